@@ -1,13 +1,13 @@
-# Everything this project can be told to do; `make help` lists it. GNU make and a Python >= 3.11 are enough.
+# All commands of this project; `make help` lists them. Requires GNU make and Python >= 3.11.
 #
-# How to read it: settings first, then the targets a person types, then the virtual environments. Those are made
-# when first needed, and again when pyproject.toml, constraints.txt, the interpreter or this folder's place changes.
+# Order: settings, then the targets to call, then the virtual environments. These are created when first needed, and
+# again when pyproject.toml, constraints.txt, the interpreter or the location of this folder changes.
 
 # --- settings -------------------------------------------------------------------------------------------------
 
-# TASK and SOURCES are never expanded by make nor pasted into a command: they travel as environment variables, so
-# that quotes, dollars and backslashes in them are only text. SOURCES is split at blanks; a file name that holds
-# one cannot be given here (give it to `.venv/bin/graphengine run review_loop` itself).
+# make neither expands TASK and SOURCES nor pastes them into a command: they are passed as environment variables, so
+# that quotes, dollars and backslashes in them are only text. SOURCES is split at blanks; a file name with a blank
+# must be passed to `.venv/bin/graphengine run review_loop` directly.
 export GRAPHENGINE_TASK := $(value TASK)
 export GRAPHENGINE_SOURCES := $(value SOURCES)
 unexport TASK SOURCES
@@ -16,7 +16,15 @@ unexport TASK SOURCES
 RUN_ARGS ?= --output brief.md
 ARGS ?=
 
-# How long `make soak` goes on.
+# How many processes run the tests of `make test` and `make check`: one for each core that this process may use.
+# A process that has none left takes tests from another.
+WORKERS ?= auto
+PARALLEL = -n $(WORKERS) --dist worksteal
+
+# Tests start hundreds of programs. Without cached byte code each of them compiles the whole package again.
+unexport PYTHONDONTWRITEBYTECODE
+
+# How many seconds `make soak` runs.
 SECONDS ?= 600
 
 # The first interpreter that is new enough (or the one in PYTHON), and a name for "this version, in this folder".
@@ -33,12 +41,14 @@ endif
 BIN := .venv/bin
 SERVER_FOLDERS := tests/models/aimock tests/agents/mcp_reference
 SERVERS := $(SERVER_FOLDERS:%=%/node_modules/.package-lock.json)
-check = @printf '\n== %s\n' '$(1)'; $(BIN)/$(1)
+shown = printf '\n== %s\n' '$(1)'; $(BIN)/$(1)
+check = @$(call shown,$(1))
+types = $(call shown,mypy) && { $(call shown,basedpyright --pythonpath $(BIN)/python); }
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run demo test lint pytest soak format servers bench pin clean
+.PHONY: help run demo check test lint style types pytest soak format servers bench pin clean
 
 # --- targets --------------------------------------------------------------------------------------------------
 
@@ -54,21 +64,32 @@ run: .venv/ready-run ## the main job, the review loop: make run [TASK="…" SOUR
 demo: .venv/ready-run ## run every bundled workflow without a key; results and pictures go to demo/
 	$(BIN)/python scripts/demo.py demo
 
-test: lint ## every check: lint, then the tests: those with branch coverage, and beside them those that search
-	@printf '\n== %s\n' 'pytest --cov -m "not search", and beside it pytest -m search'
-	@$(BIN)/pytest -m search -p no:cacheprovider >.search.log 2>&1 & search=$$!; \
-	trap 'kill $$search 2>/dev/null; rm -f .search.log; exit 130' INT TERM; \
-	$(BIN)/pytest --cov -m "not search"; tests=$$?; \
-	wait $$search; searches=$$?; \
-	cat .search.log; rm -f .search.log; \
-	[ $$tests -eq 0 ] && [ $$searches -eq 0 ]
+check: style ## the inner loop, under a minute: style, types by mypy, the scenarios and fewer tests of the engine
+	$(call check,mypy)
+	@printf '\n== %s\n' 'pytest tests/scenarios tests/engine, few random cases'
+	@SCENES=300 $(BIN)/pytest -q $(PARALLEL) $(ARGS) tests/scenarios tests/engine
 
-lint: .venv/ready-test ## style, types and layers, without the tests
+test: style ## every check: style, then the tests with branch coverage, and in parallel the types
+	@printf '\n== %s\n' 'pytest --cov, and in parallel the types, reported after it'
+	@{ $(types); } >.types.log 2>&1 & types=$$!; \
+	trap 'kill $$types 2>/dev/null; rm -f .types.log; exit 130' INT TERM; \
+	$(BIN)/pytest -q $(PARALLEL) --cov; tests=$$?; \
+	wait $$types; typed=$$?; \
+	cat .types.log; rm -f .types.log; failed=; \
+	[ $$tests -eq 0 ] || failed=' the tests'; \
+	[ $$typed -eq 0 ] || failed="$$failed the types"; \
+	printf '\n== %s\n' "$${failed:+FAILED:}$${failed:-all passed: style, tests, types}"; \
+	[ -z "$$failed" ]
+
+lint: style types ## style, layers and types, without the tests
+
+style: .venv/ready-test ## style and layers: seconds
 	$(call check,ruff check)
 	$(call check,ruff format --check)
-	$(call check,mypy)
-	$(call check,basedpyright --pythonpath $(BIN)/python)
 	$(call check,lint-imports --no-logo)
+
+types: .venv/ready-test ## types, by mypy and by basedpyright
+	@$(types)
 
 pytest: .venv/ready-test ## the tests alone: make pytest [ARGS="-k plateau -x"]
 	$(BIN)/pytest $(ARGS)
@@ -76,11 +97,11 @@ pytest: .venv/ready-test ## the tests alone: make pytest [ARGS="-k plateau -x"]
 soak: .venv/ready-test ## random commands, crashes and inputs until the time is over: make soak [SECONDS=600 ARGS="--seed 7"]
 	$(BIN)/python scripts/soak.py --seconds $(SECONDS) $(ARGS)
 
-format: .venv/ready-test ## let ruff format and mend what it can
+format: .venv/ready-test ## let ruff format and fix what it can
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-servers: $(SERVERS) ## install the servers that some tests ask, of models and of MCP (needs npm; else they are skipped)
+servers: $(SERVERS) ## install the model and MCP servers that some tests use (needs npm; else these tests are skipped)
 
 bench: .venv-bench/ready ## the benchmarks, side by side with other libraries (an environment of their own)
 	.venv-bench/bin/python -m benchmarks $(ARGS)
@@ -96,9 +117,9 @@ clean: ## remove environments, caches and builds; recorded runs stay
 
 # --- virtual environments -------------------------------------------------------------------------------------
 
-# An empty file in each says which interpreter it was made with, another what has been installed since. pip takes
-# the constraints from the environment, so that they hold for what it builds with as well (newer ones read the
-# second variable for that).
+# An empty file in each names the interpreter that created it, another what has been installed since. pip reads the
+# constraints from the environment, so that they apply to build requirements too (newer versions read the second
+# variable for that).
 install = @printf 'Installing graphengine[%s] into %s\n' '$(1)' '$(@D)'; \
   PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
   $(@D)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[$(1)]' && touch $@
@@ -116,7 +137,7 @@ install = @printf 'Installing graphengine[%s] into %s\n' '$(1)' '$(@D)'; \
 .venv-pin/ready: .venv-pin/$(IDENTITY)
 	@.venv-pin/bin/python -m pip install --quiet --disable-pip-version-check uv && touch $@
 
-# The file is npm's own list of what it installed.
+# The file is npm's own list of installed packages.
 %/node_modules/.package-lock.json: %/package.json %/package-lock.json
 	@npm ci --prefix $* --ignore-scripts --loglevel=error && touch $@
 

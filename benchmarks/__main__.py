@@ -19,12 +19,12 @@ PEERS: Final = ("langgraph", "langchain_anthropic", "pydantic_ai")
 
 
 def main() -> None:
-    """Run what the command line names, everything if it names nothing."""
+    """Run the named programs, or all of them."""
     arguments = _arguments()
     missing = [name for name in PEERS if find_spec(name) is None]
     if missing:
         print(
-            f"other libraries are left out, for want of {', '.join(missing)}; `make bench` installs them",
+            f"other libraries are skipped, since {', '.join(missing)} is not installed; `make bench` installs them",
             file=sys.stderr,
         )
     settings = Settings(quick=arguments.quick, peers=not missing)
@@ -42,12 +42,12 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=inspect.cleandoc(main.__doc__ or ""))
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(PROGRAMS)}")
-    parser.add_argument("--quick", action="store_true", help="a few steps only, to see that everything works")
-    parser.add_argument("--write", type=Path, metavar="PATH", help="write the report to this file as well")
+    parser.add_argument("--quick", action="store_true", help="only a few steps, to check that everything works")
+    parser.add_argument("--write", type=Path, metavar="PATH", help="write the report to this file too")
     arguments = parser.parse_args()
     unknown = [name for name in arguments.names if name not in PROGRAMS]
     if unknown:
-        parser.error(f"no program {unknown[0]!r}; there are {', '.join(PROGRAMS)}")
+        parser.error(f"unknown program {unknown[0]!r}; choose from {', '.join(PROGRAMS)}")
     return arguments
 
 

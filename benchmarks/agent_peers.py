@@ -1,4 +1,4 @@
-"""The same question asked through other libraries. Installed for the benchmarks only."""
+"""The same request through other libraries, which are installed only for the benchmarks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def pydantic_ai(server: Served) -> AsyncIterator[Call]:
-    """An agent of pydantic-ai."""
+    """Yield the call of an agent of pydantic-ai."""
     patient = agents.PATIENCE_SECONDS
     async with AsyncAnthropic(api_key=agents.KEY, base_url=server.url, max_retries=0, timeout=patient) as client:
         model = AnthropicModel(agents.MODEL, provider=AnthropicProvider(anthropic_client=client))
@@ -38,7 +38,7 @@ async def pydantic_ai(server: Served) -> AsyncIterator[Call]:
 
 @asynccontextmanager
 async def langchain(server: Served) -> AsyncIterator[Call]:
-    """A model of LangChain."""
+    """Yield the call of a model of LangChain."""
     model = ChatAnthropic(
         model_name=agents.MODEL,
         api_key=SecretStr(agents.KEY),
@@ -50,7 +50,7 @@ async def langchain(server: Served) -> AsyncIterator[Call]:
     )
 
     async def ask(task: str) -> object:
-        said = await model.ainvoke([SystemMessage(agents.SYSTEM), HumanMessage(agents.PROMPT.format(task=task))])
-        return said.content
+        message = await model.ainvoke([SystemMessage(agents.SYSTEM), HumanMessage(agents.PROMPT.format(task=task))])
+        return message.content
 
     yield ask

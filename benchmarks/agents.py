@@ -1,4 +1,4 @@
-"""Agents' calls of a model: what a call costs beside the SDK's own, and a thousand at once."""
+"""Agents' calls of a model: the cost of a call compared with the SDK's own, and a thousand calls at once."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ OURS, SDK = "graphengine: agent", "anthropic SDK alone"
 PYDANTIC_AI, LANGCHAIN = "pydantic-ai: agent", "LangChain: model"
 NODE, MAP = "graphengine: agent as a node of a run", "graphengine: agent as a node, over the items of a map"
 PATIENCE_SECONDS: Final = 600.0
-"""The SDK waits 5 s for a connection by default, which a thousand of them at once may need on a busy machine."""
+"""The SDK waits 5 s for a connection by default, which is too short for a thousand at once on a busy machine."""
 DELAY_SECONDS: Final = 0.05
-"""How long an answer takes where many are wanted at once; the shortest that real ones do."""
+"""How long an answer takes if many are requested at once; about the shortest time of a real one."""
 
 
 class Article(BaseModel):
-    """A task, and the draft that is made of it."""
+    """A task, and its draft."""
 
     task: str
     draft: str = ""
@@ -58,11 +58,11 @@ class Articles(BaseModel):
 
 
 async def call(settings: Settings) -> Outcome:
-    """One question after the other, from the call to the answer; the server answers at once.
+    """One request after the other, from the call to the answer; the server answers at once.
 
-    Everybody sends the same text to Anthropic's Messages API through Anthropic's SDK, over a connection that is open.
-    LangChain's is the call of its model, without an agent. A run of one node, recorded in memory, stands beside it.
-    The targets are for the agent's call outside of a run: what it adds to the SDK's.
+    All sides send the same text to Anthropic's Messages API through Anthropic's SDK, over an open connection. LangChain
+    calls its model, without an agent. A run of one node, recorded in memory, is shown for comparison. The targets are
+    for the agent's call outside a run: what it adds to the SDK's.
     """
     calls = settings.count(20, 3)
     async with AsyncExitStack() as stack:
@@ -72,7 +72,7 @@ async def call(settings: Settings) -> Outcome:
         sides = {name: _one_by_one(ask, calls) for name, ask in asked.items()}
         found = await alternate(sides, "µs", settings.count(75, 2))
     ours, alone = found[OURS], found[SDK]
-    more = Figure("more", "µs", tuple(mine - beside for mine, beside in zip(ours.rounds, alone.rounds, strict=True)))
+    more = Figure("more", "µs", tuple(mine - other for mine, other in zip(ours.rounds, alone.rounds, strict=True)))
     targets = [
         Target("an agent's call against the SDK's", ours.against(alone), "≤", 1.1),
         Target("what an agent's call adds to the SDK's", more.median, "≤", 1000.0, "µs"),
@@ -84,11 +84,11 @@ async def call(settings: Settings) -> Outcome:
 
 
 async def calls_at_once(settings: Settings) -> Outcome:
-    """1,000 questions at once in one process, from the first call to the last answer; each answer takes 50 ms.
+    """1,000 requests at once in one process, from the first call to the last answer; each answer takes 50 ms.
 
-    Our agents share the connections of one model object, 100 of them; a map's items are no different. The others open
-    as many as they like. Connections are the most that the server had open at one time, and memory the most that was
-    held at one time, less what there was before, by `tracemalloc`; both in one more round, right after another.
+    Our agents share the 100 connections of one model object, and so do the items of a map. The others open any number.
+    Connections are the maximum that the server had open at one time; memory is the peak minus the memory before, by
+    `tracemalloc`. Both are measured in one more round, directly after another.
     """
     count = settings.count(1000, 5)
     async with AsyncExitStack() as stack:
@@ -106,16 +106,16 @@ async def calls_at_once(settings: Settings) -> Outcome:
         Target("connections of items' calls at once", held[MAP].connections, "≤", CONNECTIONS, "connections"),
         Target("agents' calls at once, against the SDK's", found[OURS].against(found[SDK]), "≤", 1.1),
     ]
-    told = [Figure(f"{name}, connections", "open", (float(each.connections),)) for name, each in held.items()]
-    told += [Figure(f"{name}, memory a call", "KB", (each.bytes / count / KILO,)) for name, each in held.items()]
-    return Outcome(f"{count:,} calls of agents at once", found | {each.side: each for each in told}, targets)
+    more = [Figure(f"{name}, connections", "open", (float(each.connections),)) for name, each in held.items()]
+    more += [Figure(f"{name}, memory a call", "KB", (each.bytes / count / KILO,)) for name, each in held.items()]
+    return Outcome(f"{count:,} calls of agents at once", found | {each.side: each for each in more}, targets)
 
 
 # -- sides
 
 
 def _askings(settings: Settings) -> dict[str, Asking]:
-    """Who asks, by name; each gets a server and gives its way to ask."""
+    """Return the sides by name; each takes a server and yields its call."""
     ours: dict[str, Asking] = {SDK: _sdk, OURS: _ours}
     if not settings.peers:
         return ours
@@ -219,19 +219,19 @@ def _mapped(ask: Callable[[list[str]], Awaitable[list[str]]], count: int) -> Sid
 
 def _check(answers: list[object] | list[str], count: int) -> None:
     if answers != [SAID] * count:
-        raise ValueError(f"{count} answers were expected, and these came: {answers[:3]} …")
+        raise ValueError(f"{count} answers of {SAID!r} were expected, but got: {answers[:3]} …")
 
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """The most that one round held at one time."""
+    """The peaks of one round."""
 
     connections: int
     bytes: int
 
 
 async def _held(server: Served, side: Side) -> _Held:
-    """One round that does not count, so that no connection is too old to be used again, and one that does."""
+    """Run one round that does not count, so that no connection is too old to be reused, and one that does."""
     await side()
     await server.counted()
     gc.collect()

@@ -1,4 +1,4 @@
-"""A node that runs alone, as its unit test runs it."""
+"""A node that runs alone, as in a unit test."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class Page(BaseModel):
 
 
 async def write(task: str) -> str:
-    """Give a text back."""
+    """Return a text."""
     return f"on {task}"
 
 
 def writing() -> Graph[Page]:
-    """One node with two ways out."""
+    """Return a graph with one node and two outgoing edges."""
     graph = Graph("page", Page)
     graph.add_node("write", write, writes="text")
     graph.add_edge(START, "write")
@@ -44,8 +44,8 @@ async def alone(settings: Settings) -> Outcome:
     """Call `run_node(graph, "write", task=…)` 1,000 times, one after the other, and divide the time.
 
     The node is an async function that reads one field of a pydantic state of three and writes another: its update is
-    validated, recorded and folded as in a run, and its two ways out are looked at. Beside it the function is called
-    by itself. The graph is compiled before.
+    validated, recorded and folded as in a run, and the conditions of its two outgoing edges are evaluated. For
+    comparison, the function is called directly. The graph is compiled before.
     """
     count = settings.count(1000, 10)
     graph = writing()

@@ -1,12 +1,12 @@
-"""What a large database costs: 100,000 runs and 10 million steps, unless told otherwise.
+"""The cost of a large database: 100,000 runs and 10 million steps by default.
 
 `python -m benchmarks.big [--runs N] [--steps N] [--folder PATH] [--write PATH]` builds the database with the store's
-own writing functions, in a temporary folder unless one is named, measures, and prints what it found. The list of all
-programs has a small version of it, `big`.
+own write functions, in a temporary folder by default, measures, and prints the results. The program `big` of
+`python -m benchmarks` is a small version.
 
-Every run has the recorded steps of one real run of a small graph; one in a hundred of them is a branch of the run
-before it. They have twenty graphs, all statuses, and tags of which one is frequent and one rare. `writer` is a second
-process that appends a step every few milliseconds and tells how long it had to wait.
+Every run has the recorded steps of one real run of a small graph; one in a hundred is a branch of the run before it.
+They have twenty graphs, all statuses, and tags of which one is frequent and one rare. `writer` is a second process that
+appends a step every few milliseconds and reports how long it had to wait.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _FREQUENT, _RARE = "nightly", "release"
 _FIRST: Final = "first"
 _BUILDER: Final = "the builder"
 _TEMPLATE, _PARENT = "template", "parent"
-_STOPPED: Final = 30  # the number of a run that is as its steps have it
+_STOPPED: Final = 30  # the number of a run whose status matches its steps
 _BEGAN: Final = 1_700_000_000.0
 _OUTLINE: Final = '{"nodes":[]}'
 _SECONDS_BETWEEN_STEPS: Final = 0.002
@@ -58,13 +58,13 @@ _SECONDS_BETWEEN_STEPS: Final = 0.002
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How large.
+    """The size of a database.
 
     Attributes:
-        runs: Runs.
-        steps: Steps of each.
-        pruned: How many runs the prune takes; these are of a graph of their own.
-        rounds: How often each thing is measured.
+        runs: The number of runs.
+        steps: The number of steps of each run.
+        pruned: How many runs the prune removes; they have a separate graph.
+        rounds: How often each measurement is repeated.
     """
 
     runs: int
@@ -74,12 +74,12 @@ class Size:
 
 
 async def big(settings: Settings) -> Outcome:
-    """A database of many runs: lists, loads, steps and a prune in it; `python -m benchmarks.big` has the large one.
+    """A database of many runs: lists, loads, steps and a prune; `python -m benchmarks.big` measures the large one.
 
-    Pages are of 20 runs, the middle one behind half of all runs, and each is asked for with other values. A load opens
-    the database to read, loads a run picked at random and closes it. A step is one of the counting graph, committed at
-    FULL: in a new run here, in the first one that was recorded, and in a database that holds nothing else. `show` is a
-    whole process. While runs are pruned and room is given back, another process appends a step every 2 ms.
+    Pages have 20 runs, the middle page starts after half of all runs, and each is requested with different filters. A
+    load opens the database for reading, loads a random run and closes it. A step is one of the counting graph,
+    committed at FULL: in a new run here, in the first recorded run, and in an otherwise empty database. `show` is a
+    whole process. During the prune and the vacuum, another process appends a step every 2 ms.
     """
     size = Size(2000, 50, 200, 15) if not settings.quick else Size(60, 5, 10, 1)
     with tempfile.TemporaryDirectory() as name:
@@ -87,7 +87,7 @@ async def big(settings: Settings) -> Outcome:
 
 
 async def measured(folder: Path, size: Size) -> Outcome:
-    """Build the database in this folder, and measure."""
+    """Build the database in this folder and measure it."""
     path = folder / "big.db"
     await build(path, size)
     figures = {"file": Figure("the file", "MB", (path.stat().st_size / MEGA,))}
@@ -116,7 +116,7 @@ def _opened(path: Path) -> Runner:
 
 
 async def build(path: Path, size: Size) -> None:
-    """Make the database."""
+    """Build the database."""
     rows = await _recorded_rows(size.steps)
     branched = await _branched_rows(size.steps)
     async with Runner(SQLiteStore(path, synchronous="NORMAL")) as runner:
@@ -132,14 +132,14 @@ async def build(path: Path, size: Size) -> None:
 
 
 async def _recorded_rows(count: int) -> list[writes.Row]:
-    """So many rows of a run of the counting graph that was stopped by its limit."""
+    """Return this many rows of a run of the counting graph that stopped at its limit."""
     async with Runner() as runner:
         await runner.start(counting(NEVER), Counter(), run_id=_TEMPLATE, limits=Limits(steps=count - 2)).result()
         return _rows(await runner.history(_TEMPLATE))
 
 
 async def _branched_rows(count: int) -> list[writes.Row]:
-    """The own rows of a branch that leaves such a run in its middle."""
+    """Return the rows of a branch that leaves such a run in the middle, without those of its parent."""
     graph = counting(NEVER)
     async with Runner() as runner:
         await runner.start(graph, Counter(), run_id=_PARENT, limits=Limits(steps=count - 2)).result()
@@ -153,7 +153,7 @@ def _rows(history: Sequence[Step]) -> list[writes.Row]:
 
 
 def _named(rows: Sequence[writes.Row], info: RunInfo) -> list[writes.Row]:
-    """The rows as those of this run: the first one says whose they are."""
+    """Return the rows as those of this run, which the first row names."""
     first = decode_step(rows[0].seq, rows[0].body)
     facts = first.data
     if isinstance(facts, Started):
@@ -164,7 +164,7 @@ def _named(rows: Sequence[writes.Row], info: RunInfo) -> list[writes.Row]:
 
 
 def run_name(number: int) -> str:
-    """The id of a run."""
+    """Return the id of a run."""
     return f"{number:011x}-{number * 2654435761 % 2**32:08x}"
 
 
@@ -174,7 +174,7 @@ def _add_run(
     size: Size,
     templates: tuple[Sequence[writes.Row], Sequence[writes.Row]],
 ) -> None:
-    """One run with all its steps, in one state or another."""
+    """Add one run with all its steps, with one of the statuses."""
     is_old = number < size.pruned
     graph = _OLD if is_old else f"g{number % _GRAPHS}"
     status = _status(number) if not is_old else "finished"
@@ -186,14 +186,14 @@ def _add_run(
         tags=tags,
     )  # fmt: skip
     rows = _named(templates[0 if parent is None else 1], info)
-    made = writes.create(connection, info, rows, _OUTLINE, _BUILDER)
+    created = writes.create(connection, info, rows, _OUTLINE, _BUILDER)
     due_at = created_at + (0 if number % 7 else 1e9)
-    ended = writes.Addition(info.id, made.key, made.fence, _BUILDER, (), status, (), None, None, None, due_at)
+    ended = writes.Addition(info.id, created.key, created.fence, _BUILDER, (), status, (), None, None, None, due_at)
     writes.append(connection, ended)
 
 
 def _status(number: int) -> Status:
-    """Most are finished; a few of each kind are not."""
+    """Return `finished` for most runs, and each other status for a few."""
     kinds: dict[int, Status] = {10: "failed", 30: "stopped", 50: "waiting"}
     return kinds.get(number % 100, "finished")
 
@@ -202,7 +202,7 @@ def _status(number: int) -> Status:
 
 
 async def _pages(store: object, size: Size) -> dict[str, Figure]:
-    """Pages of the list of runs, and what is due."""
+    """Measure pages of the list of runs, and the list of due runs."""
     assert isinstance(store, SQLiteStore)  # noqa: S101 - opened above
     middle = run_name(size.runs // 2)
     wanted: dict[str, dict[str, str]] = {
@@ -235,8 +235,8 @@ async def _timed(label: str, rounds: int, ask: Callable[[], Awaitable[object]]) 
 
 
 async def _loads(path: Path, size: Size) -> dict[str, Figure]:
-    """Opening the database and loading a run; the command that shows one."""
-    chance = random.Random(1)  # noqa: S311 - which runs are looked at
+    """Measure opening the database and loading a run, and the command that shows one."""
+    chance = random.Random(1)  # noqa: S311 - selects the runs
 
     async def load() -> None:
         store = SQLiteStore(path, read_only=True)
@@ -258,7 +258,7 @@ async def _loads(path: Path, size: Size) -> dict[str, Figure]:
 
 
 async def _steps(folder: Path, path: Path, size: Size) -> dict[str, Figure]:
-    """Steps of a new run and of an old one here, and in an empty database."""
+    """Measure steps of a new run and of an old one here, and in an empty database."""
     visits = Visits()
     graph = counting_noted(NEVER, visits.note)
     count = 20 * size.rounds
@@ -270,31 +270,31 @@ async def _steps(folder: Path, path: Path, size: Size) -> dict[str, Figure]:
                 await runner.start(graph, Counter(), limits=Limits(steps=count)).result()
                 return visits.seconds_a_step() * MICRO
 
-            async def go_on() -> float:
+            async def resume() -> float:
                 nonlocal taken
                 taken += count
                 await here.resume(graph, _FIRST, limits=Limits(steps=taken)).result()
                 return visits.seconds_a_step() * MICRO
 
             visits.times.clear()
-            sides = {"new": lambda: begin(here), "old": go_on, "empty": lambda: begin(there)}
+            sides = {"new": lambda: begin(here), "old": resume, "empty": lambda: begin(there)}
             found = await alternate(sides, "µs", size.rounds)
     labels = {"new": "a step in a new run", "old": "a step in an old run", "empty": "a step in an empty database"}
     return {name: Figure(labels[name], "µs", figure.rounds) for name, figure in found.items()}
 
 
 async def _prune(path: Path) -> dict[str, Figure]:
-    """A prune of the oldest runs, while another process writes."""
-    pruned, seconds, waits = await _beside_a_writer(path, lambda runner: runner.prune(keep_last=0, graph=_OLD))
+    """Measure a prune of the oldest runs while another process writes."""
+    pruned, seconds, waits = await _during_writes(path, lambda runner: runner.prune(keep_last=0, graph=_OLD))
     took = Figure(f"prune of {len(pruned.runs):,} runs, a run", "ms", (seconds * MILLI / len(pruned.runs),))
     return {"prune": took, "prune waits": Figure("a step of another process meanwhile", "ms", waits)}
 
 
 async def _halve(path: Path, size: Size) -> dict[str, Figure]:
-    """A prune of half of all runs and a vacuum, while another process writes."""
+    """Measure a prune of half of all runs, and a vacuum, while another process writes."""
     kept = size.runs // _GRAPHS // 2
-    pruned, seconds, waits = await _beside_a_writer(path, lambda runner: runner.prune(keep_last=kept))
-    found, vacuum_seconds, vacuum_waits = await _beside_a_writer(path, lambda runner: runner.vacuum())
+    pruned, seconds, waits = await _during_writes(path, lambda runner: runner.prune(keep_last=kept))
+    found, vacuum_seconds, vacuum_waits = await _during_writes(path, lambda runner: runner.vacuum())
     sizes = f"from {found.before_bytes / MEGA:,.0f} to {found.after_bytes / MEGA:,.0f} MB"
     return {
         "half": Figure(f"prune of {len(pruned.runs):,} runs with {pruned.steps:,} steps", "s", (seconds,)),
@@ -304,8 +304,8 @@ async def _halve(path: Path, size: Size) -> dict[str, Figure]:
     }
 
 
-async def _beside_a_writer(path: Path, work: Callable[[Runner], Awaitable[T]]) -> tuple[T, float, tuple[float, ...]]:
-    """What the work gives, the seconds it took, and the milliseconds of each step that another process took."""
+async def _during_writes(path: Path, work: Callable[[Runner], Awaitable[T]]) -> tuple[T, float, tuple[float, ...]]:
+    """Return the result of the work, its seconds, and the milliseconds of each step of another process meanwhile."""
     with Writer(path) as writer:
         async with _opened(path) as runner:
             await writer.settled()
@@ -316,7 +316,7 @@ async def _beside_a_writer(path: Path, work: Callable[[Runner], Awaitable[T]]) -
 
 
 class Writer:
-    """Another process that appends steps to a run of its own, one every few milliseconds."""
+    """Another process that appends steps to its own run, one every few milliseconds."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -334,28 +334,28 @@ class Writer:
             process.communicate()
 
     async def settled(self) -> None:
-        """Return once it writes."""
+        """Wait until it writes."""
         assert self._process is not None  # noqa: S101 - entered
-        assert self._process.stdout is not None  # noqa: S101 - asked for
+        assert self._process.stdout is not None  # noqa: S101 - a pipe
         await asyncio.to_thread(self._process.stdout.readline)
 
     def waits(self) -> list[float]:
-        """End it; the milliseconds of each of its steps."""
+        """End the process and return the milliseconds of each of its steps."""
         assert self._process is not None  # noqa: S101 - entered
-        told, _ = self._process.communicate("\n")
-        return [float(word) for word in told.split()]
+        output, _ = self._process.communicate("\n")
+        return [float(word) for word in output.split()]
 
 
 async def write(path: Path) -> None:
-    """Be that process, until a line comes in; then print what each step took, in milliseconds."""
+    """Run that process until a line arrives on stdin; then print the milliseconds of each step."""
     store = SQLiteStore(path, busy_timeout_seconds=600)
     await store.open()
     fence = await new_run(store, f"writer-{time.time_ns()}", created_at=time.time())
     run_id = (await store.runs(limit=1))[0].id
-    asked = asyncio.create_task(asyncio.to_thread(sys.stdin.readline))
+    end = asyncio.create_task(asyncio.to_thread(sys.stdin.readline))
     times: list[float] = []
     print("ready", flush=True)
-    while not asked.done():
+    while not end.done():
         began = time.perf_counter()
         await append(store, Append(run_id, fence, [step(len(times) + 1)], "running"))
         times.append((time.perf_counter() - began) * MILLI)
@@ -369,9 +369,9 @@ def main() -> None:
     """Build a large database and measure it."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.big", description=main.__doc__)
     parser.add_argument("--runs", type=int, default=100_000)
-    parser.add_argument("--steps", type=int, default=100, help="of each run")
-    parser.add_argument("--folder", type=Path, help="where it is made; a temporary folder if not given")
-    parser.add_argument("--write", type=Path, metavar="PATH", help="write the page to this file as well")
+    parser.add_argument("--steps", type=int, default=100, help="the steps of each run")
+    parser.add_argument("--folder", type=Path, help="where to build it; a temporary folder by default")
+    parser.add_argument("--write", type=Path, metavar="PATH", help="write the page to this file too")
     parser.add_argument("--writer", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.writer is not None:
@@ -388,7 +388,7 @@ def main() -> None:
 
 
 def page(outcome: Outcome) -> str:
-    """What was found, as a page."""
+    """Return the results as a page."""
     from benchmarks import report  # noqa: PLC0415 - it lists this program
 
     parts = [f"# {outcome.title}\n", report.machine(), "\n## Targets\n", report.targets({"big": outcome})]

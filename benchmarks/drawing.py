@@ -45,10 +45,10 @@ PICTURE: Final = "into an SVG file"
 
 
 async def drawing(settings: Settings) -> Outcome:
-    """From starting a Python process to its end: 200 nodes with loops and ways after failures.
+    """From starting a Python process to its end: 200 nodes with loops and edges after failures.
 
-    `PATH` holds no program, so that pygraphviz paints, in a process of its own. Compiled files exist; one round
-    beforehand does not count. What it takes to declare and compile the graph, without drawing it, stands beside it.
+    `PATH` contains no program, so that pygraphviz draws, in a separate process. Compiled files exist; one round
+    beforehand does not count. Declaring and compiling the graph without drawing it is shown for comparison.
     """
     with tempfile.TemporaryDirectory() as folder:
         sides = {
@@ -69,12 +69,12 @@ def _process(code: str, folder: str, name: str) -> Side:
     async def run() -> float:
         began = time.perf_counter()
         command = [sys.executable, "-c", code, str(Path(folder, name))]
-        subprocess.run(command, check=True, env={"PATH": folder, "PYTHONPATH": _here()})  # noqa: ASYNC221, S603 - waiting for it is what is measured
+        subprocess.run(command, check=True, env={"PATH": folder, "PYTHONPATH": _here()})  # noqa: ASYNC221, S603 - this wait is measured
         return (time.perf_counter() - began) * MILLI
 
     return run
 
 
 def _here() -> str:
-    """The folder this project stands in: it may not be installed."""
+    """Return the folder of this project, which may not be installed."""
     return str(Path(__file__).parents[1])

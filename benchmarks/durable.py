@@ -1,4 +1,4 @@
-"""Steps of runs that are kept in SQLite: alone, and many runs at once."""
+"""Steps of runs stored in SQLite: one run, and many runs at once."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ OURS, RAW, PEER = "graphengine", "raw aiosqlite: one insert, one commit", 'LangG
 async def full(settings: Settings) -> Outcome:
     """The time between a node's first visit and its last, divided by the steps between, at `synchronous = FULL`.
 
-    Each step is durable before the next node starts. Beside it an insert of a row as long as a step's and a commit,
+    Each step is durable before the next node starts. It is compared with an insert of an equally long row and a commit,
     awaited through aiosqlite in a database with the same page size, journal mode and `synchronous`.
     """
     return await _durable(settings, "FULL", 1.5)
@@ -84,7 +84,7 @@ def _ours(runner: Runner, steps: int) -> Side:
 
 
 async def _row_bytes(runner: Runner) -> int:
-    """How long the record of a step is."""
+    """Return the length of a step's record."""
     run = runner.start(counting(3), Counter())
     await run.result()
     return len(encode_step((await runner.history(run.id))[1]))
@@ -110,8 +110,8 @@ async def _raw(connection: aiosqlite.Connection, steps: int, synchronous: Synchr
 async def many(settings: Settings) -> Outcome:
     """Steps a second of 2,000 runs of 10 steps, all started at once in one Runner over one SQLite file.
 
-    From the first `start` to the last `result()`. Only node visits count, not the row with which each run begins.
-    `synchronous` is FULL, as it is unless told otherwise, and NORMAL. Each round has a new database.
+    From the first `start` to the last `result()`. Only node visits count, not the row with which each run starts.
+    `synchronous` is FULL, the default, and NORMAL. Each round has a new database.
     """
     runs, steps = settings.count(2000, 20), 10
 

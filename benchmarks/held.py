@@ -1,4 +1,4 @@
-"""What runs hold in memory: a map while it works, and runs that wait. Traced by `tracemalloc`, never timed."""
+"""The memory of runs: a map while it works, and runs that wait. Traced by `tracemalloc`, never timed."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ if TYPE_CHECKING:
 CONCURRENCY, WIDE = 16, 1600
 TEXT = 100 * KILO
 SLEEPER_KILOBYTES = 16
-"""Tasks, a timer and names: far from the state of such a run."""
+"""Tasks, a timer and names: far less than the state of such a run."""
 LONG_SECONDS = 86_400.0
 POINTERS_BYTES = 16
-"""Two pointers: what a list and one copy of it hold of a value."""
+"""Two pointers: what a list and one copy of it hold per value."""
 
 
 async def working(settings: Settings) -> Outcome:
-    """The most memory that a map had at any time, less what is left when it has ended, with all garbage collected.
+    """The peak memory of a map, minus the memory left when it has ended, with all garbage collected.
 
-    What is left is the results: the final state, and the run's log, which the store keeps in memory. So the difference
-    is what the engine works with. The map squares numbers, each node giving way once, so that as many are in flight as
-    may be. The targets: what each of 9,000 more items adds at the same concurrency, which is no more than a list of
-    the results and its copy take, so nothing is kept for an item that is done; beside it what each of 1,584 more
-    items *at a time* adds.
+    What is left are the results: the final state, and the run's log, which the store keeps in memory. So the difference
+    is the working memory of the engine. The map squares numbers, and each node yields to the event loop once, so that
+    as many as allowed are in flight. The target is what each of 9,000 more items adds at the same concurrency: no more
+    than a list of the results and its copy, so nothing is held for a finished item. For comparison: what each of 1,584
+    more items *at a time* adds.
     """
     few, many = settings.count(1000, 20), settings.count(10_000, 60)
     wide = settings.count(WIDE, 40)
-    await _working_bytes(few, CONCURRENCY)  # what is made once does not count
+    await _working_bytes(few, CONCURRENCY)  # objects that are created once do not count
     small, large, widest = [], [], []
     for _ in range(settings.count(3, 1)):
         small.append(await _working_bytes(few, CONCURRENCY))
@@ -60,8 +60,8 @@ async def working(settings: Settings) -> Outcome:
 
 
 async def _working_bytes(count: int, concurrency: int) -> float:
-    """What a map of so many items works with."""
-    graph = mapping(concurrency, gives_way=True)
+    """Return the working memory of a map of this many items."""
+    graph = mapping(concurrency, yields=True)
     graph.compile()
     with _traced():
         async with Runner() as runner:
@@ -74,11 +74,11 @@ async def _working_bytes(count: int, concurrency: int) -> float:
 
 
 async def waiting(settings: Settings) -> Outcome:
-    """What a process holds for each of 200 runs that wait, each with a state of 100 KB, kept in SQLite.
+    """The memory of a process for each of 200 runs that wait, each with a state of 100 KB, stored in SQLite.
 
-    Memory traced when all runs wait and garbage is collected, less that before the first, divided by the runs. A run
-    that asks is done with for the process: only its result, if anyone keeps that, is left. A run that sleeps is woken
-    by the Runner, which therefore holds an asyncio task and a timer for it, but neither its state nor its log.
+    Memory traced when all runs wait and garbage is collected, minus that before the first, divided by the runs. A run
+    that asks is finished for the process: only its result remains if it is referenced. A run that sleeps is woken by
+    the Runner, which therefore holds an asyncio task and a timer for it, but neither its state nor its log.
     """
     runs, beforehand = settings.count(200, 3), settings.count(5, 1)
     await _held_bytes(asking(), beforehand)
@@ -95,23 +95,23 @@ async def waiting(settings: Settings) -> Outcome:
 
 
 async def _held_bytes(graph: Graph[Asked], runs: int) -> float:
-    """What is held for each of so many runs that wait."""
+    """Return the memory for each of this many waiting runs."""
     graph.compile()
     with tempfile.TemporaryDirectory() as folder:
         async with Runner(Path(folder) / "runs.db") as runner:
-            await runner.due()  # the store is open
+            await runner.due()  # opens the store
             with _traced():
                 before, _ = tracemalloc.get_traced_memory()
                 for number in range(runs):
                     await _waits(runner.start(graph, {"text": f"{number:05}" * (TEXT // 5)}))
-                await asyncio.sleep(0.01)  # for the last one to let go of everything
+                await asyncio.sleep(0.01)  # the last run releases its objects
                 gc.collect()
                 after, _ = tracemalloc.get_traced_memory()
     return (after - before) / runs
 
 
 async def _waits(run: Run[Asked]) -> None:
-    """Return when a run begins to wait."""
+    """Wait until a run waits."""
     async for event in run.events():
         if isinstance(event, StepRecorded) and event.step.kind == "waiting":
             return

@@ -1,11 +1,11 @@
-"""Joins that surprise: the same small graphs in LangGraph and in graphengine, run, and the page made of it.
+"""Joins with surprising results: the same small graphs in LangGraph and in graphengine, run, and shown on a page.
 
 `python -m benchmarks.joins` runs every program and prints what happened; `--write docs/explain/compared.md` puts that,
-with the source of the programs, between the two marker comments of the page. It needs what `.[bench]` installs; our own
-programs do not, and tests/docs/test_compared.py runs them. Each case is a class: its docstring says what it is and what
-the reader learns, its methods are the programs, in the order of the page, and what they return tells whose they are.
-Both libraries call their start START, and one file holds both sides, so LangGraph's programs say
-`set_entry_point("a")` for `add_edge(START, "a")`; they end where no edge leads on.
+with the source of the programs, between the two marker comments of the page. It needs the packages of `.[bench]`; our
+own programs do not, and tests/docs/test_compared.py runs them. Each case is a class: its docstring describes the case
+and the lesson, its methods are the programs, in the order of the page, and their return types show the library. Both
+libraries call their start START, and one file has both sides, so LangGraph's programs use `set_entry_point("a")` for
+`add_edge(START, "a")`; they end at nodes without an outgoing edge.
 """
 
 from __future__ import annotations
@@ -38,8 +38,10 @@ if TYPE_CHECKING or find_spec("langgraph"):
     from langgraph.graph import StateGraph
     from langgraph.types import Command
 
-SLOW_TURNS: Final = 1000  # of the event loop that a slow node takes: counted, so that no clock says who is first
-FAILING_TURNS: Final = 10  # and one that fails: its quick siblings have ended by then, a slow one has not
+SLOW_TURNS: Final = (
+    1000  # turns of the event loop that a slow node takes: counted, so that the order never depends on a clock
+)
+FAILING_TURNS: Final = 10  # turns of a node that fails: its quick siblings have ended by then, a slow one has not
 ROUNDS: Final = 3  # of the loop
 RESUMED: Final = "resumed:"
 BEGIN: Final = "<!-- made by python -m benchmarks.joins: begin -->"
@@ -55,7 +57,7 @@ class Log(BaseModel):
 
 
 class Peer(TypedDict):
-    """The same for LangGraph."""
+    """The state of LangGraph's programs."""
 
     log: Annotated[list[str], operator.add]
     answer: str
@@ -63,9 +65,9 @@ class Peer(TypedDict):
 
 
 class Nodes:
-    """Makes the nodes of one run. Each notes its start, then writes its name to `log`, or to `answer`.
+    """The nodes of one run. Each notes its start, then writes its name to `log`, or to `answer`.
 
-    A slow node goes on for a while and notes its end, or that it was cancelled. A failing one raises, once.
+    A slow node takes some turns and notes its end, or that it was cancelled. A failing one raises, once.
     """
 
     join: ClassVar[str]
@@ -76,7 +78,7 @@ class Nodes:
         self.failed = threading.Event()
 
     def ours(self, names: str, *, slow: str = "", fails: str = "", answer: str = "") -> Graph[Log]:
-        """A graph of graphengine with a node for each letter, and no edges yet."""
+        """Return a graph of graphengine with a node for each letter, and no edges yet."""
         graph = Graph("joins", Log)
         for name in names:
             writes = "answer" if name in answer else "log"
@@ -84,7 +86,7 @@ class Nodes:
         return graph
 
     def theirs(self, names: str, *, slow: str = "", fails: str = "", answer: str = "", defer: str = "") -> StateGraph:
-        """A graph of LangGraph with a node for each letter, and no edges yet."""
+        """Return a graph of LangGraph with a node for each letter, and no edges yet."""
         graph = StateGraph(Peer)
         for name in names:
             node = self.peer(name, slow=name in slow, fails=name in fails, answer=name in answer)
@@ -92,7 +94,7 @@ class Nodes:
         return graph
 
     def work(self, name: str, *, slow: bool = False, fails: bool = False) -> Callable[[], Coroutine[Any, Any, str]]:
-        """What a node does."""
+        """Return the function of a node."""
 
         async def node() -> str:
             self.happened.append(name)
@@ -111,7 +113,7 @@ class Nodes:
         return node
 
     def peer(self, name: str, *, answer: bool = False, **how: bool) -> Callable[[Peer], Coroutine[Any, Any, object]]:
-        """The same as LangGraph takes it: given the state, it gives an update."""
+        """Return the function of a LangGraph node, which takes the state and returns an update."""
         work = self.work(name, **how)
 
         async def node(_: Peer) -> object:
@@ -120,7 +122,7 @@ class Nodes:
         return node
 
     def in_thread(self, name: str, *, slow: bool = False, fails: bool = False) -> Callable[[Peer], object]:
-        """The same as a plain function, which LangGraph runs in a thread."""
+        """Return the function of a LangGraph node as a sync function, which runs in a thread."""
 
         def node(_: Peer) -> object:
             self.happened.append(name)
@@ -128,7 +130,7 @@ class Nodes:
                 self.fail_once(name)
             if slow:
                 self.failed.wait()
-                time.sleep(0.1)  # by then the run knows of the failure
+                time.sleep(0.1)  # by then the run has received the failure
                 self.happened.append(f"{name} ends")
             return {"log": [name]}
 
@@ -519,24 +521,24 @@ CASES: Final[Sequence[type[Nodes]]] = (Unequal, Skipped, Nested, Loop, Conflict,
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a program came to: what happened, and its last state or its error."""
+    """The outcome of a program: what happened, and its last state or its error."""
 
     happened: Sequence[str]
     end: str
 
     def joined(self, join: str) -> str:
-        """How often the join ran, in words."""
+        """Return how often the join ran, in words."""
         return ("never", "once", "twice")[self.happened.count(join)] if self.happened else "refused"
 
 
 def programs(case: type[Nodes], returned: str) -> list[str]:
-    """The names of a case's programs that return this, `StateGraph` or `Graph[Log]`."""
-    made = vars(case).items()
-    return [name for name, it in made if inspect.isfunction(it) and it.__annotations__["return"] == returned]
+    """Return the names of a case's programs that return this type, `StateGraph` or `Graph[Log]`."""
+    members = vars(case).items()
+    return [name for name, it in members if inspect.isfunction(it) and it.__annotations__["return"] == returned]
 
 
 def source(case: type[Nodes], name: str) -> str:
-    """A program as it stands in this file."""
+    """Return the source of a program."""
     return textwrap.dedent(inspect.getsource(getattr(case, name)))
 
 
@@ -557,7 +559,7 @@ async def run_ours(case: type[Nodes], name: str) -> Outcome:
 
 
 async def run_theirs(case: type[Nodes], name: str, durability: str) -> Outcome:
-    """Run one of LangGraph's, with its saver in memory; if a node of ours fails, resume the run."""
+    """Run one of LangGraph's programs, with its in-memory saver; if a failing node raised, resume the run."""
     nodes = case()
     app = getattr(nodes, name)().compile(checkpointer=InMemorySaver())
     options = {"config": {"configurable": {"thread_id": "1"}}, "durability": durability}
@@ -565,7 +567,7 @@ async def run_theirs(case: type[Nodes], name: str, durability: str) -> Outcome:
     try:
         state = call({"log": [], "quick": True}, **options)
         state = await state if inspect.isawaitable(state) else state
-    except Exception as error:  # noqa: BLE001 - whatever it raises is what the page tells
+    except Exception as error:  # noqa: BLE001 - the page shows any exception
         if not nodes.failed.is_set():
             return Outcome(nodes.happened, f"{type(error).__name__}: {str(error).splitlines()[0]}")
         nodes.happened.append(RESUMED)
@@ -583,19 +585,19 @@ async def run_case(case: type[Nodes]) -> Mapping[str, Outcome]:
             outcome = await run_theirs(case, name, durability)
             alike.setdefault(str(outcome), (outcome, []))[1].append(durability)
         for outcome, modes in alike.values():
-            said = f", durability {' or '.join(modes)}" if len(case.durabilities) > 1 else ""
-            found[f"LangGraph: `{name}`{said}"] = outcome
+            suffix = f", durability {' or '.join(modes)}" if len(case.durabilities) > 1 else ""
+            found[f"LangGraph: `{name}`{suffix}"] = outcome
     return found | {f"graphengine: `{name}`": await run_ours(case, name) for name in programs(case, "Graph[Log]")}
 
 
 def row(program: str, outcome: Outcome, join: str) -> str:
-    """A program's line in its case's table."""
+    """Return a program's line in its case's table."""
     happened = " · ".join(outcome.happened).replace(f" · {RESUMED} · ", f"; {RESUMED} ") or "nothing"
     return f"| {program} | {happened} | {outcome.joined(join)} | {outcome.end} |"
 
 
 def section(number: int, case: type[Nodes], found: Mapping[str, Outcome]) -> str:
-    """All that the page says of a case."""
+    """Return the section of the page about a case."""
     about, _, lesson = (inspect.getdoc(case) or "").partition("\n\n")
     title, _, shape = about.partition(": ")
     learned = textwrap.fill(f"**{' '.join(lesson.split())}**", 120)
@@ -609,7 +611,7 @@ def section(number: int, case: type[Nodes], found: Mapping[str, Outcome]) -> str
 
 
 async def made() -> str:
-    """The part of the page that this program makes."""
+    """Return the generated part of the page."""
     versions = ", ".join(f"{name} {version(name)}" for name in ("langgraph", "langgraph-checkpoint", "pydantic"))
     ran = f"Run with {versions}, graphengine {__version__}, Python {platform.python_version()}.\n"
     sections = [section(number, case, await run_case(case)) for number, case in enumerate(CASES, 1)]
@@ -617,7 +619,7 @@ async def made() -> str:
 
 
 def placed(page: str, text: str) -> str:
-    """The page with this text between its markers; a ValueError if it does not have them."""
+    """Return the page with this text between its markers. Raise ValueError if it does not have them."""
     before, begin, rest = page.partition(BEGIN)
     _, finish, after = rest.partition(FINISH)
     if not (begin and finish):
@@ -626,12 +628,12 @@ def placed(page: str, text: str) -> str:
 
 
 def main() -> None:
-    """Run every program and print what happened; with --write, put it into the page, programs and all."""
+    """Run every program and print what happened; with --write, put it into the page with the programs' source."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.joins", description=main.__doc__)
-    parser.add_argument("--write", type=Path, metavar="PATH", help="the page to put it into, between its two markers")
+    parser.add_argument("--write", type=Path, metavar="PATH", help="the page to update, between its two markers")
     path = parser.parse_args().write
     if not find_spec("langgraph"):
-        parser.error("LangGraph is not installed; install what .[bench] names")
+        parser.error("LangGraph is not installed; run: pip install '.[bench]'")
     text = asyncio.run(made())
     print("\n".join(line for line in text.splitlines() if line.startswith(("Run", "#", "|"))))
     if path is not None:
@@ -639,7 +641,7 @@ def main() -> None:
 
 
 def _shown(state: Mapping[str, object]) -> str:
-    """The fields that hold something, `quick` aside, which holds the same in every run."""
+    """Return the non-empty fields, without `quick`, which is equal in every run."""
     held = {name: " ".join(it) if isinstance(it, list) else it for name, it in state.items() if it and name != "quick"}
     return "; ".join(f"{name}: {it}" for name, it in held.items())
 

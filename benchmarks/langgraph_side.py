@@ -1,8 +1,8 @@
-"""The same graphs as a user of LangGraph writes them, and its SQLite saver. Needs what `.[bench]` installs.
+"""The same graphs as a user of LangGraph writes them, and its SQLite saver. Needs the packages of `.[bench]`.
 
-To have a state that is validated, a LangGraph user makes it a pydantic model; the state that a node is handed is then
-validated. The reducer of a list is `operator.add`. Graphs are compiled once, nodes are async, and `recursion_limit`
-stands above the number of steps. In memory there is no checkpointer, which is its fastest way.
+For a validated state, a LangGraph user declares a pydantic model; the state passed to a node is then validated. The
+reducer of a list is `operator.add`. Graphs are compiled once, nodes are async, and `recursion_limit` is above the
+number of steps. In memory there is no checkpointer, which is its fastest mode.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Pages(BaseModel):
 
 
 def counting(steps: int, saver: AsyncSqliteSaver | None = None) -> Any:  # noqa: ANN401 - langgraph's compiled graph
-    """A node that counts, over a pydantic state."""
+    """Return a graph with a node that counts, over a pydantic state."""
 
     async def increase(state: Counter) -> dict[str, int]:
         return {"count": state.count + 1}
@@ -54,7 +54,7 @@ def counting(steps: int, saver: AsyncSqliteSaver | None = None) -> Any:  # noqa:
 
 
 def counting_unvalidated(steps: int) -> Any:  # noqa: ANN401 - as above
-    """A node that counts, over a TypedDict."""
+    """Return a graph with a node that counts, over a TypedDict."""
 
     async def increase(state: Tally) -> dict[str, int]:
         return {"count": state["count"] + 1}
@@ -66,7 +66,7 @@ def counting_unvalidated(steps: int) -> Any:  # noqa: ANN401 - as above
 
 
 def writing(steps: int, entry: str, visited: Callable[[], object], saver: AsyncSqliteSaver | None = None) -> Any:  # noqa: ANN401
-    """A node that counts its visits and appends to a list it does not read, over a pydantic state."""
+    """Return a graph with a node that counts its visits and appends to a list it does not read."""
 
     async def write(state: Pages) -> dict[str, object]:
         visited()
@@ -79,27 +79,27 @@ def writing(steps: int, entry: str, visited: Callable[[], object], saver: AsyncS
 
 
 class Squares(BaseModel):
-    """A list, and what becomes of it in any order."""
+    """A list, and its squares in any order."""
 
     numbers: list[int] = []
     squares: Annotated[list[int], operator.add] = []
 
 
 class Item(TypedDict):
-    """What one of its tasks is sent."""
+    """The input of one task."""
 
     number: int
 
 
 class Sum(BaseModel):
-    """What arms add up to, and how often they were joined."""
+    """The sum over all arms, and the number of joins."""
 
     total: Annotated[int, operator.add] = 0
     rounds: Annotated[int, operator.add] = 0
 
 
 def mapping() -> Any:  # noqa: ANN401 - as above
-    """A node that is sent each item of a list."""
+    """Return a graph that sends each item of a list to a node."""
 
     async def square(item: Item) -> dict[str, list[int]]:
         return {"squares": [item["number"] * item["number"]]}
@@ -115,7 +115,7 @@ def mapping() -> Any:  # noqa: ANN401 - as above
 
 
 def fanning(arms: int, rounds: int) -> Any:  # noqa: ANN401 - as above
-    """A fan-out to so many nodes and an edge that waits for them all, so many times."""
+    """Return a graph with a fan-out to this many nodes and an edge that waits for all, run for this many rounds."""
 
     async def plan(_: Sum) -> dict[str, int]:
         return {}
@@ -143,7 +143,7 @@ def fanning(arms: int, rounds: int) -> Any:  # noqa: ANN401 - as above
 
 
 async def run(app: Any, state: Mapping[str, object], steps: int, **options: object) -> float:  # noqa: ANN401
-    """Run it on a new thread; the seconds a step, from the call to the result."""
+    """Run it on a new thread. Return the seconds per step, from the call to the result."""
     config = {"recursion_limit": 3 * steps + 10, "configurable": {"thread_id": str(time.perf_counter_ns())}}
     began = time.perf_counter()
     await app.ainvoke(dict(state), config, **options)
@@ -152,7 +152,7 @@ async def run(app: Any, state: Mapping[str, object], steps: int, **options: obje
 
 @asynccontextmanager
 async def saving(path: Path) -> AsyncIterator[AsyncSqliteSaver]:
-    """Its SQLite saver over a file: in WAL mode, which is its own choice, with `synchronous = NORMAL`."""
+    """Yield its SQLite saver over a file: in WAL mode, its own default, with `synchronous = NORMAL`."""
     async with aiosqlite.connect(path) as connection:
         saver = AsyncSqliteSaver(connection)
         await saver.setup()

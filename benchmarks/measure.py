@@ -1,8 +1,8 @@
-"""How things are measured here: rounds that alternate between the sides, medians with their range, and targets.
+"""Measurements: rounds that alternate between the sides, medians with their range, and targets.
 
-The machine is never quiet. So the sides of a comparison take turns in one process (A B A B …). A side's figure is the
-median of its rounds, with the smallest and the largest beside it; a ratio is the median of the ratios of neighbouring
-rounds, so that what slows both down for a while does not change it.
+The machine is never quiet, so the sides of a comparison take turns in one process (A B A B …). A side's figure is the
+median of its rounds, shown with the smallest and the largest. A ratio is the median of the ratios of neighbouring
+rounds, so that a slowdown of both sides does not change it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MILLI = 1_000
 KILO = 1_000
 
 Side: TypeAlias = "Callable[[], Coroutine[None, None, float]]"
-"""One side of a comparison: does one round and gives its figure."""
+"""One side of a comparison: runs one round and returns its figure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Settings:
     """How much to run.
 
     Attributes:
-        quick: A few steps and rounds, to see that everything works; the figures mean little.
+        quick: Only a few steps and rounds, to check that everything works; the figures mean little.
         peers: Whether other libraries are measured too.
     """
 
@@ -35,13 +35,13 @@ class Settings:
     peers: bool = True
 
     def count(self, full: int, quick: int) -> int:
-        """How many of something to do."""
+        """Return the full or the quick number."""
         return quick if self.quick else full
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What one side of a program needed: the median of its rounds, and their range."""
+    """The measurement of one side of a program: the median of its rounds, and their range."""
 
     side: str
     unit: str
@@ -49,17 +49,17 @@ class Figure:
 
     @property
     def median(self) -> float:
-        """The middle of the rounds."""
+        """The median of the rounds."""
         return statistics.median(self.rounds)
 
     def against(self, other: Figure) -> float:
-        """How many times the other's this is: the median of the rounds' ratios, each with the round beside it."""
+        """Return the ratio to another figure: the median of the ratios of neighbouring rounds."""
         pairs = zip(self.rounds, other.rounds, strict=True)
-        return statistics.median(mine / beside for mine, beside in pairs)
+        return statistics.median(mine / theirs for mine, theirs in pairs)
 
     @property
     def spread(self) -> str:
-        """The smallest and the largest round; "" if there was one only."""
+        """The smallest and the largest round; "" if there was only one."""
         if len(self.rounds) == 1:
             return ""
         return f"{amount(min(self.rounds))} to {amount(max(self.rounds))}"
@@ -67,11 +67,11 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A number to be reached.
+    """A number to reach.
 
     Attributes:
-        claim: What is compared, in words.
-        bound: Whether `limit` is the most or the least it may be.
+        claim: The comparison, in words.
+        bound: Whether `limit` is the maximum or the minimum.
         unit: "times" for a ratio.
     """
 
@@ -83,13 +83,13 @@ class Target:
 
     @property
     def reached(self) -> bool:
-        """Whether the number is on the right side of the limit."""
+        """Whether the number is on the correct side of the limit."""
         return self.measured <= self.limit if self.bound == "≤" else self.measured >= self.limit
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a program found."""
+    """The results of a program."""
 
     title: str
     figures: Mapping[str, Figure]
@@ -100,7 +100,7 @@ async def alternate(sides: Mapping[str, Side], unit: str, rounds: int) -> dict[s
     """Let the sides take turns.
 
     Args:
-        sides: By name. Each does one round beforehand that does not count.
+        sides: The sides by name. Each runs one round beforehand that does not count.
         unit: The unit of the figures.
         rounds: How many rounds count.
     """
@@ -114,6 +114,6 @@ async def alternate(sides: Mapping[str, Side], unit: str, rounds: int) -> dict[s
 
 
 def amount(value: float, unit: str = "") -> str:
-    """A number with three digits that matter, thousands set apart, and its unit."""
+    """Return a number with three significant digits, separated thousands, and its unit."""
     decimals = 0 if value == int(value) or value >= 100 else 1 if value >= 10 else 2  # noqa: PLR2004 - digits
     return f"{value:,.{decimals}f} {unit}".rstrip()

@@ -1,4 +1,4 @@
-"""Steps of runs that are kept in memory."""
+"""Steps of runs stored in memory."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ OURS, VALIDATED, UNVALIDATED = "graphengine", "LangGraph, pydantic state", "Lang
 async def step(settings: Settings) -> Outcome:
     """A run of 2,000 visits (LangGraph: 150), from the call to its result, divided by its steps.
 
-    A visit reads one field of a pydantic state of three, writes it back validated, and looks at one condition. Ours
-    records every step in its store in memory and watches for nodes that change what they are given; LangGraph runs
-    without a checkpointer.
+    A visit reads one field of a pydantic state of three, writes it back validated, and evaluates one condition. Ours
+    records every step in its in-memory store and checks that nodes do not change their input; LangGraph runs without a
+    checkpointer.
     """
     steps = settings.count(2000, 20)
     graph = counting(steps)
@@ -58,8 +58,8 @@ def _langgraph(steps: int) -> dict[str, Side]:
 async def long_list(settings: Settings) -> Outcome:
     """The time between a node's first visit and its last, divided by the steps between.
 
-    The node appends to a list of 10,000 items and does not read it. Beside it the same graph with an empty list, and
-    the plain in-memory step, measured in the same way.
+    The node appends to a list of 10,000 items and does not read it. It is compared with the same graph with an empty
+    list, and with the plain in-memory step, measured in the same way.
     """
     steps, items = settings.count(1000, 20), settings.count(10_000, 100)
     long = Diary(entries=[f"entry {at}" for at in range(items)])

@@ -1,8 +1,8 @@
-"""A server that answers as Anthropic's does, at once or after a while, and counts who is connected.
+"""A server that answers like Anthropic's, at once or after a delay, and counts its connections.
 
-It is a process of its own, so that it takes no time of the event loop that is measured, and does as little as can be:
-every question gets the same answer. `serving` starts it; what it counts is asked for by `Served.counted`. Another
-module with answers of its own, as `benchmarks.reading_server`, hands them to `serve`.
+It is a separate process, so that it takes no time of the measured event loop, and does as little as possible: every
+request gets the same answer. `serving` starts it, and `Served.counted` returns its counts. Another module with its own
+answers, such as `benchmarks.reading_server`, passes them to `serve`.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ _LENGTH: Final = b"content-length:"
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What the server saw since it was last asked.
+    """The counts of the server since the last call.
 
     Attributes:
-        connections: The most that were open at one time.
-        questions: How many it answered.
+        connections: The maximum that were open at one time.
+        questions: The number of answered requests.
     """
 
     connections: int
@@ -53,21 +53,21 @@ class Counted:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A server that runs.
+    """A running server.
 
     Attributes:
-        port: Where.
+        port: Its port on 127.0.0.1.
     """
 
     port: int
 
     @property
     def url(self) -> str:
-        """What an SDK wants as `base_url`."""
+        """The `base_url` for an SDK."""
         return f"http://127.0.0.1:{self.port}"
 
     async def counted(self) -> Counted:
-        """What it saw since it was last asked."""
+        """Return its counts since the last call."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         writer.write(_COUNTS + b"HTTP/1.1\r\n\r\n")
         body = (await reader.read()).partition(b"\r\n\r\n")[2]
@@ -78,17 +78,17 @@ class Served:
 
 @asynccontextmanager
 async def serving(delay_seconds: float = 0.0, module: str = "benchmarks.model_server") -> AsyncIterator[Served]:
-    """A server in a process of its own.
+    """Run a server in a separate process.
 
     Args:
-        delay_seconds: For how long each question waits for its answer.
+        delay_seconds: How long each request waits for its answer.
         module: The program that answers.
     """
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", module, str(delay_seconds), stdout=asyncio.subprocess.PIPE
     )
     try:
-        assert process.stdout is not None  # noqa: S101 - as asked for
+        assert process.stdout is not None  # noqa: S101 - a pipe
         yield Served(int(await process.stdout.readline()))
     finally:
         process.terminate()
@@ -96,20 +96,20 @@ async def serving(delay_seconds: float = 0.0, module: str = "benchmarks.model_se
 
 
 class _Counting:
-    """What is counted."""
+    """The counts."""
 
     def __init__(self) -> None:
         self.open = self.most = self.questions = 0
 
-    def told(self) -> bytes:
-        """As JSON; the count begins anew."""
+    def response(self) -> bytes:
+        """Return the counts as JSON, and reset them."""
         body = json.dumps({"connections": self.most, "questions": self.questions}).encode()
         self.most, self.questions = self.open, 0
         return _with_head(body)
 
 
 class _Connection(asyncio.Protocol):
-    """One connection; questions on it come one after the other."""
+    """One connection, which gets one request after the other."""
 
     def __init__(self, counting: _Counting, delay_seconds: float, answer: Callable[[bytes], bytes]) -> None:
         self._counting = counting
@@ -132,7 +132,7 @@ class _Connection(asyncio.Protocol):
         if not found:
             return
         if head.startswith(_COUNTS):
-            self._transport.write(self._counting.told())
+            self._transport.write(self._counting.response())
             self._transport.close()
             return
         if len(body) < _length(head):
@@ -148,7 +148,7 @@ class _Connection(asyncio.Protocol):
     def _note(self) -> None:
         counting = self._counting
         counting.questions += 1
-        if not self._counts:  # who asks for the counts is not counted
+        if not self._counts:  # connections that read the counts are not counted
             self._counts = True
             counting.open += 1
             counting.most = max(counting.most, counting.open)
@@ -165,11 +165,11 @@ def _length(head: bytes) -> int:
 
 
 async def serve(delay_seconds: float, answer: Callable[[bytes], bytes]) -> None:
-    """Answer questions on a free port, which is printed, until the process is ended.
+    """Answer requests on a free port, which is printed, until the process ends.
 
     Args:
-        delay_seconds: For how long each question waits for its answer.
-        answer: Makes the body of an answer of that of a question.
+        delay_seconds: How long each request waits for its answer.
+        answer: Returns the body of the answer to the body of a request.
     """
     counting = _Counting()
     loop = asyncio.get_running_loop()

@@ -1,4 +1,4 @@
-"""The graphs that are measured, as a user of graphengine writes them."""
+"""The measured graphs, as a user of graphengine writes them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from graphengine.reducers import add, append
 
 ENTRY = "a line of the diary"
 NEVER = 1_000_000_000
-"""More steps than any run here does: a limit stops it."""
+"""More steps than any run here takes: a limit stops it."""
 
 
 class Counter(BaseModel):
@@ -34,17 +34,17 @@ class Diary(BaseModel):
 
 
 class Visits:
-    """When a node was visited. It costs a visit about 0.1 µs, so only what needs it has it."""
+    """The times of a node's visits. They cost about 0.1 µs per visit, so only some graphs note them."""
 
     def __init__(self) -> None:
         self.times: list[float] = []
 
     def note(self) -> None:
-        """A visit begins."""
+        """Note the start of a visit."""
         self.times.append(time.perf_counter())
 
     def seconds_a_step(self) -> float:
-        """From the first visit's begin to the last one's, divided by the steps between; then begin anew."""
+        """Return the time from the first start to the last, divided by the steps between, and reset."""
         first, *_, last = self.times
         steps = len(self.times) - 1
         self.times.clear()
@@ -52,7 +52,7 @@ class Visits:
 
 
 def counting(steps: int) -> Graph[Counter]:
-    """A node that counts, visited so many times; a visit is one validated update and one condition."""
+    """Return a graph whose node counts this many visits; a visit is one validated update and one condition."""
 
     async def increase(count: int) -> int:
         return count + 1
@@ -66,7 +66,7 @@ def counting(steps: int) -> Graph[Counter]:
 
 
 def counting_noted(steps: int, visited: Callable[[], object]) -> Graph[Counter]:
-    """The same, and each visit begins by calling `visited`."""
+    """Return the same graph, in which each visit starts by calling `visited`."""
 
     async def increase(count: int) -> int:
         visited()
@@ -81,7 +81,7 @@ def counting_noted(steps: int, visited: Callable[[], object]) -> Graph[Counter]:
 
 
 def writing(steps: int, entry: str, visited: Callable[[], object]) -> Graph[Diary]:
-    """A node that appends to a list it does not read, visited so many times; each begins by calling `visited`."""
+    """Return a graph whose node appends to a list it does not read; each of its visits starts by calling `visited`."""
 
     async def write(count: int) -> str:
         visited()
@@ -96,14 +96,14 @@ def writing(steps: int, entry: str, visited: Callable[[], object]) -> Graph[Diar
 
 
 class Numbers(BaseModel):
-    """A list, and what becomes of it."""
+    """A list, and its squares."""
 
     numbers: list[int] = []
     squares: list[int] = []
 
 
 class Sum(BaseModel):
-    """What arms add up to, and how often they were joined."""
+    """The sum over all arms, and the number of joins."""
 
     total: Annotated[int, add] = 0
     rounds: Annotated[int, add] = 0
@@ -116,11 +116,11 @@ class Asked(BaseModel):
     answer: bool = False
 
 
-def mapping(concurrency: int, *, gives_way: bool = False) -> Graph[Numbers]:
-    """A node that is mapped over a list; it may give way, so that as many are in flight as may be."""
+def mapping(concurrency: int, *, yields: bool = False) -> Graph[Numbers]:
+    """Return a graph that maps a node over a list; with `yields` as many items as allowed are in flight."""
 
     async def square(number: int) -> int:
-        if gives_way:
+        if yields:
             await asyncio.sleep(0)
         return number * number
 
@@ -131,7 +131,7 @@ def mapping(concurrency: int, *, gives_way: bool = False) -> Graph[Numbers]:
 
 
 def fanning(arms: int, rounds: int) -> Graph[Sum]:
-    """A fork of so many arms and its join, so many times."""
+    """Return a graph with a fork of this many arms and its join, run for this many rounds."""
 
     async def plan() -> None:
         pass
@@ -157,7 +157,7 @@ def fanning(arms: int, rounds: int) -> Graph[Sum]:
 
 
 def nested(inner: Graph[Counter], visits: int = 1) -> Graph[Counter]:
-    """A node that is a graph, visited so many times; each visit begins to count anew."""
+    """Return a graph whose node is a graph, visited this many times; each visit counts from 0."""
     graph = Graph("nested", Counter, limits=Limits(steps=None))
     graph.add_node("inner", inner, inputs={"name": "name"}, writes={"count": "count"})
     graph.add_edge(START, "inner")
@@ -167,7 +167,7 @@ def nested(inner: Graph[Counter], visits: int = 1) -> Graph[Counter]:
 
 
 def asking() -> Graph[Asked]:
-    """A run that waits for an answer."""
+    """Return a graph that waits for an answer."""
     graph = Graph("asking", Asked)
     graph.add_node("agree", ask("Go on?", bool), writes="answer")
     graph.add_path(START, "agree", END)
@@ -175,7 +175,7 @@ def asking() -> Graph[Asked]:
 
 
 def sleeping(seconds: float) -> Graph[Asked]:
-    """A run that waits for a time."""
+    """Return a graph that sleeps."""
 
     async def nap(ctx: Context) -> bool:
         await ctx.sleep(seconds)

@@ -1,4 +1,4 @@
-"""Every program by its name, in the order of the table."""
+"""Every program by name, in the order of the report."""
 
 from __future__ import annotations
 

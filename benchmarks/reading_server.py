@@ -1,9 +1,9 @@
-"""A server that answers readers and their merger as Anthropic's does, each after the same time, and counts tokens.
+"""A server that answers readers and their merger like Anthropic's, each after the same time, and counts tokens.
 
-A reader gets notes that stand in its source: the first long lines, with their numbers. A question without a structure
-gets a page of text, which quotes the first note in the question. Tokens are counted at 4 bytes each, which is about
-what English takes. Instructions that are marked to be cached are written to the cache with the first question that has
-them and read from it afterwards, where there are 1,024 tokens of them or more.
+A reader gets notes from its source: the first long lines, with their numbers. A request without an output format gets a
+page of text that quotes the first note in the request. Tokens are counted at 4 bytes each, which is typical of English.
+Instructions marked for caching are written to the cache with the first request that has them, and read from it
+afterwards, if they have 1,024 tokens or more.
 """
 
 from __future__ import annotations
@@ -24,39 +24,39 @@ STATEMENTS: Final = 40
 _LINE: Final = re.compile(r"^ *(\d+)\| (.*)$", re.MULTILINE)
 _PATH: Final = re.compile(r"path: (.*)$", re.MULTILINE)
 _OUTCOMES: Final = re.compile(r"<outcomes>\n(.*)\n</outcomes>", re.DOTALL)
-"""The notes in the question to the merger, each a JSON text in JSON."""
+"""The notes in the request to the merger, each a JSON text in JSON."""
 
 
 class Answers:
-    """Answers, and what is cached of earlier questions."""
+    """Answers, and the cache of earlier requests."""
 
     def __init__(self) -> None:
         self._cached: set[tuple[str, str]] = set()
 
     def of(self, body: bytes) -> bytes:
-        """The body of the answer to a question's."""
-        asked: dict[str, Any] = json.loads(body)
-        question = "\n".join(part["text"] for message in asked["messages"] for part in message["content"])
-        form = asked.get("output_config", {}).get("format")
-        said = json.dumps(_notes(question)) if form else _page(question)
+        """Return the body of the answer to the body of a request."""
+        request: dict[str, Any] = json.loads(body)
+        question = "\n".join(part["text"] for message in request["messages"] for part in message["content"])
+        form = request.get("output_config", {}).get("format")
+        text = json.dumps(_notes(question)) if form else _page(question)
         answer = {
             "id": "msg_1",
             "type": "message",
             "role": "assistant",
-            "model": asked["model"],
-            "content": [{"type": "text", "text": said}],
+            "model": request["model"],
+            "content": [{"type": "text", "text": text}],
             "stop_reason": "end_turn",
             "stop_sequence": None,
-            "usage": self._counted(asked, _tokens(question)) | {"output_tokens": _tokens(said)},
+            "usage": self._counted(request, _tokens(question)) | {"output_tokens": _tokens(text)},
         }
         return json.dumps(answer).encode()
 
-    def _counted(self, asked: dict[str, Any], plain: int) -> dict[str, int]:
-        """What a question's tokens are: plain, written to the cache, or read from it."""
-        standing = asked.get("system", [])
-        text = "".join(block["text"] for block in standing) + json.dumps(asked.get("output_config", {}))
-        tokens, key = _tokens(text), (asked["model"], text)
-        marked = any("cache_control" in block for block in standing) and tokens >= LEAST_CACHED_TOKENS
+    def _counted(self, request: dict[str, Any], plain: int) -> dict[str, int]:
+        """Return the input tokens of a request: plain, written to the cache, or read from it."""
+        system = request.get("system", [])
+        text = "".join(block["text"] for block in system) + json.dumps(request.get("output_config", {}))
+        tokens, key = _tokens(text), (request["model"], text)
+        marked = any("cache_control" in block for block in system) and tokens >= LEAST_CACHED_TOKENS
         read = marked and key in self._cached
         if marked:
             self._cached.add(key)
@@ -68,7 +68,7 @@ class Answers:
 
 
 def _notes(question: str) -> dict[str, object]:
-    """Notes on the source in a question."""
+    """Return notes on the source in a request."""
     found = _PATH.search(question)
     file = found[1] if found else ""
     lines = [(int(number), text) for number, text in _LINE.findall(question) if len(text) >= LONG_CHARACTERS]
@@ -77,7 +77,7 @@ def _notes(question: str) -> dict[str, object]:
 
 
 def _page(question: str) -> str:
-    """A page that says what the first note in a question says, again and again, with its place."""
+    """Return a page that repeats the first note in a request, with its place."""
     outcomes = _OUTCOMES.search(question)
     notes = [json.loads(outcome["text"]) for outcome in json.loads(outcomes[1])] if outcomes else []
     facts = [fact for note in notes for fact in note["facts"]]

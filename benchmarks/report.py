@@ -30,15 +30,15 @@ _LIBRARIES: Final = (
 )
 _HEAD: Final = """# Benchmarks
 
-What a step, a run and a start cost. `make bench` measures anew and prints this page, `make bench ARGS="--write
+The cost of a step, a run and a start. `make bench` measures and prints this page, `make bench ARGS="--write
 docs/explain/benchmarks.md"` writes it; the programs are in `benchmarks/`. Both sides of a comparison run in one process
-and take turns, round by round. A figure is the median of its rounds, with the smallest and the largest beside it; a
-ratio is the median of the ratios of neighbouring rounds.
+and take turns, round by round. A figure is the median of its rounds, shown with the smallest and the largest; a ratio
+is the median of the ratios of neighbouring rounds.
 """
 
 
 def report(outcomes: Mapping[str, Outcome]) -> str:
-    """The whole page, in Markdown."""
+    """Return the whole page, in Markdown."""
     parts = [_HEAD, machine(), "\n## Targets\n", targets(outcomes)]
     for name, outcome in outcomes.items():
         parts += [f"\n## {outcome.title}\n", f"`{name}`. {method(name)}\n", figures(outcome)]
@@ -46,7 +46,7 @@ def report(outcomes: Mapping[str, Outcome]) -> str:
 
 
 def machine() -> str:
-    """Where it was measured: processor, system, Python and libraries."""
+    """Return the environment of the measurement: processor, system, Python and libraries."""
     libraries = ", ".join(f"{name} {_version(name)}" for name in _LIBRARIES)
     rows = {
         "machine": f"{_processor()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}",
@@ -58,7 +58,7 @@ def machine() -> str:
 
 
 def targets(outcomes: Mapping[str, Outcome]) -> str:
-    """Every target with what was measured."""
+    """Return every target with its measurement."""
     rows = [
         (
             f"`{name}`: {target.claim}",
@@ -73,13 +73,13 @@ def targets(outcomes: Mapping[str, Outcome]) -> str:
 
 
 def figures(outcome: Outcome) -> str:
-    """What each side of a program needed."""
+    """Return the figures of each side of a program."""
     rows = [(f.side, amount(f.median, f.unit), f.spread, str(len(f.rounds))) for f in outcome.figures.values()]
     return _table(("side", "median", "range", "rounds"), rows)
 
 
 def method(name: str) -> str:
-    """What a program says of itself."""
+    """Return the docstring of a program."""
     return inspect.getdoc(PROGRAMS[name]) or ""
 
 
@@ -89,15 +89,15 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _processor() -> str:
-    """The processor's name, where Linux tells it."""
-    told = Path("/proc/cpuinfo")
-    lines = told.read_text(encoding="utf-8").splitlines() if told.exists() else []
+    """Return the processor's name, which Linux reports."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or "unknown processor"
 
 
 def _build() -> str:
-    """How Python was configured, which a step in memory feels."""
+    """Return how Python was configured, which affects a step in memory."""
     optimised = "--enable-optimizations" in str(sysconfig.get_config_var("CONFIG_ARGS"))
     return f"configured {'with' if optimised else 'without'} --enable-optimizations, {platform.python_compiler()}"
 

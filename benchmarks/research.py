@@ -1,4 +1,4 @@
-"""What the workflow `parallel_research` saves: time by reading side by side, money by cheap readers and by a cache."""
+"""The savings of the workflow `parallel_research`: time by reading in parallel, money by cheap readers and a cache."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ KEY: Final = "no-key-is-needed-here"
 PAGES: Final = Path(__file__).resolve().parents[1] / "docs" / "use" / "patterns"
 SOURCES: Final = 8
 DELAY_SECONDS: Final = 1.0
-"""How long an answer takes; real ones take longer, so that the ratios come nearer to those of the calls in a row."""
+"""How long an answer takes. Real ones take longer, so their ratios are closer to the number of calls in a row."""
 QUICK_SECONDS: Final = 0.05
 RUNS: Final = 1000
 ONE_BY_ONE, SIDE_BY_SIDE = "one source after the other", "side by side"
@@ -41,7 +41,7 @@ async def time_saved(settings: Settings) -> Outcome:
     """From the start of a run of `parallel_research` to its report: 8 sources, then merging; each answer takes 1 s.
 
     The sources are pages of this project's manual. Each reader's answer is checked against its source and recorded, in
-    memory. Where the instructions are cached, the first reader goes alone, since it writes what the others read.
+    memory. If the instructions are cached, the first reader runs alone, since it writes the cache for the others.
     """
     count = settings.count(SOURCES, 3)
     delay_seconds = QUICK_SECONDS if settings.quick else DELAY_SECONDS
@@ -64,10 +64,10 @@ async def time_saved(settings: Settings) -> Outcome:
 async def cost_saved(settings: Settings) -> Outcome:
     """Dollars for 1,000 runs of `parallel_research`: tokens as the server counts them, prices as genai-prices has them.
 
-    8 pages of this project's manual are read, at 4 bytes a token: some 600 tokens a page, 1,400 of instructions for
-    each reader, 200 of notes from it, 3,000 that the merger reads, and its report of 580. All on the strong model of
-    the workflow's set for Anthropic, or the readers on its cheap one; with `cache=True` for the readers and without.
-    Each run begins with an empty cache.
+    8 pages of this project's manual are read, at 4 bytes a token: about 600 tokens a page, 1,400 of instructions for
+    each reader, 200 of notes from it, 3,000 that the merger reads, and its report of 580. All use the strong model of
+    the workflow's set for Anthropic, or the readers its cheap one; with and without `cache=True` for the readers. Each
+    run starts with an empty cache.
     """
     count = settings.count(SOURCES, 3)
     teams = {"strong model for all": STRONG, "cheap readers, strong merger": CHEAP}
@@ -101,26 +101,26 @@ def _timed(models: Models, count: int, *, concurrency: int, cache: bool) -> Side
 
 
 async def _run(models: Models, count: int, *, concurrency: int, cache: bool) -> Result[Research]:
-    """One run, in a Runner of its own."""
+    """Run the graph once, in its own Runner."""
     graph = parallel_research(reader.but(cache=cache), concurrency=concurrency)
     async with Runner(models=models) as runner:
         result = await runner.start(graph, Research(task="When to use which pattern", sources=_pages(count))).result()
     failures = [each.failure for each in result.state.outcomes if each.failure]
     if failures:
-        raise ValueError(f"every source was to be read, and these were not: {failures}")
+        raise ValueError(f"some sources were not read: {failures}")
     return result
 
 
 @asynccontextmanager
 async def _models(server: Served, names: Mapping[str, str]) -> AsyncIterator[Models]:
-    made = {
+    models = {
         agent: AnthropicModel(name.removeprefix("anthropic:"), api_key=KEY, base_url=server.url)
         for agent, name in names.items()
     }
     try:
-        yield made
+        yield models
     finally:
-        for model in made.values():
+        for model in models.values():
             await model.close()
 
 

@@ -1,4 +1,4 @@
-"""Whole processes: what it costs to import the package, and to ask the command line for something."""
+"""Whole processes: the cost of importing the package, and of commands."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ROOT: Final = Path(__file__).resolve().parents[1]
 
 _READS: Final = ("completion bash", "runs", "show r", "show r --json", "diff r r --at 1", "doctor", "export r")
 """Commands that read a database, or nothing: neither a graph's file nor the runner is loaded."""
-_TAB: Final = "Tab behind `graphengine show`"
+_TAB: Final = "Tab after `graphengine show`"
 _LOADS: Final = ("list", "check")
 """Commands that run the files of a project's graphs, which import pydantic and graphengine themselves."""
 _DRIVES: Final = ("prune --keep-last 999 --dry-run", "run count --json")
@@ -46,8 +46,8 @@ graph.add_edge("more", "more")
 async def startup(settings: Settings) -> Outcome:
     """From starting a Python process to its end. Compiled files exist; one round beforehand does not count.
 
-    Both pydantic and graphengine load their names when they are first used, so what a user's first lines cost stands
-    beside it. The commands are those of a project with one graph of one node, and one recorded run.
+    Both pydantic and graphengine load their names when they are first used, so the cost of a user's first lines is
+    shown too. The commands run in a project with one graph of one node, and one recorded run.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -82,7 +82,7 @@ async def startup(settings: Settings) -> Outcome:
 
 
 def _project(folder: Path) -> None:
-    """A project with a graph and a run."""
+    """Create a project with a graph and a run."""
     (folder / "flows").mkdir()
     (folder / "pyproject.toml").write_text('[tool.graphengine]\ngraphs = ["flows"]\n')
     (folder / "flows" / "count.py").write_text(_GRAPH)
@@ -106,7 +106,7 @@ def _process(*arguments: str, folder: Path | None = None, more: dict[str, str] |
     async def run() -> float:
         words = [sys.executable, *arguments]
         began = time.perf_counter()
-        subprocess.run(words, check=True, stdout=quiet, stderr=quiet, cwd=folder, env=environment)  # noqa: ASYNC221, S603 - waiting for it is what is measured
+        subprocess.run(words, check=True, stdout=quiet, stderr=quiet, cwd=folder, env=environment)  # noqa: ASYNC221, S603 - this wait is measured
         return (time.perf_counter() - began) * MILLI
 
     return run

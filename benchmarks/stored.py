@@ -1,4 +1,4 @@
-"""What a run leaves on disk, and what it takes to go on from there."""
+"""The size of a run on disk, and the cost of resuming and branching it."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _WAL_HEADER_BYTES, _WAL_FRAME_BYTES = 32, 24
 
 
 async def size(settings: Settings) -> Outcome:
-    """Bytes of the database file, and of any that SQLite leaves beside it, when the Runner is closed.
+    """Bytes of the database file, and of any that SQLite leaves next to it, when the Runner is closed.
 
-    A run of 1,000 steps, each of which appends a message of 1 KB to a list. LangGraph's saver keeps the same steps
+    A run of 1,000 steps, each of which appends a message of 1 KB to a list. LangGraph's saver stores the same steps
     (`durability="async"`, its default; "sync" stores the same).
     """
     steps = settings.count(1000, 20)
@@ -42,7 +42,7 @@ async def size(settings: Settings) -> Outcome:
 
 
 def _nothing() -> None:
-    """Visits are not looked at."""
+    """Ignore a visit."""
 
 
 def _megabytes(folder: Path, name: str) -> float:
@@ -52,9 +52,9 @@ def _megabytes(folder: Path, name: str) -> float:
 async def resume(settings: Settings) -> Outcome:
     """From just before `Runner(path)` until the next node starts, in a process that has run others before.
 
-    That is: open the database, take the lease, load the run, fold it, record the row that says it was resumed (one
-    commit at FULL), start the node. The run had stopped at its limit of 10,000 steps and is resumed with one more.
-    Nothing is subtracted; each round has a fresh copy of the closed file, which the system holds in memory.
+    That is: open the database, take the lease, load the run, fold it, record the row of the resume (one commit at
+    FULL), start the node. The run had stopped at its limit of 10,000 steps and is resumed with one more. Nothing is
+    subtracted; each round has a fresh copy of the closed file, which the system holds in memory.
     """
     steps = settings.count(10_000, 300)
     visits = Visits()
@@ -80,9 +80,9 @@ async def resume(settings: Settings) -> Outcome:
 async def branch(settings: Settings) -> Outcome:
     """Commits and pages in SQLite's write-ahead log between the call of `branch` and the start of its first node.
 
-    Each step of the parents appends 1 KB, and a child begins in the middle: one parent has 100 steps, the other 1,000
-    and a state of 1 MB. A commit is a frame of the log that carries the size of the database. What a branch writes is
-    the run's row, its first step and their places in the indexes; no state and no history.
+    Each step of the parents appends 1 KB, and a child starts in the middle: one parent has 100 steps, the other 1,000
+    and a state of 1 MB. A commit is a frame of the log that has the size of the database. A branch writes the run's
+    row, its first step and their index entries; no state and no history.
     """
     short = await _branched(settings.count(100, 10))
     long = await _branched(settings.count(1000, 40))
@@ -96,7 +96,7 @@ async def branch(settings: Settings) -> Outcome:
 
 
 class _Branched(NamedTuple):
-    """What a branch wrote and took."""
+    """The writes and the time of a branch."""
 
     commits: int
     pages: int
@@ -104,7 +104,7 @@ class _Branched(NamedTuple):
 
 
 async def _branched(steps: int) -> _Branched:
-    """Branch a new run of so many steps at its middle."""
+    """Branch a new run of this many steps in the middle."""
     seen: list[tuple[int, int]] = []
     times: list[float] = []
     with tempfile.TemporaryDirectory() as name:
@@ -130,7 +130,7 @@ async def _branched(steps: int) -> _Branched:
 
 
 def log_frames(log: Path) -> tuple[int, int]:
-    """The frames of a write-ahead log, and how many of them end a commit.
+    """Return the number of frames in a write-ahead log, and how many of them end a commit.
 
     Source: "WAL-Frame Header Format", https://sqlite.org/fileformat2.html#walformat.
     """

@@ -1,4 +1,4 @@
-"""Maps, forks and graphs as nodes: what an item, a fork with its join, and a step in a graph cost."""
+"""Maps, forks and graphs as nodes: the cost of an item, of a fork with its join, and of a step in a graph."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 OURS, PEER = "graphengine", "LangGraph"
 CONCURRENCY = 16
-"""How many items run at a time where nothing else is said."""
-PLAIN, INSIDE, AS_NODE = "a plain step", "a step in a graph", "a graph of one step, from its node's begin to its end"
+"""How many items run at a time by default."""
+PLAIN, INSIDE, AS_NODE = "a plain step", "a step in a graph", "a graph of one step, from its node's start to its end"
 
 
 async def mapped(settings: Settings) -> Outcome:
     """A run that maps a node over 1,000 numbers, from the call to its result, divided by the items.
 
     The node squares a number; 16 items at a time, in memory, each item recorded; the results are a list in the order
-    of the numbers. LangGraph sends each number to a node (`Send`), all at once and without a checkpointer, and adds
-    lists of one up in a pydantic state.
+    of the numbers. LangGraph sends each number to a node (`Send`), all at once and without a checkpointer, and
+    concatenates lists of one in a pydantic state.
     """
     count = settings.count(1000, 20)
     graph, numbers = mapping(CONCURRENCY), list(range(count))
@@ -38,7 +38,7 @@ async def mapped(settings: Settings) -> Outcome:
         began = time.perf_counter()
         result = await graph.run(Numbers(numbers=numbers))
         seconds = time.perf_counter() - began
-        _see(result.state.squares == squares)
+        _check(result.state.squares == squares)
         return seconds / count * MICRO
 
     sides: dict[str, Side] = {OURS: ours}
@@ -51,7 +51,7 @@ async def mapped(settings: Settings) -> Outcome:
             began = time.perf_counter()
             result = await app.ainvoke({"numbers": numbers})
             seconds = time.perf_counter() - began
-            _see(sorted(result["squares"]) == squares)
+            _check(sorted(result["squares"]) == squares)
             return seconds / count * MICRO
 
         sides["LangGraph, Send"] = langgraph
@@ -64,9 +64,9 @@ async def mapped(settings: Settings) -> Outcome:
 async def commits(settings: Settings) -> Outcome:
     """Commits in SQLite's write-ahead log for a map over 1,000 numbers, divided by the items, and the time of an item.
 
-    `synchronous = FULL`; each item is durable before another one takes its place. A reader that is open meanwhile
-    keeps SQLite from beginning the log anew, so that every commit is in it. The rows of the run itself (it began, the
-    map began, the map ended) are among them.
+    `synchronous = FULL`; each item is durable before another one takes its place. An open reader prevents SQLite from
+    restarting the log, so that it has every commit. The rows of the run itself (it started, the map started, the map
+    ended) are included.
     """
     count, figures = settings.count(1000, 20), {}
     for concurrency in (1, CONCURRENCY, 64):
@@ -84,7 +84,7 @@ async def commits(settings: Settings) -> Outcome:
 
 
 async def _map_durably(count: int, concurrency: int) -> tuple[float, int]:
-    """The seconds of a map in a new database, and its commits."""
+    """Return the seconds of a map in a new database, and its commits."""
     graph = mapping(concurrency)
     graph.compile()
     with tempfile.TemporaryDirectory() as folder:
@@ -104,8 +104,8 @@ async def _map_durably(count: int, concurrency: int) -> tuple[float, int]:
 async def fork(settings: Settings) -> Outcome:
     """A run of 100 rounds of a fork of 10 arms and their join (LangGraph: 10), divided by the rounds.
 
-    A round is a node, ten nodes side by side that each add one to a number, and a node that runs when all ten are
-    done. LangGraph has an edge to each of the ten and one that waits for them all; its state is a pydantic model.
+    A round is a node, ten nodes in parallel that each add one to a number, and a node that runs when all ten are
+    done. LangGraph has an edge to each of the ten and one that waits for all of them; its state is a pydantic model.
     """
     arms, rounds = 10, settings.count(100, 3)
     graph = fanning(arms, rounds)
@@ -114,7 +114,7 @@ async def fork(settings: Settings) -> Outcome:
         began = time.perf_counter()
         result = await graph.run(Sum())
         seconds = time.perf_counter() - began
-        _see(result.state == Sum(total=arms * rounds, rounds=rounds))
+        _check(result.state == Sum(total=arms * rounds, rounds=rounds))
         return seconds / rounds * MICRO
 
     sides: dict[str, Side] = {OURS: ours}
@@ -139,9 +139,9 @@ async def fork(settings: Settings) -> Outcome:
 async def subgraph(settings: Settings) -> Outcome:
     """Runs in memory from the call to the result, divided by their visits: 2,000 plain ones, 2,000 in a graph.
 
-    The step is that of `step`. In a graph it is the same graph, which is then the only node of the run, so that its
-    2,000 visits share one begin and one end. Beside it a node that is a graph of a single visit, 500 times: a visit of
-    it is three rows of the log, for the begin, the step and the end.
+    The step is that of `step`. For steps in a graph, the same graph is the only node of the run, so that its 2,000
+    visits share one start and one end. They are compared with a node that is a graph of a single visit, 500 times: its
+    visit takes three rows of the log, for the start, the step and the end.
     """
     steps, visits = settings.count(2000, 20), settings.count(500, 5)
     plain, inside, as_node = counting(steps), nested(counting(steps)), nested(counting(1), visits)
@@ -155,7 +155,7 @@ async def subgraph(settings: Settings) -> Outcome:
         began = time.perf_counter()
         result = await inside.run(Counter())
         seconds = time.perf_counter() - began
-        _see(result.state.count == steps)
+        _check(result.state.count == steps)
         return seconds / steps * MICRO
 
     async def graph_as_node() -> float:
@@ -169,7 +169,7 @@ async def subgraph(settings: Settings) -> Outcome:
     return Outcome("Steps of a graph that is a node, in memory", found, targets)
 
 
-def _see(is_right: bool) -> None:  # noqa: FBT001 - the only thing there is to say
+def _check(is_right: bool) -> None:  # noqa: FBT001 - its only argument
     if not is_right:
-        message = "a measured run came to a wrong result"
+        message = "a measured run had a wrong result"
         raise RuntimeError(message)

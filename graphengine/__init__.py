@@ -1,7 +1,7 @@
 """graphengine: a state-machine graph engine for agent workflows.
 
 Define a typed state and a graph of nodes, run it, resume it after any crash, branch it from any step, draw it, and
-test its nodes alone. Names load when they are first used, so that importing the package stays cheap.
+test its nodes in isolation. Names are loaded on first use, so that importing the package stays cheap.
 """
 
 from __future__ import annotations

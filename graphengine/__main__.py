@@ -1,4 +1,4 @@
-"""`python -m graphengine` is the command `graphengine`."""
+"""The command `graphengine`, as `python -m graphengine`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import sys
 
 
 def main() -> None:
-    """Load the command line and run it; Ctrl-C while it loads is no traceback."""
+    """Load the command line and run it. Ctrl-C during loading prints one line instead of a traceback."""
     try:
-        from graphengine.cli.main import main as program  # noqa: PLC0415 - here, so that Ctrl-C is met
+        from graphengine.cli.main import main as program  # noqa: PLC0415 - here, so that Ctrl-C is caught
     except KeyboardInterrupt:
         sys.stderr.write("interrupted before anything was done\n")
         sys.exit(130)

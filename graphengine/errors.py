@@ -1,7 +1,7 @@
-"""Every error of graphengine: a stable code, where it happened, the values, and what to do about it.
+"""Every error of graphengine: a stable code, the place, the values, and the repair.
 
-Callers branch on `code`; people read `str(error)`, which is the message followed by the place and the repair.
-Errors of a node's work (`NodeError`) end up in the run's log as a `Failure`; the others reach the caller.
+Programs branch on `code`. People read `str(error)`, which is the message followed by the place and the repair.
+Errors in a node's work (`NodeError`) are recorded in the run's log as a `Failure`. The others are raised to the caller.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 class GraphEngineError(Exception):
-    """Base of every error raised on purpose.
+    """Base class of every error that graphengine raises on purpose.
 
     Args:
-        message: What happened, with the values that matter.
+        message: What happened, with the relevant values.
         where: The place: a graph, node, field, file or run.
-        repair: What the reader can do next.
+        repair: What the user can do about it.
     """
 
     code: ClassVar[str] = "error"
@@ -42,16 +42,16 @@ class GraphEngineError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One finding of compile.
+    """One problem that compile found.
 
     Attributes:
-        code: Which kind of problem it is.
-        where: The place in the graph: a node, a way out, a field.
+        code: The kind of problem.
+        where: The place in the graph: a node, an outgoing edge, a field.
         message: What is wrong, with the values.
         repair: What to do about it.
-        warning: Whether the graph can run all the same.
-        file: The file of the declaration that it is about; None where nobody knows.
-        line: The line there, from 1.
+        warning: Whether the graph can run in spite of it.
+        file: The file of the declaration concerned; None if unknown.
+        line: The line in that file, from 1.
     """
 
     code: str
@@ -65,13 +65,13 @@ class Problem:
     def __str__(self) -> str:
         kind = "warning" if self.warning else "error"
         tail = f"\n      repair: {self.repair}" if self.repair else ""
-        name = (self.file or "").replace("\\", "/").rpartition("/")[2]  # whatever system it is from
+        name = (self.file or "").replace("\\", "/").rpartition("/")[2]  # a path of any operating system
         line = f" ({name}:{self.line})" if name else ""
         return f"{kind} {self.code} at {self.where}{line}: {self.message}{tail}"
 
 
 class CompileError(GraphEngineError):
-    """A graph that cannot run; `problems` lists everything that is wrong with it, warnings included."""
+    """A graph cannot run. `problems` lists everything that is wrong with it, including warnings."""
 
     code = "compile_error"
 
@@ -87,19 +87,19 @@ class CompileError(GraphEngineError):
 
 
 class DefinitionError(GraphEngineError):
-    """A declaration that makes no sense by itself: a bad path, option or condition."""
+    """A declaration is invalid by itself: a bad path, option or condition."""
 
     code = "bad_definition"
 
 
 class InputError(GraphEngineError):
-    """The state or update given to a run does not validate, or names a field that does not exist."""
+    """The state or update passed to a run does not validate, or names a field that does not exist."""
 
     code = "invalid_input"
 
 
 class GraphNotFound(GraphEngineError):
-    """No graph, or more than one, where one was expected."""
+    """There is no graph, or more than one, where exactly one was expected."""
 
     code = "graph_not_found"
 
@@ -111,7 +111,7 @@ class RunExists(GraphEngineError):
 
 
 class UnknownRun(GraphEngineError):
-    """No run with this id in this store."""
+    """The store has no run with this id."""
 
     code = "unknown_run"
 
@@ -123,7 +123,7 @@ class UnknownStep(GraphEngineError):
 
 
 class RunNotResumable(GraphEngineError):
-    """Nothing is ready at this point of the run, so there is nothing to go on with."""
+    """Nothing is ready at this point of the run, so there is nothing to resume."""
 
     code = "nothing_ready"
 
@@ -133,8 +133,8 @@ class RunIsDriven(GraphEngineError):
 
     Args:
         run_id: The run.
-        owner: Who drives it, as host, process and lease id.
-        expires_at: When that lease ends unless it is renewed, in epoch seconds; infinite for a driver in this process.
+        owner: The driver: its host, process and lease id.
+        expires_at: When its lease ends unless it is renewed, in epoch seconds; infinite for a driver in this process.
     """
 
     code = "run_is_driven"
@@ -151,7 +151,7 @@ class RunIsDriven(GraphEngineError):
 def _lease(expires_at: float) -> str:
     try:
         ends = datetime.fromtimestamp(expires_at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    except (ValueError, OverflowError, OSError):  # never, or beyond what a calendar has
+    except (ValueError, OverflowError, OSError):  # infinite, or beyond the years of a calendar
         return ""
     return f", whose lease ends at {ends} unless it is renewed"
 
@@ -163,37 +163,37 @@ class GraphChanged(GraphEngineError):
 
 
 class MigrationFailed(GraphChanged):
-    """A migration of the graph raised, or gave what is no state of today's graph; the run is as it was."""
+    """A migration of the graph raised, or returned an invalid state for today's graph. The run is unchanged."""
 
     code = "migration_failed"
 
 
 class SecretKeyWrong(GraphEngineError):
-    """A recorded secret cannot be read with the key that the graph was given."""
+    """A recorded secret cannot be read with the graph's key."""
 
     code = "secret_key"
 
 
 class RunnerClosed(GraphEngineError):
-    """The Runner was closed, or is used in a process it was not made in."""
+    """The Runner was closed, or is used in another process than the one that created it."""
 
     code = "runner_closed"
 
 
 class StoreError(GraphEngineError):
-    """The store cannot do what was asked; nothing that was recorded is lost."""
+    """The store cannot complete the operation. Nothing that was recorded is lost."""
 
     code = "store_error"
 
 
 class StoreMissing(StoreError):
-    """There is no database where one was to be read."""
+    """There is no database to read at this path."""
 
     code = "store_missing"
 
 
 class StoreNotSupported(StoreError):
-    """Runs cannot be kept where they were to be, as at the address of a database server."""
+    """Runs cannot be stored at this place, for example at the address of a database server."""
 
     code = "store_not_supported"
 
@@ -205,7 +205,7 @@ class StoreNotADatabase(StoreError):
 
 
 class StoreAltered(StoreError):
-    """The database defines something that graphengine did not: a trigger, a view, another form of a table."""
+    """The database defines something that graphengine did not create: a trigger, a view, a different table."""
 
     code = "store_altered"
 
@@ -217,7 +217,7 @@ class StoreReadOnly(StoreError):
 
 
 class StoreLocked(StoreError):
-    """Another program held the database's lock for longer than the time to wait."""
+    """Another program held the database's lock for longer than the busy timeout."""
 
     code = "store_locked"
 
@@ -229,7 +229,7 @@ class StoreFull(StoreError):
 
 
 class StoreMoved(StoreError):
-    """The database's file or its log was moved, deleted or replaced while it was open; nothing is written any more."""
+    """The database's file or its log was moved, deleted or replaced while open. Nothing more is written."""
 
     code = "store_moved"
 
@@ -247,15 +247,15 @@ class StoreTooNew(StoreError):
 
 
 class LeaseLost(StoreError):
-    """Another process took this run over; what this one had not recorded is dropped."""
+    """Another process took this run over. Work that this process had not yet recorded is dropped."""
 
     code = "lease_lost"
 
 
 class NodeError(GraphEngineError):
-    """A node's work failed for a reason the engine names; recorded as the failure's kind.
+    """A node's work failed for a reason that the engine names. The code is recorded as the failure's kind.
 
-    `retryable` is false where running the node again cannot help.
+    `retryable` is false if running the node again cannot help.
     """
 
     code = "node_error"
@@ -263,33 +263,33 @@ class NodeError(GraphEngineError):
 
 
 class InvalidUpdate(NodeError):
-    """What the node returned does not validate against the state."""
+    """The node's result does not validate against the state."""
 
     code = "invalid_update"
 
 
 class NotRecordable(NodeError):
-    """A value that the record would give back differently from what the node returned."""
+    """A value would read back from the record different from what the node returned."""
 
     code = "not_recordable"
 
 
 class TooLarge(NodeError):
-    """What a node writes, records or sends is larger than is allowed, or makes the state so."""
+    """A node writes, records or sends more than the allowed size, or makes the state larger than that."""
 
     code = "too_large"
     retryable = False
 
 
 class MissingInput(NodeError):
-    """A parameter that does not allow None would have got None."""
+    """A parameter that does not allow None would have received None."""
 
     code = "missing_input"
     retryable = False
 
 
 class MutatedInput(NodeError):
-    """The node changed in place what it was given."""
+    """The node changed its input in place."""
 
     code = "mutated_input"
     retryable = False
@@ -316,14 +316,14 @@ class ResourceFailed(NodeError):
 
 
 class NoChoice(NodeError):
-    """`choose` met a value that it has no runnable for."""
+    """`choose` read a value that it has no runnable for."""
 
     code = "no_choice"
     retryable = False
 
 
 class NoWayOut(NodeError):
-    """No way out of the node holds, and it has no otherwise."""
+    """The condition of no outgoing edge of the node holds, and it has no `otherwise` edge."""
 
     code = "no_way_out"
     retryable = False
@@ -337,20 +337,20 @@ class ConditionFailed(NodeError):
 
 
 class FailReached(NodeError):
-    """A graph inside another one was led to FAIL; its node fails with the label."""
+    """A subgraph reached FAIL. Its node fails with the label of the edge."""
 
     code = "fail"
 
 
 class InvalidInputs(NodeError):
-    """What a graph inside another one was given does not fit its state."""
+    """The inputs of a subgraph do not fit its state."""
 
     code = "invalid_input"
     retryable = False
 
 
 class SubgraphLimit(NodeError):
-    """A graph inside another one reached a limit of its own."""
+    """A subgraph reached one of its own limits."""
 
     code = "limit"
     retryable = False
@@ -363,42 +363,42 @@ class WaitTimeout(NodeError, TimeoutError):
 
 
 class NotAwaited(NodeError):
-    """The node did not await what it asked its context for, or what it returned."""
+    """The node did not await a call on its context, or an awaitable that it returned."""
 
     code = "not_awaited"
     retryable = False
 
 
 class WorkNotRepeatable(NodeError):
-    """A person decided that an attempt which a crash ended is not to be run again."""
+    """A person decided not to rerun an attempt that a crash interrupted."""
 
     code = "not_rerun"
     retryable = False
 
 
-_COMES_AGAIN: Final = "graphengine_comes_again"
+_REPEATING: Final = "graphengine_repeating"
 
 
 def mark_repeating(error: BaseException) -> None:
-    """Note that the same input brings the same error: no retry helps, whatever its class says."""
-    setattr(error, _COMES_AGAIN, True)
+    """Mark an error that the same input always raises: no retry helps, whatever its class declares."""
+    setattr(error, _REPEATING, True)
 
 
 def is_repeating(error: BaseException) -> bool:
-    """Whether an error was marked by `mark_repeating`."""
-    return getattr(error, _COMES_AGAIN, False) is True
+    """Return whether an error was marked by `mark_repeating`."""
+    return getattr(error, _REPEATING, False) is True
 
 
 class ModelError(NodeError):
-    """A model's call failed for a reason that its provider named. Trying again helps only where a subclass says so.
+    """A model call failed for a reason that its provider named. A retry helps only if `retryable` is true.
 
     Args:
         message, where, repair: As for every error.
-        retry_after_seconds: For how long the provider asks to be left alone; no attempt is made before that.
+        retry_after_seconds: How long the provider asks to wait; no attempt is made before that.
 
     Attributes:
         usage: What the failed call used as far as its provider reported it, by the names that steps record; {} for
-            nothing, None where that is not known.
+            nothing, None if unknown.
     """
 
     code = "model_error"
@@ -413,20 +413,20 @@ class ModelError(NodeError):
 
 
 class ModelTransient(ModelError):
-    """A model's call failed in a way that passes: what an agent's node tries again unless it is told otherwise."""
+    """A model call failed temporarily. An agent's node retries it by default."""
 
     code = "model_transient"
     retryable = True
 
 
 class RateLimited(ModelTransient):
-    """The provider takes no more calls for a moment."""
+    """The provider accepts no more calls for now."""
 
     code = "rate_limited"
 
 
 class ModelOverloaded(ModelTransient):
-    """The provider is overloaded, or has an error of its own."""
+    """The provider is overloaded, or has an internal error."""
 
     code = "model_overloaded"
 
@@ -444,53 +444,53 @@ class ModelTimeout(ModelTransient, TimeoutError):
 
 
 class AnswerTorn(ModelTransient):
-    """The answer came to an end before it was whole, or cannot be read at all."""
+    """The answer ended before it was complete, or cannot be parsed."""
 
     code = "answer_torn"
 
 
 class ModelNotReady(ModelError):
-    """A model cannot be asked until somebody mends a key, an account, a name, an address or a limit.
+    """A model cannot be called until a key, an account, a name, an address or a limit is fixed.
 
-    What was asked for is not at fault, and another piece of work would meet the same; so patterns that survive the
-    failure of a part fail with this one, and a resume goes on where it was.
+    The request is not at fault, and any other request would fail in the same way. So patterns that survive the
+    failure of a part fail with this one, and the run can be resumed where it stopped.
     """
 
     code = "model_not_ready"
 
 
 class QuotaExceeded(ModelNotReady):
-    """The account has nothing left to spend."""
+    """The account has no quota left."""
 
     code = "quota_exceeded"
 
 
 class NotAuthenticated(ModelNotReady):
-    """The provider does not accept the API key, or not for this."""
+    """The provider rejects the API key, or the key lacks the permission."""
 
     code = "not_authenticated"
 
 
 class BadRequest(ModelError):
-    """The provider does not accept the request."""
+    """The provider rejects the request as invalid."""
 
     code = "bad_request"
 
 
 class UnknownModel(ModelNotReady):
-    """The provider has no model of this name."""
+    """The provider has no model with this name."""
 
     code = "unknown_model"
 
 
 class NoModelServer(ModelNotReady):
-    """Something else than a model's API answers at this address."""
+    """The server at this address is not a model API."""
 
     code = "no_model_server"
 
 
 class ContextFull(ModelError):
-    """The question is larger than the model's context window."""
+    """The prompt is larger than the model's context window."""
 
     code = "context_full"
 
@@ -502,36 +502,36 @@ class AnswerRefused(ModelError):
 
 
 class AnswerCut(ModelError):
-    """The answer was cut off at the most tokens that were allowed."""
+    """The answer was cut off at the token limit."""
 
     code = "answer_cut"
 
 
 class PriceUnknown(ModelNotReady):
-    """A limit on costs is in force, and the price of the model is not known."""
+    """A cost limit applies, and the price of the model is unknown."""
 
     code = "price_unknown"
 
 
 class TooManyTurns(ModelError):
-    """The model went on calling tools for more turns than are allowed."""
+    """The model called tools for more turns than are allowed."""
 
     code = "too_many_turns"
 
 
 class GuardFailed(ModelError):
-    """A guard of the agent's did not let its question, or its answer, pass."""
+    """A guard of the agent rejected its prompt or its answer."""
 
     code = "guard_failed"
 
 
 class ModelUnavailable(ModelNotReady):
-    """The agent's model cannot be had here: no API key, no SDK, no such provider."""
+    """The agent's model is not available here: no API key, no SDK, or an unknown provider."""
 
     code = "model_unavailable"
 
 
 class BadAnswer(NodeError):
-    """A model's answer does not fit the agent's output type or check."""
+    """A model's answer does not fit the agent's output type, or fails its check."""
 
     code = "bad_answer"

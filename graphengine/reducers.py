@@ -1,8 +1,8 @@
-"""Reducers: how an update is joined to what a field already holds.
+"""Reducers: functions that join an update to the value that a field already holds.
 
 Put one into the field's annotation: `history: Annotated[list[Review], append] = []`. A field without a reducer
-takes the last write. Any pure function `(old, new) -> joined` can serve; those below are recorded as small
-operations, so that a step costs its update and not the size of the field.
+keeps the last write. Any pure function `(old, new) -> joined` is a reducer. Those below are recorded as small
+operations, so that a step costs the size of its update and not that of the field.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ N = TypeVar("N", int, float)
 
 @dataclass(frozen=True, slots=True)
 class Replace(Generic[T]):
-    """An update that sets the field whatever its reducer: `return {"history": Replace([])}`.
+    """An update that sets the field and bypasses its reducer: `return {"history": Replace([])}`.
 
     >>> class Notes(BaseModel):
     ...     lines: Annotated[list[str], append] = ["old"]
@@ -35,7 +35,7 @@ class Replace(Generic[T]):
 
 
 def append(old: Iterable[T] | None, new: T) -> list[T]:
-    """The list with one item more.
+    """Return the list with one more item.
 
     >>> append([1, 2], 3)
     [1, 2, 3]
@@ -44,7 +44,7 @@ def append(old: Iterable[T] | None, new: T) -> list[T]:
 
 
 def extend(old: Iterable[T] | None, new: Iterable[T]) -> list[T]:
-    """The list with the new items behind the old ones.
+    """Return the list with the new items after the old ones.
 
     >>> extend([1], [2, 3])
     [1, 2, 3]
@@ -53,7 +53,7 @@ def extend(old: Iterable[T] | None, new: Iterable[T]) -> list[T]:
 
 
 def merge(old: Mapping[K, T] | None, new: Mapping[K, T]) -> dict[K, T]:
-    """The mapping with the new keys laid over the old ones.
+    """Return the mapping updated with the new keys.
 
     >>> merge({"a": 1}, {"b": 2})
     {'a': 1, 'b': 2}
@@ -62,7 +62,7 @@ def merge(old: Mapping[K, T] | None, new: Mapping[K, T]) -> dict[K, T]:
 
 
 def add(old: N | None, new: N) -> N:
-    """The sum.
+    """Return the sum.
 
     >>> add(2, 3)
     5
@@ -71,7 +71,7 @@ def add(old: N | None, new: N) -> N:
 
 
 def maximum(old: N | None, new: N) -> N:
-    """The larger one.
+    """Return the larger value.
 
     >>> maximum(2, 3)
     3
@@ -80,4 +80,4 @@ def maximum(old: N | None, new: N) -> N:
 
 
 OPERATIONS: Final[dict[Callable[..., Any], str]] = {append: "append", extend: "extend", merge: "merge", add: "add"}
-"""Reducers that the log records as an operation; every other one is recorded with its result."""
+"""Reducers that the log records as an operation. For any other reducer it records the result."""

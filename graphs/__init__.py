@@ -1,1 +1,1 @@
-"""The bundled workflows: one file each, made of nodes/."""
+"""The bundled workflows: one file each, built from nodes/."""

@@ -1,14 +1,14 @@
-"""Specialists at a shared board: each runs when what it watches changes, until nothing changes any more.
+"""Specialists at a shared board: each runs when a field that it watches changes, until nothing changes any more.
 
 `graphengine run blackboard` runs it on an example; `--input task=…` and `--input sources=@file.md` on your own texts,
-`--model anthropic` with language models. Nobody decides who is next and nobody knows of another: a scout looks for
-facts, a skeptic for what speaks against them, a surveyor for what is missing (which sends the scout out again), a
-writer writes, a reviewer reviews, an editor says whether to mend it. Who watches what is the table in `SPECIALISTS`;
-one more specialist is one more row. A field that changes is an event, as `draft` that a draft is ready; in
-`graphs/event_bus.py` events and messages carry what they tell.
+`--model anthropic` with language models. No agent decides which one is next, and none knows of another: a scout looks
+for facts, a skeptic for objections, a surveyor for gaps (which send the scout out again), a writer writes, a reviewer
+reviews, an editor decides whether to revise. The table in `SPECIALISTS` has who watches what; add a row to add a
+specialist. A changed field is an event: a changed `draft` means that a draft is ready. In `graphs/event_bus.py` events
+and messages carry data.
 
-`board.entries` has the author, the time and the round of everything that was written. A specialist that fails writes
-nothing, the others go on, and the report names it; a board on which nothing was written fails the run.
+`board.entries` has the author, the time and the round of every write. A specialist that fails writes nothing, the
+others continue, and the report names it; a board on which nothing was written fails the run.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,16 +27,16 @@ from nodes.board.rules import ask_again, is_looked_for, nothing
 from nodes.review.article import Findings, Review
 from nodes.text.samples import sample
 
-ROUNDS = 20  # those who set each other off for ever are stopped then
+ROUNDS = 20  # stops specialists that trigger each other for ever
 
-MODELS = {  # cheap ones for those who gather and judge, a strong one for who makes one text of it all
+MODELS = {  # cheap models gather and judge, a strong one writes
     "anthropic": {"*": "anthropic:claude-haiku-5-5", "writer": "anthropic:claude-opus-5-5"},
     "openai": {"*": "openai:gpt-5-mini", "writer": "openai:gpt-6.1-sol"},
 }
 
 
 class Research(Board):
-    """The board: what is given, and what the specialists write. None is what nobody has looked at yet."""
+    """The board: the input, and what the specialists write. None means that no specialist has looked yet."""
 
     task: str
     sources: list[TextFile]
@@ -47,10 +47,10 @@ class Research(Board):
     draft: str = ""
     history: Annotated[list[Review], append] = Field(default_factory=list)
     wishes: list[str] = Field(default_factory=list)
-    notes: Annotated[dict[str, str], merge] = Field(default_factory=dict)  # for specialists of yours: "notes[title]"
+    notes: Annotated[dict[str, str], merge] = Field(default_factory=dict)  # for your own specialists: "notes[title]"
 
 
-SCOUT: Mapping[bool, Runnable] = {True: team.scout, False: nothing}  # nobody is asked for nothing
+SCOUT: Mapping[bool, Runnable] = {True: team.scout, False: nothing}  # no call if nothing is missing
 
 SPECIALISTS: Mapping[str, Subscriber] = {
     "scout": Subscriber(choose(is_looked_for, SCOUT), watches=["task", "sources", "gaps"], writes="findings"),
@@ -63,7 +63,7 @@ SPECIALISTS: Mapping[str, Subscriber] = {
 
 
 class Assignment(BaseModel):
-    """The state of the workflow: what is asked, the board when it is quiet, and the report."""
+    """The state of the workflow: the input, the final board, and the report."""
 
     task: str = Field(min_length=1, pattern=r"\S")
     sources: list[TextFile] = Field(min_length=1)
@@ -73,7 +73,7 @@ class Assignment(BaseModel):
 
 
 def report(board: Research) -> str:
-    """The draft, and below it what is missing and who failed; a board without a draft fails the run."""
+    """Return the draft, followed by what is missing and what failed; a board without a draft fails the run."""
     draft = written(board.draft if board.findings.key_areas else "", board.errors)
     missing = [f"- {gap.why or gap.about}" for gap in board.gaps or ()]
     failed = [f"- {failure.path.rpartition('/')[2]}: {failure.message}" for failure in board.errors]
@@ -86,18 +86,18 @@ def _section(title: str, lines: Sequence[str]) -> list[str]:
 
 
 def research_board(specialists: Mapping[str, Subscriber] = SPECIALISTS, *, rounds: int = ROUNDS) -> Graph[Assignment]:
-    """A board with these specialists, and the report that comes of it.
+    """Return a board with these specialists, and a report at the end.
 
     Args:
-        specialists: Who watches what and writes where, by name.
-        rounds: After so many rounds it ends, though something still changes.
+        specialists: The specialists by name: what each watches and where it writes.
+        rounds: The maximum number of rounds, even if something still changes.
     """
-    again = Retry(attempts=4, initial_seconds=1, max_seconds=60, on=(OSError, ModelTransient))  # what passes by itself
+    again = Retry(attempts=4, initial_seconds=1, max_seconds=60, on=(OSError, ModelTransient))  # transient errors
     patient = {
         name: Subscriber(Node(each.runnable, retry=again), each.watches, each.writes)
         for name, each in specialists.items()
     }
-    migrate = {1: Migration()}  # it reported that nothing was found
+    migrate = {1: Migration()}  # version 1 reported that nothing was found
     graph = Graph("blackboard", Assignment, result="report", version=2, migrate=migrate)
     graph.add_node("board", blackboard(Research, patient, rounds=rounds).but(name="board"), writes="board")
     graph.add_node("report", report, writes="report")
@@ -109,7 +109,7 @@ def research_board(specialists: Mapping[str, Subscriber] = SPECIALISTS, *, round
 
 
 def example() -> Assignment:
-    """What it runs on when no input is given."""
+    """Return the input of an example run."""
     task, sources = sample("write_ahead_log")
     return Assignment(task=task, sources=sources)
 

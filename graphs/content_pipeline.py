@@ -1,14 +1,14 @@
-"""Research, write, edit, list and publish a post once a person approves; where a hand fails there is a fallback.
+"""Research, write, edit, list and publish a post once a person approves; each step that can fail has a fallback.
 
-`graphengine run content_pipeline` runs it on an example, by rules unless `--model anthropic` or `--model openai` takes
+`graphengine run content_pipeline` runs it on an example, by rules unless `--model anthropic` or `--model openai` names
 a set of `MODELS`; `--input topic=…`, `--input sources=@file.md`, `--input site=FOLDER` for your own. It waits for
-`graphengine answer RUN '{"verdict": "approve"}'`; `revise` with a `note` has it written again, `reject` ends it.
+`graphengine answer RUN '{"verdict": "approve"}'`; `revise` with a `note` sends it back to the writer, `reject` ends it.
 
-What fails after its retries: the research or the writer, and the run fails there with all that it has, to be resumed;
-the editor, and the unedited draft goes on, and says so; the publisher, and the result is the text as Markdown (`form`
-says which); the look at the site, and it counts as empty. What was survived is in `errors`. Publishing writes a file
-into the folder `site`, which stands in for a CMS, and does so once, whenever the process dies. A post has footnotes
-with the titles of its sources; no path of a file is in it.
+After its retries, a failing researcher or writer fails the run, which keeps its state and can be resumed. If the
+editor fails, the draft is kept unedited, with a note that says so. If the publisher fails, the result is the text as
+Markdown (see `form`). If the survey of the site fails, the site counts as empty. These failures are in `errors`.
+Publishing writes a file into the folder `site`, a stand-in for a CMS, exactly once, even if the process dies. A post
+has footnotes with the titles of its sources and never a file path.
 """
 
 from typing import Annotated, Final, Literal
@@ -30,11 +30,11 @@ MODELS = {  # cheap ones for the work, a strong one for the text
     "anthropic": {"*": "anthropic:claude-haiku-5-5", "writer": "anthropic:claude-opus-5-5"},
     "openai": {"*": "openai:gpt-5-mini", "writer": "openai:gpt-6.1-sol"},
 }
-PLACE: Final = "published"  # the folder that stands in for a site
+PLACE: Final = "published"  # the folder used as a site
 
 
 class Piece(BaseModel):
-    """The state: what was ordered, what each hand made of it, what was decided, what came of it."""
+    """The state: the order, the result of each stage, the decisions, and the post."""
 
     topic: str = Field(min_length=1, pattern=r"\S")
     sources: list[TextFile] = Field(min_length=1)
@@ -56,17 +56,17 @@ class Piece(BaseModel):
 def content_pipeline(
     team: Team = TEAM, *, cms: Cms = FOLDER, revisions: int = 3, answer_seconds: float | None = None
 ) -> Graph[Piece]:
-    """The pipeline with these agents in it.
+    """Return the pipeline with these agents.
 
     Args:
         team: Researcher, writer, editor and publisher.
-        cms: How a site is looked at and published on: a folder of Markdown files, unless it is yours.
-        revisions: How often a person may send a post back.
-        answer_seconds: How long that person may take; after that a post counts as rejected. Without it, for ever.
+        cms: How to survey a site and publish on it; by default a folder of Markdown files.
+        revisions: How often a person can send a post back.
+        answer_seconds: How long to wait for that person; after that the post counts as rejected. None: for ever.
     """
     graph = Graph("content_pipeline", Piece, result="output", errors="errors")
-    again = Retry(attempts=3, initial_seconds=1, max_seconds=60, on=(OSError, ModelTransient))  # what passes by itself
-    late = Decision(verdict="reject", note="nobody answered in time")
+    again = Retry(attempts=3, initial_seconds=1, max_seconds=60, on=(OSError, ModelTransient))  # transient errors
+    late = Decision(verdict="reject", note="no answer in time")
     asked = (
         ask(question, Decision)
         if answer_seconds is None
@@ -101,7 +101,7 @@ def content_pipeline(
 
 
 def example() -> Piece:
-    """What it runs on when no input is given."""
+    """Return the input of an example run."""
     topic, texts = sample("write_ahead_log")
     return Piece(topic=topic, sources=texts, word_budget=500)
 

@@ -1,13 +1,13 @@
 """Four consumers, each with a queue of its own, work on many pieces: while one is written the next is researched.
 
-`graphengine run content_queue` runs it on two orders and closes. With `--input stays_open=true` it waits for more, for
-as long as you like: `graphengine send RUN research '{"topic": "…", "sources": [{"path": "a.md", "text": "…"}]}'` from
-any process, `graphengine worker` goes on with what came, and `graphengine send RUN research '"close"'` lets it finish.
+`graphengine run content_queue` runs it on two orders and closes. With `--input stays_open=true` it waits for more,
+indefinitely: `graphengine send RUN research '{"topic": "…", "sources": [{"path": "a.md", "text": "…"}]}'` from any
+process, `graphengine worker` processes what arrived, and `graphengine send RUN research '"close"'` lets it finish.
 
-A queue is a topic of the run's messages: kept until taken, each taken once, in the order they came. A consumer takes a
-parcel, has its agent work on it and hands it on; the message leaves with the step that made it, so a process that dies
-loses none and sends none twice. A parcel that cannot be worked on, be it that no model can be asked, goes on with its
-`failure`, and so does the queue. Nothing is published here: what comes out is ready to be (see `content_pipeline`).
+A queue is a topic of the run's messages: each message is kept until taken, taken once, and in order. A consumer takes a
+parcel, has its agent work on it and passes it on; the message is sent with the step that made it, so a process that
+dies loses none and sends none twice. A parcel that fails, even because no model can be called, travels on with its
+`failure`, and the queue continues. Nothing is published here: the results are ready for that (see `content_pipeline`).
 """
 
 from collections.abc import Sequence
@@ -27,11 +27,11 @@ MODELS = {
     "openai": {"*": "openai:gpt-5-mini", "writer": "openai:gpt-6.1-sol"},
 }
 CLOSE: Final = "close"  # the last message of each queue
-PIECES = 200  # in one run, with some 15 steps each; more are for another run, so that none grows without end
+PIECES = 200  # per run, with some 15 steps each; start another run for more, so that no log grows without bound
 
 
 class Queue(BaseModel):
-    """The whole: what is ordered at the start, and what comes out."""
+    """The state: the initial orders, and the results."""
 
     orders: list[Parcel] = []
     stays_open: bool = False
@@ -42,28 +42,28 @@ class Queue(BaseModel):
 
 
 class Bench(BaseModel):
-    """What a consumer has before it."""
+    """A consumer's current parcel."""
 
     parcel: Parcel | None = None
     count: int = 0
 
 
 def consumer(work: Runnable, field: str, reads: Sequence[str], queues: tuple[str, str], pieces: int) -> Graph[Bench]:
-    """A consumer: takes a parcel from its queue, works on it and hands it on, until its queue is closed.
+    """Return a consumer: it takes a parcel from its queue, works on it and passes it on, until its queue is closed.
 
     Args:
-        work: What it does.
-        field: The parcel's field that the result goes into.
-        reads: The parcel's fields that it reads.
-        queues: Its own, and the one that it hands on to.
-        pieces: The most parcels that it takes.
+        work: The work.
+        field: The parcel's field for the result.
+        reads: The parcel's fields that `work` reads.
+        queues: Its own queue, and the next one.
+        pieces: The maximum number of parcels.
     """
     own, following = queues
 
     async def take(ctx: Context) -> Parcel | None:
         return await received(own, ctx)
 
-    def worked_on(result: object, parcel: Parcel) -> Parcel:
+    def updated(result: object, parcel: Parcel) -> Parcel:
         return parcel.model_copy(update={"failure" if isinstance(result, Failure) else field: result})
 
     def hand_on(parcel: Parcel | None, count: int, ctx: Context) -> int:
@@ -71,10 +71,10 @@ def consumer(work: Runnable, field: str, reads: Sequence[str], queues: tuple[str
         return count + (parcel is not None)
 
     graph = Graph("consumer", Bench, result="count")
-    again = Retry(attempts=3, initial_seconds=1, max_seconds=60, on=(OSError, ModelTransient))  # what passes by itself
+    again = Retry(attempts=3, initial_seconds=1, max_seconds=60, on=(OSError, ModelTransient))  # transient errors
     inputs = {name: f"parcel.{name}" for name in reads}
     graph.add_node("take", take, writes="parcel")
-    graph.add_node("work", work, inputs=inputs, writes={"parcel": worked_on}, retry=again, fallback=set_aside)
+    graph.add_node("work", work, inputs=inputs, writes={"parcel": updated}, retry=again, fallback=set_aside)
     graph.add_node("hand_on", hand_on, writes="count")
     graph.add_edge(START, "take")
     graph.add_edge("take", "hand_on", when=value("parcel").is_none() | ~value("parcel.failure").is_none())
@@ -86,7 +86,7 @@ def consumer(work: Runnable, field: str, reads: Sequence[str], queues: tuple[str
 
 
 def content_queue(team: Team = TEAM, *, pieces: int = PIECES) -> Graph[Queue]:
-    """This team's consumers side by side, with what puts orders in and what collects, for so many pieces."""
+    """Return the graph of this team's consumers in parallel, for at most this many pieces."""
     graph = Graph("content_queue", Queue, result="texts", limits=Limits(steps=15 * pieces + 10))
     jobs: dict[str, tuple[Runnable, str, Sequence[str]]] = {
         "research": (team.researcher, "findings", ("topic", "sources")),
@@ -109,18 +109,18 @@ def content_queue(team: Team = TEAM, *, pieces: int = PIECES) -> Graph[Queue]:
 
 
 def set_aside(error: Failure) -> Failure:
-    """What stands in for work that failed: why."""
+    """Return the failure as the result of work that failed."""
     return error
 
 
 def order(orders: list[Parcel], stays_open: bool, ctx: Context) -> None:  # noqa: FBT001 - a field
-    """Put what is ordered at the start into the first queue."""
+    """Put the initial orders into the first queue."""
     for message in [*orders, *([] if stays_open else [CLOSE])]:
         ctx.send("research", message)
 
 
 async def collect(ctx: Context) -> dict[str, object]:
-    """Take what is ready."""
+    """Take the next finished parcel."""
     parcel = await received("collect", ctx)
     if parcel is None:
         return {"is_closed": True}
@@ -129,13 +129,13 @@ async def collect(ctx: Context) -> dict[str, object]:
 
 
 async def received(queue: str, ctx: Context) -> Parcel | None:
-    """The next parcel of a queue; None where it is closed."""
+    """Return the next parcel of a queue; None once it is closed."""
     found: Parcel | str = await ctx.receive(queue, Parcel | Literal["close"])
     return None if isinstance(found, str) else found
 
 
 def example() -> Queue:
-    """What it runs on when no input is given: two orders from one set of sources."""
+    """Return the input of an example run: two orders with the same sources."""
     _, texts = sample("write_ahead_log")
     topics = ["How recovery replays a log after a crash", "What a commit costs"]
     return Queue(orders=[Parcel(topic=topic, sources=texts) for topic in topics])

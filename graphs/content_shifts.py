@@ -1,14 +1,14 @@
-"""Stages that run at different times, each a run of its own that goes on from what earlier runs left in the database.
+"""Stages that run at different times, each a run of its own that continues what earlier runs left in the database.
 
-`graphengine run content_shifts` does the first stage of the example: it researches, and is over. Hours later, from any
+`graphengine run content_shifts` runs the first stage of the example: it researches and ends. Hours later, from any
 process with the same database, `graphengine run content_shifts --input stage=write` takes the oldest piece that was
-researched and not yet written, and writes it; `stage=edit` and `stage=list` go on alike, and where nothing is due they
-end so. A cron table with a line for each stage is a pipeline whose stages do not know each other. A stage that fails is
-a failed run: resume it, or let the next one find the piece again.
+researched but not yet written, and writes it; `stage=edit` and `stage=list` continue in the same way. If nothing is
+due, the run ends as `nothing due`. A cron table with a line for each stage is a pipeline whose stages do not know each
+other. A stage that fails is a failed run: resume it, or let the next run find the piece again.
 
-Who knows which run to go on from says so: `--after RUN --input stage=write`. Two processes that look for the same stage
-at once may find the same piece; where that can happen give the run an id, as `--run-id PIECE.write`: an id is given
-once, and the second one is refused before it does anything.
+To continue a certain run, name it: `--after RUN --input stage=write`. Two processes that look for work of the same
+stage at once can find the same piece. To prevent that, give the run an id, for example `--run-id PIECE.write`: an id
+is used once, and the second run is refused before it does anything.
 """
 
 from typing import Final, Literal, TypeAlias
@@ -27,12 +27,12 @@ Stage: TypeAlias = Literal["research", "write", "edit", "list"]
 BEFORE: Final[dict[Stage, Stage]] = {"write": "research", "edit": "write", "list": "edit"}
 NAME: Final = "content_shifts"
 HANDED_ON: Final = ("topic", "word_budget", "wishes", "site", "findings", "manuscript", "edited", "piece")
-LOOKED_AT = 500  # runs of the past; what is older is taken up with --after
-SPARE = 20  # runs that may end between two looks
+LOOKED_AT = 500  # past runs; continue older ones with --after
+SPARE = 20  # runs that can end between the two queries
 
 
 class Shift(Parcel):
-    """The state: which stage this run does, and the piece that it does it on, by the run that researched it."""
+    """The state: the stage of this run, and its piece, identified by the run that researched it."""
 
     topic: str = ""
     stage: Stage = "research"
@@ -41,10 +41,10 @@ class Shift(Parcel):
 
 
 async def take_up(topic: str, stage: Stage, piece: str, ctx: Context) -> dict[str, object]:
-    """Find the piece that is due for a stage: the one given, or the oldest that no run has done this stage of."""
+    """Find the piece that is due for a stage: the given one, or the oldest for which no run has done this stage."""
     if stage == "research":
         return {"piece": ctx.run_id, "is_due": bool(topic.strip())}
-    if piece:  # begun with the state that another run left
+    if piece:  # started with --after
         return {"is_due": True}
     past = await ctx.runs(NAME, LOOKED_AT, fields=("stage", "piece", "is_due"))
     runs = [run for run in past if run.state["is_due"]]
@@ -53,17 +53,17 @@ async def take_up(topic: str, stage: Stage, piece: str, ctx: Context) -> dict[st
     if not due:
         return {"is_due": False}
     newer = past.index(due[-1])
-    whole = await ctx.runs(NAME, newer + SPARE, fields=HANDED_ON)  # what is looked at is recorded, so no more than that
+    whole = await ctx.runs(NAME, newer + SPARE, fields=HANDED_ON)  # recorded, so as few as possible
     found = [Shift.model_validate(run.state) for run in whole if run.run_id == due[-1].run_id]
-    if not found:  # more than SPARE runs ended between the two looks; the next shift looks again
+    if not found:  # more than SPARE runs ended between the two queries; the next shift tries again
         return {"is_due": False}
     return {name: getattr(found[0], name) for name in HANDED_ON}
 
 
 def content_shifts(team: Team = TEAM) -> Graph[Shift]:
-    """One stage of one piece, by this team."""
+    """Return the graph of one stage of one piece, with this team."""
     graph = Graph(NAME, Shift)
-    again = Retry(attempts=3, initial_seconds=1, max_seconds=60, on=(OSError, ModelTransient))  # what passes by itself
+    again = Retry(attempts=3, initial_seconds=1, max_seconds=60, on=(OSError, ModelTransient))  # transient errors
     graph.add_node("take_up", take_up)
     graph.add_node("research", team.researcher, writes="findings", retry=again)
     graph.add_node("write", team.writer, writes="manuscript", retry=again)
@@ -78,7 +78,7 @@ def content_shifts(team: Team = TEAM) -> Graph[Shift]:
 
 
 def example() -> Shift:
-    """What it runs on when no input is given: the research for a piece."""
+    """Return the input of an example run: the research for a piece."""
     topic, texts = sample("write_ahead_log")
     return Shift(topic=topic, sources=texts)
 

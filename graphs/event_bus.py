@@ -1,13 +1,13 @@
-"""Agents that know events and not each other: each has an inbox, works on what comes, and tells what it did.
+"""Agents that know events and not each other: each has an inbox, works on what arrives, and sends an event.
 
 `graphengine run event_bus` runs it on an example; `--input task=…` and `--input sources=@file.md` on your own texts,
-`--model anthropic` with language models. The researcher works on `task_given` and tells `research_complete`, to which
-the writer and the reviewer have subscribed; the writer's `draft_ready` goes to the reviewer, who sends the writer a
-direct message, `please_mend`, or tells everybody `closed`. Who hears what is the table in `MEMBERS`.
+`--model anthropic` with language models. The researcher works on `task_given` and sends `research_complete`, to which
+the writer and the reviewer subscribe; the writer's `draft_ready` goes to the reviewer, which sends the writer a direct
+message, `please_mend`, or sends everyone `closed`. The subscriptions are in `MEMBERS`.
 
 An inbox is a topic of `ctx.send` and `ctx.receive`: a letter is delivered with the step that sends it and received
-once, also where the process ends in between; `graphengine send RUN_ID writer '{"event": "please_mend"}'` puts one there
-from outside. An agent that fails, or gets too many letters, tells everybody `closed`, and the run ends.
+exactly once, even if the process dies in between; `graphengine send RUN_ID writer '{"event": "please_mend"}'` adds one
+from outside. An agent that fails, or gets too many letters, sends everyone `closed`, and the run ends.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -26,16 +26,16 @@ from nodes.review.article import Findings, Review
 from nodes.text.samples import sample
 
 READY = "research_complete"
-LETTERS = 20  # who gets more has colleagues that go in circles
+LETTERS = 20  # more letters mean that the agents go in circles
 
-MODELS = {  # cheap ones for those who gather and judge, a strong one for who makes one text of it all
+MODELS = {  # cheap models gather and judge, a strong one writes
     "anthropic": {"*": "anthropic:claude-haiku-5-5", "writer": "anthropic:claude-opus-5-5"},
     "openai": {"*": "openai:gpt-5-mini", "writer": "openai:gpt-6.1-sol"},
 }
 
 
 class Given(BaseModel):
-    """What everybody may read."""
+    """The input, which every agent can read."""
 
     task: str = Field(min_length=1, pattern=r"\S")
     sources: list[TextFile] = Field(min_length=1)
@@ -43,7 +43,7 @@ class Given(BaseModel):
 
 
 class Desk(Given):
-    """What one agent has in front of it: the letter it works on, and what it kept of all letters."""
+    """The state of one agent: the letter it works on, and what it kept from all letters."""
 
     letter: Letter | None = None
     letters: Annotated[list[Letter], append] = Field(default_factory=list)
@@ -55,7 +55,7 @@ class Desk(Given):
 
 
 class Office(Given):
-    """The state of the workflow: the last draft, its reviews, the letters each agent got, why agents gave up."""
+    """The state of the workflow: the last draft, its reviews, each agent's letters, and failures."""
 
     draft: str = ""
     history: list[Review] = Field(default_factory=list)
@@ -65,7 +65,7 @@ class Office(Given):
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """An agent with an inbox: what it does, where that is written, on which events, what it tells, which it keeps."""
+    """An agent with an inbox: its work, the field for the result, its events, its letter, and the events it keeps."""
 
     work: Runnable
     writes: str
@@ -82,7 +82,7 @@ MEMBERS: Mapping[str, Member] = {
 
 
 def desk(name: str, member: Member, post: Callable[[Context, Letter], None]) -> Graph[Desk]:
-    """An agent's day: open a letter, work on it, tell what came of it, until everything is closed."""
+    """Return an agent's graph: open a letter, work on it, send the result, until everything is closed."""
 
     async def open_letter(ctx: Context) -> dict[str, object]:
         letter = await ctx.receive(name, Letter)
@@ -110,11 +110,11 @@ def desk(name: str, member: Member, post: Callable[[Context, Letter], None]) -> 
     return graph
 
 
-RESULTS: Mapping[str, str] = {"draft": "writer", "history": "reviewer"}  # fields of the office, and whose they are
+RESULTS: Mapping[str, str] = {"draft": "writer", "history": "reviewer"}  # fields of the office by their agent
 
 
 def event_bus(members: Mapping[str, Member] = MEMBERS, results: Mapping[str, str] = RESULTS) -> Graph[Office]:
-    """An office of these members, who end when one of them tells `closed`."""
+    """Return an office of these members, which ends when one of them sends `closed`."""
     subscribers: dict[str, list[str]] = {CLOSED: list(members)}
     for name, member in members.items():
         for event in (*member.on, *member.keeps):
@@ -142,7 +142,7 @@ def event_bus(members: Mapping[str, Member] = MEMBERS, results: Mapping[str, str
 
 
 def example() -> Office:
-    """What it runs on when no input is given."""
+    """Return the input of an example run."""
     task, sources = sample("write_ahead_log")
     return Office(task=task, sources=sources)
 

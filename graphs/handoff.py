@@ -1,12 +1,12 @@
-"""Research, write, edit: three agents in a row, each handing on a value of a type, with what failed kept beside.
+"""Research, write, edit: three agents in a row that pass typed values to each other, with failures kept next to them.
 
 `graphengine run handoff` runs it on an example; `--input topic=…` and `--input sources=@file.md` on your own texts, and
-`--input wishes=…` says what the text should treat. The agents answer by rules unless they are given models:
-`--model anthropic` or `--model openai` takes a set of `MODELS` below.
+`--input wishes=…` for what the text should cover. The agents answer by rules unless they get models:
+`--model anthropic` or `--model openai` selects a set of `MODELS` below.
 
-Where the research finds nothing the run fails as `nothing found`: nobody is paid to say so. Where the editor fails, the
-draft stands as it is, and the failure is kept in `errors`. A researcher or a writer that gives nothing that can be used
-fails the run: `graphengine resume` goes on there, with another model for instance.
+If the research finds nothing, the run fails as `nothing found` before a writer costs anything. If the editor fails, the
+draft is kept unchanged and the failure is in `errors`. A researcher or a writer without a usable answer fails the run:
+`graphengine resume` continues there, with another model for example.
 """
 
 from typing import Annotated
@@ -22,14 +22,14 @@ from nodes.press.stages import LEAST_WORDS, Edited, Manuscript
 from nodes.review.article import Findings
 from nodes.text.samples import sample
 
-MODELS = {  # cheap ones for those who gather and tidy, a strong one for who makes one text of it all
+MODELS = {  # cheap models gather and edit, a strong one writes
     "anthropic": {"*": "anthropic:claude-haiku-5-5", "writer": "anthropic:claude-opus-5-5"},
     "openai": {"*": "openai:gpt-5-mini", "writer": "openai:gpt-6.1-sol"},
 }
 
 
 class Handoff(BaseModel):
-    """What goes from hand to hand: each field is one agent's result, of the type that the next one reads."""
+    """The state: each field is one agent's result, of the type that the next one reads."""
 
     topic: str = Field(min_length=1, pattern=r"\S")
     sources: list[TextFile] = Field(min_length=1)
@@ -48,20 +48,20 @@ def handoff(
     *,
     house_style: str = "",
 ) -> Graph[Handoff]:
-    """The row with these agents in it.
+    """Return the row with these agents.
 
     Args:
-        researcher: Who finds the facts.
-        writer: Who makes a text of them.
-        editor: Who goes over it; without one the writer's text is the result, a pipeline of two.
-        house_style: What all of them read before their own instructions; a long one is cached by the provider.
+        researcher: Finds the facts.
+        writer: Writes a text from them.
+        editor: Edits the text; without an editor the writer's text is the result, a pipeline of two.
+        house_style: What all of them read before their own instructions; the provider caches a long one.
     """
     result, migrate = (
         "edited.text" if editor else "manuscript.text",
         {1: Migration()},
-    )  # it wrote that nothing was found
+    )  # version 1 wrote that nothing was found
     graph = Graph("handoff", Handoff, result=result, errors="errors", version=2, migrate=migrate)
-    again = Retry(attempts=3, initial_seconds=1, max_seconds=60, on=(OSError, ModelTransient))  # what passes by itself
+    again = Retry(attempts=3, initial_seconds=1, max_seconds=60, on=(OSError, ModelTransient))  # transient errors
     graph.add_node("research", in_house(researcher, house_style), writes="findings", retry=again)
     graph.add_node("write", in_house(writer, house_style), writes="manuscript", retry=again)
     graph.add_edge(START, "research")
@@ -76,7 +76,7 @@ def handoff(
 
 
 def example() -> Handoff:
-    """What it runs on when no input is given."""
+    """Return the input of an example run."""
     topic, texts = sample("write_ahead_log")
     return Handoff(topic=topic, sources=texts)
 

@@ -1,16 +1,15 @@
-"""Plan a task, have workers do the plan side by side, judge what came of it, plan again until it is an answer.
+"""Plan a task, have workers do the steps in parallel, judge the results, and plan again until they are an answer.
 
 `graphengine run orchestrator` runs it on an example; `--input task=…` and `--input sources=@file.md` on your own task.
-The agents answer by rules unless they are given models: `--model anthropic` or `--model openai` takes a set of `MODELS`
-below. `graphengine run line` lets workers do it one after the other instead, each on what those before it made, with
+The agents answer by rules unless they get models: `--model anthropic` or `--model openai` selects a set of `MODELS`
+below. `graphengine run line` runs the workers one after the other instead, each on the results of those before it, with
 the same sets.
 
-A plan is looked at before anybody works by it, and a bad one goes back to the planner with what is wrong with it. A
-step that fails leaves the others. Results that do not answer the task are planned again, with the reasons: what counts
-is kept, and only the rest is done. After `ATTEMPTS`, or two attempts in a row that fail for the same reasons, the run
-fails and its state has all `reasons`. What each role did
-in earlier runs on the like is looked up in the database (`recalled`), and whoever is asked several times in a run
-remembers what was said (`conversations`), older parts as a summary.
+A plan is checked before any work starts, and an invalid one goes back to the planner with its problems. A failing step
+does not stop the others. Results that do not answer the task are planned again, with the reasons: what counts is kept,
+and only the rest is done. After `ATTEMPTS`, or two attempts in a row that fail for the same reasons, the run fails and
+its state has all `reasons`. Similar work of each role in earlier runs is looked up in the database (`recalled`), and an
+agent that is called several times in a run remembers the conversation (`conversations`), older parts as a summary.
 """
 
 from collections.abc import Mapping, Sequence
@@ -44,18 +43,18 @@ from nodes.orchestration.recall import LOOKED_AT, remembered
 from nodes.text.samples import sample
 
 ATTEMPTS = 5  # at planning and doing the work, before the run fails
-MOST_STEPS = 24  # of a plan, with those of earlier attempts that count
-EARLIER_RUNS = 20  # that are looked through for what has to do with the task
+MOST_STEPS = 24  # of a plan, including steps of earlier attempts that still count
+EARLIER_RUNS = 20  # that are searched for similar work
 
 OPUS, SOL = "anthropic:claude-opus-5-5", "openai:gpt-6.1-sol"
-MODELS = {  # strong ones for who plans, and who makes the whole; cheap ones for who works and judges
+MODELS = {  # strong models plan and synthesise, cheap ones work and judge
     "anthropic": {"*": "anthropic:claude-haiku-5-5", "planner": OPUS, "synthesiser": OPUS},
     "openai": {"*": "openai:gpt-5-mini", "planner": SOL, "synthesiser": SOL},
 }
 
 
 class Material(BaseModel):
-    """What every worker may read beside its task."""
+    """What every worker can read in addition to its task."""
 
     sources: list[TextFile] = Field(min_length=1)
     word_budget: int = Field(default=350, ge=100)
@@ -64,7 +63,7 @@ class Material(BaseModel):
 
 
 class Assignment(Material, Job):
-    """The state of an orchestrated task: a `Job` (task, plan, results, output), and what is kept of attempts."""
+    """The state of an orchestrated task: a `Job` (task, plan, results, output), and the history of attempts."""
 
     task: str = Field(min_length=1, pattern=r"\S")
     verdicts: Annotated[list[Verdict], append] = []
@@ -74,17 +73,17 @@ class Assignment(Material, Job):
 
 
 async def recall(task: str, ctx: Context) -> dict[str, list[Memory]]:
-    """What each role did on the like in earlier runs; what was found is recorded, so a resume finds the same."""
+    """Return each role's similar work in earlier runs; it is recorded, so a resumed run has the same."""
     return remembered(task, await ctx.runs("orchestrator", EARLIER_RUNS, fields=LOOKED_AT))
 
 
 def said(result: Assignment, messages: list[TeamMessage]) -> list[TeamMessage]:
-    """The messages of an attempt that just ended."""
+    """Return the messages of the attempt that just ended."""
     return messages_of(result.plan, result.results, messages)
 
 
 def gathered() -> str:
-    """What ends an attempt: no synthesis yet, since nobody knows whether the results are an answer."""
+    """Return an empty output: an attempt is synthesised only once its results are accepted."""
     return ""
 
 
@@ -96,16 +95,16 @@ def orchestrator(
     *,
     attempts: int = ATTEMPTS,
 ) -> Graph[Assignment]:
-    """The graph with these agents in it. A worker of a new name needs no change of the others."""
+    """Return the graph with these agents. A worker with a new name needs no change in the others."""
     attempt = orchestrator_workers(planner, workers, gathered, most_steps=MOST_STEPS, may_fail=True, state=Assignment)
     graph = Graph("orchestrator", Assignment, result="output", errors="errors")
     graph.add_node("recall", recall, writes="recalled")
     kept = {name: name for name in ("plan", "results", "conversations")}
-    graph.add_node("attempt", attempt.but(result=None), writes={**kept, "messages": said})  # it gives all its fields
+    graph.add_node("attempt", attempt.but(result=None), writes={**kept, "messages": said})  # of all its fields
     graph.add_node("validate", validator, writes="verdicts")
     graph.add_node("take_stock", take_stock, writes=("results", "reasons"))
     graph.add_node("synthesise", synthesiser, writes="output")
-    of_no_use = failed(Exception) & ~failed(ModelError)  # a model that cannot be asked fails the run, to be resumed
+    of_no_use = failed(Exception) & ~failed(ModelError)  # a model that cannot be called fails the run
     nothing_done = value(successes) == 0
     graph.add_edge(START, "recall")
     graph.add_edge("recall", "attempt", when=failed(Exception), label="without memories")
@@ -126,20 +125,20 @@ def orchestrator(
 
 
 class Line(Material, Passage):
-    """The state of a line of workers: `needed` has what each made, by its name, and `text` what the last one made."""
+    """The state of a line of workers: `needed` has each worker's result by name, `text` the last one."""
 
     needed: dict[str, str] = {}
 
 
 def line_of(names: Sequence[str], workers: Mapping[str, Runnable] = WORKERS) -> Graph[Line]:
-    """A pipeline of any agents: each reads the task and what all before it made; a name may come again, as writer_2."""
+    """Return a pipeline of workers: each reads the task and all results before it; writer_2 is a second writer."""
     made = {name: {f"needed[{name}]": in_words, "text": in_words} for name in names}
     stages = {name: Node(workers[name.rsplit("_", 1)[0]], writes=writes) for name, writes in made.items()}
     return pipeline(stages, state=Line).but(name="line")
 
 
 def example() -> dict[str, object]:
-    """What they run on when no input is given."""
+    """Return the input of an example run of either graph."""
     _, texts = sample("write_ahead_log")
     task = "How does a database recover after a crash? What does a commit cost? Show the code, and add a summary."
     return {"task": task, "sources": texts}

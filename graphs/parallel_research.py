@@ -1,12 +1,12 @@
-"""Read many sources side by side with a cheap model, and let a strong one make a whole of what was found.
+"""Read many sources in parallel with a cheap model, and let a strong one merge the notes into one report.
 
-`graphengine run parallel_research` runs it on an example; `--input task=…` and `--input sources=@file.md` (as often as
-there are files) on your own texts, `--input specialists=…` once or several times for points of view: each specialist
-then reads each source, or, where no source is given, says what it knows. `--model anthropic` or `--model openai` takes
-a set of `MODELS` below: readers on a cheap model with short answers, one merger on a strong one.
+`graphengine run parallel_research` runs it on an example; `--input task=…` and `--input sources=@file.md` (once per
+file) on your own texts, `--input specialists=…` once or several times for points of view: each specialist then reads
+each source or, without sources, reports what it knows. `--model anthropic` or `--model openai` names a set of `MODELS`
+below: readers on a cheap model with short answers, one merger on a strong one.
 
-A reading that fails, after its retries, leaves the others; the report names it and says why. With fewer than `need`
-successes the run fails. `python -m benchmarks research` measures what is saved in time and money.
+A reading that still fails after its retries does not stop the others; the report names it and the reason. With fewer
+than `need` successes the run fails. `python -m benchmarks research` measures the savings in time and money.
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ MODELS = {  # many cheap readers, one strong merger
 
 
 class Research(FanOut):
-    """The state: a topic, what to read, and from which points of view."""
+    """The state: a topic, the sources, and the points of view."""
 
     task: str = Field(min_length=1, pattern=r"\S")
     sources: list[TextFile] = Field(default_factory=list)
@@ -44,13 +44,13 @@ class Research(FanOut):
     @model_validator(mode="after")
     def _something_to_read(self) -> Self:
         if not self.sources and not any(name.strip() for name in self.specialists):
-            message = "give sources, or specialists, or both"
+            message = "give sources, specialists, or both"
             raise ValueError(message)
         return self
 
 
 def report(merged: str, jobs: Sequence[Job], outcomes: Sequence[Outcome]) -> str:
-    """The merged text, and below it every reading that failed, with the reason."""
+    """Return the merged text, followed by every reading that failed, with the reason."""
     pairs = zip(jobs, outcomes, strict=True)
     failed = [f"- {job.name}: {each.failure.message or each.failure.kind}" for job, each in pairs if each.failure]
     if not failed:
@@ -59,7 +59,7 @@ def report(merged: str, jobs: Sequence[Job], outcomes: Sequence[Outcome]) -> str
 
 
 def gathering(merger: Agent[str]) -> Graph[Research]:
-    """Merge the notes, then name what is missing, whatever the merger said of it."""
+    """Return a graph that merges the notes, then lists what is missing, whatever the merger wrote."""
     graph = Graph("gathering", Research, result="output")
     graph.add_node("merge", merger, writes="merged")
     graph.add_node("report", report, writes="output")
@@ -75,14 +75,14 @@ def parallel_research(
     need: int = 1,
     timeout_seconds: float = TIMEOUT_SECONDS,
 ) -> Graph[Research]:
-    """Readers side by side, and who merges what they found.
+    """Return the graph of readers in parallel and a merger.
 
     Args:
         reader: Reads one source, from one point of view.
-        merger: Makes a whole of all notes.
-        concurrency: How many readers work at a time; 1 reads one source after the other.
+        merger: Makes one report from all notes.
+        concurrency: How many readers work at a time; with 1 they read one source after the other.
         need: How many readings have to succeed.
-        timeout_seconds: For how long one attempt to read a source may take.
+        timeout_seconds: The limit for one attempt to read a source.
     """
     again = Retry(attempts=3, initial_seconds=1, max_seconds=30, on=(OSError, ModelTransient))
     return fan_out_fan_in(
@@ -97,7 +97,7 @@ def parallel_research(
 
 
 def example() -> Research:
-    """What it runs on when no input is given."""
+    """Return the input of an example run."""
     task, sources = sample("write_ahead_log")
     return Research(task=task, sources=sources)
 

@@ -1,14 +1,14 @@
-"""Research for and against, write, review, and write again until the review is content or no longer improves.
+"""Research for and against, write, review, and write again until the review approves or stops improving.
 
 `graphengine run review_loop` runs it on an example; `--input task=…` and `--input sources=@file.md` on your own texts.
-The agents answer by rules unless they are given models: `--model anthropic` or `--model openai` takes a set of `MODELS`
-below, `--model reviewer=openai:MODEL` another one for one, `--model openai-chat:MODEL@http://HOST:PORT/v1` one for all.
+The agents answer by rules unless they get models: `--model anthropic` or `--model openai` selects a set of `MODELS`
+below, `--model reviewer=openai:MODEL` a model for one agent, `--model openai-chat:MODEL@http://HOST:PORT/v1` for all.
 
-Two researchers read the sources side by side, one for facts, one for limits and objections. What one of them lacks, the
-other's still counts; with nothing of either the run fails as `nothing found`, and no writer is paid for saying so. The
-writer knows earlier articles of the same database on like subjects. The best draft is the result, whether or not it was
-the last; a draft whose review cannot be used is accepted unreviewed, without a score. All such failures are kept in
-`errors`. A model that cannot be asked at all, or cannot hold the sources, fails the run; resume it with another one.
+Two researchers read the sources in parallel, one for facts, one for limits and objections. If one of them fails, the
+other's result is used; if neither finds anything, the run fails as `nothing found` before a writer costs anything. The
+writer sees earlier articles of the same database on similar subjects. The result is the best draft, whether or not it
+was the last; a draft without a usable review is accepted unreviewed, without a score. All such failures are kept in
+`errors`. A model that cannot be called at all, or cannot hold the sources, fails the run; resume it with another one.
 """
 
 from typing import Annotated
@@ -39,11 +39,11 @@ from nodes.review.doubts import merge
 from nodes.review.memory import recalling
 from nodes.text.samples import sample
 
-THRESHOLD = 7  # a review with this score or a better one is content
-ITERATIONS = 3  # more drafts than this are not worth their price
-REMEMBERED = 3  # earlier articles that the writer is told of
+THRESHOLD = 7  # a review with at least this score approves
+ITERATIONS = 3  # more drafts do not improve enough for their price
+REMEMBERED = 3  # earlier articles that the writer sees
 
-MODELS = {  # cheap ones for those who gather and judge, a strong one for who makes one text of it all
+MODELS = {  # cheap models gather and judge, a strong one writes
     "anthropic": {"*": "anthropic:claude-haiku-5-5", "writer": "anthropic:claude-opus-5-5"},
     "openai": {"*": "openai:gpt-5-mini", "writer": "openai:gpt-6.1-sol"},
 }
@@ -61,32 +61,32 @@ class Article(BaseModel):
     draft: str = ""
     history: Annotated[list[Review], append] = []
     article: str = ""  # the best draft so far
-    final_score: int | None = None  # and its score; None where nobody judged it
+    final_score: int | None = None  # and its score; None if it was not reviewed
     errors: Annotated[list[Failure], append] = []
 
 
 def best_score(result: Review, history: list[Review]) -> int:
-    """The score of the best draft, this one or an earlier one."""
+    """Return the score of the best draft, this one or an earlier one."""
     return max(review.score for review in (*history, result))
 
 
 def best_draft(result: Review, history: list[Review], draft: str, article: str) -> str:
-    """The best draft: this one, which had the benefit of the reviews, unless an earlier one was better."""
+    """Return the best draft: this one, which profits from the reviews, unless an earlier one scored better."""
     marks = [(review.score, review.points) for review in history]
     return draft if (result.score, result.points) >= max(marks, default=(0, 0)) else article
 
 
 def accept(draft: str) -> dict[str, str | None]:
-    """Take the draft as it is, since nobody could judge it."""
+    """Accept the draft unchanged, because it could not be reviewed."""
     return {"article": draft, "final_score": None}
 
 
 def from_version_1(state: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    """Runs of the loop's first version had the last draft as their result, and one researcher."""
+    """Migrate the state of version 1, which had the last draft as its result, and one researcher."""
     return {**state, "article": state["draft"]}
 
 
-def review_loop(  # noqa: PLR0913 - the agents by name, and the numbers of the loop
+def review_loop(  # noqa: PLR0913 - the agents by name, and the limits of the loop
     researcher: Runnable = researcher,
     writer: Agent[str] = writer,
     reviewer: Agent[Review] = reviewer,
@@ -96,21 +96,20 @@ def review_loop(  # noqa: PLR0913 - the agents by name, and the numbers of the l
     drafts: int = ITERATIONS,
     remembered: int = REMEMBERED,
 ) -> Graph[Article]:
-    """The loop with these agents in it.
+    """Return the loop with these agents.
 
     Args:
-        researcher: Who looks for facts; `nodes.review.searching.searching_researcher` searches long sources with a
-        tool.
-        writer: Who writes.
-        reviewer: Who judges.
-        sceptic: Who looks for limits and objections, beside the researcher.
+        researcher: Finds facts; `nodes.review.searching.searching_researcher` searches long sources with a tool.
+        writer: Writes the draft.
+        reviewer: Reviews the draft.
+        sceptic: Finds limits and objections, in parallel with the researcher.
         threshold: The score from which a draft is good enough.
-        drafts: The most drafts.
-        remembered: The most earlier articles that the writer is told of; 0 for none.
+        drafts: The maximum number of drafts.
+        remembered: The maximum number of earlier articles that the writer sees; 0 for none.
     """
-    again = Retry(attempts=4, initial_seconds=1, max_seconds=60, on=(OSError, ModelTransient))  # what passes by itself
+    again = Retry(attempts=4, initial_seconds=1, max_seconds=60, on=(OSError, ModelTransient))  # transient errors
     without = failed(Exception) & ~failed(ModelNotReady, ModelTransient, ContextFull)  # these fail the run
-    kept = ("task", "sources", "word_budget")  # for a next article, which has findings and reviews of its own
+    kept = ("task", "sources", "word_budget")  # for the next article, which gets its own findings and reviews
     migrate = {1: Migration(from_version_1, moved={"research": "recall"}), 2: Migration()}
     graph = Graph("review_loop", Article, result="article", errors="errors", keep=kept, version=3, migrate=migrate)
     graph.add_node("recall", recalling("review_loop", remembered), writes="earlier", fallback=[])
@@ -142,7 +141,7 @@ def review_loop(  # noqa: PLR0913 - the agents by name, and the numbers of the l
 
 
 def example() -> Article:
-    """What it runs on when no input is given."""
+    """Return the input of an example run."""
     task, sources = sample("write_ahead_log")
     return Article(task=task, sources=sources)
 

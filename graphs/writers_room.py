@@ -1,17 +1,17 @@
 """A writers' room: roles react to each other over rounds, until the showrunner makes the episode's outline.
 
-`graphengine run writers_room` runs it on an example, `--input premise=…` (or `premise=@file.txt`) on yours; `--input
-tone=…`, `rounds=…`, `minutes=…` and `acts=…` are the run's own. The roles answer by rules unless they are given models:
-`--model anthropic` or `--model openai` takes a set of `MODELS` below, `--model showrunner=NAME` a model for one role.
+`graphengine run writers_room` runs it on an example, `--input premise=…` (or `premise=@file.txt`) on yours; set
+`--input tone=…`, `rounds=…`, `minutes=…` and `acts=…` per run. The roles answer by rules unless they get models:
+`--model anthropic` or `--model openai` selects a set of `MODELS` below, `--model showrunner=NAME` a model for one role.
 
 In code everything is an argument. A season finale with a fifth role, another tone and models of your choice:
 
     writers_room([*ROLES, network_exec], rounds=3, tone="grave", models={"*": CHEAP, "showrunner": STRONG})
 
-A role that fails keeps the view it had, and `errors` has why. A room where nobody has a view fails, and so does one
-whose models cannot be asked at all, for want of a key for instance; that one can be resumed, with others if need be.
-The result is the outline as text; the state has `outline`, `roles`, `rounds_held` and `views`, the result's `usage`
-what it cost. docs/use/patterns/role_based.md tells of the pattern.
+A role that fails keeps its view, and `errors` has the reason. A room in which no role has a view fails, and so does one
+whose models cannot be called at all, for example without a key; the latter can be resumed, with other models if needed.
+The result is the outline as text; the state has `outline`, `roles`, `rounds_held` and `views`, the result's `usage` the
+cost. See docs/use/patterns/role_based.md for the pattern.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,13 +29,13 @@ from nodes.room.outline import Outline, as_page
 
 T = TypeVar("T")
 
-ROUNDS = 2  # how often each role is asked at most, if a run does not say more
+ROUNDS = 2  # the maximum number of rounds, unless a run sets its own
 MOST_ROUNDS = 12
-CONVERGED = 0.95  # of the words of all views: when so many stay from one round to the next, nobody is asked again
+CONVERGED = 0.95  # share of the words of all views; the rounds end when this many stay the same
 TONE = "as the premise has it"
-AGAIN = Retry(attempts=3, initial_seconds=1, on=(OSError, ModelTransient))  # what passes by itself
+AGAIN = Retry(attempts=3, initial_seconds=1, on=(OSError, ModelTransient))  # transient errors
 
-MODELS = {  # strong ones for the two who make the story, a cheap one for those who look after it
+MODELS = {  # strong models write the story, a cheap one reviews it
     "anthropic": {
         "*": "anthropic:claude-haiku-5-5",
         "showrunner": "anthropic:claude-opus-5-5",
@@ -46,13 +46,13 @@ MODELS = {  # strong ones for the two who make the story, a cheap one for those 
 
 
 class Episode(Room):
-    """The state of the room; premise, views, rounds_held, output and errors are those of the pattern."""
+    """The state of the room; premise, views, rounds_held, output and errors come from the pattern."""
 
     premise: str = Field(min_length=1, pattern=r"\S")
-    tone: str = ""  # the room's own where a run says nothing
+    tone: str = ""  # empty: the room's
     minutes: int = Field(default=42, ge=10, le=240)
     acts: int = Field(default=4, ge=1, le=8)
-    rounds: int | None = Field(default=None, ge=1, le=MOST_ROUNDS)  # the room's own where a run says nothing
+    rounds: int | None = Field(default=None, ge=1, le=MOST_ROUNDS)  # None: the room's
     outline: Outline | None = None
     roles: list[str] = Field(default=[])
 
@@ -65,14 +65,14 @@ def writers_room(
     converged: float = CONVERGED,
     models: Mapping[str, str | Model] | None = None,
 ) -> Graph[Episode]:
-    """The room with these roles around the table.
+    """Return the room with these roles.
 
     Args:
-        roles: Who takes part; the first has the chair and makes the outline.
-        rounds: How often each is asked at most, unless a run says otherwise.
-        tone: The tone they write for, unless a run says otherwise.
-        converged: Which share of all words has to stay for the rounds to end early; above 1 they never do.
-        models: Who answers for a role, by its name, or "*" for the others; a Runner or `--model` comes before that.
+        roles: The roles; the first one chairs and writes the outline.
+        rounds: The maximum number of rounds, unless a run sets its own.
+        tone: The tone to write for, unless a run sets its own.
+        converged: The share of all words that has to stay the same for the rounds to end early; above 1 they never do.
+        models: A model for a role by its name, or "*" for the others; a Runner's or `--model` takes precedence.
     """
     house_tone, house_rounds, by_role = tone, rounds, dict(models or {})
 
@@ -100,12 +100,12 @@ def writers_room(
 
 
 def names(views: dict[str, str]) -> list[str]:
-    """Whose views the outline was made of."""
+    """Return the roles whose views went into the outline."""
     return list(views)
 
 
 def example() -> Episode:
-    """What it runs on when no input is given."""
+    """Return the input of an example run."""
     return Episode(
         premise=(
             "Harbour pilot Nora Quist learns that her brother Tom sold the storm charts that sank the ferry nine years "

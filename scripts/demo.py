@@ -2,10 +2,10 @@
 
     python scripts/demo.py [FOLDER]
 
-Each command is shown as it is called, in FOLDER, so that it can be repeated by hand. FOLDER is `demo` if none is given.
-For each workflow it gets NAME.svg, the graph; NAME.run.svg, what the run did; NAME.timeline.svg, when; and its result,
-NAME.md where that is a text and NAME.json where it is not. FOLDER/runs.db has the recorded runs, FOLDER/README.md the
-list of it all. Where a workflow asks a person, ANSWERS says what this program answers in that person's place.
+Each command is shown as it is called, in FOLDER, so that it can be repeated by hand. FOLDER is `demo` by default. For
+each workflow it gets NAME.svg, the graph; NAME.run.svg, the run; NAME.timeline.svg, its times; and the result, NAME.md
+if that is text and NAME.json if not. FOLDER/runs.db has the recorded runs, FOLDER/README.md lists everything. If a
+workflow asks a person, ANSWERS has the answer that this program gives instead.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 WAITING: Final = 3  # the exit code of a run that waits
 
 ANSWERS: Final[dict[str, str]] = {"content_pipeline": '{"verdict": "approve"}'}
-"""What is answered to a question of a workflow, by its name."""
+"""The answer to the question of a workflow, by the name of the workflow."""
 
 FURTHER: Final[dict[str, tuple[str, ...]]] = {"content_shifts": ("stage=write", "stage=edit", "stage=list")}
-"""Inputs of runs behind the first one, of workflows that take several."""
+"""Inputs of the runs after the first one, for workflows that take several."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What became of one workflow.
+    """The results of one workflow.
 
     Attributes:
         name: Its name.
         about: What it does.
         run: The document of its run, the last one of several, as `graphengine show --json` gives it.
-        files: What was written, by what it is.
-        asked: The question that was answered, and how; "" where none was asked.
+        files: The written files, by kind.
+        asked: The question that was answered, and the answer; "" if there was no question.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Shown:
 
     @property
     def answered(self) -> str:
-        """Who answered, and at what cost."""
+        """How many calls models and rules answered, and the cost."""
         usage = self.run["usage"]
         calls, offline = usage["calls"], usage["offline_calls"]
         if calls == offline:
@@ -66,13 +66,13 @@ class Shown:
 
 
 class Failed(Exception):
-    """A command failed; its text is what it said."""
+    """A command failed; the text is its output."""
 
 
 def main(folder: Path) -> int:
-    """Run all workflows; the exit code is 0 where each finished."""
+    """Run all workflows; the exit code is 0 if each finished."""
     folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.glob("runs.db*"):  # runs of an earlier demo would be memory of this one
+    for old in folder.glob("runs.db*"):  # runs of an earlier demo would be part of this one's memory
         old.unlink()
     print(f"$ cd {folder}")
     shown: list[Shown] = []
@@ -88,18 +88,18 @@ def main(folder: Path) -> int:
         print(f"  {one.ended}; {len(one.run['steps'])} steps, agents answered {one.answered}")
         print(f"  {', '.join(file.name for file in one.files.values())}\n")
     (folder / "README.md").write_text(page(shown), encoding="utf-8")
-    print(f"{len(shown)} workflows; {folder / 'README.md'} lists what they left")
+    print(f"{len(shown)} workflows; {folder / 'README.md'} lists their files")
     if failed:
         print(f"failed: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0
 
 
 def show(listed: dict[str, Any], folder: Path) -> Shown:
-    """Run one workflow, answer what it asks, draw it."""
+    """Run one workflow, answer its question, draw it."""
     name, database = listed["name"], ("--db", "runs.db")
     graph = (
         name if ROOT in folder.parents else f"{ROOT / listed['file']}:{name}"
-    )  # a name is looked for from a folder up
+    )  # a name is searched from the parent folder
     run = json.loads(graphengine(folder, "run", graph, *database, "--json"))
     asked = ""
     while run["status"] == "waiting" and name in ANSWERS:
@@ -114,7 +114,7 @@ def show(listed: dict[str, Any], folder: Path) -> Shown:
         raise Failed(f"{name} is {run['status']}: {run['error'] or run['stop'] or run['waits']}")
     output = run.get("output", run["state"])
     if isinstance(output, str) and len(output.split()) == 1:
-        output = run["state"]  # a word alone names something; the state tells more
+        output = run["state"]  # a single word is only a name; the state is more useful
     result = folder / (f"{name}.md" if isinstance(output, str) else f"{name}.json")
     text = output if isinstance(output, str) else json.dumps(output, indent=2, ensure_ascii=False)
     result.write_text(text.rstrip() + "\n", encoding="utf-8")
@@ -127,7 +127,7 @@ def show(listed: dict[str, Any], folder: Path) -> Shown:
 
 
 def graphengine(folder: Path, *words: str) -> str:
-    """What the command line writes to stdout; a run that waits is no failure."""
+    """Return what the command line writes to stdout; a run that waits is not a failure."""
     print("$ graphengine", shlex.join(words))
     command = [sys.executable, "-m", "graphengine", *words]
     ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, encoding="utf-8", check=False)
@@ -137,7 +137,7 @@ def graphengine(folder: Path, *words: str) -> str:
 
 
 def page(shown: list[Shown]) -> str:
-    """The list of what is in the folder, as Markdown."""
+    """Return the list of the folder's contents, as Markdown."""
     lines = ["# What the bundled workflows made of their examples", ""]
     lines += ["No language model was asked: the agents answered by rules. `--model` gives them models.", ""]
     for one in shown:

@@ -1,10 +1,10 @@
-"""Kill the main job with SIGKILL at random moments, resume it, and compare with a run that nobody disturbed.
+"""Kill the main job with SIGKILL at random moments, resume it, and compare with an undisturbed run.
 
     .venv/bin/python scripts/kill_review_loop.py [--kills 20] [--seed 1]
 
-Prints a line for each kill: after how many seconds, at which seq of the log, and what the resumed run came to. Exits
-with 1 if any resumed run differs from the undisturbed one in its state or in the visits it recorded, or if fewer than
-three quarters of the kills fell between the first and the last recorded step.
+Prints a line for each kill: after how many seconds, at which seq of the log, and the outcome of the resumed run. Exits
+with 1 if any resumed run differs from the undisturbed one in its state or in its recorded visits, or if fewer than
+three quarters of the kills happened between the first and the last recorded step.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ GRAPH = ROOT / "scripts" / "slow_review_loop.py"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run came to: its state, and its completed visits, sorted: two of them go side by side."""
+    """The result of a run: its state, and its completed visits, sorted, since two of them run in parallel."""
 
     status: str
     state: Any
@@ -36,7 +36,7 @@ class Outcome:
 
 
 def command(*words: str, database: Path) -> list[str]:
-    """A command line of graphengine on this database."""
+    """Return a command line of graphengine on this database."""
     return [sys.executable, "-m", "graphengine", *words, "--db", str(database)]
 
 
@@ -56,7 +56,7 @@ def start(run_id: str, database: Path) -> subprocess.Popen[str]:
 
 
 def recorded(run_id: str, database: Path) -> Outcome:
-    """What the log says of a run."""
+    """Return the log of a run."""
     shown = subprocess.run(
         command("show", run_id, "--json", database=database), capture_output=True, text=True, cwd=ROOT, check=False
     )
@@ -68,13 +68,13 @@ def recorded(run_id: str, database: Path) -> Outcome:
 
 
 def resume(run_id: str, database: Path) -> None:
-    """Go on with a killed run, at once."""
+    """Resume a killed run at once."""
     words = command("resume", run_id, "--graph", str(GRAPH), database=database)
     subprocess.run(words, capture_output=True, cwd=ROOT, check=True)
 
 
 def undisturbed(database: Path) -> tuple[Outcome, float]:
-    """A run that nobody kills, and the seconds from its first step to its end."""
+    """Run without a kill; return the outcome and the seconds from its first step to its end."""
     process = start("undisturbed", database)
     began = time.monotonic()
     seconds = 0.0
@@ -86,7 +86,7 @@ def undisturbed(database: Path) -> tuple[Outcome, float]:
 
 
 def killed(run_id: str, after_seconds: float, database: Path) -> tuple[int, bool, Outcome]:
-    """Kill a run after so long, and resume it: the seq at the kill, whether it was still running, the outcome."""
+    """Kill a run after this time and resume it. Return the seq at the kill, whether it was running, and the outcome."""
     process = start(run_id, database)
     time.sleep(after_seconds)
     process.kill()
@@ -115,8 +115,8 @@ def main() -> int:
             same = (outcome.status, outcome.state, outcome.visits) == (wanted.status, wanted.state, wanted.visits)
             wrong += not same
             between += running
-            told = "resumed to the same end" if same and running else "had ended" if same else "DIFFERS"
-            print(f"kill {number:2}: after {after:4.2f} s, at seq {seq} of {wanted.last_seq}: {told}")
+            text = "resumed to the same end" if same and running else "had ended" if same else "DIFFERS"
+            print(f"kill {number:2}: after {after:4.2f} s, at seq {seq} of {wanted.last_seq}: {text}")
         print(f"{between} of {given.kills} kills between the first and the last step; {wrong} outcomes differ")
         return int(wrong > 0 or between < 0.75 * given.kills)
 

@@ -1,6 +1,6 @@
 """Draw the table of graphengine/engine/machine.py into docs/explain/architecture.md, between its two markers.
 
-Run it when the table changed; tests/engine/test_machine.py holds the page against what would be written.
+Run it when the table changes; tests/engine/test_machine.py checks that the page is up to date.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ END: Final = "<!-- The end of the machine. -->\n"
 
 
 def drawn(text: str) -> str:
-    """The page with the machine as it is now.
+    """Return the page with the current machine.
 
     Args:
-        text: The page as it was.
+        text: The previous page.
     """
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
@@ -39,7 +39,7 @@ def _diagram() -> str:
 
 
 def _arrows() -> Iterator[str]:
-    """From each phase to where its steps lead; what an edge leads to is drawn once."""
+    """Yield arrows from each phase to those of its steps; what an edge leads to is drawn once."""
     moved = AFTER[Started]
     yield "state edge <<choice>>"
     yield "[*] --> edge: started"
@@ -61,7 +61,7 @@ def _arrows() -> Iterator[str]:
 _STAYS: Final = (Begun, Recorded, Refused)
 """Steps after which a frame is where it was."""
 _MOST: Final = 9
-"""A row with so many phases is legal in all of them, and no arrow."""
+"""A row with this many phases is legal in all of them, and is not drawn as an arrow."""
 
 
 def _table() -> str:

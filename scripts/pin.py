@@ -1,8 +1,8 @@
-"""Write constraints.txt: one exact version for every package that an extra or the build can bring in.
+"""Write constraints.txt: one exact version for every package that an extra or the build can install.
 
-`make pin` runs this file in an environment that holds uv. uv resolves once for every platform and every
-Python that pyproject.toml allows. Asked for the fewest versions, it finds one per package that holds on all
-of them, so the file is names and versions only: no addresses, no markers, no paths.
+`make pin` runs this file in an environment with uv. uv resolves once for every platform and every Python that
+pyproject.toml allows. With its option for the fewest versions, it finds one per package that works on all of them,
+so the file has only names and versions: no addresses, no markers, no paths.
 """
 
 import re
@@ -33,13 +33,13 @@ def main() -> None:
 
 
 def build_requirements() -> list[str]:
-    """Return what pyproject.toml needs to be built, which no extra names."""
+    """Return the build requirements of pyproject.toml, which no extra lists."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     return [str(requirement) for requirement in project["build-system"]["requires"]]
 
 
 def resolve(also: list[str]) -> list[str]:
-    """Return uv's answer for all extras and the requirements in `also`, a line for each package."""
+    """Return uv's output for all extras and the requirements in `also`, one line per package."""
     uv = Path(sys.executable).with_name("uv")
     command = [str(uv), *RESOLVE, *ONE_VERSION_EACH, *BARE_LINES]
     answer = subprocess.run(command, input="\n".join(also), cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
@@ -47,7 +47,7 @@ def resolve(also: list[str]) -> list[str]:
 
 
 def one_version_each(lines: list[str]) -> dict[str, str]:
-    """Return versions by package name, markers left out: a constraint binds only what is installed anyway."""
+    """Return versions by package name, without markers: a constraint applies only to packages that are installed."""
     pins: dict[str, str] = {}
     for line in lines:
         found = PIN.fullmatch(line.strip())

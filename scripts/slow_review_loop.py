@@ -1,4 +1,4 @@
-"""The review loop with agents that take their time, so that there is something to kill. See kill_review_loop.py."""
+"""The review loop with slow agents, so that there is time to kill it. See kill_review_loop.py."""
 
 import functools
 import os
@@ -15,7 +15,7 @@ SECONDS = float(os.environ.get("SLOW_SECONDS", "0.4"))
 
 
 def slowly(function: Callable[..., object]) -> Callable[..., object]:
-    """The same function, later."""
+    """Return the same function with a delay."""
 
     @functools.wraps(function)
     def later(**inputs: object) -> object:
@@ -26,7 +26,7 @@ def slowly(function: Callable[..., object]) -> Callable[..., object]:
 
 
 def slowed(agent: Agent[T]) -> Agent[T]:
-    """The same agent, slower."""
+    """Return the same agent with a delay."""
     return agent.but(offline=slowly(agent.offline)) if agent.offline is not None else agent
 
 

@@ -1,13 +1,13 @@
-"""Try for a set time to make the engine lose something: `make soak SECONDS=600`.
+"""Search for a set time for failures of the engine: `make soak SECONDS=600`.
 
-The tests that search at random are run in turns, each with a seed of its own and as much to do as fits its share of the
-time: state machines of the stores and of runs, random nests of graphs against a second interpreter, processes that are
-killed, prunes that are killed, hostile input, damaged and cut-off files. How much fits is learned from earlier turns.
-The first failure ends it: its output is shown with the command that repeats it, and the exit code is 1. Without one, a
-summary tells what was tried, as the tests themselves counted it.
+The random tests run in turns, each with its own seed and as much work as fits its share of the time: state machines of
+the stores and of runs, random nests of graphs against a second interpreter, killed processes, killed prunes, hostile
+input, damaged and cut-off files. Earlier turns show how much fits. The first failure ends the search: its output is
+shown with the command that repeats it, and the exit code is 1. Otherwise, a summary lists what was tried, as counted by
+the tests themselves.
 
-No turn begins that would end too late, and one that takes far longer than its share is cut short: on a slow machine
-less is tried. The second time in a row that counts as a failure, since then something hangs.
+No turn starts that would end too late, and one that takes far longer than its share is cut short, so a slow machine
+tries less. A search that is cut short twice in a row counts as a failure, since it probably hangs.
 """
 
 import argparse
@@ -32,14 +32,14 @@ ROOT = Path(__file__).resolve().parent.parent
 MOST_SHARE_SECONDS = 60.0
 LEAST_SHARE_SECONDS = 4.0
 ROUNDS = 3
-"""How often each search is to have its turn."""
+"""The intended number of turns of each search."""
 CAREFUL_GROWTH = 4.0
-"""How many times as much as before a turn may be given at most: what one costs is known roughly only."""
+"""The largest factor by which the work of a turn grows, since its cost is only known roughly."""
 LONGEST = 4.0
-"""How many times its share a turn may take before it is cut short, and not less than the next."""
+"""How many times its share a turn can take before it is cut short, but at least `LEAST_LIMIT_SECONDS`."""
 LEAST_LIMIT_SECONDS = 60.0
 OVERTIME_SECONDS = 90.0
-"""How long after its time the whole may end at most."""
+"""The longest time that the last turn can exceed the total time."""
 GRACE_SECONDS = 5.0
 SHOWN_LINES = 80
 HANGS = "it was cut short twice in a row: it hangs"
@@ -47,18 +47,18 @@ HANGS = "it was cut short twice in a row: it hangs"
 
 @dataclass
 class Search:
-    """Something that searches at random.
+    """A random search.
 
     Attributes:
-        name: What people call it.
+        name: Its name in the output.
         tests: Arguments of pytest.
-        counts: What it tells of what it did: for each unit a pattern whose first group is a number; all are added.
-        variable: Which environment variable tells it how much; "" where it does the same amount each time.
-        least: How much of that it is given at least, as in its first turn.
-        extra: More variables; `{seed}` is put in.
-        given: How much it was given in the last turn.
-        seconds: How long that took.
-        shortest_seconds: How long a turn took that did the least, as far as is known.
+        counts: For each unit, a pattern in its output whose first group is a number; all matches are added.
+        variable: The environment variable that sets the amount of work; "" if the amount is fixed.
+        least: The smallest amount, as in its first turn.
+        extra: More variables; `{seed}` is replaced.
+        given: The amount of the last turn.
+        seconds: How long that turn took.
+        shortest_seconds: The shortest time of a turn so far.
         is_stuck: Whether its last turn was cut short.
     """
 
@@ -74,7 +74,7 @@ class Search:
     is_stuck: bool = False
 
     def fitting(self, seconds: float) -> int:
-        """How much fits into so many seconds."""
+        """Return how much fits into this many seconds."""
         if self.is_stuck or not self.given:
             return self.least
         wanted = min(seconds * self.given / self.seconds, CAREFUL_GROWTH * self.given)
@@ -86,7 +86,7 @@ class Search:
         self.shortest_seconds = min(self.shortest_seconds or math.inf, seconds)
 
     def counted(self, output: str) -> Counter[str]:
-        """What it did, as its output tells."""
+        """Return the counts in its output."""
         found: Counter[str] = Counter()
         for unit, pattern in self.counts.items():
             found[unit] = sum(int(number) for number in re.findall(pattern, output))
@@ -97,14 +97,14 @@ SEED = {"SEED": "{seed}"}
 MACHINES = {"COMMANDS": "50"}
 EXAMPLES = {"examples": r"(\d+) examples of"}
 KILLS = {"kills": r"(\d+) kills"}
-DAMAGES = {"damages": r"(?:flipped|truncations|mended): (\d+)"}
+DAMAGES = {"damages": r"(?:flipped|truncations|repaired): (\d+)"}
 CUTS = {"cuts": r"'cuts [a-z ]+': (\d+)", "damages": r"bytes of the log flipped: (\d+)"}
 STORES, RUNS = "tests/stateful/test_stores.py", "tests/stateful/test_runs.py"
-DAMAGED = ("tests/stores/test_sqlite_damage.py", "-k", "flipped_byte or cut_off or mending")
+DAMAGED = ("tests/stores/test_sqlite_damage.py", "-k", "flipped_byte or cut_off or repair_loses")
 
 
 def searches() -> Sequence[Search]:
-    """All there are."""
+    """Return all searches."""
     return (
         Search("stores in a file", (STORES, "-k", "File"), EXAMPLES, "EXAMPLES", 20, MACHINES),
         Search("runs in a file", (RUNS, "-k", "File"), EXAMPLES, "EXAMPLES", 10, MACHINES),
@@ -113,7 +113,7 @@ def searches() -> Sequence[Search]:
         Search("crash points", ("tests/crash/test_crash_points.py",), KILLS, "CRASH_POINTS", 10, SEED),
         Search("prunes, killed", ("tests/crash/test_kill_prune.py",), {"kills": r"(\d+) kills,"}, extra=SEED),
         Search("damaged files", DAMAGED, DAMAGES, "DAMAGE", 150, SEED),
-        Search("power cuts", ("tests/stores/test_sqlite_power.py", "-k", "cut or torn"), CUTS, extra=SEED),
+        Search("power cuts", ("tests/stores/test_sqlite_power.py", "-k", "cut or damaged"), CUTS, extra=SEED),
         Search("hostile input", ("tests/fuzz",), {"bad inputs": r"(\d+) bad inputs"}, "FUZZ", 60),
         Search("random nests", ("tests/engine/test_random_nests.py",), {"tests of nests": r"(\d+) passed"}, "SCENES",
                300, {"FIRST": "{seed}00000"}),
@@ -123,7 +123,7 @@ def searches() -> Sequence[Search]:
 
 
 class Outcome(NamedTuple):
-    """What came of a command: its exit code, None if it was cut short, and what it said."""
+    """The outcome of a command: its exit code, None if it was cut short, and its output."""
 
     code: int | None
     output: str
@@ -134,14 +134,14 @@ class Soak:
 
     Args:
         waiting: The searches.
-        seconds: How long to go on.
-        seed: Of the first turn; the next has one more.
-        launch: Runs a command with these variables, for so many seconds at most.
-        now: Tells the time.
-        say: Tells people.
+        seconds: How long to continue.
+        seed: The seed of the first turn; each next one is one more.
+        launch: Runs a command with these variables, for at most this many seconds.
+        now: Returns the time in seconds.
+        say: Prints a line.
     """
 
-    def __init__(  # noqa: PLR0913 - the last three are the world
+    def __init__(  # noqa: PLR0913 - the last three are replaced in tests
         self,
         waiting: Sequence[Search],
         seconds: float,
@@ -161,11 +161,11 @@ class Soak:
 
     @property
     def left(self) -> float:
-        """For how many seconds it is to go on."""
+        """The remaining seconds."""
         return self._began + self._seconds - self._now()
 
     def go(self) -> int:
-        """Take turns; 1 at the first failure."""
+        """Take turns. Return 1 at the first failure."""
         while (search := self._next()) is not None:
             found = self._turn(search)
             if found:
@@ -176,7 +176,7 @@ class Soak:
         return 0
 
     def _next(self) -> Search | None:
-        """Whose turn it is: of those whose turn would end in time, who waits longest."""
+        """Return the search whose turn is next: of those whose turn would end in time, the one that waited longest."""
         for search in self._waiting:
             if self.left > search.shortest_seconds:
                 self._waiting.remove(search)
@@ -185,7 +185,7 @@ class Soak:
         return None
 
     def _turn(self, search: Search) -> str:
-        """Let one search work for its share of the time; what it found, "" for nothing."""
+        """Run one search for its share of the time. Return the failure, or ""."""
         share, seed = min(self._share, self.left), self._seed + self.turns
         amount = search.fitting(share)
         limit_seconds = min(max(LONGEST * share, LEAST_LIMIT_SECONDS), self.left + OVERTIME_SECONDS)
@@ -197,8 +197,8 @@ class Soak:
         seconds = self._now() - started
         self.turns += 1
         counts = search.counted(output) if code == 0 else Counter[str]()
-        told = ", ".join(f"{count} {unit}" for unit, count in counts.items())
-        how = told or ("cut short" if code is None else "FAILED")
+        text = ", ".join(f"{count} {unit}" for unit, count in counts.items())
+        how = text or ("cut short" if code is None else "FAILED")
         self._say(f"{self._now() - self._began:6.0f} s  {search.name:17} {how:>24} in {seconds:5.1f} s, seed {seed}")
         if code is None and not search.is_stuck:
             search.is_stuck = True
@@ -214,7 +214,7 @@ class Soak:
         return ""
 
     def _summary(self, end: str) -> None:
-        """Tell what was tried."""
+        """Print what was tried."""
         tried = "".join(f"{count} {unit}, " for unit, count in self.done.items())
         stuck = [search.name for search in self._waiting if search.is_stuck]
         cut = f"cut short and not tried again: {', '.join(stuck)}; " if stuck else ""
@@ -224,7 +224,7 @@ class Soak:
 
 
 def launched(command: Sequence[str], variables: Mapping[str, str], limit_seconds: float) -> Outcome:
-    """Run Python with these arguments, and end it with all its children where it takes too long."""
+    """Run Python with these arguments, and kill it with its children if it takes too long."""
     with tempfile.TemporaryDirectory(prefix="graphengine-soak-") as folder, tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
             [sys.executable, *command, "-p", "no:cacheprovider"], cwd=ROOT, stdout=output, stderr=subprocess.STDOUT,
@@ -234,7 +234,7 @@ def launched(command: Sequence[str], variables: Mapping[str, str], limit_seconds
         try:
             code = process.wait(limit_seconds)
         except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGINT)  # it tells where it is
+            process.send_signal(signal.SIGINT)  # it prints the location
             with suppress(subprocess.TimeoutExpired):
                 process.wait(GRACE_SECONDS)
         finally:
@@ -247,17 +247,20 @@ def launched(command: Sequence[str], variables: Mapping[str, str], limit_seconds
 
 
 def main() -> int:
-    """Search until the time is over; 1 at the first failure."""
+    """Search until the time is over. Return 1 at the first failure."""
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=600.0, help="how long to go on")
+    parser.add_argument("--seconds", type=float, default=600.0, help="how long to continue")
     parser.add_argument(
-        "--seed", type=int, default=secrets.randbelow(10**9), help="of the first turn; the next has one more"
+        "--seed",
+        type=int,
+        default=secrets.randbelow(10**9),
+        help="the seed of the first turn; each next one is one more",
     )
-    parser.add_argument("--only", default="", help="searches whose name holds this")
+    parser.add_argument("--only", default="", help="only searches whose name contains this")
     given = parser.parse_args()
     chosen = [search for search in searches() if given.only in search.name]
     if not chosen:
-        print(f"no search is called {given.only!r}: {', '.join(search.name for search in searches())}")
+        print(f"no search has {given.only!r} in its name: {', '.join(search.name for search in searches())}")
         return 2
     print(f"soaking for {given.seconds:g} s, from seed {given.seed}: {', '.join(each.name for each in chosen)}")
     return Soak(chosen, given.seconds, given.seed, launched, say=lambda text: print(text, flush=True)).go()

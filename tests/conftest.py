@@ -1,47 +1,83 @@
-"""Marks the tests that search: at random, through thousands of cases, or by killing processes.
+"""Mark the tests that search: at random, through thousands of cases, in large texts, or by killing processes.
 
-Measuring which lines run makes these several times slower and tells nothing that the others do not, so `make test` runs
-them by themselves: `pytest --cov -m "not search"`, and beside it `pytest -m search`.
+Measuring which lines run makes these several times slower and finds no line that the others do not run, so they run
+without it (`no_cover`). `pytest -m search` runs them alone, `pytest -m "not search"` leaves them out.
 """
 
+from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent
 
+# Folders, files, and functions of files.
 SEARCHES = (
+    "benchmarks/test_benchmarks.py",
+    "compile/test_loops.py::test_every_run_without_an_end_is_found",
+    "crash",
     "engine/test_random_forks.py",
     "engine/test_random_graphs.py",
     "engine/test_random_nests.py",
     "engine/test_random_replays.py",
-    "crash",
     "fuzz",
+    "history/replay/test_bad_files.py::test_any_bytes_are_refused",
+    "nodes/test_reviewer_sees.py::test_no_brief_is_approved_for_another_task",
+    "nodes/test_reviewer_sees.py::test_no_sentence_of_held_out_texts_is_called_false",
+    "nodes/test_reviewer_sees.py::test_one_changed_claim_costs_the_approval",
     "patterns/test_kills.py",
+    "runner/waits/test_kept.py::test_a_waiting_run_holds_nothing",
+    "runner/waits/test_kept.py::test_five_hundred_runs_may_wait_at_once",
+    "runner/waits/test_kept.py::test_many_sleepers_wake_in_order",
     "stateful",
     "stores/test_random_prunes.py",
     "stores/test_sqlite_damage.py",
+    "stores/test_sqlite_hostile.py::test_no_value_is_ever_part_of_a_statement",
     "stores/test_sqlite_power.py",
     "test_demo.py",
 )
+WHOLE = frozenset(ROOT / each for each in SEARCHES if "::" not in each)
+SOME = frozenset((ROOT / file, name) for file, _, name in (each.partition("::") for each in SEARCHES) if name)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave a file out that the other of the two runs reads: importing it costs more than not running it saves."""
-    wanted = {"search": True, "not search": False}.get(config.option.markexpr)
-    if wanted is None or collection_path.suffix != ".py" or collection_path.name == "conftest.py":
+    """Leave out the files of which `-m search` or `-m "not search"` runs nothing: importing them costs seconds."""
+    if collection_path.suffix != ".py" or collection_path.name == "conftest.py":
         return None
-    return True if searches(collection_path) != wanted else None
+    if config.option.markexpr == "not search":
+        return True if searches(collection_path) else None
+    if config.option.markexpr == "search":
+        return None if searches(collection_path) or any(file == collection_path for file, _ in SOME) else True
+    return None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark those of these files and folders."""
+    """Mark the tests of these folders, files and functions."""
     found = {path: searches(path) for path in {item.path for item in items}}
     for item in items:
-        if found[item.path]:
+        if found[item.path] or (item.path, getattr(item, "originalname", item.name)) in SOME:
             item.add_marker(pytest.mark.search)
+            item.add_marker(pytest.mark.no_cover)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable() -> Generator[None, Any, Any]:
+    """Escape lone surrogates, which some tests print and which a worker of pytest-xdist cannot send."""
+    return encodable((yield))
+
+
+def encodable(value: Any) -> Any:
+    """Return plain data with every string fit for UTF-8."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, dict):
+        return {encodable(key): encodable(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(encodable(one) for one in value)
+    return value
 
 
 def searches(path: Path) -> bool:
-    """Whether a file is one of these, or in one of these folders."""
-    return not {ROOT / each for each in SEARCHES}.isdisjoint((path, *path.parents))
+    """Return whether every test of a file searches."""
+    return not WHOLE.isdisjoint((path, *path.parents))

@@ -1,7 +1,7 @@
-"""What import-linter cannot see: calls in the core that make it depend on more than its arguments.
+"""Rules that import-linter cannot check: no impure calls in the engine, and runs move only by `Session.commit`.
 
 The contracts in pyproject.toml keep impure modules out of graphengine/engine. `datetime` and `uuid` stay
-allowed, since values of their types pass through, and `open` needs no import; so the calls are looked for.
+allowed, since values of their types pass through, and `open` needs no import; so the calls are searched for.
 """
 
 import ast
@@ -17,7 +17,7 @@ IMPURE_FUNCTIONS = {"open", "print", "input", "uuid1", "uuid4"}
 
 
 def impure_calls(source: str) -> Iterator[str]:
-    """Yield each call in `source` to a clock, to chance or to the world outside, with its line."""
+    """Yield each call in `source` to a clock, to randomness or to the outside world, with its line."""
     for node in ast.walk(ast.parse(source)):
         match node:
             case ast.Call(func=ast.Attribute(attr=name)) if name in IMPURE_METHODS:
@@ -28,7 +28,7 @@ def impure_calls(source: str) -> Iterator[str]:
 
 @pytest.mark.parametrize("name", FILES)
 def test_the_core_depends_on_its_arguments_alone(name: str) -> None:
-    """No file of the core calls a clock, chance, or a built-in function that reads or writes."""
+    """No file of the core calls a clock, randomness, or a built-in function that reads or writes."""
     assert list(impure_calls((CORE / name).read_text(encoding="utf-8"))) == []
 
 
@@ -41,6 +41,32 @@ def test_the_core_depends_on_its_arguments_alone(name: str) -> None:
     ],
     ids=["a clock", "a file", "a time that an event brought"],
 )
-def test_an_impure_call_is_found_where_it_stands(source: str, found: list[str]) -> None:
-    """The search names the call and its line, and leaves times that events bring alone."""
+def test_an_impure_call_is_found_with_its_line(source: str, found: list[str]) -> None:
+    """The search names the call and its line, and ignores times that events bring."""
     assert list(impure_calls(source)) == found
+
+
+ONE_DOOR = {
+    "decide": {
+        "engine/session.py",  # the only door
+        "history/replay/event_of_step.py",  # the initial state under the current graph, never folded
+    },
+    "evolve": {
+        "runner/lifecycle.py",  # to find the recorded step at which a run fits a changed graph
+        "testing/stage.py",  # puts a run that was never recorded before a node
+    },
+}
+"""The modules that can import these; for `evolve` among the packages that make steps. Readers of a log fold freely."""
+
+
+@pytest.mark.parametrize("name", ONE_DOOR)
+def test_only_the_session_moves_a_run(name: str) -> None:
+    """`Session.commit` alone decides an event and folds the step that it made."""
+    package, callers = CORE.parent, set()
+    makers = ("agents", "models", "patterns", "runner", "testing")
+    for path in sorted(package.rglob("*.py")):
+        place = path.relative_to(package)
+        names = {node.name for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.alias)}
+        if name in names and (name == "decide" or place.parts[0] in makers):
+            callers.add(place.as_posix())
+    assert callers == ONE_DOOR[name]

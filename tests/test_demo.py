@@ -1,4 +1,4 @@
-"""`make demo` runs every bundled workflow, and leaves what it says."""
+"""`make demo` runs every bundled workflow and keeps its output."""
 
 import json
 import re

@@ -1,6 +1,6 @@
-"""What `make` installs is pinned: pyproject.toml and constraints.txt agree, and no list of pins holds an address.
+"""The dependencies that `make` installs are pinned: pyproject.toml and constraints.txt agree, without addresses.
 
-Where packages come from is for whoever installs them to say, and their hashes show that they are the right ones.
+Users choose where packages come from, and hashes prove that they are the right ones.
 """
 
 import json
@@ -18,7 +18,7 @@ PIN = re.compile(r"[a-z0-9-]+==[0-9A-Za-z.!+]+")
 
 
 def requirements() -> list[Requirement]:
-    """Return every requirement of pyproject.toml: to run, for each extra, and to build."""
+    """Return every requirement in pyproject.toml: runtime, extras and build."""
     content = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     project = content["project"]
     extras = project["optional-dependencies"].values()
@@ -39,7 +39,7 @@ def test_constraints_hold_names_and_versions_only() -> None:
 
 @pytest.mark.parametrize("path", LOCK_FILES, ids=lambda path: str(path.parent.name))
 def test_a_lock_file_holds_versions_and_hashes_and_no_address(path: Path) -> None:
-    """What npm adds when it writes one anew, `funding` and `resolved`, is taken out again."""
+    """Fields that npm adds when it rewrites the file, `funding` and `resolved`, are removed again."""
     packages = json.loads(path.read_text(encoding="utf-8"))["packages"]
     installed = {name: entry for name, entry in packages.items() if name}
     assert [name for name, entry in installed.items() if not {"version", "integrity"} <= entry.keys()] == []
@@ -47,7 +47,7 @@ def test_a_lock_file_holds_versions_and_hashes_and_no_address(path: Path) -> Non
 
 
 def test_every_declared_requirement_is_pinned_inside_its_range() -> None:
-    """What pyproject.toml asks for stands in constraints.txt at a version that its range admits."""
+    """Each requirement of pyproject.toml is in constraints.txt with a version in its range."""
     pins = dict(line.split("==") for line in pin_lines())
 
     def is_held(requirement: Requirement) -> bool:

@@ -1,4 +1,4 @@
-"""The turns of `make soak`: how much each search is given, when it all ends, and how a failure is told."""
+"""The turns of `make soak`: the size of each search, when it ends, and how a failure is reported."""
 
 import os
 import sys
@@ -17,19 +17,19 @@ ENDS_WITHIN_SECONDS = 100.0
 
 @dataclass
 class World:
-    """A machine on which a try takes so many seconds, and each turn some seconds more."""
+    """A machine on which one try takes this many seconds, and each turn some more seconds."""
 
     seconds_each: Callable[[str], float] = lambda _: 0.1
     startup_seconds: float = 3.0
     codes: Mapping[int, int] = field(default_factory=dict)
     output: str = ""
     time: float = 1000.0
-    said: list[str] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
     commands: list[Sequence[str]] = field(default_factory=list)
     variables: list[Mapping[str, str]] = field(default_factory=list)
 
     def launch(self, command: Sequence[str], variables: Mapping[str, str], limit_seconds: float) -> Outcome:
-        """Take as long as it takes, or as it may."""
+        """Take as long as the search needs, or up to its limit."""
         tries = int(variables.get("TRIES", "10"))
         seconds = self.startup_seconds + tries * self.seconds_each(command[5])
         self.commands.append(command)
@@ -40,17 +40,17 @@ class World:
         return Outcome(self.codes.get(len(self.commands), 0), self.output or f"..{tries} tries of it")
 
     def soak(self, waiting: Sequence[Search], seconds: float) -> Soak:
-        """A soak in this world."""
-        return Soak(waiting, seconds, 7, self.launch, lambda: self.time, self.said.append)
+        """Return a soak in this world."""
+        return Soak(waiting, seconds, 7, self.launch, lambda: self.time, self.lines.append)
 
 
 def some(count: int = 3, least: int = 1) -> list[Search]:
-    """Searches of different names."""
+    """Return searches with different names."""
     return [Search(f"s{at}", (f"t{at}.py",), UNITS, "TRIES", least, {"SEED": "{seed}"}) for at in range(count)]
 
 
 def test_each_turn_has_a_seed_of_its_own() -> None:
-    """The seed goes up from turn to turn, and is told to hypothesis and to the test."""
+    """The seed increases from turn to turn, and is passed to hypothesis and to the test."""
     world = World()
     assert world.soak(some(), 200.0).go() == 0
     turns = len(world.commands)
@@ -59,8 +59,8 @@ def test_each_turn_has_a_seed_of_its_own() -> None:
     assert [command[-1] for command in world.commands] == [f"--hypothesis-seed={7 + turn}" for turn in range(turns)]
 
 
-def test_how_much_fits_is_learned() -> None:
-    """The first turn is small, the next ones grow up to the share of the time and not beyond it."""
+def test_the_size_of_a_turn_is_learned() -> None:
+    """The first turn is small, the next ones grow up to their share of the time and not beyond it."""
     world = World(startup_seconds=1.0)
     world.soak(some(1), 300.0).go()
     amounts = [int(variables["TRIES"]) for variables in world.variables]
@@ -71,8 +71,8 @@ def test_how_much_fits_is_learned() -> None:
 
 @pytest.mark.parametrize("seconds", [20.0, 120.0, 600.0])
 @pytest.mark.parametrize("slowness", [0.05, 1.0, 7.0])
-def test_it_ends_soon_after_its_time(seconds: float, slowness: float) -> None:
-    """However slow the machine is, or if all hangs, the time is kept but for one turn's overtime."""
+def test_a_soak_ends_soon_after_its_time(seconds: float, slowness: float) -> None:
+    """On a slow machine, or if every search hangs, it ends in time except for one turn's overtime."""
     for each in (slowness, 1e9):
         world = World(lambda _, each=each: each, startup_seconds=3 * slowness)  # type: ignore[misc]
         world.soak(some(12), seconds).go()
@@ -80,7 +80,7 @@ def test_it_ends_soon_after_its_time(seconds: float, slowness: float) -> None:
 
 
 def test_no_turn_begins_that_would_end_too_late() -> None:
-    """A search whose least turn is longer than what is left gives way to others."""
+    """A search whose shortest turn is longer than the time left is skipped in favour of others."""
     world = World(lambda name: 50.0 if name == "t0.py" else 0.1)
     world.soak(some(2), 130.0).go()
     slow = [turn for turn, command in enumerate(world.commands) if command[5] == "t0.py"]
@@ -89,7 +89,7 @@ def test_no_turn_begins_that_would_end_too_late() -> None:
 
 
 def test_a_turn_that_takes_far_too_long_is_cut_and_tried_with_less() -> None:
-    """One that is slow for once goes on; twice in a row it hangs, which is a failure."""
+    """A search that is slow once continues; twice in a row counts as hanging, which is a failure."""
     slow_turns = {3}
     world = World()
     world.seconds_each = lambda _: 100.0 if len(world.commands) in slow_turns else 0.1
@@ -100,46 +100,46 @@ def test_a_turn_that_takes_far_too_long_is_cut_and_tried_with_less() -> None:
     world = World(lambda _: 1e9)
     assert world.soak(some(1), 600.0).go() == 1
     assert len(world.commands) == 2
-    assert any(HANGS in line for line in world.said)
+    assert any(HANGS in line for line in world.lines)
 
 
-def test_what_was_cut_short_at_the_end_is_told() -> None:
-    """The summary names a search whose last turn came to nothing."""
+def test_an_interrupted_last_turn_is_reported() -> None:
+    """The summary names a search whose last turn had no result."""
     world = World(lambda _: 1e9)
     assert world.soak(some(1), 20.0).go() == 0
-    assert "cut short and not tried again: s0" in world.said[-1]
+    assert "cut short and not tried again: s0" in world.lines[-1]
 
 
-def test_a_failure_ends_it_and_tells_how_to_have_it_again() -> None:
-    """The exit code is 1; the output, the variables and the seed are there."""
+def test_a_failure_ends_it_and_shows_how_to_repeat_it() -> None:
+    """The exit code is 1; the output, the variables and the seed are shown."""
     world = World(codes={2: 1}, output="E  assert 1 == 2\n5 tries")
     assert world.soak(some(), 200.0).go() == 1
     assert len(world.commands) == 2
-    told = "\n".join(world.said)
-    assert "assert 1 == 2" in told
-    assert f"SEED=8 TRIES=1 {sys.executable} -m pytest -q -x -s t1.py --hypothesis-seed=8" in told
-    assert world.said[-1].endswith("1 failure")
-    assert "steps lost" not in told
+    text = "\n".join(world.lines)
+    assert "assert 1 == 2" in text
+    assert f"SEED=8 TRIES=1 {sys.executable} -m pytest -q -x -s t1.py --hypothesis-seed=8" in text
+    assert world.lines[-1].endswith("1 failure")
+    assert "steps lost" not in text
 
 
 def test_a_search_that_counts_nothing_has_failed() -> None:
-    """A test that was renamed or did nothing is no success."""
+    """A test that was renamed or did nothing is a failure."""
     world = World(output="1 passed")
     assert world.soak(some(), 200.0).go() == 1
-    assert "did nothing" in "\n".join(world.said)
+    assert "did nothing" in "\n".join(world.lines)
 
 
 def test_the_summary_adds_up_what_the_tests_counted() -> None:
-    """By units, over all turns."""
+    """They are added by unit, over all turns."""
     world = World(output="2 tries, then 3 tries")
     soak = world.soak(some(), 100.0)
     assert soak.go() == 0
-    assert f"{soak.turns} turns in" in world.said[-1]
-    assert f"{5 * soak.turns} tries; steps lost: 0" in world.said[-1]
+    assert f"{soak.turns} turns in" in world.lines[-1]
+    assert f"{5 * soak.turns} tries; steps lost: 0" in world.lines[-1]
 
 
-def test_every_search_is_there_and_takes_a_seed() -> None:
-    """Its file exists; each turn is different, by a variable or by the seed of hypothesis."""
+def test_every_search_exists_and_takes_a_seed() -> None:
+    """Its file exists; each turn differs, by a variable or by the seed of hypothesis."""
     for search in searches():
         path = ROOT / search.tests[0]
         assert path.exists(), search.name
@@ -152,7 +152,7 @@ def test_every_search_is_there_and_takes_a_seed() -> None:
 
 
 def test_a_command_is_ended_with_its_children(tmp_path: Path) -> None:
-    """What is cut short leaves no process behind, though its children keep its output open."""
+    """An interrupted command leaves no process, though its children keep its output open."""
     program = tmp_path / "parent.py"
     program.write_text(
         "import os, subprocess, sys, time\n"
@@ -171,7 +171,7 @@ def test_a_command_is_ended_with_its_children(tmp_path: Path) -> None:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process is there and has not ended."""
+    """Return whether a process exists and has not ended."""
     try:
         os.kill(pid, 0)
         return " Z " not in Path(f"/proc/{pid}/stat").read_text()[:200]

@@ -1,4 +1,4 @@
-"""Agents: nodes that ask a model, and what they are given: tools, guards, a window on a long conversation."""
+"""Agents: nodes that call a model, with tools, guards and a window on a long conversation."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Agents: a role, a prompt and a type of answer, over a model.
 
-An Agent is a node like a function is: what it reads is named by the `{paths}` of its prompt and by the parameters of
-the functions it has (its prompt, if that is one, its check, its rule-based stand-in); what it gives is a value of its
-output type. How a call goes is told in `graphengine.agents.conversation`.
+An Agent is a node, as a function is. It reads the `{paths}` of its prompt and the parameters of its functions (a prompt
+function, the check, the rule-based stand-in), and returns a value of its output type. `graphengine.agents.conversation`
+describes how a call proceeds.
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ from graphengine.agents.window import Window
 from graphengine.engine.plan import Remembered
 from graphengine.errors import DefinitionError, ModelError
 from graphengine.graph.runnable import is_async
-from graphengine.graph.templates import DATA_NOTE, fill, holes, labelled, utf8_text
+from graphengine.graph.templates import DATA_NOTE, fill, holes, labelled
 from graphengine.models.base import Effort, Message, Model
 from graphengine.models.names import model_of
 from graphengine.state.injection import Injected, Parameter
-from graphengine.state.path import parse
+from graphengine.state.json_values import utf8_text
+from graphengine.state.path import is_path, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -45,12 +46,12 @@ _EFFORTS: Final = ("low", "medium", "high")
 
 @dataclass(frozen=True, slots=True)
 class Answer(Generic[T]):
-    """What came of a call of an agent.
+    """The outcome of one call of an agent.
 
     Attributes:
         value: The answer.
-        messages: What was said, the question first: between the agent, its model and its tools.
-        usage: What models were paid for it: `calls`, `input_tokens`, …, `cost_usd` (None where it is not known).
+        messages: The messages between the agent, its model and its tools, the question first.
+        usage: What its models used: `calls`, `input_tokens`, …, `cost_usd` (None if unknown).
     """
 
     value: T
@@ -60,32 +61,32 @@ class Answer(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Agent(Generic[T]):
-    """Someone with a role who answers prompts with values of one type.
+    """A role that answers prompts with values of one type.
 
     Args:
-        name: What usage and messages call it.
+        name: Its name in usage and messages.
         model: The model that answers: its name, as `"anthropic:claude-…"`, `"openai:…"`, `"openai-chat:…"` or
-            `"offline"`, or an object with the `Model` protocol. A Runner may put another one in its place.
+            `"offline"`, or an object with the `Model` protocol. A Runner can replace it.
         system: Standing instructions.
         prompt: Text whose `{paths}` name what it reads of the state, each delimited so that it cannot pass for
-            instructions; or a function of fields that returns the text. Without it the inputs go in as labelled blocks.
+            instructions; or a function of fields that returns the text. Without it the inputs become labelled blocks.
         output: The type of its answers; text if not given.
-        check: Looks at each answer, `check(answer, **fields)`; its ValueError goes back to the model.
+        check: Validates each answer, `check(answer, **fields)`; its ValueError is sent to the model.
         tools: What the model may call: functions, `tool(function, …)`, `mcp(…)`.
-        guards: What looks at texts that go to the model and come from it; see `graphengine.agents.guards`.
+        guards: Checks of the texts that go to the model and come from it; see `graphengine.agents.guards`.
         max_tokens: The most tokens of one answer; the model's own default if not given.
-        temperature: How varied answers are to be, for models that have such a setting.
-        effort: How hard to think before an answer, for models that can.
-        cache: Whether the provider is to cache the instructions and tools, since many calls share them.
+        temperature: How varied answers are, for models with such a setting.
+        effort: How much to think before an answer, for models with such a setting.
+        cache: Whether the provider should cache the instructions and tools, since many calls share them.
         memory: A field of the state that keeps the conversation over visits: `"messages"`, a list of `Message` with the
             reducer `extend`, or one key of a dict of such lists, `"memories[editor]"`.
-        window: From how many tokens on older messages are replaced by a summary; see `Window`.
-        offline: A function that answers by rules where there is no language model. Its parameters name what it reads.
-        output_retries: How often an answer that does not fit goes back to the model.
+        window: When older messages are replaced by a summary; see `Window`.
+        offline: A function that answers by rules when no language model is used. Its parameters name what it reads.
+        output_retries: How often an answer that does not fit is sent back to the model.
         turns: The most turns in which it calls tools before it answers.
 
     Raises:
-        DefinitionError: Something of it makes no sense.
+        DefinitionError: An argument is invalid.
 
     Example:
         >>> shout = Agent("shout", prompt="Shout: {word}", offline=lambda word: word.upper() + "!")
@@ -116,9 +117,9 @@ class Agent(Generic[T]):
     watch: tuple[Guard, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        for wrong, repair in _wrong(self):
-            raise DefinitionError(f"Agent({self.name!r}, {wrong})", where=f"agent {self.name}", repair=repair)
-        for name in ("name", "system", "prompt"):  # they are recorded with the graph
+        for invalid, repair in _invalid(self):
+            raise DefinitionError(f"Agent({self.name!r}, {invalid})", where=f"agent {self.name}", repair=repair)
+        for name in ("name", "system", "prompt"):  # recorded with the graph, so they must be encodable
             text = getattr(self, name)
             if isinstance(text, str):
                 object.__setattr__(self, name, utf8_text(text))
@@ -128,32 +129,32 @@ class Agent(Generic[T]):
         object.__setattr__(self, "watch", as_guards(self.guards))
 
     def but(self, **changes: Any) -> Agent[T]:  # noqa: ANN401 - the arguments of Agent
-        """A copy with changes."""
+        """Return a copy with changes."""
         return replace(self, **changes)
 
     async def run(self, **inputs: object) -> T:
-        """Answer once. Inside a node the call is recorded, priced and limited as part of the run; alone it is not.
+        """Answer once. In a node the call is recorded, priced and limited as part of the run; outside a run it is not.
 
         Args:
-            inputs: What the prompt, the check and the stand-in read, by name; alone, what the tools ask for besides.
+            inputs: What the prompt, the check and the stand-in read, by name; outside a run also what the tools read.
 
         Raises:
-            ModelError: The model gave no answer; its subclass says why.
+            ModelError: The model gave no answer; the subclass states why.
             BadAnswer: The model's answers did not fit.
         """
         return (await self.answer(**inputs)).value
 
     async def answer(self, **inputs: object) -> Answer[T]:
-        """Answer once, as `run` does, and tell what was said.
+        """Answer once, as `run` does, and return the messages and the usage too.
 
         Args:
-            inputs: As for `run`; `messages`, or whatever `memory` is called, is what was said before.
+            inputs: As for `run`. The input that `memory` names holds the earlier messages.
         """
         scope = CURRENT.get() or Alone(self._for_tools(inputs))
         return await in_loop_of(scope, self._answer(scope, inputs))
 
     def body(self) -> AgentBody[T]:
-        """The agent as a node's body."""
+        """Return the agent as a node's body."""
         return AgentBody(self)
 
     async def _answer(self, scope: Scope, inputs: Mapping[str, object]) -> Answer[T]:
@@ -168,16 +169,16 @@ class Agent(Generic[T]):
             if not error.where:
                 error.where = f"agent {self.name}"
             raise
-        return Answer(value, talk.said, talk.usage)
+        return Answer(value, talk.messages, talk.usage)
 
     async def _question(self, scope: Scope, inputs: Mapping[str, object]) -> str:
-        """What it is asked; what functions of the user's do for that is done in a thread."""
+        """Return the question; the user's functions that make or guard it are called in a thread."""
         if callable(self.prompt):
             values = {name: value for name, value in inputs.items() if name in Injected.of(self.prompt).names}
             text = await scope.blocking(functools.partial(self.prompt, **values))
             if not isinstance(text, str):
-                told = f"the prompt of {self.name} is {type(text).__name__}"
-                raise DefinitionError(told, where=f"agent {self.name}", repair="let its function return the text")
+                message = f"the prompt of {self.name} is {type(text).__name__}"
+                raise DefinitionError(message, where=f"agent {self.name}", repair="return the text from its function")
         else:
             text = fill(self.prompt, inputs) if self.prompt else labelled(inputs)
         if not any(guard.on == "input" for guard in self.watch):
@@ -190,7 +191,7 @@ class Agent(Generic[T]):
         return "\n\n".join(part for part in (self.system, DATA_NOTE if has_data else "") if part)
 
     def _for_tools(self, inputs: Mapping[str, object]) -> dict[str, object]:
-        """What nothing but a tool can mean."""
+        """Return the inputs that only a tool can read."""
         read = {parse(parameter.name).root for parameter in self.body().parameters}
         return {name: value for name, value in inputs.items() if name not in read} if self.prompt else {}
 
@@ -232,17 +233,17 @@ class AgentBody(Generic[T]):
 
     @property
     def said(self) -> type:
-        """What its memory is a list of."""
+        """The type of the messages in its memory."""
         return Message
 
     @property
     def takes_all(self) -> bool:
-        """Whether whatever its node gives it goes into the question."""
+        """Whether all inputs of its node become part of the question."""
         return not self.agent.prompt
 
     @property
     def parameters(self) -> Sequence[Parameter]:
-        """The paths of its prompt, what its functions take besides, and its memory."""
+        """The paths of its prompt, the parameters of its functions, and its memory."""
         found = {hole: Parameter(hole, shown=True) for hole in self._paths()}
         for function, first in self._functions():
             for parameter in Injected.of(function).parameters[first:]:
@@ -252,7 +253,7 @@ class AgentBody(Generic[T]):
         return list(found.values())
 
     def _functions(self) -> Sequence[tuple[Callable[..., object], int]]:
-        """The functions that read fields, and the first of their parameters that is one."""
+        """Return the functions that read fields, each with the index of its first parameter that is a field."""
         agent = self.agent
         prompt = agent.prompt if callable(agent.prompt) else None
         given = ((prompt, 0), (agent.offline, 0), (agent.check, 1))
@@ -260,31 +261,31 @@ class AgentBody(Generic[T]):
 
     def _paths(self) -> list[str]:
         prompt = self.agent.prompt
-        return [] if callable(prompt) else [hole for hole in holes(prompt) if not _bad_path(hole)]
+        return [] if callable(prompt) else [hole for hole in holes(prompt) if is_path(hole)]
 
     async def call(self, **values: object) -> object:
-        """Answer once."""
+        """Answer once. With a memory, return the messages too."""
         answer = await self.agent.answer(**values)
         if not self.agent.memory:
             return answer.value
         return Remembered(answer.value, _remembered(values.get(self.agent.memory)), answer.messages)
 
     def problems(self) -> Sequence[tuple[str, str, str]]:
-        """Holes of the prompt that are no paths, functions that cannot be given their parameters, a bad model name."""
+        """List the invalid paths of the prompt, the functions that cannot get their parameters, a bad model name."""
         agent = self.agent
         found: list[tuple[str, str, str]] = []
         if not callable(agent.prompt):
-            wrong = [hole for hole in holes(agent.prompt) if _bad_path(hole)]
-            told = f"the prompt of {self.name} has {{%s}}, which is no path"
-            found += [("bad_path", told % hole, "write {{ and }} for braces") for hole in wrong]
+            bad = [hole for hole in holes(agent.prompt) if not is_path(hole)]
+            template = f"the prompt of {self.name} has {{%s}}, which is not a path"
+            found += [("bad_path", template % hole, "write {{ and }} for braces") for hole in bad]
         for function, _ in self._functions():
             injected = Injected.of(function)
             what = "stand-in" if function is agent.offline else injected.name
-            told = f"{self.name}'s {what} has %s"
-            found += [("bad_parameter", told % text, "name each field") for text in injected.variadic]
-        if agent.memory and _bad_path(agent.memory):
+            template = f"{self.name}'s {what} has %s"
+            found += [("bad_parameter", template % text, "name each field") for text in injected.variadic]
+        if agent.memory and not is_path(agent.memory):
             repair = "name a field, or one key of one: 'memories[editor]'"
-            found.append(("bad_path", f"memory={agent.memory!r} is no path", repair))
+            found.append(("bad_path", f"memory={agent.memory!r} is not a path", repair))
         if isinstance(agent.model, str):
             try:
                 model_of(agent.model)
@@ -293,8 +294,8 @@ class AgentBody(Generic[T]):
         return found
 
 
-def _wrong(agent: Agent[Any]) -> Sequence[tuple[str, str]]:
-    """What of an agent's settings makes no sense, and the repair."""
+def _invalid(agent: Agent[Any]) -> Sequence[tuple[str, str]]:
+    """List the invalid settings, each with its repair."""
     found = []
     if not agent.name or not agent.name.strip():
         found.append(("", "give it a name"))
@@ -304,14 +305,14 @@ def _wrong(agent: Agent[Any]) -> Sequence[tuple[str, str]]:
         number = getattr(agent, name)
         if number is not None and not (type(number) is int and number >= least):
             found.append((f"{name}={number!r}", f"give a whole number from {least} on"))
-    return [*found, *_wrong_kinds(agent)]
+    return [*found, *_invalid_types(agent)]
 
 
-def _wrong_kinds(agent: Agent[Any]) -> Sequence[tuple[str, str]]:
-    """What of its other settings is none of what it has to be."""
+def _invalid_types(agent: Agent[Any]) -> Sequence[tuple[str, str]]:
+    """List the settings of a wrong type or range, each with its repair."""
     found = []
     heat = agent.temperature
-    if heat is not None and not (type(heat) in (int, float) and 0 <= heat <= 2):  # noqa: PLR2004 - what providers take
+    if heat is not None and not (type(heat) in (int, float) and 0 <= heat <= 2):  # noqa: PLR2004 - the providers' range
         found.append((f"temperature={heat!r}", "give a number from 0 to 2"))
     if agent.effort is not None and agent.effort not in _EFFORTS:
         found.append((f"effort={agent.effort!r}", f"give one of {', '.join(_EFFORTS)}"))
@@ -320,26 +321,18 @@ def _wrong_kinds(agent: Agent[Any]) -> Sequence[tuple[str, str]]:
         if function is not None and not callable(function):
             found.append((f"{name}={function!r}", "give a function"))
     if callable(agent.check) and not Injected.of(agent.check).parameters:
-        found.append(("check=…", "let its first parameter take the answer"))
+        found.append(("check=…", "make the answer its first parameter"))
     if agent.window is not None and not isinstance(agent.window, Window):
         found.append((f"window={agent.window!r}", "write window=Window(max_tokens=…)"))
     return found
 
 
 def _remembered(value: object) -> Sequence[Message]:
-    """The messages that a field of the state holds."""
+    """Return the messages in a field of the state."""
     if value is None:
         return ()
     given = cast("Sequence[object]", value)
     return [each if isinstance(each, Message) else Message.model_validate(each) for each in given]
-
-
-def _bad_path(text: str) -> bool:
-    try:
-        parse(text)
-    except DefinitionError:
-        return True
-    return False
 
 
 __all__ = ["Agent", "AgentBody", "Answer"]

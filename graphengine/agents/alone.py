@@ -1,4 +1,4 @@
-"""An agent outside a run: nothing is recorded, nobody watches, no limit holds."""
+"""The scope of an agent outside a run: nothing is recorded, streamed or limited."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Alone:
     """The scope of an agent that runs alone.
 
     Args:
-        given: What its tools may ask for by name.
+        given: The values that its tools can read, by name.
     """
 
     def __init__(self, given: Mapping[str, object]) -> None:
@@ -36,11 +36,11 @@ class Alone:
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
-        """The event loop it runs in."""
+        """The event loop in which it runs."""
         return self._loop
 
-    def model_for(self, agent: str, own: str | Model) -> Model:  # noqa: ARG002 - nobody else has a say
-        """The agent's own model; one that is named is kept, and its connections with it."""
+    def model_for(self, agent: str, own: str | Model) -> Model:  # noqa: ARG002 - no run overrides it
+        """Return the agent's own model. A model made from a name is kept, with its connections."""
         if not isinstance(own, str):
             return own
         if own not in _MODELS:
@@ -49,7 +49,7 @@ class Alone:
 
     @property
     def attempt(self) -> int:
-        """The only one."""
+        """The number of the attempt, always 1."""
         return 1
 
     async def blocking(self, function: Callable[[], object]) -> object:
@@ -58,65 +58,65 @@ class Alone:
             return await asyncio.to_thread(wanted)
 
     def paid(self, usage: Mapping[str, float | None]) -> None:
-        """Nobody counts."""
+        """Do nothing: no run counts usage."""
 
     def given(self) -> Mapping[str, object]:
-        """What it was given for its tools."""
+        """Return the values that its tools can read."""
         return self._given
 
     def place(self, name: str, what: str) -> str:  # noqa: ARG002 - nothing is recorded
-        """Nothing is told apart."""
+        """Return "": nothing is recorded, so no key is needed."""
         return ""
 
     def recorded(self, place: str) -> Sequence[JsonValue]:  # noqa: ARG002
-        """Nothing is."""
+        """Return nothing, as nothing is recorded."""
         return ()
 
     def group(self, place: str) -> AbstractContextManager[None]:  # noqa: ARG002
-        """Nothing is told apart."""
+        """Return a context that does nothing."""
         return nullcontext()
 
     def may_record(self, text: str) -> bool:  # noqa: ARG002
-        """Nothing is recorded."""
+        """Return False, as nothing is recorded."""
         return False
 
-    def call(self, key: str) -> AbstractContextManager[None]:  # noqa: ARG002 - nothing is made again
-        """Nothing is told apart."""
+    def call(self, key: str) -> AbstractContextManager[None]:  # noqa: ARG002 - no call is repeated
+        """Return a context that does nothing."""
         return nullcontext()
 
-    async def piece(self, name: str, what: str, make: Callable[[], Awaitable[Piece]]) -> JsonValue:  # noqa: ARG002
-        """Do a piece of work."""
+    async def piece(self, name: str, what: str, make: Callable[[], Awaitable[Piece]]) -> Any:  # noqa: ANN401, ARG002 - a record of any form
+        """Do a piece of work, and return its record."""
         return (await make()).record
 
     def keeping(self) -> AbstractContextManager[None]:
-        """Nothing is kept."""
+        """Return a context that does nothing, as nothing is kept."""
         return nullcontext()
 
     async def may_call(self, model: Model) -> None:
-        """It may."""
+        """Return at once: no limit applies."""
 
     async def allowed(self, question: str) -> bool:
-        """There is nobody to ask.
+        """Raise an error, since a person can only be asked in a run.
 
         Raises:
             DefinitionError: Always.
         """
         raise DefinitionError(
-            f"a person is to be asked: {question}",
+            f"a person has to be asked: {question}",
             where="an agent that runs alone",
-            repair="run the agent in a graph, whose run can wait for the answer; in a test, leave approve= out",
+            repair="run the agent in a graph, whose run can wait for the answer; in a test, omit approve=",
         )
 
     def listener(self, agent: str) -> Callable[[str], None] | None:  # noqa: ARG002
-        """Nobody watches."""
+        """Return None: the text is not streamed."""
         return None
 
     async def opened(self, source: Opens) -> Sequence[Any] | None:  # noqa: ARG002
-        """Sources of tools are opened for each call."""
+        """Return None: sources of tools are opened for each call."""
         return None
 
     def shared(self, key: str, make: Callable[[], object]) -> object:
-        """What all agents that run alone in one event loop share."""
+        """Return the object under a key that all agents running alone in this event loop share."""
         known = _SHARED.setdefault(self._loop, {})
         if key not in known:
             known[key] = make()

@@ -1,7 +1,7 @@
-"""What a tool takes: read from its function once, told to models as JSON Schema, and held against what they write.
+"""A tool's arguments: read from its function once, described to models as JSON Schema, and validated.
 
-`Signature.of` reads the function when the tool is made and refuses what no model could fill in. `Form` is the signature
-for one set of names that the run fills in by itself (resources, `ctx`): a schema without them, and a validator.
+`Signature.of` reads the function when the tool is made and refuses functions that no model could call. `Form` is the
+signature for one set of names that the run provides (resources, `ctx`): a schema without them, and a validator.
 """
 
 from __future__ import annotations
@@ -20,18 +20,19 @@ from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import PydanticUndefined, from_json
 
 from graphengine.errors import DefinitionError
+from graphengine.state.json_values import utf8_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
 NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
-"""Names of tools and arguments that every provider takes."""
+"""Names of tools and arguments that every provider accepts."""
 
 ALWAYS_GIVEN: Final = "ctx"
-"""The parameter that no model is told of, whether there is a run that fills it in or not."""
+"""The parameter that is never described to a model, whether or not a run provides it."""
 
 MAX_REPAIR_CHARACTERS: Final = 20_000
-"""Longer arguments that are no JSON are not repaired: it would hold the event loop up."""
+"""Longer arguments that are not JSON are not repaired: that would block the event loop."""
 
 _NONE: Final = inspect.Parameter.empty
 _MAX_PROBLEMS: Final = 20
@@ -40,12 +41,12 @@ _MISSING: Final = ("missing_argument", "missing_keyword_only_argument")
 
 
 class BadArguments(Exception):
-    """What a model wrote does not fit; the text says how, in words it can act on."""
+    """A model's arguments do not fit; the text states how, in words that the model can act on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """One parameter: its name, annotation, default, and why a model could not fill it in ("" if it could)."""
+    """One parameter: its name, annotation, default, and why a model could not provide it ("" if it could)."""
 
     name: str
     annotation: object
@@ -55,12 +56,12 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """A tool's function as a model has to know it.
+    """A tool's function as described to a model.
 
     Attributes:
-        parameters: What it takes.
-        described: What its docstring says of them, by name.
-        summary: What its docstring says of itself.
+        parameters: Its parameters.
+        described: The docstring's descriptions of them, by name.
+        summary: The docstring's text about the function.
     """
 
     tool: str
@@ -73,7 +74,7 @@ class Signature:
         """Read a function.
 
         Raises:
-            DefinitionError: It takes what cannot be named, or yields its results.
+            DefinitionError: Its parameters cannot be given by name, or it yields its results.
         """
         _refuse_kind(function, tool)
         try:
@@ -84,21 +85,21 @@ class Signature:
         taken = tuple(_taken(parameter, names, tool) for parameter in found.parameters.values())
         if taken and taken[0].name in ("self", "cls") and inspect.isfunction(function):
             repair = f"make the tool of a bound method: tool(an_object.{function.__name__})"
-            raise _refused(tool, f"it takes {taken[0].name!r}, so it is a method of no object", repair)
-        summary, described = _told(function)
+            raise _refused(tool, f"it takes {taken[0].name!r}, so it is an unbound method", repair)
+        summary, described = _descriptions(function)
         return cls(tool, taken, described, summary)
 
     def form(self, given: Collection[str]) -> Form:
-        """The form that a model fills in where the run gives these names by itself.
+        """Return the form that a model fills in, without the names that the run provides.
 
         Raises:
-            DefinitionError: A parameter is left that no model could fill in.
+            DefinitionError: A remaining parameter cannot be provided by a model.
         """
         injected = self.injected(given)
         asked = [each for each in self.parameters if each.name not in injected and each.name != ALWAYS_GIVEN]
         if any(each.name == ALWAYS_GIVEN not in injected and each.default is _NONE for each in self.parameters):
             repair = "give the parameter a default (ctx=None), or use the agent as a node of a graph"
-            raise _refused(self.tool, "it takes ctx, which there is only in a run", repair)
+            raise _refused(self.tool, "it takes ctx, which exists only in a run", repair)
         for each in asked:
             problem = each.problem or _name_problem(each.name)
             if problem:
@@ -107,7 +108,7 @@ class Signature:
         return Form(self.tool, injected, adapter, self._schema(asked, adapter))
 
     def injected(self, given: Collection[str]) -> frozenset[str]:
-        """Which of its parameters the run fills in."""
+        """Return the parameters that the run provides."""
         return frozenset(each.name for each in self.parameters if each.name in given)
 
     def _adapter(self, asked: Sequence[Taken]) -> TypeAdapter[dict[str, object]]:
@@ -128,22 +129,22 @@ class Signature:
         return schema
 
     def _blamed(self, asked: Sequence[Taken], error: Exception) -> DefinitionError:
-        """The error that names the parameter whose type a model cannot be told of."""
+        """Return the error that names the parameter whose type has no JSON Schema."""
         for each in asked:
             try:
                 _adapter_of([each]).json_schema(schema_generator=_Plain)
             except (PydanticUserError, TypeError) as found:
-                said = str(found).split("\n", maxsplit=1)[0]
-                return _refused(self.tool, f"its parameter {each.name!r} has no JSON Schema: {said}", _CHANGE)
+                reason = str(found).split("\n", maxsplit=1)[0]
+                return _refused(self.tool, f"its parameter {each.name!r} has no JSON Schema: {reason}", _CHANGE)
         return _refused(self.tool, f"its arguments have no JSON Schema: {error}", _CHANGE)
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What a model fills in: a JSON Schema, and the validator of what it wrote.
+    """The arguments that a model provides: a JSON Schema, and their validator.
 
     Attributes:
-        injected: The parameters that the run fills in.
+        injected: The parameters that the run provides.
     """
 
     tool: str
@@ -152,7 +153,7 @@ class Form:
     schema: Mapping[str, JsonValue]
 
     def read(self, text: str) -> dict[str, object]:
-        """The arguments, with defaults where the model gave none.
+        """Return the arguments, with defaults for those that the model omitted.
 
         Raises:
             BadArguments: They do not fit.
@@ -181,22 +182,23 @@ class Form:
                 lines.append(f"- {place}: {item['msg']} (got {_short(item['input'])})")
         if len(found) > _MAX_PROBLEMS:
             lines.append(f"- and {len(found) - _MAX_PROBLEMS} more")
-        told = "\n".join(lines)
+        problems = "\n".join(lines)
         return (
-            f"The arguments of {self.tool} do not fit, so it was not called:\n{told}\nCall it again with these mended."
+            f"The arguments of {self.tool} do not fit, so it was not called:\n{problems}\n"
+            "Call it again with these mended."
         )
 
 
 def as_object(text: str, read: Callable[[str], dict[str, object]]) -> dict[str, object]:
-    """What `read` makes of a JSON object that a model wrote; nothing at all is an empty object.
+    """Apply `read` to the JSON object that a model wrote; an empty text is an empty object.
 
-    Nearly right JSON (a trailing comma, single quotes, a code fence) is repaired, unless it ends too early: what was
-    cut off is not to be guessed.
+    Nearly correct JSON (a trailing comma, single quotes, a code fence) is repaired, unless it is cut off: the missing
+    end would be a guess.
 
     Raises:
-        BadArguments: It is no JSON object; besides what `read` raises but ValueError.
+        BadArguments: It is not a JSON object. Exceptions of `read` other than ValueError are raised too.
     """
-    written = mended(text).strip() or "{}"
+    written = utf8_text(text).strip() or "{}"
     problem = f"they begin with {_short(written[:20])}"
     for candidate in (written, _repaired(written)):
         if candidate is not None and candidate.startswith("{"):
@@ -207,19 +209,8 @@ def as_object(text: str, read: Callable[[str], dict[str, object]]) -> dict[str, 
     raise BadArguments(f"The arguments are no JSON object: {problem}. Call the tool again with a JSON object.")
 
 
-def mended(text: str) -> str:
-    """Text that UTF-8 can carry: halves of a pair are joined, lone ones become U+FFFD."""
-    if text.isascii():
-        return text
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
-
-
 class _Plain(GenerateJsonSchema):
-    """JSON Schema without the titles that only repeat names; a default that JSON cannot carry is not told."""
+    """JSON Schema without titles, which only repeat names, and without defaults that have no JSON form."""
 
     ignored_warning_kinds = {"skipped-choice", "non-serializable-default"}  # noqa: RUF012 - as pydantic has it
 
@@ -228,13 +219,13 @@ class _Plain(GenerateJsonSchema):
 
 
 class _Names:
-    """What a function's annotations stand for, each by itself, so that one that is unknown does not hide the others."""
+    """Evaluates a function's annotations, each by itself, so that an unknown one does not affect the others."""
 
     def __init__(self, function: Callable[..., object]) -> None:
         self._globals: dict[str, Any] = getattr(inspect.unwrap(_plain(function)), "__globals__", {})
 
     def evaluated(self, annotation: object) -> tuple[object, str]:
-        """What an annotation stands for, and why that cannot be told."""
+        """Return the type that an annotation denotes, and the problem if it cannot be evaluated."""
         if annotation is _NONE:
             return Any, ""
 
@@ -269,14 +260,14 @@ def _refuse_kind(function: Callable[..., object], tool: str) -> None:
 
 
 def _plain(function: Callable[..., object]) -> Callable[..., object]:
-    """The function behind a partial or a callable object."""
+    """Return the function inside a partial or a callable object."""
     while isinstance(function, functools.partial):
         function = function.func
     return function if inspect.isroutine(function) else type(function).__call__
 
 
 def _adapter_of(asked: Sequence[Taken]) -> TypeAdapter[dict[str, object]]:
-    """A validator of arguments by name: a function of these parameters that gives back what it is called with."""
+    """Return a validator of arguments by name: that of a function with these parameters that returns its arguments."""
 
     def arguments(**values: object) -> dict[str, object]:
         return values
@@ -290,12 +281,12 @@ def _adapter_of(asked: Sequence[Taken]) -> TypeAdapter[dict[str, object]]:
     return TypeAdapter(cast("Any", arguments))  # pydantic makes a validator of any function
 
 
-def _told(function: Callable[..., object]) -> tuple[str, dict[str, str]]:
-    """What a docstring says of the function, and of each argument."""
+def _descriptions(function: Callable[..., object]) -> tuple[str, dict[str, str]]:
+    """Return the docstring's text about the function, and about each argument."""
     text = inspect.getdoc(_plain(function)) or ""
     if not text:
         return "", {}
-    from docstring_parser import ParseError, parse  # noqa: PLC0415 - `import graphengine` does not pay for it
+    from docstring_parser import ParseError, parse  # noqa: PLC0415 - keeps `import graphengine` fast
 
     try:
         found = parse(text)
@@ -306,7 +297,7 @@ def _told(function: Callable[..., object]) -> tuple[str, dict[str, str]]:
 
 
 def _json_problem(text: str, error: ValueError) -> str:
-    """What is wrong with a text as JSON, and where."""
+    """Return the JSON error in a text, with its position."""
     try:
         from_json(text)
     except ValueError as found:
@@ -315,7 +306,7 @@ def _json_problem(text: str, error: ValueError) -> str:
 
 
 def _repaired(text: str) -> str | None:
-    """A text that is nearly a JSON object as one; None if it is not, or ends too early."""
+    """Return a nearly correct JSON object as JSON; None if it is too far from it, or cut off."""
     if len(text) > MAX_REPAIR_CHARACTERS or not text.rstrip("`\n ").endswith("}"):
         return None
     import json_repair  # noqa: PLC0415 - only where it is needed
@@ -324,11 +315,11 @@ def _repaired(text: str) -> str | None:
         value = json_repair.loads(text)
     except (ValueError, RecursionError):
         return None
-    return mended(json.dumps(value, ensure_ascii=False)) if isinstance(value, dict) else None
+    return utf8_text(json.dumps(value, ensure_ascii=False)) if isinstance(value, dict) else None
 
 
 def _short(value: object) -> str:
-    text = "nothing" if value is PydanticUndefined else mended(repr(value))
+    text = "nothing" if value is PydanticUndefined else utf8_text(repr(value))
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
 
@@ -341,4 +332,4 @@ _CHANGE: Final = (
     "make it a resource of the graph, which the run fills in"
 )
 
-__all__ = ["ALWAYS_GIVEN", "NAME", "BadArguments", "Form", "Signature", "Taken", "as_object", "mended"]
+__all__ = ["ALWAYS_GIVEN", "NAME", "BadArguments", "Form", "Signature", "Taken", "as_object"]

@@ -1,9 +1,9 @@
 """One call of an agent: the turns between it, its model and its tools, until there is an answer.
 
-Every turn of the model and every call of a tool is a recorded piece of the run's work, so that an agent which is run
-again, after a crash or a wait, goes on behind the last one that was recorded. What a turn means is worked out from its
-record alone, the same whether it was just made or is read again. The rule-based answers of the offline model are made
-again instead: they cost nothing.
+Every turn of the model and every tool call is a recorded piece of the run's work, so that an agent that is run again,
+after a crash or a wait, continues after the last recorded one. A turn is interpreted from its record alone, whether it
+was just made or is read again. Only the rule-based answers of the offline model are not recorded but computed again, at
+no cost.
 """
 
 from __future__ import annotations
@@ -41,10 +41,11 @@ from graphengine.errors import (
     mark_repeating,
 )
 from graphengine.graph.runnable import is_async
-from graphengine.graph.templates import DATA_NOTE, as_text, utf8_text
+from graphengine.graph.templates import DATA_NOTE, as_text
 from graphengine.models.base import Message, Request, Response, usage_of, usage_of_failure
 from graphengine.models.offline import OfflineModel
 from graphengine.state.digest import digest_of
+from graphengine.state.json_values import utf8_text
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
@@ -54,18 +55,18 @@ if TYPE_CHECKING:
     from graphengine.agents.run_scope import Scope
     from graphengine.agents.tools import Tool
     from graphengine.models.base import Model, ToolCall, ToolSpec
-    from graphengine.state.json_values import JsonValue
+    from graphengine.state.json_values import JsonObject, JsonValue
 
 log = logging.getLogger("graphengine.agents")
 
 T = TypeVar("T", default=str)
 
 CALLS_AT_ONCE: Final = 32
-"""The most calls of tools of one turn that run in parallel; as many as a Runner has threads by default."""
+"""The most tool calls of one turn that run in parallel; as many as a Runner has threads by default."""
 _REFUSED: Final = "A person was asked for leave to make this call, and refused it."
 _NO_USE: Final = ("cut", "refused", "full")
 _OF_RULES: Final = (BadAnswer, ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
-"""What a computation raises of what it was given; other errors, as of files, may pass."""
+"""Errors of a computation on its inputs, which would recur; other errors, as of files, may not."""
 NOTHING: Final[Mapping[str, JsonValue]] = {}
 
 
@@ -73,19 +74,19 @@ class Conversation(Generic[T]):
     """A call of an agent.
 
     Args:
-        agent: Who is called.
-        scope: The run's side of it.
-        system: Its standing instructions.
-        before: What was said in earlier calls that it remembers.
-        inputs: What its check may read, by name.
+        agent: The agent.
+        scope: The run in which it is called.
+        system: The agent's standing instructions.
+        before: The remembered messages of earlier calls.
+        inputs: What its check can read, by name.
         stand_in: Its rule-based answer, None if it has none.
 
     Attributes:
-        said: What was said in this call, the question first.
-        usage: What models were paid for it, named as in `graphengine.runner.Usage`.
+        messages: The messages of this call, the question first.
+        usage: What its models used, named as in `graphengine.runner.Usage`.
     """
 
-    def __init__(  # noqa: PLR0913 - all that a call is made of
+    def __init__(  # noqa: PLR0913 - the parts of a call
         self,
         agent: Agent[T],
         scope: Scope,
@@ -105,7 +106,7 @@ class Conversation(Generic[T]):
         self._specs: Sequence[ToolSpec] = ()
         self._given: Mapping[str, object] = {}
         self._turn = 0
-        self.said: list[Message] = []
+        self.messages: list[Message] = []
         self._key = ""
         if callable(agent.prompt) and not isinstance(self._model, OfflineModel):
             self._key = scope.place(f"agent {agent.name}", self._identity(_steady(inputs)))
@@ -113,12 +114,12 @@ class Conversation(Generic[T]):
         self.usage: dict[str, float | None] = {}
 
     async def hold(self, prompt: str) -> T:
-        """Ask, and go on until there is an answer.
+        """Send the question, and continue until there is an answer.
 
         Raises:
-            ModelError, BadAnswer: There is none.
+            ModelError, BadAnswer: There is no answer.
         """
-        self.said.append(Message(role="user", text=utf8_text(prompt), agent=self._agent.name))
+        self.messages.append(Message(role="user", text=utf8_text(prompt), agent=self._agent.name))
         if isinstance(self._model, OfflineModel):
             return await self._offline()
         async with AsyncExitStack() as stack:
@@ -129,7 +130,7 @@ class Conversation(Generic[T]):
                 return await self._to_the_answer()
 
     async def _offline(self) -> T:
-        """What the rules answer: they are asked once, since they would say the same again, or fail the same way."""
+        """Return the rule-based answer. It is computed once, as rules would return or raise the same again."""
         try:
             with self._scope.keeping() if self._stand_in is None else nullcontext():
                 response = await self._model.answer(self._request())
@@ -139,7 +140,7 @@ class Conversation(Generic[T]):
         except _OF_RULES as error:
             mark_repeating(error)
             raise
-        self.said.append(Message(role="assistant", text=as_text(value), agent=self._agent.name))
+        self.messages.append(Message(role="assistant", text=as_text(value), agent=self._agent.name))
         return value
 
     async def _to_the_answer(self) -> T:
@@ -150,8 +151,8 @@ class Conversation(Generic[T]):
             if response.calls:
                 tool_turns += 1
                 with self._scope.keeping():
-                    self._within(tool_turns)
-                self.said += await self._call_tools(response.calls)
+                    self._check_turns(tool_turns)
+                self.messages += await self._call_tools(response.calls)
                 continue
             try:
                 return await self._read(str(response.content))
@@ -160,29 +161,29 @@ class Conversation(Generic[T]):
                     raise
                 retries += 1
                 feedback = agent.reader.feedback(error)
-                self.said.append(Message(role="user", text=utf8_text(feedback), agent=agent.name))
+                self.messages.append(Message(role="user", text=utf8_text(feedback), agent=agent.name))
 
-    def _within(self, tool_turns: int) -> None:
-        """See that the model calls tools for no more turns than it may.
+    def _check_turns(self, tool_turns: int) -> None:
+        """Limit the turns in which the model calls tools.
 
         Raises:
-            TooManyTurns: It does.
+            TooManyTurns: The model exceeds the limit.
         """
         agent = self._agent
         if tool_turns > agent.turns:
             raise TooManyTurns(
-                f"{self._model.name} called tools for {agent.turns} turns and wanted to go on",
+                f"{self._model.name} called tools for {agent.turns} turns and wanted to continue",
                 where=f"agent {agent.name}",
-                repair="raise turns=…, or say in the instructions when it has enough",
+                repair="raise turns=…, or state in the instructions when it has enough",
             )
 
     # One turn of the model.
 
     async def _answer(self) -> Response:
-        """The model's next answer, as its record has it.
+        """Return the model's next answer, from its record.
 
         Raises:
-            AnswerCut, AnswerRefused, ContextFull: It is none that can be used; besides what the model raises.
+            AnswerCut, AnswerRefused, ContextFull: It cannot be used. Errors of the model are raised too.
         """
         self._turn += 1
         await self._shorten()
@@ -195,68 +196,69 @@ class Conversation(Generic[T]):
             tokens=(response.input_tokens + response.output_tokens) or None,
             native=response.native,
         )
-        self.said.append(message)
+        self.messages.append(message)
         return response
 
     async def _ask(
-        self, model: Model, request: Request, name: str, told: Mapping[str, JsonValue] = NOTHING
+        self, model: Model, request: Request, name: str, extra: Mapping[str, JsonValue] = NOTHING
     ) -> Response:
-        """Ask a model once; `told` is recorded with what it answers.
+        """Call a model once; `extra` is recorded with its answer.
 
-        An answer that was no use to an earlier attempt stays where it is, and is asked for once more: the settings may
-        be others, or the model.
+        An answer that an earlier attempt could not use stays recorded, and the model is called again: the settings or
+        the model may have changed.
 
         Raises:
-            AnswerCut, AnswerRefused, ContextFull: It is none that can be used; besides what the model raises.
+            AnswerCut, AnswerRefused, ContextFull: The answer cannot be used. Errors of the model are raised too.
         """
         numbers = (f"{self._turn}.{again}" if again else f"{self._turn}" for again in count())
         while True:
             number = next(numbers)
-            record = await self._recorded(model, request, name, number, told)
+            record = await self._recorded(model, request, name, number, extra)
             response = response_of(record)
             self.usage = add_usage(self.usage, usage_of(response))
             if record.get("attempt", self._scope.attempt) >= self._scope.attempt:
                 break
         with self._scope.keeping():
-            self._usable(response, model)
+            self._check_usable(response, model)
         return response
 
     async def _recorded(
-        self, model: Model, request: Request, name: str, number: str, told: Mapping[str, JsonValue]
-    ) -> JsonValue:
-        """The record of one answer."""
+        self, model: Model, request: Request, name: str, number: str, extra: Mapping[str, JsonValue]
+    ) -> JsonObject:
+        """Return the record of one answer."""
         await self._scope.may_call(model)
 
         async def make() -> Piece:
-            async with self._alike(model, request) as begun:
+            async with self._prefix_turn(model, request) as begun:
                 asked = replace(request, on_begin=begun, on_spent=self._spent)
                 try:
                     response = checked(await _asked(model, asked), model, request.agent)
                 except BaseException as error:
                     self._spent(usage_of_failure(error))
                     raise
-            record = {**record_of(response, self._called() if response.calls else set()), **told}
-            if self._turn == 1 and callable(self._agent.prompt) and self._scope.may_record(self.said[0].text):
-                record["question"] = self.said[0].text
+            record = {**record_of(response, self._called() if response.calls else set()), **extra}
+            if self._turn == 1 and callable(self._agent.prompt) and self._scope.may_record(self.messages[0].text):
+                record["question"] = self.messages[0].text
             if response.stop in _NO_USE:
                 record["attempt"] = self._scope.attempt
             by = {"agent": utf8_text(request.agent), "model": utf8_text(response.model or model.name)}
             return Piece(record, len(to_json(record)), usage_of(response), by)
 
-        return await self._scope.piece(name, number, make)
+        kept: JsonObject = await self._scope.piece(name, number, make)
+        return kept
 
     def _spent(self, usage: Mapping[str, float | None]) -> None:
-        """Count what was used without an answer; it has no record of its own, so its attempt has it."""
+        """Count the usage of a failed call; it has no record of its own, so it is counted with its attempt."""
         if usage:
             self._scope.paid(usage)
             self.usage = add_usage(self.usage, usage)
 
     def _called(self) -> set[str]:
-        """By what the tools' calls of this conversation are known."""
-        return {call.id for message in (*self._before, *self.said) for call in message.calls}
+        """Return the ids of the tool calls of this conversation."""
+        return {call.id for message in (*self._before, *self.messages) for call in message.calls}
 
-    def _alike(self, model: Model, request: Request) -> AbstractAsyncContextManager[Callable[[], None] | None]:
-        """Of calls that share a cached beginning the first goes alone until it is cached, and reports when it is."""
+    def _prefix_turn(self, model: Model, request: Request) -> AbstractAsyncContextManager[Callable[[], None] | None]:
+        """Let the first call with a cached prefix go alone until the prefix is cached, then release the others."""
         if not request.cache:
             return nullcontext()
         prefixes = cast("Prefixes", self._scope.shared("prefixes", Prefixes))
@@ -268,7 +270,7 @@ class Conversation(Generic[T]):
         return Request(
             agent=agent.name,
             system=self._system,
-            messages=window.effective([*self._before, *self.said]),
+            messages=window.effective([*self._before, *self.messages]),
             schema=agent.reader.schema,
             output=agent.reader.name,
             tools=self._specs,
@@ -280,8 +282,8 @@ class Conversation(Generic[T]):
             stand_in=self._stand_in,
         )
 
-    def _usable(self, response: Response, model: Model) -> None:
-        """See that an answer is one to go on with.
+    def _check_usable(self, response: Response, model: Model) -> None:
+        """Check that an answer is complete.
 
         Raises:
             AnswerCut, AnswerRefused, ContextFull: It is not.
@@ -289,23 +291,25 @@ class Conversation(Generic[T]):
         name, where = response.model or model.name, f"agent {self._agent.name}"
         if response.stop == "cut":
             most = f"max_tokens={self._agent.max_tokens}" if self._agent.max_tokens else "the model's most tokens"
-            told = f"the answer of {name} was cut off at {most}, after {response.output_tokens} tokens"
-            raise AnswerCut(told, where=where, repair="raise max_tokens=…, or ask for a shorter answer")
+            message = f"the answer of {name} was cut off at {most}, after {response.output_tokens} tokens"
+            raise AnswerCut(message, where=where, repair="raise max_tokens=…, or ask for a shorter answer")
         if response.stop == "refused":
-            told = f"{name} refused to answer" + (f": {response.why}" if response.why else "")
-            raise AnswerRefused(told, where=where, repair="change the question, or give the agent another model")
+            message = f"{name} refused to answer" + (f": {response.why}" if response.why else "")
+            raise AnswerRefused(message, where=where, repair="change the question, or give the agent another model")
         if response.stop == "full":
-            told = f"the question and the answer are more than {name} can hold ({response.input_tokens} tokens asked)"
-            raise ContextFull(told, where=where, repair="give it less, window=Window(…), or a model that holds more")
+            tokens = response.input_tokens
+            message = f"the question and the answer exceed the context window of {name} ({tokens} tokens)"
+            repair = "give it less input, window=Window(…), or a model with a larger context window"
+            raise ContextFull(message, where=where, repair=repair)
 
-    # What it says.
+    # Reading answers.
 
     async def _read(self, content: object) -> T:
-        """The value of an answer, checked.
+        """Return the value of an answer, checked.
 
         Raises:
-            BadAnswer: It is none; the model is told.
-            GuardFailed: A guard does not let it pass.
+            BadAnswer: It does not fit; the message is sent to the model.
+            GuardFailed: A guard rejects it.
         """
         agent, where = self._agent, f"agent {self._agent.name}"
         guards = any(guard.on == "output" for guard in agent.watch)
@@ -320,10 +324,10 @@ class Conversation(Generic[T]):
         return value
 
     async def _check(self, value: T) -> None:
-        """Let the agent's own check look at a value.
+        """Apply the agent's own check to a value.
 
         Raises:
-            BadAnswer: It raised ValueError.
+            BadAnswer: The check raised ValueError.
         """
         check = self._agent.checker
         if check is None:
@@ -337,7 +341,7 @@ class Conversation(Generic[T]):
                 await checked
         except ValueError as error:
             where = f"agent {self._agent.name}, {check.name}"
-            repair = "say in the prompt what the check wants"
+            repair = "state in the prompt what the check requires"
             raise BadAnswer(str(error) or type(error).__name__, where=where, repair=repair) from error
 
     # Tools.
@@ -358,7 +362,7 @@ class Conversation(Generic[T]):
         return await source.open()
 
     async def _call_tools(self, calls: Sequence[ToolCall]) -> list[Message]:
-        """What the tools gave, in the order of the calls; so many of one turn run in parallel."""
+        """Make the calls of one turn, at most `CALLS_AT_ONCE` in parallel. Return their results in order."""
         number, room = self._turn, asyncio.Semaphore(CALLS_AT_ONCE)
         tasks: list[asyncio.Task[Outcome[Message]]] = []
         failed: list[object] = []
@@ -383,9 +387,9 @@ class Conversation(Generic[T]):
             await asyncio.gather(*tasks, return_exceptions=True)
 
     def _key_of(self, call: ToolCall) -> str:
-        """The call's key: of what the model was asked, what it wants, and its number among equal calls.
+        """Return the call's key, from the conversation, the call, and its number among equal calls.
 
-        The turn is no part of it, since a model that is asked anew may want the same in another one.
+        The turn is not part of it, since a model that is called again may make the call in another turn.
         """
         try:
             arguments = from_json(call.arguments)
@@ -400,7 +404,7 @@ class Conversation(Generic[T]):
         if tool is None:
             known = ", ".join(self._tools) or "none"
             return _result(call, {"text": f"There is no tool {call.name!r}. There are: {known}.", "error": True})
-        misfit = tool.misfit(call.arguments, self._given) if tool.approve else None  # not worth a person's time
+        misfit = tool.misfit(call.arguments, self._given) if tool.approve else None  # a person is asked only if it fits
         if tool.approve and misfit is None and not await self._scope.allowed(self._question(call)):
             return _result(call, {"text": _REFUSED, "error": True})
         raised: list[BaseException] = []
@@ -417,32 +421,32 @@ class Conversation(Generic[T]):
             return Piece(record, len(to_json(record)))
 
         record = await self._scope.piece(f"tool {call.name}", number, make)
-        for error in raised:  # after the record: an error that holds a secret is refused there
-            told = "tool %s of agent %s raised %s: the model was given its text, the call's record has the traceback"
-            log.warning(told, call.name, self._agent.name, type(error).__name__, exc_info=error)
+        for error in raised:  # after the record, which refuses an error that contains a secret
+            text = "tool %s of agent %s raised %s: the model was given its text, the call's record has the traceback"
+            log.warning(text, call.name, self._agent.name, type(error).__name__, exc_info=error)
         return _result(call, record)
 
     async def _outcome(self, tool: Tool, call: ToolCall) -> ToolOutcome:
-        """What the call comes to; a tool that was cancelled by something of its own failed."""
+        """Return the call's outcome; a tool whose own code was cancelled has failed."""
         try:
             return await tool.call(call.arguments, self._given, self._scope.blocking)
         except asyncio.CancelledError as error:
             if _is_cancelled():
                 raise
-            told = f"{type(error).__name__}: {error}".rstrip(": ")
-            return ToolOutcome(told, is_error=True, error=error)
+            text = f"{type(error).__name__}: {error}".rstrip(": ")
+            return ToolOutcome(text, is_error=True, error=error)
 
     def _question(self, call: ToolCall) -> str:
         return f"May {self._agent.name} call {call.name}({call.arguments})?"
 
-    # How much of it is sent.
+    # The context window.
 
     async def _shorten(self) -> None:
-        """Let a summary stand for what is too long to be sent."""
+        """Replace older messages by a summary if the conversation is too long."""
         limit = self._agent.window
         if limit is None:
             return
-        messages = [*self._before, *self.said]
+        messages = [*self._before, *self.messages]
         count = window.cut(messages, limit)
         if count is None:
             return
@@ -452,15 +456,15 @@ class Conversation(Generic[T]):
         tokens, is_estimate = window.size(messages)
         text = window.summary_request_text(window.to_summarise(messages, count))
         asked = Message(role="user", text=text, agent=self._agent.name)
-        told: dict[str, JsonValue] = {"context_tokens": tokens, "estimated": is_estimate, "covers": count}
-        response = await self._ask(model, Request(self._agent.name, DATA_NOTE, [asked]), "summary", told)
-        self.said.append(window.with_summary(messages, str(response.content), count))
+        extra: dict[str, JsonValue] = {"context_tokens": tokens, "estimated": is_estimate, "covers": count}
+        response = await self._ask(model, Request(self._agent.name, DATA_NOTE, [asked]), "summary", extra)
+        self.messages.append(window.with_summary(messages, str(response.content), count))
 
     def _place(self) -> str:
-        """The key below which this call is recorded.
+        """Return the key below which this call is recorded.
 
-        A function may make another question each time, so a call that it asks is known by what it was given, and goes
-        on with the question that was recorded. Earlier versions knew such calls by the question too.
+        A function may make another question each time, so a call with a prompt function is identified by the function's
+        inputs, and continues with the recorded question. Earlier versions identified such calls by the question too.
         """
         name = f"agent {self._agent.name}"
         by_question = self._scope.place(name, self._identity())
@@ -468,18 +472,18 @@ class Conversation(Generic[T]):
             return by_question
         for record in self._scope.recorded(self._key):
             if isinstance(record, dict) and "question" in record:
-                self.said[0] = self.said[0].model_copy(update={"text": record["question"]})
+                self.messages[0] = self.messages[0].model_copy(update={"text": record["question"]})
         return self._key
 
     def _identity(self, inputs: JsonValue = None) -> str:
-        """What tells this call from others of the agent: what was said, or what a function of it is given."""
-        messages = [message.model_dump(mode="json") for message in (*self._before, *self.said)]
+        """Return the identity of this call: its messages, or the inputs of its prompt function."""
+        messages = [message.model_dump(mode="json") for message in (*self._before, *self.messages)]
         more = [] if inputs is None else [inputs]
         return _digest(to_json([self._system, messages, self._agent.reader.schema, *more]))
 
 
 def _steady(inputs: Mapping[str, object]) -> JsonValue:
-    """What a call is given, as far as it is the same in every process."""
+    """Return a call's inputs in a form that is the same in every process."""
     found: dict[str, JsonValue] = {}
     for name, value in sorted(inputs.items()):
         try:
@@ -492,14 +496,14 @@ def _steady(inputs: Mapping[str, object]) -> JsonValue:
 
 
 async def in_loop_of(scope: Scope, call: Coroutine[Any, Any, T]) -> T:
-    """Make a call in the run's event loop, wherever it is asked for."""
+    """Make a call in the run's event loop, from any thread or loop."""
     if asyncio.get_running_loop() is scope.loop:
         return await call
     calls = FROM_THREAD.get()
     made = call if calls is None else calls.make(call)
     try:
         future = asyncio.run_coroutine_threadsafe(as_outcome(made), scope.loop)
-    except RuntimeError:  # the event loop is closed: the thread was left behind
+    except RuntimeError:  # the event loop is closed, and this thread outlived it
         made.close()
         call.close()
         raise
@@ -507,22 +511,22 @@ async def in_loop_of(scope: Scope, call: Coroutine[Any, Any, T]) -> T:
 
 
 async def _asked(model: Model, request: Request) -> Response:
-    """What a model answers.
+    """Return a model's answer.
 
     Raises:
-        ModelError: It raises, or whatever else it raises.
+        ModelError: The model's code was cancelled from within. Errors of the model are raised too.
     """
     try:
         return await model.answer(request)
     except asyncio.CancelledError as error:
         if _is_cancelled():
             raise
-        told = f"{model.name} was cancelled by something of its own"
-        raise ModelError(told, where=f"agent {request.agent}", repair="look at the model's code") from error
+        message = f"{model.name} was cancelled by its own code"
+        raise ModelError(message, where=f"agent {request.agent}", repair="check the model's code") from error
 
 
 def _is_cancelled() -> bool:
-    """Whether somebody wants the running asyncio task to end."""
+    """Return whether the running asyncio task was cancelled."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 
@@ -531,5 +535,5 @@ def _digest(body: bytes) -> str:
     return hashlib.blake2b(body, digest_size=9).hexdigest()
 
 
-def _result(call: ToolCall, record: JsonValue) -> Message:
+def _result(call: ToolCall, record: JsonObject) -> Message:
     return Message(role="tool", text=record["text"], call_id=call.id, is_error=record.get("error", False))

@@ -1,13 +1,13 @@
-"""Guards: small functions that look at what goes into an agent, or comes out of it.
+"""Guards: small functions that check what goes into an agent, or comes out of it.
 
-A guard is given a text and gives it back, perhaps changed, or says what is wrong with it by a ValueError. What follows
-from that is the agent's choice: the model is asked again (`retry`), the text is changed so that it passes (`rewrite`),
-or the node fails (`fail`). `max_characters`, `max_words`, `required`, `forbidden` and `personal_data` make guards;
-`guard` makes one of a function.
+A guard takes a text and returns it, perhaps changed, or raises ValueError with what is wrong. The agent's setting
+decides what follows: the model is asked again (`retry`), the text is changed so that it passes (`rewrite`), or the node
+fails (`fail`). `max_characters`, `max_words`, `required`, `forbidden` and `personal_data` make guards; `guard` makes
+one from a function.
 
-Guards look at two texts: the question, before it is asked, and the final answer, once it is whole. They do not see the
-results of tools, which go to the model as they are, nor the arguments of its calls. Text that is shown live
-(`TextDelta`) is shown before any guard looks at it. The log and a memory hold each answer as the model gave it.
+Guards check two texts: the question, before it is sent, and the complete final answer. They check neither the results
+of tools, which go to the model unchanged, nor the arguments of its calls. Streamed text (`TextDelta`) is shown before
+any guard checks it. The log and a memory contain each answer as the model gave it.
 """
 
 from __future__ import annotations
@@ -30,27 +30,27 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 On: TypeAlias = Literal["input", "output"]
-"""What a guard looks at: the question that goes to the model, or its final answer; never a tool's result."""
+"""What a guard checks: the question that goes to the model, or its final answer; never a tool's result."""
 
 Then: TypeAlias = Literal["retry", "rewrite", "fail"]
-"""What follows where a text does not pass: the model is asked again, the text is changed, or the node fails."""
+"""What happens to a text that does not pass: the model is asked again, the text is changed, or the node fails."""
 
 REMOVED: Final = "[removed]"
-"""What stands where `forbidden(…, then="rewrite")` took something away."""
+"""The replacement for text that `forbidden(…, then="rewrite")` removes."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Guard:
     """A check of the texts that go into an agent, or come out of it. Made by the functions of this module.
 
-    It sees the question or the final answer: no results or arguments of tools, and no text before it is shown live.
+    It checks the question or the final answer, not the results or arguments of tools, nor text that is streamed.
 
     Attributes:
-        name: What messages call it.
-        check: Gives a text back, perhaps changed, or raises ValueError.
-        on: Whether it looks at questions or at answers.
-        then: What follows where a text does not pass.
-        whole: Whether it looks at all the texts of a structured answer together, and not at each alone.
+        name: Its name in messages.
+        check: Returns the text, perhaps changed, or raises ValueError.
+        on: Whether it checks questions or answers.
+        then: What happens to a text that does not pass.
+        whole: Whether it checks all texts of a structured answer together, and not each by itself.
     """
 
     name: str
@@ -61,16 +61,16 @@ class Guard:
 
 
 def max_characters(most: int, *, on: On = "output", then: Then | None = None) -> Guard:
-    """No text is longer than this many characters.
+    """Limit each text to this many characters.
 
     Args:
-        most: Characters, each of Python's as one.
+        most: The limit, in Python's characters.
         on: The question, or the answer; each text of a structured answer is measured by itself.
         then: `retry` (the default on output), `rewrite` (cut it, with … at the end), `fail` (the default on input).
             A question cannot be cut: the end that it would lose may be the author's.
 
     Raises:
-        DefinitionError: The number is not above 0, or `then` makes no sense here.
+        DefinitionError: The number is not above 0, or `then` is not possible here.
 
     Example:
         >>> check_text([max_characters(5, then="rewrite")], "a long text", "output")
@@ -90,10 +90,10 @@ def max_characters(most: int, *, on: On = "output", then: Then | None = None) ->
 
 
 def max_words(most: int, *, on: On = "output", then: Then | None = None) -> Guard:
-    """No text has more than this many words: what stands between blanks.
+    """Limit each text to this many words, separated by whitespace.
 
     Args:
-        most: Words.
+        most: The limit.
         on: As for `max_characters`.
         then: As for `max_characters`.
 
@@ -120,15 +120,15 @@ def max_words(most: int, *, on: On = "output", then: Then | None = None) -> Guar
 
 
 def required(*needed: str | re.Pattern[str], on: On = "output", then: Then | None = None) -> Guard:
-    """Each of these occurs in the text; in a structured answer, in any of its texts.
+    """Require that each of these occurs in the text; in a structured answer, in any of its texts.
 
     Args:
-        needed: Words, found as whole words whatever their case; or compiled patterns, searched for as they are.
+        needed: Words, found as whole words in any case; or compiled patterns, searched for unchanged.
         on: The question, or the answer.
-        then: `retry` (the default on output) or `fail` (the default on input); nobody can rewrite it in.
+        then: `retry` (the default on output) or `fail` (the default on input); a guard cannot add missing words.
 
     Raises:
-        DefinitionError: Nothing is required, or `then` makes no sense here.
+        DefinitionError: Nothing is required, or `then` is not possible here.
 
     Example:
         >>> check_text([required("tide")], "the tide turns", "output")
@@ -138,7 +138,7 @@ def required(*needed: str | re.Pattern[str], on: On = "output", then: Then | Non
     chosen = _then("required", on, then, rewrites=False)
 
     def check(text: str) -> str:
-        lacking = [told for told, pattern in patterns if pattern.search(text) is None]
+        lacking = [label for label, pattern in patterns if pattern.search(text) is None]
         if lacking:
             raise ValueError(f"it has to have {', '.join(lacking)}")
         return text
@@ -147,15 +147,15 @@ def required(*needed: str | re.Pattern[str], on: On = "output", then: Then | Non
 
 
 def forbidden(*words: str | re.Pattern[str], on: On = "output", then: Then | None = None) -> Guard:
-    """None of these occurs in a text.
+    """Require that none of these occurs in a text.
 
     Args:
-        words: Words, found as whole words whatever their case; or compiled patterns, searched for as they are.
+        words: Words, found as whole words in any case; or compiled patterns, searched for unchanged.
         on: The question, or the answer.
         then: `retry` (the default on output), `rewrite` (each becomes `[removed]`), `fail` (the default on input).
 
     Raises:
-        DefinitionError: Nothing is forbidden, or `then` makes no sense here.
+        DefinitionError: Nothing is forbidden, or `then` is not possible here.
 
     Example:
         >>> check_text([forbidden("secret", then="rewrite")], "a Secret plan", "output")
@@ -165,9 +165,9 @@ def forbidden(*words: str | re.Pattern[str], on: On = "output", then: Then | Non
     chosen = _then("forbidden", on, then)
 
     def check(text: str) -> str:
-        found = [(told, pattern) for told, pattern in patterns if pattern.search(text) is not None]
+        found = [(label, pattern) for label, pattern in patterns if pattern.search(text) is not None]
         if found and chosen != "rewrite":
-            raise ValueError(f"it must not have {', '.join(told for told, _ in found)}")
+            raise ValueError(f"it must not have {', '.join(label for label, _ in found)}")
         for _, pattern in found:
             text = pattern.sub(REMOVED, text)
         return text
@@ -176,22 +176,22 @@ def forbidden(*words: str | re.Pattern[str], on: On = "output", then: Then | Non
 
 
 def personal_data(*kinds: Kind, on: On = "output", then: Then = "rewrite") -> Guard:
-    """No text has personal data of these kinds, as far as its form shows it; tools' results are not looked at.
+    """Require that no text has personal data of these kinds, as far as its form shows it. Tool results are not checked.
 
-    E-mail addresses, IBANs and card numbers (both by their check digits), IP addresses, and telephone numbers that are
-    written internationally, in the American way, or with a leading 0. It does not find names, postal addresses, dates
-    of birth, numbers of passports or insurances, anything spelt out in words, broken over lines or written with other
-    digits than 0-9; and it takes some numbers for personal that are not: one in ten numbers of 13 to 19 digits that
-    begins as cards do, a version of four parts. It is a net, and no promise that nothing is left.
+    E-mail addresses, IBANs and card numbers (both by their check digits), IP addresses, and telephone numbers written
+    in international or American form, or with a leading 0. It does not find names, postal addresses, dates of birth,
+    passport or insurance numbers, anything spelt out in words, broken over lines or written with digits other than 0-9.
+    It also matches some numbers that are not personal: one in ten numbers of 13 to 19 digits with the first digit of a
+    card, a version of four parts. It reduces the risk, and does not guarantee that nothing is left.
 
     Args:
         kinds: `email`, `iban`, `card`, `ip`, `phone`; all if none is given.
         on: The question, or the answer.
-        then: `rewrite` (each becomes its kind, as `[e-mail address]`), `retry` or `fail`. No message tells what was
-            found, only of which kinds.
+        then: `rewrite` (each becomes its kind, as `[e-mail address]`), `retry` or `fail`. Messages contain only the
+            kinds, not the data.
 
     Raises:
-        DefinitionError: A kind is unknown, or `then` makes no sense here.
+        DefinitionError: A kind is unknown, or `then` is not possible here.
 
     Example:
         >>> check_text([personal_data("email")], "write to ann@example.org", "output")
@@ -205,24 +205,24 @@ def personal_data(*kinds: Kind, on: On = "output", then: Then = "rewrite") -> Gu
     def check(text: str) -> str:
         clean, found = masked(text, kinds or KINDS)
         if found and chosen != "rewrite":
-            told = ", ".join(f"{name} ({count})" for name, count in found.items())
-            raise ValueError(f"it must not have personal data: {told}")
+            kinds_found = ", ".join(f"{name} ({count})" for name, count in found.items())
+            raise ValueError(f"it must not have personal data: {kinds_found}")
         return clean
 
     return Guard("personal_data", check, on, chosen)
 
 
 def guard(function: Callable[[str], str], *, on: On = "output", then: Then | None = None) -> Guard:
-    """A guard of a function.
+    """Make a guard from a function.
 
     Args:
-        function: Gives the text back, perhaps changed, or raises ValueError with what is wrong, in words for the model.
+        function: Returns the text, perhaps changed, or raises ValueError with what is wrong, in words for the model.
         on: The question, or the answer; it is called with each text of a structured answer.
-        then: What its ValueError does: `retry` (the default on output) or `fail` (the default on input). It rewrites by
-            what it returns.
+        then: What its ValueError causes: `retry` (the default on output) or `fail` (the default on input). To rewrite a
+            text, it returns the new one.
 
     Raises:
-        DefinitionError: The function is async, or `then` makes no sense here.
+        DefinitionError: The function is async, or `then` is not possible here.
 
     Example:
         >>> def no_shouting(text: str) -> str:
@@ -232,7 +232,7 @@ def guard(function: Callable[[str], str], *, on: On = "output", then: Then | Non
     """
     name = getattr(function, "__name__", type(function).__name__)
     if is_async(function):
-        raise DefinitionError(f"the guard {name} is async", repair="give a plain function: it only looks at a text")
+        raise DefinitionError(f"the guard {name} is async", repair="give a plain function: it only checks a text")
     chosen = _then(name, on, then, rewrites=False)
 
     def check(text: str) -> str:
@@ -240,41 +240,41 @@ def guard(function: Callable[[str], str], *, on: On = "output", then: Then | Non
         if isinstance(checked, str):
             return checked
         raise DefinitionError(
-            f"the guard {name} gave {type(checked).__name__}, and no text",
-            repair="return the text that it was given, perhaps changed",
+            f"the guard {name} returned {type(checked).__name__}, not text",
+            repair="return the text that it got, perhaps changed",
         )
 
     return Guard(name, check, on, chosen)
 
 
 def as_guards(given: Sequence[Guard | Callable[[str], str]]) -> tuple[Guard, ...]:
-    """Guards as they are, and plain functions as guards on output.
+    """Return the guards, with plain functions made into guards on output.
 
     Raises:
-        DefinitionError: Something is neither.
+        DefinitionError: An item is neither a guard nor a function.
     """
     made = []
     for item in given:
         if not isinstance(item, Guard) and not callable(item):
             raise DefinitionError(
-                f"{item!r} is no guard", repair="give a function of a text, or max_words(…) and so on"
+                f"{item!r} is not a guard", repair="give a function of a text, or a guard such as max_words(…)"
             )
         made.append(item if isinstance(item, Guard) else guard(item))
     return tuple(made)
 
 
 def check_text(guards: Sequence[Guard], text: str, on: On, *, where: str = "") -> str:
-    """A text after all guards that look at this side, each given what the one before it left.
+    """Return a text after all guards of this side, each applied to the result of the one before.
 
     Args:
-        guards: In the order in which they look.
+        guards: The guards in order.
         text: The question, or the answer.
         on: Which of these it is.
-        where: What an error names as its place, as `agent critic`.
+        where: The place that errors name, as `agent critic`.
 
     Raises:
-        GuardFailed: One with `then="fail"` does not let it pass.
-        BadAnswer: One with `then="retry"` does not; its message is for the model.
+        GuardFailed: A guard with `then="fail"` rejects it.
+        BadAnswer: A guard with `then="retry"` rejects it; the message is for the model.
     """
     for one in guards:
         if one.on == on:
@@ -283,10 +283,10 @@ def check_text(guards: Sequence[Guard], text: str, on: On, *, where: str = "") -
 
 
 def apply_to_value(guards: Sequence[Guard], value: T, on: On = "output", *, where: str = "") -> T:
-    """A structured answer after all guards that look at this side: every text in it is looked at.
+    """Return a structured answer after all guards of this side, applied to every text in it.
 
-    Texts are those in models, dataclasses, lists, tuples, sets and dicts, keys included; members of enums are none.
-    Where a guard changes one, the value is a copy that is not validated again (see `Output.again`).
+    Texts are those in models, dataclasses, lists, tuples, sets and dicts, keys included, but not members of enums.
+    If a guard changes one, the value is a copy that is not validated again (see `Output.again`).
 
     Args:
         guards: As for `check_text`.
@@ -333,7 +333,7 @@ def _texts(value: object) -> list[str]:
 
 
 def _changed(value: Any, check: Callable[[str], str]) -> Any:  # noqa: ANN401, PLR0911 - any answer, a kind a return
-    """A value with its texts checked; the same object where none was changed."""
+    """Return a value with its texts checked; the same object if none was changed."""
     if isinstance(value, enum.Enum):
         return value
     if isinstance(value, str):
@@ -358,13 +358,13 @@ def _changed(value: Any, check: Callable[[str], str]) -> Any:  # noqa: ANN401, P
 
 
 def _changes(fields: Mapping[str, object], check: Callable[[str], str]) -> dict[str, object]:
-    """The fields that are other objects after the check."""
+    """Return the fields that are other objects after the check."""
     checked = {name: _changed(item, check) for name, item in fields.items()}
     return {name: item for name, item in checked.items() if item is not fields[name]}
 
 
 def _replaced(value: object, new: Mapping[str, object]) -> object:
-    """A copy of a dataclass with some fields set, whatever its constructor takes."""
+    """Return a copy of a dataclass with some fields set, without calling its constructor."""
     made = object.__new__(type(value))
     for field in dataclasses.fields(cast("Any", value)):
         object.__setattr__(made, field.name, new.get(field.name, getattr(value, field.name)))
@@ -372,7 +372,7 @@ def _replaced(value: object, new: Mapping[str, object]) -> object:
 
 
 def _then(name: str, on: On, then: Then | None, *, rewrites: bool = True, cuts: bool = False) -> Then:
-    """What follows, checked for sense."""
+    """Return what follows a rejection, after validating it."""
     if on not in get_args(On):
         raise DefinitionError(f"{name}(on={on!r})", repair="on is 'input' or 'output'")
     if then is None:
@@ -380,16 +380,16 @@ def _then(name: str, on: On, then: Then | None, *, rewrites: bool = True, cuts: 
     if then not in get_args(Then):
         raise DefinitionError(f"{name}(then={then!r})", repair="then is 'retry', 'rewrite' or 'fail'")
     if on == "input" and then == "retry":
-        _refuse(name, on, then, "a question is not the model's to give again: use 'fail'")
+        _refuse(name, on, then, "a model cannot correct the question: use 'fail'")
     if then == "rewrite" and not rewrites:
         _refuse(name, on, then, "it cannot change a text by itself: use 'fail'" + (" or 'retry'" * (on == "output")))
     if then == "rewrite" and cuts and on == "input":
-        _refuse(name, on, then, "what would be cut off may be the author's own words: use 'fail', or shorten the field")
+        _refuse(name, on, then, "the part that is cut may be the author's own words: use 'fail', or shorten the field")
     return then
 
 
 def _refuse(name: str, on: On, then: Then, repair: str) -> NoReturn:
-    raise DefinitionError(f"{name}(on={on!r}, then={then!r}) makes no sense", repair=repair)
+    raise DefinitionError(f"{name}(on={on!r}, then={then!r}) is not possible", repair=repair)
 
 
 def _above_0(name: str, most: int) -> None:
@@ -398,7 +398,7 @@ def _above_0(name: str, most: int) -> None:
 
 
 def _patterns(name: str, given: Sequence[str | re.Pattern[str]]) -> list[tuple[str, re.Pattern[str]]]:
-    """Each of what is looked for as messages tell it, and as a pattern; a text as whole words, in any case."""
+    """Return each item's label for messages and its pattern; a text matches as whole words, in any case."""
     found = []
     for item in given:
         if isinstance(item, re.Pattern):
@@ -409,7 +409,7 @@ def _patterns(name: str, given: Sequence[str | re.Pattern[str]]) -> list[tuple[s
         else:
             raise DefinitionError(f"{name}({item!r})", repair="give text, or re.compile(…)")
     if not found:
-        raise DefinitionError(f"{name}() without anything to look for", repair="give text, or re.compile(…)")
+        raise DefinitionError(f"{name}() has nothing to search for", repair="give text, or re.compile(…)")
     return found
 
 

@@ -1,9 +1,9 @@
-"""The JSON in an answer's text: strict where the text is JSON, tolerant where it is nearly so, never a guess.
+"""The JSON in an answer's text: strict if the text is JSON, tolerant if it nearly is, never a guess.
 
-Models that are not held to JSON put it into code fences or between sentences, leave trailing commas behind, or quote
-with the wrong quotes. The json-repair library reads all that, and more: of `{"approved": true but no}` it makes
-`{"approved": true}`. So what it gives counts only if every word and number of the text is in it, in order, and nothing
-else is; a text that ends in the middle, or that holds several values, is refused before it is tried.
+Models without native JSON output put JSON into code fences or between sentences, leave trailing commas, or use the
+wrong quotes. The json-repair library reads all that, and more: it turns `{"approved": true but no}` into
+`{"approved": true}`. So its result counts only if it has exactly the words and numbers of the text, in order. A text
+that is cut off, or that has several values, is refused before any repair.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from collections.abc import Mapping
 from typing import Final
 
 NOTHING: Final = object()
-"""A text is no JSON."""
+"""The result for a text that is not JSON."""
 
-_MOST_CHARACTERS: Final = 100_000  # of what is nearly JSON; mending takes some 75 us a character at worst
+_MOST_CHARACTERS: Final = 100_000  # of text that is nearly JSON; a repair takes up to 75 us per character
 _MARK: Final = re.compile(r"""[{}\[\]"'\\]""")
 _ENDS_TEXT: Final = re.compile(r"\s*+(?:[,:}\]]|\Z)")
 _STARTS_TEXT: Final = ("{", "[", ",", ":")
-_MOST_BLANKS: Final = 100  # between a sign of JSON's and the text after it
+_MOST_BLANKS: Final = 100  # between a punctuator of JSON and the text after it
 _QUOTE: Final = {quote: re.compile(rf"\\.|{quote}", re.DOTALL) for quote in "\"'"}
 _CLOSES: Final = {"{": "}", "[": "]"}
 _THOUGHTS: Final = re.compile(r"\s*<think>.*?</think>", re.DOTALL)
@@ -35,14 +35,14 @@ _EMPTY: Final = {"text": re.compile(r"\"\"|''|“”"), "list": re.compile(r"\[\
 
 
 class Unreadable(ValueError):
-    """A text holds no JSON that can be read without guessing; says why in words for the model."""
+    """A text has no JSON that can be read without guessing; the message states why, for the model."""
 
 
 def strict(text: str) -> object:
-    """What a text is as JSON; `NOTHING` if it is none.
+    """Parse a text as JSON. Return `NOTHING` if it is not JSON.
 
     Raises:
-        Unreadable: An object in it has a key twice.
+        Unreadable: An object in it has a duplicate key.
     """
     try:
         return json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
@@ -53,42 +53,42 @@ def strict(text: str) -> object:
 
 
 def unfenced(text: str) -> str:
-    """A text without the thoughts that some models write before it, and without the one fence around all of it."""
+    """Return a text without the thinking that some models write before it, and without the fence around all of it."""
     text = without_thoughts(text).strip()
     found = _FENCED.fullmatch(text)
     return found.group(2).strip() if found and found.group(1) not in found.group(2) else text
 
 
 def without_thoughts(text: str) -> str:
-    """A text without the `<think>…</think>` that it begins with."""
+    """Return a text without the `<think>…</think>` at its start."""
     found = _THOUGHTS.match(text)
     return text[found.end() :] if found else text
 
 
 def tolerant(text: str) -> object:
-    """The one object or list that stands in a text, among fences and prose, mended where only its signs are wrong.
+    """Parse the one object or list in a text, among fences and prose, repaired if only its punctuation is wrong.
 
     Raises:
-        Unreadable: There is none, there are several, it ends in the middle, or mending it would be guessing.
+        Unreadable: There is none, there are several, it is cut off, or a repair would be a guess.
     """
     text = without_thoughts(text)
     if len(text) > _MOST_CHARACTERS:
         raise Unreadable("it is not JSON, and too long to look for JSON in it")
     pieces = _pieces(text)
-    told = [piece for piece in pieces if ":" in piece] or pieces
-    if not told:
+    values_only = [piece for piece in pieces if ":" in piece] or pieces
+    if not values_only:
         raise Unreadable("there is no JSON in it")
-    values = [_read(piece) for piece in told]
+    values = [_read(piece) for piece in values_only]
     if any(value != values[0] for value in values[1:]):
         raise Unreadable(f"there are {len(values)} JSON values in it, where one is wanted")
     return values[0]
 
 
 def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """An object of JSON.
+    """Make an object from its pairs.
 
     Raises:
-        Unreadable: It has a key twice, so that either value may be meant.
+        Unreadable: It has a duplicate key, so either value may be meant.
     """
     made = dict(pairs)
     if len(made) < len(pairs):
@@ -99,14 +99,14 @@ def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def _no_number(name: str) -> object:
-    raise ValueError(f"{name} is no number of JSON's")
+    raise ValueError(f"{name} is not a number in JSON")
 
 
 def _pieces(text: str) -> list[str]:
-    """The stretches of a text between an opening bracket and the one that closes it.
+    """Return the stretches of a text from an opening bracket to its closing one.
 
     Raises:
-        Unreadable: One is not closed, or by the wrong bracket.
+        Unreadable: A bracket is not closed, or is closed by the wrong one.
     """
     pieces: list[str] = []
     open_: list[str] = []
@@ -131,12 +131,12 @@ def _pieces(text: str) -> list[str]:
 
 
 def _starts_text(text: str, position: int) -> bool:
-    """Whether a quote here can be the first of a text, and is no apostrophe."""
+    """Return whether a quote here can open a text, and is not an apostrophe."""
     return text[max(0, position - _MOST_BLANKS) : position].rstrip()[-1:] in _STARTS_TEXT
 
 
 def _end_of_text(text: str, position: int, quote: str) -> int:
-    """Where the quoted text that began before this position ends: at a quote with a sign of JSON's after it."""
+    """Return the end of the quoted text that began before this position: a quote followed by a punctuator of JSON."""
     while found := _QUOTE[quote].search(text, position):
         position = found.end()
         if found.group() == quote and _ENDS_TEXT.match(text, position):
@@ -161,7 +161,7 @@ def _read(piece: str) -> object:
 
 
 def _is_all_of(value: object, piece: str) -> bool:
-    """Whether a value says what a text says, and no more: its words and numbers, in order."""
+    """Return whether a value has exactly the words and numbers of a text, in order."""
     if _tokens(json.dumps(value, ensure_ascii=False, allow_nan=False)) != _tokens(piece):
         return False
     empty = dict.fromkeys(_EMPTY, 0)
@@ -174,14 +174,14 @@ def _tokens(text: str) -> list[str]:
 
 
 def _token(token: str) -> str:
-    """A word or number as it is compared: 1.50 is 1.5, True is true."""
+    """Return a word or number in the form for comparison: 1.5 for 1.50, true for True."""
     if token[-1].isdecimal() and not token.lstrip("-").isdecimal():
         return repr(float(token))
     return _WORDS.get(token.casefold(), token)
 
 
 def _is_plain(value: object, empty: dict[str, int]) -> bool:
-    """Whether no text in a value has swallowed a key, and no key a quote; counts what is empty on the way."""
+    """Return whether no text of a value contains a key, and no key a quote. Count empty values in `empty`."""
     if isinstance(value, str):
         empty["text"] += not value
         return _SWALLOWED.search(value) is None

@@ -1,8 +1,8 @@
-"""One connection to an MCP server, in a task of its own.
+"""One connection to an MCP server, in its own task.
 
-The client of the `mcp` package has to be left by the task that entered it, and calls come from many tasks, so each
-connection has a task that enters it, says that it is ready, waits for the end, and leaves it. However that task ends,
-the server's process is gone then: the package closes its input, waits, and kills it with its children if it stays.
+The client of the `mcp` package has to be exited by the task that entered it, and calls come from many tasks, so each
+connection has a task that enters the client, reports that it is ready, waits for the end, and exits it. However that
+task ends, the server's process has ended then: the package closes its input, waits, and kills it with its children.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from graphengine.agents.arguments import mended
 from graphengine.agents.tools import ToolsUnavailable
 from graphengine.engine.failures import text_of
+from graphengine.state.json_values import utf8_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -47,10 +47,10 @@ _JOIN_SECONDS: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """How a server is reached.
+    """How to reach a server.
 
     Attributes:
-        command: What starts it; () for one that is reached by `url`.
+        command: The command that starts it; () for one that is reached by `url`.
         env: Added to the few variables that it inherits.
         headers: Sent with each request to `url`.
     """
@@ -62,55 +62,55 @@ class Address:
 
     @property
     def name(self) -> str:
-        """What messages call it: its command or url, without what is secret there."""
+        """Its name in messages: its command or url, without secrets."""
         shown = self.public(" ".join(self.command) or self.url.partition("?")[0])
         return shown if len(shown) <= _NAME_CHARACTERS else f"{shown[: _NAME_CHARACTERS - 1]}…"
 
     def public(self, text: str) -> str:
-        """A text of ours, or a short one, without any credentials: those of urls and options as well."""
+        """Return a short text of ours without any credentials, including those in urls and options."""
         return _OPTION.sub(rf"\1{_STRUCK}", _LOGIN.sub(f"{_STRUCK}@", self.struck(text)))
 
     def struck(self, text: str) -> str:
-        """A text without the values of env and headers whose names say that they are secret."""
+        """Return a text without the values of env and headers whose names suggest secrets."""
         for name, value in (*self.env.items(), *self.headers.items()):
-            bare = value.rpartition(" ")[2]  # of `Bearer …`
+            bare = value.rpartition(" ")[2]  # the token of `Bearer …`
             if _SECRET.search(name) and len(bare) >= _LEAST_SECRET_CHARACTERS:
                 text = text.replace(bare, _STRUCK)
         return text
 
 
 class Connection:
-    """A server that was started, or is being started."""
+    """A connection to a server that is running or starting."""
 
     def __init__(self, address: Address) -> None:
         self._address = address
         self._over = asyncio.Event()
         self._ready: asyncio.Future[Client] = asyncio.get_running_loop().create_future()
         self._errors: _Errors | None = None
-        self._rubbish = ""
+        self._noise = ""
         self._task: asyncio.Task[None] | None = None
         self._scope: CancelScope | None = None
 
     @property
     def client(self) -> Client:
-        """What speaks to the server, once it was started."""
+        """The client, once the server has started."""
         return self._ready.result()
 
     @property
     def ended(self) -> bool:
-        """Whether nothing is left of it."""
+        """Whether it has ended completely."""
         return self._task is None or self._task.done()
 
     async def start(self, timeout_seconds: float) -> None:
-        """Return when the server has answered.
+        """Start the server, and return when it has answered.
 
         Raises:
-            ToolsUnavailable: It did not start, or did not answer in time; nothing is left of it then.
+            ToolsUnavailable: It did not start, or did not answer in time; it is stopped then.
         """
         await self._load()
-        # Whoever opens it first lends it no context: it outlives the node, and serves others.
+        # An empty context, not the first caller's: the connection outlives the node, and serves others.
         self._task = asyncio.create_task(self._live(), context=contextvars.Context(), name=f"mcp {self._address.name}")
-        self._task.add_done_callback(_looked_at)
+        self._task.add_done_callback(_retrieve)
         either: set[asyncio.Future[Any]] = {self._task, self._ready}
         try:
             await asyncio.wait(either, timeout=timeout_seconds, return_when=asyncio.FIRST_COMPLETED)
@@ -129,12 +129,12 @@ class Connection:
         )
 
     async def stop(self) -> None:
-        """End it. Nothing is left of it afterwards, however often this is cancelled."""
+        """Stop the server and return when it has ended, however often this is cancelled."""
         self._over.set()
         task, cancelled = self._task, False
         if task is not None and not self._ready.done():
             if self._scope is None:
-                task.cancel()  # it has not begun
+                task.cancel()  # it has not started
             else:
                 self._scope.cancel()
         while task is not None and not task.done():
@@ -146,15 +146,15 @@ class Connection:
             raise asyncio.CancelledError
 
     async def wrote(self) -> str:
-        """What the server wrote that may explain its end, to be put behind that; "" for nothing."""
-        told = ""
-        if self._rubbish:
-            told += f"; it wrote what is no message, as {self._rubbish}"
+        """Return what the server wrote that may explain its end, to append to a message; "" for nothing."""
+        text = ""
+        if self._noise:
+            text += f"; it wrote a line that is not a message: {self._noise}"
         if self._errors is not None:
             await asyncio.to_thread(self._errors.join)
             if self._errors.tail.strip():
-                told += f"; its last words: {self._address.public(self._errors.tail.strip())}"
-        return told
+                text += f"; its last output: {self._address.public(self._errors.tail.strip())}"
+        return text
 
     async def _load(self) -> None:
         try:
@@ -166,21 +166,21 @@ class Connection:
                 repair="install it: pip install 'graphengine[mcp]'",
             ) from error
         logger = logging.getLogger("mcp")
-        if not logger.handlers:  # Python itself would print each line of a server's that is no message
+        if not logger.handlers:  # else Python would print each line of a server that is not a message
             logger.addHandler(logging.NullHandler())
 
     async def _live(self) -> None:
-        """The connection from its beginning to its end."""
+        """Run the connection from its start to its end."""
         from anyio import CancelScope  # noqa: PLC0415 - loaded by now
         from mcp import Client, Implementation  # noqa: PLC0415
 
-        who = Implementation(name="graphengine", version=sys.modules["graphengine"].__version__)
+        info = Implementation(name="graphengine", version=sys.modules["graphengine"].__version__)
         try:
-            # Ended by its scope, not by task.cancel(): that would break off the package's own end of the process.
+            # Ended by its scope, not by task.cancel(), which would interrupt the package's shutdown of the process.
             with CancelScope() as self._scope:
                 async with AsyncExitStack() as stack:
                     transport = await self._transport(stack)
-                    client = Client(transport, cache=None, client_info=who, message_handler=self._heard)
+                    client = Client(transport, cache=None, client_info=info, message_handler=self._received)
                     await stack.enter_async_context(client)
                     self._ready.set_result(client)
                     await self._over.wait()
@@ -205,10 +205,10 @@ class Connection:
         )
         return stdio_client(server, errlog=self._errors.ours)
 
-    async def _heard(self, message: IncomingMessage) -> None:
-        """Keep the first line that is no message."""
-        if isinstance(message, Exception) and not self._rubbish:
-            self._rubbish = self._address.public(_first_input(message))
+    async def _received(self, message: IncomingMessage) -> None:
+        """Keep the first line that is not a message."""
+        if isinstance(message, Exception) and not self._noise:
+            self._noise = self._address.public(_first_input(message))
 
     def _why(self, task: asyncio.Task[None]) -> str:
         error = None if task.cancelled() else task.exception()
@@ -222,25 +222,25 @@ class Connection:
 
 
 def is_closed(error: BaseException) -> bool:
-    """Whether an error of the client's says that the connection has ended."""
+    """Return whether an error of the client means that the connection has ended."""
     from mcp import MCPError  # noqa: PLC0415 - loaded by now
     from mcp.types import CONNECTION_CLOSED  # noqa: PLC0415
 
-    # A server may use the number for errors of its own, not with these words.
+    # A server may use this code for its own errors, but not with this text.
     return isinstance(error, MCPError) and error.code == CONNECTION_CLOSED and error.message == "Connection closed"
 
 
-def _looked_at(task: asyncio.Task[None]) -> None:
-    """Asyncio would report an exception that nobody looked at; who waits for the connection is told of it."""
+def _retrieve(task: asyncio.Task[None]) -> None:
+    """Retrieve a task's exception, or asyncio would log it; `start` and the calls report it."""
     if not task.cancelled() and (error := task.exception()) is not None:
         log.debug("%s ended: %r", task.get_name(), error)
 
 
 class _Errors:
-    """What a server writes to its standard error: into our log at DEBUG, and its end is kept.
+    """A server's standard error: logged at DEBUG, with its end kept.
 
-    A thread reads it, since a server that is not read from would stand still. It ends when the server's end of the pipe
-    is closed.
+    A thread reads it, since the server would block on a full pipe. The thread ends when the server's end of the pipe is
+    closed.
     """
 
     def __init__(self, struck: Callable[[str], str]) -> None:
@@ -252,24 +252,24 @@ class _Errors:
         self._thread.start()
 
     def close_ours(self) -> None:
-        """Close the end that the server writes to, in this process."""
+        """Close this process's copy of the end that the server writes to."""
         self.ours.close()
 
     def join(self) -> None:
-        """Wait, not for long, until all is read that an ended server wrote."""
+        """Wait briefly until all output of an ended server is read."""
         self._thread.join(_JOIN_SECONDS)
 
     def _read(self, theirs: int) -> None:
         with os.fdopen(theirs, "rb", buffering=0) as pipe:
             while piece := pipe.read(65_536):
-                text = mended(piece.decode(errors="replace"))
+                text = utf8_text(piece.decode(errors="replace"))
                 self.tail = (self.tail + text)[-_TAIL_CHARACTERS:]
                 if log.isEnabledFor(logging.DEBUG):
                     log.debug("stderr of an MCP server: %s", self._struck(text.rstrip()))
 
 
 def _first_input(error: Exception) -> str:
-    """What a line was that is no message."""
+    """Return a line that is not a message, shortened."""
     from pydantic import ValidationError  # noqa: PLC0415
 
     given = error.errors(include_url=False)[0]["input"] if isinstance(error, ValidationError) else error
@@ -278,9 +278,9 @@ def _first_input(error: Exception) -> str:
 
 _HTTP_SECONDS: Final = 30.0
 _BY_COMMAND: Final = (
-    "run the command by hand and see what it says; it gets only a few of this process's environment variables (PATH, "
+    "run the command by hand and check its output; it gets only a few of this process's environment variables (PATH, "
     "HOME …), others by env={…}"
 )
-_BY_URL: Final = "see whether the server runs, and whether the url is that of its MCP endpoint (often …/mcp)"
+_BY_URL: Final = "check that the server runs, and that the url is that of its MCP endpoint (often …/mcp)"
 
 __all__ = ["Address", "Connection", "is_closed"]

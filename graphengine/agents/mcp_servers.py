@@ -1,8 +1,8 @@
-"""MCP: tools that a server has, as tools of an agent.
+"""MCP: the tools of a server, as tools of an agent.
 
-`mcp("command")` is a source of tools. Opening it starts the server and asks for its tools, each call of one goes to the
-server, closing it ends the server. All agents that share the source in one event loop share one server. What goes wrong
-in a call, up to the server's death, is an error that the model is told of; the next call starts the server anew.
+`mcp("command")` is a source of tools. Opening it starts the server and lists its tools, each tool call is sent to the
+server, closing it ends the server. All agents that share the source in one event loop share one server. Failures of a
+call, up to the server's death, are errors for the model; the next call starts the server again.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _MAX_PAGES: Final = 1_000
 _BASE64_TO_BYTES: Final = 3 / 4
 
 
-def mcp(  # noqa: PLR0913 - options, each by its name, of a call that people write once
+def mcp(  # noqa: PLR0913 - keyword options of a call that is written once
     command: str | Sequence[str] | None = None,
     *,
     url: str | None = None,
@@ -46,25 +46,25 @@ def mcp(  # noqa: PLR0913 - options, each by its name, of a call that people wri
     timeout_seconds: float = 60.0,
     approve: bool | Collection[str] = False,
 ) -> McpServer:
-    """The tools of an MCP server, for `Agent(tools=[mcp(…)])`. Needs the extra `mcp`.
+    """Return the tools of an MCP server, for `Agent(tools=[mcp(…)])`. Needs the extra `mcp`.
 
     Args:
-        command: What starts the server, which is spoken to over its standard input and output: words in a list, or text
-            that is split as a shell would, without a shell.
-        url: Instead of a command, the address of a server that runs already (Streamable HTTP).
-        env: Environment variables of the server, beside PATH, HOME and a few more that it inherits; no others reach it.
-            Values of those whose names speak of keys, tokens, secrets or passwords are struck out of all it says.
+        command: The command that starts the server, which communicates over its standard input and output: a list of
+            words, or text that is split as a shell would, without a shell.
+        url: Instead of a command, the address of a running server (Streamable HTTP).
+        env: Environment variables of the server, in addition to PATH, HOME and a few more that it inherits; no others
+            reach it. Values whose names suggest keys, tokens, secrets or passwords are struck out of all its texts.
         headers: Sent with each request to `url`, as `{"Authorization": "Bearer …"}`; struck out likewise.
-        only: Which tools are taken, by the server's names; all, if not given.
+        only: The tools to use, by the server's names; all if not given.
         prefix: Put before each name, so that tools of two servers do not clash.
         timeout_seconds: How long the server may take to start and list its tools, and for each call.
-        approve: Whether a person has to agree to each call, or to calls of which tools, by the server's names.
+        approve: Whether a person has to approve each call, or the tools whose calls need that, by the server's names.
 
     Returns:
         A source of tools; nothing is started yet.
 
     Raises:
-        DefinitionError: Neither or both of a command and a url, or an option that makes no sense.
+        DefinitionError: Neither or both of a command and a url are given, or an option is invalid.
 
     Example:
         >>> mcp("npx -y @modelcontextprotocol/server-filesystem /data", only=["read_file"], prefix="fs_").name
@@ -74,7 +74,7 @@ def mcp(  # noqa: PLR0913 - options, each by its name, of a call that people wri
     if bool(words) == bool(url):
         raise _refused("it needs a command or a url", "mcp('python server.py') or mcp(url='http://127.0.0.1:8000/mcp')")
     if (words and headers) or (url and env):
-        raise _refused("env= is for a command, headers= for a url", "give the other one")
+        raise _refused("env= is for a command, headers= for a url", "use the other one")
     if isinstance(only, str) or isinstance(approve, str):
         raise _refused("only= and approve= take several names", "give a list: only=['read_file']")
     if not is_seconds(timeout_seconds):
@@ -86,7 +86,7 @@ def mcp(  # noqa: PLR0913 - options, each by its name, of a call that people wri
 
 @dataclass(frozen=True, slots=True, eq=False)
 class McpServer:
-    """A source of tools; made by `mcp`, whose arguments its attributes are."""
+    """A source of tools; made by `mcp`, with its arguments as attributes."""
 
     address: Address
     only: tuple[str, ...] | None
@@ -99,15 +99,15 @@ class McpServer:
 
     @property
     def name(self) -> str:
-        """Its command or url, without what is secret there."""
+        """Its command or url, without secrets."""
         return self.address.name
 
     async def open(self) -> Sequence[Tool]:
-        """Start the server, unless the running event loop has it already, and ask which tools it has now.
+        """Start the server, unless it runs for this event loop, and list its current tools.
 
         Raises:
             ToolsUnavailable: The package mcp is missing, or the server does not start or answer.
-            DefinitionError: A tool's name fits no provider or clashes, or `only` or `approve` names one it lacks.
+            DefinitionError: A tool's name is invalid or clashes, or `only` or `approve` names an unknown tool.
         """
         loop = asyncio.get_running_loop()
         shared = self._shared.get(loop)
@@ -121,7 +121,7 @@ class McpServer:
             raise
 
     async def close(self) -> None:
-        """Take back one opening of the running event loop's; the last one ends the server. Never fails."""
+        """Undo one `open` of the running event loop; the last one ends the server. Never fails."""
         loop = asyncio.get_running_loop()
         shared = self._shared.get(loop)
         if shared is None:
@@ -134,50 +134,50 @@ class McpServer:
     def _tools(self, found: Sequence[types.Tool], shared: _Shared) -> Sequence[Tool]:
         found = [each for each in found if not _is_long_work(each)]
         known = [each.name for each in found]
-        asked = [*(self.only or ()), *(self.approve if isinstance(self.approve, tuple) else ())]
-        if missing := sorted(set(asked).difference(known)):
+        named = [*(self.only or ()), *(self.approve if isinstance(self.approve, tuple) else ())]
+        if missing := sorted(set(named).difference(known)):
             text = f"the MCP server {self.name} has no tool {', '.join(missing)}"
             raise DefinitionError(text, where=f"mcp {self.name}", repair=f"it has {', '.join(known) or 'none'}")
         taken = [each for each in found if self.only is None or each.name in self.only]
         return list(by_name(self._tool(each, shared) for each in taken).values())
 
-    def _tool(self, told: types.Tool, shared: _Shared) -> Tool:
-        name = self.prefix + _UNFIT.sub("_", told.name)
+    def _tool(self, spec: types.Tool, shared: _Shared) -> Tool:
+        name = self.prefix + _UNFIT.sub("_", spec.name)
         if not NAME.fullmatch(name):
-            repair = "leave it out with only=[…], or give a shorter prefix"
-            text = f"{name!r}, a tool of the MCP server {self.name}, is no name that models' providers take"
+            repair = "exclude it with only=[…], or give a shorter prefix"
+            text = f"{name!r}, a tool of the MCP server {self.name}, is not a name that all providers accept"
             raise DefinitionError(text, where=f"mcp {self.name}", repair=repair)
         return Tool(
-            functools.partial(shared.call, told.name),
+            functools.partial(shared.call, spec.name),
             name=name,
-            description=told.description or told.title or "",
-            approve=self.approve if isinstance(self.approve, bool) else told.name in self.approve,
+            description=spec.description or spec.title or "",
+            approve=self.approve if isinstance(self.approve, bool) else spec.name in self.approve,
             timeout_seconds=self.timeout_seconds,
-            schema=told.input_schema,
+            schema=spec.input_schema,
         )
 
 
 class _Shared:
-    """A server as one event loop has it: opened so many times, connected once."""
+    """A server in one event loop: opened several times, connected once."""
 
     def __init__(self, server: McpServer) -> None:
         self.opened = 0
         self._server = server
-        self._lock = asyncio.Lock()  # nobody starts or ends it while somebody else does
+        self._lock = asyncio.Lock()  # one task at a time starts or ends it
         self._connection: Connection | None = None
 
     async def listed(self) -> Sequence[types.Tool]:
-        """Which tools it has now. A server that has ended meanwhile is started once more."""
+        """List its current tools. A server that has ended meanwhile is started once more."""
         connection = await self._connected()
         try:
-            return await self._asked(connection)
+            return await self._list_tools(connection)
         except ToolsUnavailable as error:
             if error.__cause__ is None or not is_closed(error.__cause__):
                 raise
         await self._died(connection)
-        return await self._asked(await self._connected())
+        return await self._list_tools(await self._connected())
 
-    async def _asked(self, connection: Connection) -> Sequence[types.Tool]:
+    async def _list_tools(self, connection: Connection) -> Sequence[types.Tool]:
         limit = asyncio.timeout(self._server.timeout_seconds)
         try:
             async with limit:
@@ -185,35 +185,35 @@ class _Shared:
         except Exception as error:
             late = f"it did not list them within {self._server.timeout_seconds:g} seconds"
             raise ToolsUnavailable(
-                f"the tools of the MCP server {self._server.name} cannot be had: "
-                f"{late if limit.expired() else self._said(error)}",
+                f"the tools of the MCP server {self._server.name} cannot be listed: "
+                f"{late if limit.expired() else self._text_of(error)}",
                 where=f"mcp {self._server.name}",
-                repair="see whether another client can use it",
+                repair="check whether another client can use it",
             ) from error
 
     async def call(self, tool: str, arguments: Mapping[str, object]) -> ToolOutcome:
-        """What the server's tool gives; what goes wrong is told in the outcome."""
+        """Call the server's tool; failures are reported in the outcome."""
         try:
             connection = await self._connected()
         except ToolsUnavailable as error:
             return ToolOutcome(error.message, is_error=True)
         try:
             result = await connection.client.call_tool(tool, dict(arguments))
-        except Exception as error:  # noqa: BLE001 - the client, and a server's rubbish, may raise anything
+        except Exception as error:  # noqa: BLE001 - the client, or a malformed answer, may raise anything
             if is_closed(error) or connection.ended:
                 return ToolOutcome(await self._died(connection), is_error=True)
-            return ToolOutcome(self._said(error), is_error=True)
+            return ToolOutcome(self._text_of(error), is_error=True)
         return ToolOutcome(self._server.address.struck(text_of_result(result)), result.is_error)
 
     async def end(self) -> None:
-        """End the server, if it runs."""
+        """End the server, if it is running."""
         async with self._lock:
             if self._connection is not None:
                 await self._connection.stop()
                 self._connection = None
 
     async def _connected(self) -> Connection:
-        """The connection; starts the server if there is none."""
+        """Return the connection; start the server if there is none."""
         async with self._lock:
             if self.opened < 1:
                 raise ToolsUnavailable(
@@ -226,7 +226,7 @@ class _Shared:
             return self._connection
 
     async def _died(self, connection: Connection) -> str:
-        """Clear away a server that has ended, so that the next call starts it anew; what a model is told of it."""
+        """Remove a server that has ended, so that the next call starts it again. Return the message to the model."""
         async with self._lock:
             if self._connection is connection:
                 await connection.stop()
@@ -236,12 +236,12 @@ class _Shared:
             f"known. The next call tries it anew."
         )
 
-    def _said(self, error: Exception) -> str:
+    def _text_of(self, error: Exception) -> str:
         return self._server.address.public(f"{type(error).__name__}: {text_of(error)}")
 
 
 async def _all_tools(client: Client) -> Sequence[types.Tool]:
-    """All pages of the list; a cursor that comes again ends it."""
+    """Return all pages of the list. A repeated cursor ends it."""
     found: list[types.Tool] = []
     seen: set[str] = set()
     cursor: str | None = None
@@ -255,15 +255,15 @@ async def _all_tools(client: Client) -> Sequence[types.Tool]:
     return found
 
 
-def _is_long_work(told: types.Tool) -> bool:
-    """Whether it is only to be begun and asked for later, which no call here does."""
-    return told.execution is not None and told.execution.task_support == "required"
+def _is_long_work(spec: types.Tool) -> bool:
+    """Return whether it can only be called as a task, to be polled later, which is not supported here."""
+    return spec.execution is not None and spec.execution.task_support == "required"
 
 
 def text_of_result(result: types.CallToolResult) -> str:
-    """What a result says as text: its text blocks, or its structured content where there are none.
+    """Return a result as text: its text blocks, or its structured content if it has none.
 
-    Pictures, sounds and other bytes are not carried; a line says what they were.
+    Images, audio and other binary content are replaced by a line that describes them.
     """
     parts = [_text_of_block(block) for block in result.content]
     if result.structured_content is not None and not any(block.type == "text" for block in result.content):
@@ -299,7 +299,7 @@ def _words(command: str | Sequence[str] | None) -> tuple[str, ...]:
             raise _refused(f"the command {command!r} cannot be split: {error}", "give its words in a list") from error
     words = tuple(command or ())
     if not all(isinstance(word, str) for word in words):
-        raise _refused(f"the command {words!r} has words that are no text", "give text")
+        raise _refused(f"the command {words!r} has words that are not text", "give text")
     return words
 
 

@@ -1,4 +1,4 @@
-"""What comes of a tool call, as text for a model: results, errors, and those that are too large to be passed on."""
+"""The outcome of a tool call as text for a model: results, errors, and results that are too large."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Final
 
 from pydantic_core import to_json, to_jsonable_python
 
-from graphengine.agents.arguments import mended
 from graphengine.engine.failures import text_of
+from graphengine.state.json_values import utf8_text
 
 MAX_RESULT_CHARACTERS: Final = 200_000
-"""The longest result that is passed on to a model; a longer one is an error that tells its size and how it begins."""
+"""The longest result that is passed on to a model; a longer one is an error with its size and its beginning."""
 
 MAX_ERROR_CHARACTERS: Final = 10_000
-"""How much of an exception's text is told."""
+"""How much of an exception's text is shown."""
 
 _BEGINNING: Final = 2_000
 _MOST_UTF8_BYTES: Final = 4  # of one character
@@ -26,14 +26,14 @@ _NOTHING: Final = "(done; there is no result)"
 
 @dataclass(frozen=True, slots=True)
 class ToolOutcome:
-    """What a tool call came to: a text for the model, and whether it is about an error.
+    """The outcome of a tool call: a text for the model, and whether it is an error.
 
-    A tool's function may return one, to say itself that it failed.
+    A tool's function may return one, to report a failure itself.
 
     Attributes:
-        text: What the model gets.
-        is_error: Whether that describes an error.
-        error: What the function raised, for the record and the log; None if it raised nothing.
+        text: The text for the model.
+        is_error: Whether it describes an error.
+        error: The exception of the function, for the record and the log; None if it raised none.
     """
 
     text: str
@@ -42,9 +42,9 @@ class ToolOutcome:
 
 
 def outcome_of(tool: str, value: object) -> ToolOutcome:
-    """What a tool's function returned, as a model gets it.
+    """Return the outcome for the value that a tool's function returned.
 
-    Text stays as it is, anything else becomes JSON. What JSON cannot carry, and what is too long, becomes an error.
+    Text is unchanged, any other value becomes JSON. A value without a JSON form, or one that is too long, is an error.
     """
     if isinstance(value, ToolOutcome):
         return _passable(tool, value.text, is_error=value.is_error)
@@ -57,30 +57,30 @@ def outcome_of(tool: str, value: object) -> ToolOutcome:
 
 
 def failed(error: Exception) -> ToolOutcome:
-    """What a tool's function raised, as a model gets it: its kind and its text; of a group of one, those of the one."""
+    """Return the outcome for a function's exception: its type and text, or those of the only one in its group."""
     error = single(error)
-    name, said = type(error).__name__, text_of(error)
-    return ToolOutcome(_cut(f"{name}: {said}" if said else name), is_error=True, error=error)
+    name, message = type(error).__name__, text_of(error)
+    return ToolOutcome(_cut(f"{name}: {message}" if message else name), is_error=True, error=error)
 
 
 def single(error: Exception) -> Exception:
-    """The error itself, or the only one of a group."""
+    """Return the error itself, or the only one of a group."""
     while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
     return error
 
 
 def traceback_text(error: BaseException) -> str:
-    """The traceback as it is recorded; of a long one the end, which names the line that raised."""
-    text = mended("".join(traceback.format_exception(error)))
+    """Return the traceback for the record; only the end of a long one, which names the line that raised."""
+    text = utf8_text("".join(traceback.format_exception(error)))
     return text if len(text) <= MAX_ERROR_CHARACTERS else f"…{text[-MAX_ERROR_CHARACTERS:]}"
 
 
 def _text(value: object) -> str | bytes:
-    """A result as text, or as the bytes of JSON: they are decoded only if they are not too many.
+    """Return a result as text, or as the bytes of JSON, which are decoded only if they are not too many.
 
     Raises:
-        ValueError: JSON cannot carry it.
+        ValueError: It has no JSON form.
     """
     if value is None:
         return _NOTHING
@@ -94,24 +94,24 @@ def _text(value: object) -> str | bytes:
     except ValueError as error:
         if "UnicodeEncodeError" not in str(error):
             raise
-    # A lone surrogate is in it, to be mended in the text.
+    # It contains a lone surrogate, to be replaced in the text.
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=to_jsonable_python)
 
 
 def _passable(tool: str, text: str | bytes, *, is_error: bool = False) -> ToolOutcome:
-    """The outcome, or that it is too large. What is too large is not copied."""
+    """Return the outcome, or an error if it is too large. A text that is too large is not copied."""
     unit, most_units = ("characters", 1) if isinstance(text, str) else ("bytes", _MOST_UTF8_BYTES)
     if len(text) <= MAX_RESULT_CHARACTERS * most_units:
         whole = text if isinstance(text, str) else text.decode()
         if len(whole) <= MAX_RESULT_CHARACTERS:
-            return ToolOutcome(mended(whole), is_error)
+            return ToolOutcome(utf8_text(whole), is_error)
     part = text[:_BEGINNING]
-    begins = mended(part) if isinstance(part, str) else part.decode(errors="ignore")
-    told = (
+    begins = utf8_text(part) if isinstance(part, str) else part.decode(errors="ignore")
+    message = (
         f"The result of {tool} has {len(text):,} {unit}; at most {MAX_RESULT_CHARACTERS:,} characters can be passed "
         f"on. Ask it for less. The result begins:\n{begins}"
     )
-    return ToolOutcome(told, is_error=True)
+    return ToolOutcome(message, is_error=True)
 
 
 def _cut(text: str) -> str:

@@ -1,7 +1,7 @@
-"""Personal data in texts: found by form and, where there is one, by checksum; masked by its kind.
+"""Personal data in texts: found by form and, if there is one, by checksum; masked by its kind.
 
-Every kind is looked for in one pass that takes time proportional to the text, whatever the text is. Names, addresses,
-dates of birth and anything that is told in words (`bob at example dot org`) have no form that could be found so.
+Each kind is searched for in one pass, in time proportional to the length of any text. Names, addresses, dates of birth
+and data spelt out in words (`bob at example dot org`) have no form that could be searched for.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 Kind: TypeAlias = Literal["email", "iban", "card", "ip", "phone"]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
-"""The kinds, in the order in which they are looked for: what is an IBAN or a card is no phone number any more."""
+"""The kinds in the order of the search: an IBAN or a card number is not counted as a phone number too."""
 
 _NAMES: Final[dict[Kind, str]] = {
     "email": "e-mail address",
@@ -24,7 +24,7 @@ _NAMES: Final[dict[Kind, str]] = {
     "ip": "IP address",
     "phone": "phone number",
 }
-_GAP: Final = "[ \u00a0\u202f.\u2010\u2011\u2013-]"  # what may stand between groups of digits
+_GAP: Final = "[ \u00a0\u202f.\u2010\u2011\u2013-]"  # a separator between groups of digits
 
 _EMAIL: Final = re.compile(r"(?<![\w.+%-])[\w.+%-]++@[\w-]++(?:\.[\w-]++)++")
 _DIGITS: Final = re.compile(rf"(?<![0-9])[0-9]++(?:{_GAP}?[0-9]++)*+")
@@ -40,7 +40,7 @@ _PHONE: Final = re.compile(
 )
 
 _CARD_DIGITS: Final = range(13, 20)
-_CARD_BEGINS: Final = "23456"  # 13 digits that begin with 1 are mostly a time in milliseconds
+_CARD_BEGINS: Final = "23456"  # 13 digits that begin with 1 are usually a time in milliseconds
 # Source: the register of IBANs that SWIFT keeps for ISO 13616
 _IBANS: Final = (
     "AD24 AE23 AL28 AT20 AZ28 BA20 BE16 BG22 BH22 BI27 BR29 BY28 CH21 CR22 CY28 CZ24 DE22 DJ27 DK18 DO28 "
@@ -49,11 +49,11 @@ _IBANS: Final = (
     "NL18 NO15 OM23 PK24 PL28 PS29 PT25 QA29 RO24 RS22 RU33 SA24 SC31 SD18 SE24 SI19 SK24 SM27 SO23 ST25 "
     "SV28 TL23 TN24 TR26 UA29 VA22 VG24 XK20 YE30"
 )
-_IBAN_LENGTHS: Final = {told[:2]: int(told[2:]) for told in _IBANS.split()}
+_IBAN_LENGTHS: Final = {entry[:2]: int(entry[2:]) for entry in _IBANS.split()}
 
 
 def masked(text: str, kinds: Iterable[Kind] = KINDS) -> tuple[str, dict[str, int]]:
-    """A text with its personal data masked, and how often each kind was found.
+    """Return a text with its personal data masked, and how often each kind was found.
 
     Example:
         >>> masked("Write to ann@example.org.")
@@ -82,7 +82,7 @@ def _emails(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _cards(text: str) -> Iterator[tuple[int, int]]:
-    """Groups of digits that are a card number together; none of them is part of a longer group."""
+    """Yield the spans of adjacent groups of digits that form a card number."""
     for run in _DIGITS.finditer(text):
         groups = [match.span() for match in _GROUP.finditer(text, run.start(), run.end())]
         first = 0
@@ -108,7 +108,7 @@ def _last_of_card(text: str, groups: list[tuple[int, int]], first: int) -> int |
 
 
 def _luhn(digits: str) -> bool:
-    """Whether the last digit checks the others, as on cards (ISO/IEC 7812-1, annex B)."""
+    """Return whether the last digit checks the others, as on cards (ISO/IEC 7812-1, annex B)."""
     doubled = [int(digit) * (2 if place % 2 else 1) for place, digit in enumerate(reversed(digits))]
     return sum(value - 9 if value > 9 else value for value in doubled) % 10 == 0  # noqa: PLR2004 - a digit
 
@@ -123,7 +123,7 @@ def _ibans(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _end_of_iban(text: str, match: re.Match[str]) -> int | None:
-    """Where the IBAN that may begin here ends, by its country's length; None if the check digits are wrong."""
+    """Return the end of the IBAN that may begin here, by its country's length; None if its check digits are wrong."""
     wanted = _IBAN_LENGTHS.get(match.group()[:2].upper())
     places = [match.start() + n for n, sign in enumerate(match.group()) if sign.isalnum()]
     if wanted is None or len(places) < wanted:

@@ -1,11 +1,11 @@
-"""Calls that share a cached beginning: the first one writes the provider's cache, and the others wait to read it.
+"""Calls that share a cached prefix: the first one writes the provider's cache, and the others wait to read it.
 
-A provider that is sent one long beginning by many calls at once writes it to its cache as many times, at 1.25 times the
-price of plain tokens, where reading it costs a tenth (Anthropic's prices of prompt caching). So of calls that begin
-alike, in one Runner, the first goes alone, and the rest once its answer begins or it fails, if the beginning is long
-enough to be cached at all and was not just used. Source: Anthropic's documentation of prompt caching, which names 1,024
-tokens as the shortest beginning for most models, the start of the first answer as the time from which a cache can be
-read, and five minutes as the time it lives.
+If many calls send one long prefix at the same time, the provider writes it to its cache for each of them, at 1.25 times
+the price of plain tokens, while reading it costs a tenth (Anthropic's prices of prompt caching). So of the calls of one
+Runner with the same prefix, the first goes alone, and the others follow when its answer begins or it fails, provided
+that the prefix is long enough to be cached and was not used recently. Source: Anthropic's documentation of prompt
+caching: 1,024 tokens is the shortest prefix for most models, a cache can be read from the start of the first answer on,
+and it lives for five minutes.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
 LEAST_CHARACTERS: Final = 4096
-"""A beginning of fewer characters, some 1,024 tokens, is not cached."""
+"""Shorter prefixes, of about 1,024 tokens, are not cached."""
 LIVES_SECONDS: Final = 240.0
-"""For so long after a call its beginning is taken to be cached, somewhat less than the five minutes it is."""
+"""How long after a call its prefix counts as cached: somewhat less than the actual five minutes."""
 _KEPT: Final = 1000
-"""So many beginnings are kept before those that are not cached any more are looked for."""
+"""The number of prefixes from which expired ones are removed."""
 
 
 class Prefixes:
-    """The beginnings of calls of one Runner.
+    """The prefixes of the calls of one Runner.
 
     Args:
-        clock: Tells the time in seconds.
+        clock: A monotonic clock, in seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -40,17 +40,18 @@ class Prefixes:
 
     @asynccontextmanager
     async def turn(self, prefix: str, characters: int) -> AsyncIterator[Callable[[], None] | None]:
-        """Wait for the start of the first call's answer with this beginning, if that is worth it.
+        """Wait until the answer of the first call with this prefix begins, if that saves money.
 
-        If that call fails, those that waited for it go together: to wait for the next one would make calls that all
-        fail, as where a provider is down, fail one after the other.
+        If that call fails, all that wait for it proceed together. If each waited for the next one, calls that all fail,
+        as when a provider is down, would fail one after the other.
 
         Args:
-            prefix: What tells the beginning from others: model, instructions, tools.
-            characters: How long it is.
+            prefix: The identity of the prefix: model, instructions, tools.
+            characters: The length of the prefix.
 
         Returns:
-            What the first call is to call when its answer begins, since others wait for that; None for all others.
+            A function that the first call has to call when its answer begins, to release the others; None for the
+            others.
         """
         if characters < LEAST_CHARACTERS:
             yield None
@@ -76,13 +77,13 @@ class Prefixes:
             self._release(prefix, first)
 
     def _release(self, prefix: str, first: asyncio.Future[None]) -> None:
-        """Let those go that wait for a first call."""
+        """Release the calls that wait for a first call."""
         if not first.done():
             del self._first[prefix]
             first.set_result(None)
 
     def _forget_cold(self) -> None:
-        """Keep no more beginnings than may be asked for."""
+        """Remove expired prefixes if there are many."""
         if len(self._used) > _KEPT:
             self._used = {prefix: used for prefix, used in self._used.items() if self._is_warm(prefix)}
 

@@ -1,9 +1,9 @@
-"""Structured output: the form an agent asks for, and how an answer is read as a value of its type.
+"""Structured output: the schema of an agent's answers, and how an answer is read as a value of its type.
 
-`Output` is made once an agent. It gives the JSON Schema that a request carries, always of an object, and reads what
-comes back: JSON strictly, text that is nearly JSON tolerantly (see `json_text`), one word where a choice was asked for
-exactly. What cannot be read without guessing is a `BadAnswer`, in words that a model can act on; `feedback` makes of it
-what the model is told.
+There is one `Output` for each agent. It provides the JSON Schema of requests, always of an object, and reads answers:
+JSON strictly, text that is nearly JSON tolerantly (see `json_text`), one word for a choice exactly. An answer that
+cannot be read without guessing is a `BadAnswer`, in words that a model can act on; `feedback` makes the message to the
+model from it.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from typing_extensions import TypeAliasType, TypeForm, TypeVar
 
 from graphengine.agents.json_text import NOTHING, Unreadable, strict, tolerant, unfenced
 from graphengine.errors import BadAnswer, DefinitionError
-from graphengine.graph.templates import utf8_text
 from graphengine.state.field import type_name
+from graphengine.state.json_values import utf8_text
 from graphengine.state.path import members
 
 if TYPE_CHECKING:
@@ -33,53 +33,53 @@ if TYPE_CHECKING:
 T = TypeVar("T", default=str)
 
 KEY: Final = "answer"
-"""Where the answer stands, if its type is no object."""
+"""The key of an answer whose type is not an object."""
 
 _SHOWN: Final = 120  # characters of a value in a message
-_MOST_ERRORS: Final = 10  # in a message; a model that got more wrong begins anew anyway
-_LONGEST_NAME: Final = 64  # what providers take
-_AROUND: Final = " \t\r\n\"'`*.\u2018\u2019\u201c\u201d\u00ab\u00bb"  # what may stand around a word that is a choice
-_NUMBERS: Final = ("int_type", "float_type", "decimal_type")  # what pydantic calls the lack of a number
+_MOST_ERRORS: Final = 10  # in a message; with more errors a model starts over anyway
+_LONGEST_NAME: Final = 64  # the providers' limit
+_AROUND: Final = " \t\r\n\"'`*.\u2018\u2019\u201c\u201d\u00ab\u00bb"  # characters that may surround a choice
+_NUMBERS: Final = ("int_type", "float_type", "decimal_type")  # pydantic's errors for a value that is not a number
 _UNCOUNTABLE: Final = re.compile(rb"\b(?:true|false)\b|\"\s*[+-]?(?:nan|inf|infinity)\s*\"", re.IGNORECASE)
-_BARE: Final = frozenset({"date", "date-time", "time", "uuid"})  # texts of JSON Schema that nothing else looks like
+_BARE: Final = frozenset({"date", "date-time", "time", "uuid"})  # formats that are recognizable without quotes
 
 
 class Output(Generic[T]):
     """The form of an agent's answers.
 
     Attributes:
-        schema: JSON Schema of what a model is to give, always of an object; None where it is to give text. A type that
-            is no object (a number, a list, a union, a choice, a dict) is its one key `answer`.
-        name: What the schema is called, in letters, digits, `_` and `-`.
+        schema: JSON Schema of the answer, always of an object; None for text. A type that is not an object (a number, a
+            list, a union, a choice, a dict) is wrapped in one with the key `answer`.
+        name: The schema's name, in letters, digits, `_` and `-`.
         wrapped: Whether the value is under the key `answer`.
 
     Args:
-        output: The type: anything that pydantic has a JSON Schema for.
-        where: What a `BadAnswer` names as its place, as `agent critic`.
+        output: The type: any type for which pydantic has a JSON Schema.
+        where: The place that a `BadAnswer` names, as `agent critic`.
 
     Raises:
-        DefinitionError: JSON cannot carry this type.
+        DefinitionError: The type has no JSON form.
 
     Example:
         >>> Output(int).read('{"answer": 8}')
         8
     """
 
-    __slots__ = ("_adapter", "_bare", "_choices", "_fields", "_told", "_where", "name", "schema", "wrapped")
+    __slots__ = ("_adapter", "_bare", "_choices", "_fields", "_type", "_where", "name", "schema", "wrapped")
 
     def __init__(self, output: TypeForm[T], *, where: str = "") -> None:
         self._where = where
-        self._told = type_name(_peeled(output))
+        self._type = type_name(_peeled(output))
         try:
             self._adapter: TypeAdapter[T] = TypeAdapter(output)
             schema = self._adapter.json_schema(by_alias=False) if not _is_text(output) else None
         except (PydanticUserError, PydanticUndefinedAnnotation) as error:
             raise DefinitionError(
-                f"{self._told} is no type for an answer: {error.message}",
+                f"{self._type} cannot be the type of an answer: {error.message}",
                 where=where,
-                repair="name a type that JSON can carry",
+                repair="use a type that has a JSON Schema",
             ) from error
-        self.name = re.sub(r"[^A-Za-z0-9_-]+", "_", self._told).strip("_")[:_LONGEST_NAME] or KEY
+        self.name = re.sub(r"[^A-Za-z0-9_-]+", "_", self._type).strip("_")[:_LONGEST_NAME] or KEY
         self._choices = _choices(output)
         self._bare = schema is not None and schema.get("format") in _BARE
         inner = _unreferenced(schema or {})
@@ -93,13 +93,13 @@ class Output(Generic[T]):
             self.schema = inner
 
     def read(self, content: object) -> T:
-        """An answer as a value of the type.
+        """Return an answer as a value of the type.
 
         Args:
-            content: A model's text; or a value that was not made from text, as rules give it.
+            content: A model's text; or a value that was not made from text, as rules return it.
 
         Raises:
-            BadAnswer: It is none, is empty, or could be read only by guessing.
+            BadAnswer: It does not fit, is empty, or could be read only by guessing.
         """
         if not isinstance(content, str):
             return self._validated(content)
@@ -111,32 +111,32 @@ class Output(Generic[T]):
         return self._structured(text)
 
     def again(self, value: T) -> T:
-        """A value after a guard changed texts in it, once more as one of the type.
+        """Validate a value again after a guard changed texts in it.
 
         Raises:
-            BadAnswer: It fits no longer.
+            BadAnswer: It does not fit any more.
         """
         if self.schema is None:
             return self._validated(value)
         try:
             return self._loaded(self._adapter.dump_json(value, by_alias=False, round_trip=True, warnings="error"), ())
         except PydanticSerializationError as error:
-            raise self._bad(f"the answer is no {self._told} any more: {error}") from error
+            raise self._bad(f"the answer is no {self._type} any more: {error}") from error
 
     def feedback(self, error: Exception) -> str:
-        """What a model is told of an answer that could not be used, so that it can give a better one.
+        """Return the message to the model about an answer that could not be used, so that it can correct it.
 
         Args:
             error: A `BadAnswer`, or the ValueError of a check.
         """
-        told = error.message if isinstance(error, BadAnswer) else str(error) or type(error).__name__
+        message = error.message if isinstance(error, BadAnswer) else str(error) or type(error).__name__
         if self.schema is None:
             form = "Give the whole answer again, corrected."
         elif self.wrapped:
             form = f'Give the whole answer again, corrected, as one JSON object of the form {{"{KEY}": …}} alone.'
         else:
             form = "Give the whole answer again, corrected, as one JSON object that fits the schema, and nothing else."
-        return f"Your answer cannot be used: {utf8_text(told)}\n\n{form}"
+        return f"Your answer cannot be used: {utf8_text(message)}\n\n{form}"
 
     def _structured(self, text: str) -> T:
         bare = unfenced(text)
@@ -151,11 +151,11 @@ class Output(Generic[T]):
             if value is NOTHING:
                 value = tolerant(text)
         except Unreadable as error:
-            raise self._bad(f"the answer is no {self._told}: {error} (given: {_short(text)})") from error
+            raise self._bad(f"the answer is no {self._type}: {error} (given: {_short(text)})") from error
         return self._fitted(value)
 
     def _fitted(self, value: object) -> T:
-        """A value of JSON as one of the type: under the key or bare where it is wrapped."""
+        """Return a JSON value as one of the type. A wrapped value may be under the key or bare."""
         if not self.wrapped:
             self._known(value)
             return self._dumped(value, ())
@@ -169,14 +169,14 @@ class Output(Generic[T]):
         return self._or(value, value[KEY])
 
     def _or(self, first: object, second: object) -> T:
-        """The first as a bare value, or else the second under its key, whose mistakes are the ones that are told."""
+        """Read the first value bare, or else the second under its key. Errors are about the second."""
         try:
             return self._alone(first, ())
         except BadAnswer:
             return self._alone(second, (KEY,))
 
     def _alone(self, value: object, place: tuple[str, ...]) -> T:
-        """A value that is no object, or not as a whole."""
+        """Return a JSON value as one of the type, without its key."""
         if self._choices:
             found = self._chosen(value if isinstance(value, str) else json.dumps(value))
             if found is not None and not isinstance(value, (dict, list)):
@@ -186,7 +186,7 @@ class Output(Generic[T]):
         return self._dumped(value, place)
 
     def _chosen(self, text: str) -> bytes | None:
-        """The JSON of the one choice that a text is, but for quotes and full stops around it and case."""
+        """Return the JSON of the choice that a text matches, up to case and surrounding quotes and full stops."""
         if text in self._choices:
             return self._choices[text]
         plain = _plain(text)
@@ -194,23 +194,23 @@ class Output(Generic[T]):
         return found.pop() if len(found) == 1 else None
 
     def _quoted(self, text: str) -> T | None:
-        """A date, a time or an id that stands there without the quotes of JSON; None if it is none."""
+        """Return a date, a time or an id that lacks the quotes of JSON, or None."""
         try:
             return self._loaded(json.dumps(text.strip(_AROUND)).encode(), ())
         except BadAnswer:
             return None
 
     def _known(self, value: object) -> None:
-        """Refuse an object that has nothing of the type's: where all fields have defaults, it would count as empty."""
+        """Refuse an object that has no field of the type: if all fields have defaults, it would count as empty."""
         if isinstance(value, dict) and value and self._fields and self._fields.isdisjoint(value):
             given, wanted = ", ".join(map(str, value)), ", ".join(sorted(self._fields))
-            raise self._bad(f"the answer is no {self._told}: it has {_short(given)}, none of {wanted}")
+            raise self._bad(f"the answer is no {self._type}: it has {_short(given)}, none of {wanted}")
 
     def _dumped(self, value: object, place: tuple[str, ...]) -> T:
         try:
             body = utf8_text(json.dumps(value, ensure_ascii=False, allow_nan=False))
         except (ValueError, RecursionError) as error:
-            raise self._bad(f"the answer is no {self._told}: {error}") from error
+            raise self._bad(f"the answer is no {self._type}: {error}") from error
         return self._loaded(body.encode(), place)
 
     def _loaded(self, body: bytes, place: tuple[str, ...]) -> T:
@@ -223,7 +223,7 @@ class Output(Generic[T]):
         return value
 
     def _counted(self, body: bytes) -> list[ErrorDetails]:
-        """Where true, false or the text NaN stands for a number: pydantic takes them for 1, 0 and one that is none."""
+        """Find true, false or the text NaN in place of a number: pydantic accepts them as 1, 0 and NaN."""
         if _UNCOUNTABLE.search(body) is None:
             return []
         try:
@@ -241,14 +241,14 @@ class Output(Generic[T]):
             raise self._bad(self._mistakes(error.errors(include_url=False), ())) from error
 
     def _mistakes(self, found: Sequence[ErrorDetails], place: tuple[str, ...]) -> str:
-        """Each error of a validation on a line: where, what is wrong, what was given."""
+        """Return a line for each validation error: the place, the problem, the given value."""
         lines = []
         for item in found[:_MOST_ERRORS]:
             given = "" if item["type"] == "missing" else f" (given: {_short(item['input'])})"
             lines.append(f"- {_place((*place, *item['loc']))}: {item['msg'].removeprefix('Value error, ')}{given}")
         if len(found) > _MOST_ERRORS:
             lines.append(f"- and {len(found) - _MOST_ERRORS} more")
-        return f"the answer is no {self._told}:\n" + "\n".join(lines)
+        return f"the answer is no {self._type}:\n" + "\n".join(lines)
 
     def _none_of(self, value: object) -> BadAnswer:
         choices = ", ".join(dict.fromkeys(choice.decode() for choice in self._choices.values()))
@@ -260,12 +260,12 @@ class Output(Generic[T]):
 
 
 def _is_text(output: object) -> bool:
-    """Whether a type is text, with or without rules for it."""
+    """Return whether a type is text, with or without constraints."""
     return _peeled(output) is str
 
 
 def _peeled(output: object) -> object:
-    """A type without its rules and other names."""
+    """Return a type without its constraints and aliases."""
     while True:
         if isinstance(output, TypeAliasType):
             output = output.__value__
@@ -278,7 +278,7 @@ def _peeled(output: object) -> object:
 
 
 def _choices(output: object) -> dict[str, bytes]:
-    """The values of a Literal, an enum or a bool, by how they are written, each with its JSON; none for other types."""
+    """Return the values of a Literal, an enum or a bool by their texts, each with its JSON; {} for other types."""
     found: dict[str, bytes] = {}
     for member in members(output):
         if get_origin(member) is Literal:
@@ -301,12 +301,12 @@ def _choices(output: object) -> dict[str, bytes]:
 
 
 def _plain(text: str) -> str:
-    """A word as choices are compared: without quotes and full stops around it, and without case."""
+    """Return a word in the form for comparing choices: casefolded, without surrounding quotes and full stops."""
     return text.strip(_AROUND).casefold()
 
 
 def _unreferenced(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """A schema whose root is what it refers to, as it does for a type that contains itself."""
+    """Return a schema with the `$ref` at its root resolved, as recursive types have."""
     inner, definitions = dict(schema), schema.get("$defs", {})
     while isinstance(reference := inner.get("$ref"), str):
         inner = {**definitions[reference.removeprefix("#/$defs/")], "$defs": definitions}
@@ -314,7 +314,7 @@ def _unreferenced(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _wrap(schema: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    """The schema of an object with the value under its one key."""
+    """Return the schema of an object with the value under its one key."""
     inner = {key: value for key, value in schema.items() if key != "$defs"}
     made: dict[str, JsonValue] = {
         "type": "object",
@@ -326,13 +326,13 @@ def _wrap(schema: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
 
 
 def _place(parts: Sequence[str | int]) -> str:
-    """A place in an answer: `issues[0].text`."""
+    """Return a place in an answer as text: `issues[0].text`."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)
     return text.removeprefix(".") or "the answer"
 
 
 def _short(value: object) -> str:
-    """What was given, in a line of bounded length."""
+    """Return a value in a line of bounded length."""
     if isinstance(value, str):
         text = json.dumps(value[: _SHOWN + 1], ensure_ascii=False)
     else:

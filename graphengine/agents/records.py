@@ -1,25 +1,25 @@
-"""What is kept of a model's answer, and the answer that it stands for.
+"""The record of a model's answer, and the answer that it represents.
 
-A model may be anybody's, and say anything. What it says is looked at before it is recorded: costs and tokens are
-counted and limited by, texts are written to files, calls are told apart by their ids.
+A model may be user code, and return anything. Its answers are validated before they are recorded: limits depend on
+their costs and tokens, their texts are written to files, and their calls are distinguished by id.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, get_args
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 from pydantic_core import PydanticSerializationError, to_json
 
 from graphengine.errors import ModelError
-from graphengine.graph.templates import as_text, utf8_text
+from graphengine.graph.templates import as_text
 from graphengine.models.base import Response, Stop, ToolCall
-from graphengine.state.json_values import check_depth
+from graphengine.state.json_values import check_depth, utf8_text
 
 if TYPE_CHECKING:
     from graphengine.models.base import Model
-    from graphengine.state.json_values import JsonValue
+    from graphengine.state.json_values import JsonObject, JsonValue
 
 _FIGURES: Final = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens")
 _MORE: Final = ("stop", "why", "model", *_FIGURES, "cost_usd", "offline", "native")
@@ -27,43 +27,43 @@ _STOPS: Final = get_args(Stop)
 
 
 def checked(response: object, model: Model, agent: str) -> Response:
-    """What a model answered, if it is an answer.
+    """Return a model's answer if it is valid.
 
     Raises:
-        ModelError: It is none.
+        ModelError: It is invalid.
     """
-    wrong = _wrong(response)
-    if wrong:
-        raise _nonsense(model, agent, wrong)
+    problem = _problem(response)
+    if problem:
+        raise _invalid(model, agent, problem)
     return _with_native(response, model, agent)  # type: ignore[arg-type]
 
 
 def _with_native(response: Response, model: Model, agent: str) -> Response:
-    """The answer, with a native form that can be written as JSON."""
+    """Return the answer with a native form that can be written as JSON."""
     native = response.native
     try:
         if native is not None:
             check_depth(to_json(native))
     except (PydanticSerializationError, ValueError, RecursionError):
-        mended = _utf8(native)
+        repaired = _utf8(native)
     else:
         return response
     try:
-        check_depth(to_json(mended))
+        check_depth(to_json(repaired))
     except (PydanticSerializationError, ValueError, RecursionError) as error:
-        raise _nonsense(model, agent, f"an answer whose native form JSON cannot carry: {error}") from error
-    return replace(response, native=mended)
+        raise _invalid(model, agent, f"an answer whose native form cannot be written as JSON: {error}") from error
+    return replace(response, native=repaired)
 
 
-def _nonsense(model: Model, agent: str, what: str) -> ModelError:
-    repair = "mend the model: see graphengine.models.Response"
-    return ModelError(f"{model.name} gave {what}", where=f"agent {agent}", repair=repair)
+def _invalid(model: Model, agent: str, what: str) -> ModelError:
+    repair = "fix the model: see graphengine.models.Response"
+    return ModelError(f"{model.name} returned {what}", where=f"agent {agent}", repair=repair)
 
 
-def _wrong(response: object) -> str:
-    """What of an answer makes no sense, "" for nothing."""
+def _problem(response: object) -> str:
+    """Return what is invalid in an answer, "" for nothing."""
     if not isinstance(response, Response):
-        return f"{type(response).__name__} in place of a Response"
+        return f"{type(response).__name__} instead of a Response"
     for name in _FIGURES:
         number = getattr(response, name)
         if type(number) is not int or number < 0:
@@ -74,24 +74,25 @@ def _wrong(response: object) -> str:
     if response.stop not in _STOPS:
         return f"an answer with stop={response.stop!r}"
     if not all(isinstance(call, ToolCall) for call in response.calls):
-        return "an answer whose calls are no ToolCalls"
+        return "an answer whose calls are not ToolCalls"
     return ""
 
 
 def record_of(response: Response, known: set[str]) -> dict[str, JsonValue]:
-    """What is kept of a response; what is empty is left out.
+    """Return the record of a response; empty fields are omitted.
 
     Args:
         response: The response.
-        known: The ids of earlier calls. A call with none, or with one of these, gets one of its own, unless the
-            provider gets its own form of the answer back, with the ids that stand there.
+        known: The ids of earlier calls. A call with no id, or with one of these, gets a new one, unless the provider
+            gets its native answer back, with the original ids in it.
     """
     content = response.content if isinstance(response.content, str) else as_text(response.content)
     record: dict[str, JsonValue] = {"text": utf8_text(content), "stop": response.stop}
     if response.calls:
-        record["calls"] = [_call(call) for call in response.calls]
+        calls = [_call(call) for call in response.calls]
         if response.native is None:
-            _tell_apart(record["calls"], known)
+            _make_ids_unique(calls, known)
+        record["calls"] = calls
     for name in ("why", "model"):
         if getattr(response, name):
             record[name] = utf8_text(getattr(response, name))
@@ -105,19 +106,19 @@ def record_of(response: Response, known: set[str]) -> dict[str, JsonValue]:
     return record
 
 
-def response_of(record: JsonValue) -> Response:
-    """The response that a record stands for."""
+def response_of(record: JsonObject) -> Response:
+    """Return the response that a record represents."""
     calls = tuple(ToolCall(**call) for call in record.get("calls", ()))
     more = {name: record[name] for name in _MORE if name in record}
     return Response(record["text"], calls, **more)
 
 
-def _call(call: ToolCall) -> dict[str, JsonValue]:
+def _call(call: ToolCall) -> dict[str, str]:
     return {"id": utf8_text(call.id), "name": utf8_text(call.name), "arguments": utf8_text(call.arguments)}
 
 
-def _tell_apart(calls: list[dict[str, JsonValue]], known: set[str]) -> None:
-    """Give each call an id that no other has."""
+def _make_ids_unique(calls: list[dict[str, str]], known: set[str]) -> None:
+    """Give each call a unique id."""
     taken = set(known)
     for call in calls:
         identity, number = call["id"], 0
@@ -128,8 +129,8 @@ def _tell_apart(calls: list[dict[str, JsonValue]], known: set[str]) -> None:
         taken.add(identity)
 
 
-def _utf8(value: JsonValue) -> JsonValue:
-    """The same, with texts that UTF-8 can carry; what JSON has no form for is left as it is."""
+def _utf8(value: Any) -> Any:  # noqa: ANN401 - a JSON value
+    """Return the value with texts that UTF-8 can encode; values without a JSON form are kept."""
     if isinstance(value, str):
         return utf8_text(value)
     if isinstance(value, dict):

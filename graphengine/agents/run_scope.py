@@ -1,4 +1,4 @@
-"""What an agent needs of the run it is called in. The runner sets it; an agent that finds none runs alone."""
+"""What an agent needs from the run in which it is called. The runner sets it; without it an agent runs alone."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ T_co = TypeVar("T_co", covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A piece of work that is done: its record, and what is said of it.
+    """A finished piece of work: its record, and facts about it.
 
     Attributes:
-        record: What is kept, and given again.
-        size_bytes: What it takes as JSON.
-        usage: What a model was paid for it.
-        by: Which `agent` asked which `model`.
+        record: The value that is stored, and returned when the piece is replayed.
+        size_bytes: The record's size as JSON.
+        usage: The usage of a model's call.
+        by: The `agent` that called, and the `model` that answered.
     """
 
     record: JsonValue
@@ -40,7 +40,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Outcome(Generic[T_co]):
-    """What a call came to, as data: its result, or the exception that it raised."""
+    """The outcome of a call as data: its result, or the exception that it raised."""
 
     value: T_co | None = None
     error: BaseException | None = None
@@ -53,9 +53,9 @@ class Outcome(Generic[T_co]):
 
 
 async def as_outcome(call: Awaitable[T]) -> Outcome[T]:
-    """Await a call in an asyncio task of its own, and return what it raises as data.
+    """Await a call in its own asyncio task, and return the exception that it raises as data.
 
-    Without this SystemExit and KeyboardInterrupt would end the event loop: asyncio raises them out of it at once.
+    Otherwise SystemExit and KeyboardInterrupt would end the event loop: asyncio raises them out of it at once.
     """
     try:
         return Outcome(await call)
@@ -67,10 +67,10 @@ async def as_outcome(call: Awaitable[T]) -> Outcome[T]:
 
 
 class Opens(Protocol):
-    """Something that is opened before it is used, and closed."""
+    """A resource that is opened before use, and closed after it."""
 
     async def open(self) -> Sequence[Any]:
-        """Open it; gives what it holds."""
+        """Open it. Return its content."""
         ...
 
     async def close(self) -> None:
@@ -87,83 +87,83 @@ class Scope(Protocol):
         ...
 
     def model_for(self, agent: str, own: str | Model) -> Model:
-        """The model that answers for this agent here: the one that the run wants, or the agent's own."""
+        """Return the model that answers for this agent: the run's choice, or the agent's own."""
         ...
 
     @property
     def attempt(self) -> int:
-        """Which attempt of its node this is, from 1."""
+        """The number of this attempt of the node, from 1."""
         ...
 
     async def blocking(self, function: Callable[[], object]) -> object:
-        """Call a function that blocks in a thread of the run's, and wait for it whatever happens."""
+        """Call a blocking function in a thread of the run, and wait for it even if cancelled."""
         ...
 
     def paid(self, usage: Mapping[str, float | None]) -> None:
-        """Count what a call cost that is not recorded as a piece of work."""
+        """Count the usage of a call that is not recorded as a piece of work."""
         ...
 
     def given(self) -> Mapping[str, object]:
-        """What tools may ask for by name: `ctx`, and the resources of the graph."""
+        """Return what tools can read by name: `ctx`, and the resources of the graph."""
         ...
 
     def place(self, name: str, what: str) -> str:
-        """A key of its own for something in which several pieces of work are done, whatever goes on beside it."""
+        """Return a unique key for an activity of several pieces of work, independent of concurrent activities."""
         ...
 
     def recorded(self, place: str) -> Sequence[JsonValue]:
-        """What was recorded directly below this key."""
+        """Return the records directly below this key."""
         ...
 
     def group(self, place: str) -> AbstractContextManager[None]:
-        """What is recorded inside has its keys below this one."""
+        """Put the keys of pieces recorded inside the block below this one."""
         ...
 
     def may_record(self, text: str) -> bool:
-        """Whether a text holds no secret."""
+        """Return whether a text contains no secret."""
         ...
 
     def call(self, key: str) -> AbstractContextManager[None]:
-        """Inside, a call of a tool is made: its idempotency key ends with this one."""
+        """Mark the block as a tool call, whose idempotency key ends with this one."""
         ...
 
-    async def piece(self, name: str, what: str, make: Callable[[], Awaitable[Piece]]) -> JsonValue:
-        """The record of a piece of work: the one that is there, or that of doing it now."""
+    async def piece(self, name: str, what: str, make: Callable[[], Awaitable[Piece]]) -> Any:  # noqa: ANN401 - a record of any form
+        """Return the record of a piece of work: the existing one, or that of doing it now."""
         ...
 
     def keeping(self) -> AbstractContextManager[None]:
-        """What fails inside is no reason to forget what was recorded: the next attempt has it."""
+        """Keep recorded work if the block fails, so that the next attempt reuses it."""
         ...
 
     async def may_call(self, model: Model) -> None:
-        """Return when a model may be called: never, where the run has to stop first.
+        """Wait until a model may be called; never return if the run has to stop first.
 
         Raises:
-            PriceUnknown: A limit on costs is in force, and the model cannot say what it will cost.
+            PriceUnknown: A limit on costs applies, and the price of the model is unknown.
         """
         ...
 
     async def allowed(self, question: str) -> bool:
-        """Ask a person for leave; returns when there is an answer."""
+        """Ask a person for permission, and return the answer."""
         ...
 
     def listener(self, agent: str) -> Callable[[str], None] | None:
-        """Who gets the text of an answer as it comes; None where nobody watches."""
+        """Return the callback for the streamed text of an answer, or None if it is not wanted."""
         ...
 
     async def opened(self, source: Opens) -> Sequence[Any] | None:
-        """The tools of a source that stays open as long as the Runner; None where it is opened for one call."""
+        """Return the tools of a source that stays open as long as the Runner, or None if it is opened for each call."""
         ...
 
     def shared(self, key: str, make: Callable[[], object]) -> object:
-        """A thing that all agents of the Runner share, made when it is first asked for and closed with the Runner."""
+        """Return an object that all agents of the Runner share, made on first use and closed with the Runner."""
         ...
 
 
 class Calls:
-    """The calls of agents that a thread waits for. They end with it: a thread that waits cannot be ended itself.
+    """The calls of agents that one thread waits for. They end with the attempt, as a waiting thread cannot be ended.
 
-    What they in turn call in threads has threads of its own, since those that wait might be all there are.
+    Functions that they call in threads run in a separate pool, since the waiting threads could occupy the run's pool.
     """
 
     def __init__(self) -> None:
@@ -175,7 +175,7 @@ class Calls:
         """Make a call, in the run's event loop.
 
         Raises:
-            asyncio.CancelledError: The thread is not to go on.
+            asyncio.CancelledError: The calls were cancelled.
         """
         task = asyncio.current_task()
         if self._is_over or task is None:
@@ -188,26 +188,26 @@ class Calls:
             self._tasks.discard(task)
 
     def threads(self) -> ThreadPoolExecutor:
-        """The threads for what these calls call."""
+        """Return the thread pool for functions that these calls call."""
         if self._threads is None:
             self._threads = ThreadPoolExecutor(thread_name_prefix="graphengine-call")
         return self._threads
 
     def cancel(self) -> None:
-        """Cancel the calls, and those that come yet."""
+        """Cancel the calls, and any later ones."""
         self._is_over = True
         for task in tuple(self._tasks):
             task.cancel()
 
     def close(self) -> None:
-        """Give the threads back; called when the thread that waits is done."""
+        """Release the thread pool; called when the waiting thread is done."""
         threads, self._threads = self._threads, None
         if threads is not None:
             threads.shutdown(wait=False)
 
 
 FROM_THREAD: Final[ContextVar[Calls | None]] = ContextVar("graphengine_from_thread", default=None)
-"""Where an agent is called in a thread of the run's pool, which waits for it: what the thread waits for."""
+"""The calls that the current thread of the run's pool waits for; None outside such a thread."""
 
 CURRENT: Final[ContextVar[Scope | None]] = ContextVar("graphengine_scope", default=None)
-"""The Context: what a node may know and do beside reading fields and returning a result."""
+"""The scope of the running node, None outside a run."""

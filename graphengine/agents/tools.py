@@ -1,10 +1,10 @@
 """Tools: functions that a model may call while it works on an answer.
 
-A `Tool` is a function with what a model has to know of it: `spec` tells the model, `call` takes what the model wrote
-and gives back text, whatever happens. An error of the function, arguments that do not fit and a result that is too
-large are texts for the model too, marked as errors, so that it can do better. Only cancellation, an interrupt, what
-ends the run itself, and a model that could not be asked pass through: no other call of the tool would do better, while
-a retry or a resume of the node does. Nothing here knows of turns, runs or records: the agent's loop does.
+A `Tool` is a function with its description: `spec` describes it to a model, `call` takes the arguments that the model
+wrote and always returns text. An exception of the function, arguments that do not fit and a result that is too large
+are texts for the model too, marked as errors, so that it can react. Only cancellation, interrupts, errors that end the
+run, and errors of a model that could not be called propagate: another call of the tool would not help, while a retry or
+a resume of the node may. Turns, runs and records are the concern of the agent's loop.
 """
 
 from __future__ import annotations
@@ -50,30 +50,30 @@ P = ParamSpec("P", default=...)
 R_co = TypeVar("R_co", covariant=True, default=object)
 
 _PASSES: Final = (StoreError, RunnerClosed, WorkNotRepeatable, ModelTransient, ModelNotReady)
-"""No mistakes of the tool: the run cannot continue, or the model of an agent that the tool asked could not be asked."""
+"""Errors that are not the tool's: the run cannot continue, or the model of an agent in the tool could not be called."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tool(Generic[P, R_co]):
-    """A function that a model may call; made by `tool`, or of a plain function in `Agent(tools=[…])`.
+    """A function that a model may call; made by `tool`, or from a plain function in `Agent(tools=[…])`.
 
     It can still be called as the function.
 
     Args:
-        function: What does the work. Its parameters are the arguments; those that are named as a resource of the graph,
-            and `ctx`, are filled in by the run, and models are not told of them.
-        name: What models call it, 1 to 64 of A-Z a-z 0-9 _ -; the function's own name if not given.
-        description: What it is for; the docstring without its sections if not given.
-        approve: Whether a person has to agree to each call.
-        timeout_seconds: How long a call may take; None for no limit. An async function is cancelled then. A sync one
-            cannot be: the model is told that it timed out, the loop goes on, and the function runs on in its thread.
-            What it does still happens, what it returns is dropped, the thread is taken until it returns, and a program
-            does not end before that.
-        schema: JSON Schema of the arguments (an object), where they are not told by a signature. The function then gets
-            them as they are, as one dict.
+        function: Does the work. Its parameters are the arguments. Parameters named as a resource of the graph, and
+            `ctx`, are provided by the run, and not described to models.
+        name: Its name for models, 1 to 64 of A-Z a-z 0-9 _ -; the function's own name if not given.
+        description: Its purpose; the docstring without its sections if not given.
+        approve: Whether a person has to approve each call.
+        timeout_seconds: How long a call may take; None for no limit. An async function is then cancelled. A sync one
+            cannot be: the model gets a timeout error, the conversation is continued, and the function keeps running in
+            its thread. Its side effects still happen, its result is dropped, the thread is occupied until it returns,
+            and the program does not end before that.
+        schema: JSON Schema of the arguments (an object), to use instead of the signature. The function then gets them
+            unvalidated, as one dict.
 
     Raises:
-        DefinitionError: No model could be told of this function, or call it.
+        DefinitionError: A model could not call this function.
     """
 
     function: Callable[P, R_co]
@@ -105,30 +105,30 @@ class Tool(Generic[P, R_co]):
         return self.function(*args, **kwargs)
 
     def spec(self, given: Collection[str] = ()) -> ToolSpec:
-        """What a model is told of it.
+        """Return its description for a model.
 
         Args:
-            given: Names that the run fills in: resources of the graph, `ctx`.
+            given: Names that the run provides: resources of the graph, `ctx`.
 
         Raises:
-            DefinitionError: A parameter that is left has a type that JSON does not have, or a name that providers do
-                not take, or is `ctx` outside a run.
+            DefinitionError: A remaining parameter has a type without a JSON form, or a name that providers do not
+                accept, or is `ctx` outside a run.
         """
         schema = self.schema if self.schema is not None else self._form(given).schema
         return ToolSpec(self.name, self.description, schema)
 
     async def call(self, arguments: str, given: Mapping[str, object], blocking: Blocking) -> ToolOutcome:
-        """Do what a model asked for; what goes wrong is told in the outcome.
+        """Make the call of a model; failures are reported in the outcome.
 
         Args:
-            arguments: What the model wrote: a JSON object, or what was to be one.
-            given: What the run fills in, by name.
-            blocking: Calls a function in a thread and gives back what it returns.
+            arguments: The model's arguments: a JSON object, possibly malformed.
+            given: The values that the run provides, by name.
+            blocking: Calls a function in a thread and returns its result.
 
         Raises:
-            asyncio.CancelledError: This call was cancelled. A sync function was waited for, if `blocking` does that.
-            StoreError, RunnerClosed, WorkNotRepeatable: The function met these: the run cannot go on.
-            ModelTransient, ModelNotReady: The model of an agent that the function asked could not be asked.
+            asyncio.CancelledError: This call was cancelled. It waited for a sync function, if `blocking` does that.
+            StoreError, RunnerClosed, WorkNotRepeatable: Raised by the function: the run cannot continue.
+            ModelTransient, ModelNotReady: The model of an agent in the function could not be called.
         """
         try:
             call = self._bound(arguments, given)
@@ -145,14 +145,14 @@ class Tool(Generic[P, R_co]):
             return failed(error)
 
     def misfit(self, arguments: str, given: Mapping[str, object]) -> ToolOutcome | None:
-        """Check what a model wrote without calling anything.
+        """Validate a model's arguments without calling the function.
 
         Args:
-            arguments: What the model wrote.
-            given: What the run fills in, by name.
+            arguments: The model's arguments.
+            given: The values that the run provides, by name.
 
         Returns:
-            The outcome that tells the model what is wrong with it; None if the function can be called.
+            The outcome that explains the error to the model; None if the arguments fit.
         """
         try:
             self._bound(arguments, given)
@@ -163,7 +163,7 @@ class Tool(Generic[P, R_co]):
         return None
 
     def _bound(self, arguments: str, given: Mapping[str, object]) -> Callable[[], object]:
-        """The function with what the model wrote and what the run gives."""
+        """Bind the model's arguments and the run's values to the function."""
         function = cast("Callable[..., object]", self.function)
         if self.schema is not None:
             return functools.partial(function, as_object(arguments, _plain_object))
@@ -179,7 +179,7 @@ class Tool(Generic[P, R_co]):
         return form
 
     async def _awaited(self, found: Awaitable[object]) -> ToolOutcome:
-        """The outcome of what an async function gives."""
+        """Return the outcome of an async function."""
         limit = TimeLimit(self.timeout_seconds)
         try:
             async with limit:
@@ -190,7 +190,7 @@ class Tool(Generic[P, R_co]):
             return self._late("It was cancelled.")
 
     async def _in_thread(self, call: Callable[[], object], blocking: Blocking) -> ToolOutcome:
-        """The outcome of a sync function, which is left alone when its time is over."""
+        """Return the outcome of a sync function, which keeps running if its time is over."""
         answer = functools.partial(blocking, functools.partial(self._answer, call))
         if self.timeout_seconds is None:
             found = await answer()
@@ -207,7 +207,7 @@ class Tool(Generic[P, R_co]):
         return await self._awaited(cast("Awaitable[object]", found))
 
     def _answer(self, call: Callable[[], object]) -> object:
-        """In the thread: the outcome, an awaitable that is to be awaited for it, or the error that passes through."""
+        """Return the outcome, an awaitable that gives it, or an error to propagate; called in the thread."""
         try:
             found = call()
             return found if inspect.isawaitable(found) else outcome_of(self.name, found)
@@ -223,18 +223,18 @@ class Tool(Generic[P, R_co]):
 
 @runtime_checkable
 class ToolSource(Protocol):
-    """Where tools come from that are not known before it is asked, as a server.
+    """A source of tools that are unknown until it is opened, such as a server.
 
-    It may be opened several times, also by several event loops; what it holds is given up when each opening was closed.
+    It may be opened several times, also by several event loops; its resources are released after the last close.
     """
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """Its name in messages."""
         ...
 
     async def open(self) -> Sequence[Tool]:
-        """The tools it has now, ready to be called until it is closed.
+        """Return its current tools, which can be called until it is closed.
 
         Raises:
             ToolsUnavailable: It cannot be reached.
@@ -242,12 +242,12 @@ class ToolSource(Protocol):
         ...
 
     async def close(self) -> None:
-        """Take back one opening of the running event loop's; the last one leaves nothing open. Never fails."""
+        """Undo one `open` of the running event loop; the last one releases everything. Never fails."""
         ...
 
 
 class ToolsUnavailable(ModelError):
-    """A source of tools cannot be had here: no SDK, a server that does not start or does not answer."""
+    """A source of tools is unavailable: its SDK is missing, or its server does not start or answer."""
 
     code = "tools_unavailable"
 
@@ -281,20 +281,20 @@ def tool(
     approve: bool = False,
     timeout_seconds: float | None = None,
 ) -> object:
-    """Make a tool of a function, as a decorator or by a call. Plain functions need it only for these options.
+    """Make a tool from a function, as a decorator or by a call. Plain functions need it only for these options.
 
     Args:
-        function: What does the work, sync or async; see `Tool`. A Tool gives another one with these changes.
-        name: What models call it; the function's own name if not given.
-        description: What it is for; the docstring's text if not given.
-        approve: Whether a person has to agree to each call.
-        timeout_seconds: How long a call may take; see `Tool` for what that means for a sync function.
+        function: Does the work, sync or async; see `Tool`. For a Tool, a changed copy is returned.
+        name: Its name for models; the function's own name if not given.
+        description: Its purpose; the docstring's text if not given.
+        approve: Whether a person has to approve each call.
+        timeout_seconds: How long a call may take; see `Tool` for the effect on a sync function.
 
     Returns:
-        A Tool, or what makes one of a function.
+        A Tool, or a decorator.
 
     Raises:
-        DefinitionError: No model could be told of this function, or call it.
+        DefinitionError: A model could not call this function.
 
     Example:
         >>> @tool(timeout_seconds=5)
@@ -328,10 +328,10 @@ def tool(
 
 
 def as_tools(items: Iterable[object]) -> tuple[Tool | ToolSource, ...]:
-    """What an agent is given as its tools: functions become Tools, Tools and sources stay as they are.
+    """Return an agent's tools: functions become Tools, Tools and sources are unchanged.
 
     Raises:
-        DefinitionError: Something else is among them, or a function that no model could call, or two tools of one name.
+        DefinitionError: An item is neither of these, or a model could not call it, or two tools have one name.
     """
     if isinstance(items, (str, bytes, Tool, ToolSource)) or callable(items) or not hasattr(items, "__iter__"):
         raise DefinitionError(f"tools={items!r}", where="tools", repair="give a list: tools=[…]")
@@ -341,15 +341,15 @@ def as_tools(items: Iterable[object]) -> tuple[Tool | ToolSource, ...]:
 
 
 def by_name(tools: Iterable[Tool]) -> dict[str, Tool]:
-    """Tools by what models call them.
+    """Return the tools by name.
 
     Raises:
-        DefinitionError: Two have one name.
+        DefinitionError: Two have the same name.
     """
     found: dict[str, Tool] = {}
     for each in tools:
         if each.name in found:
-            repair = "give one another name: tool(function, name=…), or mcp(…, prefix=…) for those of a server"
+            repair = "rename one: tool(function, name=…), or mcp(…, prefix=…) for those of a server"
             raise DefinitionError(f"two tools are called {each.name}", where=f"tool {each.name}", repair=repair)
         found[each.name] = each
     return found
@@ -357,16 +357,16 @@ def by_name(tools: Iterable[Tool]) -> dict[str, Tool]:
 
 @dataclass(frozen=True, slots=True)
 class _Raised:
-    """What a function raised in its thread that is to be raised on the event loop."""
+    """An exception of a function in its thread, to be raised in the event loop."""
 
     error: BaseException
 
 
-_left: Final[set[asyncio.Future[object]]] = set()  # keeps those that run on; asyncio itself holds them weakly
+_left: Final[set[asyncio.Future[object]]] = set()  # keeps abandoned tasks alive; asyncio has only weak references
 
 
 async def _in_time(answer: Callable[[], Awaitable[object]], seconds: float) -> asyncio.Future[object]:
-    """What ends in time, or still runs then. Where the wait is cancelled, so is that, and its end is waited for."""
+    """Return the task, ended or still running after the time. If this wait is cancelled, cancel and await it."""
     tasks: list[asyncio.Future[object]] = []
     try:
         async with TimeLimit(seconds):
@@ -381,7 +381,7 @@ async def _in_time(answer: Callable[[], Awaitable[object]], seconds: float) -> a
 
 
 async def _ended(task: asyncio.Future[object]) -> None:
-    """Cancel it, and return when it is done, however often this wait is cancelled."""
+    """Cancel a task, and return when it is done, however often this wait is cancelled."""
     task.cancel()
     while not task.done():
         try:
@@ -391,12 +391,12 @@ async def _ended(task: asyncio.Future[object]) -> None:
 
 
 def _leave(task: asyncio.Future[object], name: str) -> None:
-    """Let a function that took too long run on, and drop what it comes to; agents that it asks are asked no more."""
+    """Abandon a function that took too long and drop its result; agents in it make no further calls."""
 
     def ended(task: asyncio.Future[object]) -> None:
         _left.discard(task)
         if not task.cancelled():
-            task.exception()  # asyncio would report one that nobody looked at
+            task.exception()  # retrieved, or asyncio would log it
         log.debug("tool %s, which had timed out, has returned", name)
 
     _left.add(task)
@@ -412,17 +412,17 @@ def _as_tool(item: object) -> Tool | ToolSource:
     if isinstance(item, (Tool, ToolSource)):
         return item
     if not callable(item) or isinstance(item, type):
-        repair = "give functions, tool(function, …), or mcp(…); of an agent, a function that awaits its run(…)"
-        raise DefinitionError(f"{reprlib.repr(item)} is no tool", where="tools", repair=repair)
+        repair = "give functions, tool(function, …), or mcp(…); for an agent, a function that awaits its run(…)"
+        raise DefinitionError(f"{reprlib.repr(item)} is not a tool", where="tools", repair=repair)
     return Tool(item)
 
 
 def _check(made: Tool) -> None:
-    """Refuse a name that no provider takes, and a timeout that is none."""
+    """Refuse a name that some provider does not accept, and an invalid timeout."""
     where = f"tool {made.name}"
     if not NAME.fullmatch(made.name):
         repair = "name it: tool(function, name=…), with 1 to 64 of A-Z a-z 0-9 _ -"
-        raise DefinitionError(f"{made.name!r} is no name that models' providers take", where=where, repair=repair)
+        raise DefinitionError(f"{made.name!r} is not a name that all providers accept", where=where, repair=repair)
     seconds = made.timeout_seconds
     if seconds is not None and not is_seconds(seconds):
         raise DefinitionError(f"timeout_seconds={seconds!r}", where=where, repair="give seconds above 0, or None")

@@ -1,8 +1,8 @@
-"""The context window: what of a long conversation is sent, and when its older part becomes a summary.
+"""The context window: which part of a long conversation is sent, and when its older part becomes a summary.
 
-A conversation is a list of messages that only grows. A summary is one more message at its end, that stands for the
-first so and so many: from then on it is sent in their place, and they stay where they are. Everything here is a pure
-function of such a list; who asks a model for the summary is the agent.
+A conversation is a list of messages that only grows. A summary is one more message at its end that replaces a number of
+the first messages: from then on it is sent instead of them, but they remain in the list. Everything here is a pure
+function of such a list; the agent calls the model for the summary.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from graphengine.errors import BadAnswer, DefinitionError
-from graphengine.graph.templates import block, conversation, utf8_text
+from graphengine.graph.templates import block, conversation
 from graphengine.models.base import Message
+from graphengine.state.json_values import utf8_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,11 +21,11 @@ if TYPE_CHECKING:
     from graphengine.models.base import Model
 
 _BYTES_A_TOKEN: Final = 4
-"""Source: the rule of thumb of the providers' guides, about 4 characters of English a token. Bytes of UTF-8 are counted
-in place of characters, since scripts whose letters take more bytes take more tokens too."""
+"""Source: a rule of thumb in the providers' guides, about 4 characters of English per token. Bytes of UTF-8 are counted
+instead of characters, since scripts with more bytes per letter also take more tokens."""
 
 _AROUND_A_MESSAGE: Final = 4
-"""Tokens that a message takes beside its text: who speaks, where it begins and ends. Source: OpenAI's guide to counting
+"""Tokens that a message takes in addition to its text: its role and delimiters. Source: OpenAI's guide to counting
 tokens has 3 or 4 for its models."""
 
 
@@ -33,9 +34,9 @@ class Window:
     """How much of a conversation is sent before its older part becomes a summary.
 
     Args:
-        max_tokens: Past so many tokens of question and conversation, the older messages are summarised.
-        keep: At least so many of the newest messages stay as they are.
-        model: Who writes the summary, as an agent's model; the agent's own if not given. A cheaper one will do.
+        max_tokens: The number of tokens of question and conversation above which the older messages are summarised.
+        keep: The least number of the newest messages that remain unchanged.
+        model: The model that writes the summary; the agent's own if not given. A cheaper one is enough.
 
     Raises:
         DefinitionError: A number is not above 0.
@@ -56,9 +57,9 @@ class Window:
 
 
 def effective(messages: Sequence[Message]) -> list[Message]:
-    """What is sent of a conversation: the newest summary and what it does not stand for, in order.
+    """Return the messages that are sent: the newest summary and the messages that it does not replace, in order.
 
-    Counts of tokens from before the summary are taken off the messages, since they are of what is not sent any more.
+    Token counts from before the summary are removed, since they include messages that are no longer sent.
     """
     newest = _newest(messages)
     if newest is None:
@@ -69,10 +70,10 @@ def effective(messages: Sequence[Message]) -> list[Message]:
 
 
 def size(messages: Sequence[Message]) -> tuple[int, bool]:
-    """How many tokens a conversation has, of what is sent of it, and whether any of them are estimated.
+    """Return the number of tokens of the messages that are sent, and whether it is partly estimated.
 
-    The last count of the provider's, if it still holds, and an estimate of what came after it; else an estimate of all,
-    without the instructions and tools, which nobody has counted then.
+    It is the provider's last count, if still valid, plus an estimate of the messages after it; else an estimate of all,
+    without the instructions and tools, for which there is no count.
     """
     sent = effective(messages)
     counted, tokens = -1, 0
@@ -84,26 +85,26 @@ def size(messages: Sequence[Message]) -> tuple[int, bool]:
 
 
 def cut(messages: Sequence[Message], window: Window) -> int | None:
-    """How many messages from the first are to be summarised, so that the conversation fits again.
+    """Return how many of the first messages to summarise, so that the conversation fits again.
 
-    The newest `keep` stay as they are, and more where a tool's result would be parted from its call.
+    The newest `keep` remain, and more if a tool's result would be separated from its call.
 
     Returns:
-        What the summary covers; None if the conversation fits, or nothing more can be summarised.
+        The number that the summary covers; None if the conversation fits, or no more can be summarised.
     """
     if size(messages)[0] <= window.max_tokens:
         return None
-    said = [place for place, message in enumerate(messages) if message.role != "summary"]
-    if len(said) <= window.keep:
+    indexes = [index for index, message in enumerate(messages) if message.role != "summary"]
+    if len(indexes) <= window.keep:
         return None
-    place = _unparted(messages, said[-window.keep])
+    place = _unparted(messages, indexes[-window.keep])
     newest = _newest(messages)
     before = 0 if newest is None else _covered(messages, newest)
     return place if any(message.role != "summary" for message in messages[before:place]) else None
 
 
 def to_summarise(messages: Sequence[Message], covers: int) -> list[Message]:
-    """What a summary is to be made of: the first so many messages, an earlier summary in place of those it covers."""
+    """Return the messages to summarise: those up to `covers`, with an earlier summary instead of those it replaces."""
     newest = _newest(messages)
     if newest is None:
         return list(messages[:covers])
@@ -112,10 +113,10 @@ def to_summarise(messages: Sequence[Message], covers: int) -> list[Message]:
 
 
 def summary_request_text(messages: Sequence[Message]) -> str:
-    """What a model is asked, to get the summary of some messages.
+    """Return the prompt for the summary of some messages.
 
     Args:
-        messages: What is to be summarised, see `to_summarise`.
+        messages: The messages to summarise, see `to_summarise`.
     """
     return (
         "Below is the older part of a conversation that is still going on. Soon only your summary of it will be left, "
@@ -131,16 +132,16 @@ def summary_request_text(messages: Sequence[Message]) -> str:
 
 
 def with_summary(messages: Sequence[Message], text: str, covers: int) -> Message:
-    """The summary as a message, to be added at the end of the conversation.
+    """Return the summary as a message to append to the conversation.
 
     Args:
         messages: The conversation.
-        text: What the model gave.
-        covers: How many messages from the first it stands for, as `cut` said.
+        text: The model's answer.
+        covers: How many of the first messages it replaces, as returned by `cut`.
 
     Raises:
-        BadAnswer: The text is blank; the conversation is better off as it is.
-        ValueError: There are not so many messages.
+        BadAnswer: The text is blank.
+        ValueError: There are fewer messages.
     """
     if not 0 < covers <= len(messages):
         raise ValueError(f"a summary of {covers} of {len(messages)} messages")
@@ -148,22 +149,22 @@ def with_summary(messages: Sequence[Message], text: str, covers: int) -> Message
         raise BadAnswer(
             "the summary of the conversation is empty", repair="let another model write it: Window(model=…)"
         )
-    told = block("summary", utf8_text(text.strip()))
-    return Message(role="summary", text=f"What was said before, as a summary:\n{told}", covers=covers)
+    summary = block("summary", utf8_text(text.strip()))
+    return Message(role="summary", text=f"What was said before, as a summary:\n{summary}", covers=covers)
 
 
 def _newest(messages: Sequence[Message]) -> int | None:
-    """The place of the newest summary."""
+    """Return the index of the newest summary."""
     return next((n for n in range(len(messages) - 1, -1, -1) if messages[n].role == "summary"), None)
 
 
 def _covered(messages: Sequence[Message], place: int) -> int:
-    """How many messages from the first the summary at a place stands for."""
+    """Return how many of the first messages the summary at an index replaces."""
     return min(max(messages[place].covers, 0), place)
 
 
 def _unparted(messages: Sequence[Message], place: int) -> int:
-    """The latest place up to this one before which no call stands whose result comes after."""
+    """Return the last index up to this one that separates no tool result from its call."""
     called: dict[str, int] = {}
     owner: dict[int, int] = {}
     for n, message in enumerate(messages):
@@ -182,7 +183,7 @@ def _uncounted(message: Message) -> Message:
 
 
 def _estimate(message: Message) -> int:
-    """About how many tokens a message takes."""
+    """Return the approximate number of tokens of a message."""
     texts = [message.text, *(part for call in message.calls for part in (call.name, call.arguments))]
     size_bytes = sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
     return _AROUND_A_MESSAGE + -(-size_bytes // _BYTES_A_TOKEN)

@@ -1,1 +1,1 @@
-"""Calling the functions of users: what counts as an interrupt, and limits of time."""
+"""Calls of user functions: interrupts, time limits, and the guard against runs at import."""

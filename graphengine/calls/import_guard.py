@@ -1,4 +1,4 @@
-"""A file that is imported for its graphs starts no run: commands that check, draw or list graphs change nothing."""
+"""A guard against runs that start when a file is imported for its graphs, to check, draw or list them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class RunAtImport(GraphEngineError):
 
 @contextmanager
 def importing() -> Iterator[None]:
-    """Refuse runs of code that is called here, its tasks and threads included."""
+    """Refuse runs started inside the block, including in its tasks and threads."""
     token = _IS_IMPORTING.set(True)
     try:
         yield
@@ -31,13 +31,13 @@ def importing() -> Iterator[None]:
 
 
 def check_may_run() -> None:
-    """Refuse to start a run in a file that is imported for its graphs.
+    """Check that no file is being imported for its graphs.
 
     Raises:
-        RunAtImport: It is.
+        RunAtImport: A file is being imported for its graphs.
     """
     if _IS_IMPORTING.get():
         raise RunAtImport(
             "the file starts a run when it is imported",
-            repair='put what only a script does below if __name__ == "__main__":',
+            repair='move the code that starts it below if __name__ == "__main__":',
         )

@@ -1,7 +1,7 @@
-"""Time limits of work that may have to wait for a thread: waiting does not count.
+"""Time limits for work that may have to wait for a thread: the waiting does not count.
 
-A pool has so many threads, and what they are handed waits in a queue. A limit says how long work may take, so it stands
-still while anything that is done under it waits there: a hundred calls of 0.2 s with a limit of 0.5 s are all in time,
+A thread pool has a fixed number of threads, and further functions wait in a queue. A limit is on the work itself, so it
+is paused while any part of the work waits there: a hundred calls of 0.2 s with a limit of 0.5 s all finish in time,
 however few the threads.
 """
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 
 class TimeLimit:
-    """Cancel the `async with` block that takes longer, and raise TimeoutError, as `asyncio.timeout` does.
+    """Cancel the `async with` block if it takes longer, and raise TimeoutError, as `asyncio.timeout` does.
 
     Args:
         seconds: How long the block may take; None for no limit.
 
     Attributes:
-        loop: The event loop that it is of.
+        loop: The event loop of the block.
     """
 
     __slots__ = ("_around", "_left", "_queued", "_since", "_timeout", "_token", "loop")
@@ -54,11 +54,11 @@ class TimeLimit:
         await self._timeout.__aexit__(kind, error, traceback)
 
     def expired(self) -> bool:
-        """Whether the time was over before the block was."""
+        """Return whether the time ran out before the block ended."""
         return self._timeout.expired()
 
     def stand_still(self) -> None:
-        """Something waits for a thread; until `count_again` no time counts, here and in the limits around this one."""
+        """Pause this limit and the limits around it until `count_again`, since a function waits for a thread."""
         self._queued += 1
         if self._queued == 1 and self._left is not None:
             self._left = max(0.0, self._left - (self.loop.time() - self._since))
@@ -67,7 +67,7 @@ class TimeLimit:
             self._around.stand_still()
 
     def count_again(self) -> None:
-        """It waits no longer."""
+        """Resume this limit and the limits around it; the function waits no longer."""
         self._queued -= 1
         if not self._queued and self._left is not None:
             self._since = self.loop.time()
@@ -76,13 +76,13 @@ class TimeLimit:
             self._around.count_again()
 
     def _set(self, when: float | None) -> None:
-        with suppress(RuntimeError):  # it is over
+        with suppress(RuntimeError):  # the block has ended
             self._timeout.reschedule(when)
 
 
 @contextmanager
 def queued(function: Callable[[], object]) -> Iterator[Callable[[], object]]:
-    """Give the function to hand to a thread in its place: the time limits around stand still until it is called."""
+    """Yield a wrapper to hand to a thread: it pauses the surrounding time limits until the thread calls it."""
     limit = _limit_here()
     if limit is None:
         yield function
@@ -97,7 +97,7 @@ def queued(function: Callable[[], object]) -> Iterator[Callable[[], object]]:
             limit.count_again()
 
     def begin() -> object:
-        with suppress(RuntimeError):  # the loop is closed: the thread was left behind
+        with suppress(RuntimeError):  # the loop is closed, and this thread outlived it
             loop.call_soon_threadsafe(begun)
         return function()
 
@@ -105,16 +105,16 @@ def queued(function: Callable[[], object]) -> Iterator[Callable[[], object]]:
     try:
         yield begin
     finally:
-        begun()  # it may have been called off before any thread took it up
+        begun()  # the call may have been cancelled before a thread took it
 
 
 def _limit_here() -> TimeLimit | None:
-    """The limit under which the running code works, if it is one of this event loop."""
+    """Return the limit of the running code, if it belongs to this event loop."""
     limit = _LIMIT.get()
     return limit if limit is not None and limit.loop is asyncio.get_running_loop() else None
 
 
 _LIMIT: Final[ContextVar[TimeLimit | None]] = ContextVar("graphengine_time_limit", default=None)
-"""The limit under which something is done."""
+"""The limit of the running code."""
 
 __all__ = ["TimeLimit", "queued"]

@@ -1,1 +1,1 @@
-"""The command line. `main.py` names the commands; each has a file of its own, which loads when it is used."""
+"""The command line. `main.py` lists the commands; each is a module of its own, imported when it is used."""

@@ -1,4 +1,4 @@
-"""`graphengine answer`: answer what a run asks."""
+"""`graphengine answer`: answer a run's question."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
     """,
     exits={
         **helping.DRIVES,
-        0: "the run finished, or the answer is recorded and left to whoever drives the run",
-        3: "the run waits; or the answer is recorded, and the run could not be gone on with here",
+        0: "the run finished, or the answer is recorded and left to the process that drives the run",
+        3: "the run waits; or the answer is recorded, and the run could not be resumed here",
     },
 )
 @click.argument("run_id", metavar="RUN_ID", shell_complete=completing.runs)
 @click.argument("value", metavar="VALUE|@FILE|-", required=False)
-@click.option("--wait", metavar="NAME", help="Which question; needed where the run asks several things.")
+@click.option("--wait", metavar="NAME", help="The question to answer; required if the run asks several.")
 @options.no_resume
 @options.graph
 @click.pass_obj
@@ -50,19 +50,19 @@ def command(  # noqa: PLR0913 - one for each option
     reference: str | None,
     given: Given,
 ) -> int:
-    """Answer what a run asks, and go on with it as `resume` would.
+    """Answer a run's question, and resume the run as `resume` does.
 
-    VALUE is JSON if it is any and fits the question, else text: yes answers a question for a text as for a yes or no
-    (true and false do as well), 5 one for a number as for a text. @FILE reads it from a file, - from stdin, both
-    without the last line break; @@ at the start stands for a literal @. What does not fit is refused, and nothing is
-    recorded. `graphengine show` tells what is asked.
+    VALUE is parsed as JSON if it is valid and fits the question; otherwise it is text. yes and no answer both text and
+    yes-or-no questions (as do true and false), 5 both number and text questions. @FILE reads the value from a file, -
+    from stdin, both without the final line break; a leading @@ means a literal @. A value that does not fit is refused,
+    and nothing is recorded. `graphengine show` shows the question.
 
-    The answer is recorded first, for which the run's graph is not needed. Where the graph is not found the run is left
-    to a worker or a later `resume`: exit code 3. With --no-resume, and where another process drives the run, it is left
-    so as well: 0. Else the exit code is that of `resume`.
+    The answer is recorded first, which does not require the run's graph. If the graph is not found, the run is left to
+    a worker or a later `resume`, and the exit code is 3. With --no-resume, or if another process drives the run, the
+    run is left too, and the exit code is 0. Otherwise the exit code is that of `resume`.
     """
     from graphengine.cli.places import place_of
-    from graphengine.cli.posting import Post, check_options, post_and_go_on, post_only
+    from graphengine.cli.posting import Post, check_options, post_and_resume, post_only
     from graphengine.cli.project import file_of
     from graphengine.cli.recorded import read, run_id_of
     from graphengine.cli.values import value_from
@@ -82,23 +82,23 @@ def command(  # noqa: PLR0913 - one for each option
     post = Post(run_id, place, send, ("answer", "recorded"))
     if no_resume or is_driven:
         return post_only(session, post)
-    return post_and_go_on(session, post, reference, given)
+    return post_and_resume(session, post, reference, given)
 
 
 def _no_value(asked: Asked, run_id: str, place: Place, named: Sequence[str]) -> InputError:
-    """What is said where the question alone is named: what it is, and the command with an answer that fits."""
+    """Return the error for a missing VALUE: the question, and the command with an answer that fits."""
     from graphengine.cli.places import command as words_of
     from graphengine.cli.waits import example, in_words
     from graphengine.errors import InputError
 
     value, others = example(asked.facts)
     repair = words_of("answer", run_id, *named, place=place, arguments=[value]) + others
-    told = f"no answer is given; the run asks: {in_words(asked.name, asked.facts, asked.name)}"
-    return InputError(told, where=f"wait {asked.name}", repair=repair)
+    message = f"no answer is given; the run asks: {in_words(asked.name, asked.facts, asked.name)}"
+    return InputError(message, where=f"wait {asked.name}", repair=repair)
 
 
 async def _asked(store: Store, run_id: str, wait: str | None) -> tuple[Asked, bool]:
-    """What is asked, and whether a process drives the run."""
+    """Return the question, and whether a process drives the run."""
     from graphengine.history.load import load_snapshot
     from graphengine.runner.answers import check_answer
 

@@ -1,4 +1,4 @@
-"""`graphengine show RUN_ID --as-test NODE`: a pytest file made from what a node did at a recorded step."""
+"""`graphengine show RUN_ID --as-test NODE`: a pytest file made from a node's recorded step."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ class NotImportable(GraphEngineError):
 
 
 class TestUnwritable(GraphEngineError):
-    """The file for a test is there already, or cannot be written."""
+    """The file for a test exists already, or cannot be written."""
 
-    __test__ = False  # for pytest, which takes every class of such a name for tests
+    __test__ = False  # pytest collects every class with such a name
     code = "test_unwritable"
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a test is to be made of, and where it goes.
+    """What to make a test of, and where to write it.
 
     Attributes:
-        node: The node's path; its last visit is meant, unless a step is named. "" for the node of that step.
+        node: The node's path, for its last visit unless a step is given; "" for the node of that step.
         seq: The step.
-        reference: Where the graph is, as `--graph` has it.
+        reference: Where the graph is, as given to `--graph`.
         output: The file; None for stdout.
     """
 
@@ -49,16 +49,16 @@ class Wanted:
 
 
 def show_test(session: Session, place: Place, run_id: str, wanted: Wanted) -> None:
-    """Print a test of a recorded step, or write it into a file.
+    """Print a test of a recorded step, or write it to a file.
 
     Args:
         session: The call.
         place: Where the run is recorded.
         run_id: The run.
-        wanted: What it is made of, and where it goes.
+        wanted: What to make the test of, and where to write it.
 
     Raises:
-        UnknownStep: The node did nothing in that run, or not at that step. NoTest: No test can be made of it.
+        UnknownStep: The node has no step in the run, or not that one. NoTest: No test can be made of the step.
         NotImportable: A test could not import the graph. TestUnwritable: The file cannot be written.
     """
     from graphengine.cli.project import graph_of
@@ -77,34 +77,34 @@ def show_test(session: Session, place: Place, run_id: str, wanted: Wanted) -> No
         _write(Path(file), text)
         session.err.line(f"a test of step {step.seq} ({step.path}) is in {file}; run it: ", (f"pytest {file}", "bold"))
     if session.json:
-        told = {"run_id": run_id, "seq": step.seq, "node": step.path, "file": file, "test": text}
-        session.document({"schema": SCHEMA, **told})
+        facts = {"run_id": run_id, "seq": step.seq, "node": step.path, "file": file, "test": text}
+        session.document({"schema": SCHEMA, **facts})
     elif file is None:
         session.out.write(clean(text))
 
 
 def _write(file: Path, text: str) -> None:
-    """Write a new file: what is there may have been changed by hand.
+    """Write a new file; never overwrite one, since it may have been edited by hand.
 
     Raises:
-        TestUnwritable: There is one, or it cannot be written.
+        TestUnwritable: The file exists, or cannot be written.
     """
     try:
         with file.open("x", encoding="utf-8", newline="\n") as made:
             made.write(text)
     except FileExistsError as error:
-        told = f"there is a file {file} already"
-        raise TestUnwritable(told, where=str(file), repair="name another one, or remove it") from error
+        message = f"the file {file} exists already"
+        raise TestUnwritable(message, where=str(file), repair="name another file, or remove this one") from error
     except OSError as error:
-        told = f"{file} cannot be written: {error.strerror or error}"
-        raise TestUnwritable(told, where=str(file), repair="name a file in a folder that is there") from error
+        message = f"{file} cannot be written: {error.strerror or error}"
+        raise TestUnwritable(message, where=str(file), repair="name a file in a folder that exists") from error
 
 
 def _step(steps: Sequence[Step], run_id: str, node: str, seq: int | None) -> Step:
-    """The step that is meant.
+    """Return the step to make a test of.
 
     Raises:
-        UnknownStep: There is none.
+        UnknownStep: There is no such step.
     """
     where = f"run {run_id}"
     if seq is not None:
@@ -125,7 +125,7 @@ def _step(steps: Sequence[Step], run_id: str, node: str, seq: int | None) -> Ste
 
 
 def source_of(found: Found) -> str:
-    """Where a test imports a graph from, as `graphs.review_loop:graph`.
+    """Return where a test imports a graph from, as `graphs.review_loop:graph`.
 
     Raises:
         NotImportable: Its file has a name that cannot be imported, or no variable of the file holds it.
@@ -138,7 +138,7 @@ def source_of(found: Found) -> str:
     parts = file.relative_to(root).with_suffix("").parts
     name = next((name for name, graph in graphs_of(found.module) if graph is found.graph), "")
     if not name or not all(part.isidentifier() for part in parts):
-        told = f"a test cannot import the graph from {found.file}"
+        message = f"a test cannot import the graph from {found.file}"
         repair = "give the file a name that Python can import, and the graph a variable of its own"
-        raise NotImportable(told, where=str(found.file), repair=repair)
+        raise NotImportable(message, where=str(found.file), repair=repair)
     return f"{'.'.join(parts)}:{name}"

@@ -1,4 +1,4 @@
-"""`graphengine branch`: begin a run behind a step of another one."""
+"""`graphengine branch`: start a run from a step of another run."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ if TYPE_CHECKING:
     "pairs",
     metavar="FIELD=VALUE",
     multiple=True,
-    help="Write a field first, through its reducer; values are written as for --input.",
+    help="Update a field first, through its reducer; values have the syntax of --input.",
 )
 @click.option(
     "--path",
     metavar="PATH",
-    help="Whose fields --set writes, where several states are open there: '' for the run's, article for those of the "
-    "graph at that node, ~facts for what the arm to facts sees.",
+    help="The state that --set updates, if several are active at that step: '' for the run's, article for that of the "
+    "graph at that node, ~facts for that of the arm to facts.",
 )
-@click.option("--branch-id", metavar="ID", help="The branch's id; one is made if not given.")
+@click.option("--branch-id", metavar="ID", help="The branch's id; generated if not given.")
 @options.tags
 @options.graph
 @click.pass_obj
@@ -55,7 +55,7 @@ def command(  # noqa: PLR0913 - one for each option
     reference: str | None,
     given: Given,
 ) -> int:
-    """Begin a new run behind a step of another one, which stays as it is."""
+    """Start a new run from a step of another run, which stays unchanged."""
     from graphengine.cli.driving import drive, recorded_job
     from graphengine.cli.inputs import parse_pairs, update_forms_of
 
@@ -72,7 +72,7 @@ def command(  # noqa: PLR0913 - one for each option
 
 
 def _plan_at(plan: Plan[Any], path: str) -> Plan[Any]:
-    """The graph whose fields a path names; where it leads nowhere the branch itself says so."""
+    """Return the graph whose fields a path names; an invalid path is reported by the branch itself."""
     for part in path.split("/"):
         node = plan.nodes.get(part.partition("~")[0].partition("[")[0])
         calls = () if node is None else (node.call, *node.choices.values())

@@ -1,7 +1,7 @@
-"""A line on the terminal while a command works on something that takes long: what it does, how far it is, since when.
+"""A transient line on the terminal during long work: what it does, how far it is, and for how long.
 
-It comes after a moment, so that quick work shows nothing; it goes away at the end, and is never seen in a pipe. A
-thread shows it, so that the work need not think of it.
+It appears after a moment, so that quick work shows nothing, disappears at the end, and is never written to a pipe. A
+thread shows it, so that the work does not have to yield.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ _AGAIN_SECONDS: Final = 0.25
 
 
 class Busy:
-    """What is being done.
+    """The description of the current work.
 
     Args:
-        channel: Where that is shown.
-        what: In words, as `replaying`.
+        channel: The channel that shows it.
+        what: The work, e.g. `replaying`.
     """
 
     def __init__(self, channel: Channel, what: str) -> None:
@@ -34,36 +34,36 @@ class Busy:
         self._over = threading.Event()
         self._text = what
 
-    def says(self, what: str, done: int = 0, total: int = 0, which: str = "") -> None:
-        """From now on this is done.
+    def update(self, what: str, done: int = 0, total: int = 0, which: str = "") -> None:
+        """Replace the description.
 
         Args:
-            what: In words.
-            done: How much of it.
-            total: How much there is in all; 0 where nobody knows.
-            which: What is its turn now.
+            what: The work.
+            done: How much of it is done.
+            total: How much there is in all; 0 if unknown.
+            which: The current item.
         """
         far = f" {done:,} of {total:,}" if total else ""
         self._text = f"{what}{far}{': ' if far and which else ' ' if which else ''}{which}"
 
     def show(self) -> None:
-        """Show it now and then until it is over; on a thread of its own."""
+        """Show the description periodically until the work is over; runs on a thread of its own."""
         while not self._over.wait(_AGAIN_SECONDS):
             took = int(time.monotonic() - self._since)
-            self._channel.passing("", f"{self._text} … {f'{took} s' if took else ''}", keeps_end=False)
+            self._channel.transient("", f"{self._text} … {f'{took} s' if took else ''}", keeps_end=False)
 
     def ends(self) -> None:
-        """It is over."""
+        """Stop showing it."""
         self._over.set()
 
 
 @contextmanager
 def busy(session: Session, what: str) -> Iterator[Busy]:
-    """As long as this lasts, say on the terminal what is being done.
+    """While active, show on the terminal what is being done.
 
     Args:
         session: The call.
-        what: In words, until `Busy.says` gives others.
+        what: The work, until `Busy.update` replaces it.
     """
     work = Busy(session.err, what)
     if not session.err.is_live:

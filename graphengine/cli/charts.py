@@ -1,4 +1,4 @@
-"""The charts that `graphengine render` draws of runs: which is wanted, and what is read for it."""
+"""The charts that `graphengine render` draws of runs: the choice of a chart, and reading its data."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _KINDS: Final[tuple[Kind, ...]] = ("timeline", "scores", "branches", "beside")
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is to be drawn.
+    """The chart to draw.
 
     Attributes:
-        kind: Which chart.
-        run: The run, as the user named it.
-        other: The run beside it.
+        kind: The kind of chart.
+        run: The run, as given by the user.
+        other: The run to draw next to it.
         path: The path of the scores, "" for those of the conditions.
     """
 
@@ -41,36 +41,38 @@ class Wanted:
 
 
 def options(command: F) -> F:
-    """The options that ask for a chart."""
+    """Add the options that select a chart."""
     for option in (
         click.option(
-            "--branches", is_flag=True, help="Draw the run's family: every branch, where it leaves, its cost."
+            "--branches", is_flag=True, help="Draw the run's family: every branch, where it branches off, its cost."
         ),
         click.option(
             "--scores",
             metavar="[PATH]",
             is_flag=False,
             flag_value="",
-            help="Draw how a number of the state changed from step to step, as history[-1].score; without PATH those "
-            "that the graph's conditions compare or watch. Stands behind the run.",
+            help="Draw how a number of the state changed, e.g. history[-1].score, step by step; without PATH, those "
+            "that the graph's conditions compare or watch. Put it after the run.",
         ),
-        click.option("--timeline", is_flag=True, help="Draw when the run did what, and what each node took and cost."),
+        click.option(
+            "--timeline", is_flag=True, help="Draw a timeline of the run, with the duration and cost of each node."
+        ),
     ):
         command = option(command)
     return command
 
 
 def wanted(run: str, other: str | None, **chosen: str | bool | None) -> Wanted | None:
-    """Which chart is asked for; None for none, so that the graph is drawn.
+    """Return the selected chart; None for none, so that the graph is drawn.
 
     Raises:
-        UsageError: Several are.
+        UsageError: Several are selected.
     """
     asked = {**chosen, "beside": other}
     kinds: list[Kind] = [kind for kind in _KINDS if asked[kind] not in (None, False)]
     if len(kinds) > 1:
         names = [f"--{kind}" if kind != "beside" else "a second run" for kind in kinds]
-        raise click.UsageError(f"{' and '.join(names)} are pictures of their own: ask for one at a time")
+        raise click.UsageError(f"{' and '.join(names)} are separate pictures: draw one at a time")
     if not kinds:
         return None
     return Wanted(kinds[0], run, other or "", str(asked["scores"] or ""))
@@ -91,10 +93,10 @@ def draw(session: Session, place: Place, what: Wanted, output: Path) -> None:
 
 
 def _run_id(session: Session, place: Place, given: str) -> str:
-    """The run that is meant.
+    """Return the id of the run.
 
     Raises:
-        UnknownRun: There is none; where it is the name of a graph, that says so.
+        UnknownRun: There is no such run; the error mentions if it is the name of a graph.
     """
     from graphengine.cli.folders import may_find
     from graphengine.cli.recorded import run_id_of
@@ -105,8 +107,8 @@ def _run_id(session: Session, place: Place, given: str) -> str:
     except UnknownRun as error:
         if not may_find(given):
             raise
-        told = f"{error.message}; {given!r} is a graph, and this is a picture of runs"
-        raise UnknownRun(told, where=error.where, repair=error.repair) from error
+        message = f"{error.message}; {given!r} is a graph, but this picture needs a run"
+        raise UnknownRun(message, where=error.where, repair=error.repair) from error
 
 
 async def _chart(store: Store, what: Wanted, run_id: str, other: str) -> Chart:

@@ -1,4 +1,4 @@
-"""`graphengine check`: everything that is wrong with the graphs of a project, or with those that are named."""
+"""`graphengine check`: list the problems of a project's graphs, or of the named graphs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class _Checked:
-    """A graph of a file and what was found about it; or a file that cannot be run."""
+    """A graph of a file with its problems; or a file that cannot be run."""
 
     file: Path
     graph: Graph[Any] | None = None
@@ -31,12 +31,12 @@ class _Checked:
 
     @property
     def errors(self) -> int:
-        """How many things keep it from being run."""
+        """The number of errors that keep it from running."""
         return (self.broken is not None) + sum(not problem.warning for problem in self.problems)
 
     @property
     def warnings(self) -> int:
-        """How many warnings there are."""
+        """The number of warnings."""
         return sum(problem.warning for problem in self.problems)
 
 
@@ -50,8 +50,8 @@ class _Checked:
         graphengine check --strict --json     # for CI: a warning is an error too
     """,
     exits={
-        0: "nothing keeps a graph from running",
-        2: "something does, or --strict is given and there is a warning; or wrong usage",
+        0: "no graph has an error",
+        2: "a graph has an error, or a warning with --strict; or wrong usage",
     },
 )
 @click.argument("references", metavar="[FILE[:NAME]|NAME]…", nargs=-1, shell_complete=completing.graphs)
@@ -59,11 +59,11 @@ class _Checked:
 @options.common
 @click.pass_obj
 def command(session: Session, references: tuple[str, ...], *, strict: bool) -> int:
-    """List everything that is wrong with graphs, and every warning, by file and line.
+    """List every error and warning of graphs, by file and line.
 
-    Without an argument every graph of the project is checked; FILE stands for all graphs of a file. Each problem is
-    told with its file and line, a stable code, and the repair; files that cannot be run are told too, and hide no
-    other.
+    Without an argument, every graph of the project is checked; FILE means all graphs of a file. Each problem has its
+    file and line, a stable code, and the repair. Files that cannot be run are listed too, and do not hide other
+    problems.
     """
     from graphengine.cli.session import Exit
 
@@ -77,10 +77,10 @@ def command(session: Session, references: tuple[str, ...], *, strict: bool) -> i
 
 
 def _files(references: Sequence[str]) -> Sequence[Listed]:
-    """What is to be checked, by file.
+    """Return the graphs to check, by file.
 
     Raises:
-        GraphNotFound: There is no such file or graph, or there is no project.
+        GraphNotFound: No such file or graph exists, or there is no project.
     """
     from graphengine.cli.project import GraphFileBroken, Listed, file_of, find, list_graphs, listed_file
 
@@ -104,7 +104,7 @@ def _files(references: Sequence[str]) -> Sequence[Listed]:
 
 
 def _is_imported(graph: Graph[Any], listed: Listed) -> bool:
-    """Whether a graph of a file is another file's, which has it under a name of its own."""
+    """Return whether a graph of a file was imported from another module that defines it."""
     import sys
 
     if graph.origin is None or listed.module is None or graph.origin.file == listed.module.__file__:
@@ -121,7 +121,7 @@ def _check(listed: Listed) -> Iterator[_Checked]:
 
 
 def _file_in(error: GraphFileBroken) -> Path:
-    """The file that an error's place names."""
+    """Return the file in an error's location."""
     from pathlib import Path
 
     file, line = _split(error)
@@ -129,7 +129,7 @@ def _file_in(error: GraphFileBroken) -> Path:
 
 
 def _split(error: GraphFileBroken) -> tuple[str, int | None]:
-    """The file and the line of an error's place."""
+    """Return the file and the line in an error's location."""
     file, _, line = error.where.rpartition(":")
     return (file, int(line)) if line.isdigit() else (error.where, None)
 
@@ -151,7 +151,7 @@ def _document(checked: Sequence[_Checked], errors: int, warnings: int) -> dict[s
 
 
 def _show(session: Session, checked: Sequence[_Checked], errors: int, warnings: int) -> None:
-    """The problems of each graph and a line on it; of several also a line on them all."""
+    """Show the problems and a summary of each graph; for several graphs, also a total."""
     from graphengine.cli.steps import counted
 
     for each in checked:
@@ -164,16 +164,16 @@ def _show(session: Session, checked: Sequence[_Checked], errors: int, warnings: 
             _show_graph(session, each, each.graph)
     if len(checked) != 1:
         graphs = counted(sum(each.graph is not None for each in checked), "graph")
-        told = f"{counted(errors, 'error')}, {counted(warnings, 'warning')}"
-        session.out.line(f"{graphs}: ", (told, _style(errors, warnings)))
+        summary = f"{counted(errors, 'error')}, {counted(warnings, 'warning')}"
+        session.out.line(f"{graphs}: ", (summary, _style(errors, warnings)))
 
 
 def _show_graph(session: Session, each: _Checked, graph: Graph[Any]) -> None:
     from graphengine.cli.steps import counted
 
-    size = f"{counted(len(graph.nodes), 'node')}, {counted(len(graph.ways), 'way')} out"
-    told = f"{counted(each.errors, 'error')}, {counted(each.warnings, 'warning')}"
-    session.out.line((graph.name, "bold"), f" ({size}): ", (told, _style(each.errors, each.warnings)))
+    size = f"{counted(len(graph.nodes), 'node')}, {counted(len(graph.edges), 'edge')}"
+    summary = f"{counted(each.errors, 'error')}, {counted(each.warnings, 'warning')}"
+    session.out.line((graph.name, "bold"), f" ({size}): ", (summary, _style(each.errors, each.warnings)))
 
 
 def _style(errors: int, warnings: int) -> str:
@@ -181,7 +181,7 @@ def _style(errors: int, warnings: int) -> str:
 
 
 def _show_problem(session: Session, problem: Problem) -> None:
-    """What is wrong, behind file:line as editors and CI read it."""
+    """Show a problem after file:line, the form that editors and CI parse."""
     from pathlib import Path
 
     from graphengine.cli.places import shown

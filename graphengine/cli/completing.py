@@ -1,7 +1,7 @@
-"""What a shell is offered behind Tab: graphs, runs, tags, nodes.
+"""Shell completions: graphs, runs, tags, nodes.
 
-Nothing of the user's is run for that: graphs are found in the text of their files, runs in the database, which is only
-read. Whatever goes wrong, nothing is offered and nothing is said, since the line being typed would be torn apart.
+No user code is run: graphs are found in the text of their files, and runs in the database, which is only read. On an
+error, nothing is offered or printed, since output would break the line being typed.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 _GRAPH: Final = re.compile(r"""\bGraph(?:\[[^\]]*\])?\(\s*["']([\w-]+)["']""")
 _NODE: Final = re.compile(r"""\.add_node\(\s*["']([\w-]+)["']""")
 _PLAIN: Final = re.compile(r"[\w.:@%+=/-]+")
-"""What a shell takes as it stands. A run's id may be anything, and bash's script puts it on the line without quotes."""
+"""Words that need no quotes. A run's id can be any text, and bash's script inserts it without quotes."""
 _RUNS: Final = 100
-"""The newest runs are offered, and their tags."""
+"""The number of newest runs that are offered, also for their tags."""
 
 SHELLS: Final = ("bash", "zsh", "fish")
 
 
 def graphs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """The project's graphs by name; files where a path is begun."""
+    """Complete the project's graphs by name, or files if the word begins a path."""
     del ctx, param
     names = [_item(name) for name in _graph_names() if name.startswith(incomplete)]
     is_path = "/" in incomplete or incomplete.startswith(".") or not names
@@ -39,13 +39,13 @@ def graphs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[
 
 
 def graph_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """The project's graphs by name alone."""
+    """Complete the project's graphs by name only."""
     del ctx, param
     return [_item(name) for name in _graph_names() if name.startswith(incomplete)]
 
 
 def runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """The ids of the newest runs, each with its graph and status."""
+    """Complete the ids of the newest runs, each with its graph and status."""
     del param
     return [
         _item(info.id, help=f"{info.graph} ({info.status})")
@@ -55,32 +55,32 @@ def runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Co
 
 
 def runs_or_graphs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Runs and graphs, for a command that takes either."""
+    """Complete runs and graphs, for a command that takes either."""
     found = runs(ctx, param, incomplete) if incomplete else []
     return [*(item for item in graphs(ctx, param, incomplete) if item.type == "plain" or not found), *found]
 
 
 def runs_or_files(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Runs, and files where none is called so."""
+    """Complete runs, or files if no run matches."""
     return runs(ctx, param, incomplete) or [_item(incomplete, type="file")]
 
 
 def tags(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """The tags of the newest runs."""
+    """Complete the tags of the newest runs."""
     del param
     found = dict.fromkeys(tag for info in _newest(ctx) for tag in info.tags)
     return [_item(tag) for tag in sorted(found) if tag.startswith(incomplete)]
 
 
 def nodes(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """The nodes named in the project's files of graphs."""
+    """Complete the nodes in the project's graph files."""
     del ctx, param
     found = dict.fromkeys(name for text in _texts() for name in _NODE.findall(text))
     return [_item(name) for name in sorted(found) if name.startswith(incomplete)]
 
 
 def visited(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """The nodes, by path, that the run on the line has steps of; without such a run those of the project's files."""
+    """Complete the paths of nodes with steps in the given run; without such a run, the nodes in the project's files."""
     from graphengine.cli.places import place_of
     from graphengine.cli.recorded import read
 
@@ -101,7 +101,7 @@ def _item(value: str, type: str = "plain", help: str | None = None) -> Completio
 
 
 def _texts() -> Iterator[str]:
-    """The texts of the project's files of graphs."""
+    """Yield the texts of the project's graph files."""
     for file in _files():
         try:
             yield file.read_text(encoding="utf-8")
@@ -126,7 +126,7 @@ def _files() -> Sequence[Path]:
 
 
 def _newest(ctx: click.Context) -> Sequence[RunInfo]:
-    """The newest runs of the database that the line names, or of the project's."""
+    """Return the newest runs of the database given on the line, or of the project's database."""
     from graphengine.cli.places import place_of
     from graphengine.cli.recorded import read
 

@@ -1,4 +1,4 @@
-"""`graphengine completion`: the script that lets a shell complete this program's commands."""
+"""`graphengine completion`: the shell completion script."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     "completion",
     cls=helping.Command,
     examples="""
-        graphengine completion bash    # to be read by eval, from ~/.bashrc
+        graphengine completion bash    # for eval in ~/.bashrc
         graphengine completion fish
     """,
 )
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 @options.common
 @click.pass_obj
 def command(session: Session, shell: str) -> int:
-    """Print what lets a shell, bash, zsh or fish, complete commands, options, graphs, runs, tags and nodes.
+    """Print a completion script for bash, zsh or fish: commands, options, graphs, runs, tags and nodes.
 
-    Put this at the end of ~/.bashrc: eval "$(graphengine completion bash)"; of ~/.zshrc the same with zsh, below
-    compinit. For fish: graphengine completion fish > ~/.config/fish/completions/graphengine.fish
+    For bash, add this at the end of ~/.bashrc: eval "$(graphengine completion bash)". For zsh, add the same with zsh to
+    ~/.zshrc, after compinit. For fish: graphengine completion fish > ~/.config/fish/completions/graphengine.fish
     """
     from click.shell_completion import ShellComplete, get_completion_class
 
@@ -35,8 +35,10 @@ def command(session: Session, shell: str) -> int:
 
     kind = get_completion_class(shell)
     if kind is None:  # pragma: no cover - click has all three
-        raise click.UsageError(f"click knows no completion for {shell}")
-    script = ShellComplete.source(kind(main, {}, "graphengine", COMPLETES))  # bash's own would start bash to ask
+        raise click.UsageError(f"click has no completion for {shell}")
+    script = ShellComplete.source(
+        kind(main, {}, "graphengine", COMPLETES)
+    )  # BashComplete.source would start bash to check its version
     if session.json:
         from graphengine.history.json_document import SCHEMA
 

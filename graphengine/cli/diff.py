@@ -1,4 +1,4 @@
-"""`graphengine diff`: where two runs part, the ways they took from there, how they differ, and what each cost."""
+"""`graphengine diff`: where two runs diverge, the paths they took from there, how they differ, and their costs."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 _PIPE_COLUMNS: Final = 80
 _ROWS: Final = 40
-"""More rows of the two ways are cut; `--json` has them all."""
+"""The most rows of the two paths that are shown; `--json` has them all."""
 _DIFFERENCES: Final = 100
-"""More differences of the two states are counted; `--json` has them all."""
+"""The most differences of the two states that are shown; `--json` has them all."""
 _VALUE_COLUMNS: Final = 200
 _GAP: Final = 2
 
@@ -43,15 +43,15 @@ _GAP: Final = 2
     type=int,
     metavar="SEQ",
     multiple=True,
-    help="As they were after this step; given twice, the first run at one and the second at the other.",
+    help="Compare the runs as of this step; given twice, the first run as of one and the second as of the other.",
 )
 @options.database
 @options.common
 @click.pass_obj
 def command(session: Session, first: str, second: str, at: tuple[int, ...], database: Path | None) -> int:
-    """Show where two runs part: the last step they share, the ways from there side by side, and how they differ.
+    """Show where two runs diverge: the last step they share, the paths from there side by side, and how they differ.
 
-    Runs that share no step are compared from their beginnings. One run may be compared with itself, at two steps.
+    Runs that share no step are compared from their beginnings. A run can be compared with itself, at two steps.
     """
     from graphengine.cli.places import place_of
     from graphengine.cli.recorded import read, run_id_of
@@ -76,14 +76,14 @@ def _show(out: Channel, found: RunDiff) -> None:
 
     columns = out.columns or _PIPE_COLUMNS
     for name, side in (("a", found.first), ("b", found.second)):
-        told = f"{side.snapshot.status} at step {side.snapshot.seq}"
+        status = f"{side.snapshot.status} at step {side.snapshot.seq}"
         if side.snapshot.seq < side.info.seq:
-            told = f"as it was after step {side.snapshot.seq} of {side.info.seq}"
-        out.line((name, "bold"), "  run ", (side.info.id, "bold"), f" of {side.info.graph}, {told}")
+            status = f"as of step {side.snapshot.seq} of {side.info.seq}"
+        out.line((name, "bold"), "  run ", (side.info.id, "bold"), f" of {side.info.graph}, {status}")
     out.line("")
     for line in _parting(found):
         out.line(fitted(line, columns))
-    _show_ways(out, found, columns)
+    _show_paths(out, found, columns)
     out.line("")
     _show_differences(out, found.differences, columns)
     out.line("")
@@ -95,7 +95,7 @@ def _show(out: Channel, found: RunDiff) -> None:
 
 
 def _parting(found: RunDiff) -> Iterator[str]:
-    """Where they part, in words, and what a branch began with."""
+    """Return lines that state where the runs diverge, and which update a branch began with."""
     from graphengine.cli.steps import counted, in_short
 
     first, second, shared = found.first, found.second, found.shared
@@ -109,30 +109,30 @@ def _parting(found: RunDiff) -> Iterator[str]:
         for change in in_short(side.begins, _VALUE_COLUMNS) if side.begins is not None else ():
             yield f"{name} branched off with {change}"
     if first.parts_at is None and second.parts_at is None:
-        if first.way or second.way:
-            yield "and went the same way"
+        if first.path or second.path:
+            yield "and took the same path"
         return
     where = [f"{name} at step {side.parts_at}" for name, side in (("a", first), ("b", second)) if side.parts_at]
-    alike = f"they went the same way for {counted(found.alike, 'step')}, then" if found.alike else "they"
+    alike = f"they took the same path for {counted(found.alike, 'step')}, then" if found.alike else "they"
     ended = [name for name, side in (("a", first), ("b", second)) if side.parts_at is None]
-    yield f"{alike} part: {', '.join(where)}" + (f"; {ended[0]} ends there" if ended else "")
+    yield f"{alike} diverge: {', '.join(where)}" + (f"; {ended[0]} ends there" if ended else "")
 
 
-def _show_ways(out: Channel, found: RunDiff, columns: int) -> None:
-    """The two ways side by side; `|` stands between steps that differ."""
+def _show_paths(out: Channel, found: RunDiff, columns: int) -> None:
+    """Show the two paths side by side, with `|` between steps that differ."""
     from graphengine.cli.tables import fitted
 
     room = (columns - 2 * _GAP - 1) // 2
-    ways = found.first.way, found.second.way
-    count = max(map(len, ways))
+    paths = found.first.path, found.second.path
+    count = max(map(len, paths))
     if not count:
         return
     out.line("")
     start = max(0, found.alike - _ROWS // 4)
     if start:
-        out.line((f"({start} steps that are alike are left out)", "dim"))
+        out.line((f"({start} equal steps are left out)", "dim"))
     for row in range(start, min(count, start + _ROWS)):
-        cells = [fitted(_told(way[row]), room) if row < len(way) else "" for way in ways]
+        cells = [fitted(_step_line(path[row]), room) if row < len(path) else "" for path in paths]
         sign = " " if row < found.alike else "|"
         left = cells[0] + " " * (room - _width(cells[0]))
         out.line((f"{left}  {sign}  {cells[1]}".rstrip(), "dim" if row < found.alike else ""))
@@ -146,8 +146,8 @@ def _width(text: str) -> int:
     return cell_len(text)
 
 
-def _told(step: Step) -> str:
-    """A step on one short line."""
+def _step_line(step: Step) -> str:
+    """Return a step on one short line."""
     from graphengine.engine.steps import outcome_of
 
     outcome = outcome_of(step)
@@ -159,7 +159,7 @@ def _told(step: Step) -> str:
 
 
 def _show_differences(out: Channel, found: Sequence[Difference], columns: int) -> None:
-    """Field by field, each on a line where that has room, else the two values below one another."""
+    """Show each field that differs on one line if it fits, otherwise the two values below each other."""
     from graphengine.cli.steps import compact
     from graphengine.cli.tables import fitted
     from graphengine.cli.terminal import one_line
@@ -186,6 +186,6 @@ def _cost(side: Side, *, is_whole: bool) -> str:
     from graphengine.cli.times import seconds
     from graphengine.history.json_document import usage_document
 
-    since = "" if is_whole else " since they parted"
+    since = "" if is_whole else " since they diverged"
     took = f"{counted(side.steps, 'step')} in {seconds(side.seconds)}{since}"
     return f"{took}, {usage_line(usage_document(side.spent))}"

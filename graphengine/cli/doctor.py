@@ -1,4 +1,4 @@
-"""`graphengine doctor`: what is wrong with a database, and mending it."""
+"""`graphengine doctor`: check a database for faults, and repair it."""
 
 from __future__ import annotations
 
@@ -29,32 +29,32 @@ _SHOWN: Final = 50
         graphengine doctor --repair --db checkpoints/runs.db
     """,
     exits={
-        0: "nothing is wrong",
+        0: "no fault was found",
         1: "a fault remains, or something is lost",
         5: "the file cannot be opened",
     },
 )
-@click.option("--repair", is_flag=True, help="Mend what can be mended, after a copy of the file.")
-@click.option("--quick", is_flag=True, help="Leave out what takes longest: indexes, and every snapshot with its log.")
+@click.option("--repair", is_flag=True, help="Repair what can be repaired, after copying the file.")
+@click.option("--quick", is_flag=True, help="Skip the slowest checks: indexes, and every snapshot against its log.")
 @options.database
 @options.common
 @click.pass_obj
 def command(session: Session, database: Path | None, *, repair: bool, quick: bool) -> int:
-    """Tell what is wrong with a database of runs, and mend it.
+    """Check a database of runs for faults, and repair it.
 
-    Looking changes nothing and may be done while runs are driven. --repair copies the file first, drops no recorded
-    step that can be read, and wants the database to itself. Exit codes: 0 nothing is wrong, 1 something is, 5 the file
-    cannot be opened.
+    A check changes nothing and can be run while runs are driven. --repair copies the file first, keeps every recorded
+    step that can be read, and requires exclusive access to the database. Exit codes: 0 no fault was found, 1 a fault
+    remains, 5 the file cannot be opened.
     """
     from graphengine.cli.busy import busy
     from graphengine.cli.places import place_of
     from graphengine.stores.sqlite import doctor
 
     place = place_of(database)
-    with busy(session, "looking at the file") as work:
+    with busy(session, "checking the file") as work:
 
         def progress(what: str, done: int, total: int) -> None:
-            work.says(f"looking at {what}", done, total)
+            work.update(f"checking {what}", done, total)
 
         if repair:
             repaired = doctor.repair(place.database, quick=quick, progress=progress)
@@ -67,19 +67,19 @@ def command(session: Session, database: Path | None, *, repair: bool, quick: boo
         session.document(doctor_document(report, repaired))
     else:
         if repaired is not None:
-            _tell_repair(session, repaired)
-        _tell(session, report, place)
+            _show_repair(session, repaired)
+        _show(session, report, place)
     is_well = report.is_sound if repaired is None else repaired.is_whole
     return 0 if is_well else _FAULTS_REMAIN
 
 
-def _tell(session: Session, report: Report, place: Place) -> None:
+def _show(session: Session, report: Report, place: Place) -> None:
     from graphengine.cli.places import shown
     from graphengine.cli.steps import counted
 
     out = session.out
     for finding in report.findings[:_SHOWN]:
-        _tell_finding(session, finding)
+        _show_finding(session, finding)
     left_out = len(report.findings) - _SHOWN + report.more
     if left_out > 0:
         out.line(f"and {left_out} more; --json has them")
@@ -93,7 +93,7 @@ def _tell(session: Session, report: Report, place: Place) -> None:
     faults = len(report.faults) + report.more
     out.line((counted(faults, "fault"), "bold red"), f" in {where}, {looked}")
     if any(finding.repairable for finding in report.faults):
-        out.line(("mend: ", "dim"), _again(place))
+        out.line(("repair: ", "dim"), _again(place))
 
 
 def _again(place: Place) -> str:
@@ -104,7 +104,7 @@ def _again(place: Place) -> str:
     return shlex.join([*program(), "doctor", "--repair", *place.words])
 
 
-def _tell_finding(session: Session, finding: Finding) -> None:
+def _show_finding(session: Session, finding: Finding) -> None:
     style = "dim" if finding.note else "bold red"
     whose = f" run {finding.run_id}:" if finding.run_id else ""
     session.out.prose(("note" if finding.note else "fault", style), f" {finding.code}:{whose} {finding.what}")
@@ -112,17 +112,17 @@ def _tell_finding(session: Session, finding: Finding) -> None:
         session.out.prose(("  repair: ", "dim"), finding.repair)
 
 
-def _tell_repair(session: Session, repaired: Repaired) -> None:
+def _show_repair(session: Session, repaired: Repaired) -> None:
     if repaired.copy is None:
-        session.out.line("nothing to mend; nothing was changed")
+        session.out.line("nothing to repair; nothing was changed")
         return
-    session.out.line(f"the file as it was is kept in {repaired.copy}")
+    session.out.line(f"a copy of the original file is in {repaired.copy}")
     for done in repaired.done:
         session.out.line(("done: ", "green"), done)
     for line in _losses(repaired):
         session.out.line(("lost: ", "bold red"), line)
     if repaired.unnamed:
-        session.out.line(("lost: ", "bold red"), f"{repaired.unnamed}, and nobody can tell which")
+        session.out.line(("lost: ", "bold red"), f"{repaired.unnamed}, which cannot be identified")
 
 
 def _losses(repaired: Repaired) -> Sequence[str]:

@@ -1,4 +1,4 @@
-"""Driving one run from the command line: begin it, show it, stop it on a signal, and tell what it came to."""
+"""Driving one run from the command line: start it, show it, stop it on a signal, and report its outcome."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from graphengine.errors import StoreCorrupt
 from graphengine.graph.options import Limits
 from graphengine.history.json_document import error_document
 from graphengine.history.load import load_snapshot
-from graphengine.runner import RunFailed, Runner
+from graphengine.history.visits import Visits
+from graphengine.runner import RunFailed, Runner, StepRecorded
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -31,22 +32,22 @@ if TYPE_CHECKING:
 
 
 Begin: TypeAlias = "Callable[[Runner], Awaitable[Run[Any]]]"
-"""Starts, resumes or branches a run on a runner."""
+"""A function that starts, resumes or branches a run on a runner."""
 
-_BEGINNING: Final = "interrupted while the run was about to be recorded"
-_LOOK: Final = "see with `graphengine runs` whether it was"
+_BEGINNING: Final = "interrupted while the run was being started"
+_LOOK: Final = "check with `graphengine runs` whether it was recorded"
 _LEAVING: Final = "leaving the run waiting"
 
 
 def recorded_job(
     session: Session, run_id: str, reference: str | None, given: Given, at: int | None = None
 ) -> tuple[Job, Limits | None]:
-    """What a command that goes on from a recorded run works with: its graph, and its limits where any were given.
+    """Return the job that continues a recorded run, and its limits if any were given.
 
-    Of a run that cannot be read to its end, what is recorded up to step `at` will do, if that is given.
+    If the run cannot be read to its end, its record up to step `at` is used, if that is given.
 
     Raises:
-        GraphEngineError: There is no such run or graph, or no place for the result.
+        GraphEngineError: There is no such run or graph, or the result cannot be written.
     """
     if given.output is not None:
         check_output(given.output)
@@ -64,7 +65,7 @@ def recorded_job(
 
 
 def limits_of(recorded: Recorded, given: Given) -> Limits | None:
-    """The run's limits with those that were given in place of its own; None where none was given."""
+    """Return the run's limits with the given ones in place of its own; None if none was given."""
     if not given.limits:
         return None
     known: dict[str, Any] = {**dict.fromkeys(Limits.__dataclass_fields__), **recorded.snapshot.limits}
@@ -73,10 +74,10 @@ def limits_of(recorded: Recorded, given: Given) -> Limits | None:
 
 
 def drive(job: Job, begin: Begin) -> int:
-    """Drive a run until it ends or waits, and report it; gives the exit code.
+    """Drive a run until it ends or waits, and report it; return the exit code.
 
     Raises:
-        GraphEngineError: It could not be begun or recorded.
+        GraphEngineError: The run cannot be started or recorded.
     """
     with Stopper() as stopper, notices.shown(job.session):
         stopper.wipes = job.session.err.is_live and not job.session.json
@@ -87,7 +88,7 @@ def drive(job: Job, begin: Begin) -> int:
 
 
 def last_words(session: Session, error: Interrupted) -> list[tuple[int, str]]:
-    """What is said, and where, when Ctrl-C ends the process at once."""
+    """Return what to write to which file descriptor when Ctrl-C ends the process at once."""
     if session.json:
         number = session.out.number
         return [] if number is None else [(number, as_json(error_document(error)) + "\n")]
@@ -99,7 +100,7 @@ async def _drive(job: Job, begin: Begin, stopper: Stopper) -> Ended:
         run = await begin(runner)
         run.waits_out = job.sleeps
         events: asyncio.Queue[Event | None] = asyncio.Queue()
-        run.watchers.append(events)  # before it moves, so that nothing is missed and nothing of the past is read
+        run.watchers.append(events)  # before its first step, so that no event is missed and no past one is read
         watching = asyncio.create_task(_Watch(job, stopper, runner, run).show(events))
         try:
             result = await run.result()
@@ -109,7 +110,7 @@ async def _drive(job: Job, begin: Begin, stopper: Stopper) -> Ended:
             stopper.over()
             await watching
         if result.status in ("finished", "waiting") and not job.is_announced:
-            job.announce(run.id)  # it had come to that before, so that nothing was recorded of it now
+            job.announce(run.id)  # it had ended or waited before, so no event announced it
         store = runner.store
         info = await store.info(run.id)
         steps = await store.steps(run.id)
@@ -117,7 +118,7 @@ async def _drive(job: Job, begin: Begin, stopper: Stopper) -> Ended:
 
 
 class _Watch:
-    """Shows the events of a run, and sees to it that a signal does what fits what the run is doing."""
+    """Shows the events of a run, and sets what a signal does according to the run's state."""
 
     def __init__(self, job: Job, stopper: Stopper, runner: Runner, run: Run[Any]) -> None:
         self._job = job
@@ -128,7 +129,7 @@ class _Watch:
         self._is_begun = False
 
     async def show(self, events: asyncio.Queue[Event | None]) -> None:
-        """Show events until the run is over; a first one tells that it is driven here, and that a step is durable."""
+        """Show events until the run is over; the first one means that it is driven here and a step is durable."""
         await self._run.begun()
         async with self._progress.ticking():
             await self._show(events)
@@ -136,17 +137,24 @@ class _Watch:
     async def _show(self, events: asyncio.Queue[Event | None]) -> None:
         while True:
             until = await self._asleep_until() if events.empty() else None
-            if until is not None and events.empty():  # nothing came meanwhile that is to be shown first
+            if until is not None and events.empty():  # no event arrived during the await above
                 self._begun()
-                self._stopper.says = _LEAVING
+                self._stopper.action = _LEAVING
                 self._progress.sleeps(when(until))
             event = await events.get()
             if event is None:
                 self._job.session.err.wipe()
                 return
-            self._stopper.says = STOPPING
+            self._stopper.action = STOPPING
             self._begun()
+            await self._catch_up(event)
             self._progress.show(event)
+
+    async def _catch_up(self, event: Event) -> None:
+        """Load the run's state before its first event here."""
+        if isinstance(event, StepRecorded) and event.seq != self._progress.visits.snapshot.seq + 1:
+            before = await load_snapshot(self._runner.store, self._run.id, event.seq - 1)
+            self._progress.visits = Visits(before, keeps=False)
 
     def _begun(self) -> None:
         if self._is_begun:
@@ -160,7 +168,7 @@ class _Watch:
         self._stopper.drives(self._stop)
 
     async def _asleep_until(self) -> float | None:
-        """When the run, all of which sleeps, will go on here by itself; None where that is not so."""
+        """Return when the run wakes up if all of it sleeps; otherwise None."""
         if not self._run.is_going or (await self._runner.store.info(self._run.id)).status != "waiting":
             return None
         waits = await self._runner.waits(self._run.id)
@@ -168,7 +176,7 @@ class _Watch:
         return min(dues) if dues and len(dues) == len(waits) else None
 
     async def _stop(self) -> None:
-        """Stop the run after the node in flight; release it on SIGTERM, and where it waits, with nothing in flight."""
+        """Stop the run after the node in flight; release it on SIGTERM, or if it waits with nothing in flight."""
         is_waiting = not self._runner.drives(self._run.id) and await self._status() == "waiting"
         if is_waiting or self._stopper.asked_by == "SIGTERM":
             await self._runner.leave(self._run.id)

@@ -36,16 +36,16 @@ class ExportUnwritable(GraphEngineError):
     "--output",
     metavar="FILE",
     default=_STDOUT,
-    help="The file, readable by you alone; stdout if not given, or '-'.",
+    help="The file to write, readable only by you; '-' or no option for stdout.",
 )
 @options.database
 @options.common
 @click.pass_obj
 def command(session: Session, run_id: str, output: str, database: Path | None) -> int:
-    """Write a run to one JSON file: its steps, those it shares with its parents included, and what waits for it.
+    """Export a run to a JSON file: its steps, including those shared with its parents, and its unread messages.
 
-    `graphengine import` records it in another database, where it can be gone on with; `graphengine replay` reads it as
-    it is. The file holds the whole state of the run, as clear text but for secret fields.
+    `graphengine import` records the run in another database, where it can be resumed; `graphengine replay` reads the
+    file directly. The file holds the whole state of the run in clear text, except for secret fields.
     """
     from graphengine import __version__
     from graphengine.cli.busy import busy
@@ -75,7 +75,7 @@ def command(session: Session, run_id: str, output: str, database: Path | None) -
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file that its owner alone can read, whole or not at all.
+    """Write a file that only its owner can read, atomically.
 
     Raises:
         ExportUnwritable: It cannot be written.
@@ -97,6 +97,6 @@ def write_private(path: Path, text: str) -> None:
                 Path(name).unlink()
             raise
     except OSError as error:
-        told = f"{path} cannot be written: {error.strerror or error}"
-        repair = "name a file in a folder that exists and that you may write to"
-        raise ExportUnwritable(told, where=str(path), repair=repair) from error
+        message = f"{path} cannot be written: {error.strerror or error}"
+        repair = "name a file in an existing folder that you can write to"
+        raise ExportUnwritable(message, where=str(path), repair=repair) from error

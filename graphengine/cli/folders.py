@@ -1,4 +1,4 @@
-"""Where a project is, where its runs are kept, and which files have its graphs. None of them is run here."""
+"""Where a project is, where its runs are stored, and which files have its graphs. No file is run here."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from graphengine.stores.addresses import refuse_address
 
 DATABASE: Final = Path("checkpoints", "runs.db")
 _MAY_NAME_ADDRESS: Final = re.compile(r"\bdb\b.*://")
-"""To parse the settings takes longer than most commands."""
+"""A cheap pre-check: parsing the settings takes longer than most commands."""
 
 
 class ProjectBroken(GraphEngineError):
-    """A pyproject.toml cannot be understood."""
+    """A pyproject.toml is invalid."""
 
     code = "project_broken"
 
 
 def project_of(start: Path) -> Path | None:
-    """The nearest folder with a pyproject.toml, from a folder up."""
+    """Return the nearest folder with a pyproject.toml, from a folder upwards."""
     start = start.absolute()
     return next((folder for folder in (start, *start.parents) if (folder / "pyproject.toml").is_file()), None)
 
 
 def database_of(file: Path | None = None) -> Path:
-    """Where runs are kept if nobody says otherwise: in the project of a graph's file, or in the present one.
+    """Return the default database: of the project of a graph's file, or of the current project.
 
     Raises:
-        StoreNotSupported: The project's settings name an address instead.
+        StoreNotSupported: The project's settings give an address instead of a path.
     """
     root = project_of(file.parent if file is not None else Path.cwd())
     if root is not None:
@@ -40,8 +40,8 @@ def database_of(file: Path | None = None) -> Path:
 
 
 def _refuse_address_in(settings: Path) -> None:
-    """Refuse `[tool.graphengine] db = "scheme://…"`: the runs would be kept in a file, unlike what is written there."""
-    # Whatever else is wrong with the settings is reported by the commands that need them.
+    """Refuse `[tool.graphengine] db = "scheme://…"`: the runs would be stored in a file, contrary to the setting."""
+    # Other errors of the settings are reported by the commands that need them.
     with suppress(OSError, ValueError, LookupError, AttributeError, TypeError):
         text = settings.read_text(encoding="utf-8")
         if _MAY_NAME_ADDRESS.search(text):
@@ -51,10 +51,10 @@ def _refuse_address_in(settings: Path) -> None:
 
 
 def graph_files(root: Path) -> list[Path]:
-    """The files of the folders that a project's `[tool.graphengine] graphs` names, in order of name.
+    """Return the files of the folders in a project's `[tool.graphengine] graphs`, in order of name.
 
     Raises:
-        ProjectBroken: pyproject.toml is no TOML, or says something else there.
+        ProjectBroken: pyproject.toml is invalid TOML, or the setting is not a list of folders.
     """
     import tomllib
 
@@ -64,14 +64,14 @@ def graph_files(root: Path) -> list[Path]:
         settings = tomllib.loads(place.read_text(encoding="utf-8")).get("tool", {}).get("graphengine", {})
         folders = settings.get("graphs", [])
     except (OSError, ValueError, AttributeError) as error:
-        raise ProjectBroken(f"pyproject.toml cannot be understood: {error}", where=str(place), repair=repair) from error
+        raise ProjectBroken(f"pyproject.toml is invalid: {error}", where=str(place), repair=repair) from error
     if not isinstance(folders, list) or not all(isinstance(folder, str) for folder in folders):
-        raise ProjectBroken(f"graphs is {folders!r}, no list of folders", where=str(place), repair=repair)
+        raise ProjectBroken(f"graphs is {folders!r}, not a list of folders", where=str(place), repair=repair)
     return [file for folder in folders for file in sorted((root / folder).glob("*.py")) if file.name[0] != "_"]
 
 
 def may_find(name: str) -> bool:
-    """Whether `project.find_named` will likely find a run's graph: a file is called so, or has the name in quotes."""
+    """Return whether `project.find_named` likely finds a graph: a file has this name, or contains it in quotes."""
     root = project_of(Path.cwd())
     try:
         files = graph_files(root) if root is not None else []

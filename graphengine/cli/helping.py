@@ -1,8 +1,6 @@
-"""What `--help` says beside click's own: examples that work, and what the exit codes of the command mean.
+"""Additions to click's `--help`: runnable examples, the meaning of exit codes, and hints for misspelt words.
 
-Both stand beside the command itself, and are data: docs/use/cli.md is made of them, and the tests run every example.
-Below
-that: what a misspelt option or word was perhaps meant to be.
+Examples and exit codes are data of each command: docs/use/cli.md is made of them, and the tests run every example.
 """
 
 from __future__ import annotations
@@ -19,29 +17,29 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 ALWAYS: Final[Mapping[int, str]] = {
-    Exit.FAILED: "an error nobody foresaw, or its output cannot be written",
+    Exit.FAILED: "an unexpected error, or the output cannot be written",
     Exit.USAGE: "wrong usage, input or graph",
     Exit.STORE: "the database cannot be used",
     Exit.INTERRUPTED: "interrupted",
 }
-"""What exit codes mean where a command does not say otherwise."""
+"""The default meaning of exit codes, which a command can override."""
 
 DRIVES: Final[Mapping[int, str]] = {
     Exit.FINISHED: "the run finished",
     Exit.FAILED: "it failed",
     Exit.WAITING: "it waits, for an answer, a message or a time",
-    Exit.STOPPED: "it was stopped, by a limit or by a caller; or released, by SIGTERM",
+    Exit.STOPPED: "it was stopped, by a limit or on request; or released by SIGTERM",
     Exit.DRIVEN: "another process drives it",
 }
-"""What they mean of a command that drives a run."""
+"""Their meaning for a command that drives a run."""
 
 
 class Command(click.Command):
     """A command whose help has examples and exit codes.
 
     Args:
-        examples: Commands as they are typed, one a line; what stands behind ` # ` says what each is for.
-        exits: What its exit codes mean, where that is more than `ALWAYS` says.
+        examples: Commands as they are typed, one per line; a comment after ` # ` explains each.
+        exits: The meaning of its exit codes, where it differs from `ALWAYS`.
     """
 
     def __init__(
@@ -57,13 +55,13 @@ class Command(click.Command):
 
     @property
     def exit_codes(self) -> Mapping[int, str]:
-        """What every exit code of the command means, in order."""
+        """The meaning of every exit code of the command, in order."""
         reads = any(param.name == "database" for param in self.params)
-        always = {code: told for code, told in ALWAYS.items() if reads or code != Exit.STORE}
+        always = {code: meaning for code, meaning in ALWAYS.items() if reads or code != Exit.STORE}
         return dict(sorted({**always, **self.exits}.items()))
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse the words of the command; of the options like a misspelt one only the likest is named."""
+        """Parse the arguments of the command; suggest only the closest match for a misspelt option."""
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
@@ -71,7 +69,7 @@ class Command(click.Command):
             raise click.NoSuchOption(error.option_name, possibilities=near, ctx=ctx) from error
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the examples and the exit codes behind the options."""
+        """Write the examples and the exit codes after the options."""
         super().format_epilog(ctx, formatter)
         if self.examples:
             with formatter.section("Examples"):
@@ -82,13 +80,13 @@ class Command(click.Command):
 
 
 class Choice(click.Choice[str]):
-    """One of several words; the one that is likest to a misspelt one is named first."""
+    """One of several words; the error for a misspelt one suggests the closest match."""
 
     def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:  # noqa: ANN401 - click's own
-        """What is said of a word that is none of them."""
+        """Return the message for an invalid word."""
         near = get_close_matches(str(value), self.choices, n=1)
-        told = super().get_invalid_choice_message(value, ctx)
-        return f"{told} Did you mean {near[0]!r}?" if near else told
+        message = super().get_invalid_choice_message(value, ctx)
+        return f"{message} Did you mean {near[0]!r}?" if near else message
 
 
 __all__ = ["ALWAYS", "DRIVES", "Choice", "Command"]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     cls=helping.Command,
     examples="""
         graphengine import tides.json --db elsewhere.db
-        graphengine import tides.json            # there already: nothing is done
+        graphengine import tides.json            # already there: nothing is done
     """,
 )
 @click.argument(
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 @options.common
 @click.pass_obj
 def command(session: Session, files: tuple[Path, ...], database: Path | None) -> int:
-    """Record the runs of files that `graphengine export` wrote, under the ids they had.
+    """Import runs from files that `graphengine export` wrote, under their original ids.
 
-    Every file is checked before anything is written. A run that waits, failed or was cut off can be gone on with in
-    this database as in the one it comes from. Where the very same run is there already, nothing is done.
+    Every file is checked before anything is written. A run that waits, failed or was interrupted can be resumed in
+    this database as in the original one. If the database already has the same run, nothing is done.
     """
     import asyncio
 
@@ -56,22 +56,22 @@ def command(session: Session, files: tuple[Path, ...], database: Path | None) ->
         session.document({"schema": SCHEMA, "runs": listed})
         return 0
     for run, is_new in zip(runs, new, strict=True):
-        _tell(session, run, place, is_new=is_new)
+        _show(session, run, place, is_new=is_new)
     return 0
 
 
 def _read(work: Busy, file: Path, number: tuple[int, int]) -> Exported:
     from graphengine.history.export import read_file
 
-    work.says("reading", *number, str(file))
+    work.update("reading", *number, str(file))
     return read_file(file)
 
 
 async def _record(work: Busy, place: Place, runs: Sequence[Exported]) -> list[bool]:
-    """Record the runs; tells of each whether it was not there yet.
+    """Record the runs; return for each whether it is new.
 
     Raises:
-        RunExists: Another run has one of the ids; then none was recorded.
+        RunExists: A different run has one of the ids; no run was recorded.
     """
     from graphengine.history.export import check_ids, import_run
     from graphengine.stores.sqlite import SQLiteStore
@@ -82,31 +82,29 @@ async def _record(work: Busy, place: Place, runs: Sequence[Exported]) -> list[bo
         await check_ids(store, runs)
         new: list[bool] = []
         for number, run in enumerate(runs, 1):
-            work.says("recording", number, len(runs), run.info.id)
+            work.update("recording", number, len(runs), run.info.id)
             new.append(await import_run(store, run))
         return new
     finally:
         await store.close()
 
 
-def _tell(session: Session, run: Exported, place: Place, *, is_new: bool) -> None:
+def _show(session: Session, run: Exported, place: Place, *, is_new: bool) -> None:
     from graphengine.cli.places import command as to_paste
     from graphengine.cli.places import graph_words, shown
     from graphengine.cli.steps import counted
 
     info = run.info
     if not is_new:
-        session.out.line(
-            "run ", (info.id, "bold"), f" is in {shown(place.database)} already, the very same; nothing was done"
-        )
+        session.out.line("run ", (info.id, "bold"), f" is already in {shown(place.database)}; nothing was done")
         return
     status = "interrupted" if info.status == "running" else info.status
     session.out.line(
         "run ", (info.id, "bold"), f" of {info.graph}, {counted(len(run.steps), 'step')}, {status}: recorded"
     )
     if info.parent is not None:
-        told = f"it branched from {info.parent} behind step {info.parent_seq}"
-        session.err.line(f"{told}; the steps that they share are its own here, the parent itself is not brought")
+        text = f"it branched from {info.parent} after step {info.parent_seq}"
+        session.err.line(f"{text}; it includes the steps that they share, and the parent itself is not imported")
     if info.status != "finished":
         resume = to_paste("resume", info.id, *graph_words(info.graph), place=place)
         session.err.line(("resume: ", "dim"), resume)

@@ -1,10 +1,10 @@
 """`key=value` on the command line as values of a state, by the types of its fields.
 
-A field whose values are all texts (str, dates, paths, text enums) takes the value as it stands; it is never parsed.
-Any other field takes JSON; where a text is one of several possibilities, what is no JSON is a text. A list takes a
-JSON array whole, or one item each time its key is given. `@file` is a `TextFile` for a field of that type, the file's
-text for a text field, and JSON read from the file for any other; `@@` at the start stands for a literal `@`.
-`key:=value` is JSON whatever the field, so that None can be given to a text: `name:=null`.
+A field whose values are all texts (str, dates, paths, text enums) takes the value unchanged; it is never parsed. Any
+other field takes JSON; if the field also allows text, a value that is not valid JSON is text. A list takes a whole
+JSON array, or one item each time its key is given. `@file` is a `TextFile` for a field of that type, the file's text
+for a text field, and JSON read from the file for any other; a leading `@@` means a literal `@`. `key:=value` is JSON
+for every field, so that a text can be None: `name:=null`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 S = TypeVar("S", bound=BaseModel)
 
-_DEPTH: Final = 20  # how far references of a schema are followed
+_DEPTH: Final = 20  # the most nested references of a schema that are followed
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Form:
 
 
 def forms_of(state: type[BaseModel]) -> dict[str, Form]:
-    """The form of each field of a state that compiled."""
+    """Return the form of each field of a compiled state."""
     schema = state.model_json_schema(by_alias=False)
     definitions = schema.get("$defs", {})
     properties = schema.get("properties", {})
@@ -69,7 +69,7 @@ def forms_of(state: type[BaseModel]) -> dict[str, Form]:
 
 
 def update_forms_of(state: StateType[Any]) -> dict[str, Form]:
-    """The form of an update of each field: where a reducer appends one item, that of an item."""
+    """Return the form of an update of each field: that of an item if a reducer appends one item."""
     forms = forms_of(state.model)
     for name, form in forms.items():
         if state.fields[name].operation == "append" and form.item is not None:
@@ -78,15 +78,15 @@ def update_forms_of(state: StateType[Any]) -> dict[str, Form]:
 
 
 def parse_pairs(pairs: Sequence[str], forms: Mapping[str, Form], option: str) -> dict[str, object]:
-    """The values of `key=value` pairs.
+    """Return the values of `key=value` pairs.
 
     Args:
-        pairs: As they were given.
-        forms: The forms of the fields that may be named.
+        pairs: The arguments.
+        forms: The forms of the fields that can be given.
         option: The option they came with, for errors.
 
     Raises:
-        InputError: A pair without `=`, an unknown key, a key given twice, a value that is no JSON, an unreadable file.
+        InputError: A pair without `=`, an unknown key, a key given twice, invalid JSON, or an unreadable file.
     """
     values: dict[str, object] = {}
     for pair in pairs:
@@ -113,7 +113,7 @@ def parse_pairs(pairs: Sequence[str], forms: Mapping[str, Form], option: str) ->
 
 
 def state_from(state: type[S], values: Mapping[str, object]) -> S:
-    """The state that these values make.
+    """Return the state with these values.
 
     Raises:
         InputError: They do not validate.
@@ -125,27 +125,29 @@ def state_from(state: type[S], values: Mapping[str, object]) -> S:
         missing = [str(found["loc"][0]) for found in error.errors() if found["type"] == "missing" and found["loc"]]
         repair = " ".join(f"--input {name}=…" for name in missing) if missing else "give values that fit the fields"
         hide = any(is_secret(info.annotation, info.metadata) for info in state.model_fields.values())
-        told = explain(error, hide=hide)
-        raise InputError(f"the state does not fit: {told}", where=where, repair=repair) from (None if hide else error)
+        explanation = explain(error, hide=hide)
+        raise InputError(f"the state does not fit: {explanation}", where=where, repair=repair) from (
+            None if hide else error
+        )
     except PydanticSerializationError as error:
         raise InputError(f"the state does not fit: {error}", where=where, repair="give text in UTF-8") from error
 
 
 def read_text(name: str, where: str) -> str:
-    """The text of a file.
+    """Return the text of a file.
 
     Args:
         name: The file.
-        where: What named it, for errors.
+        where: The option or argument that named it, for errors.
 
     Raises:
-        InputError: It cannot be read, or is no UTF-8 text.
+        InputError: It cannot be read, or is not UTF-8 text.
     """
     try:
         return Path(name).read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise InputError(
-            f"the file {name} is no UTF-8 text: {error.reason} at byte {error.start}",
+            f"the file {name} is not UTF-8 text: {error.reason} at byte {error.start}",
             where=where,
             repair="save it as UTF-8",
         ) from error
@@ -159,7 +161,7 @@ def read_text(name: str, where: str) -> str:
 
 
 def _items(raw: str, item: Form, where: str) -> list[object]:
-    """What one occurrence adds to a list."""
+    """Return the items that one occurrence of a key adds to a list."""
     if raw.startswith("@") and not raw.startswith("@@"):
         if item.file is not None or item.is_text:
             return [_value(raw, item, where)]
@@ -167,7 +169,7 @@ def _items(raw: str, item: Form, where: str) -> list[object]:
         return found if isinstance(found, list) else [found]
     try:
         found = from_json(raw, allow_inf_nan=False)
-    except (ValueError, TypeError):  # the latter for halves of characters
+    except (ValueError, TypeError):  # the latter for lone surrogates
         return [_value(raw, item, where)]
     return found if isinstance(found, list) else [_value(raw, item, where)]
 
@@ -184,7 +186,7 @@ def _value(raw: str, form: Form, where: str) -> object:
 
 
 def _json(raw: str, where: str) -> JsonValue:
-    """The JSON behind `:=`, written out or in a file."""
+    """Return the JSON after `:=`, given directly or in a file."""
     return _parsed(read_text(raw[1:], where) if raw.startswith("@") else raw, Form(frozenset()), where)
 
 
@@ -194,7 +196,7 @@ def _parsed(text: str, form: Form, where: str) -> JsonValue:
     except (ValueError, TypeError) as error:
         if "string" in form.kinds:
             return text
-        raise InputError(f"the value is no JSON: {error}", where=where, repair=_repair(form)) from error
+        raise InputError(f"the value is invalid JSON: {error}", where=where, repair=_repair(form)) from error
 
 
 def _repair(form: Form) -> str:
@@ -224,7 +226,7 @@ def _form(schema: Mapping[str, Any], definitions: Mapping[str, Any], annotation:
 
 
 def _branches(schema: Mapping[str, Any], definitions: Mapping[str, Any], depth: int) -> list[Mapping[str, Any]]:
-    """The alternatives of a schema, references followed."""
+    """Return the alternatives of a schema, with references resolved."""
     if depth and "$ref" in schema:
         name = str(schema["$ref"]).rsplit("/", 1)[-1]
         return _branches(definitions.get(name, {}), definitions, depth - 1)
@@ -250,4 +252,4 @@ def _text_file(annotation: object) -> type[TextFile] | None:
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= 60 else text[:59] + "…"  # noqa: PLR2004 - what fits a line beside the rest
+    return text if len(text) <= 60 else text[:59] + "…"  # noqa: PLR2004 - fits a line with the rest

@@ -1,4 +1,4 @@
-"""`graphengine list`: the graphs of the present project, with one line each."""
+"""`graphengine list`: the graphs of the current project, with one line each."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 @options.common
 @click.pass_obj
 def command(session: Session) -> int:
-    """List the graphs of this project: those that `graphengine run NAME` finds by their names.
+    """List the graphs of the project, which `graphengine run NAME` finds by name.
 
-    They are the graphs in the folders that pyproject.toml names under [tool.graphengine] graphs, but those that are
-    nodes of others of their file. The line on each is the first sentence of its file; where a file has several, the
-    others than the one that is called like it are told as such. Files that cannot be run are named on stderr, and the
-    exit code is 2 then.
+    They are the graphs in the folders listed in pyproject.toml under [tool.graphengine] graphs, except those that are
+    nodes of other graphs in the same file. Each is described by the first sentence of its file. If a file has several
+    graphs, this sentence describes the graph named after the file, and the others refer to that graph. Files that
+    cannot be run are listed on stderr, and the exit code is then 2.
     """
     from graphengine.cli.project import list_graphs
     from graphengine.cli.session import Exit
@@ -48,16 +48,16 @@ def command(session: Session) -> int:
 
 
 def about(each: Listed, name: str) -> str:
-    """What is said of a graph of a file: its first sentence, or whose neighbour it is there."""
+    """Return the description of a graph: the first sentence of its file, or the main graph of that file."""
     if name != each.file.stem and any(graph.name == each.file.stem for graph in each.graphs):
-        return f"Beside {each.file.stem}, in {each.file.as_posix()}."
+        return f"Next to {each.file.stem}, in {each.file.as_posix()}."
     return first_sentence(each.module.__doc__ or "") if each.module is not None else ""
 
 
 def first_sentence(text: str) -> str:
-    """The first sentence of a docstring, on one line; "" where it says nothing.
+    """Return the first sentence of a docstring, on one line; "" if it is empty.
 
-    Only a full stop before a new line or a capital letter ends it: `END.` of code or `v1.2` do not.
+    Only a full stop before a capital letter ends it, so that `END.` of code or `v1.2` do not.
     """
     paragraph = " ".join(inspect.cleandoc(text).partition("\n\n")[0].split())
     words = paragraph.split(" ")
@@ -98,13 +98,13 @@ def _show(session: Session, found: Sequence[Listed]) -> None:
     rows = [(graph.name, about(each, graph.name)) for each in found for graph in each.graphs]
     width = max((cell_len(name) for name, _ in rows), default=0)
     columns = session.out.columns
-    for name, told in rows:
-        lines = wrapped(told, columns - width - 2) if columns is not None else [told]
+    for name, text in rows:
+        lines = wrapped(text, columns - width - 2) if columns is not None else [text]
         session.out.line((name, "bold"), " " * (width - cell_len(name) + 2), lines[0] if lines else "")
         for line in lines[1:]:
             session.out.line(" " * (width + 2), line)
     for each in found:
         if each.error is not None:
-            session.tell(each.error)
+            session.show(each.error)
     if not rows:
-        session.err.line("there is no graph in the folders of [tool.graphengine] graphs")
+        session.err.line("no graph found in the folders of [tool.graphengine] graphs")

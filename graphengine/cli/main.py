@@ -1,7 +1,7 @@
-"""The command `graphengine`: its commands by name, and what an exit code means.
+"""The `graphengine` program: its commands by name, and the frame around each of them.
 
-Only click loads for `--help`; each command is a module of this package that loads when it is used. `Program.main`
-is the frame around every command: it sets stdout aside under `--json`, and turns whatever is raised into one screen
+`--help` imports only click; each command is a module of this package, imported when it is used. `Program.main`
+is the frame around every command: it reserves stdout under `--json`, and turns every exception into one screen
 of text, or one JSON document, and an exit code.
 """
 
@@ -28,58 +28,58 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 COMMANDS: Final = {
-    "new": "Begin a project that runs and passes its tests at once.",
-    "list": "List the graphs of this project.",
+    "new": "Create a project that runs and passes its tests.",
+    "list": "List the graphs of the project.",
     "run": "Run a graph and record every step.",
-    "resume": "Go on with a run after a crash, a stop, a failure, a reached limit or an answer.",
-    "answer": "Answer what a run asks, and go on with it.",
-    "send": "Send a message to a run, and go on with it if it waits.",
-    "branch": "Begin a new run behind a step of another one.",
-    "watch": "Follow a run that another process drives, live.",
-    "worker": "Go on with whatever is due in a database, until stopped.",
-    "stop": "Stop a run that waits or that another process drives, at its next safe point.",
+    "resume": "Resume a run after a crash, a stop, a failure, a reached limit or an answer.",
+    "answer": "Answer a run's question, and resume the run.",
+    "send": "Send a message to a run, and resume the run if it waits.",
+    "branch": "Start a new run from a step of another run.",
+    "watch": "Follow a run live while another process drives it.",
+    "worker": "Continue the due runs of a database until stopped.",
+    "stop": "Stop a run that waits, or that another process drives, at its next safe point.",
     "runs": "List the recorded runs.",
-    "show": "Show a run: its steps, its state, what it cost.",
-    "doctor": "Tell what is wrong with a database, and mend it.",
-    "replay": "Decide recorded runs anew with today's graph: what would differ?",
-    "export": "Write a run to one JSON file.",
-    "import": "Record the runs of such files in a database.",
-    "prune": "Remove old runs, and give their room back to the disk.",
-    "diff": "Show where two runs part, and how they differ.",
-    "check": "List everything that is wrong with graphs, by file and line.",
+    "show": "Show a run: its steps, state and cost.",
+    "doctor": "Check a database for faults, and repair it.",
+    "replay": "Replay recorded runs on the current graph, and show the differences.",
+    "export": "Export a run to a JSON file.",
+    "import": "Import exported runs into a database.",
+    "prune": "Remove old runs, and free disk space.",
+    "diff": "Show where two runs diverge, and how they differ.",
+    "check": "List the errors and warnings of graphs, by file and line.",
     "render": "Draw a graph or a run.",
-    "schema": "Print the JSON Schema of what a command writes under --json.",
-    "completion": "Print what lets a shell complete commands, graphs and runs.",
+    "schema": "Print the JSON Schema of a command's --json output.",
+    "completion": "Print a shell completion script.",
 }
 
 MODULES: Final = {"import": "importing", "list": "listing"}
-"""Modules of commands whose name no module can have, or should."""
+"""Modules of commands whose name is reserved or would shadow a built-in."""
 
 DRIVING: Final = ("run", "resume", "branch")
 """The commands that drive a run."""
 
 COMPLETES: Final = "_GRAPHENGINE_COMPLETE"
-"""The environment variable by which a shell asks what may stand behind Tab."""
+"""The environment variable with which a shell requests completions."""
 
 _NOTHING_YET: Final = "interrupted before the run began; nothing was recorded"
 
 
 class UsageProblem(GraphEngineError):
-    """The command line itself cannot be followed."""
+    """The command line is invalid."""
 
     code = "usage"
 
 
 class Program(click.Group):
-    """The group of commands, loaded one by one."""
+    """The group of commands; each is imported when it is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names, in the order of a run's life."""
+        """Return the names of the commands, in the order of a run's life."""
         del ctx
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Load a command."""
+        """Import a command; return None if there is none of this name."""
         del ctx
         if cmd_name not in COMMANDS:
             return None
@@ -88,7 +88,7 @@ class Program(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command, or say which one may have been meant."""
+        """Find the command, or fail with the name of a similar one."""
         name = args[0]
         if name not in COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
             near = get_close_matches(name, COMMANDS, n=1)
@@ -97,18 +97,18 @@ class Program(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands without loading them."""
+        """List the commands without importing them."""
         del ctx
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """What may stand first on the line; no command is loaded for that."""
+        """Return completions for the first word, without importing a command."""
         if incomplete.startswith("-"):
             return super().shell_complete(ctx, incomplete)
         from click.shell_completion import CompletionItem
 
-        return [CompletionItem(name, help=told) for name, told in COMMANDS.items() if name.startswith(incomplete)]
+        return [CompletionItem(name, help=text) for name, text in COMMANDS.items() if name.startswith(incomplete)]
 
     def main(self, *args: Any, **options: Any) -> NoReturn:  # noqa: ANN401 - click's own
         """Run the command line and exit with its code."""
@@ -129,7 +129,7 @@ class Program(click.Group):
         sys.exit(int(code))
 
     def _complete(self, words: Sequence[str], options: dict[str, Any]) -> NoReturn:
-        """Answer a shell; whatever goes wrong is not told, since it would stand in the line that is being typed."""
+        """Answer a shell's completion request; hide every error, since it would appear in the line being typed."""
         try:
             with redirect_stderr(StringIO()):
                 super().main(args=words, **options)
@@ -156,8 +156,8 @@ class Program(click.Group):
 def _failed(session: Session, error: GraphEngineError) -> int:
     try:
         session.fail(error)
-    except GraphEngineError as unheard:
-        session.tell(unheard)
+    except GraphEngineError as failure:
+        session.show(failure)
     return exit_code_of(error)
 
 
@@ -175,8 +175,8 @@ def _misused(session: Session, error: click.ClickException) -> int:
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="graphengine")
 def main() -> None:
-    """Define workflows of agents as graphs; run, resume, branch, look at and draw them.
+    """Define workflows of agents as graphs; run, resume, branch, inspect and draw them.
 
-    Exit codes: 0 finished or done, 1 the run failed or replays otherwise, 2 usage, input or compile error, 3 the run
+    Exit codes: 0 finished or done, 1 the run failed or replays differently, 2 usage, input or compile error, 3 the run
     waits, 4 it was stopped, 5 store error, 6 driven by another process, 130 interrupted.
     """

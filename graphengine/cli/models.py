@@ -1,12 +1,12 @@
-"""`--model`: which model answers for which agent in the runs of one command.
+"""`--model`: the models of agents in the runs of one command.
 
-`--model NAME` is for all agents, `--model WHO=NAME` for one: an agent, a node's path, or a path and an agent below it.
-A file of graphs may give sets of models names of their own,
+`--model NAME` applies to all agents, `--model WHO=NAME` to one: an agent, a node's path, or a path and an agent below
+it. A graph file can define named sets of models,
 
     MODELS = {"anthropic": {"*": "anthropic:claude-…", "writer": "anthropic:claude-…"}}
 
-and `--model anthropic` takes that set; what is said of one agent beside it counts more. All of this is looked at before
-anything runs.
+and `--model anthropic` uses that set; an option for one agent takes precedence. All options are checked before anything
+runs.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ Chosen: TypeAlias = "Mapping[str, Model | str]"
 """Models as a Runner takes them."""
 
 SETS: Final = "MODELS"
-"""What the sets of a file of graphs are called there."""
+"""The variable of a graph file that holds its sets."""
 
 _IS_NAME: Final = re.compile(r"(anthropic|openai|openai-chat|recorded):")
-"""How a model's name begins that may have a `=` in it."""
+"""The prefixes of model names that can contain `=`."""
 
 
 class UnknownAgent(InputError):
@@ -44,15 +44,15 @@ class UnknownAgent(InputError):
 
 
 def models_for(given: Sequence[str], found: Found) -> Chosen:
-    """The models for the runs of one graph.
+    """Return the models for the runs of one graph.
 
     Args:
-        given: What stood behind each `--model`.
-        found: The graph, and its file, which may have sets.
+        given: The values of `--model`.
+        found: The graph, and its file, which can have sets.
 
     Raises:
-        InputError: A model, an agent or a set that there is not.
-        GraphFileBroken: The file's sets are none.
+        InputError: A model, an agent or a set does not exist.
+        GraphFileBroken: The file's sets are invalid.
     """
     asked: dict[str, str] = {}
     for text in given:
@@ -71,11 +71,11 @@ def models_for(given: Sequence[str], found: Found) -> Chosen:
 
 
 def models_for_all(given: Sequence[str], graphs: Mapping[str, Found]) -> Chosen:
-    """The models for the runs of several graphs: what is said of an agent counts in those that have it.
+    """Return the models for the runs of several graphs: an option for an agent applies to the graphs that have it.
 
     Raises:
-        InputError: A model that there is not, an agent that no graph has, a set that one of the graphs has not.
-        GraphFileBroken: A file's sets are none.
+        InputError: A model does not exist, no graph has an agent, or one of the graphs lacks a set.
+        GraphFileBroken: A file's sets are invalid.
     """
     chosen: dict[str, Model | str] = {}
     refused: dict[str, UnknownAgent] = {}
@@ -98,7 +98,7 @@ def models_for_all(given: Sequence[str], graphs: Mapping[str, Found]) -> Chosen:
 
 
 def _of_graph(chosen: Chosen, found: Found) -> dict[str, Model | str]:
-    """What of a set is for this graph: a file's sets are for all its graphs, which need not have the same agents.
+    """Return the part of a set for this graph: a file's sets are for all its graphs, which can have different agents.
 
     Raises:
         UnknownAgent: No graph of the file has an agent or a node of that name.
@@ -116,7 +116,7 @@ def _of_graph(chosen: Chosen, found: Found) -> dict[str, Model | str]:
 
 
 def _has(graph: Graph[Any], who: str) -> bool:
-    """Whether a graph has an agent or a node of that name."""
+    """Return whether a graph has an agent or a node of that name."""
     try:
         _known(who, graph)
     except UnknownAgent:
@@ -125,7 +125,7 @@ def _has(graph: Graph[Any], who: str) -> bool:
 
 
 def _split(text: str) -> tuple[str, str]:
-    """Whom a model is for, and its name."""
+    """Return the agent or node that a model is for, and its name."""
     who, equals, name = text.partition("=")
     if not equals or _IS_NAME.match(who):
         return ALL, text
@@ -133,7 +133,7 @@ def _split(text: str) -> tuple[str, str]:
 
 
 def _known(who: str, graph: Graph[Any]) -> str:
-    """The name of an agent or a node of a graph, without the graph's own before it.
+    """Return the name of an agent or a node of a graph, without the prefix of the graph's name.
 
     Raises:
         UnknownAgent: The graph has none of that name.
@@ -143,13 +143,13 @@ def _known(who: str, graph: Graph[Any]) -> str:
     try:
         Models({wanted.replace(":", " "): "offline"}).check(graph.compile())
     except InputError as error:
-        told = f"{graph.name} has no agent and no node {who!r}"
-        raise UnknownAgent(told, where=_where(f"{who}=…"), repair=error.repair) from error
+        message = f"{graph.name} has no agent and no node {who!r}"
+        raise UnknownAgent(message, where=_where(f"{who}=…"), repair=error.repair) from error
     return wanted
 
 
 def _check_name(who: str, name: str, sets: Mapping[str, Chosen]) -> None:
-    """See that there is a model of this name.
+    """Check that there is a model of this name.
 
     Raises:
         InputError: There is none.
@@ -159,7 +159,7 @@ def _check_name(who: str, name: str, sets: Mapping[str, Chosen]) -> None:
     except (ModelUnavailable, DefinitionError) as error:
         there_are = ""
         if ":" not in name and sets:
-            there_are = f"; the graph's file has sets of models called {', '.join(sets)}" + (
+            there_are = f"; the graph's file has sets of models named {', '.join(sets)}" + (
                 "" if who == ALL else ", which are for all agents"
             )
         given = name if who == ALL else f"{who}={name}"
@@ -167,23 +167,23 @@ def _check_name(who: str, name: str, sets: Mapping[str, Chosen]) -> None:
 
 
 def _sets(module: ModuleType) -> dict[str, Chosen]:
-    """The sets of models of a file of graphs.
+    """Return the sets of models of a graph file.
 
     Raises:
-        GraphFileBroken: They are none.
+        GraphFileBroken: They are invalid.
     """
     sets = getattr(module, SETS, {})
     if not isinstance(sets, Mapping) or not all(isinstance(each, Mapping) for each in sets.values()):
-        told = f"{SETS} is no dict of dicts of models"
+        message = f"{SETS} is not a dict of dicts of models"
         repair = f'write {SETS} = {{"cheap": {{"*": "openai:…", "writer": "openai:…"}}}}'
-        raise GraphFileBroken(told, where=str(module.__file__), repair=repair)
+        raise GraphFileBroken(message, where=str(module.__file__), repair=repair)
     found: dict[str, Chosen] = {}
     for name, each in sets.items():
         try:
             Models(each)
         except (ModelUnavailable, DefinitionError) as error:
-            told = f"{SETS}[{name!r}]: {error.message}"
-            raise GraphFileBroken(told, where=str(module.__file__), repair=error.repair) from error
+            message = f"{SETS}[{name!r}]: {error.message}"
+            raise GraphFileBroken(message, where=str(module.__file__), repair=error.repair) from error
         found[str(name)] = each
     return found
 

@@ -1,7 +1,7 @@
-"""`graphengine new`: write a project that runs and passes its tests at once.
+"""`graphengine new`: create a project that runs and passes its tests.
 
-Its files lie in `new_project` beside this module, each with `.in` behind its name, so that no tool takes them for
-modules of ours; `{{name}}` and `{{version}}` in them are filled in.
+Its files are in `new_project` next to this module, with the suffix `.in`, so that no tool treats them as modules of
+this package; `{{name}}` and `{{version}}` in them are filled in.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 
 _SUFFIX: Final = ".in"
 _ALLOWED: Final = {".git"}
-"""What a folder may hold and still count as empty."""
+"""Entries that a folder can contain and still count as empty."""
 _NAME: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
-"""Names that packages can have. Source: https://packaging.python.org/en/latest/specifications/name-normalization/."""
+"""Valid names of packages. Source: https://packaging.python.org/en/latest/specifications/name-normalization/."""
 _UNNAMED: Final = "workflows"
 _TAKEN: Final = ("graphengine",)
 """Names that a project cannot have, since it depends on them."""
 
 
 class NoPlaceForProject(GraphEngineError):
-    """The project cannot be written there; nothing was."""
+    """The project cannot be written there; nothing was written."""
 
     code = "no_place_for_project"
 
@@ -48,10 +48,10 @@ class NoPlaceForProject(GraphEngineError):
 @options.common
 @click.pass_obj
 def command(session: Session, path: Path) -> int:
-    """Begin a project at PATH, a folder that does not exist or is empty.
+    """Create a project at PATH, a folder that does not exist or is empty.
 
-    It has a review loop that runs without a key, its nodes, its tests and what git is to leave out, in the folders
-    nodes, graphs, checkpoints and tests. Nothing that is there is overwritten.
+    It contains a review loop that runs without an API key, its nodes, its tests and a .gitignore, in the folders nodes,
+    graphs, checkpoints and tests. No existing file is overwritten.
     """
     from graphengine import __version__
     from graphengine.history.json_document import SCHEMA
@@ -65,17 +65,17 @@ def command(session: Session, path: Path) -> int:
         session.document({"schema": SCHEMA, "path": str(folder), "name": name, "files": sorted(files), "next": steps})
         return 0
     for file in sorted(files):
-        session.out.line(("made ", "green"), str(path / file))
+        session.out.line(("created ", "green"), str(path / file))
     if name != folder.resolve().name:
-        session.err.line(f"{folder.resolve().name!r} is no name for a package; pyproject.toml says {name!r}")
-    session.err.line("it runs and is tested already:")
+        session.err.line(f"{folder.resolve().name!r} is not a valid package name; pyproject.toml uses {name!r}")
+    session.err.line("next steps:")
     for step in steps:
         session.err.line("  ", (step, "bold"))
     return 0
 
 
 def name_of(folder: str) -> str:
-    """The name that a package may have: a folder's own where it is one, else made of it.
+    """Return the folder's name if it is a valid package name, otherwise a valid name made of it.
 
     >>> name_of("my_flows"), name_of("My flows, 2nd try")
     ('my_flows', 'my-flows-2nd-try')
@@ -87,7 +87,7 @@ def name_of(folder: str) -> str:
 
 
 def project_files(words: Mapping[str, str]) -> dict[str, str]:
-    """The texts of a project's files by their paths, with what the words stand for."""
+    """Return the texts of a project's files by their paths, with the words filled in."""
     from importlib.resources import files
 
     found: dict[str, str] = {}
@@ -111,9 +111,9 @@ def write(folder: Path, files: Mapping[str, str], again: Path) -> None:
     """Write the files, all of them or none.
 
     Args:
-        folder: Where to.
-        files: Texts by their paths in it.
-        again: A place to name where this one is taken.
+        folder: The project's folder.
+        files: Texts by their paths in the folder.
+        again: Another folder to suggest if this one is taken.
 
     Raises:
         NoPlaceForProject: They cannot be written there.
@@ -129,9 +129,9 @@ def write(folder: Path, files: Mapping[str, str], again: Path) -> None:
                 stream.write(text)
     except OSError as error:
         _take_back(made)
-        told = f"{error.filename or folder} cannot be written: {error.strerror or error}"
-        repair = "name a folder that you may write to"
-        raise NoPlaceForProject(told, where=str(folder), repair=repair) from error
+        message = f"{error.filename or folder} cannot be written: {error.strerror or error}"
+        repair = "choose a folder that you can write to"
+        raise NoPlaceForProject(message, where=str(folder), repair=repair) from error
     except BaseException:
         _take_back(made)
         raise
@@ -141,21 +141,21 @@ def _check_empty(folder: Path, again: Path) -> None:
     if folder.is_dir():
         held = sorted(entry.name for entry in folder.iterdir() if entry.name not in _ALLOWED)
         if held:
-            told = f"the folder is not empty: it has {', '.join(held[:3])}{', …' if len(held) > 3 else ''}"  # noqa: PLR2004
-            raise NoPlaceForProject(told, where=str(folder), repair=f"name a new folder, as {again}")
+            message = f"the folder is not empty: it contains {', '.join(held[:3])}{', …' if len(held) > 3 else ''}"  # noqa: PLR2004
+            raise NoPlaceForProject(message, where=str(folder), repair=f"choose a new folder, e.g. {again}")
     elif folder.exists() or folder.is_symlink():
-        raise NoPlaceForProject("there is a file of this name", where=str(folder), repair="name a new folder")
+        raise NoPlaceForProject("a file of this name exists", where=str(folder), repair="choose a new folder")
 
 
 def _make_folder(folder: Path) -> list[Path]:
-    """Make a folder with those around it; gives the ones that are new, the outermost first."""
+    """Make a folder with its parents; return the new ones, the outermost first."""
     missing = [each for each in (folder, *folder.parents) if not each.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     return missing[::-1]
 
 
 def _take_back(made: list[Path]) -> None:
-    """Remove what was made, the newest first; what cannot be removed stays."""
+    """Remove what was created, the newest first; leave what cannot be removed."""
     from contextlib import suppress
 
     for path in reversed(made):
@@ -164,7 +164,7 @@ def _take_back(made: list[Path]) -> None:
 
 
 def _next(path: Path) -> list[str]:
-    """What to type next."""
+    """Return the commands to run next."""
     import shlex
     from importlib.util import find_spec
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class _Lines(logging.Handler):
-    """Shows what is logged; a further line of a message stays below its first."""
+    """A handler that shows log messages as lines on stderr."""
 
     def __init__(self, session: Session) -> None:
         super().__init__(logging.WARNING)
@@ -25,7 +25,7 @@ class _Lines(logging.Handler):
 
 @contextmanager
 def shown(session: Session) -> Generator[None]:
-    """Show the engine's warnings as long as this lasts."""
+    """Show the engine's warnings while active."""
     log, lines = logging.getLogger("graphengine"), _Lines(session)
     log.addHandler(lines)
     try:

@@ -30,14 +30,14 @@ _ANSWERS: Final = {"yes": True, "true": True, "no": False, "false": False, "none
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What the options say of every command that drives a run.
+    """The options of every command that drives a run.
 
     Attributes:
         limits: The limits, each as NAME=NUMBER.
-        pauses: The nodes to pause before; None where none was named, so that a run keeps those it has.
+        pauses: The nodes to pause before; None if none was given, so that a run keeps its own.
         output: The file for the result.
         database: The database of runs.
-        models: The models that answer, each as NAME or WHO=NAME.
+        models: The models of agents, each as NAME or WHO=NAME.
     """
 
     limits: Sequence[str] = ()
@@ -48,12 +48,12 @@ class Given:
 
 
 class _DatabasePath(click.Path):
-    """A path, and no address: as a path that would lose a slash and be shown with its password."""
+    """A path that refuses addresses: as a path, an address would lose a slash and show its password."""
 
     def convert(
         self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
     ) -> str | bytes | os.PathLike[str]:
-        """Refuse an address before it is made a path."""
+        """Refuse an address before it is converted to a path."""
         refuse_address(value)
         return super().convert(value, param, ctx)
 
@@ -63,24 +63,24 @@ database = click.option(
     "database",
     metavar="PATH",
     type=_DatabasePath(path_type=Path, readable=False),
-    help="The database of runs; checkpoints/runs.db of the project if not given.",
+    help="The database of runs; the project's checkpoints/runs.db if not given.",
 )
 graph = click.option(
     "--graph",
     "reference",
     metavar="FILE[:NAME]",
     shell_complete=completing.graphs,
-    help="The run's graph, where its name alone does not lead to it.",
+    help="The run's graph, if it cannot be found by name.",
 )
 no_resume = click.option(
     "--no-resume",
     is_flag=True,
-    help="Record it and no more; a worker, if one runs, or `resume` continues the run.",
+    help="Only record it; a worker or a later `resume` continues the run.",
 )
 no_wait = click.option(
     "--no-wait",
     is_flag=True,
-    help="Where the run only sleeps, end with exit code 3 and leave it to a worker or a later `resume`.",
+    help="If the run only sleeps, exit with code 3 and leave it to a worker or a later `resume`.",
 )
 tags = click.option(
     "--tag",
@@ -88,31 +88,31 @@ tags = click.option(
     metavar="NAME",
     multiple=True,
     shell_complete=completing.tags,
-    help="Mark the run with this word, for `runs` and `prune`. May be repeated.",
+    help="Tag the run, for `runs` and `prune`. May be repeated.",
 )
 model = click.option(
     "--model",
     "models",
     metavar="[WHO=]NAME",
     multiple=True,
-    help="The model that answers: for all agents, or for WHO alone, an agent or a node's path. NAME is "
+    help="The model to use for all agents, or only for WHO, an agent or a node's path. NAME is "
     "anthropic:MODEL, openai:MODEL, openai-chat:MODEL@http://HOST:PORT/v1, recorded:FILE, offline, or a set of models "
-    "that the graph's file has in MODELS. May be repeated.",
+    "that the graph's file defines in MODELS. May be repeated.",
 )
 _output = click.option(
     "-o",
     "--output",
     metavar="FILE",
     type=click.Path(path_type=Path, readable=False),
-    help="Write the result of a finished run to this file: a text as it is, anything else as JSON.",
+    help="Write the result of a finished run to this file: plain text, or JSON for other types.",
 )
 _limit = click.option(
     "--limit",
     "limits",
     metavar="NAME=NUMBER",
     multiple=True,
-    help="Stop at steps=…, tokens=…, cost_usd=… or seconds=…; 'none' lifts a limit. Under cost_usd, unknown_cost=yes "
-    "lets models answer whose price is not known.",
+    help="Stop at steps=…, tokens=…, cost_usd=… or seconds=…; 'none' removes a limit. With cost_usd, unknown_cost=yes "
+    "allows models whose price is unknown.",
 )
 _pause = click.option(
     "--pause-before",
@@ -120,21 +120,21 @@ _pause = click.option(
     metavar="NODE",
     multiple=True,
     shell_complete=completing.nodes,
-    help="Wait before every visit of this node, by path as article/review, until `graphengine answer` lets it go on. "
+    help="Wait before every visit of this node, by path, e.g. article/review, until `graphengine answer` approves it. "
     "May be repeated.",
 )
 
 
 class Age(click.ParamType[float]):
-    """A length of time as 30d, 12h, 45m, 90s or 2w; gives seconds."""
+    """A duration such as 30d, 12h, 45m, 90s or 2w, converted to seconds."""
 
     name = "age"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:  # noqa: ANN401
-        """The seconds of a text."""
+        """Return the seconds of a duration."""
         found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([smhdw])", str(value))
         if found is None:
-            self.fail(f"{value!r}: give a number and s, m, h, d or w, as 30d", param, ctx)
+            self.fail(f"{value!r}: give a number and s, m, h, d or w, e.g. 30d", param, ctx)
         from graphengine.graph.options import LONGEST_SECONDS
 
         seconds = float(found[1]) * _SECONDS[found[2]]
@@ -144,17 +144,17 @@ class Age(click.ParamType[float]):
 
 
 class ValueCommand(helping.Command):
-    """A command whose VALUE may be a negative number, which is no option."""
+    """A command whose VALUE can be a negative number, which is not an option."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse the words of the command."""
+        """Parse the arguments of the command."""
         ctx.ignore_unknown_options = any(_NEGATIVE.match(word) for word in args)
         return super().parse_args(ctx, args)
 
 
 def common(function: F) -> F:
-    """Add `--json` and `--debug`, which the session has read already."""
-    for name, text in (("--debug", "Show tracebacks."), ("--json", "Write JSON to stdout, and nothing else there.")):
+    """Add `--json` and `--debug`, which `Program.main` reads into the session."""
+    for name, text in (("--debug", "Show tracebacks."), ("--json", "Write only JSON to stdout.")):
         function = click.option(name, is_flag=True, expose_value=False, help=text)(function)
     return function
 
@@ -178,10 +178,10 @@ def driving(function: Callable[..., int]) -> Callable[..., int]:
 
 
 def limits_from(given: Sequence[str], base: Limits) -> Limits:
-    """Limits with those that were given in place of the base's.
+    """Return the base limits, updated with the given ones.
 
     Raises:
-        click.BadParameter: One that is not understood.
+        click.BadParameter: A limit is invalid.
     """
     from dataclasses import replace
 
@@ -198,12 +198,12 @@ def limits_from(given: Sequence[str], base: Limits) -> Limits:
 
 
 def _known(name: str) -> str:
-    """What a limit may be called, or what this name was perhaps meant to be."""
+    """Return a hint for an unknown limit: a similar name, or all names."""
     from difflib import get_close_matches
 
     names = (*_LIMITS, _UNKNOWN_COST)
     near = get_close_matches(name, names, n=1)
-    return f"did you mean {near[0]}=…?" if near else f"name one of {', '.join(names)}, as steps=50"
+    return f"did you mean {near[0]}=…?" if near else f"use one of {', '.join(names)}, e.g. steps=50"
 
 
 def _number(name: str, text: str) -> float | None:

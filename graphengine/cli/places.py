@@ -1,4 +1,4 @@
-"""Where runs are kept, and the commands that go on with them: words that work when they are pasted into a shell."""
+"""Where runs are stored, and commands about them that are ready to be pasted into a shell."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A database, and how to name it to a later command."""
+    """A database, and the option that names it to a later command."""
 
     database: Path
     option: str = ""
 
     @property
     def words(self) -> list[str]:
-        """The option that names it, where that is needed."""
+        """The option that names it; empty if none is needed."""
         return ["--db", self.option] if self.option else []
 
     def reader(self) -> SQLiteStore:
-        """The store, to read only.
+        """Return the store, read-only.
 
         Raises:
             StoreMissing: There is no database yet.
@@ -43,13 +43,13 @@ class Place:
             raise StoreMissing(
                 f"there is no database of runs at {shown(self.database)}",
                 where=str(self.database),
-                repair="name one with --db PATH; `graphengine run` makes it",
+                repair="choose a database with --db PATH; `graphengine run` creates it",
             )
         return SQLiteStore(self.database, read_only=True)
 
 
 def place_of(given: Path | None, file: Path | None = None) -> Place:
-    """The database that was given, or else the one of a graph's file, or else of the present project."""
+    """Return the given database, or else the one of a graph's file, or else of the current project."""
     here = database_of()
     if given is not None:
         return Place(given, "" if given.absolute() == here else str(given))
@@ -58,7 +58,7 @@ def place_of(given: Path | None, file: Path | None = None) -> Place:
 
 
 def shown(path: Path) -> str:
-    """The path as short as it is understood from here."""
+    """Return the path, relative to the current folder if it is inside."""
     try:
         return str(path.relative_to(Path.cwd()))
     except ValueError:
@@ -66,14 +66,14 @@ def shown(path: Path) -> str:
 
 
 def command(name: str, run_id: str, *words: str, place: Place, arguments: Sequence[str] = ()) -> str:
-    """A command about a run, in a form that works when it is pasted into a shell.
+    """Return a command about a run, quoted for a shell.
 
     Args:
         name: The command.
         run_id: The run.
         words: Its options.
-        place: Where the run is kept.
-        arguments: What stands behind the run's id.
+        place: Where the run is stored.
+        arguments: Further arguments after the run's id.
     """
     first = [run_id, *arguments]
     last = ["--", *first] if any(word.startswith("-") for word in first) else []
@@ -81,22 +81,22 @@ def command(name: str, run_id: str, *words: str, place: Place, arguments: Sequen
 
 
 def graph_words(graph: str) -> list[str]:
-    """What a command about a run needs beside its id to find the run's graph, as far as files tell without being run.
+    """Return the options that a command needs to find a run's graph, judged by the text of files without running them.
 
-    A run stores its graph's name and no path, so that the file is for the user to name.
+    A run records its graph's name but no path, so the user has to fill in the file.
     """
     return [] if may_find(graph) else ["--graph", "FILE"]
 
 
 def picture_ending() -> str:
-    """The ending of a picture that can be drawn on this machine: a vector image, or text for Mermaid."""
+    """Return the suffix of a picture that can be drawn on this machine: svg, or mmd for Mermaid."""
     from importlib.util import find_spec
 
     return "svg" if shutil.which("dot") or find_spec("pygraphviz") else "mmd"
 
 
 def program() -> Sequence[str]:
-    """How this program was called."""
+    """Return the words with which this program was called."""
     called = sys.argv[0]
     if Path(called).parts[-2:] == ("graphengine", "__main__.py"):
         return [sys.orig_argv[0] if sys.orig_argv else "python", "-m", "graphengine"]

@@ -1,9 +1,9 @@
-"""Answers and messages from the command line: recorded first, which needs no graph; then the run goes on here.
+"""Answers and messages from the command line: recorded first, which needs no graph; then the run is resumed here.
 
-It goes on as far as it can at once: who answers or sends does not sleep with the run.
+It is driven as far as possible at once: `answer` and `send` do not wait while it sleeps.
 
-Once one is recorded nothing takes it back. Where the run cannot be gone on with here, because its graph is not found
-for instance, that is told, and a worker or a later `resume` goes on with it.
+Once recorded, an answer or a message is never taken back. If the run cannot be resumed here, for instance because its
+graph is not found, the error is reported, and a worker or a later `resume` continues the run.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from graphengine.cli.session import Session
     from graphengine.runner import Run
 
-_CANNOT_GO_ON: Final = (
+_CANNOT_RESUME: Final = (
     SecretKeyWrong,
     CompileError,
     GraphChanged,
@@ -54,19 +54,19 @@ _CANNOT_GO_ON: Final = (
     ProjectBroken,
     RunNotResumable,
 )
-"""What keeps a run from going on in this process, and perhaps in no other."""
+"""Errors that keep a run from being resumed in this process, but perhaps not in another."""
 
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """What is handed to a run.
+    """An answer or a message to a run.
 
     Attributes:
         run_id: The run.
-        place: Where it is kept.
-        send: Hands it over, given a runner.
-        what: What it is and what has become of it, as the document says it: `("answer", "recorded")`.
-        note: What else is to be told of it.
+        place: Where it is stored.
+        send: Records it with a runner.
+        what: Its kind and its outcome, as in the document: `("answer", "recorded")`.
+        note: A further line to show.
     """
 
     run_id: str
@@ -77,31 +77,28 @@ class Post:
 
 
 def check_options(given: Given, *, resumes: bool) -> None:
-    """See, before anything is recorded, that the options can be followed.
+    """Check the options before anything is recorded.
 
     Raises:
-        click.UsageError: They ask for what is not done.
-        GraphEngineError: There is no place for the result.
+        click.UsageError: Some options have no effect with --no-resume.
+        GraphEngineError: The result cannot be written.
     """
     if not resumes and (given.limits or given.pauses or given.output is not None or given.models):
-        told = (
-            "--no-resume does not go on with the run, so that --limit, --model, --pause-before and --output have no "
-            "meaning"
-        )
-        raise click.UsageError(told)
+        message = "--no-resume does not resume the run, so --limit, --model, --pause-before and --output have no effect"
+        raise click.UsageError(message)
     if given.output is not None:
         check_output(given.output)
 
 
-def post_and_go_on(session: Session, post: Post, reference: str | None, given: Given) -> int:
-    """Hand it over, and go on with the run as `resume` would; gives the exit code.
+def post_and_resume(session: Session, post: Post, reference: str | None, given: Given) -> int:
+    """Record it, and resume the run as `resume` does; return the exit code.
 
     Raises:
         GraphEngineError: It was refused, or the store failed.
     """
     recorded = read_run(post.place, post.run_id)
     limits = limits_of(recorded, given)
-    if given.models:  # what is wrong with them is told before anything is recorded
+    if given.models:  # fail before anything is recorded
         models_for(given.models, graph_of(recorded.info.graph, reference))
     _send(session, post)
     try:
@@ -113,20 +110,20 @@ def post_and_go_on(session: Session, post: Post, reference: str | None, given: G
             return runner.resume(found.graph, post.run_id, limits=limits, pause_before=given.pauses)
 
         return drive(job, begin)
-    except RunIsDriven:  # another process, a worker for instance, was quicker
-        return _tell(session, post)
-    except _CANNOT_GO_ON as error:
-        return _tell(session, post, error)
+    except RunIsDriven:  # another process, such as a worker, took it first
+        return _report(session, post)
+    except _CANNOT_RESUME as error:
+        return _report(session, post, error)
 
 
 def post_only(session: Session, post: Post) -> int:
-    """Hand it over to whoever drives the run, or will.
+    """Record it for the process that drives the run, now or later.
 
     Raises:
         GraphEngineError: It was refused.
     """
     _send(session, post)
-    return _tell(session, post)
+    return _report(session, post)
 
 
 def _send(session: Session, post: Post) -> None:
@@ -139,8 +136,8 @@ def _send(session: Session, post: Post) -> None:
         session.err.line(post.note)
 
 
-def _tell(session: Session, post: Post, error: GraphEngineError | None = None) -> int:
-    """Say that it is recorded, what kept the run from going on here if anything did, and who goes on with it."""
+def _report(session: Session, post: Post, error: GraphEngineError | None = None) -> int:
+    """Show that it is recorded, why the run was not resumed here, if it was tried, and what continues it."""
     name, done = post.what
     code = Exit.FINISHED if error is None else Exit.WAITING
     if session.json:
@@ -150,11 +147,11 @@ def _tell(session: Session, post: Post, error: GraphEngineError | None = None) -
     info = read_info(post.place, post.run_id)
     session.out.line(f"the {name} is {done}")
     if error is not None:
-        session.err.prose(("not gone on with here", "bold yellow"), f": {error.message}")
+        session.err.prose(("not resumed here", "bold yellow"), f": {error.message}")
         if error.where:
             session.err.prose(("  at: ", "dim"), error.where)
     if info.driver is not None:
-        session.err.line(f"run {info.id} is driven by {info.driver}, which goes on with it")
+        session.err.line(f"run {info.id} is driven by {info.driver}, which continues it")
     elif info.status in ("waiting", "running"):
         resume = command("resume", info.id, *graph_words(info.graph), place=post.place)
         session.err.line((f"no process drives run {info.id}; start `graphengine worker`, or resume: ", "dim"), resume)

@@ -1,9 +1,8 @@
-"""What a person sees while a run moves: a line when a node starts, and a line or two when it ends.
+"""The live progress of a run: a line when a node starts, and a line or two when it ends.
 
-Of the items of a map a count is shown, ten lines at most whatever their number, and the first failures. What runs
-below an item, a graph's nodes for instance, is not shown unless somebody is asked something there. On a terminal the
-end of what a model is writing is shown below all that, on a line that goes away again; where none writes, what is at
-work and for how long.
+A map shows a count of its items, in at most ten lines, and its first failures. Work below an item, such as a graph's
+nodes, is not shown unless it asks a question. On a terminal, a transient line below shows the end of the text that a
+model is writing, or else the nodes at work and for how long.
 """
 
 from __future__ import annotations
@@ -22,12 +21,12 @@ from graphengine.cli.steps import (
     counted,
     error_line,
     facts_of,
-    is_told_at_end,
+    is_reported_at_end,
     mapped,
     reason,
 )
 from graphengine.cli.tables import wrapped
-from graphengine.cli.terminal import Channel, giving_way, one_line
+from graphengine.cli.terminal import Channel, making_room, one_line
 from graphengine.cli.times import seconds
 from graphengine.cli.waits import in_words
 from graphengine.engine.snapshot import child_id
@@ -43,7 +42,8 @@ from graphengine.engine.steps import (
     falls_back,
     without_items,
 )
-from graphengine.history.timing import Stopwatch, is_by_answer
+from graphengine.history.timing import is_by_answer
+from graphengine.history.visits import Visits
 from graphengine.runner.live_events import Emitted, NodeBegan, TextDelta
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 
     from graphengine.cli.terminal import Part
     from graphengine.engine.steps import Step
+    from graphengine.history.visit_tree import Entry
     from graphengine.runner.run import Event
 
 _VERBS: Final = {
@@ -66,36 +67,36 @@ _VERBS: Final = {
 }
 _FAILURES: Final = 5
 _TENTHS: Final = 10
-_KEPT_CHARACTERS: Final = 500  # of what a model is writing; more than a line of any terminal
+_KEPT_CHARACTERS: Final = 500  # of a model's text; more than fits a line of any terminal
 _PATH_CHARACTERS: Final = 40
 _SHOWN_SECONDS: Final = 0.05
 _TICK_SECONDS: Final = 0.25
 _READ_SECONDS: Final = 2.0
-"""For so long the end of what a model wrote stands there, though nothing more came."""
+"""How long the end of a model's text stays visible after its last piece."""
 _INDENT: Final = 9
 _NAMED: Final = 3
-"""More nodes at work than these are counted only."""
+"""The most nodes at work that are shown by name; further ones are counted."""
 _ENDS: Final = ("attempt", "node", "failed")
 _INSIDE: Final = ("recorded", "message", "refused", "begun")
-"""Steps of a node that it goes on after."""
+"""Kinds of steps after which their node is still at work."""
 
 
 @dataclass(slots=True)
 class _Count:
-    """How far the items of a map are; `total` is None where the map was begun before this process."""
+    """The progress of a map's items; `total` is None if the map began before this process."""
 
     path: str
     total: int | None
     done: int = 0
     failed: int = 0
-    told: int = 0
+    shown: int = 0
 
     @property
     def is_news(self) -> bool:
-        """Whether the count has come so far that it is shown again."""
+        """Whether the count has grown enough to be shown again."""
         if self.total is None:
             return set(str(self.done)) <= {"1", "0"} and str(self.done).startswith("1")  # 1, 10, 100, …
-        return self.done == self.total or self.done * _TENTHS // self.total > self.told * _TENTHS // self.total
+        return self.done == self.total or self.done * _TENTHS // self.total > self.shown * _TENTHS // self.total
 
     def __str__(self) -> str:
         of = f" of {self.total:,} items" if self.total is not None else f" more {'item' if self.done == 1 else 'items'}"
@@ -105,24 +106,31 @@ class _Count:
 class Progress:
     """Shows the events of one run on a channel.
 
-    That a node began is told live and may come late, or twice: each is shown once, before the node's end.
+    The event that a node began is live, and can arrive late or twice: it is shown once, before the node's end.
 
     Args:
-        channel: Where to.
-        is_live: Whether what models write is shown while they do.
-        now: Tells the time, in seconds.
+        channel: The channel to write to.
+        visits: The run before the first event; a run that has not begun if not given.
+        is_live: Whether to show the text of models while they write it.
+        now: The clock, in seconds.
     """
 
-    def __init__(self, channel: Channel, *, is_live: bool = True, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        channel: Channel,
+        *,
+        visits: Visits | None = None,
+        is_live: bool = True,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.visits = visits if visits is not None else Visits(keeps=False)
         self._channel = channel
         self._is_live = is_live and channel.is_live
         self._now = now
-        self._written: dict[tuple[str, str], str] = {}  # by node and agent: the end of what its model has written
+        self._written: dict[tuple[str, str], str] = {}  # by node and agent: the end of its model's text
         self._shown_at = 0.0
         self._begun: dict[str, tuple[int, int]] = {}
-        self._watch = Stopwatch()
-        self._is_idle = False
-        self._falls_back: dict[str, int] = {}  # the visit of a node whose fallback is run
+        self._falls_back: dict[str, int] = {}  # by path: the visit whose fallback is run
         self._counts: dict[str, _Count] = {}  # by the frame of the items, without their index
         self._at_work: dict[str, NodeBegan] = {}  # by path
 
@@ -137,42 +145,40 @@ class Progress:
         elif isinstance(event, Emitted):
             self._line("emit", event.path, f": {one_line(compact(event.data))}")
         else:
-            self.recorded(event.step)
+            self.recorded(self.visits.feed(event.step))
 
-    def recorded(self, step: Step) -> None:
-        """Show a step that is durable."""
+    def recorded(self, entry: Entry) -> None:
+        """Show a durable step."""
+        step = entry.step
         self._written = {key: text for key, text in self._written.items() if key[0] != step.path}
         self._has_moved(step)
-        self._watch.see(step, was_idle=self._is_idle)
-        self._is_idle = False
         if step.kind in ("waiting", "answered", "refused", "message"):
             self._wait(step)
         elif "[" in step.frame:
             self._in_item(step)
         else:
-            self._step(step)
+            self._step(entry)
 
     def _writes(self, delta: TextDelta) -> None:
-        """Show the end of what a model is writing, a few times a second."""
+        """Show the end of a model's text, at most a few times a second."""
         if not self._is_live:
             return
         key = (delta.path, delta.agent)
         text = self._written[key] = (self._written.get(key, "") + delta.text)[-_KEPT_CHARACTERS:]
         if self._now() - self._shown_at >= _SHOWN_SECONDS:
             self._shown_at = self._now()
-            self._channel.passing(f"{'writes':<9} {one_line(delta.path, _PATH_CHARACTERS)}: ", text)
+            self._channel.transient(f"{'writes':<9} {one_line(delta.path, _PATH_CHARACTERS)}: ", text)
 
-    def skip(self, step: Step) -> None:
-        """Take note of a step of the past that is not shown."""
+    def skip(self, entry: Entry) -> None:
+        """Process a past step without showing it."""
         channel, self._channel = self._channel, Channel(None, must_arrive=False)
         try:
-            self.recorded(step)
+            self.recorded(entry)
         finally:
             self._channel = channel
 
     def idles(self) -> None:
-        """Take note that nothing of the run is at work: it waits, or nobody drives it."""
-        self._is_idle = True
+        """Clear the nodes at work: the run waits, or no process drives it."""
         self._at_work.clear()
         self._channel.wipe()
 
@@ -185,7 +191,7 @@ class Progress:
 
     @asynccontextmanager
     async def ticking(self, clock: Callable[[], float] = time.time) -> AsyncIterator[None]:
-        """As long as this lasts, show on a terminal what is at work, and for how long by this clock."""
+        """While active, show on a terminal which nodes are at work, and for how long by this clock."""
         if not self._is_live:
             yield
             return
@@ -197,27 +203,27 @@ class Progress:
 
         ticker = asyncio.create_task(tick(), name="graphengine progress")
         try:
-            with giving_way(self._channel):
+            with making_room(self._channel):
                 yield
         finally:
             ticker.cancel()
             self._channel.wipe()
 
     def tick(self, at: float) -> None:
-        """Show what is at work at this time, epoch seconds, unless a model is writing."""
+        """Show which nodes are at work at a time, epoch seconds, unless a model is writing."""
         if not self._is_live or not self._at_work:
             return
         if self._written and self._now() - self._shown_at < _READ_SECONDS:
             return
-        self._channel.passing(f"{'at work':<9}", in_flight(list(self._at_work.values()), at), keeps_end=False)
+        self._channel.transient(f"{'at work':<9}", in_flight(list(self._at_work.values()), at), keeps_end=False)
 
     def sleeps(self, until: str) -> None:
-        """Say that nothing is to be done for a while."""
+        """Show that the whole run sleeps."""
         self.idles()
         self._line("sleeps", f"until {until}; Ctrl-C leaves the run waiting")
 
     def began(self, path: str, visit: int, attempt: int) -> None:
-        """Show that a node began, unless that was shown before."""
+        """Show that a node began, once for each attempt."""
         if self._begun.get(path, (0, 0)) >= (visit, attempt):
             return
         self._begun[path] = (visit, attempt)
@@ -225,26 +231,27 @@ class Progress:
         again = f", attempt {attempt}" if attempt > 1 and not is_fallback else ""
         self._line("started", path, f" (visit {visit}{again})", ": its fallback" if is_fallback else "")
 
-    def _step(self, step: Step) -> None:
-        if step.kind == "recorded" or (step.kind in _ENDS and step.began and self._is_own(step)):
+    def _step(self, entry: Entry) -> None:
+        step, took = entry.step, f" in {seconds(entry.took)}" if entry.took is not None else ""
+        if step.kind == "recorded" or (step.kind in _ENDS and step.began and self._is_own(entry)):
             self.began(step.path, step.visit, step.attempt)
         if isinstance(step.data, Attempt):
-            self._attempt(step, step.data)
+            self._attempt(step, step.data, took)
         elif isinstance(step.data, (Node, Failed)):
             verb = "failed" if step.kind == "failed" else "fallback" if falls_back(step) else "done"
-            self._ended(verb, step, step.data)
+            self._ended(verb, step, step.data, took)
         elif step.kind in ("left", "joined"):
             self._moved(step)
         elif step.kind in ("mapped", "entered", "recorded"):
             self._inside(step)
         elif step.kind in ("resumed", "branched"):
-            for told in facts_of(step):
-                self._line(step.kind, told)
-            for told in changes_of(step):
-                self._line("changed", told.removeprefix("the graph changed: "))
+            for text in facts_of(step):
+                self._line(step.kind, text)
+            for text in changes_of(step):
+                self._line("changed", text.removeprefix("the graph changed: "))
 
     def _moved(self, step: Step) -> None:
-        """A way out was chosen later on, or the arms of a fork became one again."""
+        """Show that a node was left after its end, or that the arms of a fork joined."""
         if step.kind == "left":
             self._line("left", step.path, *arrow(step))
         else:
@@ -252,7 +259,7 @@ class Progress:
         self._why(step)
 
     def _inside(self, step: Step) -> None:
-        """A node begins its items or its graph, or has recorded a piece of its work."""
+        """Show that a node began its items or its graph, or recorded a piece of its work."""
         facts = step.data
         if isinstance(facts, Mapped):
             self._counts[child_id(step.frame, step.node)] = _Count(step.path, facts.count)
@@ -263,7 +270,7 @@ class Progress:
             self._line("recorded", step.path, f": {one_line(facts_of(step)[0])} ({seconds(step.at - step.began)})")
 
     def _wait(self, step: Step) -> None:
-        """Something is asked, answered or sent; shown wherever it is."""
+        """Show a question, an answer or a message, also below items."""
         if isinstance(step.data, Waiting):
             for name, wait in step.data.waits.items():
                 self._prose("waits", step.path, f": {in_words(name, wait, step.path)}")
@@ -275,7 +282,7 @@ class Progress:
             self._line("message", facts_of(step)[0])
 
     def _in_item(self, step: Step) -> None:
-        """Count an item of a map that is done; what happens in items of items, or below one, is not counted."""
+        """Count a finished item of a map; items of items, and work below an item, are not counted."""
         key, _, index = step.frame.rpartition("[")
         if "[" in key or not index.endswith("]") or step.kind not in ("item", "failed", "attempt"):
             return
@@ -287,13 +294,13 @@ class Progress:
             return
         count.done += 1
         if count.is_news:
-            count.told = count.done
+            count.shown = count.done
             self._line("items", count.path, f": {count}")
 
     def _item_failed(self, step: Step, count: _Count) -> None:
-        """Tell the first failures of a map's items one by one."""
+        """Show the first failures of a map's items one by one."""
         if step.kind == "item" and self._falls_back.pop(step.path, 0):
-            return  # what its fallback stands in for was told before
+            return  # the failure before the fallback was shown already
         if isinstance(step.data, Attempt) and step.data.then == "fallback":
             self._falls_back[step.path] = step.visit
         begun, attempt = self._begun.get(f"failures of {count.path}", (0, 0))
@@ -305,39 +312,33 @@ class Progress:
         elif begun == _FAILURES:
             self._line("", (f"further failures of {count.path} are counted only", "dim"))
 
-    def _attempt(self, step: Step, facts: Attempt) -> None:
-        told = f" (visit {step.visit}, attempt {step.attempt})"
-        took = self._took(step)
+    def _attempt(self, step: Step, facts: Attempt, took: str) -> None:
+        which = f" (visit {step.visit}, attempt {step.attempt})"
         if facts.then == "fallback":
             self._falls_back[step.path] = step.visit
-            self._line("failed", step.path, f"{told}{took}; its fallback is run")
+            self._line("failed", step.path, f"{which}{took}; its fallback is run")
         else:
             wait = seconds(max(0.0, facts.due_at - step.at) if facts.due_at is not None else 0.0)
-            self._line("retry", step.path, f"{told} failed{took}; next attempt in {wait}")
+            self._line("retry", step.path, f"{which} failed{took}; next attempt in {wait}")
         self._below(error_line(step))
 
-    def _ended(self, verb: str, step: Step, facts: Node | Failed) -> None:
+    def _ended(self, verb: str, step: Step, facts: Node | Failed, took: str) -> None:
         choice = f", chose {facts.choice}" if facts.choice else ""
-        said = f": {answer(step, 200)}" if facts.by else ""
+        reply = f": {answer(step, 200)}" if facts.by else ""
         inside = facts.inside if isinstance(facts, Node) else None
         ended = f", ended [{inside.label}]" if inside is not None and inside.label else ""
-        self._line(verb, step.path, f" (visit {step.visit}{choice}{ended}){self._took(step)}{said}", *arrow(step))
-        if facts.error is not None and not is_told_at_end(step):
+        self._line(verb, step.path, f" (visit {step.visit}{choice}{ended}){took}{reply}", *arrow(step))
+        if facts.error is not None and not is_reported_at_end(step):
             self._below(f"it stands in for {error_line(step)}" if verb == "fallback" else error_line(step))
         self._why(step)
 
-    def _is_own(self, step: Step) -> bool:
-        """Whether the node itself did something: its start is then shown before its end, should nothing have told it.
+    def _is_own(self, entry: Entry) -> bool:
+        """Return whether the node itself worked, so that its start is shown before its end if no event showed it.
 
-        The end of a graph or of a map is no start, and neither is an answer.
+        The end of a graph or of a map does not count as work, and neither does an answer.
         """
-        has_graph = isinstance(step.data, Node) and step.data.inside is not None
-        has_inside = has_graph or self._watch.began(step) < self._watch.since
-        return not has_inside and not is_by_answer(step)
-
-    def _took(self, step: Step) -> str:
-        took = self._watch.took(step)
-        return f" in {seconds(took)}" if took is not None else ""
+        has_graph = isinstance(entry.step.data, Node) and entry.step.data.inside is not None
+        return not has_graph and entry.began >= self.visits.time.since and not is_by_answer(entry.step)
 
     def _why(self, step: Step) -> None:
         why = reason(step, 1000)
@@ -345,7 +346,7 @@ class Progress:
             self._below(why, "dim")
 
     def _below(self, text: str, style: str = "") -> None:
-        """More about the line above; on a terminal broken where it is too wide, so that it stays below it."""
+        """Show more about the line above, wrapped and indented on a terminal."""
         columns = self._channel.columns
         for part in [text] if columns is None else wrapped(text, columns - _INDENT):
             self._line("", (part, style))
@@ -354,7 +355,7 @@ class Progress:
         self._channel.line(*_begun(verb, first), *rest)
 
     def _prose(self, verb: str, first: Part, *rest: Part) -> None:
-        """A line of words, which goes on below its first one where it is too wide."""
+        """Show a line of prose, with continuation lines indented."""
         self._channel.prose(*_begun(verb, first), *rest, indent=_INDENT)
 
 
@@ -364,20 +365,20 @@ def _begun(verb: str, first: Part) -> tuple[Part, Part]:
 
 
 def in_flight(begun: Sequence[NodeBegan], at: float) -> str:
-    """What is at work at a time, epoch seconds, and for how long: nodes by name, items of a map by their number."""
+    """Return what is at work at a time, epoch seconds, and for how long: nodes by name, items of a map by number."""
     nodes: dict[str, list[NodeBegan]] = {}
     for each in begun:
         nodes.setdefault(without_items(each.path), []).append(each)
-    told = []
+    texts = []
     for path, works in list(nodes.items())[:_NAMED]:
         first = min(works, key=lambda work: work.at)
         again = f" (visit {first.visit})" if first.visit > 1 and first.path == path else ""
         items = f" ({counted(len(works), 'item')})" if first.path != path else ""
-        told.append(f"{one_line(path, _PATH_CHARACTERS)}{again or items} {_whole_seconds(at - first.at)}")
+        texts.append(f"{one_line(path, _PATH_CHARACTERS)}{again or items} {_whole_seconds(at - first.at)}")
     more = len(nodes) - _NAMED
-    return ", ".join(told) + (f" and {more} more" if more > 0 else "")
+    return ", ".join(texts) + (f" and {more} more" if more > 0 else "")
 
 
 def _whole_seconds(duration: float) -> str:
-    """A duration that is shown while it grows: no digit of it moves faster than one can read."""
+    """Return a growing duration in whole seconds, so that no digit changes too fast to read."""
     return seconds(duration) if duration >= 60 else f"{max(0, int(duration))} s"  # noqa: PLR2004 - a minute

@@ -1,8 +1,8 @@
 """Finding graphs: by file, or by name through a project's `[tool.graphengine] graphs`.
 
-A graph's file is run as a module under the name it has below its project's folder, with that folder on `sys.path`;
-no bytecode of it is written, and it may start no run. Another file of that name gets a name of its own, so that two
-never stand for each other.
+A graph's file is run as a module named by its path in the project's folder, with that folder on `sys.path`. No
+bytecode of it is written, and it must not start a run. If the name is taken, the module gets a unique one, so that two
+files never replace each other.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ class Found:
 
     Attributes:
         file: Its file, as it was named or found.
-        module: What running the file gave.
-        reference: How to name it to `--graph`; "" where its name alone is enough to find it from here.
+        module: The module made by running the file.
+        reference: The value of `--graph` that finds it; "" if its name is enough to find it from here.
     """
 
     graph: Graph[Any]
@@ -52,11 +52,11 @@ class Found:
 
 
 def find(reference: str, name: str = "") -> Found:
-    """The graph of FILE, FILE:NAME or NAME.
+    """Return the graph of FILE, FILE:NAME or NAME.
 
     Args:
-        reference: What the user gave.
-        name: The graph's name, if a run tells it: picks one where a file has several.
+        reference: The user's argument.
+        name: The graph's name, if known from a run: selects one if a file has several.
 
     Raises:
         GraphNotFound: No such file or name, no graph in it, or several.
@@ -71,16 +71,16 @@ def find(reference: str, name: str = "") -> Found:
 
 
 def file_of(reference: str | None) -> Path | None:
-    """The file that FILE or FILE:NAME names; None where it is a name alone, or nothing."""
+    """Return the file of FILE or FILE:NAME; None for a mere name, or None."""
     return _parts(reference)[0] if reference else None
 
 
 def graph_of(name: str, reference: str | None) -> Found:
-    """The graph of a recorded run.
+    """Return the graph of a recorded run.
 
     Args:
-        name: What the run says its graph is called.
-        reference: Where the user says it is.
+        name: The recorded name of the graph.
+        reference: The user's `--graph`, if given.
 
     Raises:
         GraphNotFound, GraphFileBroken: As for `find`.
@@ -89,14 +89,14 @@ def graph_of(name: str, reference: str | None) -> Found:
 
 
 def find_named(name: str, *, of_run: bool = False) -> Found:
-    """The graph of this name in the present project.
+    """Return the graph of this name in the current project.
 
     Args:
-        name: The graph's name; a file's name without its ending will do if that has one graph, and no run asks.
-        of_run: Whether a run asks, which knows the exact name.
+        name: The graph's name; or the name of a file with one graph, without its suffix, if `of_run` is false.
+        of_run: Whether the name was recorded by a run, and so is exact.
 
     Raises:
-        GraphNotFound: There is none; what kept a file from being looked at is told.
+        GraphNotFound: There is none; the error also lists files that cannot be run.
     """
     root = project_of(Path.cwd())
     files = graph_files(root) if root is not None else []
@@ -122,7 +122,7 @@ def find_named(name: str, *, of_run: bool = False) -> Found:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A file of the present project's graphs: the graphs it offers, or what keeps it from being run."""
+    """A file of the current project's graphs: its graphs, or the error that keeps it from being run."""
 
     file: Path
     module: ModuleType | None = None
@@ -131,31 +131,31 @@ class Listed:
 
 
 def list_graphs() -> list[Listed]:
-    """The files of the present project's graphs, in order of name, each with its graphs but those inside others.
+    """Return the graph files of the current project, in order of name, each with its outermost graphs.
 
     Raises:
         GraphNotFound: There is no project, or it names no folder of graphs.
-        ProjectBroken: Its pyproject.toml cannot be understood.
+        ProjectBroken: Its pyproject.toml is invalid.
     """
     root = project_of(Path.cwd())
     files = graph_files(root) if root is not None else []
     if root is None or not files:
-        told = "there is no pyproject.toml here or above" if root is None else "the project names no file with graphs"
-        repair = 'name folders in pyproject.toml: [tool.graphengine] graphs = ["folder"]'
+        message = "there is no pyproject.toml here or above" if root is None else "the project has no file with graphs"
+        repair = 'list folders in pyproject.toml: [tool.graphengine] graphs = ["folder"]'
         if root is None:
-            repair += "; or begin a project: graphengine new PATH"
-        raise GraphNotFound(told, where=str(root or Path.cwd()), repair=repair)
+            repair += "; or create a project: graphengine new PATH"
+        raise GraphNotFound(message, where=str(root or Path.cwd()), repair=repair)
     found: list[Listed] = []
     for file in files:
         listed = listed_file(file)
-        elsewhere = {file.stem for file in files} - {file.stem}  # imported from the file that is called after it
+        elsewhere = {file.stem for file in files} - {file.stem}  # imported from the file of the same name
         offered = [graph for graph in listed.graphs if graph.name not in elsewhere]
         found.append(replace(listed, file=file.relative_to(root), graphs=offered))
     return found
 
 
 def listed_file(file: Path) -> Listed:
-    """A file with its graphs but those inside others, or what keeps it from being run.
+    """Return a file with its outermost graphs, or with the error that keeps it from being run.
 
     Raises:
         GraphNotFound: There is no such file.
@@ -169,44 +169,46 @@ def listed_file(file: Path) -> Listed:
 
 @dataclass(frozen=True, slots=True)
 class ToDrive:
-    """The graphs whose runs a worker drives, by name, and why others are not among them."""
+    """The graphs whose runs a worker drives, by name, and the reasons why others are left out."""
 
     found: Mapping[str, Found]
     unread: Sequence[str]
 
     @property
     def graphs(self) -> Mapping[str, Graph[Any]]:
-        """The graphs alone."""
+        """The graphs by name."""
         return {name: found.graph for name, found in self.found.items()}
 
 
 def graphs_to_drive(references: Sequence[str]) -> ToDrive:
-    """The graphs of these files, or of the present project where none is named.
+    """Return the graphs of these files, or of the current project if none is given.
 
-    Of the project's graphs those that do not compile, and those of files that cannot be run, are left out and told. Of
-    two with one name that counts which a command about a run would find.
+    Graphs of the project that do not compile, or whose file cannot be run, are left out and reported in `unread`. Of
+    two graphs with the same name, the one that a command about a run would find is used.
 
     Raises:
-        GraphNotFound: There is none at all.
-        GraphEngineError: One of those that were named cannot be used.
+        GraphNotFound: There is no graph.
+        GraphEngineError: A given graph cannot be used.
     """
     graphs: dict[str, Found] = {}
     for reference in references:
         for found in _graphs_at(reference):
             found.graph.compile()
             if graphs.setdefault(found.graph.name, found).graph is not found.graph:
-                told = f"two graphs are called {found.graph.name!r}, and a run knows its graph by name"
-                raise GraphNotFound(told, where=reference, repair="drive them in two databases, by two workers")
+                message = f"two graphs are named {found.graph.name!r}, and a run records only the name of its graph"
+                raise GraphNotFound(message, where=reference, repair="use two databases with a worker each")
     unread = [] if references else _add_project(graphs)
     if not graphs:
-        told = "there is no graph whose runs could be driven" + (f": {'; '.join(unread)}" if unread else "")
-        repair = 'name files with --graph FILE, or folders in pyproject.toml: [tool.graphengine] graphs = ["folder"]'
-        raise GraphNotFound(told, where=str(project_of(Path.cwd()) or Path.cwd()), repair=repair)
+        message = "there is no graph whose runs can be driven" + (f": {'; '.join(unread)}" if unread else "")
+        repair = (
+            'give files with --graph FILE, or list folders in pyproject.toml: [tool.graphengine] graphs = ["folder"]'
+        )
+        raise GraphNotFound(message, where=str(project_of(Path.cwd()) or Path.cwd()), repair=repair)
     return ToDrive(graphs, unread)
 
 
 def _graphs_at(reference: str) -> list[Found]:
-    """The graph of FILE:NAME or NAME, or all graphs of FILE."""
+    """Return the graph of FILE:NAME or NAME, or all graphs of FILE."""
     file, inner = _parts(reference)
     found = [] if file is None or inner else _all_of(file)
     return found or [find(reference)]
@@ -218,10 +220,10 @@ def _all_of(file: Path) -> list[Found]:
 
 
 def _add_project(graphs: dict[str, Found]) -> list[str]:
-    """Add the graphs of the present project; gives what cannot be used, and why."""
+    """Add the graphs of the current project; return what cannot be used, and why."""
     root = project_of(Path.cwd())
     unread: list[str] = []
-    named: set[str] = set()  # graphs of the files that are called after them
+    named: set[str] = set()  # graphs whose file has the same name
     for file in graph_files(root) if root is not None else ():
         try:
             found = _all_of(file)
@@ -249,11 +251,11 @@ def load(file: Path) -> ModuleType:
         GraphNotFound: There is no such file.
         GraphFileBroken: It cannot be read, or raises.
     """
-    path = Path(os.path.abspath(file))  # noqa: PTH100 - links stay: a project is where its user sees it
+    path = Path(os.path.abspath(file))  # noqa: PTH100 - keep links: the project is where the user's path leads
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
         near = get_close_matches(path.stem, [each.stem for each in path.parent.glob("*.py")], n=1)
-        repair = f"did you mean {file.with_name(near[0] + '.py')}?" if near else "name a graph's Python file"
+        repair = f"did you mean {file.with_name(near[0] + '.py')}?" if near else "give the Python file of a graph"
         raise GraphNotFound(f"the file {_shown(file)} {what}", where=str(file), repair=repair)
     root = project_of(path.parent) or path.parent
     if str(root) not in sys.path:
@@ -261,7 +263,7 @@ def load(file: Path) -> ModuleType:
     name = _module_name(path, root)
     present = sys.modules.get(name)
     if present is not None and not isinstance(present.__loader__, _Loader):
-        return present  # the same file, imported already by another module
+        return present  # the same file, already imported by another module
     spec = importlib.util.spec_from_file_location(name, path, loader=_Loader(name, str(path)))
     if spec is None or spec.loader is None:
         raise GraphFileBroken("the file cannot be loaded", where=str(path))
@@ -279,7 +281,7 @@ def load(file: Path) -> ModuleType:
 
 
 def graphs_of(module: ModuleType) -> Iterator[tuple[str, Graph[Any]]]:
-    """The graphs of a module, each once, with the name of the variable that holds it."""
+    """Yield the graphs of a module, each once, with the name of its variable."""
     from graphengine.graph.graph import Graph
 
     seen: set[int] = set()
@@ -290,7 +292,7 @@ def graphs_of(module: ModuleType) -> Iterator[tuple[str, Graph[Any]]]:
 
 
 class _Loader(importlib.machinery.SourceFileLoader):
-    """Runs a file from its source, and keeps nothing."""
+    """A loader that runs a file from its source and writes no bytecode."""
 
     def get_code(self, fullname: str) -> CodeType:
         path = self.get_filename(fullname)
@@ -298,7 +300,7 @@ class _Loader(importlib.machinery.SourceFileLoader):
 
 
 def _module_name(path: Path, root: Path) -> str:
-    """The name it would be imported by from its project's folder, unless that is taken by something else."""
+    """Return the name that imports it from its project's folder, or a unique one if that is taken."""
     parts = path.relative_to(root).with_suffix("").parts
     natural = ".".join(parts)
     present = sys.modules.get(natural)
@@ -309,7 +311,7 @@ def _module_name(path: Path, root: Path) -> str:
 
 
 def _parts(reference: str) -> tuple[Path | None, str]:
-    """The file and the name in it; no file where a name alone was given."""
+    """Return the file and the name in it; None as the file for a mere name."""
     before, colon, name = reference.rpartition(":")
     if colon and (before.endswith(".py") or Path(before).is_file()):
         return Path(before), name
@@ -324,7 +326,7 @@ def _only_graph(module: ModuleType, file: Path, inner: str, name: str) -> Graph[
         raise GraphNotFound(
             f"{where} has no graph",
             where=where,
-            repair='make one at the top level of the file, as graph = Graph("name", State)',
+            repair='define one at the top level of the file, as graph = Graph("name", State)',
         )
     if inner:
         wanted = [g for v, g in graphs.items() if v == inner] or [g for g in graphs.values() if g.name == inner]
@@ -337,11 +339,11 @@ def _only_graph(module: ModuleType, file: Path, inner: str, name: str) -> Graph[
     listed = ", ".join(f"{where}:{variable}" for variable in graphs)
     if inner:
         raise GraphNotFound(f"{where} has no graph {inner!r}", where=where, repair=f"it has {listed}")
-    raise GraphNotFound(f"{where} has {len(graphs)} graphs", where=where, repair=f"name one of {listed}")
+    raise GraphNotFound(f"{where} has {len(graphs)} graphs", where=where, repair=f"give one of {listed}")
 
 
 def _outermost(graphs: list[Graph[Any]]) -> list[Graph[Any]]:
-    """Those that are no node of another one, as they are declared: whether they compile does not matter."""
+    """Return the graphs that are not nodes of another one; they need not compile."""
     inside: list[Graph[Any]] = []
     for graph in graphs:
         inside += _nodes_of(graph, {id(graph)})
@@ -350,7 +352,7 @@ def _outermost(graphs: list[Graph[Any]]) -> list[Graph[Any]]:
 
 
 def _nodes_of(graph: Graph[Any], seen: set[int]) -> Iterator[Graph[Any]]:
-    """The graphs that are nodes of a graph, and those inside them, each once."""
+    """Yield the graphs that are nodes of a graph, and the graphs inside them, each once."""
     from graphengine.graph.graph import Choose, Graph, Node
 
     left: list[object] = [declared.runnable for declared in graph.nodes]
@@ -367,7 +369,7 @@ def _nodes_of(graph: Graph[Any], seen: set[int]) -> Iterator[Graph[Any]]:
 
 
 def _is_found_by_name(graph: Graph[Any], file: Path) -> bool:
-    """Whether a later command, started in the same folder, finds the graph by its name alone, without doubt."""
+    """Return whether a later command in the same folder unambiguously finds the graph by its name."""
     root = project_of(Path.cwd())
     if root is None or file.stem != graph.name:
         return False
@@ -381,25 +383,25 @@ def _unknown_name(
 ) -> GraphNotFound:
     from graphengine.state.path import did_you_mean
 
-    told = f"the run is of graph {name!r}, and no such graph was found" if of_run else f"there is no graph {name!r}"
+    message = f"the run is of graph {name!r}, and no such graph was found" if of_run else f"there is no graph {name!r}"
     if unread:
-        told += "; not readable: " + "; ".join(unread)
-    direct = "give its file: --graph FILE[:NAME]" if of_run else "name its file: FILE.py or FILE.py:NAME"
+        message += "; not readable: " + "; ".join(unread)
+    direct = "give its file: --graph FILE[:NAME]" if of_run else "give its file: FILE.py or FILE.py:NAME"
     if root is None:
         where = f"{Path.cwd()} and above it, where there is no pyproject.toml"
-        return GraphNotFound(told, where=where, repair=direct)
+        return GraphNotFound(message, where=where, repair=direct)
     near = did_you_mean(name, known)
     repair = direct + (f"; {near}" if near else "")
-    return GraphNotFound(told, where=f"[tool.graphengine] graphs of {root / 'pyproject.toml'}", repair=repair)
+    return GraphNotFound(message, where=f"[tool.graphengine] graphs of {root / 'pyproject.toml'}", repair=repair)
 
 
 def _broken(error: BaseException, path: Path) -> GraphEngineError:
-    """What is said of a file that cannot be run: the error, and the line of the file it came from."""
+    """Return the error for a file that cannot be run, with the line of the file that raised it."""
     if isinstance(error, SyntaxError) and error.filename is not None:
         return GraphFileBroken(
             f"{type(error).__name__}: {error.msg}",
             where=f"{error.filename}:{error.lineno}",
-            repair=f"mend this line: {(error.text or '').strip()}" if error.text else "mend the file",
+            repair=f"fix this line: {(error.text or '').strip()}" if error.text else "fix the file",
         )
     own = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
     if own and isinstance(error, RunAtImport):
@@ -407,23 +409,23 @@ def _broken(error: BaseException, path: Path) -> GraphEngineError:
     where = f"{path}:{own[-1].lineno}" if own else str(path)
     if isinstance(error, GraphEngineError):
         repair = error.repair + (f" ({error.where})" if error.where else "")
-        said = "this definition cannot be used: " if isinstance(error, DefinitionError) else ""
-        return GraphFileBroken(said + error.message, where=where, repair=repair.strip())
+        prefix = "this definition cannot be used: " if isinstance(error, DefinitionError) else ""
+        return GraphFileBroken(prefix + error.message, where=where, repair=repair.strip())
     text = " ".join(str(error).split())
     if isinstance(error, SystemExit):
         return GraphFileBroken(
             f"the file ends the program when it is imported: SystemExit: {text}",
             where=where,
-            repair='put what only a script does below if __name__ == "__main__":',
+            repair='put code that only a script should run below if __name__ == "__main__":',
         )
     line = own[-1].line if own else ""
-    mend = f"mend this line: {line}" if line else "mend the file"
-    repair = "install it, or put the file into a project" if isinstance(error, ImportError) else mend
+    fix = f"fix this line: {line}" if line else "fix the file"
+    repair = "install it, or put the file into a project" if isinstance(error, ImportError) else fix
     return GraphFileBroken(f"{type(error).__name__}: {text}".rstrip(": "), where=where, repair=repair)
 
 
 def _shown(path: Path) -> str:
-    """The path as short as it is understood from here."""
+    """Return the path, relative to the current folder if it is inside."""
     try:
         return str(path.relative_to(Path.cwd())) if path.is_absolute() else str(path)
     except ValueError:

@@ -1,4 +1,4 @@
-"""`graphengine prune`: remove old runs, and give their room back to the disk."""
+"""`graphengine prune`: remove old runs, and free disk space."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LISTED: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What the command line asks for."""
+    """The options of the call."""
 
     rule: dict[str, Any]
     dry_run: bool
@@ -35,7 +35,7 @@ class _Asked:
 
     @property
     def prunes(self) -> bool:
-        """Whether runs are to go; a vacuum may be asked for alone."""
+        """Whether to remove runs; --vacuum alone removes none."""
         is_bounded = self.rule["keep_last"] is not None or self.rule["older_than"] is not None
         return is_bounded or self.is_narrowed or not self.vacuum
 
@@ -49,9 +49,9 @@ class _Asked:
         graphengine prune --graph review --keep-last 0 --yes --vacuum
     """,
 )
-@click.option("--keep-last", type=click.IntRange(min=0), metavar="N", help="The newest N runs of each graph stay.")
+@click.option("--keep-last", type=click.IntRange(min=0), metavar="N", help="Keep the newest N runs of each graph.")
 @click.option(
-    "--older-than", type=options.Age(), metavar="AGE", help="Only runs whose last step is older, as 30d, 12h, 45m."
+    "--older-than", type=options.Age(), metavar="AGE", help="Only runs whose last step is older, e.g. 30d, 12h, 45m."
 )
 @click.option(
     "--keep-tag",
@@ -59,7 +59,7 @@ class _Asked:
     metavar="NAME",
     multiple=True,
     shell_complete=completing.tags,
-    help="Runs with this tag stay; one that no run has is refused where another is like it. May be repeated.",
+    help="Keep runs with this tag; a likely misspelling of a tag is refused. May be repeated.",
 )
 @click.option("--graph", metavar="NAME", shell_complete=completing.graph_names, help="Only runs of this graph.")
 @click.option(
@@ -67,20 +67,22 @@ class _Asked:
     "statuses",
     type=helping.Choice(("finished", "failed", "stopped")),
     multiple=True,
-    help="Only runs of this status; finished ones if not given. May be repeated.",
+    help="Only runs with this status; finished if not given. May be repeated.",
 )
-@click.option("--dry-run", is_flag=True, help="Tell what would go, and change nothing.")
-@click.option("--yes", is_flag=True, help="Do not ask; needed where there is no terminal to ask at.")
-@click.option("--vacuum", is_flag=True, help="Then give free room back to the disk; alone, do only that.")
+@click.option("--dry-run", is_flag=True, help="Show what would be removed, and change nothing.")
+@click.option("--yes", is_flag=True, help="Skip the confirmation; required without a terminal.")
+@click.option(
+    "--vacuum", is_flag=True, help="Then shrink the file to free disk space; without other options, do only this."
+)
 @options.database
 @options.common
 @click.pass_obj
 def command(session: Session, /, *, yes: bool, dry_run: bool, vacuum: bool, database: Path | None, **given: Any) -> int:  # noqa: ANN401
-    """Remove old runs with everything recorded of them, and tell how much that frees.
+    """Remove old runs with all their records, and show how much space that frees.
 
-    Runs that are running or waiting stay, and so do those whose steps a branch needs that stays. Bytes are an estimate:
-    the texts of steps, snapshots and messages. The file keeps its size, and the room is used again, unless --vacuum
-    gives it back to the disk.
+    Runs that are running or waiting are kept, and so are runs whose steps a kept branch needs. Bytes are an estimate:
+    the texts of steps, snapshots and messages. The file keeps its size, and the space is reused, unless --vacuum
+    shrinks the file.
     """
     import asyncio
 
@@ -91,28 +93,28 @@ def command(session: Session, /, *, yes: bool, dry_run: bool, vacuum: bool, data
     rule |= {"keep_tags": given["tags"], "statuses": given["statuses"] or ("finished",)}
     asked = _Asked(rule, dry_run, vacuum, bool(given["graph"] or given["tags"] or given["statuses"]))
     if asked.prunes and given["keep_last"] is None and given["older_than"] is None:
-        raise click.UsageError("say what is to stay: --keep-last 100, or --older-than 30d, or both")
+        raise click.UsageError("say which runs to keep: --keep-last 100, or --older-than 30d, or both")
     consents = _consent(session, asks=asked.prunes and not dry_run and not yes)
-    place.reader()  # or it says that there is no database; to write would make one
+    place.reader()  # raises if there is no database; opening it to write would create one
     _check_words(session, place, given)
     pruned, vacuumed = asyncio.run(_work(session, place.database, asked, consents))
     if session.json:
         session.document(_document(pruned, vacuumed))
         return 0
     if pruned is not None:
-        _tell(session, pruned)
+        _show(session, pruned)
     if vacuumed is not None:
         from rich.filesize import decimal as size
 
-        session.out.line(f"the database took {size(vacuumed.before_bytes)}, and takes {size(vacuumed.after_bytes)} now")
+        session.out.line(f"the database shrank from {size(vacuumed.before_bytes)} to {size(vacuumed.after_bytes)}")
     return 0
 
 
 def _check_words(session: Session, place: Place, given: Mapping[str, Any]) -> None:
-    """See that the tags and the graph are those that were meant.
+    """Check the tags and the graph for misspellings.
 
     Raises:
-        click.UsageError: No run has a tag, and another is like it: the runs that were to stay would go.
+        click.UsageError: No run has a tag, and a similar one exists: runs that should be kept would be removed.
     """
     from graphengine.cli.recorded import near_word
 
@@ -122,7 +124,7 @@ def _check_words(session: Session, place: Place, given: Mapping[str, Any]) -> No
             raise click.UsageError(f"no run has the tag {tag!r}; did you mean {near!r}? Nothing was removed")
     near = near_word(place, given["graph"], lambda info: [info.graph]) if given["graph"] else ""
     if near:
-        session.err.line(f"there is no run of a graph {given['graph']!r}; did you mean {near!r}?")
+        session.err.line(f"no run has the graph {given['graph']!r}; did you mean {near!r}?")
 
 
 async def _work(
@@ -136,17 +138,17 @@ async def _work(
         if not asked.vacuum or asked.dry_run or (pruned is not None and pruned.dry_run):
             return pruned, None
         if not session.json:
-            session.err.line("giving free room back")
-        with busy(session, "giving free room back"):
+            session.err.line("shrinking the database")
+        with busy(session, "shrinking the database"):
             return pruned, await runner.vacuum()
 
 
 async def _prune(session: Session, runner: Runner, asked: _Asked, consents: Callable[[Pruned], bool]) -> Pruned:
-    """What went; or, where nobody consents, what would go."""
+    """Remove the runs and return them; without consent, return what would be removed."""
     from graphengine.cli.busy import busy
 
     if asked.dry_run or consents is not _always:
-        with busy(session, "looking for runs that may go"):
+        with busy(session, "looking for runs to remove"):
             found = await runner.prune(**asked.rule, dry_run=True)
         if asked.dry_run or not found.runs or not consents(found):
             return found
@@ -155,7 +157,7 @@ async def _prune(session: Session, runner: Runner, asked: _Asked, consents: Call
 
 
 def is_person() -> bool:
-    """Whether somebody sits at a terminal."""
+    """Return whether stdin is a terminal, so that a person can be asked."""
     return sys.stdin is not None and sys.stdin.isatty()
 
 
@@ -165,23 +167,23 @@ def _always(found: Pruned) -> bool:
 
 
 def _consent(session: Session, *, asks: bool) -> Callable[[Pruned], bool]:
-    """Who says whether runs may go: a person at a terminal is asked; where nobody is, `--yes` has to stand there.
+    """Return what decides whether to remove runs: `--yes`, or a prompt at a terminal.
 
     Raises:
-        click.UsageError: It does not.
+        click.UsageError: There is neither `--yes` nor a terminal.
     """
     if not asks:
         return _always
     if session.json or not is_person():
-        raise click.UsageError("nobody can be asked here: look with --dry-run, then say --yes")
+        raise click.UsageError("cannot ask for confirmation here: check with --dry-run, then pass --yes")
 
     def ask(found: Pruned) -> bool:
-        return click.confirm(f"{_in_short(found)} will go for ever. Go on?", err=True)
+        return click.confirm(f"{_in_short(found)} will be removed permanently. Continue?", err=True)
 
     return ask
 
 
-def _tell(session: Session, pruned: Pruned) -> None:
+def _show(session: Session, pruned: Pruned) -> None:
     from graphengine.cli.steps import counted
 
     for run_id in pruned.runs[:_LISTED] if pruned.dry_run else ():
@@ -191,13 +193,13 @@ def _tell(session: Session, pruned: Pruned) -> None:
     for reason, count in Counter(_kind(reason) for reason in pruned.kept.values()).items():
         session.out.line((f"{counted(count, 'run')} kept: {reason}", "dim"))
     if not pruned.runs:
-        session.out.line("no run is to go by this rule")
+        session.out.line("no run to remove")
         return
-    session.out.line(f"{_in_short(pruned)} {'would go' if pruned.dry_run else 'went'}")
+    session.out.line(f"{_in_short(pruned)} {'would be removed' if pruned.dry_run else 'removed'}")
 
 
 def _kind(reason: str) -> str:
-    """A reason without the id of a branch or the name of a process, so that alike ones are counted together."""
+    """Return a reason without the id of a branch or the name of a process, so that equal kinds are counted together."""
     return re.sub(
         r"^(needed by) branch .*|^(driven by) .*", lambda m: "needed by a branch" if m[1] else "driven", reason
     )
@@ -209,7 +211,7 @@ def _in_short(pruned: Pruned) -> str:
     from graphengine.cli.steps import counted
 
     runs, steps = counted(len(pruned.runs), "run"), counted(pruned.steps, "step")
-    return f"{runs} with {steps}, about {size(pruned.db_bytes)},"
+    return f"{runs} with {steps} (about {size(pruned.db_bytes)})"
 
 
 def _document(pruned: Pruned | None, vacuumed: Vacuumed | None) -> dict[str, JsonValue]:

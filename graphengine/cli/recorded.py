@@ -1,6 +1,6 @@
-"""Reading what is recorded of one run, without driving it or writing anything.
+"""Reading the records of a run, without driving it or writing anything.
 
-A run may be named by the beginning of its id, as commits may in git: `run_id_of` says which is meant.
+A run can be named by a prefix of its id, like commits in git; `run_id_of` resolves it.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_SHORTEST: Final = 4  # characters of an id that may stand for all of it
+_SHORTEST: Final = 4  # the least length of a prefix of an id
 _PAGE: Final = 1000
 _LISTED: Final = 5
-_NEAR: Final = 0.75  # ids made in one minute are alike, and are not meant
+_NEAR: Final = 0.75  # ids created in the same minute are similar, and must not match
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Recorded:
 
 
 def read(place: Place, reading: Callable[[Store], Awaitable[T]]) -> T:
-    """What a reading of the store gives.
+    """Open the store, and return the result of a function that reads it.
 
     Raises:
         StoreError: There is no database, or it cannot be read.
@@ -59,22 +59,22 @@ def read(place: Place, reading: Callable[[Store], Awaitable[T]]) -> T:
 
 
 def run_id_of(session: Session, place: Place, given: str) -> str:
-    """The id of the run that is meant: its id, or the beginning of it where no other run's id begins so.
+    """Return the id of a run, given its id or a unique prefix of it.
 
-    Which run a beginning was taken for is told on stderr.
+    The run that a prefix matches is reported on stderr.
 
     Args:
         session: The call.
-        place: Where the run is kept.
-        given: What the user gave.
+        place: Where the run is stored.
+        given: The user's argument.
 
     Raises:
-        UnknownRun: There is none, or several begin so.
+        UnknownRun: No run matches, or several do.
         StoreError: There is no database, or it cannot be read.
     """
     found = read(place, lambda store: _meant(store, given, shown(place.database)))
     if found != given:
-        session.err.line(f"{given} is taken for run ", (found, "bold"))
+        session.err.line(f"{given} matches run ", (found, "bold"))
     return found
 
 
@@ -86,26 +86,26 @@ async def _meant(store: Store, given: str, database: str) -> str:
     begin = [run_id for run_id in known if run_id.startswith(given)] if len(given) >= _SHORTEST else []
     if len(begin) == 1:
         return begin[0]
-    repair = "`graphengine runs` lists the runs of a database, --db PATH names another one"
+    repair = "`graphengine runs` lists the runs of a database; choose another database with --db PATH"
     if begin:
-        told = f"{len(begin)} runs in {database} begin with {given!r}"
+        message = f"{len(begin)} runs in {database} begin with {given!r}"
         listed = ", ".join(begin[:_LISTED]) + (", …" if len(begin) > _LISTED else "")
-        raise UnknownRun(told, where=f"run {given!r}", repair=f"give more of the id: {listed}")
+        raise UnknownRun(message, where=f"run {given!r}", repair=f"give more of the id: {listed}")
     near = get_close_matches(given, known, n=1, cutoff=_NEAR)
-    told = f"there is no run {given!r} in {database}"
-    raise UnknownRun(told, where=f"run {given!r}", repair=f"did you mean {near[0]!r}?" if near else repair)
+    message = f"there is no run {given!r} in {database}"
+    raise UnknownRun(message, where=f"run {given!r}", repair=f"did you mean {near[0]!r}?" if near else repair)
 
 
 def near_word(place: Place, given: str, words: Callable[[RunInfo], Iterable[str]]) -> str:
-    """What a word that no run has was perhaps meant to be: the word of a run that is likest to it.
+    """Return the known word that is most similar to a word that no run has.
 
     Args:
-        place: Where the runs are kept.
+        place: Where the runs are stored.
         given: The word.
         words: The words of a run: its tags, or its graph.
 
     Returns:
-        "" where some run has the word, or none has one that is like it.
+        "" if a run has the word, or no run has a similar one.
     """
     known = {word for info in read(place, _infos) for word in words(info)}
     near = get_close_matches(given, known, n=1)
@@ -113,7 +113,7 @@ def near_word(place: Place, given: str, words: Callable[[RunInfo], Iterable[str]
 
 
 async def _infos(store: Store) -> list[RunInfo]:
-    """All runs, the newest first."""
+    """Return all runs, the newest first."""
     found: list[RunInfo] = []
     page = await store.runs(limit=_PAGE)
     while page:
@@ -123,7 +123,7 @@ async def _infos(store: Store) -> list[RunInfo]:
 
 
 def read_run(place: Place, run_id: str, at: int | None = None) -> Recorded:
-    """A run as it was after a step, the last one if none is given.
+    """Return a run as of a step, or as of its last one if none is given.
 
     Raises:
         UnknownRun, UnknownStep, StoreError.
@@ -137,7 +137,7 @@ def read_run(place: Place, run_id: str, at: int | None = None) -> Recorded:
 
 
 def read_info(place: Place, run_id: str) -> RunInfo:
-    """The facts of a run.
+    """Return the store's row of a run.
 
     Raises:
         UnknownRun, StoreError.

@@ -11,18 +11,18 @@ import click
 from graphengine.cli import charts, completing, helping, options
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from graphengine.cli.places import Place
     from graphengine.cli.session import Session
+    from graphengine.engine.outline import Outline
     from graphengine.engine.steps import Step
     from graphengine.graph.graph import Graph
     from graphengine.render.folding import Fold
     from graphengine.render.looks import Theme
-    from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import Store
 
-    Drawn: TypeAlias = tuple[Mapping[str, JsonValue], Sequence[Step]]
+    Drawn: TypeAlias = tuple[Outline, Sequence[Step]]
 
 
 @click.command(
@@ -42,20 +42,20 @@ if TYPE_CHECKING:
     metavar="FILE",
     required=True,
     type=click.Path(path_type=Path, readable=False),
-    help="The picture; its ending, .svg, .png, .pdf, .html, .dot, .mmd or .txt, says how it is drawn.",
+    help="The file to write; its suffix (.svg, .png, .pdf, .html, .dot, .mmd or .txt) determines the format.",
 )
 @click.option(
     "--fold",
     metavar="DEPTH|PATH",
     multiple=True,
-    help="Draw graphs inside as one box each: those so deep or deeper (0: every one), or those of these paths, as "
+    help="Draw nested graphs as one box each: those at this depth or deeper (0: all), or those at these paths, as "
     "--fold articles --fold desk/article.",
 )
 @click.option(
     "--theme",
     type=click.Choice(("auto", "light", "dark")),
     default="auto",
-    help="The colours; auto: .svg and .html as their reader prefers, all else light.",
+    help="The colours; auto: .svg and .html follow the reader's preference, other formats are light.",
 )
 @charts.options
 @options.database
@@ -73,10 +73,10 @@ def command(  # noqa: PLR0913 - one for each option
     scores: str | None,
     branches: bool,  # noqa: FBT001 - as click gives it
 ) -> int:
-    """Draw a graph, or a run on its graph; two runs beside each other; or a chart of a run.
+    """Draw a graph, a run on its graph, two runs side by side, or a chart of a run.
 
-    A run is drawn from what is recorded; its code is not needed. Two runs of one graph are drawn beside each other,
-    with what they share and where they part. Charts, and two runs, are .svg, .html, .png or .txt.
+    A run is drawn from its record; its code is not needed. Two runs of one graph are drawn side by side, with the
+    steps that they share and the point where they diverge. Charts, and two runs, can be .svg, .html, .png or .txt.
     """
     from graphengine.cli.places import place_of
     from graphengine.history.json_document import SCHEMA
@@ -106,7 +106,7 @@ class _Picture:
 
 
 def _folded(asked: tuple[str, ...]) -> Fold:
-    """A depth, if one number is given, or paths."""
+    """Return the depth if one number is given, otherwise the paths."""
     if len(asked) == 1 and asked[0].isdecimal():
         return int(asked[0])
     return asked or None
@@ -128,10 +128,10 @@ def _draw(session: Session, place: Place, reference: str, picture: _Picture) -> 
 
 
 def _graph(session: Session, place: Place, reference: str) -> Graph[Any] | Drawn:
-    """The graph of this name or file, or else the run whose id begins so.
+    """Return the graph of this name or file, or else the run whose id has this prefix.
 
     Raises:
-        GraphNotFound: There is none, and no such run either.
+        GraphNotFound: Neither a graph nor a run matches.
     """
     from graphengine.cli.places import shown
     from graphengine.cli.project import file_of, find
@@ -150,13 +150,13 @@ def _graph(session: Session, place: Place, reference: str) -> Graph[Any] | Drawn
             drawn, near = None, unknown.repair
         if drawn is not None:
             return drawn
-        told = error.message.replace("there is no graph", "there is no run and no graph", 1)
+        message = error.message.replace("there is no graph", "there is no run and no graph", 1)
         where = f"{shown(place.database)} (runs); {error.where} (graphs)"
-        raise GraphNotFound(told, where=where, repair=f"{near}; {error.repair}") from error
+        raise GraphNotFound(message, where=where, repair=f"{near}; {error.repair}") from error
 
 
 def _recorded(place: Place, run_id: str) -> Drawn | None:
-    """The outline and the steps of a run; None where there is no such run."""
+    """Return the outline and the steps of a run; None if there is no such run."""
     from graphengine.cli.recorded import read
     from graphengine.errors import UnknownRun
     from graphengine.history.load import outline_of

@@ -1,4 +1,4 @@
-"""`graphengine replay`: does today's graph decide recorded runs as they were decided?"""
+"""`graphengine replay`: check that the current graph decides recorded runs as they were decided."""
 
 from __future__ import annotations
 
@@ -25,11 +25,14 @@ if TYPE_CHECKING:
         graphengine replay tides tides-2
         graphengine replay tides.json --all
     """,
-    exits={0: "decided as they were", 1: "one is decided otherwise"},
+    exits={0: "every run is decided as recorded", 1: "a run is decided differently"},
 )
 @click.argument("runs", metavar="RUN_ID|FILE…", nargs=-1, required=True, shell_complete=completing.runs_or_files)
 @click.option(
-    "--all", "everything", is_flag=True, help="Every difference, and reasons in other words, not the first alone."
+    "--all",
+    "everything",
+    is_flag=True,
+    help="Show every difference and every reworded reason, not only the first difference.",
 )
 @options.graph
 @options.database
@@ -38,10 +41,10 @@ if TYPE_CHECKING:
 def command(
     session: Session, *, runs: tuple[str, ...], everything: bool, reference: str | None, database: Path | None
 ) -> int:
-    """Decide recorded runs anew with today's graph, and tell the first step where it decides otherwise.
+    """Replay recorded runs on the current graph, and show the first step that it decides differently.
 
-    A run is named by its id in the database, or by a file that `graphengine export` wrote. No node, agent or resource
-    is called, and nothing is written. Exit code 0: decided as they were; 1: one is decided otherwise.
+    Name a run by its id in the database, or by a file that `graphengine export` wrote. No node, agent or resource is
+    called, and nothing is written. Exit code 0: every run is decided as recorded; 1: a run is decided differently.
     """
     from graphengine.cli.busy import busy
     from graphengine.cli.project import graph_of
@@ -50,7 +53,7 @@ def command(
     found: list[tuple[str, Replayed]] = []
     with busy(session, "replaying") as work:
         for number, name in enumerate(runs, 1):
-            work.says("replaying", number, len(runs), name)
+            work.update("replaying", number, len(runs), name)
             run = _read(session, name, reference, database)
             graph = graph_of(run.info.graph, reference).graph
             found.append((name, replay(graph, run)))
@@ -62,7 +65,7 @@ def command(
 
 
 def _read(session: Session, name: str, reference: str | None, database: Path | None) -> Exported:
-    """The run that a word names: a file's, or one of the database."""
+    """Return the run of a name: an exported file, or an id in the database."""
     from pathlib import Path
 
     from graphengine.cli.places import place_of
@@ -80,10 +83,10 @@ def _read(session: Session, name: str, reference: str | None, database: Path | N
 def _document(found: Sequence[tuple[str, Replayed]], *, everything: bool) -> dict[str, JsonValue]:
     from graphengine.history.json_document import SCHEMA
 
-    return {"schema": SCHEMA, "replays": [_told(name, one, everything=everything) for name, one in found]}
+    return {"schema": SCHEMA, "replays": [_replay_document(name, one, everything=everything) for name, one in found]}
 
 
-def _told(name: str, replayed: Replayed, *, everything: bool) -> dict[str, JsonValue]:
+def _replay_document(name: str, replayed: Replayed, *, everything: bool) -> dict[str, JsonValue]:
     first = replayed.first
     made: dict[str, JsonValue] = {
         "source": name,
@@ -107,7 +110,7 @@ def _difference(one: Difference) -> dict[str, JsonValue]:
 
 
 def _show(session: Session, found: Sequence[tuple[str, Replayed]], *, everything: bool) -> None:
-    """A line for each run, and below the table where the first step is that differs, or every one."""
+    """Show a table with a row for each run, and below it the first difference or all of them."""
     from graphengine.cli.steps import counted
     from graphengine.cli.tables import aligned
 
@@ -138,8 +141,8 @@ def _show(session: Session, found: Sequence[tuple[str, Replayed]], *, everything
             _show_one(session, difference)
         if not everything and len(one.differences) > 1:
             more = len(one.differences) - 1
-            told = f"{counted(more, 'more difference')} behind it; --all shows {'it' if more == 1 else 'them'}"
-            out.line((told, "dim"))
+            text = f"{counted(more, 'more difference')} after it; --all shows {'it' if more == 1 else 'them'}"
+            out.line((text, "dim"))
 
 
 def _show_one(session: Session, one: Difference) -> None:

@@ -1,4 +1,4 @@
-"""What a run came to, in words: the result, why it ended, what it cost, and the commands that go on from here."""
+"""The report of a run: its result, why it ended, what it cost, and the commands that continue from here."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from graphengine.cli.session import Exit
 from graphengine.cli.steps import counted, explained, is_offline, usage_line
 from graphengine.cli.terminal import OutputFailed, clean
 from graphengine.cli.times import seconds
-from graphengine.cli.waits import tell_waits
+from graphengine.cli.waits import show_waits
 from graphengine.engine.ready import limit_reached, spent
 from graphengine.errors import GraphEngineError, PriceUnknown
 from graphengine.history.json_document import run_document, told_by, usage_document
@@ -56,13 +56,13 @@ class Job:
 
     Attributes:
         found: The run's graph.
-        place: Where it is kept.
+        place: Where it is stored.
         output: The file for its result.
-        sleeps: Whether to sleep with a run all of which sleeps, instead of leaving it to a worker.
-        run_id: The recorded run that it goes on from; "" where it begins one.
-        notes: What is said about it before it begins.
-        models: The models that answer, as they were given.
-        chosen: The same, as a Runner takes them.
+        sleeps: Whether to wait while the whole run sleeps, instead of leaving it to a worker.
+        run_id: The recorded run that it continues; "" if it starts one.
+        notes: Lines to show before it begins.
+        models: The `--model` options, unchanged.
+        chosen: The same models, as a Runner takes them.
     """
 
     session: Session
@@ -84,32 +84,32 @@ class Job:
 
     @property
     def graph_words(self) -> list[str]:
-        """What a later command needs to find the graph."""
+        """The options that a later command needs to find the graph."""
         return ["--graph", self.found.reference] if self.found.reference else []
 
     @property
     def model_words(self) -> list[str]:
-        """What a later command needs so that the same models answer: a run does not keep them."""
+        """The options that a later command needs to use the same models: a run does not record them."""
         return [word for name in self.models for word in ("--model", name)]
 
     def announce(self, run_id: str) -> None:
-        """Say what runs, once that is true."""
+        """Show which run was started, once its start is recorded."""
         self.is_announced = True
         err = self.session.err
         plan = self.found.graph.compile()
-        err.line("run ", (run_id, "bold"), f" of {plan.graph}, kept in {shown(self.place.database)}")
+        err.line("run ", (run_id, "bold"), f" of {plan.graph}, stored in {shown(self.place.database)}")
         self.is_known_offline = _has_offline_agents_only(plan, self.chosen)
         if self.is_known_offline:
             err.line((OFFLINE, "yellow"))
         for note in self.notes:
             err.line(note)
-        for problem in () if self.run_id else plan.warnings:  # whoever began the run has seen them
+        for problem in () if self.run_id else plan.warnings:  # shown when the run was started
             err.prose(("warning ", "bold yellow"), f"{problem.code} at {problem.where}: {problem.message}")
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A run that is not driven any more, as the store has it; `asked_by` is the signal that came, if one did."""
+    """A run that is no longer driven, as stored; `asked_by` is the signal that stopped it, if any."""
 
     result: Result[Any]
     info: RunInfo
@@ -119,7 +119,7 @@ class Ended:
 
 
 def report(job: Job, ended: Ended) -> int:
-    """Write the result and tell what the run came to; gives the exit code.
+    """Write the result and report the outcome of the run; return the exit code.
 
     Raises:
         OutputFailed: The result cannot be written.
@@ -137,29 +137,29 @@ def report(job: Job, ended: Ended) -> int:
     finally:
         if session.debug and result.error is not None and result.error.traceback:
             session.err.line(result.error.traceback.rstrip())
-        tell_end(session.err, ended.snapshot, ended.asked_by)
+        show_end(session.err, ended.snapshot, ended.asked_by)
         if ended.snapshot.status == "waiting":
-            tell_waits(session.err, ended.snapshot, job.graph_words, job.place)
-            tell_kept(session.err, ended.snapshot)
-        tell_cost(session.err, ended.snapshot)
+            show_waits(session.err, ended.snapshot, job.graph_words, job.place)
+            show_kept(session.err, ended.snapshot)
+        show_cost(session.err, ended.snapshot)
         if not job.is_known_offline and is_offline(run_usage(ended.snapshot)):
             session.err.line((OFFLINE, "yellow"))
-        tell_next(job, ended)
+        show_next(job, ended)
     if job.output is not None:
-        told = (
+        text = (
             f"the result is in {job.output}" if is_finished else f"{job.output} is not written: the run has no result"
         )
-        session.err.line(told)
+        session.err.line(text)
     return Exit.STOPPED if _is_released(ended) else CODES[result.status]
 
 
 def _is_released(ended: Ended) -> bool:
-    """Whether a signal ended the command, and the run is left for a worker or `resume`."""
+    """Return whether a signal ended the command and released the run to a worker or `resume`."""
     return ended.result.status == "running" and bool(ended.asked_by)
 
 
 def _document(job: Job, ended: Ended) -> dict[str, JsonValue]:
-    """The run's document, with what the graph's `result=` names behind its state."""
+    """Return the run's document, with the value of the graph's `result=` after its state."""
     document = run_document(ended.info, ended.snapshot, ended.steps)
     if job.found.graph.result is None:
         return document
@@ -172,51 +172,51 @@ def _document(job: Job, ended: Ended) -> dict[str, JsonValue]:
     return whole
 
 
-def tell_end(err: Channel, snapshot: Snapshot, asked_by: str = "") -> None:
-    """Say why a run ended, and by which signal if one asked for it; what it waits for is told by `tell_waits`."""
+def show_end(err: Channel, snapshot: Snapshot, asked_by: str = "") -> None:
+    """Show why a run ended, and which signal stopped it, if any; `show_waits` shows what it waits for."""
     stop, failure = snapshot.stop, snapshot.failure
-    is_way = failure is None or failure.kind == "fail"  # to END or FAIL: the edge says it all
+    is_edge = failure is None or failure.kind == "fail"  # an edge to END or FAIL needs no further text
     why = explained(stop.explanation if stop is not None else "", 1000)
     if stop is not None and stop.reason == "asked" and asked_by:
         why = f"asked by {asked_by}"
-    said = [f" [{stop.label}]"] if stop is not None and stop.label else []
+    parts = [f" [{stop.label}]"] if stop is not None and stop.label else []
     if failure is not None and failure.path:
-        said += [f" at {failure.path}"]
-    if is_way and why:
-        said += [f": {why}"]
+        parts += [f" at {failure.path}"]
+    if is_edge and why:
+        parts += [f": {why}"]
     if snapshot.status == "running" and asked_by:
         err.prose(("released", "bold yellow"), f": asked by {asked_by}; a worker or resume continues it")
         return
-    err.prose((snapshot.status, _STYLES.get(snapshot.status, "bold")), *said)
-    if failure is not None and not is_way:
-        tell_failure(err, failure)
+    err.prose((snapshot.status, _STYLES.get(snapshot.status, "bold")), *parts)
+    if failure is not None and not is_edge:
+        show_failure(err, failure)
 
 
-def tell_kept(out: Channel, snapshot: Snapshot) -> None:
-    """Show the messages that a run keeps, since no node received them yet."""
+def show_kept(out: Channel, snapshot: Snapshot) -> None:
+    """Show the messages of a run that no node has received yet."""
     for topic, payloads in snapshot.mailbox.items():
         if payloads:
             out.line(f"  kept: {counted(len(payloads), 'message')} on {topic!r}, not received yet")
 
 
-def tell_failure(err: Channel, failure: FailureRecord) -> None:
-    """Show a failure: its last lines, where in the user's code it happened, and the repair."""
-    told = told_by(failure)
-    lines = f"{failure.kind}: {told.message}".splitlines()
+def show_failure(err: Channel, failure: FailureRecord) -> None:
+    """Show a failure: its last lines, its location in the user's code, and the repair."""
+    reported = told_by(failure)
+    lines = f"{failure.kind}: {reported.message}".splitlines()
     left_out = len(lines) - _LAST_LINES
     shown_lines = lines if left_out <= 0 else [lines[0], f"… {left_out} lines left out", *lines[1 - _LAST_LINES :]]
     for line in shown_lines:
         err.prose("  ", (line[:500], "red"))
     place = place_in_user_code(failure.traceback)
-    if not place and told.where != f"node {failure.path}":
-        place = told.where
-    for word, text in (("at", place), ("repair", told.repair)):
+    if not place and reported.where != f"node {failure.path}":
+        place = reported.where
+    for word, text in (("at", place), ("repair", reported.repair)):
         if text:
             err.prose((f"  {word}: ", "dim"), text)
 
 
 def place_in_user_code(traceback_text: str) -> str:
-    """The last line of a traceback that is neither ours nor a library's, as `file:line in function`; "" if none is."""
+    """Return the innermost frame of the user's code in a traceback, as `file:line in function`; "" if none is."""
     import sysconfig
 
     import graphengine
@@ -230,8 +230,8 @@ def place_in_user_code(traceback_text: str) -> str:
     return found
 
 
-def tell_cost(err: Channel, snapshot: Snapshot) -> None:
-    """Say how many steps, how long, and what models did."""
+def show_cost(err: Channel, snapshot: Snapshot) -> None:
+    """Show the number of steps, the duration, and the usage of models."""
     took = f"{counted(snapshot.steps, 'step')} in {seconds(snapshot.elapsed_seconds)}"
     err.prose(f"{took}, {usage_line(run_usage(snapshot))}")
     if snapshot.inherited and any(snapshot.inherited.values()):
@@ -239,12 +239,12 @@ def tell_cost(err: Channel, snapshot: Snapshot) -> None:
 
 
 def run_usage(snapshot: Snapshot, *, inherited: bool = False) -> dict[str, Any]:
-    """The usage of a run with every figure."""
+    """Return the usage of a run with every figure."""
     return usage_document(snapshot.inherited if inherited else snapshot.usage)
 
 
-def tell_next(job: Job, ended: Ended) -> None:
-    """Give the commands that resume, branch and draw this run."""
+def show_next(job: Job, ended: Ended) -> None:
+    """Show the commands that resume, branch and draw this run."""
     info, place, graph = ended.info, job.place, job.graph_words
     err = job.session.err
     if info.status not in ("finished", "running") or _is_released(ended):
@@ -262,7 +262,7 @@ def tell_next(job: Job, ended: Ended) -> None:
 
 
 def raised_limit(snapshot: Snapshot) -> list[str]:
-    """The option with which a run that a limit ended can be resumed; nothing if none did."""
+    """Return the option that lets a run that reached a limit be resumed; an empty list if it reached none."""
     if snapshot.failure is not None and snapshot.failure.kind == PriceUnknown.code:
         return _UNKNOWN_COST
     if snapshot.stop is None or snapshot.stop.reason != "limit":
@@ -271,14 +271,14 @@ def raised_limit(snapshot: Snapshot) -> list[str]:
     if name not in snapshot.limits:
         return []
     is_unknown = snapshot.usage.get(name, 0) is None and not snapshot.limits.get("unknown_cost")
-    if is_unknown:  # no other number helps
+    if is_unknown:  # raising the limit does not help
         return _UNKNOWN_COST
     higher = 2 * max(spent(snapshot, name), snapshot.limits[name] or 0) or 1
     return ["--limit", f"{name}={higher:.0f}" if name in ("steps", "tokens") else f"{name}={higher:g}"]
 
 
 def _print_output(out: Channel, output: object, *, is_kept: bool) -> None:
-    """Print a text; anything else only where it is not written to a file."""
+    """Print the result; skip one that is not text if it is also written to a file."""
     if isinstance(output, str):
         out.write(clean(output).rstrip("\n") + "\n")
     elif not is_kept:
@@ -286,7 +286,7 @@ def _print_output(out: Channel, output: object, *, is_kept: bool) -> None:
 
 
 def check_output(path: Path) -> None:
-    """See, before any work is done, that the result can be written there.
+    """Check, before any work is done, that the result can be written to a path.
 
     Raises:
         NoPlaceForOutput: It cannot.
@@ -301,7 +301,7 @@ def check_output(path: Path) -> None:
 
 
 class NoPlaceForOutput(GraphEngineError):
-    """The file for the result cannot be written; found out before the run began."""
+    """The file for the result cannot be written; detected before the run begins."""
 
     code = "bad_output"
 
@@ -322,7 +322,7 @@ def _write_output(job: Job, ended: Ended) -> None:
 
 
 def _private(path: str, flags: int) -> int:
-    """Make a new file for this user alone, as the database is; one that is there keeps its mode."""
+    """Open a file; restrict a new one to its owner, like the database, and keep the mode of an existing one."""
     return os.open(path, flags, 0o600)
 
 
@@ -331,7 +331,7 @@ def _as_text(output: object) -> str:
 
 
 def _has_offline_agents_only(plan: Plan[Any], chosen: Chosen) -> bool:
-    """Whether the graph's nodes are agents that no language model answers, as far as can be seen beforehand."""
+    """Return whether every agent of the graph's nodes is offline, as far as can be known in advance."""
     from graphengine.runner.model_routing import Models
 
     models = Models(chosen)

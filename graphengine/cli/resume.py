@@ -1,4 +1,4 @@
-"""`graphengine resume`: go on with a run."""
+"""`graphengine resume`: resume a run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     cls=helping.Command,
     examples="""
         graphengine resume cut --limit steps=100
-        graphengine resume cut -o draft.md       # finished: its result once more
+        graphengine resume cut -o draft.md       # finished: prints its result again
     """,
     exits=helping.DRIVES,
 )
@@ -35,11 +35,11 @@ def command(
     reference: str | None,
     given: Given,
 ) -> int:
-    """Go on with a run after a crash, a stop, a failure, a reached limit or an answer.
+    """Resume a run after a crash, a stop, a failure, a reached limit or an answer.
 
-    What finished is not run again. A run that is finished gives its result once more; one that still waits tells what
-    it waits for. Nodes named with --pause-before take the place of those that were named before. Ctrl-C stops the run
-    after the node in flight; SIGTERM releases it then, so that a worker continues it.
+    Finished nodes are not run again. A finished run prints its result again; a run that still waits shows what it waits
+    for. Nodes given with --pause-before replace those given before. Ctrl-C stops the run after the node in flight;
+    SIGTERM releases it after the node in flight, so that a worker can continue it.
     """
     from graphengine.cli.driving import drive, recorded_job
 

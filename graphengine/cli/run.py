@@ -1,4 +1,4 @@
-"""`graphengine run`: begin a run."""
+"""`graphengine run`: start a run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
         graphengine run review --input task=Tides
         graphengine run flows/review.py --input task=@task.txt -o draft.md
         graphengine run review --limit steps=50 --run-id moon --tag nightly
-        graphengine run publish --pause-before approve     # ends waiting, with 3
+        graphengine run publish --pause-before approve     # exits with 3, waiting
     """,
     exits=helping.DRIVES,
 )
@@ -32,15 +32,15 @@ if TYPE_CHECKING:
     "pairs",
     metavar="KEY=VALUE",
     multiple=True,
-    help="A field of the state: text as it is, JSON for other types, @file for a file; KEY:=JSON is JSON for any "
-    "field, as name:=null. A list's key may be repeated.",
+    help="A field of the state: plain text, JSON for other types, @file for a file; KEY:=JSON is JSON for any "
+    "field, e.g. name:=null. Repeat the key to add items to a list.",
 )
-@click.option("--run-id", metavar="ID", help="The run's id; one is made if not given.")
+@click.option("--run-id", metavar="ID", help="The run's id; generated if not given.")
 @click.option(
     "--after",
     metavar="RUN_ID",
     shell_complete=completing.runs,
-    help="Begin with the state that this earlier run ended with.",
+    help="Start with the final state of this earlier run.",
 )
 @options.tags
 @options.no_wait
@@ -58,16 +58,15 @@ def command(  # noqa: PLR0913 - one for each option
 ) -> int:
     """Run a graph and record every step.
 
-    The graph is one of a file, FILE.py or FILE.py:NAME, or NAME in a folder that pyproject.toml names under
-    [tool.graphengine] graphs. Without --input it runs on the file's `example`, if there is one:
-    a state, a dict of its fields, or a function that gives one of these.
+    The graph is given by its file, FILE.py or FILE.py:NAME, or by its NAME in a folder listed in pyproject.toml under
+    [tool.graphengine] graphs. Without --input it runs on the file's `example`, if there is one: a state, a dict of its
+    fields, or a function that returns one of these.
 
-    A run that comes to wait for an answer or a message ends the command with exit code 3, and the commands that go on
-    with it are shown. Where it only sleeps, the command sleeps with it unless --no-wait is given; Ctrl-C then leaves
-    the run waiting.
+    If the run waits for an answer or a message, the command exits with code 3 and shows the commands that continue the
+    run. If the run only sleeps, the command waits for it unless --no-wait is given; Ctrl-C then leaves the run waiting.
 
-    Ctrl-C stops the run after the node in flight, and the stop is recorded: only resume continues it. SIGTERM releases
-    it then, so that a worker continues it too.
+    Ctrl-C stops the run after the node in flight and records the stop: only `resume` continues it. SIGTERM releases the
+    run after the node in flight, so that a worker can also continue it.
     """
     from graphengine.cli.driving import drive
     from graphengine.cli.places import place_of
@@ -97,7 +96,7 @@ def command(  # noqa: PLR0913 - one for each option
 
 
 def _state(notes: list[str], found: Found, pairs: tuple[str, ...], *, is_continued: bool) -> Any:  # noqa: ANN401
-    """The state, or the update of a continued one, that the inputs or the example make."""
+    """Return the state from the inputs or the example; with `--after`, the update of the earlier state."""
     from collections.abc import Mapping
 
     from graphengine.cli.inputs import forms_of, parse_pairs, state_from, update_forms_of
@@ -115,7 +114,7 @@ def _state(notes: list[str], found: Found, pairs: tuple[str, ...], *, is_continu
             return example
         if example is not None:
             kind = f"a {type(example).__name__}"
-            wrong = f"the example of {found.file.name} is not used: it is {kind}, no {state.__name__} and no dict"
+            wrong = f"the example of {found.file.name} is not used: it is {kind}, neither {state.__name__} nor a dict"
             notes.append(wrong)
     try:
         return state_from(state, parse_pairs(pairs, forms_of(state), "--input"))
@@ -126,7 +125,7 @@ def _state(notes: list[str], found: Found, pairs: tuple[str, ...], *, is_continu
 
 
 def _example(found: Found) -> object:
-    """The `example` of the graph's file: what it holds, or what it gives if it is a function; None without one."""
+    """Return the `example` of the graph's file, or the result of calling it if it is a function; None without one."""
     from graphengine.cli.project import GraphFileBroken
 
     example: object = getattr(found.module, "example", None)
@@ -136,4 +135,4 @@ def _example(found: Found) -> object:
         return example()
     except Exception as error:
         text = f"example() raised {type(error).__name__}: {error}"
-        raise GraphFileBroken(text, where=str(found.file), repair="mend it, or give --input") from error
+        raise GraphFileBroken(text, where=str(found.file), repair="fix it, or give --input") from error

@@ -1,4 +1,4 @@
-"""What of the documents that commands write tells of runs, steps and errors, as models; see `schemas`."""
+"""The models of runs, steps and errors in the documents that commands write; see `schemas`."""
 
 from __future__ import annotations
 
@@ -15,43 +15,43 @@ class Part(BaseModel):
 
 
 class Document(Part):
-    """What every document has."""
+    """The base of every document."""
 
     version: Literal[1] = Field(alias="schema", description="the version of the documents")
 
 
 class Parent(Part):
-    """Where a branch parted from the run it comes from."""
+    """The run that a branch started from, and the step."""
 
     run_id: str = Field(description="the run")
     seq: int = Field(description="the last step that both share")
 
 
 class Error(Part):
-    """Why something could not be done."""
+    """An error."""
 
     code: str = Field(description="its kind, stable")
     message: str = Field(description="what happened, with the values")
-    where: str = Field(description='the place; "" where there is none')
-    repair: str = Field(description='what to do about it; "" where nobody knows')
+    where: str = Field(description='the location; "" if there is none')
+    repair: str = Field(description='how to fix it; "" if unknown')
 
 
 class Problem(Error):
-    """One finding of compile."""
+    """A problem found by compile."""
 
-    warning: bool = Field(description="whether the graph can run all the same")
-    file: str | None = Field(description="the file of the declaration, absolute; null where nobody knows")
+    warning: bool = Field(description="whether the graph can still run")
+    file: str | None = Field(description="the file of the declaration, absolute; null if unknown")
     line: int | None = Field(description="the line there, from 1")
 
 
 class Refusal(Error):
     """An error that ended a command."""
 
-    problems: Sequence[Problem] = Field(default=(), description="of a graph that does not compile: everything wrong")
+    problems: Sequence[Problem] = Field(default=(), description="all problems of a graph that does not compile")
 
 
 class Failure(Error):
-    """What a node or a run failed with."""
+    """The error that a node or a run failed with."""
 
     path: str = Field(description="the node")
     attempt: int = Field(description="which attempt it was, from 1")
@@ -61,36 +61,36 @@ class Failure(Error):
 class Wait(Part):
     """Something that a run waits for."""
 
-    name: str = Field(description="what to answer by: `graphengine answer RUN_ID VALUE --wait NAME`")
-    kind: Literal["ask", "receive", "sleep", "pause", "crash"] = Field(description="what for")
-    question: str = Field(description="what is asked, in words")
+    name: str = Field(description="the name for `graphengine answer RUN_ID VALUE --wait NAME`")
+    kind: Literal["ask", "receive", "sleep", "pause", "crash"] = Field(description="its kind")
+    question: str = Field(description="the question")
     answer_schema: Mapping[str, Any] | None = Field(
-        alias="schema", description="the JSON Schema of the answer; null where none is wanted"
+        alias="schema", description="the JSON Schema of the answer; null if it takes none"
     )
     topic: str | None = Field(description="the topic of the message")
     due_at: float | None = Field(description="when it ends by itself; null for never")
 
 
 class Usage(Part):
-    """What models did."""
+    """Usage of models."""
 
-    calls: int = Field(description="answers of models, offline ones and failed calls that used something included")
-    offline_calls: int = Field(description="how many of them came from rules or a script")
-    input_tokens: int = Field(description="tokens of all questions")
+    calls: int = Field(description="model calls, including offline ones and failed ones that used tokens")
+    offline_calls: int = Field(description="how many of them rules or a script answered")
+    input_tokens: int = Field(description="tokens of all requests")
     output_tokens: int = Field(description="tokens of all answers")
-    cost_usd: float | None = Field(description="US dollars; null where a price is not known")
-    cache_read_tokens: int = Field(default=0, description="of the questions' tokens, those read from a cache")
-    cache_write_tokens: int = Field(default=0, description="of the questions' tokens, those written to one")
-    reasoning_tokens: int = Field(default=0, description="of the answers' tokens, those of thinking")
-    priced_usd: float | None = Field(default=None, description="where the cost is null: what known prices come to")
-    unknown_calls: int = Field(default=0, description="failed calls of which it is not known what they used")
+    cost_usd: float | None = Field(description="US dollars; null if a price is not known")
+    cache_read_tokens: int = Field(default=0, description="the input tokens that were read from a cache")
+    cache_write_tokens: int = Field(default=0, description="the input tokens that were written to a cache")
+    reasoning_tokens: int = Field(default=0, description="the output tokens of thinking")
+    priced_usd: float | None = Field(default=None, description="if the cost is null: the sum of the known prices")
+    unknown_calls: int = Field(default=0, description="failed calls whose usage is not known")
 
 
 class Spending(Usage):
     """What one agent spent at one node on one model."""
 
-    agent: str = Field(description='the agent; "" where rules answered for it')
-    model: str = Field(description='the model; "" where it is not recorded')
+    agent: str = Field(description='the agent; "" if rules answered for it')
+    model: str = Field(description='the model; "" if it is not recorded')
     node: str = Field(description="the node's path")
     inherited: bool = Field(description="whether it was spent before the run branched off")
 
@@ -98,58 +98,60 @@ class Spending(Usage):
 class Stop(Part):
     """Why a run, or a graph inside one, ended."""
 
-    reason: Literal["end", "failed", "limit", "asked"] = Field(description="which kind of end it is")
+    reason: Literal["end", "failed", "limit", "asked"] = Field(description="the kind of end")
     label: str = Field(description="the label of the edge that led there")
     condition: str = Field(description="that edge's condition in words")
-    explanation: str = Field(description="what the conditions said, with their values")
+    explanation: str = Field(description="how the conditions evaluated, with their values")
 
 
 class Detail(Part):
-    """What only this kind of step tells."""
+    """The keys that only some kinds of steps have."""
 
     choice: JsonValue = Field(default=None, description="node, item: what `choose` picked")
-    fallback: bool = Field(default=False, description="node, item: whether its fallback stands in for its result")
+    fallback: bool = Field(default=False, description="node, item: whether its fallback gave the result")
     then: str | None = Field(default=None, description="attempt: `fallback`, if that is run next")
     due_at: float | None = Field(default=None, description="attempt: when the next one is due")
     inside: Stop | None = Field(default=None, description="node: how the graph at this node ended")
-    cancelled: Sequence[str] = Field(default=(), description="joined: the arms that were still under way")
+    cancelled: Sequence[str] = Field(default=(), description="joined: the arms that were still running")
     count: int | None = Field(default=None, description="mapped: how many items")
-    concurrency: int | None = Field(default=None, description="mapped: how many of them at a time")
+    concurrency: int | None = Field(default=None, description="mapped: how many of them run at a time")
     writes: Sequence[JsonValue] = Field(default=(), description="item: what it adds to the map's updates")
     graph: str | None = Field(default=None, description="started, entered: the graph that begins")
     name: str | None = Field(default=None, description="recorded: the function that was called")
-    value: JsonValue = Field(default=None, description="recorded: what it gave")
-    waits: Sequence[Wait] = Field(default=(), description="waiting: what is waited for")
+    value: JsonValue = Field(default=None, description="recorded: what it returned")
+    waits: Sequence[Wait] = Field(default=(), description="waiting: what the run waits for")
     wait: str | None = Field(default=None, description="answered, refused, node: the name of the wait that is over")
     by: JsonValue = Field(
         default=None,
-        description="answered, node: `answer`, `message`, `time` or `default`; recorded: which `agent` asked which "
+        description="answered, node: `answer`, `message`, `time` or `default`; recorded: which `agent` called which "
         "`model`",
     )
-    answer: JsonValue = Field(default=None, description="answered, refused, node: what was answered")
+    answer: JsonValue = Field(default=None, description="answered, refused, node: the answer")
     message: str | None = Field(default=None, description="refused: why")
     topic: str | None = Field(default=None, description="message: its topic")
-    payload: JsonValue = Field(default=None, description="message: what it says")
-    sent: Sequence[JsonValue] = Field(default=(), description="node, item: messages to others, as [topic, payload]")
-    emitted: Sequence[JsonValue] = Field(default=(), description="node, item: what it showed and wanted kept")
+    payload: JsonValue = Field(default=None, description="message: its payload")
+    sent: Sequence[JsonValue] = Field(default=(), description="node, item: messages that it sent, as [topic, payload]")
+    emitted: Sequence[JsonValue] = Field(default=(), description="node, item: the values it emitted to be recorded")
     said: JsonValue = Field(default=None, description="recorded: what it `sent` and `emitted`")
-    unused: JsonValue = Field(default=None, description="node: recorded work that it did not ask for again")
+    unused: JsonValue = Field(default=None, description="node: recorded work that it did not use again")
     pause: Sequence[str] = Field(
         default=(), description="started, resumed, branched: the nodes before which the run waits"
     )
-    retries: JsonValue = Field(default=None, description="resumed: whether parts that had failed are tried again")
-    company: JsonValue = Field(default=None, description="resumed: whether the process drove other runs too")
+    retries: JsonValue = Field(default=None, description="resumed: whether failed parts are retried")
+    company: JsonValue = Field(default=None, description="resumed: whether the process also drove other runs")
     crashed: JsonValue = Field(default=None, description="resumed: whether nodes were in flight when a process died")
-    changes: Sequence[JsonValue] = Field(default=(), description="resumed, branched: what is new about the graph")
-    refit: JsonValue = Field(default=None, description="resumed, branched: what defaults and migrations did, by frame")
-    renamed: JsonValue = Field(default=None, description="resumed, branched: nodes that have another name now")
-    moved: JsonValue = Field(default=None, description="resumed, branched: frames that go on at another node")
-    asks: JsonValue = Field(default=None, description="resumed, branched: frames whose question is asked anew")
+    changes: Sequence[JsonValue] = Field(default=(), description="resumed, branched: changes of the graph")
+    refit: JsonValue = Field(
+        default=None, description="resumed, branched: updates by defaults and migrations, by frame"
+    )
+    renamed: JsonValue = Field(default=None, description="resumed, branched: renamed nodes")
+    moved: JsonValue = Field(default=None, description="resumed, branched: frames that continue at another node")
+    asks: JsonValue = Field(default=None, description="resumed, branched: frames whose question is asked again")
     after: str | None = Field(default=None, description="started: the run whose state it begins with")
 
 
 class Waypoint(Part):
-    """A step in short: where it was, and the way it took."""
+    """A step in short: its node, and the edge it took."""
 
     seq: int = Field(description="its number in the run, from 1")
     path: str = Field(description="its node, as `article/review`")
@@ -158,38 +160,38 @@ class Waypoint(Part):
     visit: int = Field(description="which visit of the node, from 1")
     attempt: int = Field(description="which attempt of the visit, from 1")
     edge: str | None = Field(description="the label of the edge it took")
-    targets: Sequence[str] = Field(description="where that leads")
+    targets: Sequence[str] = Field(description="the nodes that the edge leads to")
 
 
 class Step(Waypoint):
     """One recorded step."""
 
     update: Sequence[JsonValue] = Field(description='operations on fields, as `["set", "draft", "…"]`')
-    explanation: JsonValue = Field(description="what the conditions said, with their values")
-    error: Failure | None = Field(description="what failed")
-    detail: Detail = Field(description="what only this kind of step tells")
-    usage: Usage | None = Field(description="what models did for it")
+    explanation: JsonValue = Field(description="how the conditions evaluated, with their values")
+    error: Failure | None = Field(description="the error, if it failed")
+    detail: Detail = Field(description="keys of this kind of step")
+    usage: Usage | None = Field(description="the usage of models for it")
     started_at: float = Field(description="when its work began")
     finished_at: float = Field(description="when it was recorded")
 
 
 class Run(Document):
-    """A run, whole."""
+    """A run."""
 
     run_id: str = Field(description="its id")
     graph: str = Field(description="the name of its graph")
     status: Status = Field(description="as of its last step; `running` with no driver was interrupted")
     parent: Parent | None = Field(description="the run it was branched from")
-    tags: Sequence[str] = Field(description="the words it is marked with")
+    tags: Sequence[str] = Field(description="its tags")
     stop: Stop | None = Field(description="why it ended")
     error: Failure | None = Field(description="what it failed with")
     waits: Sequence[Wait] = Field(description="what it waits for")
     state: Mapping[str, JsonValue] = Field(description="its fields")
     output: JsonValue = Field(
-        default=None, description="what the graph's `result=` names; not there without one, and never in `show`"
+        default=None, description="the value of the graph's `result=`; omitted without one, and always in `show`"
     )
-    usage: Usage = Field(description="what models did for it, inherited included")
-    inherited: Usage = Field(description="what of that was spent before it branched off")
+    usage: Usage = Field(description="its usage of models, including what it inherited")
+    inherited: Usage = Field(description="the part of it that was spent before it branched off")
     spending: Sequence[Spending] = Field(description="the same by agent, model and node")
     steps: Sequence[Step] = Field(description="its steps, those shared with its parents included")
 
@@ -206,31 +208,33 @@ class SpendingOfRun(Document):
 
     run_id: str = Field(description="the run")
     usage: Usage = Field(description="all of it")
-    inherited: Usage = Field(description="what of that was spent before it branched off")
+    inherited: Usage = Field(description="the part of it that was spent before it branched off")
     spending: Sequence[Spending] = Field(description="the same by agent, model and node")
 
 
 class Answered(Document):
-    """An answer that is recorded, of a run that is not gone on with here."""
+    """A recorded answer to a run that is not resumed here."""
 
     run_id: str = Field(description="the run")
-    answer: Literal["recorded"] = Field(description="what became of it")
-    error: Refusal | None = Field(default=None, description="what kept the run from going on here, if anything did")
+    answer: Literal["recorded"] = Field(description="its outcome")
+    error: Refusal | None = Field(default=None, description="why the run could not be resumed here, if it was tried")
 
 
 class Sent(Document):
-    """A message that is sent, to a run that is not gone on with here."""
+    """A sent message to a run that is not resumed here."""
 
     run_id: str = Field(description="the run")
-    message: Literal["sent"] = Field(description="what became of it")
-    error: Refusal | None = Field(default=None, description="what kept the run from going on here, if anything did")
+    message: Literal["sent"] = Field(description="its outcome")
+    error: Refusal | None = Field(default=None, description="why the run could not be resumed here, if it was tried")
 
 
 class Stopped(Document):
     """A run that was stopped, or will be."""
 
     run_id: str = Field(description="the run")
-    stop: Literal["asked", "done"] = Field(description="`asked` the process that drives it, or `done`")
+    stop: Literal["asked", "done"] = Field(
+        description="`asked` if the process that drives it was asked to, otherwise `done`"
+    )
 
 
 class ListedRun(Part):
@@ -243,8 +247,8 @@ class ListedRun(Part):
     created_at: float = Field(description="when it began")
     updated_at: float = Field(description="when its last step was recorded")
     parent: Parent | None = Field(description="the run it was branched from")
-    tags: Sequence[str] = Field(description="the words it is marked with")
-    driver: str | None = Field(description="who drives it now")
+    tags: Sequence[str] = Field(description="its tags")
+    driver: str | None = Field(description="the process that drives it now")
     due_at: float | None = Field(description="when its first timer is due")
     waits: Sequence[Wait] = Field(description="what it waits for")
 
@@ -259,11 +263,11 @@ class TreeRun(ListedRun):
     """A run in a tree."""
 
     after: str | None = Field(description="the run whose state it began with")
-    spent: Usage | None = Field(description="what it spent itself; null where it cannot be read")
-    spent_in_all: Usage = Field(description="that with all branches below it")
+    spent: Usage | None = Field(description="what it spent itself; null if it cannot be read")
+    spent_in_all: Usage = Field(description="that, plus all branches below it")
 
 
 class Tree(Document):
-    """Recorded runs, and those they were branched from."""
+    """Recorded runs, and the runs they were branched from."""
 
-    runs: Sequence[TreeRun] = Field(description="the runs; `parent` says where each parted")
+    runs: Sequence[TreeRun] = Field(description="the runs; `parent` is where each branched off")

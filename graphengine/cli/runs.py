@@ -1,4 +1,4 @@
-"""`graphengine runs`: list what is recorded."""
+"""`graphengine runs`: list the recorded runs."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ _WAIT_COLUMNS: Final = 60
 @click.option(
     "--status",
     type=helping.Choice(_STATUSES),
-    help="Only runs of this status; one is interrupted if its process ended without finishing it.",
+    help="Only runs with this status; a run is interrupted if its process died before finishing it.",
 )
 @click.option("--graph", metavar="NAME", shell_complete=completing.graph_names, help="Only runs of this graph.")
-@click.option("--tag", metavar="NAME", shell_complete=completing.tags, help="Only runs that are marked with this word.")
+@click.option("--tag", metavar="NAME", shell_complete=completing.tags, help="Only runs with this tag.")
 @click.option(
-    "--older-than", type=options.Age(), metavar="AGE", help="Only runs whose last step is older, as 30d, 12h, 45m."
+    "--older-than", type=options.Age(), metavar="AGE", help="Only runs whose last step is older, e.g. 30d, 12h, 45m."
 )
-@click.option("--newer-than", type=options.Age(), metavar="AGE", help="Only runs whose last step is not so old, as 1h.")
-@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="The most runs to list.")
+@click.option("--newer-than", type=options.Age(), metavar="AGE", help="Only runs whose last step is newer, e.g. 1h.")
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Maximum runs to list.")
 @click.option("--tree", "is_tree", is_flag=True, help="Show branches below the runs they were branched from.")
 @options.database
 @options.common
@@ -62,11 +62,11 @@ def command(  # noqa: PLR0913 - one for each option
 ) -> int:
     """List the recorded runs, the newest first.
 
-    `seq` is the number of a run's last recorded step. Of a run that waits, `last step` tells since when, and `due` when
-    its first wait ends by itself; `graphengine show` has the commands that answer it.
+    `seq` is the number of a run's last recorded step. A waiting run has waited since its `last step`, and `due` is when
+    its first wait ends by itself; `graphengine show` shows the commands that answer it.
 
-    With --tree a run that a listed one was branched from is shown above it, however old it is. `spent` is what models
-    were paid for a run itself, without what a branch shares with its parent; `in all` is the sum of that and of all
+    With --tree, a run is shown below the run it was branched from, even if that one is not in the list. `spent` is the
+    cost of models for the run itself, without the steps a branch shares with its parent; `in all` adds the cost of all
     branches shown below it.
     """
     from graphengine.cli.places import place_of, shown
@@ -75,7 +75,7 @@ def command(  # noqa: PLR0913 - one for each option
     from graphengine.history.json_document import runs_document
 
     if older_than is not None and newer_than is not None and older_than >= newer_than:
-        raise click.UsageError("no run is older and newer: --older-than 1d --newer-than 7d lists those in between")
+        raise click.UsageError("no run can be both: --older-than 1d --newer-than 7d lists the runs in between")
     place = place_of(database)
     wanted = Wanted(limit, named["status"], named["graph"], named["tag"], older_than, newer_than)
     found, waiting = read(place, lambda store: _listed(store, wanted))
@@ -103,7 +103,7 @@ def command(  # noqa: PLR0913 - one for each option
 
 
 async def _listed(store: Store, wanted: Wanted) -> tuple[Sequence[RunInfo], Mapping[str, Snapshot]]:
-    """The newest runs that are wanted, and where those stand that wait."""
+    """Return the newest runs that match, and the snapshots of those that wait."""
     from contextlib import suppress
 
     from graphengine.cli.selecting import newest
@@ -114,7 +114,7 @@ async def _listed(store: Store, wanted: Wanted) -> tuple[Sequence[RunInfo], Mapp
     waiting: dict[str, Snapshot] = {}
     for info in found:
         if info.status == "waiting":
-            with suppress(StoreError):  # a run that cannot be read is listed all the same; `show` tells what is wrong
+            with suppress(StoreError):  # a run that cannot be read is still listed; `show` reports the error
                 waiting[info.id] = await load_snapshot(store, info.id, None)
     return found, waiting
 
@@ -144,7 +144,7 @@ def _show(session: Session, runs: Sequence[RunInfo], waiting: Mapping[str, Snaps
 
 
 def _show_tree(session: Session, tree: Tree) -> None:
-    """Each run below the one it comes from, with the step where they parted."""
+    """Show each run below its parent, with the step where it branched off."""
     import time
 
     from graphengine.cli.selecting import status_of
@@ -155,7 +155,7 @@ def _show_tree(session: Session, tree: Tree) -> None:
     parents = {info.parent for _, info in drawn}
     rows = [
         (
-            "~" * len(lines) + info.id,  # blanks would not be kept
+            "~" * len(lines) + info.id,  # a placeholder of the same width: leading blanks would be stripped
             info.graph,
             status_of(info) + ("" if info.id in tree.listed else " *"),
             str(info.parent_seq) if info.parent is not None else "",
@@ -167,18 +167,18 @@ def _show_tree(session: Session, tree: Tree) -> None:
         )
         for lines, info in drawn
     ]
-    headings = ("run", "graph", "status", "parted at", "seq", "last step", "follows", "spent", "in all")
-    expendable = ("seq", "follows", "graph", "last step", "parted at")
-    heading, *told = aligned(headings, rows, columns=session.out.columns, expendable=expendable)
+    headings = ("run", "graph", "status", "branched at", "seq", "last step", "follows", "spent", "in all")
+    expendable = ("seq", "follows", "graph", "last step", "branched at")
+    heading, *body = aligned(headings, rows, columns=session.out.columns, expendable=expendable)
     session.out.line((heading, "bold"))
-    for (lines, _), line in zip(drawn, told, strict=True):
+    for (lines, _), line in zip(drawn, body, strict=True):
         session.out.line(lines + line[len(lines) :])
     if len(tree.runs) > len(tree.listed):
-        session.err.line("*: not among those that were asked for; a branch of it is")
+        session.err.line("*: not in the list; shown because a branch of it is")
 
 
 def _spent(usage: Usage | None) -> str:
-    """What models were paid; "" where no language model was asked."""
+    """Return the cost of models; "" if no language model was called."""
     from graphengine.cli.steps import cost
     from graphengine.history.json_document import usage_document
 
@@ -187,7 +187,7 @@ def _spent(usage: Usage | None) -> str:
 
 
 def _waits(snapshot: Snapshot) -> str:
-    """The first thing that a run waits for, and how many more there are; since when is its last step."""
+    """Return the first thing that a run waits for, and how many more there are."""
     from msgspec import structs
 
     from graphengine.cli.terminal import one_line
@@ -198,8 +198,8 @@ def _waits(snapshot: Snapshot) -> str:
         return ""
     first, *others = waits
     facts = structs.replace(first.facts, due=None)
-    told = one_line(in_words(first.name, facts, ""), _WAIT_COLUMNS)
-    return told + (f" (and {len(others)} more)" if others else "")
+    text = one_line(in_words(first.name, facts, ""), _WAIT_COLUMNS)
+    return text + (f" (and {len(others)} more)" if others else "")
 
 
 def _parent(info: RunInfo) -> str:

@@ -1,4 +1,4 @@
-"""`graphengine schema`: the JSON Schema of what commands write under `--json`."""
+"""`graphengine schema`: the JSON Schema of the documents that commands write under `--json`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     "schema",
     cls=helping.Command,
     examples="""
-        graphengine schema              # of all documents
+        graphengine schema              # all documents
         graphengine schema runs
     """,
 )
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 @options.common
 @click.pass_obj
 def command(session: Session, name: str | None) -> int:
-    """Print the JSON Schema of what a command writes under --json, or of what all commands do.
+    """Print the JSON Schema of a command's --json output, or of the output of all commands.
 
-    Where a command writes different documents, by its options or because it could do nothing, any of them fits. A
-    reader should let keys pass that it does not know: more may come without a new `schema` number.
+    If a command writes different documents, depending on its options or on failure, the schema accepts any of them.
+    Readers should ignore unknown keys: keys can be added without a new `schema` number.
     """
     from graphengine.cli.schemas import schema_of
 

@@ -1,9 +1,9 @@
 """The documents that commands write under `--json`, as models: shown by `graphengine schema` and in docs/use/cli.md.
 
-`DOCUMENTS` names those of each command; what tells of runs stands in `run_schemas`. They are not used to write the
-documents, so that no command pays for them; the tests hold every command's real output against its model, and a key
-that is not here fails them. A reader of documents should let unknown keys pass: the version rises only when a reader of
-the old ones would be wrong about the new ones.
+`DOCUMENTS` lists those of each command; the models of runs are in `run_schemas`. The models are not used to write the
+documents, so they cost a command nothing; the tests check every command's real output against its model, and fail on a
+key that is missing here. Readers should ignore unknown keys: the version rises only when a reader of the old documents
+would misread the new ones.
 
 Times are epoch seconds.
 """
@@ -44,19 +44,19 @@ from graphengine.state.path import did_you_mean
 
 
 class Made(Document):
-    """A project that was made."""
+    """A project that was created."""
 
     path: str = Field(description="its folder, absolute")
     name: str = Field(description="its name in pyproject.toml")
-    files: Sequence[str] = Field(description="its files, from the folder on")
-    next: Sequence[str] = Field(description="what to type next")
+    files: Sequence[str] = Field(description="its files, relative to the folder")
+    next: Sequence[str] = Field(description="the commands to run next")
 
 
 class ListedGraph(Part):
     """A graph of the project."""
 
     name: str = Field(description="its name")
-    file: str = Field(description="its file, from the project's folder")
+    file: str = Field(description="its file, relative to the project's folder")
     about: str = Field(description="the first sentence of its file")
     nodes: int = Field(description="how many nodes it has")
     example: bool = Field(description="whether it runs without input")
@@ -68,7 +68,7 @@ class Broken(Part):
     """A file that cannot be run."""
 
     file: str = Field(description="the file")
-    error: Error = Field(description="why")
+    error: Error = Field(description="the reason")
 
 
 class Graphs(Document):
@@ -79,128 +79,128 @@ class Graphs(Document):
 
 
 class CheckedGraph(Part):
-    """A graph and what is wrong with it."""
+    """A graph and its problems."""
 
     name: str = Field(description="its name")
-    file: str = Field(description="its file, as it was named or from the project's folder")
+    file: str = Field(description="its file, as given or relative to the project's folder")
     problems: Sequence[Problem] = Field(description="errors and warnings, in the order they were found")
 
 
 class BrokenLine(Broken):
-    """A file that cannot be run, and where."""
+    """A file that cannot be run, and the line."""
 
-    line: int | None = Field(description="the line it comes from, from 1; null where nobody knows")
+    line: int | None = Field(description="the line of the error, from 1; null if unknown")
 
 
 class Checked(Document):
-    """What is wrong with graphs."""
+    """The problems of graphs."""
 
-    errors: int = Field(description="how many things keep graphs from running")
-    warnings: int = Field(description="how many warnings there are")
-    graphs: Sequence[CheckedGraph] = Field(description="those that were checked")
+    errors: int = Field(description="the number of errors")
+    warnings: int = Field(description="the number of warnings")
+    graphs: Sequence[CheckedGraph] = Field(description="the checked graphs")
     broken: Sequence[BrokenLine] = Field(description="files that cannot be run")
 
 
 class Shared(Part):
     """The last step that two runs share."""
 
-    run_id: str = Field(description="whose step it is")
+    run_id: str = Field(description="the run that recorded it")
     seq: int = Field(description="its number")
 
 
 class SpentSince(Usage):
-    """What one run spent since two parted."""
+    """What one run spent since the two diverged."""
 
-    steps: int = Field(description="how many steps it took since")
+    steps: int = Field(description="the number of its steps since")
     seconds: float = Field(description="how long it was driven since")
 
 
 class Side(Part):
-    """One of two runs that are compared."""
+    """One of the two compared runs."""
 
     run_id: str = Field(description="the run")
     graph: str = Field(description="the name of its graph")
-    status: Status = Field(description="as of the step it is compared at")
-    seq: int = Field(description="that step")
-    parted_at: int | None = Field(description="its first step that the other did not take; null if there is none")
+    status: Status = Field(description="as of the compared step")
+    seq: int = Field(description="the compared step")
+    parted_at: int | None = Field(description="its first step that the other run does not have; null if there is none")
     begins: Sequence[JsonValue] | None = Field(description="the update that it branched off with")
-    way: Sequence[Waypoint] = Field(description="the steps that decided a way since")
+    way: Sequence[Waypoint] = Field(description="the steps since that chose an edge")
     usage: Usage = Field(description="all that it spent on models")
-    spent: SpentSince = Field(description="what it spent since they parted")
+    spent: SpentSince = Field(description="what it spent since they diverged")
 
 
 class Difference(Part):
-    """A place of the state where two runs differ."""
+    """A path of the state where two runs differ."""
 
-    path: str = Field(description="the place")
-    before: JsonValue = Field(description="what the first run has there")
-    after: JsonValue = Field(description="what the second has there")
+    path: str = Field(description="the path")
+    before: JsonValue = Field(description="the value in the first run")
+    after: JsonValue = Field(description="the value in the second run")
 
 
 class Compared(Document):
-    """Where two runs part, and how they differ."""
+    """Where two runs diverge, and how they differ."""
 
-    shared: Shared | None = Field(description="the last step that both have; null if they have none")
-    alike: int = Field(description="how many steps of both ways from there are alike")
+    shared: Shared | None = Field(description="the last step that both have; null if there is none")
+    alike: int = Field(description="how many steps of both paths from there are equal")
     first: Side = Field(description="the first run")
     second: Side = Field(description="the second run")
-    differences: Sequence[Difference] = Field(description="how their states differ, whole")
+    differences: Sequence[Difference] = Field(description="all differences of their states")
 
 
 class Otherwise(Part):
-    """A step that today's graph decides otherwise."""
+    """A step that the current graph decides differently."""
 
     seq: int = Field(description="the step")
     path: str = Field(description='its node; "" for the run itself')
     what: str = Field(description="what differs: `edge`, `update`, `inputs`, `work`, …")
     recorded: JsonValue = Field(description="what was recorded")
-    today: JsonValue = Field(description="what it is today")
+    today: JsonValue = Field(description="what the current graph decides")
     message: str = Field(description="the difference in a sentence")
     repair: str = Field(description="what to do about it")
 
 
 class Unchecked(Part):
-    """What no log keeps, so that it could not be decided anew."""
+    """A decision that cannot be replayed, since its input is not recorded."""
 
     what: str = Field(description="what it is")
     steps: int = Field(description="in how many steps")
 
 
 class Replay(Part):
-    """What the replay of one run found."""
+    """The replay of one run."""
 
-    source: str = Field(description="the run as it was named: an id or a file")
+    source: str = Field(description="the argument that named it: an id or a file")
     run_id: str = Field(description="its id")
     graph: str = Field(description="the name of its graph")
-    steps: int = Field(description="how many steps were decided anew")
+    steps: int = Field(description="how many steps were replayed")
     same: bool = Field(description="whether all were decided as recorded")
-    differences: int = Field(description="how many were not")
+    differences: int = Field(description="the number of differences")
     first: Otherwise | None = Field(description="the first of them")
-    not_checked: Sequence[Unchecked] = Field(description="what could not be decided anew")
+    not_checked: Sequence[Unchecked] = Field(description="what could not be replayed")
     all: Sequence[Otherwise] | None = Field(default=None, description="with `--all`: every difference")
-    reasons: Sequence[Otherwise] | None = Field(default=None, description="with `--all`: reasons in other words")
+    reasons: Sequence[Otherwise] | None = Field(default=None, description="with `--all`: reworded reasons")
 
 
 class Replays(Document):
-    """What replays found."""
+    """The replays of runs."""
 
     replays: Sequence[Replay] = Field(description="in the order the runs were named")
 
 
 class Finding(Part):
-    """One thing in a database that is not as it should be."""
+    """A fault in a database, or a note."""
 
     code: str = Field(description="its kind, stable")
     what: str = Field(description="what is wrong, with the values")
-    run_id: str = Field(description='the run; "" where it is none')
-    seq: int | None = Field(description="the step, if it is one")
-    repair: str = Field(description="what can be done about it")
-    repairable: bool = Field(description="whether `--repair` mends it")
-    note: bool = Field(description="whether it is worth telling and no fault")
+    run_id: str = Field(description='the run; "" if it concerns none')
+    seq: int | None = Field(description="the step, if it concerns one")
+    repair: str = Field(description="how to repair it")
+    repairable: bool = Field(description="whether `--repair` fixes it")
+    note: bool = Field(description="whether it is only a note, not a fault")
 
 
 class Lost(Part):
-    """Steps that cannot be read any more."""
+    """Steps that can no longer be read."""
 
     run_id: str = Field(description="the run")
     first: int = Field(description="the first of them")
@@ -208,56 +208,56 @@ class Lost(Part):
 
 
 class Examined(Document):
-    """What is wrong with a database, and what a repair did."""
+    """The faults of a database, and the result of a repair."""
 
     database: str = Field(description="the file")
-    sound: bool = Field(description="whether nothing is wrong")
+    sound: bool = Field(description="whether it has no fault")
     findings: Sequence[Finding] = Field(description="what was found")
     more: int = Field(description="how many findings were left out")
-    runs: int = Field(description="how many runs were looked at")
+    runs: int = Field(description="how many runs were checked")
     steps: int = Field(description="how many of their steps")
     snapshots: int = Field(description="how many of their snapshots")
     done: Sequence[str] | None = Field(default=None, description="with `--repair`: what was done")
     lost: Sequence[Lost] | None = Field(default=None, description="with `--repair`: what could not be saved")
-    unnamed: str | None = Field(default=None, description="with `--repair`: what may be lost that nobody can name")
+    unnamed: str | None = Field(default=None, description="with `--repair`: possible losses that cannot be identified")
     copy_: str | None = Field(
-        default=None, alias="copy", description="with `--repair`: the file as it was; null if unchanged"
+        default=None, alias="copy", description="with `--repair`: the copy of the original file; null if unchanged"
     )
 
 
 class Kept(Part):
-    """A run that stays."""
+    """A run that is kept."""
 
     run_id: str = Field(description="the run")
-    reason: str = Field(description="why it stays")
+    reason: str = Field(description="why it is kept")
 
 
 class PrunedRuns(Part):
-    """What went, or would go."""
+    """The runs that were removed, or would be."""
 
     dry_run: bool = Field(description="whether nothing was changed")
-    runs: Sequence[str] = Field(description="the runs that went")
+    runs: Sequence[str] = Field(description="the removed runs")
     steps: int = Field(description="how many steps they had")
-    db_bytes: int = Field(description="about how many bytes they took")
-    kept: Sequence[Kept] = Field(description="runs that the rule meant, and that stay")
+    db_bytes: int = Field(description="the estimated bytes they took")
+    kept: Sequence[Kept] = Field(description="runs that match the rule and are kept")
 
 
 class VacuumedFile(Part):
-    """What giving back free room did."""
+    """The result of shrinking the file."""
 
-    before_bytes: int = Field(description="what the file took")
-    after_bytes: int = Field(description="what it takes now")
+    before_bytes: int = Field(description="the size of the file before")
+    after_bytes: int = Field(description="its size now")
 
 
 class Pruned(Document):
     """What was removed."""
 
-    pruned: PrunedRuns | None = Field(description="null where runs were not to go")
-    vacuumed: VacuumedFile | None = Field(description="null where no room was given back")
+    pruned: PrunedRuns | None = Field(description="null if no runs were to be removed")
+    vacuumed: VacuumedFile | None = Field(description="null if the file was not shrunk")
 
 
 class Exported(Document):
-    """A run that was written to a file."""
+    """A run that was exported."""
 
     run_id: str = Field(description="the run")
     file: str = Field(description="the file")
@@ -269,11 +269,11 @@ class ImportedRun(Part):
 
     run_id: str = Field(description="its id")
     steps: int = Field(description="how many steps it has")
-    new: bool = Field(description="whether it was not there yet")
+    new: bool = Field(description="whether it was not in the database before")
 
 
 class Imported(Document):
-    """Runs that were recorded from files."""
+    """The runs of imported files."""
 
     runs: Sequence[ImportedRun] = Field(description="in the order of the files")
 
@@ -285,7 +285,7 @@ class Drawn(Document):
 
 
 class Script(Document):
-    """What a shell is to read."""
+    """A shell completion script."""
 
     shell: str = Field(description="the shell")
     script: str = Field(description="the script")
@@ -297,31 +297,33 @@ class MadeTest(Document):
     run_id: str = Field(description="the run")
     seq: int = Field(description="the step")
     node: str = Field(description="the path of its node")
-    file: str | None = Field(description="where it was written; null where it was not")
+    file: str | None = Field(description="the file it was written to; null if it was not")
     test: str = Field(description="its text")
 
 
 class WorkerLine(Document):
     """A line of a worker."""
 
-    run_id: str | None = Field(description="the run; null where it is about none")
+    run_id: str | None = Field(description="the run; null if it concerns none")
 
 
 class GoesOn(WorkerLine):
-    """A run is taken."""
+    """The worker takes a run."""
 
     event: Literal["goes_on"] = Field(description="which line it is")
     graph: str = Field(description="the name of its graph")
-    why: Literal["due", "sent", "orphan"] = Field(description="its time came, it was sent something, its process died")
+    why: Literal["due", "sent", "orphan"] = Field(
+        description="its time has come, it received an answer or a message, or its process died"
+    )
 
 
 class Ended(WorkerLine):
-    """What became of a run that was taken."""
+    """The outcome of a run that the worker took."""
 
     event: Literal["ended"] = Field(description="which line it is")
     graph: str = Field(description="the name of its graph")
     status: Literal["waiting", "finished", "stopped", "failed", "left"] = Field(
-        description="`left` where the worker was stopped"
+        description="`left` if the worker was stopped"
     )
     seq: int = Field(description="its last step")
     stop: Stop | None = Field(description="why it ended")
@@ -330,7 +332,7 @@ class Ended(WorkerLine):
 
 
 class Refused(WorkerLine):
-    """A run that cannot be gone on with."""
+    """A run that cannot be resumed."""
 
     event: Literal["refused"] = Field(description="which line it is")
     graph: str | None = Field(default=None, description="the name of its graph")
@@ -352,20 +354,22 @@ class Stepped(WatchLine):
 
 
 class Stands(WatchLine):
-    """Where the run stands; one for each change of what is told here."""
+    """The status of the run, whenever one of these values changes."""
 
     event: Literal["stands"] = Field(description="which line it is")
     status: Status = Field(description="as of the last step")
-    driver: str | None = Field(description="who drives it; null of one that is `running`: its process ended")
+    driver: str | None = Field(
+        description="the process that drives it; null if none does, or if the process of a `running` one has died"
+    )
     waits: Sequence[Wait] = Field(description="what it waits for")
 
 
 class WatchEnded(WatchLine):
-    """The run is over, or is not watched any longer."""
+    """The run is over, or is no longer watched."""
 
     event: Literal["ended"] = Field(description="which line it is")
     status: Status = Field(description="as of the last step")
-    driver: str | None = Field(description="null where no process drives it")
+    driver: str | None = Field(description="null if no process drives it")
     seq: int = Field(description="its last step")
     stop: Stop | None = Field(description="why it ended")
     error: Failure | None = Field(description="what it failed with")
@@ -384,8 +388,8 @@ class Kind:
 
     Attributes:
         model: What it looks like.
-        when: When the command writes it; "" where it is the only one.
-        lines: Whether it writes many, each on a line.
+        when: When the command writes it; "" if it is the only one.
+        lines: Whether it writes many, one per line.
     """
 
     model: type[BaseModel]
@@ -393,8 +397,8 @@ class Kind:
     lines: bool = False
 
 
-_DRIVEN: Final = "where it goes on with the run"
-_POSTED: Final = "where it does not"
+_DRIVEN: Final = "if it resumes the run"
+_POSTED: Final = "if it does not"
 
 DOCUMENTS: Final[Mapping[str, Sequence[Kind]]] = {
     "new": [Kind(Made)],
@@ -406,13 +410,13 @@ DOCUMENTS: Final[Mapping[str, Sequence[Kind]]] = {
     "branch": [Kind(Run)],
     "watch": [
         Kind(Stepped, "for each step", lines=True),
-        Kind(Stands, "where it stands otherwise than before", lines=True),
+        Kind(Stands, "when its status changes", lines=True),
         Kind(WatchEnded, "at the end", lines=True),
     ],
     "worker": [
         Kind(GoesOn, "when it takes a run", lines=True),
-        Kind(Ended, "when that is over", lines=True),
-        Kind(Refused, "when a run cannot be gone on with", lines=True),
+        Kind(Ended, "when it is done with the run", lines=True),
+        Kind(Refused, "when a run cannot be resumed", lines=True),
     ],
     "stop": [Kind(Stopped)],
     "runs": [Kind(Runs, "without `--tree`"), Kind(Tree, "with `--tree`")],
@@ -424,7 +428,10 @@ DOCUMENTS: Final[Mapping[str, Sequence[Kind]]] = {
     ],
     "doctor": [Kind(Examined)],
     "replay": [Kind(Replays)],
-    "export": [Kind(Exported, "with `-o FILE`"), Kind(RunFile, "without; it is the file itself, with its own version")],
+    "export": [
+        Kind(Exported, "with `-o FILE`"),
+        Kind(RunFile, "without `-o`; this is the file itself, with its own version"),
+    ],
     "import": [Kind(Imported)],
     "prune": [Kind(Pruned)],
     "diff": [Kind(Compared)],
@@ -432,11 +439,11 @@ DOCUMENTS: Final[Mapping[str, Sequence[Kind]]] = {
     "render": [Kind(Drawn)],
     "completion": [Kind(Script)],
 }
-"""What each command writes under `--json` where it could do its work; else it is `Failed`. `schema` writes a schema."""
+"""The documents that each command writes under `--json` on success; on failure it writes `Failed`."""
 
 
 def schema_of(command: str | None = None) -> dict[str, JsonValue]:
-    """The JSON Schema of the documents of a command, or of all.
+    """Return the JSON Schema of the documents of a command, or of all commands.
 
     Raises:
         InputError: There is no such command, or it writes no document of its own.

@@ -1,4 +1,4 @@
-"""Which of the recorded runs are meant: by status, graph, tag and age; and what is said where none are."""
+"""The selection of recorded runs by status, graph, tag and age, and hints if no run matches."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ if TYPE_CHECKING:
 
 _PAGE: Final = 200
 _ONLY_SEEN: Final = ("running", "interrupted")
-"""Statuses that the store holds as one: whether a driver is alive tells them apart."""
+"""Statuses that the store does not distinguish: whether a driver is alive separates them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What runs are asked for; None where something does not matter.
+    """The criteria for runs; None for no criterion.
 
     Attributes:
-        limit: The most runs.
-        status: As people see it, `interrupted` among them.
+        limit: The maximum number of runs.
+        status: The status as shown, which can be `interrupted`.
         graph: The name of their graph.
-        tag: A word that they are marked with.
-        older_seconds: Their last step must lie at least so far back.
-        newer_seconds: Their last step must not lie further back.
+        tag: A tag of theirs.
+        older_seconds: The least age of their last step, in seconds.
+        newer_seconds: The greatest age of their last step, in seconds.
     """
 
     limit: int
@@ -37,14 +37,14 @@ class Wanted:
     newer_seconds: float | None = None
 
     def __str__(self) -> str:
-        """The wishes as they stand behind `no runs`; "" where there are none."""
+        """Return the criteria in words, to follow `no runs`; "" if there are none."""
         named = (("status", self.status), ("graph", self.graph), ("tag", self.tag))
-        told = " and".join(f" with {name} {given}" for name, given in named if given)
-        told += " whose last step is older" if self.older_seconds is not None else ""
-        return told + (" whose last step is newer" if self.newer_seconds is not None else "")
+        text = " and".join(f" with {name} {given}" for name, given in named if given)
+        text += " whose last step is older" if self.older_seconds is not None else ""
+        return text + (" whose last step is newer" if self.newer_seconds is not None else "")
 
     def fits(self, info: RunInfo, now: float) -> bool:
-        """Whether a run that the store gave is wanted."""
+        """Return whether a run matches the criteria that the store does not check."""
         old = now - info.updated_at
         return (
             (self.status is None or status_of(info) == self.status)
@@ -54,12 +54,12 @@ class Wanted:
 
 
 def status_of(info: RunInfo) -> str:
-    """A run's status as people see it: one that nobody drives any more is interrupted."""
+    """Return a run's status as shown: a running one without a driver is interrupted."""
     return "interrupted" if info.status == "running" and info.driver is None else info.status
 
 
 async def newest(store: Store, wanted: Wanted) -> Sequence[RunInfo]:
-    """The newest runs that are wanted.
+    """Return the newest runs that match.
 
     Raises:
         StoreError: They cannot be read.
@@ -75,7 +75,7 @@ async def newest(store: Store, wanted: Wanted) -> Sequence[RunInfo]:
 
 
 async def _all(store: Store, wanted: Wanted) -> AsyncIterator[RunInfo]:
-    """The runs that the store can tell to be wanted, page by page."""
+    """Yield the runs that match as far as the store checks, page by page."""
     status = cast("Status | None", "running" if wanted.status in _ONLY_SEEN else wanted.status)
     before: str | None = None
     while True:
@@ -88,7 +88,7 @@ async def _all(store: Store, wanted: Wanted) -> AsyncIterator[RunInfo]:
 
 
 async def hint_of(store: Store, wanted: Wanted) -> str:
-    """What may have been meant where no run is wanted; "" where the words that were given are known ones."""
+    """Return a hint about a graph or tag that no run has; "" if they are known."""
     from graphengine.state.path import did_you_mean
 
     graphs: set[str] = set()

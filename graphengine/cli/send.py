@@ -24,14 +24,16 @@ if TYPE_CHECKING:
     """,
     exits={
         **helping.DRIVES,
-        0: "the run finished, or the message is sent and left to whoever drives the run",
-        3: "the run waits; or the message is sent, and the run could not be gone on with here",
+        0: "the run finished, or the message is sent and left to the process that drives the run",
+        3: "the run waits; or the message is sent, and the run could not be resumed here",
     },
 )
 @click.argument("run_id", metavar="RUN_ID", shell_complete=completing.runs)
 @click.argument("topic", metavar="TOPIC")
 @click.argument("value", metavar="VALUE|@FILE|-")
-@click.option("--key", metavar="KEY", help="The same key again sends nothing, so that a call may be tried twice.")
+@click.option(
+    "--key", metavar="KEY", help="Send at most one message with this key, so that the command can be retried."
+)
 @options.no_resume
 @options.graph
 @click.pass_obj
@@ -46,17 +48,18 @@ def command(  # noqa: PLR0913 - one for each option
     reference: str | None,
     given: Given,
 ) -> int:
-    """Send a message to a run; where it waits and nobody drives it, go on with it as `resume` would.
+    """Send a message to a run; if the run waits and no process drives it, resume it as `resume` does.
 
-    VALUE is JSON if it is any, else text. @FILE reads it from a file, - from stdin, both without the last line break;
-    @@ at the start stands for a literal @. A message is kept until a node of the run receives its topic.
+    VALUE is parsed as JSON if it is valid; otherwise it is text. @FILE reads the value from a file, - from stdin, both
+    without the final line break; a leading @@ means a literal @. A message is kept until a node of the run receives its
+    topic.
 
-    The message is recorded first, for which the run's graph is not needed. Where the graph is not found the run is left
-    to a worker or a later `resume`: exit code 3. Where the run is gone on with the exit code is that of `resume`; with
-    --no-resume, and where it does not wait or another process drives it, 0.
+    The message is recorded first, which does not require the run's graph. If the graph is not found, the run is left to
+    a worker or a later `resume`, and the exit code is 3. If the run is resumed, the exit code is that of `resume`. With
+    --no-resume, or if the run does not wait or another process drives it, the exit code is 0.
     """
     from graphengine.cli.places import place_of
-    from graphengine.cli.posting import Post, check_options, post_and_go_on, post_only
+    from graphengine.cli.posting import Post, check_options, post_and_resume, post_only
     from graphengine.cli.project import file_of
     from graphengine.cli.recorded import read_run, run_id_of
     from graphengine.cli.values import value_from
@@ -70,15 +73,15 @@ def command(  # noqa: PLR0913 - one for each option
     async def send(runner: Runner) -> None:
         await runner.send(run_id, topic, payload, key=key)
 
-    post = Post(run_id, place, send, ("message", "sent"), _unheard(recorded, topic))
+    post = Post(run_id, place, send, ("message", "sent"), _not_awaited(recorded, topic))
     info = recorded.info
     if info.status == "waiting" and info.driver is None and not no_resume:
-        return post_and_go_on(session, post, reference, given)
+        return post_and_resume(session, post, reference, given)
     return post_only(session, post)
 
 
-def _unheard(recorded: Recorded, topic: str) -> str:
-    """What is told where a run waits, and not for a message on this topic; "" where it does or does not wait."""
+def _not_awaited(recorded: Recorded, topic: str) -> str:
+    """Return a note if a run waits, but not for a message on this topic; otherwise ""."""
     from graphengine.cli.waits import all_waits
 
     if recorded.info.status != "waiting":
@@ -86,5 +89,5 @@ def _unheard(recorded: Recorded, topic: str) -> str:
     topics = [str(wait.facts.topic) for wait in all_waits(recorded.snapshot) if wait.facts.kind == "receive"]
     if topic in topics:
         return ""
-    others = f"; it waits for one on {', '.join(map(repr, dict.fromkeys(topics)))}" if topics else ""
+    others = f"; it waits for a message on {', '.join(map(repr, dict.fromkeys(topics)))}" if topics else ""
     return f"the run does not wait for a message on {topic!r} now and keeps it{others}"

@@ -1,7 +1,7 @@
-"""One call of the command line: what it was asked for everywhere (`--json`, `--debug`), and what becomes of errors.
+"""One call of the command line: its global options (`--json`, `--debug`), its output, and its errors.
 
-Every command gets the `Session`. A command returns its exit code or raises; `exit_code_of` says what a raised error
-means.
+Every command gets the `Session`. A command returns its exit code or raises; `exit_code_of` returns the exit code of an
+error.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ class Exit(IntEnum):
 
 
 class Unexpected(GraphEngineError):
-    """An exception that nobody raised on purpose."""
+    """An unexpected exception, which indicates a bug."""
 
     code = "unexpected"
 
 
 class Interrupted(GraphEngineError):
-    """The person at the keyboard ended the command."""
+    """The user interrupted the command."""
 
     code = "interrupted"
 
@@ -60,9 +60,9 @@ class Session:
     Attributes:
         out: Where results go: stdout.
         err: Where everything else goes: stderr.
-        json: Whether one JSON document is wanted on stdout, and nothing else.
-        debug: Whether tracebacks are wanted.
-        has_driven: Whether the command has begun to drive a run.
+        json: Whether to write one JSON document to stdout, and nothing else.
+        debug: Whether to show tracebacks.
+        has_driven: Whether the command has started to drive a run.
     """
 
     out: Channel
@@ -80,7 +80,7 @@ class Session:
         self.out.write(as_json(content, indent=None) + "\n")
 
     def fail(self, error: GraphEngineError) -> None:
-        """Tell of an error that ended the command."""
+        """Report an error that ended the command."""
         if self.debug:
             cause = error.__cause__ if isinstance(error, Unexpected) and error.__cause__ is not None else error
             self.err.line("".join(traceback.format_exception(cause)).rstrip())
@@ -89,9 +89,9 @@ class Session:
 
             self.document(error_document(error))
         else:
-            self.tell(error)
+            self.show(error)
 
-    def tell(self, error: GraphEngineError) -> None:
+    def show(self, error: GraphEngineError) -> None:
         """Show an error as text: its code, message, place and repair."""
         self.err.prose(("error", "bold red"), " ", (error.code, "red"), ": ", error.message)
         if error.where:
@@ -101,11 +101,11 @@ class Session:
 
 
 _CONTROLS: Final = {code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)}
-"""Control codes that JSON lets stand as they are, and that terminals obey."""
+"""Control codes that JSON does not escape, and that terminals obey."""
 
 
 def as_json(value: JsonValue, indent: int | None = 2) -> str:
-    """The value as JSON, fit for any reader: no NaN, no lone halves of characters, no control codes."""
+    """Return the value as JSON without NaN, lone surrogates and control codes."""
     import json
 
     text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
@@ -113,18 +113,18 @@ def as_json(value: JsonValue, indent: int | None = 2) -> str:
 
 
 def harmless_json(text: str) -> str:
-    """The same JSON with every control code as an escape, so that a terminal obeys none."""
+    """Return the JSON with every control code escaped, so that a terminal obeys none."""
     return text.translate(_CONTROLS)
 
 
 def unexpected(error: Exception) -> Unexpected:
-    """What is said of an exception that nobody raised on purpose."""
+    """Wrap an unexpected exception in an error with its location and a repair."""
     kind = type(error).__name__
     text = " ".join(str(error).split())[:500]
     found = Unexpected(
         f"{kind}: {text}" if text else kind,
         where=_place(error),
-        repair="this is a bug of graphengine or of the graph's file; run again with --debug",
+        repair="this is a bug in graphengine or in the graph's file; run again with --debug",
     )
     found.__cause__ = error
     return found
@@ -136,7 +136,7 @@ def _place(error: Exception) -> str:
 
 
 def exit_code_of(error: GraphEngineError) -> Exit:
-    """The exit code that an error means."""
+    """Return the exit code of an error."""
     if isinstance(error, RunIsDriven | LeaseLost):
         return Exit.DRIVEN
     if isinstance(error, StoreError):

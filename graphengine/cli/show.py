@@ -1,4 +1,4 @@
-"""`graphengine show`: one run, its steps, its state, what it waits for and what it cost; or one of its steps."""
+"""`graphengine show`: a run with its steps, state, waits and cost; or one of its steps."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ if TYPE_CHECKING:
     from graphengine.cli.session import Session
     from graphengine.cli.terminal import Channel, Part
     from graphengine.engine.steps import Step
-    from graphengine.history.timing import Stopwatch
+    from graphengine.history.timing import DrivenTime
+    from graphengine.history.visit_tree import Entry, Track
     from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import RunInfo
 
 _STATE_LINES: Final = 24
 _STATE_COLUMNS: Final = 500
-_PIPE_COLUMNS: Final = 200  # of one line about a step, where no terminal sets the width
+_PIPE_COLUMNS: Final = 200  # the width of a line about a step without a terminal
 _ITEMS: Final = 5
-"""More items of one map in a row than this are shown as one line."""
+"""The most consecutive items of a map that are shown on a line each; more are shown as one line."""
 
 
 @click.command(
@@ -33,16 +34,16 @@ _ITEMS: Final = 5
     cls=helping.Command,
     examples="""
         graphengine show tides
-        graphengine show tides --at 2            # as it was after that step
+        graphengine show tides --at 2            # as of that step
         graphengine show tides --step 3 --json
         graphengine show tides --usage
         graphengine show tides --as-test write -o test_write.py
     """,
 )
 @click.argument("run_id", metavar="RUN_ID", shell_complete=completing.runs)
-@click.option("--at", type=int, metavar="SEQ", help="As it was after this step.")
-@click.option("--step", type=int, metavar="SEQ", help="This one step, with everything that is recorded of it.")
-@click.option("--usage", "is_usage", is_flag=True, help="What it spent on models, by agent, by model and by node.")
+@click.option("--at", type=int, metavar="SEQ", help="Show the run as of this step.")
+@click.option("--step", type=int, metavar="SEQ", help="Show this step with everything recorded.")
+@click.option("--usage", "is_usage", is_flag=True, help="Show what it spent on models, by agent, by model and by node.")
 @click.option(
     "--as-test",
     "tested",
@@ -50,9 +51,9 @@ _ITEMS: Final = 5
     flag_value="",
     metavar="[NODE]",
     shell_complete=completing.visited,
-    help="A pytest file made from what this node did last, or from the node of --step.",
+    help="Print a pytest file made from the last visit of this node, or from the node of --step.",
 )
-@click.option("-o", "--output", metavar="FILE", help="With --as-test: where to write it; stdout if not given.")
+@click.option("-o", "--output", metavar="FILE", help="With --as-test: the file to write; stdout if not given.")
 @options.graph
 @options.database
 @options.common
@@ -71,9 +72,9 @@ def command(  # noqa: PLR0913 - one for each option
 ) -> int:
     """Show a run: its steps, its state, what it waits for, what it cost.
 
-    Many items of a map in a row are shown as one line; --step shows one of them, --json has them all. `took` is time in
-    which the run was driven: what lies in a stop or a wait is not counted. With --as-test, the test gives the node what
-    it was given then, lets models answer what they answered, and asserts what it wrote.
+    More than five consecutive items of a map are shown as one line; --step shows one of them, --json has them all.
+    `took` counts only time in which the run was driven, not stops or waits. With --as-test, the test runs the node on
+    its recorded input, replays the answers of models, and asserts its update.
     """
     from graphengine.cli.places import place_of
     from graphengine.cli.recorded import read_run, run_id_of
@@ -109,31 +110,31 @@ def command(  # noqa: PLR0913 - one for each option
 
 
 def _show_usage(session: Session, recorded: Recorded) -> None:
-    from graphengine.cli.usage import tell_spending, usage_of_run
+    from graphengine.cli.usage import show_spending, usage_of_run
 
     if session.json:
         session.document(usage_of_run(recorded))
     else:
-        tell_spending(session.out, recorded)
+        show_spending(session.out, recorded)
 
 
 def _show(session: Session, place: Place, recorded: Recorded) -> None:
     from graphengine.cli.places import graph_words
-    from graphengine.cli.report import OFFLINE, run_usage, tell_cost, tell_end, tell_kept
+    from graphengine.cli.report import OFFLINE, run_usage, show_cost, show_end, show_kept
     from graphengine.cli.selecting import status_of
     from graphengine.cli.steps import is_offline
     from graphengine.cli.times import when
-    from graphengine.cli.waits import tell_waits
+    from graphengine.cli.waits import show_waits
 
     out, info, snapshot = session.out, recorded.info, recorded.snapshot
     is_past = snapshot.seq < info.seq
     out.line("run ", (info.id, "bold"), f" of {info.graph}, begun {when(info.created_at)}")
     if info.parent is not None:
-        out.line(f"branched from {info.parent} behind its step {info.parent_seq}")
+        out.line(f"branched from {info.parent} after its step {info.parent_seq}")
     if info.tags:
         out.line(f"tags: {', '.join(info.tags)}")
     if is_past:
-        out.line(f"as it was after step {snapshot.seq} of {info.seq}; the run is {status_of(info)} now")
+        out.line(f"as of step {snapshot.seq} of {info.seq}; the run is {status_of(info)} now")
     elif info.status == "running":
         out.line(*driven(info, place))
     out.line("")
@@ -143,17 +144,17 @@ def _show(session: Session, place: Place, recorded: Recorded) -> None:
         out.line((name, "bold"), ": ", _value(value))
     out.line("")
     if snapshot.status != "running":
-        tell_end(out, snapshot)
+        show_end(out, snapshot)
     if not is_past and info.status in ("running", "waiting"):
-        tell_waits(out, snapshot, graph_words(info.graph), place)
-        tell_kept(out, snapshot)
-    tell_cost(out, snapshot)
+        show_waits(out, snapshot, graph_words(info.graph), place)
+        show_kept(out, snapshot)
+    show_cost(out, snapshot)
     if is_offline(run_usage(snapshot)):
         out.line((OFFLINE, "yellow"))
 
 
 def driven(info: RunInfo, place: Place) -> Sequence[Part]:
-    """Who drives a run that is not over, or how to go on with it."""
+    """Return which process drives a run that is not over, or how to resume it."""
     from graphengine.cli.places import command as to_paste
     from graphengine.cli.places import graph_words
 
@@ -164,7 +165,7 @@ def driven(info: RunInfo, place: Place) -> Sequence[Part]:
 
 
 def _show_steps(out: Channel, steps: Sequence[Step]) -> None:
-    """Each step on a line, and below it what it did to the state and why it led where it did."""
+    """Show each step on a line, and below it its updates and the reasons for its edge."""
     from graphengine.cli.steps import changes_of, in_short
     from graphengine.cli.tables import aligned, fitted, wrapped
 
@@ -188,56 +189,41 @@ def _show_steps(out: Channel, steps: Sequence[Step]) -> None:
             out.line(indent, (part, "dim"))
 
 
-def _timed(steps: Sequence[Step]) -> Stopwatch:
-    """What tells how long each of these steps took, all of a run's from the first."""
-    from graphengine.engine.fold import evolve
-    from graphengine.engine.snapshot import Snapshot
-    from graphengine.history.timing import Stopwatch
-
-    watch, snapshot = Stopwatch(), Snapshot()
-    for step in steps:
-        watch.see(step, was_idle=snapshot.status == "waiting")
-        evolve(snapshot, step)
-    return watch
-
-
 def _rows(steps: Sequence[Step]) -> Iterator[tuple[tuple[str, ...], Step | None]]:
-    """A row for each step, and the step; one without a step for many items of a map in a row."""
-    watch = _timed(steps)
-    at = 0
-    while at < len(steps):
-        step = steps[at]
-        end = _end_of_items(steps, at)
-        if end - at > _ITEMS:
-            yield _items_row(steps[at:end], watch), None
-            at = end
-            continue
-        yield _row(step, watch), step
-        at += 1
+    """Yield a row and its step; for many consecutive items of a map, one row without a step."""
+    from itertools import groupby
+
+    from graphengine.history.visits import Visits
+
+    run = Visits.of(steps)
+    for _, group in groupby(run.entries, key=_map_of):
+        entries = list(group)
+        if len(entries) > _ITEMS and entries[0].step.kind == "item":
+            yield _items_row(entries, run.time), None
+        else:
+            yield from ((_row(entry), entry.step) for entry in entries)
 
 
-def _end_of_items(steps: Sequence[Step], at: int) -> int:
-    """Where the items of one map end that begin here; items that failed stand on their own."""
-    end, frame = at, steps[at].frame.rpartition("[")[0]
-    while end < len(steps) and steps[end].kind == "item" and steps[end].frame.rpartition("[")[0] == frame:
-        end += 1
-    return end
+def _map_of(entry: Entry) -> Track | None:
+    """Return the map of a finished item; None for other steps, such as failed items, which have a row each."""
+    return entry.track.parent if entry.step.kind == "item" and entry.track is not None else None
 
 
-def _items_row(items: Sequence[Step], watch: Stopwatch) -> tuple[str, ...]:
+def _items_row(items: Sequence[Entry], time: DrivenTime) -> tuple[str, ...]:
     from graphengine.engine.steps import falls_back
 
-    first, last = items[0], items[-1]
-    began = min(watch.began(step) or step.at for step in items)
+    first, last = items[0].step, items[-1].step
+    began = min(entry.began or entry.step.at for entry in items)
     path = first.path.rpartition("[")[0]
-    fallbacks = sum(falls_back(step) for step in items)
-    told = f"{path}[…] {len(items):,} items" + (f", {fallbacks:,} by fallback" if fallbacks else "")
-    return (f"{first.seq}-{last.seq}", told, "", "", _seconds(watch.between(began, last.at)), "")
+    fallbacks = sum(falls_back(entry.step) for entry in items)
+    label = f"{path}[…] {len(items):,} items" + (f", {fallbacks:,} by fallback" if fallbacks else "")
+    return (f"{first.seq}-{last.seq}", label, "", "", _seconds(time.between(began, last.at)), "")
 
 
-def _row(step: Step, watch: Stopwatch) -> tuple[str, ...]:
+def _row(entry: Entry) -> tuple[str, ...]:
     from graphengine.engine.steps import falls_back, outcome_of
 
+    step = entry.step
     outcome, is_fallback = outcome_of(step), falls_back(step)
     kind = {"node": "", "item": "", "attempt": " attempt failed"}.get(step.kind, f" {step.kind}")
     targets = ", ".join(outcome.to)
@@ -246,7 +232,7 @@ def _row(step: Step, watch: Stopwatch) -> tuple[str, ...]:
         f"{step.path}{kind}{' (fallback)' if is_fallback else ''}".strip(),
         str(step.visit or ""),
         str(step.attempt) if (step.attempt > 1 or step.kind == "attempt") and not is_fallback else "",
-        _seconds(watch.took(step)),
+        _seconds(entry.took),
         f"{targets} [{outcome.edge}]" if outcome.edge else targets,
     )
 
@@ -258,37 +244,38 @@ def _seconds(took: float | None) -> str:
 
 
 def _because(step: Step, *, is_last: bool) -> str:
-    """What went wrong in a step, and what its conditions said; what the run ended with is told below the steps."""
-    from graphengine.cli.steps import error_line, facts_of, is_told_at_end, reason
+    """Return a step's error and how its conditions evaluated; the error that ended the run is shown below the steps."""
+    from graphengine.cli.steps import error_line, facts_of, is_reported_at_end, reason
     from graphengine.cli.terminal import one_line
     from graphengine.engine.steps import Attempt, Stopped
 
     facts = step.data
-    said = [] if is_last and is_told_at_end(step) else [error_line(step)]
-    said += ["its fallback is run"] if isinstance(facts, Attempt) and facts.then == "fallback" else []
-    said += facts_of(step)
-    said.append(reason(step))
-    if not any(said) and isinstance(facts, Stopped):
-        said = [one_line(facts.stop.explanation, 300)]
-    return "; ".join(filter(None, said))
+    parts = [] if is_last and is_reported_at_end(step) else [error_line(step)]
+    parts += ["its fallback is run"] if isinstance(facts, Attempt) and facts.then == "fallback" else []
+    parts += facts_of(step)
+    parts.append(reason(step))
+    if not any(parts) and isinstance(facts, Stopped):
+        parts = [one_line(facts.stop.explanation, 300)]
+    return "; ".join(filter(None, parts))
 
 
 def _show_step(out: Channel, recorded: Recorded) -> None:
-    """One step, with everything that is recorded of it."""
+    """Show one step with everything recorded."""
     from graphengine.cli.steps import arrow, changes_of, facts_of, reason, tool_value
     from graphengine.cli.times import when
     from graphengine.engine.steps import failure_of, falls_back, ops_of
     from graphengine.history.json_document import told_by
+    from graphengine.history.visits import Visits
 
     step, info = recorded.steps[-1], recorded.info
     out.line(f"step {step.seq} of run ", (info.id, "bold"), f" of {info.graph}")
     out.line((step.kind, "bold"), f" {step.path}".rstrip(), *arrow(step))
     if step.node:
         out.line(f"visit {step.visit}, attempt {step.attempt}{', its fallback' if falls_back(step) else ''}")
-    watch = _timed(recorded.steps)
-    took, began = watch.took(step), watch.began(step)
-    told = f", {'asked' if took is None else 'began'} {when(began)}" if began else ""
-    out.line(f"recorded {when(step.at)}{told}" + (f", took {_seconds(took)}" if took is not None else ""))
+    entry = Visits.of(recorded.steps).entries[-1]
+    took, began = entry.took, entry.began
+    start = f", {'asked' if took is None else 'began'} {when(began)}" if began else ""
+    out.line(f"recorded {when(step.at)}{start}" + (f", took {_seconds(took)}" if took is not None else ""))
     for fact in (*facts_of(step, 100_000), *changes_of(step), reason(step)):
         if fact:
             out.line(fact)
@@ -297,9 +284,9 @@ def _show_step(out: Channel, recorded: Recorded) -> None:
         out.line((str(op[1]), "bold"), f" {sign} ", _value(op[-1], whole=True))
     failure = failure_of(step)
     if failure is not None:
-        told_failure = told_by(failure)
-        out.line((f"{failure.kind}: {told_failure.message}", "red"))
-        for word, text in (("at", told_failure.where), ("repair", told_failure.repair)):
+        explanation = told_by(failure)
+        out.line((f"{failure.kind}: {explanation.message}", "red"))
+        for word, text in (("at", explanation.where), ("repair", explanation.repair)):
             if text:
                 out.prose((f"  {word}: ", "dim"), text)
     value = tool_value(step)
@@ -309,7 +296,7 @@ def _show_step(out: Channel, recorded: Recorded) -> None:
 
 
 def _value(value: JsonValue, *, whole: bool = False) -> str:
-    """A field's value: a text as its own lines below its name, anything else as JSON on one line."""
+    """Return a field's value: a text on lines of its own below its name, anything else as JSON on one line."""
     import json
 
     if not isinstance(value, str):

@@ -1,7 +1,7 @@
-"""Ctrl-C while runs are driven: once stops cleanly, twice ends the process at once. SIGTERM is like the first.
+"""Signals while runs are driven: the first Ctrl-C or SIGTERM stops cleanly, a further Ctrl-C ends the process at once.
 
-The handlers are Python's own and not the event loop's, so that the second Ctrl-C is heard while a node blocks the loop.
-They write with `os.write` alone, since they may interrupt any other writing.
+The handlers are Python's, not the event loop's, so that a second Ctrl-C works while a node blocks the loop.
+They only use `os.write`, since they can interrupt any other write.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ STOPPING: Final = "stopping after the node in flight"
 
 
 def run_loop(main: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end in an event loop of its own, while a `Stopper` handles the signals.
+    """Run a coroutine in a new event loop, while a `Stopper` handles the signals.
 
-    Where an asyncio task of a node's own raises SystemExit or KeyboardInterrupt, asyncio ends the loop besides handing
-    the exception to the node. Here the loop continues, so that the exception is a failure of that node alone.
+    If an asyncio task created by a node raises SystemExit or KeyboardInterrupt, asyncio also ends the loop. Here the
+    loop continues, so that the exception is a failure of that node alone.
     """
     with asyncio.Runner() as runner:
         loop = runner.get_loop()
@@ -44,17 +44,17 @@ def run_loop(main: Coroutine[Any, Any, T]) -> T:
 
 
 class Stopper:
-    """Asks for a stop of what is driven when a signal comes.
+    """Stops the driven runs when a signal arrives.
 
     Attributes:
-        says: What is being done then, in words.
-        last_words: What goes to which file descriptor before the process ends at once.
-        wipes: Whether a line that is passing may stand on the terminal, so that what is said takes its place.
-        asked_by: The signal that asked for the stop, in words; "" while none did.
+        action: The stop in words, shown when the signal arrives.
+        last_words: What to write to which file descriptor before the process ends at once.
+        wipes: Whether to erase a transient line on the terminal before writing.
+        asked_by: The signal that requested the stop; "" before one arrives.
     """
 
     def __init__(self) -> None:
-        self.says = STOPPING
+        self.action = STOPPING
         self.wipes = False
         self.last_words: Sequence[tuple[int, str]] = ()
         self._before: dict[int, Any] = {}
@@ -76,14 +76,14 @@ class Stopper:
             signal.signal(number, handler)
 
     def drives(self, stop: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """From now on there is something to stop, and this does it; called once what is driven is durable."""
+        """Set the function that stops the driven runs; called once they are durable."""
         self._loop = asyncio.get_running_loop()
         self._stop_it = stop
         if self.asked_by:
             self._stop()
 
     def over(self) -> None:
-        """From now on there is nothing left to stop."""
+        """Clear the function, since nothing is left to stop."""
         self._stop_it = None
 
     def _signalled(self, number: int, frame: FrameType | None) -> None:
@@ -92,9 +92,9 @@ class Stopper:
             self.asked_by = "SIGTERM" if number == signal.SIGTERM else "Ctrl-C"
             again = "Ctrl-C (SIGINT) ends at once" if number == signal.SIGTERM else "Ctrl-C again ends at once"
             if self._loop is not None:
-                self._loop.call_soon_threadsafe(self._stop)  # before it is said: who reads it may act on it at once
+                self._loop.call_soon_threadsafe(self._stop)  # before the message: its reader may react at once
             wipe = WIPE if self.wipes else ""
-            _say(2, f"{wipe}{'SIGTERM: ' if number == signal.SIGTERM else ''}{self.says}; {again}\n")
+            _say(2, f"{wipe}{'SIGTERM: ' if number == signal.SIGTERM else ''}{self.action}; {again}\n")
         elif number == signal.SIGINT:
             for descriptor, text in self.last_words:
                 _say(descriptor, (WIPE if self.wipes else "") + text)

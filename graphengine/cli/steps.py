@@ -1,4 +1,4 @@
-"""What a step says, in words: shared by what is shown while a run moves and by what is shown of it later."""
+"""Steps in words, shared by live progress and by what is shown of a run later."""
 
 from __future__ import annotations
 
@@ -45,44 +45,44 @@ if TYPE_CHECKING:
     from graphengine.state.json_values import JsonValue, Op
 
 OTHERWISE: Final = "otherwise"
-"""All that a way without a condition has to say for itself."""
+"""The explanation of an edge without a condition."""
 
 _REASON_COLUMNS: Final = 300
 _LEAST_USD: Final = 0.001
-_BY = {"default": "nobody answered in time, so the default counts", "time": "its time has come", "message": "a message"}
+_BY = {"default": "not answered in time, so the default is used", "time": "its time has come", "message": "a message"}
 
 
 def arrow(step: Step) -> Sequence[Part]:
-    """Where a step leads, and by which edge."""
+    """Return where a step leads, and by which edge."""
     outcome = outcome_of(step)
     if not outcome.to:
         return ()
-    way: list[Part] = [" -> ", (", ".join(outcome.to), "bold")]
+    parts: list[Part] = [" -> ", (", ".join(outcome.to), "bold")]
     if outcome.edge:
-        way += [" ", (f"[{outcome.edge}]", "cyan")]
-    return way
+        parts += [" ", (f"[{outcome.edge}]", "cyan")]
+    return parts
 
 
 def error_line(step: Step) -> str:
-    """What a step's error says, on one line; "" where there is none, or the way to FAIL says it."""
+    """Return a step's error on one line; "" if there is none, or if it is only the edge to FAIL."""
     failure = failure_of(step)
     if failure is None or failure.kind == "fail":
         return ""
     return one_line(f"{failure.kind}: {told_by(failure).message}")
 
 
-def is_told_at_end(step: Step) -> bool:
-    """Whether a step's failure is told when the run has ended: not that of a fork's arm, which others outlive."""
+def is_reported_at_end(step: Step) -> bool:
+    """Return whether a step's failure is shown at the end of the run; that of a fork's arm is not."""
     return has_failed(step) and "~" not in step.frame.rpartition("/")[2]
 
 
 def has_failed(step: Step) -> bool:
-    """Whether a frame, or the run, failed with this step."""
+    """Return whether a frame, or the run, failed with this step."""
     return isinstance(step.data, (Outcome, Stopped)) and step.data.status == "failed"
 
 
 def in_short(step: Step, limit: int) -> list[str]:
-    """What a step does to the state, a line for each field; what is empty at the start is no news."""
+    """Return a step's updates, a line for each field; empty values at the start are left out."""
     is_start = step.kind in ("started", "entered")
     lines = [_operation(op, limit) for op in ops_of(step) if not is_start or op[-1] not in ("", [], {}, None)]
     refit = step.data.refit if isinstance(step.data, Shift) else {}
@@ -107,7 +107,7 @@ def _operation(op: Op, limit: int) -> str:
 
 
 def facts_of(step: Step, limit: int = 200) -> list[str]:
-    """What a step tells beside its update, its way out and its error: a line for each thing, if there is any."""
+    """Return a line for each fact of a step other than its update, edge and error."""
     facts, usage = step.data, usage_of(step)
     found: list[str] = []
     match facts:
@@ -131,25 +131,25 @@ def facts_of(step: Step, limit: int = 200) -> list[str]:
             pass
     if usage and not isinstance(facts, Recorded) and not is_offline(usage):
         found.append(usage_line(usage_document(usage)))
-    return found + _beside(facts, limit)
+    return found + _extras(facts, limit)
 
 
 def recorded(step: Step, facts: Recorded, limit: int) -> list[str]:
-    """What a piece of recorded work was, and what it gave; of a model's turn, who asked whom and what it cost."""
+    """Return what recorded work returned; for a model's turn, the agent, the model, its usage and its reply."""
     name, value = facts.name.rpartition("<locals>.")[2], facts.value
     if not facts.by:
-        return [f"{name} gave {one_line(compact(tool_value(step).get('text', value)), limit)}"]
+        return [f"{name} returned {one_line(compact(tool_value(step).get('text', value)), limit)}"]
     what = "" if name == "turn" else f" for a {name}"
     used = usage_document(facts.usage)
-    told = f"{facts.by['agent']} asked {facts.by['model']}{what}: {tokens_line(used)}, cost {cost(used)}"
+    request = f"{facts.by['agent']} asked {facts.by['model']}{what}: {tokens_line(used)}, cost {cost(used)}"
     calls = [f"calls {call['name']}({call['arguments']})" for call in value.get("calls", ())]
-    said = [compact(value["text"])] if value.get("text") or not calls else []
+    texts = [compact(value["text"])] if value.get("text") or not calls else []
     ended = "" if value.get("stop", "end") in ("end", "tools") else f" ({value['stop']})"
-    return [told, one_line(f"it said: {'; '.join([*said, *calls])}", limit) + ended]
+    return [request, one_line(f"it texts: {'; '.join([*texts, *calls])}", limit) + ended]
 
 
 def tool_value(step: Step) -> Mapping[str, JsonValue]:
-    """The record of an agent's call of a tool: its `text`, whether it is an `error`, `traceback`; {} of other steps."""
+    """Return an agent's recorded tool call: its `text`, whether it is an `error`, `traceback`; {} for other steps."""
     facts = step.data
     if isinstance(facts, Recorded) and facts.name.startswith("tool "):
         value = facts.value
@@ -158,8 +158,8 @@ def tool_value(step: Step) -> Mapping[str, JsonValue]:
     return {}
 
 
-def _beside(facts: AnyFacts, limit: int) -> list[str]:
-    """What nodes leave beside their results."""
+def _extras(facts: AnyFacts, limit: int) -> list[str]:
+    """Return what a node records in addition to its result."""
     found: list[str] = []
     if isinstance(facts, Node) and facts.inside is not None and facts.inside.label:
         found.append(f"its graph ended [{facts.inside.label}]")
@@ -173,30 +173,30 @@ def _beside(facts: AnyFacts, limit: int) -> list[str]:
         found += [f"sent {topic}: {one_line(compact(payload), limit)}" for topic, payload in facts.sent]
         found += [f"emitted {one_line(compact(shown), limit)}" for shown in facts.emitted]
         unused = ", ".join(key.partition("|")[0] for key in facts.unused)
-        found += [f"recorded, but not asked for again: {unused}"] if facts.unused else []
+        found += [f"recorded, but not used again: {unused}"] if facts.unused else []
     return found
 
 
 def changes_of(step: Step) -> list[str]:
-    """What a resume or a branch says of a graph that was changed: a line for each change."""
+    """Return a line for each change of the graph that a resume or a branch recorded."""
     facts = step.data
     if not isinstance(facts, Shift):
         return []
     found = [f"the graph changed: {change}" for change in facts.changes]
     for frame, names in facts.renamed.items():
-        found += [f"what was recorded of {path_of(frame, old)} is {new}'s" for old, new in names.items()]
-    found += [f"the run goes on at {path_of(frame, node)}" for frame, node in facts.moved.items()]
-    return found + ["its question is another one now, and is asked anew" for _ in facts.asks]
+        found += [f"the records of {path_of(frame, old)} now belong to {new}" for old, new in names.items()]
+    found += [f"the run continues at {path_of(frame, node)}" for frame, node in facts.moved.items()]
+    return found + ["its question has changed and is asked again" for _ in facts.asks]
 
 
 def mapped(facts: Mapped) -> str:
-    """How many items a map has, and how many of them it runs at a time."""
+    """Return how many items a map has, and how many of them run at a time."""
     count, at_a_time = facts.count, facts.concurrency
     return counted(count, "item") + (f", {at_a_time} at a time" if count > at_a_time else "")
 
 
 def answer(step: Step, limit: int) -> str:
-    """How a wait ended, and how long its question was open if the step says so; "" if no wait ended."""
+    """Return how a wait ended, and how long its question was open if recorded; "" if no wait ended."""
     facts = step.data
     if not isinstance(facts, (AttemptEnded, Answered)) or not facts.by:
         return ""
@@ -210,17 +210,17 @@ def answer(step: Step, limit: int) -> str:
 
 
 def reason(step: Step, limit: int = _REASON_COLUMNS) -> str:
-    """What the conditions of its way out said; "" where there is nothing to say."""
+    """Return how the conditions of a step's edge evaluated; "" if there were none."""
     return explained(outcome_of(step).why, limit)
 
 
 def explained(why: str | None, limit: int) -> str:
-    """What conditions said, on one line; "" where there were none, so that a way was taken otherwise."""
+    """Return an explanation of conditions on one line; "" if there were no conditions."""
     return one_line(why, limit) if why and why != OTHERWISE else ""
 
 
 def compact(value: JsonValue) -> str:
-    """A value on one line: a text as it is, anything else as JSON."""
+    """Return a value on one line: a text unchanged, anything else as JSON."""
     if isinstance(value, str):
         return value or '""'
     try:
@@ -230,13 +230,13 @@ def compact(value: JsonValue) -> str:
 
 
 def usage_line(usage: Mapping[str, Any]) -> str:
-    """What models did and cost, by a usage with every figure."""
+    """Return the calls, tokens and cost of a usage with every figure."""
     calls = f"{counted(usage['calls'], 'model call')} ({usage['offline_calls']} offline)"
     return f"{calls}, {tokens_line(usage)}, cost {cost(usage)}"
 
 
 def tokens_line(usage: Mapping[str, Any]) -> str:
-    """The tokens of a usage with every figure; those of caches and of thinking where there are any."""
+    """Return the tokens of a usage with every figure; those of caches and of thinking if there are any."""
     tokens_in, tokens_out = usage["input_tokens"] or 0, usage["output_tokens"] or 0
     tokens = counted(tokens_in + tokens_out, "token")
     parts = [f"{tokens_in:,} in", f"{tokens_out:,} out"]
@@ -245,13 +245,13 @@ def tokens_line(usage: Mapping[str, Any]) -> str:
             parts[at] += f", {usage[name]:,} of them {word}"
     if usage.get("reasoning_tokens"):
         parts[1] += f", {usage['reasoning_tokens']:,} of them thinking"
-    told = f"{tokens} ({'; '.join(parts)})" if tokens_in + tokens_out else tokens
+    text = f"{tokens} ({'; '.join(parts)})" if tokens_in + tokens_out else tokens
     unknown = usage.get("unknown_calls")
-    return f"{told}, and those of {counted(unknown, 'failed call')} that nobody reported" if unknown else told
+    return f"{text}, plus unreported tokens of {counted(unknown, 'failed call')}" if unknown else text
 
 
 def cost(usage: Mapping[str, Any]) -> str:
-    """What models cost, in words; of a cost that is not known, what is known of it."""
+    """Return the cost of models in words; if it is unknown, the known part of it."""
     amount = usage["cost_usd"]
     if amount is not None:
         return f"{dollars(amount)} USD"
@@ -260,17 +260,17 @@ def cost(usage: Mapping[str, Any]) -> str:
 
 
 def dollars(amount: float) -> str:
-    """An amount with four digits behind the point; with two that count, where those would say nothing."""
+    """Return an amount with four decimals, or with two significant digits if it is smaller."""
     if not amount:
         return "0"
     return f"{amount:.4f}" if amount >= _LEAST_USD else f"{amount:.2g}"
 
 
 def is_offline(usage: Mapping[str, Any]) -> bool:
-    """Whether models answered, and none of them was a language model."""
+    """Return whether models were called, and none of them was a language model."""
     return bool(0 < usage.get("calls", 0) == usage.get("offline_calls", 0))
 
 
 def counted(number: int, noun: str) -> str:
-    """The number with its noun."""
+    """Return the number with its noun, in the plural unless it is 1."""
     return f"{number:,} {noun}" + ("" if number == 1 else "s")

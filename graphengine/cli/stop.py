@@ -1,4 +1,4 @@
-"""`graphengine stop`: stop a run that waits, or ask the process that drives it to."""
+"""`graphengine stop`: stop a run that waits, or ask the process that drives it to stop it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class NotRunning(GraphEngineError):
-    """There is nothing to stop."""
+    """The run is not running and does not wait."""
 
     code = "not_running"
 
@@ -29,8 +29,8 @@ class NotRunning(GraphEngineError):
         graphengine stop desk --json
     """,
     exits={
-        0: "it is stopped, or its process is asked to",
-        2: "it has ended already, or nobody drives it; or wrong usage",
+        0: "it is stopped, or its process was asked to stop it",
+        2: "it has already ended, or no process drives it; or wrong usage",
     },
 )
 @click.argument("run_id", metavar="RUN_ID", shell_complete=completing.runs)
@@ -38,7 +38,7 @@ class NotRunning(GraphEngineError):
 @options.common
 @click.pass_obj
 def command(session: Session, run_id: str, database: Path | None) -> int:
-    """Stop a run that another process drives, at its next safe point, or one that waits, at once."""
+    """Stop a run: at its next safe point if another process drives it, at once if it waits."""
     import asyncio
 
     from graphengine.cli.places import command as to_paste
@@ -53,12 +53,12 @@ def command(session: Session, run_id: str, database: Path | None) -> int:
     resume = to_paste("resume", run_id, *graph_words(info.graph), place=place)
     if info.status not in ("running", "waiting"):
         raise NotRunning(
-            f"run {run_id} is {info.status} already", where=f"run {run_id}", repair="nothing is to be done"
+            f"run {run_id} is already {info.status}", where=f"run {run_id}", repair="nothing needs to be done"
         )
     is_waiting = info.status == "waiting" and info.driver is None
     if info.driver is None and not is_waiting:
-        told = f"no process drives run {run_id}: the one that did has ended without finishing it"
-        raise NotRunning(told, where=f"run {run_id}", repair=resume)
+        message = f"no process drives run {run_id}: its process died before finishing it"
+        raise NotRunning(message, where=f"run {run_id}", repair=resume)
 
     async def ask() -> None:
         async with Runner(place.database) as runner:

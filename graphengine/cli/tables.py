@@ -1,4 +1,4 @@
-"""Tables of text: aligned columns, each row on one line that is never broken, so that what is in it can be copied."""
+"""Tables of text: aligned columns, each row on one unbroken line, so that cells can be copied."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 _GAP: Final = "  "
 _LEAST: Final = 20
-"""Columns that a text has at least where it is cut short."""
+"""The least width of a cut text."""
 
 
 def aligned(
@@ -22,17 +22,16 @@ def aligned(
     expendable: Sequence[str] = (),
     shrinks: str = "",
 ) -> list[str]:
-    """The headings and the rows as lines.
+    """Return the headings and the rows as lines.
 
-    Columns that are empty in every row are left out. A line may be wider than the terminal where nothing is left that
-    can be left out.
+    Columns that are empty in every row are left out. A line is wider than the terminal if no column is left to drop.
 
     Args:
         headings: One for each column.
         rows: Texts; control codes in them are shown as escapes.
-        columns: The width of the terminal; None where there is none.
-        expendable: Headings of what is left out where the lines are too wide, the first one first.
-        shrinks: The heading of what is cut short before it is left out.
+        columns: The width of the terminal; None if there is none.
+        expendable: Headings of the columns to drop if the lines are too wide, in this order.
+        shrinks: The heading of the column to cut before it is dropped.
     """
     from rich.cells import cell_len, set_cell_size
 
@@ -51,17 +50,17 @@ def aligned(
 
 
 def _width(widths: Mapping[int, int], kept: Sequence[int]) -> int:
-    """How wide a line is that has these columns."""
+    """Return the width of a line with these columns."""
     return sum(widths[i] + len(_GAP) for i in kept) - len(_GAP)
 
 
 def _cut(widths: Mapping[int, int], column: int, columns: int) -> dict[int, int]:
-    """The width of a column that is cut to so many, but to no less than can be read."""
+    """Return the width of a column after a cut, at least the readable minimum."""
     return {column: min(widths[column], max(columns, _LEAST))} if column in widths else {}
 
 
 def fitted(text: str, columns: int) -> str:
-    """The text on one line of at most so many columns."""
+    """Return the text on one line of at most this many columns."""
     from rich.cells import cell_len, set_cell_size
 
     line, room = clean(one_line(text, 10_000)), max(columns, 20)
@@ -69,7 +68,7 @@ def fitted(text: str, columns: int) -> str:
 
 
 def wrapped(text: str, columns: int) -> list[str]:
-    """The text on lines of at most so many columns."""
+    """Return the text wrapped to lines of at most this many columns."""
     from textwrap import wrap
 
     return wrap(clean(one_line(text, 10_000)), max(columns, 20))

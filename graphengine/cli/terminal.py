@@ -1,7 +1,7 @@
-"""What reaches a terminal or a pipe: results on stdout, everything else on stderr.
+"""Output to a terminal or a pipe: results on stdout, everything else on stderr.
 
 Texts of users and models pass through `clean`, so that nothing in them can move the cursor or change a setting of the
-terminal. A reader that goes away (`| head`) is no error: what is left to say is dropped, and the work goes on.
+terminal. A closed pipe (`| head`) is not an error: further output is dropped, and the work continues.
 """
 
 from __future__ import annotations
@@ -26,29 +26,29 @@ Part: TypeAlias = "str | tuple[str, str]"
 """Text, or text with a rich style."""
 
 _UNSAFE: Final = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # control codes but tab and newline
-    "\u2028-\u202e\u2066-\u2069"  # what breaks lines or turns the direction of writing
-    "\ud800-\udfff]"  # halves of characters, which no encoding can carry
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # control codes except tab and newline
+    "\u2028-\u202e\u2066-\u2069"  # line separators, and controls of the writing direction
+    "\ud800-\udfff]"  # lone surrogates, which no encoding can represent
 )
 _PIPE_COLUMNS: Final = 10_000
-"""Wide enough that no table is broken where a program reads it."""
+"""Wide enough that no table row is broken in a pipe."""
 
 WIPE: Final = "\r\x1b[2K"
-"""Empties the line that a terminal's cursor is on."""
+"""Clears the terminal line that the cursor is on."""
 
 _DUMB: Final = ("dumb", "unknown")
-"""Names of terminals on which no line can be taken back."""
+"""Values of TERM for terminals that cannot erase a line."""
 _LEAST_COLUMNS: Final = 20
 
 
 class OutputFailed(GraphEngineError):
-    """What a command found cannot be written."""
+    """The output of a command cannot be written."""
 
     code = "output_failed"
 
 
 def clean(text: str) -> str:
-    r"""The text with every control code but newline and tab shown as an escape.
+    r"""Return the text with every control code except newline and tab as an escape.
 
     >>> clean("\x1b[2Jhello")
     '\\x1b[2Jhello'
@@ -58,17 +58,17 @@ def clean(text: str) -> str:
 
 def _escaped(found: re.Match[str]) -> str:
     code = ord(found[0])
-    return f"\\x{code:02x}" if code <= 0xFF else f"\\u{code:04x}"  # noqa: PLR2004 - what two digits can tell
+    return f"\\x{code:02x}" if code <= 0xFF else f"\\u{code:04x}"  # noqa: PLR2004 - fits two digits
 
 
 def one_line(text: str, limit: int = 200) -> str:
-    """The text on one line, cut at so many characters."""
+    """Return the text on one line, cut to the limit."""
     joined = " ".join(text.split())
     return joined if len(joined) <= limit else joined[: limit - 1] + "…"
 
 
 def _end_of(text: str, columns: int) -> str:
-    """The end of a text that takes so many columns at most."""
+    """Return the end of a text, at most this many columns wide."""
     from rich.cells import cell_len
 
     if cell_len(text) <= columns:
@@ -80,12 +80,12 @@ def _end_of(text: str, columns: int) -> str:
 
 
 def _beginning_of(text: str, columns: int) -> str:
-    """The beginning of a text that takes so many columns at most."""
+    """Return the beginning of a text, at most this many columns wide."""
     return text if _end_of(text, columns) == text else _end_of(text[::-1], columns)[:0:-1] + "…"
 
 
 def _breaks(text: str, columns: int, first_columns: int) -> list[int]:
-    """Where a line is broken, between words, so that none of its parts but one of a single word is wider than that.
+    """Return where to break a line between words, so that no part is wider than the columns unless it is one word.
 
     >>> _breaks("to be broken", 8, 5)
     [6]
@@ -101,33 +101,33 @@ def _breaks(text: str, columns: int, first_columns: int) -> list[int]:
 
 
 class Channel:
-    """One of the two ways out.
+    """An output stream: stdout or stderr.
 
     Args:
-        stream: Where to; None where the process has none.
-        must_arrive: Whether what cannot be written is an error.
+        stream: The stream; None if the process has none.
+        must_arrive: Whether a failed write is an error.
     """
 
     def __init__(self, stream: TextIO | None, *, must_arrive: bool) -> None:
         self._stream = stream
         self._must_arrive = must_arrive
-        self._writing = threading.RLock()  # a passing line may come from a thread
-        self._is_passing = False
-        self._is_within = False  # a line that somebody else began and has not ended
+        self._writing = threading.RLock()  # a transient line may come from a thread
+        self._is_transient = False
+        self._is_within = False  # other output has begun a line and not ended it
 
     @property
     def is_terminal(self) -> bool:
-        """Whether a person reads it as it comes."""
+        """Whether it is a terminal."""
         return self._stream is not None and _is_terminal(self._stream)
 
     @property
     def is_live(self) -> bool:
-        """Whether a line on it can be taken back: a person reads it, on a terminal that can do that."""
+        """Whether it is a terminal that can erase a line."""
         return self.is_terminal and os.environ.get("TERM", "") not in _DUMB
 
     @property
     def number(self) -> int | None:
-        """Its file descriptor, None where it has none."""
+        """The file descriptor; None if it has none."""
         try:
             return self._stream.fileno() if self._stream is not None else None
         except (OSError, ValueError):
@@ -135,7 +135,7 @@ class Channel:
 
     @property
     def columns(self) -> int | None:
-        """How wide the terminal is, None where there is none."""
+        """The width of the terminal; None if it is not one."""
         return self._console.width if self.is_terminal else None
 
     @cached_property
@@ -164,13 +164,13 @@ class Channel:
         self._print([Text.assemble(*styled)])
 
     def prose(self, *parts: Part, indent: int = 4) -> None:
-        """Write parts that a person reads: on a terminal broken between words, at most so wide as that.
+        """Write prose: on a terminal, break it between words to fit the width.
 
-        A word that is wider, such as a path, is left whole, so that it can be copied.
+        A wider word, such as a path, is kept whole, so that it can be copied.
 
         Args:
             parts: Text.
-            indent: How far the rest of a line that was broken stands behind its beginning.
+            indent: The indentation of continuation lines, relative to the first.
         """
         columns = self.columns
         if columns is None:
@@ -193,13 +193,13 @@ class Channel:
                 self._console.print(line, soft_wrap=True)
         self.write(captured.get())
 
-    def passing(self, head: str, text: str, *, keeps_end: bool = True) -> None:
-        """Show a line that whatever is written next takes the place of; nothing where it could not be taken back.
+    def transient(self, head: str, text: str, *, keeps_end: bool = True) -> None:
+        """Show a transient line, which the next output replaces; show nothing on a terminal that cannot erase it.
 
         Args:
-            head: What it is.
-            text: What is cut where the terminal is not wide enough.
-            keeps_end: Whether its beginning is cut, and its end kept.
+            head: The label, never cut.
+            text: The text, cut to the width of the terminal.
+            keeps_end: Whether to cut the beginning of the text and keep its end.
         """
         columns = self.columns
         if columns is None or not self.is_live or self._is_within:
@@ -209,25 +209,25 @@ class Channel:
             cut = _end_of if keeps_end else _beginning_of
             with self._writing:
                 self.write(clean(head) + cut(one_line(clean(text), 10_000), room))
-                self._is_passing = True
+                self._is_transient = True
 
-    def gives_way(self, text: str) -> None:
-        """Make room for what somebody else is about to write on the same terminal: a node's print, a library's log."""
+    def make_room(self, text: str) -> None:
+        """Erase the transient line before other output to the terminal, such as a node's print or a library's log."""
         with self._writing:
             self.wipe()
             if text:
                 self._is_within = not text.endswith("\n")
 
     def wipe(self) -> None:
-        """Take away a line that was passing."""
-        if self._is_passing:
+        """Erase the transient line, if there is one."""
+        if self._is_transient:
             self.write("")
 
     def write(self, text: str) -> None:
-        """Write text as it is, at once.
+        """Write text unchanged, and flush it.
 
         Raises:
-            OutputFailed: It cannot be written, and that matters.
+            OutputFailed: It cannot be written, and `must_arrive` is set.
         """
         with self._writing:
             self._write(text)
@@ -236,8 +236,8 @@ class Channel:
         if self._stream is None:
             return
         self._is_within = self._is_within and not text.endswith("\n")
-        if self._is_passing:
-            text, self._is_passing = WIPE + text, False
+        if self._is_transient:
+            text, self._is_transient = WIPE + text, False
         try:
             try:
                 self._stream.write(text)
@@ -253,7 +253,7 @@ class Channel:
                 raise OutputFailed(f"the output cannot be written: {error}", where="standard output") from error
 
     def _leave(self) -> None:
-        """Write nothing more, and let Python's own flush at exit go nowhere."""
+        """Write nothing more, and send Python's own flush at exit to the null device."""
         stream, self._stream = self._stream, None
         with suppress(OSError, ValueError):
             nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -261,35 +261,35 @@ class Channel:
             os.close(nowhere)
 
 
-class _Beside:
-    """A stream of this process beside a channel on the same terminal: the passing line gives way to what it writes."""
+class _SharedTerminal:
+    """Another stream of this process on a channel's terminal; its output erases the channel's transient line."""
 
     def __init__(self, stream: TextIO, channel: Channel) -> None:
         self._stream = stream
         self._channel = channel
 
     def write(self, text: str) -> int:
-        self._channel.gives_way(text)
+        self._channel.make_room(text)
         return self._stream.write(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
         for line in lines:
             self.write(line)
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the stream has
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - any attribute of the stream
         return getattr(self._stream, name)
 
 
 @contextmanager
-def giving_way(channel: Channel) -> Iterator[None]:
-    """As long as this lasts, a passing line of the channel gives way to whatever is printed in this process."""
+def making_room(channel: Channel) -> Iterator[None]:
+    """While active, erase the channel's transient line before anything that this process prints."""
     if not channel.is_live:
         yield
         return
     with ExitStack() as stack:
         for stream, redirect in ((sys.stdout, redirect_stdout), (sys.stderr, redirect_stderr)):
             if stream is not None and _is_terminal(stream):
-                stack.enter_context(redirect(cast("TextIO", _Beside(stream, channel))))
+                stack.enter_context(redirect(cast("TextIO", _SharedTerminal(stream, channel))))
         yield
 
 
@@ -302,11 +302,11 @@ def _is_terminal(stream: TextIO) -> bool:
 
 @contextmanager
 def reserved_stdout() -> Iterator[TextIO]:
-    """Keep stdout for one document: whatever else writes there, a node's print included, goes to stderr."""
+    """Reserve stdout for one document; redirect all other output, such as a node's print, to stderr."""
     real = cast("TextIO | None", sys.stdout)
     try:
         number = real.fileno() if real is not None else -1
-    except (OSError, ValueError):  # not a file: a test's
+    except (OSError, ValueError):  # not a file, as in tests
         number = -1
     if real is None or number < 0:
         with redirect_stdout(sys.stderr):

@@ -1,4 +1,4 @@
-"""Times and durations as people read them, on this machine's clock."""
+"""Times and durations in readable form, in this machine's time zone."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from datetime import datetime
 
 
 def when(at: float) -> str:
-    """A time, to the second, with the name of this machine's time zone."""
+    """Return a time to the second, with the name of this machine's time zone."""
     try:
         return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z").rstrip()
-    except (ValueError, OverflowError, OSError):  # beyond what a calendar has
+    except (ValueError, OverflowError, OSError):  # out of the calendar's range
         return f"{at:g} s after 1970"
 
 
 def short_time(at: float) -> str:
-    """A time as short as it is clear today: the time of this day, a day of this year, or a date."""
+    """Return the shortest clear form of a time: the time if today, month and day if this year, or the date."""
     try:
         local, now = datetime.fromtimestamp(at).astimezone(), datetime.now().astimezone()
     except (ValueError, OverflowError, OSError):
@@ -25,7 +25,7 @@ def short_time(at: float) -> str:
 
 
 def age(duration: float) -> str:
-    """How long ago something was, in its largest unit."""
+    """Return how long ago something was, in its largest unit."""
     for unit, name in ((86_400, "d"), (3600, "h"), (60, "min")):
         if duration >= unit:
             return f"{int(duration // unit)} {name} ago"
@@ -33,8 +33,8 @@ def age(duration: float) -> str:
 
 
 def seconds(duration: float) -> str:
-    """A duration."""
-    if duration < 0.0995:  # noqa: PLR2004 - from here on two digits of seconds say it as well
+    """Return a duration with its unit."""
+    if duration < 0.0995:  # noqa: PLR2004 - above it, two digits of seconds suffice
         return f"{max(0.0, duration) * 1000:.0f} ms"
     if duration < 60:  # noqa: PLR2004
         return f"{duration:.1f} s" if duration >= 1 else f"{duration:.2f} s"

@@ -1,4 +1,4 @@
-"""The tree of runs: branches below the run they were branched from, wherever in the list that is."""
+"""The tree of runs: branches below the run they were branched from."""
 
 from __future__ import annotations
 
@@ -20,14 +20,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """Runs with those they come from.
+    """Runs with the runs they were branched from.
 
     Attributes:
-        runs: All of them, the newest first: those that were listed and those they come from.
-        listed: The ids of those that were listed.
-        after: The run whose state a run began with, by id, where it followed one.
-        spent: What each run spent on models itself, by id, without what it inherited; a run that cannot be read is
-            not among them.
+        runs: All of them, the newest first: the listed ones and their ancestors.
+        listed: The ids of the listed ones.
+        after: By id, the run whose final state a run began with, if any.
+        spent: By id, what each run spent on models itself, without inherited usage; unreadable runs are missing.
     """
 
     runs: Sequence[RunInfo]
@@ -36,7 +35,7 @@ class Tree:
     spent: Mapping[str, Usage] = field(default_factory=dict)
 
     def rows(self) -> Iterator[tuple[str, RunInfo]]:
-        """Each run behind the one it comes from, with the lines that lead to it."""
+        """Yield each run after the run it was branched from, with its tree lines."""
         below = self._below()
         left: list[tuple[str, str, RunInfo]] = [("", "", info) for info in reversed(below.get(None, []))]
         while left:
@@ -48,10 +47,10 @@ class Tree:
             left += [(deeper, sign, child) for sign, child in zip(reversed(signs), reversed(children), strict=False)]
 
     def sums(self) -> Mapping[str, Usage]:
-        """What each run and the branches below it spent together, by id."""
+        """Return by id what each run and the branches below it spent together."""
         below = self._below()
         found: dict[str, Usage] = {}
-        for _, info in reversed(list(self.rows())):  # a branch stands behind the run it comes from
+        for _, info in reversed(list(self.rows())):  # a branch comes after its parent
             total = self.spent.get(info.id, {})
             for child in below.get(info.id, ()):
                 total = add_usage(total, found[child.id])
@@ -59,7 +58,7 @@ class Tree:
         return found
 
     def _below(self) -> dict[str | None, list[RunInfo]]:
-        """The branches of each run; those of None come from no run that is here."""
+        """Return the branches of each run; None has the runs whose parent is not here."""
         known = {info.id for info in self.runs}
         below: dict[str | None, list[RunInfo]] = {}
         for info in self.runs:
@@ -68,7 +67,7 @@ class Tree:
 
 
 async def tree_of(store: Store, found: Sequence[RunInfo]) -> Tree:
-    """The tree that runs are part of: with them, those they were branched from."""
+    """Return the tree of runs and the runs they were branched from."""
     runs = {info.id: info for info in found}
     for info in found:
         parent = info.parent
@@ -81,7 +80,7 @@ async def tree_of(store: Store, found: Sequence[RunInfo]) -> Tree:
     after: dict[str, str] = {}
     for info in runs.values():
         if info.parent is None:
-            with suppress(StoreError):  # a run that cannot be read is listed all the same
+            with suppress(StoreError):  # a run that cannot be read is listed without it
                 for step in await store.steps(info.id, 0, 1):
                     if isinstance(step.data, Started) and step.data.after:
                         after[info.id] = step.data.after

@@ -1,4 +1,4 @@
-"""What a run spent on models, as tables: by agent, by model, by node, and what it inherited told apart."""
+"""What a run spent on models, as tables: by agent, by model and by node, inherited usage separately."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _FIGURES: Final = (
     ("thinking", "reasoning_tokens"),
 )
 _RARE: Final = ("cached", "to cache", "thinking", "offline")
-"""Columns that are left out where every row has 0 there."""
+"""Columns that are left out if every row has 0."""
 
 _TABLES: Final[Sequence[tuple[str, Callable[[Spent], str]]]] = (
     ("agent", lambda spent: spent.agent or "(rules)"),
@@ -36,8 +36,8 @@ _TABLES: Final[Sequence[tuple[str, Callable[[Spent], str]]]] = (
 )
 
 
-def tell_spending(out: Channel, recorded: Recorded) -> None:
-    """Show three tables, each with the same sums."""
+def show_spending(out: Channel, recorded: Recorded) -> None:
+    """Show three tables, each with the same totals."""
     found = spending(recorded.steps, recorded.info.parent_seq)
     if not found:
         out.line("no model was called")
@@ -52,7 +52,7 @@ def tell_spending(out: Channel, recorded: Recorded) -> None:
 
 
 def usage_of_run(recorded: Recorded) -> dict[str, JsonValue]:
-    """The same as a document."""
+    """Return the same as a document."""
     return {
         "schema": SCHEMA,
         "run_id": recorded.info.id,
@@ -63,7 +63,7 @@ def usage_of_run(recorded: Recorded) -> dict[str, JsonValue]:
 
 
 def _table(heading: str, found: Sequence[Spent], key: Callable[[Spent], str], columns: int | None) -> list[str]:
-    """A row for each of what the key tells apart; what is inherited has rows of its own, and each part its sum."""
+    """Return a row for each key, with inherited usage in rows of its own, and a total of each part."""
     parts = dict.fromkeys(each.inherited for each in sorted(found, key=lambda each: each.inherited))
     rows: list[tuple[str, str, Usage]] = []
     for is_inherited in parts:
@@ -86,4 +86,4 @@ def _table(heading: str, found: Sequence[Spent], key: Callable[[Spent], str], co
     return aligned(headings, table, columns=columns, expendable=expendable)
 
 
-__all__ = ["tell_spending", "usage_of_run"]
+__all__ = ["show_spending", "usage_of_run"]

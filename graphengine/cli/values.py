@@ -1,13 +1,13 @@
-"""VALUE on the command line as an answer or a message: JSON or text, written out, in a file, or on stdin.
+"""VALUE on the command line as an answer or a message: JSON or text, given directly, in a file, or on stdin.
 
-Whether a text like `5` or `yes` stands for itself or for a number or a bool is told by the schema of the answer: the
-first of these that fits is taken.
+The schema of the answer determines whether a text like `5` or `yes` is a text, a number or a bool: the first of these
+that fits is used.
 
-1. The text as JSON, if it is any.
-2. The text as it is.
+1. The text parsed as JSON, if it is valid.
+2. The text itself.
 3. For a bool: `yes` as true and `no` as false, in any case.
 
-Without a schema (a message) JSON is taken where the text is any, else the text.
+Without a schema (a message), valid JSON is parsed; anything else is text.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ _WORDS: Final = {"yes": True, "no": False, "true": True, "false": False}
 
 
 def value_from(raw: str, schema: Mapping[str, JsonValue] | None) -> JsonValue:
-    """What VALUE, @file or `-` stands for.
+    """Return the value that VALUE, @file or `-` gives.
 
     Args:
-        raw: As it was given; `@@` at the start stands for a literal `@`.
-        schema: The JSON Schema of what is wanted; None where nothing is known.
+        raw: The argument; a leading `@@` means a literal `@`.
+        schema: The JSON Schema of the value; None if there is none.
 
     Raises:
-        InputError: A file that cannot be read, no text on stdin.
+        InputError: A file cannot be read, or stdin is not text.
     """
     text = _text(raw)
     candidates: list[JsonValue] = []
-    with suppress(ValueError, TypeError):  # the latter for halves of characters
+    with suppress(ValueError, TypeError):  # the latter for lone surrogates
         candidates.append(from_json(text, allow_inf_nan=False))
     candidates.append(text)
     if text.strip().lower() in _WORDS:
@@ -60,7 +60,7 @@ def _text(raw: str) -> str:
         return _without_last_break(sys.stdin.read())
     except UnicodeDecodeError as error:
         raise InputError(
-            f"stdin is no UTF-8 text: {error.reason} at byte {error.start}", where="VALUE -", repair="give UTF-8"
+            f"stdin is not UTF-8 text: {error.reason} at byte {error.start}", where="VALUE -", repair="give UTF-8"
         ) from error
 
 

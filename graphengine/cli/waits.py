@@ -1,4 +1,4 @@
-"""What a run waits for, in words, each with the command that answers it: words that work when they are pasted."""
+"""What a run waits for, in words, each with the command that answers it, ready to be pasted into a shell."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ ANSWERED: Final = ("ask", "pause", "crash")
 _MOST: Final = 12
 _SCHEMA_COLUMNS: Final = 300
 _LINE: Final = 500
-"""The most characters of a question that is told on one line."""
+"""The most characters of a question that is shown on one line."""
 _QUESTION: Final = 20_000
-"""The most characters of a question that are told at all: some ten screens."""
+"""The most characters of a question that are shown: some ten screens."""
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """One thing that a run waits for: its name, what is recorded of it, and since when, epoch seconds."""
+    """One thing that a run waits for: its name, its record, and since when, epoch seconds."""
 
     name: str
     facts: WaitRecord
@@ -55,33 +55,33 @@ class Waiting:
 
 
 def all_waits(snapshot: Snapshot) -> list[Waiting]:
-    """All that a run waits for, in the order of its frames."""
+    """Return everything that a run waits for, in the order of its frames."""
     return [
         Waiting(name, facts, frame.since) for frame in snapshot.frames.values() for name, facts in frame.waits.items()
     ]
 
 
 def in_words(name: str, facts: WaitRecord, path: str = "") -> str:
-    """A wait on one line; its name is left out where the path says it."""
+    """Return a wait on one line; its name is left out if it is the path."""
     kind = facts.kind
     named = "" if name == path or kind in ("sleep", "pause") else f"{name}: "
-    told = {
+    text = {
         "receive": f"waits for a message on {facts.topic!r}",
         "sleep": "sleeps",
-        "pause": "waits for leave to go on",
+        "pause": "waits for approval to continue",
     }.get(kind, one_line(facts.question, _LINE))
     due = Waiting(name, facts, 0.0).due
-    return f"{named}{told}" + (f" ({due})" if due and kind != "sleep" else f" {due}" if due else "")
+    return f"{named}{text}" + (f" ({due})" if due and kind != "sleep" else f" {due}" if due else "")
 
 
-def tell_waits(out: Channel, snapshot: Snapshot, graph: Sequence[str], place: Place) -> None:
+def show_waits(out: Channel, snapshot: Snapshot, graph: Sequence[str], place: Place) -> None:
     """Show what a run waits for, and how each is answered.
 
     Args:
-        out: Where to.
+        out: The channel to write to.
         snapshot: The run.
-        graph: What a command needs to find the graph.
-        place: Where the run is kept.
+        graph: The options that a command needs to find the graph.
+        place: Where the run is stored.
     """
     waits = all_waits(snapshot)
     is_one = sum(wait.facts.kind in ANSWERED for wait in waits) == 1
@@ -93,10 +93,10 @@ def tell_waits(out: Channel, snapshot: Snapshot, graph: Sequence[str], place: Pl
             out.prose(f"    {line}".rstrip(), indent=0)
         out.line(("    since: ", "dim"), when(wait.since))
         if kind in ANSWERED:
-            value, told = example(wait.facts)
+            value, alternatives = example(wait.facts)
             named = [*([] if is_one else ["--wait", wait.name]), *graph]
             words = command("answer", snapshot.run_id, *named, place=place, arguments=[value])
-            out.line(("    answer: ", "dim"), words, told)
+            out.line(("    answer: ", "dim"), words, alternatives)
         elif kind == "receive":
             sent = [str(wait.facts.topic), "VALUE"]
             words = command("send", snapshot.run_id, *graph, place=place, arguments=sent)
@@ -106,7 +106,7 @@ def tell_waits(out: Channel, snapshot: Snapshot, graph: Sequence[str], place: Pl
 
 
 def _whole(wait: Waiting, run_id: str) -> list[str]:
-    """A wait as lines: a question as it was asked, for who is to answer has to read it."""
+    """Return a wait as lines; a question is kept whole, since it has to be read before it is answered."""
     question = wait.facts.question.strip()
     if wait.facts.kind != "ask" or (len(question) <= _LINE and "\n" not in question):
         return [in_words(wait.name, wait.facts, wait.name)]
@@ -117,7 +117,7 @@ def _whole(wait: Waiting, run_id: str) -> list[str]:
 
 
 def example(facts: WaitRecord) -> tuple[str, str]:
-    """Write an answer that fits, to be pasted, and which others there are."""
+    """Return an answer that fits, ready to be pasted, and a note on the alternatives."""
     if facts.kind == "pause":
         return "true", ""
     if facts.kind == "crash":

@@ -1,8 +1,8 @@
 """`graphengine watch`: follow a run that another process drives.
 
-It only reads: it takes no lease, writes nothing, and works beside any driver. The run's row is looked at a few times a
-second; the log is read where its seq has moved, and folded, so that the core says what is at work and what is waited
-for.
+It only reads: it takes no lease, writes nothing, and does not affect any driver. It polls the run's row a few times a
+second; when its seq has changed, it reads the new steps and folds them, so that the core determines which nodes are at
+work and what the run waits for.
 """
 
 from __future__ import annotations
@@ -23,14 +23,15 @@ if TYPE_CHECKING:
     from graphengine.cli.places import Place
     from graphengine.cli.session import Session
     from graphengine.engine.snapshot import Snapshot
-    from graphengine.engine.steps import Step
+    from graphengine.history.visit_tree import Entry
+    from graphengine.history.visits import Visits
     from graphengine.runner.live_events import NodeBegan
     from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import RunInfo, Store
 
 _POLL_SECONDS: Final = 0.2
 _LAST: Final = 5
-"""So many steps of the past are shown where --from does not say otherwise."""
+"""The number of past steps that are shown without --from."""
 _OVER: Final = ("finished", "stopped", "failed")
 
 
@@ -39,7 +40,7 @@ _OVER: Final = ("finished", "stopped", "failed")
     cls=helping.Command,
     examples="""
         graphengine watch tides
-        graphengine watch post --no-wait  # ends waiting, with 3
+        graphengine watch post --no-wait  # exits with 3, waiting
         graphengine watch tides --from 1 --json
     """,
     exits={
@@ -56,12 +57,12 @@ _OVER: Final = ("finished", "stopped", "failed")
     "first",
     type=click.IntRange(min=1),
     metavar="SEQ",
-    help="Begin with this step; with the last 5 if not given.",
+    help="Start with this step; with the last 5 if not given.",
 )
 @click.option(
     "--no-wait",
     is_flag=True,
-    help="Where the run waits, or no process drives it, end with exit code 3 or 4 instead of watching on.",
+    help="If the run waits, or no process drives it, exit with code 3 or 4 instead of watching on.",
 )
 @options.database
 @options.common
@@ -73,13 +74,13 @@ def command(
     no_wait: bool,  # noqa: FBT001 - as click gives it
     database: Path | None,
 ) -> int:
-    """Follow a run that another process drives, live, until it is over.
+    """Follow a run live while another process drives it, until it is over.
 
-    The database is only read: the run and its driver notice nothing of it. Shown are steps once they are recorded, what
-    is at work, what is waited for with the command that answers it, and where its driver is gone how to go on.
+    The database is only read: the run and its driver are not affected. The output shows recorded steps, the nodes at
+    work, what the run waits for with the command that answers it, and, if its driver is gone, how to resume it.
 
-    The exit code is that of the run's outcome: 0 finished, 1 failed, 4 stopped. Ctrl-C ends the watching alone (130).
-    Under --json each line is a document.
+    The exit code is the run's outcome: 0 finished, 1 failed, 4 stopped. Ctrl-C ends only the watching (130). Under
+    --json each line is a document.
     """
     from graphengine.cli.places import place_of
     from graphengine.cli.recorded import read, run_id_of
@@ -92,8 +93,8 @@ def command(
     try:
         return read(place, lambda store: watching.follow(store, found))
     except KeyboardInterrupt:
-        told = "no longer watched; the run itself is left alone"
-        raise Interrupted(told, where=f"run {found}", repair=_again(found, place)) from None
+        message = "no longer watched; the run itself is left alone"
+        raise Interrupted(message, where=f"run {found}", repair=_again(found, place)) from None
     finally:
         session.out.wipe()
 
@@ -105,34 +106,37 @@ def _again(run_id: str, place: Place) -> str:
 
 
 class _View(Protocol):
-    """Shows what is seen of a run."""
+    """Shows the events of a watched run."""
 
     def begins(self, info: RunInfo) -> None:
-        """The run is found."""
+        """Called when the run is found."""
 
-    def step(self, step: Step, snapshot: Snapshot, *, is_past: bool) -> None:
-        """A step is recorded that leads on from the snapshot; one of the past is not shown."""
+    def step(self, entry: Entry, *, is_past: bool) -> None:
+        """Called for each recorded step; a past one is not shown."""
 
-    def joins(self, snapshot: Snapshot) -> None:
-        """The steps after this snapshot are shown."""
+    def follows(self, visits: Visits) -> None:
+        """Called with the state from which the run is read."""
+
+    def joins(self, visits: Visits) -> None:
+        """Called after the past steps; further steps are shown."""
 
     def stands(self, info: RunInfo, snapshot: Snapshot) -> None:
-        """All steps up to here were shown."""
+        """Called with the current status, after all steps so far were shown."""
 
     def tick(self) -> None:
-        """Nothing has moved for a moment."""
+        """Called after each poll without a change."""
 
     def ends(self, info: RunInfo, snapshot: Snapshot) -> None:
-        """The run is over, or is not watched any longer."""
+        """Called when the run is over, or is no longer watched."""
 
 
 class _Watching:
     """Follows one run.
 
     Args:
-        view: Who shows it.
+        view: The view that shows it.
         first: The first step to show; None for the last few.
-        ends_idle: Whether to end where nothing moves it.
+        ends_idle: Whether to end if the run waits or no process drives it.
     """
 
     def __init__(self, view: _View, first: int | None, *, ends_idle: bool) -> None:
@@ -141,10 +145,10 @@ class _Watching:
         self._ends_idle = ends_idle
 
     async def follow(self, store: Store, run_id: str) -> int:
-        """Show the run until it is over; gives the exit code.
+        """Show the run until it is over; return the exit code.
 
         Raises:
-            UnknownRun: It was removed meanwhile.
+            UnknownRun: The run was removed in the meantime.
             StoreError: It cannot be read.
         """
         import asyncio
@@ -153,18 +157,19 @@ class _Watching:
 
         info = await store.info(run_id)
         self._view.begins(info)
-        snapshot = await self._past(store, info)
-        told: tuple[object, ...] = ()
+        visits = await self._past(store, info)
+        snapshot = visits.snapshot
+        reported: tuple[object, ...] = ()
         while True:
             for step in await store.steps(run_id, snapshot.seq, info.seq):
-                self._take(step, snapshot)
+                self._view.step(visits.feed(step), is_past=False)
             status = status_of(info)
             if status in _OVER or (self._ends_idle and status != "running"):
                 self._view.ends(info, snapshot)
                 return _exit_code(status)
             standing = (status, info.seq, info.driver)
-            if standing != told:
-                told = standing
+            if standing != reported:
+                reported = standing
                 self._view.stands(info, snapshot)
             else:
                 self._view.tick()
@@ -173,24 +178,19 @@ class _Watching:
             if info.created_at != before.created_at or info.seq < before.seq:
                 raise _removed(run_id)
 
-    async def _past(self, store: Store, info: RunInfo) -> Snapshot:
-        """Where the run stood before the first step that is shown."""
-        from graphengine.engine.snapshot import Snapshot
+    async def _past(self, store: Store, info: RunInfo) -> Visits:
+        """Return the run before the first step that is shown."""
         from graphengine.history.load import load_snapshot
+        from graphengine.history.visits import Visits
 
         first = max(1, info.seq - _LAST + 1) if self._first is None else min(self._first, info.seq + 1)
-        begin = max(0, first - 1 - _LAST)  # a few before it tell when the shown ones began
-        snapshot = await load_snapshot(store, info.id, begin) if begin else Snapshot()
+        begin = max(0, first - 1 - _LAST)  # a few earlier steps supply when the shown ones began
+        visits = Visits(await load_snapshot(store, info.id, begin) if begin else None, keeps=False)
+        self._view.follows(visits)
         for step in await store.steps(info.id, begin, first - 1):
-            self._take(step, snapshot, is_past=True)
-        self._view.joins(snapshot)
-        return snapshot
-
-    def _take(self, step: Step, snapshot: Snapshot, *, is_past: bool = False) -> None:
-        from graphengine.engine.fold import evolve
-
-        self._view.step(step, snapshot, is_past=is_past)
-        evolve(snapshot, step)
+            self._view.step(visits.feed(step), is_past=True)
+        self._view.joins(visits)
+        return visits
 
 
 def _removed(run_id: str) -> Exception:
@@ -206,7 +206,7 @@ def _exit_code(status: str) -> int:
 
 
 def _at_work(info: RunInfo, snapshot: Snapshot, now: float) -> Iterator[NodeBegan]:
-    """The nodes that the driver has in flight, as far as the log tells."""
+    """Yield the nodes that the driver has in flight, as far as the log shows."""
     from graphengine.engine.ready import ready
     from graphengine.engine.steps import path_of
     from graphengine.runner.live_events import NodeBegan
@@ -221,7 +221,7 @@ def _at_work(info: RunInfo, snapshot: Snapshot, now: float) -> Iterator[NodeBega
 
 
 class _Lines:
-    """Shows a run as text: as `run` shows one that it drives itself, and below that where it stands."""
+    """Shows a run as text, in the format of `run`, followed by its status."""
 
     def __init__(self, session: Session, place: Place) -> None:
         from graphengine.cli.progress import Progress
@@ -237,23 +237,21 @@ class _Lines:
 
         self._out.line("run ", (info.id, "bold"), f" of {info.graph}, begun {when(info.created_at)}")
 
-    def step(self, step: Step, snapshot: Snapshot, *, is_past: bool) -> None:
-        if snapshot.status == "waiting":
-            self._progress.idles()
+    def step(self, entry: Entry, *, is_past: bool) -> None:
         if is_past:
-            self._progress.skip(step)
+            self._progress.skip(entry)
         else:
-            self._progress.recorded(step)
+            self._progress.recorded(entry)
 
-    def joins(self, snapshot: Snapshot) -> None:
-        """Show maps and graphs that were begun before as started, so that their ends have a beginning."""
-        from graphengine.engine.phases import Collecting, Inside
-        from graphengine.engine.steps import path_of
+    def follows(self, visits: Visits) -> None:
+        self._progress.visits = visits
 
-        for frame in snapshot.frames.values():
-            path = path_of(frame.id, frame.at)
-            if isinstance(frame.phase, (Collecting, Inside)) and "[" not in path:
-                self._progress.began(path, frame.visit, frame.attempt)
+    def joins(self, visits: Visits) -> None:
+        """Show maps and graphs that began earlier as started, so that their ends follow a start."""
+        for frame, track in visits.live.items():
+            visit = track.visit
+            if visit is not None and visit.nested is not None and "[" not in visit.path:
+                self._progress.began(visit.path, visit.number, visits.snapshot.frames[frame].attempt)
 
     def stands(self, info: RunInfo, snapshot: Snapshot) -> None:
         from graphengine.cli.show import driven
@@ -270,16 +268,16 @@ class _Lines:
                 self._out.line(*driven(info, self._place))
             else:
                 self._out.line(("waiting", "bold yellow"), f" since {when(info.updated_at)}")
-        self._tell_waits(info, snapshot)
+        self._show_waits(info, snapshot)
 
-    def _tell_waits(self, info: RunInfo, snapshot: Snapshot) -> None:
-        """Show what is waited for where something new is, and how each is answered."""
+    def _show_waits(self, info: RunInfo, snapshot: Snapshot) -> None:
+        """Show what the run waits for if a wait is new, and how each is answered."""
         from graphengine.cli.places import graph_words
-        from graphengine.cli.waits import tell_waits
+        from graphengine.cli.waits import show_waits
 
         waits = {(frame.id, name) for frame in snapshot.frames.values() for name in frame.waits}
         if waits - self._waits:
-            tell_waits(self._out, snapshot, graph_words(info.graph), self._place)
+            show_waits(self._out, snapshot, graph_words(info.graph), self._place)
         self._waits = waits
 
     def tick(self) -> None:
@@ -288,17 +286,17 @@ class _Lines:
     def ends(self, info: RunInfo, snapshot: Snapshot) -> None:
         from graphengine.cli.places import command as to_paste
         from graphengine.cli.places import graph_words
-        from graphengine.cli.report import raised_limit, tell_cost, tell_end
+        from graphengine.cli.report import raised_limit, show_cost, show_end
         from graphengine.cli.show import driven
 
         self._progress.idles()
         if info.status == "running":
             self._out.line(*driven(info, self._place))
             return
-        tell_end(self._out, snapshot)
+        show_end(self._out, snapshot)
         if info.status == "waiting":
-            self._tell_waits(info, snapshot)
-        tell_cost(self._out, snapshot)
+            self._show_waits(info, snapshot)
+        show_cost(self._out, snapshot)
         if info.status in ("stopped", "failed"):
             words = [*raised_limit(snapshot), *graph_words(info.graph)]
             self._out.line(("resume: ", "dim"), to_paste("resume", info.id, *words, place=self._place))
@@ -306,34 +304,36 @@ class _Lines:
 
 
 class _Documents:
-    """Shows a run as JSON documents, one to a line."""
+    """Shows a run as JSON documents, one per line."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._told: tuple[object, ...] = ()
+        self._reported: tuple[object, ...] = ()
         self._whose: dict[str, JsonValue] = {}
 
     def begins(self, info: RunInfo) -> None:
         self._whose = {"run_id": info.id, "graph": info.graph}
 
-    def step(self, step: Step, snapshot: Snapshot, *, is_past: bool) -> None:
+    def step(self, entry: Entry, *, is_past: bool) -> None:
         from graphengine.history.json_document import step_document
 
-        del snapshot
         if not is_past:
-            self._line("step", {"step": step_document(step)})
+            self._line("step", {"step": step_document(entry.step)})
 
-    def joins(self, snapshot: Snapshot) -> None:
+    def follows(self, visits: Visits) -> None:
+        pass
+
+    def joins(self, visits: Visits) -> None:
         pass
 
     def stands(self, info: RunInfo, snapshot: Snapshot) -> None:
-        """Tell where it stands whenever its status, its driver or its waits are others than before."""
+        """Write a document if the run's status, driver or waits have changed."""
         from graphengine.history.json_document import waits_document
 
         waits = waits_document(snapshot)
         standing = (info.status, info.driver, waits)
-        if standing != self._told:
-            self._told = standing
+        if standing != self._reported:
+            self._reported = standing
             self._line("stands", {"status": info.status, "driver": info.driver, "waits": waits})
 
     def tick(self) -> None:

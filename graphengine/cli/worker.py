@@ -1,4 +1,4 @@
-"""`graphengine worker`: go on with whatever is due in a database."""
+"""`graphengine worker`: continue the due runs of a database."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from graphengine.state.json_values import JsonValue
 
 _WHY = {"due": "its time has come", "sent": "it was answered or sent a message", "orphan": "no process drove it"}
-_COLUMNS = len("goes on with ")
+_COLUMNS = len("finished ")
 _STYLES = {"finished": "bold green", "failed": "bold red"}
 
 
@@ -34,9 +34,9 @@ _STYLES = {"finished": "bold green", "failed": "bold red"}
         graphengine worker --concurrency 8 --graph flows/review.py
         graphengine worker --json                # a JSON document on each line
     """,
-    exits={0: "ended by SIGTERM or Ctrl-C; what was under way goes on elsewhere"},
+    exits={0: "stopped by SIGTERM or Ctrl-C; another worker can continue its runs"},
 )
-@click.option("--concurrency", type=click.IntRange(min=1), default=4, show_default=True, help="The most runs at once.")
+@click.option("--concurrency", type=click.IntRange(min=1), default=4, show_default=True, help="Maximum runs at a time.")
 @click.option(
     "--poll",
     "poll_seconds",
@@ -44,7 +44,7 @@ _STYLES = {"finished": "bold green", "failed": "bold red"}
     type=click.FloatRange(min=0, min_open=True, max=86_400),
     default=1.0,
     show_default=True,
-    help="How long to wait before looking again where nothing was found.",
+    help="How long to wait before the next poll if no run is due.",
 )
 @click.option(
     "--graph",
@@ -52,7 +52,7 @@ _STYLES = {"finished": "bold green", "failed": "bold red"}
     metavar="FILE[:NAME]",
     multiple=True,
     shell_complete=completing.graphs,
-    help="The graphs whose runs are driven; may be repeated. All graphs of the project if not given.",
+    help="Drive only runs of these graphs; may be repeated. Default: all graphs of the project.",
 )
 @options.model
 @options.database
@@ -66,15 +66,15 @@ def command(  # noqa: PLR0913 - one for each option
     models: tuple[str, ...],
     database: Path | None,
 ) -> int:
-    """Go on with whatever is due in a database, until stopped.
+    """Continue the due runs of a database until stopped.
 
-    That is: runs that slept and whose time has come, runs that were answered or sent a message, runs whose process
-    died. Runs of other graphs are left alone. Any number of workers may share a database. One line on stdout tells of
-    each run that is taken, and another of what became of it; under --json these lines are JSON documents, one to a
-    line. What --model says of an agent counts in the graphs that have it.
+    A run is due if its sleep is over, if it received an answer or a message, or if the process that drove it died.
+    Runs of other graphs are left alone. Any number of workers can share a database. The worker prints a line on stdout
+    for each run that it takes, and another with the outcome; under --json each line is a JSON document. A --model
+    option for an agent applies to the graphs that have this agent.
 
-    SIGTERM or Ctrl-C ends it with exit code 0: nodes in flight finish and are recorded, and the runs are left as they
-    are, for the next worker. A second Ctrl-C ends it at once (130).
+    SIGTERM or Ctrl-C stops the worker with exit code 0: nodes in flight finish and are recorded, and the runs are
+    released to other workers. A second Ctrl-C ends it at once (130).
     """
     from graphengine.cli import notices
     from graphengine.cli.driving import last_words
@@ -91,13 +91,13 @@ def command(  # noqa: PLR0913 - one for each option
     chosen = models_for_all(models, found.found)
     place = place_of(database, file_of(references[0]) if references else None)
     with Stopper() as stopper, notices.shown(session):
-        stopper.says = "letting go of the runs after the nodes in flight"
+        stopper.action = "releasing the runs after the nodes in flight"
         safe = Interrupted("interrupted; what was recorded is safe", repair="start another worker")
         stopper.last_words = last_words(session, safe)
         names = ", ".join(found.graphs)
         session.err.line(f"worker for {counted(len(found.graphs), 'graph')} ({names}) in {shown(place.database)}")
         run_loop(_work(session, place, (found.graphs, chosen), (concurrency, poll_seconds), stopper))
-    session.err.line("worker ended; what was under way goes on where another one takes it up")
+    session.err.line("worker stopped; another worker can continue the runs that it released")
     return 0
 
 
@@ -118,7 +118,7 @@ async def _work(
             graphs,
             concurrency=pace[0],
             poll_seconds=pace[1],
-            tell=lambda event: _tell(session, place, event),
+            tell=lambda event: _show(session, place, event),
         )
 
         async def stop() -> None:
@@ -128,50 +128,52 @@ async def _work(
         await worker.run()
 
 
-def _tell(session: Session, place: Place, event: WorkerEvent) -> None:
-    """Write what happened to a run, on one line; below it what is to be done about it."""
+def _show(session: Session, place: Place, event: WorkerEvent) -> None:
+    """Show an event of a run on one line, and below it how to react to it."""
     from graphengine.runner.worker import Ended, Took
 
     if session.json:
         session.line(_document(event))
     elif isinstance(event, Took):
-        told = f" of {event.info.graph}: {_WHY[event.why]}"
-        session.out.line((f"{'goes on with':<{_COLUMNS}}", "bold"), (event.info.id, "bold"), told)
+        text = f" of {event.info.graph}: {_WHY[event.why]}"
+        session.out.line((f"{'resumes':<{_COLUMNS}}", "bold"), (event.info.id, "bold"), text)
     elif isinstance(event, Ended):
-        _tell_end(session, place, event)
+        _show_end(session, place, event)
     else:
-        _tell_refusal(session, event)
+        _show_refusal(session, event)
 
 
-def _tell_end(session: Session, place: Place, event: Ended) -> None:
+def _show_end(session: Session, place: Place, event: Ended) -> None:
     from graphengine.cli.places import command as to_paste
     from graphengine.cli.places import graph_words
     from graphengine.cli.terminal import one_line
 
     result = event.result
     verb = "left" if result.status == "running" else result.status
-    said = ""
+    text = ""
     if result.error is not None:
-        said = f" at {result.error.path or 'the run'}: {one_line(f'{result.error.kind}: {result.error.message}')}"
+        text = f" at {result.error.path or 'the run'}: {one_line(f'{result.error.kind}: {result.error.message}')}"
     elif result.stop is not None and (result.stop.label or result.status == "stopped"):
-        said = f" [{result.stop.label}]" if result.stop.label else f": {one_line(result.stop.explanation)}"
+        text = f" [{result.stop.label}]" if result.stop.label else f": {one_line(result.stop.explanation)}"
     elif result.waits:
         first, *others = result.waits
-        said = f": {one_line(first.question)}" + (f" (and {len(others)} more)" if others else "")
-    session.out.line((f"{verb:<{_COLUMNS}}", _STYLES.get(verb, "bold yellow")), (event.info.id, "bold"), said)
+        text = f": {one_line(first.question)}" + (f" (and {len(others)} more)" if others else "")
+    session.out.line((f"{verb:<{_COLUMNS}}", _STYLES.get(verb, "bold yellow")), (event.info.id, "bold"), text)
     if result.status == "failed":
         resume = to_paste("resume", event.info.id, *graph_words(event.info.graph), place=place)
         session.err.line(("  resume: ", "dim"), resume)
 
 
-def _tell_refusal(session: Session, event: Refused) -> None:
+def _show_refusal(session: Session, event: Refused) -> None:
     from graphengine.cli.session import unexpected
     from graphengine.errors import GraphEngineError
 
     error = event.error if isinstance(event.error, GraphEngineError) else unexpected(event.error)
-    what = f"run {event.info.id} of {event.info.graph} cannot be gone on with" if event.info else "no look at the runs"
+    what = (
+        f"run {event.info.id} of {event.info.graph} cannot be resumed" if event.info else "the poll for due runs failed"
+    )
     session.out.line((f"{'refused':<{_COLUMNS}}", "bold red"), what)
-    session.tell(error)
+    session.show(error)
 
 
 def _document(event: WorkerEvent) -> dict[str, JsonValue]:
@@ -193,8 +195,8 @@ def _outcome(event: Ended) -> dict[str, JsonValue]:
     result = event.result
     error: dict[str, JsonValue] | None = None
     if result.error is not None:
-        told = result.error.model_dump()
-        error = {"code": told.pop("kind"), **told, "repair": result.repair}
+        facts = result.error.model_dump()
+        error = {"code": facts.pop("kind"), **facts, "repair": result.repair}
     return {
         "status": "left" if result.status == "running" else result.status,
         "seq": result.seq,

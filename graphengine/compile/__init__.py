@@ -1,1 +1,1 @@
-"""From a declared graph to a plan: every problem with its place and its repair, or the compiled plan."""
+"""Compilation of a declared graph: either a plan, or every problem with its place and repair."""

@@ -1,6 +1,6 @@
-"""Binding: where each parameter of a runnable comes from, and where its result goes.
+"""Binding: the source of each parameter of a runnable, and the target of its result.
 
-Everything is resolved by name at compile, and what cannot be resolved is a problem with its repair.
+Everything is resolved by name at compile time. A name that cannot be resolved is a problem with its repair.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ if TYPE_CHECKING:
     from graphengine.state.schema import StateType
 
 _NUMBERS = (int, float)
-_GIVEN = ("ctx", "error", "state", "result", "stop")
+_RESERVED = ("ctx", "error", "state", "result", "stop")
 _CONCURRENCY = 16
 _TEMPLATED = re.compile(r"([A-Za-z_]\w*)\[(.*\{.*\}.*)\]")
 
 
 @dataclass
 class Binder:
-    """Binds the runnables of one graph and collects what is wrong."""
+    """Binds the runnables of one graph and collects the problems."""
 
     state: StateType[Any]
     resources: frozenset[str]
@@ -50,12 +50,12 @@ class Binder:
     unknowns: dict[tuple[str, str], list[int]] = field(default_factory=dict)
 
     def unknown(self, kind: str, name: str, problem: Problem) -> None:
-        """Add a problem about a name that nothing has; those about the same name become one problem in the end.
+        """Add a problem about an unknown name. Problems about the same name are merged in the end.
 
         Args:
-            kind: What has names of its own: `node`, or `field` for whatever a parameter may name.
+            kind: The kind of name: `node`, or `field` for everything that a parameter can name.
             name: The name.
-            problem: What to report of it.
+            problem: The problem to report.
         """
         self.unknowns.setdefault((kind, name), []).append(len(self.problems))
         self.problems.append(problem)
@@ -65,7 +65,7 @@ class Binder:
         self.problems.append(Problem(code, where, message, repair, warning))
 
     def types_at(self, path: Path, where: str) -> tuple[object, ...]:
-        """The types at a path of the state; () with a problem reported where it leads nowhere."""
+        """Return the types at a path of the state. Report a problem and return () if the path does not exist."""
         found = self.state.fields.get(path.root)
         if found is None:
             near = did_you_mean(path.root, self.state.fields)
@@ -85,7 +85,7 @@ class Binder:
         self.unknown("field", _root(name), Problem("unknown_parameter", where, message, repair))
 
     def reading(self, source: object, where: str) -> Reading | None:
-        """A path or function of fields, checked."""
+        """Return the checked reading of a path or function of fields, None if its problem was reported."""
         try:
             reading = Reading.of(source)  # type: ignore[arg-type]
         except DefinitionError as error:
@@ -98,33 +98,33 @@ class Binder:
         return reading
 
     def open(self, reading: Reading | None, where: str, repair: str = "") -> None:
-        """Check that what is read here, where it would be seen in records or by others, is no secret."""
+        """Check that this reading, whose value is recorded or passed on in clear, contains no secret."""
         for name in sorted(reading.roots & self.state.secrets) if reading is not None else ():
-            text = f"{name!r} is secret, and would be seen here"
-            self.report("secret_field", where, text, repair or "read it in a node's function alone")
+            text = f"{name!r} is secret, and would be exposed here"
+            self.report("secret_field", where, text, repair or "read it only in a node's function")
 
     def function(self, injected: Injected, where: str, also: Sequence[str] = ()) -> None:
-        """Check that a pure function reads nothing but fields (and what is given `also`)."""
+        """Check that a pure function reads only fields, and the names in `also`."""
         for text in injected.variadic:
             self.report("bad_parameter", where, f"{injected.name} has {text}, which names no field")
         for parameter in injected.parameters:
             known = parameter.name in self.state.fields or parameter.name in (*also, "state")
             if not known and parameter.default is NO_DEFAULT:
-                text = f"{injected.name} takes {parameter.name!r}"
+                text = f"{injected.name} takes {parameter.name!r}, which is not a field"
                 self._unknown_parameter(parameter.name, where, text, [*also, *self.state.fields])
 
     def call(self, body: Body, given: Mapping[str, object] | None, where: str) -> Call:
-        """Bind a body's parameters, by name where nothing is `given`."""
+        """Bind a body's parameters to the `given` inputs, else by name."""
         inputs = given if given is not None else {}
         inner = self.compile(body.graph, where) if isinstance(body, GraphBody) else None
         for code, message, repair in body.problems():
             self.report(code, where, message, repair)
         parameters = list(body.parameters)
-        if getattr(body, "takes_all", False):  # an agent without a prompt: whatever it is given goes into the question
+        if getattr(body, "takes_all", False):  # an agent without a prompt: all its inputs become part of the request
             parameters += [Parameter(name, shown=True) for name in inputs if name not in {p.name for p in parameters}]
             if not parameters:
-                repair = "give it a prompt, or say what it reads: inputs={'task': 'task'}"
-                self.report("reads_nothing", where, f"{body.name} has no prompt and is given nothing", repair)
+                repair = "give it a prompt, or inputs={'task': 'task'}"
+                self.report("reads_nothing", where, f"{body.name} has neither a prompt nor inputs", repair)
         names = {p.name for p in parameters}
         known = {*names, *(_root(name) for name in names)}
         for name in [name for name in inputs if name not in known]:
@@ -163,9 +163,9 @@ class Binder:
     def _argument(  # noqa: PLR0911 - a case a return
         self, parameter: Parameter, inputs: Mapping[str, object], where: str, *, alone: bool
     ) -> Argument | str | None:
-        """Where a parameter's value comes from; its own name if the runner gives it, None if nothing does.
+        """Return the source of a parameter: an argument, its own name if the runner passes it, None if it has none.
 
-        `alone`: it is a field of a graph's state, which only the state around it gives.
+        `alone`: the parameter is a field of an inner graph's state, which only the state around it can provide.
         """
         name = parameter.name
         source = self._source(name, inputs)
@@ -186,21 +186,21 @@ class Binder:
                 self.report(
                     "unused_default",
                     where,
-                    f"parameter {name!r} always takes its default",
+                    f"nothing provides {name!r}, so it always has its default",
                     f"did you mean {near[0]!r}?",
                     warning=True,
                 )
             return None
         if alone:
-            repair = f"say where it comes from: inputs={{{name!r}: 'field'}}, or give it a default"
-            self.report("unknown_parameter", where, f"nothing provides {name!r}, which its state needs", repair)
+            repair = f"add inputs={{{name!r}: 'field'}}, or give it a default"
+            self.report("unknown_parameter", where, f"nothing provides {name!r}, which its state requires", repair)
             return None
         known_names = [*self.state.fields, *self.resources, "ctx", "state", "error"]
         self._unknown_parameter(name, where, f"nothing provides {name!r}", known_names)
         return None
 
     def _source(self, name: str, inputs: Mapping[str, object]) -> object:
-        """The source of a parameter: an input of its name, an input of its path's root, or a field."""
+        """Return the source of a parameter: an input of its name, an input of its path's root, or a field."""
         if name in inputs:
             return inputs[name]
         root = name.split(".", maxsplit=1)[0].split("[", maxsplit=1)[0]
@@ -226,29 +226,30 @@ class Binder:
                 "type_disagrees",
                 where,
                 f"parameter {parameter.name!r} is {type_name(parameter.annotation)}, but {reading.text} is {have}",
-                "make the annotation and the field agree",
+                "change the annotation, or read a field of that type",
             )
         if parameter.shown and any(isinstance(t, type) and issubclass(t, (bytes, bytearray)) for t in types):
-            repair = "read text: a field of type str, or a node before it that decodes the bytes"
-            self.report("bytes_in_prompt", where, f"{reading.text} is bytes, and a prompt is text", repair)
+            repair = "read a field of type str, or add a node before that decodes the bytes"
+            self.report("bytes_in_prompt", where, f"{reading.text} is bytes, but a prompt is text", repair)
 
     def body(self, runnable: Runnable | None, options: Options, where: str) -> Body | None:
-        """The body of a runnable that is not a choice."""
+        """Return the body of a runnable that is not a choice, None if its problem was reported."""
         if runnable is None:
             return FunctionBody(Injected.of(_nothing), thread=False, kind="pass")
         if runnable is ask or runnable is choose or (isinstance(runnable, type) and isinstance(runnable, HasBody)):
             name = str(getattr(runnable, "__name__", runnable))
-            self.report("not_runnable", where, f"{name} itself is no node", f"call it: {name}(…)")
+            self.report("not_runnable", where, f"{name} itself cannot be run", f"call it: {name}(…)")
             return None
         if isinstance(runnable, HasBody):
             return runnable.body()
         if callable(runnable):
             return FunctionBody.of(runnable, thread=options.thread)
-        self.report("not_runnable", where, f"{runnable!r} cannot be run", "give a function, an Agent or choose(…)")
+        repair = "give a function, an Agent, a Graph, ask(…) or choose(…)"
+        self.report("not_runnable", where, f"{runnable!r} cannot be run", repair)
         return None
 
     def calls(self, declared: Declared, where: str) -> tuple[Call | None, Reading | None, dict[object, Call]]:
-        """What a node runs: one call, or a selector and its choices."""
+        """Return what a node runs: one call, or a selector and its choices."""
         runnable, inputs = declared.runnable, declared.options.inputs
         if not isinstance(runnable, Choose):
             body = self.body(runnable, declared.options, where)
@@ -272,12 +273,12 @@ class Binder:
                 choices[value] = self.call(body, _given(inputs, own, wanted), place)
         for name in sorted(set(inputs or ()) - taken):
             near = did_you_mean(name, taken)
-            likely = near.startswith("did you mean")  # else a pattern gives its cases more than these need
+            likely = near.startswith("did you mean")  # else a pattern may pass its cases more inputs than these need
             self.report("unknown_input", where, f"no case has a parameter {name!r}", near, warning=not likely)
         return None, selector, choices
 
     def each(self, options: Options, where: str) -> Each | None:
-        """What a node is run for each item of."""
+        """Return the lists for whose items a node is run."""
         if options.each is None:
             return None
         sources: list[tuple[str, Reading, str]] = []
@@ -299,28 +300,28 @@ class Binder:
         lost = [(name, unrecordable(kind)) for name, kind in items.items()]
         for name, kind in lost:
             if kind:
-                text = f"{kind} does not come back from JSON"
+                text = f"{kind} cannot be read back from JSON"
                 self.report("not_recordable", f"{where}, each {name}", text, "use another type")
         state = with_items(self.state, items)
         return Each(tuple(sources), state, options.concurrency or _CONCURRENCY)
 
     @staticmethod
     def unread(each: Each, read: Collection[str]) -> Sequence[str]:
-        """The items that nothing reads."""
+        """Return the items that nothing reads."""
         return [name for name, _, _ in each.sources if name not in read]
 
     def _clash(self, name: str) -> str:
-        """Why an item cannot have this name; "" if it can."""
+        """Return what the name of an item clashes with, "" if nothing."""
         if not name.isidentifier():
-            return "no identifier"
+            return "not an identifier"
         if name in self.state.fields:
             return "a field of the state"
         if name in self.resources:
             return "a resource"
-        return "what a node calls something else that it may be given" if name in _GIVEN else ""
+        return "a reserved name" if name in _RESERVED else ""
 
     def _item_type(self, name: str, reading: Reading, where: str) -> object:
-        """The annotation of the items of what is read."""
+        """Return the annotation of the items of a list that is read."""
         if reading.path is not None:
             types, _ = type_at(self.state.fields[reading.path.root].info.annotation, reading.path)
         else:
@@ -330,22 +331,22 @@ class Binder:
         found = [item for item in items if item is not None]
         if kinds and not found:
             have = " | ".join(type_name(kind) for kind in kinds)
-            repair = "name a list, or give a function of fields that makes one"
-            self.report("bad_each", f"{where}, each {name}", f"{reading.text} is {have}, and each needs a list", repair)
+            repair = "name a list, or give a function of fields that returns one"
+            self.report("bad_each", f"{where}, each {name}", f"{reading.text} is {have}, but each needs a list", repair)
         return found[0] if len(found) == 1 else Any
 
     def fallback(self, options: Options, where: str) -> Fallback | None:
-        """A node's fallback, bound."""
+        """Bind a node's fallback."""
         if options.fallback is UNSET:
             return None
         given = options.fallback
         if isinstance(given, HasBody) and given.body().kind == "agent":
             if getattr(given.body(), "memory", ""):
-                text = f"the fallback {given.body().name} remembers, and its node would not keep that"
-                self.report("bad_memory", f"{where}, fallback", text, "give it no memory: agent.but(memory='')")
+                text = f"the fallback {given.body().name} has a memory, which its node would not record"
+                self.report("bad_memory", f"{where}, fallback", text, "remove it: agent.but(memory='')")
             return Fallback(call=self.call(given.body(), None, f"{where}, fallback"))
         if isinstance(given, (HasBody, Node, Choose)):
-            text = f"fallback={given!r}"
+            text = f"{given!r} cannot be a fallback"
             self.report(
                 "bad_option", where, text, "give a value, a function or an Agent; for a graph, a failed(…) edge"
             )
@@ -356,16 +357,16 @@ class Binder:
         return Fallback(call=self.call(body, None, f"{where}, fallback"))
 
     def writer(self, writes: Writes | None, where: str, calls: Sequence[Call], each: Each | None = None) -> Writer:
-        """Where a node's result goes; with `each` the results of its items."""
+        """Bind the target of a node's result, or with `each` of its items' results."""
         writer = self._writer(writes, where, calls, each=each is not None)
         asks = any(call.body.kind == "ask" for call in calls)
         targets = [writer.whole] if writer.whole is not None else [target for target, _ in writer.parts]
         keyed = {target.field for target in targets if target.key is not None}
         for name in sorted(writer.fields & self.state.secrets if writes is not None else ()):
             if each is not None or asks or name in keyed:
-                what = "what somebody answers" if asks else "one key or item"
-                text = f"{name!r} is secret, and {what} is recorded as it is"
-                self.report("secret_field", where, text, "let a function's whole result be the secret")
+                what = "an answer" if asks else "a single key or item"
+                text = f"{name!r} is secret, but {what} is recorded unencrypted"
+                self.report("secret_field", where, text, "write the secret as the whole result of a function")
         if each is not None:
             for name in sorted(writer.fields if writes is not None else ()):
                 self._takes_items(name, writer, where, each.sources[0][0])
@@ -373,11 +374,11 @@ class Binder:
         return writer if memory is None else replace(writer, memory=memory)
 
     def _memory(self, where: str, calls: Sequence[Call], *, each: bool) -> Target | None:
-        """Where the conversation of a node's agent is kept: what is new is added to it, where the field can be so."""
+        """Return the field that stores the conversation of a node's agent. It appends if the field allows that."""
         names = sorted({name for call in calls if (name := getattr(call.body, "memory", ""))})
         if len(names) > 1:
-            text = f"its agents remember in {' and '.join(names)}"
-            self.report("bad_memory", where, text, "let those that one node chooses among share one memory")
+            text = f"its agents have different memories: {' and '.join(names)}"
+            self.report("bad_memory", where, text, "give the agents of one node the same memory")
         if not names or any(code == "bad_path" for call in calls for code, *_ in call.body.problems()):
             return None
         target = self.target(names[0], f"{where}, memory")
@@ -390,18 +391,18 @@ class Binder:
         messages = getattr(calls[0].body, "said", Any)
         if not any(_item_of(kind) in (messages, Any) for kind in kinds):
             wanted = "dict[str, list[Message]]" if target.key is not None else "Annotated[list[Message], extend]"
-            text = f"memory={names[0]!r} is {type_name(found.info.annotation)}"
-            self.report("bad_memory", where, text, f"make the field {wanted}")
+            text = f"memory={names[0]!r} names a field of type {type_name(found.info.annotation)}"
+            self.report("bad_memory", where, text, f"change its type to {wanted}")
         adds = found.operation == "extend" if target.key is None else found.grows
         if found.operation == "append" or (each and not adds):
-            text = f"memory={names[0]!r} gets several messages at once"
-            plain = "make the field dict[str, list[Message]], with no rules for the dict or its lists"
+            text = f"memory={names[0]!r} gets several messages at once, which the field cannot append"
+            plain = "make the field dict[str, list[Message]], without constraints on the dict or its lists"
             self.report(
                 "bad_memory", where, text, plain if target.key is not None else "give the field the reducer extend"
             )
         if found.secret and (each or target.key is not None):
-            text = f"{target.field!r} is secret, and one key or item is recorded as it is"
-            self.report("secret_field", where, text, "let a field of its own, written whole, be the memory")
+            text = f"{target.field!r} is secret, but a single key or item is recorded unencrypted"
+            self.report("secret_field", where, text, "use a separate field, written as a whole, as the memory")
         return replace(target, adds=adds)
 
     def _takes_items(self, name: str, writer: Writer, where: str, item: str) -> None:
@@ -411,16 +412,16 @@ class Binder:
         keys = [target for target in targets if target.field == name and target.key is not None]
         for target in keys:
             if not target.pieces:
-                text = f"all items would write the one key {name}[{target.key}]"
-                self.report("bad_each", where, text, f"name the item in it: writes='{name}[{{{item}}}]'")
+                text = f"all items would write the same key {name}[{target.key}]"
+                self.report("bad_each", where, text, f"put the item in the key: writes='{name}[{{{item}}}]'")
         if found is None or found.reducer is not None or keys:
             return
         if all(_item_of(m) is None for m in members(found.info.annotation)):
-            text = f"{name} gets the list of the items' results, and is {type_name(found.info.annotation)}"
+            text = f"{name} gets the list of the items' results, but is {type_name(found.info.annotation)}"
             if _is_dict(found.info.annotation):
-                repair = f"write one key an item, '{name}[{{{item}}}]', or make it a list"
+                repair = f"write one key per item, '{name}[{{{item}}}]', or make the field a list"
             else:
-                repair = "write to a list field, or give it a reducer"
+                repair = "write to a list field, or give the field a reducer"
             self.report("bad_each", where, text, repair)
 
     def _writer(self, writes: Writes | None, where: str, calls: Sequence[Call], *, each: bool) -> Writer:
@@ -441,31 +442,29 @@ class Binder:
         return Writer(keys=frozenset(writes))
 
     def _keyed(self, call: Call, where: str) -> None:
-        """Check that a result whose keys are to name fields has keys."""
+        """Check that a result whose keys should name fields has keys."""
         kinds = members(call.body.returns)
         if isinstance(call.body, GraphBody) and call.body.graph.result is None:
-            text = f"nothing says which fields of {call.body.name} go where"
+            text = f"nothing maps the fields of {call.body.name} to fields of this graph"
             repair = "give the node writes={'field': 'field of its state'}, or the graph result='field'"
             self.report("no_writes", where, text, repair)
             return
         if kinds == (self.state.model,) and any(f.reducer is not None for f in self.state.fields.values()):
-            text = (
-                f"{call.body.name} returns the whole state, whose lists would be joined to themselves by their reducers"
-            )
-            self.report("returns_state", where, text, "return only what is new: a mapping of fields", warning=True)
+            text = f"{call.body.name} returns the whole state, so reducers would add each list to itself"
+            self.report("returns_state", where, text, "return only the changes: a mapping of fields", warning=True)
         if not any(_has_keys(kind) for kind in kinds):
-            text = f"{call.body.name} returns {type_name(call.body.returns)}, and nothing says where that goes"
+            text = f"{call.body.name} returns {type_name(call.body.returns)}, but no field is named for it"
             self.report("no_writes", where, text, "give the node writes='field', or return a mapping of fields")
 
     def target(self, text: str, where: str) -> Target:
-        """A field, or one key of a dict field."""
+        """Return the target of a write: a field, or one key of a dict field."""
         templated = _TEMPLATED.fullmatch(text)
         if templated is not None:
             return self._templated(templated.group(1), templated.group(2), where)
         try:
             path = parse(text)
         except DefinitionError as error:
-            self.report("bad_path", where, f"writes {text!r}", error.repair)
+            self.report("bad_path", where, f"writes {text!r}, which is not a path", error.repair)
             return Target(text)
         found = self.state.fields.get(path.root)
         if found is None:
@@ -475,13 +474,15 @@ class Binder:
             return Target(path.root)
         kind, key = path.parts[0]
         if len(path.parts) > 1 or kind != "item":
-            self.report("bad_write", where, f"writes {text!r}", "write a field, or one key of it: 'field[key]'")
+            message = f"writes {text!r}, which is neither a field nor one key of it"
+            self.report("bad_write", where, message, "write a field, or one key of it: 'field[key]'")
         elif found is not None and not _is_dict(found.info.annotation):
-            self.report("bad_write", where, f"writes {text!r}, and {path.root} is no dict", "make it dict[str, …]")
+            message = f"writes {text!r}, but {path.root} is not a dict"
+            self.report("bad_write", where, message, "make the field dict[str, …]")
         return Target(path.root, str(key))
 
     def _templated(self, name: str, key: str, where: str) -> Target:
-        """One key of a dict field, with paths of the state or the item in it."""
+        """Return the target for one key of a dict field that contains paths of the state or the item."""
         self.target(f"{name}[key]", where)
         pieces: list[str | Reading] = []
         for index, part in enumerate(re.split(r"\{([^{}]*)\}", key)):
@@ -504,7 +505,8 @@ class Binder:
         try:
             path = parse(source)  # type: ignore[arg-type]
         except (DefinitionError, TypeError):
-            self.report("bad_write", where, f"takes {source!r} from the result", "a path, '.' or a function(result)")
+            text = f"{source!r} cannot be taken from the result"
+            self.report("bad_write", where, text, "give a path, '.' or a function of result")
             return None
         inside = Path(f"result.{path.text}", "result", (("name", path.root), *path.parts))
         for call in calls:
@@ -512,7 +514,7 @@ class Binder:
             if not types and call.body.returns not in (Any, object):
                 text = f"takes {path.text!r} from the result of {call.body.name}, which has no such part"
                 near = hint.replace("'result.", "'") if hint.startswith("did you mean") else ""
-                whole = f"write '.' for all of it, which is {type_name(call.body.returns)}"
+                whole = f"write '.' for the whole result, which is {type_name(call.body.returns)}"
                 self.report("unknown_field", where, text, near or whole)
         return Reading(path.text, Path(path.text, path.root, inside.parts), None)
 
@@ -521,7 +523,7 @@ class Binder:
         if found is None or call.body.returns in (Any, object) or (call.body.kind == "graph" and call.graph is None):
             return
         if call.body.kind == "pass":
-            self.report("bad_write", where, "a node without a runnable has no result", "leave writes out")
+            self.report("bad_write", where, "a node without a runnable has no result", "remove writes=")
             return
         annotation = found.info.annotation
         if found.operation == "append" or target.key is not None:
@@ -536,32 +538,32 @@ class Binder:
             message = f"{call.body.name} returns {type_name(call.body.returns)}, but {target.field} takes "
             repair = "write it to a field of its type"
             if found.operation == "append":
-                repair = f"append adds one item: return one {type_name(annotation)}, or give the field extend"
+                repair = f"append adds one item: return one {type_name(annotation)}, or use the reducer extend"
             self.report("type_disagrees", where, message + type_name(annotation), repair)
 
 
 def _given(
     inputs: Mapping[str, object] | None, own: Mapping[str, object] | None, wanted: Collection[str]
 ) -> Mapping[str, object] | None:
-    """What a case is given of what its node and the case itself say; None where neither says anything of it."""
+    """Return the inputs of a case, from its node and from the case itself; None if neither declares any for it."""
     found = {name: source for name, source in {**(inputs or {}), **(own or {})}.items() if name in wanted}
-    is_nothing = any(said is not None and not said for said in (inputs, own))
-    return found if found or is_nothing else None
+    is_empty = any(declared is not None and not declared for declared in (inputs, own))
+    return found if found or is_empty else None
 
 
 def _keeps_default(parameter: Parameter, given: Mapping[str, object] | None) -> bool:
-    """Whether a field of a graph keeps its default: the node says what its graph is given, and this is not in it."""
+    """Return whether a field of an inner graph keeps its default: its node has inputs, and they omit this field."""
     return given is not None and parameter.name not in given and parameter.default is not NO_DEFAULT
 
 
 def _is_quick(argument: Argument) -> bool:
-    """Whether it is a whole field, and None is as good as any value."""
+    """Return whether an argument is a whole field that can be None."""
     path = argument.reading.path
     return path is not None and not path.parts and not argument.required
 
 
 def _item_of(kind: object) -> object | None:
-    """The annotation of a list type's items, Any where it has none; None if it is no list."""
+    """Return the annotation of a list type's items, Any if it has none; None if it is not a list."""
     if kind is Any or kind is object:
         return Any
     origin = get_origin(kind) or kind
@@ -572,7 +574,7 @@ def _item_of(kind: object) -> object | None:
 
 
 def returns_of(reading: Reading) -> object:
-    """What a reading by a function is said to give; Any where nothing is said."""
+    """Return the return annotation of a reading by a function, Any if it has none."""
     return reading.function.returns if reading.function is not None else Any
 
 
@@ -588,7 +590,7 @@ def _has_keys(kind: object) -> bool:
 
 
 def _nothing() -> None:
-    """What a node without a runnable does."""
+    """Do nothing: the function of a node without a runnable."""
 
 
 def _is_dict(annotation: object) -> bool:
@@ -597,7 +599,7 @@ def _is_dict(annotation: object) -> bool:
 
 
 def fits(have: Sequence[object], want: object) -> bool:
-    """Whether some value of the types at hand can be passed where `want` is asked for; True where unknown."""
+    """Return whether some value of the types in `have` can be passed as `want`; True if unknown."""
     wanted = members(want)
     return any(_fits_one(h, w) for h in have for w in wanted)
 

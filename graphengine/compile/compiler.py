@@ -1,8 +1,8 @@
-"""Compile: a Graph becomes a Plan, or a list of everything that is wrong with it.
+"""Compilation of a Graph into a Plan, or into a list of all its problems.
 
-Each check adds problems and continues, so that one reading of the error repairs the graph. The checks go from the parts
-(state, nodes, ways, conditions) to the whole (reachability, ends, loops). One mistake is one problem: what is wrong is
-left out of later checks, or taken for what it is likely to mean.
+Each check adds problems and continues, so that one error lists every repair. The checks proceed from the parts (state,
+nodes, edges, conditions) to the whole (reachability, ends, loops). One mistake is reported once: later checks skip the
+faulty part, or replace it by its likely meaning.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from graphengine.compile.checks.options import graph_problems, migration_problem
 from graphengine.compile.checks.shape import MeantShape, targets_of
 from graphengine.compile.checks.state import state_of
 from graphengine.compile.outline import ends_of, outline_of
-from graphengine.engine.plan import EdgeWay, ForkWay, NodePlan, Plan, SwitchWay, Way, Writer, retry_of
+from graphengine.engine.plan import EdgePlan, ForkPlan, NodePlan, Outgoing, Plan, SwitchPlan, Writer, retry_of
 from graphengine.errors import CompileError, Problem
 from graphengine.graph.conditions import (
     Changed,
@@ -58,7 +58,7 @@ _ORDERED: Final = (">=", "<=", ">", "<")
 
 
 def compile_graph(graph: Graph[Any]) -> tuple[Plan[Any], Sequence[Graph[Any]]]:
-    """The graph's plan, and the graphs inside it.
+    """Return the graph's plan, and the graphs inside it.
 
     Raises:
         CompileError: With all problems, if any of them is more than a warning.
@@ -71,7 +71,7 @@ def compile_graph(graph: Graph[Any]) -> tuple[Plan[Any], Sequence[Graph[Any]]]:
 
 
 def problems_of(graph: Graph[Any]) -> Sequence[Problem]:
-    """All problems and warnings of a graph."""
+    """Return all problems and warnings of a graph."""
     compiler = _Compiler(graph)
     compiler.plan()
     return compiler.problems
@@ -81,14 +81,14 @@ _Known: TypeAlias = "dict[tuple[int, object], tuple[Plan[Any] | None, Sequence[G
 
 
 class _Compiler:
-    """One compilation. Its problems are in the order they were found.
+    """One compilation. Its problems are in the order in which they were found.
 
     Args:
         graph: The graph.
         around: The graphs that it is a node of, outermost first.
-        resources: What those provide.
-        known: What came of the graphs that were compiled before: one that is at several places is compiled, and its
-            problems are reported, once, as long as the same is provided around it.
+        resources: The resources that those provide.
+        known: The results of the graphs compiled before. A graph used at several places is compiled, and its problems
+            reported, once for each set of resources provided to it.
     """
 
     def __init__(
@@ -106,10 +106,10 @@ class _Compiler:
         self.inner: list[Graph[Any]] = []
         self.names = [d.name for d in graph.nodes]
         self.trackers: dict[str, Tracker] = {}
-        self.broken = False  # a graph inside has problems that were reported before
-        self.unsound: set[str] = set()  # nodes whose options are no use
-        self.doubtful: set[str] = set()  # nodes with a problem on a way out
-        self.unclear: set[str] = set()  # those with one in a switch
+        self.broken = False  # an inner graph has problems that were reported before
+        self.unsound: set[str] = set()  # nodes with invalid options
+        self.doubtful: set[str] = set()  # nodes with a problem on an outgoing edge
+        self.unclear: set[str] = set()  # nodes with a problem in a switch
 
     def report(self, code: str, where: str, message: str, repair: str = "", *, warning: bool = False) -> None:
         self.problems.append(Problem(code, where, message, repair, warning))
@@ -138,13 +138,13 @@ class _Compiler:
             for message, repair in node_problems(declared):
                 self.report("bad_option", f"node {declared.name}", message, repair)
                 self.unsound.add(declared.name)
-        ways = self._ways()
+        edges = self._edges()
         nodes: dict[str, NodePlan] = {}
         for declared in graph.nodes:
             begin = len(self.problems)
-            nodes[declared.name] = self._node(declared, ways[declared.name])
+            nodes[declared.name] = self._node(declared, edges[declared.name])
             place(self.problems, begin, declared.origin)
-        start = self._only_success(ways[START], "START")
+        start = self._only_success(edges[START], "START")
         self._whole(nodes)
         self.problems.extend(migration_problems(graph) if is_sound else ())
         self._options(state)
@@ -179,11 +179,11 @@ class _Compiler:
         )
 
     def _inner(self, graph: Graph[Any], where: str) -> Plan[Any] | None:
-        """The plan of a graph that is a node of this one; its problems are told with the node."""
+        """Compile a graph that is a node of this one, and report its problems with that node."""
         chain = (*self.around, self.graph)
         if any(graph is other for other in chain):
             names = " → ".join(other.name for other in (*chain, graph))
-            self.report("own_node", where, f"the graph contains itself: {names}", "loop with an edge instead")
+            self.report("own_node", where, f"the graph contains itself: {names}", "use an edge to build the loop")
             return None
         provided = tuple(sorted((name, id(factory)) for name, factory in self.resources.items()))
         if (id(graph), provided) not in self.known:
@@ -202,25 +202,25 @@ class _Compiler:
             where = f"node {name}"
             if name in (START, END, FAIL) or not _NAME.fullmatch(name):
                 self.report(
-                    "bad_name", where, f"{name!r} cannot be a node's name", "use an identifier; title= for text"
+                    "bad_name", where, f"{name!r} cannot be a node's name", "use an identifier, and title= for text"
                 )
             if name in seen:
                 first = seen[name]
-                other = f"; the first one is at line {first.line}" if first is not None else ""
+                other = f"; the first is at line {first.line}" if first is not None else ""
                 self.report("duplicate_node", where, f"two nodes have this name{other}", "rename one")
             seen.setdefault(name, declared.origin)
             place(self.problems, begin, declared.origin)
 
-    def _ways(self) -> dict[str, list[Way]]:
-        found: dict[str, list[Way]] = defaultdict(list)
-        for declared in self.graph.ways:
+    def _edges(self) -> dict[str, list[Outgoing]]:
+        found: dict[str, list[Outgoing]] = defaultdict(list)
+        for declared in self.graph.edges:
             begin = len(self.problems)
             self._ends(declared)
-            where = f"way out of {declared.source}"
+            where = f"edge from {declared.source}"
             if isinstance(declared, Edge):
                 if declared.condition is not None:
                     self._condition(declared.condition, declared.source, where)
-                found[declared.source].append(EdgeWay(declared.target, declared.label or "", declared.condition))
+                found[declared.source].append(EdgePlan(declared.target, declared.label or "", declared.condition))
             elif isinstance(declared, Fork):
                 found[declared.source].append(self._fork(declared, where))
             else:
@@ -228,43 +228,46 @@ class _Compiler:
                 self.binder.open(reading, where)
                 if reading is not None:
                     self._cases(declared, reading, where)
-                    found[declared.source].append(SwitchWay(reading, declared.cases, declared.otherwise))
+                    found[declared.source].append(SwitchPlan(reading, declared.cases, declared.otherwise))
             if any(not p.warning for p in self.problems[begin:]):
                 self.doubtful.add(declared.source)
                 self.unclear |= {declared.source} if isinstance(declared, Switch) else set()
             place(self.problems, begin, declared.origin)
         return found
 
-    def _fork(self, declared: Fork, where: str) -> ForkWay:
+    def _fork(self, declared: Fork, where: str) -> ForkPlan:
         conditions = [declared.condition, *(condition for _, condition in declared.targets)]
         for condition in conditions:
             if condition is None:
                 continue
             self._condition(condition, declared.source, where)
             if mentions_failure(condition):
-                self.report("mixed_failure", where, f"'{condition}' starts a fork after a failure", "use an edge")
+                text = f"'{condition}' tests for a failure, and a fork cannot follow one"
+                self.report("mixed_failure", where, text, "lead an edge with failed(…) to a node, and fork from there")
         arms = len(declared.targets)
         if not arms:
             self.report("bad_fork", where, "the fork has no arms", "name at least one target")
         if declared.need is not None and not 1 <= declared.need <= arms:
-            self.report("bad_fork", where, f"need={declared.need} of {arms} arms", f"a number from 1 to {arms}")
-        return ForkWay(declared.targets, declared.join, declared.label or "", declared.condition, declared.need)
+            text = f"need={declared.need} is out of range for {arms} arms"
+            self.report("bad_fork", where, text, f"give a number from 1 to {arms}")
+        return ForkPlan(declared.targets, declared.join, declared.label or "", declared.condition, declared.need)
 
     def _ends(self, declared: Edge | Switch | Fork) -> None:
-        where = f"way out of {declared.source}"
+        where = f"edge from {declared.source}"
         if declared.source in (END, FAIL):
             if declared.source not in self.names:
-                self.report("bad_edge", where, f"nothing leaves {declared.source}", "remove it")
+                self.report("bad_edge", where, f"{declared.source} cannot have outgoing edges", "remove the edge")
         elif declared.source != START and declared.source not in self.names:
             self._unknown_node(declared.source, where)
         targets = targets_of(declared)
         if isinstance(declared, Fork):
             targets = [*(target for target, _ in declared.targets), declared.join]
             if declared.join == FAIL or FAIL in targets:
-                self.report("bad_fork", where, "an arm cannot begin or join at FAIL", "lead a node to FAIL instead")
+                text = "an arm cannot begin at FAIL, and a fork cannot join there"
+                self.report("bad_fork", where, text, "add an edge to FAIL from a node of an arm")
         for target in targets:
             if target == START:
-                self.report("bad_edge", where, "nothing enters START", "name the first node instead")
+                self.report("bad_edge", where, "an edge cannot lead to START", "lead it to the first node")
             elif target not in (END, FAIL) and target not in self.names:
                 self._unknown_node(target, where, END, FAIL)
 
@@ -280,10 +283,10 @@ class _Compiler:
         missing = [v for v in values if v not in declared.cases and str(v) not in meant]
         if len(missing) > meant.count("") and declared.otherwise is None:
             text = ", ".join(repr(v) for v in missing)
-            self.report("missing_case", where, f"no way for {reading.text} == {text}", "add a case, or otherwise=")
+            self.report("missing_case", where, f"no case for {reading.text} == {text}", "add a case, or otherwise=…")
 
     def _types(self, reading: Reading) -> Sequence[object]:
-        """The types of what is read, where a field says them."""
+        """Return the types of the value that is read, as declared by its field; empty if unknown."""
         field = self.binder.state.fields.get(reading.path.root) if reading.path is not None else None
         return () if field is None or reading.path is None else type_at(field.info.annotation, reading.path)[0]
 
@@ -300,16 +303,14 @@ class _Compiler:
         for tracker in condition.trackers(source):
             known = self.trackers.setdefault(tracker.key, tracker)
             if known.reading is not None and tracker.reading is not None and known.reading != tracker.reading:
-                text = (
-                    f"two functions are called {tracker.reading.text!r}, and what was seen of one would count for both"
-                )
-                self.report("same_name", where, text, "write them with def, under different names")
+                text = f"two functions are named {tracker.reading.text!r}, and their recorded values would be mixed up"
+                self.report("same_name", where, text, "define them with def, under different names")
             for name in (tracker.since, tracker.node):
                 if name and name != START and name not in self.names:
                     self._unknown_node(name, where)
 
     def _leaf(self, leaf: Condition, where: str) -> None:
-        if isinstance(leaf, Ended) and where == f"way out of {START}":
+        if isinstance(leaf, Ended) and where == f"edge from {START}":
             self._labels(leaf, (), (), where)
         if isinstance(leaf, Function):
             self.binder.function(leaf.injected, where)
@@ -328,7 +329,7 @@ class _Compiler:
     def _value(self, leaf: Comparison, quantity: Value, where: str) -> None:
         reading = quantity.reading
         if leaf.operator != "is none" or quantity.measure:
-            self.binder.open(reading, where, "ask for .is_none(), or write a function: when=lambda token: …")
+            self.binder.open(reading, where, "test .is_none(), or use a function: when=lambda token: …")
         if self.binder.reading(_source(reading), where) is not None and not quantity.measure:
             self._comparable(leaf, self._types(reading), where)
 
@@ -336,8 +337,8 @@ class _Compiler:
         types = self._types(reading) if reading.path is not None else members(returns_of(reading))
         if types and not any(is_number(kind) for kind in types):
             have = " | ".join(type_name(kind) for kind in types)
-            text = f"plateau({reading.text!r}) needs a number, and that is {have}"
-            self.report("not_a_number", where, text, "name a score, or give a function that makes a number of it")
+            text = f"plateau({reading.text!r}) needs a number, but gets {have}"
+            self.report("not_a_number", where, text, "name a numeric field, or give a function that returns a number")
 
     def _comparable(self, leaf: Comparison, types: Sequence[object], where: str) -> None:
         if not types or any(t in (Any, object) for t in types):
@@ -358,11 +359,11 @@ class _Compiler:
                 text = f"'{leaf}' compares {have} with {type(leaf.other).__name__}"
                 self.report("wrong_comparison", where, text, "compare with a value of the field's type")
 
-    def _node(self, declared: Declared, ways: list[Way]) -> NodePlan:
+    def _node(self, declared: Declared, edges: list[Outgoing]) -> NodePlan:
         where, begin = f"node {declared.name}", len(self.problems)
         each = self.binder.each(declared.options, where) if declared.name not in self.unsound else None
         if declared.name in self.unsound or (declared.options.each is not None and each is None):
-            declared = replace(declared, runnable=None, options=Options())  # what is made of them would be wrong too
+            declared = replace(declared, runnable=None, options=Options())  # prevents follow-up problems
             self.unsound.add(declared.name)
         options = declared.options
         binder = self.binder if each is None else replace(self.binder, state=each.state)
@@ -377,12 +378,12 @@ class _Compiler:
             calls = [*every, *([fallback.call] if fallback is not None and fallback.call is not None else [])]
             read = {*writer.roots, *(root for call in calls for root in call.roots)}
             for name in binder.unread(each, read | (selector.roots if selector is not None else set())):
-                text = f"nothing reads the item {name!r}, so every item is run alike"
-                repair = f"name it in a parameter, or in inputs={{…: {name!r}}}"
+                text = f"nothing reads the item {name!r}, so the node does the same for every item"
+                repair = f"add a parameter of that name, or inputs={{…: {name!r}}}"
                 self.report("unused_item", where, text, repair, warning=True)
         plain = options.on_resume != "ask" and all(c.body.kind in _PLAIN for c in every)
-        success = [w for w in ways if not _on_failure(w)]
-        failure = tuple(w for w in ways if isinstance(w, EdgeWay) and _on_failure(w))
+        success = [w for w in edges if not _on_failure(w)]
+        failure = tuple(w for w in edges if isinstance(w, EdgePlan) and _on_failure(w))
         return NodePlan(
             name=declared.name,
             title=options.title or "",
@@ -390,8 +391,8 @@ class _Compiler:
             selector=selector,
             choices=choices,
             writer=writer,
-            ways=self._ordered(success, where),
-            failure_ways=failure,
+            edges=self._ordered(success, where),
+            failure_edges=failure,
             retry=retry_of(options.retry, every),
             timeout_seconds=options.timeout_seconds,
             fallback=fallback,
@@ -402,17 +403,19 @@ class _Compiler:
         )
 
     def _graph_options(self, declared: Declared, calls: Sequence[Call], where: str) -> None:
-        """Refuse what makes no sense for graphs and questions, and labels that no graph ends with."""
+        """Report options that do not apply to graphs and questions, and labels with which no graph ends."""
         options = declared.options
-        walks = [call for call in calls if call.body.kind in ("graph", "ask")]
-        if walks and options.timeout_seconds is not None:
-            name, kind = walks[0].body.name, walks[0].body.kind
+        waiting = [call for call in calls if call.body.kind in ("graph", "ask")]  # these do not run as one attempt
+        if waiting and options.timeout_seconds is not None:
+            name, kind = waiting[0].body.name, waiting[0].body.kind
             repair = "Graph(limits=Limits(seconds=…))" if kind == "graph" else "ask(…, timeout_seconds=…)"
             what = f"{name}, which is a graph" if kind == "graph" else "a question"
-            self.report("bad_option", where, f"timeout_seconds on {what}", f"write {repair}")
-        if walks and options.on_resume == "ask":
-            text = f"on_resume='ask' on {walks[0].body.name}, which is resumed where it stood"
-            self.report("bad_option", where, text, "give it to the node inside that must not run twice")
+            self.report("bad_option", where, f"timeout_seconds does not apply to {what}", f"use {repair}")
+        if waiting and options.on_resume == "ask":
+            text = f"on_resume='ask' does not apply to {waiting[0].body.name}, which resumes at its own position"
+            inner = waiting[0].body.kind == "graph"
+            repair = "set it on the inner node that must not run twice" if inner else "remove it"
+            self.report("bad_option", where, text, repair)
         labels = {label for call in calls if call.graph is not None for label in ends_of(call.graph)}
         graphs = [call.body.name for call in calls if call.body.kind == "graph"]
         if any(call.body.kind == "graph" and call.graph is None for call in calls):
@@ -420,74 +423,75 @@ class _Compiler:
         for condition in self._conditions_from(declared.name):
             for leaf in _leaves(condition):
                 if isinstance(leaf, Ended):
-                    self._labels(leaf, graphs, labels, f"way out of {declared.name}")
+                    self._labels(leaf, graphs, labels, f"edge from {declared.name}")
 
     def _labels(self, leaf: Ended, graphs: Sequence[str], labels: Collection[str], where: str) -> None:
         if not graphs:
-            self.report("bad_ended", where, f"{leaf}: the node is no graph", "test a field with value(…)")
+            self.report("bad_ended", where, f"{leaf}: the node is not a graph", "test a field with value(…)")
             return
         for label in leaf.labels:
             if label not in labels:
-                near = did_you_mean(label, labels) or "give a way to END in it a label"
+                near = did_you_mean(label, labels) or "add label=… to one of its edges to END"
                 names = " or ".join(graphs)
-                self.report("unknown_label", where, f"no way to END of {names} is labelled {label!r}", near)
+                self.report("unknown_label", where, f"no edge to END of {names} has the label {label!r}", near)
 
     def _conditions_from(self, source: str) -> Iterable[Condition]:
-        for way in self.graph.ways:
-            if way.source == source and not isinstance(way, Switch) and way.condition is not None:
-                yield way.condition
-            if way.source == source and isinstance(way, Fork):
-                yield from (condition for _, condition in way.targets if condition is not None)
+        for edge in self.graph.edges:
+            if edge.source == source and not isinstance(edge, Switch) and edge.condition is not None:
+                yield edge.condition
+            if edge.source == source and isinstance(edge, Fork):
+                yield from (condition for _, condition in edge.targets if condition is not None)
 
-    def _ordered(self, ways: list[Way], where: str) -> tuple[Way, ...]:
-        closed = [i for i, way in enumerate(ways) if _always(way)]
-        if len(closed) > 1 or (closed and closed[0] < len(ways) - 1):
+    def _ordered(self, edges: list[Outgoing], where: str) -> tuple[Outgoing, ...]:
+        closed = [i for i, edge in enumerate(edges) if _always(edge)]
+        if len(closed) > 1 or (closed and closed[0] < len(edges) - 1):
             self.doubtful.add(where.removeprefix("node "))
         if len(closed) > 1:
-            targets = ", ".join(_targets(ways[i])[-1] for i in closed)
-            self.report("two_otherwise", where, f"several ways without a condition: to {targets}", "keep one")
-        elif closed and closed[0] < len(ways) - 1:
+            targets = ", ".join(_targets(edges[i])[-1] for i in closed)
+            text = f"several edges have no condition: to {targets}"
+            self.report("two_otherwise", where, text, "keep one, or give the others when=…")
+        elif closed and closed[0] < len(edges) - 1:
             self.report(
                 "otherwise_not_last",
                 where,
-                f"the ways after the one to {_targets(ways[closed[0]])[-1]} are never tried",
-                "put the way without a condition last",
+                f"the edge to {_targets(edges[closed[0]])[-1]} is always taken, so those after it are never tried",
+                "add it last, or give it a condition",
             )
-        return tuple(ways)
+        return tuple(edges)
 
-    def _only_success(self, ways: list[Way], where: str) -> tuple[Way, ...]:
-        if not ways:
-            self.report("no_start", where, "nothing follows START", "add_edge(START, 'first node')")
-        for way in ways:
-            if _on_failure(way):
+    def _only_success(self, edges: list[Outgoing], where: str) -> tuple[Outgoing, ...]:
+        if not edges:
+            self.report("no_start", where, "START has no outgoing edge", "add_edge(START, 'first node')")
+        for edge in edges:
+            if _on_failure(edge):
                 self.report("bad_edge", where, "START cannot fail", "remove failed(…)")
-        return self._ordered([way for way in ways if not _on_failure(way)], where)
+        return self._ordered([edge for edge in edges if not _on_failure(edge)], where)
 
     def _whole(self, nodes: Mapping[str, NodePlan]) -> None:
         shape = MeantShape.of(self.graph)
-        unsaid = {d.name for d in self.graph.nodes if d.options.writes is None and d.runnable is not None}
-        forks = list(fork_problems(shape, nodes, self.binder.state.fields, unsaid - self.unsound))
+        undeclared = {d.name for d in self.graph.nodes if d.options.writes is None and d.runnable is not None}
+        forks = list(fork_problems(shape, nodes, self.binder.state.fields, undeclared - self.unsound))
         wrong = [fork for fork in shape.forks if any(p.where == f"fork at {fork.source}" for p in forks)]
         self.doubtful |= {fork.source for fork in wrong}
         self.problems += [*forks, *shape.problems({fork.join for fork in wrong})]
         ending = shape.ending()
         for name, node in nodes.items():
-            closed = any(_always(way) or _exhaustive(way, self._types) for way in node.ways)
-            if node.ways and not closed and name in ending and name not in self.unclear:
+            closed = any(_always(edge) or _exhaustive(edge, self._types) for edge in node.edges)
+            if node.edges and not closed and name in ending and name not in self.unclear:
                 text = "if none of its conditions holds, the run fails with no_way_out"
-                self.report("no_otherwise", f"node {name}", text, "add a way without a condition", warning=True)
+                self.report("no_otherwise", f"node {name}", text, "add an edge without a condition", warning=True)
         own = self.graph.own_limits
-        if isinstance(own, Limits) and own.steps is None:  # a graph that is meant to have no end says so
+        if isinstance(own, Limits) and own.steps is None:  # steps=None declares that the graph may run forever
             return
         sound = (shape.reached() & ending) - self.doubtful
         walked = {name: nodes[name] for name in shape.names if name in sound}
         for loop in unbounded_loops(walked, self.binder.state):
             text = f"nothing forces the loop {' → '.join(loop)} to end"
-            repair = "before the edges back add one that leaves, with iterations(…) or plateau(…)"
+            repair = "before the edges back, add an edge that leaves the loop, with iterations(…) or plateau(…)"
             self.report("unbounded_loop", f"node {loop[0]}", text, repair, warning=True)
 
     def _choices(self, nodes: Mapping[str, NodePlan]) -> None:
-        """Warn of choices that a value of a closed type has no runnable for."""
+        """Warn of choices without a case for some value of a closed type."""
         for declared in self.graph.nodes:
             if not isinstance(declared.runnable, Choose) or not isinstance(declared.runnable.source, str):
                 continue
@@ -496,8 +500,8 @@ class _Compiler:
             values = closed_values(self._types(reading)) if reading is not None else None
             missing = [value for value in values or () if value not in declared.runnable.cases]
             if missing:
-                text = f"choose has nothing to run for {', '.join(map(repr, missing))}"
-                self.report("missing_choice", where, text, "add a case, or the node fails there", warning=True)
+                text = f"choose has no case for {', '.join(map(repr, missing))}, so the node fails with no_choice"
+                self.report("missing_choice", where, text, "add a case", warning=True)
 
     def _options(self, state: StateType[Any]) -> None:
         graph = self.graph
@@ -506,11 +510,11 @@ class _Compiler:
                 self.report(
                     "name_clash",
                     f"resource {name}",
-                    f"{name!r} is the name of a field, or reserved",
+                    f"{name!r} is the name of a field, or a reserved name",
                     "rename the resource",
                 )
         for name in sorted({"ctx", "error", "state"} & set(state.fields)):
-            text = f"a parameter called {name!r} gets the field, not what is usually given under that name"
+            text = f"a parameter named {name!r} gets the field, not what the engine passes under that name"
             self.report("name_clash", f"field {name}", text, "rename the field", warning=True)
         for name in graph.keep or ():
             if name not in state.fields:
@@ -526,7 +530,7 @@ class _Compiler:
 
 
 def _graphs(nodes: Iterable[NodePlan]) -> Iterable[Plan[Any]]:
-    """The graphs that these nodes are."""
+    """Return the plans of the nodes that are graphs."""
     calls = [call for node in nodes for call in (node.call, *node.choices.values()) if call is not None]
     return [call.graph for call in calls if call.graph is not None]
 
@@ -545,23 +549,23 @@ def _by_trigger(
     return samples, epochs
 
 
-def _targets(way: Way) -> Sequence[str]:
-    return [way.target] if isinstance(way, EdgeWay) else way.targets
+def _targets(edge: Outgoing) -> Sequence[str]:
+    return [edge.target] if isinstance(edge, EdgePlan) else edge.targets
 
 
-def _on_failure(way: Way) -> bool:
-    return isinstance(way, EdgeWay) and way.condition is not None and is_on_failure(way.condition)
+def _on_failure(edge: Outgoing) -> bool:
+    return isinstance(edge, EdgePlan) and edge.condition is not None and is_on_failure(edge.condition)
 
 
-def _always(way: Way) -> bool:
-    return way.otherwise is not None if isinstance(way, SwitchWay) else way.condition is None
+def _always(edge: Outgoing) -> bool:
+    return edge.otherwise is not None if isinstance(edge, SwitchPlan) else edge.condition is None
 
 
-def _exhaustive(way: Way, types: Any) -> bool:  # noqa: ANN401 - a bound method
-    if not isinstance(way, SwitchWay):
+def _exhaustive(edge: Outgoing, types: Any) -> bool:  # noqa: ANN401 - a bound method
+    if not isinstance(edge, SwitchPlan):
         return False
-    values = closed_values(types(way.reading))
-    return values is not None and all(v in way.cases for v in values)
+    values = closed_values(types(edge.reading))
+    return values is not None and all(v in edge.cases for v in values)
 
 
 def _leaves(condition: Condition) -> Iterable[Condition]:

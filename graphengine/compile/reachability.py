@@ -1,4 +1,4 @@
-"""Questions about a graph's shape, asked of plain adjacency lists."""
+"""Reachability in plain adjacency lists."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def reachable_from(start: str, out: Mapping[str, Sequence[str]], *, without: Collection[str] = ()) -> set[str]:
-    """Every node that can be reached, the start included, if none of some nodes may be passed."""
+    """Return every node that can be reached from the start, itself included, not passing the nodes in `without`."""
     seen = {start}.difference(without)
     waiting = list(seen)
     while waiting:
@@ -22,7 +22,7 @@ def reachable_from(start: str, out: Mapping[str, Sequence[str]], *, without: Col
 
 
 def can_reach(goals: Iterable[str], out: Mapping[str, Sequence[str]]) -> set[str]:
-    """Every node from which a goal can be reached, the goals included."""
+    """Return every node from which a goal can be reached, the goals included."""
     back: dict[str, list[str]] = defaultdict(list)
     for source, targets in out.items():
         for target in targets:

@@ -1,5 +1,5 @@
-"""The pure core: what an event means (decide), what a step does (evolve), what runs next (ready).
+"""The pure core: `decide` turns an event into a step, `evolve` applies a step, `ready` lists what runs next.
 
-Nothing in here knows of time, chance, files or asyncio: times and values arrive in events. Every rule of
-movement of a run is in this package and nowhere else.
+Nothing in this package uses clocks, random numbers, files or asyncio: times and values arrive in events. Every rule
+that moves a run is in this package and nowhere else.
 """

@@ -1,7 +1,7 @@
-"""Events: what happened outside, as the core is told of it. Times, results and chance arrive here.
+"""Events: what happened outside the core. Times, results and random numbers enter it here.
 
-`decide` turns an event into a step. An event of an earlier visit or attempt than the one a frame is at is stale and
-refused.
+`decide` turns an event into a step. An event of an earlier visit or attempt than the frame's current one is stale and
+is refused.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 
 NO_SHIFT: Final = Shift()
-"""The graph is the one that the run was recorded under."""
+"""No changes: the run continues under the graph that it was recorded under."""
 
 
 class Begun(NamedTuple):
-    """A run was begun with this state (records and typed values of every field).
+    """A run begins with this state (records and typed values of every field).
 
-    `given` names the fields that somebody set: a default is no sample for a plateau.
+    `given` names the fields that the caller set: a default value is not a sample of a plateau.
     """
 
     now: float
@@ -40,11 +40,11 @@ class Begun(NamedTuple):
 
 
 class Error(NamedTuple):
-    """An exception as plain data: its kind, all names it can be matched by, its text and traceback.
+    """An exception as plain data: its kind, all names that match it, its text and traceback.
 
-    `where` and `repair` are those of the engine's own errors; `pause_seconds` is for how long whoever failed asks to be
-    left alone. `repeats` says that the same input brings it again: it is not `retryable` then, though its class may be.
-    `raised` is the exception itself, for the process in which it was raised; it is never recorded.
+    `where` and `repair` are those of the engine's own errors; `pause_seconds` is how long the remote side asks to wait.
+    `repeats` means that the same input fails the same way again: it is then not `retryable`, even if its class is.
+    `raised` is the exception itself, in the process in which it was raised; it is never recorded.
     """
 
     kind: str
@@ -60,12 +60,12 @@ class Error(NamedTuple):
 
     @property
     def lasts(self) -> bool:
-        """Whether no retry of anything around it helps; what repeats may end otherwise where its input is made anew."""
+        """Whether no retry around it helps. What `repeats` may succeed in a retry that makes its input anew."""
         return not self.retryable and not self.repeats
 
 
 class NodeFinished(Struct):
-    """An attempt (or a fallback) ended with a result. `more` has what its step records beside that."""
+    """An attempt (or a fallback) ended with a result. `more` has further facts for its step."""
 
     frame: str
     node: str
@@ -83,9 +83,9 @@ class NodeFinished(Struct):
 class NodeFailed(NamedTuple):
     """An attempt (or a fallback) failed.
 
-    `chance` is a random number from 0 to 1 for the jitter of a retry. `failure` is what the node failed with where that
-    was recorded before, in a frame below. `keeps` says that a recorded call failed and not the node's own code, so that
-    the next attempt keeps what was recorded.
+    `chance` is a random number from 0 to 1 for the jitter of a retry. `failure` is the record of the failure if a frame
+    below recorded it already. `keeps` means that a recorded call failed, not the node's own code, so that the next
+    attempt keeps the recorded work.
     """
 
     frame: str
@@ -103,17 +103,17 @@ class NodeFailed(NamedTuple):
 
 
 class Written(NamedTuple):
-    """In place of a result that is known by what it wrote alone, as where a recorded step is decided anew.
+    """A stand-in for a result of which only the updates are known, as when a replay decides a recorded step again.
 
     Attributes:
-        updates: The updates that it came to, as (field, update).
+        updates: The updates of the result, as (field, update).
     """
 
     updates: Sequence[tuple[str, object]]
 
 
 class NodeEntered(NamedTuple):
-    """A node that is a map or a graph is to begin."""
+    """A node that is a map or a graph begins."""
 
     frame: str
     node: str
@@ -124,7 +124,7 @@ class NodeEntered(NamedTuple):
 
 
 class NodeBegun(NamedTuple):
-    """An attempt begins that must not be repeated unasked."""
+    """An attempt begins that must not be repeated without consent."""
 
     frame: str
     node: str
@@ -134,10 +134,10 @@ class NodeBegun(NamedTuple):
 
 
 class WorkDone(NamedTuple):
-    """A piece of a node's work is done; its record is to be kept under this key.
+    """A piece of a node's work is done; its result is recorded under this key.
 
-    `usage` is what a model was paid for it, and `by` which agent asked which model. `said` is what it sent and showed,
-    as far as that is to be kept: it is its node's, whichever attempt uses the record.
+    `usage` is what it spent on a model, and `by` the agent and the model. `said` is what it sent and emitted for the
+    node's step: an attempt that uses the record instead of doing the work sends and emits the same.
     """
 
     frame: str
@@ -156,7 +156,7 @@ class WorkDone(NamedTuple):
 
 
 class NodeWaits(NamedTuple):
-    """A node cannot go on before one of these waits is over. Each is told as in `Frame.waits`, by name."""
+    """A node cannot continue until one of these waits is over. They are keyed by name, as in `Frame.waits`."""
 
     frame: str
     node: str
@@ -169,7 +169,7 @@ class NodeWaits(NamedTuple):
 
 
 class Answered(NamedTuple):
-    """Somebody answered a wait; `id` is the wait's, so that an answer to an earlier question counts for no other."""
+    """An answer to a wait arrived; `id` is the wait's, so that an answer to an earlier question is not taken for it."""
 
     wait: str
     id: str
@@ -178,7 +178,7 @@ class Answered(NamedTuple):
 
 
 class AnswerRefused(NamedTuple):
-    """A node could not make its type of an answer or message that it was given."""
+    """A node could not validate an answer or message as the type it expects."""
 
     frame: str
     node: str
@@ -190,7 +190,7 @@ class AnswerRefused(NamedTuple):
 
 
 class MessageCame(NamedTuple):
-    """A message for a topic of this run."""
+    """A message for a topic of this run arrived."""
 
     now: float
     topic: str
@@ -198,7 +198,7 @@ class MessageCame(NamedTuple):
 
 
 class WaitOver(NamedTuple):
-    """A wait is over because its time has come, or (`delivered`) since there is a message for it."""
+    """A wait is over because its time has come, or (`delivered`) because a message for it arrived."""
 
     frame: str
     wait: str
@@ -214,16 +214,16 @@ class LimitMet(NamedTuple):
 
 
 class NodeLeft(NamedTuple):
-    """The way out of a node that was done before is to be chosen now."""
+    """The outgoing edge of a node that was done before is to be chosen now."""
 
     frame: str
     now: float
 
 
 class Settled(NamedTuple):
-    """The frames below a frame have come to their ends: arms at the join, the items of a map, a subgraph.
+    """The frames below a frame have ended: the arms of a fork, the items of a map, or a subgraph.
 
-    `error` is what is wrong with what they were all given.
+    `error` is set if an item changed an input in place that all items share.
     """
 
     frame: str
@@ -233,11 +233,11 @@ class Settled(NamedTuple):
 
 
 class Resumed(NamedTuple):
-    """A run continues: after a crash (`crashed`), a stop, a failure or with other limits.
+    """A run is resumed: after a crash (`crashed`), a stop, a failure, a wait, or with other limits.
 
-    `change` says what differs where the graph was changed since; `pause` the nodes before which it waits from now on,
-    None for those it knows. `company` says that the process drives other runs too, `asked`
-    that a caller asked for it: what failed next to what waits is then tried again.
+    `change` lists the changes if the graph was changed since; `pause` the nodes before which the run waits from now on,
+    None to keep them. `company` means that the process also drives other runs; `asked` that a caller asked to resume
+    this run, so that its failed parts are retried even while other parts wait.
     """
 
     now: float
@@ -251,7 +251,7 @@ class Resumed(NamedTuple):
 
 
 class StopAsked(NamedTuple):
-    """Somebody asked for a stop, a limit was reached, or (`error`) the run cannot be driven; nothing is in flight."""
+    """A stop was requested, a limit was reached, or (`error`) the run cannot be driven; nothing is in flight."""
 
     now: float
     reason: str
@@ -260,9 +260,9 @@ class StopAsked(NamedTuple):
 
 
 class BranchedOff(NamedTuple):
-    """A child run begins after the parent's step `seq`, with these updates of the state of a frame.
+    """A child run begins after the parent's step `seq`, with these updates to the state of a frame.
 
-    What differs of a changed graph is as in `Resumed`; `frame` is named as it is after that.
+    `change` is as in `Resumed`; `frame` is the frame's id after those changes.
     """
 
     now: float
@@ -278,8 +278,8 @@ class BranchedOff(NamedTuple):
 
 
 AttemptEvent: TypeAlias = NodeFinished | NodeFailed | NodeEntered | NodeBegun | WorkDone | NodeWaits | AnswerRefused
-"""An event of an attempt: stale once its frame is at another node, visit or attempt."""
+"""An event of an attempt; it is stale once its frame is at another node, visit or attempt."""
 FrameEvent: TypeAlias = AttemptEvent | NodeLeft | Settled | LimitMet | WaitOver
 """An event of one frame."""
 Event: TypeAlias = FrameEvent | Answered | MessageCame | Begun | Resumed | StopAsked | BranchedOff
-"""Anything that decide turns into a step."""
+"""Any event that `decide` turns into a step."""

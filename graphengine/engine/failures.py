@@ -1,4 +1,4 @@
-"""Failures as plain data: what events carry of exceptions, and what steps record where one ends a frame."""
+"""Failures as plain data: exceptions as events carry them, and as steps record them."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from graphengine.engine.steps import Outcome
 
 
-_NO_EXIT: Final = "raise an Exception, or return: nothing that runs in a graph ends the process"
+_NO_EXIT: Final = "raise an Exception, or return: code in a graph cannot end the process"
 
 
 def error_of(error: BaseException) -> Error:
-    """An exception as the data that events carry."""
+    """Return an exception as the data that events carry."""
     kind = type(error)
     names = [exception_name(base) for base in kind.__mro__ if issubclass(base, BaseException)]
     repeats = is_repeating(error)
@@ -41,12 +41,12 @@ def error_of(error: BaseException) -> Error:
 
 
 def text_of(error: BaseException) -> str:
-    """An exception's text, whatever its __str__ does, in characters that can be recorded."""
+    """Return an exception's text in characters that can be recorded, even if its `__str__` raises."""
     try:
         text = str(error)
     except BaseException as raised:  # noqa: BLE001 - a __str__ of the user's
         reraise_interrupt(raised)
-        text = f"{type(error).__name__} without a text that can be read"
+        text = f"{type(error).__name__}, whose text cannot be read"
     return _utf8(text)
 
 
@@ -55,7 +55,7 @@ def _utf8(text: str) -> str:
 
 
 def failure_record(error: Error, path: str, attempt: int) -> FailureRecord:
-    """What a step records of an exception."""
+    """Return the record of an exception in a step."""
     rest = (error.where, error.repair, error.traceback, error.pause_seconds, error.repeats)
     failure = FailureRecord(path, error.kind, error.message, attempt, *rest)
     failure.raised = error.raised
@@ -63,12 +63,12 @@ def failure_record(error: Error, path: str, attempt: int) -> FailureRecord:
 
 
 def attempt_of(frame: Frame) -> int:
-    """Which attempt a frame's whole walk is: that of the node that a graph stands for, the run's first."""
+    """Return the attempt that a frame belongs to: in a subgraph that of its node, in the run's own graph 1."""
     return frame.sub.up.attempt if frame.sub is not None and frame.sub.up is not None else 1
 
 
 def fail_with(facts: Outcome, frame: Frame, failure: FailureRecord, names: Sequence[str], *, lasting: bool) -> None:
-    """Record that a frame fails. What the failure can be matched by is for the frames around it."""
+    """Record that a frame fails; `names`, what the failure can be matched by, is for the frames around it."""
     facts.error = failure
     facts.status = "failed"
     facts.stop = Stop("failed", explanation=failure.message)
@@ -78,5 +78,5 @@ def fail_with(facts: Outcome, frame: Frame, failure: FailureRecord, names: Seque
 
 
 def survived(failure: FailureRecord) -> Failure:
-    """A failure as nodes, results and the field of a graph's errors have it."""
+    """Return a failure as nodes, results and a graph's `errors` field get it."""
     return Failure.of(failure)

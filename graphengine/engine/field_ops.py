@@ -1,7 +1,7 @@
-"""Operations on a frame's fields, as the fold does them: records first, and typed values kept in step.
+"""Operations on a frame's fields, as the fold applies them: to the records, and to cached typed values in parallel.
 
-A list or dict is copied before the first change in place, since what a step set belongs to the step; so is each list in
-a dict of lists. A typed value that a node was given is copied before it grows.
+A list or dict is copied before its first change in place, because a value that a step set belongs to the step; the same
+holds for each list in a dict of lists. A typed value that was passed to a node is copied before it grows.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from graphengine.engine.snapshot import Frame
-    from graphengine.state.json_values import JsonValue, Op
+    from graphengine.state.json_values import Op
 
 
 def apply_ops(frame: Frame, ops: Sequence[Op], typed: Sequence[object] | None) -> None:
-    """Fold operations into a frame's records and typed values."""
+    """Apply operations to a frame's records and typed values."""
     if frame.kind == "arm":
         frame.journal.extend(ops)
     for index, op in enumerate(ops):
@@ -25,7 +25,7 @@ def apply_ops(frame: Frame, ops: Sequence[Op], typed: Sequence[object] | None) -
         try:
             operate = _OPS[kind]
         except KeyError as error:
-            message = f"{kind!r} is no operation that this version knows; a newer one may have written it"
+            message = f"unknown operation {kind!r}; a newer version may have written it"
             raise ValueError(message) from error
         operate(frame, op)
         if typed is None:
@@ -41,7 +41,7 @@ def apply_ops(frame: Frame, ops: Sequence[Op], typed: Sequence[object] | None) -
 
 
 def replay(frame: Frame) -> None:
-    """Do an arm's operations again, on fields that were changed below it."""
+    """Apply an arm's operations again, after the fields below it were changed."""
     ops, frame.journal = frame.journal, []
     for name in {op[1] for op in ops}:
         frame.values.pop(name, None)
@@ -62,7 +62,7 @@ def _grow_typed(frame: Frame, kind: str, name: str, new: Any) -> None:  # noqa: 
     elif kind == "grow":
         table = _own(cache, name, dict)
         for key, items in new.items():
-            table[key] = [*(table.get(key) or ()), *items]  # a node may hold the list that was there by itself
+            table[key] = [*(table.get(key) or ()), *items]  # a node may still hold the old list
     else:
         _own(cache, name, dict).update(new)
 
@@ -122,33 +122,33 @@ def _drop(frame: Frame, op: Op) -> None:
     frame.owned.discard(op[1])
 
 
-def held(frame: Frame, name: str) -> JsonValue:
-    """A field's record, from the frame that holds it."""
+def held(frame: Frame, name: str) -> Any:  # noqa: ANN401 - the operations on the field set its type
+    """Return a field's record, from the frame that holds it."""
     while frame.base is not None and name not in frame.values:
         frame = frame.base
     return frame.values.get(name)
 
 
-def _list(frame: Frame, name: str) -> list[JsonValue]:
-    """The field's list, a copy of the frame's own the first time: what a step set belongs to the step."""
+def _list(frame: Frame, name: str) -> list[Any]:
+    """Return the field's list, copied the first time: a value that a step set belongs to the step."""
     if name not in frame.owned:
         frame.values[name] = list(held(frame, name) or ())
         frame.owned.add(name)
-    mine: list[JsonValue] = frame.values[name]
+    mine: list[Any] = frame.values[name]
     return mine
 
 
-def _dict(frame: Frame, name: str) -> dict[str, JsonValue]:
+def _dict(frame: Frame, name: str) -> dict[str, Any]:
     if name not in frame.owned:
         frame.values[name] = dict(held(frame, name) or {})
         frame.owned.add(name)
         frame.grown.pop(name, None)
-    mine: dict[str, JsonValue] = frame.values[name]
+    mine: dict[str, Any] = frame.values[name]
     return mine
 
 
 _GROWING: Final = frozenset(("append", "extend", "merge", "put", "grow"))
-"""Operations that add to what a field holds; the others put another value in its place."""
+"""Operations that add to a field's value; the others replace it."""
 
 _OPS: Final[dict[str, Callable[[Frame, Op], None]]] = {
     "set": _set,

@@ -1,8 +1,8 @@
-"""The fold: what a step does to a snapshot, live and on load alike.
+"""The fold: applies a step to a snapshot, both live and on load.
 
-It reads nothing but the step, calls no user code, and changes the snapshot in place. `graphengine.engine.field_ops` has
-what it does to fields, `graphengine.engine.frame_tree` what it does to the tree of frames. It is apart from the rules
-that decide, in `graphengine.engine.rules`, so that a command that only reads what is recorded does not load those.
+It reads only the step, calls no user code, and changes the snapshot in place. `graphengine.engine.field_ops` changes
+fields, `graphengine.engine.frame_tree` the tree of frames. It is separate from the rules that decide, in
+`graphengine.engine.rules`, so that commands that only read recorded runs do not load those.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from graphengine.engine.phases import (
     Ready,
     Waiting,
 )
-from graphengine.engine.ready import can_move, task_of
+from graphengine.engine.ready import mover_of, task_of
 from graphengine.engine.rebase import apply_shift, keep_items
 from graphengine.engine.snapshot import CRASHES, READY, ROOT, Frame, Snapshot
 from graphengine.engine.steps import Usage, path_of
@@ -54,11 +54,11 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
     from graphengine.engine.steps import Step
-    from graphengine.state.json_values import JsonValue
+    from graphengine.state.json_values import JsonObject
 
 
 def evolve(snapshot: Snapshot, step: Step) -> Snapshot:
-    """The snapshot after this step; the same object, changed.
+    """Apply a step to a snapshot in place, and return the snapshot.
 
     Raises:
         ValueError: The step does not follow the snapshot's last one.
@@ -66,35 +66,35 @@ def evolve(snapshot: Snapshot, step: Step) -> Snapshot:
     if step.seq != snapshot.seq + 1:
         message = f"step {step.seq} does not follow step {snapshot.seq}"
         raise ValueError(message)
+    snapshot.changed.clear()
     now = step.at
     facts = step.data
     if now > snapshot.now and snapshot.status == "running" and type(facts) not in _BEGINNINGS:
-        snapshot.elapsed_seconds += now - snapshot.now  # what lies before, in a stop or a wait, is not driven
+        snapshot.elapsed_seconds += now - snapshot.now  # the time of a stop or a wait is not driven time
     snapshot.now = now
     _fold(snapshot, step)
     snapshot.seq = step.seq
-    if step.weight:
-        snapshot.weight, snapshot.weighed = step.weight, step.seq
     if snapshot.waiting:
         _settle(snapshot)
     return snapshot
 
 
 def _settle(snapshot: Snapshot) -> None:
-    """A run waits while nothing in it can move before an answer, a message or a time comes."""
+    """Set the status `waiting` if nothing can move before an answer, a message or a time arrives, else `running`."""
     if snapshot.status in ("running", "waiting"):
-        snapshot.status = "running" if can_move(snapshot) else "waiting"
+        snapshot.mover = mover_of(snapshot)
+        snapshot.status = "waiting" if snapshot.mover is None else "running"
 
 
 def fold(log: Iterable[Step], snapshot: Snapshot | None = None) -> Snapshot:
-    """The snapshot after all these steps."""
+    """Apply all these steps to a snapshot, and return it."""
     snapshot = snapshot if snapshot is not None else Snapshot()
     for step in log:
         evolve(snapshot, step)
     return snapshot
 
 
-def _fold(snapshot: Snapshot, step: Step) -> None:  # noqa: C901, PLR0912 - a kind a case
+def _fold(snapshot: Snapshot, step: Step) -> None:  # noqa: C901, PLR0912 - one case for each kind
     facts = step.data
     match facts:
         case steps.Item():
@@ -141,7 +141,7 @@ def _fold(snapshot: Snapshot, step: Step) -> None:  # noqa: C901, PLR0912 - a ki
 
 
 def _started(snapshot: Snapshot, step: Step, facts: steps.Started) -> None:
-    """A run begins."""
+    """Begin a run."""
     snapshot.run_id = facts.run_id
     snapshot.graph = facts.graph
     snapshot.fingerprint = facts.fingerprint
@@ -152,7 +152,7 @@ def _started(snapshot: Snapshot, step: Step, facts: steps.Started) -> None:
 
 
 def _resumed(snapshot: Snapshot, step: Step, facts: steps.Resumed) -> None:
-    """A run continues where it was."""
+    """Resume a run."""
     cut_off = _in_flight(snapshot, step) if facts.crashed else ()
     _continue(snapshot, facts, cut_off, retries=facts.retries)
     snapshot.company = facts.company
@@ -168,14 +168,16 @@ def _resumed(snapshot: Snapshot, step: Step, facts: steps.Resumed) -> None:
 def _continue(
     snapshot: Snapshot, facts: steps.Continued, cut_off: Sequence[Frame] = (), *, retries: bool = False
 ) -> None:
-    """Let a run continue, under a changed graph if it changed. The nodes of the frames cut off were in flight."""
+    """Let a run continue, possibly under a changed graph. The nodes of the frames in `cut_off` were in flight."""
     snapshot.limits = facts.limits
     snapshot.fingerprint = facts.fingerprint
     was_failed = snapshot.status == "failed" or retries
     snapshot.status, snapshot.stop, snapshot.failure = "running", None, None
     apply_shift(snapshot, facts)
     for frame in cut_off:
-        counts = frame.crashes < CRASHES - 1 or not snapshot.company  # the last one only where nothing else can be why
+        # In company, another run may have caused the crash. So the last crash, which fails the node, counts only if
+        # the process drove no other run.
+        counts = frame.crashes < CRASHES - 1 or not snapshot.company
         if counts and snapshot.frames.get(frame.id) is frame and frame.id not in facts.moved:
             frame.crashes += 1
     for frame in list(snapshot.frames.values()) if was_failed else ():
@@ -183,7 +185,7 @@ def _continue(
 
 
 def _pause_before(snapshot: Snapshot, facts: steps.Continued) -> None:
-    """Pause before other nodes from now on, if any are given."""
+    """Replace the nodes before which the run pauses, if any are given."""
     if facts.pause is None:
         return
     snapshot.pause = facts.pause
@@ -195,13 +197,13 @@ def _pause_before(snapshot: Snapshot, facts: steps.Continued) -> None:
 
 
 def _in_flight(snapshot: Snapshot, step: Step) -> Sequence[Frame]:
-    """The frames whose nodes were running when the process died."""
+    """Return the frames whose nodes were running when the process died."""
     tasks = [(frame, task_of(snapshot, frame)) for frame in snapshot.frames.values()]
     return [frame for frame, task in tasks if task is not None and task.mode in _RUNS and task.due <= step.at]
 
 
 def _revive(snapshot: Snapshot, frame: Frame) -> None:
-    """Let a frame of a failed run continue where it failed. Failed items wait for their turn."""
+    """Let a frame of a failed run continue where it failed. Failed items wait until their map begins them again."""
     failed = frame.failing is not None
     if frame.kind == "item" and failed:
         return
@@ -217,14 +219,14 @@ def _revive(snapshot: Snapshot, frame: Frame) -> None:
 
 
 def _ask_about(snapshot: Snapshot, frame: Frame) -> None:
-    """A node was cut off that must not be run again unasked."""
+    """Make a frame wait for the decision about a node that was cut off and must not be rerun without consent."""
     path = path_of(frame.id, frame.at)
     question = f"{path} was cut off while it was running, and may have done its work: rerun it?"
     wait(snapshot, frame, {path: steps.WaitRecord(kind="crash", question=question, schema=_DECISION)})
 
 
 def _branched(snapshot: Snapshot, step: Step, facts: steps.Branched) -> None:
-    """A child run begins where its parent was."""
+    """Begin a child run in the state of its parent."""
     snapshot.run_id = facts.run_id
     snapshot.inherited = dict(snapshot.usage)
     _continue(snapshot, facts)
@@ -240,12 +242,12 @@ def _branched(snapshot: Snapshot, step: Step, facts: steps.Branched) -> None:
 
 
 def _stopped(snapshot: Snapshot, facts: steps.Stopped) -> None:
-    """A run stops."""
+    """Stop a run."""
     snapshot.status, snapshot.stop, snapshot.failure = facts.status, facts.stop, facts.error
 
 
 _RUNS: Final = ("run", "fallback")
-_DECISION: Final[JsonValue] = {
+_DECISION: Final[JsonObject] = {
     "anyOf": [{"enum": ["rerun", "fail"]}, {"type": "object", "required": ["result"], "maxProperties": 1}]
 }
 
@@ -254,7 +256,7 @@ _DECISION: Final[JsonValue] = {
 
 
 def _node(snapshot: Snapshot, step: Step, facts: steps.Node) -> None:
-    """A visit completed: its update, what it cost, and where its edge leads."""
+    """Complete a visit: apply its update, count its cost, and move along its edge."""
     frame = snapshot.frames[step.frame]
     if step.update:
         apply_ops(frame, step.update, step.typed)
@@ -267,12 +269,12 @@ def _node(snapshot: Snapshot, step: Step, facts: steps.Node) -> None:
         _set_marks(frame, facts)
     if facts.sent:
         _keep_messages(snapshot, facts.sent)
-    ended = facts.inside.label if facts.inside is not None else ""  # an edge chosen later may ask for this
+    ended = facts.inside.label if facts.inside is not None else ""  # an edge that is chosen later may test this label
     _leave_by(snapshot, frame, facts, ended)
 
 
 def _left(snapshot: Snapshot, step: Step, facts: steps.Left) -> None:
-    """The edge of a node that was done before was chosen."""
+    """Move along the edge that was chosen for a node that was done before."""
     frame = snapshot.frames[step.frame]
     _set_marks(frame, facts)
     ended = frame.phase.ended if isinstance(frame.phase, Leaving) else ""
@@ -280,7 +282,7 @@ def _left(snapshot: Snapshot, step: Step, facts: steps.Left) -> None:
 
 
 def _attempt(snapshot: Snapshot, step: Step, facts: steps.Attempt) -> None:
-    """An attempt failed; another one or the fallback comes next."""
+    """End a failed attempt; another attempt or the fallback follows."""
     frame = snapshot.frames[step.frame]
     _spend(snapshot, frame, facts.usage)
     if isinstance(frame.phase, (Collecting, Inside)):
@@ -300,7 +302,7 @@ def _attempt(snapshot: Snapshot, step: Step, facts: steps.Attempt) -> None:
 
 
 def _failed(snapshot: Snapshot, step: Step, facts: steps.Failed) -> None:
-    """A visit failed for good: along an edge, or the frame with it."""
+    """End a visit that failed for good: move along a failure edge, or fail the frame."""
     frame = snapshot.frames[step.frame]
     _spend(snapshot, frame, facts.usage)
     if step.update:
@@ -311,7 +313,7 @@ def _failed(snapshot: Snapshot, step: Step, facts: steps.Failed) -> None:
         _set_marks(frame, facts)
         move(snapshot, frame, facts)
         frame.error = facts.error
-    elif not step.node:  # a limit of the frame's own, wherever it is
+    elif not step.node:  # the frame's own limit, in any phase
         fail_frame(snapshot, frame, frame.phase, facts)
     elif not isinstance(frame.phase, (Collecting, Inside)):
         _given_up(snapshot, frame, facts)
@@ -325,7 +327,7 @@ def _failed(snapshot: Snapshot, step: Step, facts: steps.Failed) -> None:
 
 
 def _given_up(snapshot: Snapshot, frame: Frame, facts: steps.Failed) -> None:
-    """A node of its own failed for good; a resume runs it again, with what it had recorded where that may be kept."""
+    """Fail a node without frames below it. A resume runs it again, with its recorded work if that may be kept."""
     if isinstance(frame.phase, Waiting):
         wake(snapshot, frame)
     if not facts.keeps:
@@ -341,7 +343,7 @@ def _given_up(snapshot: Snapshot, frame: Frame, facts: steps.Failed) -> None:
 
 
 def _failed_item(facts: steps.Failed) -> FailedItem:
-    """What a map keeps of an item's failure."""
+    """Return the record that a map keeps of an item's failure."""
     if facts.error is None:
         message = "an item fails without a failure"
         raise ValueError(message)
@@ -352,7 +354,7 @@ def _failed_item(facts: steps.Failed) -> FailedItem:
 
 
 def _joined(snapshot: Snapshot, step: Step, facts: steps.Joined) -> None:
-    """The arms are gone; what they counted, spent and sampled is their parent's."""
+    """Join the arms: drop them, and add their counts, usage and samples to the forked frame."""
     frame = snapshot.frames[step.frame]
     phase = frame.phase
     if facts.has_failed or not isinstance(phase, Forked):
@@ -373,12 +375,12 @@ def _joined(snapshot: Snapshot, step: Step, facts: steps.Joined) -> None:
 
 
 def _mapped(snapshot: Snapshot, step: Step, facts: steps.Mapped) -> None:
-    """The items of a map begin."""
+    """Begin the items of a map."""
     open_map(snapshot, snapshot.frames[step.frame], step.at, facts)
 
 
 def _item(snapshot: Snapshot, step: Step, facts: steps.Item) -> None:
-    """An item is done, and the next one begins."""
+    """Complete an item of a map, and begin the next one."""
     frame = snapshot.frames[step.frame]
     _spend(snapshot, frame, facts.usage)
     if isinstance(frame.phase, (Inside, Waiting)):
@@ -390,7 +392,7 @@ def _item(snapshot: Snapshot, step: Step, facts: steps.Item) -> None:
 
 
 def _entered(snapshot: Snapshot, step: Step, facts: steps.Entered) -> None:
-    """A graph begins in a frame of its own."""
+    """Begin a subgraph in a frame of its own."""
     _begin(snapshot, open_sub(snapshot, snapshot.frames[step.frame], step.at, facts), step, facts)
 
 
@@ -398,17 +400,17 @@ def _entered(snapshot: Snapshot, step: Step, facts: steps.Entered) -> None:
 
 
 def _begun(snapshot: Snapshot, step: Step) -> None:
-    """The start of an attempt is known."""
+    """Record the start of an attempt."""
     frame = snapshot.frames[step.frame]
     frame.begun = True
     touch(snapshot, frame)
 
 
 def _recorded(snapshot: Snapshot, step: Step, facts: steps.Recorded) -> None:
-    """A piece of work is kept for the node to find again."""
+    """Keep a piece of work for the node to find again."""
     frame = snapshot.frames[step.frame]
     _spend(snapshot, frame, facts.usage)
-    frame.crashes = 0  # it came further than the last time
+    frame.crashes = 0  # it made progress, so earlier crashes no longer count as crashes in a row
     frame.memos[facts.key] = Memo(facts.value, step.at, facts.said)
 
 
@@ -416,7 +418,7 @@ def _recorded(snapshot: Snapshot, step: Step, facts: steps.Recorded) -> None:
 
 
 def _waiting(snapshot: Snapshot, step: Step, facts: steps.Waiting) -> None:
-    """A frame waits."""
+    """Make a frame wait."""
     frame = snapshot.frames[step.frame]
     _spend(snapshot, frame, facts.usage)
     frame.crashes = 0
@@ -424,7 +426,7 @@ def _waiting(snapshot: Snapshot, step: Step, facts: steps.Waiting) -> None:
 
 
 def _answered(snapshot: Snapshot, step: Step, facts: steps.Answered) -> None:
-    """A wait is over; its answer is kept for the node, which runs again."""
+    """End a wait, and keep its answer for the node, which runs again."""
     frame = snapshot.frames[step.frame]
     waits = frame.waits
     over = waits[facts.wait]
@@ -436,7 +438,7 @@ def _answered(snapshot: Snapshot, step: Step, facts: steps.Answered) -> None:
             given.value, step.at, name=facts.wait, due=over.due, by=facts.by, timeout=given.timeout
         )
         for name, other in waits.items():
-            if other is not over:  # it is asked again under its name, until its time
+            if other is not over:  # the node will ask it again: it keeps its name, id and due time
                 frame.memos[f"asked {other.key}"] = Memo(other.due, name=name, id=other.id)
     if over.kind == "crash":
         frame.begun = False
@@ -444,33 +446,33 @@ def _answered(snapshot: Snapshot, step: Step, facts: steps.Answered) -> None:
 
 
 def _refused(snapshot: Snapshot, step: Step, facts: steps.Refused) -> None:
-    """An answer did not fit; where the node found that out, it asks again."""
+    """Refuse an answer that did not fit; if the node itself refused it, it will ask again."""
     frame = snapshot.frames.get(step.frame)
     if facts.key and frame is not None:
         given = frame.memos.pop(facts.key, Memo())
         frame.memos[f"asked {facts.key}"] = Memo(given.due, name=given.name)
     elif frame is not None and facts.wait in frame.waits and isinstance(frame.phase, Waiting):
         asked = frame.phase.waits[facts.wait]
-        frame.phase.waits[facts.wait] = replace(asked, id=asked.id + "+")  # another answer is another matter
+        frame.phase.waits[facts.wait] = replace(asked, id=asked.id + "+")  # so that the next answer has another key
 
 
 def _message(snapshot: Snapshot, facts: steps.Message) -> None:
-    """A message is kept."""
+    """Keep a message."""
     _keep_messages(snapshot, [(facts.topic, facts.payload)])
 
 
-# --- What several of them do -----------------------------------------------------------------------------------------
+# --- Shared by several kinds -----------------------------------------------------------------------------------------
 
 
 def _begin(snapshot: Snapshot, frame: Frame, step: Step, facts: steps.Outcome) -> None:
-    """A frame with a state of its own begins with it, and leaves START."""
+    """Begin a frame that has its own state: apply its initial values, and leave START."""
     apply_ops(frame, step.update, step.typed)
     frame.marks.update(facts.marks)
     _leave_by(snapshot, frame, facts)
 
 
 def _end_visit(snapshot: Snapshot, frame: Frame) -> None:
-    """A visit is over: nothing is left of what it was made of."""
+    """End a visit: drop its items or subgraph, end its wait, forget its recorded work."""
     if isinstance(frame.phase, (Collecting, Inside)):
         drop_children(snapshot, frame)
     elif isinstance(frame.phase, Waiting):
@@ -480,7 +482,7 @@ def _end_visit(snapshot: Snapshot, frame: Frame) -> None:
 
 
 def _leave_by(snapshot: Snapshot, frame: Frame, facts: steps.Outcome, ended: str = "") -> None:
-    """Go where the edge leads; without one, or at FAIL, the node is done and the run failed there."""
+    """Move along the edge; without an edge, or at FAIL, the node stays done and the frame fails."""
     if facts.status == "failed":
         fail_frame(snapshot, frame, Leaving(ended), facts)
     else:
@@ -488,7 +490,7 @@ def _leave_by(snapshot: Snapshot, frame: Frame, facts: steps.Outcome, ended: str
 
 
 def _forget_work(frame: Frame, but: Collection[str]) -> None:
-    """Begin a visit afresh, but for what others gave: a message is taken once, and nobody is asked twice the same."""
+    """Forget a visit's recorded work, except answers and messages (`but`), which arrive only once."""
     frame.memos = {key: memo for key, memo in frame.memos.items() if memo.by in but}
 
 
@@ -497,7 +499,7 @@ def _keep_messages(snapshot: Snapshot, messages: Iterable[Any]) -> None:
     for topic, payload in messages:
         snapshot.mailbox.setdefault(topic, []).append(payload)
     if snapshot.waiting:
-        snapshot.touched.extend(frame.id for frame in snapshot.frames.values() if isinstance(frame.phase, Waiting))
+        snapshot.changed.extend(frame.id for frame in snapshot.frames.values() if isinstance(frame.phase, Waiting))
 
 
 def _take_message(snapshot: Snapshot, topic: str) -> None:
@@ -525,7 +527,7 @@ def _set_marks(frame: Frame, facts: steps.Outcome) -> None:
 
 
 def _spend(snapshot: Snapshot, frame: Frame, spent: Usage) -> None:
-    """Count what models were paid."""
+    """Add what was spent on models to the run, the frame and the subgraphs around it."""
     if spent:
         snapshot.usage = add_usage(snapshot.usage, spent)
         frame.usage = add_usage(frame.usage, spent)

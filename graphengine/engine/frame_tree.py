@@ -1,4 +1,4 @@
-"""Frames as the fold makes, moves and drops them: the tree that a run is."""
+"""The tree of frames: how the fold creates, moves and drops frames."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _INDEX: Final = re.compile(r"\[\d+\]")
 
 
 def move(snapshot: Snapshot, frame: Frame, facts: Outcome) -> None:
-    """Put a frame to where a step leads: the next node, the arms of a fork, the join it is an arm of, its end."""
+    """Move a frame to the target of a step: the next node, the arms of a fork, its own join, or its end."""
     frame.tries = frame.crashes = 0
     frame.due = 0.0
     frame.error = None
     frame.begun = False
     if not facts.to:
-        message = f"the frame {frame.id!r} moves, and nothing says where to"
+        message = f"the frame {frame.id!r} moves, but its step has no target"
         raise ValueError(message)
     if facts.fork is not None:
         _fork(snapshot, frame, facts.fork, facts.to)
@@ -46,20 +46,20 @@ def move(snapshot: Snapshot, frame: Frame, facts: Outcome) -> None:
         frame.phase = Ended()
     else:
         enter(snapshot, frame, facts.to[0])
-    snapshot.touched.append(frame.id)
+    snapshot.changed.append(frame.id)
     if frame.up is not None:
-        snapshot.touched.append(frame.parent)
+        snapshot.changed.append(frame.parent)
 
 
 def touch(snapshot: Snapshot, frame: Frame) -> None:
-    """Note that a frame, and the one around it, may have something to run."""
-    snapshot.touched.append(frame.id)
+    """Mark a frame, and the one around it, as changed: they may have something to run."""
+    snapshot.changed.append(frame.id)
     if frame.up is not None:
-        snapshot.touched.append(frame.parent)
+        snapshot.changed.append(frame.parent)
 
 
 def enter(snapshot: Snapshot, frame: Frame, node: str) -> None:
-    """Put a frame before a node."""
+    """Place a frame before a node."""
     frame.phase = READY
     frame.at = node
     frame.visit = frame.count(node) + 1
@@ -70,7 +70,7 @@ def enter(snapshot: Snapshot, frame: Frame, node: str) -> None:
 
 
 def pause(snapshot: Snapshot, frame: Frame) -> None:
-    """Let a frame wait before its node, if the run is to pause there; one path stands for every item's."""
+    """Make a frame wait before its node, if the run pauses there. One path covers all items of a map."""
     path = path_of(frame.id, frame.at)
     if frame.kind != "item" and _INDEX.sub("", path) in snapshot.pause:
         asked = WaitRecord(kind="pause", question=f"paused before {path}", schema={"const": True})
@@ -78,14 +78,14 @@ def pause(snapshot: Snapshot, frame: Frame) -> None:
 
 
 def unpause(snapshot: Snapshot, frame: Frame) -> None:
-    """Let a frame continue that waits before a node where the run is not to pause any more."""
+    """Wake a frame that is paused before a node at which the run no longer pauses."""
     path = _INDEX.sub("", path_of(frame.id, frame.at))
     if path not in snapshot.pause and any(asked.kind == "pause" for asked in frame.waits.values()):
         wake(snapshot, frame)
 
 
 def place_of(frame: Frame) -> str:
-    """The visit a frame is at, and every visit around it: no other visit of the run has the same."""
+    """Return a text that identifies a frame's visit in its run, composed of that visit and all visits around it."""
     if frame.up is None:
         return f"{frame.at}:{frame.visit}"
     around = place_of(frame.up)
@@ -95,7 +95,7 @@ def place_of(frame: Frame) -> str:
 
 
 def wait(snapshot: Snapshot, frame: Frame, waits: Mapping[str, WaitRecord]) -> None:
-    """Let a frame wait. Each wait gets an id that no other ever has, unless it continues an earlier one."""
+    """Make a frame wait. Each wait gets a unique id, unless it continues an earlier wait."""
     named = {name: replace(asked, id=asked.id or f"{name}@{snapshot.seq + 1}") for name, asked in waits.items()}
     then = frame.phase if isinstance(frame.phase, Fallback) else READY
     frame.phase = Waiting(named, then)
@@ -105,14 +105,14 @@ def wait(snapshot: Snapshot, frame: Frame, waits: Mapping[str, WaitRecord]) -> N
 
 
 def wake(snapshot: Snapshot, frame: Frame) -> None:
-    """End a frame's wait: its node, or the fallback, runs, or runs again with what it recorded."""
+    """End a frame's wait, so that its node or fallback runs, or runs again with its recorded work."""
     if isinstance(frame.phase, Waiting):
         frame.phase = frame.phase.then
-    _waits_less(snapshot)
+    _count_wait_over(snapshot)
     touch(snapshot, frame)
 
 
-def _waits_less(snapshot: Snapshot) -> None:
+def _count_wait_over(snapshot: Snapshot) -> None:
     snapshot.waiting -= 1
     if not snapshot.waiting and snapshot.status == "waiting":
         snapshot.status = "running"
@@ -129,22 +129,22 @@ def _fork(snapshot: Snapshot, frame: Frame, fork: ForkRecord, targets: Sequence[
             up=frame,
             base=frame,
             sub=frame.sub,
-            check=frame.check,
             until=fork.join,
         )
         if target == arm.until:
             arm.phase = Ended()
         else:
             enter(snapshot, arm, target)
-        snapshot.touched.append(key)
+        snapshot.changed.append(key)
 
 
 def open_map(snapshot: Snapshot, frame: Frame, at: float, facts: Mapped) -> None:
-    """Begin the items of a map, as many as may run at a time."""
+    """Begin the first items of a map, as many as its concurrency allows."""
     count = facts.count
     lists = [*facts.items.values(), *(held(frame, name) for name in facts.fields.values())]
     if not lists or any(not isinstance(items, list) or len(items) != count for items in lists):
-        message = f"a map of {count} items has other numbers of them"  # before room is made for as many
+        # Checked before a list of `count` entries is allocated: a damaged row can claim any number.
+        message = f"a map of {count} items has lists of other lengths"
         raise ValueError(message)
     frame.phase = Collecting(count, facts.concurrency, at, facts.fields, facts.items, left=count, done=[None] * count)
     open_items(snapshot, frame, frame.phase)
@@ -152,7 +152,7 @@ def open_map(snapshot: Snapshot, frame: Frame, at: float, facts: Mapped) -> None
 
 
 def open_items(snapshot: Snapshot, frame: Frame, map_: Collecting) -> None:
-    """Begin items until as many are live as may be: those that failed before, then those that never began."""
+    """Begin items up to the map's concurrency: first those that failed before, then those that never began."""
     live = map_.live
     while len(live) < map_.concurrency and (map_.again or map_.next < map_.count):
         earlier: FailedItem | None = None
@@ -176,7 +176,6 @@ def open_items(snapshot: Snapshot, frame: Frame, map_: Collecting) -> None:
             up=frame,
             base=frame,
             sub=frame.sub,
-            check=frame.check,
             values=values,
             at=frame.at,
             visit=frame.visit,
@@ -184,24 +183,24 @@ def open_items(snapshot: Snapshot, frame: Frame, map_: Collecting) -> None:
         )
         if earlier is not None:
             item.attempt, item.memos, item.begun = earlier.attempt, earlier.memos, earlier.begun
-        snapshot.touched.append(key)
+        snapshot.changed.append(key)
 
 
 def _reopen(snapshot: Snapshot, frame: Frame) -> None:
-    """Let an item whose subgraph failed continue there."""
+    """Let an item whose subgraph failed continue inside it."""
     frame.failing = None
     frame.tries = 0
     below = [frame.id]
     while below:
         key = below.pop()
-        snapshot.touched.append(key)
+        snapshot.changed.append(key)
         below.extend(children(snapshot.frames[key]))
 
 
 def end_item(
-    snapshot: Snapshot, item: Frame, came_to: FailedItem | Sequence[Op], sent: Sequence[JsonValue] = ()
+    snapshot: Snapshot, item: Frame, outcome: FailedItem | Sequence[Op], sent: Sequence[JsonValue] = ()
 ) -> None:
-    """Note what an item came to, and begin the next. One whose subgraph failed is kept, to continue in it."""
+    """Record the outcome of an item, and begin the next one. An item whose subgraph failed is kept, to be resumed."""
     frame = item.up
     map_ = frame.phase if frame is not None else None
     if frame is None or not isinstance(map_, Collecting):
@@ -210,11 +209,11 @@ def end_item(
     index = int(item.id[item.id.rindex("[") + 1 : -1])
     if sent:
         map_.sent[str(index)] = sent
-    kept = isinstance(came_to, FailedItem) and came_to.kept
-    if isinstance(came_to, FailedItem):
-        map_.failed[str(index)] = came_to
+    kept = isinstance(outcome, FailedItem) and outcome.kept
+    if isinstance(outcome, FailedItem):
+        map_.failed[str(index)] = outcome
     else:
-        map_.done[index] = came_to
+        map_.done[index] = outcome
     map_.live.remove(index)
     map_.left -= 1
     if not kept:
@@ -223,7 +222,7 @@ def end_item(
         del snapshot.frames[item.id]
     if map_.next < map_.count or map_.again:
         open_items(snapshot, frame, map_)
-    snapshot.touched.append(frame.id)
+    snapshot.changed.append(frame.id)
 
 
 def reopen_failed(snapshot: Snapshot, frame: Frame, map_: Collecting) -> None:
@@ -235,7 +234,7 @@ def reopen_failed(snapshot: Snapshot, frame: Frame, map_: Collecting) -> None:
 
 
 def open_sub(snapshot: Snapshot, frame: Frame, at: float, facts: Entered) -> Frame:
-    """The frame of a subgraph, which the frame is inside from now on."""
+    """Create and return the frame of a subgraph, which the given frame is inside from now on."""
     frame.phase = Inside(facts.choice)
     key = sub_id(frame)
     sub = snapshot.frames[key] = Frame(
@@ -243,7 +242,6 @@ def open_sub(snapshot: Snapshot, frame: Frame, at: float, facts: Entered) -> Fra
         kind="sub",
         parent=frame.id,
         up=frame,
-        check=frame.check,
         at=START,
         limits=facts.limits,
         entered=snapshot.elapsed_seconds,
@@ -254,14 +252,14 @@ def open_sub(snapshot: Snapshot, frame: Frame, at: float, facts: Entered) -> Fra
 
 
 def drop_children(snapshot: Snapshot, frame: Frame) -> None:
-    """Forget the items or the subgraph of a frame, whose phase then is another; what they spent is the frame's."""
+    """Drop the items or the subgraph of a frame, and make it ready; what they spent is added to the frame."""
     for key in children(frame):
         drop(snapshot, snapshot.frames[key], frame, counts=False)
     frame.phase = READY
 
 
 def drop(snapshot: Snapshot, frame: Frame, heir: Frame, *, counts: bool) -> None:
-    """Forget a frame and those below it; what they spent is another's, and, in arms, what they counted."""
+    """Drop a frame and those below it. The heir gets what they spent and, for arms, their counts of visits."""
     counts = counts and frame.kind == "arm"
     if counts:
         for node, visits in frame.counts.items():
@@ -271,12 +269,12 @@ def drop(snapshot: Snapshot, frame: Frame, heir: Frame, *, counts: bool) -> None
     for key in children(frame):
         drop(snapshot, snapshot.frames[key], heir, counts=counts)
     if isinstance(frame.phase, Waiting):
-        _waits_less(snapshot)
+        _count_wait_over(snapshot)
     del snapshot.frames[frame.id]
 
 
 def fail_frame(snapshot: Snapshot, frame: Frame, phase: Phase, facts: Outcome) -> None:
-    """A frame cannot continue: the run fails with its own frame, a fork, map or subgraph with those below it."""
+    """Fail a frame. The run fails with its root frame; a failed arm or subgraph is left to the frame around it."""
     frame.phase = phase
     if facts.error is None:
         message = f"the frame {frame.id!r} fails without a failure"
@@ -290,7 +288,7 @@ def fail_frame(snapshot: Snapshot, frame: Frame, phase: Phase, facts: Outcome) -
 
 
 def add_usage(total: Usage, spent: Usage) -> dict[str, float | None]:
-    """Two usages together; a cost that is unknown stays unknown, and what is known of it is kept next to it."""
+    """Add two usages. An unknown cost makes the sum unknown; `priced_usd` then keeps the known part."""
     joined = dict(total)
     for name, amount in spent.items():
         have = joined.get(name, 0)
@@ -301,6 +299,6 @@ def add_usage(total: Usage, spent: Usage) -> dict[str, float | None]:
 
 
 def priced(usage: Usage) -> float:
-    """What the calls cost whose price is known, in US dollars."""
+    """Return the cost of the calls whose price is known, in US dollars."""
     cost = usage.get("cost_usd", 0.0)
     return (usage.get("priced_usd") or 0.0) if cost is None else cost

@@ -1,8 +1,8 @@
-"""Whether a snapshot that was read from a database has the shape that everything else relies on.
+"""A check that a snapshot read from a database is well formed.
 
-The fold trusts its steps, since deciding made them. A file may have been changed since: then a run is damaged, which is
-reported here and once, instead of failing anywhere with whatever error that gives. Types are checked where JSON is
-read; what is left is whether the frames belong together.
+The fold trusts its steps, because `decide` made them. A file can have been changed since, which damages the run. That
+is reported once, here, instead of as an arbitrary error somewhere else. Types are checked where JSON is decoded; this
+module checks that the frames form one tree.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 
 def check_sound(snapshot: Snapshot) -> None:
-    """See that a snapshot has the shape that deciding and showing rely on.
+    """Check that a snapshot has the shape that `decide` and the views rely on.
 
     Raises:
-        ValueError: It has not.
+        ValueError: It does not.
     """
     if ROOT not in snapshot.frames:
-        message = "nothing is recorded of how it began"
+        message = "its first step is missing"
         raise ValueError(message)
     for frame in snapshot.frames.values():
         if (frame.kind == "root") != (frame.id == ROOT):

@@ -1,4 +1,4 @@
-"""What decide looks up before it decides: the plan a frame walks, the view it has, the facts of the moment."""
+"""Lookups of `decide`: the plan of a frame, its view, what was spent in it and how long it has run."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class StaleEvent(Exception):
 
 
 def plan_of(plan: Plan[Any], frame: Frame) -> Plan[Any]:
-    """The plan that a frame walks: the run's, or that of the graph it is inside.
+    """Return the plan that a frame walks: the run's, or that of the graph it is inside.
 
     Raises:
-        KeyError, NoChoice: The graph was changed, and has no such node or choice any more.
+        KeyError, NoChoice: The graph was changed and no longer has the node or choice.
     """
     sub = frame.sub
     if sub is None or sub.up is None:
@@ -40,13 +40,13 @@ def plan_of(plan: Plan[Any], frame: Frame) -> Plan[Any]:
 
 
 def view_of(plan: Plan[Any], frame: Frame) -> View:
-    """What a frame sees; `plan` is the one it walks."""
+    """Return the view of a frame; `plan` is the one it walks."""
     each = plan.nodes[frame.at].each if frame.kind == "item" else None
     return View(plan.state if each is None else each.state, frame)
 
 
-def tell(snapshot: Snapshot, frame: Frame, view: View, event: NodeFinished | NodeFailed) -> None:
-    """Tell a view what conditions may ask beside the state."""
+def set_facts(snapshot: Snapshot, frame: Frame, view: View, event: NodeFinished | NodeFailed) -> None:
+    """Set what conditions can read in addition to the state: usage, elapsed time, the node that completes."""
     view.node = view.completing = event.node
     view.until = frame.until
     view.usage = frame.usage if frame.base is None else usage_of(frame)
@@ -61,12 +61,12 @@ def tell(snapshot: Snapshot, frame: Frame, view: View, event: NodeFinished | Nod
 
 
 def usage_of(frame: Frame) -> Usage:
-    """What was spent in a frame and in those it has its state from: other arms are another matter."""
+    """Return what was spent in a frame and in the frames it has its state from, without other arms."""
     return frame.usage if frame.base is None else add_usage(usage_of(frame.base), frame.usage)
 
 
 def _spent_below(snapshot: Snapshot, frame: Frame) -> Usage:
-    """What was spent in a frame and in all that are below it."""
+    """Return what was spent in a frame and in all frames below it."""
     total = frame.usage
     for key in children(frame):
         total = add_usage(total, _spent_below(snapshot, snapshot.frames[key]))
@@ -74,5 +74,5 @@ def _spent_below(snapshot: Snapshot, frame: Frame) -> Usage:
 
 
 def elapsed(snapshot: Snapshot, frame: Frame) -> float:
-    """Driven time since the run began, or the subgraph that a frame is in."""
+    """Return the driven time since the run began, or since the subgraph that a frame is in began."""
     return snapshot.elapsed_seconds if frame.sub is None else snapshot.elapsed_seconds - frame.sub.entered

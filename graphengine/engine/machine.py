@@ -1,4 +1,4 @@
-"""The machine: which event may come in which phase of a frame, what step it becomes, and where that leads.
+"""The machine: which events are legal in which phase of a frame, the steps they become, and the phases after those.
 
 A run is a tree of frames, each a token that walks a graph. A frame is in one phase: `Ready` to run its node,
 `Fallback` to run the node's fallback, `Leaving` the node, `Forked`, `Collecting` the items of a map, `Inside` a
@@ -6,26 +6,26 @@ subgraph, `Waiting`, `GivenUp` or `Ended`. Its attempt ends in one of two events
 
     NodeFinished   the result becomes updates; they are reduced, validated and recorded, and the first edge whose
                    condition holds is taken:                            step `node` (of an item: `item`)
-    NodeFailed     another attempt, if the node's retry has one left:   step `attempt`, to be started at `due_at`
-                   else its fallback: a value stands in at once (step `node`), a function is run (step `attempt`)
+    NodeFailed     another attempt, if the node's retry has one left:   step `attempt`, due at `due_at`
+                   else its fallback: a value replaces the result (step `node`), a function runs (step `attempt`)
                    else the first edge with a `failed(…)` that holds:   step `failed`, with `to`
-                   else the frame fails, to be resumed:                 step `failed`
+                   else the frame fails, and can be resumed:            step `failed`
 
-An update that does not fit is a failed attempt. A condition that raises, or none that holds, leaves the node done and
-the frame `Leaving`: it fails there, and a resume chooses the edge again (step `left`). END finishes a frame, FAIL fails
-it. A frame that is forked, collecting or inside a subgraph does not move before what is below it has `Settled`.
+An update that does not fit is a failed attempt. If a condition raises, or no condition holds, the node is done and the
+frame is `Leaving`: it fails there, and a resume chooses the edge again (step `left`). END finishes a frame, FAIL fails
+it. A frame that is forked, collecting or inside a subgraph does not move until the frames below it have `Settled`.
 
-`TABLE` has every event with the phases in which it is legal and the steps it may become, `AFTER` where a step leads. An
-event in another phase, or of another visit or attempt, is refused here. A rule refuses only what the table cannot show:
-arms that have not all arrived, a wait that is over. `graphengine.engine.rules` has the rules, a file for each subject;
-`graphengine.engine.fold` has what their steps change. decide reads the snapshot and does not change it. It calls the
-user's pure functions: reducers, validators, conditions, writes-functions, sources of maps. Each condition is evaluated
-once.
+`TABLE` lists every event with the phases in which it is legal and the steps that it can become; `AFTER` lists the
+phases after each step. An event in another phase, or of another visit or attempt, is refused here. A rule refuses only
+what the table cannot express: arms that have not all arrived, a wait that is over. The rules are in
+`graphengine.engine.rules`, a file for each subject, and `graphengine.engine.fold` applies their steps. `decide` reads
+the snapshot and does not change it. It calls the user's pure functions: reducers, validators, conditions,
+writes-functions, sources of maps. Each condition is evaluated once.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, assert_never
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, assert_never
 
 from graphengine.engine import events, steps
 from graphengine.engine.events import AttemptEvent, FrameEvent
@@ -53,18 +53,18 @@ from graphengine.engine.rules.work import node_begun, work_done
 
 if TYPE_CHECKING:
     from graphengine.engine.events import Event
-    from graphengine.engine.plan import Plan
+    from graphengine.engine.run_state import RunState
     from graphengine.engine.snapshot import Frame, Snapshot
     from graphengine.engine.steps import Facts, Step
 
 Phases: TypeAlias = tuple[type[Phase], ...]
 _MOVED: Final[Phases] = (Ready, Forked, Waiting, Ended, Leaving)
-"""Where an edge leads: to a node, before which the run may pause, to arms, to the end; or nowhere."""
+"""After an edge: at a node, paused before a node, forked, or ended; `Leaving` if no edge holds."""
 _ANY: Final[Phases] = (Ready, Fallback, Leaving, Forked, Collecting, Inside, Waiting, GivenUp, Ended)
 
 
 class Row(NamedTuple):
-    """An event, the phases in which it is legal (none: it is not a frame's), and the steps that it may become."""
+    """An event, the phases in which it is legal (empty if it belongs to no frame), and the steps that it can become."""
 
     event: type[Event]
     phases: Phases
@@ -109,46 +109,46 @@ AFTER: Final[dict[type[Facts], Phases]] = {
     steps.Answered: _RUNNING,
     steps.Refused: (*_RUNNING, Waiting),
 }
-"""The phases that a frame may be in after its step; a step of the run may leave its frames in any."""
+"""The phases that a frame can be in after its step. After a step of the run its frames can be in any phase."""
 _LEGAL: Final = {row.event: tuple(p for r in TABLE if r.event is row.event for p in r.phases) for row in TABLE}
 
 
-def decide(plan: Plan[Any] | None, snapshot: Snapshot, event: Event) -> Step:
-    """The step that this event means.
+def decide(run: RunState, event: Event) -> Step:
+    """Return the step that an event becomes.
 
     Args:
-        plan: The run's plan. None only for `StopAsked`, where the process that stops the run does not have its graph.
-        snapshot: Where the run is.
+        run: The run, and the settings of this process. It is not changed.
         event: What happened.
 
     Raises:
         StaleEvent: The frame is at another visit or attempt, or in a phase in which the event is not legal.
         InvalidUpdate, NotRecordable, TooLarge: The update of a branch does not fit.
     """
-    if plan is None:
+    if not run.has_plan:
         if isinstance(event, events.StopAsked):
-            return without_secrets(None, snapshot, stop_asked(snapshot, event))
+            return without_secrets(None, run.snapshot, stop_asked(run.snapshot, event))
         raise TypeError(type(event))
-    step = _decide(plan, snapshot, event)
-    return without_secrets(plan, snapshot, step) if plan.secret else step
+    step = _decide(run, event)
+    return without_secrets(run.plan, run.snapshot, step) if run.plan.secret else step
 
 
-def _decide(plan: Plan[Any], snapshot: Snapshot, event: Event) -> Step:  # noqa: C901, PLR0911, PLR0912 - an event a case
+def _decide(run: RunState, event: Event) -> Step:  # noqa: C901, PLR0911, PLR0912 - one case for each event
+    snapshot = run.snapshot
     match event:
         case events.NodeFinished():
-            return node_finished(plan, snapshot, _frame(snapshot, event), event)
+            return node_finished(run, _frame(snapshot, event), event)
         case events.NodeFailed():
-            return node_failed(plan, snapshot, _frame(snapshot, event), event)
+            return node_failed(run, _frame(snapshot, event), event)
         case events.NodeEntered():
             frame = _frame(snapshot, event)
-            is_map = frame.kind != "item" and plan_of(plan, frame).nodes[event.node].each is not None
-            return (map_entered if is_map else sub_entered)(plan, snapshot, frame, event)
+            is_map = frame.kind != "item" and plan_of(run.plan, frame).nodes[event.node].each is not None
+            return (map_entered if is_map else sub_entered)(run, frame, event)
         case events.NodeBegun():
             _frame(snapshot, event)
             return node_begun(snapshot, event)
         case events.WorkDone():
             _frame(snapshot, event)
-            return work_done(snapshot, event)
+            return work_done(run, event)
         case events.NodeWaits():
             _frame(snapshot, event)
             return node_waits(snapshot, event)
@@ -156,37 +156,37 @@ def _decide(plan: Plan[Any], snapshot: Snapshot, event: Event) -> Step:  # noqa:
             _frame(snapshot, event)
             return refused(snapshot, event)
         case events.NodeLeft():
-            return node_left(plan, snapshot, _frame(snapshot, event), event)
+            return node_left(run, _frame(snapshot, event), event)
         case events.Settled():
             frame = _frame(snapshot, event)
             if isinstance(frame.phase, Forked):
-                return arms_arrived(plan, snapshot, frame, event)
-            return (items_done if isinstance(frame.phase, Collecting) else sub_ended)(plan, snapshot, frame, event)
+                return arms_arrived(run, frame, event)
+            return (items_done if isinstance(frame.phase, Collecting) else sub_ended)(run, frame, event)
         case events.LimitMet():
-            return limit_met(plan, snapshot, _frame(snapshot, event), event)
+            return limit_met(run, _frame(snapshot, event), event)
         case events.WaitOver():
-            return wait_over(plan, snapshot, _frame(snapshot, event), event)
+            return wait_over(run, _frame(snapshot, event), event)
         case events.Answered():
-            return answered(plan, snapshot, event)
+            return answered(run, event)
         case events.MessageCame():
-            return message_came(snapshot, event)
+            return message_came(run, event)
         case events.Begun():
-            return begun(plan, event)
+            return begun(run, event)
         case events.Resumed():
-            return resumed(plan, snapshot, event)
+            return resumed(run, event)
         case events.StopAsked():
             return stop_asked(snapshot, event)
         case events.BranchedOff():
-            return branched_off(plan, snapshot, event)
+            return branched_off(run, event)
         case _:
             assert_never(event)
 
 
 def _frame(snapshot: Snapshot, event: FrameEvent) -> Frame:
-    """The frame of an event.
+    """Return the frame of an event.
 
     Raises:
-        StaleEvent: It is gone, in another phase, or at another visit or attempt.
+        StaleEvent: The frame is gone, in another phase, or at another visit or attempt.
     """
     frame = snapshot.frames.get(event.frame)
     if frame is None or not isinstance(frame.phase, _LEGAL[type(event)]):

@@ -1,4 +1,4 @@
-"""Why a result does not fit the state, where that is plainer than what validation found: no await, or no return."""
+"""Plainer errors for two common reasons why a result does not fit the state: a missing await or return."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def cause_of(error: BaseException, node: NodePlan, result: object, path: str) -> BaseException:
-    """The error of an update that was refused, or the one that names its cause."""
+    """Return the error of a refused update, or one that names its cause."""
     if not isinstance(error, NodeError):
         return error
     forgotten = _not_awaited(result)
@@ -23,9 +23,9 @@ def cause_of(error: BaseException, node: NodePlan, result: object, path: str) ->
         names = ", ".join(sorted({getattr(each, "__name__", type(each).__name__) for each in forgotten}))
         for each in forgotten:
             if isinstance(each, CoroutineType):
-                each.close()  # or Python would warn of it at some odd time
+                each.close()  # otherwise Python warns when it is collected, at an unrelated moment
         named: NodeError = NotAwaited(
-            f"{node.name} returned what it has to await: {names}",
+            f"{node.name} returned an awaitable that it did not await: {names}",
             where=f"node {path}",
             repair=f"write await before the call of {names}, in an async node",
         )
@@ -33,7 +33,7 @@ def cause_of(error: BaseException, node: NodePlan, result: object, path: str) ->
         named = InvalidUpdate(
             f"{node.name} returned None, which does not fit what it writes: {error.message}",
             where=f"node {path}",
-            repair="let it end with return and a value on every path, or let the field take None",
+            repair="return a value on every path, or let the field take None",
         )
     else:
         return error
@@ -42,7 +42,7 @@ def cause_of(error: BaseException, node: NodePlan, result: object, path: str) ->
 
 
 def _not_awaited(result: object) -> list[Awaitable[object]]:
-    """The awaitables that a result is, or holds."""
+    """Return the awaitables that a result is, or contains."""
     inside: Iterable[object] = (result,)
     if isinstance(result, Mapping):
         inside = result.values()

@@ -1,7 +1,7 @@
-"""Check the shape of a recorded outline where it is read: a right checksum does not show who wrote it.
+"""A check of the shape of a recorded outline where it is read: a valid checksum does not prove who wrote it.
 
-Steps are checked as they are decoded (`steps.decode_step`). Outlines stay plain JSON, since they are compared and drawn
-and not computed with; here every fact has the type that the code counts on. Of other facts nothing is said.
+Steps are checked as they are decoded (`steps.decode_step`). Outlines stay plain JSON, because they are only compared
+and drawn. The structs here list the keys that the code relies on, with their types; other keys are not checked.
 """
 
 from collections.abc import Mapping, Sequence
@@ -57,16 +57,16 @@ class _Outline(Struct):
 
 
 def check_outline(outline: Mapping[str, JsonValue]) -> None:
-    """Check the facts of an outline, and of those of the graphs in it.
+    """Check an outline, and those of the graphs inside it.
 
     Raises:
-        ValueError: One is of another type, or missing.
+        ValueError: A value has another type, or is missing.
     """
     unread = [outline]
     while unread:
         try:
             found = msgspec.convert(unread.pop(), _Outline)
         except ValueError as error:
-            message = f"a node or an edge of it has facts of another type: {error}"
+            message = f"a node or an edge in it has a value of another type: {error}"
             raise ValueError(message) from error
         unread += [inner for node in found.nodes for inner in node.graphs.values()]

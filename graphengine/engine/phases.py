@@ -1,7 +1,7 @@
-"""Phases: what a frame is doing, each with the facts of that, and the recorded work of a visit.
+"""Phases: what a frame is doing, with the data of each phase, and the recorded work of a visit.
 
-A phase says what `ready` asks for next. A frame may have failed in any of them: `Failing` says how, and a resume lets
-it continue there.
+`ready` derives the next task from the phase. A frame can fail in any phase: `Failing` records how, and a resume
+continues in the same phase.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from graphengine.state.stop import Stop
 
 
 class Memo(Struct, omit_defaults=True, forbid_unknown_fields=True):
-    """Recorded work of a visit, an answer that it was given, or a question that it is to ask again.
+    """Recorded work of a visit, an answer that it got, or a question that it will ask again.
 
     Attributes:
-        value: The result or the answer; of a question to be asked again, when it ends by itself.
+        value: The result or the answer; for a question to ask again, its due time.
         at: When it was recorded, epoch seconds.
         said: What the work sent and emitted.
         name: The name of the wait.
-        due: When the wait would have ended by itself.
+        due: When the wait would have timed out.
         by: What ended the wait.
         id: The id that the wait keeps when it is asked again.
         timeout: Whether the wait ended without an answer.
@@ -41,17 +41,17 @@ class Memo(Struct, omit_defaults=True, forbid_unknown_fields=True):
 
 
 class Ready(Struct, frozen=True):
-    """The node is to be run."""
+    """The node will run."""
 
 
 class Fallback(Struct, frozen=True):
-    """The node's fallback is to be run; `cause` is the failure that it stands in for."""
+    """The node's fallback will run; `cause` is the failure that it replaces."""
 
     cause: FailureRecord
 
 
 class Leaving(Struct, frozen=True):
-    """The node is done, and its outgoing edge is still to be chosen.
+    """The node is done, and its outgoing edge is not chosen yet.
 
     `ended` is the label that the graph at the node stopped with.
     """
@@ -60,14 +60,14 @@ class Leaving(Struct, frozen=True):
 
 
 class Forked(Struct, frozen=True):
-    """Its arms are under way: the fork, and the ids of the arms in declared order."""
+    """Its arms are running: the fork, and the ids of the arms in declared order."""
 
     fork: ForkRecord
     arms: Sequence[str]
 
 
 class Failing(Struct, frozen=True):
-    """How a frame failed: the failure, what it can be matched by, whether another attempt cannot help, its end."""
+    """How a frame failed: the failure, the names that match it, whether retries cannot help, and how it ended."""
 
     error: FailureRecord
     names: Sequence[str] = ()
@@ -80,10 +80,10 @@ class FailedItem(Struct, omit_defaults=True, forbid_unknown_fields=True):
 
     Attributes:
         error: The failure.
-        names: What it can be matched by.
+        names: The names that match the failure.
         lasting: Whether another attempt cannot help.
         kept: Whether its frame was kept, because a subgraph failed in it.
-        attempt: Its next attempt, where it was not kept.
+        attempt: Its next attempt, if the frame was not kept.
         memos: Its recorded work.
         begun: Whether the start of that attempt was recorded.
     """
@@ -98,19 +98,19 @@ class FailedItem(Struct, omit_defaults=True, forbid_unknown_fields=True):
 
 
 class Collecting(Struct, omit_defaults=True, forbid_unknown_fields=True):
-    """Its items are under way.
+    """Its items are running.
 
     Attributes:
         count: How many items there are.
         concurrency: How many run at a time.
         began: When the map began, epoch seconds.
-        fields: The list field that an item is of, by its name in the node.
+        fields: The list field that items are read from, by the item's name in the node.
         items: The items of other sources, by that name.
         next: The first item that has not begun.
-        again: Failed items that are to begin again, as (index, how it failed).
-        live: The items under way.
+        again: Failed items to begin again, as (index, how it failed).
+        live: The running items.
         left: How many have not ended.
-        done: The updates of each item, None while it has none.
+        done: The updates of each item, None until it is done.
         failed: How items failed, by index.
         sent: Messages that items sent, by index.
     """
@@ -130,24 +130,24 @@ class Collecting(Struct, omit_defaults=True, forbid_unknown_fields=True):
 
 
 class Inside(Struct, frozen=True):
-    """Its subgraph is under way; `choice` is what `choose` picked."""
+    """Its subgraph is running; `choice` is what `choose` picked."""
 
     choice: str = ""
 
 
 class Waiting(Struct, frozen=True):
-    """It waits, for any of these by name; then it is in the phase `then`."""
+    """It waits for any of these, by name; afterwards it is in the phase `then`."""
 
     waits: dict[str, WaitRecord]
     then: Ready | Fallback
 
 
 class GivenUp(Struct, frozen=True):
-    """Its node failed for good; a resume runs it again."""
+    """Its node failed for good; a resume runs the node again."""
 
 
 class Ended(Struct, frozen=True):
-    """It reached its end; `stop` says how, but for arms at their join."""
+    """It ended; `stop` records how, except for arms, which end at their join."""
 
     stop: Stop | None = None
 

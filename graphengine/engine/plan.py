@@ -1,7 +1,7 @@
-"""The compiled plan of a graph: immutable, looked up by name, with everything a step needs worked out once.
+"""The compiled plan of a graph: immutable, with everything that a step needs worked out once.
 
-`graphengine.compile.binding` makes its calls and writes, `graphengine.compile.compiler` puts it together from a Graph
-and reports what is wrong; the core reads it. A plan holds no state of any run.
+`graphengine.compile.binding` makes its calls and writes, `graphengine.compile.compiler` assembles it from a Graph and
+reports problems, and the core reads it. A plan holds no state of any run.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from graphengine.state.update import Put
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from graphengine.engine.outline import Outline
     from graphengine.errors import Problem
     from graphengine.graph.conditions import Condition
     from graphengine.graph.options import Limits, Migration, Retry
     from graphengine.graph.runnable import Body
-    from graphengine.state.json_values import JsonValue
     from graphengine.state.schema import StateType
     from graphengine.state.selector import Reading, Tracker
     from graphengine.state.view import View
@@ -36,7 +36,7 @@ Updates: TypeAlias = "list[tuple[str, object]]"
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """A parameter that the state gives a value, and where that lies; `required` if it does not allow None."""
+    """A parameter that is read from the state, and where from; `required` if it does not allow None."""
 
     name: str
     reading: Reading
@@ -50,12 +50,12 @@ class Call:
     Attributes:
         function: The body's call.
         thread: Whether the body blocks.
-        fields: (parameter, field) pairs that are whole fields and may be None: the quick ones.
-        arguments: The others that the state gives.
-        extras: Those that the runner gives: `ctx`, `error`, `state`, resources.
+        fields: (parameter, field) pairs of parameters that read a whole field and allow None: the fast case.
+        arguments: The other parameters that are read from the state.
+        extras: The parameters that the runner provides: `ctx`, `error`, `state`, resources.
         watched: Fields read whole whose values could be changed in place.
-        parts: Parameters that get a part of a field, which could be changed in place too.
-        graph: The plan of the graph it is, if it is one.
+        parts: Parameters that get a part of a field, which could also be changed in place.
+        graph: The plan of the graph, if the body is one.
     """
 
     body: Body
@@ -70,20 +70,20 @@ class Call:
 
     @property
     def roots(self) -> frozenset[str]:
-        """The fields and items that it reads, and what the runner gives it."""
+        """The fields and items that it reads, and the extras that the runner provides."""
         read = {root for argument in self.arguments for root in argument.reading.roots}
         return frozenset((*read, *(field for _, field in self.fields), *self.extras))
 
     @property
     def bindings(self) -> dict[str, str]:
-        """Where each parameter that the state gives is read from: a path, or a function's name."""
+        """The source of each parameter that is read from the state: a path, or a function's name."""
         return dict(self.fields) | {argument.name: argument.reading.text for argument in self.arguments}
 
     def values(self, view: View) -> dict[str, object]:
-        """The arguments of this visit that the state gives.
+        """Return the arguments of this visit that are read from the state.
 
         Raises:
-            MissingInput: A parameter that does not allow None would get it.
+            MissingInput: A parameter that does not allow None would get None.
         """
         values: dict[str, object] = {}
         for name, field in self.fields:
@@ -95,7 +95,7 @@ class Call:
                 raise MissingInput(
                     f"{argument.name} is None",
                     where=f"{self.body.name}({argument.name}) from {place}",
-                    repair=f"see that {place} is set before this node, or let the parameter take None",
+                    repair=f"set {place} before this node, or let the parameter take None",
                 )
             values[argument.name] = value
         return values
@@ -103,12 +103,12 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a part of a result is written: a field, or one key of it.
+    """The place where a part of a result is written: a field, or one key of it.
 
     Attributes:
-        key: The key as it was written, with `{paths}` in it.
-        pieces: What it is put together from, where it has paths.
-        adds: Whether what is written is added to the list that is there, and takes nothing's place.
+        key: The key as declared, with `{paths}` in it.
+        pieces: The texts and readings that a key with paths is composed of.
+        adds: Whether to add the value to the list that is stored, instead of replacing it.
     """
 
     field: str
@@ -117,10 +117,10 @@ class Target:
     adds: bool = False
 
     def update(self, value: object, view: View) -> tuple[str, object]:
-        """The update that writes this value there.
+        """Return the update that writes a value to this place.
 
         Raises:
-            InvalidUpdate: A path of the key is None or no plain value.
+            InvalidUpdate: A path of the key is None or not a plain value.
         """
         if self.key is None:
             return self.field, value
@@ -135,24 +135,24 @@ class Target:
         if isinstance(value, (str, int)):
             return str(value)
         raise InvalidUpdate(
-            f"{piece.text} is {value!r}, which makes no key",
+            f"{piece.text} is {value!r}, which cannot be part of a key",
             where=f"writes {self.field}[{self.key}]",
             repair="name text or a whole number in the braces",
         )
 
     @property
     def place(self) -> str:
-        """The place as conflicts between arms are told by it: a key that is not known yet may be any."""
+        """The place, to detect conflicts between arms. A key with paths can be any key, so the whole field counts."""
         return self.field if self.key is None or self.pieces else f"{self.field}[{self.key}]"
 
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """A result with what was said to come to it.
+    """A result with the conversation that led to it.
 
     Attributes:
-        before: What was said in earlier visits.
-        said: What was said in this one.
+        before: The messages of earlier visits.
+        said: The messages of this visit.
     """
 
     value: object
@@ -165,10 +165,10 @@ class Writer:
     """How a result becomes updates.
 
     Attributes:
-        whole: The one target of the whole result, if that is how it is written.
-        keys: The fields that the result's keys may name, if that is how it is written.
-        parts: Targets with what is taken from the result: a reading below it, or a function of it.
-        memory: Where what was said is kept.
+        whole: The one target of the whole result, if it is written that way.
+        keys: The fields that the result's keys may name, if it is written that way.
+        parts: Targets with the part of the result that each gets: a path below it, or a function of it.
+        memory: Where the conversation is kept.
     """
 
     whole: Target | None = None
@@ -177,15 +177,15 @@ class Writer:
     memory: Target | None = None
 
     def updates(self, result: object, view: View, node: str, stop: object = None) -> Updates:
-        """The updates that a result stands for; `stop` says how a graph came to its end.
+        """Return the updates that a result makes; `stop` is how a subgraph ended.
 
         Raises:
-            InvalidUpdate: The result does not have the promised shape.
+            InvalidUpdate: The result does not have the declared shape.
         """
         if self.memory is not None and type(result) is Remembered:
-            said = result.said if self.memory.adds else [*result.before, *result.said]
+            messages = result.said if self.memory.adds else [*result.before, *result.said]
             rest = replace(self, memory=None).updates(result.value, view, node, stop)
-            return [*rest, self.memory.update(list(said), view)]
+            return [*rest, self.memory.update(list(messages), view)]
         whole = self.whole
         if whole is not None:
             return [(whole.field, result) if whole.key is None else whole.update(result, view)]
@@ -202,9 +202,9 @@ class Writer:
             given = dict(cast("Mapping[str, object]", result))
         else:
             raise InvalidUpdate(
-                f"{node} returned {type(result).__name__}, and nothing says which field that is for",
+                f"{node} returned {type(result).__name__}, which does not name the field to write",
                 where=f"node {node}",
-                repair="return a mapping of fields, {'field': value}, or say where the result goes: writes='field'",
+                repair="return a mapping of fields, {'field': value}, or name the field of the result: writes='field'",
             )
         unknown = [key for key in given if key not in (self.keys or ())]
         if unknown:
@@ -225,7 +225,7 @@ class Writer:
 
     @property
     def places(self) -> Sequence[str]:
-        """Every field or key of one that it may write, as `field` or `field[key]`."""
+        """Every field, or key of a field, that it may write, as `field` or `field[key]`."""
         found = self._of_result
         if self.memory is None or self.memory.place in found:
             return found
@@ -233,7 +233,7 @@ class Writer:
 
     @property
     def added(self) -> Sequence[str]:
-        """Those of them to which it only adds."""
+        """The places to which it only adds."""
         memory = self.memory
         return () if memory is None or not memory.adds or memory.place in self._of_result else (memory.place,)
 
@@ -254,7 +254,7 @@ class Writer:
 
     @property
     def fields(self) -> frozenset[str]:
-        """Every field it may write."""
+        """Every field that it may write."""
         kept = () if self.memory is None else (self.memory.field,)
         if self.whole is not None:
             return frozenset((self.whole.field, *kept))
@@ -263,15 +263,15 @@ class Writer:
 
 
 def retry_of(given: Retry | None, calls: Sequence[Call]) -> Retry | None:
-    """How often a node is tried again: what nothing is said of, where models may be asked, is what they need."""
+    """Return the retry of a node: as declared, or `MODEL_RETRY` if it has none and may call a model."""
     if given is None and any(call.body.kind in ("agent", "function") for call in calls):
         return MODEL_RETRY
     return given
 
 
 @dataclass(frozen=True, slots=True)
-class EdgeWay:
-    """An edge as a way out; without a condition it is the otherwise."""
+class EdgePlan:
+    """An outgoing edge; without a condition it always holds."""
 
     target: str
     label: str
@@ -279,8 +279,8 @@ class EdgeWay:
 
 
 @dataclass(frozen=True, slots=True)
-class SwitchWay:
-    """A switch as a way out: taken where it has a case for the value, or an otherwise."""
+class SwitchPlan:
+    """A switch as an outgoing edge: it holds if it has a case for the value, or an `otherwise`."""
 
     reading: Reading
     cases: Mapping[object, str]
@@ -288,13 +288,13 @@ class SwitchWay:
 
     @property
     def targets(self) -> Sequence[str]:
-        """Every node it may lead to."""
+        """Every node that it can lead to."""
         return [*self.cases.values(), *((self.otherwise,) if self.otherwise else ())]
 
 
 @dataclass(frozen=True, slots=True)
-class ForkWay:
-    """A fork as a way out: its arms as (target, condition), and where they become one again."""
+class ForkPlan:
+    """A fork as an outgoing edge: its arms as (target, condition), and the node at which they join."""
 
     arms: tuple[tuple[str, Condition | None], ...]
     join: str
@@ -304,17 +304,17 @@ class ForkWay:
 
     @property
     def targets(self) -> Sequence[str]:
-        """Every node it may lead to at once; the join is one where no arm may have to be run."""
+        """Every node that it can lead to; the join too, if every arm has a condition, so that possibly no arm runs."""
         straight = [self.join] if all(condition is not None for _, condition in self.arms) else []
         return [*(target for target, _ in self.arms), *straight]
 
 
-Way: TypeAlias = "EdgeWay | SwitchWay | ForkWay"
+Outgoing: TypeAlias = "EdgePlan | SwitchPlan | ForkPlan"
 
 
 @dataclass(frozen=True, slots=True)
 class Fallback:
-    """What stands in for a result: a value, or a function bound like a node."""
+    """The substitute for a result: a value, or a function bound like a node."""
 
     value: object = None
     call: Call | None = None
@@ -322,12 +322,12 @@ class Fallback:
 
 @dataclass(frozen=True, slots=True)
 class Each:
-    """What a node is run for each item of.
+    """The lists over which a node is mapped.
 
     Attributes:
-        sources: The name of each item, where the list is read from, and the field it is, if it is a whole one.
-        state: The fields that an item sees: those of the state, and the items by name.
-        concurrency: How many run at a time.
+        sources: The item's name, the reading of the list, and the field's name if the list is a whole field.
+        state: The fields that an item sees: those of the state, and the item's values by name.
+        concurrency: How many items run at a time.
     """
 
     sources: tuple[tuple[str, Reading, str], ...]
@@ -340,15 +340,15 @@ class NodePlan:
     """A node as the core and the runner use it.
 
     Attributes:
-        each: What it is run for each item of, if it is.
-        asks: Whether a person decides what becomes of an attempt that a crash ended.
-        plain_items: The same of what it runs for an item.
-        plain: Whether it is done with what a function or an agent returns: no map, no graph, no question, and it may be
-            run again after a crash.
+        each: The lists it is mapped over, if any.
+        asks: Whether a person decides about an attempt that a crash ended.
+        plain: Whether it completes with what a function or an agent returns: it is not a map, a graph or a question,
+            and it may be run again after a crash.
+        plain_items: The same for what it runs for an item.
         call: What it runs, unless it chooses.
         choices: What it runs for each value of `selector`.
-        ways: Ways out after success, in order.
-        failure_ways: Ways out after failure, in order.
+        edges: The edges after success, in order.
+        failure_edges: The edges after failure, in order.
     """
 
     name: str
@@ -357,8 +357,8 @@ class NodePlan:
     selector: Reading | None
     choices: Mapping[object, Call]
     writer: Writer
-    ways: tuple[Way, ...]
-    failure_ways: tuple[EdgeWay, ...]
+    edges: tuple[Outgoing, ...]
+    failure_edges: tuple[EdgePlan, ...]
     retry: Retry | None
     timeout_seconds: float | None
     fallback: Fallback | None
@@ -368,10 +368,10 @@ class NodePlan:
     plain_items: bool = False
 
     def chosen(self, choice: str) -> Call:
-        """The call that was picked under this name before.
+        """Return the call of a choice that was recorded earlier.
 
         Raises:
-            NoChoice: There is none such any more.
+            NoChoice: The graph no longer has it.
         """
         if self.call is not None:
             return self.call
@@ -381,7 +381,7 @@ class NodePlan:
         raise NoChoice(f"there is no case {choice!r} any more", where=f"node {self.name}", repair="bring it back")
 
     def pick(self, view: View) -> tuple[Call, str]:
-        """The call of this visit, and the choice it was, "" where there is none to make.
+        """Return the call of this visit, and the name of the choice; "" if the node does not choose.
 
         Raises:
             NoChoice: The selector's value has no runnable.
@@ -390,34 +390,34 @@ class NodePlan:
             return self.call, ""
         value = self.selector.read(view) if self.selector is not None else None
         try:
-            found = self.choices.get(value) or self.choices.get(enum_value(value))  # an enum's, by value
-        except TypeError:  # a list or dict picks nothing
+            found = self.choices.get(value) or self.choices.get(enum_value(value))  # an enum matches by value too
+        except TypeError:  # a list or dict is unhashable and picks nothing
             found = None
         if found is None:
             known = ", ".join(map(repr, self.choices))
             text = self.selector.text if self.selector is not None else ""
             raise NoChoice(
-                f"{text} is {value!r}, and there is nothing to run for it",
+                f"{text} is {value!r}, which has no case",
                 where=f"node {self.name}",
-                repair=f"it is one of {known}, or add a case",
+                repair=f"set one of {known}, or add a case",
             )
         return found, str(enum_value(value))
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class Plan(Generic[S]):
-    """A graph, checked and worked out.
+    """A compiled graph.
 
     Attributes:
-        start: The ways out of START.
-        limits: Where its runs stop unless told otherwise.
-        own_limits: Those that were given to it, where it fails inside another graph.
-        samples: Plateau trackers by the field whose writing takes a sample.
-        epochs: Trackers by the node whose completion (or leaving) starts them anew.
-        migrate: How runs of older versions become ones of the next, by the older version.
-        outline: A description of the graph in JSON, enough to draw it and to tell what changed.
+        start: The edges out of START.
+        limits: The default limits of its runs.
+        own_limits: The limits that it declares itself, at which it fails inside another graph.
+        samples: Plateau trackers by the field whose update takes a sample.
+        epochs: Trackers by the node whose completion (or leaving) resets them.
+        migrate: Migrations to the next version, by the older version.
+        outline: A description of the graph in JSON, enough to draw it and to compare versions.
         fingerprint: The outline's digest.
-        warnings: What compile found worth saying.
+        warnings: The warnings of compile.
         secret: Whether its state, or that of a graph inside it, has secrets.
     """
 
@@ -425,7 +425,7 @@ class Plan(Generic[S]):
     version: int
     state: StateType[S]
     nodes: Mapping[str, NodePlan]
-    start: tuple[Way, ...]
+    start: tuple[Outgoing, ...]
     samples: Mapping[str, tuple[Tracker, ...]]
     epochs: Mapping[str, tuple[Tracker, ...]]
     limits: Limits
@@ -435,24 +435,24 @@ class Plan(Generic[S]):
     result: Reading | None
     resources: Mapping[str, Callable[[], Any]]
     migrate: Mapping[int, Migration]
-    outline: Mapping[str, JsonValue]
+    outline: Outline
     fingerprint: str
     warnings: tuple[Problem, ...]
     secret: bool = False
 
     @property
     def calls(self) -> Sequence[Call]:
-        """Everything its nodes may run."""
+        """Everything that its nodes may run."""
         return [c for n in self.nodes.values() for c in (n.call, *n.choices.values()) if c is not None]
 
     @property
     def graphs(self) -> Sequence[Plan[Any]]:
-        """The graphs among them."""
+        """The graphs among its calls."""
         return [call.graph for call in self.calls if call.graph is not None]
 
     @property
     def nest(self) -> Sequence[Plan[Any]]:
-        """Itself and every graph inside it, each once, at however many places it stands."""
+        """Itself and every graph inside it, each once, even if it is used at several places."""
         found: list[Plan[Any]] = [self]
         seen = {id(self)}
         for plan in found:
@@ -462,7 +462,7 @@ class Plan(Generic[S]):
         return found
 
     def paths(self) -> Iterator[str]:
-        """The path of every node, those of graphs inside it included."""
+        """Return the path of every node, including those of graphs inside it."""
         for name, node in self.nodes.items():
             yield name
             for call in (node.call, *node.choices.values()):

@@ -1,8 +1,8 @@
-"""ready: what should be running now. Asked while a run moves, and asked to resume one: there is no other way to know.
+"""`ready`: the tasks that should be running now, derived from the snapshot alone, both live and after a resume.
 
-While a run moves only the frames that a step touched are looked at, so that the cost of a step does not depend on how
-many others there are. Limits gate it: when one is reached nothing new is ready, and `limit_reached` says which. What
-is in flight is still recorded, since `decide` knows no limits.
+While a run moves, only the frames that a step changed are checked, so that the cost of a step does not depend on the
+number of other frames. When a limit is reached, nothing new is ready, and `limit_reached` names the limit. Work in
+flight is still recorded then, because `decide` does not check the run's limits.
 """
 
 from __future__ import annotations
@@ -31,34 +31,37 @@ _MODES: Final[Mapping[type[Phase], Mode]] = {
     Waiting: "wake",
 }
 _LIKELY: Final = 4
+"""How many of the last changed frames `mover_of` tries first. A step changes its frame, the frame around it and the
+frames that it creates; one of the last few can usually move, and each check costs time at every step."""
 _MOVING: Final = ("running", "waiting")
 
 
 def ready(snapshot: Snapshot, only: Collection[str] | None = None) -> list[Task]:
-    """The tasks that should be running; empty when the run has ended or has reached a limit.
+    """Return the tasks that should be running; none if the run has ended or has reached a limit.
 
     A run that waits may still have frames to wake, each at its time.
 
     Args:
         snapshot: The run.
-        only: The frames to look at; those that no step touched have what they had before. All if not given.
+        only: The frames to check, usually those that steps changed since the last call: the tasks of the others are
+            still the same. All frames if not given.
     """
     if snapshot.status not in _MOVING or (snapshot.limits and limit_reached(snapshot)):
         return []
     frames = snapshot.frames
     tasks: list[Task] = []
     for key in frames if only is None else only if len(only) == 1 else dict.fromkeys(only):
-        if key in frames:
+        if key in frames:  # a frame that changed may have been dropped by a later step of the same commit
             task = task_of(snapshot, frames[key])
             if task is not None and (task.mode != "limit" or all(task.frame != other.frame for other in tasks)):
                 tasks.append(task)
     return tasks
 
 
-def task_of(snapshot: Snapshot, frame: Frame) -> Task | None:  # noqa: PLR0911 - a phase a return
-    """What a frame should be doing, None if nothing."""
+def task_of(snapshot: Snapshot, frame: Frame) -> Task | None:  # noqa: PLR0911 - one return for each phase
+    """Return the task of a frame; None if it has none."""
     phase = frame.phase
-    if phase is READY and frame.up is None and not frame.crashes:  # the usual case first
+    if phase is READY and frame.up is None and not frame.crashes:  # the common case first
         return Task(frame.id, frame.at, frame.visit, frame.attempt, "run", frame.due)
     mode = _MODES.get(type(phase))
     if mode is None or frame.failing is not None:
@@ -67,7 +70,7 @@ def task_of(snapshot: Snapshot, frame: Frame) -> Task | None:  # noqa: PLR0911 -
         held, over = held_by(snapshot, frame)
         if held:
             return None if over is None else Task(over.id, over.at, over.visit, over.attempt, "limit", 0.0)
-    if mode == "run" or mode == "fallback":  # noqa: PLR1714 - the quickest way to ask
+    if mode == "run" or mode == "fallback":  # noqa: PLR1714 - faster than a tuple
         if frame.crashes >= CRASHES:
             return Task(frame.id, frame.at, frame.visit, frame.attempt, "crash_loop", 0.0)
         return Task(frame.id, frame.at, frame.visit, frame.attempt, mode, frame.due)
@@ -83,7 +86,7 @@ def task_of(snapshot: Snapshot, frame: Frame) -> Task | None:  # noqa: PLR0911 -
 
 
 def _wake(snapshot: Snapshot, frame: Frame) -> Task | None:
-    """The delivery of a message that a frame waits for, else the end of its first wait that has one."""
+    """Return the delivery of a message that a frame waits for, else the timeout of the wait that is due first."""
     first: tuple[float, str] | None = None
     for name, wait in frame.waits.items():
         if wait.topic in snapshot.mailbox:
@@ -94,26 +97,29 @@ def _wake(snapshot: Snapshot, frame: Frame) -> Task | None:
     return Task(frame.id, frame.at, frame.visit, frame.attempt, "wake", *first) if first is not None else None
 
 
-def can_move(snapshot: Snapshot) -> bool:
-    """Whether anything is to be done before an answer, a message or a time comes."""
+def mover_of(snapshot: Snapshot) -> str | None:
+    """Return the id of a frame that can move before an answer, a message or a time arrives; None if none can.
+
+    The frame found after the last step and those that this step changed are tried first. One of them usually can move,
+    and then the others, of which thousands may wait, need not be checked.
+    """
     frames = snapshot.frames
-    likely = [snapshot.mover, *snapshot.touched[-_LIKELY:]]  # mostly one of these, and then the others do not matter
+    likely = [snapshot.mover, *snapshot.changed[-_LIKELY:]]
     for key in chain((key for key in likely if key in frames), reversed(frames)):
         task = task_of(snapshot, frames[key])
         if task is not None and task.mode != "wake":
-            snapshot.mover = key
-            return True
-    return False
+            return key
+    return None
 
 
 def next_due(snapshot: Snapshot) -> float | None:
-    """When the first wait of a run ends by itself, epoch seconds; None if none does."""
+    """Return when the first wait of a run times out, epoch seconds; None if none does."""
     dues = (wait.due for frame in snapshot.frames.values() for wait in frame.waits.values())
     return min((due for due in dues if due is not None), default=None)
 
 
 def held_by(snapshot: Snapshot, frame: Frame) -> tuple[bool, Frame | None]:
-    """Whether what is around a frame keeps it from moving, and the subgraph whose limit does, if that is the reason."""
+    """Return whether a frame around this one keeps it from moving, and the subgraph whose limit does so, if any."""
     around = frame.up
     while around is not None:
         phase = around.phase
@@ -127,7 +133,7 @@ def held_by(snapshot: Snapshot, frame: Frame) -> tuple[bool, Frame | None]:
 
 
 def arms_settled(snapshot: Snapshot, forked: Forked) -> bool:
-    """Whether a fork can become one again: every arm has arrived or failed, or enough have arrived."""
+    """Return whether a fork can join: every arm has arrived or failed, or enough arrived, or too few still can."""
     need = forked.fork.need
     arrived = under_way = 0
     for key in forked.arms:
@@ -142,39 +148,39 @@ def arms_settled(snapshot: Snapshot, forked: Forked) -> bool:
 
 
 def settled(frame: Frame) -> bool:
-    """Whether an arm or a subgraph will not move any more by itself."""
+    """Return whether an arm or a subgraph has ended or failed."""
     return isinstance(frame.phase, Ended) or frame.failing is not None
 
 
 def limit_reached(snapshot: Snapshot) -> str:
-    """The first limit that is reached, in words with the values; "" if none is."""
+    """Return the first limit of the run that is reached, as text with the values; "" if none is."""
     return _over(snapshot.limits, snapshot.steps, snapshot.elapsed_seconds, snapshot.usage)
 
 
 def sub_limit(snapshot: Snapshot, frame: Frame) -> str:
-    """The first limit of its own that a subgraph has reached, in words with the values; "" if none is."""
+    """Return the first limit of its own that a subgraph has reached, as text with the values; "" if none is."""
     return _over(frame.limits, frame.steps, snapshot.elapsed_seconds - frame.entered, frame.spent)
 
 
 def limit_over(snapshot: Snapshot, frame: Frame) -> bool:
-    """Whether the run, or a graph around this frame, has reached a limit."""
+    """Return whether the run, or a subgraph around this frame, has reached a limit."""
     return bool(limit_reached(snapshot)) or _over_limit(snapshot, frame) is not None
 
 
 def limits_costs(snapshot: Snapshot, frame: Frame) -> bool:
-    """Whether costs are limited here, and what is not known to cost nothing is not allowed."""
+    """Return whether a limit on costs is in force here that does not allow calls of unknown cost."""
     given = (snapshot.limits, *(sub.limits for sub in _around(frame) if sub.limits))
     return any("cost_usd" in limits and not limits.get("unknown_cost") for limits in given)
 
 
 def _over_limit(snapshot: Snapshot, frame: Frame) -> Frame | None:
-    """The outermost graph around a frame that has reached a limit of its own: what is inside it fails with it."""
+    """Return the outermost subgraph around a frame that has reached a limit of its own; everything inside it fails."""
     over = [sub for sub in _around(frame) if sub.limits and sub_limit(snapshot, sub)]
     return over[-1] if over else None
 
 
 def _around(frame: Frame) -> Iterator[Frame]:
-    """The graphs around a frame, the innermost first."""
+    """Return the subgraphs around a frame, the innermost first."""
     sub = frame.sub
     while sub is not None:
         yield sub
@@ -182,7 +188,7 @@ def _around(frame: Frame) -> Iterator[Frame]:
 
 
 def spent(snapshot: Snapshot, name: str) -> float:
-    """How much of a limited thing a run has used up."""
+    """Return how much of a limited quantity a run has used."""
     return _spent(name, snapshot.steps, snapshot.elapsed_seconds, snapshot.usage)
 
 
@@ -193,14 +199,14 @@ def _over(limits: Limits, steps: int, seconds: float, usage: Usage) -> str:
         if name == "cost_usd" and usage.get("cost_usd", 0.0) is None and not limits.get("unknown_cost"):
             cause = "what a failed call used" if usage.get("unknown_calls") else "the price of a model"
             return f"cost_usd is unknown under a limit of {limit}: {cause} is not known"
-        spent = _spent(name, steps, seconds, usage)
+        spent = steps if name == "steps" else _spent(name, steps, seconds, usage)
         if spent >= limit:
             return f"{name} {spent} >= {limit}"
     return ""
 
 
 def _spent(name: str, steps: int, seconds: float, usage: Usage) -> float:
-    """How much of a limited thing is used up."""
+    """Return how much of a limited quantity is used."""
     if name == "steps":
         return steps
     if name == "seconds":

@@ -1,16 +1,16 @@
-"""Refits: what a resume or a branch under a changed graph does to a snapshot, before the run goes on.
+"""Refits: the changes that a resume or a branch under a changed graph makes to a snapshot before the run continues.
 
-The step says all of it, so that a fold needs no code of the user's. In the order in which it is done:
+The step records all of them, so that a fold needs no user code. They are applied in this order:
 
-    renamed   {frame of a graph: {old node: new node}}: the frames below are renamed with their nodes, and what is kept
-              under a node's name (counts, marks, samples, joins) goes along. Frames are named as they were before.
+    renamed   {frame of a graph: {old node: new node}}: the frames below are renamed with their nodes, and so is what is
+              kept under a node's name (counts, marks, samples, joins). The keys are the frames' old ids.
     pauses    the nodes before which the run waits, under their new names
-    moved     {frame: node}: it goes on there; what was under way at the node where it stood is dropped
-    refit     {frame: operations}: fields that are new or that a migration changed; `["drop", field]` for those gone
-    asks      [frame]: its question is another one now, and is asked anew
-    marks_of  {frame: marks}: for conditions that are new in a graph inside
+    moved     {frame: node}: the frame continues at that node; what was running at its old node is dropped
+    refit     {frame: operations}: fields that are new or that a migration changed; `["drop", field]` for removed ones
+    asks      [frame]: its question changed, and is asked again
+    marks_of  {frame: marks}: marks for conditions that are new in a subgraph
 
-What a frame waits for keeps its name and its id, so that an answer which is on its way arrives.
+A wait keeps its name and its id, so that an answer which is already on its way still counts.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 def shifted(snapshot: Snapshot, shift: Shift) -> Snapshot:
-    """A snapshot as it is under a changed graph: another one, or the same if nothing changes."""
+    """Return the snapshot under a changed graph: a changed copy, or the same object if nothing changes."""
     if not shift.moves:
         return snapshot
     other = copy_of(snapshot)
@@ -42,7 +42,7 @@ def shifted(snapshot: Snapshot, shift: Shift) -> Snapshot:
 
 
 def apply_shift(snapshot: Snapshot, shift: Shift) -> None:
-    """Do to a snapshot what a step says of a changed graph."""
+    """Apply the recorded changes of a graph to a snapshot, in place."""
     if shift.renamed:
         _rename(snapshot, shift.renamed)
     if shift.pauses is not None:
@@ -64,7 +64,7 @@ def apply_shift(snapshot: Snapshot, shift: Shift) -> None:
 
 
 def keep_items(snapshot: Snapshot, frame: Frame, names: set[str]) -> None:
-    """Keep the items of maps under way as they were taken, where the list they were taken from is to be changed."""
+    """Copy the items of running maps out of the list fields in `names`, because those fields are about to change."""
     for other in snapshot.frames.values():
         map_ = other.phase
         if not isinstance(map_, Collecting) or not _holds(other, frame):
@@ -75,14 +75,14 @@ def keep_items(snapshot: Snapshot, frame: Frame, names: set[str]) -> None:
 
 
 def _holds(frame: Frame | None, other: Frame) -> bool:
-    """Whether a frame has its state from another one, or is that one."""
+    """Return whether a frame has its state from another one, or is that one."""
     while frame is not None and frame is not other:
         frame = frame.base
     return frame is not None
 
 
 def _rename(snapshot: Snapshot, renamed: Mapping[str, Mapping[str, str]]) -> None:
-    """Give frames the new names of their nodes, those around them first."""
+    """Rename frames with their nodes, outer frames first."""
     frames: dict[str, Frame] = {}
     names_of: dict[int, Mapping[str, str]] = {}
     for old_id, frame in snapshot.frames.items():
@@ -97,11 +97,11 @@ def _rename(snapshot: Snapshot, renamed: Mapping[str, Mapping[str, str]]) -> Non
         frames[frame.id] = frame
     snapshot.frames = frames
     snapshot.mover = ""
-    snapshot.touched[:] = list(frames)
+    snapshot.changed[:] = list(frames)
 
 
 def _new_id(frame: Frame, up: Frame, names: Mapping[str, str]) -> str:
-    """The id of a frame below one that was renamed already."""
+    """Return the new id of a frame below a frame that was already renamed."""
     if frame.kind == "arm":
         target = frame.id.rsplit("~", 1)[-1]
         return f"{up.id}~{names.get(target, target)}"
@@ -111,7 +111,7 @@ def _new_id(frame: Frame, up: Frame, names: Mapping[str, str]) -> str:
 
 
 def _rename_kept(frame: Frame, names: Mapping[str, str]) -> None:
-    """What a frame keeps under the names of nodes."""
+    """Rename what a frame keeps under the names of nodes."""
     frame.until = names.get(frame.until, frame.until)
     counts: dict[str, int] = {}
     for node, visits in frame.counts.items():
@@ -128,7 +128,7 @@ def _rename_kept(frame: Frame, names: Mapping[str, str]) -> None:
 
 
 def _put_at(snapshot: Snapshot, frame: Frame, node: str) -> None:
-    """Let a frame go on at a node, whatever it was doing."""
+    """Let a frame continue at another node, whatever its phase was."""
     for key in children(frame):
         drop(snapshot, snapshot.frames[key], frame, counts=False)
     if isinstance(frame.phase, Waiting):
@@ -147,7 +147,7 @@ def _put_at(snapshot: Snapshot, frame: Frame, node: str) -> None:
 
 
 def _renamed_mark(key: str, names: Mapping[str, str]) -> str:
-    """The key of a mark once nodes have other names: every key ends with a node, and a count's names two."""
+    """Return the key of a mark after a renaming: every key ends with a node, and the key of a count has two."""
     if not names:
         return key
     kind, _, rest = key.partition(":")

@@ -1,10 +1,10 @@
-"""What a step must not say of a graph's secrets, and whether they can be read at all.
+"""Redaction: keeps the clear texts of a graph's secrets out of steps, and checks that recorded secrets can be read.
 
-Records of secret fields are encrypted where they are made. Beside them a step tells of failures, conditions and ends in
-words that come from nodes and libraries, which may quote what they were given: there each clear text that the run's
-secrets hold is hidden. What a node writes to other fields, records of its work or sends is read again as it is: there a
-clear text is refused (`Guard`). Nor does a step carry typed values then, for whoever watches the run. A replay hides
-clear texts in what it tells, and compares records that are encrypted alike.
+Records of secret fields are encrypted where they are made. A step also has texts on failures, conditions and ends,
+which come from nodes and libraries and may quote their input: there the clear text of each secret is hidden. What a
+node writes to other fields, records or sends is read back verbatim: there a clear text is refused (`Guard`). Steps of
+such a run also have no typed values, which watchers of the run would see. A replay hides clear texts in its report, and
+compares records after encrypting both with the same key.
 """
 
 from __future__ import annotations
@@ -37,42 +37,42 @@ if TYPE_CHECKING:
     from graphengine.state.schema import StateType
 
 _LEAST_REFUSED: Final = 8
-"""Shorter texts stand in others by chance."""
+"""The length from which a clear text is refused: shorter ones occur in other texts by chance."""
 
-WITHHELD: Final = "asked; the reason is withheld, since this run has secrets and its graph was not known here"
-"""In place of words that might hold a secret which cannot be looked for."""
+WITHHELD: Final = "asked; the reason is withheld, because this run has secrets and its graph is not loaded here"
+"""Replaces a text that may contain a secret, if the secrets cannot be decrypted to search for them."""
 _WORDS: Final = ("error", "why", "stop", "message", "edge", "marks", "samples", "inside")
-"""The facts of a step that are words, and not read again as a value."""
+"""The facts of a step that are texts for people, and never read back as a value."""
 
 
 def without_secrets(plan: Plan[Any] | None, snapshot: Snapshot, step: Step) -> Step:
-    """The step as it may be recorded and shown."""
+    """Return the step as it may be recorded and shown: texts redacted, typed values removed."""
     facts = step.data
     if plan is None:  # only a stop is decided without one
         if isinstance(facts, Stopped):
             facts.stop = dataclasses.replace(facts.stop, explanation=words_for(None, snapshot, facts.stop.explanation))
         return step
-    said = {name: fact for name in _WORDS if (fact := getattr(facts, name, None))}
-    if said:
+    texts = {name: fact for name in _WORDS if (fact := getattr(facts, name, None))}
+    if texts:
         kinds = type(step.data)
-        clear = hidden(plan, snapshot, step, msgspec.to_builtins(said))
-        typed = msgspec.convert(clear, _worded(kinds))
-        step.data = replace(step.data, **{name: getattr(typed, name) for name in said})
+        redacted = hidden(plan, snapshot, step, msgspec.to_builtins(texts))
+        typed = msgspec.convert(redacted, _worded(kinds))
+        step.data = replace(step.data, **{name: getattr(typed, name) for name in texts})
     step.typed = None
     return step
 
 
 @cache
 def _worded(facts: type[AnyFacts]) -> type[Any]:
-    """The facts of a kind of step that are words, each optional."""
+    """Return a struct of the facts of a kind of step that are texts, each optional."""
     kinds = get_type_hints(facts)
     return defstruct("Worded", [(name, kinds[name] | None, None) for name in _WORDS if name in kinds])
 
 
 def words_for(plan: Plan[Any] | None, snapshot: Snapshot, words: str) -> str:
-    """Return what a caller says about a run as it may be recorded: clear texts of its secrets are hidden.
+    """Return a caller's text about a run as it may be recorded, with clear texts of its secrets hidden.
 
-    Without the plan the secrets cannot be decrypted, so the words of a run that has any are withheld.
+    Without the plan the secrets cannot be decrypted, so if the run has any, the text is withheld.
     """
     if plan is not None:
         texts = (text for frame, inner in _frames(plan, snapshot) for text in _texts_in(inner.state, frame))
@@ -83,34 +83,34 @@ def words_for(plan: Plan[Any] | None, snapshot: Snapshot, words: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """Keeps the clear texts of a run's secrets out of what its nodes show and record beside their results."""
+    """Keeps the clear texts of a run's secrets out of what its nodes emit and record, except in secret fields."""
 
     plan: Plan[Any]
     snapshot: Snapshot
 
-    def hide(self, shown: Any) -> Any:  # noqa: ANN401 - whatever a node shows
-        """What is shown live, with clear texts hidden in it."""
+    def hide(self, shown: Any) -> Any:  # noqa: ANN401 - any data that a node emits
+        """Return live data with clear texts hidden."""
         return scrubbed(shown, worth_scrubbing(self._texts()))
 
     def refuse(self, record: JsonValue, what: str, where: str, more: Iterable[str] = ()) -> None:
-        """See that what is to be recorded holds no clear text of a secret, of those that the run has and of more.
+        """Check that a record contains no clear text of the run's secrets, nor any of the texts in `more`.
 
         Raises:
-            NotRecordable: It does.
+            NotRecordable: It contains one.
         """
         texts = [text for text in (*self._texts(), *more) if len(text) >= _LEAST_REFUSED]
         if holds(record, texts):
             raise NotRecordable(
-                f"{what} holds the clear text of a secret field, and would be recorded so",
+                f"{what} contains the clear text of a secret field, which would be recorded",
                 where=where,
-                repair="leave the secret out, or let it go into a secret field: nodes get it from there",
+                repair="leave the secret out, or write it to a secret field, from which nodes can read it",
             )
 
     def refuse_in(self, state: StateType[Any], ops: Sequence[Op], where: str) -> None:
-        """The same of what is written to fields; what the secret ones get is encrypted already.
+        """Check the operations on fields that are not secret; those on secret fields are already encrypted.
 
         Raises:
-            NotRecordable: One of the others gets a clear text.
+            NotRecordable: A field that is not secret gets a clear text.
         """
         values = {op[1]: op[2] for op in ops if op[0] == "set" and op[1] in state.secrets}
         written = list(_texts_in(state, Frame(values=values)))
@@ -123,16 +123,16 @@ class Guard:
             yield from _texts_in(inner.state, frame)
 
 
-def hidden(plan: Plan[Any], snapshot: Snapshot, step: Step, said: Any) -> Any:  # noqa: ANN401 - records
-    """What is said of a step, without the clear texts of the run's secrets and of those that the step writes."""
-    return scrubbed(said, worth_scrubbing(_texts(plan, snapshot, step)))
+def hidden(plan: Plan[Any], snapshot: Snapshot, step: Step, record: Any) -> Any:  # noqa: ANN401 - JSON values
+    """Return a record about a step with the clear texts of secrets hidden, both the run's and those the step writes."""
+    return scrubbed(record, worth_scrubbing(_texts(plan, snapshot, step)))
 
 
 def encrypted_today(plan: Plan[Any], snapshot: Snapshot, step: Step) -> Step:
-    """A recorded step with its secrets encrypted as today's graph does it, so that equal ones have equal records.
+    """Return a recorded step with its secrets encrypted by today's graph, so that equal secrets have equal records.
 
     Raises:
-        SecretKeyWrong: The graph was given another key.
+        SecretKeyWrong: The graph has another key.
     """
     state = _written_state(plan, snapshot, step)
     if state is None or not any(op[1] in state.secrets for op in step.update):
@@ -141,7 +141,7 @@ def encrypted_today(plan: Plan[Any], snapshot: Snapshot, step: Step) -> Step:
 
 
 def _encrypted(state: StateType[Any], op: Op) -> Op:
-    """An operation; those of secret fields set them as a whole."""
+    """Return an operation, encrypted again if it sets a secret field. Secret fields have no other operations."""
     cipher = state.fields[op[1]].cipher if op[1] in state.secrets else None
     if cipher is None or op[0] != "set":
         return op
@@ -149,7 +149,7 @@ def _encrypted(state: StateType[Any], op: Op) -> Op:
 
 
 def _written_state(plan: Plan[Any], snapshot: Snapshot, step: Step) -> StateType[Any] | None:
-    """The state that a step's update is of; None where today's graph has none there."""
+    """Return the state type that a step's update belongs to; None if today's graph has no such graph or node."""
     facts = step.data
     if isinstance(facts, Started):
         return plan.state
@@ -159,16 +159,16 @@ def _written_state(plan: Plan[Any], snapshot: Snapshot, step: Step) -> StateType
         inner = plan_of(plan, frame) if frame is not None else None
         if isinstance(facts, Entered) and inner is not None:
             inner = inner.nodes[step.node].chosen(facts.choice).graph
-    except (KeyError, NoChoice):  # the graph was changed; the replay says so
+    except (KeyError, NoChoice):  # the graph was changed; the replay reports that
         return None
     return inner.state if inner is not None else None
 
 
 def check_secrets(plan: Plan[Any], snapshot: Snapshot) -> None:
-    """See that every recorded secret can be read.
+    """Check that every recorded secret can be decrypted.
 
     Raises:
-        SecretKeyWrong: The graph was given another key.
+        SecretKeyWrong: The graph has another key.
     """
     for frame, inner in _frames(plan, snapshot):
         for name in inner.state.secrets:
@@ -181,12 +181,12 @@ def _frames(plan: Plan[Any], snapshot: Snapshot) -> Iterator[tuple[Frame, Plan[A
     for frame in snapshot.frames.values():
         try:
             yield frame, plan_of(plan, frame)
-        except (KeyError, NoChoice):  # the graph was changed; who resumes says so
+        except (KeyError, NoChoice):  # the graph was changed; a resume reports that
             continue
 
 
 def _texts(plan: Plan[Any], snapshot: Snapshot, step: Step) -> Iterator[str]:
-    """The clear texts of all secrets: those that the run holds, and those that the step writes."""
+    """Return the clear texts of all secrets: those that the run holds, and those that the step writes."""
     for frame, inner in _frames(plan, snapshot):
         yield from _texts_in(inner.state, frame)
     state = _written_state(plan, snapshot, step)
@@ -202,7 +202,7 @@ def _texts_in(state: StateType[Any], frame: Frame) -> Iterator[str]:
 
 
 def _clear(state: StateType[Any], view: View, name: str, record: JsonValue) -> object:
-    """The value of a secret field, or, where that is none of its type today, its JSON."""
+    """Return the value of a secret field, or its JSON if it is no longer valid for the field's type."""
     try:
         return view.before(name)
     except InvalidUpdate:

@@ -1,9 +1,9 @@
-"""How large a step's update and the state behind it are, and what becomes of a node that makes one of them too large.
+"""Size limits of updates and of the state, in bytes of JSON.
 
-Sizes are bytes of JSON. What a step adds is known from above while it is decided (`View.weight`: values that were
-written as JSON count what they took, texts six bytes a character), so nothing is written anew to learn a size unless
-a limit may be reached. The state's size is known from above too: what it was when it was last measured, and what the
-steps since then added; only where that reaches the limit is it measured again.
+An upper bound of what a step adds is computed while the step is decided (`View.weight`: values that were encoded count
+their bytes, strings six bytes a character, the longest escape). So nothing is encoded a second time unless a limit may
+be exceeded. The state has an upper bound too: its size when last measured, plus what the steps since then added. It is
+measured again only if that bound exceeds the limit.
 """
 
 from __future__ import annotations
@@ -18,44 +18,36 @@ from graphengine.errors import TooLarge
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphengine.engine.snapshot import Snapshot
-    from graphengine.graph.options import Sizes
+    from graphengine.engine.run_state import RunState
     from graphengine.state.json_values import JsonValue, Op
 
 _encode: Final = msgspec.json.Encoder().encode
 
 _STEP_BYTES: Final = 1024
-"""What a step is taken to add to a state if all that it writes is small."""
+"""The bytes that a step is assumed to add, in addition to its weight: small values are not weighed at all."""
 
 MEASURED_STEPS: Final = 1024
-"""Steps whose writes are all small are looked at once in so many."""
+"""How often to check a step whose writes are all small: once in this many steps."""
 
 
 def bytes_of(record: JsonValue) -> int:
-    """The size of a record as JSON."""
+    """Return the size of a record as JSON."""
     return len(_encode(record))
 
 
-def begin(snapshot: Snapshot, sizes: Sizes) -> None:
-    """Let a run that is driven from here on have these limits."""
-    snapshot.sizes = sizes
-    snapshot.weight = len(encode_snapshot(snapshot)) if sizes.state_bytes is not None and snapshot.frames else 0
-    snapshot.weighed = snapshot.seq
-
-
-def weigh(snapshot: Snapshot, weight: int, ops: Sequence[Op], where: str) -> int:
-    """The size of the state behind a step, from above; 0 where nothing is to be noted.
+def weigh(run: RunState, weight: int, ops: Sequence[Op], where: str) -> int:
+    """Return an upper bound of the state's size after a step; 0 if the state has no limit.
 
     Args:
-        snapshot: The run before the step.
-        weight: What the step adds, from above.
-        ops: What it adds.
+        run: The run before the step.
+        weight: An upper bound of the bytes that the step adds.
+        ops: The operations that add them.
         where: The node.
 
     Raises:
-        TooLarge: The update, or the state that it would make.
+        TooLarge: The update, or the resulting state, exceeds its limit.
     """
-    sizes = snapshot.sizes
+    sizes = run.sizes
     if sizes is None:
         return 0
     limit = sizes.update_bytes
@@ -69,27 +61,30 @@ def weigh(snapshot: Snapshot, weight: int, ops: Sequence[Op], where: str) -> int
     most = sizes.state_bytes
     if most is None:
         return 0
-    total = snapshot.weight + weight + (snapshot.seq - snapshot.weighed) * _STEP_BYTES
+    total = _bound(run, weight)
     if total > most:
-        before = len(encode_snapshot(snapshot))
+        before = len(encode_snapshot(run.snapshot))
         total = before + bytes_of(ops)
         if total > most:
             message = f"the state would take {total:,} bytes, {most:,} are allowed; it has {before:,} already"
-            told = f"{message}, and most of what this step writes is for {_largest(ops)!r}" if ops else message
+            text = f"{message}, and most of what this step writes is for {_largest(ops)!r}" if ops else message
             repair = "keep less in the state, or resume the run with a higher Sizes(state_bytes=…)"
-            raise TooLarge(told, where=where, repair=repair)
+            raise TooLarge(text, where=where, repair=repair)
     return total
 
 
-def added(snapshot: Snapshot, weight: int) -> int:
-    """The same for what no node is answerable for: a join, recorded work, a message."""
-    if snapshot.sizes is None or snapshot.sizes.state_bytes is None:
-        return 0
-    return snapshot.weight + weight + (snapshot.seq - snapshot.weighed) * _STEP_BYTES
+def added(run: RunState, weight: int) -> int:
+    """Return the same bound for a join, recorded work or a message, which no node can be failed for."""
+    return 0 if run.sizes is None or run.sizes.state_bytes is None else _bound(run, weight)
+
+
+def _bound(run: RunState, weight: int) -> int:
+    """Return an upper bound of the state's size after a step of this weight."""
+    return run.size_bytes + weight + (run.snapshot.seq - run.measured_at) * _STEP_BYTES
 
 
 def _largest(ops: Sequence[Op]) -> str:
-    """The field that most is written to."""
+    """Return the field that gets the most bytes."""
     totals: dict[str, int] = {}
     for op in ops:
         totals[op[1]] = totals.get(op[1], 0) + bytes_of(op)

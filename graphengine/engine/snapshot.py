@@ -1,8 +1,8 @@
-"""Snapshots: where a run is, as the fold of its steps.
+"""Snapshots: the position and state of a run, as the fold of its steps.
 
 A run is a tree of frames, each a token that walks a graph: the run's own, an arm of a fork, an item of a map, a
-subgraph's visit. The fold owns its snapshot and changes it in place; the log is the truth. What can be worked out again
-(typed values, digests) is cached next to the records and never stored. `graphengine.engine.stored` knows its JSON.
+subgraph's visit. The fold owns its snapshot and changes it in place; the log is the source of truth. Derived data
+(typed values, digests) is cached next to the records and never stored. `graphengine.engine.stored` knows the JSON.
 """
 
 from __future__ import annotations
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from graphengine.engine.phases import Failing, Memo
     from graphengine.engine.plan import Plan
     from graphengine.engine.steps import FailureRecord, Limits, Number, RunStatus, Usage, WaitRecord
-    from graphengine.graph.options import Sizes
-    from graphengine.state.json_values import JsonValue, Op
+    from graphengine.state.json_values import JsonValue, Mark, Op
     from graphengine.state.stop import Stop
 
 FrameKind: TypeAlias = Literal["root", "arm", "item", "sub"]
@@ -32,35 +31,35 @@ ROOT: Final = ""
 """The id of the run's own frame."""
 
 CRASHES: Final = 3
-"""A node that was in flight at so many crashes in a row, the last one of a process that drove nothing else, is not
-started again."""
+"""A node that was in flight at this many crashes in a row is failed instead of started again. The last crash counts
+only in a process that drove no other run: after two, `wants_alone` keeps others out, so that a third is the node's
+own."""
 
 READY: Final = Ready()
 _NO_WAITS: Final[Mapping[str, WaitRecord]] = {}
 
 
 class Frame(Struct, eq=False):
-    """One token.
+    """A token that walks a graph.
 
     Attributes:
         id: Its place in the tree: "" for the root, `~a` for an arm to `a`, `research[3]` for an item of the map at
             `research`, `article/` for the subgraph at `article`; below that `article/~a`, `article/research[3]`.
         kind: `root`, the run's own; `arm`, one of the arms of a fork; `item`, one item of a map; `sub`, a subgraph's
             visit.
-        parent: The id of the frame it was made by, "" for the root.
-        up: That frame. It does not move meanwhile.
-        base: The same for arms and items: what they do not hold themselves, they have from there. None for the root
-            and for subgraphs, which have a state of their own.
-        sub: The subgraph's frame that it is in, itself where it is one; None in the run's own graph.
-        plan: In a subgraph's frame: the run's plan and the one that it walks, once that was looked up.
-        until: Where an arm ends: the join.
-        check: Whether functions that change what they are given are caught; the process says so, no record.
-        values: The state as records; an arm's, what it wrote since the fork; an item's, its item by name.
+        parent: The id of the frame that created it, "" for the root.
+        up: The frame that created it. It does not move while this frame exists.
+        base: The same frame for arms and items, which read from it the fields that they do not hold themselves. None
+            for the root and for subgraphs, which have a state of their own.
+        sub: The subgraph's frame that it is in, itself if it is one; None in the run's own graph.
+        plan: In a subgraph's frame: the run's plan and the one that it walks, cached when first looked up.
+        until: The join at which an arm ends.
+        values: The state as records. An arm holds what it wrote since the fork, an item its item by name.
         typed: Typed values of fields that were read or written, built from `values`.
-        owned: Fields whose record may be changed in place, because nothing else holds it.
-        grown: Keys of owned dicts whose lists may be changed in place too.
-        lent: Fields whose typed value a node was given, and may still hold: a list is copied before it grows.
-        digests: Digests of typed values, to catch nodes that change them.
+        owned: Fields whose record can be changed in place, because nothing else holds it.
+        grown: Keys of owned dicts whose lists can be changed in place too.
+        lent: Fields whose typed value was passed to a node that may still hold it: a list is copied before it grows.
+        digests: Digests of typed values, to detect nodes that change them.
         at: The node it is at.
         phase: What it is doing.
         failing: How it failed, until the run is resumed.
@@ -68,21 +67,21 @@ class Frame(Struct, eq=False):
         attempt: Which attempt of this visit comes next.
         tries: Failed attempts since the visit began or was revived.
         crashes: Crashes in a row with this node in flight.
-        due: Not to be started before, epoch seconds.
+        due: The earliest start of the next attempt, epoch seconds.
         error: The failure that led here, until the node is done.
-        arrived: When it could begin this attempt.
+        arrived: When this attempt could begin, epoch seconds.
         begun: Whether the start of this attempt was recorded.
         memos: Work of this visit that was recorded, by key.
-        counts: Completed visits by node; an arm's, those since the fork.
-        marks: What plateaus, counts since a node and changes need of the past; an arm's, those it set.
-        usage: What models were paid in this frame.
-        limits: Where a subgraph fails.
+        counts: Completed visits by node; for an arm, those since the fork.
+        marks: Memory of conditions (plateaus, counts since a node, changes); for an arm, the marks it set.
+        usage: What was spent on models in this frame.
+        limits: The limits at which a subgraph fails.
         steps: Completed visits in a subgraph.
-        since: When it began to wait last, or, of a subgraph, when that was entered, epoch seconds.
-        entered: Driven time when a subgraph was entered.
-        spent: What models were paid in a subgraph and all that is in it.
-        journal: An arm's operations, to be done again at the join.
-        samples: An arm's samples, as [key, sample], None for a new beginning, to be taken again at the join.
+        since: When its last wait began, or, for a subgraph, when it was entered, epoch seconds.
+        entered: The run's driven time when a subgraph was entered.
+        spent: What was spent on models in a subgraph, including everything inside it.
+        journal: An arm's operations, to be applied again at the join.
+        samples: An arm's samples, as [key, sample], None for a reset, to be taken again at the join.
     """
 
     id: str = ROOT
@@ -93,8 +92,7 @@ class Frame(Struct, eq=False):
     sub: Frame | None = None
     plan: tuple[Plan[Any], Plan[Any]] | None = None
     until: str = ""
-    check: bool = True
-    values: dict[str, JsonValue] = field(default_factory=dict)
+    values: dict[str, Any] = field(default_factory=dict)
     typed: dict[str, object] = field(default_factory=dict)
     owned: set[str] = field(default_factory=set)
     grown: dict[str, set[str]] = field(default_factory=dict)
@@ -113,7 +111,7 @@ class Frame(Struct, eq=False):
     begun: bool = False
     memos: dict[str, Memo] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
-    marks: dict[str, JsonValue] = field(default_factory=dict)
+    marks: dict[str, Mark] = field(default_factory=dict)
     usage: Usage = field(default_factory=dict)
     limits: Limits = field(default_factory=dict)
     steps: int = 0
@@ -121,49 +119,49 @@ class Frame(Struct, eq=False):
     entered: Number = 0.0
     spent: Usage = field(default_factory=dict)
     journal: list[Op] = field(default_factory=list)
-    samples: list[JsonValue] = field(default_factory=list)
+    samples: list[Sequence[Any]] = field(default_factory=list)
 
     @property
     def failure(self) -> FailureRecord | None:
-        """What it failed with, until the run is resumed."""
+        """The failure, until the run is resumed."""
         return self.failing.error if self.failing is not None else None
 
     @property
     def stop(self) -> Stop | None:
-        """How it ended, or failed."""
+        """The end of a frame that ended or failed."""
         if self.failing is not None:
             return self.failing.stop
         return self.phase.stop if isinstance(self.phase, Ended) else None
 
     @property
     def waits(self) -> Mapping[str, WaitRecord]:
-        """What it waits for, by name."""
+        """The waits of a waiting frame, by name."""
         return self.phase.waits if isinstance(self.phase, Waiting) else _NO_WAITS
 
     @property
     def cause(self) -> FailureRecord | None:
-        """The failure that its fallback stands in for, also while that waits."""
+        """The failure that its fallback replaces, also while the fallback waits."""
         phase = self.phase.then if isinstance(self.phase, Waiting) else self.phase
         return phase.cause if isinstance(phase, Fallback) else None
 
     @property
     def choice(self) -> str:
-        """What `choose` picked for the subgraph it is inside."""
+        """What `choose` picked, if the frame is inside a subgraph."""
         return self.phase.choice if isinstance(self.phase, Inside) else ""
 
     def count(self, node: str) -> int:
-        """Completed visits of a node, in this frame and those it has its state from."""
+        """Count the completed visits of a node, in this frame and in those it has its state from."""
         visits = self.counts.get(node, 0)
         return visits if self.base is None else visits + self.base.count(node)
 
 
 def child_id(frame: str, text: str) -> str:
-    """The id of an item's or subgraph's frame below a frame."""
+    """Return the id of an item's or subgraph's frame below a frame."""
     return f"{frame}/{text}" if frame and not frame.endswith("/") else f"{frame}{text}"
 
 
 def children(frame: Frame) -> Sequence[str]:
-    """The ids of the frames that this one made and that still exist."""
+    """Return the ids of the frames that this one created and that still exist."""
     phase = frame.phase
     if isinstance(phase, Forked):
         return phase.arms
@@ -177,12 +175,12 @@ def children(frame: Frame) -> Sequence[str]:
 
 
 def item_id(frame: Frame, index: int) -> str:
-    """The id of an item's frame."""
+    """Return the id of an item's frame."""
     return child_id(frame.id, f"{frame.at}[{index}]")
 
 
 def sub_id(frame: Frame) -> str:
-    """The id of the frame of the subgraph that a frame is inside; that of an item's is named by the item."""
+    """Return the id of the frame of a frame's subgraph. For an item it extends the item's id."""
     return f"{frame.id}/" if frame.kind == "item" else child_id(frame.id, f"{frame.at}/")
 
 
@@ -191,22 +189,20 @@ class Snapshot(Struct, eq=False):
 
     Attributes:
         now: The time of the last step, epoch seconds.
-        elapsed_seconds: Driven time; what lies between a stop and a resume does not count.
+        elapsed_seconds: Driven time; the time between a stop and a resume does not count.
         steps: Completed node visits.
         usage: Model calls, tokens and cost so far; `cost_usd` is None once a price was unknown.
-        inherited: What of that was spent before the run branched off.
-        limits: Where it stops.
+        inherited: The part of `usage` that was spent before the run branched off.
+        limits: The limits at which it stops.
         stop: Why it ended, while it is not running.
         failure: The failure it ended with, if it failed.
-        pause: Nodes before which the run is to wait, by path.
-        mailbox: Messages that nobody received yet, by topic.
+        pause: Nodes before which the run waits, by path.
+        mailbox: Messages that were not received yet, by topic.
         waiting: How many frames wait.
-        company: Whether the process that drives it drove others too, where a third crash would give a node up.
+        company: Whether the process that drives it also drove others, at a point where a third crash would fail a node.
         frames: All live frames by id.
-        mover: A frame that could move when that was last looked for.
-        touched: Frames that may have something to run since this was last emptied.
-        sizes: How large things may be; the process says so, no record.
-        weight: The size of all this as JSON after the step `weighed`, in bytes, from above; where there is a limit.
+        mover: A frame that could move after the last step, while other frames wait: a hint for `mover_of`.
+        changed: The frames that the last step changed, so that they may have new tasks.
     """
 
     run_id: str = ""
@@ -227,11 +223,8 @@ class Snapshot(Struct, eq=False):
     waiting: int = 0
     company: bool = False
     frames: dict[str, Frame] = field(default_factory=dict)
-    mover: str = ROOT
-    touched: list[str] = field(default_factory=list)
-    sizes: Sizes | None = None
-    weight: int = 0
-    weighed: int = 0
+    mover: str | None = ROOT
+    changed: list[str] = field(default_factory=list)
 
     @property
     def root(self) -> Frame:
@@ -243,10 +236,10 @@ class Task(Struct):
     """Something that should be running now.
 
     Attributes:
-        mode: `run` the node, run its `fallback`, `leave` it (choose the way out), `join` its arms, `collect` its items,
+        mode: `run` the node, run its `fallback`, `leave` it (choose the edge), `join` its arms, `collect` its items,
             `exit` its subgraph, fail it for its `limit` or its `crash_loop`, `deliver` a message it waits for, or
-            `wake` it, since its time has come.
-        due: Not before this time, epoch seconds; 0 for at once.
+            `wake` it at a time.
+        due: The earliest start, epoch seconds; 0 for at once.
         wait: The name of the wait to deliver to or to wake.
     """
 

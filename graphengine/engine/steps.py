@@ -1,15 +1,15 @@
 """Steps: the rows of a run's log, and their JSON.
 
 A step has a position (`seq`, `frame`, `node`, `visit`, `attempt`), times, operations on the state (`update`) and, in a
-record of its own for each kind of step, the facts: what else was decided. Folding the steps of a run in order of `seq`
-gives its snapshot; nothing else is needed. Only `encode_step` and `decode_step` know the JSON, which leaves out what is
-empty.
+record for each kind of step, the facts: everything else that was decided. Folding the steps of a run in order of `seq`
+gives its snapshot; nothing else is needed. Only `encode_step` and `decode_step` know the JSON, which omits empty
+values.
 
 Operations: `["set", field, value]`, `["append", field, item]`, `["extend", field, items]`,
 `["merge", field, mapping]`, `["add", field, number]`, `["put", field, key, value]` (one key of a dict),
 `["grow", field, key, items]` (extend the list under one key of a dict) and `["reduce", field, raw, value]` (any other
-reducer: the raw update is kept for people, the fold sets the value).
-`["drop", field]` occurs only in what a migration did to a state.
+reducer: the raw update is kept for readers, the fold sets the value). `["drop", field]` occurs only in the `refit` of a
+migration.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 from pydantic_core import from_json
 
-from graphengine.state.json_values import JsonValue, Op
+from graphengine.state.json_values import JsonValue, Mark, Op
 from graphengine.state.stop import Stop
 
 FORMAT: Final = 1
@@ -54,32 +54,32 @@ Number: TypeAlias = int | float
 """Kept as recorded: 1 and 1.0 are different JSON."""
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
 _LATEST: Final = 253_402_300_799
-"""The last second of the year 9999, epoch seconds: no step is made later."""
+"""The last second of the year 9999, epoch seconds: `datetime` shows no later time."""
 Time: TypeAlias = (
     Annotated[int, msgspec.Meta(ge=-_LATEST, le=_LATEST)] | Annotated[float, msgspec.Meta(ge=-_LATEST, le=_LATEST)]
 )
 Usage: TypeAlias = Mapping[str, Number | None]
-"""What models were paid, by name of the amount; None where it is unknown."""
+"""What was spent on models, by name of the amount; None if the amount is unknown."""
 Limits: TypeAlias = Mapping[str, Number | bool | None]
-Marks: TypeAlias = Mapping[str, JsonValue]
-"""What plateaus, counts since a node and changes need of the past, by key."""
+Marks: TypeAlias = Mapping[str, Mark]
+"""Memory of conditions (plateaus, counts since a node, changes), by key."""
 
-# --- what several kinds of steps say ---------------------------------------------------------------------------------
+# --- Records that several kinds of steps share -----------------------------------------------------------------------
 
 
 class FailureRecord(Struct, omit_defaults=True, forbid_unknown_fields=True, dict=True):
-    """A failure as recorded, with the exception itself until the process that decided takes it.
+    """A failure as recorded, with the exception itself until the deciding process removes it.
 
     Attributes:
-        path: The node's place in the run, as `article/review`.
+        path: The node's path in the run, as `article/review`.
         kind: The exception's name, or the engine's code (`timeout`, `invalid_update`, …).
         message: Its text.
         attempt: Which attempt it was, from 1.
         where: The place that the engine's own errors name.
         repair: Their repair.
         traceback: The traceback as text.
-        pause_seconds: How long the other side asks to be left alone.
-        repeats: Whether the same input brings it again.
+        pause_seconds: How long to wait before another attempt, as the remote side asks.
+        repeats: Whether the same input fails the same way again.
     """
 
     path: str
@@ -94,7 +94,7 @@ class FailureRecord(Struct, omit_defaults=True, forbid_unknown_fields=True, dict
 
     @property
     def raised(self) -> BaseException | None:
-        """The exception, in the process that it was raised in; never recorded."""
+        """The exception, in the process in which it was raised; never recorded."""
         return vars(self).get("raised")
 
     @raised.setter
@@ -103,7 +103,7 @@ class FailureRecord(Struct, omit_defaults=True, forbid_unknown_fields=True, dict
 
 
 class ForkRecord(Struct, omit_defaults=True, forbid_unknown_fields=True):
-    """A fork that was taken: its join, how many arms must arrive (None: all), its condition in words, its label."""
+    """A fork that was taken: its join, how many arms must arrive (None: all), its condition as text, its label."""
 
     join: str
     need: int | None = None
@@ -116,14 +116,14 @@ class WaitRecord(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only
 
     Attributes:
         kind: `ask`, `receive`, `sleep`; `pause` before a node; `crash`: whether to repeat an attempt that was cut off.
-        question: What is asked, in words.
+        question: The question, as text.
         topic: The topic of the message.
         schema: The JSON Schema of the answer.
-        due: When it ends by itself, epoch seconds.
-        default: The answer it then has.
-        key: Under which the answer is recorded for the node's code; "" if the wait is the node itself.
-        choice: What `choose` picked, where the wait is the node itself.
-        id: Its id, which no other wait has; given when the wait is folded.
+        due: When it times out, epoch seconds.
+        default: The answer after a timeout.
+        key: The key under which the answer is recorded for the node's code; "" if the wait is the node itself.
+        choice: What `choose` picked, if the wait is the node itself.
+        id: A unique id, assigned when the wait is folded.
     """
 
     kind: Literal["ask", "receive", "sleep", "pause", "crash"]
@@ -138,26 +138,26 @@ class WaitRecord(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only
 
 
 class AnswerRecord(Struct, omit_defaults=True, forbid_unknown_fields=True):
-    """What ended a wait: a value, which may be None, or the end of its time."""
+    """The end of a wait: a value, which can be None, or a timeout."""
 
     value: JsonValue | UnsetType = UNSET
     timeout: bool = False
 
 
 Said: TypeAlias = Mapping[str, Sequence[JsonValue]]
-"""What a piece of work sent and showed: `sent` and `emitted`."""
+"""The messages (`sent`) and kept live data (`emitted`) of a piece of work."""
 
-# --- the facts of each kind of step ----------------------------------------------------------------------------------
+# --- The facts of each kind of step ----------------------------------------------------------------------------------
 
 
 class Facts(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
-    """What a step records beside its position, times and operations. Each kind of step has a class of its own."""
+    """What a step records in addition to its position, times and operations. Each kind of step has its own class."""
 
     kind: ClassVar[Kind]
 
 
 class Spent(Facts, kw_only=True):
-    """Facts of work that models may have been paid for."""
+    """Facts of work that may have called models."""
 
     usage: Usage = {}
 
@@ -167,17 +167,17 @@ class Outcome(Spent, kw_only=True):
 
     Attributes:
         choice: What `choose` picked.
-        error: The failure; where a fallback stands in, the one that it stands in for.
-        names: What the failure can be matched by, for the frames around this one.
+        error: The failure; if a fallback is used, the failure that it replaces.
+        names: The names that match the failure, for the frames around this one.
         lasting: Whether another attempt cannot help.
-        status: What becomes of the frame: `finished`, or `failed`; "" if it continues.
+        status: The frame's new status: `finished`, or `failed`; "" if it continues.
         stop: How the frame ended.
-        to: Where it goes: a node, or the targets of a fork's arms. Empty if it stays.
-        why: What the conditions said.
+        to: Where it moves: a node, or the targets of a fork's arms. Empty if it stays.
+        why: The explanations of the evaluated conditions.
         edge: The label of the edge that was taken.
         fork: The fork that was taken.
         marks: The marks that this step sets.
-        samples: In an arm, what the marks were made of, as [key, sample], to be taken again at the join.
+        samples: In an arm, the samples behind the marks, as [key, sample], to be taken again at the join.
     """
 
     choice: str = ""
@@ -190,8 +190,8 @@ class Outcome(Spent, kw_only=True):
     why: str = ""
     edge: str = ""
     fork: ForkRecord | None = None
-    marks: dict[str, JsonValue] = {}
-    samples: list[JsonValue] = []
+    marks: dict[str, Mark] = {}
+    samples: list[Sequence[Any]] = []
 
     @property
     def has_failed(self) -> bool:
@@ -200,10 +200,10 @@ class Outcome(Spent, kw_only=True):
 
 
 class AttemptEnded(Outcome, kw_only=True):
-    """Facts of an attempt that ended, where it waited by the end of its wait.
+    """Facts of an attempt that ended, possibly because its wait ended.
 
     Attributes:
-        keeps: Whether a recorded call failed and not the node's own code, so that recorded work is kept.
+        keeps: Whether a recorded call failed, not the node's own code, so that recorded work is kept.
         wait: The name of the wait that ended.
         by: What ended it.
         answer: What was answered.
@@ -216,7 +216,7 @@ class AttemptEnded(Outcome, kw_only=True):
 
 
 class Started(Outcome, kw_only=True):
-    """A run began. `after` is the run whose state it begins with; `pause` the nodes before which it waits."""
+    """A run began. `after` is the run whose final state it begins with; `pause` the nodes before which it waits."""
 
     kind: ClassVar[Kind] = "started"
     run_id: str
@@ -232,18 +232,18 @@ class Node(AttemptEnded, kw_only=True):
     """A visit of a node completed.
 
     Attributes:
-        fallback: Whether its fallback stands in for its result.
-        inside: How the graph that is this node ended.
+        fallback: Whether the result is its fallback's.
+        inside: How the subgraph at this node ended.
         sent: Messages to other nodes, as [topic, payload].
-        emitted: What it showed and wanted kept.
-        unused: Keys of recorded work that it did not ask for again.
+        emitted: Data that it emitted with `record=True`.
+        unused: Keys of recorded work that it did not use again.
         unawaited: Calls of its context that it did not await.
     """
 
     kind: ClassVar[Kind] = "node"
     fallback: bool = False
     inside: Stop | None = None
-    sent: Sequence[JsonValue] = ()
+    sent: Sequence[Any] = ()
     emitted: Sequence[JsonValue] = ()
     unused: Sequence[str] = ()
     unawaited: Sequence[str] = ()
@@ -257,7 +257,7 @@ class Item(Node, kw_only=True):
 
 
 class Attempt(AttemptEnded, kw_only=True):
-    """An attempt failed, and is followed by another one at `due_at`, or by the fallback (`then`)."""
+    """An attempt failed, and another one follows at `due_at`, or the fallback (`then`)."""
 
     kind: ClassVar[Kind] = "attempt"
     due_at: Number | None = None
@@ -271,26 +271,26 @@ class Failed(AttemptEnded, kw_only=True):
 
 
 class Left(Outcome, kw_only=True):
-    """An outgoing edge was chosen later, on resume, for a node that was done before."""
+    """The outgoing edge of a node that was done before was chosen after a resume."""
 
     kind: ClassVar[Kind] = "left"
 
 
 class Joined(Outcome, kw_only=True):
-    """The arms of a fork became one again, or failed; `cancelled` are the arms that were still under way."""
+    """The arms of a fork joined, or failed; `cancelled` are the arms that were still running."""
 
     kind: ClassVar[Kind] = "joined"
     cancelled: Sequence[str] = ()
 
 
 class Mapped(Facts, kw_only=True):
-    """The items of a map were taken.
+    """The items of a map were determined.
 
     Attributes:
         count: How many items there are.
         concurrency: How many of them run at a time.
-        fields: By the name that an item has in its node, the list field that it is of.
-        items: The items themselves, by that name, where they are of no field.
+        fields: The list field that items are read from, by the item's name in the node.
+        items: The items themselves, by that name, if they are not read from a field.
     """
 
     kind: ClassVar[Kind] = "mapped"
@@ -301,7 +301,7 @@ class Mapped(Facts, kw_only=True):
 
 
 class Entered(Outcome, kw_only=True):
-    """A graph that is a node began, with its own limits."""
+    """A subgraph began, with its own limits."""
 
     kind: ClassVar[Kind] = "entered"
     graph: str
@@ -309,7 +309,7 @@ class Entered(Outcome, kw_only=True):
 
 
 class Begun(Facts, kw_only=True):
-    """An attempt began that must not be repeated unasked."""
+    """An attempt began that must not be repeated without consent."""
 
     kind: ClassVar[Kind] = "begun"
 
@@ -319,22 +319,22 @@ class Recorded(Spent, kw_only=True):
 
     Attributes:
         key: The key under which the node finds it again.
-        name: The function that was called.
-        value: What it gave.
-        by: Which `agent` asked which `model`.
+        name: The name of the function that was called.
+        value: The recorded result.
+        by: The `agent` that called a model, and the `model`.
         said: What it sent and emitted.
     """
 
     kind: ClassVar[Kind] = "recorded"
     key: str
     name: str
-    value: JsonValue
+    value: Any
     by: Mapping[str, str] = {}
     said: Said = {}
 
 
 class Waiting(Spent, kw_only=True):
-    """A node waits, for any of these, by name."""
+    """A node waits for any of these, by name."""
 
     kind: ClassVar[Kind] = "waiting"
     waits: Mapping[str, WaitRecord]
@@ -350,7 +350,7 @@ class Answered(Facts, kw_only=True):
 
 
 class Refused(Facts, kw_only=True):
-    """An answer did not fit: that of a wait (`wait`), or one that a node's code could not read (`key`)."""
+    """An answer did not fit: the answer to a wait (`wait`), or one that a node's code could not read (`key`)."""
 
     kind: ClassVar[Kind] = "refused"
     key: str = ""
@@ -368,16 +368,16 @@ class Message(Facts, kw_only=True):
 
 
 class Shift(Facts, kw_only=True):
-    """What a changed graph does to a run that it takes over; see `graphengine.engine.rebase`.
+    """The changes to a run that continues under a changed graph; see `graphengine.engine.rebase`.
 
     Attributes:
-        changes: What is new about the graph, in words.
+        changes: The changes to the graph, as text.
         renamed: Old node to new node, by the frame of their graph.
         pauses: The nodes before which the run waits, under their new names.
         moved: The node where a frame continues, by frame.
         refit: Operations on fields, by frame.
-        asks: The frames whose question is another one now.
-        marks_of: Marks that are new, by the frame of their graph.
+        asks: The frames whose question changed.
+        marks_of: New marks, by the frame of their graph.
     """
 
     changes: Sequence[str] = ()
@@ -390,34 +390,34 @@ class Shift(Facts, kw_only=True):
 
     @property
     def moves(self) -> bool:
-        """Whether it does anything to the run."""
+        """Whether it changes the run."""
         return bool(self.renamed or self.pauses or self.moved or self.refit or self.asks or self.marks_of)
 
 
 class Continued(Shift, kw_only=True):
-    """A run continues, maybe under a changed graph.
+    """A run continues, possibly under a changed graph.
 
     Attributes:
         limits: The run's limits from now on.
-        fingerprint: The fingerprint of the graph of today.
-        pause: The nodes before which the run waits from now on; None if they stay.
-        marks: Marks of the frame that the step is of.
+        fingerprint: The fingerprint of the current graph.
+        pause: The nodes before which the run waits from now on; None to keep them.
+        marks: Marks of the step's frame.
     """
 
     limits: Limits
     fingerprint: str
     pause: Sequence[str] | None = None
-    marks: dict[str, JsonValue] = {}
+    marks: dict[str, Mark] = {}
 
 
 class Resumed(Continued, kw_only=True):
-    """A run continues.
+    """A run is resumed.
 
     Attributes:
         crashed: Whether nodes were in flight when its process died.
-        company: Whether the process drives other runs too, where a third crash would give a node up.
-        retries: Whether what failed next to what waits is tried again.
-        sub_limits: The limits of graphs inside that changed, by their frames.
+        company: Whether the process also drives other runs, at a point where a third crash would fail a node.
+        retries: Whether to retry the failed parts of a run whose other parts wait.
+        sub_limits: The limits of subgraphs that changed, by frame.
     """
 
     kind: ClassVar[Kind] = "resumed"
@@ -436,7 +436,7 @@ class Branched(Continued, kw_only=True):
 
 
 class Stopped(Spent, kw_only=True):
-    """A run stopped, or (`error`) could not be driven."""
+    """A run was stopped, or (`error`) could not be driven."""
 
     kind: ClassVar[Kind] = "stopped"
     status: Literal["stopped", "failed"]
@@ -464,9 +464,9 @@ AnyFacts: TypeAlias = (
     | Stopped
     | Branched
 )
-"""The facts of a step, whatever its kind: `match` on them ends with `assert_never`."""
+"""The facts of a step of any kind; a `match` on them ends with `assert_never`."""
 
-# --- a step ----------------------------------------------------------------------------------------------------------
+# --- A step ----------------------------------------------------------------------------------------------------------
 
 
 class Step(Struct):
@@ -475,17 +475,15 @@ class Step(Struct):
     Attributes:
         seq: 1, 2, 3, … without gaps, within a run and the parents it branched from.
         at: When it was decided, epoch seconds.
-        data: What was decided, in the record of its kind.
-        frame: The id of the frame it belongs to, see `graphengine.engine.snapshot.Frame`; the run's own is "".
+        data: The facts, in the record of its kind.
+        frame: The id of the frame it belongs to, see `graphengine.engine.snapshot.Frame`; "" for the run's own.
         node: The node's name, "" for rows of the run itself.
         visit: Which visit of the node in its frame, from 1.
         attempt: Which attempt of the visit, from 1.
         began: When the attempt's work began, epoch seconds; 0 for rows without work.
         update: Operations on the frame's state.
-        typed: Beside each operation the typed value that it sets or adds, for the process that decided; never
-            recorded.
-        weight: An upper bound of the state's size after it, in bytes, for the process that decided; 0 if it was not
-            measured.
+        typed: For each operation the typed value that it sets or adds, for the deciding process; never recorded.
+        weight: An upper bound of the state's size after it, in bytes, for the deciding process; 0 if not measured.
     """
 
     seq: int
@@ -502,79 +500,79 @@ class Step(Struct):
 
     @property
     def kind(self) -> Kind:
-        """The kind of step, as its facts are."""
+        """The kind of step."""
         return self.data.kind
 
     @property
     def path(self) -> str:
-        """The node's place in the tree of frames, as `article/review`."""
+        """The node's path in the tree of frames, as `article/review`."""
         return path_of(self.frame, self.node)
 
 
 def path_of(frame: str, node: str) -> str:
-    """A node's place in the tree of frames. Arms of forks are not part of it: their nodes are the graph's own."""
+    """Return a node's path in the tree of frames. Arms of forks are not part of it: their nodes are the graph's own."""
     if not frame:
         return node
     parts = [part.split("~", 1)[0] for part in frame.split("/")]
-    if not frame.endswith("]"):  # an item's frame is named by the node and its place
+    if not frame.endswith("]"):  # an item's frame id ends with the node already: `research[3]`
         parts.append(node)
     return "/".join(part for part in parts if part)
 
 
 def without_items(path: str) -> str:
-    """A path without the places of items: `research[3]` is `research`."""
+    """Return a path without item indexes: `research[3]` becomes `research`."""
     return _ITEM.sub("", path)
 
 
 _ITEM: Final = re.compile(r"\[[^\]]*\]")
 
-# --- what is asked of steps of any kind -------------------------------------------------------------------------------
+# --- Queries on steps of any kind -------------------------------------------------------------------------------------
 
 _NOTHING: Final = Left()
 
 
 def outcome_of(step: Step) -> Outcome:
-    """What a step says of where its frame goes; empty facts if it is of a kind that moves none."""
+    """Return how a step moves its frame; empty facts if steps of its kind move no frame."""
     return step.data if isinstance(step.data, Outcome) else _NOTHING
 
 
 def failure_of(step: Step) -> FailureRecord | None:
-    """The failure that a step records, if any."""
+    """Return the failure that a step records, if any."""
     return step.data.error if isinstance(step.data, (Outcome, Stopped)) else None
 
 
 def usage_of(step: Step) -> Usage:
-    """What models were paid in a step."""
+    """Return what a step spent on models."""
     return step.data.usage if isinstance(step.data, Spent) else {}
 
 
 def ops_of(step: Step) -> Sequence[Op]:
-    """What a step writes: to the state, or, of an item, to the map's updates."""
+    """Return the operations of a step: on the state, or, for an item, the map's updates."""
     return step.data.writes if isinstance(step.data, Item) else step.update
 
 
 def falls_back(step: Step) -> bool:
-    """Whether a fallback stands in for a result."""
+    """Return whether the result is a fallback's."""
     return isinstance(step.data, Node) and step.data.fallback
 
 
 def marks_in(step: Step) -> Marks:
-    """The marks that a step sets in its own frame."""
+    """Return the marks that a step sets in its own frame."""
     return step.data.marks if isinstance(step.data, (Outcome, Continued)) else {}
 
 
 def fingerprint_of(step: Step) -> str:
-    """The fingerprint of the graph that a run is driven with from a step on; "" if the step says none."""
+    """Return the fingerprint of the graph that drives a run from a step on; "" if the step does not record one."""
     return step.data.fingerprint if isinstance(step.data, (Started, Continued)) else ""
 
 
 def facts_record(facts: Facts) -> dict[str, Any]:
-    """The facts of a step as JSON values, without what is empty."""
+    """Return the facts of a step as JSON values, without empty ones."""
     record: dict[str, Any] = msgspec.to_builtins(facts)
     return record
 
 
-# --- the JSON of a step ----------------------------------------------------------------------------------------------
+# --- The JSON of a step ----------------------------------------------------------------------------------------------
 
 
 class _Row(Struct, forbid_unknown_fields=True):
@@ -598,7 +596,7 @@ _EMPTY: Final = frozenset(kind for kind, facts in FACTS.items() if not facts.__s
 
 
 def encode_step(step: Step) -> bytes:
-    """The step as JSON bytes; `seq` is not among them, since a store keys its rows by it."""
+    """Return a step as JSON bytes, without `seq`, by which a store keys its rows."""
     kind = step.data.kind
     row: dict[str, object] = {"kind": kind, "at": step.at}
     if step.frame:
@@ -618,14 +616,15 @@ def encode_step(step: Step) -> bytes:
     return _encode(row)
 
 
-def read_json(body: bytes | str) -> JsonValue:
-    """What was recorded as JSON, without infinite dates and limits: earlier versions took them, and they mean none.
+def read_json(body: bytes | str) -> Any:  # noqa: ANN401 - as `json.loads`
+    """Return recorded JSON, without infinite numbers: earlier versions wrote them for dates and limits that do not end.
 
     Raises:
-        ValueError: It is no JSON.
+        ValueError: The body is not JSON.
     """
-    found = from_json(body)
-    odd = ("Infinity", "NaN") if isinstance(body, str) else (b"Infinity", b"NaN")  # a text may have such words too
+    found: object = from_json(body)
+    # A string in the JSON can contain these words too, so this is only a quick test before the values are checked.
+    odd = ("Infinity", "NaN") if isinstance(body, str) else (b"Infinity", b"NaN")
     return _without_odd_numbers(found) if any(word in body for word in odd) else found  # type: ignore[operator]
 
 
@@ -638,16 +637,16 @@ def _without_odd_numbers(value: JsonValue) -> JsonValue:
 
 
 def decode_step(seq: int, body: bytes | str) -> Step:
-    """The step that `encode_step` wrote under this seq.
+    """Return the step that `encode_step` wrote under this seq.
 
     Raises:
-        ValueError: The body is not such JSON, or has what only a newer version knows.
+        ValueError: The body is not a step, or has keys that only a newer version knows.
     """
     try:
         try:
             row = _rows.decode(body)
             data: AnyFacts = _facts[row.kind].decode(row.data)
-        except (msgspec.DecodeError, UnicodeError):  # NaN, or what only an earlier version wrote
+        except (msgspec.DecodeError, UnicodeError):  # NaN, or a form that only an earlier version wrote
             record = read_json(body)
             facts = record.pop("data", {})
             if isinstance(facts, dict) and isinstance(facts.get("to"), str):
@@ -655,6 +654,6 @@ def decode_step(seq: int, body: bytes | str) -> Step:
             row = msgspec.convert(record, _Row)
             data = msgspec.convert(facts, FACTS[row.kind])
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
-        message = f"step {seq} is no record of a step: {error}"
+        message = f"step {seq} is not a valid step: {error}"
         raise ValueError(message) from error
     return Step(seq, row.at, data, row.frame, row.node, row.visit, row.attempt, row.began, row.update)

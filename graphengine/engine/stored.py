@@ -1,7 +1,6 @@
-"""Snapshots as JSON, as stores keep them so that a run loads without its whole log.
+"""The JSON of snapshots, which stores keep so that a run loads without reading its whole log.
 
-Only this file knows that JSON. A frame is one flat record there: `phase` is a name, and the facts of the phase are next
-to it.
+Only this module knows that JSON. In it a frame is one flat record: `phase` is a name, with the phase's data next to it.
 """
 
 from __future__ import annotations
@@ -119,56 +118,56 @@ _SAME: Final = tuple(
     for name in _Frame.__struct_fields__
     if name not in ("phase", "fork", "map", "choice", "ended", "waits", "cause", "failure", "names", "lasting", "stop")
 )
-"""Fields of a frame that are recorded as they are."""
+"""Fields of a frame that are recorded unchanged."""
 _RUN: Final = tuple(name for name in _Snapshot.__struct_fields__ if name not in ("format", "frames", "company"))
 _encode: Final = msgspec.json.Encoder().encode
 _decoder: Final = msgspec.json.Decoder(_Snapshot)
 
 
 def encode_snapshot(snapshot: Snapshot) -> bytes:
-    """The snapshot as JSON, without its caches."""
+    """Return a snapshot as JSON, without its caches."""
     return _encode(_row(snapshot))
 
 
 def decode_snapshot(body: bytes | str) -> Snapshot:
-    """The snapshot that `encode_snapshot` wrote.
+    """Return the snapshot that `encode_snapshot` wrote.
 
     Raises:
-        ValueError: It is of another format, or of no form that a run leaves.
+        ValueError: It has another format, or is not a valid snapshot.
     """
     try:
         row = _decoder.decode(body)
     except msgspec.ValidationError:
         _check_format(from_json(body).get("format"))
         raise
-    except (msgspec.DecodeError, UnicodeError):  # what another encoder may write, as NaN
+    except (msgspec.DecodeError, UnicodeError):  # values that an older encoder wrote, as NaN
         return from_record(read_json(body), copied=False)
     _check_format(row.format)
     return _from_row(row)
 
 
-def to_record(snapshot: Snapshot) -> dict[str, JsonValue]:
-    """The snapshot as JSON values that share nothing with it."""
-    record: dict[str, JsonValue] = msgspec.to_builtins(_row(snapshot))
+def to_record(snapshot: Snapshot) -> dict[str, Any]:
+    """Return a snapshot as JSON values that share no objects with it."""
+    record: dict[str, Any] = msgspec.to_builtins(_row(snapshot))
     return record
 
 
 def from_record(record: Mapping[str, JsonValue], *, copied: bool = True) -> Snapshot:
-    """The snapshot that `to_record` described. It owns what it holds.
+    """Return the snapshot of a record that `to_record` made.
 
     Args:
-        record: The description.
-        copied: Whether to copy it, since the caller keeps it.
+        record: The record.
+        copied: Whether to copy the record first, because the caller keeps it.
 
     Raises:
-        ValueError: It is of another format, or of no form that a run leaves.
+        ValueError: It has another format, or is not a valid snapshot.
     """
     _check_format(record.get("format"))
     return _from_row(msgspec.convert(deepcopy(dict(record)) if copied else record, _Snapshot))
 
 
 def copy_of(snapshot: Snapshot) -> Snapshot:
-    """A snapshot that shares nothing with this one."""
+    """Return a deep copy of a snapshot."""
     return from_record(to_record(snapshot), copied=False)
 
 
@@ -219,7 +218,7 @@ def _from_row(row: _Snapshot) -> Snapshot:
             message = f"the frame {frame.id!r} is below {frame.parent!r}, which is missing"
             raise ValueError(message)
         frame.base = frame.up if frame.kind != "sub" else None
-    for frame in frames.values():  # each after the one around it, as they were made
+    for frame in frames.values():  # in order of creation, so the frame around each has its `sub` already
         frame.sub = frame if frame.kind == "sub" else frame.up.sub if frame.up is not None else None
     return Snapshot(**{name: getattr(row, name) for name in _RUN}, company=row.company is True, frames=frames)
 
@@ -231,11 +230,11 @@ def _frame(key: str, row: _Frame) -> Frame:
     frame.phase = _phase(key, row)
     if row.failure is not None:
         frame.failing = Failing(row.failure, row.names, row.lasting, row.stop)
-    frame.owned = set(frame.values)
+    frame.owned = {name for name, value in frame.values.items() if isinstance(value, (list, dict))}
     return frame
 
 
-def _phase(key: str, row: _Frame) -> Phase:  # noqa: PLR0911 - a phase a return
+def _phase(key: str, row: _Frame) -> Phase:  # noqa: PLR0911 - one return for each phase
     then = READY if row.cause is None else Fallback(row.cause)
     match row.phase:
         case "ready":
@@ -258,7 +257,7 @@ def _phase(key: str, row: _Frame) -> Phase:  # noqa: PLR0911 - a phase a return
         case "ended":
             return Ended(row.stop)
         case _:
-            message = f"the frame {key!r} is {row.phase}, and nothing is recorded of that"
+            message = f"the frame {key!r} is {row.phase}, but the data of that phase is missing"
             raise ValueError(message)
 
 

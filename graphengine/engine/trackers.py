@@ -1,7 +1,7 @@
-"""Marks: what plateaus, counts since a node and changes need of the past, kept step by step.
+"""Marks: the memory of conditions on plateaus, counts since a node and changes, updated at each step.
 
-A mark is set beside the step that is being decided (`view.new_marks`) and read from the frame's marks where the step
-sets none. Arms of a fork keep the samples behind their marks too (`view.new_samples`), to be taken again at the join.
+A step that is being decided sets marks in `view.new_marks`; marks that it does not set are read from the frame. The
+arms of a fork also keep the samples that their marks are based on (`view.new_samples`), to be taken again at the join.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from graphengine.engine.plan import Plan
-    from graphengine.state.json_values import JsonValue, Op
+    from graphengine.state.json_values import Mark, Op
     from graphengine.state.selector import Tracker
 
 
-def default_marks(plan: Plan[Any], changes: Sequence[Tracker]) -> dict[str, JsonValue]:
-    """Digests of the defaults, which `changed` compares with before its node was left for the first time."""
+def default_marks(plan: Plan[Any], changes: Sequence[Tracker]) -> dict[str, Mark]:
+    """Return digests of the defaults, with which `changed` compares until its node is left for the first time."""
     if not changes:
         return {}
     defaults: dict[str, object] = {}
@@ -37,11 +37,11 @@ def default_marks(plan: Plan[Any], changes: Sequence[Tracker]) -> dict[str, Json
     return {key: digest for key, digest in marks.items() if digest}
 
 
-def first_marks(plan: Plan[Any], frame: Frame) -> dict[str, JsonValue]:
-    """Marks for conditions that a changed graph has and a run under way knows nothing of.
+def first_marks(plan: Plan[Any], frame: Frame) -> dict[str, Mark]:
+    """Return first marks for conditions that are new in a changed graph.
 
-    A change compares with the field's default. What happened since a node's last visit is not known any more, so the
-    count begins now.
+    A change compares with the field's default. What happened since a node's last visit is not recorded, so a count
+    begins now.
     """
     new = [tracker for group in plan.epochs.values() for tracker in group if tracker.key not in frame.marks]
     counts = {t.key: frame.count(t.node) for t in new if t.kind == "count" and frame.count(t.since)}
@@ -49,16 +49,16 @@ def first_marks(plan: Plan[Any], frame: Frame) -> dict[str, JsonValue]:
 
 
 def digest_now(tracker: Tracker, view: View) -> str:
-    """The digest of what a tracker reads now, "" where its function raises."""
+    """Return the digest of what a tracker reads now; "" if its function raises."""
     try:
         return digest_of(tracker.reading.read(view)) if tracker.reading is not None else ""
-    except BaseException as error:  # noqa: BLE001 - a function of the user's; its condition will say so where it is evaluated
+    except BaseException as error:  # noqa: BLE001 - user code; its condition raises again where it is evaluated
         reraise_interrupt(error)
         return ""
 
 
 def track(plan: Plan[Any], view: View, node: str, ops: Sequence[Op]) -> None:
-    """Begin anew what this node's completion begins anew, then take the samples of what was written."""
+    """Reset the trackers that a node's completion resets, then take samples of the fields that were written."""
     for tracker in plan.epochs.get(node, ()):
         if tracker.kind == "plateau":
             set_mark(tracker, view, None)
@@ -79,7 +79,7 @@ def sample(plan: Plan[Any], view: View, written: Iterable[str]) -> None:
 
 
 def take_sample(tracker: Tracker, view: View) -> None:
-    """Compare a sample with the best so far. A function that raises leaves a note, for its condition to raise."""
+    """Take a sample and compare it with the best so far. If the function raises, note it for the condition."""
     best, last, stale = (view.mark(tracker.key) or [None, None, 0])[:3]
     try:
         sample = as_number(tracker.reading.read(view)) if tracker.reading is not None else None
@@ -104,20 +104,20 @@ def compare(tracker: Tracker, view: View, sample: float) -> None:
         view.new_marks[tracker.key] = [best, sample, stale + 1]
 
 
-def set_mark(tracker: Tracker, view: View, mark: JsonValue) -> None:
-    """Set a mark that is no comparison: a new beginning, a count, a digest."""
+def set_mark(tracker: Tracker, view: View, mark: Mark) -> None:
+    """Set a mark that is not a comparison: a reset, a count, a digest."""
     view.new_marks[tracker.key] = mark
     view.new_samples.append([tracker.key, mark])
 
 
 def note_trouble(tracker: Tracker, view: View, text: str) -> None:
-    """Leave a note that a sample could not be taken, for the condition to raise."""
+    """Record that a sample could not be taken; the condition raises this text."""
     view.new_marks[tracker.key] = [*(view.mark(tracker.key) or [None, None, 0])[:3], text]
     view.new_samples.append([tracker.key, text])
 
 
 def sample_again(plan: Plan[Any], view: View) -> None:
-    """Take the samples that could not be taken when the node was done."""
+    """Take the samples that could not be taken when the node completed."""
     for group in plan.samples.values():
         for tracker in group:
             mark = view.mark(tracker.key)
@@ -126,14 +126,14 @@ def sample_again(plan: Plan[Any], view: View) -> None:
 
 
 def note_changes(plan: Plan[Any], view: View) -> None:
-    """Note what `changed` will compare with when this node is left again."""
+    """Record the digests with which `changed` compares when this node is left again."""
     for tracker in plan.epochs.get(view.node, ()):
         if tracker.kind == "change":
             set_mark(tracker, view, digest_now(tracker, view))
 
 
 def sample_arm(plan: Plan[Any], view: View, arm: Frame, counted: Mapping[str, int]) -> None:
-    """Take an arm's samples again, and what else it marked; `counted` are the visits of the arms before it."""
+    """Take an arm's samples and other marks again at the join; `counted` has the visits of the arms before it."""
     trackers = {t.key: t for groups in (plan.samples, plan.epochs) for group in groups.values() for t in group}
     for key, what in arm.samples:
         tracker = trackers.get(key)

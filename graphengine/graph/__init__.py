@@ -1,1 +1,1 @@
-"""What a user declares: nodes, edges, conditions, prompts and questions."""
+"""Declarations of a graph: nodes, edges, conditions, prompts and questions."""

@@ -1,8 +1,8 @@
-"""Conditions: when a way out is taken. They are values: named, composable by `&`, `|`, `~`, able to explain themselves.
+"""Conditions: when an edge is taken. They are named values, composable by `&`, `|`, `~`, that explain themselves.
 
-A condition is evaluated once, when its node has finished, against a `View`; what it said is recorded beside the edge
-and never worked out again. What needs the past (plateaus, counts since a node, changes) is kept as small marks that
-the core updates step by step: a condition names the `Tracker`s it needs.
+A condition is evaluated once against a `View`, when its node has finished. Its explanation is recorded with the edge
+and never computed again. Conditions on the past (plateaus, counts since a node, changes) read small marks that the
+engine updates step by step: a condition names the `Tracker`s it needs.
 """
 
 from __future__ import annotations
@@ -37,24 +37,24 @@ _ORDER: Final[dict[str, Callable[[Any, Any], bool]]] = {
 
 
 class Condition(ABC):
-    """Something that holds or does not, and can say why."""
+    """A test of the run that holds or does not, and explains why."""
 
     __slots__ = ()
 
     @abstractmethod
     def evaluate(self, view: View) -> tuple[bool, str]:
-        """Whether it holds, and an explanation with the values, as `score 6 >= 7: no`."""
+        """Return whether it holds, and an explanation with the values, such as `score 6 >= 7: no`."""
 
     @abstractmethod
     def __str__(self) -> str:
-        """The condition in words, as drawn on an edge."""
+        """Return the condition in words, as drawn on an edge."""
 
     def parts(self) -> Iterable[Condition]:
-        """The conditions it is composed of."""
+        """Return the conditions that it is composed of."""
         return ()
 
     def trackers(self, source: str) -> Iterable[Tracker]:
-        """What must be tracked for it when it stands on an edge from `source`."""
+        """Yield the trackers that it needs on an edge from `source`."""
         for part in self.parts():
             yield from part.trackers(source)
 
@@ -68,22 +68,23 @@ class Condition(ABC):
         return Negated(self)
 
     def __bool__(self) -> NoReturn:
-        message = f"the condition {self} is evaluated when a run gets there, not in Python's and, or, not, if"
-        raise DefinitionError(message, repair="compose with &, | and ~, each side in parentheses; not 1 <= c <= 5")
+        message = f"the condition {self} has no truth value: it is evaluated during a run, not by and, or, not, if"
+        repair = "compose with &, | and ~, each side in parentheses; a chain such as 1 <= c <= 5 does not work"
+        raise DefinitionError(message, repair=repair)
 
 
 def _condition(other: object) -> Condition:
     if isinstance(other, Condition):
         return other
     raise DefinitionError(
-        f"{other!r} is no condition",
+        f"{other!r} is not a condition",
         repair="put each comparison in parentheses: (value('a') == 1) | (value('a') == 2)",
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Composed(Condition):
-    """Two conditions joined by `and` or `or`; the second is not looked at where the first decides."""
+    """Two conditions joined by `and` or `or`. The second is not evaluated if the first decides."""
 
     word: Literal["and", "or"]
     left: Condition
@@ -132,20 +133,20 @@ class Negated(Condition):
 
 
 class Quantity(ABC):
-    """Something with a value at each moment, to be compared: `value("score") >= 7`."""
+    """A value that changes during a run and can be compared: `value("score") >= 7`."""
 
     __slots__ = ()
 
     @abstractmethod
     def now(self, view: View) -> object:
-        """The value at this moment."""
+        """Return the current value."""
 
     @abstractmethod
     def __str__(self) -> str:
-        """What it is, in words."""
+        """Return its name, as drawn on an edge."""
 
-    def needs(self, source: str) -> Iterable[Tracker]:  # noqa: ARG002 - for those that need one
-        """What must be tracked for it."""
+    def needs(self, source: str) -> Iterable[Tracker]:  # noqa: ARG002 - used by subclasses
+        """Return the trackers that it needs on an edge from `source`."""
         return ()
 
     def __ge__(self, other: object) -> Comparison:
@@ -170,18 +171,18 @@ class Quantity(ABC):
         return id(self)
 
     def __bool__(self) -> NoReturn:
-        message = f"{self} has no truth of its own"
+        message = f"{self} has no truth value"
         raise DefinitionError(message, repair="compare it, or use .is_true() or .is_none()")
 
     def _misused(self, other: object) -> NoReturn:
-        message = f"{self} is joined with {other!r} before it is compared"
+        message = f"{self} is combined with {other!r} before it is compared"
         raise DefinitionError(message, repair="put each comparison in parentheses: (c == 1) | (c == 2)")
 
     __or__ = __ror__ = __and__ = __rand__ = _misused
 
 
 class Fact(Quantity):
-    """A count, a sum or a time that the engine keeps."""
+    """A count, a sum or a time that the engine maintains."""
 
     __slots__ = ("_name", "_node", "_since")
 
@@ -190,12 +191,12 @@ class Fact(Quantity):
 
     @property
     def grows(self) -> bool:
-        """Whether it only grows: what counts since the very node it counts does not."""
+        """Whether it only grows. A count since the counted node itself does not."""
         return self._since is None or self._since != self._node
 
     @property
     def names(self) -> Sequence[str]:
-        """The nodes it speaks of."""
+        """The nodes that it refers to."""
         return [name for name in (self._node, self._since) if name]
 
     @override
@@ -223,7 +224,7 @@ class Fact(Quantity):
 
 
 class Value(Quantity):
-    """What lies at a path of the state, or what a function makes of fields."""
+    """The value at a path of the state, or the result of a function of fields."""
 
     __slots__ = ("measure", "reading")
 
@@ -237,27 +238,27 @@ class Value(Quantity):
             return self.reading.read(view)
         if self.reading.path is not None:
             return view.length(self.reading.path)
-        made = self.reading.read(view)
-        return len(made) if isinstance(made, Sized) else None
+        current = self.reading.read(view)
+        return len(current) if isinstance(current, Sized) else None
 
     def length(self) -> Value:
-        """Its length; None where it has none."""
+        """Return its length as a quantity; None if it has none."""
         return Value(self._source(), "length")
 
     def is_true(self) -> Condition:
-        """Holds where the value is true in Python's sense."""
+        """Return a condition that holds if the value is true in Python's sense."""
         return Comparison(self, "is true", None)
 
     def is_none(self) -> Condition:
-        """Holds where the value is None or missing."""
+        """Return a condition that holds if the value is None or missing."""
         return Comparison(self, "is none", None)
 
     def is_in(self, allowed: Iterable[object]) -> Condition:
-        """Holds where the value is one of these."""
+        """Return a condition that holds if the value is one of these."""
         return Comparison(self, "is in", tuple(allowed))
 
     def contains(self, item: object) -> Condition:
-        """Holds where the value, a list, dict or text, contains this."""
+        """Return a condition that holds if the value, a list, dict or text, contains this item."""
         return Comparison(self, "contains", item)
 
     def _source(self) -> Source:
@@ -276,7 +277,7 @@ class Comparison(Condition):
 
     def __init__(self, quantity: Quantity, sign: str, other: object) -> None:
         if other is None and sign in _ORDER:
-            raise DefinitionError(f"{quantity} {sign} None", repair="write .is_none(), or ~ with it")
+            raise DefinitionError(f"{quantity} {sign} None", repair="write .is_none(), or ~ with .is_none()")
         if isinstance(other, Quantity):
             message = f"{quantity} {sign} {other} compares two quantities"
             raise DefinitionError(message, repair="use a function of the fields: when=lambda a, b: a > b")
@@ -332,7 +333,7 @@ class Comparison(Condition):
 
 
 class Plateau(Condition):
-    """Holds where the last `patience` samples were no better than the best before them."""
+    """A condition that holds if the last `patience` samples were no better than the best before them."""
 
     __slots__ = ("_key", "min_delta", "mode", "patience", "reading", "since")
     mode: Literal["max", "min"]
@@ -374,7 +375,7 @@ class Plateau(Condition):
 
 
 class Changed(Condition):
-    """Holds where the value differs from when a node was last left."""
+    """A condition that holds if the value differs from when a node was last left."""
 
     __slots__ = ("reading", "since")
 
@@ -399,7 +400,7 @@ class Changed(Condition):
 
 
 class Failed(Condition):
-    """Holds where the node failed with one of these exceptions."""
+    """A condition that holds if the node failed with one of these exceptions."""
 
     __slots__ = ("types",)
 
@@ -418,7 +419,7 @@ class Failed(Condition):
 
 
 class Function(Condition):
-    """A function of fields, of the user's own."""
+    """A condition that is a function of fields, written by the user."""
 
     __slots__ = ("injected",)
 
@@ -436,7 +437,7 @@ class Function(Condition):
 
 
 def value(source: Source) -> Value:
-    """What lies at a path of the state, or what a pure function makes of its fields, to be compared.
+    """Return the value at a path of the state, or of a pure function of its fields, to be compared.
 
     Args:
         source: A path such as `"review.score"`, or a function whose parameters name fields.
@@ -448,7 +449,7 @@ def value(source: Source) -> Value:
 
 
 def iterations(node: str, since: str | None = None) -> Fact:
-    """How often a node was completed, this visit included.
+    """Return how often a node was completed, this visit included.
 
     Args:
         node: The node whose visits count; attempts do not.
@@ -461,18 +462,18 @@ def iterations(node: str, since: str | None = None) -> Fact:
 
 
 def usage(what: Literal["cost_usd", "tokens", "calls"]) -> Fact:
-    """What models were paid or gave so far: `"cost_usd"` (US dollars; None while unknown), `"tokens"`, `"calls"`.
+    """Return what model calls used so far: `"cost_usd"` (US dollars; None while unknown), `"tokens"` or `"calls"`.
 
     >>> str(usage("cost_usd") > 0.5)
     'cost_usd > 0.5'
     """
     if what not in ("cost_usd", "tokens", "calls"):
-        raise DefinitionError(f"usage({what!r}) is not kept", repair="ask for 'cost_usd', 'tokens' or 'calls'")
+        raise DefinitionError(f"usage({what!r}) is not recorded", repair="use 'cost_usd', 'tokens' or 'calls'")
     return Fact(what)
 
 
 def elapsed_seconds() -> Fact:
-    """The time a run was driven so far, in seconds; waiting does not count.
+    """Return how long a run was driven so far, in seconds; waiting does not count.
 
     >>> str(elapsed_seconds() > 60)
     'elapsed_seconds > 60'
@@ -488,14 +489,14 @@ def plateau(
     mode: Literal["max", "min"] = "max",
     since: str | None = None,
 ) -> Condition:
-    """Holds where a number no longer improves.
+    """Return a condition that holds if a number no longer improves.
 
     Args:
-        source: Path or function of fields that gives the number; a sample is taken whenever a step writes the field.
+        source: The path or function of fields that returns the number. Each step that writes the field takes a sample.
         patience: How many samples in a row must be no better than the best before them.
-        min_delta: A sample is better only if it is better by more than this.
+        min_delta: A sample counts as better only if it is better by more than this.
         mode: Whether larger (`"max"`) or smaller (`"min"`) is better.
-        since: Begin anew with each visit of this node.
+        since: Start over with each visit of this node.
 
     >>> str(plateau("score"))
     'score no longer improves'
@@ -504,7 +505,9 @@ def plateau(
 
 
 def changed(source: Source, since: str | None = None) -> Condition:
-    """Holds where a value differs from when the edge's node (or `since`) was last left; at first, from its default.
+    """Return a condition that holds if a value changed since the edge's node (or `since`) was last left.
+
+    Until then, the value is compared with its default.
 
     >>> str(changed("draft", since="review"))
     'draft changed since review'
@@ -513,7 +516,7 @@ def changed(source: Source, since: str | None = None) -> Condition:
 
 
 def failed(*types: type[BaseException]) -> Condition:
-    """Holds where the node failed, after its retries and without a fallback, with one of these exceptions.
+    """Return a condition that holds if the node failed with one of these exceptions, after retries, without a fallback.
 
     >>> str(failed(ValueError, KeyError))
     'failed with ValueError or KeyError'
@@ -527,7 +530,7 @@ def failed(*types: type[BaseException]) -> Condition:
 
 
 def as_condition(given: object) -> Condition:
-    """A condition, or a function made into one.
+    """Return a condition unchanged, and wrap a function as one.
 
     Raises:
         DefinitionError: It is neither.
@@ -538,16 +541,18 @@ def as_condition(given: object) -> Condition:
         raise DefinitionError(f"{given} is not compared with anything", repair="compare it, or use .is_true()")
     if callable(given):
         return Function(given)
-    raise DefinitionError(f"{given!r} is no condition", repair="use value(…) >= …, failed(…), or a function of fields")
+    raise DefinitionError(
+        f"{given!r} is not a condition", repair="use value(…) >= …, failed(…), or a function of fields"
+    )
 
 
 def exception_name(kind: type[BaseException]) -> str:
-    """The name that exceptions are recorded and matched by."""
+    """Return the name by which exceptions of this type are recorded and matched."""
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 
 def is_on_failure(condition: Condition) -> bool:
-    """Whether a way with this condition is considered after a failure, and only then."""
+    """Return whether an edge with this condition is considered after a failure, and only then."""
     if isinstance(condition, Failed):
         return True
     if isinstance(condition, Composed):
@@ -557,12 +562,12 @@ def is_on_failure(condition: Condition) -> bool:
 
 
 def mentions_failure(condition: Condition) -> bool:
-    """Whether `failed(…)` occurs anywhere in it."""
+    """Return whether `failed(…)` occurs anywhere in a condition."""
     return isinstance(condition, Failed) or any(mentions_failure(part) for part in condition.parts())
 
 
 def _like(value: object, other: object) -> object:
-    """A value as it compares with another: an enum's member by its value, unless with a member."""
+    """Return a value as it is compared: an enum member by its value, unless the other is a member too."""
     return value.value if isinstance(value, enum.Enum) and not isinstance(other, enum.Enum) else value
 
 

@@ -1,4 +1,4 @@
-"""The condition that asks a graph inside another one how it ended."""
+"""The condition on how a graph inside another one ended."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Ended(Condition):
 
 
 def ended(*labels: str) -> Condition:
-    """Holds where the graph that this way leaves stopped at END with one of these labels.
+    """Return a condition that holds if the graph that this edge leaves stopped at END with one of these labels.
 
     Raises:
         DefinitionError: No label is given.
@@ -41,5 +41,5 @@ def ended(*labels: str) -> Condition:
     "ended 'approved' or 'good enough'"
     """
     if not labels:
-        raise DefinitionError("ended() names no label", repair="write ended('approved')")
+        raise DefinitionError("ended() has no label", repair="name at least one: ended('approved')")
     return Ended(labels)

@@ -1,7 +1,7 @@
-"""Graphs as a user declares them: nodes, ways out, options.
+"""Graphs as a user declares them: nodes, edges, options.
 
-Nothing is checked here beyond what a single call can know; `Graph.compile` looks at the whole and reports every
-problem at once. Declarations are kept in order, since the ways out of a node are tried in the order they were added.
+Each call checks only its own arguments; `Graph.compile` checks the whole graph and reports every problem at once.
+Declarations stay in order, since the outgoing edges of a node are tried in the order in which they were added.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ Migrate: TypeAlias = "Callable[[dict[str, JsonValue]], Mapping[str, JsonValue]] 
 
 
 class NodeOptions(TypedDict, total=False):
-    """The options of a node by name, as `Node(…)` and `add_node` take them."""
+    """The keyword options of a node that `Node(…)` and `add_node` take."""
 
     title: str
     inputs: Mapping[str, str | Callable[..., object]]
@@ -64,7 +64,7 @@ class NodeOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What can be said of a node beside what it runs; see `Graph.add_node`."""
+    """The options of a node; see `Graph.add_node`."""
 
     title: str | None = None
     inputs: Mapping[str, str | Callable[..., object]] | None = None
@@ -83,9 +83,9 @@ class Node:
     """A runnable with node options, so that a pattern can take prepared nodes as arguments.
 
     Args:
-        runnable: What it runs, or another Node whose options these override.
-        options: Those of `Graph.add_node`: title, inputs, writes, each, concurrency, retry, timeout_seconds, fallback,
-            on_resume, thread.
+        runnable: The runnable, or another Node whose options these override.
+        options: The options of `Graph.add_node`: title, inputs, writes, each, concurrency, retry, timeout_seconds,
+            fallback, on_resume, thread.
 
     >>> Node(len, writes="size").options.writes
     'size'
@@ -112,11 +112,11 @@ Runnable: TypeAlias = "Callable[..., Any] | HasBody | Node | Choose"
 
 
 def choose(source: str | Callable[..., object], cases: Mapping[Any, Runnable]) -> Choose:
-    """A runnable that routes each visit to one of several.
+    """Return a runnable that routes each visit to one of several runnables.
 
     Args:
-        source: A path, or a function of fields, whose value picks.
-        cases: What to run for each value. A value that is not among them fails the node with `no_choice`.
+        source: A path, or a function of fields, whose value selects the case.
+        cases: The runnable for each value. A value without a case fails the node with `no_choice`.
 
     Example:
         >>> graph = Graph("g", Count)
@@ -177,21 +177,22 @@ class Graph(Generic[S]):
     """A directed graph of nodes over a typed state.
 
     Args:
-        name: Its name, in runs, messages and pictures.
+        name: Its name in runs, messages and pictures.
         state: The pydantic model of its state.
-        result: The field or path that is its result for a graph around it and for `Result.output`.
-        resources: Factories of what nodes may ask for by name, built once a runner and closed with it.
-        errors: A `list[Failure]` field with the `append` reducer that every survived failure is appended to.
+        result: The field or path that is its result, for an enclosing graph and for `Result.output`.
+        resources: Factories of the objects that nodes can take by parameter name. Each is called once per runner, and
+            its object is closed with the runner.
+        errors: A `list[Failure]` field with the `append` reducer, to which every survived failure is appended.
         keep: The fields that `after=` carries over; all if not given.
-        limits: Where its runs stop unless told otherwise: 1,000 steps if nothing is said. As a node of another graph it
-            has only the limits that it was given, and fails its node with them.
-        version: A whole number from 1; raise it with each change that runs under way do not fit by themselves.
-        migrate: How a run of an older version becomes one of the next, by the older version's number: a function of the
-            recorded fields of this graph's state, or a `Migration`, which tells of nodes too. They are called one after
-            the other, up to `version`, when such a run is resumed or branched.
-        secret_key: What encrypts the secret fields of its state (`SecretStr`, `Secret`): text or bytes of at least 32
-            random bytes, as `secrets.token_urlsafe(32)` gives, or a function without arguments that gives it when the
-            graph is compiled. Of several the first encrypts, and each may decrypt what is recorded.
+        limits: The default limits of its runs: 1,000 steps if not given. As a node of another graph it has only the
+            limits given here; reaching one fails the node.
+        version: A whole number from 1. Raise it with each change that unfinished runs do not fit by themselves.
+        migrate: How a run of an older version becomes one of the next, keyed by the older version: a function of the
+            recorded fields of this graph's state, or a `Migration`, which can change nodes too. They are called one
+            after the other, up to `version`, when such a run is resumed or branched.
+        secret_key: The key that encrypts the secret fields of its state (`SecretStr`, `Secret`): text or bytes with at
+            least 32 random bytes, such as `secrets.token_urlsafe(32)` returns, or a function without arguments that
+            returns it when the graph is compiled. Of several keys the first encrypts, and each can decrypt records.
 
     Example:
         >>> class Count(BaseModel):
@@ -207,7 +208,7 @@ class Graph(Generic[S]):
         3
     """
 
-    def __init__(  # noqa: PLR0913 - each is a fact of the whole graph
+    def __init__(  # noqa: PLR0913 - each is an option of the whole graph
         self,
         name: str,
         state: type[S],
@@ -234,7 +235,7 @@ class Graph(Generic[S]):
         self.secret_key = secret_key
         self.origin = origin_of_call()
         self.nodes: list[Declared] = []
-        self.ways: list[Edge | Switch | Fork] = []
+        self.edges: list[Edge | Switch | Fork] = []
         self._plan: Plan[S] | None = None
         self._edits = 0
         self._inner: Sequence[tuple[Graph[Any], int]] = ()
@@ -242,7 +243,7 @@ class Graph(Generic[S]):
     def __repr__(self) -> str:
         return f"Graph({self.name!r}, {self.state.__name__}, {len(self.nodes)} nodes)"
 
-    def add_node(  # noqa: PLR0913 - the options of a node, each named by who uses it
+    def add_node(  # noqa: PLR0913 - the options of a node, given by keyword
         self,
         name: str,
         runnable: Runnable | None = None,
@@ -264,22 +265,22 @@ class Graph(Generic[S]):
             name: An identifier, unique in the graph.
             runnable: A function whose parameters name the fields it reads, an Agent, a Graph, `ask(…)`, `choose(…)`, or
                 a `Node` with options of its own; without one the node passes through.
-            title: Free text for people.
-            inputs: Parameter to path, where a parameter is not named like the field it reads. Of a graph the fields
-                that are not among them keep their defaults: `{}` gives it nothing.
-            writes: Where the result goes: `"field"`, `"field[key]"`, a tuple of fields that the result's keys name,
-                or a mapping of field to `"path.in.result"`, `"."` or `function(result, **fields)`. Without it, the
-                result's keys name the fields.
+            title: Free text for display.
+            inputs: Parameter to path, for parameters that are not named like the field that they read. If the runnable
+                is a graph, its fields that are not listed keep their defaults: `{}` passes it nothing.
+            writes: Where the result is stored: `"field"`, `"field[key]"`, a tuple of fields that the result's keys
+                name, or a mapping of field to `"path.in.result"`, `"."` or `function(result, **fields)`. Without it,
+                the result's keys name the fields.
             retry: How often to try again.
-            timeout_seconds: The longest an attempt may take; None or `math.inf` for no limit.
-            fallback: What to take for the result when every attempt failed: a value, or a function injected like a
-                node, which may take `error`.
+            timeout_seconds: The longest that an attempt can take; None or `math.inf` for no limit.
+            fallback: The result if every attempt failed: a value, or a function that takes its parameters like a node,
+                and `error` too.
             thread: Whether a sync function runs in a thread (the default); False for trivial ones.
-            each: Run it once for every item of a list: name to path or function. Inputs, `writes` keys and the fallback
-                read the item by that name. Results count in the order of the items: a field without a reducer becomes
-                their list. Several entries go side by side.
+            each: Run the node once for every item of a list: name to path or function. Inputs, `writes` keys and the
+                fallback read the item by that name. Results are in the order of the items: a field without a reducer
+                becomes their list. Several lists are read together, item by item, and must have equal lengths.
             concurrency: How many items run at a time; 16 if not given.
-            on_resume: What becomes of an attempt that a crash ended: it is run again (`"rerun"`), or a person is asked
+            on_resume: What to do with an attempt that a crash interrupted: run it again (`"rerun"`), or ask a person
                 (`"ask"`).
 
         Example:
@@ -308,13 +309,13 @@ class Graph(Generic[S]):
         when: Condition | Callable[..., object] | None = None,
         label: str | None = None,
     ) -> None:
-        """Add a way from one node to another (or from START, to END or FAIL).
+        """Add an edge from one node to another (or from START, or to END or FAIL).
 
         Args:
             source: The node it leaves.
             target: The node it enters.
-            when: Its condition; without one it is the otherwise of its node.
-            label: What the run is said to have stopped with, or the picture shows.
+            when: Its condition. Without one, the edge is taken if no edge before it was.
+            label: The label in the picture. For an edge to END or FAIL, also the label with which the run ends.
 
         Example:
             >>> graph = Graph("g", Count)
@@ -327,19 +328,19 @@ class Graph(Generic[S]):
         """
         self._edited()
         condition = None if when is None else as_condition(when)
-        self.ways.append(Edge(source, target, condition, label, origin_of_call()))
+        self.edges.append(Edge(source, target, condition, label, origin_of_call()))
 
     def add_path(self, *nodes: str) -> None:
-        """Add an edge without condition between each two neighbours.
+        """Add an edge without a condition from each node to the next.
 
         >>> graph = Graph("g", Count)
         >>> graph.add_path(START, END)
         >>> graph.add_path("a", "b", "c")
-        >>> [(edge.source, edge.target) for edge in graph.ways]
+        >>> [(edge.source, edge.target) for edge in graph.edges]
         [('START', 'END'), ('a', 'b'), ('b', 'c')]
         """
         if len(nodes) < 2:  # noqa: PLR2004 - a path joins at least two
-            raise DefinitionError(f"add_path{nodes!r} joins nothing", repair="give two nodes or more")
+            raise DefinitionError(f"add_path{nodes!r} adds no edge", repair="give two nodes or more")
         for source, target in pairwise(nodes):
             self.add_edge(source, target)
 
@@ -350,13 +351,13 @@ class Graph(Generic[S]):
         cases: Mapping[Any, str],
         otherwise: str | None = None,
     ) -> None:
-        """Add ways that a value picks among.
+        """Add edges of which a value selects one.
 
         Args:
             source: The node it leaves.
-            on: A path or a function of fields.
-            cases: The target for each value; the value is the label. For a Literal or Enum every value needs one,
-                unless there is an otherwise.
+            on: The path, or function of fields, whose value selects the target.
+            cases: The target for each value; the value is the label. A Literal or Enum needs a target for every value,
+                unless `otherwise` is given.
             otherwise: The target for any other value.
 
         Example:
@@ -368,7 +369,7 @@ class Graph(Generic[S]):
             (10, 2)
         """
         self._edited()
-        self.ways.append(Switch(source, on, dict(cases), otherwise, origin_of_call()))
+        self.edges.append(Switch(source, on, dict(cases), otherwise, origin_of_call()))
 
     def add_fork(  # noqa: PLR0913 - an edge with several targets
         self,
@@ -380,16 +381,16 @@ class Graph(Generic[S]):
         label: str | None = None,
         need: int | None = None,
     ) -> None:
-        """Add a way that runs several arms side by side and goes on at one node once all have arrived there.
+        """Add a fork: several arms run in parallel, and the run continues at one node when all have arrived there.
 
         Args:
             source: The node it leaves, or START.
-            targets: The first node of each arm; with a condition, `("counter", condition)`, the arm is run only where
-                that holds. If no arm's does, the run goes straight to the join. A target may be the join itself.
-            join: The node where the arms become one again, or END. It is visited once.
-            when: The condition of the fork as a whole; without one it is the otherwise of its node.
-            label: What the picture shows, and what a run is said to have stopped with where the join is END.
-            need: Go on after so many arrivals and cancel the rest; all arms if not given.
+            targets: The first node of each arm; with a condition, `("counter", condition)`, the arm runs only if it
+                holds. If no arm's condition holds, the run goes straight to the join. A target can be the join itself.
+            join: The node where the arms meet, or END. It is visited once.
+            when: The condition of the fork as a whole. Without one, it is taken if no edge before it was.
+            label: The label in the picture. If the join is END, also the label with which the run ends.
+            need: Continue after this many arrivals and cancel the other arms; all arms if not given.
 
         Example:
             >>> class Sides(BaseModel):
@@ -407,14 +408,14 @@ class Graph(Generic[S]):
         self._edited()
         arms = [(t, None) if isinstance(t, str) else (t[0], as_condition(t[1])) for t in targets]
         condition = None if when is None else as_condition(when)
-        self.ways.append(Fork(source, tuple(arms), join, condition, label, need, origin_of_call()))
+        self.edges.append(Fork(source, tuple(arms), join, condition, label, need, origin_of_call()))
 
     def body(self) -> Body:
-        """The graph as a node of another one."""
+        """Return the graph as the body of a node in another one."""
         return GraphBody(self)
 
     def compile(self) -> Plan[S]:
-        """Check the whole and make the plan that runs follow; kept until the graph, or one inside it, is changed.
+        """Check the whole graph and return the plan of its runs, cached until it or a graph inside it changes.
 
         Raises:
             CompileError: With every problem, warnings included.
@@ -429,12 +430,12 @@ class Graph(Generic[S]):
     def but(
         self, *, name: str | None = None, result: str | EllipsisType | None = ..., limits: Limits | None = None
     ) -> Graph[S]:
-        """A copy with changes; what is added to the one is not in the other.
+        """Return a copy with changes. Later additions to one are not in the other.
 
         Args:
-            name: Another name, as for one of two pipelines of a project.
-            result: Another field or path that is its result. None: the whole state, so that a graph around it may take
-                back more than the result that a pattern names.
+            name: Another name, for instance if a project has two of these pipelines.
+            result: Another field or path as its result. None means the whole state, so that an enclosing graph can
+                read more than the result that a pattern names.
             limits: Other limits.
 
         Example:
@@ -455,12 +456,12 @@ class Graph(Generic[S]):
             migrate=self.migrate,
             secret_key=self.secret_key,
         )
-        other.nodes, other.ways = [*self.nodes], [*self.ways]
+        other.nodes, other.edges = [*self.nodes], [*self.edges]
         return other
 
     @property
     def edits(self) -> int:
-        """How often it was changed since it was made."""
+        """The number of changes since it was created."""
         return self._edits
 
     def _edited(self) -> None:
@@ -468,7 +469,7 @@ class Graph(Generic[S]):
         self._edits += 1
 
     def check(self) -> Sequence[Problem]:
-        """Every problem and warning, without raising.
+        """Return every problem and warning, without raising.
 
         Example:
             >>> graph = Graph("g", Count)
@@ -481,14 +482,14 @@ class Graph(Generic[S]):
         return problems_of(self)
 
     async def run(self, state: S | Mapping[str, object] | None = None, *, limits: Limits | None = None) -> Result[S]:
-        """Run it once in memory. See `Runner` for runs that outlive the process, and for a graph that asks.
+        """Run it once in memory. Use `Runner` for runs that outlive the process, and for graphs that ask questions.
 
         Returns:
-            What it came to: `finished`, `stopped` at a limit, or `waiting` for an answer or a message. Nobody can give
-            it that any more, since the run is in memory only. Where it does nothing but sleep, that is waited out.
+            The result: `finished`, `stopped` at a limit, or `waiting` for an answer or a message, which can no longer
+            arrive since the run is in memory only. A run that only sleeps is waited for.
 
         Raises:
-            CompileError, InputError; RunFailed, with the result as far as it came.
+            CompileError, InputError; RunFailed, with the result up to the failure.
         """
         from graphengine.runner import Runner  # noqa: PLC0415 - the one lazy door to the runner
 
@@ -499,7 +500,7 @@ class Graph(Generic[S]):
         """`run` for scripts without an event loop.
 
         Raises:
-            DefinitionError: An event loop is running here, as in a notebook; besides what `run` raises.
+            DefinitionError: An event loop is running here, as in a notebook. Also what `run` raises.
         """
         import asyncio  # noqa: PLC0415 - declaring a graph needs no event loop
 
@@ -519,37 +520,38 @@ class Graph(Generic[S]):
         """Draw it into a file.
 
         Args:
-            path: The file; the ending says how: .svg, .png, .pdf, .html, .dot, .mmd for Mermaid, or .txt for words.
-            fold: Which graphs inside are one box each: those that stand so deep or deeper (0: every one), or the
-                nodes of these paths, as `["articles", "desk/article"]`.
-            theme: "light", "dark", or "auto": SVG and HTML as their reader prefers, all else light.
+            path: The file. Its extension selects the format: .svg, .png, .pdf, .html, .dot, .mmd for Mermaid, or .txt
+                for text.
+            fold: Which inner graphs to draw as one box each: those at this depth or deeper (0: every one), or the
+                nodes with these paths, such as `["articles", "desk/article"]`.
+            theme: "light", "dark", or "auto": SVG and HTML follow the reader's preference, other formats are light.
 
         Raises:
             CompileError: The graph has problems.
-            RenderError: The ending, the theme or a path is unknown, there is nothing to paint with, or the file cannot
-                be written.
+            RenderError: The extension, the theme or a path is unknown, a drawing program is missing, or the file
+                cannot be written.
         """
         from graphengine.render import render_graph  # noqa: PLC0415 - the lazy door to the renderer
 
         render_graph(self, path, fold=fold, theme=theme)
 
     def to_dot(self, *, fold: Fold = None) -> str:
-        """The picture as DOT text, for Graphviz; `fold` as for `render`.
+        """Return the picture as DOT text for Graphviz; `fold` is that of `render`.
 
         Raises:
             CompileError: The graph has problems.
-            RenderError: `fold` names what is not there.
+            RenderError: `fold` names an unknown path.
         """
         from graphengine.render import to_dot  # noqa: PLC0415 - the same door
 
         return to_dot(self.compile().outline, fold=fold)
 
     def to_mermaid(self, *, fold: Fold = None) -> str:
-        """The picture as a Mermaid flowchart, which GitHub and others draw; `fold` as for `render`.
+        """Return the picture as a Mermaid flowchart, which GitHub and others draw; `fold` is that of `render`.
 
         Raises:
             CompileError: The graph has problems.
-            RenderError: `fold` names what is not there.
+            RenderError: `fold` names an unknown path.
         """
         from graphengine.render import to_mermaid  # noqa: PLC0415 - the same door
 
@@ -558,7 +560,7 @@ class Graph(Generic[S]):
     def _repr_mimebundle_(
         self, include: Container[str] | None = None, exclude: Container[str] | None = None
     ) -> dict[str, str]:
-        """What a notebook shows: the picture if there is something to paint with; the problems if it has some."""
+        """Return what a notebook shows: the picture if it can be drawn, or the problems of the graph."""
         from graphengine.render.notebook import mimebundle_of  # noqa: PLC0415 - the same door
 
         return mimebundle_of(self, include, exclude)
@@ -566,7 +568,7 @@ class Graph(Generic[S]):
 
 @dataclass(frozen=True, slots=True)
 class GraphBody:
-    """A graph as a node's body: its parameters are the fields of its state. The engine walks it, and calls nothing."""
+    """A graph as a node's body: its parameters are the fields of its state. The engine runs its nodes one by one."""
 
     graph: Graph[Any]
     kind: Kind = "graph"
@@ -579,13 +581,13 @@ class GraphBody:
 
     @property
     def parameters(self) -> Sequence[Parameter]:
-        """The fields of its state; those that have a default need not be given."""
+        """The fields of its state; those with a default are optional."""
         fields = getattr(self.graph.state, "model_fields", {})
         return [Parameter(name, info.annotation, _default(info)) for name, info in fields.items()]
 
     @property
     def returns(self) -> object:
-        """The type of its result, or its state's where it names none."""
+        """The type of its result, or of its state if it declares no result."""
         state: object = self.graph.state
         if self.graph.result is None or not (isinstance(state, type) and issubclass(state, BaseModel)):
             return state
@@ -596,11 +598,11 @@ class GraphBody:
 
     @property
     def call(self) -> Callable[..., object]:
-        """Nothing: its nodes are run one by one."""
+        """A function that raises: the engine runs the nodes of the graph and calls nothing here."""
         return _not_called
 
     def problems(self) -> Sequence[tuple[str, str, str]]:
-        """None by itself; its own compilation tells."""
+        """Return no problems: compiling the graph reports its own."""
         return ()
 
 
@@ -609,7 +611,7 @@ def _default(info: Any) -> object:  # noqa: ANN401 - a field of any type
 
 
 def _not_called(**_: object) -> object:
-    message = "a graph is not called as a function; run it, or make it a node"
+    message = "a graph cannot be called as a function; run it, or add it as a node"
     raise TypeError(message)
 
 

@@ -1,4 +1,4 @@
-"""Which line of the user's code each problem of a graph is about."""
+"""The line of the user's code that each problem of a graph is about."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ if TYPE_CHECKING:
 
 
 def place(problems: list[Problem], begin: int, origin: Origin | None) -> None:
-    """Say of the problems from an index on that they are about what was declared there, where nothing closer is known.
+    """Set the line of the problems from an index on, unless they have a closer one.
 
     Args:
-        problems: All that were found; changed in place.
-        begin: The index of the first.
-        origin: Where what they are about was declared.
+        problems: All problems; changed in place.
+        begin: The index of the first problem to place.
+        origin: The declaration that they are about.
     """
     problems[begin:] = [_placed(problem, origin) for problem in problems[begin:]]
 
 
 def place_rest(problems: list[Problem], graph: Graph[Any]) -> None:
-    """Say where what the remaining problems name was declared: a node, a way, a field, else the graph itself."""
+    """Set the line of the remaining problems: that of the node, edge or field they name, else that of the graph."""
     for index, problem in enumerate(problems):
         if problem.line is None:
             problems[index] = _placed(problem, _origin(problem.where, graph))
 
 
 def join_places(problems: list[Problem], groups: Iterable[Sequence[int]]) -> None:
-    """Make one problem of those about one name: that of a field if there is one, with the places of the others.
+    """Merge the problems about one name into one: that of a field if there is one, with the places of the others.
 
     Args:
-        problems: All that were found; changed in place.
-        groups: The indices of those about one name, for each name.
+        problems: All problems; changed in place.
+        groups: For each name, the indices of the problems about it.
     """
     extra: set[int] = set()
     for group in groups:
@@ -47,9 +47,9 @@ def join_places(problems: list[Problem], groups: Iterable[Sequence[int]]) -> Non
         found = problems[first]
         places = dict.fromkeys((problems[index].where, problems[index].line) for index in others)
         places.pop((found.where, found.line), None)
-        told = ", ".join(f"{where} at line {line}" if line else where for where, line in places)
-        if told:
-            problems[first] = replace(found, message=f"{found.message} (also: {told})")
+        others_text = ", ".join(f"{where} at line {line}" if line else where for where, line in places)
+        if others_text:
+            problems[first] = replace(found, message=f"{found.message} (also: {others_text})")
         extra.update(others)
     problems[:] = [problem for index, problem in enumerate(problems) if index not in extra]
 
@@ -61,14 +61,14 @@ def _placed(problem: Problem, origin: Origin | None) -> Problem:
 
 
 def _origin(where: str, graph: Graph[Any]) -> Origin | None:
-    """Where that of which a problem says that it is there was declared."""
-    for known in (
+    """Return the declaration that the place of a problem names."""
+    for place_name, origin in (
         *((f"node {declared.name}", declared.origin) for declared in graph.nodes),
-        *((f"way out of {way.source}", way.origin) for way in graph.ways),
-        *((f"fork at {way.source}", way.origin) for way in graph.ways if hasattr(way, "join")),
+        *((f"edge from {edge.source}", edge.origin) for edge in graph.edges),
+        *((f"fork at {edge.source}", edge.origin) for edge in graph.edges if hasattr(edge, "join")),
     ):
-        if where == known[0] or where.startswith(f"{known[0]},"):
-            return known[1]
+        if where == place_name or where.startswith(f"{place_name},"):
+            return origin
     if where.startswith(("field ", "state ")) and isinstance(graph.state, type):
         return origin_of_field(graph.state, where.rpartition(".")[2]) or graph.origin
     return graph.origin

@@ -1,10 +1,10 @@
-"""What is said of nodes and runs beside what they do: the ends of a graph, retries, limits, migrations."""
+"""Options of nodes and runs: the ends of a graph, retries, sizes, limits, migrations."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, TypeGuard, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeGuard, TypeVar
 
 from graphengine.errors import DefinitionError, ModelTransient
 
@@ -21,15 +21,15 @@ FAIL: Final = "FAIL"
 
 
 LONGEST_SECONDS: Final = 1e15
-"""The longest time, and the last date in epoch seconds: some 30 million years. A float counts no seconds far beyond."""
+"""The longest duration, and the last date in epoch seconds: about 30 million years. Far beyond, floats skip seconds."""
 
 
 def is_seconds(given: object, *, zero: bool = False) -> TypeGuard[float]:
-    """Whether this is a length of time in seconds, or a date: a number above 0 that is not endless.
+    """Return whether this is a duration in seconds, or a date: a finite number above 0.
 
     Args:
-        given: What was given.
-        zero: Whether 0 is one too.
+        given: The value to check.
+        zero: Whether 0 is valid too.
     """
     if isinstance(given, bool) or not isinstance(given, (int, float)):
         return False
@@ -37,16 +37,16 @@ def is_seconds(given: object, *, zero: bool = False) -> TypeGuard[float]:
 
 
 def none_for_ever(given: T) -> T | None:
-    """What was given as a limit; an infinite one is none."""
+    """Return a limit, or None for an infinite one."""
     return None if given == math.inf else given
 
 
 LONGEST_TAG: Final = 100
-"""The most characters of a tag."""
+"""The maximum number of characters in a tag."""
 
 
 def is_tag(given: object) -> bool:
-    """Whether this can be a tag of a run: a text that can be printed on a line, and is not blank."""
+    """Return whether this can be a tag of a run: text that prints on one line and is not blank."""
     return isinstance(given, str) and bool(given.strip()) and given.isprintable() and len(given) <= LONGEST_TAG
 
 
@@ -55,13 +55,13 @@ class Retry:
     """How often a node is tried again, and how long to wait between attempts.
 
     Args:
-        attempts: Attempts altogether, the first included.
+        attempts: The maximum number of attempts, the first included.
         initial_seconds: The wait before the second attempt.
-        multiplier: What each further wait is multiplied by.
-        max_seconds: No wait is longer; `math.inf` for no such bound.
-        jitter: The share of a wait that chance may add or take, 0 to 1.
-        on: Only these exceptions are worth another attempt; not even these where an agent's rule-based stand-in raised
-            them of what it computed, since it would do so again.
+        multiplier: The factor by which each further wait grows.
+        max_seconds: The longest wait; `math.inf` for no maximum.
+        jitter: The share of a wait that is added or removed at random, 0 to 1.
+        on: The exceptions after which to try again. If an agent's rule-based stand-in computed the error, the node is
+            not tried again, since the stand-in would raise it again.
 
     Example:
         >>> Retry(attempts=5, initial_seconds=1, on=(OSError,)).attempts
@@ -69,7 +69,7 @@ class Retry:
         >>> Retry(attempts=0)
         Traceback (most recent call last):
             ...
-        graphengine.errors.DefinitionError: Retry(attempts=0, ...) cannot be followed
+        graphengine.errors.DefinitionError: Retry(attempts=0, ...) is out of range
           repair: attempts >= 1, seconds >= 0 and finite, multiplier >= 1, jitter between 0 and 1
     """
 
@@ -95,31 +95,31 @@ class Retry:
         sane = self.attempts >= 1 and lengths and 1 <= self.multiplier < math.inf
         if not sane or not 0 <= self.jitter <= 1:
             raise DefinitionError(
-                f"{self} cannot be followed",
+                f"{self} is out of range",
                 repair="attempts >= 1, seconds >= 0 and finite, multiplier >= 1, jitter between 0 and 1",
             )
 
 
 MODEL_RETRY: Final = Retry(attempts=4, initial_seconds=1.0, max_seconds=60.0, on=(ModelTransient,))
-"""That of a node that says nothing of retries: what passes at a model's provider is waited out, all else is not."""
+"""The default of agent and function nodes: transient errors of a model's provider are retried, others are not."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How large what is recorded may be, in bytes of JSON. None is no limit.
+    """The maximum sizes of records, in bytes of JSON. None means no limit.
 
-    The defaults are far above what a well-made graph writes, and far below what hurts. A step is written, and read
-    again on every resume, as a whole: 16 MiB take some 0.1 s each way. A state is held in memory as records and as
-    typed values, about ten times its JSON: 256 MiB are a few GB. A message or an answer comes from outside, perhaps
+    The defaults are far above what a well-made graph writes, and far below what causes trouble. A step is written as a
+    whole, and read again on every resume: 16 MiB take about 0.1 s each time. A state is kept in memory as records and
+    as typed values, about ten times its JSON: 256 MiB take a few GB. A message or an answer comes from outside, perhaps
     over a network, and waits in the inbox: 1 MiB is a long document.
 
     Args:
         update_bytes: What one step writes to the state. A node that returns more fails with `too_large`.
-        state_bytes: All that a run holds: its state, those of graphs inside it, items and arms under way, recorded
-            work, messages kept. The node that would make it larger fails with `too_large`; a run does not begin with
+        state_bytes: Everything that a run holds: its state, those of graphs inside it, unfinished items and arms,
+            recorded work, stored messages. A node that would exceed it fails with `too_large`; a run cannot start with
             more.
-        message_bytes: A message, or an answer. It is refused where it is given.
-        work_bytes: What a call of `ctx.step` gives. The call raises `too_large`.
+        message_bytes: A message or an answer. A larger one is rejected when it is sent.
+        work_bytes: The result of a call of `ctx.step`. The call raises `too_large`.
     """
 
     update_bytes: int | None = 16 << 20
@@ -136,15 +136,15 @@ class Sizes:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Where a run stops cleanly, to be resumed with higher limits. None is no limit, and so is `math.inf`.
+    """The limits at which a run stops cleanly, to be resumed with higher ones. None and `math.inf` mean no limit.
 
     Args:
         steps: Completed node visits. Attempts and the engine's own rows do not count.
-        tokens: Tokens of all model calls, in and out.
-        cost_usd: US dollars of all model calls.
-        seconds: Driven time; waiting does not count.
-        unknown_cost: Whether models may be called whose price is not known, though `cost_usd` is limited; they then
-            count as nothing. Without it they are refused.
+        tokens: Input and output tokens of all model calls.
+        cost_usd: The cost of all model calls, in US dollars.
+        seconds: The time for which the run is driven; waiting does not count.
+        unknown_cost: Whether to allow models of unknown price although `cost_usd` is limited. Their calls then count
+            as free. By default, they are rejected.
 
     Example:
         With the graph of `Graph`'s example:
@@ -160,7 +160,7 @@ class Limits:
     unknown_cost: bool = False
 
     def given(self) -> dict[str, float | None]:
-        """Those that are set, by name."""
+        """Return the limits that are set, by name."""
         named = {name: getattr(self, name) for name in ("steps", "tokens", "cost_usd", "seconds")}
         if self.unknown_cost:
             named["unknown_cost"] = 1
@@ -181,19 +181,19 @@ class Migration:
     A function alone, `migrate={1: f}`, is short for `Migration(state=f)`.
 
     Args:
-        state: Takes the recorded fields of the graph's state as JSON values, its own copy of them, and returns those of
-            the next version. It is called when a run is resumed or branched, and what it gave is recorded: nothing that
-            reads the run later calls it again. Secret fields are in clear there, and encrypted when they are recorded.
-        renamed: Nodes that have another name now, old name to new. Counts, what conditions remember, pauses and the
-            place of the run go along.
-        moved: Where a run goes on that stands at one of these nodes, node to node, in the names of the old version and
-            the new one. The visit that was under way is dropped, with what had begun below it.
+        state: A function that takes a copy of the recorded fields of the graph's state as JSON values, and returns
+            those of the next version. It is called when a run is resumed or branched, and its result is recorded: later
+            reads of the run do not call it again. Secret fields are passed in clear, and encrypted when recorded.
+        renamed: Nodes that have another name now, old name to new. Counts, marks of conditions, pauses and the
+            position of the run follow.
+        moved: Where a run continues that is at one of these nodes: node of the old version to node of the new one. The
+            unfinished visit is dropped, with everything that it had started.
 
     Example:
         >>> Migration(renamed={"rate": "review"}).renamed
         {'rate': 'review'}
     """
 
-    state: Callable[[dict[str, JsonValue]], Mapping[str, JsonValue]] | None = None
+    state: Callable[[dict[str, Any]], Mapping[str, JsonValue]] | None = None
     renamed: Mapping[str, str] = field(default_factory=dict)
     moved: Mapping[str, str] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Questions as nodes: a node that is done with somebody's answer."""
+"""Questions as nodes: a node that finishes when it is answered."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from graphengine.graph.options import is_seconds, none_for_ever
 from graphengine.graph.templates import fill_plainly, holes
 from graphengine.state.field import explain
 from graphengine.state.injection import Injected, Parameter
-from graphengine.state.path import parse
+from graphengine.state.path import is_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 NO_ANSWER: Final = object()
-"""There is no default answer."""
+"""The marker for no default answer."""
 
 
 class Answers:
-    """The type of an answer: its JSON Schema, and what a record of it stands for."""
+    """The type of an answer: its JSON Schema, and how answers are recorded and read back."""
 
     __slots__ = ("_adapter", "schema", "type")
 
@@ -40,30 +40,31 @@ class Answers:
             self.schema: dict[str, JsonValue] = self._adapter.json_schema()
         except (PydanticSchemaGenerationError, PydanticInvalidForJsonSchema) as error:
             raise DefinitionError(
-                f"{output!r} is no type for an answer: {error}", repair="name a type that JSON can carry"
+                f"{output!r} cannot be the type of an answer: {error}", repair="use a type that JSON can represent"
             ) from error
 
     def read(self, record: JsonValue) -> Any:  # noqa: ANN401
-        """The answer that a record stands for.
+        """Return the answer of a record.
 
         Raises:
-            ValidationError: It is none of this type.
+            ValidationError: The record does not fit the type.
         """
         return self._adapter.validate_json(to_json(record), by_name=True, by_alias=True)
 
     def record(self, value: object) -> JsonValue:
-        """The record of an answer.
+        """Return the record of an answer.
 
         Raises:
-            DefinitionError: It is none of this type.
+            DefinitionError: It does not fit the type.
         """
         try:
-            made = self._adapter.validate_python(value)
-            return self._adapter.dump_python(made, mode="json", by_alias=False, round_trip=True)
+            answer = self._adapter.validate_python(value)
+            return self._adapter.dump_python(answer, mode="json", by_alias=False, round_trip=True)
         except (ValidationError, PydanticSerializationError) as error:
-            told = explain(error) if isinstance(error, ValidationError) else str(error)
+            reason = explain(error) if isinstance(error, ValidationError) else str(error)
             raise DefinitionError(
-                f"the default {value!r} is no answer of its own type: {told}", repair="give a default that fits"
+                f"the default {value!r} does not fit the type of the answer: {reason}",
+                repair="give a default of that type, or change the type",
             ) from error
 
 
@@ -77,7 +78,7 @@ class Ask:
     default: object
 
     def body(self) -> AskBody:
-        """The form the engine uses."""
+        """Return the body that the engine runs."""
         return AskBody(self)
 
 
@@ -88,21 +89,23 @@ def ask(
     timeout_seconds: float | None = None,
     default: object = NO_ANSWER,
 ) -> Ask:
-    """A node that waits for somebody's answer; the answer is its result.
+    """Return a runnable that waits for an answer from outside; the answer is its result.
 
     Args:
-        question: What to ask: text whose `{paths}` are read from the state, or a function of fields.
-        output: The type of the answer; its JSON Schema is stored with the question, and a bad answer is refused where
-            it is given.
-        timeout_seconds: How long to wait; then the default counts as the answer, and without one the node fails with
-            `wait_timeout`.
+        question: The question: text whose `{paths}` are read from the state, or a function of fields.
+        output: The type of the answer. Its JSON Schema is stored with the question, and an answer that does not fit is
+            rejected when it is given.
+        timeout_seconds: How long to wait. After that, the default becomes the answer; without a default, the node
+            fails with `wait_timeout`.
         default: The answer after that time.
 
     Example:
         >>> approve = ask("Publish {title}?", bool, timeout_seconds=86_400, default=False)
     """
     if default is not NO_ANSWER and timeout_seconds is None:
-        raise DefinitionError("ask(default=…) without a time", repair="say when it counts: timeout_seconds=…")
+        raise DefinitionError(
+            "ask(default=…) has no timeout_seconds, so the default is never used", repair="add timeout_seconds=…"
+        )
     timeout_seconds = none_for_ever(timeout_seconds)
     if timeout_seconds is not None and not is_seconds(timeout_seconds):
         repair = "give seconds above 0, or None for no limit"
@@ -115,7 +118,7 @@ def ask(
 
 @dataclass(frozen=True, slots=True)
 class AskBody:
-    """A question in the form the engine uses: called with what it reads, it gives its text."""
+    """A question as a node's body: called with the values that it reads, it returns its text."""
 
     ask: Ask
     kind: Kind = "ask"
@@ -123,7 +126,7 @@ class AskBody:
 
     @property
     def name(self) -> str:
-        """What it is called in messages."""
+        """Its name in messages."""
         return "ask"
 
     @property
@@ -133,31 +136,23 @@ class AskBody:
 
     @property
     def parameters(self) -> Sequence[Parameter]:
-        """What the question reads."""
+        """The fields and paths that the question reads."""
         if isinstance(self.ask.question, str):
-            return [Parameter(hole, shown=True) for hole in holes(self.ask.question) if not _is_bad(hole)]
+            return [Parameter(hole, shown=True) for hole in holes(self.ask.question) if is_path(hole)]
         return Injected.of(self.ask.question).parameters
 
     def call(self, **values: object) -> object:
-        """The question's text."""
+        """Return the question's text."""
         question = self.ask.question
         return fill_plainly(question, values) if isinstance(question, str) else question(**values)
 
     def problems(self) -> Sequence[tuple[str, str, str]]:
-        """Holes of the question that are no paths."""
+        """Return the placeholders of the question that are not paths."""
         if not isinstance(self.ask.question, str):
             found = Injected.of(self.ask.question).variadic
             return [("bad_parameter", f"the question has {text}", "name each field it reads") for text in found]
         return [
-            ("bad_path", f"the question has {{{hole}}}, which is no path", "write {{ and }} for braces")
+            ("bad_path", f"the question has {{{hole}}}, which is not a path", "write {{ and }} for braces")
             for hole in holes(self.ask.question)
-            if _is_bad(hole)
+            if not is_path(hole)
         ]
-
-
-def _is_bad(hole: str) -> bool:
-    try:
-        parse(hole)
-    except DefinitionError:
-        return True
-    return False

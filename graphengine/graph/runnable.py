@@ -1,4 +1,4 @@
-"""Bodies: what a node does when it is visited, in the form the engine calls."""
+"""Bodies: what a node does when it is visited, in the form that the engine calls."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ Kind: TypeAlias = Literal["function", "agent", "pass", "graph", "ask"]
 
 
 class Body(Protocol):
-    """What a node does when it is visited, in the form the engine calls.
+    """What a node does when it is visited, in the form that the engine calls.
 
     Attributes:
-        name: Its own name, kept in usage.
+        name: Its own name, recorded with usage.
         kind: `function`, `agent`, `pass`, `graph` or `ask`.
-        parameters: What it reads; a name may be a path of the state.
+        parameters: The parameters that it reads; a name can be a path of the state.
         returns: The annotation of its result, Any if unknown.
         thread: Whether it blocks and so runs in a thread of the runner's pool.
     """
@@ -34,12 +34,12 @@ class Body(Protocol):
 
     @property
     def kind(self) -> Kind:
-        """What it is."""
+        """Its kind."""
         ...
 
     @property
     def parameters(self) -> Sequence[Parameter]:
-        """What it reads."""
+        """The parameters that it reads."""
         ...
 
     @property
@@ -54,20 +54,20 @@ class Body(Protocol):
 
     @property
     def call(self) -> Callable[..., object]:
-        """What does it, given the parameters by name; the result may be awaitable."""
+        """The function to call with the parameters by name; its result can be awaitable."""
         ...
 
     def problems(self) -> Sequence[tuple[str, str, str]]:
-        """What is wrong with it by itself, as (code, message, repair)."""
+        """Return the problems of the body itself, as (code, message, repair)."""
         ...
 
 
 @runtime_checkable
 class HasBody(Protocol):
-    """Anything but a plain function that can be a node: an Agent, a Graph, a question."""
+    """A runnable other than a plain function: an Agent, a Graph, a question."""
 
     def body(self) -> Body:
-        """The form the engine calls."""
+        """Return the body that the engine calls."""
         ...
 
 
@@ -81,7 +81,7 @@ class FunctionBody:
 
     @classmethod
     def of(cls, function: Callable[..., object], *, thread: bool | None) -> FunctionBody:
-        """Wrap a function; sync ones run in a thread unless told otherwise."""
+        """Wrap a function. A sync one runs in a thread unless `thread` is False."""
         return cls(Injected.of(function), thread is not False and not is_async(function))
 
     @property
@@ -91,7 +91,7 @@ class FunctionBody:
 
     @property
     def parameters(self) -> Sequence[Parameter]:
-        """What it reads."""
+        """The parameters that it reads."""
         return self.injected.parameters
 
     @property
@@ -105,7 +105,7 @@ class FunctionBody:
         return self.injected.function
 
     def problems(self) -> Sequence[tuple[str, str, str]]:
-        """Parameters that cannot be injected."""
+        """Return the parameters that cannot be injected."""
         return [
             ("bad_parameter", f"{self.name} has {text}, which names no field", "name each field it reads")
             for text in self.injected.variadic
@@ -113,6 +113,6 @@ class FunctionBody:
 
 
 def is_async(function: object) -> bool:
-    """Whether calling it gives a coroutine."""
+    """Return whether calling it returns a coroutine."""
     inner = getattr(function, "func", function)  # functools.partial
-    return inspect.iscoroutinefunction(inner) or inspect.iscoroutinefunction(getattr(type(inner), "__call__", None))  # noqa: B004 - its code is looked at, not whether it has any
+    return inspect.iscoroutinefunction(inner) or inspect.iscoroutinefunction(getattr(type(inner), "__call__", None))  # noqa: B004 - checks what the method is, not whether it exists

@@ -1,7 +1,7 @@
-"""Where in the user's code something was declared, so that what is wrong with it can be told by file and line.
+"""The place in the user's code where something was declared, so that problems are reported by file and line.
 
-A declaration keeps the line of the call that made it: the nearest one that is not graphengine's own, so that of a
-pattern it is the user's call of the pattern. That costs about half a microsecond and reads nothing.
+A declaration stores the line of the call that made it: the nearest one outside graphengine. For a pattern, that is the
+user's call of the pattern. This takes about half a microsecond and reads no files.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Origin(NamedTuple):
 
 
 def origin_of_call() -> Origin | None:
-    """The line of the user's code that called the function which asks; None where there is none."""
+    """Return the line of the user's code that led to the calling function, or None if there is none."""
     frame: FrameType | None = sys._getframe(2)  # noqa: SLF001 - inspect.stack() reads files; this costs nothing
     while frame is not None and frame.f_globals.get("__name__", "").startswith(_OWN):
         frame = frame.f_back
@@ -31,7 +31,7 @@ def origin_of_call() -> Origin | None:
 
 
 def origin_of_field(model: type, name: str) -> Origin | None:
-    """The line where a field of a model is declared, else that of its class; None where its source cannot be read."""
+    """Return the line that declares a field of a model, else that of its class; None if its source cannot be read."""
     found: Origin | None = None
     for owner in model.__mro__:
         if name in vars(owner).get("__annotations__", {}) or owner is model:
@@ -43,14 +43,14 @@ def origin_of_field(model: type, name: str) -> Origin | None:
 
 
 def _line_in(owner: type, name: str) -> Origin | None:
-    import ast  # noqa: PLC0415 - only where there is a problem to tell
+    import ast  # noqa: PLC0415 - needed only to report a problem
     import inspect  # noqa: PLC0415
     from pathlib import Path  # noqa: PLC0415
 
     try:
         file = inspect.getfile(owner)
         tree: ast.AST = ast.parse(Path(file).read_bytes())
-    except (OSError, TypeError, SyntaxError, ValueError):  # typed in at a prompt, or not there any more
+    except (OSError, TypeError, SyntaxError, ValueError):  # entered at a prompt, or deleted since
         return None
     for part in owner.__qualname__.split("."):
         if part == "<locals>":

@@ -1,9 +1,9 @@
-"""A run as one JSON file: everything that is recorded of it, to be kept, sent, replayed, or gone on with elsewhere.
+"""A run as one JSON file: everything recorded about it, to keep, send, replay or continue elsewhere.
 
 The file holds its format's number, the version that wrote it, a digest over its content, the facts of the run, every
-outline that its log names, the messages that wait in its inbox, and its steps, one a line; a branch brings the steps
-that it shares with its parents. `parse` believes nothing of what it reads: it raises `BadExport` with the place, or
-gives a run that folds. Nothing in a file is executed, imported or used as a path.
+outline that its log names, the messages in its inbox, and its steps, one per line; a branch includes the steps that
+it shares with its parents. `parse` trusts nothing that it reads: it raises `BadExport` with the place, or returns a
+run that folds. Nothing in a file is executed, imported or used as a path.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import hashlib
 import json
 import math
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final, NoReturn, get_args
+from typing import TYPE_CHECKING, Any, Final, NoReturn, get_args
 
 from msgspec import structs
 from pydantic_core import from_json, to_json
@@ -31,17 +31,18 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from graphengine.engine.outline import Outline
     from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import Store
 
 FORMAT: Final = 1
-"""The version of the file; it rises when a reader of the old ones would be wrong about the new ones."""
+"""The version of the format; it rises when a reader of the old format would misread the new one."""
 
 _REPAIR: Final = "export the run again from where it is recorded"
 
 
 class BadExport(GraphEngineError):
-    """A file is no exported run, or was changed since it was written."""
+    """A file is not an exported run, or was changed since it was written."""
 
     code = "bad_export"
 
@@ -54,32 +55,32 @@ class ExportTooNew(BadExport):
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """A run, whole.
+    """A complete run.
 
     Attributes:
-        info: Its facts. `parent` and `parent_seq` tell what it branched from; its steps are all here all the same.
-        steps: Its steps, those it shares with its parents included.
-        outlines: What its graph looked like, by fingerprint: when it began, and since each change.
-        inbox: The messages that nobody took yet, as (kind, payload), oldest first.
-        version: The graphengine that wrote the file; "" where it comes from a store.
+        info: Its facts. `parent` and `parent_seq` name what it branched from; `steps` is complete nevertheless.
+        steps: Its steps, including those that it shares with its parents.
+        outlines: The outlines of its graph by fingerprint: the first one, and one for each change.
+        inbox: The messages not yet taken, as (kind, payload), oldest first.
+        version: The version of graphengine that wrote the file; "" if the run comes from a store.
     """
 
     info: RunInfo
     steps: Sequence[Step]
-    outlines: Mapping[str, Mapping[str, JsonValue]] = field(default_factory=dict)
-    inbox: Sequence[tuple[str, JsonValue]] = ()
+    outlines: Mapping[str, Outline] = field(default_factory=dict)
+    inbox: Sequence[tuple[str, Any]] = ()
     version: str = ""
 
 
 async def export_run(store: Store, run_id: str) -> Exported:
-    """A run with all that is recorded of it, read from a store that is open.
+    """Read a run, with everything recorded about it, from an open store.
 
     Raises:
         UnknownRun; StoreError: It cannot be read.
     """
     info = await store.info(run_id)
     steps = [structs.replace(step, typed=None) for step in await store.steps(run_id, 0, info.seq)]
-    outlines: dict[str, Mapping[str, JsonValue]] = {}
+    outlines: dict[str, Outline] = {}
     named = [found for step in steps if (found := fingerprint_of(step))]
     for fingerprint in dict.fromkeys([*named, info.fingerprint]):
         outline = await store.outline(fingerprint)
@@ -90,7 +91,7 @@ async def export_run(store: Store, run_id: str) -> Exported:
 
 
 def _with_parent(info: RunInfo, steps: Sequence[Step]) -> RunInfo:
-    """The facts of a run, with the parent that its log names; who drives it now is no fact of the run."""
+    """Return a run's facts with the parent that its log names, without its present driver."""
     info = replace(info, driver=None, held=False, parent=None, parent_seq=0)
     for step in reversed(steps):
         if isinstance(step.data, Branched):
@@ -99,11 +100,11 @@ def _with_parent(info: RunInfo, steps: Sequence[Step]) -> RunInfo:
 
 
 def to_json_text(run: Exported, version: str) -> str:
-    """The file's text: readable, a step a line, the same for the same run.
+    """Return the file's text: readable, one step per line, the same for the same run.
 
     Args:
         run: The run.
-        version: The version of graphengine that writes it.
+        version: The version of graphengine that writes the file.
     """
     content = _content(run)
     head: dict[str, JsonValue] = {"format": FORMAT, "version": version}
@@ -115,7 +116,7 @@ def to_json_text(run: Exported, version: str) -> str:
     return "{\n" + ",\n".join(parts) + "\n}\n"
 
 
-def _content(run: Exported) -> dict[str, JsonValue]:
+def _content(run: Exported) -> dict[str, Any]:
     info = run.info
     parent = {"run_id": info.parent, "seq": info.parent_seq} if info.parent is not None else None
     made: dict[str, JsonValue] = {
@@ -134,12 +135,12 @@ def _content(run: Exported) -> dict[str, JsonValue]:
         "inbox": [{"kind": kind, "payload": payload} for kind, payload in run.inbox],
         "steps": [{"seq": step.seq, **from_json(encode_step(step))} for step in run.steps],
     }
-    found: dict[str, JsonValue] = from_json(to_json(made))
+    found: dict[str, Any] = from_json(to_json(made))
     return found
 
 
 def digest_of_content(content: Mapping[str, JsonValue]) -> str:
-    """The digest of what a file says, whatever its blanks and the order of its keys."""
+    """Return the digest of a file's content, independent of blanks and of the order of its keys."""
     body = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     return f"sha256:{hashlib.sha256(body.encode()).hexdigest()}"
 
@@ -149,21 +150,21 @@ def _compact(value: JsonValue) -> str:
 
 
 def read_file(path: Path) -> Exported:
-    """The run in a file, checked.
+    """Read and check the run in a file.
 
     Raises:
-        BadExport: The file cannot be read, or is no exported run.
+        BadExport: The file cannot be read, or is not an exported run.
     """
     try:
         body = path.read_bytes()
     except OSError as error:
-        told = f"the file cannot be read: {error.strerror or error}"
-        raise BadExport(told, where=str(path), repair="name a file that `graphengine export` wrote") from error
+        message = f"the file cannot be read: {error.strerror or error}"
+        raise BadExport(message, where=str(path), repair="name a file that `graphengine export` wrote") from error
     return parse(body, str(path))
 
 
 def parse(body: bytes | str, where: str) -> Exported:
-    """The run that a file's content tells of, checked as far as anything can be without the graph.
+    """Parse a file's content into a run, and check what can be checked without the graph.
 
     Args:
         body: The content.
@@ -171,9 +172,9 @@ def parse(body: bytes | str, where: str) -> Exported:
 
     Raises:
         ExportTooNew: A newer version wrote it.
-        BadExport: It is no exported run, was changed since, or its steps do not fold.
+        BadExport: It is not an exported run, was changed since it was written, or its steps do not fold.
     """
-    from pydantic import ValidationError  # noqa: PLC0415 - who writes a file needs none of these
+    from pydantic import ValidationError  # noqa: PLC0415 - writing a file needs none of these
 
     from graphengine.history.export_file import RunFile  # noqa: PLC0415
     from graphengine.state.field import explain  # noqa: PLC0415
@@ -182,26 +183,26 @@ def parse(body: bytes | str, where: str) -> Exported:
     try:
         made = RunFile.model_validate(content)
     except ValidationError as error:
-        told = explain(error)
-        _refuse(f"it is no exported run: {told[:500]}", where)
+        _refuse(f"it is not an exported run: {explain(error)[:500]}", where)
     if (found := digest_of_content({name: content[name] for name in content if name != "digest"})) != made.digest:
-        _refuse(f"its content was changed: its digest is {found}, and it says {made.digest}", where)
+        _refuse(f"its content was changed: its digest is {found}, and it records {made.digest}", where)
     run = made.run
     if any(c.isspace() or ord(c) < ord(" ") for c in run.id):
         _refuse(f"{run.id!r} cannot be a run's id", where)
     if run.tags != sorted({*run.tags}) or not all(map(is_tag, run.tags)):
-        _refuse("its tags are not such as runs have: sorted, each once, each of characters that can be printed", where)
+        _refuse("its tags are invalid: tags are sorted, unique and made of printable characters", where)
     if run.parent is not None and run.parent.seq >= run.seq:
-        _refuse(f"it branched behind step {run.parent.seq}, and has {run.seq} steps", where)
+        _refuse(f"it branched after step {run.parent.seq}, but has {run.seq} steps", where)
+    outlines: dict[str, Any] = dict(made.outlines)
     try:
-        for outline in made.outlines.values():
+        for outline in outlines.values():
             check_outline(outline)
         steps = [
             decode_step(number, to_json({name: fact for name, fact in step.items() if name != "seq"}))
             for number, step in enumerate(content["steps"], start=1)
         ]
     except ValueError as error:
-        _refuse(f"a step or an outline of it cannot be read: {error}", where)
+        _refuse(f"one of its steps or outlines cannot be read: {error}", where)
     count = len(made.steps)
     if run.seq != count or [step.seq for step in made.steps] != list(range(1, count + 1)):
         _refuse(f"its steps are not 1 to {run.seq} without gaps", where)
@@ -215,11 +216,11 @@ def parse(body: bytes | str, where: str) -> Exported:
         _refuse(f"it has no outline of the graph {info.fingerprint}", where)
     inbox = [(message.kind, message.payload) for message in made.inbox]
     _check_inbox(inbox, where)
-    return Exported(info, steps, made.outlines, inbox, made.version)
+    return Exported(info, steps, outlines, inbox, made.version)
 
 
-def _document(body: bytes | str, where: str) -> dict[str, JsonValue]:
-    """The JSON of a file of our format.
+def _document(body: bytes | str, where: str) -> dict[str, Any]:
+    """Decode the JSON of a file in a format that this version reads.
 
     Raises:
         BadExport, ExportTooNew.
@@ -227,26 +228,26 @@ def _document(body: bytes | str, where: str) -> dict[str, JsonValue]:
     try:
         text = body.decode() if isinstance(body, bytes) else body
         content = json.loads(text, parse_constant=_no_constant, parse_float=_float, object_pairs_hook=_once)
-        to_json(content)  # texts that no database can keep, numbers that no reader takes
+        to_json(content)  # rejects text that no database can store and numbers that no reader accepts
     except (ValueError, RecursionError, UnicodeError) as error:
-        _refuse(f"it is no JSON that can be kept: {str(error).splitlines()[0][:200]}", where)
+        _refuse(f"it is not JSON that can be stored:  {str(error).splitlines()[0][:200]}", where)
     if not isinstance(content, dict) or not {"format", "steps", "run"} <= set(content):
-        _refuse("it is JSON, and no exported run", where)
+        _refuse("it is JSON, but not an exported run", where)
     number = content["format"]
     if type(number) is not int or number < 1:
-        _refuse(f"its format is {str(number)[:40]!r}, which was never one", where)
+        _refuse(f"its format is {str(number)[:40]!r}, which never existed", where)
     if number > FORMAT:
-        told = f"it has format {number}; this version of graphengine reads up to {FORMAT}"
-        raise ExportTooNew(told, where=where, repair="update graphengine")
+        message = f"it has format {number}; this version of graphengine reads up to {FORMAT}"
+        raise ExportTooNew(message, where=where, repair="update graphengine")
     return content
 
 
-def _refuse(told: str, where: str) -> NoReturn:
-    raise BadExport(told, where=where, repair=_REPAIR)
+def _refuse(message: str, where: str) -> NoReturn:
+    raise BadExport(message, where=where, repair=_REPAIR)
 
 
 def _no_constant(name: str) -> NoReturn:
-    message = f"{name} is no JSON"
+    message = f"{name} is not JSON"
     raise ValueError(message)
 
 
@@ -261,13 +262,13 @@ def _float(text: str) -> float:
 def _once(pairs: Sequence[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        message = "a key stands twice in one object"
+        message = "a key occurs twice in one object"
         raise ValueError(message)
     return found
 
 
 def _check_fold(info: RunInfo, steps: Sequence[Step], where: str) -> None:
-    """See that the steps fold, and to what the facts say.
+    """Check that the steps fold, and that the result agrees with the facts.
 
     Raises:
         BadExport: They do not.
@@ -281,28 +282,27 @@ def _check_fold(info: RunInfo, steps: Sequence[Step], where: str) -> None:
         except (KeyboardInterrupt, SystemExit):
             raise
         except Exception as error:
-            told = f"step {step.seq} does not fold: {type(error).__name__}: {str(error)[:200]}"
-            raise BadExport(told, where=where, repair=_REPAIR) from error
-        snapshot.touched.clear()
+            message = f"step {step.seq} does not fold: {type(error).__name__}: {str(error)[:200]}"
+            raise BadExport(message, where=where, repair=_REPAIR) from error
     facts = {"id": snapshot.run_id, "graph": snapshot.graph, "fingerprint": snapshot.fingerprint}
     for name, fact in facts.items():
         if fact != getattr(info, name):
-            _refuse(f"its steps are of {name} {fact!r}, and it says {getattr(info, name)!r}", where)
+            _refuse(f"its steps have {name} {fact!r}, but the file states {getattr(info, name)!r}", where)
     try:
         ready(copy_of(snapshot))
         next_due(snapshot)
     except Exception as error:
-        told = f"it cannot be gone on with behind its last step: {type(error).__name__}: {str(error)[:200]}"
-        raise BadExport(told, where=where, repair=_REPAIR) from error
+        message = f"it cannot continue after its last step: {type(error).__name__}: {str(error)[:200]}"
+        raise BadExport(message, where=where, repair=_REPAIR) from error
     if snapshot.status not in get_args(Status) or info.status not in (snapshot.status, "running"):
-        _refuse(f"its steps leave it {snapshot.status}, and it says {info.status}", where)
+        _refuse(f"its steps leave it {snapshot.status}, but the file states {info.status}", where)
 
 
 def _check_inbox(inbox: Sequence[tuple[str, JsonValue]], where: str) -> None:
-    """See that the messages are such as a run can take.
+    """Check that a run can take the messages.
 
     Raises:
-        BadExport: One is not.
+        BadExport: It cannot take one.
     """
     needed = {"answer": ("wait", "id", "value"), "message": ("topic", "payload"), "stop": ()}
     for kind, payload in inbox:
@@ -313,49 +313,49 @@ def _check_inbox(inbox: Sequence[tuple[str, JsonValue]], where: str) -> None:
             or set(payload) != set(names)
             or any(not isinstance(payload[name], str) for name in texts)
         ):
-            _refuse(f"a message of kind {kind!r} has not {', '.join(names)}", where)
+            _refuse(f"a message of kind {kind!r} must have exactly {', '.join(names)}", where)
 
 
 async def import_run(store: Store, run: Exported) -> bool:
-    """Record an exported run in a store that is open, under its own id, with nobody who drives it.
+    """Record an exported run in an open store, under its own id, without a driver.
 
     Args:
-        store: Where it goes.
-        run: What `parse` gave.
+        store: The store to write to.
+        run: The run that `parse` returned.
 
     Returns:
-        Whether it was recorded; false where the very same run was there already.
+        Whether it was recorded; false if the identical run was already in the store.
 
     Raises:
         RunExists: Another run has the id.
         StoreError: It could not be recorded.
     """
-    if await _is_there(store, run):
+    if await _is_recorded(store, run):
         return False
     await _record(store, run)
     return True
 
 
 async def check_ids(store: Store, runs: Sequence[Exported]) -> None:
-    """See that no other run in a store that is open has the id of one of these, nor two of them the same.
+    """Check that these runs' ids are unique, and that no other run in an open store has one of them.
 
     Raises:
-        RunExists: One has.
+        RunExists: An id is taken.
     """
     ids: set[str] = set()
     for run in runs:
         if run.info.id in ids:
-            told = f"two of the files hold a run {run.info.id}"
-            raise RunExists(told, where=f"run {run.info.id}", repair="import each run once")
+            message = f"two of the files contain a run {run.info.id}"
+            raise RunExists(message, where=f"run {run.info.id}", repair="import each run once")
         ids.add(run.info.id)
-        await _is_there(store, run)
+        await _is_recorded(store, run)
 
 
-async def _is_there(store: Store, run: Exported) -> bool:
-    """Whether the very same run is recorded.
+async def _is_recorded(store: Store, run: Exported) -> bool:
+    """Return whether the identical run is recorded.
 
     Raises:
-        RunExists: Another one is, under its id.
+        RunExists: Another run is recorded under its id.
     """
     try:
         known = await export_run(store, run.info.id)
@@ -363,13 +363,13 @@ async def _is_there(store: Store, run: Exported) -> bool:
         return False
     if digest_of_content(_content(known)) == digest_of_content(_content(run)):
         return True
-    told = f"a run {run.info.id} is already recorded, and is another one"
-    repair = "import into another database with --db PATH, or leave the one that is there as it is"
-    raise RunExists(told, where=f"run {run.info.id}", repair=repair)
+    message = f"another run is already recorded as {run.info.id}"
+    repair = "import into another database with --db PATH, or keep the recorded run"
+    raise RunExists(message, where=f"run {run.info.id}", repair=repair)
 
 
 async def _record(store: Store, run: Exported) -> None:
-    """Write the run; from the first write on it is there as a whole, what follows adds what can be done without."""
+    """Write the run. The first write records all its steps; the later ones add its inbox and older outlines."""
     info = replace(run.info, parent=None, parent_seq=0, driver=None, held=False)
     fence = await store.create(replace(info, status="running"), run.steps, run.outlines[info.fingerprint])
     for number, (kind, payload) in enumerate(run.inbox, start=1):

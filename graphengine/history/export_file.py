@@ -1,4 +1,4 @@
-"""The shape of an exported run's file, held against every file that is read; who only writes one does without it."""
+"""The schema of an exported run's file. Every file that is read is checked against it; writing does not load it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class _Message(BaseModel):
 
 
 class _Step(BaseModel):
-    """The shape of a step; what it means is for the fold to say."""
+    """The shape of a step; the fold checks its meaning."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -57,7 +57,7 @@ class _Step(BaseModel):
 
 
 class RunFile(BaseModel):
-    """The file: its format, the version that wrote it, a digest over the rest, and what is recorded of the run."""
+    """The file: its format, the version that wrote it, a digest over the rest, and the recorded run."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 

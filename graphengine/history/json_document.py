@@ -1,13 +1,13 @@
-"""The JSON documents that other programs read: a run, a list of runs, an error. One schema, given by its number.
+"""The JSON documents that other programs read: a run, a list of runs, an error. One schema, identified by its number.
 
 Times are epoch seconds. A step's `update` is the list of operations that `graphengine.engine.steps` describes; its
-`detail` has what else its kind tells, under the names of `DETAILS`, and is empty for most steps.
+`detail` has the other facts of its kind, under the names in `DETAILS`, and is empty for most steps.
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from graphengine.engine.steps import (
     AnyFacts,
@@ -35,50 +35,50 @@ if TYPE_CHECKING:
     from graphengine.stores.sqlite.doctor.findings import Repaired, Report
 
 SCHEMA: Final = 1
-"""The version of the documents; it rises when a reader of the old ones would be wrong about the new ones."""
+"""The version of the documents; it rises when a reader of the old ones would misread the new ones."""
 
 DETAILS: Final = (
     "choice",  # node, item: what `choose` picked
-    "fallback",  # node, item: whether its fallback stands in for its result
-    "then",  # attempt: `fallback`, if that is run next
+    "fallback",  # node, item: whether its fallback gave the result
+    "then",  # attempt: `fallback`, if the fallback runs next
     "due_at",  # attempt: when the next one is due
     "inside",  # node: how the graph at this node ended: reason, label, condition, explanation
-    "cancelled",  # joined: the arms that were still under way
+    "cancelled",  # joined: the arms that were still running
     "count",  # mapped: how many items
-    "concurrency",  # mapped: how many of them at a time
+    "concurrency",  # mapped: how many items run at a time
     "writes",  # item: what it adds to the map's updates
-    "graph",  # started, entered: the graph that begins
+    "graph",  # started, entered: the graph that starts
     "name",  # recorded: the function that was called
-    "value",  # recorded: what it gave
+    "value",  # recorded: its result
     "waits",  # waiting: what is waited for
     "wait",  # answered, refused, node: the name of the wait that is over
     "by",  # answered, node: `answer`, `message`, `time` or `default`; recorded: which `agent` asked which `model`
-    "answer",  # answered, refused, node: what was answered
+    "answer",  # answered, refused, node: the answer
     "message",  # refused: why
     "topic",  # message
     "payload",  # message
     "sent",  # node, item: messages to other nodes, as [topic, payload]
-    "emitted",  # node, item: what it showed and wanted kept
-    "said",  # recorded: what it `sent` and `emitted`; its node's step has that too, and delivers it
-    "unused",  # node: recorded work that it did not ask for again
-    "pause",  # started, resumed, branched: the nodes before which the run waits
-    "retries",  # resumed: whether what failed beside what waits is tried again
-    "company",  # resumed: whether other runs were driven beside it, so that a third crash does not give a node up
-    "crashed",  # resumed: whether nodes were in flight when the process before died
-    "changes",  # resumed, branched: what is new about the graph
+    "emitted",  # node, item: the values that it emitted to be recorded
+    "said",  # recorded: what it `sent` and `emitted`; its node's step has them too, and delivers them
+    "unused",  # node: recorded work that it did not request again
+    "pause",  # started, resumed, branched: the nodes before which the run pauses
+    "retries",  # resumed: whether failed nodes are retried while others wait
+    "company",  # resumed: whether other runs were driven in parallel, so that a third crash does not fail a node
+    "crashed",  # resumed: whether nodes were in flight when the previous process died
+    "changes",  # resumed, branched: how the graph changed
     "refit",  # resumed, branched: what new defaults and migrations did to the fields, by frame
-    "renamed",  # resumed, branched: nodes that have another name now, by the frame of their graph
-    "moved",  # resumed, branched: frames that go on at another node
-    "asks",  # resumed, branched: frames whose question is another one now, and is asked anew
-    "after",  # started: the run whose state it begins with
+    "renamed",  # resumed, branched: renamed nodes, by the frame of their graph
+    "moved",  # resumed, branched: frames that continue at another node
+    "asks",  # resumed, branched: frames whose question changed and is asked again
+    "after",  # started: the run whose state it starts with
 )
-"""What the `detail` of a step may have."""
+"""The keys that the `detail` of a step can have."""
 
 _USAGE: Final = {"calls": 0, "offline_calls": 0, "input_tokens": 0, "output_tokens": 0, "cost_usd": 0.0}
 
 
 class Told(NamedTuple):
-    """What a recorded failure says: its message, and the place and the repair where it has them."""
+    """The text of a recorded failure: its message, and its place and repair, if known."""
 
     message: str
     where: str = ""
@@ -86,7 +86,7 @@ class Told(NamedTuple):
 
 
 def told_by(failure: FailureRecord) -> Told:
-    """The parts of a recorded failure; rows of older versions have place and repair as lines of the message."""
+    """Return the text of a recorded failure; older versions recorded place and repair as lines of the message."""
     where, repair, message = failure.where, failure.repair, failure.message
     if not where and not repair and not failure.traceback:
         message, _, repair = message.partition("\n  repair: ")
@@ -95,7 +95,7 @@ def told_by(failure: FailureRecord) -> Told:
 
 
 def doctor_document(report: Report, repaired: Repaired | None) -> dict[str, JsonValue]:
-    """What is wrong with a database, and what a repair did."""
+    """Return the document of a database's problems, and of what a repair did."""
     names = ("code", "what", "run_id", "seq", "repair", "repairable", "note")
     document: dict[str, JsonValue] = {
         "schema": SCHEMA,
@@ -116,12 +116,12 @@ def doctor_document(report: Report, repaired: Repaired | None) -> dict[str, Json
 
 
 def run_document(info: RunInfo, snapshot: Snapshot, steps: Iterable[Step]) -> dict[str, JsonValue]:
-    """A run as of a snapshot.
+    """Return the document of a run at a snapshot.
 
     Args:
-        info: What the store knows of the run.
-        snapshot: Where it stands, or stood at an earlier step.
-        steps: Its steps up to there, those it shares with its parents included.
+        info: The store's facts about the run.
+        snapshot: Its snapshot, the last one or an earlier one.
+        steps: Its steps up to there, including those that it shares with its parents.
     """
     parent = {"run_id": info.parent, "seq": info.parent_seq} if info.parent is not None else None
     taken = list(steps)
@@ -144,7 +144,7 @@ def run_document(info: RunInfo, snapshot: Snapshot, steps: Iterable[Step]) -> di
 
 
 def waits_document(snapshot: Snapshot) -> list[JsonValue]:
-    """All that a run waits for."""
+    """Return everything that a run waits for."""
     return [_wait(name, facts) for frame in snapshot.frames.values() for name, facts in frame.waits.items()]
 
 
@@ -160,13 +160,13 @@ def _wait(name: str, wait: WaitRecord) -> dict[str, JsonValue]:
 
 
 def failure_document(failure: FailureRecord) -> dict[str, JsonValue]:
-    """A recorded failure, in the words of every error, and which node and attempt it was."""
-    told = told_by(failure)
+    """Return the document of a recorded failure: the parts of every error, the node's path and the attempt."""
+    text = told_by(failure)
     found: dict[str, JsonValue] = {
         "code": failure.kind,
-        "message": told.message,
-        "where": told.where,
-        "repair": told.repair,
+        "message": text.message,
+        "where": text.where,
+        "repair": text.repair,
         "path": failure.path,
         "attempt": failure.attempt or 1,
     }
@@ -176,12 +176,12 @@ def failure_document(failure: FailureRecord) -> dict[str, JsonValue]:
 
 
 def usage_document(usage: Mapping[str, float | None]) -> dict[str, JsonValue]:
-    """A usage with every figure; a cost that is unknown is None."""
+    """Return a usage with every figure; an unknown cost is None."""
     return {**_USAGE, **usage}
 
 
 def spending_document(spent: Iterable[Spent]) -> list[JsonValue]:
-    """What was spent on models, by agent, model and node; an agent is "" where rules answered for it."""
+    """Return what was spent on models, by agent, model and node; the agent is "" if rules answered for it."""
     return [
         {
             "agent": each.agent,
@@ -195,7 +195,7 @@ def spending_document(spent: Iterable[Spent]) -> list[JsonValue]:
 
 
 def step_document(step: Step) -> dict[str, JsonValue]:
-    """One step of a run."""
+    """Return the document of one step."""
     outcome, failure, usage = outcome_of(step), failure_of(step), usage_of(step)
     return {
         "seq": step.seq,
@@ -218,7 +218,7 @@ def step_document(step: Step) -> dict[str, JsonValue]:
 
 def _detail(facts: AnyFacts) -> dict[str, JsonValue]:
     record = facts_record(facts)
-    found: dict[str, JsonValue] = {name: record[name] for name in DETAILS if name in record}
+    found: dict[str, Any] = {name: record[name] for name in DETAILS if name in record}
     if isinstance(facts, Waiting):
         found["waits"] = [_wait(name, wait) for name, wait in facts.waits.items()]
     if "by" in found and "answer" in found:  # recorded so that None is an answer too
@@ -227,11 +227,11 @@ def _detail(facts: AnyFacts) -> dict[str, JsonValue]:
 
 
 def runs_document(runs: Iterable[RunInfo], waiting: Mapping[str, Snapshot] | None = None) -> dict[str, JsonValue]:
-    """A list of runs, without their steps.
+    """Return the document of a list of runs, without their steps.
 
     Args:
         runs: The runs.
-        waiting: Where those stand that wait, by id; the others wait for nothing.
+        waiting: The snapshots of waiting runs by id; the others wait for nothing.
     """
     return {"schema": SCHEMA, "runs": [_run_line(info, (waiting or {}).get(info.id)) for info in runs]}
 
@@ -258,14 +258,14 @@ def tree_document(
     after: Mapping[str, str],
     spent: tuple[Mapping[str, Usage], Mapping[str, Usage]],
 ) -> dict[str, JsonValue]:
-    """A list of runs with all those they were branched from: `parent` tells which, and where they parted.
+    """Return the document of runs and the runs they branched from; `parent` has the run and the step of each branch.
 
     Args:
         runs: The runs.
-        waiting: Where those stand that wait, by id.
-        after: The run whose state a run began with, by id.
-        spent: What each run spent on models itself, by id, and with all branches below it; the first is None of a run
-            that cannot be read.
+        waiting: The snapshots of waiting runs by id.
+        after: The run whose state a run started with, by id.
+        spent: What each run spent on models itself, by id, and with all branches below it. Runs that cannot be read are
+            missing from the first.
     """
     own, whole = spent
     lines = [
@@ -281,11 +281,11 @@ def tree_document(
 
 
 def diff_document(found: RunDiff) -> dict[str, JsonValue]:
-    """Where two runs part.
+    """Return the document of where two runs diverge.
 
-    `shared` is the last step that both have, None if they have none; `alike` how many steps of both ways from there are
-    alike; `parted_at` of each side the first step that the other did not take, None where it took no other;
-    `differences` are whole, however large.
+    `shared` is the last step that both have, None if they share none; `alike` is how many steps from there on are the
+    same; `parted_at` of each side is the first step that the other did not take, None if there is none; `differences`
+    are complete, however large.
     """
     shared = {"run_id": found.shared.run_id, "seq": found.shared.seq} if found.shared is not None else None
     return {
@@ -299,11 +299,11 @@ def diff_document(found: RunDiff) -> dict[str, JsonValue]:
 
 
 def _side(side: Side) -> dict[str, JsonValue]:
-    """One of two runs that are compared: `usage` is all it spent, `spent` what it did since they parted.
+    """Return one of two compared runs: `usage` is its total, `spent` what it spent since they diverged.
 
-    `begins` is the update that it branched off with, `way` the steps that it decided a way with since.
+    `begins` is the update that it branched off with, `way` the steps that decided its path since.
     """
-    steps = [step_document(step) for step in side.way]
+    steps = [step_document(step) for step in side.path]
     keys = ("seq", "path", "kind", "node", "visit", "attempt", "edge", "targets")
     return {
         "run_id": side.info.id,
@@ -319,18 +319,19 @@ def _side(side: Side) -> dict[str, JsonValue]:
 
 
 def error_document(error: GraphEngineError) -> dict[str, JsonValue]:
-    """An error that kept a command from doing its work; one of compile has the list of its `problems`."""
-    told = _told(error)
+    """Return the document of an error that stopped a command; a compile error has the list of its `problems`."""
+    parts: dict[str, JsonValue] = {
+        "code": error.code,
+        "message": error.message,
+        "where": error.where,
+        "repair": error.repair,
+    }
     if isinstance(error, CompileError):
-        told["problems"] = problems_listed(error.problems)
-    return {"schema": SCHEMA, "error": told}
+        parts["problems"] = problems_listed(error.problems)
+    return {"schema": SCHEMA, "error": parts}
 
 
 def problems_listed(problems: Iterable[Problem]) -> list[JsonValue]:
-    """What compile found about a graph, each finding with the file and the line that it is about."""
+    """Return the problems that compile found in a graph, each with its file and line."""
     names = ("code", "where", "message", "repair", "warning", "file", "line")
     return [{name: getattr(problem, name) for name in names} for problem in problems]
-
-
-def _told(error: GraphEngineError) -> dict[str, JsonValue]:
-    return {"code": error.code, "message": error.message, "where": error.where, "repair": error.repair}

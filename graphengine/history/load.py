@@ -1,6 +1,6 @@
-"""Reading what was recorded: snapshots at any step, what differs between two states, where two runs part.
+"""Reading recorded runs: snapshots at any step, differences between two states, where two runs diverge.
 
-Nothing here moves a run, and nothing calls code of the user's.
+Nothing here advances a run or calls the user's code.
 """
 
 from __future__ import annotations
@@ -17,22 +17,24 @@ from graphengine.engine.steps import outcome_of
 from graphengine.engine.stored import decode_snapshot
 from graphengine.errors import StoreCorrupt
 from graphengine.history.usage import spending, spent_since, summed
+from graphengine.history.visits import Visits
 
 if TYPE_CHECKING:
+    from graphengine.engine.outline import Outline
     from graphengine.engine.steps import Step
     from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import Loaded, RunInfo, Store
 
 _ASIDE: Final = ("resumed", "stopped", "branched", "begun", "recorded", "waiting", "answered", "refused", "message")
-"""Steps that decide no way: two runs that differ in these alone went the same way."""
+"""Steps that decide no edge: two runs that differ only in these took the same path."""
 
 LET_GO_LATER: Final = ("waiting", "failed")
-"""What a run may be by its log while its row says `running`: it is let go once what is in flight has ended."""
+"""Statuses that a run's log can have while its row has `running`: it is released once its work in flight has ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One place where two states differ: its path, and what lies there in each; None where it is missing."""
+    """One place where two states differ: its path, and the value in each; None if it is missing."""
 
     path: str
     before: JsonValue
@@ -51,23 +53,23 @@ class Shared(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One of two runs that are compared.
+    """One of two compared runs.
 
     Attributes:
-        info: What the store knows of it.
-        snapshot: Where it stood at the step that is compared.
-        begins: The step that it branched off with, where that is the first the other does not share.
-        way: The steps that it decided a way with, from where it parted from the other.
-        parts_at: The seq of the first of them that the other did not take; None if it took no other.
-        spent: What models were paid since they parted; the whole run's where they never were one.
-        seconds: Driven time since they parted.
-        steps: Completed visits since they parted.
+        info: The store's facts about it.
+        snapshot: Its snapshot at the compared step.
+        begins: The step that it branched off with, if that is the first one that is not shared.
+        path: The steps that decided its path after the last shared step.
+        parts_at: The seq of the first of them that the other did not take; None if there is none.
+        spent: What models cost since they diverged; the whole run's cost if they share no step.
+        seconds: Driven time since they diverged.
+        steps: Completed visits since they diverged.
     """
 
     info: RunInfo
     snapshot: Snapshot
     begins: Step | None
-    way: Sequence[Step]
+    path: Sequence[Step]
     parts_at: int | None
     spent: Mapping[str, float | None]
     seconds: float
@@ -76,14 +78,14 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class RunDiff:
-    """Where two runs part, and what came of it.
+    """Where two runs diverge, and how they differ then.
 
     Attributes:
         first: The first run.
         second: The second one.
-        shared: The last step that both share; None where neither comes from the other's tree of branches.
-        alike: How many steps of both ways from there are alike before they take different ones.
-        differences: What differs between their states at the steps that are compared.
+        shared: The last step that both share; None if they are not in one tree of branches.
+        alike: How many steps after it are the same in both before they diverge.
+        differences: What differs between their states at the compared steps.
     """
 
     first: Side
@@ -96,17 +98,17 @@ class RunDiff:
 async def diff(
     store: Store, first: str, second: str, *, first_seq: int | None = None, second_seq: int | None = None
 ) -> RunDiff:
-    """Where two runs part: the last step they share, the ways they took from there, how their states differ.
+    """Compare two runs: the last step they share, the path each took from there, how their states differ.
 
-    Runs that share no step are compared from their beginnings: they part at the first step at which the path, the
-    visit or the way taken differs.
+    Runs that share no step are compared from their first steps: they diverge at the first step whose path, visit or
+    edge differs.
 
     Args:
-        store: Where they are kept.
+        store: The store that has both.
         first: One run.
-        second: The other; the same one at another step is fine.
-        first_seq: The step at which the first is looked at; its last one if not given.
-        second_seq: The same of the second.
+        second: The other; it can be the same run at another step.
+        first_seq: The step at which to compare the first; its last one by default.
+        second_seq: The same for the second.
 
     Raises:
         UnknownRun, UnknownStep, StoreCorrupt.
@@ -136,14 +138,14 @@ async def diff(
 
 
 async def _shared(store: Store, first: tuple[str, int], second: tuple[str, int]) -> Shared | None:
-    """The last step that two runs share, each looked at up to a step."""
+    """Return the last step that two runs share, each up to a step."""
     one, other = await _lineage(store, *first), await _lineage(store, *second)
     common = [Shared(run_id, min(seq, other[run_id])) for run_id, seq in one.items() if run_id in other]
     return max(common, key=lambda shared: shared.seq, default=None)
 
 
 async def _lineage(store: Store, run_id: str, seq: int) -> dict[str, int]:
-    """A run and those it comes from, each with the last step that it has of it."""
+    """Return a run and its ancestors, each with the last of its steps that the run has."""
     found = {run_id: seq}
     info = await store.info(run_id)
     while info.parent is not None:
@@ -154,17 +156,17 @@ async def _lineage(store: Store, run_id: str, seq: int) -> dict[str, int]:
 
 
 def _is_alike(one: Step, other: Step) -> bool:
-    """Whether two steps are of the same place and visit, and took the same way."""
+    """Return whether two steps have the same node and visit, and took the same edge."""
     return (one.kind, one.frame, one.node, one.visit, one.attempt) == (
         *(other.kind, other.frame, other.node, other.visit, other.attempt),
     ) and (list(outcome_of(one).to), outcome_of(one).edge) == (list(outcome_of(other).to), outcome_of(other).edge)
 
 
-async def outline_of(store: Store, fingerprint: str) -> Mapping[str, JsonValue] | None:
-    """The outline recorded under this fingerprint, or None.
+async def outline_of(store: Store, fingerprint: str) -> Outline | None:
+    """Return the outline recorded under this fingerprint, or None.
 
     Raises:
-        StoreCorrupt: It is no outline of a graph.
+        StoreCorrupt: It is not the outline of a graph.
     """
     outline = await store.outline(fingerprint)
     try:
@@ -173,13 +175,13 @@ async def outline_of(store: Store, fingerprint: str) -> Mapping[str, JsonValue] 
         raise StoreCorrupt(
             f"the outline of graph {fingerprint} cannot be read: {error}",
             where=f"the outline of graph {fingerprint}",
-            repair="`graphengine doctor` tells more; runs of other graphs are usable",
+            repair="run `graphengine doctor` for details; runs of other graphs are usable",
         ) from error
     return outline
 
 
 async def load_snapshot(store: Store, run_id: str, seq: int | None) -> Snapshot:
-    """A run's snapshot after a step, the last one if none is given.
+    """Load a run's snapshot after a step, by default the last one.
 
     Raises:
         UnknownRun, UnknownStep; StoreCorrupt: The log does not fold.
@@ -188,7 +190,7 @@ async def load_snapshot(store: Store, run_id: str, seq: int | None) -> Snapshot:
 
 
 def snapshot_of(loaded: Loaded, run_id: str) -> Snapshot:
-    """The snapshot that what a store loaded stands for.
+    """Fold what a store loaded into a snapshot.
 
     Raises:
         StoreCorrupt: The log does not fold.
@@ -198,60 +200,79 @@ def snapshot_of(loaded: Loaded, run_id: str) -> Snapshot:
         found = fold(loaded.steps, start)
         check_sound(found)
     except Exception as error:
-        raise StoreCorrupt(
-            f"the log of run {run_id} does not fold: {type(error).__name__}: {error}",
-            where=f"run {run_id}",
-            repair="`graphengine doctor` tells more; the other runs are usable; restore this one from a backup",
-        ) from error
+        raise _unfoldable(run_id, error) from error
     _check(found, loaded.info)
     return found
 
 
+async def load_visits(store: Store, run_id: str, seq: int | None = None) -> Visits:
+    """Load the visits of a run up to a step, by default the last one.
+
+    Raises:
+        UnknownRun, UnknownStep; StoreCorrupt: The log does not fold.
+    """
+    steps = await store.steps(run_id, 0, seq)
+    try:
+        found = Visits.of(steps)
+        check_sound(found.snapshot)
+    except Exception as error:
+        raise _unfoldable(run_id, error) from error
+    return found
+
+
+def _unfoldable(run_id: str, error: Exception) -> StoreCorrupt:
+    return StoreCorrupt(
+        f"the log of run {run_id} does not fold: {type(error).__name__}: {error}",
+        where=f"run {run_id}",
+        repair="run `graphengine doctor` for details; the other runs are usable; restore this one from a backup",
+    )
+
+
 async def own_usage(store: Store, info: RunInfo, snapshot: Snapshot) -> Mapping[str, float | None]:
-    """What a run spent on models itself, without what it shares with the run it was branched from.
+    """Return what a run spent on models itself, without the steps that it shares with its parent.
 
     Args:
-        store: Where it is kept.
+        store: The store that has it.
         info: The run.
-        snapshot: Where it stands.
+        snapshot: Its last snapshot.
 
     Raises:
         UnknownRun, StoreCorrupt.
     """
     if snapshot.inherited.get("cost_usd", 0.0) is not None:
         return spent_since(snapshot.inherited, snapshot.usage)
-    own = spending(await store.steps(info.id, info.parent_seq))  # what it added to an unknown cost, its steps alone say
+    own = spending(await store.steps(info.id, info.parent_seq))  # only its steps have what it added to an unknown cost
     return summed(own, lambda _: info.id).get(info.id, {})
 
 
 def _check(found: Snapshot, info: RunInfo) -> None:
-    """See that what a store says of a run is what its log says, as far as this snapshot reaches.
+    """Check that a run's row agrees with its log, as far as this snapshot reaches.
 
     Raises:
-        StoreCorrupt: It is not.
+        StoreCorrupt: It does not.
     """
     if info.seq <= info.parent_seq:
         raise StoreCorrupt(
-            f"none of the steps of run {info.id} is there",
+            f"run {info.id} has none of its own steps",
             where=f"run {info.id}",
-            repair="`graphengine doctor` tells more; `graphengine doctor --repair` saves what can be read",
+            repair="run `graphengine doctor` for details; `graphengine doctor --repair` saves what can be read",
         )
     pairs = [("graph", info.graph, found.graph)] if found.seq > info.parent_seq else []
     if found.seq == info.seq:
         pairs += [("id", info.id, found.run_id), ("fingerprint", info.fingerprint, found.fingerprint)]
         if info.status != "running" or found.status not in LET_GO_LATER:
             pairs.append(("status", info.status, found.status))
-    differing = [f"{name} {said!r}, its log {logged!r}" for name, said, logged in pairs if said != logged]
-    if differing:
+    mismatches = [f"{name} {stored!r}, its log {logged!r}" for name, stored, logged in pairs if stored != logged]
+    if mismatches:
         raise StoreCorrupt(
-            f"the row of run {info.id} was changed since it was written: it says {'; '.join(differing)}",
+            f"the row of run {info.id} was changed since it was written: it has {'; '.join(mismatches)}",
             where=f"run {info.id}",
-            repair="`graphengine doctor --repair` sets the row right from the log",
+            repair="`graphengine doctor --repair` restores the row from the log",
         )
 
 
 def differences(before: JsonValue, after: JsonValue, path: str = "") -> list[Difference]:
-    """Every place where two JSON values differ, depth first."""
+    """List every place where two JSON values differ, depth first."""
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         found: list[Difference] = []
         for key in [*before, *(k for k in after if k not in before)]:

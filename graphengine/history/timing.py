@@ -1,12 +1,12 @@
-"""How long a step took, as the command line and pictures tell it: time in which its run was driven.
+"""Driven time: how long a step took, as the command line and pictures report it.
 
-What lies between a stop and a resume, and what a whole run waited or slept, is not counted; the sum at the end of a run
-counts the same way. A visit that an answer ended did no work, so that it took nothing: how long the question was open
-is another thing, and is called so.
+Time between a stop and a resume, and time that a whole run waited or slept, is not driven; the total of a run
+excludes it too. A visit that ended with an answer did no work, so it took no time: that time is the question's.
 """
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 from graphengine.engine.steps import Answered, AttemptEnded, failure_of
@@ -15,68 +15,52 @@ from graphengine.errors import WaitTimeout, WorkNotRepeatable
 if TYPE_CHECKING:
     from graphengine.engine.steps import Step
 
-_BEGINNINGS: Final = ("resumed", "branched")
 _UNANSWERED: Final = (WaitTimeout.code, WorkNotRepeatable.code)
 
 
-class Stopwatch:
-    """Sees the steps of a run in their order, and tells how long each took.
+class DrivenTime:
+    """When a run was driven, according to the steps seen so far.
 
     Attributes:
-        since: When the first step was that it saw, epoch seconds; 0 before that.
+        since: When the first step was seen, epoch seconds; infinite before that.
     """
 
     def __init__(self) -> None:
-        self.since = 0.0
-        self._last = 0.0
+        self.since = inf
         self._idle: list[tuple[float, float]] = []
-        self._entered: dict[tuple[str, str, int], float] = {}
 
-    def see(self, step: Step, *, was_idle: bool = False) -> None:
-        """Take note of the next step.
+    def see(self, at: float, idle_since: float | None = None) -> None:
+        """Note the next step: its time, and since when the run was not driven before it."""
+        if self.since == inf:
+            self.since = at
+        elif idle_since is not None:
+            self._idle.append((idle_since, at))
 
-        Args:
-            step: The step.
-            was_idle: Whether the whole run waited before it.
-        """
-        if not self.since:
-            self.since = step.at
-        elif was_idle or step.kind in _BEGINNINGS:
-            self._idle.append((self._last, step.at))
-        self._last = step.at
-        if step.kind == "entered":
-            self._entered[step.frame, step.node, step.visit] = step.at
-
-    def took(self, step: Step) -> float | None:
-        """Seconds of driven time that a step took which was seen; None where it did no work, or began unseen."""
-        began = self.began(step)
-        if not began or began < self.since or is_by_answer(step):
-            return None
-        return self.between(began, step.at)
+    def took(self, began: float, ended: float) -> float | None:
+        """Return the driven seconds between two epoch times; None if it began before the first step, or at 0."""
+        return self.between(began, ended) if began and began >= self.since else None
 
     def between(self, began: float, ended: float) -> float:
-        """Seconds of driven time between two times, epoch seconds."""
-        idle = sum(max(0.0, min(end, ended) - max(start, began)) for start, end in self._idle)
+        """Return the driven seconds between two epoch times."""
+        idle = 0.0
+        for start, end in reversed(self._idle):
+            if end <= began:  # earlier ones end before it too, and a long run can have many
+                break
+            idle += max(0.0, min(end, ended) - max(start, began))
         return max(0.0, ended - began - idle)
-
-    def began(self, step: Step) -> float:
-        """When a step's work began, or the graph at its node, epoch seconds; 0 where that is not known."""
-        if step.kind in ("node", "failed", "attempt", "item"):
-            return self._entered.get((step.frame, step.node, step.visit), 0.0) or step.began
-        return step.began
 
 
 def is_by_answer(step: Step) -> bool:
-    """Whether an answer, or that none came in time, ended the visit, so that its time is that of the question."""
+    """Return whether an answer or its timeout ended the visit, so that its time is the question's."""
     failure = failure_of(step)
     return has_answer(step) or (failure is not None and failure.kind in _UNANSWERED)
 
 
 def has_answer(step: Step) -> bool:
-    """Whether an answer, or what stands in for one, ended the visit."""
+    """Return whether an answer or its default ended the visit."""
     return isinstance(step.data, (AttemptEnded, Answered)) and bool(step.data.by)
 
 
 def open_seconds(step: Step) -> float | None:
-    """How long the question was open with whose answer a visit ended; None where there was none."""
+    """Return how many seconds the question was open whose answer ended a visit; None if there was none."""
     return step.at - step.began if has_answer(step) and step.began else None

@@ -1,7 +1,7 @@
-"""What a run spent on models, worked out from its steps: by agent, by model, by node.
+"""What a run spent on models, computed from its steps: by agent, by model, by node.
 
-Nothing but the steps is read, so that it can be told of any run at any time. A branch shares its first steps with the
-run it comes from; what was spent in those is inherited, and told apart.
+Only the steps are read, so any run can be reported at any time. A branch shares its first steps with its parent; what
+was spent in those is inherited, and reported separately.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     K = TypeVar("K", bound=Hashable)
 
 Usage: TypeAlias = "Mapping[str, float | None]"
-"""Calls, tokens and `cost_usd` by name, as steps record them; a cost that is not known is None."""
+"""Calls, tokens and `cost_usd` by name, as steps record them; an unknown cost is None."""
 
 OFFLINE: Final = "offline"
 """The model of answers that rules gave."""
@@ -32,9 +32,9 @@ class Spent:
     """What one agent at one node spent on one model.
 
     Attributes:
-        agent: The agent's name; "" where the log does not tell, as of answers that rules gave.
-        model: The model that answered, as `anthropic:claude-…`; "" where the log does not tell.
-        node: The node's path, without the places of items.
+        agent: The agent's name; "" if it is not recorded, as for answers that rules gave.
+        model: The model that answered, as `anthropic:claude-…`; "" if it is not recorded.
+        node: The node's path, without item indexes.
         inherited: Whether it was spent before the run branched off.
         usage: How much.
     """
@@ -47,11 +47,11 @@ class Spent:
 
 
 def spending(steps: Iterable[Step], shared_seq: int = 0) -> list[Spent]:
-    """What was spent in these steps, in the order of the first calls.
+    """Return what was spent in these steps, in the order of the first calls.
 
     Args:
         steps: Steps of a run.
-        shared_seq: The last step that the run shares with the one it comes from.
+        shared_seq: The last step that the run shares with its parent.
     """
     found: dict[tuple[str, str, str, bool], Usage] = {}
     for step in steps:
@@ -67,7 +67,7 @@ def spending(steps: Iterable[Step], shared_seq: int = 0) -> list[Spent]:
 
 
 def summed(spent: Iterable[Spent], key: Callable[[Spent], K]) -> dict[K, Usage]:
-    """What was spent by whatever the key tells apart, in the order of the first calls.
+    """Return what was spent for each value of the key, in the order of the first calls.
 
     Example:
         >>> one = Spent("writer", "openai:gpt-5", "write", False, {"calls": 1, "cost_usd": 0.5})
@@ -81,7 +81,7 @@ def summed(spent: Iterable[Spent], key: Callable[[Spent], K]) -> dict[K, Usage]:
 
 
 def spent_since(before: Usage, after: Usage) -> dict[str, float | None]:
-    """What was spent between two times; a cost that was unknown at one of them is unknown."""
+    """Return what was spent between two points; a cost that is unknown at one of them is unknown."""
     spent: dict[str, float | None] = {}
     for name, amount in after.items():
         had = before.get(name, 0)

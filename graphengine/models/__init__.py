@@ -1,4 +1,4 @@
-"""Models: what answers an agent's prompt. The `Model` protocol and what implements it, each loaded when first used."""
+"""Models, which answer agents' prompts: the `Model` protocol and its implementations, each loaded on first use."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Anthropic's models, through Anthropic's SDK.
 
-One call of `answer` is one call of the Messages API: whole where nobody watches, streamed where somebody does or where
-the answer may be long. `anthropic_forms` makes what is sent and reads what comes; here are the calls, and what each way
-to fail is called. The SDK's own attempts are off, so that each attempt is counted and recorded once.
+One call of `answer` is one call of the Messages API: streamed if the caller wants pieces of the answer or if the answer
+may be long, else at once. `anthropic_forms` makes the request and reads the answer; this module makes the calls and
+translates their errors. The SDK's own retries are off, so that each attempt is counted and recorded once.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from graphengine.errors import (
     ModelError,
     ModelOverloaded,
     ModelTimeout,
-    ModelUnreachable,
     NoModelServer,
     NotAuthenticated,
     QuotaExceeded,
@@ -47,6 +46,7 @@ from graphengine.models.anthropic_forms import (
 from graphengine.models.prices import Prices
 from graphengine.models.sdk import (
     SHOWN_CHARACTERS,
+    WHAT,
     Clients,
     Failures,
     Key,
@@ -54,12 +54,11 @@ from graphengine.models.sdk import (
     http_client,
     kind_of_status,
     load,
-    nothing_used,
     retry_after,
     says_too_long,
-    sound,
 )
 from graphengine.models.server_events import ServerEvents
+from graphengine.state.json_values import utf8_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -74,7 +73,7 @@ if TYPE_CHECKING:
 
 ADDRESS: Final = "https://api.anthropic.com"
 MOST_PAUSES: Final = 8
-"""How often one answer may pause; each time it is given back, to be gone on with."""
+"""How often one answer may pause; each time it is sent back, for the provider to continue it."""
 
 _KINDS: Final[dict[str, type[ModelError]]] = {
     "api_error": ModelOverloaded,
@@ -88,36 +87,24 @@ _KINDS: Final[dict[str, type[ModelError]]] = {
     "request_too_large": BadRequest,
     "timeout_error": ModelTimeout,
 }
-"""What the provider's own kinds of error are; an event in a stream has status 200, so this goes before the status."""
+"""The provider's error types. They take precedence over the status, as an error event in a stream has status 200."""
 
-_WHAT: Final[dict[type[ModelError], str]] = {
-    BadRequest: "does not accept the request",
-    ContextFull: "cannot hold the question",
-    ModelOverloaded: "is overloaded, or has an error of its own",
-    ModelTimeout: "did not answer in time",
-    NoModelServer: "is not at this address",
-    NotAuthenticated: "does not accept the API key",
-    QuotaExceeded: "wants money: the account has nothing left to spend",
-    RateLimited: "takes no more calls for a moment",
-    UnknownModel: "is not known",
-}
 _OK: Final = 200
 _NO_MONEY = re.compile(r"credit balance|usage limits?\b|spend(?:ing)?[ _]limit|billing", re.IGNORECASE)
 
 
 class AnthropicModel:
-    """A model of Anthropic's, or of a server that speaks as theirs does.
+    """A model of Anthropic, or of a compatible server.
 
     Args:
         model: Its name, as `claude-haiku-4-5`.
-        api_key: The key; None for the environment variable ANTHROPIC_API_KEY. For a server of your own that wants
-            none, any text.
+        api_key: The key; None for the environment variable ANTHROPIC_API_KEY. For a server that needs none, any text.
         base_url: The server's address; None for the environment variable ANTHROPIC_BASE_URL, else Anthropic's.
-        timeout_seconds: For how long the server may send nothing before the call fails with `ModelTimeout`.
-        price: What it costs, where the price tables do not know or do not fit.
+        timeout_seconds: How long the server may send nothing before the call fails with `ModelTimeout`.
+        price: Its price, if the price tables do not have it or do not apply.
 
     Raises:
-        DefinitionError: An argument makes no sense.
+        DefinitionError: An argument is invalid.
 
     Example:
         >>> AnthropicModel("claude-haiku-4-5").name
@@ -140,36 +127,35 @@ class AnthropicModel:
         self.name = f"{PROVIDER}:{model}"
         self._model = model
         self._address = http_address(base_url or os.environ.get("ANTHROPIC_BASE_URL") or ADDRESS).removesuffix("/v1")
-        self._timeout_seconds = float(timeout_seconds)
         self._key = Key(api_key, "ANTHROPIC_API_KEY")
         self._prices = Prices(PROVIDER, model, given=price)
-        self._failures = Failures(self.name, self._address, self._key)
+        self._failures = Failures(self.name, self._address, self._key, float(timeout_seconds))
         self._clients = Clients(self._make_client)
 
     def __repr__(self) -> str:
         return f"AnthropicModel({self._model!r})"
 
     async def answer(self, request: Request) -> Response:
-        """The answer to one request.
+        """Return the answer to one request.
 
         Raises:
-            ModelError: Of the kind that fits; see `graphengine.errors`.
+            ModelError: The call failed; the class states how, see `graphengine.errors`.
         """
         self._key.value(self.name)
         await load("anthropic", "anthropic")
-        sent = body(self._model, request, _held_schema(request))
+        sent = body(self._model, request, _native_schema(request))
         if not sent["messages"]:
             raise BadRequest(
-                f"agent {request.agent} asks {self.name} nothing: the question is empty",
+                f"the question of agent {request.agent} to {self.name} is empty",
                 where=f"agent {request.agent}",
-                repair="look at what the prompt's {paths} are when it is asked",
+                repair="check the values of the prompt's {paths} at the time of the call",
             )
         usages: list[JsonValue] = []
         try:
             async with self._clients.turn() as client:
                 message = await self._whole(client, sent, request, usages)
             with self._failing():
-                if message.get("type") == "error":  # with status 200, which servers in between make of every status
+                if message.get("type") == "error":  # with status 200, as some proxies make of every status
                     raise self._refused(_OK, message, {})
                 answer = read(message)
         except ModelError as error:
@@ -181,11 +167,11 @@ class AnthropicModel:
         return replace(answer.response, cost_usd=cost_usd)
 
     async def knows_price(self) -> bool:
-        """Whether `cost_usd` of its answers will be known."""
+        """Return whether `cost_usd` of its answers will be known."""
         return await self._prices.known()
 
     async def close(self) -> None:
-        """Close what the running event loop has open."""
+        """Close the running event loop's connections."""
         await self._clients.close()
 
     # -- calls
@@ -193,7 +179,7 @@ class AnthropicModel:
     def _make_client(self) -> anthropic.AsyncAnthropic:
         import anthropic  # noqa: PLC0415 - `answer` has loaded it
 
-        http = http_client(anthropic, self._timeout_seconds)
+        http = http_client(anthropic, self._failures.timeout_seconds)
         client = anthropic.AsyncAnthropic(
             api_key=self._key.value(self.name),
             base_url=self._address,
@@ -202,13 +188,13 @@ class AnthropicModel:
             open_telemetry=False,
             http_client=http,
         )
-        _ = client.messages  # loads when first touched, and this is a thread
+        _ = client.messages  # the SDK loads it on first access; this runs in a thread
         return client
 
     async def _whole(
         self, client: anthropic.AsyncAnthropic, sent: dict[str, Any], request: Request, usages: list[JsonValue]
     ) -> Json:
-        """The answer; `usages` gets what its parts used, also where it fails."""
+        """Return the complete answer. Append the usage of its parts to `usages`, also if the call fails."""
         streams = request.streams or sent["max_tokens"] > STREAM_FROM_TOKENS
         message: Json = {}
         question = sent["messages"]
@@ -226,8 +212,8 @@ class AnthropicModel:
                 message = joined(message, more) if message else more
             if not paused(message):
                 return message
-            given_back = {"role": "assistant", "content": message["content"]}
-            sent = {**sent, "messages": [*question, given_back]}
+            so_far = {"role": "assistant", "content": message["content"]}
+            sent = {**sent, "messages": [*question, so_far]}
         raise self._failures.of(AnswerTorn, f"paused more than {MOST_PAUSES} times in one answer")
 
     async def _at_once(self, client: anthropic.AsyncAnthropic, sent: dict[str, Any]) -> Json:
@@ -244,7 +230,7 @@ class AnthropicModel:
         if kind and "event-stream" not in kind:
             async with stream:
                 with self._failing():
-                    await stream.response.aread()  # a server that does not stream; or no model's server at all
+                    await stream.response.aread()  # the server does not stream, or is not a model's server
                     return _json(stream.response)
         async with ServerEvents(stream.response) as events:
             return await self._gathered(events, stream.response.headers, request, gathered)
@@ -262,14 +248,14 @@ class AnthropicModel:
                 text = gathered.add(_object(event.data)) if event.kind not in {"", "ping"} else ""
             if gathered.has_begun:
                 request.began()
-            if text:  # not within: an error in there is not the provider's
-                request.said(sound(text))
+            if text:  # outside `_failing`: an exception of `on_text` is not the provider's
+                request.said(utf8_text(text))
 
-    # -- what each way to fail is called
+    # -- errors
 
     @contextmanager
     def _failing(self) -> Iterator[None]:
-        """Name what fails here by our own errors. Theirs are not kept: they hold the request, and its key with it."""
+        """Raise the SDK's errors as `ModelError`s. The originals are dropped: they hold the request with its key."""
         import anthropic  # noqa: PLC0415 - `answer` has loaded it
         import httpx2  # noqa: PLC0415 - as anthropic
 
@@ -280,57 +266,46 @@ class AnthropicModel:
         except anthropic.APIStatusError as error:
             raise self._refused(error.status_code, error.body, error.response.headers) from None
         except anthropic.APIConnectionError as error:
-            raise self._broken(error.__cause__ or error) from None
-        except httpx2.HTTPError as error:  # amid a stream the SDK passes it on as it is
-            raise self._broken(error) from None
+            raise self._failures.lost(error.__cause__ or error) from None
+        except httpx2.HTTPError as error:  # during a stream the SDK does not wrap it
+            raise self._failures.lost(error) from None
         except anthropic.AnthropicError as error:
             raise self._failures.of(ModelError, "failed in Anthropic's SDK", error) from None
         except UnicodeEncodeError as error:
-            what = "cannot be asked: a name or schema has half a surrogate pair, which UTF-8 cannot carry"
+            what = "cannot be called: a name or schema has a lone surrogate, which UTF-8 cannot encode"
             raise self._failures.of(BadRequest, what, repr(error.object[error.start : error.end])) from None
         except NoMessage as error:
-            raise self._failures.of(NoModelServer, "is not what answers at this address", error) from None
+            raise self._failures.of(NoModelServer, "is not the server at this address", error) from None
         except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
-            # What the SDK, or our reading, makes of an answer that is not what it should be.
-            raise self._failures.of(AnswerTorn, "gave an answer that is not whole, or cannot be read", error) from None
+            # Raised by the SDK or by our reading for a malformed answer.
+            raise self._failures.of(AnswerTorn, WHAT[AnswerTorn], error) from None
 
-    def _refused(self, status: int, told: object, headers: Mapping[str, str]) -> ModelError:
-        """The error for what the provider complains of."""
-        complaint = told.get("error") if isinstance(told, dict) else None
+    def _refused(self, status: int, body: object, headers: Mapping[str, str]) -> ModelError:
+        """Return the error for an error object of the provider."""
+        complaint = body.get("error") if isinstance(body, dict) else None
         complaint = complaint if isinstance(complaint, dict) else {}
-        said = str(complaint.get("message") or told or "")
+        words = str(complaint.get("message") or body or "")
         details = complaint.get("details")
         code = str(details.get("error_code") or "") if isinstance(details, dict) else ""
         named = _KINDS.get(str(complaint.get("type") or ""))
         kind = named or kind_of_status(status)
         if kind is UnknownModel and named is None:
-            kind = NoModelServer  # the provider names the kind; what does not is no provider of this sort
-        elif _NO_MONEY.search(code) or (kind in {BadRequest, NotAuthenticated} and _NO_MONEY.search(said)):
+            kind = NoModelServer  # the provider would name the type, so this is not its API
+        elif _NO_MONEY.search(code) or (kind in {BadRequest, NotAuthenticated} and _NO_MONEY.search(words)):
             kind = QuotaExceeded
-        elif kind is BadRequest and says_too_long(said):
+        elif kind is BadRequest and says_too_long(words):
             kind = ContextFull
-        how = "told amid its answer" if status == _OK else f"HTTP {status}"
+        how = "during its answer" if status == _OK else f"HTTP {status}"
         request_id = headers.get("request-id")
-        what = f"{_WHAT.get(kind, 'failed')} ({how}{f', request {request_id}' if request_id else ''})"
-        error = self._failures.of(kind, what, said, retry_after_seconds=retry_after(headers))
-        if kind is BadRequest and "temperature" in said:
+        what = f"{WHAT[kind]} ({how}{f', request {request_id}' if request_id else ''})"
+        error = self._failures.of(kind, what, words, retry_after_seconds=retry_after(headers))
+        if kind is BadRequest and "temperature" in words:
             error.repair = "leave temperature out: newer models have no such setting"
         return error
 
-    def _broken(self, cause: BaseException) -> ModelError:
-        """The error for a connection that was not made, or did not hold."""
-        import httpx2  # noqa: PLC0415 - `answer` has loaded it
-
-        if isinstance(cause, httpx2.TimeoutException) and not isinstance(cause, httpx2.ConnectTimeout):
-            return self._failures.of(ModelTimeout, f"sent nothing for {self._timeout_seconds:g} s")
-        said = f"{type(cause).__name__}: {cause}" if str(cause) else type(cause).__name__
-        lost = self._failures.of(ModelUnreachable, "cannot be reached, or the connection broke", said)
-        lost.usage = nothing_used(cause)
-        return lost
-
 
 def _read(text: str) -> JsonValue:
-    """What an event holds: JSON, or the text where it is none."""
+    """Return an event's data as JSON, or as text if it is not JSON."""
     try:
         found: JsonValue = json.loads(text)
     except ValueError:
@@ -339,23 +314,23 @@ def _read(text: str) -> JsonValue:
 
 
 def _object(text: str) -> Json:
-    """What an event of a message holds.
+    """Return an event's data as a JSON object.
 
     Raises:
-        Unreadable: It is no JSON object.
+        Unreadable: It is not a JSON object.
     """
     found = _read(text)
     if not isinstance(found, dict):
-        raise Unreadable(f"an event is no JSON object: {text[:SHOWN_CHARACTERS]}")
+        raise Unreadable(f"an event is not a JSON object: {text[:SHOWN_CHARACTERS]}")
     return found
 
 
 def _json(response: httpx2.Response) -> Json:
-    """What a response with status 200 holds.
+    """Return the JSON object of a response with status 200.
 
     Raises:
-        NoMessage: Something else than a JSON object.
-        Unreadable: JSON that is not whole.
+        NoMessage: The body is not a JSON object.
+        Unreadable: The body is incomplete JSON.
     """
     kind = response.headers.get("content-type", "")
     try:
@@ -363,21 +338,21 @@ def _json(response: httpx2.Response) -> Json:
     except ValueError:
         if response.content.strip() and "json" not in kind:
             raise NoMessage(f"{kind or 'no content type'}: {response.text[:SHOWN_CHARACTERS]}") from None
-        raise Unreadable("the body is empty" if not response.content else "the body is no whole JSON") from None
+        raise Unreadable("the body is empty" if not response.content else "the body is incomplete JSON") from None
     if not isinstance(found, dict):
-        raise NoMessage(f"JSON, but no object: {response.text[:SHOWN_CHARACTERS]}")
+        raise NoMessage(f"JSON, but not an object: {response.text[:SHOWN_CHARACTERS]}")
     return found
 
 
-def _held_schema(request: Request) -> Json | None:
-    """The request's schema in the form that the API can hold an answer to; None if there is none."""
+def _native_schema(request: Request) -> Json | None:
+    """Return the request's schema in the form that the API supports, or None if it has no such form."""
     if request.schema is None or not can_be_held_to(request.schema):
         return None
     import anthropic  # noqa: PLC0415 - `answer` has loaded it
 
     try:
         return cast("Json", anthropic.transform_schema(dict(request.schema)))
-    except (AssertionError, AttributeError, TypeError, ValueError):  # it has a part that the API has no word for
+    except (AssertionError, AttributeError, TypeError, ValueError):  # the API does not support a part of it
         return None
 
 

@@ -1,8 +1,8 @@
-"""Requests in the form of Anthropic's Messages API, and its messages as responses. Nothing here calls anybody.
+"""Requests in the form of Anthropic's Messages API, and its messages as responses. This module makes no calls.
 
-`body` makes what is sent; `read` makes a `Response` of a message that came, as plain JSON. `Gathered` puts a message
-together from the events of a stream. It does so rather than the SDK's helper, which reads a tool's arguments again from
-the first character with every piece of them, forgets how the model wrote them, and fails where usage is not told.
+`body` makes a request; `read` makes a `Response` from a message as plain JSON. `Gathered` assembles a message from the
+events of a stream. It replaces the SDK's helper, which parses a tool's arguments from the start again with each piece,
+discards how the model wrote them, and fails if usage is not reported.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 from graphengine.models.base import Response, ToolCall
 from graphengine.models.prices import Spent
-from graphengine.models.sdk import schema_in_words, sound, sound_json
+from graphengine.models.sdk import schema_in_words, sound_json
+from graphengine.state.json_values import utf8_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -27,17 +28,17 @@ if TYPE_CHECKING:
 Json: TypeAlias = "dict[str, JsonValue]"
 
 PROVIDER: Final = "anthropic"
-"""What `Message.native` of this provider's says it is."""
+"""The provider's name in `Message.native`."""
 
 DEFAULT_MAX_TOKENS: Final = 16_384
-"""The most tokens of an answer where nobody says: the API wants a number, and thinking counts."""
+"""The most tokens of an answer by default: the API requires a number, and thinking counts."""
 
 STREAM_FROM_TOKENS: Final = 21_333
-"""An answer that may be longer is streamed, whoever watches: it may take over ten minutes, and a connection that is
-silent for so long gets cut. It is the SDK's own border."""
+"""Answers that may be longer are always streamed: they may take over ten minutes, and a connection without traffic for
+that long is cut. The SDK has the same limit."""
 
-_SAID_BY_MESSAGES: Final = {"type", "text", "id", "name", "input"}
-"""What blocks of text and calls have that a message's text and calls say too."""
+_IN_MESSAGES: Final = {"type", "text", "id", "name", "input"}
+"""Fields of blocks of text and calls that a message's text and calls contain too."""
 
 _CACHED: Final[Json] = {"type": "ephemeral"}
 _NOT_IN_IDS = re.compile(r"[^a-zA-Z0-9_-]")
@@ -49,32 +50,32 @@ _STOPS: Final[dict[str, Stop]] = {
 
 
 class Unreadable(ValueError):
-    """What came is no whole message; the text says why."""
+    """The received JSON is not a complete message; the text states why."""
 
 
 class NoMessage(Unreadable):
-    """What came is something else than a message."""
+    """The received JSON is not a message."""
 
 
-# -- what is sent
+# -- requests
 
 
 def body(model: str, request: Request, schema: Json | None) -> dict[str, Any]:
-    """The arguments of `messages.create`.
+    """Return the arguments of `messages.create`.
 
     Args:
-        model: The model's own name.
-        request: What is asked.
-        schema: What the answer is held to natively. Where that is None, the instructions say what the request wants.
+        model: The provider's name of the model.
+        request: The request.
+        schema: The schema in its native form; None to put the request's schema, if it has one, into the instructions.
     """
     made: dict[str, Any] = {
         "model": model,
         "max_tokens": request.max_tokens or DEFAULT_MAX_TOKENS,
         "messages": conversation(request.messages),
     }
-    system = sound(request.system)
+    system = utf8_text(request.system)
     if request.schema is not None and schema is None:
-        system = "\n\n".join(part for part in (system, sound(schema_in_words(request))) if part)
+        system = "\n\n".join(part for part in (system, utf8_text(schema_in_words(request))) if part)
     if system.strip():
         made["system"] = [_text(system) | _cached(request)]
     if request.tools:
@@ -83,12 +84,12 @@ def body(model: str, request: Request, schema: Json | None) -> dict[str, Any]:
     if any(config.values()):
         made["output_config"] = {name: value for name, value in config.items() if value}
     if request.temperature is not None:
-        made["extra_body"] = {"temperature": request.temperature}  # no argument any more: newer models refuse it
+        made["extra_body"] = {"temperature": request.temperature}  # not an argument of the SDK: newer models refuse it
     return made
 
 
 def conversation(messages: Iterable[Message]) -> list[Json]:
-    """Messages in their form: neighbours of one role are one message, and what says nothing is left out."""
+    """Return messages in the API's form. Neighbours of one role are joined, and empty messages are left out."""
     made: list[tuple[str, list[JsonValue]]] = []
     for message in messages:
         role = "assistant" if message.role == "assistant" else "user"
@@ -96,7 +97,7 @@ def conversation(messages: Iterable[Message]) -> list[Json]:
         if made and made[-1][0] == role:
             before = made[-1][1]
             if role == "user" and _are_text(before[-1:]) and _are_text(content):
-                content = [_text(f"{_said(before.pop())}\n\n{_said(content[0])}")]  # blocks are read without a gap
+                content = [_text(f"{_text_of(before.pop())}\n\n{_text_of(content[0])}")]  # no gap between blocks
             before.extend(content)
         elif content:
             made.append((role, content))
@@ -107,14 +108,14 @@ def _content(message: Message) -> list[JsonValue]:
     if message.role == "tool":
         result: Json = {"type": "tool_result", "tool_use_id": _id(message.call_id)}
         if message.text.strip():
-            result["content"] = sound(message.text)
+            result["content"] = utf8_text(message.text)
         return [result | ({"is_error": True} if message.is_error else {})]
     native = message.native or {}
     content = native.get("content")
     if message.role == "assistant" and native.get("provider") == PROVIDER and isinstance(content, list):
-        return [block for block in content if not _says_nothing(block)]
-    said: list[JsonValue] = [_text(sound(message.text))] if message.text.strip() else []
-    return said + [
+        return [block for block in content if not _is_empty(block)]
+    text: list[JsonValue] = [_text(utf8_text(message.text))] if message.text.strip() else []
+    return text + [
         {"type": "tool_use", "id": _id(call.id), "name": call.name, "input": _input(call.arguments)}
         for call in message.calls
     ]
@@ -128,31 +129,31 @@ def _are_text(blocks: Sequence[JsonValue]) -> bool:
     return bool(blocks) and all(isinstance(block, dict) and block.get("type") == "text" for block in blocks)
 
 
-def _said(block: JsonValue) -> str:
+def _text_of(block: JsonValue) -> str:
     return str(block.get("text") or "") if isinstance(block, dict) else ""
 
 
-def _says_nothing(block: JsonValue) -> bool:
-    """Whether it is a text block that the API would refuse."""
-    return _are_text([block]) and not _said(block).strip()
+def _is_empty(block: JsonValue) -> bool:
+    """Return whether it is a text block that the API would refuse."""
+    return _are_text([block]) and not _text_of(block).strip()
 
 
 def _id(given: str) -> str:
-    """A call's id, which may be another provider's, in the letters that are allowed here."""
+    """Return a call's id, which may be another provider's, in the characters that this API allows."""
     return _NOT_IN_IDS.sub("_", given) or "call"
 
 
 def _input(arguments: str) -> JsonValue:
-    """What a model wrote as a tool's arguments, as an object: that is what the API takes."""
+    """Return a tool's arguments as an object, which the API requires."""
     try:
         found: JsonValue = json.loads(arguments, parse_constant=_no_constant)
     except (ValueError, RecursionError):
         found = None
-    return sound_json(found) if isinstance(found, dict) else {"unreadable": sound(arguments)}
+    return sound_json(found) if isinstance(found, dict) else {"unreadable": utf8_text(arguments)}
 
 
 def _no_constant(name: str) -> None:
-    raise Unreadable(f"{name} is no JSON")
+    raise Unreadable(f"{name} is not JSON")
 
 
 def _cached(request: Request) -> Json:
@@ -161,7 +162,11 @@ def _cached(request: Request) -> Json:
 
 def _tools(request: Request) -> list[Json]:
     made: list[Json] = [
-        {"name": tool.name, "description": sound(tool.description), "input_schema": {"type": "object", **tool.schema}}
+        {
+            "name": tool.name,
+            "description": utf8_text(tool.description),
+            "input_schema": {"type": "object", **tool.schema},
+        }
         for tool in request.tools
     ]
     made[-1] |= _cached(request)
@@ -169,15 +174,15 @@ def _tools(request: Request) -> list[Json]:
 
 
 def can_be_held_to(schema: Mapping[str, JsonValue]) -> bool:
-    """Whether the API can hold an answer to a JSON Schema.
+    """Return whether the API supports answers that fit a JSON Schema.
 
-    It knows no object with keys of any name, which would stay empty, no tuple, and no type that contains itself.
+    It supports no objects with arbitrary keys, which would stay empty, no tuples, and no recursive types.
     """
     return not _open(schema) and not _contains_itself(schema)
 
 
 def _parts(schema: Mapping[str, JsonValue]) -> list[Mapping[str, JsonValue]]:
-    """The schemas right inside a schema."""
+    """Return the direct subschemas of a schema."""
     found: list[JsonValue] = [schema.get("items")]
     for key in ("properties", "$defs"):
         named = schema.get(key)
@@ -210,64 +215,64 @@ def _contains_itself(schema: Mapping[str, JsonValue]) -> bool:
     return bool(uses)
 
 
-# -- what comes
+# -- answers
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A message that came: the response, which has no cost yet, and what its price depends on."""
+    """A message that was read: the response, still without its cost, and the tokens that the cost depends on."""
 
     response: Response
     spent: Spent | None
 
 
 def read(message: Mapping[str, JsonValue]) -> Answer:
-    """A message as a response.
+    """Return a message as a response.
 
     Raises:
-        NoMessage: It is something else.
-        Unreadable: It is not whole.
+        NoMessage: It is not a message.
+        Unreadable: It is incomplete.
     """
     if message.get("type") != "message":
         raise NoMessage(f"a JSON object of type {message.get('type')!r}")
     blocks = _blocks(message)
     reason = message.get("stop_reason")
     if not isinstance(reason, str):
-        raise Unreadable("it does not say why it ends, so its end is missing")
+        raise Unreadable("it has no stop reason, so its end is missing")
     wanted = tuple(_call(block) for block in blocks if block.get("type") == "tool_use")
     stop = _STOPS.get(reason, "tools" if wanted else "end")
-    spent, reasoning_tokens = _spent(message.get("usage"))
+    spent = _spent(message.get("usage"))
     counted = spent or Spent()
     model = message.get("model")
     response = Response(
-        content="".join(sound(str(block.get("text") or "")) for block in blocks if block.get("type") == "text"),
+        content="".join(utf8_text(str(block.get("text") or "")) for block in blocks if block.get("type") == "text"),
         calls=wanted if stop == "tools" else (),
         stop=stop,
         why=_why(message.get("stop_details")) if stop == "refused" else "",
-        model=f"{PROVIDER}:{sound(model)}" if isinstance(model, str) and model else "",
+        model=f"{PROVIDER}:{utf8_text(model)}" if isinstance(model, str) and model else "",
         input_tokens=counted.input_tokens,
         cache_read_tokens=counted.cache_read_tokens,
         cache_write_tokens=counted.cache_write_tokens,
         output_tokens=counted.output_tokens,
-        reasoning_tokens=min(reasoning_tokens, counted.output_tokens),
+        reasoning_tokens=min(counted.reasoning_tokens, counted.output_tokens),
         native=_native(blocks),
     )
     return Answer(response, spent)
 
 
 def reported(usages: Iterable[JsonValue]) -> Spent | None:
-    """The tokens of the parts of an answer that failed, as far as they were reported; None for nothing."""
+    """Return the tokens of the parts of a failed answer, as far as they were reported; None if none were."""
     known = [usage for usage in usages if isinstance(usage, dict)]
-    return _spent(functools.reduce(_sum, known))[0] if known else None
+    return _spent(functools.reduce(_sum, known)) if known else None
 
 
 def paused(message: Mapping[str, JsonValue]) -> bool:
-    """Whether the provider wants to be given the message back before it goes on."""
+    """Return whether the provider paused, and needs the message back to continue it."""
     return message.get("stop_reason") == "pause_turn"
 
 
 def joined(first: Mapping[str, JsonValue], then: Mapping[str, JsonValue]) -> Json:
-    """A message that paused, and the one that goes on with it, as one."""
+    """Join a message that paused and its continuation."""
     usage = [one if isinstance(one, dict) else {} for one in (first.get("usage"), then.get("usage"))]
     content: list[JsonValue] = [*_blocks(first), *_blocks(then)]
     return {**then, "content": content, "usage": _sum(*usage)}
@@ -295,21 +300,23 @@ def _call(block: Json) -> ToolCall:
     given = block.get("input")
     written = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
     return ToolCall(
-        id=sound(str(block.get("id") or "")), name=sound(str(block.get("name") or "")), arguments=sound(written)
+        id=utf8_text(str(block.get("id") or "")),
+        name=utf8_text(str(block.get("name") or "")),
+        arguments=utf8_text(written),
     )
 
 
 def _why(details: JsonValue) -> str:
-    told = details if isinstance(details, dict) else {}
-    return sound(str(told.get("explanation") or told.get("category") or ""))
+    found = details if isinstance(details, dict) else {}
+    return utf8_text(str(found.get("explanation") or found.get("category") or ""))
 
 
 def _native(blocks: Sequence[Json]) -> dict[str, JsonValue] | None:
-    """The blocks as they came; None where text and calls say all of it."""
+    """Return the blocks as they arrived, or None if text and calls contain all of it."""
     kinds = [str(block.get("type")) for block in blocks]
     texts = kinds.count("text")
     ordinary = set(kinds) <= {"text", "tool_use"} and texts <= 1 and kinds[:texts] == ["text"] * texts
-    if ordinary and not any(block[key] for block in blocks for key in block.keys() - _SAID_BY_MESSAGES):
+    if ordinary and not any(block[key] for block in blocks for key in block.keys() - _IN_MESSAGES):
         return None
     taken = [
         block | {"input": _input(text)} if isinstance(text := block.get("input"), str) else block for block in blocks
@@ -317,21 +324,21 @@ def _native(blocks: Sequence[Json]) -> dict[str, JsonValue] | None:
     return {"provider": PROVIDER, "content": sound_json(cast("list[JsonValue]", taken))}
 
 
-def _spent(usage: JsonValue) -> tuple[Spent | None, int]:
-    """What a price depends on, None where it is not told; and how many tokens were thinking."""
+def _spent(usage: JsonValue) -> Spent | None:
+    """Return the tokens of a call, or None if they were not reported."""
     if not isinstance(usage, dict) or not {"input_tokens", "output_tokens"} & usage.keys():
-        return None, 0
+        return None
     read_tokens = _count(usage.get("cache_read_input_tokens"))
     write_tokens = _count(usage.get("cache_creation_input_tokens"))
     written, thought = usage.get("cache_creation"), usage.get("output_tokens_details")
-    spent = Spent(
+    return Spent(
         input_tokens=_count(usage.get("input_tokens")) + read_tokens + write_tokens,
         cache_read_tokens=read_tokens,
         cache_write_tokens=write_tokens,
         cache_write_1h_tokens=_count(written.get("ephemeral_1h_input_tokens")) if isinstance(written, dict) else 0,
         output_tokens=_count(usage.get("output_tokens")),
+        reasoning_tokens=_count(thought.get("thinking_tokens")) if isinstance(thought, dict) else 0,
     )
-    return spent, _count(thought.get("thinking_tokens")) if isinstance(thought, dict) else 0
 
 
 def _count(value: JsonValue) -> int:
@@ -344,7 +351,7 @@ _PIECES: Final = {
     "signature_delta": ("signature", "signature"),
     "input_json_delta": ("partial_json", "input"),
 }
-"""Of each kind of piece: where it has its text, and of what in its block that is a part."""
+"""For each type of delta: its field with the piece of text, and the field of the block that the piece belongs to."""
 
 
 def _object(value: JsonValue) -> Json:
@@ -352,7 +359,7 @@ def _object(value: JsonValue) -> Json:
 
 
 def _place(event: Json) -> int:
-    """Which block of the message an event is about."""
+    """Return the index of the block that an event is about."""
     index = event["index"]
     if not isinstance(index, int):
         raise Unreadable(f"an event is about block {index!r}")
@@ -360,7 +367,7 @@ def _place(event: Json) -> int:
 
 
 class Gathered:
-    """A message as far as it has come in a stream."""
+    """A message as far as it was received in a stream."""
 
     def __init__(self) -> None:
         self._message: Json = {}
@@ -369,16 +376,16 @@ class Gathered:
 
     @property
     def usage(self) -> JsonValue:
-        """What the provider has reported of its usage so far; None for nothing."""
+        """The usage that the provider has reported so far; None for none."""
         return self._message.get("usage")
 
     @property
     def has_begun(self) -> bool:
-        """Whether a part of the answer has come."""
+        """Whether a part of the answer has arrived."""
         return bool(self._blocks)
 
     def add(self, event: Json) -> str:
-        """Take in one event, and give the text that it adds to the answer."""
+        """Add one event, and return the text that it adds to the answer."""
         kind = event.get("type")
         if kind == "content_block_delta":
             delta = event["delta"]
@@ -409,10 +416,10 @@ class Gathered:
         return ""
 
     def whole(self) -> Json:
-        """The message.
+        """Return the message.
 
         Raises:
-            Unreadable: It never began.
+            Unreadable: No message began.
         """
         if "type" not in self._message:
             raise Unreadable("the stream ended before a message began")
@@ -428,7 +435,7 @@ class Gathered:
 
 
 def _as_json(text: str) -> JsonValue:
-    """The object that a text is; else the text, for the tool's own checks to complain of."""
+    """Return the text's JSON object, or else the text itself, which the tool's validation then reports."""
     try:
         found: JsonValue = json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError):

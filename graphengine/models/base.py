@@ -1,9 +1,8 @@
-"""The protocol between agents and whatever answers them.
+"""The protocol between agents and models.
 
-A `Model` gets a `Request` (a whole conversation, what may be called, what form the answer must have) and gives one
-`Response`. It keeps nothing from one call to the next, so that a conversation that was begun with one provider can go
-on with another. What every provider says in its own words, the classes here say in ours: `Message`, `ToolCall`,
-`Response` and the errors of `graphengine.errors` below `ModelError`.
+A `Model` takes a `Request` (a whole conversation, the tools that may be called, the schema of the answer) and returns
+one `Response`. It keeps no state between calls, so a conversation that was begun with one provider can be continued
+with another. `Message`, `ToolCall`, `Response` and the subclasses of `ModelError` are the same for every provider.
 """
 
 from __future__ import annotations
@@ -20,20 +19,20 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 Effort: TypeAlias = Literal["low", "medium", "high"]
-"""How hard a model is to think before it answers, where it can."""
+"""How much a model thinks before it answers, if it supports that."""
 
 Stop: TypeAlias = Literal["end", "tools", "cut", "refused", "full"]
-"""Why an answer ends: it is whole; tools are to be called; it reached `max_tokens`; it was refused; the context window
-is full."""
+"""Why an answer ends: it is complete; it calls tools; it reached `max_tokens`; it was refused; the context window is
+full."""
 
 
 class ToolCall(BaseModel):
-    """A tool that a model wants to be called.
+    """A model's request to call a tool.
 
     Attributes:
-        id: What the provider knows this call by; its result names it.
+        id: The provider's id of this call; the tool's result refers to it.
         name: The tool.
-        arguments: What it is given, as the model wrote it: the text of a JSON object, or what was to be one.
+        arguments: The arguments as the model wrote them: the text of a JSON object, possibly malformed.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -44,21 +43,21 @@ class ToolCall(BaseModel):
 
 
 class Message(BaseModel):
-    """One message of a conversation, in a form that any provider's can be made of, and that a state can hold.
+    """One message of a conversation, in a form that fits every provider and that a state can hold.
 
     Attributes:
-        role: `user` (the question), `assistant` (the model's answer), `tool` (what a tool gave), `summary` (what stands
-            for the messages before it that are not sent any more).
-        text: What is said.
-        calls: Of an assistant's message: the tools it wants to be called.
-        call_id: Of a tool's message: the call that it is the result of.
-        is_error: Of a tool's message: whether the tool failed, and `text` says how.
-        agent: Which agent said it, or was asked.
-        covers: Of a summary: how many of the messages before it, from the first, it stands for.
-        tokens: Of an assistant's message: how many tokens the conversation had, up to and with it, as the provider
-            counted; None where that is not known.
-        native: Of an assistant's message: `{"provider": …, "content": …}`, its own form, which that provider wants to
-            get back as it was (signed thinking, say) and which is nothing to others.
+        role: `user` (the question), `assistant` (the model's answer), `tool` (a tool's result), `summary` (the
+            replacement of earlier messages that are no longer sent).
+        text: The message's text.
+        calls: For an assistant's message: the tools that it calls.
+        call_id: For a tool's message: the call that it is the result of.
+        is_error: For a tool's message: whether the tool failed; `text` is then the error.
+        agent: The agent that wrote the message, or that received it.
+        covers: For a summary: how many messages it replaces, counted from the first.
+        tokens: For an assistant's message: the tokens of the conversation up to and including it, as the provider
+            counted them; None if that is unknown.
+        native: For an assistant's message: `{"provider": …, "content": …}`, the provider's own form, which that
+            provider must get back unchanged (signed thinking, for instance). Other providers ignore it.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -75,14 +74,14 @@ class Message(BaseModel):
 
     @model_serializer(mode="wrap")
     def _without_defaults(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Most of a message is as it mostly is; a state that holds many keeps only what is not."""
+        """Dump only the fields that differ from their defaults, to keep states with many messages small."""
         fields = type(self).model_fields
         return {name: value for name, value in dump(self).items() if getattr(self, name) != fields[name].default}
 
 
 @dataclass(frozen=True, slots=True)
 class ToolSpec:
-    """A tool as a model is told of it: its name, what it is for, and the JSON Schema of its arguments (an object)."""
+    """A tool as described to a model: its name, its purpose, and the JSON Schema of its arguments (an object)."""
 
     name: str
     description: str
@@ -94,24 +93,25 @@ class Request:
     """One call of a model.
 
     Attributes:
-        agent: The name of the agent that asks.
-        system: Its standing instructions, "" for none.
-        messages: The conversation, oldest first; the last one is a user's or a tool's. A summary stands for what was
-            before it, and is to be sent as a user's message.
-        schema: JSON Schema that the answer must fit, always of an object; None where text is wanted. A model that
-            cannot be held to it natively puts it into the instructions.
-        output: What the schema is called, as `Review`.
-        tools: What may be called.
+        agent: The name of the calling agent.
+        system: The agent's standing instructions, "" for none.
+        messages: The conversation, oldest first; the last one is a user's or a tool's. A summary replaces the messages
+            before it, and is sent as a user's message.
+        schema: JSON Schema of the answer, always of an object; None for a text answer. A model without native support
+            for schemas puts it into the instructions.
+        output: The schema's name, as `Review`.
+        tools: The tools that may be called.
         max_tokens: The most tokens of the answer; None for the model's own default.
-        temperature: How varied answers are to be; None for the model's own default. A model that has no such setting
-            passes it over.
-        effort: How hard to think; None for the model's own default. Passed over where there is none.
-        cache: Whether the instructions and tools are to be cached by the provider, since many calls share them.
-        on_text: Gets the text of the answer piece by piece as it comes; None where nobody watches. A model that cannot
-            stream leaves it alone.
-        on_begin: Is called when the first part of the answer has come, be it text, thinking or a call of a tool; None
-            where nothing waits for that. It may be called more than once. A model that cannot stream leaves it alone.
-        on_spent: Gets what calls used that failed before another one answered, as a Router's; see `usage_of_failure`.
+        temperature: How varied answers are; None for the model's own default. Ignored by a model that has no such
+            setting.
+        effort: How much to think; None for the model's own default. Ignored by a model that has no such setting.
+        cache: Whether the provider should cache the instructions and tools, since many calls share them.
+        on_text: Gets the text of the answer piece by piece as it arrives; None if it is not wanted. Ignored by a model
+            that cannot stream.
+        on_begin: Called when the first part of the answer arrives, whether text, thinking or a tool call; None if that
+            is not wanted. It can be called more than once. Ignored by a model that cannot stream.
+        on_spent: Gets the usage of calls that failed before another one answered, as in a Router; see
+            `usage_of_failure`.
         stand_in: The agent's rule-based answer to this question, None if it has none.
     """
 
@@ -132,16 +132,16 @@ class Request:
 
     @property
     def streams(self) -> bool:
-        """Whether anything of the answer is wanted before it is whole."""
+        """Whether the caller wants any part of the answer before it is complete."""
         return self.on_text is not None or self.on_begin is not None
 
     def began(self) -> None:
-        """Report that a part of the answer has come; an adapter that streams calls it."""
+        """Report that a part of the answer has arrived; adapters that stream call it."""
         if self.on_begin is not None:
             self.on_begin()
 
     def said(self, text: str) -> None:
-        """Pass on a piece of the answer's text; an adapter that streams calls it."""
+        """Pass on a piece of the answer's text; adapters that stream call it."""
         if self.on_text is not None:
             self.on_text(text)
 
@@ -157,18 +157,18 @@ class Response:
 
     Attributes:
         content: Text, "" for none; or a value that was not made from text (a rule-based answer).
-        calls: The tools that are to be called before it goes on.
-        stop: Why the answer ends here.
-        why: What the provider says of a refusal, "" for nothing.
-        model: Who answered, as `anthropic:claude-…`; "" for the model that was asked.
-        input_tokens: All tokens of the question, those read from and written to a cache included.
+        calls: The tools to call before the conversation is continued.
+        stop: Why the answer ends.
+        why: The provider's explanation of a refusal, "" for none.
+        model: The model that answered, as `anthropic:claude-…`; "" for the model that was called.
+        input_tokens: All tokens of the question, including those read from and written to a cache.
         cache_read_tokens: Of those, read from the provider's cache.
         cache_write_tokens: Of those, written to it.
-        output_tokens: All tokens of the answer, those of its thinking included.
+        output_tokens: All tokens of the answer, including those of its thinking.
         reasoning_tokens: Of those, thinking.
-        cost_usd: What it cost in US dollars; None if that is not known.
+        cost_usd: The cost in US dollars; None if it is unknown.
         offline: Whether no language model was involved.
-        native: The answer as this provider wants to get it back; see `Message.native`.
+        native: The answer in the provider's own form; see `Message.native`.
     """
 
     content: object
@@ -187,7 +187,7 @@ class Response:
 
 
 def usage_of(response: Response) -> dict[str, float | None]:
-    """What a call used up, as steps record it: what is 0 of the rarer figures is left out."""
+    """Return the usage of a call, as steps record it. Cache and reasoning tokens are left out if they are 0."""
     used: dict[str, float | None] = {
         "calls": 1,
         "offline_calls": int(response.offline),
@@ -209,13 +209,13 @@ UNKNOWN_USAGE: Final[Mapping[str, float | None]] = {
     "unknown_calls": 1,
     "cost_usd": None,
 }
-"""A call that was under way and may be paid, of which nothing is known. Tokens are sums of what is known."""
+"""The usage of a call that was in flight and may be billed, but reported nothing. Tokens count only what is known."""
 
 _MAY_BE_PAID: Final = (AnswerTorn, ModelTimeout, ModelUnreachable, asyncio.CancelledError)
 
 
 def usage_of_failure(error: BaseException) -> Mapping[str, float | None]:
-    """What a call that failed used up: what its provider had reported, else unknown if it may be paid; {} for nothing.
+    """Return the usage of a failed call: what its provider reported, else unknown if it may be billed, else {}.
 
     Example:
         >>> from graphengine.errors import ModelTimeout, RateLimited
@@ -230,18 +230,18 @@ def usage_of_failure(error: BaseException) -> Mapping[str, float | None]:
 class Model(Protocol):
     """Answers requests.
 
-    Calls may run side by side, and may be cancelled. A call gives one whole answer or raises a `ModelError` of the kind
-    that fits; it makes no second attempt by itself, and keeps nothing of a conversation from one call to the next. No
-    error, log line or answer carries an API key.
+    Calls may run concurrently, and may be cancelled. A call returns one complete answer or raises the matching
+    `ModelError`; it does not retry, and keeps nothing of a conversation between calls. No error, log line or answer
+    contains an API key.
     """
 
     @property
     def name(self) -> str:
-        """What usage and messages call it, as `anthropic:claude-…`."""
+        """The model's name in usage and messages, as `anthropic:claude-…`."""
         ...
 
     async def answer(self, request: Request) -> Response:
-        """The answer to one request."""
+        """Return the answer to one request."""
         ...
 
 
@@ -250,16 +250,16 @@ class Closes(Protocol):
     """A model that holds connections. The last Runner that used it closes it; it may be used again afterwards."""
 
     async def close(self) -> None:
-        """Close what the running event loop has open."""
+        """Close the running event loop's connections."""
         ...
 
 
 @runtime_checkable
 class KnowsPrices(Protocol):
-    """A model that can tell before a call whether its price is known."""
+    """A model that knows before a call whether its price is known."""
 
     async def knows_price(self) -> bool:
-        """Whether `cost_usd` of its answers will be known."""
+        """Return whether `cost_usd` of its answers will be known."""
         ...
 
 

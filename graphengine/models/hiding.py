@@ -1,8 +1,8 @@
-"""Secrets in texts that are to be written or shown: what they look like, and what stands in their place.
+"""Secrets in texts that are to be written or shown: how to find them, and what replaces them.
 
-Two things count as secrets: the value of every environment variable whose name says so, and what has the form of a key
-that providers give out. It is a net under the rope and not the rope: a password that stands nowhere in the environment
-and has no form of its own is a word like any other.
+Two kinds count as secrets: the value of every environment variable whose name suggests one, and texts in the form of
+providers' keys. This is an additional safeguard only: a password that is not in the environment and has no form of its
+own is not recognized.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 LEAST: Final = 6
-"""Values of variables that are shorter, in characters, are not looked for: they stand in every text by chance."""
+"""Shorter values of variables, in characters, are not hidden: they occur in texts by chance."""
 
 _NAMED: Final = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|PASSWD", re.IGNORECASE)
 _KEY: Final = re.compile(
@@ -33,7 +33,7 @@ _KEY: Final = re.compile(
       | AKIA[0-9A-Z]{12,} | AIza[0-9A-Za-z_-]{20,}          # Amazon, Google
       | eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*  # a JSON Web Token
       )
-    | (?<=\bbearer\ ) (?=[^\s"'\\]*\d) [A-Za-z0-9._~+/=-]{8,}  # with a digit: prose has bearers too
+    | (?<=\bbearer\ ) (?=[^\s"'\\]*\d) [A-Za-z0-9._~+/=-]{8,}  # with a digit: "bearer" also occurs in prose
     """,
     re.VERBOSE | re.IGNORECASE,
 )
@@ -58,13 +58,13 @@ _HINTS: Final = (
     "eyj",
     "bearer ",
 )
-"""One of these stands in every key, in small letters: looking for them is cheap."""
+"""Every key contains one of these, in lower case; searching for them first is cheap."""
 
 
 def hidden(value: T) -> T:
-    """A text without secrets, or a JSON value or pydantic instance with every text in it, keys of dicts included.
+    """Return a text without secrets, or a JSON value or pydantic instance with every text in it, dict keys included.
 
-    In the place of a variable's value stands `[secret NAME]`, in that of a key `[secret]`.
+    A variable's value is replaced by `[secret NAME]`, a key by `[secret]`.
 
     Example:
         >>> hidden({"header": "Bearer abcdef123456"})
@@ -74,9 +74,9 @@ def hidden(value: T) -> T:
 
 
 def struck(text: str) -> str:
-    """A text with an address in it, without what may be credentials there: all up to its last @, and its query.
+    """Return a text with an address, without possible credentials: everything up to its last @, and its query.
 
-    What is no valid address is struck as well: a mistyped one has its password too.
+    Invalid addresses are struck as well: a mistyped one may have a password too.
 
     Example:
         >>> struck("openai-chat:m@http://me:secret@host/v1"), struck("http://host/v1?key=secret")
@@ -85,13 +85,13 @@ def struck(text: str) -> str:
     before, scheme, rest = text.partition("://")
     if not scheme:
         return hidden(text)
-    if "@" in rest and _QUERY.search(rest):  # which of the two is in the other cannot be seen
+    if "@" in rest and _QUERY.search(rest):  # the @ may be part of the query, or the ? of a password
         return hidden(f"{before}{scheme}…")
     return hidden(f"{before}{scheme}{_USER.sub('…@', _QUERY.sub(_CUT, rest))}")
 
 
 def _hider() -> Callable[[str], str]:
-    """What hides the secrets that are known now."""
+    """Return a function that hides the secrets of the present environment."""
     names: dict[str, str] = {}
     for name, secret in sorted(os.environ.items()):
         if len(secret) >= LEAST and _NAMED.search(name):
@@ -101,10 +101,10 @@ def _hider() -> Callable[[str], str]:
 
     def hide(text: str) -> str:
         for form, name in known:
-            if form in text:  # most texts hold none, and looking is cheap
+            if form in text:  # most texts have none, and this check is cheap
                 text = text.replace(form, f"[secret {name}]")
-        small = text.lower()
-        return _KEY.sub("[secret]", text) if any(hint in small for hint in _HINTS) else text
+        lower = text.lower()
+        return _KEY.sub("[secret]", text) if any(hint in lower for hint in _HINTS) else text
 
     return hide
 

@@ -1,7 +1,7 @@
 """Models by name: `anthropic:claude-…`, `openai:gpt-…`, `openai-chat:MODEL@http://HOST/v1`, `offline`, `recorded:FILE`.
 
-A name is what an agent, a run or the command line gives where no object is at hand. Making the object of it is cheap:
-no SDK is imported, no file is read and no server is asked before the first call.
+Agents, runs and the command line accept a name in place of a model object. Making the object is cheap: no SDK is
+imported, no file is read and no server is called before the first call.
 """
 
 from __future__ import annotations
@@ -26,18 +26,19 @@ FORMS: Final = (
     "offline",
     "recorded:FILE",
 )
-"""Every form that a name can have."""
+"""The forms of names."""
 
 
 def model_of(name: str) -> Model:
-    """The model of a name.
+    """Return the model of a name.
 
-    `openai:` speaks OpenAI's Responses, `openai-chat:` its Chat Completions, as most other servers do. After the name
-    of the model may stand `@` and where its API is reached: what follows the last `@http`. Where none stands, each
-    provider's own variable counts (`OPENAI_BASE_URL`, `ANTHROPIC_BASE_URL`), then its own address.
+    `openai:` uses OpenAI's Responses API, `openai-chat:` its Chat Completions API, as most other servers do. The
+    model's name may be followed by `@` and the API's address, which begins at the last `@http`. Without an address, the
+    provider's variable applies (`OPENAI_BASE_URL`, `ANTHROPIC_BASE_URL`), then the provider's own address.
 
     Raises:
-        ModelUnavailable: No provider, or an unknown one, no model, an address that is none; says what was meant.
+        ModelUnavailable: The provider is missing or unknown, the model is missing, or the address is invalid; the error
+            suggests a name.
 
     Example:
         >>> model_of("offline").name
@@ -50,7 +51,7 @@ def model_of(name: str) -> Model:
         return OfflineModel()
     make = _PROVIDERS.get(provider)
     if make is None or not colon:
-        raise _unavailable(name, "which names no provider that there is", _meant(struck(name.strip())))
+        raise _unavailable(name, "which names no provider that graphengine knows", _meant(struck(name.strip())))
     if not rest.strip():
         what = "file" if provider == "recorded" else "model"
         form = next(form for form in FORMS if form.startswith(f"{provider}:"))
@@ -59,17 +60,17 @@ def model_of(name: str) -> Model:
 
 
 def as_model(given: str | Model) -> Model:
-    """A model that is given by name or as an object, as an object.
+    """Return the model itself, or the model of a name.
 
     Raises:
         ModelUnavailable: As for `model_of`.
-        DefinitionError: It is neither.
+        DefinitionError: The value is neither a model nor a name.
     """
     if isinstance(given, str):
         return model_of(given)
     if isinstance(given, type) or not (callable(getattr(given, "answer", None)) and hasattr(given, "name")):
         raise DefinitionError(
-            f"{given!r} is no model",
+            f"{given!r} is not a model",
             repair="give a name, as 'anthropic:MODEL', or an object that has `name` and `async def answer(request)`",
         )
     return given
@@ -96,7 +97,7 @@ def _openai_chat(name: str, rest: str) -> Model:
     return OpenAIChatModel(model, base_url=base_url)
 
 
-def _recorded(name: str, rest: str) -> Model:  # noqa: ARG001 - any file will do
+def _recorded(name: str, rest: str) -> Model:  # noqa: ARG001 - has no address
     from graphengine.models.recorded import RecordedModel  # noqa: PLC0415 - as above
 
     return RecordedModel(rest)
@@ -109,7 +110,7 @@ _PROVIDERS: Final[dict[str, Callable[[str, str], Model]]] = {
     "recorded": _recorded,
 }
 
-_ADDRESS: Final = re.compile(r"(.*)@(https?:.*)", re.IGNORECASE | re.DOTALL)  # greedy: the last one
+_ADDRESS: Final = re.compile(r"(.*)@(https?:.*)", re.IGNORECASE | re.DOTALL)  # greedy: the last @http
 
 _FAMILIES: Final = (
     (re.compile(r"claude\b", re.IGNORECASE), "anthropic"),
@@ -122,16 +123,16 @@ _SERVERS: Final = {
     "llamacpp": "http://127.0.0.1:8080/v1",
     "lmstudio": "http://127.0.0.1:1234/v1",
 }
-"""Where servers that people name as if they were providers listen unless they are told otherwise."""
+"""Default addresses of servers whose names are often used as if they were providers."""
 
 
 def _addressed(name: str, rest: str) -> tuple[str, str | None]:
-    """The model, and the address of its API if one is given."""
-    bare = name.partition("@")[0]  # what is wrong with an address may be a password in it
+    """Return the model, and the address of its API if one is given."""
+    bare = name.partition("@")[0]  # errors do not show the address, which may have a password
     found = _ADDRESS.fullmatch(rest)
     if found is None:
         if "://" in rest:
-            raise _unavailable(f"{bare}@…", "whose address is none", "write @http://HOST:PORT/v1 after the model")
+            raise _unavailable(f"{bare}@…", "whose address is invalid", "write @http://HOST:PORT/v1 after the model")
         return rest, None
     model, address = found.group(1).strip(), found.group(2).strip()
     if not model:
@@ -142,17 +143,17 @@ def _addressed(name: str, rest: str) -> tuple[str, str | None]:
     except ValueError:
         host, parts = None, urlsplit("")
     if not host or any(character.isspace() for character in address):
-        raise _unavailable(f"{bare}@…", "whose address is none", "write @http://HOST:PORT/v1 after the model")
-    repair = "names are recorded and shown: give a key in the provider's variable, or as api_key= of an object"
+        raise _unavailable(f"{bare}@…", "whose address is invalid", "write @http://HOST:PORT/v1 after the model")
+    repair = "names are recorded and shown: pass a key in the provider's variable, or as api_key= of a model object"
     if "@" in parts.netloc:
-        raise _unavailable(f"{bare}@…", "whose address has a user or password in it", repair)
+        raise _unavailable(f"{bare}@…", "whose address has a user or password", repair)
     if parts.query or parts.fragment:
-        raise _unavailable(f"{bare}@…", "whose address has more than a path: a ? or # with what follows it", repair)
+        raise _unavailable(f"{bare}@…", "whose address has a query or a fragment", repair)
     return model, address.rstrip("/")
 
 
 def _meant(name: str) -> str:
-    """The repair for a name without a known provider."""
+    """Return the repair for a name without a known provider."""
     provider, _, rest = name.partition(":")
     for family, of in _FAMILIES:
         if family.match(name):
@@ -167,12 +168,12 @@ def _meant(name: str) -> str:
         meant = near.split("'")[1]
         tail = "" if meant == "offline" else f":{rest or 'MODEL'}"
         return f"did you mean '{meant}{tail}'?"
-    return f"write one of {', '.join(FORMS)}; openai-chat reaches every server that speaks as OpenAI's does"
+    return f"write one of {', '.join(FORMS)}; openai-chat works with every server that is compatible with OpenAI's"
 
 
 def _unavailable(name: str, what: str, repair: str) -> ModelUnavailable:
-    told = f"the model is called {struck(name)!r}, {what}"  # a key is easily pasted there
-    return ModelUnavailable(told, where="model", repair=hidden(repair))
+    message = f"the model's name is {struck(name)!r}, {what}"  # struck: a key is easily pasted into a name
+    return ModelUnavailable(message, where="model", repair=hidden(repair))
 
 
 __all__ = ["FORMS", "as_model", "model_of"]

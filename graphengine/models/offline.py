@@ -1,4 +1,4 @@
-"""The offline model: no language model at all, but each agent's own rule-based stand-in."""
+"""The offline model: no language model, but each agent's own rule-based stand-in."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 
 class OfflineModel:
-    """Answers with the function an agent was given as `offline=`. It costs nothing and says so."""
+    """Answers with the function that the agent has as `offline=`, at no cost."""
 
     name = "offline"
 
     async def answer(self, request: Request) -> Response:
-        """The stand-in's answer.
+        """Return the stand-in's answer.
 
         Raises:
             ModelUnavailable: The agent has no stand-in.
@@ -26,11 +26,11 @@ class OfflineModel:
             raise ModelUnavailable(
                 f"agent {request.agent} has no rule-based stand-in to answer offline",
                 where=f"agent {request.agent}",
-                repair="give it offline=function, or a model that can be reached: anthropic:MODEL, openai:MODEL, "
+                repair="give it offline=function, or use a model that can be called: anthropic:MODEL, openai:MODEL, "
                 "openai-chat:MODEL@http://HOST:PORT/v1",
             )
         return Response(await request.stand_in(), cost_usd=0.0, offline=True)
 
     async def knows_price(self) -> bool:
-        """It costs nothing, and that is known."""
+        """Return True: it costs nothing."""
         return True

@@ -1,8 +1,8 @@
-"""OpenAI's models through its Responses API. Nothing of a conversation is stored there (`store=False`).
+"""OpenAI's models through its Responses API. The provider stores no part of a conversation (`store=False`).
 
-`_Call` writes a `Request` as this API wants it and reads what comes back; `openai_calls.py` carries it, and
-`openai_errors.py` tells what went wrong. A model that thinks seals its thoughts and wants them back with the next
-question; they travel in `Message.native`.
+`_Call` writes a `Request` for this API and reads the response; `openai_calls.py` sends it, and `openai_errors.py`
+explains failures. A model that thinks encrypts its reasoning and must get it back with the next question; it is kept
+in `Message.native`.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from graphengine.errors import ModelError, ModelOverloaded
 from graphengine.models.base import Response, ToolCall
-from graphengine.models.openai_calls import Server
-from graphengine.models.openai_errors import complaint, failed, not_said
+from graphengine.models.openai_calls import ServedModel
+from graphengine.models.openai_errors import complaint, failed, not_this_api
 from graphengine.models.openai_parts import (
     arguments,
     cache_key,
@@ -22,17 +22,14 @@ from graphengine.models.openai_parts import (
     inside,
     instructions,
     listed,
-    reported,
     sendable,
     text,
     thinks,
     tool_result,
     unknown,
-    used,
 )
-from graphengine.models.prices import Prices
-from graphengine.models.sdk import sound, sound_json
-from graphengine.state.json_values import DEEPEST
+from graphengine.models.sdk import sound_json
+from graphengine.state.json_values import DEEPEST, utf8_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,8 +37,8 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from graphengine.models.base import Message, Request, Stop, ToolSpec
+    from graphengine.models.openai_calls import Server
     from graphengine.models.openai_schema import JsonObject
-    from graphengine.models.prices import Price
 
 _PATH: Final = "/responses"
 _SEALED: Final = "reasoning.encrypted_content"
@@ -51,50 +48,39 @@ _KNOWN: Final = {
     "message": ("id", "type", "status", "role", "content"),
     "function_call": ("id", "type", "status", "call_id", "name", "arguments"),
 }
-"""What parts of an answer have that its text and calls say too. Others, and those with more, go back as they came."""
+"""Fields of an answer's items that its text and calls contain too. Items of other types or with other fields are sent
+back as they arrived."""
 
 
-class OpenAIModel:
-    """A model of OpenAI's, or of a server that has its Responses API, asked through the `openai` package.
+class OpenAIModel(ServedModel):
+    """A model of OpenAI, or of a server with its Responses API, called through the `openai` package.
 
     Args:
         model: Its name, as `gpt-5-mini`.
-        api_key: The key; None for the environment's `OPENAI_API_KEY`. That one is sent to OpenAI alone, and to the
-            server of `OPENAI_BASE_URL`, not to a `base_url` given here.
-        base_url: Where the API is, mostly ending in /v1; None for `OPENAI_BASE_URL`, or OpenAI itself.
-        timeout_seconds: For how long the server may send nothing before the call fails with `ModelTimeout`.
-        price: What it costs, where the price tables do not know or do not fit.
+        api_key: The key; None for the environment's `OPENAI_API_KEY`, which is sent only to OpenAI and to the server of
+            `OPENAI_BASE_URL`, not to a `base_url` given here.
+        base_url: The API's address, which usually ends in /v1; None for `OPENAI_BASE_URL`, or OpenAI itself.
+        timeout_seconds: How long the server may send nothing before the call fails with `ModelTimeout`.
+        price: Its price, if the price tables do not have it or do not apply.
 
     Raises:
-        DefinitionError: An argument makes no sense.
+        DefinitionError: An argument is invalid.
 
     Example:
         >>> OpenAIModel("gpt-5-mini").name
         'openai:gpt-5-mini'
     """
 
-    def __init__(
-        self,
-        model: str,
-        *,
-        api_key: str | None = None,
-        base_url: str | None = None,
-        timeout_seconds: float = 600.0,
-        price: Price | None = None,
-    ) -> None:
-        self.model = model
-        self.name = f"openai:{model}"
-        self._server = Server(self.name, api_key=api_key, base_url=base_url, timeout_seconds=timeout_seconds)
-        self._prices = Prices("openai" if self._server.is_own else "", model, given=price, address=self._server.address)
+    _api = "openai"
+    _tokens = "input_tokens", "output_tokens"
 
     async def answer(self, request: Request) -> Response:
-        """The answer to one request. `temperature` is passed over by a model that thinks, which has none.
+        """Return the answer to one request. `temperature` is ignored for models that think, which do not have it.
 
         Raises:
-            ModelError: The call failed; of the kind that fits.
+            ModelError: The call failed; the class states how.
         """
-        call = _Call(self.model, self._server)
-        body = call.body(request)
+        body = self._body(request)
         if not request.streams:
             whole = await self._server.whole(_PATH, body)
         else:
@@ -103,70 +89,14 @@ class OpenAIModel:
             whole = events.whole() if unstreamed is None else unstreamed
         try:
             with self._server.reading():
-                return await call.response(whole, self._prices)
+                return await self._counted(self._response(whole), whole)
         except ModelError as error:
-            error.usage = await self._prices.usage(reported(inside(whole, "usage"), "input_tokens", "output_tokens"))
+            error.usage = await self._usage_of_failure(inside(whole, "usage"))
             raise
 
-    async def close(self) -> None:
-        """Close what the running event loop has open."""
-        await self._server.close()
-
-    async def knows_price(self) -> bool:
-        """Whether `cost_usd` of its answers will be known."""
-        return await self._prices.known()
-
-
-class _Events:
-    """Gathers what a stream brings: the text for who watches, and the whole answer, which comes with the last event."""
-
-    def __init__(self, server: Server, request: Request) -> None:
-        self._server = server
-        self._request = request
-        self._items: list[JsonValue] = []
-        self._last: JsonObject | None = None
-
-    def take(self, event: JsonObject) -> bool:
-        """Whether the answer is whole with this event.
-
-        Raises:
-            ModelError: It is an error.
-        """
-        kind = text(event, "type")
-        if kind.startswith("response.output"):
-            self._request.began()
-        if kind == "response.output_text.delta":
-            self._request.said(sound(text(event, "delta")))
-        elif kind == "response.output_item.done":
-            self._items.append(event.get("item"))
-        elif kind in {"response.completed", "response.incomplete", "response.failed"}:
-            self._last = inside(event, "response") or None
-        elif kind == "error":
-            raise failed(complaint(inside(event, "error") or {**event, "type": ""}), self._server.failures)
-        return self._last is not None
-
-    def whole(self) -> JsonObject:
-        """The whole answer; some servers leave its parts out of the last event, having sent each before.
-
-        Raises:
-            AnswerTorn: The stream ended before it was there.
-        """
-        if self._last is None:
-            raise self._server.torn("ended its answer before it was whole")
-        return self._last if self._last.get("output") else {**self._last, "output": self._items}
-
-
-class _Call:
-    """One request as the Responses API writes it, and its answer as it is read."""
-
-    def __init__(self, model: str, server: Server) -> None:
-        self._model = model
-        self._server = server
-        self._provider = "openai" if server.is_own else f"openai {server.shown_address}"
-
-    def body(self, request: Request) -> JsonObject:
-        """The request; what was not asked for is not in it, so that defaults are the provider's."""
-        body: JsonObject = {"model": self._model, "store": False}
+    def _body(self, request: Request) -> JsonObject:
+        """Return the request. It omits settings that are not set, so that the provider's defaults apply."""
+        body: JsonObject = {"model": self.model, "store": False}
         system = instructions(request)
         if system:
             body["instructions"] = system
@@ -180,9 +110,9 @@ class _Call:
         return body | self._settings(request)
 
     def _settings(self, request: Request) -> JsonObject:
-        """The rest of it. Only OpenAI's own server is told what others may refuse for not knowing it."""
+        """Return the settings. Some are only for OpenAI's own server, as others may refuse fields they do not know."""
         found: JsonObject = {}
-        thinking = self._server.is_own and thinks(self._model)
+        thinking = self._server.is_own and thinks(self.model)
         if request.max_tokens is not None:
             found["max_output_tokens"] = request.max_tokens
         if request.temperature is not None and not thinking:
@@ -200,12 +130,12 @@ class _Call:
             output = tool_result(message.text, is_error=message.is_error)
             yield {"type": "function_call_output", "call_id": call_id(message.call_id), "output": output}
         elif message.role == "assistant":
-            yield from self._sealed(message) or _spoken(message)
+            yield from self._sealed(message) or _assembled(message)
         else:
             yield {"role": "user", "content": message.text}
 
     def _sealed(self, message: Message) -> list[JsonValue]:
-        """The answer as it came; [] if it came from elsewhere, is not what the message says, or has lost its seal."""
+        """Return the answer as it came; [] if it is another provider's, differs from the message, or lost its seal."""
         native = message.native or {}
         items = listed(native, "content")
         if native.get("provider") != self._provider or _text(items) != message.text:
@@ -214,53 +144,78 @@ class _Call:
             return []
         return [*items] if all(text(item, "encrypted_content") for item in _thoughts(items)) else []
 
-    async def response(self, whole: JsonObject, prices: Prices) -> Response:
-        """The answer, read.
-
-        Raises:
-            ModelError: It is none.
-        """
+    def _response(self, whole: JsonObject) -> Response:
         items = self._checked(whole)
         stop, why = _stop(whole, items)
-        tokens = used(inside(whole, "usage"), "input_tokens", "output_tokens")
-        answered = sound(text(whole, "model"))
         return Response(
-            sound(_text(items)),
+            utf8_text(_text(items)),
             calls=_calls(items) if stop == "tools" else (),
             stop=stop,
-            why=sound(why),
-            model=f"openai:{answered}" if answered else "",
-            input_tokens=tokens.spent.input_tokens,
-            cache_read_tokens=tokens.spent.cache_read_tokens,
-            cache_write_tokens=tokens.spent.cache_write_tokens,
-            output_tokens=tokens.spent.output_tokens,
-            reasoning_tokens=tokens.reasoning_tokens,
-            cost_usd=await prices.cost(tokens.spent, answered) if tokens.told else None,
+            why=utf8_text(why),
             native=self._native(items),
         )
 
     def _checked(self, whole: JsonObject) -> list[JsonObject]:
-        """The parts of the answer."""
+        """Return the items of the answer."""
         error, status = whole.get("error"), whole.get("status", "completed")
         if error:
             raise failed(complaint(error), self._server.failures)
         if not isinstance(whole.get("output"), list):
-            raise not_said(self._server.failures, "is not at this address: what answers there is no Responses API")
+            raise not_this_api(self._server.failures, "is not at this address: the server there has no Responses API")
         items = listed(whole, "output")
         if status == "failed":
-            raise self._server.failures.of(ModelOverloaded, "failed, and does not say why")
+            raise self._server.failures.of(ModelOverloaded, "failed without an explanation")
         if status not in {"completed", "incomplete"}:
-            raise self._server.torn("gave an answer that is not whole", f"its status is {status}")
+            raise self._server.torn("returned an incomplete answer", f"its status is {status}")
         return items
 
     def _native(self, items: list[JsonObject]) -> dict[str, JsonValue] | None:
-        """The answer for its next question, where it is more than text and calls."""
+        """Return the answer's items for the next question, if they hold more than text and calls."""
         more = any(unknown(item, _KNOWN.get(text(item, "type"), ())) for item in items)
         return {"provider": self._provider, "content": sound_json([*items], levels=DEEPEST)} if more else None
 
 
-def _spoken(message: Message) -> Iterator[JsonValue]:
-    """An answer from its text and calls alone."""
+class _Events:
+    """Reads a stream: passes its text on, and keeps the complete answer, which the last event holds."""
+
+    def __init__(self, server: Server, request: Request) -> None:
+        self._server = server
+        self._request = request
+        self._items: list[JsonValue] = []
+        self._last: JsonObject | None = None
+
+    def take(self, event: JsonObject) -> bool:
+        """Read an event. Return whether it completes the answer.
+
+        Raises:
+            ModelError: The event is an error.
+        """
+        kind = text(event, "type")
+        if kind.startswith("response.output"):
+            self._request.began()
+        if kind == "response.output_text.delta":
+            self._request.said(utf8_text(text(event, "delta")))
+        elif kind == "response.output_item.done":
+            self._items.append(event.get("item"))
+        elif kind in {"response.completed", "response.incomplete", "response.failed"}:
+            self._last = inside(event, "response") or None
+        elif kind == "error":
+            raise failed(complaint(inside(event, "error") or {**event, "type": ""}), self._server.failures)
+        return self._last is not None
+
+    def whole(self) -> JsonObject:
+        """Return the complete answer. Some servers omit its items from the last event, having sent each one before.
+
+        Raises:
+            AnswerTorn: The stream ended before the answer was complete.
+        """
+        if self._last is None:
+            raise self._server.torn("ended its answer before it was complete")
+        return self._last if self._last.get("output") else {**self._last, "output": self._items}
+
+
+def _assembled(message: Message) -> Iterator[JsonValue]:
+    """Yield an answer's items, made from its text and calls alone."""
     if message.text or not message.calls:
         yield {"role": "assistant", "content": message.text}
     for call in message.calls:
@@ -270,15 +225,15 @@ def _spoken(message: Message) -> Iterator[JsonValue]:
 
 def _tool(tool: ToolSpec) -> JsonObject:
     form = form_of_tool(tool)
-    told: JsonObject = {"type": "function", "name": form.name, "description": tool.description}
-    return {**told, "parameters": form.schema, "strict": form.strict}
+    spec: JsonObject = {"type": "function", "name": form.name, "description": tool.description}
+    return {**spec, "parameters": form.schema, "strict": form.strict}
 
 
 def _text(items: list[JsonObject]) -> str:
-    """What is said; where a part is marked as the final answer, what is said before that is only about the work."""
-    said = [item for item in items if item.get("type") == "message"]
-    final = [item for item in said if item.get("phase") == "final_answer"]
-    parts = [part for item in final or said for part in listed(item, "content")]
+    """Return the text. If an item is marked as the final answer, the others are only comments on the work."""
+    messages = [item for item in items if item.get("type") == "message"]
+    final = [item for item in messages if item.get("phase") == "final_answer"]
+    parts = [part for item in final or messages for part in listed(item, "content")]
     return "".join(text(part, "text") for part in parts if part.get("type") == "output_text")
 
 
@@ -289,8 +244,8 @@ def _thoughts(items: list[JsonObject]) -> list[JsonObject]:
 def _calls(items: list[JsonObject]) -> tuple[ToolCall, ...]:
     return tuple(
         ToolCall(
-            id=sound(text(item, "call_id") or text(item, "id")),
-            name=sound(text(item, "name")),
+            id=utf8_text(text(item, "call_id") or text(item, "id")),
+            name=utf8_text(text(item, "name")),
             arguments=arguments(item.get("arguments")),
         )
         for item in items
@@ -299,7 +254,7 @@ def _calls(items: list[JsonObject]) -> tuple[ToolCall, ...]:
 
 
 def _stop(whole: JsonObject, items: list[JsonObject]) -> tuple[Stop, str]:
-    """Why the answer ends, and what is said of a refusal."""
+    """Return why the answer ends, and the explanation of a refusal."""
     reason = text(inside(whole, "incomplete_details"), "reason")
     if reason == "content_filter":
         return "refused", "the provider's content filter"

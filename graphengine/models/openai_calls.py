@@ -1,8 +1,10 @@
-"""Calls of OpenAI's own server, and of others that speak as it does: whole answers and streams of events, as JSON.
+"""Calls of OpenAI's server and of compatible ones: complete answers and streams of events, as JSON.
 
-The SDK carries the call (connections, headers, server-sent events, its own errors), but does not read the answer: its
-classes take any JSON without a check, so that their types promise what a local server may not keep; and what a provider
-wants to get back must be kept just as it came. So `openai.py` and `openai_chat.py` get JSON and read it with care.
+`Server` makes the calls; `ServedModel` is the base of the models behind OpenAI's two APIs.
+
+The SDK makes the call (connections, headers, server-sent events, its own errors), but does not read the answer: its
+classes accept any JSON unchecked, so their types promise what a local server may not keep, and native content must be
+kept exactly as it arrived. `openai.py` and `openai_chat.py` therefore get JSON and check it themselves.
 """
 
 from __future__ import annotations
@@ -10,14 +12,18 @@ from __future__ import annotations
 import json
 import os
 from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar, Final
 from urllib.parse import urlsplit
 
 from graphengine.errors import AnswerTorn, DefinitionError
 from graphengine.graph.options import is_seconds
-from graphengine.models.openai_errors import complaint, failed, not_said, raised
+from graphengine.models.openai_errors import complaint, failed, not_this_api, raised
+from graphengine.models.openai_parts import inside, text, used
+from graphengine.models.prices import Prices
 from graphengine.models.sdk import Clients, Failures, Key, http_address, http_client, load, shown_address, sound_json
 from graphengine.models.server_events import ServerEvents
+from graphengine.state.json_values import utf8_text
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -25,7 +31,9 @@ if TYPE_CHECKING:
     from openai import AsyncOpenAI, AsyncStream
 
     from graphengine.errors import ModelError
+    from graphengine.models.base import Response
     from graphengine.models.openai_schema import JsonObject
+    from graphengine.models.prices import Price
 
 OWN_URL: Final = "https://api.openai.com/v1"
 OWN_HOST: Final = "api.openai.com"
@@ -37,21 +45,21 @@ _DONE: Final = "[DONE]"
 
 
 class Server:
-    """One model's server: where it is, with which key it is called, and how its calls fail.
+    """One model's server: its address, its key, and the errors of its calls.
 
-    The key of the environment goes to OpenAI, and to the server that `OPENAI_BASE_URL` names beside it. A server that
-    the code names gets the key that the code gives it, or none: no other company learns a key that is not its own.
+    The environment's key is sent only to OpenAI and to the server that `OPENAI_BASE_URL` names. A server named in code
+    gets the key given in code, or none, so that no other company sees the environment's key.
 
     Args:
-        model: What errors call the model, as `openai:gpt-5`.
-        api_key: The key; None for the one of the environment.
-        base_url: The API's address, mostly ending in /v1; None for the environment's, or OpenAI's own.
-        timeout_seconds: For how long the server may send nothing before the call fails with `ModelTimeout`.
+        model: The model's name in errors, as `openai:gpt-5`.
+        api_key: The key; None for the environment's.
+        base_url: The API's address, which usually ends in /v1; None for the environment's, or OpenAI's own.
+        timeout_seconds: How long the server may send nothing before the call fails with `ModelTimeout`.
 
     Attributes:
         is_own: Whether this is OpenAI itself.
-        knows_new_names: Whether it knows what OpenAI has renamed; a compatible server may know the old name alone.
-        address: Where it is.
+        knows_new_names: Whether it knows fields that OpenAI has renamed; other servers may know only the old name.
+        address: The API's address.
         shown_address: The same without credentials.
     """
 
@@ -68,16 +76,15 @@ class Server:
         from_code = bool(base_url) and not self.is_own
         given = "" if from_code and api_key is None else api_key
         self._key = Key(given, KEY, unless=None if self.is_own else "not-needed")
-        self._timeout_seconds = float(timeout_seconds)
         self._model = model
         self._clients: Clients[AsyncOpenAI] = Clients(self._make)
-        self.failures = Failures(model, self.address, self._key)
+        self.failures = Failures(model, self.address, self._key, float(timeout_seconds))
 
     async def whole(self, path: str, body: JsonObject) -> JsonObject:
-        """The answer to one call, an object of JSON.
+        """Return the answer to one call, a JSON object.
 
         Raises:
-            ModelError: The call failed; of the kind that fits.
+            ModelError: The call failed; the class states how.
         """
         async with self._calling() as client:
             try:
@@ -87,18 +94,18 @@ class Server:
         return self._object(answer)
 
     async def stream(self, path: str, body: JsonObject, take: Callable[[JsonObject], bool]) -> JsonObject | None:
-        """The answer to one call, event by event.
+        """Read the answer to one call event by event.
 
         Args:
-            path: Which of the API's paths.
+            path: The path of the API's endpoint.
             body: The request.
-            take: Gets each event; says whether the answer is whole with it, so that no other is waited for.
+            take: Gets each event. Returns whether it completes the answer, so that no further event is awaited.
 
         Returns:
-            The whole answer, if the server does not stream; None once the stream has ended.
+            The complete answer if the server does not stream; None once the stream has ended.
 
         Raises:
-            ModelError: The call failed; of the kind that fits.
+            ModelError: The call failed; the class states how.
         """
         async with self._calling() as client:
             from openai import AsyncStream  # noqa: PLC0415 - loaded by now
@@ -118,15 +125,15 @@ class Server:
         return None
 
     async def close(self) -> None:
-        """Close what the running event loop has open."""
+        """Close the running event loop's connections."""
         await self._clients.close()
 
     async def _follow(self, events: ServerEvents, take: Callable[[JsonObject], bool]) -> None:
         began = False
         while True:
             try:
-                came = await events.next()
-                event = None if came is None or came.data.startswith(_DONE) else json.loads(came.data)
+                received = await events.next()
+                event = None if received is None or received.data.startswith(_DONE) else json.loads(received.data)
             except self._errors as error:
                 raise raised(error, self.failures, began=began) from None
             if event is None:
@@ -151,22 +158,24 @@ class Server:
         if isinstance(answer, dict):
             return answer
         if isinstance(answer, str) and answer.strip():
-            raise not_said(self.failures, "is not at this address: it answers with text that is no JSON", answer)
+            what = "is not at this address: the server there answers with text, not JSON"
+            raise not_this_api(self.failures, what, answer)
         if answer is None or answer == "":
-            raise self.torn("gave an answer that is empty")
-        raise not_said(self.failures, f"is not at this address: it answers with JSON that is a {type(answer).__name__}")
+            raise self.torn("returned an empty answer")
+        kind = type(answer).__name__
+        raise not_this_api(self.failures, f"is not at this address: the server there answers with JSON of type {kind}")
 
-    def torn(self, what: str, said: object = "") -> ModelError:
-        """The error for an answer that ended before it was whole, or cannot be read."""
-        return self.failures.of(AnswerTorn, what, said)
+    def torn(self, what: str, text: object = "") -> ModelError:
+        """Return the error for an answer that is incomplete or unreadable."""
+        return self.failures.of(AnswerTorn, what, text)
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """What is done with an answer that came; one that is nested without end is none."""
+        """Guard the reading of an answer: raise `AnswerTorn` if it is nested too deeply."""
         try:
             yield
         except RecursionError:
-            raise self.torn("gave an answer that is nested too deeply") from None
+            raise self.torn("returned an answer that is nested too deeply") from None
 
     @asynccontextmanager
     async def _calling(self) -> AsyncIterator[AsyncOpenAI]:
@@ -177,7 +186,7 @@ class Server:
 
     @property
     def _errors(self) -> tuple[type[Exception], ...]:
-        """What the SDK raises, what its HTTP client does amid a stream, and what reading JSON does."""
+        """The exceptions of the SDK, of its HTTP client during a stream, and of reading JSON."""
         import httpx2  # noqa: PLC0415 - as openai
         import openai  # noqa: PLC0415 - loaded by then
 
@@ -186,11 +195,62 @@ class Server:
     def _make(self) -> AsyncOpenAI:
         import openai  # noqa: PLC0415 - a client is made once the SDK is loaded
 
-        http = http_client(openai, self._timeout_seconds)
+        http = http_client(openai, self.failures.timeout_seconds)
         key = self._key.value(self._model)
         return openai.AsyncOpenAI(
             api_key=key, base_url=self.address, timeout=http.timeout, max_retries=0, http_client=http
         )
 
 
-__all__ = ["Server"]
+class ServedModel:
+    """What the models behind OpenAI's two APIs share: settings, server, prices, and how usage is reported."""
+
+    _api: ClassVar[str]
+    _tokens: ClassVar[tuple[str, str]]
+    """The API's names for the question's and the answer's tokens."""
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        timeout_seconds: float = 600.0,
+        price: Price | None = None,
+    ) -> None:
+        self.model = model
+        self.name = f"{self._api}:{model}"
+        server = Server(self.name, api_key=api_key, base_url=base_url, timeout_seconds=timeout_seconds)
+        self._server = server
+        self._provider = self._api if server.is_own else f"{self._api} {server.shown_address}"
+        self._prices = Prices("openai" if server.is_own else "", model, given=price, address=server.address)
+
+    async def close(self) -> None:
+        """Close the running event loop's connections."""
+        await self._server.close()
+
+    async def knows_price(self) -> bool:
+        """Return whether `cost_usd` of its answers will be known."""
+        return await self._prices.known()
+
+    async def _usage_of_failure(self, usage: JsonObject) -> dict[str, float | None] | None:
+        spent = used(usage, *self._tokens)
+        return await self._prices.usage(spent if spent.input_tokens else None)
+
+    async def _counted(self, response: Response, whole: JsonObject) -> Response:
+        """Return the response with the model that answered, its tokens and their cost."""
+        spent = used(inside(whole, "usage"), *self._tokens)
+        answered = utf8_text(text(whole, "model"))
+        return replace(
+            response,
+            model=f"{self._api}:{answered}" if answered else "",
+            input_tokens=spent.input_tokens,
+            cache_read_tokens=spent.cache_read_tokens,
+            cache_write_tokens=spent.cache_write_tokens,
+            output_tokens=spent.output_tokens,
+            reasoning_tokens=spent.reasoning_tokens,
+            cost_usd=await self._prices.cost(spent, answered) if spent.input_tokens else None,
+        )
+
+
+__all__ = ["ServedModel", "Server"]

@@ -1,8 +1,8 @@
-"""Models behind a Chat Completions API: Ollama, vLLM, llama.cpp and all the others that offer it, and OpenAI itself.
+"""Models behind a Chat Completions API: Ollama, vLLM, llama.cpp, other compatible servers, and OpenAI itself.
 
-It is what most servers have in common, and each has it a little differently. So nothing is sent that was not asked for,
-and in what comes back, ids, indexes, usage, reasons and contents may be missing. `_Call` writes a `Request` as this API
-wants it, `_Chunks` puts a stream together, `_read` reads what came; `openai_calls.py` carries it.
+Most servers implement this API, each a little differently. So a request holds only the settings that are set, and an
+answer may lack ids, indexes, usage, reasons and contents. `_body` writes a `Request` for this API, `_Chunks` assembles
+a stream, `_response` reads the answer; `openai_calls.py` makes the call.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from uuid import uuid4
 
 from graphengine.errors import AnswerTorn, BadRequest, ModelError, ModelOverloaded
 from graphengine.models.base import Response, ToolCall
-from graphengine.models.openai_calls import Server
-from graphengine.models.openai_errors import complaint, failed, not_said
+from graphengine.models.openai_calls import ServedModel
+from graphengine.models.openai_errors import complaint, failed, not_this_api
 from graphengine.models.openai_parts import (
     arguments,
     cache_key,
@@ -23,22 +23,20 @@ from graphengine.models.openai_parts import (
     inside,
     instructions,
     listed,
-    reported,
     sendable,
     text,
     thinks,
     tool_result,
     unknown,
-    used,
 )
-from graphengine.models.prices import Prices
-from graphengine.models.sdk import sound, sound_json
-from graphengine.state.json_values import DEEPEST
+from graphengine.models.sdk import sound_json
+from graphengine.state.json_values import DEEPEST, utf8_text
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from graphengine.models.base import Message, Request, Stop, ToolSpec
+    from graphengine.models.openai_calls import Server
     from graphengine.models.openai_schema import JsonObject
     from graphengine.models.prices import Price
 
@@ -50,46 +48,49 @@ _STOPS: Final[dict[str, Stop]] = {
     "model_context_window_exceeded": "full",
     "sensitive": "refused",
 }
-"""What servers call the ends of answers that are not whole."""
+"""Servers' reasons for incomplete answers."""
 
 _FAILED: Final[dict[str, type[ModelError]]] = {
     "error": ModelOverloaded,
     "insufficient_system_resource": ModelOverloaded,
     "network_error": AnswerTorn,
 }
-"""What some servers call an end that is a failure."""
+"""Some servers' reasons for answers that end in a failure."""
 
 
 _KNOWN: Final = ("role", "content", "refusal", "tool_calls", "function_call", "annotations", "audio")
-"""What a message of an answer may have that is read here, or is of no use to the server that wrote it."""
+"""Fields of an answer's message that are read here, or that the server does not need back."""
 
 _KNOWN_OF_CALL: Final = ("id", "type", "index", "function")
-"""The same of a tool's call."""
+"""The same for a tool call."""
 
 
-class OpenAIChatModel:
-    """A model behind a Chat Completions API, asked through the `openai` package.
+class OpenAIChatModel(ServedModel):
+    """A model behind a Chat Completions API, called through the `openai` package.
 
     Args:
-        model: Its name, as the server knows it.
-        base_url: Where the API is, mostly ending in /v1, as `http://localhost:11434/v1`; None for `OPENAI_BASE_URL`, or
-            OpenAI itself.
-        api_key: The key; None for none, save that `OPENAI_API_KEY` is sent to OpenAI and to the server of
+        model: Its name on the server.
+        base_url: The API's address, which usually ends in /v1, as `http://localhost:11434/v1`; None for
+            `OPENAI_BASE_URL`, or OpenAI itself.
+        api_key: The key; None for none, except that `OPENAI_API_KEY` is sent to OpenAI and to the server of
             `OPENAI_BASE_URL`.
-        timeout_seconds: For how long the server may send nothing before the call fails with `ModelTimeout`.
-        price: What it costs, where the price tables do not know or do not fit.
-        native_schema: Whether the server can hold an answer to a JSON Schema; if not, the schema is put into the
+        timeout_seconds: How long the server may send nothing before the call fails with `ModelTimeout`.
+        price: Its price, if the price tables do not have it or do not apply.
+        native_schema: Whether the server supports answers that fit a JSON Schema; if not, the schema is put into the
             instructions.
 
     Raises:
-        DefinitionError: An argument makes no sense.
+        DefinitionError: An argument is invalid.
 
     Example:
         >>> OpenAIChatModel("qwen3:8b", base_url="http://localhost:11434/v1").name
         'openai-chat:qwen3:8b'
     """
 
-    def __init__(  # noqa: PLR0913 - each says another thing of the server
+    _api = "openai-chat"
+    _tokens = "prompt_tokens", "completion_tokens"
+
+    def __init__(  # noqa: PLR0913 - each is a separate setting of the server
         self,
         model: str,
         *,
@@ -99,18 +100,14 @@ class OpenAIChatModel:
         price: Price | None = None,
         native_schema: bool = True,
     ) -> None:
-        self.model = model
-        self.name = f"openai-chat:{model}"
+        super().__init__(model, api_key=api_key, base_url=base_url, timeout_seconds=timeout_seconds, price=price)
         self._native_schema = native_schema
-        self._server = Server(self.name, api_key=api_key, base_url=base_url, timeout_seconds=timeout_seconds)
-        self._provider = "openai-chat" if self._server.is_own else f"openai-chat {self._server.shown_address}"
-        self._prices = Prices("openai" if self._server.is_own else "", model, given=price, address=self._server.address)
 
     async def answer(self, request: Request) -> Response:
-        """The answer to one request.
+        """Return the answer to one request.
 
         Raises:
-            ModelError: The call failed; of the kind that fits.
+            ModelError: The call failed; the class states how.
         """
         body = self._body(request)
         chunks = _Chunks(self._server, request)
@@ -118,21 +115,13 @@ class OpenAIChatModel:
             whole = await self._whole(body, request, chunks)
             chunks.usage = inside(whole, "usage")
             with self._server.reading():
-                return await self._response(whole)
+                return await self._counted(self._response(whole), whole)
         except ModelError as error:
             if isinstance(error, BadRequest):
                 error.repair = self._repair(request, error.repair)
             if chunks.usage:
-                error.usage = await self._prices.usage(reported(chunks.usage, "prompt_tokens", "completion_tokens"))
+                error.usage = await self._usage_of_failure(chunks.usage)
             raise
-
-    async def close(self) -> None:
-        """Close what the running event loop has open."""
-        await self._server.close()
-
-    async def knows_price(self) -> bool:
-        """Whether `cost_usd` of its answers will be known."""
-        return await self._prices.known()
 
     async def _whole(self, body: JsonObject, request: Request, chunks: _Chunks) -> JsonObject:
         if not request.streams:
@@ -142,9 +131,9 @@ class OpenAIChatModel:
         return chunks.whole() if unstreamed is None else unstreamed
 
     def _repair(self, request: Request, repair: str) -> str:
-        """What may help where a server does not accept a request: some know no schemas, and some no tools."""
+        """Return the repair for a refused request, as some servers support no schemas, and some no tools."""
         if request.schema is not None and self._native_schema:
-            repair += "; a server that knows no response_format of json_schema needs native_schema=False"
+            repair += "; a server without response_format json_schema needs native_schema=False"
         if request.tools:
             repair += "; a model that cannot call tools needs an agent without tools="
         return repair
@@ -175,9 +164,10 @@ class OpenAIChatModel:
         return made
 
     def _native(self, message: JsonObject, calls: tuple[ToolCall, ...]) -> dict[str, JsonValue] | None:
-        """What this server wants back with the results of calls, and is not read here: thoughts, their signatures.
+        """Return the fields that this server needs back with tool results and that are not read here (signed thinking).
 
-        An answer without calls has none: no server needs it, and some refuse it (DeepSeek's first reasoning models).
+        An answer without calls has none: no server needs them, and some refuse them (DeepSeek's first reasoning
+        models).
         """
         of_message = unknown(message, _KNOWN)
         of_calls = [unknown(call, _KNOWN_OF_CALL) for call in listed(message, "tool_calls")]
@@ -187,7 +177,7 @@ class OpenAIChatModel:
         return {"provider": self._provider, "content": content}
 
     def _settings(self, request: Request) -> JsonObject:
-        """The rest. OpenAI and Azure call the most tokens by a new name, and refuse the old one that others know."""
+        """Return the settings. OpenAI and Azure renamed `max_tokens` and refuse the old name, which others know."""
         found: JsonObject = {}
         server = self._server
         if request.max_tokens is not None:
@@ -202,51 +192,42 @@ class OpenAIChatModel:
 
     # -- the answer
 
-    async def _response(self, whole: JsonObject) -> Response:
+    def _response(self, whole: JsonObject) -> Response:
         choice = self._choice(whole)
         message = inside(choice, "message")
         calls = _calls(listed(message, "tool_calls"))
         stop, why = self._stop(choice, calls)
-        tokens = used(inside(whole, "usage"), "prompt_tokens", "completion_tokens")
-        answered = sound(text(whole, "model"))
         wanted = calls if stop == "tools" else ()
         return Response(
-            sound(_content(message.get("content"))),
+            utf8_text(_content(message.get("content"))),
             calls=wanted,
             stop=stop,
-            why=sound(why),
-            model=f"openai-chat:{answered}" if answered else "",
-            input_tokens=tokens.spent.input_tokens,
-            cache_read_tokens=tokens.spent.cache_read_tokens,
-            cache_write_tokens=tokens.spent.cache_write_tokens,
-            output_tokens=tokens.spent.output_tokens,
-            reasoning_tokens=tokens.reasoning_tokens,
-            cost_usd=await self._prices.cost(tokens.spent, answered) if tokens.told else None,
+            why=utf8_text(why),
             native=self._native(message, wanted),
         )
 
     def _choice(self, whole: JsonObject) -> JsonObject:
-        """The one choice there is.
+        """Return the first choice.
 
         Raises:
-            ModelError: There is none, or an error in its place.
+            ModelError: There is no choice, or an error in its place.
         """
         choices = listed(whole, "choices")
         error = whole.get("error") or (choices[0].get("error") if choices else None)
         if error:
             raise failed(complaint(error), self._server.failures)
         if "choices" not in whole:
-            what = "is not at this address: what answers there is no Chat Completions API"
-            raise not_said(self._server.failures, what, text(whole, "message") or text(whole, "detail"))
+            what = "is not at this address: the server there has no Chat Completions API"
+            raise not_this_api(self._server.failures, what, text(whole, "message") or text(whole, "detail"))
         if not choices:
-            raise self._server.torn("gave an answer with nothing in it")
+            raise self._server.torn("returned an answer without choices")
         return choices[0]
 
     def _stop(self, choice: JsonObject, calls: tuple[ToolCall, ...]) -> tuple[Stop, str]:
-        """Why the answer ends, and what is said of a refusal.
+        """Return why the answer ends, and the explanation of a refusal.
 
         Raises:
-            ModelError: It ends by a failure.
+            ModelError: It ends in a failure.
         """
         reason = text(choice, "finish_reason")
         if reason in _FAILED:
@@ -259,7 +240,7 @@ class OpenAIChatModel:
 
 
 class _Chunks:
-    """Puts together what a stream brings, in the form of an answer that was not streamed."""
+    """Assembles a stream into the form of an answer that was not streamed."""
 
     def __init__(self, server: Server, request: Request) -> None:
         self._server = server
@@ -274,10 +255,10 @@ class _Chunks:
         self._reason = ""
 
     def take(self, chunk: JsonObject) -> bool:
-        """Add a chunk; never the last, for the one with the usage comes after the answer's end.
+        """Add a chunk. Return False: the chunk with the usage comes after the answer's end, so none is the last.
 
         Raises:
-            ModelError: It is an error.
+            ModelError: The chunk is an error.
         """
         if chunk.get("type") == "error" or ("choices" not in chunk and text(chunk, "message")):
             raise failed(complaint({**chunk, "type": ""}), self._server.failures)
@@ -292,23 +273,23 @@ class _Chunks:
         return False
 
     def whole(self) -> JsonObject:
-        """The answer.
+        """Return the complete answer.
 
         Raises:
-            AnswerTorn: The stream ended before it was there.
+            AnswerTorn: The stream ended before the answer was complete.
         """
         if not self._reason:
-            raise self._server.torn("ended its answer before it was whole")
+            raise self._server.torn("ended its answer before it was complete")
         message = {**self._more, "content": "".join(self._text), "refusal": "".join(self._refusal)}
         message["tool_calls"] = [*self._calls]
         head: JsonObject = {"model": self._model, "usage": self.usage}
         return {**head, "choices": [{"message": message, "finish_reason": self._reason}]}
 
     def _add(self, delta: JsonObject) -> None:
-        said = _content(delta.get("content"))
-        if said:
-            self._text.append(said)
-            self._request.said(sound(said))
+        content = _content(delta.get("content"))
+        if content:
+            self._text.append(content)
+            self._request.said(utf8_text(content))
         self._refusal.append(text(delta, "refusal"))
         for key, value in unknown(delta, _KNOWN).items():
             self._more[key] = _grown(self._more.get(key), value)
@@ -316,9 +297,9 @@ class _Chunks:
             self._add_call(piece)
 
     def _add_call(self, piece: JsonObject) -> None:
-        """Add to the call that a piece is of.
+        """Add a piece to its call.
 
-        Its index tells which; a new id begins a new call even where the index is missing, or always the same.
+        Its index identifies the call. A new id begins a new call even if the index is missing, or always the same.
         """
         place, named, function = text(piece, "index"), text(piece, "id"), inside(piece, "function")
         call = self._places.get(place) if place else (self._calls[-1] if self._calls else None)
@@ -335,7 +316,7 @@ class _Chunks:
 
 
 def _grown(have: JsonValue, more: JsonValue) -> JsonValue:
-    """What a field is with one more piece of a stream: texts and lists grow, anything else is replaced."""
+    """Add one more piece of a stream to a field: texts and lists grow, other values are replaced."""
     if isinstance(have, str) and isinstance(more, str):
         return have + more
     if isinstance(have, list) and isinstance(more, list):
@@ -345,8 +326,8 @@ def _grown(have: JsonValue, more: JsonValue) -> JsonValue:
 
 def _message(message: Message) -> JsonObject:
     if message.role == "tool":
-        said = tool_result(message.text, is_error=message.is_error)
-        return {"role": "tool", "tool_call_id": call_id(message.call_id), "content": said}
+        result = tool_result(message.text, is_error=message.is_error)
+        return {"role": "tool", "tool_call_id": call_id(message.call_id), "content": result}
     if message.role != "assistant":
         return {"role": "user", "content": message.text}
     if not message.calls:
@@ -361,27 +342,27 @@ def _call(call: ToolCall) -> JsonObject:
 
 
 def _tool(tool: ToolSpec) -> JsonObject:
-    """The tool; whether it is strict is said only where it is, since not every server knows the word."""
+    """Return the tool. `strict` is sent only if it is true, since not every server knows the field."""
     form = form_of_tool(tool)
-    told: JsonObject = {"name": form.name, "description": tool.description, "parameters": form.schema}
-    return {"type": "function", "function": {**told, "strict": True} if form.strict else told}
+    spec: JsonObject = {"name": form.name, "description": tool.description, "parameters": form.schema}
+    return {"type": "function", "function": {**spec, "strict": True} if form.strict else spec}
 
 
 def _content(content: JsonValue) -> str:
-    """What is said; some servers give it in parts, some of which are thoughts."""
+    """Return the text. Some servers send it in parts, some of which are thinking."""
     if isinstance(content, list):
         return "".join(text(part, "text") for part in content if text(part, "type") == "text")
     return content if isinstance(content, str) else ""
 
 
 def _calls(found: list[JsonObject]) -> tuple[ToolCall, ...]:
-    """The calls, each with an id of its own: some servers give none, or all the same."""
+    """Return the calls, each with a unique id: some servers send no ids, or the same for all."""
     calls: list[ToolCall] = []
     for item in found:
-        named, function = sound(text(item, "id")), inside(item, "function")
+        named, function = utf8_text(text(item, "id")), inside(item, "function")
         if not named or any(named == call.id for call in calls):
             named = f"call_{uuid4().hex}"
-        called = sound(text(function, "name"))
+        called = utf8_text(text(function, "name"))
         calls.append(ToolCall(id=named, name=called, arguments=arguments(function.get("arguments"))))
     return tuple(calls)
 

@@ -1,8 +1,8 @@
-"""How calls of OpenAI's APIs fail, in our words, whichever server it is.
+"""The errors of OpenAI's APIs as `ModelError`s, for any server that implements them.
 
-A failure comes in one of three ways: the SDK raises, an answer with status 200 holds an error object, or an event of a
-stream does. All become a `Complaint`, and one function, `kind_of`, decides what it is. Codes tell more than statuses
-(an account without credit is a 429 like any other), and words are looked at last, for servers that have no codes.
+A call fails in one of three forms: the SDK raises, an answer with status 200 holds an error object, or an event of a
+stream does. Each becomes a `Complaint`, and `kind_of` decides its class. Codes say more than statuses (an account
+without credit is a 429 like any other). Messages are examined last, for servers that send no codes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from graphengine.errors import (
     ContextFull,
     ModelOverloaded,
     ModelTimeout,
-    ModelUnreachable,
     NoModelServer,
     NotAuthenticated,
     QuotaExceeded,
@@ -27,7 +26,7 @@ from graphengine.errors import (
     UnknownModel,
 )
 from graphengine.models.openai_parts import text
-from graphengine.models.sdk import kind_of_status, nothing_used, retry_after, says_too_long
+from graphengine.models.sdk import WHAT, kind_of_status, retry_after, says_too_long
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -72,46 +71,31 @@ _BY_CODE: Final[dict[str, type[ModelError]]] = {
     "request_too_large": BadRequest,
 }
 _CALLERS_FAULT = re.compile(r"(invalid|missing|unknown|unsupported)_")
-"""How codes begin that are about the request; there are too many of them to list."""
+"""The prefixes of codes for invalid requests; there are too many of them to list."""
 
 _VAGUE: Final = frozenset({BadRequest, ModelOverloaded})
-"""What a code can say although the status, or the words, know better."""
-
-_WHAT: Final[dict[type[ModelError], str]] = {
-    AnswerRefused: "refused to answer",
-    AnswerTorn: "gave an answer that cannot be read",
-    BadRequest: "does not accept the request",
-    ContextFull: "has no room for a question of this length",
-    ModelOverloaded: "is overloaded, or has an error of its own",
-    ModelTimeout: "did not answer in time",
-    ModelUnreachable: "cannot be reached, or the connection broke",
-    NoModelServer: "is not at this address: something else answers there",
-    NotAuthenticated: "does not accept the API key, or not for this",
-    QuotaExceeded: "refuses, since the account has nothing left to spend",
-    RateLimited: "takes no more calls for a moment",
-    UnknownModel: "is not a model that the server knows",
-}
+"""Classes that a code can name although the status or the message is more precise."""
 
 _TOO_MANY_TO_ANSWER = re.compile(r"max_(completion_|output_)?tokens\W{0,3}.{0,60}too large", re.IGNORECASE)
 _OUT_OF_CREDIT = re.compile(r"exceeded your current quota|insufficient (credit|balance|quota|funds)", re.IGNORECASE)
 _NEVER_SMALL_ENOUGH = re.compile(r"request too large", re.IGNORECASE)
 _PAGE = re.compile(r"\s*(<!doctype|<html|<head|<\?xml)", re.IGNORECASE)
-_REFUSED: Final = 400  # from here on statuses are those of the caller's mistakes
+_REFUSED: Final = 400  # statuses from here on are the caller's errors
 _FAILED: Final = 500  # and from here on the server's
 _LAST: Final = 599
-_BEHIND_PAGES: Final = frozenset({401, 403, 429})  # what a gateway before the API says, with a page of its own
+_BEHIND_PAGES: Final = frozenset({401, 403, 429})  # statuses for which a gateway before the API sends an HTML page
 
 
 @dataclass(frozen=True, slots=True)
 class Complaint:
-    """What a server says of a failure.
+    """A server's report of a failure.
 
     Attributes:
-        status: The HTTP status; 0 where the failure came inside an answer.
-        codes: The codes it gives, the more telling one first.
-        about: Which part of the request it is about.
-        message: Its words.
-        retry_after_seconds: For how long it asks to be left alone.
+        status: The HTTP status; 0 if the failure was inside an answer.
+        codes: The server's codes, the more specific one first.
+        about: The part of the request that it is about.
+        message: The server's message.
+        retry_after_seconds: How long the server asks the caller to wait.
     """
 
     status: int = 0
@@ -122,17 +106,17 @@ class Complaint:
 
     @property
     def is_page(self) -> bool:
-        """Whether it is a page for people, and so none of an API's."""
+        """Whether the message is an HTML page, and so not from an API."""
         return _PAGE.match(self.message) is not None
 
 
 def complaint(body: JsonValue, status: int = 0, retry_after_seconds: float | None = None) -> Complaint:
-    """What an error object says, in any of the forms that servers use.
+    """Read an error object, in any of the forms that servers use.
 
     Args:
-        body: It; the object itself, not what it stands in.
-        status: The HTTP status; 0 where there is none of its own. A number as the object's code stands in for that.
-        retry_after_seconds: For how long the server asks to be left alone.
+        body: The error object itself, not its container.
+        status: The HTTP status; 0 if it has none of its own. A number as the object's code then takes its place.
+        retry_after_seconds: How long the server asks the caller to wait.
     """
     if not isinstance(body, dict):
         return Complaint(status, message=str(body or ""), retry_after_seconds=retry_after_seconds)
@@ -148,15 +132,15 @@ def complaint(body: JsonValue, status: int = 0, retry_after_seconds: float | Non
     )
 
 
-def kind_of(said: Complaint) -> type[ModelError]:
-    """The kind of error that a complaint stands for."""
-    coded = next(filter(None, map(_of_code, said.codes)), None)
-    found = coded if coded is not None and coded not in _VAGUE else _of_status(said, coded)
-    if found is RateLimited and _OUT_OF_CREDIT.search(said.message):
+def kind_of(report: Complaint) -> type[ModelError]:
+    """Return the error class for a complaint."""
+    coded = next(filter(None, map(_of_code, report.codes)), None)
+    found = coded if coded is not None and coded not in _VAGUE else _of_status(report, coded)
+    if found is RateLimited and _OUT_OF_CREDIT.search(report.message):
         return QuotaExceeded
-    if found is RateLimited and _NEVER_SMALL_ENOUGH.search(said.message):
+    if found is RateLimited and _NEVER_SMALL_ENOUGH.search(report.message):
         return BadRequest
-    if found in _VAGUE and says_too_long(said.message) and not _TOO_MANY_TO_ANSWER.search(said.message):
+    if found in _VAGUE and says_too_long(report.message) and not _TOO_MANY_TO_ANSWER.search(report.message):
         return ContextFull
     return found
 
@@ -165,86 +149,68 @@ def _of_code(code: str) -> type[ModelError] | None:
     return _BY_CODE.get(code) or (BadRequest if _CALLERS_FAULT.match(code) else None)
 
 
-def _of_status(said: Complaint, coded: type[ModelError] | None) -> type[ModelError]:
-    if not said.status:
+def _of_status(report: Complaint, coded: type[ModelError] | None) -> type[ModelError]:
+    if not report.status:
         return coded or ModelOverloaded
-    if said.status < _REFUSED or (said.is_page and said.status < _FAILED and said.status not in _BEHIND_PAGES):
+    if report.status < _REFUSED or (report.is_page and report.status < _FAILED and report.status not in _BEHIND_PAGES):
         return NoModelServer
-    found = kind_of_status(said.status)
-    if found is UnknownModel and "model" not in f"{said.about} {said.message}".lower():
+    found = kind_of_status(report.status)
+    if found is UnknownModel and "model" not in f"{report.about} {report.message}".lower():
         return NoModelServer
-    if found is BadRequest and said.about == "model":
+    if found is BadRequest and report.about == "model":
         return UnknownModel
     return found
 
 
-def failed(said: Complaint, failures: Failures) -> ModelError:
-    """The error for a complaint."""
-    kind = kind_of(said)
-    what = _WHAT[kind] + (f" (HTTP {said.status})" if said.status else "")
-    words = "a page of HTML" if said.is_page else said.message
-    return told(failures.of(kind, what, words, retry_after_seconds=said.retry_after_seconds), failures)
+def failed(report: Complaint, failures: Failures) -> ModelError:
+    """Return the error for a complaint."""
+    kind = kind_of(report)
+    what = WHAT[kind] + (f" (HTTP {report.status})" if report.status else "")
+    words = "a page of HTML" if report.is_page else report.message
+    return _with_repair(failures.of(kind, what, words, retry_after_seconds=report.retry_after_seconds), failures)
 
 
-def told(error: ModelError, failures: Failures) -> ModelError:
-    """The error, with what only users of these servers need to know in its repair."""
+def _with_repair(error: ModelError, failures: Failures) -> ModelError:
+    """Return the error with a repair that is specific to these servers."""
     if isinstance(error, NoModelServer):
-        more = "it must be where the API itself is, which mostly ends in /v1, as http://localhost:11434/v1"
+        more = "it must be the address of the API itself, which usually ends in /v1, as http://localhost:11434/v1"
         error.repair = f"{error.repair}; {more}"
-    if isinstance(error, AnswerRefused):
-        error.repair = "change what is asked, or take another model"
     if isinstance(error, NotAuthenticated) and not failures.key.known():
         variable = failures.key.variable
-        error.repair = f"pass api_key=…; {variable} is sent to OpenAI, and to the server of OPENAI_BASE_URL, alone"
+        error.repair = f"pass api_key=…; {variable} is sent only to OpenAI and to the server of OPENAI_BASE_URL"
     return error
 
 
-def not_said(failures: Failures, what: str, said: object = "") -> ModelError:
-    """The error for what is no answer of this API at all, though it came with status 200."""
-    return told(failures.of(NoModelServer, what, said), failures)
+def not_this_api(failures: Failures, what: str, words: object = "") -> ModelError:
+    """Return the error for a response with status 200 that is not an answer of this API."""
+    return _with_repair(failures.of(NoModelServer, what, words), failures)
 
 
 def raised(error: Exception, failures: Failures, *, began: bool = False) -> ModelError:
-    """The error for what the SDK raised.
+    """Return the error for an exception of the SDK.
 
     Args:
-        error: One of the SDK's, or what reading JSON raises.
-        failures: Of the model that was called.
-        began: Whether a part of the answer had come.
+        error: The SDK's exception, or one of reading JSON.
+        failures: Makes the errors of the called model.
+        began: Whether a part of the answer had arrived.
     """
     import httpx2  # noqa: PLC0415 - loaded with the SDK
-    import openai  # noqa: PLC0415 - who has its errors has loaded it
+    import openai  # noqa: PLC0415 - loaded already, since it raised the error
 
     if isinstance(error, openai.APIStatusError):
         headers = error.response.headers
         return failed(complaint(_json(error.body), error.status_code, retry_after(headers)), failures)
     if isinstance(error, (openai.APIConnectionError, httpx2.HTTPError)):
-        return _broken(error, failures, began=began)
+        # The SDK's own message says nothing; its cause does.
+        return failures.lost(error if isinstance(error, httpx2.HTTPError) else error.__cause__, began=began)
     if isinstance(error, openai.APIError) and error.body is not None:
         return failed(complaint(_json(error.body)), failures)
-    return failures.of(AnswerTorn, _WHAT[AnswerTorn], f"{type(error).__name__}: {error}")
+    return failures.of(AnswerTorn, WHAT[AnswerTorn], f"{type(error).__name__}: {error}")
 
 
 def _json(body: object) -> JsonValue:
-    """What the SDK read, which is JSON, or text where it was none."""
+    """Return a body that the SDK parsed as JSON, or kept as text; None for any other value."""
     return body if isinstance(body, (dict, list, str, int, float)) else None
 
 
-def _broken(error: Exception, failures: Failures, *, began: bool) -> ModelError:
-    """The error for a connection that failed; the SDK's own words say nothing, those of what caused it do."""
-    import httpx2  # noqa: PLC0415 - loaded with the SDK
-    import openai  # noqa: PLC0415 - as above
-
-    cause = error if isinstance(error, httpx2.HTTPError) else error.__cause__
-    words = "" if cause is None else f"{type(cause).__name__} {cause}".strip()
-    timed_out = isinstance(error, (openai.APITimeoutError, httpx2.TimeoutException))
-    if timed_out and not isinstance(cause, httpx2.ConnectTimeout):
-        return failures.of(ModelTimeout, _WHAT[ModelTimeout], words)
-    if began:
-        return failures.of(AnswerTorn, "broke off its answer", words)
-    lost = failures.of(ModelUnreachable, _WHAT[ModelUnreachable], words)
-    lost.usage = nothing_used(cause)
-    return lost
-
-
-__all__ = ["Complaint", "complaint", "failed", "kind_of", "not_said", "raised", "told"]
+__all__ = ["Complaint", "complaint", "failed", "kind_of", "not_this_api", "raised"]

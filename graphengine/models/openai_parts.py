@@ -1,7 +1,7 @@
-"""What requests and answers of OpenAI's two APIs are made of, where both are alike.
+"""Parts of requests and answers that are alike in OpenAI's two APIs.
 
-Answers come as JSON from servers of many makers, so nothing in them is taken for granted: `inside`, `listed`, `text`
-and `count` give what is there if it is of the right kind, and else nothing.
+Answers come as JSON from many different servers, so nothing is assumed about them: `inside`, `listed`, `text` and
+`count` return a value of the right type, and an empty one if it is missing or of another type.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 from graphengine.models.openai_schema import strict_schema
 from graphengine.models.prices import Spent
-from graphengine.models.sdk import schema_in_words, sound
+from graphengine.models.sdk import schema_in_words
+from graphengine.state.json_values import utf8_text
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -25,89 +26,68 @@ if TYPE_CHECKING:
     from graphengine.models.openai_schema import JsonObject
 
 LONGEST_ID: Final = 64
-"""How long the id of a tool's call may be; other providers write longer ones."""
+"""The longest id of a tool call; other providers write longer ones."""
 
 LONGEST_NAME: Final = 64
-"""How long the name of an answer's form may be."""
+"""The longest name of an answer's schema."""
 
 
 def inside(value: JsonValue, key: str) -> JsonObject:
-    """The object at this key; {} if there is none."""
+    """Return the object at this key, or {} if there is none."""
     found = value.get(key) if isinstance(value, dict) else None
     return found if isinstance(found, dict) else {}
 
 
 def listed(value: JsonValue, key: str) -> list[JsonObject]:
-    """The objects in the list at this key; [] if there is none."""
+    """Return the objects in the list at this key, or [] if there is none."""
     found = value.get(key) if isinstance(value, dict) else None
     return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
 
 
 def text(value: JsonValue, key: str) -> str:
-    """The text at this key; "" if there is none. A number is one too: some servers' codes are numbers."""
+    """Return the text at this key, or "" if there is none. Integers count as text: some servers' codes are numbers."""
     found = value.get(key) if isinstance(value, dict) else None
     return str(found) if isinstance(found, (str, int)) and not isinstance(found, bool) else ""
 
 
 def count(value: JsonValue, key: str) -> int:
-    """The number of tokens at this key; 0 if there is none."""
+    """Return the number of tokens at this key, or 0 if there is none."""
     found = value.get(key) if isinstance(value, dict) else None
     return max(found, 0) if isinstance(found, int) and not isinstance(found, bool) else 0
 
 
 def unknown(item: JsonObject, known: Collection[str]) -> JsonObject:
-    """What an object has besides these keys; what is empty is left out."""
+    """Return the non-empty fields of an object other than these."""
     return {key: value for key, value in item.items() if key not in known and value not in (None, "", [], {})}
 
 
-@dataclass(frozen=True, slots=True)
-class Used:
-    """The tokens of a call.
-
-    Attributes:
-        spent: What a price depends on.
-        reasoning_tokens: Of the answer's, thinking.
-        told: Whether the server told at all, as local ones often do not; no question has no tokens.
-    """
-
-    spent: Spent
-    reasoning_tokens: int
-    told: bool
-
-
-def used(usage: JsonObject, question: str, answer: str) -> Used:
-    """What an answer's `usage` says.
+def used(usage: JsonObject, question: str, answer: str) -> Spent:
+    """Read an answer's `usage`. No question has 0 tokens: the server, as many local ones, then did not report usage.
 
     Args:
-        usage: It.
-        question: What this API calls the question's tokens in it, as `input_tokens`.
-        answer: And the answer's, as `output_tokens`.
+        usage: The object.
+        question: The API's name for the question's tokens, as `input_tokens`.
+        answer: The API's name for the answer's tokens, as `output_tokens`.
     """
     of_question, of_answer = inside(usage, f"{question}_details"), inside(usage, f"{answer}_details")
-    spent = Spent(
+    return Spent(
         input_tokens=count(usage, question),
         cache_read_tokens=count(of_question, "cached_tokens"),
         cache_write_tokens=count(of_question, "cache_write_tokens"),
         output_tokens=count(usage, answer),
+        reasoning_tokens=count(of_answer, "reasoning_tokens"),
     )
-    return Used(spent, count(of_answer, "reasoning_tokens"), told=spent.input_tokens > 0)
-
-
-def reported(usage: JsonObject, question: str, answer: str) -> Spent | None:
-    """The tokens that a failed call's `usage` says; None where it does not say. The names are as for `used`."""
-    found = used(usage, question, answer)
-    return found.spent if found.told else None
 
 
 def arguments(written: JsonValue) -> str:
-    """A call's arguments as the model wrote them; some servers read them and give an object."""
+    """Return a call's arguments as the model wrote them, as text; some servers send an object."""
     if isinstance(written, str):
-        return sound(written) or "{}"
-    return "{}" if written is None else sound(json.dumps(written, ensure_ascii=False))
+        return utf8_text(written) or "{}"
+    return "{}" if written is None else utf8_text(json.dumps(written, ensure_ascii=False))
 
 
 def sendable(written: str) -> str:
-    """A call's arguments as a server takes them back: many read them again, and fail at what is no JSON object."""
+    """Return a call's arguments in a form that servers accept: many parse them, and require a JSON object."""
     try:
         read = json.loads(written)
     except (ValueError, RecursionError):
@@ -116,20 +96,20 @@ def sendable(written: str) -> str:
 
 
 def call_id(given: str) -> str:
-    """The id of a call as these APIs take it; the same for the call and its result."""
+    """Return a call's id in the length that these APIs accept; it is the same for the call and its result."""
     if 0 < len(given) <= LONGEST_ID:
         return given
     return f"call_{hashlib.sha256(given.encode('utf-8', 'replace')).hexdigest()[:32]}"
 
 
-def tool_result(said: str, *, is_error: bool) -> str:
-    """What a tool gave. These APIs have no mark for an error."""
-    return f"Error: {said}" if is_error else said
+def tool_result(content: str, *, is_error: bool) -> str:
+    """Return a tool's result as text. These APIs have no field for an error."""
+    return f"Error: {content}" if is_error else content
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """A schema as it is sent: its name, itself, and whether the model is to be held to it strictly."""
+    """A schema as it is sent: its name, the schema, and whether strict mode applies."""
 
     name: str
     schema: JsonObject
@@ -137,7 +117,7 @@ class Form:
 
 
 def form_of_answer(request: Request) -> Form | None:
-    """The form that the answer must have; None where text is wanted."""
+    """Return the schema of the answer, or None for a text answer."""
     if request.schema is None:
         return None
     name = re.sub(r"[^a-zA-Z0-9_-]", "_", request.output)[:LONGEST_NAME] or "answer"
@@ -146,13 +126,13 @@ def form_of_answer(request: Request) -> Form | None:
 
 
 def form_of_tool(tool: ToolSpec) -> Form:
-    """The form of a tool's arguments: strict where each must be given, and the schema has a strict form."""
+    """Return the schema of a tool's arguments: strict if all are required and the schema has a strict form."""
     strict = strict_schema(tool.schema, optional=False)
     return Form(tool.name, dict(tool.schema) if strict is None else strict, strict is not None)
 
 
 def instructions(request: Request, *, native_schema: bool = True) -> str:
-    """The standing instructions; with the schema, for a server that cannot be told of it otherwise."""
+    """Return the standing instructions, with the schema if the server has no native support for it."""
     if request.schema is None or native_schema:
         return request.system
     form = schema_in_words(request)
@@ -160,7 +140,7 @@ def instructions(request: Request, *, native_schema: bool = True) -> str:
 
 
 def cache_key(system: str, tools: Sequence[ToolSpec]) -> str:
-    """The same for all calls that share instructions and tools, so that they reach the server that has these cached."""
+    """Return a key that is equal for calls with equal instructions and tools, so that they share a server's cache."""
     whole = json.dumps([system, [[tool.name, tool.description, dict(tool.schema)] for tool in tools]])
     return f"graphengine-{hashlib.sha256(whole.encode()).hexdigest()[:32]}"
 
@@ -169,7 +149,7 @@ _THINKS = re.compile(r"(ft:)?(o\d|gpt-([5-9]|\d\d))(?!.*chat)")
 
 
 def thinks(model: str) -> bool:
-    """Whether OpenAI's model of this name thinks before it answers, as far as its name tells.
+    """Return whether OpenAI's model of this name thinks before it answers, as far as its name shows.
 
     Example:
         >>> thinks("gpt-5-mini"), thinks("o3"), thinks("gpt-4o"), thinks("gpt-5-chat-latest")
@@ -182,7 +162,6 @@ __all__ = [
     "LONGEST_ID",
     "LONGEST_NAME",
     "Form",
-    "Used",
     "arguments",
     "cache_key",
     "call_id",
@@ -192,7 +171,6 @@ __all__ = [
     "inside",
     "instructions",
     "listed",
-    "reported",
     "sendable",
     "text",
     "thinks",

@@ -1,10 +1,10 @@
-"""JSON Schemas as OpenAI's strict mode wants them: in it the model cannot write anything that does not fit.
+"""JSON Schemas for OpenAI's strict mode, in which the model cannot write anything that does not fit.
 
-Strict mode takes a part of JSON Schema. Every object lists all its properties as required and allows no others, `$ref`
-stands alone, and many keywords are refused. `strict_schema` rewrites a schema such that whatever fits the new one fits
-the old one too, as far as keywords can say: those that are refused (`minLength`, `default`) move into the description,
-where the model reads them; who asked validates the answer anyway. A schema that cannot be had so (a dict with free
-keys, a tuple, anything goes) has no strict form, and is sent as it is, not strict.
+Strict mode supports a subset of JSON Schema. Every object lists all its properties as required and allows no others,
+`$ref` has no siblings, and many keywords are refused. `strict_schema` rewrites a schema so that every value that fits
+the new one fits the old one too, as far as keywords can express it. Refused keywords (`minLength`, `default`) move into
+the description, where the model reads them; the caller validates the answer anyway. A schema that cannot be rewritten
+(a dict with free keys, a tuple, any value) has no strict form, and is sent unchanged, not strict.
 """
 
 from __future__ import annotations
@@ -20,39 +20,39 @@ if TYPE_CHECKING:
 JsonObject: TypeAlias = "dict[str, JsonValue]"
 
 DEEPEST: Final = 10
-"""How many objects and lists may stand inside each other in strict mode."""
+"""How deeply objects and lists may be nested in strict mode."""
 
 _KEPT: Final = frozenset(
     {"$ref", "anyOf", "const", "description", "enum", "items", "properties", "title", "type"}
     | {"exclusiveMaximum", "exclusiveMinimum", "maxItems", "maximum", "minItems", "minimum", "multipleOf"}
 )
 _FORMATS: Final = frozenset({"date", "date-time", "duration", "email", "hostname", "ipv4", "ipv6", "time", "uuid"})
-_SAID: Final = frozenset(
+_DESCRIBED: Final = frozenset(
     {"contains", "contentEncoding", "contentMediaType", "default", "examples", "format", "maxLength", "minLength"}
     | {"pattern", "uniqueItems"}
 )
-"""Keywords that are refused, some for some of their values, and that the description can say instead."""
+"""Keywords that are refused, some only for some values, and that the description can state instead."""
 
 _DROPPED: Final = frozenset(
     {"$comment", "$id", "$schema", "additionalProperties", "deprecated", "discriminator", "readOnly", "required"}
     | {"writeOnly"}
 )
-"""Keywords that are rewritten elsewhere, or that say nothing of a value."""
+"""Keywords that are rewritten elsewhere, or that do not constrain a value."""
 
 _KINDS: Final = {str: "string", bool: "boolean", int: "integer", float: "number", type(None): "null"}
 
 
 class _NoStrictFormError(Exception):
-    """The schema says what strict mode has no words for."""
+    """The schema has no strict form."""
 
 
 def strict_schema(schema: Mapping[str, JsonValue], *, optional: bool) -> JsonObject | None:
-    """The schema's strict form; None if it has none.
+    """Return the schema's strict form, or None if it has none.
 
     Args:
         schema: JSON Schema of an object.
-        optional: Whether a property that may be left out can be made one that is always there. That is harmless in an
-            answer; a tool's argument that may be left out is another thing than one that the model makes up.
+        optional: Whether an optional property may become a required one. That is harmless in an answer, but not in a
+            tool's arguments, where the model would make up a value for an argument that it meant to omit.
     """
     try:
         return _Strict(schema, optional=optional).whole()
@@ -66,7 +66,7 @@ class _Strict:
         self._optional = optional
 
     def whole(self) -> JsonObject:
-        """The schema, then what it refers to; a reference at its root is followed, since that must be an object."""
+        """Return the strict schema and its definitions; a `$ref` at its root is resolved, as that must be an object."""
         root = {key: value for key, value in self._schema.items() if key != "$defs"}
         defs = self._schema.get("$defs", {})
         if not isinstance(defs, dict):
@@ -88,23 +88,23 @@ class _Strict:
         if not isinstance(schema, dict) or depth > DEEPEST:
             raise _NoStrictFormError
         schema = _plain(schema)
-        unknown = schema.keys() - _KEPT - _SAID - _DROPPED
+        unknown = schema.keys() - _KEPT - _DESCRIBED - _DROPPED
         if unknown or not schema.keys() & {"type", "anyOf", "$ref"}:
             raise _NoStrictFormError
         made: JsonObject = {key: value for key, value in schema.items() if key in _KEPT}
-        said = {key: value for key, value in schema.items() if key in _SAID}
-        if said.get("format") in _FORMATS:
-            made["format"] = said.pop("format")
-        if "(?" not in str(said.get("pattern", "(?")):  # strict mode knows no look-around
-            made["pattern"] = said.pop("pattern")
-        if said.get("default", 0) is None:
-            del said["default"]  # the type says already that it may be null
-        if said:
-            made["description"] = _described(made.get("description"), said)
-        self._go_in(schema, made, depth)
-        return _alone(made)
+        moved = {key: value for key, value in schema.items() if key in _DESCRIBED}
+        if moved.get("format") in _FORMATS:
+            made["format"] = moved.pop("format")
+        if "(?" not in str(moved.get("pattern", "(?")):  # strict mode has no look-around
+            made["pattern"] = moved.pop("pattern")
+        if moved.get("default", 0) is None:
+            del moved["default"]  # the type already allows null
+        if moved:
+            made["description"] = _described(made.get("description"), moved)
+        self._add_children(schema, made, depth)
+        return _without_siblings(made)
 
-    def _go_in(self, schema: JsonObject, made: JsonObject, depth: int) -> None:
+    def _add_children(self, schema: JsonObject, made: JsonObject, depth: int) -> None:
         kinds = schema.get("type")
         if kinds == "object" or (isinstance(kinds, list) and "object" in kinds):
             made.update(self._object(schema, depth))
@@ -121,7 +121,7 @@ class _Strict:
         if not isinstance(properties, dict) or not isinstance(required, list):
             raise _NoStrictFormError
         free = schema.get("additionalProperties", "properties" not in schema)
-        if free is not False and (free is not True or not properties):  # what it is for is its free keys
+        if free is not False and (free is not True or not properties):  # its values have free keys
             raise _NoStrictFormError
         if not self._optional and properties.keys() - set(map(str, required)):
             raise _NoStrictFormError
@@ -130,7 +130,7 @@ class _Strict:
 
 
 def _plain(schema: JsonObject) -> JsonObject:
-    """The schema without `oneOf` and without an `allOf` of one; with a type where its values tell it."""
+    """Return the schema without `oneOf` and without an `allOf` of one, with a type if its values imply it."""
     plain = dict(schema)
     every = plain.pop("allOf", None)
     if every is not None:
@@ -139,7 +139,7 @@ def _plain(schema: JsonObject) -> JsonObject:
             raise _NoStrictFormError
         plain = {**only, **plain}
     if "oneOf" in plain:
-        if "discriminator" not in plain or "anyOf" in plain:  # else two of them may fit, which the schema forbids
+        if "discriminator" not in plain or "anyOf" in plain:  # else two variants could fit, which `oneOf` forbids
             raise _NoStrictFormError
         plain["anyOf"] = plain.pop("oneOf")
     values = plain.get("enum", [plain["const"]] if "const" in plain else None)
@@ -151,8 +151,8 @@ def _plain(schema: JsonObject) -> JsonObject:
     return plain
 
 
-def _alone(made: JsonObject) -> JsonObject:
-    """The schema, where a `$ref` has nothing beside it."""
+def _without_siblings(made: JsonObject) -> JsonObject:
+    """Return the schema with a `$ref` that has siblings moved into an `anyOf`."""
     reference = made.pop("$ref", None)
     if reference is None:
         return made
@@ -161,8 +161,8 @@ def _alone(made: JsonObject) -> JsonObject:
     return {**made, "anyOf": [{"$ref": reference}]} if made else {"$ref": reference}
 
 
-def _described(description: JsonValue, said: JsonObject) -> str:
-    words = ", ".join(f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in said.items())
+def _described(description: JsonValue, moved: JsonObject) -> str:
+    words = ", ".join(f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in moved.items())
     return f"{description} ({words})" if description else words
 
 

@@ -1,8 +1,8 @@
-"""What a model's answer costs: by a price its user gave, else by the tables of genai-prices, else nobody knows.
+"""The cost of a model's answer: by the user's price, else by the tables of genai-prices, else unknown.
 
-The tables come with that package and are not fetched from anywhere. They load when first used, in a thread. From then
-on the package needs some 0.1 ms for a cost; what a model's tokens cost is kept, where it is the same for any number of
-them and at any time. A model or provider that is not listed costs None, which is shown as unknown: never 0.
+The tables are part of that package; nothing is downloaded. They are loaded on first use, in a thread. The package then
+needs about 0.1 ms for a cost, so rates that depend neither on the number of tokens nor on the time are kept. A model or
+provider that is not listed costs None, which is shown as unknown, never as 0.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ MILLION: Final = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """What a model costs, in US dollars per million tokens.
+    """A model's price, in US dollars per million tokens.
 
     Args:
-        input_usd: A question's tokens.
-        output_usd: An answer's tokens, those of its thinking included.
-        cache_read_usd: A question's tokens that were read from a cache; None for what others cost.
-        cache_write_usd: A question's tokens that were written to a cache; None for what others cost.
+        input_usd: The price of a question's tokens.
+        output_usd: The price of an answer's tokens, including those of its thinking.
+        cache_read_usd: The price of a question's tokens read from a cache; None for `input_usd`.
+        cache_write_usd: The price of a question's tokens written to a cache; None for `input_usd`.
 
     Example:
         >>> Price(3, 15).of(Spent(input_tokens=1_000_000, output_tokens=100_000))
         4.5
-        >>> Price(0, 0).of(Spent(input_tokens=1_000_000))  # a server of one's own
+        >>> Price(0, 0).of(Spent(input_tokens=1_000_000))  # a server of your own
         0.0
     """
 
@@ -51,11 +51,11 @@ class Price:
             usd = getattr(self, name)
             if usd is None and name.startswith("cache"):
                 continue
-            if not (isinstance(usd, (int, float)) and 0 <= usd < float("inf")):  # NaN too
+            if not (isinstance(usd, (int, float)) and 0 <= usd < float("inf")):  # also false for NaN
                 raise DefinitionError(f"Price({name}={usd!r})", repair="give US dollars per million tokens, 0 or more")
 
     def of(self, spent: Spent) -> float:
-        """The cost of a call in US dollars."""
+        """Return the cost of a call in US dollars."""
         plain = spent.input_tokens - spent.cache_read_tokens - spent.cache_write_tokens
         read_usd = self.input_usd if self.cache_read_usd is None else self.cache_read_usd
         write_usd = self.input_usd if self.cache_write_usd is None else self.cache_write_usd
@@ -70,14 +70,15 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """The tokens of one call that a price depends on.
+    """The tokens of one call.
 
     Attributes:
-        input_tokens: All of the question's, those read from and written to a cache included.
+        input_tokens: All tokens of the question, including those read from and written to a cache.
         cache_read_tokens: Of those, read from a cache.
         cache_write_tokens: Of those, written to one.
-        cache_write_1h_tokens: Of those written, to one that keeps them for an hour, where that costs more.
-        output_tokens: All of the answer's.
+        cache_write_1h_tokens: Of those written, kept for an hour, which may cost more.
+        output_tokens: All tokens of the answer.
+        reasoning_tokens: Of those, thinking.
     """
 
     input_tokens: int = 0
@@ -85,10 +86,11 @@ class Spent:
     cache_write_tokens: int = 0
     cache_write_1h_tokens: int = 0
     output_tokens: int = 0
+    reasoning_tokens: int = 0
 
     @property
     def adds_up(self) -> bool:
-        """Whether no part is larger than its whole."""
+        """Whether no part is larger than its total."""
         written = self.cache_write_tokens
         return self.cache_write_1h_tokens <= written and self.cache_read_tokens + written <= self.input_tokens
 
@@ -97,10 +99,10 @@ class Prices:
     """The prices of one model object.
 
     Args:
-        provider: What genai-prices calls the provider, as `anthropic`; "" to find it by the address.
-        model: The model that is asked.
-        given: Its user's own price, which wins.
-        address: The server's, which is looked at where `provider` is "".
+        provider: The provider's id in genai-prices, as `anthropic`; "" to find it by the address.
+        model: The model that is called.
+        given: The user's own price, which takes precedence.
+        address: The server's address, used if `provider` is "".
     """
 
     def __init__(self, provider: str, model: str, *, given: Price | None = None, address: str = "") -> None:
@@ -112,16 +114,16 @@ class Prices:
         self._rates: dict[str, _Rates] = {}
 
     async def known(self) -> bool:
-        """Whether the cost of an answer will be known."""
+        """Return whether the cost of an answer will be known."""
         return await self.cost(Spent()) is not None
 
     async def cost(self, spent: Spent, answered: str = "") -> float | None:
-        """What a call cost in US dollars, None if nobody knows.
+        """Return the cost of a call in US dollars, or None if it is unknown.
 
         Args:
             spent: Its tokens.
-            answered: The model that the provider says has answered. One that has no price costs what the model that
-                was asked does: the provider may call it by a longer name.
+            answered: The model that answered, according to the provider. If it has no price, the price of the called
+                model applies: the provider may report a longer name.
         """
         if self._given is not None:
             return self._given.of(spent)
@@ -129,14 +131,14 @@ class Prices:
         if not names:
             return None
         try:
-            await load("genai_prices.data", "models")  # the tables themselves, which the package would load in our loop
+            await load("genai_prices.data", "models")  # the tables, which the package would load in the event loop
             tables = await load("genai_prices", "models")
         except ModelUnavailable:
             return None
         return self._listed(tables, spent, names)
 
     async def usage(self, spent: Spent | None) -> dict[str, float | None] | None:
-        """What a call used that gave no answer, by the names that steps record; None where that is not known.
+        """Return the usage of a failed call, by the names that steps record; None if it is unknown.
 
         Args:
             spent: Its tokens as far as the provider reported them.
@@ -152,7 +154,7 @@ class Prices:
 
     def _listed(self, tables: ModuleType, spent: Spent, names: Sequence[str]) -> float | None:
         where = {"provider_id": self._provider} if self._provider else {"provider_api_url": self._address}
-        snapshot = tables.data_snapshot.get_snapshot()  # another one, if who uses the package has it updated
+        snapshot = tables.data_snapshot.get_snapshot()  # changes if the application updates the package's tables
         for name in names:
             rates = self._rates.get(name)
             if rates is not None and rates.snapshot is snapshot and spent.adds_up:
@@ -162,7 +164,7 @@ class Prices:
             except LookupError:
                 self._unknown.add(name)
                 continue
-            except ValueError:  # the provider's numbers contradict each other
+            except ValueError:  # the numbers of tokens contradict each other
                 return None
             if _is_plain(tables, found.model.prices):
                 self._rates[name] = _rates(tables, snapshot, found)
@@ -172,7 +174,7 @@ class Prices:
 
 @dataclass(frozen=True, slots=True)
 class _Rates:
-    """What a million tokens of each sort cost, by a snapshot of the tables."""
+    """The prices of a million tokens of each sort, from one snapshot of the tables."""
 
     snapshot: object
     call: Decimal
@@ -183,7 +185,7 @@ class _Rates:
     output: Decimal
 
     def of(self, spent: Spent) -> float:
-        """The cost of a call in US dollars."""
+        """Return the cost of a call in US dollars."""
         plain = spent.input_tokens - spent.cache_read_tokens - spent.cache_write_tokens
         total = (
             plain * self.plain
@@ -196,14 +198,14 @@ class _Rates:
 
 
 def _is_plain(tables: ModuleType, prices: object) -> bool:
-    """Whether a token's price depends neither on how many there are nor on the time."""
+    """Return whether a token's price depends neither on the number of tokens nor on the time."""
     if not isinstance(prices, tables.types.ModelPrice):
         return False
     return not any(isinstance(price, tables.types.TieredPrices) for price in vars(prices).values())
 
 
 def _rates(tables: ModuleType, snapshot: object, found: PriceCalculation) -> _Rates:
-    """The rates of the model that a price was found for, as the tables' own calculation has them."""
+    """Return the rates of the model that was found, computed by the package itself."""
 
     def cost(spent: Spent) -> Decimal:
         return found.model.calc_price(_usage(tables, spent), found.provider).total_price

@@ -1,8 +1,8 @@
-"""A model that is asked once and remembered: its answers come from a file, and no provider is reached again.
+"""A model whose answers are recorded in a file, and replayed from it without another call of a provider.
 
-With a model behind it, a `RecordedModel` asks it for what the file does not have, and writes that down. Without one it
-only replays, as tests do that have no key and no network. A request that was changed since is an error that shows what
-changed. The file's form is `graphengine.models.recording`'s.
+A `RecordedModel` with an underlying model calls it for requests that are not in the file, and records the answers. One
+without only replays, as in tests without a key or a network. A request that has changed since is an error that shows
+what changed. `graphengine.models.recording` defines the file's format.
 """
 
 from __future__ import annotations
@@ -34,33 +34,33 @@ _Part: TypeAlias = "tuple[str, ...]"
 
 _DIFF_LINES: Final = 40
 _LINE: Final = 100
-_COMPARED: Final = 300  # lines of one part; comparing takes their square
+_COMPARED: Final = 300  # lines of one part; the time of the comparison is quadratic in them
 _WORD: Final = re.compile(r"\w+")
 _SENTENCE: Final = re.compile(r"(?<=[.!?;])\s+")
 
 
 class NotRecorded(ModelError):
-    """A recorded model was asked what its file has no answer to, and has no model to ask."""
+    """A recorded model has no answer to the request in its file, and no underlying model to call."""
 
     code: ClassVar[str] = "not_recorded"
 
 
 class RecordedModel:
-    """Answers from a file of recorded answers; what is not there it asks another model and records, if it has one.
+    """Answers from a file of recorded answers. Calls another model, if it has one, for the rest, and records it.
 
-    A request is known again by its agent, instructions, messages, schema, tools and settings. Where the same request
-    came several times, the n-th call gets the n-th answer. Answers are recorded, and errors that belong to the request
-    (refused, cut, too large for the context window); errors that pass are not, nor those of keys and accounts.
+    A request is identified by its agent, instructions, messages, schema, tools and settings. If equal requests were
+    recorded several times, the n-th call gets the n-th answer. Answers are recorded, and errors that depend on the
+    request (refused, cut, too large for the context window), but not errors that pass, nor those of keys and accounts.
 
-    A replayed answer says who gave it and how many tokens it had, costs 0.0, and is marked `offline`: nothing is spent
-    now. What it did cost stands in the file. Secrets are hidden in the file: values of environment variables with KEY,
-    TOKEN, SECRET or PASSWORD in their name, and what looks like a key. Another value of the same variable is the same
-    request; two requests of one process that differ in nothing but a secret are refused, since the file could not tell
-    them apart.
+    A replayed answer has its model's name and its numbers of tokens, costs 0.0, and is marked `offline`, as nothing is
+    spent now. The file has its original cost. Secrets are hidden in the file: values of environment variables with KEY,
+    TOKEN, SECRET or PASSWORD in their name, and texts that look like keys. Another value of the same variable makes an
+    equal request. Two requests of one process that differ only in a secret are refused, since the file could not
+    distinguish them.
 
     Args:
-        file: The recording. With a model it need not exist yet, nor its folder.
-        model: Who is asked for what the file does not have, as an object or a name; None to replay only.
+        file: The recording. With a model, neither it nor its folder need exist.
+        model: The model to call for requests that are not in the file, as an object or a name; None to only replay.
 
     Example:
         >>> RecordedModel("tests/recordings/review.json").name
@@ -79,21 +79,22 @@ class RecordedModel:
         return f"recorded:{self._recording.path}"
 
     async def answer(self, request: Request) -> Response:
-        """The recorded answer, or a new one that is recorded before it is given.
+        """Return the recorded answer, or a new one after recording it.
 
         Raises:
-            NotRecorded: There is none, and no model to ask; shows how the request differs from the nearest recorded
-                one. Or it cannot be told from another one without its secret.
-            BadRecording: The file is missing, damaged or too new, or cannot be written. And whatever the model raises.
+            NotRecorded: There is no answer, and no underlying model; the message shows how the request differs from the
+                nearest recorded one. Or the request differs from another one only in a secret.
+            BadRecording: The file is missing, damaged or too new, or cannot be written. Errors of the underlying model
+                are raised too.
         """
         if not self._recording.loaded:
             await asyncio.to_thread(self._recording.load)
         clear = Asked.of(request)
         asked = clear.without_secrets()
-        self._tell_apart(asked, clear)
+        self._refuse_ambiguous(asked, clear)
         key = asked.key
         if not self._recording.count(key) and self._recording.count(clear.key):
-            asked, key = clear, clear.key  # it was recorded where that word was no secret
+            asked, key = clear, clear.key  # it was recorded when this text was not a secret
         index = self._asked[key]
         self._asked[key] += 1
         found = self._recording.get(key, index)
@@ -102,12 +103,12 @@ class RecordedModel:
         return _replayed(found, request)
 
     async def knows_price(self) -> bool:
-        """Replayed answers cost nothing; new ones what the model behind takes, as far as it can tell."""
+        """Return whether the underlying model knows its price; True without one, as replayed answers cost nothing."""
         model: object = self._model
         return await model.knows_price() if isinstance(model, KnowsPrices) else True
 
     async def close(self) -> None:
-        """Close what the model behind it has open."""
+        """Close the underlying model's connections."""
         if isinstance(self._model, Closes):
             await self._model.close()
 
@@ -124,16 +125,16 @@ class RecordedModel:
         await asyncio.to_thread(self._recording.add, Exchange(request=asked, response=Answered.of(response)))
         return response
 
-    def _tell_apart(self, asked: Asked, clear: Asked) -> None:
-        """Refuse a request that only a secret tells from an earlier one."""
+    def _refuse_ambiguous(self, asked: Asked, clear: Asked) -> None:
+        """Refuse a request that differs from an earlier one only in a secret."""
         if asked == clear:
             return
         digest = hashlib.blake2b(clear.key.encode()).digest()
         if self._in_clear.setdefault(asked.key, digest) != digest:
             raise NotRecorded(
-                f"two requests of agent {asked.agent} differ in nothing but a secret, which is not recorded",
+                f"two requests of agent {asked.agent} differ only in a secret, which is not recorded",
                 where=str(self._recording.path),
-                repair="keep secrets out of prompts and tools' results, or let the requests differ in something else",
+                repair="keep secrets out of prompts and tools' results, or make the requests differ in something else",
             )
 
     def _not_recorded(self, asked: Asked) -> NotRecorded:
@@ -143,23 +144,23 @@ class RecordedModel:
         model = ""
         if equals:
             answers = "one answer" if equals == 1 else f"{equals} answers"
-            told = f"{file} has {answers} to this request of agent {asked.agent}, which now comes once more:"
-            lines = _cut([line for part in _told(asked) for line in part], _DIFF_LINES)
+            text = f"{file} has {answers} to this request of agent {asked.agent}, which is now made once more:"
+            lines = _cut([line for part in _parts(asked) for line in part], _DIFF_LINES)
         elif not exchanges:
-            told = f"{file} holds no answers at all; agent {asked.agent} asks:"
-            lines = _cut([line for part in _told(asked) for line in part], _DIFF_LINES)
+            text = f"{file} has no answers; the request of agent {asked.agent}:"
+            lines = _cut([line for part in _parts(asked) for line in part], _DIFF_LINES)
         else:
             nearest = _nearest(asked, exchanges)
             model = nearest.response.model if nearest.response is not None else ""
-            told = (
+            text = (
                 f"{file} has no answer to this request of agent {asked.agent}. The nearest one was (-), and now is (+):"
             )
             lines = _difference(nearest.request, asked)
         name = model if ":" in model else "anthropic:MODEL"
         return NotRecorded(
-            "\n".join([told, *(f"    {line}" for line in lines)]),
+            "\n".join([text, *(f"    {line}" for line in lines)]),
             where=f"agent {asked.agent}",
-            repair=f"record it: RecordedModel({str(file)!r}, model={name!r}) asks for what the file does not have; "
+            repair=f"record it: RecordedModel({str(file)!r}, model={name!r}) calls it for what the file does not have; "
             "delete the file first to record everything again",
         )
 
@@ -174,7 +175,7 @@ def _replayed(found: Exchange, request: Request) -> Response:
 
 
 def _nearest(asked: Asked, exchanges: Sequence[Exchange]) -> Exchange:
-    """The exchange whose request has most words in common with this one; of the same agent if it ever asked."""
+    """Return the exchange whose request has most words in common with this one; of the same agent if possible."""
     same = [exchange for exchange in exchanges if exchange.request.agent == asked.agent] or exchanges
     words = _words(asked)
 
@@ -190,15 +191,15 @@ def _words(asked: Asked) -> Counter[str]:
 
 
 def _difference(recorded: Asked, asked: Asked) -> list[str]:
-    """How two requests differ, part by part (a message, a tool, a setting); a screen at most."""
+    """Return how two requests differ, part by part (a message, a tool, a setting), in at most a screen of lines."""
     lines: list[str] = []
-    for before, after in _opposite(_told(recorded), _told(asked), whole=True):
-        lines += [line for old, new in _opposite(before, after, whole=False) for line in _changed(old, new)]
+    for before, after in _paired(_parts(recorded), _parts(asked), whole=True):
+        lines += [line for old, new in _paired(before, after, whole=False) for line in _changed(old, new)]
     return _cut(lines, _DIFF_LINES)
 
 
-def _opposite(old: Sequence[_Part], new: Sequence[_Part], *, whole: bool) -> Iterator[tuple[list[_Part], list[_Part]]]:
-    """Stretches of parts that stand for each other: those that differ; or, by their titles, each with its like."""
+def _paired(old: Sequence[_Part], new: Sequence[_Part], *, whole: bool) -> Iterator[tuple[list[_Part], list[_Part]]]:
+    """Yield the stretches of parts that correspond: whole parts that differ, or else parts paired by their titles."""
     before, after = ([part if whole else part[:1] for part in parts] for parts in (old, new))
     for kind, i1, i2, j1, j2 in difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
         if kind != "equal":
@@ -208,7 +209,7 @@ def _opposite(old: Sequence[_Part], new: Sequence[_Part], *, whole: bool) -> Ite
 
 
 def _changed(before: list[_Part], after: list[_Part]) -> Iterator[str]:
-    """The lines of a part that is another now, or of parts that came or went."""
+    """Yield the lines of a part that changed, or of parts that were added or removed."""
     old = [line for part in before for line in part][:_COMPARED]
     new = [line for part in after for line in part][:_COMPARED]
     for number, group in enumerate(difflib.SequenceMatcher(None, old, new, autojunk=False).get_grouped_opcodes(2)):
@@ -223,8 +224,8 @@ def _cut(lines: list[str], most: int) -> list[str]:
     return lines if len(lines) <= most else [*lines[:most], f"… and {len(lines) - most} lines more"]
 
 
-def _told(asked: Asked) -> list[_Part]:
-    """A request part by part, each a title and lines that can be compared: a sentence each, so that changes stay."""
+def _parts(asked: Asked) -> list[_Part]:
+    """Return a request's parts, each a title and lines to compare, long ones split at sentences to limit diffs."""
     parts: list[_Part] = [(f"agent: {asked.agent}",)]
     if asked.system:
         parts.append(("system:", *_lines(asked.system)))

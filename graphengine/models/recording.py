@@ -1,9 +1,9 @@
-"""The file of a `RecordedModel`: what was asked and what was answered, in a form that people read and compare.
+"""The file of a `RecordedModel`: requests and their answers, in a form that people can read and compare.
 
-It is one JSON document. What is asked is kept as it would be said to any provider, without what only one of them
-understands; texts of several lines are lists of lines. Exchanges stand in an order that depends on what is in them, not
-on which answer came first, so that recording again changes what has changed. Secrets are hidden before anything is
-compared or written, see `graphengine.models.hiding`.
+It is one JSON document. Requests are stored in a neutral form, without anything that only one provider understands;
+texts of several lines are lists of lines. Exchanges are sorted by their content, not by the order of the answers, so
+that a new recording differs only where the content does. Secrets are hidden before anything is compared or written, see
+`graphengine.models.hiding`.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 FORMAT: Final = "graphengine recording"
 VERSION: Final = 1
 LASTING: Final = (AnswerRefused, AnswerCut, ContextFull)
-"""Errors that say something of the request itself, and are recorded like answers. All others may pass."""
+"""Errors that depend on the request alone, and are recorded like answers. All others may pass with time."""
 
 
 class BadRecording(ModelUnavailable):
@@ -67,7 +67,7 @@ class _Part(BaseModel):
 
 
 class AskedMessage(_Part):
-    """A message, without what is not said to a model."""
+    """A message, without the fields that are not sent to a model."""
 
     role: str
     text: Text = ""
@@ -85,7 +85,7 @@ class AskedTool(_Part):
 
 
 class Asked(_Part):
-    """A request in neutral form: what any provider would be told."""
+    """A request in neutral form: what any provider would get."""
 
     agent: str
     system: Text = ""
@@ -99,7 +99,7 @@ class Asked(_Part):
 
     @classmethod
     def of(cls, request: Request) -> Self:
-        """The request, secrets included."""
+        """Make it from a request, secrets included."""
         return cls(
             agent=request.agent,
             system=request.system,
@@ -116,17 +116,17 @@ class Asked(_Part):
         )
 
     def without_secrets(self) -> Self:
-        """The same with secrets hidden."""
+        """Return a copy with secrets hidden."""
         return hidden(self)
 
     @cached_property
     def key(self) -> str:
-        """What is equal where two requests are."""
+        """A text that is equal for equal requests."""
         return _canonical(self.model_dump(by_alias=True))
 
     @cached_property
     def place(self) -> tuple[str, list[str], str]:
-        """Where it stands among others: by agent, and the turns of a conversation in their order."""
+        """The sort key: the agent, then the messages, so that the turns of a conversation are in order."""
         return self.agent, [_canonical(message.model_dump()) for message in self.messages], self.key
 
 
@@ -141,7 +141,7 @@ class Tokens(_Part):
 
 
 class Answered(_Part):
-    """An answer; what it cost is told, and not charged again when it is replayed."""
+    """An answer. Its cost is kept for information, and not charged again when it is replayed."""
 
     model: str
     text: Text = ""
@@ -155,10 +155,10 @@ class Answered(_Part):
 
     @classmethod
     def of(cls, response: Response) -> Self:
-        """The response without secrets.
+        """Make it from a response, with secrets hidden.
 
         Raises:
-            BadRecording: JSON cannot hold its content.
+            BadRecording: Its content cannot be stored as JSON.
         """
         text = response.content if isinstance(response.content, str) else ""
         try:
@@ -174,7 +174,7 @@ class Answered(_Part):
         return hidden(cls(**fields, text=text, content=content, calls=response.calls, tokens=Tokens(**tokens)))
 
     def response(self) -> Response:
-        """The answer as it is replayed: no model was asked now, and nothing paid."""
+        """Return the answer as it is replayed: offline, and at no cost."""
         return Response(
             self.text if self.content is None else self.content,
             calls=self.calls,
@@ -189,7 +189,7 @@ class Answered(_Part):
 
 
 class Failed(_Part):
-    """An error that was the answer."""
+    """An error that was raised instead of an answer."""
 
     code: str
     message: Text
@@ -198,18 +198,18 @@ class Failed(_Part):
 
     @classmethod
     def of(cls, error: ModelError) -> Self:
-        """The error without secrets."""
+        """Make it from an error, with secrets hidden."""
         code = next((kind.code for kind in LASTING if isinstance(error, kind)), error.code)
         return hidden(cls(code=code, message=error.message, where=error.where, repair=error.repair))
 
     def error(self) -> ModelError:
-        """The error as it is raised again."""
+        """Return the error to raise in a replay."""
         kind = next((kind for kind in LASTING if kind.code == self.code), ModelError)
         return kind(self.message, where=self.where, repair=self.repair)
 
 
 class Exchange(_Part):
-    """One request and what came of it."""
+    """One request and its outcome."""
 
     request: Asked
     response: Answered | None = None
@@ -217,7 +217,7 @@ class Exchange(_Part):
 
     @cached_property
     def as_json(self) -> str:
-        """Indented JSON; halves of characters, which UTF-8 cannot carry, are escaped."""
+        """Indented JSON; lone surrogates, which UTF-8 cannot encode, are escaped."""
         document = self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
         text = json.dumps(document, indent=2, ensure_ascii=False)
         return _SURROGATE.sub(lambda half: f"\\u{ord(half.group()):04x}", text)
@@ -231,14 +231,14 @@ class Exchange(_Part):
 
 
 class Recording:
-    """The exchanges of one file, as this process knows them.
+    """The exchanges of one file, as far as this process knows them.
 
-    Calls may come from several threads. Several recordings of one file in one process take turns, and each keeps what
-    the others wrote; two processes that record into one file at the same moment can lose an answer to each other.
+    It may be used from several threads. Several recordings of one file in one process take turns, and each keeps what
+    the others wrote; two processes that write the same file at the same moment can lose each other's answers.
 
     Args:
         path: The file.
-        new: Whether there need not be one yet.
+        new: Whether the file may be missing.
 
     Attributes:
         loaded: Whether the file was read.
@@ -254,24 +254,24 @@ class Recording:
 
     @property
     def exchanges(self) -> list[Exchange]:
-        """All of them, in the order of the file."""
+        """All exchanges, in the order of the file."""
         ordered = sorted(self._exchanges.values(), key=lambda equals: equals[0].request.place)
         return [exchange for equals in ordered for exchange in equals]
 
     def count(self, key: str) -> int:
-        """How many exchanges with a request of this key there are."""
+        """Return the number of exchanges whose request has this key."""
         return len(self._exchanges.get(key, ()))
 
     def get(self, key: str, index: int) -> Exchange | None:
-        """The exchange at this index, from 0, among those with equal requests; None where there is none."""
+        """Return the exchange at this index, from 0, among those with equal requests, or None."""
         equals = self._exchanges.get(key, [])
         return equals[index] if index < len(equals) else None
 
     def load(self) -> None:
-        """Read the file, unless that was done.
+        """Read the file, unless it was read already.
 
         Raises:
-            BadRecording: There is none, or it cannot be read.
+            BadRecording: The file is missing, or cannot be read.
         """
         with _TURNS:
             if not self.loaded:
@@ -279,10 +279,10 @@ class Recording:
                 self.loaded = True
 
     def check_writable(self) -> None:
-        """See whether the file can be written, before anything is paid for what would be lost.
+        """Check that the file can be written, before a call is paid whose answer would be lost.
 
         Raises:
-            BadRecording: It cannot.
+            BadRecording: The file cannot be written.
         """
         with _TURNS:
             if not self._checked:
@@ -293,10 +293,10 @@ class Recording:
         """Write one more exchange.
 
         Raises:
-            BadRecording: The file cannot be written, or what is in it now cannot be read.
+            BadRecording: The file cannot be written, or its present content cannot be read.
         """
         with _TURNS:
-            if _stamp(self.path) != self._stamp:  # somebody else wrote it
+            if _stamp(self.path) != self._stamp:  # another recording wrote the file
                 self._read()
             self._keep(exchange)
             self._written(self._text(), replacing=True)
@@ -306,7 +306,7 @@ class Recording:
         self._exchanges.setdefault(exchange.request.key, []).append(exchange)
 
     def _text(self) -> str:
-        """The document."""
+        """Return the document."""
         head = json.dumps({"format": FORMAT, "version": VERSION})[1:-1]
         listed = ",\n".join(exchange.as_json for exchange in self.exchanges)
         return f'{{{head}, "exchanges": [\n{listed}\n]}}\n'
@@ -321,7 +321,7 @@ class Recording:
                 raise BadRecording(f"there is no file {self.path}", where=str(self.path), repair=repair) from error
             body = None
         except OSError as error:
-            raise self._bad("cannot be read", error.strerror or str(error), "name a recording's file") from error
+            raise self._bad("cannot be read", error.strerror or str(error), "pass the file of a recording") from error
         self._exchanges = {}
         for exchange in [] if body is None else self._parsed(body):
             self._keep(exchange)
@@ -331,43 +331,43 @@ class Recording:
         again = "take it from version control, or delete it and record again"
         try:
             document = json.loads(body)
-        except ValueError as error:  # no UTF-8 either
+        except ValueError as error:  # includes invalid UTF-8
             raise self._bad("is damaged", str(error), again) from error
         if not isinstance(document, dict) or document.get("format") != FORMAT:
-            raise self._bad("is no recording", f'it has no "format": "{FORMAT}"', "name another file")
+            raise self._bad("is not a recording", f'it has no "format": "{FORMAT}"', "pass the file of a recording")
         version = document.get("version")
         if isinstance(version, int) and version > VERSION:
-            told = f"it has format {version}, and this version of graphengine reads up to {VERSION}"
-            raise self._bad("is too new", told, "use the graphengine that wrote it, or a later one")
+            reason = f"it has format {version}, and this version of graphengine reads up to {VERSION}"
+            raise self._bad("is too new", reason, "use the graphengine that wrote it, or a later one")
         try:
             return _File.model_validate(document).exchanges
         except ValidationError as error:
             raise self._bad("is damaged", explain(error), again) from error
 
     def _written(self, text: str, *, replacing: bool) -> None:
-        """Write a new file beside the old one, and put it in its place."""
+        """Write a new file next to the old one, and replace the old one with it."""
         try:
             path = self.path.resolve()
             path.parent.mkdir(parents=True, exist_ok=True)
-            beside = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
+            draft = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
             try:
-                with beside.open("x", encoding="utf-8", newline="\n") as file:
+                with draft.open("x", encoding="utf-8", newline="\n") as file:
                     file.write(text)
                     file.flush()
                     os.fsync(file.fileno())
                 if replacing:
                     with suppress(FileNotFoundError):
-                        beside.chmod(path.stat().st_mode & 0o777)
-                    beside.replace(path)
+                        draft.chmod(path.stat().st_mode & 0o777)
+                    draft.replace(path)
             finally:
                 with suppress(FileNotFoundError):
-                    beside.unlink()
+                    draft.unlink()
         except OSError as error:
-            repair = "name a file in a folder that you may write to"
+            repair = "pass a file in a folder that you may write to"
             raise self._bad("cannot be written", error.strerror or str(error), repair) from error
 
-    def _bad(self, what: str, told: str, repair: str) -> BadRecording:
-        return BadRecording(f"the recording {self.path} {what}: {told}", where=str(self.path), repair=repair)
+    def _bad(self, what: str, reason: str, repair: str) -> BadRecording:
+        return BadRecording(f"the recording {self.path} {what}: {reason}", where=str(self.path), repair=repair)
 
 
 class _File(_Part):
@@ -395,7 +395,7 @@ def _canonical(value: object) -> str:
 
 
 def _stamp(path: Path) -> tuple[int, ...] | None:
-    """What changes when a file is written; None where there is none."""
+    """Return a value that changes when the file is written; None if there is no file."""
     try:
         found = path.stat()
     except OSError:

@@ -1,8 +1,8 @@
-"""A model over other models: the first answers, and where it is overloaded or away, the next one does.
+"""A model over other models: if the first is overloaded or unreachable, the next one is called.
 
-Each model has a breaker. After some failures in a row it is passed over for a while, so that a run does not wait for a
-provider that is down at every call; then one call tries it again, while those beside it still go past. What is no
-matter of another moment (a bad request, a wrong key) is raised at once, since asking elsewhere would only hide it.
+Each model has a circuit breaker. After some failures in a row the model is skipped for a while, so that a run does not
+wait at every call for a provider that is down. Then one call tries it again, while concurrent calls still skip it.
+Errors that do not pass with time (a bad request, a wrong key) are raised at once: another model would only hide them.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ if TYPE_CHECKING:
 
 
 class Router:
-    """Asks several models in order until one answers.
+    """Calls several models in order until one answers.
 
-    The answer's `model` says which one it was. If none answers, the error is that of the model that can be asked again
-    soonest, with what became of each, and its `retry_after_seconds` tells when that is.
+    The answer's `model` names the one that answered. If none answers, the error is that of the model that can be called
+    again soonest. Its message lists the outcome of each model, and its `retry_after_seconds` is the time to wait.
 
-    Text that is streamed comes from one model only: once a model has begun to speak and then fails, whoever watches
-    hears no more of this call. The answer that is returned is always one model's, and whole.
+    Streamed text comes from one model only: if a model fails after it has begun to stream, no further text of this call
+    is streamed. The returned answer is always the complete answer of one model.
 
     Args:
-        models: Who is asked, in this order, as objects or names.
-        failures: After so many in a row a model is passed over.
-        pause_seconds: For how long. A provider that asks to be left alone for longer is.
-        on: Only these errors have the next model asked: those that pass, if not given.
-        clock: Tells seconds that never go back.
+        models: The models in the order of calls, as objects or names.
+        failures: The number of failures in a row after which a model is skipped.
+        pause_seconds: How long it is skipped, or longer if the provider asks for it.
+        on: The errors after which the next model is called; by default those that pass with time.
+        clock: A monotonic clock, in seconds.
 
     Raises:
-        DefinitionError: There is no model, or a number that makes no sense.
+        DefinitionError: No model is given, or a setting is invalid.
 
     Example:
         >>> Router(["offline", "recorded:answers.json"]).name
@@ -80,10 +80,10 @@ class Router:
         return f"router({', '.join(place.model.name for place in self._places)})"
 
     async def answer(self, request: Request) -> Response:
-        """The answer of the first model that gives one.
+        """Return the answer of the first model that gives one.
 
         Raises:
-            ModelError: One that `on` does not name, as it is; or none answered.
+            ModelError: An error that `on` does not name, unchanged; or no model answered.
         """
         watched = _Watched(request.on_text)
         failed: list[tuple[_Place, Exception]] = []
@@ -92,44 +92,44 @@ class Router:
             if turn is None:
                 continue
             try:
-                response = await watched.ask(place.model, request)
+                response = await watched.call(place.model, request)
             except self._on as error:
                 turn.failed(error)
                 failed.append((place, error))
                 if request.on_spent is not None and usage_of_failure(error):
                     request.on_spent(usage_of_failure(error))
             except ModelError:
-                turn.answered()  # its provider is there
+                turn.answered()  # its provider is available
                 raise
             else:
                 turn.answered()
                 return replace(response, model=response.model or place.model.name)
             finally:
                 turn.end()
-        raise self._none(failed)
+        raise self._no_answer(failed)
 
     async def knows_price(self) -> bool:
-        """Whether every model that can tell knows its price."""
-        asked = [place.model for place in self._places]
-        return all([await model.knows_price() for model in asked if isinstance(model, KnowsPrices)])
+        """Return whether every model that implements `KnowsPrices` knows its price."""
+        models = [place.model for place in self._places]
+        return all([await model.knows_price() for model in models if isinstance(model, KnowsPrices)])
 
     async def close(self) -> None:
-        """Close what its models have open, every one even if another cannot be closed."""
+        """Close every model's connections, also if closing another one fails."""
         closing = [place.model.close() for place in self._places if isinstance(place.model, Closes)]
         results = await asyncio.gather(*closing, return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException):
                 raise result
 
-    def _none(self, failed: list[tuple[_Place, Exception]]) -> Exception:
-        """The error of a call that nobody answered."""
+    def _no_answer(self, failed: list[tuple[_Place, Exception]]) -> Exception:
+        """Return the error of a call that no model answered."""
         errors = {id(place): error for place, error in failed}
         lines: list[str] = []
         kinds: list[tuple[bool, float, int, Exception | None]] = []
         for number, place in enumerate(self._places):
             back = place.breaker.back_in_seconds
             error = errors.get(id(place)) or place.breaker.last
-            lines.append(f"  {place.model.name}: {_became(error, back, asked=id(place) in errors)}")
+            lines.append(f"  {place.model.name}: {_outcome(error, back, called=id(place) in errors)}")
             kinds.append((not isinstance(error, ModelTransient), back, -number, error))
         _, back, _, chosen = min(kinds, key=lambda kind: kind[:3])
         message = "no model of the router answered:\n" + "\n".join(lines)
@@ -152,11 +152,11 @@ class _Place:
 
 
 class _Breaker:
-    """Whether a model may be asked.
+    """Decides whether a model may be called.
 
-    Closed, it lets every call through and counts failures in a row. Open, it lets none through until its time has come.
-    Then it is half open: one call goes through, which closes it or opens it anew. Calls that began before it last
-    changed decide nothing any more. Nothing is awaited between looking and deciding.
+    Closed, it lets every call through and counts failures in a row. Open, it lets none through until its pause is over.
+    Then it is half open: one call goes through, and closes it or opens it again. Calls that began before its last
+    change have no effect. No method awaits between checking and deciding.
     """
 
     def __init__(self, failures: int, pause_seconds: float, clock: Callable[[], float]) -> None:
@@ -171,11 +171,11 @@ class _Breaker:
 
     @property
     def back_in_seconds(self) -> float:
-        """When it lets a call through, 0.0 for now."""
+        """The seconds until it lets a call through, 0.0 for now."""
         return 0.0 if self._open_until is None else max(0.0, self._open_until - self._clock())
 
     def begin(self) -> _Turn | None:
-        """A call that may be made now; None if the model is passed over."""
+        """Begin a call; return None if the model is to be skipped."""
         if self._open_until is None:
             return _Turn(self, self.era)
         if self._trial is not None or self._clock() < self._open_until:
@@ -184,29 +184,29 @@ class _Breaker:
         return self._trial
 
     def answered(self, turn: _Turn) -> None:
-        """The model is there."""
+        """Record that the model answered."""
         if turn.era == self.era:
             if self._open_until is not None:
                 self.era += 1
             self._failures, self._open_until = 0, None
 
     def failed(self, turn: _Turn, error: Exception) -> None:
-        """The model is not there, or asks to be left alone."""
+        """Record that the model failed, or asked the caller to wait."""
         self.last = error
-        asked = getattr(error, "retry_after_seconds", None)
-        alone = asked if is_seconds(asked) else 0.0
+        wanted = getattr(error, "retry_after_seconds", None)
+        wait = wanted if is_seconds(wanted) else 0.0
         if turn.era != self.era:
-            if self._open_until is not None and alone:
-                self._open_until = max(self._open_until, self._clock() + alone)
+            if self._open_until is not None and wait:
+                self._open_until = max(self._open_until, self._clock() + wait)
             return
         self._failures += 1
-        pause_seconds = max(alone, self._pause_seconds if self._failures >= self._most else 0.0)
+        pause_seconds = max(wait, self._pause_seconds if self._failures >= self._most else 0.0)
         if pause_seconds or self._open_until is not None:
             self._open_until = self._clock() + pause_seconds if pause_seconds else None
             self.era += 1
 
     def end(self, turn: _Turn) -> None:
-        """The call is over, whatever came of it; one that was cancelled leaves the trial to the next."""
+        """End a call, whatever its outcome; after a cancelled trial the next call is the trial."""
         if self._trial is turn:
             self._trial = None
 
@@ -229,22 +229,22 @@ class _Turn:
 
 
 class _Watched:
-    """Passes on the text of one model: the first that says any."""
+    """Passes on the text of one model: the first that streams any."""
 
     def __init__(self, on_text: Callable[[str], None] | None) -> None:
         self._on_text = on_text
-        self._spoken = False
+        self._streamed = False
 
-    async def ask(self, model: Model, request: Request) -> Response:
-        """The model's answer, its text passed on while nobody spoke before and the call is under way."""
-        if self._on_text is None or self._spoken:
+    async def call(self, model: Model, request: Request) -> Response:
+        """Return the model's answer. Pass on its text if no earlier model streamed any, until the call ends."""
+        if self._on_text is None or self._streamed:
             return await model.answer(replace(request, on_text=None))
-        tell, over = self._on_text, False
+        on_text, over = self._on_text, False
 
         def passed_on(text: str) -> None:
             if not over:
-                self._spoken = True
-                tell(text)
+                self._streamed = True
+                on_text(text)
 
         try:
             return await model.answer(replace(request, on_text=passed_on))
@@ -252,11 +252,11 @@ class _Watched:
             over = True
 
 
-def _became(error: Exception | None, back_in_seconds: float, *, asked: bool) -> str:
-    """What became of one model, in a line."""
-    told = "no answer yet" if error is None else (getattr(error, "message", "") or str(error) or type(error).__name__)
-    later = f"; asked again in {math.ceil(back_in_seconds)} s at the earliest" if back_in_seconds > 0 else ""
-    return f"{told}{later}" if asked else f"passed over after: {told}{later or '; another call is trying it'}"
+def _outcome(error: Exception | None, back_in_seconds: float, *, called: bool) -> str:
+    """Return the outcome of one model, in a line."""
+    text = "no answer yet" if error is None else (getattr(error, "message", "") or str(error) or type(error).__name__)
+    later = f"; called again in {math.ceil(back_in_seconds)} s at the earliest" if back_in_seconds > 0 else ""
+    return f"{text}{later}" if called else f"skipped after: {text}{later or '; another call is trying it'}"
 
 
 __all__ = ["Router"]

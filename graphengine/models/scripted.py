@@ -1,7 +1,7 @@
-"""A model that answers from a script, for tests, and is strict about it.
+"""A model that answers from a script, for tests.
 
-A call that the script has no answer for is an error that shows what was asked. An answer that nobody asked for is one
-too, told by `done()` or at the end of a `with` block. So a test that passes has seen the calls it names, and no others.
+A call without an answer in the script is an error that shows the request. An answer that was not used is an error too,
+raised by `done()` or at the end of a `with` block. So a test that passes has made exactly the calls of its script.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from typing import Self
 
 Script: TypeAlias = "Iterable[object] | Callable[[Request], object]"
-"""Answers in order, or one function that gives them all."""
+"""Answers in order, or one function that returns them all."""
 
 _SHOWN: Final = 400  # characters of a text in a message
 _LISTED: Final = 10  # answers in a message
@@ -32,29 +32,29 @@ _PIECE: Final = re.compile(r"\s*\S+\s*|\s+")
 
 
 class OffScript(ModelError, AssertionError):
-    """A scripted model was asked for what its script does not have, or was not asked for what it has."""
+    """A scripted model was called without an answer left, or was not called for an answer that it has."""
 
     code: ClassVar[str] = "off_script"
 
 
 class ScriptedModel:
-    """Gives prepared answers one after the other, and keeps the requests it got.
+    """Returns prepared answers one after the other, and records the requests it gets.
 
-    An answer is one of these: a text; a JSON value or a pydantic instance, given as JSON text; a `ToolCall` or a list
-    of them, see `calls`; a `Response`, given as it is; an exception, raised when its turn comes; a function of the
-    request, async or not, that gives any of these. Texts are told to whoever watches word by word, as a stream.
+    An answer is one of these: a text; a JSON value or a pydantic instance, returned as JSON text; a `ToolCall` or a
+    list of them, see `calls`; a `Response`, returned unchanged; an exception, raised when its turn comes; a function of
+    the request, async or not, that returns any of these. Texts are streamed word by word if the request wants that.
 
-    As a context manager it checks at the end of the block that every answer was asked for, as `done` does.
+    As a context manager it checks at the end of the block that every answer was used, as `done` does.
 
     Args:
-        answers: The answers in order; by the name of the agent that asks, where several ask in no fixed order; or a
-            function that answers every call.
+        answers: The answers in order; or a mapping from agents' names to their answers, if several agents call the
+            model in no fixed order; or a function that answers every call.
 
     Raises:
-        DefinitionError: An answer is nothing that a model could say.
+        DefinitionError: A value cannot be an answer.
 
     Attributes:
-        requests: What it was asked, in order, calls that it had no answer for included.
+        requests: The requests in order, including those without an answer.
 
     Example:
         >>> import asyncio
@@ -74,10 +74,11 @@ class ScriptedModel:
         self._unexpected: list[str] = []
 
     async def answer(self, request: Request) -> Response:
-        """The next answer.
+        """Return the next answer.
 
         Raises:
-            OffScript: There is none; shows what was asked. And whatever exception is the answer.
+            OffScript: The script has no answer left; the message shows the request. An answer that is an exception is
+                raised too.
         """
         self.requests.append(request)
         script = self._scripts.get(request.agent if self._by_agent else "")
@@ -94,27 +95,27 @@ class ScriptedModel:
         return response
 
     async def knows_price(self) -> bool:
-        """It costs nothing, and that is known."""
+        """Return True: it costs nothing."""
         return True
 
     def done(self) -> None:
-        """Check that every answer was asked for, and no other.
+        """Check that every answer was used, and that no call was without an answer.
 
         Raises:
-            OffScript: Answers are left; lists them. Or a call had no answer, and somebody caught that error.
+            OffScript: Answers are left, and are listed. Or a call had no answer, and its error was caught.
         """
-        __tracebackhide__ = True  # for pytest: the line that called is where it failed
+        __tracebackhide__ = True  # so that pytest points at the line that called this
         if self._unexpected:
             raise OffScript("\n".join(self._unexpected), where="scripted model", repair=_REPAIR)
         left = [line for script in self._scripts.values() for line in script.left()]
         if left:
             listed = left[:_LISTED] + ([f"… and {len(left) - _LISTED} more"] if len(left) > _LISTED else [])
             noun = "answer of the script was" if len(left) == 1 else "answers of the script were"
-            asked = f"{len(self.requests)} {'call' if len(self.requests) == 1 else 'calls'} came"
+            made = f"{len(self.requests)} {'call was' if len(self.requests) == 1 else 'calls were'} made"
             raise OffScript(
-                f"{len(left)} {noun} not asked for; {asked}:\n" + _indented("\n".join(listed)),
+                f"{len(left)} {noun} not used; {made}:\n" + _indented("\n".join(listed)),
                 where="scripted model",
-                repair="take them out of the script, or find out why the calls did not come",
+                repair="take them out of the script, or find out why the calls were not made",
             )
 
     def __enter__(self) -> Self:
@@ -129,24 +130,24 @@ class ScriptedModel:
     def _off(self, request: Request, script: _Script | None) -> OffScript:
         number = len(self.requests)
         if script is None:
-            told = f"call {number} is agent {request.agent}'s, and the script has no such agent"
+            text = f"call {number} is by agent {request.agent}, and the script has no such agent"
             repair = did_you_mean(request.agent, self._scripts) or "add the agent to ScriptedModel({...})"
         else:
-            whose = f", agent {request.agent}'s," if self._by_agent else f", of agent {request.agent},"
-            told = f"call {number}{whose} has no answer left in the script, which has {script.size}"
+            agent = f" by agent {request.agent}"
+            text = f"call {number}{agent} has no answer left in the script, which has {script.size}"
             repair = _REPAIR
-        message = f"{told}; it asks:\n{_indented(shown(request))}"
+        message = f"{text}; the request:\n{_indented(shown(request))}"
         self._unexpected.append(message)
         return OffScript(message, where=f"agent {request.agent}", repair=repair)
 
 
 def calls(*wanted: tuple[str, Mapping[str, object] | str], text: str = "") -> Response:
-    """A scripted answer that wants tools to be called; several are called side by side.
+    """Return a scripted answer that calls tools, several of them concurrently.
 
     Args:
-        wanted: For each call the tool's name and its arguments; text instead of a mapping is given as it is, so that
-            arguments can be wrong.
-        text: What the model says besides.
+        wanted: For each call the tool's name and its arguments. Text instead of a mapping is used unchanged, so that
+            arguments can be invalid.
+        text: The text of the answer.
 
     Example:
         >>> calls(("add", {"a": 2, "b": 3})).calls[0].arguments
@@ -160,7 +161,7 @@ def calls(*wanted: tuple[str, Mapping[str, object] | str], text: str = "") -> Re
 
 
 def stream(text: str, request: Request) -> None:
-    """Give a prepared text to the request's watcher, word by word."""
+    """Stream a prepared text to the request's callbacks, word by word."""
     request.began()
     if request.on_text is not None:
         for piece in _PIECE.findall(text):
@@ -168,7 +169,7 @@ def stream(text: str, request: Request) -> None:
 
 
 def shown(request: Request) -> str:
-    """What a request asks, in a few lines: the agent, its instructions, the last message."""
+    """Return a summary of a request in a few lines: the agent, its instructions, the last message."""
     lines = [f"agent: {request.agent}"]
     if request.system:
         lines.append(f"system: {shortened(request.system)}")
@@ -185,14 +186,14 @@ def shown(request: Request) -> str:
 
 
 def shortened(text: str, most: int = _SHOWN) -> str:
-    """A text without its middle where it is longer than this many characters."""
+    """Return a text, without its middle if it is longer than this many characters."""
     if len(text) <= most:
         return text
     head, tail = most * 2 // 3, most // 3
     return f"{text[:head]} … {len(text) - head - tail} characters … {text[-tail:]}"
 
 
-_REPAIR: Final = "add an answer to the script, or find out why the call came"
+_REPAIR: Final = "add an answer to the script, or find out why the call was made"
 
 
 class _Script:
@@ -206,7 +207,7 @@ class _Script:
         if self._always is None:
             if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable):
                 raise DefinitionError(
-                    f"the script{self._whose} is {shortened(repr(given), 80)}, which is no list of answers",
+                    f"the script{self._whose} is {shortened(repr(given), 80)}, which is not a list of answers",
                     where="scripted model",
                     repair="give a list, as ScriptedModel(['a draft']), or lists by agent, {'writer': ['a draft']}",
                 )
@@ -232,7 +233,7 @@ class _Script:
 
     def left(self) -> list[str]:
         return [
-            f"answer {number}{self._whose}: {_told(item)}"
+            f"answer {number}{self._whose}: {_described(item)}"
             for number, item in enumerate(self._answers[self._position :], start=self._position + 1)
         ]
 
@@ -247,7 +248,7 @@ class _Script:
 
 
 def _response(given: object, request: Request) -> Response:
-    """The answer as a response. Calls without an id get one that no other call of the conversation has."""
+    """Return the answer as a response. Calls without an id get one that is unique in the conversation."""
     if _is_raised(given):
         raise cast("BaseException", given)
     content = _content(given)
@@ -267,7 +268,7 @@ def _is_raised(item: object) -> bool:
 
 
 def _content(item: object) -> str | Response:
-    """An answer as text or as a response."""
+    """Return an answer as text or as a response."""
     if isinstance(item, (str, Response)):
         return item
     if isinstance(item, ToolCall):
@@ -278,14 +279,14 @@ def _content(item: object) -> str | Response:
         return to_json(item, round_trip=True, inf_nan_mode="constants").decode()
     except PydanticSerializationError as error:
         raise DefinitionError(
-            f"{shortened(repr(item), 80)} is nothing that a model could say: {error}",
+            f"{shortened(repr(item), 80)} cannot be an answer: {error}",
             where="scripted model",
             repair="give text, a JSON value, a pydantic instance, tool calls, a Response, an exception or a function",
         ) from None
 
 
-def _told(item: object) -> str:
-    """An answer in a line of a message."""
+def _described(item: object) -> str:
+    """Return an answer in one line of a message."""
     if callable(item) and not isinstance(item, type):
         return f"a function, {getattr(item, '__name__', type(item).__name__)}"
     if _is_raised(item):

@@ -1,9 +1,9 @@
-"""What the adapters over a provider's SDK share, so that each tells its provider's ways and nothing else.
+"""Code that the adapters over providers' SDKs share.
 
-An SDK loads when it is first used, in a thread (`load`); its client is made there too, one for each model object and
-running event loop, and takes no more calls at a time than it has connections (`Clients`). The API key stays in `Key`,
-which shows it to nobody else. Texts that come from outside go into errors through `Failures`, which hides keys and
-shortens. Texts that go out, or that come in to be recorded, are made such that UTF-8 can carry them (`sound`).
+An SDK is loaded on first use, in a thread (`load`). Its client is made there too, one for each model object and running
+event loop, and makes no more calls at a time than it has connections (`Clients`). `Key` holds the API key and does not
+show it. `Failures` puts texts from outside into errors, with keys hidden, and shortened. `sound_json` makes JSON
+that is sent or recorded encodable as UTF-8.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from urllib.parse import urlsplit, urlunsplit
 from weakref import WeakKeyDictionary
 
 from graphengine.errors import (
+    AnswerRefused,
     AnswerTorn,
     BadRequest,
     ContextFull,
@@ -40,6 +41,7 @@ from graphengine.errors import (
     UnknownModel,
 )
 from graphengine.models.hiding import struck
+from graphengine.state.json_values import utf8_text
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -51,33 +53,33 @@ if TYPE_CHECKING:
     from graphengine.models.base import Request
 
 CONNECTIONS: Final = 100
-"""The most calls that one model object has in flight in one event loop; the others wait for their turn."""
+"""The most calls that one model object has in flight in one event loop; further calls wait."""
 
 CONNECT_SECONDS: Final = 10.0
-"""The longest that it may take to reach a server."""
+"""The longest time to connect to a server."""
 
 LONGEST_WAIT_SECONDS: Final = 3600.0
-"""What a provider's wish to be left alone is cut to; a longer one comes of a clock that is wrong."""
+"""The limit of `retry-after`; a longer time is the result of a wrong clock."""
 
 SHOWN_CHARACTERS: Final = 600
-"""How much of a text from outside an error shows."""
+"""The most characters of a text from outside that an error shows."""
 
 SHORTEST_KEY: Final = 4
-"""What is shorter is a placeholder for a server that wants no key, and a piece of many a word."""
+"""Shorter keys are placeholders for servers that need none, and occur in many words; they are not hidden."""
 
 LONGEST_KEY: Final = 400
-"""How much of the end of a text that was cut may be the first part of a key."""
+"""How many characters at the end of a cut text may be the first part of a key."""
 
 _loaded: dict[str, ModuleType] = {}
-_loading = threading.Lock()  # SDKs share packages: two imports of them at once may each see half a module
+_loading = threading.Lock()  # SDKs share packages: two concurrent imports could each see a half-loaded module
 
 
 async def load(module: str, extra: str) -> ModuleType:
-    """An SDK's module, loaded once, in a thread.
+    """Return an SDK's module. It is loaded once, in a thread.
 
     Args:
         module: Its name, as `anthropic`.
-        extra: The extra of graphengine that brings it.
+        extra: The extra of graphengine that installs it.
 
     Raises:
         ModelUnavailable: It is not installed, or cannot be loaded.
@@ -100,11 +102,11 @@ def _load(module: str, extra: str) -> ModuleType:
 
 
 def http_client(sdk: ModuleType, timeout_seconds: float) -> httpx2.AsyncClient:
-    """An HTTP client for an SDK's client, with as many connections as there are turns. Making it takes some 50 ms.
+    """Return an HTTP client for an SDK's client, with as many connections as turns. Making it takes about 50 ms.
 
     Args:
-        sdk: The SDK's module, whose own settings it has otherwise (proxies, keep-alive).
-        timeout_seconds: For how long a server may send nothing.
+        sdk: The SDK's module, whose defaults apply otherwise (proxies, keep-alive).
+        timeout_seconds: How long a server may send nothing.
     """
     import httpx2  # noqa: PLC0415 - comes with the SDKs, and is as heavy
 
@@ -116,28 +118,28 @@ def http_client(sdk: ModuleType, timeout_seconds: float) -> httpx2.AsyncClient:
 
 
 def http_address(given: str) -> str:
-    """An address that a user gave as `base_url`, without a slash at its end.
+    """Return an address that a user gave as `base_url`, without a slash at its end.
 
     Raises:
-        DefinitionError: It is no http or https address.
+        DefinitionError: It is not an http or https address.
     """
     address = given.strip().rstrip("/")
     try:
         parts = urlsplit(address)
-        sensible = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
+        valid = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
     except ValueError:
-        sensible, parts = False, urlsplit("")
-    if not sensible:
-        told = struck(given) if "://" in given else struck(f"://{given}").removeprefix("://")
-        raise DefinitionError(f"base_url={told!r}", repair="give an address such as http://127.0.0.1:8080")
-    if parts.query or parts.fragment:  # the path of each call is put after it
-        repair = "leave out the ? or # and what follows it; a key is given as api_key="
-        raise DefinitionError(f"base_url={struck(given)!r} has more than a path", repair=repair)
+        valid, parts = False, urlsplit("")
+    if not valid:
+        safe = struck(given) if "://" in given else struck(f"://{given}").removeprefix("://")
+        raise DefinitionError(f"base_url={safe!r}", repair="give an address such as http://127.0.0.1:8080")
+    if parts.query or parts.fragment:  # the path of each call is appended to it
+        repair = "leave out the ? or # and what follows it; pass a key as api_key="
+        raise DefinitionError(f"base_url={struck(given)!r} has a query or a fragment", repair=repair)
     return address
 
 
 def shown_address(address: str) -> str:
-    """An address as it may be shown and recorded: without a user, a password, a query and a fragment, which hold keys.
+    """Return an address that is safe to show and record: without user, password, query and fragment, which hold keys.
 
     Example:
         >>> shown_address("https://me:secret@example.com/v1?key=secret")
@@ -148,7 +150,7 @@ def shown_address(address: str) -> str:
 
 
 def schema_in_words(request: Request) -> str:
-    """What tells a model of the schema that its answer must fit, where it cannot be held to it natively."""
+    """Return the instruction to fit the schema, for a model without native support for schemas."""
     schema = json.dumps(request.schema, ensure_ascii=False)
     return (
         f"Answer with one JSON object, the {request.output}, and nothing else: no words around it, no code fence.\n"
@@ -165,7 +167,7 @@ C = TypeVar("C", bound=_Client)
 
 @dataclass(slots=True)
 class _Place(Generic[C]):
-    """What one event loop has: at most one client, and so many turns."""
+    """One event loop's client, if made, and its turns."""
 
     making: asyncio.Lock = field(default_factory=asyncio.Lock)
     turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CONNECTIONS))
@@ -176,7 +178,7 @@ class Clients(Generic[C]):
     """The clients of one model object, one for each event loop that uses it.
 
     Args:
-        make: Gives a new client. It runs in a thread, and may take its time.
+        make: Makes a new client. It runs in a thread, and may take long.
 
     Example:
         >>> async def main() -> None:
@@ -194,7 +196,7 @@ class Clients(Generic[C]):
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[C]:
-        """The running loop's client, when one of its connections is free. Waiting for that is no call's timeout."""
+        """Yield the running loop's client once one of its connections is free. No call's timeout runs meanwhile."""
         place = self._place()
         async with place.turns:
             yield place.client if place.client is not None else await self._made(place)
@@ -218,18 +220,18 @@ class Clients(Generic[C]):
             place = self._places.get(loop)
             if place is None:
                 for ended in [other for other in self._places if other.is_closed()]:
-                    del self._places[ended]  # its connections hold the loop, so nothing else would ever drop it
+                    del self._places[ended]  # its client references the loop, so its weak key would never expire
                 place = self._places[loop] = _Place()
             return place
 
 
 class Key:
-    """Where an API key comes from. Its `repr` does not show it.
+    """The source of an API key. Its `repr` does not show the key.
 
     Args:
-        given: The key itself; None to read it from the environment, each time, when it is wanted.
-        variable: The environment variable that has it otherwise.
-        unless: What to use where there is none; None where that is an error.
+        given: The key itself; None to read it from the environment each time it is needed.
+        variable: The environment variable that holds it otherwise.
+        unless: The value to use if there is no key; None if that is an error.
     """
 
     __slots__ = ("_given", "_unless", "variable")
@@ -243,32 +245,32 @@ class Key:
         return f"Key({self.variable})"
 
     def value(self, model: str) -> str:
-        """The key.
+        """Return the key.
 
         Args:
-            model: What the error calls the model.
+            model: The model's name in the error.
 
         Raises:
-            ModelUnavailable: There is none, or what there is cannot be one.
+            ModelUnavailable: There is no key, or it is malformed.
         """
         key = self._found() or self._unless
         if not key:
             raise ModelUnavailable(
                 f"{model} needs an API key, and {self.variable} is not set",
                 where=f"model {model}",
-                repair=f"set {self.variable}, pass api_key=…, run with --model offline where the agents have "
-                "stand-ins, or take another model",
+                repair=f"set {self.variable}, pass api_key=…, run with --model offline if the agents have "
+                "stand-ins, or use another model",
             )
         if not key.isascii() or not key.isprintable() or " " in key:
             raise ModelUnavailable(
-                f"the API key for {model} has a space, a line break or another character that no key has",
+                f"the API key for {model} has a space, a line break or another invalid character",
                 where=f"model {model}",
                 repair=f"copy it again into {self.variable} or api_key=",
             )
         return key
 
     def known(self) -> tuple[str, ...]:
-        """The key, if there is one, for who hides it."""
+        """Return the keys to hide in texts."""
         return tuple(key for key in (self._found(), self._given) if key)
 
     def _found(self) -> str:
@@ -280,7 +282,7 @@ _LOOKS_SECRET = re.compile(r"\bsk-[\w*.\-]{6,}|(?<=Bearer )[\w*.\-~+/=]{6,}", re
 
 
 def hidden(text: str, *keys: str) -> str:
-    """The text without these keys, and without anything that looks like one.
+    """Return the text without these keys, and without anything that looks like one.
 
     Example:
         >>> hidden("Incorrect API key provided: sk-ant-12345678")
@@ -293,37 +295,21 @@ def hidden(text: str, *keys: str) -> str:
 
 
 def shown(text: object, *keys: str) -> str:
-    """What an error may show of a text from outside: on one line, shortened, without keys, and UTF-8 can carry it."""
+    """Return a text from outside as an error may show it: one line, shortened, without keys, encodable as UTF-8."""
     whole = str(text)
-    start = hidden(sound(whole[:_READ_CHARACTERS]), *keys)  # a page of megabytes costs nothing
+    start = hidden(utf8_text(whole[:_READ_CHARACTERS]), *keys)  # cut first: the text may have megabytes
     if len(whole) > _READ_CHARACTERS:
         start = start[:-LONGEST_KEY]
     line = " ".join(start.split())
     return line if len(line) <= SHOWN_CHARACTERS else f"{line[: SHOWN_CHARACTERS - 1]}…"
 
 
-def sound(text: str) -> str:
-    r"""The text, where half a surrogate pair becomes U+FFFD: UTF-8 cannot carry it, and no provider takes it.
-
-    Example:
-        >>> sound("a\ud800b") == "a\ufffdb"
-        True
-    """
-    if text.isascii():
-        return text
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return text
-
-
 def sound_json(value: JsonValue, *, levels: int | None = None) -> JsonValue:
-    """A JSON value with every text in it `sound`, keys included.
+    """Return a JSON value with every text in it encodable as UTF-8, keys included.
 
     Args:
         value: The value.
-        levels: How deep it may be nested; None for as deep as Python goes, which differs from version to version.
+        levels: The deepest nesting allowed; None for Python's own limit, which differs between versions.
 
     Raises:
         RecursionError: It is nested deeper.
@@ -332,28 +318,28 @@ def sound_json(value: JsonValue, *, levels: int | None = None) -> JsonValue:
         raise RecursionError
     less = None if levels is None else levels - 1
     if isinstance(value, str):
-        return sound(value)
+        return utf8_text(value)
     if isinstance(value, dict):
-        return {sound(key): sound_json(item, levels=less) for key, item in value.items()}
+        return {utf8_text(key): sound_json(item, levels=less) for key, item in value.items()}
     if isinstance(value, list):
         return [sound_json(item, levels=less) for item in value]
     return value
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """For how many seconds a server asks to be left alone, by `retry-after-ms` or `retry-after`; None if it does not.
+    """Return how many seconds a server asks to wait, by `retry-after-ms` or `retry-after`; None if neither is set.
 
     Args:
-        headers: A response's. Names are compared as this mapping compares them.
+        headers: A response's headers. The mapping decides whether names are case-sensitive.
     """
     seconds = _number(headers.get("retry-after-ms"))
     if seconds is not None:
         seconds /= 1000
     else:
-        said = headers.get("retry-after")
-        seconds = _number(said)
+        text = headers.get("retry-after")
+        seconds = _number(text)
         if seconds is None:
-            seconds = _seconds_until(said)
+            seconds = _seconds_until(text)
     return None if seconds is None else min(max(seconds, 0.0), LONGEST_WAIT_SECONDS)
 
 
@@ -391,18 +377,10 @@ _BY_STATUS: Final[dict[int, type[ModelError]]] = {
 
 
 def kind_of_status(status: int) -> type[ModelError]:
-    """The kind of error that an HTTP status stands for, where nothing more is known."""
+    """Return the error class for an HTTP status, if nothing more is known."""
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     return ModelOverloaded if status >= 500 else BadRequest  # noqa: PLR2004 - HTTP's own border
-
-
-def nothing_used(cause: BaseException | None) -> dict[str, float | None] | None:
-    """What a call used whose connection failed: nothing if it was never made, else that is not known."""
-    import httpx2  # noqa: PLC0415 - loaded with the SDK whose call failed
-
-    never_made = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError)
-    return {} if isinstance(cause, never_made) else None
 
 
 _TOO_LONG = re.compile(
@@ -413,53 +391,72 @@ _TOO_LONG = re.compile(
 
 
 def says_too_long(text: str) -> bool:
-    """Whether a provider's words for a request it refused mean that the question is larger than the context window."""
+    """Return whether a provider's error message means that the question is larger than the context window."""
     return _TOO_LONG.search(text) is not None
 
 
+WHAT: Final[dict[type[ModelError], str]] = {
+    AnswerRefused: "refused to answer",
+    AnswerTorn: "returned an answer that is incomplete or unreadable",
+    BadRequest: "does not accept the request",
+    ContextFull: "has no room for a question of this length",
+    ModelOverloaded: "is overloaded, or has an internal error",
+    ModelTimeout: "did not answer in time",
+    ModelUnreachable: "cannot be reached, or the connection broke",
+    NoModelServer: "is not at this address: another server answers there",
+    NotAuthenticated: "does not accept the API key, or not for this request",
+    QuotaExceeded: "refuses the request, since the account has no credit or quota left",
+    RateLimited: "limits the rate of calls",
+    UnknownModel: "is not a model that the server knows",
+}
+"""What happened, by the error's class; for `Failures.of`."""
+
 _REPAIR: Final[dict[type[ModelError], str]] = {
-    AnswerTorn: "try again; if it stays so, look at what stands between you and {address}",
+    AnswerRefused: "change the prompt, or use another model",
+    AnswerTorn: "try again; if it happens again, check the proxies between this machine and {address}",
     BadRequest: "change what the provider names; the agent's settings and output type are in the request",
-    ContextFull: "send less: a shorter prompt, fewer messages in memory, smaller results of tools; or take a model "
+    ContextFull: "send less: a shorter prompt, fewer messages in memory, smaller results of tools; or use a model "
     "with a larger window",
-    ModelOverloaded: "try again later, or let another model step in: Router([...])",
-    ModelTimeout: "try again, give timeout_seconds= more, or ask for less",
-    ModelUnreachable: "is the server running, and can it be reached from here? The address is {address}",
+    ModelOverloaded: "try again later, or add another model: Router([...])",
+    ModelTimeout: "try again, increase timeout_seconds=, or ask for less",
+    ModelUnreachable: "check that the server runs and can be reached from here; the address is {address}",
     NoModelServer: "check base_url=; the address is {address}",
-    NotAuthenticated: "check the API key in {variable} or api_key=, and what it may be used for",
-    QuotaExceeded: "look at the account's credit and limits; trying again does not help",
-    RateLimited: "fewer calls at a time, or let another model step in: Router([...])",
+    NotAuthenticated: "check the API key in {variable} or api_key=, and its permissions",
+    QuotaExceeded: "check the account's credit and limits; trying again does not help",
+    RateLimited: "make fewer calls at a time, or add another model: Router([...])",
     UnknownModel: "check the model's name, and whether this account may use it",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Failures:
-    """Makes the errors of one model object: what happened, the provider's own words, a repair, and never a key.
+    """Makes the errors of one model object: what happened, the provider's message, a repair, and never a key.
 
     Args:
-        model: What the model is called, as `anthropic:claude-…`.
-        address: Where its server is.
-        key: What must not be seen.
+        model: The model's name, as `anthropic:claude-…`.
+        address: The server's address.
+        key: The key to hide.
+        timeout_seconds: How long the server may send nothing.
     """
 
     model: str
     address: str
     key: Key
+    timeout_seconds: float
 
     def of(
-        self, kind: type[ModelError], what: str, said: object = "", *, retry_after_seconds: float | None = None
+        self, kind: type[ModelError], what: str, text: object = "", *, retry_after_seconds: float | None = None
     ) -> ModelError:
-        """An error to be raised.
+        """Return an error to raise.
 
         Args:
             kind: Its class.
-            what: What happened, in our words, without the model's name: `is overloaded (HTTP 529)`.
-            said: What the provider said, "" for nothing.
-            retry_after_seconds: For how long it asks to be left alone.
+            what: What happened, without the model's name: `is overloaded (HTTP 529)`.
+            text: The provider's message, "" for none.
+            retry_after_seconds: How long the provider asks the caller to wait.
         """
         keys = (*self.key.known(), *filter(None, (urlsplit(self.address).password,)))
-        words = shown(said, *keys)
+        words = shown(text, *keys)
         address = shown(shown_address(self.address), *keys)
         repair = _REPAIR.get(kind, "").format(address=address, variable=self.key.variable)
         return kind(
@@ -469,10 +466,30 @@ class Failures:
             retry_after_seconds=retry_after_seconds,
         )
 
+    def lost(self, cause: BaseException | None, *, began: bool = False) -> ModelError:
+        """Return the error for a connection that failed or broke.
+
+        Args:
+            cause: The HTTP client's exception.
+            began: Whether a part of the answer had arrived.
+        """
+        import httpx2  # noqa: PLC0415 - loaded with the SDK whose call failed
+
+        if isinstance(cause, httpx2.TimeoutException) and not isinstance(cause, httpx2.ConnectTimeout):
+            return self.of(ModelTimeout, f"sent nothing for {self.timeout_seconds:g} s")
+        words = "" if cause is None else f"{type(cause).__name__}: {cause}".removesuffix(": ")
+        if began:
+            return self.of(AnswerTorn, "broke off its answer", words)
+        error = self.of(ModelUnreachable, WHAT[ModelUnreachable], words)
+        if isinstance(cause, (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError)):
+            error.usage = {}  # no request was sent
+        return error
+
 
 __all__ = [
     "CONNECTIONS",
     "CONNECT_SECONDS",
+    "WHAT",
     "Clients",
     "Failures",
     "Key",
@@ -481,12 +498,10 @@ __all__ = [
     "http_client",
     "kind_of_status",
     "load",
-    "nothing_used",
     "retry_after",
     "says_too_long",
     "schema_in_words",
     "shown",
     "shown_address",
-    "sound",
     "sound_json",
 ]

@@ -1,11 +1,11 @@
-"""Server-sent events of a response, read such that nothing of a stream is left open, however it is abandoned.
+"""Server-sent events of a response, read so that no part of a stream stays open, however it is abandoned.
 
-The SDKs read a stream through async generators inside one another. One that is abandoned (an error event, a watcher
-that raises, an answer that is whole before the stream ends) leaves the inner ones suspended; the garbage collector
-closes them later, in tasks that nobody awaits. Example: a rate limit amid a stream ends the outermost generator; its
+The SDKs read a stream through nested async generators. An abandoned stream (an error event, a callback that raises, an
+answer that is complete before the stream ends) leaves the inner generators suspended; the garbage collector closes them
+later, in tasks that are never awaited. Example: a rate limit during a stream ends the outermost generator; its
 exception keeps the inner ones alive; they are collected while the next call runs in the same loop, and fail with "async
-generator already executing". So a task of its own reads the bytes here, and does not stop in between: it is always
-suspended in the innermost read, and cancelling it ends every generator from the inside out. Source of the format:
+generator already executing". Here a separate task reads the bytes, without stopping in between: it is always suspended
+in the innermost read, and cancelling it ends every generator from the inside out. The format is specified in
 https://html.spec.whatwg.org/multipage/server-sent-events.html.
 """
 
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
     from typing import Protocol, Self
 
     class Body(Protocol):
-        """What is needed of a streamed response."""
+        """The methods that are needed of a streamed response."""
 
         def aiter_bytes(self) -> AsyncIterator[bytes]:
-            """Its bytes, decompressed."""
+            """Yield its bytes, decompressed."""
             ...
 
         async def aclose(self) -> None:
-            """Give the connection back, or close it."""
+            """Return the connection to its pool, or close it."""
             ...
 
 
 REST_SECONDS: Final = 0.5
-"""How long a server may take to end a stream whose answer is whole; if it takes longer, the connection is closed."""
+"""How long a server may take to end a stream after its answer is complete; then the connection is closed."""
 
 _LINE_END: Final = re.compile(rb"\r\n|\n|\r(?!\Z)")  # a \r at the end may be half of \r\n
 
@@ -46,7 +46,7 @@ class Event(NamedTuple):
 
 
 class EventReader:
-    r"""Makes events of bytes as they come.
+    r"""Makes events from bytes as they arrive.
 
     Example:
         >>> list(EventReader().events(b"event: a\ndata: 1\ndata: 2\n\ndata: torn"))
@@ -59,7 +59,7 @@ class EventReader:
         self._data: list[str] = []
 
     def events(self, chunk: bytes) -> Iterator[Event]:
-        """The events that are whole with these bytes."""
+        """Yield the events that are complete with these bytes."""
         *lines, self._rest = _LINE_END.split(self._rest + chunk)
         for line in lines:
             if line:
@@ -87,7 +87,7 @@ class ServerEvents:
 
     def __init__(self, response: Body) -> None:
         self._response = response
-        self._came: asyncio.Queue[Event | Exception | None] = asyncio.Queue()
+        self._received: asyncio.Queue[Event | Exception | None] = asyncio.Queue()
         self._reading: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -100,18 +100,18 @@ class ServerEvents:
         await self._response.aclose()
 
     async def next(self) -> Event | None:
-        """The next event; None at the end of the stream.
+        """Return the next event, or None at the end of the stream.
 
         Raises:
-            Exception: Whatever reading the response raised.
+            Exception: The exception that reading the response raised.
         """
-        found = await self._came.get()
+        found = await self._received.get()
         if isinstance(found, Exception):
             raise found
         return found
 
     async def rest(self) -> None:
-        """Let a stream end whose answer is whole: a connection is kept only if it was read to its end."""
+        """Wait for the end of a stream after its answer: a connection is kept only if it was read to its end."""
         if self._reading is not None:
             await asyncio.wait({self._reading}, timeout=REST_SECONDS)
 
@@ -120,15 +120,15 @@ class ServerEvents:
         try:
             async for chunk in self._response.aiter_bytes():
                 for event in reader.events(chunk):
-                    self._came.put_nowait(event)
+                    self._received.put_nowait(event)
         except Exception as error:  # noqa: BLE001 - raised again by `next`
-            self._came.put_nowait(error)
+            self._received.put_nowait(error)
         else:
-            self._came.put_nowait(None)
+            self._received.put_nowait(None)
 
 
 async def _ended(task: asyncio.Task[None]) -> None:
-    """Cancel a task, and wait for its end also where this wait is cancelled."""
+    """Cancel a task and wait for its end, even if this wait is cancelled."""
     task.cancel()
     cancelled: asyncio.CancelledError | None = None
     while not task.done():

@@ -1,4 +1,4 @@
-"""A cheap worker who may ask a strong advisor, a bounded number of times, before it answers."""
+"""Advisor: a cheap worker that can ask a strong expert a bounded number of questions before it answers."""
 
 from typing import Annotated, Self
 
@@ -13,31 +13,31 @@ from graphengine.state.failure import Failure
 
 
 class Attempt(BaseModel):
-    """What the worker says: a question to the advisor, or the answer.
+    """The worker's output: a question to the expert, or the answer.
 
     Attributes:
-        question: What it wants to know.
-        answer: The answer, where it needs to know no more.
+        question: The question.
+        answer: The answer, if the worker has no more questions.
     """
 
     question: str | None = None
     answer: str | None = None
 
     @model_validator(mode="after")
-    def _one_of_them(self) -> Self:
+    def _exactly_one(self) -> Self:
         if (self.question is None) == (self.answer is None):
-            message = "give either a question, or an answer"
+            message = "give either a question or an answer"
             raise ValueError(message)
         return self
 
 
 class Advice(BaseModel):
-    """A question and what the advisor said.
+    """A question and the expert's advice.
 
     Attributes:
-        question: What was asked.
-        text: What was said, or why nothing was.
-        failed: Whether nothing was said.
+        question: The question.
+        text: The advice, or why there is none.
+        failed: Whether the expert failed.
     """
 
     question: str
@@ -46,13 +46,13 @@ class Advice(BaseModel):
 
 
 class Advised(BaseModel):
-    """A task, and the advice on it.
+    """A task and the advice on it.
 
     Attributes:
-        task: What it is about.
-        attempt: What the worker said last.
-        advice: What was asked and said, in order.
-        errors: Why the advisor said nothing.
+        task: The task.
+        attempt: The worker's last output.
+        advice: All questions and advice, in order.
+        errors: The expert's failures.
     """
 
     task: str
@@ -72,17 +72,17 @@ def advisor(
     questions: int = 3,
     state: type[S] = Advised,  # type: ignore[assignment]  # pyright: ignore[reportArgumentType]
 ) -> Graph[S]:
-    """Let a worker ask an expert before it answers.
+    """Return a graph whose worker can ask an expert before it answers.
 
-    A worker that asks once too often is told so, if it is an Agent; else that is the end, and the output is None. An
-    expert that fails is told as no advice, and the worker goes on.
+    An Agent that asks one question too many gets an error message and tries again; any other worker ends the graph, and
+    the output is None. If the expert fails, the worker gets an advice with `failed` and continues.
 
     Args:
-        worker: Gives an Attempt; reads what it wants of `task`, `advice`, `left` (how many questions it has left) and
-            the caller's own fields.
-        expert: Gives advice as text; reads `question` and the same.
-        questions: How many may be asked.
-        state: A subclass of Advised, where there is more to read than it has.
+        worker: Returns an Attempt; can read `task`, `advice`, `left` (how many questions remain) and the caller's own
+            fields.
+        expert: Returns advice as text; can read `question` and the same fields.
+        questions: The maximum number of questions.
+        state: `Advised`, or a subclass with more fields for the runnables to read.
 
     Example:
         >>> def work(advice: list[Advice]) -> Attempt:
@@ -112,12 +112,12 @@ def advisor(
 
 
 def advised(result: object, attempt: Attempt) -> Advice:
-    """What the expert said, with what was asked."""
+    """Return the expert's advice with the question."""
     return result if isinstance(result, Advice) else Advice(question=attempt.question or "", text=str(result))
 
 
 def no_advice(attempt: Attempt, error: Failure) -> Advice:
-    """What stands for the advice of an expert that failed."""
+    """Return the entry for an expert that failed."""
     return Advice(question=attempt.question or "", text=f"no advice: {error.message}", failed=True)
 
 

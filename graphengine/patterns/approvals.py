@@ -1,4 +1,4 @@
-"""A proposal that a person looks at before anything comes of it: approved, sent back with a note, or rejected."""
+"""Human in the loop: a person approves, revises or rejects a proposal before anything is done."""
 
 from typing import Annotated, Literal
 
@@ -13,7 +13,7 @@ from graphengine.patterns.parts import part
 from graphengine.reducers import append
 
 
-class Decision(BaseModel):
+class Decision(BaseModel):  # recorded questions have this docstring in their schema: a change shows in replays
     """What a person says of a proposal.
 
     Attributes:
@@ -26,13 +26,13 @@ class Decision(BaseModel):
 
 
 class Desk(BaseModel):
-    """A proposal and what was said of it.
+    """A proposal and the decisions about it.
 
     Attributes:
-        task: What it is about.
+        task: The task.
         proposal: The last proposal.
-        decisions: What was decided, of each proposal in turn.
-        output: What came of the proposal that was approved.
+        decisions: The decision about each proposal, in order.
+        output: The result of the approved proposal.
     """
 
     task: str
@@ -45,7 +45,7 @@ S = TypeVar("S", bound=Desk, default=Desk)
 _OWN = Desk.model_fields.keys() - {"task"}
 
 
-def human_in_the_loop(  # noqa: PLR0913 - who does what, and how a person is asked
+def human_in_the_loop(  # noqa: PLR0913 - the runnables, and how the person is asked
     propose: Runnable,
     act: "Runnable | None" = None,
     *,
@@ -54,16 +54,18 @@ def human_in_the_loop(  # noqa: PLR0913 - who does what, and how a person is ask
     timeout_seconds: float | None = None,
     state: type[S] = Desk,  # type: ignore[assignment]  # pyright: ignore[reportArgumentType]
 ) -> Graph[S]:
-    r"""Propose, ask a person, and act on what was approved; the run waits, for days if need be, and costs nothing.
+    r"""Return a graph that proposes, asks a person, and acts on an approved proposal.
+
+    The run can wait for days; waiting costs nothing.
 
     Args:
-        propose: Gives the proposal as text; reads what it wants of `task`, `proposal`, `decisions` and the caller's own
-            fields.
-        act: What is done with an approved proposal, once; gives the output as text. Without it that is the proposal.
-        question: What the person is asked; its `{paths}` are read from the state.
-        revisions: How often a proposal may be sent back.
-        timeout_seconds: How long to wait for each answer; after that time the proposal counts as rejected.
-        state: A subclass of Desk, where there is more to read than it has.
+        propose: Returns the proposal as text; can read `task`, `proposal`, `decisions` and the caller's own fields.
+        act: Carries out an approved proposal, once, and returns the output as text. Without it the proposal is the
+            output.
+        question: The question to the person; its `{paths}` are read from the state.
+        revisions: How often a proposal can be sent back.
+        timeout_seconds: How long to wait for each answer; after that the proposal counts as rejected.
+        state: `Desk`, or a subclass with more fields for the runnables to read.
 
     Example:
         >>> graph = human_in_the_loop(lambda task: f"a plan to {task}", lambda proposal: f"done: {proposal}")
@@ -72,7 +74,7 @@ def human_in_the_loop(  # noqa: PLR0913 - who does what, and how a person is ask
     """
     if revisions < 0:
         raise DefinitionError(f"human_in_the_loop(revisions={revisions!r})", repair="give a whole number, 0 or more")
-    late = Decision(verdict="reject", note="nobody answered in time")
+    late = Decision(verdict="reject", note="no answer in time")
     asked = ask(question, Decision)
     if timeout_seconds is not None:
         asked = ask(question, Decision, timeout_seconds=timeout_seconds, default=late)
@@ -95,7 +97,7 @@ def human_in_the_loop(  # noqa: PLR0913 - who does what, and how a person is ask
 
 
 def as_proposed(proposal: str) -> str:
-    """What is done where nothing else is: the proposal is the output."""
+    """Return the proposal unchanged, as the output."""
     return proposal
 
 

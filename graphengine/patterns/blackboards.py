@@ -1,7 +1,7 @@
-"""A board that agents watch: whoever watches a field runs when it changes, until nothing changes any more.
+"""Blackboard: agents watch fields of a shared state and run when these change, until nothing changes any more.
 
-The agents know the board and not each other. What one of them writes is on the board from the end of its round on; then
-its author and the time are noted in `entries`.
+The agents know the board and not each other. A write appears on the board at the end of its round, when its author and
+time are noted in `entries`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,13 +22,13 @@ from graphengine.state.failure import Failure
 
 
 class Entry(BaseModel):
-    """That somebody wrote something on the board.
+    """A record of one write to the board.
 
     Attributes:
-        author: Who.
-        field: Where: the field, or one key of it.
-        at: When the others could read it, epoch seconds.
-        round: In which round, from 1.
+        author: The agent that wrote.
+        field: The field, or one key of it.
+        at: When other agents could first read it, in epoch seconds.
+        round: The round, from 1.
     """
 
     author: str
@@ -38,12 +38,12 @@ class Entry(BaseModel):
 
 
 class Board(BaseModel):
-    """What every board has; subclasses add the fields that agents watch and write.
+    """The fields that every board has; subclasses add those that agents watch and write.
 
     Attributes:
-        entries: Who wrote what when, in order.
-        written: What agents wrote in the round under way, by their names.
-        errors: Why agents wrote nothing in a round.
+        entries: All writes, in order.
+        written: The writes of the current round, by agent.
+        errors: The failures of agents.
     """
 
     entries: Annotated[list[Entry], extend] = []
@@ -53,12 +53,12 @@ class Board(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Subscriber:
-    """An agent at the board.
+    """An agent and the fields it watches.
 
     Args:
-        runnable: What it does; it reads any fields of the board.
-        watches: The fields, or paths, one of which has to change for it to run.
-        writes: Where its result goes: a field, or one key of a dict field.
+        runnable: What it runs; it can read any field of the board.
+        watches: Fields or paths; the agent runs when one of them changes.
+        writes: The field for its result, or one key of a dict field.
     """
 
     runnable: Runnable
@@ -73,15 +73,15 @@ _OWN = Board.model_fields.keys()
 def blackboard(
     board: type[S], agents: Mapping[str, Subscriber], *, rounds: int = 20, result: str | None = None
 ) -> Graph[S]:
-    """Run round by round whoever watches what changed, until nothing does.
+    """Return a graph that runs, in rounds, the agents whose watched fields changed, until nothing changes.
 
-    Who runs in one round runs side by side and reads the board as the round before left it. In the first round a field
-    counts as changed where it is not its default. An agent that fails writes nothing, and the others go on.
+    The agents of one round run in parallel and read the board as the previous round left it. In the first round a field
+    counts as changed if it differs from its default. An agent that fails writes nothing, and the others continue.
 
     Args:
         board: The state: a subclass of Board.
-        agents: Who watches what, by name. Two that write one field need a reducer there.
-        rounds: After so many rounds it ends, though something still changes.
+        agents: The subscribers by name. If two of them write one field, it needs a reducer.
+        rounds: The maximum number of rounds, even if something still changes.
         result: The field that is the result.
 
     Raises:
@@ -116,7 +116,7 @@ def blackboard(
 
 
 def note(written: dict[str, str], ctx: Context) -> dict[str, object]:
-    """Note who wrote what in this round."""
+    """Record who wrote what in this round."""
     at = ctx.now()
     entries = [Entry(author=author, field=field, at=at, round=ctx.visit) for author, field in written.items()]
     return {"entries": entries, "written": {}}

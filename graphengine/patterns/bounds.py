@@ -1,4 +1,4 @@
-"""A bound around anything: so many steps, tokens, dollars or seconds, and what is done where that was not enough."""
+"""Bounded: a limit of steps, tokens, dollars or seconds around a runnable, and a replacement if it is reached."""
 
 from pydantic import BaseModel
 from typing_extensions import TypeVar
@@ -15,17 +15,17 @@ S = TypeVar("S", bound=BaseModel)
 def bounded(
     state: type[S], runnable: Runnable, *, answer: str, limits: Limits, instead: "Runnable | None" = None
 ) -> Graph[S]:
-    """Run something within limits, and do something else where it reaches them.
+    """Return a graph that runs something within limits, and something else if it reaches them.
 
-    A limit holds between two steps and before each call of a model; `seconds` also cut off a single function or agent.
-    What was paid until then counts in the run; what a graph had in its state by then is in the log alone.
+    A limit is checked between two steps and before each call of a model; `seconds` also interrupts a single function or
+    agent. Costs up to that point count in the run; an interrupted graph's state is only in the log.
 
     Args:
-        state: The state; all read what they want of it.
-        runnable: What is run; its result goes to `answer`.
-        answer: The field that is the result; it takes the last write.
-        limits: What it may take. A visit of the runnable itself is a step, besides those of a graph.
-        instead: What is done where a limit was reached; its result goes to `answer`. Without it that stays as it was.
+        state: The state; each runnable reads the fields that it names.
+        runnable: What to run; its result goes to `answer`.
+        answer: The field that is the result; it keeps the last write.
+        limits: The limits. The visit of the runnable itself is one step, in addition to the steps of a graph.
+        instead: What to run when a limit is reached; its result goes to `answer`. Without it `answer` keeps its value.
 
     Example:
         >>> class Search(BaseModel):
@@ -59,7 +59,7 @@ def bounded(
 
 
 def _timed(node: Node, seconds: float | None) -> Node:
-    """What is one attempt of one node is cut off in its midst; a graph and a question are not."""
+    """Give a function or agent a timeout; graphs and questions have none, their limits apply between steps."""
     inner = node.runnable
     plain = not isinstance(inner, Choose) and (not isinstance(inner, HasBody) or inner.body().kind == "agent")
     if seconds is None or not plain or node.options.timeout_seconds is not None:

@@ -1,8 +1,8 @@
-"""A breaker around anything: what failed several times in a row is passed over for a while, and a fallback answers.
+"""Circuit breaker: after several failures in a row a call is skipped for a while, and a fallback answers.
 
-One visit of the graph is one call. What the breaker knows is in its state, in `circuit`: a graph around it that calls
-again hands that in and takes it back, so that it is recorded, resumed and branched like all else. Between models
-`Router` does the same, for all calls of a process.
+One visit of the graph is one call. The breaker's memory is its state field `circuit`: a surrounding graph that calls
+again passes it in and takes it back, so that it is recorded, resumed and branched like all state. For models, `Router`
+does the same for all calls of a process.
 """
 
 from typing import Annotated
@@ -21,11 +21,11 @@ from graphengine.state.failure import Failure
 
 
 class Circuit(BaseModel):
-    """What a breaker knows.
+    """The breaker's memory.
 
     Attributes:
-        failures: How often the call failed in a row.
-        open_until: Until when nothing is called, epoch seconds; None where it may be called.
+        failures: The number of consecutive failures.
+        open_until: Until when calls are skipped, in epoch seconds; None if calls are allowed.
     """
 
     failures: int = 0
@@ -33,12 +33,12 @@ class Circuit(BaseModel):
 
 
 class Guarded(BaseModel):
-    """What the state of a call with a breaker has beside the caller's fields.
+    """The breaker's fields; subclasses add those of the call.
 
     Attributes:
-        circuit: What the breaker knows.
-        let_through: Whether this call may be made.
-        errors: Why calls failed.
+        circuit: The breaker's memory.
+        let_through: Whether this call is allowed.
+        errors: The failures of calls.
     """
 
     circuit: Circuit = Circuit()
@@ -50,7 +50,7 @@ S = TypeVar("S", bound=Guarded)
 _OWN = Guarded.model_fields.keys()
 
 
-def circuit_breaker(  # noqa: PLR0913 - what is called, what else, and the two numbers of a breaker
+def circuit_breaker(  # noqa: PLR0913 - the call, its fallback, and the breaker's two numbers
     state: type[S],
     runnable: Runnable,
     fallback: Runnable,
@@ -59,21 +59,21 @@ def circuit_breaker(  # noqa: PLR0913 - what is called, what else, and the two n
     failures: int = 3,
     pause_seconds: float = 30.0,
 ) -> Graph[S]:
-    """Call something unless it failed too often of late, and a fallback where it fails or is passed over.
+    """Return a graph that calls something unless it recently failed too often; a fallback answers instead.
 
-    After the pause one call is let through. It closes the circuit, or opens it anew.
+    After the pause one call is let through. Its outcome closes the circuit or opens it again.
 
     Args:
-        state: A subclass of Guarded; all read what they want of it.
-        runnable: What is called.
-        fallback: What answers in its place.
-        answer: The field that has the answer. The graph's result is its whole state, so that a node of it can take back
-            the circuit too: `writes={"price": "price", "circuit": "circuit"}`.
-        failures: After so many in a row it is passed over.
-        pause_seconds: For how long.
+        state: A subclass of Guarded; each runnable reads the fields that it names.
+        runnable: What to call.
+        fallback: What answers if the call fails or is skipped.
+        answer: The field for the answer. The graph's result is its whole state, so that a node that runs it can take
+            back the circuit too: `writes={"price": "price", "circuit": "circuit"}`.
+        failures: After this many consecutive failures calls are skipped.
+        pause_seconds: How long they are skipped.
 
     Raises:
-        DefinitionError: A number makes no sense.
+        DefinitionError: `failures` or `pause_seconds` is out of range.
 
     Source: Michael Nygard, "Release It!", 2007.
 
@@ -85,8 +85,8 @@ def circuit_breaker(  # noqa: PLR0913 - what is called, what else, and the two n
         (9.5, 1)
     """
     if failures < 1 or not is_seconds(pause_seconds):
-        told = f"circuit_breaker(failures={failures!r}, pause_seconds={pause_seconds!r})"
-        raise DefinitionError(told, repair="give 1 failure or more, and seconds above 0")
+        message = f"circuit_breaker(failures={failures!r}, pause_seconds={pause_seconds!r})"
+        raise DefinitionError(message, repair="give 1 failure or more, and seconds above 0")
 
     def trip(circuit: Circuit, ctx: Context) -> Circuit:
         failed_now = circuit.failures + 1
@@ -108,12 +108,12 @@ def circuit_breaker(  # noqa: PLR0913 - what is called, what else, and the two n
 
 
 def gate(circuit: Circuit, ctx: Context) -> bool:
-    """Whether the call may be made now."""
+    """Return whether a call is allowed now."""
     return circuit.open_until is None or ctx.now() >= circuit.open_until
 
 
 def closed() -> Circuit:
-    """What the breaker knows after a call that went well."""
+    """Return the circuit after a successful call."""
     return Circuit()
 
 

@@ -1,4 +1,4 @@
-"""What a critic says of a draft: a verdict that a graph can act on, and the flaws for whoever revises."""
+"""A critic's output: a verdict for the graph, and the flaws for the author."""
 
 from typing import Literal
 
@@ -6,11 +6,11 @@ from pydantic import BaseModel
 
 
 class Critique(BaseModel):
-    """What a critic says.
+    """A critic's verdict on a draft.
 
     Attributes:
-        verdict: `accept` as it stands, or `revise`; no other word is one, and none is looked for in the flaws.
-        flaws: What to mend, a sentence each.
+        verdict: `accept` the draft unchanged, or `revise` it; the verdict is never inferred from the flaws.
+        flaws: What to fix, one sentence each.
     """
 
     verdict: Literal["accept", "revise"]

@@ -1,4 +1,4 @@
-"""Cross-reflection: several critics, other agents or other models, look at a draft side by side; its author revises it.
+"""Cross-reflection: several critics, other agents or other models, review a draft in parallel; its author revises it.
 
 Source: Liu et al., "Agent Design Pattern Catalogue" (2024).
 """
@@ -9,26 +9,23 @@ from typing import Annotated
 from pydantic import BaseModel
 from typing_extensions import TypeVar
 
-from graphengine.errors import DefinitionError
 from graphengine.graph.conditions import iterations, value
 from graphengine.graph.graph import END, START, Graph, Runnable
 from graphengine.patterns.critiques import Critique
 from graphengine.patterns.outcomes import SURVIVED
-from graphengine.patterns.parts import part
+from graphengine.patterns.parts import check_names, part
 from graphengine.reducers import append
 from graphengine.state.failure import Failure
-
-_NODES = {"write", "round", "weigh", "revise"}
 
 
 class CrossReflection(BaseModel):
     """The state of a cross-reflection.
 
     Attributes:
-        task: What was asked.
-        draft: What there is.
-        critiques: What each critic said of the draft in the last round; one that failed is not in it.
-        errors: Why critics failed.
+        task: The task.
+        draft: The current draft.
+        critiques: Each critic's verdict in the last round; a critic that failed is missing.
+        errors: The failures of critics.
     """
 
     task: str
@@ -49,18 +46,18 @@ def cross_reflection(
     rounds: int = 1,
     state: type[S] = CrossReflection,  # type: ignore[assignment]  # pyright: ignore[reportArgumentType]
 ) -> Graph[S]:
-    """A graph that drafts, lets critics look at the draft, and revises it, for some rounds.
+    """Return a graph that drafts, has critics review the draft, and revises it, for some rounds.
 
     Args:
         write: Writes the draft; reads `task`.
-        critics: Each gives a `Critique` of `draft`. One that fails leaves the others; where all fail, the draft stands
-            as it is, `unreviewed`.
-        revise: Writes the draft anew; reads `task`, `draft` and `critiques`. `write` if not given.
-        rounds: How often it is looked at, and revised, at most. The last revision is not looked at again.
-        state: `CrossReflection`, or a subclass with fields that the agents read besides.
+        critics: Each returns a `Critique` of `draft`. If one fails, the others still count; if all fail, the draft is
+            kept unchanged, as `unreviewed`.
+        revise: Rewrites the draft; reads `task`, `draft` and `critiques`. Default: `write`.
+        rounds: The maximum number of reviews and revisions. The last revision is not reviewed.
+        state: `CrossReflection`, or a subclass with more fields for the agents to read.
 
     Raises:
-        DefinitionError: There is no critic, or one has the name of a node of the pattern.
+        DefinitionError: There is no critic, or one has the name of one of the pattern's own nodes.
 
     Example:
         >>> long = lambda draft: Critique(verdict="accept" if len(draft) > 9 else "revise", flaws=["too short"])
@@ -68,9 +65,7 @@ def cross_reflection(
         >>> graph.run_sync({"task": "Rain. "}).output
         'Rain. Rain. '
     """
-    if not critics or _NODES & critics.keys():
-        told = f"cross_reflection(critics={sorted(critics)})"
-        raise DefinitionError(told, repair=f"name one at least, and none of them {', '.join(sorted(_NODES))}")
+    check_names("cross_reflection(critics", critics, {"write", "round", "weigh", "revise"})
     graph = Graph("cross_reflection", state, result="draft", errors="errors")
     graph.add_node("write", part(write, state, _OWN), writes="draft")
     graph.add_node("round", _anew, writes="critiques", thread=False)
@@ -91,7 +86,7 @@ def cross_reflection(
 
 
 def all_accept(critiques: dict[str, Critique]) -> bool:
-    """Whether every critic who said something accepts the draft."""
+    """Return whether every critic that did not fail accepts the draft."""
     return all(critique.verdict == "accept" for critique in critiques.values())
 
 

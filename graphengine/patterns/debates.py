@@ -1,4 +1,4 @@
-"""Debate: several debaters answer a question, read one another, and answer again, until they agree or time is up.
+"""Debate: several debaters answer a question, read one another, and answer again, until they agree or rounds run out.
 
 Source: Du et al., "Improving Factuality and Reasoning in Language Models through Multiagent Debate" (2023).
 """
@@ -10,25 +10,22 @@ from typing import Annotated
 from pydantic import BaseModel, Field
 from typing_extensions import TypeVar
 
-from graphengine.errors import DefinitionError
 from graphengine.graph.conditions import iterations, value
 from graphengine.graph.graph import END, FAIL, START, Graph, Runnable
 from graphengine.patterns.outcomes import SURVIVED
-from graphengine.patterns.parts import part
+from graphengine.patterns.parts import check_names, part
 from graphengine.patterns.votes import folded
 from graphengine.reducers import append
 from graphengine.state.failure import Failure
 
-_NODES = {"round", "judge", "conclude"}
-
 
 class Position(BaseModel):
-    """Where a debater stands.
+    """A debater's position.
 
     Attributes:
-        answer: The answer in as few words as it takes; this is what is compared. Case, and signs around it, make no
+        answer: The answer in as few words as possible, for comparison. Case and surrounding punctuation make no
             difference.
-        argument: Why.
+        argument: The reason.
     """
 
     answer: str = Field(min_length=1)
@@ -36,7 +33,7 @@ class Position(BaseModel):
 
 
 class Turn(Position):
-    """A position as it was taken, and by whom."""
+    """A position and the debater who took it."""
 
     debater: str
 
@@ -46,10 +43,10 @@ class Debate(BaseModel):
 
     Attributes:
         task: The question.
-        positions: Where each debater stands now; one that failed stands where it stood.
-        transcript: All that was said, round by round.
+        positions: Each debater's current position; a debater that fails keeps its last one.
+        transcript: All positions taken, round by round.
         output: The answer.
-        errors: Why debaters said nothing.
+        errors: The failures of debaters.
     """
 
     task: str
@@ -70,32 +67,30 @@ def debate(
     rounds: int = 2,
     state: type[S] = Debate,  # type: ignore[assignment]  # pyright: ignore[reportArgumentType]
 ) -> Graph[S]:
-    """A graph whose debaters answer side by side, round after round.
+    """Return a graph whose debaters answer in parallel, round after round.
 
     Args:
-        debaters: Each gives a `Position`; it reads `task` and, from the second round on, `positions` of all. One that
-            fails says nothing in that round. If nobody ever says anything the run fails as `nobody spoke`.
-        judge: Reads `task`, `positions` and `transcript`, and gives the answer where they do not agree. Without one it
-            is the answer of most, and among several such that of the debater who was named first.
-        rounds: How often each is asked at most. They are not asked again once all who spoke give the same answer.
-        state: `Debate`, or a subclass with fields that the debaters read besides.
+        debaters: Each returns a `Position`; it reads `task` and, from the second round on, the `positions` of all. A
+            debater that fails is silent in that round. If none ever speaks, the run fails as `nobody spoke`.
+        judge: Reads `task`, `positions` and `transcript`, and returns the answer if the debaters do not agree. Without
+            a judge the most frequent answer wins; among equals, the one of the debater named first.
+        rounds: The maximum number of rounds. They end early when all who spoke give the same answer.
+        state: `Debate`, or a subclass with more fields for the debaters to read.
 
     Raises:
-        DefinitionError: There are fewer than two debaters, or one has the name of a node of the pattern.
+        DefinitionError: There are fewer than two debaters, or one has the name of one of the pattern's own nodes.
 
     Example:
         >>> graph = debate({"a": lambda: Position(answer="Four."), "b": lambda: Position(answer="four")})
         >>> graph.run_sync({"task": "2 + 2"}).output
         'Four.'
     """
-    if len(debaters) < 2 or _NODES & debaters.keys():  # noqa: PLR2004 - one cannot debate
-        told = f"debate(debaters={sorted(debaters)})"
-        raise DefinitionError(told, repair=f"name two at least, and none of them {', '.join(sorted(_NODES))}")
+    check_names("debate(debaters", debaters, {"round", "judge", "conclude"}, fewest=2)
 
     def conclude(positions: dict[str, Position]) -> str:
         answers = [positions[name].answer for name in debaters if name in positions]
-        held = Counter(map(folded, answers))
-        return max(answers, key=lambda answer: held[folded(answer)])
+        counts = Counter(map(folded, answers))
+        return max(answers, key=lambda answer: counts[folded(answer)])
 
     graph = Graph("debate", state, result="output", errors="errors")
     graph.add_node("round")
@@ -121,7 +116,7 @@ def debate(
 
 
 def agreed(positions: dict[str, Position]) -> bool:
-    """Whether all who spoke, two at least, give the same answer."""
+    """Return whether all who spoke, at least two, give the same answer."""
     return len(positions) > 1 and len({folded(each.answer) for each in positions.values()}) == 1
 
 

@@ -1,4 +1,4 @@
-"""The cheap one first, and a stronger one only where a check is not content with what came of it."""
+"""Escalation: start with the cheapest, and use a stronger one only if a check rejects its answer."""
 
 from collections.abc import Mapping
 
@@ -21,20 +21,20 @@ def escalation(
     answer: str,
     accept: Condition,
 ) -> Graph[S]:
-    """Ask one after the other until an answer is accepted.
+    """Return a graph that asks one level after the other until an answer is accepted.
 
-    One that fails is passed over, as is an answer that cannot be checked; the run fails with the last one.
+    A level that fails is skipped, as is an answer whose check fails; if the last level fails, so does the run.
 
     Args:
-        state: The state; all read what they want of it.
-        levels: Who is asked, by name, the cheapest first.
-        check: Looks at each answer; its Node says where the verdict goes: `Node(judge, writes="verdict")`. Without
-            it `accept` looks at the answer itself.
-        answer: The field that each answer goes to; it is the result.
-        accept: Holds where the answer will do.
+        state: The state; each runnable reads the fields that it names.
+        levels: The runnables by name, the cheapest first.
+        check: Judges each answer; its Node names the field for the verdict: `Node(judge, writes="verdict")`. Without
+            it `accept` reads the answer itself.
+        answer: The field for each answer; it is the result.
+        accept: True if the answer is good enough.
 
     Raises:
-        DefinitionError: There is nobody to ask.
+        DefinitionError: There are no levels.
 
     Source: "FrugalGPT", Chen et al. 2023, for the cascade of models.
 
@@ -51,7 +51,7 @@ def escalation(
         3
     """
     if not levels:
-        raise DefinitionError("escalation of no levels", repair="give it one or more")
+        raise DefinitionError("escalation has no levels", repair="give it at least one")
     graph = Graph("escalation", state, result=answer)
     names = list(levels)
     graph.add_edge(START, names[0])

@@ -1,4 +1,4 @@
-"""Evaluator and optimiser: one makes attempts, another judges them, until one is accepted or they no longer improve.
+"""Evaluator and optimiser: one makes attempts, the other judges them, until one is accepted or they stop improving.
 
 Source: the pattern of this name in Anthropic, "Building effective agents" (2024).
 """
@@ -16,12 +16,12 @@ from graphengine.reducers import append
 
 
 class Evaluation(BaseModel):
-    """What an evaluator says of an attempt.
+    """An evaluator's judgement of an attempt.
 
     Attributes:
-        verdict: `accept` as it stands, or `revise`.
-        score: From 1, of no use, to 10, nothing to mend.
-        feedback: What to do about it.
+        verdict: `accept` the attempt unchanged, or `revise` it.
+        score: From 1, useless, to 10, nothing to fix.
+        feedback: What to change.
     """
 
     verdict: Literal["accept", "revise"]
@@ -33,9 +33,9 @@ class Attempts(BaseModel):
     """The state of attempts at a text.
 
     Attributes:
-        task: What was asked.
+        task: The task.
         draft: The last attempt.
-        evaluations: What was said of each.
+        evaluations: The judgement of each attempt, in order.
     """
 
     task: str
@@ -47,7 +47,7 @@ S = TypeVar("S", bound=BaseModel, default=Attempts)
 ACCEPTED: Condition = value("evaluations[-1].verdict") == "accept"
 
 
-def evaluator_optimizer(  # noqa: PLR0913 - who works, and when it is enough
+def evaluator_optimizer(  # noqa: PLR0913 - the runnables, and when to stop
     generate: Runnable,
     evaluate: Runnable,
     *,
@@ -57,19 +57,19 @@ def evaluator_optimizer(  # noqa: PLR0913 - who works, and when it is enough
     state: type[S] = Attempts,  # type: ignore[assignment]  # pyright: ignore[reportArgumentType]
     result: str = "draft",
 ) -> Graph[S]:
-    """A graph that makes attempts and has each judged.
+    """Return a graph that makes attempts and has each judged.
 
     Args:
         generate: Makes an attempt; reads `task`, the last `draft` and `evaluations[-1]`.
-        evaluate: Judges it: an `Evaluation` of `draft`. Where it fails, the attempt stands as it is, `unevaluated`; a
-            model that cannot be asked fails the run.
+        evaluate: Returns an `Evaluation` of `draft`. If it fails, the attempt is kept unchanged, as `unevaluated`; a
+            model that cannot be called fails the run.
         accept: When an attempt is good enough.
-        score: A path to a number that is to rise, as `"evaluations[-1].score"`; where it does not, attempts end as
-            `no longer improving`.
-        tries: How many attempts there are at most.
-        state: `Attempts`, or any state of the caller's: then `accept` says what it holds, and `Node(…, writes=…)` where
-            what is generated and evaluated goes.
-        result: The field that has the attempt: what `generate` writes unless it says otherwise.
+        score: The path of a number that should rise, for example `"evaluations[-1].score"`; if it does not, the graph
+            ends as `no longer improving`.
+        tries: The maximum number of attempts.
+        state: `Attempts`, or any state of the caller's: then `accept` reads that state, and `Node(…, writes=…)` names
+            the fields for the results of `generate` and `evaluate`.
+        result: The field of the attempt: where `generate` writes unless its own Node names another field.
 
     Example:
         >>> judge = lambda draft: Evaluation(verdict="accept" if len(draft) > 4 else "revise", score=len(draft))

@@ -1,4 +1,4 @@
-"""Fan-out and fan-in: the same work on many items side by side, and one that makes a whole of what came of them."""
+"""Fan-out and fan-in: the same work on many items in parallel, and one result made from all outcomes."""
 
 from pydantic import BaseModel
 from typing_extensions import TypeVar
@@ -13,10 +13,10 @@ class FanOut(BaseModel):
     """The state of a fan-out.
 
     Attributes:
-        task: What it is about.
-        items: What is worked on.
-        outcomes: What came of each, in the order of the items.
-        output: What was made of them.
+        task: The task.
+        items: The items to work on.
+        outcomes: The outcome of each item, in the order of the items.
+        output: The result.
     """
 
     task: str = ""
@@ -29,7 +29,7 @@ S = TypeVar("S", bound=FanOut, default=FanOut)
 _OWN = FanOut.model_fields.keys() - {"task"}
 
 
-def fan_out_fan_in(  # noqa: PLR0913 - who works, and how many at a time
+def fan_out_fan_in(  # noqa: PLR0913 - the runnables, and how many at a time
     work: Runnable,
     gather: Runnable,
     *,
@@ -39,16 +39,17 @@ def fan_out_fan_in(  # noqa: PLR0913 - who works, and how many at a time
     need: int = 1,
     state: type[S] = FanOut,  # type: ignore[assignment]  # pyright: ignore[reportArgumentType]
 ) -> Graph[S]:
-    """A graph that works on items side by side and gathers what came of them.
+    """Return a graph that works on items in parallel and gathers the outcomes.
 
     Args:
-        work: What is done with each `item`; it may read `task` too. `choose("item", {…})` lets several do one
-            each. An item that fails leaves the others, and is told to `gather`.
-        gather: Makes a whole of `outcomes`, which are in the order of the items; it may read the items and `task`.
-        split: Makes the items of the task; without it they are part of the input.
-        over: The field that has the items, for those that are no texts.
+        work: Works on one `item`; it can also read `task`. `choose("item", {…})` picks one of several workers per item.
+            A failing item does not stop the others; `gather` reads its failure.
+        gather: Makes the result from `outcomes`, which are in the order of the items; it can also read the items and
+            `task`.
+        split: Makes the items from the task; without it they are part of the input.
+        over: The field of the items, if they are not texts.
         concurrency: How many items are worked on at a time.
-        need: How many have to succeed; with fewer the run fails as `too few succeeded`, before they are gathered.
+        need: How many items have to succeed; with fewer the run fails as `too few succeeded`, before `gather`.
         state: `FanOut`, or a subclass with fields of the caller's.
 
     Example:
@@ -70,5 +71,5 @@ def fan_out_fan_in(  # noqa: PLR0913 - who works, and how many at a time
 
 
 def successes(outcomes: list[Outcome]) -> int:
-    """How many items succeeded."""
+    """Return the number of items that succeeded."""
     return sum(each.failure is None for each in outcomes)

@@ -1,4 +1,4 @@
-"""Layers of agents: those of a layer work side by side on what the layer below it said, and one makes the end of it."""
+"""Layers of agents: the agents of a layer work in parallel on the outputs of the layer below; a last one concludes."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated
@@ -15,14 +15,14 @@ from graphengine.state.failure import Failure
 
 
 class Layers(BaseModel):
-    """What goes up from layer to layer.
+    """The state of a stack of layers.
 
     Attributes:
-        task: What it is about.
-        below: What each of the layer below said, by its name; empty for the first layer.
-        said: What those of the layer at work said so far.
-        output: What was made of the last layer.
-        errors: Why some said nothing.
+        task: The task.
+        below: The outputs of the layer below, by agent; empty for the first layer.
+        said: The outputs of the current layer so far.
+        output: The result.
+        errors: The failures of agents.
     """
 
     task: str
@@ -42,15 +42,15 @@ def layered(
     *,
     state: type[S] = Layers,  # type: ignore[assignment]  # pyright: ignore[reportArgumentType]
 ) -> Graph[S]:
-    """Let each layer work on what the one below it said, and one make the output of the last.
+    """Return a graph in which each layer works on the outputs of the layer below, and a last node concludes.
 
-    One that fails is missing in what its layer says; a layer in which nobody says anything fails the run.
+    An agent that fails is missing from its layer's outputs; a layer without any output fails the run.
 
     Args:
-        layers: The lowest first; who is in each, by name. Each reads what it wants of `task`, `below` and the caller's
-            own fields, and gives a text.
-        conclude: Makes the output of what the last layer said, which it reads as `below`.
-        state: A subclass of Layers, where they read more than it has.
+        layers: The agents of each layer by name, the lowest layer first. Each can read `task`, `below` and the caller's
+            own fields, and returns a text.
+        conclude: Makes the result from the outputs of the last layer, which it reads as `below`.
+        state: `Layers`, or a subclass with more fields for the agents to read.
 
     Source: "Mixture-of-Agents Enhances Large Language Model Capabilities", Wang et al. 2024.
 
@@ -81,7 +81,7 @@ def layered(
 
 
 def lift(said: dict[str, str]) -> dict[str, dict[str, str]]:
-    """What this layer said is what the next one reads."""
+    """Make this layer's outputs the input of the next."""
     return {"below": said, "said": {}}
 
 

@@ -1,35 +1,32 @@
-"""Orchestrator and workers: a plan of steps that need one another, done in waves, and one who makes a whole of them.
+"""Orchestrator and workers: a plan of steps with dependencies, done in waves, and one answer made from all results.
 
-Source: the pattern of this name in Anthropic, "Building effective agents" (2024). That the plan is validated, and that
-steps wait for those they need, is added here.
+Source: the pattern of this name in Anthropic, "Building effective agents" (2024). Validation of the plan and
+dependencies between steps are additions.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from typing import Annotated
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel
 from typing_extensions import TypeVar
 
-from graphengine.errors import DefinitionError
 from graphengine.graph.conditions import iterations, value
 from graphengine.graph.graph import END, FAIL, START, Graph, Runnable
 from graphengine.patterns.outcomes import Outcome, outcome, surviving
-from graphengine.patterns.parts import called, checked, part
+from graphengine.patterns.parts import called, check_names, checked, part, validating
 from graphengine.reducers import merge
 from graphengine.state.failure import Failure
-
-_NODES = {"make_plan", "schedule", "synthesise"}
 
 
 class Step(BaseModel):
     """A step of a plan.
 
     Attributes:
-        id: What other steps call it.
-        role: The worker who does it.
-        input: What is to be done.
-        needs: The steps whose results it needs; each stands before it in the plan.
+        id: The name by which other steps refer to it.
+        role: The worker that does it.
+        input: The work to do.
+        needs: The steps whose results it needs; each comes before it in the plan.
     """
 
     id: str
@@ -42,11 +39,11 @@ class Job(BaseModel):
     """The state of an orchestrated job.
 
     Attributes:
-        task: What was asked.
+        task: The task.
         plan: The steps.
-        batch: Those that can be done now.
-        results: What came of each step that was done, or could not be, by its id.
-        output: What was made of them.
+        batch: The steps that can be done now.
+        results: The outcome of each step that was done or skipped, by its id.
+        output: The answer.
     """
 
     task: str
@@ -60,7 +57,7 @@ S = TypeVar("S", bound=Job, default=Job)
 _OWN = Job.model_fields.keys() - {"task"}
 
 
-def orchestrator_workers(  # noqa: PLR0913 - who plans, works and concludes, and within what bounds
+def orchestrator_workers(  # noqa: PLR0913 - the runnables and their bounds
     planner: Runnable,
     workers: Mapping[str, Runnable],
     synthesiser: Runnable,
@@ -70,22 +67,22 @@ def orchestrator_workers(  # noqa: PLR0913 - who plans, works and concludes, and
     may_fail: bool = False,
     state: type[S] = Job,  # type: ignore[assignment]  # pyright: ignore[reportArgumentType]
 ) -> Graph[S]:
-    """A graph that plans, does what can be done side by side until all is done, and makes a whole of it.
+    """Return a graph that plans, works in waves until every step is done, and synthesises an answer.
 
     Args:
-        planner: Gives a list of `Step`. It reads `task` and `workers` (their names). A plan that makes no sense (see
-            `problems_of`) goes back to an agent with what is wrong; that of a function or graph fails the run.
-        workers: Who does the steps, by role. Each reads its step's input as `task`, and as `needed` the texts of the
-            steps that it needs, by id. A step that fails leaves the others; those that need it are not done.
-        synthesiser: Reads `task`, `plan` and `results`, failures among them, and gives the answer. Where no step
-            succeeded it is not asked, and the run fails as `every step failed`.
-        most_steps: How long a plan may be.
+        planner: Returns a list of `Step`. It reads `task` and `workers` (their names). If the plan is invalid (see
+            `problems_of`), an agent gets the problems and plans again; a function or graph fails the run.
+        workers: Do the steps, by role. Each reads its step's input as `task`, and as `needed` the texts of the steps
+            that it needs, by id. A failing step does not stop the others; those that need it are skipped.
+        synthesiser: Reads `task`, `plan` and `results`, including failures, and returns the answer. If no step
+            succeeds it is not called, and the run fails as `every step failed`.
+        most_steps: The maximum length of a plan.
         concurrency: How many steps of one role are done at a time.
-        may_fail: Whether the synthesiser is asked where no step succeeded, too; then the caller sees why each failed.
-        state: `Job`, or a subclass with fields that the agents read besides.
+        may_fail: Whether to call the synthesiser even if no step succeeds; then the caller sees why each failed.
+        state: `Job`, or a subclass with more fields for the agents to read.
 
     Raises:
-        DefinitionError: There is no worker, or one has the name of a node of the pattern.
+        DefinitionError: There is no worker, or one has the name of one of the pattern's own nodes.
 
     Example:
         >>> plan = lambda task: [Step(id="a", role="add", input="2"), Step(id="b", role="add", input="3", needs=["a"])]
@@ -94,23 +91,16 @@ def orchestrator_workers(  # noqa: PLR0913 - who plans, works and concludes, and
         >>> graph.run_sync({"task": "2 + 3"}).output
         '5'
     """
-    if not workers or _NODES & workers.keys():
-        told = f"orchestrator_workers(workers={sorted(workers)})"
-        raise DefinitionError(told, repair=f"name one at least, and none of them {', '.join(sorted(_NODES))}")
+    check_names("orchestrator_workers(workers", workers, {"make_plan", "schedule", "synthesise"})
 
     def sound(plan: list[Step]) -> None:
         problems = problems_of(plan, list(workers), most_steps)
         if problems:
             raise ValueError("; ".join(problems))
 
-    def planned(result: object) -> list[Step]:
-        plan = TypeAdapter(list[Step]).validate_python(result)
-        sound(plan)
-        return plan
-
     graph = Graph("orchestrator_workers", state, result="output")
     asked = part(checked(planner, sound), state, _OWN, {"workers": lambda: list(workers)})
-    graph.add_node("make_plan", asked, writes={"plan": planned})
+    graph.add_node("make_plan", asked, writes={"plan": validating(list[Step], sound)})
     graph.add_node("schedule", schedule, writes=("batch", "results"), thread=False)
     for role, worker in workers.items():
         doer = surviving(part(worker, state, _OWN, {"task": "step.input", "needed": _needed}))
@@ -131,12 +121,12 @@ def orchestrator_workers(  # noqa: PLR0913 - who plans, works and concludes, and
 
 
 def problems_of(plan: Sequence[Step], workers: Sequence[str], most_steps: int) -> list[str]:
-    """What is wrong with a plan, in sentences that whoever made it can act on; nothing where it is sound.
+    """Return what is wrong with a plan, in sentences for its author; an empty list if it is valid.
 
     Args:
         plan: The steps, in order.
-        workers: The roles that there are.
-        most_steps: How long it may be.
+        workers: The roles of the workers.
+        most_steps: The maximum length of the plan.
 
     >>> problems_of([Step(id="a", role="cook", input="", needs=["b"])], ["clerk"], 9)
     ["a: there is no worker 'cook', only clerk", "a: needs 'b', which is no step"]
@@ -144,7 +134,7 @@ def problems_of(plan: Sequence[Step], workers: Sequence[str], most_steps: int) -
     ids = [step.id for step in plan]
     problems = [] if plan else ["the plan has no steps"]
     if len(plan) > most_steps:
-        problems.append(f"the plan has {len(plan)} steps, and {most_steps} is the most")
+        problems.append(f"the plan has {len(plan)} steps, more than {most_steps}")
     problems += [f"{name!r} is the id of several steps" for name in dict.fromkeys(ids) if ids.count(name) > 1]
     for number, step in enumerate(plan):
         if step.role not in workers:
@@ -153,31 +143,31 @@ def problems_of(plan: Sequence[Step], workers: Sequence[str], most_steps: int) -
             if need not in ids:
                 problems.append(f"{step.id}: needs {need!r}, which is no step")
             elif need not in ids[:number]:
-                problems.append(f"{step.id}: needs {need!r}, which does not stand before it")
+                problems.append(f"{step.id}: needs {need!r}, which does not come before it")
     try:
         TopologicalSorter({step.id: step.needs for step in plan}).prepare()
     except CycleError as error:
-        problems.append(f"these need one another: {' → '.join(reversed(error.args[1]))}")
+        problems.append(f"circular needs: {' → '.join(reversed(error.args[1]))}")
     return problems
 
 
 def schedule(plan: list[Step], results: dict[str, Outcome]) -> dict[str, object]:
-    """What can be done now, and what never can, since a step that it needs failed."""
+    """Return the steps that can be done now, and skip those that need a failed step."""
     known, skipped, batch = dict(results), dict[str, Outcome](), list[Step]()
     for step in plan:
         if step.id in known:
             continue
         lost = [need for need in step.needs if need in known and known[need].failure is not None]
         if lost:
-            told = f"it needs {', '.join(lost)}, which failed"
-            known[step.id] = skipped[step.id] = Outcome(failure=Failure(path=step.id, kind="skipped", message=told))
+            message = f"it needs {', '.join(lost)}, which failed"
+            known[step.id] = skipped[step.id] = Outcome(failure=Failure(path=step.id, kind="skipped", message=message))
         elif all(need in known for need in step.needs):
             batch.append(step)
     return {"batch": batch, "results": skipped}
 
 
 def successes(results: dict[str, Outcome]) -> int:
-    """How many steps succeeded."""
+    """Return the number of steps that succeeded."""
     return sum(each.failure is None for each in results.values())
 
 

@@ -1,8 +1,8 @@
-"""What came of one of several pieces of work: its text, or why there is none.
+"""The outcome of one of several pieces of work: its text, or its failure.
 
-A piece that fails is told to whoever goes on with the others, instead of ending the run; unless a model could not be
-asked at all, for want of a key for instance. Then the run fails, to be resumed when that is mended: what the others
-did is recorded by then, and nothing of it is done again.
+A failing piece does not end the run; the node that uses the outcomes reads the failure. The exception is a model that
+cannot be called at all, for example without a key. Then the run fails, and can be resumed once that is fixed: the work
+of the other pieces is recorded by then and is not repeated.
 """
 
 from typing import Final
@@ -24,15 +24,15 @@ from graphengine.graph.templates import as_text
 from graphengine.state.failure import Failure
 
 SURVIVED: Final[Condition] = failed(Exception) & ~failed(ModelNotReady)
-"""A failure that leaves the others: of any kind but that of a model which cannot be asked."""
+"""A failure that does not affect the others: of any kind except a model that cannot be called."""
 
 
 class Outcome(BaseModel):
-    """What came of a piece of work.
+    """The outcome of a piece of work.
 
     Attributes:
-        text: What was given; a structure as JSON text.
-        failure: Why nothing was, after all retries.
+        text: The result; a structure as JSON text.
+        failure: The failure after all retries, if there is no result.
     """
 
     text: str = ""
@@ -40,19 +40,19 @@ class Outcome(BaseModel):
 
 
 def surviving(node: Node) -> Node:
-    """The node, its failure for a result where it fails; a fallback of its own goes first."""
+    """Return the node with its failure as a result; a fallback of its own takes precedence."""
     return Node(node, fallback=_failure) if node.options.fallback is UNSET else node
 
 
 def outcome(result: object) -> Outcome:
-    """What a node that is `surviving` gave."""
+    """Return the outcome for the result of a `surviving` node."""
     return Outcome(failure=result) if isinstance(result, Failure) else Outcome(text=as_text(result))
 
 
 async def _failure(error: Failure) -> Failure:
     not_ready = _NOT_READY.get(error.kind)
     if not_ready is not None:
-        raise not_ready(error.message, repair="mend that and resume the run, or resume it with another model")
+        raise not_ready(error.message, repair="fix that and resume the run, or resume it with another model")
     return error
 
 

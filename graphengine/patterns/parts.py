@@ -1,7 +1,7 @@
-"""What patterns do to the runnables they are given, so that a function, an agent and a graph fit in alike.
+"""Adapters for runnables, so that patterns treat functions, agents and graphs alike.
 
-A function and an agent name what they read. A graph takes whatever fields have its fields' names, and so would begin
-with the bookkeeping of a pattern around it, where it is a pattern itself: `part` keeps that from it.
+A function and an agent name what they read. A graph takes every field that has the name of one of its own fields; a
+pattern inside a pattern would so inherit the outer one's bookkeeping, which `part` prevents.
 """
 
 from __future__ import annotations
@@ -10,7 +10,10 @@ import inspect
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
+from pydantic import TypeAdapter
+
 from graphengine.agents import Agent
+from graphengine.errors import DefinitionError
 from graphengine.graph.graph import UNSET, Choose, Graph, Node
 from graphengine.graph.runnable import FunctionBody, HasBody
 
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 
 Source: TypeAlias = "str | Callable[..., object]"
 F = TypeVar("F", bound="Callable[..., Any]")
+T = TypeVar("T")
 
 
 def part(
@@ -31,13 +35,13 @@ def part(
     own: Collection[str] = (),
     inputs: Mapping[str, Source] | None = None,
 ) -> Node:
-    """A runnable as a node of a pattern; what its own Node says of inputs comes first.
+    """Return a runnable as a node of a pattern; the inputs of its own Node take precedence.
 
     Args:
-        runnable: What the pattern was given.
+        runnable: The runnable.
         state: The state of the pattern.
-        own: The fields that are the pattern's bookkeeping, which no graph is to begin with.
-        inputs: What the pattern offers: it is given to what has a parameter, or a graph a field, of that name.
+        own: The pattern's bookkeeping fields, which no inner graph starts with.
+        inputs: What the pattern offers: passed if the runnable has a parameter, or a graph a field, of that name.
     """
     node = Node(runnable)
     inner = node.runnable
@@ -49,11 +53,11 @@ def part(
 
 
 def checked(runnable: Runnable, check: Callable[..., object]) -> Runnable:
-    """An agent whose answers are looked at, so that a bad one goes back to its model; anything else as it is.
+    """Return an agent that sends a bad answer back to its model; return any other runnable unchanged.
 
     Args:
-        runnable: What the pattern was given. What an agent checks itself is looked at afterwards.
-        check: Takes the answer, and fields by their names; its ValueError is what the model is told.
+        runnable: The runnable. An agent's own check runs after `check`.
+        check: Takes the answer, and fields by their names; the text of its ValueError is sent to the model.
     """
     inner = runnable.runnable if isinstance(runnable, Node) else runnable
     if not isinstance(inner, Agent):
@@ -63,27 +67,55 @@ def checked(runnable: Runnable, check: Callable[..., object]) -> Runnable:
     return with_options(agent, runnable.options) if isinstance(runnable, Node) else agent
 
 
+def check_names(call: str, names: Collection[str], own: Collection[str], *, fewest: int = 1) -> None:
+    """Check the names of the runnables that a pattern is given.
+
+    Args:
+        call: The pattern and its parameter, for the error, as `supervisor(workers`.
+        names: The names.
+        own: The names of the pattern's own nodes.
+        fewest: How many there must be, one or two.
+
+    Raises:
+        DefinitionError: There are too few, or one is the name of a node of the pattern.
+    """
+    if len(names) < fewest or not set(own).isdisjoint(names):
+        repair = f"name at least {'one' if fewest == 1 else 'two'}, other than {', '.join(sorted(own))}"
+        raise DefinitionError(f"{call}={sorted(names)})", repair=repair)
+
+
+def validating(kind: type[T], check: Callable[[T], object]) -> Callable[..., object]:
+    """Return a function that validates a result by its type and by `check`, for a node's `writes`."""
+
+    def validated(result: object) -> object:
+        value = TypeAdapter(kind).validate_python(result)
+        check(value)
+        return value
+
+    return validated
+
+
 def writing(runnable: Runnable, field: str) -> Node:
-    """A runnable that writes to a field, unless its own Node says where its result goes."""
+    """Return a runnable that writes to a field, unless its own Node names another."""
     node = Node(runnable)
     return Node(node, writes=field) if node.options.writes is None else node
 
 
 def called(name: str, function: F) -> F:
-    """A function under a name that pictures and explanations can show."""
+    """Name a function for pictures and explanations."""
     function.__name__ = name
     return function
 
 
 def with_options(runnable: Runnable, options: Options) -> Node:
-    """Another runnable with a node's options."""
-    said = {each.name: getattr(options, each.name) for each in fields(options)}
-    given = {name: value for name, value in said.items() if value is not (UNSET if name == "fallback" else None)}
+    """Return another runnable with a node's options."""
+    values = {each.name: getattr(options, each.name) for each in fields(options)}
+    given = {name: value for name, value in values.items() if value is not (UNSET if name == "fallback" else None)}
     return Node(runnable, **cast("NodeOptions", given))
 
 
 def _both(first: Callable[..., object], own: Callable[..., object]) -> Callable[..., object]:
-    """Two checks as one, which reads what both do; the answer comes under the name that the second has for it."""
+    """Combine two checks into one that reads what both read; the answer has the name that `own` gives it."""
     signature = inspect.signature(own)
     answer, *_ = signature.parameters
     wanted = list(inspect.signature(first).parameters.values())[1:]
@@ -93,14 +125,14 @@ def _both(first: Callable[..., object], own: Callable[..., object]) -> Callable[
         return own(**{name: value for name, value in values.items() if name in signature.parameters})
 
     more = [each.replace(kind=each.KEYWORD_ONLY) for each in wanted if each.name not in signature.parameters]
-    check.__signature__ = signature.replace(  # type: ignore[attr-defined]  # the engine asks for it, to know what to give
+    check.__signature__ = signature.replace(  # type: ignore[attr-defined]  # for inspect.signature
         parameters=[*signature.parameters.values(), *more]
     )
     return check
 
 
 def _takes(runnable: Runnable, name: str) -> bool:
-    """Whether it has a parameter of this name, or one that begins with it, as `route.task` begins with `route`."""
+    """Return whether the runnable has a parameter of this name or below it, as `route.task` is below `route`."""
     if isinstance(runnable, Node):
         return _takes(runnable.runnable, name)
     if isinstance(runnable, Choose):
@@ -110,4 +142,4 @@ def _takes(runnable: Runnable, name: str) -> bool:
     return name in roots or bool(getattr(body, "takes_all", False))
 
 
-__all__ = ["Source", "called", "checked", "part", "with_options", "writing"]
+__all__ = ["Source", "called", "check_names", "checked", "part", "validating", "with_options", "writing"]

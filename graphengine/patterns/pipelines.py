@@ -1,4 +1,4 @@
-"""Pipeline: one stage after the other, each working on what those before it made."""
+"""Pipeline: one stage after the other, each working on the results of those before it."""
 
 from collections.abc import Mapping
 
@@ -11,11 +11,11 @@ from graphengine.patterns.parts import writing
 
 
 class Passage(BaseModel):
-    """What goes through a pipeline of texts.
+    """A text on its way through a pipeline.
 
     Attributes:
-        task: What was asked.
-        text: What the last stage made of it; empty before the first.
+        task: The task.
+        text: The last stage's result; empty before the first.
     """
 
     task: str = ""
@@ -31,17 +31,17 @@ def pipeline(
     state: type[S] = Passage,  # type: ignore[assignment]  # pyright: ignore[reportArgumentType]
     result: str = "text",
 ) -> Graph[S]:
-    """A graph that runs its stages one after the other.
+    """Return a graph that runs its stages one after the other.
 
     Args:
-        stages: What each does, by name, in order. It reads the state's fields by their names: `{task}` and `{text}` of
-            a `Passage`. A graph does too; `Node(graph, inputs={"task": "text"})` lets it work on the text so far.
-        state: The state, for stages that hand on more than a text; each then says with `Node(stage, writes=…)` where
-            its result goes.
-        result: The field that a stage writes that says nothing of it, and that the whole comes to.
+        stages: The stages by name, in order. Each reads the state's fields by their names: `task` and `text` of a
+            `Passage`. So does a graph; with `Node(graph, inputs={"task": "text"})` it works on the text so far.
+        state: The state, for stages that pass on more than a text; each then names the field for its result with
+            `Node(stage, writes=…)`.
+        result: The field of the pipeline's result, and of each stage that does not name another.
 
     Raises:
-        DefinitionError: There is no stage.
+        DefinitionError: There are no stages.
 
     Example:
         >>> graph = pipeline({"shorten": lambda task: task[:5], "shout": lambda text: text.upper()})
@@ -49,7 +49,7 @@ def pipeline(
         'HELLO'
     """
     if not stages:
-        raise DefinitionError("pipeline({}) has no stage", repair="name one at least")
+        raise DefinitionError("pipeline({}) has no stage", repair="name at least one")
     graph = Graph("pipeline", state, result=result)
     for name, stage in stages.items():
         graph.add_node(name, writing(stage, result))

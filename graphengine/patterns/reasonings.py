@@ -1,7 +1,7 @@
-"""Think, act, look at what came of it, and think again: each thought and each action is a step of the graph.
+"""ReAct: think, act, observe, and think again; each thought and each action is a step of the graph.
 
-`Agent(tools=…)` does the same within one node. Here a tool may be a graph, a person or anything else that can be a
-node, with steps of its own in the log.
+`Agent(tools=…)` does the same within one node. Here a tool can be a graph, a person or anything else that can be a
+node, with its own steps in the log.
 """
 
 from collections.abc import Mapping
@@ -19,13 +19,13 @@ from graphengine.state.failure import Failure
 
 
 class Thought(BaseModel):
-    """What to do next: use a tool, or answer.
+    """The next move: use a tool, or answer.
 
     Attributes:
-        thought: Why.
+        thought: The reason.
         tool: The tool to use, by name.
-        task: What the tool is to do.
-        answer: The answer, where no tool is needed any more.
+        task: What the tool should do.
+        answer: The answer, if no more tools are needed.
     """
 
     thought: str = ""
@@ -34,7 +34,7 @@ class Thought(BaseModel):
     answer: str | None = None
 
     @model_validator(mode="after")
-    def _one_of_them(self) -> Self:
+    def _exactly_one(self) -> Self:
         if (self.tool is None) == (self.answer is None):
             message = "give either a tool and its task, or an answer"
             raise ValueError(message)
@@ -42,14 +42,14 @@ class Thought(BaseModel):
 
 
 class Observation(BaseModel):
-    """What came of an action.
+    """The outcome of an action.
 
     Attributes:
-        thought: Why it was done.
+        thought: The reason for the action.
         tool: The tool that was used.
-        task: What it was to do.
-        result: What it gave, or what went wrong.
-        failed: Whether it went wrong.
+        task: What the tool should do.
+        result: Its result, or what went wrong.
+        failed: Whether it failed.
     """
 
     thought: str
@@ -60,13 +60,13 @@ class Observation(BaseModel):
 
 
 class Reasoning(BaseModel):
-    """A task, and what was found out on the way to its answer.
+    """A task, and the actions taken to answer it.
 
     Attributes:
-        task: What it is about.
+        task: The task.
         thought: The last thought.
-        trail: All actions and what came of them, in order.
-        errors: Why tools failed.
+        trail: All actions and their outcomes, in order.
+        errors: The failures of tools.
     """
 
     task: str
@@ -86,18 +86,17 @@ def react(
     thoughts: int = 8,
     state: type[S] = Reasoning,  # type: ignore[assignment]  # pyright: ignore[reportArgumentType]
 ) -> Graph[S]:
-    """Let one think and tools act in turn until there is an answer.
+    """Return a graph that alternates between thinking and tools until there is an answer.
 
-    What goes wrong with a tool is an observation too. An Agent that thinks of a tool which is not there is told so; for
-    anything else that is an observation as well.
+    A tool's failure is an observation. An Agent that names an unknown tool gets an error message and tries again; for
+    any other runnable that is an observation too.
 
     Args:
-        think: Gives a Thought; reads what it wants of `task`, `trail`, `tools` (their names) and the caller's own
-            fields.
-        tools: What it may use, by name. Each reads what it is to do as `task`, and gives a text, or anything else that
-            JSON can carry.
-        thoughts: After so many thoughts without an answer it ends, and the output is None.
-        state: A subclass of Reasoning, where there is more to read than it has.
+        think: Returns a Thought; can read `task`, `trail`, `tools` (their names) and the caller's own fields.
+        tools: The tools by name. Each reads its instruction as `task`, and returns a text or anything else that JSON
+            can represent.
+        thoughts: After this many thoughts without an answer the graph ends, and the output is None.
+        state: `Reasoning`, or a subclass with more fields for the runnables to read.
 
     Source: "ReAct: Synergizing Reasoning and Acting in Language Models", Yao et al. 2022.
 
@@ -134,22 +133,22 @@ def react(
 
 
 def observed(result: object, thought: Thought) -> Observation:
-    """A tool's result as what was observed."""
+    """Return a tool's result as an observation."""
     if isinstance(result, Observation):
         return result
     return Observation(thought=thought.thought, tool=thought.tool or "", task=thought.task, result=as_text(result))
 
 
 def what_went_wrong(thought: Thought, error: Failure) -> Observation:
-    """A tool's failure as what was observed."""
+    """Return a tool's failure as an observation."""
     tool = thought.tool or ""
     return Observation(thought=thought.thought, tool=tool, task=thought.task, result=error.message, failed=True)
 
 
 def no_such_tool(thought: Thought) -> Observation:
-    """What is observed of a tool that is not there."""
-    told = f"there is no tool {thought.tool!r}"
-    return Observation(thought=thought.thought, tool=thought.tool or "", task=thought.task, result=told, failed=True)
+    """Return the observation for a tool that does not exist."""
+    message = f"there is no tool {thought.tool!r}"
+    return Observation(thought=thought.thought, tool=thought.tool or "", task=thought.task, result=message, failed=True)
 
 
 __all__ = ["Observation", "Reasoning", "Thought", "react"]

@@ -1,4 +1,4 @@
-"""Roles around one table: each sees the others' last views and renews its own, round by round, until one concludes."""
+"""Role-based room: each role sees the others' last views and renews its own, round by round, until one concludes."""
 
 from collections.abc import Callable, Mapping
 from difflib import SequenceMatcher
@@ -17,16 +17,16 @@ from graphengine.state.failure import Failure
 
 
 class Room(BaseModel):
-    """What the roles share.
+    """The state that the roles share.
 
     Attributes:
-        premise: What it is about.
-        views: The last view of each role, by its name.
-        before: Those of the round before.
-        agreement: How much the views are still what they were a round ago, 0 to 1.
-        rounds_held: How many rounds there were.
-        output: What was concluded.
-        errors: Why roles said nothing in a round.
+        premise: The premise.
+        views: The last view of each role.
+        before: The views of the previous round.
+        agreement: How similar the views are to those of the previous round, 0 to 1.
+        rounds_held: The number of rounds so far.
+        output: The conclusion.
+        errors: The failures of roles.
     """
 
     premise: str
@@ -50,19 +50,19 @@ def role_based(
     converged: float = 0.95,
     state: type[S] = Room,  # type: ignore[assignment]  # pyright: ignore[reportArgumentType]
 ) -> Graph[S]:
-    """Let roles work out their views side by side over rounds, and one of them make the result of it.
+    """Return a graph whose roles work out their views in parallel over rounds, and whose last node concludes.
 
-    A role that fails keeps the view it had, and the others go on; where nobody has a view the run fails.
+    A role that fails keeps its view, and the others continue; if no role has a view, the run fails.
 
     Args:
-        roles: Who takes part, by name. Each reads what it wants of `premise`, `views` and the caller's own fields, and
-            gives its view as text.
-        conclude: Makes the output of it all. As a `Node` with `writes=` it says itself where its result goes: into
-            fields of the caller's state, where it is no text.
-        rounds: How often each role is asked at most; or a condition that ends the rounds, as
-            `lambda rounds_held, rounds: rounds_held >= rounds` where the caller's state has a field `rounds`.
-        converged: From which agreement of the views with those of the round before nobody is asked again.
-        state: A subclass of Room, where roles read more than it has.
+        roles: The roles by name. Each can read `premise`, `views` and the caller's own fields, and returns its view as
+            text.
+        conclude: Makes the output from the views. As a `Node` with `writes=` it names the fields of the caller's state
+            for its result, if that is not a text.
+        rounds: The maximum number of rounds; or a condition that ends them, for example
+            `lambda rounds_held, rounds: rounds_held >= rounds` if the caller's state has a field `rounds`.
+        converged: The rounds end once the views agree this much with those of the previous round.
+        state: `Room`, or a subclass with more fields for the roles to read.
 
     Source: "MetaGPT: Meta Programming for a Multi-Agent Collaborative Framework", Hong et al. 2023, for roles that work
     from one shared pool of views.
@@ -91,7 +91,7 @@ def role_based(
 
 
 def settle(views: dict[str, str], before: dict[str, str], ctx: Context) -> dict[str, object]:
-    """Which round is over, and how much the views are what they were, word by word, on the average of the roles."""
+    """Count the rounds, and measure how similar the views are to the previous ones, by word, averaged over roles."""
     same = [
         SequenceMatcher(None, before.get(role, "").split(), view.split(), autojunk=False).ratio()
         for role, view in views.items()

@@ -1,4 +1,4 @@
-"""Self-reflection: a draft is looked at by its own author, who revises it until nothing is left to mend.
+"""Self-reflection: an author reviews its own draft, and revises it until there is nothing left to fix.
 
 Source: Madaan et al., "Self-Refine: Iterative Refinement with Self-Feedback" (2023).
 """
@@ -21,10 +21,10 @@ class SelfReflection(BaseModel):
     """The state of a self-reflection.
 
     Attributes:
-        task: What was asked.
-        draft: What there is.
-        critiques: What its author said of each draft that was looked at.
-        errors: Why a look came to nothing, if one did.
+        task: The task.
+        draft: The current draft.
+        critiques: The author's verdict on each reviewed draft.
+        errors: The failures of reviews.
     """
 
     task: str
@@ -45,15 +45,15 @@ def self_reflection(
     rounds: int = 2,
     state: type[S] = SelfReflection,  # type: ignore[assignment]  # pyright: ignore[reportArgumentType]
 ) -> Graph[S]:
-    """A graph that drafts, looks at the draft and revises it, for some rounds.
+    """Return a graph that drafts, reviews the draft and revises it, for some rounds.
 
     Args:
         write: Writes the draft; reads `task`.
-        reflect: Gives a `Critique` of `draft`. Usually the author once more: `author.but(prompt=…, output=Critique)`.
-            Where it fails, the draft stands as it is, `unreviewed`; a model that cannot be asked fails the run.
-        revise: Writes the draft anew; reads `task`, `draft` and `critiques[-1]`. `write` if not given.
-        rounds: How often it is looked at, and revised, at most. The last revision is not looked at again.
-        state: `SelfReflection`, or a subclass with fields that the agents read besides.
+        reflect: Returns a `Critique` of `draft`. Usually the author once more: `author.but(prompt=…, output=Critique)`.
+            If it fails, the draft is kept unchanged, as `unreviewed`; a model that cannot be called fails the run.
+        revise: Rewrites the draft; reads `task`, `draft` and `critiques[-1]`. Default: `write`.
+        rounds: The maximum number of reviews and revisions. The last revision is not reviewed.
+        state: `SelfReflection`, or a subclass with more fields for the agents to read.
 
     Example:
         >>> look = lambda draft: Critique(verdict="accept" if draft.endswith(".") else "revise", flaws=["no full stop"])

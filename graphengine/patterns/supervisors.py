@@ -1,27 +1,26 @@
-"""Supervisor: one agent says, turn by turn, who works next and on what, until it has enough."""
+"""Supervisor: one agent decides, turn by turn, which worker is next and what it does, until the reports suffice."""
 
 from collections.abc import Mapping
 from typing import Annotated
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel
 from typing_extensions import TypeVar
 
-from graphengine.errors import DefinitionError
 from graphengine.graph.conditions import iterations, value
 from graphengine.graph.graph import END, FAIL, START, Graph, Runnable
 from graphengine.patterns.outcomes import Outcome, outcome, surviving
-from graphengine.patterns.parts import checked, part
+from graphengine.patterns.parts import check_names, checked, part, validating
 from graphengine.reducers import append
 
 FINISH = "finish"
 
 
 class Route(BaseModel):
-    """What the supervisor decides.
+    """The supervisor's decision.
 
     Attributes:
         next: The worker's name, exactly, or `finish`.
-        instruction: What it is to do; the whole task where this is empty.
+        instruction: What the worker should do; if empty, the whole task.
     """
 
     next: str
@@ -29,7 +28,7 @@ class Route(BaseModel):
 
 
 class Report(Outcome):
-    """What came of a turn."""
+    """The outcome of a turn."""
 
     worker: str
     instruction: str
@@ -56,16 +55,16 @@ def supervisor(
     turns: int = 10,
     state: type[S] = Supervised,  # type: ignore[assignment]  # pyright: ignore[reportArgumentType]
 ) -> Graph[S]:
-    """A graph whose boss sends one worker after the other, and a last node that makes the answer of their reports.
+    """Return a graph whose boss sends one worker after the other, and whose last node answers from their reports.
 
     Args:
-        boss: Gives a `Route`. It reads `task`, `reports` and `workers` (their names). An agent that names nobody who is
-            there is asked again; a function or graph that does fails the run.
-        workers: Who there is. Each reads its instruction as `task`, and `reports`. One that fails is told to the boss
-            as a report with a `failure`.
-        finish: Reads `task` and `reports`, and gives the answer.
-        turns: How often the boss is asked at most; after the last time its choice does not count.
-        state: `Supervised`, or a subclass with fields that the agents read besides.
+        boss: Returns a `Route`. It reads `task`, `reports` and `workers` (their names). An agent that names an unknown
+            worker has to answer again; a function or graph that does so fails the run.
+        workers: The workers by name. Each reads its instruction as `task`, and `reports`. If one fails, the boss reads
+            a report with a `failure`.
+        finish: Reads `task` and `reports`, and returns the answer.
+        turns: How often the boss decides at most; its last decision has no effect.
+        state: `Supervised`, or a subclass with more fields for the agents to read.
 
     Raises:
         DefinitionError: There is no worker, or one is called `boss` or `finish`.
@@ -76,22 +75,15 @@ def supervisor(
         >>> graph.run_sync({"task": "How many?"}).output
         'count: 3'
     """
-    if not workers or {"boss", FINISH} & workers.keys():
-        told = f"supervisor(workers={sorted(workers)})"
-        raise DefinitionError(told, repair="name one at least, and none of them boss or finish")
+    check_names("supervisor(workers", workers, {"boss", FINISH})
 
     def known(route: Route) -> None:
         if route.next not in (*workers, FINISH):
-            raise ValueError(f"next is {route.next!r}, and has to be one of {', '.join(workers)}, or {FINISH}")
-
-    def decided(result: object) -> Route:
-        route = TypeAdapter(Route).validate_python(result)
-        known(route)
-        return route
+            raise ValueError(f"next is {route.next!r}, but must be one of {', '.join(workers)}, or {FINISH}")
 
     graph = Graph("supervisor", state, result="output")
     asked = part(checked(boss, known), state, _OWN, {"workers": lambda: list(workers)})
-    graph.add_node("boss", asked, writes={"route": decided})
+    graph.add_node("boss", asked, writes={"route": validating(Route, known)})
     for name, worker in workers.items():
         doer = surviving(part(worker, state, _OWN, {"task": _instruction}))
         graph.add_node(name, doer, writes={"reports": _report})
@@ -110,5 +102,5 @@ def _instruction(route: Route, task: str) -> str:
 
 
 def _report(result: object, route: Route, task: str) -> Report:
-    given = outcome(result)
-    return Report(worker=route.next, instruction=_instruction(route, task), text=given.text, failure=given.failure)
+    done = outcome(result)
+    return Report(worker=route.next, instruction=_instruction(route, task), text=done.text, failure=done.failure)

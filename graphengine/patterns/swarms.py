@@ -1,4 +1,4 @@
-"""Agents of one rank who hand a task to each other: whoever has it says who is next, until one says that it is done."""
+"""Swarm: agents of equal rank hand a task to each other; the one that has it names the next, until one is done."""
 
 from collections.abc import Mapping
 from typing import Annotated
@@ -14,11 +14,11 @@ from graphengine.reducers import append
 
 
 class Turn(BaseModel):
-    """What an agent says when it has the task.
+    """An agent's output when it has the task.
 
     Attributes:
-        text: What it did, or the answer.
-        to: Who is next, by name; None where the task is done.
+        text: The work done, or the answer.
+        to: The next agent, by name; None if the task is done.
     """
 
     text: str
@@ -26,16 +26,16 @@ class Turn(BaseModel):
 
 
 class Handed(Turn):
-    """A turn and whose it was."""
+    """A turn and the agent that took it."""
 
     by: str
 
 
 class Swarm(BaseModel):
-    """A task on its way.
+    """A task and its turns.
 
     Attributes:
-        task: What it is about.
+        task: The task.
         turn: The last turn.
         trail: All turns, in order.
     """
@@ -56,30 +56,30 @@ def swarm(
     turns: int = 10,
     state: type[S] = Swarm,  # type: ignore[assignment]  # pyright: ignore[reportArgumentType]
 ) -> Graph[S]:
-    """Let agents hand a task to each other.
+    """Return a graph whose agents hand a task to each other.
 
-    An Agent that names somebody who is not there is told so; with anything else the run fails.
+    An Agent that names an unknown agent gets an error message and tries again; any other runnable fails the run.
 
     Args:
-        agents: Who takes part, by name. Each gives a Turn, and reads what it wants of `task`, `trail`, `others` (the
-            names it may hand over to) and the caller's own fields.
-        first: Who begins; the first of them if not given.
-        turns: After so many turns it ends, though nobody said that it is done.
-        state: A subclass of Swarm, where they read more than it has.
+        agents: The agents by name. Each returns a Turn, and can read `task`, `trail`, `others` (the names it can hand
+            over to) and the caller's own fields.
+        first: The agent that begins. Default: the first of `agents`.
+        turns: After this many turns the graph ends, even if no agent is done.
+        state: `Swarm`, or a subclass with more fields for the agents to read.
 
     Raises:
-        DefinitionError: Nobody is called like the first.
+        DefinitionError: There is no agent with the name `first`.
 
-    Source: OpenAI's Swarm, 2024, for handing over as the one way to route.
+    Source: OpenAI's Swarm, 2024, for handing over as the only means of routing.
 
     Example:
         >>> agents = {"desk": lambda task: Turn(text=task, to="expert"), "expert": lambda trail: Turn(text="done")}
-        >>> [turn.by for turn in swarm(agents).run_sync({"task": "mend it"}).state.trail]
+        >>> [turn.by for turn in swarm(agents).run_sync({"task": "fix it"}).state.trail]
         ['desk', 'expert']
     """
     first = next(iter(agents), "") if first is None else first
     if first not in agents:
-        raise DefinitionError(f"swarm(first={first!r})", repair=f"name one of {', '.join(agents) or 'some agents'}")
+        raise DefinitionError(f"swarm(first={first!r})", repair=f"name one of {', '.join(agents) or 'the agents'}")
     graph = Graph("swarm", state, result="turn.text")
     graph.add_edge(START, first)
     for name, agent in agents.items():
@@ -95,7 +95,7 @@ def swarm(
 def _add(graph: Graph[S], name: str, agent: Runnable, others: list[str]) -> None:
     def known(turn: Turn) -> None:
         if turn.to is not None and turn.to not in others:
-            message = f"to must be one of {', '.join(others)}, or null where the task is done"
+            message = f"to must be one of {', '.join(others)}, or null if the task is done"
             raise ValueError(message)
 
     def handed(result: Turn) -> Handed:

@@ -1,4 +1,4 @@
-"""One who answers at once, and one who thinks: the talker speaks from what is known, and has the reasoner think."""
+"""Talker and reasoner: the talker answers at once from what is known, and calls the reasoner if that is not enough."""
 
 from pydantic import BaseModel
 from typing_extensions import TypeVar
@@ -10,11 +10,11 @@ from graphengine.patterns.parts import part
 
 
 class Reply(BaseModel):
-    """What the talker says.
+    """The talker's output.
 
     Attributes:
-        text: To whoever asked; shown as soon as it is there.
-        think: Whether the reasoner has to think before there can be a better reply.
+        text: The reply to the user, shown as soon as it exists.
+        think: Whether the reasoner has to think for a better reply.
     """
 
     text: str
@@ -25,8 +25,8 @@ class Talk(BaseModel):
     """One turn of a conversation.
 
     Attributes:
-        message: What somebody said.
-        belief: What the reasoner made of it all so far. The next turn begins with it: `runner.start(…, after=run_id)`.
+        message: The user's message.
+        belief: The reasoner's conclusions so far. The next turn begins with them: `runner.start(…, after=run_id)`.
         reply: The talker's last reply.
     """
 
@@ -46,15 +46,15 @@ def talker_reasoner(
     thoughts: int = 1,
     state: type[S] = Talk,  # type: ignore[assignment]  # pyright: ignore[reportArgumentType]
 ) -> Graph[S]:
-    """Let a quick talker answer, and a slow reasoner think where the talker says that this is needed.
+    """Return a graph in which a quick talker answers, and a slow reasoner thinks when the talker asks for it.
 
-    If the reasoner fails, the talker's last reply stands.
+    If the reasoner fails, the talker's last reply is the answer.
 
     Args:
-        talker: Gives a Reply; reads what it wants of `message`, `belief`, `reply` and the caller's own fields.
-        reasoner: Gives the new belief as text; reads the same.
+        talker: Returns a Reply; can read `message`, `belief`, `reply` and the caller's own fields.
+        reasoner: Returns the new belief as text; can read the same.
         thoughts: How often the reasoner thinks at most in one turn.
-        state: A subclass of Talk, where they read more than it has.
+        state: `Talk`, or a subclass with more fields for the runnables to read.
 
     Source: "Agents Thinking Fast and Slow: A Talker-Reasoner Architecture", Christakopoulou et al. 2024.
 

@@ -1,4 +1,4 @@
-"""Agents who hear only some of the others: along a chain, around a hub, or everybody everybody."""
+"""Topologies: agents that hear only some of the others, along a chain, around a hub, or in a mesh."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
@@ -16,13 +16,13 @@ from graphengine.state.failure import Failure
 
 
 class Network(BaseModel):
-    """What was said in the network.
+    """The state of the network.
 
     Attributes:
-        task: What it is about.
-        said: The last text of each agent, by its name.
-        output: The last word.
-        errors: Why agents said nothing in a round.
+        task: The task.
+        said: The last text of each agent.
+        output: The final text.
+        errors: The failures of agents.
     """
 
     task: str
@@ -42,24 +42,26 @@ def topology(
     rounds: int = 1,
     state: type[S] = Network,  # type: ignore[assignment]  # pyright: ignore[reportArgumentType]
 ) -> Graph[S]:
-    """Connect agents in one of three ways; each hears what its neighbours said last.
+    """Return a graph that connects agents in one of three topologies; each hears its neighbours' last texts.
 
-    In a chain each hears the one before it, in a further round the first one the last, and the last has the last word.
-    In a star the first agent is the hub: it speaks, the others hear it alone and answer side by side, it hears them all
-    and speaks again. In a mesh all speak side by side and hear all others, and then the first one has the last word.
+    - chain: each agent hears the one before it; from the second round on the first one hears the last. The last agent
+      has the last word.
+    - star: the first agent is the hub. It speaks, the others hear only it and answer in parallel, then it hears them
+      all and speaks again.
+    - mesh: all speak in parallel and hear all others; at the end the first one has the last word.
 
-    Of those who speak side by side one may fail: what it said before stands. Where one fails that others wait for, the
-    run does.
+    An agent that speaks in parallel with others can fail: its previous text is kept. If an agent fails that others wait
+    for, the run fails.
 
     Args:
-        kind: How they are connected.
-        agents: Who takes part, by name, in their order. Each gives a text, and reads what it wants of `task`, `heard`
-            (the texts of its neighbours, by name) and the caller's own fields.
-        rounds: How often the whole goes around.
-        state: A subclass of Network, where they read more than it has.
+        kind: The topology.
+        agents: The agents by name, in order. Each returns a text, and can read `task`, `heard` (the texts of its
+            neighbours, by name) and the caller's own fields.
+        rounds: The number of rounds.
+        state: `Network`, or a subclass with more fields for the agents to read.
 
     Raises:
-        DefinitionError: There are too few agents for it.
+        DefinitionError: There are fewer than two agents.
 
     Source: "Scaling Large Language Model-based Multi-Agent Collaboration", Qian et al. 2024, compares such networks.
 
@@ -68,8 +70,8 @@ def topology(
         >>> topology("chain", agents).run_sync({"task": "ho"}).output
         'ho!!'
     """
-    if len(agents) < 2:  # noqa: PLR2004 - nobody to hear
-        raise DefinitionError(f"topology({kind!r}) of {len(agents)}", repair="give it two agents or more")
+    if len(agents) < 2:  # noqa: PLR2004 - no one to hear
+        raise DefinitionError(f"topology({kind!r}, agents={list(agents)})", repair="name at least two agents")
     graph = Graph("topology", state, result="output", errors="errors")
     {"chain": _chain, "star": _star, "mesh": _mesh}[kind](graph, agents, rounds)
     return graph
@@ -104,7 +106,7 @@ def _mesh(graph: Graph[S], agents: Mapping[str, Runnable], rounds: int) -> None:
 
 
 def _side_by_side(graph: Graph[S], agents: Mapping[str, tuple[Runnable, Sequence[str]]], *, join: str) -> None:
-    """Add agents who speak at the same time, and whom nobody waits for who fails."""
+    """Add agents that speak in parallel and can fail without failing the run."""
     for name, (agent, neighbours) in agents.items():
         _add(graph, name, agent, neighbours)
         graph.add_edge(name, join, when=SURVIVED, label="nothing new")
@@ -112,10 +114,10 @@ def _side_by_side(graph: Graph[S], agents: Mapping[str, tuple[Runnable, Sequence
     graph.add_fork(join, list(agents), join=join)
 
 
-def _add(  # noqa: PLR0913 - a node of an agent
+def _add(  # noqa: PLR0913 - the agent and its place in the graph
     graph: Graph[S], name: str, agent: Runnable, neighbours: Sequence[str], *, closes: bool = False, node: str = ""
 ) -> None:
-    """Add a node where an agent speaks. What it says there is the output if it `closes`, or has a `node` of its own."""
+    """Add a node for an agent. Its text is also the output if it `closes`, or if it has a `node` of its own."""
 
     def heard(said: dict[str, str]) -> dict[str, str]:
         return {name: said[name] for name in neighbours if name in said}

@@ -1,7 +1,7 @@
-"""Voting: several voters answer one question from a list of options, side by side, and the votes are counted.
+"""Voting: several voters choose from a list of options in parallel, and the votes are counted.
 
-A vote is one of the options and nothing else. "Yes." and "yes" are one vote; "NOT APPROVED" is no vote for "approved",
-and what is no vote does not count for anybody.
+A vote is exactly one of the options. "Yes." and "yes" are the same vote; "NOT APPROVED" is not a vote for "approved",
+and an answer that is not an option counts for none.
 
 Source: Wang et al., "Self-Consistency Improves Chain of Thought Reasoning in Language Models" (2022), for voters that
 are one agent several times.
@@ -20,14 +20,14 @@ from graphengine.errors import DefinitionError
 from graphengine.graph.conditions import value
 from graphengine.graph.graph import END, START, Graph, Runnable
 from graphengine.patterns.outcomes import SURVIVED
-from graphengine.patterns.parts import checked, part
+from graphengine.patterns.parts import check_names, checked, part
 from graphengine.reducers import append
 from graphengine.runner.context import Context
 from graphengine.state.failure import Failure
 from graphengine.state.type_facts import enum_value
 
 Tie: TypeAlias = Literal["first", "random", "open"]
-_AROUND = "\\s\"'`*_\u201c\u201d\u2018\u2019«»"  # says nothing around a word; - and + do: -1 is not 1, and C not C++
+_AROUND = "\\s\"'`*_\u201c\u201d\u2018\u2019«»"  # ignored around a word; not - and +: -1 is not 1, C not C++
 _EDGES = re.compile(f"^[{_AROUND}]+|[{_AROUND}.,;:!?…]+$")
 
 
@@ -36,10 +36,10 @@ class Poll(BaseModel):
 
     Attributes:
         task: The question.
-        votes: What each voter chose; one that failed, or gave no vote, is not in it.
-        tally: How many votes each option has.
-        output: The option that won, or nothing.
-        errors: Why voters gave no vote.
+        votes: Each voter's choice; a voter that failed or chose no option is missing.
+        tally: The number of votes for each option.
+        output: The winning option; empty if there is none.
+        errors: The failures of voters.
     """
 
     task: str
@@ -62,23 +62,22 @@ def voting(  # noqa: PLR0913 - the rules of a vote
     tie: Tie = "first",
     state: type[S] = Poll,  # type: ignore[assignment]  # pyright: ignore[reportArgumentType]
 ) -> Graph[S]:
-    """A graph that has voters vote side by side, and counts.
+    """Return a graph whose voters vote in parallel, and which counts the votes.
 
     Args:
-        voters: Who votes; each reads `task` (and `options`) and gives an option: its text, or the member of an enum. An
-            agent that gives none is asked again. One that fails, or gives none, has not voted, and the others count.
-        options: What can be voted for: texts, `get_args(…)` of a Literal, or an Enum of texts.
-        quorum: How many votes there must be: more than half of the voters if not given. With fewer the graph ends as
+        voters: The voters by name; each reads `task` (and `options`) and returns an option: its text, or the member of
+            an enum. An agent that returns something else has to answer again. Voters that fail do not count.
+        options: What to vote for: texts, `get_args(…)` of a Literal, or an Enum of texts.
+        quorum: How many votes are needed. Default: more than half of the voters. With fewer the graph ends as
             `no quorum`, without output.
-        need: How many votes the winner must have; where none has so many it ends `undecided`, without output.
-        tie: What becomes of several options with the most votes: the first in the order of the options wins
-            (`"first"`), one of them at random, seeded by the run and recorded (`"random"`), or none (`"open"`), and it
-            ends `undecided`.
-        state: `Poll`, or a subclass with fields that the voters read besides.
+        need: How many votes the winner needs; if no option has as many, the graph ends `undecided`, without output.
+        tie: If several options have the most votes, the first in the order of the options wins (`"first"`), one of
+            them at random, seeded by the run and recorded (`"random"`), or none (`"open"`): the graph ends `undecided`.
+        state: `Poll`, or a subclass with more fields for the voters to read.
 
     Raises:
-        DefinitionError: There are no voters, fewer than two options, two that are the same vote, or rules that no vote
-            could meet.
+        DefinitionError: There are no voters, fewer than two options, two options that are the same vote, or rules that
+            no vote can meet.
 
     Example:
         >>> graph = voting({"a": lambda: "Yes.", "b": lambda: "yes", "c": lambda: "no"}, ["yes", "no"])
@@ -118,27 +117,27 @@ def voting(  # noqa: PLR0913 - the rules of a vote
 
 
 def option_of(answer: object, options: Sequence[str]) -> str:
-    """The option that an answer is.
+    """Return the option that an answer names.
 
     Args:
-        answer: A text, or the member of an enum. Case, and signs around it, make no difference; more words do.
-        options: What it can be.
+        answer: A text, or the member of an enum. Case and surrounding punctuation do not matter; extra words do.
+        options: The options.
 
     Raises:
-        ValueError: It is none of them.
+        ValueError: The answer is not an option.
 
     >>> option_of(" Yes. ", ["yes", "no"])
     'yes'
     """
-    said = folded(str(enum_value(answer)))
+    vote = folded(str(enum_value(answer)))
     for option in options:
-        if folded(option) == said:
+        if folded(option) == vote:
             return option
-    raise ValueError(f"{answer!r} is no vote; vote for one of {', '.join(options)}, and say nothing else")
+    raise ValueError(f"{answer!r} is not a vote; answer with one of {', '.join(options)}, and nothing else")
 
 
 def folded(text: str) -> str:
-    """A text as answers are compared: case, quotes around it, a full stop and how far apart words stand do not count.
+    """Return a text for comparison, without case, surrounding quotes, a final full stop and repeated spaces.
 
     >>> folded('"Yes."') == folded(" YES "), folded("C++") == folded("C")
     (True, False)
@@ -148,12 +147,11 @@ def folded(text: str) -> str:
 
 
 def _check_rules(voters: Sequence[str], options: Sequence[str], quorum: int, need: int) -> None:
-    if not voters or "count" in voters:
-        raise DefinitionError(f"voting(voters={sorted(voters)})", repair="name one at least, and none of them count")
-    told = {folded(option) for option in options} - {""}
-    if len(told) < len(options) or len(told) < 2:  # noqa: PLR2004 - one option is no choice
-        raise DefinitionError(f"voting(options={list(options)!r})", repair="name two at least, that no vote confuses")
+    check_names("voting(voters", voters, {"count"})
+    distinct = {folded(option) for option in options} - {""}
+    if len(distinct) < len(options) or len(distinct) < 2:  # noqa: PLR2004 - one option is no choice
+        raise DefinitionError(f"voting(options={list(options)!r})", repair="name at least two different ones")
     for name, number in (("quorum", quorum), ("need", need)):
         if not 1 <= number <= len(voters):
-            told_voters = f"voting({name}={number}) with {len(voters)} voters"
-            raise DefinitionError(told_voters, repair=f"give a number from 1 to {len(voters)}")
+            message = f"voting({name}={number}) with {len(voters)} voters"
+            raise DefinitionError(message, repair=f"give a number from 1 to {len(voters)}")

@@ -4,8 +4,8 @@
                                                → in_columns → mermaid_text
                                                → plain_text
 
-The drawing decides what a picture says; the writers print it. What paints is loaded when something is painted; DOT,
-Mermaid and plain text need nothing but this package.
+The drawing decides what a picture contains; the writers print it. Painters are loaded on first use; DOT, Mermaid and
+plain text need only this package.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from graphengine.render.plain import plain_text
 from graphengine.render.writing import write_picture
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from os import PathLike
 
+    from graphengine.engine.outline import Outline
     from graphengine.engine.steps import Step
     from graphengine.graph.graph import Graph
     from graphengine.render.folding import Fold
     from graphengine.render.images import ImageFormat
     from graphengine.render.looks import Theme
     from graphengine.render.parts import Drawing
-    from graphengine.state.json_values import JsonValue
 
 ENDINGS = (".svg", ".png", ".pdf", ".html", ".dot", ".mmd", ".txt")
 THEMES = ("auto", "light", "dark")
@@ -42,45 +42,45 @@ def render_graph(graph: Graph[Any], path: str | PathLike[str], *, fold: Fold = N
     """Draw a graph into a file.
 
     Args:
-        graph: The graph; it has to compile.
-        path: The file; its ending, one of `ENDINGS`, says how.
-        fold: Which graphs inside are one box each: those that stand so deep or deeper (0: every one), or the nodes of
+        graph: The graph; it must compile.
+        path: The file; its ending, one of `ENDINGS`, selects the format.
+        fold: The nested graphs to draw as one box each: those at this depth or deeper (0: all), or the nodes with
             these paths, as `["articles", "desk/article"]`.
         theme: The colours; see `Theme`.
 
     Raises:
         CompileError: The graph has problems.
-        RenderError: The ending, the theme or a path is unknown, there is nothing to paint with, or the file cannot be
+        RenderError: The ending, the theme or a path is unknown, no painter is installed, or the file cannot be
             written.
     """
     render_outline(graph.compile().outline, path, fold=fold, theme=theme)
 
 
 def render_outline(
-    outline: Mapping[str, JsonValue],
+    outline: Outline,
     path: str | PathLike[str],
     *,
     steps: Sequence[Step] | None = None,
     fold: Fold = None,
     theme: Theme = "auto",
 ) -> None:
-    """Draw a graph into a file without its code, and a run on it.
+    """Draw a graph, and optionally a run on it, into a file without the graph's code.
 
     Args:
-        outline: The graph's outline, from its plan or as a store kept it.
-        path: The file; its ending, one of `ENDINGS`, says how.
+        outline: The graph's outline, from its plan or from a store.
+        path: The file; its ending, one of `ENDINGS`, selects the format.
         steps: All steps of a run from seq 1 on; None draws the graph alone.
         fold: As for `render_graph`.
         theme: The colours; see `Theme`.
 
     Raises:
-        RenderError: As `render_graph`, or the outline or the steps cannot be read.
+        RenderError: As for `render_graph`, or the outline or the steps cannot be read.
     """
     target = Path(path)
     ending = target.suffix.lower()
     if ending not in ENDINGS:
         raise RenderError(
-            f"{target.name!r} has no ending that says how to draw",
+            f"the ending of {target.name!r} names no picture format",
             where=str(target),
             repair=f"end the name with one of {', '.join(ENDINGS)}",
         )
@@ -94,23 +94,23 @@ def render_outline(
         raise RenderError(
             f"the outline or the steps cannot be read: {type(error).__name__}: {error}",
             where=str(target),
-            repair="what is stored of the graph is damaged; draw the graph from its file instead",
+            repair="the stored outline or log is damaged; draw the graph from its file instead",
         ) from error
     write_picture(target, made)
 
 
-def to_dot(outline: Mapping[str, JsonValue], steps: Sequence[Step] | None = None, *, fold: Fold = None) -> str:
-    """The picture as DOT text; arguments and errors as for `render_outline`."""
+def to_dot(outline: Outline, steps: Sequence[Step] | None = None, *, fold: Fold = None) -> str:
+    """Return the picture as DOT text; arguments and errors as for `render_outline`."""
     return dot_text(in_columns(drawing_of(outline, steps, fold=fold)))
 
 
-def to_mermaid(outline: Mapping[str, JsonValue], steps: Sequence[Step] | None = None, *, fold: Fold = None) -> str:
-    """The picture as a Mermaid flowchart; arguments and errors as for `render_outline`."""
+def to_mermaid(outline: Outline, steps: Sequence[Step] | None = None, *, fold: Fold = None) -> str:
+    """Return the picture as a Mermaid flowchart; arguments and errors as for `render_outline`."""
     return mermaid_text(in_columns(drawing_of(outline, steps, fold=fold)))
 
 
-def to_text(outline: Mapping[str, JsonValue], steps: Sequence[Step] | None = None, *, fold: Fold = None) -> str:
-    """The picture in words, a line for each box and arrow; arguments and errors as for `render_outline`."""
+def to_text(outline: Outline, steps: Sequence[Step] | None = None, *, fold: Fold = None) -> str:
+    """Return the picture in words, one line for each box and arrow; arguments and errors as for `render_outline`."""
     return plain_text(drawing_of(outline, steps, fold=fold))
 
 

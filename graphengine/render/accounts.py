@@ -1,4 +1,4 @@
-"""What a node, or a whole run, took: driven time, how long it waited for answers, and what models cost."""
+"""What a node, or a whole run, used: driven time, time waiting for answers, and the cost of models."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MILLI: Final = 1_000
 _MINUTE: Final = 60
 _HOUR: Final = 3_600
 _MILLISECONDS_BELOW: Final = 0.0995
-_TOLD_FROM: Final = 0.0005
+_SHOWN_FROM: Final = 0.0005
 _FOUR_DIGITS_FROM: Final = 0.001
 
 
@@ -23,9 +23,9 @@ class Account:
     """Time and money.
 
     Attributes:
-        seconds: Driven time; None if nothing was timed, as of a node that has not come to an end.
-        usage: Calls, tokens and cost as steps record them; a cost that is not known is None.
-        waited: Seconds for which questions were open that were answered.
+        seconds: Driven time; None if nothing was timed, as for a node that has not ended.
+        usage: Calls, tokens and cost as steps record them; an unknown cost is None.
+        waited: Seconds for which answered questions were open.
     """
 
     seconds: float | None = None
@@ -33,25 +33,25 @@ class Account:
     waited: float = 0.0
 
     def plus(self, seconds: float | None, usage: Mapping[str, float | None], waited: float = 0.0) -> Account:
-        """Both together."""
+        """Return the sum of this and another usage."""
         have = [each for each in (self.seconds, seconds) if each is not None]
         total = add_usage(self.usage, usage) if usage else self.usage
         return Account(sum(have) if have else None, total, self.waited + waited)
 
     def in_words(self) -> str:
-        """As a picture tells it; a cost only where models were called.
+        """Return it as a picture shows it, with a cost only if models were called.
 
         >>> Account(1.25, {"calls": 2, "cost_usd": None}).in_words()
         '1.2 s, cost unknown'
         """
-        waited = f"waited {took(self.waited)}" if self.waited >= _TOLD_FROM else ""
-        least = _TOLD_FROM if waited else 0.0
+        waited = f"waited {took(self.waited)}" if self.waited >= _SHOWN_FROM else ""
+        least = _SHOWN_FROM if waited else 0.0
         time = "" if self.seconds is None or self.seconds < least else took(self.seconds)
         return ", ".join(part for part in (time, waited, cost(self.usage)) if part)
 
 
 def took(seconds: float) -> str:
-    """A duration with as many digits as a reader wants.
+    """Return a duration with a readable number of digits.
 
     >>> took(0.0004), took(0.25), took(75), took(7500)
     ('0 ms', '0.25 s', '1 min 15 s', '2 h 5 min')
@@ -68,7 +68,7 @@ def took(seconds: float) -> str:
 
 
 def cost(usage: Mapping[str, float | None]) -> str:
-    """What models cost; "" if none was called. What is unknown is never told as nothing.
+    """Return what models cost; "" if none was called. An unknown cost is never shown as 0.
 
     >>> cost({"calls": 1, "cost_usd": 0.0123}), cost({"calls": 2, "cost_usd": None, "priced_usd": 0.5})
     ('0.0123 USD', 'over 0.5000 USD, not all known')

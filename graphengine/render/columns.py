@@ -1,8 +1,8 @@
-"""Long pictures broken into columns that stand side by side, as a newspaper breaks a long text.
+"""Long pictures broken into columns next to each other, as a newspaper breaks a long text.
 
-A chain of two hundred nodes would be forty screens high. It is cut where the fewest arrows cross, and an arrow that
-crosses ends at a signpost that names the box where it goes on, and begins again there. A graph inside that is long has
-columns of its own in its cluster, and is never cut by those around it.
+A chain of two hundred nodes would be forty screens high. It is cut where the fewest arrows cross. An arrow that
+crosses a cut ends at a signpost with the name of its target, and begins again there. A long nested graph has columns of
+its own in its cluster, and is never cut by the columns around it.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ if TYPE_CHECKING:
     from graphengine.render.parts import Drawing
 
 LONG_ROWS: Final = 36
-"""So many rows of boxes stand in one column, about three screens."""
+"""The rows of boxes in one column, about three screens."""
 
 _LEAST_ROWS: Final = 16
 _MOST_CROSSING: Final = 6
 _WIDTH_ROWS: Final = 2.8
-"""A column is about as wide as so many rows are high."""
+"""The width of a column, in heights of a row."""
 _SLACK: Final = 0.35
 
 
 def in_columns(drawing: Drawing) -> Drawing:
-    """The drawing, in columns where it is long, and each graph inside that is."""
+    """Break a drawing, and each nested graph, into columns if it is long."""
     breaker = _Breaker(drawing)
     return breaker.broken() if breaker.is_long else drawing
 
 
 def _depths(names: Sequence[str], pairs: Sequence[tuple[str, str]], heights: Mapping[str, int]) -> dict[str, int]:
-    """How deep each stands below those that lead to it; what is left of loops stands where it is first reached."""
+    """Return each unit's depth below its predecessors; in loops, the depth at which it is first reached."""
     out: defaultdict[str, list[str]] = defaultdict(list)
     missing = dict.fromkeys(names, 0)
     for source, target in pairs:
@@ -64,7 +64,7 @@ def _depths(names: Sequence[str], pairs: Sequence[tuple[str, str]], heights: Map
 
 
 def _cuts(height: int, arrows: Sequence[tuple[int, int]]) -> list[int]:
-    """The rows at which a new column begins, about as many as make the picture as wide as high."""
+    """Return the rows at which a new column begins, so that the picture is about as wide as high."""
     crossing = [0] * (height + 1)
     for source, target in arrows:
         for row in range(min(source, target) + 1, max(source, target) + 1):
@@ -82,7 +82,7 @@ def _cuts(height: int, arrows: Sequence[tuple[int, int]]) -> list[int]:
 
 
 class _Breaker:
-    """Breaks a drawing, cluster by cluster from the innermost out, and the arrows that cross from column to column."""
+    """Breaks a drawing, cluster by cluster from the innermost out, and the arrows that cross columns."""
 
     def __init__(self, drawing: Drawing) -> None:
         self.drawing = drawing
@@ -103,14 +103,14 @@ class _Breaker:
         return bool(self.columns)
 
     def broken(self) -> Drawing:
-        """The drawing with its boxes in the order of their columns."""
+        """Return the drawing with its boxes in the order of their columns."""
         for arrow in self.drawing.arrows:
             self._add(arrow)
         boxes = sorted([*self.drawing.boxes, *self.posts], key=lambda box: self.order[box.id])
         return replace(self.drawing, boxes=tuple(boxes), arrows=tuple(self.arrows))
 
     def _units(self, box: Box) -> dict[str, str]:
-        """By each cluster around a box, "" the outermost: what stands directly in it and is the box or holds it."""
+        """Map each cluster around a box ("" is the outermost) to its direct part that is or contains the box."""
         found, unit, around = dict[str, str](), box.id, box.cluster
         while around:
             found[around] = unit
@@ -118,11 +118,11 @@ class _Breaker:
         return {"": unit, **dict(reversed(found.items()))}
 
     def _place(self, box: str) -> tuple[int, ...]:
-        """The columns that a box stands in, from the outermost in."""
+        """Return the columns of a box, from the outermost in."""
         return tuple(self.columns.get(cluster, {}).get(unit, 0) for cluster, unit in self.units[box].items())
 
     def _rows(self, cluster: str) -> int:
-        """How many rows a cluster takes, in columns if it is long."""
+        """Return the height of a cluster in rows, in columns if it is long."""
         units = list(dict.fromkeys(units[cluster] for units in self.units.values() if cluster in units))
         arrows = [(self.units[a.source], self.units[a.target], a.back) for a in self.drawing.arrows]
         own = [(a[cluster], b[cluster], back) for a, b, back in arrows if cluster in a and cluster in b]
@@ -150,11 +150,11 @@ class _Breaker:
         rest = Arrow(f"{arrow.id}b", begins, arrow.target, (), spoken, arrow.failure, tone=arrow.tone, head=arrow.head)
         self.arrows.append(rest)
 
-    def _post(self, words: str, arrow: Arrow, beside: str, cluster: str) -> str:
+    def _post(self, words: str, arrow: Arrow, neighbour: str, cluster: str) -> str:
         name = f"n{len(self.drawing.boxes) + len(self.posts)}"
-        way, _, target = words.rpartition(" ")
-        short = f"{way} {target.rpartition('/')[2]}"  # it leads on in its own graph
+        direction, _, target = words.rpartition(" ")
+        short = f"{direction} {target.rpartition('/')[2]}"  # without the path, since both ends are in one graph
         lines = tuple(replace(line, weight="normal") for line in lines_of(short, []))
         self.posts.append(Box(name, "link", lines, words, arrow.tone, cluster, name=words))
-        self.order[name] = self.order[beside][: list(self.units[beside]).index(cluster) + 1]
+        self.order[name] = self.order[neighbour][: list(self.units[neighbour]).index(cluster) + 1]
         return name

@@ -1,10 +1,10 @@
 r"""A drawing as DOT, the language of Graphviz.
 
-Labels are HTML-like, so that a line can be bold or small, and a table whose cells have fixed sizes, worked out in
-`graphengine.render.metrics`: Graphviz would measure text in the fonts it finds, and lay out one graph in as many ways
-as there are machines. The ground of each table is transparent; in an SVG it shows where the lines belong. In labels
+Labels are HTML-like, so that a line can be bold or small. A label is a table whose cells have fixed sizes, computed in
+`graphengine.render.metrics`: Graphviz would measure text in the fonts it finds, and lay out the same graph differently
+on each machine. The background of each table is transparent; in an SVG it marks where the lines belong. In labels
 Graphviz still replaces `\N`, `\G` and the like, so backslashes are doubled; characters special in HTML become entities.
-Every node has a label of its own, because pygraphviz drops the implied ones.
+Every node has an explicit label, because pygraphviz drops the implied ones.
 """
 
 from __future__ import annotations
@@ -42,18 +42,18 @@ _SHAPES = {
 _TABLE: Final = '<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="{padding}"{facts}>{rows}</TABLE>'
 _CELL: Final = '<TR><TD FIXEDSIZE="TRUE" WIDTH="{wide}" HEIGHT="{high}" ALIGN="{align}">{row}</TD></TR>'
 _BRIDGE: Final = ' FIXEDSIZE="TRUE" WIDTH="{wide}" HEIGHT="5" BGCOLOR="{colour}"'
-"""Where an arrow turns, Graphviz leaves a gap of some points between its halves."""
+"""Covers the gap of some points that Graphviz leaves between the halves of an arrow that turns."""
 _ROW_OF: Final = 12
-"""So many ways out of one place side by side; where there are more, every other one leads a row lower."""
+"""The most arrows out of one box to one row; with more, every other one leads a row lower."""
 _MOST_ROWS: Final = 4
 
 
 def dot_text(drawing: Drawing, *, dark: bool = False) -> str:
-    """The drawing in DOT.
+    """Return the drawing in DOT.
 
     Args:
         drawing: The drawing.
-        dark: Whether it is painted in the colours of the night.
+        dark: Whether to use the dark theme's colours.
     """
     return _Writer(drawing, dark=dark).text()
 
@@ -71,7 +71,7 @@ class _Writer:
         self.arrows = arrows_by_cluster(drawing)
 
     def text(self) -> str:
-        """All of it."""
+        """Return the whole text."""
         drawing = self.drawing
         compound = ' compound="true"' if drawing.clusters else ""
         above = [*drawing.caption, *drawing.legend]
@@ -94,7 +94,7 @@ class _Writer:
         return f'fillcolor="{fill}" color="{line}" penwidth="{look.line_points:g}"'
 
     def _parts(self, cluster: str, indent: str) -> Iterator[str]:
-        """What stands in a cluster, and the arrows that stay in it, whose words Graphviz then keeps in it, too."""
+        """Yield the parts of a cluster and its inner arrows, whose words Graphviz then keeps inside it."""
         for part in self.drawing.inside(cluster):
             if isinstance(part, Cluster):
                 yield from self._cluster(part, indent)
@@ -106,7 +106,7 @@ class _Writer:
             yield f'{indent}{box} -> {below} [style="invis" weight="0"]'
 
     def _cluster(self, cluster: Cluster, indent: str) -> Iterator[str]:
-        """A cluster; one that is done for many items has a second frame around it."""
+        """Yield a cluster; one that runs for many items has a second frame around it."""
         look = look_of_cluster(cluster)
         colours = self._colours(look)
         if cluster.many:
@@ -142,7 +142,7 @@ class _Writer:
         if arrow.tail:
             facts += f' {"lhead" if is_reversed else "ltail"}="{self.borders[arrow.tail]}"'
         head = f' {"ltail" if is_reversed else "lhead"}="{self.borders[arrow.head]}"' if arrow.head else ""
-        label = f"\n    label=<{_beside(arrow.lines, text)}>" if arrow.lines else ""
+        label = f"\n    label=<{_padded(arrow.lines, text)}>" if arrow.lines else ""
         if arrow.id in self.landing:
             turn = f"{arrow.id}_turn"
             facts_of_bridge = _BRIDGE.format(wide=round(look.line_points), colour=line)
@@ -158,17 +158,17 @@ class _Writer:
 
 
 def _landing(drawing: Drawing) -> set[str]:
-    """The arrows that turn downwards before they come to a cluster, where several ways leave one place.
+    """Return the arrows that turn downwards before they reach a cluster, if several arrows leave their box.
 
-    Graphviz aims an arrow at the box behind a border and cuts it off there, so that one that comes from far aside would
-    end at the cluster's corner. Between a turn right above that box and the border it falls straight.
+    Graphviz aims an arrow at a box inside the cluster and cuts it off at the border, so that one from far aside would
+    end at the cluster's corner. After a turn right above that box it falls straight to the border.
     """
-    ways = Counter(arrow.source for arrow in drawing.arrows if not arrow.back)
-    return {a.id for a in drawing.arrows if a.head and not a.tail and not a.back and ways[a.source] > 1}
+    leaving = Counter(arrow.source for arrow in drawing.arrows if not arrow.back)
+    return {a.id for a in drawing.arrows if a.head and not a.tail and not a.back and leaving[a.source] > 1}
 
 
 def arrows_by_cluster(drawing: Drawing) -> dict[str, list[Arrow]]:
-    """The arrows by the innermost cluster that both their ends stand in, "" for none."""
+    """Group the arrows by the innermost cluster that contains both their ends, "" for none."""
     parents = {cluster.id: cluster.parent for cluster in drawing.clusters}
     around = {box.id: _up(box.cluster, parents) for box in drawing.boxes}
     found: dict[str, list[Arrow]] = {}
@@ -179,7 +179,7 @@ def arrows_by_cluster(drawing: Drawing) -> dict[str, list[Arrow]]:
 
 
 def _up(cluster: str, parents: Mapping[str, str]) -> list[str]:
-    """A cluster, those it stands in, and "" for the whole picture."""
+    """Return a cluster, the clusters around it, and "" for the whole picture."""
     found = [cluster]
     while found[-1]:
         found.append(parents[found[-1]])
@@ -187,9 +187,9 @@ def _up(cluster: str, parents: Mapping[str, str]) -> list[str]:
 
 
 def _around(arrows: Sequence[Arrow]) -> set[str]:
-    """The arrows to be led around the right of an opposite one, on which they would lie otherwise.
+    """Return the arrows to lead around the right of an opposite one, which they would overlap otherwise.
 
-    Where several arrows lead back to one box, Graphviz does better alone.
+    If several arrows lead back to one box, Graphviz places them better by itself.
     """
     pairs = {(arrow.source, arrow.target) for arrow in arrows if arrow.source != arrow.target}
     backs = Counter(arrow.target for arrow in arrows if arrow.back)
@@ -197,26 +197,26 @@ def _around(arrows: Sequence[Arrow]) -> set[str]:
 
 
 def _reversed(drawing: Drawing) -> set[str]:
-    """The arrows back that are written the other way round: else a graph with clusters would stand on its head.
+    """Return the backward arrows to write in reverse, so that a graph with clusters is not drawn upside down.
 
-    Graphviz puts what an arrow leads to below what it comes from, and sees loops through clusters too late.
+    Graphviz puts an arrow's target below its source, and detects loops through clusters too late.
     """
     return {a.id for a in drawing.arrows if a.back and a.source != a.target} if drawing.clusters else set()
 
 
 def _below(drawing: Drawing, cluster: str) -> list[tuple[str, str]]:
-    """The boxes of a graph inside at which it does not go on, each with the dot where the graph ends, below them all.
+    """Return the last boxes of a nested graph, each with the exit dot to put below it.
 
-    Else what comes behind the graph would stand beside it, level with the box that leads there.
+    Otherwise what follows the graph would be drawn next to it, level with the box that leads there.
     """
     boxes = [box for box in drawing.boxes if cluster and box.cluster == cluster and box.shape != "link"]
     ends = [box for box in boxes if box.shape == "exit"]
-    going_on = {arrow.source for arrow in drawing.arrows if not arrow.back} if ends else set()
-    return [(box.id, end.id) for end in ends for box in boxes if box is not end and box.id not in going_on]
+    continuing = {arrow.source for arrow in drawing.arrows if not arrow.back} if ends else set()
+    return [(box.id, end.id) for end in ends for box in boxes if box is not end and box.id not in continuing]
 
 
 def _ports(arrow: Arrow, around: set[str], reversed_: set[str]) -> tuple[str, str, bool]:
-    """Where an arrow leaves and ends, "" for anywhere, and whether it is written the other way round."""
+    """Return where an arrow leaves and ends, "" for anywhere, and whether it is written in reverse."""
     is_reversed = arrow.id in reversed_
     if arrow.id not in around:
         return "", "", is_reversed
@@ -224,7 +224,7 @@ def _ports(arrow: Arrow, around: set[str], reversed_: set[str]) -> tuple[str, st
 
 
 def _lengths(drawing: Drawing, landing: set[str]) -> dict[str, dict[str, int]]:
-    """What keeps arrows straight, as the first of a graph inside, short, or long, as some of many ways out."""
+    """Return weights that keep arrows straight or short, and least lengths that spread many arrows of one box."""
     shapes = {box.id: box.shape for box in drawing.boxes}
     facts = {name: {"weight": 2} for name in landing}
     facts |= {arrow.id: {"weight": 8} for arrow in drawing.arrows if shapes[arrow.source] == "entry"}
@@ -240,7 +240,7 @@ def _lengths(drawing: Drawing, landing: set[str]) -> dict[str, dict[str, int]]:
 
 
 def _table(lines: Sequence[Line], ink: str, soft: str, align: str = "LEFT") -> str:
-    """Lines one below the other, each in a cell of its own height and of the width of the longest."""
+    """Return lines as a table, each in a cell of its own height and of the width of the longest."""
     wide = max(map(line_width, lines), default=0)
     rows = (
         _CELL.format(
@@ -251,8 +251,8 @@ def _table(lines: Sequence[Line], ink: str, soft: str, align: str = "LEFT") -> s
     return _TABLE.format(padding=0, facts=' BGCOLOR="transparent"', rows="".join(rows))
 
 
-def _beside(lines: Sequence[Line], ink: str) -> str:
-    """A label with some air around it, so that it does not touch its arrow."""
+def _padded(lines: Sequence[Line], ink: str) -> str:
+    """Return a label with padding, so that it does not touch its arrow."""
     return _TABLE.format(padding=4, facts="", rows=f"<TR><TD>{_table(lines, ink, ink)}</TD></TR>")
 
 

@@ -1,12 +1,12 @@
-"""The drawing: what a picture of a graph says and shows, before anyone asks in which format.
+"""The drawing: the content of a picture of a graph, independent of its format.
 
 `drawing_of` makes it from a graph's outline and, if a run is to be drawn on it, the run's steps. The writers (dot,
-mermaid, plain) print it and decide nothing: words, their order, line breaks and tones are settled here. Ids are made
-here too; no text of a user's ever serves as one.
+mermaid, plain) print it and decide nothing: words, their order, line breaks and tones are decided here. Ids are made
+here too; the user's text never serves as one.
 
 A graph that is a node becomes a cluster, and arrows to it end at its border. It begins at the node that nothing leads
-to, or, where that would not be plain, at a dot, its entry. Arrows from it leave its last node, or a dot, its exit,
-where there is more to say of its ends. Ways after a failure leave its border, since anything in it may have failed.
+to, or, if that is ambiguous, at a dot, its entry. Arrows from it leave its last node, or a dot, its exit, if it can end
+in more than one way. Failure edges leave its border, since any node in it can have failed.
 """
 
 from __future__ import annotations
@@ -17,44 +17,46 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple, cast, get_args
 from graphengine.graph.options import END, FAIL, START
 from graphengine.render.accounts import Account
 from graphengine.render.arrows import arrow_of, fork_arrow, named, plain_arrow
+from graphengine.render.edges import closing_edges
 from graphengine.render.folding import Folding, contents_of, is_in, standing_in
 from graphengine.render.legend import legend_of
 from graphengine.render.parts import Arrow, Box, Cluster, Drawing, Line, Shape
 from graphengine.render.scopes import path_at, plain_end, plain_start, scopes_of
 from graphengine.render.text import one_line, wrap
 from graphengine.render.trace import trace_of
-from graphengine.render.ways import closing_ways
 from graphengine.render.words import counted, head_of, lines_of, listed, notes_of, title_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from graphengine.engine.outline import NodeOutline, Outline
     from graphengine.engine.steps import Step
+    from graphengine.history.visit_tree import Place
+    from graphengine.render.edges import DrawnEdge
     from graphengine.render.folding import Fold
     from graphengine.render.parts import Tone
-    from graphengine.render.scopes import Place, Scope, Spot
+    from graphengine.render.scopes import Scope, Spot
     from graphengine.render.trace import Trace
-    from graphengine.render.ways import Way
-    from graphengine.state.json_values import JsonValue
 
 CAPTION_COLUMNS: Final = 70
 SHARED_SOURCES: Final = 4
-"""An end that more nodes lead to gets a box for each, so that no arrows run across the whole picture."""
+"""If more nodes lead to an end, it gets a box for each, so that no arrows cross the whole picture."""
 
 _ENDS: Final[Mapping[str, Shape]] = {START: "start", END: "end", FAIL: "fail"}
 _TONES: Final[Mapping[str, Tone]] = {"ended": "done", "here": "here", "waiting": "waiting", "failed": "failed"}
 
 
-def drawing_of(outline: Mapping[str, JsonValue], steps: Sequence[Step] | None = None, *, fold: Fold = None) -> Drawing:
+def drawing_of(outline: Outline, steps: Sequence[Step] | None = None, *, fold: Fold = None) -> Drawing:
     """Draw a graph, and a run on it.
 
     Args:
-        outline: A graph's outline, as `Plan.outline` has it and stores keep it.
+        outline: A graph's outline, from `Plan.outline` or from a store.
         steps: All steps of a run from seq 1 on; None draws the graph alone.
-        fold: The graphs inside that are one box each: those so deep or deeper (0: all), or the nodes of these paths.
+        fold: The nested graphs to draw as one box each: those at this depth or deeper (0: all), or the nodes with these
+            paths.
 
     Raises:
-        RenderError: The outline or the steps cannot be read, or no graph stands at a path of `fold`.
+        RenderError: The outline or the steps cannot be read, or no graph is at a path of `fold`.
     """
     scopes = scopes_of(outline)
     trace = trace_of(scopes, steps) if steps is not None else None
@@ -63,9 +65,9 @@ def drawing_of(outline: Mapping[str, JsonValue], steps: Sequence[Step] | None = 
     title = one_line(scopes[()].name) or "graph"
     caption = [Line(text, "strong") for text in wrap(title, CAPTION_COLUMNS, 1)]
     if trace is not None:
-        told = f"run {trace.run_id}: {trace.summary}" if trace.run_id else f"run: {trace.summary}"
-        caption += [Line(text, "small") for text in wrap(told, CAPTION_COLUMNS, 2)]
-        title = f"{title}, {one_line(told)}"
+        status = f"run {trace.run_id}: {trace.summary}" if trace.run_id else f"run: {trace.summary}"
+        caption += [Line(text, "small") for text in wrap(status, CAPTION_COLUMNS, 2)]
+        title = f"{title}, {one_line(status)}"
     parts: list[Box | Cluster | Arrow] = [*drafter.clusters, *drafter.boxes, *drafter.arrows]
     spoken = " ".join(f"{part.spoken}." for part in parts)
     made = Drawing(title, tuple(caption), spoken, tuple(drafter.boxes), tuple(drafter.arrows), tuple(drafter.clusters))
@@ -73,14 +75,14 @@ def drawing_of(outline: Mapping[str, JsonValue], steps: Sequence[Step] | None = 
 
 
 class _Place(NamedTuple):
-    """What a box stands for: a node, or an end; an end that many nodes lead to has a box for each `source`."""
+    """What a box represents: a node, or an end; an end that many nodes lead to has a box for each `source`."""
 
     name: str
     source: str = ""
 
 
 class _Doors(NamedTuple):
-    """The boxes by which arrows come to a node and leave it, and the cluster it is, if it is one."""
+    """The boxes at which arrows enter and leave a node, and its cluster, if it is one."""
 
     entry: str
     exit: str
@@ -88,7 +90,7 @@ class _Doors(NamedTuple):
 
 
 class _Drafter:
-    """Draws graph by graph, from the outermost in; a node that is a graph is drawn where it stands."""
+    """Draws graph by graph, from the outermost in; a node that is a graph is drawn in its place."""
 
     def __init__(self, scopes: Mapping[Place, Scope], trace: Trace | None, folding: Folding) -> None:
         self.scopes = scopes
@@ -99,10 +101,10 @@ class _Drafter:
         self.clusters: list[Cluster] = []
 
     def whole(self) -> None:
-        """Draw the outermost graph: START, the nodes as declared, what only the ways name, the ends."""
+        """Draw the outermost graph: START, the nodes as declared, nodes that only edges name, the ends."""
         scope = self.scopes[()]
-        start = [_Place(START)] if any(way.source == START for way in scope.ways) else []
-        self._ways((), {place: self._node((), place, "") for place in [*start, *_places(scope, END, FAIL)]})
+        start = [_Place(START)] if any(edge.source == START for edge in scope.edges) else []
+        self._edges((), {place: self._node((), place, "") for place in [*start, *_places(scope, END, FAIL)]})
 
     def _inside(self, place: Place, cluster: str) -> _Doors:
         """Draw a graph that is a node into its cluster."""
@@ -114,13 +116,13 @@ class _Drafter:
         doors |= {node: self._node(place, node, cluster) for node in _places(scope, FAIL)}
         if not last:
             doors[_Place(END)] = self._dot(place, "exit", cluster)
-        self._ways(place, doors)
+        self._edges(place, doors)
         return _Doors(doors[_Place(first or START)].entry, doors[_Place(last or END)].exit, cluster)
 
     def _node(self, place: Place, node: _Place, cluster: str) -> _Doors:
         """Draw a node, or an end."""
         name = node.name
-        facts = self.scopes[place].nodes.get(name, {})
+        facts = self.scopes[place].nodes.get(name) or {"name": name}
         is_folded = bool(facts.get("graphs")) and self.folding.folds((place, name))
         if facts.get("graphs") and name not in _ENDS and not is_folded:
             return self._cluster((place, name), facts, cluster)
@@ -137,12 +139,12 @@ class _Drafter:
             Box("", shape, lines_of(shown, notes), said, tone, cluster, bool(facts.get("each"))), place, name
         )
 
-    def _cluster(self, spot: Spot, facts: Mapping[str, JsonValue], parent: str) -> _Doors:
+    def _cluster(self, spot: Spot, facts: NodeOutline, parent: str) -> _Doors:
         """Draw a node that is a graph, or chooses among some."""
         place, name = spot
         tone, happened = self._at(spot)
         notes = self._notes(spot, facts)
-        alone = "" in facts["graphs"]
+        alone = "" in facts.get("graphs", ())
         shown = title_of(name, facts)
         said = "; ".join([path_at(place, shown), *notes, *happened])
         lines = head_of(shown, [*notes, *happened])
@@ -151,8 +153,8 @@ class _Drafter:
         cluster = self._frame(Cluster("", shape, lines, said, parent, 0, tone, many, named(place, name)))
         return self._inside((*place, (name, "")), cluster) if alone else self._choices(spot, facts, cluster)
 
-    def _notes(self, spot: Spot, facts: Mapping[str, JsonValue]) -> list[str]:
-        """What is worth knowing of a node beside its title."""
+    def _notes(self, spot: Spot, facts: NodeOutline) -> list[str]:
+        """Return the notes of a node, below its title."""
         place, name = spot
         notes = notes_of(name, facts, self.scopes[place].fields)
         if "" in facts.get("graphs", ()):
@@ -163,13 +165,14 @@ class _Drafter:
         scope = self.scopes[place]
         return [*notes, *(said[name] for said in (scope.joins, scope.bounds) if name in said)]
 
-    def _choices(self, spot: Spot, facts: Mapping[str, JsonValue], cluster: str) -> _Doors:
-        """Draw the graphs that a node chooses among, a cluster each; what else it chooses among shares a box."""
+    def _choices(self, spot: Spot, facts: NodeOutline, cluster: str) -> _Doors:
+        """Draw the graphs that a node chooses among, a cluster each; its other choices share a box."""
         place, name = spot
         path = path_at(place, name)
         on = str(facts.get("on") or "choose")
         visits = self.trace.visits.get(spot, 0) if self.trace is not None else 0
-        began = {choice: self._began((*place, (name, str(choice)))) for choice in facts["graphs"]}
+        graphs = facts.get("graphs", {})
+        began = {choice: self._began((*place, (name, str(choice)))) for choice in graphs}
         picks = Box("", "choose", lines_of(on, []), f"{path} chooses by {on}", self._tone(sum(began.values()) + visits))
         picked = self._box(replace(picks, cluster=cluster), place, name).exit
         leaves = Box("", "exit", (), f"END of {path}", self._tone(visits), cluster, name=f"END of {path}")
@@ -183,7 +186,7 @@ class _Drafter:
             doors = self._inside(inner, frame)
             self._link(picked, doors, f"is {choice}", f"{path} to {path_at(inner)}", times)
             self._link(doors.exit, left, "", f"{path_at(inner)} to END of {path}", min(times, visits))
-        others = [str(choice) for choice in facts.get("choices", ()) if str(choice) not in facts["graphs"]]
+        others = [str(choice) for choice in facts.get("choices", ()) if str(choice) not in graphs]
         if others:
             said = f"{path} ({', '.join(others)})"
             times = sum(self.trace.picked.get((spot, other), 0) for other in others) if self.trace is not None else 0
@@ -194,12 +197,12 @@ class _Drafter:
         return _Doors(picked, left.exit, cluster)
 
     def _dot(self, place: Place, shape: Literal["entry", "exit"], cluster: str) -> _Doors:
-        """Draw where a graph inside begins or ends."""
+        """Draw the entry or the exit of a nested graph."""
         name = START if shape == "entry" else END
         times = self._began(place)
         if self.trace is not None and shape == "exit":
-            ways = zip(self.scopes[place].ways, self.trace.taken[place], strict=True)
-            times = sum(count for way, count in ways if way.target == END)
+            edges = zip(self.scopes[place].edges, self.trace.taken[place], strict=True)
+            times = sum(count for edge, count in edges if edge.target == END)
         return self._box(Box("", shape, (), named(place, name), self._tone(times), cluster), place, name)
 
     def _began(self, place: Place) -> int:
@@ -209,7 +212,7 @@ class _Drafter:
         return "plain" if self.trace is None else "done" if times else "unused"
 
     def _at(self, spot: Spot, source: str = "") -> tuple[Tone, list[str]]:
-        """What a run did at a node: the tone and the words."""
+        """Return what a run did at a node: the tone and the words."""
         if self.trace is None:
             return "plain", []
         visits = self.trace.visits.get(spot, 0)
@@ -220,13 +223,14 @@ class _Drafter:
         if standing is None or (source and source not in standing.sources):
             return self._tone(visits), said
         said += standing.notes
-        if self.scopes[spot[0]].nodes.get(spot[1], {}).get("graphs") and self.folding.folds(spot):
+        facts = self.scopes[spot[0]].nodes.get(spot[1])
+        if facts is not None and facts.get("graphs") and self.folding.folds(spot):
             inside, notes = standing_in(self.trace.standings, spot)
             return _TONES[inside or standing.how], [*said, *notes]
         return _TONES[standing.how], said
 
     def _spent(self, spot: Spot) -> str:
-        """How long a node was driven, and what it and all that is in it spent on models."""
+        """Return how long a node was driven, and what it and everything in it spent on models."""
         if self.trace is None:
             return ""
         account = self.trace.accounts.get(spot, Account())
@@ -235,40 +239,42 @@ class _Drafter:
                 account = account.plus(None, inner.usage)
         return account.in_words()
 
-    def _ways(self, place: Place, doors: Mapping[_Place, _Doors]) -> None:
-        """Draw the ways of a graph; those of a START or END that is not drawn are not either."""
-        ways = self.scopes[place].ways
-        closing = closing_ways(ways, START)
+    def _edges(self, place: Place, doors: Mapping[_Place, _Doors]) -> None:
+        """Draw the edges of a graph, except those of a START or END that is not drawn."""
+        edges = self.scopes[place].edges
+        closing = closing_edges(edges, START)
         forks: dict[tuple[str, int], _Doors] = {}
-        for index, way in enumerate(ways):
-            source = doors.get(_Place(way.source))
-            target = doors.get(_Place(way.target)) or doors.get(_Place(way.target, way.source))
+        for index, edge in enumerate(edges):
+            source = doors.get(_Place(edge.source))
+            target = doors.get(_Place(edge.target)) or doors.get(_Place(edge.target, edge.source))
             if source is None or target is None:
                 continue
-            if way.fork and (way.source, way.order) not in forks:
-                forks[way.source, way.order] = self._fork(place, way, source)
-            source = forks[way.source, way.order] if way.fork else source
+            if edge.fork and (edge.source, edge.order) not in forks:
+                forks[edge.source, edge.order] = self._fork(place, edge, source)
+            source = forks[edge.source, edge.order] if edge.fork else source
             count = self.trace.taken[place][index] if self.trace is not None else None
-            arrow, back = arrow_of(place, way, count), index in closing
-            tail = source.cluster if way.failure and source.cluster != target.cluster else ""
+            arrow, back = arrow_of(place, edge, count), index in closing
+            tail = source.cluster if edge.failure and source.cluster != target.cluster else ""
             head = target.cluster if source.cluster != target.cluster else ""
-            leaves = source.entry if tail and back else source.exit  # the shorter way; it is seen from the border on
+            leaves = (
+                source.entry if tail and back else source.exit
+            )  # the shorter line; it is visible only from the border on
             self._add(replace(arrow, source=leaves, target=target.entry, back=back, tail=tail, head=head))
 
-    def _fork(self, place: Place, way: Way, source: _Doors) -> _Doors:
+    def _fork(self, place: Place, edge: DrawnEdge, source: _Doors) -> _Doors:
         """Draw the bar from which the arms of a fork leave, and the arrow to it."""
-        count = self.trace.forked.get(((place, way.source), way.order), 0) if self.trace is not None else None
-        arrow = fork_arrow(place, way, count)
+        count = self.trace.forked.get(((place, edge.source), edge.order), 0) if self.trace is not None else None
+        arrow = fork_arrow(place, edge, count)
         cluster = next(box.cluster for box in self.boxes if box.id == source.exit)
         if source.cluster:
             cluster = next(frame.parent for frame in self.clusters if frame.id == source.cluster)
-        name = f"fork of {named(place, way.source)}"
+        name = f"fork of {named(place, edge.source)}"
         bar = self._box(Box("", "fork", (), name, arrow.tone, cluster, name=name), place, "")
         self._add(replace(arrow, source=source.exit, target=bar.entry))
         return bar
 
     def _link(self, source: str, target: _Doors, words: str, spoken: str, count: int) -> None:
-        """Draw an arrow that is no way of a graph's."""
+        """Draw an arrow that is not an edge of a graph."""
         arrow = plain_arrow(words, spoken, self._tone(count))
         self._add(replace(arrow, source=source, target=target.entry, head=target.cluster))
 
@@ -288,11 +294,11 @@ class _Drafter:
 
 
 def _places(scope: Scope, *ends: str) -> list[_Place]:
-    """The nodes of a graph as declared, what only its ways name, and those of its ends that are asked for."""
-    named = [name for way in scope.ways for name in (way.source, way.target) if name not in _ENDS]
+    """Return the nodes of a graph as declared, nodes that only its edges name, and the requested ends."""
+    named = [name for edge in scope.edges for name in (edge.source, edge.target) if name not in _ENDS]
     places = [_Place(name) for name in dict.fromkeys([*scope.nodes, *named])]
     for end in ends:
-        sources = dict.fromkeys(way.source for way in scope.ways if way.target == end)
+        sources = dict.fromkeys(edge.source for edge in scope.edges if edge.target == end)
         alone = sources if len(sources) > SHARED_SOURCES else [""] * bool(sources)
         places += [_Place(end, source) for source in alone]
     return places

@@ -1,4 +1,4 @@
-"""What drawing can fail with."""
+"""The error of drawing."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from graphengine.errors import GraphEngineError
 
 
 class RenderError(GraphEngineError):
-    """The drawing cannot be made or written; in the command line a mistake of usage (exit code 2)."""
+    """A drawing cannot be made or written; on the command line, a usage error (exit code 2)."""
 
     code = "render_error"

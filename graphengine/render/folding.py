@@ -1,4 +1,4 @@
-"""Graphs inside a graph that are drawn as one box: which, and what the box says of what is in it."""
+"""Nested graphs that are drawn as one box: which ones, and the box's text about its content."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from graphengine.render.words import counted, listed
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from graphengine.render.scopes import Place, Scope, Spot
+    from graphengine.history.visit_tree import Place
+    from graphengine.render.scopes import Scope, Spot
     from graphengine.render.standings import How, Standing
 
 Fold: TypeAlias = "int | Collection[str] | None"
-"""What is folded: graphs that stand so deep or deeper (0: every one), the nodes of these paths, or none."""
+"""What is folded: graphs at this depth or deeper (0: all), the nodes with these paths, or none."""
 
-_LOUDNESS: Sequence[How] = ("failed", "waiting", "here", "ended")
+_SEVEREST: Sequence[How] = ("failed", "waiting", "here", "ended")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class Folding:
 
     @classmethod
     def of(cls, fold: Fold, scopes: Mapping[Place, Scope]) -> Folding:
-        """What somebody asked for.
+        """Return what `fold` requests.
 
         Raises:
             RenderError: No node that is a graph has this path, or the depth is below 0.
@@ -46,53 +47,55 @@ class Folding:
             return cls()
         if isinstance(fold, int):
             if fold < 0:
-                raise RenderError(f"fold={fold} is no depth", where="fold=", repair="0 folds every graph inside")
+                raise RenderError(f"fold={fold} is not a depth", where="fold=", repair="0 folds every nested graph")
             return cls(depth=fold)
-        asked = [fold] if isinstance(fold, str) else list(fold)
+        paths = [fold] if isinstance(fold, str) else list(fold)
         known = dict.fromkeys(path_at(place[:-1], place[-1][0]) for place in scopes if place)
-        for path in asked:
+        for path in paths:
             if path not in known:
                 near = get_close_matches(path, known, 1)
                 meant = f"did you mean {near[0]!r}? " if near else ""
                 there = f"graphs inside are: {', '.join(known)}" if known else "this graph has no graphs inside"
                 raise RenderError(f"there is no graph at {path!r} to fold", where="fold=", repair=f"{meant}{there}")
-        return cls(paths=frozenset(asked))
+        return cls(paths=frozenset(paths))
 
     def folds(self, spot: Spot) -> bool:
-        """Whether a node that is a graph is one box."""
+        """Return whether a node that is a graph is one box."""
         place, name = spot
         return (self.depth is not None and len(place) >= self.depth) or path_at(place, name) in self.paths
 
 
 def contents_of(scopes: Mapping[Place, Scope], spot: Spot) -> list[str]:
-    """What a folded box says of what is in it: how many nodes, which, and with what the graph may end."""
+    """Return a folded box's text about its content: how many nodes, which, and the labels of the graph's ends."""
     inner = list(_directly_in(scopes, spot))
     nodes = [name for scope in inner for name in scope.nodes]
     deep = sum(len(scope.nodes) for place, scope in scopes.items() if is_in(place, spot))
     more = f", {deep} with those in them" if deep > len(nodes) else ""
     said = [f"{counted(len(nodes), 'node')} inside{more}: {listed(nodes)}"] if nodes else []
-    ends = list(dict.fromkeys(way.label for scope in inner for way in scope.ways if way.target == END and way.label))
+    ends = list(
+        dict.fromkeys(edge.label for scope in inner for edge in scope.edges if edge.target == END and edge.label)
+    )
     return [*said, *([f"ends: {listed(ends)}"] if ends else [])]
 
 
 def standing_in(standings: Mapping[Spot, Standing], spot: Spot) -> tuple[How | None, list[str]]:
-    """How a run stands in what is folded: the loudest, and what is said there, with the node."""
+    """Return the most severe standing inside a folded node, and its notes with their nodes."""
     found = [(place, name, each) for (place, name), each in standings.items() if is_in(place, spot)]
     if not found:
         return None, []
-    said = {each.how for _, _, each in found}
-    loudest: How = next(how for how in _LOUDNESS if how in said)
+    present = {each.how for _, _, each in found}
+    severest: How = next(how for how in _SEVEREST if how in present)
     notes = [
         f"{path_at(place[len(spot[0]) + 1 :], name)}: {note}"
         for place, name, each in found
-        if each.how == loudest
+        if each.how == severest
         for note in each.notes
     ]
-    return loudest, notes
+    return severest, notes
 
 
 def is_in(place: Place, spot: Spot) -> bool:
-    """Whether a graph stands in a node, however deep."""
+    """Return whether a graph is inside a node, at any depth."""
     around, name = spot
     return len(place) > len(around) and place[: len(around)] == around and place[len(around)][0] == name
 

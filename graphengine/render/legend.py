@@ -1,4 +1,4 @@
-"""What the signs of a picture mean, said for those that are in it and that no word beside them explains."""
+"""The meaning of a picture's signs that are in it and that no word next to them explains."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ LEGEND_LINES: Final = 4
 
 
 def legend_of(drawing: Drawing) -> tuple[Line, ...]:
-    """The legend of a drawing in lines; none where every sign explains itself."""
+    """Return the legend of a drawing in lines; none if every sign explains itself."""
     return tuple(Line(text, "small") for text in wrap("; ".join(signs_of(drawing)), LEGEND_COLUMNS, LEGEND_LINES))
 
 
 def signs_of(drawing: Drawing) -> Iterable[str]:
-    """What each sign of a drawing means that no word beside it explains."""
+    """Yield the meaning of each sign of a drawing that no word next to it explains."""
     shapes = {box.shape for box in drawing.boxes}
     if any(arrow.number > 1 for arrow in drawing.arrows):
         yield "1. 2. 3.: ways out are tried in this order"

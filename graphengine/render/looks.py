@@ -1,10 +1,10 @@
-"""How boxes and arrows look: colours that colour-blind people tell apart, by day and by night.
+"""How boxes and arrows look: colours that colour-blind people can distinguish, in the light and the dark theme.
 
-Each look is given by day, on white; `by_night` has the colour that stands in its place on a dark page. Shape and words
-always say what a colour says. Hues after Okabe and Ito, "Color Universal Design" (2008), darkened for lines and text,
-and lightened by night: each text has a contrast of 4.5 to what it stands on, each line 3. The lines of any two kinds
-differ by 11 in CIELAB for people who see no red, no green or no blue, as for all others, and so does a node where a run
-stands, in its fill or its line, from those where it does not; the tests work that out.
+Each look is defined for the light theme, on white; `by_night` has its colour in the dark theme. Shape and words always
+repeat what a colour means. Hues after Okabe and Ito, "Color Universal Design" (2008), darkened for lines and text, and
+lightened in the dark theme: text has a contrast of 4.5 to its background, lines of 3. The lines of any two kinds differ
+by 11 in CIELAB, also for people who see no red, no green or no blue, and so does a node where a run is, in its fill or
+its line, from all others; the tests compute that.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from graphengine.render.parts import Arrow, Box, Cluster
 
 Theme: TypeAlias = Literal["auto", "light", "dark"]
-"""`auto`: SVG and HTML are as their reader prefers, all else is light."""
+"""`auto`: SVG and HTML follow the reader's preference, everything else is light."""
 
 INK = "#1f2328"
 SOFT_INK = "#57606a"
@@ -99,12 +99,12 @@ _NIGHT: Final[Mapping[str, str]] = {
 
 
 def by_night(colour: str) -> str:
-    """The colour that stands on a dark page in place of this one."""
+    """Return the dark theme's colour for this one."""
     return _NIGHT[colour]
 
 
 def look_of_box(box: Box) -> Look:
-    """How a box looks."""
+    """Return how a box looks."""
     look = _SHAPES[box.shape]
     if box.tone == "unused":
         if box.shape in ("entry", "exit", "fork"):
@@ -120,7 +120,7 @@ def look_of_box(box: Box) -> Look:
 
 
 def look_of_cluster(cluster: Cluster) -> Look:
-    """How a cluster looks; each lies on the one around it, a little darker or lighter."""
+    """Return how a cluster looks: a little darker or lighter than the one around it."""
     fill = _SHEETS[cluster.depth % len(_SHEETS)]
     if cluster.tone == "unused":
         return Look(PAPER, _PALE_LINE, _PALE, _PALE, 1.0)
@@ -129,7 +129,7 @@ def look_of_cluster(cluster: Cluster) -> Look:
 
 
 def look_of_arrow(arrow: Arrow) -> Look:
-    """How an arrow looks; its fill is not used."""
+    """Return how an arrow looks; its fill is not used."""
     if arrow.tone == "unused":
         return Look(PAPER, _PALE_LINE, _PALE, _PALE, 1.0)
     line = _RED if arrow.failure else SOFT_INK

@@ -1,12 +1,12 @@
 """A drawing as a Mermaid flowchart.
 
-All text stands in double quotes, where Mermaid still reads entities, HTML, Markdown, icons, line breaks and
-mathematics. So every character but letters, digits and some harmless punctuation is written as an entity (`#35;` is
-`#`). Since some versions put these back before they look for the rest, an invisible word joiner breaks what else they
-would find: `$$`, `fa:fa-…`, a backslash before `n`, and the bullets and numbers of lists.
+All text is in double quotes, where Mermaid still interprets entities, HTML, Markdown, icons, line breaks and
+mathematics. So every character except letters, digits and some harmless punctuation is written as an entity (`#35;` is
+`#`). Some versions decode these before they look for the rest, so an invisible word joiner breaks what they would still
+find: `$$`, `fa:fa-…`, a backslash before `n`, and the bullets and numbers of lists.
 
-At the head of a cluster there is room for one line, however long. Arrows to a cluster lead to the box in it where it
-begins, since Mermaid lays out arrows between boxes better.
+The head of a cluster has room for one line of any length. Arrows to a cluster lead to its first box, since Mermaid lays
+out arrows between boxes better.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _OPEN_CLOSE = {
 _MANY = ("[[", "]]")
 _NAMED = {'"': "quot", "&": "amp", "<": "lt", ">": "gt"}
 _LAST_WESTERN = 0x2FF
-"""Beyond lie other scripts, symbols and emoji, which mean nothing to Mermaid."""
+"""Beyond are other scripts, symbols and emoji, which have no meaning in Mermaid."""
 _HARMLESS = frozenset(" .,-='/?·…\N{MULTIPLICATION SIGN}")
 _SETTINGS = '%%{init: {"flowchart": {"wrappingWidth": 2000}}}%%'
 """Lines are broken here already."""
@@ -51,7 +51,7 @@ _BULLET = re.compile(r"\d+[.)]|[^\w\s]")
 
 
 def mermaid_text(drawing: Drawing) -> str:
-    """The drawing in Mermaid."""
+    """Return the drawing in Mermaid."""
     lines = [
         _SETTINGS,
         "flowchart TD",
@@ -65,7 +65,7 @@ def mermaid_text(drawing: Drawing) -> str:
 
 
 def _parts(drawing: Drawing, cluster: str, indent: str) -> Iterator[str]:
-    """What stands in a cluster."""
+    """Yield the parts of a cluster."""
     for part in drawing.inside(cluster):
         if isinstance(part, Cluster):
             yield f'{indent}subgraph {part.id}["{_text(part.lines, " ")}"]'
@@ -87,7 +87,7 @@ def _arrow(arrow: Arrow) -> str:
 
 
 def _styles(drawing: Drawing) -> list[str]:
-    """The looks: one class for the boxes and clusters that share one, one line for the arrows that share one."""
+    """Return the styles: one class for the boxes and clusters that share a look, one line for such arrows."""
     boxes: dict[Look, list[str]] = {}
     for box in drawing.boxes:
         boxes.setdefault(look_of_box(box), []).append(box.id)
@@ -121,7 +121,7 @@ def _escaped(text: str) -> str:
 
 
 def _special(text: str, index: int) -> bool:
-    """Whether a character is to be written as an entity; an underscore inside a word is not."""
+    """Return whether a character is written as an entity; an underscore inside a word is not."""
     character = text[index]
     if character == "_":
         return index == 0 or not (text[index - 1].isalnum() and text[index + 1 : index + 2].isalnum())

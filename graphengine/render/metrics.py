@@ -1,10 +1,10 @@
-"""How wide text is, by a table: no font is asked, so a picture is laid out alike whichever fonts a machine has.
+"""The width of text, from a table: no font is measured, so the layout of a picture is the same on every machine.
 
 The widths are the advance widths in `hmtx` of DejaVu Sans 2.37, Liberation Sans 1.07.4 (as wide as Arial and Helvetica)
 and Noto Sans 20201225, regular and bold, read with fontTools 4: for each character the widest of the three, rounded up
 to 5 hundredths of the size of the font. Text set in any of these fonts fits its box.
 """
-# ruff: noqa: RUF001 - letters of other alphabets are here to be measured
+# ruff: noqa: RUF001 - the table has letters of other alphabets
 
 from __future__ import annotations
 
@@ -65,15 +65,15 @@ _BOLD: Final[Mapping[int, str]] = {
     135: "Щ",
 }
 _OTHER: Final = (110, 135)
-"""A letter that is not in the tables, in regular and bold: as wide as the widest that is."""
+"""A letter that is not in the tables, in regular and bold: as wide as the widest one in them."""
 _FULL_WIDTH: Final = 100
 """A Chinese, Japanese or Korean character fills a square."""
 _EMOJI: Final = 125
 """As in Noto Color Emoji 2.042."""
 _ROW: Final = 1.4
-"""Of the size of a font: the height of a line, more than any of the three fonts takes (Noto Sans: 1.36)."""
+"""The height of a line, in font sizes: more than any of the three fonts needs (Noto Sans: 1.36)."""
 _BASELINE: Final = 0.35
-"""Of the size of a font: how far below the middle of its line text stands, half the height of a capital."""
+"""How far the baseline is below the middle of its line, in font sizes: half the height of a capital."""
 
 _WIDTHS: Final = tuple(
     {character: hundredths for hundredths, characters in table.items() for character in characters}
@@ -82,11 +82,11 @@ _WIDTHS: Final = tuple(
 
 
 def text_width(text: str, size: float, *, strong: bool = False) -> float:
-    """The room that a line of text takes.
+    """Return the width of a line of text.
 
     Args:
         text: The text, in one line.
-        size: The size of its font; the answer is in the same unit.
+        size: The size of its font; the result is in the same unit.
         strong: Whether it is bold.
 
     >>> text_width("score", 10.0), text_width("日本", 10.0)
@@ -96,17 +96,17 @@ def text_width(text: str, size: float, *, strong: bool = False) -> float:
 
 
 def line_width(line: Line) -> int:
-    """The width of a line, in whole points."""
+    """Return the width of a line, in whole points."""
     return ceil(text_width(line.text, SIZES[line.weight], strong=line.weight == "strong"))
 
 
 def line_height(line: Line) -> int:
-    """The height of a line, in whole points."""
+    """Return the height of a line, in whole points."""
     return ceil(_ROW * SIZES[line.weight])
 
 
 def baseline(line: Line) -> float:
-    """How far the baseline of a line is below its top, in points."""
+    """Return how far the baseline of a line is below its top, in points."""
     return line_height(line) / 2 + _BASELINE * SIZES[line.weight]
 
 

@@ -1,4 +1,4 @@
-"""What a notebook shows of a graph: its picture, or why there is none."""
+"""The display of a graph in a notebook: its picture, or why it cannot be drawn."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ MERMAID: Final = "text/vnd.mermaid"
 def mimebundle_of(
     graph: Graph[Any], include: Container[str] | None = None, exclude: Container[str] | None = None
 ) -> dict[str, str]:
-    """A graph by MIME type: always plain text, SVG if there is something to paint with, else Mermaid.
+    """Return a graph by MIME type: always plain text, SVG if a painter is installed, else Mermaid.
 
-    It never raises: what is wrong stands in the plain text. Notebooks that know both prefer Mermaid, whose labels
-    overlap in large graphs, so it is left out where there is an SVG, unless it is asked for.
+    It never raises: errors are in the plain text. Notebooks that know both formats prefer Mermaid, whose labels overlap
+    in large graphs, so it is omitted if there is an SVG, unless it is requested.
 
     Args:
         graph: The graph.
-        include: The types that are asked for; None or none for the best.
-        exclude: The types that are not wanted.
+        include: The requested types; None or empty for the best one.
+        exclude: The types to omit.
     """
     shown = {kind: text for kind, text in _shown(graph).items() if kind not in (exclude or ())}
     if include:
@@ -49,6 +49,6 @@ def _shown(graph: Graph[Any]) -> dict[str, str]:
         shown[SVG] = svg_of(drawing, "auto").decode()
     except GraphEngineError as error:
         shown[PLAIN] += f"\n{error}"
-    except Exception as error:  # noqa: BLE001 - a cell that shows a graph must not end in a traceback of ours
+    except Exception as error:  # noqa: BLE001 - displaying a graph must not end in our traceback
         shown[PLAIN] += f"\nIt cannot be drawn: {type(error).__name__}: {error}"
     return shown

@@ -1,7 +1,7 @@
-"""A picture as a page of its own: one file that works offline, by day and by night, without a script.
+"""A picture as a page of its own: one file that works offline, light and dark, without a script.
 
-The picture is part of the page, sizes are chosen by radio buttons that style alone reads, panning is the browser's
-scrolling, and below stands the picture in words. The page's policy forbids scripts and everything from elsewhere.
+The picture is part of the page, sizes are selected by radio buttons that only CSS reads, panning is the browser's
+scrolling, and below is the picture in words. The page's policy forbids scripts and external resources.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ pre { white-space: pre-wrap; }
 
 
 def page_of(svg: bytes, drawing: Drawing, theme: Theme) -> bytes:
-    """The page.
+    """Return the page.
 
     Args:
         svg: The picture, without an XML declaration.
-        drawing: What it shows.
-        theme: Whether the page is dark, light, or what its reader prefers.
+        drawing: The drawing that it shows.
+        theme: Whether the page is dark, light, or follows the reader's preference.
     """
     parts = [
         "<!DOCTYPE html>",

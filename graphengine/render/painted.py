@@ -1,4 +1,4 @@
-"""A drawing as what a painter makes of it: SVG with its words, a page around that, PNG, PDF."""
+"""A painted drawing: SVG with its words, a page around that, PNG, PDF."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
 
 def svg_of(drawing: Drawing, theme: Theme, *, is_part: bool = False) -> bytes:
-    """The drawing as SVG.
+    """Return the drawing as SVG.
 
     Args:
         drawing: The drawing.
-        theme: Whether it is dark, light, or what its reader prefers.
+        theme: Whether it is dark, light, or follows the reader's preference.
         is_part: Whether it becomes part of a page, so that it needs no XML declaration.
 
     Raises:
-        RenderError: There is nothing to paint with, or it failed.
+        RenderError: No painter is installed, or it failed.
     """
     from graphengine.render.svg import accessible_svg  # noqa: PLC0415 - only pictures need it
 
@@ -29,15 +29,15 @@ def svg_of(drawing: Drawing, theme: Theme, *, is_part: bool = False) -> bytes:
 
 
 def html_of(drawing: Drawing, theme: Theme, words: Drawing) -> bytes:
-    """The drawing as a page of its own.
+    """Return the drawing as a page of its own.
 
     Args:
         drawing: The drawing.
-        theme: Whether it is dark, light, or what its reader prefers.
-        words: The drawing whose words stand below it, without signposts between columns.
+        theme: Whether it is dark, light, or follows the reader's preference.
+        words: The drawing for the words below it, without signposts between columns.
 
     Raises:
-        RenderError: There is nothing to paint with, or it failed.
+        RenderError: No painter is installed, or it failed.
     """
     from graphengine.render.page import page_of  # noqa: PLC0415 - only pages need it
 
@@ -45,10 +45,10 @@ def html_of(drawing: Drawing, theme: Theme, words: Drawing) -> bytes:
 
 
 def image_of(drawing: Drawing, image_format: ImageFormat, theme: Theme) -> bytes:
-    """The drawing as the painter left it; `auto` is light.
+    """Return the drawing as painted; `auto` is light.
 
     Raises:
-        RenderError: There is nothing to paint with, or it failed.
+        RenderError: No painter is installed, or it failed.
     """
     from graphengine.render.images import paint  # noqa: PLC0415 - only pictures need it
 

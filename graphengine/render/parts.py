@@ -1,4 +1,4 @@
-"""What a picture is made of: boxes and arrows, and clusters around the boxes of graphs inside a graph."""
+"""The parts of a picture: boxes, arrows, and clusters around the boxes of nested graphs."""
 
 from __future__ import annotations
 
@@ -26,14 +26,15 @@ class Box:
 
     Attributes:
         id: Its name in the file, made of letters and digits.
-        shape: What it is; `graph` is one whose nodes are not shown, `entry` and `exit` are the START and END of a graph
-            inside, dots without words, `fork` is a bar without words, `link` is where an arrow goes on elsewhere.
-        lines: What stands in it.
-        spoken: All it says in one sentence, for people who listen to a picture.
-        tone: What a run did here; `plain` where no run is drawn.
-        cluster: The id of the cluster it stands in, "" for none.
-        many: Whether it is done once for each item of a list.
-        name: What it is called where others speak of it.
+        shape: What it is; `graph` is one whose nodes are not shown, `entry` and `exit` are the START and END of a
+            nested graph, dots without words, `fork` is a bar without words, `link` is where an arrow
+            continues elsewhere.
+        lines: The text in it.
+        spoken: All its text in one sentence, for screen readers.
+        tone: What a run did here; `plain` if no run is drawn.
+        cluster: The id of the cluster it is in, "" for none.
+        many: Whether it runs once for each item of a list.
+        name: The name by which other parts refer to it.
     """
 
     id: str
@@ -48,17 +49,17 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """A node that is a graph, or chooses among some: what it is made of stands in it.
+    """A node that is a graph, or chooses among graphs, with its parts in it.
 
     Attributes:
         id: Its name in the file.
         shape: `graph`, or `choose` around the graphs it chooses among.
-        lines: What stands at its head.
-        spoken: All it says in one sentence.
-        parent: The id of the cluster it stands in, "" for none.
-        depth: How many clusters it stands in.
-        many: Whether it is done once for each item of a list.
-        name: What it is called where others speak of it.
+        lines: The text at its head.
+        spoken: All its text in one sentence.
+        parent: The id of the cluster it is in, "" for none.
+        depth: How many clusters it is in.
+        many: Whether it runs once for each item of a list.
+        name: The name by which other parts refer to it.
     """
 
     id: str
@@ -74,17 +75,17 @@ class Cluster:
 
 @dataclass(frozen=True, slots=True)
 class Arrow:
-    """A way from one box to another.
+    """An edge from one box to another.
 
     Attributes:
-        lines: What stands beside it.
+        lines: The text next to it.
         failure: Whether it is taken after a failure.
         back: Whether it closes a loop.
-        tone: `done` if the run took it, `unused` if it never did, `plain` where no run is drawn.
-        tail: The cluster whose border it begins at, since it leaves from anywhere in it; "" for none.
+        tone: `done` if the run took it, `unused` if it never did, `plain` if no run is drawn.
+        tail: The cluster at whose border it begins, since it can leave from any of its nodes; "" for none.
         head: The cluster whose border it ends at; "" for none.
-        words: What it says in one line: the label, the condition, how often it was taken.
-        number: As which of its node's ways it is tried, from 1; 0 where there is no choice.
+        words: Its text in one line: the label, the condition, how often it was taken.
+        number: Its place in the order in which its node's edges are tried, from 1; 0 if there is no choice.
     """
 
     id: str
@@ -107,10 +108,10 @@ class Drawing:
 
     Attributes:
         title: The graph's name, in one line.
-        caption: What stands above the picture.
+        caption: The text above the picture.
         spoken: The picture in words.
-        clusters: Each behind the one it stands in.
-        legend: What its signs mean, as far as they are in it.
+        clusters: Each after the one it is in.
+        legend: The meaning of the signs that are in it.
     """
 
     title: str
@@ -122,7 +123,7 @@ class Drawing:
     legend: tuple[Line, ...] = field(default=())
 
     def inside(self, cluster: str = "") -> list[Box | Cluster]:
-        """What stands in a cluster, or, for "", in none, in the order it was declared."""
+        """Return the parts of a cluster, or those in none for "", in declared order."""
         parents = {inner.id: inner.parent for inner in self.clusters}
         first: dict[str, int] = {}
         for index, box in enumerate(self.boxes):

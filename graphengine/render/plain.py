@@ -1,4 +1,4 @@
-"""A drawing as plain text, for terminals and for those who read with their ears: each box, and where it leads."""
+"""A drawing as plain text, for terminals and screen readers: each box, and where it leads."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _SIGNS = {True: "-x", False: "->"}
 
 
 def plain_text(drawing: Drawing) -> str:
-    """The drawing in words, a line each; what stands in a cluster is indented, ways after a failure begin with -x."""
+    """Return the drawing in words, one line per part; clusters are indented, failure edges begin with -x."""
     lines = [line.text for line in drawing.caption]
     lines += ["", *_parts(drawing, "", "")]
     return "\n".join(lines) + "\n"
 
 
 def _parts(drawing: Drawing, cluster: str, indent: str) -> Iterator[str]:
-    """What stands in a cluster, each with the arrows that leave it."""
+    """Yield the parts of a cluster, each with the arrows that leave it."""
     for part in drawing.inside(cluster):
         yield f"{indent}{part.spoken}"
         leaving = [arrow for arrow in drawing.arrows if (arrow.tail or arrow.source) == part.id]

@@ -1,6 +1,6 @@
-"""Clusters made wide enough for the arrows in them: now and then Graphviz leads one, or its words, across the border.
+"""Clusters made wide enough for their arrows: sometimes Graphviz leads an arrow, or its words, across the border.
 
-A frame grows to the side as far as nothing else stands there, so that all stays where Graphviz put it.
+A frame grows to the side up to the next element, so that everything stays where Graphviz put it.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 _SVG: Final = "{http://www.w3.org/2000/svg}"
 _POINT: Final = re.compile(r"(-?[\d.]+),(-?[\d.]+)")
 _AIR: Final = 6.0
-"""Points between a border and what is beside it."""
+"""Points between a border and what is next to it."""
 _DOCK: Final = 3.0
-"""Points from a side within which an arrow ends there."""
+"""An arrow that ends within this many points of a side ends at that side."""
 _SAMPLES: Final = 8
 
 
 class _Area(NamedTuple):
-    """What something covers, in points; y grows downwards."""
+    """The bounds of an element, in points; y grows downwards."""
 
     left: float
     right: float
@@ -36,7 +36,7 @@ class _Area(NamedTuple):
 
     @property
     def is_empty(self) -> bool:
-        """Whether it is of no points at all."""
+        """Whether it has no points."""
         return self.left > self.right
 
 
@@ -55,8 +55,10 @@ def widen(root: ET.Element, drawing: Drawing) -> None:
         content += [_of_frame(groups, each) for each in inside if parents[each] == cluster.id]
         own = {box.id for box in drawing.boxes if box.cluster in inside | {cluster.id}}
         others = [_around(_points_in(groups[box.id])) for box in drawing.boxes if box.id not in own]
-        apart = [each for each in parents if each != cluster.id and each not in {*inside, *_up(cluster.id, parents)}]
-        others += [_of_frame(groups, each) for each in apart]
+        unrelated = [
+            each for each in parents if each != cluster.id and each not in {*inside, *_up(cluster.id, parents)}
+        ]
+        others += [_of_frame(groups, each) for each in unrelated]
         touching = {a.id for a in drawing.arrows if cluster.id in (a.head, a.tail)}
         docks = [x for name in touching for end in ("", "_end") for x in _xs(groups.get(f"{name}{end}"))]
         names = [cluster.id, f"{cluster.id}_many"] if cluster.many else [cluster.id]
@@ -71,7 +73,7 @@ def widen(root: ET.Element, drawing: Drawing) -> None:
 
 
 def _stretch(group: ET.Element, wanted: _Area, others: Sequence[_Area], paper: _Area, docks: Sequence[float]) -> None:
-    """Move the sides of a frame outwards, short of others that stand beside it; not where an arrow ends at one."""
+    """Move the sides of a frame outwards up to its neighbours, except a side at which an arrow ends."""
     polygon = group.find(f"{_SVG}polygon")
     if polygon is None:
         return
@@ -90,7 +92,7 @@ def _stretch(group: ET.Element, wanted: _Area, others: Sequence[_Area], paper: _
 
 
 def _up(cluster: str, parents: Mapping[str, str]) -> list[str]:
-    """The clusters around one, from the nearest out."""
+    """Return the clusters around one, from the nearest out."""
     found: list[str] = []
     while parents[cluster]:
         cluster = parents[cluster]
@@ -99,12 +101,12 @@ def _up(cluster: str, parents: Mapping[str, str]) -> list[str]:
 
 
 def _of_frame(groups: Mapping[str, ET.Element], cluster: str) -> _Area:
-    """What a cluster covers, with the second frame around it."""
+    """Return the bounds of a cluster, with the second frame around it."""
     return _around(_points_in(groups.get(f"{cluster}_many", groups[cluster])))
 
 
 def _of_arrow(group: ET.Element) -> _Area:
-    """What an arrow covers with its words."""
+    """Return the bounds of an arrow with its words."""
     path, tip = group.find(f"{_SVG}path"), group.find(f"{_SVG}polygon")
     points = [*(_curve(list(_points(path))) if path is not None else ()), *(_points(tip) if tip is not None else ())]
     for text in group.findall(f"{_SVG}text"):
@@ -116,7 +118,7 @@ def _of_arrow(group: ET.Element) -> _Area:
 
 
 def _curve(points: Sequence[tuple[float, float]]) -> Iterator[tuple[float, float]]:
-    """Places on a line of cubic curves: each goes from where the last ended, by two points aside, to a third."""
+    """Yield points on a line of cubic Bézier curves, each with two control points."""
     for index in range(0, len(points) - 3, 3):
         for step in range(_SAMPLES + 1):
             t = step / _SAMPLES
@@ -129,7 +131,7 @@ def _curve(points: Sequence[tuple[float, float]]) -> Iterator[tuple[float, float
 
 
 def _xs(arrow: ET.Element | None) -> list[float]:
-    """Where an arrow and its tip begin and end, from left to right."""
+    """Return the x coordinates of an arrow and its tip."""
     shapes = [shape for shape in arrow if shape.tag != f"{_SVG}text"] if arrow is not None else []
     return [x for shape in shapes for x, _ in _points(shape)]
 
@@ -149,7 +151,7 @@ def _points(shape: ET.Element) -> Iterator[tuple[float, float]]:
 
 
 def _around(points: Iterable[tuple[float, float]]) -> _Area:
-    """What lies between the outermost of some points."""
+    """Return the bounds of some points."""
     places = list(points)
     if not places:
         return _Area(float("inf"), float("-inf"), float("inf"), float("-inf"))

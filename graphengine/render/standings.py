@@ -1,4 +1,4 @@
-"""Where a run stands: what the core's fold says of each frame, put to the nodes of the picture, in words."""
+"""Where a run is: the state of each frame, in words, at the nodes of the picture."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ if TYPE_CHECKING:
 
     from graphengine.engine.snapshot import Frame, Snapshot
     from graphengine.engine.steps import WaitRecord
-    from graphengine.render.scopes import Places, Spot
+    from graphengine.history.visit_tree import Place
+    from graphengine.render.scopes import Spot
 
 How: TypeAlias = Literal["ended", "here", "waiting", "failed"]
 Move: TypeAlias = tuple[str, str]
-"""Whence and whither a frame went last; whither is "" if it went nowhere."""
+"""The source and the target of a frame's last move; the target is "" if it has not left the source."""
 
-_LOUDEST: Final[Sequence[How]] = ("failed", "waiting", "here", "ended")
-_STANDS: Final = {
+_SEVEREST: Final[Sequence[How]] = ("failed", "waiting", "here", "ended")
+_POSITIONS: Final = {
     "running": ("stands here", "stand here"),
     "waiting": ("waits here", "wait here"),
     "stopped": ("stopped before this visit", "stopped before their visits"),
@@ -35,12 +36,12 @@ _STANDS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a run stands at a node.
+    """The state of a run at a node.
 
     Attributes:
-        how: The loudest of what the frames there say.
-        notes: What they say, in words.
-        sources: The nodes that led there, where that tells one END or FAIL of many from the others.
+        how: The most severe state of the frames there.
+        notes: Their states, in words.
+        sources: The nodes that led there, if END or FAIL has a box for each source.
     """
 
     how: How
@@ -48,12 +49,12 @@ class Standing:
     sources: frozenset[str] = frozenset()
 
 
-def standings_of(snapshot: Snapshot, places: Places, moves: Mapping[str, Move]) -> dict[Spot, Standing]:
-    """Where a run stands, and how.
+def standings_of(snapshot: Snapshot, places: Mapping[str, Place], moves: Mapping[str, Move]) -> dict[Spot, Standing]:
+    """Return where a run is, and in which state.
 
     Args:
-        snapshot: Where it stands.
-        places: The graph of each frame.
+        snapshot: The run's snapshot.
+        places: The place of the graph that each frame walks.
         moves: The last move of each frame.
     """
     if ROOT not in snapshot.frames:
@@ -64,7 +65,7 @@ def standings_of(snapshot: Snapshot, places: Places, moves: Mapping[str, Move]) 
     said: dict[Spot, list[tuple[How, str]]] = defaultdict(list)
     sources: dict[Spot, frozenset[str]] = {((), END): _joined_at_end(moves)}
     for frame in snapshot.frames.values():
-        place = places.of(frame.id)
+        place = places[frame.id]
         source, target = moves.get(frame.id, ("", ""))
         at_fail = frame.failure is not None and isinstance(frame.phase, Leaving) and target == FAIL
         if at_fail:
@@ -77,7 +78,7 @@ def standings_of(snapshot: Snapshot, places: Places, moves: Mapping[str, Move]) 
 
 
 def _joined_at_end(moves: Mapping[str, Move]) -> frozenset[str]:
-    """The last nodes of those arms of the outermost graph that END joins."""
+    """Return the last nodes of the outermost graph's arms that END joins."""
     return frozenset(
         source
         for frame, (source, target) in moves.items()
@@ -86,24 +87,24 @@ def _joined_at_end(moves: Mapping[str, Move]) -> frozenset[str]:
 
 
 def _together(said: Sequence[tuple[How, str]], snapshot: Snapshot, sources: frozenset[str]) -> Standing:
-    """What several frames at one node say; equal words are counted."""
-    said_so = {how for how, _ in said}
-    loudest: How = next(how for how in _LOUDEST if how in said_so)
-    one, several = _STANDS.get(snapshot.status, ("", ""))
+    """Combine the states of several frames at one node; equal notes are counted."""
+    present = {how for how, _ in said}
+    severest: How = next(how for how in _SEVEREST if how in present)
+    one, several = _POSITIONS.get(snapshot.status, ("", ""))
     notes = [note for _, note in said if note]
     same = notes.count(one)
-    told = [note for note in dict.fromkeys(notes) if note != one]
-    waits = [note for note in told if note.startswith("waits")]
+    others = [note for note in dict.fromkeys(notes) if note != one]
+    waits = [note for note in others if note.startswith("waits")]
     if len(waits) > 1:
         first = waits[0].removeprefix("waits").lstrip(": ")
-        told = [*(note for note in told if note not in waits), f"{len(waits)} wait, one of them: {first}"]
+        others = [*(note for note in others if note not in waits), f"{len(waits)} wait, one of them: {first}"]
     if same:
-        told.append(one if same == 1 else f"{same} {several}")
-    return Standing(loudest, tuple(told), sources)
+        others.append(one if same == 1 else f"{same} {several}")
+    return Standing(severest, tuple(others), sources)
 
 
 def _frame(snapshot: Snapshot, frame: Frame) -> Iterator[tuple[str, How, str]]:
-    """What a frame says of the nodes it has to do with. Items not begun to wait are told by their map."""
+    """Yield a frame's state at the nodes that it concerns. Their map reports items that do not wait."""
     phase, failure = frame.phase, frame.failure
     match phase:
         case Forked():
@@ -119,8 +120,8 @@ def _frame(snapshot: Snapshot, frame: Frame) -> Iterator[tuple[str, How, str]]:
             where = "on leaving" if isinstance(phase, Leaving) else "here"
             yield frame.at, "failed", f"failed {where}: {failure.kind}: {failure.message}"
         case Ready() | Fallback() | Leaving() if frame.kind != "item":
-            yield frame.at, "here", _STANDS[snapshot.status][0]
-        case _:  # an item that is told by its map, or a frame that has ended
+            yield frame.at, "here", _POSITIONS[snapshot.status][0]
+        case _:  # an item that its map reports, or a frame that has ended
             pass
 
 
@@ -134,7 +135,7 @@ def _arms(snapshot: Snapshot, forked: Forked) -> Iterator[tuple[str, How, str]]:
 
 
 def items_in_words(map_: Collecting) -> str:
-    """How far a map is: `3 of 10 done, 1 failed`."""
+    """Return the progress of a map: `3 of 10 done, 1 failed`."""
     failed = len(map_.failed)
     done = map_.count - map_.left - failed
     return f"{done} of {map_.count} done" + (f", {failed} failed" if failed else "")

@@ -1,11 +1,10 @@
-"""Graphviz's SVG made fit for people who listen to it, and the same bytes each time.
+"""Graphviz's SVG made accessible to screen readers, with the same bytes each time.
 
-Graphviz titles its elements with ids. Here each gets what it says in words, the picture gets a title and a
-description, and comments with versions go. Graphviz places the lines of a label by their sizes in a font that it found;
-here they are placed on the ground of the label, whose size depends on no font, and the lines of a box are centred,
-since a browser may use another font. The words of arrows are set off from lines behind them. Where the reader prefers
-the dark, a style puts the colours of the night in place of those of the day; a viewer that knows no styles shows the
-day.
+Graphviz titles its elements with ids. Here each gets its text in words, the picture gets a title and a description, and
+comments with versions are removed. Graphviz places the lines of a label by their sizes in a font that it found; here
+they are placed on the background of the label, whose size depends on no font, and the lines of a box are centred, since
+a browser can use another font. The words of arrows get an outline that interrupts lines below them. A style replaces
+the light colours by the dark ones if the reader prefers a dark theme; a viewer without styles shows the light ones.
 """
 
 from __future__ import annotations
@@ -32,20 +31,22 @@ def accessible_svg(svg: bytes, drawing: Drawing, *, is_adaptive: bool = True, is
     """Put a drawing's words into the SVG that Graphviz made of it.
 
     Args:
-        svg: What Graphviz made.
-        drawing: What it was made of.
-        is_adaptive: Whether it becomes dark where its reader prefers that.
+        svg: Graphviz's SVG.
+        drawing: The drawing that it shows.
+        is_adaptive: Whether it becomes dark if its reader prefers that.
         is_part: Whether it becomes part of a page, so that it needs no XML declaration.
 
     Raises:
-        RenderError: What was painted is no SVG.
+        RenderError: Graphviz's output is not SVG.
     """
     ET.register_namespace("", _SVG)
     ET.register_namespace("xlink", "http://www.w3.org/1999/xlink")
     try:
         root = ET.fromstring(svg)  # noqa: S314 - Graphviz wrote it a moment ago
     except ET.ParseError as error:
-        raise RenderError(f"Graphviz painted no SVG: {error}", repair="mend the installation of Graphviz") from error
+        raise RenderError(
+            f"the output of Graphviz is not SVG: {error}", repair="fix the installation of Graphviz"
+        ) from error
     parts: list[Box | Cluster | Arrow] = [*drawing.clusters, *drawing.boxes, *drawing.arrows]
     spoken = {part.id: part.spoken for part in parts}
     ground = root.find(f"{{{_SVG}}}g/{{{_SVG}}}polygon")
@@ -82,14 +83,14 @@ def accessible_svg(svg: bytes, drawing: Drawing, *, is_adaptive: bool = True, is
 
 
 def _set_off(arrow: ET.Element, paper: str) -> None:
-    """Interrupt whatever line runs behind the words of an arrow: now and then Graphviz puts them on a border."""
+    """Interrupt the lines below an arrow's words: sometimes Graphviz puts them on a border."""
     for text in arrow.findall(f"{{{_SVG}}}text"):
         for name, value in (("paint-order", "stroke"), ("stroke", paper), ("stroke-width", "3")):
             text.set(name, value)
 
 
 def _night(root: ET.Element) -> str:
-    """The style that makes a picture dark: a rule for each colour in it."""
+    """Return the style that makes a picture dark: a rule for each colour in it."""
     used = {(name, element.get(name, "")) for element in root.iter() for name in ("fill", "stroke")}
     known = sorted((name, colour) for name, colour in used if colour.startswith("#"))
     rules = [f'  .graphengine [{name}="{colour}"] {{ {name}: {by_night(colour)}; }}' for name, colour in known]
@@ -97,14 +98,14 @@ def _night(root: ET.Element) -> str:
 
 
 def _place(group: ET.Element, lines: Sequence[Line]) -> None:
-    """Put the lines of a label on its ground, the shape before them, which is then removed."""
+    """Put the lines of a label on its background, the shape before them, which is then removed."""
     texts = group.findall(f"{{{_SVG}}}text")
     if not texts:
         return
     ground = group[list(group).index(texts[0]) - 1]
     places = [(float(x), float(y)) for x, y in _POINT.findall(ground.get("points", ""))]
     if not places or len(texts) != len(lines):
-        raise RenderError("Graphviz painted other labels than it was given", repair="use Graphviz 2.43 or newer")
+        raise RenderError("the labels in Graphviz's output differ from its input", repair="use Graphviz 2.43 or newer")
     left, right, top = min(x for x, _ in places), max(x for x, _ in places), min(y for _, y in places)
     group.remove(ground)
     is_centred = group.get("class") == "node"

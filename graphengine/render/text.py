@@ -1,7 +1,7 @@
-"""User text made fit to draw: nothing in it that cannot be seen, and lines of a bounded width.
+"""User text made safe to draw: no invisible characters, and lines of a bounded width.
 
-Titles, labels and condition texts come from users. What is done here holds for every format; the writers escape what
-is special in theirs.
+Titles, labels and condition texts come from users. This module's cleaning applies to every format; the writers escape
+their own special characters.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 import unicodedata
 
 _UNSEEN = ("Cc", "Cf", "Cs", "Co", "Cn")
-"""Categories of characters that have no picture, reorder their line, or cannot be written at all."""
+"""Categories of characters that are invisible, reorder their line, or cannot be encoded."""
 
 _JOINERS = "\u200c\u200d"
 """Format characters that belong to words of some scripts and to composed emoji."""
@@ -23,7 +23,7 @@ _BREAK_AFTER = "_.,;:/|-)]}"
 
 
 def clean(text: str) -> str:
-    r"""The text with a visible mark for each character that has no picture, and `\n` as its only line break.
+    r"""Return the text with a visible mark for each invisible character, and `\n` as its only line break.
 
     >>> clean("a\tb\x00c\r\nd")
     'a b�c\nd'
@@ -33,7 +33,7 @@ def clean(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    r"""The cleaned text with each run of blanks and line breaks as one blank.
+    r"""Return the cleaned text with each run of blanks and line breaks as one blank.
 
     >>> one_line(" a \n b")
     'a b'
@@ -42,7 +42,7 @@ def one_line(text: str) -> str:
 
 
 def width(text: str) -> int:
-    r"""How many columns the text takes: wide characters count twice, combining ones not at all.
+    r"""Return how many columns the text takes: wide characters count twice, combining ones not at all.
 
     >>> width("日本"), width("e\u0301")
     (4, 1)
@@ -51,12 +51,12 @@ def width(text: str) -> int:
 
 
 def wrap(text: str, columns: int, lines: int) -> tuple[str, ...]:
-    """Break a text into lines of at most so many columns, and clip what is left over.
+    """Break a text into lines of at most `columns` columns, and clip the rest.
 
     Args:
         text: Any text; it is cleaned first.
         columns: The most columns of a line, 3 at least.
-        lines: The most lines; the last ends in `…` if something is left over.
+        lines: The most lines; the last ends in `…` if the text is clipped.
 
     >>> wrap("one two three four", 9, 2)
     ('one two', 'three fo…')
@@ -95,7 +95,7 @@ def _broken(text: str, columns: int) -> list[str]:
 
 
 def _pieces(word: str, columns: int) -> list[str]:
-    """A word cut into pieces that fit, after punctuation where there is some in the second half of a piece."""
+    """Cut a word into pieces that fit, after punctuation if there is some in the second half of a piece."""
     pieces: list[str] = []
     while width(word) > columns:
         head = _head(word, columns)
@@ -107,7 +107,7 @@ def _pieces(word: str, columns: int) -> list[str]:
 
 
 def _head(text: str, columns: int) -> str:
-    """The longest beginning that fits, one character at least, with the marks that combine with its last."""
+    """Return the longest prefix that fits, at least one character, with the marks that combine with its last."""
     taken = 0
     for index, character in enumerate(text):
         taken += _columns(character)

@@ -1,8 +1,8 @@
-"""What a recorded run did on its graphs, as a picture needs it: visits, edges taken, and where it stands.
+"""What a recorded run did on its graphs, as a picture needs it: visits, edges taken, and where it is.
 
-Where a run stands is what the core's fold says; nothing is worked out anew here. Steps of a graph inside a graph count
-at its place, whichever visit, arm or item they belong to. The edge that a step took is known by its source, target and
-label. Where several edges share these, the number of conditions looked at before one held tells them apart.
+Visits are read by `graphengine.history.visits`. Visits in a nested graph count at its place, regardless of the visit,
+arm or item to which they belong. The edge that a step took is identified by its source, target and label. If several
+edges share these, the number of conditions checked before one held distinguishes them.
 """
 
 from __future__ import annotations
@@ -11,27 +11,26 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from graphengine.engine.fold import evolve
-from graphengine.engine.rebase import shifted
-from graphengine.engine.snapshot import Snapshot
-from graphengine.engine.steps import Attempt, Entered, Failed, Node, Shift, falls_back, outcome_of, usage_of
+from graphengine.engine.steps import Attempt, Entered, Failed, Node, Started, falls_back, usage_of
 from graphengine.graph.options import START
-from graphengine.history.timing import Stopwatch, open_seconds
+from graphengine.history.visits import Visits
 from graphengine.render.accounts import Account
 from graphengine.render.errors import RenderError
-from graphengine.render.scopes import Places
 from graphengine.render.standings import standings_of
 from graphengine.render.words import counted, times_in_words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from graphengine.engine.snapshot import Snapshot
     from graphengine.engine.steps import Step
-    from graphengine.render.scopes import Place, Scope, Spot
+    from graphengine.history.visit_tree import Edge, Entry, Place
+    from graphengine.render.edges import DrawnEdge
+    from graphengine.render.scopes import Scope, Spot
     from graphengine.render.standings import Move, Standing
-    from graphengine.render.ways import Way
 
 _ITEMS: Final = ("done", "failed for good")
+_MOVES: Final = ("started", "entered", "node", "failed", "left", "joined")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +42,12 @@ class Trace:
         summary: Its status and why it stopped, in words.
         visits: Completed visits by node; those of START count how often its graph began.
         facts: What else happened at a node, in words.
-        standings: How it stands at those nodes where it does.
-        taken: How often each way was taken, in the order of the ways, by graph.
+        standings: Its state at the nodes where it is.
+        taken: How often each edge was taken, in the order of the edges, by graph.
         picked: How often a node that chooses picked each of its choices.
-        forked: How often each fork was taken, by its graph, its node and its place among the ways of that.
+        forked: How often each fork was taken, by its graph, its node and its place among that node's edges.
         accounts: How long each node was driven, and what it spent on models.
-        account: The same of the whole run.
+        account: The same for the whole run.
     """
 
     run_id: str
@@ -64,38 +63,27 @@ class Trace:
 
 
 def trace_of(scopes: Mapping[Place, Scope], steps: Sequence[Step]) -> Trace:
-    """What these steps did.
+    """Trace these steps on the graphs of an outline.
 
     Args:
         scopes: The graphs of the outline.
-        steps: All steps of the run from seq 1 on, a parent's included.
+        steps: All steps of the run from seq 1 on, including those of its parents.
 
     Raises:
         RenderError: The steps do not follow each other from 1 on.
     """
-    snapshot, tally = Snapshot(), _Tally(scopes)
-    try:
-        for step in steps:
-            if isinstance(step.data, Shift) and step.data.renamed:
-                tally.rename(snapshot, step.data.renamed)
-            tally.watch.see(step, was_idle=snapshot.status == "waiting")
-            evolve(snapshot, step)
-            tally.add(step)
-    except (ValueError, LookupError) as error:
-        raise RenderError(
-            f"the steps do not make a run: {error}",
-            where="steps=",
-            repair="give every step from seq 1 on; a branch begins with its parent's",
-        ) from error
-    standings = standings_of(snapshot, tally.places, tally.moves)
-    facts = tally.facts(standings)
+    run = visits_of(steps)
+    tally = _Tally(scopes)
+    for entry in run.entries:
+        tally.add(entry)
+    snapshot = run.snapshot
+    standings = standings_of(snapshot, {frame: track.place for frame, track in run.live.items()}, tally.moves)
     whole = Account(snapshot.elapsed_seconds if snapshot.frames else None, snapshot.usage)
-    summary = "; ".join(part for part in (_summary(snapshot), whole.in_words()) if part)
     return Trace(
         run_id=snapshot.run_id,
-        summary=summary,
+        summary="; ".join(part for part in (_summary(snapshot), whole.in_words()) if part),
         visits=tally.visits,
-        facts=facts,
+        facts=tally.facts(standings),
         standings=standings,
         taken=tally.taken,
         picked=tally.picked,
@@ -105,75 +93,81 @@ def trace_of(scopes: Mapping[Place, Scope], steps: Sequence[Step]) -> Trace:
     )
 
 
+def visits_of(steps: Sequence[Step], seen: Callable[[Visits, Entry], None] | None = None) -> Visits:
+    """Return the visits of a run.
+
+    Args:
+        steps: All steps of the run from seq 1 on, including those of its parents.
+        seen: Called after each step, with the visits as of then.
+
+    Raises:
+        RenderError: The steps do not follow each other from 1 on.
+    """
+    run = Visits()
+    try:
+        for step in steps:
+            entry = run.feed(step)
+            if seen is not None:
+                seen(run, entry)
+    except (ValueError, LookupError) as error:
+        raise RenderError(
+            f"the steps do not make a run: {error}",
+            where="steps=",
+            repair="pass every step from seq 1 on; a branch begins with its parent's",
+        ) from error
+    return run
+
+
 def _summary(snapshot: Snapshot) -> str:
     if not snapshot.frames:
         return "not begun"
     stop = snapshot.stop
     why = (stop.label or stop.explanation) if stop is not None else ""
-    why = "" if why == "otherwise" else why  # a way without a condition has no more to say
+    why = "" if why == "otherwise" else why  # an edge without a condition explains nothing
     return f"{snapshot.status} after {counted(snapshot.steps, 'visit')}" + (f": {why}" if why else "")
 
 
 class _Tally:
-    """Counts of what the steps say, step by step."""
+    """The counts of a run's steps."""
 
     def __init__(self, scopes: Mapping[Place, Scope]) -> None:
         self.scopes = scopes
-        self.places = Places()
         self.moves: dict[str, Move] = {}
         self.visits: Counter[Spot] = Counter()
-        self.taken = {place: [0] * len(scope.ways) for place, scope in scopes.items()}
+        self.taken = {place: [0] * len(scope.edges) for place, scope in scopes.items()}
         self.picked: Counter[tuple[Spot, str]] = Counter()
         self.forked: Counter[tuple[Spot, int]] = Counter()
         self.accounts: dict[Spot, Account] = {}
-        self.watch = Stopwatch()
-        self._open: dict[tuple[str, str, int], float] = {}
-        self._told: Counter[tuple[Spot, str]] = Counter()
+        self._events: Counter[tuple[Spot, str]] = Counter()
 
-    def add(self, step: Step) -> None:
+    def add(self, entry: Entry) -> None:
         """Count one step."""
-        outcome, frame, node = outcome_of(step), step.frame, step.node
-        place = self.places.of(frame)
-        if step.kind in ("started", "entered"):
-            if isinstance(step.data, Entered):
-                place, frame = self.places.enter(step, step.data)
-            node = START
-            self.visits[place, START] += 1
-        elif step.kind == "node" or (isinstance(step.data, Failed) and not step.data.has_failed):
-            self.visits[place, node] += 1
-        if isinstance(step.data, Node) and step.data.choice:
-            self.picked[(place, node), step.data.choice] += 1
-        if step.node:
-            self._pay((place, node), step)
-        for what in _what(step):
-            self._told[(place, node), what] += 1
-        if step.kind == "joined":  # the arms took their ways; the join takes none
-            self.moves[frame] = ("", outcome.to[0] if outcome.to else "")
-        elif step.kind in ("started", "entered", "node", "failed", "left"):
-            self.moves[frame] = (node, outcome.to[0] if outcome.to else "")
-            self._take(place, node, step)
-
-    def rename(self, snapshot: Snapshot, renamed: Mapping[str, Mapping[str, str]]) -> None:
-        """Count what was done so far under the names that nodes have from now on."""
-        frames = dict(zip(snapshot.frames, shifted(snapshot, Shift(renamed=renamed)).frames, strict=True))
-        own = {frame: self.places.of(frame) for frame in self.moves}
-        names = self.places.rename(renamed, frames)
-        self.visits = Counter({names.spot(spot): count for spot, count in self.visits.items()})
-        self.picked = Counter({(names.spot(spot), choice): n for (spot, choice), n in self.picked.items()})
-        self._told = Counter({(names.spot(spot), what): n for (spot, what), n in self._told.items()})
-        self.accounts = {names.spot(spot): account for spot, account in self.accounts.items()}
-        self.moves = {
-            frames.get(frame, frame): (names.spot((own[frame], source))[1], names.spot((own[frame], target))[1])
-            for frame, (source, target) in self.moves.items()
-        }
+        step, facts, visit, track, edge = entry.step, entry.step.data, entry.visit, entry.track, entry.edge
+        begins = isinstance(facts, (Started, Entered))
+        if begins and track is not None:
+            self.visits[track.place, START] += 1
+        if visit is not None:
+            spot = (visit.track.place, visit.node)
+            if step.kind == "node" or (isinstance(facts, Failed) and not facts.has_failed):
+                self.visits[spot] += 1
+            if isinstance(facts, Node) and facts.choice:
+                self.picked[spot, facts.choice] += 1
+            self._pay(spot, entry)
+            for what in _what(entry):
+                self._events[spot, what] += 1
+        if edge is not None:
+            self._take(edge)
+        if track is not None and step.kind in _MOVES:
+            source = START if begins else visit.node if visit is not None else ""
+            self.moves[track.frame] = (edge.source, edge.to[0]) if edge is not None else (source, "")
 
     def facts(self, standings: Mapping[Spot, Standing]) -> dict[Spot, list[str]]:
-        """Retries, fallbacks, failures, refusals and items by node, in words, unless its standing tells them."""
+        """Return retries, fallbacks, failures, refusals and items by node, in words, unless its standing has them."""
         facts: dict[Spot, list[str]] = {}
-        for (spot, what), times in self._told.items():
+        for (spot, what), times in self._events.items():
             standing = standings.get(spot)
-            told = standing is not None and standing.how == "failed" and what == "failed"
-            count = times - told
+            is_shown = standing is not None and standing.how == "failed" and what == "failed"
+            count = times - is_shown
             if what in _ITEMS:
                 mapping = standing is not None and any(" done" in note for note in standing.notes)
                 if not mapping:
@@ -182,62 +176,55 @@ class _Tally:
                 facts.setdefault(spot, []).append(f"{what} {times_in_words(count)}")
         return facts
 
-    def _pay(self, spot: Spot, step: Step) -> None:
-        """Count how long a step took, and what it spent; what items took is in the time of their map.
+    def _pay(self, spot: Spot, entry: Entry) -> None:
+        """Count how long a step took, and what it spent; the time of items is in the time of their map.
 
-        To put a question is no work: its node tells how long it was open, once it is answered.
+        Asking a question is not work: its node reports how long it was open, once it is answered.
         """
-        scope = self.scopes.get(spot[0])
-        asks = scope is not None and scope.nodes.get(spot[1], {}).get("kind") == "ask"
-        timed = step.kind in ("node", "attempt", "failed") or (step.kind == "waiting" and not asks)
-        took = self.watch.took(step) if timed else None
-        usage = usage_of(step)
-        waited = self._waited(step)
-        if took is not None or usage or waited:
-            self.accounts[spot] = self.accounts.get(spot, Account()).plus(took, usage, waited)
+        scope, kind = self.scopes.get(spot[0]), entry.step.kind
+        facts = scope.nodes.get(spot[1]) if scope is not None else None
+        asks = facts is not None and facts.get("kind") == "ask"
+        timed = kind in ("node", "attempt", "failed") or (kind == "waiting" and not asks)
+        took = entry.took if timed else None
+        usage = usage_of(entry.step)
+        if took is not None or usage or entry.waited:
+            self.accounts[spot] = self.accounts.get(spot, Account()).plus(took, usage, entry.waited)
 
-    def _waited(self, step: Step) -> float:
-        """Seconds for which what a step answers was open, as far as no answer before it counts them."""
-        visit = (step.frame, step.node, step.visit)
-        since = self._open.get(visit, 0.0)
-        if step.kind in ("waiting", "answered"):
-            self._open[visit] = step.at
-            return max(0.0, step.at - since) if since and step.kind == "answered" else 0.0
-        return (open_seconds(step) or 0.0) if step.kind in ("node", "failed") else 0.0
-
-    def _take(self, place: Place, source: str, step: Step) -> None:
+    def _take(self, edge: Edge) -> None:
+        """Count the drawn edges of a taken edge; a fork's arms count for themselves, so that a join counts none."""
+        place = edge.track.place
         scope = self.scopes.get(place)
-        if scope is None:
+        if scope is None or not edge.source:
             return
-        ways = (_way_of(scope.ways, source, target, step) for target in outcome_of(step).to)
-        found = {index for index in ways if index is not None}
+        found = {index for target in edge.to if (index := _index_of(scope.edges, edge, target)) is not None}
         for index in found:
             self.taken[place][index] += 1
-        self.forked.update({((place, source), scope.ways[index].order) for index in found if scope.ways[index].fork})
+        drawn = (scope.edges[index] for index in found)
+        self.forked.update({((place, edge.source), each.order) for each in drawn if each.fork})
 
 
-def _what(step: Step) -> Iterator[str]:
-    """What a step says that a reader wants to know beside the visits."""
+def _what(entry: Entry) -> Iterator[str]:
+    """Yield what happened in a step in addition to the visit."""
+    step = entry.step
     if isinstance(step.data, Attempt) and step.data.due_at is not None:
         yield "tried again"
     elif step.kind == "item":
         yield "done"
     elif step.kind == "failed":
         yield "failed for good" if step.frame.endswith("]") else "failed"
-    elif step.kind == "refused" and step.node:
+    elif step.kind == "refused":
         yield "refused an answer"
     if falls_back(step):
         yield "fell back"
 
 
-def _way_of(ways: Sequence[Way], source: str, target: str, step: Step) -> int | None:
-    """The way a step took to a target; None if the graph has no such way (any more)."""
-    label = outcome_of(step).edge
-    failure = step.kind == "failed"
+def _index_of(edges: Sequence[DrawnEdge], edge: Edge, target: str) -> int | None:
+    """Return the index of the drawn edge of a taken edge to a target; None if the graph has none (any longer)."""
     found = [
         index
-        for index, way in enumerate(ways)
-        if (way.source, way.target, way.failure) == (source, target, failure) and label in way.recorded
+        for index, drawn in enumerate(edges)
+        if (drawn.source, drawn.target, drawn.failure) == (edge.source, target, edge.is_failure)
+        and edge.label in drawn.recorded
     ]
-    order = outcome_of(step).why.count("; ")
-    return next((index for index in found if ways[index].order == order), found[0] if found else None)
+    order = edge.why.count("; ")
+    return next((index for index in found if edges[index].order == order), found[0] if found else None)

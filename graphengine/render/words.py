@@ -1,4 +1,4 @@
-"""What a picture says of a node, in words: what it is, whether it is many, what it writes, what becomes of failures."""
+"""The notes of a node in a picture: its kind, its items, what it writes, how it handles failures."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from graphengine.render.parts import Line
 from graphengine.render.text import one_line, wrap
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from graphengine.state.json_values import JsonValue
+    from graphengine.engine.outline import NodeOutline
 
 TITLE_COLUMNS = 26
 NOTE_COLUMNS = 28
@@ -25,42 +25,43 @@ _UNITS: Final = ((86_400, "day", "days"), (3_600, "hour", "hours"), (60, "minute
 
 
 def lines_of(title: str, notes: Sequence[str]) -> tuple[Line, ...]:
-    """The lines of a box: its title, and what is worth knowing below it."""
+    """Return the lines of a box: its title, and its notes below it."""
     strong = [Line(text, "strong") for text in wrap(title, TITLE_COLUMNS, TITLE_LINES)]
     return (*strong, *(Line(text, "small") for note in notes for text in wrap(note, NOTE_COLUMNS, NOTE_LINES)))
 
 
 def head_of(title: str, notes: Sequence[str]) -> tuple[Line, ...]:
-    """The lines at the head of a cluster, which is wide: the notes share theirs."""
+    """Return the lines at the head of a cluster; it is wide, so the notes share lines."""
     strong = [Line(text, "strong") for text in wrap(title, TITLE_COLUMNS, TITLE_LINES)]
-    told = "; ".join(one_line(note) for note in notes)
-    return (*strong, *(Line(text, "small") for text in wrap(told, HEAD_COLUMNS, HEAD_LINES)))
+    joined = "; ".join(one_line(note) for note in notes)
+    return (*strong, *(Line(text, "small") for text in wrap(joined, HEAD_COLUMNS, HEAD_LINES)))
 
 
-def title_of(name: str, facts: Mapping[str, JsonValue]) -> str:
-    """What a node is called in a picture: its title, if that can be seen, or its name."""
+def title_of(name: str, facts: NodeOutline) -> str:
+    """Return a node's title in a picture: its own, if that is visible, or its name."""
     title = str(facts.get("title") or "")
     return title if one_line(title) else name
 
 
-def notes_of(name: str, facts: Mapping[str, JsonValue], fields: frozenset[str]) -> list[str]:
-    """What is worth knowing of a node beside its title, a note each.
+def notes_of(name: str, facts: NodeOutline, fields: frozenset[str]) -> list[str]:
+    """Return the notes of a node, below its title.
 
     Args:
         name: Its name.
-        facts: What the outline says of it.
+        facts: Its entry in the outline.
         fields: All fields of its graph's state.
     """
     kind = str(facts.get("kind", "unknown node"))
     kind = _KINDS.get(kind, kind)
     notes = [f"{name} · {kind}" if title_of(name, facts) != name else kind]
-    if facts.get("question"):
-        notes.append(f"asks: {facts['question']}")
-    if facts.get("timeout_seconds"):
-        notes.append(f"waits {duration(facts['timeout_seconds'])} at most")
+    question, seconds, on = facts.get("question"), facts.get("timeout_seconds"), facts.get("on")
+    if question:
+        notes.append(f"asks: {question}")
+    if seconds:
+        notes.append(f"waits {duration(seconds)} at most")
     choices = [str(choice) for choice in facts.get("choices", ())]
     if choices:
-        notes.append(f"one of {listed(choices)}" + (f" by {facts['on']}" if facts.get("on") else ""))
+        notes.append(f"one of {listed(choices)}" + (f" by {on}" if on else ""))
     each = facts.get("each") or {}
     if each:
         notes.append("for each " + " and ".join(f"{item} of {source}" for item, source in each.items()))
@@ -76,7 +77,7 @@ def notes_of(name: str, facts: Mapping[str, JsonValue], fields: frozenset[str]) 
 
 
 def duration(seconds: float) -> str:
-    """A time in the largest unit that tells it in a whole number.
+    """Return a time in the largest unit that makes it a whole number.
 
     >>> duration(86_400), duration(5_400), duration(0.5)
     ('1 day', '90 minutes', '0.5 seconds')
@@ -87,23 +88,23 @@ def duration(seconds: float) -> str:
 
 
 def listed(names: Sequence[str]) -> str:
-    """The first few, and how many more there are."""
+    """Return the first few names, and how many more there are."""
     more = len(names) - SHOWN_FIELDS
     shown = ", ".join(names[:SHOWN_FIELDS])
     return f"{shown} and {more} more" if more > 0 else shown
 
 
 def counted(number: int, one: str, several: str = "") -> str:
-    """`1 visit`, `2 visits`."""
+    """Return a counted noun: `1 visit`, `2 visits`."""
     return f"{number} {one if number == 1 else several or one + 's'}"
 
 
 def times_in_words(count: int) -> str:
-    """`never`, `once`, `twice`, `3 times`."""
+    """Return `never`, `once`, `twice`, or `3 times`."""
     return {0: "never", 1: "once", 2: "twice"}.get(count, f"{count} times")
 
 
-def _safety(facts: Mapping[str, JsonValue]) -> str:
+def _safety(facts: NodeOutline) -> str:
     attempts = facts.get("attempts", 1)
     tries = f"{attempts} attempts" if attempts > 1 else ""
     fallback = ("then a fallback" if tries else "a fallback if it fails") if facts.get("fallback") else ""

@@ -1,4 +1,4 @@
-"""Putting a picture into a file, whatever draws it."""
+"""Writing a picture to a file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def write_picture(target: Path, made: bytes) -> None:
-    """Write what was painted.
+    """Write a painted picture.
 
     Raises:
         RenderError: The file cannot be written.

@@ -1,21 +1,21 @@
-"""What an answer has to be, in words, as its JSON Schema tells: for people, who read no schemas.
+"""Descriptions of the JSON Schema of an answer, for people.
 
-`in_words` names what is wanted, `choices` the values where they are listed, `example` one value that fits,
-`whats_wrong` what is wrong with a value that does not fit.
+`in_words` describes the schema, `choices` returns its listed values, `example` a value that fits, and `whats_wrong`
+the reasons why a value does not fit.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from pydantic_core import to_json
 
 if TYPE_CHECKING:
-    from graphengine.state.json_values import JsonValue
+    from graphengine.state.json_values import JsonObject, JsonValue
 
-Schema = Mapping[str, "JsonValue"]
+Schema: TypeAlias = "JsonObject"
 
 _SIMPLE: Final = {
     "boolean": "yes or no",
@@ -39,12 +39,12 @@ _LISTED: Final = 20
 
 
 def in_words(schema: Schema, root: Schema | None = None, depth: int = _DEPTH) -> str:
-    """What fits a schema, as a noun: `yes or no`, `a whole number from 1 to 10`, `a list, each of it a text`.
+    """Return what fits a schema, as a noun: `yes or no`, `a whole number from 1 to 10`, `a list, each of it a text`.
 
     Args:
-        schema: The JSON Schema; of one that makes no sense, as a database may have it, nothing is told.
+        schema: The JSON Schema. An invalid one, which a database may contain, is described as JSON.
         root: The schema it is a part of, which has the definitions.
-        depth: How deep to go into lists and objects; what lies deeper is called JSON.
+        depth: How deep to describe lists and objects; deeper values are called JSON.
     """
     try:
         return _in_words(schema, schema if root is None else root, depth)
@@ -53,7 +53,7 @@ def in_words(schema: Schema, root: Schema | None = None, depth: int = _DEPTH) ->
 
 
 def choices(schema: Schema) -> list[str]:
-    """The values that a schema lists, as a person writes them; none where it lists none."""
+    """Return the values that a schema lists, as a person writes them; none if it lists none."""
     try:
         return _choices(schema, schema, _DEPTH)
     except (TypeError, AttributeError, KeyError, ValueError, RecursionError):
@@ -61,21 +61,21 @@ def choices(schema: Schema) -> list[str]:
 
 
 def example(schema: Schema) -> str | None:
-    """Write one value that fits, as a caller types it: JSON, or a text alone; None if none is found."""
+    """Return one value that fits, as a person types it: JSON, or plain text; None if none is found."""
     try:
         made = _example(schema, schema, _DEPTH)
     except (TypeError, AttributeError, KeyError, ValueError, RecursionError):
         return None
-    if set(schema) - {"type", "title"} and whats_wrong(schema, made):  # a pattern, a step: nothing was made to fit it
+    if set(schema) - {"type", "title"} and whats_wrong(schema, made):  # `_example` ignores patterns and steps
         return None
     return made if isinstance(made, str) else to_json(made).decode()
 
 
-def whats_wrong(schema: Schema, value: JsonValue) -> list[str]:
-    """What keeps a value from fitting a schema: a text for each thing, none where it fits.
+def whats_wrong(schema: Schema, value: Any) -> list[str]:  # noqa: ANN401 - jsonschema has a type of its own
+    """Return the reasons why a value does not fit a schema; none if it fits.
 
-    A schema that cannot be used fits nothing. It comes from a database, and reads no file and no address: what it
-    refers to must be in it.
+    Nothing fits an invalid schema. Schemas come from a database, so references to files and addresses are not followed:
+    the target of a reference must be in the schema itself.
     """
     from jsonschema import Draft202012Validator  # noqa: PLC0415 - heavy, and needed for answers alone
     from referencing import Registry  # noqa: PLC0415 - as jsonschema
@@ -83,13 +83,13 @@ def whats_wrong(schema: Schema, value: JsonValue) -> list[str]:
     try:
         found = Draft202012Validator(schema, registry=Registry()).iter_errors(value)
         errors = sorted(found, key=lambda error: [str(p) for p in error.path])
-        return list(dict.fromkeys(_told(error, schema) for error in errors))
-    except Exception as error:  # noqa: BLE001 - a schema may be anything, and jsonschema then raises anything
-        return [f"the schema that is recorded with the question cannot be used: {type(error).__name__}: {error}"]
+        return list(dict.fromkeys(_reason(error, schema) for error in errors))
+    except Exception as error:  # noqa: BLE001 - jsonschema raises errors of any kind for invalid schemas
+        return [f"the schema that is recorded with the question is invalid: {type(error).__name__}: {error}"]
 
 
 def _in_words(schema: Schema, root: Schema, depth: int) -> str:
-    """The same of a schema that makes sense."""
+    """Describe a valid schema."""
     schema = _resolved(schema, root)
     values = schema.get("enum", [schema["const"]] if "const" in schema else None)
     if isinstance(values, Sequence):
@@ -109,7 +109,7 @@ def _in_words(schema: Schema, root: Schema, depth: int) -> str:
 
 
 def _choices(schema: Schema, root: Schema, depth: int) -> list[str]:
-    """The same of a schema that makes sense."""
+    """Return the listed values of a valid schema."""
     schema = _resolved(schema, root)
     values = schema.get("enum", [schema["const"]] if "const" in schema else [])
     branches = _branches(schema) if depth else ()
@@ -117,7 +117,7 @@ def _choices(schema: Schema, root: Schema, depth: int) -> list[str]:
 
 
 def _example(schema: Schema, root: Schema, depth: int) -> JsonValue:
-    """Make a value of a schema that makes sense; bounds are kept, patterns are not."""
+    """Return an example for a valid schema; it keeps bounds, but ignores patterns."""
     schema = _resolved(schema, root)
     known = [schema[word] for word in ("const", "default") if word in schema]
     known += [value for word in ("examples", "enum") for value in schema.get(word, ())[:1]]
@@ -135,7 +135,7 @@ def _example(schema: Schema, root: Schema, depth: int) -> JsonValue:
 
 
 def _several(schema: Schema, root: Schema, depth: int) -> JsonValue:
-    """Make a list or an object, of what it must have."""
+    """Return an example of a list or an object, with its required parts."""
     if schema["type"] == "array":
         few = max(1 if depth > 0 else 0, schema.get("minItems", 0))
         shown = schema.get("prefixItems") or [schema.get("items", {})] * min(few, _LISTED)
@@ -146,27 +146,27 @@ def _several(schema: Schema, root: Schema, depth: int) -> JsonValue:
 
 
 def _text(schema: Schema) -> str:
-    """Make a text of the format and length that are wanted."""
+    """Return an example text of the required format and length."""
     return _FORMATS.get(schema.get("format", ""), "TEXT").ljust(min(schema.get("minLength", 0), _COLUMNS), ".")
 
 
 def _number(schema: Schema, *, whole: bool) -> JsonValue:
-    """Make a number within the bounds of a schema."""
+    """Return an example number within the bounds of a schema."""
     step = 1 if whole else 0.5
     low = max(schema.get("minimum", -math.inf), schema.get("exclusiveMinimum", -math.inf) + step)
     high = min(schema.get("maximum", math.inf), schema.get("exclusiveMaximum", math.inf) - step)
     return max(min(1, high), low)
 
 
-def _told(error: Any, root: Schema) -> str:  # noqa: ANN401 - of a library without types
+def _reason(error: Any, root: Schema) -> str:  # noqa: ANN401 - of a library without types
     place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.path).lstrip(".")
-    told: str = error.message
+    text: str = error.message
     if error.validator in ("type", "enum", "const", "anyOf", "oneOf"):
-        told = f"{_shown(error.instance, quoted=True)} is not {in_words(error.schema, root, 0)}"
+        text = f"{_shown(error.instance, quoted=True)} is not {in_words(error.schema, root, 0)}"
     elif error.validator == "required":
         missing = [name for name in error.validator_value if name not in error.instance]
-        told = f"{missing[0]} is missing" if len(missing) == 1 else told
-    return f"{place}: {told}" if place else told
+        text = f"{missing[0]} is missing" if len(missing) == 1 else text
+    return f"{place}: {text}" if place else text
 
 
 def _branches(schema: Schema) -> Sequence[Schema]:
@@ -174,7 +174,7 @@ def _branches(schema: Schema) -> Sequence[Schema]:
 
 
 def _resolved(schema: object, root: object) -> Schema:
-    if not isinstance(schema, Mapping) or not isinstance(root, Mapping):  # read from a database that may say anything
+    if not isinstance(schema, Mapping) or not isinstance(root, Mapping):  # read from a database, so it can be anything
         return {}
     name = str(schema.get("$ref", "")).rpartition("/")[2]
     found = root.get("$defs", {}).get(name) if name else None
@@ -191,8 +191,8 @@ def _bounds(schema: Schema) -> str:
         (schema.get("exclusiveMinimum"), "above {}"),
         (schema.get("exclusiveMaximum"), "below {}"),
     )
-    told = " and ".join(text.format(bound) for bound, text in bounds if bound is not None)
-    return f" {told}" if told else ""
+    joined = " and ".join(text.format(bound) for bound, text in bounds if bound is not None)
+    return f" {joined}" if joined else ""
 
 
 def _object(schema: Schema, root: Schema, depth: int) -> str:
@@ -201,13 +201,13 @@ def _object(schema: Schema, root: Schema, depth: int) -> str:
     names = [*needed, *(name for name in properties if name not in needed)]
     if not names or depth <= 0:
         return "a JSON object"
-    told = []
+    described = []
     for name in names:
         of_it = properties.get(name)
         facts = [_in_words(of_it, root, depth - 1)] if isinstance(of_it, Mapping) else []
         facts += [] if name in needed else ["may be left out"]
-        told.append(f"{name} ({'; '.join(facts)})" if facts else name)
-    return f"a JSON object with {', '.join(told)}"
+        described.append(f"{name} ({'; '.join(facts)})" if facts else name)
+    return f"a JSON object with {', '.join(described)}"
 
 
 def _either(words: Sequence[str]) -> str:
@@ -216,7 +216,7 @@ def _either(words: Sequence[str]) -> str:
 
 
 def _shown(value: JsonValue, *, quoted: bool = False) -> str:
-    """A value as a person writes it: a text without quotes, yes and no for true and false."""
+    """Return a value as a person writes it: a text without quotes, yes and no for true and false."""
     if isinstance(value, bool) and not quoted:
         return "yes" if value else "no"
     text = repr(value) if isinstance(value, str) and quoted else None

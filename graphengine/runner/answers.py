@@ -1,4 +1,4 @@
-"""Answers and messages from outside, looked at before they are taken."""
+"""Validation of answers and messages from outside."""
 
 from __future__ import annotations
 
@@ -20,36 +20,36 @@ if TYPE_CHECKING:
 
 
 class TooLargeInput(InputError):
-    """What is given takes more bytes than are allowed."""
+    """The value takes more bytes than are allowed."""
 
     code = "too_large"
 
 
 _INSTEAD: Final = {
-    "running": "wait until it does; `graphengine watch` follows it",
-    "failed": "`graphengine resume` goes on with it",
-    "stopped": "`graphengine resume` goes on with it",
+    "running": "wait until it asks; `graphengine watch` follows it",
+    "failed": "resume it: `graphengine resume`",
+    "stopped": "resume it: `graphengine resume`",
 }
-"""What to do with a run that asks nothing, by its status."""
+"""What to do with a run that has no question, by its status."""
 
 
 class Asked(NamedTuple):
-    """A wait that an answer is for."""
+    """A wait to be answered."""
 
     name: str
     facts: WaitRecord
 
 
 def check_answer(snapshot: Snapshot, wait: str | None, answered: Collection[str] = ()) -> Asked:
-    """The wait that an answer is for. Of several with one name the first is answered first.
+    """Return the wait that an answer is for. If several have the same name, the first is answered first.
 
     Args:
         snapshot: The run.
-        wait: Its name; None where the run asks one thing only.
-        answered: The ids of waits that have an answer which the run did not take yet.
+        wait: The name of the wait; None if the run has only one question.
+        answered: The ids of waits whose answer the run has not taken yet.
 
     Raises:
-        InputError: There is none such, or several and none is named.
+        InputError: The run has no such question, or has several and no name is given.
     """
     where = f"run {snapshot.run_id}"
     every = [Asked(*wait) for frame in snapshot.frames.values() for wait in frame.waits.items()]
@@ -57,32 +57,32 @@ def check_answer(snapshot: Snapshot, wait: str | None, answered: Collection[str]
     open_ones = [asked for asked in asks if asked.facts.id not in answered]
     names = list(dict.fromkeys(asked.name for asked in open_ones))
     if not open_ones:
-        told = f"run {snapshot.run_id} is {snapshot.status} and asks nothing"
+        text = f"run {snapshot.run_id} is {snapshot.status} and asks nothing"
         others = ", ".join(asked.facts.question for asked in every if asked not in asks)
         repair = (
             f"it waits for {others}" if others else _INSTEAD.get(snapshot.status, "it may have been answered already")
         )
         if asks:
-            told, repair = f"run {snapshot.run_id} was answered already", "resume it, or start `graphengine worker`"
-        raise InputError(told, where=where, repair=repair)
+            text, repair = f"run {snapshot.run_id} was answered already", "resume it, or start `graphengine worker`"
+        raise InputError(text, where=where, repair=repair)
     if wait is None:
         if len(names) > 1:
-            told = f"run {snapshot.run_id} asks several things"
-            raise InputError(told, where=where, repair=f"name one of: {', '.join(names)}, by wait=… or --wait")
+            text = f"run {snapshot.run_id} asks several questions"
+            raise InputError(text, where=where, repair=f"name one of: {', '.join(names)}, by wait=… or --wait")
         wait = names[0]
     if wait not in names:
-        told = f"run {snapshot.run_id} asks nothing as {wait!r}"
+        text = f"run {snapshot.run_id} has no question named {wait!r}"
         if any(asked.name == wait for asked in asks):
-            told = f"{wait!r} of run {snapshot.run_id} was answered already"
-        raise InputError(told, where=where, repair=did_you_mean(wait, names))
+            text = f"{wait!r} of run {snapshot.run_id} was answered already"
+        raise InputError(text, where=where, repair=did_you_mean(wait, names))
     return next(asked for asked in open_ones if asked.name == wait)
 
 
 def check_against(asked: Asked, record: JsonValue) -> None:
-    """See whether an answer fits the schema that was stored with its question.
+    """Check an answer against the schema that is recorded with its question.
 
     Raises:
-        InputError: It does not.
+        InputError: The answer does not fit.
     """
     schema = asked.facts.schema
     if schema is None:
@@ -91,39 +91,39 @@ def check_against(asked: Asked, record: JsonValue) -> None:
     if wrong:
         wanted = f"answer {in_words(schema)}"
         near = did_you_mean(record, choices(schema)) if isinstance(record, str) else ""
-        is_word = str(record).lower() in ("yes", "no", "true", "false")  # only a program gives these as texts
+        is_word = str(record).lower() in ("yes", "no", "true", "false")  # only a program passes these as strings
         if is_word and "yes or no" in wanted:
             wanted += ", in Python True or False"
         raise InputError(
-            f"this is no answer to {_first_line(str(asked.facts.question))!r}: {'; '.join(wrong)}",
+            f"this does not answer {_first_line(str(asked.facts.question))!r}: {'; '.join(wrong)}",
             where=f"wait {asked.name}",
             repair=f"{near} {wanted}" if near.startswith("did you mean") else wanted,
         )
 
 
 def _first_line(question: str) -> str:
-    """A question as an error names it: all of it where it is one line."""
+    """Return the first line of a question, for an error."""
     first, _, more = question.strip().partition("\n")
     return f"{first} \u2026" if more else first
 
 
 def as_record(value: object, what: str, most_bytes: int | None = None) -> JsonValue:
-    """A value as JSON.
+    """Return a value as JSON values.
 
     Args:
         value: The value.
         what: What it is, for errors.
-        most_bytes: The most that it may take.
+        most_bytes: The maximum size.
 
     Raises:
-        InputError: JSON cannot carry it, or it is too large.
+        InputError: JSON cannot represent it, or it is too large.
     """
     try:
         body = to_json(value, inf_nan_mode="constants")
         if most_bytes is not None and len(body) > most_bytes:
-            told = f"{what} takes {len(body):,} bytes, {most_bytes:,} are allowed"
-            repair = "send the name of where it lies, or raise Sizes(message_bytes=…)"
-            raise TooLargeInput(told, repair=repair)
+            text = f"{what} takes {len(body):,} bytes, {most_bytes:,} are allowed"
+            repair = "send the name of a file that holds it, or raise Sizes(message_bytes=…)"
+            raise TooLargeInput(text, repair=repair)
         check_depth(body)
         return from_json(body, allow_inf_nan=False)
     except (PydanticSerializationError, ValueError) as error:

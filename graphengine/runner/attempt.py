@@ -1,8 +1,8 @@
-"""Running one task of a node: from a Task to the event that ends it.
+"""One attempt of a node: from a Task to the event that ends it.
 
-Whatever a node raises becomes a `NodeFailed`; only a cancellation from outside and an interrupt of the process pass. A
-node that changes in place what it was given is caught here: mutable fields are digested before and after, and a changed
-one is forgotten, so that it is built again from the record.
+Every exception of a node becomes a `NodeFailed`, except a cancellation from outside and an interrupt of the process. A
+node that changes its input in place is detected here: mutable fields are digested before and after, and the typed value
+of a changed field is dropped, so that it is built again from the record.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ if TYPE_CHECKING:
 
     from graphengine.engine.events import Error, Event
     from graphengine.engine.plan import Call, NodePlan, Plan
-    from graphengine.engine.snapshot import Frame, Snapshot, Task
+    from graphengine.engine.run_state import RunState
+    from graphengine.engine.snapshot import Frame, Task
     from graphengine.runner.context import Host
     from graphengine.runner.model_routing import Models
     from graphengine.runner.previous_runs import Past
@@ -58,24 +59,21 @@ class TaskRunner:
     """Runs the tasks of one run.
 
     Args:
-        plan: The graph.
-        snapshot: Where the run stands.
-        host: Who drives it.
-        resources: What nodes may ask for, by the id of their plan.
-        models: The models that stand in for agents' own.
-        threads: Gives the threads of what blocks.
-        now: The time in the run's log.
-        wall: The machine's time, at which waits end.
+        run: The run.
+        host: The driver of the run.
+        resources: The resources of nodes, by the id of their plan.
+        models: The models that replace agents' own.
+        threads: Returns the thread pool of blocking functions.
+        now: The clock of the run's log.
+        wall: The machine's clock, by which waits end.
         past: Finds earlier runs.
-        check: Whether functions that change what they are given are caught.
     """
 
-    __slots__ = ("_check", "_now", "_plan", "_resources", "_snapshot", "_surroundings", "_threads", "_wall", "context")
+    __slots__ = ("_checks", "_now", "_plan", "_resources", "_snapshot", "_surroundings", "_threads", "_wall", "context")
 
-    def __init__(  # noqa: PLR0913 - all that a node may need
+    def __init__(  # noqa: PLR0913 - all that a node can use
         self,
-        plan: Plan[Any],
-        snapshot: Snapshot,
+        run: RunState,
         *,
         host: Host,
         resources: Mapping[int, Mapping[str, object]],
@@ -84,26 +82,25 @@ class TaskRunner:
         now: Callable[[], float],
         wall: Callable[[], float],
         past: Past,
-        check: bool,
     ) -> None:
-        self._plan = plan
-        self._snapshot = snapshot
         self._resources = resources
         self._threads = threads
         self._now = now
         self._wall = wall
         loop = asyncio.get_running_loop()
-        sizes = snapshot.sizes or Sizes()
+        plan, snapshot, sizes = run.plan, run.snapshot, run.sizes or Sizes()
+        self._plan = plan
+        self._snapshot = snapshot
         guard = Guard(plan, snapshot) if plan.secret else None
         given = functools.partial(_given, plan, resources)
         self._surroundings = Surroundings(
             snapshot.run_id, plan.graph, host, models, now, wall, threads, loop, past, snapshot, given, sizes, guard
         )
-        self._check = check
-        self.context = copy_context()  # that in which the last node was begun
+        self._checks = run.checks
+        self.context = copy_context()  # the context in which the last node began
 
     async def run(self, task: Task) -> Event | None:  # noqa: C901, PLR0911, PLR0912, PLR0915 - an attempt in the order it happens
-        """Do what the task says and tell what came of it; None where a node stopped halfway, to be run again."""
+        """Run a task and return its event; None if its node halted, to run again when the run is resumed."""
         began = self._now()
         mode = task.mode
         if mode != "run" and mode not in ("fallback", "crash_loop"):
@@ -119,6 +116,7 @@ class TaskRunner:
             plan = self._plan if frame.up is None else plan_of(self._plan, frame)
             node = plan.nodes[task.node]
             view = View(plan.state, frame) if frame.up is None else view_of(plan, frame)
+            view.checks = self._checks
             plain = node.plain or (node.plain_items and frame.kind == "item")
             call = node.call if plain and mode == "run" else None
             if call is None:
@@ -129,23 +127,24 @@ class TaskRunner:
                         return other
                     call, choice = node.pick(view)
             result = self._begin(call, view, frame, context, node.timeout_seconds)
-            if isinstance(result, CoroutineType) or inspect.isawaitable(result):  # the quick look first
+            if isinstance(result, CoroutineType) or inspect.isawaitable(result):  # the faster check first
                 result = await result
             if context.work is not None and not context.work.ending:
-                context.work.awaited()
+                context.work.check_awaited()
             if not plain and isinstance(call.body, AskBody):
                 return self._asks(task, call.body, result, choice, began)
         except asyncio.CancelledError as error:
             current = asyncio.current_task()
             if context.work is not None and context.work.ending and current is not None and not current.uncancel():
                 return self._waits(task, began, context)
-            if current is not None and current.cancelling() and self._surroundings.host.ends(task.frame, context.path):
+            host = self._surroundings.host
+            if current is not None and current.cancelling() and host.note_cut_off(task.frame, context.path):
                 raise
             return self._failed(task, began, error, context, choice)
         except BaseException as error:  # noqa: BLE001 - a node may raise anything
             reraise_interrupt(error)
             if context.work is not None and context.work.ending and _uncancelled():
-                return self._waits(task, began, context)  # it made an error of its own of the end of its attempt
+                return self._waits(task, began, context)  # it raised its own error instead of the cancellation
             return self._failed(task, began, error, context, choice)
         finally:
             context.over = True
@@ -163,18 +162,18 @@ class TaskRunner:
         )
 
     def _moved(self, task: Task, now: float) -> Event:
-        """What a task comes to that runs nothing of a node's."""
+        """Return the event of a task that runs no code of a node."""
         if task.mode == "leave":
             return NodeLeft(task.frame, now)
         if task.mode == "limit":
             return LimitMet(task.frame, now)
         if task.mode in ("wake", "deliver"):
             return WaitOver(task.frame, task.wait, max(now, task.due), delivered=task.mode == "deliver")
-        error = self._changed_by_items(task) if task.mode == "collect" and self._check else None
+        error = self._changed_by_items(task) if task.mode == "collect" and self._checks else None
         return Settled(task.frame, now, error, random.random())  # noqa: S311 - jitter, should there be a retry
 
     def _other(self, task: Task, frame: Frame, node: NodePlan, view: View) -> Event | None:
-        """What a node comes to before, or instead of, anything that is run; None where something is."""
+        """Return the event that precedes or replaces running the node's call; None to run the call."""
         if node.plain:
             return None
         visit = (task.frame, task.node, task.visit, task.attempt, self._now())
@@ -200,7 +199,7 @@ class TaskRunner:
         return NodeWaits(*visit, began, self._now(), waits, context.usage)
 
     def _changed_by_items(self, task: Task) -> Error | None:
-        """What is wrong where an item changed in place what all items were given."""
+        """Return the error if an item of a map changed an input in place that all items share; None otherwise."""
         frame = self._snapshot.frames[task.frame]
         plan = plan_of(self._plan, frame)
         view = View(plan.state, frame)
@@ -211,25 +210,25 @@ class TaskRunner:
         if not changed:
             return None
         text = f"an item of {task.node} changed {', '.join(changed)} in place"
-        repair = "return the new value; what a node is given belongs to the run"
+        repair = "return the new value; the input of a node belongs to the run"
         return error_of(MutatedInput(text, where=f"node {path_of(task.frame, task.node)}", repair=repair))
 
     def _failed(self, task: Task, began: float, error: BaseException, context: Context, choice: str) -> NodeFailed:
         chance = random.random()  # noqa: S311 - jitter
         ended = self._now()
-        told = error_of(error)
+        raised = error_of(error)
         keeps = context.work is not None and context.work.raised(error)
         visit = (task.frame, task.node, task.visit, task.attempt)
-        return NodeFailed(*visit, began, ended, told, context.usage, choice, chance, None, keeps)
+        return NodeFailed(*visit, began, ended, raised, context.usage, choice, chance, None, keeps)
 
     def _begin(self, call: Call, view: View, frame: Frame, context: Context, timeout_seconds: float | None) -> object:
-        """Call the body; gives its result, or an awaitable of it."""
+        """Call the body, and return its result or an awaitable of it."""
         values = call.values(view)
         for name in call.extras:
             values[name] = self._extra(frame, context, view, name)
         for name in call.watched:
             view.holder(name).lent.add(name)
-        if self._check and (call.watched or call.parts or "state" in call.extras):
+        if self._checks and (call.watched or call.parts or "state" in call.extras):
             return self._watched(call, values, frame, context, timeout_seconds)
         if call.thread or timeout_seconds is not None:
             return self._bounded(call, values, timeout_seconds)
@@ -238,9 +237,9 @@ class TaskRunner:
     async def _watched(
         self, call: Call, values: dict[str, object], frame: Frame, context: Context, timeout_seconds: float | None
     ) -> object:
-        """Call the body; fails where it changes in place what it was given.
+        """Call the body, and fail if it changes its input in place.
 
-        What all items of a map are given is looked at when they are all done.
+        The inputs that all items of a map share are checked when all items are done.
         """
         plan = plan_of(self._plan, frame)
         view = view_of(plan, frame)
@@ -269,7 +268,7 @@ class TaskRunner:
             raise MutatedInput(
                 f"{call.body.name} changed {', '.join(changed)} in place",
                 where=f"node {context.path}",
-                repair="return the new value; what a node is given belongs to the run",
+                repair="return the new value; the input of a node belongs to the run",
             )
         return result
 
@@ -288,7 +287,7 @@ class TaskRunner:
         return found
 
     async def _bounded(self, call: Call, values: dict[str, object], timeout_seconds: float | None) -> object:
-        """Call under a timeout, and in a thread if the body blocks."""
+        """Call the body under a timeout, and in a thread if it blocks."""
         limit = TimeLimit(timeout_seconds)
         function = functools.partial(call.function, **values)
         try:
@@ -303,7 +302,7 @@ class TaskRunner:
             raise NodeTimeout(
                 f"{call.body.name} ran longer than {timeout_seconds} s",
                 where=f"node {call.body.name}",
-                repair="raise timeout_seconds, or make it quicker; retry= tries it again",
+                repair="raise timeout_seconds, or make it faster; retry= tries it again",
             ) from error
 
     def _extra(self, frame: Frame, context: Context, view: View, name: str) -> object:
@@ -319,18 +318,18 @@ class TaskRunner:
 
 
 def _given(plan: Plan[Any], resources: Mapping[int, Mapping[str, object]], frame: Frame) -> Mapping[str, object]:
-    """The resources that nodes of a frame's graph may ask for."""
+    """Return the resources of a frame's graph."""
     return resources.get(id(plan_of(plan, frame)), {})
 
 
 def _uncancelled() -> bool:
-    """Take back the end of an attempt that its node did not let through; false if somebody else ends it too."""
+    """Take back a cancellation that the node suppressed; return False if something else cancelled the task too."""
     current = asyncio.current_task()
     return current is not None and not current.uncancel()
 
 
 def _replaced(state: object, view: View, fields: Mapping[str, object]) -> list[str]:
-    """The fields that were assigned on the instance a node was given."""
+    """Return the fields that a node assigned on its `state` instance."""
     held = vars(state)
     return [name for name in fields if held.get(name) is not view.get(name)]
 
@@ -339,5 +338,5 @@ def _crash_loop(task: Task, frame: Frame) -> CrashLoop:
     return CrashLoop(
         f"the process died {frame.crashes} times in a row while {task.node} was running",
         where=f"node {task.node}",
-        repair="find out why it takes the process down, then resume",
+        repair="find out why it ends the process, then resume",
     )

@@ -1,7 +1,7 @@
-"""Calls of functions as `ctx.step` records them: what tells one from another, and how its result is written and read.
+"""Calls of functions as `ctx.step` records them: what identifies a call, and how its result is written and read.
 
-A call is told apart by its function's name and a digest of what it was given, the same in every process. Its result is
-recorded as the type that the function says it returns, and what the record gives back must equal it.
+A call is identified by its function's name and a digest of its arguments, the same in every process. Its result is
+recorded as the type of the function's return annotation, and the value read back must equal the result.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class Returned:
-    """The type of a call's results: how they are recorded, and read back."""
+    """The type of a call's results, to record them and read them back."""
 
     __slots__ = ("_adapter",)
 
@@ -37,10 +37,10 @@ class Returned:
         self._adapter: TypeAdapter[Any] = TypeAdapter(annotation)
 
     def record(self, value: object, name: str) -> tuple[JsonValue, object, int]:
-        """The record of a result, what it gives back, and how many bytes it takes.
+        """Return the record of a result, the value read back from it, and its size in bytes.
 
         Raises:
-            NotRecordable: That is something else, or JSON cannot carry it.
+            NotRecordable: JSON cannot represent the result, or the value read back differs from it.
         """
         try:
             made = self._adapter.dump_python(value, mode="json", by_alias=False, round_trip=True, warnings="error")
@@ -51,12 +51,12 @@ class Returned:
             text = f"the record cannot carry what {name} returned: {text_of(error).splitlines()[0]}"
             raise NotRecordable(text, where=f"ctx.step({name})", repair=_ANNOTATE) from error
         if back != value:
-            text = f"the record would give {back!r} back for {value!r}"
+            text = f"the record of {value!r} would be read back as {back!r}"
             raise NotRecordable(text, where=f"ctx.step({name})", repair=_ANNOTATE)
         return made, back, len(body)
 
     def read(self, record: JsonValue) -> object:
-        """The result that a record stands for."""
+        """Return the result of a record."""
         return self._read(to_json(record))
 
     def _read(self, body: bytes) -> object:
@@ -67,10 +67,10 @@ _ANNOTATE: Final = "annotate what the function returns with a type that JSON can
 
 
 def returned(function: Callable[..., object], name: str) -> Returned:
-    """How a function's results are recorded.
+    """Return the type of a function's results.
 
     Raises:
-        NotRecordable: It says that it returns what JSON cannot carry.
+        NotRecordable: JSON cannot represent its return annotation.
     """
     annotation = _annotation(function)
     if typing.get_origin(annotation) in (Awaitable, Coroutine):
@@ -87,7 +87,7 @@ def returned(function: Callable[..., object], name: str) -> Returned:
 
 
 def _annotation(function: Callable[..., object]) -> Any:  # noqa: ANN401 - a type
-    """What a function says that it returns; a class makes its own instances."""
+    """Return a function's return annotation; a class returns its instances."""
     if isinstance(function, type):
         return function
     target = function if inspect.isroutine(function) else type(function).__call__
@@ -102,10 +102,10 @@ def _kept(annotation: Any) -> Returned:  # noqa: ANN401 - a type
     return Returned(annotation)
 
 
-def told_apart(
+def identity_of(
     function: Callable[..., object], args: Sequence[object], kwargs: Mapping[str, object]
 ) -> tuple[str, object, tuple[Sequence[object], Mapping[str, object]]]:
-    """A function's name, what it is besides, and what it is given, with what a partial gives it already."""
+    """Return a function's name, its identity, and its arguments, including those of partials."""
     while isinstance(function, functools.partial):
         args, kwargs = (*function.args, *args), {**function.keywords, **kwargs}
         function = function.func
@@ -116,7 +116,7 @@ def told_apart(
 
 
 class _Same:
-    """Equal to what holds the very same object; keeps it, so that its id stays its own."""
+    """Compares an object by identity, and keeps it alive, so that its id is not reused."""
 
     __slots__ = ("_held",)
 
@@ -131,30 +131,30 @@ class _Same:
 
 
 def digest_of_call(name: str, args: Sequence[object], kwargs: Mapping[str, object]) -> str:
-    """What tells a call's input from other input, the same in every process.
+    """Return a digest of a call's arguments, the same in every process.
 
     Raises:
-        NotRecordable: JSON cannot carry it, or looking at it uses it up.
+        NotRecordable: JSON cannot represent an argument, or reading it would consume it.
     """
     try:
         body = to_json([_steady(args), _steady(dict(sorted(kwargs.items())))])
     except PydanticSerializationError as error:
         raise NotRecordable(
-            f"what {name} is given cannot be told apart from other input: {error}",
+            f"the arguments of {name} cannot identify the call: {error}",
             where=f"ctx.step({name})",
-            repair="give it key='…', which says what this call is",
+            repair="give it key='…', which identifies the call",
         ) from error
     return hashlib.blake2b(body, digest_size=9).hexdigest()
 
 
 def _steady(value: object) -> object:
-    """A value whose JSON is the same each time: sets have an order, and iterators are left alone.
+    """Return a value with stable JSON: sets are sorted, iterators are refused.
 
     Raises:
-        PydanticSerializationError: It is an iterator, or holds one.
+        PydanticSerializationError: It is an iterator, or contains one.
     """
     if isinstance(value, Iterator):
-        message = f"a {type(value).__name__} would be used up by looking at it"
+        message = f"reading a {type(value).__name__} would consume it"
         raise PydanticSerializationError(message)
     if isinstance(value, AbstractSet):
         return sorted(to_json(_steady(item)) for item in value)
@@ -167,4 +167,4 @@ def _steady(value: object) -> object:
     return value
 
 
-__all__ = ["Returned", "digest_of_call", "returned", "told_apart"]
+__all__ = ["Returned", "digest_of_call", "identity_of", "returned"]

@@ -1,4 +1,4 @@
-"""The Context: what a node may know and do beside reading fields and returning a result."""
+"""The Context: what a node can read and do in addition to its inputs and its result."""
 
 from __future__ import annotations
 
@@ -48,36 +48,36 @@ _SIZES = Sizes()
 
 
 class Host(Protocol):
-    """Who drives the run, as its nodes reach it."""
+    """The driver of the run, as nodes use it."""
 
     @property
     def is_watched(self) -> bool:
-        """Whether somebody sees live events."""
+        """Whether live events have a watcher."""
         ...
 
     @property
     def is_halting(self) -> bool:
-        """Whether the run is to stop, or to be let go, at the next safe point."""
+        """Whether the run will stop, or be released, at the next safe point."""
         ...
 
     def check(self) -> None:
-        """See that what is recorded is kept.
+        """Refuse to continue after an append that failed.
 
         Raises:
-            StoreError: Something could not be recorded, and the run ends.
+            StoreError: A step could not be recorded, and the run ends.
         """
         ...
 
-    def ends(self, frame: str, path: str) -> bool:
-        """Whether a node is cancelled by the driver of the run or with it, and not by code; it is then cut off."""
+    def note_cut_off(self, frame: str, path: str) -> bool:
+        """Return whether the driver cancelled the node, not code of the graph; if so, note the node as cut off."""
         ...
 
     def task_of(self, frame: str) -> asyncio.Task[Any] | None:
-        """The asyncio task that what is in flight in a frame runs in."""
+        """Return the asyncio task in which a frame's node runs."""
         ...
 
     def emitted(self, path: str, data: object) -> None:
-        """Show what a node emits, from whatever thread."""
+        """Show data that a node emits, from any thread."""
         ...
 
     def show(self, event: Emitted | TextDelta) -> None:
@@ -86,13 +86,13 @@ class Host(Protocol):
 
     @property
     def note(self) -> Callable[[Event], Awaitable[None]]:
-        """Records an event of a node that is still running; returns when it is durable."""
+        """Record an event of a node that is still running, and return when it is durable."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What the contexts of a run have in common; `now` is the time in its log, `wall` that at which waits end."""
+    """What the contexts of a run share; `now` is the clock of its log, `wall` the clock by which waits end."""
 
     run_id: str
     graph: str
@@ -113,10 +113,10 @@ class Context:
     """One attempt of one visit of a node; declare a parameter `ctx: Context` to get it.
 
     Attributes:
-        usage: What models did in this attempt so far.
-        work: What it recorded and waits for, once it asked for any of that.
-        over: Whether the attempt came to its end.
-        said: Messages (`sent`) and what else is to be kept (`emitted`), for the node's step.
+        usage: What this attempt has spent on models so far, apart from recorded work.
+        work: Its recorded work and waits, created when first needed.
+        over: Whether the attempt has ended.
+        said: Messages (`sent`) and kept live data (`emitted`), for the node's step.
 
     Example:
         >>> async def draw(ctx: Context, n: int) -> int:
@@ -145,11 +145,11 @@ class Context:
         self._frame = frame
         self._surroundings = surroundings
         self._random: random.Random | None = None
-        self.said: dict[str, JsonValue] | None = None
+        self.said: dict[str, list[JsonValue]] | None = None
 
     @property
     def run_id(self) -> str:
-        """The run."""
+        """The run's id."""
         return self._surroundings.run_id
 
     @property
@@ -159,7 +159,7 @@ class Context:
 
     @property
     def path(self) -> str:
-        """The node's place in the run, as `article/review` or `research[3]`."""
+        """The node's path in the run, as `article/review` or `research[3]`."""
         return path_of(self._task.frame, self._task.node)
 
     @property
@@ -174,10 +174,10 @@ class Context:
 
     @property
     def idempotency_key(self) -> str:
-        """The same over retries and resumes of this visit, another in each visit, item and branch.
+        """A key that stays the same over retries and resumes of this visit, and differs in each visit, item and branch.
 
-        In a tool it is that of the call: equal calls of one agent's answer have different keys, and a call that is made
-        again, after a crash or in a retry in which the agent is asked the same, has the key that it had.
+        In a tool it is the key of the call: equal calls in one answer of an agent have different keys, and a call that
+        is repeated, after a crash or in a retry with the same request to the agent, keeps its key.
         """
         call = _CALL.get()
         return self._visit_key if call is None or call[0] is not self else f"{self._visit_key}/{call[1]}"
@@ -188,16 +188,16 @@ class Context:
 
     @property
     def random(self) -> random.Random:
-        """A random generator with a seed of this visit's own: an attempt that is run again draws the same numbers."""
+        """A random generator seeded for this visit: an attempt that runs again draws the same numbers."""
         if self._random is None:
             self._random = random.Random(self._visit_key)  # noqa: S311 - for repeatable choices, not for secrets
         return self._random
 
     def now(self) -> float:
-        """The time as the log has it, epoch seconds: when this attempt could begin, or the last recorded work was done.
+        """Return the time in the log, epoch seconds: when this attempt could begin, or the last recorded work was done.
 
-        A node that runs again sees the same times, so what it makes of them is found again. What takes how long is
-        measured with `time.monotonic`.
+        A node that runs again sees the same times, so recorded work whose key depends on them is found again. To
+        measure durations, use `time.monotonic`.
         """
         return self.work.time if self.work is not None else self._frame.arrived
 
@@ -214,25 +214,24 @@ class Context:
     def step(
         self, function: Callable[..., Any], *args: object, key: str | None = None, **kwargs: object
     ) -> Coroutine[Any, Any, Any]:
-        """Call a function, sync or async, and record its result; a node that runs again gets the record instead.
+        """Call a function, sync or async, and record its result; a node that runs again gets the recorded result.
 
-        The record is kept through crashes and waits, and through a retry where a recorded call raised. A sync function
-        runs in a thread. A call that was under way at a crash is made again: `idempotency_key` tells others that it is
-        the same.
+        The record is kept across crashes and waits, and in a retry if a recorded call raised. A sync function runs in a
+        thread. A call that was in progress at a crash is repeated: pass `idempotency_key` to let others recognize it.
 
         Args:
-            function: What to call. Its return annotation says how the result is recorded; without one it must be plain
-                JSON.
-            args: What it is given.
-            key: What this call is, where its arguments cannot be written as JSON or do not say it.
-            kwargs: What it is given by name.
+            function: The function. Its return annotation determines how the result is recorded; without one the result
+                must be plain JSON.
+            args: Its positional arguments.
+            key: The key of the call, if its arguments cannot be written as JSON or do not identify the call.
+            kwargs: Its keyword arguments.
 
         Raises:
-            NotRecordable: The result, or, without a key, an argument is nothing that JSON can carry; whatever the
+            NotRecordable: JSON cannot represent the result, or, without a key, an argument. Also raises whatever the
                 function raises.
         """
         work = self._work("step")
-        return work.handed("step", work.call(function, args, kwargs, key))
+        return work.track("step", work.call(function, args, kwargs, key))
 
     @overload
     async def ask(
@@ -264,17 +263,17 @@ class Context:
         timeout_seconds: float | None = None,
         default: object = NO_ANSWER,
     ) -> Any:
-        """Wait for somebody's answer. The attempt ends here; with the answer the node runs again from its beginning.
+        """Wait for an answer. The attempt ends here; once there is an answer, the node runs again from its beginning.
 
         Args:
-            question: What to ask.
+            question: The question.
             output: The type of the answer.
-            name: What to answer by; the node's path if not given (`path#2` for a second question).
+            name: The name of the wait, to answer it by; the node's path by default (`path#2` for a second question).
             timeout_seconds: How long to wait.
             default: The answer after that time.
 
         Raises:
-            WaitTimeout: Nobody answered in time, and there is no default.
+            WaitTimeout: No answer arrived in time, and there is no default.
         """
         answers = answers_of(output)
         if self._surroundings.guard is not None:
@@ -282,7 +281,7 @@ class Context:
         wait = WaitRecord(kind="ask", question=question, schema=answers.schema)
         self._limit(wait, timeout_seconds, None if default is NO_ANSWER else answers.record(default), default)
         work = self._work("ask")
-        return work.handed("ask", work.wait(wait, [question, name], answers, name))
+        return work.track("ask", work.wait(wait, [question, name], answers, name))
 
     @overload
     async def receive(
@@ -311,16 +310,16 @@ class Context:
         timeout_seconds: float | None = None,
         default: object = NO_ANSWER,
     ) -> Any:
-        """The next message of a topic that nobody received yet; waits for one as `ask` does.
+        """Receive the next message of a topic; if there is none, wait for it as `ask` does.
 
         Args:
             topic: The topic.
-            output: The type of its messages; one that is none of it is refused and recorded so.
+            output: The type of its messages. A message of another type is refused, which is recorded.
             timeout_seconds: How long to wait.
-            default: What to take after that time.
+            default: The value to return after that time.
 
         Raises:
-            WaitTimeout: None came in time, and there is no default.
+            WaitTimeout: No message arrived in time, and there is no default.
         """
         answers = answers_of(output)
         wait = WaitRecord(
@@ -328,48 +327,50 @@ class Context:
         )
         self._limit(wait, timeout_seconds, None if default is NO_ANSWER else answers.record(default), default)
         work = self._work("receive")
-        return work.handed("receive", work.wait(wait, topic, answers))
+        return work.track("receive", work.wait(wait, topic, answers))
 
     def sleep(self, seconds: float) -> Coroutine[Any, Any, None]:
-        """Wait for a time; meanwhile the run is stored as waiting and costs nothing. `math.inf` has no end.
+        """Wait for a number of seconds; meanwhile the run is stored as waiting and uses no resources.
+
+        `math.inf` waits for ever.
 
         Raises:
-            DefinitionError: It is no number of seconds.
+            DefinitionError: It is not a valid number of seconds.
         """
         return self._sleep("sleep", f"{seconds} s", seconds, self._surroundings.wall())
 
     def sleep_until(self, when: float) -> Coroutine[Any, Any, None]:
-        """Wait until a time, epoch seconds. `math.inf` never comes.
+        """Wait until a time, epoch seconds. `math.inf` waits for ever.
 
         Raises:
-            DefinitionError: It is no time.
+            DefinitionError: It is not a valid time.
         """
         return self._sleep("sleep_until", f"until {when}", when, 0)
 
     def _sleep(self, what: str, question: str, given: float, since: float) -> Coroutine[Any, Any, None]:
         wait = WaitRecord(kind="sleep", question=question)
         if type(given) not in (int, float) or not (abs(given) <= LONGEST_SECONDS or given == math.inf):
-            repair = "give seconds, or math.inf for a wait without an end"
+            repair = "give seconds, or math.inf to wait for ever"
             raise DefinitionError(f"ctx.{what}({given!r})", where=f"node {self.path}", repair=repair)
         if given != math.inf:
             wait.due = since + given
         work = self._work(what)
-        return work.handed(what, work.wait(wait, None, None))
+        return work.track(what, work.wait(wait, None, None))
 
     def send(self, topic: str, payload: object) -> None:
-        """Send a message to whoever receives this topic in this run; delivered with the node's step, once, in order."""
+        """Send a message to a topic of this run. It is delivered exactly once, in order, with the node's step."""
         self._say("sent", [topic, self._record(payload, "the message")])
 
     async def runs(
         self, graph: Graph[Any] | str, last: int = 20, *, fields: Collection[str] | None = None
     ) -> Sequence[PastRun]:
-        """Earlier finished runs of a graph, the newest first: memory across runs. What was found is recorded.
+        """Return earlier finished runs of a graph, newest first: memory across runs. The returned runs are recorded.
 
         Args:
             graph: The graph, or its name.
-            last: How many at most.
-            fields: The fields of their states that are wanted; all if not given. Name them where states are large,
-                since they are recorded with this run.
+            last: The maximum number of runs.
+            fields: The fields of their states to return; all if not given. Name them if states are large, because they
+                are recorded with this run.
 
         Raises:
             InputError: The graph has no such field.
@@ -378,7 +379,7 @@ class Context:
         name = graph if isinstance(graph, str) else graph.name
         wanted = None if fields is None else sorted(set(fields))
         if wanted is not None and not isinstance(graph, str):
-            _see_fields(graph, wanted)
+            _check_fields(graph, wanted)
 
         async def earlier_runs() -> list[PastRun]:
             return list(await past(self.run_id, name, last, wanted))
@@ -386,11 +387,11 @@ class Context:
         return await self.step(earlier_runs, key=" ".join([name, str(last), *(wanted or ())]))
 
     def emit(self, data: object, *, record: bool = False) -> None:
-        """Show something to whoever watches the run live.
+        """Show data to the live watchers of the run.
 
         Args:
-            data: What to show.
-            record: Keep it with the node's step too; then it must be something that JSON can carry.
+            data: The data.
+            record: Whether to keep it with the node's step too; then JSON must be able to represent it.
         """
         if record:
             self._say("emitted", self._record(data, "what is shown"))
@@ -411,27 +412,27 @@ class Context:
         self.said = self.said or {}
         self.said.setdefault(what, []).append(record)
         if self.work is not None:
-            self.work.heard(what, record)
+            self.work.note_said(what, record)
 
     def more(self) -> Node | None:
-        """What the node's step records beside its result; None for nothing. Called by the runner."""
+        """Return what the node's step records in addition to its result; None for nothing. Called by the runner."""
         said = self.said or {}
         found = Node(sent=said.get("sent", ()), emitted=said.get("emitted", ()))
         unused = self._work("").unused if self._frame.memos else ()
         found.unused = list(unused) or ()
-        if self.work is not None and (self.work.waits or self.work.called_off):  # begun, and not awaited to their ends
-            found.unawaited = sorted((*self.work.waits, *self.work.called_off))
+        if self.work is not None and (self.work.waits or self.work.cut_short):  # begun, but not awaited to the end
+            found.unawaited = sorted((*self.work.waits, *self.work.cut_short))
         return found if said or found.unused or found.unawaited else None
 
     async def end(self) -> None:
-        """The attempt is over: what it left in flight is cancelled, and waited for. Called by the runner."""
+        """End the attempt: cancel what it left in flight, and wait for it. Called by the runner."""
         self.over = True
         if self.work is not None:
             self.work.over = True
             if self.work.is_left:
                 await self.work.end()
 
-    # What agents ask of the run: `graphengine.agents.run_scope.Scope`.
+    # What agents need of the run: `graphengine.agents.run_scope.Scope`.
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -439,33 +440,33 @@ class Context:
         return self._surroundings.loop
 
     def model_for(self, agent: str, own: str | Model) -> Model:
-        """The model that answers for this agent here: the one that the run wants, or the agent's own."""
+        """Return the model of an agent here: the Runner's replacement, or the agent's own."""
         return self._surroundings.models.of(self._surroundings.graph, self.path, agent, own)
 
     def given(self) -> Mapping[str, object]:
-        """What tools may ask for by name: `ctx`, and the resources of the graph."""
+        """Return what tools can take by name: `ctx`, and the resources of the graph."""
         return {**self._surroundings.resources(self._frame), "ctx": self}
 
     def place(self, name: str, what: str) -> str:
-        """A key of its own for something in which several pieces of work are done, whatever goes on beside it."""
+        """Return a unique key for a group of recorded work, independent of other work that runs in parallel."""
         return self._work("").place(name, what)
 
     def recorded(self, place: str) -> Sequence[JsonValue]:
-        """What was recorded directly below this key."""
+        """Return what was recorded directly below this key."""
         return self._work("").recorded(place)
 
     def group(self, place: str) -> AbstractContextManager[None]:
-        """What is recorded inside has its keys below this one."""
+        """Put the keys of all work that is recorded inside this block below this key."""
         return self._work("").group(place)
 
     def may_record(self, text: str) -> bool:
-        """Whether a text holds no secret."""
+        """Return whether a text contains no secret."""
         guard = self._surroundings.guard
         return guard is None or guard.hide(text) == text
 
     @contextmanager
     def call(self, key: str) -> Iterator[None]:
-        """Inside, a call of a tool is made: its idempotency key ends with this one."""
+        """Mark a block as a call of a tool, whose idempotency key ends with this key."""
         before = _CALL.set((self, key))
         try:
             yield
@@ -473,9 +474,9 @@ class Context:
             _CALL.reset(before)
 
     async def piece(self, name: str, what: str, make: Callable[[], Awaitable[Piece]]) -> JsonValue:
-        """The record of a piece of work: the one that is there, or that of doing it now.
+        """Return the record of a piece of work: the existing one, or a new one after doing the work.
 
-        What a model was paid for one that cannot be recorded is counted with the attempt.
+        If the work cannot be recorded, what it spent on a model is counted with the attempt.
         """
         done: list[Piece] = []
 
@@ -491,19 +492,19 @@ class Context:
             raise
 
     async def may_call(self, model: Model) -> None:
-        """Return when a model may be called: never, where the run has to stop first; what was recorded is kept.
+        """Return if a model may be called now. If the run must stop first, never return; recorded work is kept.
 
-        A tool's call in which that happens is cut off, and made again when the run goes on, with what was recorded
-        inside it. A call that the node records with `ctx.step` comes to its end first.
+        A tool's call in which that happens is cut off, and repeated when the run is resumed, with the work recorded
+        inside it. A call that the node records with `ctx.step` finishes first.
 
         Raises:
-            PriceUnknown: A limit on costs is in force, and the model cannot say what it will cost.
-            DefinitionError: The node has ended, or was called off.
-            StoreError: Something could not be recorded, and the run ends.
+            PriceUnknown: A limit on costs is in force, and the model's price is not known.
+            DefinitionError: The node has ended, or was cancelled.
+            StoreError: A step could not be recorded, and the run ends.
         """
         around, frame, work = self._surroundings, self._frame, self._work("")
         work.over = work.over or around.snapshot.frames.get(frame.id) is not frame
-        work.still_going("an agent")
+        work.check_not_over("an agent")
         around.host.check()
         if (around.host.is_halting or limit_over(around.snapshot, frame)) and not work.is_inside:
             await work.halt()
@@ -512,23 +513,23 @@ class Context:
         with self.keeping():
             if not await model.knows_price():
                 raise PriceUnknown(
-                    f"the price of {model.name} is not known, and there is a limit on costs",
+                    f"the price of {model.name} is not known, and a limit on costs is in force",
                     where=f"node {self.path}",
                     repair="allow it: Limits(cost_usd=…, unknown_cost=True); or give the model price=Price(…)",
                 )
 
     def keeping(self) -> AbstractContextManager[None]:
-        """What fails inside is no reason to forget what was recorded."""
+        """Keep the recorded work if this block fails."""
         return self._work("").keeping()
 
     async def allowed(self, question: str) -> bool:
-        """Ask a person for leave; returns when there is an answer."""
+        """Ask a person for permission, and return the answer."""
         answers = answers_of(bool)
         wait = WaitRecord(kind="ask", question=question, schema=answers.schema)
         return bool(await self._work("").wait(wait, [question, None], answers))
 
     def listener(self, agent: str) -> Callable[[str], None] | None:
-        """Who gets the text of an answer as it comes; None where nobody watches."""
+        """Return a function that shows the text of an answer as it is streamed; None if the run has no watchers."""
         around = self._surroundings
         if not around.host.is_watched:
             return None
@@ -540,24 +541,28 @@ class Context:
         return hear
 
     async def opened(self, source: Opens) -> Sequence[Any]:
-        """The tools of a source, which stays open as long as the Runner."""
+        """Return the tools of a source, which stays open as long as the Runner."""
         return await self._surroundings.models.opened(source)
 
     def shared(self, key: str, make: Callable[[], object]) -> object:
-        """A thing that all agents of the Runner share."""
+        """Return an object that all agents of the Runner share."""
         return self._surroundings.models.shared(key, make)
 
     async def blocking(self, function: Callable[[], object]) -> object:
-        """Call a function that blocks in a thread of the runner's pool, or of those for a thread there that waits."""
+        """Call a blocking function in the runner's thread pool.
+
+        If a thread of that pool is waiting for this call, use the extra threads of its calls: the pool may be full of
+        such threads, which would wait for each other.
+        """
         calls = FROM_THREAD.get()
         return await in_thread(self._surroundings.threads() if calls is None else calls.threads(), function)
 
     def paid(self, usage: Mapping[str, float | None]) -> None:
-        """Count what a model's call cost that is not recorded as a piece of work."""
+        """Add the usage of a model call that is not recorded as a piece of work."""
         self.usage = add_usage(self.usage or {}, usage)
 
     def own(self) -> Work:
-        """Note the asyncio task that the node runs in, which ends with its waits; called by the runner."""
+        """Create the attempt's work, bound to the node's asyncio task, which its waits cancel. Called by the runner."""
         self.work = Work(self._task, self._frame, self._surroundings, self._say)
         self.work.over = self.over
         return self.work
@@ -579,8 +584,8 @@ class Context:
     def _limit(self, wait: WaitRecord, timeout_seconds: float | None, record: JsonValue, default: object) -> None:
         where = f"node {self.path}"
         if timeout_seconds is None and default is not NO_ANSWER:
-            repair = "say when it counts: timeout_seconds=…"
-            raise DefinitionError(f"default={default!r} without a time", where=where, repair=repair)
+            repair = "set the time after which it applies: timeout_seconds=…"
+            raise DefinitionError(f"default={default!r} without timeout_seconds", where=where, repair=repair)
         timeout_seconds = none_for_ever(timeout_seconds)
         if timeout_seconds is not None and not is_seconds(timeout_seconds):
             repair = "give seconds above 0, or None for no limit"
@@ -592,12 +597,12 @@ class Context:
 
 
 _CALL: Final[ContextVar[tuple[Context, str] | None]] = ContextVar("graphengine_tool_call", default=None)
-"""The call of a tool that is being made, and in which context."""
+"""The context and the key of the tool call that is being made."""
 
 
-def _see_fields(graph: Graph[Any], fields: Collection[str]) -> None:
-    """See that a graph's state has these fields."""
+def _check_fields(graph: Graph[Any], fields: Collection[str]) -> None:
+    """Check that a graph's state has these fields."""
     unknown = [name for name in fields if name not in graph.state.model_fields]
     if unknown:
-        told = f"{graph.name} has no field {', '.join(map(repr, unknown))}"
-        raise InputError(told, where="ctx.runs(fields=…)", repair=did_you_mean(unknown[0], graph.state.model_fields))
+        text = f"{graph.name} has no field {', '.join(map(repr, unknown))}"
+        raise InputError(text, where="ctx.runs(fields=…)", repair=did_you_mean(unknown[0], graph.state.model_fields))

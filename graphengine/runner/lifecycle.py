@@ -1,4 +1,4 @@
-"""How a run is opened: begun anew, gone on with, or branched off. What is opened is driven by `runner.tending`."""
+"""Opening a run: it is begun, resumed or branched off. `runner.supervisor` then drives it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import math
 import secrets
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from weakref import WeakValueDictionary
 
@@ -14,12 +15,12 @@ from pydantic import BaseModel
 from graphengine.engine.events import Begun, BranchedOff, Resumed, StopAsked
 from graphengine.engine.fold import evolve
 from graphengine.engine.lookup import plan_of
-from graphengine.engine.machine import decide
 from graphengine.engine.ready import next_due
 from graphengine.engine.redaction import check_secrets, words_for
-from graphengine.engine.rules.run import failed_beside, wants_alone
-from graphengine.engine.size_limits import begin
+from graphengine.engine.rules.run import has_failed_parts, wants_alone
+from graphengine.engine.session import Session
 from graphengine.engine.snapshot import Frame, Snapshot
+from graphengine.engine.steps import Branched
 from graphengine.errors import (
     DefinitionError,
     GraphChanged,
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 
     from graphengine.engine.plan import Plan
     from graphengine.engine.steps import Limits as StepLimits
+    from graphengine.engine.steps import Step
     from graphengine.graph.options import Sizes
     from graphengine.runner.clock import Clock
     from graphengine.runner.run import Run
@@ -59,26 +61,29 @@ if TYPE_CHECKING:
 S = TypeVar("S", bound=BaseModel)
 
 _LOOKED_AT: Final = 64
-"""So many steps back it is looked for one at which a run that no longer fits still does."""
+"""How many of the last steps to search for one at which a run still fits a changed graph. It only adds a hint to an
+error, so the search is bounded: each step is checked against the graph."""
 
 
 class Opener:
     """Opens the runs of one Runner.
 
     Args:
-        store: Where they are kept.
-        clock: Tells the time.
-        driven: The drivers of the runs that are driven here, by run.
-        sizes: How large things may be.
+        store: The store of the runs.
+        clock: The clock.
+        driven: The drivers of the runs that are driven here, by run id.
+        sizes: The size limits.
+        checks: Whether to detect functions that change their arguments in place.
     """
 
-    def __init__(self, store: Store, clock: Clock, driven: Mapping[str, Driver], sizes: Sizes) -> None:
+    def __init__(self, store: Store, clock: Clock, driven: Mapping[str, Driver], sizes: Sizes, *, checks: bool) -> None:
         self._store = store
         self._clock = clock
         self._driven = driven
         self._sizes = sizes
+        self._checks = checks
         self.turns = Turns()
-        self._opening = 0  # runs that are being resumed just now
+        self._opening = 0  # how many runs are being resumed
         self._plans: WeakValueDictionary[str, Plan[Any]] = WeakValueDictionary()  # by fingerprint
 
     async def begin(  # noqa: PLR0913 - what a run begins with
@@ -94,28 +99,33 @@ class Opener:
         """Record the first step of a new run.
 
         Raises:
-            RunExists; InputError: The run that it is to follow is not over.
+            RunExists; InputError: The run in `after` is not over.
         """
         await self._store.open()
         if initial is None:
             initial = await self._continued(plan, str(after), given)
         most = self._sizes.state_bytes
         if most is not None and initial.size_bytes > most:
-            told = f"the state takes {initial.size_bytes:,} bytes, {most:,} are allowed"
-            raise TooLargeInput(told, where=f"run {run.id}", repair="give less, or raise Sizes(state_bytes=…)")
+            text = f"the state takes {initial.size_bytes:,} bytes, {most:,} are allowed"
+            raise TooLargeInput(text, where=f"run {run.id}", repair="give less, or raise Sizes(state_bytes=…)")
         driver = self._driver(run, plan, Snapshot())
-        driver.snapshot.weight = initial.size_bytes
+        driver.session.size_bytes = initial.size_bytes
         now = driver.time.now()
         event = Begun(now, run.id, initial.values, initial.typed, as_limits(limits), initial.given, after or "", pause)
-        step = driver.decide(event)
-        status, due = driver.snapshot.status, next_due(driver.snapshot)
-        info = RunInfo(run.id, plan.graph, plan.fingerprint, status, 1, now, now, due_at=due, tags=run.tags)
-        driver.fence = await self._store.create(info, [step], plan.outline)
-        driver.show_steps([step])
+        await driver.commit([event], partial(self._create, driver))
         return driver
 
+    async def _create(self, driver: Driver, steps: Sequence[Step]) -> None:
+        """Record a run with its first step, and claim it."""
+        run, plan, snapshot, first = driver.run, driver.plan, driver.snapshot, steps[0]
+        facts = run.id, plan.graph, plan.fingerprint, snapshot.status, first.seq, first.at, first.at
+        info = RunInfo(*facts, due_at=next_due(snapshot), tags=run.tags)
+        if isinstance(first.data, Branched):
+            info = replace(info, parent=first.data.parent, parent_seq=first.seq - 1)
+        driver.fence = await self._store.create(info, steps, plan.outline)
+
     async def _continued(self, plan: Plan[S], after: str, given: object) -> Initial:
-        """The state of a run that begins where another one ended."""
+        """Return the initial state of a run that begins with the final state of another one."""
         where = f"after run {after}"
         left = await load_snapshot(self._store, after, None)
         if left.status in ("running", "waiting"):
@@ -136,23 +146,23 @@ class Opener:
         whole = plan.state.initial({name: view.get(name) for name in plan.state.fields}, where)
         return whole._replace(given=written)
 
-    async def go_on(
+    async def resume(
         self, run: Run[S], plan: Plan[S], limits: Limits | None = None, pause: Sequence[str] | None = None
     ) -> Driver | Result[S]:
-        """Take a run and record that it goes on; its result, untouched, where there is nothing to go on with.
+        """Claim a run and record that it is resumed; if there is nothing to resume, return its result unchanged.
 
-        One that failed or was stopped goes on too, unless the run is `due_only`.
+        A run that failed or was stopped is resumed too, unless it is `due_only`.
 
         Raises:
             UnknownRun, RunIsDriven, GraphChanged.
         """
         self._opening += 1
         try:
-            return await self._taken(run, plan, limits, pause)
+            return await self._claimed(run, plan, limits, pause)
         finally:
             self._opening -= 1
 
-    async def _taken(
+    async def _claimed(
         self, run: Run[S], plan: Plan[S], limits: Limits | None, pause: Sequence[str] | None
     ) -> Driver | Result[S]:
         await self._store.open()
@@ -165,7 +175,7 @@ class Opener:
             return result_of(plan, await load_snapshot(self._store, run.id, None))
         if info.status == "waiting" and limits is None and pause is None and await self._still_waits(info, plan):
             there = await load_snapshot(self._store, run.id, None)
-            if run.due_only or not failed_beside(there):
+            if run.due_only or not has_failed_parts(there):
                 run.recorded()
                 return result_of(plan, there)
         if run.id in self._driven:
@@ -179,15 +189,17 @@ class Opener:
         except BaseException:
             await release(self._store, run.id, fence)
             raise
-        await release(self._store, run.id, fence)  # somebody went on with it, and let it go, meanwhile
-        return await self._taken(run, plan, limits, pause)
+        # 1. `info` was read at seq 5. 2. Another process claimed the run, recorded step 6 and released it. 3. The claim
+        # succeeded. The checks above were made for step 5, so they are repeated.
+        await release(self._store, run.id, fence)
+        return await self._claimed(run, plan, limits, pause)
 
     async def _still_waits(self, info: RunInfo, plan: Plan[Any]) -> bool:
-        """Whether there is nothing to go on with: no answer, no message, no time that has come, no other graph."""
+        """Return whether there is no reason to resume: no answer or message, no time that has come, the same graph."""
         due = info.due_at is not None and info.due_at <= self._clock.now()
         return not due and info.fingerprint == plan.fingerprint and not await self._store.inbox([info.id])
 
-    async def _resumed(  # noqa: PLR0913 - what a run goes on with
+    async def _resumed(  # noqa: PLR0913 - what a run is resumed with
         self,
         run: Run[S],
         plan: Plan[S],
@@ -197,9 +209,9 @@ class Opener:
         *,
         held: bool,
     ) -> Driver:
-        """A driver for a claimed run, its resume recorded. Stops that were asked for before are over with it.
+        """Record the resume of a claimed run, and return its driver. Earlier requests to stop it are discarded.
 
-        A run that is `held` though nobody drives it was left by a process that died.
+        If the run was `held` before it was claimed, the process that held it has died.
         """
         snapshot = await load_snapshot(self._store, run.id, None)
         changed = snapshot.fingerprint != plan.fingerprint
@@ -211,18 +223,17 @@ class Opener:
         facts = driver.time.now(), crashed, wanted, plan.fingerprint, pause, fitted.shift
         company = self._opening > 1 or bool(self._driven.keys() - {run.id})
         event = Resumed(*facts, company=company, asked=not run.due_only)
-        step = driver.decide(event)
         inbox = await self._store.inbox([run.id])
         driver.deliver([message for message in inbox if message.kind != "stop"])
         stale = [message.id for message in inbox if message.kind == "stop"]
-        await driver.append([step], consume=stale, changed=changed)
+        await driver.commit([event], partial(driver.append, consume=stale, changed=changed))
         return driver
 
     async def _refit(self, plan: Plan[Any], snapshot: Snapshot) -> Refit:
-        """How a run goes on under this plan.
+        """Return how a run continues under this plan.
 
         Raises:
-            GraphChanged: It does not fit.
+            GraphChanged: The run does not fit the plan.
         """
         same = snapshot.fingerprint == plan.fingerprint
         found = refit(plan, snapshot, None if same else await outline_of(self._store, snapshot.fingerprint))
@@ -231,7 +242,7 @@ class Opener:
         return found
 
     async def _last_fit(self, plan: Plan[Any], snapshot: Snapshot) -> int | None:
-        """The last of the newest steps of a run at which it fits this plan; None if there is none."""
+        """Return the last of a run's newest steps at which it fits this plan; None if there is none."""
         first = max(1, snapshot.seq - _LOOKED_AT)
         found: int | None = None
         with contextlib.suppress(StoreError):
@@ -280,9 +291,8 @@ class Opener:
         frame = frame_at(fitted.after or snapshot, path if update else "", where)
         self._check_fields(plan_of(plan, frame), update, where)
         wanted = as_limits(limits) if limits is not None else await self._limits_of(parent, snapshot)
-        now = driver.time.now()
         event = BranchedOff(
-            now,
+            driver.time.now(),
             run.id,
             parent,
             at,
@@ -294,19 +304,14 @@ class Opener:
             fitted.shift,
         )
         try:
-            step = driver.decide(event)
+            await driver.commit([event], partial(self._create, driver))
         except (InvalidUpdate, NotRecordable, TooLarge) as error:
             kind = TooLargeInput if isinstance(error, TooLarge) else InputError
             raise kind(error.message, where=where, repair=error.repair) from error
-        status, due = driver.snapshot.status, next_due(driver.snapshot)
-        facts = run.id, plan.graph, plan.fingerprint, status, step.seq, now, now, parent, at
-        info = RunInfo(*facts, due_at=due, tags=run.tags)
-        driver.fence = await self._store.create(info, [step], plan.outline)
-        driver.show_steps([step])
         return driver
 
     async def _limits_of(self, run_id: str, snapshot: Snapshot) -> StepLimits:
-        """The limits last in force in a run; those of the snapshot where its end cannot be read."""
+        """Return the limits last in force in a run; those of the snapshot if the run's end cannot be read."""
         try:
             return (await load_snapshot(self._store, run_id, None)).limits
         except StoreError:
@@ -314,20 +319,20 @@ class Opener:
 
     @property
     def is_idle(self) -> bool:
-        """Whether no run is driven here, or about to be."""
+        """Whether no run is driven or being resumed here."""
         return not self._opening and not self._driven
 
     async def wants_alone(self, info: RunInfo) -> bool:
-        """Whether a run is to be driven with no other in the process, since a node of it was in flight at crashes."""
+        """Return whether a run should be alone in its process, because one of its nodes was in flight at crashes."""
         if info.status != "running":
             return False
         try:
             return wants_alone(await load_snapshot(self._store, info.id, None), crashed=info.held)
-        except GraphEngineError:  # it was removed, or cannot be read; a resume says so
+        except GraphEngineError:  # it was removed, or cannot be read; a resume reports that
             return False
 
     async def stop(self, run_id: str, why: str, consume: Sequence[int] = ()) -> None:
-        """Stop a run that is not driven here: at once where it waits, else by a message to its driver."""
+        """Stop a run that is not driven here: at once if it waits, else by a message to its driver."""
         info = await self._store.info(run_id)
         if info.status not in ("running", "waiting"):
             return
@@ -343,22 +348,23 @@ class Opener:
         try:
             snapshot = await load_snapshot(self._store, run_id, None)
             if snapshot.status == "waiting":
-                step = decide(plan, snapshot, StopAsked(self._clock.now(), "asked", why))
-                evolve(snapshot, step)
-                pending = self._store.append(Append(run_id, fence, [step], snapshot.status, consume))
-                if pending is not None:
-                    await pending
+                stop = StopAsked(self._clock.now(), "asked", why)
+                done = Session(plan, snapshot).commit(
+                    [stop], lambda steps: self._store.append(Append(run_id, fence, steps, snapshot.status, consume))
+                )
+                if done.durable is not None:
+                    await done.durable
         finally:
             await release(self._store, run_id, fence)
 
     async def _post_stop(self, plan: Plan[Any] | None, run_id: str, why: str) -> None:
-        told = words_for(plan, await load_snapshot(self._store, run_id, None), why)
-        await self._store.post(run_id, "stop", told, key=f"stop {secrets.token_hex(8)}")
+        reason = words_for(plan, await load_snapshot(self._store, run_id, None), why)
+        await self._store.post(run_id, "stop", reason, key=f"stop {secrets.token_hex(8)}")
 
     def _driver(self, run: Run[Any], plan: Plan[Any], snapshot: Snapshot) -> Driver:
         self._plans[plan.fingerprint] = plan
-        begin(snapshot, self._sizes)
-        return Driver(plan, snapshot, self._store, self._clock, run, self.turns)
+        facts = plan, snapshot, self._store, self._clock, run, self.turns
+        return Driver(*facts, sizes=self._sizes, checks=self._checks)
 
     def _check_fields(self, plan: Plan[Any], update: Mapping[str, object], where: str) -> None:
         for name in update:
@@ -375,16 +381,16 @@ class Opener:
 
 
 async def release(store: Store, run_id: str, fence: int) -> None:
-    """Let others drive a run; where even that fails, the lease's end does it."""
+    """Release a run for other processes. If the store fails, the lease expires anyway."""
     with contextlib.suppress(StoreError):
         await store.release(run_id, fence)
 
 
 def _own_secrets(plan: Plan[Any], left: Snapshot) -> Mapping[str, JsonValue]:
-    """What a run left, its secrets encrypted for this graph where it was of another one with the same key.
+    """Return a run's final values. If it was of another graph, encrypt its secrets for this one, with the same key.
 
     Raises:
-        SecretKeyWrong: That graph had another key.
+        SecretKeyWrong: The other graph had another key.
     """
     values = dict(left.root.values)
     for name in plan.state.secrets & values.keys() if left.graph != plan.graph else ():
@@ -395,10 +401,10 @@ def _own_secrets(plan: Plan[Any], left: Snapshot) -> Mapping[str, JsonValue]:
 
 
 def as_limits(limits: Limits) -> dict[str, float | None]:
-    """Limits as the core keeps them: those that are set.
+    """Return the limits that are set, as the core keeps them.
 
     Raises:
-        DefinitionError: They are something else.
+        DefinitionError: The argument is not a Limits object.
     """
     given: object = limits
     if not isinstance(given, Limits):

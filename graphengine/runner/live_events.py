@@ -1,4 +1,4 @@
-"""Live events of a run: what is shown while it happens, and is not recorded. They carry no seq."""
+"""Live events of a run: shown while they happen, and not recorded. They have no seq."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class Emitted:
 
 @dataclass(frozen=True, slots=True)
 class TextDelta:
-    """A piece of a model's answer, as it comes. What the agent makes of the whole answer is what counts.
+    """A piece of a model's answer, as it is streamed. Only the agent's result of the whole answer is recorded.
 
     Attributes:
-        path: The node.
-        agent: The agent that asked.
+        path: The node's path.
+        agent: The agent's name.
         text: The piece.
     """
 

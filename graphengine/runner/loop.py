@@ -1,7 +1,12 @@
-"""Driving one run: event → decide → evolve → append → (durable) → what is ready next.
+"""The loop that drives one run: start ready tasks, commit their events, and wait until the steps are durable.
 
-This loop is the whole engine outside the core. It works out nothing itself: what runs next is `ready`'s answer, what
-an outcome means is `decide`'s, and nothing goes on before the step that causes it is durable.
+The loop has no rules of its own. `Session.commit` decides what an event means, and `Session.take_tasks` what runs next.
+Nothing starts before the step that causes it is durable. In particular:
+
+1. A task ends with an event. The event is committed: its step is in the snapshot, and its append has begun.
+2. The loop awaits the append. If that fails, the snapshot is ahead of the log, so `drive` raises and the driver is
+   never used again; the run can be resumed from what was recorded.
+3. Only then are the step's tasks taken and started, and the step is shown to watchers.
 """
 
 from __future__ import annotations
@@ -12,15 +17,15 @@ import time
 from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from graphengine.engine.events import Answered, MessageCame, StopAsked
 from graphengine.engine.failures import error_of
-from graphengine.engine.fold import evolve
 from graphengine.engine.lookup import StaleEvent
-from graphengine.engine.machine import decide
-from graphengine.engine.ready import limit_reached, next_due, ready, task_of
+from graphengine.engine.ready import limit_reached, next_due, task_of
 from graphengine.engine.rules.wait import waiting_for
+from graphengine.engine.session import Session
 from graphengine.engine.steps import RunStatus, failure_of, outcome_of, path_of
 from graphengine.engine.stored import encode_snapshot
 from graphengine.errors import StoreError
@@ -30,23 +35,28 @@ from graphengine.runner.run import StepRecorded
 from graphengine.stores.base import Append
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from graphengine.engine.events import Event
     from graphengine.engine.plan import Plan
+    from graphengine.engine.session import Appender
     from graphengine.engine.snapshot import Snapshot, Task
-    from graphengine.engine.steps import Step
+    from graphengine.engine.steps import FailureRecord, Step
     from graphengine.errors import NodeError
+    from graphengine.graph.options import Sizes
     from graphengine.runner.attempt import TaskRunner
     from graphengine.runner.clock import Clock
     from graphengine.runner.run import Run
     from graphengine.stores.base import Message, Store
 
-Landing: TypeAlias = "tuple[str, asyncio.Task[Any] | None, Event | BaseException | None]"
-"""What has ended: its frame, the asyncio task that did it, and the event or error it came to, None for neither."""
+Completion: TypeAlias = "tuple[str, asyncio.Task[Any] | None, Event | BaseException | None]"
+"""A finished task: its frame, the asyncio task that ran it, and its event or error, None for neither.
+
+Without an asyncio task it only wakes the loop, because mail has arrived."""
 
 _TURN_SECONDS: Final = 0.005
-"""Runs whose nodes never wait give way to everything else on the event loop after so long, or so many steps."""
+"""Runs whose nodes never suspend yield to the event loop after this time, or this many steps: rarely enough to cost
+nothing, and often enough that other runs and timers are not delayed noticeably."""
 _TURN_STEPS: Final = 1024
 
 
@@ -55,96 +65,119 @@ class Turns:
     """What all runs of a Runner share.
 
     Attributes:
-        called_off: Nodes that were called off and have not ended yet.
+        cancelled: Asyncio tasks of nodes that were cancelled and have not ended yet.
     """
 
-    called_off: set[asyncio.Task[None]] = field(default_factory=set)
+    cancelled: set[asyncio.Task[None]] = field(default_factory=set)
     _began: float = 0.0
 
     @property
     def over(self) -> bool:
-        """Whether one of them has had the event loop for long enough."""
+        """Whether the runs have occupied the event loop for long enough."""
         return time.monotonic() - self._began > _TURN_SECONDS
 
-    async def give_way(self) -> None:
-        """Let everything else on the event loop move."""
+    async def yield_loop(self) -> None:
+        """Let other work on the event loop proceed."""
         self._began = time.monotonic()
         await asyncio.sleep(0)
 
 
 class Driver:
-    """Drives one run from where its snapshot stands to its end, a stop or a limit.
+    """Drives one run from its snapshot to its end, a wait, a stop or a limit.
 
     Attributes:
+        session: Decides and commits the run's events.
         plan: The graph.
-        snapshot: Where the run stands.
-        fence: The number under which it is driven here.
-        holds: Whether it is driven here still: until a step that ends it is durable.
-        time: The clock of its log, of what waits between attempts, and of its limit of seconds: what passes while it is
-            driven is counted, whatever becomes of the machine's clock. A wait ends at a time of the machine's clock.
-        run: What its callers hold of it.
+        fence: The fencing number of this claim.
+        is_driving: Whether the run is still driven here: until a step that ends or parks it is durable.
+        time: The clock of its log, of pauses between attempts, and of its limit of seconds. It counts time that passes
+            while the run is driven, even if the machine's clock is set. Waits end by the machine's clock.
+        run: The callers' handle on it.
+        cut_off: The paths of the nodes that were in flight when the Runner closed.
     """
 
     def __init__(  # noqa: PLR0913 - what a run is driven with
-        self, plan: Plan[Any], snapshot: Snapshot, store: Store, clock: Clock, run: Run[Any], turns: Turns
+        self,
+        plan: Plan[Any],
+        snapshot: Snapshot,
+        store: Store,
+        clock: Clock,
+        run: Run[Any],
+        turns: Turns,
+        *,
+        sizes: Sizes,
+        checks: bool,
     ) -> None:
+        self.session = Session(plan, snapshot, sizes=sizes, checks=checks)
+        self.session.call_in = None if run.is_clean else self._call_in
         self.plan = plan
-        self.snapshot = snapshot
         self.fence = 0
-        self.holds = True
+        self.is_driving = True
         self._store = store
         self._clock = clock
         self.time = steady(clock, snapshot.now)
         self.run = run
         self._stop_reason = ""
-        self._halting = False  # begins nothing more: it was asked to stop, or to let go
-        self._stopped: asyncio.Event | None = None  # made where somebody waits for it
+        self._halting = False  # starts nothing more: a stop or a release was requested
+        self._stopped: asyncio.Event | None = None  # created by the first task that waits for it
         self._consume: Sequence[int] = ()
         self._turns = turns
-        self._flights: dict[str, asyncio.Task[None]] = {}
+        self._jobs: dict[str, asyncio.Task[None]] = {}
         self._task: asyncio.Task[Any] | None = None
         self._asleep: dict[str, Task] = {}
         self._mail: dict[int, Message] = {}
-        self._known: set[int] = set()  # a look at the inbox may give again what is just being recorded
+        self._known: set[int] = set()  # a poll of the inbox may return a message again that is just being recorded
         self._broken: StoreError | None = None
-        self._landings: list[Landing] = []
-        self._landing: asyncio.Future[None] | None = None  # what is waited for while there are none
-        self.cut_off: list[str] = []  # the nodes that were in flight when the Runner closed, by path
-        self._raised: dict[str, BaseException] = {}  # what frames failed with in this process, by path
-        self._is_clean = run.is_clean
+        self._completions: list[Completion] = []
+        self._next_completion: asyncio.Future[None] | None = None  # set by the next completion
+        self.cut_off: list[str] = []
+        self._raised: dict[str, BaseException] = {}  # the exceptions of failed frames, by path
+        self._recorded: RunStatus = "running"  # the status of the last append
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
 
+    @property
+    def snapshot(self) -> Snapshot:
+        """The run's snapshot."""
+        return self.session.snapshot
+
     def stop(self, explanation: str, consume: Sequence[int] = ()) -> None:
-        """Ask for a stop at the next safe point: when what is in flight is recorded."""
+        """Request a stop at the next safe point: when everything in flight is recorded."""
         self._stop_reason = explanation or "asked"
         self._consume = consume
         self.leave()
 
     def leave(self) -> None:
-        """Let go of the run when what is in flight is recorded, without ending it: somebody else goes on with it."""
+        """Release the run when everything in flight is recorded, without ending it: another process can resume it."""
         self._halting = True
         if self._stopped is not None:
             self._stopped.set()
 
     @property
     def is_halting(self) -> bool:
-        """Whether nothing more is to be begun."""
+        """Whether no more tasks are started."""
         return self._halting
 
     @property
     def is_watched(self) -> bool:
-        """Whether somebody sees live events."""
+        """Whether live events have a watcher."""
         return bool(self.run.watchers)
 
-    def task_of(self, frame: str) -> asyncio.Task[Any] | None:
-        """The asyncio task that what is in flight in a frame runs in: one of its own, or the run's."""
-        return self._flights.get(frame, self._task)
+    def _call_in(self, call: Callable[[], Step]) -> Step:
+        """Call in the context in which the run was started, without the context variables that nodes set."""
+        return self.run.context.copy().run(call)
 
-    def ends(self, frame: str, path: str) -> bool:
-        """Whether the node in a frame is cancelled by the driver or with it, and not by code that knows its task."""
-        flight = self._flights.get(frame)
-        if flight is not None and flight is asyncio.current_task() and not (self._task and self._task.cancelling()):
+    def task_of(self, frame: str) -> asyncio.Task[Any] | None:
+        """Return the asyncio task in which a frame's node runs: one of its own, or the run's."""
+        return self._jobs.get(frame, self._task)
+
+    def note_cut_off(self, frame: str, path: str) -> bool:
+        """Return whether the driver cancelled the node in a frame, or was cancelled with it; if so, note it as cut off.
+
+        Otherwise code of the graph cancelled the node's asyncio task, which is a failure of the node.
+        """
+        job = self._jobs.get(frame)
+        if job is not None and job is asyncio.current_task() and not (self._task and self._task.cancelling()):
             return False
         if frame in self.snapshot.frames:
             self.cut_off.append(path)
@@ -152,29 +185,14 @@ class Driver:
 
     @property
     def missed_stop(self) -> tuple[str, Sequence[int]] | None:
-        """A stop that was asked for when the run was just being let go, since it waits, and the messages it came by."""
-        return (self._stop_reason, self._consume) if self._stop_reason and not self.holds else None
+        """A stop that arrived while the run was being released because it waits: its reason and its messages."""
+        return (self._stop_reason, self._consume) if self._stop_reason and not self.is_driving else None
 
-    def decide(self, event: Event) -> Step:
-        """The step of an event, folded into the snapshot but not recorded yet."""
-        step = self._decided(event)
-        evolve(self.snapshot, step)
-        self._take_raised(step)
-        return step
-
-    def _decided(self, event: Event) -> Step:
-        """The step of an event. Its functions of the graph see no context variables that nodes set."""
-        if self._is_clean:
-            return decide(self.plan, self.snapshot, event)
-        return self.run.context.copy().run(decide, self.plan, self.snapshot, event)
-
-    def _take_raised(self, step: Step) -> None:
-        """Take the exception off a step that records one, so that no store or watcher keeps it alive."""
-        failure = failure_of(step)
-        if failure is not None and failure.raised is not None:
-            if outcome_of(step).has_failed:
-                self._raised[failure.path] = failure.raised
-            failure.raised = None
+    def _take_raised(self, step: Step, failure: FailureRecord) -> None:
+        """Remove the exception from a step's failure record, so that no store or watcher keeps it alive."""
+        if failure.raised is not None and outcome_of(step).has_failed:
+            self._raised[failure.path] = failure.raised
+        failure.raised = None
 
     @property
     def cause(self) -> BaseException | None:
@@ -183,161 +201,183 @@ class Driver:
         return self._raised.get(failure.path) if failure is not None else None
 
     async def drive(self, tasks: TaskRunner) -> None:
-        """Run what is ready until nothing is.
+        """Run ready tasks until there are none.
 
         Raises:
-            StoreError: A step could not be recorded; the run can be resumed from what was.
+            StoreError: A step could not be recorded; the run can be resumed from the recorded steps.
         """
-        snapshot, flights = self.snapshot, self._flights
+        session, snapshot, jobs = self.session, self.snapshot, self._jobs
         self._task = asyncio.current_task()
         try:
-            wanted = self._all_ready()
-            while self.holds:
+            ready = self._all_ready()
+            while self.is_driving:
                 if self._mail:
                     await self._take_mail()
-                    wanted = self._all_ready()
-                if len(wanted) == 1 and not flights and not snapshot.waiting and self._is_clean:
-                    await self._walk(tasks, wanted[0])
-                    wanted = self._all_ready()
+                    ready = self._all_ready()
+                if len(ready) == 1 and not jobs and not snapshot.waiting and session.call_in is None:
+                    await self._run_sequence(tasks, ready[0])
+                    ready = self._all_ready()
                     continue
-                for task in wanted:
-                    if task.frame not in flights and not (task.mode == "limit" and self._flies_below(task.frame)):
+                for task in ready:
+                    if task.frame not in jobs and not (task.mode == "limit" and self._has_job_below(task.frame)):
                         context = self.run.context.copy()
-                        flights[task.frame] = asyncio.create_task(self._fly(tasks, task), context=context)
+                        jobs[task.frame] = asyncio.create_task(self._run_job(tasks, task), context=context)
                         if task.due:
-                            self._asleep[task.frame] = task  # from now on: it may be called off before it begins
-                if flights:
-                    await self._record(await self._landed())
-                    wanted = self._newly_ready()
+                            # Already here, since a step can cancel the job before its coroutine has begun.
+                            self._asleep[task.frame] = task
+                if jobs:
+                    await self.commit(await self._next_events())
+                    ready = self._newly_ready()
                     continue
-                wanted = self._all_ready()
-                if not wanted and not self._mail_fits():
+                ready = self._all_ready()
+                if not ready and not self._has_usable_mail():
                     break
         finally:
-            await self._ground()
-            self._task, self.run.is_clean = None, self._is_clean
-        lets_go = self._halting and not self._stop_reason
-        if (snapshot.status == "running" and not lets_go) or (self._stop_reason and self.holds):
+            await self._cancel_all()
+            self._task, self.run.is_clean = None, session.call_in is None
+        is_released = self._halting and not self._stop_reason
+        if (snapshot.status == "running" and not is_released) or (self._stop_reason and self.is_driving):
             await self.end()
 
     def _all_ready(self) -> list[Task]:
-        """What is to be done now; of a run that waits, what its time has come for."""
-        snapshot = self.snapshot
-        snapshot.touched.clear()
-        wanted = [] if self._halting else ready(snapshot)
-        if snapshot.status == "waiting":
-            now = self._clock.now()
-            wanted = [task for task in wanted if task.mode != "wake" or task.due <= now]
-        return wanted
+        """Return all tasks to do now; of a run that waits, only those that are due."""
+        ready = self.session.take_all_tasks()
+        return [] if self._halting else self._due_now(ready)
+
+    def _due_now(self, ready: list[Task]) -> list[Task]:
+        """Leave out what a run that waits is to do later: it is released meanwhile, and resumed when the time comes."""
+        if self.snapshot.status != "waiting":
+            return ready
+        now = self._clock.now()
+        return [task for task in ready if task.mode != "wake" or task.due <= now]
+
+    def _is_due(self) -> bool:
+        """Return whether a run that waits has something to do now."""
+        return not self._halting and bool(self._due_now(self.session.tasks()))
 
     def _newly_ready(self) -> list[Task]:
-        """What is to be done since steps were recorded; what else there is flies already."""
-        snapshot = self.snapshot
-        if self._halting or snapshot.status == "waiting":
+        """Return the tasks that the last steps made ready; all others are in flight already."""
+        if self._halting or self.snapshot.status == "waiting":
             return self._all_ready()
-        wanted = ready(snapshot, snapshot.touched)
-        snapshot.touched.clear()
-        return wanted
+        return self.session.take_tasks()
 
-    def _flies_below(self, frame: str) -> bool:
-        return any(key.startswith(frame) for key in self._flights)
+    def _has_job_below(self, frame: str) -> bool:
+        return any(key.startswith(frame) for key in self._jobs)
 
-    async def _walk(self, tasks: TaskRunner, task: Task) -> None:  # noqa: C901 - one step after the other, in order
-        """Do the only thing that is to be done, and what then is the only thing, without asyncio tasks of their own."""
-        plan, snapshot, run = self.plan, self.snapshot, self.run
-        touched = snapshot.touched
+    async def _run_sequence(self, tasks: TaskRunner, task: Task) -> None:  # noqa: C901 - one step after the other, in order
+        """Run a sequence of tasks, as long as each is the only one, in the run's own asyncio task.
+
+        That saves an asyncio task for each step, but a node runs in the context of this coroutine: a context variable
+        that it sets would be seen by the next nodes. So the context is compared after each node, and if it changed,
+        `decide` is called in the run's context from now on and the next nodes get asyncio tasks of their own.
+        """
+        session, snapshot, run = self.session, self.snapshot, self.run
         while not self._halting:
-            event = await self._alone(tasks, task) if task.due or run.watchers else await tasks.run(task)
+            event = await self._run_one(tasks, task) if task.due or run.watchers else await tasks.run(task)
             if event is None:
                 return
-            try:  # inline: this is asked after each step
-                self._is_clean = copy_context() == tasks.context
-            except Exception:  # noqa: BLE001 - values of the user's that cannot be compared
-                self._is_clean = False
-            if not self._is_clean:  # the next nodes must not see what this one set: they have asyncio tasks from now on
-                await self._record((event,))
-                return
+            try:  # inline, because it runs after each step
+                session.call_in = None if copy_context() == tasks.context else self._call_in
+            except Exception:  # noqa: BLE001 - values of context variables may not be comparable
+                session.call_in = self._call_in
             if self._broken is not None:
                 raise self._broken
-            step = decide(plan, snapshot, event)
-            evolve(snapshot, step)
-            status = self._status() if snapshot.waiting else snapshot.status
-            pending = self._append((step,), status)
-            if pending is not None:
-                await pending
-            elif step.seq % _TURN_STEPS == 0 or self._turns.over:
-                await self._turns.give_way()
+            done = session.commit((event,), self.append)  # as `commit`, but inline, to save a call for each step
+            status = self._recorded  # read before the await, in which other events may be appended
+            if done.durable is not None:
+                await done.durable
+            elif snapshot.seq % _TURN_STEPS == 0 or self._turns.over:
+                await self._turns.yield_loop()
             if status != "running":
-                self.holds = False
+                self.is_driving = False
             if run.watchers:
-                self.show(StepRecorded(step.seq, step))
-            if self._mail or snapshot.waiting:
+                self.show_steps(done.steps)
+            if self._mail or snapshot.waiting or session.call_in is not None:
                 return
-            wanted = ready(snapshot, touched)
-            touched.clear()
-            if len(wanted) != 1:
+            ready = session.take_tasks()
+            if len(ready) != 1:
                 return
-            task = wanted[0]
+            task = ready[0]
 
-    async def _alone(self, tasks: TaskRunner, task: Task) -> Event | None:
-        """Do the only thing that is to be done, without an asyncio task of its own; None if a stop came first."""
+    async def _run_one(self, tasks: TaskRunner, task: Task) -> Event | None:
+        """Run a task once it is due, and announce its node to watchers; None if a stop came first."""
         if task.due and not await self._due(task):
             return None
         if self.run.watchers and task.mode in ("run", "fallback"):
             began = self.time.now()
             path = path_of(task.frame, task.node)
             self.show(NodeBegan(path, task.node, task.visit, task.attempt, began, self.snapshot.seq))
-            await asyncio.sleep(0)  # who watches sees it before a node that blocks the loop is done
+            await asyncio.sleep(0)  # lets watchers see it before a node that blocks the event loop
         return await tasks.run(task)
 
-    async def _fly(self, tasks: TaskRunner, task: Task) -> None:
-        """Do one of several things, and hand in the event that ends it."""
-        landed: Event | BaseException | None = None
+    async def _run_job(self, tasks: TaskRunner, task: Task) -> None:
+        """Run one of several tasks, and add its completion."""
+        outcome: Event | BaseException | None = None
         try:
-            landed = await (self._alone(tasks, task) if task.due or self.run.watchers else tasks.run(task))
+            outcome = await (self._run_one(tasks, task) if task.due or self.run.watchers else tasks.run(task))
         except BaseException as error:
-            landed = error
+            outcome = error
             raise
         finally:
-            self._hand_in((task.frame, asyncio.current_task(), landed))
+            self._add_completion((task.frame, asyncio.current_task(), outcome))
 
-    def _hand_in(self, landing: Landing) -> None:
-        self._landings.append(landing)
-        if self._landing is not None and not self._landing.done():
-            self._landing.set_result(None)
+    def _add_completion(self, completion: Completion) -> None:
+        self._completions.append(completion)
+        if self._next_completion is not None and not self._next_completion.done():
+            self._next_completion.set_result(None)
 
-    async def _landed(self) -> list[Event]:
-        """The events of all that has ended, at least one."""
-        if not self._landings:
-            self._landing = self._loop.create_future()
-            await self._landing
-        found, self._landings = self._landings, []
+    async def _next_events(self) -> list[Event]:
+        """Wait until anything has ended, and return the events of all that has."""
+        if not self._completions:
+            self._next_completion = self._loop.create_future()
+            await self._next_completion
+        found, self._completions = self._completions, []
         events: list[Event] = []
-        for frame, flight, landed in found:
-            if flight is None:
-                continue  # something was sent
-            if self._flights.get(frame) is not flight:
-                continue  # it was cancelled
-            del self._flights[frame]
-            if isinstance(landed, BaseException):
-                raise landed
-            if landed is not None:
-                events.append(landed)
+        for frame, job, outcome in found:
+            if job is None:
+                continue  # mail arrived
+            if self._jobs.get(frame) is not job:
+                continue  # it was cancelled: another job may be in flight in its frame already
+            del self._jobs[frame]
+            if isinstance(outcome, BaseException):
+                raise outcome
+            if outcome is not None:
+                events.append(outcome)
         return events
 
     def _status(self) -> RunStatus:
-        """The status to record: a run is let go by the append that says it is over, or that it waits."""
-        snapshot = self.snapshot
-        if snapshot.status == "waiting" and (self._stop_reason or self._mail or self._all_ready()):
-            return "running"
-        return "running" if self._flights else snapshot.status
+        """Return the status to record.
 
-    def _append(
-        self, steps: Sequence[Step], status: RunStatus, consume: Sequence[int] = (), *, changed: bool = False
-    ) -> Awaitable[None] | None:
+        The append that records an end, or a wait, also releases the run's lease. So a run with nodes in flight, or
+        with something to do at once, stays `running`: otherwise another process could claim it at this moment.
+        """
         snapshot = self.snapshot
+        if snapshot.status == "waiting" and (self._stop_reason or self._mail or self._is_due()):
+            return "running"
+        return "running" if self._jobs else snapshot.status
+
+    def append(
+        self,
+        steps: Sequence[Step],
+        *,
+        status: RunStatus | None = None,
+        consume: Sequence[int] = (),
+        changed: bool = False,
+    ) -> Awaitable[None] | None:
+        """Append steps to the run's log, with its current status if none is given."""
+        snapshot = self.session.snapshot
         for step in steps:
-            self._take_raised(step)
+            failure = failure_of(step)
+            if failure is not None and failure.raised is not None:
+                self._take_raised(step, failure)
+        if self._jobs:  # a join may have dropped arms that are still in flight
+            for frame in [key for key in self._jobs if key not in snapshot.frames]:
+                self._cancel_job(frame)
+            if self._asleep:
+                self._cancel_sleepers()
+        if status is None:
+            status = self._status() if snapshot.waiting or self._jobs else snapshot.status
+        self._recorded = status
         batch = Append(snapshot.run_id, self.fence, steps, status, consume, self._snapshot_record)
         if status == "waiting":
             batch.due_at = next_due(snapshot)
@@ -346,60 +386,54 @@ class Driver:
         return self._store.append(batch)
 
     def check(self) -> None:
-        """See that nothing goes on behind what could not be recorded.
+        """Refuse to continue after an append that failed.
 
         Raises:
-            StoreError: Something could not be, and the run ends.
+            StoreError: A step could not be recorded, and the run ends.
         """
         if self._broken is not None:
             raise self._broken
 
     async def note(self, event: Event) -> None:
-        """Record an event of a node that is still running; returns when it is durable.
+        """Record an event of a node that is still running, and return when it is durable.
 
         Raises:
             StoreError: It could not be recorded, and the run ends here.
         """
         self.check()
-        step = self.decide(event)
         try:
-            pending = self._append((step,), "running")
-            if pending is not None:
-                await pending
+            done = self.session.commit((event,), partial(self.append, status="running"))
+            if not done.steps:
+                raise StaleEvent(event)
+            if done.durable is not None:
+                await done.durable
         except StoreError as error:
             self._broken = error
             raise
-        self.show_steps((step,))
-
-    async def _record(self, events: Sequence[Event]) -> None:
-        """Decide, evolve and append; returns when the steps are durable."""
-        self.check()
-        snapshot, steps = self.snapshot, []
-        for event in events:
-            try:
-                step = self._decided(event)
-            except StaleEvent:
-                continue  # its frame is gone: enough other arms had arrived
-            evolve(snapshot, step)
-            steps.append(step)
-        for frame in [key for key in self._flights if key not in snapshot.frames]:
-            self._call_off(frame)
-        if self._asleep:
-            self._wake()
-        if not steps:
-            return
-        status = self._status()
-        pending = self._append(steps, status)
-        if pending is not None:
-            await pending
-        elif snapshot.seq % _TURN_STEPS == 0 or self._turns.over:
-            await self._turns.give_way()
-        self.holds = status == "running"
         if self.run.watchers:
-            self.show_steps(steps)
+            self.show_steps(done.steps)
+
+    async def commit(self, events: Iterable[Event], append: Appender | None = None) -> None:
+        """Commit events, and show their steps once they are durable.
+
+        Raises:
+            StoreError: They could not be recorded.
+        """
+        if self._broken is not None:
+            raise self._broken
+        done = self.session.commit(events, append or self.append)
+        status = self._recorded  # read before the await, in which other events may be appended
+        if done.durable is not None:
+            await done.durable
+        elif self.snapshot.seq % _TURN_STEPS == 0 or self._turns.over:
+            await self._turns.yield_loop()
+        if status != "running":
+            self.is_driving = False
+        if self.run.watchers:
+            self.show_steps(done.steps)
 
     def deliver(self, messages: Sequence[Message]) -> None:
-        """Take what others sent to this run, at the next safe point."""
+        """Accept messages to this run, to be recorded at the next safe point."""
         for message in messages:
             if message.kind == "stop":
                 self.stop(str(message.payload), (message.id,))
@@ -407,10 +441,10 @@ class Driver:
                 self._known.add(message.id)
                 self._mail[message.id] = message
         if self._mail:
-            self._hand_in(("", None, None))
+            self._add_completion(("", None, None))
 
-    def _mail_fits(self) -> bool:
-        """Whether any of what was sent is to be recorded now."""
+    def _has_usable_mail(self) -> bool:
+        """Return whether any message can be recorded now."""
         waiting = self.snapshot.status == "waiting"
         return not self._halting and any(
             message.kind != "answer"
@@ -420,7 +454,12 @@ class Driver:
         )
 
     async def _take_mail(self) -> None:
-        """Record what others sent. An answer that no wait is there for is kept until one is, or nothing else moves."""
+        """Record messages. An answer without a wait is kept until its wait exists, or until nothing else can move.
+
+        1. A node waits for two answers. 2. The first arrives, and the node runs again, so that no wait is open. 3. It
+        asks the second question again, under the same id. The second answer, if it were recorded between 2 and 3, would
+        be refused, although its question is still open.
+        """
         for message in list(self._mail.values()):
             payload, now = message.payload, self.time.now()
             if message.kind == "message":
@@ -433,79 +472,61 @@ class Driver:
             else:
                 continue
             del self._mail[message.id]
-            steps = [self.decide(event)]
-            if self._asleep:
-                self._wake()
-            status = self._status()
-            pending = self._append(steps, status, (message.id,))
-            if pending is not None:
-                await pending
-            self.holds = status == "running"
-            self.show_steps(steps)
-            if not self.holds:
+            await self.commit((event,), partial(self.append, consume=(message.id,)))
+            if not self.is_driving:
                 break
 
-    def _wake(self) -> None:
-        """Call off those that wait for their time and are not to go on then any more."""
+    def _cancel_sleepers(self) -> None:
+        """Cancel the tasks that wait for their due time and that the last steps made obsolete."""
         snapshot = self.snapshot
         moves = snapshot.status == "running" and not self._halting and not limit_reached(snapshot)
-        touched = dict.fromkeys(snapshot.touched) if moves else list(self._asleep)
-        for key in [key for key in touched if key in self._asleep and key in self._flights]:
+        changed = dict.fromkeys(self.session.changed) if moves else list(self._asleep)
+        for key in [key for key in changed if key in self._asleep and key in self._jobs]:
             frame = snapshot.frames.get(key)
             if not moves or frame is None or task_of(snapshot, frame) != self._asleep[key]:
-                self._call_off(key)
+                self._cancel_job(key)
 
-    def _call_off(self, frame: str) -> None:
-        flight = self._flights.pop(frame)
+    def _cancel_job(self, frame: str) -> None:
+        job = self._jobs.pop(frame)
         self._asleep.pop(frame, None)
-        self._turns.called_off.add(flight)
-        flight.add_done_callback(self._turns.called_off.discard)
-        flight.cancel()
+        self._turns.cancelled.add(job)
+        job.add_done_callback(self._turns.cancelled.discard)
+        job.cancel()
 
-    async def _ground(self) -> None:
-        """End what is still in flight, where the run cannot go on; a cancelled thread is waited for."""
-        left = list(self._flights.values())
-        self._flights.clear()  # so that each sees that it is not cancelled by code of the graph
-        for flight in left:
-            flight.cancel()
+    async def _cancel_all(self) -> None:
+        """Cancel everything in flight, when the run cannot continue, and wait until it has ended, threads included."""
+        left = list(self._jobs.values())
+        self._jobs.clear()  # first, so that `note_cut_off` sees that the driver cancels them, not code of the graph
+        for job in left:
+            job.cancel()
         if left:
             await asyncio.gather(*left, return_exceptions=True)
 
     async def end(self, explanation: str = "") -> None:
-        """Record that the run stops here: asked for, or because a limit was reached."""
+        """Record that the run stops here: on request, or because a limit was reached."""
         asked = explanation or self._stop_reason
-        reason, told = ("asked", asked) if asked else ("limit", limit_reached(self.snapshot))
-        step = self.decide(StopAsked(self.time.now(), reason, told))
-        await self.append([step], consume=self._consume)
+        reason, text = ("asked", asked) if asked else ("limit", limit_reached(self.snapshot))
+        await self.commit([StopAsked(self.time.now(), reason, text)], partial(self.append, consume=self._consume))
 
     async def fail(self, error: NodeError) -> None:
         """Record that the run cannot be driven here."""
-        await self.append([self.decide(StopAsked(self.time.now(), "failed", error.message, error_of(error)))])
+        await self.commit([StopAsked(self.time.now(), "failed", error.message, error_of(error))])
 
     def emitted(self, path: str, data: object) -> None:
-        """Show what a node emits, from the event loop or from a thread of a node's."""
+        """Show data that a node emits, from the event loop or from a node's thread."""
         if threading.get_ident() == self._thread:
             self.show(Emitted(path, data))
         else:
-            with suppress(RuntimeError):  # the event loop is closed, and nobody watches any more
+            with suppress(RuntimeError):  # the event loop is closed, and so are all watchers
                 self._loop.call_soon_threadsafe(self.show, Emitted(path, data))
 
-    async def append(self, steps: Sequence[Step], *, consume: Sequence[int] = (), changed: bool = False) -> None:
-        """Record steps that were decided, and show them; `changed` says that the graph is another than before."""
-        status = self._status()
-        pending = self._append(steps, status, consume, changed=changed)
-        if pending is not None:
-            await pending
-        self.holds = status == "running"
-        self.show_steps(steps)
-
     def show_steps(self, steps: Sequence[Step]) -> None:
-        """Give durable steps to everyone who watches."""
+        """Show durable steps to all watchers."""
         for step in steps:
             self.show(StepRecorded(step.seq, step))
 
     def show(self, event: Any) -> None:  # noqa: ANN401 - any of run.Event
-        """Give an event to everyone who watches."""
+        """Show an event to all watchers."""
         for queue in self.run.watchers:
             queue.put_nowait(event)
 
@@ -513,7 +534,7 @@ class Driver:
         return encode_snapshot(self.snapshot)
 
     async def _due(self, task: Task) -> bool:
-        """Wait until a task is due; False if a stop came first."""
+        """Wait until a task is due; return False if a stop came first."""
         clock = self._clock if task.mode == "wake" else self.time
         if task.due <= clock.now():
             self._asleep.pop(task.frame, None)
@@ -531,5 +552,5 @@ class Driver:
             stopper.cancel()
             await asyncio.gather(sleeper, stopper, return_exceptions=True)
         if not sleeper.cancelled():
-            sleeper.result()  # a clock that fails is no reason to start early
+            sleeper.result()  # raise the error of a clock that failed, instead of starting early
         return not self._halting

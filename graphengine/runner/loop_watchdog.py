@@ -1,14 +1,14 @@
-"""Seeing that a user's function holds the event loop, and saying which one.
+"""A watchdog that reports user functions which block the event loop.
 
-While a node blocks the loop nothing else of its process moves: no other run, no timer, no stop. Nothing is lost by that
-(the lease is renewed from a thread), but somebody should be told. So one thread of the process looks at every loop that
-drives runs: it asks the loop for a sign of life, and where none comes for `BLOCKED_SECONDS` it looks at what the loop's
-thread is doing, and logs a warning with the node, the function and the repair; when the loop moves again, it logs for
-how long it was held. Each function is told once. Where the engine itself is at work, with no function of the user's
-around it, nothing is said: no user could repair that.
+While a node blocks the loop, nothing else in its process moves: no other run, no timer, no stop. Nothing is lost (the
+lease is renewed from a thread), but the user should know. So one thread of the process watches every loop that drives
+runs: it sends the loop a ping, and if there is no reply for `BLOCKED_SECONDS`, it inspects the stack of the loop's
+thread and logs a warning with the node, the function and the repair. When the loop moves again, it logs how long it was
+blocked. Each function is reported once. If the engine itself is at work, without a user function around it, nothing is
+reported, because users could not fix that.
 
-That costs a run's steps nothing. The thread is there while runs are driven, whatever their store, and ends a while
-after the last one. A process that was suspended meanwhile is not taken for one that was busy.
+This costs a run's steps nothing. The thread exists while runs are driven, with any store, and ends some time after the
+last one. A process that was suspended is not mistaken for one that was busy.
 """
 
 from __future__ import annotations
@@ -32,29 +32,27 @@ if TYPE_CHECKING:
 log = logging.getLogger("graphengine.runner")
 
 BLOCKED_SECONDS: Final = 2.0
-"""A loop that gives no sign of life for so long is held by something."""
+"""A loop that does not reply for this long is blocked: well above the pauses of a busy but healthy loop."""
 _LOOK_SECONDS: Final = 0.5
 _IDLE_LOOKS: Final = 20
-"""So many looks with nothing to look at, and the thread ends."""
+"""The thread ends after this many checks without a loop to watch, so that runs in quick succession share it."""
 
 _NODE_CODE: Final = TaskRunner.run.__code__
-_CALLBACK_CODE: Final = asyncio.Handle._run.__code__  # noqa: SLF001 - known by its code alone, and only looked for
+_CALLBACK_CODE: Final = asyncio.Handle._run.__code__  # noqa: SLF001 - only compared with frames
 _LOOPS: Final = ("asyncio.", "selectors")
 _ENGINE: Final = ("asyncio", "graphengine")
 _LIBRARIES: Final = {*sys.stdlib_module_names, "aiosqlite", "anthropic", "httpx2", "jsonschema", "json_repair", "mcp",
                      "networkx", "openai", "pydantic", "pydantic_core"}  # fmt: skip
-"""What the engine calls too: a frame of these alone shows nobody's function."""
+"""Libraries that the engine calls too: frames of these alone are not a user's function."""
 _AROUND: Final = ("asyncio.base_events", "asyncio.runners")
-"""What is outside of these is the program that started the loop."""
+"""The frames outside of these belong to the program that started the loop."""
 _BODIES: Final = "graphengine.runner.attempt"
 _REPAIR: Final = "make it a plain function (def, without thread=False), which runs in a thread, or await what blocks"
-_REPAIR_ASIDE: Final = (
-    "do what takes long in a node: conditions, reducers, validators and the like run on the event loop"
-)
+_REPAIR_ASIDE: Final = "do slow work in a node: conditions, reducers, validators and the like run on the event loop"
 
 
 class Holder(NamedTuple):
-    """What holds a loop: the node and its run, "" where that cannot be seen; the function, with its file and line."""
+    """What blocks a loop: the node and its run, "" if they are not known; the function, with its file and line."""
 
     node: str
     run_id: str
@@ -66,15 +64,15 @@ class Holder(NamedTuple):
 
 
 class Loop:
-    """A loop that is looked at while any `with` block of it lasts; entered and left in the loop's own thread."""
+    """A loop that is watched while any `with` block of it lasts; entered and exited in the loop's own thread."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, watched: dict[asyncio.AbstractEventLoop, Loop]) -> None:
         self._loop = loop
         self._watched = watched
         self._thread = threading.get_ident()
-        self._asked_at: float | None = None  # the question that is not answered yet; who answers takes it back
-        self._asleep_seconds = 0.0  # since then; the looking thread's alone
-        self._told: Holder | None = None
+        self._pinged_at: float | None = None  # of a ping without a reply; the reply resets it
+        self._asleep_seconds = 0.0  # since then; used only by the watching thread
+        self._reported: Holder | None = None
         self._uses = 0
 
     def __enter__(self) -> None:
@@ -86,58 +84,59 @@ class Loop:
             self._watched.pop(self._loop, None)
 
     def look(self, asleep_seconds: float, known: set[str]) -> None:
-        """Ask for a sign of life, or see that none came; in the watching thread.
+        """Send a ping, or check the reply to the last one; called in the watching thread.
 
         Args:
-            asleep_seconds: For how long the whole process stood still since the last look.
-            known: The functions that were told before; what is told now is added.
+            asleep_seconds: For how long the whole process was suspended since the last check.
+            known: The functions that were reported before; those reported now are added.
         """
-        asked_at = self._asked_at
-        if asked_at is None:
+        pinged_at = self._pinged_at
+        if pinged_at is None:
             self._asleep_seconds = 0.0
-            self._asked_at = time.monotonic()
+            self._pinged_at = time.monotonic()  # before the call: the reply may come at once, and resets it
             try:
-                self._loop.call_soon_threadsafe(self._answer)
-            except RuntimeError:  # it was closed
-                self._asked_at = None
+                self._loop.call_soon_threadsafe(self._reply)
+            except RuntimeError:  # the loop was closed
+                self._pinged_at = None
             return
         self._asleep_seconds += asleep_seconds
-        held = time.monotonic() - asked_at - self._asleep_seconds
-        if held < BLOCKED_SECONDS or self._told is not None:
+        held = time.monotonic() - pinged_at - self._asleep_seconds
+        if held < BLOCKED_SECONDS or self._reported is not None:
             return
         holder = holder_of(self._thread)
         function = holder.place.rpartition(":")[0] if holder is not None else ""
         if holder is not None and function not in known:
             known.add(function)
-            self._told = holder
+            self._reported = holder
             text = "%s has held the event loop for %.1f s, so that nothing else moves: %s\n  repair: %s"
             log.warning(text, holder, held, holder.place, holder.repair)
 
-    def _answer(self) -> None:
-        told, self._told = self._told, None
-        asked_at, self._asked_at = self._asked_at, None
-        if told is not None and asked_at is not None:
-            held = time.monotonic() - asked_at - self._asleep_seconds
-            log.warning("%s held the event loop for %.1f s; it moves again", told, held)
+    def _reply(self) -> None:
+        reported, self._reported = self._reported, None
+        pinged_at, self._pinged_at = self._pinged_at, None
+        if reported is not None and pinged_at is not None:
+            held = time.monotonic() - pinged_at - self._asleep_seconds
+            log.warning("%s held the event loop for %.1f s; it moves again", reported, held)
 
 
 class LoopWatch:
-    """Looks at the loops that drive runs, in a thread of its own; one is enough for a process."""
+    """Watches the loops that drive runs, in its own thread; one for each process."""
 
     def __init__(self) -> None:
         self._known: set[str] = set()
         self.forget()
 
     def forget(self) -> None:
-        """Begin anew, in a fork of this process: neither the thread nor the loops came along."""
+        """Reset in a fork of this process, which has neither the thread nor the loops."""
         self._lock = threading.Lock()
         self._loops: dict[asyncio.AbstractEventLoop, Loop] = {}
         self._thread: threading.Thread | None = None
 
     def over(self, loop: asyncio.AbstractEventLoop) -> Loop:
-        """Look at a loop, in a `with` block of what runs on it, any number of times."""
+        """Return a context manager for the code that runs on a loop; it can be entered any number of times."""
         watched = self._loops.get(loop)
         if watched is None or self._thread is None:
+            # Both are checked again under the lock: the thread decides under it that it is idle, and ends.
             with self._lock:
                 watched = self._loops.setdefault(loop, Loop(loop, self._loops))
                 if self._thread is None:
@@ -152,6 +151,7 @@ class LoopWatch:
             time.sleep(_LOOK_SECONDS)
             before, at = at, time.monotonic()
             was_busy, busy = busy, time.process_time()
+            # Late without CPU time: the process was suspended. A busy process is late too, but used the time.
             late = at - before - _LOOK_SECONDS
             asleep = late if late > _LOOK_SECONDS and busy - was_busy < late / 2 else 0.0
             with self._lock:
@@ -165,11 +165,10 @@ class LoopWatch:
 
 
 def holder_of(thread: int) -> Holder | None:
-    """The user's function that holds the loop of a thread; None if none does.
+    """Return the user function that blocks the loop of a thread; None if none does.
 
-    The innermost function of the user's is looked for, and from there the outermost that the engine did not call: what
-    it calls is its own business. So a lambda that a condition is made of is named, and not the node around it, nor the
-    engine's own code, nor a library's that the engine called.
+    The search goes from the innermost user frame outwards to the function that the engine called. So the lambda of a
+    condition is named, not the node around it, nor the engine's own code, nor a library that the engine called.
     """
     frame = sys._current_frames().get(thread)  # noqa: SLF001 - the documented way to see what threads do
     if frame is not None and frame.f_globals.get("__name__", "").startswith(_LOOPS):
@@ -204,17 +203,17 @@ def _module_of(frame: FrameType) -> str:
 
 
 def _node_in(frame: FrameType) -> Context | None:
-    """The node that a frame of the engine's or of the loop's works for."""
+    """Return the node for which a frame of the engine or of the loop works."""
     found: object = None
     if frame.f_code is _NODE_CODE:
         found = frame.f_locals.get("context")
     elif frame.f_code is _CALLBACK_CODE:  # an asyncio task that a node began
-        found = frame.f_locals["self"]._context.get(CURRENT)  # noqa: SLF001 - asyncio tells this nowhere else
+        found = frame.f_locals["self"]._context.get(CURRENT)  # noqa: SLF001 - asyncio has no public access
     return found if isinstance(found, Context) else None
 
 
 WATCH: Final = LoopWatch()
-"""The one of this process."""
+"""The watch of this process."""
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=WATCH.forget)

@@ -1,8 +1,8 @@
-"""Which model answers for which agent, in the runs of one Runner.
+"""The choice of a model for each agent, in the runs of one Runner.
 
-What the Runner was told wins over what an agent says of itself, and the more precise it was told, the more it counts:
-`article/write` (a node's path) before `article/writer` (an agent anywhere below that path), before `writer` (an agent
-anywhere), before `*` (all). `review_loop:writer` counts in runs of that graph alone.
+The Runner's models replace an agent's own, and a more specific key wins: `article/write` (a node's path) over
+`article/writer` (an agent anywhere below that path), over `writer` (an agent anywhere), over `*` (all). A key such as
+`review_loop:writer` applies only in runs of that graph.
 """
 
 from __future__ import annotations
@@ -29,16 +29,17 @@ if TYPE_CHECKING:
 
 ALL: Final = "*"
 _USERS: Final[Counter[tuple[int, int]]] = Counter()
-"""How many Runners of an event loop use a model."""
+"""How many Runners of an event loop use a model: the last one closes it."""
 _DEEPEST: Final = 3
-"""How far in what a function refers to its agents are looked for."""
+"""How many references deep to search a function for agents. Agents are usually a global, a closure or an attribute of
+one; deeper, the search would walk through unrelated objects."""
 
 
 class Models:
     """The models of one Runner.
 
     Args:
-        given: A model, or the name of one, for an agent's name, a path or `*`; see above.
+        given: Models, or names of models, by an agent's name, a path or `*`; see above.
     """
 
     def __init__(self, given: Mapping[str, Model | str]) -> None:
@@ -48,13 +49,15 @@ class Models:
         self._shared: dict[str, object] = {}
         self._sources: dict[int, tuple[Opens, Sequence[Any]]] = {}
         self._opening: dict[int, asyncio.Lock] = {}
-        self._checked: Plan[Any] | None = None  # many runs of one graph are begun one after the other
+        self._checked: Plan[Any] | None = (
+            None  # the last checked plan, since many runs of one graph often start one after the other
+        )
         self._chosen: dict[tuple[str, str, str], Model | str | None] = {}
         for name, model in self._given.items():
             self._model(model, f"Runner(models={{{name!r}: …}})")
 
     def of(self, graph: str, path: str, agent: str, own: Model | str) -> Model:
-        """The model for an agent at a path of a run of this graph, or its own."""
+        """Return the model of an agent at a path in a run of this graph; its own if none replaces it."""
         path = without_items(path)
         key = (graph, path, agent)
         if key not in self._chosen:
@@ -68,16 +71,16 @@ class Models:
         return model
 
     def shared(self, key: str, make: Callable[[], object]) -> object:
-        """What all agents share under this key, made when it is first asked for."""
+        """Return the object that all agents share under a key, created when first needed."""
         if key not in self._shared:
             self._shared[key] = make()
         return self._shared[key]
 
     def check(self, plan: Plan[Any]) -> None:
-        """Refuse names that nothing in a graph has.
+        """Refuse keys that match nothing in a graph.
 
         Raises:
-            InputError: There is one.
+            InputError: A key matches nothing.
         """
         if not self._given or set(self._given) == {ALL} or plan is self._checked:
             return
@@ -94,16 +97,18 @@ class Models:
         self._checked = plan
 
     async def opened(self, source: Opens) -> Sequence[Any]:
-        """What a source of tools holds, opened when it is first asked for."""
+        """Return the tools of a source, which is opened when first needed."""
         if id(source) not in self._sources:
-            async with self._opening.setdefault(id(source), asyncio.Lock()):  # others are not kept waiting for this one
+            async with self._opening.setdefault(
+                id(source), asyncio.Lock()
+            ):  # a lock for each source: others do not wait
                 if id(source) not in self._sources:
                     self._sources[id(source)] = (source, await source.open())
         return self._sources[id(source)][1]
 
     async def close(self) -> None:
-        """Close sources of tools, and the connections of models that no other Runner of this event loop uses."""
-        async with contextlib.AsyncExitStack() as stack:  # each is closed, whatever the others raise
+        """Close tool sources, and models that no other Runner of this event loop uses."""
+        async with contextlib.AsyncExitStack() as stack:  # closes each, even if another one raises
             for source, _ in self._sources.values():
                 stack.push_async_callback(source.close)
             for model in self._used.values():
@@ -116,7 +121,7 @@ class Models:
         self._used.clear()
 
     def _model(self, model: Model | str, where: str) -> Model:
-        from graphengine.models.names import as_model  # noqa: PLC0415 - where a model is given
+        from graphengine.models.names import as_model  # noqa: PLC0415 - imported only if models are used
 
         if isinstance(model, str) and model in self._made:
             return self._made[model]
@@ -135,7 +140,7 @@ def _user(model: Model) -> tuple[int, int]:
 
 
 def _names(graph: str, path: str, agent: str) -> Iterator[str]:
-    """All that may be said of an agent at a path, the most precise first."""
+    """Return all keys that match an agent at a path, the most specific first."""
     parts = path.split("/")
     found = [f"{path}/{agent}", path]
     found += ["/".join((*parts[:count], agent)) for count in range(len(parts) - 1, 0, -1)]
@@ -146,7 +151,7 @@ def _names(graph: str, path: str, agent: str) -> Iterator[str]:
 
 
 def _agents_of(plan: Plan[Any]) -> Iterator[str]:
-    """The names of the agents in a graph: those that are nodes or fallbacks, and those that functions refer to."""
+    """Return the names of the agents in a graph: nodes, fallbacks, and agents that functions refer to."""
     for here in plan.nest:
         for factory in here.resources.values():
             yield from _agents_below(factory, 0, set())
@@ -165,8 +170,8 @@ def _names_in(body: Body) -> Iterator[str]:
 
 
 def _agents_below(thing: object, depth: int, seen: set[int]) -> Iterator[str]:
-    """The names of agents that a function, or what it refers to, holds: theirs, their summaries', and their tools'."""
-    from graphengine.agents.agent import Agent  # noqa: PLC0415 - agents load when there are any
+    """Return the names of agents that a function refers to, with their summaries and the agents of their tools."""
+    from graphengine.agents.agent import Agent  # noqa: PLC0415 - imported only if models are replaced
 
     if id(thing) in seen or depth > _DEEPEST:
         return
@@ -189,7 +194,7 @@ def _agents_below(thing: object, depth: int, seen: set[int]) -> Iterator[str]:
 
 
 def _held_by(thing: object) -> Iterable[object]:
-    """What a function, or something that it refers to, refers to in turn."""
+    """Return the objects that an object refers to."""
     if inspect.isfunction(thing):
         return _globals_of(thing)
     if inspect.ismethod(thing):
@@ -204,7 +209,7 @@ def _held_by(thing: object) -> Iterable[object]:
 
 
 def _globals_of(function: FunctionType) -> Iterator[object]:
-    """What a function's code names: its own module's, and other modules' by one more name."""
+    """Return the objects that a function's code names: globals, closures, defaults, and attributes of modules."""
     held = inspect.getclosurevars(function)
     for value in (*held.nonlocals.values(), *held.globals.values(), *(function.__defaults__ or ())):
         if inspect.ismodule(value):

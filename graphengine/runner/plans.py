@@ -1,4 +1,4 @@
-"""What a run is begun with, checked before anything is recorded: its graph, and where it is to pause."""
+"""Checks of what a run is started with, before anything is recorded: its graph, and where it pauses."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ S = TypeVar("S", bound=BaseModel)
 
 
 def plan_of(graph: Graph[S], limits: Limits | None) -> Plan[S]:
-    """The plan of a graph that is to be run.
+    """Return the plan of a graph to run.
 
     Raises:
-        DefinitionError: It is no graph, or the limits are none; CompileError.
+        DefinitionError: The argument is not a Graph, or the limits are not Limits; CompileError.
     """
     given: object = graph
     if not isinstance(given, Graph):
-        raise DefinitionError(f"{given!r} is no Graph", repair="give the Graph itself; the CLI finds graphs by name")
+        raise DefinitionError(f"{given!r} is not a Graph", repair="give the Graph itself; the CLI finds graphs by name")
     if limits is not None:
         as_limits(limits)
     return graph.compile()
 
 
 def pauses_of(plan: Plan[Any], paths: Sequence[str]) -> Sequence[str]:
-    """The paths of nodes to pause before, checked.
+    """Check the paths of nodes to pause before, and return them.
 
     Raises:
-        InputError: There is no such node.
+        InputError: The graph has no such node.
     """
     if isinstance(paths, str):
         raise InputError(f"pause_before={paths!r}", repair=f"give a list: pause_before=[{paths!r}]")
     if not paths:
-        return []  # the usual case, and to list the paths of a large nest takes long
+        return []  # the common case, which skips listing the paths of a large nest
     known = set(plan.paths())
     for path in paths:
         if path not in known:

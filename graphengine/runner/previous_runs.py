@@ -1,4 +1,4 @@
-"""Earlier runs, as a node may read them: memory across runs."""
+"""Earlier runs, as a node can read them: memory across runs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class PastRun(BaseModel):
     Args:
         run_id: Its id.
         created_at: When it began, epoch seconds.
-        state: What it ended with, as it was recorded; the wanted fields of it, as far as it has them.
+        state: Its final state, as recorded; only the requested fields that it has.
     """
 
     run_id: str
@@ -30,13 +30,13 @@ class PastRun(BaseModel):
 
 
 Past: TypeAlias = "Callable[[str, str, int, Collection[str] | None], Awaitable[Sequence[PastRun]]]"
-"""`past_runs` of a store: by the id of the run that asks, the graph's name, how many at most, the fields wanted."""
+"""`past_runs` of a store; called with the id of the calling run, the graph's name, the maximum number, the fields."""
 
 
 async def past_runs(
     store: Store, run_id: str, graph: str, last: int, fields: Collection[str] | None
 ) -> Sequence[PastRun]:
-    """The newest finished runs of a graph, but this one; those that cannot be read are left out."""
+    """Return the newest finished runs of a graph, without the calling run and runs that cannot be read."""
     found: list[PastRun] = []
     for info in await store.runs(limit=last + 1, status="finished", graph=graph):
         if info.id == run_id or len(found) == last:

@@ -1,14 +1,13 @@
-"""Recorded work and waits of one attempt of a node: what `ctx.step`, `ctx.ask`, `ctx.receive` and `ctx.sleep` do.
+"""Recorded work and waits of one attempt of a node: `ctx.step`, `ctx.ask`, `ctx.receive` and `ctx.sleep`.
 
-Each piece is kept in the log under a key: its name, a digest of what it was given, and its number among equal ones.
-When the node runs again in the same attempt, what has a record is not done again. The order in which pieces run side by
-side come to their ends does not matter, since no key depends on time. A call made inside another one has its key below
-that one's.
+Each piece of work is kept in the log under a key: its name, a digest of its input, and its number among equal ones.
+When the node runs again in the same attempt, recorded work is not repeated. The order in which parallel pieces finish
+does not matter, because no key depends on time. The key of a call made inside another call is below that call's key.
 
-A wait that has no answer yet ends the attempt: recorded calls in flight come to their ends first, then the asyncio task
-that the node runs in is cancelled, as a timeout would cancel it, and the runner records what is waited for. A call of a
-tool in which something waits cannot come to its end: it is cut off with the attempt, and made again when the node runs
-again, with what was recorded inside it. What is in flight when an attempt is over for another reason is cancelled.
+A wait without an answer ends the attempt. First, recorded calls in flight finish. Then the node's asyncio task is
+cancelled, as by a timeout, and the runner records the waits. A tool's call that waits inside cannot finish: it is cut
+off with the attempt, and repeated when the node runs again, with the work recorded inside it. Work that is in flight
+when an attempt ends for another reason is cancelled.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ from graphengine.engine.steps import WaitRecord, path_of
 from graphengine.errors import DefinitionError, NodeTimeout, NotAwaited, NotRecordable, TooLarge, WaitTimeout
 from graphengine.graph.question import NO_ANSWER, Answers
 from graphengine.graph.runnable import is_async
-from graphengine.runner.call_records import digest_of_call, returned, told_apart
+from graphengine.runner.call_records import digest_of_call, identity_of, returned
 from graphengine.runner.threads import in_thread
 from graphengine.state.field import explain
 
@@ -46,19 +45,24 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _TURNS: Final = 4
-"""Turns of the event loop between a wait and the end of its attempt."""
+"""Turns of the event loop between a wait and the end of its attempt, because the wait may be obsolete by then:
+
+1. A node races a recorded call against `ctx.ask`, with `asyncio.wait`. 2. The call finishes, so nothing but the wait
+is left. 3. The race wakes, and cancels the loser, which withdraws its wait. Ending the attempt at 2 would ask a
+question whose answer is not needed. From 2 to 3 takes three turns: one for the task's callback, one for the race, one
+for the cancellation; the fourth is to spare."""
 _ASKED: Final = "asked "
-"""Before the key of a wait: its name and its time, for the node that runs again before it is over."""
+"""Prefix of the key of a wait that was interrupted: it keeps its name, id and due time until the node asks it again."""
 
 
 class _Inside(NamedTuple):
-    """Where in the recorded work of an attempt something is done.
+    """The position in an attempt's recorded work at which code runs.
 
     Attributes:
-        work: Whose work it is.
-        key: Below which key what is recorded here has its own.
-        is_call: Whether a `ctx.step` is under way around it.
-        around: What is being done around it, by key.
+        work: The work of that attempt.
+        key: The key below which work recorded here has its keys.
+        is_call: Whether the code runs inside a `ctx.step`.
+        around: The keys of the recorded work that the code runs inside.
     """
 
     work: Work | None = None
@@ -76,21 +80,47 @@ class Work:
 
     Args:
         task: The attempt.
-        frame: Its frame, where the records are.
-        around: What it has in common with the other attempts of the run.
-        say: Says again what a recorded call said.
+        frame: Its frame, which has the records.
+        around: What it shares with the other attempts of the run.
+        say: Repeats the messages and live data of a recorded call.
 
     Attributes:
-        waits: What it waits for, by name.
-        halts: Whether it is to end without waiting for anything, to be run again when the run goes on.
-        ending: Whether the attempt is being ended for its waits, or since it halts.
-        over: Whether it came to its end.
-        called_off: What was in flight then, by name.
+        waits: Its waits, by name.
+        halts: Whether it must end without waiting for anything, to run again when the run is resumed.
+        ending: Whether the attempt is being ended, because it waits or halts.
+        over: Whether it has ended.
+        cut_short: The names of the calls that were in flight when it ended.
     """
 
-    __slots__ = ("_busy", "_counts", "_cut_off", "_frame", "_functions", "_given", "_guard", "_handed", "_held",
-                 "_idle", "_note", "_now", "_owner", "_parked", "_raised", "_said", "_say", "_sizes", "_task",
-                 "_threads", "_time", "_used", "called_off", "ending", "halts", "over", "waits")  # fmt: skip
+    __slots__ = (
+        "_busy",
+        "_counts",
+        "_cut_off",
+        "_frame",
+        "_functions",
+        "_given",
+        "_guard",
+        "_held",
+        "_idle",
+        "_note",
+        "_now",
+        "_owner",
+        "_parked",
+        "_raised",
+        "_said",
+        "_say",
+        "_sizes",
+        "_task",
+        "_threads",
+        "_time",
+        "_tracked",
+        "_used",
+        "cut_short",
+        "ending",
+        "halts",
+        "over",
+        "waits",
+    )  # fmt: skip
 
     def __init__(self, task: Task, frame: Frame, around: Surroundings, say: Callable[[str, JsonValue], None]) -> None:
         self._guard = around.guard
@@ -106,7 +136,7 @@ class Work:
         self._used: set[str] = set()
         self._given: list[str] = []
         self._raised: list[BaseException] = []
-        self._handed: list[tuple[str, Coroutine[Any, Any, Any]]] = []
+        self._tracked: list[tuple[str, Coroutine[Any, Any, Any]]] = []
         self._busy: dict[str, tuple[str, asyncio.Task[Any] | None]] = {}
         self._held: Counter[str] = Counter()
         self._said: dict[str, dict[str, list[JsonValue]]] = {}
@@ -119,16 +149,16 @@ class Work:
         self.halts = False
         self.ending = False
         self.over = False
-        self.called_off: Sequence[str] = ()
+        self.cut_short: Sequence[str] = ()
 
     @property
     def unused(self) -> Sequence[str]:
-        """What was recorded and not asked for, by name and number; what a recorded call did inside is that call's."""
+        """The keys of recorded work that was not used; work inside a recorded call belongs to that call."""
         below = tuple(f"{key}/" for key in self._given)
         return [k for k in self._frame.memos if k not in self._used and not k.startswith((_ASKED, *below))]
 
     def raised(self, error: BaseException) -> bool:
-        """Whether an exception came out of a recorded call, as it is or wrapped in others, or a timeout met one."""
+        """Return whether an exception came from a recorded call, even if wrapped in others, or a timeout hit one."""
         if self._cut_off and isinstance(error, NodeTimeout):
             return True
         left: list[BaseException | None] = [error]
@@ -143,46 +173,46 @@ class Work:
             left += [here.__cause__, *(here.exceptions if isinstance(here, BaseExceptionGroup) else ())]
         return False
 
-    def handed(self, what: str, coroutine: Coroutine[Any, Any, T]) -> Coroutine[Any, Any, T]:
-        """A coroutine for the node to await, under the name of what it asked for."""
-        self._handed.append((what, coroutine))
+    def track(self, what: str, coroutine: Coroutine[Any, Any, T]) -> Coroutine[Any, Any, T]:
+        """Remember a coroutine that the node must await, under the name of its method, and return it."""
+        self._tracked.append((what, coroutine))
         return coroutine
 
-    def awaited(self) -> None:
-        """See that the node awaited all that it began.
+    def check_awaited(self) -> None:
+        """Check that the node awaited all coroutines that it got from its context.
 
         Raises:
-            NotAwaited: It did not, so what it meant to do was not done.
+            NotAwaited: It did not await one, so that its work was not done.
         """
         created = inspect.CORO_CREATED
-        forgotten = [(what, made) for what, made in self._handed if inspect.getcoroutinestate(made) == created]
+        forgotten = [(what, made) for what, made in self._tracked if inspect.getcoroutinestate(made) == created]
         for _, made in forgotten:
             made.close()
         if forgotten:
             names = ", ".join(f"ctx.{what}" for what, _ in forgotten)
             raise NotAwaited(
-                f"what {names} was to do was not awaited, so nothing of it was done",
+                f"{names} was not awaited, so its work was not done",
                 where=f"node {path_of(self._frame.id, self._task.node)}",
                 repair="write await in front of it, in an async node",
             )
 
     @property
     def time(self) -> float:
-        """The time as the log has it: when the attempt could begin, or the last piece of recorded work was done."""
+        """The time in the log: when the attempt could begin, or the last piece of recorded work was done."""
         return self._time
 
     def _pass(self, memo: Memo) -> None:
         self._time = max(self._time, memo.at)
 
-    def still_going(self, what: str) -> None:
-        """See that the attempt is not over.
+    def check_not_over(self, what: str) -> None:
+        """Check that the attempt has not ended.
 
         Raises:
-            DefinitionError: It is.
+            DefinitionError: It has ended.
         """
         if self.over:
             raise DefinitionError(
-                f"{what} was called when its node had ended",
+                f"{what} was called after its node had ended",
                 where=f"node {path_of(self._frame.id, self._task.node)}",
                 repair="await what the node begins before it returns",
             )
@@ -190,19 +220,19 @@ class Work:
     async def call(
         self, function: Callable[..., object], args: Sequence[object], kwargs: Mapping[str, object], key: str | None
     ) -> object:
-        """The result of a call: the recorded one, or that of making it now.
+        """Return the result of a call: the recorded one, or that of making the call now.
 
         Raises:
-            NotRecordable: The result, or, without a key, an argument is nothing that JSON can carry; whatever the
+            NotRecordable: JSON cannot represent the result, or, without a key, an argument. Also raises whatever the
                 function raises.
         """
-        name, identity, given = told_apart(function, args, kwargs)
+        name, identity, given = identity_of(function, args, kwargs)
         what = key if key is not None else digest_of_call(name, *given)
         if key is None:
             self._one_function(name, what, identity)
         place = self._key(name, what)
         kind = returned(function, name)
-        self.still_going(f"ctx.step({name})")
+        self.check_not_over(f"ctx.step({name})")
         if place in self._frame.memos:
             return kind.read(self._known(place))
 
@@ -217,17 +247,17 @@ class Work:
         return await self._done(place, name, make, f"ctx.step({name})", is_call=True)
 
     async def piece(self, name: str, what: str, make: Callable[[], Awaitable[Piece]]) -> JsonValue:
-        """The record of a piece of work that makes its own record: the one that is there, or that of doing it now.
+        """Return the record of a piece of work: the existing one, or the one that `make` returns after doing the work.
 
         Args:
-            name: What it is.
-            what: What tells it from others of that name.
-            make: Does it.
+            name: The kind of work.
+            what: A text that distinguishes it from other work of that name.
+            make: Does the work, and returns its record.
 
         Raises:
-            TooLarge: The record takes too many bytes; whatever `make` raises.
+            TooLarge: The record takes too many bytes. Also raises whatever `make` raises.
         """
-        self.still_going(f"the {name} of an agent")
+        self.check_not_over(f"the {name} of an agent")
         place = self._key(name, what)
         if place in self._frame.memos:
             return self._known(place)
@@ -239,18 +269,18 @@ class Work:
         return await self._done(place, name, made, f"the {name} of an agent", is_call=self.is_inside)
 
     def place(self, name: str, what: str) -> str:
-        """A key of its own for something in which several pieces of work are done, whatever goes on beside it."""
+        """Return a unique key for a group of recorded work, independent of other work that runs in parallel."""
         return self._key(name, what)
 
     def recorded(self, place: str) -> Sequence[JsonValue]:
-        """What was recorded directly below this key."""
+        """Return what was recorded directly below this key."""
         below = f"{place}/"
         memos = self._frame.memos
         return [memos[key].value for key in memos if key.startswith(below) and "/" not in key[len(below) :]]
 
     @contextlib.contextmanager
     def group(self, place: str) -> Iterator[None]:
-        """What is recorded inside has its keys below this one."""
+        """Put the keys of all work that is recorded inside this block below this key."""
         around = _INSIDE.get()
         _INSIDE.set(self._here._replace(work=self, key=place))
         try:
@@ -260,24 +290,24 @@ class Work:
 
     @property
     def _here(self) -> _Inside:
-        """Where in this attempt's work we are."""
+        """The position in this attempt's work at which the calling code runs."""
         here = _INSIDE.get()
         return here if here.work is self else _NOWHERE
 
     @property
     def is_inside(self) -> bool:
-        """Whether a call that the node records with `ctx.step` is being made here."""
+        """Whether the calling code runs inside a `ctx.step`."""
         return self._here.is_call
 
     async def halt(self) -> None:
-        """End the attempt here; it is run again, with what it has recorded, when the run goes on. Never returns."""
-        self.still_going("an agent")
+        """End the attempt here; it runs again, with its recorded work, when the run is resumed. Never returns."""
+        self.check_not_over("an agent")
         self.halts = True
         await self._park()
 
     async def _park(self) -> None:
-        """Wait here for the end of the attempt, and let it end. Never returns."""
-        if self.ending:  # and the node does not let that through
+        """Wait here for the end of the attempt, and allow it to end. Never returns."""
+        if self.ending:  # the node suppressed the cancellation: cancel it again
             await asyncio.sleep(0)
             raise asyncio.CancelledError
         around = self._here.around
@@ -293,16 +323,16 @@ class Work:
 
     @contextlib.contextmanager
     def keeping(self) -> Iterator[None]:
-        """What fails in here is no reason to forget what was recorded."""
+        """Keep the recorded work if this block fails."""
         with self._watching():
             yield
 
     async def end(self) -> None:
-        """Cancel what is in flight where the attempt is over, and return when that has ended. Called by the runner."""
+        """Cancel what is in flight after the attempt, and return when it has ended. Called by the runner."""
         self.over = True
         for parked in tuple(self._parked):
             parked.cancel()
-        self.called_off = sorted({name for name, _ in self._busy.values()})
+        self.cut_short = sorted({name for name, _ in self._busy.values()})
         for task in {task for _, task in self._busy.values()}:
             if task is not None:
                 task.cancel()
@@ -312,11 +342,11 @@ class Work:
 
     @property
     def is_left(self) -> bool:
-        """Whether anything is in flight, or waits for the end of the attempt."""
+        """Whether anything is in flight, or parked until the end of the attempt."""
         return bool(self._busy or self._parked)
 
     def _known(self, place: str) -> JsonValue:
-        """What was recorded; what it said is said again."""
+        """Return recorded work, and repeat what it sent and emitted."""
         self._given.append(place)
         memo = self._frame.memos[place]
         self._pass(memo)
@@ -325,25 +355,25 @@ class Work:
                 self._say(what, record)
         return memo.value
 
-    def heard(self, what: str, record: JsonValue) -> None:
-        """Note what is said, with the recorded calls that are under way here."""
+    def note_said(self, what: str, record: JsonValue) -> None:
+        """Add a message or live data to the recorded calls that the calling code runs inside."""
         for place in self._here.around:
             self._said.setdefault(place, {}).setdefault(what, []).append(record)
 
     @contextlib.contextmanager
     def _watching(self) -> Iterator[None]:
-        """Note what comes out of a recorded call."""
+        """Note the exceptions that a recorded call raises."""
         try:
             yield
         except BaseException as error:
             self._cut_off = self._cut_off or isinstance(error, asyncio.CancelledError)
-            self._raised.append(error)  # a cancellation too: it may have come from inside
+            self._raised.append(error)  # also a cancellation, which may come from inside the call
             raise
 
     async def _done(
         self, place: str, name: str, make: Callable[[], Awaitable[tuple[Piece, object]]], where: str, *, is_call: bool
     ) -> object:
-        """Do a piece of work, and record it; gives what it came to."""
+        """Do a piece of work, record it, and return its result."""
         around = _INSIDE.get()
         _INSIDE.set(_Inside(self, place, is_call, (*self._here.around, place)))
         self._busy[place] = (name, asyncio.current_task())
@@ -353,7 +383,7 @@ class Work:
                 piece, back = await make()
                 self._fits(name, piece.size_bytes, where)
                 if self._guard is not None:
-                    self._guard.refuse([piece.record, place], f"what {name} gave, or its key,", where)
+                    self._guard.refuse([piece.record, place], f"the result of {name}, or its key,", where)
             done = WorkDone(*self._visit, began, self._now(), place, name, piece.record)
             said = self._said.get(place)
             await self._note(done._replace(size_bytes=piece.size_bytes, usage=piece.usage, by=piece.by, said=said))
@@ -368,55 +398,55 @@ class Work:
                 self._idle.set_result(None)
 
     def _fits(self, name: str, size_bytes: int, where: str) -> None:
-        """See that a result may be recorded.
+        """Check the size of a record.
 
         Raises:
             TooLarge: It takes too many bytes.
         """
         most = self._sizes.work_bytes
         if most is not None and size_bytes > most:
-            text = f"what {name} gave takes {size_bytes:,} bytes, {most:,} are allowed"
-            repair = "give back less, as the name of a file that holds it, or raise Sizes(work_bytes=…)"
+            text = f"the result of {name} takes {size_bytes:,} bytes, {most:,} are allowed"
+            repair = "return less, the name of a file for instance, or raise Sizes(work_bytes=…)"
             raise TooLarge(text, where=where, repair=repair)
 
     def _one_function(self, name: str, what: str, identity: object) -> None:
-        """Refuse two functions whose calls look alike, since their records could be taken for each other's.
+        """Refuse equal calls of two functions with one name, whose records could be mistaken for each other.
 
         Raises:
-            NotRecordable: Another function was called by this name with this input.
+            NotRecordable: Another function of this name was called with this input.
         """
         known = self._functions.setdefault(f"{name}|{what}", identity)
         if known != identity:
             raise NotRecordable(
-                f"two different functions are called {name} here, and were given the same",
+                f"two different functions named {name} were called with the same arguments",
                 where=f"ctx.step({name})",
                 repair="give each call key='…', or pass what differs as an argument",
             )
 
-    async def wait(self, wait: WaitRecord, what: object, answers: Answers | None, name: str | None = None) -> Any:  # noqa: ANN401 - of the type that is waited for
-        """The answer to a wait.
+    async def wait(self, wait: WaitRecord, what: object, answers: Answers | None, name: str | None = None) -> Any:  # noqa: ANN401 - of the type of the answer
+        """Return the answer to a wait; without one, end the attempt.
 
         Args:
-            wait: What is waited for, without its id and key; a `due` counts from now.
-            what: What tells it from others of its kind.
+            wait: The wait, without its id and key.
+            what: A value that distinguishes it from other waits of its kind.
             answers: The type of the answer, None for none.
-            name: What to answer by; found if not given.
+            name: The name of the wait; chosen if not given.
 
         Raises:
-            WaitTimeout: Its time came, and it has no default.
-            DefinitionError: It stands inside a recorded call, which would never be over.
+            WaitTimeout: It timed out, and has no default.
+            DefinitionError: It is inside a recorded call, which would never finish.
         """
-        self.still_going(f"ctx.{wait.kind}")
+        self.check_not_over(f"ctx.{wait.kind}")
         place = self._key(wait.kind, digest_of_call(wait.kind, (what,), {}))
         path = path_of(self._frame.id, self._frame.at)
         if self.is_inside:
-            text = f"ctx.{wait.kind} was called inside a ctx.step, whose call would end with this attempt"
-            repair = "wait in the node itself, and give the step what came of it"
+            text = f"ctx.{wait.kind} was called inside a ctx.step, which the end of the attempt would cancel"
+            repair = "wait in the node itself, and pass the answer to the step"
             raise DefinitionError(text, where=f"node {path}", repair=repair)
         found = self._frame.memos.get(place)
         if found is not None and found.timeout:
-            text = f"nobody answered {wait.question!r} in time"
-            raise WaitTimeout(text, where=f"node {path}", repair="give it a default, or wait longer")
+            text = f"no answer to {wait.question!r} in time"
+            raise WaitTimeout(text, where=f"node {path}", repair="set a default, or wait longer")
         if found is not None:
             self._pass(found)
             try:
@@ -425,19 +455,19 @@ class Work:
                 await self._note(AnswerRefused(*self._visit, self._now(), place, explain(error)))
         earlier = self._frame.memos.get(f"{_ASKED}{place}", Memo())
         name = name or earlier.name or self._free_name(path)
-        if isinstance(earlier.value, (int, float)) and earlier.value < math.inf:  # an earlier version took no end
+        if isinstance(earlier.value, (int, float)) and earlier.value < math.inf:  # an earlier version recorded infinity
             wait.due = earlier.value
         wait.key = place
-        wait.id = earlier.id or ""  # of the question of before: an answer to that may be on its way
+        wait.id = earlier.id or ""  # the same question as before: an answer to it may already be on its way
         self.waits[name] = wait
         try:
             await self._park()
         finally:
-            if not (self.ending or self.over):  # who asked does not want to know any more: the loser of a race
+            if not (self.ending or self.over):  # the node cancelled this wait alone, as the loser of a race
                 self.waits.pop(name, None)
 
     def _free_name(self, path: str) -> str:
-        """A name for a wait: the node's path for the first one, then `path#2` and so on."""
+        """Return a name for a wait: the node's path for the first one, then `path#2` and so on."""
         taken = {*self.waits, *(memo.name for memo in self._frame.memos.values())}
         return next(name for n in count(1) if (name := path if n == 1 else f"{path}#{n}") not in taken)
 
@@ -455,29 +485,29 @@ class Work:
         return key
 
     def _end_soon(self) -> None:
-        """End the attempt once nothing that will be recorded is in flight; what was begun beside it begins first."""
+        """End the attempt in a few turns, unless work that will be recorded is in flight then."""
         if (self.waits or self.halts) and not self._is_busy():
             asyncio.get_running_loop().call_soon(self._end, _TURNS)
 
     def _end(self, turns: int) -> None:
-        if turns:  # whoever waited for what has just come, in a race, may want nothing else any more
+        if turns:  # see `_TURNS`
             asyncio.get_running_loop().call_soon(self._end, turns - 1)
         elif not (self.ending or self.over or self._owner is None or self._is_busy()) and (self.waits or self.halts):
             self.ending = True
             self._owner.cancel()
 
     def _is_busy(self) -> bool:
-        """Whether anything is in flight that can come to its end before the attempt does."""
+        """Return whether any work in flight can finish before the attempt ends."""
         return any(not self._held[place] for place in self._busy)
 
 
 def outside_work() -> None:
-    """Note in the context of a run that no recorded work is under way there; the work of its nodes leaves that note."""
+    """Mark a run's context as outside of all recorded work, as a run may be started inside a node's `ctx.step`."""
     _INSIDE.set(_NOWHERE)
 
 
 def answers_of(output: Any) -> Answers:  # noqa: ANN401 - a type
-    """The type of an answer."""
+    """Return the `Answers` of a type, cached if possible."""
     try:
         return _kept_answers(output)
     except TypeError:  # a type that cannot be hashed

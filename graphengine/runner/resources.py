@@ -1,4 +1,4 @@
-"""Resources: what nodes may ask for by name, built once a runner and closed with it."""
+"""Resources: objects that nodes take by name, built once for each Runner and closed with it."""
 
 from __future__ import annotations
 
@@ -32,24 +32,24 @@ _LOCKS: Final = (
 class Resources:
     """The resources of one Runner.
 
-    A factory may return the resource, an awaitable of it, or a context manager (sync or async), which is entered now
-    and left when the runner closes.
+    A factory can return the resource, an awaitable of it, or a context manager (sync or async), which is entered now
+    and exited when the Runner closes.
 
     Args:
-        replaced: Ready-made resources that stand in for the graphs' own, by name; they are not closed here.
+        replaced: Ready-made resources that replace the graphs' own, by name; they are not closed here.
     """
 
     def __init__(self, replaced: Mapping[str, object]) -> None:
         self._replaced = dict(replaced)
-        self._built: dict[tuple[str, int], tuple[object, object]] = {}  # the factory too, so that its id stays its own
+        self._built: dict[tuple[str, int], tuple[object, object]] = {}  # the factory too: its id must not be reused
         self._stack = AsyncExitStack()
         self._lock = asyncio.Lock()
 
     async def of(self, factories: Mapping[str, Callable[[], Any]]) -> dict[str, object]:
-        """The resources that a graph declares, building what was not built yet.
+        """Return the resources that a graph declares, and build those that do not exist yet.
 
         Raises:
-            ResourceFailed: One could not be built.
+            ResourceFailed: A resource could not be built.
         """
         keys = [(name, id(factory)) for name, factory in factories.items()]
         if all(name in self._replaced or (name, key) in self._built for name, key in keys):
@@ -58,12 +58,12 @@ class Resources:
             return {name: await self._one(name, factory) for name, factory in factories.items()}
 
     async def of_nest(self, plan: Plan[Any]) -> dict[int, Mapping[str, object]]:
-        """The resources of each graph of a run, by the id of its plan: its own, then those of the graphs around it.
+        """Return the resources of each graph of a run, by the id of its plan: its own and those of outer graphs.
 
-        A plan stands at several places only where the same is provided around it, so it is looked at once.
+        A plan is used at several places only if the same resources surround it, so each plan is visited once.
 
         Raises:
-            ResourceFailed: One could not be built.
+            ResourceFailed: A resource could not be built.
         """
         found: dict[int, Mapping[str, object]] = {}
         await self._gather(plan, {}, found)
@@ -78,10 +78,10 @@ class Resources:
                 await self._gather(inner, found[id(plan)], found)
 
     def check(self, factories: Mapping[str, object]) -> None:
-        """Refuse replacements for names that a graph does not declare, where they look like a slip.
+        """Refuse replacements whose name looks like a misspelt name of the graph.
 
         Raises:
-            InputError: A replaced name is nearly, but not quite, one of the graph's.
+            InputError: A name is similar to one of the graph's, but not equal.
         """
         for name in self._replaced:
             near = did_you_mean(name, factories)
@@ -103,7 +103,7 @@ class Resources:
                 raise ResourceFailed(
                     f"resource {name!r} could not be built: {type(error).__name__}: {error}",
                     where=f"resource {name}",
-                    repair="mend what the factory needs, and resume the run",
+                    repair="fix what the factory needs, and resume the run",
                 ) from error
         return self._built[key][1]
 
@@ -112,7 +112,7 @@ class Resources:
         if inspect.isawaitable(made):
             made = await made
         if isinstance(made, _LOCKS):
-            return made  # a lock is a resource to be taken by nodes, not for as long as the runner lives
+            return made  # nodes acquire a lock themselves; entering it here would hold it as long as the Runner
         entered = made
         if hasattr(made, "__aenter__"):
             entered = await self._stack.enter_async_context(made)
@@ -121,5 +121,5 @@ class Resources:
         return made if entered is None else entered
 
     async def close(self) -> None:
-        """Leave every context manager, last entered first."""
+        """Exit every context manager, last entered first."""
         await self._stack.aclose()

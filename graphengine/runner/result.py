@@ -1,4 +1,4 @@
-"""What a run came to."""
+"""The result of a run."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class Wait:
     """Something that a run waits for.
 
     Attributes:
-        name: What to answer by: `runner.answer(run_id, value, wait=name)`.
-        kind: `ask` (an answer), `receive` (a message), `sleep` (a time), `pause` (leave to go on, the answer True), or
-            `crash` (whether to run a node again whose attempt a crash ended: "rerun", "fail" or {"result": …}).
-        question: What is asked, in words.
-        schema: The JSON Schema of the answer; None where none is wanted.
+        name: Its name, to answer it by: `runner.answer(run_id, value, wait=name)`.
+        kind: `ask` (an answer), `receive` (a message), `sleep` (a time), `pause` (the answer True to continue), or
+            `crash` (whether to rerun a node whose attempt a crash ended: "rerun", "fail" or {"result": …}).
+        question: The question, as text.
+        schema: The JSON Schema of the answer; None if it takes no answer.
         topic: The topic of the message.
-        due_at: When it ends by itself, epoch seconds; None for never.
+        due_at: When it times out, epoch seconds; None for never.
     """
 
     name: str
@@ -52,19 +52,19 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What models did for a run.
+    """What a run used of models.
 
     Attributes:
-        calls: Answers of models, the offline ones included, and calls that failed and used something, or may have.
+        calls: Answers of models, including offline ones, and failed calls that used tokens, or may have.
         offline_calls: How many of them came from rules or a script instead of a language model.
-        input_tokens: Tokens of all questions.
+        input_tokens: Tokens of all requests.
         output_tokens: Tokens of all answers.
-        cost_usd: US dollars; None where the price of any call is not known.
-        cache_read_tokens: Of the questions' tokens, those that providers read from their caches.
-        cache_write_tokens: Of the questions' tokens, those that they wrote there.
-        reasoning_tokens: Of the answers' tokens, those of thinking.
-        priced_usd: Where `cost_usd` is None: what the calls of known prices cost.
-        unknown_calls: Calls that failed under way, of which it is not known what they used; no tokens count for them.
+        cost_usd: US dollars; None if the price of any call is not known.
+        cache_read_tokens: The part of the input tokens that providers read from their caches.
+        cache_write_tokens: The part of the input tokens that providers wrote to their caches.
+        reasoning_tokens: The part of the output tokens that was reasoning.
+        priced_usd: If `cost_usd` is None: the cost of the calls whose price is known.
+        unknown_calls: Calls that failed in progress, whose usage is not known; they count no tokens.
     """
 
     calls: int = 0
@@ -81,19 +81,19 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Result(Generic[S]):
-    """A run as far as it came.
+    """The result of a run that ended, or its state so far.
 
     Attributes:
         run_id: The run.
-        status: `finished`, `waiting`, `stopped`, `failed`, or `running` if it was released for another to drive it.
-        state: The state, an instance of its own that nothing else holds.
-        output: What the graph's `result=` names; the state without one.
+        status: `finished`, `waiting`, `stopped`, `failed`, or `running` if it was released for another process.
+        state: The state, an instance that nothing else holds.
+        output: What the graph's `result=` names; the state if it has none.
         stop: Why it ended.
-        error: The failure it ended with; of a run that has not failed, that of a part of it, beside what waits or was
-            to go on.
-        repair: What can be done about it, where the engine knows.
-        usage: What models did, all together.
-        inherited: What of that was spent before the run branched off its parent.
+        error: The failure it ended with; if the run has not failed, the failure of a part of it, while others wait or
+            could continue.
+        repair: How to fix the failure, if the engine knows.
+        usage: What it used of models in total.
+        inherited: The part of the usage from before the run branched off its parent.
         steps: Completed node visits.
         seq: The last step of its log.
         elapsed_seconds: Driven time.
@@ -143,12 +143,12 @@ class RunFailed(GraphEngineError):
 
 
 def result_of(plan: Plan[S], snapshot: Snapshot, cause: BaseException | None = None) -> Result[S]:
-    """The result that a snapshot stands for; `cause` is the exception that the run failed with."""
+    """Return the result of a snapshot; `cause` is the exception that the run failed with."""
     state = plan.state.rebuild(snapshot.root.values)
     view = View(plan.state, Held(snapshot.root.values, dict(vars(state))))
     output = plan.result.read(view) if plan.result is not None else state
     failed = (frame.failure for frame in snapshot.frames.values() if frame.failure is not None)
-    failure = snapshot.failure or next(failed, None)  # what fails beside a wait is seen before the wait is over
+    failure = snapshot.failure or next(failed, None)  # a failed part is reported while others still wait
     return Result(
         run_id=snapshot.run_id,
         status=snapshot.status,
@@ -168,7 +168,7 @@ def result_of(plan: Plan[S], snapshot: Snapshot, cause: BaseException | None = N
 
 
 def waits_of(snapshot: Snapshot) -> Sequence[Wait]:
-    """All that a run waits for."""
+    """Return all waits of a run."""
     return [
         Wait(name, wait.kind, wait.question, wait.schema, wait.topic, wait.due)
         for frame in snapshot.frames.values()

@@ -1,7 +1,7 @@
-"""Which runs a prune takes, and taking them; and what a tag may be.
+"""Pruning of old runs, and validation of tags.
 
-The store decides about each run once more while it removes it (`Store.remove`): what is found out here, from reads, may
-be out of date by then. So it is no more than a proposal, branches before their parents.
+The runs selected here are only a proposal, with branches before their parents: the reads can be out of date when a run
+is removed. So the store checks each run again while it removes it (`Store.remove`).
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ _BATCH: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """What a prune took, or would take.
+    """What a prune removed, or would remove.
 
     Attributes:
-        runs: The ids of the runs that went, in the order in which they did.
-        steps: How many steps they held themselves, without those of their parents.
-        db_bytes: About how many bytes of steps, snapshots and messages went with them. The file does not shrink: the
-            room is used again, or given back by `Runner.vacuum`.
-        kept: Of the runs that are old enough and have such a status: those that stay, by id, each with the reason.
-        dry_run: Whether it was only looked at.
+        runs: The ids of the removed runs, in order of removal.
+        steps: How many steps they had themselves, without those of their parents.
+        db_bytes: The approximate size of their steps, snapshots and messages. The file does not shrink: the space is
+            reused, or returned by `Runner.vacuum`.
+        kept: The runs that are old enough and have such a status but were kept, by id, each with the reason.
+        dry_run: Whether nothing was removed.
     """
 
     runs: tuple[str, ...] = ()
@@ -50,7 +50,7 @@ class Pruned:
 
 @dataclass(frozen=True, slots=True)
 class Vacuumed:
-    """What a vacuum did: the bytes on disk before and after it."""
+    """The bytes on disk before and after a vacuum."""
 
     before_bytes: int
     after_bytes: int
@@ -58,14 +58,14 @@ class Vacuumed:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What may go.
+    """Which runs may be removed.
 
     Attributes:
-        keep_last: So many of the newest runs of each graph stay, whatever their status.
-        older_than: The last step must lie so far back, in seconds.
-        keep_tags: Runs with one of these tags stay.
+        keep_last: Keep this many of the newest runs of each graph, in any status.
+        older_than: The minimum age of the last step, in seconds.
+        keep_tags: Keep runs with one of these tags.
         graph: Only runs of this graph.
-        statuses: Only runs of these statuses.
+        statuses: Only runs in these statuses.
     """
 
     keep_last: int | None
@@ -76,17 +76,17 @@ class Rule:
 
 
 def checked_tags(tags: object, where: str) -> tuple[str, ...]:
-    """The tags, sorted, each once.
+    """Check tags, and return them sorted, without duplicates.
 
     Raises:
-        InputError: They are no list of tags.
+        InputError: The argument is not a list of tags.
     """
     if isinstance(tags, str) or not isinstance(tags, Iterable):
-        raise InputError(f"{where}{tags!r} is no list of tags", repair=f"give a list: {where}[{tags!r}]")
+        raise InputError(f"{where}{tags!r} is not a list of tags", repair=f"give a list: {where}[{tags!r}]")
     found = set()
     for tag in tags:
         if not is_tag(tag):
-            repair = f"use 1 to {LONGEST_TAG} characters that can be printed, one at least no blank"
+            repair = f"use 1 to {LONGEST_TAG} printable characters, not only blanks"
             raise InputError(f"{tag!r} cannot be a tag", where=where.rstrip("="), repair=repair)
         found.add(tag)
     return tuple(sorted(found))
@@ -99,18 +99,18 @@ def rule(
     graph: str | None,
     statuses: Iterable[str],
 ) -> Rule:
-    """What may go, checked.
+    """Check the arguments of a prune, and return them as a rule.
 
     Raises:
-        InputError: It says not what to keep, or makes no sense.
+        InputError: Nothing limits what is removed, or a value is invalid.
     """
     if keep_last is None and older_than is None:
-        repair = "say what is to stay: keep_last=100, or older_than=timedelta(days=30), or both"
-        raise InputError("nothing says which runs are old enough to be pruned", where="prune", repair=repair)
+        repair = "say what to keep: keep_last=100, or older_than=timedelta(days=30), or both"
+        raise InputError("neither keep_last nor older_than is given", where="prune", repair=repair)
     given_last: object = keep_last
     is_count = isinstance(given_last, int) and not isinstance(given_last, bool) and given_last >= 0
     if given_last is not None and not is_count:
-        raise InputError(f"keep_last={given_last!r}", where="prune", repair="give how many runs stay, 0 or more")
+        raise InputError(f"keep_last={given_last!r}", where="prune", repair="give how many runs to keep, 0 or more")
     given_age: object = older_than.total_seconds() if isinstance(older_than, timedelta) else older_than
     if given_age is not None and not is_seconds(given_age, zero=True):
         raise InputError(f"older_than={older_than!r}", where="prune", repair="give seconds, or a timedelta")
@@ -126,7 +126,7 @@ def rule(
 
 
 async def prune(store: Store, wanted: Rule, now: float, *, dry_run: bool) -> Pruned:
-    """Take the runs that the rule lets go, or only tell which they are."""
+    """Remove the runs that the rule allows to remove, or only report them."""
     kept: dict[str, str] = {}
     going = await _going(store, wanted, now, kept)
     runs: list[str] = []
@@ -146,7 +146,7 @@ async def prune(store: Store, wanted: Rule, now: float, *, dry_run: bool) -> Pru
 
 
 async def _going(store: Store, wanted: Rule, now: float, kept: dict[str, str]) -> list[RunInfo]:
-    """The runs that go, branches before their parents; those that stay are added to `kept`."""
+    """Return the runs to remove, branches before their parents; add the others to `kept`."""
     found: dict[str, RunInfo] = {}
     newest: dict[str, Collection[str]] = {}
     async for info in _ended(store, wanted):
@@ -167,17 +167,17 @@ async def _going(store: Store, wanted: Rule, now: float, kept: dict[str, str]) -
 
 
 async def _ended(store: Store, wanted: Rule) -> AsyncIterator[RunInfo]:
-    """All runs of the rule's graph and statuses."""
+    """Return all runs of the rule's graph and statuses."""
     for status in dict.fromkeys(wanted.statuses):
         page = await store.runs(limit=_PAGE, status=status, graph=wanted.graph)
         while page:
             for info in page:
                 yield info
-            page = await _behind(store, page, status, wanted.graph)
+            page = await _next_page(store, page, status, wanted.graph)
 
 
-async def _behind(store: Store, page: Sequence[RunInfo], status: Status, graph: str | None) -> Sequence[RunInfo]:
-    """The next page, also where somebody removes runs of this one meanwhile."""
+async def _next_page(store: Store, page: Sequence[RunInfo], status: Status, graph: str | None) -> Sequence[RunInfo]:
+    """Return the next page, after the last run of this page that no other process has removed meanwhile."""
     for last in reversed(page):
         with suppress(UnknownRun):
             return await store.runs(limit=_PAGE, status=status, graph=graph, before=last.id)
@@ -189,7 +189,7 @@ async def _newest(store: Store, graph: str, count: int | None) -> Collection[str
 
 
 def _reason_to_stay(info: RunInfo, wanted: Rule, newest: Collection[str]) -> str:
-    """Why a run stays whatever else there is; "" if nothing keeps it so far."""
+    """Return why a run itself must be kept; "" if there is no reason."""
     tags = wanted.keep_tags.intersection(info.tags)
     if tags:
         return f"tag {min(tags)!r}"
@@ -199,7 +199,7 @@ def _reason_to_stay(info: RunInfo, wanted: Rule, newest: Collection[str]) -> str
 
 
 async def _keep_parents(store: Store, found: dict[str, RunInfo], kept: dict[str, str]) -> None:
-    """Keep the runs whose steps a run that stays needs, and the parents of those."""
+    """Keep the runs whose steps a kept run needs, and the parents of those."""
     ids = list(found)
     stays: list[RunInfo] = []
     for at in range(0, len(ids), _PAGE):
@@ -213,7 +213,7 @@ async def _keep_parents(store: Store, found: dict[str, RunInfo], kept: dict[str,
 
 
 def _measure(info: RunInfo, found: Mapping[str, RunInfo], depths: dict[str, int]) -> None:
-    """Note how many parents of a run, and of those above it, are among those found."""
+    """Record, for a run and its ancestors, how many ancestors of each are among those found."""
     line = [info]
     while line[-1].id not in depths and line[-1].parent is not None and line[-1].parent in found:
         line.append(found[line[-1].parent])

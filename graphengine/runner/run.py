@@ -1,4 +1,4 @@
-"""A Run: the handle on something that is being driven, and the events it shows."""
+"""A Run: the handle on a run that is being driven, and its events."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ S = TypeVar("S", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True)
 class StepRecorded:
-    """A step is durable. Each subscriber gets these from the first on, in order of seq."""
+    """A step is durable. Each subscriber gets all of them, in order of seq."""
 
     seq: int
     step: Step
@@ -51,61 +51,61 @@ class Run(Generic[S]):
     def __init__(self, run_id: str, steps: Callable[[int], Awaitable[Sequence[Step]]]) -> None:
         self.id = run_id
         self.watchers: list[asyncio.Queue[Event | None]] = []
-        self.waits_out = True  # times that come by themselves; set by the runner
-        self.due_only = False  # one that failed or was stopped is left alone; set by who goes on with it unasked
-        self.tags: tuple[str, ...] = ()  # what it is marked with when it begins; set by the runner
-        self.left = False  # to whoever goes on with it; set by the runner
-        self.context = contextvars.copy_context()  # what its nodes run in copies of; set by the runner when it begins
-        self.is_clean = True  # its asyncio task still has that context: no node set a variable there; set by the driver
+        self.waits_out = True  # whether to wait here if it waits only for a time; set by the runner
+        self.due_only = False  # leave it alone if it failed or was stopped: no caller asked to resume it
+        self.tags: tuple[str, ...] = ()  # the tags it begins with; set by the runner
+        self.left = False  # released, for another process to resume; set by the runner
+        self.context = contextvars.copy_context()  # its nodes run in copies of this; set by the runner when it begins
+        self.is_clean = True  # its asyncio task still has that context: no node set a variable in it; set by the driver
         self._steps = steps
         self._task: asyncio.Task[Result[S]] | None = None
         self._recorded = False
-        self._known: asyncio.Event | None = None  # made where somebody waits for it
+        self._begun: asyncio.Event | None = None  # created by the first caller that waits for it
 
     def __repr__(self) -> str:
         return f"Run({self.id!r})"
 
     def start(self, work: Coroutine[Any, Any, Result[S]], over: Callable[[Run[S]], object]) -> None:
-        """Drive it with this work in the background, and tell when it is over; called by the runner, once."""
+        """Drive it in the background, and call `over` when it has ended; called by the runner, once."""
         self._task = asyncio.create_task(work, name=f"graphengine run {self.id}")
         self._task.add_done_callback(self._over)
         self._task.add_done_callback(lambda _: over(self))
 
     def _over(self, task: asyncio.Task[Result[S]]) -> None:
         if not task.cancelled():
-            task.exception()  # read it, so that asyncio does not complain where nobody asks for the result
-        self._tell()
+            task.exception()  # marks it as retrieved, so that asyncio does not warn if `result` is never called
+        self._set_begun()
         for queue in self.watchers:
             queue.put_nowait(None)
 
     def recorded(self) -> None:
-        """Its first step is durable; called by the runner."""
+        """Record that its first step is durable; called by the runner."""
         self._recorded = True
-        self._tell()
+        self._set_begun()
 
-    def _tell(self) -> None:
-        if self._known is not None:
-            self._known.set()
+    def _set_begun(self) -> None:
+        if self._begun is not None:
+            self._begun.set()
 
     @property
     def is_going(self) -> bool:
-        """Whether it is seen through here: driven, about to be, or asleep."""
+        """Whether it is supervised here: driven, about to be, or asleep."""
         return self._task is not None and not self._task.done()
 
     @property
     def has_trouble(self) -> bool:
-        """Whether it could not be gone on with, though nobody else drives it."""
+        """Whether it could not be resumed, for another reason than that another process drives it."""
         if self._task is None or not self._task.done() or self._task.cancelled():
             return False
         return self._task.exception() is not None and not isinstance(self._task.exception(), RunIsDriven)
 
     @property
     def was_cut_off(self) -> bool:
-        """Whether its work was cancelled, as an event loop does that ends before it."""
+        """Whether its task was cancelled, as by an event loop that ends before it."""
         return self._task is not None and self._task.cancelled()
 
     def cancel(self) -> asyncio.Task[Result[S]]:
-        """End its work now; called by the runner when it closes, which waits for what is given."""
+        """Cancel its task, and return it; called by the runner when it closes, which then waits for the task."""
         task = self._started()
         task.cancel()
         return task
@@ -117,11 +117,11 @@ class Run(Generic[S]):
         return self._task
 
     async def ended(self) -> None:
-        """Return when it is no longer driven, however that came."""
+        """Return when it is no longer driven, for whatever reason."""
         await asyncio.wait((self._started(),))
 
     async def result(self) -> Result[S]:
-        """What it came to, once it ended: finished, waiting or stopped; running, if it was released.
+        """Wait until it is no longer driven, and return its result: finished, waiting, stopped, or running if released.
 
         `Runner.leave` releases a run, and so does a Runner that closes.
 
@@ -140,16 +140,16 @@ class Run(Generic[S]):
         return result
 
     async def begun(self) -> None:
-        """Return when its first step is durable, or it is over without one."""
+        """Return when its first step is durable, or when it has ended without one."""
         if not self._recorded and not (self._task is not None and self._task.done()):
-            self._known = self._known or asyncio.Event()
-            await self._known.wait()
+            self._begun = self._begun or asyncio.Event()
+            await self._begun.wait()
 
     def is_taken(self) -> Coroutine[object, object, bool]:
-        """Whether anything is done for it here: not where it is over, waits, or another one was quicker to claim it.
+        """Return whether this handle drives it: not if it is over, still waits, or another process claimed it first.
 
-        Returns as soon as that is clear. Call it right after it was started or resumed: what it did before is not seen,
-        and it is watched from the call on, whenever what is given is awaited.
+        Returns as soon as that is clear. Call it right after the run was started or resumed: it watches the run from
+        the call on, whenever the coroutine is awaited.
         """
         events: asyncio.Queue[Event | None] = asyncio.Queue()
         self.watchers.append(events)
@@ -162,11 +162,11 @@ class Run(Generic[S]):
             self.watchers.remove(events)
 
     def events(self, after: int = 0) -> AsyncIterator[Event]:
-        """Return what happens until the run ends: recorded steps after seq `after`, and live events.
+        """Iterate over what happens until the run ends: recorded steps after seq `after`, and live events.
 
-        The run is watched from this call on, whenever the iterator is first awaited. Call it before anything else is
-        awaited, or one turn of the event loop later, and no text of a model's answer is missed: an answer is streamed
-        only where the run is watched when the model is asked.
+        The run is watched from this call on, even if the iterator is awaited later. Call it before anything else is
+        awaited, or at most one turn of the event loop later, to get all text of models' answers: an answer is streamed
+        only if the run has a watcher when the model is called.
 
         Raises:
             GraphEngineError: When iterated, if the run could not be begun or claimed, as `RunIsDriven`.
@@ -174,7 +174,7 @@ class Run(Generic[S]):
         queue: asyncio.Queue[Event | None] = asyncio.Queue()
         self.watchers.append(queue)
         events = self._events(queue, after)
-        weakref.finalize(events, self._unwatched, queue).atexit = False  # also where it is never iterated
+        weakref.finalize(events, self._unwatched, queue).atexit = False  # also if it is never iterated
         return events
 
     def _unwatched(self, queue: asyncio.Queue[Event | None]) -> None:
@@ -200,16 +200,16 @@ class Run(Generic[S]):
                         continue
                     last = event.seq
                 if isinstance(event, NodeBegan) and event.after < last:
-                    continue  # its end was among the past steps
+                    continue  # its end was among the recorded steps
                 yield event
         finally:
             self._unwatched(queue)
 
     def _over_at_once(self) -> None:
-        """Raise what kept the run from being begun or claimed.
+        """Raise the error because of which the run could not be begun or claimed.
 
         Raises:
-            GraphEngineError: It could not be; RunnerClosed: its work was cancelled before.
+            GraphEngineError: That error; RunnerClosed: its task was cancelled before.
         """
         task = self._started()
         if task.cancelled():
@@ -220,5 +220,5 @@ class Run(Generic[S]):
         return RunnerClosed(
             f"the runner was closed before run {self.id} was recorded",
             where=f"run {self.id}",
-            repair="keep the Runner open until the result is there",
+            repair="keep the Runner open until result() returns",
         )

@@ -27,7 +27,7 @@ from graphengine.runner.plans import pauses_of, plan_of
 from graphengine.runner.resources import Resources
 from graphengine.runner.result import Result, Wait, waits_of
 from graphengine.runner.run import Run
-from graphengine.runner.supervisor import Tending
+from graphengine.runner.supervisor import Supervisor
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Mapping, Sequence
@@ -42,29 +42,28 @@ if TYPE_CHECKING:
     from graphengine.history.usage import Spent
     from graphengine.models.base import Model
     from graphengine.runner.loop import Driver
-    from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import RunInfo, Store
 
 S = TypeVar("S", bound=BaseModel)
 
 _PAGE: Final = 1000
-"""So many runs that are due are looked for at first."""
+"""How many due runs `recover` asks for at first; it asks for more if there may be more."""
 
 
 class Runner:
-    """Drives runs and keeps them in a store. Use it as an async context manager.
+    """Drives runs and records them in a store. Use it as an async context manager.
 
     Args:
-        store: A path for a SQLite database, a Store, or nothing for memory.
-        resources: Ready-made resources that stand in for the graphs' own, by name.
-        models: Models in place of agents' own, as objects or names (`"openai:…"`), by what they are for: an agent's
-            name, a node's path (`article/write`), a path and an agent below it (`article/writer`), or `*` for all. The
-            most precise one counts. `review_loop:writer` counts in that graph alone.
-        check: Catch nodes that change in place what they are given.
-        threads: The most sync nodes that run at the same time.
-        clock: Tells the time; a test may turn its own.
-        sizes: How large a state, an update, a message and recorded work may be.
-        grace_seconds: How long nodes in flight may take to finish when it closes.
+        store: The path of a SQLite database, a Store, or None for memory.
+        resources: Ready-made resources that replace the graphs' own, by name.
+        models: Models that replace agents' own, as objects or names (`"openai:…"`). The keys are an agent's name, a
+            node's path (`article/write`), a path and an agent below it (`article/writer`), or `*` for all agents; the
+            most specific key wins. A key such as `review_loop:writer` applies only in that graph.
+        check: Detect nodes that change their input in place.
+        threads: The maximum number of sync nodes that run at the same time.
+        clock: The clock; tests can pass their own.
+        sizes: Size limits of a state, an update, a message and recorded work.
+        grace_seconds: How long nodes in flight may take to finish when the runner closes.
 
     Example:
         >>> async def main() -> None:
@@ -97,10 +96,10 @@ class Runner:
         self._clock = clock or SystemClock()
         self._runs: set[Run[Any]] = set()
         self._sizes = _sizes(sizes)
-        self._tending = Tending(
+        self._supervisor = Supervisor(
             self.store, self._clock, self._resources, self._models, self._pool, check=check, sizes=self._sizes
         )
-        self._tending.grace(grace_seconds)
+        self._supervisor.grace(grace_seconds)
         self._pid = os.getpid()
         self._closing: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -117,31 +116,31 @@ class Runner:
 
     @property
     def clock(self) -> Clock:
-        """What tells it the time."""
+        """The clock."""
         return self._clock
 
     async def close(self) -> None:
-        """Release the runs that are driven, close resources and the store.
+        """Release the runs that are driven, and close resources and the store.
 
-        Nodes in flight have `grace_seconds` to finish; none begins. What is still in flight then is cut off, and runs
-        again when the run is resumed. Released runs stay `running`: `recover`, `resume` and workers find them, as those
-        of a process that died. A warning names each; its `result()` has the status `running`.
+        Nodes in flight have `grace_seconds` to finish, and no node begins. Nodes that are still in flight then are cut
+        off, and run again when the run is resumed. Released runs stay `running`: `recover`, `resume` and workers find
+        them, like those of a process that died. A warning names each; its `result()` has the status `running`.
         """
-        self._tending.closed = True
+        self._supervisor.closed = True
         if self._closing is None:
             self._closing = asyncio.create_task(self._close(), name="graphengine close")
         await asyncio.shield(self._closing)
 
     async def _close(self) -> None:
-        async with contextlib.AsyncExitStack() as stack:  # each is closed, whatever the others raise
+        async with contextlib.AsyncExitStack() as stack:  # closes each, even if another one raises
             stack.push_async_callback(self.store.close)
             stack.push_async_callback(self._resources.close)
             stack.push_async_callback(self._models.close)
             if self._threads is not None:
                 stack.callback(self._threads.shutdown, wait=False)
-            await self._tending.let_go()
-            left: list[asyncio.Task[Any]] = [*self._tending.close(), *(run.cancel() for run in self._runs)]
-            left += self._tending.opener.turns.called_off
+            await self._supervisor.release_all()
+            left: list[asyncio.Task[Any]] = [*self._supervisor.close(), *(run.cancel() for run in self._runs)]
+            left += self._supervisor.opener.turns.cancelled
             if left:
                 await asyncio.wait(left)
 
@@ -156,20 +155,21 @@ class Runner:
         pause_before: Sequence[str] = (),
         tags: Iterable[str] = (),
     ) -> Run[S]:
-        """Begin a run; it is driven in the background.
+        """Start a run; it is driven in the background.
 
         Args:
-            graph: Its graph.
+            graph: The graph.
             state: The initial state, or a mapping of its fields.
-            run_id: Its id; one is made if none is given.
-            limits: In place of the graph's own.
-            after: Begin with what this earlier run left in the fields that the graph keeps; `state` is then an update.
+            run_id: The run's id; generated if not given.
+            limits: Limits that replace the graph's own.
+            after: An earlier run whose final state, in the fields that the graph keeps, is the initial state; `state`
+                is then an update to it.
             pause_before: Nodes, by path (`publish`, `article/review`), before which the run waits on every visit, until
                 it is answered True.
-            tags: Words to mark it with, for `runs` and `prune`.
+            tags: Tags of the run, for `runs` and `prune`.
 
         Raises:
-            CompileError, InputError: At once. What only the store knows (`RunExists`) is raised by `result()`.
+            CompileError, InputError: At once. Errors of the store (`RunExists`) are raised by `result()`.
 
         Example:
             >>> async def main() -> None:
@@ -188,7 +188,7 @@ class Runner:
         pause = pauses_of(plan, pause_before)
         run = self._run(run_id or new_id(self._clock.now()), graph)
         run.tags = pruning.checked_tags(tags, "tags=")
-        opening = self._tending.opener.begin(run, plan, initial, given, limits or graph.limits, after, pause)
+        opening = self._supervisor.opener.begin(run, plan, initial, given, limits or graph.limits, after, pause)
         return self._live(run, plan, opening)
 
     def resume(
@@ -200,17 +200,17 @@ class Runner:
         pause_before: Sequence[str] | None = None,
         wait_out: bool = True,
     ) -> Run[S]:
-        """Go on with a run after a crash, a stop, a failure, a reached limit, an answer, a message or when it is due.
+        """Resume a run after a crash, a stop, a failure, a reached limit, an answer, a message or when it is due.
 
-        A finished one gives its result, one that still waits tells so; neither is touched. Arms of forks and items of
-        maps that failed while others wait are tried again at once.
+        A run that is finished, or still waits, is not changed; its result states that. Arms of forks and items of maps
+        that failed while others wait are retried at once.
 
         Args:
             graph: The run's graph, changed or not.
             run_id: The run.
-            limits: In place of those it had.
-            pause_before: In place of the nodes it had.
-            wait_out: Where it comes to wait for nothing but a time, wait that out; else the result is there at once.
+            limits: Limits that replace those it had.
+            pause_before: Nodes that replace those before which it pauses.
+            wait_out: Whether to wait if the run waits only for a time; else `result()` then returns at once.
 
         Raises:
             CompileError: At once. `UnknownRun`, `RunIsDriven`, `GraphChanged` are raised by `result()`.
@@ -230,7 +230,7 @@ class Runner:
         run = self._run(run_id, graph)
         run.waits_out = wait_out
         pause = None if pause_before is None else pauses_of(plan, pause_before)
-        return self._live(run, plan, self._tending.opener.go_on(run, plan, limits, pause))
+        return self._live(run, plan, self._supervisor.opener.resume(run, plan, limits, pause))
 
     def branch(  # noqa: PLR0913 - a run, a place and what differs
         self,
@@ -245,22 +245,22 @@ class Runner:
         pause_before: Sequence[str] | None = None,
         tags: Iterable[str] = (),
     ) -> Run[S]:
-        """Begin a child run behind a step of another run, which stays as it is.
+        """Start a child run after a step of another run, which is not changed.
 
         Args:
             graph: The run's graph.
             run_id: The parent.
-            at: The seq of the last step that the child shares with it.
+            at: The seq of the last step that the child shares with the parent.
             update: Fields to write first, through their reducers.
-            path: Whose fields, where several states are open at that step: "" for the run's, `article` for those of the
-                graph at that path, `~facts` for what the arm to `facts` sees, `article/~facts` for one in a graph.
-            branch_id: The child's id; one is made if none is given.
-            limits: In place of those last in force in the parent.
-            pause_before: In place of the nodes that the parent had.
-            tags: Words to mark the child with; it has none of the parent's.
+            path: The state to write to, if several are open at that step: "" for the run's, `article` for that of the
+                graph at that path, `~facts` for the view of the arm to `facts`, `article/~facts` for an arm in a graph.
+            branch_id: The child's id; generated if not given.
+            limits: Limits that replace those last in force in the parent.
+            pause_before: Nodes that replace those before which the parent pauses.
+            tags: Tags of the child; it does not inherit the parent's.
 
         Raises:
-            CompileError: At once. `UnknownRun`, `UnknownStep`, `RunNotResumable`, `InputError` by `result()`.
+            CompileError: At once. `UnknownRun`, `UnknownStep`, `RunNotResumable` and `InputError` by `result()`.
 
         Example:
             >>> async def main() -> None:
@@ -275,35 +275,35 @@ class Runner:
         plan = plan_of(graph, limits)
         self._check_names(plan)
         if branch_id == run_id:
-            told = f"a branch of run {run_id!r} cannot have that id too"
-            raise InputError(told, where=f"run {run_id}", repair="choose another branch_id, or give none")
+            text = f"a branch of run {run_id!r} cannot have the same id"
+            raise InputError(text, where=f"run {run_id}", repair="choose another branch_id, or omit it")
         run = self._run(branch_id or new_id(self._clock.now()), graph)
         run.tags = pruning.checked_tags(tags, "tags=")
         pause = None if pause_before is None else pauses_of(plan, pause_before)
 
         async def opening() -> Driver:
             await self._known(run_id)
-            return await self._tending.opener.branch_off(run, plan, run_id, at, update or {}, path, limits, pause)
+            return await self._supervisor.opener.branch_off(run, plan, run_id, at, update or {}, path, limits, pause)
 
         return self._live(run, plan, opening())
 
     async def stop(self, run_id: str, why: str = "asked") -> None:
-        """Stop a run cleanly at its next safe point, whichever process drives it; returns at once for another's.
+        """Stop a run cleanly at its next safe point. If another process drives it, return without waiting for that.
 
         Args:
             run_id: The run.
-            why: What is recorded as the reason, for people. Where the run has secrets, they are hidden in it; a process
-                that has not driven the run's graph cannot find them, and then records no reason.
+            why: The reason to record, for people. The run's secrets are hidden in it; a process that has not driven the
+                run's graph cannot find them, and then withholds the reason.
 
         Raises:
             UnknownRun.
         """
         self._usable()
         await self._known(run_id)
-        driver = self._tending.drivers.get(run_id)
+        driver = self._supervisor.drivers.get(run_id)
         if driver is None:
             await self.store.open()
-            await self._tending.opener.stop(run_id, why)
+            await self._supervisor.opener.stop(run_id, why)
             self._alarm(run_id)
             return
         driver.stop(why)
@@ -311,20 +311,20 @@ class Runner:
             await driver.run.ended()
 
     def drives(self, run_id: str) -> bool:
-        """Whether a run is driven here just now; one that sleeps or waits is not."""
-        return run_id in self._tending.drivers
+        """Return whether a run is being driven here now; a run that sleeps or waits is not."""
+        return run_id in self._supervisor.drivers
 
     async def leave(self, run_id: str) -> None:
-        """Let go of a run that is driven here, or sleeps here, without ending it, and return once that is so.
+        """Release a run that is driven here, or sleeps here, without ending it, and return when it is released.
 
-        Nodes in flight finish and are recorded; nothing more is begun. The run stays `running`, or `waiting`, and
-        another Runner can go on with it at once. Nothing happens where it is not driven here.
+        Nodes in flight finish and are recorded; nothing more is started. The run stays `running`, or `waiting`, and
+        another Runner can resume it at once. Does nothing if the run is not driven here.
         """
         self._usable()
         runs = [run for run in self._runs if run.id == run_id]
         for run in runs:
             run.left = True
-        driver = self._tending.drivers.get(run_id)
+        driver = self._supervisor.drivers.get(run_id)
         if driver is not None:
             driver.leave()
         self._alarm(run_id)
@@ -333,30 +333,30 @@ class Runner:
                 await run.ended()
 
     async def due(self, graphs: Sequence[str] | None = None, *, limit: int = 100) -> Sequence[RunInfo]:
-        """The runs that somebody should go on with now, those that have been so for longest first; see `Store.due`."""
+        """Return the runs that are due to be resumed, those that are due for longest first; see `Store.due`."""
         self._usable()
         await self.store.open()
         return await self.store.due(self._clock.now(), limit=limit, graphs=graphs)
 
     async def wants_alone(self, info: RunInfo) -> bool:
-        """Whether a run was in flight at two crashes in a row, so that it is to be driven with no other beside it."""
+        """Return whether a run was in flight at two crashes in a row, so that it should be alone in its process."""
         self._usable()
-        return await self._tending.opener.wants_alone(info)
+        return await self._supervisor.opener.wants_alone(info)
 
     async def recover(self, *graphs: Graph[Any]) -> Sequence[Run[Any]]:
-        """Go on with every orphan of these graphs: runs under way that nobody alive drives, since their process died.
+        """Resume every orphan of these graphs: running runs that no process drives, because their process died.
 
-        For a program that starts again and is to finish what it had begun; `Worker` does the same again and again, so
-        many at a time, and for runs that wait too. All are driven at once, but for those with a node that was in flight
-        at two crashes in a row: they are driven after the others, one at a time. Runs that another process was quicker
-        to take are left out, so any number of processes may recover the same runs.
+        For a program that restarts and should finish what it had started. `Worker` does the same continuously, with a
+        limited number at a time, and also for runs that wait. All are driven at once, except those with a node that was
+        in flight at two crashes in a row: they are driven after the others, one at a time. Runs that another process
+        claims first are left out, so any number of processes can recover the same runs.
 
         Args:
-            graphs: Their graphs, each of another name.
+            graphs: The graphs, with distinct names.
 
         Returns:
-            A handle on each, those that were left for longest first. One that cannot be gone on with (`GraphChanged`)
-            is among them: its `result()` says why.
+            A handle on each, longest orphaned first. Runs that cannot be resumed (`GraphChanged`) are included: their
+            `result()` raises the reason.
 
         Raises:
             CompileError; DefinitionError: Two graphs have one name.
@@ -371,13 +371,13 @@ class Runner:
         self._usable()
         known = {plan_of(graph, None).graph: graph for graph in graphs}
         if len(known) < len(graphs):
-            raise DefinitionError("two graphs of one name", where="recover", repair="name each graph differently")
+            raise DefinitionError("two graphs have one name", where="recover", repair="name each graph differently")
         found, limit = await self.due(list(known), limit=_PAGE), _PAGE
-        while len(found) == limit:  # they may not be all
+        while len(found) == limit:  # there may be more
             limit *= 4
             found = await self.due(list(known), limit=limit)
         left = [info for info in found if info.status == "running"]
-        alone = [await self._tending.opener.wants_alone(info) for info in left]
+        alone = [await self._supervisor.opener.wants_alone(info) for info in left]
         runs = [self._recovered(known[info.graph], info.id, alone=a) for info, a in zip(left, alone, strict=True)]
         taken = await asyncio.gather(*(run.is_taken() for run, a in zip(runs, alone, strict=True) if not a))
         are_taken = iter(taken)
@@ -385,26 +385,26 @@ class Runner:
 
     def _recovered(self, graph: Graph[S], run_id: str, *, alone: bool) -> Run[S]:
         plan, run = plan_of(graph, None), self._run(run_id, graph)
-        run.due_only = True  # another process may have been quicker, and have come to its end
+        run.due_only = True  # if another process was faster and the run ended there, do not retry it
         self._check_names(plan)
-        opening = self._tending.opener.go_on(run, plan)
-        return self._live(run, plan, self._tending.alone(opening) if alone else opening)
+        opening = self._supervisor.opener.resume(run, plan)
+        return self._live(run, plan, self._supervisor.when_idle(opening) if alone else opening)
 
     async def waits(self, run_id: str) -> Sequence[Wait]:
-        """What a run waits for. Raises: UnknownRun."""
+        """Return what a run waits for. Raises: UnknownRun."""
         await self._known(run_id)
         return waits_of(await load_snapshot(self.store, run_id, None))
 
     async def answer(self, run_id: str, value: object, *, wait: str | None = None) -> None:
-        """Answer what a run asks. Where nobody drives it, `resume` then goes on with it.
+        """Answer a question of a run. If no process drives the run, `resume` it then.
 
         Args:
             run_id: The run.
-            value: The answer, as JSON can carry it; a model is written as JSON.
-            wait: Which wait; needed where the run has several.
+            value: The answer, a JSON value or a pydantic model.
+            wait: The name of the wait; required if the run has several.
 
         Raises:
-            UnknownRun; InputError: The run waits for no answer of that name, or this is none.
+            UnknownRun; InputError: The run has no such question, or the answer does not fit it.
 
         Example:
             >>> graph = Graph("asks", Count)
@@ -433,59 +433,59 @@ class Runner:
         await self._look(run_id)
 
     async def send(self, run_id: str, topic: str, payload: object, *, key: str | None = None) -> None:
-        """Send a message to a run; it is kept until somebody there receives its topic.
+        """Send a message to a run; it is kept until a node receives its topic.
 
         Args:
             run_id: The run.
             topic: The topic.
-            payload: What JSON can carry; a model is written as JSON.
-            key: The same key again sends nothing: for callers that may try twice.
+            payload: A JSON value or a pydantic model.
+            key: A second message with the same key is not sent: for callers that may retry.
 
         Raises:
-            UnknownRun; InputError: The run is over, or JSON cannot carry the payload.
+            UnknownRun; InputError: The run is over, or JSON cannot represent the payload.
         """
         await self._known(run_id)
         info = await self.store.info(run_id)
         if info.status == "finished":
-            raise InputError(f"run {run_id} is over", where=f"run {run_id}", repair="send to a run that goes on")
+            raise InputError(f"run {run_id} is over", where=f"run {run_id}", repair="send to a run that is not over")
         message = {"topic": topic, "payload": as_record(payload, "the message", self._sizes.message_bytes)}
         await self.store.post(run_id, "message", message, key=f"message {topic} {key or secrets.token_hex(8)}")
         await self._look(run_id)
 
     async def _look(self, run_id: str) -> None:
-        """Look at a run's inbox now, where it is driven here, or sleeps here."""
-        driver = self._tending.drivers.get(run_id)
+        """Read a run's inbox now, if it is driven here, or wake it, if it sleeps here."""
+        driver = self._supervisor.drivers.get(run_id)
         if driver is not None:
             driver.deliver(await self.store.inbox([run_id]))
         self._alarm(run_id)
 
     def _alarm(self, run_id: str) -> None:
-        if run_id in self._tending.sleeping:
-            self._tending.sleeping[run_id].set()
+        if run_id in self._supervisor.sleeping:
+            self._supervisor.sleeping[run_id].set()
 
     async def history(self, run_id: str) -> Sequence[Step]:
-        """Every step of a run, those it shares with its parents included. Raises: UnknownRun."""
+        """Return every step of a run, including those it shares with its parents. Raises: UnknownRun."""
         await self._known(run_id)
         return await self.store.steps(run_id)
 
-    async def state_at(self, run_id: str, seq: int | None = None) -> Mapping[str, JsonValue]:
-        """The state, as recorded, after a step (the last one if none is given). Raises: UnknownRun, UnknownStep."""
+    async def state_at(self, run_id: str, seq: int | None = None) -> Mapping[str, Any]:
+        """Return the recorded state after a step (the last one if not given). Raises: UnknownRun, UnknownStep."""
         await self._known(run_id)
         return deepcopy((await load_snapshot(self.store, run_id, seq)).root.values)
 
     async def diff(
         self, first: str, second: str, *, first_seq: int | None = None, second_seq: int | None = None
     ) -> Sequence[Difference]:
-        """What differs between the states of two runs, or of one run at two steps. Raises: UnknownRun, UnknownStep."""
+        """Compare the states of two runs, or of one run at two steps. Raises: UnknownRun, UnknownStep."""
         return differences(await self.state_at(first, first_seq), await self.state_at(second, second_seq))
 
     async def tag(self, run_id: str, *, add: Iterable[str] = (), remove: Iterable[str] = ()) -> Sequence[str]:
-        """Change a run's tags, whatever its status, whichever process drives it; gives them, sorted.
+        """Change a run's tags, in any status and whichever process drives it, and return them sorted.
 
         Args:
             run_id: The run.
-            add: Tags to add, each of 1 to 100 characters that can be printed.
-            remove: Tags to take away; those that it has not are ignored.
+            add: Tags to add, each of 1 to 100 printable characters.
+            remove: Tags to remove; those that it does not have are ignored.
 
         Raises:
             UnknownRun; InputError: A text that cannot be a tag.
@@ -494,7 +494,7 @@ class Runner:
         await self._known(run_id)
         return await self.store.tag(run_id, added, removed)
 
-    async def prune(  # noqa: PLR0913 - one word for each thing that keeps a run
+    async def prune(  # noqa: PLR0913 - one parameter for each reason to keep a run
         self,
         *,
         keep_last: int | None = None,
@@ -504,26 +504,27 @@ class Runner:
         statuses: Iterable[str] = ("finished",),
         dry_run: bool = False,
     ) -> pruning.Pruned:
-        """Remove old runs, with all that is recorded of them. There is no way back.
+        """Remove old runs, with everything that is recorded of them. This cannot be undone.
 
-        Whatever is asked for, a run stays that is running or waiting, that a live process holds, or whose steps a
-        branch needs that stays. The runs are gone when this returns, and their room is free for others; runs of other
-        processes go on meanwhile. Cut short, it loses nothing that was to stay, and whoever next opens the store for
-        writing frees what is left.
+        A run is always kept if it is running or waiting, if a live process holds it, or if a kept branch needs its
+        steps. When this returns, the runs are removed and their space can be reused; other processes can work
+        meanwhile. If it is interrupted, no kept run is lost, and the next process that opens the store for writing
+        frees the rest.
 
         Args:
-            keep_last: So many of the newest runs of each graph stay, whatever their status.
-            older_than: Only runs whose last step lies so far back: seconds, or a timedelta.
-            keep_tags: Runs with one of these tags stay.
-            graph: Only runs of this graph, by name.
-            statuses: Only runs of these; `failed` and `stopped` runs could still be resumed, so they must be named.
-            dry_run: Only tell what would go.
+            keep_last: Keep this many of the newest runs of each graph, in any status.
+            older_than: Remove only runs whose last step is at least this old: seconds, or a timedelta.
+            keep_tags: Keep runs with one of these tags.
+            graph: Remove only runs of this graph, by name.
+            statuses: Remove only runs in these statuses; `failed` and `stopped` runs can still be resumed, so they must
+                be named.
+            dry_run: Only report what would be removed.
 
         Returns:
-            What went, and what stayed though it was old enough, with the reasons.
+            The removed runs, and the runs that were old enough but kept, with the reasons.
 
         Raises:
-            InputError: Neither keep_last nor older_than is given, or a value makes no sense.
+            InputError: Neither keep_last nor older_than is given, or a value is invalid.
         """
         self._usable()
         wanted = pruning.rule(keep_last, older_than, keep_tags, graph, statuses)
@@ -531,23 +532,23 @@ class Runner:
         return await pruning.prune(self.store, wanted, self._clock.now(), dry_run=dry_run)
 
     async def vacuum(self) -> pruning.Vacuumed:
-        """Give the room that pruned runs left back to the disk.
+        """Return the space of pruned runs to the disk.
 
-        It goes in strides between which others write, and returns once the room is given back. A database that was made
-        by a version before format 3 is written anew, once: that needs twice its size of free space, and whoever writes
-        meanwhile waits, and fails with `store_locked` if it takes longer than its time to wait (10 s unless set
-        otherwise); its runs can then be resumed. Choose a quiet time for that.
+        It works in chunks between which other processes can write, and returns when all space is returned. A database
+        of a version before format 3 is rewritten once: that needs twice its size of free space, and processes that
+        write meanwhile wait, and fail with `store_locked` if it takes longer than their timeout (10 s by default);
+        their runs can then be resumed. Choose a quiet time for that.
 
         Raises:
             StoreLocked: Another process was writing all the time.
-            StoreFull: The disk has no room for the copy; nothing has changed.
+            StoreFull: The disk has no space for the copy; nothing has changed.
         """
         self._usable()
         await self.store.open()
         return pruning.Vacuumed(*await self.store.vacuum())
 
     async def spending(self, run_id: str) -> Sequence[Spent]:
-        """What a run spent on models so far, by agent, model and node; what it inherited from its parent is told apart.
+        """Return what a run spent on models so far, by agent, model and node; what it inherited is separate.
 
         Raises:
             UnknownRun.
@@ -564,21 +565,21 @@ class Runner:
         return spending(await self.store.steps(run_id), (await self.store.info(run_id)).parent_seq)
 
     async def _known(self, run_id: str) -> None:
-        """See to it that a run which was started here just now is there to be looked at."""
+        """Wait until a run that was just started here is recorded, so that the store can be queried for it."""
         self._usable()
         for run in [run for run in self._runs if run.id == run_id]:
             await run.begun()
         await self.store.open()
 
-    def _run(self, run_id: str, graph: Graph[S]) -> Run[S]:  # noqa: ARG002 - it says what the run is a run of
+    def _run(self, run_id: str, graph: Graph[S]) -> Run[S]:  # noqa: ARG002 - it gives the run its type
         if not run_id or any(c.isspace() or ord(c) < ord(" ") for c in run_id) or len(run_id) > 200:  # noqa: PLR2004
             raise InputError(f"{run_id!r} cannot be a run's id", repair="use up to 200 characters without blanks")
         return Run(run_id, lambda after: self.store.steps(run_id, after))
 
     def _live(self, run: Run[S], plan: Plan[S], opening: Coroutine[Any, Any, Driver | Result[S]]) -> Run[S]:
-        """See a run through in the background, from its opening to its result."""
+        """Start to drive a run in the background, from its opening to its result."""
         self._runs.add(run)
-        run.start(self._tending.see_through(run, plan, opening), self._runs.discard)
+        run.start(self._supervisor.supervise(run, plan, opening), self._runs.discard)
         return run
 
     def _pool(self) -> ThreadPoolExecutor:
@@ -588,14 +589,14 @@ class Runner:
 
     def _usable(self) -> None:
         check_may_run()
-        if self._tending.closed or self._pid != os.getpid():
-            forked = "" if self._tending.closed else ", in a process that was forked from the one it was made in"
-            raise RunnerClosed(f"this Runner is closed{forked}", repair="make a new one: async with Runner(path)")
+        if self._supervisor.closed or self._pid != os.getpid():
+            forked = "" if self._supervisor.closed else ", in a process that was forked from the one that created it"
+            raise RunnerClosed(f"this Runner is closed{forked}", repair="create a new one: async with Runner(path)")
         loop = asyncio.get_running_loop()
         self._loop = self._loop or loop
         if self._loop is not loop:
             raise RunnerClosed(
-                "this Runner belongs to another event loop", repair="make one in each: async with Runner(path)"
+                "this Runner belongs to another event loop", repair="create one in each: async with Runner(path)"
             )
 
     def _check_names(self, plan: Plan[Any]) -> None:
@@ -605,14 +606,14 @@ class Runner:
 
 
 def _is_inside(run_id: str) -> bool:
-    """Whether a node of this run asks, which would wait for itself if it waited for the run."""
+    """Return whether the caller is a node of this run, which would wait for itself if it waited for the run."""
     here = CURRENT.get()
     return isinstance(here, Context) and here.run_id == run_id
 
 
 def _store(given: str | PathLike[str] | Store | None) -> Store:
     if given is None:
-        from graphengine.stores.memory import MemoryStore  # noqa: PLC0415 - each store loads when it is used
+        from graphengine.stores.memory import MemoryStore  # noqa: PLC0415 - each store is imported when it is used
 
         return MemoryStore()
     if isinstance(given, (str, os.PathLike)):
@@ -629,5 +630,5 @@ def _sizes(given: object) -> Sizes:
 
 
 def new_id(now: float) -> str:
-    """A new run's id: sorts by time of creation, to the millisecond, and is unlike any other."""
+    """Return a new, unique run id that sorts by time of creation, to the millisecond."""
     return f"{int(now * 1000):011x}-{secrets.token_hex(4)}"

@@ -1,4 +1,4 @@
-"""Seeing runs through: driving them, waiting with those that sleep, and handing on what others send to them."""
+"""The supervisor of a Runner's runs: it drives them, wakes those that sleep, and delivers messages to them."""
 
 from __future__ import annotations
 
@@ -44,28 +44,30 @@ log = logging.getLogger("graphengine.runner")
 
 _CLOSED: Final = "await run.result() before the Runner closes, or raise grace_seconds; resume or recover continues it"
 _INBOX_SECONDS: Final = 0.5
-"""How often the inbox of driven runs is looked at, for what other processes send."""
+"""How often to poll the inbox of driven runs for messages of other processes. This process delivers its own messages at
+once. Half a second is short for a person who stops a run, and one query costs the store little."""
 _LOOK_SECONDS: Final = 2.0
-"""How often the runs that sleep here are looked at, all at once, for what other processes do with them."""
+"""How often to check, with one query for all sleeping runs, whether another process recorded a step of one. It may be
+longer than the poll of the inbox: a sleeping run has nothing to do, and its own time wakes it anyway."""
 
 
-class Tending:
-    """Sees the runs of one Runner through.
+class Supervisor:
+    """Supervises the runs of one Runner.
 
     Args:
-        store: Where they are kept.
-        clock: Tells the time.
-        resources: What nodes may ask for.
-        models: The models that stand in for agents' own.
-        pool: Gives the threads of sync nodes.
-        check: Whether nodes that change what they are given are caught.
-        sizes: How large things may be.
+        store: The store of the runs.
+        clock: The clock.
+        resources: The resources of nodes.
+        models: The models that replace agents' own.
+        pool: Returns the thread pool of sync nodes.
+        check: Whether to detect nodes that change their input in place.
+        sizes: The size limits.
 
     Attributes:
         opener: Opens runs.
-        drivers: Those of the runs that are driven now, by run.
-        sleeping: What wakes a run that sleeps here, by run.
-        closed: Whether the Runner is closed, so that nothing goes on any more.
+        drivers: The drivers of the runs that are driven now, by run id.
+        sleeping: The events that wake runs which sleep here, by run id.
+        closed: Whether the Runner is closed, so that no run continues.
     """
 
     def __init__(  # noqa: PLR0913 - what a run is driven with
@@ -84,22 +86,21 @@ class Tending:
         self._resources = resources
         self._models = models
         self._pool = pool
-        self._check = check
-        self._inbox: asyncio.Task[None] | None = None
-        self._look: asyncio.Task[None] | None = None
-        self._seen: dict[str, int] = {}  # of the runs that sleep here: the last seq when they fell asleep
+        self._inbox_task: asyncio.Task[None] | None = None
+        self._sleepers_task: asyncio.Task[None] | None = None
+        self._seen: dict[str, int] = {}  # the last seq of each sleeping run when it fell asleep
         self.drivers: dict[str, Driver] = {}
         self.sleeping: dict[str, asyncio.Event] = {}
         self.closed = False
-        self._alone = asyncio.Lock()
-        self._quieter = asyncio.Event()  # set when a run is driven here no longer, or was not to be
+        self._one_at_a_time = asyncio.Lock()
+        self._quieter = asyncio.Event()  # set when a run was opened, or is no longer driven here
         self._grace_seconds = 0.0
-        self.opener = Opener(store, clock, self.drivers, sizes)
+        self.opener = Opener(store, clock, self.drivers, sizes, checks=check)
 
-    async def alone(self, opening: Coroutine[Any, Any, Driver | Result[S]]) -> Driver | Result[S]:
-        """Open a run once no other is driven here; of several such runs, one after the other."""
+    async def when_idle(self, opening: Coroutine[Any, Any, Driver | Result[S]]) -> Driver | Result[S]:
+        """Open a run when no other is driven here; several such runs are opened one after the other."""
         try:
-            async with self._alone:
+            async with self._one_at_a_time:
                 while not self.opener.is_idle:
                     self._quieter.clear()
                     await self._quieter.wait()
@@ -117,8 +118,8 @@ class Tending:
             raise DefinitionError(f"Runner(grace_seconds={seconds})", repair="give seconds, 0 or more")
         self._grace_seconds = seconds
 
-    async def let_go(self) -> None:
-        """Begin no more nodes, and give those in flight their time to finish; the runs are released unchanged."""
+    async def release_all(self) -> None:
+        """Start no more nodes, wait the grace time for those in flight, and release the runs unchanged."""
         for driver in self.drivers.values():
             driver.leave()
         ending = [asyncio.ensure_future(driver.run.ended()) for driver in self.drivers.values()]
@@ -131,64 +132,66 @@ class Tending:
         await asyncio.gather(*ending, return_exceptions=True)
 
     def close(self) -> list[asyncio.Task[None]]:
-        """Look at no inbox any more; gives what is still to be waited for."""
-        looking = [task for task in (self._inbox, self._look) if task is not None]
-        for task in looking:
+        """Stop polling, and return the asyncio tasks to wait for."""
+        polling = [task for task in (self._inbox_task, self._sleepers_task) if task is not None]
+        for task in polling:
             task.cancel()
-        return looking
+        return polling
 
-    async def see_through(
+    async def supervise(
         self, run: Run[S], plan: Plan[S], opening: Coroutine[Any, Any, Driver | Result[S]]
     ) -> Result[S]:
-        """Drive a run from its opening to its result; one that only sleeps is gone on with when its time has come."""
-        FROM_THREAD.set(None)  # a tool may have begun it, of an agent that a thread waits for
-        CURRENT.set(None)  # as may a node
+        """Drive a run from its opening to its result. A run that only sleeps is resumed when its time comes."""
+        # A node, or a tool of an agent, may have started this run: do not inherit their context.
+        FROM_THREAD.set(None)
+        CURRENT.set(None)
         outside_work()
         run.context = copy_context()
         try:
-            await asyncio.sleep(0)  # who asked for the run may watch it from its first event on
+            await asyncio.sleep(0)  # lets the caller watch the run from its first event on
         except BaseException:
             opening.close()
             raise
         try:
-            return await self._seen_through(run, plan, opening)
+            return await self._supervised(run, plan, opening)
         except (Exception, asyncio.CancelledError):
             raise
-        except BaseException as error:  # asyncio would end the event loop, and all other runs with it
+        except BaseException as error:  # SystemExit would end the event loop, and all other runs with it
             reraise_interrupt(error)
             raise DefinitionError(
                 f"code of graph {plan.graph} raised {type(error).__name__}: {error}",
                 where=f"run {run.id}",
-                repair="raise an Exception instead; nothing was recorded of this attempt to drive the run",
+                repair="raise an Exception instead; the attempt to drive the run recorded nothing",
             ) from error
 
-    async def _seen_through(
+    async def _supervised(
         self, run: Run[S], plan: Plan[S], opening: Coroutine[Any, Any, Driver | Result[S]]
     ) -> Result[S]:
         opened = await opening
         self._quieter.set()
-        run.due_only = True  # what another process makes of it while it sleeps here is not to be tried again
+        run.due_only = True  # if it ends in another process while it sleeps here, that end is not retried
         try:
-            return await self._to_its_end(run, plan, opened)
+            return await self._until_end(run, plan, opened)
         except asyncio.CancelledError:
             if not self.closed:
                 raise
-            return await self._stands(run, plan)
+            return await self._current_result(run, plan)
 
-    async def _to_its_end(self, run: Run[S], plan: Plan[S], opened: Driver | Result[S]) -> Result[S]:
+    async def _until_end(self, run: Run[S], plan: Plan[S], opened: Driver | Result[S]) -> Result[S]:
         while True:
             result = await self._drive(run, opened) if isinstance(opened, Driver) else opened
             if result.status != "waiting":
                 return result
             dues = [wait.due_at for wait in result.waits if wait.due_at is not None]
             sleeps = bool(result.waits) and all(wait.kind == "sleep" for wait in result.waits)
-            del result, opened  # a run that waits holds nothing but its name
-            if not await self._nap(run, min(dues, default=math.inf) if sleeps and run.waits_out else None):
-                return await self._stands(run, plan)
-            opened = await self._again(run, plan)
+            seq, due = result.seq, min(dues, default=math.inf) if sleeps and run.waits_out else None
+            del result, opened  # frees the state and the driver: many runs can wait here
+            if not await self._sleep(run, seq, due):
+                return await self._current_result(run, plan)
+            opened = await self._resume(run, plan)
 
-    async def _stands(self, run: Run[S], plan: Plan[S]) -> Result[S]:
-        """How far a run came; read to the end even where the Runner closes meanwhile."""
+    async def _current_result(self, run: Run[S], plan: Plan[S]) -> Result[S]:
+        """Return the result of a run as it is recorded, even if the Runner closes while it is read."""
         loading = asyncio.ensure_future(load_snapshot(self._store, run.id, None))
         while not loading.done():
             try:
@@ -199,17 +202,17 @@ class Tending:
                     raise
         return result_of(plan, loading.result())
 
-    async def _again(self, run: Run[S], plan: Plan[S]) -> Driver | Result[S]:
-        """Go on with a run; where somebody else was quicker, their end is this one's, or they die and leave it."""
+    async def _resume(self, run: Run[S], plan: Plan[S]) -> Driver | Result[S]:
+        """Resume a run. If another process claimed it first, retry until that process ends it, releases it or dies."""
         while True:
             try:
-                return await self.opener.go_on(run, plan)
+                return await self.opener.resume(run, plan)
             except RunIsDriven:
-                if not await self._patience(run):
-                    return await self._stands(run, plan)
+                if not await self._wait_to_retry(run):
+                    return await self._current_result(run, plan)
 
-    async def _patience(self, run: Run[Any]) -> bool:
-        """Wait a moment; whether to look again then."""
+    async def _wait_to_retry(self, run: Run[Any]) -> bool:
+        """Wait a moment, and return whether to try again; False if the run is released or the Runner closed."""
         try:
             if self.closed or run.left:
                 return False
@@ -221,14 +224,14 @@ class Tending:
         return True
 
     async def _drive(self, run: Run[S], driver: Driver) -> Result[S]:
-        """Drive a run whose first step of this session is durable."""
+        """Drive a run that was opened, and return its result."""
         self.drivers[run.id] = driver
         if run.left or self.closed:
             driver.leave()
         run.recorded()
         is_cut = False
         try:
-            self._watch_inbox()
+            self._start_inbox()
             try:
                 tasks = await self._tasks(driver)
             except ResourceFailed as error:
@@ -241,44 +244,48 @@ class Tending:
                 raise
             is_cut = True
         finally:
-            CURRENT.set(None)  # or this asyncio task would hold the last node's context, and all that it knows
+            CURRENT.set(None)  # otherwise this asyncio task keeps the last node's context alive
             self.drivers.pop(run.id, None)
             self._quieter.set()
-            if driver.holds:
+            if driver.is_driving:
                 await release(self._store, run.id, driver.fence)
         if self.closed and (is_cut or driver.snapshot.status == "running"):
             return await self._released(run, driver)
         result = result_of(driver.plan, driver.snapshot, driver.cause)
-        driver.snapshot = Snapshot()  # a store may still know the driver by its last append
+        driver.session.snapshot = Snapshot()  # frees it: the store's last append may still refer to the driver
         missed = driver.missed_stop
         if result.status == "waiting" and missed is not None and not self.closed:
             await self.opener.stop(run.id, *missed)
-            return await self._stands(run, driver.plan)
+            return await self._current_result(run, driver.plan)
         return result
 
     async def _released(self, run: Run[S], driver: Driver) -> Result[S]:
-        """How far a run came that was under way when the Runner closed; what was cut off is said."""
-        result: Result[S] = await self._stands(run, driver.plan)
+        """Return the result of a run that was in progress when the Runner closed, and log which nodes were cut off."""
+        result: Result[S] = await self._current_result(run, driver.plan)
         if result.status != "running":
             return result
         cut_off = tuple(sorted(set(driver.cut_off)))
-        told = f"; cut off: {', '.join(cut_off)}" if cut_off else ""
-        text = "run %s was under way when its Runner closed, and is released%s\n  repair: %s"
-        log.warning(text, run.id, told, _CLOSED)
+        listed = f"; cut off: {', '.join(cut_off)}" if cut_off else ""
+        text = "run %s was in progress when its Runner closed, and is released%s\n  repair: %s"
+        log.warning(text, run.id, listed, _CLOSED)
         return replace(result, cut_off=cut_off, repair=_CLOSED)
 
-    async def _nap(self, run: Run[Any], due: float | None) -> bool:
-        """Whether to go on with a waiting run: because something was sent, or since its time has come."""
+    async def _sleep(self, run: Run[Any], seq: int, due: float | None) -> bool:
+        """Wait for a message to a waiting run, or for its time, and return whether to resume it.
+
+        The alarm is set up before the inbox is read: a message posted before that is found in the inbox, and one posted
+        after it sets the alarm. In the other order, a message between the two would be missed.
+        """
         try:
             if run.left or self.closed:
                 return False
-            alarm = self.sleeping[run.id] = asyncio.Event()  # set by what is sent from now on
+            alarm = self.sleeping[run.id] = asyncio.Event()
             if not await self._store.inbox([run.id]):
                 if due is None:
                     return False
-                await self._until(due, alarm, run)
+                await self._until(due, alarm, run, seq)
             status = (await self._store.info(run.id)).status
-            return status in ("waiting", "running") and run.left is False  # noqa: TRY300 - what is caught is the wait
+            return status in ("waiting", "running") and run.left is False  # noqa: TRY300 - the except is for the wait
         except asyncio.CancelledError:
             if not self.closed:
                 raise
@@ -286,15 +293,15 @@ class Tending:
         finally:
             self.sleeping.pop(run.id, None)
 
-    async def _until(self, due: float, alarm: asyncio.Event, run: Run[Any]) -> None:
-        """Return at a time, or when the alarm is set; another process that records a step of the run sets it too."""
+    async def _until(self, due: float, alarm: asyncio.Event, run: Run[Any], seq: int) -> None:
+        """Return at a time, or when the alarm is set. A step after `seq` that another process records also sets it."""
         sleeper = asyncio.ensure_future(self._clock.sleep_until(due))
         waker = asyncio.ensure_future(alarm.wait())
         try:
             if self._store.shared:
-                self._seen[run.id] = (await self._store.seqs([run.id])).get(run.id, 0)
-                if self._look is None:
-                    self._look = asyncio.create_task(self._look_at_sleepers(), name="graphengine sleepers")
+                self._seen[run.id] = seq  # not what is recorded now: another process may have stopped it meanwhile
+                if self._sleepers_task is None:
+                    self._sleepers_task = asyncio.create_task(self._poll_sleepers(), name="graphengine sleepers")
             await asyncio.wait((sleeper, waker), return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._seen.pop(run.id, None)
@@ -302,28 +309,26 @@ class Tending:
             waker.cancel()
             await asyncio.gather(sleeper, waker, return_exceptions=True)
 
-    async def _look_at_sleepers(self) -> None:
-        """Wake each run that sleeps here and that another process recorded a step of, as long as any run sleeps."""
+    async def _poll_sleepers(self) -> None:
+        """Wake each sleeping run of which another process recorded a step. Ends when no run sleeps here."""
         try:
             while self._seen:
                 await asyncio.sleep(_LOOK_SECONDS)
                 asleep = self._seen.copy()
-                with contextlib.suppress(StoreError):  # the next look may succeed; a run's own time comes anyway
+                with contextlib.suppress(StoreError):  # the next poll may succeed, and a run's own time comes anyway
                     seqs = await self._store.seqs(list(asleep))
                     for run_id, seen in asleep.items():
-                        # Not a run that woke meanwhile and fell asleep again: it is compared with what it saw then.
+                        # 1. A run sleeps at seq 5, and the query begins. 2. The run wakes, moves, and sleeps at seq 7.
+                        # 3. The query returns 5 or 7. Neither means that another process moved it: `_seen` is 7 now.
                         if seqs.get(run_id, 0) != seen and self._seen.get(run_id) == seen:
                             self.sleeping[run_id].set()
         finally:
-            self._look = None
+            self._sleepers_task = None
 
     async def _tasks(self, driver: Driver) -> TaskRunner:
-        for frame in driver.snapshot.frames.values():
-            frame.check = self._check
         resources = await self._resources.of_nest(driver.plan)
         return TaskRunner(
-            driver.plan,
-            driver.snapshot,
+            driver.session,
             host=driver,
             resources=resources,
             models=self._models,
@@ -331,23 +336,22 @@ class Tending:
             now=driver.time.now,
             wall=self._clock.now,
             past=functools.partial(past_runs, self._store),
-            check=self._check,
         )
 
-    def _watch_inbox(self) -> None:
-        if self._inbox is None and self._store.shared:
-            self._inbox = asyncio.create_task(self._read_inbox(), name="graphengine inbox")
+    def _start_inbox(self) -> None:
+        if self._inbox_task is None and self._store.shared:
+            self._inbox_task = asyncio.create_task(self._poll_inbox(), name="graphengine inbox")
 
-    async def _read_inbox(self) -> None:
-        """Look for messages to driven runs, as long as there are any."""
+    async def _poll_inbox(self) -> None:
+        """Poll for messages to driven runs. Ends when no run is driven here."""
         try:
             await self._deliver()
         finally:
-            self._inbox = None
+            self._inbox_task = None
 
     async def _deliver(self) -> None:
         while self.drivers:
-            with contextlib.suppress(StoreError):  # the next look may succeed; the runs themselves meet lasting trouble
+            with contextlib.suppress(StoreError):  # the next poll may succeed; a lasting fault fails the runs' appends
                 for message in await self._store.inbox(list(self.drivers)):
                     driver = self.drivers.get(message.run_id)
                     if driver is not None:

@@ -1,10 +1,9 @@
-"""Blocking functions in the runner's threads.
+"""Blocking functions in the Runner's threads.
 
-What a function comes to travels back as data and is raised on the event loop: a future cannot carry a StopIteration,
-and an exception that nobody waits for any more would be reported at some odd time. A thread cannot be ended, so a
-cancelled call still waits for it: nothing that would run beside it starts before. What the thread itself waits for,
-calls of agents that are made in the event loop, is cancelled with it. Time limits stand still while a call waits for a
-thread.
+The outcome of a function is passed back as data and raised on the event loop: a future cannot carry a StopIteration,
+and an exception that is never retrieved would be reported at an unrelated moment. A thread cannot be ended, so a
+cancelled call still waits for it: otherwise a retry could run at the same time. Calls of agents that the thread waits
+for, which run on the event loop, are cancelled with it. Time limits are suspended while a call waits for a free thread.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ async def in_thread(pool: Executor, function: Callable[[], object]) -> object:
     """Call a function in a thread of the pool, with this task's context variables.
 
     Raises:
-        RuntimeError: The function raised StopIteration; besides whatever else it raises.
+        RuntimeError: The function raised StopIteration. Also raises whatever else the function raises.
     """
     context, calls = contextvars.copy_context(), Calls()
     context.run(FROM_THREAD.set, calls)
@@ -36,19 +35,19 @@ async def in_thread(pool: Executor, function: Callable[[], object]) -> object:
             outcome = await asyncio.shield(thread)
         except asyncio.CancelledError:
             calls.cancel()
-            if not call.cancel():  # it runs already
+            if not call.cancel():  # it is running already
                 await _ended(thread)
             raise
         finally:
             calls.close()
     if isinstance(outcome.error, StopIteration):
-        message = "the function raised StopIteration, which ends no loop here"
+        message = "the function raised StopIteration outside of an iterator"
         raise RuntimeError(message) from outcome.error
     return outcome.result()
 
 
 async def _ended(thread: asyncio.Future[Outcome[object]]) -> None:
-    """Return when the thread is done, however often this wait is cancelled."""
+    """Return when the thread is done, even if this wait is cancelled meanwhile."""
     while not thread.done():
         try:
             await asyncio.wait((thread,))

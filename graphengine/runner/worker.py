@@ -1,8 +1,8 @@
-"""The Worker: goes on with whatever a database has that somebody should go on with, until it is stopped.
+"""The Worker: resumes the due runs of a database, until it is stopped.
 
-That is what `Store.due` tells: runs that sleep and whose time has come, runs that were answered or sent a message, runs
-whose process died. Any number of workers may look at one database: each run goes to the one that claims it first. A
-worker never ends a run by its own end; it lets go of it, and whoever looks next goes on with it.
+`Store.due` lists them: runs whose time has come, runs that were answered or sent a message, and runs whose process
+died. Any number of workers can poll one database: each run goes to the one that claims it first. A worker that ends
+does not end its runs: it releases them, and another worker resumes them.
 """
 
 from __future__ import annotations
@@ -25,16 +25,17 @@ if TYPE_CHECKING:
     from graphengine.stores.base import RunInfo
 
 _AGAIN_SECONDS: Final = 60.0
-"""A run that could not be gone on with, since its graph was changed for instance, is not tried again before."""
+"""How long to leave a run alone that could not be resumed. The cause, a changed graph for instance, usually needs a
+person, and until then each attempt would load the run in vain."""
 
 
 @dataclass(frozen=True, slots=True)
 class Took:
-    """The worker goes on with a run.
+    """The worker resumes a run.
 
     Attributes:
         info: The run as it was found.
-        why: `due`, its time has come; `sent`, it was answered or sent a message; `orphan`, nobody drove it.
+        why: `due`, its time has come; `sent`, it was answered or sent a message; `orphan`, no process drove it.
     """
 
     info: RunInfo
@@ -43,7 +44,7 @@ class Took:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """What became of a run that the worker took: `running` if it let go of it. A run that failed has its error."""
+    """The outcome of a run that the worker took: `running` if it was released. A run that failed has its error."""
 
     info: RunInfo
     result: Result[Any]
@@ -51,7 +52,7 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A run could not be gone on with, or, without one, the store could not be looked at; both are tried again."""
+    """A run could not be resumed, or, if `info` is None, the store could not be polled; both are retried."""
 
     info: RunInfo | None
     error: Exception
@@ -61,13 +62,13 @@ WorkerEvent: TypeAlias = "Took | Ended | Refused"
 
 
 class Worker:
-    """Drives what is due in the store of a Runner.
+    """Drives the due runs in the store of a Runner.
 
     Args:
-        runner: What drives the runs. It stays open for as long as the worker works.
-        graphs: The graphs by their names. Runs of others are left alone.
-        concurrency: The most runs at the same time.
-        poll_seconds: How long to wait, by the runner's clock, before looking again where nothing was found.
+        runner: The runner that drives them. It must stay open while the worker works.
+        graphs: The graphs by name. Runs of other graphs are left alone.
+        concurrency: The maximum number of runs at the same time.
+        poll_seconds: How long to wait, by the runner's clock, after a poll that found nothing.
         tell: Called with each event.
 
     Example:
@@ -99,14 +100,14 @@ class Worker:
         self._tell = tell
         self._driven: dict[str, asyncio.Task[None]] = {}
         self._aside: dict[str, float] = {}
-        self._is_alone = False  # the one run that is driven is to have no company
+        self._is_alone = False  # the run that is driven must be the only one
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
-        """Work until `stop` is called, or this is cancelled; either way what is driven is let go before it returns.
+        """Work until `stop` is called, or this is cancelled. In both cases the runs are released before it returns.
 
         Raises:
-            StoreError: The store could not be looked at for the first time; later that is told, and tried again.
+            StoreError: The first poll of the store failed; later failures are reported to `tell`, and retried.
             RunnerClosed: The runner was closed.
         """
         is_first = True
@@ -124,11 +125,11 @@ class Worker:
             await self._drain()
 
     def stop(self) -> None:
-        """Ask it to end: nodes in flight finish and are recorded, then the runs are let go as they are."""
+        """Request its end: nodes in flight finish and are recorded, then the runs are released unchanged."""
         self._stopping.set()
 
     async def _take(self) -> None:
-        """Begin to drive what is due, as far as there is room."""
+        """Start to drive due runs, up to the concurrency."""
         room = self._concurrency - len(self._driven)
         if room <= 0 or (self._is_alone and self._driven):
             return
@@ -139,7 +140,7 @@ class Worker:
         found = await self._runner.due(list(self._graphs), limit=enough)
         fresh = [info for info in found if info.id not in self._driven and info.id not in self._aside]
         for info in fresh[:room]:
-            if await self._runner.wants_alone(info):  # those that are driven end first, and no others begin
+            if await self._runner.wants_alone(info):  # wait until the driven runs have ended, and start no others
                 if self._driven:
                     return
                 self._is_alone = True
@@ -149,7 +150,7 @@ class Worker:
                 return
 
     async def _rest(self) -> None:
-        """Wait until it is time to look again: a run has ended, the poll's time is over, or the worker is to stop."""
+        """Wait until the next poll: a run has ended, the poll's time is over, or the worker must stop."""
         clock = self._runner.clock
         waker = asyncio.ensure_future(self._stopping.wait())
         waiting: list[asyncio.Future[Any]] = [waker, *self._driven.values()]
@@ -166,7 +167,7 @@ class Worker:
                 self._driven.pop(run_id).result()
 
     async def _drain(self) -> None:
-        """Let go of all that is driven."""
+        """Release all driven runs."""
         self._stopping.set()
         with suppress(RunnerClosed):
             await asyncio.gather(*(self._runner.leave(run_id) for run_id in self._driven))
@@ -174,11 +175,11 @@ class Worker:
         self._driven.clear()
 
     async def _drive(self, info: RunInfo) -> None:
-        """Go on with a run until it ends, waits, or is let go."""
+        """Resume a run, and drive it until it ends, waits, or is released."""
         now = self._runner.clock.now()
         try:
             run = self._runner.resume(self._graphs[info.graph], info.id, wait_out=False)
-            run.due_only = True  # another worker may have been quicker, and have come to its failure
+            run.due_only = True  # if another worker was faster and the run failed there, do not retry it
             is_taken = await run.is_taken()
             if is_taken:
                 self._tell(Took(info, _why(info, now)))
@@ -189,11 +190,11 @@ class Worker:
             if is_taken:
                 self._tell(Ended(info, result))
         except RunIsDriven:
-            self._aside[info.id] = now + self._poll_seconds  # another worker was quicker
+            self._aside[info.id] = now + self._poll_seconds  # another worker was faster
         except RunnerClosed:
             self._stopping.set()
             raise
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with one run, the others go on
+        except Exception as error:  # noqa: BLE001 - a fault of one run must not end the others
             self._aside[info.id] = self._runner.clock.now() + _AGAIN_SECONDS
             self._tell(Refused(info, error))
 

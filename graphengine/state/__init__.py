@@ -1,1 +1,1 @@
-"""The typed state of a run: its fields, their values and records, and what reads and writes them."""
+"""The typed state of a run: its fields, their values and records, and the code that reads and writes them."""

@@ -1,4 +1,4 @@
-"""Digests of any value, to tell whether something changed."""
+"""Digests of arbitrary values, to detect changes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic_core import to_jsonable_python
 
 
 def digest_of(content: object) -> str:
-    """A short digest of any value; equal sets and dicts have the same, whatever the order of their members."""
+    """Return a short digest of any value. Equal sets and dicts have equal digests, whatever their order."""
     body = json.dumps(_canonical(content), sort_keys=True).encode()
     return hashlib.blake2b(body, digest_size=12).hexdigest()
 

@@ -1,4 +1,4 @@
-"""A node's failure as the state and the log carry it: plain data, never a live exception."""
+"""A node's failure as the state and the log store it: plain data, never a live exception."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, PrivateAttr
 
 
 class Recorded(Protocol):
-    """A failure as the log has it."""
+    """A failure as recorded in the log."""
 
     path: str
     kind: str
@@ -21,12 +21,12 @@ class Failure(BaseModel):
     """Why a node failed.
 
     Args:
-        path: The node's place in the run, as `article/review`.
+        path: The node's place in the run, such as `article/review`.
         kind: The exception's name, or the engine's code (`timeout`, `invalid_update`, …).
-        message: Its text.
-        attempt: Which attempt it was, from 1.
+        message: The error's message.
+        attempt: The number of the attempt, from 1.
 
-    Failures that are read from a run also have `traceback`, the recorded text of the traceback. It is no field: a state
+    Failures read from a run also have `traceback`, the recorded text of the traceback. It is not a field, so a state
     that keeps failures does not store it again.
     """
 
@@ -40,20 +40,20 @@ class Failure(BaseModel):
 
     @property
     def traceback(self) -> str:
-        """The recorded traceback; "" where the engine raised the error, or where a state kept the failure."""
+        """The recorded traceback; "" if the engine raised the error, or if the failure was read from a state."""
         return self._traceback
 
     def __eq__(self, other: object) -> bool:
-        """Compare the fields alone."""
+        """Compare the fields only."""
         return isinstance(other, Failure) and self.__dict__ == other.__dict__
 
     def __hash__(self) -> int:
-        """Hash the fields alone."""
+        """Hash the fields only."""
         return hash(tuple(self.__dict__.values()))
 
     @classmethod
     def of(cls, record: Recorded) -> Failure:
-        """Return the failure that a step's record of an error stands for."""
+        """Return the failure for a step's record of an error."""
         made = cls(path=record.path, kind=record.kind, message=record.message, attempt=record.attempt or 1)
         made._traceback = record.traceback
         return made

@@ -1,7 +1,7 @@
-"""One field of a state: how its updates are reduced, validated, recorded, and built again from the record.
+"""One field of a state: how its updates are reduced, validated, recorded, and rebuilt from the record.
 
-A field is handled by itself, with a model of it alone that has the state's own configuration, or, where the state has
-validators or serialisers of its own for it, with those.
+Each field is handled separately: by a model of that field alone with the state's configuration or, if the state defines
+validators or serialisers for the field, by those.
 """
 
 from __future__ import annotations
@@ -71,11 +71,11 @@ _NOTHING_ELSE: Final = (("__pydantic_extra__", None), ("__pydantic_private__", N
 _SHOWN: Final = 120  # characters of a value in a message
 
 LONG: Final = 1000
-"""Characters of a text, or bytes of JSON, from which on a value counts for the size of an update."""
+"""Characters of a text, or bytes of JSON, above which a value counts towards the size of an update."""
 
-_AROUND: Final = 64  # bytes of an operation beside its value and the name of its field
+_AROUND: Final = 64  # bytes of an operation besides its value and the name of its field
 
-_MOST_BYTES: Final = 6  # of JSON a character: \u001f
+_MOST_BYTES: Final = 6  # of JSON per character: \u001f
 
 _CONTAINERS: Final = {"append": (list,), "extend": (list,), "merge": (dict,), "add": (int, float)}
 
@@ -85,23 +85,23 @@ class FieldType:
     """One field of a state: its type, reducer, validation, record and digest.
 
     Attributes:
-        plain: `int`, `str`, `bool` or `float` where values of exactly this type need no validation; else None.
-        assigned: The same where an update of this type takes the place of what was there.
-        one: What an item of a map is to this field by itself: `item`, one of the list that it becomes, or `append`; ""
-            if neither.
-        item: The type of a list's items, where a value of exactly this type needs no validation; else None.
+        plain: `int`, `str`, `bool` or `float` if values of exactly this type need no validation; else None.
+        assigned: The same, if an update of this type replaces the old value.
+        one: How the result of one map item is recorded: `item`, an element of the list that the field becomes, or
+            `append`; "" if neither.
+        item: The type of a list's items if a value of exactly this type needs no validation; else None.
         scalar: Whether all its values are plain (or None), so that they are their own record.
         single: A model of this field alone, without the state's validators for it.
         checked: The same with the state's validators for it.
-        loose: The same without the rules of the field as a whole, for parts of it.
-        given: The type of the updates of a reducer of the user's own, where it says so.
-        own: Whether the state has a validator of its own for it.
-        dumped: Whether the state has a serialiser of its own for it.
-        constrained: Whether the field as a whole has rules beyond its items' (a length, a validator).
-        grows: Whether items can be added to the list under one of its keys with no look at what is there.
+        loose: The same without the rules of the field as a whole, for parts of its value.
+        given: The type of the updates that a user's reducer takes, if it is annotated.
+        own: Whether the state defines a validator for it.
+        dumped: Whether the state defines a serialiser for it.
+        constrained: Whether the field as a whole has rules beyond those of its items (a length, a validator).
+        grows: Whether items can be added to the list under one of its keys without reading that list.
         immutable: Whether its values cannot be changed in place.
-        secret: Whether its record is encrypted, and its value never shown.
-        cipher: What encrypts it, once the graph is compiled.
+        secret: Whether its record is encrypted and its value is never shown.
+        cipher: The cipher that encrypts it, once the graph is compiled.
     """
 
     name: str
@@ -127,26 +127,26 @@ class FieldType:
     cipher: Cipher | None = None
 
     def validate(self, value: object, view: View) -> object:
-        """The value as the field's type.
+        """Return the value validated as the field's type.
 
         Raises:
-            InvalidUpdate: It does not fit.
+            InvalidUpdate: The value does not fit.
         """
         try:
             if self.own:
                 return self._assigned(value, view)
             made = self.single.__pydantic_validator__.validate_python({self.name: value}, by_name=True, by_alias=True)
         except ValidationError as error:
-            told = explain(error, hide=self.secret)
+            message = explain(error, hide=self.secret)
             cause = None if self.secret else error
-            raise InvalidUpdate(told, where=f"field {self.name}", repair=self._expected()) from cause
+            raise InvalidUpdate(message, where=f"field {self.name}", repair=self._expected()) from cause
         return made.__dict__[self.name]
 
-    def record(self, value: object, view: View) -> tuple[JsonValue, object]:
-        """The value as the record keeps it, and the typed value that the record gives back.
+    def record(self, value: object, view: View) -> tuple[Any, object]:
+        """Return the record of a value, and the typed value read back from that record.
 
         Raises:
-            NotRecordable: They differ, or JSON cannot carry the value.
+            NotRecordable: The value read back differs, or JSON cannot carry the value.
         """
         if self.scalar and is_plain(value):
             if type(value) is str and len(value) > LONG:
@@ -166,31 +166,31 @@ class FieldType:
 
     def _uncarried(self, value: object, error: Exception) -> NotRecordable:
         return NotRecordable(
-            f"the record of {self.name!r} cannot carry {self._told(value)}: {why(error, hide=self.secret)}",
+            f"the record of {self.name!r} cannot carry {self._text_of(value)}: {why(error, hide=self.secret)}",
             where=f"field {self.name}",
             repair="return values that JSON can carry and that validate again when read",
         )
 
     def _changed(self, back: object, value: object) -> NotRecordable:
-        read, given = self._told(back), self._told(value)
+        read, given = self._text_of(back), self._text_of(value)
         text = f"the record would give {read} back for {given}"
         if read == given and not self.secret:
-            text = f"the record would not give {given} back: what it gives prints alike and is not equal"
+            text = f"the record would not give {given} back: the value read back has the same repr and is not equal"
         return NotRecordable(
             text,
             where=f"field {self.name}",
-            repair="use a type whose JSON reads back equal (no NaN, no private attributes, no fields outside the "
-            "declared type)",
+            repair="use a type whose JSON reads back as an equal value (no NaN, no private attributes, no fields "
+            "outside the declared type)",
         )
 
-    def _told(self, value: object) -> str:
+    def _text_of(self, value: object) -> str:
         return HIDDEN if self.secret else _short(value)
 
     def build(self, record: JsonValue, view: View) -> object:
-        """The typed value of a record.
+        """Return the typed value of a record.
 
         Raises:
-            InvalidUpdate: The record does not fit the field's present type.
+            InvalidUpdate: The record does not fit the field's current type.
         """
         if self.plain is type(record):
             return record
@@ -207,11 +207,11 @@ class FieldType:
             ) from (None if self.secret else error)
 
     def digest(self, value: object) -> int:
-        """A number that changes when the value is changed in place."""
+        """Return a number that changes when the value is changed in place."""
         return hash(self._dump(value))
 
     def reduce(self, view: View, update: object) -> tuple[Op, object]:
-        """The operation that an update is, and the typed value it adds or sets.
+        """Return the operation for an update, and the typed value that it adds or sets.
 
         Raises:
             InvalidUpdate: The update, or the field after it, does not validate.
@@ -229,10 +229,10 @@ class FieldType:
         return self._whole(view, value)
 
     def part(self, update: object, view: View) -> Op:
-        """What one of several updates writes, by itself: those of a map's items, before they are put together.
+        """Return the record of one of several updates by itself: a map item's, before all of them are joined.
 
         Raises:
-            InvalidUpdate: It is none of the field's type.
+            InvalidUpdate: The update is not of the field's type.
             NotRecordable: See `record`.
         """
         if type(update) is self.item and self.one and is_plain(update):
@@ -247,14 +247,14 @@ class FieldType:
             return ("set", self.name, self._alone(update.value, view))
         value = update.value if isinstance(update, Replace) else update
         if self.dumped or (self.reducer is not None and self.operation not in ("append", "extend", "merge")):
-            self.reduce(view, value)  # what cannot be reduced at all fails here, and not all items together
+            self.reduce(view, value)  # an update that cannot be reduced fails here, not at the join of all items
             return ("raw", self.name, self._shown(to_json(value, fallback=repr, inf_nan_mode="strings"), view))
         if self.one:
             return (self.one, self.name, self._alone([value], view)[0])
         return (str(self.operation), self.name, self._alone(value, view))
 
     def parts(self, ops: Sequence[Op], view: View) -> Sequence[object]:
-        """The updates that such parts are all together, in order."""
+        """Return the updates that these parts make together, in order."""
         kinds = {op[0] for op in ops}
         kind = kinds.pop() if len(kinds) == 1 else ""
         values = [op[-1] for op in ops]
@@ -268,12 +268,12 @@ class FieldType:
             for value in values if kind == "merge" else ():
                 whole.update(value)  # type: ignore[attr-defined]
             return [self._bare(whole)]
-        if self.reducer is None and "grow" not in kinds:  # a serialiser of the state's own, or some items replaced
+        if self.reducer is None and "grow" not in kinds:  # the state defines a serialiser, or some items were replaced
             return [[self._raw(value) for value in values]]
         return [self._raw(op[-1]) if op[0] == "raw" else self.again(op, view) for op in ops]
 
     def _of_keys(self, ops: Sequence[Op], *, adds: bool) -> Sequence[object]:
-        """The same of parts that are all of single keys."""
+        """Return the same for parts that each write one key."""
         if not adds:
             return [Puts(self._bare({op[2]: op[3] for op in ops}))]  # type: ignore[arg-type]
         added: dict[str, list[JsonValue]] = {}
@@ -282,10 +282,10 @@ class FieldType:
         return [Put(key, self._of_key(key, items), adds=True) for key, items in added.items()]
 
     def _shown(self, body: bytes, view: View) -> JsonValue:
-        """The record of an update as it was given, kept beside what became of it.
+        """Return the record of an update as passed to the reducer; it is recorded next to the result.
 
         Raises:
-            NotRecordable: It is nested too deep.
+            NotRecordable: The update is nested too deep.
         """
         view.weight += len(body) + _AROUND
         try:
@@ -294,7 +294,7 @@ class FieldType:
             raise self._uncarried("it", error) from error
 
     def _alone(self, value: object, view: View) -> Any:  # noqa: ANN401 - records
-        """The record of a value of the field's type, without the rules of the field as a whole."""
+        """Return the record of a value of the field's type, without the rules of the field as a whole."""
         try:
             made = self.loose.__pydantic_validator__.validate_python({self.name: value}, by_name=True, by_alias=True)
             body = self.loose.__pydantic_serializer__.to_json(made, by_alias=False, round_trip=True, warnings="error")
@@ -310,8 +310,8 @@ class FieldType:
             view.weight += len(body) + _AROUND
         return record
 
-    def again(self, op: Op, view: View) -> object:  # noqa: PLR0911 - a kind of operation a return
-        """The update that an operation came from, to be reduced a second time at a join."""
+    def again(self, op: Op, view: View) -> object:  # noqa: PLR0911 - one return for each kind of operation
+        """Return the update that an operation was made from, to be reduced a second time at a join."""
         kind, value = op[0], op[-1]
         if kind == "set":
             made = self.build(value, view)
@@ -329,7 +329,7 @@ class FieldType:
         return self._raw(op[2]) if kind == "reduce" else op[2]
 
     def _raw(self, raw: JsonValue) -> object:
-        """The typed update that a reducer was given, as far as its annotation or the field's type tells."""
+        """Return a reducer's update as the type of its annotation or of the field; unchanged if it does not fit."""
         try:
             if self.given is not None:
                 return self.given.validate_json(to_json(raw))
@@ -338,12 +338,12 @@ class FieldType:
             return raw
 
     def _bare(self, value: JsonValue) -> object:
-        """A value of the field's type, without the rules of the field as a whole."""
+        """Return a value of the field's type, without the rules of the field as a whole."""
         body = to_json({self.name: value})
         return vars(self.loose.__pydantic_validator__.validate_json(body, by_name=True, by_alias=False))[self.name]
 
     def _of_key(self, key: str, value: JsonValue) -> object:
-        """What lies under one of its keys, without those rules."""
+        """Return the value under one of its keys, without those rules."""
         return next(iter(self._bare({key: value}).values()))  # type: ignore[attr-defined]
 
     def _part(self, view: View, value: object) -> tuple[Op, object]:
@@ -416,7 +416,7 @@ class FieldType:
         return ("grow" if update.adds else "put", self.name, key, item), typed
 
     def _fitting(self, view: View, update: Put) -> Put:
-        """The update; the whole list of its key where a rule must see that, as after a change of the field's type."""
+        """Return the update; with the whole list under its key if a rule must check that."""
         if not update.adds or self.grows:
             return update
         held: Any = view.get(self.name) or {}
@@ -432,17 +432,17 @@ class FieldType:
         return self.single.__pydantic_serializer__.to_json(alone, by_alias=False, round_trip=True, warnings="error")
 
     def _assigned(self, value: object, view: View) -> object:
-        """The value after the state's own validators, which may look at the other fields."""
-        draft = _holding(self.checked, view.beside(self.name))
+        """Return the value after the state's validators for the field, which may read the other fields."""
+        draft = _holding(self.checked, view.other_fields(self.name))
         self.checked.__pydantic_validator__.validate_assignment(draft, self.name, value, by_name=True, by_alias=True)
         return vars(draft)[self.name]
 
     def _load(self, body: bytes, view: View) -> object:
-        """The value that a record holds.
+        """Return the value of a record.
 
-        The state's own validators have their say on updates, not on what was recorded: one that was tightened since
-        must not make history unreadable. Only a value that cannot be read without them (a validator that makes the
-        type from what a serialiser wrote) goes through them.
+        The state's validators apply to updates, not to recorded values: a validator that was tightened since must not
+        make history unreadable. They only run on a value that cannot be read without them (a validator that builds
+        the type from a serialiser's output).
         """
         try:
             made = self.single.__pydantic_validator__.validate_json(body, by_name=True, by_alias=False)
@@ -460,7 +460,7 @@ class FieldType:
 
 
 def _holding(model: type[BaseModel], values: dict[str, Any]) -> BaseModel:
-    """Make an instance that holds these values alone: no default is made, and no code of the model runs."""
+    """Make an instance with exactly these values: no defaults are created, and no code of the model runs."""
     made = model.__new__(model)
     for name, held in (("__dict__", values), ("__pydantic_fields_set__", set(values)), *_NOTHING_ELSE):
         object.__setattr__(made, name, held)
@@ -468,13 +468,13 @@ def _holding(model: type[BaseModel], values: dict[str, Any]) -> BaseModel:
 
 
 def _is_longer(new: list[object], old: object) -> bool:
-    """Whether a list is another one with one item more."""
+    """Return whether a list equals another one plus one item at the end."""
     before = old if isinstance(old, list) else []
     return len(new) == len(before) + 1 and new[:-1] == before
 
 
 def is_plain(value: object) -> bool:
-    """Whether JSON carries this value and gives the same back: int, bool, finite float, UTF-8 text, None."""
+    """Return whether JSON carries this value and reads back the same: int, bool, finite float, UTF-8 text, None."""
     kind = type(value)
     if kind is str:
         return value.isascii() or _is_utf8(value)  # type: ignore[attr-defined,arg-type]
@@ -486,7 +486,7 @@ def is_plain(value: object) -> bool:
 
 
 def weight_of(text: str) -> int:
-    """The bytes that a text takes as JSON, from above."""
+    """Return an upper bound on the bytes of a text as JSON."""
     return _MOST_BYTES * len(text) + _AROUND
 
 
@@ -499,23 +499,23 @@ def _is_utf8(text: str) -> bool:
 
 
 def explain(error: ValidationError, *, hide: bool = False) -> str:
-    """What pydantic found: the place, what is wrong, and the value of each, unless those are to be hidden.
+    """Describe each error that pydantic found: its place, message and value; with `hide`, no values.
 
-    What a validator of the user's says may have the value in it, so that of a secret not even that is told.
+    The message of a user's validator can contain the value, so it is hidden too.
     """
     lines = []
     for item in error.errors(include_url=False):
         place = ".".join(str(part) for part in item["loc"]) or "value"
         if hide:
             own = item["type"] in ("value_error", "assertion_error")
-            lines.append(f"{place}: {'a validator refused it' if own else item['msg']}")
+            lines.append(f"{place}: {'a validator rejected it' if own else item['msg']}")
             continue
         lines.append(f"{place}: {item['msg']} (got {_short(item['input'])})")
     return "; ".join(lines)
 
 
 def type_name(annotation: object) -> str:
-    """An annotation as a person writes it."""
+    """Return an annotation as it is written in code, without module names."""
     if isinstance(annotation, type) and not get_args(annotation):
         return annotation.__name__
     return re.sub(r"\b(?:\w+\.)+(?=\w)", "", str(annotation))
@@ -524,14 +524,14 @@ def type_name(annotation: object) -> str:
 def _short(value: object) -> str:
     try:
         text = repr(value)
-    except BaseException as error:  # noqa: BLE001 - a __repr__ of the user's, or a number of too many digits
+    except BaseException as error:  # noqa: BLE001 - a user's __repr__ raised, or an int has too many digits
         reraise_interrupt(error)
         text = f"a {type(value).__name__} that cannot be shown"
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
 
 def why(error: BaseException, *, hide: bool = False) -> str:
-    """What an error of pydantic's says, in a line."""
+    """Describe a validation or serialisation error in one line."""
     if isinstance(error, ValidationError):
         return explain(error, hide=hide)
     if hide:
@@ -540,14 +540,14 @@ def why(error: BaseException, *, hide: bool = False) -> str:
 
 
 def reducers_of(info: FieldInfo) -> list[Callable[[Any, Any], object]]:
-    """The reducers in a field's annotation: its plain functions."""
+    """Return the reducers in a field's annotation: its plain functions."""
     return [item for item in info.metadata if inspect.isroutine(item)]
 
 
 def _given(reducer: Callable[[Any, Any], object]) -> TypeAdapter[Any] | None:
-    """What a reducer says its second argument is, if it says so."""
+    """Return the annotated type of a reducer's second argument; None if it has none."""
     if reducer.__module__ == maximum.__module__:
-        return None  # the type of those is the field's
+        return None  # a built-in reducer: its updates have the field's type
     try:
         names = list(inspect.signature(reducer).parameters)
         return TypeAdapter(get_type_hints(reducer)[names[1]])
@@ -556,7 +556,7 @@ def _given(reducer: Callable[[Any, Any], object]) -> TypeAdapter[Any] | None:
 
 
 def _single(model: type[BaseModel], name: str, info: FieldInfo, annotation: object) -> type[BaseModel]:
-    """A model of one field alone, with the state's configuration."""
+    """Return a model of one field alone, with the state's configuration."""
     config = ConfigDict(**{**model.model_config, "extra": "forbid", "frozen": False})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a field may shadow a name of BaseModel; the user's own model warned already
@@ -564,7 +564,7 @@ def _single(model: type[BaseModel], name: str, info: FieldInfo, annotation: obje
 
 
 def field_type(model: type[BaseModel], name: str, info: FieldInfo) -> FieldType:
-    """Take a field of a model apart."""
+    """Analyse a field of a model."""
     secret = is_secret(info.annotation, info.metadata)
     if secret:
         info = _without_mark(info)
@@ -589,7 +589,7 @@ def field_type(model: type[BaseModel], name: str, info: FieldInfo) -> FieldType:
     operation = OPERATIONS.get(reducer) if reducer else None
     kinds = [getattr(m, "__origin__", m) for m in members(annotation)]
     if operation and sum(kind in _CONTAINERS[operation] for kind in kinds) != 1:
-        operation = None  # an item alone would not tell which of several lists it belongs to
+        operation = None  # with several list types, an item alone does not show which of them it belongs to
     return FieldType(
         name=name,
         info=info,
@@ -615,7 +615,7 @@ def field_type(model: type[BaseModel], name: str, info: FieldInfo) -> FieldType:
 
 
 def _without_mark(info: FieldInfo) -> FieldInfo:
-    """What is said of a secret field, for models of our own: its values are written as they are, to be encrypted."""
+    """Return a secret field's info for the internal models, which write its values in clear, to be encrypted."""
     made = copy(info)
     made.annotation = revealed(info.annotation)
     made.metadata = [item for item in info.metadata if item is not Secret and not isinstance(item, Secret)]
@@ -623,14 +623,14 @@ def _without_mark(info: FieldInfo) -> FieldInfo:
 
 
 def _has_lists(annotation: object) -> bool:
-    """Whether it is a dict of plain lists, none of which has rules as a whole."""
+    """Return whether an annotation is a dict of plain lists without rules for a list as a whole."""
     kinds = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
     dicts = [kind for kind in kinds if kind is not type(None)]
     return len(dicts) == 1 and get_origin(dicts[0]) is dict and get_origin(get_args(dicts[0])[1]) is list
 
 
 def _item(annotation: object) -> type | None:
-    """The plain type of the items of a `list[int]` and its like."""
+    """Return the plain type of the items of a `list[int]` or similar; None for other annotations."""
     if get_origin(annotation) is not list or get_args(annotation)[0] not in _PLAIN:
         return None
     found: type = get_args(annotation)[0]

@@ -1,4 +1,4 @@
-"""What a type tells of its values: whether they can be changed in place, and whether JSON gives them back."""
+"""Properties of the values of a type: whether they can be changed in place, and whether JSON can restore them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _ATOMS: Final = (
 
 
 def is_immutable(annotation: object) -> bool:
-    """True if no value of this annotation can be changed in place; False where that is not known."""
+    """Return whether no value of this annotation can be changed in place; False if unknown."""
     return all(_immutable(member, ()) for member in members(annotation))
 
 
@@ -57,7 +57,7 @@ def _immutable(member: object, seen: tuple[object, ...]) -> bool:
 
 
 def unrecordable(annotation: object) -> str:
-    """The first type in an annotation that JSON writes but cannot give back; "" if there is none."""
+    """Return the first type in an annotation that JSON can write but not restore; "" if there is none."""
     for member in members(annotation):
         origin = get_origin(member) or member
         inner = [arg for arg in get_args(member) if arg is not Ellipsis and get_origin(member) is not Literal]

@@ -1,8 +1,8 @@
-"""Calling a user's function with what its parameters name.
+"""Calling a user's function with the values that its parameters name.
 
-Parameters are the fields a function reads. A few names mean more: `state` (the whole state), `ctx` (the Context),
-`error` (the Failure that led here), and the names of declared resources. One mechanism serves nodes, fallbacks,
-conditions, writes-functions and functions in place of a path.
+Parameters name the fields that a function reads. Some names are special: `state` (the whole state), `ctx` (the
+Context), `error` (the Failure that led here), and the names of declared resources. Nodes, fallbacks, conditions,
+`writes` functions and functions in place of a path are all called in this way.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ NO_DEFAULT: Final = inspect.Parameter.empty
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One parameter of a user's function: its name, annotation (Any if none can be had) and default.
+    """One parameter of a user's function: its name, annotation (Any if unknown) and default.
 
-    Of an agent or a question `shown` says that the value stands in its text.
+    `shown` is true if the value appears in the text of an agent's prompt or of a question.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Parameter:
 
     @property
     def allows_none(self) -> bool:
-        """Whether None may be passed; unknown types may."""
+        """Whether None may be passed; true for unknown types."""
         if self.default is None or self.annotation in (Any, object, None):
             return True
         arguments = typing.get_args(self.annotation)
@@ -47,11 +47,11 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Injected:
-    """A function with its parameters read once.
+    """A function and its parameters, read once.
 
     Attributes:
-        variadic: `*args` or `**kwargs` or positional-only parameters it has, which cannot be injected.
-        returns: The annotation of its result, Any if there is none.
+        variadic: Its `*args`, `**kwargs` and positional-only parameters, which cannot be injected.
+        returns: The annotation of its result; Any if there is none.
     """
 
     function: Callable[..., object]
@@ -64,8 +64,8 @@ class Injected:
     def of(cls, function: Callable[..., object]) -> Injected:
         """Read a function's signature. Annotations that cannot be evaluated count as unknown.
 
-        Which of Python's own types have a signature differs from version to version, so what may be left out of it
-        (`bool(object=False, /)`) is, in all of them.
+        Which built-in types have a signature depends on the Python version, so their optional positional-only
+        parameters (`bool(object=False, /)`) are ignored in all versions.
         """
         name = getattr(function, "__name__", type(function).__name__)
         try:
@@ -92,10 +92,11 @@ class Injected:
         return frozenset(parameter.name for parameter in self.parameters)
 
     def call(self, view: View, given: Mapping[str, object] | None = None) -> object:
-        """Call it with fields of the view and what is given besides.
+        """Call it with fields of the view and the values in `given`, which take precedence.
 
         Raises:
-            MutatedInput: It changed a field in place; besides what the function raises.
+            MutatedInput: It changed a field in place.
+            Exception: Whatever the function raises.
         """
         values: dict[str, object] = {}
         read: list[str] = []
@@ -119,7 +120,7 @@ class Injected:
                 raise MutatedInput(
                     f"{self.name} changed {', '.join(changed)} in place",
                     where=self.name,
-                    repair="work on a copy; what a function of fields is given belongs to the run",
+                    repair="work on a copy; the values passed to the function belong to the run",
                 )
 
 

@@ -1,47 +1,77 @@
-"""The shapes of what is recorded."""
+"""The types of recorded values, the limit on their depth, and text that can be recorded."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from pydantic_core import from_json
 
 DEEPEST: Final = 128
-"""Lists and objects in one another that a value may have. JSON is read to a depth of some 200, and a value lies up to
-ten levels deep in a step or a snapshot: what was recorded must not be too deep to be read."""
+"""The deepest nesting of lists and objects in a value. The JSON parser reads to a depth of about 200, and a step or a
+snapshot holds a value up to ten levels deep: every recorded value must stay readable."""
 
-_ROOM: Final = 72
+_ROOM: Final = 72  # levels added before the parser's own check: 200 - DEEPEST
 
-JsonValue: TypeAlias = Any
-"""A JSON value as Python objects. A recursive alias would say more and make every reader of a log cast."""
+JsonValue: TypeAlias = object
+"""A JSON value as Python objects. Narrow it before use."""
 
-Op: TypeAlias = Sequence[JsonValue]
-"""An operation on a field, as `["append", "history", item]`; see `graphengine.engine.steps`."""
+JsonObject: TypeAlias = Mapping[str, Any]
+"""A JSON object whose shape an outside standard or a provider defines, such as a JSON Schema."""
+
+Mark: TypeAlias = Any
+"""A mark of a tracker. Its type depends on the kind of the tracker: a list, a count or a digest."""
+
+Op: TypeAlias = Sequence[Any]
+"""An operation on a field, as `["append", "history", item]`; see `graphengine.engine.steps`.
+
+The types of its elements depend on its kind, the first element. It is a plain sequence, since every step is folded
+through it and a class for each kind costs time."""
 
 
-def parsed(body: bytes) -> JsonValue:
-    """The value of a text in JSON that is to be recorded.
+def parsed(body: bytes) -> Any:  # noqa: ANN401 - as `json.loads`
+    """Parse JSON that is to be recorded.
 
     Raises:
-        ValueError: It is nested too deep to be read again wherever it may come to stand; or it is no JSON.
-    """
-    check_depth(body)
-    return from_json(body)
-
-
-def check_depth(body: bytes) -> None:
-    """See that JSON is not nested too deep to be read again wherever it may come to stand.
-
-    Raises:
-        ValueError: It is; or it is no JSON.
+        ValueError: It is invalid, or nested too deep to be read again from any place in a record.
     """
     if body.count(b"[") + body.count(b"{") <= DEEPEST:
-        return
+        return from_json(body)
     try:
-        from_json(b"[" * _ROOM + body + b"]" * _ROOM)
+        value = from_json(b"[" * _ROOM + body + b"]" * _ROOM)
     except ValueError as error:
         if "recursion" in str(error):
             message = f"it is nested deeper than {DEEPEST} lists and objects"
             raise ValueError(message) from None
         raise
+    for _ in range(_ROOM):
+        if len(value) != 1:
+            return from_json(body)  # raises: brackets in it close the ones around it
+        value = value[0]
+    return value
+
+
+def utf8_text(text: str) -> str:
+    r"""Return text that UTF-8 can encode: surrogate pairs are joined, lone surrogates become U+FFFD.
+
+    Example:
+        >>> utf8_text("a\ud800b") == "a\ufffdb"
+        True
+    """
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def check_depth(body: bytes) -> None:
+    """Check that JSON is not nested too deep to be read again from any place in a record.
+
+    Raises:
+        ValueError: It is nested too deep, or invalid.
+    """
+    if body.count(b"[") + body.count(b"{") > DEEPEST:
+        parsed(body)

@@ -1,7 +1,7 @@
 """Paths into the state: `draft`, `review.score`, `history[-1].issues`, `views[editor]`.
 
-A path names a field and then walks by `.name`, `[key]` or `[-1]`. While a run moves, a missing part is None; at
-compile the same path is walked over the annotations, so that a misspelt one is found before anything runs.
+A path names a field, followed by parts `.name`, `[key]` or `[-1]`. In a run, a missing part reads as None. At compile
+the same path is walked over the annotations, so that a misspelt path is found before anything runs.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ _LISTED: Final = 12  # names in a message; more are noise
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Path:
-    """A parsed path: the field it starts at and the parts to walk from there."""
+    """A parsed path: the field that it starts at and the parts to walk from there."""
 
     text: str
     root: str
     parts: tuple[Part, ...]
 
     def walk(self, value: object) -> object:
-        """What lies at the parts of this path below the root's value; None where a part is missing."""
+        """Return the value at this path, given the value of its root field; None if a part is missing."""
         return walk(value, self.parts) if self.parts else value
 
 
 def walk(value: object, parts: Sequence[Part]) -> object:
-    """What lies at these parts below a value; None where one is missing."""
+    """Return what these parts of a path lead to from a value; None if a part is missing."""
     for part in parts:
         if value is None:
             return None
@@ -53,10 +53,10 @@ def walk(value: object, parts: Sequence[Part]) -> object:
 
 
 def parse(text: str) -> Path:
-    """Read a path.
+    """Parse a path.
 
     Raises:
-        DefinitionError: The text is no path.
+        DefinitionError: The text is not a path.
     """
     root = _ROOT.match(text)
     if root is None:
@@ -73,10 +73,19 @@ def parse(text: str) -> Path:
     return Path(text, root.group(), tuple(parts))
 
 
+def is_path(text: str) -> bool:
+    """Return whether a text is a path."""
+    try:
+        parse(text)
+    except DefinitionError:
+        return False
+    return True
+
+
 def _bad_path(text: str) -> DefinitionError:
     return DefinitionError(
-        f"{text!r} is no path",
-        repair="write a field and then .name, [key] or [-1], as in 'history[-1].score'",
+        f"{text!r} is not a path",
+        repair="write a field, then .name, [key] or [-1], as in 'history[-1].score'",
     )
 
 
@@ -101,12 +110,12 @@ def _into(value: object, part: Part) -> object:
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """The known word that a misspelt one is likely to be; "" if none is near."""
+    """Return the known word that is closest to a misspelt one; "" if none is close."""
     return next(iter(difflib.get_close_matches(word, sorted(set(known)), n=1, cutoff=0.6)), "")
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A repair for a misspelt word: the nearest known one, or the list of all that are known."""
+    """Return a repair for a misspelt word: the closest known word, or the list of all known words."""
     names = sorted(set(known))
     near = nearest(word, names)
     if near:
@@ -118,7 +127,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def members(annotation: object) -> tuple[object, ...]:
-    """The alternatives of an annotation: Union and Optional taken apart, Annotated and aliases seen through."""
+    """Return the alternatives of an annotation: Union and Optional are split, Annotated and aliases resolved."""
     if isinstance(annotation, TypeAliasType):
         return members(annotation.__value__)
     origin = get_origin(annotation)
@@ -132,10 +141,10 @@ def members(annotation: object) -> tuple[object, ...]:
 
 
 def type_at(annotation: object, path: Path) -> tuple[tuple[object, ...], str]:
-    """The types that can lie at a path below an annotation, and what is wrong if there are none.
+    """Return the types that a path can lead to below an annotation, and what is wrong if there are none.
 
     Returns:
-        The members of what lies there, and "" or a message and repair for the first part that no member has.
+        The members of the annotation at the path, and "" or a message and repair for the first part that no member has.
     """
     current: tuple[object, ...] = members(annotation)
     walked = path.root
@@ -159,8 +168,8 @@ def type_at(annotation: object, path: Path) -> tuple[tuple[object, ...], str]:
     return current, ""
 
 
-def _below(member: object, part: Part, names: set[str]) -> object:  # noqa: PLR0911 - a case a line
-    """The annotation one part below a type; None where it has no such part, whose names are then collected."""
+def _below(member: object, part: Part, names: set[str]) -> object:  # noqa: PLR0911 - one return for each case
+    """Return the annotation one part below a type; None if there is no such part. Collect its known names."""
     if member is Any or member is object:
         return Any
     kind, key = part

@@ -1,9 +1,8 @@
-"""The typed state: how updates are validated, recorded, and built again from the record.
+"""The typed state: how updates are validated, recorded, and rebuilt from the record.
 
-A state is any pydantic model. Each of its fields is handled by itself, so that an update costs what it writes and
-not what the state holds: a validator and serialiser for one field alone (a model of that field with the state's own
-configuration), or, where the state has validators or serialisers of its own for the field, the state's own.
-A validator on the whole model means the whole model, once an update.
+A state is any pydantic model. Each field is handled separately, so that an update costs what it writes and not what the
+state holds: by a model of that field alone with the state's configuration or, if the state defines validators or
+serialisers for the field, by those. A validator on the whole model validates the whole model once per update.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ from typing import (
     TypeVar,
 )
 
+from msgspec import Struct
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -42,12 +42,11 @@ if TYPE_CHECKING:
 S = TypeVar("S", bound=BaseModel)
 
 
-_SMALL: Final = 1 << 62  # such ints are carried by every JSON reader
+_SMALL: Final = 1 << 62  # every JSON reader accepts ints below this
 
 
-@dataclass(slots=True)
-class Change:
-    """Operations for the log, and beside each the typed value that it adds or sets; and see `Step.weight`."""
+class Change(Struct):
+    """Operations for the log, the typed value that each adds or sets, and their size (see `Step.weight`)."""
 
     ops: Sequence[Op]
     typed: Sequence[object]
@@ -58,7 +57,7 @@ NO_CHANGE: Final = Change((), ())
 
 
 class Initial(NamedTuple):
-    """What a run begins with: records and typed values of every field, those that somebody set, and its size."""
+    """The initial state of a run: records and typed values of every field, the names set explicitly, and its size."""
 
     values: dict[str, JsonValue]
     typed: dict[str, object]
@@ -68,7 +67,7 @@ class Initial(NamedTuple):
 
 @dataclass(slots=True)
 class StateType(Generic[S]):
-    """A state model, taken apart into fields."""
+    """A state model, split into its fields."""
 
     model: type[S]
     fields: dict[str, FieldType] = dataclass_field(default_factory=dict)
@@ -77,22 +76,22 @@ class StateType(Generic[S]):
 
     @classmethod
     def of(cls, model: type[S]) -> StateType[S]:
-        """Take a model apart. What is wrong with it is reported by `graphengine.compile.compiler`."""
+        """Analyse a model. Its problems are reported by `graphengine.compile.compiler`."""
         made = cls(model)
         decorators = model.__pydantic_decorators__
         made.whole = bool(decorators.model_validators or decorators.root_validators)
         for name, info in model.model_fields.items():
             made.fields[name] = field_type(model, name, info)
             if made.fields[name].secret:
-                info.repr = False  # nor is it seen where the state is printed
+                info.repr = False  # hide it also in the repr of the state
         made.secrets = frozenset(name for name, field in made.fields.items() if field.secret)
         return made
 
     def initial(self, given: S | Mapping[str, object], where: str) -> Initial:
-        """Records and typed values of every field for a state that a user gave.
+        """Return the records and typed values of every field for a state that the user passed.
 
         Raises:
-            InputError: It does not validate, names unknown fields, or the record cannot carry it.
+            InputError: The state does not validate, names unknown fields, or cannot be recorded.
         """
         instance = given if isinstance(given, self.model) else self._validated(given, where)
         if self.secrets:
@@ -108,15 +107,15 @@ class StateType(Generic[S]):
         if back != instance:
             differing = [n for n in self.fields if getattr(back, n, None) != getattr(instance, n, None)]
             raise InputError(
-                f"the record would not give the state back as it was given; differing: {', '.join(differing) or '?'}",
+                f"the state would read back from the record different; fields: {', '.join(differing) or '?'}",
                 where=where,
-                repair="give values that JSON can carry and that validate again when read",
+                repair="pass values that JSON can carry and that validate again when read",
             )
         typed = {name: back.__dict__[name] for name in self.fields}
         return Initial(record, typed, sorted(instance.model_fields_set & set(self.fields)), len(body))
 
     def _initial_with_secrets(self, instance: S, where: str) -> Initial:
-        """The same, field by field: the state as a whole is written without its secrets."""
+        """Do the same field by field, since serialising the state as a whole hides its secrets."""
         view = View(self, Held({}, {name: getattr(instance, name, None) for name in self.fields}))
         values: dict[str, JsonValue] = {}
         typed: dict[str, object] = {}
@@ -124,8 +123,8 @@ class StateType(Generic[S]):
             try:
                 values[name], typed[name] = field.record(getattr(instance, name), view)
             except (NotRecordable, AttributeError) as error:
-                told = error.message if isinstance(error, NotRecordable) else f"{name} is missing"
-                raise InputError(f"the state does not fit {self.model.__name__}: {told}", where=where) from None
+                problem = error.message if isinstance(error, NotRecordable) else f"{name} is missing"
+                raise InputError(f"the state does not fit {self.model.__name__}: {problem}", where=where) from None
         given = sorted(instance.model_fields_set & set(self.fields))
         return Initial(values, typed, given, view.weight)
 
@@ -148,15 +147,15 @@ class StateType(Generic[S]):
         try:
             return self.model.model_validate(given, by_name=True, by_alias=True)
         except ValidationError as error:
-            told = explain(error, hide=bool(self.secrets))
+            problem = explain(error, hide=bool(self.secrets))
             cause = None if self.secrets else error
-            raise InputError(f"the state does not fit {self.model.__name__}: {told}", where=where) from cause
+            raise InputError(f"the state does not fit {self.model.__name__}: {problem}", where=where) from cause
 
     def apply(self, view: View, updates: Sequence[tuple[str, object]]) -> Change:
-        """Validate and record updates, and lay them over the view.
+        """Validate and record updates, and show them in the view.
 
         Raises:
-            InvalidUpdate, NotRecordable: Nothing of the frame was changed.
+            InvalidUpdate, NotRecordable: An update is invalid. The frame is unchanged.
         """
         if self.whole:
             return self._apply_whole(view, updates)
@@ -190,9 +189,9 @@ class StateType(Generic[S]):
         try:
             made = self.model.__pydantic_validator__.validate_python(values, by_name=True, by_alias=False)
         except ValidationError as error:
-            told = explain(error, hide=bool(self.secrets))
+            message = explain(error, hide=bool(self.secrets))
             cause = None if self.secrets else error
-            raise InvalidUpdate(told, where=f"state {self.model.__name__}") from cause
+            raise InvalidUpdate(message, where=f"state {self.model.__name__}") from cause
         ops: list[Op] = []
         typed: list[object] = []
         for name, field in self.fields.items():
@@ -213,7 +212,7 @@ class StateType(Generic[S]):
         return Change(tuple(ops), tuple(typed))
 
     def rebuild(self, records: Mapping[str, JsonValue]) -> S:
-        """A fresh instance made from records, validated where they still fit, as they are where they do not."""
+        """Return a new instance built from records. A record that no longer fits its field is used unvalidated."""
         values: dict[str, Any] = {}
         view = View(self, Held(dict(records)))
         for name in self.fields:
@@ -229,7 +228,7 @@ class StateType(Generic[S]):
 
 
 def with_items(state: StateType[S], items: Mapping[str, object]) -> StateType[S]:
-    """The fields of a state and, beside them, the items that a node is run for, by name and annotation."""
+    """Return a state's type with additional fields for the items that a node runs for, by name and annotation."""
     fields: dict[str, Any] = {name: (annotation, ...) for name, annotation in items.items()}
     config = ConfigDict(**{**state.model.model_config, "extra": "forbid", "frozen": False})
     model = create_model(f"{state.model.__name__}.each", __config__=config, **fields)
@@ -238,7 +237,7 @@ def with_items(state: StateType[S], items: Mapping[str, object]) -> StateType[S]
 
 
 def lay_over(view: View, op: Op, typed: object) -> None:
-    """Show a view one operation."""
+    """Apply one operation to a view."""
     kind, name = op[0], op[1]
     if kind == "append":
         view.add_items(name, (typed,))

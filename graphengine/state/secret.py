@@ -1,9 +1,9 @@
-"""Secrets in a state: which fields hold one, and how it is kept where nobody without the key can read it.
+"""Secrets in a state: which fields hold one, and how their records are encrypted.
 
-A field is secret if its type has a `SecretStr` or `SecretBytes` in it, or if it is declared so with `Secret`. Its
-record, wherever it stands (steps, snapshots, exports), is `{"$secret": "…"}`: the field's JSON as a whole, encrypted
-with AES-SIV. The same value of the same field gives the same record, so that deciding stays a pure function and replays
-can be compared; who reads records can tell that two are equal, and about how long they are, and nothing else.
+A field is secret if its type contains `SecretStr` or `SecretBytes`, or if it is declared with `Secret`. Its record,
+wherever it is stored (steps, snapshots, exports), is `{"$secret": "…"}`: the whole JSON of the field, encrypted with
+AES-SIV. Equal values of one field give equal records, so that the engine stays a pure function and replays can be
+compared. Without the key, a reader learns only whether two records are equal and roughly how long they are.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import UnionType
-from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, TypeGuard, Union, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, PlainSerializer, SecretBytes, SecretStr, ValidationInfo
 from pydantic_core import core_schema, to_json
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from graphengine.state.json_values import JsonValue
 
 HIDDEN: Final = "**********"
-"""What is shown in place of a secret."""
+"""The text shown in place of a secret."""
 
 Key: TypeAlias = "str | bytes"
 Keys: TypeAlias = "Key | Sequence[Key] | Callable[[], Key | Sequence[Key]]"
@@ -36,49 +36,49 @@ Keys: TypeAlias = "Key | Sequence[Key] | Callable[[], Key | Sequence[Key]]"
 _MARK: Final = "$secret"
 _LEAST_BYTES: Final = 32
 _LEAST_DIFFERENT: Final = 10
-_LEAST_SCRUBBED: Final = 3  # shorter texts stand in every message by chance
+_LEAST_SCRUBBED: Final = 3  # shorter texts occur in any message by chance
 
 
 class Secret:
     """Marks a field of a state as secret: `token: Annotated[str, Secret]`; needs `Graph(secret_key=…)`.
 
-    Nodes get the value as it is; records, and JSON that pydantic makes of the state, have it encrypted or hidden.
+    Nodes get the value in clear. Records hold it encrypted, and pydantic's JSON of the state hides it.
     """
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:  # noqa: ANN401 - pydantic's
-        """The type itself, hidden where it is written as JSON."""
+        """Return the schema of the type itself, with its JSON hidden."""
         schema = handler(source)
         hidden = core_schema.plain_serializer_function_ser_schema(_hidden, when_used="json")
         schema["serialization"] = hidden  # type: ignore[index]
         return schema
 
 
-def _hidden(value: object) -> str:  # noqa: ARG001 - pydantic gives it
+def _hidden(value: object) -> str:  # noqa: ARG001 - passed by pydantic
     return HIDDEN
 
 
 @dataclass(frozen=True, slots=True)
 class Cipher:
-    """Encrypts with the first of some keys, decrypts with any of them.
+    """A cipher that encrypts with the first of its keys and decrypts with any of them.
 
     Attributes:
-        graph: The graph's name; with the field's it is what a record belongs to, so that none stands for another.
+        graph: The graph's name. Each record is bound to graph and field, so that it cannot be used for another field.
     """
 
     graph: str
     _ciphers: tuple[Any, ...] = field(repr=False, compare=False)
 
     def seal(self, name: str, body: bytes) -> JsonValue:
-        """The record of a field whose JSON this is."""
+        """Return the record of a field with this JSON."""
         sealed = self._ciphers[0].encrypt(body, [self._place(name)])
         return {_MARK: base64.b64encode(sealed).decode()}
 
     def unseal(self, name: str, record: JsonValue) -> bytes:
-        """The JSON of a field; one that was recorded before it became secret is taken as it is.
+        """Return the JSON of a field. A record from before the field became secret is returned unchanged.
 
         Raises:
-            SecretKeyWrong: None of the keys opens it.
+            SecretKeyWrong: No key decrypts it.
         """
         if not is_sealed(record):
             return to_json(record)
@@ -97,23 +97,23 @@ class Cipher:
         raise SecretKeyWrong(
             f"the secret in {name!r} cannot be read with the key of graph {self.graph!r}",
             where=f"field {name}",
-            repair="give the key it was recorded with; after a change of keys both: secret_key=[new, old]",
+            repair="pass the key it was recorded with; after a change of keys pass both: secret_key=[new, old]",
         )
 
     def _place(self, name: str) -> bytes:
         return f"graphengine/{self.graph}/{name}".encode()
 
 
-def is_sealed(record: JsonValue) -> bool:
-    """Whether a record has the form of an encrypted one."""
+def is_sealed(record: JsonValue) -> TypeGuard[Mapping[str, object]]:
+    """Return whether a record has the form of an encrypted one."""
     return isinstance(record, dict) and list(record) == [_MARK]
 
 
 def cipher_of(graph: str, keys: object) -> Cipher:
-    """The cipher of a graph's keys.
+    """Return the cipher for a graph's keys.
 
     Raises:
-        ValueError: They are no good keys, or there is nothing to encrypt with; says what to do.
+        ValueError: The keys are invalid, or the package cryptography is missing. The message says what to do.
     """
     try:
         from cryptography.hazmat.primitives.ciphers.aead import AESSIV  # noqa: PLC0415 - only where there are secrets
@@ -123,7 +123,7 @@ def cipher_of(graph: str, keys: object) -> Cipher:
     given = keys() if callable(keys) else keys
     listed = list(given) if isinstance(given, (list, tuple)) else [given]
     if not listed:
-        message = "secret_key= is empty: give a key"
+        message = "secret_key= is empty: pass a key"
         raise ValueError(message)
     return Cipher(graph, tuple(AESSIV(_derived(key)) for key in listed))
 
@@ -132,21 +132,21 @@ def _derived(key: object) -> bytes:
     raw = key.get_secret_value() if isinstance(key, (SecretStr, SecretBytes)) else key
     body = raw.encode() if isinstance(raw, str) else raw
     if not isinstance(body, bytes):
-        message = f"secret_key= is a {type(key).__name__}: give text or bytes, or a function that gives them"
+        message = f"secret_key= is a {type(key).__name__}: pass text or bytes, or a function that returns them"
         raise ValueError(message)
     if len(body) < _LEAST_BYTES or len(set(body)) < _LEAST_DIFFERENT:
-        message = f"secret_key= is too weak: give {_LEAST_BYTES} bytes or more of secrets.token_urlsafe(32) or its like"
+        message = f"secret_key= is too weak: pass {_LEAST_BYTES} bytes or more, such as secrets.token_urlsafe(32)"
         raise ValueError(message)
     return hashlib.sha512(b"graphengine secret\0" + body).digest()
 
 
 def is_secret(annotation: object, metadata: Sequence[object]) -> bool:
-    """Whether a field of this annotation and metadata holds a secret."""
+    """Return whether a field with this annotation and metadata holds a secret."""
     return any(item is Secret or isinstance(item, Secret) for item in metadata) or has_secret(annotation)
 
 
 def has_secret(annotation: object) -> bool:
-    """Whether a type has a secret in it, models aside."""
+    """Return whether a type contains a secret, not counting fields of models."""
     if get_origin(annotation) is Annotated and any(item is Secret for item in get_args(annotation)[1:]):
         return True
     inner = get_args(annotation)
@@ -154,7 +154,7 @@ def has_secret(annotation: object) -> bool:
 
 
 def nested_secret(annotation: object, seen: tuple[object, ...] = ()) -> str:
-    """The first secret inside a model in this annotation, as `Model.field`; "" if there is none."""
+    """Return the first secret inside a model in this annotation, as `Model.field`; "" if there is none."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel) and annotation not in seen:
         for name, info in annotation.model_fields.items():
             if is_secret(info.annotation, info.metadata):
@@ -166,7 +166,7 @@ def nested_secret(annotation: object, seen: tuple[object, ...] = ()) -> str:
 
 
 def revealed(annotation: Any) -> Any:  # noqa: ANN401 - annotations
-    """The annotation with secrets that are written as they are, for the JSON that is encrypted."""
+    """Return the annotation with secrets serialised in clear, for the JSON that is then encrypted."""
     origin, inner = get_origin(annotation), get_args(annotation)
     if annotation is SecretStr or annotation is SecretBytes:
         return _REVEALED[annotation]
@@ -174,7 +174,7 @@ def revealed(annotation: Any) -> Any:  # noqa: ANN401 - annotations
         kept = tuple(item for item in inner[1:] if item is not Secret and not isinstance(item, Secret))
         return Annotated[(revealed(inner[0]), *kept)] if kept else revealed(inner[0])
     if origin is Union or origin is UnionType:
-        return Union[tuple(map(revealed, inner))]  # noqa: UP007 - made of what is there
+        return Union[tuple(map(revealed, inner))]  # noqa: UP007 - built at runtime
     if isinstance(origin, type) and inner and has_secret(annotation):
         return origin[tuple(item if item is Ellipsis else revealed(item) for item in inner)]  # type: ignore[index]
     return annotation
@@ -207,7 +207,7 @@ _REVEALED: Final[dict[type, Any]] = {
 
 
 def clear_texts(value: object) -> Iterator[str]:
-    """The texts in a secret value that must not be seen anywhere."""
+    """Yield the texts in a secret value that must not be shown anywhere."""
     if isinstance(value, (SecretStr, SecretBytes)):
         value = value.get_secret_value()
     if isinstance(value, bytes):
@@ -223,7 +223,7 @@ def clear_texts(value: object) -> Iterator[str]:
 
 
 def _inside(value: object) -> list[object]:
-    """What a value is made of, that may hold texts."""
+    """Return the parts of a value that may hold texts."""
     if isinstance(value, BaseModel):
         return list(vars(value).values())
     if isinstance(value, Mapping):
@@ -232,7 +232,7 @@ def _inside(value: object) -> list[object]:
 
 
 def _forms(text: str) -> Iterator[str]:
-    """A text as it is, and as Python, JSON and base64 write it."""
+    """Yield a text unchanged, and as Python, JSON and base64 write it."""
     yield text
     yield repr(text)[1:-1]
     if _is_text(text):
@@ -246,7 +246,7 @@ def _is_text(value: str) -> bool:
 
 
 def scrubbed(value: Any, texts: Sequence[str]) -> Any:  # noqa: ANN401 - records
-    """A record with every one of these texts hidden in it; the longest go first."""
+    """Return a record with each of these texts hidden. Pass the longest first."""
     if isinstance(value, str):
         for text in texts:
             if text in value:
@@ -260,7 +260,7 @@ def scrubbed(value: Any, texts: Sequence[str]) -> Any:  # noqa: ANN401 - records
 
 
 def holds(value: JsonValue, texts: Sequence[str]) -> bool:
-    """Whether one of these texts stands anywhere in a record."""
+    """Return whether one of these texts occurs anywhere in a record."""
     if isinstance(value, str):
         return any(text in value for text in texts)
     if isinstance(value, Mapping):
@@ -269,5 +269,5 @@ def holds(value: JsonValue, texts: Sequence[str]) -> bool:
 
 
 def worth_scrubbing(texts: Iterable[str]) -> list[str]:
-    """Those of the texts that are long enough to be looked for, the longest first."""
+    """Return the texts that are long enough to search for, the longest first."""
     return sorted({text for text in texts if len(text) >= _LEAST_SCRUBBED}, key=len, reverse=True)

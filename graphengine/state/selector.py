@@ -1,4 +1,4 @@
-"""What conditions read: a value now, and the marks that are kept of values of the past."""
+"""The values that conditions read: a current value, or a mark kept of past values."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Source: TypeAlias = "str | Callable[..., object]"
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Where a value is read from: a path of the state, or a function of fields."""
+    """The source of a value: a path in the state, or a function of fields."""
 
     text: str
     path: Path | None
@@ -29,7 +29,7 @@ class Reading:
 
     @classmethod
     def of(cls, source: Source) -> Reading:
-        """A path's text or a function, ready to be read from a view."""
+        """Return the reading for a path's text or a function."""
         if isinstance(source, str):
             return cls(source, parse(source), None)
         injected = Injected.of(source)
@@ -37,7 +37,7 @@ class Reading:
 
     @property
     def roots(self) -> frozenset[str]:
-        """The fields it reads."""
+        """The fields that it reads."""
         if self.path is not None:
             return frozenset((self.path.root,))
         return self.function.names if self.function is not None else frozenset()
@@ -48,7 +48,7 @@ class Reading:
         return self.path is not None and bool(self.path.parts)
 
     def read(self, view: View) -> object:
-        """The value now."""
+        """Return the current value."""
         if self.path is not None:
             return view.read(self.path)
         return self.function.call(view) if self.function is not None else None
@@ -56,12 +56,12 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Tracker:
-    """Something of the past that a condition needs, kept as a mark under `key`.
+    """A fact about the past that a condition needs, kept as a mark under `key`.
 
     Attributes:
-        kind: `plateau` (best sample and how many were no better), `count` (visits of `node` when `since` was last
-            completed) or `change` (digest of the value when `since` was last left).
-        since: The node that starts it anew, "" for none.
+        kind: `plateau` (the best sample and how many since were no better), `count` (visits of `node` when `since` was
+            last completed) or `change` (digest of the value when `since` was last left).
+        since: The node that resets it, "" for none.
     """
 
     key: str
@@ -74,13 +74,13 @@ class Tracker:
 
 
 def better(sample: float, best: float, tracker: Tracker) -> bool:
-    """Whether a sample is better than the best so far, by more than `min_delta`."""
+    """Return whether a sample is better than the best so far by more than `min_delta`."""
     gain = sample - best if tracker.mode == "max" else best - sample
     return gain > tracker.min_delta
 
 
 def as_number(sample: object) -> float | int | None:
-    """A sample as a number; None where it is none."""
+    """Return a sample as a number; None if it is not a number."""
     if isinstance(sample, enum.Enum):
         sample = sample.value
     if isinstance(sample, bool) or not isinstance(sample, (int, float, decimal.Decimal)):

@@ -1,4 +1,4 @@
-"""Why a run, or a graph inside one, ended."""
+"""Why a run, or a subgraph in it, ended."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ class Stop:
     """Why a run ended.
 
     Attributes:
-        reason: `end` (a way to END), `failed`, `limit` or `asked`.
+        reason: `end` (an edge to END), `failed`, `limit` or `asked`.
         label: The label of the edge that led to the end.
-        condition: That edge's condition in words.
-        explanation: What the conditions said, with their values.
+        condition: The condition of that edge in words.
+        explanation: How its conditions evaluated, with their values.
     """
 
     reason: str

@@ -1,4 +1,4 @@
-"""A text with the name it came from: what `--input sources=@notes.md` gives to a field."""
+"""A text with the name of its file: the value that `--input sources=@notes.md` sets."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ class TextFile(BaseModel):
     """A text file as a value of the state.
 
     Args:
-        path: The name it was read under, as the user gave it; it is only shown, never opened again.
-        text: Its text.
+        path: The name of the file as the user wrote it; it is only shown, never opened again.
+        text: The content of the file.
 
     >>> TextFile(path="notes.md", text="# Tides").text
     '# Tides'

@@ -1,6 +1,6 @@
-"""What is asked of types and of enums: whether they are numbers, which values they allow, what they compare with.
+"""Facts about types and enums: whether they are numbers, which values they allow, what they compare with.
 
-Compile asks all of it; a run asks only for the value that a member stands for.
+Compile uses all of them; a run uses only `enum_value`.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ if TYPE_CHECKING:
 
 
 def is_number(kind: object) -> bool:
-    """Whether values of a type are numbers, or may be."""
+    """Return whether values of a type are numbers, or can be."""
     if get_origin(kind) is Literal:
         return any(is_number(type(choice)) for choice in get_args(kind))
     kind = getattr(kind, "__supertype__", get_origin(kind) or kind)
     if not isinstance(kind, type) or kind in (Any, object):
-        return True  # what is not known may be one
+        return True  # unknown types can be numbers
     if issubclass(kind, enum.Enum):
         return any(is_number(type(member.value)) for member in kind)
     return kind is not bool and (issubclass(kind, (int, float)) or hasattr(kind, "__float__"))
 
 
 def closed_values(types: Sequence[object]) -> list[object] | None:
-    """All values that Literal and Enum types allow; None if the types allow others."""
+    """Return all values that Literal and Enum types allow; None if the types allow others."""
     values: list[object] = []
     for kind in types:
         if get_origin(kind) is Literal:
@@ -38,15 +38,15 @@ def closed_values(types: Sequence[object]) -> list[object] | None:
 
 
 def enum_value(value: object) -> object:
-    """What an Enum member stands for, its value; anything else stands for itself.
+    """Return the value of an Enum member; any other value unchanged.
 
-    Records hold the value and never the member, so cases are matched, and labels and keys written, by the value.
+    Records hold the value and never the member, so cases, labels and keys use the value.
     """
     return value.value if isinstance(value, enum.Enum) else value
 
 
 def comparable(kind: object, other: object, *, ordered: bool) -> bool:
-    """Whether a value of a type can be compared with another value."""
+    """Return whether a value of a type can be compared with another value."""
     if not isinstance(kind, type) or other is None:
         return not ordered or other is not None
     if kind is type(None):
@@ -60,7 +60,7 @@ def comparable(kind: object, other: object, *, ordered: bool) -> bool:
 
 
 def has_plain_bytes(schema: object, encoding: str = "utf8") -> bool:
-    """Whether a core schema holds bytes that would be written as text."""
+    """Return whether a core schema holds bytes that would be written as text."""
     if isinstance(schema, dict):
         config = schema.get("config")
         if isinstance(config, dict):

@@ -1,4 +1,4 @@
-"""What an update of a field may be beside a plain value: one key of it, several, several items at once."""
+"""Updates of a field other than a plain value: one key of it, several keys, several items at once."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """An update of one key of a dict field: what `writes="results[ann]"` makes of a result.
+    """An update of one key of a dict field, as `writes="results[ann]"` makes it from a result.
 
     Attributes:
-        adds: Whether the value is items that are added to the list under the key, instead of taking its place.
+        adds: Whether the value holds items to add to the list under the key, instead of replacing the list.
     """
 
     key: str
@@ -24,13 +24,13 @@ class Put:
 
 @dataclass(frozen=True, slots=True)
 class Puts:
-    """An update of several keys of a dict field: what the items of a map wrote, or an arm."""
+    """An update of several keys of a dict field, written by the items of a map or by an arm."""
 
     keys: Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
 class Items:
-    """An update of a field with the `append` reducer by several items."""
+    """An update that appends several items to a field with the `append` reducer."""
 
     values: Sequence[object]

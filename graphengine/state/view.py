@@ -1,7 +1,7 @@
-"""What a node, a condition or a reducer sees: the typed fields of one frame, and the facts of the moment.
+"""The view that a node, condition or reducer has: the typed fields of one frame, and the current facts of the run.
 
-Records are the truth; typed values are built from them on first read and cached with the frame. While a step is
-being decided, its own updates lie over them (`set_new`, `add_items`) and nothing of the frame is touched.
+Records are authoritative; typed values are built from them on first read and cached in the frame. While a step is
+being decided, the view shows its updates (`set_new`, `add_items`) on top, and the frame is not modified.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from graphengine.state.path import walk
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from graphengine.state.json_values import JsonValue
+    from pydantic import BaseModel
+
+    from graphengine.state.json_values import JsonValue, Mark
     from graphengine.state.path import Path
-    from graphengine.state.schema import StateType
 
 MISSING: Final = object()
 _NO_KEYS: Final[Mapping[str, Mapping[Any, object]]] = {}
@@ -27,62 +28,92 @@ _NO_ITEMS: Final[Mapping[str, Sequence[object]]] = {}
 _NO_USAGE: Final[Mapping[str, float | None]] = {}
 
 
-class FrameFacts(Protocol):
-    """What a view needs of a frame."""
+class FieldFacts(Protocol):
+    """What a view needs of a field's type (`graphengine.state.field.FieldType`)."""
 
-    values: dict[str, JsonValue]
+    own: bool
+    immutable: bool
+
+    def build(self, record: JsonValue, view: View) -> object:
+        """Return the typed value of a record."""
+        ...
+
+    def digest(self, value: object) -> int:
+        """Return a number that changes when the value is changed in place."""
+        ...
+
+
+class StateFacts(Protocol):
+    """What a view needs of a state's type (`graphengine.state.schema.StateType`)."""
+
+    secrets: frozenset[str]
+
+    @property
+    def model(self) -> type[BaseModel]:
+        """The user's model."""
+        ...
+
+    @property
+    def fields(self) -> Mapping[str, FieldFacts]:
+        """The fields by name."""
+        ...
+
+
+class FrameFacts(Protocol):
+    """The part of a frame that a view needs."""
+
+    values: dict[str, Any]
     typed: dict[str, object]
     digests: dict[str, int]
     lent: set[str]
-    marks: dict[str, JsonValue]
-    check: bool
+    marks: dict[str, Mark]
 
     @property
     def kind(self) -> str:
-        """`item` where it reads the values of the frame below as they are; nobody writes there meanwhile."""
+        """`item` if it shares the values of the frame below, which is not written meanwhile."""
         ...
 
     @property
     def base(self) -> FrameFacts | None:
-        """The frame it has its state from, where it holds only what it wrote."""
+        """The frame below it, from which it reads the fields that it did not write."""
         ...
 
     def count(self, node: str) -> int:
-        """Completed visits of a node."""
+        """Return the number of completed visits of a node."""
         ...
 
 
 @dataclass(slots=True)
 class Held:
-    """Records alone, where there is no frame to speak of."""
+    """Records alone, used in place of a frame."""
 
-    values: dict[str, JsonValue]
+    values: dict[str, Any]
     typed: dict[str, object] = field(default_factory=dict)
     digests: dict[str, int] = field(default_factory=dict)
     lent: set[str] = field(default_factory=set)
-    marks: dict[str, JsonValue] = field(default_factory=dict)
+    marks: dict[str, Mark] = field(default_factory=dict)
     base: None = None
-    check: bool = True
     kind: str = "root"
 
     def count(self, node: str) -> int:  # noqa: ARG002 - nothing was visited
-        """None were."""
+        """Return 0: nothing was visited."""
         return 0
 
 
 class View:
-    """The fields of a frame, read as typed values, and what conditions may ask besides.
+    """The fields of a frame, read as typed values, and the other facts that conditions use.
 
     Attributes:
         node: The node that is being left, "" for none.
         until: The join that the frame is an arm of, "" for none.
-        completing: The node whose present visit counts as completed though the frame does not count it yet.
+        checks: Whether functions that change their arguments in place are caught; True by default.
+        completing: The node whose current visit counts as completed although the frame does not count it yet.
         new_marks: Marks that the step being decided sets.
-        usage: Tokens and cost so far, the present step included.
-        elapsed_seconds: Driven time so far.
-        failure: Names of the exception's types while ways out after a failure are considered, else empty.
-        ended: The label that the graph at this node stopped with, while its ways out are considered.
-        weight: How many bytes of JSON the step being decided writes, from above; small values count nothing.
+        usage: Tokens and cost so far, including the current step.
+        elapsed_seconds: The time that the run has been driven so far.
+        failure: The names of the exception's types while edges after a failure are evaluated, else empty.
+        ended: The label that the subgraph at this node stopped with, while its outgoing edges are evaluated.
+        weight: An upper bound on the bytes of JSON that the step being decided writes; small values count as 0.
     """
 
     __slots__ = (
@@ -92,6 +123,7 @@ class View:
         "_keys",
         "_new",
         "_state",
+        "checks",
         "completing",
         "elapsed_seconds",
         "ended",
@@ -104,27 +136,28 @@ class View:
         "weight",
     )
 
-    def __init__(self, state: StateType[Any], frame: FrameFacts) -> None:
+    def __init__(self, state: StateFacts, frame: FrameFacts) -> None:
         self._state = state
         self._frame = frame
+        self.checks = True
         self._new: dict[str, object] = {}
         self._items: Mapping[str, Sequence[object]] = _NO_ITEMS
         self._keys: Mapping[str, Mapping[Any, object]] = _NO_KEYS
         self._grown: Mapping[str, Mapping[Any, Sequence[object]]] = _NO_GROWN
         self.node = self.completing = self.until = self.ended = ""
-        self.new_marks: dict[str, JsonValue] = {}
-        self.new_samples: list[JsonValue] = []
+        self.new_marks: dict[str, Mark] = {}
+        self.new_samples: list[Sequence[Any]] = []
         self.usage: Mapping[str, float | None] = _NO_USAGE
         self.elapsed_seconds = 0.0
         self.failure: Sequence[str] = ()
         self.weight = 0
 
     def count(self, node: str) -> int:
-        """Completed visits of a node, the present one included."""
+        """Return the number of completed visits of a node, including the current one."""
         return self._frame.count(node) + (node == self.completing)
 
-    def mark(self, key: str, default: JsonValue = None) -> JsonValue:
-        """What is kept under a tracker's key."""
+    def mark(self, key: str, default: Mark = None) -> Mark:
+        """Return the mark kept under a tracker's key."""
         if key in self.new_marks:
             return self.new_marks[key]
         frame: FrameFacts | None = self._frame
@@ -146,13 +179,13 @@ class View:
         return self._state.secrets
 
     def lend(self, name: str) -> object:
-        """A field's value for a function that might change it: what this step writes, as a copy."""
+        """Return a field's value for a function that might change it; a copy if this step writes the field."""
         value = self.get(name)
         return deepcopy(value) if self._pending(name) and not self._state.fields[name].immutable else value
 
     def digests(self, names: Iterable[str]) -> dict[str, int]:
         """Digests of those fields that `lend` gave as they are, and that could be changed in place."""
-        if not self._frame.check:
+        if not self.checks:
             return {}
         found: dict[str, int] = {}
         for name in names:
@@ -165,22 +198,22 @@ class View:
         return found
 
     def digest(self, name: str) -> int:
-        """A number that changes when a field's value is changed in place."""
+        """Return a number that changes when a field's value is changed in place."""
         return self._state.fields[name].digest(self.get(name))
 
     def forget(self, names: Iterable[str]) -> None:
-        """Build these fields again from the record when they are read next."""
+        """Drop the cached values of these fields, so that the next read rebuilds them from the record."""
         for name in names:
             holder = self.holder(name)
             holder.typed.pop(name, None)
             holder.digests.pop(name, None)
 
     def has(self, name: str) -> bool:
-        """Whether the state has this field."""
+        """Return whether the state has this field."""
         return name in self._state.fields
 
     def get(self, name: str) -> object:
-        """The typed value of a field, with the updates of this step."""
+        """Return the typed value of a field, including the updates of this step."""
         if name in self._new:
             return self._new[name]
         if name in self._items:
@@ -195,11 +228,11 @@ class View:
         return self.before(name)
 
     def _pending(self, name: str) -> bool:
-        """Whether this step writes a field."""
+        """Return whether this step writes a field."""
         return name in self._new or name in self._items or name in self._keys or name in self._grown
 
     def before(self, name: str) -> object:
-        """The typed value of a field as the frame has it, without this step's updates."""
+        """Return the typed value of a field in the frame, without this step's updates."""
         value = self._frame.typed.get(name, MISSING)
         if value is not MISSING:
             return value
@@ -209,34 +242,34 @@ class View:
             value = frame.typed[name] = self._state.fields[name].build(self._record(name), self)
         return value
 
-    def _record(self, name: str) -> JsonValue:
+    def _record(self, name: str) -> object:
         frame = self._frame
         while frame.base is not None and name not in frame.values:
             frame = frame.base
         return frame.values.get(name)
 
     def holder(self, name: str) -> FrameFacts:
-        """The frame that a field is read from: this one, or the nearest it has its state from."""
+        """Return the frame that a field is read from: this one, or the nearest one below that has it."""
         frame = self._frame
         while frame.base is not None and name not in frame.values:
             if frame.kind != "item" and not self._state.fields[name].immutable:
-                break  # each arm has a value of its own, so that one that changes it disturbs no other
+                break  # each arm builds its own value, so that an arm that changes it does not affect the others
             frame = frame.base
         return frame
 
     def fresh(self, name: str) -> object:
-        """A field's value as nobody else holds it."""
+        """Return a field's value that is shared with no other holder."""
         kind = self._state.fields[name]
         return self.before(name) if kind.immutable else kind.build(self._record(name), self)
 
     def apart(self, name: str) -> object:
-        """A field's value with this step's updates, for a function that might change it in place."""
+        """Return a field's value with this step's updates, for a function that might change it in place."""
         return self.get(name) if self._pending(name) else self.fresh(name)
 
     def read(self, path: Path) -> object:
-        """What lies at a path, None where a part is missing.
+        """Return the value at a path, None if a part is missing.
 
-        The last item of a list that this step appends to is found without joining the list.
+        The last item of a list that this step appends to is read without joining the list.
         """
         if not path.parts:
             return self.get(path.root)
@@ -246,7 +279,7 @@ class View:
         return walk(self.get(path.root), path.parts)
 
     def length(self, path: Path) -> int | None:
-        """The length of what lies at a path, None where it has none."""
+        """Return the length of the value at a path, None if it has no length."""
         items = self._items.get(path.root)
         if items is not None and not path.parts and path.root not in self._new:
             return len(self.before(path.root) or ()) + len(items)  # type: ignore[arg-type]
@@ -254,21 +287,21 @@ class View:
         return len(value) if isinstance(value, Sized) else None
 
     def add_keys(self, name: str, keys: Mapping[Any, object]) -> None:
-        """Lay keys over a dict field without reading it."""
+        """Update keys of a dict field without reading it."""
         if name in self._new or name in self._grown:
             self.set_new(name, {**(self.get(name) or {}), **keys})  # type: ignore[dict-item]
         else:
             self._keys = {**self._keys, name: {**self._keys.get(name, {}), **keys}}
 
     def grow_keys(self, name: str, keys: Mapping[Any, Sequence[object]]) -> None:
-        """Lay items behind lists in a dict field without reading it."""
+        """Append items to lists in a dict field without reading it."""
         if name in self._new or name in self._keys:
             self.set_new(name, _longer(self.get(name), keys))
         else:
             self._grown = {**self._grown, name: _longer(self._grown.get(name), keys)}
 
     def set_new(self, name: str, value: object) -> None:
-        """Lay a new value over a field."""
+        """Set a field to a new value."""
         if self._items is not _NO_ITEMS and name in self._items:
             self._items = {other: items for other, items in self._items.items() if other != name}
         if self._keys is not _NO_KEYS and name in self._keys:
@@ -276,33 +309,34 @@ class View:
         self._new[name] = value
 
     def add_items(self, name: str, items: Sequence[object]) -> None:
-        """Lay items behind a list field without reading it."""
+        """Append items to a list field without reading it."""
         if name in self._new:
             self._new[name] = [*(self._new[name] or ()), *items]  # type: ignore[misc]
         else:
             self._items = {**self._items, name: [*self._items.get(name, ()), *items]}
 
-    def beside(self, name: str) -> dict[str, Any]:
-        """The other fields, for a validator of this one that looks at them.
+    def other_fields(self, name: str) -> dict[str, Any]:
+        """Return the other fields, for a validator of this field that reads them.
 
-        Fields that have validators of their own too are there only if they were read before, since reading one may
-        ask for the others. So are those that have no record, as where a node runs alone on a part of a state.
+        A field that also has validators is included only if it was read before, since reading it may need the others.
+        The same holds for a field without a record, as when a node runs alone on a part of a state.
         """
         fields, new = self._state.fields, self._new
         known = {
-            n for n in fields if n in new or n in self.holder(n).typed or (not fields[n].own and self._is_there(n))
+            n for n in fields if n in new or n in self.holder(n).typed or (not fields[n].own and self._is_readable(n))
         }
         return {n: self.get(n) for n in fields if n != name and n in known}
 
-    def _is_there(self, name: str) -> bool:
+    def _is_readable(self, name: str) -> bool:
         return self._pending(name) or name in self.holder(name).values
 
     def instance(self, read: Callable[[str], object] | None = None) -> object:
-        """The whole state as an instance of its model, sharing the fields' values."""
-        return self._state.model.model_construct(**{name: (read or self.get)(name) for name in self.names})
+        """Return the whole state as an instance of its model, sharing the fields' values."""
+        values: dict[str, Any] = {name: (read or self.get)(name) for name in self.names}
+        return self._state.model.model_construct(**values)
 
 
 def _longer(table: Any, keys: Mapping[Any, Sequence[object]]) -> dict[Any, Any]:  # noqa: ANN401 - a dict of lists
-    """A dict of lists with more items under some keys, as a copy."""
+    """Return a copy of a dict of lists with more items under some keys."""
     old = table or {}
     return {**old, **{key: [*(old.get(key) or ()), *items] for key, items in keys.items()}}

@@ -1,1 +1,1 @@
-"""Where runs are kept: the `Store` protocol and its two adapters, memory and SQLite."""
+"""Storage of runs: the `Store` protocol and its two implementations, memory and SQLite."""

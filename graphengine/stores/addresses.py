@@ -1,4 +1,4 @@
-"""Refuse an address where the path of a database is wanted: as a path it becomes a file named like a password."""
+"""Reject addresses passed as the path of a database: they would create a file whose name can contain a password."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from graphengine.errors import StoreNotSupported
 if TYPE_CHECKING:
     from os import PathLike
 
-# A path object has lost one of the slashes. One letter alone is a drive of Windows.
+# A `Path` drops one of the two slashes. A single letter before the colon is a Windows drive.
 _ADDRESS: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]+):/(/?)")
 
 
 def refuse_address(given: str | PathLike[str]) -> None:
-    """Check that a database is named by a path.
+    """Check that the name of a database is a path.
 
     Args:
-        given: What the caller named it by.
+        given: The name that the caller passed.
 
     Raises:
-        StoreNotSupported: It is an address, `scheme://…`. What follows the scheme may hold a password and is left out.
+        StoreNotSupported: It is an address, `scheme://…`. The message leaves out the rest, which can hold a password.
 
     Example:
         >>> refuse_address("runs.db")

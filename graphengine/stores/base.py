@@ -1,17 +1,18 @@
-"""The protocol between the runner and whatever keeps runs.
+"""The protocol between the runner and a store of runs.
 
-A store keeps, for each run, one row of facts (`RunInfo`) and a dense append-only log of steps. It decides nothing:
-what the steps mean is the core's business. `graphengine.testing.conformance` tests any store against this text.
+A store keeps, for each run, one row of facts (`RunInfo`) and a dense append-only log of steps. It does not interpret
+the steps; that is the engine's part. `graphengine.testing.conformance` tests any store against this specification.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+    from graphengine.engine.outline import Outline
     from graphengine.engine.steps import Step
     from graphengine.state.json_values import JsonValue
 
@@ -20,7 +21,7 @@ Status: TypeAlias = Literal["running", "waiting", "finished", "stopped", "failed
 
 @dataclass(frozen=True, slots=True)
 class RunInfo:
-    """What a store knows of a run without reading its log.
+    """The facts about a run that a store has without reading its log.
 
     Attributes:
         id: The run's id, unique in the store.
@@ -31,11 +32,11 @@ class RunInfo:
         created_at: Epoch seconds.
         updated_at: Time of the last step, epoch seconds.
         parent: The run it was branched from, or None.
-        parent_seq: The last step it shares with the parent; its own steps begin at `parent_seq + 1`. 0 if none.
-        driver: Who drives it right now as far as the store knows (owner id), or None.
-        held: Whether somebody took the run and has not let it go: its driver is at work, or died.
+        parent_seq: The last step that it shares with the parent; its own steps begin at `parent_seq + 1`. 0 if none.
+        driver: The id of the live owner that drives it, as far as the store knows, or None.
+        held: Whether an owner claimed the run and has not released it: its driver is at work, or died.
         due_at: While it waits: when its first timer is due, epoch seconds; None if it waits for no timer.
-        tags: The words it is marked with, sorted.
+        tags: Its tags, sorted.
     """
 
     id: str
@@ -59,17 +60,17 @@ class Append:
 
     Attributes:
         run_id: The run.
-        fence: The number that `create` or `claim` gave; a store refuses any other than the run's present one.
-        steps: In order, the first one right behind the run's last.
+        fence: The number that `create` or `claim` returned; the store rejects any other than the run's current one.
+        steps: In order; the first one directly follows the run's last step.
         status: The run's status after them. Any status but `running` also releases the run.
-        consume: Ids of messages of the run's inbox, any number of them, that are delivered with these steps: they
+        consume: Ids of messages in the run's inbox, any number of them, that are delivered with these steps: they
             leave the inbox in the same transaction. Ids that are not in it are ignored.
-        snapshot: Called by the store, if and when its policy wants one, during the call of `append`; gives the JSON
-            of the run's snapshot after these steps.
-        fingerprint: The graph's new fingerprint, where a resume changed it.
-        outline: What `create` takes: the outline to keep under the new fingerprint.
+        snapshot: Called by the store during `append`, if its policy asks for a snapshot; returns the JSON of the run's
+            snapshot after these steps.
+        fingerprint: The graph's new fingerprint, if a resume changed it.
+        outline: The outline to keep under the new fingerprint, as for `create`.
         due_at: With the status `waiting`: when the run's first timer is due, epoch seconds; None if there is none.
-            With any other status it means nothing, and the run has no `due_at` after it.
+            With any other status it is ignored, and the run has no `due_at` afterwards.
     """
 
     run_id: str
@@ -79,12 +80,12 @@ class Append:
     consume: Sequence[int] = ()
     snapshot: Callable[[], bytes] | None = None
     fingerprint: str | None = None
-    outline: Mapping[str, JsonValue] | None = None
+    outline: Outline | None = None
     due_at: float | None = None
 
 
 class Loaded(NamedTuple):
-    """A run as far as it must be read: a snapshot (None: fold from the first step) and the steps behind it."""
+    """The parts of a run that must be read: a snapshot (None: fold from the first step) and the steps after it."""
 
     info: RunInfo
     snapshot: bytes | None
@@ -92,43 +93,43 @@ class Loaded(NamedTuple):
 
 
 class Message(NamedTuple):
-    """One message of a run's inbox."""
+    """One message in a run's inbox."""
 
     id: int
     run_id: str
     kind: str
-    payload: JsonValue
+    payload: Any  # its shape depends on the kind
 
 
 class Store(Protocol):
-    """Keeps runs. One instance belongs to one Runner and one event loop.
+    """A store of runs. One instance belongs to one Runner and one event loop.
 
     Durability: when an awaited write returns, it survives the death of the process. Atomicity: a write happens
-    whole or not at all. Order: writes of one run take effect in the order of the calls. Every method raises
-    `StoreError` or a subclass when the medium fails, and then nothing of that call was written.
+    completely or not at all. Order: writes to one run take effect in the order of the calls. Every method raises
+    `StoreError` or a subclass if the medium fails, and then nothing of that call was written.
     """
 
     @property
     def shared(self) -> bool:
-        """Whether other processes may use the same runs, so that the inbox must be looked at."""
+        """Whether other processes can use the same runs, so that the inbox must be polled."""
         ...
 
     async def open(self) -> None:
-        """Make ready: create what is missing, migrate what is old, register this owner and take its lease.
+        """Open the store: create missing files, migrate old formats, register this owner and take its lease.
 
-        Idempotent and cheap when open. Raises: StoreNotADatabase, StoreTooNew, StoreReadOnly, StoreLocked.
+        Idempotent, and cheap when already open. Raises: StoreNotADatabase, StoreTooNew, StoreReadOnly, StoreLocked.
         """
         ...
 
     async def close(self) -> None:
-        """Finish pending writes, release all runs and the lease, free everything. Idempotent."""
+        """Finish pending writes, release all runs and the lease, and free all resources. Idempotent."""
         ...
 
-    async def create(self, info: RunInfo, steps: Sequence[Step], outline: Mapping[str, JsonValue]) -> int:
-        """Record a new run with its first steps, driven by this owner; returns its fence.
+    async def create(self, info: RunInfo, steps: Sequence[Step], outline: Outline) -> int:
+        """Record a new run with its first steps, driven by this owner. Return its fence.
 
         For a run with a parent the log before `parent_seq + 1` is the parent's; nothing is copied.
-        `outline` describes the graph and is kept once per `info.fingerprint`. A run that is created `waiting` keeps
+        `outline` describes the graph and is kept once per `info.fingerprint`. A run created as `waiting` keeps
         `info.due_at`; every run keeps `info.tags`.
 
         Raises: RunExists; UnknownRun (the parent); UnknownStep (the parent has no such seq).
@@ -136,7 +137,7 @@ class Store(Protocol):
         ...
 
     async def claim(self, run_id: str) -> int:
-        """Become the run's driver, also over an owner that is dead; returns the new, higher fence.
+        """Become the run's driver, also in place of a dead owner. Return the new, higher fence.
 
         Raises: UnknownRun; RunIsDriven (a live owner drives it, this one included).
         """
@@ -147,33 +148,36 @@ class Store(Protocol):
         ...
 
     def append(self, batch: Append) -> Awaitable[None] | None:
-        """Add steps. None: they are durable already; else durable when the awaitable returns.
+        """Add steps. Return None if they are durable already, else an awaitable that returns when they are.
 
-        The call itself encodes and queues, so that what the caller changes afterwards does not matter.
+        The call itself encodes and queues the steps, so that later changes by the caller have no effect.
         Raises (here or from the awaitable): LeaseLost for a stale fence, StoreError.
         """
         ...
 
     async def info(self, run_id: str) -> RunInfo:
-        """Raises: UnknownRun."""
+        """Return the facts about a run. Raises: UnknownRun."""
         ...
 
     async def seqs(self, run_ids: Sequence[str]) -> Mapping[str, int]:
-        """The seq of the last step of each of these runs, as `info` has it; ids of no run are left out.
+        """Return the seq of the last step of each of these runs, as `info` has it; unknown ids are left out.
 
-        One look for all of them: a Runner calls it every few seconds for each run that sleeps.
+        One query for all of them: a Runner polls it every few seconds for all its sleeping runs.
         """
         ...
 
     async def load(self, run_id: str, upto: int | None = None) -> Loaded:
-        """The newest snapshot at or before `upto` (None: the end) and the steps behind it up to there.
+        """Return the newest snapshot at or before `upto` (None: the end) and the steps after it up to `upto`.
 
-        Goes through the parents where the run is a branch. Raises: UnknownRun, UnknownStep, StoreCorrupt.
+        For a branch, read the parents too. Raises: UnknownRun, UnknownStep, StoreCorrupt.
         """
         ...
 
     async def steps(self, run_id: str, after: int = 0, upto: int | None = None) -> Sequence[Step]:
-        """The steps with `after < seq <= upto`, in order, the parents' included. Raises: UnknownRun, StoreCorrupt."""
+        """Return the steps with `after < seq <= upto` in order, the parents' included.
+
+        Raises: UnknownRun, StoreCorrupt.
+        """
         ...
 
     async def runs(
@@ -185,94 +189,92 @@ class Store(Protocol):
         tag: str | None = None,
         before: str | None = None,
     ) -> Sequence[RunInfo]:
-        """Runs, newest first by `created_at` then id; `before` is the id of the last one seen, for paging."""
+        """Return runs, newest first by `created_at` then id; `before` is the id of the last one seen, for paging."""
         ...
 
     async def tag(self, run_id: str, add: Sequence[str] = (), remove: Sequence[str] = ()) -> tuple[str, ...]:
-        """Change a run's tags, whatever its status, whoever drives it, from any process; returns them, sorted.
+        """Change a run's tags and return them, sorted. Any process may call it, whatever the run's status and driver.
 
-        What is in both is added. Raises: UnknownRun.
+        A tag in both `add` and `remove` is added. Raises: UnknownRun.
         """
         ...
 
     async def branches(self, run_ids: Sequence[str]) -> Sequence[RunInfo]:
-        """The runs that were branched from one of these, not the branches of those; ids of no run are ignored."""
+        """Return the direct branches of these runs, not the branches of those; unknown ids are ignored."""
         ...
 
-    async def outline(self, fingerprint: str) -> Mapping[str, JsonValue] | None:
-        """The outline recorded under this fingerprint, or None."""
+    async def outline(self, fingerprint: str) -> Outline | None:
+        """Return the outline recorded under this fingerprint, or None."""
         ...
 
     async def due(self, now: float, *, limit: int = 100, graphs: Sequence[str] | None = None) -> Sequence[RunInfo]:
-        """The runs that somebody should go on with, at most `limit`.
+        """Return the runs that are due to be resumed, at most `limit`.
 
-        First those that are `running` and whose owner died: their work was cut off. Then the others, those that have
-        been due for longest first.
+        First come those that are `running` and whose owner died, since their work was interrupted; then the others,
+        those that have been due for longest first.
 
-        With `graphs` only runs of graphs of these names are looked for, and others do not count for `limit`.
+        With `graphs`, only runs of graphs with these names are returned, and others do not count towards `limit`.
 
-        A run is due that is
+        A run is due if it is
 
-        - `waiting`, since its `due_at`, once that is `now` or earlier;
-        - `waiting`, since the oldest one was posted, while its inbox holds a message of any kind but `stop`;
-        - `running` although no live owner drives it, since it was let go or its owner died.
+        - `waiting`, from its `due_at` on, once that is `now` or earlier;
+        - `waiting` with a message of any kind but `stop` in its inbox, from the time the oldest was posted;
+        - `running` without a live driver, from the time it was released or its owner died.
 
-        The store's own clock tells when messages came and runs were let go; when an owner died may be known roughly
-        only. A run that is due for two reasons counts from the earlier and is listed once. A run that a live owner
-        drives, this one included, is never due. Asking changes nothing and promises nothing: two who ask find the
-        same runs, and `claim` decides. It is cheap enough to be asked every second: what it costs does not depend on
-        how many runs have ended or how long the logs are.
+        The times of messages and releases are those of the store's own clock; the time of an owner's death can be
+        approximate. A run that is due for two reasons counts from the earlier time and is returned once. A run that a
+        live owner drives, this one included, is never due. The call changes nothing and reserves nothing: two callers
+        find the same runs, and `claim` decides. It is cheap enough to be called every second: its cost does not
+        depend on the number of ended runs or the length of the logs.
         """
         ...
 
     async def post(self, run_id: str, kind: str, payload: JsonValue, key: str) -> bool:
-        """Put a message into the run's inbox, whatever its status, whoever drives it. From any process, unfenced.
+        """Put a message into the run's inbox. Return whether it is new.
 
-        Returns whether it is new.
-
-        Keys are remembered for as long as the run is: a key that was ever posted to it, also one whose message was
-        consumed since, changes nothing when it comes again.
+        Any process may call it, without a fence, whatever the run's status and driver. Keys are kept as long as the
+        run: posting a key again has no effect, even if its message was consumed.
 
         Raises: UnknownRun.
         """
         ...
 
     async def inbox(self, run_ids: Sequence[str]) -> Sequence[Message]:
-        """The undelivered messages of these runs, of every kind, oldest first."""
+        """Return the undelivered messages of these runs, of every kind, oldest first."""
         ...
 
     async def weigh(self, run_ids: Sequence[str]) -> Mapping[str, int]:
-        """About how many bytes go with each of these runs: its own steps, snapshots and messages, not its parents'.
+        """Return the approximate bytes of each run: its own steps, snapshots and messages, not its parents'.
 
-        It reads them all. Ids of no run are left out.
+        It reads them all. Unknown ids are left out.
         """
         ...
 
     async def remove(self, runs: Sequence[RunInfo]) -> Mapping[str, str]:
-        """Take runs out of the store, each of them in its turn; returns those that stay, each with the reason.
+        """Remove runs from the store, in the given order. Return those that are kept, each with the reason.
 
-        A run goes if it is, at that moment, as it is told here (its status, `seq` and tags), it is neither `running`
-        nor `waiting`, no live owner holds it, and no run that is in the store was branched from it: give branches
-        before their parents. From then on nobody finds it, and its id may be taken again. A run that is there no more
-        counts as one that stays. The call is atomic.
+        A run is removed if at that moment its status, `seq` and tags are those passed here, it is neither `running`
+        nor `waiting`, no live owner holds it, and no run in the store is a branch of it: pass branches before their
+        parents. From then on it cannot be found, and its id can be used again. A run that no longer exists counts as
+        kept. The call is atomic.
 
-        What a run held may still take room afterwards, until `sweep`.
+        The data of a removed run can take up space until `sweep`.
         """
         ...
 
     async def sweep(self) -> None:
-        """Free what removed runs still take, also those that others removed, and outlines that no run needs any more.
+        """Free the space of removed runs, including those that other processes removed, and of unused outlines.
 
-        It goes in short strides between which others write. When it is cut short, nothing is lost but time: a store
-        that is opened goes on with it by itself.
+        It works in short transactions, so that others can write in between. An interrupted sweep loses nothing: the
+        next store that is opened continues it.
         """
         ...
 
     async def vacuum(self) -> tuple[int, int]:
-        """Give free room back to the disk: how many bytes the store took before, and takes now.
+        """Return free space to the disk. Return how many bytes the store took before, and takes now.
 
-        Others write meanwhile, unless the store says where not.
+        Others can write meanwhile, unless the store documents an exception.
 
-        Raises: StoreLocked, StoreFull, and then no run has changed.
+        Raises: StoreLocked, StoreFull; no run has changed then.
         """
         ...

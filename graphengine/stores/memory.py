@@ -1,8 +1,8 @@
 """`MemoryStore`: runs that end with the process.
 
-Steps are kept as the objects they are, so a step costs a look-up, a check and an append to a list. A snapshot is made
-only where a run is let go, since nothing else reads it again. There is no lease and no second process; everything else
-behaves as in a store on disk.
+Steps are kept as objects, so a step costs a look-up, a check and an append to a list. A snapshot is made only when a
+run is released, since it is read only when the run is loaded again. There is no lease and no second process; otherwise
+the store behaves like one on disk.
 """
 
 from __future__ import annotations
@@ -30,18 +30,19 @@ from graphengine.stores.snapshots import MIN_ROWS
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from graphengine.engine.outline import Outline
     from graphengine.engine.steps import Step
     from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import Append, Status
 
 
 class _Log:
-    """One run: its facts as created, its own steps, and where the rest of its log lies.
+    """One run: its facts as created, its own steps, and its parent, which holds the rest of its log.
 
-    `driver_fence` is `fence` while the run is driven and None while it is not; `freed_at` is when that began.
-    `inbox` holds the messages that wait, oldest first, each with the time when it was posted, `keys` the keys of all
-    that ever came. `shots` are its snapshots, as (seq, JSON), the oldest first. `earlier` are the fingerprints that its
-    graph had before it changed; `branches` counts the runs that were branched from it and are still there.
+    `driver_fence` is `fence` while the run is driven, and None since `freed_at` while it is not. `inbox` holds the
+    undelivered messages, oldest first, each with the time when it was posted; `keys` the keys of all messages ever
+    posted. `shots` are its snapshots as (seq, JSON), oldest first. `earlier` are the fingerprints that its graph had
+    before it changed. `branches` counts its existing branches.
     """
 
     __slots__ = (
@@ -84,7 +85,7 @@ class _Log:
         self.shots: list[tuple[int, bytes]] = []
 
     def shot(self, upto: int) -> tuple[int, bytes] | None:
-        """The newest snapshot at or before a seq, its own or its parents'."""
+        """Return the newest snapshot at or before a seq, its own or its parents'."""
         log: _Log | None = self
         while log is not None:
             for seq, body in reversed(log.shots):
@@ -95,7 +96,7 @@ class _Log:
         return None
 
     def read(self, after: int, upto: int) -> list[Step]:
-        """The steps with `after < seq <= upto`, as a store on disk gives them back: without `typed`."""
+        """Return the steps with `after < seq <= upto`, without `typed`, as a store on disk returns them."""
         parts: list[list[Step]] = []
         log: _Log | None = self
         while log is not None and upto > after:
@@ -107,7 +108,7 @@ class _Log:
         return [structs.replace(step, typed=None) if step.typed else step for part in reversed(parts) for step in part]
 
     def due_since(self, now: float) -> float | None:
-        """Since when somebody should go on with it; None if nobody should, or somebody does."""
+        """Return since when the run is due; None if it is not due, or is driven."""
         if self.driver_fence is not None:
             return None
         if self.status == "running":
@@ -120,10 +121,10 @@ class _Log:
 
 
 class MemoryStore:
-    """Keeps runs in this process's memory.
+    """A store in this process's memory.
 
     Args:
-        clock: Gives epoch seconds, for the order in which runs are due.
+        clock: Returns epoch seconds, for the order in which runs are due.
     """
 
     def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
@@ -131,26 +132,26 @@ class MemoryStore:
         self._owner: Final = f"this process (owner {uuid.uuid4().hex})"
         self._is_open = False
         self._logs: dict[str, _Log] = {}
-        self._going: dict[str, _Log] = {}  # the runs that have not ended, so that `due` looks at no others
-        self._outlines: dict[str, Mapping[str, JsonValue]] = {}
+        self._going: dict[str, _Log] = {}  # the runs that have not ended: the only ones `due` checks
+        self._outlines: dict[str, Outline] = {}
         self._posted = 0
 
     @property
     def shared(self) -> bool:
-        """No: the runs live in this process alone."""
+        """False: no other process can use these runs."""
         return False
 
     async def open(self) -> None:
-        """Make ready; see `Store.open`."""
+        """Open the store; see `Store.open`."""
         self._is_open = True
 
     async def close(self) -> None:
-        """Release all runs; they can be read again once the store is opened again."""
+        """Release all runs; they can be read after the store is opened again."""
         self._is_open = False
         for log in self._logs.values():
             self._free(log)
 
-    async def create(self, info: RunInfo, steps: Sequence[Step], outline: Mapping[str, JsonValue]) -> int:
+    async def create(self, info: RunInfo, steps: Sequence[Step], outline: Outline) -> int:
         """Record a new run; see `Store.create`."""
         self._check_open()
         if info.id in self._logs:
@@ -184,7 +185,7 @@ class MemoryStore:
             self._free(log)
 
     def append(self, batch: Append) -> None:
-        """Add steps at once; see `Store.append`."""
+        """Add steps immediately; see `Store.append`."""
         run_id, steps, status = batch.run_id, batch.steps, batch.status
         log = self._logs.get(run_id)
         if log is None or log.driver_fence != batch.fence:
@@ -200,16 +201,16 @@ class MemoryStore:
             self._change(log, batch)
 
     async def info(self, run_id: str) -> RunInfo:
-        """What the store knows of a run; see `Store.info`."""
+        """Return the facts about a run; see `Store.info`."""
         return self._info(self._log(run_id))
 
     async def seqs(self, run_ids: Sequence[str]) -> Mapping[str, int]:
-        """How far these runs came; see `Store.seqs`."""
+        """Return the last seq of these runs; see `Store.seqs`."""
         self._check_open()
         return {run_id: self._logs[run_id].next_seq - 1 for run_id in run_ids if run_id in self._logs}
 
     async def load(self, run_id: str, upto: int | None = None) -> Loaded:
-        """A snapshot of a run and the steps behind it up to `upto`; see `Store.load`."""
+        """Return a snapshot of a run and the steps after it up to `upto`; see `Store.load`."""
         log = self._log(run_id)
         last = log.next_seq - 1
         if upto is not None:
@@ -222,7 +223,7 @@ class MemoryStore:
         return Loaded(self._info(log), shot[1], log.read(shot[0], last))
 
     async def steps(self, run_id: str, after: int = 0, upto: int | None = None) -> Sequence[Step]:
-        """A stretch of the log; see `Store.steps`."""
+        """Return a range of the log; see `Store.steps`."""
         log = self._log(run_id)
         last = log.next_seq - 1
         return log.read(max(after, 0), last if upto is None else min(upto, last))
@@ -236,7 +237,7 @@ class MemoryStore:
         tag: str | None = None,
         before: str | None = None,
     ) -> Sequence[RunInfo]:
-        """A page of the list of runs; see `Store.runs`."""
+        """Return a page of the list of runs; see `Store.runs`."""
         self._check_open()
         logs = sorted(self._logs.values(), key=_age, reverse=True)
         if before is not None:
@@ -247,15 +248,15 @@ class MemoryStore:
         return [self._info(log) for log in wanted[: max(limit, 0)]]
 
     async def due(self, now: float, *, limit: int = 100, graphs: Sequence[str] | None = None) -> Sequence[RunInfo]:
-        """The runs that somebody should go on with; see `Store.due`."""
+        """Return the runs that are due to be resumed; see `Store.due`."""
         self._check_open()
         wanted = [log for log in self._going.values() if graphs is None or log.info.graph in graphs]
         found = [(since, log) for log in wanted if (since := log.due_since(now)) is not None]
         found.sort(key=_since)
         return [self._info(log) for _, log in found[: max(limit, 0)]]
 
-    async def outline(self, fingerprint: str) -> Mapping[str, JsonValue] | None:
-        """The outline of this fingerprint; see `Store.outline`."""
+    async def outline(self, fingerprint: str) -> Outline | None:
+        """Return the outline of this fingerprint; see `Store.outline`."""
         self._check_open()
         return self._outlines.get(fingerprint)
 
@@ -270,7 +271,7 @@ class MemoryStore:
         return True
 
     async def inbox(self, run_ids: Sequence[str]) -> Sequence[Message]:
-        """The messages waiting for these runs; see `Store.inbox`."""
+        """Return the undelivered messages of these runs; see `Store.inbox`."""
         self._check_open()
         logs = [self._logs[run_id] for run_id in set(run_ids) if run_id in self._logs]
         return sorted(message for log in logs for _, message in log.inbox.values())
@@ -282,68 +283,68 @@ class MemoryStore:
         return tuple(sorted(log.tags))
 
     async def branches(self, run_ids: Sequence[str]) -> Sequence[RunInfo]:
-        """The runs that were branched from these; see `Store.branches`."""
+        """Return the direct branches of these runs; see `Store.branches`."""
         self._check_open()
         parents = set(run_ids)
         return [self._info(log) for log in self._logs.values() if log.info.parent in parents]
 
     async def weigh(self, run_ids: Sequence[str]) -> Mapping[str, int]:
-        """The bytes of the steps of these runs, as a store on disk would write them; see `Store.weigh`."""
+        """Return the bytes of the steps of these runs as a store on disk would write them; see `Store.weigh`."""
         self._check_open()
         logs = {run_id: self._logs[run_id] for run_id in run_ids if run_id in self._logs}
         return {run_id: sum(len(encode_step(step)) for step in log.steps) for run_id, log in logs.items()}
 
     async def remove(self, runs: Sequence[RunInfo]) -> Mapping[str, str]:
-        """Take runs out of the store; see `Store.remove`."""
+        """Remove runs from the store; see `Store.remove`."""
         self._check_open()
         kept: dict[str, str] = {}
-        for told in runs:
-            reason = self._reason_to_stay(told)
+        for expected in runs:
+            reason = self._reason_to_stay(expected)
             if reason:
-                kept[told.id] = reason
+                kept[expected.id] = reason
             else:
-                log = self._logs.pop(told.id)
+                log = self._logs.pop(expected.id)
                 if log.parent is not None:
                     log.parent.branches -= 1
         return kept
 
-    def _reason_to_stay(self, told: RunInfo) -> str:
-        """Why a run must not go; "" if it may."""
-        log = self._logs.get(told.id)
+    def _reason_to_stay(self, expected: RunInfo) -> str:
+        """Return why a run must be kept; "" if it can be removed."""
+        log = self._logs.get(expected.id)
         if log is None:
-            return "removed by somebody else"
+            return "already removed"
         now = self._info(log)
         if now.driver is not None:
             return f"driven by {now.driver}"
         if now.status in {"running", "waiting"}:
             return f"it is {now.status}"
-        if (now.status, now.seq, now.tags) != (told.status, told.seq, told.tags):
+        if (now.status, now.seq, now.tags) != (expected.status, expected.seq, expected.tags):
             return "changed meanwhile"
         if log.branches == 0:
             return ""
         return f"needed by branch {next(each.info.id for each in self._logs.values() if each.parent is log)}"
 
     async def sweep(self) -> None:
-        """Drop the outlines that no run needs any more; see `Store.sweep`."""
+        """Drop the outlines that no run needs; see `Store.sweep`."""
         self._check_open()
         needed = {name for log in self._logs.values() for name in (log.fingerprint, *log.earlier)}
         self._outlines = {name: body for name, body in self._outlines.items() if name in needed}
 
     async def vacuum(self) -> tuple[int, int]:
-        """Nothing: memory is given back by itself; see `Store.vacuum`."""
+        """Return (0, 0): memory is freed automatically; see `Store.vacuum`."""
         self._check_open()
         return 0, 0
 
     def _change(self, log: _Log, batch: Append) -> None:
-        """What few batches do beside adding steps."""
+        """Apply the changes of a batch other than its steps, which few batches have."""
         log.status = batch.status
         log.due_at = batch.due_at if batch.status == "waiting" else None
         if batch.status != "running":
             self._free(log)
-            behind = log.next_seq - 1
+            last = log.next_seq - 1
             since = log.shots[-1][0] if log.shots else log.info.parent_seq
-            if batch.snapshot is not None and behind - since >= MIN_ROWS:
-                log.shots.append((behind, batch.snapshot()))
+            if batch.snapshot is not None and last - since >= MIN_ROWS:
+                log.shots.append((last, batch.snapshot()))
         self._sort_in(log)
         for message_id in batch.consume:
             log.inbox.pop(message_id, None)
@@ -382,7 +383,7 @@ class MemoryStore:
         return LeaseLost(
             f"run {batch.run_id} is no longer driven from here (fence {batch.fence} is out of date)",
             where=f"run {batch.run_id}",
-            repair="it was released or taken over; resume it to go on",
+            repair="it was released or taken over; resume it to continue",
         )
 
     def _info(self, log: _Log) -> RunInfo:
@@ -405,9 +406,9 @@ def _check_dense(run_id: str, steps: Sequence[Step], expected: int) -> None:
     for seq, step in enumerate(steps, expected):
         if step.seq != seq:
             raise StoreError(
-                f"step {step.seq} of run {run_id} cannot be recorded: the next one is {seq}",
+                f"step {step.seq} of run {run_id} cannot be recorded: the next step is {seq}",
                 where=f"run {run_id}",
-                repair="resume the run from what is recorded",
+                repair="resume the run from its recorded steps",
             )
 
 

@@ -1,10 +1,10 @@
-"""When to write a whole snapshot of a run, so that log and snapshots together cost O(1) a step.
+"""When to write a whole snapshot of a run, so that log and snapshots together cost O(1) per step.
 
-A snapshot is worth writing once at least `MIN_ROWS` steps were recorded since the last one and their bytes are
-at least `MIN_RATIO` times those of the snapshot itself: then all snapshots together take at most half of what
-the log takes, and loading a run reads one snapshot and a tail in proportion to it. How large a snapshot would be
-is not known until one was made. So a store makes one when the last known size says it is time; if it was too
-early, because the state grew, the next one is made once the log grew by half, so that making costs O(1) too.
+A snapshot is worth writing once at least `MIN_ROWS` steps were recorded since the last one and their bytes are at least
+`MIN_RATIO` times those of the snapshot. Then all snapshots together take at most half the bytes of the log, and loading
+a run reads one snapshot and a tail in proportion to it. The size of a snapshot is unknown until it is made, so a store
+makes one when the last known size says that it is due. If that was too early, because the state grew, the next one is
+made once the log has grown by half, so that making snapshots costs O(1) per step too.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ _RETRY_GROWTH: Final = 1.5
 
 @dataclass(slots=True)
 class Tail:
-    """What was recorded of one run since its last snapshot.
+    """The steps of one run recorded since its last snapshot.
 
     Attributes:
         rows: Steps since the last snapshot.
         row_bytes: Bytes of those steps.
-        due_bytes: How many there must be before a snapshot is made.
+        due_bytes: How many bytes there must be before a snapshot is made.
     """
 
     rows: int = 0
@@ -32,13 +32,13 @@ class Tail:
     due_bytes: float = 0
 
     def grow(self, rows: int, row_bytes: int) -> bool:
-        """Count new steps; true if a snapshot should be made now and its size be given to `settle`."""
+        """Count new steps. Return whether to make a snapshot now and pass its size to `settle`."""
         self.rows += rows
         self.row_bytes += row_bytes
         return self.rows >= MIN_ROWS and self.row_bytes >= self.due_bytes
 
     def settle(self, snapshot_bytes: int) -> bool:
-        """Take the size of a snapshot just made; true if it is worth writing: the tail then starts anew."""
+        """Return whether a snapshot of this size is worth writing; if so, start a new tail."""
         self.due_bytes = MIN_RATIO * snapshot_bytes
         if self.row_bytes < self.due_bytes:
             self.due_bytes = max(self.due_bytes, _RETRY_GROWTH * self.row_bytes)

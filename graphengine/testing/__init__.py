@@ -1,4 +1,4 @@
-"""Tools for tests: of nodes and graphs, and of stores and models that keep to our protocols."""
+"""Tools for tests of nodes and graphs, and of stores and models that implement the protocols."""
 
 from __future__ import annotations
 

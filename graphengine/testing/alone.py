@@ -1,8 +1,8 @@
-"""run_node: one node of a graph, run alone. No runner, no store, and nothing else of the graph.
+"""run_node: run one node of a graph alone, without a runner, a store, or the rest of the graph.
 
-The node's task is run as a run's is (`graphengine.runner.attempt`), and what comes of it is decided as a run's is
-(`graphengine.engine.machine`): the same arguments, the same recorded work, the same reducers and validation, the same
-ways out. What is missing is only what would come next: no other attempt, no fallback, no next node.
+The node's task runs as in a run (`graphengine.runner.attempt`), and its result is decided as in a run
+(`graphengine.engine.machine`): the same arguments, recorded work, reducers, validation and outgoing edges. Only what
+follows is missing: other attempts, the fallback, the next node.
 """
 
 from __future__ import annotations
@@ -16,11 +16,10 @@ from pydantic import BaseModel
 
 from graphengine.agents.run_scope import CURRENT
 from graphengine.engine.events import Answered, MessageCame, NodeFinished, WorkDone
-from graphengine.engine.fold import evolve
-from graphengine.engine.machine import decide
-from graphengine.engine.ready import ready
+from graphengine.engine.session import Session, in_memory
 from graphengine.engine.steps import Item, Node, Refused, failure_of, path_of
 from graphengine.errors import InputError
+from graphengine.graph.options import Sizes
 from graphengine.graph.question import NO_ANSWER
 from graphengine.runner.answers import Asked as AskedOfUser
 from graphengine.runner.answers import as_record, check_against
@@ -30,7 +29,6 @@ from graphengine.runner.resources import Resources
 from graphengine.runner.result import Usage, waits_of
 from graphengine.state.view import View
 from graphengine.testing.clock import FakeClock
-from graphengine.testing.coverage import UNSEEN
 from graphengine.testing.done import (
     Done,
     Recorded,
@@ -62,7 +60,7 @@ if TYPE_CHECKING:
 S = TypeVar("S", bound=BaseModel)
 
 
-async def run_node(  # noqa: PLR0913 - what a node may be given
+async def run_node(  # noqa: PLR0913 - a node's possible inputs
     graph: Graph[S],
     node: str,
     /,
@@ -79,36 +77,36 @@ async def run_node(  # noqa: PLR0913 - what a node may be given
     check: bool = True,
     **fields: object,
 ) -> Done[S]:
-    """Run one node alone, and tell what it came to.
+    """Run one node alone, and return its result.
 
-    Its first attempt is all there is: where that fails, its exception is raised, with notes that tell the state, the
-    last prompt and what a run would do next; an update that does not fit raises the error that a run would record. The
-    items of a whole map, and the nodes of a graph that a node is, have their retries and fallbacks, and no time passes.
+    Only its first attempt runs: if that fails, its exception is raised, with notes on the state, the last prompt and
+    what a run would do next; an update that does not fit raises the error that a run would record. The items of a map,
+    and the nodes of a nested graph, have their retries and fallbacks, and no time passes.
 
     Args:
         graph: The graph.
-        node: The node's name; `article/review` for one of a graph inside, whose fields are then meant.
-        state: The state, or a mapping of some of its fields. What the node does not read need not be given.
-        item: The item, where one of a node with `each` is to be run; a mapping by name where it has several. Without
-            it all items are run, one after the other.
-        model: What answers in place of every agent's model; a model, or its name.
+        node: The node's name; `article/review` for one of a nested graph, whose fields are then meant.
+        state: The state, or a mapping of some of its fields. Fields that the node does not read can be omitted.
+        item: One item, for a node with `each`; a mapping by name if an item has several parts. By default all items
+            run, one after the other.
+        model: A model, or its name, that replaces every agent's model.
         models: The same by agent or path, as `Runner(models=…)` takes them.
-        resources: What nodes ask for by name, in place of the graph's own.
-        answers: Of people: by the name of the wait (the node's path, unless `ctx.ask(name=…)` says another), or in
-            the order in which they are asked. `NO_ANSWER` lets the time pass. Without any, a node that asks gives what
-            it waits for.
+        resources: Resources by name, in place of the graph's own.
+        answers: Answers of people: by the name of the wait (the node's path, unless `ctx.ask(name=…)` gives another),
+            or in the order of the questions. `NO_ANSWER` lets the time pass. Without any, a node that asks returns
+            what it waits for.
         messages: Messages that were sent to the run, by topic.
-        recorded: Work that was recorded already and is not done again, by its key in a log, as tests have it that are
-            made from a recorded step (`make_test`).
-        clock: Tells the time; a `FakeClock` of its own if not given, so that sleeping takes no time.
-        check: Whether a node fails that changes in place what it is given.
-        fields: Fields of the state by name, over those of `state`. One that is named like an option here goes into
+        recorded: Work that was recorded already and is not done again, by its key in a log, as in tests that are made
+            from a recorded step (`make_test`).
+        clock: The clock; by default a `FakeClock`, so that sleeping takes no time.
+        check: Whether a node fails if it mutates its input.
+        fields: Fields of the state by name, over those of `state`. Pass a field with the name of an option here in
             `state={…}`.
 
     Raises:
-        InputError: There is no such node; a field that it reads was not given, one is unknown or does not fit; an
-            answer is missing or none.
-        CompileError: The graph cannot run. Besides whatever the node raises.
+        InputError: There is no such node; a field that it reads is missing, unknown or does not fit; an answer is
+            missing or invalid.
+        CompileError: The graph cannot run. The node's own exceptions are raised too.
 
     Example:
         >>> from graphengine import END, START, Graph
@@ -128,12 +126,12 @@ async def run_node(  # noqa: PLR0913 - what a node may be given
     clock = clock or FakeClock()
     options = [] if state is not None else [name for name, given in said.items() if given is not None]
     plan = graph.compile()
-    stage = staged(plan, node, Given(_together(state, fields), item, clock.now(), check, options))
+    stage = staged(plan, node, Given(_together(state, fields), item, clock.now(), options))
     wanted: dict[str, Model | str] = {**({} if model is None else {ALL: model}), **(models or {})}
-    alone = _Alone(stage, clock, Ears(wanted), answers, messages or {})
+    alone = _Alone(stage, clock, Ears(wanted), answers, messages or {}, check=check)
     try:
         alone.known = recorded or {}
-        return await alone.run(Resources(resources or {}), check=check)
+        return await alone.run(Resources(resources or {}))
     finally:
         await alone.close()
 
@@ -141,7 +139,7 @@ async def run_node(  # noqa: PLR0913 - what a node may be given
 def _together(
     state: BaseModel | Mapping[str, object] | None, fields: Mapping[str, object]
 ) -> BaseModel | Mapping[str, object]:
-    """What was given as a state and by name."""
+    """Merge the given state with the fields given by name."""
     if state is None or not fields:
         return fields if state is None else state
     if isinstance(state, BaseModel):
@@ -150,17 +148,21 @@ def _together(
 
 
 class _Alone:
-    """A node that runs alone: who drives it, and what is heard of it."""
+    """A node that runs alone: its driver and its host."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the arguments of run_node
         self,
         stage: Stage,
         clock: Clock,
         models: Ears,
         answers: Mapping[str, object] | Sequence[object] | None,
         messages: Mapping[str, Sequence[object]],
+        *,
+        check: bool,
     ) -> None:
         self._stage, self._clock, self._models = stage, clock, models
+        self._session = Session(stage.plan, stage.snapshot, sizes=Sizes(), checks=check)
+        self._session.observer = None  # do not count the edge: no run takes it
         self._moves = clock if isinstance(clock, FakeClock) and clock.jumps else None
         self._answers = _Answers(answers)
         self._topics = messages
@@ -172,14 +174,13 @@ class _Alone:
         self.known: Mapping[str, JsonValue] = {}
         self.returned: object = None
 
-    async def run(self, resources: Resources, *, check: bool) -> Done[Any]:
-        """Run it to its end, or to where it waits."""
+    async def run(self, resources: Resources) -> Done[Any]:
+        """Run it until it ends or waits."""
         stage = self._stage
         self._resources = resources
         self._see_names(resources)
         tasks = _Attempts(
-            stage.plan,
-            stage.snapshot,
+            self._session,
             host=self,
             resources=await resources.of_nest(stage.plan),
             models=self._models,
@@ -187,7 +188,6 @@ class _Alone:
             now=self._clock.now,
             wall=self._clock.now,
             past=_no_runs,
-            check=check,
         )
         for topic, payloads in self._topics.items():
             for payload in payloads:
@@ -205,7 +205,7 @@ class _Alone:
         return self._waiting() if step is None else self._done(step, tasks)
 
     async def close(self) -> None:
-        """Give back what it was lent."""
+        """Release its resources."""
         if self._threads is not None:
             self._threads.shutdown(wait=False)
         await self._models.close()
@@ -213,7 +213,7 @@ class _Alone:
             await self._resources.close()
 
     def _see_names(self, resources: Resources) -> None:
-        """Refuse names of models and resources that nothing has."""
+        """Refuse unknown names of models and resources."""
         try:
             for plan in self._stage.plan.nest:
                 resources.check(plan.resources)
@@ -223,11 +223,11 @@ class _Alone:
             raise
 
     async def _to_the_end(self, tasks: _Attempts) -> Step | None:
-        """The step that ends the node's attempt; None where it waits."""
-        frame, node, snapshot = self._stage.frame.id, self._stage.node.name, self._stage.snapshot
+        """Return the step that ends the node's attempt; None if it waits."""
+        frame, node = self._stage.frame.id, self._stage.node.name
         step: Step | None = None
         while step is None or (step.frame, step.node) != (frame, node) or step.kind not in _ENDS:
-            wanted = ready(snapshot)
+            wanted = self._session.tasks()
             task = next((task for task in wanted if task.mode != "wake"), None) or self._wakes(wanted)
             if task is None:
                 step = self._answered()
@@ -245,25 +245,25 @@ class _Alone:
         return step
 
     async def _sleep(self, until: float) -> None:
-        """Let time pass: there is nothing else here to wait for."""
+        """Let time pass: there is nothing else to wait for."""
         if self._moves is not None:
             self._moves.move(until - self._moves.now())
         else:
             await self._clock.sleep_until(until)
 
     def _wakes(self, wanted: Sequence[Task]) -> Task | None:
-        """The first that sleeps, or that is to be woken since nobody answers."""
+        """Return the first wait that sleeps, or that times out because it gets no answer."""
         passing = [task for task in wanted if self._passes(self._stage.snapshot.frames[task.frame].waits[task.wait])]
         return min(passing, key=lambda task: task.due, default=None)
 
     def _passes(self, wait: WaitRecord) -> bool:
-        """Whether the time of a wait passes: of a sleep, and where somebody said that nothing comes."""
+        """Return whether the time of a wait passes: for a sleep, and for `NO_ANSWER`."""
         if wait.kind == "receive":
             return wait.topic in self._topics
         return wait.kind == "sleep" or wait.id in self._answers.never
 
     def _answered(self) -> Step | None:
-        """Answer the first open question that somebody answers; None where there is none, or its time is to pass."""
+        """Answer the first open question that has an answer; None if there is none, or its time is to pass."""
         asking = [item for frame in self._stage.snapshot.frames.values() for item in frame.waits.items()]
         for name, wait in asking:
             if wait.kind != "ask" or wait.id in self._answers.never:
@@ -279,27 +279,21 @@ class _Alone:
             self.returned = found
             step = self._decide(Answered(name, wait.id, self._clock.now(), record))
             if isinstance(step.data, Refused):
-                raise InputError(f"{found!r} is no answer: {step.data.message}", where=f"wait {name}")
+                raise InputError(f"{found!r} is not a valid answer: {step.data.message}", where=f"wait {name}")
             return step
         return None
 
     def _let_pass(self, name: str, wait: WaitRecord) -> None:
         if wait.due is None:
-            told = f"{wait.question!r} has no time after which it is over"
+            told = f"{wait.question!r} has no timeout"
             raise InputError(told, where=f"wait {name}", repair="answer it, or give it timeout_seconds=…")
         self._answers.never.add(wait.id)
 
     def _decide(self, event: Event) -> Step:
-        """Decide an event, and fold it in. What a node does alone is no way that a run took."""
-        before = UNSEEN.set(True)
-        try:
-            step = decide(self._stage.plan, self._stage.snapshot, event)
-        finally:
-            UNSEEN.reset(before)
-        evolve(self._stage.snapshot, step)
-        return step
+        """Decide an event, and fold it, without counting the edge: no run takes it."""
+        return self._session.commit([event], in_memory).steps[0]
 
-    # What it came to.
+    # The result.
 
     def _done(self, step: Step, tasks: _Attempts) -> Done[Any]:
         ended = step.data
@@ -338,7 +332,7 @@ class _Alone:
         )
 
     def _failure(self, step: Step, tasks: _Attempts) -> BaseException:
-        """The exception of a node that failed: its own, or that of what it wrote."""
+        """Return the exception of a failed node: its own, or that of its invalid update."""
         failure = failure_of(step)
         if failure is None:
             message = f"step {step.seq} records no failure"
@@ -347,31 +341,31 @@ class _Alone:
         error = raised if raised is not None else misfit(failure)
         return explained(error, facts(self._stage, step, self._models.asked, self.returned, raised=raised))
 
-    # What the node's context asks of whoever drives it: `graphengine.runner.context.Host`.
+    # The interface that the node's context uses: `graphengine.runner.context.Host`.
 
     is_watched = False
     is_halting = False
 
     def check(self) -> None:
-        """Nothing is kept that could be lost."""
+        """Do nothing: there is no store to check."""
 
-    def ends(self, frame: str, path: str) -> bool:  # noqa: ARG002 - nothing drives it
-        """A cancellation of the node is one of the test."""
+    def note_cut_off(self, frame: str, path: str) -> bool:  # noqa: ARG002 - nothing drives it
+        """Return the test's cancellation: the node has none of its own."""
         return True
 
     def task_of(self, frame: str) -> asyncio.Task[Any] | None:  # noqa: ARG002 - one runs at a time
-        """The task that it all runs in."""
+        """Return the task in which everything runs."""
         return self._task
 
     def emitted(self, path: str, data: object) -> None:  # noqa: ARG002 - it is this node, or one in it
-        """Keep what a node shows."""
+        """Keep what a node emits."""
         self.shown.append(data)
 
     def show(self, event: object) -> None:
-        """Nobody watches."""
+        """Return that there are no watchers."""
 
     async def note(self, event: Event) -> None:
-        """Keep a piece of work that is done."""
+        """Keep a piece of finished work."""
         self._decide(event)
         if isinstance(event, WorkDone):
             by = event.by or {}
@@ -403,10 +397,10 @@ _ENDS: Final = ("node", "item", "failed", "attempt")
 
 
 class _Answers:
-    """What people answer: by the names of waits, or in order.
+    """The answers of people: by the names of waits, or in order.
 
     Attributes:
-        never: The waits, by id, that nobody answers.
+        never: The waits, by id, that get no answer.
     """
 
     def __init__(self, given: Mapping[str, object] | Sequence[object] | None) -> None:
@@ -419,10 +413,10 @@ class _Answers:
         self.never: set[str] = set()
 
     def take(self, name: str, question: str) -> object:
-        """The answer to a question, `_NOTHING` where no answers were given at all.
+        """Return the answer to a question, `_NOTHING` if no answers were given at all.
 
         Raises:
-            InputError: Answers were given, and none for this.
+            InputError: Answers were given, but none for this question.
         """
         if not self._is_given:
             return _NOTHING

@@ -3,14 +3,14 @@
     async with Runner(clock=FakeClock()) as runner:
         result = await runner.start(reminders).result()
 
-Nobody waits here for time to pass. By default the clock jumps: once nothing else is to be done on the event loop, it is
-at once as late as the earliest sleeper wants, who wakes; then the next one. With `jumps=False` it stands still until a
-test moves it. Node timeouts (`timeout_seconds` of a node) and asyncio's own sleeps are real time, which no clock of
-ours changes and which this one does not wait for.
+Tests do not wait for time to pass. By default the clock jumps: once the event loop has nothing else to do, it jumps to
+the time of the earliest sleeper and wakes it, then to the next one. With `jumps=False` it does not move until a test
+moves it. Node timeouts (`timeout_seconds` of a node) and asyncio's own sleeps use real time, which this clock neither
+changes nor waits for.
 
-How it knows that nothing else is to be done: the event loop's queue is empty through a whole turn, but for other clocks
-that look too, and no thread of a pool or of the SQLite store is at work. Threads are looked at several times before
-they count as idle, since work that was handed to one a moment ago cannot be seen yet.
+The event loop has nothing else to do if its queue is empty for a whole turn, except for other clocks that check too,
+and no thread of a pool or of the SQLite store is at work. Threads are checked several times before they count as idle,
+since work that was just submitted to a thread is not visible yet.
 """
 
 from __future__ import annotations
@@ -31,24 +31,24 @@ if TYPE_CHECKING:
     from types import FrameType
 
 _WORKERS: Final = ("concurrent.futures.thread", "aiosqlite.core")
-"""Modules whose threads work for an event loop; one of them is idle while it stands in its module's own code."""
+"""Modules whose threads work for an event loop; such a thread is idle while it is in its module's own code."""
 
 _LOOK_SECONDS: Final = 0.0005
 _QUIET_LOOKS: Final = 4
-"""How often, and how many times in a row, the event loop and its threads must be found idle where there are threads."""
+"""How often, and how many times in a row, the event loop and its threads must be found idle if there are threads."""
 
 _LOOKS: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, int]] = WeakKeyDictionary()
-"""How many clocks of an event loop are to look in its next turn: nothing that one of them has to wait for."""
+"""How many clocks check an event loop in its next turn; they do not wait for each other."""
 
 
 class FakeClock:
-    """A clock for `Runner(clock=…)` whose time passes without anybody waiting for it.
+    """A clock for `Runner(clock=…)` whose time passes without waiting.
 
     It serves one event loop at a time; `now` and `move` may be called from any code that runs there.
 
     Args:
-        start: What time it is at first, epoch seconds.
-        jumps: Whether time jumps to the earliest sleeper whenever nothing else is to be done; if not, `move` it.
+        start: The initial time, epoch seconds.
+        jumps: Whether time jumps to the earliest sleeper whenever the event loop is idle; if not, `move` it.
 
     Example:
         >>> clock = FakeClock(start=100.0, jumps=False)
@@ -74,11 +74,11 @@ class FakeClock:
         return self._jumps
 
     def now(self) -> float:
-        """Epoch seconds."""
+        """Return the time in epoch seconds."""
         return self._now
 
     async def sleep_until(self, when: float) -> None:
-        """Return once the clock is as late as that, epoch seconds; in order of their times where several sleep."""
+        """Return once the clock has reached a time in epoch seconds; sleepers wake in the order of their times."""
         if when <= self._now:
             return
         loop = asyncio.get_running_loop()
@@ -90,10 +90,10 @@ class FakeClock:
         await awake
 
     def move(self, seconds: float) -> None:
-        """Let time pass, and wake those whose time has come, the earliest first.
+        """Let time pass, and wake the sleepers whose time has come, the earliest first.
 
         Args:
-            seconds: How much.
+            seconds: How many seconds.
 
         Raises:
             DefinitionError: It would pass backwards, or for ever.
@@ -121,7 +121,7 @@ class FakeClock:
         self._look(loop)
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Jump if nothing else is to be done; look again as long as anybody sleeps."""
+        """Jump if the event loop is idle; check again as long as there are sleepers."""
         while self._sleepers and self._sleepers[0][2].done():
             heapq.heappop(self._sleepers)  # it was cancelled
         if not self._sleepers or self._sleepers[0][0] == math.inf:
@@ -139,13 +139,13 @@ class FakeClock:
 
 
 def _is_busy(loop: asyncio.AbstractEventLoop) -> bool:
-    """Whether anything is to be run on the loop at once, beside what runs now."""
-    waiting: Sized = getattr(loop, "_ready", ())  # asyncio tells this nowhere else
+    """Return whether the loop has anything else to run at once."""
+    waiting: Sized = getattr(loop, "_ready", ())  # asyncio has no public access to this
     return len(waiting) > _LOOKS.get(loop, 0)
 
 
 def _threads() -> list[bool]:
-    """For each thread that works for event loops, whether it is at work."""
+    """Return, for each thread that works for event loops, whether it is at work."""
     if threading.active_count() == 1:
         return []
     here = threading.get_ident()

@@ -54,6 +54,7 @@ from graphengine.testing.waiting_runs import WaitingRuns
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from graphengine.engine.outline import Outline
     from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import Status, Store
 
@@ -143,11 +144,12 @@ class StoreConformance(GrowingStores, WaitingRuns):
     @scenario
     async def test_an_outline_is_kept_once_for_each_fingerprint(self, store: Store) -> None:
         """The first outline of a fingerprint stays; a changed graph brings its own; others are unknown."""
-        fence = await store.create(run_info(), [], {"nodes": ["a", "b"]})
-        await store.create(run_info("again"), [], {"nodes": ["ignored"]})
-        await append(store, Append("r", fence, [step(1)], "running", fingerprint="f2", outline={"nodes": ["c"]}))
-        assert await store.outline("f1") == {"nodes": ["a", "b"]}
-        assert await store.outline("f2") == {"nodes": ["c"]}
+        fence = await store.create(run_info(), [], {"nodes": [{"name": "a"}, {"name": "b"}]})
+        await store.create(run_info("again"), [], {"nodes": [{"name": "ignored"}]})
+        other: Outline = {"nodes": [{"name": "c"}]}
+        await append(store, Append("r", fence, [step(1)], "running", fingerprint="f2", outline=other))
+        assert await store.outline("f1") == {"nodes": [{"name": "a"}, {"name": "b"}]}
+        assert await store.outline("f2") == other
         assert await store.outline("f3") is None
 
     # -- the log

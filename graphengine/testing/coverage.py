@@ -1,29 +1,28 @@
-"""Edge coverage: which ways out, and which conditions, of which graphs did the tests never take.
+"""Edge coverage: the edges and conditions of graphs that the tests never took.
 
     with EdgeCoverage() as coverage:
         ...
     print(coverage.report())
 
-While it is entered it sees every way that is chosen in this process: in runs of any Runner, in walks and in replays,
-but not in nodes that run alone. What there is to see of a graph:
+While it is entered it records every edge that is chosen in this process: in runs of any Runner, in walks and in
+replays, but not in nodes that run alone. It counts these units of a graph:
 
-    each way out          an edge, each case of a switch and its otherwise, a fork, each arm that has a condition: taken
-    each condition that   of a way whose condition is composed of several: each of them to hold once, and once not;
-    is a part of another  `failed(Exception)` holds whenever it is looked at, and need not be seen not to
+    each outgoing edge    an edge, each case of a switch and its otherwise, a fork, each arm that has a condition: taken
+    each condition that   of an edge whose condition is composed of several: each of them true once, and false once;
+    is a part of another  `failed(Exception)` holds whenever it is checked, and need not be false once
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from contextvars import ContextVar
 from dataclasses import astuple, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from typing_extensions import override
 
-from graphengine.engine.plan import EdgeWay, SwitchWay
-from graphengine.engine.routing import WATCHER
+from graphengine.engine.plan import EdgePlan, SwitchPlan
+from graphengine.engine.session import Session
 from graphengine.graph.conditions import Composed, Condition, Negated
 from graphengine.graph.graph import Graph
 from graphengine.testing.coverage_units import WHOLE, Shape, Unit, leaves, shape_of
@@ -33,18 +32,18 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from graphengine.engine.plan import Plan, Way
+    from graphengine.engine.plan import Outgoing, Plan
     from graphengine.state.selector import Tracker
     from graphengine.state.view import View
     from graphengine.testing.coverage_units import Place
 
 
 class EdgeCoverage:
-    """Sees which ways of graphs are taken while it is entered, as a context manager. It may be entered again.
+    """Records which edges of graphs are taken while it is entered, as a context manager. It can be entered again.
 
     Args:
-        graphs: The graphs to be covered, or their names: one of a graph given counts with all graphs inside it, run or
-            not. Every graph that is run counts if none is given.
+        graphs: The graphs to cover, or their names. A graph counts with all graphs inside it, run or not. By default
+            every graph that is run counts.
 
     Example:
         >>> import asyncio
@@ -72,7 +71,7 @@ class EdgeCoverage:
 
     def __enter__(self) -> Self:
         _FAN.add(self)
-        WATCHER[:] = [_FAN]
+        Session.observed_by = _FAN
         return self
 
     def __exit__(
@@ -80,21 +79,21 @@ class EdgeCoverage:
     ) -> None:
         _FAN.watching.remove(self)
         if not _FAN.watching:
-            WATCHER.clear()
+            Session.observed_by = None
             _FAN.forget()
 
     def knows(self, shape: Shape) -> None:
-        """Note that there is such a graph."""
+        """Note that such a graph exists."""
         if not self._wanted or shape.graph in self._wanted:
             self._seen.setdefault(shape, Counter())
 
     def saw(self, shape: Shape, place: Place, *, held: bool) -> None:
-        """Note that a way was taken (or not), or what a condition said."""
+        """Note that an edge was taken (or not), or the result of a condition."""
         if shape in self._seen:
             self._seen[shape][place, held] += 1
 
     def as_json(self) -> str:
-        """All that was seen, as `add` takes it in another process."""
+        """Return everything recorded, in the form that `add` takes in another process."""
         told = [
             [
                 shape.graph,
@@ -107,7 +106,7 @@ class EdgeCoverage:
         return json.dumps(told)
 
     def add(self, told: str) -> None:
-        """Take in what was seen elsewhere, as by a process that runs some of the tests."""
+        """Add what another process recorded, such as one that runs some of the tests."""
         for graph, file, units, seen in json.loads(told):
             shape = Shape(graph, file, tuple(Unit(tuple(place), *rest) for place, *rest in units))
             counts = self._seen.setdefault(shape, Counter())
@@ -115,16 +114,16 @@ class EdgeCoverage:
 
     @property
     def graphs(self) -> Mapping[str, float]:
-        """The share of each graph that was seen, in percent, by the graph's name and file."""
+        """Return the covered share of each graph, in percent, by the graph's name and file."""
         return {f"{shape.graph} ({shape.file})": _percent(*self._counted(shape)) for shape in self._shapes()}
 
     @property
     def percent(self) -> float:
-        """The share of all ways and conditions that was seen, in percent; 100 where there are none."""
+        """The covered share of all edges and conditions, in percent; 100 if there are none."""
         return _percent(*self._total())
 
     def report(self) -> str:
-        """What was never taken, a graph after the other, in lines."""
+        """Return the lines of the report: what was never taken, graph by graph."""
         lines: list[str] = []
         for shape in self._shapes():
             seen, count = self._counted(shape)
@@ -134,7 +133,7 @@ class EdgeCoverage:
         if not lines:
             return "no graph was run"
         seen, count = self._total()
-        return "\n".join([*lines, f"ways and conditions seen: {seen} of {count}, {_percent(seen, count):.1f} %"])
+        return "\n".join([*lines, f"edges and conditions seen: {seen} of {count}, {_percent(seen, count):.1f} %"])
 
     def _shapes(self) -> Sequence[Shape]:
         return sorted(self._seen, key=lambda shape: (shape.file, shape.graph, len(shape.units)))
@@ -148,11 +147,11 @@ class EdgeCoverage:
 
     def _total(self) -> tuple[int, int]:
         counted = [self._counted(shape) for shape in self._seen]
-        unrun = len(self._unrun())  # each is at least one thing that was not seen
+        unrun = len(self._unrun())  # each is at least one unit that was not seen
         return sum(seen for seen, _ in counted), sum(count for _, count in counted) + unrun
 
     def _missing(self, shape: Shape) -> Iterator[str]:
-        """What was not seen of a graph, in words."""
+        """Yield what was not seen of a graph, in words."""
         seen = self._seen[shape]
         for unit in shape.units:
             node, after, at, _ = unit.place
@@ -161,10 +160,10 @@ class EdgeCoverage:
                 continue
             if not unit.part:
                 asked = seen[unit.place, False] if unit.place[3] else looked
-                never = f"looked at {_times(asked)}, never held" if asked else "never looked at"
-                yield f"{unit.way}: {never if unit.conditional else 'never taken'}"
-            elif looked:  # else the way itself is told already
-                yield f"{unit.way}: {unit.part!r} {'never' if unit.held else 'always'} held"
+                never = f"checked {_times(asked)}, never held" if asked else "never checked"
+                yield f"{unit.edge}: {never if unit.conditional else 'never taken'}"
+            elif looked:  # otherwise the edge itself is reported already
+                yield f"{unit.edge}: {unit.part!r} {'never' if unit.held else 'always'} held"
 
 
 def _times(count: int) -> str:
@@ -175,15 +174,12 @@ def _percent(seen: int, count: int) -> float:
     return 100.0 * seen / count if count else 100.0
 
 
-# How it is seen.
-
-UNSEEN: Final[ContextVar[bool]] = ContextVar("graphengine_unseen", default=False)
-"""Whether what is decided here is no way that a run took."""
+# Recording.
 
 
 @dataclass(frozen=True, slots=True)
 class _Noted(Condition):
-    """A condition whose sayings are noted. It says the same as without."""
+    """A condition whose results are noted and unchanged."""
 
     of: Condition
     note: Callable[[bool], None]
@@ -204,33 +200,33 @@ class _Noted(Condition):
 
 
 class _Fan:
-    """Who watches for all that want to know."""
+    """The observer that serves all active coverages."""
 
     def __init__(self) -> None:
         self.watching: list[EdgeCoverage] = []
         self._shapes: dict[str, Shape] = {}
         self._introduced: set[str] = set()
-        self._noted: dict[int, tuple[Sequence[Way], Sequence[Way]]] = {}
+        self._noted: dict[int, tuple[Sequence[Outgoing], Sequence[Outgoing]]] = {}
 
     def add(self, coverage: EdgeCoverage) -> None:
-        """Watch for one more, who knows no graph yet."""
+        """Add a coverage, which knows no graph yet."""
         self.watching.append(coverage)
         self._introduced.clear()
 
     def forget(self) -> None:
-        """Hold nothing of graphs any more."""
+        """Release all references to graphs."""
         self._shapes.clear()
         self._introduced.clear()
         self._noted.clear()
 
     def shape(self, plan: Plan[Any]) -> Shape:
-        """What there is to be seen of a graph."""
+        """Return the units of a graph."""
         if plan.fingerprint not in self._shapes:
             self._shapes[plan.fingerprint] = shape_of(plan)
         return self._shapes[plan.fingerprint]
 
     def introduce(self, plan: Plan[Any]) -> None:
-        """Note that there are a graph and those inside it."""
+        """Note a graph and the graphs inside it."""
         if plan.fingerprint in self._introduced:
             return
         self._introduced.add(plan.fingerprint)
@@ -239,53 +235,53 @@ class _Fan:
                 for coverage in self.watching:
                     coverage.knows(self.shape(inner))
 
-    def watched(self, plan: Plan[Any], node: str, ways: Sequence[Way]) -> Sequence[Way]:
-        """The same ways, whose conditions note what they say."""
-        if not plan.fingerprint or UNSEEN.get():  # something that stands in for a graph, or a node alone
-            return ways
+    def watched(self, plan: Plan[Any], node: str, edges: Sequence[Outgoing]) -> Sequence[Outgoing]:
+        """Return the same edges, whose conditions note their results."""
+        if not plan.fingerprint:  # a stand-in for a graph
+            return edges
         self.introduce(plan)
-        found = self._noted.get(id(ways))
+        found = self._noted.get(id(edges))
         if found is None:
-            place = (node, self._after(plan, node, ways))
-            noted = [self._note(self.shape(plan), (*place, at, ""), way) for at, way in enumerate(ways)]
-            found = self._noted.setdefault(id(ways), (ways, noted))  # another thread may be here too
+            place = (node, self._after(plan, node, edges))
+            noted = [self._note(self.shape(plan), (*place, at, ""), edge) for at, edge in enumerate(edges)]
+            found = self._noted.setdefault(id(edges), (edges, noted))  # another thread can be here too
         return found[1]
 
-    def took(self, plan: Plan[Any], node: str, ways: Sequence[Way], way: Way, label: str) -> None:
-        """A way was taken."""
-        if not plan.fingerprint or UNSEEN.get():
+    def took(self, plan: Plan[Any], node: str, edges: Sequence[Outgoing], edge: Outgoing, label: str) -> None:
+        """Note that an edge was taken."""
+        if not plan.fingerprint:
             return
-        _, noted = self._noted.get(id(ways), ((), ()))
-        for at in (at for at, each in enumerate(noted) if each is way):
-            part = f"case {label}" if isinstance(way, SwitchWay) else ""
-            self._saw(self.shape(plan), (node, self._after(plan, node, ways), at, part), held=True)
+        _, noted = self._noted.get(id(edges), ((), ()))
+        for at in (at for at, each in enumerate(noted) if each is edge):
+            part = f"case {label}" if isinstance(edge, SwitchPlan) else ""
+            self._saw(self.shape(plan), (node, self._after(plan, node, edges), at, part), held=True)
 
     @staticmethod
-    def _after(plan: Plan[Any], node: str, ways: Sequence[Way]) -> bool:
-        return node in plan.nodes and ways is plan.nodes[node].failure_ways and bool(ways)
+    def _after(plan: Plan[Any], node: str, edges: Sequence[Outgoing]) -> bool:
+        return node in plan.nodes and edges is plan.nodes[node].failure_edges and bool(edges)
 
     def _saw(self, shape: Shape, place: Place, *, held: bool) -> None:
         for coverage in self.watching:
             coverage.saw(shape, place, held=held)
 
-    def _note(self, shape: Shape, place: Place, way: Way) -> Way:
-        if isinstance(way, SwitchWay):
-            return way
-        condition = way.condition
+    def _note(self, shape: Shape, place: Place, edge: Outgoing) -> Outgoing:
+        if isinstance(edge, SwitchPlan):
+            return edge
+        condition = edge.condition
         if condition is not None:
             number = iter(range(len(list(leaves(condition)))))
             parts = self._tree(shape, place, condition, number)
             condition = _Noted(parts, self._noting(shape, (*place[:3], WHOLE)))
-        if isinstance(way, EdgeWay):
-            return replace(way, condition=condition)
+        if isinstance(edge, EdgePlan):
+            return replace(edge, condition=condition)
         arms = tuple(
             (target, None if at is None else _Noted(at, self._noting(shape, (*place[:3], f"arm {number}"))))
-            for number, (target, at) in enumerate(way.arms)
+            for number, (target, at) in enumerate(edge.arms)
         )
-        return replace(way, condition=condition, arms=arms)
+        return replace(edge, condition=condition, arms=arms)
 
     def _tree(self, shape: Shape, place: Place, condition: Condition, number: Iterator[int]) -> Condition:
-        """A condition whose parts note what they say."""
+        """Return a condition whose parts note their results."""
         if isinstance(condition, Composed):
             left = self._tree(shape, place, condition.left, number)
             return Composed(condition.word, left, self._tree(shape, place, condition.right, number))
@@ -294,7 +290,7 @@ class _Fan:
         return _Noted(condition, self._noting(shape, (*place[:3], f"part {next(number)}")))
 
     def _noting(self, shape: Shape, place: Place) -> Callable[[bool], None]:
-        def note(held: bool) -> None:  # noqa: FBT001 - a condition's answer
+        def note(held: bool) -> None:  # noqa: FBT001 - a condition's result
             self._saw(shape, place, held=held)
 
         return note
@@ -304,7 +300,7 @@ _FAN: Final = _Fan()
 
 
 def introduce(plan: Plan[Any]) -> None:
-    """Tell whoever measures coverage that there is such a graph, where something else is run in its place."""
+    """Report a graph to active coverages if a stand-in is run in its place."""
     _FAN.introduce(plan)
 
 

@@ -1,12 +1,12 @@
-"""A pytest plugin that tells which edges of graphs the tests never took.
+"""A pytest plugin that reports which edges of graphs the tests never took.
 
-    pytest --graphengine-coverage                            the report, below the tests
-    pytest --graphengine-coverage-under=90                   and fail where less than 90 % was seen
+    pytest --graphengine-coverage                            the report, after the tests
+    pytest --graphengine-coverage-under=90                   and fail if less than 90 % was seen
     pytest --graphengine-coverage --graphengine-coverage-graph=article --graphengine-coverage-graph=review_loop
 
-It comes with graphengine; `-p graphengine.testing.coverage_plugin` loads it where plugins are not loaded by themselves.
-The processes of pytest-xdist tell what they saw to the one that started them, which reports of them all.
-This module loads nothing of the engine: it is read in every process of pytest, before anybody measures anything.
+It comes with graphengine; `-p graphengine.testing.coverage_plugin` loads it if plugin autoload is off. The
+processes of pytest-xdist send what they saw to the one that started them, which reports on all of them. This module
+loads nothing of the engine: every process of pytest imports it, before code coverage is measured.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 _MEASURED: Final[pytest.StashKey[EdgeCoverage]] = pytest.StashKey()
 _TOLD: Final = "graphengine_coverage"
-"""What a process of pytest-xdist tells, by this name."""
+"""The key of the data that a process of pytest-xdist sends."""
 _NEAR: Final = 1e-9
-"""Percent that rounding may cost."""
+"""The tolerance for rounding, in percent."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -32,30 +32,30 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--graphengine-coverage",
         action="store_true",
-        help="report which ways out and conditions of graphs the tests never took",
+        help="report which edges and conditions of graphs the tests never took",
     )
     group.addoption(
         "--graphengine-coverage-under",
         type=_percent,
         metavar="PERCENT",
-        help="the same, and fail where less than this was seen",
+        help="the same, and fail if less than this percentage was seen",
     )
     group.addoption(
         "--graphengine-coverage-graph",
         action="append",
         metavar="NAME",
-        help="the name of a graph that counts, instead of every graph that is run; may be given several times",
+        help="the name of a graph that counts, instead of every graph that is run; can be repeated",
     )
 
 
 def _percent(text: str) -> float:
-    """A number from 0 to 100."""
+    """Parse a number from 0 to 100."""
     try:
         number = float(text)
     except ValueError:
         number = -1.0
     if not 0 <= number <= 100:  # noqa: PLR2004 - percent
-        raise ArgumentTypeError(f"{text!r} is no number from 0 to 100; the least percent to be seen, as 90")
+        raise ArgumentTypeError(f"{text!r} is not a number from 0 to 100; give the least percentage, as 90")
     return number
 
 
@@ -70,7 +70,7 @@ def _under(config: pytest.Config) -> float | None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Begin to watch, before tests are collected: their modules may run graphs too."""
+    """Start recording before tests are collected: their modules can run graphs too."""
     if _asked_for(session.config):
         from graphengine.testing.coverage import EdgeCoverage  # noqa: PLC0415 - see above
 
@@ -80,21 +80,21 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Watch no more; what passed fails where too little was seen."""
+    """Stop recording; fail a passed session if too little was seen."""
     coverage = session.config.stash.get(_MEASURED, None)
     if coverage is None:
         return
     coverage.__exit__(None, None, None)
     told: dict[str, object] | None = getattr(session.config, "workeroutput", None)
-    if told is not None:  # whoever started this process counts
+    if told is not None:  # the process that started this one counts
         told[_TOLD] = coverage.as_json()
     elif _is_under(session.config) and exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_testnodedown(node: Any) -> None:  # noqa: ANN401 - pytest-xdist's, which need not be there
-    """Take in what a process of pytest-xdist saw."""
+def pytest_testnodedown(node: Any) -> None:  # noqa: ANN401 - pytest-xdist's, which is optional
+    """Add what a process of pytest-xdist saw."""
     coverage = node.config.stash.get(_MEASURED, None)
     told = (getattr(node, "workeroutput", None) or {}).get(_TOLD)
     if coverage is not None and told is not None:
@@ -109,7 +109,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     terminalreporter.write_sep("=", "edges of graphs")
     terminalreporter.write_line(coverage.report())
     if _is_under(config):
-        told = f"FAIL: {_percent_seen(coverage):.1f} % of ways and conditions seen, {_under(config):g} % are asked for"
+        told = f"FAIL: {_percent_seen(coverage):.1f} % of edges and conditions seen, {_under(config):g} % are required"
         terminalreporter.write_line(told, red=True, bold=True)
 
 
@@ -119,5 +119,5 @@ def _is_under(config: pytest.Config) -> bool:
 
 
 def _percent_seen(coverage: EdgeCoverage) -> float:
-    """The share of all ways and conditions that was seen; none where no graph was run at all."""
+    """Return the covered share of all edges and conditions; 0 if no graph was run at all."""
     return coverage.percent if coverage.graphs else 0.0

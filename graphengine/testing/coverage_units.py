@@ -1,4 +1,4 @@
-"""What there is to be seen of a graph: its ways out, their arms and cases, and the parts of composed conditions."""
+"""The units of a graph's coverage: its edges, their arms and cases, and the parts of composed conditions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from graphengine.engine.plan import EdgeWay, ForkWay, SwitchWay
+from graphengine.engine.plan import EdgePlan, ForkPlan, SwitchPlan
 from graphengine.graph.conditions import Composed, Condition, Failed, Negated
 from graphengine.graph.options import START
 
@@ -15,29 +15,28 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import TypeAlias
 
-    from graphengine.engine.plan import Plan, Way
+    from graphengine.engine.plan import Outgoing, Plan
 
     Place: TypeAlias = tuple[str, bool, int, str]
-    """Something to be seen of a graph: the node, whether it is after a failure, the number of the way, and which part
-    of that: "" for the way itself."""
+    """The place of a unit: the node, whether it is after a failure, the number of the edge, its part ("" for all)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """Something to be seen of a graph.
+    """A unit of a graph's coverage.
 
     Attributes:
-        place: Where it is.
-        to: Where the way leads.
-        way: The way in words, as `review -> write (otherwise)`.
-        part: The condition that is a part of the way's, in words; "" for the way itself.
-        held: Whether that is to be seen to hold, or not to.
-        conditional: Whether the way has a condition.
+        place: Its place.
+        to: The target of the edge.
+        way: The edge in words, as `review -> write (otherwise)`.
+        part: The part of the edge's condition, in words; "" for the edge itself.
+        held: Whether the part must be seen to be true, or false.
+        conditional: Whether the edge has a condition.
     """
 
     place: Place
     to: str
-    way: str = field(compare=False)
+    edge: str = field(compare=False)
     part: str = field(default="", compare=False)
     held: bool = True
     conditional: bool = True
@@ -45,10 +44,10 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What there is to be seen of a graph.
+    """The units of a graph.
 
-    Graphs of one name whose ways lead to the same places are one, such as those that a function makes with other
-    numbers in their conditions: what was seen of one of them was seen.
+    Graphs with the same name whose edges lead to the same nodes count as one, such as those that a function makes with
+    other numbers in their conditions.
     """
 
     graph: str
@@ -57,40 +56,44 @@ class Shape:
 
 
 def shape_of(plan: Plan[Any]) -> Shape:
-    """What there is to be seen of a graph."""
+    """Return the units of a graph."""
     return Shape(plan.graph, _file_of(plan), tuple(_units(plan)))
 
 
 WHOLE: Final = "whole"
-"""The part of a way that is its whole condition."""
+"""The part of an edge that is its whole condition."""
 
 
 def _units(plan: Plan[Any]) -> Iterator[Unit]:
-    """All there is to see of a graph."""
-    yield from _of_ways(START, plan.start, after=False)
+    """Yield the units of a graph."""
+    yield from _of_edges(START, plan.start, after=False)
     for name, node in plan.nodes.items():
-        yield from _of_ways(name, node.ways, after=False)
-        yield from _of_ways(name, node.failure_ways, after=True)
+        yield from _of_edges(name, node.edges, after=False)
+        yield from _of_edges(name, node.failure_edges, after=True)
 
 
-def _of_ways(node: str, ways: Sequence[Way], *, after: bool) -> Iterator[Unit]:
-    for at, way in enumerate(ways):
+def _of_edges(node: str, edges: Sequence[Outgoing], *, after: bool) -> Iterator[Unit]:
+    for at, edge in enumerate(edges):
         place: Place = (node, after, at, "")
-        if isinstance(way, SwitchWay):
-            cases = [(str(getattr(value, "value", value)), target) for value, target in way.cases.items()]
+        if isinstance(edge, SwitchPlan):
+            cases = [(str(getattr(value, "value", value)), target) for value, target in edge.cases.items()]
             for label, target in cases:
-                text = f"{node} -> {target} ({way.reading.text} == {label!r})"
+                text = f"{node} -> {target} ({edge.reading.text} == {label!r})"
                 yield Unit((node, after, at, f"case {label}"), target, text, conditional=False)
-            if way.otherwise is not None:
-                text = f"{node} -> {way.otherwise} ({way.reading.text} otherwise)"
-                yield Unit((node, after, at, "case "), way.otherwise, text, conditional=False)
+            if edge.otherwise is not None:
+                text = f"{node} -> {edge.otherwise} ({edge.reading.text} otherwise)"
+                yield Unit((node, after, at, "case "), edge.otherwise, text, conditional=False)
             continue
-        label = f" {way.label!r}" if way.label else ""
-        to = way.target if isinstance(way, EdgeWay) else f"[{' | '.join(target for target, _ in way.arms)}] {way.join}"
-        text = f"{node} -> {to}{label} ({'otherwise' if way.condition is None else way.condition})"
-        yield Unit(place, to, text, conditional=way.condition is not None)
-        yield from _parts(way.condition, place, to, text)
-        for number, (target, condition) in enumerate(way.arms if isinstance(way, ForkWay) else ()):
+        label = f" {edge.label!r}" if edge.label else ""
+        to = (
+            edge.target
+            if isinstance(edge, EdgePlan)
+            else f"[{' | '.join(target for target, _ in edge.arms)}] {edge.join}"
+        )
+        text = f"{node} -> {to}{label} ({'otherwise' if edge.condition is None else edge.condition})"
+        yield Unit(place, to, text, conditional=edge.condition is not None)
+        yield from _parts(edge.condition, place, to, text)
+        for number, (target, condition) in enumerate(edge.arms if isinstance(edge, ForkPlan) else ()):
             if condition is not None:
                 yield Unit(
                     (node, after, at, f"arm {number}"), target, f"{node} -> {to}{label}, arm {target} ({condition})"
@@ -98,7 +101,7 @@ def _of_ways(node: str, ways: Sequence[Way], *, after: bool) -> Iterator[Unit]:
 
 
 def _parts(condition: Condition | None, place: Place, to: str, text: str) -> Iterator[Unit]:
-    """What there is to see of the parts of a composed condition."""
+    """Yield the units of a composed condition's parts."""
     found = list(leaves(condition)) if condition is not None else []
     for number, leaf in enumerate(found if len(found) > 1 else ()):
         part: Place = (*place[:3], f"part {number}")
@@ -108,7 +111,7 @@ def _parts(condition: Condition | None, place: Place, to: str, text: str) -> Ite
 
 
 def leaves(condition: Condition) -> Iterator[Condition]:
-    """The conditions that a condition is composed of, from left to right."""
+    """Return the conditions of which a condition is composed, from left to right."""
     parts = list(condition.parts()) if isinstance(condition, Composed) else []
     if isinstance(condition, Negated):
         parts = [condition.of]
@@ -119,7 +122,7 @@ def leaves(condition: Condition) -> Iterator[Condition]:
 
 
 def _file_of(plan: Plan[Any]) -> str:
-    """The file of a graph, as far as its state's tells."""
+    """Return the file of a graph, which is that of its state."""
     module = sys.modules.get(plan.state.model.__module__)
     file = Path(getattr(module, "__file__", None) or plan.state.model.__module__)
     here = Path.cwd()

@@ -1,20 +1,18 @@
 """Crash points: the places where the death of a process matters, by name, and a death at any of them.
 
-A run's promise is that a process may die anywhere and another one goes on. "Anywhere" has few places that differ:
-before and after each call of the store, before and after each COMMIT, before and after each task. Here each has a name
-(`before append`, `after commit`, `before task`), and a process that a test starts can tell which it passes, and kill
-itself with SIGKILL at one of them:
+A run guarantees that a process can die anywhere and another one continues. Only a few places differ: before and after
+each call of the store, each COMMIT, and each task. Here each has a name (`before append`, `after commit`, `before
+task`), and a process that a test starts can report which ones it passes, and kill itself with SIGKILL at one of them:
 
     points = CrashPoints(Point("after append", 3))
     with points.installed():
         asyncio.run(main(points.watched(SQLiteStore("runs.db"))))       # dies when the third append is durable
 
-A test of a graph of yours goes like this: let a process pass with no point to die at and take its `passed`; then, for
-each of these, let one process die there and another one resume, and compare what it came to. Do it in processes of
-their own: the death is real.
+To test a graph: run a process without a point to die at and read its `passed`; then, for each of these points, let one
+process die there and another one resume, and compare the outcome. Use separate processes: the death is real.
 
-The names are made from the `Store` protocol, so a method that is added there has its points without being told, and a
-test that asks `names()` for each sees whether it passes them. Nothing of this costs a process that does not install it.
+The names are made from the `Store` protocol, so a method that is added there has its points automatically, and a test
+over `names()` checks that each is passed. A process that does not install points pays nothing.
 """
 
 from __future__ import annotations
@@ -41,7 +39,7 @@ T = TypeVar("T")
 
 
 def calls_of(protocol: type) -> Sequence[str]:
-    """The public methods of a protocol and of those that it extends."""
+    """Return the public methods of a protocol and of those that it extends."""
     found = {name: getattr(protocol, name) for name in dir(protocol) if not name.startswith("_")}
     return [name for name, member in found.items() if inspect.isfunction(member)]
 
@@ -51,7 +49,7 @@ CALLS: Final[Sequence[str]] = calls_of(Store)
 
 
 class Point(NamedTuple):
-    """A point as a process passes it: its name, and the how manieth time, from 1."""
+    """A point as a process passes it: its name, and the number of the pass, from 1."""
 
     name: str
     number: int
@@ -61,7 +59,7 @@ class Point(NamedTuple):
 
 
 def names() -> Sequence[str]:
-    """The names of all points: before and after each method of `Store`, each commit and each task."""
+    """Return the names of all points: before and after each method of `Store`, each commit and each task."""
     return [f"{side} {what}" for what in (*CALLS, "commit", "task") for side in ("before", "after")]
 
 
@@ -84,11 +82,11 @@ class CrashPoints:
     def __init__(self, die_at: Point | None = None) -> None:
         self._die_at = die_at
         self._counts: dict[str, int] = {}
-        self._counting = threading.Lock()  # commits are passed by the store's thread
+        self._counting = threading.Lock()  # the store's thread passes commits
         self.passed: list[Point] = []
 
     def passes(self, name: str) -> None:
-        """Pass a point; this does not return where the process is to die there."""
+        """Pass a point; do not return if the process is to die there."""
         with self._counting:
             number = self._counts[name] = self._counts.get(name, 0) + 1
             point = Point(name, number)
@@ -96,11 +94,11 @@ class CrashPoints:
             if point == self._die_at:
                 self._die(point)
 
-    def _die(self, point: Point) -> None:  # noqa: ARG002 - who dies otherwise says where
+    def _die(self, point: Point) -> None:  # noqa: ARG002 - for subclasses that die otherwise
         os.kill(os.getpid(), signal.SIGKILL)
 
     def watched(self, store: Store) -> Store:
-        """The store, with a point before and after each call; `after` is when what the call promises is there."""
+        """Return the store with a point before and after each call; `after` is once the call's effect is guaranteed."""
         return cast("Store", _Watched(store, self))
 
     @contextmanager
@@ -143,7 +141,7 @@ class CrashPoints:
 
 
 class _Watched:
-    """A store all of whose protocol's calls pass points; in everything else it is the store."""
+    """A store whose protocol calls pass points; everything else is delegated to the store."""
 
     def __init__(self, store: Store, points: CrashPoints) -> None:
         self._store = store

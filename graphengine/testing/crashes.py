@@ -1,4 +1,4 @@
-"""A crash inside a test: the fixture's runner dies at a named point, and the test goes on with a new one.
+"""A crash inside a test: the fixture's runner dies at a named point, and the test continues with a new one.
 
     async def test_nothing_is_written_twice(runner, crash_at):
         crash = crash_at("after append", 3)
@@ -6,11 +6,11 @@
         await crash.happened()
         result = await runner.resume(graph, run.id).result()
 
-What holds: from that point on nothing of the runner that died reaches the store, its tasks are cancelled, and what it
-held of runs is free, as the system frees the lock of a dead process. After `happened` the fixture's runner is a new one
-over the same store and knows nothing of the old one. What a real death does and this one cannot: a node that is
-cancelled still runs its `finally`, and a sync node's thread runs to its end. Where that matters, kill a process:
-`graphengine.testing.crash_points`, which has the points of commits too.
+From that point on nothing of the dead runner reaches the store, its tasks are cancelled, and its claims are released,
+as the system releases the lock of a dead process. After `happened` the fixture's runner is a new one over the same
+store and knows nothing of the old one. Unlike in a real death, a cancelled node still runs its `finally`, and a sync
+node's thread runs to its end. If that matters, kill a process with `graphengine.testing.crash_points`, which has
+the points of commits too.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from graphengine.state.path import did_you_mean
 from graphengine.testing.crash_points import CALLS, CrashPoints, Point
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping, Sequence
+    from collections.abc import Generator, Sequence
 
     from graphengine.engine.events import Event
+    from graphengine.engine.outline import Outline
     from graphengine.engine.snapshot import Task
     from graphengine.engine.steps import Step
-    from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import RunInfo, Store
     from graphengine.testing.open_runner import OpenRunner
 
@@ -42,17 +42,17 @@ POINTS: Final[Sequence[str]] = [f"{side} {what}" for what in (*CALLS, "task") fo
 
 
 class Died(Interrupt):
-    """What ends the work of a runner that died; no node and no engine takes it for an error of its own."""
+    """Ends the work of a dead runner; neither nodes nor the engine handle it as an error of theirs."""
 
 
 class DeathPoints(CrashPoints):
     """The points that one runner passes, and the one at which it dies.
 
     Args:
-        die_at: Where.
+        die_at: The point at which it dies.
 
     Attributes:
-        is_dead: Whether it did. Nothing of it reaches the store any more.
+        is_dead: Whether it died. Nothing of it reaches the store any longer.
         tasks: The asyncio tasks in which it died.
         fences: The runs that it drives or drove, with their fences.
     """
@@ -75,14 +75,14 @@ class DeathPoints(CrashPoints):
         super().passes(name)
 
     def watched(self, store: Store) -> Store:
-        """The store, with its points, for this runner alone."""
+        """Return the store, with its points, for this runner alone."""
         return super().watched(cast("Store", _Fenced(store, self.fences)))
 
     async def let_go(self, store: Store) -> Store:
-        """Free what it held, as the system frees a dead process's lock.
+        """Release its claims, as the system releases a dead process's lock.
 
         Returns:
-            The store as the next one finds it: what was under way is known as left by a crash, until it is claimed.
+            The store as the next runner finds it: runs in progress count as left by a crash, until they are claimed.
         """
         left: set[str] = set()
         for run_id, fence in self.fences.items():
@@ -93,7 +93,7 @@ class DeathPoints(CrashPoints):
 
     @contextmanager
     def here(self) -> Generator[None]:
-        """What is begun inside passes these points at its tasks too."""
+        """Let tasks that are started inside pass these points too."""
         _watch_tasks()
         before = _HERE.set(self)
         try:
@@ -107,14 +107,14 @@ class DeathPoints(CrashPoints):
         raise Died(str(point))
 
     def _note(self) -> None:
-        """Remember where it died, so that asyncio has nobody to complain to."""
+        """Remember the task in which it died, so that asyncio does not log its exception."""
         task = asyncio.current_task()
         if task is not None:
             self.tasks.append(task)
 
 
 class Crash:
-    """One death that a test has asked for."""
+    """One death that a test has requested."""
 
     def __init__(self, runner: OpenRunner, point: Point, points: DeathPoints) -> None:
         self._runner = runner
@@ -130,7 +130,7 @@ class Crash:
         """Return once the runner has died; the fixture's runner is then a new one over the same store.
 
         Raises:
-            AssertionError: Its runs came to their ends without passing the point; tells which they passed.
+            AssertionError: Its runs ended without passing the point; the text lists the points that they passed.
         """
         while not self._points.is_dead and (going := self._runner.going):
             await asyncio.wait(
@@ -140,7 +140,7 @@ class Crash:
         await self._runner.bury()
 
     def check(self) -> None:
-        """See that the runner died.
+        """Check that the runner died.
 
         Raises:
             AssertionError: It did not.
@@ -153,13 +153,13 @@ class Crash:
             counts[point.name] = point.number
         listed = "".join(f"\n    {name}: {count}" for name, count in counts.items()) or " none"
         raise AssertionError(
-            f"the runner never came to {self._point.name!r} for the {self._point.number}. time; it passed{listed}\n"
-            "  repair: choose one of these points, and a number up to the one that stands there"
+            f"the runner never reached {self._point.name!r} for the {self._point.number}. time; it passed{listed}\n"
+            "  repair: choose one of these points, and a number up to its count"
         )
 
 
 class CrashAt:
-    """The fixture `crash_at`: says where the test's runner dies."""
+    """The fixture `crash_at`, which sets where the test's runner dies."""
 
     def __init__(self, runner: OpenRunner) -> None:
         self._runner = runner
@@ -170,7 +170,7 @@ class CrashAt:
 
         Args:
             point: `before` or `after`, and a method of the Store protocol or `task`: "after append".
-            number: The how manieth time, from 1.
+            number: The number of the pass, from 1.
 
         Raises:
             DefinitionError: There is no such point, or a run was started already.
@@ -187,20 +187,20 @@ class CrashAt:
         return crash
 
     def check(self) -> None:
-        """See that every death that was asked for came."""
+        """Check that every requested death happened."""
         __tracebackhide__ = True
         for crash in self._crashes:
             crash.check()
 
 
 class _Fenced:
-    """A store that notes whom it gave which fence."""
+    """A store that notes the fence of each claim."""
 
     def __init__(self, store: Store, fences: dict[str, int]) -> None:
         self._store = store
         self._fences = fences
 
-    async def create(self, info: RunInfo, steps: Sequence[Step], outline: Mapping[str, JsonValue]) -> int:
+    async def create(self, info: RunInfo, steps: Sequence[Step], outline: Outline) -> int:
         """Record a run; see `Store.create`."""
         self._fences[info.id] = fence = await self._store.create(info, steps, outline)
         return fence
@@ -222,7 +222,7 @@ class _Left:
         self._left = left
 
     async def info(self, run_id: str) -> RunInfo:
-        """What the store knows of a run; see `Store.info`."""
+        """Return the store's facts about a run; see `Store.info`."""
         found = await self._store.info(run_id)
         return replace(found, held=True) if run_id in self._left else found
 
@@ -262,7 +262,7 @@ def _watch_tasks() -> None:
 def _meant(point: str) -> str:
     if point.endswith(" commit"):
         return (
-            "a commit is the process's: use 'after append', or graphengine.testing.crash_points in a process of its own"
+            "commits belong to a process: use 'after append', or graphengine.testing.crash_points in a separate process"
         )
     return did_you_mean(point, POINTS) or f"choose one of {', '.join(POINTS)}"
 

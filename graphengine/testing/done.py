@@ -1,4 +1,4 @@
-"""What a node came to that was run alone, and what is told where it failed."""
+"""The result of a node that ran alone, and the report of its failure."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ _FIELD_SHOWN: Final = 120  # characters of a field's value
 
 @dataclass(frozen=True, slots=True)
 class EdgeTaken:
-    """The way out that a node would take.
+    """The edge that a node would take.
 
     Attributes:
-        to: Where it leads: a node, `END` or `FAIL`; of a fork, the first node of each arm that is run.
-        label: The label of the way, "" where it has none.
-        why: What the conditions said, with their values, as `score 6 >= 7: no; otherwise`.
+        to: Its target: a node, `END` or `FAIL`; for a fork, the first node of each arm that runs.
+        label: The label of the edge, "" if it has none.
+        why: The conditions' results with their values, as `score 6 >= 7: no; otherwise`.
     """
 
     to: Sequence[str]
@@ -53,8 +53,8 @@ class Recorded:
 
     Attributes:
         name: What was called: the function, `model` or the tool.
-        value: The record of what it gave.
-        agent: The agent that asked, where it was a model's answer.
+        value: The record of its result.
+        agent: The agent that called, if it was a model's answer.
         model: The model that answered.
     """
 
@@ -69,8 +69,8 @@ class Asked:
     """A model's call.
 
     Attributes:
-        request: What was asked.
-        response: What was answered; None where the call raised.
+        request: The request.
+        response: The response; None if the call raised.
     """
 
     request: Request
@@ -79,25 +79,25 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Done(Generic[S]):
-    """What a node came to that was run alone.
+    """The result of a node that ran alone.
 
     Attributes:
-        path: The node's.
-        update: What it writes, by field, as the state takes it: the item that is appended, the keys that are merged,
+        path: The node's path.
+        update:  What it writes, by field, as the state takes it: the item that is appended, the keys that are merged,
             the value that is set. Where a map's items are reduced one by one (`add`, a function of yours) the list of
             what they wrote. Empty where it waits.
-        state: The state behind it, as the next node would see it: of the graph that the node is in, where that is
-            inside another one. Required fields that were not given are missing in it.
-        result: What its function or agent returned; None of a map or a graph.
-        usage: What models did.
-        work: What was recorded while it ran, in the order in which it was done.
-        asked: What models were asked and answered.
-        events: What it showed with `ctx.emit`.
+        state: The state after it, as the next node would see it: that of the node's own graph, if that is nested.
+            Required fields that were not given are missing in it.
+        result: What its function or agent returned; None for a map or a graph.
+        usage: The usage of models.
+        work: What was recorded while it ran, in order.
+        asked: The requests to models and their responses.
+        events: What it emitted with `ctx.emit`.
         sent: Messages that it sends with `ctx.send`, as (topic, payload).
         waits: What it waits for; then it is not done.
-        choice: What `choose` picked, "" where there was nothing to choose.
-        edge: The way out that it would take; None of an item, of a node that waits, and where no way could be chosen.
-        no_edge: Why no way could be chosen: none holds, a condition raised, or reads a field that was not given.
+        choice: What `choose` picked, "" if there was nothing to choose.
+        edge: The edge that it would take; None for an item, for a node that waits, and if no edge could be chosen.
+        no_edge: Why no edge could be chosen:  none holds, a condition raised, or reads a field that was not given.
     """
 
     path: str
@@ -116,19 +116,19 @@ class Done(Generic[S]):
 
     @property
     def prompts(self) -> Sequence[str]:
-        """The last message of each question that a model was asked."""
+        """The last message of each request to a model."""
         return [asked.request.prompt for asked in self.asked]
 
 
 def edge_of(outcome: Outcome) -> tuple[EdgeTaken | None, str]:
-    """The outgoing edge that a step records, or why there is none."""
+    """Return the outgoing edge that a step records, or why there is none."""
     if outcome.to:
         return EdgeTaken(tuple(outcome.to), outcome.edge, outcome.why), ""
     return None, outcome.error.message if outcome.error is not None else ""
 
 
 def update_of(step: Step, whole: Callable[[str], object], *, mapped: bool) -> dict[str, Any]:
-    """What a step writes, by field, as typed values.
+    """Return what a step writes, by field, as typed values.
 
     Args:
         step: The step; of a graph that has secrets it brings no typed values.
@@ -156,7 +156,7 @@ def _again(op: Op, whole: Callable[[str], object]) -> Any:  # noqa: ANN401 - wha
 
 
 def written_by_item(writes: Sequence[Op], typed: Callable[[Op], Any] | None = None) -> dict[str, Any]:
-    """What an item would write, by field: it counts when all items are done.
+    """Return what an item would write, by field, once all items are done.
 
     Args:
         writes: What its step has, which are records alone.
@@ -194,14 +194,14 @@ def _alone(op: Op, field: FieldType, view: View) -> Any:  # noqa: ANN401 - what 
 
 
 def explained(error: BaseException, lines: Sequence[str]) -> BaseException:
-    """The exception with notes, which Python and pytest print below it."""
+    """Return the exception with notes, which Python and pytest print below it."""
     for line in lines:
         error.add_note(line)
     return error
 
 
 def misfit(failure: FailureRecord) -> NodeError:
-    """The error of ours that a recorded failure tells of."""
+    """Return the graphengine error of a recorded failure."""
     kinds: dict[str, type[NodeError]] = {}
     left: list[type[NodeError]] = [NodeError]
     while left:
@@ -216,7 +216,7 @@ def misfit(failure: FailureRecord) -> NodeError:
 def facts(
     stage: Stage, step: Step, asked: Sequence[Asked], returned: object, *, raised: BaseException | None
 ) -> list[str]:
-    """What a person wants to know of a node that failed: where, the state, what it returned, what a model was asked.
+    """Return the report of a failed node: where, the state, what it returned, what models were asked.
 
     Args:
         stage: The node's.
@@ -241,7 +241,7 @@ def facts(
 
 
 def _fields(stage: Stage) -> str:
-    """The state that a node was given, a field by field that somebody may see."""
+    """Return a node's state field by field, without secrets."""
     short = reprlib.Repr()
     short.maxstring = short.maxother = _FIELD_SHOWN
     return ", ".join(
@@ -251,14 +251,14 @@ def _fields(stage: Stage) -> str:
 
 
 def _next(step: Step) -> str:
-    """What a run would do after the failure."""
+    """Return what a run would do after the failure."""
     outcome = outcome_of(step)
     if isinstance(outcome, Attempt):
         return "its fallback is run" if outcome.then == "fallback" else "it is tried again"
     if falls_back(step):
         return "the fallback's value stands in"
     if outcome.to and not outcome.has_failed:
-        return f"the way to {', '.join(outcome.to)} is taken ({outcome.why})"
+        return f"the edge to {', '.join(outcome.to)} is taken ({outcome.why})"
     return "the run fails"
 
 

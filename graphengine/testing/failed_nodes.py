@@ -1,7 +1,7 @@
-"""The nodes that failed while a test ran: what each was, what it saw and what it asked a model.
+"""The nodes that failed while a test ran: each one's place, input and requests to models.
 
-The pytest plugin shows this below a test that fails, so that nobody has to run it again with prints. It is kept in
-words, made when the node fails: the state goes on and is gone when the report is written. Only the first failures of a
+The pytest plugin shows this below a failing test, so that it need not be run again with prints. The text is made when
+the node fails, since the state is gone when the report is written.  Only the first failures of a
 test are kept; they are the cause of the others.
 """
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from graphengine.state.json_values import JsonValue
 
 KEPT: Final = 5
-"""So many failures of one test are kept, retries included."""
+"""The most failures of one test that are kept, including retries."""
 _FIELD: Final = 200  # characters of one field
 _MESSAGE: Final = 2000  # characters of what went wrong
 
@@ -60,7 +60,7 @@ def watch(test: str) -> None:
 
 
 def sections(test: str) -> list[tuple[str, str]]:
-    """What a report says of the nodes that failed in a test: titles and texts."""
+    """Return the report on the nodes that failed in a test: titles and texts."""
     return list(_failed) if test == _test else []
 
 
@@ -94,10 +94,10 @@ def _wrap_requests(conversation: type[Conversation[Any]]) -> None:
 
 
 def _told(tasks: TaskRunner, event: NodeFailed, asked: list[Request]) -> tuple[str, str]:
-    """The title and the text of one failure."""
+    """Return the title and the text of one failure."""
     plan, snapshot = tasks._plan, tasks._snapshot  # noqa: SLF001 - nobody else wants to know
     path = path_of(event.frame, event.node)
-    where = f"visit {event.visit}, attempt {event.attempt}, behind step {snapshot.seq} of run {snapshot.run_id}"
+    where = f"visit {event.visit}, attempt {event.attempt}, after step {snapshot.seq} of run {snapshot.run_id}"
     text = "\n".join(_lines(plan, snapshot, event, asked))
     if plan.secret:
         text = Guard(plan, snapshot).hide(text)
@@ -121,7 +121,7 @@ def _lines(plan: Plan[Any], snapshot: Snapshot, event: NodeFailed, asked: list[R
 
 
 def _record(frame: Frame, name: str) -> JsonValue:
-    """What a field holds, as a frame sees it."""
+    """Return the value of a field, as a frame sees it."""
     while frame.base is not None and name not in frame.values:
         frame = frame.base
     return frame.values.get(name)

@@ -1,10 +1,10 @@
 """Fixtures of the pytest plugin: `runner`, `store`, `clock`, `scripted_model`, `crash_at`, `recordings`.
 
 None of them is async, so that they work alike in plain pytest, with pytest-asyncio (auto and strict) and with anyio:
-what they give belongs to the event loop that first uses it. An async test that no such plugin takes runs here, in a
-loop of its own. What has to be closed in that loop is closed at the end of the test function, while the loop is still
-there; what must be true at the end of a test is looked at there too, and is part of the test. A fixture of the same
-name in a test module or a conftest.py wins, as everywhere in pytest.
+what they return belongs to the event loop that first uses it. An async test that no such plugin handles runs here, in a
+loop of its own. Whatever must be closed in that loop is closed at the end of the test function, while the loop still
+exists; the final checks of a test run there too, and are part of the test. A fixture with the same name in a test
+module or a conftest.py takes precedence, as everywhere in pytest.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ if TYPE_CHECKING:
     from graphengine.testing.recordings import Recordings
 
 _CHECKS: Final = pytest.StashKey[list["Callable[[], None]"]]()
-"""What must be true when a test has passed."""
+"""The checks to run when a test has passed."""
 _RUNNER: Final = pytest.StashKey["OpenRunner"]()
 """The runner that a test was given."""
 
 
 @pytest.fixture
 def clock() -> FakeClock:
-    """A clock that stands still until the test moves it: `clock.move(60)`."""
-    from graphengine.testing.clock import FakeClock  # noqa: PLC0415 - loaded where a test asks for it, as all below
+    """A clock that moves only when the test moves it: `clock.move(60)`."""
+    from graphengine.testing.clock import FakeClock  # noqa: PLC0415 - loaded on first use, as all below
 
     return FakeClock(jumps=False)
 
 
 @pytest.fixture(params=["memory", "sqlite"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[Store]:
-    """An empty store: the test runs twice, once over memory and once over SQLite. Whoever uses it opens it."""
+    """An empty store: the test runs twice, once over memory and once over SQLite. The test opens it."""
     made: Store
     if request.param == "memory":
         from graphengine.stores.memory import MemoryStore  # noqa: PLC0415
@@ -62,11 +62,11 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[Store]:
 
 @pytest.fixture
 def runner(request: pytest.FixtureRequest) -> Generator[OpenRunner]:
-    """A Runner that needs no `async with`; it is closed with the test, which fails where it leaves a run under way.
+    """A Runner that needs no `async with`; it is closed with the test, which fails if it leaves a run in progress.
 
-    It is over memory, and over `store` where the test takes that too. Its time jumps, so that nobody waits for it;
-    where the test takes `clock` it is that one. `runner.use(models=…, resources=…)` says what stands in for models
-    and resources, before the first run is started.
+    Its store is in memory, or `store` if the test takes that too. Its time jumps, so that tests do not wait; if the
+    test takes `clock`, it uses that. `runner.use(models=…, resources=…)` replaces models and resources, before the
+    first run is started.
     """
     from graphengine.stores.memory import MemoryStore  # noqa: PLC0415
     from graphengine.testing.clock import FakeClock  # noqa: PLC0415
@@ -82,7 +82,7 @@ def runner(request: pytest.FixtureRequest) -> Generator[OpenRunner]:
 
 @pytest.fixture
 def scripted_model(request: pytest.FixtureRequest) -> Callable[..., ScriptedModel]:
-    """Makes scripted models, `scripted_model(["a draft"])`; a test that leaves answers of theirs unasked fails."""
+    """Makes scripted models, `scripted_model(["a draft"])`; a test fails if it leaves answers unused."""
     from graphengine.models.scripted import ScriptedModel  # noqa: PLC0415
 
     def make(answers: Iterable[object] | Mapping[str, object] | Callable[[Request], object]) -> ScriptedModel:
@@ -105,7 +105,7 @@ def crash_at(request: pytest.FixtureRequest, runner: OpenRunner) -> CrashAt:
 
 @pytest.fixture
 def recordings(request: pytest.FixtureRequest) -> Recordings:
-    """Models whose answers are kept in a file beside the test: `recordings("anthropic:MODEL")`."""
+    """Models whose answers are kept in a file next to the test:  `recordings("anthropic:MODEL")`."""
     from graphengine.testing.recordings import Recordings, file_of  # noqa: PLC0415
 
     node = request.node
@@ -115,7 +115,7 @@ def recordings(request: pytest.FixtureRequest) -> Recordings:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """Close what belongs to the loop of a test in that loop, and look at what must be true when it has passed."""
+    """Close what belongs to the loop of a test in that loop, and run the checks of a passed test."""
     __tracebackhide__ = True
     runner = item.stash.get(_RUNNER, None)
     test = getattr(item, "obj", None)
@@ -135,7 +135,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
 
 
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    """Run an async test that no plugin for such tests takes, in an event loop of its own; pytest would fail it."""
+    """Run an async test that no other plugin handles in an event loop of its own; pytest would fail it."""
     __tracebackhide__ = True
     if not inspect.iscoroutinefunction(pyfuncitem.obj):
         return None
@@ -150,7 +150,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Add what the nodes that failed in a failed test were asked and given."""
+    """Add the input and the model requests of nodes that failed in a failed test."""
     report = yield
     nodes = sys.modules.get("graphengine.testing.failed_nodes")
     if nodes is not None and report.failed and call.when == "call":
@@ -159,7 +159,7 @@ def pytest_runtest_makereport(
 
 
 def _watch_nodes(item: pytest.Item) -> None:
-    """Note the nodes that fail in this test, in processes that have graphs at all."""
+    """Note the nodes that fail in this test, if the process has loaded graphengine's engine."""
     if "graphengine.graph.graph" in sys.modules:
         from graphengine.testing import failed_nodes  # noqa: PLC0415
 
@@ -167,7 +167,7 @@ def _watch_nodes(item: pytest.Item) -> None:
 
 
 def _asked_for(request: pytest.FixtureRequest, name: str, method: str) -> Any:  # noqa: ANN401 - whatever a fixture gives
-    """What a test is given by that name, if it has this method: a project's own `store` may be a shop."""
+    """Return the fixture with that name if it has this method: a project's own `store` can be something else."""
     found = request.getfixturevalue(name) if name in request.fixturenames else None
     return found if callable(getattr(found, method, None)) else None
 
@@ -177,7 +177,7 @@ def _check(request: pytest.FixtureRequest, check: Callable[[], None]) -> None:
 
 
 def _closing(runner: OpenRunner, test: Callable[..., Coroutine[Any, Any, object]]) -> Callable[..., object]:
-    """The test, at whose end the runner is closed in the test's own event loop."""
+    """Return the test function, at whose end the runner is closed in the test's own event loop."""
 
     @wraps(test)
     async def closing(*args: object, **kwargs: object) -> object:

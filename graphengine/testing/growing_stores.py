@@ -227,7 +227,7 @@ class GrowingStores(StoreSuite):
         await append(store, batch("other", await store.claim("other"), [], "failed"))
         assert await store.remove(seen) == dict.fromkeys(("more", "tagged", "other"), "changed meanwhile")
         assert await listed(store) == ["more", "other", "tagged"]
-        assert await store.remove(seen[3:]) == {"same": "removed by somebody else"}
+        assert await store.remove(seen[3:]) == {"same": "already removed"}
 
     @scenario
     async def test_a_run_stays_while_a_branch_of_it_is_there(self, store: Store) -> None:
@@ -245,18 +245,18 @@ class GrowingStores(StoreSuite):
     @scenario
     async def test_outlines_go_with_the_last_run_that_needs_them(self, store: Store) -> None:
         """An outline stays while a run has it, or had it before its graph changed; one that went can come again."""
-        fence = await store.create(run_info("changed"), [step(1)], {"of": "f1"})
-        added = Append("changed", fence, [step(2)], "finished", fingerprint="f2", outline={"of": "f2"})
+        fence = await store.create(run_info("changed"), [step(1)], {"graph": "f1"})
+        added = Append("changed", fence, [step(2)], "finished", fingerprint="f2", outline={"graph": "f2"})
         await append(store, added)
         other = replace(run_info("other"), fingerprint="f3")
-        await append(store, batch("other", await store.create(other, [step(1)], {"of": "f3"}), [], "finished"))
+        await append(store, batch("other", await store.create(other, [step(1)], {"graph": "f3"}), [], "finished"))
         await remove(store, "other")
         await store.sweep()
-        assert await store.outline("f1") == {"of": "f1"}
-        assert await store.outline("f2") == {"of": "f2"}
+        assert await store.outline("f1") == {"graph": "f1"}
+        assert await store.outline("f2") == {"graph": "f2"}
         assert await store.outline("f3") is None
-        await store.create(other, [step(1)], {"of": "f3"})
-        assert await store.outline("f3") == {"of": "f3"}
+        await store.create(other, [step(1)], {"graph": "f3"})
+        assert await store.outline("f3") == {"graph": "f3"}
         await remove(store, "changed")
         await store.sweep()
         assert await store.outline("f1") is None

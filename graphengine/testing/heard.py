@@ -1,4 +1,4 @@
-"""What models are asked and answer while a node runs alone."""
+"""The requests to models, and their responses, while a node runs alone."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Ears(Models):
-    """The models, and what they are asked."""
+    """The models, and the requests to them."""
 
     def __init__(self, given: Mapping[str, Model | str]) -> None:
         super().__init__(given)
@@ -24,7 +24,7 @@ class Ears(Models):
         self._heard: dict[int, Model] = {}
 
     def of(self, graph: str, path: str, agent: str, own: Model | str) -> Model:
-        """The model for an agent, which notes what it is asked."""
+        """Return the model for an agent, which notes its requests."""
         found = super().of(graph, path, agent, own)
         if id(found) not in self._heard:
             kinds = (_HeardOffline, found) if isinstance(found, OfflineModel) else (_Heard, found)
@@ -36,7 +36,7 @@ class Ears(Models):
 
 
 class _Heard:
-    """A model that notes what it is asked."""
+    """A model that notes its requests."""
 
     def __init__(self, model: Model, asked: list[Asked]) -> None:
         self._model, self._asked = model, asked
@@ -57,7 +57,7 @@ class _HeardPriced(_Heard):
 
 
 class _HeardOffline(_HeardPriced, OfflineModel):
-    """The same of the offline model, which agents ask in another way."""
+    """The same for the offline model, which agents call in another way."""
 
 
 __all__ = ["Ears"]

@@ -1,7 +1,7 @@
 """make_test: a pytest file made from one recorded step of a run.
 
-The test gives the node what it was given then, lets models answer what they answered, does recorded work not again, and
-asserts what the node wrote. It is text for a person to read and change, not a replay: the node's code runs.
+The test gives the node its recorded input, lets models return their recorded answers, does not repeat recorded work,
+and asserts what the node wrote. It is text to read and change, not a replay: the node's code runs.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pydantic_core import to_json, to_jsonable_python
 from graphengine.engine.phases import Collecting, Inside, Waiting
 from graphengine.engine.redaction import Guard
 from graphengine.engine.steps import (
-    Recorded,
+    Node,
     failure_of,
     falls_back,
     ops_of,
@@ -26,8 +26,8 @@ from graphengine.engine.steps import (
 )
 from graphengine.errors import GraphChanged, GraphEngineError, InputError, NotRecordable, UnknownStep
 from graphengine.graph.question import AskBody
-from graphengine.history.load import load_snapshot
-from graphengine.history.replay.event_of_step import Apart, node_of, walked
+from graphengine.history.load import load_visits
+from graphengine.history.replay.event_of_step import Mismatch, node_of, walked
 from graphengine.models.hiding import hidden
 from graphengine.testing.done import written_by_item
 from graphengine.testing.literals import Code, call_of, literal, quoted
@@ -38,22 +38,23 @@ if TYPE_CHECKING:
 
     from graphengine.engine.plan import Call, NodePlan, Plan
     from graphengine.engine.snapshot import Frame, Snapshot
-    from graphengine.engine.steps import Step
+    from graphengine.engine.steps import Recorded, Step
     from graphengine.graph.graph import Graph
-    from graphengine.state.json_values import JsonValue
+    from graphengine.history.visit_tree import Entry
+    from graphengine.state.json_values import JsonObject, JsonValue
     from graphengine.stores.base import Store
 
 _NAME: Final = re.compile(r"\W+")
 
 
 class NoTest(GraphEngineError):
-    """A recorded step is none that a test of one node can be made of."""
+    """A recorded step from which no test of one node can be made."""
 
     code: ClassVar[str] = "no_test"
 
 
 async def make_test(store: Store, run_id: str, seq: int, graph: Graph[Any], *, source: str) -> str:
-    """The text of a pytest file that runs the node of a recorded step alone and asserts what it wrote.
+    """Return the text of a pytest file that runs the node of a recorded step alone and asserts what it wrote.
 
     Nothing of the graph is run, and nothing is written. Secret fields are not in the text.
 
@@ -68,7 +69,7 @@ async def make_test(store: Store, run_id: str, seq: int, graph: Graph[Any], *, s
     Raises:
         UnknownRun; UnknownStep: There is no such run or step.
         GraphChanged: The run is of a graph of another name.
-        NoTest: The step is another one, or needs what a node alone does not have; says what to do.
+        NoTest: The step is of another kind, or needs what a node alone does not have; the error has the repair.
         CompileError: The graph cannot run.
 
     Example:
@@ -84,7 +85,7 @@ async def make_test(store: Store, run_id: str, seq: int, graph: Graph[Any], *, s
     plan = graph.compile()
     if info.graph != plan.graph:
         told = f"run {run_id} is of graph {info.graph!r}, not {plan.graph!r}"
-        raise GraphChanged(told, where=f"run {run_id}", repair=f"give the graph named {info.graph!r}")
+        raise GraphChanged(told, where=f"run {run_id}", repair=f"pass the graph named {info.graph!r}")
     if not 1 <= seq <= info.seq:
         raise UnknownStep(
             f"run {run_id} has no step {seq}", where=f"run {run_id}", repair=f"its steps are 1 to {info.seq}"
@@ -92,14 +93,16 @@ async def make_test(store: Store, run_id: str, seq: int, graph: Graph[Any], *, s
     steps = await store.steps(run_id, 0, seq)
     step = steps[-1]
     _see_kind(step)
-    snapshot = await load_snapshot(store, run_id, seq - 1)
+    run = await load_visits(store, run_id, seq - 1)
+    snapshot = run.snapshot
     try:
         frame, inner = walked(plan, snapshot, step)
         node = node_of(inner, step)
-    except Apart as apart:
-        raise NoTest(str(apart), where=f"step {seq}", repair=apart.repair) from apart
+    except Mismatch as mismatch:
+        raise NoTest(str(mismatch), where=f"step {seq}", repair=mismatch.repair) from mismatch
+    visit = run.live[step.frame].visit
     made = _Made(run_id, step, frame, inner, node)
-    made.look(steps)
+    made.look(run.entries, visit.work if visit is not None else ())
     text = made.text(plan.graph, source)
     if plan.secret:
         _see_secrets(plan, snapshot, step, text)
@@ -145,8 +148,8 @@ class _Made:
         """Whether it is one item of a map."""
         return self.step.kind == "item"
 
-    def look(self, steps: Sequence[Step]) -> None:
-        """See what the step needs.
+    def look(self, entries: Sequence[Entry], work: Sequence[Recorded]) -> None:
+        """Collect what the step needs from the steps before it and the work that its visit recorded.
 
         Raises:
             NoTest: It needs what a node alone does not have.
@@ -155,14 +158,14 @@ class _Made:
         phase = self.frame.phase
         if isinstance(phase, (Collecting, Inside)) or call.graph is not None:
             what = "all items of a map" if isinstance(phase, Collecting) else "a whole graph"
-            _refuse(self.step, f"{self.step.path} is {what}", self._inside(steps))
+            _refuse(self.step, f"{self.step.path} is {what}", self._inside(entries))
         if isinstance(call.body, AskBody) or isinstance(phase, Waiting):
             repair = f"write it with run_node(graph, {self.name!r}, answers=[…])"
             _refuse(self.step, f"{self.step.path} was answered by a person or a message", repair)
         if "error" in call.extras and (self.frame.error is not None or self.frame.cause is not None):
             repair = "call its function by itself, with a Failure of your own"
-            _refuse(self.step, f"{self.step.path} was given the failure that led to it", repair)
-        self._look_at_work(steps)
+            _refuse(self.step, f"the failure that led to {self.step.path} is part of its input", repair)
+        self._look_at_work(work)
         self._note_extras(call)
 
     def _call(self) -> Call:
@@ -170,16 +173,16 @@ class _Made:
             return self.node.call
         return self.node.chosen(outcome_of(self.step).choice)
 
-    def _inside(self, steps: Sequence[Step]) -> str:
-        below = [s for s in steps if s.kind in ("node", "item") and s.frame.startswith(f"{self.step.path}")]
+    def _inside(self, entries: Sequence[Entry]) -> str:
+        steps = [entry.step for entry in entries if isinstance(entry.step.data, Node)]
+        below = [step for step in steps if step.frame.startswith(self.step.path)]
         if not below:
             return "choose a step inside it"
         return f"choose a step inside it, as step {below[-1].seq} ({below[-1].path})"
 
-    def _look_at_work(self, steps: Sequence[Step]) -> None:
+    def _look_at_work(self, work: Sequence[Recorded]) -> None:
         """Gather what was recorded while the node ran, and is in force."""
-        here = [s.data for s in steps if s.frame == self.frame.id]
-        recorded = {facts.key: facts for facts in here if isinstance(facts, Recorded)}
+        recorded = {facts.key: facts for facts in work}
         for key in self.frame.memos:
             done = recorded.get(key)
             if done is None:
@@ -193,7 +196,7 @@ class _Made:
         if self.work:
             names = ", ".join(dict.fromkeys(key.rpartition("/")[2].partition("|")[0] for key in self.work))
             self.notes.append(
-                f"What was done outside is not done again: {names}. Work that the node now asks for otherwise is done, "
+                f"Recorded work is not done again: {names}. Work that the node now requests differently is done, "
                 "and the test fails."
             )
 
@@ -201,7 +204,7 @@ class _Made:
         """For each agent what it was answered, as a scripted model is given it."""
         return [[self._answer(record, depth + 1) for record in given] for given in self.answers.values()]
 
-    def _answer(self, given: Mapping[str, JsonValue], depth: int) -> JsonValue | Code:
+    def _answer(self, given: JsonObject, depth: int) -> JsonValue | Code:
         """What a model said: a text, a JSON value, or the source of a response."""
         record = hidden(given)
         text, calls, stop = record["text"], record.get("calls", ()), record.get("stop", "end")
@@ -232,7 +235,7 @@ class _Made:
             self.notes.append(f"Secret fields are not written here: {', '.join(secret)} has a stand-in.")
 
     def _fields(self) -> set[str]:
-        """The fields that the test gives."""
+        """Return the fields that the test passes."""
         state, node = self.plan.state, self.node
         call = self._call()
         if state.whole or "state" in call.extras:
@@ -248,7 +251,7 @@ class _Made:
         return ops_of(self.step)
 
     def _state(self) -> dict[str, JsonValue]:
-        """What the fields were, with stand-ins for secrets."""
+        """Return the values of the fields, with stand-ins for secrets."""
         holder = self.frame.up if self.is_item and self.frame.up is not None else self.frame
         fields = self._fields()
         given: dict[str, JsonValue] = {}
@@ -278,7 +281,7 @@ class _Made:
         return hidden({name: value for name, value in found.items() if name not in self.plan.state.secrets})
 
     def text(self, graph: str, source: str) -> str:
-        """The whole file."""
+        """Return the whole file."""
         module, _, variable = source.partition(":")
         arguments = [variable, quoted(self.name)]
         if state := self._state():
@@ -335,7 +338,7 @@ class _Made:
         if left_out:
             update = f"{{name: value for name, value in done.update.items() if name not in {literal(left_out)}}}"
         if self.work:
-            yield "    assert [piece.name for piece in done.work if not piece.agent] == []  # nothing was done outside"
+            yield "    assert [piece.name for piece in done.work if not piece.agent] == []  # no new work was done"
         choice = outcome_of(self.step).choice
         if choice:
             yield f"    assert done.choice == {quoted(choice)}"
@@ -358,7 +361,7 @@ def test_{title}() -> None:
 
 
 def _see_kind(step: Step) -> None:
-    """See that a step is one of a node that came to its end by itself.
+    """Check that a step is of a node that ended by itself.
 
     Raises:
         NoTest: It is not.
@@ -391,7 +394,7 @@ def _refuse(step: Step, told: str, repair: str) -> NoReturn:
 
 
 def _see_secrets(plan: Plan[Any], snapshot: Snapshot, step: Step, text: str) -> None:
-    """See that no clear text of a secret is in what is given out.
+    """Check that the text contains no clear text of a secret.
 
     Raises:
         NoTest: One is.
@@ -404,15 +407,15 @@ def _see_secrets(plan: Plan[Any], snapshot: Snapshot, step: Step, text: str) -> 
 
 
 def _record(frame: Frame, name: str) -> JsonValue:
-    """What a field holds, as a frame sees it."""
+    """Return the value of a field, as a frame sees it."""
     while frame.base is not None and name not in frame.values:
         frame = frame.base
     return frame.values.get(name)
 
 
-def _written(step: Step) -> dict[str, JsonValue]:
-    """What a step writes, by field, as `Done.update` tells it."""
-    found: dict[str, JsonValue] = {}
+def _written(step: Step) -> dict[str, Any]:
+    """Return what a step writes, by field, as in `Done.update`."""
+    found: dict[str, Any] = {}
     for op in step.update:
         kind, name = op[0], op[1]
         if kind in ("put", "grow"):

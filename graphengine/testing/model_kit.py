@@ -9,7 +9,7 @@ import pickle
 import traceback
 from abc import ABC, abstractmethod
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from graphengine.errors import DefinitionError, ModelError
 from graphengine.models.base import Closes, Message, Request, ToolCall, ToolSpec
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from graphengine.models.base import Model, Response
-    from graphengine.state.json_values import JsonValue
+    from graphengine.state.json_values import JsonObject, JsonValue
     from graphengine.testing.model_scenes import Service
 
 KEY: Final = "the-keys-of-the-conformance-suite-0123456789"
@@ -104,14 +104,14 @@ ADD: Final = ToolSpec(
     },
 )
 NOW: Final = ToolSpec("now", "What time it is.", {"type": "object", "properties": {}})
-REVIEW: Final[dict[str, JsonValue]] = {
+REVIEW: Final[JsonObject] = {
     "type": "object",
     "title": "Review",
     "properties": {"score": {"type": "integer", "minimum": 1, "maximum": 10}, "issues": {"$ref": "#/$defs/Issues"}},
     "required": ["score", "issues"],
     "$defs": {"Issues": {"type": "array", "items": {"type": "string"}}},
 }
-TALLY: Final[dict[str, JsonValue]] = {
+TALLY: Final[JsonObject] = {
     "type": "object",
     "properties": {"counts": {"type": "object", "additionalProperties": {"type": "integer"}}, "note": {}},
     "required": ["counts"],
@@ -124,7 +124,7 @@ def question(text: str = "hello") -> Message:
     return Message(role="user", text=text, agent="tester")
 
 
-def said(text: str, *calls: ToolCall, native: dict[str, JsonValue] | None = None) -> Message:
+def said(text: str, *calls: ToolCall, native: dict[str, Any] | None = None) -> Message:
     """A model's message."""
     return Message(role="assistant", text=text, calls=calls, native=native)
 

@@ -1,7 +1,7 @@
 """The Runner of the fixture `runner`: open from its first use on, closed with the test, and able to die.
 
-Nothing here drives a run: it is a Runner in all that concerns runs. It may be made again over the same store, which is
-what a process does that starts anew after a crash (`graphengine.testing.crashes`).
+It is a Runner in everything that concerns runs. It can be made again over the same store, as by a process that restarts
+after a crash (`graphengine.testing.crashes`).
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class OpenRunner(Runner):
     other Runner: `async with runner: …` inside `asyncio.run`.
 
     Args:
-        store: Where its runs are kept.
-        clock: Tells the time.
+        store: The store of its runs.
+        clock: Its clock.
     """
 
     def __init__(self, store: Store, clock: Clock) -> None:
@@ -55,7 +55,7 @@ class OpenRunner(Runner):
     def use(
         self, *, models: Mapping[str, Model | str] | None = None, resources: Mapping[str, object] | None = None
     ) -> None:
-        """Say what stands in for models and resources, as `Runner(models=…, resources=…)` does; they add up.
+        """Replace models and resources, as  `Runner(models=…, resources=…)` does; they add up.
 
         Args:
             models: Models in place of agents' own, by agent, path or `*`.
@@ -70,7 +70,7 @@ class OpenRunner(Runner):
         self._again()
 
     def die_at(self, points: DeathPoints) -> None:
-        """Die where these points say.
+        """Die at the point that these points name.
 
         Raises:
             DefinitionError: A run was started already.
@@ -81,15 +81,16 @@ class OpenRunner(Runner):
 
     @property
     def going(self) -> Sequence[Run[Any]]:
-        """The runs that are seen through here now."""
+        """The runs that it drives now."""
         return [run for run in self._started if run.is_going]
 
     async def bury(self) -> None:
-        """End what is left of a runner that died, let go of its runs as the system does, and be a new one."""
+        """End what is left of a dead runner, release its runs as the system does, and become a new one."""
         points = self._points
         if points is None:
             return
-        left: list[asyncio.Task[Any]] = [*self._tending.close(), *(run.cancel() for run in self._runs), *points.tasks]
+        left: list[asyncio.Task[Any]] = [*self._supervisor.close(), *(run.cancel() for run in self._runs)]
+        left += points.tasks
         current = asyncio.current_task()
         await asyncio.gather(*(task for task in left if task is not current), return_exceptions=True)
         await self._resources.close()
@@ -102,8 +103,8 @@ class OpenRunner(Runner):
         self._again(crashed)
 
     async def settle(self) -> None:
-        """Close it at the end of a test, in the test's own event loop, and note what was still under way."""
-        if self._tending.closed or self._loop is None:
+        """Close it at the end of a test, in the test's own event loop, and note what was still in progress."""
+        if self._supervisor.closed or self._loop is None:
             return
         if self._points is not None and self._points.is_dead:
             await self.bury()
@@ -115,19 +116,19 @@ class OpenRunner(Runner):
         guard, self._guard = self._guard, None
         if guard is not None and guard is not asyncio.current_task():
             guard.cancel()
-        asleep = self._tending.sleeping
+        asleep = self._supervisor.sleeping
         driven = [run for run in self._started if run.is_going or run.was_cut_off]
         self._driven = [run.id for run in driven if run.id not in asleep]
         await super().__aexit__(kind, error, trace)
 
     def check(self) -> None:
-        """See that the test left no run under way.
+        """Check that the test left no run in progress.
 
         Raises:
             AssertionError: It did.
         """
         __tracebackhide__ = True
-        cut_off = [] if self._tending.closed else [run.id for run in self._started if run.was_cut_off]
+        cut_off = [] if self._supervisor.closed else [run.id for run in self._started if run.was_cut_off]
         driven = self._driven or cut_off
         if driven:
             runs = f"run {driven[0]}" if len(driven) == 1 else f"runs {', '.join(driven)}"
@@ -137,10 +138,10 @@ class OpenRunner(Runner):
             )
 
     def abandon(self) -> None:
-        """Close what is left open when the event loop is gone that it belonged to."""
-        if self._tending.closed or self._loop is None:
+        """Close what is left open after its event loop is gone."""
+        if self._supervisor.closed or self._loop is None:
             return
-        self._tending.closed = True
+        self._supervisor.closed = True
         if self._threads is not None:
             self._threads.shutdown(wait=False)
         let_go(self._real)
@@ -155,7 +156,7 @@ class OpenRunner(Runner):
             return super()._live(run, plan, opening)
 
     async def _close_with_loop(self) -> None:
-        """Close it in its event loop where nobody else does: `asyncio.run` cancels what is left, and waits for it."""
+        """Close it in its event loop if nothing else does: `asyncio.run` cancels what is left, and waits for it."""
         try:
             await asyncio.get_running_loop().create_future()
         finally:
@@ -164,20 +165,20 @@ class OpenRunner(Runner):
     def _unused(self, what: str) -> None:
         if self._loop is not None:
             raise DefinitionError(
-                f"{what} comes too late: the runner of this test was used already",
+                f"{what} is too late: the runner of this test was used already",
                 where="the fixture runner",
                 repair=f"call {what} before the first run is started",
             )
 
     def _again(self, crashed: Store | None = None) -> None:
-        """Be a new Runner over the same store, or over what it is after a crash."""
+        """Become a new Runner over the same store, or over the store after a crash."""
         self._store = crashed or self._store
         store = self._store if self._points is None else self._points.watched(self._store)
         super().__init__(store, models=self._models_given, resources=self._resources_given, clock=self._clock)
 
 
 def let_go(store: Store) -> None:
-    """Close a store that may still be open in an event loop that is gone."""
+    """Close a store that can still be open in an event loop that is gone."""
     abandon = getattr(store, "abandon", None)
 
     def close() -> None:

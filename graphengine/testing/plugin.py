@@ -1,8 +1,8 @@
-"""The pytest plugin of graphengine: options, fixtures, async tests, and what a failed test says of its runs.
+"""The pytest plugin of graphengine: options, fixtures, async tests, and the report of a failed test's nodes.
 
 pytest loads this module in every process where graphengine is installed, and before coverage measures anything. So it
-holds what must be there before options are read, and nothing else: the fixtures (`graphengine.testing.fixtures`) are
-registered when the session is configured, and whatever they need of the engine loads when a test asks for it.
+has only what is needed before options are read: the fixtures (`graphengine.testing.fixtures`) are registered when the
+session is configured, and they load the engine when a test uses them.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ _SUITES: Final = ("conformance", "waiting_runs", "growing_stores", "model_confor
 """Modules of tests, whose asserts pytest is to explain."""
 
 _ASYNCIO: Final = ("asyncio_mode", "asyncio_default_fixture_loop_scope")
-"""Settings of pytest-asyncio that a project may have where that is not installed: its async tests run here then."""
+"""Settings of pytest-asyncio that a project can have without it installed: its async tests run here then."""
 
 _suites = (f"graphengine.testing.{name}" for name in _SUITES)
 pytest.register_assert_rewrite(*(name for name in _suites if name not in sys.modules))
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
-    """Say where recorded answers of models come from, and let the coverage of edges say its own."""
+    """Add the options for recorded answers of models, and those of edge coverage."""
     if find_spec(_COVERAGE) is not None:
         _register(pluginmanager, _COVERAGE)
     if find_spec("pytest_asyncio") is None:

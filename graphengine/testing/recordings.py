@@ -1,4 +1,4 @@
-"""Models of tests whose answers are kept in files beside the tests: asked once with a key, and then offline.
+"""Models of tests whose answers are kept in files next to the tests: called once with a key, and then offline.
 
     async def test_a_review_has_a_score(runner, recordings):
         runner.use(models={"*": recordings("anthropic:claude-haiku-4-5")})
@@ -37,7 +37,7 @@ class Recordings:
     """The fixture `recordings`: the recorded models of one test.
 
     Args:
-        file: Where the first one's answers are kept.
+        file: The file of the first model's answers.
         test: The test's node id, for messages.
         is_recording: Whether models are asked for what the files do not have.
     """
@@ -51,8 +51,8 @@ class Recordings:
         """A model that answers from the test's file; with `--graphengine-record` it asks this one for what is missing.
 
         Args:
-            model: Who is asked, as an object or a name. It is not touched otherwise, and needs no key.
-            name: Tells the files of several models of one test apart: `recordings("openai:…", name="critic")`.
+            model: The model to call, as an object or a name. It is not used otherwise, and needs no key.
+            name: Distinguishes the files of several models of one test:  `recordings("openai:…", name="critic")`.
 
         Raises:
             ModelUnavailable: There is no such model.
@@ -63,7 +63,7 @@ class Recordings:
 
 
 class TestModel(RecordedModel):
-    """A recorded model that names its test where an answer is missing."""
+    """A recorded model that names its test if an answer is missing."""
 
     __test__ = False  # for pytest, which takes every class of such a name for tests
 
@@ -73,10 +73,10 @@ class TestModel(RecordedModel):
         self._test = test
 
     async def answer(self, request: Request) -> Response:
-        """The recorded answer, or a new one that is recorded before it is given.
+        """Return the recorded answer, or a new one that is recorded before it is returned.
 
         Raises:
-            NotRecorded: There is none, and none is to be recorded now; says which test lacks what. And whatever
+            NotRecorded: There is none, and recording is off; the error names the test and the request. Also whatever
                 `RecordedModel.answer` raises.
         """
         is_replaying = self._model is None
@@ -97,7 +97,7 @@ class TestModel(RecordedModel):
 
 
 def file_of(module: Path, test: str) -> Path:
-    """Where the answers of a test are kept.
+    """Return the file of a test's answers.
 
     Args:
         module: The test's file.
@@ -107,7 +107,7 @@ def file_of(module: Path, test: str) -> Path:
 
 
 def _fit(name: str) -> str:
-    """A name that every file system takes; one that had to be changed ends with a digest, so that it stays itself."""
+    """Return a name that every file system accepts; a changed one ends with a digest, so that it stays unique."""
     fit = _UNFIT.sub("-", name.replace("::", "."))
     if fit.count("-") == name.count("-") and len(fit) <= _LONGEST:
         return fit

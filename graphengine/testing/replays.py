@@ -1,4 +1,4 @@
-"""Recorded runs as tests: does today's graph decide them as they were decided?
+"""Recorded runs as tests: does today's graph decide them the same way?
 
 def test_the_run_of_monday() -> None:
     replay(graph, "checkpoints/format_1/monday.json")
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 
 
 def replay(graph: Graph[Any], run: str | PathLike[str] | Exported) -> replays.Replayed:
-    """See that a graph decides a recorded run as it was decided; no node is called.
+    """Check that a graph decides a recorded run the same way; no node is called.
 
     Args:
         graph: Today's graph.
         run: The file that `graphengine export` wrote, or a run that was read.
 
     Returns:
-        What was found, for who wants to look at reasons and at what could not be checked.
+        The result, with reasons and with what could not be checked.
 
     Raises:
-        AssertionError: It decides otherwise; the text says from which step on, how, and what to do.
-        BadExport: The file is no exported run.
+        AssertionError: It decides differently; the text has the first step, the difference, and the repair.
+        BadExport: The file is not an exported run.
         GraphChanged: The run is of a graph of another name.
         SecretKeyWrong: The run has secrets, and the graph was given another key.
     """

@@ -1,4 +1,4 @@
-"""Scripts: what a user gave to stand in for a node, visit by visit."""
+"""Scripts: the user's stand-ins for a node, visit by visit."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pydantic import BaseModel
 
-from graphengine.engine.plan import EdgeWay, ForkWay
+from graphengine.engine.plan import EdgePlan, ForkPlan
 from graphengine.errors import InputError, NodeError
 from graphengine.graph.options import END
 from graphengine.state.injection import Injected
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     from graphengine.state.schema import StateType
 
 Update: TypeAlias = "Mapping[str, object] | BaseModel | BaseException | type[BaseException] | None"
-"""What a visit writes, by field; or the exception that it fails with; or nothing."""
+"""What a visit writes, by field; or the exception with which it fails; or nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """What stands in for a graph inside: the label that it ends with, and what its node then writes.
+    """A stand-in for a nested graph: the label with which it ends, and what its node then writes.
 
     Args:
-        label: That of a way to END in that graph.
+        label: The label of an edge to END in that graph.
         update: What the node writes, by field of the state around it.
     """
 
@@ -41,7 +41,7 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Items:
-    """What stands in for each item of a map by itself.
+    """Separate stand-ins for the items of a map.
 
     Args:
         given: What the items write, in their order; one update for all of them; or a function, which may take the item.
@@ -56,23 +56,23 @@ Visits: TypeAlias = "StandIn | Items | Sequence[StandIn | Items]"
 
 
 class _BadStandIn(NodeError):
-    """A stand-in cannot be followed; the walk ends with this, whatever the graph makes of it."""
+    """A stand-in cannot be followed; the walk ends with this, however the graph handles it."""
 
     code = "bad_stand_in"
     retryable = False
 
 
 class Script:
-    """What stands in for one node.
+    """The stand-ins for one node.
 
     Args:
-        path: The node's.
-        given: What the user gave for it.
+        path: The node's path.
+        given: The user's stand-ins.
         node: The node.
         state: The fields of its graph's state.
 
     Attributes:
-        trouble: What is wrong with it, where that was found on the way.
+        trouble: The error that was found during the walk, if any.
     """
 
     def __init__(self, path: str, given: Visits, node: NodePlan, state: StateType[Any]) -> None:
@@ -90,7 +90,7 @@ class Script:
         for number, item in enumerate(self._visits, start=1):
             self._check(item, f"visit {number}" if self._listed else "every visit")
         if self.is_graph and any(Injected.of(function).parameters for function in self.functions):
-            told = f"a function that stands in for a graph, as for {path}, is given nothing"
+            told = f"a function that stands in for a graph, as for {path}, gets no arguments"
             repair = f"let it take no parameters, or name the nodes in it: '{path}/…'"
             raise InputError(told, where=f"walk, node {path}", repair=repair)
 
@@ -110,7 +110,7 @@ class Script:
                     yield item
 
     def now(self, key: str) -> object:
-        """What stands in for the visit with this key; an attempt that is made again has the same.
+        """Return the stand-in for the visit with this key; a retried attempt has the same.
 
         Raises:
             _BadStandIn: There is none left.
@@ -136,7 +136,7 @@ class Script:
         return items[index]
 
     def updates(self, given: object) -> tuple[str, Updates]:
-        """The label that a graph ends with, and the updates, that a stand-in means.
+        """Return the label with which a graph ends, and the updates, of a stand-in.
 
         Raises:
             BaseException: It is one. And _BadStandIn.
@@ -156,11 +156,11 @@ class Script:
         self._updates[key] = updates
 
     def kept(self, key: object) -> Updates:
-        """The updates of a visit whose graph has ended."""
+        """Return the updates of a visit whose graph has ended."""
         return self._updates[str(key)]
 
     def _parts(self, name: str, given: object) -> Iterator[tuple[str, object]]:
-        """The updates of a field as the node would write it: key by key, or item by item, where it does."""
+        """Return the updates of a field as the node would write it: as a whole, key by key, or item by item."""
         node = self.node
         targets = [node.writer.whole] if node.writer.whole is not None else [target for target, _ in node.writer.parts]
         keyed = any(target.field == name and target.key is not None for target in targets)
@@ -182,7 +182,7 @@ class Script:
         return _BadStandIn(told, where=f"walk, node {self.path}", repair=repair)
 
     def _check(self, given: object, which: str) -> None:
-        """See that a stand-in can be followed, as far as that is known before.
+        """Check that a stand-in can be followed, as far as that is known before the walk.
 
         Raises:
             InputError: It cannot.
@@ -196,7 +196,7 @@ class Script:
         if isinstance(given, Ended):
             if given.label not in self.labels:
                 told = f"{self.path} does not end {given.label!r}"
-                repair = did_you_mean(given.label, self.labels) or "only a graph inside has labels to end with"
+                repair = did_you_mean(given.label, self.labels) or "only a nested graph has labels to end with"
                 raise InputError(told, where=where, repair=repair)
             given = given.update
         if given is None or isinstance(given, (BaseException, Mapping, BaseModel)):
@@ -206,13 +206,13 @@ class Script:
                     raise InputError(f"{self.path} does not write {name!r}", where=where, repair=near)
         elif not (_is_raised(given) or callable(given)) or (isinstance(given, type) and not _is_raised(given)):
             repair = "give a mapping of fields, an exception, a function, Ended(…), Items(…), or a list of these"
-            raise InputError(f"{given!r} is no update of {self.path}", where=where, repair=repair)
+            raise InputError(f"{given!r} is not an update of {self.path}", where=where, repair=repair)
 
     def _check_items(self, given: Items, where: str) -> None:
         if self.node.each is None:
             raise InputError(f"{self.path} is run for no items", where=where, repair="give the update itself")
         if not self.each:
-            raise InputError("some visits have Items, and some have not", where=where, repair="give all or none")
+            raise InputError("some visits have Items, and some do not", where=where, repair="give all or none")
         if isinstance(given.given, Items):
             raise InputError("Items of Items stand in for nothing", where=where, repair="give each item's update")
 
@@ -232,7 +232,7 @@ def _is_list(given: object) -> bool:
 
 
 def _each_of(given: object) -> list[object]:
-    """The members of a list, or what is given as the only one."""
+    """Return the members of a list, or a single value as the only one."""
     return [*given] if isinstance(given, Sequence) and not isinstance(given, (str, bytes)) else [given]
 
 
@@ -241,22 +241,22 @@ def _th(number: int) -> str:
 
 
 def _labels(node: NodePlan) -> Sequence[str]:
-    """The labels that the graph at a node may end with."""
+    """Return the labels with which the graph at a node can end."""
     calls = [call for call in (node.call, *node.choices.values()) if call is not None]
-    ways = [
-        way
+    outgoing = [
+        edge
         for call in calls
         if call.graph is not None
-        for group in (call.graph.start, *(w for n in call.graph.nodes.values() for w in (n.ways, n.failure_ways)))
-        for way in group
+        for group in (call.graph.start, *(w for n in call.graph.nodes.values() for w in (n.edges, n.failure_edges)))
+        for edge in group
     ]
-    edges = {way.label for way in ways if isinstance(way, EdgeWay) and way.target == END and way.label}
-    forks = {way.label for way in ways if isinstance(way, ForkWay) and way.join == END and way.label}
+    edges = {edge.label for edge in outgoing if isinstance(edge, EdgePlan) and edge.target == END and edge.label}
+    forks = {edge.label for edge in outgoing if isinstance(edge, ForkPlan) and edge.join == END and edge.label}
     switched = {
         str(getattr(case, "value", case))
-        for way in ways
-        if not isinstance(way, (EdgeWay, ForkWay))
-        for case, target in way.cases.items()
+        for edge in outgoing
+        if not isinstance(edge, (EdgePlan, ForkPlan))
+        for case, target in edge.cases.items()
         if target == END
     }
     return sorted(edges | forks | switched)

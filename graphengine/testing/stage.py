@@ -17,7 +17,6 @@ from graphengine.engine.rules.run import at_start
 from graphengine.engine.snapshot import Frame, Snapshot, item_id, sub_id
 from graphengine.engine.steps import Entered, Mapped, Started, Step, without_items
 from graphengine.errors import InputError, InvalidUpdate, NotRecordable
-from graphengine.graph.options import Sizes
 from graphengine.state.path import did_you_mean
 from graphengine.state.schema import Initial
 from graphengine.state.type_facts import enum_value
@@ -78,14 +77,12 @@ class Given:
         state: The fields of its graph's state, or some of them.
         item: What it is run for, where that is one item of a list; by name where it is run for several at a time.
         now: What time it is.
-        check: Whether a node is caught that changes in place what it is given.
         options: What else was said by name, which a field may be called too.
     """
 
     state: BaseModel | Mapping[str, object]
     item: object
     now: float
-    check: bool = True
     options: Sequence[str] = ()
 
 
@@ -102,7 +99,7 @@ def staged(plan: Plan[Any], path: str, given: Given) -> Stage:
     """
     parts = without_items(path).split("/")
     where = f"node {'/'.join(parts)}"
-    snapshot, inner, entrance = Snapshot(sizes=Sizes()), plan, _AT_ROOT
+    snapshot, inner, entrance = Snapshot(), plan, _AT_ROOT
     for depth, name in enumerate(parts[:-1]):
         node = _node(plan, inner, parts, depth)
         frame = _begin(snapshot, inner, entrance, name, partial(inner.state, {}, where), given)
@@ -142,7 +139,6 @@ def _begin(  # noqa: PLR0913 - the parts of a step
             run_id=RUN_ID, graph=plan.graph, fingerprint=plan.fingerprint, limits={}, to=(node,), marks=marks
         )
         evolve(snapshot, Step(seq, given.now, started, update=update, typed=typed))
-        snapshot.root.check = given.check
         return snapshot.root
     entered = Entered(graph=plan.graph, choice=entrance.choice, to=(node,), marks=marks)
     visit = (around.id, around.at, around.visit, around.attempt)
@@ -166,7 +162,7 @@ def _entrance(  # noqa: PLR0913 - where it is, and where it is to go
     return _Entrance(frame, choice), inner
 
 
-def _map(snapshot: Snapshot, frame: Frame, records: Mapping[str, JsonValue], now: float) -> None:
+def _map(snapshot: Snapshot, frame: Frame, records: Mapping[str, Sequence[JsonValue]], now: float) -> None:
     """Begin a map over lists of one item each."""
     facts = Mapped(count=1, concurrency=1, items=records)
     evolve(snapshot, Step(snapshot.seq + 1, now, facts, frame.id, frame.at, 1, 1))
@@ -187,7 +183,7 @@ def _item(snapshot: Snapshot, inner: Plan[Any], node: NodePlan, frame: Frame, gi
             repair = "give all of them: item={" + ", ".join(f"{name!r}: …" for name in names) + "}"
             raise InputError(told, where=f"node {node.name}", repair=repair)
     view = View(inner.state, frame)
-    records: dict[str, JsonValue] = {}
+    records: dict[str, Sequence[JsonValue]] = {}
     for name in names:
         kind = each.state.fields[name]
         records[name] = [_recorded(kind, items[name], view, f"item {name} of node {node.name}")[0]]

@@ -1,8 +1,8 @@
-"""Stand-ins: what nodes write in a walk, in place of what they would do.
+"""Stand-ins: what nodes write in a walk, instead of running.
 
-A walk follows a copy of the graph's compiled plan. The ways out, the conditions, the retries, the fallbacks, the
-reducers and the state are the graph's own; a node's body is the stand-in, whose updates take the way of any other
-(`graphengine.engine.events.Written`). For a graph inside stands a graph of one node, which comes to the wanted end.
+A walk follows a copy of the graph's compiled plan. The edges, conditions, retries, fallbacks, reducers and the state
+are the graph's own; a node's body is the stand-in, whose updates are handled as any others
+(`graphengine.engine.events.Written`). A nested graph is replaced by a graph of one node, which reaches the wanted end.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 def with_stand_ins(plan: Plan[Any], given: Mapping[str, Visits]) -> tuple[Plan[Any], Sequence[Script]]:
-    """A graph's plan whose nodes are stood in for, and the scripts of those that were named.
+    """Return a graph's plan with stand-ins for its nodes, and the scripts of the named nodes.
 
     Raises:
         InputError: A path leads nowhere, or a stand-in cannot be followed. CompileError: A function cannot be bound.
@@ -75,7 +75,7 @@ def _copy(plan: Plan[Any], given: Mapping[str, Visits], prefix: str, scripts: li
 def _walked_into(
     plan: Plan[Any], node: NodePlan, given: Mapping[str, Visits], path: str, scripts: list[Script]
 ) -> NodePlan:
-    """A node whose graphs are walked through."""
+    """Return a node whose graphs are walked."""
     nothing = _call(plan, Script(path, None, node, plan.state))
 
     def inside(call: Call) -> Call:
@@ -88,7 +88,7 @@ def _walked_into(
 
 
 def _stood_in(plan: Plan[Any], script: Script) -> NodePlan:
-    """A node whose body is a script."""
+    """Return a node whose body is a script."""
     node = script.node
     each = node.each if script.each else None
     common: dict[str, Any] = {"selector": None, "choices": {}, "each": each, "asks": False}
@@ -99,7 +99,7 @@ def _stood_in(plan: Plan[Any], script: Script) -> NodePlan:
 
 
 def _call(plan: Plan[Any], script: Script) -> Call:
-    """What is called in place of a node: it gives the updates of the visit."""
+    """The function that is called instead of a node: it returns the updates of the visit."""
     state = script.node.each.state if script.each and script.node.each is not None else plan.state
     bound = {id(function): _bound(plan, state, function, script.path) for function in script.functions}
 
@@ -124,10 +124,10 @@ async def _awaited(script: Script, made: Awaitable[object]) -> Written:
 def _bound(
     plan: Plan[Any], state: StateType[Any], function: Callable[..., object], path: str
 ) -> dict[str, Argument | None]:
-    """Where a function's parameters come from: a field or an item, or, None, whoever runs it.
+    """Return the sources of a function's parameters: a field or an item, or None for the runner's arguments.
 
     Raises:
-        CompileError: From nowhere.
+        CompileError: A parameter has no source.
     """
     binder = Binder(state, frozenset(), lambda _graph, _where: None)
     call = binder.call(FunctionBody.of(function, thread=False), None, f"stand-in for {path}")
@@ -148,18 +148,18 @@ def _not_called() -> None:
 _NOTHING: Final = Call(FunctionBody(Injected.of(_not_called), thread=False), _not_called, False, (), (), (), ())  # noqa: FBT003
 
 
-# What stands in for a graph.
+# Stand-ins for graphs.
 
 
 class _Ending(BaseModel):
-    """The state of a graph that stands in for another: the label that it ends with, and the visit."""
+    """The state of a graph that replaces another: the label with which it ends, and the visit."""
 
     label: str = ""
     visit: str = ""
 
 
 ENDING: Final = "stands_in"
-"""The node of a graph that stands in for another; nobody's visit."""
+"""Do nothing: the node of a graph that replaces another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,12 +169,12 @@ class _Kept(Writer):
     script: Script | None = None
 
     def updates(self, result: object, view: View, node: str, stop: object = None) -> Updates:  # noqa: ARG002 - a Writer's
-        """The updates of the visit that a graph gives as its result."""
+        """Return the updates of the visit that a graph has as its result."""
         return self.script.kept(result) if self.script is not None else []
 
 
 def _ending(script: Script) -> Plan[Any]:
-    """The plan of a graph of one node that ends as a script says."""
+    """Return the plan of a graph of one node that ends as a script defines."""
 
     def end(ctx: Context) -> dict[str, object]:
         key = ctx.idempotency_key.rpartition("/")[0]

@@ -139,13 +139,13 @@ async def new_run(
 ) -> int:
     """A run with steps 1 to count; its fence."""
     info = run_info(run_id, created_at=created_at, graph=graph)
-    return await store.create(info, steps(1, count), {"nodes": ["write"]})
+    return await store.create(info, steps(1, count), {"nodes": [{"name": "write"}]})
 
 
 async def branch(store: Store, run_id: str, parent: str, at: int, count: int = 0) -> int:
     """A branch with so many steps of its own, which set the field named after it; its fence."""
     info = replace(run_info(run_id), parent=parent, parent_seq=at)
-    return await store.create(info, steps(at + 1, at + count, field=run_id), {"nodes": ["write"]})
+    return await store.create(info, steps(at + 1, at + count, field=run_id), {"nodes": [{"name": "write"}]})
 
 
 async def waiting_run(store: Store, run_id: str = "r", *, due_at: float | None = None) -> None:

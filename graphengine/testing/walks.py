@@ -1,7 +1,7 @@
-"""walk: the paths of a graph, with what its nodes write given beforehand.
+"""walk: the paths of a graph, with stand-ins for its nodes.
 
-The graph's copy is run on a real Runner, in memory, under a clock that jumps: edges, forks, joins, reducers, retries,
-fallbacks and limits are the engine's. Only what nodes do is stood in for.
+A copy of the graph runs on a real Runner, in memory, with a clock that jumps: edges, forks, joins, reducers, retries,
+fallbacks and limits are the engine's. Only the nodes' work is replaced.
 """
 
 from __future__ import annotations
@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from pydantic import BaseModel
 from typing_extensions import override
 
-from graphengine.engine.steps import RunStatus, failure_of, outcome_of, without_items
+from graphengine.engine.steps import Failed, Node, RunStatus, failure_of, without_items
 from graphengine.errors import InputError, ModelUnavailable
 from graphengine.graph.graph import Graph
+from graphengine.history.visits import Visits as Run
 from graphengine.models.scripted import shortened
 from graphengine.runner import RunFailed, Runner
 from graphengine.runner.model_routing import ALL
 from graphengine.testing.clock import FakeClock
 from graphengine.testing.coverage import introduce
-from graphengine.testing.done import EdgeTaken, edge_of
+from graphengine.testing.done import EdgeTaken
 from graphengine.testing.stand_ins import ENDING, with_stand_ins
 from graphengine.testing.trail import Word, text_of, trail, words_of
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from graphengine.engine.plan import Plan
     from graphengine.engine.steps import Step
     from graphengine.graph.options import Limits
+    from graphengine.history.visit_tree import Visit as Visited
     from graphengine.models.base import Model, Request, Response
     from graphengine.runner.result import Result
     from graphengine.state.failure import Failure
@@ -44,10 +46,10 @@ class Visit:
     """A visit of a node in a walk.
 
     Attributes:
-        path: The node's.
-        visit: Which visit of it this is, from 1.
-        edge: The way out that was taken; None where there was none, as of a map's item or of the end of everything.
-        error: What it failed with, as `ValueError: no`; "" where it did not.
+        path: The node's path.
+        visit: The number of the visit, from 1.
+        edge: The edge that was taken; None if there was none, as for a map's item or at the end of the run.
+        error: What it failed with, as `ValueError: no`; "" if it did not.
     """
 
     path: str
@@ -66,7 +68,7 @@ class Visit:
 
 @dataclass(frozen=True, slots=True)
 class Walked(Generic[S]):
-    """What a walk came to.
+    """The result of a walk.
 
     Attributes:
         path: The nodes that were visited, in one line; see `walk`.
@@ -75,7 +77,7 @@ class Walked(Generic[S]):
         state: The state at the end.
         output: What the graph's `result=` names; the state without one.
         error: What it failed with.
-        visits: Each visit with the way out that it took and why, in the order in which they were done.
+        visits: Each visit with the edge that it took and why, in the order in which they ended.
     """
 
     path: str
@@ -89,17 +91,17 @@ class Walked(Generic[S]):
 
     @property
     def why(self) -> Sequence[str]:
-        """Each visit in words, as `review, visit 1 -> write: score 5 >= 7: no; otherwise`."""
+        """Return each visit in words, as  `review, visit 1 -> write: score 5 >= 7: no; otherwise`."""
         return [str(visit) for visit in self.visits]
 
     def assert_path(self, expected: str) -> None:
-        """See that the nodes were visited in this order; see `walk` for how a path is written.
+        """Check that the nodes were visited in this order; see `walk` for how a path is written.
 
         Args:
-            expected: The path. How it is spaced does not matter.
+            expected: The path. Its spacing does not matter.
 
         Raises:
-            AssertionError: They were not; the text shows where the paths part, and why that way was taken.
+            AssertionError: They were not; the text shows where the paths diverge, and why that edge was taken.
         """
         __tracebackhide__ = True
         wanted, walked = words_of(expected), [word.text for word in self._words]
@@ -109,15 +111,15 @@ class Walked(Generic[S]):
         raise AssertionError(self._parted(wanted, min(len(wanted), len(walked)) if common is None else common))
 
     def _parted(self, wanted: Sequence[str], at: int) -> str:
-        """What is told where the paths part before a word."""
+        """Return the report of paths that diverge before a word."""
         here = len(text_of([*wanted[:at], "x"])) - 1
         lines = [
-            f"the walk left the expected path {f'behind {wanted[at - 1]!r}' if at else 'at once'}",
+            f"the walk left the expected path {f'after {wanted[at - 1]!r}' if at else 'at once'}",
             f"  expected: {text_of(wanted)}",
             f"  walked:   {self.path}",
             f"            {' ' * here}^ {repr(wanted[at]) if at < len(wanted) else 'nothing more'} was expected",
         ]
-        last = next((word.step for word in reversed(self._words[:at]) if word.step is not None), None)
+        last = next((word.visit for word in reversed(self._words[:at]) if word.visit is not None), None)
         if last is not None:
             lines.append(f"  {_visit(last)}")
         if self.error is not None:
@@ -137,29 +139,30 @@ async def walk(
     limits: Limits | None = None,
     **fields: object,
 ) -> Walked[S]:
-    """Walk a graph's real edges, with what its nodes write given beforehand.
+    """Walk a graph's real edges, with stand-ins for its nodes.
 
-    What stands in for a node is one of these, for every visit, or a list of them, one for each visit; a list that is
-    too short fails the walk, by the node and the visit:
+    A node's stand-in is one of these, for every visit, or a list of them, one for each visit; a list that is too short
+    fails the walk with the node and the visit:
 
-    - a mapping of fields (or a model, whose set fields count): the update, as the node would write it. It takes the way
-      of any update: through the reducer (one item for `append`), validated, recorded;
-    - an exception: the visit fails with it. Retries, the fallback and `failed(…)` ways follow, and no time passes;
-    - a function of fields, and of `ctx`, that gives any of these;
-    - `None`: it writes nothing. So do nodes that are not named;
-    - `Ended(label, update)` for a graph inside, taken as a whole. Without it, its own nodes are walked, by their
-      paths (`"article/review"`);
-    - `Items(…)` for a map, item by item. Without it a mapping stands in for the whole map.
+    - a mapping of fields (or a model, whose set fields count): the update, as the node would write it. It is handled as
+      any update: through the reducer (one item for `append`), validated, recorded;
+    - an exception: the visit fails with it. Retries, the fallback and `failed(…)` edges follow, and no time passes;
+    - a function of fields, and of `ctx`, that returns any of these;
+    - `None`: it writes nothing. The same holds for nodes that are not named;
+    - `Ended(label, update)` for a nested graph as a whole. Without it, its own nodes are walked, by their paths
+      (`"article/review"`);
+    - `Items(…)` for a map, item by item. Without it a mapping replaces the whole map.
 
     A path is written as its nodes in their order, ending with END, FAIL, or STOPPED at a limit: `write review write
-    review END`. A fork is `[facts | counter]`, its arms in declared order, `-` for one that is empty; what was visited
-    in a graph inside stands behind its name, `article (write review)`, that of a map's items `teams (a b | a b)`.
+    review END`. A fork is `[facts | counter]`, its arms in declared order, `-` for one that is empty; the
+    visits in a nested graph follow its name, `article (write review)`, as do those of a map's items, `teams (a b |
+    a b)`.
 
     Args:
         graph: The graph.
-        nodes: What stands in for its nodes, by path.
-        state: The state to begin with, or a mapping of its fields.
-        model: What answers where a fallback asks a model; without it such a fallback fails.
+        nodes: The stand-ins for its nodes, by path.
+        state: The initial state, or a mapping of its fields.
+        model: The model for fallbacks that call one; without it such a fallback fails.
         limits: In place of the graph's own.
         fields: Fields of the state by name, over those of `state`.
 
@@ -193,7 +196,7 @@ async def walk(
             result = error.result
         steps = await runner.history(run.id)
     _see_stand_ins(steps, scripts)
-    return _walked(result, steps)
+    return _walked(result, Run.of(steps))
 
 
 def _mapping(state: BaseModel | Mapping[str, object] | None) -> Mapping[str, object]:
@@ -203,16 +206,16 @@ def _mapping(state: BaseModel | Mapping[str, object] | None) -> Mapping[str, obj
 
 
 class _Nobody:
-    """No model: what a walk runs is to ask none unasked."""
+    """No model: a walk calls no model unless it is given one."""
 
     name = "nobody"
 
     async def answer(self, request: Request) -> Response:
-        """There is no answer."""
+        """Raise: there is no answer."""
         raise ModelUnavailable(
-            f"agent {request.agent} was asked in a walk, and there is no model",
+            f"agent {request.agent} called a model in a walk, and there is none",
             where=f"agent {request.agent}",
-            repair="a fallback asks it: give one, walk(…, model=ScriptedModel([…]))",
+            repair="a fallback calls it: pass one, walk(…, model=ScriptedModel([…]))",
         )
 
 
@@ -229,7 +232,7 @@ class _Copy(Graph[S]):
 
 
 def _see_stand_ins(steps: Sequence[Step], scripts: Sequence[Script]) -> None:
-    """See that what stood in for nodes could.
+    """Check that all stand-ins were valid.
 
     Raises:
         InputError: A list was too short, or an update does not fit.
@@ -243,13 +246,12 @@ def _see_stand_ins(steps: Sequence[Step], scripts: Sequence[Script]) -> None:
         if failure is not None and failure.kind in ("invalid_update", "not_recordable", "too_large"):
             path = without_items(failure.path).removesuffix(f"/{ENDING}")
             if path in named:
-                told = f"what stands in for {path}, visit {step.visit}, does not fit: {failure.message}"
+                told = f"the stand-in for {path}, visit {step.visit}, does not fit: {failure.message}"
                 raise InputError(told, where=failure.where or f"walk, node {path}", repair=failure.repair)
 
 
-def _walked(result: Result[S], steps: Sequence[Step]) -> Walked[S]:
-    words = trail(steps, result.status, {ENDING})
-    done = [step for step in steps if step.kind in ("node", "item", "failed") and step.node not in ("", ENDING)]
+def _walked(result: Result[S], run: Run) -> Walked[S]:
+    words = trail(run, result.status, {ENDING})
     return Walked(
         path=text_of(words),
         status=result.status,
@@ -257,15 +259,21 @@ def _walked(result: Result[S], steps: Sequence[Step]) -> Walked[S]:
         state=result.state,
         output=result.output,
         error=result.error,
-        visits=[_visit(step) for step in done],
+        visits=_visits(run),
         _words=words,
     )
 
 
-def _visit(step: Step) -> Visit:
-    failure = failure_of(step)
-    edge = edge_of(outcome_of(step))[0] if step.kind != "item" else None
-    return Visit(step.path, step.visit, edge, f"{failure.kind}: {failure.message}" if failure is not None else "")
+def _visits(run: Run) -> list[Visit]:
+    """Return the visits that ended, in that order."""
+    ended = dict.fromkeys(entry.visit for entry in run.entries if isinstance(entry.step.data, (Node, Failed)))
+    return [_visit(visit) for visit in ended if visit is not None and visit.node != ENDING]
+
+
+def _visit(visit: Visited) -> Visit:
+    edge, failure = visit.edge, visit.failure
+    taken = EdgeTaken(tuple(edge.to), edge.label, edge.why) if edge is not None else None
+    return Visit(visit.path, visit.number, taken, f"{failure.kind}: {failure.message}" if failure is not None else "")
 
 
 __all__ = ["Visit", "Walked", "walk"]

@@ -1,1 +1,1 @@
-"""Specialists at a shared board."""
+"""The research board and its specialists."""

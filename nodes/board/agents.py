@@ -1,7 +1,7 @@
-"""The specialists at the research board: who they are to a language model, and the rules that stand in for them.
+"""The specialists at the research board: their prompts for a language model, and the rules used without one.
 
 Three of them are those of the review loop with other questions: they see the doubts and gaps that the others found.
-What the skeptic quotes must stand in the sources, as what the scout quotes; what does not goes back to the model.
+Quotes of the skeptic and the scout must be in the sources; other quotes are sent back to the model.
 """
 
 from collections.abc import Sequence
@@ -17,12 +17,12 @@ from nodes.review.evidence import check_findings, numbered
 
 
 def pages(sources: Sequence[TextFile]) -> dict[str, str]:
-    """The sources with their lines numbered, under names that a question can label them by."""
+    """Return the sources with numbered lines, by the labels that a question uses for them."""
     return {f"source_{number}": numbered(source) for number, source in enumerate(sources, start=1)}
 
 
 def ask_scout(task: str, sources: Sequence[TextFile], findings: Findings, gaps: Sequence[Gap] | None) -> str:
-    """Ask for facts on the task; once there are some, for what is missing and nothing that is known."""
+    """Return the question for facts on the task, or once there are some, for what is still missing."""
     if not findings.key_areas:
         return labelled({"topic": task, **pages(sources)}) + "\n\nWhat do these sources say about the topic?"
     known = [fact.text for fact in findings.all_facts()]
@@ -31,30 +31,30 @@ def ask_scout(task: str, sources: Sequence[TextFile], findings: Findings, gaps: 
 
 
 def ask_skeptic(task: str, sources: Sequence[TextFile], findings: Findings) -> str:
-    """Ask what in the sources speaks against the facts."""
+    """Return the question for what in the sources contradicts or limits the facts."""
     data = labelled({"topic": task, "facts": [fact.text for fact in findings.all_facts()], **pages(sources)})
     return f"{data}\n\nWhat in these sources limits or contradicts one of the facts?"
 
 
 def check_doubts(doubts: Sequence[Doubt], findings: Findings, sources: Sequence[TextFile]) -> None:
-    """See that each doubt is about a fact on the board and quotes a source.
+    """Check that each doubt is about a fact on the board and quotes a source.
 
     Raises:
-        ValueError: one does not; says which.
+        ValueError: A doubt does not; the message says which.
     """
     known = {fact.text for fact in findings.all_facts()}
-    strange = [doubt.fact for doubt in doubts if doubt.fact not in known]
-    if strange:
-        message = "these are no facts on the board, word for word: " + "; ".join(strange)
+    unknown = [doubt.fact for doubt in doubts if doubt.fact not in known]
+    if unknown:
+        message = "these are not facts on the board, word for word: " + "; ".join(unknown)
         raise ValueError(message)
     check_findings(Findings(caveats=[doubt.against for doubt in doubts]), sources)
 
 
 def check_brief(draft: str, findings: Findings, doubts: Sequence[Doubt] | None) -> None:
-    """See that a brief cites what is on the board, in each claim, and says of it what stands there.
+    """Check that every claim of a brief cites the board, and agrees with the cited place.
 
     Raises:
-        ValueError: it does not; names the places and the sentences.
+        ValueError: A claim does not; the message names the places and the sentences.
     """
     citing.check_brief(draft, with_doubts(findings, doubts or ()))
 

@@ -1,7 +1,7 @@
-"""What the specialists at the research board write for one another, and how findings of several rounds become one.
+"""What the specialists at the research board write for one another, and how findings of several rounds are combined.
 
-`Findings` grow and never shrink: what a later search adds is put beside what is there, and a search that finds nothing
-new changes nothing, so that nobody at the board is woken for it.
+`Findings` grow and never shrink: results of a later search are added, and a search that finds nothing new changes
+nothing, so that it wakes no specialist.
 """
 
 from collections.abc import Sequence
@@ -21,8 +21,8 @@ class Doubt(_Frozen):
     """A sentence of the sources that limits or contradicts a fact.
 
     Args:
-        fact: the text of the fact.
-        against: what speaks against it, or says where it does not hold.
+        fact: The text of the fact.
+        against: The sentence that contradicts it, or limits where it holds.
     """
 
     fact: str
@@ -30,11 +30,11 @@ class Doubt(_Frozen):
 
 
 class Gap(_Frozen):
-    """Something that is wanted and was not found.
+    """Something that was looked for and not found.
 
     Args:
-        about: what to look for, in a few words; for a source that nothing was taken from, its path.
-        why: what is missing, in a sentence.
+        about: What to look for, in a few words; for an unused source, its path.
+        why: What is missing, in a sentence.
     """
 
     about: str = Field(min_length=1)
@@ -42,11 +42,11 @@ class Gap(_Frozen):
 
 
 def add_findings(old: Findings, new: Findings) -> Findings:
-    """Put new findings beside old ones; `old` itself where nothing in them is new.
+    """Add new findings to old ones; return `old` itself if nothing is new.
 
     Args:
-        old: what was found so far; its ranks stay, and what is new stands behind it.
-        new: what was found now.
+        old: The findings so far; their ranks stay, and new facts are ranked after them.
+        new: The new findings.
     """
     known = {fact.key for fact in old.all_facts()}
     fresh = [fact for fact in new.all_facts() if fact.key not in known]
@@ -68,29 +68,29 @@ def add_findings(old: Findings, new: Findings) -> Findings:
 
 
 def with_doubts(findings: Findings, doubts: Sequence[Doubt]) -> Findings:
-    """The findings with what speaks against them among their caveats, which a writer has to treat."""
+    """Return the findings with the doubts among their caveats, which a writer has to cover."""
     known = {fact.key for fact in findings.caveats}
     more = {doubt.against.key: doubt.against for doubt in doubts if doubt.against.key not in known}
     return findings.model_copy(update={"caveats": [*findings.caveats, *more.values()]})
 
 
 def written(draft: str, errors: Sequence[Failure]) -> str:
-    """The draft that a team of agents has written.
+    """Return the draft that a team of agents has written.
 
     Args:
-        draft: what they wrote.
-        errors: why agents gave up.
+        draft: The draft.
+        errors: The failures of agents.
 
     Raises:
-        ValueError: there is no draft; says why agents gave up.
+        ValueError: There is no draft; the message has the failures.
     """
     if not draft.strip():
         reasons = "; ".join(f"{failure.path}: {failure.message}" for failure in errors)
-        message = f"nothing was written: {reasons or 'nobody had anything to say'}"
+        message = f"nothing was written: {reasons or 'no agent failed, and none wrote a draft'}"
         raise ValueError(message)
     return draft
 
 
 def by_turns(lists: Sequence[Sequence[Fact]]) -> list[Fact]:
-    """The facts of several lists by their place in them: all that are first, then all that are second, and so on."""
+    """Return the facts of several lists in turns: the first of each, then the second of each, and so on."""
     return [fact for row in zip_longest(*lists) for fact in row if fact is not None]

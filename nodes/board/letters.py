@@ -1,7 +1,7 @@
-"""Letters between agents: events for whoever has subscribed to them, and messages to one agent.
+"""Letters between agents: events for all subscribers, and messages to one agent.
 
-An agent has one inbox. What it says of an event goes into the inbox of each subscriber, a message into that of the one
-it is for. A letter carries what it tells, so that an agent needs to see nothing of another's desk.
+Each agent has one inbox. A letter about an event goes into the inbox of each subscriber, a message into the inbox of
+its recipient. A letter carries its data, so that no agent needs to see the state of another.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,18 +10,18 @@ from pydantic import BaseModel, ConfigDict
 
 from nodes.review.article import Findings, Review
 
-CLOSED = "closed"  # the event that everybody hears, and ends with
-MOST_DRAFTS = 3  # more are not worth their price
+CLOSED = "closed"  # the event that everyone gets, and that ends their work
+MOST_DRAFTS = 3  # more do not improve enough for their price
 
 
 class Letter(BaseModel):
-    """Something that happened, told by an agent.
+    """An event or a message from an agent.
 
     Args:
-        event: what happened, as `draft_ready`.
-        sender: who tells it.
-        to: whom it is for; "" for all who have subscribed to the event.
-        findings, draft, review: what is enclosed.
+        event: What happened, for example `draft_ready`.
+        sender: The agent that sends it.
+        to: The recipient; "" for all subscribers of the event.
+        findings, draft, review: The enclosed data.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -34,37 +34,37 @@ class Letter(BaseModel):
     review: Review | None = None
 
     def enclosed(self) -> dict[str, object]:
-        """What is enclosed, by the fields of a desk that it belongs on."""
+        """Return the enclosed data, by the field of the receiving agent's state."""
         found = {"findings": self.findings, "draft": self.draft or None, "history": self.review}
         return {name: value for name, value in found.items() if value is not None}
 
 
 def inboxes(letter: Letter, subscribers: Mapping[str, Sequence[str]]) -> list[str]:
-    """Whose inboxes a letter goes to.
+    """Return the inboxes that a letter goes to.
 
     Args:
-        letter: the letter.
-        subscribers: by event, who wants to hear of it.
+        letter: The letter.
+        subscribers: The subscribers of each event.
     """
     return [letter.to] if letter.to else list(subscribers.get(letter.event, ()))
 
 
 def found(findings: Findings, event: str) -> Letter:
-    """What a researcher tells: its findings; `closed` where there are none, so that nobody writes from nothing.
+    """Return a researcher's letter: its findings, or `closed` if there are none, so that the writer does not start.
 
     Args:
-        findings: what it found.
-        event: what it calls that.
+        findings: Its findings.
+        event: The event of its letter.
     """
     return Letter(event=event, findings=findings) if findings.key_areas else Letter(event=CLOSED)
 
 
 def verdict(history: Sequence[Review]) -> Letter:
-    """What a reviewer tells: `closed`, or to the writer alone that there is something to mend.
+    """Return a reviewer's letter: `closed`, or a request to the writer alone to revise the draft.
 
     Args:
-        history: its reviews, oldest first. One that approves ends the work, as does one that is no better than an
-            earlier one, or one of many.
+        history: Its reviews, oldest first. The work ends with a review that approves, with one that is no better than
+            an earlier one, or after MOST_DRAFTS.
     """
     *before, last = history
     stuck = bool(before) and last.score <= max(review.score for review in before)

@@ -1,8 +1,8 @@
 """The specialists at the research board, by rules alone.
 
-Each reads what stands on the board and returns what it adds; none knows of another. They quote, count and compare, and
-understand nothing: a doubt is a sentence with a word that limits ("cannot", "unless") which speaks of what a fact
-speaks of, and a gap is a word that no fact has.
+Each reads the board and returns what it adds; none knows of another. They quote, count and compare without
+understanding: a doubt is a sentence with a limiting word ("cannot", "unless") that shares words with a fact, and a gap
+is a word that no fact has.
 """
 
 from collections.abc import Sequence
@@ -20,26 +20,26 @@ from nodes.review.writer import write
 from nodes.text.passages import read
 from nodes.text.words import mentions, stem_sequence, stems, subject_words
 
-FIRST_LOOK = 3  # facts an area; what is missing after them is looked for when somebody says so
-FACTS_A_GAP = 2  # so many sentences more for something that is missing
-MAX_GAPS = 4  # what is missing most comes first; the next look names the rest
-TERMS_LOOKED_AT = 8  # of the key terms: the others may well be mentioned once only
+FIRST_LOOK = 3  # facts per area; the surveyor names what is missing after that
+FACTS_A_GAP = 2  # additional sentences for each gap
+MAX_GAPS = 4  # the largest gaps first; the next survey names the rest
+TERMS_LOOKED_AT = 8  # of the key terms; one mention is enough for the others
 MAX_DOUBTS = 6
-SHARED_STEMS = 2  # a sentence that shares fewer words with a fact does not speak of it
-MAX_REVISIONS = 2  # so often the writer is asked to mend its draft
+SHARED_STEMS = 2  # a sentence that shares fewer words with a fact is not about it
+MAX_REVISIONS = 2  # requests to the writer to revise its draft
 
 
 def scout(task: str, sources: Sequence[TextFile], findings: Findings, gaps: Sequence[Gap] | None) -> Findings:
-    """Look for facts: on the task at first, then on each gap.
+    """Look for facts: first on the task, then on each gap.
 
     Args:
-        task: the topic, in words.
-        sources: the texts to read.
-        findings: what was found so far.
-        gaps: what is missing; None before anybody looked.
+        task: The topic, in words.
+        sources: The texts to read.
+        findings: The findings so far.
+        gaps: What is missing; None before the first survey.
 
     Returns:
-        What is new. Where the sources hold nothing at all, notes that say so.
+        The new findings; if the sources have nothing at all, notes that say so.
     """
     if not findings.key_areas:
         try:
@@ -55,20 +55,20 @@ def scout(task: str, sources: Sequence[TextFile], findings: Findings, gaps: Sequ
 
 
 def is_looked_for(findings: Findings, gaps: Sequence[Gap] | None) -> bool:
-    """Whether there is anything for a scout to look for: everything at first, then what is missing."""
+    """Return whether there is anything to look for: everything at first, then the gaps."""
     return bool(gaps) or not findings.key_areas
 
 
 def nothing() -> Findings:
-    """What a scout finds who was sent for nothing."""
+    """Return no findings, for a scout with nothing to look for."""
     return Findings()
 
 
 def skeptic(findings: Findings, sources: Sequence[TextFile]) -> list[Doubt]:
-    """Find what limits or contradicts the facts: for each such sentence the fact that it speaks of.
+    """Find what limits or contradicts the facts: for each such sentence the fact that it is about.
 
     Returns:
-        At most MAX_DOUBTS, those that share most words with their fact first.
+        At most MAX_DOUBTS, those that share the most words with their fact first.
     """
     facts = [(fact, frozenset(stems(fact.text))) for fact in findings.all_facts()]
     found: list[tuple[int, int, Doubt]] = []
@@ -83,13 +83,13 @@ def skeptic(findings: Findings, sources: Sequence[TextFile]) -> list[Doubt]:
 
 
 def surveyor(task: str, sources: Sequence[TextFile], findings: Findings) -> list[Gap]:
-    """Find what is missing: words of the task, sources that say nothing, key terms with a single fact.
+    """Find what is missing: words of the task, unused sources, key terms with a single fact.
 
     Returns:
         At most MAX_GAPS, in this order.
     """
     texts = [stem_sequence(fact.text) for fact in findings.all_facts()]
-    plain = " ".join(fact.text for fact in findings.all_facts()).casefold()  # where words have no blanks between them
+    plain = " ".join(fact.text for fact in findings.all_facts()).casefold()  # for scripts without blanks between words
     used = {fact.file for fact in findings.all_facts()}
     found = [
         Gap(about=word, why=f"no fact speaks of \u201c{word}\u201d")
@@ -118,30 +118,30 @@ def compose(  # noqa: PLR0913 - all that the writer reads of the board
     history: Sequence[Review],
     draft: str,
 ) -> str:
-    """Write the brief, or mend it by the last review; its introduction says what the sources leave open."""
+    """Write the brief, or revise it by the last review; its introduction says what the sources leave open."""
     brief = write(task, with_doubts(findings, doubts or ()), word_budget, history, draft)
     asked = subject_words(task)
     missing = [gap.about for gap in gaps or () if gap.about in asked]
     if not missing or not findings.key_areas:
         return brief
     page = parse(brief)
-    told = f"{page.introduction} The sources hold nothing that could be quoted on: {', '.join(missing)}."
-    return render(replace(page, introduction=told))
+    introduction = f"{page.introduction} The sources hold nothing that could be quoted on: {', '.join(missing)}."
+    return render(replace(page, introduction=introduction))
 
 
 def judge(
     task: str, draft: str, findings: Findings, doubts: Sequence[Doubt] | None, history: Sequence[Review]
 ) -> Review:
-    """Review the draft against the facts and what speaks against them."""
+    """Review the draft against the facts and the doubts."""
     return review(task, draft, with_doubts(findings, doubts or ()), history)
 
 
 def ask_again(history: Sequence[Review], wishes: list[str]) -> list[str]:
-    """Say what the writer is to mend: nothing new where the last review is content, or mending did not help.
+    """Return what the writer should fix: `wishes` unchanged if the last review approves, or if revising did not help.
 
     Args:
-        history: the reviews, oldest first.
-        wishes: what it was asked to mend before.
+        history: The reviews, oldest first.
+        wishes: The requests so far.
     """
     if not history:
         return wishes
@@ -152,11 +152,11 @@ def ask_again(history: Sequence[Review], wishes: list[str]) -> list[str]:
 
 
 def _look_for(about: str, task: str, sources: Sequence[TextFile], known: Findings) -> Findings:
-    """The best facts on something, none of which is known or says what a known one says."""
+    """Return the best facts on something that are not known yet, and repeat no known fact."""
     named = [source for source in sources if source.path == about]
     try:
         seen = research(task if named else f"{about} {task}", named or sources)
-    except ValueError:  # nothing there can be quoted
+    except ValueError:  # no quotable sentence
         return Findings()
     fresh = [
         fact

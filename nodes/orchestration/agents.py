@@ -1,7 +1,7 @@
-"""The orchestrator and its workers: who they are to a language model, and what stands in for them without one.
+"""The orchestrator and its workers: their prompts for a language model, and the rules used without one.
 
-Researcher, writer and reviewer are those of the review loop with other questions: they are told their step, the whole
-job, and the results of the steps that theirs needs. What they did in earlier runs is given to them as data.
+Researcher, writer and reviewer are those of the review loop with other questions: they get their step, the whole job,
+and the results of the steps that theirs needs. Their work in earlier runs is passed to them as data.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,7 +20,7 @@ from nodes.review.draft import citations
 from nodes.review.evidence import check_findings, numbered
 from nodes.review.merging import merged
 
-WINDOW = Window(max_tokens=8000, keep=5)  # of what a worker who is asked again is sent of what was said before
+WINDOW = Window(max_tokens=8000, keep=5)  # of the conversation so far, for a worker that is called again
 SUMMARY_WORDS = 150
 
 DUTIES = {
@@ -32,7 +32,7 @@ DUTIES = {
 }
 
 
-def ask_planner(  # noqa: PLR0913 - what a planner can know
+def ask_planner(  # noqa: PLR0913 - all that a planner can use
     task: str,
     sources: Sequence[TextFile],
     workers: Sequence[str],
@@ -41,7 +41,7 @@ def ask_planner(  # noqa: PLR0913 - what a planner can know
     reasons: Sequence[str],
     recalled: Mapping[str, Sequence[Memory]],
 ) -> str:
-    """Return the planner's question: the task, who there is, and, after an attempt, what became of it."""
+    """Return the planner's question: the task, the workers, and after an attempt its outcome."""
     duties = {name: DUTIES[Role(name)] if name in DUTIES else "a worker for steps of this name" for name in workers}
     asked: dict[str, object] = {"task": task, "workers": duties, "sources": [source.path for source in sources]}
     if plan or reasons:
@@ -50,7 +50,7 @@ def ask_planner(  # noqa: PLR0913 - what a planner can know
 
 
 def ask_researcher(task: str, job: str, sources: Sequence[TextFile], recalled: Mapping[str, Sequence[Memory]]) -> str:
-    """Return the researcher's question: its step, and the sources that are named in it, with their lines numbered."""
+    """Return the researcher's question: its step, and the sources named in it, with numbered lines."""
     read = sources_for(task, sources)
     texts = {f"source_{number}": numbered(source) for number, source in enumerate(read, start=1)}
     earlier = {"your_earlier_work": recalled.get(Role.RESEARCHER, [])}
@@ -58,7 +58,7 @@ def ask_researcher(task: str, job: str, sources: Sequence[TextFile], recalled: M
 
 
 def ask_as(role: Role) -> Callable[..., str]:
-    """Return the question of a worker: its step, each result that it needs in a block of its own, its earlier work."""
+    """Return a worker's question: its step, each result that it needs in its own block, its earlier work."""
 
     def ask(task: str, job: str, needed: Mapping[str, str], recalled: Mapping[str, Sequence[Memory]]) -> str:
         results = {f"result_of_{step}": text for step, text in needed.items()}
@@ -82,23 +82,23 @@ def ask_coder(
 def ask_writer(
     task: str, job: str, needed: Mapping[str, str], word_budget: int, recalled: Mapping[str, Sequence[Memory]]
 ) -> str:
-    """Return the writer's question: that of a worker, and how long the text may be."""
+    """Return the writer's question: that of a worker, and the maximum length."""
     return f"{ask_as(Role.WRITER)(task, job, needed, recalled)}\n\nAt most {word_budget} words."
 
 
 def ask_about_results(
     task: str, plan: Sequence[Step], results: Mapping[str, Outcome], verdicts: Sequence[Verdict]
 ) -> str:
-    """Return the question of who judges results or makes one text of them: each result in a block of its own."""
-    told = {f"result_of_{name}": why_failed(one) or one.text for name, one in results.items()}
-    return labelled({"task": task, "plan": plan, **told, "verdicts_so_far": verdicts})
+    """Return the question for judging results or making one text from them: each result in its own block."""
+    texts = {f"result_of_{name}": why_failed(one) or one.text for name, one in results.items()}
+    return labelled({"task": task, "plan": plan, **texts, "verdicts_so_far": verdicts})
 
 
 def is_text(answer: str) -> None:
-    """See that an answer says something.
+    """Check that an answer is not blank.
 
     Raises:
-        ValueError: it is blank.
+        ValueError: It is blank.
     """
     if not answer.strip():
         message = "the answer is empty"
@@ -106,54 +106,54 @@ def is_text(answer: str) -> None:
 
 
 def is_short(answer: str) -> None:
-    """See that a summary is one.
+    """Check that a summary is short.
 
     Raises:
-        ValueError: it is blank or too long.
+        ValueError: It is blank or too long.
     """
     is_text(answer)
     if (count := len(answer.split())) > SUMMARY_WORDS:
-        message = f"the summary has {count} words, and {SUMMARY_WORDS} are the most"
+        message = f"the summary has {count} words, more than {SUMMARY_WORDS}"
         raise ValueError(message)
 
 
 def check_text(answer: str, needed: Mapping[str, str]) -> None:
-    """See that a text says something, and cites the findings that its step needs.
+    """Check that a text is not blank, and that its claims cite the findings that its step needs.
 
     Raises:
-        ValueError: it is blank, or a claim of it cites what is not there.
+        ValueError: It is blank, or a claim cites something else.
     """
     is_text(answer)
     check_brief(answer, merged(findings_in(needed.values())))
 
 
 def check_summary(answer: str, needed: Mapping[str, str]) -> None:
-    """See that a summary is short, and cites nothing but what the results of its step cite.
+    """Check that a summary is short, and cites only what the results of its step cite.
 
     Raises:
-        ValueError: it is blank or too long, or it cites what is not there.
+        ValueError: It is blank or too long, or cites something else.
     """
     is_short(answer)
     _check_places(answer, needed.values())
 
 
 def check_answer(answer: str, results: Mapping[str, Outcome]) -> None:
-    """See that an answer says something, and cites nothing but what the results cite.
+    """Check that an answer is not blank, and cites only what the results cite.
 
     Raises:
-        ValueError: it is blank, or it cites what is not there.
+        ValueError: It is blank, or cites something else.
     """
     is_text(answer)
     _check_places(answer, [one.text for one in results.values()])
 
 
 def _check_places(answer: str, texts: Iterable[str]) -> None:
-    """See that what an answer cites is cited or found in some texts, with the same figures."""
+    """Check that all citations of an answer occur in some texts, with the same figures."""
     known = list(texts)
     passages = passages_of(merged(findings_in(known)))
     for text in drafts_in(known):
-        for place, said in passages_in(text).items():
-            passages[place] = [*passages.get(place, []), *said]
+        for place, claims in passages_in(text).items():
+            passages[place] = [*passages.get(place, []), *claims]
     if citations(answer):
         check_cited(answer, passages)
 
@@ -263,7 +263,7 @@ synthesiser = Agent(
     offline=judging.put_together,
 )
 
-_JOB = {"job": "task"}  # in a step, `task` is what the step is to do
+_JOB = {"job": "task"}  # in a step, `task` is the step's own task
 WORKERS: Mapping[str, Node] = {
     Role.RESEARCHER: Node(researcher, inputs=_JOB),
     Role.CODER: Node(coder, inputs=_JOB),

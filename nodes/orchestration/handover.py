@@ -1,8 +1,7 @@
-"""What an orchestrator and its workers hand to each other: roles, messages, memories, and a verdict.
+"""The data that an orchestrator and its workers pass to each other: roles, messages, memories, and a verdict.
 
 Plans are lists of `graphengine.patterns.Step`, results are `graphengine.patterns.Outcome`s by the ids of their steps;
-an outcome's text is what a worker said, or the JSON of what it gave. All of it can be stored, resumed and read by a
-person.
+an outcome's text is a worker's text, or the JSON of its result. All of it can be stored, resumed and read by a person.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,7 +19,7 @@ T = TypeVar("T", bound=BaseModel)
 
 
 class Role(StrEnum):
-    """Who there is. A worker of another name is one more entry in a mapping of workers, and changes none of these."""
+    """The roles. A worker with another name is one more entry in a mapping of workers, and changes none of these."""
 
     ORCHESTRATOR = "orchestrator"
     RESEARCHER = "researcher"
@@ -35,17 +34,17 @@ class _Frozen(BaseModel):
 
 
 class TeamMessage(_Frozen):
-    """Something that one of the team told another.
+    """A message from one member of the team to another.
 
     Args:
-        id: what other messages call it.
-        sender: a Role, or the name of a worker of the caller's own.
-        receiver: as the sender.
-        attempt: in which attempt at the task, from 1.
-        step: the step of the plan that it is about.
-        content: what was said; empty where the work failed.
-        parents: the ids of the messages that it goes back to.
-        failed: why there is no content; "" where there is.
+        id: The name by which other messages refer to it.
+        sender: A Role, or the name of a custom worker.
+        receiver: Like the sender.
+        attempt: The attempt at the task, from 1.
+        step: The step of the plan that it is about.
+        content: The message; empty if the work failed.
+        parents: The ids of the messages that it answers or builds on.
+        failed: Why there is no content; otherwise "".
     """
 
     id: str
@@ -59,14 +58,14 @@ class TeamMessage(_Frozen):
 
 
 class Memory(_Frozen):
-    """Something that a worker did in an earlier run.
+    """A worker's work in an earlier run.
 
     Args:
-        run_id: the run.
-        job: what that run was asked.
-        step: what the worker was asked in it.
-        outcome: what came of that, cut where it is long.
-        relevance: how much of the present task its words cover, 0 to 1.
+        run_id: The run.
+        job: The task of that run.
+        step: The worker's task in it.
+        outcome: Its outcome, shortened if it is long.
+        relevance: How much of the present task its words cover, 0 to 1.
     """
 
     run_id: str
@@ -80,10 +79,10 @@ class Verdict(_Frozen):
     """Whether the results of an attempt answer the task.
 
     Args:
-        outcome: `accept` them, `retry` with another plan, or `give up`, since no plan for these workers would help.
-        score: from 1, of no use, to 10, nothing to mend.
-        reasons: what is missing or wrong, a sentence each; or what was accepted all the same.
-        redo: the ids of steps whose results do not count any more.
+        outcome: `accept` them, `retry` with another plan, or `give up`, because no plan for these workers would help.
+        score: From 1, useless, to 10, nothing to fix.
+        reasons: What is missing or wrong, a sentence each; or the flaws of an accepted attempt.
+        redo: The ids of steps whose results no longer count.
     """
 
     outcome: Literal["accept", "retry", "give up"]
@@ -95,18 +94,18 @@ class Verdict(_Frozen):
 def messages_of(
     plan: Sequence[Step], results: Mapping[str, Outcome], known: Sequence[TeamMessage]
 ) -> list[TeamMessage]:
-    """Return what was said in an attempt: what each step was asked, and what came of it.
+    """Return the messages of an attempt: what each step was asked, and its outcome.
 
     Args:
-        plan: the steps of the attempt.
-        results: what came of them, and of those of earlier attempts that were kept.
-        known: the messages so far; what came of a kept step is not said again.
+        plan: The steps of the attempt.
+        results: Their outcomes, and those of kept steps of earlier attempts.
+        known: The messages so far; the outcome of a kept step is not repeated.
     """
     attempt = 1 + max((each.attempt for each in known), default=0)
-    came_of = {each.step: each.id for each in known if each.receiver == Role.ORCHESTRATOR and not each.failed}
+    answers = {each.step: each.id for each in known if each.receiver == Role.ORCHESTRATOR and not each.failed}
     found: list[TeamMessage] = []
     for step in plan:
-        if step.id in came_of or step.id not in results:
+        if step.id in answers or step.id not in results:
             continue
         asked = TeamMessage(
             id=f"{attempt}/{step.id}",
@@ -115,9 +114,9 @@ def messages_of(
             attempt=attempt,
             step=step.id,
             content=step.input,
-            parents=[came_of[need] for need in step.needs if need in came_of],
+            parents=[answers[need] for need in step.needs if need in answers],
         )
-        came = TeamMessage(
+        answer = TeamMessage(
             id=f"{asked.id}/done",
             sender=step.role,
             receiver=Role.ORCHESTRATOR,
@@ -127,33 +126,33 @@ def messages_of(
             parents=[asked.id],
             failed=why_failed(results[step.id]),
         )
-        came_of[step.id] = came.id
-        found += [asked, came]
+        answers[step.id] = answer.id
+        found += [asked, answer]
     return found
 
 
 def why_failed(outcome: Outcome) -> str:
-    """Return why there is no result, "" where there is one."""
+    """Return why there is no result, or "" if there is one."""
     return f"{outcome.failure.kind}: {outcome.failure.message}" if outcome.failure is not None else ""
 
 
 def in_words(result: object) -> str:
-    """Return what a worker gave as text: a text as it is, anything else as JSON."""
+    """Return a worker's result as text: a text unchanged, anything else as JSON."""
     return as_text(result)
 
 
 def findings_in(texts: Iterable[str]) -> list[Findings]:
-    """Return those of some results that are findings."""
+    """Return the findings among some results."""
     return [found for text in texts if (found := _read(Findings, text)) is not None]
 
 
 def reviews_in(texts: Iterable[str]) -> list[Review]:
-    """Return those of some results that are reviews."""
+    """Return the reviews among some results."""
     return [found for text in texts if (found := _read(Review, text)) is not None]
 
 
 def drafts_in(texts: Iterable[str]) -> list[str]:
-    """Return those of some results that are texts with a title."""
+    """Return the texts with a title among some results."""
     return [text for text in texts if parse(text).title]
 
 

@@ -1,4 +1,4 @@
-"""Judging results by rules: whether they answer a task, and putting together what does."""
+"""Judging results by rules: whether they answer a task; and combining those that do."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,22 +11,22 @@ from nodes.review.merging import merged
 from nodes.review.reviewer import review
 from nodes.text.words import share_within, stems, subject_words
 
-MIN_SHARE = 0.5  # of the words of a task that have to be taken up, and of the claims that have to be supported
-MAX_REASONS = 5  # who plans again acts on the first ones
+MIN_SHARE = 0.5  # of the task's words have to be covered, and of the claims supported
+MAX_REASONS = 5  # the planner acts on the first ones
 
 
 def judge(task: str, plan: Sequence[Step], results: Mapping[str, Outcome], verdicts: Sequence[Verdict]) -> Verdict:
-    """Say whether some results answer a task.
+    """Return whether some results answer a task.
 
-    A text is judged by the findings, as the review loop does it, other results by the words of the task that they take
-    up. What says nothing of most of the task is no answer, however good a text it is. What is no better than the
-    attempt before it is accepted if it answers in the main, and given up if not.
+    A text is judged by the findings, as in the review loop; other results by the words of the task that they cover. A
+    result that says nothing on most of the task is no answer, however good a text it is. If the score is no better than
+    that of the previous attempt, the results are accepted if they mainly answer the task, and given up otherwise.
 
     Args:
-        task: what was asked.
-        plan: the steps, in order.
-        results: what came of each.
-        verdicts: those on the attempts before.
+        task: The task.
+        plan: The steps, in order.
+        results: The outcome of each step.
+        verdicts: The verdicts on the previous attempts.
     """
     score, answers, reasons = _measured(task, plan, results)
     if score >= rubric.APPROVED_FROM and answers:
@@ -38,18 +38,18 @@ def judge(task: str, plan: Sequence[Step], results: Mapping[str, Outcome], verdi
 
 
 def check_verdict(verdict: Verdict, results: Mapping[str, Outcome]) -> None:
-    """See that a verdict can be acted on.
+    """Check that a verdict can be acted on.
 
     Raises:
-        ValueError: it gives no reason, or would have steps done again that there are not.
+        ValueError: It gives no reason, or wants to redo steps that do not exist.
     """
     problems: list[str] = []
     if verdict.outcome != "accept" and not verdict.reasons:
-        problems.append(f"the outcome is {verdict.outcome!r}, but reasons say nothing: say what is missing or wrong")
+        problems.append(f"the outcome is {verdict.outcome!r}, but there are no reasons: say what is missing or wrong")
     if verdict.outcome == "accept" and verdict.redo:
         problems.append("results that are accepted are not done again: leave redo empty, or say 'retry'")
     problems += [
-        f"redo names {id_!r}, and the steps are {', '.join(results)}" for id_ in verdict.redo if id_ not in results
+        f"redo names {id_!r}, but the steps are {', '.join(results)}" for id_ in verdict.redo if id_ not in results
     ]
     if problems:
         raise ValueError("; ".join(problems))
@@ -58,14 +58,14 @@ def check_verdict(verdict: Verdict, results: Mapping[str, Outcome]) -> None:
 def take_stock(
     results: dict[str, Outcome], verdicts: list[Verdict], reasons: list[str], error: Failure | None, ctx: Context
 ) -> dict[str, object]:
-    """After an attempt that is no answer: keep the results that count, and note why it is none.
+    """After an attempt that is not accepted, keep the results that count, and record the reasons.
 
     Args:
-        results: what came of all steps so far.
-        verdicts: those on the attempts; the last one is of this attempt unless that failed.
-        reasons: why the attempts before were none.
-        error: how the attempt failed, or its judging; None where it was judged.
-        ctx: which attempt it is, as the visit.
+        results: The outcomes of all steps so far.
+        verdicts: The verdicts on the attempts; the last one is on this attempt unless that failed.
+        reasons: The reasons of the previous attempts.
+        error: The failure of the attempt or its judging; None if it was judged.
+        ctx: The number of its visit is the number of the attempt.
 
     Returns:
         The fields `results` and `reasons`.
@@ -73,35 +73,35 @@ def take_stock(
     judged = error is None and any(not why_failed(one) for one in results.values())
     last = verdicts[-1] if verdicts and judged else None
     lost = [f"{id_} failed: {why}" for id_, one in results.items() if (why := why_failed(one))]
-    told = [*(last.reasons if last else []), *([error.message] if error else []), *lost]
-    ctx.emit(f"attempt {ctx.visit} is no answer: {' '.join(told)}")
+    why_not = [*(last.reasons if last else []), *([error.message] if error else []), *lost]
+    ctx.emit(f"attempt {ctx.visit} is no answer: {' '.join(why_not)}")
     kept = {id_: one for id_, one in results.items() if not why_failed(one) and not (last and id_ in last.redo)}
-    return {"results": Replace(kept), "reasons": [*reasons, *(f"attempt {ctx.visit}: {each}" for each in told)]}
+    return {"results": Replace(kept), "reasons": [*reasons, *(f"attempt {ctx.visit}: {each}" for each in why_not)]}
 
 
 def no_further(reasons: list[str], verdicts: list[Verdict]) -> bool:
-    """Return whether the last two attempts failed for the very same reasons, before they could be judged.
+    """Return whether the last two attempts failed for exactly the same reasons, before they could be judged.
 
-    The planner knew those of the first of the two: another attempt would come to the same.
+    The planner knew the reasons of the first one: another attempt would end in the same way.
 
     Args:
-        reasons: why each attempt was no answer, as `take_stock` writes them.
-        verdicts: those on the attempts; the reasons of an attempt that was judged begin with its verdict's.
+        reasons: Why each attempt was not accepted, as `take_stock` writes them.
+        verdicts: The verdicts on the attempts; the reasons of a judged attempt begin with those of its verdict.
     """
     by_attempt: dict[str, list[str]] = {}
     for reason in reasons:
-        attempt, _, told = reason.partition(": ")
-        by_attempt.setdefault(attempt, []).append(told)
+        attempt, _, reason_text = reason.partition(": ")
+        by_attempt.setdefault(attempt, []).append(reason_text)
     attempts = list(by_attempt.values())
-    last, said = attempts[-1] if attempts else [], verdicts[-1].reasons if verdicts else []
-    judged = bool(said) and last[: len(said)] == said
+    last, verdict_reasons = attempts[-1] if attempts else [], verdicts[-1].reasons if verdicts else []
+    judged = bool(verdict_reasons) and last[: len(verdict_reasons)] == verdict_reasons
     return not judged and len(attempts) > 1 and last == attempts[-2]
 
 
 def put_together(task: str, plan: Sequence[Step], results: Mapping[str, Outcome]) -> str:
-    """Return one text of what the steps gave: the newest of each kind, and last what could not be done.
+    """Return one text from the results: the newest of each kind, and at the end what could not be done.
 
-    Research and reviews are no part of it where there is a text; they went into that.
+    If there is a written text, research and reviews are left out, since they went into it.
     """
     done = {step.role: step for step in plan if step.id in results and not why_failed(results[step.id])}
     inner = {Role.RESEARCHER, Role.REVIEWER, Role.WRITER} if Role.WRITER in done else set[Role]()
@@ -120,16 +120,16 @@ def _title(role: str) -> str:
 
 
 def _measured(task: str, plan: Sequence[Step], results: Mapping[str, Outcome]) -> tuple[int, bool, list[str]]:
-    """Return a score, whether that is an answer in the main, and what is missing."""
+    """Return a score, whether the results mainly answer the task, and what is missing."""
     texts = {step.id: results[step.id].text for step in plan if step.id in results and not why_failed(results[step.id])}
     written = [texts[step.id] for step in plan if step.id in texts and step.role == Role.WRITER]
     topic = topic_of(task)
     if written:
-        said = review(topic, written[-1], merged(findings_in(texts.values())), [])
-        figures, words = said.measures, said.remarks.missed_task_words
-        unsaid = [f"Of the task, nothing is said of {', '.join(words)}."] if words else []
+        judged = review(topic, written[-1], merged(findings_in(texts.values())), [])
+        figures, words = judged.measures, judged.remarks.missed_task_words
+        missing = [f"Of the task, nothing is said of {', '.join(words)}."] if words else []
         enough = figures.claims > 0 and min(figures.supported, figures.task_coverage) >= MIN_SHARE
-        return said.score, enough, [*unsaid, *said.issues][:MAX_REASONS]
+        return judged.score, enough, [*missing, *judged.issues][:MAX_REASONS]
     if any(step.role == Role.WRITER for step in plan):
         return 1, False, ["There is no text."]
     share = share_within(stems(" ".join(subject_words(topic))), stems(" ".join(texts.values())))

@@ -1,9 +1,9 @@
-"""Planning by rules: which worker does what, from the words of a task and the sources that there are.
+"""Planning by rules: which worker does what, from the words of a task and its sources.
 
-A question of the task, or a source where the task asks only one thing, is a research step of its own; these wait for
-nothing, so they run side by side. A text is written from what they find, then reviewed. Code and a summary are planned
-where the task asks for them. After an attempt that was not accepted, what has a result is kept, what could not be done
-is planned without what failed before it, and a text that its review does not approve is written again.
+Each question of the task is a research step; if it asks only one thing, each source is. These steps need nothing, so
+they run in parallel. A text is written from their findings, then reviewed. Code and a summary are planned if the task
+asks for them. After an attempt that was not accepted, results are kept, steps without a result are planned again
+without those that failed before them, and a text that its review does not approve is written again.
 """
 
 import re
@@ -16,7 +16,7 @@ from nodes.orchestration.handover import Role, Verdict
 from nodes.text.sentences import split
 from nodes.text.words import stems, subject_words
 
-MAX_QUESTIONS = 4  # more research steps than this repeat each other
+MAX_QUESTIONS = 4  # more research steps repeat each other
 
 _CODE = frozenset(stems("code snippet script program command query"))
 _SUMMARY = frozenset(stems("summary summarise summarize abstract conclusion tldr"))
@@ -24,7 +24,7 @@ _FORM = _CODE | _SUMMARY | frozenset(stems("example text add end finish finally 
 _BULLET = re.compile(r"^\s*(?:[-*+\u2022]|\d+[.)])\s+")
 
 
-def make_plan(  # noqa: PLR0913 - what a planner can know
+def make_plan(  # noqa: PLR0913 - all that a planner can use
     task: str,
     sources: Sequence[TextFile],
     workers: Sequence[str],
@@ -35,28 +35,28 @@ def make_plan(  # noqa: PLR0913 - what a planner can know
     """Plan a task for some workers.
 
     Args:
-        task: what was asked.
-        sources: the texts to work from.
-        workers: the names of the workers that there are; those that are no Role get the task as it is.
-        plan: the last attempt's plan, empty before the first.
-        results: what of that still counts.
-        verdicts: what was said of the attempts before.
+        task: The task.
+        sources: The texts to work from.
+        workers: The names of the workers; those without a Role get the task unchanged.
+        plan: The last attempt's plan; empty before the first.
+        results: The results of that plan that still count.
+        verdicts: The verdicts on the previous attempts.
     """
     return _again(plan, results, verdicts[-1].redo if verdicts else []) if plan else _first(task, sources, workers)
 
 
 def check_plan(steps: Sequence[Step], plan: Sequence[Step], results: Mapping[str, Outcome]) -> None:
-    """See that every step says what to do, that there is something new, and that what was done stays what it was.
+    """Check that every step says what to do, that at least one is new, and that finished steps are unchanged.
 
-    Which workers there are, what needs what, circles and length are looked at by `orchestrator_workers`.
+    `orchestrator_workers` checks the workers, the needs, cycles and the length.
 
     Args:
-        steps: the plan that was made.
-        plan: the one before it.
-        results: what of that one still counts.
+        steps: The new plan.
+        plan: The plan before it.
+        results: The results of that one that still count.
 
     Raises:
-        ValueError: something is not so.
+        ValueError: A check fails.
     """
     before = {step.id: step for step in plan}
     problems = [
@@ -74,22 +74,22 @@ def check_plan(steps: Sequence[Step], plan: Sequence[Step], results: Mapping[str
 
 
 def topic_of(task: str) -> str:
-    """Return what a task is about, without its sentences that only ask for a form ("End with a summary.")."""
+    """Return the subject of a task, without its sentences that only ask for a form ("End with a summary.")."""
     return " ".join(_subjects(task)) or task
 
 
 def questions(task: str, sources: Sequence[TextFile]) -> list[str]:
-    """Return what is to be found out: each question of a task, or where it has one only, that of each source.
+    """Return the questions of a task, or if it has only one, that question for each source.
 
     Args:
-        task: what was asked.
-        sources: the texts to look in; a question names the sources that it is for by their paths.
+        task: The task.
+        sources: The texts to search; a question names its sources by their paths.
     """
     asked = _subjects(task)
     if len(asked) > 1:
         return _at_most(asked)
     paths = [source.path for source in sources]
-    if len(paths) < 2:  # noqa: PLR2004 - nothing to share out
+    if len(paths) < 2:  # noqa: PLR2004 - nothing to split
         return [task]
     return [f"{topic_of(task)}\nIn these sources: {paths}" for paths in _at_most(paths, ", ")]
 
@@ -100,7 +100,7 @@ def _subjects(task: str) -> list[str]:
 
 
 def _at_most(items: Sequence[str], joint: str = " ") -> list[str]:
-    """Return so many shares of some items as there may be questions, as equal as can be, in order."""
+    """Split items into at most MAX_QUESTIONS groups of almost equal size, in order."""
     count = min(MAX_QUESTIONS, len(items))
     edges = [len(items) * number // count for number in range(count + 1)]
     return [joint.join(items[start:end]) for start, end in pairwise(edges)]
@@ -111,7 +111,7 @@ def _first(task: str, sources: Sequence[TextFile], workers: Sequence[str]) -> li
     words = frozenset(stems(task))
 
     def add(role: str, id_: str, text: str, needs: Sequence[str]) -> list[str]:
-        """Add a step if there is somebody to do it; return the ids that it adds."""
+        """Add a step if there is a worker for it; return the ids that it adds."""
         if role not in workers:
             return []
         steps.append(Step(id=id_, role=role, input=text, needs=list(needs)))
@@ -136,8 +136,8 @@ def _first(task: str, sources: Sequence[TextFile], workers: Sequence[str]) -> li
 
 
 def _again(plan: Sequence[Step], results: Mapping[str, Outcome], redo: Sequence[str]) -> list[Step]:
-    """Keep what has a result and plan anew what has none; where that is nothing, have the last work done again."""
-    hopeless = {step.id for step in plan if step.id not in {*results, *redo} and not step.needs}  # it failed by itself
+    """Keep steps with a result and plan the others again; if there are none, have the last work done again."""
+    hopeless = {step.id for step in plan if step.id not in {*results, *redo} and not step.needs}  # on their own
     steps = [
         step if step.id in results else step.model_copy(update={"needs": [n for n in step.needs if n not in hopeless]})
         for step in plan
@@ -146,7 +146,7 @@ def _again(plan: Sequence[Step], results: Mapping[str, Outcome], redo: Sequence[
     if any(step.id not in results for step in steps):
         return steps
     if not steps:
-        message = "every step failed by itself, and rules know no other way to do the task"
+        message = "every step failed on its own, and the rules have no other plan for the task"
         raise ValueError(message)
     by_role = {step.role: step for step in steps}  # the last one of each role
     facts = [step.id for step in steps if step.role == Role.RESEARCHER]
@@ -156,8 +156,8 @@ def _again(plan: Sequence[Step], results: Mapping[str, Outcome], redo: Sequence[
     if text is None:
         return [*steps, last.model_copy(update={"id": f"{last.role}_{number}"})]
     before = [step.id for step in (text, review) if step is not None]
-    new, told = f"text_{number}", "Write the text again, and mend what its review asks for."
-    steps.append(Step(id=new, role=Role.WRITER, input=told, needs=[*facts, *before]))
+    new, instruction = f"text_{number}", "Write the text again, and fix what its review asks for."
+    steps.append(Step(id=new, role=Role.WRITER, input=instruction, needs=[*facts, *before]))
     if review is not None:
         needs = [*facts, review.id, new]
         steps.append(Step(id=f"review_{number}", role=Role.REVIEWER, input=review.input, needs=needs))

@@ -1,7 +1,7 @@
-"""Recall: what each worker did in earlier runs that has to do with a task.
+"""Recall: the work of each role in earlier runs that is relevant to a task.
 
-The database of runs is the memory: what workers were asked and gave is recorded there anyway. Of the finished runs that
-`Context.runs` finds, `remembered` takes for each role the steps whose words cover most of the task.
+The database of runs is the memory: the tasks and results of all workers are recorded there anyway. From the finished
+runs that `Context.runs` finds, `remembered` takes for each role the steps whose words cover most of the task.
 """
 
 from collections.abc import Sequence
@@ -13,13 +13,13 @@ from graphengine.patterns import Outcome, Step
 from nodes.orchestration.handover import Memory, Role, Verdict
 from nodes.text.words import share_within, stems, subject_words
 
-MOST = 3  # memories of one role: more would crowd out the task
-LEAST_RELEVANCE = 0.3  # with fewer of the task's words in common it is about something else
-MAX_CHARACTERS = 600  # of an outcome; enough to know it again
+MOST = 3  # memories per role; more would crowd out the task
+LEAST_RELEVANCE = 0.3  # with a smaller share of the task's words it is about something else
+MAX_CHARACTERS = 600  # of an outcome; enough to recognise it
 
 
 class _Past(BaseModel):
-    """What is looked at of an earlier run's state."""
+    """The fields that are read of an earlier run's state."""
 
     task: str
     plan: list[Step] = []
@@ -27,15 +27,15 @@ class _Past(BaseModel):
     verdicts: list[Verdict] = []
 
 
-LOOKED_AT = tuple(_Past.model_fields)  # the fields of a run's state that `Context.runs` has to find
+LOOKED_AT = tuple(_Past.model_fields)  # the fields to request from `Context.runs`
 
 
 def remembered(task: str, runs: Sequence[PastRun]) -> dict[str, list[Memory]]:
-    """Return for each role what it did on the like, most relevant first, and of equals the newest.
+    """Return similar work of each role, the most relevant first, and among equals the newest.
 
     Args:
-        task: what is asked now.
-        runs: earlier runs, the newest first; those whose state is of another form are left out.
+        task: The present task.
+        runs: Earlier runs, the newest first; runs with a state of another form are skipped.
     """
     wanted = stems(" ".join(subject_words(task)))
     found: dict[str, list[Memory]] = {}
@@ -44,17 +44,17 @@ def remembered(task: str, runs: Sequence[PastRun]) -> dict[str, list[Memory]]:
             past = _Past.model_validate(run.state)
         except ValidationError:
             continue
-        for role, step, outcome in _deeds(past):
+        for role, step, outcome in _work_of(past):
             share = round(share_within(wanted, stems(f"{past.task} {step} {outcome}")), 2)
             if share >= LEAST_RELEVANCE:
                 cut = outcome if len(outcome) <= MAX_CHARACTERS else outcome[: MAX_CHARACTERS - 1] + "\u2026"
                 memory = Memory(run_id=run.run_id, job=past.task, step=step, outcome=cut, relevance=share)
                 found.setdefault(role, []).append(memory)
-    return {role: sorted(deeds, key=lambda one: -one.relevance)[:MOST] for role, deeds in found.items()}
+    return {role: sorted(memories, key=lambda one: -one.relevance)[:MOST] for role, memories in found.items()}
 
 
-def _deeds(past: _Past) -> list[tuple[str, str, str]]:
-    """Return what was done in a run: by which role, what it was asked, what came of it."""
+def _work_of(past: _Past) -> list[tuple[str, str, str]]:
+    """Return the work of a run: for each piece the role, its task and its outcome."""
     plan = "; ".join(f"{step.id}: {step.role}" for step in past.plan)
     judged = [f"{verdict.outcome}: {' '.join(verdict.reasons)}".strip(": ") for verdict in past.verdicts]
     done = [

@@ -1,8 +1,8 @@
-"""The workers of an orchestrator without a language model: what each makes of its step by rules.
+"""The workers of an orchestrator by rules, without a language model.
 
-Each is given its step in words, the whole job, and the results of the steps that its own needs, as texts. The
-researcher quotes, the coder quotes code, the writer and the reviewer are those of the review loop, the summarizer takes
-the first sentence of each section. Where there is nothing to work on they say so with an error, and the step fails.
+Each gets its step in words, the whole job, and the results of the steps that its own needs, as texts. The researcher
+quotes, the coder quotes code, the writer and the reviewer are those of the review loop, the summarizer takes the first
+sentence of each section. If there is nothing to work on, they raise an error, and the step fails.
 """
 
 import re
@@ -23,27 +23,27 @@ from nodes.text.words import share_within, stems, subject_words
 if TYPE_CHECKING:
     from markdown_it.token import Token
 
-MAX_POINTS = 5  # a longer summary is a text of its own
-MAX_BLOCKS = 2  # of code; who wants more reads the source
+MAX_POINTS = 5  # a longer summary is no summary
+MAX_BLOCKS = 2  # of code; the source has the others
 MAX_LINES = 40  # of one block
 
 
 def sources_for(task: str, sources: Sequence[TextFile]) -> list[TextFile]:
-    """Return the sources that a step names by their paths; all where it names none."""
+    """Return the sources that a step names by their paths, or all if it names none."""
     named = [one for one in sources if re.search(rf"(?<![\w./-]){re.escape(one.path)}(?![\w/-])", task)]
     return named or list(sources)
 
 
 def look_up(task: str, sources: Sequence[TextFile], recalled: Mapping[str, Sequence[Memory]]) -> Findings:
-    """Quote what the sources of a step say on it; a note tells what was found on the like in earlier runs."""
+    """Quote what the sources of a step say on it; notes name similar work in earlier runs."""
     read = sources_for(task, sources)
     found = research(task.partition("\nIn these sources:")[0], read)
-    told = [f"asked the like in run {each.run_id}: {each.step}" for each in recalled.get("researcher", [])]
-    return found.model_copy(update={"notes": [*found.notes, *told]})
+    notes = [f"similar question in run {each.run_id}: {each.step}" for each in recalled.get("researcher", [])]
+    return found.model_copy(update={"notes": [*found.notes, *notes]})
 
 
 def write_up(job: str, needed: Mapping[str, str], word_budget: int) -> str:
-    """Write a text from the findings that a step needs; where it needs a text and its review, mend that text."""
+    """Write a text from the findings that a step needs; if it needs a text and its review, revise that text."""
     texts = list(needed.values())
     draft = (drafts_in(texts) or [""])[-1]
     reviews = reviews_in(texts) if draft else []
@@ -51,10 +51,10 @@ def write_up(job: str, needed: Mapping[str, str], word_budget: int) -> str:
 
 
 def look_over(job: str, needed: Mapping[str, str]) -> Review:
-    """Judge the text that a step needs by the findings that it needs.
+    """Review the text that a step needs by the findings that it needs.
 
     Raises:
-        ValueError: it needs no text.
+        ValueError: It needs no text.
     """
     texts = list(needed.values())
     drafts = drafts_in(texts)
@@ -68,7 +68,7 @@ def sum_up(needed: Mapping[str, str]) -> str:
     """Quote the first sentence of each section of the text that a step needs, or the most central facts.
 
     Raises:
-        ValueError: it needs neither.
+        ValueError: It needs neither.
     """
     texts = list(needed.values())
     drafts = drafts_in(texts)
@@ -85,10 +85,10 @@ def _points(draft: Draft) -> list[str]:
 
 
 def quote_code(task: str, sources: Sequence[TextFile]) -> str:
-    """Quote the blocks of code of the sources that have most to do with a step.
+    """Quote the blocks of code of the sources that are most relevant to a step.
 
     Raises:
-        ValueError: no source has any.
+        ValueError: No source has any.
     """
     read = sources_for(task, sources)
     blocks = [(source.path, *block) for source in read for block in _blocks(source.text)]
@@ -101,7 +101,7 @@ def quote_code(task: str, sources: Sequence[TextFile]) -> str:
 
 
 def _blocks(text: str) -> list[tuple[int, str, str]]:
-    """Return the blocks of code of a Markdown text: line, what the paragraph above says, code."""
+    """Return the blocks of code of a Markdown text: line, the paragraph above, code."""
     from markdown_it import MarkdownIt  # noqa: PLC0415 - loads when code is asked for
 
     found: list[tuple[int, str, str]] = []

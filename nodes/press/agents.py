@@ -1,9 +1,9 @@
 """The four agents of a publishing desk: researcher, writer, editor, publisher.
 
-Each has instructions for one job, no tool that the job does not need (here none at all: sources stand in the question,
-and what is published is written by a function, see `site.py`), the fewest tokens that its answers fit in, and a type
-of answer that the next one reads (see `press.py`). What a check finds wrong goes back to the model. Without a language
-model rules answer: `researcher.py`, `composer.py`, `copy_editor.py`, `listing.py`.
+Each has instructions for one job, only the tools that the job needs (here none: the sources are in the question, and a
+function publishes, see `site.py`), the smallest token limit that fits its answers, and an answer type that the next one
+reads (see `stages.py`). A failed check is sent back to the model. Without a language model rules answer, from
+`nodes/review/researcher.py`, `composer.py`, `copy_editor.py` and `listing.py`.
 """
 
 from collections.abc import Sequence
@@ -25,29 +25,29 @@ from nodes.review.researcher import research
 from nodes.text.words import count_words
 
 MAX_FACTS = 24  # some 1,800 tokens as JSON, and more than a post of a thousand words can use
-LONGER = 1.1  # an editor who adds more than a tenth writes
-SLACK_WORDS = 20  # but a short text may need a sentence
-SHORTER = 0.4  # and one who keeps less than this has lost something
-CITED_SHARE = 0.5  # of the places cited before: cuts may take some of them along
+LONGER = 1.1  # an editor that adds more than a tenth is writing
+SLACK_WORDS = 20  # but a short text can need another sentence
+SHORTER = 0.4  # an editor that keeps less than this has lost something
+CITED_SHARE = 0.5  # of the places cited before; cuts can remove the others
 
 T = TypeVar("T")
 
 
 def in_house(agent: Agent[T], style: str) -> Agent[T]:
-    """An agent that has read the house's style guide before its own instructions.
+    """Return an agent that reads the house's style guide before its own instructions.
 
-    Providers cache what many calls begin with, from some 1,024 tokens on, and `cache=True` asks for that; so the guide
-    that all agents share stands first.
+    Providers cache a shared beginning of many calls, from some 1,024 tokens on, and `cache=True` requests that; so the
+    guide that all agents share comes first.
 
     Args:
-        agent: the agent.
-        style: the guide; "" leaves the agent as it is.
+        agent: The agent.
+        style: The guide; "" leaves the agent unchanged.
     """
     return agent.but(system=f"{style}\n\n{agent.system}") if style else agent
 
 
 def question(topic: str, sources: Sequence[TextFile]) -> str:
-    """Return the researcher's question: the topic, and the sources with their lines numbered."""
+    """Return the researcher's question: the topic, and the sources with numbered lines."""
     return ask_researcher(topic, sources)
 
 
@@ -67,10 +67,10 @@ def enter(topic: str, edited: Edited, findings: Findings, site: Site) -> Listing
 
 
 def check_manuscript(manuscript: Manuscript, findings: Findings, word_budget: int) -> None:
-    """See that a text keeps to its length, cites what was found and nothing else, and has its figures.
+    """Check that a text keeps to its length, cites only the findings, and has their figures.
 
     Raises:
-        ValueError: it does not; says which places and sentences, and how many words are too many.
+        ValueError: It does not; the message names the places and sentences, or how many words are too many.
     """
     words = count_words(manuscript.text)
     if words > word_budget:
@@ -81,35 +81,35 @@ def check_manuscript(manuscript: Manuscript, findings: Findings, word_budget: in
 
 
 def check_edited(edited: Edited, manuscript: Manuscript) -> None:
-    """See that an edited text is still that text: its length, its citations.
+    """Check that an edited text is still the same text: its length and its citations.
 
     Raises:
-        ValueError: it is not; says what was added or lost.
+        ValueError: It is not; the message says what was added or lost.
     """
     before, after = count_words(manuscript.text), count_words(edited.text)
     least, most = int(SHORTER * before), max(int(LONGER * before), before + SLACK_WORDS)
     if not least <= after <= most:
         raise ValueError(
-            f"the draft has {before} words and the edited text {after}: give the whole text, of {least} to {most} words"
+            f"the draft has {before} words, the edited text {after}: give the whole text, of {least} to {most} words"
         )
     cited, now = citations(manuscript.text), citations(edited.text)
     if new := [place for place in now if place not in cited]:
         raise ValueError(f"the draft does not cite {', '.join(new)}: an editor adds no claims")
     if len(now) < CITED_SHARE * len(cited):
-        raise ValueError(f"the draft cites {len(cited)} places and the edited text {len(now)}: keep the citations")
+        raise ValueError(f"the draft cites {len(cited)} places, the edited text {len(now)}: keep the citations")
     if now:
         check_cited(edited.text, passages_in(manuscript.text))
 
 
 def check_listing(listing: Listing, site: Site, edited: Edited) -> None:
-    """See that no post of the site has the title already, and that no file of a source is named.
+    """Check that no post of the site has the title already, and that no source file is named.
 
     Raises:
-        ValueError: one has, or one is.
+        ValueError: The title is taken, or a file is named.
     """
     files = {place.rpartition(":")[0] for place in citations(edited.text)}
-    told = " ".join([listing.title, listing.description, *listing.tags])
-    if named := sorted(file for file in files if file in told):
+    listed = " ".join([listing.title, listing.description, *listing.tags])
+    if named := sorted(file for file in files if file in listed):
         raise ValueError(f"readers do not have the file {', '.join(named)}: say what the text says, and name no file")
     if listing.title.casefold() in {title.casefold() for title in site.titles}:
         raise ValueError(f"there is a post called {listing.title!r} already: give this one another title")
@@ -203,7 +203,7 @@ publisher = Agent(
 
 @dataclass(frozen=True, slots=True)
 class Team:
-    """Who works on a post; `Team(writer=writer.but(model=…))` changes one of them."""
+    """The agents that work on a post; `Team(writer=writer.but(model=…))` replaces one of them."""
 
     researcher: Agent[Findings] = researcher
     writer: Agent[Manuscript] = writer

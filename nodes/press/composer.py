@@ -1,7 +1,7 @@
-"""The writer of a post by rules: a brief of quoted facts, which says so, and which can be written again on request.
+"""The writer of a post by rules: a brief of quoted facts, labelled as such, which can be rewritten on request.
 
-What a person wishes is turned into words that the text should have; the writer adds the facts that have them. It
-cannot do what a wish says in any other way ("be funnier"), and names the words that no finding has as open questions.
+A person's wishes become words that the text should have; the writer adds facts with these words. It cannot fulfil any
+other wish ("be funnier"), and lists the words that no finding has as open questions.
 """
 
 from collections.abc import Sequence
@@ -14,23 +14,23 @@ from nodes.review.writer import write
 from nodes.text.words import count_words, mentions, stem_sequence, subject_words
 
 RULES_NOTE = "Rules put these sentences together from the sources; no language model wrote them."
-UNCHANGED = "The last note changed nothing: rules only bring in words that the text lacks and a source has."
+UNCHANGED = "The last note changed nothing: rules can only add words that the text lacks and a source has."
 
 
 def compose(
     topic: str, findings: Findings, word_budget: int, wishes: Sequence[str], manuscript: Manuscript | None
 ) -> Manuscript:
-    """Write a text, or write it again with the last wish in mind.
+    """Write a text, or rewrite it with the wishes in mind.
 
     Args:
-        topic: what it is about.
-        findings: what the research found; empty findings give a text that says so.
-        word_budget: the most words of it, LEAST_WORDS at least.
-        wishes: what was wished for, the newest last; every one is looked at, since what was added may be gone again.
-        manuscript: the text so far, if there is one.
+        topic: The topic.
+        findings: The findings of the research; empty findings give a text that says so.
+        word_budget: The maximum number of words, at least LEAST_WORDS.
+        wishes: The wishes, the newest last; all of them are checked, since a rewrite can undo an earlier one.
+        manuscript: The text so far, if there is one.
 
     Returns:
-        The text, with what it says nothing of among `open_questions`.
+        The text, with the words that it does not cover among `open_questions`.
     """
     budget = word_budget - count_words(RULES_NOTE)
     before = text = write(topic, findings, budget, [], manuscript.text if manuscript else "")

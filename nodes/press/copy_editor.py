@@ -1,9 +1,9 @@
-"""The editor: cuts filler words, what is said twice, and sentences that are too long, by rules alone.
+"""The editor by rules alone: cuts filler words, repetitions, and overlong sentences.
 
-It works on any Markdown, not only on what our writer made, so it touches whole sentences of running text and nothing
-else: headings, code, tables, quotations, links and the list of sources stay as they are, and so does whatever no rule
-is safe for. The rules for words are English; other languages keep theirs. It cannot rephrase, strengthen an opening or
-draw a conclusion: that wants an editor.
+It works on any Markdown, including texts that were not written here, and changes only whole sentences of running text:
+headings, code, tables, quotations, links and the list of sources stay unchanged, and so does everything that no rule
+can change safely. The rules for words are English; other languages keep theirs. Rephrasing, a stronger opening or a
+conclusion need a human or a language model.
 """
 
 import re
@@ -18,8 +18,8 @@ from nodes.text.editing import shorten
 from nodes.text.sentences import split
 from nodes.text.words import count_words, stems
 
-SAID_TWICE = 0.85  # of all stems: a reviewer complains from 0.7 on, but a cut cannot be taken back
-LEAST_STEMS = 4  # shorter sentences are alike by chance
+SAID_TWICE = 0.85  # of all stems; more than a reviewer's 0.7, because a cut cannot be undone
+LEAST_STEMS = 4  # shorter sentences are similar by chance
 
 _LONG_WINDED = tuple(
     (re.compile(rf"\b{phrase}", re.IGNORECASE), short)
@@ -34,7 +34,7 @@ _LONG_WINDED = tuple(
         (r"a (?:large|great) number of\b", "many"),
     )
 )
-# "not very", "a really", "the very": without the word the sentence would say something else, or want another article
+# "not very", "a really", "the very": without the word the sentence would change its meaning or need another article
 _FILLER = re.compile(
     r"(?<!\bnot )(?<!n't )(?<!n\u2019t )(?<!\bthe )(?<!\ban )(?<!\ba )(?<!\bthis )(?<!\bthat )(?<!\bits )(?<!\bso )"
     r"\b(?:very|really|basically|actually|essentially|literally),? (?=[a-z])",
@@ -50,14 +50,14 @@ _MARKUP = re.compile(r"\]\(|\*|(?<!\w)_|<|\\")
 
 
 def edit(text: str) -> Edited:
-    """Tighten a text and say what was done to it.
+    """Tighten a text and list the changes.
 
     Args:
-        text: the text, as Markdown.
+        text: The text, as Markdown.
 
     Returns:
-        The text with its lines in their places, and each kind of change with its number; a text that no rule finds
-        anything in comes back as it was.
+        The text with its lines in place, and each kind of change with its count; if no rule applies, the text is
+        unchanged.
     """
     work = _Work()
     lines = [kept for line in text.splitlines() if (kept := work.line(line)) is not None]
@@ -67,16 +67,16 @@ def edit(text: str) -> Edited:
 
 @dataclass(slots=True)
 class _Work:
-    """An editor's way through a text: what was said so far, and what was done."""
+    """The editor's progress through a text: the sentences so far, and the changes."""
 
     done: Counter[str] = field(default_factory=Counter[str])
-    said: list[str] = field(default_factory=list[str])
+    seen: list[str] = field(default_factory=list[str])
     in_code: bool = False
     in_sources: bool = False
     in_section: int = 0  # sentences that the section keeps
 
     def line(self, line: str) -> str | None:
-        """Return a line as it is to be; None if nothing of it stays."""
+        """Return the edited line, or None to drop it."""
         if _FENCE.match(line):
             self.in_code = not self.in_code
             return line
@@ -94,7 +94,7 @@ class _Work:
         return start + " ".join(pieces) if pieces else None
 
     def changes(self) -> list[str]:
-        """Return what was done, each kind with its number."""
+        """Return the changes, each kind with its count."""
         return [f"{what}: {count}" for what, count in self.done.items()]
 
     def _sentence(self, sentence: str) -> list[str]:
@@ -103,19 +103,19 @@ class _Work:
         if not _WHOLE.match(bare):
             return [sentence]
         is_long = len(stems(bare)) >= LEAST_STEMS
-        if self.in_section and is_long and any(repeats(bare, one, SAID_TWICE) for one in self.said):
-            self.done["sentences cut that were said before"] += 1
+        if self.in_section and is_long and any(repeats(bare, one, SAID_TWICE) for one in self.seen):
+            self.done["repeated sentences cut"] += 1
             return []
-        self.said.append(bare)
+        self.seen.append(bare)
         self.in_section += 1
         tight = self._without_filler(bare)
         pieces = [tight] if _MARKUP.search(tight) else shorten(tight, rubric.LONG_WORDS)
         self.done["long sentences divided or shortened"] += pieces != [tight]
-        self.done += Counter()  # what did not happen is not told
+        self.done += Counter()  # drop kinds with a count of 0
         return [f"{piece[:-1]}{cited}{piece[-1:]}" for piece in pieces] if cited else pieces
 
     def _without_filler(self, sentence: str) -> str:
-        parts = _KEPT.split(sentence)  # by one group: what is kept as it is stands at the odd places
+        parts = _KEPT.split(sentence)  # the pattern's group: parts to keep have odd indices
         for at in range(0, len(parts), 2):
             for phrase, short in _LONG_WINDED:
                 parts[at] = phrase.sub(short, parts[at])

@@ -1,8 +1,8 @@
-"""Footnotes: a text for readers elsewhere, in which titles of sources stand where files of this machine did.
+"""Footnotes: a text for outside readers, with titles of sources instead of files of this machine.
 
-What is written here cites files and lines, so that it can be checked. A reader of what is published has none of these
-files, and is not to learn how they are called: each citation becomes the mark of a footnote, each footnote names the
-title of a source, and the list of files goes.
+Texts here cite files and lines so that they can be checked. Readers of the published text do not have these files and
+should not see their names: each citation becomes a footnote mark, each footnote names the title of a source, and the
+list of files is removed.
 """
 
 import re
@@ -23,20 +23,20 @@ _FIT = str.maketrans("[] ", "()_")  # as citations write paths
 
 
 def titles_of(sources: Sequence[TextFile]) -> dict[str, str]:
-    """Return the title of each source by its path: of its front matter, its first heading, or its file's name in words.
+    """Return the title of each source by its path: from its front matter, its first heading, or its file's name.
 
     Args:
-        sources: the texts.
+        sources: The texts.
     """
     return {source.path: _title(source) for source in sources}
 
 
 def with_footnotes(text: str, sources: Sequence[TextFile]) -> tuple[str, list[str]]:
-    """Return a text whose citations are footnotes, and the titles of what it cites, in order.
+    """Return a text whose citations are footnotes, and the titles of the cited sources, in order.
 
     Args:
-        text: the text, as Markdown.
-        sources: what it may cite, by file and line.
+        text: The text, as Markdown.
+        sources: What it can cite, by file and line.
     """
     titles = titles_of(sources)
     cited: list[str] = []
@@ -44,7 +44,7 @@ def with_footnotes(text: str, sources: Sequence[TextFile]) -> tuple[str, list[st
     def mark(found: re.Match[str]) -> str:
         title = _named(found[1], titles)
         if not title:
-            return ""  # of a file that nobody gave: nothing is told of it
+            return ""  # the file is not among the sources
         if title not in cited:
             cited.append(title)
         return f"[^{cited.index(title) + 1}]"
@@ -58,11 +58,11 @@ def with_footnotes(text: str, sources: Sequence[TextFile]) -> tuple[str, list[st
 
 
 def without_paths(text: str, sources: Sequence[TextFile]) -> str:
-    """Return a text with the titles of sources in the place of their paths.
+    """Return a text with the titles of sources instead of their paths.
 
     Args:
-        text: any text.
-        sources: the sources.
+        text: Any text.
+        sources: The sources.
     """
     titles = titles_of(sources)
     for path in sorted(titles, key=len, reverse=True):
@@ -82,7 +82,7 @@ def _title(source: TextFile) -> str:
 
 
 def _named(label: str, titles: dict[str, str]) -> str:
-    """Return the title of the source that a citation means, by its path or the end of it; "" if none does."""
+    """Return the title of the source that a citation names by its path or the end of it, or "" if there is none."""
     for path, title in titles.items():
         fit = path.translate(_FIT)
         if label in (path, fit) or re.search(rf"[\\/]{re.escape(label)}$", fit):
@@ -91,5 +91,5 @@ def _named(label: str, titles: dict[str, str]) -> str:
 
 
 def _once(text: str) -> str:
-    """One mark where a sentence cites one source in several lines."""
+    """Merge repeated marks where a sentence cites one source in several lines."""
     return re.sub(r"(\[\^\d+\])\1+", r"\1", text)

@@ -1,8 +1,8 @@
-"""The publisher: title, description and tags of a post, by rules alone.
+"""The publisher by rules alone: title, description and tags of a post.
 
-Every word of them is the text's: the title is its heading, the description its own sentences, the tags its key terms.
-Where the text does not hold enough for a description of 150 characters, or for three tags, nothing is padded or made
-up: `list_post` says what is missing, and whoever called it falls back to the text.
+Every word of them comes from the text: the title is its heading, the description its own sentences, the tags its key
+terms. If the text does not have enough for a description of 150 characters, or for three tags, nothing is padded or
+invented: `list_post` raises an error that says what is missing, and the graph falls back to the text.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,21 +14,21 @@ from nodes.review.draft import citations, parse
 from nodes.text.passages import read
 from nodes.text.words import is_cjk, stem_sequence, subject_words
 
-OPENINGS = 3  # sentences that a description may begin with so as to end with a sentence too
-CANDIDATES = 8  # terms beyond these are too weak for a tag, even where the site has it
+OPENINGS = 3  # sentences at which a description can begin so that it ends with a sentence
+CANDIDATES = 8  # later terms are too weak for a tag, even if the site has it
 
 
 def list_post(topic: str, text: str, key_terms: Sequence[str], site: Site) -> Listing:
     """Make the listing of a text.
 
     Args:
-        topic: what the text is about; its title where it has none.
-        text: the text, as Markdown.
-        key_terms: words that matter in it, weightiest first.
-        site: what is published already: its tags are preferred, its titles are not used again.
+        topic: The topic; used as the title if the text has none.
+        text: The text, as Markdown.
+        key_terms: Its key terms, the most important first.
+        site: The published posts: their tags are preferred, their titles are not used again.
 
     Raises:
-        ValueError: the text does not hold enough for a description, or for the tags.
+        ValueError: The text does not have enough for a description, or for the tags.
     """
     return Listing(
         title=_title(parse(text).title or topic, site.titles),
@@ -38,7 +38,7 @@ def list_post(topic: str, text: str, key_terms: Sequence[str], site: Site) -> Li
 
 
 def _title(heading: str, taken: Sequence[str]) -> str:
-    """Return a heading within the limit, with a number where the site has it already."""
+    """Return a heading within the limit, with a number if the site has it already."""
     most = CHARACTERS["title"][1]
     used = {title.casefold() for title in taken}
     line = " ".join(heading.replace("`", "").split()) or "Untitled"
@@ -51,7 +51,7 @@ def _title(heading: str, taken: Sequence[str]) -> str:
 
 
 def _cut(line: str, most: int) -> str:
-    """Return a line of at most so many characters, cut behind a word."""
+    """Return a line of at most this many characters, cut after a word."""
     if len(line) <= most:
         return line
     ends = [at for at in _word_ends(line) if at < most]
@@ -59,10 +59,10 @@ def _cut(line: str, most: int) -> str:
 
 
 def _description(text: str) -> str:
-    """Return sentences of a text that have the right length together, or are cut behind a word to have it.
+    """Return sentences of a text that have the right length together, or are cut after a word to have it.
 
     Raises:
-        ValueError: there are none.
+        ValueError: There are none.
     """
     least, most = CHARACTERS["description"]
     sentences = _sentences(text)
@@ -77,13 +77,13 @@ def _description(text: str) -> str:
             return cut
     held = len(runs[0]) if runs else 0
     raise ValueError(
-        f"the text has no description of {least} to {most} characters: it holds {held} characters in sentences "
-        "that can stand alone, and nothing is padded or made up"
+        f"the text has no description of {least} to {most} characters: it has {held} characters in sentences "
+        "that make sense on their own, and nothing is padded"
     )
 
 
 def _sentences(text: str) -> list[str]:
-    """Return the sentences of a text that can stand alone, without its title, citations and list of sources."""
+    """Return the sentences of a text that make sense on their own, without title, citations and list of sources."""
     introduction = parse(text).introduction
     for place in citations(text):
         text = text.replace(f" [{place}]", "").replace(f"[{place}]", "")
@@ -99,15 +99,15 @@ def _sentence_ends(sentences: Sequence[str]) -> Iterator[int]:
 
 
 def _word_ends(line: str) -> list[int]:
-    """Return where words end; Chinese, Japanese and Korean may be cut behind any character."""
+    """Return where words end; Chinese, Japanese and Korean can be cut after any character."""
     return [at for at in range(1, len(line)) if line[at] == " " or is_cjk(line[at])]
 
 
 def _tags(terms: Sequence[str], known: Sequence[str]) -> list[str]:
-    """Return the weightiest terms as tags, those that the site has first.
+    """Return the most important terms as tags, those that the site has first.
 
     Raises:
-        ValueError: there are too few.
+        ValueError: There are too few.
     """
     least, most = TAGS
     written = {tag.casefold(): tag for tag in reversed(known)}
@@ -119,5 +119,5 @@ def _tags(terms: Sequence[str], known: Sequence[str]) -> list[str]:
             once.setdefault(stem, written.get(plain, plain))
     found = sorted(list(once.values())[:CANDIDATES], key=lambda tag: tag.casefold() not in written)[:most]
     if len(found) < least:
-        raise ValueError(f"the text has {len(found)} key terms, and a post has {least} tags or more")
+        raise ValueError(f"the text has {len(found)} key terms, but a post needs at least {least} tags")
     return found

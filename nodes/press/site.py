@@ -1,8 +1,8 @@
-"""A folder of Markdown files that stands in for a site: what is published there, and publishing one more post.
+"""A folder of Markdown files used as a site: its published posts, and publishing one more.
 
-Each post is a file with front matter (YAML whose values are written as JSON, which is YAML too), as static site
-generators read it. It is no CMS: nothing is sent anywhere. What a CMS would have to promise it keeps: a post is there
-whole or not at all, nothing is written over, and publishing twice under one key publishes once.
+Each post is a file with front matter as static site generators read it (YAML whose values are written as JSON, which is
+also YAML). Nothing is sent anywhere. The folder keeps the promises that a CMS has to keep: a post appears whole or not
+at all, nothing is overwritten, and publishing twice under one key publishes once.
 
     ---
     title: "How tides work"
@@ -27,18 +27,18 @@ from nodes.press.stages import Post, Published, Site
 Put: TypeAlias = Callable[[str, Post, str], Published]
 """Publishes a post on a site: `put(site, post, key)`. Under one key it publishes once, however often it is called."""
 
-MAX_POSTS: Final = 500  # the newest ones; whoever has more wants an index
-SLUG_CHARACTERS: Final = 48  # with four bytes each still well below the 255 bytes of a file's name
+MAX_POSTS: Final = 500  # the newest ones; a larger site needs an index
+SLUG_CHARACTERS: Final = 48  # even with four bytes each below the 255 bytes of a file's name
 _RULE: Final = "---"
 
 
 @dataclass(frozen=True, slots=True)
 class Cms:
-    """How a site is reached; the functions of your own CMS go in the place of those of a folder.
+    """The functions that access a site; replace those of a folder with those of your own CMS.
 
     Args:
-        look: tells which titles and tags a site has.
-        put: publishes a post on it, once for each key.
+        look: Returns the titles and tags of a site.
+        put: Publishes a post on it, once per key.
     """
 
     look: Callable[[str], Site]
@@ -46,10 +46,10 @@ class Cms:
 
 
 def look_at(folder: str) -> Site:
-    """See which titles and tags a site has; a folder that is not there yet has none.
+    """Return the titles and tags of a site; a folder that does not exist yet has none.
 
     Args:
-        folder: where the site's posts are.
+        folder: The folder of the site's posts.
     """
     found = [_front_matter(path) for path in _newest(Path(folder))]
     tags = Counter(tag for each in found for tag in _texts(each.get("tags")))
@@ -58,27 +58,27 @@ def look_at(folder: str) -> Site:
 
 
 def put(folder: str, post: Post, key: str) -> Published:
-    """Write a post into the folder, once for each key.
+    """Write a post into the folder, once per key.
 
     Args:
-        folder: where the site's posts are; made if it is not there.
-        post: the post.
-        key: what tells this publication from every other one, as a node's `ctx.idempotency_key` does.
+        folder: The folder of the site's posts; created if missing.
+        post: The post.
+        key: A unique key of this publication, for example a node's `ctx.idempotency_key`.
 
     Raises:
-        FileExistsError: under this key something else was published.
-        OSError: the folder cannot be written to.
+        FileExistsError: Another text was published under this key.
+        OSError: The folder is not writable.
     """
     page = page_of(post)
     mark = hashlib.sha256(key.encode()).hexdigest()[:10]
     path = Path(folder) / f"{_slug(post.title)}-{mark}.md"
     path.parent.mkdir(parents=True, exist_ok=True)
-    there = next(path.parent.glob(f"*-{mark}.md"), None)
-    if there is not None:
-        if there.read_text(encoding="utf-8") != page:
-            raise FileExistsError(f"{there} was published under the same key, and says something else")
-        return Published(post=post, path=str(there), was_there=True)
-    draft = path.with_suffix(".part")  # no post: look_at reads *.md
+    existing = next(path.parent.glob(f"*-{mark}.md"), None)
+    if existing is not None:
+        if existing.read_text(encoding="utf-8") != page:
+            raise FileExistsError(f"{existing} was published under the same key with another text")
+        return Published(post=post, path=str(existing), was_there=True)
+    draft = path.with_suffix(".part")  # not a post yet: look_at reads *.md
     with draft.open("w", encoding="utf-8", newline="\n") as file:
         file.write(page)
         file.flush()
@@ -88,7 +88,7 @@ def put(folder: str, post: Post, key: str) -> Published:
 
 
 def page_of(post: Post) -> str:
-    """Return the file of a post: front matter, and the text under its title."""
+    """Return the file of a post: front matter, then the text under its title."""
     listed = post.model_dump(mode="json", exclude={"body"}) | {"published_at": post.published_at.isoformat()}
     rows = [f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in listed.items()]
     return "\n".join([_RULE, *rows, _RULE, "", post.body.strip(), ""])
@@ -105,7 +105,7 @@ def _newest(folder: Path) -> list[Path]:
 
 
 def _front_matter(path: Path) -> Mapping[str, object]:
-    """Return the fields above a text; those that another program wrote in other YAML as they stand."""
+    """Return the fields above a text; values that are not JSON as plain text."""
     return dict(_fields(path.read_text(encoding="utf-8", errors="replace")))
 
 
@@ -130,6 +130,6 @@ def _texts(value: object) -> list[str]:
 
 
 def _slug(title: str) -> str:
-    """Return a title as part of a file's name: letters and digits of any language, nothing that leads elsewhere."""
+    """Return a title as part of a file's name: letters and digits of any language, no path separators."""
     plain = re.sub(r"[\W_]+", "-", title.casefold()).strip("-")
     return plain[:SLUG_CHARACTERS].rstrip("-") or "post"

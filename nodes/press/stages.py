@@ -1,7 +1,7 @@
-"""What goes from hand to hand until a post is published: each stage's result has a type that the next one reads.
+"""The data passed between stages until a post is published: each stage's result has a type that the next one reads.
 
-Findings (see `article.py`), then a `Manuscript`, an `Edited` text, a `Listing`, and at the end a `Post`. The limits
-of a post stand here once, as constraints of the types: a model whose answer breaks one is told by how much.
+Findings (see `nodes/review/article.py`), then a `Manuscript`, an `Edited` text, a `Listing`, and at the end a `Post`.
+The limits of a post are constraints of these types: if a model's answer breaks one, the message says by how much.
 """
 
 import unicodedata
@@ -14,14 +14,14 @@ from graphengine import Failure, TextFile
 from nodes.review.article import Findings
 
 CHARACTERS: Final = {"title": (1, 69), "description": (150, 160)}
-"""The least and the most characters: a title is under 70, and search engines show some 160 of a description."""
+"""The minimum and maximum: a title is under 70 characters, and search engines show some 160 of a description."""
 TAGS: Final = (3, 5)
 TAG_CHARACTERS: Final = 40
-_NO_TEXT: Final = frozenset(["Cc", "Zl", "Zp", "Cs"])  # line breaks, control characters, halves of characters
+_NO_TEXT: Final = frozenset(["Cc", "Zl", "Zp", "Cs"])  # line breaks, control characters, lone surrogates
 
 
 LEAST_WORDS: Final = 120
-"""Of a text: what rules write has a title, an introduction, a claim and its sources."""
+"""Of a text: enough for a title, an introduction, a claim and its sources."""
 
 
 class _Frozen(BaseModel):
@@ -29,11 +29,11 @@ class _Frozen(BaseModel):
 
 
 class Manuscript(_Frozen):
-    """What the writer hands to the editor.
+    """The writer's result.
 
     Args:
-        text: the text as Markdown, its title after #.
-        open_questions: what was asked for and could not be answered from the findings.
+        text: The text as Markdown, its title after #.
+        open_questions: What was requested and could not be answered from the findings.
     """
 
     text: str = Field(min_length=1, pattern=r"\S")
@@ -41,12 +41,12 @@ class Manuscript(_Frozen):
 
 
 class Edited(_Frozen):
-    """What the editor hands on.
+    """The editor's result.
 
     Args:
-        text: the text as Markdown.
-        changes: what was changed, or why nothing was.
-        is_edited: False where the editor failed and this is the writer's text. No model is asked for it.
+        text: The text as Markdown.
+        changes: The changes, or why there are none.
+        is_edited: False if the editor failed and this is the writer's text. Not part of a model's answer.
     """
 
     text: str = Field(min_length=1, pattern=r"\S")
@@ -55,11 +55,11 @@ class Edited(_Frozen):
 
 
 class Site(_Frozen):
-    """What the place to publish at has already.
+    """The posts that are already on the site.
 
     Args:
-        titles: the titles of its posts.
-        tags: the tags of its posts, the most used ones first.
+        titles: The titles of its posts.
+        tags: The tags of its posts, the most used ones first.
     """
 
     titles: list[str] = []
@@ -67,10 +67,10 @@ class Site(_Frozen):
 
 
 class Listing(_Frozen):
-    """What a post is listed with: what the publisher adds to the text.
+    """The publisher's result: how a post is listed.
 
     Args:
-        title: under 70 characters.
+        title: Under 70 characters.
         description: 150 to 160 characters, for lists and search engines.
         tags: 3 to 5 different ones.
     """
@@ -101,19 +101,19 @@ class Listing(_Frozen):
         clean = [" ".join(tag.split()) for tag in tags]
         once = list({tag.casefold(): tag for tag in reversed(clean)}.values())[::-1]
         if not least <= len(once) <= most:
-            raise ValueError(f"there are {len(once)} different tags, and there must be {least} to {most}")
+            raise ValueError(f"there are {len(once)} different tags, but there must be {least} to {most}")
         if bad := [tag for tag in once if not 1 <= len(tag) <= TAG_CHARACTERS]:
-            raise ValueError(f"a tag has 1 to {TAG_CHARACTERS} characters, and these do not: {bad}")
+            raise ValueError(f"a tag has 1 to {TAG_CHARACTERS} characters, but these do not: {bad}")
         return once
 
 
 class Post(Listing):
-    """A post as it is published.
+    """A published post.
 
     Args:
-        body: the text as Markdown, without its title; it cites by footnotes.
-        sources: the titles of the sources that the body cites.
-        published_at: when it was published.
+        body: The text as Markdown, without its title; its citations are footnotes.
+        sources: The titles of the sources that the body cites.
+        published_at: When it was published.
     """
 
     body: str = Field(min_length=1, pattern=r"\S")
@@ -122,13 +122,13 @@ class Post(Listing):
 
 
 class Parcel(BaseModel):
-    """A piece on its way between hands that share no state: what was ordered, and what each made of it.
+    """A piece on its way between agents that share no state: the order, and the result of each stage.
 
     Args:
-        topic, sources, word_budget, wishes: what was ordered.
-        site: what is published already.
-        findings, manuscript, edited, listing: what each hand made.
-        failure: why one could make nothing of it; those behind leave it alone.
+        topic, sources, word_budget, wishes: The order.
+        site: The posts that are already published.
+        findings, manuscript, edited, listing: The results.
+        failure: Why a stage failed; the later stages skip the piece.
     """
 
     topic: str = Field(min_length=1, pattern=r"\S")
@@ -144,12 +144,12 @@ class Parcel(BaseModel):
 
 
 class Published(_Frozen):
-    """A post and where it stands.
+    """A post and its place.
 
     Args:
-        post: the post.
-        path: the file.
-        was_there: whether an attempt before this one had written it, and died before that was recorded.
+        post: The post.
+        path: The file.
+        was_there: Whether an earlier attempt had written it, and died before that was recorded.
     """
 
     post: Post

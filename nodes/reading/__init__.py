@@ -1,1 +1,1 @@
-"""Readers of many sources, and the one that merges their notes."""
+"""Readers of many sources, and the merger of their notes."""

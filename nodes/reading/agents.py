@@ -1,9 +1,9 @@
-"""Readers and the one who merges their notes: who they are to a language model, and the rules that stand in for them.
+"""Readers and the merger of their notes: their prompts for a language model, and the rules used without one.
 
-A reader has one source and, where there are specialists, one point of view. Many are asked at once, so they are cheap,
-their answers are short, and what they are told at length is the same for all of them, so that a provider can cache it.
-Without a language model a reader quotes the sentences of its source that matter most, with a pull towards its field,
-and the merger puts all of them in the order of their ranks.
+A reader has one source and, if there are specialists, one point of view. Many are called at once, so they are cheap,
+their answers are short, and their long instructions are the same for all, so that a provider can cache them. Without a
+language model a reader quotes the most important sentences of its source, preferring those of its field, and the merger
+orders all quotations by rank.
 """
 
 from collections.abc import Sequence
@@ -19,22 +19,22 @@ from nodes.review.citing import check_cited, passages_at
 from nodes.review.evidence import check_findings, numbered
 from nodes.review.researcher import research
 from nodes.review.support import repeats
-from nodes.review.writer import BESIDE_THE_TASK
+from nodes.review.writer import OFF_TASK
 from nodes.text.words import mentions, stem_sequence, subject_words
 
 READER_TOKENS = 1024  # five quotations with their places; a reader needs no more
 MERGER_TOKENS = 3072  # a page
 POINTS = 5  # of one reader
-MERGED_POINTS = 24  # that a reader of the whole will still read
+MERGED_POINTS = 24  # more would not be read
 
 
 class Job(BaseModel):
-    """What one reader has to do.
+    """The job of one reader.
 
     Args:
-        source: path of the source that it reads; "" for a specialist who says what it knows itself.
-        number: the place of that source among all, from 0.
-        specialist: its field; "" for none.
+        source: The path of its source; "" for a specialist that reports its own knowledge.
+        number: The index of that source, from 0.
+        specialist: Its field; "" for none.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -45,16 +45,16 @@ class Job(BaseModel):
 
     @property
     def name(self) -> str:
-        """The job in a few words."""
+        """A short name of the job."""
         return " on ".join(part for part in (self.specialist, self.source) if part)
 
 
 class Notes(BaseModel):
-    """What one reader found.
+    """The findings of one reader.
 
     Args:
-        facts: sentences of its source, the most important first.
-        points: what a specialist without a source says of its own knowledge.
+        facts: Sentences of its source, the most important first.
+        points: The own knowledge of a specialist without a source.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -64,7 +64,7 @@ class Notes(BaseModel):
 
 
 def jobs(sources: Sequence[TextFile], specialists: Sequence[str]) -> list[Job]:
-    """A job for each source; with specialists for each of them on each source, or on none where none is given."""
+    """Return a job for each source; with specialists one for each pair, or without sources one for each specialist."""
     fields = list(specialists) or [""]
     if not sources:
         return [Job(specialist=field) for field in fields if field]
@@ -74,7 +74,7 @@ def jobs(sources: Sequence[TextFile], specialists: Sequence[str]) -> list[Job]:
 
 
 def ask_reader(task: str, item: Job, sources: Sequence[TextFile]) -> str:
-    """Return the question to one reader, who sees one source and no other."""
+    """Return the question to one reader, which sees only its own source."""
     data = {"topic": task, **({"field": item.specialist} if item.specialist else {})}
     if not item.source:
         return labelled(data) + "\n\nThere is no source: what do you know of the topic, as an expert of the field?"
@@ -82,10 +82,10 @@ def ask_reader(task: str, item: Job, sources: Sequence[TextFile]) -> str:
 
 
 def check_notes(notes: Notes, item: Job, sources: Sequence[TextFile]) -> None:
-    """See that facts stand in the reader's source, and that points come only from who has none.
+    """Check that facts are in the reader's source, and that only a reader without a source has points.
 
     Raises:
-        ValueError: they do not.
+        ValueError: They are not.
     """
     if item.source:
         if notes.points:
@@ -98,41 +98,41 @@ def check_notes(notes: Notes, item: Job, sources: Sequence[TextFile]) -> None:
 
 
 def quote(task: str, item: Job, sources: Sequence[TextFile]) -> Notes:
-    """Quote what matters most in one source; for a specialist, first what speaks of its field.
+    """Quote the most important sentences of one source; for a specialist, those of its field first.
 
     Raises:
-        ValueError: there is no source, or nothing in it can be quoted.
+        ValueError: There is no source, or nothing in it can be quoted.
     """
     if not item.source:
         message = f"rules know nothing of {item.specialist} without a source: give sources, or a language model"
         raise ValueError(message)
     found = research(f"{task} {item.specialist}".strip(), [sources[item.number]])
     field = subject_words(item.specialist)
-    spoken = {fact: sum(mentions(stem_sequence(fact.text), word) for word in field) for fact in found.all_facts()}
-    best = sorted(spoken, key=lambda fact: (-spoken[fact], fact.rank))[:POINTS]
+    hits = {fact: sum(mentions(stem_sequence(fact.text), word) for word in field) for fact in found.all_facts()}
+    best = sorted(hits, key=lambda fact: (-hits[fact], fact.rank))[:POINTS]
     return Notes(facts=[fact.model_copy(update={"rank": at}) for at, fact in enumerate(best, start=1)])
 
 
 def merge(task: str, jobs: Sequence[Job], outcomes: Sequence[Outcome]) -> str:
-    """Put all notes in the order of their ranks, each sentence once, with the places where it stands."""
+    """Combine all notes in the order of their ranks, each sentence once, with its place."""
     read = [Notes.model_validate_json(each.text) for each in outcomes if each.failure is None]
     chosen: list[Fact] = []
     for fact in by_turns([sorted(notes.facts, key=lambda fact: fact.rank) for notes in read]):
         if not any(repeats(fact.text, other.text) for other in chosen):
             chosen.append(fact)
     lines = [f"- {fact.text} [{fact.file}:{fact.line}]" for fact in chosen[:MERGED_POINTS]]
-    head = f"{len(lines)} quotations from {len(read)} of {len(jobs)} readings, those that matter most first; by rules."
+    head = f"{len(lines)} quotations from {len(read)} of {len(jobs)} readings, the most important first; by rules."
     asked = subject_words(task)
     if chosen and asked and not any(mentions(stem_sequence(fact.text), word) for fact in chosen for word in asked):
-        head += f" {BESIDE_THE_TASK}"
+        head += f" {OFF_TASK}"
     return "\n\n".join([f"# {' '.join(task.split())}", head, "\n".join(lines)]) + "\n"
 
 
 def check_merged(text: str, outcomes: Sequence[Outcome]) -> None:
-    """See that a text cites nothing but what its readers quote, with the same figures.
+    """Check that a text cites only what its readers quote, with the same figures.
 
     Raises:
-        ValueError: it does not; names the places and the sentences.
+        ValueError: It does not; the message names the places and the sentences.
     """
     read = [Notes.model_validate_json(each.text) for each in outcomes if each.failure is None]
     check_cited(text, passages_at(fact for notes in read for fact in notes.facts))
@@ -193,7 +193,7 @@ GUIDE = (
     "Before you answer, go through your facts once more: does each stand in the source, letter for letter, does its "
     "line number name the line on which it begins, and would you miss it in a text on the topic?\n\n"
 )
-"""What every reader is told: some 1,024 tokens, from which on most models cache it; some cheap ones want more."""
+"""The instructions of every reader: some 1,024 tokens, enough for most models to cache; some cheap ones need more."""
 
 reader = Agent(
     "reader",

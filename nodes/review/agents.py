@@ -1,9 +1,8 @@
-"""The agents of the review loop: who they are to a language model, and what stands in for them without one.
+"""The agents of the review loop: their prompts for a language model, and the rules used without one.
 
-What a language model says is looked at before it counts: facts must stand in the sources where they are said to stand,
-a brief must cite facts and have their figures, and a verdict must be that of its score. What does not fit goes back to
-the model, with what is wrong about it. Each is shown what it needs and no more, so that a question stays as long as it
-is however often the loop goes round.
+A language model's answer is checked before it counts: facts must be in the sources at their places, a brief must cite
+facts and have their figures, and a verdict must agree with its score. A wrong answer goes back to the model with what
+is wrong. Each agent sees only what it needs, so that its question does not grow with the rounds of the loop.
 """
 
 from collections.abc import Sequence
@@ -20,7 +19,7 @@ from nodes.review.reviewer import review
 from nodes.review.writer import write
 from nodes.text.words import stem_sequence
 
-EARLIER_REVIEWS = 3  # that a reviewer is shown: who has not got through by then is not asked for new reasons
+EARLIER_REVIEWS = 3  # that a reviewer sees; more would not change its verdict
 SHOWN_POINTS = 8  # of each list of an earlier review
 SHOWN_CHARACTERS = 300  # of each point; a sentence or two
 
@@ -32,24 +31,24 @@ _HOW_TO_QUOTE = (
 
 
 def ask_researcher(task: str, sources: Sequence[TextFile]) -> str:
-    """Return the researcher's question: the topic, and the sources with their lines numbered."""
-    return f"{_on_the_desk(task, sources)}\n\nWhat do these sources say about the topic?"
+    """Return the researcher's question: the topic, and the sources with numbered lines."""
+    return f"{_material(task, sources)}\n\nWhat do these sources say about the topic?"
 
 
 def ask_sceptic(task: str, sources: Sequence[TextFile]) -> str:
-    """Return the sceptic's question: the same material, and what is to be doubted of it."""
-    return f"{_on_the_desk(task, sources)}\n\nWhat limits do these sources name, and what speaks against it?"
+    """Return the sceptic's question: the same material, and the request for doubts."""
+    return f"{_material(task, sources)}\n\nWhat limits do these sources name, and what speaks against it?"
 
 
-def _on_the_desk(task: str, sources: Sequence[TextFile]) -> str:
+def _material(task: str, sources: Sequence[TextFile]) -> str:
     texts = {f"source_{number}": numbered(source) for number, source in enumerate(sources, start=1)}
     return labelled({"topic": task, **texts})
 
 
 def ask_reviewer(task: str, findings: Findings, draft: str, history: Sequence[Review]) -> str:
-    """Return the reviewer's question: the draft, what it should rest on, and what was said of earlier ones.
+    """Return the reviewer's question: the draft, the findings, and the earlier reviews.
 
-    Of earlier reviews it has the newest, each cut to its points in words, so that its length has an end.
+    It has only the newest reviews, each reduced to its points in words, so that its length is bounded.
     """
     return "\n\n".join(
         (
@@ -62,7 +61,7 @@ def ask_reviewer(task: str, findings: Findings, draft: str, history: Sequence[Re
 
 
 def _in_short(review: Review) -> dict[str, object]:
-    """What a later review needs to know of an earlier one."""
+    """Return the parts of a review that a later one needs."""
     lists = {
         "issues": review.issues,
         "missed_topics": review.missed_topics,
@@ -74,10 +73,10 @@ def _in_short(review: Review) -> dict[str, object]:
 
 
 def check_verdict(review: Review) -> None:
-    """See that a review agrees with itself: its approval with its score, its issues with what it calls mended.
+    """Check that a review is consistent: its approval with its score, its issues with the ones it calls mended.
 
     Raises:
-        ValueError: it does not.
+        ValueError: It is not.
     """
     if review.approved != (review.score >= rubric.APPROVED_FROM):
         message = (
@@ -88,7 +87,7 @@ def check_verdict(review: Review) -> None:
     mended = {tuple(stem_sequence(point)) for point in review.mended}
     again = [issue for issue in review.issues if tuple(stem_sequence(issue)) in mended]
     if again:
-        message = f"{again[0]!r} is among the issues and among what is mended: it is one of the two"
+        message = f"{again[0]!r} is both in issues and in mended: it belongs in one of them"
         raise ValueError(message)
 
 
@@ -176,7 +175,7 @@ REVIEWING = (
     "- `summary` is the verdict in a sentence or two. Leave out `points` and `measures`: they are for counts that "
     "you do not make."
 )
-"""What a reviewer is to do, without the sentence on data that an agent adds to it where its prompt is text."""
+"""A reviewer's instructions, without the sentence on data that an agent adds if its prompt is a text."""
 
 reviewer = Agent(
     "reviewer",

@@ -1,7 +1,7 @@
-"""Areas: the topics under which facts are gathered.
+"""Areas: the topics by which facts are grouped.
 
-The headings of the sources are the best names there are. Where a source has none, or everything stands under
-one, its sentences are gathered around its key terms instead.
+The headings of the sources are the best names. If a source has none, or only one, its sentences are grouped by its key
+terms instead.
 """
 
 from collections import Counter
@@ -11,8 +11,8 @@ from pathlib import PurePath
 from nodes.text.passages import Statement
 from nodes.text.words import mentions, stem_sequence
 
-ENOUGH_AREAS = 3  # fewer than this in a file, and its next deeper headings are tried
-MIN_STATEMENTS = 2  # an area needs something to say
+ENOUGH_AREAS = 3  # with fewer in a file, its next deeper headings are tried
+MIN_STATEMENTS = 2  # an area with a single statement is too thin
 MAX_TERM_AREAS = 5
 OTHER_AREA = "Further points"
 
@@ -21,8 +21,8 @@ def name_areas(statements: Sequence[Statement], key_terms: Sequence[str]) -> lis
     """Return for each statement the name of its area.
 
     Args:
-        statements: the statements of all sources, in order.
-        key_terms: terms to gather statements around where headings do not help, weightiest first.
+        statements: The statements of all sources, in order.
+        key_terms: Terms to group statements by if the headings do not help, the most important first.
     """
     by_file: dict[str, list[int]] = {}
     for at, statement in enumerate(statements):
@@ -33,13 +33,13 @@ def name_areas(statements: Sequence[Statement], key_terms: Sequence[str]) -> lis
         for at, name in zip(places, found, strict=True):
             names[at] = name or _title(statements[at], file)
     if len(set(names)) < ENOUGH_AREAS:
-        gathered = _by_terms(statements, key_terms)
-        names = gathered if len(set(gathered)) > len(set(names)) else names
+        grouped = _by_terms(statements, key_terms)
+        names = grouped if len(set(grouped)) > len(set(names)) else names
     return _unambiguous(names, statements)
 
 
 def _by_headings(paths: Sequence[tuple[str, ...]]) -> list[str]:
-    """Cut heading paths at the shallowest depth that gives enough areas, else at the one that gives most."""
+    """Cut heading paths at the shallowest depth that gives enough areas, or at the one that gives the most."""
     deepest = max((len(path) for path in paths), default=0)
     best, best_count = [""] * len(paths), 0
     for depth in range(deepest):
@@ -71,7 +71,7 @@ def _title(statement: Statement, file: str) -> str:
 
 
 def _unambiguous(names: Sequence[str], statements: Sequence[Statement]) -> list[str]:
-    """Tell apart areas of the same name in different files ("Overview") by the titles of the files."""
+    """Distinguish areas of the same name in different files ("Overview") by the titles of the files."""
     files: dict[str, list[str]] = {}
     for name, statement in zip(names, statements, strict=True):
         if statement.file not in files.setdefault(name, []):

@@ -1,6 +1,6 @@
-"""The data that flows through the review loop: what was found for and against, what was reviewed, what went before.
+"""The data of the review loop: findings for and against, reviews, and earlier articles.
 
-Everything here is plain JSON-able pydantic, so that a run can be stored, resumed and read by a person.
+All of it is plain pydantic that can be stored as JSON, resumed, and read by a person.
 `Findings()` is a value of its own: it means that the research found nothing or failed.
 """
 
@@ -15,7 +15,7 @@ class _Frozen(BaseModel):
 
 
 def _is_empty(value: Sized) -> bool:
-    """Whether a field is left out of what is stored, as it is in runs that were recorded before there was one."""
+    """Return whether to leave a field out of what is stored, as in runs recorded before the field existed."""
     return not value
 
 
@@ -23,11 +23,11 @@ class Fact(_Frozen):
     """One sentence of a source, word for word apart from its markup.
 
     Args:
-        text: the sentence; code keeps its backticks, other markup is gone.
-        file: path of the source, as it was given.
-        line: line of the source on which the sentence starts, from 1.
-        rank: place among all statements of the sources by how central they are; 1 is the most central.
-        position: place among them in reading order, from 0; tells apart two facts on one line.
+        text: The sentence; code keeps its backticks, other markup is removed.
+        file: The path of the source, as given.
+        line: The line of the source on which the sentence starts, from 1.
+        rank: Its place among all statements of the sources by centrality; 1 is the most central.
+        position: Its place among them in reading order, from 0; distinguishes two facts on one line.
     """
 
     text: str
@@ -38,20 +38,20 @@ class Fact(_Frozen):
 
     @property
     def key(self) -> tuple[str, int, str]:
-        """What tells it from every other fact, however it is ranked."""
+        """The identity of the fact, independent of its rank."""
         return self.file, self.line, self.text
 
 
 class Findings(_Frozen):
-    """What the research found; the empty value means that it found nothing.
+    """The result of the research; the empty value means that it found nothing.
 
     Args:
-        key_areas: topics in the order in which the sources treat them; each is a key of `facts`.
-        key_terms: words and two-word phrases that matter most, weightiest first.
-        facts: for each area its facts, most central first.
-        caveats: facts that limit or warn, most central first; a fact may also stand under its area.
-        sources: paths of the files that were read, as they were given.
-        notes: what a reader should know about the research itself, such as files that were cut short.
+        key_areas: Topics in the order in which the sources treat them; each is a key of `facts`.
+        key_terms: The most important words and two-word phrases, the most important first.
+        facts: The facts of each area, the most central first.
+        caveats: Facts that limit or warn, the most central first; they can also be under their area.
+        sources: The paths of the files that were read, as given.
+        notes: Remarks on the research itself, such as files that were cut.
     """
 
     key_areas: list[str] = []
@@ -70,12 +70,12 @@ class Findings(_Frozen):
 
 
 class Doubts(_Frozen):
-    """What speaks against a subject, or limits it; the empty value means that nothing was found.
+    """What limits a subject or speaks against it; the empty value means that nothing was found.
 
     Args:
-        limits: facts that limit, warn or name an exception, most central first.
-        objections: facts that stand against others: drawbacks, prices, the contrary case; most central first.
-        notes: what a reader should know about this search itself.
+        limits: Facts that limit, warn or name an exception, the most central first.
+        objections: Facts that oppose others: drawbacks, prices, the contrary case; the most central first.
+        notes: Remarks on this search itself.
     """
 
     limits: list[Fact] = []
@@ -88,14 +88,14 @@ class Doubts(_Frozen):
 
 
 class Earlier(_Frozen):
-    """An article of an earlier run, as much of it as another one needs to know.
+    """The parts of an article of an earlier run that a new one needs.
 
     Args:
-        title: its title; its task where it has none.
-        task: what it was to be about.
-        score: what its reviewer gave it, 1 to 10; None where nobody judged it.
-        excerpt: its first claims, cut to a few lines.
-        run_id: the run that made it.
+        title: Its title, or its task if it has none.
+        task: Its task.
+        score: Its reviewer's score, 1 to 10; None if it was not reviewed.
+        excerpt: Its first claims, cut to a few lines.
+        run_id: The run that made it.
     """
 
     title: str
@@ -106,19 +106,19 @@ class Earlier(_Frozen):
 
 
 class Measures(_Frozen):
-    """The figures a review rests on; shares run from 0 to 1.
+    """The figures of a review; shares are from 0 to 1.
 
     Args:
-        term_coverage: share of the key terms that the draft uses.
-        topic_coverage: share of the topics that are treated; a topic with a single sentence counts half.
-        task_coverage: share of the task's own words that the claims use, or the areas of the facts that support them.
-        supported: share of the claims that a cited fact supports: words, figures, signs and names, see `support.py`.
-        repetition: share of the sentences that repeat an earlier one.
-        long_sentences: share of the sentences that are too long.
-        mean_sentence_words: mean length of a sentence in words.
-        claims: number of sentences that state something.
-        citations: number of citations.
-        sections: number of sections with claims.
+        term_coverage: The share of the key terms that the draft uses.
+        topic_coverage: The share of the topics that are covered; a topic with a single sentence counts half.
+        task_coverage: The share of the task's words in the claims, or in the areas of the facts that support them.
+        supported: The share of the claims that a cited fact supports: words, figures, signs, names; see `support.py`.
+        repetition: The share of the sentences that repeat an earlier one.
+        long_sentences: The share of the sentences that are too long.
+        mean_sentence_words: The mean length of a sentence in words.
+        claims: The number of sentences that state something.
+        citations: The number of citations.
+        sections: The number of sections with claims.
     """
 
     term_coverage: float = 0.0
@@ -137,11 +137,11 @@ class Deduction(_Frozen):
     """Points that a draft does not get, and why.
 
     Args:
-        points: how many of the hundred; 0 for a reason that only limits the score.
-        reason: why, in a sentence.
-        sentence: the sentence that it is about: one of the draft, or one that the draft should have used.
-        source: where the findings have it, as file:line; where the draft says it stands, for one that it cites.
-        passage: what stands there, where that is not the sentence.
+        points: How many of the hundred; 0 for a reason that only limits the score.
+        reason: The reason, in a sentence.
+        sentence: The sentence concerned: one of the draft, or one that the draft should have used.
+        source: Its place in the findings, as file:line; for a claim, the place that it cites.
+        passage: The text at that place, if that is not the sentence.
     """
 
     points: float = Field(default=0.0, ge=0)
@@ -152,17 +152,17 @@ class Deduction(_Frozen):
 
 
 class Remarks(_Frozen):
-    """What exactly is wrong, item by item: the part of a review that a writer acts on.
+    """The faults item by item: the part of a review that a writer acts on.
 
     Args:
-        missed_terms: key terms that the draft never uses, weightiest first.
-        missed_task_words: words of the task that no claim uses.
-        thin_topics: topics with a single sentence although the findings hold more.
-        long_sentences: sentences that are too long, as the draft has them.
-        repeated_sentences: sentences that repeat an earlier one, as the draft has them.
-        unsupported_sentences: sentences without a citation that exists and supports them.
-        missed_answers: facts that take up more of the task than any claim does, word for word.
-        too_few_claims: whether the draft says too little altogether.
+        missed_terms: Key terms that the draft never uses, the most important first.
+        missed_task_words: Words of the task that no claim uses.
+        thin_topics: Topics with a single sentence although the findings have more.
+        long_sentences: Sentences that are too long, as in the draft.
+        repeated_sentences: Sentences that repeat an earlier one, as in the draft.
+        unsupported_sentences: Sentences without a citation that exists and supports them.
+        missed_answers: Facts that cover more of the task than any claim does, word for word.
+        too_few_claims: Whether the draft has too few claims.
     """
 
     missed_terms: list[str] = []
@@ -176,20 +176,20 @@ class Remarks(_Frozen):
 
 
 class Review(_Frozen):
-    """One judgement of one draft.
+    """One review of one draft.
 
     Args:
-        score: 1 (useless) to 10 (nothing to mend).
-        approved: whether the score reaches the reviewer's threshold.
-        issues: what is wrong, one sentence each, for people.
-        missed_topics: topics of the findings that the draft does not treat.
-        suggestions: what the next draft should do, one sentence each, for people.
-        summary: the judgement in a sentence or two.
-        points: the score before it was cut to a whole number, 0 to 100.
-        remarks: the issues again, item by item.
-        measures: the figures behind the score.
-        mended: remarks of earlier reviews that this draft has settled.
-        deductions: what the draft lost of a hundred points, and what limits its score; by rules alone.
+        score: From 1 (useless) to 10 (nothing to fix).
+        approved: Whether the score reaches the reviewer's threshold.
+        issues: What is wrong, one sentence each, for people.
+        missed_topics: Topics of the findings that the draft does not cover.
+        suggestions: What the next draft should do, one sentence each, for people.
+        summary: The verdict in a sentence or two.
+        points: The score before it was rounded down to a whole number, 0 to 100.
+        remarks: The issues again, item by item.
+        measures: The figures behind the score.
+        mended: Remarks of earlier reviews that this draft has settled.
+        deductions: What the draft lost of a hundred points, and what limits its score; by rules only.
     """
 
     score: int = Field(ge=1, le=10)

@@ -1,9 +1,9 @@
-"""Citing: whether a text that cites its sources cites what is there, and says of it what stands there.
+"""Citing: whether the citations of a text exist, and agree with what it says of them.
 
-What a language model writes is looked at before it counts, so this holds against it only what is certain: a place that
-does not exist, a claim that cites nothing, figures that do not stand where it cites, no word in common with what does;
-and where a claim is nearly a quotation, a denial that was added or lost. Whether other words say the same is for a
-reviewer to judge. Words are compared: a text in another language than its sources needs another check.
+A language model's text is checked before it counts, so only certain errors are reported: a place that does not exist, a
+claim that cites nothing, figures that are not at the cited place, no word in common with it; and for a claim that is
+nearly a quotation, an added or lost negation. Whether other words mean the same is for a reviewer to judge. Words are
+compared: a text in another language than its sources needs another check.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,15 +16,15 @@ from nodes.text.wording import wording
 from nodes.text.words import count_words, share_within, stems
 
 MAX_COMPLAINTS = 8  # of one answer
-UNCITED_WORDS = rubric.LONG_WORDS  # a sentence may say, without a citation, that the findings hold nothing on a task
+UNCITED_WORDS = rubric.LONG_WORDS  # one uncited sentence can say that the findings have nothing on a task
 CERTAIN = frozenset(["figure", "denial", "opposite"])
 
 Passages = Mapping[str, Sequence[str]]
-"""What stands at each place that can be cited."""
+"""The texts at each place that can be cited."""
 
 
 def passages_of(findings: Findings) -> dict[str, list[str]]:
-    """Return what stands at each place of findings, under its full path and under the short one that writers use."""
+    """Return the texts at each place of findings, by its full path and by the short one that writers use."""
     names = labels(findings)
     found: dict[str, list[str]] = {}
     for fact in findings.all_facts():
@@ -34,7 +34,7 @@ def passages_of(findings: Findings) -> dict[str, list[str]]:
 
 
 def passages_at(facts: Iterable[Fact]) -> dict[str, list[str]]:
-    """Return what stands at the places of some facts."""
+    """Return the texts at the places of some facts."""
     found: dict[str, list[str]] = {}
     for fact in facts:
         found.setdefault(f"{fact.file}:{fact.line}", []).append(fact.text)
@@ -42,7 +42,7 @@ def passages_at(facts: Iterable[Fact]) -> dict[str, list[str]]:
 
 
 def passages_in(text: str) -> dict[str, list[str]]:
-    """Return what a text says with each place that it cites."""
+    """Return the claims of a text by each place that it cites."""
     found: dict[str, list[str]] = {place: [] for place in citations(text)}
     for claim in parse(text).claims():
         for place in claim.citations:
@@ -51,32 +51,32 @@ def passages_in(text: str) -> dict[str, list[str]]:
 
 
 def check_brief(draft: str, findings: Findings) -> None:
-    """See that a brief cites findings and nothing else, in each claim, and says of them what they say.
+    """Check that every claim of a brief cites findings, and agrees with them.
 
     Args:
-        draft: the brief, as Markdown.
-        findings: what it may rest on.
+        draft: The brief, as Markdown.
+        findings: The findings that it can cite.
 
     Raises:
-        ValueError: it does not; names the places and the sentences.
+        ValueError: A claim does not; the message names the places and the sentences.
     """
     check_cited(draft, passages_of(findings), each=True)
 
 
 def check_cited(text: str, passages: Passages, *, each: bool = False) -> None:
-    """See that a text cites what is there, and says of it what stands there.
+    """Check that the citations of a text exist, and agree with what it says of them.
 
     Args:
-        text: the text, as Markdown; one of a sentence need not cite anything.
-        passages: what stands at each place that it may cite; with none of them it may not cite any.
-        each: whether each claim has to cite something; else the text as a whole.
+        text: The text, as Markdown; a text of one sentence need not cite anything.
+        passages: The texts at each place that can be cited; if empty, nothing can be cited.
+        each: Whether each claim has to cite something, or only the text as a whole.
 
     Raises:
-        ValueError: it does not; names the places and the sentences.
+        ValueError: A claim does not; the message names the places and the sentences.
     """
     wrong = [place for place in citations(text) if place not in passages]
     if wrong:
-        raise ValueError(f"no finding stands at {', '.join(wrong)}: cite findings alone, as [file:line]")
+        raise ValueError(f"there is no finding at {', '.join(wrong)}: cite only findings, as [file:line]")
     if passages and not citations(text) and count_words(without_title(text)) > UNCITED_WORDS:
         raise ValueError("nothing is cited: name after each claim the finding it rests on, as [file:line]")
     found = [
@@ -85,11 +85,11 @@ def check_cited(text: str, passages: Passages, *, each: bool = False) -> None:
     if found:
         more = [f"and {len(found) - MAX_COMPLAINTS} more of this kind"] if len(found) > MAX_COMPLAINTS else []
         rows = "\n".join(f"- {why}" for why in [*found[:MAX_COMPLAINTS], *more])
-        raise ValueError(f"These claims do not say what they cite:\n{rows}\nSay what stands there, or leave them out.")
+        raise ValueError(f"These claims differ from what they cite:\n{rows}\nSay what is there, or leave them out.")
 
 
 def _complaint(claim: Claim, passages: Passages, *, each: bool) -> str:
-    """Return what is certainly wrong with a claim; "" if nothing is."""
+    """Return what is certainly wrong with a claim, or "" if nothing is."""
     if not claim.citations:
         return f"\u201c{claim.text}\u201d cites nothing" if each else ""
     texts = [text for place in claim.citations for text in passages[place]]
@@ -98,8 +98,8 @@ def _complaint(claim: Claim, passages: Passages, *, each: bool) -> str:
     reasons = [_certain(claim.text, text) for text in [*texts, *([" ".join(texts)] if len(texts) > 1 else [])]]
     if not all(reasons):
         return ""
-    stands = " ".join(texts)
-    return f"\u201c{claim.text}\u201d {reasons[0]}; at {', '.join(claim.citations)} stands \u201c{stands}\u201d"
+    passage = " ".join(texts)
+    return f"\u201c{claim.text}\u201d {reasons[0]}; {', '.join(claim.citations)} has \u201c{passage}\u201d"
 
 
 def _certain(claim: str, text: str) -> str:
@@ -108,7 +108,7 @@ def _certain(claim: str, text: str) -> str:
         return "; ".join(one.text for one in complaints(claim, text) if one.kind in CERTAIN)
     if stems(claim) and not share:
         return "has no word in common with it"
-    there = {(one.key, unit) for one in wording(text) if one.kind == "figure" for unit in ("", one.unit)}
-    said = [one for one in wording(claim) if one.kind == "figure" and any(map(str.isdigit, one.text))]
-    strange = [one.text for one in said if (one.key, one.unit) not in there]
-    return f"has the figure \u201c{strange[0]}\u201d, which does not stand there" if strange else ""
+    known = {(one.key, unit) for one in wording(text) if one.kind == "figure" for unit in ("", one.unit)}
+    figures = [one for one in wording(claim) if one.kind == "figure" and any(map(str.isdigit, one.text))]
+    unknown = [one.text for one in figures if (one.key, one.unit) not in known]
+    return f"has the figure \u201c{unknown[0]}\u201d, which is not there" if unknown else ""

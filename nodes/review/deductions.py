@@ -1,4 +1,4 @@
-"""Deductions: what a draft lost of a hundred points, what limits its score, and which sentence and source are meant."""
+"""Deductions: what a draft lost of a hundred points, what limits its score, and the sentence and source concerned."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -6,15 +6,15 @@ from nodes.review import rubric
 from nodes.review.article import Deduction, Fact, Measures
 from nodes.review.reading import Reading
 
-ROUNDING = 1e-9  # sums of shares fall short of whole numbers by less
+ROUNDING = 1e-9  # sums of shares miss whole numbers by less
 
 
 def points_and_losses(reading: Reading, measures: Measures) -> tuple[int, list[Deduction]]:
-    """Return the points of a draft, 0 to 100, and where the others went.
+    """Return the points of a draft, 0 to 100, and why the others were lost.
 
     Args:
-        reading: the draft, read against the findings.
-        measures: what was counted in it.
+        reading: The draft, compared with the findings.
+        measures: Its figures.
     """
     supported = sum(one.counts for one in reading.claims)
     enough = min(1.0, supported / rubric.FEW_CLAIMS)
@@ -37,18 +37,18 @@ def points_and_losses(reading: Reading, measures: Measures) -> tuple[int, list[D
         for loss in _spread(component.points - component.earned(value), about)
     ]
     neat = sum(component.earned(value) for component, value, _ in form)
-    few = f"form counts in proportion below {rubric.FEW_CLAIMS} supported claims, and there are {supported}"
+    few = f"form counts in proportion below {rubric.FEW_CLAIMS} supported claims, but there are {supported}"
     losses += _spread((1 - enough) * neat, [Deduction(reason=few)])
     points = sum(component.earned(value) for component, value, _ in content) + enough * neat
     return int(points + ROUNDING), losses
 
 
 def limits(reading: Reading, measures: Measures) -> tuple[int, list[Deduction]]:
-    """Return the most that a draft can score, and why: what it says wrongly, and what of the task it does not say.
+    """Return the maximum score of a draft, and why: its false claims, and what it leaves out of the task.
 
     Args:
-        reading: the draft, read against the findings.
-        measures: what was counted in it.
+        reading: The draft, compared with the findings.
+        measures: Its figures.
     """
     most, found = 10, list[Deduction]()
     wrong = list(_unsupported(reading))
@@ -56,19 +56,19 @@ def limits(reading: Reading, measures: Measures) -> tuple[int, list[Deduction]]:
         traced = measures.supported >= rubric.SUPPORT_NEEDED
         most = rubric.FLAWED_SCORE if traced else rubric.UNTRACEABLE_SCORE
         found += wrong
-    missed = sum(not reading.takes_up(word) for word in reading.named) / max(1, len(reading.named))
+    missed = sum(not reading.covers(word) for word in reading.named) / max(1, len(reading.named))
     if missed > rubric.FORGIVEN_SUBJECTS or measures.task_coverage < rubric.TASK_NEEDED:
-        strange = missed > rubric.MISSED_SUBJECTS or measures.task_coverage < rubric.TASK_NEEDED
-        most = min(most, rubric.BESIDE_THE_TASK_SCORE if strange else rubric.FLAWED_SCORE)
+        off_task = missed > rubric.MISSED_SUBJECTS or measures.task_coverage < rubric.TASK_NEEDED
+        most = min(most, rubric.OFF_TASK_SCORE if off_task else rubric.FLAWED_SCORE)
         found += _task_words(reading)
     if reading.missed_answer:
         most = min(most, rubric.FLAWED_SCORE)
-        found.append(_about(reading, reading.missed_answer, "no claim says as much on the task as this finding"))
+        found.append(_about(reading, reading.missed_answer, "no claim covers as much of the task as this finding"))
     return most, found
 
 
 def _spread(lost: float, about: Iterable[Deduction]) -> list[Deduction]:
-    """Return a loss in equal parts, one for each thing that it is about."""
+    """Divide a loss equally among the deductions."""
     each = list(about) if lost > ROUNDING else []
     return [one.model_copy(update={"points": round(lost / len(each), 2)}) for one in each]
 
@@ -91,18 +91,18 @@ def _terms(reading: Reading) -> Iterator[Deduction]:
 
 def _topics(reading: Reading) -> Iterator[Deduction]:
     for name, facts in reading.topics.items():
-        if not reading.said_on(name):
-            yield _about(reading, _first(reading, facts), f"nothing is said on the topic \u201c{name}\u201d")
+        if not reading.used_on(name):
+            yield _about(reading, _first(reading, facts), f"there is no sentence on the topic \u201c{name}\u201d")
         elif reading.is_thin(name):
-            yield _about(reading, _first(reading, facts), f"one sentence is all on the topic \u201c{name}\u201d")
+            yield _about(reading, _first(reading, facts), f"there is only one sentence on the topic \u201c{name}\u201d")
 
 
 def _task_words(reading: Reading) -> Iterator[Deduction]:
     for word in reading.asked:
-        if not reading.takes_up(word):
+        if not reading.covers(word):
             fact = _first(reading, reading.holders(word))
             known = "" if fact else ", and no finding has it"
-            yield _about(reading, fact, f"no claim takes up the task's word \u201c{word}\u201d{known}")
+            yield _about(reading, fact, f"no claim has the task's word \u201c{word}\u201d{known}")
 
 
 def _unused(reading: Reading) -> Iterator[Deduction]:
@@ -124,7 +124,7 @@ def _unsupported(reading: Reading) -> Iterator[Deduction]:
 def _long(reading: Reading) -> Iterator[Deduction]:
     for one, length in zip(reading.claims, reading.long, strict=True):
         if length > rubric.LONG_WORDS:
-            reason = f"a sentence has {length} words, and {rubric.LONG_WORDS} are the most"
+            reason = f"a sentence has {length} words, more than {rubric.LONG_WORDS}"
             yield Deduction(reason=reason, sentence=one.claim.text, source=", ".join(one.claim.citations))
 
 

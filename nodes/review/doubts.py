@@ -1,7 +1,7 @@
-"""The sceptic: what the sources themselves say against a subject, by rules alone; and how it joins the facts.
+"""The sceptic by rules alone: what the sources say against their subject; and how doubts join the facts.
 
-Limits and objections are statements like any other: word for word, with file and line. What makes one is its wording,
-so a doubt that is put in plain affirmative words is not found.
+Limits and objections are statements like any other: word for word, with file and line. They are recognised by their
+wording, so a doubt in plain affirmative words is not found.
 """
 
 import re
@@ -13,8 +13,8 @@ from nodes.review.draft import CAVEATS_TITLE
 from nodes.text.survey import survey
 
 MAX_LIMITS = 4
-MAX_OBJECTIONS = 3  # a brief has room for a few; the most central are the ones to know
-MAX_CAVEATS = 8  # of findings, whoever found them
+MAX_OBJECTIONS = 3  # a brief has room for the most central ones only
+MAX_CAVEATS = 8  # of findings, from both researchers
 
 _LIMIT = re.compile(
     r"\b(?:must not|cannot|can't|can not|may not|should not|does not|do not|don't|never|unless|except|"
@@ -35,7 +35,7 @@ def is_limit(text: str) -> bool:
 
 
 def is_objection(text: str) -> bool:
-    """Return whether a statement sets one thing against another, or names what something costs."""
+    """Return whether a statement contrasts two things, or names a cost."""
     return _OBJECTION.search(text) is not None
 
 
@@ -43,14 +43,14 @@ def doubt(task: str, sources: Sequence[TextFile]) -> Doubts:
     """Look for what limits a subject and what speaks against it.
 
     Args:
-        task: the subject, in words.
-        sources: the texts to read.
+        task: The subject, in words.
+        sources: The texts to read.
 
     Returns:
         The most central of both; a statement that is both counts as a limit.
 
     Raises:
-        ValueError: there is no source, or none holds a statement that can be quoted.
+        ValueError: There is no source, or none has a statement that can be quoted.
     """
     found = survey(task, sources)
     texts = {at: found.statements[at].text for at in found.order}
@@ -63,18 +63,18 @@ def doubt(task: str, sources: Sequence[TextFile]) -> Doubts:
 
 
 def merge(findings: Findings, doubts: Doubts, errors: Sequence[Failure]) -> Findings:
-    """Join what two researchers found side by side; what one of them lacks, the other's still counts.
+    """Combine the results of two researchers; if one of them failed, the other's are used.
 
     Args:
-        findings: the facts; empty where their researcher failed.
-        doubts: limits and objections; empty where theirs did.
-        errors: what failed so far; told in the notes, so that a reader knows what is missing.
+        findings: The facts; empty if their researcher failed.
+        doubts: Limits and objections; empty if their researcher failed.
+        errors: The failures so far; listed in the notes, so that a reader knows what is missing.
 
     Returns:
-        The findings with the doubts among their caveats. Where there are no facts the doubts make an area of their
-        own, so that there is something to write about.
+        The findings with the doubts among their caveats. Without facts the doubts become an area of their own, so that
+        there is something to write about.
     """
-    lacking = [f"{error.path} gave nothing that can be used ({error.kind})" for error in errors]
+    lacking = [f"{error.path} gave no usable result ({error.kind})" for error in errors]
     notes = list(dict.fromkeys([*findings.notes, *doubts.notes, *lacking]))
     caveats = _once([*findings.caveats, *doubts.all_facts()])[:MAX_CAVEATS]
     if findings.key_areas or not caveats:
@@ -84,7 +84,7 @@ def merge(findings: Findings, doubts: Doubts, errors: Sequence[Failure]) -> Find
 
 
 def _once(facts: Sequence[Fact]) -> list[Fact]:
-    """Each sentence once, the most central first; two researchers may have ranked it differently."""
+    """Return each sentence once, the most central first; two researchers can rank it differently."""
     known: dict[tuple[str, int, str], Fact] = {}
     for fact in facts:
         known.setdefault(fact.key, fact)

@@ -7,9 +7,9 @@
     ## Sources
     - notes.md
 
-Each claim stands on a line of its own and cites file and line in square brackets. `parse` also accepts what
-other writers produce: list entries, several sentences on a line, a citation after the full stop. What
-`render` writes, `parse` reads back unchanged.
+Each claim is on its own line and cites file and line in square brackets. `parse` also accepts what other writers
+produce: list entries, several sentences on a line, a citation after the full stop. What `render` writes, `parse` reads
+back unchanged.
 """
 
 import re
@@ -37,7 +37,7 @@ _FENCED = re.compile(r"^[ \t]*(```|~~~).*?(?:^[ \t]*\1|\Z)", re.MULTILINE | re.D
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One sentence of a brief and the citations ("notes.md:12") that stand with it."""
+    """One sentence of a brief and its citations ("notes.md:12")."""
 
     text: str
     citations: tuple[str, ...] = ()
@@ -61,13 +61,13 @@ class Draft:
     sources: tuple[str, ...] = ()
 
     def claims(self) -> list[Claim]:
-        """Return the claims in order: those of all sections, and before them what the introduction cites."""
-        told = [claim for _, one in split(self.introduction) if _CITATION.search(one) for claim in _claims(one)]
-        return [*told, *(claim for section in self.sections for claim in section.claims)]
+        """Return the claims in order: those that the introduction cites, then those of all sections."""
+        introduced = [claim for _, one in split(self.introduction) if _CITATION.search(one) for claim in _claims(one)]
+        return [*introduced, *(claim for section in self.sections for claim in section.claims)]
 
 
 def labels(findings: Findings) -> dict[str, str]:
-    """Return for each source the shortest ending of its path that no other shares, fit for a citation."""
+    """Return for each source the shortest ending of its path that no other shares, as it is used in citations."""
     files = dict.fromkeys([*findings.sources, *(fact.file for fact in findings.all_facts())])
     fit = str.maketrans("[] ", "()_")
     return {file: _shortest(file, files).translate(fit) for file in files}
@@ -107,11 +107,11 @@ def _escape(text: str) -> str:
 
 
 def parse(markdown: str) -> Draft:
-    """Read a brief; text that is no brief gives one without sections.
+    """Read a brief; any other text gives one without sections.
 
     Args:
-        markdown: the brief; headings deeper than the title start sections, each row of a table is a claim, code
-            fences are skipped.
+        markdown: The brief; headings below the title start sections, each row of a table is a claim, code fences are
+            skipped.
     """
     title = ""
     introduction: list[str] = []
@@ -145,7 +145,7 @@ def without_title(markdown: str) -> str:
 
 
 def citations(markdown: str) -> list[str]:
-    """Return the places that a text cites, as `notes.md:12`, each once, in order; code does not count."""
+    """Return the places that a text cites, for example `notes.md:12`, each once, in order; code does not count."""
     prose = _CODE.sub("", _FENCED.sub("", markdown))
     return list(dict.fromkeys(_CITATION.findall(prose)))
 
@@ -160,7 +160,7 @@ def _is_sources(heading: str) -> bool:
 
 
 def _claims(line: str) -> list[Claim]:
-    """Read the claims of one line; a sentence without a citation of its own shares those of its line."""
+    """Read the claims of one line; a sentence without its own citation shares those of its line."""
     claims: list[Claim] = []
     for _, sentence in split(_BULLET.sub("", line)):
         citations = tuple(_CITATION.findall(sentence))
@@ -178,7 +178,7 @@ def _unescape(text: str) -> str:
 
 
 def _outside_code(text: str, pattern: re.Pattern[str], replacement: str) -> str:
-    """Substitute outside of backticks; a split by one group leaves the code at the odd places."""
+    """Substitute outside of backticks; splitting by one group puts the code at the odd indices."""
     parts = _CODE.split(text)
     parts[::2] = [pattern.sub(replacement, part) for part in parts[::2]]
     return "".join(parts)

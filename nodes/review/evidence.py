@@ -1,8 +1,8 @@
-"""Evidence: sources with their lines numbered, and whether what was found in them really stands there.
+"""Evidence: sources with numbered lines, and whether findings really are in them.
 
-A language model that quotes from memory quotes almost right. `check_findings` compares each fact with its source,
-letter by letter and digit by digit; markup, punctuation, capitals and line breaks do not count. What it finds goes back
-to the model, so it says where a sentence does stand, if it stands anywhere.
+A language model that quotes from memory makes small mistakes. `check_findings` compares each fact with its source,
+letter by letter and digit by digit; markup, punctuation, case and line breaks do not count. The errors go back to the
+model, so they say where a sentence really is, if it is anywhere.
 """
 
 import re
@@ -13,12 +13,12 @@ from graphengine import TextFile
 from nodes.review.article import Doubts, Fact, Findings
 from nodes.text.passages import read
 
-MAX_COMPLAINTS = 8  # of one answer; who mends these will look at the others too
-SHOWN_CHARACTERS = 80  # of a fact, enough to know it again
+MAX_COMPLAINTS = 8  # of one answer; a model that fixes these will check the others too
+SHOWN_CHARACTERS = 80  # of a fact; enough to recognise it
 
 
 def numbered(source: TextFile) -> str:
-    """Return the text of a source with its number before each line, and its path above."""
+    """Return the text of a source with numbered lines, and its path above."""
     lines = _lines(source)
     width = len(str(len(lines)))
     rows = (f"{number:>{width}}| {line}" for number, line in enumerate(lines, start=1))
@@ -26,14 +26,14 @@ def numbered(source: TextFile) -> str:
 
 
 def check_findings(findings: Findings, sources: Sequence[TextFile]) -> None:
-    """See that every fact stands in its source on the line it names, and that areas and facts belong together.
+    """Check that every fact is in its source on the line it names, and that areas and facts match.
 
     Args:
-        findings: what was found.
-        sources: the texts it was found in.
+        findings: The findings.
+        sources: The texts they come from.
 
     Raises:
-        ValueError: something does not; says what, and where the sentence stands if it does anywhere.
+        ValueError: A fact or an area does not; the message says which, and where the sentence is, if anywhere.
     """
     pages = {source.path: _Page(source) for source in sources}
     complaints = _complaints(findings.all_facts(), pages)
@@ -45,14 +45,14 @@ def check_findings(findings: Findings, sources: Sequence[TextFile]) -> None:
 
 
 def check_doubts(doubts: Doubts, sources: Sequence[TextFile]) -> None:
-    """See that every limit and objection stands in its source on the line it names.
+    """Check that every limit and objection is in its source on the line it names.
 
     Args:
-        doubts: what was found.
-        sources: the texts it was found in.
+        doubts: The doubts.
+        sources: The texts they come from.
 
     Raises:
-        ValueError: one does not; says which, and where the sentence stands if it does anywhere.
+        ValueError: One is not; the message says which, and where the sentence is, if anywhere.
     """
     _refuse(_complaints(doubts.all_facts(), {source.path: _Page(source) for source in sources}))
 
@@ -69,18 +69,18 @@ def _refuse(complaints: Sequence[str]) -> None:
             "These findings are not what the sources say:\n"
             + "\n".join(f"- {complaint}" for complaint in listed)
             + "\nGive each fact word for word, with the path and the number of the line on which it begins; "
-            "leave out what stands in no source."
+            "leave out what is in no source."
         )
         raise ValueError(message)
 
 
 def _complaint(fact: Fact, pages: Mapping[str, "_Page"]) -> str:
-    """Return what is wrong with a fact; "" if nothing is."""
+    """Return what is wrong with a fact, or "" if nothing is."""
     shown = fact.text if len(fact.text) <= SHOWN_CHARACTERS else fact.text[: SHOWN_CHARACTERS - 1] + "\u2026"
     quoted = f"\u201c{shown}\u201d"
     page = pages.get(fact.file)
     if page is None:
-        return f"{quoted} is said to be from {fact.file!r}, and the sources are {', '.join(map(repr, pages))}"
+        return f"{quoted} is attributed to {fact.file!r}, but the sources are {', '.join(map(repr, pages))}"
     lines = page.lines_of(fact.text)
     if fact.line in lines:
         return ""
@@ -88,12 +88,12 @@ def _complaint(fact: Fact, pages: Mapping[str, "_Page"]) -> str:
         return f"{quoted} begins on line {lines[0]} of {fact.file!r}, not on line {fact.line}"
     elsewhere = next((f"{path!r}, line {found[0]}" for path in pages if (found := pages[path].lines_of(fact.text))), "")
     if elsewhere:
-        return f"{quoted} stands not in {fact.file!r} but in {elsewhere}"
-    return f"{quoted} stands nowhere in {fact.file!r}"
+        return f"{quoted} is not in {fact.file!r} but in {elsewhere}"
+    return f"{quoted} is nowhere in {fact.file!r}"
 
 
 class _Page:
-    """A source whose letters and digits alone are looked at."""
+    """A source reduced to its letters and digits."""
 
     def __init__(self, source: TextFile) -> None:
         self._source = source
@@ -109,13 +109,13 @@ class _Page:
         self._sentences: list[tuple[str, int]] | None = None
 
     def lines_of(self, text: str) -> list[int]:
-        """Return the lines on which a text begins, as it stands there or as it reads without its markup."""
+        """Return the lines on which a text begins, either literally or without its markup."""
         wanted = _letters(text)
         if not wanted:
             return []
-        return sorted({*self._as_it_stands(wanted), *self._without_markup(wanted)})
+        return sorted({*self._literally(wanted), *self._without_markup(wanted)})
 
-    def _as_it_stands(self, wanted: str) -> Iterator[int]:
+    def _literally(self, wanted: str) -> Iterator[int]:
         at = self._letters.find(wanted)
         while at >= 0:
             if not _cuts_a_figure(self._letters, at) and not _cuts_a_figure(self._letters, at + len(wanted)):
@@ -123,7 +123,7 @@ class _Page:
             at = self._letters.find(wanted, at + 1)
 
     def _without_markup(self, wanted: str) -> Iterator[int]:
-        if self._sentences is None:  # addresses of links, for instance, stand between the words
+        if self._sentences is None:  # link addresses, for example, are between the words
             self._sentences = [(_letters(statement.text), statement.line) for statement in read(self._source)]
         return (
             line
@@ -144,7 +144,7 @@ _SIGN = re.compile(
 
 
 def _letters(text: str) -> str:
-    """Return the letters and digits of a text, and what makes another figure of digits: "3.5", "5-10", "-3", "50%"."""
+    """Return the letters and digits of a text, and the signs that are part of a figure: "3.5", "5-10", "-3", "50%"."""
     return _SIGN.sub(_kept, _DASH.sub("-", text.casefold()))
 
 
@@ -153,6 +153,6 @@ def _kept(sign: re.Match[str]) -> str:
 
 
 def _cuts_a_figure(letters: str, at: int) -> bool:
-    """Whether a text would be cut within a figure at a place."""
+    """Return whether a cut at this place would split a figure."""
     before, after = letters[max(0, at - 2) : at], letters[at : at + 2]
     return bool(re.search(r"\d[.,:/'-]?$", before) and re.match(r"[.,:/'-]?\d", after))

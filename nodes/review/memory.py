@@ -1,8 +1,8 @@
-"""Memory: which articles of earlier runs matter for a new task.
+"""Memory: the articles of earlier runs that are relevant to a new task.
 
-The database of runs is the memory: nothing is kept beside it, and what was found is recorded with the run that asked,
-so that a resume remembers the same. Articles are compared by the words that name their subjects; an article is told by
-its title, its score and its first claims, never whole.
+The database of runs is the memory: there is no other store, and what was found is recorded with the run that searched,
+so that a resumed run remembers the same. Articles are compared by the words that name their subjects; an article is
+represented by its title, its score and its first claims, never whole.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -14,8 +14,8 @@ from nodes.review.draft import parse
 from nodes.text.words import likeness, share_within, stems, subject_words
 
 LOOKED_AT = 20  # runs, the newest
-FIELDS = ("task", "article", "draft", "final_score")  # of their states: these are recorded with the run that looks
-RELEVANT = 0.4  # of the words that name a subject; one common word of three is chance
+FIELDS = ("task", "article", "draft", "final_score")  # of their states; recorded with the run that searches
+RELEVANT = 0.4  # share of the words that name a subject; one in three is chance
 TITLE_WEIGHT = 2.0  # an article is about what its task says, and only mentions the rest
 EXCERPT_CHARACTERS = 280  # two or three sentences
 
@@ -26,8 +26,8 @@ def recalling(graph: str, most: int) -> Recall:
     """Return a node that looks for earlier articles.
 
     Args:
-        graph: the name of the graph whose runs are looked at.
-        most: how many articles at most; 0 looks at none.
+        graph: The name of the graph whose runs are searched.
+        most: The maximum number of articles; 0 searches none.
     """
 
     async def recall(task: str, ctx: Context) -> list[Earlier]:
@@ -40,12 +40,12 @@ def relevant(task: str, past: Sequence[PastRun], most: int) -> list[Earlier]:
     """Pick the articles that are nearest to a task.
 
     Args:
-        task: what the new article is about. An article on the same task is this one once more, and no memory.
-        past: earlier runs, the newest first; those of another form, or without an article, are passed over.
-        most: how many to pick.
+        task: The task of the new article. An article on the same task is an earlier version and not a memory.
+        past: Earlier runs, the newest first; those of another form, or without an article, are skipped.
+        most: The maximum number of articles.
 
     Returns:
-        The nearest first; of equally near ones the newer first, and one of each task.
+        The nearest first, the newer first among equals, and one for each task.
     """
     asked = _subject(task)
     known: dict[str, tuple[float, Earlier]] = {}
@@ -54,7 +54,7 @@ def relevant(task: str, past: Sequence[PastRun], most: int) -> list[Earlier]:
         if article is None or _same(article.task, task):
             continue
         about, text = _subject(article.task), stems(_text(run.state))
-        near = max(share_within(asked, [*about, *text]), share_within(about, asked))  # or it is a part of the subject
+        near = max(share_within(asked, [*about, *text]), share_within(about, asked))  # or a part of this one
         weight = near + TITLE_WEIGHT * likeness(asked, about)
         if near >= RELEVANT:
             known.setdefault(" ".join(about), (weight, article))
@@ -80,7 +80,7 @@ def _article(run: PastRun) -> Earlier | None:
 
 
 def _text(state: dict[str, Any]) -> str:
-    """The article that a run ended with; runs of the loop's first version have it as their draft."""
+    """Return the article that a run ended with; runs of the loop's first version have it as their draft."""
     text = state.get("article") or state.get("draft")
     return text if isinstance(text, str) else ""
 

@@ -1,4 +1,4 @@
-"""Merging: the findings of several researchers as if one had found them."""
+"""Merging: the findings of several researchers as one."""
 
 from collections.abc import Sequence
 
@@ -6,12 +6,12 @@ from nodes.review.article import Fact, Findings
 
 
 def merged(parts: Sequence[Findings]) -> Findings:
-    """Return the findings of several researchers as those of one, each fact once.
+    """Return the findings of several researchers as one, each fact once.
 
     Facts keep their ranks, so that the most central ones of all parts come before the second ones of any.
 
     Args:
-        parts: what each found; where two found a fact under two areas, the first counts.
+        parts: The findings of each; if two have a fact under different areas, the first counts.
     """
     if len(parts) == 1:
         return parts[0]

@@ -1,4 +1,4 @@
-"""Reading a draft against findings: which fact supports which claim, and what the claims have of the task."""
+"""Reading a draft with its findings: which fact supports which claim, and how much of the task the claims cover."""
 
 import re
 from collections.abc import Sequence
@@ -17,14 +17,14 @@ _NO_WORD = re.compile(r"[\W_]+")
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One claim, and what came of looking at what it cites.
+    """One claim, compared with what it cites.
 
     Args:
-        claim: the claim.
-        fact: the fact that supports it; None if none does.
-        nearest: of the facts that it cites the one that is most like it; None if it cites none that exists.
-        complaints: why the nearest one does not support it.
-        repeats: an earlier claim that says the same; "" if none does.
+        claim: The claim.
+        fact: The fact that supports it; None if none does.
+        nearest: The most similar of the facts that it cites; None if it cites none that exists.
+        complaints: Why the nearest one does not support it.
+        repeats: An earlier claim that says the same; "" if none does.
     """
 
     claim: Claim
@@ -35,12 +35,12 @@ class Judged:
 
     @property
     def counts(self) -> bool:
-        """Whether it is supported and says something new."""
+        """Whether it is supported and new."""
         return self.fact is not None and not self.repeats
 
     @property
     def why(self) -> str:
-        """What it does wrong where it is not supported."""
+        """Why it is not supported."""
         if self.nearest is not None:
             return "; ".join(one.text for one in self.complaints)
         cited = ", ".join(self.claim.citations)
@@ -48,12 +48,12 @@ class Judged:
 
 
 class Reading:
-    """A draft read against the findings.
+    """A draft compared with the findings.
 
     Args:
-        task: what the draft was to be about.
-        draft: the draft.
-        findings: what it should rest on.
+        task: The task of the draft.
+        draft: The draft.
+        findings: The findings.
     """
 
     def __init__(self, task: str, draft: Draft, findings: Findings) -> None:
@@ -75,16 +75,16 @@ class Reading:
         self._sequences = [stem_sequence(one.claim.text) for one in self.claims]
 
     def place(self, fact: Fact) -> str:
-        """Return how a fact is cited."""
+        """Return the citation of a fact."""
         return f"{self.places[fact.file]}:{fact.line}"
 
     def mentions(self, term: str) -> bool:
         """Return whether a claim mentions a term; one that repeats an earlier claim adds nothing."""
-        said = zip(self._sequences, self.claims, strict=True)
-        return any(mentions(sequence, term) for sequence, one in said if not one.repeats)
+        pairs = zip(self._sequences, self.claims, strict=True)
+        return any(mentions(sequence, term) for sequence, one in pairs if not one.repeats)
 
-    def takes_up(self, word: str) -> bool:
-        """Return whether a claim mentions a word of the task, or the headings or the file of a fact that it uses."""
+    def covers(self, word: str) -> bool:
+        """Return whether a claim has a word of the task, or the heading or the file of a fact that it uses does."""
         return self.mentions(word) or any(mentions(stem_sequence(each), word) for each in self._above)
 
     @cached_property
@@ -103,23 +103,23 @@ class Reading:
         """Return the facts that have a term, the most central first."""
         return [fact for fact in self.findings.all_facts() if mentions(stem_sequence(fact.text), term)]
 
-    def said_on(self, topic: str) -> int:
-        """Return how many facts on a topic are used."""
+    def used_on(self, topic: str) -> int:
+        """Return the number of facts on a topic that are used."""
         facts = self.topics[topic]
         return sum(fact in facts for fact in self.used)
 
     def is_thin(self, topic: str) -> bool:
-        """Return whether a topic has a single sentence although the findings hold more."""
-        return self.said_on(topic) == 1 and len(self.topics[topic]) > 1 and topic != CAVEATS_TITLE
+        """Return whether a topic has a single sentence although the findings have more."""
+        return self.used_on(topic) == 1 and len(self.topics[topic]) > 1 and topic != CAVEATS_TITLE
 
     @cached_property
     def missed_answer(self) -> Fact | None:
-        """The fact that takes up more of the task than any supported claim does; None if none does."""
+        """The fact that covers more of the task than any supported claim does, if there is one."""
         best = best_answer(self.asked, self.findings.all_facts())
         if best is None:
             return None
-        said = max((answers(self.asked, one.claim.text) for one in self.claims if one.fact is not None), default=0)
-        return best if said < answers(self.asked, best.text) else None
+        covered = max((answers(self.asked, one.claim.text) for one in self.claims if one.fact is not None), default=0)
+        return best if covered < answers(self.asked, best.text) else None
 
     @property
     def long(self) -> list[int]:
@@ -128,13 +128,13 @@ class Reading:
 
 
 def answers(asked: Sequence[str], text: str) -> int:
-    """Return how many words of a task a text takes up."""
+    """Return how many words of a task a text has."""
     sequence = stem_sequence(text)
     return sum(mentions(sequence, word) for word in asked)
 
 
 def best_answer(asked: Sequence[str], facts: Sequence[Fact]) -> Fact | None:
-    """Return the fact that takes up most words of a task, of equals the most central; None if none has any."""
+    """Return the fact that has the most words of a task, the most central among equals; None if none has any."""
     ranked = [(-answers(asked, fact.text), fact.rank, at) for at, fact in enumerate(facts)]
     most, _, at = min(ranked, default=(0, 0, 0))
     return facts[at] if most else None
@@ -142,8 +142,8 @@ def best_answer(asked: Sequence[str], facts: Sequence[Fact]) -> Fact | None:
 
 def _judged(claim: Claim, cited: dict[str, list[Fact]], again: str) -> Judged:
     candidates = [fact for citation in claim.citations for fact in cited.get(citation, [])]
-    said = stems(claim.text)
-    ordered = sorted(candidates, key=lambda fact: -share_within(said, stems(fact.text)))
+    claim_stems = stems(claim.text)
+    ordered = sorted(candidates, key=lambda fact: -share_within(claim_stems, stems(fact.text)))
     found: list[tuple[Fact, tuple[Complaint, ...]]] = [(fact, complaints(claim.text, fact.text)) for fact in ordered]
     together = " ".join(fact.text for fact in candidates)
     fact = next((fact for fact, wrong in found if not wrong), None)

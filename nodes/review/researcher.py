@@ -1,8 +1,7 @@
-"""The researcher: from a topic and source texts to findings, by rules alone.
+"""The researcher by rules alone: from a topic and source texts to findings.
 
-It reads the sources into statements, weighs them by a PageRank that leans towards the topic, gathers them
-into areas named by the sources' headings, and keeps the best of each with file and line. It never writes a
-word of its own.
+It splits the sources into statements, weighs them by a PageRank that favours the topic, groups them into areas named by
+the sources' headings, and keeps the best of each with file and line. It writes no words of its own.
 """
 
 from collections.abc import Sequence
@@ -18,32 +17,32 @@ from nodes.text.words import mentions, stem_sequence, subject_words
 
 MAX_AREAS = 6  # a brief with more sections is no longer brief
 FACTS_PER_AREA = 8  # more than a section can use, so that the writer has a choice
-MAX_CAVEATS = 4  # a researcher of facts names the main ones; looking for more is the sceptic's work
+MAX_CAVEATS = 4  # the main ones; the sceptic looks for more
 
 
 def research(task: str, sources: Sequence[TextFile]) -> Findings:
-    """Pick the sentences and terms that matter for a task.
+    """Pick the sentences and terms that are important for a task.
 
     Args:
-        task: the topic, in words; it biases what is picked.
-        sources: the texts to read.
+        task: The topic, in words; it biases the choice.
+        sources: The texts to read.
 
     Returns:
         Areas, terms, facts and caveats; `notes` says what was left out and why.
 
     Raises:
-        ValueError: there is no source, or none holds a statement that can be quoted.
+        ValueError: There is no source, or none has a statement that can be quoted.
     """
     return compose(task, survey(task, sources), [source.path for source in sources])
 
 
 def compose(task: str, found: Survey, paths: Sequence[str]) -> Findings:
-    """Make findings of a survey: its weightiest areas, and in each the weightiest statements.
+    """Make findings from a survey: its most important areas, and the most important statements of each.
 
     Args:
-        task: the topic; no word of it that a statement has is left without one.
-        found: the statements to choose from.
-        paths: the files that were read.
+        task: The topic; each of its words that a statement has appears in the findings.
+        found: The statements to choose from.
+        paths: The files that were read.
     """
     terms = key_terms([statement.text for statement in found.statements], found.weights)
     names = name_areas(found.statements, terms)
@@ -68,7 +67,7 @@ def _add_asked(
     statements: Sequence[Statement],
     names: Sequence[str],
 ) -> None:
-    """Add the best statement on each word of the task that no picked fact has, lest the answer be lost."""
+    """Add the best statement for each word of the task that no picked fact has, so that no answer is lost."""
     texts = {at: stem_sequence(statements[at].text) for at in order}
     for word in subject_words(task):
         holders = [at for at in order if mentions(texts[at], word)]
@@ -78,7 +77,7 @@ def _add_asked(
 
 
 def _pick(weights: Sequence[float], names: Sequence[str]) -> dict[str, list[int]]:
-    """Return the weightiest areas, each with its weightiest statements."""
+    """Return the most important areas, each with its most important statements."""
     members: dict[str, list[int]] = {}
     for at, name in enumerate(names):
         members.setdefault(name, []).append(at)

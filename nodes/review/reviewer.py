@@ -1,7 +1,7 @@
-"""The reviewer: measures a draft against the findings, by the rubric, and says what to mend.
+"""The reviewer by rules: measures a draft against the findings, by the rubric, and says what to fix.
 
-It sees what any reviewer would: the task, the draft, the findings, and its own earlier reviews. Those it uses
-to say what has been mended, and not to ask twice for the same thing in other words.
+It sees what any reviewer would: the task, the draft, the findings, and its own earlier reviews. It uses those to say
+what has been settled, and not to ask twice for the same thing in other words.
 """
 
 from collections.abc import Sequence
@@ -15,17 +15,17 @@ from nodes.text.words import stems
 
 
 def review(task: str, draft: str, findings: Findings, history: Sequence[Review]) -> Review:
-    """Judge a draft.
+    """Review a draft.
 
     Args:
-        task: what the brief was to be about.
-        draft: the brief, as Markdown.
-        findings: what the research found; the only authority on facts here.
-        history: the earlier reviews of this brief, oldest first.
+        task: The task of the brief.
+        draft: The brief, as Markdown.
+        findings: The findings of the research; the only authority on facts here.
+        history: The earlier reviews of this brief, oldest first.
 
     Returns:
-        Score, issues and suggestions; the same input gives the same review. Its score counts coverage and form, within
-        the limits that `deductions` names first: see `rubric.py` for what it means, `support.py` for what it cannot.
+        Score, issues and suggestions; the same input gives the same review. The score measures coverage and form,
+        within the limits that `deductions` names first; `rubric.py` explains it, `support.py` what it cannot measure.
     """
     if not findings.key_areas:
         return _nothing_to_check()
@@ -69,7 +69,7 @@ def _remarks(reading: Reading) -> tuple[Remarks, list[str]]:
     claims = list(zip(reading.claims, reading.long, strict=True))
     remarks = Remarks(
         missed_terms=unused[: rubric.MAX_NAMED],
-        missed_task_words=[word for word in reading.asked if not reading.takes_up(word)],
+        missed_task_words=[word for word in reading.asked if not reading.covers(word)],
         thin_topics=[name for name in reading.topics if reading.is_thin(name)][: rubric.MAX_NAMED],
         long_sentences=[one.claim.text for one, length in claims if length > rubric.LONG_WORDS],
         repeated_sentences=[one.claim.text for one in reading.claims if one.repeats],
@@ -77,7 +77,7 @@ def _remarks(reading: Reading) -> tuple[Remarks, list[str]]:
         missed_answers=[reading.missed_answer.text] if reading.missed_answer else [],
         too_few_claims=_supported(reading) < rubric.FEW_CLAIMS,
     )
-    return remarks, [name for name in reading.topics if not reading.said_on(name)][: rubric.MAX_NAMED]
+    return remarks, [name for name in reading.topics if not reading.used_on(name)][: rubric.MAX_NAMED]
 
 
 def _supported(reading: Reading) -> int:
@@ -85,11 +85,11 @@ def _supported(reading: Reading) -> int:
 
 
 def _measures(reading: Reading) -> Measures:
-    covered = [0.0 if not reading.said_on(each) else 0.5 if reading.is_thin(each) else 1.0 for each in reading.topics]
+    covered = [0.0 if not reading.used_on(each) else 0.5 if reading.is_thin(each) else 1.0 for each in reading.topics]
     return Measures(
         term_coverage=_share([reading.mentions(term) for term in reading.findings.key_terms], empty=1.0),
         topic_coverage=_share(covered, empty=1.0),
-        task_coverage=_share([reading.takes_up(word) for word in reading.asked], empty=1.0),
+        task_coverage=_share([reading.covers(word) for word in reading.asked], empty=1.0),
         supported=_share([one.fact is not None for one in reading.claims]),
         repetition=_share([bool(one.repeats) for one in reading.claims]),
         long_sentences=_share([length > rubric.LONG_WORDS for length in reading.long]),
@@ -105,20 +105,20 @@ def _share(values: Sequence[float], *, empty: float = 0.0) -> float:
 
 
 def _why(reading: Reading) -> dict[str, str]:
-    """Say of each claim that is not supported why it is not, and what stands where it cites."""
-    return {one.claim.text: f"it {one.why}{_there(reading, one)}" for one in reading.claims if one.fact is None}
+    """Return for each unsupported claim why it is unsupported, and the text at the place that it cites."""
+    return {one.claim.text: f"it {one.why}{_passage(reading, one)}" for one in reading.claims if one.fact is None}
 
 
-def _there(reading: Reading, one: Judged) -> str:
+def _passage(reading: Reading, one: Judged) -> str:
     return f"; {reading.place(one.nearest)} has \u201c{one.nearest.text}\u201d" if one.nearest else ""
 
 
 def _named(remarks: Remarks, missed_topics: Sequence[str]) -> dict[str, str]:
-    """Return every single remark under a key that stays the same from review to review, with its wording."""
+    """Return every single remark by a key that is stable between reviews, with its wording."""
     kinds = [
         ("term", "the term \u201c{}\u201d is missing", remarks.missed_terms),
-        ("task", "the task's word \u201c{}\u201d is not taken up", remarks.missed_task_words),
-        ("answer", "what says most on the task is missing: \u201c{}\u201d", remarks.missed_answers),
+        ("task", "the task's word \u201c{}\u201d is not used", remarks.missed_task_words),
+        ("answer", "the fact that covers most of the task is missing: \u201c{}\u201d", remarks.missed_answers),
         ("topic", "the topic \u201c{}\u201d is missing", missed_topics),
         ("thin", "the topic \u201c{}\u201d has one sentence only", remarks.thin_topics),
         ("long", "too long: \u201c{}\u201d", remarks.long_sentences),

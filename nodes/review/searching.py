@@ -1,8 +1,8 @@
-"""The searching researcher: it does not read the sources but looks things up in them, with a tool.
+"""The searching researcher: it searches the sources with a tool instead of reading them.
 
-In place of the researcher of the review loop, `review_loop(researcher=searching_researcher)`, where the sources are too
-long to be read whole. A language model searches as it sees fit, for so many turns at most; without one the rules search
-for the topic, for its words, and for the terms of what that found. Either way facts have to stand in the sources.
+It replaces the researcher of the review loop, `review_loop(researcher=searching_researcher)`, if the sources are too
+long to be read whole. A language model searches as it sees fit, within a number of turns; without one the rules search
+for the topic, for its words, and for the terms of the first results. In both cases facts have to be in the sources.
 """
 
 from collections.abc import Sequence
@@ -16,23 +16,23 @@ from nodes.text.library import MAX_HITS, Library
 from nodes.text.terms import key_terms
 from nodes.text.words import subject_words
 
-TURNS = 8  # turns with searches, several in each; who has not found it by then will not
-MAX_SEARCHES = 16  # of the rules
-NEXT_TERMS = 8  # of what the first searches found, worth a search of their own
+TURNS = 8  # turns with searches, several in each; more find nothing new
+MAX_SEARCHES = 16  # by the rules
+NEXT_TERMS = 8  # of the first results, to search for next
 
 
 def find(task: str, sources: Sequence[TextFile]) -> Findings:
     """Search the sources for a topic, by rules.
 
     Args:
-        task: the topic, in words.
-        sources: the texts to search.
+        task: The topic, in words.
+        sources: The texts to search.
 
     Returns:
-        Findings of what the searches found alone; empty, with a note, where they found nothing.
+        Findings from the search results alone; empty, with a note, if there are none.
 
     Raises:
-        ValueError: there is no source, or none holds a statement that can be quoted.
+        ValueError: There is no source, or none has a statement that can be quoted.
     """
     library = Library(task, sources)
     words = subject_words(task)
@@ -79,6 +79,6 @@ searcher = Agent(
 
 
 async def searching_researcher(task: str, sources: list[TextFile]) -> Findings:
-    """Let the searcher work on these sources; the tool knows them, the model does not name them."""
+    """Search these sources for the task; the tool has the sources, so that the model need not name them."""
     library = Library(task, sources)
     return await searcher.but(tools=[library.search_sources]).run(task=task, sources=sources)

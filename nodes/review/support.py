@@ -1,16 +1,16 @@
 """Support: whether a sentence says no more, and nothing else, than the passage that it cites.
 
-By form, not by meaning. A claim and its passage are laid side by side, word by word, and these must hold:
+By form, not by meaning. A claim and its passage are compared word by word, and these must hold:
 
-- three in five of the claim's words stand in the passage, and each of its names and terms does: only common words
-  ("keep", "large") may be the writer's own, and none may be the opposite of what stands there;
-- each figure stands there, with its unit, and of what it is said there;
-- each sign ("not", "only", "all", "at least", "may", "before") stands there, of the same words, and no sign that
+- Three in five of the claim's words are in the passage, and so is each of its names and terms: only common words
+  ("keep", "large") can be the writer's own, and none can be the opposite of a word in the passage.
+- Each figure is in the passage, with its unit, and refers to the same thing.
+- Each sign ("not", "only", "all", "at least", "may", "before") is in the passage with the same words, and no sign that
   limits what the claim takes from the passage is left out.
 
-A claim may leave out a clause or an aside. It may not be told in other words altogether: that is called unsupported,
-since rules cannot know that it says the same. What they cannot see: one common word in the place of another, who does
-what to whom where no name tells, and what a pronoun stands for.
+A claim can leave out a clause or an aside. A paraphrase in entirely different words counts as unsupported, because
+rules cannot know that it means the same. Not detected: one common word replaced by another, exchanged roles of subject
+and object without a name, and the referent of a pronoun.
 """
 
 import functools
@@ -23,19 +23,17 @@ from nodes.review import rubric
 from nodes.text.wording import Token, is_specific, wording
 from nodes.text.words import likeness, share_within, stem, stems, word_list, word_list_pairs, words
 
-_CALENDAR: Final = word_list("calendar_words.txt")  # dates may stand anywhere
+_CALENDAR: Final = word_list("calendar_words.txt")  # dates can be anywhere
 _NEGATIONS: Final = frozenset(["NOT", "NO", "NEVER", "WITHOUT", "RARELY"])
-_INSTEAD: Final = {  # what a claim says, and what the passage may say in its place: as much or more
+_INSTEAD: Final = {  # a claim's sign, and the signs of the passage that say as much or more
     "NOT": _NEGATIONS - {"RARELY"},
     "NO": frozenset(["NOT", "NO", "NEVER", "WITHOUT"]),
     "WITHOUT": frozenset(["NOT", "NO", "NEVER"]),
     "ANY": frozenset(["ALL"]),
     "ALL": frozenset(["ANY"]),
 }
-_MAY_BE_LEFT_OUT: Final = frozenset(
-    ["ALL", "ANY", "BOTH", "MUST", "MANY", "BY", "BEFORE", "AFTER", "ABOVE", "BELOW", "LAST"]
-)
-_DATE: Final = re.compile(r"(?:1\d|2[01])\d\d(?:-\d\d-\d\d)?")  # years and days may stand anywhere in a sentence
+_OPTIONAL: Final = frozenset(["ALL", "ANY", "BOTH", "MUST", "MANY", "BY", "BEFORE", "AFTER", "ABOVE", "BELOW", "LAST"])
+_DATE: Final = re.compile(r"(?:1\d|2[01])\d\d(?:-\d\d-\d\d)?")  # years and days can be anywhere in a sentence
 _ENDINGS: Final = frozenset(["ONLY", "UNLESS", "EXCEPT", "IF", "UNTIL", "WITHOUT"])  # after what they limit
 
 
@@ -44,8 +42,8 @@ class Complaint:
     """Why a passage does not support a claim.
 
     Args:
-        kind: what is wrong: words, term, opposite, figure, denial, sign, order.
-        text: it, in words, as the end of a sentence.
+        kind: What is wrong: words, term, opposite, figure, denial, sign, order.
+        text: The same in words, as the end of a sentence.
     """
 
     kind: str
@@ -54,28 +52,28 @@ class Complaint:
 
 @functools.lru_cache(maxsize=4096)
 def complaints(claim: str, passage: str) -> tuple[Complaint, ...]:
-    """Return why a passage does not support a claim; nothing if it does.
+    """Return why a passage does not support a claim, or nothing if it does.
 
     Args:
-        claim: one sentence, without its citation.
-        passage: what stands where it cites.
+        claim: One sentence, without its citation.
+        passage: The text at the cited place.
     """
     if words(claim) == words(passage) and wording(claim) == wording(passage):
         return ()
     if not stems(claim) or share_within(stems(claim), stems(passage)) < rubric.SUPPORT_SHARE:
-        return (Complaint("words", "says something else"),)
+        return (Complaint("words", "says something different"),)
     pair = _Pair(wording(claim), wording(passage))
-    found = [*pair.strange_words(), *pair.strange_figures(), *pair.strange_signs(), *pair.signs_left_out()]
+    found = [*pair.unknown_words(), *pair.unknown_figures(), *pair.unknown_signs(), *pair.omitted_signs()]
     return tuple(dict.fromkeys(found))
 
 
 def repeats(sentence: str, other: str, alike: float = rubric.REPEATED_LIKENESS) -> bool:
-    """Return whether a sentence says nothing but what another one says: like words, and no other figure, name or sign.
+    """Return whether a sentence only repeats another: similar words, and no other figure, name or sign.
 
     Args:
-        sentence: the sentence.
-        other: what was said before it.
-        alike: how like their words have to be, 0 to 1.
+        sentence: The sentence.
+        other: An earlier one.
+        alike: How similar their words have to be, 0 to 1.
     """
     return likeness(stems(sentence), stems(other)) >= alike and not complaints(sentence, other)
 
@@ -90,7 +88,7 @@ def _opposites() -> dict[str, frozenset[str]]:
 
 
 class _Pair:
-    """A claim and a passage side by side."""
+    """A claim and a passage, aligned word by word."""
 
     def __init__(self, claim: Sequence[Token], passage: Sequence[Token]) -> None:
         self._claim = claim
@@ -99,42 +97,42 @@ class _Pair:
         self._taken = {there: here for here, there in self._pairs.items()}
         self._known = {one.key for one in passage if one.kind == "word"}
         self._names = {one.key for one in passage if one.name}
-        said, stands = (
+        claimed, cited = (
             [one.key for one in each if one.kind == "word" and one.text.lower() not in _CALENDAR]
             for each in (claim, passage)
         )
-        kept = dict(_aligned(said, stands))
-        self._moved = {one for at, one in enumerate(said) if at not in kept}
+        kept = dict(_aligned(claimed, cited))
+        self._moved = {one for at, one in enumerate(claimed) if at not in kept}
 
     def _unmatched(self, kind: str) -> list[tuple[int, Token]]:
         return [(at, one) for at, one in enumerate(self._claim) if one.kind == kind and at not in self._pairs]
 
-    def strange_words(self) -> list[Complaint]:
-        """Names and terms that the passage has not, or in another order, and opposites of what it has."""
+    def unknown_words(self) -> list[Complaint]:
+        """Return names and terms that the passage lacks or has in another order, and opposites of its words."""
         found: list[Complaint] = []
         free = {one.key for at, one in enumerate(self._passage) if at not in self._taken}
         for _, one in self._unmatched("word"):
             against = sorted(_opposites().get(one.key, frozenset()) & free)
             if one.key in self._known:
                 if (one.name or one.key in self._names) and one.key in self._moved and not self._is_passive():
-                    found.append(Complaint("order", f"says of \u201c{one.text}\u201d what is said of another"))
+                    found.append(Complaint("order", f"says of \u201c{one.text}\u201d what the passage says of another"))
             elif against:
                 there = next(each.text for each in self._passage if each.key in against)
-                found.append(Complaint("opposite", f"has \u201c{one.text}\u201d where \u201c{there}\u201d stands"))
+                found.append(Complaint("opposite", f"has \u201c{one.text}\u201d instead of \u201c{there}\u201d"))
             elif one.name or is_specific(one.text):
                 found.append(Complaint("term", f"brings in \u201c{one.text}\u201d"))
         return found
 
     def _is_passive(self) -> bool:
-        """Whether the claim turns a sentence around, so that names change places rightly."""
+        """Return whether the claim changes between active and passive, so that names rightly change places."""
         return self._has_by(self._claim) != self._has_by(self._passage)
 
     @staticmethod
     def _has_by(tokens: Sequence[Token]) -> bool:
         return any(one.key == "BY" for one in tokens)
 
-    def strange_figures(self) -> list[Complaint]:
-        """Figures that the passage has not, or of something else."""
+    def unknown_figures(self) -> list[Complaint]:
+        """Return figures that the passage lacks, or has for something else."""
         found: list[Complaint] = []
         for at, one in enumerate(self._claim):
             if one.kind != "figure" or (at in self._pairs and not self._is_torn(at)):
@@ -142,12 +140,12 @@ class _Pair:
             same = [place for place, each in enumerate(self._passage) if each.value == one.value]
             if not (same and self._has_moved(one)) and not any(self._goes_with(at, place) for place in same):
                 other = [each.unit for each in self._passage if each.kind == "figure" and each.key == one.key]
-                why = "of something else" if same else "with another unit" if other else "which does not stand there"
+                why = "of something else" if same else "with another unit" if other else "which is not there"
                 found.append(Complaint("figure", f"has the figure \u201c{one.text}\u201d, {why}"))
         return found
 
     def _is_torn(self, at: int) -> bool:
-        """Whether a figure that both have stands with other words in each."""
+        """Return whether a figure that both have is next to other words in each."""
         place, differs = self._pairs[at], False
         if self._claim[at].unit:
             return False
@@ -160,17 +158,17 @@ class _Pair:
         return differs
 
     def _has_moved(self, figure: Token) -> bool:
-        """Whether a figure of the passage may stand anywhere: a date in order, the only measure of its unit."""
+        """Return whether a figure of the passage can be anywhere: a date in order, or the only measure of its unit."""
         if figure.unit:
             return [one.unit for one in self._passage if one.kind == "figure"].count(figure.unit) == 1
         if not _DATE.fullmatch(figure.key):
             return False
         dates = iter([one.key for one in self._passage if one.kind == "figure" and _DATE.fullmatch(one.key)])
-        said = [one.key for one in self._claim if one.kind == "figure" and _DATE.fullmatch(one.key)]
-        return all(one in dates for one in said)
+        claimed = [one.key for one in self._claim if one.kind == "figure" and _DATE.fullmatch(one.key)]
+        return all(one in dates for one in claimed)
 
-    def strange_signs(self) -> list[Complaint]:
-        """Signs that the passage has not, or of other words."""
+    def unknown_signs(self) -> list[Complaint]:
+        """Return signs that the passage lacks, or has with other words."""
         found: list[Complaint] = []
         for at, one in self._unmatched("sign"):
             if one.key == "BY":
@@ -178,13 +176,13 @@ class _Pair:
             wanted = _INSTEAD.get(one.key, frozenset()) | {one.key}
             place = self._counterpart(at, wanted)
             if place is None:
-                found.append(Complaint(_kind(one), f"has \u201c{one.text}\u201d, which is not said of this there"))
+                found.append(Complaint(_kind(one), f"has \u201c{one.text}\u201d, not said of this in the passage"))
             else:
-                self._pairs[at], self._taken[place] = place, at  # no sign of the passage is there for two
+                self._pairs[at], self._taken[place] = place, at  # each sign of the passage counts once
         return found
 
     def _counterpart(self, at: int, wanted: frozenset[str]) -> int | None:
-        """Return a sign of the passage that says what one of the claim does, of the same words, and is free."""
+        """Return a free sign of the passage with the meaning of the claim's sign and the same words."""
         free = [
             place
             for place, one in enumerate(self._passage)
@@ -192,17 +190,17 @@ class _Pair:
         ]
         return next((place for place in free if self._goes_with(at, place)), None)
 
-    def signs_left_out(self) -> list[Complaint]:
-        """Signs of the passage that limit what the claim takes from it, and which it leaves out."""
+    def omitted_signs(self) -> list[Complaint]:
+        """Return signs of the passage that limit what the claim takes from it, but that the claim omits."""
         found: list[Complaint] = []
         for place, one in enumerate(self._passage):
-            if one.kind != "sign" or place in self._taken or one.key in _MAY_BE_LEFT_OUT or not self._limits(place):
+            if one.kind != "sign" or place in self._taken or one.key in _OPTIONAL or not self._limits(place):
                 continue
             found.append(Complaint(_kind(one), f"leaves out \u201c{one.text}\u201d"))
         return found
 
     def _limits(self, place: int) -> bool:
-        """Whether a sign of the passage is about something that the claim has."""
+        """Return whether a sign of the passage is about something that the claim has."""
         after, before = _neighbour(self._passage, place, 1), _neighbour(self._passage, place, -1)
         if after is not None and after in self._taken:
             return True
@@ -212,7 +210,7 @@ class _Pair:
         return ends and self._passage[place].key in _ENDINGS
 
     def _goes_with(self, at: int, place: int) -> bool:
-        """Whether a token of the claim and one of the passage stand with the same word, behind or before them."""
+        """Return whether a token of the claim and one of the passage have the same word before or after them."""
         for step in (1, -1):
             here, there = _neighbour(self._claim, at, step), _neighbour(self._passage, place, step)
             if here is not None and there is not None and self._claim[here].value == self._passage[there].value:
@@ -235,7 +233,7 @@ def _neighbour(tokens: Sequence[Token], at: int, step: int) -> int | None:
 
 
 def _aligned(one: Sequence[object], other: Sequence[object]) -> list[tuple[int, int]]:
-    """Return the longest common subsequence of two sequences, as pairs of places."""
+    """Return the longest common subsequence of two sequences, as pairs of indices."""
     lengths = [[0] * (len(other) + 1) for _ in range(len(one) + 1)]
     for at in reversed(range(len(one))):
         for place in reversed(range(len(other))):

@@ -1,9 +1,9 @@
-"""The writer: composes a brief from findings, and revises it by what the last review says.
+"""The writer by rules: composes a brief from findings, and revises it by the last review.
 
-The first draft is laid out simply: the most central facts, each under its topic, with room left in the
-budget. A revision starts from the draft it is given and acts on the remarks of the last review: it removes,
-shortens, cites and adds. Every sentence is a fact or a shortened fact; the writer never states anything of
-its own. It keeps to the limits of the rubric, as a writer who knows the house rules does.
+The first draft has the most central facts, each under its topic, and leaves part of the budget unused. A revision
+starts from the given draft and acts on the remarks of the last review: it removes, shortens, cites and adds. Every
+sentence is a fact or a shortened fact; the writer states nothing of its own. It observes the limits of the rubric, like
+any writer that knows it.
 """
 
 from collections.abc import Sequence
@@ -19,24 +19,24 @@ from nodes.text.editing import shorten
 from nodes.text.quoting import without_opener
 from nodes.text.words import count_words, mentions, share_within, stem_sequence, stems, subject_words
 
-FIRST_DRAFT_SHARE = 0.66  # of the budget: a third is kept for what the review asks for
+FIRST_DRAFT_SHARE = 0.66  # of the budget; the rest is reserved for the review's requests
 MIN_BUDGET_WORDS = 100  # title, introduction, one claim and sources take about sixty
 TITLE_WORDS = 14
-CENTRAL_RANK = 8  # facts up to this rank are what the sources are mainly about
-BESIDE_THE_TASK = "None of them has a word of the task: the sources may be on something else."
-MAX_LOST_TERMS = 1  # key terms that shortening a sentence may cost
+CENTRAL_RANK = 8  # facts up to this rank are the main subject of the sources
+OFF_TASK = "None of them has a word of the task: the sources may have another subject."
+MAX_LOST_TERMS = 1  # key terms that can be lost by shortening a sentence
 
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """One claim in the making: its topic, its wording, and the fact it rests on."""
+    """One claim in the making: its topic, its wording, and its fact."""
 
     topic: str
     text: str
     fact: Fact
 
 
-def write(  # noqa: PLR0913 - what lies on a writer's desk
+def write(  # noqa: PLR0913 - all that a writer uses
     task: str,
     findings: Findings,
     word_budget: int,
@@ -47,18 +47,18 @@ def write(  # noqa: PLR0913 - what lies on a writer's desk
     """Compose a brief, or revise one.
 
     Args:
-        task: what the brief is about.
-        findings: what the research found; empty findings give a brief that says so.
-        word_budget: most words of the whole Markdown text, at least MIN_BUDGET_WORDS.
-        history: the reviews so far, oldest first; empty for the first draft.
-        draft: the draft that the last review judged; empty for the first.
-        earlier: briefs of earlier runs on like subjects; the introduction names them.
+        task: The task of the brief.
+        findings: The findings of the research; empty findings give a brief that says so.
+        word_budget: The maximum number of words of the whole Markdown text, at least MIN_BUDGET_WORDS.
+        history: The reviews so far, oldest first; empty for the first draft.
+        draft: The draft of the last review; empty for the first.
+        earlier: Briefs of earlier runs on similar subjects; the introduction names them.
 
     Returns:
         The brief as Markdown.
 
     Raises:
-        ValueError: the word budget is too small for any brief.
+        ValueError: The word budget is too small for any brief.
     """
     if word_budget < MIN_BUDGET_WORDS:
         message = f"a brief needs a budget of at least {MIN_BUDGET_WORDS} words, not {word_budget}"
@@ -91,7 +91,7 @@ def _joined(names: Sequence[str]) -> str:
 
 
 class _Desk:
-    """What the writer has in front of it while writing one brief."""
+    """The writer's material for one brief."""
 
     def __init__(self, task: str, findings: Findings, word_budget: int, earlier: Sequence[Earlier]) -> None:
         self._task = task
@@ -112,7 +112,7 @@ class _Desk:
     # The first draft.
 
     def first_draft(self) -> list[_Entry]:
-        """Take what answers the task, and the most central facts until the share of the budget is used up."""
+        """Take the best answer to the task, then the most central facts until the share of the budget is used."""
         facts = [fact for fact in self._facts() if fact.key in self._topic_of and fact != self._answer]
         chosen = [self._entry(self._answer)] if self._answer else []
         for fact in facts:
@@ -125,26 +125,26 @@ class _Desk:
     # A revision.
 
     def recognise(self, draft: Draft) -> list[_Entry]:
-        """Find for each claim of a draft the fact it rests on; claims that rest on none are left out.
+        """Find the fact of each claim of a draft; claims without one are left out.
 
-        A claim that says something else than its fact is put right in the words of the fact.
+        A claim that contradicts its fact is replaced by the words of the fact.
         """
         entries: list[_Entry] = []
         for section in draft.sections:
             for claim in section.claims:
-                fact = self._fact_behind(claim)
+                fact = self._fact_of(claim)
                 if fact is not None:
                     found = self._entry(fact, None if complaints(claim.text, fact.text) else claim.text)
                     entries.append(replace(found, topic=section.heading) if section.heading == CAVEATS_TITLE else found)
         return entries
 
-    def _fact_behind(self, claim: Claim) -> Fact | None:
-        said = stems(claim.text)
+    def _fact_of(self, claim: Claim) -> Fact | None:
+        claimed = stems(claim.text)
         best: tuple[float, int] = (0.0, 0)
         facts = self._findings.all_facts()
         for at, fact in enumerate(facts):
             cited = f"{self._labels[fact.file]}:{fact.line}" in claim.citations
-            best = max(best, (share_within(said, stems(fact.text)) + 0.01 * cited, -at))
+            best = max(best, (share_within(claimed, stems(fact.text)) + 0.01 * cited, -at))
         return facts[-best[1]] if best[0] >= rubric.SUPPORT_SHARE else None
 
     def revise(self, entries: Sequence[_Entry], last: Review) -> list[_Entry]:
@@ -160,7 +160,7 @@ class _Desk:
             others = [other for other in entries if other is not entry]
             cut = entry.text in remarks.long_sentences and self._is_worth([*others, *pieces], entries)
             kept.extend(pieces if cut else [entry])
-        kept = self._without_stubborn(kept)
+        kept = self._without_overlong(kept)
         for topic in last.missed_topics:
             kept = self._add_topic(kept, topic, 2)
         for topic in remarks.thin_topics:
@@ -173,8 +173,8 @@ class _Desk:
     def _is_repeated(self, entry: _Entry, before: Sequence[_Entry]) -> bool:
         return any(repeats(entry.text, other.text) for other in before)
 
-    def _without_stubborn(self, entries: Sequence[_Entry]) -> list[_Entry]:
-        """Exchange sentences that stay too long for shorter facts of the same topic, where there are any."""
+    def _without_overlong(self, entries: Sequence[_Entry]) -> list[_Entry]:
+        """Replace sentences that stay too long by shorter facts of the same topic, if there are any."""
         kept = list(entries)
         for entry in entries:
             if count_words(entry.text) > rubric.LONG_WORDS:
@@ -189,13 +189,13 @@ class _Desk:
         return lost <= MAX_LOST_TERMS and not self._lost_of_task(after, before)
 
     def _lost_of_task(self, after: Sequence[_Entry], before: Sequence[_Entry]) -> int:
-        """Return how many words of the task a change loses, and how much of the best answer to it."""
+        """Return how many words of the task a change loses, plus its loss in the best answer."""
         words = len(self._missing(after, self._asked)) - len(self._missing(before, self._asked))
         best, was = (max((answers(self._asked, one.text) for one in each), default=0) for each in (after, before))
         return max(0, words) + max(0, was - best)
 
     def _unused(self, entries: Sequence[_Entry], facts: Sequence[Fact]) -> list[_Entry]:
-        """Return entries for facts that are not used yet, repeat nothing, and can be read easily."""
+        """Return entries for facts that are unused, repeat nothing, and are short enough."""
         used = {entry.fact.key for entry in entries}
         fresh = [self._readable(fact) for fact in facts if fact.key not in used]
         return [pieces for pieces in fresh if pieces is not None and not self._is_repeated(pieces, entries)]
@@ -219,7 +219,7 @@ class _Desk:
         return kept
 
     def _missing(self, entries: Sequence[_Entry], terms: Sequence[str] | None = None) -> list[str]:
-        """Return which of the terms, by default those of findings and task, no entry mentions."""
+        """Return the terms that no entry mentions; by default those of the findings and the task."""
         texts = [stem_sequence(entry.text) for entry in entries]
         return [
             term
@@ -232,7 +232,7 @@ class _Desk:
         return [term for term in missing if mentions(text, term)]
 
     def _add_terms(self, entries: Sequence[_Entry], terms: Sequence[str]) -> list[_Entry]:
-        """Add the facts that bring most of the missing terms, one after the other."""
+        """Add the facts that have the most missing terms, one after the other."""
         kept = list(entries)
         missing = self._missing(kept, terms)
         while missing:
@@ -258,10 +258,10 @@ class _Desk:
             kept.extend(self._unused(kept, [fact]))
         return kept
 
-    # The limits of the budget, and the page.
+    # The budget, and the page.
 
     def fit(self, entries: Sequence[_Entry], word_budget: int) -> list[_Entry]:
-        """Leave out what is missed least until the brief fits its budget; what answers the task stays longest."""
+        """Remove the least important entries until the brief fits its budget; answers to the task stay longest."""
         kept = list(entries)
         while len(kept) > 1 and count_words(self.markdown(kept)) > word_budget:
             losses = [
@@ -272,7 +272,7 @@ class _Desk:
         return kept
 
     def _loss(self, entries: Sequence[_Entry], at: int) -> float:
-        """Return what would be missed for each word saved: terms, the topic, a central fact."""
+        """Return the loss for each word saved: terms, the topic, a central fact."""
         entry, others = entries[at], [other for place, other in enumerate(entries) if place != at]
         same_topic = sum(other.topic == entry.topic for other in others)
         lost = len(self._missing(others)) - len(self._missing(entries))
@@ -291,24 +291,24 @@ class _Desk:
         return render(
             Draft(
                 title=_title(self._task),
-                introduction=self._introduction(len(files), list(grouped), self._beside_the_task(entries)),
+                introduction=self._introduction(len(files), list(grouped), self._off_task(entries)),
                 sections=tuple(Section(name, tuple(claims)) for name, claims in grouped.items()),
                 sources=tuple(self._source_line(file) for file in files),
             )
         )
 
-    def _beside_the_task(self, entries: Sequence[_Entry]) -> str:
-        """What is to be said where no entry has a word of the task: the sources may be in another language, too."""
+    def _off_task(self, entries: Sequence[_Entry]) -> str:
+        """Return a warning if no entry has a word of the task; the sources can also be in another language."""
         asked = self._asked
-        return f" {BESIDE_THE_TASK}" if asked and len(self._missing(entries, asked)) == len(asked) else ""
+        return f" {OFF_TASK}" if asked and len(self._missing(entries, asked)) == len(asked) else ""
 
-    def _introduction(self, files: int, topics: Sequence[str], beside: str) -> str:
+    def _introduction(self, files: int, topics: Sequence[str], warning: str) -> str:
         count = f"{files} source{'s' if files > 1 else ''}"
         named = "; ".join(topic for topic in topics if topic != OTHER_AREA)
         covered = f" Topics: {named}." if named else ""
         known = "; ".join(f"\u201c{one.title}\u201d" for one in self._earlier)
-        before = f" Earlier brief{'s' if len(self._earlier) > 1 else ''} on like subjects: {known}." if known else ""
-        return f"Put together by rules from {count}; each sentence names its file and line.{beside}{covered}{before}"
+        before = f" Earlier brief{'s' if len(self._earlier) > 1 else ''} on similar subjects: {known}." if known else ""
+        return f"Put together by rules from {count}; each sentence names its file and line.{warning}{covered}{before}"
 
     def _source_line(self, file: str) -> str:
         label = self._labels[file]

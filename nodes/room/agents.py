@@ -1,8 +1,8 @@
-"""The roles of a writers' room: who they are to a language model, and what stands in for them without one.
+"""The roles of a writers' room: their prompts for a language model, and the rules used without one.
 
-`role(…)` makes one more. All read the same things and answer in the notes of `room_notes.py`, which models and rules
-both understand, so that a room may have some roles played by models and others by rules. `outliner(…)` is a role again,
-with another task: the outline.
+`role(…)` makes one more. All read the same fields and answer in the notes of `notes.py`, which models and rules both
+understand, so that models and rules can play different roles of one room. `outliner(…)` is a role with another task:
+the outline.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from nodes.room.outline import MINUTES_OFF, Outline, check_outline
 from nodes.room.outline_rules import make_outline
 from nodes.room.rules import edit, keep_continuity, note_for_the_network, run_the_show, write_beats
 
-VIEW_TOKENS = 600  # everybody reads everybody's view: what is long here is paid for by all
+VIEW_TOKENS = 600  # every role reads every view, so that long ones cost most
 OUTLINE_TOKENS = 3000
 
 READS = (
@@ -47,9 +47,9 @@ def role(name: str, duty: str, offline: Callable[..., str] | None = None) -> Age
     """Return a role of the room.
 
     Args:
-        name: what the others, the credits and `--model NAME=…` call it.
-        duty: who this is, and the kinds of lines to write, in a few sentences to a model.
-        offline: its rules; they may read premise, tone, minutes, acts and views.
+        name: Its name for the others, the credits and `--model NAME=…`.
+        duty: Its character, and the kinds of lines to write, in a few sentences for a model.
+        offline: Its rules; they can read premise, tone, minutes, acts and views.
 
     Example:
         >>> role("composer", "You think of what is heard. `BEAT`: a moment that sound carries.").name
@@ -59,7 +59,7 @@ def role(name: str, duty: str, offline: Callable[..., str] | None = None) -> Age
 
 
 def outliner(chair: Agent[str]) -> Agent[Outline]:
-    """Return the role that concludes, when it makes the outline; its name and standing instructions stay."""
+    """Return the concluding role, which makes the outline; its name and standing instructions are those of `chair`."""
     return Agent(
         chair.name,
         model=chair.model,

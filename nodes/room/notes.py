@@ -1,12 +1,12 @@
-"""The notes of a writers' room: views as lines that say what they are, so that models and rules read each other.
+"""The notes of a writers' room: views as labelled lines, so that models and rules can read each other.
 
-A view is text. Each of its lines begins with a kind, and where it is about a part of the episode with its place:
+A view is text. Each of its lines begins with a kind, and if it is about a part of the episode, with its place:
 
     THROUGHLINE: the pilot has to live with what her brother did, or act on it
     BEAT act 2: she compares the charts with the ferry's log
     CUT act 3: the second talk with the inquiry
 
-Who writes otherwise is heard by language models, and passed over by rules.
+Language models also read other lines; rules skip them.
 """
 
 import re
@@ -21,7 +21,7 @@ Kind: TypeAlias = Literal[
     "BEAT", "TIME", "CUT", "QUESTION", "FACT", "KNOWS", "CALLBACK", "FLAG", "LOGLINE", "BREAK", "STANDARDS",
 ]  # fmt: skip
 
-ALIKE: Final = 0.75  # of the words of two notes on one part: both are about the same
+ALIKE: Final = 0.75  # share of common words from which two notes on one part are about the same
 COLD_OPEN: Final = "cold open"
 _LINE = re.compile(
     rf"^[\s\-*\u2022>#\d.)]*({'|'.join(get_args(Kind))})\b[\s*]*(cold open|act \d{{1,2}})?[\s*]*:[\s*]*(.+)$",
@@ -34,10 +34,10 @@ class Note:
     """One line of a view.
 
     Args:
-        kind: what it is.
-        text: what it says.
-        place: "cold open", "act 1", …; empty where it is about the whole.
-        role: whose it is; empty in a view that is being written.
+        kind: Its kind.
+        text: Its text.
+        place: "cold open", "act 1", …; empty if it is about the whole episode.
+        role: Its author; empty in a view that is being written.
     """
 
     kind: Kind
@@ -46,15 +46,15 @@ class Note:
     role: str = ""
 
     @property
-    def said(self) -> tuple[str, str]:
-        """What it says, and of which part: notes that say the same are about the same."""
+    def key(self) -> tuple[str, str]:
+        """The part and the normalised text: notes with the same key are about the same."""
         return self.place, " ".join(self.text.lower().split())
 
     def is_about(self, other: "Note") -> bool:
-        """Return whether it says what another note says of the same part, in its words or nearly so."""
+        """Return whether another note on the same part has the same or nearly the same words."""
         if self.place != other.place:
             return False
-        return self.said == other.said or likeness(stems(self.text), stems(other.text)) >= ALIKE
+        return self.key == other.key or likeness(stems(self.text), stems(other.text)) >= ALIKE
 
 
 def act(number: int) -> str:
@@ -78,7 +78,7 @@ def write_view(notes: Iterable[Note]) -> str:
 
 
 def read_view(view: str, role: str = "") -> Iterator[Note]:
-    """Yield the notes in a view; lines of another form are left out."""
+    """Yield the notes in a view; lines of another form are skipped."""
     for line in view.splitlines():
         found = _LINE.match(line)
         if found:
@@ -88,7 +88,7 @@ def read_view(view: str, role: str = "") -> Iterator[Note]:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """What lies on the room's table: the notes of all last views, in the order of the roles."""
+    """The notes of all last views, in the order of the roles."""
 
     notes: tuple[Note, ...]
 
@@ -98,13 +98,13 @@ class Table:
         return cls(tuple(note for role, view in views.items() for note in read_view(view, role)))
 
     def of_kind(self, *kinds: Kind) -> list[Note]:
-        """Return the notes of these kinds, each thing that is said once."""
-        return list({note.said: note for note in reversed(self.notes) if note.kind in kinds}.values())[::-1]
+        """Return the notes of these kinds without duplicates."""
+        return list({note.key: note for note in reversed(self.notes) if note.kind in kinds}.values())[::-1]
 
     def has(self, kind: Kind, note: Note) -> bool:
-        """Return whether a note of this kind is about what a note says, as a `CUT` is about a beat."""
+        """Return whether a note of this kind is about the same as a note, as a `CUT` is about a beat."""
         return any(other.kind == kind and other.is_about(note) for other in self.notes)
 
     def is_cut(self, beat: Note) -> bool:
-        """Return whether a beat is to be cut, and nobody who decides wants to keep it."""
+        """Return whether a beat is cut, and not kept by another note."""
         return self.has("CUT", beat) and not self.has("KEEP", beat)

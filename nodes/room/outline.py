@@ -1,13 +1,13 @@
-"""The outline of an episode: the data that a writers' room ends with, what is asked of it, and how it is read.
+"""The outline of an episode: the result of a writers' room as data, its checks, and its page.
 
-Who gave what is part of the data: each beat names the role it came from, and `credits` say what else came of whom.
+Authorship is part of the data: each beat names the role it came from, and `credits` list the other contributions.
 """
 
 from collections.abc import Mapping
 
 from pydantic import BaseModel, ConfigDict, Field
 
-MINUTES_OFF = 1  # the parts of an outline may add up to so many minutes more or less than the episode has
+MINUTES_OFF = 1  # how much the minutes of the parts can differ from the episode's length
 
 
 class _Frozen(BaseModel):
@@ -15,11 +15,11 @@ class _Frozen(BaseModel):
 
 
 class Beat(_Frozen):
-    """One thing that happens.
+    """One event of the episode.
 
     Args:
-        what: what happens, in a sentence or two.
-        by: the role whose idea it was.
+        what: What happens, in a sentence or two.
+        by: The role whose idea it was.
     """
 
     what: str = Field(min_length=1)
@@ -30,9 +30,9 @@ class Act(_Frozen):
     """A part of the episode: the cold open, or an act.
 
     Args:
-        minutes: how long it is.
-        beats: what happens, in order.
-        ends_on: the question that it leaves open at its break.
+        minutes: Its length.
+        beats: What happens, in order.
+        ends_on: The question that it leaves open at its break.
     """
 
     minutes: int = Field(ge=1)
@@ -41,26 +41,26 @@ class Act(_Frozen):
 
 
 class Credit(_Frozen):
-    """What came of a role besides its beats."""
+    """A role's contribution other than its beats."""
 
     role: str
     gave: str
 
 
 class Outline(_Frozen):
-    """An episode, as far as a room can take it before somebody writes the script.
+    """An episode, as far as a room can take it before the script is written.
 
     Args:
-        title: the episode's title.
-        episode: its place in the season, as "Episode 4 of 6"; empty where that is not known.
-        throughline: what the episode is about for the person it is about.
-        cold_open: what stands before the first act.
-        acts: the acts in order.
-        continuity: facts that the script may not contradict, and who knows what from when on.
-        callbacks: what from earlier episodes comes back.
-        open_points: what the room could not settle.
-        credits: who gave what besides beats.
-        made_by_rules: true where no language model put it together; a model leaves it out.
+        title: The episode's title.
+        episode: Its place in the season, for example "Episode 4 of 6"; empty if unknown.
+        throughline: What the episode is about for its lead.
+        cold_open: The part before the first act.
+        acts: The acts in order.
+        continuity: Facts that the script must not contradict, and who knows what from when on.
+        callbacks: What returns from earlier episodes.
+        open_points: What the room could not settle.
+        credits: Contributions other than beats.
+        made_by_rules: True if no language model made it; a model leaves it out.
     """
 
     title: str = Field(min_length=1)
@@ -76,31 +76,31 @@ class Outline(_Frozen):
 
     @property
     def minutes(self) -> int:
-        """The length of all parts together."""
+        """The total length of all parts."""
         return sum(part.minutes for part in (self.cold_open, *self.acts))
 
 
 def check_outline(outline: Outline, minutes: int, acts: int, views: Mapping[str, str]) -> None:
-    """See that an outline has the acts and minutes that were asked for, and credits nobody who was not there.
+    """Check that an outline has the requested acts and minutes, and credits only roles of the room.
 
     Args:
-        outline: what was made.
-        minutes: the length of the episode.
-        acts: the number of its acts.
-        views: the views of the room, by role.
+        outline: The outline.
+        minutes: The length of the episode.
+        acts: The number of its acts.
+        views: The views of the room, by role.
 
     Raises:
-        ValueError: it does not; every fault is named.
+        ValueError: It does not; the message names every fault.
     """
     named = [beat.by for part in (outline.cold_open, *outline.acts) for beat in part.beats]
     strangers = dict.fromkeys(
         role for role in (*named, *(credit.role for credit in outline.credits)) if role not in views
     )
-    faults = [f"{role!r} is nobody of the room, which has {', '.join(views)}" for role in strangers]
+    faults = [f"{role!r} is not in the room, which has {', '.join(views)}" for role in strangers]
     if len(outline.acts) != acts:
-        faults.append(f"there are {len(outline.acts)} acts, and {acts} were asked for")
+        faults.append(f"there are {len(outline.acts)} acts instead of {acts}")
     if abs(outline.minutes - minutes) > MINUTES_OFF:
-        faults.append(f"cold open and acts add up to {outline.minutes} minutes, and the episode has {minutes}")
+        faults.append(f"cold open and acts add up to {outline.minutes} minutes, but the episode has {minutes}")
     if faults:
         raise ValueError("; ".join(faults))
 
@@ -109,13 +109,13 @@ def as_page(outline: Outline, tone: str = "") -> str:
     """Return the outline as Markdown.
 
     Args:
-        outline: the outline.
-        tone: the tone it was made for, which it does not know itself.
+        outline: The outline.
+        tone: The tone it was made for, which is not part of it.
     """
     head = f"{outline.episode}: {outline.title}" if outline.episode else outline.title
     acts = f"{len(outline.acts)} act{'s' if len(outline.acts) > 1 else ''}"
-    said = [f"Cold open and {acts}, {outline.minutes} minutes.", f"Tone: {tone}." if tone else ""]
-    lines = [f"# {head}", "", " ".join(filter(None, said)), "", f"**Throughline:** {outline.throughline}"]
+    summary = [f"Cold open and {acts}, {outline.minutes} minutes.", f"Tone: {tone}." if tone else ""]
+    lines = [f"# {head}", "", " ".join(filter(None, summary)), "", f"**Throughline:** {outline.throughline}"]
     lines += _part("Cold open", outline.cold_open)
     for number, act in enumerate(outline.acts, start=1):
         lines += _part(f"Act {number}", act)

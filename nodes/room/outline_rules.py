@@ -1,7 +1,7 @@
-"""The outline of an episode by rules: what a room's notes come to, put in order, and what was decided applied.
+"""The outline of an episode by rules: a room's notes in order, with its decisions applied.
 
 It takes the beats, minutes, questions and callbacks that the views name, leaves out what was cut, adds what was still
-to be added, and credits each to whose note it was. A part that nobody wrote a beat for gets one from the premise.
+missing, and credits the author of each note. A part without a beat gets one from the premise.
 """
 
 import re
@@ -15,17 +15,17 @@ from nodes.room.rules import coming_back, first_beats
 from nodes.text.timing import in_shares, split_minutes
 from nodes.text.words import share_within, stems
 
-ADDED = 0.8  # a beat with this share of the words of what was to be added has it
+ADDED = 0.8  # a beat with this share of an addition's words contains it
 
 
 def make_outline(premise: str, minutes: int, acts: int, views: Mapping[str, str]) -> Outline:
-    """Put an outline together.
+    """Make an outline from the views.
 
     Args:
-        premise: what the episode is about.
-        minutes: its length; no less than there are parts.
-        acts: how many acts follow the cold open.
-        views: the last view of each role.
+        premise: The premise of the episode.
+        minutes: Its length; at least the number of its parts.
+        acts: The number of acts after the cold open.
+        views: The last view of each role.
     """
     read, table = read_premise(premise), Table.of(views)
     order = places(acts)
@@ -61,26 +61,26 @@ def make_outline(premise: str, minutes: int, acts: int, views: Mapping[str, str]
 
 
 def _beats(table: Table) -> list[Note]:
-    """The beats that stay, and what somebody wanted added that none of them has."""
+    """Return the beats that stay, and the additions that none of them contains."""
     beats = [beat for beat in table.of_kind("BEAT") if not table.is_cut(beat)]
     for added in table.of_kind("ADD"):
         have = [beat for beat in beats if beat.place == added.place]
         if not any(share_within(stems(added.text), stems(beat.text)) >= ADDED for beat in have):
-            beats.insert(beats.index(have[-1]) if have else len(beats), added)  # before what its part ends with
+            beats.insert(beats.index(have[-1]) if have else len(beats), added)  # before the last beat of its part
     return [replace(beat, role=_whose(beat, table)) for beat in beats]
 
 
 def _whose(beat: Note, table: Table) -> str:
-    """Whose idea a beat was: of the one who wanted it, where that was somebody else than who wrote it down."""
+    """Return the role whose idea a beat was: the one that asked for it, or else the one that wrote it."""
     wanted = [note for note in table.of_kind("ADD", "PIVOT") if note.is_about(beat)]
     wanted += [note for note in table.of_kind("CALLBACK") if coming_back(note) == beat.text]
     return wanted[0].role if wanted else beat.role
 
 
 def _spans(table: Table, order: Sequence[str], minutes: int, counts: Sequence[int]) -> list[int]:
-    """The minutes that the room gave each part, made to add up; by beats where some part has none."""
-    said = {note.place: re.match(r"\d+", note.text) for note in table.of_kind("TIME")}
-    spans = [int(found[0]) if (found := said.get(place)) else 0 for place in order]
+    """Return the minutes of each part in the views, scaled to the total; by beats if some part has none."""
+    timed = {note.place: re.match(r"\d+", note.text) for note in table.of_kind("TIME")}
+    spans = [int(found[0]) if (found := timed.get(place)) else 0 for place in order]
     if not all(spans):
         return split_minutes(minutes, counts)
     return spans if sum(spans) == minutes else in_shares(minutes, spans)
@@ -103,7 +103,7 @@ _GAVE = {
 
 
 def _credits(table: Table, views: Mapping[str, str]) -> list[Credit]:
-    """What each role gave, counted by kind."""
+    """Return the contributions of each role, counted by kind."""
     given: list[Credit] = []
     for role in views:
         kinds = [note.kind for note in table.notes if note.role == role]

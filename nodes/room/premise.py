@@ -1,8 +1,8 @@
-"""Reading the premise of an episode: what happens, to whom, what is long past, what the season wants of it.
+"""Reading the premise of an episode: its events and people, the past, and what the season needs from it.
 
-By the form of the words alone, so all of it is a guess that people look at: a person is a name, or one of
-`person_words.txt` behind an article or a possessive; the turn of a story is a sentence with one of `turn_words.txt`.
-English is read best. Elsewhere sentences, names, numbers and "6 of 8" are still found; where every noun has a
+It goes by the form of the words alone, so every result is a guess for people to check: a person is a name, or one of
+`person_words.txt` after an article or a possessive; the turn of a story is a sentence with one of `turn_words.txt`.
+English is read best. In other languages sentences, names, numbers and "6 of 8" are still found; if every noun has a
 capital, as in German, nouns count as names.
 """
 
@@ -18,12 +18,12 @@ from nodes.text.words import STOP_WORDS, count_words, is_stop_word, stem, stems,
 
 MAX_EVENTS = 12  # more than an episode can show
 MAX_PEOPLE = 6
-EVENT_WORDS = 40  # longer sentences are cut short
-MAX_CHARACTERS = 20_000  # what is beyond is no premise any more
+EVENT_WORDS = 40  # longer sentences are cut
+MAX_CHARACTERS = 20_000  # the rest is ignored
 NOTHING = "nothing that could be read"
 TITLE_WORDS = 3
 TITLE_CHARACTERS = 24  # of a word: a sentence without blanks is no title
-LIKE_NAMES = 4  # letters: in shorter names one other letter is another name
+LIKE_NAMES = 4  # letters; shorter names that differ in one letter are different names
 
 _NUMBER_WORDS = "an?|one|two|three|four|five|six|seven|eight|nine|ten|twelve|twenty|thirty|forty|fifty|few|some|many"
 _LABEL = re.compile(r"^\s*(?:premise|logline|story|idea)\s*[:\u2014-]\s*", re.IGNORECASE)
@@ -60,16 +60,16 @@ _CALENDAR = word_list("calendar_words.txt")
 
 @dataclass(frozen=True, slots=True)
 class Premise:
-    """What was read.
+    """The content of a premise.
 
     Args:
-        events: what happens, in order, as the premise has it; never none.
-        central: the event that everything turns on.
-        people: who it happens to, in order of appearance.
-        duties: what the episode has to do for the season.
-        past: what lies before the episode, as the words that say so.
-        number, of: its place in the season, where the premise tells.
-        doubts: where the premise may contradict itself.
+        events: What happens, in the order of the premise; never empty.
+        central: The event that everything turns on.
+        people: The people, in order of appearance.
+        duties: What the episode has to do for the season.
+        past: What happened before the episode, in the words of the premise.
+        number, of: Its place in the season, if the premise has it.
+        doubts: Possible contradictions in the premise.
     """
 
     events: tuple[str, ...]
@@ -83,12 +83,12 @@ class Premise:
 
     @property
     def lead(self) -> str:
-        """Who it is about; a word for them where nobody is named."""
+        """The main person, or "the lead" if no person is named."""
         return self.people[0] if self.people else "the lead"
 
     @property
     def other(self) -> str:
-        """Who stands against them."""
+        """The main person's opponent."""
         return self.people[1] if len(self.people) > 1 else "the other side"
 
     @property
@@ -100,7 +100,7 @@ class Premise:
 
     @property
     def title(self) -> str:
-        """Up to three words of the central event that are next to each other and name neither person nor time."""
+        """Up to three adjacent words of the central event that name neither a person nor a time."""
         return _title(self.central, self.people)
 
 
@@ -109,39 +109,39 @@ def read_premise(text: str) -> Premise:
     """Read a premise.
 
     Args:
-        text: running text of any length; a label such as "Premise:" before it is passed over.
+        text: Running text of any length; a label such as "Premise:" before it is skipped.
     """
     text = _LABEL.sub("", text[:MAX_CHARACTERS].replace("\u2019", "'"))
     found = _EPISODE.search(text)
     number, of = (int(found["number"]), int(found["of"]) if found["of"] else None) if found else (None, None)
     sentences = _sentences(_EPISODE.sub("", text, count=1) if found else text)
     duties = tuple(sentence for sentence in sentences if _DUTY.match(sentence))
-    told = [sentence for sentence in sentences if sentence not in duties] or sentences or [" ".join(text.split())]
-    events = _events(told) or [NOTHING]
-    people = _people(told)
+    story = [sentence for sentence in sentences if sentence not in duties] or sentences or [" ".join(text.split())]
+    events = _events(story) or [NOTHING]
+    people = _people(story)
     return Premise(
         events=tuple(events),
         central=next((event for event in events if _TURNS & set(stems(event))), events[0]),
         people=tuple(people),
         duties=tuple(_DUTY.sub("", duty) for duty in duties),
-        past=tuple(dict.fromkeys(match[0] for sentence in told for match in _PAST.finditer(sentence))),
+        past=tuple(dict.fromkeys(match[0] for sentence in story for match in _PAST.finditer(sentence))),
         number=number,
         of=of,
-        doubts=tuple(_doubts(told, people, number, of)),
+        doubts=tuple(_doubts(story, people, number, of)),
     )
 
 
 def _sentences(text: str) -> list[str]:
-    """The sentences without their last stop, each once; a line of a list is one too."""
+    """Return the sentences without their final punctuation, each once; a list item counts as one too."""
     text = _NO_PROSE.sub("", text) if _NO_PROSE.sub("", text).strip() else text
     paragraphs = re.split(r"\n\s*\n|\n\s*(?:[-*\u2022]|\d+[.)])\s+", text)
-    said = [sentence for paragraph in paragraphs for _, sentence in split(" ".join(paragraph.split()))]
-    bare = [sentence.strip(" .!\u3002-*#\u2022") for sentence in said]
+    found = [sentence for paragraph in paragraphs for _, sentence in split(" ".join(paragraph.split()))]
+    bare = [sentence.strip(" .!\u3002-*#\u2022") for sentence in found]
     return list(dict.fromkeys(sentence for sentence in bare if any(map(str.isalnum, sentence))))
 
 
 def _events(sentences: Sequence[str]) -> list[str]:
-    """The clauses where there is room for them, the most central sentences where there are too many."""
+    """Return the clauses if there are few enough, or the most central sentences."""
     clauses = [clause.strip(" ,") for sentence in sentences for clause in _clauses(sentence)]
     events = clauses if len(clauses) <= MAX_EVENTS else list(sentences)
     if len(events) > MAX_EVENTS:
@@ -153,7 +153,7 @@ def _events(sentences: Sequence[str]) -> list[str]:
 
 
 def _clauses(sentence: str) -> list[str]:
-    """The sentence in clauses; whole where one of them would be too short to be one."""
+    """Split a sentence into clauses, unless one of them would be too short."""
     parts = [part for part in _CLAUSE.split(sentence) if part]
     return parts if all(count_words(part) > TITLE_WORDS for part in parts) else [sentence]
 
@@ -165,7 +165,7 @@ def _short(event: str) -> str:
 
 
 def _people(sentences: Sequence[str]) -> list[str]:
-    """Names, and persons by what they are, in order of appearance."""
+    """Return names, and persons by their role, in order of appearance."""
     found: dict[str, str] = {}
     for sentence in sentences:
         here: list[tuple[int, str]] = list(_names(sentence))
@@ -181,12 +181,12 @@ def _people(sentences: Sequence[str]) -> list[str]:
 
 
 def _is_part(name: str, names: dict[str, str]) -> bool:
-    """Whether a name is only a part of a fuller one: "Quist" beside "Nora Quist"."""
+    """Return whether a name is part of a longer one: "Quist" and "Nora Quist"."""
     return any(other != name and f" {name} " in f" {other} " for other in names)
 
 
 def _names(sentence: str) -> list[tuple[int, str]]:
-    """Runs of words with capitals, with where they begin; an opening word only where it can be a name."""
+    """Return runs of capitalised words with their positions; a sentence's first word only if it can be a name."""
     found: list[tuple[int, str]] = []
     run: list[str] = []
     start = 0
@@ -204,7 +204,7 @@ def _names(sentence: str) -> list[tuple[int, str]]:
 
 
 def _opens_as_name(following: str) -> bool:
-    """Whether the first word of a sentence can be a name, by what follows: a name, a verb, a comma, a stop word."""
+    """Return whether a sentence's first word can be a name, judging by what follows it."""
     return following[:1].isupper() or following in ",'" or following.lower().endswith("s") or is_stop_word(following)
 
 
@@ -226,13 +226,13 @@ def _doubts(sentences: Sequence[str], people: Sequence[str], number: int | None,
     doubts: list[str] = []
     if number is not None and of is not None and number > of:
         doubts.append(f"episode {number} of a season of {of}")
-    times: dict[str, dict[str, None]] = {}
+    spans: dict[str, dict[str, None]] = {}
     for match in _COUNTED.finditer(" ".join(sentences).lower()):
-        times.setdefault(f"{match[2].rstrip('s')} {match[3]}", {})[match[0]] = None
+        spans.setdefault(f"{match[2].rstrip('s')} {match[3]}", {})[match[0]] = None
     doubts += [
-        f"more than one time is told, of one thing or of several: {', '.join(said)}"
-        for said in times.values()
-        if len(said) > 1
+        f"several times are given, for one thing or for several: {', '.join(times)}"
+        for times in spans.values()
+        if len(times) > 1
     ]
     doubts += [
         f"{one} and {other}: two people, or one name in two spellings"
@@ -243,7 +243,7 @@ def _doubts(sentences: Sequence[str], people: Sequence[str], number: int | None,
 
 
 def _revenant(person: str, sentences: Sequence[str]) -> bool:
-    """Whether a sentence begins with somebody of whom an earlier one says that they are dead."""
+    """Return whether a sentence begins with a person whose death an earlier sentence reports."""
     death = next((at for at, one in enumerate(sentences) if person in one and _DEAD.search(one)), len(sentences))
     return any(one.startswith(f"{person} ") for one in sentences[death + 1 :])
 

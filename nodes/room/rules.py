@@ -1,9 +1,9 @@
-"""The roles of a writers' room without a language model: each reads the premise and the table, and renews its view.
+"""The roles of a writers' room by rules: each reads the premise and the other views, and renews its own.
 
-They do the part of the work that goes by rule: who and what the premise names, where its events stand, how long
-parts are, what is told twice, what an earlier episode must have shown, who knows what from when on. They invent no
-story: what a scene needs beyond the premise, they ask for. Each view follows from the premise and the views of the
-round before, and from nothing else; what was decided stays decided, so that a room comes to rest after a few rounds.
+They do the mechanical part of the work: the people and things in the premise, the order of its events, the length of
+parts, repetitions, what an earlier episode must have shown, who knows what from when on. They invent no story: what a
+scene needs beyond the premise, they request. Each view follows only from the premise and the views of the previous
+round; decisions are kept, so that the views become stable after a few rounds.
 """
 
 import re
@@ -15,10 +15,10 @@ from nodes.room.premise import Premise, read_premise
 from nodes.text.timing import split_minutes, when_acts_end
 from nodes.text.words import likeness, share_within, stems, word_list, words
 
-BEAT_MINUTES = 3.0  # a beat wants so much time: more beats than fit are cut
-SAME = 0.6  # two beats of the episode this alike tell the same
-COVERED = 0.5  # a beat with this share of a duty's words does it
-CLEAR_WORDS = 25  # a logline that is longer is two
+BEAT_MINUTES = 3.0  # the time that a beat needs; beats that do not fit are cut
+SAME = 0.6  # beats at least this similar are repetitions
+COVERED = 0.5  # a beat with this share of a duty's words fulfils it
+CLEAR_WORDS = 25  # a longer logline is unclear
 SEASON = ((0.34, "doors open: set up more than you settle"), (0.67, "doors swing: what was sure is in doubt"))
 LATE, LAST = "doors close: nobody goes back to where they were", "the last door: settle what the season asked"
 HOOKS = ("who else knows of it?", "what will {other} do about it?", "whom can {lead} still trust?")
@@ -31,7 +31,7 @@ Rule = Callable[..., str]
 
 
 def run_the_show(premise: str, tone: str, acts: int, views: Mapping[str, str]) -> str:
-    """Return the showrunner's view: what it is about, where the season stands, and decisions on what others propose."""
+    """Return the showrunner's view: the theme, the place in the season, and decisions on the others' proposals."""
     read, table = read_premise(premise), Table.of(views)
     notes = [
         Note("THROUGHLINE", f"{_up(read.lead)} has to live with this, or act on it: {read.central}."),
@@ -54,7 +54,7 @@ def run_the_show(premise: str, tone: str, acts: int, views: Mapping[str, str]) -
             notes.append(Note("KEEP" if needed else "AGREE", cut.text, cut.place))
     settled = [note.text for note in table.of_kind("SETTLE")]
     notes += [
-        Note("SETTLE", f"Stays as it is until somebody knows better: {flag.text}")
+        Note("SETTLE", f"Stays unchanged for now: {flag.text}")
         for flag in table.of_kind("FLAG")
         if not any(flag.text in text for text in settled)
     ]
@@ -62,7 +62,7 @@ def run_the_show(premise: str, tone: str, acts: int, views: Mapping[str, str]) -
 
 
 def write_beats(premise: str, acts: int, views: Mapping[str, str]) -> str:
-    """Return the staff writer's view: beats from the premise, with what the others added and without what was cut."""
+    """Return the staff writer's view: beats from the premise, with the others' additions and without the cuts."""
     read, table = read_premise(premise), Table.of(views)
     *beats, climax = [Note("BEAT", text, place) for place, text in first_beats(read, acts)]
     beats += [Note("BEAT", coming_back(note), act(acts)) for note in table.of_kind("CALLBACK")]
@@ -78,7 +78,7 @@ def write_beats(premise: str, acts: int, views: Mapping[str, str]) -> str:
 
 
 def edit(premise: str, minutes: int, acts: int, views: Mapping[str, str]) -> str:
-    """Return the script editor's view: minutes for each part, cuts, and the question that each act ends on."""
+    """Return the script editor's view: minutes for each part, cuts, and the question at the end of each act."""
     read, table = read_premise(premise), Table.of(views)
     beats = table.of_kind("BEAT")
     cuts = [cut for cut in table.of_kind("CUT") if not table.has("KEEP", cut)]
@@ -107,7 +107,7 @@ def keep_continuity(premise: str, acts: int, views: Mapping[str, str]) -> str:
     ]
     beats = table.of_kind("BEAT")
     if _KNOWING & set(stems(read.central)):
-        known = next((beat for beat in beats if beat.place != COLD_OPEN and _tells(beat.text, read.central)), None)
+        known = next((beat for beat in beats if beat.place != COLD_OPEN and _mentions(beat.text, read.central)), None)
         until = f"; {read.other} must not act on it before act {max(acts - 1, 1)}" if read.people[1:] else ""
         notes += [Note("KNOWS", f"{_up(read.lead)} knows from here on{until}.", known.place)] if known else []
     known_words = {word.lower() for word in words(premise)}
@@ -121,7 +121,7 @@ def keep_continuity(premise: str, acts: int, views: Mapping[str, str]) -> str:
 
 
 def note_for_the_network(premise: str, minutes: int, acts: int, views: Mapping[str, str]) -> str:
-    """Return the network executive's view: a logline, where breaks fall, and what standards will ask about."""
+    """Return the network executive's view: a logline, the breaks, and what standards will ask about."""
     read, table = read_premise(premise), Table.of(views)
     short = " ".join(read.central.split()[:CLEAR_WORDS])
     notes = [
@@ -143,7 +143,7 @@ def coming_back(callback: Note) -> str:
 
 
 def first_beats(read: Premise, acts: int) -> list[tuple[str, str]]:
-    """Return beats with their places, from the premise alone: its events in order, and what each act has to do."""
+    """Return beats with their places, from the premise alone: its events in order, and a task for each act."""
     lead, other = _up(read.lead), read.other
     opening = f"A glimpse of {read.past[0]}, without a word of explanation." if read.past else ""
     beats = [(COLD_OPEN, opening or f"{lead} before it begins: what there is to lose is in the picture.")]
@@ -161,7 +161,7 @@ def first_beats(read: Premise, acts: int) -> list[tuple[str, str]]:
 
 
 def _too_much(read: Premise, table: Table, beats: Sequence[Note], minutes: int, acts: int) -> list[Note]:
-    """The beats to cut: what is told twice, and where a part has more than its minutes hold, what is least bound."""
+    """Return the beats to cut: repetitions, and the least connected ones of parts with too little time."""
     open_beats = [beat for beat in beats if not table.has("CUT", beat)]
     cuts: list[Note] = []
     for at, beat in enumerate(open_beats):
@@ -169,12 +169,12 @@ def _too_much(read: Premise, table: Table, beats: Sequence[Note], minutes: int, 
         if any(likeness(stems(beat.text), stems(other.text)) >= SAME for other in others):
             cuts.append(beat)
     bound = stems(" ".join([*read.events, *read.duties, *read.past]))
-    fixed = {note.said for note in table.of_kind("PIVOT", "ADD")}
+    fixed = {note.key for note in table.of_kind("PIVOT", "ADD")}
     spans = dict(zip(places(acts), split_minutes(minutes, [0] * (acts + 1)), strict=True))
     for place, span in spans.items():
         here = [beat for beat in open_beats if beat.place == place and beat not in cuts]
         spare = sorted(
-            (beat for beat in here if beat.said not in fixed),
+            (beat for beat in here if beat.key not in fixed),
             key=lambda beat: share_within(stems(beat.text), bound),
         )
         cuts += spare[: max(0, len(here) - max(1, int(span / BEAT_MINUTES)))]
@@ -182,9 +182,9 @@ def _too_much(read: Premise, table: Table, beats: Sequence[Note], minutes: int, 
 
 
 def _times(table: Table, acts: int) -> list[int]:
-    """The minutes that the table gives each part; none where some part has none."""
-    said = {note.place: re.match(r"\d+", note.text) for note in table.of_kind("TIME")}
-    spans = [int(found[0]) if (found := said.get(place)) else 0 for place in places(acts)]
+    """Return the minutes of each part in the views, or nothing if some part has none."""
+    timed = {note.place: re.match(r"\d+", note.text) for note in table.of_kind("TIME")}
+    spans = [int(found[0]) if (found := timed.get(place)) else 0 for place in places(acts)]
     return spans if all(spans) else []
 
 
@@ -200,7 +200,7 @@ def _is_done(duty: str, notes: Sequence[Note]) -> bool:
     return any(share_within(stems(duty), stems(note.text)) >= COVERED for note in notes)
 
 
-def _tells(beat: str, event: str) -> bool:
+def _mentions(beat: str, event: str) -> bool:
     return share_within(stems(event), stems(beat)) >= COVERED
 
 

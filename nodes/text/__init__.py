@@ -1,1 +1,1 @@
-"""Reading texts: words, sentences, passages, terms, and how near a text is to a topic."""
+"""Reading texts: words, sentences, passages, terms, and the distance of a text from a topic."""

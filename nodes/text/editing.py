@@ -1,7 +1,7 @@
-"""Editing one sentence: what a careful editor may do to a quotation without changing what it says.
+"""Editing one sentence: the changes that a careful editor can make to a quotation without changing its meaning.
 
-Asides in brackets or between dashes go, and independent clauses become sentences of their own. Where no rule
-is safe the sentence stays as it is.
+Asides in brackets or between dashes are removed, and independent clauses become sentences of their own. If no rule is
+safe, the sentence stays unchanged.
 """
 
 import re
@@ -9,7 +9,7 @@ import re
 from nodes.text.quoting import AUXILIARIES
 from nodes.text.words import count_words
 
-MIN_CLAUSE_WORDS = 6  # a shorter clause does not stand on its own
+MIN_CLAUSE_WORDS = 6  # a shorter clause makes no sense on its own
 
 _ASIDE = re.compile(r" ?\((?![^()]*\()[^()]*\)")
 _DASHED = re.compile(
@@ -34,11 +34,11 @@ _SHOW = {0xE000 + at: sign for at, sign in enumerate(_SIGNS)}
 
 
 def shorten(sentence: str, limit_words: int) -> list[str]:
-    """Return the sentence in pieces of at most `limit_words` words, as far as the rules manage.
+    """Split or shorten a sentence into pieces of at most `limit_words` words, as far as the rules can.
 
     Args:
-        sentence: one sentence that ends in a full stop.
-        limit_words: longest length wanted, in words.
+        sentence: One sentence that ends in a full stop.
+        limit_words: The maximum length in words.
     """
     hidden = _CODE.sub(lambda code: code[0].translate(_HIDE), sentence)
     return [piece.translate(_SHOW) for piece in _pieces(hidden, limit_words)]
@@ -57,7 +57,7 @@ def _pieces(sentence: str, limit_words: int) -> list[str]:
 
 
 def _without_asides(sentence: str) -> str:
-    """Take out asides, save those that limit what is said."""
+    """Remove asides, except those that limit the statement."""
 
     def drop(aside: re.Match[str]) -> str:
         if _LIMITING.search(aside[0]):

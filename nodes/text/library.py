@@ -1,7 +1,7 @@
-"""A library: sources that are searched rather than read.
+"""A library: sources that are searched and not read.
 
-What a search finds is a statement that stands in a source, with its file and line. A hit needs a word of the query, in
-any inflection; rare words count more, and between equals the statement that is more central to the sources comes first.
+A search finds statements of the sources, with file and line. A hit needs a word of the query, in any inflection; rare
+words count more, and among equals the more central statement comes first.
 """
 
 import math
@@ -17,8 +17,8 @@ from nodes.text.survey import Survey, survey
 from nodes.text.terms import key_terms
 from nodes.text.words import stems
 
-CENTRALITY = 0.2  # what being central to the sources adds to a full match of 1
-MAX_HITS = 10  # of one search; more is reading
+CENTRALITY = 0.2  # weight of centrality, relative to a full match of 1
+MAX_HITS = 10  # of one search
 SHOWN_TERMS = 12
 
 
@@ -26,10 +26,10 @@ class Hit(BaseModel):
     """A sentence that a search found.
 
     Args:
-        text: the sentence, word for word apart from its markup.
-        file: path of the source.
-        line: line on which the sentence begins, from 1.
-        section: the headings above it, outermost first.
+        text: The sentence, word for word apart from its markup.
+        file: The path of the source.
+        line: The line on which the sentence begins, from 1.
+        section: The headings above it, outermost first.
     """
 
     text: str
@@ -39,12 +39,12 @@ class Hit(BaseModel):
 
 
 class Hits(BaseModel):
-    """What a search found.
+    """The result of a search.
 
     Args:
-        hits: the best ones first.
-        left_out: how many more sentences have a word of the query.
-        terms: where nothing was found, words that the sources do use.
+        hits: The best hits, the best first.
+        left_out: The number of further sentences that have a word of the query.
+        terms: If there are no hits, words that the sources do use.
     """
 
     hits: list[Hit] = []
@@ -53,11 +53,11 @@ class Hits(BaseModel):
 
 
 class Library:
-    """Sources, ready to be searched.
+    """Sources that can be searched.
 
     Args:
-        task: what the searches are for; it has a say in what is central.
-        sources: the texts.
+        task: The purpose of the searches; it influences which statements are central.
+        sources: The texts.
     """
 
     def __init__(self, task: str, sources: Sequence[TextFile]) -> None:
@@ -66,10 +66,10 @@ class Library:
 
     @cached_property
     def survey(self) -> Survey:
-        """What the sources say.
+        """The statements of the sources, weighed.
 
         Raises:
-            ValueError: there is no source, or none holds a statement that can be quoted.
+            ValueError: There is no source, or none has a statement that can be quoted.
         """
         return survey(self._task, self._sources)
 
@@ -88,7 +88,7 @@ class Library:
         return Hits(hits=hits, left_out=max(0, len(places) - max_results))
 
     def places(self, query: str) -> list[int]:
-        """Return the statements that a query finds, by their places, the best first."""
+        """Return the indices of the statements that a query finds, the best first."""
         wanted = [one for one in stems(query) if one in self._rarity]
         if not wanted:
             return []
@@ -104,12 +104,12 @@ class Library:
 
     @cached_property
     def terms(self) -> list[str]:
-        """The terms that carry the sources, weightiest first."""
+        """The key terms of the sources, the most important first."""
         return key_terms([statement.text for statement in self.survey.statements], self.survey.weights)
 
     @cached_property
     def _bags(self) -> list[frozenset[str]]:
-        """For each statement its stems, and those of the headings above it."""
+        """The stems of each statement and of the headings above it."""
         return [frozenset(stems(" ".join((one.text, *one.headings)))) for one in self.survey.statements]
 
     @cached_property

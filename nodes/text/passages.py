@@ -1,8 +1,8 @@
 """Reading sources: from Markdown or plain text to statements that know their file, line and headings.
 
-Markdown is read by markdown-it; only the prose of paragraphs and list entries is kept, so code, tables,
-images, HTML and front matter never become sentences. Anything else is read as plain text: blank lines part
-paragraphs, underlined, numbered or capital lines are headings (this covers reStructuredText well enough).
+markdown-it parses Markdown; only the prose of paragraphs and list entries is kept, so code, tables, images, HTML and
+front matter never become sentences. Anything else is read as plain text: blank lines separate paragraphs, and
+underlined, numbered or upper-case lines are headings (this covers reStructuredText well enough).
 """
 
 import re
@@ -22,9 +22,9 @@ _MARKDOWN_SUFFIXES = frozenset([".md", ".markdown", ".mdx", ".mkd"])
 _LOOKS_LIKE_MARKDOWN = re.compile(r"^(?:#{1,6} \S|```)", re.MULTILINE)
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _FRONT_MATTER = re.compile(r"\A---\n.*?\n(?:---|\.\.\.)\n", re.DOTALL)
-HEADING_WORDS = 9  # a line alone that is longer is a short paragraph
+HEADING_WORDS = 9  # a longer single line is a short paragraph
 PROSE_SHARE = 0.75  # of letters and blanks: a paragraph with less is a table or a drawing
-ACRONYM_LENGTH = 4  # a heading in capitals that is longer is shouting, not an acronym
+ACRONYM_LENGTH = 4  # a longer heading in capitals is not an acronym
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A sentence that can stand alone, with its place in the source."""
+    """A sentence that makes sense on its own, with its place in the source."""
 
     text: str
     file: str
@@ -50,7 +50,7 @@ def read(source: TextFile) -> list[Statement]:
     """Return the statements of one source in order.
 
     Args:
-        source: the file; the ending of its path says whether it is Markdown, and without one its look does.
+        source: The file; it is Markdown by the ending of its path, or without one, by its content.
     """
     text = source.text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     text = _CONTROL.sub(" ", text)
@@ -88,7 +88,7 @@ class _Headings:
 
 
 def _markdown_blocks(text: str) -> Iterator[Block]:
-    from markdown_it import MarkdownIt  # noqa: PLC0415 - 40 ms that only a run on Markdown needs to pay
+    from markdown_it import MarkdownIt  # noqa: PLC0415 - 40 ms, needed for Markdown only
 
     text = _FRONT_MATTER.sub(lambda match: "\n" * match[0].count("\n"), text)
     headings, depth = _Headings(), 0

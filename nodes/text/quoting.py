@@ -1,20 +1,20 @@
-"""Quoting: whether a sentence can stand in a text other than its own.
+"""Quoting: whether a sentence makes sense in a text other than its own.
 
-`stands_alone` is the judgement of an editor who lifts sentences out of their place: no questions, no
-fragments, no labels, nothing that starts with "This" or points to "the table below". `without_opener` takes
-off what only linked the sentence to the one before.
+`stands_alone` judges like an editor who lifts sentences out of their context: no questions, no fragments, no labels,
+nothing that starts with "This" or points to "the table below". `without_opener` removes an opening that only links the
+sentence to the previous one.
 """
 
 import re
 
 from nodes.text.words import count_words, words
 
-MIN_WORDS = 5  # shorter ones are labels and captions more often than statements
-SHORT_WORDS = 6  # a shorter one must show an auxiliary verb: "The file size in bytes." is no statement
+MIN_WORDS = 5  # shorter ones are more often labels and captions than statements
+SHORT_WORDS = 6  # a shorter one needs an auxiliary verb: "The file size in bytes." is not a statement
 POINTING_WORDS = 9  # a shorter one that ends in "it" has no room to say what "it" is
-MAX_WORDS = 60  # longer ones are mostly run-together lists that nobody wants quoted
+MAX_WORDS = 60  # longer ones are usually lists that run together
 AUXILIARIES = "is|are|was|were|has|have|had|can|cannot|may|must|should|will|would|does|do|did"
-PROSE_SHARE = 0.85  # of letters and blanks, code aside: less is a formula or a row of options
+PROSE_SHARE = 0.85  # of letters and blanks, without code; less is a formula or a row of options
 SHOUTED_SHARE = 0.34  # of words in capitals: more is a warning notice or a heading
 
 
@@ -52,11 +52,11 @@ _CODE = re.compile(r"`[^`]*`")
 
 
 def stands_alone(sentence: str, *, closed: bool = True) -> bool:
-    """Return whether a sentence is a statement that a reader understands without what stood around it.
+    """Return whether a sentence is a statement that a reader understands without its context.
 
     Args:
-        sentence: one sentence without markup other than backticks.
-        closed: whether it must end like a sentence; entries of a list often do not.
+        sentence: One sentence without markup other than backticks.
+        closed: Whether it must end like a sentence; entries of a list often do not.
     """
     return (
         _has_good_length(sentence)
@@ -69,12 +69,12 @@ def stands_alone(sentence: str, *, closed: bool = True) -> bool:
 
 
 def has_auxiliary(sentence: str) -> bool:
-    """Return whether an English auxiliary or modal verb occurs, the surest sign of a whole sentence."""
+    """Return whether an English auxiliary or modal verb occurs, the most reliable sign of a whole sentence."""
     return _AUXILIARY.search(sentence) is not None
 
 
 def without_opener(sentence: str) -> str:
-    """Return the sentence without "However," or "therefore", which only link it to what stood before."""
+    """Return the sentence without "However," or "therefore", which only link it to the previous one."""
     rest = _INNER_LINK.sub(" ", _OPENER.sub("", sentence, count=1), count=1)
     return rest[:1].upper() + rest[1:]
 

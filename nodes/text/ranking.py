@@ -1,10 +1,9 @@
 """Ranking: which sentences are central to a collection of texts, given a topic.
 
-Sentences are the nodes of a graph, joined where they share rare words. A personalised PageRank over it finds
-those that many others lean on and that are near the topic (the idea of TextRank, Mihalcea and Tarau 2004, and
-LexRank, Erkan and Radev 2004). networkx computes PageRank with NumPy and SciPy; its Katz centrality on the
-row-normalised graph solves the same equation, x = damping * M x + (1 - damping) * p, in plain Python, so
-neither is needed.
+Sentences are the nodes of a graph, connected if they share rare words. A personalised PageRank finds those that many
+others are connected to and that are near the topic (the idea of TextRank, Mihalcea and Tarau 2004, and LexRank, Erkan
+and Radev 2004). networkx computes PageRank with NumPy and SciPy; its Katz centrality on the row-normalised graph solves
+the same equation, x = damping * M x + (1 - damping) * p, in plain Python, so neither is needed.
 """
 
 import math
@@ -13,21 +12,21 @@ from collections.abc import Sequence
 from typing import cast
 
 DAMPING = 0.85  # the usual value for PageRank
-NEIGHBOURS = 12  # closest sentences kept for each: keeps the graph sparse, and far ones add only noise
+NEIGHBOURS = 12  # the closest sentences of each: the graph stays sparse, and distant ones add only noise
 
 
 def rank(sentences: Sequence[Sequence[str]], pulls: Sequence[float]) -> list[float]:
-    """Weigh sentences by how central they are.
+    """Weigh sentences by their centrality.
 
     Args:
-        sentences: for each sentence its stems, each once.
-        pulls: for each sentence, above 0, how much it deserves attention for reasons of its own, such as its
-            closeness to a topic; its neighbours gain by it too.
+        sentences: The stems of each sentence, each once.
+        pulls: The own importance of each sentence, above 0, for example its closeness to a topic; its neighbours profit
+            from it too.
 
     Returns:
-        For each sentence a weight above 0; they add up to about 1.
+        A weight above 0 for each sentence; they add up to about 1.
     """
-    import networkx  # noqa: PLC0415 - 110 ms that only a run of the researcher needs to pay
+    import networkx  # noqa: PLC0415 - 110 ms, needed for research only
 
     if not sentences:
         return []
@@ -43,7 +42,7 @@ def rank(sentences: Sequence[Sequence[str]], pulls: Sequence[float]) -> list[flo
 
 
 def _edges(sentences: Sequence[Sequence[str]]) -> list[tuple[int, int, float]]:
-    """Join each sentence both ways with its closest neighbours, by the cosine of rare-word weights."""
+    """Connect each sentence in both directions with its closest neighbours, by the cosine of rare-word weights."""
     frequency = Counter(one for sentence in sentences for one in sentence)
     rarity = {one: math.log(1 + len(sentences) / count) for one, count in frequency.items()}
     norms = [math.sqrt(sum(rarity[one] ** 2 for one in sentence)) or 1.0 for sentence in sentences]

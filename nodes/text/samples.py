@@ -1,4 +1,4 @@
-"""The texts that the bundled workflows run on where no input is given."""
+"""The sample texts of the bundled workflows."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ def sample(name: str) -> tuple[str, list[TextFile]]:
     """Read a sample.
 
     Args:
-        name: a folder of `graphs/samples`, as `write_ahead_log`.
+        name: A folder of `graphs/samples`, for example `write_ahead_log`.
 
     Returns:
         Its topic and its texts.

@@ -1,7 +1,7 @@
-"""Sentences: where one ends.
+"""Sentences: where they end.
 
-A full stop ends a sentence unless it belongs to an abbreviation ("e.g."), an initial, a number ("3.5", "v1.2")
-or code, or the next word goes on in lower case. Chinese and Japanese stops need no blank.
+A full stop ends a sentence unless it belongs to an abbreviation ("e.g."), an initial, a number ("3.5", "v1.2") or code,
+or the next word continues in lower case. Chinese and Japanese stops need no blank.
 """
 
 import re
@@ -18,7 +18,7 @@ def split(text: str) -> list[tuple[int, str]]:
     """Split a paragraph into sentences.
 
     Args:
-        text: one paragraph of running text; its line breaks count as blanks.
+        text: One paragraph of running text; its line breaks count as blanks.
 
     Returns:
         The sentences in order, each with the offset of its first character.

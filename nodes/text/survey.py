@@ -1,7 +1,7 @@
-"""A survey of sources: their statements, each weighed by how central it is and how near the topic.
+"""A survey of sources: their statements, each weighed by its centrality and its closeness to the topic.
 
-What the researchers have in common. A PageRank that leans towards the topic weighs the statements; which of them are
-facts, limits or hits of a search is for others to say.
+The shared part of the researchers. A PageRank that favours the topic weighs the statements; the callers decide which of
+them are facts, limits or hits of a search.
 """
 
 import functools
@@ -17,22 +17,22 @@ from nodes.text.wording import exact
 from nodes.text.words import stems, subject_words
 
 TOPIC_PULL = 4.0  # a sentence with all words of the topic starts with five times the weight of one with none
-HEADING_SHARE = 0.5  # a word of the topic counts this much where only the headings above have it
-LEAD_PULL = 1.0  # the first sentence of a section mostly says what the section is about
+HEADING_SHARE = 0.5  # the weight of a topic word that is only in the headings above
+LEAD_PULL = 1.0  # the first sentence of a section usually says what the section is about
 MAX_STATEMENTS = 400  # ranking compares all pairs; this many take a fraction of a second
 MAX_CHARACTERS = 400_000  # of one file; about a book
 
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """Statements in the order of the sources, with what they weigh.
+    """Statements in the order of the sources, with their weights.
 
     Args:
-        statements: the statements.
-        weights: for each how central it is, above 0.
-        ranks: for each its place among all statements of the sources by weight, from 1.
-        positions: for each its place among them in reading order, from 0.
-        notes: what a reader should know of the reading: what was cut short, what held nothing.
+        statements: The statements.
+        weights: The centrality of each, above 0.
+        ranks: The place of each among all statements of the sources by weight, from 1.
+        positions: The place of each among them in reading order, from 0.
+        notes: Remarks on the reading: what was cut, what had no statements.
     """
 
     statements: tuple[Statement, ...]
@@ -43,7 +43,7 @@ class Survey:
 
     @property
     def order(self) -> list[int]:
-        """The statements by index, the weightiest first."""
+        """The indices of the statements, the most important first."""
         return sorted(range(len(self.statements)), key=lambda at: self.ranks[at])
 
     def fact(self, at: int) -> Fact:
@@ -52,7 +52,7 @@ class Survey:
         return Fact(text=found.text, file=found.file, line=found.line, rank=self.ranks[at], position=self.positions[at])
 
     def only(self, kept: Iterable[int]) -> "Survey":
-        """Return a survey of some of the statements alone; weights, ranks and positions stay what they were."""
+        """Return a survey of some of the statements; weights, ranks and positions stay unchanged."""
         at = sorted(kept)
         return Survey(
             tuple(self.statements[one] for one in at),
@@ -64,19 +64,19 @@ class Survey:
 
 
 def survey(task: str, sources: Sequence[TextFile]) -> Survey:
-    """Read sources and weigh what they say.
+    """Read sources and weigh their statements.
 
     Args:
-        task: the topic, in words; statements near it weigh more.
-        sources: the texts to read.
+        task: The topic, in words; statements near it weigh more.
+        sources: The texts to read.
 
     Raises:
-        ValueError: there is no source, or none holds a statement that can be quoted.
+        ValueError: There is no source, or none has a statement that can be quoted.
     """
     if not sources:
         message = "no sources were given: pass at least one Markdown or text file"
         raise ValueError(message)
-    with _ONE_AT_A_TIME:  # researchers work side by side on the same sources: the second finds the work done
+    with _ONE_AT_A_TIME:  # parallel researchers share the cached result
         return _survey(task, tuple(sources))
 
 
@@ -99,7 +99,7 @@ def _survey(task: str, sources: tuple[TextFile, ...]) -> Survey:
 
 
 def _read_all(sources: Sequence[TextFile]) -> tuple[list[Statement], list[str]]:
-    """Read all sources, drop what is said twice word for word and figure for figure, and cut what is too long."""
+    """Read all sources, drop repetitions that agree in every word and figure, and cut what is too long."""
     notes: list[str] = []
     seen: set[object] = set()
     by_file: list[list[Statement]] = []
@@ -121,7 +121,7 @@ def _read_all(sources: Sequence[TextFile]) -> tuple[list[Statement], list[str]]:
 
 
 def _cap(by_file: Sequence[Sequence[Statement]], notes: list[str]) -> list[Statement]:
-    """Keep the first statements of every section of every file, as many rounds as fit."""
+    """Keep the first statements of every section of every file, in as many rounds as fit."""
     everything = [statement for fresh in by_file for statement in fresh]
     if len(everything) <= MAX_STATEMENTS:
         return everything
@@ -132,13 +132,13 @@ def _cap(by_file: Sequence[Sequence[Statement]], notes: list[str]) -> list[State
         rounds[section] = rounds.get(section, 0) + 1
         places.append((rounds[section], at))
     kept = sorted(at for _, at in sorted(places)[:MAX_STATEMENTS])
-    found = f"the sources hold {len(everything):,} statements"
+    found = f"the sources have {len(everything):,} statements"
     notes.append(f"{found}; {MAX_STATEMENTS} were weighed, the first of every section")
     return [everything[at] for at in kept]
 
 
 def _pulls(statements: Sequence[Statement], bags: Sequence[Sequence[str]], topic: Sequence[str]) -> list[float]:
-    """Say how much each statement deserves attention: for words of the topic, and for leading its section."""
+    """Return the own importance of each statement: for words of the topic, and for leading its section."""
     pulls: list[float] = []
     section: tuple[str, tuple[str, ...]] | None = None
     for statement, bag in zip(statements, bags, strict=True):

@@ -1,4 +1,4 @@
-"""Key terms: the words and two-word phrases that carry a collection of texts."""
+"""Key terms: the words and two-word phrases that characterise a collection of texts."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -6,12 +6,12 @@ from itertools import pairwise
 
 from nodes.text.words import STOP_WORDS, stem_sequence, words
 
-MAX_TERMS = 24  # as many as a page of notes would underline
-PHRASE_COUNT = 3  # a pair of neighbours seen less often is chance
-PHRASE_SHARE = 0.4  # and so is one that is seldom together although both words are frequent
+MAX_TERMS = 24  # enough for a page of notes
+PHRASE_COUNT = 3  # a less frequent pair of neighbours is chance
+PHRASE_SHARE = 0.4  # and so is a pair that is seldom together although both words are frequent
 PHRASE_BONUS = 1.5  # a phrase says more than a word of the same weight
-MIN_LETTERS = 3  # shorter stems are mostly variables and units
-SHORT_TEXT = 8  # sentences: in fewer, a word need not come twice to be a term
+MIN_LETTERS = 3  # shorter stems are usually variables and units
+SHORT_TEXT = 8  # sentences; in shorter texts one occurrence makes a term
 VERB_MALUS = 0.5  # "emitted", "including": forms of verbs name a subject less often than nouns do
 FOREIGN_SHARE = 0.12  # English running text is about 40 % function words; below this it is another language
 FOREIGN_FREQUENT = 0.1  # there, short words in this share of the sentences are its function words
@@ -19,14 +19,14 @@ FOREIGN_LENGTH = 3
 
 
 def key_terms(sentences: Sequence[str], weights: Sequence[float]) -> list[str]:
-    """Pick the terms that stand in many weighty sentences.
+    """Pick the terms that occur in many important sentences.
 
     Args:
-        sentences: the sentences, in order.
-        weights: how central each sentence is.
+        sentences: The sentences, in order.
+        weights: The centrality of each sentence.
 
     Returns:
-        At most MAX_TERMS terms as the texts write them, weightiest first.
+        At most MAX_TERMS terms as written in the texts, the most important first.
     """
     sequences = _meaningful(sentences)
     singles, phrases = _frequencies(sequences)
@@ -87,7 +87,7 @@ def _is_covered(
     singles: Counter[str],
     phrases: dict[tuple[str, str], int],
 ) -> bool:
-    """Return whether a phrase overlaps one that was chosen, or a word hardly occurs outside one that was."""
+    """Return whether a phrase overlaps a chosen one, or a word hardly occurs outside of a chosen phrase."""
     if len(term) > 1:
         return any(len(other) > 1 and set(term) & set(other) for other in chosen)
     return _inside_phrase(term, chosen, singles, phrases)
@@ -105,14 +105,14 @@ def _inside_phrase(
 
 
 def _surfaces(sentences: Sequence[str]) -> dict[str, str]:
-    """Return for each stem the way it is written most often, sentence openings aside where possible."""
+    """Return for each stem its most frequent spelling, ignoring capitals at the start of sentences."""
     counts: dict[str, Counter[str]] = {}
     for sentence in sentences:
         tokens = words(sentence)
         for at, (token, one) in enumerate(zip(tokens, _stems_by_word(tokens), strict=True)):
             written = token.lower() if at == 0 and not token.isupper() else token
             counts.setdefault(one, Counter())[written] += 1
-    return {one: min(found, key=lambda way: (-found[way], len(way), way)) for one, found in counts.items()}
+    return {one: min(found, key=lambda form: (-found[form], len(form), form)) for one, found in counts.items()}
 
 
 def _stems_by_word(tokens: Sequence[str]) -> list[str]:

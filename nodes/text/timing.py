@@ -1,4 +1,4 @@
-"""Minutes: how an episode's length is split over its parts."""
+"""Minutes: splitting an episode's length over its parts."""
 
 from collections.abc import Sequence
 from itertools import accumulate
@@ -11,17 +11,17 @@ def split_minutes(minutes: int, beats: Sequence[int]) -> list[int]:
     """Split a length over the cold open and the acts, in whole minutes that add up to it.
 
     Args:
-        minutes: the length; no less than there are parts.
-        beats: how many beats the cold open and each act have, in order.
+        minutes: The length; at least the number of parts.
+        beats: The number of beats of the cold open and of each act, in order.
     """
     cold_open = max(1, round(minutes * COLD_OPEN_SHARE))
     return [cold_open, *in_shares(minutes - cold_open, [1 + BEAT_WEIGHT * count for count in beats[1:]])]
 
 
 def in_shares(minutes: int, weights: Sequence[float]) -> list[int]:
-    """Split a length by weights, in whole minutes of at least 1 that add up to it where there are enough of them.
+    """Split a length by weights, in whole minutes of at least 1 that add up to it if there are enough of them.
 
-    What is left over goes to the largest remainders, the earlier part first (the method of Hare and Niemeyer).
+    The rest goes to the largest remainders, the earlier part first (the method of Hare and Niemeyer).
     """
     spare = max(0, minutes - len(weights))
     exact = [spare * weight / sum(weights) for weight in weights]

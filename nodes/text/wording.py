@@ -1,9 +1,9 @@
-"""Wording: what a sentence commits itself to, in order: its words, its figures with their units, and its signs.
+"""Wording: the commitments of a sentence in order: its words, its figures with their units, and its signs.
 
-A sign is a word that changes what the others say: "not", "only", "at least", "may". Stop words that change nothing are
-left out, words are compared by stems, and figures by what they say: "1,000" is "1000", "three" is "3", "5ms" is
-"5 milliseconds"; but "3.10" is not "3.1", since it may be a version. A comma between digits parts thousands where three
-digits follow it, and else decimals.
+A sign is a word that changes the meaning of others: "not", "only", "at least", "may". Other stop words are left out,
+words are compared by stems, and figures by value: "1,000" is "1000", "three" is "3", "5ms" is "5 milliseconds"; but
+"3.10" is not "3.1", since it can be a version. A comma between digits separates thousands if three digits follow it,
+otherwise decimals.
 """
 
 import functools
@@ -20,16 +20,16 @@ Kind = Literal["word", "figure", "sign"]
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One thing that a sentence says.
+    """A word, figure or sign of a sentence.
 
     Args:
-        kind: a word, a figure or a sign.
-        key: what is compared: the stem, the value, the sign's name.
-        text: as it is written.
-        clause: which clause of the sentence it is in, from 0.
-        unit: of a figure; "" for none.
-        name: whether a word names something: a capital, a digit or code shows it.
-        opens: whether it is the first word of the sentence, whose capital shows nothing.
+        kind: A word, a figure or a sign.
+        key: What is compared: the stem, the value, the sign's name.
+        text: The original spelling.
+        clause: The clause of the sentence, from 0.
+        unit: The unit of a figure; "" for none.
+        name: Whether a word is a name: it has a capital or a digit, or is code.
+        opens: Whether it is the first word of the sentence, whose capital means nothing.
     """
 
     kind: Kind
@@ -42,7 +42,7 @@ class Token:
 
     @property
     def value(self) -> tuple[Kind, str, str]:
-        """What two tokens must share to say the same."""
+        """The kind, key and unit: two tokens with the same value mean the same."""
         return self.kind, self.key, self.unit
 
 
@@ -190,16 +190,16 @@ _ARTICLES: Final = frozenset(["a", "an"])
 
 @functools.lru_cache(maxsize=4096)
 def wording(sentence: str) -> tuple[Token, ...]:
-    """Read a sentence.
+    """Split a sentence into tokens.
 
     Args:
-        sentence: one sentence; code in backticks counts as names.
+        sentence: One sentence; code in backticks counts as names.
     """
     return tuple(_with_units(_numerals(_tokens(sentence))))
 
 
 def exact(sentence: str) -> tuple[object, ...]:
-    """Return what two sentences share that are one word for word: capitals and punctuation aside, and no figure."""
+    """Return a key that is equal for sentences with the same words and figures, ignoring case and punctuation."""
     figures = tuple(one.value for one in wording(sentence) if one.kind == "figure")
     return (*(word.casefold() for word in words(sentence)), *figures) or (sentence,)
 
@@ -210,12 +210,12 @@ def _common() -> frozenset[str]:
 
 
 def is_specific(word: str) -> bool:
-    """Return whether a word names a subject of its own, as "penguin" does and "problem" does not."""
+    """Return whether a word names a specific subject, like "penguin" and unlike "problem"."""
     return word.lower() not in STOP_WORDS and stem(word) not in _common()
 
 
 def specific_words(task: str) -> list[str]:
-    """Return those words of a task that name what it is on, rather than what is asked of that."""
+    """Return the words of a task that name its subject and not the kind of request."""
     return [word for word in subject_words(task) if is_specific(word)]
 
 
@@ -271,7 +271,7 @@ def _word(written: str, clause: int, *, opens: bool, code: bool) -> Iterator[Tok
 
 
 def _value(written: str, kind: str) -> str:
-    """Return what a figure says, the same for each way of writing it."""
+    """Return the value of a figure, the same for every spelling."""
     if kind == "version":
         return written.lower().removeprefix("v")
     if kind != "number":
@@ -282,7 +282,7 @@ def _value(written: str, kind: str) -> str:
 
 
 def _numerals(tokens: Iterable[Token]) -> list[Token]:
-    """Make figures of numerals: "twenty-five", "two million", "half"; articles go."""
+    """Turn numerals into figures: "twenty-five", "two million", "half"; remove articles."""
     found: list[Token] = []
     for token in tokens:
         last = found[-1] if found and found[-1].kind == "figure" and found[-1].clause == token.clause else None
@@ -308,7 +308,7 @@ def _numerals(tokens: Iterable[Token]) -> list[Token]:
 
 
 def _with_units(tokens: Sequence[Token]) -> Iterator[Token]:
-    """Give figures the units that stand with them: "$5", "5 ms"; in "5 to 10 ms" both are of ms."""
+    """Give figures the units next to them: "$5", "5 ms"; in "5 to 10 ms" both get ms."""
     found = list(tokens)
     unit = ""
     for at in reversed(range(len(found))):

@@ -1,9 +1,9 @@
-"""Words: what counts as one, which carry meaning, and when two texts say the same.
+"""Words: what counts as one, which are meaningful, and how similar two texts are.
 
-Texts are compared by stems ("replicas" and "replicated" meet in "replic"), with the English Snowball stemmer,
-which leaves most words of other languages as they are. Chinese, Japanese and Korean put no spaces between
-words, so there each pair of neighbouring characters counts as a word. Nothing here depends on the order of a
-set: equal texts give equal results in every process.
+Texts are compared by stems ("replicas" and "replicated" meet in "replic"), with the English Snowball stemmer, which
+leaves most words of other languages unchanged. Chinese, Japanese and Korean put no spaces between words, so there each
+pair of neighbouring characters counts as a word. Nothing here depends on the order of a set: equal texts give equal
+results in every process.
 """
 
 import functools
@@ -19,12 +19,12 @@ _CJK_RUN = re.compile(rf"[{_CJK}]+")
 
 
 def word_list(name: str) -> frozenset[str]:
-    """Return the words of a list that lies beside this module, parted by white space."""
+    """Return the words of a list in this folder, separated by white space."""
     return frozenset(Path(__file__).with_name(name).read_text("utf-8").split())
 
 
 def word_list_pairs(name: str) -> list[tuple[str, str]]:
-    """Return the pairs of words of a list that lies beside this module, a pair to a line."""
+    """Return the pairs of words of a list in this folder, one pair per line."""
     lines = Path(__file__).with_name(name).read_text("utf-8").splitlines()
     return [(one, other) for one, other in (line.split() for line in lines if line.strip())]
 
@@ -61,7 +61,7 @@ def _stemmer() -> _Stemmer:
     return cast("_Stemmer", snowballstemmer.stemmer("english"))  # pyright: ignore[reportUnknownMemberType]
 
 
-_STEMMING = threading.Lock()  # the stemmer keeps the word that it works on in itself, and nodes run in threads
+_STEMMING = threading.Lock()  # the stemmer stores the current word in itself, and nodes run in threads
 
 
 @functools.lru_cache(maxsize=50_000)
@@ -73,7 +73,7 @@ def stem(word: str) -> str:
 
 
 def is_stop_word(word: str) -> bool:
-    """Return whether a word carries no subject: function words, bare numbers and single letters."""
+    """Return whether a word names no subject: function words, bare numbers and single letters."""
     plain = word.lower().replace("\u2019", "'")
     if plain in STOP_WORDS or not any(character.isalpha() for character in plain):
         return True
@@ -81,11 +81,11 @@ def is_stop_word(word: str) -> bool:
 
 
 def stem_sequence(text: str) -> list[str]:
-    """Return the stems of all words of a text in order, with an empty stem where a stop word stands."""
+    """Return the stems of all words of a text in order, with an empty stem for each stop word."""
     return list(_stem_sequence(text))
 
 
-@functools.lru_cache(maxsize=4096)  # reviews look at the same sentences again and again
+@functools.lru_cache(maxsize=4096)  # reviews read the same sentences repeatedly
 def _stem_sequence(text: str) -> tuple[str, ...]:
     sequence: list[str] = []
     for word in words(text):
@@ -102,7 +102,7 @@ def stems(text: str) -> list[str]:
 
 
 def subject_words(task: str) -> list[str]:
-    """Return the words of a task that name its subject, as written, each stem once: "explain" does not."""
+    """Return the words of a task that name its subject, as written, each stem once; "explain" does not."""
     found: dict[str, str] = {}
     for word in words(task):
         if word.lower() not in INSTRUCTION_WORDS:
@@ -115,8 +115,8 @@ def mentions(text_stems: Sequence[str], term: str) -> bool:
     """Return whether a term, of one or more words, occurs.
 
     Args:
-        text_stems: the text as `stem_sequence` gives it.
-        term: the term in any inflection.
+        text_stems: The text, as returned by `stem_sequence`.
+        term: The term in any inflection.
     """
     wanted = [one for one in stem_sequence(term) if one]
     if not wanted:
@@ -128,12 +128,12 @@ def mentions(text_stems: Sequence[str], term: str) -> bool:
 
 
 def likeness(first: Iterable[str], second: Iterable[str]) -> float:
-    """Return the share of common stems among all stems of two texts, 0 to 1 (Jaccard's index)."""
+    """Return the share of common stems among all stems of two texts, 0 to 1 (Jaccard index)."""
     one, other = frozenset(first), frozenset(second)
     return len(one & other) / len(one | other) if one and other else 0.0
 
 
 def share_within(part: Iterable[str], whole: Iterable[str]) -> float:
-    """Return the share of the stems of `part` that `whole` has too, 0 to 1; an empty part has none."""
+    """Return the share of the stems of `part` that `whole` also has, 0 to 1; for an empty part 0."""
     one, other = frozenset(part), frozenset(whole)
     return len(one & other) / len(one) if one else 0.0

@@ -1,6 +1,6 @@
-"""A server of the reference kind: the mcp package's own, with tools for each thing that a client may meet.
+"""A reference MCP server: built on the mcp package, with a tool for each situation that a client may meet.
 
-Started as a program it speaks over its standard input and output, or with a port over HTTP at /mcp.
+As a program it communicates over its standard input and output, or, given a port, over HTTP at /mcp.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ server = MCPServer("shelf")
 
 
 class Book(BaseModel):
-    """What a shelf has."""
+    """A book on the shelf."""
 
     title: str
     pages: int

@@ -1,19 +1,19 @@
-"""An MCP server of our own for what well-made ones do not do; quick to start, since it imports nothing of theirs.
+"""An MCP server for situations that correct servers do not cause; quick to start, since it imports no MCP package.
 
-`odd_mcp_server.py KIND [FILE]`. A call gives the number of its process, and writes to standard error. The kinds:
+`odd_mcp_server.py KIND [FILE]`. A call returns the id of its process, and writes to standard error. The kinds:
 
-    plain    no more than that, with the tool `act`, which the others have too unless they say otherwise
+    plain    nothing more, with the tool `act`, which the others have too unless stated otherwise
     pages    lists three tools in three pages
-    circle   lists a page that leads to itself
-    names    lists names that no provider takes as they are
+    circle   lists a page that links to itself
+    names    lists names that no provider accepts
     clash    lists two names that become the same
-    long     lists a name that is just not too long
+    long     lists a name that is just short enough
     silent   never answers
-    rubbish  writes lines that are no messages before each answer
+    rubbish  writes invalid lines before each answer
     closing  ends when it is called
-    once     ends when it is called, and starts only as long as FILE is missing, which it makes
-    words    answers a call with what is no result
-    number   answers a call with an error of the number that the client uses for a connection that has ended
+    once     ends when it is called, and starts only while FILE is missing, which it makes
+    words    answers a call with an invalid result
+    number   answers a call with an error that has the client's code for a closed connection
 """
 
 import json
@@ -30,22 +30,22 @@ NAMES = {
 PAGES = {None: (["one"], "b"), "b": (["two"], "c"), "c": (["three"], None)}
 
 
-def told(name: str) -> dict[str, object]:
-    """A tool as the list has it."""
+def spec_of(name: str) -> dict[str, object]:
+    """Return a tool as the list has it."""
     return {"name": name, "title": f"The {name}", "inputSchema": {"type": "object"}}
 
 
 def listed(cursor: str | None) -> dict[str, object]:
-    """A page of the list."""
+    """Return a page of the list."""
     if KIND == "circle":
-        return {"tools": [told(f"after-{cursor}")], "nextCursor": "again"}
+        return {"tools": [spec_of(f"after-{cursor}")], "nextCursor": "again"}
     names, following = PAGES[cursor] if KIND == "pages" else (NAMES.get(KIND, ["act"]), None)
-    page: dict[str, object] = {"tools": [told(name) for name in names]}
+    page: dict[str, object] = {"tools": [spec_of(name) for name in names]}
     return page | ({"nextCursor": following} if following is not None else {})
 
 
 def answered(method: str, params: dict[str, str]) -> dict[str, object]:
-    """What a request gets."""
+    """Return the result of a request."""
     if method == "initialize":
         return {
             "protocolVersion": params["protocolVersion"],
@@ -64,7 +64,7 @@ def answered(method: str, params: dict[str, str]) -> dict[str, object]:
 
 
 def main() -> None:
-    """Answer until the input ends."""
+    """Answer requests until the input ends."""
     if KIND == "once":
         if Path(sys.argv[2]).exists():
             sys.exit("it is there already")

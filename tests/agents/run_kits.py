@@ -1,4 +1,4 @@
-"""What tests of agents in runs share: a state, a graph of one node, answers that cost a dollar, a model that hangs."""
+"""Helpers for tests of agents in runs: a state, a graph of one node, answers that cost a dollar, a model that hangs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.kit.runs import SOON, alone
 
 
 class Work(BaseModel):
-    """What agents read and write."""
+    """The state that agents read and write."""
 
     task: str = "rhyme"
     draft: str = ""
@@ -29,37 +29,37 @@ class Work(BaseModel):
 
 
 def paid(content: str = "", *wanted: tuple[str, Mapping[str, object]], cost_usd: float = 1.0) -> Response:
-    """An answer, or a turn that calls tools, for a dollar."""
+    """Return an answer, or a turn that calls tools, that costs a dollar."""
     made = calls(*wanted).calls
     return Response(content, made, "tools" if made else "end", input_tokens=1, output_tokens=1, cost_usd=cost_usd)
 
 
 def one(agent: Any, writes: Any = "draft", **options: Any) -> Graph[Work]:
-    """A graph of one node."""
+    """Return a graph of one node."""
     return alone(Work, agent, writes, **options)
 
 
 async def within(run: Any) -> Result[Work]:
-    """The result, in a moment."""
+    """Return the result, within a time limit."""
     async with asyncio.timeout(SOON):
         result: Result[Work] = await run.result()
     return result
 
 
 async def failing(run: Any) -> Result[Work]:
-    """The result of a run that fails, in a moment."""
+    """Return the result of a run that fails, within a time limit."""
     with pytest.raises(RunFailed) as caught:
         await within(run)
     return caught.value.result
 
 
 async def names(runner: Runner, run_id: str) -> list[str]:
-    """What was recorded, by name or kind."""
+    """Return what was recorded, by name or kind."""
     return [said(step).get("name", step.kind) for step in await runner.history(run_id)]
 
 
 class Stuck:
-    """A model whose n-th call never ends; before and after it answers as scripted."""
+    """A model whose n-th call never ends; other calls are answered as scripted."""
 
     name = "stuck"
 
@@ -70,7 +70,7 @@ class Stuck:
         self.reached = asyncio.Event()
 
     async def answer(self, request: Request) -> Response:
-        """The next answer, or none."""
+        """Return the next answer, or hang."""
         self.calls += 1
         if self.calls == self.at:
             self.reached.set()

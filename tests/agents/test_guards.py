@@ -49,16 +49,16 @@ class Page:
     length: int = field(init=False, default=3)
 
 
-Pair = namedtuple("Pair", "left right")  # noqa: PYI024 - what a user may have
+Pair = namedtuple("Pair", "left right")  # noqa: PYI024 - as users may write it
 
 
 def more(item: object) -> dict[str, Any]:
-    """What a note has that its type does not know."""
+    """Return a note with fields that its type does not have."""
     return {"more": [item]}
 
 
 def retried(one: Guard, text: str) -> str:
-    """What a model is told of its answer."""
+    """Return the message that a model gets about its answer."""
     with pytest.raises(BadAnswer) as caught:
         check_text([one], text, "output", where="agent a")
     assert caught.value.where == "agent a"
@@ -66,7 +66,7 @@ def retried(one: Guard, text: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("one", "good", "bad", "told"),
+    ("one", "good", "bad", "problem"),
     [
         (max_characters(3), "abc", "abcd", "4 characters; at most 3"),
         (max_words(2), " a  b ", "a b c", "3 words; at most 2"),
@@ -77,10 +77,10 @@ def retried(one: Guard, text: str) -> str:
         (personal_data("email", then="retry"), "a@b", "a@b.org b@c.org", "e-mail address (2)"),
     ],
 )
-def test_a_guard_lets_pass_or_tells_the_model_what_is_wrong(one: Guard, good: str, bad: str, told: str) -> None:
-    """On output the model is asked again, unless it says otherwise; on the other side it does not look."""
+def test_a_guard_passes_or_reports_the_problem_to_the_model(one: Guard, good: str, bad: str, problem: str) -> None:
+    """On output the model is asked again by default; a guard ignores the other side."""
     assert check_text([one], good, "output") == good
-    assert told in retried(one, bad)
+    assert problem in retried(one, bad)
     assert check_text([one], bad, "input") == bad
 
 
@@ -96,13 +96,13 @@ def test_a_guard_lets_pass_or_tells_the_model_what_is_wrong(one: Guard, good: st
     ],
 )
 def test_a_guard_rewrites(one: Guard, given_: str, expected: str) -> None:
-    """What it leaves passes it."""
+    """The rewritten text passes the guard."""
     assert check_text([one], given_, "output") == expected
     assert check_text([one], expected, "output") == expected
 
 
 def test_a_guard_fails_the_node() -> None:
-    """On input by itself, on output where it is told to; the message has the guard and what is wrong."""
+    """By default on input, and on output if set; the message has the guard and the problem."""
     with pytest.raises(GuardFailed, match=r"(?s)max_words did not let the question pass: .* 2 words.*at: agent a"):
         check_text([max_words(1, on="input")], "a b", "input", where="agent a")
     with pytest.raises(GuardFailed, match="did not let the answer pass"):
@@ -110,7 +110,7 @@ def test_a_guard_fails_the_node() -> None:
 
 
 def test_personal_data_is_in_no_message() -> None:
-    """Only of which kinds it is."""
+    """Messages contain only the kinds."""
     with pytest.raises(GuardFailed) as caught:
         check_text([personal_data(then="fail")], "ann@example.org, +49 30 901820", "output")
     assert "ann" not in str(caught.value)
@@ -118,13 +118,13 @@ def test_personal_data_is_in_no_message() -> None:
 
 
 def test_guards_look_in_turn() -> None:
-    """Each is given what the one before it left."""
+    """Each gets the result of the one before it."""
     guards = [guard(str.strip), guard(str.upper), max_characters(2)]
     assert check_text(guards, "   a  ", "output") == "A"
 
 
 def test_a_plain_function_is_a_guard() -> None:
-    """It gives the text back, perhaps changed, or raises ValueError."""
+    """It returns the text, perhaps changed, or raises ValueError."""
 
     def kind(text: str) -> str:
         if "fool" in text:
@@ -139,15 +139,15 @@ def test_a_plain_function_is_a_guard() -> None:
     assert as_guards([one]) == (one,)
 
 
-def test_a_function_that_gives_no_text_is_told_by_name() -> None:
-    """A forgotten return must not empty an answer."""
+def test_a_function_that_returns_no_text_is_named_in_the_error() -> None:
+    """A missing return does not empty an answer."""
     forgetful: Any = lambda text: None  # noqa: E731
-    with pytest.raises(DefinitionError, match="gave NoneType"):
+    with pytest.raises(DefinitionError, match="returned NoneType"):
         check_text([guard(forgetful)], "a", "output")
 
 
 async def wait(text: str) -> str:
-    """Give a text, in a while."""
+    """Return a text after a while."""
     return text
 
 
@@ -156,7 +156,7 @@ NONSENSE: dict[str, Any] = {
     "an input cut": lambda: max_characters(1, on="input", then="rewrite"),
     "an input cut to words": lambda: max_words(1, on="input", then="rewrite"),
     "required written in": lambda: required("a", then="rewrite"),
-    "a function told to rewrite": lambda: guard(str.strip, then="rewrite"),
+    "a function that should rewrite": lambda: guard(str.strip, then="rewrite"),
     "personal data of a question asked again": lambda: personal_data(on="input", then="retry"),
     "no side": lambda: forbidden("a", on="both"),  # type: ignore[arg-type]
     "no consequence": lambda: forbidden("a", then="shrug"),  # type: ignore[arg-type]
@@ -166,20 +166,20 @@ NONSENSE: dict[str, Any] = {
     "zero": lambda: max_characters(0),
     "a truth": lambda: max_words(True),  # noqa: FBT003
     "an async function": lambda: guard(wait),  # type: ignore[arg-type]
-    "no guard": lambda: as_guards([5]),  # type: ignore[list-item]
+    "is not a guard": lambda: as_guards([5]),  # type: ignore[list-item]
 }
 
 
 @pytest.mark.parametrize("make", NONSENSE.values(), ids=NONSENSE)
 def test_what_makes_no_sense_is_refused_when_it_is_written(make: Any) -> None:
-    """With the repair."""
+    """The error has a repair."""
     with pytest.raises(DefinitionError) as caught:
         make()
     assert caught.value.repair
 
 
 def test_every_text_of_a_structured_answer_is_looked_at() -> None:
-    """In models and what they have besides, dataclasses, dicts with their keys, tuples and sets; enums are none."""
+    """Texts in models and their extra fields, dataclasses, dicts with their keys, tuples and sets; not in enums."""
     page = Page([Note(text="a@b.org", tags={"x", "c@d.org"}, **more("e@f.org"))], {"g@h.org": ("i@j.org", 1)})
     clean = apply_to_value([personal_data()], page)
     mask = "[e-mail address]"
@@ -191,13 +191,13 @@ def test_every_text_of_a_structured_answer_is_looked_at() -> None:
 
 
 def test_a_value_without_changes_is_the_same_object() -> None:
-    """Nothing is copied for nothing."""
+    """Nothing is copied without need."""
     page = Page([Note(text="a", tags={"b"}, **more({"c": "d"}))], {"e": ("f", 1)})
     assert apply_to_value([personal_data(), guard(str), max_words(5)], page) is page
 
 
 def test_what_is_required_may_be_in_any_text() -> None:
-    """And what is too long is measured text by text."""
+    """The limit on length applies to each text by itself."""
     value = {"a": ["one two"], "b": "Sources: x"}
     assert apply_to_value([required("sources:"), max_words(2)], value) == value
     with pytest.raises(BadAnswer, match="'thanks'"):
@@ -231,18 +231,18 @@ def test_what_is_required_may_be_in_any_text() -> None:
     ],
 )
 def test_personal_data_is_found_by_its_form(text: str, expected: str | None) -> None:
-    """And what only looks a little like it is left."""
+    """Texts of a similar form are left unchanged."""
     assert masked(text)[0] == (text if expected is None else expected)
 
 
 def test_kinds_can_be_chosen() -> None:
-    """Others are left as they are."""
+    """Other kinds are left unchanged."""
     assert masked("a@b.org 10.0.0.1", ["ip"]) == ("a@b.org [IP address]", {"IP address": 1})
 
 
 @given(st.text(st.sampled_from("0123456789+-. ()/:@ADEbf"), max_size=60))
-def test_what_is_not_masked_is_left_as_it_is(text: str) -> None:
-    """Between the masks stands what stood there, in order."""
+def test_unmasked_text_is_unchanged(text: str) -> None:
+    """The text between the masks is kept, in order."""
     clean, found = masked(text)
     rest = re.split(r"\[(?:e-mail address|IBAN|card number|IP address|phone number)\]", clean)
     assert len(rest) == sum(found.values()) + 1
@@ -271,7 +271,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("piece", HOSTILE.values(), ids=HOSTILE)
 def test_long_texts_take_a_moment(piece: str) -> None:
-    """The time grows with the text and not with its square, whatever it is made of."""
+    """The time is linear in the length of any text, not quadratic."""
     guards = [personal_data(), forbidden("a b", then="rewrite"), max_words(5, then="rewrite"), max_characters(5)]
     begun = time.process_time()
     with contextlib.suppress(BadAnswer):

@@ -1,8 +1,8 @@
-"""Agents in runs where it gets hard: ends amid a turn, races, limits, refusals, nonsense, records that cannot be made.
+"""Agents in runs under difficult conditions: interrupted turns, races, limits, refusals, failing records.
 
-Each test holds one of the promises against something that could break it: nothing that was recorded is lost, nothing is
-done twice that need not be, what is spent is counted once, a limit or a stop holds between two turns, nothing hangs.
-Agents that are called in threads are looked at in `test_in_threads.py`.
+Each test checks one of the guarantees: no record is lost, no work is repeated without need, usage is counted once, a
+limit or a stop takes effect between two turns, nothing hangs. `test_in_threads.py` tests agents that are called in
+threads.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from graphengine.stores.memory import MemoryStore
 from tests.agents.run_kits import ADD, AGAIN, Stuck, Work, add, failing, names, one, paid, within
 from tests.kit.runs import SOON
 
-# -- ends amid a turn or a call
+# -- failures during a turn or a call
 
 
 async def test_a_timeout_amid_a_turn_keeps_what_was_recorded() -> None:
-    """The next attempt continues after it; each turn is paid once, the one cut off at an unknown cost."""
+    """The next attempt continues after it. Each turn is paid once, the interrupted one at an unknown cost."""
     model = Stuck([paid("", ADD), paid("3")], at=2)
     async with Runner(models={"writer": model}) as runner:
         run = runner.start(one(Agent("writer", prompt="{task}", tools=[add]), timeout_seconds=0.2, retry=AGAIN))
@@ -47,7 +47,7 @@ async def test_a_timeout_amid_a_turn_keeps_what_was_recorded() -> None:
 
 
 async def test_a_timeout_amid_a_tool_keeps_what_was_recorded() -> None:
-    """Of the calls of one turn those that were done are not made again."""
+    """Finished calls of the turn are not repeated."""
     made: list[str] = []
 
     async def quick() -> str:
@@ -56,7 +56,7 @@ async def test_a_timeout_amid_a_tool_keeps_what_was_recorded() -> None:
         return "q"
 
     async def slow() -> str:
-        """Be slow, the first time."""
+        """Be slow the first time."""
         made.append("slow")
         if made.count("slow") == 1:
             await asyncio.Event().wait()
@@ -72,7 +72,7 @@ async def test_a_timeout_amid_a_tool_keeps_what_was_recorded() -> None:
 
 
 async def test_an_arm_that_is_called_off_has_its_turns_counted() -> None:
-    """What it was paid is part of the fork, the call that was under way is cancelled, and the run goes on."""
+    """Its usage is part of the fork, the call in flight is cancelled, and the run continues."""
     model = Stuck([paid("", ADD)], at=2)
     ended: list[str] = []
 
@@ -98,8 +98,8 @@ async def test_an_arm_that_is_called_off_has_its_turns_counted() -> None:
     assert (result.usage.calls, result.usage.cost_usd) == (1, 1.0)
 
 
-async def test_a_runner_that_closes_amid_a_turn_leaves_a_run_to_go_on_with() -> None:
-    """The call is cancelled; the run is released, with all turns that were recorded."""
+async def test_a_run_whose_runner_closes_during_a_turn_can_be_resumed() -> None:
+    """The call is cancelled; the run is released, with all recorded turns."""
     store = MemoryStore()
     model = Stuck([paid("", ADD), paid("3")], at=2)
     graph = one(Agent("writer", prompt="{task}", tools=[add], model=model))
@@ -114,7 +114,7 @@ async def test_a_runner_that_closes_amid_a_turn_leaves_a_run_to_go_on_with() -> 
     assert (done.state.draft, done.usage.cost_usd, model.calls) == ("3", 2.0, 3)
 
 
-async def test_a_model_that_swallows_its_cancellation_is_asked_nothing_more() -> None:
+async def test_a_model_that_swallows_its_cancellation_is_not_called_again() -> None:
     """Its late answer is recorded, and the run is released after it."""
     store = MemoryStore()
     reached = asyncio.Event()
@@ -146,7 +146,7 @@ async def test_a_model_that_swallows_its_cancellation_is_asked_nothing_more() ->
 @pytest.mark.parametrize("error", [StoreFull("the disk is full"), LeaseLost("taken", where="run r")])
 @pytest.mark.parametrize("fails_at", [2, 3, 4])
 async def test_a_store_that_fails_amid_a_conversation_ends_it(error: StoreError, fails_at: int) -> None:
-    """Nothing goes on behind a turn or a call that could not be recorded; only that one is made again."""
+    """Nothing continues after a turn or a call that could not be recorded; only that one is repeated."""
 
     class Failing(MemoryStore):
         count = 0
@@ -174,8 +174,8 @@ async def test_a_store_that_fails_amid_a_conversation_ends_it(error: StoreError,
     assert done.usage.cost_usd == 3.0
 
 
-async def test_nothing_is_asked_behind_what_could_not_be_recorded() -> None:
-    """Not even by a node that tries again and again."""
+async def test_nothing_is_called_after_a_failure_to_record() -> None:
+    """Not even by a node that retries repeatedly."""
 
     class Failing(MemoryStore):
         def append(self, batch: Any) -> Any:
@@ -185,25 +185,25 @@ async def test_nothing_is_asked_behind_what_could_not_be_recorded() -> None:
 
     model = ScriptedModel(lambda request: paid("x"))
     agent = Agent("writer", prompt="{task}", model=model)
-    told: list[str] = []
+    codes: list[str] = []
 
     async def stubborn(task: str) -> str:
         for _ in range(5):
             try:
                 return await agent.run(task=task)
             except StoreError as error:
-                told.append(error.code)
+                codes.append(error.code)
         return "gave up"
 
     async with Runner(Failing()) as runner:
         with pytest.raises(StoreError):
             await within(runner.start(one(stubborn)))
-    assert (len(model.requests), told) == (1, ["store_full"] * 5)
+    assert (len(model.requests), codes) == (1, ["store_full"] * 5)
 
 
 @pytest.mark.parametrize("how", ["limit", "close", "called off"])
 async def test_a_node_that_does_not_let_its_end_through_asks_nothing_more(how: str) -> None:
-    """Where a limit is reached, the Runner closes or the fork needs it no more; nobody hangs."""
+    """When a limit is reached, the Runner closes or the fork no longer needs it; nothing hangs."""
     model = Stuck([paid("", ADD)], at=2)
     agent = Agent("writer", prompt="{task}", tools=[add], model=model)
 
@@ -211,7 +211,7 @@ async def test_a_node_that_does_not_let_its_end_through_asks_nothing_more(how: s
         for _ in range(4):
             try:
                 return await agent.run(task=task)
-            except BaseException:  # noqa: BLE001, S110 - what is looked at here
+            except BaseException:  # noqa: BLE001, S110 - under test
                 pass
         return "gave up"
 
@@ -246,7 +246,7 @@ async def test_a_node_that_does_not_let_its_end_through_asks_nothing_more(how: s
 
 
 def gated(*texts: str) -> tuple[Callable[..., object], list[str]]:
-    """A tool that needs leave, and what it did."""
+    """Return a tool that needs approval, and the list of its effects."""
     sent: list[str] = []
 
     def send(text: str) -> str:
@@ -257,8 +257,8 @@ def gated(*texts: str) -> tuple[Callable[..., object], list[str]]:
     return tool(send, approve=True), sent
 
 
-async def test_two_calls_of_one_turn_wait_for_leave_side_by_side() -> None:
-    """Each is answered by its name, in any order; equal ones are two questions too."""
+async def test_two_calls_of_one_turn_wait_for_approval_concurrently() -> None:
+    """Each is answered by its name, in any order; equal calls are two questions."""
     send, sent = gated()
     for texts in (("a", "b"), ("a", "a")):
         sent.clear()
@@ -274,14 +274,14 @@ async def test_two_calls_of_one_turn_wait_for_leave_side_by_side() -> None:
             await runner.answer(run.id, value=True, wait="work")
             result = await within(runner.resume(graph, run.id))
         assert (result.state.draft, sent, result.usage.cost_usd) == ("done", ["a"], 2.0)
-        told = [
+        results = [
             (message.text[:6], message.is_error) for message in model.requests[1].messages if message.role == "tool"
         ]
-        assert told == [("sent a", False), ("A pers", True)]
+        assert results == [("sent a", False), ("A pers", True)]
 
 
 async def test_a_limit_and_a_question_at_once_lose_nothing() -> None:
-    """The run waits; answered, it stops at the limit; with a higher one it goes on behind the answer."""
+    """The run waits; answered, it stops at the limit; with a higher one it continues after the answer."""
     send, sent = gated()
     model = ScriptedModel([paid("", ("send", {"text": "a"}), ADD), paid("done")])
     graph = one(Agent("writer", prompt="{task}", tools=[send, add]))
@@ -297,8 +297,8 @@ async def test_a_limit_and_a_question_at_once_lose_nothing() -> None:
     assert recorded.count("tool add") == 1
 
 
-async def test_a_stop_while_a_tool_waits_for_leave_keeps_the_question() -> None:
-    """Resumed it waits on, and answered it goes on behind what was recorded."""
+async def test_a_stop_while_a_tool_waits_for_approval_keeps_the_question() -> None:
+    """Resumed it waits again; answered it continues after what was recorded."""
     send, sent = gated()
     model = ScriptedModel([paid("", ("send", {"text": "a"})), paid("done")])
     graph = one(Agent("writer", prompt="{task}", tools=[send]))
@@ -313,7 +313,7 @@ async def test_a_stop_while_a_tool_waits_for_leave_keeps_the_question() -> None:
 
 
 async def test_a_limit_that_a_sibling_arm_reaches_holds_between_two_turns() -> None:
-    """Both conversations stop where they are, and both go on there."""
+    """Both conversations stop, and both continue from there."""
     met = asyncio.Barrier(2)
     asked: dict[str, int] = {}
 
@@ -337,8 +337,8 @@ async def test_a_limit_that_a_sibling_arm_reaches_holds_between_two_turns() -> N
     assert (done.state.draft, done.state.other, done.usage.cost_usd) == ("one", "two", 6.0)
 
 
-async def test_agents_in_a_map_stop_at_a_limit_and_go_on() -> None:
-    """Items that are done are not asked again, those amid a conversation go on behind their last turn."""
+async def test_agents_in_a_map_stop_at_a_limit_and_continue() -> None:
+    """Finished items are not repeated, unfinished conversations continue after their last turn."""
     asked: dict[str, int] = {}
 
     def script(request: Request) -> Response:
@@ -355,8 +355,8 @@ async def test_agents_in_a_map_stop_at_a_limit_and_go_on() -> None:
     assert (len(done.state.drafts), done.usage.cost_usd, sum(asked.values())) == (3, 6.0, 6)
 
 
-async def test_what_a_node_records_itself_comes_to_its_end_before_a_limit_holds() -> None:
-    """An agent inside a ctx.step is not cut off, and the next one outside is not asked."""
+async def test_recorded_work_of_a_node_finishes_before_a_limit_applies() -> None:
+    """An agent inside a ctx.step is not interrupted, and the next one outside is not called."""
     helper = Agent("helper", prompt="{task}", tools=[add])
 
     async def work(ctx: Context, task: str) -> str:
@@ -375,8 +375,8 @@ async def test_what_a_node_records_itself_comes_to_its_end_before_a_limit_holds(
     assert (done.state.draft, done.usage.cost_usd) == ("xx", 4.0)
 
 
-async def test_leave_that_is_asked_for_inside_a_recorded_call_is_a_clear_error() -> None:
-    """It could never be given there; nothing hangs."""
+async def test_approval_inside_a_recorded_call_is_a_clear_error() -> None:
+    """Approval cannot be given there; nothing hangs."""
     send, sent = gated()
     helper = Agent("helper", prompt="{task}", tools=[send])
 
@@ -391,7 +391,7 @@ async def test_leave_that_is_asked_for_inside_a_recorded_call_is_a_clear_error()
 
 
 async def test_an_agent_that_calls_itself_stops_at_a_limit() -> None:
-    """However deep it is: a limit holds before each call of a model; so does a stop."""
+    """At any depth: a limit and a stop apply before each call of a model."""
 
     async def ask_again(question: str) -> str:
         """Ask the same agent."""
@@ -414,8 +414,8 @@ async def test_an_agent_that_calls_itself_stops_at_a_limit() -> None:
     assert (done.state.draft, done.usage.cost_usd, asked) == ("done", 99.0, 99)
 
 
-async def test_leave_can_be_asked_for_by_an_agent_that_is_a_tool() -> None:
-    """The tool is called again with the answer; no turn is, and nothing is sent twice."""
+async def test_an_agent_that_is_a_tool_can_ask_for_approval() -> None:
+    """The tool is called again with the answer; no turn is repeated, and nothing is sent twice."""
     send, sent = gated()
     inner = Agent("inner", prompt="{text}", tools=[send])
     consulted = 0

@@ -1,4 +1,4 @@
-"""Agents in runs: every turn and tool call recorded once, counted, limited, stopped and gone on with."""
+"""Agents in runs: every turn and tool call is recorded once, counted, limited, stopped and resumed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.kit.facts import said
 
 
 class Work(BaseModel):
-    """What agents read and write."""
+    """The state that agents read and write."""
 
     task: str = "rhyme"
     draft: str = ""
@@ -36,18 +36,18 @@ class Work(BaseModel):
 
 
 def answer(text: str, cost_usd: float | None = 0.25, tokens: int = 10) -> Response:
-    """An answer that costs something."""
+    """Return an answer that costs something."""
     return Response(text, input_tokens=tokens, output_tokens=tokens, cost_usd=cost_usd, model="acme:big")
 
 
 def wanting(*wanted: tuple[str, Mapping[str, object]], cost_usd: float = 0.25) -> Response:
-    """A turn that calls tools and costs something."""
+    """Return a turn that calls tools and costs something."""
     made = calls(*wanted)
     return Response("", made.calls, "tools", input_tokens=10, output_tokens=10, cost_usd=cost_usd, model="acme:big")
 
 
 def graph_of(agent: Any, **options: Any) -> Graph[Work]:
-    """A graph of one node."""
+    """Return a graph of one node."""
     graph = Graph("g", Work, resources={"ledger": list})
     graph.add_node("write", agent, **{"writes": "draft", **options})
     graph.add_path(START, "write", END)
@@ -55,7 +55,7 @@ def graph_of(agent: Any, **options: Any) -> Graph[Work]:
 
 
 async def steps_of(runner: Runner, run_id: str) -> list[Step]:
-    """The log."""
+    """Return the steps of the log."""
     return list(await runner.history(run_id))
 
 
@@ -63,7 +63,7 @@ async def steps_of(runner: Runner, run_id: str) -> list[Step]:
 
 
 async def test_each_turn_and_tool_call_is_a_step_with_what_it_cost() -> None:
-    """The node's own step says nothing of it again, and the run's usage is the sum."""
+    """The node's own step does not repeat it, and the run's usage is the sum."""
     script = [wanting(("add", {"first": 1, "second": 2}), ("add", {"first": 3, "second": 4})), answer("ten")]
     model = ScriptedModel(script)
     async with Runner(models={"writer": model}) as runner:
@@ -81,7 +81,7 @@ async def test_each_turn_and_tool_call_is_a_step_with_what_it_cost() -> None:
 
 
 async def test_what_was_recorded_before_a_failure_is_not_asked_again() -> None:
-    """A rate limit amid a conversation waits as long as the server asks, and the next attempt goes on behind it."""
+    """A rate limit during a conversation waits as long as the server asks, and the next attempt continues after it."""
     script = [
         wanting(("add", {"first": 1, "second": 2})),
         RateLimited("slow down", retry_after_seconds=90.0),
@@ -100,7 +100,7 @@ async def test_what_was_recorded_before_a_failure_is_not_asked_again() -> None:
 
 
 async def test_an_error_that_does_not_pass_is_not_tried_again() -> None:
-    """Nor one of the node's own, where nothing is said of retries."""
+    """Neither is the node's own error, unless it sets retries."""
     model = ScriptedModel([BadAnswer("no use")])
     async with Runner(models={"writer": model}) as runner:
         with pytest.raises(RunFailed, match="no use"):
@@ -109,7 +109,7 @@ async def test_an_error_that_does_not_pass_is_not_tried_again() -> None:
 
 
 async def test_a_bad_answer_goes_back_to_the_model_and_stays_in_the_log() -> None:
-    """With what is wrong about it; when it stays bad the node fails, and every raw answer is in the log."""
+    """The model gets the problem; if it persists the node fails, and every raw answer is in the log."""
     script = ["many", "few", "none"]
     model = ScriptedModel(script)
     async with Runner(models={"writer": model}) as runner:
@@ -122,7 +122,7 @@ async def test_a_bad_answer_goes_back_to_the_model_and_stays_in_the_log() -> Non
 
 
 async def test_a_check_sends_an_answer_back() -> None:
-    """Its ValueError is what the model is told; it may read fields of the state."""
+    """The model gets its ValueError; it may read fields of the state."""
 
     def long_enough(draft: str, task: str) -> None:
         if task not in draft:
@@ -137,7 +137,7 @@ async def test_a_check_sends_an_answer_back() -> None:
 
 
 async def test_a_model_that_never_stops_calling_tools_is_stopped() -> None:
-    """After so many turns as the agent allows."""
+    """After the number of turns that the agent allows."""
     model = ScriptedModel(lambda request: calls(("add", {"first": 1, "second": 1})))
     async with Runner(models={"writer": model}) as runner:
         with pytest.raises(RunFailed, match="called tools for 3 turns"):
@@ -149,7 +149,7 @@ async def test_a_model_that_never_stops_calling_tools_is_stopped() -> None:
     ("stop", "kind"), [("cut", "answer_cut"), ("refused", "answer_refused"), ("full", "context_full")]
 )
 async def test_an_answer_that_is_no_use_has_an_error_of_its_own(stop: Any, kind: str) -> None:
-    """The raw answer is in the log, and what it cost is counted."""
+    """The raw answer is in the log, and its cost is counted."""
     model = ScriptedModel([Response("half an", stop=stop, why="policy", cost_usd=0.5, output_tokens=7)])
     async with Runner(models={"writer": model}) as runner:
         run = runner.start(graph_of(Agent("writer", prompt="{task}", max_tokens=7)))
@@ -164,7 +164,7 @@ async def test_an_answer_that_is_no_use_has_an_error_of_its_own(stop: Any, kind:
 
 
 async def test_tools_get_resources_and_the_context_by_name() -> None:
-    """They are not in the schema that the model sees."""
+    """They are not in the schema for the model."""
 
     def enter(item: str, ledger: list[str], ctx: Context) -> str:
         """Enter an item."""
@@ -178,7 +178,7 @@ async def test_tools_get_resources_and_the_context_by_name() -> None:
     assert model.requests[1].messages[-1].text == "write: 1"
 
 
-async def test_calls_of_one_turn_run_side_by_side() -> None:
+async def test_calls_of_one_turn_run_concurrently() -> None:
     """Each waits for the other here; the results are in the order of the calls."""
     met = asyncio.Barrier(2)
 
@@ -194,7 +194,7 @@ async def test_calls_of_one_turn_run_side_by_side() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "arguments", "told"),
+    ("name", "arguments", "problem"),
     [
         ("divide", {"by": 0}, "division"),
         ("divide", {"by": "zero"}, "by"),
@@ -202,8 +202,8 @@ async def test_calls_of_one_turn_run_side_by_side() -> None:
         ("multiply", {}, "no tool 'multiply'"),
     ],
 )
-async def test_what_goes_wrong_with_a_tool_goes_back_to_the_model(name: str, arguments: Any, told: str) -> None:
-    """As the error of that call; the node goes on."""
+async def test_what_goes_wrong_with_a_tool_goes_back_to_the_model(name: str, arguments: Any, problem: str) -> None:
+    """As the error of that call; the node continues."""
 
     def divide(by: int) -> float:
         """Divide one."""
@@ -214,12 +214,12 @@ async def test_what_goes_wrong_with_a_tool_goes_back_to_the_model(name: str, arg
         result = await runner.start(graph_of(Agent("writer", prompt="{task}", tools=[divide]))).result()
     last = model.requests[1].messages[-1]
     assert (last.is_error, result.state.draft) == (True, "done")
-    assert told in last.text
+    assert problem in last.text
 
 
 @pytest.mark.parametrize("yes", [True, False])
-async def test_a_tool_may_wait_for_a_persons_leave(*, yes: bool) -> None:
-    """Nothing is asked or called twice for that; a refusal is the error of the call."""
+async def test_a_tool_may_wait_for_a_persons_approval(*, yes: bool) -> None:
+    """Nothing is called twice because of it; a refusal is the error of the call."""
     sent: list[str] = []
 
     def send(text: str) -> str:
@@ -244,7 +244,7 @@ async def test_a_tool_may_wait_for_a_persons_leave(*, yes: bool) -> None:
 
 
 async def test_an_agent_as_a_tool_of_another_is_part_of_the_run() -> None:
-    """What it costs is counted, once, also where the outer call is gone on with."""
+    """Its cost is counted once, also if the outer call is resumed."""
     inner = Agent("inner", prompt="{text}")
 
     async def consult(text: str) -> str:
@@ -261,8 +261,8 @@ async def test_an_agent_as_a_tool_of_another_is_part_of_the_run() -> None:
 # -- limits and stops
 
 
-async def test_a_limit_stops_between_two_turns_and_nothing_is_asked_again() -> None:
-    """With a higher limit the run goes on behind the last turn that was recorded."""
+async def test_a_limit_stops_between_two_turns_and_no_call_is_repeated() -> None:
+    """With a higher limit the run continues after the last recorded turn."""
     script = [wanting(("add", {"first": 1, "second": 2})), wanting(("add", {"first": 3, "second": 2})), answer("5")]
     model = ScriptedModel(script)
     graph = graph_of(Agent("writer", prompt="{task}", tools=[add]))
@@ -277,7 +277,7 @@ async def test_a_limit_stops_between_two_turns_and_nothing_is_asked_again() -> N
 
 
 async def test_a_graphs_own_limit_stops_it_between_two_turns() -> None:
-    """The node of the graph fails with it, as it does between nodes."""
+    """The node of the graph fails, as it does between nodes."""
     model = ScriptedModel(lambda request: wanting(("add", {"first": 1, "second": 2})))
     inner = Graph("inner", Work, limits=Limits(cost_usd=0.5))
     inner.add_node("write", Agent("writer", prompt="{task}", tools=[add]), writes="draft")
@@ -289,7 +289,7 @@ async def test_a_graphs_own_limit_stops_it_between_two_turns() -> None:
 
 
 async def test_a_stop_is_heard_between_two_turns() -> None:
-    """Not at the end of a long conversation alone; the run can be resumed."""
+    """A stop takes effect before the end of a long conversation; the run can be resumed."""
     asked = 0
     graph = graph_of(Agent("writer", prompt="{task}", tools=[add]))
 
@@ -311,7 +311,7 @@ async def test_a_stop_is_heard_between_two_turns() -> None:
 
 
 async def test_a_price_that_is_not_known_is_refused_under_a_limit_on_costs() -> None:
-    """Before anything is asked, unless it is allowed: then what is known counts."""
+    """Before any call, unless unknown costs are allowed: then the known costs count."""
 
     class Unpriced(ScriptedModel):
         async def knows_price(self) -> bool:
@@ -327,11 +327,11 @@ async def test_a_price_that_is_not_known_is_refused_under_a_limit_on_costs() -> 
     assert (allowed.status, allowed.usage.cost_usd, allowed.usage.priced_usd) == ("finished", None, 0.0)
 
 
-# -- who answers
+# -- choosing the model
 
 
 class Sub(BaseModel):
-    """The state of a graph inside."""
+    """The state of an inner graph."""
 
     task: str = ""
     draft: str = ""
@@ -347,8 +347,8 @@ class Sub(BaseModel):
         ({"*": "all", "other:writer": "elsewhere", "g:writer": "here"}, ["here", "all", "here"]),
     ],
 )
-async def test_the_most_precise_name_decides_who_answers(models: Mapping[str, str], who: list[str]) -> None:
-    """An agent at a path, below a path, anywhere, in one graph; or all."""
+async def test_the_most_specific_name_decides_which_model_answers(models: Mapping[str, str], who: list[str]) -> None:
+    """An agent at a path, below a path, anywhere, in one graph; or all agents."""
     inner = Graph("inner", Sub)
     inner.add_node("write", Agent("writer", prompt="{task}"), writes="draft")
     inner.add_path(START, "write", END)
@@ -357,14 +357,14 @@ async def test_the_most_precise_name_decides_who_answers(models: Mapping[str, st
     graph.add_node("judge", Agent("critic", prompt="{task}"), writes="other")
     graph.add_node("article", inner, inputs={"task": "task"}, writes={"task": "draft"})
     graph.add_path(START, "first", "judge", "article", END)
-    scripted = {name: ScriptedModel(lambda request, said=said: said) for name, said in models.items()}
+    scripted = {name: ScriptedModel(lambda request, text=text: text) for name, text in models.items()}
     async with Runner(models=scripted) as runner:
         state = (await runner.start(graph).result()).state
     assert [state.draft, state.other, state.task] == who
 
 
 async def test_a_name_that_nothing_has_is_refused() -> None:
-    """At once, with what there is; agents that a function calls are known."""
+    """At once, with the known names; agents that a function calls are known."""
     helper = Agent("helper", prompt="{task}")
 
     async def write(task: str) -> str:
@@ -378,7 +378,7 @@ async def test_a_name_that_nothing_has_is_refused() -> None:
 
 
 async def test_an_agent_in_a_blocking_function_is_part_of_the_run() -> None:
-    """It is asked in the run's event loop, wherever its caller is."""
+    """It is called in the run's event loop, wherever its caller runs."""
     helper = Agent("helper", prompt="{task}")
 
     def write(task: str) -> str:
@@ -392,8 +392,8 @@ async def test_an_agent_in_a_blocking_function_is_part_of_the_run() -> None:
     assert [step.kind for step in steps] == ["started", "recorded", "node"]
 
 
-async def test_equal_calls_side_by_side_keep_apart() -> None:
-    """Each has turns of its own, so that a second attempt finds those of each."""
+async def test_equal_concurrent_calls_stay_separate() -> None:
+    """Each has its own turns, so that a second attempt finds those of each."""
     helper = Agent("helper", prompt="{task}", tools=[add])
     turns = iter(range(100))
     tries = 0
@@ -404,10 +404,10 @@ async def test_equal_calls_side_by_side_keep_apart() -> None:
     async def write(task: str) -> str:
         nonlocal tries
         tries += 1
-        said = await asyncio.gather(*(helper.answer(task=task) for _ in range(3)))
+        answers = await asyncio.gather(*(helper.answer(task=task) for _ in range(3)))
         if tries == 1:
             raise RateLimited("again")
-        return " ".join(each.messages[2].text for each in said)
+        return " ".join(each.messages[2].text for each in answers)
 
     model = ScriptedModel(script)
     async with Runner(models={"helper": model}, clock=FakeClock(start=0.0)) as runner:
@@ -417,11 +417,11 @@ async def test_equal_calls_side_by_side_keep_apart() -> None:
     assert sorted(result.state.draft.split()) == ["3", "4", "5"], "the node's own code raised, so that it began anew"
 
 
-# -- memory, and what is shown
+# -- memory and streaming
 
 
 async def test_an_agent_remembers_in_a_field() -> None:
-    """What was said in one visit is sent in the next, and each visit records what was said in it alone."""
+    """The messages of one visit are sent in the next, and each visit records only its own."""
     graph = Graph("g", Work)
     agent = Agent("writer", prompt="{task}", memory="messages")
     graph.add_node("one", agent, writes="draft")
@@ -439,7 +439,7 @@ async def test_an_agent_remembers_in_a_field() -> None:
 
 
 async def test_agents_remember_each_under_a_key() -> None:
-    """Of a dict of conversations."""
+    """In a dict of conversations."""
     graph = Graph("g", Work)
     graph.add_node("one", Agent("writer", prompt="{task}", memory="memories[writer]"), writes="draft")
     graph.add_node("two", Agent("critic", prompt="{task}", memory="memories[critic]"), writes="other")
@@ -449,12 +449,12 @@ async def test_agents_remember_each_under_a_key() -> None:
     model = ScriptedModel({"writer": ["a", "c"], "critic": ["b", "d"]})
     async with Runner(models={"*": model}) as runner:
         result = await runner.start(graph).result()
-    said = {name: [m.text for m in kept if m.role == "assistant"] for name, kept in result.state.memories.items()}
-    assert said == {"writer": ["a", "c"], "critic": ["b", "d"]}
+    texts = {name: [m.text for m in kept if m.role == "assistant"] for name, kept in result.state.memories.items()}
+    assert texts == {"writer": ["a", "c"], "critic": ["b", "d"]}
 
 
-async def test_a_summary_stands_for_the_older_part_of_a_memory() -> None:
-    """Made by a model of its own, recorded and used again; what it stands for stays in the state."""
+async def test_a_summary_replaces_the_older_part_of_a_memory() -> None:
+    """It is made by a separate model, recorded and reused; the messages that it replaces stay in the state."""
     cheap = ScriptedModel(lambda request: "they spoke of rhymes")
     long = "word " * 400
     window = Window(600, keep=2, model=cheap)
@@ -479,14 +479,14 @@ async def test_a_summary_stands_for_the_older_part_of_a_memory() -> None:
     ("memory", "code"), [("task", "bad_memory"), ("single", "bad_memory"), ("nothing", "unknown_field")]
 )
 def test_a_memory_that_cannot_keep_messages_is_refused(memory: str, code: str) -> None:
-    """When the graph is compiled, with the repair."""
+    """At compile time, with the repair."""
     with pytest.raises(CompileError) as caught:
         graph_of(Agent("writer", prompt="{task}", memory=memory)).compile()
     assert code in {problem.code for problem in caught.value.problems}
 
 
-async def test_text_is_shown_as_it_comes_to_whoever_watches() -> None:
-    """Live, with the agent and the node; it is not recorded apart from the answer."""
+async def test_text_is_streamed_to_subscribers() -> None:
+    """With the agent and the node; it is not recorded separately from the answer."""
     async with Runner(models={"writer": ScriptedModel(["one two three"])}) as runner:
         run = runner.start(graph_of(Agent("writer", prompt="{task}")))
         shown = [event async for event in run.events() if isinstance(event, (TextDelta, StepRecorded))]
@@ -495,8 +495,8 @@ async def test_text_is_shown_as_it_comes_to_whoever_watches() -> None:
     assert {(event.path, event.agent) for event in texts} == {("write", "writer")}
 
 
-async def test_nobody_watches_and_nothing_is_streamed() -> None:
-    """A model is asked for a stream only where somebody sees it."""
+async def test_without_subscribers_nothing_is_streamed() -> None:
+    """A model is asked to stream only if the text is wanted."""
     model = ScriptedModel(["x"])
     async with Runner(models={"writer": model}) as runner:
         await runner.start(graph_of(Agent("writer", prompt="{task}"))).result()
@@ -511,13 +511,13 @@ async def test_nobody_watches_and_nothing_is_streamed() -> None:
     ],
 )  # fmt: skip
 def test_settings_that_make_no_sense_are_refused(given: dict[str, Any]) -> None:
-    """Where they are written."""
+    """At construction."""
     with pytest.raises(DefinitionError):
         Agent(**{"name": "a", "prompt": "x", **given})
 
 
 class Connected(ScriptedModel):
-    """A model that holds a connection."""
+    """A model with a connection."""
 
     closed = 0
 
@@ -527,7 +527,7 @@ class Connected(ScriptedModel):
 
 
 async def test_the_last_runner_that_used_a_model_closes_it() -> None:
-    """Not one that is closed while another still asks it."""
+    """A Runner that is closed earlier does not, while another one uses it."""
     model = Connected(lambda request: "x")
     graph = graph_of(Agent("writer", prompt="{task}", model=model))
     async with Runner() as first:
@@ -538,9 +538,9 @@ async def test_the_last_runner_that_used_a_model_closes_it() -> None:
     assert model.closed == 1
 
 
-async def test_an_answer_tells_what_it_cost() -> None:
-    """Alone too, where nobody counts."""
+async def test_an_answer_has_its_cost() -> None:
+    """Also outside a run."""
     script = [wanting(("add", {"first": 1, "second": 2})), answer("3")]
-    said = await Agent("a", prompt="{task}", tools=[add], model=ScriptedModel(script)).answer(task="x")
-    assert (said.value, said.usage["cost_usd"], said.usage["calls"]) == ("3", 0.5, 2)
-    assert [message.role for message in said.messages] == ["user", "assistant", "tool", "assistant"]
+    found = await Agent("a", prompt="{task}", tools=[add], model=ScriptedModel(script)).answer(task="x")
+    assert (found.value, found.usage["cost_usd"], found.usage["calls"]) == ("3", 0.5, 2)
+    assert [message.role for message in found.messages] == ["user", "assistant", "tool", "assistant"]

@@ -1,7 +1,7 @@
 """Agents that blocking functions call with `asyncio.run`: a thread waits for them, and no thread can be ended.
 
-The calls are made in the run's event loop. They end with the attempt that they belong to, so that nobody waits for
-what never comes: where a limit is reached, a person is asked, the node times out, is called off, or the Runner closes.
+The calls are made in the run's event loop. They end with their attempt, so that no thread waits forever when a limit is
+reached, a person is asked, the node times out or is cancelled, or the Runner closes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.agents.run_kits import ADD, AGAIN, Stuck, Work, add, names, one, paid
 
 
 def blocking(agent: Agent[str]) -> Any:
-    """A sync node that asks an agent."""
+    """A sync node that calls an agent."""
 
     def work(task: str) -> str:
         return asyncio.run(agent.run(task=task))
@@ -29,12 +29,12 @@ def blocking(agent: Agent[str]) -> Any:
 
 
 def script(request: Request) -> Response:
-    """Two turns with a call, then an answer."""
+    """Return two turns with a call, then an answer."""
     return paid("", ADD) if len(request.messages) < 5 else paid("done")
 
 
 async def test_a_limit_holds_between_two_turns() -> None:
-    """The thread ends with the attempt; with a higher limit the conversation goes on behind its last turn."""
+    """The thread ends with the attempt; with a higher limit the conversation continues after its last turn."""
     model = ScriptedModel(script)
     graph = one(blocking(Agent("writer", prompt="{task}", tools=[add])))
     async with Runner(models={"writer": model}) as runner:
@@ -45,8 +45,8 @@ async def test_a_limit_holds_between_two_turns() -> None:
     assert (done.state.draft, done.usage.cost_usd, len(model.requests)) == ("done", 3.0, 3)
 
 
-async def test_a_person_can_be_asked_for_leave() -> None:
-    """No thread is taken while the run waits."""
+async def test_a_person_can_be_asked_for_approval() -> None:
+    """No thread is occupied while the run waits."""
     sent: list[str] = []
 
     def send(text: str) -> str:
@@ -65,7 +65,7 @@ async def test_a_person_can_be_asked_for_leave() -> None:
 
 
 async def test_a_stop_is_heard_between_two_turns() -> None:
-    """The call that was under way is recorded."""
+    """The call in flight is recorded."""
     asked = threading.Event()
 
     async def heard(request: Request) -> Response:
@@ -101,7 +101,7 @@ async def test_a_runner_that_closes_cancels_the_call(at: int) -> None:
 
 
 async def test_a_timeout_amid_a_turn_keeps_what_was_recorded() -> None:
-    """The call is cancelled, so the thread ends, and the next attempt goes on behind the last turn."""
+    """The call is cancelled, so the thread ends, and the next attempt continues after the last turn."""
     model = Stuck([paid("", ADD), paid("3")], at=2)
     node = blocking(Agent("writer", prompt="{task}", tools=[add], model=model))
     async with Runner() as runner:
@@ -114,7 +114,7 @@ async def test_a_timeout_amid_a_turn_keeps_what_was_recorded() -> None:
 
 
 async def test_a_thread_that_is_called_off_asks_nothing_more() -> None:
-    """Not even where it takes no cancellation for an answer."""
+    """Not even if it ignores its cancellation."""
     model = Stuck([], at=1)
     agent = Agent("writer", prompt="{task}", model=model)
     tries: list[str] = []
@@ -123,7 +123,7 @@ async def test_a_thread_that_is_called_off_asks_nothing_more() -> None:
         for _ in range(3):
             try:
                 return asyncio.run(agent.run(task=task))
-            except BaseException as error:  # noqa: BLE001 - what is looked at here
+            except BaseException as error:  # noqa: BLE001 - under test
                 tries.append(type(error).__name__)
         return "gave up"
 
@@ -142,8 +142,8 @@ async def test_a_thread_that_is_called_off_asks_nothing_more() -> None:
     assert (result.state.other, model.calls, tries) == ("quick", 1, ["CancelledError"] * 3)
 
 
-async def test_a_thread_of_the_nodes_own_is_let_go_too() -> None:
-    """One that the run does not know, as of asyncio.to_thread, does not wait for ever behind a limit."""
+async def test_a_thread_that_the_node_started_is_released_too() -> None:
+    """A thread unknown to the run, as of asyncio.to_thread, does not wait forever at a limit."""
     model = ScriptedModel(script)
     agent = Agent("writer", prompt="{task}", tools=[add])
     ended = threading.Event()
@@ -164,7 +164,7 @@ async def test_a_thread_of_the_nodes_own_is_let_go_too() -> None:
 
 
 async def test_tools_that_ask_agents_with_tools_find_a_thread_however_many_there_are() -> None:
-    """Blocking functions that wait for each other take none away from those that they wait for."""
+    """Blocking functions that wait for each other do not exhaust the threads."""
 
     def deeper(depth: int) -> str:
         """Ask an agent one deeper."""
@@ -192,7 +192,7 @@ async def test_tools_that_ask_agents_with_tools_find_a_thread_however_many_there
 
 
 async def test_a_tool_that_timed_out_asks_nothing_more() -> None:
-    """Its thread cannot be ended, but the agent that it waits for can; a stop does not wait for that agent either."""
+    """Its thread cannot be ended, but the agent in it can; a stop does not wait for that agent either."""
     inner = Stuck([], at=1)
     helper = Agent("helper", prompt="{text}", model=inner)
     ended = threading.Event()
@@ -214,7 +214,7 @@ async def test_a_tool_that_timed_out_asks_nothing_more() -> None:
 
 
 async def test_many_tools_of_one_turn_share_threads() -> None:
-    """An agent that a thread waits for has some threads for its tools, not one for each call."""
+    """An agent in a thread has a few threads for its tools, not one for each call."""
     seen: set[int] = set()
     most = 0
 
@@ -234,7 +234,7 @@ async def test_many_tools_of_one_turn_share_threads() -> None:
 
 
 async def test_a_run_that_a_tool_begins_does_not_depend_on_the_thread() -> None:
-    """It goes on when the thread, in which all this came about, is long done."""
+    """It continues after the thread that started it has ended."""
     over = asyncio.Event()
     begun: list[Any] = []
 

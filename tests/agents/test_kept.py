@@ -1,4 +1,4 @@
-"""What is kept of agents' conversations: over branches, changed graphs, refusals, exports, replays, forks, secrets."""
+"""Records of agents' conversations: with branches, changed graphs, refusals, exports, replays, forks, secrets."""
 
 from __future__ import annotations
 
@@ -42,15 +42,15 @@ KEY = "0-0123456789-abcdefghijklmnopqrstuvwxyz"
 
 
 def script(request: Request) -> Response:
-    """A turn with a call, then an answer."""
+    """Return a turn with a call, then an answer."""
     return paid("", ADD) if request.messages[-1].role == "user" else paid("done")
 
 
 # -- branches, changes, exports
 
 
-async def test_a_branch_amid_a_conversation_goes_on_behind_the_turn() -> None:
-    """The child asks nothing again; what its parent was paid for is inherited, and told apart from its own."""
+async def test_a_branch_during_a_conversation_continues_after_the_turn() -> None:
+    """The child repeats no call; its parent's usage is inherited, and kept separate from its own."""
     model = ScriptedModel(script)
     graph = one(Agent("writer", prompt="{task}", tools=[add], model=model))
     async with Runner() as runner:
@@ -63,8 +63,8 @@ async def test_a_branch_amid_a_conversation_goes_on_behind_the_turn() -> None:
     assert len(model.requests) == 4
 
 
-async def test_a_prompt_that_was_changed_is_asked_anew_and_the_old_turns_are_told() -> None:
-    """The step of the node names what was recorded and not used; all that was paid stays counted."""
+async def test_a_changed_prompt_starts_anew_and_the_old_turns_are_listed() -> None:
+    """The step of the node lists the unused records; all usage stays counted."""
     model = ScriptedModel([paid("", ADD), RateLimited("slow down"), paid("", ADD), paid("3")])
     before, after = (Agent("writer", prompt=prompt, tools=[add], model=model) for prompt in ("{task}", "Write. {task}"))
     never = Retry(attempts=1)
@@ -78,8 +78,8 @@ async def test_a_prompt_that_was_changed_is_asked_anew_and_the_old_turns_are_tol
     ] == [True, True]
 
 
-async def test_a_run_goes_on_with_another_model_behind_what_the_first_one_said() -> None:
-    """What is recorded is in nobody's own form."""
+async def test_a_run_continues_with_another_model_after_the_first_ones_turns() -> None:
+    """Records are independent of the provider."""
     store = MemoryStore()
     graph = one(Agent("writer", prompt="{task}", tools=[add]), retry=Retry(attempts=1))
     async with Runner(store, models={"writer": ScriptedModel([paid("", ADD), RateLimited("slow down")])}) as runner:
@@ -94,7 +94,7 @@ async def test_a_run_goes_on_with_another_model_behind_what_the_first_one_said()
 
 
 async def test_turns_are_exported_imported_and_replayed() -> None:
-    """A copy of the run tells the same, decides the same, and can be gone on with from its middle."""
+    """A copy of the run has the same history and decisions, and can be resumed from its middle."""
     model = ScriptedModel(script)
     graph = one(Agent("writer", prompt="{task}", tools=[add], model=model, memory="messages"))
     async with Runner() as runner:
@@ -110,8 +110,8 @@ async def test_turns_are_exported_imported_and_replayed() -> None:
     assert (child.state.draft, child.usage.cost_usd, child.inherited.cost_usd) == ("done", 2.0, 1.0)
 
 
-async def test_questions_for_leave_and_messages_of_tools_are_replayed() -> None:
-    """Also where a function that takes no context calls the agent."""
+async def test_approvals_and_messages_of_tools_are_replayed() -> None:
+    """Also if a function without a context calls the agent."""
 
     def tell(text: str, ctx: Context) -> str:
         """Tell somebody."""
@@ -137,7 +137,7 @@ async def test_questions_for_leave_and_messages_of_tools_are_replayed() -> None:
 
 
 async def test_failed_and_called_off_agents_are_replayed() -> None:
-    """Attempts that kept what was recorded, arms that were called off, questions for leave."""
+    """Attempts that kept records, cancelled arms, approvals."""
     tries = 0
 
     async def answers(request: Request) -> Response:
@@ -166,7 +166,7 @@ async def test_failed_and_called_off_agents_are_replayed() -> None:
 
 @pytest.mark.parametrize("whose", ["tool", "step", "nested"])
 async def test_what_a_recorded_call_sent_is_delivered_once(whose: str) -> None:
-    """By whichever attempt uses the record, though the call is not made again."""
+    """By whichever attempt uses the record, though the call is not repeated."""
     model = ScriptedModel(
         lambda request: paid("", ("tell", {"text": "x"})) if len(request.messages) == 1 else paid("done")
     )
@@ -219,7 +219,7 @@ async def test_what_a_recorded_call_sent_is_delivered_once(whose: str) -> None:
 
 
 async def test_a_price_that_is_not_known_loses_nothing() -> None:
-    """A run that goes on with such a model under a limit fails, and then goes on behind its last turn."""
+    """A run that continues with such a model under a limit fails, and then continues after its last turn."""
 
     class Unpriced(ScriptedModel):
         async def knows_price(self) -> bool:
@@ -246,7 +246,7 @@ async def test_a_price_that_is_not_known_loses_nothing() -> None:
     ],
 )
 async def test_an_answer_that_is_no_use_loses_nothing_before_it(bad: Response, kind: str) -> None:
-    """A resume, or a fallback, asks for that turn again, with other settings or another model, and for no other."""
+    """A resume, or a fallback, repeats only that turn, with other settings or another model."""
     model = ScriptedModel([paid("", ADD), bad, bad, paid("three")])
     agent = Agent("writer", prompt="{task}", tools=[add], model=model)
     async with Runner() as runner:
@@ -269,17 +269,17 @@ async def test_an_answer_that_is_no_use_loses_nothing_before_it(bad: Response, k
 
 
 async def test_an_answer_that_was_no_use_is_not_asked_for_again_in_the_same_attempt() -> None:
-    """A node that dealt with it and then waits for somebody deals with it as before."""
+    """A node that handled it and then waits handles it again in the same way."""
     agent = Agent("writer", prompt="{task}")
     other = Agent("other", prompt="{task}")
     model = ScriptedModel({"writer": [replace(paid("half an"), stop="cut")], "other": [paid("whole")]})
 
     async def work(ctx: Context, task: str) -> str:
         try:
-            said = await agent.run(task=task)
+            text = await agent.run(task=task)
         except AnswerCut:
-            said = await other.run(task=task)
-        return said + await ctx.ask("More?", str)
+            text = await other.run(task=task)
+        return text + await ctx.ask("More?", str)
 
     async with Runner(models={"*": model}) as runner:
         run = runner.start(one(work))
@@ -290,7 +290,7 @@ async def test_an_answer_that_was_no_use_is_not_asked_for_again_in_the_same_atte
 
 
 async def test_too_many_turns_lose_nothing() -> None:
-    """With more of them allowed the run goes on behind the last one."""
+    """With a higher limit the run continues after the last one."""
     model = ScriptedModel(lambda request: paid("", ADD) if len(request.messages) < 7 else paid("done"))
     agent = Agent("writer", prompt="{task}", tools=[add], model=model, turns=2)
     async with Runner() as runner:
@@ -303,7 +303,7 @@ async def test_too_many_turns_lose_nothing() -> None:
 
 
 async def test_a_window_that_is_put_on_later_shifts_no_turns() -> None:
-    """What was recorded stays the answer to what it was asked; the summary is one more call."""
+    """The recorded answers keep their places; the summary is one more call."""
     turn = replace(paid("word " * 400, ADD), input_tokens=900)
     model = ScriptedModel([turn, turn, turn, RateLimited("no"), paid("done")])
     cheap = ScriptedModel(lambda request: paid("in short"))
@@ -321,7 +321,7 @@ async def test_a_window_that_is_put_on_later_shifts_no_turns() -> None:
 
 
 class Source:
-    """A source of tools that cannot be had at first, or is slow to open."""
+    """A source of tools that is unavailable at first, or slow to open."""
 
     def __init__(self, name: str, fails_at: int = 0) -> None:
         self.name = name
@@ -346,7 +346,7 @@ class Source:
 
 
 async def test_tools_that_cannot_be_had_lose_nothing() -> None:
-    """A server that does not start when a run goes on fails the node; what was recorded is used when it does."""
+    """A server that does not start on a resume fails the node; the records are used once it does."""
     store = MemoryStore()
     model = ScriptedModel(script)
     source = Source("server", fails_at=2)
@@ -361,7 +361,7 @@ async def test_tools_that_cannot_be_had_lose_nothing() -> None:
 
 
 async def test_a_source_of_tools_is_opened_once_for_all_runs_and_keeps_no_other_waiting() -> None:
-    """One that takes its time to open is in nobody's way but theirs who need it."""
+    """One that is slow to open delays only the agents that need it."""
     slow, quick = Source("slow"), Source("quick")
     slow.is_open.clear()
     model = ScriptedModel(script)
@@ -377,7 +377,7 @@ async def test_a_source_of_tools_is_opened_once_for_all_runs_and_keeps_no_other_
 
 
 async def test_an_agent_without_rules_cannot_be_offline() -> None:
-    """The error says what to do; the run can be resumed with a model."""
+    """The error has a repair; the run can be resumed with a model."""
     store = MemoryStore()
     graph = one(Agent("writer", prompt="{task}", model="anthropic:claude-sonnet-5-5"))
     async with Runner(store, models={"*": "offline"}) as runner:
@@ -388,7 +388,7 @@ async def test_an_agent_without_rules_cannot_be_offline() -> None:
 
 
 async def test_models_are_given_for_agents_wherever_they_are_held() -> None:
-    """By tools, by resources' factories, by the check of another one, and for summaries."""
+    """By tools, by resources' factories, by another agent's check, and for summaries."""
     inner, judge, kept = (Agent(name, prompt="{task}") for name in ("inner", "judge", "kept"))
 
     async def consult(task: str) -> str:
@@ -416,11 +416,11 @@ async def test_models_are_given_for_agents_wherever_they_are_held() -> None:
             runner.start(graph)
 
 
-# -- places of a graph
+# -- places in a graph
 
 
-async def test_agents_stand_wherever_nodes_do() -> None:
-    """In a choose, as a fallback, in a graph of its own with limits, as items of a map."""
+async def test_agents_can_be_used_wherever_nodes_can() -> None:
+    """In a choose, as a fallback, in a graph with limits of its own, as items of a map."""
     model = ScriptedModel(lambda request: f"{request.agent}")
     cheap, strong, spare = (Agent(name, prompt="{task}", model=model) for name in ("cheap", "strong", "spare"))
     broken = Agent("broken", prompt="{task}", model=ScriptedModel([RateLimited("no")]))
@@ -438,8 +438,8 @@ async def test_agents_stand_wherever_nodes_do() -> None:
     assert (state.draft, state.other, state.task, state.drafts) == ("strong", "spare", "cheap", ["strong"] * 3)
 
 
-async def test_a_fallback_goes_on_behind_what_was_recorded() -> None:
-    """An agent of the same name and question on another model needs no turn again."""
+async def test_a_fallback_continues_after_the_recorded_turns() -> None:
+    """An agent of the same name and question on another model repeats no turn."""
     first = ScriptedModel([paid("", ADD), RateLimited("no")])
     second = ScriptedModel([paid("three")])
     agent = Agent("writer", prompt="{task}", tools=[add], model=first)
@@ -449,8 +449,8 @@ async def test_a_fallback_goes_on_behind_what_was_recorded() -> None:
     assert (result.state.draft, result.usage.cost_usd) == ("three", 2.0)
 
 
-async def test_arms_that_remember_in_one_field_keep_all_that_was_said() -> None:
-    """In the declared order of the arms, each behind what was there before."""
+async def test_arms_that_remember_in_one_field_keep_all_messages() -> None:
+    """In the declared order of the arms, each after the existing messages."""
     model = ScriptedModel(lambda request: paid(f"{request.agent} {len(request.messages)}"))
     graph = Graph("g", Work)
     graph.add_node("first", Agent("first", prompt="{task}", memory="messages", model=model), writes="task")
@@ -463,18 +463,18 @@ async def test_arms_that_remember_in_one_field_keep_all_that_was_said() -> None:
     graph.add_edge("last", END)
     async with Runner() as runner:
         state = (await within(runner.start(graph))).state
-    said = [message.text for message in state.messages if message.role == "assistant"]
-    assert said == ["first 1", "left 3", "right 3", "last 7"]
+    texts = [message.text for message in state.messages if message.role == "assistant"]
+    assert texts == ["first 1", "left 3", "right 3", "last 7"]
 
 
-async def test_items_that_remember_in_one_field_keep_all_that_was_said() -> None:
+async def test_items_that_remember_in_one_field_keep_all_messages() -> None:
     """In the order of the items."""
     model = ScriptedModel(lambda request: paid(request.prompt))
     agent = Agent("writer", prompt="{item}", memory="messages", model=model)
     async with Runner() as runner:
         state = (await within(runner.start(one(agent, "drafts", each={"item": "items"})))).state
-    said = [message.text for message in state.messages if message.role == "assistant"]
-    assert said == state.drafts
+    texts = [message.text for message in state.messages if message.role == "assistant"]
+    assert texts == state.drafts
     assert len(state.messages) == 6
 
 
@@ -490,7 +490,7 @@ class Secretive(BaseModel):
 
 
 async def test_a_tool_that_gives_a_secret_away_fails_the_node_and_loses_nothing() -> None:
-    """Neither the log nor a model gets its clear text; what was paid is counted, what was recorded is kept."""
+    """Neither the log nor a model gets its plain text; usage is counted, records are kept."""
     pytest.importorskip("cryptography")
     model = ScriptedModel([paid("", ADD), paid("", ("peek", {})), paid("done")])
     secret = True
@@ -518,7 +518,7 @@ async def test_a_tool_that_gives_a_secret_away_fails_the_node_and_loses_nothing(
 
 
 async def test_a_model_that_gives_a_secret_away_is_counted() -> None:
-    """The answer is not recorded; what it cost is."""
+    """The answer is not recorded, but its cost is counted."""
     pytest.importorskip("cryptography")
     graph = Graph("g", Secretive, secret_key=KEY)
     model = ScriptedModel([paid("sesame-open-up")])
@@ -535,8 +535,8 @@ async def test_a_model_that_gives_a_secret_away_is_counted() -> None:
 # -- many, and long
 
 
-async def test_a_thousand_conversations_side_by_side_take_little() -> None:
-    """Of two turns and a call each, in one run: some kilobytes and a few milliseconds each."""
+async def test_a_thousand_concurrent_conversations_take_little() -> None:
+    """Each of two turns and a call, in one run: a few kilobytes and milliseconds each."""
     agent = Agent("writer", prompt="{item}", tools=[add], model=ScriptedModel(script))
     agent.model.requests = Forgetful()  # type: ignore[union-attr]
     graph = one(agent, "drafts", each={"item": "items"}, concurrency=1000)
@@ -549,14 +549,14 @@ async def test_a_thousand_conversations_side_by_side_take_little() -> None:
 
 
 class Forgetful(list[Any]):
-    """A list that keeps nothing."""
+    """A list that stores nothing."""
 
     def append(self, item: Any) -> None:
-        """Forget it."""
+        """Discard the item."""
 
 
 async def test_a_conversation_of_two_hundred_turns_writes_each_message_once(tmp_path: Path) -> None:
-    """The log grows with what is said, not with what was said before."""
+    """The log grows with new messages, not with the whole history."""
     size: dict[int, int] = {}
     for turns in (100, 200):
         model = ScriptedModel(

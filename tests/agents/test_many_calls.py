@@ -1,4 +1,4 @@
-"""Many calls of tools in one turn: so many at a time, each with an idempotency key of its own."""
+"""Many tool calls in one turn: a limited number at a time, each with its own idempotency key."""
 
 import asyncio
 from pathlib import Path
@@ -15,12 +15,12 @@ MANY = 20 * CALLS_AT_ONCE
 
 
 def writer(*tools: object) -> Agent[str]:
-    """An agent that has these tools."""
+    """Return an agent with these tools."""
     return Agent("writer", prompt="{task}", tools=tools)  # type: ignore[arg-type]
 
 
 async def test_the_calls_of_a_turn_are_made_so_many_at_a_time() -> None:
-    """And their results are in the order of the calls."""
+    """Their results are in the order of the calls."""
     under_way = most = 0
 
     async def look(n: int) -> int:
@@ -40,7 +40,7 @@ async def test_the_calls_of_a_turn_are_made_so_many_at_a_time() -> None:
 
 
 async def test_where_a_call_ends_the_attempt_no_more_are_begun() -> None:
-    """What the run cannot go on with is raised once those that are under way have ended."""
+    """An error that ends the run is raised once the calls in flight have ended."""
     begun: list[int] = []
 
     async def look(n: int) -> int:
@@ -59,7 +59,7 @@ async def test_where_a_call_ends_the_attempt_no_more_are_begun() -> None:
 
 
 async def test_each_call_of_a_tool_has_an_idempotency_key_of_its_own() -> None:
-    """Also equal ones, in one turn and in another; outside of tools the visit's own key is what it was."""
+    """Also equal calls, in one turn and in different ones; outside of tools the visit's own key is unchanged."""
     keys: list[str] = []
 
     async def pay(amount: int, ctx: Context) -> str:
@@ -86,7 +86,7 @@ async def test_each_call_of_a_tool_has_an_idempotency_key_of_its_own() -> None:
 
 
 async def test_a_call_that_is_made_again_has_its_key_again(tmp_path: Path) -> None:
-    """In another process, and where the attempt failed and the agent is asked the same again."""
+    """In another process, and if the attempt failed and the agent repeats the call."""
     keys: list[str] = []
     reached = asyncio.Event()
 

@@ -21,33 +21,33 @@ from tests.agents.tool_kits import in_thread
 
 HERE = Path(__file__).parent
 SHELF = [sys.executable, str(HERE / "mcp_server.py")]
-TOKEN = "shelf-token-12345"  # noqa: S105 - made up
+TOKEN = "shelf-token-12345"  # noqa: S105 - not a real one
 
 
 def odd(kind: str, *more: str, **options: Any) -> McpServer:
-    """A server that does something odd."""
+    """Return a server with odd behavior."""
     return mcp([sys.executable, "-S", str(HERE / "odd_mcp_server.py"), kind, *more], **options)
 
 
 async def called(tool: Tool, **arguments: object) -> ToolOutcome:
-    """What a server's tool gives."""
+    """Return the outcome of a server's tool."""
     return await tool.call(json.dumps(arguments), {}, in_thread)
 
 
-async def said(tool: Tool, **arguments: object) -> str:
-    """The text of a tool that did what was asked."""
+async def text_of(tool: Tool, **arguments: object) -> str:
+    """Return the text of a successful tool call."""
     outcome = await called(tool, **arguments)
     assert not outcome.is_error, outcome.text
     return outcome.text
 
 
 async def opened(source: McpServer) -> dict[str, Tool]:
-    """The source's tools by name."""
+    """Return the source's tools by name."""
     return {tool.name: tool for tool in await source.open()}
 
 
 def is_gone(pid: int) -> bool:
-    """Whether no process has this number."""
+    """Return whether no process has this id."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -55,7 +55,7 @@ def is_gone(pid: int) -> bool:
     return False
 
 
-# --- a server of the reference kind, started once for these ----------------------------------------------------
+# --- the reference server, started once for these tests -----------------------------------------------------------
 
 SHARED = pytest.mark.asyncio(loop_scope="module")
 
@@ -68,14 +68,14 @@ def shelf_source() -> McpServer:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shelf(shelf_source: McpServer) -> AsyncIterator[dict[str, Tool]]:
-    """Its tools."""
+    """Return its tools."""
     yield await opened(shelf_source)
     await shelf_source.close()
 
 
 @SHARED
 async def test_a_servers_tools_are_tools(shelf: dict[str, Tool], shelf_source: McpServer) -> None:
-    """Name, description and schema are the server's; what a resource of the graph is called does not matter."""
+    """Name, description and schema are the server's; names of the graph's resources do not matter."""
     assert isinstance(shelf_source, ToolSource)
     spec = shelf["add"].spec(["a", "ctx"])
     assert (spec.name, spec.description) == ("add", "Add two numbers.")
@@ -85,16 +85,16 @@ async def test_a_servers_tools_are_tools(shelf: dict[str, Tool], shelf_source: M
 
 @SHARED
 async def test_a_call_gives_text(shelf: dict[str, Tool]) -> None:
-    """Values arrive as the server tells them; structured content is told where there is no text."""
-    assert await said(shelf["add"], a=2, b=3) == "5"
-    assert json.loads(await said(shelf["find"], title="Emma")) == {"title": "Emma", "pages": 3}
-    assert await said(shelf["bare"]) == '{"pages":3}'
+    """Values arrive as the server sends them; structured content is used if there is no text."""
+    assert await text_of(shelf["add"], a=2, b=3) == "5"
+    assert json.loads(await text_of(shelf["find"], title="Emma")) == {"title": "Emma", "pages": 3}
+    assert await text_of(shelf["bare"]) == '{"pages":3}'
 
 
 @SHARED
-async def test_what_is_no_text_is_told_of(shelf: dict[str, Tool]) -> None:
-    """Pictures and other bytes are not carried; a line says what they were."""
-    assert (await said(shelf["mixed"])).splitlines() == [
+async def test_content_that_is_not_text_is_described(shelf: dict[str, Tool]) -> None:
+    """Images and other binary content are replaced by a line that describes them."""
+    assert (await text_of(shelf["mixed"])).splitlines() == [
         "first",
         "[image, image/png, about 300 bytes: not passed on]",
         "[resource shelf://note]",
@@ -106,8 +106,8 @@ async def test_what_is_no_text_is_told_of(shelf: dict[str, Tool]) -> None:
 
 
 @SHARED
-async def test_errors_of_a_servers_tool_are_told_to_the_model(shelf: dict[str, Tool]) -> None:
-    """What the server calls an error is one: arguments that do not fit, an exception, a result that says so."""
+async def test_errors_of_a_servers_tool_are_reported_to_the_model(shelf: dict[str, Tool]) -> None:
+    """Invalid arguments, an exception, and a result that the server marks as an error."""
     wrong = await called(shelf["add"], a="x")
     assert wrong.is_error
     assert "valid integer" in wrong.text
@@ -118,7 +118,7 @@ async def test_errors_of_a_servers_tool_are_told_to_the_model(shelf: dict[str, T
 
 @SHARED
 async def test_a_result_that_is_too_large_is_an_error_too(shelf: dict[str, Tool]) -> None:
-    """What a server gives is bounded as any tool's result is."""
+    """A server's result is limited as any tool's result is."""
     outcome = await called(shelf["large"], characters=300_000)
     assert outcome.is_error
     assert "300,000 characters" in outcome.text
@@ -127,8 +127,8 @@ async def test_a_result_that_is_too_large_is_an_error_too(shelf: dict[str, Tool]
 
 @SHARED
 async def test_a_server_gets_few_variables(shelf: dict[str, Tool]) -> None:
-    """It gets what the package lets any server have, and what it is given; secrets are struck out of what it says."""
-    lines = dict(line.split("=", 1) for line in (await said(shelf["set_env"])).splitlines())
+    """It gets the package's default variables and those of env=; secrets are struck out of its texts."""
+    lines = dict(line.split("=", 1) for line in (await text_of(shelf["set_env"])).splitlines())
     assert lines["SHELF_TOKEN"] == "***"  # noqa: S105 - struck out
     assert lines["SHELF_ROOM"] == "north"
     assert set(lines) <= {"SHELF_TOKEN", "SHELF_ROOM", "HOME", "LOGNAME", "PATH", "SHELL", "TERM", "USER", "LC_CTYPE"}
@@ -136,18 +136,18 @@ async def test_a_server_gets_few_variables(shelf: dict[str, Tool]) -> None:
 
 @SHARED
 async def test_a_server_that_hangs_is_left_waiting(shelf: dict[str, Tool]) -> None:
-    """A call that takes too long is told to the model, and the next one is answered by the same server."""
-    pid = await said(shelf["pid"])
+    """A call that takes too long is an error for the model, and the same server answers the next one."""
+    pid = await text_of(shelf["pid"])
     outcome = await called(replace(shelf["hang"], timeout_seconds=0.2))
     assert outcome == ToolOutcome("hang gave no result within 0.2 seconds. It was cancelled.", is_error=True)
-    assert await said(shelf["pid"]) == pid
+    assert await text_of(shelf["pid"]) == pid
 
 
 @SHARED
-async def test_calls_go_side_by_side(shelf: dict[str, Tool]) -> None:
-    """One that waits holds no other up, and may be cancelled."""
+async def test_calls_run_concurrently(shelf: dict[str, Tool]) -> None:
+    """A waiting call delays no other, and may be cancelled."""
     waiting = asyncio.ensure_future(called(shelf["hang"]))
-    sums = await asyncio.gather(*(said(shelf["add"], a=n) for n in range(20)))
+    sums = await asyncio.gather(*(text_of(shelf["add"], a=n) for n in range(20)))
     assert sums == [str(n + 1) for n in range(20)]
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -156,38 +156,38 @@ async def test_calls_go_side_by_side(shelf: dict[str, Tool]) -> None:
 
 @SHARED
 async def test_a_server_that_dies_is_started_anew(shelf: dict[str, Tool]) -> None:
-    """The call that it died in is an error with its last words; the next one gets another server."""
-    pid = await said(shelf["pid"])
+    """The call in which it died is an error with its last output; the next one gets another server."""
+    pid = await text_of(shelf["pid"])
     outcome = await called(shelf["die"])
     assert outcome.is_error
-    assert "ended; its last words: " in outcome.text
+    assert "ended; its last output: " in outcome.text
     assert "the shelf fell over; SHELF_TOKEN was ***" in outcome.text
     assert TOKEN not in outcome.text
     assert is_gone(int(pid))
-    assert await said(shelf["pid"]) != pid
+    assert await text_of(shelf["pid"]) != pid
 
 
 @SHARED
 async def test_an_opening_lists_anew(shelf: dict[str, Tool], shelf_source: McpServer) -> None:
-    """A tool that the server has got meanwhile is there when it is opened again, by the same server."""
-    assert await said(shelf["grow"]) == "grown"
+    """A tool that the server added meanwhile is listed when it is opened again, by the same server."""
+    assert await text_of(shelf["grow"]) == "grown"
     again = await opened(shelf_source)
     assert again.keys() - shelf.keys() == {"grown"}
-    assert await said(again["pid"]) == await said(shelf["pid"])
+    assert await text_of(again["pid"]) == await text_of(shelf["pid"])
     await shelf_source.close()
-    assert await said(again["grown"], a=1) == "2"
+    assert await text_of(again["grown"], a=1) == "2"
 
 
-# --- beginnings and ends ---------------------------------------------------------------------------------------
+# --- starting and stopping ----------------------------------------------------------------------------------------
 
 
-async def test_closing_leaves_no_process_behind() -> None:
-    """The last closing ends the server; a call after that is an error."""
+async def test_closing_leaves_no_process() -> None:
+    """The last close ends the server; a call after that is an error."""
     source = odd("plain")
     tools, again = await opened(source), await opened(source)
-    pid = int(await said(tools["act"]))
+    pid = int(await text_of(tools["act"]))
     await source.close()
-    assert await said(again["act"]) == str(pid)
+    assert await text_of(again["act"]) == str(pid)
     await source.close()
     assert is_gone(pid)
     after = await called(tools["act"])
@@ -211,26 +211,26 @@ asyncio.run(once())
 
 
 def test_what_a_server_writes_is_not_on_our_terminal() -> None:
-    """A server that writes rubbish between its messages, and to standard error, is used, and nobody sees that."""
+    """A server that writes invalid lines, and to standard error, can be used without output on the terminal."""
     program = [sys.executable, "-c", RUBBISH, str(HERE / "odd_mcp_server.py")]
     done = subprocess.run(program, capture_output=True, text=True, check=False, cwd=HERE.parents[1])
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_an_event_loop_that_ends_leaves_no_process_behind() -> None:
-    """A source that nobody closed is closed with its event loop; another loop gets a server of its own."""
+def test_an_event_loop_that_ends_leaves_no_process() -> None:
+    """A source left open is closed with its event loop; another loop gets its own server."""
     source = odd("plain")
 
     async def once() -> int:
-        return int(await said((await opened(source))["act"]))
+        return int(await text_of((await opened(source))["act"]))
 
     first = asyncio.run(once())
     assert is_gone(first)
     assert asyncio.run(once()) != first
 
 
-def test_event_loops_side_by_side_have_servers_of_their_own() -> None:
-    """Two threads with a loop each share a source and no connection."""
+def test_concurrent_event_loops_have_separate_servers() -> None:
+    """Two threads with a loop each share a source, but not a connection."""
     source = odd("plain")
     meet = threading.Barrier(2)
     pids: list[str] = []
@@ -238,7 +238,7 @@ def test_event_loops_side_by_side_have_servers_of_their_own() -> None:
     async def once() -> None:
         tools = await opened(source)
         await asyncio.to_thread(meet.wait)
-        pids.append(await said(tools["act"]))
+        pids.append(await text_of(tools["act"]))
         await source.close()
 
     threads = [threading.Thread(target=asyncio.run, args=(once(),)) for _ in range(2)]
@@ -250,20 +250,20 @@ def test_event_loops_side_by_side_have_servers_of_their_own() -> None:
 
 
 async def test_openings_at_once_start_one_server() -> None:
-    """Agents that begin together share the server."""
+    """Agents that start together share the server."""
     source = odd("plain")
     several = await asyncio.gather(*(opened(source) for _ in range(4)))
-    assert len({await said(tools["act"]) for tools in several}) == 1
+    assert len({await text_of(tools["act"]) for tools in several}) == 1
     for _ in several:
         await source.close()
 
 
 async def test_a_servers_log_is_ours_when_debugging(caplog: pytest.LogCaptureFixture) -> None:
-    """What it writes to its standard error goes into our log, without secrets."""
+    """Its standard error goes into our log, without secrets."""
     source = odd("plain", env={"ODD_TOKEN": TOKEN})
     others = set(threading.enumerate())
     with caplog.at_level(logging.DEBUG, logger="graphengine.agents"):
-        await said((await opened(source))["act"])
+        await text_of((await opened(source))["act"])
         await source.close()
         for thread in {each for each in threading.enumerate() if each.name == "mcp stderr"} - others:
             await asyncio.to_thread(thread.join)
@@ -277,14 +277,14 @@ async def test_a_servers_log_is_ours_when_debugging(caplog: pytest.LogCaptureFix
         (["/no/such/program"], "there is no program '/no/such/program'"),
         (
             ["sh", "-c", "echo the shelf is locked >&2; exit 3"],
-            "it ended before it answered; its last words: the shelf",
+            "it ended before it answered; its last output: the shelf",
         ),
-        (["echo", "welcome"], "it ended before it answered; it wrote what is no message, as 'welcome'"),
+        (["echo", "welcome"], "it ended before it answered; it wrote a line that is not a message: 'welcome'"),
         ("true", "it ended before it answered"),
     ],
 )
-async def test_a_server_that_cannot_be_started_says_why(command: Any, why: str) -> None:
-    """Opening it fails with what it wrote and what to do; a later opening tries again."""
+async def test_a_server_that_cannot_be_started_is_an_error_with_the_cause(command: Any, why: str) -> None:
+    """Opening it fails with its output and a repair; a later open tries again."""
     source = mcp(command)
     for _ in range(2):
         with pytest.raises(ToolsUnavailable) as caught:
@@ -294,17 +294,17 @@ async def test_a_server_that_cannot_be_started_says_why(command: Any, why: str) 
 
 
 async def test_a_server_that_does_not_answer_is_ended() -> None:
-    """One that takes too long to start is told of, and is gone."""
+    """A server that takes too long to start is reported, and stopped."""
     with pytest.raises(ToolsUnavailable, match=r"did not answer within 0\.3 seconds"):
         await odd("silent", timeout_seconds=0.3).open()
 
 
-async def test_an_opening_that_is_cancelled_leaves_no_process_behind(tmp_path: Path) -> None:
-    """Whoever cancels it waits until the server is gone."""
-    told = tmp_path / "pid"
-    os.mkfifo(told)
-    opening = asyncio.ensure_future(mcp(["sh", "-c", f"read line; echo $$ > {told}; cat > /dev/null"]).open())
-    pid = int(await asyncio.to_thread(told.read_text))
+async def test_a_cancelled_open_leaves_no_process(tmp_path: Path) -> None:
+    """The cancelled open waits until the server has ended."""
+    pid_file = tmp_path / "pid"
+    os.mkfifo(pid_file)
+    opening = asyncio.ensure_future(mcp(["sh", "-c", f"read line; echo $$ > {pid_file}; cat > /dev/null"]).open())
+    pid = int(await asyncio.to_thread(pid_file.read_text))
     opening.cancel()
     with pytest.raises(asyncio.CancelledError):
         await opening
@@ -312,15 +312,15 @@ async def test_an_opening_that_is_cancelled_leaves_no_process_behind(tmp_path: P
 
 
 async def test_the_end_of_a_server_is_not_broken_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a server closes its output and stays, it is waited for and killed, whoever cancels meanwhile."""
-    from mcp.client import stdio  # noqa: PLC0415 - what loads it is tested here
+    """A server that closes its output and stays is waited for and killed, despite cancellations."""
+    from mcp.client import stdio  # noqa: PLC0415 - loading it is under test
 
     monkeypatch.setattr(stdio, "PROCESS_TERMINATION_TIMEOUT", 0.3)
-    told = tmp_path / "pid"
-    os.mkfifo(told)
-    script = f"read line; exec >&-; echo $$ > {told}; exec sleep 60"
+    pid_file = tmp_path / "pid"
+    os.mkfifo(pid_file)
+    script = f"read line; exec >&-; echo $$ > {pid_file}; exec sleep 60"
     opening = asyncio.ensure_future(mcp(["sh", "-c", script]).open())
-    pid = int(await asyncio.to_thread(told.read_text))
+    pid = int(await asyncio.to_thread(pid_file.read_text))
     for _ in range(100):  # until the end of the output is noticed, and the process is waited for
         await asyncio.sleep(0)
     opening.cancel()
@@ -330,14 +330,14 @@ async def test_the_end_of_a_server_is_not_broken_off(tmp_path: Path, monkeypatch
 
 
 async def test_a_server_that_does_not_start_again_is_an_error_of_the_call(tmp_path: Path) -> None:
-    """Each call after its death tries to start it; the model is told what comes of it, until it works again."""
+    """Each call after its death tries to start it and reports the outcome to the model, until it works again."""
     flag = tmp_path / "flag"
     source = odd("once", str(flag))
     tools = await opened(source)
     first, second = await called(tools["act"]), await called(tools["act"])
     assert "ended" in first.text
     assert second.is_error
-    assert "cannot be used: it ended before it answered; its last words: it is there already" in second.text
+    assert "cannot be used: it ended before it answered; its last output: it is there already" in second.text
     flag.unlink()
     assert "Whether it did what was asked is not known" in (await called(tools["act"])).text
     flag.unlink()
@@ -347,28 +347,28 @@ async def test_a_server_that_does_not_start_again_is_an_error_of_the_call(tmp_pa
 
 
 async def test_an_opening_starts_a_server_that_has_died() -> None:
-    """A server that ended while nobody called it is started once more when it is opened again."""
+    """A server that ended between calls is started again when it is opened again."""
     source = odd("plain")
-    pid = int(await said((await opened(source))["act"]))
+    pid = int(await text_of((await opened(source))["act"]))
     os.kill(pid, 9)
-    assert await said((await opened(source))["act"]) != str(pid)
+    assert await text_of((await opened(source))["act"]) != str(pid)
     await source.close()
     await source.close()
 
 
 async def test_the_package_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the mcp package, opening says what to install."""
+    """Without the mcp package, the error says what to install."""
     monkeypatch.setitem(sys.modules, "mcp", None)
     with pytest.raises(ToolsUnavailable) as caught:
         await mcp(SHELF).open()
     assert caught.value.repair == "install it: pip install 'graphengine[mcp]'"
 
 
-# --- lists, names and what is said -----------------------------------------------------------------------------
+# --- lists, names and messages ------------------------------------------------------------------------------------
 
 
 async def test_all_pages_are_listed() -> None:
-    """A list that comes in pages is asked for to its end; a title stands for a description."""
+    """A paged list is read to its end; a title replaces a missing description."""
     source = odd("pages")
     tools = await opened(source)
     assert list(tools) == ["one", "two", "three"]
@@ -377,48 +377,49 @@ async def test_all_pages_are_listed() -> None:
 
 
 async def test_an_endless_list_is_ended() -> None:
-    """A page that leads to itself is not asked for a third time."""
+    """A page that links to itself is not read a third time."""
     source = odd("circle")
     assert list(await opened(source)) == ["after-None", "after-again"]
     await source.close()
 
 
 async def test_names_are_made_to_fit() -> None:
-    """What providers do not take in a name becomes a line; the server is called by its own name."""
+    """Characters that providers do not accept in a name become an underscore; the server gets its own name."""
     source = odd("names", prefix="x_", only=["read.file", "größe"])
     tools = await opened(source)
     assert list(tools) == ["x_read_file", "x_gr__e"]
-    assert (await said(tools["x_read_file"])).isdigit()
+    assert (await text_of(tools["x_read_file"])).isdigit()
     await source.close()
 
 
 @pytest.mark.parametrize(
-    ("source", "said"),
+    ("source", "problem"),
     [
         (odd("clash"), "two tools are called read_file"),
-        (odd("long", prefix="x"), "is no name that models' providers take"),
+        (odd("long", prefix="x"), "is not a name that all providers accept"),
         (odd("pages", only=["one", "four"]), "has no tool four"),
         (odd("pages", approve=["four"]), "has no tool four"),
     ],
     ids=range(4),
 )
-async def test_tools_that_cannot_be_had_are_told_of(source: McpServer, said: str) -> None:
-    """Names that clash, are too long or are not there fail the opening, with what to do."""
-    with pytest.raises(DefinitionError, match=said) as caught:
+async def test_unavailable_tools_are_reported(source: McpServer, problem: str) -> None:
+    """Names that clash, are too long or are unknown fail the open, with a repair."""
+    with pytest.raises(DefinitionError, match=problem) as caught:
         await source.open()
     assert caught.value.repair
 
 
 @pytest.mark.parametrize(
-    ("kind", "said"), [("words", "ValidationError"), ("number", "MCPError: the shelf is locked"), ("closing", " ended")]
+    ("kind", "problem"),
+    [("words", "ValidationError"), ("number", "MCPError: the shelf is locked"), ("closing", " ended")],
 )
-async def test_what_is_no_result_is_an_error(kind: str, said: str) -> None:
-    """An answer of the wrong form, an error of the protocol, and none at all are told to the model."""
+async def test_an_invalid_result_is_an_error(kind: str, problem: str) -> None:
+    """A malformed answer, a protocol error, and no answer at all are reported to the model."""
     source = odd(kind)
     tools = await opened(source)
     outcome = await called(tools["act"])
     assert outcome.is_error
-    assert said in outcome.text
+    assert problem in outcome.text
     await source.close()
 
 
@@ -429,7 +430,7 @@ async def test_what_is_no_result_is_an_error(kind: str, said: str) -> None:
         ({"command": ""}, "needs a command or a url"),
         ({"command": "a", "url": "http://b"}, "needs a command or a url"),
         ({"command": "a 'b"}, "cannot be split"),
-        ({"command": ["a", 3]}, "words that are no text"),
+        ({"command": ["a", 3]}, "words that are not text"),
         ({"command": "a", "headers": {"a": "b"}}, "headers= for a url"),
         ({"url": "http://a", "env": {"a": "b"}}, "env= is for a command"),
         ({"command": "a", "only": "b"}, "several names"),
@@ -438,7 +439,7 @@ async def test_what_is_no_result_is_an_error(kind: str, said: str) -> None:
     ],
 )
 def test_a_source_that_makes_no_sense_is_refused(arguments: dict[str, Any], problem: str) -> None:
-    """What could not work is refused when it is written."""
+    """At construction."""
     with pytest.raises(DefinitionError) as caught:
         mcp(**arguments)
     assert problem in caught.value.message
@@ -446,12 +447,12 @@ def test_a_source_that_makes_no_sense_is_refused(arguments: dict[str, Any], prob
 
 
 def test_a_command_is_split_as_a_shell_would() -> None:
-    """Quotes hold words together, and nothing else of a shell's is done."""
+    """Quotes keep words together; nothing else of a shell applies."""
     assert mcp("serve '/a b' $HOME").address.command == ("serve", "/a b", "$HOME")
 
 
 def test_what_a_source_is_called_has_no_secrets() -> None:
-    """Neither its name nor its repr shows logins, options that are keys, or what env and headers hold."""
+    """Neither its name nor its repr shows logins, options that are keys, or values of env and headers."""
     shown = []
     for source in (
         mcp("serve --api-key=abc123 --token abc123 pg://me:abc123@host/db", env={"A": "abc123"}),
@@ -466,7 +467,7 @@ def test_what_a_source_is_called_has_no_secrets() -> None:
 
 
 async def test_a_server_that_runs_already_is_reached_by_its_url() -> None:
-    """Tools of a server over HTTP; when it goes, calls are errors until it is back."""
+    """Tools of a server over HTTP; while it is down, calls are errors."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -475,19 +476,19 @@ async def test_a_server_that_runs_already_is_reached_by_its_url() -> None:
         await source.open()
     server = await _serving(port)
     tools = await opened(source)
-    assert await said(tools["add"], a=1) == "2"
+    assert await text_of(tools["add"], a=1) == "2"
     assert "ended" in (await called(tools["die"])).text
     await server.wait()
     assert "ConnectError" in (await called(tools["pid"])).text
     server = await _serving(port)
-    assert await said(tools["pid"]) == str(server.pid)
+    assert await text_of(tools["pid"]) == str(server.pid)
     await source.close()
     server.terminate()
     await server.wait()
 
 
 async def _serving(port: int) -> asyncio.subprocess.Process:
-    """The reference kind of server on this port, once it answers."""
+    """Run the reference server on this port, once it answers."""
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(*SHELF, str(port), stdout=asyncio.subprocess.DEVNULL, stderr=pipe)
     assert process.stderr is not None

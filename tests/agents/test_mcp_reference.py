@@ -1,7 +1,7 @@
-"""Tools of the reference server of MCP's own project, which shows all that a server can do.
+"""Tools of the reference server of the MCP project, which covers all features of a server.
 
-It comes from npm: `npm ci --prefix tests/agents/mcp_reference` installs what the lock file there names. Where Node.js
-or that is missing, these tests are skipped and say so.
+It comes from npm: `npm ci --prefix tests/agents/mcp_reference` installs the versions in the lock file there. Without
+Node.js or the package, these tests are skipped with a message.
 """
 
 import asyncio
@@ -31,25 +31,25 @@ pytestmark = [
 
 
 async def in_thread(function: Callable[[], object]) -> object:
-    """As an agent that runs alone calls what blocks."""
+    """Call a blocking function as an agent outside a run does."""
     return await asyncio.to_thread(function)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def tools() -> AsyncIterator[dict[str, Tool]]:
-    """The server's tools."""
+    """Return the server's tools."""
     source = mcp([str(NODE), str(PROGRAM)], env={"SHELF_TOKEN": "shelf-token-12345"})
     yield {tool.name: tool for tool in await source.open()}
     await source.close()
 
 
 async def called(tool: Tool, **arguments: object) -> ToolOutcome:
-    """What a server's tool gives."""
+    """Return the outcome of a server's tool."""
     return await tool.call(json.dumps(arguments), {}, in_thread)
 
 
-async def test_its_tools_are_told(tools: dict[str, Tool]) -> None:
-    """Names, descriptions and schemas are there; what can only be done as long work is left out."""
+async def test_its_tools_are_described(tools: dict[str, Tool]) -> None:
+    """It has names, descriptions and schemas; tools that can only run as tasks are left out."""
     assert {"echo", "get-sum", "get-env", "get-tiny-image"} <= tools.keys()
     assert "simulate-research-query" not in tools
     assert tools["get-sum"].spec().schema["required"] == ["a", "b"]
@@ -57,7 +57,7 @@ async def test_its_tools_are_told(tools: dict[str, Tool]) -> None:
 
 
 async def test_its_results_are_text(tools: dict[str, Tool]) -> None:
-    """Text, pictures, links and structured content arrive as a model can read them."""
+    """Text, images, links and structured content arrive in a form that a model can read."""
     assert await called(tools["echo"], message="ho") == ToolOutcome("Echo: ho")
     assert await called(tools["get-sum"], a=1, b=2) == ToolOutcome("The sum of 1 and 2 is 3.")
     assert "[image, image/png, about 4," in (await called(tools["get-tiny-image"])).text
@@ -67,14 +67,14 @@ async def test_its_results_are_text(tools: dict[str, Tool]) -> None:
 
 
 async def test_its_errors_are_errors(tools: dict[str, Tool]) -> None:
-    """Arguments that it refuses are told to the model."""
+    """Invalid arguments are reported to the model."""
     outcome = await called(tools["echo"])
     assert outcome.is_error
     assert "message" in outcome.text
 
 
 async def test_it_gets_few_variables(tools: dict[str, Tool]) -> None:
-    """What it tells of its environment has no secret in it."""
+    """The environment that it reports has no secret."""
     found = json.loads((await called(tools["get-env"])).text)
     assert found["SHELF_TOKEN"] == "***"  # noqa: S105 - struck out
     assert found.keys() <= {"SHELF_TOKEN", "HOME", "LOGNAME", "PATH", "SHELL", "TERM", "USER"}

@@ -1,7 +1,6 @@
-"""Models and tools that misbehave: answers that are none, far too much, half characters, errors of any kind.
+"""Models and tools that misbehave: invalid answers, far too long ones, lone surrogates, errors of any kind.
 
-Whatever they do, the node comes to a clear end, what was recorded stays, what was paid is counted, and the run can be
-gone on with.
+In each case the node ends with a clear error, records are kept, usage is counted, and the run can be resumed.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ HALF = "half \ud83d"
 
 
 class Says:
-    """A model that gives whatever it is told to, unlooked at."""
+    """A model that returns any given value, unvalidated."""
 
     name = "says"
 
@@ -35,7 +34,7 @@ class Says:
         self.requests: list[Request] = []
 
     async def answer(self, request: Request) -> Response:
-        """The next thing."""
+        """Return the next value."""
         self.requests.append(request)
         found = self.given.pop(0)
         if isinstance(found, BaseException):
@@ -47,28 +46,28 @@ class Says:
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "problem"),
     [
-        (None, "says gave NoneType in place of a Response"),
-        ("text", "says gave str in place of a Response"),
-        (replace(paid("x"), input_tokens=-1), "says gave an answer with input_tokens=-1"),
-        (replace(paid("x"), output_tokens="3"), "says gave an answer with output_tokens='3'"),  # type: ignore[arg-type]
-        (replace(paid("x"), cost_usd=float("nan")), "says gave an answer with cost_usd=nan"),
-        (replace(paid("x"), cost_usd=-0.5), "says gave an answer with cost_usd=-0.5"),
-        (replace(paid("x"), stop="over"), "says gave an answer with stop='over'"),  # type: ignore[arg-type]
-        (replace(paid("x"), calls=("add",)), "whose calls are no ToolCalls"),  # type: ignore[arg-type]
-        (replace(paid("x"), native={"content": object()}), "whose native form JSON cannot carry"),  # type: ignore[dict-item]
+        (None, "says returned NoneType instead of a Response"),
+        ("text", "says returned str instead of a Response"),
+        (replace(paid("x"), input_tokens=-1), "says returned an answer with input_tokens=-1"),
+        (replace(paid("x"), output_tokens="3"), "says returned an answer with output_tokens='3'"),  # type: ignore[arg-type]
+        (replace(paid("x"), cost_usd=float("nan")), "says returned an answer with cost_usd=nan"),
+        (replace(paid("x"), cost_usd=-0.5), "says returned an answer with cost_usd=-0.5"),
+        (replace(paid("x"), stop="over"), "says returned an answer with stop='over'"),  # type: ignore[arg-type]
+        (replace(paid("x"), calls=("add",)), "whose calls are not ToolCalls"),  # type: ignore[arg-type]
+        (replace(paid("x"), native={"content": object()}), "whose native form cannot be written as JSON"),  # type: ignore[dict-item]
     ],
 )
-async def test_an_answer_that_is_none_fails_the_node_with_what_it_is(given: Any, told: str) -> None:
-    """And keeps what was recorded before it: resumed, the run goes on there."""
+async def test_an_invalid_answer_fails_the_node_with_its_problem(given: Any, problem: str) -> None:
+    """Earlier records are kept: resumed, the run continues from there."""
     model = Says(paid("", ADD), given, paid("3"))
     graph = one(Agent("writer", prompt="{task}", tools=[add], model=model))
     async with Runner() as runner:
         run = runner.start(graph)
         failed = await failing(run)
         assert failed.error is not None
-        assert (failed.error.kind, told in failed.error.message) == ("model_error", True), failed.error.message
+        assert (failed.error.kind, problem in failed.error.message) == ("model_error", True), failed.error.message
         done = await within(runner.resume(graph, run.id))
     assert (done.state.draft, done.usage.cost_usd, len(model.requests)) == ("3", 2.0, 3)
 
@@ -83,7 +82,7 @@ async def test_an_answer_that_is_none_fails_the_node_with_what_it_is(given: Any,
     ],
 )
 async def test_whatever_a_model_raises_fails_the_node_and_keeps_what_was_recorded(error: BaseException) -> None:
-    """Errors that are no ModelError are not tried again unless the node says so."""
+    """Errors that are not ModelErrors are not retried unless the node sets that."""
     model = Says(paid("", ADD), error, paid("3"))
     graph = one(Agent("writer", prompt="{task}", tools=[add], model=model))
     async with Runner() as runner:
@@ -95,7 +94,7 @@ async def test_whatever_a_model_raises_fails_the_node_and_keeps_what_was_recorde
 
 
 async def test_an_empty_answer_is_an_answer_without_text() -> None:
-    """None stands for it too."""
+    """None counts as an empty answer too."""
     model = Says(replace(paid("", ADD), content=None), paid("3"))
     async with Runner() as runner:
         result = await within(runner.start(one(Agent("writer", prompt="{task}", tools=[add], model=model))))
@@ -103,8 +102,8 @@ async def test_an_empty_answer_is_an_answer_without_text() -> None:
     assert model.requests[1].messages[1].text == ""
 
 
-async def test_calls_are_told_apart_though_the_model_does_not() -> None:
-    """Ids that are empty, or there twice, in one turn or over turns; each result names its call."""
+async def test_calls_get_unique_ids_if_the_model_gives_none() -> None:
+    """Ids that are empty or repeated, in one turn or over turns; each result names its call."""
     twice = (ToolCall(id="", name="add", arguments='{"first": 1, "second": 1}'),
              ToolCall(id="", name="add", arguments='{"first": 1, "second": 2}'),
              ToolCall(id="c", name="add", arguments='{"first": 1, "second": 3}'),
@@ -112,15 +111,15 @@ async def test_calls_are_told_apart_though_the_model_does_not() -> None:
     model = Says(replace(paid(), calls=twice), replace(paid(), calls=twice), paid("done"))
     async with Runner() as runner:
         await within(runner.start(one(Agent("writer", prompt="{task}", tools=[add], model=model))))
-    said = model.requests[2].messages
-    called = [call.id for message in said for call in message.calls]
+    messages = model.requests[2].messages
+    called = [call.id for message in messages for call in message.calls]
     assert len(set(called)) == 8
     assert all(called)
-    assert [message.call_id for message in said if message.role == "tool"] == called
+    assert [message.call_id for message in messages if message.role == "tool"] == called
 
 
 async def test_thousands_of_calls_of_one_turn_are_made() -> None:
-    """Each once, in a moment, and none again when the node is run again."""
+    """Each once, quickly, and none again when the node is run again."""
     made = 0
 
     async def note(number: int) -> str:
@@ -139,7 +138,7 @@ async def test_thousands_of_calls_of_one_turn_are_made() -> None:
 
 
 async def test_an_answer_that_is_far_too_long_fails_the_node_and_is_counted() -> None:
-    """20 MB: nothing of it is recorded but what it cost, and what was recorded before it is kept."""
+    """20 MB: only its cost is recorded, and earlier records are kept."""
     model = Says(paid("", ADD), paid("x" * 20_000_000), paid("3"))
     graph = one(Agent("writer", prompt="{task}", tools=[add], model=model))
     async with Runner() as runner:
@@ -153,11 +152,11 @@ async def test_an_answer_that_is_far_too_long_fails_the_node_and_is_counted() ->
     assert (done.state.draft, done.usage.cost_usd, len(model.requests)) == ("3", 3.0, 3)
 
 
-# -- half characters
+# -- lone surrogates
 
 
-async def test_half_characters_end_nothing(tmp_path: Path) -> None:
-    """Wherever they stand: in instructions, prompts, answers, calls, results, errors, a provider's own form."""
+async def test_lone_surrogates_break_nothing(tmp_path: Path) -> None:
+    """In instructions, prompts, answers, calls, results, errors, native forms."""
 
     def shout(text: str) -> str:
         """Shout."""
@@ -199,7 +198,7 @@ async def test_half_characters_end_nothing(tmp_path: Path) -> None:
 
 
 async def test_a_tool_that_raises_its_own_cancellation_is_an_error_of_the_call() -> None:
-    """In the event loop as in a thread; nobody cancelled the run."""
+    """In the event loop and in a thread; the run was not cancelled."""
 
     async def quit_async() -> str:
         """Quit."""
@@ -214,12 +213,12 @@ async def test_a_tool_that_raises_its_own_cancellation_is_an_error_of_the_call()
     async with Runner(models={"writer": model}) as runner:
         result = await within(runner.start(one(agent)))
     assert result.state.draft == "done"
-    told = [(message.text, message.is_error) for message in model.requests[1].messages if message.role == "tool"]
-    assert told == [("CancelledError: enough", True), ("CancelledError", True)]
+    results = [(message.text, message.is_error) for message in model.requests[1].messages if message.role == "tool"]
+    assert results == [("CancelledError: enough", True), ("CancelledError", True)]
 
 
 async def test_what_an_agents_functions_change_in_place_is_caught() -> None:
-    """What a prompt, a check or a stand-in is given belongs to the run."""
+    """The arguments of a prompt, a check or a stand-in belong to the run."""
 
     def prompt(items: list[str]) -> str:
         items.append("more")
@@ -236,11 +235,11 @@ async def test_what_an_agents_functions_change_in_place_is_caught() -> None:
         assert result.state.items == ["a", "b", "c"]
 
 
-# -- what is left behind
+# -- leftovers
 
 
-async def test_agents_side_by_side_that_fail_leave_nothing_in_flight() -> None:
-    """The first failure of several calls ends the others; what was recorded is kept, so each turn is paid once."""
+async def test_concurrent_agents_that_fail_leave_nothing_in_flight() -> None:
+    """The first failure of several calls ends the others; records are kept, so each turn is paid once."""
     reached = asyncio.Event()
     ended: list[str] = []
     failed = False
@@ -264,8 +263,8 @@ async def test_agents_side_by_side_that_fail_leave_nothing_in_flight() -> None:
     quick, slow = (Agent(name, prompt="{task}", tools=[add]) for name in ("quick", "slow"))
 
     async def work(task: str) -> str:
-        said = await asyncio.gather(quick.run(task=task), slow.run(task=task))
-        return " ".join(said)
+        answers = await asyncio.gather(quick.run(task=task), slow.run(task=task))
+        return " ".join(answers)
 
     model = ScriptedModel(script)
     async with Runner(models={"quick": model, "slow": model}) as runner:
@@ -278,8 +277,8 @@ async def test_agents_side_by_side_that_fail_leave_nothing_in_flight() -> None:
     assert recorded.count("tool add") == 2
 
 
-async def test_an_agent_that_nobody_awaits_is_cancelled_with_its_node() -> None:
-    """The step of the node says so; nothing is asked behind its back."""
+async def test_an_unawaited_agent_is_cancelled_with_its_node() -> None:
+    """The step of the node reports it; no further call is made."""
     reached, ended = asyncio.Event(), asyncio.Event()
 
     async def script(request: Request) -> Response:
@@ -307,8 +306,8 @@ async def test_an_agent_that_nobody_awaits_is_cancelled_with_its_node() -> None:
 
 
 @pytest.mark.parametrize("limits", [None, Limits(cost_usd=1)])
-async def test_an_agent_that_is_called_when_its_node_has_ended_is_told_so(limits: Limits | None) -> None:
-    """Nothing is asked, nobody hangs, and the node that runs meanwhile is let alone."""
+async def test_an_agent_that_is_called_after_its_node_has_ended_fails(limits: Limits | None) -> None:
+    """No call is made, nothing hangs, and the running node is not affected."""
     ended = asyncio.Event()
     model = ScriptedModel([paid("x"), paid("y")])
     agent = Agent("writer", prompt="{task}", model=model)
@@ -344,8 +343,8 @@ async def test_an_agent_that_is_called_when_its_node_has_ended_is_told_so(limits
         ended.clear()
 
 
-async def test_an_agent_that_asks_for_leave_when_its_node_has_ended_ends_no_other_node() -> None:
-    """What is running then has nothing to do with it."""
+async def test_an_agent_that_asks_for_approval_after_its_node_has_ended_ends_no_other_node() -> None:
+    """The running nodes are unrelated."""
     agent = Agent("writer", prompt="{task}", tools=[tool(add, approve=True)], model=ScriptedModel([paid("", ADD)] * 2))
     ended = asyncio.Event()
     late: list[asyncio.Task[str]] = []
@@ -375,14 +374,14 @@ async def test_an_agent_that_asks_for_leave_when_its_node_has_ended_ends_no_othe
 
 
 async def test_sizes_of_recorded_work_hold_for_turns() -> None:
-    """The error says by how much and what to do."""
+    """The error has the excess and a repair."""
     async with Runner(sizes=Sizes(work_bytes=100), models={"writer": ScriptedModel(["x" * 200])}) as runner:
         with pytest.raises(RunFailed, match=r"100 are allowed[\s\S]*Sizes\(work_bytes="):
             await within(runner.start(one(Agent("writer", prompt="{task}"))))
 
 
 async def test_a_native_form_that_could_not_be_read_again_is_no_answer() -> None:
-    """JSON is read to a depth, and what is recorded has to be read; Python itself goes deeper."""
+    """JSON parsers limit the depth, and records have to be readable; Python's own limit is higher."""
     deep: Any = "a"
     for _ in range(195):
         deep = [deep]

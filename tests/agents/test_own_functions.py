@@ -1,4 +1,4 @@
-"""The functions that an agent is made of: its prompt, its check, its guards, its rules."""
+"""An agent's functions: its prompt, its check, its guards, its rules."""
 
 import asyncio
 import hashlib
@@ -24,7 +24,7 @@ HERE = threading.get_ident
 
 
 async def test_what_a_user_wrote_for_an_agent_runs_in_a_thread() -> None:
-    """A prompt, a check or a guard that thinks for long keeps nothing else from moving."""
+    """A slow prompt, check or guard does not block the event loop."""
     threads: dict[str, int] = {}
 
     def ask(task: str) -> str:
@@ -69,8 +69,8 @@ def add(first: int, second: int) -> int:
 
 
 @pytest.mark.parametrize("inside", [False, True], ids=["node", "in a node"])
-async def test_a_prompt_that_is_another_one_each_time_is_asked_once(tmp_path: Path, *, inside: bool) -> None:
-    """A resume goes on behind the turns that were recorded, with the question that they answer."""
+async def test_a_prompt_that_differs_each_time_is_sent_once(tmp_path: Path, *, inside: bool) -> None:
+    """A resume continues after the recorded turns, with the question that they answer."""
     numbers = itertools.count(1)
 
     def ask(task: str) -> str:
@@ -102,7 +102,7 @@ class Secretive(BaseModel):
 
 
 async def test_a_question_with_a_secret_is_not_recorded(tmp_path: Path) -> None:
-    """What was recorded of its answer is found again all the same."""
+    """The records of its answer are found all the same."""
     pytest.importorskip("cryptography")
     numbers = itertools.count(1)
 
@@ -129,7 +129,7 @@ async def test_a_question_with_a_secret_is_not_recorded(tmp_path: Path) -> None:
     assert b"sesame" not in log
 
 
-async def test_equal_calls_of_one_function_are_told_apart_by_their_order() -> None:
+async def test_equal_calls_of_one_function_are_distinguished_by_order() -> None:
     """Each has its own records."""
 
     def ask(task: str) -> str:
@@ -148,7 +148,7 @@ async def test_equal_calls_of_one_function_are_told_apart_by_their_order() -> No
 
 
 async def test_what_an_earlier_version_recorded_is_found() -> None:
-    """It knew a call by its question, also where a function made that."""
+    """It identified a call by its question, also if a function made that."""
 
     def ask(task: str) -> str:
         return f"{task}!"

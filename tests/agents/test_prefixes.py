@@ -1,4 +1,4 @@
-"""Calls that share a long beginning: the first goes alone, and the rest when the provider has it in its cache."""
+"""Calls that share a long prefix: the first goes alone, and the others when the provider has cached it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LONG = "You are one of many. " * 300
 
 
 class Hall:
-    """A model that tells how many were in it at once, and lets nobody out before it is told to."""
+    """A model that counts concurrent calls, and answers each after a delay."""
 
     name = "hall"
 
@@ -28,7 +28,7 @@ class Hall:
         self.fails = 0
 
     async def answer(self, request: Request) -> Response:
-        """Wait a turn of the loop for each who might come, and leave."""
+        """Wait a turn of the loop for each possible caller, then answer."""
         self.inside.append(request.prompt)
         for _ in range(50):
             await asyncio.sleep(0)
@@ -41,19 +41,19 @@ class Hall:
 
 
 def agent(hall: Hall, system: str, *, cache: bool = True) -> Agent[str]:
-    """One that asks the hall."""
+    """Return an agent that calls this model."""
     return Agent("guest", model=hall, system=system, prompt="{number}", cache=cache)
 
 
 class Party(BaseModel):
-    """Who comes, and what they hear."""
+    """A graph's state: the callers, and their answers."""
 
     numbers: list[int] = list(range(8))
     heard: list[str] = []
 
 
 async def come(guest: Agent[str], runs: int = 1) -> None:
-    """Eight guests at a time."""
+    """Run a graph that makes eight calls at once."""
     graph = Graph("party", Party)
     graph.add_node("ask", guest, each={"number": "numbers"}, writes="heard")
     graph.add_path(START, "ask", END)
@@ -63,7 +63,7 @@ async def come(guest: Agent[str], runs: int = 1) -> None:
 
 
 async def test_the_first_goes_alone_and_the_rest_together() -> None:
-    """In the next run too they come together, since the beginning is still in the cache."""
+    """In the next run they go together too, since the prefix is still cached."""
     hall = Hall()
     await come(agent(hall, LONG), runs=2)
     assert hall.peaks[0] == 1
@@ -72,15 +72,15 @@ async def test_the_first_goes_alone_and_the_rest_together() -> None:
 
 
 @pytest.mark.parametrize(("system", "cache"), [("You are one.", True), (LONG, False)])
-async def test_nobody_waits_where_nothing_is_cached(system: str, *, cache: bool) -> None:
-    """A short beginning is not cached at all, and an agent may not want it."""
+async def test_calls_do_not_wait_if_nothing_is_cached(system: str, *, cache: bool) -> None:
+    """A short prefix is not cached at all, and an agent may disable caching."""
     hall = Hall()
     await come(agent(hall, system, cache=cache))
     assert max(hall.peaks) == 8
 
 
 async def test_after_a_first_one_that_fails_the_rest_go_together() -> None:
-    """Twenty calls that all fail take as long as two: nobody waits for one failure after the other."""
+    """Twenty calls that all fail take as long as two: they do not fail one after the other."""
     prefixes = Prefixes()
     inside = peak = 0
 
@@ -109,7 +109,7 @@ async def test_the_rest_go_when_the_first_answer_begins() -> None:
         name = "slow"
 
         async def answer(self, request: Request) -> Response:
-            """Wait as the first; answer as another."""
+            """Wait if first; else answer."""
             if request.on_begin is None:
                 others.append(request.prompt)
                 if len(others) == 7:
@@ -125,8 +125,8 @@ async def test_the_rest_go_when_the_first_answer_begins() -> None:
     assert begun.is_set()
 
 
-async def test_a_cancelled_first_one_lets_the_rest_go() -> None:
-    """Nobody waits for ever."""
+async def test_a_cancelled_first_call_releases_the_rest() -> None:
+    """The others do not wait forever."""
     prefixes = Prefixes()
     inside = asyncio.Event()
 

@@ -52,7 +52,7 @@ class Point:
 
 
 class Unknown:
-    """Nothing that pydantic has a schema for."""
+    """A type for which pydantic has no schema."""
 
 
 Word = NewType("Word", str)
@@ -60,15 +60,15 @@ Short = TypeAliasType("Short", Annotated[str, StringConstraints(max_length=5)])
 
 
 def refusal(output: Any, content: object) -> str:
-    """What is said of an answer that is refused."""
+    """Return the message about a refused answer."""
     with pytest.raises(BadAnswer) as caught:
         Output(output).read(content)
     return caught.value.message
 
 
 @pytest.mark.parametrize("output", [Review, Tree, Point, Step, Loose])
-def test_an_object_is_asked_for_as_it_is(output: Any) -> None:
-    """Its schema has properties at the root, even where the type contains itself."""
+def test_an_object_is_not_wrapped(output: Any) -> None:
+    """Its schema has properties at the root, even if the type contains itself."""
     schema = Output(output).schema
     assert schema is not None
     assert schema["type"] == "object"
@@ -92,7 +92,7 @@ def test_an_object_is_asked_for_as_it_is(output: Any) -> None:
     ],
 )
 def test_anything_else_is_the_answer_of_an_object(output: Any) -> None:
-    """Providers want an object at the root; definitions move there with it."""
+    """Providers require an object at the root; definitions move there with it."""
     schema = Output(output).schema
     assert schema is not None
     assert (schema["type"], schema["required"], list(schema["properties"])) == (  # type: ignore[arg-type]
@@ -106,22 +106,22 @@ def test_anything_else_is_the_answer_of_an_object(output: Any) -> None:
 
 @pytest.mark.parametrize("output", [str, Annotated[str, Field(min_length=2)], Word, Short])
 def test_text_is_no_structure(output: Any) -> None:
-    """With or without rules of its own it has no schema, and is given back as it is."""
+    """With or without constraints it has no schema, and is returned unchanged."""
     made = Output(output)
     assert made.schema is None
     assert made.read(' "a"\n') == ' "a"\n'
 
 
 def test_rules_for_text_hold() -> None:
-    """What does not fit is told."""
+    """A violation is reported."""
     assert "at most 5 characters" in refusal(Short, "too long")
     assert "valid string" in refusal(str, 5)
 
 
 @pytest.mark.parametrize("output", [str, int, Review, Vote])
 @pytest.mark.parametrize("text", ["", " \n\t"])
-def test_an_empty_answer_is_none(output: Any, text: str) -> None:
-    """Whatever was asked for."""
+def test_an_empty_answer_is_refused(output: Any, text: str) -> None:
+    """For any type."""
     assert "empty" in refusal(output, text)
 
 
@@ -134,8 +134,8 @@ def test_names_are_what_providers_take() -> None:
 
 
 def test_a_type_that_json_cannot_carry_is_refused() -> None:
-    """When the agent is made, and not when it is asked."""
-    with pytest.raises(DefinitionError, match="no type for an answer"):
+    """When the agent is made, not when it is called."""
+    with pytest.raises(DefinitionError, match="cannot be the type of an answer"):
         Output(Unknown)
 
 
@@ -158,8 +158,8 @@ GOOD = Review(score=8, approved=False, issues=["thin"])
         '{"score": 8, "approved": false, "issues": ["thin"]}\n{"score": 8, "approved": false, "issues": ["thin"]}',
     ],
 )
-def test_json_is_found_and_mended_where_only_its_signs_are_wrong(text: str) -> None:
-    """Fences, prose, thoughts, trailing and missing commas, wrong quotes, one value said twice."""
+def test_json_is_found_and_repaired_if_only_its_punctuation_is_wrong(text: str) -> None:
+    """Fences, prose, thinking, trailing and missing commas, wrong quotes, one value repeated."""
     assert Output(Review).read(text) == GOOD
 
 
@@ -192,13 +192,13 @@ def test_json_is_found_and_mended_where_only_its_signs_are_wrong(text: str) -> N
         '{"score": 1' + "0" * 5000 + ', "approved": true}',
     ],
 )
-def test_what_could_only_be_guessed_is_refused(text: str) -> None:
-    """Something is said that would be lost, or is missing that would be made up, or could be meant in two ways."""
+def test_ambiguous_json_is_refused(text: str) -> None:
+    """Content would be lost or made up, or is ambiguous."""
     assert refusal(Review, text)
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "problem"),
     [
         ('{"verdict": "no"}', "none of approved, note"),
         ('Not {"approved": true but no}.', "without guessing"),
@@ -216,32 +216,32 @@ def test_what_could_only_be_guessed_is_refused(text: str) -> None:
         ("Fine.", "no JSON"),
     ],
 )
-def test_defaults_make_nothing_up(text: str, told: str) -> None:
-    """A type whose fields all have defaults is no cover for an answer that says something else."""
-    assert told in refusal(Loose, text)
+def test_defaults_make_nothing_up(text: str, problem: str) -> None:
+    """A type whose fields all have defaults does not accept an unrelated answer."""
+    assert problem in refusal(Loose, text)
 
 
 @pytest.mark.parametrize(
     "text", ["1e999", '{"answer": 1e999}', "NaN", "{'answer': Infinity}", '{"answer": "-inf"}', '"NaN"']
 )
 def test_a_number_is_finite(text: str) -> None:
-    """No record could carry another."""
+    """Records cannot hold other numbers."""
     assert refusal(float, text)
 
 
-def test_a_truth_is_one_beside_a_number_that_is_text() -> None:
-    """What is refused as a number is only what stands for one."""
+def test_a_boolean_is_accepted_next_to_a_number_as_text() -> None:
+    """Only a boolean or NaN in place of a number is refused."""
     made: Output[Any] = Output(int | Review)
     assert made.read('{"score": "8", "approved": true}') == Review(score=8, approved=True)
 
 
 def test_an_apostrophe_opens_no_text() -> None:
-    """Where it stands inside a word."""
+    """Inside a word."""
     assert Output(Loose).read("{note: it's so, approved: false}") == Loose(note="it's so", approved=False)
 
 
 def test_an_empty_object_is_an_object() -> None:
-    """It is what was asked for, where all fields have defaults."""
+    """It is valid if all fields have defaults."""
     assert Output(Loose).read("{}") == Loose()
 
 
@@ -249,7 +249,7 @@ def test_an_empty_object_is_an_object() -> None:
     "text", ["8", '{"answer": 8}', '"8"', "8.0", "```\n8\n```", '{"answer": 8, "why": "good"}', "{'answer': 8}"]
 )
 def test_a_number_is_read_wrapped_or_bare(text: str) -> None:
-    """As long as it is one."""
+    """As long as it is a number."""
     assert Output(int).read(text) == 8
 
 
@@ -275,7 +275,7 @@ def test_a_number_is_read_wrapped_or_bare(text: str) -> None:
     ],
 )
 def test_no_number_is_made_of_something_else(text: str) -> None:
-    """Prose, fractions, alternatives, lists and booleans are none."""
+    """Prose, fractions, alternatives, lists and booleans are refused."""
     assert refusal(int, text)
 
 
@@ -302,7 +302,7 @@ def test_no_number_is_made_of_something_else(text: str) -> None:
     ],
 )
 def test_a_choice_is_read_from_its_word(output: Any, text: str, expected: object) -> None:
-    """Quotes and full stops around it and its case make no difference."""
+    """Quotes and full stops around it and its case do not matter."""
     assert Output(output).read(text) == expected
 
 
@@ -328,38 +328,38 @@ def test_a_choice_is_read_from_its_word(output: Any, text: str, expected: object
     ],
 )
 def test_no_choice_is_read_out_of_other_words(output: Any, text: str) -> None:
-    """It matches exactly one as a whole, or is none."""
+    """The whole text has to match exactly one."""
     assert refusal(output, text)
 
 
 def test_a_refused_choice_names_the_choices() -> None:
-    """Each as it is to be given."""
+    """In the form in which they are to be given."""
     assert refusal(bool, "maybe") == 'the answer is none of true, false (given: "maybe")'
     assert refusal(Vote, '{"answer": "maybe"}') == 'the answer is none of "approve", "reject" (given: "maybe")'
 
 
 @pytest.mark.parametrize("text", ['[{"what": "dig"}]', '{"answer": [{"what": "dig"}]}', "Steps:\n[{'what': 'dig'},]"])
 def test_a_list_is_read_wrapped_or_bare(text: str) -> None:
-    """Prose around it and wrong quotes make no difference."""
+    """Prose around it and wrong quotes do not matter."""
     assert Output(list[Step]).read(text) == [{"what": "dig"}]
 
 
 def test_a_dict_may_have_the_key_of_the_wrapping() -> None:
-    """What fits is taken: the value under the key first, where there is no other."""
+    """The interpretation that fits is used: the value under the key first, if it is the only key."""
     made = Output(dict[str, int])
     assert made.read('{"answer": {"a": 1}}') == {"a": 1}
     assert made.read('{"answer": 1}') == {"answer": 1}
     assert made.read('{"answer": 1, "b": 2}') == {"answer": 1, "b": 2}
 
 
-def test_dates_may_stand_bare() -> None:
-    """Without the quotes that JSON wants; prose is still no date."""
+def test_dates_may_be_unquoted() -> None:
+    """Without the quotes that JSON requires; prose is still not a date."""
     assert Output(datetime.date).read("2026-01-02.") == datetime.date(2026, 1, 2)
     assert refusal(datetime.date, "On 2026-01-02")
 
 
 def test_prose_is_no_text_in_a_union() -> None:
-    """Of a text that may be missing, JSON says which it is."""
+    """For an optional text, the answer has to be JSON."""
     made = Output(str | None)
     assert made.read('{"answer": null}') is None
     assert made.read('"I do not know"') == "I do not know"
@@ -367,7 +367,7 @@ def test_prose_is_no_text_in_a_union() -> None:
 
 
 def test_values_by_rules_are_validated_as_they_are() -> None:
-    """They need not go through JSON; text among them is read like a model's."""
+    """They need not be JSON; text among them is read like a model's."""
     made = Output(Review)
     assert made.read(GOOD) is GOOD
     assert made.read(GOOD.model_dump()) == GOOD
@@ -377,7 +377,7 @@ def test_values_by_rules_are_validated_as_they_are() -> None:
 
 
 def test_fields_are_asked_for_and_read_by_name() -> None:
-    """Aliases are for others; values by rules may use either."""
+    """Aliases are for other uses; values by rules may use either."""
     made = Output(Named)
     assert made.schema is not None
     assert list(made.schema["properties"]) == ["plain"]  # type: ignore[arg-type]
@@ -385,10 +385,10 @@ def test_fields_are_asked_for_and_read_by_name() -> None:
     assert made.read({"plainAlias": 1}).plain == 1
 
 
-def test_mistakes_are_told_so_that_a_model_can_act_on_them() -> None:
-    """The place, what is wrong, what was given, shortened; a missing field has nothing given."""
-    told = refusal(Review, '{"score": 11, "issues": ["a", 5]}')
-    assert told.splitlines() == [
+def test_mistakes_are_reported_so_that_a_model_can_act_on_them() -> None:
+    """The place, the problem, the given value, shortened; a missing field has no given value."""
+    message = refusal(Review, '{"score": 11, "issues": ["a", 5]}')
+    assert message.splitlines() == [
         "the answer is no Review:",
         "- score: Input should be less than or equal to 10 (given: 11)",
         "- approved: Field required",
@@ -400,14 +400,14 @@ def test_mistakes_are_told_so_that_a_model_can_act_on_them() -> None:
     assert len(many) < 3000
 
 
-def test_feedback_says_what_is_wrong_and_what_is_wanted() -> None:
-    """For objects, wrapped values and text; of a check's ValueError too."""
+def test_feedback_has_the_problem_and_the_expected_form() -> None:
+    """For objects, wrapped values and text; also for a check's ValueError."""
     made = Output(Review)
     with pytest.raises(BadAnswer) as caught:
         made.read("{}")
-    told = made.feedback(caught.value)
-    assert told.startswith("Your answer cannot be used: the answer is no Review:\n- score: Field required")
-    assert told.endswith("as one JSON object that fits the schema, and nothing else.")
+    message = made.feedback(caught.value)
+    assert message.startswith("Your answer cannot be used: the answer is no Review:\n- score: Field required")
+    assert message.endswith("as one JSON object that fits the schema, and nothing else.")
     assert '{"answer": …}' in Output(int).feedback(ValueError("too low"))
     assert Output(str).feedback(ValueError("too \ud800 low")) == (
         "Your answer cannot be used: too \ufffd low\n\nGive the whole answer again, corrected."
@@ -416,7 +416,7 @@ def test_feedback_says_what_is_wrong_and_what_is_wanted() -> None:
 
 
 def test_an_error_names_its_place() -> None:
-    """As the agent is called."""
+    """By the agent's name."""
     with pytest.raises(BadAnswer) as caught:
         Output(int, where="agent critic").read("x")
     assert caught.value.where == "agent critic"
@@ -424,13 +424,13 @@ def test_an_error_names_its_place() -> None:
 
 @pytest.mark.parametrize("text", ['{"what": "a\\ud800b"}', '{"what": "a\ud800b"}', "{'what': 'a\\ud800b',}"])
 def test_a_lone_surrogate_is_replaced(text: str) -> None:
-    """In JSON, escaped or not, and in what is mended."""
+    """In JSON, escaped or not, and in repaired JSON."""
     assert Output(Step).read(text) == {"what": "a\ufffdb"}
     assert Output(str).read("a\ud800b") == "a\ufffdb"
 
 
 def test_a_changed_value_is_checked_again() -> None:
-    """A guard that wrote into it may have broken it."""
+    """A guard's change may have made it invalid."""
     rules: Any = Short
     made, short = Output(Review), Output(rules)
     assert made.again(GOOD) == GOOD
@@ -449,7 +449,7 @@ class Strict(BaseModel):
 
 
 def test_a_strict_type_is_read_as_json() -> None:
-    """Where JSON has no form of its own for a value, its text is one."""
+    """If JSON has no form of its own for a value, its text is used."""
     text = "{'day': '2026-01-02', 'several': [1]}"
     assert Output(Strict).read(text) == Strict(day=datetime.date(2026, 1, 2), several=(1,))
 
@@ -465,7 +465,7 @@ JSON = st.recursive(
 
 @given(JSON)
 def test_json_is_read_as_what_it_is(value: object) -> None:
-    """Strictly, fenced, and with its length cut it is refused or the same."""
+    """Strict or fenced it is the same value; cut off it is refused or the same."""
     made: Output[Any] = Output(Any)
     wrapped = json.dumps({"answer": value})
     assert made.read(wrapped) == value
@@ -477,15 +477,15 @@ def test_json_is_read_as_what_it_is(value: object) -> None:
 
 
 @given(st.text(st.sampled_from("{}[]\"',: \\ab01\n"), max_size=40))
-def test_whatever_is_mended_has_all_the_words_of_the_text(text: str) -> None:
-    """And nothing else raises than a refusal."""
+def test_repaired_json_has_all_the_words_of_the_text(text: str) -> None:
+    """No exception but the refusal is raised."""
     try:
         value = tolerant(text)
     except Unreadable:
         return
-    told = json.dumps(value, ensure_ascii=False)
+    written = json.dumps(value, ensure_ascii=False)
     for word in "ab01":
-        assert told.count(word) <= text.count(word) + 1
+        assert written.count(word) <= text.count(word) + 1
 
 
 @pytest.mark.parametrize(
@@ -505,7 +505,7 @@ def test_whatever_is_mended_has_all_the_words_of_the_text(text: str) -> None:
     ids=range(10),
 )
 def test_long_nonsense_is_refused_quickly(text: str) -> None:
-    """A million characters take no more than a moment, whatever they are."""
+    """A million characters of any kind take only a moment."""
     begun = time.process_time()
     for output in (Review, bool, int):
         with pytest.raises(BadAnswer):
@@ -514,6 +514,6 @@ def test_long_nonsense_is_refused_quickly(text: str) -> None:
 
 
 def test_types_are_as_pydantic_has_them() -> None:
-    """What is read is a value of the type."""
+    """The result is a value of the type."""
     made = Output(Tree).read('{"kids": [{"kids": []}]}')
     assert TypeAdapter(Tree).validate_python(made) == Tree(kids=[Tree()])

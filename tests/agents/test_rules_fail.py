@@ -17,7 +17,7 @@ AGAIN = Retry(attempts=3, initial_seconds=5)
 
 
 def agent(asked: list[str], error: Exception | None = None, **more: Any) -> Agent[Any]:
-    """One whose rules fail, or answer what does not fit."""
+    """Return an agent whose rules fail, or return an answer that does not fit."""
 
     def rules(task: str) -> str:
         asked.append(task)
@@ -30,7 +30,7 @@ def agent(asked: list[str], error: Exception | None = None, **more: Any) -> Agen
 
 @pytest.mark.parametrize("error", [ValueError("no"), KeyError("no"), ZeroDivisionError("no")])
 async def test_what_rules_raise_is_not_tried_again(error: Exception) -> None:
-    """Nor waited for; the log says that it would come again."""
+    """There is no delay either; the log says that the error would recur."""
     asked: list[str] = []
     graph = one(agent(asked, error), retry=AGAIN)
     async with Runner(clock=FakeClock()) as runner:
@@ -40,13 +40,13 @@ async def test_what_rules_raise_is_not_tried_again(error: Exception) -> None:
     assert len(asked) == 1
     assert result.error is not None
     assert result.error.attempt == 1
-    told = outcome_of(steps[-1]).error
-    assert told is not None
-    assert told.repeats
+    failure = outcome_of(steps[-1]).error
+    assert failure is not None
+    assert failure.repeats
 
 
 async def test_an_answer_of_rules_that_does_not_fit_is_not_tried_again() -> None:
-    """The rules would give it again."""
+    """The rules would return it again."""
     asked: list[str] = []
     async with Runner(clock=FakeClock()) as runner:
         result = await failing(runner.start(one(agent(asked, output=list[str]), writes="drafts", retry=AGAIN)))
@@ -65,7 +65,7 @@ async def test_what_may_pass_is_tried_again(error: Exception) -> None:
 
 
 async def test_a_graph_around_it_is_tried_again() -> None:
-    """What it gives its rules may be another thing then."""
+    """Its rules may get other inputs then."""
     asked: list[str] = []
     inner = Graph("inner", Work, result="draft")
     inner.add_node("write", agent(asked, ValueError("no")), writes="draft", retry=AGAIN)
@@ -77,8 +77,8 @@ async def test_a_graph_around_it_is_tried_again() -> None:
     assert len(asked) == 2
 
 
-async def test_a_fallback_stands_in_at_once() -> None:
-    """And replaying what was recorded decides the same."""
+async def test_a_fallback_is_used_at_once() -> None:
+    """Replaying the records makes the same decision."""
     asked: list[str] = []
     graph = one(agent(asked, ValueError("no")), retry=AGAIN, fallback="none")
     async with Runner(clock=FakeClock()) as runner:

@@ -10,7 +10,7 @@ from graphengine.agents.tools import MAX_RESULT_CHARACTERS, ToolOutcome, tool
 from graphengine.errors import StoreFull
 from tests.agents.tool_kits import Client, Colour, Point, Size, called, yielding
 
-# --- what models write -----------------------------------------------------------------------------------------
+# --- arguments ----------------------------------------------------------------------------------------------------
 
 
 def add(a: int, b: int = 1) -> int:
@@ -30,12 +30,12 @@ def add(a: int, b: int = 1) -> int:
     ],
 )
 async def test_arguments_that_are_right_or_nearly_are_taken(arguments: str, result: str) -> None:
-    """A trailing comma, single quotes, a fence or words before it are repaired where what comes out fits."""
+    """A trailing comma, single quotes, a fence or words before it are repaired if the result fits."""
     assert await called(add, arguments) == ToolOutcome(result)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "problem"),
     [
         ("", "- a: missing"),
         ("{}", "- a: missing"),
@@ -52,15 +52,15 @@ async def test_arguments_that_are_right_or_nearly_are_taken(arguments: str, resu
         ("{'c': 1}", "- a: missing"),
     ],
 )
-async def test_arguments_that_do_not_fit_are_told_to_the_model(arguments: str, said: str) -> None:
-    """What is wrong is told field by field, and the function is not called."""
+async def test_arguments_that_do_not_fit_are_reported_to_the_model(arguments: str, problem: str) -> None:
+    """The problems are listed field by field, and the function is not called."""
     outcome = await called(add, arguments)
     assert outcome.is_error
-    assert said in outcome.text
+    assert problem in outcome.text
 
 
 async def test_arguments_that_end_too_early_are_not_guessed() -> None:
-    """Half a text is not written as if it were the whole."""
+    """A cut text is not completed."""
     written: list[str] = []
 
     def write(text: str) -> None:
@@ -70,8 +70,8 @@ async def test_arguments_that_end_too_early_are_not_guessed() -> None:
     assert written == []
 
 
-async def test_many_problems_are_told_in_part() -> None:
-    """A model gets the first twenty problems, and how many more there are."""
+async def test_many_problems_are_shortened() -> None:
+    """A model gets the first twenty problems, and the number of the others."""
 
     def total(numbers: list[int]) -> int:
         return sum(numbers)
@@ -83,7 +83,7 @@ async def test_many_problems_are_told_in_part() -> None:
 
 @pytest.mark.parametrize("written", ['{"text": "a\\ud800b"}', '{"text": "a\ud800b"}', '{"text": "a\\ud800b",}'])
 async def test_a_lone_surrogate_in_arguments_is_replaced(written: str) -> None:
-    """What UTF-8 cannot carry reaches no function."""
+    """Functions only get text that UTF-8 can encode."""
 
     def show(text: str) -> str:
         return text
@@ -91,7 +91,7 @@ async def test_a_lone_surrogate_in_arguments_is_replaced(written: str) -> None:
     assert await called(show, written) == ToolOutcome("a�b")
 
 
-# --- what comes back -------------------------------------------------------------------------------------------
+# --- results ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ async def test_a_lone_surrogate_in_arguments_is_replaced(written: str) -> None:
     ],
 )
 async def test_results_become_text(value: object, text: str) -> None:
-    """Text stays, anything else becomes JSON, and what UTF-8 cannot carry is replaced."""
+    """Text is unchanged, other values become JSON, and lone surrogates are replaced."""
 
     async def give() -> object:
         return value
@@ -127,14 +127,14 @@ async def test_results_become_text(value: object, text: str) -> None:
 
 
 def circle() -> list[object]:
-    """A list that holds itself."""
+    """Return a list that contains itself."""
     found: list[object] = []
     found.append(found)
     return found
 
 
 def deep() -> list[object]:
-    """A list in a list in a list, ten thousand times."""
+    """Return a list nested ten thousand times."""
     found: list[object] = []
     for _ in range(10_000):
         found = [found]
@@ -143,7 +143,7 @@ def deep() -> list[object]:
 
 @pytest.mark.parametrize("make", [object, circle, deep, lambda: b"\xff", yielding, Client], ids=range(6))
 async def test_results_that_json_cannot_carry_are_errors(make: Callable[[], object]) -> None:
-    """The model is told that the work was done, and that its result cannot be told."""
+    """The model learns that the work was done, and that the result has no JSON form."""
 
     def give() -> object:
         return make()
@@ -154,7 +154,7 @@ async def test_results_that_json_cannot_carry_are_errors(make: Callable[[], obje
 
 
 async def test_a_tool_may_say_itself_that_it_failed() -> None:
-    """An outcome that a function gives is what the model gets."""
+    """An outcome that a function returns is passed to the model."""
 
     def give() -> ToolOutcome:
         return ToolOutcome("full", is_error=True)
@@ -166,7 +166,7 @@ async def test_a_tool_may_say_itself_that_it_failed() -> None:
     "value", ["é" * 26_000_000, ["é" * 26_000_000], ToolOutcome("é" * (MAX_RESULT_CHARACTERS + 1))]
 )
 async def test_a_result_that_is_too_large_is_an_error(value: object) -> None:
-    """Fifty megabytes go to no model; it is told how many, how many may be, and how they begin."""
+    """Fifty megabytes are not passed to a model; it gets the size, the limit, and the beginning."""
 
     async def give() -> object:
         return value
@@ -180,7 +180,7 @@ async def test_a_result_that_is_too_large_is_an_error(value: object) -> None:
 
 
 async def test_a_result_is_measured_in_characters() -> None:
-    """As many characters as are allowed pass, however many bytes they are."""
+    """The limit is in characters, however many bytes they take."""
 
     async def give(more: int) -> list[str]:
         return ["é" * (MAX_RESULT_CHARACTERS - 4 + more)]
@@ -190,7 +190,7 @@ async def test_a_result_is_measured_in_characters() -> None:
 
 
 class Silent(Exception):
-    """One whose text cannot be had."""
+    """An error whose text raises."""
 
     def __str__(self) -> str:
         raise RuntimeError
@@ -205,12 +205,12 @@ class Silent(Exception):
         (StopIteration(3), "StopIteration: 3"),
         (TimeoutError("the server's"), "TimeoutError: the server's"),
         (ExceptionGroup("many", [ValueError("one")]), "ValueError: one"),
-        (Silent(), "Silent: Silent without a text that can be read"),
+        (Silent(), "Silent: Silent, whose text cannot be read"),
         (ValueError("a\ud800"), "ValueError: a\\ud800"),
     ],
 )
-async def test_what_a_tool_raises_is_told_to_the_model(error: Exception, text: str) -> None:
-    """The kind and the text go to the model, no traceback does, and the loop goes on."""
+async def test_a_tools_exception_is_reported_to_the_model(error: Exception, text: str) -> None:
+    """The type and the text go to the model, without a traceback, and the conversation continues."""
 
     def fail() -> None:
         raise error
@@ -226,7 +226,7 @@ async def test_what_a_tool_raises_is_told_to_the_model(error: Exception, text: s
 
 
 async def test_an_endless_error_is_cut() -> None:
-    """An exception's text is told up to a bound."""
+    """An exception's text is limited."""
 
     async def fail() -> None:
         raise ValueError("x" * 50_000_000)
@@ -238,7 +238,7 @@ async def test_an_endless_error_is_cut() -> None:
 
 @pytest.mark.parametrize("error", [asyncio.CancelledError(), StoreFull("the disk is full")])
 async def test_what_ends_the_run_passes_through(error: BaseException) -> None:
-    """Cancellation and a store that failed are no texts for a model."""
+    """Cancellation and a store that failed are not texts for a model."""
 
     async def fail() -> None:
         raise error
@@ -266,7 +266,7 @@ def test_an_interrupt_passes_through() -> None:
 
 
 async def test_an_async_tool_that_hangs_is_cancelled() -> None:
-    """The model is told that it took too long."""
+    """The model learns that it took too long."""
     cancelled = asyncio.Event()
 
     async def hang() -> None:
@@ -282,7 +282,7 @@ async def test_an_async_tool_that_hangs_is_cancelled() -> None:
 
 
 async def test_a_sync_tool_that_hangs_is_left_alone() -> None:
-    """The loop goes on without waiting for the thread, and what the function comes to is dropped."""
+    """The event loop does not wait for the thread, and the function's result is dropped."""
     release, ended = threading.Event(), threading.Event()
 
     def hang() -> None:
@@ -304,7 +304,7 @@ async def test_a_tool_that_is_quick_enough_is_not_timed_out() -> None:
 
 
 async def test_a_cancelled_call_waits_for_its_thread_where_the_run_does() -> None:
-    """Where the run waits for its threads, a cancelled call has left none behind, however often it is cancelled."""
+    """If the run waits for its threads, a cancelled call leaves none, however often it is cancelled."""
     begun, release = threading.Event(), threading.Event()
     returned: list[bool] = []
 

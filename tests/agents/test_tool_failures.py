@@ -1,4 +1,4 @@
-"""What a failing tool leaves: what the model gets, what is recorded and logged, and what fails the node instead."""
+"""Failing tools: what the model gets, what is recorded and logged, and what fails the node instead."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.kit.facts import said
 
 
 def consulting(inner: Agent[str], *, wrapped: bool = False) -> Agent[str]:
-    """An agent with another one as a tool."""
+    """Return an agent with another one as a tool."""
 
     async def consult(text: str) -> str:
         """Ask a colleague."""
@@ -39,7 +39,7 @@ def consulting(inner: Agent[str], *, wrapped: bool = False) -> Agent[str]:
 
 @pytest.mark.parametrize("wrapped", [False, True])
 async def test_what_passes_at_a_sub_agents_model_is_tried_again(*, wrapped: bool) -> None:
-    """A 429 of an agent that is a tool is retried as any other, and the outer model does not hear of it."""
+    """A 429 of an agent that is a tool is retried as any other, and the outer model does not see it."""
     script = {
         "outer": [calls(("consult", {"text": "?"})), "so"],
         "inner": [RateLimited("slow down", retry_after_seconds=7), "yes"],
@@ -52,12 +52,12 @@ async def test_what_passes_at_a_sub_agents_model_is_tried_again(*, wrapped: bool
     assert result.state.draft == "so"
     assert recorded.count("attempt") == 1
     assert [message.text for message in model.requests[-1].messages if message.role == "tool"] == ["yes"]
-    assert len(model.requests) == 4  # the outer's first turn is not asked again
+    assert len(model.requests) == 4  # the outer agent's first turn is not repeated
 
 
 @pytest.mark.parametrize("error", [NotAuthenticated("no key"), QuotaExceeded("no money"), PriceUnknown("no price")])
 async def test_a_sub_agents_model_that_is_not_ready_fails_the_node(error: ModelNotReady) -> None:
-    """A run whose tools' model has no key does not end as finished: it fails, and a resume continues it."""
+    """A run whose tools' model has no key does not finish: it fails, and a resume continues it."""
     model = ScriptedModel({"outer": [calls(("consult", {"text": "?"})), "so"], "inner": [error, "yes"]})
     graph = one(consulting(Agent("inner", prompt="{text}")))
     async with Runner(models={"*": model}) as runner:
@@ -72,7 +72,7 @@ async def test_a_sub_agents_model_that_is_not_ready_fails_the_node(error: ModelN
 @pytest.mark.parametrize("error", [ModelTransient("later"), ModelNotReady("no key")])
 @pytest.mark.parametrize("in_thread", [True, False])
 async def test_a_model_that_cannot_be_asked_is_no_text_for_another(error: ModelError, *, in_thread: bool) -> None:
-    """It passes through a call, whether the tool is sync or async."""
+    """It propagates through a call, whether the tool is sync or async."""
 
     async def fail() -> None:
         raise error
@@ -85,7 +85,7 @@ async def test_a_model_that_cannot_be_asked_is_no_text_for_another(error: ModelE
 
 
 async def test_a_model_error_that_is_about_the_question_goes_back_to_the_model() -> None:
-    """What a sub-agent refuses to answer, the outer model can ask otherwise."""
+    """The outer model can rephrase a question that a sub-agent refuses."""
 
     async def fail() -> None:
         raise ModelError("refused")
@@ -106,7 +106,7 @@ async def broken_later(word: str) -> str:
 
 @pytest.mark.parametrize("function", [broken, broken_later])
 async def test_what_a_tool_raised_is_recorded_and_logged(function: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """The traceback of a bug is in the call's record and in the log, once; the model gets the short text alone."""
+    """The traceback of a bug is in the call's record and in the log, once; the model gets only the short text."""
     model = ScriptedModel([calls((function.__name__, {"word": "tide"})), "done"])
     graph = one(Agent("writer", prompt="{task}", tools=[function]), retry=None)
     with caplog.at_level(logging.WARNING, "graphengine.agents"):
@@ -137,8 +137,8 @@ async def test_arguments_that_do_not_fit_leave_no_traceback(caplog: pytest.LogCa
 
 
 @pytest.mark.parametrize("arguments", ["{text:", '{"text": "half of i', {"txet": "hi"}])
-async def test_nobody_is_asked_to_approve_arguments_that_do_not_fit(arguments: Any) -> None:
-    """The call goes back to the model; a person is asked for the next one, which fits."""
+async def test_no_approval_is_requested_for_arguments_that_do_not_fit(arguments: Any) -> None:
+    """The call goes back to the model; a person is asked about the next one, which fits."""
     sent: list[str] = []
 
     def send(text: str) -> str:

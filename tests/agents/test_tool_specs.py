@@ -16,12 +16,12 @@ class Options(TypedDict):
 
 
 def properties(made: Tool, *given: str) -> dict[str, Any]:
-    """What a model is told of a tool's arguments."""
+    """Return the properties of a tool's schema."""
     return cast("dict[str, Any]", made.spec(given).schema["properties"])
 
 
 def test_a_spec_is_read_from_signature_and_docstring() -> None:
-    """Name, description and schema come from the function; the docstring's sections go to the arguments."""
+    """Name, description and schema come from the function; the docstring's sections describe the arguments."""
 
     def find(text: str, limit: int = 10) -> list[str]:
         """Find lines.
@@ -59,7 +59,7 @@ def test_other_styles_of_docstrings_are_read(function: Callable[..., object]) ->
 
 
 def test_a_field_describes_itself() -> None:
-    """A description and bounds of an annotation's go before the docstring's."""
+    """A description and bounds in an annotation take precedence over the docstring's."""
 
     def find(limit: Annotated[int, Field(gt=0, description="the field's")]) -> None:
         """Find.
@@ -72,7 +72,7 @@ def test_a_field_describes_itself() -> None:
 
 
 def test_types_of_every_kind_have_a_schema() -> None:
-    """Models, dataclasses, TypedDicts, literals, enums, dates and unions are told as JSON Schema and arrive typed."""
+    """Models, dataclasses, TypedDicts, literals, enums, dates and unions have a JSON Schema and arrive typed."""
 
     def draw(  # type: ignore[no-untyped-def]  # noqa: PLR0913 - one of each kind
         point: Point,
@@ -82,7 +82,7 @@ def test_types_of_every_kind_have_a_schema() -> None:
         colour: Colour,
         day: date,
         places: list[Point],
-        anything,  # noqa: ANN001 - what a tool need not tell
+        anything,  # noqa: ANN001 - annotations are optional for tools
         note: str | None = None,
         *,
         fast: bool = False,
@@ -116,7 +116,7 @@ def test_types_of_every_kind_have_a_schema() -> None:
 
 
 def test_annotations_in_quotes_are_read() -> None:
-    """What `from __future__ import annotations` makes of annotations is evaluated where the function is defined."""
+    """Annotations under `from __future__ import annotations` are evaluated where the function is defined."""
 
     def far(points: "list[Point]", nested: dict[str, "Point"]) -> "int":
         return sum(point.x for point in (*points, *nested.values()))
@@ -125,7 +125,7 @@ def test_annotations_in_quotes_are_read() -> None:
 
 
 def test_a_tool_without_arguments_has_an_empty_schema() -> None:
-    """No parameters make an object that may have nothing."""
+    """Without parameters the schema is an object without properties."""
 
     def now() -> str:
         return "now"
@@ -134,7 +134,7 @@ def test_a_tool_without_arguments_has_an_empty_schema() -> None:
 
 
 def test_names_of_fields_are_no_limit() -> None:
-    """Arguments may be called as methods of pydantic's are, or begin with a line."""
+    """Arguments may have the names of pydantic's methods, or begin with an underscore."""
 
     def odd(schema: int, copy: int, model_dump: int, _hidden: int) -> int:
         return schema + copy + model_dump + _hidden
@@ -142,8 +142,8 @@ def test_names_of_fields_are_no_limit() -> None:
     assert asyncio.run(called(odd, {"schema": 1, "copy": 2, "model_dump": 3, "_hidden": 4})).text == "10"
 
 
-def test_a_default_that_json_lacks_is_not_told() -> None:
-    """A default that JSON cannot carry is used and not in the schema."""
+def test_a_default_without_a_json_form_is_not_in_the_schema() -> None:
+    """A default that has no JSON form is used but not in the schema."""
     unset = object()
 
     def find(text: Any = unset) -> str:
@@ -153,8 +153,8 @@ def test_a_default_that_json_lacks_is_not_told() -> None:
     assert asyncio.run(called(find)).text == "unset"
 
 
-def test_what_the_run_gives_is_not_told() -> None:
-    """Resources and the context are no arguments for a model, and one that it invents is refused."""
+def test_parameters_that_the_run_provides_are_not_in_the_schema() -> None:
+    """Resources and the context are not arguments for a model, and are refused if it sends them."""
 
     async def find(text: str, client: Client, ctx: object = None) -> str:
         return f"{text} {type(client).__name__} {ctx}"
@@ -170,7 +170,7 @@ def test_what_the_run_gives_is_not_told() -> None:
 
 
 def test_a_spec_depends_on_what_is_given() -> None:
-    """One tool in two graphs, of which only one has the resource, is told in two ways."""
+    """One tool in two graphs, only one of which has the resource, has two schemas."""
 
     def find(text: str, index: str) -> str:
         return text + index

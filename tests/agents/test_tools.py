@@ -10,28 +10,28 @@ from graphengine.agents.tools import Tool, ToolSource, as_tools, by_name, tool
 from graphengine.errors import DefinitionError
 from tests.agents.tool_kits import Client, called, in_thread, numpy, rest, yielding
 
-# --- what is refused -------------------------------------------------------------------------------------------
+# --- refusals -----------------------------------------------------------------------------------------------------
 
 
 def positional(text: str, /) -> None:
-    """Its argument has no name."""
+    """Take an argument without a name."""
 
 
 def many(*texts: str) -> None:
-    """It takes any number."""
+    """Take any number of arguments."""
 
 
 def named(**texts: str) -> None:
-    """It takes any name."""
+    """Take arguments of any name."""
 
 
 async def async_yielding() -> Any:
-    """It gives several results, in time."""
+    """Yield several results."""
     yield 1
 
 
-def größe() -> None:  # noqa: PLC2401 - what is to be refused
-    """Its name is not ASCII."""
+def größe() -> None:  # noqa: PLC2401 - to be refused
+    """Have a name that is not ASCII."""
 
 
 class Shelf:
@@ -47,16 +47,16 @@ class Shelf:
         (named, "'**texts: str' stands for any number"),
         (yielding, "yields its results"),
         (async_yielding, "yields its results"),
-        (größe, "'größe' is no name"),
-        (lambda: 1, "'<lambda>' is no name"),
-        (Shelf.find, "method of no object"),
+        (größe, "'größe' is not a name"),
+        (lambda: 1, "'<lambda>' is not a name"),
+        (Shelf.find, "an unbound method"),
         (Shelf, "Shelf is a class"),
         (min, "the signature of <built-in function min> cannot be read"),
         (3, "a tool of 3"),
     ],
 )
 def test_what_no_model_could_call_is_refused(function: Any, problem: str) -> None:
-    """A tool is refused when it is made, with what to do instead."""
+    """A tool is refused when it is made, with a repair."""
     with pytest.raises(DefinitionError) as caught:
         tool(function)
     assert problem in caught.value.message
@@ -64,23 +64,23 @@ def test_what_no_model_could_call_is_refused(function: Any, problem: str) -> Non
 
 
 def of_a_client(client: Client) -> None:
-    """It takes what only a run has."""
+    """Take a value that only a run provides."""
 
 
 def of_unknown(value: "Missing") -> None:  # type: ignore[name-defined]  # noqa: F821
-    """It takes what nobody defined."""
+    """Take an argument of an undefined type."""
 
 
 def of_a_call(value: Callable[[], int]) -> None:
-    """It takes a function."""
+    """Take a function."""
 
 
-def of_size(größe: int) -> None:  # noqa: PLC2401 - what is to be refused
-    """Its argument's name is not ASCII."""
+def of_size(größe: int) -> None:  # noqa: PLC2401 - to be refused
+    """Take an argument whose name is not ASCII."""
 
 
 def of_ctx(ctx: object) -> None:
-    """It takes the run's context."""
+    """Take the run's context."""
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def of_ctx(ctx: object) -> None:
     ],
 )
 def test_arguments_that_no_model_could_fill_in_are_refused(function: Any, problem: str) -> None:
-    """Where the run does not give it, a parameter must be one that JSON has; the spec says so before any call."""
+    """A parameter that the run does not provide must have a JSON type; `spec` checks that before any call."""
     made = tool(function)
     with pytest.raises(DefinitionError) as caught:
         made.spec()
@@ -105,13 +105,13 @@ def test_arguments_that_no_model_could_fill_in_are_refused(function: Any, proble
 
 @pytest.mark.parametrize("seconds", [0, -1, float("nan")])
 def test_a_timeout_is_above_nothing(seconds: float) -> None:
-    """A timeout that would end each call is refused."""
+    """A timeout that would end every call is refused."""
     with pytest.raises(DefinitionError, match="timeout_seconds"):
         tool(lambda: 1, name="one", timeout_seconds=seconds)
 
 
 def test_an_agents_tools_are_functions_tools_and_sources() -> None:
-    """Functions become tools; tools and sources stay what they are."""
+    """Functions become tools; tools and sources are unchanged."""
 
     class Source:
         name = "shelf"
@@ -133,25 +133,25 @@ def test_an_agents_tools_are_functions_tools_and_sources() -> None:
 
 
 @pytest.mark.parametrize("items", ["find", rest, tool(rest), 3, [3], ["find"], [Shelf], [None]])
-def test_what_is_no_tool_is_refused(items: Any) -> None:
-    """Anything else is refused, and what would do is said."""
+def test_other_values_are_refused_as_tools(items: Any) -> None:
+    """The error has a repair."""
     with pytest.raises(DefinitionError) as caught:
         as_tools(items)
     assert caught.value.repair
 
 
 def test_two_tools_of_one_name_are_refused() -> None:
-    """A model could not tell them apart."""
+    """A model could not distinguish them."""
     with pytest.raises(DefinitionError, match="two tools are called rest"):
         as_tools([rest, tool(numpy, name="rest")])
     assert list(by_name(cast("Any", as_tools([rest, numpy])))) == ["rest", "numpy"]
 
 
-# --- making and calling ----------------------------------------------------------------------------------------
+# --- making and calling tools -------------------------------------------------------------------------------------
 
 
 def test_a_tool_is_still_a_function() -> None:
-    """Tests call a tool as what it was made of; the decorator takes options or none."""
+    """Tests call a tool like its function; the decorator takes options or none."""
 
     @tool
     def add(a: int, b: int) -> int:
@@ -167,7 +167,7 @@ def test_a_tool_is_still_a_function() -> None:
 
 
 def test_a_tool_of_a_tool_has_the_changes() -> None:
-    """What another gave can be held to approval; the rest stays."""
+    """Approval can be required for an existing tool; the rest is unchanged."""
     first = tool(rest, timeout_seconds=3)
     second = tool(first, approve=True, name="again")
     assert (second.name, second.description, second.approve, second.timeout_seconds) == ("again", "Find it.", True, 3)
@@ -176,10 +176,10 @@ def test_a_tool_of_a_tool_has_the_changes() -> None:
 
 
 class Counter:
-    """Calls of a callable object."""
+    """A callable object that counts its calls."""
 
     def __call__(self, step: int) -> int:
-        """Count on."""
+        """Count."""
         return step + 1
 
     async def find(self, text: str) -> str:
@@ -188,7 +188,7 @@ class Counter:
 
 
 def test_methods_objects_and_partials_are_tools() -> None:
-    """Whatever can be called and has a signature can be a tool."""
+    """Any callable with a signature can be a tool."""
     import functools  # noqa: PLC0415
 
     part = tool(functools.partial(rest_of, "a"), name="part")
@@ -206,7 +206,7 @@ def rest_of(first: str, second: str) -> str:
 
 
 async def test_sync_functions_run_in_a_thread_and_async_ones_do_not() -> None:
-    """Only what blocks leaves the event loop's thread; what a sync function gives to be awaited is awaited on it."""
+    """Only blocking functions leave the event loop's thread; an awaitable that one returns is awaited on it."""
     here = threading.current_thread().name
 
     def sync() -> str:
@@ -224,7 +224,7 @@ async def test_sync_functions_run_in_a_thread_and_async_ones_do_not() -> None:
 
 
 async def test_a_tool_with_a_schema_gets_the_object() -> None:
-    """Where a schema is given, the function gets what the model wrote as one dict, and nothing is injected."""
+    """With a given schema, the function gets the model's arguments as one dict, and nothing is injected."""
     got: list[object] = []
     made = Tool(got.append, name="keep", schema={"type": "object"}, description="Keeps.")
     assert made.spec(["a"]).schema == {"type": "object"}

@@ -1,4 +1,4 @@
-"""What the tests of tools share: types, functions to make tools of, and a call as an agent makes it."""
+"""Helpers for tests of tools: types, functions to make tools from, and a call as an agent makes it."""
 
 import asyncio
 import enum
@@ -27,7 +27,7 @@ class Colour(enum.Enum):
 
 
 class Client:
-    """Something a run gives and no model could make."""
+    """A value that a run provides and no model could make."""
 
 
 def rest(text: str) -> None:
@@ -48,17 +48,17 @@ def numpy(text: str) -> None:
 
 
 def yielding() -> Any:
-    """It gives several results."""
+    """Yield several results."""
     yield 1
 
 
 async def in_thread(function: Callable[[], object]) -> object:
-    """As an agent that runs alone calls what blocks."""
+    """Call a blocking function as an agent outside a run does."""
     return await asyncio.to_thread(function)
 
 
 async def called(function: object, arguments: object = "", **given: object) -> ToolOutcome:
-    """What a tool gives for these arguments."""
+    """Return a tool's outcome for these arguments."""
     made = function if isinstance(function, Tool) else tool(cast("Callable[..., object]", function))
     text = arguments if isinstance(arguments, str) else json.dumps(arguments)
     return await made.call(text, given, in_thread)

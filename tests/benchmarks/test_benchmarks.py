@@ -10,7 +10,7 @@ QUICK = Settings(quick=True, peers=False)
 
 @pytest.mark.parametrize("name", PROGRAMS)
 async def test_every_program_gives_figures(name: str) -> None:
-    """Our own side of each program runs, gives a positive figure for each round, and is told in the report."""
+    """Our side of each program runs, returns a positive figure per round, and is in the report."""
     outcome = await PROGRAMS[name](QUICK)
 
     assert outcome.figures
@@ -33,7 +33,7 @@ def test_help_lists_every_program(capsys: pytest.CaptureFixture[str], monkeypatc
 
 
 async def test_items_at_a_time_share_commits() -> None:
-    """One at a time, each item has a commit of its own; sixteen at a time, they share."""
+    """One at a time, each item has its own commit; sixteen at a time, they share commits."""
     found = (await PROGRAMS["commits"](QUICK)).figures
 
     assert found["commits 1"].median >= 1
@@ -41,7 +41,7 @@ async def test_items_at_a_time_share_commits() -> None:
 
 
 async def test_the_sides_take_turns() -> None:
-    """Sides alternate, and each one's first round is for warming up."""
+    """Sides alternate, and the first round of each is a warm-up."""
     calls: list[str] = []
 
     async def left() -> float:
@@ -59,7 +59,7 @@ async def test_the_sides_take_turns() -> None:
 
 
 def test_a_ratio_is_of_neighbouring_rounds() -> None:
-    """A round in which everything was slow does not change the ratio."""
+    """A round that is slow for every side does not change the ratio."""
     ours, theirs = Figure("ours", "s", (1.0, 9.0, 2.0)), Figure("theirs", "s", (3.0, 27.0, 6.0))
 
     assert theirs.against(ours) == 3.0
@@ -75,5 +75,5 @@ def test_a_ratio_is_of_neighbouring_rounds() -> None:
     ],
 )
 def test_a_target_is_a_bound(target: Target, *, reached: bool) -> None:
-    """A target is reached on the right side of its limit."""
+    """A target is reached on the correct side of its limit."""
     assert target.reached is reached

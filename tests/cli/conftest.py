@@ -17,7 +17,7 @@ __all__ = ["aimock", "aimock_process", "edge", "edge_process"]
 
 @contextmanager
 def present(folder: Path, root: Path) -> Iterator[None]:
-    """Let a folder be the present one; what is imported from below the root is forgotten in the end."""
+    """Change to a folder; remove modules imported from below the root at the end."""
     before = set(sys.modules)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -31,7 +31,7 @@ def present(folder: Path, root: Path) -> Iterator[None]:
 
 @pytest.fixture
 def here(tmp_path: Path) -> Iterator[Path]:
-    """The present folder, an empty one."""
+    """The current folder, which is empty."""
     folder = tmp_path / "project"
     folder.mkdir()
     with present(folder, tmp_path):
@@ -40,7 +40,7 @@ def here(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def project(here: Path) -> Path:
-    """The present folder: a project whose graphs are in `flows`, with the graph `counter`."""
+    """The current folder: a project whose graphs are in `flows`, with the graph `counter`."""
     (here / "flows").mkdir()
     (here / "pyproject.toml").write_text('[tool.graphengine]\ngraphs = ["flows"]\n')
     (here / "flows" / "counter.py").write_text(COUNTER)
@@ -49,7 +49,7 @@ def project(here: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The project that the examples of `--help` are made for, with its runs: made once, to be copied."""
+    """The project for the examples of `--help`, with its runs: created once, to be copied."""
     folder = tmp_path_factory.mktemp("tried")
     with present(folder, folder):
         scratch(folder)
@@ -58,14 +58,14 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def tried(made_once: Path, here: Path) -> Path:
-    """The present folder: that project, of its own for each test."""
+    """The current folder: a copy of that project for each test."""
     shutil.copytree(made_once, here, dirs_exist_ok=True)
     return here
 
 
 @pytest.fixture
 def invoke(project: Path) -> Invoke:
-    """Calls the command line in this process."""
+    """A function that calls the command line in this process."""
     del project
 
     def call(*words: str) -> Result:
@@ -76,7 +76,7 @@ def invoke(project: Path) -> Invoke:
 
 @pytest.fixture(autouse=True)
 def _no_process_is_left() -> Iterator[None]:
-    """A test that fails leaves no process behind."""
+    """End the processes that a failed test left."""
     yield
     while STARTED:
         process = STARTED.pop()

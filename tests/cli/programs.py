@@ -141,7 +141,7 @@ graph.add_path(START, "nap", END)
 """
 
 STARTED: "list[subprocess.Popen[str]]" = []
-"""What the present test has started; `conftest` ends what is left of it."""
+"""The processes that the current test has started; `conftest` ends those that are left."""
 
 Invoke: TypeAlias = Callable[..., Result]
 
@@ -158,14 +158,14 @@ def start(folder: Path, *words: str, **options: Any) -> "subprocess.Popen[str]":
 
 
 def call(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
-    """Run the command line as a process of its own, to its end."""
+    """Run the command line as a process of its own, and wait for its end."""
     process = start(folder, *words)
     out, err = process.communicate(timeout=60)
     return subprocess.CompletedProcess(words, process.returncode, out, err)
 
 
 def read_until(process: "subprocess.Popen[str]", text: str) -> str:
-    """Read a process's stderr up to the line that holds the text; a process that never writes it is ended."""
+    """Read a process's stderr up to the line with the text; end a process that never writes it."""
     assert process.stderr is not None
     lines = []
     watchdog = Timer(30, process.kill)
@@ -181,7 +181,7 @@ def read_until(process: "subprocess.Popen[str]", text: str) -> str:
 
 
 def read_line(process: "subprocess.Popen[str]") -> str:
-    """The next line of a process's stdout; a process that never writes one is ended."""
+    """Return the next line of a process's stdout; end a process that never writes one."""
     assert process.stdout is not None
     watchdog = Timer(30, process.kill)
     watchdog.start()
@@ -194,7 +194,7 @@ def read_line(process: "subprocess.Popen[str]") -> str:
 
 
 def document(text: str) -> dict[str, Any]:
-    """The one JSON document that the text is."""
+    """Return the JSON document of a text."""
     found = json.loads(text)
     assert isinstance(found, dict)
     return found

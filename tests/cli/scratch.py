@@ -1,4 +1,4 @@
-"""A project to try commands in: graphs and runs that the examples of `--help` name."""
+"""A project for trying commands: the graphs and runs that the examples of `--help` name."""
 
 from pathlib import Path
 
@@ -91,7 +91,7 @@ RUNS = (
 
 
 def scratch(folder: Path) -> None:
-    """Make the project in a folder, which is the present one."""
+    """Create the project in a folder, which becomes the current one."""
     (folder / "flows").mkdir(parents=True)
     (folder / "pyproject.toml").write_text('[tool.graphengine]\ngraphs = ["flows"]\n')
     for name, text in (("review", REVIEW), ("publish", PUBLISH), ("desk", DESK)):

@@ -1,7 +1,7 @@
-"""A terminal for tests: a process behind a pty of a given size, and the screen that a person would see.
+"""A terminal for tests: a process on a pty of a given size, and the resulting screen.
 
 The screen knows what our command line uses: lines, carriage returns, colours and the emptying of a line. Any other
-control sequence is an error, so that a test shows when more comes to be used.
+control sequence is an error, so that a test fails when a new one is used.
 """
 
 import os
@@ -34,7 +34,7 @@ class Terminal:
 
     Args:
         folder: Where it is started.
-        words: What is typed behind `graphengine`.
+        words: The arguments of `graphengine`.
         columns: The width of the terminal.
         settings: Further environment variables; None takes one away.
     """
@@ -50,11 +50,11 @@ class Terminal:
         self.process = subprocess.Popen(
             program, cwd=folder, stdin=theirs, stdout=theirs, stderr=theirs, env=environment, start_new_session=True
         )
-        STARTED.append(self.process)  # type: ignore[arg-type]  # as much a process, with no streams of its own
+        STARTED.append(self.process)  # type: ignore[arg-type]  # also a process, but without streams
         os.close(theirs)
         self.columns = columns
         self.raw = ""
-        self._read = 0  # up to here `until` has looked
+        self._read = 0  # the position up to which `until` has searched
 
     def type(self, text: str) -> None:
         """Press keys."""
@@ -65,26 +65,26 @@ class Terminal:
         self.type("\x03")
 
     def until(self, text: str) -> None:
-        """Wait until the terminal was sent this text, colours aside, behind what was waited for before."""
+        """Wait until the terminal receives this text, ignoring colours, after the text of the last wait."""
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while True:
-            told = plain(self.raw)
-            at = told.find(text, self._read)
+            output = plain(self.raw)
+            at = output.find(text, self._read)
             if at >= 0:
                 self._read = at + len(text)
                 return
             if time.monotonic() > deadline or not self._more():
-                pytest.fail(f"{text!r} never came: {told[self._read :]}")
+                pytest.fail(f"{text!r} never came: {output[self._read :]}")
 
     def ends(self) -> int:
-        """Wait until the process is over; gives its exit code."""
+        """Wait until the process ends; return its exit code."""
         while self._more():
             pass
         os.close(self._ours)
         return self.process.wait(timeout=_PATIENCE_SECONDS)
 
     def _more(self) -> bool:
-        """Read what has come; False when nothing more can."""
+        """Read the available output; return False at its end."""
         if not select.select([self._ours], [], [], _PATIENCE_SECONDS)[0]:
             return False
         try:
@@ -96,17 +96,17 @@ class Terminal:
 
     @property
     def lines(self) -> list[str]:
-        """What stands on the screen and above it."""
+        """The lines of the screen and of its scrollback."""
         return screen(self.raw)
 
 
 def plain(text: str) -> str:
-    """A text without control sequences."""
+    """Return a text without control sequences."""
     return _SEQUENCE.sub("", text)
 
 
 def screen(raw: str) -> list[str]:
-    """The lines that a terminal, wide enough for each, shows of what it was sent."""
+    """Return the lines that a sufficiently wide terminal shows for this output."""
     lines, at, column = [""], 0, 0
     while at < len(raw):
         char = raw[at]

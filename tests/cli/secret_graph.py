@@ -1,4 +1,4 @@
-"""A graph whose secrets go wherever secrets may go; `CANARY` is what must never be seen."""
+"""A graph whose secrets go everywhere that secrets can go; `CANARY` must never be visible."""
 
 import base64
 import logging
@@ -58,7 +58,7 @@ def fetch() -> dict[str, Any]:
 def use(  # noqa: PLR0913 - each form of the secret
     token: SecretStr, word: str, login: Login | None, raw: SecretBytes, keys: list[SecretStr], tries: int
 ) -> str:
-    """Fails first, with the secret in its message, then works."""
+    """Fail first, with the secret in the message, then succeed."""
     logging.getLogger("tests").debug("using it")
     clear = token.get_secret_value()
     assert clear == word == keys[0].get_secret_value() == CANARY
@@ -71,32 +71,32 @@ def use(  # noqa: PLR0913 - each form of the secret
 
 
 def spare(error: Any) -> str:
-    """What stands in for `use`."""
+    """The fallback of `use`."""
     return "by fallback"
 
 
 async def misfit(word: str, tries: int) -> dict[str, Any]:
-    """Gives what validators refuse, with the secret in it."""
+    """Return an invalid value that contains the secret."""
     return {"word": "bad" + word, "token": 7 if tries else None}
 
 
 def again() -> dict[str, int]:
-    """Goes on."""
+    """Continue."""
     return {"tries": 1}
 
 
 async def question(ctx: Context, token: SecretStr) -> bool:
-    """Waits for an answer."""
+    """Wait for an answer."""
     return await ctx.ask("go on?", bool)
 
 
 def has_token(token: SecretStr) -> bool:
-    """A function that reads a secret tells only yes or no."""
+    """Read a secret and return only true or false."""
     return token.get_secret_value() == CANARY
 
 
 def made() -> Graph[Vault]:
-    """The graph."""
+    """Return the graph."""
     graph = Graph("vault", Vault, secret_key=lambda: KEY)
     graph.add_node("fetch", fetch, thread=False)
     graph.add_node(

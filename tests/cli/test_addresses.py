@@ -1,4 +1,4 @@
-"""Addresses of database servers where a path is wanted: refused, and shown without what follows the scheme."""
+"""Addresses of database servers in place of a path are refused, and shown only with their scheme."""
 
 from pathlib import Path
 
@@ -20,8 +20,8 @@ ADDRESSES = [
 
 @pytest.mark.parametrize("given", [*ADDRESSES, Path(ADDRESSES[0])])
 @pytest.mark.parametrize("make", [Runner, SQLiteStore])
-def test_an_address_is_no_path(make: type[Runner] | type[SQLiteStore], given: str | Path) -> None:
-    """The error has a code and the repair, and shows nothing of the address but its scheme."""
+def test_an_address_is_not_a_path(make: type[Runner] | type[SQLiteStore], given: str | Path) -> None:
+    """The error has a code and the repair, and shows only the scheme of the address."""
     with pytest.raises(StoreNotSupported) as caught:
         make(given)
     assert "secret" not in str(caught.value)
@@ -30,7 +30,7 @@ def test_an_address_is_no_path(make: type[Runner] | type[SQLiteStore], given: st
 
 
 @pytest.mark.parametrize("given", ["runs.db", "a:b/runs.db", "folder/x://y", "C:/runs.db", "C://runs.db", "x:runs.db"])
-def test_what_only_looks_like_one_is_a_path(given: str, tmp_path: Path) -> None:
+def test_a_path_that_resembles_an_address_is_a_path(given: str, tmp_path: Path) -> None:
     """Colons are allowed in the names of files, and drives have one."""
     assert SQLiteStore(tmp_path / given).path == tmp_path / given
     assert SQLiteStore(given).path == Path(given).absolute()
@@ -38,7 +38,7 @@ def test_what_only_looks_like_one_is_a_path(given: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("words", [["runs"], ["show", "r"], ["doctor"], ["run", "counter"], ["runs", "--json"]])
 def test_a_command_refuses_an_address(project: Path, invoke: Invoke, words: list[str]) -> None:
-    """It makes no file, and says nothing that would put a password into a terminal or a log."""
+    """It creates no file, and prints no password."""
     found = invoke(*words, "--db", ADDRESSES[0])
     assert found.exit_code == 5
     assert "store_not_supported" in found.stdout + found.stderr
@@ -46,8 +46,8 @@ def test_a_command_refuses_an_address(project: Path, invoke: Invoke, words: list
     assert not [each for each in project.rglob("*") if "secret" in each.name]
 
 
-def test_so_is_one_in_the_settings_of_a_project(project: Path, invoke: Invoke) -> None:
-    """Else its runs would be kept in a file, against what is written there."""
+def test_an_address_in_the_settings_of_a_project_is_refused(project: Path, invoke: Invoke) -> None:
+    """Otherwise its runs would be stored in a file, contrary to the setting."""
     settings = project / "pyproject.toml"
     text = settings.read_text(encoding="utf-8") if settings.exists() else ""
     text = text if "[tool.graphengine]" in text else text + "\n[tool.graphengine]\n"

@@ -12,12 +12,12 @@ from graphengine.cli.main import main
 
 
 def show(line: str) -> Result:
-    """What `show` of the run of tides gives."""
+    """Return the result of `show` for the run tides."""
     return CliRunner().invoke(main, ["show", "tides", *line.split()])
 
 
 def test_a_nodes_last_visit_becomes_a_test_that_passes(tried: Path) -> None:
-    """It imports the graph as the project has it, and pytest runs it."""
+    """It imports the graph from the project, and pytest runs it."""
     shown = show("--as-test write")
     assert shown.exit_code == 0, shown.output
     assert "from flows.review import graph" in shown.stdout
@@ -52,7 +52,7 @@ def test_json_has_the_text_and_where_it_is(tried: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "message"),
     [
         ("--as-test writ", "did you mean 'write'"),
         ("--as-test --step 99", "has no step 99"),
@@ -62,20 +62,20 @@ def test_json_has_the_text_and_where_it_is(tried: Path) -> None:
         ("--as-test write --usage", "--usage or --as-test, not both"),
         ("-o x.py", "--output goes with --as-test"),
         ("--graph flows/review.py", "--graph goes with --as-test"),
-        ("--as-test write -o nowhere/test_x.py", "name a file in a folder that is there"),
-        ("--as-test write -o task.txt", "there is a file task.txt already"),
+        ("--as-test write -o nowhere/test_x.py", "name a file in a folder that exists"),
+        ("--as-test write -o task.txt", "the file task.txt exists already"),
     ],
 )
-def test_what_cannot_be_done_is_told(tried: Path, line: str, told: str) -> None:
-    """An unknown node or step, options that do not go together, a file that is there: exit code 2, and the repair."""
+def test_an_impossible_test_is_reported(tried: Path, line: str, message: str) -> None:
+    """An unknown node or step, conflicting options, an existing file: exit code 2, and the repair."""
     done = show(line)
     assert done.exit_code == 2
-    assert told in done.stderr
+    assert message in done.stderr
     assert (tried / "task.txt").read_text() == "The tides of the moon\n"
 
 
-def test_a_file_that_no_test_can_import_is_told(tried: Path) -> None:
-    """A name with a dash is none of a module."""
+def test_a_file_that_no_test_can_import_is_reported(tried: Path) -> None:
+    """A name with a dash is not a module name."""
     (tried / "flows" / "review.py").rename(tried / "flows" / "re-view.py")
     done = show("--as-test write --graph flows/re-view.py")
     assert done.exit_code == 2

@@ -14,7 +14,7 @@ BRANCHES = [
 
 @pytest.fixture
 def runs(invoke: Invoke) -> Invoke:
-    """A run, and a branch off it."""
+    """A run, and a branch of it."""
     for words in BRANCHES:
         assert invoke(*words).exit_code == 0
     return invoke
@@ -33,15 +33,15 @@ CHARTS = [
 ]
 
 
-@pytest.mark.parametrize(("words", "said"), CHARTS)
-def test_each_chart_is_drawn_from_what_is_recorded(words: list[str], said: str, runs: Invoke) -> None:
-    """In words and as SVG, without the graph's code."""
+@pytest.mark.parametrize(("words", "output_text"), CHARTS)
+def test_each_chart_is_drawn_from_the_record(words: list[str], output_text: str, runs: Invoke) -> None:
+    """As text and as SVG, without the graph's code."""
     Path("flows/counter.py").unlink()
     for name in ("a.txt", "a.svg", "a.html"):
         found = runs("render", *words, "-o", name)
         assert (found.exit_code, found.stdout) == (0, ""), found.stderr
         assert f"drawn: {name}" in found.stderr
-    assert said in Path("a.txt").read_text(encoding="utf-8")
+    assert output_text in Path("a.txt").read_text(encoding="utf-8")
     assert Path("a.svg").read_text(encoding="utf-8").startswith("<?xml")
     assert Path("a.html").read_text(encoding="utf-8").startswith("<!doctype html>")
 
@@ -58,20 +58,20 @@ REFUSED = [
     (["first", "--scores", "goa", "-o", "a.svg"], "did you mean 'goal'?"),
     (["first", "--scores", "goal", "-o", "a.svg"], "no step of the run wrote a number at goal"),
     (["nowhere", "--timeline", "-o", "a.svg"], "there is no run 'nowhere'"),
-    (["counter", "--timeline", "-o", "a.svg"], "'counter' is a graph, and this is a picture of runs"),
+    (["counter", "--timeline", "-o", "a.svg"], "'counter' is a graph, but this picture needs a run"),
     (["secand", "--branches", "-o", "a.svg"], "did you mean 'second'?"),
     (["first", "first", "-o", "a.svg"], "both are run first"),
     (["first", "thirt", "-o", "a.svg"], "there is no run 'thirt'"),
-    (["first", "--timeline", "--scores", "-o", "a.svg"], "--timeline and --scores are pictures of their own"),
+    (["first", "--timeline", "--scores", "-o", "a.svg"], "--timeline and --scores are separate pictures"),
     (["first", "second", "--branches", "-o", "a.svg"], "--branches and a second run"),
 ]
 
 
-@pytest.mark.parametrize(("words", "told"), REFUSED)
-def test_what_cannot_be_drawn_is_told_with_the_repair(words: list[str], told: str, runs: Invoke) -> None:
+@pytest.mark.parametrize(("words", "message"), REFUSED)
+def test_an_impossible_chart_is_reported_with_the_repair(words: list[str], message: str, runs: Invoke) -> None:
     """Exit code 2, one screen, no file."""
     found = runs("render", *words)
     assert found.exit_code == 2
-    assert told in " ".join(found.stderr.split())
+    assert message in " ".join(found.stderr.split())
     assert "Traceback" not in found.stderr
     assert not list(Path().glob("a.*"))

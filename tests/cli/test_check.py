@@ -25,13 +25,13 @@ graph.add_path(START, "first", "second", END)
 
 
 def line_of(text: str, part: str) -> int:
-    """The line of a text, from 1, that holds a part of it."""
+    """Return the line of a text, from 1, that contains a part of it."""
     (found,) = [number for number, line in enumerate(text.splitlines(), 1) if part in line]
     return found
 
 
 def test_without_arguments_every_graph_is_checked(project: Path, invoke: Invoke) -> None:
-    """All problems of all files at once; a file that cannot be run hides no other, and is told by its line."""
+    """All problems of all files at once; a file that cannot be run hides no other, and is reported with its line."""
     (project / "flows" / "wrong.py").write_text(WRONG)
     (project / "flows" / "broken.py").write_text("import os\n1 / 0\n")
     found = invoke("check")
@@ -40,13 +40,13 @@ def test_without_arguments_every_graph_is_checked(project: Path, invoke: Invoke)
     line = line_of(WRONG, 'graph.add_edge("more", END')
     assert f"flows/wrong.py:{line}: error unknown_field: unknown field 'nn'" in lines
     assert "flows/broken.py:2: error graph_file_broken: ZeroDivisionError: division by zero" in lines
-    assert "counter (1 node, 3 ways out): 0 errors, 1 warning" in lines
+    assert "counter (1 node, 3 edges): 0 errors, 1 warning" in lines
     assert lines[-1] == "2 graphs: 2 errors, 1 warning"
     assert "Traceback" not in found.output
 
 
 def test_as_json_each_problem_has_its_file_and_line(project: Path, invoke: Invoke) -> None:
-    """For editors and CI: absolute, as the declaration's code has it."""
+    """For editors and CI: the absolute path and the line of the declaration."""
     (project / "flows" / "wrong.py").write_text(WRONG)
     (project / "flows" / "broken.py").write_text("def f(:\n")
     made = document(invoke("check", "--json").stdout)
@@ -62,21 +62,21 @@ def test_as_json_each_problem_has_its_file_and_line(project: Path, invoke: Invok
     assert (broken["file"], broken["line"], broken["error"]["code"]) == ("flows/broken.py", 1, "graph_file_broken")
 
 
-def test_files_and_names_may_be_given_together(project: Path, invoke: Invoke) -> None:
-    """A file stands for all its graphs but those inside others, compiled or not."""
+def test_files_and_names_can_be_given_together(project: Path, invoke: Invoke) -> None:
+    """A file means all its outermost graphs, compiled or not."""
     (project / "flows" / "outer.py").write_text(INNER)
     made = document(invoke("check", "counter", "flows/outer.py", "--json").stdout)
     assert [each["name"] for each in made["graphs"]] == ["counter", "outer"]
     inner = made["graphs"][1]["problems"][0]
     assert (inner["where"], inner["line"]) == (
-        "node first: way out of step",
+        "node first: edge from step",
         line_of(INNER, "inner.add_path"),
     )
     alone = document(invoke("check", "flows/outer.py:other", "--json").stdout)
     assert [(each["name"], each["problems"]) for each in alone["graphs"]] == [("other", [])]
 
 
-def test_a_named_file_that_cannot_be_run_is_told_with_the_others(project: Path, invoke: Invoke) -> None:
+def test_a_named_file_that_cannot_be_run_is_listed_with_the_others(project: Path, invoke: Invoke) -> None:
     """By name or by path."""
     (project / "flows" / "broken.py").write_text("1 / 0\n")
     for name in ("broken", "flows/broken.py", "flows/broken.py:graph"):
@@ -89,14 +89,14 @@ def test_a_named_file_that_cannot_be_run_is_told_with_the_others(project: Path, 
 
 
 @pytest.mark.parametrize("words", [["nope"], ["flows/nope.py"], ["flows/counter.py:nope"]])
-def test_what_is_no_graph_is_an_error_of_the_command(invoke: Invoke, words: list[str]) -> None:
-    """And not a problem of a graph."""
+def test_a_reference_without_a_graph_is_an_error_of_the_command(invoke: Invoke, words: list[str]) -> None:
+    """It is not a problem of a graph."""
     found = invoke("check", *words, "--json")
     assert (found.exit_code, document(found.stdout)["error"]["code"]) == (2, "graph_not_found")
 
 
 def test_strict_counts_warnings_as_errors(project: Path, invoke: Invoke) -> None:
-    """So that CI may refuse them; without it they do not change the exit code."""
+    """So that CI can refuse them; without it they do not change the exit code."""
     assert invoke("check").exit_code == 0
     assert invoke("check", "--strict").exit_code == 2
     calm = COUNTER.replace('label="enough")', 'label="enough")\ngraph.add_edge("more", END)').rsplit("graph.", 1)[0]
@@ -104,8 +104,8 @@ def test_strict_counts_warnings_as_errors(project: Path, invoke: Invoke) -> None
     assert invoke("check", "--strict").exit_code == 0
 
 
-def test_a_file_without_graphs_is_nothing_wrong(project: Path, invoke: Invoke) -> None:
-    """A helper beside the graphs, for instance."""
+def test_a_file_without_graphs_is_not_an_error(project: Path, invoke: Invoke) -> None:
+    """A helper next to the graphs, for instance."""
     (project / "flows" / "helper.py").write_text("")
     found = invoke("check", "flows/helper.py")
     assert (found.exit_code, found.stdout) == (0, "0 graphs: 0 errors, 0 warnings\n")

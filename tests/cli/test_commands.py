@@ -44,7 +44,7 @@ def test_run_writes_the_result_to_stdout_and_the_rest_to_stderr(project: Path, i
 def test_a_runs_document_has_the_schema_and_nothing_else(invoke: Invoke) -> None:
     """--json of run, resume, branch and show is one document with exactly these keys."""
     made = document(invoke("run", "counter", "--run-id", "r", "--json").stdout)
-    output = made.pop("output")  # only who drives a run knows what its graph calls the result
+    output = made.pop("output")  # only a command that drives a run knows the graph's `result=`
     assert (list(made), output) == (KEYS, "")
     assert all(list(step) == STEP_KEYS for step in made["steps"])
     assert (made["schema"], made["status"], made["state"]["n"], made["error"]) == (1, "finished", 3, None)
@@ -112,7 +112,7 @@ def test_a_runs_document_has_the_schema_and_nothing_else(invoke: Invoke) -> None
 def test_bad_input_is_one_error_with_its_exit_code(
     project: Path, invoke: Invoke, words: list[str], code: str, exit_code: int
 ) -> None:
-    """Each mistake gives one document under --json, one screen of text without it, and never a traceback."""
+    """Each error gives one document under --json, one screen of text without it, and never a traceback."""
     (project / "flows" / "wrong.py").write_text(
         COUNTER.replace('"counter"', '"wrong"').replace('value("n")', 'value("m")')
     )
@@ -121,19 +121,21 @@ def test_bad_input_is_one_error_with_its_exit_code(
     with sqlite3.connect("newer.db") as connection:
         connection.execute("PRAGMA user_version = 99")
     connection.close()
-    told = invoke(*words, "--json")
-    error = document(told.stdout)["error"]
-    assert (error["code"], told.exit_code) == (code, exit_code)
+    shown_text = invoke(*words, "--json")
+    error = document(shown_text.stdout)["error"]
+    assert (error["code"], shown_text.exit_code) == (code, exit_code)
     assert set(error) - {"problems"} == ERROR_KEYS
-    assert ("problems" in error) is (code == "compile_error" and words[0] == "run")  # check has them beside the error
+    assert ("problems" in error) is (
+        code == "compile_error" and words[0] == "run"
+    )  # check lists them apart from the error
     shown = invoke(*words)
     assert shown.exit_code == exit_code
     assert "Traceback" not in shown.output
     assert len(shown.output.splitlines()) <= 24
 
 
-def test_a_run_that_exists_is_not_shown_as_if_it_were_run(invoke: Invoke) -> None:
-    """The error of an id that is taken comes alone, without the steps of the run that has it."""
+def test_an_existing_run_is_not_shown_as_if_it_were_run(invoke: Invoke) -> None:
+    """Only the error of an id that is taken is shown, without the steps of the run that has it."""
     invoke("run", "counter", "--run-id", "r")
     found = invoke("run", "counter", "--run-id", "r")
     assert "error run_exists" in found.stderr
@@ -152,18 +154,18 @@ def test_a_run_that_exists_is_not_shown_as_if_it_were_run(invoke: Invoke) -> Non
     ],
 )
 def test_a_run_is_announced_once_it_is_recorded(project: Path, invoke: Invoke, words: list[str], code: str) -> None:
-    """What cannot be begun is an error alone; what is begun, or had finished, is announced once."""
+    """A run that cannot be started gives only an error; one that is started, or had finished, is announced once."""
     invoke("run", "counter", "--run-id", "r")
-    announced = "run stopped of counter, kept in checkpoints/runs.db"
+    announced = "run stopped of counter, stored in checkpoints/runs.db"
     found = [invoke("run", "counter", "--run-id", "stopped", "--limit", "steps=1")]
     found.append(invoke("resume", "stopped"))
     assert [each.stderr.count(announced) for each in found] == [1, 1]
-    assert invoke("resume", "r").stderr.count("kept in") == 1
+    assert invoke("resume", "r").stderr.count("stored in") == 1
     if code == "graph_changed":
         (project / "flows" / "counter.py").write_text(COUNTER.replace('"more"', '"another"'))
     refused = invoke(*words)
     assert f"error {code}" in refused.stderr
-    assert "kept in" not in refused.stderr
+    assert "stored in" not in refused.stderr
 
 
 def test_a_failed_run_shows_the_last_lines_and_the_users_line(project: Path, invoke: Invoke) -> None:
@@ -191,8 +193,8 @@ def test_a_failed_runs_document_has_its_error(project: Path, invoke: Invoke) -> 
     assert (made["output"], made["steps"][-1]["error"]) == (None, made["error"])
 
 
-def test_a_failure_is_told_once(project: Path, invoke: Invoke) -> None:
-    """The engine's own errors have their place and repair on lines of their own, at the end, and in the document."""
+def test_a_failure_is_reported_once(project: Path, invoke: Invoke) -> None:
+    """The engine's errors have their location and repair on lines of their own, at the end, and in the document."""
     bad = COUNTER.replace("n: int = 0", "n: int = Field(default=0, le=3)").replace("n + 1", "9")
     (project / "bad.py").write_text(bad.replace("import BaseModel", "import BaseModel, Field"))
     found = invoke("run", "bad.py", "--run-id", "r")
@@ -207,8 +209,8 @@ def test_a_failure_is_told_once(project: Path, invoke: Invoke) -> None:
     assert error["repair"]
 
 
-def test_a_failure_of_an_older_version_is_told_in_parts() -> None:
-    """A row whose message holds its place and repair gives the same as one that has them beside it."""
+def test_a_failure_of_an_older_version_is_split_into_parts() -> None:
+    """A row whose message contains its location and repair gives the same as one with separate fields."""
     parts = FailureRecord("f", "error", "it broke\nbadly", where="node f", repair="mend it")
     old = FailureRecord("f", "error", "it broke\nbadly\n  at: node f\n  repair: mend it")
     assert told_by(old) == told_by(parts) == ("it broke\nbadly", "node f", "mend it")
@@ -216,7 +218,7 @@ def test_a_failure_of_an_older_version_is_told_in_parts() -> None:
     assert told_by(users_own) == (old.message, "", "")
 
 
-def test_a_way_to_fail_is_told_by_its_label(project: Path, invoke: Invoke) -> None:
+def test_an_edge_to_fail_is_shown_by_its_label(project: Path, invoke: Invoke) -> None:
     """Its label and reason are shown, and no error that repeats them."""
     (project / "bad.py").write_text(
         COUNTER.replace("END, START", "END, FAIL, START").replace('"more", END', '"more", FAIL')
@@ -228,8 +230,8 @@ def test_a_way_to_fail_is_told_by_its_label(project: Path, invoke: Invoke) -> No
     assert "fail: enough" not in found.stderr + invoke("show", "r").stdout
 
 
-def test_a_fallback_that_is_run_is_called_so(project: Path, invoke: Invoke) -> None:
-    """It is no further attempt."""
+def test_a_fallback_is_shown_as_such(project: Path, invoke: Invoke) -> None:
+    """It is not a further attempt."""
     text = FAILING.replace("thread=False", "thread=False, fallback=lambda n: 3")
     (project / "bad.py").write_text(text)
     found = invoke("run", "bad.py", "--run-id", "r")
@@ -245,18 +247,18 @@ def test_a_fallback_that_is_run_is_called_so(project: Path, invoke: Invoke) -> N
     assert "more (fallback)" in invoke("show", "r").stdout
 
 
-def test_a_database_that_cannot_be_read_is_no_wrong_usage(
+def test_an_unreadable_database_is_not_a_usage_error(
     project: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The store says what is wrong with the file, not the parser of options."""
+    """The store reports the error of the file, not the parser of options."""
     invoke("run", "counter", "--db", "own.db")
     (project / "own.db").chmod(0)
     monkeypatch.setattr("os.access", lambda *given, **options: False)
-    assert invoke("runs", "--db", "own.db").exit_code in {0, 5}  # root reads it all the same
+    assert invoke("runs", "--db", "own.db").exit_code in {0, 5}  # root can read it
 
 
 def test_an_unexpected_exception_is_one_line_without_debug(project: Path, invoke: Invoke) -> None:
-    """What nobody raised on purpose is named, with the advice to use --debug, which shows the traceback."""
+    """It is shown with the advice to use --debug, which shows the traceback."""
     (project / "bad.py").write_text(COUNTER + "\nGraph.compile = lambda self: 1 / 0\n")
     original = Graph.compile
     try:
@@ -271,7 +273,7 @@ def test_an_unexpected_exception_is_one_line_without_debug(project: Path, invoke
 
 
 def test_a_limit_stops_a_run_and_the_resume_command_raises_it(invoke: Invoke) -> None:
-    """Exit code 4; the command that is shown goes on behind the limit."""
+    """Exit code 4; the shown command continues beyond the limit."""
     found = invoke("run", "counter", "--limit", "steps=2", "--run-id", "r")
     assert found.exit_code == 4
     assert "stopped: steps 2 >= 2" in found.stderr
@@ -280,7 +282,7 @@ def test_a_limit_stops_a_run_and_the_resume_command_raises_it(invoke: Invoke) ->
     assert invoke("resume", "r", "--limit", "steps=4").exit_code == 0
 
 
-def test_the_example_is_run_without_input_and_said_so(project: Path, invoke: Invoke) -> None:
+def test_without_input_the_example_is_run_and_announced(project: Path, invoke: Invoke) -> None:
     """Without --input the file's `example` is used, be it a state, a dict or a function; with --input it is not."""
     for definition in (
         "example = Count(text='sample')",
@@ -294,30 +296,30 @@ def test_the_example_is_run_without_input_and_said_so(project: Path, invoke: Inv
     assert invoke("run", "counter", "--input", "text=own").stdout == "own\n"
 
 
-def test_an_example_that_is_none_is_told(project: Path, invoke: Invoke) -> None:
-    """One of another type, in the error where a field is missing; a dict that does not fit, by its own error."""
+def test_an_invalid_example_is_reported(project: Path, invoke: Invoke) -> None:
+    """One of another type, in the error about a missing field; a dict that does not fit, by its own error."""
     flow = project / "flows" / "counter.py"
     flow.write_text(COUNTER + "\nexample = [1]\n")
-    told = "the example of counter.py is not used: it is a list, no Count and no dict"
+    shown_text = "the example of counter.py is not used: it is a list, neither Count nor a dict"
     found = invoke("run", "counter")
-    assert (found.exit_code, told in found.stderr) == (0, True)
+    assert (found.exit_code, shown_text in found.stderr) == (0, True)
     flow.write_text(COUNTER.replace('text: str = ""', "text: str") + "\nexample = [1]\n")
     error = document(invoke("run", "counter", "--json").stdout)["error"]
-    assert error["message"].endswith(told)
+    assert error["message"].endswith(shown_text)
     flow.write_text(COUNTER + "\nexample = {'n': 'many'}\n")
     error = document(invoke("run", "counter", "--json").stdout)["error"]
     assert (error["code"], error["where"]) == ("invalid_input", "the example of counter.py")
 
 
-def test_after_goes_on_with_the_state_of_another_run(invoke: Invoke) -> None:
-    """--after begins with what the earlier run left; inputs are updates of it."""
+def test_after_starts_with_the_state_of_another_run(invoke: Invoke) -> None:
+    """--after starts with the final state of the earlier run; inputs are updates of it."""
     invoke("run", "counter", "--input", "text=kept", "--run-id", "r")
     found = document(invoke("run", "counter", "--after", "r", "--input", "notes=one", "--json").stdout)
     assert (found["state"]["text"], found["state"]["n"]) == ("kept", 4)
 
 
 def test_output_goes_to_a_file_as_text_or_json(project: Path, invoke: Invoke) -> None:
-    """A text is written as it is and printed as well; anything else is written as JSON."""
+    """A text is written unchanged and also printed; anything else is written as JSON."""
     assert invoke("run", "counter", "--input", "text=a\x1bb", "-o", "text.txt").stdout == "a\\x1bb\n"
     assert (project / "text.txt").read_text() == "a\x1bb"
     (project / "flows" / "counter.py").write_text(COUNTER.replace('result="text"', 'result="notes"'))
@@ -327,7 +329,7 @@ def test_output_goes_to_a_file_as_text_or_json(project: Path, invoke: Invoke) ->
 
 
 def test_branch_writes_fields_through_their_reducers(invoke: Invoke) -> None:
-    """--set replaces a field, or appends one item where that is the field's reducer; the parent stays as it was."""
+    """--set replaces a field, or appends one item if that is the field's reducer; the parent stays unchanged."""
     invoke("run", "counter", "--input", 'notes=["a"]', "--run-id", "r")
     words = ("branch", "r", "--at", "2", "--set", "n=0", "--set", "notes=b", "--branch-id", "child", "--json")
     state = document(invoke(*words).stdout)["state"]
@@ -336,15 +338,15 @@ def test_branch_writes_fields_through_their_reducers(invoke: Invoke) -> None:
 
 
 def test_a_branch_has_the_limits_last_in_force(invoke: Invoke) -> None:
-    """One limit given anew leaves the others as the parent had them in the end, not at the step."""
+    """A new limit keeps the others as the parent had them at its end, not at the step."""
     invoke("run", "counter", "--limit", "steps=2", "--run-id", "r")
     assert invoke("branch", "r", "--at", "2", "--limit", "seconds=100").exit_code == 4
     invoke("resume", "r", "--limit", "steps=50")
     assert invoke("branch", "r", "--at", "2", "--limit", "seconds=100").exit_code == 0
 
 
-def test_runs_lists_what_is_recorded(invoke: Invoke) -> None:
-    """The newest first, by status if asked, as text and as JSON."""
+def test_runs_lists_the_recorded_runs(invoke: Invoke) -> None:
+    """The newest first, optionally by status, as text and as JSON."""
     invoke("run", "counter", "--run-id", "first")
     invoke("run", "counter", "--run-id", "second", "--limit", "steps=1")
     assert [line.split()[:3] for line in invoke("runs").stdout.splitlines()[1:]] == [
@@ -356,35 +358,35 @@ def test_runs_lists_what_is_recorded(invoke: Invoke) -> None:
     assert len(document(invoke("runs", "--limit", "1", "--json").stdout)["runs"]) == 1
 
 
-def test_show_tells_steps_state_and_parent(invoke: Invoke) -> None:
-    """The table of steps with updates and reasons, the state at a step, and where the run comes from."""
+def test_show_shows_steps_state_and_parent(invoke: Invoke) -> None:
+    """The table of steps with updates and reasons, the state at a step, and the run's parent."""
     invoke("run", "counter", "--input", "text=hello", "--run-id", "r")
     invoke("branch", "r", "--at", "3", "--branch-id", "child")
     found = invoke("show", "child")
-    assert "branched from r behind its step 3" in found.stdout
+    assert "branched from r after its step 3" in found.stdout
     assert "n = 2" in found.stdout
     assert "END [enough]" in found.stdout
     assert "text: hello" in found.stdout
     assert document(invoke("show", "r", "--at", "2", "--json").stdout)["state"]["n"] == 1
 
 
-def test_show_at_a_step_speaks_of_then(invoke: Invoke) -> None:
-    """A past step is no running run; the last step is the run as it is."""
+def test_show_at_a_step_shows_the_run_as_of_it(invoke: Invoke) -> None:
+    """A past step does not show the run as running; the last step shows its current status."""
     invoke("run", "counter", "--run-id", "r")
     then = invoke("show", "r", "--at", "3").stdout
-    assert "as it was after step 3 of 4; the run is finished now" in then
+    assert "as of step 3 of 4; the run is finished now" in then
     assert "running" not in then
     assert "resume" not in then
     assert invoke("show", "r", "--at", "4").stdout == invoke("show", "r").stdout
 
 
-def test_a_run_may_be_named_by_the_beginning_of_its_id(invoke: Invoke) -> None:
-    """Four characters at least, and of one run alone; which run was taken is told."""
+def test_a_run_can_be_named_by_a_prefix_of_its_id(invoke: Invoke) -> None:
+    """At least four characters, of only one run; the matching run is reported."""
     invoke("run", "counter", "--run-id", "tides-1", "--limit", "steps=1")
     invoke("run", "counter", "--run-id", "tidy")
     shown = invoke("show", "tide")
     assert "run tides-1 of counter" in shown.stdout
-    assert "tide is taken for run tides-1" in shown.stderr
+    assert "tide matches run tides-1" in shown.stderr
     assert invoke("show", "tides-1").stderr == ""
     assert invoke("render", "tide", "-o", "run.txt").exit_code == 0
     assert document(invoke("branch", "tide", "--at", "1", "--json").stdout)["parent"]["run_id"] == "tides-1"
@@ -398,8 +400,8 @@ def test_a_run_may_be_named_by_the_beginning_of_its_id(invoke: Invoke) -> None:
     assert "give more of the id: tides-2, tides-1" in refused.stderr
 
 
-def test_a_misspelt_id_of_a_run_is_set_right(invoke: Invoke) -> None:
-    """By the id that is nearest to it, for every command that wants one."""
+def test_a_misspelt_id_of_a_run_gets_a_suggestion(invoke: Invoke) -> None:
+    """The nearest id, for every command that takes one."""
     invoke("run", "counter", "--run-id", "1a1f8cfdaf3-20304cbb")
     for words in (["show"], ["resume"], ["stop"], ["answer", "yes"], ["send", "t", "1"], ["branch", "--at", "1"]):
         found = invoke(words[0], "1a1f8cfdaf3-20304cbd", *words[1:])
@@ -407,7 +409,7 @@ def test_a_misspelt_id_of_a_run_is_set_right(invoke: Invoke) -> None:
     assert "did you mean" not in invoke("show", "entirely-else").stderr
 
 
-def test_warnings_are_told_when_a_run_begins(invoke: Invoke) -> None:
+def test_warnings_are_shown_when_a_run_begins(invoke: Invoke) -> None:
     """A resume does not repeat them."""
     assert "warning unbounded_loop" in invoke("run", "counter", "--run-id", "r", "--limit", "steps=1").stderr
     assert "warning" not in invoke("resume", "r", "--limit", "steps=9").stderr
@@ -416,7 +418,7 @@ def test_warnings_are_told_when_a_run_begins(invoke: Invoke) -> None:
 def test_check_lists_problems_and_shouts_warnings(project: Path, invoke: Invoke) -> None:
     """Errors give exit code 2, warnings alone 0."""
     found = invoke("check", "counter")
-    assert (found.exit_code, "counter (1 node, 3 ways out): 0 errors" in found.stdout) == (0, True)
+    assert (found.exit_code, "counter (1 node, 3 edges): 0 errors" in found.stdout) == (0, True)
     assert "WARNING unbounded_loop" in found.stdout
     (project / "flows" / "counter.py").write_text(COUNTER.replace('value("n")', 'value("nn")'))
     found = invoke("check", "counter")
@@ -424,8 +426,8 @@ def test_check_lists_problems_and_shouts_warnings(project: Path, invoke: Invoke)
     assert "error unknown_field" in found.stdout
 
 
-def test_what_is_no_graph_may_have_been_meant_as_a_run(invoke: Invoke) -> None:
-    """A typo in a run's id is told with the database and the way to see the ids."""
+def test_an_unknown_graph_can_be_a_misspelt_run(invoke: Invoke) -> None:
+    """A typo in a run's id is reported with the database and the command that lists the ids."""
     found = invoke("render", "nope", "-o", "x.svg").stderr
     assert "there is no run and no graph 'nope'" in found
     assert "checkpoints/runs.db" in found
@@ -443,8 +445,8 @@ def test_a_graph_and_a_run_are_drawn(project: Path, invoke: Invoke) -> None:
     assert "more" in (project / "run.dot").read_text()
 
 
-def test_agents_without_a_language_model_say_so(project: Path, invoke: Invoke) -> None:
-    """A run whose answers all came from rules says it: at the start if that is known, else at the end."""
+def test_a_run_without_a_language_model_is_marked_as_offline(project: Path, invoke: Invoke) -> None:
+    """If rules gave all answers, this is shown: at the start if it is known, otherwise at the end."""
     agent = "ann = Agent('ann', prompt='{n}', output=int, offline=lambda n: n + 1)\n"
     text = COUNTER.replace("import END", "import Agent, END").replace("graph =", agent + "graph =")
     known = text.replace('"more", more', '"more", ann').replace(", thread=False", "")
@@ -456,8 +458,8 @@ def test_agents_without_a_language_model_say_so(project: Path, invoke: Invoke) -
         assert (place < lines.index("started  more (visit 1)")) is is_first
 
 
-def test_the_commands_that_are_shown_work_when_pasted(project: Path) -> None:
-    """A run of a file elsewhere, in a database of a strange name, is branched and drawn by the words that it prints."""
+def test_the_shown_commands_work_when_pasted(project: Path) -> None:
+    """A run of a file elsewhere, in a database with an unusual name, is branched and drawn by the printed commands."""
     elsewhere = project.parent / "else where"
     elsewhere.mkdir()
     (elsewhere / "flow.py").write_text(COUNTER)
@@ -471,12 +473,15 @@ def test_the_commands_that_are_shown_work_when_pasted(project: Path) -> None:
         assert (name, call(project, *words[3:]).returncode) == (name, 0)
 
 
-def test_ctrl_c_before_the_run_says_that_nothing_was_recorded(project: Path, invoke: Invoke) -> None:
-    """Exit code 130, one line, and no promise of a run; other commands are just interrupted."""
+def test_ctrl_c_before_the_run_reports_that_nothing_was_recorded(project: Path, invoke: Invoke) -> None:
+    """Exit code 130, one line, and no mention of a run; other commands are just interrupted."""
     (project / "slow.py").write_text("raise KeyboardInterrupt\n")
-    for name, told in (("run", "interrupted before the run began; nothing was recorded"), ("check", "interrupted")):
+    for name, shown_text in (
+        ("run", "interrupted before the run began; nothing was recorded"),
+        ("check", "interrupted"),
+    ):
         found = invoke(name, "slow.py")
-        assert (found.exit_code, found.stderr.strip()) == (130, f"error interrupted: {told}")
+        assert (found.exit_code, found.stderr.strip()) == (130, f"error interrupted: {shown_text}")
 
 
 def test_ctrl_c_while_the_command_loads_is_no_traceback() -> None:
@@ -495,14 +500,14 @@ def test_ctrl_c_while_the_command_loads_is_no_traceback() -> None:
 
 
 def test_help_is_plain_text(invoke: Invoke) -> None:
-    """Nothing of the notation of help texts is left in them."""
+    """No markup of the help texts is left in them."""
     for words in ([], ["run"], ["runs"], ["show"]):
         assert "\\b" not in invoke(*words, "--help").stdout
         assert "\b" not in invoke(*words, "--help").stdout
 
 
-def test_help_loads_click_alone() -> None:
-    """`--help` is quick, because nothing of the engine is loaded for it."""
+def test_help_imports_only_click() -> None:
+    """`--help` is quick, since it does not import the engine."""
     script = (
         "import sys\nfrom graphengine.cli.main import main\n"
         "try:\n    main(['--help'])\nexcept SystemExit: pass\n"
@@ -533,14 +538,14 @@ graph.add_edge("r", "sum")
 """
 
 
-def test_a_branch_names_whose_fields_it_writes(project: Path, invoke: Invoke) -> None:
-    """In the middle of a fork several states are open, and --path tells one from another."""
+def test_a_branch_names_the_state_that_it_updates(project: Path, invoke: Invoke) -> None:
+    """In the middle of a fork several states are active, and --path selects one."""
     (project / "flows" / "forked.py").write_text(FORKED)
     assert invoke("run", "forked", "--run-id", "r").exit_code == 0
     unsaid = invoke("branch", "r", "--at", "1", "--set", "left=5")
     assert (unsaid.exit_code, "name its path" in unsaid.stderr) == (2, True)
-    said = document(invoke("branch", "r", "--at", "1", "--set", "left=5", "--path", "~l", "--json").stdout)
-    assert said["state"]["total"] == 7
+    output_text = document(invoke("branch", "r", "--at", "1", "--set", "left=5", "--path", "~l", "--json").stdout)
+    assert output_text["state"]["total"] == 7
 
 
 LEAVING = """

@@ -1,4 +1,4 @@
-"""`diff`, `runs --tree`, and what `show` and `resume` say of a run whose graph was changed."""
+"""`diff`, `runs --tree`, and the output of `show` and `resume` for a run whose graph was changed."""
 
 import re
 from pathlib import Path
@@ -23,8 +23,8 @@ def begin(invoke: Invoke) -> None:
 # -- diff
 
 
-def test_diff_shows_where_two_runs_part(invoke: Invoke) -> None:
-    """The last shared step, what the branch began with, both ways, both costs; in 80 columns."""
+def test_diff_shows_where_two_runs_diverge(invoke: Invoke) -> None:
+    """The last shared step, the update of the branch, both paths, both costs; in 80 columns."""
     begin(invoke)
     found = invoke("diff", "one", "two")
     assert found.exit_code == 0
@@ -33,7 +33,7 @@ def test_diff_shows_where_two_runs_part(invoke: Invoke) -> None:
     assert lines[:2] == ["a  run one of counter, finished at step 4", "b  run two of counter, finished at step 6"]
     assert "they share steps 1 to 2" in lines
     assert "b branched off with n = 0" in lines
-    assert "they went the same way for 1 step, then part: a at step 4, b at step 5" in lines
+    assert "they took the same path for 1 step, then diverge: a at step 4, b at step 5" in lines
     rows = [re.split(r"\s{2,}", line) for line in lines if "more" in line]
     assert rows == [
         ["3 more 2 -> more", "4 more 2 -> more"],
@@ -41,12 +41,12 @@ def test_diff_shows_where_two_runs_part(invoke: Invoke) -> None:
         ["", "|", "6 more 4 -> END [enough]"],
     ]
     assert "their states are the same" in lines
-    costs = [line for line in lines if "since they parted" in line]
+    costs = [line for line in lines if "since they diverged" in line]
     assert [line.split(" in ")[0] for line in costs] == ["a  2 steps", "b  3 steps"]
 
 
-def test_diff_cuts_large_values_for_people_alone(invoke: Invoke) -> None:
-    """Two lines of the terminal's width each; the document has them whole."""
+def test_diff_cuts_large_values_only_in_text(invoke: Invoke) -> None:
+    """Two lines of the terminal's width each; the document has the whole values."""
     begin(invoke)
     found = invoke("diff", "two", "three")
     assert "their states differ in 1 place:" in found.stdout
@@ -65,16 +65,16 @@ def test_a_diff_document_has_the_schema_and_nothing_else(invoke: Invoke) -> None
     side = ["run_id", "graph", "status", "seq", "parted_at", "begins", "way", "usage", "spent"]
     assert list(made["first"]) == list(made["second"]) == side
     assert (made["first"]["run_id"], made["second"]["run_id"]) == ("three", "four")
-    assert made["second"]["begins"] is None  # it left the run that both come from behind the step they share
-    way = made["second"]["way"]
-    assert [step["seq"] for step in way] == [3, 5]
-    assert list(way[0]) == ["seq", "path", "kind", "node", "visit", "attempt", "edge", "targets"]
+    assert made["second"]["begins"] is None  # it branched from their common ancestor after the step they share
+    edge = made["second"]["way"]
+    assert [step["seq"] for step in edge] == [3, 5]
+    assert list(edge[0]) == ["seq", "path", "kind", "node", "visit", "attempt", "edge", "targets"]
     assert set(made["first"]["spent"]) == {*made["first"]["usage"], "steps", "seconds"}
     assert (made["alike"], made["first"]["parted_at"], made["second"]["parted_at"]) == (1, 6, 5)
 
 
-def test_a_branch_of_a_branch_shares_what_it_has_of_both(invoke: Invoke) -> None:
-    """A branch of `two` at a step of `one` has no more of `one` than that."""
+def test_a_branch_of_a_branch_shares_its_steps_of_both(invoke: Invoke) -> None:
+    """A branch of `two` at a step of `one` shares only the steps of `one` up to it."""
     begin(invoke)
     invoke("branch", "two", "--at", "1", "--branch-id", "early")
     assert document(invoke("diff", "early", "one", "--json").stdout)["shared"] == {"run_id": "one", "seq": 1}
@@ -82,20 +82,20 @@ def test_a_branch_of_a_branch_shares_what_it_has_of_both(invoke: Invoke) -> None
 
 
 def test_runs_that_share_no_step_are_compared_from_their_beginnings(invoke: Invoke) -> None:
-    """They part at the first step that went another way."""
+    """They diverge at the first step that took another edge."""
     begin(invoke)
     found = invoke("diff", "one", "next").stdout
     assert "they share no step" in found
-    assert "they went the same way for 1 step, then part: a at step 2, b at step 2" in found
+    assert "they took the same path for 1 step, then diverge: a at step 2, b at step 2" in found
     assert "n: 3 -> 4" in found
     assert document(invoke("diff", "one", "next", "--json").stdout)["shared"] is None
 
 
 def test_one_run_is_compared_with_itself_at_two_steps(invoke: Invoke) -> None:
-    """One `--at` counts for both runs, two for one each."""
+    """One `--at` applies to both runs, two to one each."""
     begin(invoke)
     found = invoke("diff", "one", "one", "--at", "2", "--at", "4").stdout
-    assert "as it was after step 2 of 4" in found
+    assert "as of step 2 of 4" in found
     assert "n: 1 -> 3" in found
     assert "their states are the same" in invoke("diff", "one", "two", "--at", "2").stdout
     assert "they are the same up to step 2" in invoke("diff", "one", "two", "--at", "2").stdout
@@ -113,10 +113,10 @@ def test_diff_refuses_what_it_cannot_compare(invoke: Invoke) -> None:
 
 
 def test_a_tree_shows_branches_below_their_parents(invoke: Invoke) -> None:
-    """With the step where they parted, the status and the age; what follows a run is no branch of it."""
+    """With the step where they branched, the status and the age; a run that follows another is not its branch."""
     begin(invoke)
     lines = invoke("runs", "--tree").stdout.splitlines()
-    assert lines[0].split() == ["run", "graph", "status", "parted", "at", "seq", "last", "step", "follows"]
+    assert lines[0].split() == ["run", "graph", "status", "branched", "at", "seq", "last", "step", "follows"]
     rows = [re.split(r"\s{2,}", line) for line in lines[1:]]
     assert [row[0] for row in rows] == ["next", "one", "├─ two", "│", "└─ four"]
     assert rows[3][1] == "└─ three"
@@ -126,22 +126,22 @@ def test_a_tree_shows_branches_below_their_parents(invoke: Invoke) -> None:
 
 
 def test_a_tree_has_parents_that_are_older_than_the_list(invoke: Invoke) -> None:
-    """All of them, up to the first; they are told from those that were asked for."""
+    """All of them, up to the first; they are marked as not matching."""
     begin(invoke)
     invoke("branch", "three", "--at", "5", "--branch-id", "five")
     found = invoke("runs", "--tree", "--limit", "1")
     names = [re.sub(r"[├└│─ ]*", "", line.split("  counter")[0]) for line in found.stdout.splitlines()[1:]]
     assert names == ["one", "two", "three", "five"]
     assert [line.count("*") for line in found.stdout.splitlines()[1:]] == [1, 1, 1, 0]
-    assert "not among those that were asked for" in found.stderr
+    assert "*: not in the list" in found.stderr
     made = document(invoke("runs", "--tree", "--limit", "1", "--json").stdout)
     assert [(run["run_id"], run["parent"] and run["parent"]["run_id"]) for run in made["runs"]] == [
         *(("five", "three"), ("three", "two"), ("two", "one"), ("one", None)),
     ]
 
 
-def test_a_tree_document_tells_what_a_run_followed(invoke: Invoke) -> None:
-    """Beside what a list of runs has of each."""
+def test_a_tree_document_has_the_run_that_a_run_follows(invoke: Invoke) -> None:
+    """In addition to the keys of a list of runs."""
     begin(invoke)
     plain = document(invoke("runs", "--json").stdout)["runs"]
     tree = document(invoke("runs", "--tree", "--json").stdout)["runs"]
@@ -153,8 +153,8 @@ def test_a_tree_document_tells_what_a_run_followed(invoke: Invoke) -> None:
 # -- changed graphs
 
 
-def test_a_graph_that_no_longer_fits_is_told_on_one_screen(project: Path, invoke: Invoke) -> None:
-    """What does not fit, what changed, what to do; the run is as it was, and goes on once it is put back."""
+def test_a_graph_that_no_longer_fits_is_reported_on_one_screen(project: Path, invoke: Invoke) -> None:
+    """The mismatch, the changes, the repair; the run is unchanged, and continues once the graph is restored."""
     file = project / "flows" / "waiting.py"
     file.write_text(WAITING)
     assert invoke("run", "waiting", "--run-id", "r").exit_code == 3
@@ -164,13 +164,13 @@ def test_a_graph_that_no_longer_fits_is_told_on_one_screen(project: Path, invoke
     assert found.exit_code == 2
     lines = found.stderr.splitlines()
     assert "error graph_changed: the graph 'waiting' was changed, and run r no longer fits it" in lines[0]
-    assert "    the run stands at node 'style' (visit 1, waiting), which the graph no longer has" in lines
+    assert "    the run is at node 'style' (visit 1, waiting), which the graph no longer has" in lines
     assert "    field style is gone: str" in lines
     assert any(line.startswith("  repair: put back") and "migrate={1: Migration(" in line for line in lines)
     assert len(lines) < 24
     assert document(invoke("show", "r", "--json").stdout)["steps"] == steps
-    told = document(invoke("resume", "r", "--json").stdout)["error"]
-    assert set(told) == {"code", "message", "where", "repair"}
+    reported = document(invoke("resume", "r", "--json").stdout)["error"]
+    assert set(reported) == {"code", "message", "where", "repair"}
     file.write_text(WAITING)
     assert invoke("answer", "r", "plain", "--wait", "style").exit_code == 3
 
@@ -184,8 +184,8 @@ def move(values: dict) -> dict:
 """
 
 
-def test_show_tells_of_a_changed_graph_and_what_a_migration_did(project: Path, invoke: Invoke) -> None:
-    """Its fields, its nodes, its changes, at the step of the resume; and the old steps as they were."""
+def test_show_reports_a_changed_graph_and_the_updates_of_a_migration(project: Path, invoke: Invoke) -> None:
+    """Its fields, its nodes, its changes, at the step of the resume; the old steps stay unchanged."""
     file = project / "flows" / "counter.py"
     assert invoke("run", "counter", "--run-id", "r", "--limit", "steps=2").exit_code == 4
     code = COUNTER.replace("n: int = 0", "total: int = 0").replace('"n"', '"total"').replace('"more"', '"count"')
@@ -194,16 +194,16 @@ def test_show_tells_of_a_changed_graph_and_what_a_migration_did(project: Path, i
     file.write_text(MIGRATION + code)
     assert invoke("resume", "r", "--limit", "steps=none").exit_code == 0
     shown = invoke("show", "r").stdout
-    said = " ".join(shown.split())
+    written = " ".join(shown.split())
     for text in (
         "total = 2",
         "n is dropped",
         "the graph changed: version 1 → 2",
         "the graph changed: node count was called more",
-        "what was recorded of more is count's",
+        "the records of more now belong to count",
     ):
-        assert text in said
-    assert re.search(r"^\d+ +count +3 ", shown, re.MULTILINE)  # its visits go on
+        assert text in written
+    assert re.search(r"^\d+ +count +3 ", shown, re.MULTILINE)  # its visits continue
     assert "n: 2" in invoke("show", "r", "--at", "3").stdout
     detail = next(s for s in document(invoke("show", "r", "--json").stdout)["steps"] if s["kind"] == "resumed")[
         "detail"

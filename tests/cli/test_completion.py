@@ -1,4 +1,4 @@
-"""What a shell is offered behind Tab."""
+"""Shell completions."""
 
 import os
 import shlex
@@ -16,18 +16,18 @@ from tests.cli.programs import ROOT, document
 
 
 def offered(line: str) -> list[CompletionItem]:
-    """What stands behind Tab at the end of a line."""
+    """Return the completions at the end of a line."""
     *words, last = shlex.split(line.replace("|", "''") if line.endswith("|") else line)
     return ShellComplete(main, {}, "graphengine", COMPLETES).get_completions(words[1:], last)
 
 
 def values(line: str) -> list[str]:
-    """The words alone."""
+    """Return only the words of the completions."""
     return [str(item.value) for item in offered(line)]
 
 
 def test_commands_and_options_are_offered() -> None:
-    """With what each is for; the commands without loading them."""
+    """Each has a description; commands are offered without importing them."""
     assert values("graphengine |") == list(COMMANDS)
     assert values("graphengine ru") == ["run", "runs"]
     assert offered("graphengine ru")[1].help == COMMANDS["runs"]
@@ -39,7 +39,7 @@ def test_commands_and_options_are_offered() -> None:
 
 
 def test_graphs_are_offered_from_the_text_of_their_files(tried: Path) -> None:
-    """None of them is run for that, so that one that is broken, slow or loud does no harm."""
+    """No file is run, so a broken, slow or printing one does no harm."""
     (tried / "flows" / "loud.py").write_text('print("loud")\n1 / 0\ngraph = Graph("second", State)\n')
     (tried / "flows" / "odd.py").write_bytes(b"\xff\xfe")
     assert values("graphengine run |") == ["desk", "loud", "odd", "publish", "review", "second"]
@@ -48,8 +48,8 @@ def test_graphs_are_offered_from_the_text_of_their_files(tried: Path) -> None:
     assert values("graphengine run review --pause-before |") == ["approve", "listen", "review", "write"]
 
 
-def test_files_are_offered_where_a_path_is_begun_or_no_graph_is_called_so(tried: Path) -> None:
-    """The shell completes those itself."""
+def test_files_are_offered_for_a_path_or_if_no_graph_matches(tried: Path) -> None:
+    """The shell completes files itself."""
     for line in (
         "graphengine run ./fl",
         "graphengine run flows/",
@@ -61,7 +61,7 @@ def test_files_are_offered_where_a_path_is_begun_or_no_graph_is_called_so(tried:
 
 
 def test_runs_and_tags_are_offered_from_the_database(tried: Path) -> None:
-    """The newest runs, each with its graph and status; of the database that the line names."""
+    """The newest runs of the given database, each with its graph and status."""
     assert set(values("graphengine show |")) == {
         "tides",
         "tides-2",
@@ -87,8 +87,8 @@ def test_runs_and_tags_are_offered_from_the_database(tried: Path) -> None:
     assert values("graphengine show --db elsewhere.db |") == ["tides"]
 
 
-def test_what_a_shell_would_run_is_not_offered(tried: Path) -> None:
-    """A run's id and a file's name may be anything; bash puts what it is offered on the line without quotes."""
+def test_words_that_a_shell_would_evaluate_are_not_offered(tried: Path) -> None:
+    """A run's id and a file's name can be any text; bash inserts completions without quotes."""
     (tried / "flows" / "$(id).py").write_text("")
     ran = CliRunner().invoke(main, ["run", "publish", "--run-id", "$(id>told)", "--db", "elsewhere.db"])
     assert "$(id>told)" in ran.output
@@ -97,8 +97,8 @@ def test_what_a_shell_would_run_is_not_offered(tried: Path) -> None:
 
 
 @pytest.mark.parametrize("line", ["graphengine show |", "graphengine runs --tag |", "graphengine run |"])
-def test_nothing_is_offered_and_nothing_said_where_nothing_can_be_read(here: Path, line: str) -> None:
-    """No database and no project; a database that is none; a pyproject.toml that is none."""
+def test_unreadable_files_give_no_completions_and_no_output(here: Path, line: str) -> None:
+    """No database and no project; an invalid database; an invalid pyproject.toml."""
     kinds = [item.type for item in offered(line)]
     assert kinds in ([], ["file"])
     (here / "pyproject.toml").write_text("[[[")
@@ -108,7 +108,7 @@ def test_nothing_is_offered_and_nothing_said_where_nothing_can_be_read(here: Pat
 
 
 def test_an_error_while_completing_is_quiet(here: Path) -> None:
-    """Whatever it is: what is said would stand in the line that is being typed."""
+    """A message would appear in the line being typed."""
     environment = {
         **os.environ,
         "PYTHONPATH": str(ROOT),
@@ -122,7 +122,7 @@ def test_an_error_while_completing_is_quiet(here: Path) -> None:
     assert (ran.returncode, ran.stdout, ran.stderr) == (1, "", "")
 
 
-def test_what_is_said_while_completing_is_not_heard(
+def test_output_while_completing_is_hidden(
     tried: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A warning of a library, for instance."""
@@ -136,15 +136,15 @@ def test_what_is_said_while_completing_is_not_heard(
         monkeypatch.setenv(name, value)
     with pytest.raises(SystemExit) as left:
         main([])
-    said = capsys.readouterr()
-    assert (left.value.code, said.out.strip(), said.err) == (0, "", "")
+    written = capsys.readouterr()
+    assert (left.value.code, written.out.strip(), written.err) == (0, "", "")
 
 
 @pytest.mark.parametrize(
     ("shell", "part"), [("bash", "complete -o nosort -F"), ("zsh", "compdef"), ("fish", "complete --")]
 )
 def test_each_shell_has_a_script(shell: str, part: str) -> None:
-    """Under --json too."""
+    """Also with --json."""
     printed = CliRunner().invoke(main, ["completion", shell])
     assert printed.exit_code == 0
     assert part in printed.stdout
@@ -155,7 +155,7 @@ def test_each_shell_has_a_script(shell: str, part: str) -> None:
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
 def test_bash_itself_completes(tried: Path) -> None:
-    """The script is read as the docs say, and asked as bash asks it behind Tab."""
+    """The script is loaded as documented, and called as bash calls it."""
     program = tried / "bin" / "graphengine"
     program.parent.mkdir()
     program.write_text(f'#!/bin/sh\nexec {sys.executable} -m graphengine "$@"\n')

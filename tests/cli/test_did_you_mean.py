@@ -1,4 +1,4 @@
-"""A word that is misspelt is answered with the one that was perhaps meant, and with an exit code that says why."""
+"""A misspelt word is reported with the closest known one, and with the documented exit code."""
 
 import signal
 from pathlib import Path
@@ -39,19 +39,19 @@ MISSPELT = [
 
 
 @pytest.mark.parametrize(("line", "meant"), MISSPELT, ids=[line for line, _ in MISSPELT])
-def test_a_misspelt_word_is_answered_with_what_was_perhaps_meant(tried: Path, line: str, meant: str) -> None:
-    """On one screen, without a traceback; exit code 2, nothing is done; and under --json the same."""
+def test_a_misspelt_word_is_reported_with_the_closest_one(tried: Path, line: str, meant: str) -> None:
+    """On one screen, without a traceback; exit code 2, nothing is done; the same under --json."""
     found = CliRunner().invoke(main, line.split())
     assert found.exit_code == Exit.USAGE, found.output
     assert f"id you mean {meant}?" in found.stderr
     assert len(found.stderr.splitlines()) < 20
     assert "Traceback" not in found.output
-    told = document(CliRunner().invoke(main, [*line.split(), "--json"]).stdout)["error"]
-    assert f"id you mean {meant}?" in told["message"] + told["repair"]
+    shown_text = document(CliRunner().invoke(main, [*line.split(), "--json"]).stdout)["error"]
+    assert f"id you mean {meant}?" in shown_text["message"] + shown_text["repair"]
 
 
-def test_a_tag_or_a_graph_that_no_run_has_is_a_hint_and_no_error(tried: Path) -> None:
-    """There may be such runs tomorrow; but a tag that keeps runs and is misspelt is refused, see above."""
+def test_a_tag_or_a_graph_that_no_run_has_gives_a_hint_and_no_error(tried: Path) -> None:
+    """Such runs can exist later; but a misspelt tag that should keep runs is refused, see above."""
     listed = CliRunner().invoke(main, ["runs", "--tag", "nightl"])
     assert (listed.exit_code, "did you mean 'nightly'?" in listed.stderr) == (0, True)
     assert "did you mean" not in CliRunner().invoke(main, ["runs", "--tag", "other"]).stderr
@@ -62,12 +62,12 @@ def test_a_tag_or_a_graph_that_no_run_has_is_a_hint_and_no_error(tried: Path) ->
     assert kept.exit_code == 0
 
 
-def test_what_is_like_nothing_is_told_what_there_is(tried: Path) -> None:
-    """Instead of a guess."""
+def test_a_word_without_a_close_match_gets_the_valid_choices(tried: Path) -> None:
+    """Instead of a suggestion."""
     assert "steps, tokens, cost_usd" in CliRunner().invoke(main, ["run", "review", "--limit", "x=1"]).stderr
     assert "did you mean" not in CliRunner().invoke(main, ["runs", "--status", "xyz"]).stderr.lower()
     assert "did you mean" not in CliRunner().invoke(main, ["show", "tides", "--zzz"]).stderr.lower()
-    assert "name a graph's Python file" in CliRunner().invoke(main, ["run", "flows/zzz.py"]).stderr
+    assert "give the Python file of a graph" in CliRunner().invoke(main, ["run", "flows/zzz.py"]).stderr
 
 
 CODES = [
@@ -81,7 +81,7 @@ CODES = [
 
 
 @pytest.mark.parametrize(("line", "code"), CODES, ids=[code.name for _, code in CODES])
-def test_an_exit_code_means_what_the_docs_say(tried: Path, line: str, code: Exit) -> None:
+def test_exit_codes_are_as_documented(tried: Path, line: str, code: Exit) -> None:
     """Also under --json, and with --debug."""
     text = (tried / "flows" / "review.py").read_text()
     (tried / "flows" / "failing.py").write_text(text.replace("return min", "raise ValueError\n    return min"))
@@ -89,7 +89,7 @@ def test_an_exit_code_means_what_the_docs_say(tried: Path, line: str, code: Exit
         assert CliRunner().invoke(main, [*line.split(), *more]).exit_code == code
 
 
-def test_who_drives_a_run_already_and_who_interrupts_have_codes_of_their_own(tmp_path: Path) -> None:
+def test_a_driven_run_and_an_interrupt_have_exit_codes_of_their_own(tmp_path: Path) -> None:
     """6, and 130 for the second Ctrl-C."""
     (tmp_path / "gated.py").write_text(GATED)
     (tmp_path / "blocking").touch()
@@ -104,7 +104,7 @@ def test_who_drives_a_run_already_and_who_interrupts_have_codes_of_their_own(tmp
 
 @pytest.mark.parametrize("line", ["run flows/broken.py", "check flows/broken.py", "run review --input task=@missing"])
 def test_only_debug_shows_tracebacks(tried: Path, line: str) -> None:
-    """Else an error is its code, message, place and repair."""
+    """Otherwise an error shows its code, message, location and repair."""
     (tried / "flows" / "broken.py").write_text("def f():\n    return 1 / 0\nf()\n")
     plain = CliRunner().invoke(main, line.split())
     assert "Traceback" not in plain.output

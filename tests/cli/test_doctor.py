@@ -10,7 +10,7 @@ DATABASE = Path("checkpoints/runs.db")
 
 
 def change(statement: str) -> None:
-    """Change the database behind everybody's back."""
+    """Change the database directly."""
     with closing(sqlite3.connect(DATABASE)) as connection, connection:
         connection.execute(statement)
 
@@ -22,8 +22,8 @@ def ran(invoke: Invoke) -> Invoke:
     return invoke
 
 
-def test_a_sound_database_is_said_to_be_sound(ran: Invoke) -> None:
-    """Exit code 0, and a line that says what was looked at; nothing is left beside the file."""
+def test_a_sound_database_is_reported_as_sound(ran: Invoke) -> None:
+    """Exit code 0, and a line with what was checked; no other file is left next to the database."""
     found = ran("doctor")
     assert found.exit_code == 0
     assert found.stdout.startswith("sound: checkpoints/runs.db, 1 run, 4 steps")
@@ -33,44 +33,44 @@ def test_a_sound_database_is_said_to_be_sound(ran: Invoke) -> None:
 
 
 @pytest.mark.parametrize("quick", [(), ("--quick",)])
-def test_a_fault_is_told_with_its_repair(ran: Invoke, quick: tuple[str, ...]) -> None:
-    """Exit code 1, and the command that mends it, which says where the copy is."""
+def test_a_fault_is_reported_with_its_repair(ran: Invoke, quick: tuple[str, ...]) -> None:
+    """Exit code 1, and the command that repairs it, which shows where the copy is."""
     change("UPDATE runs SET status = 'failed'")
     found = ran("doctor", *quick)
     assert found.exit_code == 1
-    assert "fault run_differs: run r: its row says status 'failed' instead of 'finished'" in found.stdout
-    assert "mend: graphengine doctor --repair" in found.stdout
-    mended = ran("doctor", "--repair")
-    assert mended.exit_code == 0
-    assert "checkpoints/runs.db.before-repair-" in mended.stdout
-    assert "set rows of runs right from their logs (1)" in mended.stdout
+    assert "fault run_differs: run r: its row has status 'failed' instead of 'finished'" in found.stdout
+    assert "repair: graphengine doctor --repair" in found.stdout
+    repaired = ran("doctor", "--repair")
+    assert repaired.exit_code == 0
+    assert "checkpoints/runs.db.before-repair-" in repaired.stdout
+    assert "corrected rows of runs from their logs (1)" in repaired.stdout
     assert ran("doctor").exit_code == 0
 
 
-def test_what_cannot_be_mended_remains(ran: Invoke) -> None:
-    """A lost step stays lost: the run is named, and the command that branches off before the hole works."""
+def test_an_unrepairable_fault_remains(ran: Invoke) -> None:
+    """A lost step stays lost: the run is named, and the command that branches before the gap works."""
     change("DELETE FROM steps WHERE seq = 3")
     assert ran("doctor", "--repair").exit_code == 1
-    told = document(ran("doctor", "--json").stdout)
-    (finding,) = told["findings"]
+    message = document(ran("doctor", "--json").stdout)
+    (finding,) = message["findings"]
     assert (finding["code"], finding["run_id"], finding["seq"]) == ("steps_missing", "r", 3)
     assert "`graphengine branch r --at 2`" in finding["repair"]
     assert ran("branch", "r", "--at", "2").exit_code == 0
     assert ran("show", "r").exit_code == 5
 
 
-def test_a_repair_is_told_as_json(ran: Invoke) -> None:
+def test_a_repair_is_reported_as_json(ran: Invoke) -> None:
     """What was done, what was lost and where the copy is."""
     change("UPDATE runs SET graph = 'other'")
-    told = document(ran("doctor", "--repair", "--json").stdout)
-    assert told["sound"] is True
-    assert told["lost"] == []
-    assert len(told["done"]) == 1
-    assert Path(told["copy"]).exists()
+    message = document(ran("doctor", "--repair", "--json").stdout)
+    assert message["sound"] is True
+    assert message["lost"] == []
+    assert len(message["done"]) == 1
+    assert Path(message["copy"]).exists()
 
 
-def test_what_is_no_database_is_refused(ran: Invoke) -> None:
-    """Exit code 5, for a file that is missing or is something else, with --repair too; nothing is changed."""
+def test_a_file_that_is_not_a_database_is_refused(ran: Invoke) -> None:
+    """Exit code 5 for a missing or different file, also with --repair; nothing is changed."""
     Path("notes.txt").write_text("some notes\n" * 200)
     for words in (("--db", "none.db"), ("--db", "notes.txt"), ("--db", "notes.txt", "--repair")):
         found = ran("doctor", *words)
@@ -80,12 +80,12 @@ def test_what_is_no_database_is_refused(ran: Invoke) -> None:
 
 
 def test_a_database_without_its_first_page_is_saved(ran: Invoke) -> None:
-    """Where nothing can open the file any more, its rows are saved from the pages behind."""
+    """If the file can no longer be opened, its rows are recovered from the other pages."""
     content = DATABASE.read_bytes()
     DATABASE.write_bytes(b"\x00" * 8192 + content[8192:])
     refused = ran("doctor")
     assert refused.exit_code == 5
     assert "doctor --repair" in refused.stderr
     found = ran("doctor", "--repair")
-    assert (found.exit_code, "nobody can tell which" in found.stdout) == (1, True)
+    assert (found.exit_code, "which cannot be identified" in found.stdout) == (1, True)
     assert ran("show", "r").exit_code == 0

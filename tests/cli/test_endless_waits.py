@@ -1,4 +1,4 @@
-"""Databases of earlier versions, which took times without an end, and wrote them as numbers that JSON does not have."""
+"""Databases of earlier versions, which accepted infinite times and wrote them as numbers that JSON lacks."""
 
 import asyncio
 import json
@@ -32,7 +32,7 @@ DATABASE = Path("checkpoints", "runs.db")
 
 
 def endless(value: Any) -> Any:
-    """A record with the times that are given in it without an end."""
+    """Return a record with infinite times."""
     if isinstance(value, Mapping):
         changed = {
             name: math.inf if name in ("due", "timeout_seconds") else endless(item) for name, item in value.items()
@@ -42,13 +42,13 @@ def endless(value: Any) -> Any:
 
 
 def as_earlier(step: Step) -> bytes:
-    """The bytes of a step as an earlier version wrote it."""
+    """Return the bytes of a step as an earlier version wrote it."""
     return to_json(endless(from_json(encode_step(step))))
 
 
 @pytest.fixture
 def run_id(project: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A run that waits without an end, as an earlier version recorded it."""
+    """A run that waits forever, as an earlier version recorded it."""
     (project / "flows" / "desk.py").write_text(PROGRAM)
     DATABASE.parent.mkdir()
     namespace: dict[str, Any] = {}
@@ -73,7 +73,7 @@ def run_id(project: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.mark.parametrize("words", ["runs", "show ID", "show ID --step 2", "export ID", "doctor"])
 def test_a_time_without_an_end_is_read_as_none(run_id: str, invoke: Invoke, words: str) -> None:
-    """Every command reads the run, and what is written as JSON is JSON."""
+    """Every command reads the run, and its JSON is valid."""
     asked = [run_id if word == "ID" else word for word in words.split()]
     for more in ((), ("--json",)):
         found = invoke(*asked, *more)
@@ -84,7 +84,7 @@ def test_a_time_without_an_end_is_read_as_none(run_id: str, invoke: Invoke, word
 
 
 def test_a_wait_without_an_end_is_answered(run_id: str, invoke: Invoke) -> None:
-    """The run goes on under the graph as it is written today."""
+    """The run continues on the current graph."""
     found = invoke("answer", run_id, "plain", "--json")
     assert found.exit_code == 0, found.output
     assert json.loads(found.stdout)["output"] == "plain"

@@ -1,4 +1,4 @@
-"""What `--help` says is so: its examples work, its exit codes are those there are, and it fits a terminal."""
+"""`--help` is correct: its examples work, its exit codes exist, and it fits a terminal."""
 
 import shlex
 from pathlib import Path
@@ -13,18 +13,18 @@ from tests.cli.programs import ROOT, read_until, start
 from tests.cli.scratch import RUNS
 
 ENDLESS = {"worker"}
-"""Commands whose examples go on until they are stopped."""
+"""Commands whose examples run until they are stopped."""
 
 
 def command(name: str) -> Command:
-    """The command of this name."""
+    """Return the command of this name."""
     found = main.get_command(main.make_context("graphengine", [], resilient_parsing=True), name)
     assert isinstance(found, Command), f"{name}: make it with cls=helping.Command and give it examples"
     return found
 
 
 def words_of(line: str) -> list[str]:
-    """The words of an example behind the program's name, without its comment."""
+    """Return the words of an example after the program's name, without its comment."""
     first, *words = shlex.split(line, comments=True)
     assert first == "graphengine"
     return words
@@ -32,7 +32,7 @@ def words_of(line: str) -> list[str]:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_example_works(tried: Path, name: str) -> None:
-    """In the order they stand in, in the project of tests/cli/scratch.py: what they name has to be there."""
+    """In their order, in the project of tests/cli/scratch.py, which must contain what they name."""
     examples = command(name).examples
     assert examples
     for line in examples:
@@ -45,13 +45,13 @@ def test_every_example_works(tried: Path, name: str) -> None:
             assert process.wait(30) == 0
             continue
         done = CliRunner().invoke(main, words)
-        told = {Exit.WAITING} if f"ends waiting, with {int(Exit.WAITING)}" in line else {Exit.FINISHED}
-        assert done.exit_code in told, f"{line}\n{done.output}"
+        expected = {Exit.WAITING} if f"exits with {int(Exit.WAITING)}, waiting" in line else {Exit.FINISHED}
+        assert done.exit_code in expected, f"{line}\n{done.output}"
 
 
 @pytest.mark.parametrize("name", ["", *COMMANDS])
 def test_help_fits_a_terminal_of_80_columns(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No line is broken by the terminal itself."""
+    """No line is wider than the terminal."""
     monkeypatch.setenv("COLUMNS", "80")
     shown = CliRunner().invoke(main, [*filter(None, [name]), "--help"], prog_name="graphengine")
     assert shown.exit_code == 0
@@ -60,7 +60,7 @@ def test_help_fits_a_terminal_of_80_columns(name: str, monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_has_examples_and_exit_codes(name: str) -> None:
-    """Behind the options."""
+    """After the options."""
     shown = CliRunner().invoke(main, [name, "--help"]).output
     parts = ["Options:", f"Examples:\n  graphengine {name}", "Exit codes:\n  0 "]
     places = [shown.find(part) for part in parts]
@@ -68,14 +68,14 @@ def test_help_has_examples_and_exit_codes(name: str) -> None:
     assert places == sorted(places)
 
 
-def test_what_the_list_says_of_a_command_is_its_first_sentence_or_shorter() -> None:
-    """So that the two do not tell different things; and every module of a command is there."""
-    for name, told in COMMANDS.items():
+def test_the_list_describes_a_command_by_its_first_sentence_or_less() -> None:
+    """So that the two agree; and every module of a command is listed."""
+    for name, message in COMMANDS.items():
         first = (command(name).help or "").split("\n\n")[0].replace("\n", " ")
-        assert first.split()[0] == told.split()[0], (told, first)
+        assert first.split()[0] == message.split()[0], (message, first)
         assert (ROOT / "graphengine" / "cli" / f"{MODULES.get(name, name)}.py").is_file()
 
 
-def test_the_scratch_projects_runs_are_what_the_examples_say() -> None:
+def test_the_scratch_project_has_the_runs_of_the_examples() -> None:
     """Each has an id, so that examples can name it."""
     assert all("--run-id" in line or "--branch-id" in line or line.startswith("export") for line, _ in RUNS)

@@ -1,4 +1,4 @@
-"""What a database says is only ever text to the command line: no terminal obeys it, it names no file or address."""
+"""The contents of a database are only text to the command line: no terminal control, no file name, no address."""
 
 import json
 import os
@@ -23,7 +23,7 @@ DATABASE = Path("checkpoints", "runs.db")
 
 
 def spoiled(value: object, *, all_of_it: bool, name: str = "") -> object:
-    """A JSON value with every text in it spoiled, but those that hold the log together unless all are meant."""
+    """Return a JSON value with its texts spoiled, except those that hold the log together unless all are requested."""
     if isinstance(value, dict):
         return {key: spoiled(item, all_of_it=all_of_it, name=key) for key, item in value.items()}
     if isinstance(value, list):
@@ -48,8 +48,10 @@ def spoil(*, all_of_it: bool) -> None:
 
 
 @pytest.mark.parametrize("all_of_it", [False, True])
-def test_no_text_of_a_database_reaches_the_terminal_as_it_is(project: Path, invoke: Invoke, *, all_of_it: bool) -> None:
-    """Whatever command shows a run, control codes in what it shows are escapes, in texts and in JSON alike."""
+def test_no_text_of_a_database_reaches_the_terminal_unescaped(
+    project: Path, invoke: Invoke, *, all_of_it: bool
+) -> None:
+    """Every command that shows a run escapes control codes, in text and in JSON."""
     (project / "flows" / "waiting.py").write_text(WAITING)
     for run_id in ("mine", "other"):
         assert invoke("run", "waiting", "--run-id", run_id).exit_code == 3
@@ -83,7 +85,7 @@ def test_no_text_of_a_database_reaches_the_terminal_as_it_is(project: Path, invo
 
 
 def record(seq: int, change: Callable[[dict[str, Any]], None]) -> None:
-    """Change a recorded step, and make its checksum right again."""
+    """Change a recorded step, and correct its checksum."""
     with closing(sqlite3.connect(DATABASE)) as connection:
         row, body = connection.execute("SELECT id, body FROM steps WHERE id & 4294967295 = ?", (seq,)).fetchone()
         step = json.loads(body)
@@ -116,7 +118,7 @@ SHOWING = (("show", "r"), ("show", "r", "--json"), ("show", "r", "--step", "2"),
     ],
 )
 def test_a_fact_of_another_type_is_damage(invoke: Invoke, name: str, value: object) -> None:
-    """With a right checksum, too: each command names the step and what is wrong with it, and none is surprised."""
+    """Even with a correct checksum, each command reports the step and the fault, without an unexpected error."""
     assert invoke("run", "counter", "--run-id", "r").exit_code == 0
 
     def change(step: dict[str, Any]) -> None:
@@ -135,8 +137,8 @@ def test_a_fact_of_another_type_is_damage(invoke: Invoke, name: str, value: obje
     )
 
 
-def test_a_map_takes_no_more_room_than_its_items(project: Path, invoke: Invoke) -> None:
-    """A count of three hundred million over two items is refused before room is made for as many."""
+def test_a_map_takes_no_more_memory_than_its_items(project: Path, invoke: Invoke) -> None:
+    """A count of three hundred million over two items is refused before memory is allocated for it."""
     (project / "flows" / "mapping.py").write_text(MAPPING)
     assert invoke("run", "mapping", "--run-id", "r").exit_code == 0
     record(2, lambda step: step["data"].update(count=300_000_000))
@@ -145,19 +147,19 @@ def test_a_map_takes_no_more_room_than_its_items(project: Path, invoke: Invoke) 
     _, peak_bytes = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert found.exit_code == 5
-    assert "a map of 300000000 items has other numbers of them" in found.stderr
+    assert "a map of 300000000 items has lists of other lengths" in found.stderr
     assert peak_bytes < 100_000_000
 
 
 def test_a_diff_of_large_states_ends(project: Path, invoke: Invoke) -> None:
-    """A hundred differences are shown and the others counted."""
+    """A hundred differences are shown, and the others are counted."""
     (project / "flows" / "mapping.py").write_text(MAPPING)
     for run_id, items in (("a", range(5000)), ("b", range(1, 5001))):
         found = invoke("run", "mapping", "--run-id", run_id, "--input", f"many={json.dumps(list(items))}")
         assert found.exit_code == 0, found.stderr
-    told = invoke("diff", "a", "b").stdout
-    assert len(told.splitlines()) < 400
-    assert "more; --json has them all)" in told
+    reported = invoke("diff", "a", "b").stdout
+    assert len(reported.splitlines()) < 400
+    assert "more; --json has them all)" in reported
 
 
 MAPPING = """
@@ -181,7 +183,7 @@ graph.add_path(START, "double", END)
 
 
 def ask_schema(invoke: Invoke, schema: object) -> None:
-    """A run that waits for an answer, with this schema stored in place of its own."""
+    """Return a run that waits for an answer, with its stored schema replaced."""
     assert invoke("run", "waiting", "--run-id", "r").exit_code == 3
     with closing(sqlite3.connect(DATABASE)) as connection:
         for row, body in connection.execute("SELECT id, body FROM steps").fetchall():
@@ -195,7 +197,7 @@ def ask_schema(invoke: Invoke, schema: object) -> None:
 
 @pytest.fixture
 def visits() -> Iterator[tuple[str, list[str]]]:
-    """A server on this machine, and what was asked of it."""
+    """A server on this machine, and the requests that it received."""
     asked: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -217,13 +219,13 @@ def visits() -> Iterator[tuple[str, list[str]]]:
 def test_a_stored_schema_reads_no_address_and_no_file(
     project: Path, invoke: Invoke, visits: tuple[str, list[str]]
 ) -> None:
-    """An answer is checked against the stored schema alone: what that refers to elsewhere is not fetched."""
+    """An answer is checked only against the stored schema; external references are not fetched."""
     (project / "flows" / "waiting.py").write_text(WAITING)
     address, asked = visits
     ask_schema(invoke, {"anyOf": [{"$ref": address}, {"$ref": "file:///etc/passwd"}]})
     found = invoke("answer", "r", "plain", "--wait", "style", "--no-resume")
     assert found.exit_code == 2
-    assert "cannot be used" in found.stderr
+    assert "is invalid" in found.stderr
     assert asked == []
 
 
@@ -237,8 +239,8 @@ BAD_SCHEMAS: dict[str, object] = {
 
 
 @pytest.mark.parametrize("name", BAD_SCHEMAS)
-def test_a_stored_schema_that_cannot_be_used_is_told(project: Path, invoke: Invoke, name: str) -> None:
-    """A schema that nothing can be checked against ends the command with an error of ours."""
+def test_an_unusable_stored_schema_is_reported(project: Path, invoke: Invoke, name: str) -> None:
+    """A schema that cannot be used ends the command with a GraphEngineError."""
     (project / "flows" / "waiting.py").write_text(WAITING)
     ask_schema(invoke, BAD_SCHEMAS[name])
     found = invoke("answer", "r", "plain", "--wait", "style", "--no-resume")
@@ -246,8 +248,8 @@ def test_a_stored_schema_that_cannot_be_used_is_told(project: Path, invoke: Invo
     assert (found.exit_code, "unexpected" in found.stderr) == (code, False), found.stderr
 
 
-def test_graphs_named_by_a_database_are_looked_for_among_the_projects_own(project: Path, invoke: Invoke) -> None:
-    """A graph's name in a database is compared with names, and is never a file that is run."""
+def test_graphs_of_a_database_are_searched_only_in_the_project(project: Path, invoke: Invoke) -> None:
+    """A graph's name in a database is compared with names, and is never run as a file."""
     evil = project / "evil.py"
     evil.write_text("raise SystemExit('run by a database')")
     assert invoke("run", "counter", "--run-id", "r", "--limit", "steps=1").exit_code == 4
@@ -260,8 +262,8 @@ def test_graphs_named_by_a_database_are_looked_for_among_the_projects_own(projec
 
 
 @pytest.mark.parametrize("mask", [0, 0o022])
-def test_the_file_of_a_result_is_for_its_user_alone(project: Path, invoke: Invoke, mask: int) -> None:
-    """A new file for a result has the mode of the database; one that was there keeps its own."""
+def test_the_file_of_a_result_is_private(project: Path, invoke: Invoke, mask: int) -> None:
+    """A new file for a result has the mode of the database; an existing one keeps its mode."""
     before = os.umask(mask)
     try:
         (project / "there.txt").write_text("")

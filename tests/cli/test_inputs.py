@@ -41,13 +41,13 @@ class State(BaseModel):
 
 
 def parsed(*pairs: str) -> dict[str, object]:
-    """The values of these pairs for the state above."""
+    """Return the values of these pairs for the state above."""
     return parse_pairs(pairs, forms_of(State), "--input")
 
 
 @pytest.mark.parametrize("text", ["[1]", "null", "5", '"quoted"', "a=b", "", " x "])
 def test_a_text_is_never_parsed(text: str) -> None:
-    """Whatever is given to a text field arrives as it was written."""
+    """A text field receives its value unchanged."""
     assert parsed(f"text={text}", f"maybe={text}") == {"text": text, "maybe": text}
 
 
@@ -68,7 +68,7 @@ def test_a_text_is_never_parsed(text: str) -> None:
     ],
 )
 def test_other_values_are_read_by_the_type_of_their_field(pair: str, value: object) -> None:
-    """JSON for numbers, objects and lists; the bare text where every value is a text, as dates and enums are."""
+    """JSON for numbers, objects and lists; plain text if every value is a text, such as dates and enums."""
     assert list(parsed(pair).values()) == [value]
 
 
@@ -78,7 +78,7 @@ def test_a_repeated_key_appends_to_a_list() -> None:
     assert found == {"words": ["a", "[b", "c d"], "numbers": [1, 2, 3], "items": [{"x": 7}]}
 
 
-def test_a_file_gives_what_its_field_takes(tmp_path: Path) -> None:
+def test_a_file_is_read_by_the_type_of_its_field(tmp_path: Path) -> None:
     """`@file` is a TextFile, a text, or JSON, by the field; a list gets one item of it."""
     note, data = tmp_path / "note.md", tmp_path / "data.json"
     note.write_text("hello\n")
@@ -104,21 +104,21 @@ def test_a_literal_at_is_written_twice() -> None:
     ("pairs", "message", "repair"),
     [
         (["numbr=1"], "unknown input 'numbr'", "did you mean 'number'?"),
-        (["number=three"], "no JSON", "write a number"),
-        (["number=NaN"], "no JSON", "write a number"),
-        (["yes=True"], "no JSON", "true or false"),
-        (["item={x: 1}"], "no JSON", "key=@file"),
-        (["anything=word"], "no JSON", "quotes"),
-        (["file=notes.md"], "no JSON", "key=@file"),
+        (["number=three"], "invalid JSON", "write a number"),
+        (["number=NaN"], "invalid JSON", "write a number"),
+        (["yes=True"], "invalid JSON", "true or false"),
+        (["item={x: 1}"], "invalid JSON", "key=@file"),
+        (["anything=word"], "invalid JSON", "quotes"),
+        (["file=notes.md"], "invalid JSON", "key=@file"),
         (["text"], "no '='", "key=value"),
         (["text=@missing.md"], "cannot be read", "@@"),
-        (["maybe:=nul"], "no JSON", "quotes"),
+        (["maybe:=nul"], "invalid JSON", "quotes"),
         (["numbr:=1"], "unknown input 'numbr'", "did you mean 'number'?"),
         (["words=a", "words:=[]"], "given twice", "once"),
         (["number=1", "number=2"], "given twice", "once"),
     ],
 )
-def test_an_input_that_cannot_be_read_says_how_to_write_it(pairs: list[str], message: str, repair: str) -> None:
+def test_an_invalid_input_is_reported_with_the_syntax(pairs: list[str], message: str, repair: str) -> None:
     """Each mistake has a message and a repair."""
     with pytest.raises(InputError) as caught:
         parsed(*pairs)
@@ -126,15 +126,15 @@ def test_an_input_that_cannot_be_read_says_how_to_write_it(pairs: list[str], mes
     assert repair in caught.value.repair
 
 
-def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
     """A file must be UTF-8."""
     (tmp_path / "picture").write_bytes(b"\xff\xfe")
-    with pytest.raises(InputError, match="no UTF-8 text"):
+    with pytest.raises(InputError, match="not UTF-8 text"):
         parsed(f"text=@{tmp_path / 'picture'}")
 
 
 def test_values_are_validated_as_json() -> None:
-    """A strict state takes from the command line what it takes from JSON."""
+    """A strict state accepts from the command line what it accepts from JSON."""
 
     class Strict(BaseModel, strict=True):
         pair: tuple[int, str] = (0, "")
@@ -145,7 +145,7 @@ def test_values_are_validated_as_json() -> None:
 
 
 def test_a_missing_field_is_named_in_the_repair() -> None:
-    """What is required and was not given is told as the option to add."""
+    """A missing required field is reported with the option to add."""
 
     class Needy(BaseModel):
         task: str

@@ -20,29 +20,29 @@ graph.add_path(START, "first", END)
 
 
 def test_each_graph_has_a_line(project: Path, invoke: Invoke) -> None:
-    """Its name and the first sentence of its file; one that is imported for another is not listed twice."""
+    """Its name and the first sentence of its file; an imported graph is not listed twice."""
     (project / "flows" / "twice.py").write_text(NESTED)
     listed = invoke("list")
     assert listed.exit_code == 0
     assert listed.stdout.splitlines() == ["counter", "twice    Counts twice."]
 
 
-def test_a_second_graph_of_a_file_is_told_as_such(project: Path, invoke: Invoke) -> None:
-    """The sentence of the file is about the one that is called like it."""
+def test_a_second_graph_of_a_file_refers_to_the_first(project: Path, invoke: Invoke) -> None:
+    """The sentence of the file describes the graph with the file's name."""
     text = '"""Counts."""\n' + COUNTER + "\nother = graph.but(name='other')\n"
     (project / "flows" / "counter.py").write_text(text)
-    assert invoke("list").stdout.splitlines() == ["counter  Counts.", "other    Beside counter, in flows/counter.py."]
+    assert invoke("list").stdout.splitlines() == ["counter  Counts.", "other    Next to counter, in flows/counter.py."]
 
 
-def test_as_json_each_graph_tells_what_it_takes(project: Path, invoke: Invoke) -> None:
+def test_as_json_each_graph_has_its_input(project: Path, invoke: Invoke) -> None:
     """The schema of its input, whether there is an example, its sets of models."""
     (project / "flows" / "twice.py").write_text(NESTED + "MODELS = {'cheap': {}}\nexample = {}\n")
     found = document(invoke("list", "--json").stdout)
     assert found["broken"] == []
     counter, twice = found["graphs"]
     assert (counter["name"], counter["example"], counter["models"]) == ("counter", False, [])
-    told = (twice["name"], twice["about"], Path(twice["file"]), twice["nodes"], twice["example"], twice["models"])
-    assert told == ("twice", "Counts twice.", Path("flows/twice.py"), 1, True, ["cheap"])
+    message = (twice["name"], twice["about"], Path(twice["file"]), twice["nodes"], twice["example"], twice["models"])
+    assert message == ("twice", "Counts twice.", Path("flows/twice.py"), 1, True, ["cheap"])
     assert twice["input"]["type"] == "object"
 
 
@@ -61,19 +61,19 @@ def test_a_file_that_cannot_be_run_hides_no_other(project: Path, invoke: Invoke)
     ]
 
 
-def test_without_graphs_it_says_how_a_project_names_them(project: Path, invoke: Invoke) -> None:
-    """No project, and one that names no file."""
+def test_without_graphs_the_error_explains_how_to_list_them(project: Path, invoke: Invoke) -> None:
+    """Without a project, and in one without graph files."""
     (project / "pyproject.toml").write_text("")
     nothing = invoke("list")
     assert nothing.exit_code == 2
-    assert "the project names no file with graphs" in nothing.stderr
+    assert "the project has no file with graphs" in nothing.stderr
     assert '[tool.graphengine] graphs = ["folder"]' in nothing.stderr
     (project / "pyproject.toml").unlink()
-    assert invoke("list").stderr.endswith("; or begin a project: graphengine new PATH\n")
+    assert invoke("list").stderr.endswith("; or create a project: graphengine new PATH\n")
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("", ""),
         ("One line without an end", "One line without an end"),
@@ -83,12 +83,12 @@ def test_without_graphs_it_says_how_a_project_names_them(project: Path, invoke: 
         ("Why? Because.", "Why?"),
     ],
 )
-def test_what_a_file_is_about_is_its_first_sentence(text: str, told: str) -> None:
-    """Whatever it is broken into."""
-    assert first_sentence(text) == told
+def test_a_file_is_described_by_its_first_sentence(text: str, message: str) -> None:
+    """However its lines are broken."""
+    assert first_sentence(text) == message
 
 
-def test_the_bundled_workflows_all_say_what_they_do() -> None:
+def test_the_bundled_workflows_all_have_a_description() -> None:
     """In this project itself."""
     ran = call(ROOT, "list")
     assert ran.returncode == 0, ran.stderr

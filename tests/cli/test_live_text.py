@@ -22,7 +22,7 @@ class Screen(io.StringIO):
 
 
 class Telling(Screen):
-    """A screen that tells when something was written."""
+    """A screen that notifies when something is written."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,13 +40,20 @@ def _is_narrow(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def shown(screen: io.StringIO, *, is_live: bool = True) -> Progress:
-    """The progress on a screen, whose clock goes on by a second each time it is asked."""
+    """The progress on a screen, whose clock advances by a second on each call."""
     seconds = iter(range(10, 1000))
     return Progress(Channel(screen, must_arrive=False), is_live=is_live, now=lambda: float(next(seconds)))
 
 
-def test_the_end_of_what_is_written_stands_on_one_line() -> None:
-    """Each piece takes the place of the one before; what is too long is cut at its beginning, control codes shown."""
+def begun(progress: Progress, *nodes: str) -> Progress:
+    """Let the run of a progress begin at a node, or at a fork's arms; nothing of it is shown."""
+    fork = {"fork": {"join": "end"}} if len(nodes) > 1 else {}
+    progress.skip(progress.visits.feed(made_step(1, "started", 1.0, data={"to": nodes, **fork})))
+    return progress
+
+
+def test_the_end_of_a_models_text_is_on_one_line() -> None:
+    """Each piece replaces the one before; a long text is cut at its beginning, and control codes are escaped."""
     screen = Screen()
     progress = shown(screen)
     for text in ("one ", "two\n", "three four five six seven eight \x1b[2J"):
@@ -66,10 +73,10 @@ def test_wide_characters_take_two_columns() -> None:
     assert screen.getvalue() == "writes    write: …" + "水" * 10
 
 
-def test_what_is_recorded_takes_the_place_of_what_was_written() -> None:
-    """The line goes away, and the next attempt begins with nothing."""
+def test_a_recorded_step_replaces_a_models_text() -> None:
+    """The line is erased, and the next attempt starts empty."""
     screen = Screen()
-    progress = shown(screen)
+    progress = begun(shown(screen), "write")
     progress.show(TextDelta("write", "writer", "a draft"))
     progress.show(
         StepRecorded(2, made_step(2, "attempt", 5.0, "", "write", 1, 1, 4.0, data={"error": ERROR, "due_at": 5.0}))
@@ -79,8 +86,8 @@ def test_what_is_recorded_takes_the_place_of_what_was_written() -> None:
     assert screen.getvalue().endswith("writes    write: another")
 
 
-def test_nothing_of_it_is_shown_elsewhere() -> None:
-    """Not in a pipe, and not where JSON is wanted."""
+def test_a_models_text_is_shown_only_on_a_terminal() -> None:
+    """Not in a pipe, and not with --json."""
     pipe, screen = io.StringIO(), Screen()
     shown(pipe).show(TextDelta("write", "writer", "a draft"))
     shown(screen, is_live=False).show(TextDelta("write", "writer", "a draft"))
@@ -88,7 +95,7 @@ def test_nothing_of_it_is_shown_elsewhere() -> None:
 
 
 def test_it_is_shown_a_few_times_a_second() -> None:
-    """However fast the pieces come."""
+    """However fast the pieces arrive."""
     screen = Screen()
     progress = Progress(Channel(screen, must_arrive=False), now=lambda: 1.0)
     for _ in range(100):
@@ -99,13 +106,12 @@ def test_it_is_shown_a_few_times_a_second() -> None:
 ERROR = {"kind": "rate_limited", "message": "later", "path": "write", "attempt": 1}
 
 
-def test_what_is_below_a_line_stays_below_it() -> None:
-    """On a terminal a long reason is broken; in a pipe it is one line."""
+def test_details_of_a_line_stay_below_it() -> None:
+    """On a terminal a long reason is wrapped; in a pipe it is one line."""
     screen, pipe = Screen(), io.StringIO()
     for stream in (screen, pipe):
-        shown(stream).show(
-            StepRecorded(2, made_step(2, "node", 5.0, "", "a", 1, 1, 4.0, data={"why": "x 1 >= 3: no; " * 5}))
-        )
+        why = {"why": "x 1 >= 3: no; " * 5, "to": ["b"]}
+        begun(shown(stream), "a").show(StepRecorded(2, made_step(2, "node", 5.0, "", "a", 1, 1, 4.0, data=why)))
     below = [line for line in plain(screen.getvalue()).splitlines() if "x 1" in line]
     assert len(below) > 1
     assert all(line.startswith(" " * 9) for line in below)
@@ -114,17 +120,17 @@ def test_what_is_below_a_line_stays_below_it() -> None:
 
 
 @pytest.mark.parametrize(("has_painter", "ending"), [(True, "svg"), (False, "mmd")])
-def test_a_picture_that_is_named_can_be_drawn_here(
+def test_a_suggested_picture_can_be_drawn_here(
     monkeypatch: pytest.MonkeyPatch, ending: str, *, has_painter: bool
 ) -> None:
-    """Where nothing paints, text for Mermaid is."""
+    """Without Graphviz, the suggestion is text for Mermaid."""
     monkeypatch.setattr("shutil.which", lambda name: "/bin/dot" if has_painter else None)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert picture_ending() == ending
 
 
-async def test_what_is_at_work_is_shown_while_nothing_else_is() -> None:
-    """Nodes with their visit, items of a map by their number, the rest counted; what has ended is not shown."""
+async def test_the_nodes_at_work_are_shown_while_no_model_writes() -> None:
+    """Nodes with their visit, items of a map by number, the rest counted; finished work is not shown."""
     screen = Telling()
     progress = Progress(Channel(screen, must_arrive=False))
     began = 100.0
@@ -136,15 +142,23 @@ async def test_what_is_at_work_is_shown_while_nothing_else_is() -> None:
         await screen.written.wait()
     assert screen.getvalue()[written:] == f"at work  a (visit 2) 1 min 15 s, each …{WIPE}"
     assert in_flight(AT_WORK, 103.5) == "a 3 s, each (2 items) 4 s, b (visit 2) 0 s and 1 more"
-    for path in ("a", "b", "c", "each[0]", "each[1]"):
-        is_item = "[" in path
-        place = (path if is_item else "", path.partition("[")[0])
-        progress.skip(made_step(1, "item" if is_item else "node", began, *place, 1, 1, began))
+    begun(progress, "a", "b", "c", "each")
+    of_fields = [["set", "n", [1, 2]]]
+    items = {"count": 2, "concurrency": 2, "fields": {"n": "n"}}
+    steps = [
+        *(made_step(seq, "node", began, f"~{at}", at, 1, 1, began, data={"to": ["end"]}) for seq, at in ENDED),
+        made_step(5, "branched", began, update=of_fields),
+        made_step(6, "mapped", began, "~each", "each", 1, 1, data=items),
+        *(made_step(7 + n, "item", began, f"~each/each[{n}]", "each", 1, 1, began) for n in (0, 1)),
+    ]
+    for step in steps:
+        progress.skip(progress.visits.feed(step))
     written = len(screen.getvalue())
     progress.tick(began)
     assert len(screen.getvalue()) == written
 
 
+ENDED = ((2, "a"), (3, "b"), (4, "c"))
 AT_WORK = [
     NodeBegan(path, path, visit, 1, at, 0)
     for path, visit, at in (
@@ -157,7 +171,7 @@ AT_WORK = [
 ]
 
 
-def test_a_model_that_writes_is_shown_rather_than_what_is_at_work() -> None:
+def test_a_models_text_is_shown_instead_of_the_nodes_at_work() -> None:
     """Until it has been silent for a while."""
     screen, now = Screen(), [10.0]
     progress = Progress(Channel(screen, must_arrive=False), now=lambda: now[0])
@@ -170,13 +184,15 @@ def test_a_model_that_writes_is_shown_rather_than_what_is_at_work() -> None:
     assert plain(screen.getvalue()).endswith("at work  write 6 s")
 
 
-def test_arms_that_were_cancelled_are_not_at_work_any_more() -> None:
-    """Their steps never come; nodes of other graphs go on."""
+def test_cancelled_arms_are_no_longer_at_work() -> None:
+    """Their steps never arrive; nodes of other graphs continue."""
     screen = Screen()
     progress = Progress(Channel(screen, must_arrive=False))
     for path in ("slow", "inner/other"):
         progress.show(NodeBegan(path, path, 1, 1, 100.0, 0))
-    progress.skip(made_step(3, "joined", 101.0, "", "fork", 1, 1, 0.0, data={"cancelled": ["~slow"]}))
+    begun(progress, "slow", "quick")
+    joined = {"cancelled": ["~slow"], "to": ["end"]}
+    progress.skip(progress.visits.feed(made_step(2, "joined", 101.0, "", "end", 0, 0, 0.0, data=joined)))
     progress.tick(102.0)
     assert plain(screen.getvalue()).endswith("at work  inner/other 2 s")
     progress.idles()

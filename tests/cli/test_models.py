@@ -56,7 +56,7 @@ graph.add_path(START, "ask", "answer", END)
 
 @pytest.fixture(autouse=True)
 def folder(project: Path, edge: EdgeServer, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The present folder, where both providers are this machine's edge server and know one key."""
+    """The current folder, in which the local edge server stands in for both providers, with one key."""
     (project / "flows" / "asking.py").write_text(ASKER)
     for name, value in {
         "ANTHROPIC_API_KEY": KEY,
@@ -70,23 +70,23 @@ def folder(project: Path, edge: EdgeServer, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.fixture(scope="module")
 def texts() -> dict[str, list[str]]:
-    """What models answer in a run of the review loop, by agent."""
+    """Return the answers of models in a run of the review loop, by agent."""
     return answers(example())
 
 
 def says(*texts: str) -> Iterator[Says]:
-    """Answers of a model, each counted alike."""
+    """Return answers of a model, each with the same usage."""
     return (Says(text, counted=COUNTED) for text in texts)
 
 
 def team(texts: Mapping[str, Sequence[str]], **others: Sequence[str]) -> Team:
-    """The team of the review loop, with other answers of some."""
+    """Return the answers of the review loop's agents, with some replaced."""
     return Team({name: says(*each) for name, each in {**texts, **others}.items()})
 
 
-def see_no_key(folder: Path, *told: str) -> None:
-    """The key is in nothing that was told, and in no file."""
-    for text in told:
+def see_no_key(folder: Path, *shown_text: str) -> None:
+    """Check that the key is in no output and in no file."""
+    for text in shown_text:
         assert KEY not in text
     files = [file for file in folder.rglob("*") if file.is_file()]
     assert files
@@ -105,7 +105,7 @@ def see_no_key(folder: Path, *told: str) -> None:
 def test_the_review_loop_runs_with_language_models(  # noqa: PLR0913 - fixtures
     folder: Path, edge: EdgeServer, invoke: Invoke, texts: dict[str, list[str]], model: str, cost: str
 ) -> None:
-    """Every role is a model's; what each said is recorded and paid, and the key stands nowhere."""
+    """A model answers for every role; each answer is recorded and priced, and the key is nowhere."""
     edge.answer(team(texts))
     ran = call(folder, "run", LOOP, "--model", model, "--run-id", "r", "--db", "runs.db")
     assert (ran.returncode, ran.stdout.strip()) == (0, texts["writer"][1].strip())
@@ -114,10 +114,10 @@ def test_the_review_loop_runs_with_language_models(  # noqa: PLR0913 - fixtures
     assert f"{total}, {cost}" in ran.stderr
     assert f"researcher asked {model}: 1,050 tokens" in ran.stderr
     assert "offline: rule-based" not in ran.stderr
-    assert "writes " not in ran.stderr  # what is being written is for terminals
+    assert "writes " not in ran.stderr  # live text is shown only on terminals
     heard = edge.heard()
     assert [each.key for each in heard] == [KEY] * 6
-    assert all("1| ---" in each.turns[-1].text for each in heard[:2])  # lines have numbers, for who is to cite them
+    assert all("1| ---" in each.turns[-1].text for each in heard[:2])  # lines are numbered, so that they can be cited
     shown = invoke("show", "r", "--db", "runs.db").stdout
     assert f"writer asked {model}: 1,050 tokens" in shown
     assert invoke("export", "r", "-o", "run.json", "--db", "runs.db").exit_code == 0
@@ -141,7 +141,7 @@ def test_the_review_loop_runs_against_a_server_that_others_made(
 def test_what_a_researcher_invents_goes_back_to_it(
     edge: EdgeServer, invoke: Invoke, texts: dict[str, list[str]]
 ) -> None:
-    """A fact that no source has, and one on another line, are told to the model, which answers again."""
+    """A fact that no source has, and one on a wrong line, are reported to the model, which answers again."""
     good = Findings.model_validate_json(texts["researcher"][0])
     area = good.key_areas[0]
     fact = good.facts[area][0]
@@ -159,16 +159,16 @@ def test_what_a_researcher_invents_goes_back_to_it(
     )
     found = invoke("run", LOOP, "--model", "anthropic:claude-haiku-4-5", "--db", "runs.db")
     assert found.exit_code == 0
-    told = next(each for each in edge.heard() if len(each.turns) > 1).turns[-1].text
-    assert "\u201cLogs are made of oak.\u201d stands nowhere in 'logging.md'" in told
-    assert f"begins on line {fact.line} of '{fact.file}', not on line 999" in told
+    shown_text = next(each for each in edge.heard() if len(each.turns) > 1).turns[-1].text
+    assert "\u201cLogs are made of oak.\u201d is nowhere in 'logging.md'" in shown_text
+    assert f"begins on line {fact.line} of '{fact.file}', not on line 999" in shown_text
     assert "approved is False and the score is" in edge.heard()[-1].turns[-1].text
 
 
 def test_a_run_of_one_provider_goes_on_with_another(
     edge: EdgeServer, invoke: Invoke, texts: dict[str, list[str]]
 ) -> None:
-    """What one model did is not asked of the other, and what each cost is told apart and together."""
+    """Recorded answers are not requested again, and the cost of each model is shown separately and in total."""
     edge.answer(team(texts))
     stopped = invoke(
         *(
@@ -202,7 +202,7 @@ def test_a_run_of_one_provider_goes_on_with_another(
 def test_one_agent_of_the_review_loop_is_asked_at_another_provider(
     edge: EdgeServer, invoke: Invoke, texts: dict[str, list[str]]
 ) -> None:
-    """What is said of the reviewer counts more than what is said of all."""
+    """The option for the reviewer takes precedence over that for all agents."""
     edge.answer(team(texts))
     words = ["--model", "anthropic:claude-haiku-4-5", "--model", "reviewer=openai:gpt-5-mini", "--db", "runs.db"]
     ran = invoke("run", LOOP, *words)
@@ -214,9 +214,9 @@ def test_one_agent_of_the_review_loop_is_asked_at_another_provider(
 async def test_a_process_that_was_killed_amid_a_models_answer_asks_it_again_alone(
     folder: Path, edge: EdgeServer, texts: dict[str, list[str]]
 ) -> None:
-    """After kill -9 while the reviewer is asked, another provider's reviewer goes on with the draft that is there."""
-    told = {name: list(says(*each)) for name, each in texts.items()}
-    edge.answer(Team({**told, "reviewer": [Says(texts["reviewer"][0], held=True)]}))
+    """After kill -9 during the reviewer's call, another provider's reviewer continues with the existing draft."""
+    shown_text = {name: list(says(*each)) for name, each in texts.items()}
+    edge.answer(Team({**shown_text, "reviewer": [Says(texts["reviewer"][0], held=True)]}))
     words = (LOOP, "--model", "openai-chat:gpt-5-mini", "--run-id", "r", "--db", "runs.db")
     process = start(folder, "run", *words)
     await edge.arrived(4)
@@ -247,7 +247,7 @@ async def test_a_process_that_was_killed_amid_a_models_answer_asks_it_again_alon
     [
         (["--model", "mistral:x"], "names no provider", "openai-chat"),
         (["--model", "gpt-5-mini"], "names no provider", "openai:gpt-5-mini"),
-        (["--model", "asker=cheap"], "sets of models called cheap, which are for all agents", "anthropic:MODEL"),
+        (["--model", "asker=cheap"], "sets of models named cheap, which are for all agents", "anthropic:MODEL"),
         (["--model", "askr=offline"], "asking has no agent and no node 'askr'", "did you mean 'asker'?"),
         (["--model", "other:asker=offline"], "asking has no agent and no node 'other:asker'", ""),
         (["--model", "offline", "--model", "offline"], "for all agents is given twice", "once"),
@@ -256,10 +256,10 @@ async def test_a_process_that_was_killed_amid_a_models_answer_asks_it_again_alon
         (["--limit", "unknown_cost=perhaps"], "unknown_cost=perhaps", "yes or no"),
     ],
 )
-def test_a_bad_name_is_told_before_anything_runs(
+def test_a_bad_name_is_reported_before_anything_runs(
     folder: Path, invoke: Invoke, words: list[str], message: str, repair: str
 ) -> None:
-    """Exit code 2, the repair, no key that somebody pasted there, and no database."""
+    """Exit code 2, the repair, no key that was pasted as the name, and no database."""
     found = invoke("run", "asking", *words)
     assert found.exit_code == 2
     assert message in found.stderr
@@ -268,8 +268,8 @@ def test_a_bad_name_is_told_before_anything_runs(
     assert not (folder / "checkpoints").exists()
 
 
-def test_an_answer_is_not_recorded_where_its_model_is_wrong(folder: Path, invoke: Invoke) -> None:
-    """`answer` looks at --model first."""
+def test_an_answer_is_not_recorded_if_the_model_is_invalid(folder: Path, invoke: Invoke) -> None:
+    """`answer` checks --model first."""
     invoke("run", "asking", "--pause-before", "answer", "--run-id", "r")
     refused = invoke("answer", "r", "yes", "--model", "nobody=offline")
     assert (refused.exit_code, "has no agent" in refused.stderr) == (2, True)
@@ -279,7 +279,7 @@ def test_an_answer_is_not_recorded_where_its_model_is_wrong(folder: Path, invoke
 
 
 @pytest.mark.parametrize(
-    ("scenes", "told"),
+    ("scenes", "shown_text"),
     [
         ([Fails("wrong_key")], ("not_authenticated", "does not accept the API key", "ANTHROPIC_API_KEY")),
         ([Fails("unknown_model")], ("unknown_model", "claude-haiku-4-5")),
@@ -290,13 +290,13 @@ def test_an_answer_is_not_recorded_where_its_model_is_wrong(folder: Path, invoke
     ],
 )
 def test_a_model_that_gives_no_answer_fails_the_run_in_a_screen_of_text(
-    folder: Path, edge: EdgeServer, invoke: Invoke, scenes: list[Says], told: tuple[str, ...]
+    folder: Path, edge: EdgeServer, invoke: Invoke, scenes: list[Says], shown_text: tuple[str, ...]
 ) -> None:
-    """Exit code 1 and no traceback; the run goes on where it was, by rules for instance, with all that it had."""
+    """Exit code 1 and no traceback; the run can be resumed, for instance by rules, with its whole state."""
     edge.play(*says("What is it?"), *scenes)
     found = invoke("run", "asking", "--model", "anthropic:claude-haiku-4-5", "--run-id", "r")
     assert found.exit_code == 1
-    for text in ("failed at answer", *told):
+    for text in ("failed at answer", *shown_text):
         assert text in found.stderr
     assert "Traceback" not in found.output
     assert len(found.stderr.splitlines()) <= 24
@@ -305,8 +305,8 @@ def test_a_model_that_gives_no_answer_fails_the_run_in_a_screen_of_text(
     see_no_key(folder, found.output, went_on.output, invoke("show", "r", "--json").output)
 
 
-def test_a_key_that_is_missing_is_told_with_its_variable(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The run fails and can be resumed; nothing was done that would be lost."""
+def test_a_missing_key_is_reported_with_its_variable(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run fails and can be resumed; no work is lost."""
     monkeypatch.delenv("ANTHROPIC_API_KEY")
     found = invoke("run", LOOP, "--model", "anthropic", "--run-id", "r", "--db", "runs.db")
     assert found.exit_code == 1
@@ -322,12 +322,12 @@ def test_a_key_that_is_missing_is_told_with_its_variable(invoke: Invoke, monkeyp
     assert "offline: rule-based agents, no language model" in done.stderr
 
 
-def test_a_server_that_is_down_is_tried_again_and_then_told(
+def test_a_server_that_is_down_is_retried_and_then_reported(
     invoke: Invoke, monkeypatch: pytest.MonkeyPatch, edge: EdgeServer
 ) -> None:
-    """Once it is up the run goes on."""
+    """Once it is up, the run continues."""
     with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))  # and nobody listens there
+        taken.bind(("127.0.0.1", 0))  # bound, but not listening
         monkeypatch.setenv("OPENAI_BASE_URL", f"http://127.0.0.1:{taken.getsockname()[1]}/v1")
         found = invoke("run", "asking", "--model", "openai:gpt-5-mini", "--run-id", "r")
     assert found.exit_code == 1
@@ -340,7 +340,7 @@ def test_a_server_that_is_down_is_tried_again_and_then_told(
 
 
 def test_a_limit_on_costs_stops_before_the_call_that_would_be_too_much(edge: EdgeServer, invoke: Invoke) -> None:
-    """The pasted command, with a higher limit and the same model, goes on."""
+    """The pasted command, with a higher limit and the same model, continues the run."""
     edge.play(*says("What is it?", "A cloud."))
     words = ["--model", "anthropic:claude-haiku-4-5", "--limit", "cost_usd=0.0005"]
     stopped = invoke("run", "asking", *words, "--run-id", "r")
@@ -351,7 +351,7 @@ def test_a_limit_on_costs_stops_before_the_call_that_would_be_too_much(edge: Edg
 
 
 def test_under_a_limit_on_costs_an_unknown_price_is_refused_unless_allowed(edge: EdgeServer, invoke: Invoke) -> None:
-    """Nothing is asked; the pasted command allows it."""
+    """No model is called; the pasted command allows it."""
     words = ["--model", "openai-chat:llama", "--limit", "cost_usd=0.5"]
     refused = invoke("run", "asking", *words, "--run-id", "r")
     assert (refused.exit_code, edge.calls) == (1, [])
@@ -368,7 +368,7 @@ def test_under_a_limit_on_costs_an_unknown_price_is_refused_unless_allowed(edge:
 
 
 def test_a_set_of_models_is_taken_by_its_name(edge: EdgeServer, invoke: Invoke) -> None:
-    """What is said of one agent beside it counts more, whichever comes first."""
+    """An option for one agent takes precedence, in either order."""
     edge.play(*says("A cloud."))
     assert invoke("run", "asking", "--model", "cheap").stdout == "A cloud.\n"
     assert edge.heard()[0].turns[-1].text == "Answer: <first>who knows</first>"
@@ -377,12 +377,12 @@ def test_a_set_of_models_is_taken_by_its_name(edge: EdgeServer, invoke: Invoke) 
     assert "offline: rule-based agents, no language model" in alone.stderr
 
 
-def test_a_file_whose_sets_are_none_is_told(folder: Path, invoke: Invoke) -> None:
-    """What MODELS must be, and which of its names is wrong."""
-    for text, told in (('["cheap"]', "no dict of dicts"), ('{"cheap": {"*": "gpt"}}', "MODELS['cheap']: ")):
+def test_a_file_with_invalid_sets_is_reported(folder: Path, invoke: Invoke) -> None:
+    """The error states what MODELS must be, and which of its names is invalid."""
+    for text, shown_text in (('["cheap"]', "not a dict of dicts"), ('{"cheap": {"*": "gpt"}}', "MODELS['cheap']: ")):
         (folder / "flows" / "asking.py").write_text(re.sub(r"MODELS = .*", f"MODELS = {text}", ASKER))
         found = invoke("run", "asking", "--model", "cheap")
-        assert (found.exit_code, told in found.stderr) == (2, True)
+        assert (found.exit_code, shown_text in found.stderr) == (2, True)
 
 
 async def test_the_prices_of_the_review_loops_models_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -395,8 +395,8 @@ async def test_the_prices_of_the_review_loops_models_are_known(monkeypatch: pyte
         assert await model.knows_price(), name
 
 
-def test_a_branch_tells_what_it_spent_itself(edge: EdgeServer, invoke: Invoke) -> None:
-    """What it shares with its parent is inherited; the tree has what each spent, and the sum."""
+def test_a_branch_shows_what_it_spent_itself(edge: EdgeServer, invoke: Invoke) -> None:
+    """Steps shared with the parent are inherited; the tree has what each run spent, and the sum."""
     edge.play(*says("What is it?", "A cloud.", "A cow."))
     claude = ("--model", "anthropic:claude-haiku-4-5")
     invoke("run", "asking", *claude, "--run-id", "r")
@@ -417,7 +417,7 @@ def test_a_branch_tells_what_it_spent_itself(edge: EdgeServer, invoke: Invoke) -
 def test_a_worker_takes_models_for_the_graphs_that_have_the_agents(
     folder: Path, edge: EdgeServer, invoke: Invoke
 ) -> None:
-    """The other graphs of the project are no hindrance; an agent that none of them has is refused."""
+    """Graphs without the agent are not an error; an agent that no graph has is refused."""
     for graph, node, run_id in (("asking", "answer", "r"), ("counter", "more", "c")):
         invoke("run", graph, "--pause-before", node, "--run-id", run_id)
         invoke("answer", run_id, "yes", "--no-resume")
@@ -429,15 +429,15 @@ def test_a_worker_takes_models_for_the_graphs_that_have_the_agents(
     ends = {"r": "finished", "c": "waiting"}
     while ends:
         verb, run_id = worker.stdout.readline().partition(":")[0].split()[:2]
-        if verb != "goes":
+        if verb != "resumes":
             assert ends.pop(run_id) == verb
     worker.terminate()
     worker.communicate(timeout=30)
     assert document(invoke("show", "r", "--json").stdout)["state"]["second"] == "A cloud."
 
 
-def test_what_a_model_writes_is_shown_while_it_does(folder: Path, edge: EdgeServer) -> None:
-    """On a terminal, before the answer is whole; afterwards it is gone."""
+def test_a_models_text_is_shown_live(folder: Path, edge: EdgeServer) -> None:
+    """On a terminal, before the answer is complete; afterwards it is erased."""
     edge.play(*says("What is it?"), Says("Clouds are water.", held=True))
     master, slave = pty.openpty()
     process = start(folder, "run", "asking", "--model", "openai-chat:llama", stderr=slave)
@@ -457,7 +457,7 @@ def test_what_a_model_writes_is_shown_while_it_does(folder: Path, edge: EdgeServ
 def _read(terminal: int) -> bytes:
     try:
         return os.read(terminal, 4096)
-    except OSError:  # all who wrote there are gone
+    except OSError:  # all writers are closed
         return b""
 
 
@@ -465,21 +465,23 @@ LINE: Final = f"{ROOT / 'graphs' / 'orchestrator.py'}:line"
 
 
 def a_line(heard: Heard) -> Says:
-    """What each of a line of workers says, by its instructions."""
-    said = {
+    """Return the answer of each worker of the chain, by its instructions."""
+    written = {
         "You gather what is known": FOUND.model_dump_json(),
         "You write briefs": "The moon raises tides twice a day.",
         "You judge the draft": REVIEW.model_dump_json(),
         "You sum up": "- The moon raises tides.",
     }
-    return Says(next((text for opening, text in said.items() if opening in heard.system), "The moon."), counted=COUNTED)
+    return Says(
+        next((text for opening, text in written.items() if opening in heard.system), "The moon."), counted=COUNTED
+    )
 
 
 @pytest.mark.parametrize("provider", ["anthropic", "openai"])
 def test_a_set_of_models_serves_every_graph_of_its_file(
     folder: Path, edge: EdgeServer, invoke: Invoke, provider: str
 ) -> None:
-    """A line of workers has no planner, which its file's sets name for the orchestrator beside it."""
+    """The chain of workers has no planner, which its file's sets name for the orchestrator in the same file."""
     (folder / "tides.md").write_text(SOURCE.text)
     edge.answer(a_line)
     given = ["--input", "task=What makes tides?", "--input", "sources=@tides.md"]
@@ -491,7 +493,7 @@ def test_a_set_of_models_serves_every_graph_of_its_file(
 
 
 def test_a_set_that_names_an_agent_of_no_graph_is_refused(folder: Path, invoke: Invoke) -> None:
-    """A misspelt name would leave an agent with another model than was meant."""
+    """Otherwise a misspelt name would leave an agent with a different model than intended."""
     (folder / "flows" / "asking.py").write_text(ASKER.replace('"answerer": "anthropic', '"answrer": "anthropic'))
     found = invoke("run", "asking", "--model", "cheap", "--db", "runs.db")
     assert found.exit_code == 2

@@ -53,7 +53,7 @@ def open_gate(folder: Path) -> None:
 
 
 def test_ctrl_c_once_stops_after_the_node_in_flight(folder: Path) -> None:
-    """The node in flight is finished and recorded, the next one is not begun, and a resume goes on with that."""
+    """The node in flight finishes and is recorded, the next one is not started, and a resume continues with it."""
     process = start(folder, "run", "gated.py", "--run-id", "r")
     read_until(process, "in second")
     process.send_signal(signal.SIGINT)
@@ -91,7 +91,7 @@ def test_a_signal_stops_a_long_run_to_be_resumed(folder: Path, number: signal.Si
 
 
 def test_a_worker_continues_what_sigterm_released(folder: Path) -> None:
-    """As after kill -9; the run is no orphan of a crash."""
+    """As after kill -9, but the run does not count as crashed."""
     process = start(folder, "run", "gated.py", "--run-id", "r")
     read_until(process, "in second")
     process.send_signal(signal.SIGTERM)
@@ -128,7 +128,7 @@ def test_ctrl_c_twice_ends_at_once(folder: Path, *, is_blocking: bool) -> None:
 
 
 def test_ctrl_c_twice_under_json_is_a_document(folder: Path) -> None:
-    """Even then stdout holds one JSON document."""
+    """Stdout still holds one JSON document."""
     process = start(folder, "run", "gated.py", "--json")
     read_until(process, "in second")
     process.send_signal(signal.SIGINT)
@@ -139,7 +139,7 @@ def test_ctrl_c_twice_under_json_is_a_document(folder: Path) -> None:
 
 
 def test_a_killed_run_is_resumed_without_running_again_what_finished(folder: Path) -> None:
-    """After kill -9 a resume goes on at once; the first node ran once, the one in flight runs again."""
+    """After kill -9 a resume continues at once; the finished node is not run again, the one in flight is."""
     process = start(folder, "run", "gated.py", "--run-id", "r")
     read_until(process, "in second")
     process.kill()
@@ -159,7 +159,7 @@ def test_a_killed_run_is_resumed_without_running_again_what_finished(folder: Pat
 
 
 def test_a_run_that_another_process_drives_is_left_to_it(folder: Path) -> None:
-    """Resuming it gives exit code 6 and run_is_driven; the driver goes on."""
+    """Resuming it gives exit code 6 and run_is_driven; the driver continues."""
     process = start(folder, "run", "gated.py", "--run-id", "r")
     read_until(process, "in second")
     other = call(folder, "resume", "r", "--graph", "gated.py", "--json")
@@ -181,8 +181,8 @@ def test_another_process_stops_a_run_and_stops_it_again(folder: Path) -> None:
         assert process.returncode == 4
 
 
-def test_a_reader_that_goes_away_is_no_error(folder: Path) -> None:
-    """With stdout and stderr closed by their readers, the run is finished and recorded all the same."""
+def test_a_closed_pipe_is_not_an_error(folder: Path) -> None:
+    """With stdout and stderr closed by their readers, the run is still finished and recorded."""
     process = start(folder, "run", "gated.py", "--run-id", "r")
     read_until(process, "in second")
     assert process.stdout is not None
@@ -209,7 +209,7 @@ def test_a_listing_into_head_is_no_traceback(folder: Path) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_result_that_cannot_be_written_is_an_error(folder: Path) -> None:
-    """A full disk behind stdout is told in one error."""
+    """A full disk under stdout is reported as one error."""
     open_gate(folder)
     with Path("/dev/full").open("w") as full:
         process = start(folder, "run", "gated.py", stdout=full)
@@ -220,7 +220,7 @@ def test_a_result_that_cannot_be_written_is_an_error(folder: Path) -> None:
 
 
 def test_under_json_stdout_holds_one_document_whatever_nodes_print(folder: Path) -> None:
-    """Prints of the graph's file, of a node and of its children go to stderr."""
+    """Output of the graph's file, of a node and of its child processes goes to stderr."""
     (folder / "noisy.py").write_text("import os\nprint('import')\n" + NOISY)
     done = call(folder, "run", "noisy.py", "--json")
     assert document(done.stdout)["status"] == "finished"
@@ -229,7 +229,7 @@ def test_under_json_stdout_holds_one_document_whatever_nodes_print(folder: Path)
 
 
 def test_on_a_pipe_there_are_no_control_codes(folder: Path) -> None:
-    """Neither ours nor those of texts, though the environment asks for colors."""
+    """Neither our own nor those in texts, even if the environment requests colors."""
     (folder / "codes.py").write_text(ESCAPES)
     for words in (["run", "codes.py", "--run-id", "r"], ["show", "r"], ["runs"], ["check", "codes.py"]):
         done = call(folder, *words)
@@ -238,7 +238,7 @@ def test_on_a_pipe_there_are_no_control_codes(folder: Path) -> None:
 
 
 def test_on_a_terminal_texts_bring_no_control_codes(folder: Path) -> None:
-    """Our own colors are there; escapes and markup in texts are shown as they were written."""
+    """Our own colors are used; escapes and markup in texts are shown literally."""
     (folder / "codes.py").write_text(ESCAPES)
     shown = on_terminal(folder, "run", "codes.py", "--run-id", "r") + on_terminal(folder, "show", "r")
     assert "\x1b[" in shown
@@ -266,7 +266,7 @@ def test_on_a_narrow_terminal_nothing_is_broken_in_mid_word(folder: Path) -> Non
 
 
 def on_terminal(folder: Path, *words: str) -> str:
-    """What a terminal gets to see."""
+    """Return the output on a terminal."""
     ours, theirs = pty.openpty()
     process = start(folder, *words, stdout=theirs, stderr=theirs)
     os.close(theirs)
@@ -281,8 +281,8 @@ def on_terminal(folder: Path, *words: str) -> str:
     return seen.decode()
 
 
-def test_a_locale_without_our_characters_is_no_error(folder: Path) -> None:
-    """Texts that the encoding of stdout cannot carry are escaped."""
+def test_a_locale_without_our_characters_is_not_an_error(folder: Path) -> None:
+    """Characters that the encoding of stdout cannot represent are escaped."""
     (folder / "codes.py").write_text(COUNTER.replace('text: str = ""', 'text: str = "→ ü"'))
     process = start(folder, "run", "codes.py", env={**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONPATH": str(ROOT)})
     out, _ = process.communicate(timeout=60)
@@ -290,7 +290,7 @@ def test_a_locale_without_our_characters_is_no_error(folder: Path) -> None:
 
 
 def test_the_module_is_the_command() -> None:
-    """`python -m graphengine --version` answers."""
+    """`python -m graphengine --version` works."""
     done = subprocess.run(
         [sys.executable, "-m", "graphengine", "--version"], cwd=ROOT, capture_output=True, text=True, check=True
     )

@@ -9,7 +9,7 @@ from tests.cli.programs import COUNTER, Invoke, document
 
 
 def failure(invoke: Invoke, *words: str) -> dict[str, str]:
-    """The error that a command ends with, which must be one of usage."""
+    """Return the error that ends a command, which must be a usage error."""
     found = invoke(*words, "--json")
     assert found.exit_code == 2
     error: dict[str, str] = document(found.stdout)["error"]
@@ -17,7 +17,7 @@ def failure(invoke: Invoke, *words: str) -> dict[str, str]:
 
 
 def test_a_graph_is_found_by_name_through_pyproject(project: Path) -> None:
-    """NAME is looked up in the folders of [tool.graphengine] graphs, from a folder below as well."""
+    """NAME is looked up in the folders of [tool.graphengine] graphs, also from a subfolder."""
     assert find("counter").graph.name == "counter"
     assert find("flows/counter.py:graph").reference == ""
     assert find(str(project / "flows" / "counter.py")).reference == ""
@@ -44,29 +44,29 @@ asyncio.run(main())"""
 def test_a_file_starts_no_run_when_it_is_imported(
     project: Path, invoke: Invoke, script: str, line: int, words: tuple[str, ...]
 ) -> None:
-    """It is refused with the line and the repair, before anything is recorded; below the guard it is a script's."""
+    """It is refused with the line and the repair before anything is recorded; below the `__main__` guard it is fine."""
     (project / "script.py").write_text(f"{COUNTER}\n{script}\n")
     command, *options = words
     found = invoke(command, "script.py", *options)
     assert found.exit_code == 2
-    told = found.stdout + found.stderr
-    assert "the file starts a run when it is imported" in told
-    assert f"script.py:{COUNTER.count(chr(10)) + 2 + line}" in told
-    assert 'if __name__ == "__main__":' in told
+    output = found.stdout + found.stderr
+    assert "the file starts a run when it is imported" in output
+    assert f"script.py:{COUNTER.count(chr(10)) + 2 + line}" in output
+    assert 'if __name__ == "__main__":' in output
     assert not (project / "own.db").exists()
     guarded = script.replace("\n", "\n    ")
     (project / "script.py").write_text(f'{COUNTER}\nif __name__ == "__main__":\n    {guarded}\n')
     assert invoke(command, "script.py", *options).exit_code == 0
 
 
-def test_a_name_leads_to_a_file_that_is_called_otherwise(project: Path) -> None:
+def test_a_graph_is_found_in_a_file_of_another_name(project: Path) -> None:
     """A graph is found by its own name in any file of the folders."""
     (project / "flows" / "other.py").write_text(COUNTER.replace('"counter"', '"tally"'))
     assert find_named("tally", of_run=True).file.name == "other.py"
 
 
-def test_commands_name_the_graphs_file_only_where_it_is_needed(project: Path) -> None:
-    """A graph that a file is called after, or that has its name in one, is found by its name later on."""
+def test_commands_name_the_graphs_file_only_if_needed(project: Path) -> None:
+    """A graph whose name is a file's name, or occurs in one, is found by its name."""
     (project / "flows" / "other.py").write_text("1 / 0\n" + COUNTER.replace('"counter"', '"tally"'))
     assert graph_words("counter") == graph_words("tally") == []
     assert graph_words("elsewhere") == ["--graph", "FILE"]
@@ -75,7 +75,7 @@ def test_commands_name_the_graphs_file_only_where_it_is_needed(project: Path) ->
 
 
 def test_two_files_of_one_name_do_not_collide(tmp_path: Path, project: Path) -> None:
-    """Each file is a module of its own, whatever it is called."""
+    """Each file is a separate module, whatever its name."""
     for folder, name in (("a", "one"), ("b", "two")):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "flow.py").write_text(COUNTER.replace('"counter"', f'"{name}"'))
@@ -93,7 +93,7 @@ def test_a_file_named_like_a_module_of_python_does_not_replace_it(tmp_path: Path
 
 
 def test_a_graphs_file_leaves_no_bytecode(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Running a file writes nothing beside it."""
+    """Running a file writes nothing next to it."""
     monkeypatch.setattr(sys, "dont_write_bytecode", False)
     monkeypatch.setattr(sys, "pycache_prefix", None)
     find("counter")
@@ -121,14 +121,14 @@ def test_a_graph_imports_from_its_project(project: Path) -> None:
         ("\nimport no_such_module_anywhere\n", "graph_file_broken", "no_such_module_anywhere", "broken.py:2"),
         ("\n\nraise SystemExit(3)\n", "graph_file_broken", "ends the program", "broken.py:3"),
         ("1 / 0\n", "graph_file_broken", "ZeroDivisionError", "broken.py:1"),
-        (COUNTER + "graph.add_path('more')\n", "graph_file_broken", "joins nothing", "broken.py:23"),
+        (COUNTER + "graph.add_path('more')\n", "graph_file_broken", "adds no edge", "broken.py:23"),
         ("from graphengine import Retry\nRetry(0)\n", "graph_file_broken", "definition cannot be used", "broken.py:2"),
     ],
 )
-def test_a_file_that_gives_no_graph_is_one_clear_error(  # noqa: PLR0913 - a table's columns
+def test_a_file_without_a_usable_graph_is_one_clear_error(  # noqa: PLR0913 - a table's columns
     project: Path, invoke: Invoke, text: str, code: str, message: str, where: str
 ) -> None:
-    """Whatever is wrong with a file is told in one error, with the line where it can be told."""
+    """Every fault of a file is one error, with the line if it is known."""
     (project / "broken.py").write_text(text)
     error = failure(invoke, "run", "broken.py")
     assert error["code"] == code
@@ -140,35 +140,35 @@ def test_a_file_that_gives_no_graph_is_one_clear_error(  # noqa: PLR0913 - a tab
 def test_the_line_that_raises_is_shown(project: Path, invoke: Invoke) -> None:
     """So that a misspelled option is seen at once."""
     (project / "broken.py").write_text(COUNTER + "graph.add_node('x', more, write='n')\n")
-    assert failure(invoke, "run", "broken.py")["repair"] == "mend this line: graph.add_node('x', more, write='n')"
+    assert failure(invoke, "run", "broken.py")["repair"] == "fix this line: graph.add_node('x', more, write='n')"
 
 
-def test_a_graph_of_several_is_named_behind_the_file(project: Path, invoke: Invoke) -> None:
-    """FILE:NAME picks one, by variable or by the graph's name, and lists them where there is none such."""
+def test_one_of_several_graphs_is_named_after_the_file(project: Path, invoke: Invoke) -> None:
+    """FILE:NAME selects one, by variable or by the graph's name; an unknown name lists them."""
     (project / "two.py").write_text(COUNTER + "\nspare = Graph('another', Count)\n")
     assert find("two.py:spare").graph.name == "another"
     assert find("two.py:another").graph.name == "another"
     assert "two.py:spare" in failure(invoke, "check", "two.py:nope")["repair"]
 
 
-def test_what_is_missing_is_told_with_the_nearest_name(project: Path, invoke: Invoke) -> None:
+def test_a_missing_file_or_graph_is_reported_with_the_nearest_name(project: Path, invoke: Invoke) -> None:
     """A missing file, and a name that no graph has."""
     missing = failure(invoke, "run", "nowhere.py")
     assert "does not exist" in missing["message"]
-    assert missing["repair"] == "name a graph's Python file"  # that others end with .py too makes none of them near
+    assert missing["repair"] == "give the Python file of a graph"  # sharing the suffix .py does not make a name similar
     assert "is a folder" in failure(invoke, "run", "./flows")["message"]
     assert "did you mean 'counter'?" in failure(invoke, "run", "countr")["repair"]
 
 
 def test_a_file_that_breaks_does_not_hide_the_others(project: Path, invoke: Invoke) -> None:
-    """The search for a name goes on behind a broken file, and tells of it only where nothing is found."""
+    """The search for a name continues after a broken file, which is reported only if nothing is found."""
     (project / "flows" / "aaa.py").write_text("1 / 0\n")
     (project / "flows" / "zzz.py").write_text(COUNTER.replace('"counter"', '"tally"'))
     assert find_named("tally").graph.name == "tally"
     assert "aaa.py (ZeroDivisionError" in failure(invoke, "run", "nope")["message"]
 
 
-def test_a_pyproject_that_is_no_toml_is_told(project: Path, invoke: Invoke) -> None:
+def test_an_invalid_pyproject_is_reported(project: Path, invoke: Invoke) -> None:
     """A broken pyproject.toml is an error of its own."""
     (project / "pyproject.toml").write_text("[tool.graphengine\n")
     assert failure(invoke, "run", "counter")["code"] == "project_broken"

@@ -18,8 +18,8 @@ def recorded(invoke: Invoke) -> None:
 
 
 @pytest.mark.usefixtures("recorded")
-def test_tags_are_shown_and_looked_for(invoke: Invoke) -> None:
-    """`runs --tag` lists the runs of a tag; `show` and --json tell a run's tags."""
+def test_tags_are_shown_and_searched(invoke: Invoke) -> None:
+    """`runs --tag` lists the runs of a tag; `show` and --json show a run's tags."""
     listed = document(invoke("runs", "--tag", "nightly", "--json").stdout)["runs"]
     assert [(run["run_id"], run["tags"]) for run in listed] == [
         (run_id, ["nightly", f"of {run_id}"]) for run_id in ("r3", "r2", "r1")
@@ -37,28 +37,28 @@ def test_tags_are_shown_and_looked_for(invoke: Invoke) -> None:
 
 
 @pytest.mark.usefixtures("recorded")
-def test_a_dry_run_tells_what_would_go(invoke: Invoke) -> None:
-    """Runs, steps and bytes, and why others stay; nothing changes."""
+def test_a_dry_run_shows_what_would_be_removed(invoke: Invoke) -> None:
+    """Runs, steps and bytes, and why others are kept; nothing changes."""
     found = invoke("prune", "--older-than", "0s", "--keep-tag", "keep", "--dry-run")
     assert found.exit_code == 0
     lines = found.stdout.splitlines()
     assert lines[:4] == ["r2", "r3", "1 run kept: tag 'keep'", "1 run kept: needed by a branch"]
-    assert lines[4].startswith("2 runs with 8 steps, about 1.")
-    assert lines[4].endswith("kB, would go")
+    assert lines[4].startswith("2 runs with 8 steps (about 1.")
+    assert lines[4].endswith("kB) would be removed")
     assert len(document(invoke("runs", "--json").stdout)["runs"]) == 5
 
 
 @pytest.mark.usefixtures("recorded")
 def test_a_prune_removes_runs(invoke: Invoke) -> None:
-    """What went is one document under --json, and gone."""
+    """The removed runs are listed in one document under --json."""
     found = document(
         invoke("prune", "--keep-last", "2", "--status", "stopped", "--status", "finished", "--yes", "--json").stdout
     )
-    told = found["pruned"]
-    assert (found["schema"], found["vacuumed"], told["dry_run"]) == (1, None, False)
-    assert (told["runs"], told["steps"]) == (["r2", "r3"], 8)
-    assert told["db_bytes"] > 1000
-    assert {kept["run_id"]: kept["reason"] for kept in told["kept"]} == {
+    message = found["pruned"]
+    assert (found["schema"], found["vacuumed"], message["dry_run"]) == (1, None, False)
+    assert (message["runs"], message["steps"]) == (["r2", "r3"], 8)
+    assert message["db_bytes"] > 1000
+    assert {kept["run_id"]: kept["reason"] for kept in message["kept"]} == {
         "s": "among the newest 2 of counter",
         "b": "among the newest 2 of counter",
         "r1": "needed by branch b",
@@ -69,21 +69,21 @@ def test_a_prune_removes_runs(invoke: Invoke) -> None:
 
 
 @pytest.mark.usefixtures("recorded")
-def test_room_is_given_back(invoke: Invoke) -> None:
-    """--vacuum after a prune, or alone, tells two sizes."""
+def test_disk_space_is_freed(invoke: Invoke) -> None:
+    """--vacuum after a prune, or alone, shows the sizes before and after."""
     found = document(invoke("prune", "--keep-last", "0", "--vacuum", "--yes", "--json").stdout)
     assert len(found["pruned"]["runs"]) == 4
     assert found["vacuumed"]["after_bytes"] <= found["vacuumed"]["before_bytes"]
     alone = invoke("prune", "--vacuum")
-    assert alone.stdout.startswith("the database took ")
+    assert alone.stdout.startswith("the database shrank from ")
     assert document(invoke("prune", "--vacuum", "--json").stdout)["pruned"] is None
     assert document(invoke("prune", "--vacuum", "--dry-run", "--json").stdout)["vacuumed"] is None
 
 
 @pytest.mark.usefixtures("recorded")
 @pytest.mark.parametrize(("answer", "left"), [("y\n", 2), ("n\n", 5)])
-def test_a_person_is_asked(invoke: Invoke, monkeypatch: pytest.MonkeyPatch, answer: str, left: int) -> None:
-    """At a terminal runs go only after a yes, or with --yes."""
+def test_the_user_is_asked(invoke: Invoke, monkeypatch: pytest.MonkeyPatch, answer: str, left: int) -> None:
+    """At a terminal, runs are removed only after a yes, or with --yes."""
     asked: list[str] = []
 
     def confirm(question: str, **_: object) -> bool:
@@ -93,37 +93,37 @@ def test_a_person_is_asked(invoke: Invoke, monkeypatch: pytest.MonkeyPatch, answ
     monkeypatch.setattr("graphengine.cli.prune.is_person", lambda: True)
     monkeypatch.setattr("click.confirm", confirm)
     invoke("prune", "--older-than", "0s", "--keep-tag", "keep", "--status", "stopped", "--status", "finished")
-    assert [question.partition(",")[0] for question in asked] == ["3 runs with 11 steps"]
+    assert [question.partition(" (")[0] for question in asked] == ["3 runs with 11 steps"]
     assert len(document(invoke("runs", "--json").stdout)["runs"]) == left
     invoke("prune", "--keep-last", "0", "--yes")
     assert len(asked) == 1
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
-        ((), "say what is to stay: --keep-last 100, or --older-than 30d, or both"),
-        (("--keep-tag", "x"), "say what is to stay"),
-        (("--vacuum", "--graph", "g"), "say what is to stay"),
-        (("--older-than", "30"), "give a number and s, m, h, d or w, as 30d"),
-        (("--older-than", "-1d"), "give a number and s, m, h, d or w, as 30d"),
-        (("--keep-last", "1"), "nobody can be asked here: look with --dry-run, then say --yes"),
-        (("--keep-last", "1", "--json"), "nobody can be asked here"),
+        ((), "say which runs to keep: --keep-last 100, or --older-than 30d, or both"),
+        (("--keep-tag", "x"), "say which runs to keep"),
+        (("--vacuum", "--graph", "g"), "say which runs to keep"),
+        (("--older-than", "30"), "give a number and s, m, h, d or w, e.g. 30d"),
+        (("--older-than", "-1d"), "give a number and s, m, h, d or w, e.g. 30d"),
+        (("--keep-last", "1"), "cannot ask for confirmation here: check with --dry-run, then pass --yes"),
+        (("--keep-last", "1", "--json"), "cannot ask for confirmation here"),
         (("--keep-last", "-1"), "-1 is not in the range"),
         (("--keep-last", "1", "--status", "running"), "'running' is not one of"),
     ],
 )
 @pytest.mark.usefixtures("recorded")
-def test_a_prune_that_makes_no_sense_is_refused(invoke: Invoke, words: tuple[str, ...], told: str) -> None:
-    """With the options that are wanted; nothing goes."""
+def test_an_invalid_prune_is_refused(invoke: Invoke, words: tuple[str, ...], message: str) -> None:
+    """The error names the missing options; nothing is removed."""
     found = invoke("prune", *words)
     assert found.exit_code == 2
-    assert told in found.stderr + found.stdout
+    assert message in found.stderr + found.stdout
     assert len(document(invoke("runs", "--json").stdout)["runs"]) == 5
 
 
-def test_without_a_database_none_is_made(project: Path, invoke: Invoke) -> None:
-    """There is nothing to prune, and it stays so."""
+def test_without_a_database_none_is_created(project: Path, invoke: Invoke) -> None:
+    """There is nothing to prune."""
     found = invoke("prune", "--keep-last", "1", "--yes")
     assert (found.exit_code, "there is no database of runs" in found.stderr) == (5, True)
     assert not (project / "checkpoints").exists()

@@ -42,7 +42,7 @@ def test_graphs_inside_are_folded(reference: str, options: list[str], clusters: 
     assert Path("a.mmd").read_text(encoding="utf-8").count("subgraph ") == clusters
 
 
-def test_a_path_that_leads_to_no_graph_is_told(nested: Invoke) -> None:
+def test_a_path_without_a_graph_is_reported(nested: Invoke) -> None:
     """The error names the nearest, and no file is written."""
     found = nested("render", "outer", "--fold", "frst", "-o", "a.mmd")
     assert found.exit_code == 2
@@ -51,7 +51,7 @@ def test_a_path_that_leads_to_no_graph_is_told(nested: Invoke) -> None:
 
 
 def test_a_theme_colours_the_picture(nested: Invoke) -> None:
-    """Dark is dark by itself; anything else is a mistake of usage."""
+    """`dark` is a dark picture; an unknown theme is a usage error."""
     assert nested("render", "outer", "--theme", "dark", "-o", "a.dot").exit_code == 0
     assert 'bgcolor="#0d1117"' in Path("a.dot").read_text(encoding="utf-8")
     assert nested("render", "outer", "--theme", "sepia", "-o", "a.dot").exit_code == 2
@@ -59,7 +59,7 @@ def test_a_theme_colours_the_picture(nested: Invoke) -> None:
 
 @pytest.mark.parametrize("option", [["--fold", "0"], ["--theme", "dark"]])
 def test_charts_have_neither(option: list[str], nested: Invoke) -> None:
-    """They are refused there, and nothing is drawn."""
+    """Charts refuse the options, and nothing is drawn."""
     found = nested("render", "r", "--timeline", *option, "-o", "a.txt")
     assert found.exit_code == 2
     assert "--fold and --theme are for the picture of a graph" in found.stderr

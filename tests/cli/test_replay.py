@@ -21,7 +21,7 @@ def run(project: Path, invoke: Invoke) -> str:
 
 
 def test_a_run_of_the_same_graph_is_the_same(invoke: Invoke, run: str) -> None:
-    """Exit code 0 and a line for each run, named by its id, the beginning of it, or a file."""
+    """Exit code 0 and a line for each run, named by its id, a prefix of it, or a file."""
     assert invoke("export", run, "-o", "r.json").exit_code == 0
     found = invoke("replay", run, "firs", "r.json")
     assert found.exit_code == 0, found.output
@@ -29,12 +29,12 @@ def test_a_run_of_the_same_graph_is_the_same(invoke: Invoke, run: str) -> None:
     assert rows == [["run", "graph", "steps", "today"], *[["first-run", "counter", "4", "same"]] * 3]
 
 
-def test_a_changed_graph_is_told_at_its_first_step(project: Path, invoke: Invoke, run: str) -> None:
-    """Exit code 1, the step, both sides and the repair; --all has the rest."""
+def test_a_changed_graph_is_reported_at_its_first_step(project: Path, invoke: Invoke, run: str) -> None:
+    """Exit code 1, the step, both sides and the repair; --all shows the rest."""
     (project / "other.py").write_text(CHANGED)
     found = invoke("replay", run, "--graph", "other.py")
     assert found.exit_code == 1
-    for text in ("differs  step 4  edge", "step 4 more: edge", "END [enough] since n 3 >= 3: yes", "repair: put"):
+    for text in ("differs  step 4  edge", "step 4 more: edge", "END [enough] because n 3 >= 3: yes", "repair: restore"):
         assert text in found.stdout
     assert "n 1 >= 4" not in found.stdout
     assert "n 1 >= 4" in invoke("replay", run, "--graph", "other.py", "--all").stdout
@@ -45,9 +45,9 @@ def test_its_document(project: Path, invoke: Invoke, run: str) -> None:
     (project / "other.py").write_text(CHANGED)
     found = invoke("replay", run, "--graph", "other.py", "--all", "--json")
     assert found.exit_code == 1
-    told = document(found.stdout)
-    assert told["schema"] == 1
-    (one,) = told["replays"]
+    reported = document(found.stdout)
+    assert reported["schema"] == 1
+    (one,) = reported["replays"]
     assert list(one) == [
         *("source", "run_id", "graph", "steps", "same", "differences", "first", "not_checked", "all", "reasons")
     ]
@@ -57,16 +57,16 @@ def test_its_document(project: Path, invoke: Invoke, run: str) -> None:
 
 
 def test_a_fork_with_many_differences_is_one_screen(project: Path, invoke: Invoke, run: str) -> None:
-    """Without --all the first alone is shown, and how many more there are."""
+    """Without --all only the first is shown, and how many more there are."""
     (project / "other.py").write_text(COUNTER.replace('"more"', '"again"'))
     found = invoke("replay", run, "--graph", "other.py")
-    assert "3 more differences behind it; --all shows them" in found.stdout
+    assert "3 more differences after it; --all shows them" in found.stdout
     assert len(found.stdout.splitlines()) < 12
     assert invoke("replay", run, "--graph", "other.py", "--all").stdout.count("repair:") == 4
 
 
-def test_one_step_is_told_as_one(project: Path, invoke: Invoke) -> None:
-    """A step that came out the same for another reason."""
+def test_one_step_is_counted_in_the_singular(project: Path, invoke: Invoke) -> None:
+    """A step with the same decision for another reason."""
     assert invoke("run", "counter", "--input", "n=1", "--run-id", "short").exit_code == 0
     (project / "other.py").write_text(CHANGED)
     row = invoke("replay", "short", "--graph", "other.py").stdout.splitlines()[1]
@@ -84,7 +84,7 @@ def test_the_kept_runs_replay_by_command(invoke: Invoke, name: str, monkeypatch:
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "told"),
+    ("words", "code", "reported"),
     [
         (["replay", "none"], 5, "store_missing"),
         (["replay", "none.json"], 2, "bad_export"),
@@ -98,20 +98,20 @@ def test_the_kept_runs_replay_by_command(invoke: Invoke, name: str, monkeypatch:
         (["import"], 2, "usage"),
     ],
 )
-def test_errors_are_one_document(project: Path, invoke: Invoke, words: list[str], code: int, told: str) -> None:
-    """A code, a message, a place and a repair; and no database is made of it."""
+def test_errors_are_one_document(project: Path, invoke: Invoke, words: list[str], code: int, reported: str) -> None:
+    """A code, a message, a location and a repair; and no database is created."""
     (project / "bad.json").write_text("{}")
     shutil.copy(KEPT / "fork.json", project / "kept.json")
     found = invoke(*words, "--json")
     assert found.exit_code == code, found.output
     error = document(found.stdout)["error"]
-    assert error["code"] == told
+    assert error["code"] == reported
     assert error["repair"]
     assert not (project / "checkpoints").exists()
 
 
 def test_an_export_is_private_and_replaces_the_file_whole(project: Path, invoke: Invoke, run: str) -> None:
-    """Mode 0600, nothing left beside it, and stdout where no file is named."""
+    """Mode 0600, no other file left next to it, and stdout if no file is named."""
     (project / "out").mkdir()
     target = project / "out" / "r.json"
     target.write_text("old")
@@ -123,15 +123,15 @@ def test_an_export_is_private_and_replaces_the_file_whole(project: Path, invoke:
     assert [file.name for file in (project / "out").iterdir()] == ["r.json"]
     for words in ([], ["-o", "-"]):
         assert invoke("export", run, *words).stdout == target.read_text()
-    told = document(invoke("export", run, "-o", str(target), "--json").stdout)
-    assert told == {"schema": 1, "run_id": run, "file": str(target), "steps": 4}
+    reported = document(invoke("export", run, "-o", str(target), "--json").stdout)
+    assert reported == {"schema": 1, "run_id": run, "file": str(target), "steps": 4}
     refused = invoke("export", run, "-o", str(project / "nowhere" / "r.json"))
     assert refused.exit_code == 2
     assert "export_unwritable" in refused.stderr
 
 
-def test_a_run_goes_on_in_another_database(project: Path, invoke: Invoke) -> None:
-    """Export, import, answer: the copy goes on, what it comes from stays as it was."""
+def test_a_run_continues_in_another_database(project: Path, invoke: Invoke) -> None:
+    """Export, import, answer: the copy continues, the original stays unchanged."""
     (project / "flows" / "waiting.py").write_text(WAITING)
     assert invoke("run", "waiting", "--run-id", "w").exit_code == 3
     assert invoke("send", "w", "tips", "1", "--no-resume").exit_code == 0
@@ -150,7 +150,7 @@ def test_a_run_goes_on_in_another_database(project: Path, invoke: Invoke) -> Non
     assert "run_exists" in taken.stderr
 
 
-def test_nothing_is_imported_where_one_file_is_bad(project: Path, invoke: Invoke, run: str) -> None:
+def test_nothing_is_imported_if_one_file_is_bad(project: Path, invoke: Invoke, run: str) -> None:
     """All files are checked, and all ids, before the first run is recorded."""
     assert invoke("export", run, "-o", "r.json").exit_code == 0
     other = json.loads((project / "r.json").read_text())
@@ -162,12 +162,12 @@ def test_nothing_is_imported_where_one_file_is_bad(project: Path, invoke: Invoke
     assert invoke("runs", "--db", "new.db", "--json").stdout.count("run_id") == 0
 
 
-def test_an_imported_branch_tells_what_it_does_not_bring(project: Path, invoke: Invoke) -> None:
-    """Its parent is named, and is not there."""
+def test_an_imported_branch_reports_its_missing_parent(project: Path, invoke: Invoke) -> None:
+    """The parent is named, and is not imported."""
     shutil.copy(KEPT / "branch.json", project / "b.json")
     found = invoke("import", "b.json")
-    assert "it branched from loop behind step 2" in found.stderr
-    assert "the parent itself is not brought" in found.stderr
-    told = document(invoke("show", "branch", "--json").stdout)
-    assert told["parent"] is None
-    assert len(told["steps"]) == 8
+    assert "it branched from loop after step 2" in found.stderr
+    assert "the parent itself is not imported" in found.stderr
+    reported = document(invoke("show", "branch", "--json").stdout)
+    assert reported["parent"] is None
+    assert len(reported["steps"]) == 8

@@ -12,13 +12,13 @@ from tests.cli.programs import ASKING, COUNTER, Invoke, document
 
 
 def ids(invoke: Invoke, *words: str) -> list[str]:
-    """The runs that these filters leave."""
+    """Return the runs that match these filters."""
     return [run["run_id"] for run in document(invoke("runs", *words, "--json").stdout)["runs"]]
 
 
 @pytest.fixture
 def recorded(invoke: Invoke, project: Path) -> Invoke:
-    """Calls the command line where two runs of `counter` and a failed one of `tally` are recorded."""
+    """The command line in a project with two runs of `counter` and a failed one of `tally`."""
     (project / "flows" / "tally.py").write_text(
         COUNTER.replace('"counter"', '"tally"').replace("return n + 1", "raise ValueError('no')")
     )
@@ -42,12 +42,12 @@ def recorded(invoke: Invoke, project: Path) -> Invoke:
     ],
 )
 def test_filters_narrow_the_list_together(recorded: Invoke, words: list[str], left: list[str]) -> None:
-    """Each run that is listed fits all of them."""
+    """Each listed run matches all of them."""
     assert ids(recorded, *words) == left
 
 
 async def test_age_is_that_of_the_last_step(project: Path) -> None:
-    """A run that began long ago and moved lately is new, and is found however many newer runs there are."""
+    """An old run with a recent step is new, and is found even after many newer runs."""
     graph = find("counter").graph
     clock = FakeClock(time.time() - 7200)
     async with Runner("checkpoints/runs.db", clock=clock) as runner:
@@ -65,7 +65,7 @@ async def test_age_is_that_of_the_last_step(project: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["--graph", "countr"], "no run has the graph 'countr'; did you mean 'counter'?"),
         (["--tag", "xyz"], "no run has the tag 'xyz'; known are: kept"),
@@ -73,26 +73,26 @@ async def test_age_is_that_of_the_last_step(project: Path) -> None:
         (["--older-than", "1d"], "no runs whose last step is older in checkpoints/runs.db"),
     ],
 )
-def test_a_filter_that_leaves_nothing_says_what_may_be_meant(recorded: Invoke, words: list[str], told: str) -> None:
-    """An unknown name is told with the nearest one that there is; the list is empty, and that is no error."""
+def test_a_filter_without_matches_suggests_a_known_name(recorded: Invoke, words: list[str], message: str) -> None:
+    """An unknown name is reported with the nearest known one; an empty list is not an error."""
     found = recorded("runs", *words)
     assert (found.exit_code, found.stdout) == (0, "")
-    assert told in " ".join(found.stderr.split()).replace("with status failed and ", "")
+    assert message in " ".join(found.stderr.split()).replace("with status failed and ", "")
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
-        (["--older-than", "1"], "give a number and s, m, h, d or w, as 30d"),
+        (["--older-than", "1"], "give a number and s, m, h, d or w, e.g. 30d"),
         (["--status", "done"], "'done' is not one of"),
-        (["--older-than", "7d", "--newer-than", "1d"], "no run is older and newer"),
+        (["--older-than", "7d", "--newer-than", "1d"], "no run can be both"),
     ],
 )
-def test_a_filter_that_makes_no_sense_is_told(recorded: Invoke, words: list[str], told: str) -> None:
-    """With exit code 2 and what may be given."""
+def test_an_invalid_filter_is_reported(recorded: Invoke, words: list[str], message: str) -> None:
+    """With exit code 2 and the valid values."""
     found = recorded("runs", *words)
     assert found.exit_code == 2
-    assert told in found.stderr
+    assert message in found.stderr
 
 
 @pytest.mark.parametrize("columns", [80, 40])
@@ -100,7 +100,7 @@ def test_a_filter_that_makes_no_sense_is_told(recorded: Invoke, words: list[str]
 def test_the_table_fits_the_terminal(
     recorded: Invoke, monkeypatch: pytest.MonkeyPatch, columns: int, words: list[str]
 ) -> None:
-    """What can be left out is, wide characters count as two; ids are never cut."""
+    """Expendable columns are dropped, wide characters count as two; ids are never cut."""
     recorded("branch", "third", "--at", "2", "--branch-id", "水水水水")
     monkeypatch.setattr(Channel, "columns", columns)
     recorded("run", "counter")  # whose id is a long one
@@ -124,32 +124,34 @@ def test_the_table_of_what_was_spent_fits_a_narrow_terminal(
     assert lines[0].split() == ["agent", "calls", "offline", "cost"]
 
 
-def test_what_is_waited_for_is_cut_before_it_is_left_out(
+def test_the_column_of_waits_is_cut_before_it_is_dropped(
     invoke: Invoke, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As long as twenty columns are left for it."""
     (project / "flows" / "asking.py").write_text(ASKING.replace("TYPE", "str").replace("What?", "水 or wine? " * 9))
     invoke("run", "asking", "--run-id", "r")
-    for columns, told in ((80, "水 or wine? 水 or"), (60, "水 or wine?"), (50, "")):
+    for columns, message in ((80, "水 or wine? 水 or"), (60, "水 or wine?"), (50, "")):
         monkeypatch.setattr(Channel, "columns", columns)
         heading, line = invoke("runs").stdout.splitlines()
-        assert told in line
-        assert ("waits for" in heading) == line.endswith("…") == bool(told)
+        assert message in line
+        assert ("waits for" in heading) == line.endswith("…") == bool(message)
         assert len(line) + line.count("水") <= columns
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
-        (["answer", "broken", "yes"], "`graphengine resume` goes on with it"),
-        (["prune", "--older-than", "1d", "--dry-run"], "no run is to go by this rule"),
+        (["answer", "broken", "yes"], "resume it: `graphengine resume`"),
+        (["prune", "--older-than", "1d", "--dry-run"], "no run to remove"),
         (["export", "one", "-o", "one.json"], "run one, 1 step: written to one.json"),
     ],
 )
-def test_what_cannot_be_done_says_what_can(invoke: Invoke, project: Path, words: list[str], told: str) -> None:
-    """In words that fit the run."""
+def test_an_impossible_command_suggests_a_possible_one(
+    invoke: Invoke, project: Path, words: list[str], message: str
+) -> None:
+    """In words that match the run."""
     invoke("run", "counter", "--run-id", "one", "--pause-before", "more")
     (project / "flows" / "broken.py").write_text(COUNTER.replace("return n + 1", "return n / 0"))
     invoke("run", "flows/broken.py", "--run-id", "broken")
     found = invoke(*words)
-    assert told in found.stdout + found.stderr
+    assert message in found.stdout + found.stderr

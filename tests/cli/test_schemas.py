@@ -51,7 +51,7 @@ CALLS: dict[str, list[tuple[str, str]]] = {
     "render": [("render review -o review.txt", "Drawn"), ("render tides -o tides.mmd", "Drawn")],
     "completion": [("completion zsh", "Script")],
 }
-"""What each command is called with, and the name of the document that it then writes."""
+"""The arguments of each command, and the name of the document that it writes."""
 
 LINES = [(command, line, name) for command, lines in CALLS.items() for line, name in lines]
 ELSEWHERE = {"watch", "worker", "schema"}
@@ -59,12 +59,12 @@ ELSEWHERE = {"watch", "worker", "schema"}
 
 
 def held(model: type[BaseModel], text: str) -> None:
-    """See that the text is a document of this kind, and has no key that the model has not."""
+    """Check that the text is a document of this kind, without keys that the model lacks."""
     model.model_validate_json(text, strict=True, extra="forbid")
 
 
 def named(command: str, name: str) -> Kind:
-    """The document of a command that is called so."""
+    """Return the document of a call."""
     (found,) = [kind for kind in DOCUMENTS[command] if kind.model.__name__ == name]
     return found
 
@@ -90,7 +90,7 @@ example = {"words": ["a", "b"]}
 
 
 def test_every_command_has_a_document_and_a_call_here() -> None:
-    """A new command is to be put into `DOCUMENTS` of graphengine/cli/schemas.py, and into `CALLS` above."""
+    """Add a new command to `DOCUMENTS` in graphengine/cli/schemas.py, and to `CALLS` above."""
     assert set(DOCUMENTS) | {"schema"} == set(COMMANDS)
     assert set(CALLS) | ELSEWHERE == set(COMMANDS)
     for command, kinds in DOCUMENTS.items():
@@ -100,8 +100,8 @@ def test_every_command_has_a_document_and_a_call_here() -> None:
 
 
 @pytest.mark.parametrize(("command", "line", "name"), LINES, ids=[line for _, line, _ in LINES])
-def test_what_a_command_writes_is_what_its_model_says(tried: Path, command: str, line: str, name: str) -> None:
-    """Every key is known, every type is right, and the published JSON Schema accepts it."""
+def test_a_commands_output_matches_its_model(tried: Path, command: str, line: str, name: str) -> None:
+    """Every key is known, every type is correct, and the published JSON Schema accepts it."""
     failing(tried)
     done = CliRunner().invoke(main, [*line.split(), "--json"])
     assert done.exit_code in (0, 1, 2, 3, 4), done.output
@@ -112,13 +112,13 @@ def test_what_a_command_writes_is_what_its_model_says(tried: Path, command: str,
 @pytest.mark.parametrize(
     "line", ["show nobody", "check nope", "runs --db nowhere.db", "rnu", "run failing --limit x=1"]
 )
-def test_what_fails_says_so_in_one_way(tried: Path, line: str) -> None:
-    """Whatever the command."""
+def test_every_failure_has_the_same_document(tried: Path, line: str) -> None:
+    """For every command."""
     done = CliRunner().invoke(main, [*line.split(), "--json"])
     held(Failed, done.stdout)
 
 
-def test_a_graph_that_does_not_compile_tells_all_its_problems(tried: Path) -> None:
+def test_a_graph_that_does_not_compile_reports_all_its_problems(tried: Path) -> None:
     """With file and line, as `check` does."""
     (tried / "flows" / "wrong.py").write_text(COUNTER.replace('value("n")', 'value("nn")').replace('s="n"', 's="m"'))
     done = CliRunner().invoke(main, ["run", "flows/wrong.py", "--json"])
@@ -126,8 +126,8 @@ def test_a_graph_that_does_not_compile_tells_all_its_problems(tried: Path) -> No
     assert {problem["line"] for problem in json.loads(done.stdout)["error"]["problems"]} == {19, 21}
 
 
-def test_a_watched_runs_lines_are_what_their_models_say(tried: Path) -> None:
-    """One document on each line: while it waits, and where that ends the watching."""
+def test_a_watched_runs_lines_match_their_models(tried: Path) -> None:
+    """One document per line: while the run waits, and when that ends the watching."""
     union: Any = TypeAdapter(schemas.Stepped | schemas.Stands | schemas.WatchEnded)
     process = start(tried, "watch", "post", "--json")
     assert process.stdout is not None
@@ -141,7 +141,7 @@ def test_a_watched_runs_lines_are_what_their_models_say(tried: Path) -> None:
         jsonschema.validate(json.loads(line), schema_of("watch"))
 
 
-def test_a_workers_lines_are_what_their_models_say(tried: Path) -> None:
+def test_a_workers_lines_match_their_models(tried: Path) -> None:
     """One document on each line."""
     lost = "run desk --run-id lost"
     assert CliRunner().invoke(main, lost.split()).exit_code == 3
@@ -161,7 +161,7 @@ def test_a_workers_lines_are_what_their_models_say(tried: Path) -> None:
 
 
 def test_a_details_keys_are_those_that_steps_have() -> None:
-    """None is written that is not told."""
+    """Every key that is written is documented."""
     assert set(Detail.model_fields) == set(DETAILS)
 
 
@@ -183,12 +183,12 @@ def test_a_schema_is_printed_and_a_misspelt_command_named() -> None:
     assert (wrong.exit_code, "did you mean 'runs'?" in wrong.stderr) == (2, True)
 
 
-def test_every_key_is_told() -> None:
-    """In a model's own words, which docs/use/cli.md and the schema show."""
-    told = json.loads(json.dumps(schema_of()))["$defs"]
-    for name, part in told.items():
+def test_every_key_is_described() -> None:
+    """By its model, whose descriptions are shown in docs/use/cli.md and the schema."""
+    message = json.loads(json.dumps(schema_of()))["$defs"]
+    for name, part in message.items():
         if name.startswith(("_", "RunFile", "JsonValue")):
-            continue  # the export's file is told in graphengine.history.export
+            continue  # the export's file is described in graphengine.history.export
         assert part.get("description"), name
         for key, about in part.get("properties", {}).items():
             assert about.get("description"), f"{name}.{key}"

@@ -1,4 +1,4 @@
-"""A secret goes through everything that can happen to a run, and is seen nowhere outside the nodes that get it."""
+"""A secret passes through everything that can happen to a run, and is visible only to the nodes that receive it."""
 
 import base64
 import io
@@ -39,12 +39,12 @@ FORMS = {
 
 
 def seen_in(content: bytes) -> list[str]:
-    """The forms of the secret, and of the key, that are in there."""
+    """Return the forms of the secret, and of the key, that a text contains."""
     return [form for form in FORMS if form.encode() in content]
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder, but the graph's own."""
+    """Yield every file below a folder, except the graph's own."""
     return {str(each): each.read_bytes() for each in folder.rglob("*") if each.is_file() and each.name != "vault.py"}
 
 
@@ -54,42 +54,42 @@ async def test_nothing_shows_a_secret_while_a_run_is_driven(
     """Success, retry, fallback, misfit, wait, answer, failure, resume and branch: files, events, logs and errors."""
     caplog.set_level(logging.DEBUG)
     path = tmp_path / "runs.db"
-    told = io.StringIO()
+    message = io.StringIO()
     graph = made()
     async with Runner(path) as runner:
         run = runner.start(graph, run_id="r")
         async for event in run.events():
-            print(event, file=told)
+            print(event, file=message)
             if isinstance(event, StepRecorded):
-                print(event.step, event.step.typed, file=told)
+                print(event.step, event.step.typed, file=message)
         result = await run.result()
         assert result.status == "waiting"
         assert result.state.token.get_secret_value() == CANARY
         assert result.state.word == CANARY
-        print(result, repr(result.state), result.state.model_dump_json(), await runner.waits("r"), file=told)
+        print(result, repr(result.state), result.state.model_dump_json(), await runner.waits("r"), file=message)
         assert {name: seen_in(body) for name, body in files_of(tmp_path).items() if seen_in(body)} == {}
         assert {"runs.db", "runs.db-wal", "runs.db-shm"} <= {Path(name).name for name in files_of(tmp_path)}
         await runner.answer("r", value=True)
         with pytest.raises(RunFailed) as caught:
             await runner.resume(graph, "r").result()
-        print(caught.value, caught.value.result, repr(caught.value.result.error), file=told)
+        print(caught.value, caught.value.result, repr(caught.value.result.error), file=message)
         steps = await runner.history("r")
         assert sum("**********" in repr(said(step).get("error")) for step in steps) >= 4
         branch = runner.branch(graph, "r", 5, update={"token": CANARY + "x", "tries": -1}, branch_id="b")
-        print((await branch.result()).status, file=told)
+        print((await branch.result()).status, file=message)
         for run_id in ("r", "b"):
-            print(await runner.history(run_id), await runner.state_at(run_id), file=told)
-            print(await load_snapshot(runner.store, run_id, None), file=told)
-        print([str(line) for line in await runner.diff("r", "b")], file=told)
+            print(await runner.history(run_id), await runner.state_at(run_id), file=message)
+            print(await load_snapshot(runner.store, run_id, None), file=message)
+        print([str(line) for line in await runner.diff("r", "b")], file=message)
         with pytest.raises(Exception, match="does not fit") as refused:
             runner.start(graph, {"word": "bad" + CANARY, "token": [CANARY]})
-        print(refused.value, repr(refused.value.__cause__), file=told)
+        print(refused.value, repr(refused.value.__cause__), file=message)
         with pytest.raises(Exception, match="word") as refused:
             await runner.branch(graph, "r", 5, update={"word": "bad" + CANARY}).result()
-        print(refused.value, repr(refused.value.__cause__), file=told)
+        print(refused.value, repr(refused.value.__cause__), file=message)
     assert {name: seen_in(body) for name, body in files_of(tmp_path).items() if seen_in(body)} == {}
     outputs = capsys.readouterr()
-    shown = told.getvalue() + caplog.text + outputs.out + outputs.err
+    shown = message.getvalue() + caplog.text + outputs.out + outputs.err
     assert len(shown) > 20_000
     assert seen_in(shown.encode()) == []
 

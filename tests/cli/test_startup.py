@@ -1,4 +1,4 @@
-"""What a command loads: none pays for what it does not need. `python -m benchmarks startup` measures what it costs."""
+"""The imports of a command: only what it needs. `python -m benchmarks startup` measures their cost."""
 
 import subprocess
 import sys
@@ -14,12 +14,12 @@ HEAVY = {
     "networkx",
     "openai",
     "pygraphviz",
-    "rich.console",  # nobody reads a pipe in colours
+    "rich.console",  # a pipe gets no colours
 }
 WRITING = {"graphengine.graph.graph", "graphengine.runner.runner", "pydantic.main"}
-"""What runs graphs; who only reads what is recorded does without."""
+"""Modules that run graphs; commands that only read records do not import them."""
 ASKING = {"graphengine.cli.recorded", "graphengine.engine", "pydantic_core", "rich", "sqlite3"}
-"""What reads a database; who asks for help does without."""
+"""Modules that read a database; `--help` does not import them."""
 
 PROGRAM = """
 import sys
@@ -32,7 +32,7 @@ finally:
 
 
 def loaded(folder: Path, line: str) -> set[str]:
-    """The modules that a command has loaded at its end."""
+    """Return the modules that a command has imported at its end."""
     ran = subprocess.run(
         [sys.executable, "-c", PROGRAM, *line.split()], cwd=folder, capture_output=True, text=True, check=False
     )
@@ -44,8 +44,8 @@ def loaded(folder: Path, line: str) -> set[str]:
     "line",
     ["--help", "--version", "run --help", "worker --help", "prune --help", "completion zsh"],
 )
-def test_who_asks_for_help_loads_no_database_and_no_pydantic(tried: Path, line: str) -> None:
-    """Click, and the command's own module."""
+def test_help_imports_no_database_and_no_pydantic(tried: Path, line: str) -> None:
+    """Only click, and the command's own module."""
     assert not loaded(tried, line) & (HEAVY | WRITING | ASKING | {"asyncio", "pydantic"})
 
 
@@ -65,7 +65,7 @@ def test_who_asks_for_help_loads_no_database_and_no_pydantic(tried: Path, line: 
         "export tides -o copy.json",
     ],
 )
-def test_who_reads_what_is_recorded_loads_neither_runner_nor_models(tried: Path, line: str) -> None:
+def test_commands_that_read_records_import_neither_runner_nor_models(tried: Path, line: str) -> None:
     """The store and the fold are enough."""
     assert not loaded(tried, line) & (HEAVY | WRITING)
 
@@ -73,6 +73,6 @@ def test_who_reads_what_is_recorded_loads_neither_runner_nor_models(tried: Path,
 @pytest.mark.parametrize(
     "line", ["list", "check", "replay tides", "prune --keep-last 9 --dry-run", "stop post", "run review"]
 )
-def test_who_runs_a_graphs_file_loads_no_library_that_it_does_not_use(tried: Path, line: str) -> None:
-    """What the file imports itself is its own affair."""
+def test_running_a_graphs_file_imports_no_unused_library(tried: Path, line: str) -> None:
+    """Except for the imports of the file itself."""
     assert not loaded(tried, line) & HEAVY

@@ -1,4 +1,4 @@
-"""Sessions at a real terminal: a process behind a pty, keys pressed, the screen looked at."""
+"""Sessions at a terminal: a process on a pty, key presses, and the resulting screen."""
 
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,8 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_what_is_at_work_is_shown_on_a_line_that_goes_away(folder: Path) -> None:
-    """With its time, in place; in the end nothing of it is left on the screen, and no line is broken."""
+def test_the_nodes_at_work_are_shown_on_a_transient_line(folder: Path) -> None:
+    """With their time, in place; at the end nothing of it is left on the screen, and no line is broken."""
     terminal = Terminal(folder, "run", "gated.py", "--run-id", "r")
     terminal.until("at work  second 0 s")
     terminal.until("at work  second 1 s")
@@ -38,8 +38,8 @@ def test_what_is_at_work_is_shown_on_a_line_that_goes_away(folder: Path) -> None
     assert "\x1b[1m" in terminal.raw
 
 
-def test_what_a_node_prints_does_not_stand_in_that_line(folder: Path) -> None:
-    """The line gives way to it, and comes again below."""
+def test_a_nodes_output_does_not_mix_with_that_line(folder: Path) -> None:
+    """The line is erased before it, and shown again below."""
     (folder / "gated.py").write_text(PRINTING)
     (folder / "gate").touch()
     terminal = Terminal(folder, "run", "gated.py", "--run-id", "r")
@@ -62,7 +62,7 @@ def test_ctrl_c_once_stops_cleanly_and_says_so_in_place_of_the_line(folder: Path
 
 
 def test_ctrl_c_twice_ends_at_once(folder: Path) -> None:
-    """130, with the command that goes on, on lines of their own."""
+    """130, with the command that continues, on lines of their own."""
     terminal = Terminal(folder, "run", "gated.py", "--run-id", "r")
     terminal.until("at work  second")
     terminal.ctrl_c()
@@ -74,7 +74,7 @@ def test_ctrl_c_twice_ends_at_once(folder: Path) -> None:
 
 
 def test_a_question_is_answered_in_the_next_command(folder: Path) -> None:
-    """`run` ends with 3 and says how; what it says works when it is typed."""
+    """`run` exits with 3 and shows the command, which works when it is typed."""
     asking = Terminal(folder, "run", "waiting.py", "--run-id", "r")
     assert asking.ends() == 3
     assert [line for line in asking.lines if "answer r TEXT --graph waiting.py" in line]
@@ -88,7 +88,7 @@ def test_a_question_is_answered_in_the_next_command(folder: Path) -> None:
     assert "plain" in last.lines
 
 
-def test_a_run_is_watched_beside_its_driver(folder: Path) -> None:
+def test_a_run_is_watched_in_parallel_to_its_driver(folder: Path) -> None:
     """Both show the node at work; the watcher ends with the run, with its exit code."""
     driver = Terminal(folder, "run", "gated.py", "--run-id", "r")
     driver.until("at work  second")
@@ -102,7 +102,7 @@ def test_a_run_is_watched_beside_its_driver(folder: Path) -> None:
 
 
 def test_ctrl_c_in_a_watcher_ends_it_on_a_line_of_its_own(folder: Path) -> None:
-    """The line that passed is gone, and the driver goes on."""
+    """The transient line is gone, and the driver continues."""
     driver = Terminal(folder, "run", "gated.py", "--run-id", "r")
     driver.until("at work  second")
     watcher = Terminal(folder, "watch", "r")
@@ -126,7 +126,7 @@ def test_ctrl_c_in_a_watcher_ends_it_on_a_line_of_its_own(folder: Path) -> None:
 def test_a_terminal_gets_what_it_can_show(
     folder: Path, settings: dict[str, Any], *, has_colour: bool, is_live: bool
 ) -> None:
-    """Without colours where NO_COLOR says so; on one that can do nothing neither colours nor lines that go away."""
+    """No colours with NO_COLOR; on a dumb terminal neither colours nor transient lines."""
     terminal = Terminal(folder, "run", "gated.py", "--run-id", "r", **settings)
     terminal.until("at work  second" if is_live else "started  second")
     (folder / "gate").touch()
@@ -137,7 +137,7 @@ def test_a_terminal_gets_what_it_can_show(
 
 
 def test_words_are_not_broken_at_the_edge(folder: Path) -> None:
-    """What a run asks and what is wrong go on below their beginnings, in lines that are no wider than the terminal."""
+    """Questions and errors continue below their beginnings, on lines no wider than the terminal."""
     question = "Which style is right for this text, which nobody but its writer has read so far?"
     (folder / "waiting.py").write_text(WAITING.replace("Which style?", question))
     waits = Terminal(folder, "run", "waiting.py", "--run-id", "r", columns=48)
@@ -148,7 +148,7 @@ def test_words_are_not_broken_at_the_edge(folder: Path) -> None:
     unknown = Terminal(folder, "show", "nothing", columns=48)
     assert unknown.ends() == 2
     at = unknown.lines.index("  repair: `graphengine runs` lists the runs of a")
-    assert unknown.lines[at + 1 : at + 3] == [" " * 6 + "database, --db PATH names another one", ""]
+    assert unknown.lines[at + 1 : at + 3] == [" " * 6 + "database; choose another database with", " " * 6 + "--db PATH"]
 
 
 def test_a_path_stays_whole_however_narrow_the_terminal(folder: Path) -> None:

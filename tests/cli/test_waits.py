@@ -1,4 +1,4 @@
-"""Runs that wait: what is shown of them, and the commands that go on with them."""
+"""Waiting runs: their output, and the commands that continue them."""
 
 import json
 import re
@@ -60,7 +60,7 @@ class Tree(BaseModel):
 
 @pytest.fixture
 def waiting(project: Path, invoke: Invoke) -> Invoke:
-    """The command line, with the run `r` of `waiting`, which asks one thing and waits for a message."""
+    """The command line, with the run `r` of `waiting`, which asks a question and waits for a message."""
     (project / "flows" / "waiting.py").write_text(WAITING)
     (project / "flows" / "napping.py").write_text(NAPPING)
     assert invoke("run", "waiting", "--run-id", "r").exit_code == 3
@@ -68,18 +68,18 @@ def waiting(project: Path, invoke: Invoke) -> Invoke:
 
 
 def asked(project: Path, invoke: Invoke, kind: str, run_id: str = "a") -> None:
-    """A run that asks for an answer of this type."""
+    """Return a run that asks for an answer of this type."""
     (project / "asking.py").write_text(ASKING.replace("TYPE", kind))
     assert invoke("run", "asking.py", "--run-id", run_id).exit_code == 3
 
 
 def commands(text: str, word: str) -> list[list[str]]:
-    """The commands that are shown behind this word, without the program's name."""
+    """Return the commands that are shown after this word, without the program's name."""
     lines = [line.strip().split(": ", 1)[1] for line in text.splitlines() if line.strip().startswith(f"{word}: ")]
     return [shlex.split(line.split("  (")[0])[1:] for line in lines]
 
 
-def test_a_run_that_waits_shows_the_commands_that_go_on_with_it(waiting: Invoke) -> None:
+def test_a_waiting_run_shows_the_commands_that_continue_it(waiting: Invoke) -> None:
     """They work when pasted: each question and topic has its own, and the exit code is 3 until all are answered."""
     found = waiting("resume", "r")
     assert found.exit_code == 3
@@ -101,8 +101,8 @@ def test_a_run_that_waits_shows_the_commands_that_go_on_with_it(waiting: Invoke)
     assert (state["style"], state["tip"], state["ok"]) == ("TEXT", "VALUE", True)
 
 
-def test_the_documents_have_what_is_waited_for(waiting: Invoke) -> None:
-    """A run's document and the list of runs have the same waits, which a finished run has none of."""
+def test_the_documents_have_the_waits(waiting: Invoke) -> None:
+    """A run's document and the list of runs have the same waits; a finished run has none."""
     keys = ["name", "kind", "question", "schema", "topic", "due_at"]
     made = document(waiting("show", "r", "--json").stdout)
     assert [list(wait) for wait in made["waits"]] == [keys, keys]
@@ -122,7 +122,7 @@ def test_the_documents_have_what_is_waited_for(waiting: Invoke) -> None:
     assert run["due_at"] > run["updated_at"]
 
 
-def test_runs_tells_what_is_waited_for(waiting: Invoke) -> None:
+def test_runs_shows_what_a_run_waits_for(waiting: Invoke) -> None:
     """The first question, how many more there are, and when it ends by itself."""
     heading, row = waiting("runs").stdout.splitlines()
     assert heading.split()[-2:] == ["waits", "for"]
@@ -158,10 +158,10 @@ def test_runs_tells_what_is_waited_for(waiting: Invoke) -> None:
         ("list[int]", "@list.json", [1, 2]),
     ],
 )
-def test_an_answer_is_what_fits_the_question(
+def test_an_answer_is_parsed_to_fit_the_question(
     project: Path, invoke: Invoke, kind: str, given: str, expected: object
 ) -> None:
-    """JSON if it fits, else text, else yes and no; files are read alike, without their last line break."""
+    """JSON if it fits, else text, else yes and no; the same for files, without their final line break."""
     (project / "text.txt").write_text("from a\nfile\n")
     (project / "list.json").write_text("[1,\n 2]\n")
     asked(project, invoke, kind)
@@ -171,12 +171,12 @@ def test_an_answer_is_what_fits_the_question(
 
 
 def test_a_question_of_several_lines_is_shown_as_it_was_asked(project: Path, invoke: Invoke) -> None:
-    """Whoever approves a text reads all of it, and no control code of it reaches the terminal."""
+    """A text is shown whole before it is approved, and its control codes are escaped."""
     text = "# A title\n\n" + "a line of the text \x1b[2J\n" * 200 + "  the end"
     graph = ASKING.replace("TYPE", "bool").replace('"What?"', repr("Publish this?\n" + text))
     (project / "flows" / "asking.py").write_text(graph)
-    told = invoke("run", "asking", "--run-id", "r").stderr
-    lines = told[told.rindex("question: Publish this?") :].splitlines()
+    reported = invoke("run", "asking", "--run-id", "r").stderr
+    lines = reported[reported.rindex("question: Publish this?") :].splitlines()
     assert lines[1:4] == ["    # A title", "", "    a line of the text \\x1b[2J"]
     assert lines[203:205] == ["      the end", lines[204]]
     assert "since:" in lines[204]
@@ -186,7 +186,7 @@ def test_a_question_of_several_lines_is_shown_as_it_was_asked(project: Path, inv
     assert "show s --json has all" in invoke("run", "asking", "--run-id", "s").stderr
 
 
-def test_an_answer_may_come_on_stdin(project: Path, invoke: Invoke) -> None:
+def test_an_answer_can_be_read_from_stdin(project: Path, invoke: Invoke) -> None:
     """- reads it, so that it can be piped."""
     asked(project, invoke, "bool")
     found = CliRunner().invoke(main, ["answer", "a", "-", "--graph", "asking.py", "--json"], input="yes\n")
@@ -194,9 +194,9 @@ def test_an_answer_may_come_on_stdin(project: Path, invoke: Invoke) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "reported"),
     [
-        (["answer", "a", "maybe", "--graph", "asking.py"], "this is no answer to 'What?'"),
+        (["answer", "a", "maybe", "--graph", "asking.py"], "this does not answer 'What?'"),
         (["answer", "a", "@nowhere", "--graph", "asking.py"], "cannot be read"),
         (["answer", "a", "yes", "--wait", "questoin", "--graph", "asking.py"], "did you mean 'question'?"),
         (["answer", "a", "yes", "--graph", "asking.py", "-o", "missing/file.txt"], "missing"),
@@ -209,8 +209,8 @@ def test_an_answer_may_come_on_stdin(project: Path, invoke: Invoke) -> None:
         (["answer", "a", "--wiat", "x", "yes"], "--wiat"),
     ],
 )
-def test_what_is_no_answer_is_refused_where_it_is_given(
-    project: Path, invoke: Invoke, words: list[str], told: str
+def test_an_invalid_answer_is_refused_before_it_is_recorded(
+    project: Path, invoke: Invoke, words: list[str], reported: str
 ) -> None:
     """Exit code 2, one error with the repair, and nothing is recorded."""
     invoke("run", "counter", "--run-id", "c")
@@ -218,7 +218,7 @@ def test_what_is_no_answer_is_refused_where_it_is_given(
     before = [document(invoke("show", run, "--json").stdout) for run in ("a", "c")]
     found = invoke(*words)
     assert found.exit_code == 2, found.output
-    assert told in found.output
+    assert reported in found.output
     assert "Traceback" not in found.output
     assert [document(invoke("show", run, "--json").stdout) for run in ("a", "c")] == before
     assert set(document(invoke(*words, "--json").stdout)["error"]) == {"code", "message", "where", "repair"}
@@ -234,17 +234,17 @@ def test_what_is_no_answer_is_refused_where_it_is_given(
         ("list[int]", '[1, "a"]', "[1]: 'a' is not a whole number", "answer a list, each of it a whole number"),
     ],
 )
-def test_a_bad_answer_is_told_what_is_wanted(  # noqa: PLR0913 - one for each part of the message
+def test_an_invalid_answer_is_reported_with_the_valid_ones(  # noqa: PLR0913 - one for each part of the message
     project: Path, invoke: Invoke, kind: str, given: str, wrong: str, wanted: str
 ) -> None:
-    """In words that need no schema to be read."""
+    """In words, without the schema."""
     asked(project, invoke, kind)
     error = document(invoke("answer", "a", given, "--no-resume", "--json").stdout)["error"]
-    assert error["message"] == f"this is no answer to 'What?': {wrong}"
+    assert error["message"] == f"this does not answer 'What?': {wrong}"
     assert error["repair"] == wanted
 
 
-def test_who_gives_no_answer_is_told_the_question(waiting: Invoke) -> None:
+def test_without_an_answer_the_question_is_shown(waiting: Invoke) -> None:
     """With the command that answers it; nothing is recorded."""
     found = waiting("answer", "r")
     assert found.exit_code == 2
@@ -287,12 +287,12 @@ def test_the_command_that_is_shown_answers_the_question(project: Path, invoke: I
     assert done.exit_code == 0, done.stderr
 
 
-def test_an_answer_is_recorded_where_the_graph_is_not_found(project: Path, invoke: Invoke) -> None:
-    """Exit code 3; it says who goes on with it, and a resume that is told the graph does."""
+def test_an_answer_is_recorded_if_the_graph_is_not_found(project: Path, invoke: Invoke) -> None:
+    """Exit code 3, with the commands that continue the run; a resume with the graph does."""
     asked(project, invoke, "bool")
     found = invoke("answer", "a", "yes")
     assert (found.exit_code, found.stdout) == (3, "the answer is recorded\n")
-    assert "not gone on with here: the run is of graph 'asking', and no such graph was found" in found.stderr
+    assert "not resumed here: the run is of graph 'asking', and no such graph was found" in found.stderr
     assert (
         "no process drives run a; start `graphengine worker`, or resume: graphengine resume a --graph FILE"
         in found.stderr
@@ -303,7 +303,7 @@ def test_an_answer_is_recorded_where_the_graph_is_not_found(project: Path, invok
 
 
 def test_an_answer_outlives_a_graph_that_is_broken(project: Path, invoke: Invoke) -> None:
-    """Its document has the error that kept the run from going on."""
+    """Its document has the error that kept the run from being resumed."""
     asked(project, invoke, "bool")
     (project / "asking.py").write_text("1 / 0")
     found = invoke("answer", "a", "yes", "--graph", "asking.py", "--json")
@@ -311,8 +311,8 @@ def test_an_answer_outlives_a_graph_that_is_broken(project: Path, invoke: Invoke
     assert (found.exit_code, made["answer"], made["error"]["code"]) == (3, "recorded", "graph_file_broken")
 
 
-def test_a_message_is_sent_where_the_graph_is_not_found(waiting: Invoke, project: Path) -> None:
-    """As an answer is recorded."""
+def test_a_message_is_sent_if_the_graph_is_not_found(waiting: Invoke, project: Path) -> None:
+    """As for an answer."""
     (project / "flows" / "waiting.py").rename(project / "elsewhere.py")
     found = waiting("send", "r", "tips", "1", "--json")
     made = document(found.stdout)
@@ -321,8 +321,8 @@ def test_a_message_is_sent_where_the_graph_is_not_found(waiting: Invoke, project
     assert [wait["name"] for wait in document(waiting("show", "r", "--json").stdout)["waits"]] == ["style"]
 
 
-def test_an_answer_may_be_recorded_and_no_more(waiting: Invoke) -> None:
-    """--no-resume leaves the run to others: exit code 0, and nothing of the run has moved."""
+def test_an_answer_can_be_recorded_without_a_resume(waiting: Invoke) -> None:
+    """--no-resume leaves the run to another process: exit code 0, and the run is unchanged."""
     before = document(waiting("show", "r", "--json").stdout)
     found = waiting("answer", "r", "dry", "--no-resume", "--json")
     assert (found.exit_code, document(found.stdout)) == (0, {"schema": 1, "run_id": "r", "answer": "recorded"})
@@ -331,8 +331,8 @@ def test_an_answer_may_be_recorded_and_no_more(waiting: Invoke) -> None:
     assert "Publish Ants?" in waiting("resume", "r").stderr
 
 
-def test_who_sends_does_not_sleep_with_the_run(project: Path, invoke: Invoke) -> None:
-    """Neither does who resumes it with --no-wait: exit code 3 at once, and the run sleeps on."""
+def test_send_does_not_wait_for_a_sleeping_run(project: Path, invoke: Invoke) -> None:
+    """Neither does `resume --no-wait`: exit code 3 at once, and the run continues to sleep."""
     (project / "flows" / "napping.py").write_text(NAPPING)
     begun = invoke("run", "napping", "--run-id", "n", "--no-wait", "--input", "seconds=20")
     assert (begun.exit_code, "nap: sleeps until" in begun.stderr) == (3, True)
@@ -341,11 +341,11 @@ def test_who_sends_does_not_sleep_with_the_run(project: Path, invoke: Invoke) ->
     assert invoke("resume", "n", "--no-wait").exit_code == 3
 
 
-def test_a_message_that_nobody_waits_for_is_kept_and_told(waiting: Invoke) -> None:
-    """So that a misspelt topic is seen."""
-    told = "the run does not wait for a message on 'tip' now and keeps it; it waits for one on 'tips'"
+def test_a_message_that_the_run_does_not_wait_for_is_kept_and_reported(waiting: Invoke) -> None:
+    """So that a misspelt topic is noticed."""
+    reported = "the run does not wait for a message on 'tip' now and keeps it; it waits for a message on 'tips'"
     found = waiting("send", "r", "tip", "1")
-    assert told in found.stderr
+    assert reported in found.stderr
     for text in (found.stderr, waiting("show", "r").stdout):
         assert "  kept: 1 message on 'tip', not received yet\n" in text
     assert "does not wait" not in waiting("send", "r", "tips", "1").stderr
@@ -368,7 +368,7 @@ def test_one_of_several_questions_must_be_named(project: Path, invoke: Invoke) -
 
 
 def test_a_message_is_kept_until_it_is_received(waiting: Invoke) -> None:
-    """One of another topic changes nothing but the log; the same key again sends nothing."""
+    """One of another topic changes only the log; the same key again sends nothing."""
     assert waiting("send", "r", "other", "x").exit_code == 3
     for _ in range(2):
         assert waiting("send", "r", "tips", '{"a": [1]}', "--key", "once").exit_code == 3
@@ -378,18 +378,18 @@ def test_a_message_is_kept_until_it_is_received(waiting: Invoke) -> None:
     assert [wait["name"] for wait in made["waits"]] == ["style"]
 
 
-def test_a_message_to_a_run_that_does_not_wait_is_sent_and_no_more(invoke: Invoke) -> None:
-    """A stopped run is not gone on with, and its graph is not needed."""
+def test_a_message_to_a_run_that_does_not_wait_is_only_sent(invoke: Invoke) -> None:
+    """A stopped run is not resumed, and its graph is not needed."""
     invoke("run", "counter", "--run-id", "c", "--limit", "steps=1")
     found = invoke("send", "c", "tips", "1", "--json")
     assert (found.exit_code, document(found.stdout)) == (0, {"schema": 1, "run_id": "c", "message": "sent"})
-    told = invoke("send", "c", "tips", "2")
-    assert "the message is sent" in told.stdout
-    assert "run c is stopped; resume: graphengine resume c" in told.stderr
+    reported = invoke("send", "c", "tips", "2")
+    assert "the message is sent" in reported.stdout
+    assert "run c is stopped; resume: graphengine resume c" in reported.stderr
 
 
-def test_a_run_pauses_before_the_nodes_that_are_named(invoke: Invoke) -> None:
-    """On every visit, until it is answered; resume and branch may name others; a wrong name is an error."""
+def test_a_run_pauses_before_the_given_nodes(invoke: Invoke) -> None:
+    """On every visit, until it is answered; resume and branch can name others; an unknown name is an error."""
     found = invoke("run", "counter", "--run-id", "c", "--pause-before", "more")
     assert found.exit_code == 3
     (answer,) = commands(found.stderr, "answer")
@@ -404,8 +404,8 @@ def test_a_run_pauses_before_the_nodes_that_are_named(invoke: Invoke) -> None:
     assert branched.exit_code == 3
 
 
-def test_a_sleeping_run_is_told_by_show_and_runs(project: Path, invoke: Invoke) -> None:
-    """Until when it sleeps; there is nothing to answer."""
+def test_show_and_runs_report_a_sleeping_run(project: Path, invoke: Invoke) -> None:
+    """With the end of its sleep; there is nothing to answer."""
     (project / "flows" / "napping.py").write_text(
         NAPPING.replace("await ctx.sleep(seconds)", "await ctx.ask('?', str, timeout_seconds=seconds)")
     )
@@ -415,8 +415,8 @@ def test_a_sleeping_run_is_told_by_show_and_runs(project: Path, invoke: Invoke) 
     assert "then it fails" in shown
 
 
-def test_an_arm_that_fails_says_why_while_another_waits(project: Path, invoke: Invoke) -> None:
-    """The run may wait for long, so that its end alone is too late to tell it; there it is told once more."""
+def test_an_arm_that_fails_is_reported_while_another_waits(project: Path, invoke: Invoke) -> None:
+    """The run can wait for a long time, so the failure is shown at once, and again at the end."""
     failing = WAITING.replace('return await ctx.receive("tips")', 'raise ValueError("no tips")')
     (project / "arms.py").write_text(failing)
     ran = invoke("run", "arms.py", "--run-id", "r")
@@ -429,18 +429,18 @@ def test_an_arm_that_fails_says_why_while_another_waits(project: Path, invoke: I
 
 
 def test_a_waiting_run_is_stopped_at_once(waiting: Invoke) -> None:
-    """`stop` needs no process that drives it; a resume lets it wait again."""
+    """`stop` needs no process that drives it; a resumed run waits again."""
     assert document(waiting("stop", "r", "--json").stdout) == {"schema": 1, "run_id": "r", "stop": "done"}
     assert document(waiting("show", "r", "--json").stdout)["status"] == "stopped"
     assert waiting("resume", "r").exit_code == 3
     assert "stopped run r, which waited" in waiting("stop", "r").stdout
 
 
-# -- maps and graphs inside, while they run and afterwards
+# -- maps and nested graphs, while they run and afterwards
 
 
 def test_items_are_counted_and_not_listed(project: Path, invoke: Invoke) -> None:
-    """Of two hundred items ten lines are shown, and the first that failed; what runs below an item is not."""
+    """Two hundred items give ten lines, and the first failures; work below an item is not shown."""
     (project / "news.py").write_text(MAPPED.replace("COUNT", "200"))
     found = invoke("run", "news.py:graph", "--run-id", "n")
     assert found.exit_code == 0, found.stderr
@@ -451,8 +451,8 @@ def test_items_are_counted_and_not_listed(project: Path, invoke: Invoke) -> None
     assert sum("of 200 items done" in line for line in lines) == 20
     assert sum("no such topic" in line for line in lines) == 2
     assert any(line.startswith("fallback read[3]") for line in lines)
-    for told in ("entered  article: graph article -> write", "done     article/write (visit 2)", "ended [good]"):
-        assert any(told in line for line in lines)
+    for reported in ("entered  article: graph article -> write", "done     article/write (visit 2)", "ended [good]"):
+        assert any(reported in line for line in lines)
     assert not any("articles[" in line for line in lines)
     shown = invoke("show", "n").stdout
     assert "read[…] 200 items, 2 by fallback" in shown
@@ -461,7 +461,7 @@ def test_items_are_counted_and_not_listed(project: Path, invoke: Invoke) -> None
 
 
 def test_many_failures_of_items_are_cut_short(project: Path, invoke: Invoke) -> None:
-    """The first five are told, then they are counted."""
+    """The first five are shown, then they are counted."""
     text = MAPPED.replace("COUNT", "20").replace('topic in ("3", "4")', "True").replace('fallback="?", ', "")
     (project / "news.py").write_text(text)
     found = invoke("run", "news.py")
@@ -472,7 +472,7 @@ def test_many_failures_of_items_are_cut_short(project: Path, invoke: Invoke) -> 
 
 
 def test_one_step_is_shown_whole(project: Path, invoke: Invoke) -> None:
-    """--step has the path of an item or of a node of a graph inside, what it wrote, and the traceback of an error."""
+    """--step shows the path of an item or of a nested graph's node, its update, and the traceback of an error."""
     (project / "news.py").write_text(MAPPED.replace("COUNT", "5").replace('fallback="?"', 'fallback=lambda: "?"'))
     invoke("run", "news.py", "--run-id", "n")
     steps = document(invoke("show", "n", "--json").stdout)["steps"]
@@ -493,13 +493,13 @@ def test_one_step_is_shown_whole(project: Path, invoke: Invoke) -> None:
     assert invoke("show", "n", "--step", "1", "--at", "1").exit_code == 2
 
 
-def test_every_kind_of_step_says_something(waiting: Invoke) -> None:
-    """No row of `show` stands without a word about what was waited for, answered or sent."""
+def test_every_kind_of_step_has_a_description(waiting: Invoke) -> None:
+    """Every row of `show` describes what the run waited for, or what was answered or sent."""
     waiting("send", "r", "other", "later")
     waiting("answer", "r", "dry")
     waiting("send", "r", "tips", "news")
     lines = [re.sub(r"after [0-9.]+ m?s", "after …", line).strip() for line in waiting("show", "r").stdout.splitlines()]
-    for told in (
+    for reported in (
         "Which style?",
         "waits for a message on 'tips'",
         "other: later",
@@ -507,11 +507,11 @@ def test_every_kind_of_step_says_something(waiting: Invoke) -> None:
         "a message: news",
         "2 of 2 arms arrived",
     ):
-        assert told in lines, told
+        assert reported in lines, reported
 
 
 def test_the_outermost_graph_of_a_file_is_meant(project: Path, invoke: Invoke) -> None:
-    """A file with a graph and the graphs that are its nodes needs no name behind it."""
+    """A file with a graph and the graphs that are its nodes needs no name after it."""
     (project / "news.py").write_text(MAPPED.replace("COUNT", "2"))
     assert document(invoke("run", "news.py", "--json").stdout)["graph"] == "news"
     assert document(invoke("run", "news.py:article", "--input", "topic=x", "--json").stdout)["graph"] == "article"
@@ -520,7 +520,7 @@ def test_the_outermost_graph_of_a_file_is_meant(project: Path, invoke: Invoke) -
 
 
 def test_the_commands_work_in_a_shell(project: Path) -> None:
-    """A question of a graph elsewhere, in a database of a strange name, is answered by the words that are shown."""
+    """The shown command answers a question of a graph elsewhere, in a database with an unusual name."""
     elsewhere = project.parent / "else where"
     elsewhere.mkdir()
     (elsewhere / "ask.py").write_text(ASKING.replace("TYPE", "bool"))

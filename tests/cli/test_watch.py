@@ -13,9 +13,9 @@ from graphengine.cli.places import Place
 from graphengine.cli.session import Session
 from graphengine.cli.terminal import Channel
 from graphengine.cli.watch import _Documents, _Lines, _Watching
-from graphengine.engine.fold import evolve
 from graphengine.errors import UnknownRun
 from graphengine.history.load import load_snapshot
+from graphengine.history.visits import Visits
 from graphengine.stores.sqlite import SQLiteStore
 from tests.cli.programs import COUNTER, GATED, WAITING, Invoke, call, read_line, read_until, start
 from tests.cli.screens import plain
@@ -35,12 +35,12 @@ def _is_wide(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def lines_of(text: str) -> list[dict[str, Any]]:
-    """The documents, one to a line."""
+    """Return the documents, one per line."""
     return [json.loads(line) for line in text.splitlines()]
 
 
-def test_a_run_that_is_over_is_told_and_ends_at_once(invoke: Invoke) -> None:
-    """Its last steps, how it ended, and its own exit code."""
+def test_a_finished_run_is_shown_and_ends_at_once(invoke: Invoke) -> None:
+    """Its last steps, how it ended, and the exit code of its outcome."""
     invoke("run", "counter", "--run-id", "ended")
     found = invoke("watch", "ended")
     assert found.exit_code == 0
@@ -50,7 +50,7 @@ def test_a_run_that_is_over_is_told_and_ends_at_once(invoke: Invoke) -> None:
     assert found.stdout.splitlines()[-1] == "look:   graphengine show ended"
 
 
-def test_a_run_that_failed_ends_with_its_code_and_how_to_go_on(invoke: Invoke, project: Path) -> None:
+def test_a_failed_run_ends_with_its_code_and_the_resume_command(invoke: Invoke, project: Path) -> None:
     """1, with the failure and the command that resumes it."""
     (project / "flows" / "counter.py").write_text(COUNTER.replace("return n + 1", "raise ValueError('no')"))
     invoke("run", "counter", "--run-id", "broken")
@@ -63,7 +63,7 @@ def test_a_run_that_failed_ends_with_its_code_and_how_to_go_on(invoke: Invoke, p
 
 
 def test_the_last_steps_are_shown_or_those_from_one_on(invoke: Invoke, project: Path) -> None:
-    """Five of them if nothing is said; as many as there are from --from on; none behind the end."""
+    """Five by default; all steps from --from; none after the end."""
     (project / "flows" / "counter.py").write_text(COUNTER.replace('n") >= 3', 'n") >= 20'))
     invoke("run", "counter", "--run-id", "long")
     shown = {
@@ -79,7 +79,7 @@ def test_the_last_steps_are_shown_or_those_from_one_on(invoke: Invoke, project: 
 
 
 def test_each_line_is_a_document_with_the_run(invoke: Invoke) -> None:
-    """Steps as everywhere, and the end as `worker` tells it."""
+    """Steps as in other documents, and the end as in `worker`."""
     invoke("run", "counter", "--run-id", "ended")
     *steps, end = lines_of(invoke("watch", "ende", "--json").stdout)
     assert {(line["schema"], line["event"], line["run_id"], line["graph"]) for line in steps} == {
@@ -95,7 +95,7 @@ def test_each_line_is_a_document_with_the_run(invoke: Invoke) -> None:
     assert end["stop"]["label"] == "enough"
 
 
-def test_without_waiting_a_run_that_waits_ends_it(invoke: Invoke, project: Path) -> None:
+def test_with_no_wait_a_waiting_run_ends_the_watching(invoke: Invoke, project: Path) -> None:
     """With exit code 3, the question, and the commands that answer."""
     (project / "flows" / "waiting.py").write_text(WAITING)
     invoke("run", "waiting", "--run-id", "desk")
@@ -106,7 +106,7 @@ def test_without_waiting_a_run_that_waits_ends_it(invoke: Invoke, project: Path)
 
 
 def test_the_watched_database_is_not_touched(invoke: Invoke, project: Path) -> None:
-    """Neither a byte of a file nor the list of files is another one afterwards."""
+    """Neither a file nor the list of files changes."""
     (project / "flows" / "waiting.py").write_text(WAITING)
     invoke("run", "waiting", "--run-id", "desk")
     files = project / "checkpoints"
@@ -115,8 +115,8 @@ def test_the_watched_database_is_not_touched(invoke: Invoke, project: Path) -> N
     assert {path: path.read_bytes() for path in files.rglob("*") if path.is_file()} == before
 
 
-def test_an_unknown_run_is_told_with_the_nearest(invoke: Invoke) -> None:
-    """As of every command about a run, and exit code 2."""
+def test_an_unknown_run_is_reported_with_the_nearest(invoke: Invoke) -> None:
+    """As for every command about a run, and exit code 2."""
     invoke("run", "counter", "--run-id", "monday")
     found = invoke("watch", "mondya")
     assert found.exit_code == 2
@@ -153,12 +153,12 @@ class Follower:
 
     @property
     def shown(self) -> str:
-        """What was written so far, without colours."""
+        """The output so far, without colours."""
         return plain(self.screen.getvalue())
 
 
 async def test_a_run_is_followed_from_its_first_node_over_a_question_to_its_end(tmp_path: Path) -> None:
-    """What is at work is told when it begins; a question with the command that answers it; then the outcome."""
+    """A node is shown when it begins; a question with the command that answers it; then the outcome."""
     gate = asyncio.Event()
 
     async def work() -> str:
@@ -183,7 +183,7 @@ async def test_a_run_is_followed_from_its_first_node_over_a_question_to_its_end(
         gate.set()
         await run.result()
         await follower.until("answer r TEXT")
-        assert follower.shown.count("Enough?") == 2  # the step, and below it where the run stands
+        assert follower.shown.count("Enough?") == 2  # the step, and below it the run's waits
         await runner.answer("r", "yes")
         await runner.resume(graph, "r").result()
         assert await watching == 0
@@ -193,8 +193,8 @@ async def test_a_run_is_followed_from_its_first_node_over_a_question_to_its_end(
     assert "finished" in shown.splitlines()[-3]
 
 
-async def test_documents_tell_where_a_run_stands_whenever_that_changes(tmp_path: Path) -> None:
-    """Once for each standing: here that it waits, and its end."""
+async def test_a_document_is_written_whenever_the_status_changes(tmp_path: Path) -> None:
+    """Once for each status: here that it waits, and its end."""
     graph = Graph("asking", Work)
     graph.add_node("asked", ask("Enough?", str), writes="text")
     graph.add_path(START, "asked", END)
@@ -205,12 +205,12 @@ async def test_documents_tell_where_a_run_stands_whenever_that_changes(tmp_path:
         await follower.until('"stands"')
         await runner.stop("r")
         assert await watching == 4
-    told = [(line["event"], line.get("status")) for line in lines_of(follower.shown)]
-    assert told == [("step", None), ("step", None), ("stands", "waiting"), ("step", None), ("ended", "stopped")]
+    reported = [(line["event"], line.get("status")) for line in lines_of(follower.shown)]
+    assert reported == [("step", None), ("step", None), ("stands", "waiting"), ("step", None), ("ended", "stopped")]
 
 
-async def test_a_run_that_is_removed_meanwhile_is_told(tmp_path: Path) -> None:
-    """Another one that has taken its id since is not taken for it."""
+async def test_a_run_that_is_removed_while_watched_is_reported(tmp_path: Path) -> None:
+    """A new run with the same id is not mistaken for it."""
     graph = Graph("asking", Work)
     graph.add_node("asked", ask("Enough?", str), writes="text")
     graph.add_path(START, "asked", END)
@@ -226,8 +226,8 @@ async def test_a_run_that_is_removed_meanwhile_is_told(tmp_path: Path) -> None:
             await watching
 
 
-def test_a_driver_that_dies_is_told_and_the_next_one_is_followed(tmp_path: Path) -> None:
-    """Interrupted, how to go on; then what the process does that takes it up, and its exit code."""
+def test_a_driver_that_dies_is_reported_and_the_next_one_is_followed(tmp_path: Path) -> None:
+    """The interruption with the resume command; then the steps of the next process, and the exit code."""
     (tmp_path / "gated.py").write_text(GATED)
     driver = start(tmp_path, "run", "gated.py", "--run-id", "r")
     read_until(driver, "in second")
@@ -245,7 +245,7 @@ def test_a_driver_that_dies_is_told_and_the_next_one_is_followed(tmp_path: Path)
 
 
 def test_ctrl_c_ends_the_watching_and_leaves_the_run_alone(tmp_path: Path) -> None:
-    """130, with the command that watches again; the driver goes on."""
+    """130, with the command that watches again; the driver continues."""
     (tmp_path / "gated.py").write_text(GATED)
     driver = start(tmp_path, "run", "gated.py", "--run-id", "r")
     read_until(driver, "in second")
@@ -262,13 +262,13 @@ def test_ctrl_c_ends_the_watching_and_leaves_the_run_alone(tmp_path: Path) -> No
 
 
 def until(process: Any, text: str) -> None:
-    """Read a process's stdout up to the line that holds the text."""
+    """Read a process's stdout up to the line with the text."""
     while text not in plain(read_line(process)):
         pass
 
 
 async def test_a_map_that_is_joined_midway_is_shown_as_started_first(tmp_path: Path) -> None:
-    """Its end then has a beginning, and recorded work comes after the start of its node; no inner names are shown."""
+    """So that its end follows a start, and recorded work the start of its node; no inner names are shown."""
 
     async def double(item: int) -> int:
         return 2 * item
@@ -287,14 +287,16 @@ async def test_a_map_that_is_joined_midway_is_shown_as_started_first(tmp_path: P
         await runner.start(graph, run_id="r").result()
         steps = await runner.history("r")
         mid = next(step.seq for step in steps if step.kind == "item")
-        snapshot = await load_snapshot(runner.store, "r", mid)
+        visits = Visits(await load_snapshot(runner.store, "r", mid), keeps=False)
         lines = _Lines(session, Place(tmp_path / "runs.db"))
-        lines.joins(snapshot)
+        lines.follows(visits)
+        lines.joins(visits)
         for step in steps[mid:]:
-            lines.step(step, snapshot, is_past=False)
-            evolve(snapshot, step)
-    said = stream.getvalue()
-    order = [said.index(text) for text in ("started  double", "done     double", "started  more", "recorded more")]
+            lines.step(visits.feed(step), is_past=False)
+    output_text = stream.getvalue()
+    order = [
+        output_text.index(text) for text in ("started  double", "done     double", "started  more", "recorded more")
+    ]
     assert order == sorted(order)
-    assert "recorded more: earlier_runs gave" in said
-    assert "<locals>" not in said
+    assert "recorded more: earlier_runs returned" in output_text
+    assert "<locals>" not in output_text

@@ -30,7 +30,7 @@ async def first""",
     )
     .replace("import asyncio\n", "import asyncio\nimport os\n", 1)
 )
-"""The first node holds until there is a file named go; the second until there is one named gate."""
+"""The first node waits until a file named go exists; the second until one named gate exists."""
 
 
 @pytest.fixture
@@ -44,21 +44,21 @@ def folder(tmp_path: Path) -> Path:
 
 
 def worker(folder: Path, *words: str) -> "subprocess.Popen[str]":
-    """A worker that looks often, once it is at work."""
+    """Start a worker that polls often, and wait until it is at work."""
     process = start(folder, "worker", "--poll", "0.05", *words)
     read_until(process, "worker for ")
     return process
 
 
 def status(folder: Path, run_id: str) -> str:
-    """A run's status as recorded."""
+    """Return a run's recorded status."""
     found = document(call(folder, "show", run_id, "--json").stdout)["status"]
     assert isinstance(found, str)
     return found
 
 
 def asleep(folder: Path, seconds: float, run_id: str = "n") -> None:
-    """A run that sleeps, left so by Ctrl-C."""
+    """Return a run that sleeps, released by Ctrl-C."""
     process = start(folder, "run", "napping", "--input", f"seconds={seconds}", "--run-id", run_id)
     read_until(process, "sleeps   until ")
     process.send_signal(signal.SIGINT)
@@ -67,7 +67,7 @@ def asleep(folder: Path, seconds: float, run_id: str = "n") -> None:
 
 
 def interrupted(folder: Path, run_id: str = "r") -> None:
-    """A run of `gated` whose process was killed in its first node."""
+    """Return a run of `gated` whose process was killed in its first node."""
     process = start(folder, "run", "gated", "--run-id", run_id)
     read_until(process, "holding first")
     process.kill()
@@ -76,12 +76,12 @@ def interrupted(folder: Path, run_id: str = "r") -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_leaves_a_sleeping_run_waiting(folder: Path, number: signal.Signals) -> None:
-    """Exit code 3: it is told until when it sleeps, and it is not stopped; a resume sleeps on and ends alike."""
+    """Exit code 3: the end of the sleep is shown, and the run is not stopped; a resume continues to sleep."""
     for words in (["run", "napping", "--run-id", "n"], ["resume", "n"]):
         process = start(folder, *words)
-        told = read_until(process, "sleeps   until ")
-        assert "run n of napping" in told
-        assert "Ctrl-C leaves the run waiting" in told
+        message = read_until(process, "sleeps   until ")
+        assert "run n of napping" in message
+        assert "Ctrl-C leaves the run waiting" in message
         process.send_signal(number)
         out, rest = process.communicate(timeout=60)
         assert (process.returncode, out) == (3, "")
@@ -90,15 +90,15 @@ def test_a_signal_leaves_a_sleeping_run_waiting(folder: Path, number: signal.Sig
         assert status(folder, "n") == "waiting"
 
 
-def test_a_run_sleeps_its_time_out_where_it_is_begun(folder: Path) -> None:
-    """The command goes on when the time has come, and Ctrl-C in a node after that stops the run."""
+def test_a_command_waits_while_its_run_sleeps(folder: Path) -> None:
+    """The command continues when the time has come, and Ctrl-C in a node after that stops the run."""
     done = call(folder, "run", "napping", "--input", "seconds=0.1")
     assert (done.returncode, done.stdout) == (0, "awake\n")
     assert "answered nap: its time has come" in done.stderr
 
 
-def test_a_worker_goes_on_with_what_is_due(folder: Path) -> None:
-    """A sleeper, an answered run and one whose process was killed; a line for each that is taken, one for its end."""
+def test_a_worker_continues_the_due_runs(folder: Path) -> None:
+    """A sleeping run, an answered one and one whose process was killed; a line for each start, and one for its end."""
     asleep(folder, 0.5)
     interrupted(folder)
     assert call(folder, "run", "asking", "--run-id", "a").returncode == 3
@@ -110,9 +110,9 @@ def test_a_worker_goes_on_with_what_is_due(folder: Path) -> None:
     while len([line for line in lines if line["event"] == "ended"]) < 3:
         lines.append(json.loads(read_line(process)))
     process.send_signal(signal.SIGTERM)
-    rest, told = process.communicate(timeout=60)
+    rest, message = process.communicate(timeout=60)
     assert (process.returncode, rest) == (0, "")
-    assert "SIGTERM: letting go of the runs" in told
+    assert "SIGTERM: releasing the runs" in message
     assert all(line["schema"] == 1 for line in lines)
     taken = {line["run_id"]: (line["graph"], line["why"]) for line in lines if line["event"] == "goes_on"}
     assert taken == {"n": ("napping", "due"), "r": ("gated", "orphan"), "a": ("asking", "sent")}
@@ -122,7 +122,7 @@ def test_a_worker_goes_on_with_what_is_due(folder: Path) -> None:
 
 
 def answer(folder: Path, run_id: str, value: str) -> None:
-    """Record an answer, and leave the run to whoever goes on with it."""
+    """Record an answer, and leave the run to another process."""
 
     async def post() -> None:
         async with Runner(folder / "checkpoints" / "runs.db") as runner:
@@ -132,28 +132,28 @@ def answer(folder: Path, run_id: str, value: str) -> None:
 
 
 def log(folder: Path) -> list[str]:
-    """Which nodes of `gated` began, in order."""
+    """Return the nodes of `gated` that began, in order."""
     return (folder / "flows" / "log.txt").read_text().split()
 
 
-def test_a_worker_that_is_told_to_end_lets_its_runs_go(folder: Path) -> None:
-    """The node in flight finishes and is recorded; the run is not stopped, and the next worker goes on behind it."""
+def test_a_worker_that_is_stopped_releases_its_runs(folder: Path) -> None:
+    """The node in flight finishes and is recorded; the run is not stopped, and the next worker continues after it."""
     interrupted(folder)
     process = worker(folder)
-    assert "goes on with r of gated: no process drove it" in read_line(process)
+    assert "resumes  r of gated: no process drove it" in read_line(process)
     read_until(process, "holding first")
     process.send_signal(signal.SIGTERM)
-    read_until(process, "SIGTERM: letting go of the runs after the nodes in flight")
-    assert status(folder, "r") == "running"  # the node is in flight, and the worker has had the time to hear the signal
+    read_until(process, "SIGTERM: releasing the runs after the nodes in flight")
+    assert status(folder, "r") == "running"  # the node is in flight, and the worker has had time to receive the signal
     (folder / "flows" / "go").touch()
-    out, told = process.communicate(timeout=60)
-    assert (process.returncode, out) == (0, "left         r\n")
-    assert "worker ended" in told
+    out, message = process.communicate(timeout=60)
+    assert (process.returncode, out) == (0, "left     r\n")
+    assert "worker stopped" in message
     found = document(call(folder, "show", "r", "--json").stdout)
     assert (found["status"], found["state"]["first"], found["state"]["second"]) == ("running", "one", "")
     (folder / "flows" / "gate").touch()
     process = worker(folder)
-    assert [read_line(process).split()[0] for _ in range(2)] == ["goes", "finished"]
+    assert [read_line(process).split()[0] for _ in range(2)] == ["resumes", "finished"]
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)
     assert process.returncode == 0
@@ -166,35 +166,35 @@ def test_ctrl_c_twice_ends_a_worker_at_once(folder: Path) -> None:
     process = worker(folder)
     read_until(process, "holding first")
     process.send_signal(signal.SIGINT)
-    read_until(process, "letting go of the runs after the nodes in flight; Ctrl-C again ends at once")
+    read_until(process, "releasing the runs after the nodes in flight; Ctrl-C again ends at once")
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)
     assert process.returncode == 130
 
 
 def test_a_worker_takes_over_what_a_killed_one_drove(folder: Path) -> None:
-    """Two share a database, and no run is driven by both; after kill -9 the other one finishes it."""
+    """Two workers share a database, and no run is driven by both; after kill -9 the other one finishes it."""
     interrupted(folder)
     first = worker(folder)
     read_until(first, "holding first")
     second = worker(folder)
     other = call(folder, "resume", "r")
     assert other.returncode == 6
-    told = rf"run r is driven by process {first.pid} on \S+ \(owner \w+\), whose lease ends at [\d-]+ [\d:]+ UTC"
-    assert re.search(told, other.stderr)
+    message = rf"run r is driven by process {first.pid} on \S+ \(owner \w+\), whose lease ends at [\d-]+ [\d:]+ UTC"
+    assert re.search(message, other.stderr)
     first.kill()
     first.communicate(timeout=60)
-    assert "goes on with r" in read_line(second)
+    assert "resumes  r" in read_line(second)
     (folder / "flows" / "go").touch()
     (folder / "flows" / "gate").touch()
-    assert "finished     r" in read_line(second)
+    assert "finished r" in read_line(second)
     second.send_signal(signal.SIGTERM)
     second.communicate(timeout=60)
     assert log(folder) == ["first", "first", "first", "second", "third"]
 
 
 def test_a_worker_shows_why_a_run_failed(folder: Path) -> None:
-    """The error and the command that resumes the run; the worker goes on with others."""
+    """The error and the command that resumes the run; the worker continues with others."""
     (folder / "flows" / "go").touch()
     (folder / "flows" / "gate").touch()
     asleep(folder, 0.1)
@@ -203,8 +203,8 @@ def test_a_worker_shows_why_a_run_failed(folder: Path) -> None:
     (folder / "flows" / "wrong.py").write_text("1 / 0")
     process = start(folder, "worker", "--poll", "0.05")
     assert "wrong.py is left out: ZeroDivisionError" in read_until(process, "worker for 3 graphs")
-    assert read_line(process).startswith("goes on with n of napping")
-    assert read_line(process) == "failed       n at nap: ValueError: no luck\n"
+    assert read_line(process).startswith("resumes  n of napping")
+    assert read_line(process) == "failed   n at nap: ValueError: no luck\n"
     assert "graphengine resume n" in read_until(process, "resume: ")
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=60)
@@ -213,7 +213,7 @@ def test_a_worker_shows_why_a_run_failed(folder: Path) -> None:
 
 
 def test_a_worker_without_graphs_is_an_error(folder: Path) -> None:
-    """It says how to name some; so is one that is named and cannot be used."""
+    """The error explains how to list graphs; a given graph that cannot be used is an error too."""
     (folder / "pyproject.toml").write_text("")
     for words, code in (([], "graph_not_found"), (["--graph", "flows/nope.py"], "graph_not_found")):
         done = call(folder, "worker", *words, "--json")
@@ -221,7 +221,7 @@ def test_a_worker_without_graphs_is_an_error(folder: Path) -> None:
 
 
 def test_an_answer_to_a_run_that_is_driven_is_left_to_its_driver(folder: Path) -> None:
-    """Exit code 0, as it is recorded; the process that drives the run goes on with it."""
+    """Exit code 0, since it is recorded; the process that drives the run continues it."""
     text = """
 from graphengine import ask
 graph = Graph("both", Work, result="third")
@@ -247,15 +247,15 @@ graph.add_edge("merge", END)
 @pytest.mark.parametrize(
     "words", [["run", "gated", "--run-id", "r"], ["worker", "--poll", "0.05"]], ids=["run", "worker"]
 )
-def test_a_node_that_holds_the_event_loop_is_shown(folder: Path, words: list[str]) -> None:
-    """While it does, with what to do about it, on stderr; the command goes on."""
+def test_a_node_that_blocks_the_event_loop_is_shown(folder: Path, words: list[str]) -> None:
+    """While it blocks, with the repair, on stderr; the command continues."""
     if words[0] == "worker":
         interrupted(folder)
     (folder / "flows" / "go").touch()
     (folder / "flows" / "blocking").touch()
     process = start(folder, *words)
-    told = read_until(process, "repair: make it a plain function")
-    assert re.search(r"warning +node second \(run r\) has held the event loop for \d\.\d s", told)
+    message = read_until(process, "repair: make it a plain function")
+    assert re.search(r"warning +node second \(run r\) has held the event loop for \d\.\d s", message)
     (folder / "flows" / "gate").touch()
     assert "warning  node second (run r) held the event loop for " in read_until(process, "it moves again")
     process.send_signal(signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""Forks that are not well formed are refused at compile, with the nodes named; all others are accepted."""
+"""Forks that are not well formed are refused at compile time, with the nodes named; all others are accepted."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def work() -> Any:
     raise AssertionError
 
 
-def graph_of(*ways: tuple[Any, ...], nodes: str = "p a b c d j", **writes: Any) -> Graph[State]:
-    """A graph of `(source, target)` edges and `(source, [targets], join)` forks; nodes write nothing, or as told."""
+def graph_of(*edges: tuple[Any, ...], nodes: str = "p a b c d j", **writes: Any) -> Graph[State]:
+    """Return a graph of `(source, target)` edges and `(source, [targets], join)` forks, with these nodes' writes."""
     graph = Graph("forks", State)
     for name in nodes.split():
         graph.add_node(name, work, writes=writes.get(name, ()))
-    for source, target, *join in ways:
+    for source, target, *join in edges:
         if join:
             graph.add_fork(source, target, join=join[0])
         else:
@@ -46,7 +46,7 @@ def graph_of(*ways: tuple[Any, ...], nodes: str = "p a b c d j", **writes: Any) 
 
 
 def problems(graph: Graph[State]) -> list[tuple[str, str, str]]:
-    """What is wrong with its forks: code, place and message."""
+    """Return the problems of its forks: code, place and message."""
     return [(p.code, p.where, p.message) for p in graph.check() if not p.warning]
 
 
@@ -54,12 +54,12 @@ PLAIN = ((START, "p"), ("p", ["a", "b"], "j"), ("a", "j"), ("b", "j"), ("j", END
 
 
 def test_a_plain_fork_is_accepted() -> None:
-    """Two arms that lead to the join are all it takes."""
+    """Two arms that lead to the join are enough."""
     assert problems(graph_of(*PLAIN, nodes="p a b j")) == []
 
 
 @pytest.mark.parametrize(
-    ("ways", "expected"),
+    ("edges", "expected"),
     [
         ([(START, ["a", "b"], END), ("a", END), ("b", END)], "from START to END"),
         ([(START, ["a", "b"], "a"), ("b", "a"), ("a", END)], "a target that is the join itself"),
@@ -75,19 +75,19 @@ def test_a_plain_fork_is_accepted() -> None:
         ([(START, ["a"], "j"), ("a", "b"), ("b", "c"), ("c", "j"), ("j", END)], "one arm"),
     ],
 )
-def test_well_formed_forks_are_accepted(ways: list[tuple[Any, ...]], expected: str) -> None:
-    """What the rules allow compiles, loops without an end and unreached joins aside."""
+def test_well_formed_forks_are_accepted(edges: list[tuple[Any, ...]], expected: str) -> None:
+    """They compile, ignoring loops without an end and unreached joins."""
     nodes: set[str] = set()
-    for source, targets, *join in ways:
+    for source, targets, *join in edges:
         nodes |= {source, *join, *([targets] if isinstance(targets, str) else targets)}
-    graph = graph_of(*ways, nodes=" ".join(sorted(nodes - {START, END})))
+    graph = graph_of(*edges, nodes=" ".join(sorted(nodes - {START, END})))
     assert [p for p in problems(graph) if p[0] in FORKS] == [], expected
 
 
 def test_an_arm_may_fail_the_run() -> None:
     """FAIL is a target inside an arm too."""
     graph = graph_of(*PLAIN, nodes="p a b j")
-    graph.ways.clear()
+    graph.edges.clear()
     graph.add_edge(START, "p")
     graph.add_fork("p", ["a", "b"], join="j")
     graph.add_edge("a", FAIL, when=value("x") > 3, label="too much")
@@ -98,7 +98,7 @@ def test_an_arm_may_fail_the_run() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ways", "code", "place", "named"),
+    ("edges", "code", "place", "named"),
     [
         ([*PLAIN[:2], ("a", "c"), ("b", "c"), ("c", "j"), PLAIN[-1]], "shared_arm", "p", "c belongs to the arms to"),
         ([*PLAIN[:3], ("b", "a"), PLAIN[-1]], "shared_arm", "p", "a belongs to the arms to a and to b"),
@@ -118,9 +118,9 @@ def test_an_arm_may_fail_the_run() -> None:
         ([(START, "p"), ("p", ["a", "b"], "jj"), ("a", "j"), ("b", "j"), ("j", END)], "unknown_node", "p", "'jj'"),
     ],
 )  # fmt: skip
-def test_ill_formed_forks_are_refused_by_name(ways: list[tuple[Any, ...]], code: str, place: str, named: str) -> None:
-    """The problem has the code, the fork's node and the nodes that break it, and a repair."""
-    graph = graph_of(*ways)
+def test_ill_formed_forks_are_refused_by_name(edges: list[tuple[Any, ...]], code: str, place: str, named: str) -> None:
+    """The problem has the code, the fork's node, the nodes that break the rule, and a repair."""
+    graph = graph_of(*edges)
     found = [p for p in graph.check() if p.code == code and p.where.endswith(f" {place}")]
     assert any(named in problem.message for problem in found), [str(p) for p in graph.check()]
     assert all(problem.repair for problem in found)
@@ -129,21 +129,21 @@ def test_ill_formed_forks_are_refused_by_name(ways: list[tuple[Any, ...]], code:
 
 
 def test_a_target_is_entered_by_its_fork_alone() -> None:
-    """Neither an edge of the fork's own node nor another fork of it may lead into an arm."""
+    """Neither another edge of the fork's node nor another fork of it can lead into an arm."""
     for number in range(2):
         graph = graph_of((START, "p"), nodes="p a b j")
         if number:
             graph.add_fork("p", ["a"], join="j", when=value("x") > 1)
         else:
             graph.add_edge("p", "a", when=value("x") > 1)
-        for way in PLAIN[1:]:
-            graph_ways(graph, way)
+        for edge in PLAIN[1:]:
+            add_edge_to(graph, edge)
         assert any(code == "enters_arm" and "p enters a" in text for code, _, text in problems(graph)), number
 
 
-def graph_ways(graph: Graph[State], way: tuple[Any, ...]) -> None:
-    """Add one more way."""
-    source, target, *join = way
+def add_edge_to(graph: Graph[State], edge: tuple[Any, ...]) -> None:
+    """Add another edge."""
+    source, target, *join = edge
     if join:
         graph.add_fork(source, target, join=join[0])
     else:
@@ -162,7 +162,7 @@ def graph_ways(graph: Graph[State], way: tuple[Any, ...]) -> None:
     ],
 )
 def test_two_arms_that_write_one_place_conflict(first: Any, second: Any, place: str) -> None:
-    """A field without a reducer, or one literal key of it, is written in one arm alone; both nodes are named."""
+    """Only one arm can write a field without a reducer, or one literal key of it; the message names both nodes."""
     graph = graph_of(*PLAIN, nodes="p a b j", a=first, b=second)
     found = [text for code, where, text in problems(graph) if code == "write_conflict" and where == "fork at p"]
     assert len(found) == 1
@@ -179,8 +179,8 @@ def test_what_does_not_conflict_is_accepted(first: Any, second: Any) -> None:
 
 
 def test_conflicts_are_found_behind_an_inner_fork() -> None:
-    """The whole of an arm counts, inner arms included; what lies behind the join does not."""
-    ways = [
+    """A whole arm counts, including inner arms; nodes after the join do not."""
+    edges = [
         (START, ["a", "b"], "j"),
         ("a", ["c", "d"], "p"),
         ("b", "j"),
@@ -189,25 +189,27 @@ def test_conflicts_are_found_behind_an_inner_fork() -> None:
         ("p", "j"),
         ("j", END),
     ]
-    told = problems(graph_of(*ways, d="x", b="x", j="x"))
-    found = [(where, "d and b" in text or "b and d" in text) for code, where, text in told if code == "write_conflict"]
+    reported = problems(graph_of(*edges, d="x", b="x", j="x"))
+    found = [
+        (where, "d and b" in text or "b and d" in text) for code, where, text in reported if code == "write_conflict"
+    ]
     assert found == [("fork at START", True)]
 
 
 def test_one_arm_may_write_a_field_twice() -> None:
     """Nodes of one arm come one after the other."""
-    ways = [*PLAIN[:2], ("a", "c"), ("c", "j"), *PLAIN[3:]]
-    assert problems(graph_of(*ways, nodes="p a b c j", a="x", c="x")) == []
+    edges = [*PLAIN[:2], ("a", "c"), ("c", "j"), *PLAIN[3:]]
+    assert problems(graph_of(*edges, nodes="p a b c j", a="x", c="x")) == []
 
 
-def test_a_node_that_two_arms_share_is_told_once() -> None:
-    """It does not conflict with itself as well."""
-    ways = [*PLAIN[:2], ("a", "c"), ("b", "c"), ("c", "j"), PLAIN[-1]]
-    assert {code for code, _, _ in problems(graph_of(*ways, nodes="p a b c j", c="x"))} == {"shared_arm"}
+def test_a_node_that_two_arms_share_is_reported_once() -> None:
+    """It is not reported as a conflict with itself too."""
+    edges = [*PLAIN[:2], ("a", "c"), ("b", "c"), ("c", "j"), PLAIN[-1]]
+    assert {code for code, _, _ in problems(graph_of(*edges, nodes="p a b c j", c="x"))} == {"shared_arm"}
 
 
-def test_a_node_in_an_arm_says_what_it_writes() -> None:
-    """Without writes= a join could not know what may conflict."""
+def test_a_node_in_an_arm_declares_what_it_writes() -> None:
+    """Without writes=, conflicts at the join would be unknown."""
     graph = graph_of(*PLAIN, nodes="p b j")
     graph.add_node("a", work)
     assert [(code, "a, in the arm to a" in text) for code, _, text in problems(graph)] == [("unknown_writes", True)]
@@ -221,7 +223,9 @@ def test_need_is_a_number_of_arms(need: int) -> None:
     """From 1 to the number of targets."""
     graph = graph_of(PLAIN[0], *PLAIN[2:], nodes="p a b j")
     graph.add_fork("p", ["a", "b"], join="j", need=need)
-    assert [(code, f"need={need} of 2" in text) for code, _, text in problems(graph)] == [("bad_fork", True)]
+    assert [(code, f"need={need} is out of range for 2 arms" in text) for code, _, text in problems(graph)] == [
+        ("bad_fork", True)
+    ]
 
 
 def test_a_fork_starts_after_success() -> None:
@@ -229,34 +233,34 @@ def test_a_fork_starts_after_success() -> None:
     arms: tuple[Any, ...] = (["a", "b"], failed(ValueError)), ([("a", failed(ValueError)), "b"], value("x") > 1)
     for targets, when in arms:
         graph = graph_of(PLAIN[0], *PLAIN[2:], ("p", "j"), nodes="p a b j")
-        graph.ways.insert(0, graph.ways.pop())
+        graph.edges.insert(0, graph.edges.pop())
         graph.add_fork("p", targets, join="j", when=when)
         assert "mixed_failure" in {code for code, _, _ in problems(graph)}
 
 
 def test_conditions_of_arms_are_checked() -> None:
-    """Unknown fields are found in them as anywhere."""
+    """Unknown fields are reported there as elsewhere."""
     graph = graph_of(PLAIN[0], *PLAIN[2:], nodes="p a b j")
     graph.add_fork("p", [("a", value("z") > 1), "b"], join="j", when=value("w") > 1)
     assert sorted(text.split("'")[1] for code, _, text in problems(graph) if code == "unknown_field") == ["w", "z"]
 
 
 def test_random_forks_are_accepted_exactly_where_they_are_well_formed() -> None:
-    """A definition that tries every path agrees, over thousands of random shapes, ill formed and well formed."""
+    """A definition that tries every path agrees on thousands of random shapes, ill formed and well formed."""
     found = {True: 0, False: 0}
     for number in range(SCENES):
-        shape = random_shape(Random(number))  # noqa: S311 - no secret
+        shape = random_shape(Random(number))  # noqa: S311 - not security
         why = ill_formed(shape)
-        told = list(breaches([Fork(f.source, f.targets, f.join) for f in shape.forks], shape.out))
-        assert bool(told) == bool(why), (number, shape, why, told)
+        found_breaches = list(breaches([Fork(f.source, f.targets, f.join) for f in shape.forks], shape.out))
+        assert bool(found_breaches) == bool(why), (number, shape, why, found_breaches)
         found[bool(why)] += 1
         if number % 20 == 0 and all(fork.join in {*shape.nodes, END} for fork in shape.forks):
-            assert compiled(shape) == {breach.code for breach in told}, (number, shape)
+            assert compiled(shape) == {breach.code for breach in found_breaches}, (number, shape)
     assert min(found.values()) > SCENES // 20, found
 
 
 def compiled(shape: Shape) -> set[str]:
-    """The codes that compile has for the forks of a shape."""
+    """Return the codes that compile reports for the forks of a shape."""
     graph = Graph("random", State)
     for name in shape.nodes:
         graph.add_node(name)

@@ -1,4 +1,4 @@
-"""What compile says of maps, graphs as nodes and questions: each problem by code, place, message and repair."""
+"""Compile problems of maps, graphs as nodes and questions: code, place, message and repair."""
 
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal
@@ -100,7 +100,7 @@ def when_stopped(stop: Stop) -> str:
 
 
 def inner(**options: Any) -> Graph[Inner]:
-    """A sound graph that ends with a label or with another."""
+    """Return a sound graph that ends with one of two labels."""
     graph = Graph("inner", Inner, **{"result": "draft", **options})
     graph.add_node("write", words, writes="draft")
     graph.add_edge(START, "write")
@@ -110,7 +110,7 @@ def inner(**options: Any) -> Graph[Inner]:
 
 
 def needy() -> Graph[Needy]:
-    """A graph with a field that must be given, and without labels."""
+    """Return a graph with a required field and without labels."""
     graph = Graph("needy", Needy, result="draft")
     graph.add_node("write", words, writes="draft")
     graph.add_path(START, "write", END)
@@ -118,7 +118,7 @@ def needy() -> Graph[Needy]:
 
 
 def broken(runnable: Any = None) -> Graph[Inner]:
-    """A graph with three problems of its own."""
+    """Return a graph with three problems."""
     graph = Graph("broken", Inner, result="drft")
     graph.add_node("write", runnable or (lambda tsk: ""), writes="draft")
     graph.add_node("lost", words, writes="task")
@@ -128,7 +128,7 @@ def broken(runnable: Any = None) -> Graph[Inner]:
 
 
 def problems(runnable: Any = words, *conditions: Any, **options: Any) -> Sequence[Problem]:
-    """What is wrong with a graph of one node `b`; the conditions lead to END."""
+    """Return the problems of a graph with one node `b`; the conditions lead to END."""
     graph = Graph("g", State, resources={"db": dict})
     graph.add_node("b", runnable, **options)
     graph.add_edge(START, "b")
@@ -168,13 +168,13 @@ SOUND: list[tuple[str, Callable[[], Sequence[Problem]]]] = [
 
 @pytest.mark.parametrize("check", [check for _, check in SOUND], ids=[name for name, _ in SOUND])
 def test_what_is_sound_has_no_problems(check: Callable[[], Sequence[Problem]]) -> None:
-    """Nothing is reported where nothing is wrong."""
+    """A sound graph has no problems."""
     assert [str(problem) for problem in check() if problem.code != "missing_choice"] == []
 
 
 WRONG: list[tuple[str, Callable[[], Sequence[Problem]], str, str, str, str]] = [
     ("text", lambda: problems(item, each={"x": "task"}, writes="findings"),
-     "bad_each", "node b, each x", "task is str, and each needs a list", "name a list"),
+     "bad_each", "node b, each x", "task is str, but each needs a list", "name a list"),
     ("number", lambda: problems(item, each={"x": "n"}, writes="findings"),
      "bad_each", "node b, each x", "n is int", "function of fields"),
     ("mapping", lambda: problems(item, each={"x": "table"}, writes="findings"),
@@ -186,13 +186,13 @@ WRONG: list[tuple[str, Callable[[], Sequence[Problem]], str, str, str, str]] = [
     ("no path", lambda: problems(item, each={"x": "sources["}, writes="findings"),
      "bad_path", "node b, each x", "'sources['", "history[-1].score"),
     ("written to no list", lambda: problems(item, each={"x": "names"}, writes="task"),
-     "bad_each", "node b", "task gets the list of the items' results, and is str", "write to a list"),
+     "bad_each", "node b", "task gets the list of the items' results, but is str", "write to a list"),
     ("one of several to no list", lambda: problems(mapping, each={"x": "names"}, writes=("task", "findings")),
      "bad_each", "node b", "task gets the list", "write to a list"),
     ("one key for all", lambda: problems(item, each={"x": "names"}, writes="table[k]"),
-     "bad_each", "node b", "all items would write the one key table[k]", "table[{x}]"),
+     "bad_each", "node b", "all items would write the same key table[k]", "table[{x}]"),
     ("item of another type", lambda: problems(of_source, each={"x": "names"}, writes="findings"),
-     "type_disagrees", "node b", "parameter 'x' is Source, but x is str", "agree"),
+     "type_disagrees", "node b", "parameter 'x' is Source, but x is str", "change the annotation"),
     ("result of another type", lambda: problems(many, each={"x": "names"}, writes="findings"),
      "type_disagrees", "node b", "returns list[str], but findings takes str", "its type"),
     ("part of an item", lambda: problems(ask("{x.siz}?"), each={"x": "sources"}, writes="findings"),
@@ -218,7 +218,7 @@ WRONG: list[tuple[str, Callable[[], Sequence[Problem]], str, str, str, str]] = [
     ("each of nothing", lambda: problems(item, each={}, writes="findings"),
      "bad_option", "node b", "each={}", "each={'source': 'sources'}"),
     ("each without a runnable", lambda: problems(None, each={"x": "names"}),
-     "bad_option", "node b", "runs nothing", "runnable"),
+     "bad_option", "node b", "each on a node without a runnable", "runnable"),
     ("concurrency without each", lambda: problems(words, concurrency=3, writes="task"),
      "bad_option", "node b", "concurrency=3 without each", "add each="),
     ("no concurrency", lambda: problems(item, each={"x": "names"}, concurrency=0, writes="findings"),
@@ -226,7 +226,7 @@ WRONG: list[tuple[str, Callable[[], Sequence[Problem]], str, str, str, str]] = [
     ("concurrency True", lambda: problems(item, each={"x": "names"}, concurrency=True, writes="findings"),
      "bad_option", "node b", "concurrency=True", "whole number"),
     ("graph without result", lambda: problems(inner(result=None)),
-     "no_writes", "node b", "nothing says which fields of inner go where", "result='field'"),
+     "no_writes", "node b", "nothing maps the fields of inner", "result='field'"),
     ("graph without writes", lambda: problems(inner()),
      "no_writes", "node b", "inner returns str", "writes='field'"),
     ("part of a graph", lambda: problems(inner(result=None), writes={"task": "drft"}),
@@ -238,35 +238,35 @@ WRONG: list[tuple[str, Callable[[], Sequence[Problem]], str, str, str, str]] = [
     ("input of no field", lambda: problems(inner(), inputs={"tpic": "task"}, writes="task"),
      "unknown_input", "node b", "'tpic'", "draft, need, task"),
     ("input of another type", lambda: problems(inner(), inputs={"need": "task"}, writes="task"),
-     "type_disagrees", "node b", "'need' is int, but task is str", "agree"),
+     "type_disagrees", "node b", "'need' is int, but task is str", "change the annotation"),
     ("input from no field", lambda: problems(inner(), inputs={"draft": "tsk"}, writes="task"),
      "unknown_field", "node b, parameter draft", "'tsk'", "did you mean 'task'"),
     ("field that must be given", lambda: problems(needy(), writes="task"),
      "unknown_parameter", "node b", "nothing provides 'topic'", ""),
     ("misspelt label", lambda: problems(inner(), ended("aproved"), writes="task"),
-     "unknown_label", "way out of b", "'aproved'", "did you mean 'approved'"),
+     "unknown_label", "edge from b", "'aproved'", "did you mean 'approved'"),
     ("one of two labels", lambda: problems(inner(), ended("approved", "givn up"), writes="task"),
-     "unknown_label", "way out of b", "'givn up'", "did you mean 'given up'"),
+     "unknown_label", "edge from b", "'givn up'", "did you mean 'given up'"),
     ("label amid a condition", lambda: problems(inner(), ended("aproved") & (value("n") > 1), writes="task"),
-     "unknown_label", "way out of b", "'aproved'", "did you mean 'approved'"),
+     "unknown_label", "edge from b", "'aproved'", "did you mean 'approved'"),
     ("label of none", lambda: problems(needy(), ended("approved"), inputs={"topic": "task"}, writes="task"),
-     "unknown_label", "way out of b", "'approved'", "give a way to END in it a label"),
+     "unknown_label", "edge from b", "'approved'", "add label=… to one of its edges to END"),
     ("ended of a function", lambda: problems(words, ended("approved"), writes="task"),
-     "bad_ended", "way out of b", "no graph", "value(…)"),
+     "bad_ended", "edge from b", "not a graph", "value(…)"),
     ("time of a graph", lambda: problems(inner(), timeout_seconds=3, writes="task"),
-     "bad_option", "node b", "timeout_seconds on inner, which is a graph", "Limits(seconds=…)"),
+     "bad_option", "node b", "timeout_seconds does not apply to inner, which is a graph", "Limits(seconds=…)"),
     ("time of a question", lambda: problems(ask("Well?"), timeout_seconds=3, writes="task"),
-     "bad_option", "node b", "timeout_seconds on a question", "ask(…, timeout_seconds=…)"),
+     "bad_option", "node b", "timeout_seconds does not apply to a question", "ask(…, timeout_seconds=…)"),
     ("crash of a graph", lambda: problems(inner(), on_resume="ask", writes="task"),
-     "bad_option", "node b", "on_resume='ask' on inner", "the node inside"),
+     "bad_option", "node b", "on_resume='ask' does not apply to inner", "the inner node"),
     ("crash of a question", lambda: problems(ask("Well?"), on_resume="ask", writes="task"),
-     "bad_option", "node b", "on_resume='ask' on ask", ""),
+     "bad_option", "node b", "on_resume='ask' does not apply to ask", "remove it"),
     ("crash of what", lambda: problems(words, on_resume="maybe", writes="task"),
      "bad_option", "node b", "on_resume='maybe'", "'rerun' or 'ask'"),
     ("thread of a graph", lambda: problems(inner(), thread=False, writes="task"),
-     "bad_option", "node b", "thread=False", "leave thread out"),
+     "bad_option", "node b", "thread=False", "remove thread="),
     ("thread of a question", lambda: problems(ask("Well?"), thread=False, writes="task"),
-     "bad_option", "node b", "thread=False", "leave thread out"),
+     "bad_option", "node b", "thread=False", "remove thread="),
     ("hole of a question", lambda: problems(ask("{tsk}?"), writes="task"),
      "unknown_parameter", "node b", "'tsk'", "did you mean 'task'"),
     ("no hole", lambda: problems(ask("{a b}?"), writes="task"),
@@ -280,31 +280,31 @@ WRONG: list[tuple[str, Callable[[], Sequence[Problem]], str, str, str, str]] = [
     ("answer to nowhere", lambda: problems(ask("Well?", bool)),
      "no_writes", "node b", "ask returns bool", "writes='field'"),
     ("changed of no field", lambda: problems(words, changed("findngs"), writes="task"),
-     "unknown_field", "way out of b", "'findngs'", "did you mean 'findings'"),
+     "unknown_field", "edge from b", "'findngs'", "did you mean 'findings'"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("check", "code", "where", "says", "repair"), [case[1:] for case in WRONG], ids=[case[0] for case in WRONG]
+    ("check", "code", "where", "text", "repair"), [case[1:] for case in WRONG], ids=[case[0] for case in WRONG]
 )
 def test_each_problem_has_its_code_place_and_repair(
-    check: Callable[[], Sequence[Problem]], code: str, where: str, says: str, repair: str
+    check: Callable[[], Sequence[Problem]], code: str, where: str, text: str, repair: str
 ) -> None:
-    """It is an error that says where, what is wrong, and what to do."""
+    """Each is an error with its place, what is wrong, and the repair."""
     found = [str(problem) for problem in check()]
-    hits = [p for p in check() if p.code == code and where in p.where and says in p.message and repair in p.repair]
+    hits = [p for p in check() if p.code == code and where in p.where and text in p.message and repair in p.repair]
     assert hits, found
     assert not hits[0].warning
 
 
 @pytest.mark.parametrize("each", ["source", "sources["])
 def test_a_map_over_nothing_is_one_problem(each: str) -> None:
-    """What would only follow from it is not told."""
+    """Follow-up problems are not reported."""
     assert len(problems(item, each={"x": each}, writes="findings")) == 1
 
 
-def test_the_problems_of_a_graph_inside_are_told_with_its_path() -> None:
-    """All of them, at any depth, each with the nodes that lead there."""
+def test_the_problems_of_an_inner_graph_are_reported_with_its_path() -> None:
+    """All of them, at any depth, each with the path of nodes."""
     outer = Graph("outer", Inner, result="draft")
     outer.add_node("deep", broken(), writes="draft")
     outer.add_path(START, "deep", END)
@@ -316,14 +316,14 @@ def test_the_problems_of_a_graph_inside_are_told_with_its_path() -> None:
     }
 
 
-def test_the_problems_of_a_graph_in_a_choice_are_told_with_the_choice() -> None:
+def test_the_problems_of_a_graph_in_a_choice_are_reported_with_the_choice() -> None:
     """By its value."""
     found = [problem.where for problem in problems(choose("kind", {"a": words, "b": broken()}), writes="task")]
     assert "node b, choice 'b': node write" in found
 
 
 def test_a_graph_with_problems_inside_does_not_compile() -> None:
-    """The error's text has them all."""
+    """The error's text contains all of them."""
     graph = Graph("g", State)
     graph.add_node("b", broken(), writes="task")
     graph.add_path(START, "b", END)
@@ -335,13 +335,13 @@ def test_a_graph_with_problems_inside_does_not_compile() -> None:
 
 
 def test_a_graph_that_contains_itself_is_refused() -> None:
-    """At once and through others; the chain is told."""
+    """Directly and through others; the message names the chain."""
     graph = Graph("round", Inner, result="draft")
     graph.add_node("again", graph, writes="draft")
     graph.add_path(START, "again", END)
     (problem,) = [p for p in graph.check() if p.code == "own_node"]
     assert (problem.where, problem.message) == ("node again", "the graph contains itself: round → round")
-    assert "loop with an edge" in problem.repair
+    assert "use an edge" in problem.repair
 
     first, second = (Graph(name, Inner, result="draft") for name in ("first", "second"))
     for one, other in ((first, second), (second, first)):
@@ -352,7 +352,7 @@ def test_a_graph_that_contains_itself_is_refused() -> None:
 
 
 def test_one_graph_may_be_several_nodes() -> None:
-    """Side by side and one below the other through another graph."""
+    """Next to each other, and nested in another graph."""
     shared = inner()
     middle = Graph("middle", Inner, result="draft")
     middle.add_node("shared", shared, writes="draft")
@@ -368,10 +368,10 @@ def test_one_graph_may_be_several_nodes() -> None:
     assert [plan.graph for plan in graph.compile().nest] == ["g", "inner", "middle"]
 
 
-def test_a_graph_that_stands_at_many_places_is_compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_graph_used_at_many_places_is_compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each level uses the one below twice: a dozen levels are a dozen graphs to compile, not thousands."""
     compiled: list[str] = []
-    plan = validation._Compiler.plan  # noqa: SLF001 - nothing else tells how often a graph is looked at
+    plan = validation._Compiler.plan  # noqa: SLF001 - nothing public counts the compilations
 
     def counted(compiler: Any) -> Any:
         compiled.append(compiler.graph.name)
@@ -394,15 +394,15 @@ def test_a_graph_that_stands_at_many_places_is_compiled_once(monkeypatch: pytest
     [inner(), ask("Well?"), choose("kind", {"a": words, "b": words}), Node(words)],
     ids=["graph", "question", "choice", "node"],
 )
-def test_what_cannot_stand_in_for_a_node_is_refused(fallback: Any) -> None:
-    """It is no value to be written, though it is no function either."""
+def test_an_invalid_fallback_is_refused(fallback: Any) -> None:
+    """It can neither be called nor written as a value."""
     (problem,) = problems(fallback=fallback, writes="task")
     assert (problem.code, problem.where) == ("bad_option", "node b")
     assert "a value, a function or an Agent" in problem.repair
 
 
-async def test_an_agent_may_stand_in_for_a_node() -> None:
-    """It is run as a function would be, with the fields that its prompt reads."""
+async def test_an_agent_can_be_a_fallback() -> None:
+    """It runs like a function, with the fields that its prompt reads."""
 
     async def breaks() -> str:
         raise ValueError
@@ -418,12 +418,12 @@ async def test_an_agent_may_stand_in_for_a_node() -> None:
 
 
 def test_no_graph_ends_at_start() -> None:
-    """A way out of START has no graph behind it."""
+    """An edge from START does not leave a graph."""
     graph = Graph("g", State)
     graph.add_edge(START, END, when=ended("x"))
     graph.add_edge(START, END)
-    assert [(problem.code, problem.where) for problem in graph.check()] == [("bad_ended", "way out of START")]
-    with pytest.raises(DefinitionError, match="names no label"):
+    assert [(problem.code, problem.where) for problem in graph.check()] == [("bad_ended", "edge from START")]
+    with pytest.raises(DefinitionError, match="has no label"):
         ended()
 
 
@@ -438,12 +438,12 @@ def test_two_nodes_of_one_name_are_refused() -> None:
     first = graph.nodes[0].origin
     assert first is not None
     assert problem.line == first.line + 1
-    assert problem.message == f"two nodes have this name; the first one is at line {first.line}"
+    assert problem.message == f"two nodes have this name; the first is at line {first.line}"
 
 
 @pytest.mark.parametrize("name", ["b[0]", "a/b", "~b", "b c", "", "START"])
 def test_a_name_that_would_be_a_path_is_refused(name: str) -> None:
-    """Places of items, graphs and arms are written with [ ] / and ~."""
+    """The paths of items, graphs and arms contain [ ] / and ~."""
     graph = Graph("g", State)
     graph.add_node(name, words, writes="task")
     graph.add_edge(START, name)
@@ -464,7 +464,7 @@ def test_a_name_that_would_be_a_path_is_refused(name: str) -> None:
     ],
 )  # fmt: skip
 def test_arms_that_write_over_each_other_are_refused(left: Any, right: Any, clash: str) -> None:
-    """Graphs, maps and questions as well; fields with a reducer and different keys are fine."""
+    """Also graphs, maps and questions; fields with a reducer and different keys are fine."""
     graph = Graph("g", State)
     graph.add_node("left", **left)
     graph.add_node("right", **right)
@@ -476,8 +476,8 @@ def test_arms_that_write_over_each_other_are_refused(left: Any, right: Any, clas
     assert all(f"left and right, in different arms, both write {clash}" in problem.message for problem in found)
 
 
-def test_failures_and_ends_of_a_graph_are_ways_of_their_own() -> None:
-    """failed(…) and ended(…) may stand beside each other, and not in one condition."""
+def test_failures_and_ends_of_a_graph_are_separate_edges() -> None:
+    """failed(…) and ended(…) can be on two edges, but not in one condition."""
     assert list(problems(inner(), failed(Exception), ended("approved"), writes="task")) == []
     found = problems(inner(), failed(Exception) | ended("approved"), writes="task")
     assert [problem.code for problem in found] == ["mixed_failure"]

@@ -1,4 +1,4 @@
-"""Loops that nothing ends are found, whatever the order and the direction of the conditions; others are not reported.
+"""Loops that nothing ends are reported, for any order and direction of the conditions; others are not.
 
 What ends a loop by the length of a list is in `test_problems.py`.
 """
@@ -34,7 +34,7 @@ from graphengine.graph.conditions import Comparison, Composed, Fact, Negated
 
 
 class State(BaseModel):
-    """Something to hope for."""
+    """A score that a loop may or may not reach."""
 
     score: int = 0
     other: int = 0
@@ -42,7 +42,7 @@ class State(BaseModel):
 
 
 def scored() -> int:
-    """Give a score."""
+    """Return a score."""
     return 0
 
 
@@ -52,79 +52,79 @@ async def received(ctx: Context) -> int:
 
 
 async def slept(ctx: Context) -> int:
-    """Wait for a time."""
+    """Sleep for a time."""
     await ctx.sleep(1)
     return 0
 
 
-HOPE = value("score") >= 7
+UNCERTAIN = value("score") >= 7
 Ways = list[tuple[Any, ...]]
 
 
-def loops(*ways: tuple[Any, ...], limits: Limits | None = None, **runnables: Any) -> list[str]:
-    """The loops that are reported of these `(source, target, condition)` edges; nodes give a score unless told."""
+def loops(*edges: tuple[Any, ...], limits: Limits | None = None, **runnables: Any) -> list[str]:
+    """Return the reported loops of these `(source, target, condition)` edges; nodes return a score by default."""
     graph = Graph("g", State, limits=limits)
-    for name in dict.fromkeys(name for source, target, *_ in ways for name in (source, target)):
+    for name in dict.fromkeys(name for source, target, *_ in edges for name in (source, target)):
         if name not in (START, END, FAIL):
             graph.add_node(name, runnables.get(name, scored), writes="score")
-    graph.add_edge(START, ways[0][0])
-    for source, target, *condition in ways:
+    graph.add_edge(START, edges[0][0])
+    for source, target, *condition in edges:
         graph.add_edge(source, target, when=condition[0] if condition else None)
     found = [problem for problem in graph.check() if problem.code == "unbounded_loop"]
     return [problem.message.split(" loop ")[1].removesuffix(" to end").replace(" → ", "") for problem in found]
 
 
 @pytest.mark.parametrize(
-    "ways",
+    "edges",
     [
         [("a", "a", iterations("a") < 3), ("a", END)],
         [("a", "b", iterations("a") < 3), ("a", END), ("b", "a")],
-        [("a", "a", (iterations("a") <= 3) & HOPE), ("a", END)],
+        [("a", "a", (iterations("a") <= 3) & UNCERTAIN), ("a", END)],
         [("a", "a", ~(iterations("a") >= 3)), ("a", END)],
         [("a", "a", ~plateau("score")), ("a", END)],
-        [("a", "a", ~((iterations("a") >= 3) | HOPE)), ("a", END)],
+        [("a", "a", ~((iterations("a") >= 3) | UNCERTAIN)), ("a", END)],
         [("a", "a", (iterations("a") < 3) | (elapsed_seconds() < 60)), ("a", END)],
         [("a", "a", iterations("a") == 3), ("a", END)],
         [("a", END, iterations("a") != 1), ("a", "a")],
         [("a", END, (iterations("a") >= 3) & (elapsed_seconds() > 1)), ("a", "a")],
-        [("a", "b", iterations("a") < 3), ("a", END, HOPE), ("a", FAIL), ("b", "a", HOPE), ("b", END)],
-        [("a", END, HOPE), ("a", FAIL, iterations("a") > 3), ("a", "a")],
+        [("a", "b", iterations("a") < 3), ("a", END, UNCERTAIN), ("a", FAIL), ("b", "a", UNCERTAIN), ("b", END)],
+        [("a", END, UNCERTAIN), ("a", FAIL, iterations("a") > 3), ("a", "a")],
         [("a", "a", failed(ValueError) & (iterations("a") < 3)), ("a", END)],
     ],
 )
-def test_a_guard_may_be_on_either_edge(ways: Ways) -> None:
-    """An edge back that holds no more from some round on ends a loop as an edge out does that holds from then on."""
-    assert loops(*ways) == []
+def test_a_guard_may_be_on_either_edge(edges: Ways) -> None:
+    """An edge back that stops holding ends a loop just as an outgoing edge that starts to hold."""
+    assert loops(*edges) == []
 
 
 @pytest.mark.parametrize(
-    ("ways", "expected"),
+    ("edges", "expected"),
     [
-        ([("a", "a", HOPE), ("a", END, iterations("a") >= 3), ("a", "a")], ["aa"]),
-        ([("a", "b", HOPE), ("a", END, iterations("a") >= 3), ("a", "c"), ("b", "a"), ("c", "a")], ["aba"]),
-        ([("a", END, iterations("c") >= 3), ("a", "b", HOPE), ("a", "c"), ("b", "a"), ("c", "a")], ["aba"]),
-        ([("a", "a", (iterations("a") < 3) | HOPE), ("a", END)], ["aa"]),
-        ([("a", "a", ~((iterations("a") >= 3) & HOPE)), ("a", END)], ["aa"]),
+        ([("a", "a", UNCERTAIN), ("a", END, iterations("a") >= 3), ("a", "a")], ["aa"]),
+        ([("a", "b", UNCERTAIN), ("a", END, iterations("a") >= 3), ("a", "c"), ("b", "a"), ("c", "a")], ["aba"]),
+        ([("a", END, iterations("c") >= 3), ("a", "b", UNCERTAIN), ("a", "c"), ("b", "a"), ("c", "a")], ["aba"]),
+        ([("a", "a", (iterations("a") < 3) | UNCERTAIN), ("a", END)], ["aa"]),
+        ([("a", "a", ~((iterations("a") >= 3) & UNCERTAIN)), ("a", END)], ["aa"]),
         ([("a", END, iterations("a", since="b") >= 3), ("a", "b"), ("b", "a")], ["aba"]),
         ([("a", END, plateau("score", since="b")), ("a", "b"), ("b", "a")], ["aba"]),
         ([("a", END, plateau("other")), ("a", "a")], ["aa"]),
         ([("a", "a", iterations("a") >= 3), ("a", END)], ["aa"]),
         ([("a", END, iterations("a") >= 3), ("a", "a", failed(ValueError)), ("a", "a")], ["aa"]),
         ([("a", END, iterations("a") == 3), ("a", "a")], ["aa"]),
-        ([("a", "a", HOPE), ("a", "b", HOPE), ("a", END), ("b", "b", HOPE), ("b", END)], ["aa", "bb"]),
+        ([("a", "a", UNCERTAIN), ("a", "b", UNCERTAIN), ("a", END), ("b", "b", UNCERTAIN), ("b", END)], ["aa", "bb"]),
     ],
 )
-def test_a_cap_that_does_not_guard_every_round_is_none(ways: Ways, expected: list[str]) -> None:
-    """Edges before a cap, rounds that it does not count, and what it is counted since are looked at."""
-    assert loops(*ways) == expected
+def test_a_cap_that_does_not_guard_every_round_is_none(edges: Ways, expected: list[str]) -> None:
+    """The edges before a cap, uncounted rounds, and the node since which it counts all matter."""
+    assert loops(*edges) == expected
 
 
 def asks_always() -> Graph[State]:
-    """A graph that asks on every path."""
+    """Return a graph that asks on every path."""
     graph = Graph("asks", State, result="score")
     graph.add_node("first", ask("First?", int), writes="score")
     graph.add_node("second", ask("Second?", int), writes="score")
-    graph.add_edge(START, "first", when=HOPE)
+    graph.add_edge(START, "first", when=UNCERTAIN)
     graph.add_edge(START, "second")
     graph.add_edge("first", END)
     graph.add_edge("second", END)
@@ -132,9 +132,9 @@ def asks_always() -> Graph[State]:
 
 
 def asks_sometimes() -> Graph[State]:
-    """The same with a path that asks nothing, for a node that is run on none."""
+    """Return the same graph with a path that does not ask."""
     graph = asks_always()
-    graph.ways.clear()
+    graph.edges.clear()
     graph.add_switch(START, "score", {0: "first", 1: "second"}, otherwise=END)
     graph.add_edge("first", END)
     graph.add_edge("second", END)
@@ -154,16 +154,16 @@ def asks_sometimes() -> Graph[State]:
     ],
     ids=["a question", "a message", "either", "a graph that asks", "a time", "sometimes", "a graph that may ask"],
 )
-def test_a_loop_that_waits_for_somebody_is_not_reported(node: Any, expected: list[str]) -> None:
-    """Each round waits for an answer or a message from outside, which is where it ends; a time is not."""
-    assert loops(("a", "b"), ("b", "a", HOPE), ("b", END), b=node) == expected
+def test_a_loop_that_waits_for_input_is_not_reported(node: Any, expected: list[str]) -> None:
+    """Each round waits for an answer or a message from outside, which can end it; a sleep cannot."""
+    assert loops(("a", "b"), ("b", "a", UNCERTAIN), ("b", END), b=node) == expected
 
 
-def test_a_graph_that_is_meant_to_have_no_end_says_so() -> None:
-    """`Limits(steps=None)` is said in so many words; any other limit still ends the run in an unwanted place."""
-    ways: Ways = [("a", END, HOPE), ("a", "a")]
-    assert loops(*ways, limits=Limits(steps=None)) == []
-    assert loops(*ways, limits=Limits(steps=50)) == ["aa"]
+def test_a_graph_can_declare_that_it_never_ends() -> None:
+    """`Limits(steps=None)` declares it; any other limit still ends the run at an unwanted place."""
+    edges: Ways = [("a", END, UNCERTAIN), ("a", "a")]
+    assert loops(*edges, limits=Limits(steps=None)) == []
+    assert loops(*edges, limits=Limits(steps=50)) == ["aa"]
 
 
 # -- every graph by brute force
@@ -172,10 +172,10 @@ NODES = "abc"
 
 
 def some_condition(random: Random, source: str) -> Condition:
-    """A cap, a guard, a hope, or two of them."""
+    """Return a cap, a guard, a condition that may never hold, or two of them."""
     kind = random.random()
     if kind < 0.2:
-        return HOPE
+        return UNCERTAIN
     if kind < 0.4:
         left, right = some_condition(random, source), some_condition(random, source)
         return left & right if random.random() < 0.5 else left | right
@@ -187,7 +187,7 @@ def some_condition(random: Random, source: str) -> Condition:
 
 
 def some_graph(random: Random) -> dict[str, list[tuple[str, Condition | None]]]:
-    """Edges with conditions, and one without, of each of three nodes."""
+    """Return edges with conditions, and one without, for each of three nodes."""
     return {
         name: [
             *((random.choice([*NODES, END]), some_condition(random, name)) for _ in range(random.randint(0, 3))),
@@ -201,7 +201,7 @@ Counts = dict[tuple[str, str], int]
 
 
 def outcomes(condition: Condition | None, counts: Counts) -> set[bool]:
-    """What a condition may find; a hope may find anything."""
+    """Return the possible results of a condition; one on a score can have any."""
     if condition is None:
         return {True}
     if isinstance(condition, Negated):
@@ -222,15 +222,15 @@ KINDS = [(counted, since) for counted in NODES for since in ("", *NODES)]
 Place = tuple[str, tuple[int, ...]]
 
 
-def following(ways: dict[str, list[tuple[str, Condition | None]]], place: Place) -> Iterator[Place]:
-    """The nodes that a node may lead to, with all counts, up to 3."""
+def following(edges: dict[str, list[tuple[str, Condition | None]]], place: Place) -> Iterator[Place]:
+    """Return the nodes to which a node can lead, with all counts, up to 3."""
     node, held = place
     now = dict(zip(KINDS, held, strict=True))
     for counted, since in KINDS:
         if counted == node:
             now[counted, since] = min(now[counted, since] + 1, 3)
     left = tuple(0 if since == node else count for (_, since), count in now.items())  # begins anew when it is left
-    for target, condition in ways[node]:
+    for target, condition in edges[node]:
         may = outcomes(condition, now)
         if True in may and target != END:
             yield target, left
@@ -238,11 +238,11 @@ def following(ways: dict[str, list[tuple[str, Condition | None]]], place: Place)
             return
 
 
-def runs_for_ever(ways: dict[str, list[tuple[str, Condition | None]]]) -> bool:
-    """Whether some run never ends: whether there is a cycle among all places with all counts."""
+def runs_for_ever(edges: dict[str, list[tuple[str, Condition | None]]]) -> bool:
+    """Return whether some run never ends: whether the graph of places and counts has a cycle."""
     start: Place = ("a", (0,) * len(KINDS))
     is_open = {start: True}
-    walk = [(start, following(ways, start))]
+    walk = [(start, following(edges, start))]
     while walk:
         here, rest = walk[-1]
         there = next(rest, None)
@@ -253,24 +253,24 @@ def runs_for_ever(ways: dict[str, list[tuple[str, Condition | None]]]) -> bool:
             return True
         elif there not in is_open:
             is_open[there] = True
-            walk.append((there, following(ways, there)))
+            walk.append((there, following(edges, there)))
     return False
 
 
 def test_every_run_without_an_end_is_found() -> None:
-    """Where some run of a random graph never ends, a loop is reported; most that are reported have such a run."""
-    told = Counter[tuple[bool, bool]]()
+    """If some run of a random graph never ends, a loop is reported; most reported graphs have such a run."""
+    counts = Counter[tuple[bool, bool]]()
     for number in range(1500):
-        ways = some_graph(Random(number))  # noqa: S311 - no secret
+        edges = some_graph(Random(number))  # noqa: S311 - not security
         graph = Graph("g", State)
         graph.add_edge(START, "a")
         for name in NODES:
             graph.add_node(name)
-            for target, condition in ways[name]:
+            for target, condition in edges[name]:
                 graph.add_edge(name, target, when=condition)
         reported = any(problem.code in ("unbounded_loop", "dead_end") for problem in graph.check())
-        endless = runs_for_ever(ways)
-        assert reported or not endless, (number, {s: [(t, str(c)) for t, c in w] for s, w in ways.items()})
-        told[endless, reported] += 1
-    assert told[False, False] > 300
-    assert told[False, True] < told[True, True], told  # some end for a reason that is not looked for
+        endless = runs_for_ever(edges)
+        assert reported or not endless, (number, {s: [(t, str(c)) for t, c in w] for s, w in edges.items()})
+        counts[endless, reported] += 1
+    assert counts[False, False] > 300
+    assert counts[False, True] < counts[True, True], counts  # some end for a reason that is not checked

@@ -1,4 +1,4 @@
-"""Where agents may remember: what compile says of memories that are shared, mapped, secret or of other types."""
+"""Memories of agents at compile time: shared, mapped, secret, or of a wrong type."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ class State(BaseModel):
     @field_validator("checked")
     @classmethod
     def same(cls, value: dict[str, list[Message]]) -> dict[str, list[Message]]:
-        """A validator of its own."""
+        """Validate nothing."""
         return value
 
 
 class Hidden(State):
-    """One that is secret."""
+    """A secret memory."""
 
     token: Annotated[dict[str, list[Message]], Secret] = {}
 
 
 def remembering(memory: str) -> Agent[str]:
-    """An agent that does."""
+    """Return an agent with a memory."""
     return Agent("agent", prompt="go", memory=memory)
 
 
 def forked(a: str, b: str | None, writes: Any = "b") -> Graph[State]:
-    """Two arms with memories; without the second one a function that writes something."""
+    """Return two arms with memories; without the second memory, its arm is a function that writes a field."""
     graph = Graph("forked", State)
     graph.add_node("a", remembering(a), writes="a")
     graph.add_node("b", remembering(b) if b is not None else lambda: None, writes=writes)
@@ -56,7 +56,7 @@ def forked(a: str, b: str | None, writes: Any = "b") -> Graph[State]:
 
 
 def codes(graph: Graph[Any]) -> set[str]:
-    """What is wrong with it."""
+    """Return the codes of its problems."""
     return {problem.code for problem in graph.check() if not problem.warning}
 
 
@@ -65,24 +65,24 @@ def codes(graph: Graph[Any]) -> set[str]:
     [("memories[x]", "memories[x]"), ("memories[x]", "memories[y]"), ("messages", "messages"), ("few[x]", "few[y]")],
 )
 def test_arms_may_share_a_memory_that_is_only_added_to(a: str, b: str) -> None:
-    """Nothing that one arm said takes the place of what the other said."""
+    """No arm overwrites the messages of another."""
     assert not codes(forked(a, b))
 
 
 @pytest.mark.parametrize("memory", ["short[x]", "few[x]", "checked[x]", "said"])
 def test_arms_cannot_share_a_memory_that_is_written_whole(memory: str) -> None:
-    """One arm's would be lost."""
+    """The messages of one arm would be lost."""
     assert codes(forked(memory, memory)) == {"write_conflict"}
 
 
 @pytest.mark.parametrize("writes", ["memories[x]", "memories", {"memories[{a}]": "."}])
 def test_an_arm_cannot_write_what_another_remembers(writes: Any) -> None:
-    """The key, a key that may be the same, or the whole dict."""
+    """The key, a key that may be equal, or the whole dict."""
     assert codes(forked("memories[x]", None, writes)) == {"write_conflict"}
 
 
 def test_a_result_that_is_written_over_a_memory_conflicts_as_any_result() -> None:
-    """An arm that remembers and writes under one key does not only add."""
+    """An arm that remembers and writes under one key does more than append."""
     assert codes(forked("memories[x]", "memories[x]", {"memories[x]": "."})) >= {"write_conflict"}
 
 
@@ -97,7 +97,7 @@ def test_a_result_that_is_written_over_a_memory_conflicts_as_any_result() -> Non
     ],
 )
 def test_items_may_share_a_memory_that_is_only_added_to(memory: str, expected: set[str]) -> None:
-    """They read what was there when the map began, and what each said is added in item order."""
+    """They read the memory as the map began, and their messages are appended in item order."""
     graph = Graph("mapped", State)
     graph.add_node("a", remembering(memory), each={"word": "words"}, writes="lines")
     graph.add_path(START, "a", END)
@@ -113,7 +113,7 @@ def test_a_key_of_a_secret_is_no_memory() -> None:
 
 
 def test_a_fallback_remembers_nothing() -> None:
-    """Its node has no place for what it said."""
+    """Its node would not record its memory."""
     graph = Graph("fallen", State)
     graph.add_node("a", lambda: "x", writes="a", fallback=remembering("messages"))
     graph.add_path(START, "a", END)

@@ -1,4 +1,4 @@
-"""What nodes read, where their results go, and the options they carry."""
+"""The fields that nodes read, the targets of their results, and their options."""
 
 from typing import Annotated, Any
 
@@ -45,7 +45,7 @@ class State(BaseModel):
 
 
 async def once(runnable: Any, state: State | None = None, **options: Any) -> State:
-    """Run one node and give the state after it."""
+    """Run one node and return the state after it."""
     graph = Graph("once", State)
     graph.add_node("a", runnable, **options)
     graph.add_path(START, "a", END)
@@ -58,18 +58,18 @@ async def test_a_result_can_go_to_one_field() -> None:
 
 
 async def test_a_function_of_the_engine_is_a_node_like_any_other() -> None:
-    """Where a function comes from does not matter: a reducer can be what a node runs."""
+    """The module of a function does not matter: a reducer can be a node."""
     assert (await once(add, State(n=2, total=3), inputs={"old": "n", "new": "total"}, writes="n")).n == 5
 
 
 async def test_a_result_can_go_to_one_key_of_a_field() -> None:
-    """`writes="field[key]"` leaves the other keys alone."""
+    """`writes="field[key]"` leaves the other keys unchanged."""
     assert (await once(lambda: 5, State(plain={"x": 1}), writes="plain[ann]")).plain == {"x": 1, "ann": 5}
     assert (await once(lambda: "v", State(views={"x": "1"}), writes="views[ann]")).views == {"x": "1", "ann": "v"}
 
 
 async def test_a_result_can_name_its_fields() -> None:
-    """A mapping's keys, or the fields that a model's answer set, within what the node declares."""
+    """By a mapping's keys, or by the fields that a model's answer set, among those that the node declares."""
     assert (await once(lambda: {"n": 2, "task": "u"}, writes=("n", "task"))).task == "u"
 
     class Part(BaseModel):
@@ -87,7 +87,7 @@ async def test_a_result_can_name_its_fields() -> None:
 
 
 async def test_a_result_can_be_taken_apart() -> None:
-    """A mapping of fields to paths in the result, to the whole of it, or to a function of it and fields."""
+    """By a mapping of fields to paths in the result, to the whole result, or to a function of it and of fields."""
 
     def scored(result: Review, n: int) -> int:
         return result.score + n
@@ -102,7 +102,7 @@ async def test_a_result_can_be_taken_apart() -> None:
 
 
 async def test_reducers_join_and_replace_overrides() -> None:
-    """Each reducer joins the update to what was there."""
+    """Each reducer joins the update to the previous value."""
     start = State(history=[Review(score=1)], names=["a"], views={"a": "1"}, total=2, best=3.0)
     update = {"history": Review(score=2), "names": ["b", "c"], "views": {"b": "2"}, "total": 5, "best": 1.0}
     after = await once(lambda: update, start)
@@ -112,7 +112,7 @@ async def test_reducers_join_and_replace_overrides() -> None:
 
 
 async def test_inputs_rename_and_reach_into_the_state() -> None:
-    """A parameter may read any path, or a function of fields."""
+    """A parameter can read any path, or a function of fields."""
 
     def check(score: int, doubled: int) -> int:
         return score + doubled
@@ -123,7 +123,7 @@ async def test_inputs_rename_and_reach_into_the_state() -> None:
 
 
 async def test_none_for_a_parameter_that_does_not_allow_it_fails_before_the_call() -> None:
-    """The parameter and the path are named."""
+    """The message names the parameter and the path."""
 
     def check(review: Review) -> int:
         raise AssertionError
@@ -135,7 +135,7 @@ async def test_none_for_a_parameter_that_does_not_allow_it_fails_before_the_call
 
 
 async def test_state_context_and_defaults_are_injected() -> None:
-    """`state`, `ctx` and parameters with defaults that nobody provides."""
+    """`state`, `ctx`, and parameters with defaults that nothing provides."""
 
     def look(state: State, ctx: Context, extra: int = 3) -> int:
         return state.n + ctx.visit + extra
@@ -144,14 +144,14 @@ async def test_state_context_and_defaults_are_injected() -> None:
 
 
 async def test_a_bad_update_fails_the_node_and_is_retried() -> None:
-    """The state never holds what does not validate."""
+    """The state never holds an invalid value."""
     answers: list[Any] = ["x", 5]
     after = await once(lambda: answers.pop(0), writes="n", retry=Retry(attempts=2, initial_seconds=0))
     assert after.n == 5
 
 
 async def test_what_the_record_would_change_is_refused() -> None:
-    """A subclass that carries more than the field's type would lose it."""
+    """A subclass with more fields than the field's type would lose them."""
 
     class Secret(Review):
         more: str = ""
@@ -163,7 +163,7 @@ async def test_what_the_record_would_change_is_refused() -> None:
 
 
 async def test_fallbacks_stand_in_after_the_last_attempt() -> None:
-    """A value, or a function that may take the error."""
+    """A value, or a function that can take the error."""
 
     def bad() -> int:
         message = "no"
@@ -179,7 +179,7 @@ async def test_fallbacks_stand_in_after_the_last_attempt() -> None:
 
 
 async def test_choose_routes_each_visit_and_records_the_choice() -> None:
-    """An unmatched value fails by name."""
+    """A value without a case fails, and the message names it."""
     work = choose("task", {"t": lambda n: n + 1, "u": lambda n: n + 2})
     assert (await once(work, writes="n")).n == 1
     assert (await once(work, State(task="u"), writes="n")).n == 2
@@ -216,7 +216,7 @@ async def test_a_switch_takes_the_case_of_a_value() -> None:
 
 
 async def test_a_condition_that_raises_leaves_the_node_done() -> None:
-    """The run fails there; with the condition mended, resume chooses the way and does not run the node again."""
+    """The run fails there; with a fixed condition, resume chooses the edge and does not run the node again."""
     calls: list[int] = []
     broken = [True]
 
@@ -246,7 +246,7 @@ async def test_a_condition_that_raises_leaves_the_node_done() -> None:
 
 
 async def test_agents_answer_with_their_type_from_any_model() -> None:
-    """Offline by rules, or by a scripted model in the agent's place; the answer is validated."""
+    """Offline by rules, or from a scripted model; the answer is validated."""
     critic = Agent("critic", prompt="Judge {task}: {review.score}", output=Review, offline=lambda task: Review(score=5))
     assert (await once(critic, writes="review")).review == Review(score=5)
     graph = Graph("g", State)
@@ -265,14 +265,14 @@ async def test_agents_answer_with_their_type_from_any_model() -> None:
 
 
 async def test_an_agent_runs_alone() -> None:
-    """Outside a run it uses its own model; a copy may differ."""
+    """Outside a run it uses its own model; a copy can use another."""
     shout = Agent("shout", prompt="{word}", offline=lambda word: word.upper())
     assert await shout.run(word="a") == "A"
     assert await shout.but(model=ScriptedModel(["b"])).run(word="a") == "b"
 
 
 async def test_an_agent_called_inside_a_node_counts_for_the_run() -> None:
-    """The context is found by itself."""
+    """It finds the context by itself."""
     shout = Agent("shout", prompt="{word}", offline=lambda word: word.upper())
 
     async def work(task: str) -> str:
@@ -286,7 +286,7 @@ async def test_an_agent_called_inside_a_node_counts_for_the_run() -> None:
 
 
 async def test_start_may_choose_its_way() -> None:
-    """Conditions on START see the initial state."""
+    """Conditions on START read the initial state."""
     graph = Graph("g", State)
     graph.add_node("a", lambda: 1, writes="n")
     graph.add_edge(START, "a", when=value("task") == "go")
@@ -299,7 +299,7 @@ async def test_start_may_choose_its_way() -> None:
 
 
 def test_a_copy_of_a_graph_has_another_name_and_result() -> None:
-    """The one takes nothing from what becomes of the other."""
+    """Later changes to one do not affect the other."""
 
     class Two(BaseModel):
         a: str = ""
@@ -322,7 +322,7 @@ def test_a_copy_of_a_graph_has_another_name_and_result() -> None:
 
 @pytest.mark.parametrize("kind", [bool, int, float, str, list, dict, tuple, set, frozenset])
 async def test_a_type_of_pythons_own_reads_nothing(kind: type) -> None:
-    """What it could be given may be left out, whether or not this version of Python has a signature for it."""
+    """Its parameters are optional, whether or not this version of Python has a signature for it."""
 
     class Kept(BaseModel):
         kept: Any = None
@@ -334,12 +334,12 @@ async def test_a_type_of_pythons_own_reads_nothing(kind: type) -> None:
 
 
 async def fetch() -> int:
-    """What has to be awaited."""
+    """Return a value after an await."""
     return 5
 
 
 def held(result: Any) -> Any:
-    """A node that returns this."""
+    """Return a node that returns this value."""
 
     async def forgets() -> Any:
         return result()
@@ -353,7 +353,7 @@ def held(result: Any) -> Any:
     ids=["alone", "in a mapping", "in a list"],
 )
 async def test_a_forgotten_await_is_named(result: Any, writes: Any) -> None:
-    """It is the cause, and not the type of the field; another attempt would do the same."""
+    """The message names it as the cause, not the field's type; another attempt would fail alike."""
     with pytest.raises(RunFailed) as caught:
         await once(held(result), writes=writes, retry=Retry(attempts=3, initial_seconds=0))
     failure = caught.value.result.error
@@ -365,17 +365,17 @@ async def test_a_forgotten_await_is_named(result: Any, writes: Any) -> None:
 
 @pytest.mark.parametrize("writes", ["n", {"n": "."}], ids=["whole", "part"])
 async def test_a_node_that_returns_nothing_where_a_value_is_written_is_named(writes: Any) -> None:
-    """The repair is about its return."""
+    """The repair is to return a value."""
     with pytest.raises(RunFailed, match="returned None, which does not fit what it writes: n: ") as caught:
         await once(lambda: None, writes=writes)
     failure = caught.value.result.error
     assert failure is not None
     assert failure.kind == "invalid_update"
-    assert "let it end with return" in str(caught.value)
+    assert "return a value on every path" in str(caught.value)
 
 
-async def test_a_fallback_that_does_not_fit_says_why_too() -> None:
-    """As a node does."""
+async def test_a_fallback_that_does_not_fit_is_explained_too() -> None:
+    """The message is like that of a node."""
 
     def fails() -> int:
         raise ValueError
@@ -383,5 +383,5 @@ async def test_a_fallback_that_does_not_fit_says_why_too() -> None:
     async def forgets() -> Any:
         return fetch()
 
-    with pytest.raises(RunFailed, match="returned what it has to await: fetch"):
+    with pytest.raises(RunFailed, match="returned an awaitable that it did not await: fetch"):
         await once(fails, writes="n", fallback=forgets)

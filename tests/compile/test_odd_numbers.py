@@ -1,4 +1,4 @@
-"""Numbers that are none, and times without an end: refused where they are given, or read as no limit."""
+"""Invalid numbers and infinite durations: refused where they are given, or read as no limit."""
 
 import math
 from collections.abc import Callable
@@ -41,7 +41,7 @@ class State(BaseModel):
 
 
 def one(number: float) -> Graph[State]:
-    """A graph whose node has a limit of time."""
+    """Return a graph whose node has a time limit."""
     return alone(State, lambda: 1, "n", timeout_seconds=number)
 
 
@@ -69,7 +69,7 @@ def add(a: int) -> int:
     ids=["wait", "multiplier", "jitter", "mcp", "anthropic", "openai", "router", "circuit", "lease", "busy", "poll"],
 )
 def test_lengths_of_time_are_finite(made: Callable[[float], object], number: float) -> None:
-    """What has to have an end is refused without one, with the value and the repair."""
+    """A duration that must end is refused if it is infinite, with the value and the repair."""
     with pytest.raises(DefinitionError) as caught:
         made(number)
     assert caught.value.repair
@@ -86,7 +86,7 @@ def test_lengths_of_time_are_finite(made: Callable[[float], object], number: flo
     ids=["node", "ask", "tool"],
 )
 def test_limits_of_time_are_numbers(made: Callable[[float], object], number: float) -> None:
-    """A limit that is no length of time is refused, with the value and the repair."""
+    """A limit that is not a duration is refused, with the value and the repair."""
     with pytest.raises((DefinitionError, CompileError), match="timeout_seconds"):
         made(number)
 
@@ -94,13 +94,13 @@ def test_limits_of_time_are_numbers(made: Callable[[float], object], number: flo
 @pytest.mark.parametrize("number", NONE)
 @pytest.mark.parametrize("name", ["steps", "tokens", "cost_usd", "seconds"])
 def test_limits_of_runs_are_numbers(name: str, number: float) -> None:
-    """A limit that is no number, or below 0, is refused."""
+    """A limit that is not a number, or below 0, is refused."""
     with pytest.raises(DefinitionError, match=name):
         Limits(**{name: number})  # type: ignore[arg-type]
 
 
 def test_an_infinite_limit_is_none() -> None:
-    """What would never be reached is recorded as no limit at all."""
+    """It is recorded as no limit."""
     for_ever: Any = math.inf
     assert Limits(steps=for_ever, tokens=for_ever, cost_usd=for_ever, seconds=for_ever).given() == {}
     assert tool(add, timeout_seconds=math.inf).timeout_seconds is None
@@ -111,7 +111,7 @@ def test_an_infinite_limit_is_none() -> None:
 
 @pytest.mark.parametrize("number", [*NONE, math.inf])
 async def test_the_age_of_runs_that_go_is_finite(number: float) -> None:
-    """Or nothing is pruned."""
+    """With an infinite age, nothing is pruned."""
     async with Runner() as runner:
         with pytest.raises(InputError, match="older_than"):
             await runner.prune(older_than=number)
@@ -121,7 +121,7 @@ async def test_the_age_of_runs_that_go_is_finite(number: float) -> None:
 @pytest.mark.parametrize("number", [math.nan, -math.inf, 1e300, "1"])
 @pytest.mark.parametrize("what", ["sleep", "sleep_until"])
 async def test_a_sleep_is_a_number_of_seconds(what: str, number: Any) -> None:
-    """Anything else fails the node before it waits, and does not keep the processor busy."""
+    """Anything else fails the node before it waits, and never spins."""
 
     async def naps(ctx: Context) -> int:
         await getattr(ctx, what)(number)
@@ -133,7 +133,7 @@ async def test_a_sleep_is_a_number_of_seconds(what: str, number: Any) -> None:
 
 @pytest.mark.parametrize("what", ["ask", "receive", "sleep", "sleep_until"])
 async def test_a_wait_without_an_end_has_no_date(tmp_path: Path, what: str) -> None:
-    """An infinite time is recorded as none."""
+    """An infinite time is recorded as None."""
 
     async def waits(ctx: Context) -> int:
         if what.startswith("sleep"):
@@ -156,7 +156,7 @@ async def test_a_wait_without_an_end_has_no_date(tmp_path: Path, what: str) -> N
 
 @pytest.mark.parametrize("number", NONE)
 async def test_a_wait_of_a_nodes_code_has_a_sensible_end(number: float) -> None:
-    """Or the node fails with what it said, and the repair."""
+    """Otherwise the node fails with the given value and the repair."""
 
     async def asks(ctx: Context) -> int:
         return await ctx.ask("How many?", int, timeout_seconds=number)

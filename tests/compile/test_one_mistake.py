@@ -13,7 +13,7 @@ from graphengine.reducers import append
 
 
 class State(BaseModel):
-    """Fields of some kinds."""
+    """Fields of several kinds."""
 
     x: int = 0
     y: int = 0
@@ -28,12 +28,12 @@ def work() -> Any:
     raise AssertionError
 
 
-def graph_of(nodes: str, *ways: tuple[Any, ...], **writes: str) -> Graph[State]:
-    """A graph of `(node, …, node)` paths, and of `(source, [targets], join)` forks."""
+def graph_of(nodes: str, *edges: tuple[Any, ...], **writes: str) -> Graph[State]:
+    """Return a graph of `(node, …, node)` paths and `(source, [targets], join)` forks."""
     graph = Graph("g", State)
     for name in nodes.split():
         graph.add_node(name, work, writes=writes.get(name, ()))
-    for source, *rest in ways:
+    for source, *rest in edges:
         if isinstance(rest[0], list):
             graph.add_fork(source, rest[0], join=rest[1])
         else:
@@ -42,7 +42,7 @@ def graph_of(nodes: str, *ways: tuple[Any, ...], **writes: str) -> Graph[State]:
 
 
 def path(runnable: Any, **options: Any) -> Graph[State]:
-    """A graph of one node."""
+    """Return a graph of one node."""
     graph = Graph("g", State)
     graph.add_node("a", runnable, **options)
     graph.add_path(START, "a", END)
@@ -50,14 +50,14 @@ def path(runnable: Any, **options: Any) -> Graph[State]:
 
 
 def switched(on: str = "kind", *, otherwise: str | None = None, **cases: str) -> Graph[State]:
-    """A graph with a switch between two nodes."""
+    """Return a graph with a switch between two nodes."""
     graph = graph_of("a b c", (START, "a"), ("b", END), ("c", END))
     graph.add_switch("a", on, cases or {"long": "b", "short": "c"}, otherwise)
     return graph
 
 
 def guarded(condition: Any) -> Graph[State]:
-    """A loop that a condition ends."""
+    """Return a loop that a condition ends."""
     graph = graph_of("a b", (START, "a"), ("b", "a"))
     graph.add_edge("a", END, when=condition)
     graph.add_edge("a", "b")
@@ -65,7 +65,7 @@ def guarded(condition: Any) -> Graph[State]:
 
 
 def asking(label: str, condition: Any = None) -> Graph[State]:
-    """A graph that asks how another one ended, which has a condition that may be wrong."""
+    """Return a graph with a condition on how an inner graph ended; the inner graph's condition can be wrong."""
     inner = Graph("inner", State, result="x")
     inner.add_node("n", work, writes="x")
     inner.add_path(START, "n")
@@ -82,7 +82,7 @@ def asking(label: str, condition: Any = None) -> Graph[State]:
 
 
 def missing_node() -> Graph[State]:
-    """Edges and a condition name a node that was forgotten."""
+    """Return a graph whose edges and condition name a forgotten node."""
     graph = graph_of("a c", (START, "a", "review"), ("review", "c"))
     graph.add_edge("c", END, when=iterations("review") > 2)
     graph.add_edge("c", "review")
@@ -90,7 +90,7 @@ def missing_node() -> Graph[State]:
 
 
 def odd_option() -> Graph[State]:
-    """A node with an option that is no use, whose edges ask for what its graph would have."""
+    """Return a graph with an invalid option on a node whose edges refer to its inner graph."""
     graph = asking("good")
     graph.nodes.clear()
     graph.add_node("first", Agent("w", prompt="{text}"), writes="x", retry=3)  # type: ignore[arg-type]
@@ -104,33 +104,33 @@ NODES = "one two three join"
 CASES: dict[str, tuple[Callable[[], Graph[State]], str, str, str]] = {
     "edge to a misspelt node": (
         lambda: graph_of("write judge send", (START, "write", "jugde"), ("judge", "send", END)),
-        "unknown_node", "way out of write", "did you mean 'judge'?",
+        "unknown_node", "edge from write", "did you mean 'judge'?",
     ),
     "edge from a misspelt node": (
         lambda: graph_of("write judge send", (START, "write", "judge"), ("jugde", "send", END)),
-        "unknown_node", "way out of jugde", "did you mean 'judge'?",
+        "unknown_node", "edge from jugde", "did you mean 'judge'?",
     ),
     "a node declared under a misspelt name": (
         lambda: graph_of("write jugde send", (START, "write", "judge", "send", END)),
-        "unknown_node", "way out of write", "did you mean 'jugde'?",
+        "unknown_node", "edge from write", "did you mean 'jugde'?",
     ),
-    "a forgotten node": (missing_node, "unknown_node", "way out of a", "(also: way out of review at line "),
+    "a forgotten node": (missing_node, "unknown_node", "edge from a", "(also: edge from review at line "),
     "edge to nothing like a node": (
         lambda: graph_of("write judge", (START, "write", "zzz"), ("judge", END)),
-        "unknown_node", "way out of write", "known are",
+        "unknown_node", "edge from write", "known are",
     ),
     "edge from nothing like a node": (
         lambda: graph_of("write judge", (START, "write"), ("zzz", "judge", END)),
-        "unknown_node", "way out of zzz", "known are",
+        "unknown_node", "edge from zzz", "known are",
     ),
     "misspelt first node": (
         lambda: graph_of("write judge", (START, "wriet"), ("write", "judge", END)),
-        "unknown_node", "way out of START", "did you mean 'write'?",
+        "unknown_node", "edge from START", "did you mean 'write'?",
     ),
     "no edge from START": (lambda: graph_of("a b c", ("a", "b", "c", END)), "no_start", "START", "add_edge(START"),
     "no edge to END": (lambda: graph_of("a b c", (START, "a", "b", "c")), "dead_end", "node c", "add_edge('c', END)"),
     "a loop without an end": (
-        lambda: graph_of("a b c", (START, "a", "b", "c", "a")), "dead_end", "node a", "out of the loop",
+        lambda: graph_of("a b c", (START, "a", "b", "c", "a")), "dead_end", "node a", "leaves the loop",
     ),
     "an edge left out": (
         lambda: graph_of("a b c d", (START, "a", "b"), ("c", "d", END)),
@@ -140,7 +140,7 @@ CASES: dict[str, tuple[Callable[[], Graph[State]], str, str, str]] = {
         lambda: graph_of("a b c", (START, "a", END), ("b", "c", END)), "unreachable", "node b", "'b'",
     ),
     "a node without any edge": (
-        lambda: graph_of("a b", (START, "a", END)), "unreachable", "node b", "nothing leaves it",
+        lambda: graph_of("a b", (START, "a", END)), "unreachable", "node b", "no outgoing edge",
     ),
     "a node called END": (lambda: graph_of("a END", (START, "a", END)), "bad_name", "node END", "identifier"),
     "an arm without an edge": (
@@ -176,12 +176,12 @@ CASES: dict[str, tuple[Callable[[], Graph[State]], str, str, str]] = {
     "an arm to a misspelt node": (
         lambda: graph_of(NODES, (START, ["one", "two", "thre"], "join"), ("one", "join", END), ("two", "join"),
                          ("three", "join")),
-        "unknown_node", "way out of START", "did you mean 'three'?",
+        "unknown_node", "edge from START", "did you mean 'three'?",
     ),
     "a misspelt join": (
         lambda: graph_of(NODES, (START, ["one", "two", "three"], "jion"), ("one", "join", END), ("two", "join"),
                          ("three", "join")),
-        "unknown_node", "way out of START", "did you mean 'join'?",
+        "unknown_node", "edge from START", "did you mean 'join'?",
     ),
     "arms that meet before the join": (
         lambda: graph_of(f"{NODES} met last", FORK, ("one", "met", "last", "join", END), ("two", "met"),
@@ -198,7 +198,7 @@ CASES: dict[str, tuple[Callable[[], Graph[State]], str, str, str]] = {
     ),
     "an arm to FAIL": (
         lambda: graph_of("p a join", (START, "p"), ("p", ["a", FAIL], "join"), ("a", "join", END)),
-        "bad_fork", "way out of p", "lead a node to FAIL",
+        "bad_fork", "edge from p", "add an edge to FAIL",
     ),
     "arms that write one field": (
         lambda: graph_of(NODES, FORK, ("one", "join", END), ("two", "join"), ("three", "join"), one="x", two="x",
@@ -209,17 +209,17 @@ CASES: dict[str, tuple[Callable[[], Graph[State]], str, str, str]] = {
         lambda: graph_of("a b c", (START, "a", "b", "c", END), a="z", b="z", c="z"),
         "unknown_field", "node a", "(also: node b at line ",
     ),
-    "a misspelt field in a condition": (lambda: guarded(value("scor") > 1), "unknown_field", "way out of a", "scor"),
-    "a misspelt node in a cap": (lambda: guarded(iterations("aa") > 1), "unknown_node", "way out of a", "mean 'a'?"),
-    "a text in a cap": (lambda: guarded(value("text") > 1), "wrong_comparison", "way out of a", "type"),
-    "a switch on a misspelt field": (lambda: switched("kidn"), "unknown_field", "way out of a", "mean 'kind'?"),
-    "a misspelt case": (lambda: switched(long="b", shrot="c"), "unknown_case", "way out of a", "mean 'short'?"),
+    "a misspelt field in a condition": (lambda: guarded(value("scor") > 1), "unknown_field", "edge from a", "scor"),
+    "a misspelt node in a cap": (lambda: guarded(iterations("aa") > 1), "unknown_node", "edge from a", "mean 'a'?"),
+    "a text in a cap": (lambda: guarded(value("text") > 1), "wrong_comparison", "edge from a", "type"),
+    "a switch on a misspelt field": (lambda: switched("kidn"), "unknown_field", "edge from a", "mean 'kind'?"),
+    "a misspelt case": (lambda: switched(long="b", shrot="c"), "unknown_case", "edge from a", "mean 'short'?"),
     "a case left out": (lambda: switched(long="b", short="b"), "unreachable", "node c", "'c'"),
     "a value without a case": (
-        lambda: switched("kind", long="b", other="c"), "unknown_case", "way out of a", "known are: long, short",
+        lambda: switched("kind", long="b", other="c"), "unknown_case", "edge from a", "known are: long, short",
     ),
     "a switch to a misspelt node": (
-        lambda: switched(long="b", short="cc"), "unknown_node", "way out of a", "mean 'c'?",
+        lambda: switched(long="b", short="cc"), "unknown_node", "edge from a", "mean 'c'?",
     ),
     "each of a misspelt field": (
         lambda: path(lambda item: item, each={"item": "itms"}, writes="items"), "unknown_field", "node a, each item",
@@ -245,22 +245,22 @@ CASES: dict[str, tuple[Callable[[], Graph[State]], str, str, str]] = {
         "unknown_parameter", "node a, choice 'long'", "(also: node a, choice 'short' at line ",
     ),
     "a mistake in a graph that is two nodes": (
-        lambda: asking("good", value("z") > 1), "unknown_field", "node first: way out of n", "'z'",
+        lambda: asking("good", value("z") > 1), "unknown_field", "node first: edge from n", "'z'",
     ),
-    "a misspelt end": (lambda: asking("god"), "unknown_label", "way out of first", "mean 'good'?"),
+    "a misspelt end": (lambda: asking("god"), "unknown_label", "edge from first", "mean 'good'?"),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("make", "code", "where", "says"), CASES.values(), ids=CASES)
-def test_one_mistake_is_one_problem(make: Callable[[], Graph[State]], code: str, where: str, says: str) -> None:
-    """It is reported where it is repaired, and nothing is that this repairs too."""
+@pytest.mark.parametrize(("make", "code", "where", "text"), CASES.values(), ids=CASES)
+def test_one_mistake_is_one_problem(make: Callable[[], Graph[State]], code: str, where: str, text: str) -> None:
+    """It is reported at the place to repair, without problems that the same repair removes."""
     (problem,) = make().check()
     assert (problem.code, problem.where) == (code, where), problem
-    assert says in problem.message + problem.repair
+    assert text in problem.message + problem.repair
 
 
 def test_several_mistakes_are_all_reported_at_once() -> None:
-    """Of unrelated places each has its problem, whatever else is wrong before it."""
+    """Each unrelated place has its problem, even if an earlier check failed."""
     graph = graph_of(
         f"{NODES} last alone",
         FORK,
@@ -279,8 +279,8 @@ def test_several_mistakes_are_all_reported_at_once() -> None:
     found = {(problem.code, problem.where) for problem in graph.check()}
     assert found == {
         ("bad_option", "node odd"),
-        ("unknown_node", "way out of join"),
-        ("unknown_field", "way out of odd"),
+        ("unknown_node", "edge from join"),
+        ("unknown_field", "edge from odd"),
         ("dead_end", "node three"),
         ("unreachable", "node alone"),
         ("write_conflict", "fork at START"),

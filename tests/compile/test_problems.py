@@ -60,7 +60,7 @@ def noop() -> dict[str, str]:
 
 
 def base() -> Graph[State]:
-    """A sound graph: START → a → END."""
+    """Return a sound graph without its last edge: START → a."""
     graph = Graph("g", State)
     graph.add_node("a", noop)
     graph.add_edge(START, "a")
@@ -68,7 +68,7 @@ def base() -> Graph[State]:
 
 
 def found(change: Callable[[Graph[State]], object], *, end: bool = True) -> list[Problem]:
-    """The problems of the sound graph with one change."""
+    """Return the problems of the sound graph with one change."""
     graph = base()
     change(graph)
     if end:
@@ -77,22 +77,22 @@ def found(change: Callable[[Graph[State]], object], *, end: bool = True) -> list
 
 
 def codes(problems: list[Problem]) -> list[str]:
-    """Their codes."""
+    """Return the codes of the problems."""
     return [p.code for p in problems]
 
 
 def test_a_sound_graph_has_no_problems() -> None:
-    """Nothing is reported where nothing is wrong."""
+    """A sound graph is reported without problems."""
     assert found(lambda g: None) == []
 
 
 def when(condition: Any) -> Callable[[Graph[State]], None]:
-    """The change that adds this condition."""
+    """Return the change that adds this condition."""
     return lambda g: g.add_edge("a", END, when=condition)
 
 
 def node(name: str, runnable: Any = noop, **options: Any) -> Callable[[Graph[State]], None]:
-    """The change that adds this node."""
+    """Return the change that adds this node."""
 
     def add(graph: Graph[State]) -> None:
         graph.add_node(name, runnable, **options)
@@ -118,7 +118,7 @@ def nearly(tsk: str = "") -> str:
 
 
 def many(*args: str) -> None:
-    """Take what cannot be named."""
+    """Take arguments without names."""
     del args
 
 
@@ -128,22 +128,22 @@ def words() -> str:
 
 
 def yields() -> Iterator[str]:
-    """Give a text bit by bit."""
+    """Yield a text in parts."""
     yield ""
 
 
 def reviews() -> list[Review]:
-    """Give a list where one item is wanted."""
+    """Return a list although one item is expected."""
     return []
 
 
 def whole(state: State) -> State:
-    """Give everything back."""
+    """Return the whole state."""
     return state
 
 
 def ready_made(graph: Graph[State]) -> None:
-    """Declare a resource that is there already."""
+    """Declare a resource that is an object, not a factory."""
     graph.resources["db"] = 5  # type: ignore[assignment]
 
 
@@ -154,7 +154,7 @@ def alone(graph: Graph[State]) -> None:
 
 
 def stray(graph: Graph[State]) -> None:
-    """Lead to a node without a way out."""
+    """Lead to a node without an outgoing edge."""
     graph.add_node("b")
     graph.add_edge("a", "b", when=value("task") == "")
 
@@ -165,7 +165,7 @@ def prompted(graph: Graph[State]) -> None:
 
 
 def switched(graph: Graph[State]) -> None:
-    """Add a switch with a case that never comes."""
+    """Add a switch with a case that never occurs."""
     graph.add_switch("a", "next_agent", {"writr": END, "done": END})
 
 
@@ -180,8 +180,8 @@ CASES: list[tuple[str, Callable[[Graph[State]], object], str, str, str]] = [
     ("value no literal has", when(value("next_agent") == "writr"), "wrong_comparison", "never", "'writer'"),
     ("value no enum has", when(value("colour") == "rad"), "wrong_comparison", "never", "'red'"),
     ("bad plateau path", when(plateau("histroy[-1].score")), "unknown_field", "histroy", "history"),
-    ("iterations of nobody", when(iterations("b") > 1), "unknown_node", "'b'", "a"),
-    ("since nobody", when(iterations("a", since="b") > 1), "unknown_node", "'b'", ""),
+    ("iterations of no node", when(iterations("b") > 1), "unknown_node", "'b'", "a"),
+    ("since no node", when(iterations("a", since="b") > 1), "unknown_node", "'b'", ""),
     ("function of no field", when(lambda scoer: scoer > 1), "unknown_parameter", "scoer", "'score'"),
     ("mixed failure", when(failed(ValueError) | (value("score") > 1)), "mixed_failure", "failed", "second edge"),
     ("negated failure", when(~failed(ValueError)), "mixed_failure", "failed", ""),
@@ -196,20 +196,20 @@ CASES: list[tuple[str, Callable[[Graph[State]], object], str, str, str]] = [
         "dead end",
         stray,
         "dead_end",
-        "no way out",
+        "no outgoing edge",
         "END",
     ),
     ("duplicate", lambda g: g.add_node("a", noop), "duplicate_node", "two nodes", "rename"),
     ("reserved name", node("END"), "bad_name", "END", "identifier"),
     ("name with blank", node("b c"), "bad_name", "b c", "title="),
-    ("nobody provides", node("b", reads, writes="task"), "unknown_parameter", "task_", "'task'"),
-    ("annotation disagrees", node("b", wrong_type, writes="task"), "type_disagrees", "int", "agree"),
+    ("not provided", node("b", reads, writes="task"), "unknown_parameter", "task_", "'task'"),
+    ("annotation disagrees", node("b", wrong_type, writes="task"), "type_disagrees", "int", "annotation"),
     ("nearly a field", node("b", nearly, writes="task"), "unused_default", "tsk", "'task'"),
     ("star args", node("b", many), "bad_parameter", "*args", ""),
     ("writes nowhere", node("b", words, writes="taks"), "unknown_field", "taks", "'task'"),
     ("writes wrong type", node("b", words, writes="score"), "type_disagrees", "returns str", "score"),
     ("writes wrong item", node("b", words, writes="history"), "type_disagrees", "returns str", ""),
-    ("key of no dict", node("b", words, writes="task[x]"), "bad_write", "no dict", "dict"),
+    ("key of no dict", node("b", words, writes="task[x]"), "bad_write", "not a dict", "dict"),
     ("writes in a tuple", node("b", noop, writes=("task", "scor")), "unknown_field", "scor", "'score'"),
     ("writes in a mapping", node("b", noop, writes={"scor": "."}), "unknown_field", "scor", ""),
     ("writes function", node("b", noop, writes={"task": lambda result, tsk: ""}), "unknown_parameter", "tsk", "'task'"),
@@ -239,7 +239,7 @@ CASES: list[tuple[str, Callable[[Graph[State]], object], str, str, str]] = [
         "'writr'",
         "'writer'",
     ),
-    ("plateau of text", when(plateau("task")), "not_a_number", "'task'", "score"),
+    ("plateau of text", when(plateau("task")), "not_a_number", "'task'", "numeric field"),
     ("retry as a number", node("b", words, writes="task", retry=3), "bad_option", "retry=3", "Retry(attempts=3)"),
     (
         "timeout as text",
@@ -249,7 +249,7 @@ CASES: list[tuple[str, Callable[[Graph[State]], object], str, str, str]] = [
         "seconds",
     ),
     ("inputs as a list", node("b", words, writes="task", inputs=["n"]), "bad_option", "inputs", "mapping"),
-    ("untimeable", node("b", words, writes="task", timeout_seconds=1, thread=False), "bad_option", "thread", "drop"),
+    ("untimeable", node("b", words, writes="task", timeout_seconds=1, thread=False), "bad_option", "thread", "remove"),
     (
         "thread of an agent",
         node("b", Agent("w", prompt="{task}"), writes="task", thread=False),
@@ -257,10 +257,10 @@ CASES: list[tuple[str, Callable[[Graph[State]], object], str, str, str]] = [
         "thread",
         "",
     ),
-    ("yields", node("b", yields, writes="task"), "bad_option", "yields", "emit"),
+    ("yields", node("b", yields, writes="task"), "bad_option", "generator", "emit"),
     ("no writes", node("b", words), "no_writes", "returns str", "writes="),
     ("append of a list", node("b", reviews, writes="history"), "type_disagrees", "returns list", "extend"),
-    ("the whole state", node("b", whole), "returns_state", "whole state", "new"),
+    ("the whole state", node("b", whole), "returns_state", "whole state", "changes"),
     (
         "choice not covered",
         node("b", choose("next_agent", {"done": words}), writes="task"),
@@ -292,19 +292,19 @@ CASES: list[tuple[str, Callable[[Graph[State]], object], str, str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("change", "code", "says", "repair"), [c[1:] for c in CASES], ids=[c[0] for c in CASES])
+@pytest.mark.parametrize(("change", "code", "text", "repair"), [c[1:] for c in CASES], ids=[c[0] for c in CASES])
 def test_each_problem_has_its_code_place_and_repair(
-    change: Callable[[Graph[State]], object], code: str, says: str, repair: str
+    change: Callable[[Graph[State]], object], code: str, text: str, repair: str
 ) -> None:
-    """The problem names what is wrong and offers the repair, and nothing is reported that only follows from it."""
+    """The problem has its message and repair, and no follow-up problems are reported."""
     problems = found(change)
     assert codes(problems) == [code]
-    assert says in problems[0].message
+    assert text in problems[0].message
     assert repair in problems[0].message + problems[0].repair + problems[0].where
 
 
 def test_all_problems_come_at_once() -> None:
-    """One error lists every problem and the warnings too."""
+    """One error lists every problem, including warnings."""
     graph = base()
     graph.add_node("b", reads, writes="taks")
     graph.add_edge("a", "b", when=value("scor") > 1)
@@ -317,8 +317,8 @@ def test_all_problems_come_at_once() -> None:
         assert str(problem) in str(caught.value)
 
 
-def test_a_way_behind_the_otherwise_is_never_tried() -> None:
-    """Success ways after the one without a condition are refused; failed edges may stand there."""
+def test_an_edge_after_the_otherwise_is_never_tried() -> None:
+    """Success edges after the one without a condition are refused; failed(…) edges are allowed there."""
     graph = base()
     graph.add_edge("a", END)
     graph.add_edge("a", FAIL, when=failed(Exception))
@@ -328,7 +328,7 @@ def test_a_way_behind_the_otherwise_is_never_tried() -> None:
 
 
 def test_a_graph_without_a_start_is_refused() -> None:
-    """START needs a way."""
+    """START needs an outgoing edge."""
     graph = Graph("g", State)
     graph.add_node("a", noop)
     graph.add_edge("a", END)
@@ -336,7 +336,7 @@ def test_a_graph_without_a_start_is_refused() -> None:
 
 
 def nested() -> list[str]:
-    """A loop inside a loop, each with a cap of its own."""
+    """Return the problems of a loop inside a loop, each with its own cap."""
     graph = Graph("g", State)
     for name in ("a", "b", "c"):
         graph.add_node(name)
@@ -349,7 +349,7 @@ def nested() -> list[str]:
 
 
 def test_a_loop_that_nothing_ends_is_a_warning() -> None:
-    """A cap, a plateau or spent time ends a loop; a hope does not."""
+    """A cap, a plateau or spent time ends a loop; a score that may never be reached does not."""
 
     def loop(condition: Any) -> list[str]:
         graph = base()
@@ -375,32 +375,32 @@ class Trail(BaseModel):
 
 
 def word() -> str:
-    """Something to be appended."""
+    """Return an item to append."""
     return "x"
 
 
 def shout(name: str) -> str:
-    """Something to be appended for each name."""
+    """Return an item to append for each name."""
     return name.upper()
 
 
 def word_or_nothing() -> str | Replace[list[str]]:
-    """It may set the list anew."""
+    """Return an item, or a replacement of the list."""
     return Replace([])
 
 
 def anything() -> Any:
-    """Nobody knows what it gives."""
+    """Return a value of unknown type."""
     return Replace([])
 
 
 def mapping() -> dict[str, Any]:
-    """Nobody knows which fields it writes, and what."""
+    """Return unknown fields with unknown values."""
     return {"trail": Replace([])}
 
 
 def scored() -> Review:
-    """A model whose fields say what is written."""
+    """Return a model whose fields name the written fields."""
     return Review(score=3)
 
 
@@ -409,7 +409,7 @@ LONG = value("trail").length() >= 5
 
 
 def trail(condition: Any, *loop: Any, otherwise: str = "") -> list[str]:
-    """What is said of a loop of these nodes that is left from the first one; or that one may skip the others."""
+    """Return the problems of a loop of these nodes that the first one leaves; `otherwise` lets it skip nodes."""
     graph = Graph("g", Trail)
     names = [f"n{number}" for number in range(len(loop))]
     for name, node in zip(names, loop, strict=True):
@@ -435,7 +435,7 @@ def trail(condition: Any, *loop: Any, otherwise: str = "") -> list[str]:
     ids=range(6),
 )
 def test_a_list_that_each_round_makes_longer_ends_a_loop(warnings: Callable[[], list[str]]) -> None:
-    """Where a node on every way round appends to it, and nothing there could set it anew."""
+    """If a node on every round appends to it, and no node of the loop can replace it."""
     assert warnings() == []
 
 
@@ -461,12 +461,12 @@ def test_a_list_that_each_round_makes_longer_ends_a_loop(warnings: Callable[[], 
     ids=range(15),
 )
 def test_a_list_that_may_not_grow_ends_no_loop(warnings: Callable[[], list[str]]) -> None:
-    """Nor does one that a way round leaves as it is, or whose length is asked for exactly."""
+    """A round may leave the list unchanged, or the condition tests an exact length."""
     assert warnings() == ["unbounded_loop"]
 
 
 def test_a_list_to_which_a_failure_appends_nothing_ends_no_loop() -> None:
-    """A node that fails and is gone on from writes nothing."""
+    """A failed node writes nothing when the run continues from it."""
     graph = Graph("g", Trail)
     graph.add_node("a", ADDS)
     graph.add_edge(START, "a")
@@ -536,14 +536,14 @@ class GoodReducers(BaseModel):
     ],
 )
 def test_states_that_cannot_be_recorded_are_refused(state: type[BaseModel], expected: set[str]) -> None:
-    """What JSON cannot carry back is found at compile."""
+    """Types that cannot be read back from JSON are reported at compile time."""
     graph = Graph("g", state)
     graph.add_node("a")
     graph.add_path(START, "a", END)
     assert {p.code for p in graph.check()} == expected
 
 
-def test_something_else_than_a_model_is_no_state() -> None:
-    """A dict type is refused with what to declare."""
+def test_a_state_that_is_not_a_model_is_refused() -> None:
+    """For a dict type, the repair is a model."""
     graph = Graph("g", dict)  # type: ignore[type-var]
     assert codes(list(graph.check())) == ["bad_state"]

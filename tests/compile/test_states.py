@@ -1,4 +1,4 @@
-"""What code of a state's model means: validators run with each update, hooks of building a model are refused."""
+"""Code in a state's model: validators run with each update, hooks of building a model are refused."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ MADE: list[str] = []
 
 
 class Price(BaseModel):
-    """A total that follows the price."""
+    """A total that is computed from the price."""
 
     price: int = 1
     total: int = 0
@@ -39,7 +39,7 @@ class Price(BaseModel):
 
 
 class Assigned(Price):
-    """The same, validated with each assignment, so that the validator compares before it assigns."""
+    """A price validated with each assignment, so that the validator compares before it assigns."""
 
     model_config = ConfigDict(validate_assignment=True)
 
@@ -53,7 +53,7 @@ class Assigned(Price):
 
 
 class BuiltPrice(BaseModel):
-    """The total is made when the model is built."""
+    """A price whose total is computed when the model is created."""
 
     price: int = 1
     total: int = 0
@@ -64,25 +64,25 @@ class BuiltPrice(BaseModel):
 
 
 class Inherited(BuiltPrice):
-    """The hook is that of a base."""
+    """A price that inherits the hook."""
 
     note: str = ""
 
 
 class Kept(BaseModel):
-    """Something that is no field."""
+    """A private attribute."""
 
     price: int = 1
     _seen: int = PrivateAttr(0)
 
 
 class Both(BuiltPrice):
-    """Both, and a serialiser of the whole: three mistakes."""
+    """A hook, a private attribute and a model serialiser: three mistakes."""
 
     _seen: int = PrivateAttr(0)
 
     @model_serializer
-    def told(self) -> dict[str, int]:
+    def dumped(self) -> dict[str, int]:
         """Hide the fields."""
         return {}
 
@@ -90,7 +90,7 @@ class Both(BuiltPrice):
 def graph_of(
     state: type[BaseModel], given: Any = 5, writes: str = "price", seen: list[Any] | None = None
 ) -> Graph[Any]:
-    """A node that writes what is given, and one that keeps the state it sees."""
+    """Return a graph of a node that writes a value, and one that stores the state it sees."""
     graph = Graph("g", state)
     graph.add_node("write", lambda: given, writes=writes)
 
@@ -118,7 +118,7 @@ def graph_of(
     ],
 )
 def test_hooks_of_building_a_model_are_refused(state: type[BaseModel], expected: list[tuple[str, str]]) -> None:
-    """A state is built when it is read, not when it changes: what hooks make or keep would be lost or differ."""
+    """A state is created when it is read, not when it changes: values set by hooks would be lost or differ."""
     found = graph_of(state).check()
     assert [p.code for p in found] == [code for code, _ in expected]
     assert all(repair in p.repair for p, (_, repair) in zip(found, expected, strict=True)), found
@@ -126,7 +126,7 @@ def test_hooks_of_building_a_model_are_refused(state: type[BaseModel], expected:
 
 @pytest.mark.parametrize("state", [Price, Assigned])
 async def test_a_validator_that_changes_fields_gives_one_truth(tmp_path: Path, state: type[BaseModel]) -> None:
-    """The next node, the result, the record and the run read from the file have what the validator made."""
+    """The next node, the result, the record and the run read from the file have the validator's value."""
     seen: list[Any] = []
     graph = graph_of(state, seen=seen)
     async with Runner(tmp_path / "runs.db") as runner:
@@ -139,7 +139,7 @@ async def test_a_validator_that_changes_fields_gives_one_truth(tmp_path: Path, s
 
 
 class Line(BaseModel):
-    """A value with a hook of its own and a property that is kept."""
+    """A value with a hook and a cached property."""
 
     amount: int = 1
     total: int = 0
@@ -151,19 +151,19 @@ class Line(BaseModel):
 
     @cached_property
     def half(self) -> float:
-        """Kept once it was asked for."""
+        """A cached property."""
         return self.amount / 2
 
     @computed_field  # type: ignore[prop-decorator]
     @property
     def triple(self) -> int:
-        """Never recorded, worked out where it is read."""
+        """Never recorded, computed when it is read."""
         return self.amount * 3
 
 
 @dataclass
 class Item:
-    """The same for a dataclass."""
+    """A dataclass with a hook."""
 
     amount: int = 1
     total: int = 0
@@ -180,7 +180,7 @@ class Order(BaseModel):
 
 
 def used() -> Line:
-    """A line whose kept property was asked for."""
+    """Return a line whose cached property was read."""
     line = Line(amount=5)
     assert line.half == 2.5
     return line
@@ -188,7 +188,7 @@ def used() -> Line:
 
 @pytest.mark.parametrize(("writes", "given"), [("line", used()), ("line", {"amount": 5}), ("item", Item(5))])
 async def test_hooks_of_values_in_a_field_are_honoured(writes: str, given: Any) -> None:
-    """A value is built where it is written and where its record is read, and both give the same."""
+    """A value is created when it is written and when its record is read, with equal results."""
     seen: list[Any] = []
     graph = graph_of(Order, given, writes, seen)
     async with Runner() as runner:
@@ -201,35 +201,35 @@ async def test_hooks_of_values_in_a_field_are_honoured(writes: str, given: Any) 
 
 
 def changed() -> Line:
-    """A line that its hook would make otherwise."""
+    """Return a line that its hook would change."""
     line = Line(amount=5)
     line.total = 7
     return line
 
 
 def remembering() -> Line:
-    """A line that keeps something where the record has no place for it."""
+    """Return a line with an attribute that the record cannot store."""
     line = Line(amount=5)
     line._seen = 3  # noqa: SLF001 - as code of the model would
     return line
 
 
-@pytest.mark.parametrize(("make", "says"), [(changed, "total=10"), (remembering, "prints alike and is not equal")])
+@pytest.mark.parametrize(("make", "says"), [(changed, "total=10"), (remembering, "has the same repr and is not equal")])
 def test_values_that_their_hooks_would_change_are_refused(make: Callable[[], Line], says: str) -> None:
-    """A value that would be another one when its record is read fails its node, with the cause."""
+    """A value that would differ when its record is read fails its node, with the cause."""
     with pytest.raises(RunFailed, match=says) as caught:
         graph_of(Order, make(), "line").run_sync()
     assert "not_recordable" in str(caught.value)
 
 
 def counted() -> list[str]:
-    """A default that counts how often it is made."""
+    """Return a default, and count how often it is created."""
     MADE.append("made")
     return []
 
 
 class Made(BaseModel):
-    """A default that is made, beside a field with code of its own."""
+    """A field with a default factory, next to a field with a validator."""
 
     price: int = 1
     notes: list[str] = Field(default_factory=counted)
@@ -247,7 +247,7 @@ class Made(BaseModel):
 
 
 def test_defaults_are_made_once_a_run() -> None:
-    """Updates and records of one field make no default of it or of another."""
+    """Updates and records of one field do not create its default again, nor that of another."""
     MADE.clear()
     graph_of(Made).run_sync()
     assert MADE == ["made"]

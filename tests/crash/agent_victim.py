@@ -1,27 +1,27 @@
-"""A process that lets an agent work with a tool for twelve turns: `agent_victim.py DATABASE EFFECTS [DIE]`.
+"""A process in which an agent works with a tool for twelve turns: `agent_victim.py DATABASE EFFECTS [DIE]`.
 
-It notes `model 3` for the third turn, and `tool 3` for the call of the tool that this turn asks for.
+It notes `model 3` for the third turn, and `tool 3` for the tool call that this turn requests.
 """
 
 import asyncio
 
 from graphengine import END, START, Agent, Graph
 from graphengine.models import Request, Response
-from tests.crash.agents_life import State, live, note, paid, told_by_tools, turn_of
+from tests.crash.agents_life import State, live, note, paid, tool_results, turn_of
 
 TURNS = 12
 
 
 class Counting:
-    """A model that has its tool called twelve times, and then says what it came to."""
+    """A model that requests twelve tool calls and then reports the result."""
 
     name = "counting"
 
     async def answer(self, request: Request) -> Response:
-        """The next turn, by what was said so far."""
+        """Return the next turn, according to the messages so far."""
         turn = turn_of(request)
         note(f"model {turn}")
-        return paid("", ("count", {"number": turn})) if turn <= TURNS else paid(told_by_tools(request))
+        return paid("", ("count", {"number": turn})) if turn <= TURNS else paid(tool_results(request))
 
 
 async def count(number: int) -> str:

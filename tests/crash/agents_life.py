@@ -1,7 +1,7 @@
-"""What programs share whose agents are killed: they are called as `PROGRAM DATABASE EFFECTS [DIE]`.
+"""Shared code of the programs whose agents are killed: they are called as `PROGRAM DATABASE EFFECTS [DIE]`.
 
-Each call of a model and of a tool is noted in EFFECTS, as a line, before anything comes of it. Where that line is DIE
-the process ends there by SIGKILL. The run is `r`; it is begun, or gone on with.
+Each call of a model or a tool is noted as a line in EFFECTS before it takes effect. At the line DIE the process kills
+itself with SIGKILL. The run is `r`; it is started, or resumed if it exists.
 """
 
 import os
@@ -19,13 +19,13 @@ from graphengine.models.scripted import calls
 
 
 class State(BaseModel):
-    """What the agent came to."""
+    """The results of the agent."""
 
     said: str = ""
 
 
 def note(line: str) -> None:
-    """Note what is done, for good, and die there if it is the line to die at."""
+    """Note an effect durably, and die there if it is the line to die at."""
     with Path(sys.argv[2]).open("a", encoding="utf-8") as file:
         file.write(f"{line}\n")
         file.flush()
@@ -35,23 +35,23 @@ def note(line: str) -> None:
 
 
 def turn_of(request: Request) -> int:
-    """Which turn of the conversation is asked for, counted from 1."""
+    """Return the number of the requested turn, from 1."""
     return sum(message.role == "assistant" for message in request.messages) + 1
 
 
-def told_by_tools(request: Request) -> str:
-    """What the tools have given so far."""
+def tool_results(request: Request) -> str:
+    """Return what the tools have returned so far."""
     return " ".join(message.text for message in request.messages if message.role == "tool")
 
 
 def paid(text: str, *wanted: tuple[str, Mapping[str, object]]) -> Response:
-    """An answer, or calls of tools, for a cent."""
+    """Return an answer, or tool calls, at the price of a cent."""
     made = calls(*wanted).calls
     return Response(text, made, "tools" if made else "end", input_tokens=1, output_tokens=1, cost_usd=0.01)
 
 
 async def live(graph: Graph[State]) -> None:
-    """Begin the run, or go on with it, and tell what it came to."""
+    """Start or resume the run, and print its result."""
     async with Runner(Path(sys.argv[1])) as runner:
         try:
             result = await runner.start(graph, run_id="r").result()

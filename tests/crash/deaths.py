@@ -1,8 +1,8 @@
-"""Kills `life.py` again and again, answers what it asks, and keeps the books: what each death cost.
+"""A harness that kills `life.py` repeatedly, answers its questions, and checks what each death cost.
 
-A `Trial` is one run in a database of its own. Its processes are started one after another; between them the books are
-checked exactly: what a process did and the log did not come to know is lost with it and is to be done once more,
-everything else must not be. `order_free` is what two logs must have in common.
+A `Trial` is one run in its own database. Its processes are started one after another, and between them the records are
+checked exactly: work that a process did but the log does not contain is lost and must be done once more; no other work
+may be repeated. `order_free` is the part that two logs must have in common.
 """
 
 import asyncio
@@ -35,35 +35,35 @@ SECONDS: Final = 60
 """A process that takes longer hangs."""
 POLL_SECONDS: Final = 0.02
 PROCESSES: Final = 60
-"""No run needs so many to come to its end, however it is killed."""
+"""The most processes that any run needs to finish, however it is killed."""
 ANSWERS: Final[Mapping[str, object]] = {"agree": True, "christen": "Ada", "publish": "rerun"}
 PASSING: Final = {"at", "began", "due", "due_at", "traceback"}
-"""What no two runs have in common: times, and tracebacks, which tell lines of the engine."""
+"""The parts in which any two runs differ: times, and tracebacks, which contain line numbers of the engine."""
 MOMENTS: Final[Sequence[Moment]] = ("line", "line", "before", "submitted", "durable", "stuck")
 LATEST_SECONDS: Final = 0.001
-"""Some commits take so long: a death that comes up to so late meets the writing thread anywhere."""
+"""The duration of some commits: a death up to this late can hit the writing thread anywhere."""
 
 
-# -- what a log tells
+# -- facts in a log
 
 
 def order_free(steps: Sequence[Step]) -> Counter[str]:
-    """Every row but those that tell of crashes, without its number and times: equal logs differ in order only.
+    """Return every row except those caused by crashes, without its number and times: equal logs differ in order only.
 
-    The rows that a crash brings about are `resumed`, and for the node that must not be repeated unasked its further
-    beginnings, the questions whether to repeat it, and their answers.
+    A crash causes `resumed` rows and, for the node that must not be repeated without permission, its further attempts,
+    the questions whether to repeat it, and their answers.
     """
     rows: Counter[str] = Counter()
     begun: set[tuple[str, str, int]] = set()
     for step in steps:
         visit = (step.frame, step.node, step.visit)
         again = step.kind == "begun" and visit in begun
-        asked = step.kind in ("waiting", "answered") and step.node == "publish"
+        is_question = step.kind in ("waiting", "answered") and step.node == "publish"
         if step.kind == "begun":
             begun.add(visit)
-        if step.kind != "resumed" and not again and not asked:
-            told = {"kind": step.kind, "attempt": step.attempt, "update": step.update, "data": _lasting(said(step))}
-            rows[json.dumps([*visit, told], sort_keys=True)] += 1
+        if step.kind != "resumed" and not again and not is_question:
+            facts = {"kind": step.kind, "attempt": step.attempt, "update": step.update, "data": _lasting(said(step))}
+            rows[json.dumps([*visit, facts], sort_keys=True)] += 1
     return rows
 
 
@@ -74,7 +74,7 @@ def _lasting(value: Any) -> Any:
 
 
 def recorded(steps: Sequence[Step], run_id: str = RUN) -> Counter[str]:
-    """What the log knows to be done, named as in the lines of work."""
+    """Return the work that the log records as done, named as in the lines of work."""
     snapshot, found = Snapshot(), Counter[str]()
     for step in steps:
         if step.kind == "recorded" and isinstance(said(step)["value"], str):
@@ -86,12 +86,12 @@ def recorded(steps: Sequence[Step], run_id: str = RUN) -> Counter[str]:
 
 
 def awaits_news(step: Step) -> bool:
-    """Whether a node began to wait for a message from outside."""
+    """Return whether a node began to wait for a message from outside."""
     return step.kind == "waiting" and any(wait.get("topic") == "news" for wait in said(step)["waits"].values())
 
 
 def done(lines: Path) -> Sequence[tuple[int, str]]:
-    """Who did what, in order."""
+    """Return which process did which work, in order."""
     if not lines.exists():
         return []
     parts = [line.partition(" ") for line in lines.read_text(encoding="utf-8").splitlines()]
@@ -99,7 +99,7 @@ def done(lines: Path) -> Sequence[tuple[int, str]]:
 
 
 def never_recorded(what: str) -> bool:
-    """Whether it is the work of the arm that is cancelled while it works."""
+    """Return whether it is the work of the arm that is cancelled while it works."""
     return "/dawdle:" in what
 
 
@@ -107,19 +107,19 @@ def never_recorded(what: str) -> bool:
 
 
 class Stage:
-    """Starts processes; the next one loads while the last one works."""
+    """A source of processes; the next one loads while the last one works."""
 
     def __init__(self) -> None:
         self._next: asyncio.Task[Process] | None = None
 
     async def enter(self) -> Process:
-        """A fresh process that has loaded everything and waits for its orders."""
+        """Return a new process that has loaded everything and waits for its orders."""
         process = await (self._next or self._load())
         self._next = asyncio.create_task(self._load())
         return process
 
     async def close(self) -> None:
-        """End the process that nobody needs any more."""
+        """End the process that is no longer needed."""
         if self._next is not None:
             process = await self._next
             kill(process)
@@ -137,14 +137,14 @@ class Stage:
 
 
 def kill(process: Process) -> None:
-    """End a process that may have ended just now: `Process.kill` would then take its exit code from who waits."""
+    """Kill a process that can have just ended: `Process.kill` would then take its exit code from the waiting task."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(process.pid, signal.SIGKILL)
 
 
 @contextlib.asynccontextmanager
 async def staged() -> AsyncIterator[Stage]:
-    """A stage that is left empty."""
+    """A stage that is empty at the end."""
     stage = Stage()
     try:
         yield stage
@@ -160,10 +160,10 @@ class Death:
     """When and how to kill a process.
 
     Attributes:
-        moment: As in `Orders`; or, decided by the one who kills, after a `delay`, when the run waits and its process
-            stays (`waiting`), or while all that it waits for is a time (`asleep`).
-        number: The how manieth such moment.
-        seconds: After how long; for the other moments, how late.
+        moment: As in `Orders`; or, detected by the killing test, after a `delay`, when the run waits and its process
+            stays (`waiting`), or while it only waits for a time (`asleep`).
+        number: Which occurrence of that moment, from 1.
+        seconds: For `delay`, after how long; for the other moments, how late.
         live: Whether questions are answered while the process lives.
     """
 
@@ -174,7 +174,7 @@ class Death:
 
     @classmethod
     def drawn(cls, random: Random, life_seconds: float, *, spares: bool) -> "Death":
-        """Any death; where visits are to be spared, the process must count for itself."""
+        """Draw any death; if some visits must be spared, the process must count for itself."""
         live = random.random() < 0.4
         draw = random.random()
         if draw < 0.1:
@@ -186,7 +186,7 @@ class Death:
         return cls(moment, random.randint(1, 24), late, live)
 
     def die(self) -> Moment:
-        """What the process is told of it."""
+        """Return the part of it that the process is given."""
         if self.moment == "delay" or self.moment == "waiting" or self.moment == "asleep":  # noqa: PLR1714 - mypy narrows these
             return "never"
         return self.moment
@@ -194,12 +194,12 @@ class Death:
 
 @dataclass
 class Books:
-    """What became of a trial.
+    """The record of a trial.
 
     Attributes:
-        kills: For each, how it died and how many rows of the life's log there were.
-        lost: What processes did that was not recorded when they died.
-        reruns: How often it was allowed to repeat what must not be repeated unasked.
+        kills: For each death, how it happened and how many rows the log had.
+        lost: The work of processes that was not recorded when they died.
+        reruns: How often it was permitted to repeat the work that must not be repeated without permission.
     """
 
     kills: list[tuple[Death, int]] = field(default_factory=list)
@@ -211,9 +211,9 @@ class Trial:
     """One run, through any number of deaths.
 
     Args:
-        folder: Where its database and its lines are.
-        runner: Over the same database, in this process.
-        stage: Where its processes come from.
+        folder: The folder of its database and its lines.
+        runner: A runner in this process over the same database.
+        stage: The source of its processes.
         nap_seconds: How long the run sleeps.
     """
 
@@ -228,18 +228,18 @@ class Trial:
         self._processes = 0
 
     async def steps(self) -> Sequence[Step]:
-        """The log; empty before the run begins."""
+        """Return the log; empty before the run begins."""
         try:
             return await self.runner.history(RUN)
         except UnknownRun:
             return []
 
     async def status(self) -> str:
-        """The run's status, "" before it begins."""
-        return (await self._stand())[0]
+        """Return the run's status; "" before it begins."""
+        return (await self._position())[0]
 
-    async def _stand(self) -> tuple[str, int]:
-        """The run's status and its last step."""
+    async def _position(self) -> tuple[str, int]:
+        """Return the run's status and its last step."""
         try:
             info = await self.runner.store.info(RUN)
         except UnknownRun:
@@ -247,21 +247,21 @@ class Trial:
         return info.status, info.seq
 
     async def at_risk(self) -> list[tuple[str, str, int]]:
-        """The visits that were in flight at a crash and are not over."""
+        """Return the visits that were in flight at a crash and are not over."""
         if not await self.status():
             return []
         frames = (await load_snapshot(self.runner.store, RUN, None)).frames.values()
         return [(frame.id, frame.at, frame.visit) for frame in frames if frame.crashes]
 
     async def begun(self) -> set[str]:
-        """The visits and attempts that the log has begun and not ended, as the lines of work name them."""
+        """Return the visits and attempts that the log has begun and not ended, named as in the lines of work."""
         if not await self.status():
             return set()
         frames = (await load_snapshot(self.runner.store, RUN, None)).frames.values()
         return {f"{RUN}/{place_of(frame)} {frame.attempt}" for frame in frames}
 
     async def answer(self) -> None:
-        """Answer whatever is asked; all at once, and again where it was answered before."""
+        """Answer every open question; all at once, and again after a death."""
         with contextlib.suppress(UnknownRun):
             for wait in await self.runner.waits(RUN):
                 with contextlib.suppress(InputError):  # it was answered meanwhile
@@ -272,14 +272,14 @@ class Trial:
                         await self.runner.send(RUN, "news", f"news {number}", key=str(number))
 
     async def process(self, death: Death, spare: Sequence[tuple[str, str, int]] = ()) -> bool:
-        """Let one process go on with the run until it dies, ends or waits; whether it died. The books are checked."""
+        """Let one process continue the run until it dies, ends or waits. Check the record. Return whether it died."""
         self._processes += 1
-        assert self._processes <= PROCESSES, "the run comes to no end"
+        assert self._processes <= PROCESSES, "the run does not end"
         known = recorded(await self.steps())
-        status, seq = await self._stand()
+        status, seq = await self._position()
         worker = await self.employ(
             what="resume" if status else "start",
-            stays=death.moment == "waiting",  # one that sleeps stays anyway
+            stays=death.moment == "waiting",  # a sleeping process stays anyway
             die=death.die(),
             number=death.number,
             late_seconds=death.seconds,
@@ -292,11 +292,11 @@ class Trial:
         return killed
 
     async def employ(self, **orders: object) -> "Employed":
-        """A process that does as ordered, from now on."""
+        """Return a process that follows these orders."""
         return Employed(await self._stage.enter(), self._orders.model_copy(update=orders))
 
     async def _see_through(self, process: "Employed", death: Death, seq: int) -> bool:
-        """Wait until the process ends, or it is time to kill it; whether it was killed."""
+        """Wait until the process ends or must be killed. Return whether it was killed."""
         loop = asyncio.get_running_loop()
         began = loop.time()
         polls = death.live or death.moment in ("waiting", "asleep")
@@ -312,25 +312,25 @@ class Trial:
         return code == -9
 
     async def _is_time(self, death: Death, seq: int) -> bool:
-        """Whether to kill it now, for how its run stands."""
+        """Return whether to kill it now, according to the state of its run."""
         if death.moment not in ("waiting", "asleep"):
             return False
-        status, now = await self._stand()
+        status, now = await self._position()
         waits = await self.runner.waits(RUN) if status == "waiting" and now > seq else []
         asleep = all(wait.kind == "sleep" for wait in waits)
         return bool(waits) and asleep == (death.moment == "asleep")
 
     async def _check_books(self, pid: int, known: Counter[str], *, killed: bool) -> None:
-        """What was recorded is not done again; what was done is recorded, unless the process was killed."""
-        mine = Counter(what for who, what in done(self.lines) if who == pid)
+        """Check that recorded work was not repeated, and that all work was recorded unless the process was killed."""
+        mine = Counter(what for worker, what in done(self.lines) if worker == pid)
         steps = await self.steps()
         lost = mine - recorded(steps)
-        assert not mine.keys() & known.keys(), "what was recorded was done again"
-        assert max(mine.values(), default=0) <= 1, "one process did the same twice"
+        assert not mine.keys() & known.keys(), "recorded work was repeated"
+        assert max(mine.values(), default=0) <= 1, "one process did the same work twice"
         begun = await self.begun()
         early = [what for what in lost if not never_recorded(what) and " ".join(what.split(" ")[:2]) not in begun]
-        assert not early, f"begun before the log said so: {early}"
-        assert killed or all(map(never_recorded, lost)), f"not recorded, and nobody was killed: {lost}"
+        assert not early, f"begun before the log recorded its start: {early}"
+        assert killed or all(map(never_recorded, lost)), f"not recorded, although no process was killed: {lost}"
         self.books.lost.update(lost)
         self.books.reruns = sum(
             step.kind == "answered" and step.node == "publish" and said(step)["answer"] == {"value": "rerun"}
@@ -357,19 +357,19 @@ class Employed:
         self.over = asyncio.create_task(process.communicate(orders.model_dump_json().encode() + b"\n"))
 
     async def end(self) -> tuple[int | None, str]:
-        """Kill it, if it has not ended; its exit code and what it complained of."""
+        """Kill it if it has not ended. Return its exit code and its stderr."""
         if not self.over.done():
             kill(self._process)
         _, errors = await self.over
         return self._process.returncode, errors.decode()
 
 
-# -- what is compared
+# -- comparison
 
 
 @dataclass(frozen=True)
 class Ideal:
-    """What comes of a run that is not killed."""
+    """The result of a run that is not killed."""
 
     state: object
     rows: Counter[str]
@@ -379,7 +379,7 @@ class Ideal:
 
     @classmethod
     async def of(cls, folder: Path, stage: Stage, nap_seconds: float = 0.005) -> "Ideal":
-        """Let a run live."""
+        """Let a run finish undisturbed."""
         folder.mkdir()
         async with Runner(folder / "runs.db") as runner:
             trial = Trial(folder, runner, stage, nap_seconds)
@@ -396,7 +396,7 @@ class Ideal:
             return cls(await runner.state_at(RUN), order_free(steps), recorded(steps), works, seconds)
 
     async def check(self, trial: Trial) -> None:
-        """Another run came to the same state and the same log."""
+        """Check that another run reached the same state and the same log."""
         assert await trial.status() == "finished"
         steps = await trial.steps()
         assert await trial.runner.state_at(RUN) == self.state
@@ -407,12 +407,12 @@ class Ideal:
         assert works_of(trial).keys() == self.done.keys()
 
     def check_costs(self, trial: Trial) -> None:
-        """Each death cost no more than what it met."""
+        """Check that each death cost no more than the work that it interrupted."""
         lost = Counter({what: times for what, times in trial.books.lost.items() if not never_recorded(what)})
-        assert works_of(trial) == self.done + lost, "what was lost is done once more, all else once"
+        assert works_of(trial) == self.done + lost, "lost work is done once more, other work once"
         assert sum(times for what, times in lost.items() if "/publish:" in what) <= trial.books.reruns
 
 
 def works_of(trial: Trial) -> Counter[str]:
-    """How often a trial did what is recorded in the end."""
+    """Return how often a trial did each piece of work that is recorded in the end."""
     return Counter(what for _, what in done(trial.lines) if not never_recorded(what))

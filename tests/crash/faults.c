@@ -1,8 +1,8 @@
-/* Faults of a disk, below one path: preloaded into a process, which arms it and asks whether the fault was met.
+/* Disk faults for files below one path: preloaded into a process, which arms a fault and disarms it.
  *
- * A fault is a kind, the operations it may meet (w: write, s: sync, t: truncate, u: unlink, o: creation of a file) and
- * a number: the nth of them that concerns a file whose path begins with the given one fails. Memory shared by processes
- * (-shm) is left alone: it is no disk. With a log, each operation is recorded instead, for the replay of a power cut.
+ * A fault is a kind, a set of operations (w: write, s: sync, t: truncate, u: unlink, o: creation of a file) and a
+ * number: the nth of these operations on a file whose path has the armed prefix fails. Shared memory (-shm) is ignored,
+ * since it is not on the disk. When recording, each operation is written to a trace instead, to replay a power cut.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -24,9 +24,9 @@ static char below[PATH_MAX];
 static char operations[8];
 static enum kind kind;
 static long wanted, passed, met;
-static int is_writing_short; /* the rest of a short write fails, as on a disk that is full */
+static int is_writing_short; /* the rest of a short write fails, as on a full disk */
 static int trace = -1;
-static pthread_mutex_t tracing = PTHREAD_MUTEX_INITIALIZER; /* an operation and its record are one */
+static pthread_mutex_t tracing = PTHREAD_MUTEX_INITIALIZER; /* an operation and its record are atomic */
 
 #define REAL(name, type, ...)                                  \
     static type (*real)(__VA_ARGS__);                          \
@@ -38,13 +38,13 @@ void faults_arm(const char *path, enum kind what, const char *on, long nth) {
     kind = what, wanted = nth, passed = 0, met = 0, is_writing_short = 0;
 }
 
-/* How often the fault was met; it is disarmed. */
+/* Disarm the fault. Return how often it was met. */
 long faults_disarm(void) {
     kind = NONE;
     return met;
 }
 
-/* Record into a file: a line "OPERATION OFFSET LENGTH PATH", then as many bytes. */
+/* Record into a file: for each operation a line "OPERATION OFFSET LENGTH PATH", then LENGTH bytes. */
 void faults_record(const char *path, const char *into) {
     trace = open(into, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     faults_arm(path, RECORD, "", 0);
@@ -69,7 +69,7 @@ static void record(char operation, const char *path, int64_t offset, const void 
     if (real(trace, line, size) < 0 || (length && real(trace, data, length) < 0)) _exit(99);
 }
 
-/* Whether this operation is the one that fails. */
+/* Return whether this operation is the one that fails. */
 static int fails(char operation, const char *path) {
     if (kind == NONE || kind == RECORD || !strchr(operations, operation) || !concerns(path)) return 0;
     if (__sync_add_and_fetch(&passed, 1) != wanted) return 0;
@@ -79,7 +79,7 @@ static int fails(char operation, const char *path) {
     return 1;
 }
 
-/* Whether this operation is of no concern; else its path is known. */
+/* Return whether this operation is ignored; otherwise set its path. */
 static int is_free(int fd, char *path) { return kind == NONE || !path_of(fd, path) || !concerns(path); }
 
 ssize_t pwrite(int fd, const void *data, size_t length, off_t offset) {

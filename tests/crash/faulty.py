@@ -1,13 +1,13 @@
-"""A process whose disk has faults: `faulty.py FOLDER WHAT …`, with the library made of `faults.c` preloaded.
+"""A process whose disk has faults: `faulty.py FOLDER WHAT …`, with the library built from `faults.c` preloaded.
 
-- `rounds KIND OPERATIONS STRIDE`: for each STRIDEth operation a round of its own, in which just that one fails. A round
-  opens a new database, drives runs, resumes those that met the fault, and closes. In the middle and after it the files
-  are looked at: nothing acknowledged may be missing, the doctor must approve, and every run must come to its end.
+- `rounds KIND OPERATIONS STRIDE`: one round for each STRIDEth operation, in which only that operation fails. A round
+  opens a new database, drives runs, resumes those that met the fault, and closes. During and after it the files are
+  checked: no acknowledged step may be missing, the doctor must approve, and every run must finish.
 - `kill OPERATIONS NTH`: drive runs, and be killed inside the NTH of these operations on the log.
-- `record`: drive runs beside an owner that renews its lease, and record what reaches the disk, for a power cut.
+- `record`: drive runs next to an owner that renews its lease, and record what reaches the disk, for a power cut.
 
-What was acknowledged is written to FOLDER/acknowledged, a line `RUN SEQ TRACE_BYTES` for each step. What came of the
-rounds is a JSON document on stdout.
+Acknowledged steps are written to FOLDER/acknowledged, a line `RUN SEQ TRACE_BYTES` for each. The result of the rounds
+is a JSON document on stdout.
 """
 
 import asyncio
@@ -33,25 +33,25 @@ KINDS: Final = {"io": 1, "full": 2, "short": 3, "kill": 4}
 RUNS: Final = ("a", "b")
 VISITS: Final = 2
 TEXT: Final = "x" * 12_000
-"""A commit of it takes several frames of the log."""
+"""A commit of this size takes several frames of the log."""
 LEFT: Final = {"dead_owner", "driver_without_owner", "stray_lock"}
-"""What a kill leaves and the next process clears away."""
+"""The files that a kill leaves and the next process removes."""
 FAULTS: Final = ctypes.CDLL(None)
 
 
 class State(BaseModel):
-    """What a run leaves."""
+    """The results of a run."""
 
     text: str = ""
 
 
 async def write(ctx: Context) -> str:
-    """Write much."""
+    """Write a long text."""
     return f"{ctx.visit} {TEXT}"
 
 
 def graph() -> Graph[State]:
-    """One node, a few times."""
+    """Return a graph of one node, visited a few times."""
     made = Graph("writer", State)
     made.add_node("write", write, writes="text")
     made.add_edge(START, "write")
@@ -89,7 +89,7 @@ class Noting(SQLiteStore):
 
 
 async def drive(runner: Runner) -> list[str]:
-    """Drive every run that is not over; the codes of their errors."""
+    """Drive every run that is not over. Return the codes of their errors."""
     codes: list[str] = []
 
     async def one(run_id: str) -> None:
@@ -105,7 +105,7 @@ async def drive(runner: Runner) -> list[str]:
 
 
 async def troubles(path: Path, notes: dict[str, int], when: str) -> list[str]:
-    """What is wrong with a database whose process died: nothing, if all is well; its runs come to their end."""
+    """Return what is wrong with the database of a dead process, after finishing its runs; [] if nothing is."""
     if not path.exists():
         return [f"{when}: {run_id} is lost" for run_id in notes]
     try:
@@ -113,14 +113,14 @@ async def troubles(path: Path, notes: dict[str, int], when: str) -> list[str]:
     except GraphEngineError as error:
         found = []
         if notes or error.code not in {"store_missing", "store_not_a_database", "store_read_only"}:
-            return [f"{when}: the doctor says {error.code}: {error.message}"]
+            return [f"{when}: the doctor reports {error.code}: {error.message}"]
     wrong = [f"{when}: {each.code} {each.what}" for each in found if each.code not in LEFT]
     try:
         async with Runner(path) as runner:
             for run_id, seq in notes.items():
                 kept = (await runner.store.info(run_id)).seq
                 if kept < seq:
-                    wrong.append(f"{when}: of run {run_id} {seq} steps were acknowledged and {kept} are there")
+                    wrong.append(f"{when}: of run {run_id} {seq} steps were acknowledged and {kept} exist")
             wrong += [f"{when}: a run cannot be resumed: {code}" for code in await drive(runner)]
             wrong += [
                 f"{when}: {info.id} is {info.status}" for info in await runner.store.runs() if info.status != "finished"
@@ -131,7 +131,7 @@ async def troubles(path: Path, notes: dict[str, int], when: str) -> list[str]:
 
 
 def copied(path: Path) -> Path:
-    """The files as they are now, as a kill at this moment would leave them; by another process, for our locks' sake."""
+    """Copy the files as a kill at this moment would leave them; in another process, to keep this one's locks."""
     folder = path.parent / "copy"
     folder.mkdir()
     subprocess.run(["cp", *map(str, path.parent.glob("runs.db*")), str(folder)], check=False, stderr=subprocess.DEVNULL)
@@ -140,10 +140,10 @@ def copied(path: Path) -> Path:
 
 
 async def round_of(folder: Path, kind: str, operations: str, nth: int) -> tuple[bool, list[str], list[str]]:
-    """Whether the fault was met, what the callers were told, and what is wrong afterwards."""
+    """Return whether the fault was met, the errors that callers got, and what is wrong afterwards."""
     folder.mkdir()
     path = folder / "runs.db"
-    told: list[str] = []
+    codes: list[str] = []
     notes: dict[str, int] = {}
     at_kill: dict[str, int] = {}
     FAULTS.faults_arm(str(path).encode(), KINDS[kind], operations.encode(), nth)
@@ -153,28 +153,28 @@ async def round_of(folder: Path, kind: str, operations: str, nth: int) -> tuple[
         store = Noting(path)
         notes = store.notes
         async with Runner(store) as runner:
-            told += await drive(runner)
+            codes += await drive(runner)
             copy = copied(path)
             at_kill = dict(notes)
-            again = [f"here: {code}" for code in await drive(runner)] if told else []
+            again = [f"here: {code}" for code in await drive(runner)] if codes else []
     except GraphEngineError as error:
-        told.append(error.code)
+        codes.append(error.code)
     was_met = FAULTS.faults_disarm() > 0
     wrong = again if was_met else []
     if copy is not None and copy.exists():
         wrong += await troubles(copy, at_kill, "killed")
     wrong += await troubles(path, notes, "closed")
-    return was_met, told, wrong
+    return was_met, codes, wrong
 
 
 def rounds(folder: Path, kind: str, operations: str, stride: int) -> None:
-    """A round for each of the operations, until a round has no more of them."""
+    """Run a round for each of the operations, until a round has no more of them."""
     codes: dict[str, int] = defaultdict(int)
     wrong: dict[int, list[str]] = {}
     nth = 1
     while True:
-        was_met, told, troubled = asyncio.run(round_of(folder / str(nth), kind, operations, nth))
-        for code in told:
+        was_met, errors, troubled = asyncio.run(round_of(folder / str(nth), kind, operations, nth))
+        for code in errors:
             codes[code] += 1
         if troubled:
             wrong[nth] = troubled
@@ -192,7 +192,7 @@ async def die(path: Path, operations: str, nth: int) -> None:
 
 
 async def record(path: Path) -> None:
-    """Drive runs while another owner renews its lease again and again."""
+    """Drive runs while another owner renews its lease repeatedly."""
     FAULTS.faults_record(str(path).encode(), str(path.with_name("trace")).encode())
     idle = SQLiteStore(path)
     async with Runner(Noting(path)) as runner:
@@ -207,7 +207,7 @@ async def record(path: Path) -> None:
 
 
 def main() -> None:
-    """Do what the command line says."""
+    """Follow the command line."""
     folder, what, *rest = sys.argv[1:]
     path = Path(folder) / "runs.db"
     if what == "rounds":

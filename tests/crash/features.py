@@ -1,15 +1,14 @@
-"""A program that does everything once, and dies where it is told to: `features.py`, with its orders on stdin.
+"""A program that uses every feature once, and dies where it is ordered to: `features.py`, with its orders on stdin.
 
-Each line of its stdin is an `Order`. For each it forks a child that lives through `live`: four runs that use every
-feature, begun where they were not yet, gone on with where they were. The child passes the crash points of
-`graphengine.testing.crash_points`, and dies at the one it was given. When it has ended its exit code is written to
-stdout, and, where it lived on, the points that it passed are in its folder. The forking process has loaded everything
-and opened nothing, so that a life costs a few hundredths of a second.
+Each line of its stdin is an `Order`. For each it forks a child that runs `live`: four runs that use every feature,
+started or resumed. The child passes the crash points of `graphengine.testing.crash_points`, and dies at the ordered
+one. When it has ended its exit code is written to stdout and, if it survived, the points that it passed are in its
+folder. The forking process has loaded everything and opened nothing, so that a life costs a few hundredths of a second.
 
-What nodes do to the outside is a line `PID WHAT` in a file, written before they go on; WHAT is the node's
+The external effect of a node is a line `PID WHAT` in a file, written before the node continues; WHAT is the node's
 `idempotency_key`, its attempt and a name.
 
-A new method of the `Store` protocol has to be called here, by what the product does with it: see `live`.
+A new method of the `Store` protocol must be called here, through the feature that uses it: see `live`.
 """
 
 import asyncio
@@ -23,7 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Final
 
-import jsonschema  # noqa: F401 - here, so that no child has to
+import jsonschema  # noqa: F401 - here, so that no child has to import it
 from pydantic import BaseModel
 
 from graphengine import END, START, Context, Graph, Limits, Retry, Run, Runner, ask, value
@@ -35,9 +34,9 @@ from graphengine.testing.crash_points import CrashPoints, Point
 
 RUNS: Final = ("main", "branch", "after", "short")
 FEW_STEPS: Final = 1
-"""The run is stopped by this limit first: before the fork, one arm of which would not let it stop."""
+"""The limit that stops the run first: before the fork, one arm of which would not let it stop."""
 SNAPSHOT_ROWS: Final = 16
-"""So that there are some. In earnest runs as short as these have none."""
+"""Low, so that there are snapshots. With the default, runs this short have none."""
 COMMIT_SECONDS: Final = 0.002
 ANSWERS: Final = {"christen": "Ada", "agree": True, "publish": True, "sure": "yes"}
 
@@ -46,8 +45,8 @@ class Order(BaseModel):
     """One life.
 
     Attributes:
-        folder: Where its files are.
-        die_at: The point, by name and number; None: it lives on.
+        folder: The folder of its files.
+        die_at: The point, by name and number; None to survive.
     """
 
     folder: Path
@@ -59,27 +58,27 @@ EFFECTS: list[Path] = []
 
 
 def effect(what: str) -> str:
-    """Do something to the outside that cannot be taken back."""
+    """Cause an external effect that cannot be undone."""
     file = os.open(EFFECTS[0], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.write(file, f"{os.getpid()} {what}\n".encode())  # the system has it, which outlives any process
+    os.write(file, f"{os.getpid()} {what}\n".encode())  # the system has it, and outlives any process
     os.close(file)
     return what
 
 
 def tag(ctx: Context, name: str = "whole") -> str:
-    """What no other piece of work is."""
+    """Return a name that no other piece of work has."""
     return f"{ctx.idempotency_key} {ctx.attempt} {name}"
 
 
 class Trouble(Exception):
-    """What some nodes meet."""
+    """The failure that some nodes raise."""
 
 
 # -- the graph of most features
 
 
 class Article(BaseModel):
-    """The state of the graph inside."""
+    """The state of the subgraph."""
 
     topic: str
     text: str = ""
@@ -87,7 +86,7 @@ class Article(BaseModel):
 
 
 async def draft(ctx: Context, topic: str) -> str:
-    """Recorded work; for one topic, the attempt fails behind it."""
+    """Do recorded work; for one topic, fail after it."""
     text = await ctx.step(effect, tag(ctx, f"draft of {topic}"))
     if topic == "b" and ctx.attempt == 1:
         raise Trouble
@@ -95,13 +94,13 @@ async def draft(ctx: Context, topic: str) -> str:
 
 
 def measure(ctx: Context, text: str) -> int:
-    """In a thread."""
+    """Work in a thread."""
     effect(tag(ctx))
     return len(text)
 
 
 def article() -> Graph[Article]:
-    """Two nodes in a row."""
+    """Return a graph of two nodes in a row."""
     graph = Graph("article", Article, result="text")
     graph.add_node("draft", draft, writes="text", retry=Retry(attempts=2, initial_seconds=0.003))
     graph.add_node("measure", measure, writes="length")
@@ -110,7 +109,7 @@ def article() -> Graph[Article]:
 
 
 class State(BaseModel):
-    """What the runs leave behind."""
+    """The results of the runs."""
 
     topics: list[str] = ["a", "b"]
     sizes: list[int] = []
@@ -134,7 +133,7 @@ async def plan(ctx: Context) -> int:
 
 
 def size(ctx: Context, topic: str) -> int:
-    """One item of a map."""
+    """Measure one item of a map."""
     effect(tag(ctx))
     return len(topic)
 
@@ -146,7 +145,7 @@ async def quick(ctx: Context) -> str:
 
 
 async def dawdle(ctx: Context) -> str:
-    """The arm that is called off; what it does is never recorded."""
+    """The arm that is cancelled; its work is never recorded."""
     effect(tag(ctx))
     await asyncio.get_running_loop().create_future()
     return ""
@@ -160,12 +159,12 @@ async def tell(ctx: Context) -> int:
 
 
 async def hear(ctx: Context) -> list[str]:
-    """Receive one of a node's, and one from outside."""
+    """Receive a message of a node, and one from outside."""
     return [str(await ctx.receive("gossip", int)), await ctx.receive("news", str)]
 
 
 async def christen(ctx: Context) -> str:
-    """Recorded work, a question, a nap, recorded work."""
+    """Do recorded work, ask a question, sleep, do recorded work."""
     await ctx.step(effect, tag(ctx, "before"))
     name = await ctx.ask("What is it called?", str)
     await ctx.sleep(0.003)
@@ -174,19 +173,19 @@ async def christen(ctx: Context) -> str:
 
 
 async def broken(ctx: Context) -> str:
-    """Always fails; its fallback stands in."""
+    """Always fail; the fallback takes over."""
     effect(tag(ctx))
     raise Trouble
 
 
 def publish(ctx: Context) -> int:
-    """Must not be repeated unasked."""
+    """Do work that must not be repeated without permission."""
     effect(tag(ctx))
     return 1
 
 
 def main_graph() -> Graph[State]:
-    """Forks, maps, graphs, waits, all that a graph can have."""
+    """Return a graph with forks, maps, subgraphs, waits and all other features."""
     graph = Graph("main", State)
     graph.add_node("plan", plan, writes="total", retry=Retry(attempts=2, initial_seconds=0.003))
     graph.add_node("sizes", size, each={"topic": "topics"}, writes="sizes")
@@ -218,16 +217,16 @@ def main_graph() -> Graph[State]:
     return graph
 
 
-# -- the others
+# -- the other graphs
 
 
 async def remember(ctx: Context) -> list[str]:
-    """Look at earlier runs."""
+    """Read earlier runs."""
     return sorted(run.run_id for run in await ctx.runs("main"))
 
 
 def diary() -> Graph[State]:
-    """A run after another one."""
+    """Return a graph whose run follows another one."""
     graph = Graph("diary", State)
     graph.add_node("remember", remember, writes="lessons")
     graph.add_path(START, "remember", END)
@@ -235,14 +234,14 @@ def diary() -> Graph[State]:
 
 
 async def first(ctx: Context) -> int:
-    """A moment's work, amid which the run is asked to stop."""
+    """Work for a moment, during which the run is asked to stop."""
     effect(tag(ctx))
     await asyncio.sleep(0.01)
     return 1
 
 
 def short(*, later: bool) -> Graph[State]:
-    """Two versions of a graph; the later one has a node more."""
+    """Return two versions of a graph; the later one has one more node."""
     graph = Graph("short", State)
     graph.add_node("first", first, writes="total")
     graph.add_node("sure", ask("Sure?", str), writes="note")
@@ -256,7 +255,7 @@ def short(*, later: bool) -> Graph[State]:
 
 
 def spare() -> Graph[State]:
-    """A run that leaves no trace."""
+    """Return a graph whose run has no effects."""
     graph = Graph("spare", State)
     graph.add_node("pass_by")
     graph.add_path(START, "pass_by", END)
@@ -270,15 +269,15 @@ SHORT: Final = short(later=False)
 LATER: Final = short(later=True)
 
 
-# -- the life of the four
+# -- the life of the four runs
 
 
 async def live(runner: Runner) -> None:
-    """Bring all four runs to their ends, from wherever they are."""
+    """Finish all four runs, from any state."""
     for run in await runner.recover(MAIN, DIARY):
         await run.result()
     await to_the_end(runner, MAIN, "main", lambda: begin_main(runner))
-    at = await behind_the_merge(runner)
+    at = await step_of_merge(runner)
     update = {"name": "Eve"}
     await to_the_end(runner, MAIN, "branch", lambda: runner.branch(MAIN, "main", at, update=update, branch_id="branch"))
     await to_the_end(runner, DIARY, "after", lambda: runner.start(DIARY, {"total": 1}, after="main", run_id="after"))
@@ -287,7 +286,8 @@ async def live(runner: Runner) -> None:
 
 
 async def tidy(runner: Runner) -> None:
-    """Mark a run, remove one that nobody needs, and give its room back."""
+    """Poll runs as those that sleep are polled, tag one, remove one that is not needed, and return its space."""
+    await runner.store.seqs(["main", "branch", "after", "short"])
     await runner.tag("main", add=["kept"])
     await to_the_end(runner, SPARE, "spare", lambda: runner.start(SPARE, run_id="spare"))
     await runner.prune(keep_last=0, graph="spare")
@@ -295,30 +295,30 @@ async def tidy(runner: Runner) -> None:
 
 
 async def to_the_end(runner: Runner, graph: Graph[State], run_id: str, begin: Callable[[], Run[State]]) -> None:
-    """Begin a run or go on with it, raise its limit and answer what it asks, until it is finished."""
+    """Start or resume a run, raise its limit and answer its questions, until it is finished."""
     while (status := await status_of(runner, run_id)) != "finished":
         limits = Limits(steps=1000) if status == "stopped" else None
         if status == "waiting":
             await answer_all(runner, run_id)
         run = runner.resume(graph, run_id, limits=limits) if status else begin()
         if run_id == "main":
-            with contextlib.suppress(InputError):  # its last step was all that was missing
+            with contextlib.suppress(InputError):  # only its last step was missing
                 await runner.send(run_id, "news", "good", key="1")  # while it is driven; each key counts once
         await run.result()
 
 
 def begin_main(runner: Runner) -> Run[State]:
-    """Begin the run that meets most."""
+    """Start the run with most features."""
     return runner.start(MAIN, run_id="main", limits=Limits(steps=FEW_STEPS), pause_before=["publish"])
 
 
-async def behind_the_merge(runner: Runner) -> int:
-    """Where the branch begins: the seq of the step at which the arms had become one."""
+async def step_of_merge(runner: Runner) -> int:
+    """Return where the branch begins: the seq of the step that merged the arms."""
     return next(step.seq for step in await runner.history("main") if step.kind == "node" and step.node == "merge")
 
 
 async def live_short(runner: Runner) -> None:
-    """Stop a run amid its node, go on with a later version of its graph, stop it while it waits, and end it."""
+    """Stop a run during its node, resume it with a later version of its graph, stop its wait, and finish it."""
     while (status := await status_of(runner, "short")) != "finished":
         stops = sum(step.kind == "stopped" for step in await runner.history("short")) if status else 0
         if not status:
@@ -335,7 +335,7 @@ async def live_short(runner: Runner) -> None:
 
 
 async def status_of(runner: Runner, run_id: str) -> str:
-    """A run's status, "" where there is none."""
+    """Return a run's status; "" if there is no such run."""
     try:
         return (await runner.store.info(run_id)).status
     except UnknownRun:
@@ -343,9 +343,9 @@ async def status_of(runner: Runner, run_id: str) -> str:
 
 
 async def answer_all(runner: Runner, run_id: str) -> None:
-    """Answer whatever a run asks; again where that was done before, and did not count any more."""
+    """Answer all questions of a run; again if an earlier answer no longer counts."""
     for wait in await runner.waits(run_id):
-        with contextlib.suppress(InputError):  # it was answered already, and nobody has looked yet
+        with contextlib.suppress(InputError):  # it was answered already, and the run has not read it yet
             if wait.answerable:
                 await runner.answer(run_id, "rerun" if wait.kind == "crash" else ANSWERS[wait.name], wait=wait.name)
 
@@ -355,23 +355,23 @@ async def answer_all(runner: Runner, run_id: str) -> None:
 
 async def spend(order: Order, points: CrashPoints) -> None:
     """Live one life, in its folder."""
-    store = SQLiteStore(order.folder / "runs.db", synchronous="NORMAL")  # all survives that a process can die of
+    store = SQLiteStore(order.folder / "runs.db", synchronous="NORMAL")  # everything survives the death of a process
     async with Runner(points.watched(store)) as runner:
         await live(runner)
 
 
 class SlowPoints(CrashPoints):
-    """Points of a process whose disk is slow: what would not wait for it has the time to be seen."""
+    """The points of a process with a slow disk: work that does not wait for a commit has time to show."""
 
     def passes(self, name: str) -> None:
-        """Pass a point; commits are slow, in the thread of theirs."""
+        """Pass a point; commits are slow, in their own thread."""
         if name == "before commit":
             time.sleep(COMMIT_SECONDS)
         super().passes(name)
 
 
 def be_born(order: Order) -> None:
-    """Do as ordered, and leave what was passed."""
+    """Follow an order, and write the points that were passed."""
     EFFECTS[:] = [order.folder / "effects"]
     points = CrashPoints() if order.die_at is None else SlowPoints(Point(*order.die_at))
     with points.installed():
@@ -380,8 +380,8 @@ def be_born(order: Order) -> None:
 
 
 def main() -> None:
-    """Fork a child for each line of stdin, and tell how it ended."""
-    setattr(snapshots, "MIN_ROWS", SNAPSHOT_ROWS)  # noqa: B010 - it is Final for everybody else
+    """Fork a child for each line of stdin, and write how it ended."""
+    setattr(snapshots, "MIN_ROWS", SNAPSHOT_ROWS)  # noqa: B010 - it is Final for other code
     for graph in (MAIN, DIARY, SHORT, LATER):
         graph.compile()  # here, so that no child has to
     for line in sys.stdin:
@@ -392,7 +392,7 @@ def main() -> None:
             try:
                 be_born(order)
                 code = 0
-            except BaseException:  # noqa: BLE001 - it must not go on as its parent
+            except BaseException:  # noqa: BLE001 - the child must not continue as its parent
                 traceback.print_exc()
             finally:
                 sys.stderr.flush()

@@ -1,7 +1,7 @@
 """A program with forks that is killed: `forks_victim.py DATABASE LOG KILL_AT [resume]`.
 
-Nested forks, a loop in an arm, threads and coroutines. Each work writes a line `node visit` to LOG; the process kills
-itself with SIGKILL during the work number KILL_AT, with whatever else is in flight.
+Nested forks, a loop in an arm, threads and coroutines. Each node writes a line `node visit` to LOG; the process kills
+itself with SIGKILL during the KILL_ATth work, with all other work in flight.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ _writing = threading.Lock()
 
 
 class State(BaseModel):
-    """What the arms leave behind."""
+    """The results of the arms."""
 
     drafts: Annotated[list[int], append] = []
     facts: dict[str, int] = {}
@@ -31,7 +31,7 @@ class State(BaseModel):
 
 
 def work(ctx: Context) -> None:
-    """Leave a trace, and die where it is time."""
+    """Write a line, and die if it is time."""
     with _writing:
         with LOG.open("a", encoding="utf-8") as log:
             log.write(f"{ctx.path} {ctx.visit}\n")
@@ -46,7 +46,7 @@ async def plan(ctx: Context) -> int:
 
 
 async def write(ctx: Context, drafts: list[int]) -> int:
-    """A draft that gets better, up to 3; the second visit fails at first."""
+    """Return a draft that gets better, up to 3; the second visit fails at first."""
     await asyncio.sleep(0.001)
     work(ctx)
     if ctx.visit == 2 and ctx.attempt == 1:
@@ -56,13 +56,13 @@ async def write(ctx: Context, drafts: list[int]) -> int:
 
 
 def web(ctx: Context) -> int:
-    """A fact, in a thread."""
+    """Return a fact, in a thread."""
     work(ctx)
     return ctx.visit
 
 
 async def books(ctx: Context) -> int:
-    """Another fact."""
+    """Return another fact."""
     await asyncio.sleep(0.002)
     work(ctx)
     return 10 * ctx.visit
@@ -101,7 +101,7 @@ graph.add_edge("merge", "plan")
 
 
 async def main() -> None:
-    """Start or resume the run, and print what it came to."""
+    """Start or resume the run, and print its result."""
     async with Runner(DATABASE) as runner:
         run = runner.resume(graph, "r") if len(sys.argv) > 4 else runner.start(graph, State(), run_id="r")
         result = await run.result()

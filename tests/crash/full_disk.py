@@ -1,7 +1,7 @@
-"""A process whose disk gets full amid many runs: `full_disk.py DATABASE`; what came of it is a JSON document on stdout.
+"""A process whose disk fills up while it drives many runs: `full_disk.py DATABASE`; prints a JSON document.
 
-`RLIMIT_FSIZE` stands for the disk: no file may grow beyond it. The runs' results are awaited, some room is made, and
-they are resumed by the same Runner.
+`RLIMIT_FSIZE` simulates the disk: no file can grow beyond it. The runs' results are awaited, some space is freed, and
+the same Runner resumes them.
 """
 
 import asyncio
@@ -22,19 +22,19 @@ DATABASE: Final = Path(sys.argv[1]) if len(sys.argv) > 1 else Path()
 RUNS: Final = 20
 VISITS: Final = 12
 EARLY: Final = RUNS * VISITS // 3
-"""So many visits are done when the disk gets full."""
+"""How many visits are done when the disk is full."""
 ROOM_BYTES: Final = 20_000
 BEGUN: Final[Counter[str]] = Counter()
 
 
 class State(BaseModel):
-    """What a run leaves."""
+    """The results of a run."""
 
     text: str = ""
 
 
 async def write(ctx: Context) -> str:
-    """Write much."""
+    """Write a long text."""
     BEGUN[ctx.run_id] += 1
     with DATABASE.with_name("effects").open("a") as effects:
         effects.write(f"{os.getpid()} {ctx.idempotency_key} {ctx.attempt} whole\n")
@@ -45,7 +45,7 @@ async def write(ctx: Context) -> str:
 
 
 def graph() -> Graph[State]:
-    """One node, again and again."""
+    """Return a graph of one node, visited repeatedly."""
     made = Graph("writer", State)
     made.add_node("write", write, writes="text")
     made.add_edge(START, "write")
@@ -55,17 +55,17 @@ def graph() -> Graph[State]:
 
 
 async def outcome(run: Run[State]) -> dict[str, object]:
-    """What a run came to, and how many of its nodes had begun by then."""
-    told: dict[str, object] = {"run_id": run.id, "code": "", "cause": ""}
+    """Return the outcome of a run, and how many of its nodes had begun by then."""
+    report: dict[str, object] = {"run_id": run.id, "code": "", "cause": ""}
     try:
-        told["status"] = (await run.result()).status
+        report["status"] = (await run.result()).status
     except GraphEngineError as error:
-        told |= {"code": error.code, "cause": type(error.__cause__).__name__, "repair": error.repair}
-    return {**told, "begun": BEGUN[run.id]}
+        report |= {"code": error.code, "cause": type(error.__cause__).__name__, "repair": error.repair}
+    return {**report, "begun": BEGUN[run.id]}
 
 
 async def main() -> None:
-    """Fill the disk, tell, make room, resume, tell."""
+    """Fill the disk, report, free space, resume, report."""
     async with Runner(DATABASE) as runner:
         runs = [runner.start(graph(), run_id=f"r{number}") for number in range(RUNS)]
         full = await asyncio.gather(*map(outcome, runs))

@@ -1,9 +1,9 @@
 """A process that drives one run: `holder.py DATABASE LEASE_SECONDS DO [OPTION…]`.
 
-DO is `start`, `resume`, or `insist`: resume as soon as nobody else drives it. Options: `blocking`, the second node
-blocks the event loop; `late=SECONDS`, the store's clock goes wrong by so much. The run is `r`, of three nodes; the
-second one waits for a file named `gate` beside the database. When a node begins it writes `PID NAME` to a file named
-`effects` there, and its name to stdout. The last line is what the run came to, or `error CODE` and the text.
+DO is `start`, `resume`, or `insist`: resume as soon as no other process drives it. Options: `blocking`, the second node
+blocks the event loop; `late=SECONDS`, the store's clock is off by that much. The run is `r`, with three nodes; the
+second waits for a file named `gate` next to the database. When a node begins it writes `PID NAME` to a file named
+`effects` there, and its name to stdout. The last line is the run's result, or `error CODE` and the text.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ LOOK_SECONDS = 0.1
 
 
 class Work(BaseModel):
-    """What the nodes leave."""
+    """The results of the nodes."""
 
     first: int = 0
     second: int = 0
@@ -35,21 +35,21 @@ class Work(BaseModel):
 
 
 def begin(name: str) -> int:
-    """Tell that a node began, and who does it."""
+    """Report that a node began, and in which process."""
     with DATABASE.with_name("effects").open("a") as effects:
         effects.write(f"{os.getpid()} {name}\n")
-    say(f"in {name}")
+    write_line(f"in {name}")
     return os.getpid()
 
 
-def say(line: str) -> None:
-    """Write a line at once."""
+def write_line(line: str) -> None:
+    """Write a line immediately."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
 
 async def first() -> int:
-    """Pass at once."""
+    """Return at once."""
     return begin("first")
 
 
@@ -58,14 +58,14 @@ async def second() -> int:
     pid = begin("second")
     while not DATABASE.with_name("gate").exists():
         if "blocking" in OPTIONS:
-            time.sleep(POLL_SECONDS)  # noqa: ASYNC251 - that is what it is for
+            time.sleep(POLL_SECONDS)  # noqa: ASYNC251 - it must block
         else:
             await asyncio.sleep(POLL_SECONDS)
     return pid
 
 
 async def third() -> int:
-    """Pass at once."""
+    """Return at once."""
     return begin("third")
 
 
@@ -76,7 +76,7 @@ graph.add_path(START, "first", "second", "third", END)
 
 
 async def drive(runner: Runner) -> str:
-    """Start or resume the run; what it came to."""
+    """Start or resume the run. Return its result."""
     while True:
         try:
             run = runner.start(graph, run_id="r") if DO == "start" else runner.resume(graph, "r")
@@ -84,21 +84,21 @@ async def drive(runner: Runner) -> str:
         except RunIsDriven as error:
             if DO != "insist":
                 raise
-            say(f"driven {error.expires_at}")
+            write_line(f"driven {error.expires_at}")
             await asyncio.sleep(POLL_SECONDS)
 
 
 async def main() -> None:
-    """Drive it, and tell."""
+    """Drive it, and report."""
     late_seconds = float(OPTIONS.get("late", 0))
     store = SQLiteStore(DATABASE, lease_seconds=LEASE_SECONDS, clock=lambda: time.time() + late_seconds)
     async with Runner(store) as runner:
         try:
-            say(await drive(runner))
+            write_line(await drive(runner))
         except GraphEngineError as error:
-            say(f"error {error.code} {error}")
+            write_line(f"error {error.code} {error}")
 
 
-setattr(watch, "BLOCKED_SECONDS", BLOCKED_SECONDS)  # noqa: B010 - it is Final for everybody else
+setattr(watch, "BLOCKED_SECONDS", BLOCKED_SECONDS)  # noqa: B010 - it is Final for other code
 setattr(watch, "_LOOK_SECONDS", LOOK_SECONDS)  # noqa: B010
 asyncio.run(main())

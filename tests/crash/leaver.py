@@ -1,4 +1,4 @@
-"""A process that begins runs of two graphs, says so, and is killed: `leaver.py DATABASE`."""
+"""A process that starts runs of two graphs, reports that, and is killed: `leaver.py DATABASE`."""
 
 import asyncio
 import sys
@@ -12,7 +12,7 @@ ORPHANS = ("a1", "a2", "b1")
 
 
 class Work(BaseModel):
-    """What the nodes leave."""
+    """The results of the nodes."""
 
     patient: bool = True
     done: int = 0
@@ -20,14 +20,14 @@ class Work(BaseModel):
 
 
 async def work(*, patient: bool) -> int:
-    """Take for ever at first."""
+    """Never end on the first attempt."""
     if patient and __name__ == "__main__":
         await asyncio.get_running_loop().create_future()
     return 1
 
 
 def graph(name: str, *, asks: bool = False, node: str = "work") -> Graph[Work]:
-    """One node, and perhaps a question."""
+    """Return a graph of one node, and optionally a question."""
     made = Graph(name, Work)
     made.add_node(node, work, writes="done")
     if asks:
@@ -39,7 +39,7 @@ def graph(name: str, *, asks: bool = False, node: str = "work") -> Graph[Work]:
 
 
 async def main() -> None:
-    """Begin three runs that are to be orphans, one that ends and one that waits."""
+    """Start three runs that become orphans, one that ends and one that waits."""
     async with Runner(Path(sys.argv[1])) as runner:
         for run_id in ORPHANS:
             runner.start(graph(run_id[0]), run_id=run_id)

@@ -1,12 +1,12 @@
 """A program that uses the whole language of graphs, and is killed: run it, and write its orders to its stdin as JSON.
 
-Two rounds of a fork whose arms are a map of graphs, a fork with `need=2`, questions with recorded work around them and
-a sleep, a sender that fails once, and a receiver; last a node that must not be repeated unasked. Everything that is
-done to the outside is a line `PID WHAT` in a file, on disk before the work goes on; WHAT is the node's
-`idempotency_key`, its attempt and a name, so it tells each piece of work from all others of the run.
+Two rounds of a fork whose arms are a map of subgraphs, a fork with `need=2`, questions with recorded work around them
+and a sleep, a sender that fails once, and a receiver; last a node that must not be repeated without permission. Each
+external effect is a line `PID WHAT` in a file, on disk before the work continues; WHAT is the node's `idempotency_key`,
+its attempt and a name, so it is unique among the work of the run.
 
-The orders (`Orders`) say what to do (start or resume the run, or work for whoever needs it) and when to die: the
-process kills itself with SIGKILL at a line or at an append, or whoever started it does.
+The orders (`Orders`) say what to do (start or resume the run, or work as a worker) and when to die: the process kills
+itself with SIGKILL at a line or at an append, or its parent process does.
 """
 
 import asyncio
@@ -34,28 +34,28 @@ POLL_SECONDS = 0.02
 STUCK_SECONDS = 0.02
 
 SNAPSHOT_ROWS = 16
-"""Snapshots are to be as many as deaths may meet. In earnest a run as short as this one has none."""
+"""Low, so that deaths meet many snapshots. With the default, a run this short has none."""
 
 Moment = Literal["never", "line", "before", "submitted", "durable", "stuck"]
-"""When to die: behind a line of work that is on disk; before, during or right behind an append.
+"""When to die: after a line of work is on disk; before, during or directly after an append.
 
-At `stuck` the disk takes no more appends, and what is in flight goes on for a while without: then nothing may begin
-that follows from what was not written.
+At `stuck` the disk accepts no more appends, and the work in flight continues for a while: no work may then begin that
+depends on what was not written.
 """
 
 
 class Orders(BaseModel):
-    """What a process is to do.
+    """What a process has to do.
 
     Attributes:
         database: The SQLite file.
-        lines: The file that work leaves its lines in.
+        lines: The file of the lines of work.
         what: `work` is a worker, until the run is finished.
-        stays: When the run waits, the process does not end.
+        stays: Whether the process stays when the run waits.
         nap_seconds: How long the run sleeps.
-        die: When to die, at the `number`th of those, `late_seconds` after it.
-        spare: Visits (frame, node, number) that were cut off before: it does not die before they are over, since
-            three crashes in a row give a node up.
+        die: At which kind of moment to die; at its `number`th occurrence, `late_seconds` after it.
+        spare: Visits (frame, node, number) that were interrupted before: the process does not die before they are
+            over, since after three crashes in a row the engine gives a node up.
     """
 
     database: str
@@ -70,7 +70,7 @@ class Orders(BaseModel):
 
 
 class Death:
-    """Ends this process when its time has come."""
+    """The end of this process when its time has come."""
 
     def __init__(self, orders: Orders) -> None:
         self.orders = orders
@@ -78,8 +78,8 @@ class Death:
         self._spare = set(orders.spare)
         self._counting = threading.Lock()
 
-    def comes(self, moment: Moment) -> bool:
-        """Whether this is the moment."""
+    def is_due(self, moment: Moment) -> bool:
+        """Return whether this is the moment."""
         with self._counting:
             if self._spare or moment != self.orders.die:
                 return False
@@ -87,14 +87,14 @@ class Death:
             return self._left == 0
 
     def strike(self) -> None:
-        """Die, as late as ordered: another thread may be writing meanwhile."""
+        """Die, as late as ordered: another thread can be writing meanwhile."""
         until = time.perf_counter() + self.orders.late_seconds
         while time.perf_counter() < until:
             pass
         os.kill(os.getpid(), signal.SIGKILL)
 
-    def look(self, batch: Append) -> None:
-        """See which of the spared visits are over."""
+    def note_over(self, batch: Append) -> None:
+        """Note which of the spared visits are over."""
         for step in batch.steps:
             if step.kind in ("node", "item", "attempt", "failed"):
                 self._spare.discard((step.frame, step.node, step.visit))
@@ -103,7 +103,7 @@ class Death:
 
 
 class MortalStore(SQLiteStore):
-    """A store that may die at an append."""
+    """A store that can die at an append."""
 
     def __init__(self, death: Death) -> None:
         super().__init__(death.orders.database)
@@ -112,19 +112,19 @@ class MortalStore(SQLiteStore):
 
     def append(self, batch: Append) -> asyncio.Future[None]:
         """Append, or die."""
-        if self.death.comes("before"):
+        if self.death.is_due("before"):
             self.death.strike()
         loop = asyncio.get_running_loop()
-        if self.death.comes("stuck"):
+        if self.death.is_due("stuck"):
             self._stuck = True
             loop.call_later(STUCK_SECONDS, self.death.strike)
         if self._stuck:
             return loop.create_future()
         pending = super().append(batch)
-        if self.death.comes("submitted"):
-            loop.call_soon(self.death.strike)  # when the thread that writes has the batch
-        dies = self.death.comes("durable")
-        self.death.look(batch)
+        if self.death.is_due("submitted"):
+            loop.call_soon(self.death.strike)  # when the writing thread has the batch
+        dies = self.death.is_due("durable")
+        self.death.note_over(batch)
         return asyncio.ensure_future(self._die_after(pending)) if dies else pending
 
     async def _die_after(self, pending: asyncio.Future[None]) -> None:
@@ -136,34 +136,34 @@ death = Death(Orders(database="", lines="", what="start"))
 
 
 def done(what: str) -> str:
-    """Do something to the outside that cannot be taken back."""
+    """Cause an external effect that cannot be undone."""
     file = os.open(death.orders.lines, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.write(file, f"{os.getpid()} {what}\n".encode())
     os.fsync(file)
     os.close(file)
-    if death.comes("line"):
+    if death.is_due("line"):
         death.strike()
     return what
 
 
 async def done_later(what: str) -> str:
-    """The same in its own time."""
+    """Do the same after a while."""
     await asyncio.sleep(0.002)
     return done(what)
 
 
 def tag(ctx: Context, name: str) -> str:
-    """What no other piece of work is."""
+    """Return a name that no other piece of work has."""
     return f"{ctx.idempotency_key} {ctx.attempt} {name}"
 
 
 class Trouble(Exception):
-    """What some nodes meet."""
+    """The failure that some nodes raise."""
 
 
 @contextlib.contextmanager
 def work(ctx: Context, *, fails: bool = False) -> Generator[None]:
-    """The work of a node that records nothing by itself, which may then fail."""
+    """Do the work of a node that records nothing itself, and then fail if it is due."""
     done(tag(ctx, "whole"))
     yield
     if fails:
@@ -171,7 +171,7 @@ def work(ctx: Context, *, fails: bool = False) -> Generator[None]:
         raise Trouble(message)
 
 
-# -- the map of graphs
+# -- the map of subgraphs
 
 
 class Article(BaseModel):
@@ -183,7 +183,7 @@ class Article(BaseModel):
 
 
 async def draft(ctx: Context, topic: str) -> list[str]:
-    """Two pieces side by side; one topic fails behind them at first, another one always."""
+    """Do two pieces of work in parallel; one topic fails after them at first, another one always."""
     parts = await asyncio.gather(
         ctx.step(done, tag(ctx, f"left of {topic}")), ctx.step(done_later, tag(ctx, f"right of {topic}"))
     )
@@ -194,13 +194,13 @@ async def draft(ctx: Context, topic: str) -> list[str]:
 
 
 def polish(ctx: Context, topic: str) -> int:
-    """In a thread, twice; it fails for one topic, where its fallback stands in."""
+    """Work twice in a thread; fail for one topic, for which the fallback takes over."""
     with work(ctx, fails=topic == "t5"):
         return ctx.visit
 
 
 def article() -> Graph[Article]:
-    """Two nodes, one of them a loop."""
+    """Return a graph of two nodes, one of them in a loop."""
     graph = Graph("article", Article, result="parts")
     graph.add_node("draft", draft, writes="parts", retry=Retry(attempts=2, initial_seconds=0.003))
     graph.add_node("polish", polish, writes="polished", fallback=100)
@@ -214,7 +214,7 @@ def article() -> Graph[Article]:
 
 
 class State(BaseModel):
-    """What a life leaves behind."""
+    """The results of a life."""
 
     topics: list[str] = TOPICS
     articles: list[list[str]] = []
@@ -233,13 +233,13 @@ async def plan(ctx: Context) -> int:
 
 
 def web(ctx: Context) -> str:
-    """In a thread."""
+    """Work in a thread."""
     with work(ctx):
         return tag(ctx, "found")
 
 
 async def books(ctx: Context) -> str:
-    """With a piece that is recorded."""
+    """Do a recorded piece of work."""
     return await ctx.step(done, tag(ctx, "asked"))
 
 
@@ -251,7 +251,7 @@ async def shelve(ctx: Context) -> str:
 
 
 async def dawdle(ctx: Context) -> str:
-    """Never comes to the join."""
+    """Never reach the join."""
     with work(ctx):
         await asyncio.get_running_loop().create_future()
     return ""
@@ -264,7 +264,7 @@ async def weigh(ctx: Context, facts: dict[str, str]) -> list[str]:
 
 
 async def christen(ctx: Context, *, agreed: bool) -> str:
-    """Recorded work, a question, a nap, recorded work."""
+    """Do recorded work, ask a question, sleep, do recorded work."""
     before = await ctx.step(done, tag(ctx, "before"))
     name = await ctx.ask("What is it called?", str)
     await ctx.sleep(death.orders.nap_seconds)
@@ -273,7 +273,7 @@ async def christen(ctx: Context, *, agreed: bool) -> str:
 
 
 async def tell(ctx: Context) -> int:
-    """Send two messages, and fail at first: then nothing is sent."""
+    """Send two messages, but fail at first: then nothing is sent."""
     ctx.send("gossip", 10 * ctx.visit + ctx.attempt)
     with work(ctx, fails=ctx.attempt == 1):
         ctx.send("gossip", 100 * ctx.visit)
@@ -281,7 +281,7 @@ async def tell(ctx: Context) -> int:
 
 
 async def hear(ctx: Context) -> list[str]:
-    """Two messages of a node's, and one from outside."""
+    """Receive two messages of a node, and one from outside."""
     heard = [str(await ctx.receive("gossip", int)), str(await ctx.receive("gossip", int))]
     return [*heard, await ctx.receive("news", str), await ctx.step(done, tag(ctx, "heard"))]
 
@@ -293,14 +293,14 @@ def merge(ctx: Context, articles: list[list[str]], total: int) -> list[str]:
 
 
 async def publish(ctx: Context) -> list[str]:
-    """Must not be repeated unasked."""
+    """Do work that must not be repeated without permission."""
     with work(ctx):
         await asyncio.sleep(0.002)
         return ["published"]
 
 
 def life() -> Graph[State]:
-    """The whole graph."""
+    """Return the whole graph."""
     graph = Graph("life", State)
     graph.add_node("plan", plan, writes="total", retry=Retry(attempts=2, initial_seconds=0))
     graph.add_node(
@@ -340,7 +340,7 @@ def life() -> Graph[State]:
 
 
 async def drive(runner: Runner) -> None:
-    """Drive the run until it ends, or waits for somebody."""
+    """Drive the run until it ends or waits for an answer."""
     graph = life()
     run = runner.resume(graph, RUN) if death.orders.what == "resume" else runner.start(graph, run_id=RUN)
     result = await run.result()
@@ -349,7 +349,7 @@ async def drive(runner: Runner) -> None:
 
 
 async def serve(runner: Runner) -> None:
-    """Go on with the run whenever it needs it, until it is finished."""
+    """Resume the run whenever it is due, until it is finished."""
 
     def tell(event: WorkerEvent) -> None:
         if isinstance(event, Ended) and event.result.status == "finished":
@@ -361,7 +361,7 @@ async def serve(runner: Runner) -> None:
 
 
 async def main() -> None:
-    """Say that all is loaded, and do as ordered."""
+    """Report that all is loaded, and follow the orders."""
     global death  # noqa: PLW0603 - one process, one death
     sys.stdout.write("ready\n")
     sys.stdout.flush()
@@ -371,5 +371,5 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    setattr(snapshots, "MIN_ROWS", SNAPSHOT_ROWS)  # noqa: B010 - it is Final for everybody else
+    setattr(snapshots, "MIN_ROWS", SNAPSHOT_ROWS)  # noqa: B010 - it is Final for other code
     asyncio.run(main())

@@ -1,7 +1,7 @@
 """A worker process of a small graph: `life_of_workers.py DATABASE`; it waits for a line on stdin, then works.
 
-What a node does is a line `PID WHAT` in the file `effects` beside the database, and its result is the same line: so the
-log tells whose work was recorded.
+The effect of a node is a line `PID WHAT` in the file `effects` next to the database, and its result is the same line:
+so the log shows whose work was recorded.
 """
 
 import asyncio
@@ -21,11 +21,11 @@ POLL_SECONDS: Final = 0.02
 NAP_SECONDS: Final = 0.02
 WORK_SECONDS: Final = 0.01
 EFFECTS: Final = 6
-"""Lines of a run."""
+"""How many lines a run writes."""
 
 
 class State(BaseModel):
-    """What a run leaves."""
+    """The results of a run."""
 
     plan: list[str] = []
     left: str = ""
@@ -35,7 +35,7 @@ class State(BaseModel):
 
 
 def effect(what: str) -> str:
-    """Do something to the outside, and tell who did it."""
+    """Cause an external effect, and return which process did it."""
     line = f"{os.getpid()} {what}"
     file = os.open(DATABASE.with_name("effects"), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.write(file, f"{line}\n".encode())
@@ -44,34 +44,34 @@ def effect(what: str) -> str:
 
 
 async def plan(ctx: Context) -> list[str]:
-    """Two recorded pieces of work."""
+    """Do two recorded pieces of work."""
     key = ctx.idempotency_key
     return [await ctx.step(effect, f"{key} one"), await ctx.step(effect, f"{key} two")]
 
 
 def left(ctx: Context) -> str:
-    """In a thread; not over at once when it is done."""
+    """Work in a thread; do not end directly after the work."""
     line = effect(f"{ctx.idempotency_key} whole")
     time.sleep(WORK_SECONDS)
     return line
 
 
 async def right(ctx: Context) -> str:
-    """On the loop; not over at once when it is done."""
+    """Work on the loop; do not end directly after the work."""
     line = effect(f"{ctx.idempotency_key} whole")
     await asyncio.sleep(WORK_SECONDS)
     return line
 
 
 async def nap(ctx: Context) -> list[str]:
-    """Recorded work, and a sleep."""
+    """Do recorded work, and sleep."""
     line = await ctx.step(effect, f"{ctx.idempotency_key} before")
     await ctx.sleep(NAP_SECONDS)
     return [line]
 
 
 async def end(ctx: Context) -> str:
-    """The last work."""
+    """Do the last work."""
     return effect(f"{ctx.idempotency_key} whole")
 
 

@@ -1,4 +1,4 @@
-"""A worker whose runs are one that kills its process and three that do nothing wrong.
+"""A worker with one run that kills its process and three harmless ones.
 
 The deadly node waits until the three are in flight in the same process, and kills it; after two deaths it kills at
 once. The others wait until there were two deaths.
@@ -26,13 +26,13 @@ class State(BaseModel):
 
 
 def deaths() -> int:
-    """How often the deadly node was begun to its end."""
+    """Return how often the deadly node killed its process."""
     return len(list(HERE.glob("death-*")))
 
 
 async def bad() -> str:
-    """Kill the process, with all that is in flight in it."""
-    while deaths() < 2 and len(list(HERE.glob(f"good*-{os.getpid()}"))) < len(GOOD):  # noqa: ASYNC110 - other processes are waited for
+    """Kill the process, with all its work in flight."""
+    while deaths() < 2 and len(list(HERE.glob(f"good*-{os.getpid()}"))) < len(GOOD):  # noqa: ASYNC110 - it waits for other processes
         await asyncio.sleep(0.01)
     (HERE / f"death-{os.getpid()}").touch()
     os.kill(os.getpid(), signal.SIGKILL)
@@ -42,13 +42,13 @@ async def bad() -> str:
 async def good(name: str) -> str:
     """Be in flight at the first two deaths."""
     (HERE / f"{name}-{os.getpid()}").touch()
-    while deaths() < 2:  # noqa: ASYNC110 - other processes are waited for
+    while deaths() < 2:  # noqa: ASYNC110 - it waits for other processes
         await asyncio.sleep(0.01)
     return "done"
 
 
 def made(name: str, function: object) -> Graph[State]:
-    """START → work → END."""
+    """Return the graph START → work → END."""
     graph = Graph(name, State)
     graph.add_node("work", function, writes="text")  # type: ignore[arg-type]
     graph.add_path(START, "work", END)
@@ -59,7 +59,7 @@ GRAPHS = {"bad": made("bad", bad), "good": made("good", good)}
 
 
 async def work(how: str) -> None:
-    """Drive what is due until nothing is, or die."""
+    """Drive all due runs, or die."""
     async with Runner(HERE / "runs.db") as runner:
         if how == "recover":
             for run in await runner.recover(*GRAPHS.values()):
@@ -71,7 +71,7 @@ async def work(how: str) -> None:
         worker = Worker(runner, GRAPHS, concurrency=4, poll_seconds=0.01)
 
         async def watch() -> None:
-            while not all(info.status in ("finished", "failed") for info in await runner.store.runs()):  # noqa: ASYNC110 - other processes are waited for
+            while not all(info.status in ("finished", "failed") for info in await runner.store.runs()):  # noqa: ASYNC110 - it waits for other processes
                 await asyncio.sleep(0.02)
             worker.stop()
 

@@ -1,37 +1,37 @@
 """A process whose agent asks another agent, four times, through a tool: `nested_victim.py DATABASE EFFECTS [DIE]`.
 
 It notes `outer 3` for the third turn of the outer agent, `consult 3` for the call of its tool, `inner 3.2` for the
-second turn of the agent that this call asks, and `look 3` for the call of that one's tool.
+second turn of the agent that this call asks, and `look 3` for the call of that agent's tool.
 """
 
 import asyncio
 
 from graphengine import END, START, Agent, Graph
 from graphengine.models import Request, Response
-from tests.crash.agents_life import State, live, note, paid, told_by_tools, turn_of
+from tests.crash.agents_life import State, live, note, paid, tool_results, turn_of
 
 CONSULTED = 4
 
 
 class Outer:
-    """Has the other agent consulted four times, one after the other."""
+    """A model that consults the other agent four times, one after the other."""
 
     name = "outer"
 
     async def answer(self, request: Request) -> Response:
-        """The next turn, by what was said so far."""
+        """Return the next turn, according to the messages so far."""
         turn = turn_of(request)
         note(f"outer {turn}")
-        return paid("", ("consult", {"number": turn})) if turn <= CONSULTED else paid(told_by_tools(request))
+        return paid("", ("consult", {"number": turn})) if turn <= CONSULTED else paid(tool_results(request))
 
 
 class Inner:
-    """Looks something up, and answers."""
+    """A model that calls its tool once, and answers."""
 
     name = "inner"
 
     async def answer(self, request: Request) -> Response:
-        """The look, or the answer."""
+        """Return the tool call, or the answer."""
         number = int(request.messages[0].text)
         turn = turn_of(request)
         note(f"inner {number}.{turn}")
@@ -48,7 +48,7 @@ inner = Agent("inner", prompt="{number}", model=Inner(), tools=[look])
 
 
 async def consult(number: int) -> str:
-    """Consult somebody."""
+    """Consult the other agent."""
     note(f"consult {number}")
     return await inner.run(number=number)
 

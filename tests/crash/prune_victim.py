@@ -1,9 +1,9 @@
 """A program that kills itself while it prunes, at every point in turn: `prune_victim.py FOLDER STEPS`.
 
 Each time a child process begins a prune of a fresh copy of one database and is killed with SIGKILL at one of its
-points: before and after what removes the runs, and before and after each piece that is freed, each piece a transaction.
-Then the database is opened again. What was kept must read as before, what was removed must be wholly there or wholly
-gone, and once the store has swept nothing of it may be left. Prints how many kills there were.
+points: before and after the removal of the runs, and before and after each stride that frees rows, each in its own
+transaction. Then the database is opened again. Kept runs must read as before, a removed run must exist completely or
+not at all, and once the store has swept none of its rows may be left. Prints how many kills there were.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ STEPS = int(sys.argv[2])
 
 
 async def build(path: Path) -> None:
-    """Runs that go, with snapshots, messages and a branch among them, and runs that stay."""
+    """Record runs to remove, with snapshots, messages and a branch among them, and runs to keep."""
     store = SQLiteStore(path, synchronous="NORMAL")
     await store.open()
     for run_id in ("old", "parent", "new"):
@@ -52,7 +52,7 @@ async def build(path: Path) -> None:
 
 
 async def logs(path: Path) -> dict[str, list[bytes]]:
-    """Every step of every run, once by the list of steps and once by the snapshot."""
+    """Return every step of every run, once by the list of steps and once by the snapshot."""
     store = SQLiteStore(path, read_only=True)
     await store.open()
     found = {}
@@ -71,7 +71,7 @@ def die_in_turn(counts: list[int], kill_at: int) -> None:
 
 
 def deadly(function: Callable[..., Any], counts: list[int], kill_at: int) -> Callable[..., Any]:
-    """The function, with death before or after it when its turn has come."""
+    """Return the function with a death before or after it when its turn has come."""
 
     @wraps(function)
     def call(*given: Any, **named: Any) -> Any:
@@ -92,7 +92,7 @@ async def pruned(path: Path) -> None:
 
 
 def die(path: Path, kill_at: int) -> bool:
-    """Prune in a process that dies at this point; false if it lived to the end."""
+    """Prune in a process that dies at this point. Return whether it died."""
     child = os.fork()
     if child == 0:
         counts = [0]
@@ -106,7 +106,7 @@ def die(path: Path, kill_at: int) -> bool:
 
 
 async def opened(path: Path) -> None:
-    """Open the store, as whoever uses it next does, until it has swept by itself."""
+    """Open the store, as the next process does, and wait until it has swept by itself."""
     store = SQLiteStore(path, synchronous="NORMAL")
     await store.open()
     assert await new_run(store, "begun meanwhile", count=3) == 1
@@ -116,7 +116,7 @@ async def opened(path: Path) -> None:
 
 
 def orphans(path: Path) -> int:
-    """Rows of runs that are not there."""
+    """Return rows of runs that do not exist."""
     with closing(sqlite3.connect(path)) as connection:
         return sum(
             connection.execute(f"SELECT count(*) FROM {table} WHERE run NOT IN (SELECT key FROM runs)").fetchone()[0]  # noqa: S608
@@ -125,7 +125,7 @@ def orphans(path: Path) -> int:
 
 
 def main(folder: Path) -> None:
-    """Kill at each point until the prune gets by."""
+    """Kill at each point until a prune survives."""
     original, path = folder / "original.db", folder / "runs.db"
     asyncio.run(build(original))
     whole = asyncio.run(logs(original))

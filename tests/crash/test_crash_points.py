@@ -1,7 +1,7 @@
-"""A process dies at each crash point in turn, and another one goes on as if nothing had been.
+"""Crash points: a process dies at each in turn, and another one continues as if nothing had happened.
 
 `make test` takes the first, the middle and the last time that each point is passed; `CRASH_POINTS=all pytest
-tests/crash/test_crash_points.py` takes every one, `CRASH_POINTS=40 SEED=7` about so many, drawn at random.
+tests/crash/test_crash_points.py` takes every time, `CRASH_POINTS=40 SEED=7` about that many, drawn at random.
 """
 
 import asyncio
@@ -36,9 +36,9 @@ GIVEN: Final = os.environ.get("CRASH_POINTS", "")
 SEED: Final = os.environ.get("SEED", "3")
 TAKES_ALL: Final = GIVEN == "all"
 PARTS: Final = 8 if TAKES_ALL else 1
-"""So many tests share the deaths at one point."""
+"""How many tests share the deaths at one point."""
 FEWER: Final = 20
-"""So many times less may a life pass a point than another one: what comes by time comes once more, or not."""
+"""How many passes of a point two lives can differ by: work that depends on time can come once more or once less."""
 
 
 class Nursery:
@@ -55,7 +55,7 @@ class Nursery:
         )
 
     def live(self, folder: Path, die_at: Point | None = None) -> tuple[int, int]:
-        """Let a child live in a folder; its process id and its exit code."""
+        """Let a child live in a folder. Return its process id and its exit code."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(Order(folder=folder, die_at=die_at).model_dump_json() + "\n")
@@ -64,13 +64,13 @@ class Nursery:
         return int(pid), int(code)
 
     def close(self) -> None:
-        """Have no more children."""
+        """Start no more children."""
         self._process.communicate(timeout=60)
 
 
 @dataclass(frozen=True)
 class Log:
-    """A run as it is recorded."""
+    """A recorded run."""
 
     info: RunInfo
     steps: Sequence[Step]
@@ -79,7 +79,7 @@ class Log:
 
     @property
     def completions(self) -> Counter[tuple[object, ...]]:
-        """What was recorded as done: pieces of work, attempts, items, nodes, joins."""
+        """Return what was recorded as done: pieces of work, attempts, items, nodes, joins."""
         kinds = ("recorded", "node", "item", "attempt", "failed", "joined", "left")
         return Counter(
             (step.kind, step.frame, step.node, step.visit, step.attempt, said(step).get("key"))
@@ -89,7 +89,7 @@ class Log:
 
 
 def logs(folder: Path) -> Mapping[str, Log]:
-    """All runs of a database, none where there is none yet."""
+    """Return all runs of a database; {} if it does not exist yet."""
 
     async def read() -> Mapping[str, Log]:
         store = SQLiteStore(folder / "runs.db", read_only=True)
@@ -112,7 +112,7 @@ def _log(info: RunInfo, steps: Sequence[Step]) -> Log:
 
 @dataclass(frozen=True)
 class Ideal:
-    """What comes of lives that nothing cuts short."""
+    """The result of lives that are not interrupted."""
 
     passed: Counter[str]
     runs: Mapping[str, Log]
@@ -121,7 +121,7 @@ class Ideal:
 
 @pytest.fixture(scope="module")
 def nursery() -> Iterator[Nursery]:
-    """Where children come from."""
+    """The source of the children."""
     nursery = Nursery()
     yield nursery
     nursery.close()
@@ -130,7 +130,7 @@ def nursery() -> Iterator[Nursery]:
 
 @pytest.fixture(scope="module")
 def ideal(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Ideal:
-    """Two lives; of the points, as often as both pass them."""
+    """Two lives; for each point, the passes that both have."""
     counts: list[Counter[str]] = []
     folders = [tmp_path_factory.mktemp("ideal") for _ in range(2)]
     for folder in folders:
@@ -143,13 +143,13 @@ def ideal(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Ideal:
 
 
 def test_the_scenario_passes_every_point(ideal: Ideal) -> None:
-    """A method that is added to the Store protocol, and that no life here calls, is told by its name."""
+    """A method of the Store protocol that no life here calls is reported by name."""
     missed = [name for name in names() if not ideal.passed[name]]
-    assert not missed, f"let `live` in tests/crash/features.py pass these: {missed}"
+    assert not missed, f"call these in `live` of tests/crash/features.py: {missed}"
 
 
 def test_the_undisturbed_lives_are_as_they_should_be(ideal: Ideal) -> None:
-    """Every run is finished and everything is done once: what the other tests compare with is sound."""
+    """Every run is finished and all work is done once, so the other tests have a sound reference."""
     assert {run_id: log.info.status for run_id, log in ideal.runs.items()} == dict.fromkeys(RUNS, "finished")
     assert set(ideal.done.values()) == {1}
     assert all(set(log.completions.values()) == {1} for log in ideal.runs.values())
@@ -161,7 +161,7 @@ def test_the_undisturbed_lives_are_as_they_should_be(ideal: Ideal) -> None:
 def test_a_death_at_a_point_costs_what_was_in_flight(
     name: str, part: int, tmp_path: Path, nursery: Nursery, ideal: Ideal
 ) -> None:
-    """States, logs and work are those of lives that nothing cut short; what was in flight is done once more."""
+    """States, logs and work are those of uninterrupted lives; the work in flight is done once more."""
     often = ideal.passed[name]
     for number in numbers(name, often)[part::PARTS]:
         folder = tmp_path / str(number)
@@ -175,16 +175,16 @@ def test_a_death_at_a_point_costs_what_was_in_flight(
 
 
 def numbers(name: str, often: int) -> Sequence[int]:
-    """Which times that a point is passed somebody dies there."""
+    """Return at which passes of a point to die."""
     if GIVEN in ("", "all"):
         return range(1, often + 1) if TAKES_ALL else sorted({1, (often + 1) // 2, often})
-    random = Random(f"{SEED} {name}")  # noqa: S311 - repeatable, and no secret
+    random = Random(f"{SEED} {name}")  # noqa: S311 - repeatable, not for security
     count = int(int(GIVEN) / len(names()) + random.random())
     return sorted(random.sample(range(1, often + 1), min(count, often)))
 
 
 def die(nursery: Nursery, folder: Path, point: Point) -> tuple[int, Point]:
-    """Let a child die at a point, or the last time before that it is passed; its process id and that point."""
+    """Let a child die at a point, or at its last earlier pass. Return its process id and that point."""
     for less in range(FEWER):
         here = folder / f"{less}"
         here.mkdir()
@@ -200,7 +200,7 @@ def die(nursery: Nursery, folder: Path, point: Point) -> tuple[int, Point]:
 
 
 def check(folder: Path, nursery: Nursery, ideal: Ideal, dead: int) -> None:
-    """Let another one go on behind a dead one, and compare."""
+    """Let another child continue after the dead one, and compare."""
     here = folder / "here"
     left = logs(here)
     heir, code = nursery.live(here)
@@ -213,22 +213,22 @@ def check(folder: Path, nursery: Nursery, ideal: Ideal, dead: int) -> None:
         assert (log.info.status, log.state) == (known.info.status, known.state), run_id
         assert [step.seq for step in log.steps] == list(range(1, len(log.steps) + 1)), "the log is not dense"
         was = left[run_id].steps if run_id in left else []
-        assert list(log.steps[: len(was)]) == list(was), "what was recorded was changed"
+        assert list(log.steps[: len(was)]) == list(was), "recorded steps were changed"
         assert log.completions == known.completions, "not everything is recorded exactly once"
     assert order_free(runs["main"].steps) == order_free(ideal.runs["main"].steps)
 
 
 def check_work(here: Path, left: Mapping[str, Log], lives: tuple[int, int], ideal: Ideal) -> None:
-    """What was recorded is not done again, what was not is; nothing was begun before the log said so."""
+    """Check that recorded work is not repeated, other work is, and no work began before the log recorded its start."""
     effects = done(here / "effects")
-    before, after = (Counter(what for who, what in effects if who == pid) for pid in lives)
+    before, after = (Counter(what for worker, what in effects if worker == pid) for pid in lives)
     known = sum((recorded(log.steps, run_id) for run_id, log in left.items()), Counter[str]())
     begun = frozenset[str]().union(*(log.begun for log in left.values()))
-    assert max([*before.values(), *after.values()], default=0) <= 1, "one process did the same twice"
+    assert max([*before.values(), *after.values()], default=0) <= 1, "one process did the same work twice"
     lost = [what for what in before if what not in known]
     early = [what for what in lost if not never_recorded(what) and " ".join(what.split(" ")[:2]) not in begun]
-    assert not early, f"begun before the log said so: {early}"
+    assert not early, f"begun before the log recorded its start: {early}"
     again = [what for what in after if what in before and what in known]
-    assert not again, f"recorded, and yet done again: {again}"
+    assert not again, f"recorded, but repeated: {again}"
     whole = {what for what in before | after if not never_recorded(what)}
-    assert whole == {what for what in ideal.done if not never_recorded(what)}, "not all that was to be done was done"
+    assert whole == {what for what in ideal.done if not never_recorded(what)}, "some work was not done"

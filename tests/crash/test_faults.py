@@ -1,8 +1,8 @@
-"""Faults of the disk, by a library of the project's own that is preloaded: no acknowledged step is ever lost.
+"""Faults of the disk, by a preloaded library of the project: no acknowledged step is ever lost.
 
-`faults.c` fails the nth write, sync, truncation, removal or creation of a file, or kills the process amid it;
-`faulty.py` is the process that meets them. `FAULTS=all` tries each operation and not some of them; `SEED=7` cuts the
-power elsewhere. Linux only, where there is a compiler.
+`faults.c` fails the nth write, sync, truncation, removal or creation of a file, or kills the process during it;
+`faulty.py` is the process that meets them. `FAULTS=all` tries every operation instead of some; `SEED=7` cuts the power
+elsewhere. Linux only, and needs a C compiler.
 """
 
 import json
@@ -35,7 +35,7 @@ CUTS = 1000 if ALL else 60
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The library, compiled."""
+    """The compiled library."""
     compiler = shutil.which("cc")
     if sys.platform != "linux":
         pytest.skip("the library of faults is written for Linux")
@@ -64,15 +64,15 @@ def test_a_fault_of_the_disk_loses_no_acknowledged_step(
     """Whichever operation fails: a run gets an error or ends; the database opens, the doctor approves, runs resume."""
     done = faulty(library, tmp_path, "rounds", kind, operations, 1 if ALL else stride)
     assert done.returncode == 0, done.stderr
-    told: Any = json.loads(done.stdout)
-    assert told["wrong"] == {}
-    assert told["last"] > (50 if operations == "w" else 3), "the faults did not reach the database"
-    assert set(told["codes"]) <= {"store_full", "store_error"}
-    assert told["codes"]
+    result: Any = json.loads(done.stdout)
+    assert result["wrong"] == {}
+    assert result["last"] > (50 if operations == "w" else 3), "the faults did not reach the database"
+    assert set(result["codes"]) <= {"store_full", "store_error"}
+    assert result["codes"]
 
 
 def acknowledged(folder: Path, trace_bytes: int | None = None) -> dict[str, int]:
-    """The last step of each run that its process was told is durable, by the time the trace was so long."""
+    """Return the last acknowledged step of each run at the time when the trace had this length."""
     found: dict[str, int] = {}
     file = folder / "acknowledged"
     for line in file.read_text(encoding="utf-8").splitlines() if file.exists() else []:
@@ -83,10 +83,10 @@ def acknowledged(folder: Path, trace_bytes: int | None = None) -> dict[str, int]
 
 
 @pytest.mark.parametrize(("operations", "nth"), [*(("s", nth) for nth in range(1, 5)), ("w", 5)])
-async def test_a_kill_inside_a_commit_beside_an_idle_owner(
+async def test_a_kill_inside_a_commit_next_to_an_idle_owner(
     library: Path, tmp_path: Path, operations: str, nth: int
 ) -> None:
-    """The owner renews its lease, and overwrites a part of what was not finished; then it is killed as well."""
+    """The owner renews its lease and overwrites a part of the unfinished commit; then it is killed too."""
     path = tmp_path / "runs.db"
     idle = SQLiteStore(path)
     await idle.open()
@@ -107,13 +107,13 @@ async def test_a_kill_inside_a_commit_beside_an_idle_owner(
 
 @dataclass
 class Disk:
-    """What is surely on the disk of each file, and what was written since its last sync."""
+    """The content of each file that is certainly on the disk, and the writes since its last sync."""
 
     durable: dict[str, bytearray] = field(default_factory=lambda: defaultdict(bytearray))
     pending: dict[str, list[tuple[str, int, bytes]]] = field(default_factory=lambda: defaultdict(list))
 
     def do(self, operation: str, name: str, offset: int, data: bytes) -> None:
-        """Do one recorded operation."""
+        """Apply one recorded operation."""
         if operation == "s":
             for each in self.pending.pop(name, []):
                 apply(self.durable[name], *each)
@@ -121,7 +121,7 @@ class Disk:
             self.pending[name].append((operation, offset, data))
 
     def cut(self, folder: Path, chosen: random.Random) -> None:
-        """Write the files as a power cut leaves them: any sectors, or any writes, that were not synced may be there."""
+        """Write the files as a power cut leaves them: any sectors, or any writes, that were not synced can exist."""
         for name in self.durable.keys() | self.pending.keys():
             content = bytearray(self.durable[name])
             likely, size = chosen.choice((0.1, 0.5, 0.9)), chosen.choice((SECTOR_BYTES, WHOLE))
@@ -136,7 +136,7 @@ class Disk:
 
 
 def apply(content: bytearray, operation: str, offset: int, data: bytes) -> None:
-    """Write into a file, or cut it off."""
+    """Write into a file, or truncate it."""
     if operation == "t":
         del content[offset:]
     content.extend(bytes(max(0, offset + len(data) - len(content))))
@@ -144,7 +144,7 @@ def apply(content: bytearray, operation: str, offset: int, data: bytes) -> None:
 
 
 def operations_of(trace: Path) -> Iterator[tuple[int, str, str, int, bytes]]:
-    """What was done: how long the trace is then, the operation, the file's name, the offset and the data."""
+    """Yield the operations: the length of the trace so far, the operation, the file's name, the offset and the data."""
     with trace.open("rb") as file:
         while line := file.readline():
             operation, offset, length, path = line.decode().rstrip("\n").split(" ", 3)
@@ -152,13 +152,13 @@ def operations_of(trace: Path) -> Iterator[tuple[int, str, str, int, bytes]]:
             yield file.tell(), operation, Path(path).name, int(offset), data
 
 
-async def test_a_power_cut_beside_an_owner_that_renews_its_lease(library: Path, tmp_path: Path) -> None:
-    """Whatever reached the disk: what was acknowledged under FULL is there, and nothing looks like damage."""
+async def test_a_power_cut_next_to_an_owner_that_renews_its_lease(library: Path, tmp_path: Path) -> None:
+    """Whatever reached the disk: steps acknowledged under FULL are present, and nothing looks damaged."""
     done = faulty(library, tmp_path, "record")
     assert done.returncode == 0, done.stderr
     steps = list(operations_of(tmp_path / "trace"))
     first = next(index for index, (at, *_) in enumerate(steps) if acknowledged(tmp_path, at))
-    chosen = random.Random(f"power {SEED}")  # noqa: S311 - repeatable, and no secret
+    chosen = random.Random(f"power {SEED}")  # noqa: S311 - repeatable, not for security
     cuts = sorted(chosen.randrange(first, len(steps)) for _ in range(CUTS))
     disk = Disk()
     for index, (at, operation, name, offset, data) in enumerate(steps):
@@ -172,7 +172,7 @@ async def test_a_power_cut_beside_an_owner_that_renews_its_lease(library: Path, 
 
 
 async def lost_in(path: Path, notes: dict[str, int]) -> list[str]:
-    """Which acknowledged steps are not there; or why the database does not open."""
+    """Return which acknowledged steps are missing, or why the database does not open."""
     path.chmod(0o600)
     store = SQLiteStore(path)
     try:

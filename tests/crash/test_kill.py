@@ -1,4 +1,4 @@
-"""Processes that are killed for real: what was recorded stands, what was not is done again, and nothing else."""
+"""Processes that are killed: recorded work is kept, the other work is repeated, and nothing else."""
 
 import os
 import subprocess
@@ -21,7 +21,7 @@ def victim(database: Path, log: Path, kill_at: int, *resume: str) -> subprocess.
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[str]]:
-    """What the victim prints when nothing happens to it, and the work it does."""
+    """The output of the victim if it is not killed, and the work it does."""
     folder = tmp_path_factory.mktemp("undisturbed")
     done = victim(folder / "runs.db", folder / "log", 0)
     assert done.returncode == 0, done.stderr
@@ -32,7 +32,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[str
 def test_a_kill_during_any_work_costs_that_work_alone(
     kill_at: int, tmp_path: Path, undisturbed: tuple[str, list[str]]
 ) -> None:
-    """The resumed run ends as the undisturbed one; the work in flight is done twice and all else once."""
+    """The resumed run ends like the undisturbed one; the work in flight is done twice and all other work once."""
     expected, work = undisturbed
     assert len(work) == 9
     database, log = tmp_path / "runs.db", tmp_path / "log"
@@ -44,7 +44,7 @@ def test_a_kill_during_any_work_costs_that_work_alone(
     done = Counter(log.read_text(encoding="utf-8").splitlines())
     again = done - Counter(work)
     missing = Counter(work) - done
-    # The victim raises on the first sight of "write 1": killed there, the second sight is the resumed attempt itself.
+    # The victim raises at the first attempt of "write 1": killed there, the second one is the resumed attempt itself.
     if work[kill_at - 1] == "write 1":
         assert sum(again.values()) + sum(missing.values()) <= 1
     else:
@@ -53,7 +53,7 @@ def test_a_kill_during_any_work_costs_that_work_alone(
 
 
 def test_the_main_job_survives_kills_at_random_moments() -> None:
-    """The script that anyone can run, with quick agents and few kills."""
+    """Run the script for users, with quick agents and few kills."""
     words = [sys.executable, "scripts/kill_review_loop.py", "--kills", "3", "--seed", "11"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "SLOW_SECONDS": "0.2"}
     done = subprocess.run(words, capture_output=True, text=True, env=environment, cwd=ROOT, check=False, timeout=120)

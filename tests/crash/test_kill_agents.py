@@ -1,4 +1,4 @@
-"""An agent's process is killed amid a conversation of twelve turns: nothing that was recorded is done again."""
+"""An agent's process is killed during a conversation of twelve turns: no recorded work is repeated."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ ALL = [f"{what} {turn}" for turn in range(1, 13) for what in ("model", "tool")]
 
 
 def life(folder: Path, die: str, program: Path = PROGRAM) -> subprocess.CompletedProcess[str]:
-    """One process of the run, to its end or its death."""
+    """Run one process of the run, to its end or its death."""
     command = [sys.executable, str(program), str(folder / "runs.db"), str(folder / "effects"), *([die] if die else [])]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
@@ -25,7 +25,7 @@ def life(folder: Path, die: str, program: Path = PROGRAM) -> subprocess.Complete
     "deaths", [["model 1", "tool 4", "model 7", "tool 12"], ["tool 1", "model 2", "tool 2", "model 13"]]
 )
 def test_a_killed_agent_repeats_nothing_that_was_recorded(deaths: list[str], tmp_path: Path) -> None:
-    """Only the call that a death met is made once more, and each turn is paid once in the books."""
+    """Only the call that a death interrupted is repeated, and each turn is paid once in the records."""
     for die in deaths:
         assert life(tmp_path, die).returncode == -9
     last = life(tmp_path, "")
@@ -35,7 +35,7 @@ def test_a_killed_agent_repeats_nothing_that_was_recorded(deaths: list[str], tmp
 
 
 def test_a_killed_agent_that_asks_another_repeats_no_turn_of_either(tmp_path: Path) -> None:
-    """The tool through which it asks is called once more for each death inside; whom it asks goes on where it was."""
+    """The calling tool is called once more for each death inside it; the agent that it asks continues where it was."""
     deaths = ["consult 1", "inner 1.2", "look 3", "inner 4.1"]
     for die in deaths:
         assert life(tmp_path, die, NESTED).returncode == -9

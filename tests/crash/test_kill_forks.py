@@ -1,4 +1,4 @@
-"""Processes that are killed with several arms in flight: each of them starts again, and nothing else."""
+"""Processes that are killed with several arms in flight: each arm starts again, and nothing else."""
 
 import asyncio
 import os
@@ -24,7 +24,7 @@ def victim(database: Path, log: Path, kill_at: int, *resume: str) -> subprocess.
 
 
 def recorded(database: Path) -> Counter[str]:
-    """The attempts that were recorded, as the victim logs them."""
+    """Return the attempts that were recorded, named as in the victim's log."""
 
     async def read() -> Counter[str]:
         async with Runner(database) as runner:
@@ -35,13 +35,13 @@ def recorded(database: Path) -> Counter[str]:
 
 
 def works(log: Path) -> Counter[str]:
-    """What the victim did, by all its processes."""
+    """Return the work of the victim, by all its processes."""
     return Counter(log.read_text(encoding="utf-8").splitlines())
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Counter[str]]:
-    """What the victim prints when nothing happens to it, and the work it does."""
+    """The output of the victim if it is not killed, and the work it does."""
     folder = tmp_path_factory.mktemp("undisturbed")
     done = victim(folder / "runs.db", folder / "log", 0)
     assert done.returncode == 0, done.stderr
@@ -52,7 +52,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Counter[
 def test_a_kill_amid_arms_costs_what_was_in_flight(
     kill_at: int, tmp_path: Path, undisturbed: tuple[str, Counter[str]]
 ) -> None:
-    """The resumed run ends as the undisturbed one; what had begun and was not recorded is done twice, all else once."""
+    """The resumed run ends like the undisturbed one; unrecorded work is done twice, all other work once."""
     expected, once = undisturbed
     assert sum(once.values()) == WORKS
     database, log = tmp_path / "runs.db", tmp_path / "log"

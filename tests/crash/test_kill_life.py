@@ -1,7 +1,7 @@
-"""A run that uses the whole language is killed at random points, and ends as one that nobody disturbed.
+"""A run that uses the whole language is killed at random points, and ends like an undisturbed one.
 
-`KILLS=100 SEED=7 pytest -s tests/crash/test_kill_life.py` kills more often, and prints where. The seed stands in every
-failure.
+`KILLS=100 SEED=7 pytest -s tests/crash/test_kill_life.py` kills more often, and prints where. Every failure shows the
+seed.
 """
 
 import os
@@ -18,8 +18,8 @@ KILLS = int(os.environ.get("KILLS", "12"))
 SEED = int(os.environ.get("SEED", "3"))
 
 
-def told(kills: Sequence[tuple[Death, int]], ideal: Ideal) -> str:
-    """Where the kills fell, a line for each tenth of the life."""
+def where_killed(kills: Sequence[tuple[Death, int]], ideal: Ideal) -> str:
+    """Describe where the kills happened, a line for each tenth of the life."""
     rows = sum(ideal.rows.values())
     tenths: list[list[str]] = [[] for _ in range(11)]
     for death, seen in kills:
@@ -29,8 +29,8 @@ def told(kills: Sequence[tuple[Death, int]], ideal: Ideal) -> str:
 
 
 async def test_a_run_that_is_killed_again_and_again_ends_as_one_that_is_not(tmp_path: Path) -> None:
-    """State and log are those of the undisturbed run; a death costs what was in flight, once."""
-    random = Random(SEED)  # noqa: S311 - repeatable, and no secret
+    """State and log equal those of the undisturbed run; a death costs the work in flight, once."""
+    random = Random(SEED)  # noqa: S311 - repeatable, not for security
     began = monotonic()
     kills: list[tuple[Death, int]] = []
     trials = lost = 0
@@ -57,5 +57,5 @@ async def test_a_run_that_is_killed_again_and_again_ends_as_one_that_is_not(tmp_
             kills += trial.books.kills
             lost += sum(trial.books.lost.values())
     text = f"{len(kills)} kills of {trials} runs in {monotonic() - began:.1f} s, SEED={SEED}; {lost} works done twice"
-    sys.stdout.write(f"{text}; where in the log:\n{told(kills, ideal)}\n")
+    sys.stdout.write(f"{text}; where in the log:\n{where_killed(kills, ideal)}\n")
     assert len(kills) >= KILLS

@@ -1,4 +1,4 @@
-"""A run that kills its process does not take the runs beside it along."""
+"""A run that kills its process does not affect the runs in the same process."""
 
 import asyncio
 import signal
@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.mark.parametrize("how", ["worker", "recover"])
 async def test_a_run_that_kills_its_process_is_given_up_alone(tmp_path: Path, how: str) -> None:
-    """After two deaths in company each run is driven alone: the deadly one is given up, and the others finish."""
+    """After two deaths together each run is driven alone: the deadly one is given up, and the others finish."""
     async with Runner(tmp_path / "runs.db") as runner:
         for name in ("bad", *GOOD):
             runner.start(GRAPHS[name.rstrip("123")], State(name=name), run_id=name)

@@ -1,4 +1,4 @@
-"""Kills while a run waits, while it sleeps, and of workers that go on with it."""
+"""Kills while a run waits, while it sleeps, and of workers that resume it."""
 
 import asyncio
 import os
@@ -17,7 +17,7 @@ NAP_SECONDS = 0.3
 
 
 async def test_a_kill_while_a_run_waits_costs_nothing(tmp_path: Path) -> None:
-    """Whoever held the waiting run dies at every wait; the questions stand, and what was done is not done again."""
+    """The holder of the waiting run dies at every wait; the questions stay open, and recorded work is not repeated."""
     async with staged() as stage:
         ideal = await Ideal.of(tmp_path / "undisturbed", stage)
         (tmp_path / "killed").mkdir()
@@ -35,7 +35,7 @@ async def test_a_kill_while_a_run_waits_costs_nothing(tmp_path: Path) -> None:
 
 
 async def test_a_kill_while_a_run_sleeps_does_not_make_it_sleep_longer(tmp_path: Path) -> None:
-    """The time it wakes at stays what it was; what came before the sleep is not done again."""
+    """The time at which it wakes up is unchanged; work before the sleep is not repeated."""
     async with staged() as stage:
         ideal = await Ideal.of(tmp_path / "undisturbed", stage, NAP_SECONDS)
         (tmp_path / "killed").mkdir()
@@ -58,8 +58,8 @@ async def test_a_kill_while_a_run_sleeps_does_not_make_it_sleep_longer(tmp_path:
 
 
 async def test_workers_that_are_killed_are_replaced_by_others(tmp_path: Path) -> None:
-    """Two workers share a run; one or the other dies, somebody goes on, and only what the dead did is done again."""
-    random = Random(SEED)  # noqa: S311 - repeatable, and no secret
+    """Two workers share a run; one or the other dies, another continues, and only the dead one's work is repeated."""
+    random = Random(SEED)  # noqa: S311 - repeatable, not for security
     async with staged() as stage:
         ideal = await Ideal.of(tmp_path / "undisturbed", stage)
         (tmp_path / "killed").mkdir()
@@ -86,11 +86,11 @@ async def test_workers_that_are_killed_are_replaced_by_others(tmp_path: Path) ->
             for what, pids in doers.items():
                 if not never_recorded(what):
                     assert len(set(pids)) == len(pids), f"{what} was done twice by one process"
-                    assert set(pids[:-1]) <= dead, f"{what} was done again, though who did it lived on"
+                    assert set(pids[:-1]) <= dead, f"{what} was repeated, although its process survived"
 
 
 async def watch(trial: Trial, workers: list[Employed], seconds: float) -> None:
-    """Answer for so long, and until what was cut off before is over: a third crash amid it would give it up."""
+    """Answer for this long, and until interrupted work is over: a third crash during it would give it up."""
     loop = asyncio.get_running_loop()
     ends = loop.time() + seconds
     while loop.time() < ends or await trial.at_risk():

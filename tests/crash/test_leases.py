@@ -1,4 +1,4 @@
-"""One process drives a run: real processes that want the same one, are suspended, or block for longer than a lease."""
+"""One process drives a run: real processes compete for it, are suspended, or block for longer than a lease."""
 
 import asyncio
 import os
@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = Path(__file__).with_name("holder.py")
 LONG_SECONDS = 30.0
 SHORT_SECONDS = 1.0
-_TOLD = re.compile(
+_REFUSED = re.compile(
     r"error run_is_driven run r is driven by process (?P<pid>\d+) on (?P<host>\S+) \(owner \w+\), "
     r"whose lease ends at (?P<ends>[\d: -]+) UTC unless it is renewed"
 )
@@ -46,7 +46,7 @@ class Holder:
         self.pid = self.process.pid
 
     def line(self, beginning: str = "") -> str:
-        """Its next line that begins so; a process that never writes one is ended."""
+        """Return its next line with this beginning; end a process that never writes one."""
         assert self.process.stdout is not None
         watchdog = threading.Timer(30, self.process.kill)
         watchdog.start()
@@ -59,7 +59,7 @@ class Holder:
         pytest.fail(f"no line {beginning!r}: {self.process.communicate()[1]}")
 
     def end(self) -> tuple[str, str]:
-        """What else it says, on stdout and stderr, to its end."""
+        """Return the rest of its stdout and stderr, up to its end."""
         out, err = self.process.communicate(timeout=30)
         return out, err
 
@@ -69,13 +69,13 @@ Start: TypeAlias = Callable[..., Holder]
 
 @pytest.fixture
 def database(tmp_path: Path) -> Path:
-    """Where the run is."""
+    """The path of the run's database."""
     return tmp_path / "runs.db"
 
 
 @pytest.fixture
 def start(database: Path) -> Iterator[Start]:
-    """Starts processes; what is left of them ends with the test."""
+    """A function that starts processes; the test ends them."""
     started: list[Holder] = []
 
     def starting(lease_seconds: float, *words: str) -> Holder:
@@ -91,7 +91,7 @@ def start(database: Path) -> Iterator[Start]:
 
 
 def suspend(holder: Holder, database: Path) -> None:
-    """SIGSTOP while it neither reads nor commits: else it would hold a lock of SQLite's until it moves again."""
+    """Stop it with SIGSTOP while it neither reads nor commits, since it would otherwise keep a lock of SQLite."""
     with closing(sqlite3.connect(database, timeout=0, isolation_level=None)) as probe:
         while True:
             os.kill(holder.pid, signal.SIGSTOP)
@@ -103,7 +103,7 @@ def suspend(holder: Holder, database: Path) -> None:
 
 
 def log(database: Path) -> list[Step]:
-    """The log of the run."""
+    """Return the log of the run."""
 
     async def read() -> list[Step]:
         async with Runner(database) as runner:
@@ -113,23 +113,23 @@ def log(database: Path) -> list[Step]:
 
 
 def updates(database: Path) -> list[tuple[str, int]]:
-    """Which nodes were recorded, and whose work they hold."""
+    """Return which nodes were recorded, and which process did them."""
     return [(step.node, step.update[0][2]) for step in log(database) if step.kind == "node"]
 
 
 def test_one_of_many_that_resume_a_run_drives_it(database: Path, start: Start) -> None:
-    """Four processes want an orphan: one gets it, the others are told who drives it, and until when."""
+    """Four processes want an orphan: one gets it, the others learn its driver and the end of the lease."""
     dead = start(LONG_SECONDS, "start")
     dead.line("in second")
     dead.process.kill()
     dead.process.wait()
     before = time.time()
     rivals = [start(LONG_SECONDS, "resume") for _ in range(4)]
-    said = {rival: rival.line() for rival in rivals}
-    (winner,) = [rival for rival, line in said.items() if line == "in second"]
+    lines = {rival: rival.line() for rival in rivals}
+    (winner,) = [rival for rival, line in lines.items() if line == "in second"]
     for loser in [rival for rival in rivals if rival is not winner]:
-        found = _TOLD.fullmatch(said[loser])
-        assert found, said[loser]
+        found = _REFUSED.fullmatch(lines[loser])
+        assert found, lines[loser]
         ends = datetime.strptime(found["ends"], "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC).timestamp()
         assert (int(found["pid"]), found["host"]) == (winner.pid, socket.gethostname())
         assert before + LONG_SECONDS - 1 <= ends <= time.time() + LONG_SECONDS
@@ -139,7 +139,7 @@ def test_one_of_many_that_resume_a_run_drives_it(database: Path, start: Start) -
 
 
 def test_a_process_that_was_suspended_past_its_lease_writes_no_more(database: Path, start: Start) -> None:
-    """SIGSTOP, and another one takes over and finishes; SIGCONT, and the first is refused, and says why."""
+    """SIGSTOP, and another one takes over and finishes; SIGCONT, and the first is refused, with the reason."""
     first = start(SHORT_SECONDS, "start")
     first.line("in second")
     suspend(first, database)
@@ -160,13 +160,13 @@ def test_a_process_that_was_suspended_past_its_lease_writes_no_more(database: Pa
 
 
 def test_a_node_that_blocks_for_longer_than_the_lease_loses_nothing(database: Path, start: Start) -> None:
-    """The lease is renewed meanwhile, so that nobody else gets the run, and a warning names the node."""
+    """The lease is renewed meanwhile, so no other process gets the run, and a warning names the node."""
     first = start(SHORT_SECONDS, "start", "blocking")
     first.line("in second")
     second = start(SHORT_SECONDS, "insist")
     began = float(second.line("driven ").split()[1])
     while float(second.line("driven ").split()[1]) < began + 2 * SHORT_SECONDS:
-        pass  # the lease was renewed so often that without it the run would have been lost
+        pass  # the lease was renewed: the node blocked long enough to lose the run otherwise
     database.with_name("gate").touch()
     out, err = first.end()
     assert out.split() == ["in", "third", "finished"]
@@ -179,7 +179,7 @@ def test_a_node_that_blocks_for_longer_than_the_lease_loses_nothing(database: Pa
 
 @pytest.mark.parametrize("late_seconds", [-1e6, 1e6])
 def test_a_clock_that_is_wrong_gives_a_run_to_one_writer(database: Path, start: Start, late_seconds: float) -> None:
-    """Whose clock is far ahead takes a run from one that is alive; behind, it does not. Either way one writes."""
+    """A clock far ahead takes a run from a live driver; a clock far back does not. Either way only one writes."""
     first = start(LONG_SECONDS, "start")
     first.line("in second")
     second = start(LONG_SECONDS, "resume", f"late={late_seconds}")

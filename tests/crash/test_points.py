@@ -1,4 +1,4 @@
-"""The kit of crash points itself: which points there are, and what passes them."""
+"""The crash points of the testing kit: which exist, and what passes them."""
 
 import os
 import signal
@@ -22,7 +22,7 @@ class State(BaseModel):
 
 
 def graph() -> Graph[State]:
-    """One node."""
+    """Return a graph of one node."""
     made = Graph("one", State)
     made.add_node("more", lambda n: n + 1, writes="n", thread=False)
     made.add_path(START, "more", END)
@@ -30,7 +30,7 @@ def graph() -> Graph[State]:
 
 
 async def passed_by(store: Store) -> list[str]:
-    """The points that one run passes."""
+    """Return the points that one run passes."""
     points = CrashPoints()
     with points.installed():
         async with Runner(points.watched(store)) as runner:
@@ -39,14 +39,14 @@ async def passed_by(store: Store) -> list[str]:
 
 
 def test_the_points_are_those_of_the_protocol() -> None:
-    """Every public method has two, and what is no call has none."""
+    """Every public method has two, other attributes have none."""
     assert {"open", "close", "create", "claim", "append", "info", "inbox"} <= set(CALLS)
     assert "shared" not in CALLS
     assert len(names()) == len(set(names())) == 2 * (len(CALLS) + 2)
 
 
-def test_a_new_method_has_its_points_without_being_told() -> None:
-    """They are read off the protocol."""
+def test_a_new_method_has_its_points_automatically() -> None:
+    """They are derived from the protocol."""
 
     class Longer(Store, Protocol):
         async def prune_everything(self) -> None: ...
@@ -56,7 +56,7 @@ def test_a_new_method_has_its_points_without_being_told() -> None:
 
 
 async def test_a_run_passes_its_points_in_order(tmp_path: Path) -> None:
-    """Nothing starts before what causes it is durable: so it reads in the order of the points."""
+    """Nothing starts before its cause is durable, as the order of the points shows."""
     passed = await passed_by(SQLiteStore(tmp_path / "runs.db"))
     around = [name for name in passed if name.split()[1] in ("create", "append", "commit", "task")]
     first = around.index("before create")
@@ -64,12 +64,12 @@ async def test_a_run_passes_its_points_in_order(tmp_path: Path) -> None:
         *("before create", "before commit", "after commit", "after create"),
         *("before task", "after task"),
         *("before append", "before commit", "after commit", "after append"),
-        *("before commit", "after commit"),  # the lease is given back
+        *("before commit", "after commit"),  # the lease is released
     ]
 
 
 async def test_a_store_without_commits_passes_the_other_points() -> None:
-    """One whose append is durable at once included."""
+    """Also with a store whose append is durable at once."""
     passed = await passed_by(MemoryStore())
     assert "before commit" not in passed
     at = passed.index("before append")
@@ -77,21 +77,21 @@ async def test_a_store_without_commits_passes_the_other_points() -> None:
 
 
 async def test_nothing_stays_installed(tmp_path: Path) -> None:
-    """Afterwards commits and tasks are what they were."""
+    """Afterwards commits and tasks are unpatched."""
     before = (TaskRunner.run, worker.Connection)
     await passed_by(SQLiteStore(tmp_path / "runs.db"))
     assert (TaskRunner.run, worker.Connection) == before
 
 
 async def test_a_watched_store_is_the_store_in_everything_else(tmp_path: Path) -> None:
-    """What is not in the protocol is passed through."""
+    """Attributes that are not in the protocol are passed through."""
     watched = CrashPoints().watched(SQLiteStore(tmp_path / "runs.db"))
     assert watched.shared
-    assert getattr(watched, "path") == tmp_path / "runs.db"  # noqa: B009 - the protocol has no such thing
+    assert getattr(watched, "path") == tmp_path / "runs.db"  # noqa: B009 - the protocol has no such attribute
 
 
 def test_a_process_dies_at_its_point_and_at_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    """At the second time that it is passed, if that is so ordered."""
+    """At the second pass, if so ordered."""
     struck: list[tuple[int, int]] = []
     monkeypatch.setattr(os, "kill", lambda pid, number: struck.append((pid, number)))
     points = CrashPoints(Point("after append", 2))

@@ -1,4 +1,4 @@
-"""`Runner.recover`: a program that starts again goes on with what its dead process left."""
+"""`Runner.recover`: a restarted program continues the runs of its dead process."""
 
 import asyncio
 import os
@@ -20,7 +20,7 @@ PROGRAM = Path(__file__).with_name("leaver.py")
 
 @pytest.fixture
 def database(tmp_path: Path) -> Path:
-    """A database that a killed process left."""
+    """The database of a killed process."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     words = [sys.executable, str(PROGRAM), str(tmp_path / "runs.db")]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment) as process:
@@ -31,8 +31,8 @@ def database(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("page", [1, 1000])
-async def test_every_orphan_is_gone_on_with(database: Path, page: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A handle each, however many; runs that are over, that wait, or are of other graphs are left as they are."""
+async def test_every_orphan_is_resumed(database: Path, page: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It returns a handle for each; runs that are over, that wait, or of other graphs are untouched."""
     monkeypatch.setattr("graphengine.runner.runner._PAGE", page)
     async with Runner(database) as runner:
         before = {run_id: len(await runner.history(run_id)) for run_id in ("b1", "over", "asking")}
@@ -46,7 +46,7 @@ async def test_every_orphan_is_gone_on_with(database: Path, page: int, monkeypat
 
 
 async def test_two_that_recover_share_the_orphans(database: Path) -> None:
-    """Each run is one's or the other's, and no handle says that somebody else drives its run."""
+    """Each run goes to one of the two, and no handle raises that another process drives its run."""
     async with Runner(database) as first, Runner(database) as second:
         found = await asyncio.gather(*(each.recover(graph("a"), graph("b")) for each in (first, second)))
         assert sorted(run.id for runs in found for run in runs) == list(ORPHANS)
@@ -56,7 +56,7 @@ async def test_two_that_recover_share_the_orphans(database: Path) -> None:
             assert sum(step.kind == "resumed" for step in await first.history(run_id)) == 1
 
 
-async def test_an_orphan_that_cannot_be_gone_on_with_says_why(database: Path) -> None:
+async def test_an_orphan_that_cannot_be_resumed_raises_the_reason(database: Path) -> None:
     """Its handle is among the others, and its result raises."""
     async with Runner(database) as runner:
         (run,) = await runner.recover(graph("b", node="renamed"))
@@ -65,24 +65,24 @@ async def test_an_orphan_that_cannot_be_gone_on_with_says_why(database: Path) ->
 
 
 async def test_a_worker_takes_the_same_orphans(database: Path) -> None:
-    """And tells of each that no process drove it."""
+    """It reports for each that no process drove it."""
     events: list[WorkerEvent] = []
 
-    def tell(event: WorkerEvent) -> None:
+    def note(event: WorkerEvent) -> None:
         events.append(event)
         if sum(not isinstance(each, Took) for each in events) == len(ORPHANS):
             worker.stop()
 
     async with Runner(database) as runner:
         graphs = {name: graph(name) for name in ("a", "b")}
-        worker = Worker(runner, graphs, poll_seconds=0.01, tell=tell)
+        worker = Worker(runner, graphs, poll_seconds=0.01, tell=note)
         await worker.run()
     taken = {event.info.id: event.why for event in events if isinstance(event, Took)}
     assert taken == dict.fromkeys(ORPHANS, "orphan")
 
 
 async def test_memory_has_no_orphans() -> None:
-    """What is driven here is nobody's orphan; what was let go is, since nobody drives it."""
+    """A driven run is no orphan; a released run is one, since nothing drives it."""
     async with Runner() as runner:
         run = runner.start(graph("a"), Work(patient=False), run_id="a1")
         await run.begun()
@@ -110,7 +110,7 @@ async def test_memory_has_no_orphans() -> None:
 
 
 async def test_two_graphs_of_one_name_are_refused() -> None:
-    """Nobody could tell whose runs are meant."""
+    """It would be unknown whose runs are meant."""
     async with Runner() as runner:
-        with pytest.raises(DefinitionError, match="two graphs of one name"):
+        with pytest.raises(DefinitionError, match="two graphs have one name"):
             await runner.recover(graph("a"), graph("a", node="other"))

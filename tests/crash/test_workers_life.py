@@ -1,6 +1,6 @@
-"""Three workers share a database; one after another is killed at random, and all runs come to their ends.
+"""Three workers share a database; one after another is killed at random, and all runs finish.
 
-`RUNS=300 KILLS=60 SEED=7 pytest -s tests/crash/test_workers_life.py` is the full size, and prints what it cost.
+`RUNS=300 KILLS=60 SEED=7 pytest -s tests/crash/test_workers_life.py` is the full size, and prints the cost.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ KILLS: Final = int(os.environ.get("KILLS", "5"))
 SEED: Final = int(os.environ.get("SEED", "3"))
 WORKERS: Final = 3
 PATIENCE_SECONDS: Final = 60.0
-"""Without any progress for so long, something hangs."""
+"""Without any progress for this long, something hangs."""
 
 
 class Crew:
@@ -61,7 +61,7 @@ class Crew:
         worker = self._spares.popleft()
         self._spares.append(self._load())
         assert worker.stdin is not None
-        worker.stdin.write("go\n")  # one that has not loaded yet finds it later
+        worker.stdin.write("go\n")  # a worker that has not loaded yet finds the line later
         worker.stdin.flush()
         return worker
 
@@ -78,7 +78,7 @@ class Crew:
 
 @pytest.fixture
 async def crew(tmp_path: Path) -> AsyncIterator[Crew]:
-    """Three workers over a database with many runs that nobody drives."""
+    """Three workers over a database with many orphaned runs."""
     async with Runner(tmp_path / "runs.db") as runner:
         for number in range(RUNS):
             runner.start(small(), run_id=f"r{number}")
@@ -88,9 +88,9 @@ async def crew(tmp_path: Path) -> AsyncIterator[Crew]:
     crew.close()
 
 
-async def test_all_runs_end_whoever_is_killed(tmp_path: Path, crew: Crew) -> None:
-    """Each step is recorded once, and only what was in flight at a kill is done again."""
-    random = Random(SEED)  # noqa: S311 - repeatable, and no secret
+async def test_all_runs_end_whichever_worker_is_killed(tmp_path: Path, crew: Crew) -> None:
+    """Each step is recorded once, and only work in flight at a kill is repeated."""
+    random = Random(SEED)  # noqa: S311 - repeatable, not for security
     began = time.monotonic()
     effects = tmp_path / "effects"
     moments = sorted(random.randrange(RUNS * EFFECTS) for _ in range(KILLS))
@@ -98,23 +98,23 @@ async def test_all_runs_end_whoever_is_killed(tmp_path: Path, crew: Crew) -> Non
         for moment in moments:
             await reach(effects, moment)
             await asyncio.sleep(random.uniform(0, WORK_SECONDS))
-            last, _ = done(effects)[-1]  # whoever did something just now has something in flight
+            last, _ = done(effects)[-1]  # a process with a recent effect has work in flight
             busy = [number for number, worker in enumerate(crew.at_work) if worker.pid == last]
             crew.kill(busy[0] if busy and random.random() < 0.5 else random.randrange(WORKERS))
         await all_over(runner, effects)
         logs = [await runner.history(f"r{number}") for number in range(RUNS)]
     again = check(done(effects), logs, crew.dead)
-    told = f"{RUNS} runs, {KILLS} kills of {WORKERS} workers in {time.monotonic() - began:.1f} s, SEED={SEED}: "
+    text = f"{RUNS} runs, {KILLS} kills of {WORKERS} workers in {time.monotonic() - began:.1f} s, SEED={SEED}: "
     steps = sum(map(len, logs))
-    sys.stdout.write(f"{told}{steps} steps recorded once each, {again} of {RUNS * EFFECTS} works done twice\n")
-    assert again <= KILLS * CONCURRENCY * 2, "more was done again than can have been in flight"
+    sys.stdout.write(f"{text}{steps} steps recorded once each, {again} of {RUNS * EFFECTS} works done twice\n")
+    assert again <= KILLS * CONCURRENCY * 2, "more work was repeated than can have been in flight"
 
 
 async def reach(effects: Path, lines: int) -> None:
-    """Wait until so many lines of work are done."""
+    """Wait until this many lines of work are written."""
     give_up_at = time.monotonic() + PATIENCE_SECONDS
     while len(done(effects)) <= lines:
-        assert time.monotonic() < give_up_at, "the workers do nothing more"
+        assert time.monotonic() < give_up_at, "the workers make no progress"
         await asyncio.sleep(0.002)
 
 
@@ -128,12 +128,12 @@ async def all_over(runner: Runner, effects: Path) -> None:
         assert not [info for info in left if info.status in ("failed", "stopped")]
         if len(done(effects)) > seen:
             give_up_at, seen = time.monotonic() + PATIENCE_SECONDS, len(done(effects))
-        assert time.monotonic() < give_up_at, f"nobody goes on with {left}"
+        assert time.monotonic() < give_up_at, f"no worker resumes {left}"
         await asyncio.sleep(0.02)
 
 
 def check(effects: Sequence[tuple[int, str]], logs: Sequence[Sequence[Step]], dead: set[int]) -> int:
-    """See that all is recorded once, and nothing done again that was; gives how much was done again."""
+    """Check that all work is recorded once and no recorded work is repeated. Return how much was repeated."""
     known: dict[str, int] = {}
     for steps in logs:
         assert [step.seq for step in steps] == list(range(1, len(steps) + 1)), "the log is not dense"
@@ -146,9 +146,9 @@ def check(effects: Sequence[tuple[int, str]], logs: Sequence[Sequence[Step]], de
     assert doers.keys() == known.keys()
     assert len(known) == RUNS * EFFECTS
     for what, pids in doers.items():
-        assert known[what] == pids[-1], f"{what} was recorded by {known[what]}, and done again: {pids}"
+        assert known[what] == pids[-1], f"{what} was recorded by {known[what]}, and repeated: {pids}"
         assert len(set(pids)) == len(pids), f"{what} was done twice by one process"
-        assert set(pids[:-1]) <= dead, f"{what} was done again, though who did it lived on"
+        assert set(pids[:-1]) <= dead, f"{what} was repeated, although its process survived"
     return sum(len(pids) - 1 for pids in doers.values())
 
 
@@ -156,7 +156,7 @@ _COMPLETIONS: Final = ("recorded", "node", "joined", "left")
 
 
 def recorded_workers(steps: Sequence[Step]) -> dict[str, int]:
-    """Who did each work, as the log tells it: its results name the process."""
+    """Return which process did each work, according to the log: its results name the process."""
     found: dict[str, int] = {}
     for step in steps:
         lines = [said(step)["value"]] if step.kind == "recorded" else []

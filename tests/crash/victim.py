@@ -1,7 +1,7 @@
 """A program that is killed: `victim.py DATABASE LOG KILL_AT [resume]`.
 
-It drives a run whose nodes write a line to LOG when they work, and kills its own process with SIGKILL during the work
-number KILL_AT (counted over LOG's lines), before anything of that work is recorded.
+It drives a run whose nodes write a line to LOG when they work, and kills its own process with SIGKILL during the
+KILL_ATth work (counted over LOG's lines), before that work is recorded.
 """
 
 import asyncio
@@ -27,12 +27,12 @@ class State(BaseModel):
 
 
 def worked() -> list[str]:
-    """The work done so far, by this process and those before it."""
+    """Return the work done so far, by this process and those before it."""
     return LOG.read_text(encoding="utf-8").splitlines() if LOG.exists() else []
 
 
 def work(what: str) -> None:
-    """Leave a trace, and die where it is time."""
+    """Write a line, and die if it is time."""
     with LOG.open("a", encoding="utf-8") as log:
         log.write(what + "\n")
     if len(worked()) == KILL_AT:
@@ -40,7 +40,7 @@ def work(what: str) -> None:
 
 
 async def write(score: int) -> int:
-    """A better score, up to 3; the second visit fails at first."""
+    """Return a better score, up to 3; the second visit fails at first."""
     visit = f"write {score}"
     first = visit not in worked()
     work(visit)
@@ -67,7 +67,7 @@ graph.add_edge("review", "write")
 
 
 async def main() -> None:
-    """Start or resume the run, and print what it came to."""
+    """Start or resume the run, and print its result."""
     async with Runner(DATABASE) as runner:
         resume = len(sys.argv) > 4
         run = runner.resume(graph, "r") if resume else runner.start(graph, State(), run_id="r")

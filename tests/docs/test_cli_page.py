@@ -1,4 +1,4 @@
-"""docs/use/cli.md is what the commands say of themselves."""
+"""docs/use/cli.md is generated from the help of the commands."""
 
 import re
 from pathlib import Path
@@ -15,8 +15,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "use" / "cli.md").read_text(encoding="utf-8")
 
 
-def test_the_page_is_what_is_written_today() -> None:
-    """Where it is not, a command changed: run scripts/cli_docs.py."""
+def test_the_page_is_up_to_date() -> None:
+    """If not, a command changed: run scripts/cli_docs.py."""
     assert cli_docs.page() == PAGE, "docs/use/cli.md is not up to date; run scripts/cli_docs.py"
 
 
@@ -29,16 +29,16 @@ def test_every_link_within_the_page_leads_to_a_heading() -> None:
     assert set(re.findall(r"\]\(#([\w-]+)\)", PAGE)) <= headings
 
 
-def test_every_exit_code_and_command_is_told() -> None:
-    """Each code has a row, each command a section."""
+def test_every_exit_code_and_command_is_documented() -> None:
+    """Each code has a row, and each command a section."""
     for code in Exit:
         assert f"\n| {int(code)} | " in PAGE
     for name in COMMANDS:
         assert f"\n## graphengine {name}\n" in PAGE
 
 
-def test_a_command_that_brings_no_examples_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every command is made with `cls=helping.Command`, so that its help and this page tell the same."""
+def test_a_command_without_examples_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every command has `cls=helping.Command`, so its help and this page agree."""
     monkeypatch.setattr(main, "get_command", lambda context, name: click.Command(name))
-    with pytest.raises(TypeError, match=f"is no {Command.__name__}"):
+    with pytest.raises(TypeError, match=f"is not a {Command.__name__}"):
         cli_docs.page()

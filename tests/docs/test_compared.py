@@ -1,4 +1,4 @@
-"""docs/explain/compared.md shows our programs as they stand and what they still do. LangGraph is not needed here."""
+"""docs/explain/compared.md shows our programs and their present outcomes. LangGraph is not needed here."""
 
 import inspect
 from pathlib import Path
@@ -9,7 +9,7 @@ from benchmarks.joins import BEGIN, CASES, FINISH, Nodes, placed, programs, row,
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs/explain/compared.md").read_text(encoding="utf-8")
 OURS = [(case, name) for case in CASES for name in programs(case, "Graph[Log]")]
-# What must not change, whatever the page is made to say: what happens, how often the join runs, how it ends.
+# These must not change, whatever the page says: what happens, how often the join runs, how it ends.
 TRUTHS = {
     "Unequal.fork": ("a b d c e", "once", "log: a b c d e"),
     "Skipped.fork": ("a b d", "once", "log: a b d"),
@@ -26,7 +26,7 @@ TRUTHS = {
 
 
 def part(case: type[Nodes]) -> str:
-    """What the page says of a case, from its heading on."""
+    """The part of the page about a case, from its heading on."""
     title = (inspect.getdoc(case) or "").partition(": ")[0]
     (found,) = [part for part in PAGE.split("\n## ") if part.partition("\n")[0].endswith(f". {title}")]
     return found
@@ -34,7 +34,7 @@ def part(case: type[Nodes]) -> str:
 
 @pytest.mark.parametrize(("case", "name"), OURS, ids=[f"{case.__name__}.{name}" for case, name in OURS])
 async def test_our_side_does_what_the_page_shows(case: type[Nodes], name: str) -> None:
-    """Each of our programs does today what is told here, and its line on the page says just that."""
+    """Each of our programs has the outcome listed here, and its line on the page states it."""
     outcome = await run_ours(case, name)
 
     happened, joined, end = TRUTHS[f"{case.__name__}.{name}"]
@@ -45,26 +45,26 @@ async def test_our_side_does_what_the_page_shows(case: type[Nodes], name: str) -
 
 
 @pytest.mark.parametrize(("number", "case"), list(enumerate(CASES, 1)), ids=[case.__name__ for case in CASES])
-def test_the_page_shows_the_programs_as_they_stand(number: int, case: type[Nodes]) -> None:
+def test_the_page_shows_the_present_programs(number: int, case: type[Nodes]) -> None:
     """Heading, lesson and the source of both sides' programs are on the page, and each program has a line."""
-    told, _, code = section(number, case, {}).partition("| --- | --- | --- | --- |\n")
+    head, _, code = section(number, case, {}).partition("| --- | --- | --- | --- |\n")
 
     here = f"## {part(case)}"
-    assert here.startswith(told)
+    assert here.startswith(head)
     assert code.strip() in here
     assert programs(case, "StateGraph")
     assert all(f"\n| LangGraph: `{name}`" in here for name in programs(case, "StateGraph"))
 
 
-def test_only_what_stands_between_the_markers_is_made() -> None:
-    """What is written by hand before and behind the markers stays."""
-    page = placed(f"before\n{BEGIN}\nold\n{FINISH}\nbehind\n", "new\n")
+def test_only_the_text_between_the_markers_is_generated() -> None:
+    """Text before and after the markers stays."""
+    page = placed(f"before\n{BEGIN}\nold\n{FINISH}\nafter\n", "new\n")
 
-    assert page == f"before\n{BEGIN}\n\nnew\n\n{FINISH}\nbehind\n"
+    assert page == f"before\n{BEGIN}\n\nnew\n\n{FINISH}\nafter\n"
 
 
 @pytest.mark.parametrize("page", ["no markers", BEGIN, FINISH, f"{FINISH}{BEGIN}"])
 def test_a_page_without_both_markers_is_refused(page: str) -> None:
-    """Nothing is lost where a marker is missing or they stand the wrong way round."""
+    """Nothing is lost if a marker is missing or they are in the wrong order."""
     with pytest.raises(ValueError, match="needs both markers"):
         placed(page, "new")

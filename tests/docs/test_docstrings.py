@@ -1,4 +1,4 @@
-"""Every example in a docstring of graphengine runs and gives what it says; the main names have one."""
+"""Every example in a docstring of graphengine runs and prints its output; the main names have one."""
 
 import asyncio
 import doctest
@@ -30,7 +30,7 @@ class Count(BaseModel):
 
 
 def names() -> dict[str, object]:
-    """What an example may use without importing it: the public names, and `count`, the graph of `Graph`'s example."""
+    """The names that an example need not import: the public ones, and `count`, the graph of `Graph`'s example."""
     found: dict[str, object] = {name: getattr(graphengine, name) for name in graphengine.__all__}
     found |= {"asyncio": asyncio, "Annotated": Annotated, "BaseModel": BaseModel, "Count": Count}
     found |= {"append": reducers.append, "check_text": guards.check_text}
@@ -43,26 +43,26 @@ def names() -> dict[str, object]:
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_the_examples_of_a_module_give_what_they_say(
+def test_the_examples_of_a_module_print_their_output(
     module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each by itself, in an empty folder."""
+    """Each separately, in an empty folder."""
     monkeypatch.chdir(tmp_path)
     given = importlib.import_module(module)
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
-    said: list[str] = []
+    report: list[str] = []
     for found in FINDER.find(given, module, globs={**names(), **vars(given)}):
-        runner.run(found, compileflags=0, out=said.append)  # as in a user's file, not as in ours
-    assert runner.summarize(verbose=False).failed == 0, "".join(said)
+        runner.run(found, compileflags=0, out=report.append)  # as in a user's file, not as in ours
+    assert runner.summarize(verbose=False).failed == 0, "".join(report)
 
 
-def test_an_example_is_written_so_that_it_runs() -> None:
-    """`Example:` is followed by `>>>`, and no docstring has a fence or an indented block of code that nobody runs."""
+def test_an_example_is_written_as_a_doctest() -> None:
+    """`Example:` is followed by `>>>`, and no docstring has a fence or an indented block that no test runs."""
     for file in Path(graphengine.__file__).parent.rglob("*.py"):
         text = file.read_text(encoding="utf-8")
         assert "```python" not in text, file
-        for behind in re.findall(r"^ *Examples?:\n(.*)$", text, re.MULTILINE):
-            assert behind.lstrip().startswith((">>>", "With ")), f"{file}: {behind}"
+        for after in re.findall(r"^ *Examples?:\n(.*)$", text, re.MULTILINE):
+            assert after.lstrip().startswith((">>>", "With ")), f"{file}: {after}"
 
 
 OWNERS: dict[object, str] = {
@@ -74,7 +74,7 @@ OWNERS: dict[object, str] = {
     patterns: " ".join(name for name in patterns.__all__ if name.islower()),
     guards: "forbidden guard max_characters max_words personal_data required",
 }
-MAIN = [(owner, name) for owner, told in OWNERS.items() for name in told.split()]
+MAIN = [(owner, name) for owner, names_of in OWNERS.items() for name in names_of.split()]
 
 
 @pytest.mark.parametrize(("owner", "name"), MAIN, ids=[name for _, name in MAIN])

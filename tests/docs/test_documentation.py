@@ -1,4 +1,4 @@
-"""The code on the pages runs as it stands: no Python and no command is on a page that nobody has tried."""
+"""The code on the pages runs unchanged: tests execute every Python block and parse every command."""
 
 import ast
 import asyncio
@@ -18,20 +18,23 @@ from graphengine.cli.main import COMMANDS, main
 
 ROOT = Path(__file__).resolve().parents[2]
 FENCE = re.compile(r"^```(\S*)[^\n]*\n(.*?)^```", re.DOTALL | re.MULTILINE)
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 ELSEWHERE = {
     "docs/use/patterns/*.md": "test_patterns.py: they run, and their pictures are those of their graphs",
     "docs/explain/compared.md": "test_compared.py: every block is the source of a program that is run there",
     "docs/use/cli.md": "test_cli_page.py and tests/cli/test_help.py: the page is made of examples that are run there",
     "docs/use/tutorial.md": "test_tutorial.py: its files are written and its commands typed",
 }
-"""Pages whose code other tests run. Every other page is run here: a new one needs no word anywhere."""
+"""Pages whose code other tests run. Every other page is run here; a new one needs no entry."""
 LANGUAGES = {"python", "console", "sh", "text", "toml", "json", "yaml", "sql", "mermaid", "dot", "diff", ""}
-"""What a block may be called: Python under another name would be run by nobody."""
+"""The languages of a block: Python under another name would not run."""
 
 
 def named(page: Path) -> str:
-    """A page as it is called from the root."""
+    """The path of a page from the root."""
     return page.relative_to(ROOT).as_posix()
 
 
@@ -41,7 +44,7 @@ def blocks(page: Path, *languages: str) -> list[str]:
 
 
 def is_elsewhere(page: Path) -> bool:
-    """Whether another test runs what is on a page."""
+    """Whether another test runs the code of a page."""
     return any(page.match(str(ROOT / pattern)) for pattern in ELSEWHERE)
 
 
@@ -50,9 +53,9 @@ HERE = [page for page in PAGES if blocks(page, "python") and not is_elsewhere(pa
 
 @pytest.mark.parametrize("page", HERE, ids=named)
 def test_the_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All blocks of a page run one after the other, and the tests among them pass."""
+    """All blocks of a page run in order, and the tests among them pass."""
     monkeypatch.chdir(tmp_path)
-    main = ModuleType("__main__")  # what a page does as a script is run too
+    main = ModuleType("__main__")  # the code below `if __name__ == "__main__"` runs too
     monkeypatch.setitem(sys.modules, "__main__", main)
     names = vars(main)
     for block in blocks(page, "python"):
@@ -60,33 +63,33 @@ def test_the_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.M
     for name, made in list(names.items()):
         takes_fixtures = callable(made) and name.startswith("test_") and bool(inspect.signature(made).parameters)
         if name.startswith("test_") and inspect.iscoroutinefunction(made) and not takes_fixtures:
-            asyncio.run(made())  # those that take fixtures are run by pytest: tests/testing/test_testing_page.py
+            asyncio.run(made())  # pytest runs those with fixtures: tests/testing/test_testing_page.py
 
 
 def test_the_readme_is_typed() -> None:
-    """The checks of types read its code in a file that has it word for word: after a change, copy it there."""
+    """The type checkers read its code in a file with the same text: after a change, copy it there."""
     copy = (ROOT / "tests" / "typing" / "readme.py").read_text(encoding="utf-8")
     assert copy == "\n\n".join(blocks(ROOT / "README.md", "python"))
 
 
 def test_the_pages_were_found() -> None:
-    """Those that are run here, and those that others run."""
+    """Those that run here, and those that other tests run."""
     assert {"README.md", "docs/use/guide.md", "docs/use/agents.md"} <= {named(page) for page in HERE}
     for pattern in ELSEWHERE:
         assert [page for page in PAGES if page.match(str(ROOT / pattern))], pattern
 
 
-def test_all_python_of_the_comparison_stands_where_it_is_made() -> None:
-    """Between the markers, where test_compared.py holds it against the programs."""
+def test_all_python_of_the_comparison_is_generated() -> None:
+    """It is between the markers, where test_compared.py compares it with the programs."""
     text = (ROOT / "docs" / "explain" / "compared.md").read_text(encoding="utf-8")
     before, _, rest = text.partition(BEGIN)
-    _, _, behind = rest.partition(FINISH)
-    assert "```python" not in before + behind
+    _, _, after = rest.partition(FINISH)
+    assert "```python" not in before + after
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)
 def test_no_python_hides_under_another_name(page: Path) -> None:
-    """A block is called what it is; one without a name is no Python."""
+    """A Python block is called python; one without a language is not Python."""
     for language, text in FENCE.findall(page.read_text(encoding="utf-8")):
         assert language in LANGUAGES, f"a block called {language!r}: write python, or add it to LANGUAGES"
         if language in ("", "text"):
@@ -108,7 +111,7 @@ def commands(page: Path) -> list[str]:
 
 @pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=named)
 def test_a_command_on_a_page_can_be_typed(page: Path) -> None:
-    """The command is there, and takes these options and arguments; in docs/use/cli.md they are run as well."""
+    """The command exists and accepts these options and arguments; those of docs/use/cli.md are also run."""
     context = click.Context(main, info_name="graphengine")
     for line in commands(page):
         _, name, *words = shlex.split(line.partition(" > ")[0], comments=True)
@@ -121,7 +124,7 @@ def test_a_command_on_a_page_can_be_typed(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)
-def test_a_command_named_in_a_sentence_is_there(page: Path) -> None:
+def test_a_command_named_in_a_sentence_exists(page: Path) -> None:
     """With its options."""
     context = click.Context(main, info_name="graphengine")
     for name, rest in re.findall(r"`graphengine ([a-z]+)([^`]*)`", page.read_text(encoding="utf-8")):

@@ -1,6 +1,6 @@
-"""The gallery shows the bundled workflows as they are, and runs of them that are kept.
+"""The gallery shows today's bundled workflows, and stored runs of them.
 
-`UPDATE_PICTURES=1 pytest tests/docs/test_gallery.py` draws the pictures anew; look at what changed.
+`UPDATE_PICTURES=1 pytest tests/docs/test_gallery.py` redraws the pictures; inspect the changes.
 """
 
 import json
@@ -26,12 +26,12 @@ PICTURES = DOCS / "pictures" / "gallery"
 
 
 def page() -> str:
-    """What the gallery says."""
+    """The text of the gallery."""
     return (DOCS / "use" / "gallery.md").read_text(encoding="utf-8")
 
 
 def kept(name: str, now: Path) -> Path:
-    """The picture of the docs, made anew where that is asked for."""
+    """The picture of the docs, replaced if `UPDATE_PICTURES` is set."""
     picture = PICTURES / f"{name}.svg"
     if os.environ.get("UPDATE_PICTURES"):
         PICTURES.mkdir(parents=True, exist_ok=True)
@@ -40,8 +40,8 @@ def kept(name: str, now: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_workflow_and_its_run_are_shown_as_they_are(name: str, tmp_path: Path) -> None:
-    """The graph is today's, the run is the one that is kept, drawn on the graph it was made by."""
+def test_the_pictures_of_a_workflow_are_up_to_date(name: str, tmp_path: Path) -> None:
+    """The graph is today's; the run is the stored one, drawn on the graph that made it."""
     run = read_file(GALLERY / f"{name}.json")
     graph_of(name).render(tmp_path / "graph.svg")
     render_outline(run.outlines[run.info.fingerprint], tmp_path / "run.svg", steps=run.steps)
@@ -66,14 +66,14 @@ async def charts() -> AsyncIterator[Mapping[str, Chart]]:
 
 @pytest.mark.parametrize("name", ["timeline", "scores", "branches"])
 def test_a_chart_is_the_same_to_the_byte(name: str, charts: Mapping[str, Chart], tmp_path: Path) -> None:
-    """It depends on no font and no painter."""
+    """It does not depend on fonts or on the painter."""
     now = tmp_path / "now.svg"
     now.write_bytes(charts[name].svg().encode())
     assert kept(name, now).read_bytes() == now.read_bytes()
 
 
-def test_two_runs_beside_each_other_say_what_they_say_now(charts: Mapping[str, Chart], tmp_path: Path) -> None:
-    """Where things stand in it depends on the painter."""
+def test_two_runs_next_to_each_other_have_the_same_text(charts: Mapping[str, Chart], tmp_path: Path) -> None:
+    """Positions depend on the painter."""
     now = tmp_path / "now.svg"
     now.write_bytes(charts["beside"].svg().encode())
     picture = kept("beside", now)
@@ -82,15 +82,15 @@ def test_two_runs_beside_each_other_say_what_they_say_now(charts: Mapping[str, C
 
 
 def test_the_page_shows_every_workflow_with_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What `graphengine list` says of each stands on the page, with both pictures; no picture is left over."""
+    """The page has the line of `graphengine list` and both pictures of each; no picture is left over."""
     monkeypatch.chdir(DOCS.parent)
     listed = json.loads(CliRunner().invoke(main, ["list", "--json"]).stdout)["graphs"]
-    told = " ".join(page().split())
+    text = " ".join(page().split())
     found = {graph["name"]: graph["about"] for graph in listed}
     assert sorted(found) == sorted(NAMES)
     for name, about in found.items():
-        assert about in told, name
-        assert f"## {name} " in told
+        assert about in text, name
+        assert f"## {name} " in text
     pictures = re.findall(r"\]\(../pictures/gallery/(\w+)\.svg\)", page())
     wanted = [*NAMES, *(f"{name}_run" for name in NAMES), "timeline", "scores", "branches", "beside"]
     assert sorted(pictures) == sorted(wanted)

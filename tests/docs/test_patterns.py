@@ -1,6 +1,6 @@
-"""The pages of the patterns run as they stand, and show their graphs as they are.
+"""The pages of the patterns run, and their pictures are those of their graphs.
 
-`UPDATE_PICTURES=1 pytest tests/docs/test_patterns.py` draws the pictures anew; look at what changed.
+`UPDATE_PICTURES=1 pytest tests/docs/test_patterns.py` redraws the pictures; inspect the changes.
 """
 
 import os
@@ -19,7 +19,7 @@ BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
 def text_of(page: str) -> str:
-    """What a page says."""
+    """The text of a page."""
     return (FOLDER / f"{page}.md").read_text(encoding="utf-8")
 
 
@@ -27,7 +27,7 @@ def text_of(page: str) -> str:
 def test_a_page_runs_and_its_picture_is_that_of_its_graph(
     page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All blocks run one after the other; what they call `graph` is what is drawn."""
+    """All blocks run in order; the picture is that of their `graph`."""
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {"__name__": "page"}
     for block in BLOCK.findall(text_of(page)):
@@ -44,8 +44,8 @@ def test_a_page_runs_and_its_picture_is_that_of_its_graph(
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_a_page_says_what_every_page_says(page: str) -> None:
-    """When to use the pattern, when not, and what it costs, beside its picture."""
+def test_a_page_has_every_section(page: str) -> None:
+    """When to use the pattern, when not, the cost, and a picture."""
     text = text_of(page)
     assert text.startswith("# ")
     assert f"](pictures/{page}.svg)" in text

@@ -1,4 +1,4 @@
-"""The page about the five texts has no empty row, and every test that it names is there."""
+"""The page about the five texts has no empty row, and every test that it names exists."""
 
 import ast
 import re
@@ -28,8 +28,8 @@ def shows_of(file: str) -> set[str]:
 
 
 @pytest.mark.parametrize("row", ROWS)
-def test_a_row_is_full_and_its_tests_are_there(row: str) -> None:
-    """What the text shows, what it is here, and tests that exist."""
+def test_a_row_is_complete_and_its_tests_exist(row: str) -> None:
+    """A feature of the text, its implementation, and existing tests."""
     cells = [cell.strip() for cell in row.strip().strip("|").split(" | ")]
     assert len(cells) == 3, row
     assert all(cells), row
@@ -41,13 +41,13 @@ def test_a_row_is_full_and_its_tests_are_there(row: str) -> None:
 
 
 @pytest.mark.parametrize("place", sorted(set(NAMED.findall(PAGE))))
-def test_what_is_named_is_there(place: str) -> None:
+def test_every_file_that_is_named_exists(place: str) -> None:
     """Files and folders of the project."""
     assert (ROOT / place).exists()
 
 
 def test_each_text_has_its_rows() -> None:
-    """None of the five was left out."""
+    """All five are covered."""
     sections = re.split(r"^## ", PAGE, flags=re.MULTILINE)[1:]
     assert len(sections) == 5
     for section in sections:
@@ -55,7 +55,7 @@ def test_each_text_has_its_rows() -> None:
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "graphs").glob("[!_]*.py")), ids=lambda file: file.stem)
-def test_a_workflow_is_one_file_of_few_pages_and_told(file: Path) -> None:
-    """Whoever read the text finds its counterpart in one place, named on the page."""
+def test_a_workflow_is_one_short_file_and_is_named(file: Path) -> None:
+    """A reader of the text finds its counterpart in one file, named on the page."""
     assert len(file.read_text(encoding="utf-8").splitlines()) <= 150
     assert f"`graphs/{file.name}`" in PAGE

@@ -17,7 +17,7 @@ def sections() -> dict[str, str]:
 
 
 def rules() -> dict[str, list[str]]:
-    """The pages that each rule names."""
+    """The pages named by each rule."""
     found: dict[str, list[str]] = {}
     for text in sections().values():
         for letter, number, body in RULE.findall(text):
@@ -27,7 +27,7 @@ def rules() -> dict[str, list[str]]:
 
 
 def pages() -> set[str]:
-    """The pages that there are."""
+    """The existing pages."""
     return {path.stem for path in (ROOT / "tests/scenarios").glob("*.txt")}
 
 
@@ -39,19 +39,19 @@ def test_the_rules_were_found() -> None:
 
 @pytest.mark.parametrize(("rule", "named"), sorted(rules().items()))
 def test_a_rule_has_pages_that_exist(rule: str, named: list[str]) -> None:
-    """Every rule names at least one page, and no page that is not there."""
+    """Every rule names at least one page, and only existing ones."""
     assert named, f"{rule} names no page"
-    assert not set(named) - pages(), f"{rule} names pages that are not there: {sorted(set(named) - pages())}"
+    assert not set(named) - pages(), f"{rule} names pages that do not exist: {sorted(set(named) - pages())}"
 
 
 def test_every_page_belongs_to_a_rule() -> None:
-    """No page shows what no rule says."""
+    """No page is without a rule."""
     assert not pages() - {page for named in rules().values() for page in named}
 
 
 @pytest.mark.parametrize(("title", "text"), sorted(sections().items()))
 def test_rules_are_numbered_without_gaps(title: str, text: str) -> None:
-    """The rules of a section have one letter, which no other section has, and the numbers from 1 on."""
+    """The rules of a section have one letter, which no other section has, and numbers from 1."""
     listed = [(letter, int(number)) for letter, number, _ in RULE.findall(text)]
     letters = {letter for letter, _ in listed}
     assert len(letters) == 1

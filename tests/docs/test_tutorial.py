@@ -1,9 +1,8 @@
-"""The tutorial is followed line by line: its files are written, its commands typed, and what they print is compared.
+"""The tutorial is followed line by line: its files are written, its commands typed, and their output is compared.
 
-A code block that begins with a comment `# FILE` is a file to write; `# FILE, at its end` and `# FILE, above LINE` are
-added to it. In a console
-block a line that begins with `$ ` is typed into one shell that stays open; the lines below it are what it prints. `…`
-stands for anything: on a line of its own for lines, in a line for some text.
+A code block that begins with a comment `# FILE` is a file to write; `# FILE, at its end` and `# FILE, above LINE`
+are added to it. In a console block, a line that begins with `$ ` is typed into one shell that stays open; the lines
+below it are its output. `…` matches anything: on a line of its own any lines, within a line any text.
 """
 
 import os
@@ -23,7 +22,7 @@ HEADER = re.compile(r"# (?P<file>[\w./-]+)(?P<end>, at its end)?(, above (?P<lin
 
 
 class Shell:
-    """A shell that stays open, as a reader's does."""
+    """A shell that stays open, like a reader's."""
 
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
         self._process = subprocess.Popen(
@@ -38,8 +37,8 @@ class Shell:
         self._code = 0
 
     def type(self, command: str) -> str:
-        """Type a command and read what it prints."""
-        end = "end-of-what-it-printed"
+        """Type a command and return its output."""
+        end = "end-of-output"
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(f"(exit {self._code})\n{command} </dev/null\nprintf '\\n{end} %s\\n' $?\n")
@@ -50,15 +49,15 @@ class Shell:
                 self._code = int(line.split()[1])
                 return "".join(lines)
             lines.append(line)
-        raise AssertionError(f"the shell ended amid {command!r}: {''.join(lines)}")
+        raise AssertionError(f"the shell ended during {command!r}: {''.join(lines)}")
 
     def close(self) -> None:
-        """Leave it."""
+        """Close the shell."""
         self._process.communicate("exit\n", timeout=30)
 
 
 def scripts(folder: Path) -> Path:
-    """A folder of the programs that an activated environment offers, and what activates it."""
+    """Make a folder with the programs of an activated environment, and the script that activates it."""
     folder.mkdir(parents=True)
     for name, module in {"graphengine": "graphengine.__main__", "pytest": "pytest"}.items():
         call = "raise SystemExit(main())" if name == "pytest" else "main()"
@@ -70,27 +69,27 @@ def scripts(folder: Path) -> Path:
     return folder
 
 
-def matches(told: str, printed: str) -> bool:
-    """Whether a command printed what the page tells."""
+def matches(expected: str, printed: str) -> bool:
+    """Whether a command printed the output on the page."""
     pieces = [
         r"(?:.*\n)*?" if line.strip() == "…" else ".*?".join(map(re.escape, line.rstrip().split("…"))) + r"\n"
-        for line in told.strip().splitlines()
+        for line in expected.strip().splitlines()
     ]
     lines = [line.rstrip() for line in printed.strip().splitlines()]
     return re.fullmatch("".join(pieces), "".join(f"{line}\n" for line in lines)) is not None
 
 
 def commands(block: str) -> Iterator[tuple[str, str]]:
-    """The commands of a console block, each with what it prints."""
+    """The commands of a console block, each with its output."""
     for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
-        command, _, told = part.partition("\n")
-        yield command, told
+        command, _, expected = part.partition("\n")
+        yield command, expected
 
 
 def written(folder: Path, block: str) -> None:
-    """Write the file that a block is, or is a part of."""
+    """Write the file, or the part of a file, that a block contains."""
     header = HEADER.match(block)
-    assert header is not None, f"a block of no file: {block[:80]}"
+    assert header is not None, f"a block without a file: {block[:80]}"
     file = folder / header["file"]
     text = file.read_text(encoding="utf-8") if header["end"] or header["line"] else ""
     if header["end"]:
@@ -103,8 +102,8 @@ def written(folder: Path, block: str) -> None:
 
 
 @pytest.mark.skipif(which("bash") is None, reason="the tutorial is typed into bash")
-def test_the_tutorial_does_what_it_says(tmp_path: Path) -> None:
-    """Every file is written and every command typed in order, and each prints what stands below it."""
+def test_the_tutorial_works(tmp_path: Path) -> None:
+    """Every file is written and every command typed in order, and each prints the output below it."""
     home = tmp_path / "graphengine"
     scripts(home / ".venv" / "bin")
     environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(ROOT), "COLUMNS": "110"}
@@ -113,9 +112,9 @@ def test_the_tutorial_does_what_it_says(tmp_path: Path) -> None:
     try:
         for language, block in BLOCK.findall(PAGE.read_text(encoding="utf-8")):
             if language == "console":
-                for command, told in commands(block):
+                for command, expected in commands(block):
                     printed = shell.type(command)
-                    assert matches(told, printed), f"$ {command}\ntold:\n{told}\nprinted:\n{printed}"
+                    assert matches(expected, printed), f"$ {command}\nexpected:\n{expected}\nprinted:\n{printed}"
                     typed += 1
                 continue
             written(home.parent / "notes", block)

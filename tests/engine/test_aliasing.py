@@ -1,4 +1,4 @@
-"""What a run holds is its own: nobody who keeps a value can change the state, the log or another field with it."""
+"""A run owns its values: a value kept outside cannot change the state, the log or another field."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from tests.kit.spec import work
 
 
 class Item(BaseModel):
-    """Something that can be changed in place."""
+    """A value that can be changed in place."""
 
     names: list[str] = []
 
 
 class State(BaseModel):
-    """Containers of what can be changed in place."""
+    """Containers of values that can be changed in place."""
 
     first: list[Item] = []
     second: list[Item] = []
@@ -33,7 +33,7 @@ class State(BaseModel):
 
 
 def session(**options: Any) -> Session:
-    """A run that may go on for ever."""
+    """Return a run that can continue without end."""
     graph = Graph("aliasing", State)
     graph.add_node("a", work, **options)
     graph.add_edge(START, "a")
@@ -42,8 +42,8 @@ def session(**options: Any) -> Session:
     return Session(graph, mirror=True)
 
 
-def test_a_result_that_is_changed_afterwards_changes_nothing() -> None:
-    """A node may go on using what it returned."""
+def test_a_result_changed_afterwards_changes_nothing() -> None:
+    """A node can keep using what it returned."""
     run, item, numbers = session(), Item(names=["a"]), [1]
     run.start()
     result: dict[str, Any] = {
@@ -65,8 +65,8 @@ def test_a_result_that_is_changed_afterwards_changes_nothing() -> None:
     run.check_caches()
 
 
-def test_an_initial_state_that_is_changed_afterwards_changes_nothing() -> None:
-    """So may whoever began the run."""
+def test_an_initial_state_changed_afterwards_changes_nothing() -> None:
+    """The caller can keep using the state that the run began with."""
     given = State(first=[Item(names=["a"])], table={"k": [1]}, raw=[1])
     run = session()
     run.start(given)
@@ -79,7 +79,7 @@ def test_an_initial_state_that_is_changed_afterwards_changes_nothing() -> None:
 
 
 def test_one_list_given_to_two_fields_is_two_lists() -> None:
-    """Fields that were set to the same object go their own ways."""
+    """Fields that were set to the same object change separately."""
     run, items, one = session(), [Item()], Item(names=["x"])
     run.start()
     run.finish({"first": items, "second": items, "log": Replace(items)})
@@ -92,7 +92,7 @@ def test_one_list_given_to_two_fields_is_two_lists() -> None:
     run.check_log()
 
 
-def test_appending_after_a_set_leaves_the_set_as_it_was_recorded() -> None:
+def test_appending_after_a_set_leaves_the_recorded_set_unchanged() -> None:
     """Appends in place never reach the step, the result or the default that the list came from."""
     run, replaced, table = session(), [Item(names=["r"])], {"k": [1]}
     run.start({"log": [Item(names=["given"])], "table": table})
@@ -107,8 +107,8 @@ def test_appending_after_a_set_leaves_the_set_as_it_was_recorded() -> None:
     run.check_caches()
 
 
-def test_keys_put_after_a_set_leave_the_set_as_it_was_recorded() -> None:
-    """So with single keys of a dict."""
+def test_keys_put_after_a_set_leave_the_recorded_set_unchanged() -> None:
+    """The same is true of single keys of a dict."""
     run = session(writes="slots[k]")
     run.start({"slots": {"j": [1]}})
     run.finish([2])
@@ -118,7 +118,7 @@ def test_keys_put_after_a_set_leave_the_set_as_it_was_recorded() -> None:
 
 
 def test_a_custom_reducer_that_returns_its_argument_shares_nothing() -> None:
-    """A reducer may hand back the very list it was given."""
+    """A reducer can return its own argument."""
     run, numbers = session(), [1]
     run.start()
     run.finish({"union": numbers})
@@ -129,8 +129,8 @@ def test_a_custom_reducer_that_returns_its_argument_shares_nothing() -> None:
     run.check_caches()
 
 
-def test_a_fallback_value_stands_in_anew_each_time() -> None:
-    """One default object that stands in twice is two values."""
+def test_a_fallback_value_is_copied_each_time() -> None:
+    """One default object that is used twice is two values."""
     stand_in = {"log": Item(names=["fallback"]), "raw": [1]}
     run = session(fallback=stand_in)
     run.start()
@@ -144,8 +144,8 @@ def test_a_fallback_value_stands_in_anew_each_time() -> None:
     run.check_log()
 
 
-def test_a_stored_snapshot_and_the_run_it_was_taken_of_go_their_own_ways() -> None:
-    """What is made from a record owns all it holds."""
+def test_a_stored_snapshot_and_its_run_change_separately() -> None:
+    """A snapshot made from a record owns all its values."""
     run = session()
     run.start({"log": [Item()], "table": {"a": [1]}})
     taken = from_record(to_record(run.snapshot))
@@ -155,7 +155,7 @@ def test_a_stored_snapshot_and_the_run_it_was_taken_of_go_their_own_ways() -> No
 
 
 def test_two_branches_of_one_step_share_nothing() -> None:
-    """Neither with each other nor with their parent."""
+    """They share nothing with each other or with their parent."""
     run = session()
     run.start({"log": [Item()], "table": {"a": [1]}})
     run.finish({"log": Item()})
@@ -168,7 +168,7 @@ def test_two_branches_of_one_step_share_nothing() -> None:
     run.check_log()
 
 
-async def test_a_list_that_a_node_was_given_stays_as_it_was() -> None:
+async def test_a_list_that_a_node_received_is_unchanged() -> None:
     """What later visits append goes to the run's list, not to the one that an earlier visit kept."""
     kept: list[list[Item]] = []
 

@@ -1,4 +1,4 @@
-"""What the core refuses, and the few rules that no scenario shows."""
+"""What the engine refuses, and the few rules that no scenario shows."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.kit.spec import work
 
 
 class State(BaseModel):
-    """A number, and anything."""
+    """A number, and any value."""
 
     n: int = 0
     best: Annotated[int, maximum] = 0
@@ -30,7 +30,7 @@ class State(BaseModel):
 
 
 def looping() -> Graph[State]:
-    """A graph whose node may run for ever."""
+    """Return a graph whose node can run without end."""
     graph = Graph("edges", State)
     graph.add_node("a", work)
     graph.add_edge(START, "a")
@@ -40,7 +40,7 @@ def looping() -> Graph[State]:
 
 
 def test_a_step_follows_the_one_before_it() -> None:
-    """A log with a gap, or a step that comes twice, does not fold."""
+    """A log with a gap, or with a repeated step, does not fold."""
     session = Session(looping())
     session.start()
     session.finish({"n": 1})
@@ -53,22 +53,22 @@ def test_a_step_follows_the_one_before_it() -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"kind": 1}', b"null", b'{"kind"'])
-def test_what_is_no_step_is_not_read_as_one(body: bytes) -> None:
+def test_a_row_that_is_no_step_is_refused(body: bytes) -> None:
     """Reading a row that is no record of a step raises ValueError."""
     with pytest.raises(ValueError, match=r"step 3|EOF|expected"):
         decode_step(3, body)
 
 
 def test_a_snapshot_of_another_format_is_refused() -> None:
-    """Nothing is guessed from a record of a format that this version does not read."""
+    """No value is guessed from a record of a format that this version does not read."""
     record = to_record(Snapshot())
     for other in (None, 0, record["format"] + 1, str(record["format"])):
         with pytest.raises(ValueError, match="this version reads"):
             from_record({**record, "format": other})
 
 
-def test_a_way_is_chosen_once() -> None:
-    """To leave a node that is not waiting to be left is refused, and so is a frame that is not there."""
+def test_an_edge_is_chosen_once() -> None:
+    """Leaving a node that does not wait to be left is refused, and so is a frame that does not exist."""
     session = Session(looping())
     session.start()
     for event in (NodeLeft("", 0.0), NodeLeft("elsewhere", 0.0)):
@@ -83,14 +83,14 @@ def test_the_path_of_a_step_is_its_frame_and_its_node() -> None:
 
 
 def test_a_record_leaves_out_what_is_empty() -> None:
-    """A row costs what it says, and reads back as the same step."""
+    """A row contains only what is set, and reads back as the same step."""
     step = made_step(4, "node", 1.5, "", "a", 1, 2, 0.5, [["set", "n", 1]], {"to": ["b"]})
     assert encode_step(Step(1, 2.0, steps.Begun())) == b'{"kind":"begun","at":2.0}'
     assert decode_step(4, encode_step(step)) == step
     assert said(step) == {"to": ["b"]}
 
 
-def test_a_run_remembers_which_run_it_came_after() -> None:
+def test_a_run_records_the_run_before_it() -> None:
     """`after` is recorded with the first step; it changes nothing else."""
     session = Session(looping())
     begun = session.plan.state.initial({"n": 3}, "the test")
@@ -99,7 +99,7 @@ def test_a_run_remembers_which_run_it_came_after() -> None:
     assert session.task().node == "a"
 
 
-def test_what_a_changed_graph_needs_is_recorded() -> None:
+def test_the_changes_for_a_changed_graph_are_recorded() -> None:
     """A resume and a branch under a changed graph set new fields first, and updates are joined to those."""
     session = Session(looping())
     session.start()
@@ -118,8 +118,8 @@ def test_what_a_changed_graph_needs_is_recorded() -> None:
     assert session.snapshot.root.values["thing"] is None
 
 
-def test_a_comparison_of_the_wrong_type_is_false_and_says_so() -> None:
-    """Rule 12: what cannot be compared at run time does not hold."""
+def test_a_comparison_of_the_wrong_type_is_false_and_explained() -> None:
+    """Rule 12: values that cannot be compared at run time make a condition false."""
     graph = Graph("types", State)
     graph.add_node("a", work)
     graph.add_edge(START, "a")
@@ -134,8 +134,8 @@ def test_a_comparison_of_the_wrong_type_is_false_and_says_so() -> None:
     assert session.task().visit == 3
 
 
-def test_a_function_in_changed_fails_where_it_is_looked_at() -> None:
-    """It may raise before, at START and where another way is taken, and the run goes on."""
+def test_a_function_in_changed_fails_only_where_it_is_needed() -> None:
+    """It can raise earlier, at START and where another edge is taken, and the run continues."""
 
     def inverse(n: int) -> float:
         return 1 / n

@@ -1,4 +1,4 @@
-"""What is added to the list under one key of a dict: only that is written, and nobody else's list grows with it."""
+"""Additions to the list under one key of a dict: only the additions are written, and no other list grows."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.kit.spec import Speaker, work
 
 
 class State(BaseModel):
-    """A dict of lists, and what is beside it."""
+    """A dict of lists, and a number."""
 
     memos: dict[str, list[int]] = {}
     n: int = 0
@@ -37,35 +37,35 @@ class Merged(State):
 
 
 class Cut(Merged):
-    """With a rule for the whole state, which changes what is there."""
+    """The same with a rule for the whole state, which changes the dict."""
 
     @model_validator(mode="after")
     def cut(self) -> Cut:
-        """Two items a key."""
+        """Keep two items of each key."""
         self.memos = {key: items[-2:] for key, items in self.memos.items()}
         return self
 
 
 def without_old(old: dict[str, list[int]], new: dict[str, list[int]]) -> dict[str, list[int]]:
-    """A reducer that changes what it is given."""
+    """Join two dicts and change the old one: a reducer that changes its input."""
     for items in old.values():
         items.append(-1)
     return {**old, **new}
 
 
 class Own(State):
-    """With a reducer of the user's own."""
+    """The same with a custom reducer."""
 
     memos: Annotated[dict[str, list[int]], without_old] = {}
 
 
-def spoke(*words: object, value: object = 0) -> Remembered:
-    """A result with what was said."""
+def remembered(*words: object, value: object = 0) -> Remembered:
+    """Return a result with new messages."""
     return Remembered(value, (), words)
 
 
 def session(state: type[BaseModel] = State, *, writes: Any = "n", key: str = "a") -> Session:
-    """A run of one node that remembers under a key, for ever."""
+    """Return a run of one node that remembers under a key, without end."""
     graph = Graph("growing", state)
     graph.add_node("a", Speaker(f"memos[{key}]"), writes=writes)
     graph.add_edge(START, "a")
@@ -74,29 +74,29 @@ def session(state: type[BaseModel] = State, *, writes: Any = "n", key: str = "a"
     return Session(graph, mirror=True)
 
 
-def told(run: Session) -> list[object]:
-    """What the last step did to the dict."""
+def memo_ops(run: Session) -> list[object]:
+    """Return what the last step did to the dict."""
     return [list(op) for op in run.log[-1].update if op[1] == "memos"]
 
 
-# -- what a step costs
+# -- the cost of a step
 
 
-def test_a_step_has_what_is_new_and_nothing_else() -> None:
-    """The bytes of a visit's step are the same behind two items and behind two thousand."""
+def test_a_step_contains_only_what_is_new() -> None:
+    """The bytes of a visit's step are the same after two items and after two thousand."""
     run = session()
     run.start({"memos": {"a": [1, 2], "b": [0] * 500}})
-    run.finish(spoke(10_000, 10_001))
-    assert told(run) == [["grow", "memos", "a", [10_000, 10_001]]]
+    run.finish(remembered(10_000, 10_001))
+    assert memo_ops(run) == [["grow", "memos", "a", [10_000, 10_001]]]
     run.careful = False
     for _ in range(1000):
-        run.finish(spoke(10_000, 10_001))
+        run.finish(remembered(10_000, 10_001))
     small, large = len(run.rows[1]), len(run.rows[-1])
-    assert large - small <= len("1001") - len("1"), "the number of the visit"
+    assert large - small <= len("1001") - len("1"), "only the number of the visit grows"
 
 
-async def test_a_conversation_under_a_key_costs_what_is_said_in_it() -> None:
-    """Through a real run: each visit's rows are as long as the second's, whatever was said before."""
+async def test_a_visit_of_a_conversation_costs_its_own_messages() -> None:
+    """In a real run each visit's rows are as long as the second's, whatever was said before."""
 
     class Talk(BaseModel):
         draft: str = ""
@@ -114,49 +114,49 @@ async def test_a_conversation_under_a_key_costs_what_is_said_in_it() -> None:
         steps = await runner.history(run.id)
     assert len(result.state.memories["poet"]) == 120
     sizes = [len(encode_step(step)) for step in steps if step.kind == "node"]
-    assert max(sizes[1:-1]) - min(sizes[1:-1]) < 20, "the digits of visits and times; the last one tells of the end"
+    assert max(sizes[1:-1]) - min(sizes[1:-1]) < 20, "digits of visits and times; the last step contains the end"
 
 
-# -- whose list grows
+# -- which list grows
 
 
-def test_records_that_a_list_came_from_stay_as_they_were() -> None:
+def test_the_records_of_a_list_are_unchanged() -> None:
     """A start, an update of a branch, a whole key, several keys: what a step set belongs to the step."""
     run = session(Merged, writes=("n", "memos"))
     run.start({"memos": {"a": [1]}})
-    run.finish(spoke(2, value={"n": 1}))
-    run.finish(spoke(3, value={"memos": {"a": [7], "b": [8]}}))
-    run.finish(spoke(4, value={"n": 2}))
-    run.finish(spoke(5, value={"memos": {"b": [9]}}))
+    run.finish(remembered(2, value={"n": 1}))
+    run.finish(remembered(3, value={"memos": {"a": [7], "b": [8]}}))
+    run.finish(remembered(4, value={"n": 2}))
+    run.finish(remembered(5, value={"memos": {"b": [9]}}))
     assert run.snapshot.root.values["memos"] == {"a": [7, 3, 4, 5], "b": [9]}
     child = run.branch(3, {"memos": {"a": [0]}})
-    child.finish(spoke(6, value={}))
-    child.finish(spoke(7, value={}))
+    child.finish(remembered(6, value={}))
+    child.finish(remembered(7, value={}))
     assert child.snapshot.root.values["memos"] == {"a": [0, 6, 7], "b": [8]}
     run.check_log()
     child.check_log()
 
 
-def test_a_key_that_was_written_whole_is_the_steps_own() -> None:
-    """A put between two growths is not grown in place."""
+def test_a_key_that_was_written_whole_belongs_to_its_step() -> None:
+    """A put between two additions is not extended in place."""
     run = session(writes="memos[a]")
     run.start()
     for number in (1, 2):
-        run.finish(spoke(number, value=[0]))
-        run.finish(spoke(number, value=[5]))
+        run.finish(remembered(number, value=[0]))
+        run.finish(remembered(number, value=[5]))
     assert run.snapshot.root.values["memos"] == {"a": [5, 2]}
-    assert told(run) == [["put", "memos", "a", [5]], ["grow", "memos", "a", [2]]]
+    assert memo_ops(run) == [["put", "memos", "a", [5]], ["grow", "memos", "a", [2]]]
     run.check_log()
 
 
 def test_a_stored_snapshot_does_not_grow_with_the_run() -> None:
-    """What is made from a record owns all it holds, and so does the run that it was taken of."""
+    """A snapshot made from a record owns all its values, and so does its run."""
     run = session()
     run.start({"memos": {"a": [1]}})
-    run.finish(spoke(2))
+    run.finish(remembered(2))
     taken = from_record(to_record(run.snapshot))
     before = picture(taken)
-    run.finish(spoke(3))
+    run.finish(remembered(3))
     unchanged(taken, before)
     here = picture(run.snapshot)
     fold([altered(run.log[-1], seq=run.snapshot.seq)], taken)
@@ -164,7 +164,7 @@ def test_a_stored_snapshot_does_not_grow_with_the_run() -> None:
 
 
 def test_an_arm_grows_a_list_of_its_own() -> None:
-    """What the fork began with stays, and the other arm does not see what is added."""
+    """The state that the fork began with is unchanged, and the other arm does not see the additions."""
     graph = Graph("arms", State)
     for name in ("a", "b"):
         graph.add_node(name, Speaker("memos[k]"), writes=())
@@ -175,18 +175,18 @@ def test_an_arm_grows_a_list_of_its_own() -> None:
     graph.add_path("c", "merge", END)
     run = Session(graph, mirror=True)
     run.start({"memos": {"k": [0]}})
-    run.finish(spoke(1, value={}), of="a")
-    run.finish(spoke(2, value={}), of="c")
+    run.finish(remembered(1, value={}), of="a")
+    run.finish(remembered(2, value={}), of="c")
     assert run.snapshot.root.values["memos"] == {"k": [0]}
     assert run.view("b").get("memos") == {"k": [0]}
-    run.finish(spoke(3, value={}), of="b")
+    run.finish(remembered(3, value={}), of="b")
     run.join()
     assert run.snapshot.root.values["memos"] == {"k": [0, 1, 2, 3]}
     run.check_log()
 
 
-async def test_a_list_that_a_node_was_given_does_not_grow() -> None:
-    """Neither the dict that it read whole, nor a list in it, nor a list that it read by itself."""
+async def test_a_list_that_a_node_received_does_not_grow() -> None:
+    """This is true of the dict that it read whole, of a list in it, and of a list that it read by itself."""
     dicts: list[dict[str, list[Message]]] = []
     lists: list[list[Message]] = []
 
@@ -220,21 +220,21 @@ async def test_a_list_that_a_node_was_given_does_not_grow() -> None:
 
 
 class Few(BaseModel):
-    """A dict with a length."""
+    """A dict with a length limit."""
 
     memos: Annotated[dict[str, list[int]], Field(max_length=1)] = {}
     n: int = 0
 
 
 class Short(BaseModel):
-    """Lists with a length."""
+    """Lists with a length limit."""
 
     memos: dict[str, Annotated[list[int], Field(max_length=3)]] = {}
     n: int = 0
 
 
 class Even(BaseModel):
-    """A dict with a validator that looks at all of it."""
+    """A dict with a validator of all its lists."""
 
     memos: dict[str, list[int]] = {}
     n: int = 0
@@ -242,7 +242,7 @@ class Even(BaseModel):
     @field_validator("memos")
     @classmethod
     def few(cls, value: dict[str, list[int]]) -> dict[str, list[int]]:
-        """At most three."""
+        """Refuse more than three items."""
         if sum(map(len, value.values())) > 3:
             message = "too many"
             raise ValueError(message)
@@ -251,26 +251,26 @@ class Even(BaseModel):
 
 @pytest.mark.parametrize("state", [Few, Short, Even])
 def test_a_rule_for_the_whole_sees_the_whole(state: type[BaseModel]) -> None:
-    """Then the key is written with all that is under it, and one item too many is a failed attempt."""
+    """The key is then written whole, and one item too many fails the attempt."""
     run = session(state)
     run.start({"memos": {"a": [1]}})
     run.finish(Remembered(0, (1,), (2, 3)))
-    assert told(run) == [["put", "memos", "a", [1, 2, 3]]]
+    assert memo_ops(run) == [["put", "memos", "a", [1, 2, 3]]]
     if state is not Few:
         assert said(run.finish(Remembered(0, (1, 2, 3), (4,))))["error"]["kind"] == "invalid_update"
 
 
 def test_an_item_that_does_not_fit_fails_the_attempt() -> None:
-    """Items are validated one by one, without those that are there."""
+    """Items are validated one by one, without the existing ones."""
     run = session()
     run.start()
-    failed = run.finish(spoke("x"))
+    failed = run.finish(remembered("x"))
     assert said(failed)["error"]["kind"] == "invalid_update"
     assert "memos.a.0" in said(failed)["error"]["message"]
 
 
-def test_keys_and_values_may_be_of_other_types() -> None:
-    """Keys that JSON writes as texts, and a dict that is None at first."""
+def test_keys_and_values_can_have_other_types() -> None:
+    """Keys can be texts in JSON only, and the dict can be None at first."""
 
     class Numbered(BaseModel):
         memos: dict[int, list[int]] | None = None
@@ -278,32 +278,32 @@ def test_keys_and_values_may_be_of_other_types() -> None:
 
     run = session(Numbered, key="7")
     run.start()
-    run.finish(spoke(1))
-    run.finish(spoke(2))
-    assert told(run) == [["grow", "memos", "7", [2]]]
+    run.finish(remembered(1))
+    run.finish(remembered(2))
+    assert memo_ops(run) == [["grow", "memos", "7", [2]]]
     assert run.view().get("memos") == {7: [1, 2]}
 
 
-def test_a_rule_for_the_whole_state_sees_what_grew() -> None:
-    """A validator of the model looks at the dict with what is added, and may refuse it or change it."""
+def test_a_rule_for_the_whole_state_sees_the_additions() -> None:
+    """A validator of the model sees the dict with the additions, and can refuse or change it."""
     run = session(Cut)
     run.start()
-    run.finish(spoke(1))
-    assert told(run) == [["grow", "memos", "a", [1]]]
-    run.finish(spoke(2, 3))
+    run.finish(remembered(1))
+    assert memo_ops(run) == [["grow", "memos", "a", [1]]]
+    run.finish(remembered(2, 3))
     assert run.view().get("memos") == {"a": [2, 3]}
     run.crash()
     run.resume()
-    run.finish(spoke(4))
+    run.finish(remembered(4))
     assert run.view().get("memos") == {"a": [3, 4]}
 
 
-def test_what_a_rule_for_the_whole_state_made_of_it_is_joined() -> None:
-    """An arm whose update was changed sets the field, and a join does that again."""
+def test_a_change_by_a_rule_for_the_whole_state_is_joined() -> None:
+    """An arm whose update was changed sets the field, and a join repeats that."""
     run = Session(forked(Cut))
     run.start({"memos": {"k": [0, 1]}})
     run.finish(None, of="b")
-    run.finish(spoke(2), of="a")
+    run.finish(remembered(2), of="a")
     run.join()
     assert run.view().get("memos") == {"k": [1, 2]}
 
@@ -317,9 +317,7 @@ def test_what_a_rule_for_the_whole_state_made_of_it_is_joined() -> None:
         (Own, "b", {"k": [0, 1, -1, 2, 3], "x": [9]}),
     ],
 )
-def test_a_join_does_both_what_was_added_and_what_was_written(
-    state: type[State], first: str, expected: dict[str, list[int]]
-) -> None:
+def test_a_join_repeats_additions_and_writes(state: type[State], first: str, expected: dict[str, list[int]]) -> None:
     """One arm adds to a key, the other writes another one through the field's reducer, in either order."""
     graph = Graph("both", state)
     graph.add_node("a", Speaker("memos[k]"), writes=())
@@ -331,13 +329,13 @@ def test_a_join_does_both_what_was_added_and_what_was_written(
     run = Session(graph, mirror=True)
     run.start({"memos": {"k": [0, 1]}})
     run.finish({"x": [9]}, of="b")
-    run.finish(spoke(2, 3, value={}), of="a")
+    run.finish(remembered(2, 3, value={}), of="a")
     run.join()
     assert run.view().get("memos") == expected
 
 
-def test_a_view_lays_everything_over_in_the_order_it_came() -> None:
-    """What is added under a key, keys that are written, and the whole, before anything of it is recorded."""
+def test_a_view_applies_changes_in_order() -> None:
+    """It shows additions under a key, written keys and the whole, before any of it is recorded."""
     view = View(StateType.of(State), Held({"memos": {"k": [0]}}))
     view.grow_keys("memos", {"k": [1], "l": [5]})
     view.grow_keys("memos", {"k": [2]})
@@ -351,7 +349,7 @@ def test_a_view_lays_everything_over_in_the_order_it_came() -> None:
     assert view.before("memos") == {"k": [0]}
 
 
-def test_one_step_may_write_a_key_and_add_to_it() -> None:
+def test_one_step_can_write_a_key_and_add_to_it() -> None:
     """Conditions see both, in the order they were written, before they are recorded."""
     seen: list[object] = []
 
@@ -366,13 +364,13 @@ def test_one_step_may_write_a_key_and_add_to_it() -> None:
     graph.add_edge("a", "a")
     run = Session(graph)
     run.start({"memos": {"a": [0], "c": [3]}})
-    run.finish(spoke(1, 2, value=[9]))
+    run.finish(remembered(1, 2, value=[9]))
     assert seen[0] == run.view().get("memos") == {"a": [9, 1, 2], "c": [3], "b": [9]}
 
 
 @pytest.mark.parametrize("names", [["x", "k"], ["k", "x"]])
-def test_items_may_not_add_to_a_key_that_another_writes(names: list[str]) -> None:
-    """Which came first must not matter; items that all add to one key are fine."""
+def test_items_cannot_add_to_a_key_that_another_writes(names: list[str]) -> None:
+    """The order of items must not matter; items that all add to one key are accepted."""
 
     class Named(State):
         names: list[str] = []
@@ -385,7 +383,7 @@ def test_items_may_not_add_to_a_key_that_another_writes(names: list[str]) -> Non
         run.start({"names": given})
         run.enter()
         for index in (1, 0):
-            run.finish(spoke(index, value=[9]), of=f"a[{index}]")
+            run.finish(remembered(index, value=[9]), of=f"a[{index}]")
         step = run.collect()
         if given is names:
             assert "both write memos[k]" in said(step)["error"]["message"]
@@ -397,7 +395,7 @@ def test_items_may_not_add_to_a_key_that_another_writes(names: list[str]) -> Non
 
 
 def forked(state: type[BaseModel]) -> Graph[Any]:
-    """Two arms that remember under one key."""
+    """Return a graph with two arms that remember under one key."""
     graph = Graph("forked", state)
     for name in ("a", "b"):
         speaks = name == "a" or state is State
@@ -409,19 +407,19 @@ def forked(state: type[BaseModel]) -> Graph[Any]:
     return graph
 
 
-def test_what_arms_added_fits_a_type_that_was_tightened_meanwhile() -> None:
-    """The lists under the key are written whole then, as the type of today wants to see them."""
+def test_additions_of_arms_fit_a_tightened_type() -> None:
+    """The lists under the key are then written whole, for the current type to validate."""
     run = Session(forked(State))
     run.start({"memos": {"k": [0]}})
-    run.finish(spoke(1), of="a")
-    run.finish(spoke(2, value={}), of="b")
+    run.finish(remembered(1), of="a")
+    run.finish(remembered(2, value={}), of="b")
     run.resume(graph=forked(Short))
     run.join()
-    assert told(run) == [["put", "memos", "k", [0, 1]], ["put", "memos", "k", [0, 1, 2]]]
+    assert memo_ops(run) == [["put", "memos", "k", [0, 1]], ["put", "memos", "k", [0, 1, 2]]]
 
 
-def test_what_arms_added_may_fit_a_type_no_more() -> None:
-    """Where it is no dict of lists now, a resume says so."""
+def test_a_resume_refuses_additions_of_arms_that_no_longer_fit() -> None:
+    """The field is no dict of lists in the current graph."""
 
     class Other(BaseModel):
         memos: dict[str, int] = {}
@@ -429,17 +427,17 @@ def test_what_arms_added_may_fit_a_type_no_more() -> None:
 
     run = Session(forked(State))
     run.start({"memos": {}})
-    run.finish(spoke(1), of="a")
+    run.finish(remembered(1), of="a")
     with pytest.raises(GraphEngineError, match="memos"):
         run.resume(graph=forked(Other))
 
 
-def test_an_operation_of_a_newer_version_is_told() -> None:
-    """It is not passed over, and the message says what to do."""
+def test_an_operation_of_a_newer_version_is_reported() -> None:
+    """It is not skipped, and the message names the probable cause."""
     run = session()
     run.start()
     step = made_step(2, "node", 0.0, node="a", visit=1, attempt=1, update=[("shrink", "memos", "a", 1)])
-    with pytest.raises(ValueError, match=r"'shrink' is no operation .* newer"):
+    with pytest.raises(ValueError, match="unknown operation 'shrink'; a newer version"):
         fold([step], run.snapshot)
 
 
@@ -450,8 +448,8 @@ class Answer(BaseModel):
     score: int
 
 
-async def test_a_replay_knows_what_an_agent_said_beside_its_result() -> None:
-    """Also where parts of the result are written beside the whole of it."""
+async def test_a_replay_knows_an_agents_messages_besides_its_result() -> None:
+    """This is also true if parts of the result are written besides the whole."""
 
     class Talk(BaseModel):
         whole: Answer | None = None

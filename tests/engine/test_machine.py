@@ -1,4 +1,4 @@
-"""The table of the machine: it is whole, the scenario pages keep to it, and the docs draw it."""
+"""The table of the machine: it is complete, the scenario pages follow it, and the docs draw it."""
 
 import subprocess
 import sys
@@ -22,45 +22,47 @@ def test_every_event_has_a_row() -> None:
     assert {row.event for row in TABLE} == set(get_args(Event))
 
 
-def test_every_kind_of_step_comes_of_some_event() -> None:
-    """And each that moves a frame says where to."""
+def test_every_kind_of_step_comes_from_an_event() -> None:
+    """Each kind that moves a frame has a phase after it."""
     kinds = set(get_args(AnyFacts))
     assert {kind for row in TABLE for kind in row.steps} == kinds
     of_runs = {kind for kind in kinds if issubclass(kind, (Continued, Stopped, Message))}
     assert set(AFTER) == kinds - of_runs
 
 
-def test_the_file_can_be_read_at_one_go() -> None:
-    """The machine is one short file."""
+def test_the_machine_is_one_short_file() -> None:
+    """It has at most 200 lines."""
     assert len(Path(machine.__file__).read_text(encoding="utf-8").splitlines()) <= 200
 
 
 def test_every_kind_of_step_is_on_a_page() -> None:
-    """The scenario pages show all of them; that they keep to the table is checked wherever a session decides."""
+    """The scenario pages show all of them; every session checks that they follow the table."""
     seen = {type(step.data) for page in PAGES for step in played(Scenario.read(page), page.stem)[1].log}
     assert seen == set(get_args(AnyFacts))
 
 
 def test_the_docs_draw_the_table() -> None:
-    """Where they do not, the table changed: run scripts/machine_docs.py."""
+    """If they do not, the table changed: run scripts/machine_docs.py."""
     text = machine_docs.PAGE.read_text(encoding="utf-8")
     assert machine_docs.drawn(text) == text, "run scripts/machine_docs.py"
 
 
-def test_the_type_checker_finds_what_is_not_handled_and_what_is_misspelt(tmp_path: Path) -> None:
-    """Mypy refuses a kind of step that no rule handles, and a field that no step has."""
+def test_the_type_checker_finds_unhandled_kinds_and_misspelt_names(tmp_path: Path) -> None:
+    """Mypy reports a kind of step that no rule handles, a field that no step has, and a key that no outline has."""
     kind = "AnyFacts: TypeAlias = (\n    Started\n"
     new = f'class Paused(Facts):\n    """A new kind."""\n\n\n{kind.replace("Started", "Paused | Started")}'
-    patches = [("steps.py", kind, new), ("rules/fork.py", "facts.cancelled = ", "facts.canceled = ")]
+    misspelt = ("../history/replay/node_diff.py", 'outline["reads"]', 'outline["raeds"]')
+    patches = [("steps.py", kind, new), ("rules/fork.py", "facts.cancelled = ", "facts.canceled = "), misspelt]
     shadows: list[str] = []
     for number, (name, old, text) in enumerate(patches):
-        file = ENGINE / name
+        file = (ENGINE / name).resolve()
         source = file.read_text(encoding="utf-8")
         assert source.count(old) == 1, name
         shadow = tmp_path / f"{number}.py"
         shadow.write_text(source.replace(old, text), encoding="utf-8")
         shadows += ["--shadow-file", str(file.relative_to(ROOT)), str(shadow)]
-    command = [sys.executable, "-m", "mypy", *shadows, "graphengine/engine", "graphengine/history/replay"]
+    cache = ("--cache-dir", str(ROOT / ".mypy_cache" / "machine"))  # its own: `make types` may run in parallel
+    command = [sys.executable, "-m", "mypy", *cache, *shadows, "graphengine/engine", "graphengine/history/replay"]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     unhandled = [line for line in ended.stdout.splitlines() if 'incompatible type "Paused"; expected "Never"' in line]
     assert {line.partition(":")[0] for line in unhandled} == {
@@ -68,3 +70,4 @@ def test_the_type_checker_finds_what_is_not_handled_and_what_is_misspelt(tmp_pat
         "graphengine/history/replay/event_of_step.py",
     }, ended.stdout
     assert '"Joined" has no attribute "canceled"' in ended.stdout
+    assert 'TypedDict "NodeOutline" has no key "raeds"' in ended.stdout

@@ -1,4 +1,4 @@
-"""What random nests hardly meet: labels that are asked for later, limits inside limits, the eleventh item."""
+"""Cases that random nests hardly reach: labels that are read later, limits inside limits, the eleventh item."""
 
 from typing import Annotated
 
@@ -16,13 +16,13 @@ from tests.kit.session import Session
 
 
 class Inner(BaseModel):
-    """Of the graph inside."""
+    """The state of the graph inside."""
 
     n: int = 0
 
 
 class Outer(BaseModel):
-    """Of the graph around it."""
+    """The state of the graph around it."""
 
     n: int = 0
     wanted: list[int] = []
@@ -30,12 +30,12 @@ class Outer(BaseModel):
 
 
 def work() -> int:
-    """Never called."""
+    """Fail: the tests never call it."""
     raise AssertionError
 
 
 def inside(*, steps: int = 1000, visits: int = 1, label: str = "good") -> Graph[Inner]:
-    """A graph of so many nodes in a row."""
+    """Return a graph with this many nodes in a row."""
     graph = Graph("inside", Inner, result="n", limits=Limits(steps=steps))
     names = [f"a{i}" for i in range(visits)]
     for name in names:
@@ -46,7 +46,7 @@ def inside(*, steps: int = 1000, visits: int = 1, label: str = "good") -> Graph[
 
 
 def go(session: Session) -> Step:
-    """Do the first thing that is ready; a node returns 1."""
+    """Do the first task that is ready; a node returns 1."""
     task = session.tasks()[0]
     session.now = max(session.now, task.due)
     if task.mode == "limit":
@@ -61,16 +61,16 @@ def go(session: Session) -> Step:
 
 
 def is_outer(session: Session, task: Task) -> bool:
-    """Whether a task is to enter a graph or a map."""
+    """Return whether a task enters a graph or a map."""
     frame = session.snapshot.frames[task.frame]
     return task.mode == "run" and not task.node.startswith("a") and frame.kind != "item"
 
 
-def asked_for_a_label(*, mended: bool) -> Graph[Outer]:
-    """A way that asks for a label stands behind a function that raises until it is mended."""
+def graph_with_a_label(*, repaired: bool) -> Graph[Outer]:
+    """Return a graph with an edge for a label after one whose function raises until it is repaired."""
 
     def broken(n: int) -> bool:
-        if not mended:
+        if not repaired:
             raise ValueError(n)
         return False
 
@@ -85,38 +85,38 @@ def asked_for_a_label(*, mended: bool) -> Graph[Outer]:
     return graph
 
 
-def test_a_label_is_known_when_the_way_is_chosen_later() -> None:
-    """A way out that is chosen on a resume may still ask what label its graph stopped with."""
-    session = Session(asked_for_a_label(mended=False))
+def test_a_label_is_known_when_the_edge_is_chosen_later() -> None:
+    """An edge that is chosen on a resume can still test the label its graph stopped with."""
+    session = Session(graph_with_a_label(repaired=False))
     session.start()
     while session.snapshot.status == "running":
         go(session)
     assert session.log[-1].node == "sub"
-    session.resume(graph=asked_for_a_label(mended=True))
+    session.resume(graph=graph_with_a_label(repaired=True))
     assert said(go(session))["to"] == ["other"]
 
 
 def test_a_label_is_that_of_this_visit() -> None:
-    """Where a fallback stands in for a graph, nothing is left of the label of its visit before."""
-    session = Session(asked_for_a_label(mended=False))
+    """If a fallback replaces the result of a graph, the label of its previous visit is gone."""
+    session = Session(graph_with_a_label(repaired=False))
     session.start()
     while session.snapshot.status == "running":
         go(session)
-    session.resume(graph=asked_for_a_label(mended=True))
+    session.resume(graph=graph_with_a_label(repaired=True))
     go(session)
     session.finish(None)
     go(session)
-    session.graph = asked_for_a_label(mended=False)
+    session.graph = graph_with_a_label(repaired=False)
     session.fail(ValueError("no"), of="sub/")
     assert said(go(session))["fallback"]
     assert session.snapshot.status == "failed"
-    session.resume(graph=asked_for_a_label(mended=True))
+    session.resume(graph=graph_with_a_label(repaired=True))
     assert said(go(session))["edge"] == "otherwise"
 
 
 @pytest.mark.parametrize(("inner", "outer", "first"), [(2, 3, "sub/sub/"), (9, 2, "sub/")])
 def test_a_visit_counts_in_every_graph_around_it(inner: int, outer: int, first: str) -> None:
-    """Limits of graphs in graphs are each held against all that is in them."""
+    """Each limit of nested graphs counts all visits inside its graph."""
     middle = Graph("middle", Inner, limits=Limits(steps=outer))
     middle.add_node("sub", inside(steps=inner, visits=5), writes="n")
     middle.add_path(START, "sub", END)
@@ -131,7 +131,7 @@ def test_a_visit_counts_in_every_graph_around_it(inner: int, outer: int, first: 
 
 
 def test_time_in_a_graph_begins_with_its_visit() -> None:
-    """What was driven before a graph was entered is not of its time, in its arms neither; all is of the run's."""
+    """Time driven before a graph was entered does not count for it or its arms; all of it counts for the run."""
     graph = Graph("inside", Inner)
     graph.add_node("a0", work, writes="n")
     graph.add_fork(START, ["a0"], join=END)
@@ -153,8 +153,8 @@ def test_time_in_a_graph_begins_with_its_visit() -> None:
     assert said(go(session))["edge"] == "later"
 
 
-def test_a_limit_says_at_which_attempt_it_was_met() -> None:
-    """A graph that is begun again and meets its limit then says so."""
+def test_a_limit_records_its_attempt() -> None:
+    """A graph that is begun again and reaches its limit then reports the second attempt."""
     graph = Graph("outer", Outer, errors="errors")
     graph.add_node("sub", inside(steps=1, visits=2), writes="n", retry=Retry(attempts=2, initial_seconds=0))
     graph.add_edge(START, "sub")
@@ -171,8 +171,8 @@ def test_a_limit_says_at_which_attempt_it_was_met() -> None:
     ]
 
 
-def test_the_first_failure_is_that_of_the_lowest_number() -> None:
-    """Of items 2 and 10 that failed, 2 is the first."""
+def test_the_first_failure_has_the_lowest_number() -> None:
+    """If items 2 and 10 failed, item 2 is the first."""
     graph = Graph("outer", Outer)
     graph.add_node("sub", work, each={"n_": "wanted"}, writes="wanted", concurrency=20)
     graph.add_path(START, "sub", END)

@@ -1,8 +1,8 @@
-"""Random graphs with forks: the order in which nodes end changes nothing, and the interpreter tells the same story.
+"""Random graphs with forks: the order in which nodes end changes nothing, and the interpreter records the same run.
 
 The same results, failures and crashes are played in several random orders; the state at every join and at the end and
-the steps of each path are the same in all of them (rule 10). SCENES=100000 makes it a night's run, and FIRST=5000
-begins it where an earlier one ended.
+the steps of each path are the same in all of them (rule 10). SCENES=100000 makes a run of hours, and FIRST=5000 begins
+it where an earlier one ended.
 """
 
 import os
@@ -13,18 +13,18 @@ import pytest
 from graphengine.engine.stored import to_record
 from tests.kit.fork_graphs import fork_spec, outcome
 from tests.kit.graphs import state
-from tests.kit.schedule import Schedule, details_of, rows_of, values_of
+from tests.kit.schedule import Schedule, details_of, rows_of, same_end, values_of
 from tests.kit.spec import Case, Spec, build
 from tests.kit.walker import Outcomes, Walker
 
-SCENES = int(os.environ.get("SCENES", "3000")) // 50
+SCENES = int(os.environ.get("SCENES", "2000")) // 50
 FIRST = int(os.environ.get("FIRST", "0"))
 ORDERS = 4
 RESUMES = 3
 
 
 def scene(seed: str, *, whole: bool) -> tuple[Spec, dict[str, object], Outcomes]:
-    """A graph, a state to begin with, and what comes of every attempt."""
+    """Return a graph, an initial state, and the outcome of every attempt."""
     random = Random(seed)  # noqa: S311 - no secret
     spec = fork_spec(random, random.choice((1, 1, 2, 3)), whole=whole)
     return spec, state(random), lambda at, visit, attempt: outcome(seed, at, visit, attempt)
@@ -43,7 +43,7 @@ def test_the_order_of_ends_changes_nothing(part: int, whole: bool) -> None:  # n
         first = None
         for order in range(ORDERS):
             random = Random(f"{seed} {order}")  # noqa: S311
-            drive = Schedule.begin(spec, graph, begun, outcomes, random, RESUMES, upsets=2 * (order % 2)).to_the_end()
+            drive = Schedule.begin(spec, graph, begun, outcomes, random, RESUMES, upsets=2 * (order % 2)).run_to_end()
             snapshot, log = drive.session.snapshot, drive.session.log
             assert rows_of(log) == walker.record.rows, seed
             assert values_of(snapshot.root) == story.state, seed
@@ -57,40 +57,31 @@ def test_the_order_of_ends_changes_nothing(part: int, whole: bool) -> None:  # n
 
 
 @pytest.mark.parametrize("part", range(4))
-def test_a_run_cut_off_anywhere_comes_to_the_same_end(part: int) -> None:
-    """Resumed after a crash behind any step, or branched there, inside arms too, it ends as it would have."""
+def test_a_run_cut_off_anywhere_reaches_the_same_end(part: int) -> None:
+    """Resumed after a crash at any step, or branched there, also inside arms, a run ends as it would have."""
     for number in range(FIRST, FIRST + SCENES // 4):
         seed = f"cut {part} {number}"
         spec, begun, outcomes = scene(seed, whole=number % 4 == 0)
         random = Random(f"{seed} order")  # noqa: S311
-        whole = Schedule.begin(spec, build(spec, []), begun, outcomes, random, RESUMES, careful=True).to_the_end()
+        whole = Schedule.begin(spec, build(spec, []), begun, outcomes, random, RESUMES, careful=True).run_to_end()
         parent = whole.session
         before = to_record(parent.snapshot)
         length = len(parent.log)
         for seq in sorted(random.sample(range(1, length + 1), min(length, 5))):
             for cut in (whole.resumed_at(seq), whole.branched_at(seq)):
-                cut.to_the_end()
-                here, there = cut.session.snapshot, parent.snapshot
-                where = f"{seed}, behind step {seq}"
-                assert values_of(here.root) == values_of(there.root), where
-                assert (here.status, here.root.counts, here.steps) == (there.status, there.root.counts, there.steps)
-                assert (here.root.marks, here.usage, here.root.usage) == (
-                    there.root.marks,
-                    there.usage,
-                    there.root.usage,
-                )
-                assert rows_of(cut.session.log) == rows_of(parent.log), where
+                cut.run_to_end()
+                same_end(cut, whole, f"{seed}, after step {seq}")
         assert to_record(parent.snapshot) == before
         parent.check_log()
 
 
-def test_the_scenes_are_not_dull() -> None:
-    """Among the graphs are nested forks and runs that fail, fork again, and finish."""
+def test_the_scenes_cover_every_feature() -> None:
+    """Nested forks and runs that fail, fork again, and finish occur among the graphs."""
     seen = {"deep": 0, "finished": 0, "failed": 0, "joins": 0, "again": 0}
     for number in range(60):
         spec, begun, outcomes = scene(f"dull {number}", whole=False)
         random = Random(number)  # noqa: S311
-        drive = Schedule.begin(spec, build(spec, []), begun, outcomes, random, RESUMES).to_the_end()
+        drive = Schedule.begin(spec, build(spec, []), begun, outcomes, random, RESUMES).run_to_end()
         seen[drive.session.snapshot.status] += 1
         seen["joins"] += bool(drive.joins)
         seen["deep"] += any(key.count("~") > 1 for key, _ in rows_of(drive.session.log))

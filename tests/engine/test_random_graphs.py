@@ -1,7 +1,7 @@
-"""Random graphs with random results and failures: the engine and the interpreter tell the same story.
+"""Random graphs with random results and failures: the engine and the interpreter record the same run.
 
-Thousands of cases from seeds, the small graphs first; some more that hypothesis searches, watches step by step and
-shrinks. SCENES=100000 makes it a night's run, and FIRST=5000 begins those from seeds where an earlier one ended.
+Thousands of cases come from seeds, the small graphs first; hypothesis searches more, checks them step by step and
+shrinks them. SCENES=100000 makes a run of hours, and FIRST=5000 begins the seeds where an earlier one ended.
 """
 
 import itertools
@@ -20,10 +20,10 @@ from tests.kit.graphs import case, cases, limits, script, state
 from tests.kit.interpreter import Interpreter
 from tests.kit.spec import Case, build
 
-SCENES = int(os.environ.get("SCENES", "3000"))
+SCENES = int(os.environ.get("SCENES", "2000"))
 FIRST = int(os.environ.get("FIRST", "0"))
-SCRIPTS = 6  # a graph is compiled once for so many
-searched = settings(max_examples=max(60, SCENES // 50), deadline=None, suppress_health_check=list(HealthCheck))
+SCRIPTS = 6  # scripts for each compiled graph
+searched = settings(max_examples=max(10, SCENES // 40), deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @pytest.mark.parametrize("size", range(1, 9))
@@ -36,7 +36,7 @@ def test_the_engine_agrees_with_the_interpreter(size: int) -> None:
         for n in range(SCRIPTS):
             scene = replace(first, script=script(random), limits=limits(random), state=state(random))
             drive = Drive.begin(scene, graph, careful=False)
-            drive.to_the_end()
+            drive.run_to_end()
             agree(drive, scene, calls, f"size {size}, seed {seed}, script {n}")
             calls.clear()
 
@@ -44,31 +44,31 @@ def test_the_engine_agrees_with_the_interpreter(size: int) -> None:
 @searched
 @given(cases())
 def test_they_agree_on_what_hypothesis_finds(scene: Case) -> None:
-    """So they do over cases that are searched for, with every step of the engine watched."""
+    """They also agree over cases that hypothesis searches, with every step of the engine checked."""
     calls: list[str] = []
     drive = Drive.begin(scene, build(scene.spec, calls))
-    drive.to_the_end()
+    drive.run_to_end()
     agree(drive, scene, calls, "")
 
 
 @searched
 @given(cases(crashes=False), st.data())
-def test_a_run_cut_off_anywhere_comes_to_the_same_end(scene: Case, data: st.DataObject) -> None:
-    """Resumed after a crash behind any step, or branched there, a run ends as it would have; the parent stays."""
+def test_a_run_cut_off_anywhere_reaches_the_same_end(scene: Case, data: st.DataObject) -> None:
+    """Resumed after a crash at any step, or branched there, a run ends as it would have; the parent is unchanged."""
     whole = Drive.begin(scene, build(scene.spec, []))
-    whole.to_the_end()
+    whole.run_to_end()
     parent = whole.session
     before = to_record(parent.snapshot)
     seq = data.draw(st.integers(1, len(parent.log)), "seq")
     for cut in (resumed_at(whole, seq), branched_at(whole, seq)):
-        cut.to_the_end()
+        cut.run_to_end()
         same_end(cut, whole)
     assert to_record(parent.snapshot) == before
     parent.check_log()
 
 
 def resumed_at(whole: Drive, seq: int) -> Drive:
-    """The same run, cut off behind a step and gone on with."""
+    """Return the same run, cut off after a step and resumed."""
     cut = whole.fork(whole.session.at(seq), seq)
     if cut.session.snapshot.status == "running":
         cut.session.resume()
@@ -76,13 +76,13 @@ def resumed_at(whole: Drive, seq: int) -> Drive:
 
 
 def branched_at(whole: Drive, seq: int) -> Drive:
-    """A branch of it behind that step, or before its end if it ended there for good."""
+    """Return a branch after that step, or before its end if it ended there for good."""
     at = whole.session.at(seq)
     if at.snapshot.status == "finished":
         return branched_at(whole, seq - 1) if seq > 1 else whole
     cut = whole.fork(at, seq)
     if at.snapshot.status != "running" and cut.resumed == len(cut.resumes):
-        return cut  # it ended there, and nobody goes on
+        return cut  # it ended there, and no resumes are left
     again = at.snapshot.status != "running"
     limits = cut.resumes[cut.resumed] if again else None
     cut.session = whole.session.branch(seq, limits=limits, now=cut.session.now)
@@ -91,7 +91,7 @@ def branched_at(whole: Drive, seq: int) -> Drive:
 
 
 def agree(drive: Drive, scene: Case, calls: Sequence[str], where: str) -> None:
-    """Assert that the interpreter tells the same story."""
+    """Assert that the interpreter records the same run."""
     story, snapshot = Interpreter(scene).run(), drive.session.snapshot
     values = dict(snapshot.root.values)
     values["errors"] = [{name: e[name] for name in ("path", "kind", "attempt")} for e in values["errors"]]
@@ -116,15 +116,15 @@ def agree(drive: Drive, scene: Case, calls: Sequence[str], where: str) -> None:
 
 
 def report(scene: Case, differing: dict[str, tuple[object, object]], where: str) -> str:
-    """What a person needs to see why two stories differ."""
-    lines = [where, *map(str, scene.spec.nodes), *map(str, scene.spec.ways), *map(str, scene.script)]
+    """Return what a reader needs to see why two runs differ."""
+    lines = [where, *map(str, scene.spec.nodes), *map(str, scene.spec.edges), *map(str, scene.script)]
     lines += [f"errors {scene.spec.errors}, whole {scene.spec.whole}, limits {scene.limits}, state {scene.state}"]
-    for name, (engine, told) in differing.items():
-        if isinstance(engine, list) and isinstance(told, list):
-            for one, other in itertools.zip_longest(engine, told):
+    for name, (engine, interpreter) in differing.items():
+        if isinstance(engine, list) and isinstance(interpreter, list):
+            for one, other in itertools.zip_longest(engine, interpreter):
                 lines.append(f"{name}: {one}" if one == other else f"{name}: engine {one}, interpreter {other}")
         else:
-            lines += [f"{name}, engine: {engine}", f"{name}, interpreter: {told}"]
+            lines += [f"{name}, engine: {engine}", f"{name}, interpreter: {interpreter}"]
     return "\n".join(lines)
 
 

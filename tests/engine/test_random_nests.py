@@ -1,8 +1,8 @@
-"""Random graphs with forks, maps and graphs inside them: any order of ends, any crash, and the interpreter agrees.
+"""Random graphs with forks, maps and subgraphs: the interpreter agrees in any order of ends and after any crash.
 
-What `ready` says of the frames that a step touched is held against what it says of all, at every step of every run;
-now and then a run goes on in a snapshot that was written and read. SCENES=100000 makes it a night's run, and FIRST=5000
-begins it where an earlier one ended.
+At every step of every run, what `ready` returns for the frames that a step touched is compared with what it returns
+for all; now and then a run continues in a snapshot that was written and read. SCENES=100000 makes a run of hours, and
+FIRST=5000 begins it where an earlier one ended.
 """
 
 import os
@@ -17,25 +17,25 @@ from graphengine.engine.stored import to_record
 from tests.kit.facts import said
 from tests.kit.fork_graphs import outcome
 from tests.kit.nest_graphs import Taste, begun, nest_spec
-from tests.kit.schedule import Schedule, details_of, rows_of, values_of
+from tests.kit.schedule import Schedule, details_of, rows_of, same_end, values_of
 from tests.kit.spec import Case, Outcome, Spec, build
 from tests.kit.walker import Outcomes, Walker, around, frame_id
 
-SCENES = int(os.environ.get("SCENES", "3000")) // 60
+SCENES = int(os.environ.get("SCENES", "2000")) // 60
 FIRST = int(os.environ.get("FIRST", "0"))
 ORDERS = 3
 RESUMES = 3
 
 
-def taste(random: Random, *, mends: bool = False) -> Taste:
-    """What a graph is to be like: now and then graphs in graphs alone, which may have limits."""
+def taste(random: Random, *, repairable: bool = False) -> Taste:
+    """Return the features of a graph: sometimes only subgraphs, which can have limits."""
     if random.random() < 0.15:
-        return Taste(0, 2, mends, usage=not mends, maps=0.0)
-    return Taste(random.choice((0, 0, 1, 2)), random.choice((0, 1, 2, 2)), mends, usage=not mends)
+        return Taste(0, 2, repairable, usage=not repairable, maps=0.0)
+    return Taste(random.choice((0, 0, 1, 2)), random.choice((0, 1, 2, 2)), repairable, usage=not repairable)
 
 
 def scene(seed: str) -> tuple[Spec, dict[str, Any], Outcomes]:
-    """A graph, a state to begin with, and what comes of every attempt."""
+    """Return a graph, an initial state, and the outcome of every attempt."""
     random = Random(seed)  # noqa: S311 - no secret
     spec = nest_spec(random, taste(random))
     return spec, begun(random), lambda at, visit, attempt: outcome(seed, at, visit, attempt)
@@ -53,7 +53,7 @@ def test_the_order_of_ends_changes_nothing(part: int) -> None:
         first = None
         for order in range(ORDERS):
             random = Random(f"{seed} {order}")  # noqa: S311
-            drive = Schedule.begin(spec, graph, given, outcomes, random, RESUMES, upsets=2 * (order % 2)).to_the_end()
+            drive = Schedule.begin(spec, graph, given, outcomes, random, RESUMES, upsets=2 * (order % 2)).run_to_end()
             agree(drive, walker, seed)
             snapshot, log = drive.session.snapshot, drive.session.log
             details = details_of(log), snapshot.failure and snapshot.failure.message, snapshot.root.marks
@@ -62,56 +62,56 @@ def test_the_order_of_ends_changes_nothing(part: int) -> None:
 
 
 @pytest.mark.parametrize("part", range(4))
-def test_a_run_cut_off_anywhere_comes_to_the_same_end(part: int) -> None:
-    """Resumed after a crash behind any step, or branched there, at any depth, it ends as it would have."""
+def test_a_run_cut_off_anywhere_reaches_the_same_end(part: int) -> None:
+    """Resumed after a crash at any step, or branched there, at any depth, a run ends as it would have."""
     for number in range(FIRST, FIRST + SCENES // 5):
         seed = f"cut {part} {number}"
         spec, given, outcomes = scene(seed)
         random = Random(f"{seed} order")  # noqa: S311
         graph = build(spec, [])
-        whole = Schedule.begin(spec, graph, given, outcomes, random, RESUMES, careful=True).to_the_end()
+        whole = Schedule.begin(spec, graph, given, outcomes, random, RESUMES, careful=True).run_to_end()
         parent = whole.session
         before = to_record(parent.snapshot)
         length = len(parent.log)
         for seq in sorted(random.sample(range(1, length + 1), min(length, 6))):
             for cut in (whole.resumed_at(seq), whole.branched_at(seq)):
-                cut.to_the_end()
-                same_end(cut, whole, f"{seed}, behind step {seq}")
+                cut.run_to_end()
+                same_end(cut, whole, f"{seed}, after step {seq}")
         assert to_record(parent.snapshot) == before
         parent.check_log()
 
 
 @pytest.mark.parametrize("part", range(4))
-def test_a_run_that_was_mended_ends_as_one_that_never_failed(part: int) -> None:
-    """Where no failure is survived, resumes with better nodes lead to the fresh run's state, and nothing runs twice."""
+def test_a_repaired_run_ends_like_one_that_never_failed(part: int) -> None:
+    """If no failure is survived, resumes with better nodes lead to the fresh run's state, and nothing runs twice."""
     failed = 0
     for number in range(FIRST, FIRST + SCENES):
-        seed = f"mend {part} {number}"
+        seed = f"mend {part} {number}"  # the seeds are older than the word "repair"
         random = Random(seed)  # noqa: S311
-        spec, given = nest_spec(random, taste(random, mends=True)), begun(random)
-        fresh = Walker(Case(spec, (), ({},), given), mended(seed, {"stage": 3}))
+        spec, given = nest_spec(random, taste(random, repairable=True)), begun(random)
+        fresh = Walker(Case(spec, (), ({},), given), repaired(seed, {"stage": 3}))
         if fresh.walk(0).status != "finished":
             continue
         stages = {"stage": 0}
-        drive = Schedule.begin(spec, build(spec, []), given, mended(seed, stages), random, 0).to_the_end()
+        drive = Schedule.begin(spec, build(spec, []), given, repaired(seed, stages), random, 0).run_to_end()
         while drive.session.snapshot.status == "failed":
             failed += not stages["stage"]
             stages["stage"] += 1
             drive.resumes += 1
-            drive.to_the_end()
+            drive.run_to_end()
         assert values_of(drive.session.snapshot.root) == fresh.story.state, seed
         assert drive.session.snapshot.root.counts == counts(fresh), seed
-        assert not again(drive), seed
-    assert failed >= (SCENES - 24) // 8  # among few there may be none
+        assert not repeated(drive), seed
+    assert failed >= (SCENES - 24) // 8  # a small sample can contain no failure
 
 
-def test_the_scenes_are_not_dull() -> None:
-    """Among the graphs is all that is to be tested, and often enough."""
+def test_the_scenes_cover_every_feature() -> None:
+    """Every feature to be tested occurs among the graphs, at least twice."""
     seen: Counter[str] = Counter()
     for number in range(100):
         spec, given, outcomes = scene(f"dull {number}")
         random = Random(number)  # noqa: S311
-        drive = Schedule.begin(spec, build(spec, []), given, outcomes, random, RESUMES).to_the_end()
+        drive = Schedule.begin(spec, build(spec, []), given, outcomes, random, RESUMES).run_to_end()
         snapshot, log = drive.session.snapshot, drive.session.log
         seen[snapshot.status] += 1
         rows = [(step.kind, step.frame, said(step)) for step in log]
@@ -147,7 +147,7 @@ def test_the_scenes_are_not_dull() -> None:
 
 
 def agree(drive: Schedule, walker: Walker, seed: str) -> None:
-    """Assert that the interpreter tells the same story."""
+    """Assert that the interpreter records the same run."""
     snapshot, story, record = drive.session.snapshot, walker.story, walker.record
     rows = rows_of(drive.session.log)
     pairs: dict[str, tuple[Mapping[Any, Any], Mapping[Any, Any]]] = {
@@ -157,9 +157,11 @@ def agree(drive: Schedule, walker: Walker, seed: str) -> None:
         "seen": (drive.seen, record.seen),
         "state": (values_of(snapshot.root), story.state),
     }
-    for name, (engine, told) in pairs.items():
+    for name, (engine, interpreter) in pairs.items():
         differing = {
-            key: (engine.get(key), told.get(key)) for key in {*engine, *told} if engine.get(key) != told.get(key)
+            key: (engine.get(key), interpreter.get(key))
+            for key in {*engine, *interpreter}
+            if engine.get(key) != interpreter.get(key)
         }
         assert not differing, f"{seed}: {name}: {differing}"
     assert (snapshot.status, snapshot.steps) == (story.status, record.steps), seed
@@ -169,17 +171,8 @@ def agree(drive: Schedule, walker: Walker, seed: str) -> None:
         assert snapshot.stop.label == story.label, seed
 
 
-def same_end(cut: Schedule, whole: Schedule, where: str) -> None:
-    """Assert that two runs came to the same end."""
-    here, there = cut.session.snapshot, whole.session.snapshot
-    assert values_of(here.root) == values_of(there.root), where
-    assert (here.status, here.root.counts, here.steps) == (there.status, there.root.counts, there.steps), where
-    assert (here.root.marks, here.usage, here.root.usage) == (there.root.marks, there.usage, there.root.usage), where
-    assert rows_of(cut.session.log) == rows_of(whole.session.log), where
-
-
-def mended(seed: str, stages: Mapping[str, int]) -> Outcomes:
-    """Outcomes that depend on the visit alone; what fails there does so until it was mended once or twice."""
+def repaired(seed: str, stages: Mapping[str, int]) -> Outcomes:
+    """Return outcomes that depend only on the visit; a failure repeats until it was repaired once or twice."""
 
     def of(at: str, visit: int, attempt: int) -> Outcome:
         random = Random(f"{seed} {at.split(' ', 1)[1]} {visit}")  # noqa: S311
@@ -190,12 +183,12 @@ def mended(seed: str, stages: Mapping[str, int]) -> Outcomes:
 
 
 def counts(walker: Walker) -> dict[str, int]:
-    """How often each node was visited, by the interpreter."""
+    """Return the number of visits of each node, by the interpreter."""
     return dict(Counter(visit.node for visit in walker.story.visits if visit.node not in ("", "START")))
 
 
-def again(drive: Schedule) -> list[tuple[object, ...]]:
-    """Visits, items and subgraphs of a run that were done though they had been."""
+def repeated(drive: Schedule) -> list[tuple[object, ...]]:
+    """Return the visits, items and subgraphs of a run that were repeated."""
     entries: Counter[str] = Counter()
     done: Counter[tuple[object, ...]] = Counter()
     for step in drive.session.log:

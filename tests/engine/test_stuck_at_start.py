@@ -1,4 +1,4 @@
-"""A run that fails at START is a run like any other: recorded, given up by its driver, resumed with a mended graph."""
+"""A run that fails at START is like any other: recorded, released by its driver, resumed with a repaired graph."""
 
 import pytest
 from pydantic import BaseModel
@@ -7,38 +7,38 @@ from graphengine import END, START, Graph, RunFailed, Runner, value
 
 
 class State(BaseModel):
-    """What there is to write about."""
+    """A topic to write about."""
 
     topic: str = ""
 
 
-def graph(*, mended: bool) -> Graph[State]:
-    """A graph that does not know where to begin without a topic, unless it is mended."""
+def graph(*, repaired: bool) -> Graph[State]:
+    """Return a graph without an edge from START for an empty topic, unless it is repaired."""
     made = Graph("start", State)
     made.add_node("write", lambda topic: f"{topic}!", writes="topic", thread=False)
     made.add_edge(START, "write", when=value("topic").is_true())
-    if mended:
+    if repaired:
         made.add_edge(START, END, label="nothing to do")
     made.add_edge("write", END)
     return made
 
 
-async def test_it_can_be_resumed_at_once() -> None:
-    """It fails again in the same words, since nothing was mended."""
+async def test_a_run_stuck_at_start_can_be_resumed_at_once() -> None:
+    """It fails again with the same message, since nothing was repaired."""
     async with Runner() as runner:
-        run = runner.start(graph(mended=False))
+        run = runner.start(graph(repaired=False))
         with pytest.raises(RunFailed):
             await run.result()
-        with pytest.raises(RunFailed, match="no way out of START"):
-            await runner.resume(graph(mended=False), run.id).result()
+        with pytest.raises(RunFailed, match="no edge out of START"):
+            await runner.resume(graph(repaired=False), run.id).result()
 
 
-async def test_a_branch_under_a_mended_graph_finds_its_way() -> None:
-    """START is in every graph."""
+async def test_a_branch_under_a_repaired_graph_finds_an_edge() -> None:
+    """START is in every graph, so the branch needs no other position."""
     async with Runner() as runner:
-        run = runner.start(graph(mended=False))
+        run = runner.start(graph(repaired=False))
         with pytest.raises(RunFailed):
             await run.result()
-        result = await runner.branch(graph(mended=True), run.id, at=1).result()
+        result = await runner.branch(graph(repaired=True), run.id, at=1).result()
         assert result.stop is not None
         assert result.stop.label == "nothing to do"

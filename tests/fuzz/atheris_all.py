@@ -1,9 +1,9 @@
-"""The same targets under atheris, which looks for inputs that reach new code. Run it where atheris installs.
+"""The same targets under atheris, which searches for inputs that reach new code. Run it where atheris installs.
 
     pip install atheris
     python tests/fuzz/atheris_all.py TARGET [FOLDER_OF_INPUTS] -max_total_time=60
 
-It ends at the first input that comes out with anything but an error of ours, and leaves that in a file `crash-…`.
+It stops at the first input that raises anything but a `GraphEngineError`, and saves that input in a file `crash-…`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Everything that reads stored or user data, as functions of bytes: each gives something or raises an error of ours.
+"""Every reader of stored or user data, as a function of bytes that returns, or raises an error of graphengine.
 
-Hypothesis and a coverage-guided fuzzer call the same functions. Whatever comes out of one but a `GraphEngineError` is a
+Hypothesis and a coverage-guided fuzzer call the same functions. Any other exception than a `GraphEngineError` is a
 defect.
 """
 
@@ -49,7 +49,7 @@ class State(BaseModel):
 
 
 def graph() -> Graph[State]:
-    """A graph with a loop, a fork, a map, a graph inside and a question."""
+    """Return a graph with a loop, a fork, a map, an inner graph and a question."""
     inner = Graph("inner", State, result="n")
     inner.add_node("more", lambda n: {"n": n + 1, "log": "in"}, thread=False)
     inner.add_path(START, "more", END)
@@ -76,8 +76,8 @@ def graph() -> Graph[State]:
 GRAPH: Final = graph()
 
 
-def recorded() -> tuple[list[bytes], bytes, dict[str, Any]]:
-    """The steps of a real run as stored, its database, and its outline."""
+def recorded() -> tuple[list[bytes], bytes, Any]:
+    """Return the steps of a real run as stored, its database, and its outline."""
     path = Path(tempfile.mkdtemp()) / "runs.db"
 
     async def run() -> list[bytes]:
@@ -96,20 +96,20 @@ STEPS, DATABASE, OUTLINE = recorded()
 
 
 def as_text(data: bytes) -> str:
-    """Bytes as the arguments of a command come: what is no UTF-8 is kept as halves of characters."""
+    """Decode bytes like the arguments of a command: invalid UTF-8 becomes surrogates."""
     return data.decode("utf-8", "surrogateescape")
 
 
 def step(data: bytes) -> None:
-    """One row of a log."""
+    """Read one row of a log."""
     try:
         decode_step(1, data)
-    except (ValueError, KeyError, TypeError):  # what the store takes for damage
+    except (ValueError, KeyError, TypeError):  # what the store treats as damage
         return
 
 
 def log(data: bytes) -> None:
-    """A log, as a list of rows in JSON: folded, shown, and fitted to its graph."""
+    """Read a log, as a list of rows in JSON: fold it, show it, and fit it to its graph."""
     try:
         rows = from_json(data)
     except ValueError:
@@ -129,25 +129,26 @@ def log(data: bytes) -> None:
 
 
 def snapshot(data: bytes) -> None:
-    """A stored snapshot, and the rows behind it."""
+    """Read a stored snapshot, and the rows after it."""
     info = RunInfo("r", "outer", "f", "running", 1, 1.0, 1.0)
     found = snapshot_of(Loaded(info, data, []), "r")
     run_document(info, found, [])
 
 
 def outline(data: bytes) -> None:
-    """A stored outline, drawn with the steps of a real run."""
+    """Read a stored outline, and draw it with the steps of a real run."""
     try:
         record = from_json(data)
     except ValueError:
         return
     if isinstance(record, dict):
+        broken: Any = record
         steps = [decode_step(seq, body) for seq, body in enumerate(STEPS, 1)]
-        render_outline(record, FOLDER / f"fuzz-{os.getpid()}.dot", steps=steps)
+        render_outline(broken, FOLDER / f"fuzz-{os.getpid()}.dot", steps=steps)
 
 
 def schema(data: bytes) -> None:
-    """A stored schema of an answer, and a value."""
+    """Read a stored schema of an answer, and a value."""
     try:
         record = from_json(data)
     except ValueError:
@@ -159,15 +160,15 @@ def schema(data: bytes) -> None:
 
 
 def pairs(data: bytes) -> None:
-    """`--input` and `--set`."""
+    """Read `--input` and `--set`."""
     text = as_text(data)
     if "@" in text:
-        return  # names a file, which is the user's wish
+        return  # it names a file, as the user intends
     state_from(State, parse_pairs(text.split("\n"), forms_of(State), "--input"))
 
 
 def answer(data: bytes) -> None:
-    """VALUE of `answer` and `send`."""
+    """Read the VALUE of `answer` and `send`."""
     text = as_text(data)
     if text[:1] not in ("@", "-"):
         value_from(text, {"anyOf": [{"type": "integer"}, {"enum": ["a"]}]})
@@ -175,21 +176,21 @@ def answer(data: bytes) -> None:
 
 
 def path(data: bytes) -> None:
-    """A path of the state, as conditions and inputs take it."""
+    """Read a path of the state, as conditions and inputs take it."""
     text = as_text(data)
     parse(text)
     value(text).is_none()
 
 
 def project(data: bytes) -> None:
-    """A project's pyproject.toml."""
+    """Read a project's pyproject.toml."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "pyproject.toml").write_bytes(data)
         graph_files(Path(folder))
 
 
 def database(data: bytes) -> None:
-    """A whole database file: opened to read and to write, listed, and each run loaded."""
+    """Read a whole database file: open it for reading and for writing, list the runs, and load each."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "runs.db"
         file.write_bytes(data)
@@ -197,7 +198,7 @@ def database(data: bytes) -> None:
             ours(partial(_opened, file, read_only))
 
 
-def _opened(file: Path, read_only: bool) -> None:  # noqa: FBT001 - given by position to partial
+def _opened(file: Path, read_only: bool) -> None:  # noqa: FBT001 - passed by position to partial
     asyncio.run(_read(file, read_only=read_only))
 
 
@@ -218,7 +219,7 @@ async def _read(file: Path, *, read_only: bool) -> None:
 
 
 def ours(call: Callable[[], object]) -> bool:
-    """Whether a call came to something, or to an error of ours; anything else goes up."""
+    """Return whether a call returned or raised an error of graphengine; raise any other error."""
     try:
         call()
     except GraphEngineError:

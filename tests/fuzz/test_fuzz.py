@@ -1,7 +1,7 @@
-"""Random bytes and JSON for everything that reads stored or user data: the right result, or an error of ours.
+"""Random bytes and JSON for every reader of stored or user data: the right result, or an error of graphengine.
 
-`FUZZ=20000 pytest tests/fuzz --hypothesis-seed=7` tries so many of each; a few hundred are tried otherwise. With
-SHRINK=0 what fails is not made small, which takes long. `pytest -s` prints how many were tried.
+`FUZZ=20000 pytest tests/fuzz --hypothesis-seed=7` tries this many inputs per test; the default is a few hundred.
+SHRINK=0 skips the minimisation of failing inputs, which takes long. `pytest -s` prints how many were tried.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ SCHEMAS = st.recursive(
 
 
 def places(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Every place in a JSON value."""
+    """Return every place in a JSON value."""
     found = [at]
     if isinstance(value, dict):
         for key, item in value.items():
@@ -88,7 +88,7 @@ def places(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 
 def changed(value: Any, at: tuple[Any, ...], new: Any, how: str) -> Any:
-    """The value with another one at a place, or without it."""
+    """Return the value with another value at a place, or without it."""
     if not at:
         return new
     made = dict(value) if isinstance(value, dict) else list(value)
@@ -103,7 +103,7 @@ def changed(value: Any, at: tuple[Any, ...], new: Any, how: str) -> Any:
 
 @st.composite
 def mutated(draw: st.DrawFn, value: Any) -> bytes:
-    """A JSON value with one to three changes."""
+    """Return a JSON value with one to three changes."""
     for _ in range(draw(st.integers(1, 3))):
         at = draw(st.sampled_from(places(value)))
         value = changed(value, at, draw(VALUES), draw(st.sampled_from(["set", "set", "drop", "twice"])))
@@ -112,7 +112,7 @@ def mutated(draw: st.DrawFn, value: Any) -> bytes:
 
 @st.composite
 def overwritten(draw: st.DrawFn) -> bytes:
-    """A real database with random bytes somewhere, or cut off."""
+    """Return a real database with random bytes somewhere, or cut off."""
     body = bytearray(DATABASE)
     for _ in range(draw(st.integers(1, 4))):
         at = draw(st.integers(0, len(body) - 1))
@@ -122,7 +122,7 @@ def overwritten(draw: st.DrawFn) -> bytes:
 
 
 def tries(usual: int) -> settings:
-    """How often a test is tried."""
+    """Return how often a test is tried."""
     most = EXAMPLES or usual
     return settings(
         max_examples=most,
@@ -134,13 +134,13 @@ def tries(usual: int) -> settings:
 
 
 def ours(call: Callable[[], object]) -> None:
-    """See that a call comes to something, or to an error of ours, and count it."""
+    """Check that a call returns or raises an error of graphengine, and count it."""
     TRIED[comes_to_something(call)] += 1
 
 
 @pytest.fixture(scope="module", autouse=True)
-def told() -> Iterator[None]:
-    """In the end, how many were tried."""
+def report_tries() -> Iterator[None]:
+    """Print at the end how many inputs were tried."""
     TRIED.clear()
     yield
     sys.stdout.write(f"\n{TRIED.total()} bad inputs, {TRIED[False]} of them refused\n")
@@ -148,7 +148,7 @@ def told() -> Iterator[None]:
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_random_bytes_are_refused_by_an_error_of_ours(name: str) -> None:
-    """Bytes that mean nothing do no harm, wherever they are read."""
+    """Meaningless bytes do no harm in any reader."""
 
     @tries(60)
     @given(st.binary(max_size=200) | VALUES.map(lambda value: json.dumps(value).encode()))
@@ -164,28 +164,28 @@ def test_random_bytes_are_refused_by_an_error_of_ours(name: str) -> None:
 @tries(300)
 @given(mutated(LOG))
 def test_a_log_that_was_tampered_with_folds_or_is_damaged(data: bytes) -> None:
-    """A real log with parts of it changed, dropped or doubled."""
+    """A real log with parts changed, dropped or duplicated."""
     ours(lambda: TARGETS["log"](data))
 
 
 @tries(200)
 @given(mutated(SNAPSHOT))
 def test_a_snapshot_that_was_tampered_with_is_read_or_damaged(data: bytes) -> None:
-    """A real snapshot with parts of it changed."""
+    """A real snapshot with changed parts."""
     ours(lambda: TARGETS["snapshot"](data))
 
 
 @tries(150)
 @given(mutated(OUTLINE))
 def test_an_outline_that_was_tampered_with_is_drawn_or_refused(data: bytes) -> None:
-    """A real outline with parts of it changed."""
+    """A real outline with changed parts."""
     ours(lambda: TARGETS["outline"](data))
 
 
 @tries(150)
 @given(SCHEMAS.map(lambda schema: json.dumps(schema).encode()))
 def test_any_schema_can_be_asked_about(data: bytes) -> None:
-    """What looks like a schema is told in words, or cannot be used."""
+    """A possible schema is described in words, or refused."""
     ours(lambda: TARGETS["schema"](data))
 
 

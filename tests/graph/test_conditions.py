@@ -33,7 +33,7 @@ class State(BaseModel):
 
 
 def view(**changes: Any) -> View:
-    """A view of a state with these changes."""
+    """Return a view of a state with these changes."""
     state = State(**changes)
     return View(StateType.of(State), Frame(typed={name: getattr(state, name) for name in State.model_fields}))
 
@@ -64,13 +64,13 @@ def view(**changes: Any) -> View:
         (value(lambda score, tags: score * len(tags)) == 12, True, "function of score, tags 12 == 12: yes"),
     ],
 )
-def test_a_condition_says_whether_it_holds_and_why(condition: Condition, held: bool, why: str) -> None:  # noqa: FBT001
-    """The explanation names the values, the comparison and the outcome."""
+def test_a_condition_returns_whether_it_holds_and_why(condition: Condition, held: bool, why: str) -> None:  # noqa: FBT001
+    """The explanation has the values, the comparison and the outcome."""
     assert condition.evaluate(view()) == (held, why)
 
 
 def test_none_makes_every_ordering_false_and_not_inverts_that() -> None:
-    """Missing values never satisfy a threshold."""
+    """Missing values never reach a threshold."""
     score = value("score")
     for condition in (score >= 0, score <= 0, score > 0, score == 0, score != 0):
         assert condition.evaluate(view(score=None))[0] is False
@@ -101,7 +101,7 @@ def test_none_makes_every_ordering_false_and_not_inverts_that() -> None:
     ids=range(17),
 )
 def test_misuse_raises_with_the_repair(misuse: Any) -> None:
-    """Python's own and, or, chained comparisons and truth tests are refused where they are written."""
+    """Python's and, or, chained comparisons and truth tests raise immediately."""
     with pytest.raises(DefinitionError) as caught:
         misuse()
     assert caught.value.repair
@@ -120,5 +120,5 @@ def test_misuse_raises_with_the_repair(misuse: Any) -> None:
     ],
 )
 def test_a_condition_reads_as_words(condition: Condition, text: str) -> None:
-    """What is drawn on an edge."""
+    """The text drawn on an edge."""
     assert str(condition) == text

@@ -1,4 +1,4 @@
-"""Patterns as user code writes them, compiled and run: what the design promises can be written the way it says.
+"""Patterns as user code writes them, compiled and run, as proof that the promised designs can be written.
 
 Each pattern is a function that returns a Graph, made of agents that answer by rules and of plain functions.
 """
@@ -31,7 +31,7 @@ S = TypeVar("S", bound=BaseModel)
 
 
 def agent(name: str, rule: Callable[..., Any], output: Any = str) -> Agent[Any]:
-    """An agent that answers by a rule, whose parameters are what it reads."""
+    """Return an agent that answers by a rule, whose parameters are the fields it reads."""
     return Agent(name, output=output, offline=rule)
 
 
@@ -44,7 +44,7 @@ class Poem(BaseModel):
     score: int = 0
 
 
-def evaluator_optimizer(  # noqa: PLR0913 - a pattern has as many parts as it has
+def evaluator_optimizer(  # noqa: PLR0913 - a pattern has many parts
     state: type[S],
     generate: Runnable,
     evaluate: Runnable,
@@ -73,12 +73,12 @@ def longer(topic: str, poem: str) -> str:
 
 
 def length(poem: str) -> int:
-    """As many points as letters."""
+    """Score a poem by its number of letters."""
     return len(poem)
 
 
 def poems(lengths: Callable[..., int], tries: int) -> Graph[Poem]:
-    """The pattern over prepared nodes."""
+    """Return the pattern over prepared nodes."""
     return evaluator_optimizer(
         Poem,
         Node(agent("poet", longer), writes="poem"),
@@ -99,7 +99,7 @@ def poems(lengths: Callable[..., int], tries: int) -> Graph[Poem]:
     ],
 )
 async def test_evaluator_optimizer(rule: Callable[[str], int], tries: int, label: str, words: int) -> None:
-    """A pattern takes prepared nodes, a condition and a score, and each of its three ends is reached."""
+    """A pattern takes prepared nodes, a condition and a score, and reaches each of its three ends."""
     result = await poems(rule, tries).run(Poem(topic="tide"))
     assert result.stop is not None
     assert (result.stop.label, result.output) == (label, " ".join(["tide"] * words))
@@ -117,13 +117,13 @@ class Room(BaseModel):
 
 
 def settle(views: dict[str, str], before: dict[str, str]) -> dict[str, object]:
-    """How much the views are those of the round before."""
+    """Return the share of views that did not change since the last round."""
     same = [SequenceMatcher(None, before.get(who, ""), text).ratio() for who, text in views.items()]
     return {"before": views, "agreement": sum(same) / len(same) if same else 0.0}
 
 
 def role_based(agents: Sequence[Agent[str]], *, rounds: int = 2, converged: float = 0.95) -> Graph[Room]:
-    """Agents that say their views side by side, round after round, until these no longer change."""
+    """Agents state their views in parallel, round after round, until these no longer change."""
     graph = Graph("role_based", Room, result="output")
     for each in agents:
         graph.add_node(each.name, each, inputs={"premise": "premise", "views": "views"}, writes=f"views[{each.name}]")
@@ -139,12 +139,12 @@ def role_based(agents: Sequence[Agent[str]], *, rounds: int = 2, converged: floa
 
 
 def stubborn(premise: str, views: dict[str, str]) -> str:
-    """Always the same view."""
+    """Return the same view every time."""
     return f"{premise}: yes ({len(views) and 'heard'})"
 
 
 def wavering(premise: str, views: dict[str, str]) -> str:
-    """A view that grows with what was heard."""
+    """Return a view that grows with the views it read."""
     return f"{premise}? {views}"
 
 
@@ -158,7 +158,7 @@ async def test_role_based(rule: Callable[..., str], visits: int) -> None:
     assert result.steps == visits + 2 * (visits - 1) + 1
 
 
-# A supervisor who sends work to workers
+# A supervisor who delegates to workers
 
 
 class Report(BaseModel):
@@ -181,7 +181,7 @@ class Supervised(BaseModel):
 def supervisor(
     boss: Agent[Route], workers: Mapping[str, Runnable], finish: Agent[str], *, turns: int = 10
 ) -> Graph[Supervised]:
-    """A boss who names the next worker until the work is done."""
+    """A boss names the next worker until the work is done."""
 
     def known(route: Route) -> Route:
         if route.next not in (*workers, "finish"):
@@ -220,12 +220,12 @@ def study(task: str) -> str:
 
 
 def summary(reports: list[Report]) -> str:
-    """All that was reported."""
+    """Return all reports."""
     return "; ".join(f"{report.worker}: {report.text}" for report in reports)
 
 
 def author(task: str, reports: list[Report]) -> str:
-    """A worker that reads what the others reported."""
+    """Write from the reports of the others."""
     return f"wrote {task} after {reports[-1].worker}"
 
 
@@ -233,13 +233,13 @@ WORKERS: Mapping[str, Runnable] = {"research": study, "write": agent("author", a
 
 
 async def test_supervisor() -> None:
-    """Functions and agents are workers alike; a function writes what came of the work."""
+    """Functions and agents are workers alike; a function writes the results."""
     result = await supervisor(agent("boss", lead, Route), WORKERS, agent("closer", summary)).run({"task": "tides"})
     assert result.output == "research: studied tides 0; write: wrote tides 1 after research"
 
 
 async def test_a_check_refuses_an_answer() -> None:
-    """A boss that names nobody fails as every bad answer does."""
+    """A boss that names no worker fails like any invalid answer."""
     lost = Agent("boss", prompt="{task}", output=Route, model=ScriptedModel([Route(next="nobody")]))
     with pytest.raises(RunFailed, match="next must be one of"):
         await supervisor(lost, WORKERS, agent("closer", summary)).run({"task": "tides"})
@@ -261,7 +261,7 @@ class Company(BaseModel):
 
 
 def hierarchical(director: Agent[list[Assignment]], teams: Mapping[str, Runnable], head: Agent[str]) -> Graph[Company]:
-    """A director whose assignments go to teams, each of which may be a graph."""
+    """A director whose assignments go to teams, each of which can be a graph."""
     graph = Graph("hierarchical", Company, result="output")
     graph.add_node("direct", director, writes="assignments")
     graph.add_node(
@@ -276,24 +276,24 @@ def hierarchical(director: Agent[list[Assignment]], teams: Mapping[str, Runnable
     return graph
 
 
-def told(reports: dict[str, str]) -> str:
-    """Every report."""
+def reported(reports: dict[str, str]) -> str:
+    """Return every report."""
     return "; ".join(f"{team}: {text}" for team, text in reports.items())
 
 
 async def test_hierarchical() -> None:
-    """Teams are agents, functions and graphs; each report is under its team's name, in the order of the items."""
+    """Teams are agents, functions and graphs; each report is under its team's name, in item order."""
     parts = {"desk": "plan", "panel": "tides", "law": "rights"}
     plan = [Assignment(team=team, task=task) for team, task in parts.items()]
     panel = Node(role_based([agent("ann", stubborn), agent("bob", stubborn)]), inputs={"premise": "item.task"})
     teams: Mapping[str, Runnable] = {"law": study, "desk": agent("clerk", lambda task: f"noted {task}"), "panel": panel}
-    graph = hierarchical(agent("director", lambda task: plan, list[Assignment]), teams, agent("head", told))
+    graph = hierarchical(agent("director", lambda task: plan, list[Assignment]), teams, agent("head", reported))
     result = await graph.run(Company(task="tides"))
     assert list(result.state.reports) == ["desk", "panel", "law"]
     assert result.output == "desk: noted plan; panel: tides: yes (heard); law: studied rights"
 
 
-# A plan of steps that need one another
+# A plan of steps that depend on each other
 
 
 class Step(BaseModel):
@@ -319,7 +319,7 @@ def orchestrator_workers(
     waves: int = 20,
     concurrency: int = 8,
 ) -> Graph[Job]:
-    """Steps of a plan done wave after wave, each as soon as those it needs are done."""
+    """The steps of a plan run wave after wave, each as soon as its dependencies are done."""
 
     def check(plan: list[Step]) -> list[Step]:
         ids = [step.id for step in plan]
@@ -365,26 +365,26 @@ PLAN = [
 
 
 def joined(task: str, results: dict[str, str]) -> str:
-    """A worker that reads what the others found."""
+    """Join the results of the steps that it depends on."""
     return f"{task}: {', '.join(results.values())}"
 
 
 def crowd(plan: list[Step]) -> Graph[Job]:
-    """The pattern over this plan."""
+    """Return the pattern over this plan."""
     workers: Mapping[str, Runnable] = {"read": study, "join": agent("joiner", joined)}
     planner = agent("planner", lambda task: plan, list[Step])
     return orchestrator_workers(planner, workers, agent("closer", lambda results: list(results.values())[-1]))
 
 
 async def test_orchestrator_workers() -> None:
-    """Steps that need others come in a later wave and read their results."""
+    """Steps with dependencies run in a later wave and read their results."""
     result = await crowd(PLAN).run(Job(task="weather"))
     assert result.state.results == {"a": "studied tides", "b": "studied winds", "c": result.output}
     assert result.output == "both: studied tides, studied winds"
 
 
 async def test_a_plan_that_cannot_be_done_is_refused() -> None:
-    """The check names every problem of the plan at once."""
+    """The check lists every problem of the plan at once."""
     with pytest.raises(RunFailed, match=r"c: needs a, which is no earlier step; c: needs b"):
         await crowd([PLAN[2], *PLAN[:2]]).run(Job(task="weather"))
 
@@ -418,7 +418,7 @@ class Ballot(BaseModel):
 
 
 def voting(voter: Runnable) -> Graph[Ballot]:
-    """Everybody votes; the most votes win."""
+    """Every voter votes; the most votes win."""
     graph = Graph("voting", Ballot, result="decision")
     graph.add_node("vote", voter, each={"voice": "voices"}, writes="votes")
     graph.add_node("count", lambda votes: max(sorted(set(votes)), key=votes.count), writes="decision")
@@ -427,12 +427,12 @@ def voting(voter: Runnable) -> Graph[Ballot]:
 
 
 def front_page(articles: dict[str, str]) -> str:
-    """The titles."""
+    """Return the titles."""
     return " | ".join(articles)
 
 
 def newspaper(editor: Agent[list[Order]], roles: list[Agent[str]], vote: Runnable, chief: Agent[str]) -> Graph[Paper]:
-    """Articles side by side, each written by roles in rounds until a vote says that it may be published."""
+    """Articles in parallel, each written by roles in rounds until a vote approves it."""
     write = Node(role_based(roles), inputs={"premise": "task"}, writes="draft")
     judge = Node(vote, inputs={"question": "draft"}, writes="vote")
     article = evaluator_optimizer(Article, write, judge, accept=value("vote") == "publish", result="draft")
@@ -453,7 +453,7 @@ def newspaper(editor: Agent[list[Order]], roles: list[Agent[str]], vote: Runnabl
 
 @pytest.mark.parametrize("kind", ["graph", "agent"])
 async def test_nested(kind: str) -> None:
-    """Three graphs deep, under a map; a graph and an agent are interchangeable as the vote."""
+    """Three graphs deep, under a map; the vote can be a graph or an agent."""
 
     def decide(question: str) -> str:
         return "publish" if question else "again"

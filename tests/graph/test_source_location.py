@@ -22,20 +22,20 @@ class State(Base):
 
 
 def line(frame: types.FrameType | None) -> int:
-    """The line a frame is at."""
+    """Return the current line of a frame."""
     assert frame is not None
     return frame.f_lineno
 
 
 def found(graph: Graph[State], code: str) -> Problem:
-    """The one problem of this kind."""
+    """Return the only problem of this kind."""
     (problem,) = [each for each in graph.check() if each.code == code]
     assert problem.file == str(HERE)
     return problem
 
 
-def test_a_problem_is_told_by_the_line_that_declared_what_it_is_about() -> None:
-    """A node, an edge, a switch, a fork; the graph where nothing smaller is meant."""
+def test_a_problem_has_the_line_of_its_declaration() -> None:
+    """For a node, an edge, a switch and a fork; else the line of the graph."""
     graph, begin = Graph("g", State, keep=("m",)), line(inspect.currentframe())
     graph.add_node("a", lambda m: m, writes="n")
     graph.add_edge(START, "a")
@@ -53,26 +53,26 @@ def test_a_problem_is_told_by_the_line_that_declared_what_it_is_about() -> None:
     assert lines["unknown_node"] == begin + 3
     assert lines["bad_fork"] == begin + 9
     assert found(graph, "unreachable").line == begin + 10
-    told = {problem.message: problem.line for problem in graph.check() if problem.code == "unknown_field"}
-    assert told == {"unknown field 'z'": begin + 8, "unknown field 'm'": begin}
+    lines = {problem.message: problem.line for problem in graph.check() if problem.code == "unknown_field"}
+    assert lines == {"unknown field 'z'": begin + 8, "unknown field 'm'": begin}
 
 
-def test_an_option_that_makes_no_sense_is_told_by_its_node() -> None:
-    """Although the rest of the graph is not looked at then."""
+def test_an_invalid_option_has_the_line_of_its_node() -> None:
+    """Even though the rest of the graph is not checked then."""
     graph = Graph("g", State)
     graph.add_node("a", lambda n: n, timeout_seconds=-1)
     assert found(graph, "bad_option").line == line(inspect.currentframe()) - 1
 
 
-def test_a_field_is_told_by_the_line_of_its_class() -> None:
-    """Also where the class that declares it is an ancestor of the state."""
+def test_a_field_has_its_line_in_the_class() -> None:
+    """Also if a base class of the state declares it."""
     graph = Graph("g", State)
     graph.add_path(START, END)
     assert found(graph, "not_recordable").line == inspect.getsourcelines(Base)[1] + 1
 
 
 def test_a_class_inside_a_function_is_found_too() -> None:
-    """As users of notebooks and tests write them."""
+    """As in notebooks and tests."""
 
     class Inner(BaseModel):
         kept: int = 0
@@ -83,10 +83,10 @@ def test_a_class_inside_a_function_is_found_too() -> None:
     assert origin_of_field(Inner, "kept") is None
 
 
-def test_a_field_whose_source_is_gone_is_told_by_the_graph() -> None:
-    """Typed in at a prompt, for instance."""
+def test_a_field_without_source_has_the_line_of_the_graph() -> None:
+    """For instance, if it was entered at a prompt."""
     names: dict[str, type[BaseModel]] = {"BaseModel": BaseModel, "excluded": Field(default=0, exclude=True)}  # type: ignore[dict-item]
-    exec("class Typed(BaseModel):\n    n: int = excluded", names)  # noqa: S102 - our own
+    exec("class Typed(BaseModel):\n    n: int = excluded", names)  # noqa: S102 - code of this test
     graph = Graph("g", names["Typed"])
     begin = line(inspect.currentframe()) - 1
     graph.add_path(START, END)
@@ -94,20 +94,20 @@ def test_a_field_whose_source_is_gone_is_told_by_the_graph() -> None:
     assert [(problem.code, problem.line) for problem in graph.check()] == [("not_recordable", begin)]
 
 
-def test_a_field_that_nobody_declares_is_told_by_its_class() -> None:
-    """The nearest line there is."""
+def test_an_undeclared_field_has_the_line_of_its_class() -> None:
+    """The nearest line that exists."""
     place = origin_of_field(State, "nope")
     assert place == (str(HERE), inspect.getsourcelines(State)[1])
 
 
-def test_what_a_pattern_declares_is_told_by_the_users_call_of_it() -> None:
-    """And not by a line of graphengine."""
+def test_a_problem_in_a_pattern_has_the_line_of_the_users_call() -> None:
+    """Not by a line of graphengine."""
     graph = pipeline({"a": Node(lambda m: m, writes="n")}, state=State, result="n")
     assert found(graph, "unknown_parameter").line == line(inspect.currentframe()) - 1
 
 
 def test_a_copy_keeps_the_lines_of_what_it_copied() -> None:
-    """They are where the mistake is mended."""
+    """Since the mistake is fixed there."""
     graph = Graph("g", State)
     graph.add_node("a", lambda m: m, writes="n")
     begin = line(inspect.currentframe()) - 1
@@ -116,14 +116,14 @@ def test_a_copy_keeps_the_lines_of_what_it_copied() -> None:
 
 
 def test_the_error_of_compile_carries_the_lines() -> None:
-    """For whoever catches it."""
+    """So that callers can use them."""
     with pytest.raises(CompileError) as caught:
         Graph("g", State).compile()
     assert {problem.file for problem in caught.value.problems} == {str(HERE)}
 
 
 def test_the_text_of_a_problem_names_file_and_line() -> None:
-    """Short, since the error that it stands in has no room for whole paths; unknown where nobody knows."""
+    """The file's name only, since full paths are too long there; neither if unknown."""
     graph = Graph("g", State)
     (problem, *_) = graph.check()
     begin = line(inspect.currentframe()) - 2

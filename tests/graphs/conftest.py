@@ -1,4 +1,4 @@
-"""What the tests of the bundled workflows share: both providers stand in for by a server on this machine."""
+"""Fixtures for the tests of the bundled workflows: a local server replaces both providers."""
 
 import pytest
 
@@ -10,7 +10,7 @@ __all__ = ["edge", "edge_process"]
 
 @pytest.fixture
 def provider(edge: EdgeServer, monkeypatch: pytest.MonkeyPatch) -> EdgeServer:
-    """The server that `anthropic:`, `openai:` and `openai-chat:` models ask, through the real SDKs."""
+    """Return the server that `anthropic:`, `openai:` and `openai-chat:` models call, through the real SDKs."""
     pytest.importorskip("anthropic")
     pytest.importorskip("openai")
     for name, value in {

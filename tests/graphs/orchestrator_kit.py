@@ -1,4 +1,4 @@
-"""What the tests of the orchestrator share: a task, what its agents say, and runs of it."""
+"""Shared parts of the orchestrator tests: a task, its agents' answers, and runs of it."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,21 +24,21 @@ PLAN = [FIND, WRITE]
 
 
 def retry(reason: str, *redo: str) -> Verdict:
-    """A verdict that wants another attempt."""
+    """Return a verdict that wants another attempt."""
     return Verdict(outcome="retry", score=3, reasons=[reason], redo=list(redo))
 
 
 async def run(
     script: Mapping[str, Any], given: Mapping[str, object] = GIVEN, made: Any = graph
 ) -> tuple[Result[Assignment], ScriptedModel]:
-    """What the workflow comes to where its agents answer so; every answer is asked for."""
+    """Run the workflow with scripted agents; check that every answer is used."""
     with ScriptedModel(script) as model:
         async with Runner(models={"*": model}) as runner:
             return await runner.start(made, given).result(), model
 
 
 async def failing(script: Mapping[str, Any], made: Any = graph) -> tuple[Result[Assignment], ScriptedModel]:
-    """The same, where the run fails."""
+    """Run the workflow in the same way, and expect it to fail."""
     with ScriptedModel(script) as model:
         async with Runner(models={"*": model}) as runner:
             with pytest.raises(RunFailed) as caught:
@@ -47,12 +47,12 @@ async def failing(script: Mapping[str, Any], made: Any = graph) -> tuple[Result[
 
 
 def prompts(model: ScriptedModel, agent: str) -> list[str]:
-    """What an agent was asked, one text a call."""
+    """Return the prompts of an agent, one text per call."""
     return [request.prompt for request in model.requests if request.agent == agent]
 
 
 def label(result: Result[Any]) -> str:
-    """What a run ended with."""
+    """Return the last label of a run."""
     assert result.stop is not None
     return result.stop.label
 
@@ -68,7 +68,7 @@ FIRST: Mapping[str, Sequence[object]] = {
 
 
 async def once(database: Path, run_id: str, given: Mapping[str, object] = GIVEN) -> ScriptedModel:
-    """A run from beginning to end, in a process of its own as it were."""
+    """Run the workflow from beginning to end with a Runner of its own, like a separate process."""
     with ScriptedModel(FIRST) as model:
         async with Runner(database, models={"*": model}) as runner:
             await runner.start(graph, given, run_id=run_id).result()

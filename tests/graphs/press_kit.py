@@ -1,4 +1,4 @@
-"""A source, and what each hand of a publishing desk makes of it, in answers that models could give."""
+"""A source, and possible model answers of each agent of a publishing desk."""
 
 from collections.abc import Mapping, Sequence
 
@@ -42,7 +42,7 @@ COUNTED = Counted(input_tokens=1000, cache_read_tokens=500, output_tokens=50)
 
 
 def by_role(heard: Heard) -> Says:
-    """What each hand's model says, told by its instructions: for a server that is asked in no fixed order."""
+    """Return the answer of the agent that sent a request, recognised by its instructions; the order is not fixed."""
     roles = {
         "You find out": FOUND,
         "You write posts": WRITTEN,

@@ -1,4 +1,4 @@
-"""What the tests of the review loop share: a page to write from, and what a team of models says of it."""
+"""Shared parts of the review loop tests: a page of sources, and answers of a team of models."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -34,14 +34,14 @@ GARBAGE: Final = "Certainly! Here is what I found: {facts: [the moon"
 
 
 def judged(score: int, *issues: str, suggestions: Sequence[str] = (), mended: Sequence[str] = ()) -> Review:
-    """A review of this score."""
+    """Return a review with this score."""
     return Review(
         score=score, approved=score >= 7, issues=list(issues), suggestions=list(suggestions), mended=list(mended)
     )
 
 
 def says(**others: Script) -> dict[str, Script]:
-    """What each of the team answers: at once good enough, but for what is said otherwise."""
+    """Return answers of the team: good enough at once, except for the given ones."""
     usual: dict[str, Script] = {
         "researcher": [FOUND],
         "sceptic": [AGAINST],

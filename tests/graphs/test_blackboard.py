@@ -1,4 +1,4 @@
-"""Specialists at a shared board, none of whom knows of another."""
+"""Specialists at a shared board, none of which knows of another."""
 
 import itertools
 from collections import Counter
@@ -34,24 +34,24 @@ SCRIPT = {
     "writer": ["draft one", "draft two", "draft three"],
     "reviewer": [BAD, GOOD, GOOD],
 }
-"""The scout's second look closes the gap; the first review is bad."""
+"""The scout's second search closes the gap; the first review is bad."""
 
 
 def written(result: Result[Assignment]) -> list[tuple[int, str, str]]:
-    """Who wrote what in which round."""
+    """Return who wrote what in which round."""
     assert result.state.board is not None
     return [(entry.round, entry.author, entry.field) for entry in result.state.board.entries]
 
 
 def board(result: Result[Assignment]) -> Research:
-    """The board."""
+    """Return the board."""
     assert result.state.board is not None
     return result.state.board
 
 
 class TestScripted:
     async def test_whoever_watches_what_changed_runs_until_nothing_changes(self) -> None:
-        """The gap sends the scout out again, the new facts wake skeptic and surveyor, the bad review the writer."""
+        """The gap wakes the scout again, the new facts the skeptic and the surveyor, the bad review the writer."""
         with ScriptedModel(SCRIPT) as model:
             async with Runner(models={"*": model}) as runner:
                 result = await runner.start(graph, TASK).result()
@@ -69,7 +69,7 @@ class TestScripted:
         assert result.output == "draft three\n"
 
     async def test_each_is_asked_with_what_stands_on_the_board(self) -> None:
-        """The second look with the gap and what is known, the writer with the doubts, the mending with the review."""
+        """The second search sees the gap and the known facts, the writer the doubts, the revision the review."""
         with ScriptedModel(SCRIPT) as model:
             async with Runner(models={"*": model}) as runner:
                 await runner.start(graph, TASK).result()
@@ -81,7 +81,7 @@ class TestScripted:
         assert QUEEN.text in asked["reviewer"][1]
 
     async def test_author_and_time_of_each_entry(self) -> None:
-        """The time is that from which on the others could read it."""
+        """The time is when the other agents could first read the entry."""
         clock = FakeClock(start=1000.0)
 
         def slowly(request: Request) -> Findings:
@@ -101,7 +101,7 @@ class TestScripted:
         assert board(result).entries[0] == Entry(author="scout", field="findings", at=1060.0, round=1)
 
     async def test_agents_who_go_in_circles_are_stopped(self) -> None:
-        """After so many rounds; what was written by then is the report."""
+        """They stop after that many rounds; the report has what was written by then."""
         numbers = itertools.count()
 
         def answer(request: Request) -> object:
@@ -126,7 +126,7 @@ class TestScripted:
         assert "## Still open" in result.state.report
 
     async def test_one_that_fails_leaves_the_others_and_is_named(self) -> None:
-        """Without a skeptic there are no doubts, and there is a report."""
+        """Without a skeptic there are no doubts, but there is a report."""
         script = {**SCRIPT, "scout": [FIRST], "skeptic": [BadRequest("away")], "surveyor": [[]]}
         script |= {"writer": ["draft"], "reviewer": [GOOD]}
         with ScriptedModel(script) as model:
@@ -136,13 +136,13 @@ class TestScripted:
         assert result.output == "draft\n\n## Not done\n\n- skeptic: away\n"
 
     async def test_a_board_on_which_nothing_was_written_fails(self) -> None:
-        """Where the scout gives nothing, nobody is woken."""
+        """If the scout finds nothing, no other specialist is woken."""
         async with Runner(models={"*": ScriptedModel({"scout": [BadRequest("away")]})}) as runner:
             with pytest.raises(RunFailed, match=r"nothing was written: .*away"):
                 await runner.start(graph, TASK).result()
 
     async def test_a_doubt_that_no_source_has_goes_back(self) -> None:
-        """As does every quotation."""
+        """So does every other quotation."""
         made_up = Doubt(fact=HONEY.text, against=Fact(text="Bees are made of oak.", file="a.md", line=1))
         script = {**SCRIPT, "scout": [FIRST], "skeptic": [[made_up], [DOUBT]], "surveyor": [[]]}
         script |= {"writer": ["draft"], "reviewer": [GOOD]}
@@ -152,7 +152,7 @@ class TestScripted:
         assert board(result).doubts == [DOUBT]
 
     async def test_one_more_specialist_is_one_more_row(self) -> None:
-        """Others may watch what it writes; nobody else is changed, or asked more often."""
+        """Others can watch what it writes; no other specialist is changed, or called more often."""
         rows = {
             **SPECIALISTS,
             "titler": Subscriber(lambda draft: draft.upper(), watches=["draft"], writes="notes[title]"),
@@ -167,7 +167,7 @@ class TestScripted:
 
 class TestByRules:
     async def test_the_example(self) -> None:
-        """Facts, doubts, a brief that is mended until its review is content, all without a model."""
+        """Facts, doubts, and a brief that is revised until its review approves, all without a model."""
         async with Runner() as runner:
             result = await runner.start(graph, example()).result()
         scores = [review.score for review in board(result).history]
@@ -176,7 +176,7 @@ class TestByRules:
         assert result.usage.calls == result.usage.offline_calls == 7
 
     async def test_another_text_and_a_word_that_it_lacks(self) -> None:
-        """The report says what is open; equal input gives an equal report."""
+        """The report lists what is open; equal input gives an equal report."""
         folder = Path(__file__).resolve().parents[1] / "nodes" / "texts"
         texts = [
             TextFile(path=name, text=(folder / name).read_text("utf-8")) for name in ("sourdough.md", "lighthouses.txt")
@@ -190,7 +190,7 @@ class TestByRules:
 
     @pytest.mark.parametrize("content", ["", "word", "# Only a title", "\x00"])
     async def test_a_source_without_a_sentence(self, content: str) -> None:
-        """Is no success: the run fails with a label of its own, and there is no report."""
+        """This is not a success: the run fails with a label of its own, and without a report."""
         given = Assignment(task="bees", sources=[TextFile(path="a.md", text=content)])
         async with Runner() as runner:
             with pytest.raises(RunFailed, match="nothing found") as failed:
@@ -200,7 +200,7 @@ class TestByRules:
 
 class TestStopped:
     async def test_stopped_anywhere_and_resumed_it_comes_to_the_same(self, tmp_path: Path) -> None:
-        """Nobody is asked twice."""
+        """No call is repeated."""
         async with Runner(models={"*": ScriptedModel(SCRIPT)}) as runner:
             whole = await runner.start(graph, TASK).result()
         for steps in range(1, whole.steps, 3):
@@ -214,7 +214,7 @@ class TestStopped:
 
 
 async def test_it_runs_with_models_of_a_provider(provider: EdgeServer) -> None:
-    """Each specialist is told by its instructions; what it all cost is known."""
+    """Each specialist is recognised by its instructions; the total cost is known."""
     answers = {
         "gather": FIRST.model_dump_json(),
         "doubt": f'{{"answer": [{DOUBT.model_dump_json()}]}}',
@@ -241,7 +241,7 @@ async def test_it_runs_with_models_of_a_provider(provider: EdgeServer) -> None:
 
 
 def test_it_is_drawn_and_compiles_without_warnings(tmp_path: Path) -> None:
-    """With everybody at the board."""
+    """All specialists are in the picture."""
     assert graph.check() == []
     graph.render(tmp_path / "graph.mmd")
     drawn = (tmp_path / "graph.mmd").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""A publishing pipeline: every hand that can fail fails, a person decides, and what is published is published once."""
+"""A publishing pipeline: every agent that can fail fails, a person decides, and a post is published once."""
 
 import asyncio
 import json
@@ -39,17 +39,17 @@ NOT_JSON: Final = "Here is your post! Title: Tides."
 
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
-    """A folder to publish in."""
+    """Return a folder to publish in."""
     return tmp_path / "site"
 
 
 def label(result: Result[Any]) -> str:
-    """How a run ended."""
+    """Return the last label of a run."""
     return result.stop.label if result.stop else ""
 
 
 async def decided(runner: Runner, site: Path, decisions: Sequence[Decision] = (YES,), **more: Any) -> Result[Piece]:
-    """The run `r` with a person who decides so, as often as asked."""
+    """Execute the run `r` with a person who gives these decisions."""
     made = more.get("graph", graph)
     result = await runner.start(made, {**GIVEN, "site": str(site)}, run_id="r").result()
     for decision in decisions:
@@ -60,15 +60,15 @@ async def decided(runner: Runner, site: Path, decisions: Sequence[Decision] = (Y
 
 
 def as_post(text: str) -> str:
-    """A text as it is given away: with footnotes."""
+    """Return a text as it is published, with footnotes."""
     return with_footnotes(text, [SOURCE])[0] + "\n"
 
 
-# -- what a person decides
+# -- the person's decisions
 
 
 async def test_what_is_approved_is_published(site: Path) -> None:
-    """As a file with front matter, and as a post whose time is a time and whose sources are those of its text."""
+    """It becomes a file with front matter, and a post with a real time and the sources of its text."""
     with ScriptedModel(ANSWERS) as model:
         async with Runner(models={"*": model}, clock=FakeClock(start=1_800_000_000.0)) as runner:
             result = await decided(runner, site)
@@ -87,7 +87,7 @@ async def test_what_is_approved_is_published(site: Path) -> None:
 
 
 async def test_nothing_that_is_published_names_a_file(site: Path) -> None:
-    """By rules, of the example: neither file nor output nor post has a path, and its notes are titles."""
+    """By rules, on the example: neither file nor output nor post has a path, and the notes are titles."""
     given = example().model_copy(update={"site": str(site)})
     async with Runner() as runner:
         result = await runner.start(graph, given, run_id="r").result()
@@ -104,17 +104,17 @@ async def test_nothing_that_is_published_names_a_file(site: Path) -> None:
 
 
 async def test_a_person_sees_all_of_it_and_nothing_is_written_before(site: Path) -> None:
-    """The question has title, description, tags and text; the run is stored and waits, with no file anywhere."""
+    """The question has title, description, tags and text; the run is stored and waits, and no file exists."""
     async with Runner(models={"*": ScriptedModel(ANSWERS)}) as runner:
         result = await decided(runner, site, [])
     (wait,) = result.waits
-    for told in (LISTED.title, LISTED.description, "Tags: tides, moon, sea", "Most coasts see two tides"):
-        assert told in str(wait.question)
+    for expected in (LISTED.title, LISTED.description, "Tags: tides, moon, sea", "Most coasts see two tides"):
+        assert expected in str(wait.question)
     assert (result.status, result.state.published, site.exists()) == ("waiting", None, False)
 
 
 async def test_a_post_that_is_sent_back_is_written_again_with_the_note(site: Path) -> None:
-    """The writer reads it with the text so far; then the editor, the publisher and the person have their turn anew."""
+    """The writer reads it with the text so far; then the editor, the publisher and the person follow again."""
     script = {name: [answers[0]] * (1 if name == "researcher" else 2) for name, answers in ANSWERS.items()}
     with ScriptedModel(script) as model:
         async with Runner(models={"*": model}) as runner:
@@ -137,37 +137,37 @@ async def test_a_post_is_sent_back_so_often_and_no_more(site: Path, revisions: i
 
 
 async def test_what_is_rejected_is_not_published(site: Path) -> None:
-    """The end says so."""
+    """The label says so."""
     async with Runner(models={"*": ScriptedModel(ANSWERS)}) as runner:
         result = await decided(runner, site, [NO])
     assert (label(result), result.state.published, site.exists()) == ("rejected", None, False)
 
 
-@pytest.mark.parametrize("said", ["approve", "yes", True, {"verdict": "approved"}, {"verdict": "NOT APPROVED"}])
-async def test_what_is_no_decision_publishes_nothing(site: Path, said: object) -> None:
-    """It is refused where it is given, and the run waits on."""
+@pytest.mark.parametrize("answer", ["approve", "yes", True, {"verdict": "approved"}, {"verdict": "NOT APPROVED"}])
+async def test_what_is_no_decision_publishes_nothing(site: Path, answer: object) -> None:
+    """It is refused when it is given, and the run still waits."""
     async with Runner(models={"*": ScriptedModel(ANSWERS)}) as runner:
         await decided(runner, site, [])
         with pytest.raises(InputError):
-            await runner.answer("r", said)
+            await runner.answer("r", answer)
         assert (await runner.resume(graph, "r").result()).status == "waiting"
     assert not site.exists()
 
 
 async def test_silence_is_no_approval(site: Path) -> None:
-    """Where a time is set; without one the run waits for ever."""
+    """This needs a timeout; without one the run waits for ever."""
     clock = FakeClock()
     made = content_pipeline(answer_seconds=3600)
     async with Runner(models={"*": ScriptedModel(ANSWERS)}, clock=clock) as runner:
         await decided(runner, site, [], graph=made)
         clock.move(3600)
         result = await runner.resume(made, "r").result()
-    assert (label(result), result.state.decisions[0].note) == ("rejected", "nobody answered in time")
+    assert (label(result), result.state.decisions[0].note) == ("rejected", "no answer in time")
     assert not site.exists()
 
 
 async def test_it_waits_in_the_database_for_another_process(site: Path, tmp_path: Path) -> None:
-    """Neither the models nor the process that began it are needed to publish."""
+    """Publishing needs neither the models nor the process that started the run."""
     async with Runner(tmp_path / "runs.db", models={"*": ScriptedModel(ANSWERS)}) as runner:
         await decided(runner, site, [])
     async with Runner(tmp_path / "runs.db") as runner:
@@ -177,7 +177,7 @@ async def test_it_waits_in_the_database_for_another_process(site: Path, tmp_path
 
 
 def test_from_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`run` ends with exit code 3, `answer` with what it published."""
+    """`run` ends with exit code 3, `answer` with the published post."""
     monkeypatch.chdir(tmp_path)
     file, ours = str(ROOT / "graphs" / "content_pipeline.py"), ("--db", "runs.db")
     begun = CliRunner().invoke(main, ["run", file, "--input", "site=blog", "--input", "topic=Recovery after a crash",
@@ -192,7 +192,7 @@ def test_from_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert done.stdout.strip() == post.read_text(encoding="utf-8").strip()
 
 
-# -- who fails, and what comes of it
+# -- failures of each agent
 
 
 async def test_where_the_editor_fails_the_draft_goes_on_and_says_so(site: Path) -> None:
@@ -211,7 +211,7 @@ async def test_where_the_editor_fails_the_draft_goes_on_and_says_so(site: Path) 
 
 
 async def test_where_the_publisher_gives_no_json_the_result_is_the_text(site: Path) -> None:
-    """After as many tries as it has, each told what was wrong; nobody is asked, and nothing is published."""
+    """It fails after its attempts, each with an error message; no person is asked, and nothing is published."""
     script = {**ANSWERS, "publisher": [NOT_JSON, LISTED.model_dump() | {"title": "T" * 70}, NOT_JSON]}
     with ScriptedModel(script) as model:
         async with Runner(models={"*": model}) as runner:
@@ -224,7 +224,7 @@ async def test_where_the_publisher_gives_no_json_the_result_is_the_text(site: Pa
 
 
 async def test_a_listing_of_an_earlier_text_does_not_stay(site: Path) -> None:
-    """Where the publisher fails on what was written again."""
+    """The publisher fails on the rewritten text."""
     script = {name: [answers[0]] * 2 for name, answers in ANSWERS.items()}
     script |= {"researcher": [FOUND], "publisher": [LISTED, QuotaExceeded("empty")]}
     async with Runner(models={"*": ScriptedModel(script)}) as runner:
@@ -233,7 +233,7 @@ async def test_a_listing_of_an_earlier_text_does_not_stay(site: Path) -> None:
 
 
 async def test_where_both_fail_there_is_still_a_text(site: Path) -> None:
-    """The draft, as Markdown, with both failures."""
+    """It is the draft, as Markdown, with both failures."""
     script = {**ANSWERS, "editor": [QuotaExceeded("empty")], "publisher": [QuotaExceeded("empty")]}
     async with Runner(models={"*": ScriptedModel(script)}) as runner:
         result = await decided(runner, site, [])
@@ -242,13 +242,13 @@ async def test_where_both_fail_there_is_still_a_text(site: Path) -> None:
 
 
 async def test_without_research_the_run_fails_clearly_and_goes_on(site: Path, tmp_path: Path) -> None:
-    """Nothing is written from nothing; with another model the researcher is asked again, the site not looked at."""
+    """Nothing is written without findings; a resume calls the researcher with another model, but not the survey."""
     async with Runner(tmp_path / "runs.db", models={"*": ScriptedModel([QuotaExceeded("empty")])}) as runner:
         with pytest.raises(RunFailed, match="empty") as failed:
             await decided(runner, site)
-    told = failed.value.result
-    assert told.error is not None
-    assert (told.status, told.error.path, told.state.manuscript) == ("failed", "research", None)
+    found = failed.value.result
+    assert found.error is not None
+    assert (found.status, found.error.path, found.state.manuscript) == ("failed", "research", None)
     with ScriptedModel(ANSWERS) as model:
         async with Runner(tmp_path / "runs.db", models={"*": model}) as runner:
             assert (await runner.resume(graph, "r").result()).status == "waiting"
@@ -257,7 +257,7 @@ async def test_without_research_the_run_fails_clearly_and_goes_on(site: Path, tm
 
 
 async def test_sources_that_say_nothing_on_the_topic_end_it(site: Path) -> None:
-    """A researcher who honestly found nothing is no reason to write."""
+    """A researcher that finds nothing is no reason to write."""
     nothing = Findings(notes=["The sources are on bread."])
     async with Runner(models={"*": ScriptedModel([nothing])}) as runner:
         with pytest.raises(RunFailed, match="nothing found to write on"):
@@ -265,14 +265,14 @@ async def test_sources_that_say_nothing_on_the_topic_end_it(site: Path) -> None:
 
 
 async def test_without_a_writer_there_is_what_was_found_and_it_goes_on(site: Path, tmp_path: Path) -> None:
-    """The partial result and the error are told; the researcher is not asked again."""
+    """The partial result and the error are kept; the researcher is not called again."""
     script = {"researcher": [FOUND], "writer": ["no JSON"] * 3}
     async with Runner(tmp_path / "runs.db", models={"*": ScriptedModel(script)}) as runner:
         with pytest.raises(RunFailed) as failed:
             await decided(runner, site)
-    told = failed.value.result
-    assert told.error is not None
-    assert (told.error.path, told.error.kind, told.state.findings) == ("write", "bad_answer", FOUND)
+    found = failed.value.result
+    assert found.error is not None
+    assert (found.error.path, found.error.kind, found.state.findings) == ("write", "bad_answer", FOUND)
     later = {name: answers for name, answers in ANSWERS.items() if name != "researcher"}
     with ScriptedModel(later) as model:
         async with Runner(tmp_path / "runs.db", models={"*": model}) as runner:
@@ -280,7 +280,7 @@ async def test_without_a_writer_there_is_what_was_found_and_it_goes_on(site: Pat
 
 
 async def test_each_hand_is_asked_again_where_that_may_help(site: Path) -> None:
-    """An overloaded model twice for each of the four, and nobody gives up."""
+    """Each of the four models is overloaded twice, and none gives up."""
     script = {name: [ModelOverloaded("busy"), ModelOverloaded("busy"), *answers] for name, answers in ANSWERS.items()}
     with ScriptedModel(script) as model:
         async with Runner(models={"*": model}, clock=FakeClock()) as runner:
@@ -290,8 +290,8 @@ async def test_each_hand_is_asked_again_where_that_may_help(site: Path) -> None:
     assert {name: attempts.count(name) for name in attempts} == dict.fromkeys(("research", "write", "edit", "list"), 2)
 
 
-async def test_a_site_that_cannot_be_looked_at_counts_as_empty(site: Path) -> None:
-    """After its retries; and that is kept."""
+async def test_a_site_that_cannot_be_surveyed_counts_as_empty(site: Path) -> None:
+    """It is retried first; the failure is kept."""
 
     def closed(folder: str) -> Site:
         raise PermissionError(folder)
@@ -305,7 +305,7 @@ async def test_a_site_that_cannot_be_looked_at_counts_as_empty(site: Path) -> No
 
 
 async def test_publishing_is_tried_again_then_fails_with_all_that_there_is(site: Path) -> None:
-    """The post, the decision and the error are kept, and a resume publishes without asking anybody."""
+    """The post, the decision and the error are kept, and a resume publishes without another question."""
     tries: list[str] = []
 
     def flaky(folder: str, post: Post, key: str) -> Published:
@@ -324,11 +324,11 @@ async def test_publishing_is_tried_again_then_fails_with_all_that_there_is(site:
     assert (label(result), len(set(tries)), len(tries)) == ("published", 1, 4)
 
 
-# -- side by side, once, again
+# -- in parallel, once, again
 
 
 async def test_the_site_is_looked_at_while_the_research_goes_on(site: Path) -> None:
-    """The researcher's model does not answer before somebody looked, and who looks does not end before it is asked."""
+    """The researcher's model waits for the survey, and the survey for the call of the model."""
     asked, looked = threading.Event(), threading.Event()
 
     def look(folder: str) -> Site:
@@ -371,7 +371,7 @@ asyncio.run(main(sys.argv[1]))
 
 
 def life(folder: Path) -> subprocess.CompletedProcess[bytes]:
-    """A process that begins the run, approves, publishes, and dies of it."""
+    """Run a process that starts the run, approves, publishes, and dies."""
     return subprocess.run(
         [sys.executable, "-c", PROGRAM, str(folder)],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -382,7 +382,7 @@ def life(folder: Path) -> subprocess.CompletedProcess[bytes]:
 
 
 async def test_a_kill_between_publishing_and_recording_publishes_once(site: Path, tmp_path: Path) -> None:
-    """The next process finds the file under its key, with the very same time in it, and records that it was there."""
+    """The next process finds the file by its key, with exactly the same time, and records that it was there."""
     died = life(tmp_path)
     assert died.returncode == -9, died.stderr
     (before,) = site.iterdir()
@@ -395,8 +395,8 @@ async def test_a_kill_between_publishing_and_recording_publishes_once(site: Path
     assert result.state.published.was_there
 
 
-async def test_a_run_that_was_stopped_anywhere_asks_nobody_twice(site: Path, tmp_path: Path) -> None:
-    """After each step up to the question."""
+async def test_a_run_that_was_stopped_anywhere_repeats_no_call(site: Path, tmp_path: Path) -> None:
+    """It is stopped after each step up to the question."""
     for steps in (1, 2, 3, 4):
         with ScriptedModel(ANSWERS) as model:
             async with Runner(tmp_path / "runs.db", models={"*": model}) as runner:
@@ -410,7 +410,7 @@ async def test_a_run_that_was_stopped_anywhere_asks_nobody_twice(site: Path, tmp
 
 
 async def test_rules_do_the_work_without_a_model(site: Path) -> None:
-    """On the example and on another text; a second post of the same topic is called otherwise."""
+    """On the example and on another text; a second post on the same topic gets another title."""
     gears = TextFile(path="gears.md", text=(TEXTS / "gears.md").read_text(encoding="utf-8"))
     other = Piece(topic="How bicycle gears work", sources=[gears], word_budget=300)
     titles: list[str] = []
@@ -428,7 +428,7 @@ async def test_rules_do_the_work_without_a_model(site: Path) -> None:
 
 
 async def test_a_wish_that_rules_can_grant_is_granted(site: Path) -> None:
-    """Facts on what the note names come into the text."""
+    """Facts on what the note names are added to the text."""
     gears = TextFile(path="gears.md", text=(TEXTS / "gears.md").read_text(encoding="utf-8"))
     async with Runner() as runner:
         given = Piece(topic="How bicycle gears work", sources=[gears], word_budget=300, site=str(site))
@@ -443,7 +443,7 @@ async def test_a_wish_that_rules_can_grant_is_granted(site: Path) -> None:
     "text", ["The moon pulls the water of the sea.", "Die Hefe ist ein Pilz, der den Teig in der W\u00e4rme hebt."]
 )
 async def test_a_text_that_is_too_short_for_a_description_is_markdown(site: Path, text: str) -> None:
-    """Nothing is padded: the state says what could not be made, and the result is the text."""
+    """Nothing is padded: the state has what could not be made, and the result is the text."""
     result = await graph.run({"topic": "Tides", "sources": [TextFile(path="a.md", text=text)], "site": str(site)})
     assert (label(result), result.state.form, site.exists()) == ("as Markdown", "markdown", False)
     assert text.rstrip(".") in str(result.output)
@@ -452,13 +452,13 @@ async def test_a_text_that_is_too_short_for_a_description_is_markdown(site: Path
 
 @pytest.mark.parametrize("text", ["", "Ebb", "```\ncode\n```", "\x00", "\U0001f30a" * 3000])
 async def test_a_text_that_holds_nothing_fails_at_the_research(site: Path, text: str) -> None:
-    """Clearly, with the file's name."""
+    """The error names the file."""
     with pytest.raises(RunFailed, match=r"no sentence that can be quoted was found in a\.md"):
         await graph.run({"topic": "Tides", "sources": [TextFile(path="a.md", text=text)], "site": str(site)})
 
 
 async def test_through_a_server_with_its_cost(provider: EdgeServer, site: Path) -> None:
-    """Each of the four is asked once, with its cap; none is offered a tool, and none sees what it does not need."""
+    """Each of the four is called once, with its limit; none has a tool, and none sees more than it needs."""
     provider.answer(by_role)
     async with Runner(models={"*": "anthropic:claude-haiku-4-5"}) as runner:
         result = await decided(runner, site)
@@ -472,7 +472,7 @@ async def test_through_a_server_with_its_cost(provider: EdgeServer, site: Path) 
 
 
 async def test_bad_json_through_a_server_is_asked_for_again(provider: EdgeServer, site: Path) -> None:
-    """And what fits the second time is taken."""
+    """The second answer is valid and is used."""
     provider.play(*(Says(each.model_dump_json()) for each in (FOUND, WRITTEN, EDITED)))
     provider.play(Says(NOT_JSON), Says(f"```json\n{LISTED.model_dump_json()}\n```"))
     models = {"*": "openai:gpt-5-mini", "writer": "anthropic:claude-haiku-4-5"}
@@ -485,7 +485,7 @@ async def test_bad_json_through_a_server_is_asked_for_again(provider: EdgeServer
 
 
 async def test_a_tool_is_for_the_hand_that_needs_it(site: Path) -> None:
-    """A researcher may be given a search; the others still have none, and no model can publish."""
+    """A researcher can have a search; the others have none, and no model can publish."""
 
     def search(words: str) -> str:
         """Search the library.
@@ -506,7 +506,7 @@ async def test_a_tool_is_for_the_hand_that_needs_it(site: Path) -> None:
 
 
 def test_the_graph_has_no_problems_and_a_picture(tmp_path: Path) -> None:
-    """None that the check knows of."""
+    """The check reports no problems."""
     assert graph.check() == []
     graph.render(tmp_path / "pipeline.mmd")
     drawn = (tmp_path / "pipeline.mmd").read_text(encoding="utf-8")
@@ -514,8 +514,8 @@ def test_the_graph_has_no_problems_and_a_picture(tmp_path: Path) -> None:
 
 
 async def test_the_state_can_be_read_by_a_program(site: Path) -> None:
-    """Whoever calls it gets JSON with the post in it."""
+    """The caller gets JSON with the post in it."""
     async with Runner(models={"*": ScriptedModel(ANSWERS)}) as runner:
         result = await decided(runner, site)
-    told = json.loads(result.state.model_dump_json())
-    assert (told["form"], told["published"]["post"]["tags"]) == ("post", ["tides", "moon", "sea"])
+    state = json.loads(result.state.model_dump_json())
+    assert (state["form"], state["published"]["post"]["tags"]) == ("post", ["tides", "moon", "sea"])

@@ -1,4 +1,4 @@
-"""Consumers with queues: side by side, in order, through failures and deaths, from inside and outside."""
+"""Consumers with queues: in parallel, in order, through failures and kills, from inside and outside."""
 
 import asyncio
 from collections.abc import Sequence
@@ -18,17 +18,17 @@ HANDLED = {"research": 2, "write": 2, "edit": 2, "list": 2}
 
 
 def orders(*topics: str) -> Queue:
-    """One for each topic, and then the queues close."""
+    """Return one order for each topic, after which the queues close."""
     return Queue(orders=[Parcel(topic=topic, sources=[SOURCE]) for topic in topics])
 
 
 def always() -> ScriptedModel:
-    """Everybody answers the same each time."""
+    """Return models that always give the same answers."""
     return ScriptedModel(lambda request: ANSWERS[request.agent][0])
 
 
 async def test_each_order_goes_through_all_hands() -> None:
-    """In the order in which they came, with what each hand made."""
+    """They come out in the order of arrival, with the result of each stage."""
     with always() as model:
         async with Runner(models={"*": model}) as runner:
             result = await runner.start(graph, orders("Ebb", "Flood")).result()
@@ -42,7 +42,7 @@ async def test_each_order_goes_through_all_hands() -> None:
 
 
 async def test_one_piece_is_written_while_the_next_is_researched() -> None:
-    """The writer's model answers once the researcher is asked again, and the researcher's once the writer is asked."""
+    """The writer's model waits for the second call of the researcher, and that one for the writer's call."""
     writing, researching = asyncio.Event(), asyncio.Event()
 
     async def answer(request: Request) -> object:
@@ -66,7 +66,7 @@ async def test_one_piece_is_written_while_the_next_is_researched() -> None:
     [("researcher", []), ("writer", ["findings"]), ("publisher", ["findings", "manuscript", "edited"])],
 )
 async def test_a_piece_that_fails_stops_no_other(agent: str, made: Sequence[str]) -> None:
-    """It goes through with why, and with what was made before; nobody behind works on it."""
+    """It travels on with the reason and the earlier results; later stages skip it."""
 
     def answer(request: Request) -> object:
         return BadRequest("no") if request.agent == agent and failing else ANSWERS[request.agent][0]
@@ -89,7 +89,7 @@ async def test_a_piece_that_fails_stops_no_other(agent: str, made: Sequence[str]
 
 
 async def test_orders_come_from_any_process_and_a_worker_goes_on(tmp_path: Path) -> None:
-    """The consumers wait in the database; what another process sends is worked on without anybody who holds the run."""
+    """The consumers wait in the database; messages of another process are processed without the starter of the run."""
     async with Runner(tmp_path / "runs.db", models={"*": always()}) as runner:
         assert (await runner.start(graph, Queue(stays_open=True), run_id="r").result()).status == "waiting"
     async with Runner(tmp_path / "runs.db") as other:
@@ -105,7 +105,7 @@ async def test_orders_come_from_any_process_and_a_worker_goes_on(tmp_path: Path)
 
 
 async def test_an_order_that_is_none_is_refused() -> None:
-    """And the next one is taken."""
+    """The next order is taken."""
     async with Runner(models={"*": always()}) as runner:
         await runner.start(graph, Queue(stays_open=True), run_id="r").result()
         for message in ({"topic": ""}, "shut", 7, {"topic": TOPIC, "sources": [SOURCE.model_dump()]}, "close"):
@@ -117,7 +117,7 @@ async def test_an_order_that_is_none_is_refused() -> None:
 
 @pytest.mark.parametrize("steps", [3, 7, 12, 20])
 async def test_queues_that_were_stopped_go_on_without_loss(tmp_path: Path, steps: int) -> None:
-    """Nobody is asked twice, and nothing is handed on twice."""
+    """No call is repeated, and nothing is passed on twice."""
     with always() as model:
         async with Runner(tmp_path / "runs.db", models={"*": model}) as runner:
             run = runner.start(graph, orders("Ebb", "Flood"), limits=Limits(steps=steps))
@@ -127,21 +127,21 @@ async def test_queues_that_were_stopped_go_on_without_loss(tmp_path: Path, steps
 
 
 async def test_a_run_takes_so_many_pieces_and_no_more() -> None:
-    """Each consumer ends by itself; the third order is left."""
+    """Each consumer ends by itself; the third order stays in the queue."""
     async with Runner(models={"*": always()}) as runner:
         result = await runner.start(content_queue(pieces=2), orders("Ebb", "Flood", "Neap")).result()
     assert (result.status, result.state.handled) == ("finished", HANDLED)
 
 
 async def test_rules_do_the_work_without_a_model() -> None:
-    """On the example."""
+    """It runs on the example."""
     result = await graph.run(example())
     assert [parcel.failure for parcel in result.state.parcels] == [None, None]
     assert all("no language model wrote them" in text for text in result.state.texts)
 
 
 async def test_through_a_server(provider: EdgeServer) -> None:
-    """With usage and cost of all that were asked side by side."""
+    """The usage and cost include all parallel calls."""
     provider.answer(by_role)
     async with Runner(models={"*": "anthropic:claude-haiku-4-5"}) as runner:
         result = await runner.start(graph, orders("Ebb", "Flood")).result()
@@ -150,7 +150,7 @@ async def test_through_a_server(provider: EdgeServer) -> None:
 
 
 def test_the_graph_has_no_problems_and_a_picture(tmp_path: Path) -> None:
-    """None that the check knows of."""
+    """The check reports no problems."""
     assert graph.check() == []
     graph.render(tmp_path / "queue.mmd")
     assert "hand_on" in (tmp_path / "queue.mmd").read_text(encoding="utf-8")

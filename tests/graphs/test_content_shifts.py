@@ -1,4 +1,4 @@
-"""Stages on one database: each a run of its own, at its own time, that goes on from what earlier runs left."""
+"""Stages on one database: each a run of its own, at its own time, that continues what earlier runs left."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,24 +13,24 @@ from tests.models.edge_server import EdgeServer
 
 
 def label(result: Result[Shift]) -> str:
-    """How a run ended."""
+    """Return the last label of a run."""
     return result.stop.label if result.stop else ""
 
 
 async def shift(database: Path, stage: Stage, answers: Mapping[str, Sequence[object]] = ANSWERS) -> Result[Shift]:
-    """A stage in a process of its own, so to say: another Runner."""
+    """Run a stage with a Runner of its own, like a separate process."""
     async with Runner(database, models={"*": ScriptedModel(answers)}) as runner:
         return await runner.start(graph, {"stage": stage, **(GIVEN if stage == "research" else {})}).result()
 
 
 @pytest.fixture
 def database(tmp_path: Path) -> Path:
-    """Where all of them look."""
+    """Return the shared database."""
     return tmp_path / "runs.db"
 
 
 async def test_each_stage_goes_on_from_the_one_before(database: Path) -> None:
-    """A piece is known by the run that researched it; what one stage made is what the next one reads."""
+    """A piece is identified by the run that researched it; the result of one stage is the input of the next."""
     found = await shift(database, "research")
     assert (label(found), found.state.piece, found.state.findings) == ("research done", found.run_id, FOUND)
     written = await shift(database, "write")
@@ -43,8 +43,8 @@ async def test_each_stage_goes_on_from_the_one_before(database: Path) -> None:
 
 @pytest.mark.parametrize("stage", ["write", "edit", "list"])
 async def test_where_nothing_is_due_a_stage_says_so(database: Path, stage: Stage) -> None:
-    """With an empty database, and with a piece that another stage comes first for; nobody is asked."""
-    for each in ("write", "edit", "list"):  # what found nothing is nothing to go on from
+    """This holds for an empty database, and for a piece that needs another stage first; no model is called."""
+    for each in ("write", "edit", "list"):  # a run that found nothing is not continued
         assert label(await shift(database, each)) == "nothing due"
     await shift(database, "research")
     if stage != "write":
@@ -52,7 +52,7 @@ async def test_where_nothing_is_due_a_stage_says_so(database: Path, stage: Stage
 
 
 async def test_the_oldest_is_first_and_none_is_taken_twice(database: Path) -> None:
-    """Two pieces are written by two runs, and a third finds none."""
+    """Two runs write two pieces, and a third one finds none."""
     first, second = [(await shift(database, "research")).run_id for _ in range(2)]
     written = [await shift(database, "write") for _ in range(3)]
     assert [each.state.piece for each in written] == [first, second, ""]
@@ -68,7 +68,7 @@ async def test_a_stage_that_failed_leaves_the_piece_for_the_next(database: Path)
 
 
 async def test_a_piece_that_is_named_is_gone_on_with_and_claimed_once(database: Path) -> None:
-    """`after=` says from which run; an id that says what the run is for is given once."""
+    """`after=` names the run; an id can be used only once."""
     first, second = [(await shift(database, "research")).run_id for _ in range(2)]
     async with Runner(database, models={"*": ScriptedModel(ANSWERS)}) as runner:
         claim = f"{second}.write"
@@ -80,7 +80,7 @@ async def test_a_piece_that_is_named_is_gone_on_with_and_claimed_once(database: 
 
 
 async def test_rules_do_the_work_without_a_model(database: Path) -> None:
-    """The example, and then each stage."""
+    """It runs on the example, then each stage."""
     async with Runner(database) as runner:
         await runner.start(graph, example()).result()
         results = [await runner.start(graph, {"stage": stage}).result() for stage in ("write", "edit", "list")]
@@ -98,5 +98,5 @@ async def test_through_a_server(provider: EdgeServer, database: Path) -> None:
 
 
 def test_the_graph_has_no_problems() -> None:
-    """None that the check knows of."""
+    """The check reports no problems."""
     assert graph.check() == []

@@ -1,4 +1,4 @@
-"""Agents who know events and not each other."""
+"""Agents that know events and not each other."""
 
 import asyncio
 from collections import Counter
@@ -33,36 +33,36 @@ HEARD = {
     "writer": ["research_complete", "please_mend", "closed"],
     "reviewer": ["research_complete", "draft_ready", "draft_ready", "closed"],
 }
-"""What each hears in a run of that script, in this order."""
+"""The events of each agent in a run of that script, in this order."""
 
 ROLES = {"gather": "researcher", "briefs": "writer", "judge": "reviewer"}
-"""Who is meant by a word in the first line of its instructions."""
+"""The agent for a word in the first line of its instructions."""
 
 
 def heard(result: Result[Office]) -> dict[str, list[str]]:
-    """The events that each agent heard."""
+    """Return the events that each agent received."""
     return {name: [letter.event for letter in letters] for name, letters in result.state.letters.items()}
 
 
 def as_in_script(asked: "Counter[str]", held: tuple[str, int] = ("", 0)) -> Callable[[Heard], Says]:
-    """Answers by who asks; counts who did, and holds one of them back, by who it is for and how many it is."""
+    """Answer by agent, count the calls, and hold one of them back, given by agent and number."""
 
     def answer(call: Heard) -> Says:
         opening, text = call.system.splitlines()[0], call.turns[-1].text
         (name,) = [name for word, name in ROLES.items() if word in opening]
         asked[name] += 1
-        said = {
+        answers = {
             "researcher": FOUND.model_dump_json(),
             "writer": "draft two" if "say more" in text else "draft one",
             "reviewer": (GOOD if "draft two" in text else BAD).model_dump_json(),
         }
-        return Says(said[name], held=(name, asked[name]) == held)
+        return Says(answers[name], held=(name, asked[name]) == held)
 
     return answer
 
 
 async def played(graph: Graph[Office], script: Mapping[str, Sequence[object]]) -> Result[Office]:
-    """A run with scripted models, each answer of which is asked for."""
+    """Run a graph with scripted models; check that every answer is used."""
     with ScriptedModel(script) as model:
         async with Runner(models={"*": model}) as runner:
             return await runner.start(graph, GIVEN).result()
@@ -70,20 +70,20 @@ async def played(graph: Graph[Office], script: Mapping[str, Sequence[object]]) -
 
 class TestScripted:
     async def test_events_wake_those_who_subscribed_to_them(self) -> None:
-        """research_complete the writer, draft_ready the reviewer; each is heard by each subscriber once, in order."""
+        """research_complete wakes the writer, draft_ready the reviewer; each gets its events once, in order."""
         result = await played(graph, SCRIPT)
         assert (result.output, heard(result)) == ("draft two", HEARD)
         assert [review.score for review in result.state.history] == [4, 8]
 
     async def test_one_event_has_several_subscribers(self) -> None:
-        """The writer works on it, the reviewer keeps what it tells."""
+        """The writer works on it, the reviewer keeps its data."""
         letters = (await played(graph, SCRIPT)).state.letters
         (for_writer,) = [letter for letter in letters["writer"] if letter.event == "research_complete"]
         (for_reviewer,) = [letter for letter in letters["reviewer"] if letter.event == "research_complete"]
         assert for_writer == for_reviewer == Letter(event="research_complete", sender="researcher", findings=FOUND)
 
     async def test_a_direct_message_is_for_one_alone(self) -> None:
-        """The review comes to the writer, with who sent it, and to nobody else."""
+        """Only the writer gets the review, with its sender."""
         letters = (await played(graph, SCRIPT)).state.letters
         direct = {name: [letter for letter in got if letter.to] for name, got in letters.items()}
         assert direct == {
@@ -93,29 +93,29 @@ class TestScripted:
         }
 
     async def test_a_new_subscriber_is_one_more_row(self) -> None:
-        """Nobody who tells the event knows of it, and the others hear what they heard."""
-        told: list[str] = []
+        """The sender does not know of it, and the others get the same events."""
+        drafts: list[str] = []
 
         def keep(draft: str) -> str:
-            told.append(draft)
+            drafts.append(draft)
             return f"kept: {draft}"
 
         archive = Member(keep, "note", ["draft_ready"], lambda desk: Letter(event="filed", draft=desk.note))
         result = await played(event_bus({**MEMBERS, "archive": archive}), SCRIPT)
         assert {name: events for name, events in heard(result).items() if name in HEARD} == HEARD
         assert heard(result)["archive"] == ["draft_ready", "draft_ready", "closed"]
-        assert told == ["draft one", "draft two"]
+        assert drafts == ["draft one", "draft two"]
 
     @pytest.mark.parametrize("scores", [(2, 2), (3, 2), (2, 3, 4)], ids=["no better", "worse", "often enough"])
     async def test_endless_disagreement_ends(self, scores: tuple[int, ...]) -> None:
-        """With the last draft, though no review is content."""
+        """It ends with the last draft, though no review approves."""
         drafts = [f"draft {number}" for number in range(len(scores))]
         reviews = [Review(score=score, approved=False) for score in scores]
         result = await played(graph, {"researcher": [FOUND], "writer": drafts, "reviewer": reviews})
         assert (result.output, result.state.history) == (drafts[-1], reviews)
 
     async def test_agents_who_write_to_each_other_for_ever_are_stopped(self) -> None:
-        """After so many letters one tells everybody that it is over."""
+        """After the maximum number of letters one of them closes the office."""
         ping = Member(lambda draft: f"{draft}.", "draft", ["task_given", "pong"], lambda desk: Letter(event="ping"))
         pong = Member(lambda: "heard", "note", ["ping"], lambda desk: Letter(event="pong"))
         result = await played(event_bus({"ping": ping, "pong": pong}, {"draft": "ping"}), {})
@@ -126,7 +126,7 @@ class TestScripted:
 
 class TestFailing:
     async def test_one_that_fails_closes_the_office(self) -> None:
-        """The draft so far is the result, and why is kept; nobody waits for ever."""
+        """The draft so far is the result, and the reason is kept; no agent waits for ever."""
         script: dict[str, Sequence[object]] = {**SCRIPT, "writer": ["draft one"], "reviewer": [BadRequest("away")]}
         result = await played(graph, script)
         assert (result.status, result.output) == ("finished", "draft one")
@@ -135,7 +135,7 @@ class TestFailing:
         assert last == {"researcher": "closed", "writer": "closed", "reviewer": "draft_ready"}
 
     async def test_where_nothing_was_written_the_run_fails(self) -> None:
-        """By that name."""
+        """The error says so."""
         async with Runner(models={"*": ScriptedModel({"researcher": [BadRequest("away")]})}) as runner:
             with pytest.raises(RunFailed, match=r"nothing was written: .*away"):
                 await runner.start(graph, GIVEN).result()
@@ -143,7 +143,7 @@ class TestFailing:
 
 class TestStopped:
     async def test_stopped_after_any_step_each_letter_is_delivered_once(self, tmp_path: Path) -> None:
-        """By another Runner, over the same database; and nobody is asked twice."""
+        """Another Runner continues on the same database, and no call is repeated."""
         whole = await played(graph, SCRIPT)
         for steps in range(1, whole.steps):
             with ScriptedModel(SCRIPT) as model:
@@ -157,7 +157,7 @@ class TestStopped:
     async def test_killed_amid_the_review_each_letter_is_delivered_once(
         self, provider: EdgeServer, tmp_path: Path
     ) -> None:
-        """After kill -9 while the reviewer has a letter open, another process asks it again, and nobody else."""
+        """After kill -9 while the reviewer has an open letter, another process calls only the reviewer again."""
         asked: Counter[str] = Counter()
         provider.answer(as_in_script(asked, held=("reviewer", 1)))
         (tmp_path / "a.md").write_text(TEXT, encoding="utf-8")
@@ -177,7 +177,7 @@ class TestStopped:
 
 class TestFromOutside:
     async def test_anybody_may_put_a_letter_into_an_inbox(self) -> None:
-        """One that was sent to the run before its agent looked is the first that it reads."""
+        """A letter sent to the run before its agent starts is the first one that it reads."""
         twice = asyncio.Event()
 
         def second(request: Request) -> str:
@@ -202,7 +202,7 @@ class TestFromOutside:
 
 class TestByRules:
     async def test_the_example(self) -> None:
-        """Without a model, the brief is mended until its review is content."""
+        """Without a model, the brief is revised until its review approves."""
         async with Runner() as runner:
             result = await runner.start(graph, example()).result()
         assert result.state.history[0].score < 7 <= result.state.history[-1].score
@@ -210,7 +210,7 @@ class TestByRules:
         assert (result.usage.calls, result.usage.offline_calls) == (5, 5)
 
     async def test_another_text(self) -> None:
-        """Of the same length of correspondence or shorter, with the same end for all."""
+        """The number of letters is at most the same, and all end in the same way."""
         text = (ROOT / "tests" / "nodes" / "texts" / "gears.md").read_text(encoding="utf-8")
         given = Office(task="How bicycle gears work", sources=[TextFile(path="gears.md", text=text)])
         async with Runner() as runner:
@@ -220,7 +220,7 @@ class TestByRules:
 
 
 async def test_it_runs_with_models_of_a_provider(provider: EdgeServer) -> None:
-    """What each asked is paid and told apart, though they ran side by side."""
+    """The calls of each agent are charged separately, though they ran in parallel."""
     provider.answer(as_in_script(Counter()))
     async with Runner(models={"*": "openai-chat:gpt-5-mini", "reviewer": "anthropic:claude-haiku-4-5"}) as runner:
         run = runner.start(graph, GIVEN)
@@ -229,11 +229,11 @@ async def test_it_runs_with_models_of_a_provider(provider: EdgeServer) -> None:
     assert result.output == "draft two"
     assert {name: usage["calls"] for name, usage in spent.items()} == {"researcher": 1, "writer": 2, "reviewer": 2}
     assert spent["reviewer"]["cost_usd"] == pytest.approx(2 * (12 * 1.0 + 5 * 5.0) / 1e6)
-    assert result.usage.cost_usd is None  # what the other server takes is not known
+    assert result.usage.cost_usd is None  # the other server's price is unknown
 
 
 def test_it_is_drawn_and_compiles_without_warnings(tmp_path: Path) -> None:
-    """A desk for each member."""
+    """Each member has a desk."""
     assert graph.check() == []
     graph.render(tmp_path / "graph.mmd")
     drawn = (tmp_path / "graph.mmd").read_text(encoding="utf-8")
@@ -241,7 +241,7 @@ def test_it_is_drawn_and_compiles_without_warnings(tmp_path: Path) -> None:
         assert name in drawn
 
 
-async def test_where_the_researcher_finds_nothing_nobody_writes() -> None:
+async def test_where_the_researcher_finds_nothing_no_agent_writes() -> None:
     """It closes the office, and a run without a draft fails."""
     with ScriptedModel({"researcher": [Findings(notes=["nothing"])]}) as model:
         async with Runner(models={"*": model}) as runner:

@@ -1,4 +1,4 @@
-"""Researcher, writer, editor: typed handoffs, failures that are survived, kept and told, caps, caching, cost."""
+"""Researcher, writer, editor: typed handoffs, failures that are survived and reported, limits, caching, cost."""
 
 import json
 from pathlib import Path
@@ -21,7 +21,7 @@ TEXTS = Path(__file__).parents[1] / "nodes" / "texts"
 
 
 async def test_each_result_is_what_the_next_one_reads() -> None:
-    """As a value of its type in the state, and as text in the question of the next; each is asked once."""
+    """It is a typed value in the state, and a text in the next question; each agent is called once."""
     with ScriptedModel({name: ANSWERS[name] for name in ("researcher", "writer", "editor")}) as model:
         async with Runner(models={"*": model}) as runner:
             result = await runner.start(graph, GIVEN).result()
@@ -33,7 +33,7 @@ async def test_each_result_is_what_the_next_one_reads() -> None:
 
 
 async def test_a_draft_goes_out_where_the_editor_fails() -> None:
-    """What failed is kept, and the text says that nobody edited it."""
+    """The failure is kept, and the text is marked as unedited."""
     script = {"researcher": [FOUND], "writer": [WRITTEN], "editor": ["Sorry, no.", "No.", "No."]}
     async with Runner(models={"*": ScriptedModel(script)}) as runner:
         result = await runner.start(graph, GIVEN).result()
@@ -43,7 +43,7 @@ async def test_a_draft_goes_out_where_the_editor_fails() -> None:
 
 
 async def test_research_of_no_use_fails_the_run_and_goes_on_later() -> None:
-    """Nobody is paid to write from nothing; what was wrong is in the failure."""
+    """No writer is paid without findings; the failure has the reason."""
     invented = FOUND.model_copy(update={"sources": ["nowhere.md"]})
     script = {"researcher": [invented] * 3}
     async with Runner(models={"*": ScriptedModel(script)}) as runner:
@@ -52,19 +52,19 @@ async def test_research_of_no_use_fails_the_run_and_goes_on_later() -> None:
 
 
 async def test_sources_that_hold_nothing_on_the_topic_are_an_end_of_their_own() -> None:
-    """It is no success: neither writer nor editor is asked, and the notes of the research are kept."""
+    """It is not a success: neither writer nor editor is called, and the notes of the research are kept."""
     nothing = Findings(notes=["The sources are on bread."])
     with ScriptedModel({"researcher": [nothing]}) as model:
         async with Runner(models={"*": model}) as runner:
             with pytest.raises(RunFailed, match="nothing found") as failed:
                 await runner.start(graph, GIVEN).result()
-    told = failed.value.result
-    assert told.stop is not None
-    assert (told.status, told.stop.label, told.state.findings) == ("failed", "nothing found", nothing)
+    found = failed.value.result
+    assert found.stop is not None
+    assert (found.status, found.stop.label, found.state.findings) == ("failed", "nothing found", nothing)
 
 
 async def test_what_passes_by_itself_is_tried_again() -> None:
-    """An overloaded model is asked again, and the failed attempt is in the log."""
+    """An overloaded model is called again, and the failed attempt is in the log."""
     script = {"researcher": [ModelOverloaded("busy"), FOUND], "writer": [WRITTEN], "editor": [EDITED]}
     async with Runner(models={"*": ScriptedModel(script)}, clock=FakeClock()) as runner:
         result = await runner.start(graph, GIVEN, run_id="r").result()
@@ -74,7 +74,7 @@ async def test_what_passes_by_itself_is_tried_again() -> None:
 
 
 async def test_a_researcher_that_cannot_be_asked_fails_the_run_at_once() -> None:
-    """Nobody writes from nothing because an account is empty; with another model the run goes on."""
+    """An empty account does not lead to a text without findings; with another model the run continues."""
     async with Runner(models={"*": ScriptedModel([QuotaExceeded("empty")])}) as runner:
         with pytest.raises(RunFailed) as failed:
             await runner.start(graph, GIVEN, run_id="r").result()
@@ -83,13 +83,13 @@ async def test_a_researcher_that_cannot_be_asked_fails_the_run_at_once() -> None
 
 
 async def test_without_a_writer_the_run_fails_with_what_was_found_and_goes_on(tmp_path: Path) -> None:
-    """The error and the findings are told; a resume asks the writer again, and the researcher no more."""
+    """The error and the findings are kept; a resume calls the writer again, but not the researcher."""
     first = ScriptedModel({"researcher": [FOUND], "writer": [BadRequest("no such setting")]})
     async with Runner(tmp_path / "runs.db", models={"*": first}) as runner:
         with pytest.raises(RunFailed, match="no such setting") as failed:
             await runner.start(graph, GIVEN, run_id="r").result()
-    told = failed.value.result
-    assert (told.status, told.state.findings, told.state.manuscript) == ("failed", FOUND, None)
+    found = failed.value.result
+    assert (found.status, found.state.findings, found.state.manuscript) == ("failed", FOUND, None)
     with ScriptedModel({"writer": [WRITTEN], "editor": [EDITED]}) as second:
         async with Runner(tmp_path / "runs.db", models={"*": second}) as runner:
             result = await runner.resume(graph, "r").result()
@@ -97,7 +97,7 @@ async def test_without_a_writer_the_run_fails_with_what_was_found_and_goes_on(tm
 
 
 async def test_a_run_that_was_stopped_asks_nobody_twice(tmp_path: Path) -> None:
-    """After each of its steps."""
+    """It is stopped after each of its steps."""
     for steps in (1, 2):
         with ScriptedModel({name: ANSWERS[name] for name in ("researcher", "writer", "editor")}) as model:
             async with Runner(tmp_path / "runs.db", models={"*": model}) as runner:
@@ -118,7 +118,7 @@ async def test_a_pipeline_of_two_has_no_editor() -> None:
 
 
 async def test_rules_do_the_work_without_a_model() -> None:
-    """On the example and on another text; what was wished for is in it."""
+    """On the example and on another text; the wishes are fulfilled."""
     first = await graph.run(example())
     text = TextFile(path="gears.md", text=(TEXTS / "gears.md").read_text(encoding="utf-8"))
     second = await graph.run(Handoff(topic="How bicycle gears work", sources=[text], wishes=["the cable"]))
@@ -131,13 +131,13 @@ async def test_rules_do_the_work_without_a_model() -> None:
 
 @pytest.mark.parametrize("text", ["", "Ebb.", "x" * 5000, "\u6f6e\u6c50", "```\ncode\n```", "\x00\x1b"])
 async def test_texts_that_hold_nothing_fail_the_run(text: str) -> None:
-    """The research says what it wants."""
+    """The error of the research says what it needs."""
     with pytest.raises(RunFailed, match="no sentence that can be quoted was found"):
         await graph.run({"topic": "Tides", "sources": [TextFile(path="a.md", text=text)]})
 
 
 async def test_through_a_server_caps_caching_and_cost(provider: EdgeServer) -> None:
-    """Each call has a cap of tokens of its own and wants its instructions cached; what was read of them is cheaper."""
+    """Each call has its own token limit and requests caching; cached tokens are cheaper."""
     provider.answer(by_role)
     style = "Write plainly. " * 400
     async with Runner(models=HAIKU) as runner:
@@ -158,7 +158,7 @@ async def test_through_a_server_caps_caching_and_cost(provider: EdgeServer) -> N
 
 
 async def test_mixed_providers_and_a_strong_writer(provider: EdgeServer) -> None:
-    """As the sets of models have it: one for the text, another one for the rest."""
+    """As in the sets of models: one for the text, another one for the rest."""
     provider.answer(by_role)
     models = {"*": "openai:gpt-5-mini", "writer": "anthropic:claude-haiku-4-5"}
     async with Runner(models=models) as runner:
@@ -170,17 +170,17 @@ async def test_mixed_providers_and_a_strong_writer(provider: EdgeServer) -> None
 
 
 async def test_a_text_that_cites_what_nobody_found_goes_back(provider: EdgeServer) -> None:
-    """The writer's model is told the place."""
+    """The error names the place."""
     wrong = WRITTEN.model_copy(update={"text": TEXT.replace("tides.md:4", "tides.md:44")})
     provider.play(*(Says(each.model_dump_json()) for each in (FOUND, wrong, WRITTEN, EDITED)))
     async with Runner(models=HAIKU) as runner:
         result = await runner.start(graph, GIVEN).result()
     assert result.output == EDITED.text
-    assert "no finding stands at tides.md:44" in provider.heard()[2].turns[-1].text
+    assert "there is no finding at tides.md:44" in provider.heard()[2].turns[-1].text
 
 
 def test_the_graph_has_no_problems_and_a_picture(tmp_path: Path) -> None:
-    """None that the check knows of."""
+    """The check reports no problems."""
     assert graph.check() == []
     graph.render(tmp_path / "handoff.mmd")
     assert "nothing found" in (tmp_path / "handoff.mmd").read_text(encoding="utf-8")

@@ -39,7 +39,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 class TestWithoutAModel:
     def test_the_example_is_planned_worked_and_answered(self) -> None:
-        """Two questions are looked up apart, code and a summary are there since the task asks for them."""
+        """Two questions are researched separately; code and a summary are planned because the task asks for them."""
         result = graph.run_sync(example())
         assert label(result) == "answered"
         roles = [step.role for step in result.state.plan]
@@ -50,7 +50,7 @@ class TestWithoutAModel:
         assert (result.usage.offline_calls, result.usage.cost_usd) == (result.usage.calls, 0)
 
     def test_a_text_of_anybodys_is_answered_from_its_own_words(self) -> None:
-        """Every claim cites a line of the source; a second attempt mends the first."""
+        """Every claim cites a line of the source; a second attempt revises the first."""
         text = (ROOT / "tests/nodes/texts/gears.md").read_text(encoding="utf-8")
         given = {"task": "How bicycle gears work", "sources": [TextFile(path="gears.md", text=text)]}
         result = graph.run_sync(given)
@@ -61,7 +61,7 @@ class TestWithoutAModel:
         assert scores == sorted(scores)
 
     def test_sources_that_do_not_speak_of_the_task_are_given_up(self) -> None:
-        """Though a fine text could be made of them: it would be no answer."""
+        """A good text could be made from them, but it would be no answer."""
         text = (ROOT / "tests/nodes/texts/gears.md").read_text(encoding="utf-8")
         given = {"task": "Quantum chromodynamics", "sources": [TextFile(path="gears.md", text=text)]}
         with pytest.raises(RunFailed, match="it cannot be answered") as caught:
@@ -69,32 +69,32 @@ class TestWithoutAModel:
         assert "Quantum" in caught.value.result.state.reasons[0]
 
     def test_equal_input_gives_equal_output(self) -> None:
-        """Also where researchers work side by side in threads."""
+        """This includes parallel researchers in threads."""
         first, second = (graph.run_sync(example()) for _ in range(2))
         assert first.output == second.output
 
 
 class TestThePlan:
     @pytest.mark.parametrize(
-        ("plan", "told"),
+        ("plan", "message"),
         [
             ([FIND.model_copy(update={"role": "poet"})], "find: there is no worker 'poet', only researcher, coder"),
             ([FIND.model_copy(update={"input": " "})], "find: its input is empty"),
-            ([FIND.model_copy(update={"needs": ["write"]}), WRITE], "these need one another: "),
+            ([FIND.model_copy(update={"needs": ["write"]}), WRITE], "circular needs: "),
             ([WRITE], "write: needs 'find', which is no step"),
-            ([FIND.model_copy(update={"id": f"f{number}"}) for number in range(25)], "25 steps, and 24 is the most"),
+            ([FIND.model_copy(update={"id": f"f{number}"}) for number in range(25)], "25 steps, more than 24"),
             ([], "the plan has no steps"),
         ],
     )
-    async def test_a_plan_that_makes_no_sense_goes_back_to_the_planner(self, plan: list[Step], told: str) -> None:
-        """With what is wrong with it; nobody works by it, and the mended one is worked by."""
+    async def test_a_plan_that_makes_no_sense_goes_back_to_the_planner(self, plan: list[Step], message: str) -> None:
+        """The planner gets the problems; only the corrected plan is carried out."""
         script = {"planner": [plan, PLAN], "researcher": [FOUND], "writer": ["Tides."], "validator": [ACCEPT]}
         result, model = await run({**script, "synthesiser": ["The moon."]})
         assert result.output == "The moon."
-        assert told in prompts(model, "planner")[1]
+        assert message in prompts(model, "planner")[1]
 
     async def test_a_plan_that_stays_bad_is_another_attempt(self) -> None:
-        """After two chances to mend it; what was wrong stands among the reasons and before the next plan."""
+        """The planner has two chances to fix it; the problems are among the reasons, and in the next question."""
         bad = [FIND.model_copy(update={"role": "poet"})]
         script = {"planner": [bad, bad, bad, PLAN], "researcher": [FOUND], "writer": ["Tides."], "validator": [ACCEPT]}
         result, model = await run({**script, "synthesiser": ["The moon."]})
@@ -105,7 +105,7 @@ class TestThePlan:
         assert [error.kind for error in result.state.errors] == ["bad_answer"]
 
     async def test_the_planner_knows_the_workers_and_the_sources_by_name(self) -> None:
-        """What they are good for, and no text of a source: that is the workers' to read."""
+        """It knows the workers' duties, and no text of a source: the workers read those."""
         script = {"planner": [PLAN], "researcher": [FOUND], "writer": ["Tides."], "validator": [ACCEPT]}
         _, model = await run({**script, "synthesiser": ["The moon."]})
         asked = prompts(model, "planner")[0]
@@ -114,7 +114,7 @@ class TestThePlan:
         assert "twice a day" not in asked
 
     async def test_steps_that_do_not_need_each_other_run_side_by_side(self) -> None:
-        """Those of one role and those of another: each waits here for all of them."""
+        """Steps of one role and of several: each waits here for all of them."""
         met = asyncio.Barrier(3)
 
         async def meet(request: Request) -> object:
@@ -128,7 +128,7 @@ class TestThePlan:
         assert result.output == "All."
 
     async def test_a_worker_reads_its_step_the_job_and_the_results_it_needs(self) -> None:
-        """And no others: contexts stay short. A researcher reads the sources that its step names."""
+        """It reads no others, so that contexts stay short. A researcher reads the sources that its step names."""
         other = TextFile(path="winds.md", text="Winds blow.\n")
         step = FIND.model_copy(update={"input": "What stands in tides.md"})
         code = Step(id="code", role="coder", input="Some code.")
@@ -145,7 +145,7 @@ class TestThePlan:
 
 class TestAttempts:
     async def test_a_verdict_that_wants_more_has_only_the_rest_done(self) -> None:
-        """What has a result is kept and can be needed; the reason and the kept steps are told to the planner."""
+        """Kept results can be needed by new steps; the planner gets the reason and the kept steps."""
         more = Step(id="sun", role="researcher", input="What the sun does.")
         again = Step(id="whole", role="writer", input="Both.", needs=["find", "sun"])
         script = {
@@ -162,7 +162,7 @@ class TestAttempts:
         assert list(result.state.results) == ["find", "write", "sun", "whole"]
 
     async def test_results_that_do_not_count_are_made_again(self) -> None:
-        """The verdict names their steps; a step that counts may not become another one."""
+        """The verdict names their steps; a step that counts cannot be changed."""
         changed = [FIND.model_copy(update={"input": "Something else."}), WRITE]
         script = {
             "planner": [PLAN, changed, PLAN],
@@ -176,7 +176,7 @@ class TestAttempts:
         assert "find: it has a result already" in prompts(model, "planner")[2]
 
     async def test_after_five_attempts_it_fails_with_all_the_reasons(self) -> None:
-        """The label says so, the state has the reasons and what was done; nothing is synthesised."""
+        """The label says so, the state has the reasons and the results; nothing is synthesised."""
         plans = [[FIND, *(WRITE.model_copy(update={"id": f"w{n}"}) for n in range(count + 1))] for count in range(5)]
         script = {
             "planner": plans,
@@ -191,13 +191,13 @@ class TestAttempts:
         assert result.state.output == ""
 
     async def test_how_many_attempts_there_are_is_an_argument(self) -> None:
-        """One is enough for who does not want to pay for more."""
+        """One attempt is enough for a small budget."""
         script = {"planner": [PLAN], "researcher": [FOUND], "writer": ["Tides."], "validator": [retry("No.")]}
         result, _ = await failing(script, orchestrator(attempts=1))
         assert label(result) == "out of attempts"
 
     async def test_what_cannot_be_answered_is_given_up_at_once(self) -> None:
-        """Further attempts would cost and come to the same."""
+        """Further attempts would cost more and end in the same way."""
         verdict = Verdict(outcome="give up", score=1, reasons=["The sources are about tides."])
         script = {"planner": [PLAN], "researcher": [FOUND], "writer": ["Tides."], "validator": [verdict]}
         result, _ = await failing(script)
@@ -205,7 +205,7 @@ class TestAttempts:
         assert result.state.reasons == ["attempt 1: The sources are about tides."]
 
     async def test_a_verdict_is_typed_and_never_guessed(self) -> None:
-        """NOT ACCEPTED is no acceptance; verdicts that cannot be read are no answer, and the attempt is one of five."""
+        """NOT ACCEPTED is not an acceptance; an unreadable verdict makes the attempt one of the five."""
         script = {
             "planner": [PLAN, [*PLAN, WRITE.model_copy(update={"id": "again"})]],
             "researcher": [FOUND],
@@ -218,17 +218,17 @@ class TestAttempts:
         assert result.state.verdicts == [ACCEPT]
 
     async def test_a_verdict_that_cannot_be_acted_on_goes_back(self) -> None:
-        """One without a reason, and one that names steps that are not there."""
+        """A verdict without a reason, and one that names unknown steps."""
         bad = [Verdict(outcome="retry", score=3), retry("No.", "poem")]
         script = {"planner": [PLAN], "researcher": [FOUND], "writer": ["Tides."], "validator": [*bad, ACCEPT]}
         _, model = await run({**script, "synthesiser": ["The moon."]})
         assert "say what is missing" in prompts(model, "validator")[1]
-        assert "redo names 'poem', and the steps are find, write" in prompts(model, "validator")[2]
+        assert "redo names 'poem', but the steps are find, write" in prompts(model, "validator")[2]
 
 
 class TestResilience:
     async def test_a_worker_that_fails_leaves_the_others(self) -> None:
-        """Who validates and who makes the whole is told; what needed it is not done."""
+        """The validator and the synthesiser see the failure; steps that needed it are skipped."""
         code = Step(id="code", role="coder", input="Some code.")
         note = Step(id="note", role="summarizer", input="Of the code.", needs=["code"])
         script = {
@@ -247,7 +247,7 @@ class TestResilience:
         assert "no code today" in prompts(model, "synthesiser")[0]
 
     async def test_a_step_that_failed_is_tried_again_by_the_next_plan(self) -> None:
-        """Its failure is not kept as a result, and it is among the reasons."""
+        """Its failure is not kept as a result, and is among the reasons."""
         steps = [FIND, Step(id="code", role="coder", input="Some code.")]
         script = {
             "planner": [steps, steps],
@@ -261,7 +261,7 @@ class TestResilience:
         assert result.state.reasons == ["attempt 1: There is no code.", "attempt 1: code failed: bad_request: down"]
 
     async def test_where_every_step_failed_it_is_planned_again(self) -> None:
-        """Nothing is validated or synthesised of nothing; the planner is told why each step failed."""
+        """Nothing is validated or synthesised without results; the planner gets the reason of each failure."""
         script = {
             "planner": [PLAN, PLAN],
             "researcher": [BadRequest("down"), FOUND],
@@ -278,14 +278,14 @@ class TestResilience:
         assert "find failed: bad_request: down" in prompts(model, "planner")[1].partition("what_was_wrong")[2]
 
     async def test_an_attempt_that_fails_as_the_one_before_it_is_the_last(self) -> None:
-        """The planner knew what failed, and planned the same: three more attempts would come to the same."""
+        """The planner knew the failures, and planned the same: three more attempts would end in the same way."""
         script = {"planner": [PLAN, PLAN], "researcher": [BadRequest("down"), BadRequest("down")]}
         result, _ = await failing(script)
         assert label(result) == "it fails the same way again"
         assert len(result.state.reasons) == 4
 
     def test_rules_that_fail_do_not_fail_five_times(self) -> None:
-        """What they do is the same each time: each step is tried once."""
+        """Rules always do the same: each step is tried once."""
         asked: list[str] = []
 
         def broken(task: str) -> str:
@@ -302,7 +302,7 @@ class TestResilience:
 
     @pytest.mark.parametrize("agent", ["planner", "validator", "synthesiser"])
     async def test_a_model_that_cannot_be_asked_fails_the_run_which_goes_on_with_another(self, agent: str) -> None:
-        """It is no matter of planning anew; what was recorded is not asked for again."""
+        """It is not planned again, and no recorded call is repeated."""
         script: dict[str, list[object]] = {"planner": [PLAN], "researcher": [FOUND], "writer": ["Tides."]}
         script |= {"validator": [ACCEPT], "synthesiser": ["The moon."]}
         names = list(script)
@@ -320,7 +320,7 @@ class TestResilience:
 
     @pytest.mark.parametrize("steps", range(1, 13))
     async def test_stopped_anywhere_it_goes_on_without_asking_again(self, steps: int, tmp_path: Path) -> None:
-        """Each answer of the script is asked for once, over both parts of the run, and the output is the same."""
+        """Each scripted answer is used once over both parts of the run, and the output is the same."""
         script = {
             "planner": [PLAN, [*PLAN, WRITE.model_copy(update={"id": "again"})]],
             "researcher": [FOUND],
@@ -339,11 +339,11 @@ class TestResilience:
 
 class TestMessages:
     async def test_every_message_has_a_sender_and_what_it_goes_back_to(self) -> None:
-        """Down from the text to the question: an assignment to the results it needs, a result to its assignment."""
+        """From text to question: an assignment refers to the results it needs, a result to its assignment."""
         script = {"planner": [PLAN], "researcher": [FOUND], "writer": ["Tides."], "validator": [ACCEPT]}
         result, _ = await run({**script, "synthesiser": ["The moon."]})
-        told = [(each.id, each.sender, each.receiver, each.parents) for each in result.state.messages]
-        assert told == [
+        messages = [(each.id, each.sender, each.receiver, each.parents) for each in result.state.messages]
+        assert messages == [
             ("1/find", "orchestrator", "researcher", []),
             ("1/find/done", "researcher", "orchestrator", ["1/find"]),
             ("1/write", "orchestrator", "writer", ["1/find/done"]),
@@ -352,7 +352,7 @@ class TestMessages:
         assert result.state.messages[3].content == "Tides."
 
     async def test_what_each_role_made_is_in_the_database_for_itself(self, tmp_path: Path) -> None:
-        """Several roles of one task: none stands in place of another's, and a later process reads them all."""
+        """Results of several roles of one task do not replace each other, and a later process reads them all."""
         await once(tmp_path / "runs.db", "r")
         async with Runner(tmp_path / "runs.db") as runner:
             spent = {row.agent for row in await runner.spending("r")}
@@ -366,7 +366,7 @@ class TestMessages:
 
 class TestMoreWorkers:
     async def test_a_worker_of_a_new_name_needs_no_change_of_the_others(self) -> None:
-        """The planner is told of it, a plan may name it, and messages come from it."""
+        """The planner knows it, a plan can name it, and it sends messages."""
         translator = Agent("translator", prompt="Translate.\n{needed}", offline=lambda needed: str(len(needed)))
         team = orchestrator(workers={**WORKERS, "translator": translator})
         steps = [*PLAN, Step(id="german", role="translator", input="Into German.", needs=["write"])]
@@ -387,7 +387,7 @@ class TestMoreWorkers:
 
 class TestTheLine:
     async def test_each_worker_reads_what_all_before_it_made(self) -> None:
-        """In the order of the names; the last one's text is the result."""
+        """They are in the order of the names; the last one's text is the result."""
         script = {"researcher": [FOUND], "writer": ["Draft.", "Final."], "reviewer": [REVIEW], "summarizer": ["Short."]}
         with ScriptedModel(script) as model:
             async with Runner(models={"*": model}) as runner:
@@ -405,13 +405,13 @@ class TestTheLine:
         assert result.output == "Short."
 
     def test_it_runs_without_a_model(self) -> None:
-        """The second text mends what the review of the first asks for."""
+        """The second text fixes what the review of the first asks for."""
         needed = line.run_sync(example()).state.needed
         assert needed["writer_2"] != needed["writer"]
         assert needed["summarizer"].startswith("- ")
 
     async def test_any_agents_make_a_line(self) -> None:
-        """Whatever they are called; a stage that fails ends it there, and a resume goes on with that stage."""
+        """Any names are possible; a failing stage ends the line, and a resume continues with that stage."""
         shout = Agent("shout", prompt="{needed[whisper]}")
         made = line_of(["whisper", "shout"], {"whisper": Agent("whisper", prompt="{task}"), "shout": shout})
         script = {"whisper": ["psst"], "shout": [BadRequest("hoarse"), "PSST"]}
@@ -427,7 +427,7 @@ class TestTheLine:
 class TestTheWhole:
     @pytest.mark.parametrize("made", [graph, line])
     def test_it_compiles_without_a_warning_and_is_drawn(self, made: Any, tmp_path: Path) -> None:
-        """Both graphs, by names of their own, with all their workers."""
+        """Both graphs have their own names, and all their workers."""
         assert made.check() == []
         assert made.name in {"orchestrator", "line"}
         made.render(tmp_path / "picture.mmd")
@@ -435,19 +435,19 @@ class TestTheWhole:
         assert all(role in picture for role in (Role.RESEARCHER, Role.WRITER, Role.REVIEWER, Role.SUMMARIZER))
 
     def test_models_are_named_for_agents_that_are_there(self) -> None:
-        """And for all others one that is cheap."""
+        """All other agents get a cheap one."""
         agents = {"planner", "synthesiser"}
         assert all(models.keys() == {"*", *agents} for models in MODELS.values())
 
     async def test_the_prices_of_its_models_are_known(self) -> None:
-        """A limit on costs refuses none of them."""
+        """A cost limit refuses none of them."""
         for name in {name for models in MODELS.values() for name in models.values()}:
             model = model_of(name)
             assert isinstance(model, KnowsPrices)
             assert await model.knows_price(), name
 
     async def test_it_runs_through_real_sdks_on_two_wires(self, provider: EdgeServer) -> None:
-        """Calls, tokens and costs are those that the servers told; a cost that is not known is not 0."""
+        """Calls, tokens and costs are those of the servers; an unknown cost is not 0."""
         provider.answer(answer_of)
         models = {"*": "anthropic:claude-haiku-4-5", "planner": "openai-chat:some-model"}
         async with Runner(models=models) as runner:
@@ -464,7 +464,7 @@ class TestTheWhole:
 
 
 def answer_of(heard: Heard) -> Says:
-    """What the agent whose instructions these are says."""
+    """Return the answer of the agent with these instructions."""
     answers: Sequence[tuple[str, object]] = [
         ("You lead a team", PLAN),
         ("You gather what is known", FOUND),

@@ -55,7 +55,7 @@ CITED = f".\n\n{MOON.text} [{MOON.file}:{MOON.line}]"
 
 class TestContext:
     async def test_a_long_conversation_is_sent_as_a_summary_and_the_newest_messages(self) -> None:
-        """Past the window; everything that was said stays recorded."""
+        """This applies beyond the window; the whole conversation stays recorded."""
         small = writer.but(window=Window(max_tokens=300, keep=2))
         team = orchestrator(workers={**WORKERS, Role.WRITER: Node(small, inputs={"job": "task"})})
         plans = [[FIND, *(WRITE.model_copy(update={"id": f"w{n}"}) for n in range(count + 1))] for count in range(3)]
@@ -82,7 +82,7 @@ class TestContext:
         assert kept[1].text.startswith("text 0")
 
     async def test_a_short_one_is_sent_whole(self) -> None:
-        """A worker who is asked again has what it said before; another's conversation is not in it."""
+        """A worker that is called again sees its own conversation, and not another's."""
         script = {
             "planner": [PLAN, [*PLAN, WRITE.model_copy(update={"id": "again"})]],
             "researcher": [FOUND],
@@ -98,7 +98,7 @@ class TestContext:
 
 class TestMemory:
     async def test_workers_remember_what_they_did_in_earlier_runs_on_the_like(self, tmp_path: Path) -> None:
-        """Each its own, as labelled data; the first run has nothing to remember."""
+        """Each remembers its own work, as labelled data; the first run has no memories."""
         before = await once(tmp_path / "runs.db", "first")
         model = await once(tmp_path / "runs.db", "second")
         assert not any("first" in prompt for agent in FIRST for prompt in prompts(before, agent))
@@ -118,7 +118,7 @@ class TestMemory:
         assert not any("first" in prompt for agent in FIRST for prompt in prompts(model, agent))
 
     async def test_a_run_that_goes_on_later_remembers_what_it_remembered(self, tmp_path: Path) -> None:
-        """Though another run has finished meanwhile, which a new run remembers too."""
+        """Another run has finished in the meantime, which only a new run remembers."""
         database = tmp_path / "runs.db"
         await once(database, "first")
         async with Runner(database, models={"*": ScriptedModel({})}) as runner:
@@ -134,7 +134,7 @@ class TestMemory:
         assert '"run_id": "third"' in prompts(await once(database, "fourth"), "researcher")[0]
 
     async def test_a_killed_run_remembers_the_same(self, tmp_path: Path) -> None:
-        """SIGKILL while the researcher is asked; the next process asks it the very same."""
+        """SIGKILL comes during the researcher's call; the next process sends exactly the same request."""
         database = tmp_path / "runs.db"
         await once(database, "first")
         command = [sys.executable, "-c", VICTIM, str(database)]
@@ -153,7 +153,7 @@ class TestMemory:
         assert '"run_id": "first"' in died.stdout
 
     async def test_sources_of_earlier_runs_are_not_recorded_again(self, tmp_path: Path) -> None:
-        """However large they are: what workers did is all that is looked at."""
+        """Only the workers' results are read, however large the sources are."""
         large = TextFile(path="large.md", text="word " * 60_000)
         await once(tmp_path / "runs.db", "first", {**GIVEN, "sources": [SOURCE, large]})
         result = await narrow(tmp_path / "runs.db")
@@ -161,7 +161,7 @@ class TestMemory:
         assert result.state.errors == []
 
     async def test_without_memories_it_works_all_the_same(self, tmp_path: Path) -> None:
-        """Where the results of earlier runs are too large to be looked through, say; that stands among the errors."""
+        """For example if the results of earlier runs are too large to be read; that is among the errors."""
         script: dict[str, Sequence[object]] = {**FIRST, "writer": ["word " * 60_000 + CITED]}
         with ScriptedModel(script) as model:
             async with Runner(tmp_path / "runs.db", models={"*": model}) as runner:
@@ -172,7 +172,7 @@ class TestMemory:
 
 
 async def narrow(database: Path) -> Result[Assignment]:
-    """A run that may record no more than 200 kB of work at a time."""
+    """Run with a limit of 200 kB for recorded work."""
     with ScriptedModel(FIRST) as model:
         async with Runner(database, models={"*": model}, sizes=Sizes(work_bytes=200_000)) as runner:
             return await runner.start(graph, GIVEN).result()

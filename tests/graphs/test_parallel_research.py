@@ -1,4 +1,4 @@
-"""Many cheap readers side by side, and one strong merger."""
+"""Many cheap readers in parallel, and one strong merger."""
 
 import asyncio
 from collections.abc import Sequence
@@ -23,29 +23,29 @@ SAID = {text.path: Notes(facts=[Fact(text=text.text, file=text.path, line=1)]) f
 
 
 def given(sources: Sequence[TextFile] = TEXTS, specialists: Sequence[str] = ()) -> Research:
-    """A state to begin with."""
+    """Return an initial state."""
     return Research(task="bees", sources=list(sources), specialists=list(specialists))
 
 
 def source_of(text: str) -> str:
-    """Which source a question has."""
+    """Return the source of a question."""
     return next(name for name in NAMES if f"path: {name}" in text)
 
 
 def notes(request: Request) -> object:
-    """What a reader finds in its source."""
+    """Return a reader's notes on its source."""
     return SAID[source_of(request.prompt)]
 
 
 def without_b(request: Request) -> object:
-    """Nobody can read the second source."""
+    """Fail on the second source."""
     if source_of(request.prompt) == "b.md":
         raise BadRequest("this text cannot be read")
     return notes(request)
 
 
 async def test_every_source_is_read_alone_and_all_notes_are_merged() -> None:
-    """By one call a source and one more; the merger sees the notes in the order of the sources."""
+    """There is one call for each source and one more; the merger sees the notes in the order of the sources."""
     with ScriptedModel({"reader": [notes] * 3, "merger": ["# Bees"]}) as model:
         async with Runner(models={"*": model}) as runner:
             result = await runner.start(graph, given()).result()
@@ -57,7 +57,7 @@ async def test_every_source_is_read_alone_and_all_notes_are_merged() -> None:
 
 
 async def test_each_agent_has_its_cap_and_readers_share_what_is_cached() -> None:
-    """Few tokens for a reader, a page for the merger; the same instructions in every reader's call."""
+    """A reader has few tokens, the merger a page; every reader's call has the same instructions."""
     with ScriptedModel({"reader": [notes] * 3, "merger": ["# Bees"]}) as model:
         async with Runner(models={"*": model}) as runner:
             await runner.start(graph, given()).result()
@@ -69,7 +69,7 @@ async def test_each_agent_has_its_cap_and_readers_share_what_is_cached() -> None
 
 
 async def test_a_source_that_fails_leaves_the_others_and_is_named() -> None:
-    """The merger is told, and the report says so whatever the merger wrote."""
+    """The merger knows, and the report says so whatever the merger wrote."""
     with ScriptedModel({"reader": [without_b] * 3, "merger": ["# Bees"]}) as model:
         async with Runner(models={"*": model}) as runner:
             result = await runner.start(graph, given()).result()
@@ -79,7 +79,7 @@ async def test_a_source_that_fails_leaves_the_others_and_is_named() -> None:
 
 
 async def test_a_reader_that_talks_too_much_is_cut_off_alone() -> None:
-    """At its cap."""
+    """It is cut at its token limit."""
 
     def talk(request: Request) -> object:
         if source_of(request.prompt) == "b.md":
@@ -106,25 +106,25 @@ async def test_so_many_readings_have_to_succeed(need: int, enough: bool) -> None
 
 
 async def test_what_a_reader_invents_goes_back_to_it() -> None:
-    """With what is wrong."""
+    """The error says what is wrong."""
     wrong = Notes(facts=[Fact(text="Bees are made of oak.", file="a.md", line=1)])
     with ScriptedModel({"reader": [wrong, SAID["a.md"]], "merger": ["# Bees"]}) as model:
         async with Runner(models={"*": model}) as runner:
             result = await runner.start(graph, given(TEXTS[:1])).result()
     assert result.output == "# Bees"
-    assert "stands nowhere in 'a.md'" in model.requests[1].messages[-1].text
+    assert "is nowhere in 'a.md'" in model.requests[1].messages[-1].text
 
 
 @pytest.mark.parametrize(
     ("sources", "calls"), [(TEXTS, 6), ([], 2)], ids=["each on each source", "by what they know themselves"]
 )
 async def test_any_specialists_can_be_given(sources: list[TextFile], calls: int) -> None:
-    """Each has a call of its own, with its field."""
+    """Each has its own call, with its field."""
 
-    def say(request: Request) -> object:
+    def answer(request: Request) -> object:
         return notes(request) if "path: " in request.prompt else Notes(points=["Bees are insured."])
 
-    with ScriptedModel({"reader": [say] * calls, "merger": ["# Bees"]}) as model:
+    with ScriptedModel({"reader": [answer] * calls, "merger": ["# Bees"]}) as model:
         async with Runner(models={"*": model}) as runner:
             result = await runner.start(graph, given(sources, ["insurance", "cooking"])).result()
     assert result.output == "# Bees"
@@ -133,13 +133,13 @@ async def test_any_specialists_can_be_given(sources: list[TextFile], calls: int)
 
 
 def test_there_has_to_be_something_to_read() -> None:
-    """Sources or specialists."""
-    with pytest.raises(ValueError, match="give sources, or specialists, or both"):
+    """At least sources or specialists are needed."""
+    with pytest.raises(ValueError, match="give sources, specialists, or both"):
         given([], [" "])
 
 
 async def test_the_example_runs_by_rules() -> None:
-    """Without a model; every quotation has its place, and the text says that rules made it."""
+    """Without a model every quotation has its place, and the text says that rules made it."""
     async with Runner() as runner:
         result = await runner.start(graph, example()).result()
     assert "by rules." in result.state.output
@@ -151,7 +151,7 @@ async def test_the_example_runs_by_rules() -> None:
 
 
 async def test_by_rules_too_a_source_that_cannot_be_read_is_named() -> None:
-    """Another text, beside one without a sentence."""
+    """Another text is read next to one without a sentence."""
     texts = [Path("tests/nodes/texts/gears.md"), Path("tests/nodes/texts/hefeteig.md")]
     root = Path(__file__).resolve().parents[2]
     sources = [TextFile(path=path.name, text=(root / path).read_text(encoding="utf-8")) for path in texts]
@@ -164,7 +164,7 @@ async def test_by_rules_too_a_source_that_cannot_be_read_is_named() -> None:
 
 
 async def test_a_run_that_was_stopped_reads_nothing_again(tmp_path: Path) -> None:
-    """Stopped after the readings; another process merges."""
+    """It is stopped after the readings; another process merges."""
     async with Runner(tmp_path / "runs.db", models={"*": ScriptedModel({"reader": [notes] * 3})}) as runner:
         stopped = await runner.start(graph, given(), limits=Limits(steps=2)).result()
     assert stopped.status == "stopped"
@@ -190,7 +190,7 @@ async def test_a_merger_that_fails_is_asked_again_without_the_readers(tmp_path: 
 
 
 def reading(heard: Heard) -> Says:
-    """What the server answers whoever asks."""
+    """Return the server's answer to any agent."""
     text = heard.turns[-1].text
     counted = Counted(input_tokens=2000, output_tokens=100)
     if "path: " in text:
@@ -199,7 +199,7 @@ def reading(heard: Heard) -> Says:
 
 
 async def test_all_readers_are_asked_before_one_is_answered(provider: EdgeServer) -> None:
-    """Side by side, where nothing is cached."""
+    """They run in parallel if nothing is cached."""
     provider.answer(lambda heard: Says(reading(heard).text, held="path: " in heard.turns[-1].text))
     async with Runner(models={"*": "anthropic:claude-haiku-4-5"}) as runner:
         run = runner.start(parallel_research(reader.but(cache=False)), given())
@@ -211,7 +211,7 @@ async def test_all_readers_are_asked_before_one_is_answered(provider: EdgeServer
 
 
 async def test_one_after_the_other_is_an_option(provider: EdgeServer) -> None:
-    """Then the second is asked when the first is answered."""
+    """The second reader is called after the first has answered."""
     provider.answer(lambda heard: Says(reading(heard).text, held="path: " in heard.turns[-1].text))
     async with Runner(models={"*": "anthropic:claude-haiku-4-5"}) as runner:
         run = runner.start(parallel_research(reader.but(cache=False), concurrency=1), given())
@@ -224,7 +224,7 @@ async def test_one_after_the_other_is_an_option(provider: EdgeServer) -> None:
 
 
 async def test_the_first_reader_goes_alone_where_its_instructions_are_cached(provider: EdgeServer) -> None:
-    """The others read what it wrote; the usage tells the tokens that were read, and they are cheaper."""
+    """The others read its cache; the usage has the cached tokens, and they are cheaper."""
     count = 0
 
     def cached(heard: Heard) -> Says:
@@ -264,7 +264,7 @@ async def test_the_first_reader_goes_alone_where_its_instructions_are_cached(pro
 
 
 async def test_readers_ask_one_model_and_the_merger_another(provider: EdgeServer) -> None:
-    """Each with its cap; what readers cost is told apart from what the merger does, by the prices of who answered."""
+    """Each has its limit; the costs of readers and merger are separate, by the prices of the answering models."""
     provider.answer(reading)
     async with Runner(models=MODELS["anthropic"]) as runner:
         run = runner.start(graph, given())
@@ -272,13 +272,13 @@ async def test_readers_ask_one_model_and_the_merger_another(provider: EdgeServer
         spent = {row.agent: row.usage for row in await runner.spending(run.id)}
     asked = [(heard.body["model"], heard.max_tokens) for heard in provider.heard()]
     assert asked == [("claude-haiku-5-5", READER_TOKENS)] * 3 + [("claude-opus-5-5", MERGER_TOKENS)]
-    call = (2000 * 1.0 + 100 * 5.0) / 1e6  # the server says that claude-haiku-4-5 has answered
+    call = (2000 * 1.0 + 100 * 5.0) / 1e6  # the server reports claude-haiku-4-5 as the model
     assert spent["reader"]["cost_usd"] == pytest.approx(3 * call)
     assert result.usage.cost_usd == pytest.approx(4 * call)
 
 
 async def test_a_provider_that_refuses_one_source_is_named_in_the_report(provider: EdgeServer) -> None:
-    """And the others are read, on another wire."""
+    """The others are read, on another wire."""
 
     def refusing(heard: Heard) -> Says | Fails:
         text = heard.turns[-1].text
@@ -292,7 +292,7 @@ async def test_a_provider_that_refuses_one_source_is_named_in_the_report(provide
 
 
 async def test_the_prices_of_its_models_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A limit on costs refuses none of them."""
+    """A cost limit refuses none of them."""
     monkeypatch.delenv("ANTHROPIC_BASE_URL", raising=False)
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
     for name in {name for models in MODELS.values() for name in models.values()}:
@@ -302,7 +302,7 @@ async def test_the_prices_of_its_models_are_known(monkeypatch: pytest.MonkeyPatc
 
 
 def test_it_is_drawn_and_compiles_without_warnings(tmp_path: Path) -> None:
-    """The readers are many, the merger is in a graph of its own."""
+    """The readers are a map, the merger is in a graph of its own."""
     assert graph.check() == []
     assert graph.name == "parallel_research"
     graph.render(tmp_path / "graph.mmd")

@@ -1,4 +1,4 @@
-"""The review loop as a whole, with scripted models, by rules, and through both providers' SDKs."""
+"""The whole review loop, with scripted models, by rules, and through both providers' SDKs."""
 
 import asyncio
 from collections.abc import Callable
@@ -28,12 +28,12 @@ WAVES = Article(task="How tides and waves differ", sources=[PAGE, MORE])
 
 
 def given(article: Article) -> dict[str, object]:
-    """The fields that a run begins with."""
+    """Return the input of a run."""
     return {"task": article.task, "sources": article.sources, "word_budget": article.word_budget}
 
 
 def source(name: str) -> TextFile:
-    """One of the texts that were made for tests."""
+    """Return one of the test texts."""
     return TextFile(path=name, text=(TEXTS / name).read_text(encoding="utf-8"))
 
 
@@ -41,18 +41,18 @@ def source(name: str) -> TextFile:
 
 
 def test_it_has_no_problems_and_is_drawn(tmp_path: Path) -> None:
-    """No error, no warning; the picture has every node and the labels of its ends."""
+    """There are no errors and no warnings; the picture has every node and the labels of its ends."""
     assert graph.check() == []
     graph.render(tmp_path / "loop.mmd")
     drawn = (tmp_path / "loop.mmd").read_text(encoding="utf-8")
-    for told in ("recall", "research", "doubt", "merge", "write", "review", "accept", "approved", "out of iterations"):
-        assert told in drawn
+    for name in ("recall", "research", "doubt", "merge", "write", "review", "accept", "approved", "out of iterations"):
+        assert name in drawn
 
 
 async def test_a_draft_that_is_sent_back_is_revised_and_approved() -> None:
-    """The writer is told the issues of the last review; the second draft is the result, with its score."""
-    told = judged(5, "The wind is missing.", suggestions=["Add the wind."])
-    script = says(writer=["# One", "# Two"], reviewer=[told, judged(8)])
+    """The writer gets the issues of the last review; the second draft is the result, with its score."""
+    rejected = judged(5, "The wind is missing.", suggestions=["Add the wind."])
+    script = says(writer=["# One", "# Two"], reviewer=[rejected, judged(8)])
     played = await play(review_loop(), given(TIDES), script)
     assert (played.label, played.result.output, played.state.final_score) == ("approved", "# Two", 8)
     assert [review.score for review in played.state.history] == [5, 8]
@@ -65,7 +65,7 @@ async def test_a_draft_that_is_sent_back_is_revised_and_approved() -> None:
 
 @pytest.mark.parametrize(("threshold", "drafts", "label"), [(4, 3, "approved"), (9, 2, "out of iterations")])
 async def test_threshold_and_number_of_drafts_are_arguments(threshold: int, drafts: int, label: str) -> None:
-    """A lower bar is met by the first draft; with a higher one it goes on for so many drafts."""
+    """The first draft meets a lower threshold; with a higher one there are that many drafts."""
     made = 1 if label == "approved" else drafts
     script = says(writer=["# One", "# Two"][:made], reviewer=[judged(5), judged(6)][:made])
     played = await play(review_loop(threshold=threshold, drafts=drafts), given(TIDES), script)
@@ -77,7 +77,7 @@ async def test_threshold_and_number_of_drafts_are_arguments(threshold: int, draf
 
 
 async def test_by_rules_the_example_is_revised_once_and_approved() -> None:
-    """Both sides are in the findings; the brief cites each sentence."""
+    """The findings have both sides; the brief cites each sentence."""
     result = await graph.run(example())
     assert result.stop is not None
     assert (result.stop.label, result.state.final_score) == ("approved", 8)
@@ -91,7 +91,7 @@ async def test_by_rules_the_example_is_revised_once_and_approved() -> None:
 
 @pytest.mark.parametrize("name", ["gears.md", "hefeteig.md", "lighthouses.txt", "thin.md"])
 async def test_by_rules_any_text_comes_to_an_end(name: str) -> None:
-    """English or not, long or thin: a brief with citations, and a score."""
+    """A text of any language and length gives a brief with citations, and a score."""
     result = await graph.run(Article(task="What this is about", sources=[source(name)]))
     assert result.status == "finished"
     assert f"[{name}:" in str(result.output)
@@ -100,20 +100,20 @@ async def test_by_rules_any_text_comes_to_an_end(name: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "word", "```\nx = 1\n```\n", "| a | b |\n|---|---|\n| 1 | 2 |\n"])
 async def test_by_rules_sources_without_a_sentence_fail_the_run(text: str) -> None:
-    """Both researchers fail, both failures are kept, and the end says that nothing was found."""
+    """Both researchers fail, both failures are kept, and the label says that nothing was found."""
     with pytest.raises(RunFailed, match="nothing found") as failed:
         await graph.run(Article(task="Anything", sources=[TextFile(path="a.md", text=text)]))
-    told = failed.value.result
-    assert told.stop is not None
-    assert (told.status, told.stop.label, told.output) == ("failed", "nothing found", "")
-    assert sorted(error.path for error in told.state.errors) == ["doubt", "research"]
+    found = failed.value.result
+    assert found.stop is not None
+    assert (found.status, found.stop.label, found.output) == ("failed", "nothing found", "")
+    assert sorted(error.path for error in found.state.errors) == ["doubt", "research"]
 
 
-# -- facts and counter-arguments, side by side
+# -- facts and counter-arguments, in parallel
 
 
 async def test_the_two_researchers_are_asked_side_by_side() -> None:
-    """Each answers only once the other was asked too."""
+    """Each answers only once the other has been called too."""
     both = asyncio.Barrier(2)
 
     def together(answer: object) -> Callable[[Request], object]:
@@ -132,7 +132,7 @@ async def test_the_two_researchers_are_asked_side_by_side() -> None:
 
 
 async def test_the_writer_gets_both_sides_as_one() -> None:
-    """Facts under their areas, limits and objections among the caveats."""
+    """Facts are under their areas, limits and objections among the caveats."""
     played = await play(review_loop(), given(TIDES), says())
     (question,) = played.asked("writer")
     assert all(fact.text in question for fact in (MOON, WIND, STORM))
@@ -148,7 +148,7 @@ async def test_the_writer_gets_both_sides_as_one() -> None:
 async def test_what_one_researcher_lacks_does_not_cost_what_the_other_found(
     failing: str, areas: list[str], texts: list[str]
 ) -> None:
-    """Three answers that cannot be used end one side; the other's findings are written from, and the notes say so."""
+    """Three unusable answers end one side; the writer uses the other's findings, and the notes say so."""
     bad = ["no JSON at all"] * 3
     played = await play(review_loop(), given(TIDES), says(**{failing: bad}))
     assert played.label == "approved"
@@ -156,14 +156,14 @@ async def test_what_one_researcher_lacks_does_not_cost_what_the_other_found(
     assert [fact.text for fact in played.state.findings.all_facts()] == texts
     paths = {"researcher": ["research"], "sceptic": ["doubt"]}[failing]
     assert [(error.path, error.kind) for error in played.state.errors] == [(path, "bad_answer") for path in paths]
-    assert played.state.findings.notes == [f"{path} gave nothing that can be used (bad_answer)" for path in paths]
+    assert played.state.findings.notes == [f"{path} gave no usable result (bad_answer)" for path in paths]
 
 
 # -- a researcher with a tool
 
 
 async def test_a_searching_researcher_calls_its_tool_and_quotes_what_it_found() -> None:
-    """It names query and number; the sources come from the run, and are in no question."""
+    """It passes query and number; the sources come from the run, and are in no question."""
     search = calls(("search_sources", {"query": "moon water"}), ("search_sources", {"query": "wind", "max_results": 1}))
     script = says(researcher=[search, FOUND])
     played = await play(review_loop(searching_researcher), given(TIDES), script)
@@ -182,7 +182,7 @@ async def test_a_searching_researcher_calls_its_tool_and_quotes_what_it_found() 
 
 
 async def test_arguments_that_do_not_fit_are_told_to_the_model() -> None:
-    """So is a search in vain, with words that the sources do use."""
+    """So is a search without results, with words that the sources do use."""
     search = calls(("search_sources", {"query": "moon", "max_results": 99}), ("search_sources", {"query": "volcano"}))
     played = await play(review_loop(searching_researcher), given(TIDES), says(researcher=[search, FOUND]))
     second = [request for request in played.model.requests if request.agent == "researcher"][1]
@@ -194,7 +194,7 @@ async def test_arguments_that_do_not_fit_are_told_to_the_model() -> None:
 
 
 async def test_a_researcher_that_only_searches_is_stopped() -> None:
-    """After so many turns with searches the loop goes on with what the sceptic found."""
+    """After the maximum number of turns the loop continues with the sceptic's findings."""
     search = calls(("search_sources", {"query": "moon"}))
     played = await play(review_loop(searching_researcher), given(TIDES), says(researcher=[search] * (TURNS + 1)))
     assert played.calls["researcher"] == TURNS + 1
@@ -204,15 +204,15 @@ async def test_a_researcher_that_only_searches_is_stopped() -> None:
 
 
 async def test_a_searching_researcher_may_not_invent_either() -> None:
-    """What stands in no source goes back to it, though it never saw the sources."""
+    """A quote that is in no source goes back to it, though it never saw the sources."""
     oak = FOUND.model_copy(update={"facts": {"Cause": [MOON.model_copy(update={"text": "Tides are made of oak."})]}})
     played = await play(review_loop(searching_researcher), given(TIDES), says(researcher=[oak, FOUND]))
     assert played.state.findings.facts == FOUND.facts
-    assert "stands nowhere in 'tides.md'" in played.asked("researcher")[1]
+    assert "is nowhere in 'tides.md'" in played.asked("researcher")[1]
 
 
 async def test_by_rules_it_searches_too() -> None:
-    """The same loop without a model; the notes say how much was found, and that no more was read."""
+    """The notes say how much was found, and that no more was read."""
     result = await review_loop(searching_researcher).run(example())
     assert result.stop is not None
     assert result.stop.label == "approved"
@@ -220,7 +220,7 @@ async def test_by_rules_it_searches_too() -> None:
 
 
 async def test_its_searches_are_recorded_and_not_made_again(tmp_path: Path) -> None:
-    """A run whose model fails behind a search goes on behind it, by another model."""
+    """A run whose model fails after a search is resumed after it, with another model."""
     loop = review_loop(searching_researcher)
     script = says(researcher=[calls(("search_sources", {"query": "moon"})), ModelUnavailable("no key")])
     async with Runner(tmp_path / "runs.db", models={"*": ScriptedModel(script)}) as runner:
@@ -239,7 +239,7 @@ async def test_its_searches_are_recorded_and_not_made_again(tmp_path: Path) -> N
 
 
 async def test_a_run_remembers_articles_of_the_same_database(tmp_path: Path) -> None:
-    """The second run is told title, task, score and the first claims of the first; a third on something else is not."""
+    """The second run sees title, task, score and first claims of the first; a third one on something else does not."""
     async with Runner(tmp_path / "runs.db") as runner:
         first = await runner.start(graph, TIDES, run_id="first").result()
         second = await runner.start(graph, WAVES).result()
@@ -249,25 +249,25 @@ async def test_a_run_remembers_articles_of_the_same_database(tmp_path: Path) -> 
     assert (known.run_id, known.title, known.task) == ("first", "What makes the tides", TIDES.task)
     assert known.score == first.state.final_score
     assert MOON.text[:40] in known.excerpt
-    assert "Earlier brief on like subjects: \u201cWhat makes the tides\u201d." in second.state.article
+    assert "Earlier brief on similar subjects: \u201cWhat makes the tides\u201d." in second.state.article
     assert "Earlier brief" not in first.state.article
     assert (first.state.earlier, third.state.earlier) == ([], [])
 
 
 async def test_the_writer_is_asked_with_what_is_remembered() -> None:
-    """The title stands in its question, and in nobody else's; the reviewer judges by the findings alone."""
+    """The title is only in the writer's question; the reviewer judges by the findings alone."""
     model = ScriptedModel(
         says(researcher=[FOUND] * 2, sceptic=[AGAINST] * 2, writer=["# Tides"] * 2, reviewer=[judged(8)] * 2)
     )
     async with Runner(models={"*": model}) as runner:
         await runner.start(graph, TIDES).result()
         await runner.start(graph, WAVES).result()
-    told = [request.agent for request in model.requests if TIDES.task in request.prompt][4:]
-    assert told == ["writer"]
+    agents = [request.agent for request in model.requests if TIDES.task in request.prompt][4:]
+    assert agents == ["writer"]
 
 
 async def test_a_resume_remembers_what_the_run_remembered(tmp_path: Path) -> None:
-    """An article that was finished meanwhile is no part of it; what was recorded is, in another process too."""
+    """An article that was finished in the meantime is not included, in another process either."""
     loop = review_loop(drafts=2)
     async with Runner(tmp_path / "runs.db") as runner:
         await runner.start(loop, TIDES, run_id="first").result()
@@ -282,7 +282,7 @@ async def test_a_resume_remembers_what_the_run_remembered(tmp_path: Path) -> Non
 
 
 async def test_memory_can_be_switched_off_and_the_same_article_is_none() -> None:
-    """`remembered=0` looks at nothing; the same task again gives the same article."""
+    """`remembered=0` searches nothing; the same task again gives the same article."""
     async with Runner() as runner:
         first = await runner.start(graph, TIDES).result()
         again = await runner.start(graph, TIDES).result()
@@ -294,7 +294,7 @@ async def test_memory_can_be_switched_off_and_the_same_article_is_none() -> None
 
 
 async def test_a_next_article_begins_with_the_sources_of_the_last() -> None:
-    """`after=` carries task, sources and budget over; findings, drafts and reviews are its own."""
+    """`after=` passes on task, sources and budget; the article gets its own findings, drafts and reviews."""
     async with Runner() as runner:
         first = await runner.start(graph, example()).result()
         task = "What a commit costs"
@@ -306,17 +306,17 @@ async def test_a_next_article_begins_with_the_sources_of_the_last() -> None:
 
 
 async def test_what_is_remembered_is_recorded_without_the_sources(tmp_path: Path) -> None:
-    """The log of a run does not grow by the sources of those before it."""
+    """The log of a run does not grow by the sources of earlier runs."""
     async with Runner(tmp_path / "runs.db") as runner:
         for number in range(3):
             await runner.start(
                 graph, {"task": f"Tides {number}", "sources": TIDES.sources}, run_id=f"{number}"
             ).result()
         look = next(step for step in await runner.history("2") if step.kind == "recorded")
-    told = encode_step(look).decode()
-    assert "Tides 0" in told
-    assert "Tides 1" in told
-    assert '"sources"' not in told
+    recorded = encode_step(look).decode()
+    assert "Tides 0" in recorded
+    assert "Tides 1" in recorded
+    assert '"sources"' not in recorded
 
 
 # -- stopped, failed, resumed
@@ -340,7 +340,7 @@ async def test_a_run_that_was_stopped_goes_on_without_asking_again(steps: int, t
 
 
 async def test_one_agent_is_asked_at_another_provider(provider: EdgeServer) -> None:
-    """The reviewer at OpenAI, the others at Anthropic: who answered what, tokens, and the cost where it is known."""
+    """The reviewer runs at OpenAI, the others at Anthropic: models, tokens, and the known costs are recorded."""
     texts = answers(example())
     counted = Counted(input_tokens=1000, output_tokens=100)
     team = Team({name: [Says(text, counted=counted) for text in each] for name, each in texts.items()})
@@ -354,14 +354,14 @@ async def test_one_agent_is_asked_at_another_provider(provider: EdgeServer) -> N
     messages = {(name, "/v1/messages") for name in ("researcher", "sceptic", "writer")}
     assert where == {*messages, ("reviewer", "/v1/responses")}
     assert (result.usage.calls, result.usage.input_tokens, result.usage.output_tokens) == (6, 6000, 600)
-    assert result.usage.cost_usd is None  # the price of a model at an address of one's own is not known
+    assert result.usage.cost_usd is None  # a model at a custom address has no known price
     known = sum(row.usage["cost_usd"] or 0 for row in spent)
     assert result.usage.priced_usd == pytest.approx(known)
     assert known == pytest.approx(4 * (1000 * 1e-6 + 100 * 5e-6))
 
 
 async def test_no_sampling_is_asked_for_and_every_answer_has_an_end(provider: EdgeServer) -> None:
-    """No temperature goes out, which today's models refuse; each agent has a most of tokens."""
+    """There is no temperature, which today's models refuse; each agent has a token limit."""
     texts = answers(example())
     provider.answer(Team({name: [Says(text) for text in each] for name, each in texts.items()}))
     async with Runner(models={"*": "anthropic:claude-haiku-4-5"}) as runner:

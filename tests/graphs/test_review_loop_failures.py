@@ -1,4 +1,4 @@
-"""How loops of agents fail, each provoked here, and what the review loop does then: it ends, with something of use."""
+"""Typical failures of agent loops, each provoked here: the review loop ends with a useful result."""
 
 import pytest
 
@@ -18,7 +18,7 @@ NEVER = 11  # a threshold that no score reaches
 
 
 def scored(*scores: int) -> dict[str, Script]:
-    """A writer whose drafts are numbered, and a reviewer with these scores."""
+    """Return a writer with numbered drafts, and a reviewer with these scores."""
     drafts = [f"# Draft {number}" for number in range(1, len(scores) + 1)]
     return says(writer=drafts, reviewer=[judged(score) for score in scores])
 
@@ -30,8 +30,8 @@ def scored(*scores: int) -> dict[str, Script]:
     ("scores", "label", "best"),
     [
         ((2, 3, 4), "out of iterations", 3),  # always a little better, never good enough
-        ((5, 5), "no longer improving", 2),  # the same again: the one that was revised counts
-        ((6, 3), "no longer improving", 1),  # made worse: the better one counts, not the last
+        ((5, 5), "no longer improving", 2),  # no change: the revised draft counts
+        ((6, 3), "no longer improving", 1),  # worse: the better draft counts, not the last
         ((2, 6, 4), "no longer improving", 2),
         ((1, 1), "no longer improving", 2),
     ],
@@ -39,7 +39,7 @@ def scored(*scores: int) -> dict[str, Script]:
 async def test_a_reviewer_that_is_never_content_ends_with_the_best_draft(
     scores: tuple[int, ...], label: str, best: int
 ) -> None:
-    """By the cap, or as soon as the score no longer rises; the history has every score."""
+    """It ends at the limit, or when the score no longer rises; the history has every score."""
     played = await play(review_loop(threshold=NEVER), GIVEN, scored(*scores))
     assert played.label == label
     assert played.result.output == f"# Draft {best}"
@@ -49,13 +49,13 @@ async def test_a_reviewer_that_is_never_content_ends_with_the_best_draft(
 
 
 async def test_a_cap_far_away_is_no_loop_without_end() -> None:
-    """With a hundred drafts allowed it still stops where nothing is gained."""
+    """With a hundred drafts allowed it still stops when nothing improves."""
     played = await play(review_loop(threshold=NEVER, drafts=100), GIVEN, scored(1, 2, 3, 4, 4))
     assert (played.label, len(played.state.history)) == ("no longer improving", 5)
 
 
 async def test_between_equal_scores_the_points_of_the_rules_decide() -> None:
-    """A reviewer that measures can tell two drafts of one score apart."""
+    """A measuring reviewer can distinguish two drafts of one score."""
     reviews = [judged(5).model_copy(update={"points": 58}), judged(5).model_copy(update={"points": 51})]
     played = await play(review_loop(), GIVEN, says(writer=["# Draft 1", "# Draft 2"], reviewer=reviews))
     assert played.result.output == "# Draft 1"
@@ -64,16 +64,16 @@ async def test_between_equal_scores_the_points_of_the_rules_decide() -> None:
 # -- the context that explodes
 
 ROUNDS = 6  # of scores below 7, so that each review is as long as the others
-LONG = 100  # times that a text says what it is, so that it is longer than what is shown of it
+LONG = 100  # repetitions in a text, so that it is longer than its shown part
 
 
 def text(kind: str, number: int) -> str:
-    """A long text that is known by its kind and number, as long as every other one."""
+    """Return a long text with its kind and number, always of the same length."""
     return f"{kind} {number} " * LONG
 
 
 async def rounds() -> Played[Article]:
-    """Six rounds of long drafts and long reviews, each a little better."""
+    """Run six rounds of long drafts and long reviews, each a little better."""
     reviews = [
         Review(
             score=number,
@@ -99,7 +99,7 @@ async def test_the_writer_sees_the_last_draft_and_review_and_none_before() -> No
 
 
 async def test_the_reviewer_sees_earlier_reviews_cut_short_and_no_earlier_draft() -> None:
-    """From the fourth round on its question grows no more."""
+    """From the fourth round on its question does not grow."""
     questions = (await rounds()).asked("reviewer")
     sizes = [len(question) for question in questions]
     assert sizes[:4] == sorted(set(sizes[:4]))
@@ -112,7 +112,7 @@ async def test_the_reviewer_sees_earlier_reviews_cut_short_and_no_earlier_draft(
 
 
 async def test_the_researchers_see_task_and_sources_alone() -> None:
-    """Each is asked once, however many rounds there are."""
+    """Each is called once, however many rounds there are."""
     played = await rounds()
     for name in ("researcher", "sceptic"):
         (question,) = played.asked(name)
@@ -124,7 +124,7 @@ async def test_the_researchers_see_task_and_sources_alone() -> None:
 
 
 async def test_garbage_is_sent_back_with_what_is_wrong_about_it() -> None:
-    """A researcher that mends its answer costs one call more, and nothing downstream sees the garbage."""
+    """A researcher that corrects its answer costs one more call, and no later agent sees the garbage."""
     played = await play(review_loop(), GIVEN, says(researcher=[GARBAGE, FOUND]))
     assert played.calls["researcher"] == 2
     assert "cannot be used" in played.asked("researcher")[1]
@@ -133,15 +133,15 @@ async def test_garbage_is_sent_back_with_what_is_wrong_about_it() -> None:
 
 
 async def test_what_the_sceptic_invents_goes_back_to_it() -> None:
-    """A limit that no source names, however plausible, is told to it, and is not in the findings."""
+    """The error names a plausible limit that is in no source, and it is not in the findings."""
     made_up = Doubts(limits=[AGAINST.limits[0].model_copy(update={"text": "A tide table is never printed."})])
     played = await play(review_loop(), GIVEN, says(sceptic=[made_up, AGAINST]))
-    assert "stands nowhere in 'tides.md'" in played.asked("sceptic")[1]
+    assert "is nowhere in 'tides.md'" in played.asked("sceptic")[1]
     assert played.state.doubts == AGAINST
 
 
 async def test_garbage_that_is_not_mended_leaves_empty_findings_of_their_type() -> None:
-    """Where neither side has anything the run fails under a name of its own: no writer is paid for saying so."""
+    """If both sides fail, the run fails with its own label, before a writer costs anything."""
     script = {"researcher": [GARBAGE] * 3, "sceptic": [GARBAGE] * 3}
     with pytest.raises(RunFailed, match="nothing found") as failed:
         await play(review_loop(), GIVEN, script)
@@ -152,7 +152,7 @@ async def test_garbage_that_is_not_mended_leaves_empty_findings_of_their_type() 
 
 
 async def test_sources_that_no_model_can_hold_fail_the_run() -> None:
-    """They are not taken for sources that hold nothing; with a model that holds more the run goes on."""
+    """This is not the same as sources without content; with a larger model the run continues."""
     with pytest.raises(RunFailed, match="too long") as failed:
         await play(review_loop(), GIVEN, says(researcher=[ContextFull("too long")], writer=[], reviewer=[]))
     assert failed.value.result.error is not None
@@ -169,14 +169,14 @@ async def test_sources_that_no_model_can_hold_fail_the_run() -> None:
     ],
 )
 async def test_a_reviewer_that_fails_leaves_the_draft_accepted_unreviewed(bad: list[object], kind: str) -> None:
-    """The draft is the result, nobody's score stands beside it, and the failure is kept."""
+    """The draft is the result, without a score, and the failure is kept."""
     played = await play(review_loop(), GIVEN, says(reviewer=bad))
     assert (played.label, played.result.output, played.state.final_score) == ("accepted unreviewed", "# Tides", None)
     assert [(error.path, error.kind) for error in played.state.errors] == [("review", kind)]
 
 
 async def test_a_revision_that_nobody_judged_has_not_the_score_of_the_draft_before() -> None:
-    """The reviewer fails in the second round: the revision is taken, unjudged."""
+    """The reviewer fails in the second round: the revision is accepted, unreviewed."""
     script = says(writer=["# One", "# Two"], reviewer=[judged(5), *[GARBAGE] * 3])
     played = await play(review_loop(), GIVEN, script)
     assert (played.label, played.result.output, played.state.final_score) == ("accepted unreviewed", "# Two", None)
@@ -190,7 +190,7 @@ async def test_a_writer_that_fails_at_a_revision_leaves_the_draft_before() -> No
 
 
 async def test_a_writer_that_fails_at_once_fails_the_run_which_can_be_resumed() -> None:
-    """There is nothing to give; what the researchers found is kept, and only the writer is asked again."""
+    """There is no result; the findings are kept, and only the writer is called again."""
     script = says(writer=[AnswerRefused("no"), "# Tides"])
     with ScriptedModel(script) as model:
         async with Runner(models={"*": model}) as runner:
@@ -202,7 +202,7 @@ async def test_a_writer_that_fails_at_once_fails_the_run_which_can_be_resumed() 
 
 @pytest.mark.parametrize("agent", ["researcher", "sceptic", "writer", "reviewer"])
 async def test_a_model_that_cannot_be_asked_fails_the_run_and_hides_nothing(agent: str) -> None:
-    """Without a key no agent has failed: the run stops there, and a resume asks that one alone."""
+    """A missing key is not an agent's failure: the run stops there, and a resume calls only that agent."""
     answer = {"researcher": FOUND, "sceptic": AGAINST, "writer": "# Tides", "reviewer": judged(8)}[agent]
     with ScriptedModel(says(**{agent: [ModelUnavailable("no key"), answer]})) as model:
         async with Runner(models={"*": model}) as runner:
@@ -217,7 +217,7 @@ async def test_a_model_that_cannot_be_asked_fails_the_run_and_hides_nothing(agen
 
 
 async def test_the_reviewer_is_shown_what_it_said_and_what_was_mended() -> None:
-    """So it need not raise a point again; its own verdict on that is typed."""
+    """It need not raise a point again; its own verdict on that is typed."""
     first = judged(4, "The wind is missing.", "The title is dull.")
     second = judged(6, "The title is dull.", mended=["The wind is missing."])
     script = says(writer=["# One", "# Two", "# Three"], reviewer=[first, second, judged(8)])
@@ -235,11 +235,11 @@ async def test_a_point_cannot_be_mended_and_raised_in_one_review() -> None:
     torn = judged(6, "The wind is missing!", mended=["the wind is missing"])
     played = await play(review_loop(), GIVEN, says(reviewer=[torn, judged(8)]))
     assert played.label == "approved"
-    assert "it is one of the two" in played.asked("reviewer")[1]
+    assert "it belongs in one of them" in played.asked("reviewer")[1]
 
 
 async def test_a_reviewer_that_finds_the_same_fault_in_other_words_for_ever_is_not_heard_for_ever() -> None:
-    """The writer mends, the reviewer rewords, the score stands still: the second such round is the last."""
+    """The writer revises, the reviewer rewords, the score stays: the second such round is the last."""
     words = [judged(5, "Too vague."), judged(5, "Lacks precision."), judged(5, "Not concrete enough.")]
     script = says(writer=["# One", "# Two"], reviewer=words[:2])
     played = await play(review_loop(), GIVEN, script)
@@ -252,28 +252,28 @@ async def test_by_rules_a_point_that_stays_is_marked_as_raised_before_and_one_th
     asked = given.model_copy(update={"task": f"{given.task}, and penguins"})
     first, second = (await review_loop(threshold=NEVER).run(asked)).state.history[:2]
     again = [issue for issue in second.issues if issue.endswith("(as before).")]
-    assert "The task's word \u201cpenguins\u201d is not taken up (as before)." in again
+    assert "The task's word \u201cpenguins\u201d is not used (as before)." in again
     assert all(issue.removesuffix(" (as before).") + "." in first.issues for issue in again)
-    assert "the task's word \u201ccrash\u201d is not taken up" in second.mended
+    assert "the task's word \u201ccrash\u201d is not used" in second.mended
     assert not any("crash" in issue for issue in second.issues)
 
 
 async def test_without_facts_a_brief_of_doubts_is_marked_as_such() -> None:
-    """The area says what it is, and no area is invented beside it."""
+    """The area is labelled, and no other area is invented."""
     played = await play(review_loop(), GIVEN, says(researcher=[GARBAGE] * 3))
     assert played.state.findings.key_areas == [CAVEATS_TITLE]
     assert played.state.findings.sources == ["tides.md"]
 
 
 async def test_a_brief_of_invented_citations_is_never_reviewed() -> None:
-    """Nine hundred words that cite a file that nobody has: they go back, and fail the run where they come again."""
+    """Nine hundred words that cite a missing file go back, and fail the run if they come again."""
     invented = "# Tides\n\n## Brest\n\n" + "".join(
         f"In the year {1800 + year} the harbour of Brest counted its tides once more [brest.md:{year}].\n"
         for year in range(1, 75)
     )
-    with pytest.raises(RunFailed, match=r"no finding stands at brest\.md:1") as caught:
+    with pytest.raises(RunFailed, match=r"there is no finding at brest\.md:1") as caught:
         await play(review_loop(), GIVEN, {**says(writer=[invented] * 3), "reviewer": [judged(9)]})
     assert caught.value.result.state.history == []
     played = await play(review_loop(), GIVEN, says(writer=[invented, "# Tides"]))
     assert played.label == "approved"
-    assert "no finding stands at brest.md:1" in played.asked("writer")[1]
+    assert "there is no finding at brest.md:1" in played.asked("writer")[1]

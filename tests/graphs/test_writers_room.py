@@ -1,4 +1,4 @@
-"""The writers' room as a graph: rounds, roles, tone and models, all from arguments, and what becomes of failures."""
+"""The writers' room as a graph: rounds, roles, tone and models, all from arguments, and its failures."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -29,18 +29,18 @@ TEXTS = Path(__file__).parents[1] / "nodes" / "texts"
 
 
 def views(name: str, count: int) -> list[object]:
-    """So many views of a role that have no word in common."""
+    """Return this many views of a role that have no word in common."""
     return [f"{name}-{number}" for number in range(1, count + 1)]
 
 
 def script(rounds: int, names: Sequence[str] = NAMES) -> dict[str, object]:
-    """What a room of models says that never agrees, and its outline."""
-    said: dict[str, object] = {name: views(name, rounds) for name in names}
-    return {**said, names[0]: [*views(names[0], rounds), OUTLINE]}
+    """Return the answers of a room of models that never agrees, and its outline."""
+    answers: dict[str, object] = {name: views(name, rounds) for name in names}
+    return {**answers, names[0]: [*views(names[0], rounds), OUTLINE]}
 
 
 async def test_each_role_reads_the_premise_and_the_last_views_and_then_the_chair_concludes() -> None:
-    """Two rounds of four and one call more; nobody hears what is said in the round under way."""
+    """There are two rounds of four calls and one more; no role sees the views of the current round."""
     played = await play(graph, GIVEN, script(2))
     assert played.calls == {"showrunner": 3, "staff_writer": 2, "script_editor": 2, "continuity": 2}
     for name in NAMES[1:]:
@@ -55,7 +55,7 @@ async def test_each_role_reads_the_premise_and_the_last_views_and_then_the_chair
 
 
 async def test_the_result_has_the_outline_the_roles_and_the_rounds() -> None:
-    """As data and as a page; the page of a model's outline speaks of no rules."""
+    """They are data and a page; the page of a model's outline does not mention rules."""
     played = await play(graph, GIVEN, script(2))
     assert played.state.outline == OUTLINE
     assert (played.state.roles, played.state.rounds_held) == (NAMES, 2)
@@ -67,12 +67,12 @@ async def test_the_result_has_the_outline_the_roles_and_the_rounds() -> None:
 
 
 async def test_a_network_role_is_one_more_role() -> None:
-    """It is heard by all, it hears all, and the outline may credit it."""
+    """All roles read it, it reads all of them, and the outline can credit it."""
     names = [*NAMES, "network_exec"]
-    said = script(2, names)
+    answers = script(2, names)
     credited = OUTLINE.model_copy(update={"credits": [Credit(role="network_exec", gave="the breaks")]})
-    said["showrunner"] = [*views("showrunner", 2), credited]
-    played = await play(writers_room([*ROLES, network_exec]), GIVEN, said)
+    answers["showrunner"] = [*views("showrunner", 2), credited]
+    played = await play(writers_room([*ROLES, network_exec]), GIVEN, answers)
     assert played.calls.total() == 5 * 2 + 1
     assert "network_exec-1" in played.asked("continuity")[1]
     assert "continuity-1" in played.asked("network_exec")[1]
@@ -81,7 +81,7 @@ async def test_a_network_role_is_one_more_role() -> None:
 
 
 async def test_a_role_of_ones_own_and_another_chair() -> None:
-    """The first of the roles makes the outline, whoever it is."""
+    """The first of the roles always makes the outline."""
     poet = role("poet", "You speak in images.")
     outline = OUTLINE.model_copy(
         update={
@@ -89,13 +89,13 @@ async def test_a_role_of_ones_own_and_another_chair() -> None:
             "acts": [Act(minutes=10, beats=[Beat(what="Snow.", by="poet")])] * 4,
         }
     )
-    said: dict[str, object] = {"poet": ["poet-1", outline], "continuity": ["continuity-1"]}
-    played = await play(writers_room([poet, ROLES[3]], rounds=1), GIVEN, said)
+    answers: dict[str, object] = {"poet": ["poet-1", outline], "continuity": ["continuity-1"]}
+    played = await play(writers_room([poet, ROLES[3]], rounds=1), GIVEN, answers)
     assert (played.state.roles, played.state.outline) == (["poet", "continuity"], outline)
 
 
 async def test_an_agent_that_knows_nothing_of_rooms_may_sit_in_one() -> None:
-    """One that reads the premise alone, for instance."""
+    """For example one that reads only the premise."""
     plain = Agent("plain", prompt="What is odd here?\n{premise}")
     played = await play(writers_room([*ROLES, plain], rounds=1), GIVEN, script(1, [*NAMES, "plain"]))
     assert played.asked("plain") == [f"What is odd here?\n<premise>{PREMISE}</premise>"]
@@ -105,7 +105,7 @@ async def test_an_agent_that_knows_nothing_of_rooms_may_sit_in_one() -> None:
     ("room", "run", "heard"), [(None, "", TONE), ("grave", "", "grave"), ("grave", "light", "light")]
 )
 async def test_a_tone_is_the_rooms_unless_the_run_has_its_own(room: str | None, run: str, heard: str) -> None:
-    """All roles read it, in every round, and whoever concludes, and it is on the page."""
+    """All roles read it, in every round, and it is on the page."""
     one = writers_room(tone=room) if room else writers_room()
     played = await play(one, {**GIVEN, "tone": run}, script(2))
     assert all(f"Tone: <tone>{heard}</tone>" in request.prompt for request in played.requests)
@@ -114,7 +114,7 @@ async def test_a_tone_is_the_rooms_unless_the_run_has_its_own(room: str | None, 
 
 @pytest.mark.parametrize(("room", "run", "held"), [(3, None, 3), (2, 4, 4), (4, 1, 1), (1, None, 1)])
 async def test_rounds_are_the_rooms_unless_the_run_has_its_own(room: int, run: int | None, held: int) -> None:
-    """Roles times rounds, and one call more; the result tells how many there were."""
+    """A run costs roles times rounds, and one call more; the result has the number of rounds."""
     played = await play(writers_room(rounds=room), {**GIVEN, "rounds": run}, script(held))
     assert played.calls.total() == 4 * held + 1
     assert (played.state.rounds_held, played.output.endswith(f"Rounds: {held}.")) == (held, True)
@@ -123,20 +123,20 @@ async def test_rounds_are_the_rooms_unless_the_run_has_its_own(room: int, run: i
 @pytest.mark.parametrize(
     "given", [{"rounds": 0}, {"rounds": 13}, {"minutes": 5}, {"acts": 0}, {"premise": ""}, {"premise": " \n"}]
 )
-async def test_bounds_are_told_before_anything_runs(given: dict[str, object]) -> None:
-    """A loop has an end, an episode a length, a room something to talk of."""
+async def test_bounds_are_checked_before_anything_runs(given: dict[str, object]) -> None:
+    """Rounds and length are limited, and a premise is needed."""
     with pytest.raises(InputError, match=next(iter(given))):
         await play(graph, {**GIVEN, **given}, {})
 
 
 async def test_no_room_goes_on_for_ever() -> None:
-    """Whatever its arguments say: after twelve rounds it concludes."""
+    """Whatever the arguments are, it concludes after twelve rounds."""
     played = await play(writers_room(rounds=99), GIVEN, script(12))
     assert played.state.rounds_held == 12
 
 
 async def test_strong_and_cheap_models_are_mixed_by_an_argument() -> None:
-    """By role, "*" for the others; the chair concludes with its own. A Runner's models come before that."""
+    """They are given by role, "*" for the others; the chair concludes with its own. A Runner's models come first."""
     strong = ScriptedModel(["showrunner-1", OUTLINE])
     cheap = ScriptedModel({name: [f"{name}-1"] for name in NAMES[1:]})
     room = writers_room(rounds=1, models={"showrunner": strong, "*": cheap})
@@ -149,29 +149,29 @@ async def test_strong_and_cheap_models_are_mixed_by_an_argument() -> None:
 
 
 async def test_views_that_stay_end_the_rounds_early() -> None:
-    """In the second of nine rounds all say what they said; the result tells that there were two."""
-    said: dict[str, object] = {name: [f"{name} stays"] * 2 for name in NAMES}
-    played = await play(writers_room(rounds=9), GIVEN, {**said, "showrunner": ["I stay"] * 2 + [OUTLINE]})
+    """In the second of nine rounds all views repeat; the result has two rounds."""
+    answers: dict[str, object] = {name: [f"{name} stays"] * 2 for name in NAMES}
+    played = await play(writers_room(rounds=9), GIVEN, {**answers, "showrunner": ["I stay"] * 2 + [OUTLINE]})
     assert played.calls.total() == 4 * 2 + 1
     assert (played.state.agreement, played.state.rounds_held) == (1.0, 2)
 
 
 async def test_early_stops_can_be_switched_off() -> None:
-    """Nothing agrees by more than all of its words."""
-    said: dict[str, object] = {name: [f"{name} stays"] * 3 for name in NAMES}
+    """Agreement cannot exceed 1."""
+    answers: dict[str, object] = {name: [f"{name} stays"] * 3 for name in NAMES}
     played = await play(
-        writers_room(rounds=3, converged=1.1), GIVEN, {**said, "showrunner": ["I stay"] * 3 + [OUTLINE]}
+        writers_room(rounds=3, converged=1.1), GIVEN, {**answers, "showrunner": ["I stay"] * 3 + [OUTLINE]}
     )
     assert played.state.rounds_held == 3
 
 
 def then_away(text: str) -> Callable[[Request], object]:
-    """A role that says something in the first round and is gone in the second."""
+    """Return a role that answers in the first round and fails in the second."""
     return lambda request: away(request) if text in request.prompt else text
 
 
 async def test_a_role_that_fails_keeps_its_view_and_the_others_go_on() -> None:
-    """Whoever concludes reads the old view of the one and the new ones of the others; `errors` has why."""
+    """The conclusion reads its old view and the new ones of the others; `errors` has the reason."""
     played = await play(graph, GIVEN, {**script(2), "continuity": then_away("continuity-1")})
     assert [failure.path for failure in played.state.errors] == ["continuity"]
     last = played.asked("showrunner")[-1]
@@ -180,23 +180,23 @@ async def test_a_role_that_fails_keeps_its_view_and_the_others_go_on() -> None:
 
 
 async def test_a_role_that_never_speaks_is_not_among_the_roles() -> None:
-    """Nor may the outline credit it: that goes back to the model, which mends it."""
-    mended = OUTLINE.model_copy(update={"credits": []})
-    said = {**script(2), "continuity": away, "showrunner": [*views("showrunner", 2), OUTLINE, mended]}
-    played = await play(graph, GIVEN, said)
-    assert (played.state.roles, played.state.outline) == (NAMES[:3], mended)
-    assert "'continuity' is nobody of the room" in played.requests[-1].messages[-1].text
+    """If the outline credits it, it goes back to the model, which fixes it."""
+    fixed = OUTLINE.model_copy(update={"credits": []})
+    answers = {**script(2), "continuity": away, "showrunner": [*views("showrunner", 2), OUTLINE, fixed]}
+    played = await play(graph, GIVEN, answers)
+    assert (played.state.roles, played.state.outline) == (NAMES[:3], fixed)
+    assert "'continuity' is not in the room" in played.requests[-1].messages[-1].text
     assert [failure.path for failure in played.state.errors] == ["continuity"] * 2
 
 
 async def test_a_room_where_nobody_speaks_fails() -> None:
-    """And invents no outline."""
+    """It invents no outline."""
     with pytest.raises(RunFailed, match="nobody has a view"):
         await play(graph, GIVEN, dict.fromkeys(NAMES, away))
 
 
 async def test_a_room_without_a_key_goes_on_with_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It fails with the reason instead of leaving everybody out; here rules go on with it."""
+    """It fails with the reason instead of leaving out every role; here it is resumed by rules."""
     monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
     async with Runner(tmp_path / "runs.db", models=dict(MODELS["anthropic"])) as runner:
         with pytest.raises(RunFailed, match="ANTHROPIC_API_KEY is not set"):
@@ -207,7 +207,7 @@ async def test_a_room_without_a_key_goes_on_with_others(tmp_path: Path, monkeypa
 
 
 async def test_a_failed_outline_is_made_anew_without_asking_the_room_again(tmp_path: Path) -> None:
-    """The run is resumed, with another model if need be, behind the views."""
+    """The run is resumed after the views, with another model if needed."""
     failing = {**script(2), "showrunner": [*views("showrunner", 2), BadRequest("not today")]}
     first = ScriptedModel(cast("Mapping[str, Script]", failing))
     async with Runner(tmp_path / "runs.db", models={"*": first}) as runner:
@@ -222,7 +222,7 @@ async def test_a_failed_outline_is_made_anew_without_asking_the_room_again(tmp_p
 
 @pytest.mark.parametrize("steps", range(1, 12))
 async def test_a_run_that_was_stopped_goes_on_where_it_was(steps: int, tmp_path: Path) -> None:
-    """Anywhere, amid a round too: no call is made twice, and the result is the same."""
+    """This holds for every step, also within a round: no call is repeated, and the result is the same."""
     with ScriptedModel(script(2)) as model:
         async with Runner(tmp_path / "runs.db", models={"*": model}) as runner:
             stopped = await runner.start(graph, GIVEN, run_id="r", limits=Limits(steps=steps)).result()
@@ -234,7 +234,7 @@ async def test_a_run_that_was_stopped_goes_on_where_it_was(steps: int, tmp_path:
 
 
 def test_the_example_runs_without_a_model() -> None:
-    """With an outline of the length that was asked for, by rules that say so; twice the same."""
+    """The outline has the requested length, and says that rules made it; a second run gives the same."""
     result = graph.run_sync(example())
     outline = result.state.outline
     assert outline is not None
@@ -248,7 +248,7 @@ def test_the_example_runs_without_a_model() -> None:
 
 
 def test_the_rules_agree_after_some_rounds() -> None:
-    """Rounds change the outline until the views stay, long before twelve of them."""
+    """Rounds change the outline until the views are stable, long before the twelfth."""
     states = [graph.run_sync(example().model_copy(update={"rounds": rounds})).state for rounds in (1, 2, 3, 12)]
     outlines = [state.outline.model_dump_json() for state in states if state.outline]
     assert len(set(outlines[:3])) == 3
@@ -262,7 +262,7 @@ def test_the_rules_agree_after_some_rounds() -> None:
 )
 @pytest.mark.parametrize(("minutes", "acts"), [(42, 4), (22, 2)])
 def test_any_premise_becomes_an_outline(premise: str, minutes: int, acts: int) -> None:
-    """Of the length and the acts that were asked for, with five roles."""
+    """It has the requested length and acts, with five roles."""
     room = writers_room([*ROLES, network_exec], rounds=3)
     result = room.run_sync(Episode(premise=premise, minutes=minutes, acts=acts))
     assert result.state.outline is not None
@@ -271,7 +271,7 @@ def test_any_premise_becomes_an_outline(premise: str, minutes: int, acts: int) -
 
 
 async def test_models_and_rules_sit_in_one_room() -> None:
-    """The rules take up what a model's notes say: here a cut, and a beat that is to be added."""
+    """The rules react to a model's notes: here to a cut, and to an addition."""
     editor = ScriptedModel(["CUT act 2: the lead looks for proof and pays\nADD act 2: the dog comes home"] * 2)
     async with Runner(models={"script_editor": editor}) as runner:
         result = await runner.start(graph, {"premise": "Heist"}).result()
@@ -282,7 +282,7 @@ async def test_models_and_rules_sit_in_one_room() -> None:
 
 
 def test_the_room_has_no_problems_and_is_drawn(tmp_path: Path) -> None:
-    """Nor has one with more roles; every role is in the picture."""
+    """The same holds for a room with more roles; every role is in the picture."""
     for room, names in ((graph, NAMES), (writers_room([*ROLES, network_exec], rounds=3), [*NAMES, "network_exec"])):
         assert list(room.check()) == []
         room.render(tmp_path / "room.mmd")

@@ -1,7 +1,6 @@
-"""The writers' room over the real wires of two providers: what an outline costs; and the room on the command line.
+"""The writers' room over the real wires of two providers: the cost of an outline; and the room on the command line.
 
-No token here was counted by a provider: the server on this machine says what each test assumes. Prices are those of
-genai-prices.
+No provider counted these tokens: the local server reports what each test assumes. Prices are those of genai-prices.
 """
 
 import sys
@@ -42,7 +41,7 @@ Count = Callable[[str, Heard, str], Counted]
 
 
 def role_of(heard: Heard) -> str:
-    """Who is asked; the outline is "outline"."""
+    """Return the role of a request; for the outline "outline"."""
     if "The room is done." in heard.turns[-1].text:
         return "outline"
     return next(agent.name for agent in (*ROLES, network_exec) if heard.system.startswith(agent.system.split("\n")[0]))
@@ -50,7 +49,7 @@ def role_of(heard: Heard) -> str:
 
 @pytest.fixture(scope="module")
 def said() -> Mapping[str, Sequence[str]]:
-    """What each role says by rules, round by round, and what becomes of two rounds."""
+    """Return each role's answers by rules, round by round, and the outline of two rounds."""
     room = writers_room([*ROLES, network_exec], converged=1.1)
     states = [room.run_sync(example().model_copy(update={"rounds": rounds})).state for rounds in (1, 2, 3)]
     outline = states[1].outline
@@ -64,7 +63,7 @@ Serve = Callable[[Count], Counter[str]]
 
 @pytest.fixture
 def serve(provider: EdgeServer, said: Mapping[str, Sequence[str]]) -> Serve:
-    """Lets the server answer as the rules would, each answer counted as is said; gives who was asked how often."""
+    """Let the server answer like the rules, with these token counts; return the number of calls of each role."""
 
     def begin(count: Count) -> Counter[str]:
         asked = Counter[str]()
@@ -75,7 +74,7 @@ def serve(provider: EdgeServer, said: Mapping[str, Sequence[str]]) -> Serve:
             asked[role] += 1
             says = Says(text, counted=count(role, heard, text))
             wire = MessagesWire() if "claude" in str(heard.body["model"]) else ResponsesWire()
-            return Raw(body={**wire.whole(says), "model": heard.body["model"]})  # prices go by who answers
+            return Raw(body={**wire.whole(says), "model": heard.body["model"]})  # it sets the price
 
         provider.answer(answer)
         return asked
@@ -84,7 +83,7 @@ def serve(provider: EdgeServer, said: Mapping[str, Sequence[str]]) -> Serve:
 
 
 async def run(room: Graph[Episode], models: Mapping[str, str] | None = None) -> Result[Episode]:
-    """The example of a room, with two rounds."""
+    """Run the example of a room, with two rounds."""
     async with Runner(models=dict(models or {})) as runner:
         return await runner.start(room, example()).result()
 
@@ -107,14 +106,14 @@ async def test_a_room_over_two_wires_is_counted_and_priced(serve: Serve) -> None
 
 
 def a_call(senior: Counted, support: Counted, outline: Counted) -> Count:
-    """So many tokens for each call of a kind."""
+    """Return token counts for each kind of call."""
     return lambda role, heard, text: outline if role == "outline" else senior if role in SENIOR else support
 
 
 async def test_eight_short_calls_cost_what_the_text_says(serve: Serve) -> None:
-    """Assumed: 400 tokens a question, answers of 180 by the seniors and of 70 by the others, an outline for nothing.
+    """Assume 400 tokens per question, answers of 180 by the seniors and of 70 by the others, and a free outline.
 
-    Four calls of each at the text's prices are 0.0156 and 0.0024 USD, which is its 0.018.
+    Four calls of each at the text's prices cost 0.0156 and 0.0024 USD, which is its 0.018.
     """
     serve(a_call(Counted(400, output_tokens=180), Counted(400, output_tokens=70), Counted(0, output_tokens=0)))
     result = await run(writers_room(models=TEXTS_MODELS))
@@ -123,7 +122,7 @@ async def test_eight_short_calls_cost_what_the_text_says(serve: Serve) -> None:
 
 
 async def test_nine_calls_cost_as_much_with_shorter_views(serve: Serve) -> None:
-    """Assumed: questions of 250 tokens, views of 90; an outline of 370 from a question of 600: 0.01799 USD."""
+    """Assume questions of 250 tokens, views of 90, and an outline of 370 from a question of 600: 0.01799 USD."""
     serve(
         a_call(Counted(250, output_tokens=90), Counted(250, output_tokens=90), Counted(600, output_tokens=370)),
     )
@@ -132,7 +131,7 @@ async def test_nine_calls_cost_as_much_with_shorter_views(serve: Serve) -> None:
 
 
 def by_bytes(role: str, heard: Heard, text: str) -> Counted:
-    """Tokens by the bytes of what was really asked and answered; the form of the outline is part of the question."""
+    """Count tokens by the bytes of the real request and answer; the outline's schema is part of the question."""
     asked = heard.system + "".join(turn.text for turn in heard.turns) + (str(heard.schema) if heard.schema else "")
     del role
     return Counted(input_tokens=len(asked.encode()) // BYTES_A_TOKEN, output_tokens=len(text.encode()) // BYTES_A_TOKEN)
@@ -149,10 +148,10 @@ def by_bytes(role: str, heard: Heard, text: str) -> Counted:
     ids=["the text's", "all senior", "all cheap", "MODELS"],
 )
 async def test_what_our_own_prompts_come_to(serve: Serve, models: Mapping[str, str], usd: float) -> None:
-    """Estimated: the example's real questions, and the rules' answers in place of a model's, at four bytes a token.
+    """Estimate from the example's real questions and the rules' answers, at four bytes a token.
 
-    That is 9 calls, 6,400 tokens of questions and 1,400 of answers. Cheap models for the two who look after the story
-    save a fifth of the cost of senior ones for all.
+    That is 9 calls, 6,400 tokens of questions and 1,400 of answers. Cheap models for the two reviewing roles cost a
+    fifth less than senior ones for all.
     """
     serve(by_bytes)
     result = await run(graph, models)
@@ -163,7 +162,7 @@ async def test_what_our_own_prompts_come_to(serve: Serve, models: Mapping[str, s
 
 @pytest.mark.parametrize(("roles", "rounds"), [(4, 1), (4, 3), (5, 2), (5, 3)])
 async def test_costs_grow_with_roles_and_rounds(serve: Serve, roles: int, rounds: int) -> None:
-    """Roles times rounds views of one price, and one outline: here a cent each."""
+    """The views of all roles and rounds have one price, and so has the outline: here a cent each."""
     serve(lambda role, heard, text: Counted(input_tokens=10_000, output_tokens=500))
     room = writers_room([*ROLES, network_exec][:roles], rounds=rounds, converged=1.1, models={"*": HAIKU})
     result = await run(room)
@@ -171,7 +170,7 @@ async def test_costs_grow_with_roles_and_rounds(serve: Serve, roles: int, rounds
 
 
 async def test_a_limit_on_costs_stops_between_two_calls(serve: Serve) -> None:
-    """Nothing is lost: with a higher limit the room goes on, and no view is paid twice."""
+    """Nothing is lost: with a higher limit the room continues, and no view is paid twice."""
     asked = serve(lambda role, heard, text: Counted(input_tokens=10_000, output_tokens=500))
     async with Runner(models={"*": HAIKU}) as runner:
         stopped = await runner.start(graph, example(), run_id="r", limits=Limits(cost_usd=0.05)).result()
@@ -183,7 +182,7 @@ async def test_a_limit_on_costs_stops_between_two_calls(serve: Serve) -> None:
 
 
 async def test_prices_are_known_or_said_not_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those of our sets and of the models that the text means; it writes the name of one in a way that nobody lists."""
+    """This covers our sets and the text's models; the text spells one of them in a way that no list has."""
     monkeypatch.delenv("ANTHROPIC_BASE_URL", raising=False)
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
     names = {name for models in (*MODELS.values(), TEXTS_MODELS) for name in models.values()}
@@ -197,7 +196,7 @@ async def test_prices_are_known_or_said_not_to_be(monkeypatch: pytest.MonkeyPatc
 
 @pytest.fixture
 def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
-    """The command line, in this process and this project; what it prints, or what went wrong."""
+    """Run the command line in this process and project; return its output or error."""
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(sys, "path", [*sys.path])
 
@@ -210,7 +209,7 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., st
 
 
 def test_a_terminal_gives_premise_tone_rounds_and_length(command: Callable[..., str]) -> None:
-    """By --input alone; the page says what it was made with, and who was there."""
+    """They are set by --input alone; the page has the settings and the roles."""
     page = command(
         *("run", "writers_room", "--input", "premise=Ann finds a ledger. Episode 2 of 6.", "--input", "tone=very dry"),
         *("--input", "rounds=3", "--input", "minutes=22", "--input", "acts=2"),
@@ -221,7 +220,7 @@ def test_a_terminal_gives_premise_tone_rounds_and_length(command: Callable[..., 
 
 
 def test_a_terminal_gives_a_model_to_one_role(serve: Serve, command: Callable[..., str]) -> None:
-    """The others go on by rules; the result tells rounds, roles, calls and cost."""
+    """The others answer by rules; the result has rounds, roles, calls and cost."""
     asked = serve(lambda role, heard, text: Counted(input_tokens=1000, output_tokens=100))
     made = document(command("run", "writers_room", "--model", f"showrunner={SONNET}", "--json"))
     assert asked == {"showrunner": 2, "outline": 1}
@@ -232,7 +231,7 @@ def test_a_terminal_gives_a_model_to_one_role(serve: Serve, command: Callable[..
 
 
 def test_a_set_of_models_is_taken_by_its_name(serve: Serve, provider: EdgeServer, command: Callable[..., str]) -> None:
-    """Strong ones for the showrunner and the writer, a cheap one for the others."""
+    """It has strong models for the showrunner and the writer, a cheap one for the others."""
     serve(lambda role, heard, text: Counted())
     command("run", "writers_room", "--model", "anthropic")
     used = Counter((role_of(heard), f"anthropic:{heard.body['model']}") for heard in provider.heard())
@@ -247,7 +246,7 @@ def test_a_set_of_models_is_taken_by_its_name(serve: Serve, provider: EdgeServer
 
 
 def test_a_room_of_ones_own_is_a_file_of_three_lines(tmp_path: Path, command: Callable[..., str]) -> None:
-    """Another role, tone and number of rounds, run like the bundled one."""
+    """It has another role, tone and number of rounds, and runs like the bundled one."""
     file = tmp_path / "finale.py"
     file.write_text(
         "from graphs.writers_room import ROLES, example, network_exec, writers_room\n\n"

@@ -1,4 +1,4 @@
-"""What was recorded stays readable for ever: the runs and databases in `checkpoints/`, opened by today's code."""
+"""Recorded runs stay readable: the runs and databases in `checkpoints/`, opened by the current code."""
 
 import sqlite3
 from collections.abc import AsyncIterator
@@ -33,13 +33,13 @@ OLD = pytest.mark.parametrize("dump", DUMPS, ids=lambda dump: dump.stem)
 
 
 def plain(value: object) -> object:
-    """A value as it reads back from JSON."""
+    """Return a value as it reads back from JSON."""
     return from_json(to_json(value))
 
 
 @asynccontextmanager
 async def database_of(dump: Path, folder: Path) -> AsyncIterator[Runner]:
-    """A runner on a database of an older format."""
+    """Return a runner on a database of an older format."""
     path = folder / "old.db"
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript(dump.read_text(encoding="utf-8"))
@@ -47,8 +47,8 @@ async def database_of(dump: Path, folder: Path) -> AsyncIterator[Runner]:
         yield runner
 
 
-def test_there_is_a_run_of_every_kind() -> None:
-    """Every kind of step is in a file, every recording has one, and nothing tells of the machine it was made on."""
+def test_every_kind_of_step_is_in_a_file() -> None:
+    """Every recording has a file, and no file contains a path of the machine it was made on."""
     assert {file.stem for file in FILES} >= set(RUNS)
     kinds = {step.kind for file in FILES for step in read_file(file).steps}
     assert kinds == set(get_args(Kind))
@@ -58,8 +58,8 @@ def test_there_is_a_run_of_every_kind() -> None:
 
 
 @EACH
-def test_it_folds_and_its_snapshot_can_be_written(file: Path) -> None:
-    """A run of any format folds; what it folds to is what its own record gives."""
+def test_a_run_folds_to_a_snapshot_that_can_be_written(file: Path) -> None:
+    """A run of any format folds; the snapshot equals the one from its own record."""
     run = read_file(file)
     snapshot = fold(run.steps)
     assert (snapshot.run_id, snapshot.seq) == (run.info.id, run.info.seq)
@@ -67,7 +67,7 @@ def test_it_folds_and_its_snapshot_can_be_written(file: Path) -> None:
 
 
 @EACH
-def test_todays_graph_decides_it_as_it_was(file: Path) -> None:
+def test_the_current_graph_replays_a_run(file: Path) -> None:
     """No step differs."""
     run = read_file(file)
     found = replay(graph_for(run), file)
@@ -75,19 +75,19 @@ def test_todays_graph_decides_it_as_it_was(file: Path) -> None:
     assert not found.reasons
 
 
-def test_a_run_of_an_older_version_is_told_as_such() -> None:
-    """The loop's first and second versions are not decided by its third; what was recorded under the third is."""
+def test_a_run_of_an_older_version_is_reported_as_such() -> None:
+    """The current version does not replay runs of the loop's first and second versions, but those of the third."""
     for version, name in ((1, "review_loop"), (2, "review_loop_2")):
         old = replay(review_loop(), FOLDER / "format_1" / f"{name}.json")
-        told = f"recorded under version {version} of the graph, from which a migration leads on"
-        assert old.unchecked == {told: old.steps}
+        summary = f"recorded under version {version} of the graph, which a migration replaced since"
+        assert old.unchecked == {summary: old.steps}
     new = replay(review_loop(), FOLDER / "gallery" / "review_loop.json")
     assert not any("version" in why for why in new.unchecked)
 
 
 @pytest.mark.parametrize(("at", "visits"), [(1, "recall doubt merge research"), (2, ""), (3, ""), (4, ""), (5, "")])
-async def test_a_run_of_an_older_version_goes_on_from_each_of_its_steps(at: int, visits: str) -> None:
-    """Where its research was under way it begins anew, with both researchers; else it goes on where it stood."""
+async def test_a_run_of_an_older_version_continues_from_each_of_its_steps(at: int, visits: str) -> None:
+    """If its research was in progress it begins again, with both researchers; else it continues at its position."""
     old = read_file(FOLDER / "format_1" / "review_loop.json")
     async with Runner(clock=FakeClock(BEGAN + 86_400)) as runner:
         await import_run(runner.store, old)
@@ -96,18 +96,18 @@ async def test_a_run_of_an_older_version_goes_on_from_each_of_its_steps(at: int,
         steps = [step for step in await runner.history(branch.id) if step.seq > at and step.kind == "node"]
     assert result.stop is not None
     assert (result.status, result.stop.label) == ("finished", "approved")
-    then, now = (  # rules of today say what they are
+    then, now = (  # the current rules name themselves otherwise
         str(text).replace("This brief draws on", "Put together by rules from")
         for text in (fold(old.steps).root.values["draft"], result.output)
     )
     kept = set(then.splitlines()) & set(now.splitlines())
-    assert len(kept) > 0.8 * len(set(then.splitlines()))  # today's rules keep what answers the task
+    assert len(kept) > 0.8 * len(set(then.splitlines()))  # the current rules keep what answers the task
     done = {step.node for step in steps} - {"write", "review"}
     assert done == set(visits.split())
 
 
-async def test_a_run_of_an_older_version_brings_its_draft_along() -> None:
-    """Its writer refuses to revise under today's graph: the draft that was reviewed then is the result."""
+async def test_a_run_of_an_older_version_keeps_its_draft() -> None:
+    """Its writer refuses to revise under the current graph: the draft that was reviewed then is the result."""
     old = read_file(FOLDER / "format_1" / "review_loop.json")
     refusing = {"writer": ScriptedModel([AnswerRefused("no")])}
     async with Runner(clock=FakeClock(BEGAN + 86_400), models=refusing) as runner:
@@ -119,36 +119,36 @@ async def test_a_run_of_an_older_version_brings_its_draft_along() -> None:
 
 
 @EACH
-def test_it_is_written_as_it_was_read(file: Path) -> None:
-    """Export of what was imported gives the same file but for the version."""
+def test_an_exported_run_is_written_as_it_was_read(file: Path) -> None:
+    """Export of an imported run gives the same file except for the version."""
     run = read_file(file)
     assert read_file(file) == run
     again = to_json_text(run, run.version)
     assert from_json(again) == from_json(file.read_bytes())
 
 
-async def test_they_are_recorded_the_same_today() -> None:
-    """The program that made the files makes runs of the same steps again, at the same times.
+async def test_the_runs_are_recorded_the_same_today() -> None:
+    """The program that made the files records runs with the same steps, at the same times.
 
-    Of the review loop, whose rules and version are others today, only the nodes that it visits are compared.
+    Of the review loop, whose rules and version have changed, only the visited nodes are compared.
     """
     for name, run in (await recorded()).items():
         kept = read_file(FOLDER / "format_1" / f"{name}.json")
         if run.info.graph == "review_loop":
             assert {step.node for step in run.steps} == {step.node for step in kept.steps}
             continue
-        assert [told(step) for step in run.steps] == [told(step) for step in kept.steps], name
+        assert [summary(step) for step in run.steps] == [summary(step) for step in kept.steps], name
 
 
-def told(step: Step) -> object:
-    """What a step did, without what the engine says beside it."""
+def summary(step: Step) -> object:
+    """Return what a step did, without the engine's explanations."""
     facts = said(step)
     return plain([place(step), step.update, facts.get("to"), facts.get("edge"), facts.get("status")])
 
 
 @OLD
-async def test_an_old_database_is_read_as_it_was(dump: Path, tmp_path: Path) -> None:
-    """Opened, a database of an older format is upgraded; every run loads and is decided today as it was."""
+async def test_an_old_database_is_read_unchanged(dump: Path, tmp_path: Path) -> None:
+    """A database of an older format is upgraded when opened; every run loads and replays."""
     async with database_of(dump, tmp_path) as runner:
         infos = await runner.store.runs()
         assert len(infos) >= 7
@@ -160,11 +160,11 @@ async def test_an_old_database_is_read_as_it_was(dump: Path, tmp_path: Path) -> 
 
 
 @OLD
-async def test_an_old_database_can_be_gone_on_with(dump: Path, tmp_path: Path) -> None:
-    """What was cut off, stopped, failed or waited there comes to its end today, and so does a branch of it."""
+async def test_runs_of_an_old_database_can_be_continued(dump: Path, tmp_path: Path) -> None:
+    """Runs that were cut off, stopped, failed or waiting finish, and so does a branch of one."""
     async with database_of(dump, tmp_path) as runner:
         known = {info.id: info.graph for info in await runner.store.runs()}
-        Workshop.is_mended = True
+        Workshop.is_repaired = True
         try:
             for run_id, graph in known.items():
                 if run_id == "work":
@@ -172,7 +172,7 @@ async def test_an_old_database_can_be_gone_on_with(dump: Path, tmp_path: Path) -
                 result = await runner.resume(GRAPHS[graph], run_id, limits=Limits(steps=50)).result()
                 assert result.status == "finished", run_id
         finally:
-            Workshop.is_mended = False
+            Workshop.is_repaired = False
         branch = await runner.branch(GRAPHS["loop"], "loop", 2, update={"title": "Wasps"}).result()
         assert branch.state.draft.startswith("Wasps")
 
@@ -182,7 +182,7 @@ async def test_an_old_database_can_be_gone_on_with(dump: Path, tmp_path: Path) -
 
 @asynccontextmanager
 async def store_of(kind: str, folder: Path) -> AsyncIterator[Store]:
-    """An open store of a kind."""
+    """Return an open store of a kind."""
     store: Store = MemoryStore() if kind == "memory" else SQLiteStore(folder / "other.db")
     await store.open()
     try:
@@ -197,7 +197,7 @@ STORES = pytest.mark.parametrize("kind", ["memory", "sqlite"])
 @EACH
 @STORES
 async def test_a_run_is_the_same_elsewhere(file: Path, kind: str, tmp_path: Path) -> None:
-    """Imported and exported again it has the same steps, snapshot, inbox and outlines; nobody drives it."""
+    """Imported and exported again it has the same steps, snapshot, inbox and outlines; no process drives it."""
     run = read_file(file)
     async with store_of(kind, tmp_path) as store:
         assert await import_run(store, run)
@@ -217,29 +217,29 @@ async def test_a_run_is_the_same_elsewhere(file: Path, kind: str, tmp_path: Path
 
 @EACH
 @STORES
-async def test_it_is_gone_on_with_elsewhere(file: Path, kind: str, tmp_path: Path) -> None:
-    """Resumed in the other store, a run comes to the end that it would have come to."""
+async def test_a_run_continues_elsewhere(file: Path, kind: str, tmp_path: Path) -> None:
+    """Resumed in the other store, a run reaches the end that it would have reached."""
     run = read_file(file)
     async with store_of(kind, tmp_path) as store:
         await import_run(store, run)
         async with Runner(store, clock=FakeClock(BEGAN + 86_400)) as runner:
-            result = await gone_on(runner, run)
+            result = await resumed(runner, run)
         assert result.status == ("failed" if run.info.id == "stuck" else "finished")
 
 
-async def gone_on(runner: Runner, run: Exported) -> Any:
-    """What a run comes to that is resumed, mended."""
-    Workshop.is_mended = True
+async def resumed(runner: Runner, run: Exported) -> Any:
+    """Resume a run in the repaired workshop and return its result."""
+    Workshop.is_repaired = True
     try:
         return await runner.resume(graph_for(run), run.info.id).result()
     except RunFailed as failed:
         return failed.result
     finally:
-        Workshop.is_mended = False
+        Workshop.is_repaired = False
 
 
-async def test_a_branch_brings_its_steps_and_not_its_parent() -> None:
-    """The steps that it shares are its own in the other store; where it came from is still told."""
+async def test_an_exported_branch_has_its_steps_without_its_parent() -> None:
+    """The steps that it shares are its own in the other store; its origin is still recorded."""
     run = read_file(FOLDER / "format_1" / "branch.json")
     assert (run.info.parent, run.info.parent_seq) == ("loop", 2)
     async with Runner() as runner:

@@ -14,19 +14,19 @@ class Words(BaseModel):
 
 
 class Shouts:
-    """A model that costs what its name says."""
+    """A model with a fixed cost."""
 
     def __init__(self, name: str, cost_usd: float | None) -> None:
         self.name = name
         self.cost_usd = cost_usd
 
     async def answer(self, request: Request) -> Response:
-        """The question, loud."""
+        """Answer in capitals."""
         return Response("HO", input_tokens=3, output_tokens=2, cost_usd=self.cost_usd)
 
 
 def shouting() -> Graph[Words]:
-    """Two words side by side, then all of them; the last agent has rules."""
+    """Return a graph that shouts two words in parallel, then joins them; the last agent has rules."""
     graph = Graph("shouting", Words)
     graph.add_node("each", Agent("shout", prompt="{word}"), writes="loud", each={"word": "words"})
     graph.add_node("join", Agent("join", prompt="{loud}", offline=_joined), writes="all")
@@ -38,8 +38,8 @@ def _joined(loud: list[str]) -> str:
     return " ".join(loud)
 
 
-async def test_spending_is_what_the_run_used() -> None:
-    """By agent, model and node; all of it together is the run's usage, a branch's inherited part is told apart."""
+async def test_spending_adds_up_to_the_usage_of_the_run() -> None:
+    """It is given by agent, model and node; the sum is the run's usage, and a branch's inherited part is separate."""
     async with Runner(models={"shout": Shouts("dear", 0.5)}) as runner:
         result = await runner.start(shouting(), run_id="r").result()
         found = await runner.spending("r")
@@ -56,8 +56,8 @@ async def test_spending_is_what_the_run_used() -> None:
         assert [(s.node, s.inherited) for s in await runner.spending("b")] == [("each", True), ("join", False)]
 
 
-def test_a_cost_that_is_unknown_stays_so_and_what_is_known_is_kept() -> None:
-    """In a sum, and in a difference."""
+def test_an_unknown_cost_stays_unknown_and_the_known_part_is_kept() -> None:
+    """This is true of a sum and of a difference."""
     known, unknown = {"calls": 1, "cost_usd": 0.25}, {"calls": 1, "cost_usd": None}
     total = add_usage(known, unknown)
     (both,) = summed(
@@ -68,8 +68,8 @@ def test_a_cost_that_is_unknown_stays_so_and_what_is_known_is_kept() -> None:
     assert spent_since(known, add_usage(known, known)) == {"calls": 1, "cost_usd": 0.25}
 
 
-def test_steps_of_earlier_versions_do_not_tell_who_was_asked() -> None:
-    """Neither does the answer to a question, whose `by` is another thing."""
+def test_steps_of_earlier_versions_do_not_name_the_agent() -> None:
+    """The answer to a question does not either: its `by` has another meaning."""
     old = made_step(3, "recorded", 1.0, "", "write", 1, 1, data={"usage": {"calls": 1, "offline_calls": 0}})
     answered = made_step(
         4, "node", 1.0, "", "ask", 1, 1, data={"by": "answer", "usage": {"calls": 1, "offline_calls": 1}}

@@ -1,4 +1,4 @@
-"""Graphs of one node, to be run alone."""
+"""Graphs of one node, for tests that run the node by itself."""
 
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -25,7 +25,7 @@ class Article(BaseModel):
 
 
 def graph_of(runnable: Any, writes: Any = "draft", **options: Any) -> Graph[Article]:
-    """One node `work`, and then the end."""
+    """Return a graph of one node `work`."""
     graph = Graph("article", Article)
     graph.add_node("work", runnable, writes=writes, **options)
     graph.add_path(START, "work", END)
@@ -33,12 +33,12 @@ def graph_of(runnable: Any, writes: Any = "draft", **options: Any) -> Graph[Arti
 
 
 async def write(task: str) -> str:
-    """Write on it."""
+    """Write about the task."""
     return f"on {task}"
 
 
 def raising(error: Exception) -> Callable[..., Any]:
-    """A node that raises this."""
+    """Return a node that raises this error."""
 
     async def work() -> str:
         raise error
@@ -47,5 +47,5 @@ def raising(error: Exception) -> Callable[..., Any]:
 
 
 def notes(error: BaseException) -> str:
-    """What Python prints below an exception."""
+    """Return the notes that Python prints after an exception."""
     return "\n".join(getattr(error, "__notes__", ()))

@@ -1,4 +1,4 @@
-"""Drives a session by a script of outcomes, as the runner would by what its nodes do."""
+"""Drive a session by a script of outcomes, in place of the runner and its nodes."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ Limits = Mapping[str, float]
 
 @dataclass
 class Drive:
-    """A session with what is still to come of it.
+    """A session and the rest of its script.
 
     Attributes:
         script: Outcomes of attempts, in order; when they run out every attempt succeeds.
         resumes: The limits of each resume that follows a stop or a failure.
         used: How many outcomes were used up.
-        resumed: How many resumes were.
-        places: For each seq what had been used by then, with the clock: enough to go on from there.
+        resumed: How many resumes were used up.
+        places: For each seq the outcomes and resumes used by then, and the clock: enough to continue from there.
     """
 
     spec: Spec
@@ -45,13 +45,13 @@ class Drive:
         return drive
 
     def fork(self, session: Session, seq: int) -> Drive:
-        """Go on with a session of the same run that stands behind a step."""
+        """Continue a session of the same run that ends at an earlier step."""
         used, resumed, now = self.places[seq]
         session.now = now
         return Drive(self.spec, session, self.script, self.resumes, used, resumed)
 
-    def to_the_end(self) -> None:
-        """Until it is finished, or ended and nobody resumes it."""
+    def run_to_end(self) -> None:
+        """Run until it is finished, or until it ended and no resumes are left."""
         while True:
             while self.session.snapshot.status == "running":
                 self.turn()
@@ -75,7 +75,7 @@ class Drive:
             self.attempt(self.next())
 
     def attempt(self, outcome: Outcome) -> None:
-        """An attempt comes to its end, or the process does."""
+        """End an attempt by an outcome, or the process."""
         session, task = self.session, self.session.task()
         if outcome.kind == "stop":
             self.keep(session.stop())
@@ -99,18 +99,18 @@ class Drive:
             self.keep(session.finish(result, outcome.usage, seconds=outcome.seconds))
 
     def next(self) -> Outcome:
-        """The next outcome."""
+        """Return the next outcome."""
         self.used += 1
         return self.script[self.used - 1] if self.used <= len(self.script) else Outcome(seed=self.used)
 
     def keep(self, step: Step) -> None:
-        """Note how far the script was at a step."""
+        """Record the position in the script at a step."""
         self.places[step.seq] = (self.used, self.resumed, self.session.now)
 
 
 def trace(log: Sequence[Step]) -> list[tuple[Any, ...]]:
-    """A log in the interpreter's words."""
-    told: list[tuple[Any, ...]] = []
+    """Return a log in the terms of the interpreter."""
+    rows: list[tuple[Any, ...]] = []
     for step in log:
         data = said(step)
         what: Any = None
@@ -119,5 +119,5 @@ def trace(log: Sequence[Step]) -> list[tuple[Any, ...]]:
         elif step.kind == "attempt":
             what = ("fallback",) if data.get("then") == "fallback" else ("due", data["due_at"])
         node = "START" if step.kind == "started" else step.node
-        told.append((step.kind, node, step.visit, step.attempt, what))
-    return told
+        rows.append((step.kind, node, step.visit, step.attempt, what))
+    return rows

@@ -1,4 +1,4 @@
-"""Steps as their records have them, and steps made from records: what tests compare and make up."""
+"""Steps as they are recorded, and steps made from records, for comparisons and made-up logs."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -24,11 +24,11 @@ _NEEDED: Final[Mapping[str, dict[str, Any]]] = {
     "branched": {"run_id": "r", "parent": "p", "limits": {}, "fingerprint": "f"},
     "stopped": {"status": "stopped", "stop": {"reason": "asked"}},
 }
-"""What steps of a kind must say, for tests to which it does not matter."""
+"""The facts that steps of a kind must have, for tests to which their values do not matter."""
 
 
 def said(step: Step) -> dict[str, Any]:
-    """The facts of a step as they are recorded."""
+    """Return the facts of a step as they are recorded."""
     facts: dict[str, Any] = from_json(encode_step(step)).get("data", {})
     return facts
 
@@ -45,23 +45,23 @@ def made_step(  # noqa: PLR0913 - the parts of a step
     update: Sequence[Any] = (),
     data: Mapping[str, Any] | None = None,
 ) -> Step:
-    """A step that is recorded like this."""
+    """Return a step with these recorded facts."""
     facts = {**_NEEDED.get(kind, {}), **(data or {})}
     if isinstance(facts.get("error"), Mapping):
         facts["error"] = {"path": node, "kind": "error", "message": "", **facts["error"]}
     if isinstance(facts.get("stop"), Mapping):
         facts["stop"] = {"reason": "end", **facts["stop"]}
-    made = convert(facts, FACTS[kind])  # not by way of JSON: hostile texts may have what JSON cannot carry
+    made = convert(facts, FACTS[kind])  # not through JSON: hostile texts can hold what JSON cannot carry
     return Step(seq, at, made, frame, node, visit, attempt, began, list(update))
 
 
 def altered(step: Step, **fields: Any) -> Step:
-    """A step with other fields."""
+    """Return a step with other fields."""
     return structs.replace(step, **fields)
 
 
 def resaid(step: Step, **facts: Any) -> Step:
-    """A step with other facts."""
+    """Return a step with other facts."""
     row = from_json(encode_step(step))
     return decode_step(step.seq, to_json({**row, "data": {**row.get("data", {}), **facts}}))
 
@@ -80,5 +80,5 @@ PHASES: Final[Mapping[type[Phase], str]] = {
 
 
 def phase_of(phase: Phase) -> str:
-    """The name of a phase."""
+    """Return the name of a phase."""
     return PHASES[type(phase)]

@@ -1,9 +1,9 @@
 """The runs of `checkpoints/gallery/`, one of each bundled workflow: `python -m tests.kit.gallery [FOLDER]`.
 
-Agents answer by rules and take their time by a fake clock, so that there is something to see; a person answers
-after an hour and a half. The texts they work on are the beginnings of the examples' own, so that the files stay small.
-What is there is never written again: the pictures of `docs/use/gallery.md` are drawn from it, and tests decide it anew
-with today's graphs. To record a run of a graph that was changed, remove its file first.
+Agents answer by rules and take their time by a fake clock, so that the pictures show durations; a person answers after
+an hour and a half. The input texts are the beginnings of the examples' own, so that the files stay small. A file is
+never overwritten: the pictures of `docs/use/gallery.md` are drawn from it, and tests replay it with the current graphs.
+To record a run of a changed graph, remove its file first.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ from tests.kit.record import BEGAN, FOLDER, clean
 
 GALLERY: Final = FOLDER / "gallery"
 THINKS_SECONDS: Final = 5400.0
-"""How long a person takes to answer."""
+"""The time a person takes to answer."""
 NAMES: Final = (
     "blackboard",
     "content_pipeline",
@@ -49,20 +49,20 @@ NAMES: Final = (
 
 
 class Unhurried(OfflineModel):
-    """Answers by rules as the offline model does, and takes a time by the clock that depends on the agent alone."""
+    """A model that answers by the offline model's rules and takes a time that depends only on the agent."""
 
     def __init__(self, clock: FakeClock) -> None:
         self._clock = clock
 
     async def answer(self, request: Request) -> Response:
-        """The stand-in's answer, after 1 to 5 seconds."""
+        """Return the offline answer after 1 to 5 seconds."""
         answer = await super().answer(request)
         await self._clock.sleep_until(self._clock.now() + 1 + zlib.crc32(request.agent.encode()) % 40 / 10)
         return answer
 
 
 def graph_of(name: str) -> Graph[Any]:
-    """A bundled workflow."""
+    """Return a bundled workflow."""
     module = importlib.import_module("graphs.orchestrator" if name == "line" else f"graphs.{name}")
     graph = getattr(module, "line" if name == "line" else "graph")
     assert isinstance(graph, Graph)
@@ -70,7 +70,7 @@ def graph_of(name: str) -> Graph[Any]:
 
 
 def shortened(state: Any, texts: int, characters: int) -> Any:
-    """An example with only the first texts in it, and only their beginnings, cut between paragraphs."""
+    """Return an example with only its first texts, each cut between paragraphs."""
     if isinstance(state, TextFile):
         return TextFile(path=state.path, text=state.text[: state.text.rfind("\n\n", 0, characters)] + "\n")
     if isinstance(state, BaseModel):
@@ -86,13 +86,13 @@ def shortened(state: Any, texts: int, characters: int) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How a run is made small.
+    """The changes that make a run small.
 
     Attributes:
-        texts: How many texts of the example are read.
-        characters: How much of each.
-        state: What else differs from the example.
-        further: Inputs of runs behind it, each with the texts of the first; the last one is kept.
+        texts: The number of texts of the example that are read.
+        characters: The length of each.
+        state: A function that changes the rest of the example's state.
+        further: Inputs of the runs after it, each with the texts of the first; the last run is kept.
     """
 
     texts: int = 3
@@ -115,7 +115,7 @@ RECIPES: Final[Mapping[str, Recipe]] = {
 
 
 async def recorded(name: str) -> Exported:
-    """A run of a workflow, made now."""
+    """Record a run of a workflow."""
     recipe = RECIPES.get(name, Recipe())
     graph = graph_of(name)
     module = importlib.import_module("graphs.orchestrator" if name == "line" else f"graphs.{name}")
@@ -137,12 +137,12 @@ async def recorded(name: str) -> Exported:
 
 
 def write_files(folder: Path) -> list[str]:
-    """Write what is not there yet; gives the names."""
+    """Write the missing files and return their names."""
     written = []
     for name in NAMES:
         path = folder / f"{name}.json"
         if not path.exists():
-            with TemporaryDirectory() as elsewhere, chdir(elsewhere):  # some publish where they are
+            with TemporaryDirectory() as elsewhere, chdir(elsewhere):  # some workflows write to the current directory
                 run = asyncio.run(recorded(name))
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(to_json_text(run, __version__), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Random graphs as specs, and random scripts of what comes of their nodes.
+"""Random graphs as specs, and random scripts of the outcomes of their nodes.
 
 Everything is drawn from a `random.Random`: a seed makes thousands of cases in seconds, and `cases` hands hypothesis
 the same draws to search and shrink.
@@ -12,7 +12,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.kit.spec import FIELDS, Case, Cond, NodeSpec, Outcome, Spec, SwitchSpec, WaySpec
+from tests.kit.spec import FIELDS, Case, Cond, EdgeSpec, NodeSpec, Outcome, Spec, SwitchSpec
 
 NUMBERS = ("n", "score", "log[-1]", "many[-1]", "total", "best", "table[a]", "slots[k]")
 LISTS = ("log", "many", "seen", "capped", "table", "memos")
@@ -33,7 +33,7 @@ PAST = (
 
 
 def cases(*, crashes: bool = True) -> st.SearchStrategy[Case]:
-    """Cases that hypothesis can shrink."""
+    """Return cases that hypothesis can shrink."""
     return st.builds(
         lambda random, size: case(random, size, crashes=crashes),
         st.randoms(use_true_random=False),
@@ -42,26 +42,26 @@ def cases(*, crashes: bool = True) -> st.SearchStrategy[Case]:
 
 
 def case(random: Random, size: int, *, crashes: bool = True) -> Case:
-    """A graph of so many nodes with what comes of it."""
+    """Return a graph with this many nodes and its outcomes."""
     return Case(spec(random, size), script(random, crashes=crashes), limits(random), state(random))
 
 
 def spec(random: Random, size: int) -> Spec:
-    """A graph that compiles: each node can be reached and can reach END."""
+    """Return a graph that compiles: each node can be reached and can reach END."""
     names = tuple(f"n{i}" for i in range(size))
     made = tuple(node(random, name) for name in names)
-    ways: list[WaySpec | SwitchSpec] = []
+    edges: list[EdgeSpec | SwitchSpec] = []
     if random.random() < 0.3:
-        ways.append(WaySpec("START", random.choice((*names, "END", "FAIL")), condition(random, names), "begin"))
+        edges.append(EdgeSpec("START", random.choice((*names, "END", "FAIL")), condition(random, names), "begin"))
     start = None if random.random() < 0.9 else condition(random, names)
-    ways.append(WaySpec("START", names[0], start))
+    edges.append(EdgeSpec("START", names[0], start))
     for name, following in zip(names, (*names[1:], "END"), strict=True):
-        ways += ways_out(random, name, names, following)
-    return Spec(made, tuple(ways), random.random() < 0.5, random.random() < 0.3)
+        edges += outgoing_edges(random, name, names, following)
+    return Spec(made, tuple(edges), random.random() < 0.5, random.random() < 0.3)
 
 
 def node(random: Random, name: str, allowed: Sequence[str] = FIELDS, keys: Sequence[str] = "kl") -> NodeSpec:
-    """A node with its ways to write, to these fields and keys of `slots`, and to fail."""
+    """Return a node that writes some of these fields and keys of `slots`, with its retries and fallback."""
     form = random.choice(("field", "field", "some", "parts", "key", "pass"))
     if form == "pass" or (form == "key" and not keys):
         return NodeSpec(name, "pass")
@@ -82,14 +82,14 @@ def node(random: Random, name: str, allowed: Sequence[str] = FIELDS, keys: Seque
     )
 
 
-def ways_out(random: Random, name: str, names: Sequence[str], following: str) -> list[WaySpec | SwitchSpec]:
-    """The ways out of a node: conditions, a switch, ways for failures, and how it goes on otherwise."""
+def outgoing_edges(random: Random, name: str, names: Sequence[str], following: str) -> list[EdgeSpec | SwitchSpec]:
+    """Return the outgoing edges of a node: conditions, a switch, edges for failures, and a last one."""
 
     def target() -> str:
         return random.choice((*names, *names, *names, "END", "FAIL"))
 
-    found: list[WaySpec | SwitchSpec] = [
-        WaySpec(name, target(), condition(random, names), f"way {i}") for i in range(random.choice((0, 1, 1, 2, 3)))
+    found: list[EdgeSpec | SwitchSpec] = [
+        EdgeSpec(name, target(), condition(random, names), f"edge {i}") for i in range(random.choice((0, 1, 1, 2, 3)))
     ]
     if random.random() < 0.3:
         found.append(SwitchSpec(name, "n", tuple((n, target()) for n in random.choice(((1, 2), (0, 3, 4))))))
@@ -97,19 +97,19 @@ def ways_out(random: Random, name: str, names: Sequence[str], following: str) ->
         when: Cond = ("failed", *random.sample(("boom", "slow", "any", "os"), random.randint(1, 2)))
         if random.random() < 0.4:
             when = ("and", when, condition(random, names))
-        found.insert(random.randint(0, len(found)), WaySpec(name, target(), when, f"failure {i}"))
+        found.insert(random.randint(0, len(found)), EdgeSpec(name, target(), when, f"failure {i}"))
     last = random.random()
     if last < 0.1:
-        found.append(WaySpec(name, following, ("value", "n", "<", 10), "maybe"))
+        found.append(EdgeSpec(name, following, ("value", "n", "<", 10), "maybe"))
     elif last < 0.4:
-        found += [WaySpec(name, following, condition(random, names), "on"), WaySpec(name, target())]
+        found += [EdgeSpec(name, following, condition(random, names), "on"), EdgeSpec(name, target())]
     else:
-        found.append(WaySpec(name, following))
+        found.append(EdgeSpec(name, following))
     return found
 
 
 def condition(random: Random, names: Sequence[str], kinds: Sequence[str] = PRESENT + PAST, depth: int = 2) -> Cond:
-    """A condition of success of any kind."""
+    """Return a condition of any kind that applies after success."""
     if depth and random.random() < 0.35:
         word = random.choice(("and", "or", "not"))
         parts = [condition(random, names, kinds, depth - 1) for _ in range(1 if word == "not" else 2)]
@@ -147,7 +147,7 @@ def _leaf(random: Random, names: Sequence[str], kind: str) -> Cond:
 
 
 def script(random: Random, *, crashes: bool = True) -> list[Outcome]:
-    """What comes of many attempts; mostly good."""
+    """Return the outcomes of many attempts, most of them successful."""
     kinds = (
         ["ok"] * 14
         + ["bad", "boom", "boom", "slow"]
@@ -168,13 +168,13 @@ def script(random: Random, *, crashes: bool = True) -> list[Outcome]:
 
 
 def state(random: Random) -> dict[str, Any]:
-    """Some of the state to begin with."""
+    """Return a part of the initial state."""
     values: dict[str, Any] = {"n": 4, "score": 2.0, "kind": "b", "log": [3], "table": {"a": 2}, "best": 3, "total": 2}
     return {name: values[name] for name in values if random.random() < 0.15}
 
 
 def limits(random: Random) -> list[dict[str, float]]:
-    """The limits of a start and of up to three resumes, which always end a run."""
+    """Return the limits of a start and of up to three resumes, which always end a run."""
     found: list[dict[str, float]] = []
     for i in range(random.randint(1, 4)):
         limit: dict[str, float] = {"steps": 6 + 8 * i}

@@ -1,7 +1,7 @@
-"""What a run should do, told a second time and another way: plain Python, deep copies, no log, nothing of the core.
+"""A second, independent implementation of a run: plain Python, deep copies, no log, nothing of the engine.
 
-It keeps the whole past (`visits`: every completed visit with a copy of the state it left) and works out counts,
-plateaus and changes by looking back through it, where the engine keeps marks. Whatever the two disagree on is a
+It keeps the whole past (`visits`: every completed visit with a copy of the state it left) and computes counts,
+plateaus and changes by searching it, where the engine keeps marks. Any disagreement between the two is a
 defect of one of them.
 """
 
@@ -39,11 +39,11 @@ DEFAULTS: Mapping[str, Any] = {
 _SIGNS: Mapping[str, Callable[[Any, Any], object]] = {
     ">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt, "==": operator.eq, "!=": operator.ne,
 }  # fmt: skip
-_NO_WAY = object()
+_NO_EDGE = object()
 
 
 def endless(outcomes: Sequence[Outcome]) -> Iterator[Outcome]:
-    """A script, and success for ever after."""
+    """Return a script followed by successes without end."""
     return itertools.chain(outcomes, (Outcome(seed=i) for i in itertools.count(len(outcomes) + 1)))
 
 
@@ -51,8 +51,8 @@ class Misfit(Exception):
     """An update does not fit the state."""
 
 
-class Told(NamedTuple):
-    """A failure: what it was, where, and at which attempt."""
+class Fault(NamedTuple):
+    """A failure: its exception type, path and attempt."""
 
     error: type[Exception]
     path: str
@@ -60,7 +60,7 @@ class Told(NamedTuple):
 
     @property
     def kind(self) -> str:
-        """As a record names it."""
+        """The name of the exception type in a record."""
         if issubclass(self.error, NodeError):
             return self.error.code
         return f"{self.error.__module__}.{self.error.__qualname__}"
@@ -68,7 +68,7 @@ class Told(NamedTuple):
 
 @dataclass
 class Visit:
-    """A completed visit (or the update of a branch, of no node): what it wrote, and the state behind it."""
+    """A completed visit (or the update of a branch, with no node): the fields it wrote, and the state after it."""
 
     node: str
     wrote: set[str]
@@ -77,7 +77,7 @@ class Visit:
 
 @dataclass
 class Story:
-    """What a run did and where it stands."""
+    """The course of a run and its present state."""
 
     state: dict[str, Any]
     trace: list[tuple[Any, ...]] = field(default_factory=list)
@@ -92,7 +92,7 @@ class Story:
 
     @property
     def steps(self) -> int:
-        """Completed visits."""
+        """The number of completed visits."""
         return sum(visit.node not in ("", "START") for visit in self.visits)
 
 
@@ -110,16 +110,16 @@ class Interpreter:
         self.recorded = self.due = self.priced = 0.0
         self.failure: type[Exception] | None = None
         self.stuck: type[NodeError] = NoWayOut
-        self.cause: Told | None = None
-        self.told: Told | None = None
-        self.telling: Told | None = None
+        self.cause: Fault | None = None
+        self.fault: Fault | None = None
+        self.latest_fault: Fault | None = None
         self.leaving = self.in_fallback = False
         self.ended = ""
         self.at, self.visit, self.attempt, self.tries, self.crashes = "START", 1, 1, 0, 0
         self.wrote: list[Write] = []
 
     def run(self) -> Story:
-        """The whole story."""
+        """Run to the end and return the story."""
         story = self.story
         story.visits.append(Visit("START", self.given, deepcopy(story.state)))
         self.leave("started")
@@ -131,7 +131,7 @@ class Interpreter:
             self.resume(self.resumes.pop(0))
 
     def turn(self) -> None:
-        """Whatever comes next: a limit, a way out that is still to be found, or an attempt."""
+        """Do what is next: meet a limit, choose an outgoing edge that is still open, or make an attempt."""
         if self.limited():
             self.halt("limit")
         elif self.leaving:
@@ -157,13 +157,13 @@ class Interpreter:
                 self.attempt_ends(outcome)
 
     def branch(self, write: Write) -> None:
-        """Go on in a child whose state is updated first; an update that does not fit begins none."""
+        """Continue in a child whose state is updated first; an update that does not fit begins no child."""
         with suppress(Misfit):
             self.keep("", self.updated([write]), [write])
             self.resume(self.limits, "branched")
 
     def attempt_ends(self, outcome: Outcome) -> None:
-        """An attempt, or a fallback that is a function, came to its end."""
+        """End an attempt, or a fallback that is a function."""
         raised = {"boom": Boom, "slow": Slow}.get(outcome.kind)
         if raised is None:
             node = self.nodes[self.at]
@@ -180,24 +180,24 @@ class Interpreter:
             self.wrong(raised, outcome)
 
     def path(self) -> str:
-        """The node's place in the run."""
+        """Return the node's path in the run."""
         return self.at
 
-    def led_to_fail(self) -> Told:
-        """What it is to be led to FAIL."""
-        return Told(FailReached, self.path(), self.attempt)
+    def led_to_fail(self) -> Fault:
+        """Return the failure of a run that reaches FAIL."""
+        return Fault(FailReached, self.path(), self.attempt)
 
     def key(self) -> str:
-        """The key that an item is written under."""
+        """Return the key that an item is written under."""
         return ""
 
     def wrong(
-        self, error: type[Exception], outcome: Outcome, *, retryable: bool = True, told: Told | None = None
+        self, error: type[Exception], outcome: Outcome, *, retryable: bool = True, fault: Fault | None = None
     ) -> None:
-        """An attempt failed: again, or the fallback, or a way for failures, or the end."""
+        """Handle a failed attempt: retry, use the fallback, take an edge for failures, or end."""
         node = self.nodes[self.at]
         self.spend(outcome)
-        self.telling = told = told or Told(error, self.path(), self.attempt)
+        self.latest_fault = fault = fault or Fault(error, self.path(), self.attempt)
         if not self.in_fallback:
             if retryable and self.tries + 1 < node.attempts and issubclass(error, EXCEPTIONS[node.on]):
                 wait = node.initial_seconds * 2.0**self.tries * (1 + node.jitter * (2 * outcome.chance - 1))
@@ -206,13 +206,13 @@ class Interpreter:
                 return
             if node.fallback == "function":
                 self.due = 0.0
-                self.in_fallback, self.cause = True, told
+                self.in_fallback, self.cause = True, fault
                 self.again(("fallback",))
                 return
             if node.fallback:
                 bad = node.fallback == "bad value"
                 made = writes_of(node, node.fallback_seed, bad=bad, key=self.key(), speaks=False)
-                writes = [*made, self.excuse(told)]
+                writes = [*made, self.excuse(fault)]
                 try:
                     state = self.updated(writes)
                 except Misfit:
@@ -220,27 +220,27 @@ class Interpreter:
                 else:
                     self.done(state, node, writes)
                     return
-        self.failed(error, told)
+        self.failed(error, fault)
 
     def again(self, what: tuple[Any, ...]) -> None:
         self.note("attempt", what)
         self.tries, self.attempt, self.crashes = self.tries + 1, self.attempt + 1, 0
 
-    def failed(self, error: type[Exception], told: Told) -> None:
-        """Take the first way for this error, or end the run, to be resumed here."""
-        self.telling = told
+    def failed(self, error: type[Exception], fault: Fault) -> None:
+        """Take the first edge for this error, or end the run, to be resumed here."""
+        self.latest_fault = fault
         story = self.story
         before = deepcopy(story.state), list(story.visits)
         self.failure = error
-        excuse = self.excuse(told)
+        excuse = self.excuse(fault)
         story.state = self.updated([excuse])
         story.visits.append(Visit(self.at, {excuse.field}, deepcopy(story.state)))
-        found = self.way(self.at)
+        found = self.edge(self.at)
         self.failure = None
-        if found is _NO_WAY or found[0] == "FAIL":
+        if found is _NO_EDGE or found[0] == "FAIL":
             story.state, story.visits = before
-            self.note("failed", None if found is _NO_WAY else found)
-            self.told = told if found is _NO_WAY else self.led_to_fail()
+            self.note("failed", None if found is _NO_EDGE else found)
+            self.fault = fault if found is _NO_EDGE else self.led_to_fail()
             self.attempt, self.tries, self.crashes, self.due, self.in_fallback = self.attempt + 1, 0, 0, 0.0, False
             story.status = story.reason = "failed"
         else:
@@ -249,28 +249,28 @@ class Interpreter:
             self.enter("failed", found)
 
     def done(self, state: dict[str, Any], node: NodeSpec, writes: Sequence[Write]) -> None:
-        """A visit is complete: the way out."""
+        """Complete a visit and leave the node."""
         self.keep(node.name, state, writes)
         self.completed()
         self.leave("node")
 
     def completed(self) -> None:
-        """A visit is complete."""
+        """Count a completed visit; walkers count it in the frames around them too."""
 
     def keep(self, node: str, state: dict[str, Any], writes: Sequence[Write]) -> None:
-        """Go on with a new state, and keep a copy of it."""
+        """Continue with a new state, and keep a copy of it."""
         wrote = {w.field for w in writes} | {name for name in state if state[name] != self.story.state[name]}
         self.wrote += writes
         self.story.state = state
         self.story.visits.append(Visit(node, wrote, deepcopy(state)))
 
     def leave(self, kind: str) -> None:
-        """Choose the way out, once; without one, or at FAIL, the run fails here and only this is left to do."""
-        found = self.way(self.at)
-        self.leaving = found is _NO_WAY or found[0] == "FAIL"
+        """Choose the outgoing edge, once. Without one, or at FAIL, the run fails here, and a resume chooses again."""
+        found = self.edge(self.at)
+        self.leaving = found is _NO_EDGE or found[0] == "FAIL"
         if self.leaving:
-            self.note(kind, None if found is _NO_WAY else found)
-            self.told = Told(self.stuck, self.path(), self.attempt) if found is _NO_WAY else self.led_to_fail()
+            self.note(kind, None if found is _NO_EDGE else found)
+            self.fault = Fault(self.stuck, self.path(), self.attempt) if found is _NO_EDGE else self.led_to_fail()
             self.story.status = self.story.reason = "failed"
         else:
             self.enter(kind, found)
@@ -285,37 +285,39 @@ class Interpreter:
             self.go(target)
 
     def go(self, target: str) -> None:
-        """Stand at a node."""
+        """Move to a node."""
         self.at, self.attempt, self.tries, self.crashes, self.due, self.in_fallback = target, 1, 0, 0, 0.0, False
         self.visit = 1 + sum(v.node == target for v in self.story.visits)
 
-    def way(self, node: str) -> Any:
-        """The first way that holds, or _NO_WAY; a condition that raises is none."""
+    def edge(self, node: str) -> Any:
+        """Return the first edge that holds, or _NO_EDGE, also if a condition raises."""
         try:
-            for way in self.spec.ways:
-                if way.source != node:
+            for edge in self.spec.edges:
+                if edge.source != node:
                     continue
-                if isinstance(way, SwitchSpec):
-                    value = self.story.state[way.on]
-                    found = dict(way.cases).get(value)
-                    if self.failure is None and (found or way.otherwise):
-                        return (found, str(value)) if found else (way.otherwise, "")
-                elif isinstance(way, ForkSpec):
-                    if self.failure is None and (way.when is None or self.holds(way.when)):
-                        arms = tuple(target for target, cond in way.targets if cond is None or self.holds(cond))
-                        return (arms, way.label, way.join) if arms else (way.join, way.label)
-                elif _on_failure(way.when) == (self.failure is not None) and (way.when is None or self.holds(way.when)):
-                    return way.target, way.label
+                if isinstance(edge, SwitchSpec):
+                    value = self.story.state[edge.on]
+                    found = dict(edge.cases).get(value)
+                    if self.failure is None and (found or edge.otherwise):
+                        return (found, str(value)) if found else (edge.otherwise, "")
+                elif isinstance(edge, ForkSpec):
+                    if self.failure is None and (edge.when is None or self.holds(edge.when)):
+                        arms = tuple(target for target, cond in edge.targets if cond is None or self.holds(cond))
+                        return (arms, edge.label, edge.join) if arms else (edge.join, edge.label)
+                elif _on_failure(edge.when) == (self.failure is not None) and (
+                    edge.when is None or self.holds(edge.when)
+                ):
+                    return edge.target, edge.label
         except ConditionFailed:
             self.stuck = ConditionFailed
-            return _NO_WAY
+            return _NO_EDGE
         self.stuck = NoWayOut
-        return _NO_WAY
+        return _NO_EDGE
 
     def holds(self, cond: Cond) -> bool:
-        """Whether a condition holds now."""
+        """Return whether a condition holds now."""
         kind, *rest = cond
-        looks: Mapping[str, Callable[..., bool]] = {
+        tests: Mapping[str, Callable[..., bool]] = {
             "and": lambda left, right: self.holds(left) and self.holds(right),
             "or": lambda left, right: self.holds(left) or self.holds(right),
             "not": lambda of: not self.holds(of),
@@ -325,14 +327,14 @@ class Interpreter:
             "changed": self.changed,
             "ended": lambda *labels: self.ended in labels,
         }
-        return looks[kind](*rest) if kind in looks else self.compares(kind, rest)
+        return tests[kind](*rest) if kind in tests else self.compares(kind, rest)
 
     def failed_with(self, *names: str) -> bool:
-        """Whether the node failed with one of these."""
+        """Return whether the node failed with one of these exceptions."""
         return self.failure is not None and issubclass(self.failure, tuple(EXCEPTIONS[name] for name in names))
 
     def function(self, name: str, modulus: int) -> bool:
-        """What a function of the user's says; its call is noted."""
+        """Return the result of a user's function and record the call."""
         self.story.calls.append(name)
         n: int = self.story.state["n"]
         if n in (3, 10):
@@ -340,7 +342,7 @@ class Interpreter:
         return n % modulus == 1
 
     def compares(self, kind: str, rest: Sequence[Any]) -> bool:
-        """Whether a quantity is what it is compared with."""
+        """Return whether a comparison holds."""
         left = self.quantity(kind, rest)
         if kind in ("true", "none"):
             return bool(left) if kind == "true" else left is None
@@ -350,7 +352,7 @@ class Interpreter:
         return left is not None and bool(_SIGNS[sign](left, other))
 
     def quantity(self, kind: str, rest: Sequence[Any]) -> Any:
-        """What is compared: a count, what was spent, the time, or what lies in the state."""
+        """Return the left side of a comparison: a count, an amount spent, the time, or a value of the state."""
         if kind == "iterations":
             return self.count(rest[0], rest[1])
         if kind == "elapsed":
@@ -361,11 +363,11 @@ class Interpreter:
         return len(found) if kind == "length" else found
 
     def spent(self, name: str) -> float | None:
-        """What was spent of something."""
+        """Return the amount spent of one kind."""
         return self.story.usage.get(name, 0)
 
     def count(self, node: str, since: str | None) -> int:
-        """Visits of a node behind the last one of another."""
+        """Return the visits of a node after the last visit of another."""
         counted = 0
         for visit in self.story.visits:
             counted += visit.node == node
@@ -373,7 +375,7 @@ class Interpreter:
         return counted
 
     def plateau(self, path: str, patience: int, min_delta: float, mode: str, since: str | None) -> bool:
-        """Whether the last samples were no better than the best before them."""
+        """Return whether the last samples are no better than the best before them."""
         samples: list[float] = []
         for visit in self.story.visits:
             if visit.node == since:
@@ -390,7 +392,7 @@ class Interpreter:
         return stale >= patience
 
     def changed(self, path: str, since: str | None) -> bool:
-        """Whether a value differs from when a node (the one being left, if none is named) was left before."""
+        """Return whether a value differs from its value when a node was last left, by default the present node."""
         node = since or self.at
         states = [visit.state for visit in self.story.visits if visit.node == node]
         if node == self.at:
@@ -398,7 +400,7 @@ class Interpreter:
         return bool(at(self.story.state, path) != at(states[-1] if states else DEFAULTS, path))
 
     def updated(self, writes: Sequence[Write]) -> dict[str, Any]:
-        """A copy of the state with these writes."""
+        """Return a copy of the state with these writes."""
         state = deepcopy(self.story.state)
         for write in writes:
             if write.field == "nowhere":
@@ -412,11 +414,11 @@ class Interpreter:
             state["double"] = 2 * state["n"]
         return state
 
-    def excuse(self, told: Told) -> Write:
-        return Write("errors", {"path": told.path, "kind": told.kind, "attempt": told.attempt})
+    def excuse(self, fault: Fault) -> Write:
+        return Write("errors", {"path": fault.path, "kind": fault.kind, "attempt": fault.attempt})
 
     def limited(self) -> bool:
-        """Whether a limit is reached."""
+        """Return whether a limit is reached."""
         used = self.story.usage
         cost = used.get("cost_usd", 0.0)
         spent = {
@@ -428,7 +430,7 @@ class Interpreter:
         return any(spent[name] >= limit for name, limit in self.limits.items())
 
     def spend(self, outcome: Outcome) -> None:
-        """Count what an attempt cost, and the time since the last thing recorded."""
+        """Count the usage of an attempt, and the time since the last step."""
         self.pass_time()
         for name, amount in (outcome.usage or {}).items():
             have = self.story.usage.get(name, 0)
@@ -469,7 +471,7 @@ def _on_failure(cond: Cond | None) -> bool:
 
 
 def reduced(old: Any, write: Write) -> Any:
-    """A field after an update, by its rule."""
+    """Return a field after an update, by its rule."""
     name, new = write.field, write.value
     full = name == "capped" and len(old) >= 3
     if new is None and name != "score":
@@ -496,7 +498,7 @@ def reduced(old: Any, write: Write) -> Any:
 
 
 def at(state: Mapping[str, Any], path: str) -> Any:
-    """What lies at `field`, `field[-1]` or `field[key]`; None where it is missing."""
+    """Return the value at `field`, `field[-1]` or `field[key]`; None if it is missing."""
     name, _, key = path.removesuffix("]").partition("[")
     value = state[name]
     if not key:

@@ -28,14 +28,14 @@ from graphengine.reducers import add, append, extend, maximum, merge
 
 
 class Colour(enum.Enum):
-    """An enum of texts."""
+    """An enum of strings."""
 
     RED = "red"
     BLUE = "blue"
 
 
 class Level(enum.IntEnum):
-    """An enum that is an int."""
+    """An enum of ints."""
 
     LOW = 1
     HIGH = 2
@@ -51,21 +51,21 @@ class Spot(BaseModel):
 
 
 class Tree(BaseModel):
-    """A model of itself."""
+    """A recursive model."""
 
     name: str = ""
     below: list[Tree] = []
 
 
 class Cat(BaseModel):
-    """One of a tagged union."""
+    """A member of a tagged union."""
 
     kind: Literal["cat"] = "cat"
     lives: int = 9
 
 
 class Dog(BaseModel):
-    """The other."""
+    """The other member."""
 
     kind: Literal["dog"] = "dog"
     name: str = ""
@@ -94,12 +94,12 @@ class Point(NamedTuple):
 
 
 def neat(text: str) -> str:
-    """A validator in an annotation."""
+    """Strip and lower a text: a validator in an annotation."""
     return text.strip().lower()
 
 
 def joined(old: frozenset[int], new: frozenset[int]) -> frozenset[int]:
-    """A reducer of our own."""
+    """Return the union: a custom reducer."""
     return old | new
 
 
@@ -157,21 +157,21 @@ class Everything(BaseModel):
     @field_validator("even")
     @classmethod
     def only_even(cls, value: list[int]) -> list[int]:
-        """A validator that changes what it is given."""
+        """Keep the even numbers: a validator that changes its input."""
         return [item for item in value if item % 2 == 0]
 
     @field_serializer("stamp")
     def as_seconds(self, value: dt.datetime) -> float:
-        """A record of its own kind."""
+        """Return the seconds since 1970: a custom serializer."""
         return value.timestamp()
 
 
 class EverythingWhole(Everything):
-    """The same with a validator of the whole, which mends two fields."""
+    """The same with a validator of the whole, which sets two fields."""
 
     @model_validator(mode="after")
-    def mended(self) -> Self:
-        """The flag follows the ratio, and the tree's name the path."""
+    def derived(self) -> Self:
+        """Derive the flag from the ratio, and the tree's name from the path."""
         self.flag = self.ratio > 0
         self.tree.name = str(self.path)
         return self
@@ -243,4 +243,4 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "maybe_log": st.binary(max_size=4),
     "strict_log": SMALL,
 }
-"""An update for each field; where it has a reducer, what that takes."""
+"""Updates for each field; for a field with a reducer, the reducer's input."""

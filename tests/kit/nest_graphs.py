@@ -1,7 +1,7 @@
-"""Random graphs with forks, maps and graphs inside them, in any mixture and at any depth.
+"""Random graphs with forks, maps and subgraphs, in any mixture and at any depth.
 
-What a node is to be is drawn as it is made: a plain one, one that is mapped over a list, or a graph of its own, which
-is made the same way, one deeper.
+The kind of a node is drawn when it is made: a plain one, one that is mapped over a list, or a subgraph, which is made
+the same way, one level deeper.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from tests.kit.fork_graphs import ALONE, KINDS, REDUCED, Maker
 from tests.kit.graphs import condition
 from tests.kit.graphs import node as plain_node
-from tests.kit.spec import COUNTED, STOP, Cond, ForkSpec, NodeSpec, Spec, WaySpec
+from tests.kit.spec import COUNTED, STOP, Cond, EdgeSpec, ForkSpec, NodeSpec, Spec
 
 SOURCES = ("log", "many", "capped", "items", "seen", COUNTED, COUNTED, COUNTED)
 WHOLE = ("n", "total", "best")
@@ -24,35 +24,35 @@ PARTS = {
     "n": WHOLE, "total": WHOLE, "best": WHOLE, "log": WHOLE, "capped": WHOLE, "score": ("score",),
     "many": LISTS, "items": LISTS, "table": TABLES, "seen": ("seen", STOP), "found": WHOLE,
 }  # fmt: skip
-"""What of a graph's state may be written to a field."""
+"""The parts of a graph's state that can be written to a field."""
 INPUTS = {
     **PARTS, "n": (*WHOLE, "log[-1]"), "total": (*WHOLE, "many[-1]"), "log": LISTS, "capped": LISTS, "seen": ("seen",),
     "slots": TABLES, "kind": ("kind",),
 }  # fmt: skip
-"""What a field of a graph's state may begin with."""
+"""The sources that a field of a graph's state can begin with."""
 
 
 @dataclass(frozen=True)
 class Taste:
-    """What the graphs are to be like.
+    """The features of the graphs to make.
 
     Attributes:
-        forks: How deep forks may nest.
-        graphs: How deep graphs may.
-        mends: Whether no failure is survived, so that a run which is mended ends as one that never failed.
-        usage: Whether conditions ask what was spent.
-        maps: How many of the nodes are mapped.
+        forks: The depth to which forks can nest.
+        graphs: The depth to which graphs can nest.
+        repairable: Whether no failure is survived, so that a run that is repaired ends like one that never failed.
+        usage: Whether conditions refer to usage.
+        maps: The share of the nodes that are mapped.
     """
 
     forks: int
     graphs: int
-    mends: bool = False
+    repairable: bool = False
     usage: bool = True
     maps: float = 0.4
 
 
 class Nest(Maker):
-    """Makes one graph, and those inside it."""
+    """A maker of one graph, and of those inside it."""
 
     def __init__(self, random: Random, taste: Taste, *, inner: bool = False) -> None:
         self.taste, self.inner = taste, inner
@@ -71,20 +71,20 @@ class Nest(Maker):
         return ("boom", "slow", "any", "fail", "update", "limit")
 
     def nest(self) -> Spec:
-        """The whole graph."""
+        """Return the whole graph."""
         random = self.random
         spec = replace(self.spec(), whole=random.random() < 0.15)
-        if self.taste.mends:
-            spec = replace(spec, ways=tuple(way for way in spec.ways if not _survives(way)), errors=False)
+        if self.taste.repairable:
+            spec = replace(spec, edges=tuple(edge for edge in spec.edges if not _survives(edge)), errors=False)
         if not self.inner:
             return spec
-        ends = [_labelled(way, random) if isinstance(way, WaySpec) else way for way in spec.ways]
-        simple = not any(isinstance(way, ForkSpec) for way in ends) and all(_simple(node) for node in spec.nodes)
-        steps = random.randint(1, 4) if simple and not self.taste.mends and random.random() < 0.5 else None
-        return replace(spec, ways=tuple(ends), apart=random.random() < 0.6, steps=steps)
+        ends = [_labelled(edge, random) if isinstance(edge, EdgeSpec) else edge for edge in spec.edges]
+        simple = not any(isinstance(edge, ForkSpec) for edge in ends) and all(_simple(node) for node in spec.nodes)
+        steps = random.randint(1, 4) if simple and not self.taste.repairable and random.random() < 0.5 else None
+        return replace(spec, edges=tuple(ends), apart=random.random() < 0.6, steps=steps)
 
     def node(self, name: str, fields: Sequence[str], keys: Sequence[str]) -> NodeSpec:
-        """A node of any kind."""
+        """Return a node of any kind."""
         random, draw = self.random, self.random.random()
         mapped = random.random() < self.taste.maps
         alone = [field for field in fields if field not in (*REDUCED, "items", "found")]
@@ -103,10 +103,10 @@ class Nest(Maker):
             made = replace(made, each=self.each(made), concurrency=random.randint(1, 4))
             if made.form in ("some", "parts"):
                 made = replace(made, form="parts" if "items" in made.fields else made.form)
-        return replace(made, fallback="") if self.taste.mends else made
+        return replace(made, fallback="") if self.taste.repairable else made
 
     def each(self, made: NodeSpec) -> tuple[tuple[str, str], ...]:
-        """What it is mapped over."""
+        """Return the lists that a node is mapped over."""
         random = self.random
         if any(source == "item" for _, source in made.inputs):  # a number
             first = random.choice([source for source in SOURCES if source != "seen"])
@@ -117,7 +117,7 @@ class Nest(Maker):
         return (("item", first),)
 
     def graph_node(self, name: str, fields: Sequence[str], *, mapped: bool) -> NodeSpec:
-        """A node that is a graph."""
+        """Return a node that is a graph."""
         random = self.random
         inner = replace(self.taste, forks=min(self.taste.forks, 1), graphs=self.taste.graphs - 1)
         graph = Nest(random, inner, inner=True).nest()
@@ -139,34 +139,34 @@ class Nest(Maker):
         shell = replace(shell, inputs=tuple(given.items()), parts=parts, memo="")
         return replace(shell, form="graph", fields=targets, graph=graph)
 
-    def after(self, made: NodeSpec, on: Sequence[str]) -> Sequence[WaySpec]:
-        """A way for one of the labels that a graph may end with."""
+    def after(self, made: NodeSpec, on: Sequence[str]) -> Sequence[EdgeSpec]:
+        """Return an edge for one of the labels that a graph can end with."""
         labels = made.graph.labels if made.graph is not None and not made.each else ()
         if not labels or self.random.random() < 0.3:
             return ()
-        return [WaySpec(made.name, self.random.choice(on), ("ended", self.random.choice(labels)), "ended")]
+        return [EdgeSpec(made.name, self.random.choice(on), ("ended", self.random.choice(labels)), "ended")]
 
 
-def _survives(way: object) -> bool:
-    return isinstance(way, WaySpec) and way.when is not None and "failed" in str(way.when)
+def _survives(edge: object) -> bool:
+    return isinstance(edge, EdgeSpec) and edge.when is not None and "failed" in str(edge.when)
 
 
-def _labelled(way: WaySpec, random: Random) -> WaySpec:
-    if way.target != "END":
-        return way
-    return replace(way, label=random.choice(("good", "bad", way.label)))
+def _labelled(edge: EdgeSpec, random: Random) -> EdgeSpec:
+    if edge.target != "END":
+        return edge
+    return replace(edge, label=random.choice(("good", "bad", edge.label)))
 
 
 def _simple(node: NodeSpec) -> bool:
     if node.each:
         return False
     return node.graph is None or (
-        not any(isinstance(way, ForkSpec) for way in node.graph.ways) and all(map(_simple, node.graph.nodes))
+        not any(isinstance(edge, ForkSpec) for edge in node.graph.edges) and all(map(_simple, node.graph.nodes))
     )
 
 
 def begun(random: Random) -> dict[str, Any]:
-    """A state to begin with, with lists to map over."""
+    """Return an initial state with lists to map over."""
     values: dict[str, Any] = {
         "n": random.choice((0, 1, 4, 5)), "score": 2.0, "kind": "b", "log": [3, 1], "many": [2, 5, 2],
         "table": {"a": 2}, "best": 3, "total": 2, "seen": ["s1", "s2"], "items": [4, 0, 7], "capped": [8],
@@ -177,5 +177,5 @@ def begun(random: Random) -> dict[str, Any]:
 
 
 def nest_spec(random: Random, taste: Taste) -> Spec:
-    """A graph of this taste."""
+    """Return a graph with these features."""
     return Nest(random, taste).nest()

@@ -1,7 +1,7 @@
-"""Records the runs of `checkpoints/`: `python -m tests.kit.record [FOLDER]`.
+"""Record the runs of `checkpoints/`: `python -m tests.kit.record [FOLDER]`.
 
-Clock and ids are fixed, so that the same code writes the same files. What is there is never written again: it is
-history, and tests open, fold and replay it. To add a run, add it to `RUNS` and call the program once.
+Clock and ids are fixed, so that the same code writes the same files. An existing file is never overwritten: it is
+history, and tests open, fold and replay it. To add a run, add it to `RUNS` and run the program once.
 """
 
 import asyncio
@@ -36,31 +36,31 @@ Recording = Callable[[], Awaitable[Exported]]
 
 
 class Dying(MemoryStore):
-    """A store that fails behind so many appends, as if the process had died there."""
+    """A store that fails after some number of appends, as if the process had died there."""
 
     left = 10**9
 
     def append(self, batch: Append) -> None:
-        """Record, or fail."""
+        """Append a batch, or fail."""
         self.left -= 1
         if self.left < 0:
             raise StoreError("the process died")
         super().append(batch)
 
     async def info(self, run_id: str) -> RunInfo:
-        """What it knows of a run; one whose process died was not let go."""
+        """Return what is known of a run; one whose process died was not released."""
         return replace(await super().info(run_id), held=self.left < 0 or self.died)
 
     died = False
 
 
 def runner(store: MemoryStore) -> Runner:
-    """A runner whose time passes by itself."""
+    """Return a runner whose time passes by itself."""
     return Runner(store, clock=FakeClock(BEGAN))
 
 
 async def ended(name: str, *, as_: str | None = None, state: Text | Talk | None = None) -> Exported:
-    """A run from its beginning to where it ends or waits."""
+    """Record a run from its beginning to its end or its first wait."""
     store = MemoryStore()
     async with runner(store) as made:
         with suppress(RunFailed):
@@ -69,7 +69,7 @@ async def ended(name: str, *, as_: str | None = None, state: Text | Talk | None 
 
 
 async def reviewed() -> Exported:
-    """The bundled workflow on its example. Off their threads the two researchers come to their ends in one order."""
+    """Record the bundled workflow on its example, with the two researchers off threads so that their order is fixed."""
 
     async def research_here(task: str, sources: list[TextFile]) -> Findings:
         return research(task, sources)
@@ -85,7 +85,7 @@ async def reviewed() -> Exported:
 
 
 async def answered() -> Exported:
-    """A question that was answered twice: no, then yes."""
+    """Record a question that was answered twice: no, then yes."""
     store, graph = MemoryStore(), GRAPHS["question"]
     async with runner(store) as made:
         await made.start(graph, Text(), run_id="answered").result()
@@ -96,7 +96,7 @@ async def answered() -> Exported:
 
 
 async def waiting() -> Exported:
-    """A question whose answer lies in the inbox."""
+    """Record a question whose answer is in the inbox."""
     store, graph = MemoryStore(), GRAPHS["question"]
     async with runner(store) as made:
         await made.start(graph, Text(), run_id="waiting").result()
@@ -105,7 +105,7 @@ async def waiting() -> Exported:
 
 
 async def worked() -> Exported:
-    """Recorded work, a nap, a message; another message waits."""
+    """Record work, a sleep, a message, and another message that waits."""
     store, graph = MemoryStore(), GRAPHS["work"]
     async with runner(store) as made:
         await made.start(graph, Text(), run_id="work").result()
@@ -115,21 +115,21 @@ async def worked() -> Exported:
 
 
 async def failed_and_resumed() -> Exported:
-    """Failed for good, mended, resumed."""
+    """Record a run that failed, was repaired, and resumed."""
     store, graph = MemoryStore(), GRAPHS["failing"]
     async with runner(store) as made:
         with suppress(RunFailed):
             await made.start(graph, Text(), run_id="failed_resumed").result()
-        Workshop.is_mended = True
+        Workshop.is_repaired = True
         try:
             await made.resume(graph, "failed_resumed").result()
         finally:
-            Workshop.is_mended = False
+            Workshop.is_repaired = False
         return await export_run(store, "failed_resumed")
 
 
 async def branched() -> Exported:
-    """A branch of a loop, with another title."""
+    """Record a branch of a loop, with another title."""
     store, graph = MemoryStore(), GRAPHS["loop"]
     async with runner(store) as made:
         await made.start(graph, Text(), run_id="loop").result()
@@ -138,7 +138,7 @@ async def branched() -> Exported:
 
 
 async def limited_and_resumed() -> Exported:
-    """Stopped by its limit, and gone on with under a higher one."""
+    """Record a run that its limit stopped and that was resumed with a higher one."""
     store, graph = MemoryStore(), GRAPHS["limited"]
     async with runner(store) as made:
         await made.start(graph, Text(), run_id="limited").result()
@@ -147,7 +147,7 @@ async def limited_and_resumed() -> Exported:
 
 
 async def died(name: str, run_id: str, left: int, *answers: Any) -> Exported:
-    """A process that died behind so many appends; if there are answers, somebody went on with the run and gave them."""
+    """Record a run whose process died after some number of appends; resume it once for each of the answers."""
     store, graph = Dying(), GRAPHS[name]
     store.left = left
     first = runner(store)
@@ -168,7 +168,7 @@ async def died(name: str, run_id: str, left: int, *answers: Any) -> Exported:
 
 
 async def refused() -> Exported:
-    """Answers that fit the schema and not the type, to a question and to one inside a node."""
+    """Record answers that match the schema and not the type, to a question node and to a question inside a node."""
     store, graph = MemoryStore(), GRAPHS["odd"]
     async with runner(store) as made:
         await made.start(graph, Text(), run_id="refused").result()
@@ -179,7 +179,7 @@ async def refused() -> Exported:
 
 
 async def stuck() -> Exported:
-    """No way out, and none on resume."""
+    """Record a run without an outgoing edge, also on resume."""
     store, graph = MemoryStore(), GRAPHS["stuck"]
     async with runner(store) as made:
         with suppress(RunFailed):
@@ -211,11 +211,11 @@ RUNS: Mapping[str, Recording] = {
     "crash_resumed": lambda: died("map", "crash_resumed", 2, None),
     "crash_asked": lambda: died("careful", "crash_asked", 1, None, "rerun"),
 }
-"""How each run came to be."""
+"""How each run is recorded."""
 
 
 def clean(run: Exported) -> Exported:
-    """The run without what differs from machine to machine: the places of files in tracebacks."""
+    """Return the run without what differs between machines: the paths of files in tracebacks."""
 
     def scrubbed(value: Any) -> Any:
         if isinstance(value, dict):
@@ -230,12 +230,12 @@ def clean(run: Exported) -> Exported:
 
 
 async def recorded() -> Mapping[str, Exported]:
-    """All the runs, made now."""
+    """Record all the runs."""
     return {name: clean(await recording()) for name, recording in RUNS.items()}
 
 
 def write_files(folder: Path) -> list[str]:
-    """Write what is not there yet; gives the names."""
+    """Write the missing files and return their names."""
     runs = asyncio.run(recorded())
     wanted = {f"format_1/{name}.json": to_json_text(run, __version__) for name, run in runs.items()}
     written = []
@@ -249,7 +249,7 @@ def write_files(folder: Path) -> list[str]:
 
 
 def graph_for(run: Exported) -> Graph[Any]:
-    """The graph of a run that is kept."""
+    """Return the graph of a recorded run."""
     return review_loop() if run.info.graph == "review_loop" else GRAPHS[run.info.graph]
 
 

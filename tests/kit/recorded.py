@@ -1,8 +1,8 @@
-"""The small graphs whose runs are kept in `checkpoints/`: one for each thing that a run can do.
+"""The small graphs whose runs are kept in `checkpoints/`: one for each feature of a run.
 
-`graphengine replay checkpoints/format_1/fork.json --graph tests/kit/recorded.py` decides one anew. A graph here
-stays as it is: what it records is history. For a new kind of step add a graph, and record a run of it with
-`python -m tests.kit.record`.
+`graphengine replay checkpoints/format_1/fork.json --graph tests/kit/recorded.py` decides a run again. Leave the graphs
+here unchanged, with the docstrings of their models, which recorded schemas quote: their runs are history. For a new
+kind of step add a graph, and record a run of it with `python -m tests.kit.record`.
 """
 
 from typing import Annotated, Any, Literal
@@ -55,7 +55,7 @@ class Odd(BaseModel):
 
 
 class Text(BaseModel):
-    """A state with a field for everything that the graphs do."""
+    """A state with a field for each thing that the graphs do."""
 
     title: str = "Ants"
     draft: str = ""
@@ -73,67 +73,67 @@ class Text(BaseModel):
 
 
 async def write(title: str, scores: list[int]) -> str:
-    """A draft that gets longer."""
+    """Return a draft that gets longer."""
     return f"{title}, " + "and more " * len(scores)
 
 
 async def review(draft: str) -> int:
-    """Better at first, then as it was."""
+    """Score a draft: better at first, then constant."""
     return min(len(draft), 14)
 
 
 async def find(title: str) -> dict[str, str]:
-    """A fact."""
+    """Find a fact."""
     return {"legs": f"{title} have six"}
 
 
 async def note(title: str) -> str:
-    """A note."""
+    """Write a note."""
     return f"note on {title}"
 
 
 async def count(part: Part) -> int:
-    """The words of a part; there is always one."""
+    """Count the words of a part; fail if there are none."""
     if not part.words:
         raise BadAnswer("no words", where="count", repair="write some")
     return part.words
 
 
 async def shorten(draft: str) -> str:
-    """The first five characters."""
+    """Return the first five characters."""
     return draft[:5]
 
 
 async def lengthen(draft: str) -> str:
-    """Twice the draft."""
+    """Return the draft twice."""
     return draft * 2
 
 
 async def flaky(ctx: Context) -> str:
-    """Fails until it was tried three times, resumes included."""
+    """Fail until the workshop is repaired."""
     if not await ctx.step(mended, key="mended"):
         raise BadAnswer("the draft is empty", where="flaky", repair="try again")
     return "mended"
 
 
 class Workshop:
-    """What a graph cannot know: whether somebody mended something between a failure and a resume."""
+    """The outside world: whether something was repaired between a failure and a resume."""
 
-    is_mended = False
+    is_repaired = False
 
 
 async def mended() -> bool:
-    """Whether it was."""
-    return Workshop.is_mended
+    """Return whether it was repaired."""
+    return Workshop.is_repaired
 
 
 async def look_up(word: str) -> str:
-    """What a word means."""
+    """Look up the meaning of a word."""
     return word.upper()
 
 
 async def work(ctx: Context, title: str) -> str:
-    """Recorded work, a nap, a message."""
+    """Record a piece of work, sleep, and receive a message."""
     found = await ctx.step(look_up, title)
     await ctx.sleep(3600)
     tip = await ctx.receive("tips", str)
@@ -141,12 +141,12 @@ async def work(ctx: Context, title: str) -> str:
 
 
 async def fail(title: str) -> str:
-    """Fails for good."""
+    """Fail for good."""
     raise BadAnswer(f"nothing on {title}", where="fail", repair="give another title")
 
 
 def made_loop() -> Graph[Text]:
-    """Writes until a review is no longer better, or three drafts were written."""
+    """Write until a review is no longer better, or nine drafts were reviewed."""
     graph = Graph("loop", Text, result="draft")
     graph.add_node("write", write, writes="draft")
     graph.add_node("review", review, writes={"score": ".", "scores": "."})
@@ -159,7 +159,7 @@ def made_loop() -> Graph[Text]:
 
 
 def made_fork() -> Graph[Text]:
-    """Two arms side by side, one of them only for a title."""
+    """Run two arms in parallel, one of them only for a title."""
     graph = Graph("fork", Text)
     graph.add_node("find", find, writes="facts")
     graph.add_node("note", note, writes="notes")
@@ -172,7 +172,7 @@ def made_fork() -> Graph[Text]:
 
 
 def made_map() -> Graph[Text]:
-    """Counts the words of every part; one that has none counts for one."""
+    """Count the words of every part; one without words counts as one."""
     graph = Graph("map", Text)
     graph.add_node("count", count, writes="counted", each={"part": "parts"}, concurrency=2, fallback=1)
     graph.add_path(START, "count", END)
@@ -180,7 +180,7 @@ def made_map() -> Graph[Text]:
 
 
 def made_subgraph() -> Graph[Text]:
-    """The loop as a node, left by the label that it stopped with."""
+    """Run the loop as a node, left by the label it stopped with."""
     graph = Graph("subgraph", Text)
     graph.add_node("article", made_loop(), writes="draft")
     graph.add_node("note", note, writes="notes")
@@ -193,7 +193,7 @@ def made_subgraph() -> Graph[Text]:
 
 
 def made_question() -> Graph[Text]:
-    """Asks a person."""
+    """Ask a person."""
     graph = Graph("question", Text)
     graph.add_node("write", write, writes="draft")
     graph.add_node("approve", ask("Publish {title}?", bool), writes="ok")
@@ -204,7 +204,7 @@ def made_question() -> Graph[Text]:
 
 
 def made_choice() -> Graph[Text]:
-    """One of two ways to go on with a draft."""
+    """Edit a draft in one of two ways."""
     graph = Graph("choice", Text)
     graph.add_node("write", write, writes="draft")
     graph.add_node("edit", choose("style", {"short": shorten, "long": lengthen}), writes="draft")
@@ -214,7 +214,7 @@ def made_choice() -> Graph[Text]:
 
 
 def made_failing() -> Graph[Text]:
-    """Tries twice, then fails, until it was mended."""
+    """Try twice, then fail, until it is repaired."""
     graph = Graph("failing", Text)
     graph.add_node("flaky", flaky, writes="draft", retry=Retry(attempts=2, initial_seconds=10, jitter=0))
     graph.add_path(START, "flaky", END)
@@ -222,7 +222,7 @@ def made_failing() -> Graph[Text]:
 
 
 def made_surviving() -> Graph[Text]:
-    """A failure that an edge takes up."""
+    """Survive a failure by an edge."""
     graph = Graph("surviving", Text, errors="errors")
     graph.add_node("fail", fail, writes="draft")
     graph.add_node("note", note, writes="notes")
@@ -233,7 +233,7 @@ def made_surviving() -> Graph[Text]:
 
 
 def made_work() -> Graph[Text]:
-    """Recorded work, a timer and a message inside one node."""
+    """Record work, sleep and receive a message inside one node."""
     graph = Graph("work", Text)
     graph.add_node("work", work, writes="draft")
     graph.add_path(START, "work", END)
@@ -241,7 +241,7 @@ def made_work() -> Graph[Text]:
 
 
 def made_limited() -> Graph[Text]:
-    """Goes round until its limit stops it."""
+    """Repeat until its limit stops it."""
     graph = Graph("limited", Text, limits=Limits(steps=3))
     graph.add_node("note", note, writes="notes")
     graph.add_edge(START, "note")
@@ -251,7 +251,7 @@ def made_limited() -> Graph[Text]:
 
 
 def made_odd() -> Graph[Text]:
-    """Asks for a number that is odd, in a node and by one."""
+    """Ask for an odd number, in a question node and inside a node."""
     graph = Graph("odd", Text)
     graph.add_node("number", ask("Which number?", Odd), writes="odd")
     graph.add_node("again", again, writes="notes")
@@ -260,12 +260,12 @@ def made_odd() -> Graph[Text]:
 
 
 async def again(ctx: Context) -> str:
-    """Asks inside a node."""
+    """Ask inside a node."""
     return f"{(await ctx.ask('And another?', Odd)).n}"
 
 
 def made_careful() -> Graph[Text]:
-    """A node that is not run again unasked."""
+    """Make a node that is not run again without confirmation."""
     graph = Graph("careful", Text)
     graph.add_node("send", note, writes="notes", on_resume="ask")
     graph.add_path(START, "send", END)
@@ -273,7 +273,7 @@ def made_careful() -> Graph[Text]:
 
 
 def made_stuck() -> Graph[Text]:
-    """No way out while nothing is decided."""
+    """Make a graph without an outgoing edge while nothing is decided."""
     graph = Graph("stuck", Text)
     graph.add_node("note", note, writes="notes")
     graph.add_edge(START, "note")
@@ -291,7 +291,7 @@ class Talk(BaseModel):
 
 
 def made_memory() -> Graph[Talk]:
-    """A poet and a critic who remember, each under a key, and in arms under one."""
+    """Make a poet and a critic who remember, each under a key, and in arms under a shared one."""
     graph = Graph("memory", Talk)
     poet = Agent("poet", prompt="{topic}", memory="memories[poet]", offline=lambda topic: f"{topic}!")
     critic = Agent("critic", prompt="{verse}", memory="memories[critic]", offline=lambda verse: verse[:3])
@@ -330,4 +330,4 @@ GRAPHS: dict[str, Graph[Any]] = {
         *(odd, careful, stuck, memory),
     )
 }
-"""The graphs by name, as runs know them."""
+"""The graphs by their names in runs."""

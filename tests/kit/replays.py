@@ -1,4 +1,4 @@
-"""Runs that are recorded to be decided anew by a graph that was changed, and what is told of them first."""
+"""Runs that are recorded to be replayed by a changed graph, and the first difference of a replay."""
 
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -23,7 +23,7 @@ Build = Callable[..., Graph[Any]]
 
 
 class State(BaseModel):
-    """A state for a loop, a map, a graph inside."""
+    """A state for a loop, a map and a subgraph."""
 
     topic: str = "ants"
     other: str = "ants"
@@ -39,7 +39,7 @@ class State(BaseModel):
 
 
 async def recorded(graph: Graph[Any], state: object = None, *answers: object) -> Exported:
-    """A run to its end, or to where it fails."""
+    """Run to the end or a failure, and export the run."""
     async with Runner(clock=FakeClock()) as runner:
         run = runner.start(graph, state, run_id="r")
         try:
@@ -53,12 +53,12 @@ async def recorded(graph: Graph[Any], state: object = None, *answers: object) ->
 
 
 async def more(n: int) -> int:
-    """One more."""
+    """Add one."""
     return n + 1
 
 
 def counting(name: str = "more", limit: int = 3, state: type[BaseModel] = State, **options: Any) -> Graph[Any]:
-    """Counts to a limit."""
+    """Return a graph that counts to a limit."""
     graph = Graph("counting", state)
     graph.add_node(name, options.pop("work", more), writes=options.pop("writes", "n"), **options)
     graph.add_edge(START, name)
@@ -67,8 +67,8 @@ def counting(name: str = "more", limit: int = 3, state: type[BaseModel] = State,
     return graph
 
 
-def told(found: Replayed) -> tuple[int, str]:
-    """The first difference: its step and what differs."""
+def first_difference(found: Replayed) -> tuple[int, str]:
+    """Return the first difference: its step and what differs."""
     assert found.first is not None, str(found)
     assert found.first.repair
     assert f"step {found.first.seq}" in str(found)
@@ -76,7 +76,7 @@ def told(found: Replayed) -> tuple[int, str]:
 
 
 async def first_of(build: Build, then: dict[str, Any], now: dict[str, Any], *, state: object = None) -> tuple[int, str]:
-    """The first difference between a graph that recorded a run and the same graph made otherwise."""
+    """Return the first difference between a graph that recorded a run and the same graph built otherwise."""
     run = await recorded(build(**then), state)
     assert replay(build(**then), run).same
-    return told(replay(build(**now), run))
+    return first_difference(replay(build(**now), run))

@@ -1,4 +1,4 @@
-"""The team of the review loop as a model's server plays it: two of them are asked at once, in no fixed order."""
+"""The team of the review loop as a model server plays it: two of them are called at once, in no fixed order."""
 
 from collections import deque
 from collections.abc import Iterable, Mapping
@@ -17,11 +17,11 @@ QUESTIONS: Final[Mapping[str, str]] = {
     "writer": "Last draft:",
     "reviewer": "Earlier reviews:",
 }
-"""What stands in the first question to each, and in no other's."""
+"""A text in the first question to each agent, and in no other question."""
 
 
 class Team:
-    """Answers calls by who is asked, each from a list of their own; for `EdgeServer.answer`.
+    """Answers calls by agent, each from a list of its own; for `EdgeServer.answer`.
 
     Args:
         scenes: For each agent, by name, the answers in order.
@@ -31,23 +31,23 @@ class Team:
         self._left = {name: deque(each) for name, each in scenes.items()}
 
     def __call__(self, heard: Heard) -> Scene:
-        """The next answer of whoever is asked."""
+        """Return the next answer of the agent that a call is for."""
         return self._left[asked(heard)].popleft()
 
     @property
     def left(self) -> int:
-        """How many answers nobody asked for."""
+        """The number of answers that were not used."""
         return sum(len(each) for each in self._left.values())
 
 
 def asked(heard: Heard) -> str:
-    """Who of the team a call is for."""
+    """Return the agent that a call is for."""
     (name,) = (name for name, question in QUESTIONS.items() if question in heard.turns[0].text)
     return name
 
 
 def answers(given: Article) -> dict[str, list[str]]:
-    """What the rules say to a task, as models would write it: a draft that is sent back once, and its revision."""
+    """Return the rules' answers to a task as a model would write them: a draft that is sent back, and its revision."""
     found, against = research(given.task, given.sources), doubt(given.task, given.sources)
     findings = merge(found, against, [])
     first = write(given.task, findings, given.word_budget, [], "")

@@ -1,23 +1,26 @@
-"""What nearly every test of the Runner needs, whatever its state: the smallest graphs, and how long it may hang.
+"""Helpers of nearly every test of the Runner: the smallest graphs, and how long a test can hang.
 
-Each file of tests/runner has a state of its own, with the fields that its truths are about. The graphs around one
-node or a row of nodes are the same everywhere, so they are made here, of the state that they are given.
+Each file of tests/runner has a state of its own, with the fields that its tests need. Graphs of one node or a row of
+nodes are the same everywhere, so they are built here, for a given state.
 """
 
-from typing import Any, TypeVar
+import asyncio
+from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel
 
 from graphengine import END, START, Graph
+from graphengine.runner import Emitted, NodeBegan, StepRecorded
+from graphengine.runner.run import Run
 
-SOON = 5  # seconds that a test may hang before it fails
+SOON = 5  # seconds that a test can hang before it fails
 WEEK = 7 * 86_400  # seconds
 
 StateT = TypeVar("StateT", bound=BaseModel)
 
 
 def alone(state: type[StateT], work: Any, writes: Any, **options: Any) -> Graph[StateT]:
-    """A graph of one node, which is called work."""
+    """Return a graph of one node, named work."""
     graph = Graph("one", state)
     graph.add_node("work", work, writes=writes, **options)
     graph.add_path(START, "work", END)
@@ -25,9 +28,32 @@ def alone(state: type[StateT], work: Any, writes: Any, **options: Any) -> Graph[
 
 
 def row(state: type[StateT], *nodes: tuple[str, Any, Any], name: str = "g") -> Graph[StateT]:
-    """A graph of nodes one behind the other: name, runnable, writes."""
+    """Return a graph of nodes one after another: name, runnable, writes."""
     graph = Graph(name, state)
     for node, runnable, writes in nodes:
         graph.add_node(node, runnable, writes=writes)
     graph.add_path(START, *(node for node, _, _ in nodes), END)
     return graph
+
+
+class Seen(NamedTuple):
+    """The events of a run that a watcher saw: paths that began, emitted data with their paths, and recorded paths."""
+
+    began: list[str]
+    emitted: list[tuple[str, object]]
+    recorded: list[str]
+
+
+async def watch(run: Run[Any], watched: asyncio.Event) -> Seen:
+    """Watch a run to its end, setting `watched` with the first event."""
+    seen = Seen([], [], [])
+    async with asyncio.timeout(SOON):
+        async for event in run.events():
+            watched.set()
+            if isinstance(event, NodeBegan):
+                seen.began.append(event.path)
+            elif isinstance(event, Emitted):
+                seen.emitted.append((event.path, event.data))
+            elif isinstance(event, StepRecorded):
+                seen.recorded.append(event.step.path)
+    return seen

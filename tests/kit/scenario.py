@@ -1,9 +1,9 @@
-"""Golden scenarios: pages of text that say what a run does, checked against what it really does.
+"""Golden scenarios: pages of text that state what a run does, compared with what it really does.
 
-A scenario is a title (lines with `#`), the graph as Python under `== graph`, and under `== run` events, each a line
-that begins with `>`, followed by what came of it: the step, and what is ready next. What a run ended with stands
-under `== snapshot`. `play` gives the page as it should read; a test compares the two. How events are written is in
-`tests/scenarios/README.md`.
+A scenario is a title (lines with `#`), the graph as Python under `== graph`, and events under `== run`, each a line
+that begins with `>`, followed by its outcome: the step, and what is ready next. The end of the run is under
+`== snapshot`. `play` returns the page as it should read; a test compares the two. `tests/scenarios/README.md` explains
+how to write events.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _AT = re.compile(r"at ([\d.]+): ")
 
 @dataclass(frozen=True)
 class Scenario:
-    """A page, taken apart."""
+    """The parts of a page."""
 
     title: str
     graph: str
@@ -53,21 +53,21 @@ class Scenario:
 
     @classmethod
     def read(cls, path: Path) -> Scenario:
-        """Take a file apart."""
+        """Read a page into its parts."""
         text = path.read_text(encoding="utf-8")
         title, rest = text.split(f"{_PARTS[0]}\n", 1)
         graph, rest = rest.split(f"{_PARTS[1]}\n", 1)
         return cls(title, graph, rest.split(f"{_PARTS[2]}\n", 1)[0])
 
     def play(self, name: str) -> str:
-        """The page as it should read."""
+        """Return the page as it should read."""
         player = _Player(_namespace(self.graph, name))
         lines: list[str] = []
         for line in self.events.splitlines():
             if line.startswith("> "):
                 if lines:
                     lines.append("")
-                lines += [line, *(f"  {told}" for told in player.play(line[2:]))]
+                lines += [line, *(f"  {outcome}" for outcome in player.play(line[2:]))]
             elif line.startswith("#"):
                 lines += ["", line] if lines else [line]
         player.session.check_log()
@@ -76,7 +76,7 @@ class Scenario:
 
 
 def played(scenario: Scenario, name: str) -> tuple[Graph[Any], Session]:
-    """The graph that a page begins with, and the run that its events are."""
+    """Return the graph that a page begins with, and the run of its events."""
     player = _Player(_namespace(scenario.graph, name))
     begun = player.session.graph
     for line in scenario.events.splitlines():
@@ -86,14 +86,14 @@ def played(scenario: Scenario, name: str) -> tuple[Graph[Any], Session]:
 
 
 class _Player:
-    """Plays events one after the other."""
+    """Plays events one after another."""
 
     def __init__(self, names: dict[str, Any]) -> None:
         self.names = names
         self.session = Session(names["graph"])
 
     def play(self, line: str) -> list[str]:
-        """What comes of an event, as lines."""
+        """Play an event and return its outcome, as lines."""
         timed = _AT.match(line)
         if timed is not None:
             self.session.now = float(timed.group(1))
@@ -107,7 +107,7 @@ class _Player:
             why = str(error).splitlines()[0] if isinstance(error, GraphEngineError) else "it is of an earlier attempt"
             return [f"refused, {type(error).__name__}: {why}", *_ready(self.session)]
         steps = self.session.log[known if self.session is session else -1 :]
-        return [*(told for step in steps for told in _step(step)), *_ready(self.session)]
+        return [*(entry for step in steps for entry in _step(step)), *_ready(self.session)]
 
     def _event(self, command: str, options: dict[str, Any]) -> Step | None:
         verb, _, rest = command.partition(" ")
@@ -152,7 +152,7 @@ class _Player:
         return plain[rest](node, **options)
 
     def _waits(self, node: str, text: str) -> dict[str, dict[str, JsonValue]]:
-        """What a node that stands for others waits for, as the Context would tell it."""
+        """Return the waits of a node that stands in for others, as the Context would record them."""
         task = self.session.task(node)
         frame = self.session.snapshot.frames[task.frame]
         words = {"ask": _ask, "receive": _receive, "sleep": _sleep}
@@ -164,7 +164,7 @@ class _Player:
         }
 
     def _late(self, rest: str, options: dict[str, Any]) -> Step:
-        """What comes of a visit and attempt that are named: `late NODE VISIT.ATTEMPT [in FRAME] returns VALUE`."""
+        """Send the result of a given visit and attempt: `late NODE VISIT.ATTEMPT [in FRAME] returns VALUE`."""
         place, verb, what = _LATE.fullmatch(rest).groups()  # type: ignore[union-attr]
         node, which, *frame = place.replace(" in ", " ").split(" ")
         visit, attempt = map(int, which.split("."))
@@ -187,7 +187,7 @@ class _Player:
 
 
 def _namespace(graph: str, name: str) -> dict[str, Any]:
-    """The names that the Python of a page defines, on top of the public API."""
+    """Return the names that the Python of a page defines, in addition to the public API."""
 
     def work() -> Any:
         raise AssertionError
@@ -216,14 +216,14 @@ def _sleep(due: float) -> dict[str, JsonValue]:
 
 
 def _raised(error: BaseException) -> BaseException:
-    """An exception with a traceback, as if it had been raised."""
+    """Return an exception with a traceback, as if it had been raised."""
     with suppress(type(error)):
         raise error
     return error
 
 
 def _step(step: Step) -> list[str]:
-    """A step as a person reads it: nothing recorded is left out but the traceback's text and the fingerprint."""
+    """Return a step in readable form, complete except for the traceback's text and the fingerprint."""
     data = dict(said(step))
     place = f" {step.node} {step.visit}.{step.attempt}" if step.visit else f" {step.node}" if step.node else ""
     place += f" in {step.frame}" if step.frame else ""
@@ -231,18 +231,18 @@ def _step(step: Step) -> list[str]:
     worked = f", began {step.began:g}" if step.began != step.at and step.kind in _WORK else ""
     lines = [f"{step.seq} {step.kind}{place}{target}  [at {step.at:g}{worked}]"]
     lines += [f"  {_op(op)}" for op in step.update]
-    lines += _said("why", data.pop("why", None))
+    lines += _fact_lines("why", data.pop("why", None))
     for name in ("fingerprint", "graph", "version"):
         data.pop(name, None)
     lines += _failure(data.pop("error", None))
     marks = data.pop("marks", {})
     if "stop" in data and data["stop"]["explanation"] == said(step).get("why"):
-        data["stop"] = {**data["stop"], "explanation": ""}  # it was said already
+        data["stop"] = {**data["stop"], "explanation": ""}  # the same text as the reason above
     if data.get("run_id") == "run":
         del data["run_id"]
     late = {"entered": ("limits",), "failed": ("usage",) if target else ()}.get(step.kind, ())
     in_order = sorted(data, key=lambda name: (name in late, _ORDER.index(name)))
-    lines += [line for name in in_order for line in _said(name, data[name])]
+    lines += [line for name in in_order for line in _fact_lines(name, data[name])]
     return lines + [f"  mark {_mark(key, mark)}" for key, mark in marks.items()]
 
 
@@ -268,7 +268,7 @@ _ORDER: Final = (
     *("answer", "message", "said", "inside", "fallback", "fork", "edge", "status", "stop", "names", "lasting"),
     *("samples", "cancelled", "writes"),
 )
-"""In which order a page shows what a step says."""
+"""The order in which a page shows the facts of a step."""
 
 
 def _op(op: Any) -> str:
@@ -276,7 +276,7 @@ def _op(op: Any) -> str:
     return f"{kind} {name}: {', '.join(_json(part) for part in rest)}"
 
 
-def _said(name: str, what: object) -> list[str]:
+def _fact_lines(name: str, what: object) -> list[str]:
     if what is None or what in ({}, ""):
         return []
     if name == "why":
@@ -287,10 +287,10 @@ def _said(name: str, what: object) -> list[str]:
 
 
 def _stop(stop: Mapping[str, str]) -> list[str]:
-    told = [f"  stop {stop['reason']}"]
+    lines = [f"  stop {stop['reason']}"]
     if stop["label"] or stop["condition"]:
-        told[0] += f", label {stop['label'] or 'none'}, condition {stop['condition'] or 'none'}"
-    return [*told, *(f"    {line}" for line in stop["explanation"].splitlines())]
+        lines[0] += f", label {stop['label'] or 'none'}, condition {stop['condition'] or 'none'}"
+    return [*lines, *(f"    {line}" for line in stop["explanation"].splitlines())]
 
 
 def _failure(failure: Mapping[str, Any] | None) -> list[str]:
@@ -299,8 +299,8 @@ def _failure(failure: Mapping[str, Any] | None) -> list[str]:
     trace = " with traceback" if failure.get("traceback") else ""
     first, *more = failure["message"].splitlines() or [""]
     where = failure["path"] or "no node"
-    told = f"  error {failure['kind']} in {where}, attempt {failure['attempt']}{trace}: {first}"
-    return [told, *(f"    {line.strip()}" for line in more)]
+    headline = f"  error {failure['kind']} in {where}, attempt {failure['attempt']}{trace}: {first}"
+    return [headline, *(f"    {line.strip()}" for line in more)]
 
 
 def _mark(key: str, mark: object) -> str:
@@ -308,7 +308,7 @@ def _mark(key: str, mark: object) -> str:
 
 
 def _ready(session: Session) -> list[str]:
-    """What is ready, and what is waited for."""
+    """Return what is ready, and the open waits."""
     tasks = [
         f"{t.node} {t.visit}.{t.attempt}{f' in {t.frame}' if t.frame else ''}, {t.mode}"
         + (f" {t.wait}" if t.wait and t.wait != path_of(t.frame, t.node) else "")
@@ -321,7 +321,7 @@ def _ready(session: Session) -> list[str]:
 
 
 def _snapshot(session: Session) -> list[str]:
-    """A snapshot as a person reads it: everything that its record holds, the empty left out."""
+    """Return a snapshot in readable form: everything in its record except empty values."""
     snapshot = session.snapshot
     lines = [f"{snapshot.run_id} of {snapshot.graph}: {snapshot.status} at {snapshot.now:g}, seq {snapshot.seq}"]
     lines += [
@@ -357,7 +357,7 @@ def _json(value: object) -> str:
 
 
 def _lean(value: object) -> object:
-    """A record without the text of tracebacks, which tell of files and lines."""
+    """Return a record without the text of tracebacks, which contain files and lines."""
     if isinstance(value, Mapping):
         return {key: "…" if key == "traceback" else _lean(part) for key, part in value.items()}
     return [_lean(part) for part in value] if isinstance(value, (list, tuple)) else value

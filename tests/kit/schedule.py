@@ -1,7 +1,7 @@
-"""Drives a session with several in flight: which of them ends next is drawn, what comes of each is not.
+"""Drive a session with several attempts in flight: the order in which they end is drawn, their outcomes are not.
 
-What is in flight is kept as the runner keeps it, by what `ready` says of the frames that a step touched; every time it
-is held against what `ready` says of them all.
+The attempts in flight are tracked as in the runner, by what `ready` returns for the frames that a step touched; each
+time this is compared with what `ready` returns for all frames.
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ from copy import deepcopy
 from dataclasses import dataclass, field, fields
 from random import Random
 from typing import Any
-
-from pydantic_core import from_json, to_json
 
 from graphengine import Graph
 from graphengine.engine.events import (
@@ -29,62 +27,58 @@ from graphengine.engine.events import (
 from graphengine.engine.failures import error_of
 from graphengine.engine.fold import evolve
 from graphengine.engine.lookup import StaleEvent, plan_of
-from graphengine.engine.machine import decide
 from graphengine.engine.phases import Collecting, Ended, Fallback, Forked, Inside, Leaving, Ready
 from graphengine.engine.ready import ready
 from graphengine.engine.snapshot import Frame, Snapshot, Task
 from graphengine.engine.steps import Step, decode_step, encode_step
-from graphengine.engine.stored import decode_snapshot, encode_snapshot, to_record
+from graphengine.engine.stored import decode_snapshot, encode_snapshot
 from graphengine.state.json_values import JsonValue
 from graphengine.state.view import View
 from tests.kit.facts import said
-from tests.kit.session import Session
+from tests.kit.session import Session, bare, recorded
 from tests.kit.spec import Boom, NodeSpec, Slow, Spec, condition, mark_of, result_of
 from tests.kit.walker import Outcomes, Rows, frame_id, spot
 
-MOST = 5_000  # steps, which no graph of ours needs
+MOST = 5_000  # steps; no graph of these tests needs as many
 
 
 @dataclass
 class Quick(Session):
-    """A session that only decides, folds and records, and leaves it to who drives it to look at the rest.
+    """A session that only decides, folds and records; its driver checks the rest.
 
-    A careful one folds what was recorded beside it.
+    A careful one also folds what was recorded.
     """
 
     def send(self, event: Event) -> Step:
-        """Decide what an event means and fold it in."""
-        step = decide(self.plan, self.snapshot, event)
-        evolve(self.snapshot, step)
-        self.log.append(step)
-        self.rows.append(encode_step(step))
+        """Decide the step of an event and fold it in."""
+        step = self.commit(event)
         if self.careful:
             evolve(self._folded, decode_step(step.seq, self.rows[-1]))
         return step
 
     @property
     def folded(self) -> Snapshot:
-        """What was recorded, folded."""
+        """The snapshot folded from what was recorded."""
         return self._folded
 
     def at(self, seq: int) -> Quick:
-        """A child of this run behind a step, not yet begun."""
+        """Return a child of this run after a step, not yet begun."""
         child = super().at(seq)
-        return Quick(**{part.name: getattr(child, part.name) for part in fields(child)})
+        return Quick(**{part.name: getattr(child, part.name) for part in fields(child) if part.init})
 
 
 @dataclass
 class Schedule:
-    """A run and the order that its nodes end in.
+    """A run and the order in which its nodes end.
 
     Attributes:
-        upsets: How often the process crashes, or is stopped, or the run goes on in a branch, or in a snapshot that was
-            written and read; never three in a row.
-        resumes: How often it is resumed after it failed.
-        resumed: For each seq, how often it had been by then.
-        flights: What is in flight, by frame.
-        crashes: How many crashes in a row an attempt was in flight at, by frame.
-        entries: How often each subgraph was entered.
+        upsets: How many times the process crashes, or is stopped, or the run continues in a branch, or in a snapshot
+            that was written and read; never three in a row.
+        resumes: How many times it is resumed after a failure.
+        resumed: For each seq the number of resumes by then.
+        flights: The tasks in flight, by frame.
+        crashes: The number of consecutive crashes during an attempt, by frame.
+        entries: The number of times each subgraph was entered.
     """
 
     spec: Spec
@@ -111,21 +105,21 @@ class Schedule:
         made = cls(spec, Quick(graph, careful=careful), outcomes, random, resumes, upsets)
         started = made.session.start({name + mark_of(spec): value for name, value in state.items()})
         made.look(started, "")
-        made.go_on(started)
+        made.relaunch(started)
         return made
 
-    def to_the_end(self) -> Schedule:
-        """Until it finished, or failed and nobody resumes it any more."""
+    def run_to_end(self) -> Schedule:
+        """Run until it finished, or failed with no resumes left."""
         while True:
             while self.session.snapshot.status == "running":
                 self.turn()
             if self.session.snapshot.status == "finished" or self.used >= self.resumes:
                 return self
             self.used += 1
-            self.go_on(self.session.resume())
+            self.relaunch(self.session.resume())
 
     def turn(self) -> None:
-        """One of those that are in flight ends; or the process does."""
+        """End one of the tasks in flight, or the process."""
         assert len(self.session.log) < MOST, "it does not end"
         if self.upsets and self.random.random() < 0.1:
             self.upsets -= 1
@@ -133,14 +127,14 @@ class Schedule:
             return
         assert self.flights, "nothing is in flight, and the run has not ended"
         if self.random.random() < 0.1:
-            self.tell_too_early()
+            self.send_too_early()
         task = self.flights.pop(self.random.choice(list(self.flights)))
         self.session.now = max(self.session.now, task.due)
         self.crashes.pop(task.frame, None)
         self.keep(self.session.send(self.event(task)))
 
-    def tell_too_early(self) -> None:
-        """What is not to be done yet, or any more, is refused."""
+    def send_too_early(self) -> None:
+        """Check that events that come too early or too late are refused."""
         session = self.session
         frame = self.random.choice(list(session.snapshot.frames.values()))
         task, now = self.flights.get(frame.id), session.now
@@ -158,18 +152,18 @@ class Schedule:
             early.append(NodeEntered(frame.id, frame.at, frame.visit, frame.attempt + 1, now))
         for event in early:
             with suppress(StaleEvent):
-                decide(session.plan, session.snapshot, event)
+                session.run.decide(event)
                 message = f"{event} is taken"
                 raise AssertionError(message)
 
     def upset(self) -> None:
-        """A crash, a stop, a branch, or a snapshot that is written and read; and on it goes."""
+        """Crash, stop, branch, or write and read the snapshot; then continue."""
         session, kind = self.session, self.random.choice(("crash", "stop", "branch", "read"))
         if kind == "branch":
             child = session.branch(session.snapshot.seq)
             assert isinstance(child, Quick)
             self.session = child
-            self.go_on(self.session.log[-1])
+            self.relaunch(self.session.log[-1])
         elif kind == "read":
             session.snapshot = read_back(session.snapshot)
         else:
@@ -177,26 +171,25 @@ class Schedule:
                 session.crash()
                 self.count_crash()
             else:
-                self.go_on(session.stop())
-            self.go_on(session.resume())
+                self.relaunch(session.stop())
+            self.relaunch(session.resume())
             for key, frame in session.snapshot.frames.items():
                 if isinstance(frame.phase, (Ready, Fallback)):
                     assert frame.crashes == self.crashes.get(key, 0), f"{key} was in flight at so many crashes"
 
     def count_crash(self) -> None:
-        """Whoever has an attempt in flight was there; who waits for its time, or for others, was not."""
+        """Count a crash for every attempt in flight; not for one that waits for its time or for others."""
         for task in self.flights.values():
             if task.mode in ("run", "fallback") and task.due <= self.session.now:
                 self.crashes[task.frame] = self.crashes.get(task.frame, 0) + 1
 
-    def go_on(self, step: Step) -> None:
-        """Begin what is ready anew behind a step."""
-        self.session.snapshot.touched.clear()
+    def relaunch(self, step: Step) -> None:
+        """Begin everything that is ready after a step."""
         self.resumed[step.seq] = self.used
         self.flights = {task.frame: task for task in ready(self.session.snapshot)}
 
     def event(self, task: Task) -> Event:
-        """What comes of a task."""
+        """Return the outcome of a task as an event."""
         now = self.session.now
         if task.mode == "leave":
             return NodeLeft(task.frame, now)
@@ -219,7 +212,7 @@ class Schedule:
         return NodeFinished(*visit, result, outcome.usage)
 
     def spec_of(self, frame: Frame) -> Spec:
-        """The graph that a frame walks."""
+        """Return the graph that a frame runs."""
         if frame.up is None:
             return self.spec
         around = self.spec_of(frame.up)
@@ -228,11 +221,11 @@ class Schedule:
         return graph
 
     def node(self, frame: Frame) -> NodeSpec:
-        """The node that a frame stands at."""
+        """Return the node that a frame is at."""
         return next(n for n in self.spec_of(frame).nodes if n.name == frame.at)
 
     def keep(self, step: Step) -> None:
-        """Note what a step led to, and begin what is ready now."""
+        """Record where a step led, and begin what is ready now."""
         session = self.session
         snapshot = session.snapshot
         self.resumed[step.seq] = self.used
@@ -242,9 +235,8 @@ class Schedule:
             self.look(step, key)
         self.look(step, step.frame)
         self.flights = {key: task for key, task in self.flights.items() if key in snapshot.frames}
-        for task in ready(snapshot, snapshot.touched):
+        for task in session.run.take_tasks():
             self.flights.setdefault(task.frame, task)
-        snapshot.touched.clear()
         wanted = ready(snapshot)
         missed = [task for task in wanted if self.flights.get(task.frame) != task]
         assert not missed, f"no step is said to have touched {missed}"
@@ -254,7 +246,7 @@ class Schedule:
             self.watch()
 
     def check_order(self) -> None:
-        """As many items are under way as may be, and nothing moves below what has failed."""
+        """Check that as many items run as allowed, and that nothing is ready below a failure."""
         frames = self.session.snapshot.frames
         live = Counter(frame.parent for frame in frames.values() if frame.kind == "item" and frame.failure is None)
         for key, frame in frames.items():
@@ -267,7 +259,7 @@ class Schedule:
                 around = around.up
 
     def watch(self) -> None:
-        """What was recorded folds to the same snapshot, which is what its own record gives; typed values fit it."""
+        """Check that what was recorded folds to the same snapshot, which survives its record; typed values fit it."""
         session, snapshot = self.session, self.session.snapshot
         assert [encode_step(step) for step in session.log[-9:]] == session.rows[-9:], "a recorded step changed"
         record = recorded(snapshot)
@@ -281,7 +273,7 @@ class Schedule:
                     assert fresh.get(name) == value, name
 
     def look(self, step: Step, key: str) -> None:
-        """Keep the state behind a step that led on, and what the conditions of the graph say of the past at joins."""
+        """Keep the state after a step that led to another node, and at joins the conditions about the past."""
         if "to" not in said(step) or said(step)["to"][0] == "FAIL" or step.frame + step.kind == key + "entered":
             return
         frame = self.session.snapshot.frames.get(key)
@@ -298,14 +290,14 @@ class Schedule:
             self.joins.setdefault(key, []).append((values, past))
 
     def resumed_at(self, seq: int) -> Schedule:
-        """The same run, cut off behind a step and gone on with in another order."""
+        """Return the same run, cut off after a step and resumed in another order."""
         session = self.session.at(seq)
         cut = self.cut(session, seq)
-        cut.go_on(session.resume() if session.snapshot.status == "running" else session.log[-1])
+        cut.relaunch(session.resume() if session.snapshot.status == "running" else session.log[-1])
         return cut
 
     def branched_at(self, seq: int) -> Schedule:
-        """A branch of it behind that step, if anything is left to do there."""
+        """Return a branch after that step, if anything is left to do there."""
         status = self.session.at(seq).snapshot.status
         if status == "finished" or (status == "failed" and self.resumed[seq] == self.resumes):
             return self
@@ -313,11 +305,11 @@ class Schedule:
         assert isinstance(session, Quick)
         cut = self.cut(session, seq)
         cut.used += status == "failed"
-        cut.go_on(session.log[-1])
+        cut.relaunch(session.log[-1])
         return cut
 
     def cut(self, session: Quick, seq: int) -> Schedule:
-        """The same run in a session that stands behind a step."""
+        """Return the same run in a session that ends at a step."""
         random, resumed = Random(seq), self.resumed[seq]  # noqa: S311 - no secret
         cut = Schedule(self.spec, session, self.outcomes, random, self.resumes, 0, resumed, dict(self.resumed))
         cut.entries = entries_of(session.log)
@@ -325,7 +317,7 @@ class Schedule:
 
 
 def entries_of(log: Sequence[Step]) -> dict[str, int]:
-    """How often each subgraph was entered."""
+    """Return the number of times each subgraph was entered."""
     found: dict[str, int] = {}
     for step in log:
         if step.kind == "entered":
@@ -335,33 +327,32 @@ def entries_of(log: Sequence[Step]) -> dict[str, int]:
 
 
 def read_back(snapshot: Snapshot) -> Snapshot:
-    """A snapshot as it is when it was written and read."""
+    """Return a snapshot after writing and reading it."""
     return decode_snapshot(encode_snapshot(snapshot))
 
 
-def recorded(snapshot: Snapshot) -> object:
-    """Its record as it reads back from JSON, where tuples are lists."""
-    return from_json(to_json(to_record(snapshot)))
-
-
-def bare(frame: Frame) -> Frame:
-    """A frame and those it has its state from, without what they keep beside the records."""
-    return Frame(values=frame.values, base=None if frame.base is None else bare(frame.base))
-
-
 def values_of(frame: Frame) -> dict[str, Any]:
-    """The state as a frame sees it, by the specs' names; of survived failures what does not depend on a message."""
+    """Return the state as a frame sees it, by the specs' names; of survived failures only path, kind and attempt."""
     seen = {**(values_of(frame.base) if frame.base is not None else {}), **plain(frame.values)}
     return {**seen, "errors": [{name: e[name] for name in ("path", "kind", "attempt")} for e in seen["errors"]]}
 
 
 def plain(values: Mapping[str, JsonValue]) -> dict[str, Any]:
-    """Fields by the names that the specs have for them."""
+    """Return fields by the names they have in specs."""
     return {name.removesuffix("_"): value for name, value in values.items()}
 
 
+def same_end(cut: Schedule, whole: Schedule, where: str) -> None:
+    """Assert that two runs reached the same end."""
+    here, there = cut.session.snapshot, whole.session.snapshot
+    assert values_of(here.root) == values_of(there.root), where
+    assert (here.status, here.root.counts, here.steps) == (there.status, there.root.counts, there.steps), where
+    assert (here.root.marks, here.usage, here.root.usage) == (there.root.marks, there.usage, there.root.usage), where
+    assert rows_of(cut.session.log) == rows_of(whole.session.log), where
+
+
 def rows_of(log: Sequence[Step]) -> Rows:
-    """The steps of each path, in the interpreter's words."""
+    """Return the steps of each path, in the terms of the interpreter."""
     rows: Rows = {}
     for step in log:
         if step.kind in ("resumed", "stopped", "branched"):
@@ -384,7 +375,7 @@ def rows_of(log: Sequence[Step]) -> Rows:
 
 
 def details_of(log: Sequence[Step]) -> dict[tuple[str, str], list[JsonValue]]:
-    """The same with all that was decided, times and tracebacks aside."""
+    """Return the same with all that was decided, except times and tracebacks."""
     rows: dict[tuple[str, str], list[JsonValue]] = {}
     for step in log:
         if step.kind not in ("resumed", "stopped", "branched"):

@@ -1,11 +1,11 @@
-"""A run driven by hand through the pure core: no asyncio, no store, a clock that tests turn.
+"""A run driven by hand through the pure engine: no asyncio, no store, a clock that the tests set.
 
-`Session.send` does what the runner does with an event, decide → record → evolve, and watches what must hold at
-every step of every run, whatever is tested: decide leaves the snapshot alone, the rows read back from JSON fold to
-the same snapshot, rows that were recorded never change, typed values equal what their records give, a snapshot
-survives its own record, and what is ready now is what was ready before and still is, with what the step made ready.
+`Session.send` handles an event as the runner does, with `commit` of the engine's session, and checks invariants at
+every step of every run: decide leaves the snapshot unchanged, the rows read back from JSON fold to the same snapshot,
+recorded rows never change, typed values equal those built from their records, a snapshot survives its own record, and
+what is ready now is what was ready before and still is, together with what the step made ready.
 
-`Session.act` is the one place where a node is really run: by the runner's own code, on an event loop that lives as long
+`Session.act` is the only place where a node really runs: by the runner's own code, on an event loop that exists as long
 as the attempt.
 """
 
@@ -24,6 +24,7 @@ from pydantic_core import from_json, to_json
 
 from graphengine import Graph
 from graphengine.calls.interrupts import Interrupt
+from graphengine.engine import session as engine
 from graphengine.engine.events import (
     Answered,
     Begun,
@@ -45,8 +46,8 @@ from graphengine.engine.events import (
 )
 from graphengine.engine.failures import error_of
 from graphengine.engine.fold import evolve, fold
-from graphengine.engine.lookup import plan_of, view_of
-from graphengine.engine.machine import AFTER, TABLE, decide
+from graphengine.engine.lookup import StaleEvent, plan_of, view_of
+from graphengine.engine.machine import AFTER, TABLE
 from graphengine.engine.phases import Phase, Waiting
 from graphengine.engine.plan import Plan
 from graphengine.engine.ready import limit_reached, ready
@@ -64,31 +65,42 @@ from graphengine.state.view import View
 
 @dataclass(frozen=True, slots=True)
 class Alone:
-    """The driver of a run that nobody watches."""
+    """The driver of a run that no process watches."""
 
     note: Callable[[Event], Awaitable[None]]
     is_watched: bool = False
     is_halting: bool = False
 
     def check(self) -> None:
-        """All that is recorded is kept."""
+        """Do nothing: everything recorded is kept."""
 
-    def ends(self, frame: str, path: str) -> bool:
-        """A cancellation is one of the process."""
+    def note_cut_off(self, frame: str, path: str) -> bool:
+        """Treat every cancellation as one of the process."""
         return True
 
     def task_of(self, frame: str) -> asyncio.Task[Any] | None:
-        """The asyncio task that asks."""
+        """Return the calling asyncio task."""
         return asyncio.current_task()
 
     def emitted(self, path: str, data: object) -> None:
-        """Nobody sees it."""
+        """Do nothing: the run is not watched."""
 
     def show(self, event: object) -> None:
-        """Nobody sees it."""
+        """Do nothing: the run is not watched."""
 
 
-_EVERYTHING = ("started", "resumed", "branched")  # steps after which the runner looks at every frame
+class Watched(engine.Session):
+    """An engine session that checks that decide leaves the snapshot unchanged."""
+
+    def decide(self, event: Event) -> Step:
+        """Return the step of an event."""
+        before = picture(self.snapshot)
+        step = super().decide(event)
+        unchanged(self.snapshot, before)
+        return step
+
+
+_EVERYTHING = ("started", "resumed", "branched")  # steps after which the runner checks every frame
 
 
 @dataclass
@@ -96,14 +108,15 @@ class Session:
     """One run.
 
     Attributes:
-        graph: What it follows; may be replaced by a mended one before a resume.
-        log: Its steps as decided, those it shares with its parents included.
-        rows: Beside each step the JSON that was recorded.
+        graph: The graph it follows; can be replaced by a changed one before a resume.
+        log: Its steps as decided, including those shared with its parents.
+        rows: For each step the recorded JSON.
         now: The clock, seconds.
         parent: The session it branched from.
-        mirror: Whether every event is also decided on the snapshot that was folded from JSON, and must give the
-            same row. It calls the user's functions twice.
-        careful: Whether every step is watched; a test of thousands of runs looks only at their ends.
+        mirror: Whether every event is also decided on the snapshot folded from JSON, which must give the same row. The
+            user's functions are called twice then.
+        careful: Whether every step is checked; a test of thousands of runs checks only their ends.
+        run: The engine session that committed the last event.
     """
 
     graph: Graph[Any]
@@ -117,6 +130,10 @@ class Session:
     careful: bool = True
     _folded: Snapshot = field(default_factory=Snapshot)
     _before: Sequence[Task] = ()
+    run: engine.Session = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.run = engine.Session(self.plan, self.snapshot)
 
     @property
     def plan(self) -> Plan[Any]:
@@ -124,29 +141,19 @@ class Session:
         return self.graph.compile()
 
     def send(self, event: Event) -> Step:
-        """Decide what an event means and fold it in, checking what must always hold."""
+        """Decide an event and fold its step in, checking the invariants."""
         came_in = self.phase_of(event)
-        if not self.careful:
-            step = decide(self.plan, self.snapshot, event)
-            evolve(self.snapshot, step)
-            self.check_table(event, came_in, step)
-            self.snapshot.touched.clear()
-            self.log.append(step)
-            self.rows.append(encode_step(step))
-            return step
-        before = picture(self.snapshot)
-        step = decide(self.plan, self.snapshot, event)
-        unchanged(self.snapshot, before)
-        row = encode_step(step)
-        if self.mirror:
-            assert encode_step(decide(self.plan, self._folded, event)) == row, "the fold of JSON decides otherwise"
-        evolve(self.snapshot, step)
-        read = decode_step(step.seq, row)
-        assert place(read) == place(step), "the record of a step says otherwise"
-        evolve(self._folded, read)
+        step = self.commit(event, Watched if self.careful else engine.Session)
         self.check_table(event, came_in, step)
-        self.log.append(step)
-        self.rows.append(row)
+        if not self.careful:
+            return step
+        row = self.rows[-1]
+        if self.mirror:
+            mirrored = engine.Session(self.plan, self._folded).decide(event)
+            assert encode_step(mirrored) == row, "the snapshot folded from JSON decides otherwise"
+        read = decode_step(step.seq, row)
+        assert place(read) == place(step), "the record of a step differs from the step"
+        evolve(self._folded, read)
         assert recorded(self.snapshot) == recorded(self._folded), "the log folds to another snapshot"
         assert ready(self.snapshot) == ready(self._folded)
         self.check_ready(step)
@@ -157,13 +164,29 @@ class Session:
         assert [encode_step(s) for s in self.log[-2:]] == self.rows[-2:], "a step changed after it was recorded"
         return step
 
+    def commit(self, event: Event, kind: type[engine.Session] = engine.Session) -> Step:
+        """Commit an event as the runner does, to a log in memory.
+
+        Raises:
+            StaleEvent: It comes too late.
+        """
+        self.run = kind(self.plan, self.snapshot)
+        steps = self.run.commit([event], self._append).steps
+        if not steps:
+            raise StaleEvent(event)
+        return steps[0]
+
+    def _append(self, steps: Sequence[Step]) -> None:
+        self.log.extend(steps)
+        self.rows.extend(encode_step(step) for step in steps)
+
     def phase_of(self, event: Event) -> type[Phase] | None:
-        """The phase of the frame that an event is of."""
+        """Return the phase of the frame that an event belongs to."""
         frame = self.snapshot.frames.get(getattr(event, "frame", "no frame"))
         return type(frame.phase) if frame is not None else None
 
     def check_table(self, event: Event, came_in: type[Phase] | None, step: Step) -> None:
-        """What happened is in the table of the machine."""
+        """Check that event, phases and step are in the table of the machine."""
         rows = [row for row in TABLE if row.event is type(event) and type(step.data) in row.steps]
         assert rows, f"{event} became {step.kind}"
         assert any(not row.phases or came_in in row.phases for row in rows), f"{event} came in {came_in}"
@@ -172,43 +195,41 @@ class Session:
             assert type(frame.phase) in after, f"{step.kind} led to {frame.phase}"
 
     def check_ready(self, step: Step) -> None:
-        """What a step made ready, looked for among the frames it touched, is all that was not ready before."""
+        """Check that the tasks found in the touched frames are all that were not ready before."""
         snapshot, before = self.snapshot, self._before
-        made = ready(snapshot, snapshot.touched)
-        snapshot.touched.clear()
-        self._folded.touched.clear()
+        made = self.run.take_tasks()
         self._before = full = ready(snapshot)
         waiting = [frame for frame in snapshot.frames.values() if isinstance(frame.phase, Waiting)]
         assert snapshot.waiting == len(waiting)
         if snapshot.status in ("running", "waiting") and not limit_reached(snapshot):
             still = bool(waiting) and all(task.mode == "wake" for task in full)
-            assert snapshot.status == ("waiting" if still else "running"), f"{snapshot.status}, and ready is {full}"
-        assert all(task in full for task in made), f"ready for who looks at the touched frames alone: {made}"
+            assert snapshot.status == ("waiting" if still else "running"), f"{snapshot.status}, but ready: {full}"
+        assert all(task in full for task in made), f"ready in the touched frames only: {made}"
         if step.kind not in _EVERYTHING:
             lost = [task for task in full if task not in made and task not in before]
-            assert not lost, f"ready, and nobody would look: {lost}"
+            assert not lost, f"ready, but in no touched frame: {lost}"
 
     def check_caches(self) -> None:
-        """Every typed value that is kept equals what its record gives."""
+        """Check that every cached typed value equals the one built from its record."""
         for frame in self.snapshot.frames.values():
             fresh = view_of(plan_of(self.plan, frame), bare(frame))
             for name, value in frame.typed.items():
                 built = fresh.get(name)
-                assert built == value, f"{name} is kept as {value!r}, and its record gives {built!r}"
+                assert built == value, f"{name} is cached as {value!r}, but its record gives {built!r}"
                 assert type(built) is type(value)
 
     def check_log(self) -> None:
-        """No step changed since it was recorded."""
+        """Check that no step changed after it was recorded."""
         assert [encode_step(step) for step in self.log] == self.rows
 
     def tasks(self) -> list[Task]:
-        """What should be running now."""
+        """Return the tasks that should be running now."""
         return ready(self.snapshot)
 
     def task(self, of: str | None = None, mode: str | None = None) -> Task:
-        """The only thing that should be running now; or that of a path, a node or a frame; and of a mode."""
+        """Return the only task that should be running now, or the one of a path, node or frame, and of a mode."""
         tasks = [task for task in ready(self.snapshot) if of is None or of in (*places(task), task.node)]
-        if len(tasks) > 1:  # a path says more than a name
+        if len(tasks) > 1:  # a path is more specific than a name
             tasks = [task for task in tasks if of in places(task)]
         if mode is not None:
             tasks = [task for task in tasks if task.mode == mode]
@@ -216,7 +237,7 @@ class Session:
         return tasks[0]
 
     def view(self, of: str | None = None) -> View:
-        """What the run's own frame sees, or a node or an arm."""
+        """Return the view of the run's own frame, or of a node or an arm."""
         frame = self.snapshot.root if of is None else self.snapshot.frames[self.task(of).frame]
         return view_of(plan_of(self.plan, frame), frame)
 
@@ -226,7 +247,7 @@ class Session:
         limits: Mapping[str, float | None] | None = None,
         pause: Sequence[str] = (),
     ) -> Step:
-        """Begin with a state, to wait before some nodes."""
+        """Begin with a state, waiting before some nodes."""
         begun = self.plan.state.initial({} if state is None else state, "the test")
         given = (begun.values, begun.typed, dict(limits or {}), begun.given)
         return self.send(Begun(self.now, self.run_id, *given, pause=pause))
@@ -240,17 +261,17 @@ class Session:
         choice: str = "",
         seconds: float = 0.0,
     ) -> Step:
-        """What is ready (of a node or frame) comes to its end with a result after so many seconds."""
+        """Finish a task (of a node or frame) with a result, after some seconds."""
         task, began = self._begin(seconds, of)
         return self.send(
             NodeFinished(task.frame, task.node, task.visit, task.attempt, began, self.now, result, usage, choice)
         )
 
     def at_once(self, result: object) -> Sequence[object]:
-        """What a result would write, decided and not recorded."""
+        """Return the update that a result would write, decided and not recorded."""
         task = self.task()
         finished = NodeFinished(task.frame, task.node, task.visit, task.attempt, self.now, self.now, result)
-        return decide(self.plan, self.snapshot, finished).update
+        return engine.Session(self.plan, self.snapshot).decide(finished).update
 
     def fail(
         self,
@@ -261,15 +282,15 @@ class Session:
         chance: float = 0.5,
         seconds: float = 0.0,
     ) -> Step:
-        """What is ready (of a node or frame) fails after so many seconds."""
+        """Fail a task (of a node or frame), after some seconds."""
         task, began = self._begin(seconds, of)
-        told = error_of(error)
+        record = error_of(error)
         return self.send(
-            NodeFailed(task.frame, task.node, task.visit, task.attempt, began, self.now, told, usage, "", chance)
+            NodeFailed(task.frame, task.node, task.visit, task.attempt, began, self.now, record, usage, "", chance)
         )
 
     def act(self, of: str | None = None, *, dies_after: int = 0, chance: float = 0.5) -> Step | None:
-        """Really run what is ready, as the runner does; the process dies once so many pieces of work are recorded."""
+        """Run a task for real, as the runner does; the process dies after this many recorded pieces of work."""
         task = self.task(of)
         self.now = max(self.now, task.due)
         noted = 0
@@ -284,8 +305,8 @@ class Session:
 
         async def attempt() -> Event:
             tasks = TaskRunner(
-                self.plan, self.snapshot, host=Alone(note), resources={}, models=Models({}), threads=lambda: pool,
-                now=lambda: self.now, wall=lambda: self.now, past=no_past, check=True,
+                engine.Session(self.plan, self.snapshot), host=Alone(note), resources={}, models=Models({}),
+                threads=lambda: pool, now=lambda: self.now, wall=lambda: self.now, past=no_past,
             )  # fmt: skip
             came = await tasks.run(task)
             assert came is not None
@@ -304,85 +325,85 @@ class Session:
         return self.send(event)
 
     def enter(self, of: str | None = None, *, chance: float = 0.5) -> Step:
-        """A map takes its items, or a graph begins."""
+        """Enter a map or a subgraph."""
         task, _ = self._begin(0.0, of)
         assert task.mode == "run"
         return self.send(NodeEntered(task.frame, task.node, task.visit, task.attempt, self.now, chance))
 
     def begin(self, of: str | None = None) -> Step:
-        """The start of an attempt that must not be repeated unasked is recorded."""
+        """Record the start of an attempt that must not be repeated without confirmation."""
         task, _ = self._begin(0.0, of)
         return self.send(NodeBegun(task.frame, task.node, task.visit, task.attempt, self.now))
 
     def work(self, key: str, value: JsonValue, of: str | None = None) -> Step:
-        """A piece of a node's work is done."""
+        """Record a finished piece of a node's work."""
         task, began = self._begin(0.0, of)
         name = key.split("|", maxsplit=1)[0]
         return self.send(WorkDone(task.frame, task.node, task.visit, task.attempt, began, self.now, key, name, value))
 
     def wait(self, waits: Mapping[str, Mapping[str, JsonValue]], of: str | None = None) -> Step:
-        """A node cannot go on before one of these is over."""
+        """Let a node wait until one of these is over."""
         task, began = self._begin(0.0, of)
         asked = convert(waits, dict[str, WaitRecord])
         return self.send(NodeWaits(task.frame, task.node, task.visit, task.attempt, began, self.now, asked))
 
     def answer(self, wait: str, value: JsonValue, *, identity: str | None = None) -> Step:
-        """Somebody answers what is asked, or something that was asked before."""
+        """Answer an open question, or one that was asked before."""
         known = next((f.waits[wait].id for f in self.snapshot.frames.values() if wait in f.waits), "")
         return self.send(Answered(wait, known if identity is None else identity, self.now, value))
 
     def message(self, topic: str, payload: JsonValue) -> Step:
-        """Somebody sends a message."""
+        """Send a message to the run."""
         return self.send(MessageCame(self.now, topic, payload))
 
     def wake(self, of: str | None = None) -> Step:
-        """The time of a wait has come."""
+        """End a wait whose time has come."""
         task = self.task(of, "wake")
         self.now = max(self.now, task.due)
         return self.send(WaitOver(task.frame, task.wait, self.now))
 
     def deliver(self, of: str | None = None) -> Step:
-        """A message is given to a node that waits for its topic."""
+        """Deliver a message to a node that waits for its topic."""
         task = self.task(of, "deliver")
         return self.send(WaitOver(task.frame, task.wait, self.now, delivered=True))
 
     def leave(self, of: str | None = None) -> Step:
-        """The way out that could not be chosen before is chosen now."""
+        """Choose the outgoing edge that could not be chosen before."""
         return self.send(NodeLeft(self.task(of, "leave").frame, self.now))
 
     def join(self, of: str | None = None) -> Step:
-        """The arms of a fork become one."""
+        """Join the arms of a fork."""
         return self.send(Settled(self.task(of, "join").frame, self.now))
 
     def collect(self, of: str | None = None) -> Step:
-        """The items of a map are all done."""
+        """Collect the items of a map."""
         return self.send(Settled(self.task(of, "collect").frame, self.now, chance=0.5))
 
     def exit(self, of: str | None = None, *, chance: float = 0.5) -> Step:
-        """A graph that is a node came to its end."""
+        """Leave a subgraph that ended."""
         return self.send(Settled(self.task(of, "exit").frame, self.now, chance=chance))
 
     def meet_limit(self, of: str | None = None) -> Step:
-        """A graph that is a node reached a limit of its own."""
+        """Report that a subgraph reached its own limit."""
         return self.send(LimitMet(self.task(of, "limit").frame, self.now))
 
     def give_up(self, of: str | None = None) -> Step:
-        """What the runner does with a node that took the process down too often."""
+        """Fail a node that took the process down too often, as the runner does."""
         assert self.task(of).mode == "crash_loop"
         return self.fail(CrashLoop("the process died"), of=of)
 
     def stop(self, explanation: str = "asked") -> Step:
-        """Somebody asks for a stop."""
+        """Stop the run on request."""
         return self.send(StopAsked(self.now, "asked", explanation))
 
     def limit(self) -> Step:
-        """Stop because a limit holds everything back."""
+        """Stop the run because a limit blocks every task."""
         assert self.snapshot.status == "running"
         assert not self.tasks()
         return self.send(StopAsked(self.now, "limit", limit_reached(self.snapshot)))
 
     def crash(self) -> None:
-        """The process dies: what is left is what was recorded."""
+        """Let the process die: only what was recorded remains."""
         self.snapshot = self._fold(len(self.rows))
         self._folded = self._fold(len(self.rows))
 
@@ -395,7 +416,7 @@ class Session:
         company: bool = False,
         asked: bool = False,
     ) -> Step:
-        """Go on, with other limits, pauses or a mended graph, alone or not; a run that nobody ended had crashed."""
+        """Continue, with other limits, pauses or a changed graph; a run that was not ended had crashed."""
         fitted = self.fit(graph or self.graph)
         self.graph = graph or self.graph
         wanted = self.snapshot.limits if limits is None else limits
@@ -404,7 +425,7 @@ class Session:
         return self.send(Resumed(self.now, crashed, dict(wanted), *changed))
 
     def fit(self, graph: Graph[Any]) -> Refit:
-        """What it takes to go on with a graph that may have been changed, by the runner's own code."""
+        """Return what continuing with a graph, changed or not, requires, by the runner's own code."""
         plan = graph.compile()
         found = refit(plan, self.snapshot, self.plan.outline)
         if found.misfits:
@@ -412,7 +433,7 @@ class Session:
         return found
 
     def at(self, seq: int) -> Session:
-        """A child of this run behind a step, not yet begun."""
+        """Return a child of this run after a step, not yet begun."""
         return Session(
             self.graph,
             f"{self.run_id}/{seq}",
@@ -435,7 +456,7 @@ class Session:
         frame: str = "",
         graph: Graph[Any] | None = None,
     ) -> Session:
-        """A child of this run behind a step, begun with an update of a frame's state, maybe under a changed graph."""
+        """Return a child after a step, begun with an update of a frame's state and maybe a changed graph."""
         child = self.at(seq)
         fitted = child.fit(graph or self.graph)
         child.graph = graph or self.graph
@@ -457,42 +478,42 @@ class Session:
 
 
 class Died(Interrupt):
-    """The process died: nothing of it catches this."""
+    """The death of the process, which no code catches."""
 
 
 async def no_past(run_id: str, graph: str, last: int, fields: Collection[str] | None) -> Sequence[PastRun]:
-    """No run came before."""
+    """Return no previous runs."""
     return []
 
 
 def places(task: Task) -> Sequence[str]:
-    """What a task can be called by: its frame, and its path; that of a limit is the graph's."""
+    """Return the names of a task: its frame and its path; for a limit the path of the graph."""
     return task.frame, path_of(task.frame, "" if task.mode == "limit" else task.node)
 
 
 def place(step: Step) -> tuple[object, ...]:
-    """Which step it is, and when."""
+    """Return the position and times of a step."""
     return step.seq, step.kind, step.at, step.frame, step.node, step.visit, step.attempt, step.began
 
 
 def recorded(snapshot: Snapshot) -> object:
-    """A snapshot's record as it reads back from JSON, where tuples are lists."""
+    """Return a snapshot's record as it reads back from JSON, where tuples are lists."""
     return from_json(to_json(to_record(snapshot)))
 
 
 def bare(frame: Frame) -> Frame:
-    """A frame and those it has its state from, without what they keep beside the records."""
+    """Return a frame and those its state comes from, without cached values."""
     base = None if frame.base is None else bare(frame.base)
     return Frame(kind=frame.kind, at=frame.at, values=frame.values, base=base)
 
 
 def picture(snapshot: Snapshot) -> tuple[object, dict[str, dict[str, object]]]:
-    """A deep copy of a snapshot: its record, and the typed values of its frames."""
+    """Return a deep copy of a snapshot: its record, and the typed values of its frames."""
     return deepcopy(to_record(snapshot)), {key: deepcopy(frame.typed) for key, frame in snapshot.frames.items()}
 
 
 def unchanged(snapshot: Snapshot, before: tuple[object, dict[str, dict[str, object]]]) -> None:
-    """Assert that a snapshot is as it was, typed values that were read since aside."""
+    """Assert that a snapshot did not change, except for typed values that were read since."""
     record, typed = before
     assert to_record(snapshot) == record, "decide changed the snapshot"
     for key, values in typed.items():

@@ -1,10 +1,11 @@
-"""Graphs as plain data, for tests that run the same graph in two ways: through the engine and by the interpreter.
+"""Graphs as plain data, for tests that run the same graph twice: in the engine and in the interpreter.
 
-A `Spec` says what a graph is; `build` makes the engine's Graph of it. A script of `Outcome`s says what comes of each
-attempt, in order. Conditions are tuples, the first item says which; see `condition`.
+A `Spec` describes a graph; `build` makes the engine's Graph of it. A script of `Outcome`s gives the outcome of each
+attempt, in order. Conditions are tuples, the first item names the kind; see `condition`.
 
-Fields have one name in every spec. A graph whose state is `apart` has a state of its own, whose fields end in `_`, so
-that it shares no name with the graph around it; only the engine's graphs and what is read from them know that.
+Fields have the same names in every spec. A graph whose state is `apart` has a state of its own, whose field names end
+in `_`, so that it shares no name with the graph around it; only the engine's graphs and the values read from them use
+these names.
 """
 
 from __future__ import annotations
@@ -40,11 +41,11 @@ from graphengine.state.stop import Stop
 
 
 class Boom(ValueError):
-    """One way for a node to fail."""
+    """A failure of a node."""
 
 
 class Slow(TimeoutError):
-    """Another one."""
+    """Another failure of a node."""
 
 
 EXCEPTIONS: Mapping[str, type[Exception]] = {
@@ -54,12 +55,12 @@ EXCEPTIONS: Mapping[str, type[Exception]] = {
 
 
 def union(old: list[str], new: list[str]) -> list[str]:
-    """A reducer of our own: what is in either, sorted."""
+    """Return the items of either list, sorted: a custom reducer."""
     return sorted({*old, *new})
 
 
 class State(BaseModel):
-    """Fields of every kind of reducer."""
+    """Fields with every kind of reducer."""
 
     n: int = 0
     score: float | None = None
@@ -101,11 +102,11 @@ class Apart(BaseModel):
 
 
 class WholeApart(Apart):
-    """Those with the validator of `WholeState`."""
+    """`Apart` with the validator of `WholeState`."""
 
     @model_validator(mode="after")
     def whole(self) -> WholeApart:
-        """Total is at most 6; double is twice n."""
+        """Check that total is at most 6; set double to twice n."""
         if self.total_ > 6:
             message = "total is too large"
             raise ValueError(message)
@@ -114,11 +115,11 @@ class WholeApart(Apart):
 
 
 class WholeState(State):
-    """The same with a validator of the whole, which refuses one state and mends another field."""
+    """The same with a validator of the whole, which refuses a state and sets another field."""
 
     @model_validator(mode="after")
     def whole(self) -> WholeState:
-        """Total is at most 6; double is twice n."""
+        """Check that total is at most 6; set double to twice n."""
         if self.total > 6:
             message = "total is too large"
             raise ValueError(message)
@@ -127,9 +128,9 @@ class WholeState(State):
 
 
 FIELDS = ("n", "score", "kind", "log", "many", "table", "total", "best", "seen", "capped")
-"""The fields that a node may write whole."""
+"""The fields that a node can write whole."""
 ITEMS = ("item", "other")
-"""What the items of a map are called."""
+"""The names of the items of a map."""
 COUNTED = "counted"
 STOP = "stop"
 
@@ -138,15 +139,15 @@ Cond = tuple[Any, ...]
 
 @dataclass(frozen=True)
 class NodeSpec:
-    """A node: `form` says how its result is written (`pass`, `field`, `key`, `some`, `parts`), to these fields.
+    """A node: `form` is how its result is written (`pass`, `field`, `key`, `some`, `parts`) to these fields.
 
     Attributes:
-        each: What it is mapped over, (name, source): a path, or COUNTED for a function of `n`.
-        graph: The graph it is.
-        inputs: Its fields and where they are read.
-        parts: Beside each of `fields` what of the graph's state is written there: a path, or STOP for its label. One
-            alone is the graph's `result`.
-        memo: The key of `memos` where it keeps what it said, as an agent does.
+        each: The lists it is mapped over, (name, source): a path, or COUNTED for a function of `n`.
+        graph: The subgraph it runs.
+        inputs: The subgraph's fields and where they are read.
+        parts: For each of `fields` the part of the subgraph's state that is written: a path, or STOP for its label.
+            If there is only one, it is the subgraph's `result`.
+        memo: The key of `memos` where it keeps its messages, as an agent does.
     """
 
     name: str
@@ -167,7 +168,7 @@ class NodeSpec:
 
 
 @dataclass(frozen=True)
-class WaySpec:
+class EdgeSpec:
     """An edge."""
 
     source: str
@@ -199,10 +200,10 @@ class ForkSpec:
 
 @dataclass(frozen=True)
 class Spec:
-    """A graph; `result` is the path that it ends with, `steps` its own limit."""
+    """A graph; `result` is the path of its result, `steps` its own limit."""
 
     nodes: tuple[NodeSpec, ...]
-    ways: tuple[WaySpec | SwitchSpec | ForkSpec, ...]
+    edges: tuple[EdgeSpec | SwitchSpec | ForkSpec, ...]
     errors: bool = False
     whole: bool = False
     apart: bool = False
@@ -211,22 +212,22 @@ class Spec:
 
     @property
     def labels(self) -> Sequence[str]:
-        """What it may end with."""
-        found = [way.label for way in self.ways if isinstance(way, WaySpec) and way.target == "END"]
-        found += [way.label for way in self.ways if isinstance(way, ForkSpec) and way.join == "END"]
+        """The labels it can end with."""
+        found = [edge.label for edge in self.edges if isinstance(edge, EdgeSpec) and edge.target == "END"]
+        found += [edge.label for edge in self.edges if isinstance(edge, ForkSpec) and edge.join == "END"]
         found += [
             str(case)
-            for way in self.ways
-            if isinstance(way, SwitchSpec)
-            for case, target in way.cases
+            for edge in self.edges
+            if isinstance(edge, SwitchSpec)
+            for case, target in edge.cases
             if target == "END"
         ]
         return sorted({label for label in found if label})
 
     def leaves(self, *kinds: str) -> list[Cond]:
-        """The conditions of these kinds that its ways are made of."""
-        found = [way.when for way in self.ways if not isinstance(way, SwitchSpec)]
-        found += [cond for way in self.ways if isinstance(way, ForkSpec) for _, cond in way.targets]
+        """Return the conditions of these kinds in its edges."""
+        found = [edge.when for edge in self.edges if not isinstance(edge, SwitchSpec)]
+        found += [cond for edge in self.edges if isinstance(edge, ForkSpec) for _, cond in edge.targets]
         leaves: list[Cond] = []
         while found:
             cond = found.pop()
@@ -239,15 +240,15 @@ class Spec:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What comes of one attempt, or happens in its place.
+    """The outcome of one attempt, or an event in its place.
 
     Attributes:
-        kind: `ok`, `bad` (a result that does not fit), `boom`, `slow`; or `crash`, `stop`, or `branch` (a child goes
-            on, with an update).
-        seed: The result is made of it.
-        seconds: How long it takes.
-        chance: For the jitter of a retry.
-        tokens: What it spends; a cost besides, unknown for 7.
+        kind: `ok`, `bad` (a result that does not fit), `boom`, `slow`; or `crash`, `stop`, or `branch` (a child
+            continues, with an update).
+        seed: The number the result is made of.
+        seconds: The duration.
+        chance: The random number for the jitter of a retry.
+        tokens: The usage; each value also sets a cost, which is unknown for 7.
     """
 
     kind: str = "ok"
@@ -258,7 +259,7 @@ class Outcome:
 
     @property
     def usage(self) -> dict[str, float | None] | None:
-        """What the attempt spent."""
+        """The usage of the attempt."""
         if not self.tokens:
             return None
         return {"input_tokens": self.tokens, "cost_usd": None if self.tokens == 7 else self.tokens / 4}
@@ -266,12 +267,12 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Case:
-    """A graph and all that comes of it.
+    """A graph and its outcomes.
 
     Attributes:
-        script: What comes of each attempt; when it runs out every attempt succeeds.
+        script: The outcome of each attempt; when it runs out every attempt succeeds.
         limits: Those of the start, then those of each resume that follows a stop or a failure.
-        state: What the run begins with.
+        state: The initial state of the run.
     """
 
     spec: Spec
@@ -282,7 +283,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Write:
-    """One part of a result: a field, or a key of one, and the update, which `adds` to what is there or replaces it."""
+    """One part of a result: a field, or a key of one, and the update, which replaces the value or `adds` to it."""
 
     field: str
     value: Any
@@ -292,28 +293,28 @@ class Write:
 
 
 def counted(n: int) -> list[int] | None:
-    """The items that a count stands for; none at all for 5, and for 7 it raises."""
+    """Return the items for a count; None for 5. Raise for 7."""
     if n == 7:
         raise Boom
     return None if n == 5 else list(range((n + 2) % 5))
 
 
 def counted_apart(n_: int) -> list[int] | None:
-    """The same of a state that is apart."""
+    """Do the same for a state that is apart."""
     return counted(n_)
 
 
 def writes_of(node: NodeSpec, seed: int, *, bad: bool = False, key: str = "", speaks: bool = True) -> list[Write]:
-    """What a node's result writes, made of a number, and what it said, if it `speaks`.
+    """Return the writes of a node's result, made of a number, and of its messages if it `speaks`.
 
-    `key` is the item's, where it is an item's that is written.
+    `key` is the item's key, if an item writes.
     """
     made = _results_of(node, seed, bad=bad, key=key)
     return [*made, Write("memos", said(seed), key=node.memo, adds=True)] if node.memo and speaks else made
 
 
 def said(seed: int) -> list[int]:
-    """What a node said: nothing, or one thing or two."""
+    """Return a node's messages: none, one or two."""
     return [seed, seed + 1][: seed % 3]
 
 
@@ -338,7 +339,7 @@ def _results_of(node: NodeSpec, seed: int, *, bad: bool, key: str) -> list[Write
 
 
 def update_of(seed: int) -> Write:
-    """The update that a branch begins with."""
+    """Return the update that a branch begins with."""
     return _write(FIELDS[seed % len(FIELDS)], seed)
 
 
@@ -368,7 +369,7 @@ def _misfit(name: str) -> Any:
 
 
 def _values_of(node: NodeSpec, seed: int, *, bad: bool) -> dict[str, Any]:
-    """What stands in for the parts of a graph's state that its node writes."""
+    """Return values for the parts of a graph's state that its node writes."""
     few = [seed] * (seed % 3)
     values: dict[str, Any] = {"n": seed, "total": seed % 4, "best": seed, "score": (None, 1.0, 2.5)[seed % 3]}
     values |= dict.fromkeys(("log", "many", "capped", "items"), few)
@@ -385,7 +386,7 @@ def _values_of(node: NodeSpec, seed: int, *, bad: bool) -> dict[str, Any]:
 
 
 def result_of(node: NodeSpec, seed: int, *, bad: bool = False, mark: str = "", speaks: bool = True) -> object:
-    """The result that the engine is given for the same number; `mark` ends the names of fields."""
+    """Return the result that the engine gets for the same number; `mark` is the suffix of the field names."""
     made = _result_of(node, seed, bad=bad, mark=mark)
     return Remembered(made, (), said(seed)) if node.memo and speaks else made
 
@@ -405,30 +406,30 @@ def _result_of(node: NodeSpec, seed: int, *, bad: bool, mark: str) -> object:
 
 
 def mark_of(spec: Spec) -> str:
-    """What the names of its fields end in."""
+    """Return the suffix of the field names of a spec."""
     return "_" if spec.apart else ""
 
 
 def marked(path: str, mark: str) -> str:
-    """A path in a state whose names end so; items have none."""
+    """Return a path in a state with this suffix; items have none."""
     name, bracket, rest = path.partition("[")
     return path if name in ITEMS else f"{name}{mark}{bracket}{rest}"
 
 
 def work() -> Any:
-    """Never called."""
+    """Fail: the tests never call it."""
     raise AssertionError
 
 
 @dataclass(frozen=True)
 class Speaker:
-    """The same, with a memory."""
+    """A node function with a memory."""
 
     memory: str
     said: type = int
 
     def body(self) -> Any:
-        """An agent's, as far as a graph asks."""
+        """Return the body, in place of an agent's."""
         return self
 
     def __getattr__(self, name: str) -> Any:
@@ -436,7 +437,7 @@ class Speaker:
 
 
 def build(spec: Spec, calls: list[str]) -> Graph[Any]:
-    """The engine's graph of a spec; functions of conditions note their calls."""
+    """Return the engine's graph of a spec; functions of conditions record their calls."""
     mark = mark_of(spec)
     state = (WholeApart if spec.whole else Apart) if spec.apart else (WholeState if spec.whole else State)
     graph: Graph[Any] = Graph(
@@ -448,16 +449,16 @@ def build(spec: Spec, calls: list[str]) -> Graph[Any]:
     )
     for node in spec.nodes:
         _add_node(graph, node, mark, calls)
-    for way in spec.ways:
-        if isinstance(way, SwitchSpec):
-            graph.add_switch(way.source, way.on + mark, dict(way.cases), way.otherwise)
-        elif isinstance(way, ForkSpec):
-            when = None if way.when is None else condition(way.when, calls, mark)
-            arms = [target if c is None else (target, condition(c, calls, mark)) for target, c in way.targets]
-            graph.add_fork(way.source, arms, join=way.join, when=when, label=way.label)
+    for edge in spec.edges:
+        if isinstance(edge, SwitchSpec):
+            graph.add_switch(edge.source, edge.on + mark, dict(edge.cases), edge.otherwise)
+        elif isinstance(edge, ForkSpec):
+            when = None if edge.when is None else condition(edge.when, calls, mark)
+            arms = [target if c is None else (target, condition(c, calls, mark)) for target, c in edge.targets]
+            graph.add_fork(edge.source, arms, join=edge.join, when=when, label=edge.label)
         else:
-            when = None if way.when is None else condition(way.when, calls, mark)
-            graph.add_edge(way.source, way.target, when=when, label=way.label)
+            when = None if edge.when is None else condition(edge.when, calls, mark)
+            graph.add_edge(edge.source, edge.target, when=when, label=edge.label)
     return graph
 
 
@@ -471,7 +472,7 @@ def _add_node(graph: Graph[Any], node: NodeSpec, mark: str, calls: list[str]) ->
         function = counted_apart if mark else counted
         sources = {name: function if source == COUNTED else marked(source, mark) for name, source in node.each}
         options |= {"each": sources, "concurrency": node.concurrency}
-    if node.graph is not None and node.inputs:  # without any, fields of one name: nothing is said of them
+    if node.graph is not None and node.inputs:  # without inputs, fields of the same name are passed by default
         inner = mark_of(node.graph)
         options["inputs"] = {marked(name, inner): marked(source, mark) for name, source in node.inputs}
     if node.fallback:
@@ -517,7 +518,7 @@ def _part(name: str) -> Any:
 
 
 def condition(cond: Cond, calls: list[str], mark: str = "") -> Condition:
-    """The engine's condition of a tuple, over a state whose names end so."""
+    """Return the engine's condition for a tuple, over a state with this suffix."""
     kind, *rest = cond
     makes: Mapping[str, Callable[..., Condition]] = {
         "and": lambda left, right: condition(left, calls, mark) & condition(right, calls, mark),

@@ -1,8 +1,8 @@
-"""The interpreter of graphs with forks, maps and graphs inside them: one walker a frame, with copies of everything.
+"""An interpreter of graphs with forks, maps and subgraphs: one walker for each frame, with copies of everything.
 
-Arms, items and subgraphs walk one after the other in declared order, each to its end, which is as good an order as any
-other: that is what the tests are about. At a join the writes of the arms are done again, in that order, on the state
-the fork began with; those of items on the state the map began with; of a subgraph only what its node writes comes back.
+Arms, items and subgraphs run one after another in declared order, each to its end. The tests check that any other order
+gives the same run. A join repeats the writes of the arms, in that order, on the state the fork began with; the end of
+a map those of the items on the state the map began with; of a subgraph only what its node writes is kept.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from graphengine.errors import FailReached, InvalidInputs, InvalidUpdate, MissingInput, SubgraphLimit
-from tests.kit.interpreter import DEFAULTS, Interpreter, Misfit, Story, Told, Visit, at, reduced
+from tests.kit.interpreter import DEFAULTS, Fault, Interpreter, Misfit, Story, Visit, at, reduced
 from tests.kit.spec import (
     COUNTED,
     ITEMS,
@@ -30,11 +30,11 @@ from tests.kit.spec import (
 Rows: TypeAlias = dict[tuple[str, str], list[tuple[Any, ...]]]
 Outcomes: TypeAlias = Callable[[str, int, int], Outcome]
 UNREDUCED = ("items",)
-"""Fields that become the list of what items wrote."""
+"""Fields that become the list of what the items wrote."""
 
 
 class Misread(Exception):
-    """A list of items, or an input, cannot be read; the first argument is what the engine calls it."""
+    """A list of items, or an input, cannot be read; the first argument is the engine's error type."""
 
 
 class LimitReached(Exception):
@@ -43,15 +43,15 @@ class LimitReached(Exception):
 
 @dataclass
 class Record:
-    """What the walkers of one run did, by the id of their frame.
+    """The records of the walkers of one run, by the ids of their frames.
 
     Attributes:
         rows: The steps of each path.
-        states: The state behind each step that led on.
-        joins: That at joins and at the ends of maps and subgraphs, with what the conditions say of the past there.
-        seen: What each attempt saw.
-        entries: How often a subgraph was entered.
-        steps: Completed visits of the whole run.
+        states: The state after each step that led to another node.
+        joins: The state at joins and at the ends of maps and subgraphs, with the conditions about the past.
+        seen: The state that each attempt saw.
+        entries: The number of times a subgraph was entered.
+        steps: The completed visits of the whole run.
     """
 
     rows: Rows = field(default_factory=dict)
@@ -86,7 +86,7 @@ class Walker(Interpreter):
         self.past = case.spec.leaves("plateau", "iterations")
 
     def arm(self, target: str) -> Walker:
-        """A walker from a target of the fork that this one stands at."""
+        """Return a walker from a target of the fork at the current node."""
         arm = Walker(self.case, self.outcomes, self, "arm", target)
         arm.until = self.join_at
         arm.story = Story(deepcopy(self.story.state), visits=list(self.story.visits))
@@ -98,14 +98,14 @@ class Walker(Interpreter):
         return arm
 
     def item(self, index: int, values: dict[str, Any]) -> Walker:
-        """A walker of one item of the node that this one stands at."""
+        """Return a walker of one item of the current node."""
         item = Walker(self.case, self.outcomes, self, "item", f"{self.at}[{index}]")
         item.story = Story({**deepcopy(self.story.state), **values}, visits=list(self.story.visits))
         item.go(self.at)
         return item
 
     def sub(self, graph: Spec, state: dict[str, Any]) -> Walker:
-        """A walker of the subgraph that this one stands at."""
+        """Return a walker of the subgraph at the current node."""
         sub = Walker(Case(graph, (), ({},), state), self.outcomes, self, "sub", f"{self.at}/")
         if graph.whole and sub.story.state["total"] > 6:
             raise Misfit
@@ -118,7 +118,7 @@ class Walker(Interpreter):
         return sub
 
     def walk(self, resumes: int) -> Story:
-        """The whole story of a run, resumed so often after it failed."""
+        """Run to the end, resumed this many times after a failure, and return the story."""
         self.story.visits.append(Visit("START", self.given, deepcopy(self.story.state)))
         self.leave("started")
         while True:
@@ -130,18 +130,18 @@ class Walker(Interpreter):
             self.revive()
 
     def revive(self) -> None:
-        """Go on where it failed."""
+        """Continue after a failure."""
         if self.story.status == "failed":
             self.story.status = "running"
             for below in self.below():
                 below.revive()
 
     def below(self) -> Sequence[Walker]:
-        """The walkers of the frames that it has made."""
+        """Return the walkers of the frames that this one has made."""
         return [*self.arms, *(self.items or ()), *([self.inside] if self.inside else [])]
 
     def turn(self) -> None:
-        """Whatever comes next: what lies below, a way out that is still to be found, or an attempt."""
+        """Do what is next: run the frames below, choose an outgoing edge that is still open, or make an attempt."""
         node = self.nodes.get(self.at)
         if self.arms:
             self.join()
@@ -158,11 +158,11 @@ class Walker(Interpreter):
             self.attempt_ends(self.outcomes(self.spot(), self.visit, self.attempt))
 
     def spot(self) -> str:
-        """Where an attempt is made, so that what comes of it is the same whenever that is."""
+        """Return the position of an attempt, which decides its outcome whenever it is made."""
         return spot(self.frame, self.at, self.record.entries)
 
     def check_limits(self) -> None:
-        """Nothing new begins in a subgraph that is at its limit, not even the failure of one inside it."""
+        """Raise if a subgraph around this frame is at its limit: nothing new begins, not even a failure."""
         above: Walker | None = self
         outermost: Walker | None = None
         while above is not None:
@@ -173,13 +173,13 @@ class Walker(Interpreter):
             raise LimitReached(outermost)
 
     def map(self, node: NodeSpec) -> None:
-        """Let every item come to its end, and write what they gave in order."""
+        """Run every item to its end, and write the results in order."""
         if self.items is None:
             self.check_limits()
             try:
                 lists = self.lists(node)
             except Misread as error:
-                self.failed(error.args[0], Told(error.args[0], self.path(), self.attempt))
+                self.failed(error.args[0], Fault(error.args[0], self.path(), self.attempt))
                 return
             count = len(next(iter(lists.values())))
             self.note("mapped", count)
@@ -188,28 +188,28 @@ class Walker(Interpreter):
             while item.story.status == "running":
                 item.turn()
         self.check_limits()
-        told = next((item.told for item in self.items if item.story.status == "failed"), None)
-        if told is not None:
-            self.failed(told.error, told)
+        fault = next((item.fault for item in self.items if item.story.status == "failed"), None)
+        if fault is not None:
+            self.failed(fault.error, fault)
             return
         try:
             writes = collected(node, self.items)
             state = self.updated(writes)
         except Misfit:
-            self.failed(InvalidUpdate, Told(InvalidUpdate, self.path(), self.attempt))
+            self.failed(InvalidUpdate, Fault(InvalidUpdate, self.path(), self.attempt))
             return
         self.drop()
         self.done(state, node, writes)
 
     def lists(self, node: NodeSpec) -> dict[str, list[Any]]:
-        """What a node is mapped over, by the names of its items."""
+        """Return the lists a node is mapped over, by the names of its items."""
         lists = {name: self.source(source) for name, source in node.each}
         if len({len(items) for items in lists.values()}) > 1:
             raise Misread(InvalidUpdate)
         return lists
 
     def source(self, source: str) -> list[Any]:
-        """The items of one list."""
+        """Return the items of one list."""
         try:
             found = counted(self.story.state["n"]) if source == COUNTED else at(self.story.state, source)
         except Boom as error:
@@ -219,7 +219,7 @@ class Walker(Interpreter):
         return found
 
     def enter_graph(self, node: NodeSpec, graph: Spec) -> None:
-        """Let the subgraph come to its end, and write its result; what it failed with is its node's failure."""
+        """Run the subgraph to its end and write its result; its failure becomes its node's failure."""
         if self.inside is None:
             self.check_limits()
             try:
@@ -239,32 +239,32 @@ class Walker(Interpreter):
         except LimitReached as reached:
             if reached.args[0] is not self.inside:
                 raise
-            self.inside.told = Told(SubgraphLimit, self.path(), self.attempt)
+            self.inside.fault = Fault(SubgraphLimit, self.path(), self.attempt)
             self.inside.story.status = "failed"
-            self.inside.telling = self.inside.told
+            self.inside.latest_fault = self.inside.fault
             self.inside.row("failed", None, "")
         self.check_limits()
         sub, self.ended = self.inside, self.inside.story.label
-        if sub.story.status == "failed" and sub.told is not None:
-            self.went_wrong(sub.told)
+        if sub.story.status == "failed" and sub.fault is not None:
+            self.went_wrong(sub.fault)
             return
         writes = [self.part(name, part, sub) for name, part in zip(node.fields, node.parts, strict=True)]
         try:
             state = self.updated(writes)
         except Misfit:
-            self.went_wrong(Told(InvalidUpdate, self.path(), self.attempt))
+            self.went_wrong(Fault(InvalidUpdate, self.path(), self.attempt))
             return
         self.drop()
         self.done(state, node, writes)
 
-    def went_wrong(self, told: Told) -> None:
-        """The subgraph failed, or its result does not fit: it is begun again or given up; a resume goes on in it."""
-        self.wrong(told.error, Outcome(), retryable=getattr(told.error, "retryable", True), told=told)
+    def went_wrong(self, fault: Fault) -> None:
+        """Handle a subgraph that failed or whose result does not fit: retry or give up; a resume continues in it."""
+        self.wrong(fault.error, Outcome(), retryable=getattr(fault.error, "retryable", True), fault=fault)
         if self.story.status != "failed" or self.leaving:
             self.drop()
 
     def inputs(self, node: NodeSpec, graph: Spec) -> dict[str, Any]:
-        """What the state of the subgraph begins with."""
+        """Return the initial state of the subgraph."""
         given = dict(node.inputs)
         found = {name: at(self.story.state, source) for name, source in given.items()}
         if any(value is None and name != "score" for name, value in found.items()):
@@ -274,18 +274,18 @@ class Walker(Interpreter):
         return deepcopy(found)
 
     def part(self, name: str, part: str, sub: Walker) -> Write:
-        """What of the subgraph's state, or of its end, is written to a field."""
+        """Return the write of a part of the subgraph's state, or of its stop label, to a field."""
         value = [sub.story.label] if part == STOP else deepcopy(at(sub.story.state, part))
         return Write(name, value, key=self.key())
 
     def drop(self) -> None:
-        """What lies below is over; what it spent stays spent."""
+        """Drop the frames below; what they spent is kept."""
         for below in self.below():
             self.pay(below.paid())
         self.items, self.inside = None, None
 
     def paid(self) -> dict[str, float | None]:
-        """What was spent here and below."""
+        """Return the usage of this frame and of those below."""
         found = dict(self.story.usage)
         for below in self.below():
             for name, amount in below.paid().items():
@@ -297,19 +297,19 @@ class Walker(Interpreter):
             self.story.usage[name] = (self.story.usage.get(name) or 0) + (amount or 0)
 
     def spent(self, name: str) -> float | None:
-        """What was spent in this frame, with the items and the subgraph it made, and in those it has its state from."""
+        """Return the usage of this frame, with its items and subgraph, and of the frames its state comes from."""
         own = super().spent(name) or 0
         own += sum(below.paid().get(name) or 0 for below in self.below() if below.kind != "arm")
         return own + (self.up.spent(name) or 0) if self.up is not None and self.kind == "arm" else own
 
     def updated(self, writes: Sequence[Write]) -> dict[str, Any]:
-        """A copy of the state with these writes; an item's are looked at one by one."""
+        """Return a copy of the state with these writes; an item's writes are checked one by one."""
         if self.kind == "item":
             return self.tried(writes)
         return super().updated(writes)
 
     def tried(self, writes: Sequence[Write]) -> dict[str, Any]:
-        """An item's writes judged alone, each by itself: what becomes of them all is seen when the map ends."""
+        """Check an item's writes alone, each by itself; all of them together are checked when the map ends."""
         empty = deepcopy(dict(DEFAULTS))
         for write in writes:
             if write.field == "nowhere":
@@ -319,7 +319,7 @@ class Walker(Interpreter):
         return self.story.state
 
     def done(self, state: dict[str, Any], node: NodeSpec, writes: Sequence[Write]) -> None:
-        """A visit is complete; or an item is."""
+        """Complete a visit or an item."""
         if self.kind == "item":
             self.written = list(writes)
             self.story.status = "arrived"
@@ -327,22 +327,22 @@ class Walker(Interpreter):
         else:
             super().done(state, node, writes)
 
-    def failed(self, error: type[Exception], told: Told) -> None:
-        """A way for this failure, or the end; an item has no ways."""
+    def failed(self, error: type[Exception], fault: Fault) -> None:
+        """Take an edge for this failure, or end; an item has no edges."""
         if self.kind == "item":
-            self.telling = told
+            self.latest_fault = fault
             self.note("failed", None)
-            self.told, self.story.status = told, "failed"
+            self.fault, self.story.status = fault, "failed"
             self.attempt, self.tries, self.due, self.in_fallback = self.attempt + 1, 0, 0.0, False
         else:
-            super().failed(error, told)
+            super().failed(error, fault)
         if self.story.status != "failed":
             self.drop()
         elif self.below():
-            self.attempt -= 1  # it goes on below, in the same attempt
+            self.attempt -= 1  # it continues below, in the same attempt
 
     def completed(self) -> None:
-        """Count the visit wherever it counts."""
+        """Count the visit in this frame and in those around it."""
         self.record.steps += 1
         above: Walker | None = self
         while above is not None:
@@ -350,23 +350,23 @@ class Walker(Interpreter):
             above = above.up
 
     def path(self) -> str:
-        """The node's place in the run, in which arms have no part."""
+        """Return the node's path in the run, without arms."""
         return path_of(self) if self.kind == "item" else "/".join(filter(None, (path_of(self), self.at)))
 
-    def led_to_fail(self) -> Told:
-        """The failure is the node's that the graph is."""
+    def led_to_fail(self) -> Fault:
+        """Return the failure of a frame that reaches FAIL: that of the node whose graph it runs."""
         above: Walker | None = self
         while above is not None and above.kind == "arm":
             above = above.up
         node = above.up if above is not None else None
-        return Told(FailReached, path_of(self), node.attempt if node is not None else 1)
+        return Fault(FailReached, path_of(self), node.attempt if node is not None else 1)
 
     def key(self) -> str:
-        """The key that an item is written under."""
+        """Return the key that an item is written under."""
         return str(self.story.state["item"]) if self.kind == "item" else ""
 
     def enter(self, kind: str, found: Any) -> None:
-        """Go on: into arms, to the end of this one, to a node, or to the end."""
+        """Continue: into arms, to the end of this arm, to a node, or to the end."""
         if isinstance(found[0], tuple):
             self.note(kind, found[:2])
             targets, self.label, self.join_at = found
@@ -378,18 +378,18 @@ class Walker(Interpreter):
             super().enter(kind, found)
 
     def join(self) -> None:
-        """Let every arm come to its end, and do what they wrote again."""
+        """Run every arm to its end, and repeat its writes."""
         for arm in self.arms:
             while arm.story.status == "running":
                 arm.turn()
         self.check_limits()
-        self.told = next((arm.told for arm in self.arms if arm.story.status == "failed"), None)
+        self.fault = next((arm.fault for arm in self.arms if arm.story.status == "failed"), None)
         try:
             state = self.joined()
         except Misfit:
-            self.told = self.told or Told(InvalidUpdate, "/".join(filter(None, (path_of(self), self.join_at))), 1)
+            self.fault = self.fault or Fault(InvalidUpdate, "/".join(filter(None, (path_of(self), self.join_at))), 1)
             self.story.status = self.story.reason = "failed"
-            self.telling = self.told
+            self.latest_fault = self.fault
             self.note("joined", None)
             return
         arms, self.arms = self.arms, []
@@ -401,7 +401,7 @@ class Walker(Interpreter):
         self.enter("joined", (self.join_at, self.label))
 
     def joined(self) -> dict[str, Any]:
-        """The state with what every arm wrote; an arm may replace a field only if no other arm writes it."""
+        """Return the state with the writes of all arms; an arm can replace a field only if no other arm writes it."""
         if any(arm.story.status == "failed" for arm in self.arms):
             raise Misfit
         for arm in self.arms:
@@ -411,7 +411,7 @@ class Walker(Interpreter):
         return self.updated([write for arm in self.arms for write in arm.wrote])
 
     def note(self, kind: str, what: Any) -> None:
-        """A row of this frame's node, and the state behind it where it leads on."""
+        """Record a row of this frame's node, and the state after it if it leads to another node."""
         if kind == "entered" and self.up is not None:
             self.up.row(kind, what, self.up.at)
         else:
@@ -423,20 +423,20 @@ class Walker(Interpreter):
             self.record.states.setdefault(self.frame, []).append(deepcopy(self.story.state))
             node = self.nodes.get(self.at)
             if kind == "joined" or (kind == "node" and node is not None and (node.each or node.graph)):
-                said = [self.holds(cond) for cond in self.past]
-                self.record.joins.setdefault(self.frame, []).append((deepcopy(self.story.state), said))
+                past = [self.holds(cond) for cond in self.past]
+                self.record.joins.setdefault(self.frame, []).append((deepcopy(self.story.state), past))
 
     def row(self, kind: str, what: Any, node: str) -> None:
-        """One step."""
+        """Record one step."""
         visit, attempt = (0, 0) if kind in ("started", "joined") else (self.visit, self.attempt)
-        told = self.telling
-        if told is not None and (kind in ("attempt", "failed") or (kind == "joined" and what is None)):
-            what = (what, told.path, told.kind, told.attempt)
+        fault = self.latest_fault
+        if fault is not None and (kind in ("attempt", "failed") or (kind == "joined" and what is None)):
+            what = (what, fault.path, fault.kind, fault.attempt)
         self.record.rows.setdefault((self.frame, node), []).append((kind, visit, attempt, what))
 
 
 def collected(node: NodeSpec, items: Sequence[Walker]) -> list[Write]:
-    """What all items wrote; a field without a reducer becomes the list of it."""
+    """Return the writes of all items; a field without a reducer becomes the list of its values."""
     writes = [write for item in items for write in item.written]
     keys = [write.key for write in writes if write.field == "found"]
     if len(set(keys)) < len(keys):
@@ -447,7 +447,7 @@ def collected(node: NodeSpec, items: Sequence[Walker]) -> list[Write]:
 
 
 def frame_id(up: str, kind: str, place: str) -> str:
-    """The id of a frame made by another one."""
+    """Return the id of a frame made by another one."""
     if kind == "arm":
         return f"{up}~{place}"
     if kind == "sub" and up.endswith("]"):
@@ -456,7 +456,7 @@ def frame_id(up: str, kind: str, place: str) -> str:
 
 
 def path_of(walker: Walker) -> str:
-    """The place of a frame, without the arms it lies in."""
+    """Return the path of a frame, without the arms around it."""
     above = path_of(walker.up) if walker.up is not None else ""
     if walker.kind in ("root", "arm") or (walker.kind == "sub" and walker.up and walker.up.kind == "item"):
         return above
@@ -464,11 +464,11 @@ def path_of(walker: Walker) -> str:
 
 
 def spot(frame: str, node: str, entries: Mapping[str, int]) -> str:
-    """A place of attempts: a node of a frame, and which entry of the subgraph around it this is."""
+    """Return the position of attempts: a node of a frame, and the number of the entry of the subgraph around it."""
     return f"{entries.get(around(frame, entries), 0)} {frame} {node}"
 
 
 def around(frame: str, entries: Mapping[str, int]) -> str:
-    """The innermost subgraph that a frame lies in, of those that were entered; "" for none."""
+    """Return the innermost entered subgraph around a frame; "" if there is none."""
     ends = [end for end in range(1, len(frame) + 1) if frame[end - 1] == "/" and frame[:end] in entries]
     return frame[: ends[-1]] if ends else ""

@@ -1,8 +1,8 @@
-"""What a well-formed fork is, by brute force: every way of a graph is followed with the stack of arms it lies in.
+"""A brute-force definition of a well-formed fork: every edge of a graph is followed with the stack of arms around it.
 
-The engine works out regions; here a token really walks. A token is a node and the arms it is inside of, innermost last.
-A fork pushes an arm, the join of the innermost arm pops it (and of the next, where that has the same join). A graph is
-well formed if every node is met under one stack alone and no token does what it must not.
+The engine computes regions; here a token moves along the edges. A token is a node and the arms around it, innermost
+last. A fork pushes an arm; the join of the innermost arm pops it (and the next, if it has the same join). A graph is
+well formed if every node is reached under one stack only and no token leaves its arms without passing the join.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from random import Random
 
 from graphengine.compile.reachability import reachable_from
 from tests.kit.fork_graphs import fork_spec
-from tests.kit.spec import ForkSpec, SwitchSpec, WaySpec
+from tests.kit.spec import EdgeSpec, ForkSpec, SwitchSpec
 
 Arm = tuple[int, str]
 
@@ -29,7 +29,7 @@ class ForkShape:
 
 @dataclass(frozen=True)
 class Shape:
-    """A graph without its work."""
+    """A graph without the work of its nodes."""
 
     nodes: tuple[str, ...]
     edges: tuple[tuple[str, str], ...]
@@ -37,7 +37,7 @@ class Shape:
 
     @property
     def out(self) -> Mapping[str, Sequence[str]]:
-        """Every way, node to targets."""
+        """Every edge, from a node to its targets."""
         out: dict[str, list[str]] = {name: [] for name in ("START", *self.nodes)}
         for source, target in self.edges:
             out[source].append(target)
@@ -47,7 +47,7 @@ class Shape:
 
 
 def ill_formed(shape: Shape) -> str:
-    """What is wrong with it; "" if nothing is."""
+    """Return what is wrong with a shape; "" if nothing is."""
     for fork in shape.forks:
         if len(set(fork.targets)) < len(fork.targets):
             return f"two arms of {fork.source} have one target"
@@ -64,12 +64,12 @@ def ill_formed(shape: Shape) -> str:
                 met[target] = inside
                 waiting.append(target)
             elif met[target] != inside:
-                return f"{target} lies inside {met[target]} and inside {inside}"
+                return f"{target} is inside {met[target]} and also inside {inside}"
     return ""
 
 
 def _leave(shape: Shape, node: str, inside: tuple[Arm, ...]) -> list[tuple[str, tuple[Arm, ...]]]:
-    """Where a token can go, and the arms it lies in there."""
+    """Return where a token can go, with the arms around it there."""
     found = [(target, _arrive(shape, target, inside)) for source, target in shape.edges if source == node]
     for number, fork in enumerate(shape.forks):
         if fork.source == node:
@@ -80,20 +80,20 @@ def _leave(shape: Shape, node: str, inside: tuple[Arm, ...]) -> list[tuple[str, 
 
 
 def _arrive(shape: Shape, target: str, inside: tuple[Arm, ...]) -> tuple[Arm, ...]:
-    """The arms that a token is still inside of when it reaches a node."""
+    """Return the arms that are still around a token when it reaches a node."""
     while inside and shape.forks[inside[-1][0]].join == target:
         inside = inside[:-1]
     return inside
 
 
 def random_shape(random: Random) -> Shape:
-    """A graph all of whose nodes can be reached: anything at all, or a well-formed one with a change or two."""
+    """Return a graph whose nodes can all be reached: an arbitrary one, or a well-formed one with up to two changes."""
     if random.random() < 0.5:
         return _reached(_anything(random))
     spec = fork_spec(random, random.choice((1, 2)))
-    edges = {(way.source, way.target) for way in spec.ways if isinstance(way, WaySpec)}
-    edges |= {(way.source, target) for way in spec.ways if isinstance(way, SwitchSpec) for _, target in way.cases}
-    forks = [ForkShape(w.source, tuple(t for t, _ in w.targets), w.join) for w in spec.ways if isinstance(w, ForkSpec)]
+    edges = {(edge.source, edge.target) for edge in spec.edges if isinstance(edge, EdgeSpec)}
+    edges |= {(edge.source, target) for edge in spec.edges if isinstance(edge, SwitchSpec) for _, target in edge.cases}
+    forks = [ForkShape(w.source, tuple(t for t, _ in w.targets), w.join) for w in spec.edges if isinstance(w, ForkSpec)]
     names = tuple(node.name for node in spec.nodes)
     shape = Shape(names, tuple(sorted(edges)), tuple(forks))
     for _ in range(random.choice((0, 0, 1, 2))):
@@ -118,7 +118,7 @@ def _anything(random: Random) -> Shape:
 
 
 def _changed(shape: Shape, random: Random) -> Shape:
-    """The same with one thing changed: an edge more, or a fork's join or target."""
+    """Return a shape with one change: another edge, or another join or target of a fork."""
     target = random.choice((*shape.nodes, "END"))
     if not shape.forks or random.random() < 0.5:
         edge = (random.choice(("START", *shape.nodes)), target)
@@ -133,7 +133,7 @@ def _changed(shape: Shape, random: Random) -> Shape:
 
 
 def _reached(shape: Shape) -> Shape:
-    """What can be reached of it."""
+    """Return the part of a shape that can be reached."""
     seen = reachable_from("START", shape.out)
     return Shape(
         tuple(name for name in shape.nodes if name in seen),

@@ -1,7 +1,7 @@
-"""What the tests of recorded work share: a state, a node that works on it, calls that are counted, runs that fail.
+"""Helpers of the tests of recorded work: a state, a one-node graph, counted calls, failing runs.
 
-Work is told in three files: what is recorded, what is done again, what others are told of it. Each counts how often
-something was really done, and reads from the log what was kept.
+Three files test recorded work: which calls are recorded, which are repeated, and how errors are recorded. Each counts
+how often something was really done, and reads the log for what was kept.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ from tests.kit.runs import alone
 
 
 class Page(BaseModel):
-    """Something that was found, to be kept as a model."""
+    """A page that was found, to be kept as a model."""
 
     url: str
     words: list[str] = []
@@ -32,12 +32,12 @@ class State(BaseModel):
 
 
 def one(work: Callable[..., Any], writes: str = "text", **options: Any) -> Graph[State]:
-    """A graph of one node."""
+    """Return a graph of one node."""
     return alone(State, work, writes, **options)
 
 
 def counted(calls: list[str], name: str) -> Callable[[], str]:
-    """A function that notes its calls."""
+    """Return a function that records its calls."""
 
     def call() -> str:
         calls.append(name)
@@ -48,12 +48,12 @@ def counted(calls: list[str], name: str) -> Callable[[], str]:
 
 
 async def kinds(runner: Runner, run_id: str) -> Sequence[str]:
-    """What was recorded, by kind."""
+    """Return the kinds of the recorded steps."""
     return [step.kind for step in await runner.history(run_id)]
 
 
 async def failing(runner: Runner, graph: Graph[State], run_id: str | None = None) -> Any:
-    """Run or resume what is to fail, and give the result."""
+    """Run or resume a run that must fail, and return its result."""
     run = runner.start(graph) if run_id is None else runner.resume(graph, run_id)
     with pytest.raises(RunFailed) as caught:
         await run.result()

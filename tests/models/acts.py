@@ -1,4 +1,4 @@
-"""How a scene is played on a wire: what bytes the server sends, where it waits, and how it ends."""
+"""How a scene is played on a wire: the bytes that the server sends, where it waits, and how it ends."""
 
 import json
 from collections.abc import Mapping
@@ -16,12 +16,12 @@ _STREAM: Final = {"content-type": "text/event-stream; charset=utf-8", "request-i
 
 @dataclass(frozen=True, slots=True)
 class Raw:
-    """An answer as it goes over the wire, for what no scene says.
+    """An answer in raw form, for cases without a scene.
 
     Attributes:
         status: The status.
-        body: Bytes as they are; anything else as JSON.
-        events: If any are given: a stream of these instead of a body.
+        body: Bytes, sent unchanged; other values are sent as JSON.
+        events: If given: a stream of these instead of a body.
         headers: In addition to the content type.
         broken: Whether the connection breaks afterwards.
     """
@@ -51,12 +51,12 @@ class Act:
     broken: bool = False
 
     def raw_headers(self) -> list[tuple[bytes, bytes]]:
-        """As ASGI wants them."""
+        """Return the headers in the form of ASGI."""
         return [(name.encode(), value.encode()) for name, value in self.headers.items()]
 
 
 def stage(scene: Scene | Raw, wire: Wire, heard: Heard) -> Act:
-    """What a scene is on a wire, for a call that was heard."""
+    """Return the act of a scene on a wire, for a call."""
     match scene:
         case Raw():
             return raw(scene)
@@ -71,7 +71,7 @@ def stage(scene: Scene | Raw, wire: Wire, heard: Heard) -> Act:
 
 
 def raw(scene: Raw) -> Act:
-    """The same for what is bytes already."""
+    """Return the act of a raw answer."""
     if scene.events:
         return Act(scene.status, {**_STREAM, **scene.headers}, _encoded(list(scene.events)), broken=scene.broken)
     body = scene.body if isinstance(scene.body, bytes) else json.dumps(scene.body).encode()
@@ -101,12 +101,12 @@ def _failure(fails: Fails, wire: Wire, stream: bool) -> Act:  # noqa: FBT001 - o
 
 
 def _torn(tears: Tears, wire: Wire, *, stream: bool) -> Act:
-    """Half of what is said; where the connection breaks, the length that was promised is not reached."""
+    """Return half of the answer; on a broken connection, the announced length is not reached."""
     whole = Says(tears.text, tears.calls)
     if stream:
         events = wire.events(whole)
-        said = [index for index, event in enumerate(events) if event.said]
-        return Act(200, _STREAM, _encoded(events[: said[len(said) // 2]]), broken=tears.broken)
+        indexes = [index for index, event in enumerate(events) if event.piece]
+        return Act(200, _STREAM, _encoded(events[: indexes[len(indexes) // 2]]), broken=tears.broken)
     body = json.dumps(wire.whole(whole)).encode()
     promised = {"content-length": str(len(body))} if tears.broken else {}
     return Act(200, {**_JSON, **promised}, (body[: len(body) // 2],), broken=tears.broken)
@@ -127,4 +127,4 @@ def _encoded(events: list[Event]) -> tuple[bytes, ...]:
 
 
 def _after_first_word(events: list[Event]) -> int:
-    return next((index + 1 for index, event in enumerate(events) if event.said), 0)
+    return next((index + 1 for index, event in enumerate(events) if event.piece), 0)

@@ -1,7 +1,7 @@
-"""aimock, a mock server of models' APIs that others made, started for tests.
+"""aimock, a third-party mock server of models' APIs, started for tests.
 
-It comes from npm: `make servers` installs what `aimock/package-lock.json` names. Where Node.js or that is missing,
-tests that ask it are skipped and say so. `aimock/fixtures.json` holds what it answers in every test; `add` adds more.
+It comes from npm: `make servers` installs the version in `aimock/package-lock.json`. Without Node.js or the package,
+tests that need it are skipped with a message. `aimock/fixtures.json` has its answers for every test; `add` adds more.
 """
 
 import json
@@ -28,21 +28,21 @@ _ADDRESS: Final = re.compile(r"listening on (http://127\.0\.0\.1:\d+)")
 
 
 def missing() -> str:
-    """What aimock needs and is not here, with what to do; "" if it can be started."""
+    """Return what aimock needs but is missing, with a repair; "" if it can be started."""
     node = shutil.which("node")
     if node is None:
         return f"aimock needs Node.js, which is not on PATH: {REPAIR}"
-    told = subprocess.run([node, "--version"], capture_output=True, text=True, check=False).stdout
-    found = re.match(r"v(\d+)\.(\d+)", told)
+    version = subprocess.run([node, "--version"], capture_output=True, text=True, check=False).stdout
+    found = re.match(r"v(\d+)\.(\d+)", version)
     if found is None or (int(found[1]), int(found[2])) < OLDEST_NODE:
-        return f"aimock needs a newer Node.js than {told.strip() or 'the one here'}: {REPAIR}"
+        return f"aimock needs a newer Node.js than {version.strip() or 'the one here'}: {REPAIR}"
     if not PROGRAM.exists():
         return f"aimock is not installed: {REPAIR}"
     return ""
 
 
 class Aimock:
-    """The server. `url` is what Anthropic's SDK wants as base_url, `openai_url` what OpenAI's wants."""
+    """The server. `url` is the base_url for Anthropic's SDK, `openai_url` the one for OpenAI's."""
 
     def start(self) -> None:
         """Start it on a free port of 127.0.0.1, with the answers of `fixtures.json`."""
@@ -54,24 +54,24 @@ class Aimock:
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=FOLDER, env=clean
         )
         assert self._process.stdout is not None
-        told: list[str] = []
+        lines: list[str] = []
         for line in self._process.stdout:
-            told.append(line)
+            lines.append(line)
             found = _ADDRESS.search(line)
             if found is not None:
                 self.url = found[1]
                 self.openai_url = f"{self.url}/v1"
                 return
         self.stop()
-        raise AssertionError("aimock did not start: " + "".join(told))
+        raise AssertionError("aimock did not start: " + "".join(lines))
 
     def stop(self) -> None:
-        """End it."""
+        """Stop it."""
         self._process.terminate()
         self._process.communicate(timeout=20)
 
     def reset(self, *, empty: bool = False) -> None:
-        """Forget calls and added answers; forget those of `fixtures.json` too where it is to be empty."""
+        """Remove calls and added answers, and also those of `fixtures.json` if it is to be empty."""
         self._control("POST", "reset")
         if not empty:
             self._control("POST", "fixtures", json.loads((FOLDER / "fixtures.json").read_text(encoding="utf-8")))
@@ -81,7 +81,7 @@ class Aimock:
         self._control("POST", "fixtures", {"fixtures": list(fixtures)})
 
     def journal(self) -> list[Json]:
-        """All calls so far. Bodies are in the form of Chat Completions, whatever wire they came on."""
+        """Return all calls so far. Bodies are in the form of Chat Completions, on every wire."""
         found: list[Json] = self._control("GET", "journal")
         return found
 
@@ -96,7 +96,7 @@ HOLDS_NOTHING = "aimock holds no answer back, so no test of it may wait for one"
 
 
 class AimockService:
-    """aimock as the `Service` of the conformance suite; what it lacks is skipped."""
+    """aimock as the `Service` of the conformance suite; scenes that it cannot play are skipped."""
 
     def __init__(self, aimock: Aimock) -> None:
         self._aimock = aimock
@@ -111,25 +111,25 @@ class AimockService:
             self._played += 1
 
     def heard(self) -> list[Heard]:
-        """All calls so far."""
+        """Return all calls so far."""
         calls = [ChatWire().hear(entry["headers"], entry["body"]) for entry in self._aimock.journal()]
         return [replace(call, key=None, turns=_joined(call.turns)) for call in calls]
 
     async def arrived(self, count: int) -> None:
-        """Never asked for: nothing is held."""
+        """Not called: no answer is held."""
         raise AssertionError(HOLDS_NOTHING)
 
     async def left(self) -> None:
-        """Never asked for: nothing is held."""
+        """Not called: no answer is held."""
         raise AssertionError(HOLDS_NOTHING)
 
     def go_on(self) -> None:
-        """Never asked for: nothing is held."""
+        """Not called: no answer is held."""
         raise AssertionError(HOLDS_NOTHING)
 
 
 def _joined(turns: Sequence[Turn]) -> tuple[Turn, ...]:
-    """Turns where each answer is one: the journal splits those that came as several items of the Responses API."""
+    """Join the items of one answer into one turn: the journal has several for the Responses API."""
     found: list[Turn] = []
     for turn in turns:
         if found and found[-1].role == turn.role == "assistant":
@@ -140,7 +140,7 @@ def _joined(turns: Sequence[Turn]) -> tuple[Turn, ...]:
 
 
 def _fixture(scene: Scene) -> Json:
-    """A scene as aimock's answer."""
+    """Return a scene in aimock's form."""
     if isinstance(scene, Fails) and scene.trouble in {"rate_limit", "server_error"} and not scene.in_stream:
         limited = scene.trouble == "rate_limit"
         kind = "rate_limit_error" if limited else "server_error"
@@ -149,7 +149,7 @@ def _fixture(scene: Scene) -> Json:
     if not isinstance(scene, Says) or scene.held or scene.thinking or scene.stop not in {"end", "tools", "cut"}:
         raise SkipTest(f"aimock cannot play this: {scene}")
     if scene.counted is None or scene.counted.cache_read_tokens or scene.counted.reasoning_tokens:
-        raise SkipTest("aimock tells of question and answer tokens, always, and of no others")
+        raise SkipTest("aimock always reports question and answer tokens, and no others")
     counted = scene.counted
     response: Json = {
         "usage": {

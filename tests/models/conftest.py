@@ -8,7 +8,7 @@ from tests.models.edge_server import EdgeServer
 
 @pytest.fixture(scope="session")
 def edge_process() -> Iterator[EdgeServer]:
-    """The edge server, started once."""
+    """Start the edge server once."""
     server = EdgeServer()
     server.start()
     yield server
@@ -17,7 +17,7 @@ def edge_process() -> Iterator[EdgeServer]:
 
 @pytest.fixture
 def edge(edge_process: EdgeServer) -> Iterator[EdgeServer]:
-    """Our own model server, with nothing played and nothing heard. A call that it objects to fails the test."""
+    """Return our own model server, without scenes and calls. A call to which it objects fails the test."""
     edge_process.reset()
     yield edge_process
     assert edge_process.faults == []
@@ -27,7 +27,7 @@ def edge(edge_process: EdgeServer) -> Iterator[EdgeServer]:
 
 @pytest.fixture(scope="session")
 def aimock_process() -> Iterator[Aimock]:
-    """The mock server from npm, started once; skipped where it is not installed."""
+    """Start the mock server from npm once; skip if it is not installed."""
     reason = missing()
     if reason:
         pytest.skip(reason)
@@ -39,6 +39,6 @@ def aimock_process() -> Iterator[Aimock]:
 
 @pytest.fixture
 def aimock(aimock_process: Aimock) -> Aimock:
-    """The mock server from npm, with the answers of `aimock/fixtures.json` and no calls yet."""
+    """Return the mock server from npm, with the answers of `aimock/fixtures.json` and no calls."""
     aimock_process.reset()
     return aimock_process

@@ -1,15 +1,15 @@
-"""A server of our own for what a mock server from elsewhere lacks: every error, every kind of broken answer.
+"""A server for cases that third-party mock servers lack: every error, every kind of broken answer.
 
-It speaks three wires (Anthropic Messages, OpenAI Responses, OpenAI Chat Completions), streaming and not, on a free port
-of 127.0.0.1 in a thread. A test says what the next calls are answered with, in scenes of
-`graphengine.testing.model_scenes`, or with a `Raw` of its own; then it looks at what came:
+It implements three wires (Anthropic Messages, OpenAI Responses, OpenAI Chat Completions), streaming and not, on a free
+port of 127.0.0.1 in a thread. A test sets the answers to the next calls, as scenes of
+`graphengine.testing.model_scenes`, or as a `Raw`; then it checks the calls:
 
     edge.play(Fails("rate_limit", retry_after_seconds=2), Says("a draft"))
     …
     assert edge.heard()[1].system == "be brief"
 
-`edge.url` is what Anthropic's SDK wants as base_url, `edge.openai_url` what OpenAI's wants. A call for which there is
-no scene, and one that the provider would not accept (`objections`), is an error and makes the test fail at its end.
+`edge.url` is the base_url for Anthropic's SDK, `edge.openai_url` the one for OpenAI's. A call without a scene, and one
+that the provider would not accept (`objections`), is an error and fails the test at its end.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ _NOWHERE: Final = Raw(404, {"error": {"type": "not_found", "message": "nothing i
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call as it came."""
+    """A call as received."""
 
     path: str
     headers: Mapping[str, str]
@@ -50,7 +50,7 @@ class Call:
 
 
 class _Server(uvicorn.Server):
-    """Tells when it is there."""
+    """A server that reports when it has started."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -62,7 +62,7 @@ class _Server(uvicorn.Server):
 
 
 class EdgeServer:
-    """The server; `Service` of the conformance suite, for whichever wire it is called on."""
+    """The server; the `Service` of the conformance suite, for the wire on which it is called."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -71,10 +71,10 @@ class EdgeServer:
         self._closing = False
         self.reset()
 
-    # -- what a test says and asks
+    # -- for tests
 
     def reset(self) -> None:
-        """Forget all scenes, calls and passes."""
+        """Remove all scenes, calls and passes."""
         with self._changed:
             self._scenes: deque[Scene | Raw] = deque()
             self._always: Scene | Raw | None = None
@@ -92,31 +92,31 @@ class EdgeServer:
             self._scenes.extend(scenes)
 
     def always(self, scene: Scene | Raw) -> None:
-        """Answer every call for which nothing else was played with this."""
+        """Answer every call without a scene with this."""
         with self._changed:
             self._always = scene
 
     def answer(self, by: Callable[[Heard], Scene | Raw]) -> None:
-        """Answer every call for which nothing else was played by what it asks: calls that come in no fixed order."""
+        """Answer every call without a scene by its content, for calls in no fixed order."""
         with self._changed:
             self._by = by
 
     def heard(self) -> list[Heard]:
-        """All calls so far, read."""
+        """Return all calls so far, read."""
         with self._changed:
             calls = list(self.calls)
         return [WIRES[call.path].hear(call.headers, call.body) for call in calls]
 
     async def arrived(self, count: int) -> None:
-        """Return once so many calls have come."""
+        """Wait until this many calls have arrived."""
         await self._until(lambda: len(self.calls) >= count, f"{count} calls")
 
     async def left(self) -> None:
-        """Return once a caller has gone before its answer was whole."""
+        """Wait until a caller has disconnected before its answer was complete."""
         await self._until(lambda: self._gone > 0, "a caller that goes away")
 
     def go_on(self) -> None:
-        """Let one held answer go on."""
+        """Release one held answer."""
         with self._changed:
             self._passes += 1
         self._wake()
@@ -125,7 +125,7 @@ class EdgeServer:
 
     def start(self) -> None:
         """Listen on a free port of 127.0.0.1."""
-        # with the protocol named, asyncio switches delays off for what it accepts; else a second write waits 40 ms
+        # with the protocol named, asyncio sets TCP_NODELAY for accepted sockets; else a second write waits 40 ms
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         self._socket.bind(("127.0.0.1", 0))
         self.port: int = self._socket.getsockname()[1]
@@ -148,7 +148,7 @@ class EdgeServer:
         self._socket.close()
         assert not self._thread.is_alive(), "the edge server did not stop"
 
-    # -- in the thread
+    # -- in the server's thread
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -191,7 +191,7 @@ class EdgeServer:
         return scene
 
     async def _perform(self, act: Act, receive: Receive, send: Send) -> None:
-        """Send an answer; one that is broken is left without an end, and the server drops the connection."""
+        """Send an answer; a broken one is left without an end, and the server drops the connection."""
         begun = False
         for index, chunk in enumerate(act.chunks):
             if index == act.held_before and not await self._may_go_on(receive):
@@ -204,7 +204,7 @@ class EdgeServer:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _may_go_on(self, receive: Receive) -> bool:
-        """Wait for a pass; False if the caller went away, or the server closes, before that."""
+        """Wait for a pass; return False if the caller disconnects, or the server closes, before that."""
         waker = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._wakers.add(waker)
@@ -260,7 +260,7 @@ async def _disconnected(receive: Receive) -> None:
 
 
 class WireService:
-    """The edge server as one wire's `Service`: what this wire has no words for is skipped."""
+    """The edge server as one wire's `Service`: scenes that this wire cannot express are skipped."""
 
     def __init__(self, edge: EdgeServer, path: str) -> None:
         self._edge = edge

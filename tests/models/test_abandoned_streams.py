@@ -1,4 +1,4 @@
-"""A stream that is abandoned is closed and awaited: no async generator of it is left for the garbage collector."""
+"""An abandoned stream is closed and awaited: no async generator of it is left for the garbage collector."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PATHS = {"anthropic": "/v1/messages", "openai": "/v1/responses", "openai-chat": 
 
 @pytest.fixture(params=[*PATHS, "router", "recorded", "scripted"])
 def model(request: pytest.FixtureRequest, edge: EdgeServer, tmp_path: Path) -> Model:
-    """One of every adapter."""
+    """Return a model of each adapter."""
     made: dict[str, Callable[[], Model]] = {
         "anthropic": lambda: AnthropicModel("claude-haiku-4-5", api_key=KEY, base_url=edge.url),
         "openai": lambda: OpenAIModel("gpt-5-mini", api_key=KEY, base_url=edge.openai_url),
@@ -45,13 +45,13 @@ def model(request: pytest.FixtureRequest, edge: EdgeServer, tmp_path: Path) -> M
 
 @pytest.fixture
 def service(request: pytest.FixtureRequest, edge: EdgeServer) -> WireService:
-    """The provider's side of that adapter."""
+    """Return the server of that adapter."""
     return WireService(edge, PATHS.get(request.node.callspec.params["model"], "/v1/responses"))
 
 
 @contextmanager
 def generators() -> Iterator[list[AsyncGenerator[Any, Any]]]:
-    """Collect the async generators that are begun here; they are held, so that no collector closes them."""
+    """Collect the async generators that are begun; the references protect them from the garbage collector."""
     begun: list[AsyncGenerator[Any, Any]] = []
     before = sys.get_asyncgen_hooks()
 
@@ -67,7 +67,7 @@ def generators() -> Iterator[list[AsyncGenerator[Any, Any]]]:
 
 
 async def abandoned(model: Model, act: Callable[[Request], Awaitable[object]]) -> None:
-    """Do that with a streamed call, and see that every generator it began has ended."""
+    """Run an action on a streamed call, and check that every generator of it has ended."""
     with generators() as begun:
         await act(Request("tester", "", [question()], on_text=lambda _: None))
     open_ones = [each for each in begun if getattr(each, "ag_frame", None) is not None]
@@ -78,7 +78,7 @@ async def abandoned(model: Model, act: Callable[[Request], Awaitable[object]]) -
 
 
 def asked_of(model: Model) -> Callable[[Request], Awaitable[object]]:
-    """A call of which any failure is expected."""
+    """Make a call, which may fail."""
 
     async def ask(request: Request) -> None:
         with pytest.raises(ModelError):
@@ -90,13 +90,13 @@ def asked_of(model: Model) -> Callable[[Request], Awaitable[object]]:
 @pytest.mark.parametrize("scene", [Fails("rate_limit", in_stream=True), Tears(), Tears(broken=True)])
 @pytest.mark.parametrize("model", [*PATHS, "router", "recorded"], indirect=True)
 async def test_a_stream_that_fails_is_closed(model: Model, service: WireService, scene: Scene) -> None:
-    """An error amid it, or an end that comes too early, leaves nothing open."""
+    """An error during it, or a premature end, leaves nothing open."""
     service.play(scene)
     await abandoned(model, asked_of(model))
 
 
 async def test_a_stream_whose_watcher_raises_is_closed(model: Model, service: WireService) -> None:
-    """The caller's own error passes through, and the stream is over."""
+    """The caller's own error propagates, and the stream ends."""
     if not isinstance(model, ScriptedModel):
         service.play(Says("one two three"))
 
@@ -112,7 +112,7 @@ async def test_a_stream_whose_watcher_raises_is_closed(model: Model, service: Wi
 
 @pytest.mark.parametrize("model", [*PATHS, "router", "recorded"], indirect=True)
 async def test_a_stream_that_is_cancelled_is_closed(model: Model, service: WireService) -> None:
-    """In the midst of an answer; the provider sees that its caller has left."""
+    """During an answer; the provider sees that its caller has disconnected."""
     service.play(Says("one two three", held=True))
     heard = asyncio.Event()
 
@@ -129,21 +129,21 @@ async def test_a_stream_that_is_cancelled_is_closed(model: Model, service: WireS
 
 
 async def test_a_whole_stream_leaves_nothing_open(model: Model, service: WireService) -> None:
-    """As where nothing goes wrong."""
+    """As without a failure."""
     if not isinstance(model, ScriptedModel):
         service.play(Says("one two three"))
     await abandoned(model, model.answer)
 
 
 class Body:
-    """A streamed response that gives these chunks, and then does not end."""
+    """A streamed response that yields these chunks, and then does not end."""
 
     def __init__(self, *chunks: bytes) -> None:
         self.chunks = chunks
         self.log: list[str] = []
 
     async def aiter_bytes(self) -> AsyncIterator[bytes]:
-        """The chunks."""
+        """Yield the chunks."""
         try:
             for chunk in self.chunks:
                 yield chunk
@@ -169,7 +169,7 @@ WHOLE = 'event: a\r\ndata: {"x":\r\ndata: "ü\u2028"}\r\n\r\n: comment\n\ndata\n
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 1000])
 def test_events_do_not_depend_on_how_their_bytes_are_cut(size: int) -> None:
-    """Lines may end in three ways, and a chunk anywhere, amid a character too."""
+    """Lines may end in three ways, and a chunk anywhere, also inside a character."""
     reader = EventReader()
     chunks = [WHOLE[start : start + size] for start in range(0, len(WHOLE), size)]
     found = [event for chunk in chunks for event in reader.events(chunk)]

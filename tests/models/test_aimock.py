@@ -1,4 +1,4 @@
-"""The mock server from npm answers the providers' SDKs; without it, these tests are skipped and say why."""
+"""The mock server from npm answers the providers' SDKs; without it, these tests are skipped with a message."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ from tests.models.aimock_server import FOLDER, REPAIR, Aimock, missing
 
 
 async def test_both_sdks_are_answered(aimock: Aimock) -> None:
-    """One fixture answers on all three wires, and the journal shows what was asked."""
+    """One fixture answers on all three wires, and the journal shows the requests."""
     async with anthropic.AsyncAnthropic(api_key="k", base_url=aimock.url, max_retries=0) as claude:
         message = await claude.messages.create(
             model="m", max_tokens=9, system="be brief", messages=[{"role": "user", "content": "say hello"}]
@@ -20,22 +20,22 @@ async def test_both_sdks_are_answered(aimock: Aimock) -> None:
         response = await gpt.responses.create(model="m", input="say hello")
         completion = await gpt.chat.completions.create(model="m", messages=[{"role": "user", "content": "say hello"}])
 
-    said = "Hello there, how are you?"
+    text = "Hello there, how are you?"
     assert message.content[0].type == "text"
-    assert (message.content[0].text, response.output_text, completion.choices[0].message.content) == (said, said, said)
+    assert (message.content[0].text, response.output_text, completion.choices[0].message.content) == (text, text, text)
     paths = [entry["path"] for entry in aimock.journal()]
     assert paths == ["/v1/messages", "/v1/responses", "/v1/chat/completions"]
 
 
 async def test_a_question_it_does_not_know_is_an_error(aimock: Aimock) -> None:
-    """It is strict: what no fixture matches has no answer."""
+    """It is strict: a question without a fixture is an error."""
     async with openai.AsyncOpenAI(api_key="k", base_url=aimock.openai_url, max_retries=0) as gpt:
         with pytest.raises(openai.InternalServerError):
             await gpt.responses.create(model="m", input="something else")
 
 
 def test_what_is_missing_is_said_with_its_repair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without Node.js, with one that is too old, and without the package, the reason to skip says what to run."""
+    """Without Node.js, with an old one, and without the package, the reason to skip has the repair."""
     monkeypatch.setattr("tests.models.aimock_server.PROGRAM", tmp_path / "cli.js")
     monkeypatch.setenv("PATH", str(tmp_path))
     assert missing() == f"aimock needs Node.js, which is not on PATH: {REPAIR}"
@@ -50,7 +50,7 @@ def test_what_is_missing_is_said_with_its_repair(tmp_path: Path, monkeypatch: py
 
 
 def test_its_lock_names_no_registry() -> None:
-    """The lock file holds versions and checksums, and no address that it was fetched from."""
+    """The lock file has versions and checksums, but no addresses of a registry."""
     lock = json.loads((FOLDER / "package-lock.json").read_text(encoding="utf-8"))
     (package,) = [entry for name, entry in lock["packages"].items() if name]
     assert "resolved" not in package

@@ -38,20 +38,20 @@ ADD = ToolCall(id="toolu_1", name="add", arguments='{"a": 2}')
 
 
 def model_of(edge: EdgeServer, **more: Any) -> AnthropicModel:
-    """A model whose server is ours."""
+    """Return a model of our server."""
     return AnthropicModel("claude-haiku-4-5", api_key=MY_KEY, base_url=edge.url, **more)
 
 
 @pytest.fixture
 async def model(edge: EdgeServer) -> AsyncIterator[AnthropicModel]:
-    """The same, closed afterwards."""
+    """Return the same, closed afterwards."""
     model = model_of(edge, timeout_seconds=20)
     yield model
     await model.close()
 
 
 def asks(*, streamed: bool = False, **more: Any) -> Request:
-    """A question; `streamed` where somebody watches."""
+    """Return a question; `streamed` if its text is wanted."""
     return Request("writer", "be brief", [ASKED], on_text=(lambda _: None) if streamed else None, **more)
 
 
@@ -76,38 +76,38 @@ class TestAnswers:
         assert answer.cost_usd == pytest.approx(0.7 + 0.01 + 0.25 + 0.05)
         assert edge.heard()[0].stream is streamed
 
-    async def test_a_streams_text_is_told_piece_by_piece(self, edge: EdgeServer, model: AnthropicModel) -> None:
-        """Who watches sees the words as they come, and all of them."""
-        told: list[str] = []
+    async def test_text_is_streamed_piece_by_piece(self, edge: EdgeServer, model: AnthropicModel) -> None:
+        """The callback gets the words as they arrive, and all of them."""
+        received: list[str] = []
         first = asyncio.Event()
 
-        def tell(piece: str) -> None:
-            told.append(piece)
+        def on_text(piece: str) -> None:
+            received.append(piece)
             first.set()
 
         edge.play(Says("one two three", held=True))
-        answering = asyncio.ensure_future(model.answer(Request("writer", "", [ASKED], on_text=tell)))
+        answering = asyncio.ensure_future(model.answer(Request("writer", "", [ASKED], on_text=on_text)))
         await asyncio.wait_for(first.wait(), 10)
         assert not answering.done()
-        assert "".join(told) != "one two three"
+        assert "".join(received) != "one two three"
         edge.go_on()
-        assert (await answering).content == "one two three" == "".join(told)
+        assert (await answering).content == "one two three" == "".join(received)
 
-    async def test_an_error_of_who_watches_is_not_the_providers(self, edge: EdgeServer, model: AnthropicModel) -> None:
-        """A bug in a display is not tried again as a torn answer."""
+    async def test_an_error_of_the_callback_is_not_the_providers(self, edge: EdgeServer, model: AnthropicModel) -> None:
+        """A bug in a display is not retried as a torn answer."""
 
-        def tell(piece: str) -> None:
+        def on_text(piece: str) -> None:
             raise ValueError(piece)
 
         edge.play(Says("one"))
         with pytest.raises(ValueError, match="one") as caught:
-            await model.answer(Request("writer", "", [ASKED], on_text=tell))
+            await model.answer(Request("writer", "", [ASKED], on_text=on_text))
         assert not isinstance(caught.value, ModelError)
 
     async def test_an_answer_that_may_be_long_is_streamed_by_itself(
         self, edge: EdgeServer, model: AnthropicModel
     ) -> None:
-        """A connection that says nothing for ten minutes would be cut."""
+        """A connection without traffic for ten minutes would be cut."""
         edge.always(Says("yes"))
         for max_tokens in (21_333, 21_334):
             assert (await model.answer(asks(max_tokens=max_tokens))).content == "yes"
@@ -117,19 +117,19 @@ class TestAnswers:
     async def test_thinking_comes_back_in_a_tool_loop(
         self, edge: EdgeServer, model: AnthropicModel, *, streamed: bool
     ) -> None:
-        """A signed thought is given back as it came, before the call that it led to."""
+        """A signed thought is sent back unchanged, before the call that it led to."""
         edge.play(Says("I add.", calls=(ADD,), thinking="sig-1"), Says("5"))
         first = await model.answer(asks(streamed=streamed))
         assert (first.stop, first.calls) == ("tools", (ADD,))
-        said = Message(role="assistant", text=str(first.content), calls=first.calls, native=first.native)
-        kept = Message.model_validate_json(said.model_dump_json())  # as a record keeps it
+        answer = Message(role="assistant", text=str(first.content), calls=first.calls, native=first.native)
+        kept = Message.model_validate_json(answer.model_dump_json())  # as a record keeps it
         result = Message(role="tool", text="5", call_id="toolu_1")
         await model.answer(Request("writer", "", [ASKED, kept, result]))
         assert edge.heard()[1].turns[1].thinking == ("sig-1",)
         assert edge.heard()[1].turns[1].calls == (ADD,)
 
     async def test_a_schema_goes_along_in_the_form_the_api_knows(self, edge: EdgeServer, model: AnthropicModel) -> None:
-        """What it cannot hold an answer to stands in the description; what has no form at all is told in words."""
+        """Unsupported keywords move into the description; a schema without a native form goes into the instructions."""
         schema = {"type": "object", "properties": {"score": {"type": "integer", "minimum": 1}}, "required": ["score"]}
         edge.always(Says('{"score": 7}'))
         await model.answer(asks(schema=schema))
@@ -145,14 +145,14 @@ class TestAnswers:
         assert '"any"' in second.system
 
     async def test_settings_reach_the_server(self, edge: EdgeServer, model: AnthropicModel) -> None:
-        """Also temperature, for which the SDK has no argument."""
+        """Including temperature, for which the SDK has no argument."""
         edge.always(Says("yes"))
         await model.answer(asks(temperature=0.2, effort="low", max_tokens=50))
         sent = edge.heard()[0].body
         assert (sent["temperature"], sent["output_config"], sent["max_tokens"]) == (0.2, {"effort": "low"}, 50)
 
-    async def test_an_answer_that_pauses_is_gone_on_with(self, edge: EdgeServer, model: AnthropicModel) -> None:
-        """The provider gets back what it said so far, and the parts are one answer."""
+    async def test_an_answer_that_pauses_is_continued(self, edge: EdgeServer, model: AnthropicModel) -> None:
+        """The provider gets back its partial answer, and the parts are joined."""
         part = {"type": "message", "content": [{"type": "text", "text": "one "}], "stop_reason": "pause_turn"}
         edge.play(Raw(body=part | {"usage": {"input_tokens": 1, "output_tokens": 2}}), Says("two"))
         answer = await model.answer(asks())
@@ -162,7 +162,7 @@ class TestAnswers:
     async def test_an_answer_that_pauses_again_is_given_back_once(
         self, edge: EdgeServer, model: AnthropicModel
     ) -> None:
-        """What was said before the first pause is not said twice after the second."""
+        """The content before the first pause is not repeated after the second."""
         for text in ("one ", "two "):
             content = [{"type": "text", "text": text}]
             edge.play(Raw(body={"type": "message", "content": content, "stop_reason": "pause_turn"}))
@@ -170,14 +170,14 @@ class TestAnswers:
         assert (await model.answer(asks())).content == "one two three"
         assert [turn.text for turn in edge.heard()[2].turns[1:]] == ["one two "]
 
-    async def test_an_answer_that_only_pauses_comes_to_an_end(self, edge: EdgeServer, model: AnthropicModel) -> None:
-        """It is no endless loop."""
+    async def test_an_answer_that_only_pauses_ends(self, edge: EdgeServer, model: AnthropicModel) -> None:
+        """It does not loop forever."""
         edge.always(Raw(body={"type": "message", "content": [], "stop_reason": "pause_turn"}))
         with pytest.raises(AnswerTorn, match="paused more than 8 times"):
             await model.answer(asks())
         assert len(edge.calls) == 9
 
-    async def test_half_a_surrogate_pair_goes_neither_out_nor_in(self, edge: EdgeServer, model: AnthropicModel) -> None:
+    async def test_a_lone_surrogate_is_neither_sent_nor_returned(self, edge: EdgeServer, model: AnthropicModel) -> None:
         """It is replaced, so that the call can be sent and the answer recorded."""
         body = b'{"type":"message","content":[{"type":"text","text":"b\\ud800"}],"stop_reason":"end_turn"}'
         edge.play(Raw(body=body))
@@ -186,21 +186,21 @@ class TestAnswers:
         assert (edge.heard()[0].system, edge.heard()[0].turns[0].text) == ("s\ufffd", "a\ufffd")
 
     async def test_a_price_that_was_given_wins(self, edge: EdgeServer) -> None:
-        """A server of one's own costs nothing."""
+        """A server of your own costs nothing."""
         model = model_of(edge, price=Price(0, 0))
         edge.play(Says("yes"))
         assert (await model.answer(asks())).cost_usd == 0.0
         await model.close()
 
-    async def test_whether_the_cost_will_be_known_is_known_before(self) -> None:
-        """A limit on costs can refuse a model whose price nobody knows."""
+    async def test_whether_the_cost_will_be_known_is_known_in_advance(self) -> None:
+        """A limit on costs can refuse a model without a known price."""
         assert await AnthropicModel("claude-haiku-4-5").knows_price()
         assert not await AnthropicModel("my-own").knows_price()
         assert await AnthropicModel("my-own", price=Price(1, 2)).knows_price()
 
 
 def start(**more: Any) -> Event:
-    """How a stream begins."""
+    """Return the start of a stream."""
     message: dict[str, Any] = {
         "id": "m",
         "type": "message",
@@ -213,12 +213,12 @@ def start(**more: Any) -> Event:
 
 
 def piece(index: int, **delta: Any) -> Event:
-    """A piece of a block."""
+    """Return a piece of a block."""
     return Event({"type": "content_block_delta", "index": index, "delta": delta}, "content_block_delta")
 
 
 def block(index: int, **block: Any) -> Event:
-    """How a block begins."""
+    """Return the start of a block."""
     return Event({"type": "content_block_start", "index": index, "content_block": block}, "content_block_start")
 
 
@@ -226,10 +226,10 @@ END = Event({"type": "message_delta", "delta": {"stop_reason": "end_turn"}}, "me
 
 
 class TestStreams:
-    async def test_arguments_that_are_no_json_come_as_the_model_wrote_them(
+    async def test_malformed_arguments_are_kept_as_the_model_wrote_them(
         self, edge: EdgeServer, model: AnthropicModel
     ) -> None:
-        """The tool's own checks complain of them; the turn itself goes on."""
+        """The tool's own validation reports them; the turn is continued."""
         thought = block(0, type="thinking", thinking="", signature="s")
         call = block(1, type="tool_use", id="t", name="add", input={})
         edge.play(Raw(events=(start(), thought, call, piece(1, type="input_json_delta", partial_json='{"a": '), END)))
@@ -241,12 +241,12 @@ class TestStreams:
         assert content[1] == {"type": "tool_use", "id": "t", "name": "add", "input": {"unreadable": '{"a": '}}
 
     async def test_a_tool_without_arguments_gets_an_empty_object(self, edge: EdgeServer, model: AnthropicModel) -> None:
-        """No piece of arguments means none."""
+        """Without pieces of arguments there are none."""
         edge.play(Raw(events=(start(), block(0, type="tool_use", id="t", name="now", input={}), END)))
         assert (await model.answer(asks(streamed=True))).calls == (ToolCall(id="t", name="now", arguments="{}"),)
 
     async def test_citations_and_what_is_new_do_no_harm(self, edge: EdgeServer, model: AnthropicModel) -> None:
-        """A quoted source is kept in the provider's own form; an unknown event or piece is passed over."""
+        """A quoted source is kept in native form; unknown events and pieces are ignored."""
         cited = {"type": "char_location", "cited_text": "x", "document_index": 0}
         edge.play(
             Raw(
@@ -283,7 +283,7 @@ class TestStreams:
     async def test_events_that_make_no_message_are_a_torn_answer(
         self, edge: EdgeServer, model: AnthropicModel, events: tuple[Event, ...]
     ) -> None:
-        """Whatever the SDK makes of them, it is an error of ours that can be tried again."""
+        """Whatever exception the SDK raises, it is a ModelError that can be retried."""
         edge.play(Raw(events=events))
         with pytest.raises(AnswerTorn):
             await model.answer(asks(streamed=True))
@@ -291,7 +291,7 @@ class TestStreams:
     async def test_a_server_that_does_not_stream_may_answer_whole(
         self, edge: EdgeServer, model: AnthropicModel
     ) -> None:
-        """The answer counts, not how it came."""
+        """Both forms of the answer are equal."""
         edge.play(
             Raw(body={"type": "message", "content": [{"type": "text", "text": "yes"}], "stop_reason": "end_turn"})
         )
@@ -325,10 +325,10 @@ NOISES: dict[Noise, type[ModelError]] = {
 class TestFailures:
     @both_ways
     @pytest.mark.parametrize("trouble", FAILURES)
-    async def test_each_way_to_fail_has_its_error(
+    async def test_each_failure_has_its_error(
         self, edge: EdgeServer, model: AnthropicModel, trouble: Trouble, *, streamed: bool
     ) -> None:
-        """With the provider's words but never the key, and after one attempt."""
+        """With the provider's message but never the key, and after one attempt."""
         edge.play(Fails(trouble, "so it is with {key}", retry_after_seconds=3))
         with pytest.raises(ModelError) as caught:
             await model.answer(asks(streamed=streamed))
@@ -340,18 +340,18 @@ class TestFailures:
         assert len(edge.calls) == 1
 
     @pytest.mark.parametrize("trouble", [each for each in FAILURES if FAILURES[each].retryable])
-    async def test_an_error_in_a_stream_is_told_by_its_kind(
+    async def test_an_error_in_a_stream_is_classified_by_its_type(
         self, edge: EdgeServer, model: AnthropicModel, trouble: Trouble
     ) -> None:
-        """It comes with status 200, which means nothing."""
+        """Its status is 200, which is ignored."""
         edge.play(Fails(trouble, in_stream=True))
         with pytest.raises(ModelError) as caught:
             await model.answer(asks(streamed=True))
         assert type(caught.value) is FAILURES[trouble]
-        assert "told amid its answer" in caught.value.message
+        assert "during its answer" in caught.value.message
 
     async def test_no_trace_of_an_error_holds_the_key(self, edge: EdgeServer, model: AnthropicModel) -> None:
-        """The SDK's own errors, which quote the provider, are not kept with ours."""
+        """The SDK's own errors, which quote the provider, are not chained."""
         edge.play(Fails("wrong_key", "invalid {key}"))
         with pytest.raises(NotAuthenticated) as caught:
             await model.answer(asks())
@@ -361,10 +361,10 @@ class TestFailures:
 
     @both_ways
     @pytest.mark.parametrize("noise", NOISES)
-    async def test_what_is_no_answer_is_told_apart(
+    async def test_invalid_answers_are_distinguished(
         self, edge: EdgeServer, model: AnthropicModel, noise: Noise, *, streamed: bool
     ) -> None:
-        """Another server, a gateway in trouble, an answer that broke: each has its own repair."""
+        """Another server, a failing gateway, a broken answer: each has its own repair."""
         edge.play(Babbles(noise))
         with pytest.raises(ModelError) as caught:
             await model.answer(asks(streamed=streamed))
@@ -375,7 +375,7 @@ class TestFailures:
     async def test_another_api_is_no_models_server(
         self, edge: EdgeServer, model: AnthropicModel, body: bytes, *, streamed: bool
     ) -> None:
-        """JSON of another sort names the address that it came from."""
+        """The error has the address of a server that returns other JSON."""
         edge.play(Raw(body=body))
         with pytest.raises(NoModelServer, match=f"base_url=; the address is {edge.url}"):
             await model.answer(asks(streamed=streamed))
@@ -387,10 +387,10 @@ class TestFailures:
             await model.answer(asks())
 
     async def test_a_spend_limit_is_no_rate_limit(self, edge: EdgeServer, model: AnthropicModel) -> None:
-        """It has the same status, and passes only when somebody pays."""
+        """It has the same status, but does not pass with time."""
         details = {"error_code": "enforced_spend_limit_reached"}
-        told = {"type": "error", "error": {"type": "rate_limit_error", "message": "Stop.", "details": details}}
-        edge.play(Raw(429, told))
+        body = {"type": "error", "error": {"type": "rate_limit_error", "message": "Stop.", "details": details}}
+        edge.play(Raw(429, body))
         with pytest.raises(QuotaExceeded):
             await model.answer(asks())
 
@@ -415,8 +415,8 @@ class TestFailures:
         assert type(caught.value) is kind
 
     @both_ways
-    async def test_a_server_that_says_nothing_is_not_waited_for(self, edge: EdgeServer, *, streamed: bool) -> None:
-        """Not even amid an answer that began."""
+    async def test_a_silent_server_times_out(self, edge: EdgeServer, *, streamed: bool) -> None:
+        """Also during an answer."""
         model = model_of(edge, timeout_seconds=0.2)
         edge.play(Says("one two", held=True))
         with pytest.raises(ModelTimeout, match=r"sent nothing for 0\.2 s"):
@@ -424,7 +424,7 @@ class TestFailures:
         await model.close()
 
     async def test_a_server_that_is_not_there_is_named(self) -> None:
-        """With its address, and what the system says."""
+        """The error has its address, and the system's message."""
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
@@ -437,7 +437,7 @@ class TestFailures:
     async def test_a_cancelled_call_ends_at_once(
         self, edge: EdgeServer, model: AnthropicModel, *, streamed: bool
     ) -> None:
-        """The server sees it go, nothing is made of it, and the next call is answered."""
+        """The server sees the disconnect, and the next call is answered."""
         edge.play(Says("one two", held=True), Says("three"))
         call = asyncio.ensure_future(model.answer(asks(streamed=streamed)))
         await edge.arrived(1)
@@ -448,14 +448,14 @@ class TestFailures:
         assert (await model.answer(asks())).content == "three"
 
     async def test_without_a_key_nothing_is_called(self, edge: EdgeServer, monkeypatch: pytest.MonkeyPatch) -> None:
-        """The ways to go on are named before any SDK is asked."""
+        """The error lists the alternatives before any SDK is loaded."""
         monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
         with pytest.raises(ModelUnavailable, match="ANTHROPIC_API_KEY is not set"):
             await AnthropicModel("m", base_url=edge.url).answer(asks())
         assert edge.calls == []
 
     async def test_a_missing_sdk_is_named_and_a_missing_key_before_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Nobody installs a package to learn then that a key is needed too."""
+        """Users learn about a missing key before they install a package."""
         monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
         monkeypatch.setattr(sdk, "_loaded", {})
         monkeypatch.setitem(sys.modules, "anthropic", None)
@@ -465,45 +465,45 @@ class TestFailures:
             await AnthropicModel("m", api_key=MY_KEY).answer(asks())
 
     @both_ways
-    async def test_an_error_that_comes_as_an_answer_is_one(
+    async def test_an_error_object_with_status_200_is_an_error(
         self, edge: EdgeServer, model: AnthropicModel, *, streamed: bool
     ) -> None:
-        """A server in between that makes 200 of every status hides nothing."""
+        """A proxy that makes 200 of every status does not hide it."""
         edge.play(Raw(body={"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}))
         with pytest.raises(ModelOverloaded, match="Overloaded"):
             await model.answer(asks(streamed=streamed))
 
     async def test_an_empty_question_is_refused_here(self, edge: EdgeServer, model: AnthropicModel) -> None:
-        """The provider would say less well what is wrong."""
-        with pytest.raises(BadRequest, match="agent writer asks"):
+        """The provider's own error would be less clear."""
+        with pytest.raises(BadRequest, match=r"the question of agent writer to .* is empty"):
             await model.answer(Request("writer", "be brief", [Message(role="user", text=" ")]))
         assert edge.calls == []
 
     async def test_a_schema_that_utf8_cannot_carry_is_refused(self, edge: EdgeServer, model: AnthropicModel) -> None:
-        """Nobody but its author can mend a name."""
+        """Only its author can fix a name."""
         schema = {"type": "object", "properties": {"a\ud800": {"type": "string"}}}
-        with pytest.raises(BadRequest, match="half a surrogate pair"):
+        with pytest.raises(BadRequest, match="a lone surrogate"):
             await model.answer(asks(schema=schema))
         assert edge.calls == []
 
 
 class TestModel:
     def test_it_is_a_model_that_closes_and_knows_prices(self) -> None:
-        """The runner asks for each by its protocol."""
+        """The runner checks for each protocol."""
         model: Model = AnthropicModel("claude-haiku-4-5")
         assert model.name == "anthropic:claude-haiku-4-5"
         assert isinstance(model, Closes)
         assert isinstance(model, KnowsPrices)
 
     def test_its_repr_does_not_show_the_key(self) -> None:
-        """Nor does anything that it holds."""
+        """Neither do the objects that it holds."""
         model = AnthropicModel("m", api_key=MY_KEY)
         assert MY_KEY not in repr(model)
         assert MY_KEY not in repr(vars(model))
 
     @pytest.mark.parametrize("bad", [{"timeout_seconds": 0}, {"timeout_seconds": float("nan")}, {"base_url": "host"}])
     def test_arguments_that_make_no_sense_are_refused(self, bad: dict[str, Any]) -> None:
-        """At once, not when an agent first asks."""
+        """At construction, not at the first call."""
         with pytest.raises(DefinitionError):
             AnthropicModel("m", **bad)
         with pytest.raises(DefinitionError):
@@ -512,7 +512,7 @@ class TestModel:
     async def test_the_environment_may_name_server_and_key(
         self, edge: EdgeServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """As for the SDK itself; an address that ends in /v1 means the same."""
+        """As for the SDK itself; an address that ends in /v1 is equivalent."""
         monkeypatch.setenv("ANTHROPIC_BASE_URL", edge.openai_url)
         monkeypatch.setenv("ANTHROPIC_API_KEY", "from-environment")
         model = AnthropicModel("m")
@@ -522,7 +522,7 @@ class TestModel:
         await model.close()
 
     def test_one_object_serves_several_event_loops(self, edge: EdgeServer) -> None:
-        """Scripts run one loop after the other; connections of the first are no use to the second."""
+        """Scripts run one loop after the other, and cannot share connections."""
         model = model_of(edge)
         edge.always(Says("yes"))
 
@@ -534,7 +534,7 @@ class TestModel:
         assert [asyncio.run(ask()), asyncio.run(ask())] == ["yes", "yes"]
 
     async def test_many_calls_at_once_are_all_answered(self, edge: EdgeServer, model: AnthropicModel) -> None:
-        """More than there are connections: the rest wait, and none times out for it."""
+        """With more calls than connections the others wait, without timing out."""
         edge.always(Says("yes"))
         answers = await asyncio.gather(*(model.answer(asks()) for _ in range(250)))
         assert {answer.content for answer in answers} == {"yes"}

@@ -20,23 +20,23 @@ ASKED = Message(role="user", text="hello")
 
 
 def user(*content: JsonValue) -> dict[str, JsonValue]:
-    """A message of a user."""
+    """Return a user's message."""
     return {"role": "user", "content": list(content)}
 
 
 def use(call_id: str, written: JsonValue) -> JsonValue:
-    """A block that calls the tool `add`."""
+    """Return a block that calls the tool `add`."""
     return {"type": "tool_use", "id": call_id, "name": "add", "input": written}
 
 
-def text(said: str) -> JsonValue:
-    """A block of text."""
-    return {"type": "text", "text": said}
+def text(content: str) -> JsonValue:
+    """Return a block of text."""
+    return {"type": "text", "text": content}
 
 
 class TestConversation:
     def test_results_of_one_turn_come_in_one_message(self) -> None:
-        """The API wants the results of all calls of a turn right after it, together."""
+        """The API requires the results of all calls of a turn right after it, together."""
         second = ToolCall(id="toolu_2", name="add", arguments="{}")
         made = conversation(
             [
@@ -65,12 +65,12 @@ class TestConversation:
         ]
 
     def test_a_summary_is_a_users_message(self) -> None:
-        """What stands for earlier messages comes before the question, in one message with it."""
+        """It comes before the question, in one message with it."""
         made = conversation([Message(role="summary", text="They greeted.", covers=2), ASKED])
         assert made == [user(text("They greeted.\n\nhello"))]
 
-    def test_what_says_nothing_is_left_out(self) -> None:
-        """The API refuses empty text; an empty result of a tool it takes."""
+    def test_empty_messages_are_left_out(self) -> None:
+        """The API refuses empty text, but accepts an empty result of a tool."""
         made = conversation(
             [
                 ASKED,
@@ -85,15 +85,15 @@ class TestConversation:
         assert made[1]["content"] == [use("toolu_1", {"a": 2})]
         assert made[2] == user({"type": "tool_result", "tool_use_id": "toolu_1"})
 
-    def test_its_own_form_goes_back_as_it_came(self) -> None:
-        """Signed thinking must stay what it was; only empty text is refused, even the provider's own."""
+    def test_its_native_form_is_sent_back_unchanged(self) -> None:
+        """Signed thinking must be unchanged; only empty text is refused, even the provider's own."""
         thought: JsonValue = {"type": "thinking", "thinking": "hm", "signature": "sig"}
         native: dict[str, JsonValue] = {"provider": "anthropic", "content": [thought, text(""), text("yes")]}
         made = conversation([ASKED, Message(role="assistant", text="changed", native=native)])
         assert made[1]["content"] == [thought, text("yes")]
 
-    def test_anothers_form_is_passed_over(self) -> None:
-        """A conversation that was begun with another provider goes on with this one."""
+    def test_other_providers_native_forms_are_ignored(self) -> None:
+        """A conversation that was begun with another provider is continued with this one."""
         native: dict[str, JsonValue] = {"provider": "openai", "content": [{"type": "reasoning"}]}
         call = ToolCall(id="functions.add:0", name="add", arguments="{}")
         made = conversation(
@@ -105,19 +105,19 @@ class TestConversation:
         )
         assert made[1]["content"] == [
             text("yes"),
-            use("functions_add_0", {}),  # ids have few letters here
+            use("functions_add_0", {}),  # only these characters are allowed in ids
         ]
         assert made[2] == user({"type": "tool_result", "tool_use_id": "functions_add_0", "content": "1"})
 
     @pytest.mark.parametrize("written", ['{"a": ', "[1]", "", '{"a": NaN}', "[" * 100_000])
     def test_arguments_that_are_no_object_are_sent_as_what_they_are(self, written: str) -> None:
-        """The model sees what it wrote, next to the tool's complaint."""
+        """The model sees its own text, next to the tool's error."""
         call = ToolCall(id="t", name="add", arguments=written)
         made = conversation([ASKED, Message(role="assistant", calls=(call,))])
         assert made[1]["content"] == [use("t", {"unreadable": written})]
 
-    def test_half_a_surrogate_pair_is_replaced_wherever_it_stands(self) -> None:
-        """No text of the conversation keeps a call from being sent."""
+    def test_a_lone_surrogate_is_replaced_everywhere(self) -> None:
+        """No text of the conversation prevents a call."""
         call = ToolCall(id="t", name="add", arguments='{"a\\ud800": "\\udc00"}')
         made = conversation(
             [
@@ -139,7 +139,7 @@ class TestBody:
         }
 
     def test_settings_are_sent_where_they_are_given(self) -> None:
-        """Temperature goes beside the SDK's arguments, which have none; 0 is a temperature."""
+        """Temperature is sent separately, as the SDK has no argument for it; 0 is a temperature."""
         made = body("m", Request("a", "be brief", [ASKED], max_tokens=9, temperature=0.0, effort="low"), None)
         assert made["system"] == [text("be brief")]
         assert made["max_tokens"] == 9
@@ -147,7 +147,7 @@ class TestBody:
         assert made["output_config"] == {"effort": "low"}
 
     def test_instructions_and_tools_are_marked_for_the_cache(self) -> None:
-        """The mark is on the last block of each: what comes before it is cached with it."""
+        """The mark is on the last block of each: everything before it is cached with it."""
         schema: dict[str, JsonValue] = {"properties": {}}
         tools = [ToolSpec("one", "first", schema), ToolSpec("two", "second", schema)]
         made = body("m", Request("a", "be brief", [ASKED], tools=tools, cache=True), None)
@@ -159,8 +159,8 @@ class TestBody:
         ]
         assert "cache_control" not in json.dumps(body("m", Request("a", "be brief", [ASKED], tools=tools), None))
 
-    def test_a_schema_is_held_natively_or_told_in_words(self) -> None:
-        """Never both, and never neither."""
+    def test_a_schema_is_sent_natively_or_in_the_instructions(self) -> None:
+        """Always exactly one of the two."""
         request = Request("a", "be brief", [ASKED], {"type": "object", "title": "Review"}, "Review", effort="high")
         held = body("m", request, {"type": "object"})
         assert held["output_config"] == {
@@ -168,9 +168,9 @@ class TestBody:
             "format": {"type": "json_schema", "schema": {"type": "object"}},
         }
         assert held["system"] == [text("be brief")]
-        told = body("m", request, None)
-        assert told["output_config"] == {"effort": "high"}
-        assert told["system"][0]["text"].startswith("be brief\n\nAnswer with one JSON object, the Review")
+        made = body("m", request, None)
+        assert made["output_config"] == {"effort": "high"}
+        assert made["system"][0]["text"].startswith("be brief\n\nAnswer with one JSON object, the Review")
 
 
 class Leaf(BaseModel):
@@ -229,12 +229,12 @@ class TestSchemas:
     def test_what_the_api_would_leave_empty_or_refuse_is_not_held_natively(
         self, *, kind: type[BaseModel], can: bool
     ) -> None:
-        """A dict of any keys would always come back as {}: it is asked for in words instead."""
+        """A dict with free keys would always come back as {}, so its schema goes into the instructions."""
         assert can_be_held_to(kind.model_json_schema()) is can
 
 
 def message(*content: JsonValue, **more: JsonValue) -> dict[str, JsonValue]:
-    """A message as the API sends it."""
+    """Return a message as the API sends it."""
     return {
         "type": "message",
         "model": "claude-x",
@@ -247,7 +247,7 @@ def message(*content: JsonValue, **more: JsonValue) -> dict[str, JsonValue]:
 
 class TestReading:
     def test_input_tokens_are_all_of_them(self) -> None:
-        """The API counts what the cache had apart; here a question has one size."""
+        """The API counts cached tokens separately; here a question has one size."""
         usage: JsonValue = {
             "input_tokens": 3,
             "cache_read_input_tokens": 10,
@@ -265,7 +265,7 @@ class TestReading:
 
     @pytest.mark.parametrize("usage", [None, {}, "many", {"service_tier": "standard"}])
     def test_a_server_that_does_not_count_leaves_the_cost_unknown(self, usage: JsonValue) -> None:
-        """Nothing told is not nothing spent."""
+        """Missing usage is not zero usage."""
         answer = read(message(text("yes"), usage=usage))
         assert answer.spent is None
         assert answer.response.input_tokens == 0
@@ -283,16 +283,16 @@ class TestReading:
         ],
     )
     def test_each_reason_to_stop_is_one_of_ours(self, reason: str, stop: str) -> None:
-        """What is new ends an answer as usual."""
+        """Unknown reasons end an answer as usual."""
         assert read(message(text("yes"), stop_reason=reason)).response.stop == stop
 
     def test_calls_of_an_answer_that_was_cut_are_not_made(self) -> None:
-        """Its last arguments may be half of what was meant."""
+        """Its last arguments may be incomplete."""
         call: JsonValue = use("t", {"a": 1})
         assert read(message(call, stop_reason="max_tokens")).response.calls == ()
         assert read(message(call, stop_reason="end_turn")).response.stop == "tools"
 
-    def test_a_refusal_says_why(self) -> None:
+    def test_a_refusal_has_its_explanation(self) -> None:
         """The provider's explanation, or at least its category."""
         explained: JsonValue = {"category": "cyber", "explanation": "That is malware."}
         assert read(message(stop_reason="refusal", stop_details=explained)).response.why == "That is malware."
@@ -309,19 +309,19 @@ class TestReading:
             assert read(message(*content)).response.native == {"provider": "anthropic", "content": content}
 
     @pytest.mark.parametrize("found", [{}, {"type": "list"}, {"choices": []}])
-    def test_what_is_no_message_is_told_apart(self, found: dict[str, JsonValue]) -> None:
+    def test_other_objects_are_not_messages(self, found: dict[str, JsonValue]) -> None:
         """Another API answers with other objects."""
         with pytest.raises(NoMessage):
             read(found)
 
     @pytest.mark.parametrize("bad", [{"content": None}, {"content": "yes"}, {"content": [1]}, {"stop_reason": None}])
     def test_a_message_with_a_hole_is_unreadable(self, bad: dict[str, JsonValue]) -> None:
-        """An answer without content, or without an end, is none."""
+        """Content and a stop reason are required."""
         with pytest.raises(Unreadable):
             read(message(text("yes")) | bad)
 
-    def test_a_message_that_paused_is_one_with_what_goes_on(self) -> None:
-        """Content in order, tokens added up, the end of the second."""
+    def test_a_message_that_paused_is_joined_with_its_continuation(self) -> None:
+        """Content is in order, usage is added up, and the end is the second's."""
         usage: JsonValue = {"input_tokens": 1, "output_tokens": 2, "cache_creation": {"ephemeral_1h_input_tokens": 3}}
         first = message(text("one "), stop_reason="pause_turn", usage=usage)
         whole = read(joined(first, message(text("two")))).response

@@ -1,4 +1,4 @@
-"""Every model of ours against the conformance suite: with our own server, and with aimock where it is installed."""
+"""Every adapter against the conformance suite: with our own server, and with aimock if it is installed."""
 
 import socket
 
@@ -33,18 +33,18 @@ HAPPY = (
     "test_plain_usage_is_told",
     "test_a_known_price_is_asked",
 )
-"""What aimock can play, and tells us in its journal."""
+"""The scenes that aimock can play and report in its journal."""
 
 
 def free_address() -> str:
-    """An address where nothing listens."""
+    """Return an address without a server."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         return f"http://127.0.0.1:{taken.getsockname()[1]}"
 
 
 class Ours(ModelConformance):
-    """A model of ours, against our own server."""
+    """An adapter, against our own server."""
 
     path: str
     """The wire."""
@@ -57,7 +57,7 @@ class Ours(ModelConformance):
         self.played = WireService(edge, self.path)
 
     def make_service(self) -> Service:
-        """The server that this test has."""
+        """Return the server of this test."""
         return self.played
 
 
@@ -67,12 +67,12 @@ class TestAnthropic(Ours):
     path = "/v1/messages"
 
     def make_model(self, service: Service, *, key: str, timeout_seconds: float) -> Model:
-        """One that asks the server."""
+        """Return a model of the server."""
         base_url = self.server.url
         return AnthropicModel("claude-haiku-4-5", api_key=key, base_url=base_url, timeout_seconds=timeout_seconds)
 
     def make_lost_model(self, *, key: str) -> Model:
-        """One that has none."""
+        """Return a model without a server."""
         return AnthropicModel("claude-haiku-4-5", api_key=key, base_url=free_address())
 
 
@@ -82,34 +82,34 @@ class TestOpenAI(Ours):
     path = "/v1/responses"
 
     def make_model(self, service: Service, *, key: str, timeout_seconds: float) -> Model:
-        """One that asks the server."""
+        """Return a model of the server."""
         base_url = self.server.openai_url
         return OpenAIModel("gpt-5-mini", api_key=key, base_url=base_url, timeout_seconds=timeout_seconds)
 
     def make_lost_model(self, *, key: str) -> Model:
-        """One that has none."""
+        """Return a model without a server."""
         return OpenAIModel("gpt-5-mini", api_key=key, base_url=f"{free_address()}/v1")
 
 
 class TestOpenAIChat(Ours):
-    """OpenAI's Chat Completions API, which most other servers speak."""
+    """OpenAI's Chat Completions API, which most other servers implement."""
 
     path = "/v1/chat/completions"
 
     def make_model(self, service: Service, *, key: str, timeout_seconds: float) -> Model:
-        """One that asks the server."""
+        """Return a model of the server."""
         base_url = self.server.openai_url
         return OpenAIChatModel("gpt-5-mini", api_key=key, base_url=base_url, timeout_seconds=timeout_seconds)
 
     def make_lost_model(self, *, key: str) -> Model:
-        """One that has none."""
+        """Return a model without a server."""
         return OpenAIChatModel("gpt-5-mini", api_key=key, base_url=f"{free_address()}/v1")
 
 
 @pytest.mark.parametrize("truth", HAPPY)
 @pytest.mark.parametrize("suite", [TestAnthropic, TestOpenAI, TestOpenAIChat])
 def test_on_aimock(suite: type[Ours], truth: str, aimock: Aimock) -> None:
-    """What the suite says holds against a server that others wrote, too."""
+    """The suite passes with a third-party server, too."""
     ours = suite()
     ours.server, ours.played = aimock, AimockService(aimock)
     getattr(ours, truth)()

@@ -1,4 +1,4 @@
-"""Credentials in a model's address are shown and recorded nowhere."""
+"""Credentials in a model's address are neither shown nor recorded."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ NAMES = (
 
 @pytest.mark.parametrize("name", NAMES[:-1])
 def test_a_name_with_credentials_is_refused_without_them(name: str) -> None:
-    """Names are recorded and stand in suggested commands; the error shows nothing of them."""
+    """Names are recorded and appear in suggested commands; the error does not contain the credentials."""
     with pytest.raises(ModelUnavailable) as caught:
         model_of(name)
     assert "secret" not in str(caught.value)
@@ -39,13 +39,13 @@ def test_a_name_with_credentials_is_refused_without_them(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES[:-1])
-def test_the_place_of_an_error_has_none(name: str) -> None:
+def test_the_place_of_an_error_has_no_credentials(name: str) -> None:
     """As the command line shows it."""
     assert "secret" not in _where(f"writer={name}")
 
 
-def test_what_is_no_secret_stays() -> None:
-    """A plain name is shown as it was given."""
+def test_other_names_are_unchanged() -> None:
+    """A plain name is shown unchanged."""
     name = "openai-chat:llama3.3@http://127.0.0.1:11434/v1"
     assert struck(name) == name
 
@@ -54,7 +54,7 @@ def test_what_is_no_secret_stays() -> None:
     "address", ["htp://me:secret@host", "http://host/v1?key=secret", "me:secret@host", "http://h#secret"]
 )
 def test_an_address_that_is_refused_is_struck(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where it comes from the environment."""
+    """Also if it comes from the environment."""
     monkeypatch.setenv("ANTHROPIC_BASE_URL", address)
     monkeypatch.setenv("OPENAI_BASE_URL", address)
     for make in (AnthropicModel, OpenAIChatModel):
@@ -64,7 +64,7 @@ def test_an_address_that_is_refused_is_struck(address: str, monkeypatch: pytest.
 
 
 async def test_a_failed_call_shows_the_address_without_them() -> None:
-    """A user and a password may stand in `base_url` of an object: they are used, and not shown."""
+    """A user and a password in `base_url` of an object are used, but not shown."""
     address = free_address().replace("http://", "http://me:secret@")
     for model in (AnthropicModel("m", api_key="k", base_url=address), OpenAIChatModel("m", base_url=address)):
         with pytest.raises(ModelUnreachable) as caught:

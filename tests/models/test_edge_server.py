@@ -1,4 +1,4 @@
-"""The edge server speaks as the providers do: their SDKs, asked without any adapter, understand it."""
+"""The edge server behaves as the providers do: their SDKs understand it without any adapter."""
 
 import asyncio
 import json
@@ -25,61 +25,61 @@ STRICT = {"name": "f", "strict": True, "parameters": LOOSE}
 
 
 def claude_calls(*ids: str) -> dict[str, object]:
-    """An answer that calls."""
+    """Return an answer with calls."""
     calls = [{"type": "tool_use", "id": each, "name": "f", "input": {}} for each in ids]
     return {"role": "assistant", "content": calls}
 
 
 def claude_result(called: str) -> dict[str, object]:
-    """What came of a call."""
+    """Return the result of a call."""
     return {"role": "user", "content": [{"type": "tool_result", "tool_use_id": called}]}
 
 
 def gpt_call(called: str) -> dict[str, object]:
-    """A call, as an item of a response."""
+    """Return a call, as an item of a response."""
     return {"type": "function_call", "call_id": called, "name": "f", "arguments": "{}"}
 
 
 def gpt_result(called: str) -> dict[str, object]:
-    """What came of it."""
+    """Return its result."""
     return {"type": "function_call_output", "call_id": called, "output": ""}
 
 
 def chat_calls(called: str) -> dict[str, object]:
-    """An answer that calls."""
+    """Return an answer with calls."""
     call = {"id": called, "type": "function", "function": {"name": "f", "arguments": "{}"}}
     return {"role": "assistant", "content": None, "tool_calls": [call]}
 
 
 def chat_result(called: str) -> dict[str, object]:
-    """What came of it."""
+    """Return the result of a call."""
     return {"role": "tool", "tool_call_id": called, "content": ""}
 
 
 def claude(edge: EdgeServer) -> anthropic.AsyncAnthropic:
-    """Anthropic's client, without retries."""
+    """Return Anthropic's client, without retries."""
     return anthropic.AsyncAnthropic(api_key="sk-secret", base_url=edge.url, max_retries=0)
 
 
 def gpt(edge: EdgeServer) -> openai.AsyncOpenAI:
-    """OpenAI's client, without retries."""
+    """Return OpenAI's client, without retries."""
     return openai.AsyncOpenAI(api_key="sk-secret", base_url=edge.openai_url, max_retries=0)
 
 
 async def ask_claude(edge: EdgeServer) -> anthropic.types.Message:
-    """One message, not streamed."""
+    """Request one message, not streamed."""
     async with claude(edge) as client:
         return await client.messages.create(model="m", max_tokens=9, messages=[{"role": "user", "content": "hi"}])
 
 
 async def ask_gpt(edge: EdgeServer) -> object:
-    """One response, not streamed."""
+    """Request one response, not streamed."""
     async with gpt(edge) as client:
         return await client.responses.create(model="m", input="hi")
 
 
 async def test_messages_are_understood(edge: EdgeServer) -> None:
-    """Anthropic's SDK reads thinking, text, calls and usage, in one piece and as a stream."""
+    """Anthropic's SDK reads thinking, text, calls and usage, whole and as a stream."""
     edge.play(FULL, FULL)
     whole = await ask_claude(edge)
     async with (
@@ -109,7 +109,7 @@ async def test_messages_are_understood(edge: EdgeServer) -> None:
 
 
 async def test_responses_are_understood(edge: EdgeServer) -> None:
-    """OpenAI's SDK reads a response, in one piece and as a stream."""
+    """OpenAI's SDK reads a response, whole and as a stream."""
     edge.play(FULL, FULL)
     async with gpt(edge) as client:
         whole = await client.responses.create(model="m", input="hi")
@@ -127,7 +127,7 @@ async def test_responses_are_understood(edge: EdgeServer) -> None:
 
 
 async def test_chat_is_understood(edge: EdgeServer) -> None:
-    """OpenAI's SDK reads a chat completion, in one piece and as a stream."""
+    """OpenAI's SDK reads a chat completion, whole and as a stream."""
     edge.play(FULL, FULL)
     async with gpt(edge) as client:
         whole = await client.chat.completions.create(model="m", messages=[{"role": "user", "content": "hi"}])
@@ -147,23 +147,23 @@ async def test_chat_is_understood(edge: EdgeServer) -> None:
         assert completion.usage.prompt_tokens_details.cache_write_tokens == 2048
 
 
-async def test_a_held_answer_waits_to_go_on(edge: EdgeServer) -> None:
-    """A held stream stops after its first word until the test lets it go on."""
+async def test_a_held_answer_waits_for_its_release(edge: EdgeServer) -> None:
+    """A held stream stops after its first word until the test releases it."""
     edge.play(Says("one two three", held=True))
     async with claude(edge) as client:
         stream = await client.messages.create(
             model="m", max_tokens=9, messages=[{"role": "user", "content": "hi"}], stream=True
         )
-        said: list[str] = []
+        texts: list[str] = []
         async for event in stream:
             if event.type == "content_block_delta" and event.delta.type == "text_delta":
-                said.append(event.delta.text)
-                if len(said) == 1:
+                texts.append(event.delta.text)
+                if len(texts) == 1:
                     edge.go_on()
-    assert said == ["one ", "two ", "three"]
+    assert texts == ["one ", "two ", "three"]
 
 
-async def test_who_leaves_is_noticed(edge: EdgeServer) -> None:
+async def test_a_disconnect_is_noticed(edge: EdgeServer) -> None:
     """The server sees a caller that is cancelled while its answer is held."""
     edge.play(Says("never", held=True))
     task = asyncio.create_task(ask_claude(edge))
@@ -195,7 +195,7 @@ async def test_who_leaves_is_noticed(edge: EdgeServer) -> None:
 async def test_every_trouble_has_its_status(
     edge: EdgeServer, trouble: Trouble, claude_status: int, gpt_status: int
 ) -> None:
-    """Each error comes with its provider's status and body, and says back the key it was called with."""
+    """Each error has its provider's status and body, and quotes the key of the call."""
     edge.play(Fails(trouble), Fails(trouble))
     with pytest.raises(anthropic.APIStatusError, match="because of sk-secret") as from_claude:
         await ask_claude(edge)
@@ -204,19 +204,19 @@ async def test_every_trouble_has_its_status(
     assert (from_claude.value.status_code, from_gpt.value.status_code) == (claude_status, gpt_status)
 
 
-async def test_how_long_to_wait_is_told_in_both_ways(edge: EdgeServer) -> None:
+async def test_the_time_to_wait_is_sent_in_both_forms(edge: EdgeServer) -> None:
     """retry-after is in seconds, retry-after-ms in milliseconds."""
     edge.play(
         Fails("rate_limit", retry_after_seconds=2),
         Fails("rate_limit", retry_after_seconds=1.5, in_milliseconds=True),
     )
-    told: list[tuple[str | None, str | None]] = []
+    waits: list[tuple[str | None, str | None]] = []
     for _ in range(2):
         with pytest.raises(anthropic.RateLimitError) as limited:
             await ask_claude(edge)
         headers = limited.value.response.headers
-        told.append((headers.get("retry-after"), headers.get("retry-after-ms")))
-    assert told == [("2", None), (None, "1500")]
+        waits.append((headers.get("retry-after"), headers.get("retry-after-ms")))
+    assert waits == [("2", None), (None, "1500")]
 
 
 async def test_a_stream_may_fail_with_status_200(edge: EdgeServer) -> None:
@@ -233,7 +233,7 @@ async def test_a_stream_may_fail_with_status_200(edge: EdgeServer) -> None:
 
 
 async def test_a_torn_stream_ends_early(edge: EdgeServer) -> None:
-    """A clean end looks to the SDK like an answer without a reason to stop; a broken connection raises."""
+    """A clean end looks to the SDK like an answer without a stop reason; a broken connection raises."""
     edge.play(Tears("one two three four"), Tears("one two three four", broken=True))
     async with claude(edge) as client:
         request = client.messages.stream(model="m", max_tokens=9, messages=[{"role": "user", "content": "hi"}])
@@ -256,7 +256,7 @@ async def test_a_torn_stream_ends_early(edge: EdgeServer) -> None:
     ],
 )
 async def test_a_torn_answer_is_torn(edge: EdgeServer, scene: Tears | Babbles, error: type[Exception]) -> None:
-    """What is no whole answer reaches the SDK as such."""
+    """An incomplete answer reaches the SDK as such."""
     edge.play(scene)
     with pytest.raises(error):
         await ask_claude(edge)
@@ -264,14 +264,14 @@ async def test_a_torn_answer_is_torn(edge: EdgeServer, scene: Tears | Babbles, e
 
 @pytest.mark.parametrize("noise", ["html", "no_answer", "null_content"])
 async def test_noise_with_status_200_raises_nothing(edge: EdgeServer, noise: Noise) -> None:
-    """The SDKs hand on what is no answer as if it were one, which is why adapters have to look."""
+    """The SDKs return invalid answers without an error, which is why adapters have to check."""
     edge.play(Babbles(noise), Babbles(noise))
     assert await ask_gpt(edge) is not None
     assert await ask_claude(edge) is not None
 
 
-async def test_what_no_scene_says_is_played_raw(edge: EdgeServer) -> None:
-    """Bytes, events and headers go out as they are."""
+async def test_raw_answers_are_played(edge: EdgeServer) -> None:
+    """Bytes, events and headers are sent unchanged."""
     edge.play(Raw(events=(Event("[DONE]"),)), Raw(503, {"error": "busy"}, headers={"retry-after": "7"}))
     async with gpt(edge) as client:
         stream = await client.chat.completions.create(
@@ -284,7 +284,7 @@ async def test_what_no_scene_says_is_played_raw(edge: EdgeServer) -> None:
 
 
 async def test_calls_are_kept_and_read(edge: EdgeServer) -> None:
-    """What a call carried can be looked at, raw and read."""
+    """A call's content can be inspected, raw and read."""
     edge.always(Says("yes"))
     async with gpt(edge) as client:
         await client.responses.create(model="m", instructions="be brief", input="hi", max_output_tokens=7)
@@ -296,7 +296,7 @@ async def test_calls_are_kept_and_read(edge: EdgeServer) -> None:
 
 
 async def test_a_call_without_a_scene_is_noted() -> None:
-    """A call that no scene was played for fails, and is kept apart."""
+    """A call without a scene fails, and is recorded separately."""
     edge = EdgeServer()
     edge.start()
     try:
@@ -326,7 +326,7 @@ async def test_a_call_without_a_scene_is_noted() -> None:
 async def test_it_objects_to_what_a_provider_would_not_accept(
     path: str, body: dict[str, object], objection: str
 ) -> None:
-    """A call that the real API refuses is refused here too, whatever is played, and fails the test that made it."""
+    """A call that the real API refuses is refused here too, whatever the scene, and fails its test."""
     edge = EdgeServer()
     edge.start()
     edge.always(Says("yes"))

@@ -1,4 +1,4 @@
-"""A call that fails is booked with what its provider had reported, else as unknown; never as nothing."""
+"""A failed call is recorded with the usage that its provider had reported, else as unknown; never as free."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ MAKE: dict[str, Callable[[str, float], Model]] = {
 
 
 async def failed(path: str, url: str, *, seconds: float = 30.0, streams: bool = True) -> ModelError:
-    """The error of one call."""
+    """Return the error of one call."""
     model = MAKE[path](url, seconds)
     request = Request("tester", "", [question()], on_text=(lambda _: None) if streams else None)
     with pytest.raises(ModelError) as caught:
@@ -50,7 +50,7 @@ async def failed(path: str, url: str, *, seconds: float = 30.0, streams: bool = 
 
 @pytest.mark.parametrize("scene", [Tears(), Tears(broken=True), Fails("overloaded", in_stream=True)])
 async def test_what_a_stream_had_reported_is_booked(edge: EdgeServer, scene: Scene) -> None:
-    """Anthropic's begins with the tokens of the question: they are paid, whatever becomes of the answer."""
+    """Anthropic's begins with the tokens of the question: they are billed, whatever the outcome."""
     service = WireService(edge, "/v1/messages")
     service.play(scene)
     error = await failed("/v1/messages", edge.url)
@@ -63,7 +63,7 @@ async def test_what_a_stream_had_reported_is_booked(edge: EdgeServer, scene: Sce
 
 @pytest.mark.parametrize("path", ["/v1/responses", "/v1/chat/completions"])
 async def test_what_was_not_reported_is_unknown(edge: EdgeServer, path: str) -> None:
-    """OpenAI's APIs report usage with the end of an answer: a torn one has none."""
+    """OpenAI's APIs report usage at the end of an answer: a torn one has none."""
     WireService(edge, path).play(Tears())
     assert usage_of_failure(await failed(path, edge.url)) == UNKNOWN
 
@@ -71,7 +71,7 @@ async def test_what_was_not_reported_is_unknown(edge: EdgeServer, path: str) -> 
 @pytest.mark.parametrize("streams", [True, False])
 @pytest.mark.parametrize("path", MAKE)
 async def test_a_call_that_reached_no_server_used_nothing(path: str, *, streams: bool) -> None:
-    """So a server that is down makes no cost unknown."""
+    """A server that is down does not make the cost unknown."""
     error = await failed(path, free_address(), streams=streams)
     assert isinstance(error, ModelUnreachable)
     assert usage_of_failure(error) == {}
@@ -79,14 +79,14 @@ async def test_a_call_that_reached_no_server_used_nothing(path: str, *, streams:
 
 @pytest.mark.parametrize("path", MAKE)
 async def test_a_call_that_is_refused_used_nothing(edge: EdgeServer, path: str) -> None:
-    """A rate limit is no answer that is paid."""
+    """A rate-limited call is not billed."""
     WireService(edge, path).play(Fails("rate_limit"))
     assert usage_of_failure(await failed(path, edge.url)) == {}
 
 
 @pytest.mark.parametrize("path", MAKE)
 async def test_a_call_that_timed_out_is_unknown(edge: EdgeServer, path: str) -> None:
-    """The provider may have answered, and wants its money."""
+    """The provider may have answered, and bill the call."""
     WireService(edge, path).play(Says("late", held=True))
     error = await failed(path, edge.url, seconds=0.05, streams=False)
     assert isinstance(error, ModelTimeout)
@@ -94,7 +94,7 @@ async def test_a_call_that_timed_out_is_unknown(edge: EdgeServer, path: str) -> 
 
 
 def torn(tokens: int) -> ModelError:
-    """A call that was torn off after its provider had reported so many tokens."""
+    """Return a call that was torn off after its provider had reported this many tokens."""
     error = ModelTimeout("late")
     error.usage = {"calls": 1, "offline_calls": 0, "input_tokens": tokens, "output_tokens": 0, "cost_usd": 0.5}
     return error
@@ -104,7 +104,7 @@ ANSWER = Response("so", input_tokens=10, output_tokens=10, cost_usd=0.25, model=
 
 
 async def test_failed_attempts_count_with_what_is_known_of_them() -> None:
-    """A run's usage, and its limit of tokens, see them."""
+    """A run's usage, and its limit of tokens, include them."""
     model = ScriptedModel([torn(50_000), torn(50_000), ANSWER])
     async with Runner(models={"writer": model}, clock=FakeClock()) as runner:
         graph = one(Agent("writer", prompt="{task}"))
@@ -116,7 +116,7 @@ async def test_failed_attempts_count_with_what_is_known_of_them() -> None:
 
 
 async def test_a_call_of_unknown_cost_stops_a_run_under_a_limit_on_costs() -> None:
-    """Nobody knows how much is left; `unknown_cost=True` lets it continue."""
+    """The remaining budget is unknown; `unknown_cost=True` lets the run continue."""
     model = ScriptedModel([ModelTimeout("late"), ANSWER])
     graph = one(Agent("writer", prompt="{task}"))
     async with Runner(models={"writer": model}, clock=FakeClock()) as runner:
@@ -140,7 +140,7 @@ class Hanging:
 
 
 async def test_a_call_that_is_cancelled_by_a_timeout_is_unknown() -> None:
-    """As where a node, or a tool that asks an agent, takes too long."""
+    """As when a node, or a tool that calls an agent, takes too long."""
     graph = one(Agent("writer", prompt="{task}"), timeout_seconds=0.01, fallback="nothing")
     async with Runner(models={"writer": Hanging()}) as runner:
         result = await within(runner.start(graph))
@@ -155,8 +155,8 @@ async def test_a_router_books_the_calls_that_failed_before_the_answer() -> None:
     assert (result.usage.calls, result.usage.input_tokens, result.usage.cost_usd) == (2, 110, 0.75)
 
 
-async def test_a_router_that_nobody_answers_books_each_call_once() -> None:
-    """Its own error is no call."""
+async def test_a_router_without_an_answer_records_each_call_once() -> None:
+    """The router's own error is not counted as a call."""
     router = Router([ScriptedModel([torn(100)]), ScriptedModel([torn(200)])])
     model = ScriptedModel({"writer": [calls(("consult", {})), ANSWER]})
 

@@ -1,4 +1,4 @@
-"""What counts as a secret in a text, and what does not."""
+"""Which texts count as secrets."""
 
 import pytest
 from pydantic import BaseModel
@@ -18,13 +18,13 @@ KEYS = [
 
 @pytest.mark.parametrize("key", KEYS)
 def test_keys_of_providers_are_secrets(key: str) -> None:
-    """Wherever they stand in a text."""
+    """At any place in a text."""
     assert hidden(f'a "{key}", b') == 'a "[secret]", b'
     assert hidden(f"x={key}") == "x=[secret]"
 
 
 @pytest.mark.parametrize("head", ["Bearer", "bearer", "BEARER"])
-def test_what_bears_a_token_is_told_without_it(head: str) -> None:
+def test_a_bearer_token_is_hidden(head: str) -> None:
     """As in a header."""
     assert hidden(f"authorization: {head} abc.DEF-123456") == f"authorization: {head} [secret]"
 
@@ -39,8 +39,8 @@ def test_what_bears_a_token_is_told_without_it(head: str) -> None:
         "eyJ and AKIA and AIza",
     ],
 )
-def test_words_are_none(text: str) -> None:
-    """What only begins like a key."""
+def test_words_are_not_secrets(text: str) -> None:
+    """Only their beginnings look like a key."""
     assert hidden(text) is text
 
 
@@ -50,16 +50,16 @@ class Inner(BaseModel):
 
 
 def test_whatever_holds_texts_is_gone_through(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lists, tuples, dicts with their keys, pydantic instances; all else stays as it is."""
+    """Lists, tuples, dicts with their keys, pydantic instances; other values are unchanged."""
     monkeypatch.setenv("A_PASSWORD", "open sesame")
     monkeypatch.setenv("A_TINY_KEY", "on")
     given = Inner(texts=("open sesame", "on"), extra={"open sesame": [1, None, True, "open sesame!"]})
-    told = "[secret A_PASSWORD]"
-    assert hidden(given) == Inner(texts=(told, "on"), extra={told: [1, None, True, f"{told}!"]})
+    mark = "[secret A_PASSWORD]"
+    assert hidden(given) == Inner(texts=(mark, "on"), extra={mark: [1, None, True, f"{mark}!"]})
 
 
 def test_the_longest_secret_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that has another in it leaves no rest."""
+    """A secret that contains another one is hidden completely."""
     monkeypatch.setenv("A_KEY", "abcdef")
     monkeypatch.setenv("B_KEY", "abcdef-ghijkl")
     assert hidden("abcdef-ghijkl abcdef") == "[secret B_KEY] [secret A_KEY]"

@@ -7,25 +7,25 @@ from graphengine.testing.model_conformance import ModelConformance
 from graphengine.testing.model_kit import KEY, failure
 
 
-async def raises(error: BaseException, told: str = "") -> None:
-    """A call that fails, and may log."""
-    logging.getLogger("provider").info("%s", told)
+async def raises(error: BaseException, logged: str = "") -> None:
+    """Make a call that fails, and may log."""
+    logging.getLogger("provider").info("%s", logged)
     raise error
 
 
 async def test_an_error_of_the_right_kind_is_given() -> None:
-    """The suite goes on with the error that was expected."""
+    """The suite continues with the expected error."""
     error = RateLimited("wait", repair="wait", retry_after_seconds=2)
     assert await failure(raises(error), RateLimited) is error
 
 
-async def test_an_error_of_another_kind_goes_on() -> None:
-    """Any other error is not swallowed."""
+async def test_an_error_of_another_class_propagates() -> None:
+    """Other errors propagate."""
     with pytest.raises(NotAuthenticated):
         await failure(raises(NotAuthenticated("no", repair="r")), RateLimited)
 
 
-async def test_an_answer_instead_of_an_error_is_told() -> None:
+async def test_an_answer_instead_of_an_error_is_reported() -> None:
     """A call that should have failed fails the test."""
 
     async def answers() -> str:
@@ -36,14 +36,14 @@ async def test_an_answer_instead_of_an_error_is_told() -> None:
 
 
 def caused() -> ModelError:
-    """An error whose cause shows the key."""
+    """Return an error whose cause shows the key."""
     error = ModelError("no", repair="r")
     error.__cause__ = ValueError(KEY)
     return error
 
 
 def holding() -> ModelError:
-    """An error that holds something that shows the key."""
+    """Return an error with an attribute that shows the key."""
     error = ModelError("no", repair="r")
     error.args = ("no",)
     vars(error)["response"] = {"key": KEY}
@@ -51,7 +51,7 @@ def holding() -> ModelError:
 
 
 @pytest.mark.parametrize(
-    ("error", "told", "where"),
+    ("error", "logged", "where"),
     [
         (ModelError(f"wrong key {KEY}", repair="r"), "", "its text"),
         (ModelError("no", repair=f"look at {KEY}"), "", "its text"),
@@ -60,20 +60,20 @@ def holding() -> ModelError:
         (ModelError("no", repair="r"), f"sent {KEY}", "the log"),
     ],
 )
-async def test_a_key_that_is_shown_is_found(error: ModelError, told: str, where: str) -> None:
-    """The key is looked for in all that an error shows, and is not shown again."""
+async def test_a_key_that_is_shown_is_found(error: ModelError, logged: str, where: str) -> None:
+    """All that an error shows is searched for the key, which is not shown again."""
     with pytest.raises(AssertionError, match=f"{where} shows the API key") as found:
-        await failure(raises(error, told), ModelError)
+        await failure(raises(error, logged), ModelError)
     assert KEY not in str(found.value)
 
 
-async def test_an_error_says_what_to_do() -> None:
-    """An error without a repair is not good enough."""
+async def test_an_error_has_a_repair() -> None:
+    """An error without a repair fails the suite."""
     with pytest.raises(AssertionError, match="says no repair"):
         await failure(raises(ModelError("no")), ModelError)
 
 
 def test_a_suite_without_a_model_is_refused() -> None:
-    """Pytest would leave an abstract class out without a word."""
+    """Pytest would silently skip an abstract class."""
     with pytest.raises(DefinitionError, match="TestNothing makes no model to test"):
         type("TestNothing", (ModelConformance,), {})

@@ -1,4 +1,4 @@
-"""Models by name: what each name means, and what is told of a name that means nothing."""
+"""Models by name: the meaning of each form, and the errors of invalid names."""
 
 import subprocess
 import sys
@@ -31,7 +31,7 @@ print([name for name in ("anthropic", "openai", "genai_prices", "httpx", "httpx2
 
 
 def refused(name: str) -> str:
-    """How a name is refused."""
+    """Return the error of a name."""
     with pytest.raises(ModelUnavailable) as caught:
         model_of(name)
     assert caught.value.repair
@@ -39,7 +39,7 @@ def refused(name: str) -> str:
 
 
 def test_no_sdk_is_imported_to_make_a_model() -> None:
-    """Nor to load the package; each waits for its first call."""
+    """Neither is one to load the package; each is loaded at its first call."""
     done = subprocess.run([sys.executable, "-c", CHEAP], capture_output=True, text=True, check=False)
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
 
@@ -53,7 +53,7 @@ def test_names_without_a_provider_of_their_own() -> None:
 
 
 class Adapter:
-    """What a provider's model would be made with."""
+    """Records the arguments of a provider's model."""
 
     def __init__(self, model: str, *, base_url: str | None) -> None:
         self.given = (model, base_url)
@@ -71,7 +71,7 @@ class Adapter:
     ],
 )
 def test_names_of_providers(name: str, given: tuple[str, str | None], monkeypatch: pytest.MonkeyPatch) -> None:
-    """What follows the last `@http` is where the API is; colons, slashes and other @s belong to the model."""
+    """The API's address begins at the last `@http`; colons, slashes and other @s belong to the model."""
     for place in ("anthropic.AnthropicModel", "openai.OpenAIModel", "openai_chat.OpenAIChatModel"):
         monkeypatch.setattr(f"graphengine.models.{place}", Adapter)
     model = model_of(name)
@@ -81,7 +81,7 @@ def test_names_of_providers(name: str, given: tuple[str, str | None], monkeypatc
 
 @pytest.mark.parametrize("provider", ["anthropic", "openai", "openai-chat"])
 async def test_a_name_leads_to_its_server(provider: str, edge: EdgeServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With or without the /v1 that one SDK wants and another does not."""
+    """With or without the /v1, which only one of the SDKs expects."""
     monkeypatch.setenv("ANTHROPIC_API_KEY", "key-of-a-test")
     edge.play(Says("here"), Says("there"))
     urls = [edge.openai_url, edge.url] if provider == "anthropic" else [edge.openai_url, f"{edge.openai_url}/"]
@@ -129,8 +129,8 @@ async def test_a_name_leads_to_its_server(provider: str, edge: EdgeServer, monke
         ("openai-chat:m@http://a b/v1", "write @http://HOST:PORT/v1 after the model"),
     ],
 )
-def test_a_name_that_means_nothing_says_what_was_meant(name: str, meant: str) -> None:
-    """The nearest name, or the forms that there are."""
+def test_an_invalid_name_is_an_error_with_a_suggestion(name: str, meant: str) -> None:
+    """The nearest name, or the known forms."""
     assert meant in refused(name)
 
 
@@ -149,10 +149,10 @@ def test_a_key_in_a_name_is_refused_and_not_shown(name: str, secret: str) -> Non
 
 
 def test_models_are_taken_as_objects_too() -> None:
-    """Anything that has a name and answers; what does not is refused."""
+    """Any object with a name and `answer`; others are refused."""
     model = ScriptedModel([])
     assert as_model(model) is model
     assert isinstance(as_model("offline"), OfflineModel)
     for wrong in (7, None, ScriptedModel, print):
-        with pytest.raises(DefinitionError, match="is no model"):
+        with pytest.raises(DefinitionError, match="is not a model"):
             as_model(wrong)  # type: ignore[arg-type]

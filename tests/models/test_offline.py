@@ -1,4 +1,4 @@
-"""The offline model: an agent's own rules, and what is told where it has none."""
+"""The offline model: an agent's own rules, and the error without them."""
 
 import pytest
 
@@ -7,13 +7,13 @@ from graphengine.errors import ModelUnavailable
 from graphengine.models import KnowsPrices, OfflineModel, Request
 
 
-async def test_an_agent_without_rules_is_told_the_ways_to_go_on() -> None:
+async def test_the_error_of_an_agent_without_rules_lists_the_alternatives() -> None:
     """Rules, or a model of either kind."""
     with pytest.raises(ModelUnavailable) as caught:
         await OfflineModel().answer(Request("writer", "", []))
     assert "agent writer has no rule-based stand-in to answer offline" in str(caught.value)
-    for way in ("offline=function", "anthropic:MODEL", "openai:MODEL", "openai-chat:MODEL@http://HOST:PORT/v1"):
-        assert way in caught.value.repair
+    for option in ("offline=function", "anthropic:MODEL", "openai:MODEL", "openai-chat:MODEL@http://HOST:PORT/v1"):
+        assert option in caught.value.repair
 
 
 async def test_rules_answer_and_cost_nothing() -> None:

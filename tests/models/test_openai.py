@@ -21,12 +21,12 @@ class Review(BaseModel):
 
 
 def asked(*messages: Message, **more: Any) -> Request:
-    """A question, or a conversation."""
+    """Return a question, or a conversation."""
     return Request("writer", "be brief", messages or (ASK,), **more)
 
 
 async def answers(edge: EdgeServer, *scenes: Says | Raw, request: Request | None = None) -> list[Response]:
-    """What a model makes of these scenes, one after the other."""
+    """Return a model's answers to these scenes."""
     edge.play(*scenes)
     model = OpenAIModel("gpt-5-mini", base_url=edge.openai_url, api_key="sk-0123456789")
     try:
@@ -36,17 +36,17 @@ async def answers(edge: EdgeServer, *scenes: Says | Raw, request: Request | None
 
 
 def whole(output: JsonValue, **more: JsonValue) -> Raw:
-    """A response with this output."""
+    """Return a response with this output."""
     return Raw(body={"id": "r", "object": "response", "status": "completed", "model": "m", "output": output, **more})
 
 
-def said(text: str, **more: JsonValue) -> JsonValue:
-    """A message with this text."""
+def message(text: str, **more: JsonValue) -> JsonValue:
+    """Return a message with this text."""
     return {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": text}], **more}
 
 
 def streamed(*events: dict[str, JsonValue], broken: bool = False) -> Raw:
-    """A stream of these events."""
+    """Return a stream of these events."""
     return Raw(events=tuple(Event(dict(event), str(event["type"])) for event in events), broken=broken)
 
 
@@ -77,13 +77,13 @@ async def test_a_conversation_is_written_as_the_api_wants_it(edge: EdgeServer) -
 
 
 async def test_nothing_is_sent_that_was_not_asked_for(edge: EdgeServer) -> None:
-    """A bare question has no tools, format or settings."""
+    """A plain question has no tools, format or settings."""
     await answers(edge, Says("a"), request=Request("writer", "", [ASK]))
     assert edge.calls[0].body.keys() == {"model", "store", "input"}
 
 
 async def test_a_schema_is_held_to_strictly_where_it_can_be(edge: EdgeServer) -> None:
-    """The answer's format is native, strict, and named so that the API takes the name; else it is not strict."""
+    """The answer's format is native, strict, and has a valid name; without a strict form it is not strict."""
     free: dict[str, JsonValue] = {"type": "object", "additionalProperties": {"type": "integer"}}
     await answers(edge, Says("{}"), request=asked(schema=Review.model_json_schema(), output="Page[int]"))
     await answers(edge, Says("{}"), request=asked(schema=free))
@@ -97,7 +97,7 @@ async def test_a_schema_is_held_to_strictly_where_it_can_be(edge: EdgeServer) ->
 
 
 async def test_tools_are_strict_where_every_argument_is_needed(edge: EdgeServer) -> None:
-    """A tool whose arguments may be left out is not strict, and keeps its schema."""
+    """A tool with optional arguments is not strict, and keeps its schema."""
     number: JsonValue = {"type": "integer"}
     needed: dict[str, JsonValue] = {"type": "object", "properties": {"a": number}, "required": ["a"]}
     spare: dict[str, JsonValue] = {"type": "object", "properties": {"a": number}}
@@ -117,7 +117,7 @@ async def test_tools_are_strict_where_every_argument_is_needed(edge: EdgeServer)
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_an_answer_is_read(edge: EdgeServer, stream: bool) -> None:  # noqa: FBT001
-    """Text, calls, tokens of every kind and who answered, whether streamed or not."""
+    """Text, calls, tokens of every kind and the model, whether streamed or not."""
     pieces: list[str] = []
     scene = Says("hello you there", (ADD,), counted=Counted(3084, 1024, 2048, 70, 30))
     [found] = await answers(edge, scene, request=asked(on_text=pieces.append if stream else None))
@@ -135,11 +135,11 @@ async def test_an_answer_is_read(edge: EdgeServer, stream: bool) -> None:  # noq
     assert pieces == (["hello ", "you ", "there"] if stream else [])
 
 
-async def test_why_an_answer_ends_is_told(edge: EdgeServer) -> None:
-    """Whole, cut, refused by the model, refused by a filter; calls of an answer that was cut are not made."""
+async def test_the_reason_for_the_end_of_an_answer_is_reported(edge: EdgeServer) -> None:
+    """Complete, cut, refused by the model, refused by a filter; calls of a cut answer are not made."""
     call: JsonValue = {"type": "function_call", "call_id": "c", "name": "add", "arguments": '{"a": '}
     cut = whole([call], status="incomplete", incomplete_details={"reason": "max_output_tokens"})
-    filtered = whole([said("so")], status="incomplete", incomplete_details={"reason": "content_filter"})
+    filtered = whole([message("so")], status="incomplete", incomplete_details={"reason": "content_filter"})
     found = await answers(edge, Says("a"), cut, Says(stop="refused", why="I will not"), filtered)
     assert [(each.stop, each.why, each.calls) for each in found] == [
         ("end", "", ()),
@@ -150,13 +150,13 @@ async def test_why_an_answer_ends_is_told(edge: EdgeServer) -> None:
 
 
 def of_answer(found: Response, **more: Any) -> Message:
-    """An answer as it stands in the conversation."""
+    """Return an answer as a message of the conversation."""
     message = Message(role="assistant", text=str(found.content), calls=found.calls, native=found.native)
     return message.model_copy(update=more)
 
 
-async def test_thoughts_go_back_as_they_came(edge: EdgeServer) -> None:
-    """Sealed thoughts come back to the server that sealed them, with all that stood around them."""
+async def test_reasoning_is_sent_back_unchanged(edge: EdgeServer) -> None:
+    """Encrypted reasoning goes back to the server that encrypted it, with its surrounding items."""
     [found] = await answers(edge, Says("well", (ADD,), thinking="sealed"))
     result = Message(role="tool", text="5", call_id="call_1")
     await answers(edge, Says("5"), request=asked(ASK, of_answer(found), result))
@@ -175,16 +175,16 @@ OPENED: Final[JsonValue] = {"type": "reasoning", "id": "rs_1"}
     "change",
     [
         {"native": {"provider": "anthropic", "content": [SEALED]}},
-        {"native": {"provider": "openai", "content": [SEALED, said("well")]}, "calls": ()},
+        {"native": {"provider": "openai", "content": [SEALED, message("well")]}, "calls": ()},
         {"text": "what a guard made of it"},
         {"calls": ()},
         {"native": {"provider": "HERE", "content": "?"}},
-        {"native": {"provider": "HERE", "content": [OPENED, said("well")]}, "calls": ()},
+        {"native": {"provider": "HERE", "content": [OPENED, message("well")]}, "calls": ()},
     ],
     ids=["other provider", "other server", "other text", "other calls", "no list", "no seal"],
 )
 async def test_what_does_not_belong_here_is_not_sent(edge: EdgeServer, change: dict[str, Any]) -> None:
-    """Another server's form, one that the message was changed against, or thoughts without their seal are left out."""
+    """Another server's form, one that differs from the message, and reasoning that lost its seal are omitted."""
     [found] = await answers(edge, Says("well", (ADD,), thinking="sealed"))
     assert found.native is not None
     if change.get("native", {}).get("provider") == "HERE":
@@ -197,38 +197,38 @@ async def test_what_does_not_belong_here_is_not_sent(edge: EdgeServer, change: d
 
 
 async def test_only_what_is_more_than_text_is_kept(edge: EdgeServer) -> None:
-    """A plain answer has no form of its own, so that a conversation's record is not twice as long."""
+    """A plain answer has no native form, so that a conversation's record is not twice as long."""
     [plain, thoughtful] = await answers(edge, Says("a", (ADD,)), Says("b", thinking="sealed"))
     assert plain.native is None
     assert thoughtful.native is not None
 
 
 async def test_the_final_answer_is_what_counts(edge: EdgeServer) -> None:
-    """Where a message is marked as the final answer, what was said on the way to it is not part of it."""
-    output: JsonValue = [said("Let me see.", phase="commentary"), said('{"score": 1}', phase="final_answer")]
+    """If a message is marked as the final answer, earlier comments are not part of it."""
+    output: JsonValue = [message("Let me see.", phase="commentary"), message('{"score": 1}', phase="final_answer")]
     [found] = await answers(edge, whole(output))
     assert found.content == '{"score": 1}'
     assert found.native is not None
 
 
 async def test_a_stream_whose_end_leaves_out_its_parts_is_whole(edge: EdgeServer) -> None:
-    """Some servers send each part, and then an end without them."""
-    done: dict[str, JsonValue] = {"type": "response.output_item.done", "item": said("hello")}
+    """Some servers send each item, and then an end without them."""
+    done: dict[str, JsonValue] = {"type": "response.output_item.done", "item": message("hello")}
     end: dict[str, JsonValue] = {"type": "response.completed", "response": {"status": "completed", "output": []}}
     [found] = await answers(edge, streamed(done, end), request=asked(on_text=lambda _: None))
     assert found.content == "hello"
 
 
 async def test_a_server_that_does_not_stream_is_understood(edge: EdgeServer) -> None:
-    """One JSON document in place of a stream is the whole answer."""
-    [found] = await answers(edge, whole([said("hello")]), request=asked(on_text=lambda _: None))
+    """One JSON document instead of a stream is the complete answer."""
+    [found] = await answers(edge, whole([message("hello")]), request=asked(on_text=lambda _: None))
     assert found.content == "hello"
 
 
-async def test_half_a_surrogate_pair_does_no_harm(edge: EdgeServer) -> None:
-    """What UTF-8 cannot carry is replaced, in what goes out and in what comes in."""
+async def test_a_lone_surrogate_is_replaced(edge: EdgeServer) -> None:
+    """It is replaced in requests and answers."""
     call: JsonValue = {"type": "function_call", "call_id": "c", "name": "add", "arguments": '"\ud800"'}
-    output: JsonValue = [{"type": "reasoning", "encrypted_content": "\ud800"}, said("a\ud800b"), call]
+    output: JsonValue = [{"type": "reasoning", "encrypted_content": "\ud800"}, message("a\ud800b"), call]
     request = asked(Message(role="user", text="c\ud800"), schema={"type": "object", "title": "\ud800"})
     [found] = await answers(edge, whole(output), request=request)
     assert found.content == "a\ufffdb"
@@ -251,12 +251,12 @@ async def test_half_a_surrogate_pair_does_no_harm(edge: EdgeServer) -> None:
         (Raw(body={"error": {"code": "rate_limit_exceeded", "message": "slow"}}), RateLimited),
         (whole([], status="failed", error={"code": "server_error", "message": "oops"}), ModelOverloaded),
         (whole([], status="failed"), ModelOverloaded),
-        (whole([said("a")], status="in_progress"), AnswerTorn),
+        (whole([message("a")], status="in_progress"), AnswerTorn),
         (whole("text"), NoModelServer),
     ],
 )
 async def test_what_is_no_answer_is_an_error_of_its_kind(edge: EdgeServer, scene: Raw, kind: type[ModelError]) -> None:
-    """Nothing that a server with status 200 can say leads to anything but an answer or an error of ours."""
+    """Any response with status 200 is either an answer or a ModelError."""
     with pytest.raises(ModelError) as caught:
         await answers(edge, scene)
     assert type(caught.value) is kind
@@ -279,14 +279,14 @@ async def test_what_is_no_answer_is_an_error_of_its_kind(edge: EdgeServer, scene
     ],
 )
 async def test_what_is_no_stream_is_an_error_of_its_kind(edge: EdgeServer, scene: Raw, kind: type[ModelError]) -> None:
-    """A stream that ends early, breaks, fails or is none at all is never taken for an answer."""
+    """A stream that ends early, breaks, fails or is not a stream is never accepted as an answer."""
     with pytest.raises(ModelError) as caught:
         await answers(edge, scene, request=asked(on_text=lambda _: None))
     assert type(caught.value) is kind
 
 
-async def test_a_page_says_what_a_base_url_is(edge: EdgeServer) -> None:
-    """A page in place of an answer says what is wrong with the address."""
+async def test_a_page_explains_the_base_url(edge: EdgeServer) -> None:
+    """A page instead of an answer is an error about the address."""
     with pytest.raises(NoModelServer) as caught:
         await answers(edge, Raw(body=b"<html>hi</html>", headers={"content-type": "text/html"}))
     assert "/v1" in caught.value.repair

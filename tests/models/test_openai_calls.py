@@ -20,20 +20,20 @@ BOTH = pytest.mark.parametrize("kind", [OpenAIModel, OpenAIChatModel])
 
 
 def asked(text: str = "hi", **more: Any) -> Request:
-    """A question."""
+    """Return a question."""
     return Request("writer", "be brief", [Message(role="user", text=text)], **more)
 
 
 @pytest.fixture(autouse=True)
 def clean(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing of OpenAI's in the environment."""
+    """Remove OpenAI's variables from the environment."""
     for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture
 def own_url(edge: EdgeServer, monkeypatch: pytest.MonkeyPatch) -> str:
-    """An address of OpenAI's own host, which leads to the edge server."""
+    """Return an address of OpenAI's own host, which leads to the edge server."""
     real = socket.getaddrinfo
 
     def found(host: Any, *rest: Any, **more: Any) -> Any:
@@ -45,15 +45,15 @@ def own_url(edge: EdgeServer, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @BOTH
 def test_it_is_a_model_that_closes_and_knows_prices(kind: type[Made]) -> None:
-    """Both are models in the sense of the protocol, closable and priced."""
+    """Both implement the protocols: model, closable and priced."""
     model: Model = kind("gpt-5-mini")
     assert isinstance(model, Closes)
     assert isinstance(model, KnowsPrices)
 
 
 @BOTH
-async def test_without_a_key_it_says_what_to_do(kind: type[Made]) -> None:
-    """OpenAI without a key is an error of ours that names the variable and the ways to go on."""
+async def test_without_a_key_the_error_has_a_repair(kind: type[Made]) -> None:
+    """OpenAI without a key is an error that has the variable and the alternatives."""
     with pytest.raises(ModelUnavailable, match="OPENAI_API_KEY") as caught:
         await kind("gpt-5-mini").answer(asked())
     assert "offline" in caught.value.repair
@@ -64,7 +64,7 @@ async def test_without_a_key_it_says_what_to_do(kind: type[Made]) -> None:
 async def test_a_server_of_ones_own_needs_no_key(
     kind: type[Made], edge: EdgeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A server that the code names gets the key that the code gives, and never that of the environment."""
+    """A server named in code gets only the key given in code, never the environment's."""
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     edge.play(Says("a"), Says("b"))
     for given in (None, "its-own-key"):
@@ -89,8 +89,8 @@ async def test_the_server_of_the_environment_gets_its_key(
 
 
 @BOTH
-async def test_openai_itself_is_told_more(kind: type[Made], own_url: str, edge: EdgeServer) -> None:
-    """OpenAI gets a key for its cache, the same for the same instructions, and no temperature where it thinks."""
+async def test_openai_itself_gets_more_fields(kind: type[Made], own_url: str, edge: EdgeServer) -> None:
+    """OpenAI gets a key for its cache, equal for equal instructions, and no temperature for models that think."""
     model = kind("gpt-5-mini", base_url=own_url, api_key=KEY)
     edge.play(Says("a"), Says("b"))
     for text in ("one", "two"):
@@ -110,8 +110,8 @@ async def test_openai_itself_is_told_more(kind: type[Made], own_url: str, edge: 
 
 
 @BOTH
-async def test_another_server_is_told_what_all_know(kind: type[Made], edge: EdgeServer) -> None:
-    """What only OpenAI knows is not sent to others, which may refuse it; a temperature is, whatever the name."""
+async def test_other_servers_get_only_common_fields(kind: type[Made], edge: EdgeServer) -> None:
+    """Other servers do not get fields that only OpenAI knows; they do get a temperature for any name."""
     model = kind("gpt-5-mini", base_url=edge.openai_url)
     edge.play(Says("a"))
     await model.answer(asked(cache=True, temperature=0.5, max_tokens=9))
@@ -124,7 +124,7 @@ async def test_another_server_is_told_what_all_know(kind: type[Made], edge: Edge
 
 @BOTH
 async def test_prices_are_known_of_openai_alone(kind: type[Made]) -> None:
-    """OpenAI's own models have prices, those of a server of one's own have not, unless they are given."""
+    """OpenAI's own models have prices; other servers' models have them only if given."""
     assert await kind("gpt-5-mini").knows_price()
     assert not await kind("gpt-5-mini", base_url="http://127.0.0.1:1/v1").knows_price()
     assert await kind("m", base_url="http://127.0.0.1:1/v1", price=Price(1, 2)).knows_price()
@@ -133,14 +133,14 @@ async def test_prices_are_known_of_openai_alone(kind: type[Made]) -> None:
 
 @BOTH
 async def test_a_price_that_is_given_is_what_it_costs(kind: type[Made], edge: EdgeServer) -> None:
-    """A price of one's own is counted; a server that does not tell its tokens costs nobody knows what."""
+    """A given price is used; without reported tokens the cost is unknown."""
     model = kind("m", base_url=edge.openai_url, price=Price(1, 2))
     edge.play(Says("a"), Says("b", counted=None))
-    told, untold = await model.answer(asked()), await model.answer(asked())
+    known, unknown = await model.answer(asked()), await model.answer(asked())
     await model.close()
-    assert told.cost_usd == pytest.approx((12 + 2 * 5) / 1e6)
-    assert untold.cost_usd is None
-    assert untold.input_tokens == untold.output_tokens == 0
+    assert known.cost_usd == pytest.approx((12 + 2 * 5) / 1e6)
+    assert unknown.cost_usd is None
+    assert unknown.input_tokens == unknown.output_tokens == 0
 
 
 @BOTH
@@ -149,22 +149,22 @@ async def test_a_price_that_is_given_is_what_it_costs(kind: type[Made], edge: Ed
     [{"base_url": "localhost:11434/v1"}, {"base_url": "http:///v1"}, {"timeout_seconds": 0}, {"timeout_seconds": -1}],
 )
 def test_arguments_that_make_no_sense_are_refused(kind: type[Made], more: dict[str, Any]) -> None:
-    """An address without http://, or no time at all, is refused at once."""
+    """An address without http://, or a timeout of 0, is refused at once."""
     with pytest.raises(DefinitionError):
         kind("m", **more)
 
 
 @BOTH
 def test_a_model_has_a_name(kind: type[Made]) -> None:
-    """Without one there is nothing to ask."""
+    """An empty name is refused."""
     with pytest.raises(DefinitionError, match="names no model"):
         kind(" ")
 
 
 @BOTH
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_server_that_is_down_says_where_it_should_be(kind: type[Made], stream: bool) -> None:  # noqa: FBT001
-    """A refused connection is transient, and names the address."""
+async def test_the_error_of_a_server_that_is_down_has_its_address(kind: type[Made], stream: bool) -> None:  # noqa: FBT001
+    """A refused connection is transient, and the error has the address."""
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         port = held.getsockname()[1]
@@ -178,8 +178,8 @@ async def test_a_server_that_is_down_says_where_it_should_be(kind: type[Made], s
 
 @BOTH
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_server_that_says_nothing_is_not_waited_for(kind: type[Made], edge: EdgeServer, stream: bool) -> None:  # noqa: FBT001
-    """Silence longer than timeout_seconds is a timeout, before the answer and within it."""
+async def test_a_silent_server_times_out(kind: type[Made], edge: EdgeServer, stream: bool) -> None:  # noqa: FBT001
+    """Silence longer than timeout_seconds is a timeout, before the answer and during it."""
     edge.play(Says("one two", held=True))
     model = kind("m", base_url=edge.openai_url, timeout_seconds=0.2)
     with pytest.raises(ModelTimeout):
@@ -190,7 +190,7 @@ async def test_a_server_that_says_nothing_is_not_waited_for(kind: type[Made], ed
 @BOTH
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_cancelled_call_leaves_the_server(kind: type[Made], edge: EdgeServer, stream: bool) -> None:  # noqa: FBT001
-    """Cancelling passes through, and the server sees its caller go."""
+    """The cancellation propagates, and the server sees the disconnect."""
     edge.play(Says("one two", held=True))
     model = kind("m", base_url=edge.openai_url)
     task = asyncio.ensure_future(model.answer(asked(on_text=(lambda _: None) if stream else None)))
@@ -203,8 +203,8 @@ async def test_a_cancelled_call_leaves_the_server(kind: type[Made], edge: EdgeSe
 
 
 @BOTH
-async def test_what_the_watcher_raises_is_its_own(kind: type[Made], edge: EdgeServer) -> None:
-    """An error in on_text is no error of the model's; the model goes on working."""
+async def test_an_exception_of_the_callback_propagates(kind: type[Made], edge: EdgeServer) -> None:
+    """An error in on_text is not a ModelError; the model remains usable."""
 
     def watch(_: str) -> None:
         raise ValueError("mine")
@@ -222,7 +222,7 @@ async def test_what_the_watcher_raises_is_its_own(kind: type[Made], edge: EdgeSe
 async def test_streams_keep_their_connection(
     kind: type[Made], edge: EdgeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Streams are read to their ends, so that one connection serves one after the other."""
+    """Streams are read to their ends, so that they share one connection."""
     loop, made = asyncio.get_running_loop(), 0
     connect = loop.create_connection
 

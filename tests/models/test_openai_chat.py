@@ -30,12 +30,12 @@ class Review(BaseModel):
 
 
 def asked(*messages: Message, **more: Any) -> Request:
-    """A question, or a conversation."""
+    """Return a question, or a conversation."""
     return Request("writer", "be brief", messages or (ASK,), **more)
 
 
 async def answer(edge: EdgeServer, scene: Says | Raw, request: Request | None = None, **more: Any) -> Response:
-    """What a model makes of a scene."""
+    """Return a model's answer to a scene."""
     edge.play(scene)
     model = OpenAIChatModel("qwen3:8b", base_url=edge.openai_url, **more)
     try:
@@ -45,34 +45,34 @@ async def answer(edge: EdgeServer, scene: Says | Raw, request: Request | None = 
 
 
 def watched(**more: Any) -> Request:
-    """A question whose answer is streamed."""
+    """Return a question whose answer is streamed."""
     return asked(on_text=lambda _: None, **more)
 
 
 def whole(message: JsonValue, finish: str | None = "stop", **more: JsonValue) -> Raw:
-    """A completion with this message."""
+    """Return a completion with this message."""
     return Raw(body={"choices": [{"index": 0, "message": message, "finish_reason": finish}], **more})
 
 
 def call(name: str, arguments: JsonValue, **more: JsonValue) -> JsonValue:
-    """A tool's call, or a piece of one."""
+    """Return a tool call, or a piece of one."""
     return {"type": "function", "function": {"name": name, "arguments": arguments}, **more}
 
 
 def events(*bodies: Any) -> Raw:
-    """A stream of these."""
+    """Return a stream of these events."""
     return Raw(events=tuple(map(Event, bodies)))
 
 
 def chunks(*deltas: Any, finish: str | None = "stop") -> Raw:
-    """A stream of these deltas."""
+    """Return a stream of these deltas."""
     bodies: list[Any] = [{"choices": [{"index": 0, "delta": delta}]} for delta in deltas]
     end = {"choices": [{"index": 0, "delta": {}, "finish_reason": finish}]}
     return events(*bodies, end, "[DONE]")
 
 
 async def test_a_conversation_is_written_as_the_api_wants_it(edge: EdgeServer) -> None:
-    """Instructions, questions, summaries, answers, calls and results; nothing of another provider's form."""
+    """Instructions, questions, summaries, answers, calls and results; no other provider's native form."""
     conversation = (
         Message(role="summary", text="before", covers=3),
         Message(role="assistant", text="so", native={"provider": "anthropic", "content": []}),
@@ -101,7 +101,7 @@ async def test_a_conversation_is_written_as_the_api_wants_it(edge: EdgeServer) -
 
 
 async def test_a_schema_is_native(edge: EdgeServer) -> None:
-    """The answer is held to the schema by the server, strictly."""
+    """The server enforces the schema, strictly."""
     await answer(edge, Says("{}"), asked(schema=Review.model_json_schema(), output="Review"))
     form = edge.calls[0].body["response_format"]
     assert form["type"] == "json_schema"
@@ -110,8 +110,8 @@ async def test_a_schema_is_native(edge: EdgeServer) -> None:
     assert form["json_schema"]["schema"]["required"] == ["score", "note"]
 
 
-async def test_a_schema_can_stand_in_the_instructions(edge: EdgeServer) -> None:
-    """For a server that knows no schemas it is put into the instructions, as the type has it."""
+async def test_a_schema_can_be_put_into_the_instructions(edge: EdgeServer) -> None:
+    """For a server without support for schemas it is put into the instructions, unchanged."""
     await answer(edge, Says("{}"), asked(schema=Review.model_json_schema()), native_schema=False)
     body = edge.calls[0].body
     assert "response_format" not in body
@@ -119,8 +119,8 @@ async def test_a_schema_can_stand_in_the_instructions(edge: EdgeServer) -> None:
     assert '"required": ["score"]' in body["messages"][0]["content"]
 
 
-async def test_only_a_strict_tool_says_that_it_is(edge: EdgeServer) -> None:
-    """The word `strict` is left out where it would say no: not every server knows it."""
+async def test_only_a_strict_tool_is_marked(edge: EdgeServer) -> None:
+    """`strict` is omitted if it is false: not every server knows it."""
     needed: dict[str, JsonValue] = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
     await answer(edge, Says("a"), asked(tools=[TOOL, ToolSpec("sum", "Sums.", needed)]))
     spare, strict = (tool["function"] for tool in edge.calls[0].body["tools"])
@@ -131,7 +131,7 @@ async def test_only_a_strict_tool_says_that_it_is(edge: EdgeServer) -> None:
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_an_answer_is_read(edge: EdgeServer, stream: bool) -> None:  # noqa: FBT001
-    """Text, calls, tokens of every kind and who answered, whether streamed or not."""
+    """Text, calls, tokens of every kind and the model, whether streamed or not."""
     pieces: list[str] = []
     scene = Says("hello you there", (ADD,), counted=Counted(3084, 1024, 2048, 70, 30))
     found = await answer(edge, scene, asked(on_text=pieces.append if stream else None))
@@ -162,8 +162,10 @@ async def test_an_answer_is_read(edge: EdgeServer, stream: bool) -> None:  # noq
         ("model_context_window_exceeded", {"content": "a"}, "full"),
     ],
 )
-async def test_why_an_answer_ends_is_told(edge: EdgeServer, finish: str | None, message: JsonValue, stop: Stop) -> None:
-    """Servers' reasons are ours; calls are made only where the answer is whole."""
+async def test_the_reason_for_the_end_of_an_answer_is_reported(
+    edge: EdgeServer, finish: str | None, message: JsonValue, stop: Stop
+) -> None:
+    """Servers' reasons are mapped to ours; calls are made only if the answer is complete."""
     found = await answer(edge, whole(message, finish))
     assert found.stop == stop
     assert bool(found.calls) is (stop == "tools")
@@ -171,14 +173,14 @@ async def test_why_an_answer_ends_is_told(edge: EdgeServer, finish: str | None, 
 
 
 async def test_a_streamed_refusal_is_one(edge: EdgeServer) -> None:
-    """A refusal comes in pieces, which nobody watches."""
+    """A refusal comes in pieces, which are not streamed on."""
     pieces: list[str] = []
     found = await answer(edge, Says(stop="refused", why="I will not"), asked(on_text=pieces.append))
     assert (found.stop, found.why, pieces) == ("refused", "I will not", [])
 
 
 async def test_ids_that_a_server_leaves_out_are_made(edge: EdgeServer) -> None:
-    """Each call has an id of its own, even where the server gives none, or the same to all."""
+    """Each call has a unique id, even if the server sends none, or the same for all."""
     message: JsonValue = {"content": None, "tool_calls": [call("a", "{}", id=each) for each in ("", "x", "x")]}
     found = await answer(edge, whole(message, "tool_calls"))
     assert len({each.id for each in found.calls}) == 3
@@ -196,7 +198,7 @@ async def test_arguments_are_kept_as_they_are_written(
     read: str,
     stream: bool,  # noqa: FBT001
 ) -> None:
-    """Bad JSON is not mended here, an object becomes its text, and nothing is an object without anything in it."""
+    """Malformed JSON is not repaired here, an object becomes its text, and missing arguments become {}."""
     piece = call("add", given, id="c", index=0)
     scene = chunks({"tool_calls": [piece]}) if stream else whole({"tool_calls": [piece]})
     found = await answer(edge, scene, watched() if stream else None)
@@ -225,13 +227,13 @@ async def test_arguments_are_kept_as_they_are_written(
     ids=["as it should be", "index always 0", "no index", "whole calls", "id repeated"],
 )
 async def test_calls_are_put_together_from_pieces(edge: EdgeServer, deltas: list[JsonValue]) -> None:
-    """Pieces of several calls come together, in each of the ways in which servers number them."""
+    """Pieces of several calls arrive together, in each of the ways in which servers number them."""
     found = await answer(edge, chunks(*({"tool_calls": [each]} for each in deltas), finish="tool_calls"), watched())
     assert found.calls == (ToolCall(id="x", name="a", arguments="{1}"), ToolCall(id="y", name="b", arguments="{2}"))
 
 
 async def test_content_in_parts_is_joined(edge: EdgeServer) -> None:
-    """Some servers give the content in parts, thoughts among them."""
+    """Some servers send the content in parts, including thinking."""
     parts: JsonValue = [
         {"type": "thinking", "text": "hm"},
         {"type": "text", "text": "a"},
@@ -240,26 +242,26 @@ async def test_content_in_parts_is_joined(edge: EdgeServer) -> None:
     assert (await answer(edge, whole({"content": parts}))).content == "ab"
 
 
-async def test_half_a_surrogate_pair_does_no_harm(edge: EdgeServer) -> None:
-    """What UTF-8 cannot carry is replaced; a pair that two pieces of a stream share is whole."""
+async def test_a_lone_surrogate_is_replaced(edge: EdgeServer) -> None:
+    """It is replaced; a pair that is split over two pieces of a stream is joined."""
     found = await answer(edge, chunks({"content": "a\ud83d"}, {"content": "\ude00b\ud800"}), watched())
     assert found.content == "a\U0001f600b\ufffd"
 
 
 async def test_a_server_that_does_not_stream_is_understood(edge: EdgeServer) -> None:
-    """One JSON document in place of a stream is the whole answer."""
+    """One JSON document instead of a stream is the complete answer."""
     assert (await answer(edge, whole({"content": "hello"}), watched())).content == "hello"
 
 
 async def test_usage_is_asked_for_in_streams(edge: EdgeServer) -> None:
-    """A stream tells its tokens only if it is asked to; one that does not tell them is an answer too."""
+    """A stream reports its usage only on request; one without usage is an answer too."""
     found = await answer(edge, Says("a", counted=None), watched())
     assert edge.calls[0].body["stream_options"] == {"include_usage": True}
     assert (found.input_tokens, found.output_tokens, found.cost_usd) == (0, 0, None)
 
 
-async def test_a_server_without_schemas_names_the_way_out(edge: EdgeServer) -> None:
-    """A request that a server does not accept names native_schema=False, and tools, only where they were in it."""
+async def test_the_error_of_a_server_without_schemas_has_a_repair(edge: EdgeServer) -> None:
+    """The error of a refused request suggests native_schema=False, and no tools, only if the request had them."""
     refused = Raw(400, {"error": {"message": "unknown field", "type": "invalid_request_error"}})
     with pytest.raises(BadRequest) as schema:
         await answer(edge, refused, asked(schema=Review.model_json_schema()))
@@ -286,7 +288,7 @@ async def test_a_server_without_schemas_names_the_way_out(edge: EdgeServer) -> N
     ],
 )
 async def test_what_is_no_answer_is_an_error_of_its_kind(edge: EdgeServer, scene: Raw, kind: type[ModelError]) -> None:
-    """What a server says instead of an answer is told by its kind."""
+    """A server's error instead of an answer has the matching class."""
     with pytest.raises(ModelError) as caught:
         await answer(edge, scene)
     assert type(caught.value) is kind
@@ -308,7 +310,7 @@ async def test_what_is_no_answer_is_an_error_of_its_kind(edge: EdgeServer, scene
     ],
 )
 async def test_what_is_no_stream_is_an_error_of_its_kind(edge: EdgeServer, scene: Raw, kind: type[ModelError]) -> None:
-    """A stream that ends early, breaks or fails is never taken for an answer."""
+    """A stream that ends early, breaks or fails is never accepted as an answer."""
     with pytest.raises(ModelError) as caught:
         await answer(edge, scene, watched())
     assert type(caught.value) is kind

@@ -23,14 +23,14 @@ KEY = "sk-0123456789"
 def error(
     message: str, code: str | int | None = None, kind: str = "invalid_request_error", param: str = ""
 ) -> JsonValue:
-    """An error object as OpenAI writes it."""
+    """Return an error object as OpenAI writes it."""
     return {"message": message, "type": kind, "param": param, "code": code}
 
 
 @pytest.mark.parametrize(
     ("status", "body", "kind"),
     [
-        # what OpenAI says
+        # OpenAI's errors
         (429, error("You exceeded your current quota", "insufficient_quota", "insufficient_quota"), QuotaExceeded),
         (429, error("Billing hard limit has been reached", "billing_hard_limit_reached"), QuotaExceeded),
         (429, error("Rate limit reached for gpt-5", "rate_limit_exceeded", "tokens"), RateLimited),
@@ -46,7 +46,7 @@ def error(
         (500, error("The server had an error", None, "server_error"), ModelOverloaded),
         (503, error("Slow down", "slow_down"), ModelOverloaded),
         (409, error("try again", None), ModelOverloaded),
-        # what others say
+        # other servers' errors
         (404, error("model 'x' not found", None, "not_found_error"), UnknownModel),
         (404, {"object": "error", "message": "The model `x` does not exist.", "code": 404}, UnknownModel),
         (404, {"detail": "Not Found"}, NoModelServer),
@@ -68,7 +68,7 @@ def error(
         (408, "", ModelTimeout),
         (501, error("This server does not support tools", 501, "not_supported_error"), BadRequest),
         (529, None, ModelOverloaded),
-        # inside an answer with status 200
+        # errors inside an answer with status 200
         (0, error("slow", "rate_limit_exceeded"), RateLimited),
         (0, error("oops", "server_error"), ModelOverloaded),
         (0, error("no", "invalid_image_url"), BadRequest),
@@ -80,27 +80,27 @@ def error(
     ],
 )
 def test_what_servers_complain_of_has_a_kind(status: int, body: JsonValue, kind: type[ModelError]) -> None:
-    """Codes go before statuses, statuses before words; pages are no API's."""
+    """Codes take precedence over statuses, statuses over messages; pages are not from an API."""
     assert kind_of(complaint(body, status)) is kind
 
 
-def test_an_error_says_what_the_server_said_and_never_the_key() -> None:
-    """The server's words are in the error, on one line, without the key; so is how long to wait."""
-    failures = Failures("openai:gpt-5", "http://127.0.0.1:1/v1", Key(KEY, "OPENAI_API_KEY"))
+def test_an_error_has_the_servers_message_and_never_the_key() -> None:
+    """The error has the server's message, on one line, without the key, and the time to wait."""
+    failures = Failures("openai:gpt-5", "http://127.0.0.1:1/v1", Key(KEY, "OPENAI_API_KEY"), 60.0)
     made = failed(complaint(error(f"not\nwith {KEY}", "rate_limit_exceeded"), 429, 2.5), failures)
     assert isinstance(made, RateLimited)
-    assert made.message == "openai:gpt-5 takes no more calls for a moment (HTTP 429): not with [key]"
+    assert made.message == "openai:gpt-5 limits the rate of calls (HTTP 429): not with [key]"
     assert made.retry_after_seconds == 2.5
     assert made.where == "model openai:gpt-5"
 
 
-def test_a_server_without_a_key_says_how_to_give_one() -> None:
-    """A key of the environment is not sent to every server, so the repair names the argument."""
-    failures = Failures("openai-chat:x", "http://127.0.0.1:1/v1", Key("", "OPENAI_API_KEY", unless="not-needed"))
+def test_the_error_of_a_missing_key_has_a_repair() -> None:
+    """The environment's key is not sent to every server, so the repair names the argument."""
+    failures = Failures("openai-chat:x", "http://127.0.0.1:1/v1", Key("", "OPENAI_API_KEY", unless="not-needed"), 60.0)
     assert "pass api_key=" in failed(complaint({}, 401), failures).repair
-    assert "sent to OpenAI" in failed(complaint({}, 401), failures).repair
+    assert "sent only to OpenAI" in failed(complaint({}, 401), failures).repair
 
 
 def test_words_that_are_in_no_known_place_are_shown_whole() -> None:
-    """An error object of an unknown form is shown as it is."""
+    """An error object of an unknown form is shown unchanged."""
     assert complaint({"errors": ["a", "b"]}, 400).message == '{"errors": ["a", "b"]}'

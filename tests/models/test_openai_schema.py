@@ -19,7 +19,7 @@ class Cat(BaseModel):
 
 
 class Home(BaseModel):
-    """Where they live."""
+    """A home with a pet."""
 
     pet: Annotated[Dog | Cat, Field(discriminator="kind")]
     first: Dog = Field(description="the first one")
@@ -33,14 +33,14 @@ class Tree(BaseModel):
 
 
 def strict(model: type[BaseModel]) -> JsonObject:
-    """The strict form of a type that has one."""
+    """Return the strict form of a type."""
     made = strict_schema(model.model_json_schema(), optional=True)
     assert made is not None
     return made
 
 
 def objects(schema: JsonValue) -> list[JsonObject]:
-    """Every object of a schema that describes an object."""
+    """Return every object schema inside a schema."""
     inside: list[JsonValue] = []
     if isinstance(schema, dict):
         inside = list(schema.values())
@@ -52,7 +52,7 @@ def objects(schema: JsonValue) -> list[JsonObject]:
 
 @pytest.mark.parametrize("model", [Home, Tree, Cat])
 def test_every_object_lists_all_it_has_and_takes_no_more(model: type[BaseModel]) -> None:
-    """In the strict form each object requires all its properties and refuses others, wherever it stands."""
+    """In the strict form each object requires all its properties and refuses others, at any depth."""
     made = strict(model)
     assert objects(made)
     for each in objects(made):
@@ -63,7 +63,7 @@ def test_every_object_lists_all_it_has_and_takes_no_more(model: type[BaseModel])
 
 
 def test_what_fits_the_strict_form_fits_the_schema() -> None:
-    """An answer that the strict form lets through is one that the type takes."""
+    """An answer that fits the strict form fits the type."""
     answers: list[JsonValue] = [
         {
             "pet": {"kind": "cat", "name": "tom", "owner": None},
@@ -86,13 +86,13 @@ def test_what_fits_the_strict_form_fits_the_schema() -> None:
     ],
 )
 def test_what_does_not_fit_the_schema_does_not_fit_the_strict_form(answer: JsonValue) -> None:
-    """Discriminated unions, bounds and literals still hold."""
+    """Discriminated unions, bounds and literals still apply."""
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(answer, strict(Home))
 
 
-def test_what_strict_mode_refuses_is_said_in_words() -> None:
-    """Refused keywords and defaults go into the description, behind what it says already; null defaults go."""
+def test_refused_keywords_move_into_the_description() -> None:
+    """Refused keywords and defaults are appended to the description; null defaults are dropped."""
     cat, home = strict(Cat), strict(Home)
     assert cat["properties"] == {
         "kind": {"type": "string", "const": "cat", "title": "Kind"},
@@ -102,15 +102,15 @@ def test_what_strict_mode_refuses_is_said_in_words() -> None:
     assert "how many (default: 4)" in str(home["$defs"])
 
 
-def test_a_reference_stands_alone() -> None:
-    """A `$ref` has nothing beside it: what was there stands around it."""
+def test_a_reference_has_no_siblings() -> None:
+    """A `$ref` has no siblings: they are moved around it."""
     made = strict(Home)
     assert isinstance(made["properties"], dict)
     assert made["properties"]["first"] == {"description": "the first one", "anyOf": [{"$ref": "#/$defs/Dog"}]}
 
 
 def test_the_root_is_an_object_even_of_a_type_within_itself() -> None:
-    """A schema whose root is only a reference becomes the object itself; references to it go on working."""
+    """A schema whose root is only a reference becomes the object itself; references to it still resolve."""
     made = strict(Tree)
     assert made["type"] == "object"
     jsonschema.validate({"leaf": "a", "below": [{"leaf": "b", "below": []}]}, made)
@@ -119,7 +119,7 @@ def test_the_root_is_an_object_even_of_a_type_within_itself() -> None:
 
 
 def test_values_without_a_type_get_one() -> None:
-    """Strict mode wants a type everywhere; the values of an enum tell theirs."""
+    """Strict mode requires a type everywhere; the values of an enum imply theirs."""
     made = strict(Home)
     assert isinstance(made["properties"], dict)
     mood = made["properties"]["mood"]
@@ -128,7 +128,7 @@ def test_values_without_a_type_get_one() -> None:
 
 
 def test_formats_and_patterns_are_kept_where_they_are_known() -> None:
-    """A format that strict mode does not know, and a pattern that looks around, become words."""
+    """A format that strict mode does not know, and a pattern with look-around, move into the description."""
     schema: JsonObject = {
         "type": "object",
         "properties": {
@@ -164,8 +164,8 @@ class Open(BaseModel):
 
 
 @pytest.mark.parametrize("model", [Free, Pair, Anything])
-def test_what_strict_mode_has_no_words_for_has_no_strict_form(model: type[BaseModel]) -> None:
-    """Free keys, tuples and anything at all cannot be had strictly."""
+def test_schemas_beyond_strict_mode_have_no_strict_form(model: type[BaseModel]) -> None:
+    """Free keys, tuples and arbitrary values have no strict form."""
     assert strict_schema(model.model_json_schema(), optional=True) is None
 
 
@@ -186,17 +186,17 @@ def test_what_strict_mode_has_no_words_for_has_no_strict_form(model: type[BaseMo
     ],
 )
 def test_schemas_of_other_hands_may_have_no_strict_form(schema: JsonObject) -> None:
-    """What tools of others come with is left as it is, where it has no strict form, and never raises."""
+    """Schemas of third-party tools without a strict form are unchanged, and never raise."""
     assert strict_schema(schema, optional=True) is None
 
 
 def test_extra_fields_are_given_up() -> None:
-    """A type that takes more fields than it names is held to those it names."""
+    """A type that accepts extra fields is limited to the declared ones."""
     assert strict(Open)["additionalProperties"] is False
 
 
 def test_a_schema_that_is_too_deep_has_no_strict_form() -> None:
-    """Strict mode goes only so deep."""
+    """Strict mode limits the depth."""
     schema: JsonObject = {"type": "string"}
     for _ in range(DEEPEST):
         schema = {"type": "object", "properties": {"in": schema}}
@@ -205,14 +205,14 @@ def test_a_schema_that_is_too_deep_has_no_strict_form() -> None:
 
 
 def test_what_may_be_left_out_has_no_strict_form_where_that_matters() -> None:
-    """A tool's argument with a default may be left out, and a strict model would have to make one up."""
+    """A tool's argument with a default is optional, and a strict model would have to make up a value."""
     assert strict_schema(Dog.model_json_schema(), optional=False) is None
     every: JsonObject = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
     assert strict_schema(every, optional=False) == {**every, "additionalProperties": False}
 
 
 def test_the_schema_itself_is_left_alone() -> None:
-    """The request's schema is as it was, for whoever else reads it."""
+    """The request's schema is not modified."""
     schema = Home.model_json_schema()
     strict_schema(schema, optional=True)
     assert schema == Home.model_json_schema()

@@ -35,13 +35,13 @@ class TestTables:
         ],
     )
     async def test_each_sort_of_tokens_has_its_price(self, spent: Spent, cost_usd: float) -> None:
-        """What was read from a cache, written to one for minutes or for an hour is priced as that."""
+        """Tokens read from a cache, or written to one for minutes or for an hour, have their own prices."""
         found = await Prices("anthropic", HAIKU).cost(spent)
         assert found is not None
         assert math.isclose(found, cost_usd)
 
     async def test_the_model_that_answered_is_the_one_that_is_paid(self) -> None:
-        """A router's answer costs what its model does; a name that nobody knows is that of the model asked."""
+        """A router's answer costs what its model does; an unknown name costs what the called model does."""
         prices = Prices("anthropic", HAIKU)
         spent = Spent(input_tokens=1_000_000)
         assert await prices.cost(spent, "claude-opus-4-5") == 5.0
@@ -65,7 +65,7 @@ class TestTables:
         ],
     )
     async def test_a_cost_that_is_worked_out_from_rates_is_the_tables_own(self, provider: str, model: str) -> None:
-        """Whether prices are kept or looked up, in tiers or not, a cost is what genai-prices says."""
+        """Whether rates are kept or looked up, tiered or not, a cost equals that of genai-prices."""
         prices = Prices(provider, model)
         for spent in (
             Spent(7),
@@ -85,22 +85,22 @@ class TestTables:
             assert await prices.cost(spent) == expected
 
     async def test_numbers_that_contradict_each_other_cost_an_unknown_amount(self) -> None:
-        """More read from a cache than was asked is no cost, before prices are kept and afterwards."""
+        """More tokens read from a cache than in the question have no cost, with and without kept rates."""
         prices = Prices("anthropic", HAIKU)
         for _ in range(2):
             assert await prices.cost(Spent(input_tokens=5, cache_read_tokens=6)) is None
             assert await prices.cost(Spent(input_tokens=5)) == 5e-06
 
     async def test_a_provider_may_be_found_by_its_address(self) -> None:
-        """A compatible server that the tables list has its own prices."""
+        """A compatible server in the tables has its own prices."""
         assert await Prices("", "gpt-4o-mini", address="https://api.openai.com/v1").known()
 
     async def test_numbers_that_contradict_each_other_have_no_price(self) -> None:
-        """More read from a cache than was sent is nonsense, and no failure of a call that succeeded."""
+        """It does not make a successful call fail."""
         assert await Prices("anthropic", HAIKU).cost(Spent(input_tokens=1, cache_read_tokens=5)) is None
 
     async def test_without_the_package_prices_are_unknown(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """An answer is not lost because nobody can price it."""
+        """An answer is not lost because it has no price."""
         monkeypatch.setattr(sdk, "_loaded", {})
         monkeypatch.setitem(sys.modules, "genai_prices.data", None)
         assert await Prices("anthropic", HAIKU).cost(Spent(input_tokens=5)) is None
@@ -113,7 +113,7 @@ class TestTables:
 
 class TestPrice:
     async def test_a_price_that_was_given_wins(self) -> None:
-        """Who has a contract of his own, or a server, says what it costs."""
+        """Users with a contract or a server of their own set the price."""
         assert await Prices("anthropic", HAIKU, given=Price(2, 0)).cost(Spent(input_tokens=1_000_000)) == 2.0
         assert await Prices("nobody", "x", given=Price(0, 0)).cost(Spent(input_tokens=9)) == 0.0
         assert await Prices("nobody", "x", given=Price(0, 0)).known()
@@ -128,7 +128,7 @@ class TestPrice:
 
     @pytest.mark.parametrize("bad", [-1, math.nan, math.inf, "3", None])
     def test_a_price_is_a_number_from_0_on(self, bad: float) -> None:
-        """A bad price is refused where it is written."""
+        """An invalid price is refused at construction."""
         with pytest.raises(DefinitionError, match=r"Price\(output_usd="):
             Price(1, bad)
         if bad is not None:

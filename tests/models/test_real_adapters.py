@@ -1,4 +1,4 @@
-"""Routers and recordings over the models of providers, each with a real server at the other end."""
+"""Routers and recordings over the adapters of providers, each with a real server at the other end."""
 
 from pathlib import Path
 
@@ -14,13 +14,13 @@ KEY = "sk-test-0123456789abcdef"
 
 @pytest.fixture(autouse=True)
 def keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each provider has a key."""
+    """Set a key for each provider."""
     monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
 
 
 def every_model(edge: EdgeServer) -> list[Model | str]:
-    """One of each provider."""
+    """Return a model of each provider."""
     return [
         f"anthropic:claude-haiku-4-5@{edge.url}",
         f"openai:gpt-5@{edge.openai_url}",
@@ -29,7 +29,7 @@ def every_model(edge: EdgeServer) -> list[Model | str]:
 
 
 async def answered(model: Model, *turns: Message, heard: list[str] | None = None) -> Response:
-    """One answer, the connections closed after it."""
+    """Return one answer, and close the connections."""
     request = Request("writer", "be brief", turns, on_text=None if heard is None else heard.append)
     try:
         return await model.answer(request)
@@ -39,7 +39,7 @@ async def answered(model: Model, *turns: Message, heard: list[str] | None = None
 
 
 async def test_a_router_goes_from_provider_to_provider(edge: EdgeServer) -> None:
-    """Past one that is overloaded and one whose answer tears."""
+    """Past one that is overloaded and one whose answer is torn."""
     edge.play(Fails("overloaded"), Tears("half of it"), Says("whole"))
     response = await answered(Router(every_model(edge)), Message(role="user", text="go"))
     assert (response.content, response.model.partition(":")[0]) == ("whole", "openai-chat")
@@ -47,7 +47,7 @@ async def test_a_router_goes_from_provider_to_provider(edge: EdgeServer) -> None
 
 
 async def test_a_stream_is_one_models(edge: EdgeServer) -> None:
-    """Half an answer that was heard is not gone on with by the next model's."""
+    """A half-streamed answer is not continued by the next model."""
     edge.play(Fails("overloaded", in_stream=True), Fails("rate_limit"), Says("a whole answer"))
     heard: list[str] = []
     response = await answered(Router(every_model(edge)), Message(role="user", text="go"), heard=heard)
@@ -56,33 +56,33 @@ async def test_a_stream_is_one_models(edge: EdgeServer) -> None:
 
 
 async def test_a_wrong_key_is_raised_and_not_shown(edge: EdgeServer) -> None:
-    """The next provider is not asked."""
+    """The next provider is not called."""
     edge.play(Fails("wrong_key"))
     with pytest.raises(NotAuthenticated) as caught:
         await answered(Router(every_model(edge)), Message(role="user", text="go"))
     assert KEY not in str(caught.value)
 
 
-async def test_what_is_no_models_api_is_raised(edge: EdgeServer) -> None:
-    """A page of HTML is a wrong address, not a moment's trouble."""
+async def test_a_response_of_another_api_is_raised(edge: EdgeServer) -> None:
+    """A page of HTML means a wrong address, not a transient error."""
     edge.play(Babbles("html"))
     with pytest.raises(Exception, match="anthropic:claude-haiku-4-5"):
         await answered(Router(every_model(edge)), Message(role="user", text="go"))
 
 
 @pytest.mark.parametrize("number", [0, 1, 2])
-async def test_a_conversation_is_recorded_once_and_goes_on_anywhere(
+async def test_a_conversation_is_recorded_once_and_can_be_continued_anywhere(
     number: int, edge: EdgeServer, tmp_path: Path
 ) -> None:
-    """A replay has what the provider wants back, so that it can go on with it; no key stands in the file."""
+    """A replay has the native form, so that the provider can continue it; the file has no key."""
     file = tmp_path / "answers.json"
     question = Message(role="user", text=f"2+3? My key is {KEY}.")
     call = ToolCall(id="call_1", name="add", arguments='{"a":2,"b":3}')
 
     async def talk(model: Model) -> list[Response]:
         first = await answered(model, question)
-        said = Message(role="assistant", text=str(first.content), calls=first.calls, native=first.native)
-        return [first, await answered(model, question, said, Message(role="tool", call_id="call_1", text="5"))]
+        reply = Message(role="assistant", text=str(first.content), calls=first.calls, native=first.native)
+        return [first, await answered(model, question, reply, Message(role="tool", call_id="call_1", text="5"))]
 
     edge.play(Says(calls=(call,), thinking="sealed"), Says("five"))
     live = await talk(RecordedModel(file, every_model(edge)[number]))
@@ -94,7 +94,7 @@ async def test_a_conversation_is_recorded_once_and_goes_on_anywhere(
     assert live[0].calls[0].arguments.replace(" ", "") == call.arguments
     assert KEY not in file.read_text(encoding="utf-8")
     edge.play(Says("and on"))
-    said = Message(role="assistant", text=str(again[0].content), calls=again[0].calls, native=again[0].native)
+    reply = Message(role="assistant", text=str(again[0].content), calls=again[0].calls, native=again[0].native)
     later = Message(role="tool", call_id="call_1", text="6")
     onward = model_of(str(every_model(edge)[number]))
-    assert (await answered(onward, question, said, later)).content == "and on"
+    assert (await answered(onward, question, reply, later)).content == "and on"

@@ -1,4 +1,4 @@
-"""The recorded model: asked once, replayed for ever, its file readable and free of secrets."""
+"""The recorded model: called once, replayed forever, with a readable file free of secrets."""
 
 import asyncio
 import json
@@ -51,7 +51,7 @@ class Review(BaseModel):
 
 
 class Costly:
-    """A model that says which call it was, and what it costs."""
+    """A model that returns the number of its call, at a cost."""
 
     name = "costly:1"
 
@@ -71,18 +71,18 @@ class Costly:
 
 
 def asks(text: str, agent: str = "writer", system: str = "") -> Request:
-    """A request with one question."""
+    """Return a request with one question."""
     return Request(agent, system, [Message(role="user", text=text)])
 
 
 def document(file: Path) -> Any:
-    """What stands in a file."""
+    """Return the content of a file."""
     return json.loads(file.read_text(encoding="utf-8"))
 
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """Where a test records."""
+    """Return the path of a recording."""
     return tmp_path / "answers.json"
 
 
@@ -94,14 +94,14 @@ async def recorded(file: Path, *exchanges: tuple[str, object]) -> None:
 
 
 async def not_recorded(file: Path, request: Request) -> str:
-    """How a request that the file does not have is told."""
+    """Return the error of a request that is not in the file."""
     with pytest.raises(NotRecorded) as caught:
         await RecordedModel(file).answer(request)
     return str(caught.value)
 
 
 async def test_what_was_recorded_is_replayed_whole(file: Path) -> None:
-    """With its tokens, calls and native form; nothing is paid for it now, which is said."""
+    """With its tokens, calls and native form; it is marked as free of cost."""
     live = await RecordedModel(file, ScriptedModel([WHOLE])).answer(asks("hi"))
     assert live == WHOLE
     replayed = await RecordedModel(file).answer(asks("hi"))
@@ -112,7 +112,7 @@ async def test_what_was_recorded_is_replayed_whole(file: Path) -> None:
 
 
 async def test_the_file_is_for_people(file: Path) -> None:
-    """Texts line by line in their own letters, and no more than what was said."""
+    """Texts are split into lines, not escaped, and without defaults."""
     await RecordedModel(file, ScriptedModel([WHOLE])).answer(asks("one\ntwo", system="Be brief."))
     text = file.read_text(encoding="utf-8")
     assert "Grüße" in text
@@ -126,7 +126,7 @@ async def test_the_file_is_for_people(file: Path) -> None:
 
 
 async def test_a_conversation_with_tools_is_replayed(file: Path) -> None:
-    """Calls keep their ids, and what comes after them is asked for with these."""
+    """Calls keep their ids, and later requests refer to them."""
 
     async def talk(model: RecordedModel) -> list[Response]:
         tools = [ToolSpec("add", "Adds.", {"type": "object"})]
@@ -145,10 +145,10 @@ async def test_a_conversation_with_tools_is_replayed(file: Path) -> None:
     assert [(response.content, response.stop) for response in again] == [("", "tools"), ("five", "end")]
 
 
-async def test_what_is_not_said_to_a_model_does_not_matter(file: Path) -> None:
-    """Nor do native forms and counts of tokens, which another provider's answer has otherwise."""
-    said = Message(role="assistant", text="a", tokens=5, native={"provider": "x"}, agent="b")
-    await RecordedModel(file, ScriptedModel(["ok"])).answer(Request("writer", "", [said], cache=True))
+async def test_fields_that_are_not_sent_to_a_model_do_not_matter(file: Path) -> None:
+    """Nor do native forms and token counts, which differ between providers."""
+    message = Message(role="assistant", text="a", tokens=5, native={"provider": "x"}, agent="b")
+    await RecordedModel(file, ScriptedModel(["ok"])).answer(Request("writer", "", [message], cache=True))
     plain = Request("writer", "", [Message(role="assistant", text="a")], on_text=lambda text: None)
     assert (await RecordedModel(file).answer(plain)).content == "ok"
 
@@ -168,8 +168,8 @@ async def test_what_is_not_said_to_a_model_does_not_matter(file: Path) -> None:
     ],
     ids=str,
 )
-async def test_whatever_is_said_to_a_model_matters(file: Path, changed: dict[str, Any]) -> None:
-    """Another agent, instructions, messages, schema, tools or settings are another request."""
+async def test_all_fields_that_are_sent_to_a_model_matter(file: Path, changed: dict[str, Any]) -> None:
+    """Another agent, instructions, messages, schema, tools or settings make another request."""
     fields: dict[str, Any] = {"agent": "writer", "system": "s", "messages": [Message(role="user", text="hi")]}
     await RecordedModel(file, ScriptedModel(["ok"])).answer(Request(**fields))
     assert (await RecordedModel(file).answer(Request(**fields))).content == "ok"
@@ -177,19 +177,19 @@ async def test_whatever_is_said_to_a_model_matters(file: Path, changed: dict[str
 
 
 async def test_equal_requests_get_their_answers_in_order(file: Path) -> None:
-    """Each model counts for itself; one more than was recorded is told."""
+    """Each model counts for itself; one more request than recorded is an error."""
     await recorded(file, ("same", "1"), ("other", "x"), ("same", "2"))
     for model in (RecordedModel(file), RecordedModel(file)):
         assert [(await model.answer(asks(text))).content for text in ("same", "same", "other")] == ["1", "2", "x"]
     model = RecordedModel(file)
     for _ in range(2):
         await model.answer(asks("same"))
-    with pytest.raises(NotRecorded, match="has 2 answers to this request of agent writer, which now comes once more"):
+    with pytest.raises(NotRecorded, match="has 2 answers to this request of agent writer, which is now made once more"):
         await model.answer(asks("same"))
 
 
-async def test_only_what_the_file_does_not_have_is_asked(file: Path) -> None:
-    """And written after each answer."""
+async def test_the_model_is_called_only_for_missing_requests(file: Path) -> None:
+    """The file is written after each answer."""
     await recorded(file, ("old", "was there"))
     costly = Costly()
     model = RecordedModel(file, costly)
@@ -205,8 +205,8 @@ async def test_only_what_the_file_does_not_have_is_asked(file: Path) -> None:
     assert (await RecordedModel(file).answer(asks("new"))).model == "costly:1"
 
 
-async def test_calls_side_by_side_are_all_recorded(file: Path) -> None:
-    """Also by several models that share a file, and whatever the order the file is the same."""
+async def test_concurrent_calls_are_all_recorded(file: Path) -> None:
+    """Also by several models that share a file; the file is the same in any order."""
 
     async def echo(request: Request) -> str:
         await asyncio.sleep(0)
@@ -223,8 +223,8 @@ async def test_calls_side_by_side_are_all_recorded(file: Path) -> None:
     assert [path.name for path in file.parent.iterdir()] == [file.name]
 
 
-async def test_turns_stand_in_their_order(file: Path) -> None:
-    """By agent, and the beginning of a conversation before its end."""
+async def test_turns_are_in_order(file: Path) -> None:
+    """By agent, with the beginning of a conversation before its end."""
     model = RecordedModel(file, ScriptedModel(lambda request: "x"))
     turns = [Message(role="user", text="q"), Message(role="assistant", text="a"), Message(role="user", text="b")]
     await model.answer(Request("writer", "", turns))
@@ -236,7 +236,7 @@ async def test_turns_stand_in_their_order(file: Path) -> None:
 
 @pytest.mark.parametrize("kind", [AnswerRefused, ContextFull])
 async def test_errors_of_the_request_itself_are_recorded(file: Path, kind: type[ModelError]) -> None:
-    """They are what the model says of it."""
+    """They are the model's answer."""
     with pytest.raises(kind):
         await RecordedModel(file, ScriptedModel([kind("not this", repair="ask less")])).answer(asks("?"))
     with pytest.raises(kind) as caught:
@@ -246,7 +246,7 @@ async def test_errors_of_the_request_itself_are_recorded(file: Path, kind: type[
 
 @pytest.mark.parametrize("kind", [RateLimited, ModelOverloaded, NotAuthenticated, BadRequest, KeyError])
 async def test_errors_that_may_pass_are_not_recorded(file: Path, kind: type[Exception]) -> None:
-    """The next attempt is asked anew, and what it gives is the first answer."""
+    """The next attempt calls the model, and records its answer as the first."""
     model = RecordedModel(file, ScriptedModel([kind("x"), "fine"]))
     with pytest.raises(kind):
         await model.answer(asks("?"))
@@ -256,7 +256,7 @@ async def test_errors_that_may_pass_are_not_recorded(file: Path, kind: type[Exce
 
 
 async def test_refusals_are_answers(file: Path) -> None:
-    """They are replayed with their reason."""
+    """They are replayed with their explanation."""
     await recorded(file, ("?", Response("", stop="refused", why="policy")))
     response = await RecordedModel(file).answer(asks("?"))
     assert (response.stop, response.why) == ("refused", "policy")
@@ -271,52 +271,52 @@ async def test_a_replay_streams(file: Path) -> None:
     assert "".join(heard) == "some words\nmore"
 
 
-async def test_half_a_character_survives(file: Path) -> None:
-    """UTF-8 cannot carry it, so it is escaped."""
+async def test_a_lone_surrogate_survives(file: Path) -> None:
+    """UTF-8 cannot encode it, so it is escaped."""
     await RecordedModel(file, ScriptedModel(["ok"])).answer(Request("writer", "half \ud83d", []))
     assert "half \\ud83d" in file.read_text(encoding="utf-8")
     assert (await RecordedModel(file).answer(Request("writer", "half \ud83d", []))).content == "ok"
 
 
 async def test_a_changed_request_shows_what_changed(file: Path) -> None:
-    """Against the nearest one, shortened, and says how to record it."""
+    """Compared with the nearest one, shortened, and with a repair."""
     story = "The first sentence stands. " * 30
     await recorded(file, ("Something else entirely.", "x"), (story + "The score was seven.", WHOLE), ("Third.", "y"))
-    told = await not_recorded(file, asks(story + "The score was eight.", system="New."))
-    assert "has no answer to this request of agent writer" in told
-    assert "-   The score was seven." in told
-    assert "+   The score was eight." in told
-    assert "+   New." in told
-    assert told.count("The first sentence stands.") <= 4
-    assert f"RecordedModel({str(file)!r}, model='anthropic:claude-x')" in told
-    assert "delete the file first" in told
-    assert "/dev/" not in told
+    message = await not_recorded(file, asks(story + "The score was eight.", system="New."))
+    assert "has no answer to this request of agent writer" in message
+    assert "-   The score was seven." in message
+    assert "+   The score was eight." in message
+    assert "+   New." in message
+    assert message.count("The first sentence stands.") <= 4
+    assert f"RecordedModel({str(file)!r}, model='anthropic:claude-x')" in message
+    assert "delete the file first" in message
+    assert "/dev/" not in message
 
 
 async def test_the_nearest_request_is_the_same_agents(file: Path) -> None:
-    """If it ever asked; the change of an agent's name is shown otherwise."""
+    """If there is one; otherwise the change of the agent's name is shown."""
     model = RecordedModel(file, ScriptedModel(["x", "y"]))
     await model.answer(asks("Judge this long text.", agent="critic"))
     await model.answer(asks("Write.", agent="writer"))
-    told = await not_recorded(file, asks("Judge this long text.", agent="writer"))
-    assert "-   Write." in told
+    message = await not_recorded(file, asks("Judge this long text.", agent="writer"))
+    assert "-   Write." in message
     assert "- agent: critic" in await not_recorded(file, asks("Judge this long text.", agent="judge"))
 
 
 async def test_a_long_difference_is_shortened(file: Path) -> None:
-    """A screen at most."""
+    """To a screen at most."""
     await recorded(file, ("\n".join(f"line {number}" for number in range(500)), "x"))
-    told = await not_recorded(file, asks("\n".join(f"row {number}" for number in range(500))))
-    assert "lines more" in told
-    assert len(told.splitlines()) < 60
+    message = await not_recorded(file, asks("\n".join(f"row {number}" for number in range(500))))
+    assert "lines more" in message
+    assert len(message.splitlines()) < 60
 
 
-async def test_nothing_recorded_yet_shows_what_is_asked(file: Path) -> None:
+async def test_an_empty_recording_shows_the_request(file: Path) -> None:
     """There is nothing to compare with."""
     file.write_text('{"format": "graphengine recording", "version": 1, "exchanges": []}')
-    told = await not_recorded(file, asks("Why?"))
-    assert "holds no answers at all; agent writer asks" in told
-    assert "Why?" in told
+    message = await not_recorded(file, asks("Why?"))
+    assert "has no answers; the request of agent writer" in message
+    assert "Why?" in message
 
 
 SECRETS = {
@@ -328,7 +328,7 @@ SECRETS = {
 
 
 async def test_secrets_are_never_written(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither those of the environment, in any form, nor what looks like one, wherever they stand."""
+    """Neither those of the environment, in any form, nor texts that look like one, at any place."""
     for name, value in SECRETS.items():
         monkeypatch.setenv(name, value)
     keys = ["sk-ant-api03-AbCdEf123", "sk-proj-abcdefabcdef", "ghp_0123456789abcdefABCD", "abc.def-123456789"]
@@ -357,7 +357,7 @@ async def test_secrets_are_never_written(file: Path, monkeypatch: pytest.MonkeyP
 
 
 async def test_another_value_of_a_variable_is_the_same_request(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keys change, and where a test replays there is another one."""
+    """Keys change, and the environment of a replay has another one."""
     monkeypatch.setenv("MY_API_KEY", "first-value")
     await RecordedModel(file, ScriptedModel(["ok"])).answer(asks("with first-value"))
     monkeypatch.setenv("MY_API_KEY", "second-value")
@@ -365,40 +365,40 @@ async def test_another_value_of_a_variable_is_the_same_request(file: Path, monke
 
 
 async def test_a_word_that_is_a_secret_only_here_does_not_hinder(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A test database's password may be a word that a prompt has."""
+    """A test database's password may be a word in a prompt."""
     await recorded(file, ("a database of postgres", "ok"))
     monkeypatch.setenv("TEST_DB_PASSWORD", "postgres")
     assert (await RecordedModel(file).answer(asks("a database of postgres"))).content == "ok"
 
 
-async def test_requests_that_only_a_secret_tells_apart_are_refused(file: Path) -> None:
-    """Their answers could be taken for each other's."""
+async def test_requests_that_differ_only_in_a_secret_are_refused(file: Path) -> None:
+    """Their answers could be confused."""
     model = RecordedModel(file, ScriptedModel(["one", "again", "two"]))
     await model.answer(asks("whose is sk-aaaaaaaa11?"))
     await model.answer(asks("whose is sk-aaaaaaaa11?"))
-    with pytest.raises(NotRecorded, match="differ in nothing but a secret") as caught:
+    with pytest.raises(NotRecorded, match="differ only in a secret") as caught:
         await model.answer(asks("whose is sk-bbbbbbbb22?"))
     assert "sk-bbbb" not in str(caught.value)
 
 
 async def test_no_error_shows_a_secret(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A difference shows what stands in its place."""
+    """A difference shows the replacement."""
     monkeypatch.setenv("MY_API_KEY", "first-value")
     await recorded(file, ("a", "x"))
-    told = await not_recorded(file, asks("b first-value sk-abcdefgh99"))
-    assert "+   b [secret MY_API_KEY] [secret]" in told
-    assert "first-value" not in told
-    assert "sk-abc" not in told
+    message = await not_recorded(file, asks("b first-value sk-abcdefgh99"))
+    assert "+   b [secret MY_API_KEY] [secret]" in message
+    assert "first-value" not in message
+    assert "sk-abc" not in message
 
 
 @pytest.mark.parametrize(
-    ("body", "told"),
+    ("body", "problem"),
     [
         (b"", "is damaged: "),
         (b"{", "is damaged: "),
         (b"\xff\xfe", "is damaged: "),
-        (b"[]", "is no recording"),
-        (b'{"format": "other"}', "is no recording"),
+        (b"[]", "is not a recording"),
+        (b'{"format": "other"}', "is not a recording"),
         (b'{"format": "graphengine recording", "version": 2}', "is too new: it has format 2, and"),
         (b'{"format": "graphengine recording"}', "version"),
         (b'{"format": "graphengine recording", "version": 1, "exchanges": [{"request": {}}]}', "agent"),
@@ -408,33 +408,33 @@ async def test_no_error_shows_a_secret(file: Path, monkeypatch: pytest.MonkeyPat
         ),
     ],
 )
-async def test_a_file_that_cannot_be_read_is_told(file: Path, body: bytes, told: str) -> None:
-    """With what is wrong and what to do; it is not written over."""
+async def test_a_file_that_cannot_be_read_is_an_error(file: Path, body: bytes, problem: str) -> None:
+    """The error has the problem and a repair; the file is not overwritten."""
     file.write_bytes(body)
     for model in (RecordedModel(file), RecordedModel(file, ScriptedModel(["x"]))):
         with pytest.raises(BadRecording) as caught:
             await model.answer(asks("?"))
-        assert told in str(caught.value)
+        assert problem in str(caught.value)
         assert str(file) in str(caught.value)
         assert "repair: " in str(caught.value)
     assert file.read_bytes() == body
 
 
-async def test_no_file_is_told(tmp_path: Path) -> None:
-    """With how to record one; a folder is none."""
+async def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
+    """The error explains how to record one; a folder is not accepted."""
     with pytest.raises(BadRecording, match=r"there is no file .*none\.json(?s:.)*record one, with RecordedModel"):
         await model_of(f"recorded:{tmp_path / 'none.json'}").answer(asks("?"))
     with pytest.raises(BadRecording, match=r"cannot be read: Is a directory"):
         await RecordedModel(tmp_path, ScriptedModel(["x"])).answer(asks("?"))
 
 
-async def test_a_folder_that_cannot_be_written_is_told_before_anything_is_paid(tmp_path: Path) -> None:
-    """One that is not there is made."""
+async def test_a_folder_that_cannot_be_written_is_an_error_before_any_call(tmp_path: Path) -> None:
+    """A missing folder is made."""
     (tmp_path / "file").write_text("")
     costly = Costly()
-    long = "x" * 250  # the new file beside it has a longer name
-    for place, told in (("file/answers.json", "cannot be read"), (long, "cannot be written")):
-        with pytest.raises(BadRecording, match=told):
+    long = "x" * 250  # the temporary file next to it has a longer name
+    for place, problem in (("file/answers.json", "cannot be read"), (long, "cannot be written")):
+        with pytest.raises(BadRecording, match=problem):
             await RecordedModel(tmp_path / place, costly).answer(asks("?"))
     assert costly.calls == 0
     deep = tmp_path / "a" / "b" / "answers.json"
@@ -443,7 +443,7 @@ async def test_a_folder_that_cannot_be_written_is_told_before_anything_is_paid(t
 
 
 async def test_what_others_wrote_meanwhile_is_kept(file: Path) -> None:
-    """A recording that another process made longer is read again before it is written."""
+    """A recording that another process extended is read again before it is written."""
     mine = RecordedModel(file, ScriptedModel(["a", "b"]))
     await mine.answer(asks("1"))
     await recorded(file, ("2", "theirs"))
@@ -453,7 +453,7 @@ async def test_what_others_wrote_meanwhile_is_kept(file: Path) -> None:
 
 
 async def test_the_file_keeps_its_mode_and_a_link_its_place(tmp_path: Path) -> None:
-    """Writing replaces what the link leads to."""
+    """Writing replaces the target of the link."""
     real, link = tmp_path / "real.json", tmp_path / "link.json"
     await recorded(real, ("1", "a"))
     real.chmod(0o640)
@@ -465,14 +465,14 @@ async def test_the_file_keeps_its_mode_and_a_link_its_place(tmp_path: Path) -> N
 
 
 async def test_an_agent_is_replayed(file: Path) -> None:
-    """By name, where the file lies; its answers are of its type."""
+    """By the name of the file; its answers have its type."""
     critic = Agent("critic", prompt="Judge {text}", output=Review)
     await critic.but(model=RecordedModel(file, ScriptedModel([Review(score=7)]))).run(text="a")
     assert await critic.but(model=RecordedModel(file)).run(text="a") == Review(score=7)
 
 
-async def test_the_model_behind_it_is_closed_and_asked_for_its_price() -> None:
-    """A replay alone costs nothing, and that is known."""
+async def test_the_underlying_model_is_closed_and_asked_for_its_price() -> None:
+    """A replay costs nothing, and its price is known."""
     costly = Costly()
     model, replay = RecordedModel("x.json", costly), RecordedModel("x.json")
     assert isinstance(model, Closes)

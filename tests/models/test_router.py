@@ -1,4 +1,4 @@
-"""The router: who is asked, who is passed over and for how long, and what is told when nobody answers."""
+"""The router: which model is called, which is skipped and for how long, and the error if none answers."""
 
 import asyncio
 from collections.abc import Callable
@@ -26,7 +26,7 @@ DOWN = ModelOverloaded("overloaded")
 
 
 class Named:
-    """A model with a name of its own that does what it is told to."""
+    """A model with a name whose answers are set by the test."""
 
     def __init__(self, name: str, *does: object, always: object = None) -> None:
         self.name = name
@@ -58,7 +58,7 @@ class Named:
 
 
 class Time:
-    """A clock that a test turns."""
+    """A clock that a test sets."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -67,13 +67,13 @@ class Time:
         return self.now
 
 
-async def said(router: Model) -> str:
-    """What it answers."""
+async def text_of(router: Model) -> str:
+    """Return its answer."""
     return str((await router.answer(ASKED)).content)
 
 
 async def failed(router: Model) -> ModelError:
-    """How it fails."""
+    """Return its failure."""
     with pytest.raises(ModelError) as caught:
         await router.answer(ASKED)
     return caught.value
@@ -84,8 +84,8 @@ async def failed(router: Model) -> ModelError:
     [DOWN, ModelUnreachable("away"), ModelTimeout("late"), RateLimited("slow"), AnswerTorn("torn")],
     ids=lambda error: error.code,
 )
-async def test_what_passes_has_the_next_model_asked(error: ModelError) -> None:
-    """And the answer tells who gave it."""
+async def test_after_a_transient_error_the_next_model_is_called(error: ModelError) -> None:
+    """The answer has the name of the model that gave it."""
     first, second = Named("a:1", error), Named("b:2")
     router = Router([first, second])
     response = await router.answer(ASKED)
@@ -95,7 +95,7 @@ async def test_what_passes_has_the_next_model_asked(error: ModelError) -> None:
 
 
 async def test_the_first_that_answers_is_the_last_asked() -> None:
-    """A model that calls itself something else keeps that name."""
+    """A model that reports another name keeps it."""
     first, second = Named("a:1", Response("x", model="a:1-20261101")), Named("b:2")
     assert (await Router([first, second]).answer(ASKED)).model == "a:1-20261101"
     assert second.calls == 0
@@ -104,8 +104,8 @@ async def test_the_first_that_answers_is_the_last_asked() -> None:
 @pytest.mark.parametrize(
     "error", [BadRequest("no"), NotAuthenticated("who"), QuotaExceeded("broke"), KeyError("bug")], ids=repr
 )
-async def test_what_does_not_pass_is_raised_as_it_is(error: Exception) -> None:
-    """A fault that asking elsewhere would hide."""
+async def test_a_permanent_error_is_raised_unchanged(error: Exception) -> None:
+    """Calling another model would hide it."""
     second = Named("b:2")
     with pytest.raises(type(error)) as caught:
         await Router([Named("a:1", error), second]).answer(ASKED)
@@ -113,30 +113,30 @@ async def test_what_does_not_pass_is_raised_as_it_is(error: Exception) -> None:
     assert second.calls == 0
 
 
-async def test_on_says_what_has_the_next_model_asked() -> None:
-    """One kind or several; these and no others."""
+async def test_on_decides_which_errors_call_the_next_model() -> None:
+    """One class or several; only these."""
     kinds = (ModelTransient, QuotaExceeded, OSError)
     for error in (QuotaExceeded("broke"), OSError("x"), DOWN):
-        assert await said(Router([Named("a:1", error), Named("b:2")], on=kinds)) == "b:2 says"
-    assert await said(Router([Named("a:1", QuotaExceeded("broke")), Named("b:2")], on=ModelError)) == "b:2 says"
+        assert await text_of(Router([Named("a:1", error), Named("b:2")], on=kinds)) == "b:2 says"
+    assert await text_of(Router([Named("a:1", QuotaExceeded("broke")), Named("b:2")], on=ModelError)) == "b:2 says"
     with pytest.raises(ModelOverloaded):
         await Router([Named("a:1", DOWN), Named("b:2")], on=QuotaExceeded).answer(ASKED)
 
 
-async def test_a_model_that_failed_often_is_passed_over_for_a_while() -> None:
-    """Failures in a row count; then one call tries it again, and it is as it was."""
+async def test_a_model_that_failed_often_is_skipped_for_a_while() -> None:
+    """Failures in a row count; then one call tries it again, and success resets it."""
     clock = Time()
     first, second = Named("a:1", DOWN, "fine", DOWN, DOWN), Named("b:2")
     router = Router([first, second], failures=2, pause_seconds=30, clock=clock)
-    assert [await said(router) for _ in range(4)] == ["b:2 says", "fine", "b:2 says", "b:2 says"]
+    assert [await text_of(router) for _ in range(4)] == ["b:2 says", "fine", "b:2 says", "b:2 says"]
     assert first.calls == 4
     clock.now += 29.9
-    assert await said(router) == "b:2 says"
+    assert await text_of(router) == "b:2 says"
     assert first.calls == 4
     clock.now += 0.2
-    assert await said(router) == "a:1 says"
+    assert await text_of(router) == "a:1 says"
     first.does = [DOWN]
-    assert [await said(router), await said(router)] == ["b:2 says", "a:1 says"]
+    assert [await text_of(router), await text_of(router)] == ["b:2 says", "a:1 says"]
 
 
 async def test_a_trial_that_fails_begins_another_pause() -> None:
@@ -145,17 +145,17 @@ async def test_a_trial_that_fails_begins_another_pause() -> None:
     first = Named("a:1", always=DOWN)
     router = Router([first, Named("b:2")], failures=3, pause_seconds=30, clock=clock)
     for _ in range(5):
-        await said(router)
+        await text_of(router)
     assert first.calls == 3
     for calls in (4, 5):
         clock.now += 30
-        await said(router)
-        await said(router)
+        await text_of(router)
+        await text_of(router)
         assert first.calls == calls
 
 
-async def test_calls_side_by_side_send_one_to_try() -> None:
-    """The others go past it while it is under way, and come back when it answered."""
+async def test_only_one_of_concurrent_calls_is_a_trial() -> None:
+    """The others skip it meanwhile, and call it again after it answered."""
     clock = Time()
     gate = asyncio.Event()
 
@@ -165,30 +165,30 @@ async def test_calls_side_by_side_send_one_to_try() -> None:
 
     first, second = Named("a:1", DOWN, slowly), Named("b:2")
     router = Router([first, second], failures=1, pause_seconds=30, clock=clock)
-    await said(router)
+    await text_of(router)
     clock.now += 31
-    trial = asyncio.create_task(said(router))
+    trial = asyncio.create_task(text_of(router))
     await asyncio.sleep(0)
-    assert await asyncio.gather(*(said(router) for _ in range(20))) == ["b:2 says"] * 20
+    assert await asyncio.gather(*(text_of(router) for _ in range(20))) == ["b:2 says"] * 20
     assert first.calls == 2
     gate.set()
     assert await trial == "back"
-    assert await said(router) == "a:1 says"
+    assert await text_of(router) == "a:1 says"
 
 
 async def test_a_trial_that_is_cancelled_leaves_the_next_call_to_try() -> None:
-    """Otherwise nobody would ever."""
+    """Otherwise no call would ever try again."""
     clock = Time()
     first = Named("a:1", DOWN, lambda request: asyncio.Event().wait(), "back")
     router = Router([first, Named("b:2")], failures=1, clock=clock)
-    await said(router)
+    await text_of(router)
     clock.now += 31
-    trial = asyncio.create_task(said(router))
+    trial = asyncio.create_task(text_of(router))
     await asyncio.sleep(0)
     trial.cancel()
     with pytest.raises(asyncio.CancelledError):
         await trial
-    assert await said(router) == "back"
+    assert await text_of(router) == "back"
 
 
 async def test_an_error_that_does_not_pass_shows_that_the_provider_is_there() -> None:
@@ -201,14 +201,14 @@ async def test_an_error_that_does_not_pass_shows_that_the_provider_is_there() ->
 
     first = Named("a:1", DOWN, BadRequest("no"), always=slowly)
     router = Router([first, Named("b:2")], failures=1, clock=clock)
-    await said(router)
+    await text_of(router)
     clock.now += 31
     assert isinstance(await failed(router), BadRequest)
-    assert list(await asyncio.gather(said(router), said(router))) == ["a:1 says"] * 2
+    assert list(await asyncio.gather(text_of(router), text_of(router))) == ["a:1 says"] * 2
 
 
-async def test_late_news_of_calls_that_began_before_decide_nothing() -> None:
-    """Neither an answer nor a failure of that time changes who is asked now."""
+async def test_late_results_of_earlier_calls_have_no_effect() -> None:
+    """Neither their answers nor their failures change which model is called now."""
     clock = Time()
     gates = [asyncio.Event(), asyncio.Event()]
 
@@ -221,40 +221,40 @@ async def test_late_news_of_calls_that_began_before_decide_nothing() -> None:
 
     first = Named("a:1", after(gates[0], Response("late")), after(gates[1], DOWN), DOWN)
     router = Router([first, Named("b:2")], failures=1, pause_seconds=30, clock=clock)
-    late = [asyncio.create_task(said(router)) for _ in range(2)]
+    late = [asyncio.create_task(text_of(router)) for _ in range(2)]
     await asyncio.sleep(0)
-    assert await said(router) == "b:2 says"
+    assert await text_of(router) == "b:2 says"
     gates[0].set()
     assert await late[0] == "late"
-    assert await said(router) == "b:2 says"
+    assert await text_of(router) == "b:2 says"
     clock.now += 29
     gates[1].set()
     assert await late[1] == "b:2 says"
     clock.now += 1
-    assert await said(router) == "a:1 says"
+    assert await text_of(router) == "a:1 says"
 
 
-async def test_a_provider_that_asks_to_be_left_alone_is() -> None:
-    """At once and for as long, whatever `failures` and `pause_seconds` say; nothing longer than that either."""
+async def test_a_provider_that_asks_to_wait_is_skipped() -> None:
+    """At once and for that time, regardless of `failures` and `pause_seconds`; not longer than that either."""
     clock = Time()
     first = Named("a:1", RateLimited("slow", retry_after_seconds=5))
     router = Router([first, Named("b:2")], failures=3, pause_seconds=30, clock=clock)
-    assert [await said(router), await said(router)] == ["b:2 says"] * 2
+    assert [await text_of(router), await text_of(router)] == ["b:2 says"] * 2
     clock.now += 4.9
-    assert await said(router) == "b:2 says"
+    assert await text_of(router) == "b:2 says"
     clock.now += 0.2
-    assert await said(router) == "a:1 says"
+    assert await text_of(router) == "a:1 says"
     first.does = [RateLimited("slow", retry_after_seconds=90)] * 3
     for _ in range(3):
-        await said(router)
+        await text_of(router)
         clock.now += 89
-        assert await said(router) == "b:2 says"
+        assert await text_of(router) == "b:2 says"
         clock.now += 1
-    assert await said(router) == "a:1 says"
+    assert await text_of(router) == "a:1 says"
 
 
-async def test_if_nobody_answers_each_is_told_of() -> None:
-    """The error is that of the one that is back soonest, and says when."""
+async def test_if_no_model_answers_each_is_listed() -> None:
+    """The error is that of the model that is back soonest, with its time."""
     clock = Time()
     first = Named("a:1", always=ModelUnreachable("cannot be reached"))
     second = Named("b:2", always=RateLimited("slow down", retry_after_seconds=8))
@@ -263,17 +263,17 @@ async def test_if_nobody_answers_each_is_told_of() -> None:
     assert type(error) is RateLimited
     assert error.retryable
     assert error.retry_after_seconds == 30
-    assert "a:1: cannot be reached; asked again in 30 s at the earliest" in str(error)
-    assert "b:2: slow down; asked again in 30 s at the earliest" in str(error)
+    assert "a:1: cannot be reached; called again in 30 s at the earliest" in str(error)
+    assert "b:2: slow down; called again in 30 s at the earliest" in str(error)
     clock.now += 10
     again = await failed(router)
     assert again.retry_after_seconds == 20
-    assert "a:1: passed over after: cannot be reached; asked again in 20 s" in str(again)
+    assert "a:1: skipped after: cannot be reached; called again in 20 s" in str(again)
     assert (first.calls, second.calls) == (1, 1)
 
 
 async def test_the_soonest_back_gives_the_error() -> None:
-    """And one that passes comes before one that does not."""
+    """A transient error takes precedence over others."""
     models = [Named("a:1", RateLimited("slow", retry_after_seconds=9)), Named("b:2", ModelTimeout("late"))]
     error = await failed(Router(models))
     assert (type(error), error.retry_after_seconds) == (ModelTimeout, None)
@@ -282,15 +282,15 @@ async def test_the_soonest_back_gives_the_error() -> None:
     assert (type(error), error.retry_after_seconds) == (RateLimited, 9)
 
 
-async def test_errors_that_are_not_ours_are_raised_as_they_are() -> None:
-    """With what became of the others as a note."""
+async def test_other_exceptions_are_raised_unchanged() -> None:
+    """With the outcomes of the others as a note."""
     with pytest.raises(OSError, match="own") as caught:
         await Router([Named("a:1", OSError("own"))], on=OSError).answer(ASKED)
     assert "a:1: own" in caught.value.__notes__[0]
 
 
-async def test_while_another_call_tries_the_only_model_nobody_answers() -> None:
-    """That error passes too."""
+async def test_no_model_answers_while_another_call_tries_the_only_one() -> None:
+    """That error is transient too."""
     clock = Time()
     gate = asyncio.Event()
     first = Named("a:1", DOWN, lambda request: gate.wait())
@@ -301,13 +301,13 @@ async def test_while_another_call_tries_the_only_model_nobody_answers() -> None:
     await asyncio.sleep(0)
     error = await failed(router)
     assert (type(error), error.retry_after_seconds) == (ModelOverloaded, None)
-    assert "passed over after: overloaded; another call is trying it" in str(error)
+    assert "skipped after: overloaded; another call is trying it" in str(error)
     gate.set()
     await trial
 
 
 async def test_text_of_one_model_only_is_passed_on() -> None:
-    """Who heard the beginning of one answer does not hear the rest of another; who heard nothing hears it all."""
+    """After a part of one answer no other is streamed; if nothing was streamed, the next one is."""
 
     async def breaks(request: Request) -> Exception:
         assert request.on_text is not None
@@ -328,7 +328,7 @@ async def test_text_of_one_model_only_is_passed_on() -> None:
 
 
 async def test_closing_closes_every_model() -> None:
-    """Also behind one that cannot be closed; models without connections need nothing."""
+    """Also after one that cannot be closed; models without connections need no close."""
     first, second = Named("a:1"), Named("b:2")
     first.fails_to_close = True
     router = Router([first, "offline", second])
@@ -348,8 +348,8 @@ async def test_a_price_is_known_if_every_model_knows_its_own() -> None:
     assert not await router.knows_price()
 
 
-async def test_a_router_may_stand_in_a_router() -> None:
-    """The model that answered is told, not the router."""
+async def test_a_router_may_contain_a_router() -> None:
+    """The answer has the model's name, not the router's."""
     inner = Router([Named("a:1", DOWN), Named("b:2", DOWN)])
     response = await Router([inner, Named("c:3")]).answer(ASKED)
     assert response.model == "c:3"
@@ -363,11 +363,11 @@ async def test_an_agent_takes_a_router_for_a_model() -> None:
 
 
 @pytest.mark.parametrize(
-    ("models", "options", "told"),
+    ("models", "options", "problem"),
     [
         ([], {}, "no model"),
         ("anthropic:x", {}, "give a list"),
-        ([7], {}, "7 is no model"),
+        ([7], {}, "7 is not a model"),
         (["offline"], {"failures": 0}, "failures=0"),
         (["offline"], {"failures": True}, "failures=True"),
         (["offline"], {"pause_seconds": 0}, "pause_seconds=0"),
@@ -376,8 +376,8 @@ async def test_an_agent_takes_a_router_for_a_model() -> None:
         (["offline"], {"on": (KeyboardInterrupt,)}, "KeyboardInterrupt"),
     ],
 )
-def test_a_router_that_makes_no_sense_is_refused(models: object, options: dict[str, object], told: str) -> None:
-    """Where it is written."""
+def test_a_router_that_makes_no_sense_is_refused(models: object, options: dict[str, object], problem: str) -> None:
+    """At construction."""
     with pytest.raises(DefinitionError) as caught:
         Router(models, **options)  # type: ignore[arg-type]
-    assert told in str(caught.value)
+    assert problem in str(caught.value)

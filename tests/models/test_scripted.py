@@ -1,4 +1,4 @@
-"""The scripted model: what it gives, and how strict it is."""
+"""The scripted model: its answers, and its strictness."""
 
 import asyncio
 
@@ -26,7 +26,7 @@ class Review(BaseModel):
 
 
 def asks(text: str, agent: str = "writer", **more: object) -> Request:
-    """A request with one question."""
+    """Return a request with one question."""
     return Request(agent, "", [Message(role="user", text=text)], **more)  # type: ignore[arg-type]
 
 
@@ -45,13 +45,13 @@ def asks(text: str, agent: str = "writer", **more: object) -> Request:
         (float("inf"), "Infinity"),
     ],
 )
-async def test_texts_are_given_as_they_are_and_values_as_json_text(given: object, content: str) -> None:
-    """A model says text, so a scripted one does; it is no language model and costs nothing."""
+async def test_texts_are_returned_unchanged_and_values_as_json_text(given: object, content: str) -> None:
+    """Values become text, as a model returns; it is not a language model and costs nothing."""
     response = await ScriptedModel([given]).answer(asks("?"))
     assert response == Response(content, cost_usd=0.0, offline=True)
 
 
-async def test_a_response_is_given_as_it_is() -> None:
+async def test_a_response_is_returned_unchanged() -> None:
     """Usage, stops and model names can be scripted."""
     given = Response("no", stop="refused", why="policy", model="x:y", input_tokens=7, cost_usd=0.5)
     assert await ScriptedModel([given]).answer(asks("?")) is given
@@ -70,7 +70,7 @@ async def test_tool_calls_are_a_turn_of_tools() -> None:
 
 
 async def test_calls_get_ids_that_are_new_in_their_conversation() -> None:
-    """Also where another model, or the script of another process, began it."""
+    """Also if another model, or the script of another process, began it."""
     before = Message(role="assistant", calls=(ToolCall(id="call_1", name="x"), ToolCall(id="other", name="x")))
     request = Request("writer", "", [Message(role="user", text="?"), before])
     response = await ScriptedModel([calls(("add", {}), ("add", {}))]).answer(request)
@@ -87,8 +87,8 @@ async def test_exceptions_are_raised_when_their_turn_comes() -> None:
     assert (await model.answer(asks("3"))).content == "late"
 
 
-async def test_a_function_answers_what_it_is_asked() -> None:
-    """Async or not, as one answer or for every call, with anything that an answer can be."""
+async def test_a_function_answers_the_request() -> None:
+    """Async or not, as one answer or for every call, with any kind of answer."""
 
     async def later(request: Request) -> Review:
         await asyncio.sleep(0)
@@ -103,16 +103,16 @@ async def test_a_function_answers_what_it_is_asked() -> None:
     echo.done()
 
 
-async def test_answers_can_lie_ready_for_each_agent() -> None:
-    """Then the order in which agents ask does not matter."""
+async def test_answers_can_be_given_for_each_agent() -> None:
+    """The order in which agents call does not matter then."""
     with ScriptedModel({"writer": ["w1", "w2"], "critic": lambda request: f"c {request.prompt}"}) as model:
         asked = [("critic", "a"), ("writer", "b"), ("critic", "c"), ("writer", "d")]
         assert [(await model.answer(asks(text, agent))).content for agent, text in asked] == ["c a", "w1", "c c", "w2"]
     assert [(request.agent, request.prompt) for request in model.requests] == asked
 
 
-async def test_calls_side_by_side_get_an_answer_each() -> None:
-    """None is given twice, none is lost."""
+async def test_concurrent_calls_get_an_answer_each() -> None:
+    """None is returned twice, none is lost."""
     model = ScriptedModel([str(number) for number in range(200)])
     responses = await asyncio.gather(*(model.answer(asks("?")) for _ in range(200)))
     assert sorted(int(str(response.content)) for response in responses) == list(range(200))
@@ -120,20 +120,20 @@ async def test_calls_side_by_side_get_an_answer_each() -> None:
 
 
 async def test_answers_stream_word_by_word() -> None:
-    """The pieces are the text; where nobody watches nothing happens."""
-    told: list[str] = []
+    """The pieces add up to the text; without a callback nothing is streamed."""
+    received: list[str] = []
     text = "  two words\n\nand  more \n"
     model = ScriptedModel([text, Response(text), {"a": "b c"}, ""])
-    await model.answer(asks("?", on_text=told.append))
-    assert len(told) > 3
-    assert "".join(told) == text
+    await model.answer(asks("?", on_text=received.append))
+    assert len(received) > 3
+    assert "".join(received) == text
     for _ in range(3):
-        await model.answer(asks("?", on_text=told.append))
-    assert "".join(told) == text + text + '{"a":"b c"}'
+        await model.answer(asks("?", on_text=received.append))
+    assert "".join(received) == text + text + '{"a":"b c"}'
 
 
 async def test_a_call_without_an_answer_shows_what_was_asked() -> None:
-    """Its number, the agent, the instructions, the last message, shortened, what it may call and what it wants."""
+    """Its number, the agent, the instructions, the last message, shortened, its tools and its schema."""
     model = ScriptedModel(["one"])
     await model.answer(asks("first"))
     request = Request(
@@ -146,25 +146,25 @@ async def test_a_call_without_an_answer_shows_what_was_asked() -> None:
     )
     with pytest.raises(OffScript) as caught:
         await model.answer(request)
-    told = str(caught.value)
-    assert "call 2, of agent critic, has no answer left in the script, which has one" in told
-    assert "system: Be brief.yyy" in told
-    assert "tool: zzz" in told
-    assert "zEND" in told
-    assert "tools: add" in told
-    assert "wants: JSON of Review" in told
-    assert "messages before: 1" in told
-    assert "repair: add an answer to the script" in told
-    assert len(told) < 1500
+    message = str(caught.value)
+    assert "call 2 by agent critic has no answer left in the script, which has one" in message
+    assert "system: Be brief.yyy" in message
+    assert "tool: zzz" in message
+    assert "zEND" in message
+    assert "tools: add" in message
+    assert "wants: JSON of Review" in message
+    assert "messages before: 1" in message
+    assert "repair: add an answer to the script" in message
+    assert len(message) < 1500
     assert isinstance(caught.value, AssertionError)
     assert isinstance(caught.value, GraphEngineError)
     assert not caught.value.retryable
     assert model.requests[1] is request
 
 
-async def test_an_agent_that_the_script_does_not_know_is_told() -> None:
-    """A misspelt one is found."""
-    with pytest.raises(OffScript, match=r"1 is agent writer's, and the script has no(?s:.)*did you mean 'writter'"):
+async def test_an_agent_that_is_not_in_the_script_is_an_error() -> None:
+    """The error suggests the name."""
+    with pytest.raises(OffScript, match=r"1 is by agent writer, and the script has no(?s:.)*did you mean 'writter'"):
         await ScriptedModel({"writter": ["x"]}).answer(asks("?"))
 
 
@@ -178,19 +178,19 @@ async def test_answers_left_over_are_listed() -> None:
     await model.answer(asks("?", "a"))
     with pytest.raises(OffScript) as caught:
         model.done()
-    told = str(caught.value)
-    assert "4 answers of the script were not asked for; 1 call came" in told
-    assert "answer 2 of agent a: 'yyy" in told
-    assert "answer 3 of agent a: ValueError('bad')" in told
-    assert 'answer 1 of agent b: calls add({"n": 1})' in told
-    assert "answer 2 of agent b: a function, special" in told
-    assert len(told) < 800
+    message = str(caught.value)
+    assert "4 answers of the script were not used; 1 call was made" in message
+    assert "answer 2 of agent a: 'yyy" in message
+    assert "answer 3 of agent a: ValueError('bad')" in message
+    assert 'answer 1 of agent b: calls add({"n": 1})' in message
+    assert "answer 2 of agent b: a function, special" in message
+    assert len(message) < 800
     with pytest.raises(OffScript, match=r"30 answers(?s:.)*and 20 more"):
         ScriptedModel(["x"] * 30).done()
 
 
 async def test_a_with_block_checks_at_its_end() -> None:
-    """Unless it raised anyway: then that is what went wrong."""
+    """Unless the block raised: then its own error is raised."""
     with pytest.raises(OffScript, match="1 answer of the script was not"), ScriptedModel(["x"]):
         pass
     with pytest.raises(ZeroDivisionError), ScriptedModel(["x"]):
@@ -199,33 +199,33 @@ async def test_a_with_block_checks_at_its_end() -> None:
         await model.answer(asks("?"))
 
 
-async def test_an_unexpected_call_is_told_even_if_its_error_was_caught() -> None:
+async def test_an_unexpected_call_is_reported_even_if_its_error_was_caught() -> None:
     """A fallback in the graph does not hide it."""
     model = ScriptedModel([])
     with pytest.raises(OffScript):
         await model.answer(asks("?"))
-    with pytest.raises(OffScript, match=r"call 1, of agent writer, has no answer"):
+    with pytest.raises(OffScript, match=r"call 1 by agent writer has no answer"):
         model.done()
 
 
 @pytest.mark.parametrize(
-    ("script", "told"),
+    ("script", "problem"),
     [
-        ("text", "no list of answers"),
+        ("text", "not a list of answers"),
         ({"writer": "text"}, "the script of agent writer is 'text'"),
         ({"score": 8}, "the script of agent score is 8"),
-        (7, "no list of answers"),
-        ([object()], "nothing that a model could say"),
+        (7, "not a list of answers"),
+        ([object()], "cannot be an answer"),
         (["ok", {"a": object()}], "answer 2 of a scripted model"),
         ({"critic": [object()]}, "answer 1 of agent critic"),
-        ([["\ud800"]], "nothing that a model could say"),
+        ([["\ud800"]], "cannot be an answer"),
     ],
 )
-def test_a_script_that_is_none_is_refused_where_it_is_written(script: object, told: str) -> None:
-    """A text is no list of letters, and an object is nothing that a model says."""
+def test_an_invalid_script_is_refused_at_construction(script: object, problem: str) -> None:
+    """A string is not a list of answers, and an object cannot be an answer."""
     with pytest.raises(DefinitionError) as caught:
         ScriptedModel(script)  # type: ignore[arg-type]
-    assert told in str(caught.value)
+    assert problem in str(caught.value)
 
 
 async def test_an_agent_takes_its_answers() -> None:
@@ -237,7 +237,7 @@ async def test_an_agent_takes_its_answers() -> None:
 
 
 async def test_its_price_is_known() -> None:
-    """So a limit on costs lets it pass."""
+    """A limit on costs accepts it."""
     model = ScriptedModel([])
     assert isinstance(model, KnowsPrices)
     assert await model.knows_price()

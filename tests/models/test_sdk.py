@@ -36,16 +36,16 @@ from graphengine.models.sdk import (
     says_too_long,
     schema_in_words,
     shown,
-    sound,
     sound_json,
 )
+from graphengine.state.json_values import utf8_text
 
 MY_KEY = "local-0123456789abcdef"
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder that modules can be imported from; they are forgotten afterwards."""
+    """Return a folder of importable modules; they are unloaded afterwards."""
     before = set(sys.modules)
     monkeypatch.syspath_prepend(tmp_path)
     yield tmp_path
@@ -56,7 +56,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 class TestLoading:
     async def test_a_module_loads_in_a_thread_and_once(self, folder: Path) -> None:
-        """An SDK takes seconds to load, and the event loop goes on meanwhile."""
+        """An SDK takes seconds to load, and must not block the event loop."""
         (folder / "sdk_of_a_test_1.py").write_text("import threading\nthread = threading.current_thread()\n")
         several = await asyncio.gather(*(load("sdk_of_a_test_1", "x") for _ in range(5)))
         assert len({id(module) for module in several}) == 1
@@ -64,20 +64,20 @@ class TestLoading:
         assert await load("sdk_of_a_test_1", "x") is several[0]
 
     async def test_a_missing_package_is_named_with_how_to_get_it(self) -> None:
-        """Nobody has to guess which extra brings an SDK."""
+        """The error has the extra that installs the SDK."""
         with pytest.raises(ModelUnavailable) as caught:
             await load("sdk_of_a_test_2", "anthropic")
         assert "needs the package sdk_of_a_test_2" in str(caught.value)
         assert "pip install 'graphengine[anthropic]'" in str(caught.value)
 
     async def test_a_package_that_lacks_another_names_that_one(self, folder: Path) -> None:
-        """Half an installation is told by what is missing."""
+        """The error names the missing dependency."""
         (folder / "sdk_of_a_test_3.py").write_text("import sdk_of_a_test_4\n")
         with pytest.raises(ModelUnavailable, match="needs the package sdk_of_a_test_4"):
             await load("sdk_of_a_test_3", "anthropic")
 
-    async def test_a_package_of_the_wrong_version_says_what_it_misses(self, folder: Path) -> None:
-        """An import that fails within the package is no stack trace."""
+    async def test_a_package_of_the_wrong_version_is_an_error_with_the_cause(self, folder: Path) -> None:
+        """The error has the cause, without a traceback."""
         (folder / "sdk_of_a_test_5.py").write_text("from os import nothing_such\n")
         with pytest.raises(ModelUnavailable, match=r"sdk_of_a_test_5 cannot be loaded: .*nothing_such"):
             await load("sdk_of_a_test_5", "anthropic")
@@ -94,7 +94,7 @@ class Client:
 
 
 class Maker:
-    """Makes clients, each when it is let."""
+    """Makes clients, when the test allows it."""
 
     def __init__(self) -> None:
         self.made: list[Client] = []
@@ -125,8 +125,8 @@ class TestClients:
         assert len(maker.made) == 1
         assert maker.made[0].thread is not threading.main_thread()
 
-    async def test_who_waits_is_served_although_the_first_caller_gives_up(self) -> None:
-        """A cancelled call takes nobody's client with it."""
+    async def test_waiting_callers_get_a_client_if_the_first_one_gives_up(self) -> None:
+        """A cancelled call does not affect the client of others."""
         maker = Maker()
         clients = Clients(maker)
 
@@ -146,7 +146,7 @@ class TestClients:
         maker = Maker()
         maker.may.set()
         clients = Clients(maker)
-        await clients.close()  # nothing is open yet
+        await clients.close()  # no client exists yet
         async with clients.turn() as first:
             pass
         await clients.close()
@@ -172,7 +172,7 @@ class TestClients:
         assert second() is not None
 
     async def test_no_more_calls_are_in_flight_than_there_are_connections(self) -> None:
-        """A thousand calls at once wait for their turn, and their timeouts begin when it comes."""
+        """A thousand concurrent calls wait, and their timeouts begin after that."""
         maker = Maker()
         maker.may.set()
         clients = Clients(maker)
@@ -197,32 +197,32 @@ class TestClients:
 
 class TestKey:
     def test_what_is_given_goes_before_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """An argument says more than a variable."""
+        """An argument takes precedence over a variable."""
         monkeypatch.setenv("A_KEY", "from-environment")
         assert Key("given", "A_KEY").value("m") == "given"
         assert Key(None, "A_KEY").value("m") == "from-environment"
 
-    def test_without_a_key_all_ways_to_go_on_are_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Who has no key learns what to do before any SDK is asked."""
+    def test_without_a_key_all_alternatives_are_listed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The error lists the alternatives before any SDK is loaded."""
         monkeypatch.delenv("A_KEY", raising=False)
         with pytest.raises(ModelUnavailable) as caught:
             Key(None, "A_KEY").value("anthropic:x")
-        for way in ("anthropic:x", "set A_KEY", "api_key=", "--model offline", "another model"):
-            assert way in str(caught.value)
+        for option in ("anthropic:x", "set A_KEY", "api_key=", "--model offline", "another model"):
+            assert option in str(caught.value)
 
-    def test_a_server_of_ones_own_may_want_none(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """There is a key to send where none is needed."""
+    def test_a_server_of_your_own_may_need_no_key(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The SDK gets a placeholder as key."""
         monkeypatch.delenv("A_KEY", raising=False)
         assert Key(None, "A_KEY", unless="none").value("m") == "none"
 
     def test_white_space_around_a_key_does_not_matter(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A line break from a file is no part of a key."""
+        """A line break from a file is not part of a key."""
         monkeypatch.setenv("A_KEY", f" {MY_KEY}\n")
         assert Key(None, "A_KEY").value("m") == MY_KEY
 
     @pytest.mark.parametrize("broken", ["two words-123", "line\nbreak-123", "schlüssel-123", "a\x00b-123"])
     def test_a_broken_key_is_refused_and_not_shown(self, broken: str) -> None:
-        """What cannot go into a header never reaches an SDK that would print it."""
+        """A key that is invalid in a header never reaches an SDK that would print it."""
         with pytest.raises(ModelUnavailable) as caught:
             Key(broken, "A_KEY").value("m")
         assert broken not in str(caught.value)
@@ -235,14 +235,14 @@ class TestKey:
 
 class TestTexts:
     def test_keys_and_what_looks_like_one_are_hidden(self) -> None:
-        """Providers like to quote the key that they refuse."""
+        """Providers quote the key that they refuse."""
         text = f"bad {MY_KEY}, sk-ant-api03-abc*****xyz; Authorization: Bearer abcdef.ghi; risk-averse task-list"
         assert hidden(text, MY_KEY) == (
-            "bad [key], [key]; Authorization: Bearer [key]; risk-averse task-list"  # and no word that looks alike
+            "bad [key], [key]; Authorization: Bearer [key]; risk-averse task-list"  # and no similar word
         )
 
     def test_a_placeholder_is_not_hidden(self) -> None:
-        """A key of one letter would make every message unreadable."""
+        """Hiding a key of one letter would make every message unreadable."""
         assert hidden("a message", "a", "") == "a message"
 
     def test_a_long_text_is_shortened_to_one_line(self) -> None:
@@ -254,26 +254,26 @@ class TestTexts:
     @pytest.mark.parametrize("before", [10 * SHOWN_CHARACTERS - 10, SHOWN_CHARACTERS - 10, SHOWN_CHARACTERS - 2])
     @pytest.mark.parametrize("filler", [" ", "x"])
     def test_no_key_is_cut_in_two(self, before: int, filler: str) -> None:
-        """Half a key is not shown either."""
+        """A part of a key is not shown either."""
         assert MY_KEY[:4] not in shown(filler * before + MY_KEY + "y" * 9000, MY_KEY)
 
-    def test_half_a_pair_becomes_a_replacement_and_two_halves_one_character(self) -> None:
-        """What UTF-8 cannot carry neither breaks a call nor a record."""
-        assert sound("plain") == "plain"
-        assert sound("schön 😀") == "schön 😀"
-        assert sound("a\ud800b") == "a\ufffdb"
-        assert sound("\ud83d\ude00") == "😀"
+    def test_a_lone_surrogate_is_replaced_and_a_pair_is_joined(self) -> None:
+        """They do not break a call or a record."""
+        assert utf8_text("plain") == "plain"
+        assert utf8_text("schön 😀") == "schön 😀"
+        assert utf8_text("a\ud800b") == "a\ufffdb"
+        assert utf8_text("\ud83d\ude00") == "😀"
         assert sound_json({"k\udfff": ["\ud800", 1, None, {"x": "y"}]}) == {"k\ufffd": ["\ufffd", 1, None, {"x": "y"}]}
 
     def test_a_schema_in_words_holds_the_schema(self) -> None:
-        """A model that cannot be held to a schema is told of it."""
+        """For a model without native support for schemas."""
         words = schema_in_words(Request("a", "", [], {"type": "object", "title": "Größe"}, "Review"))
         assert '{"type": "object", "title": "Größe"}' in words
         assert "Review" in words
 
 
 def in_seconds(seconds: float) -> str:
-    """The date so many seconds from now, as HTTP writes it."""
+    """Return the date in this many seconds, as HTTP writes it."""
     return format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True)
 
 
@@ -295,10 +295,8 @@ class TestWaiting:
             ({"retry-after": "Wed, 21 Oct 2015 07:28:00"}, 0.0),
         ],
     )
-    def test_a_server_says_in_several_ways_when_to_come_back(
-        self, headers: dict[str, str], seconds: float | None
-    ) -> None:
-        """Milliseconds, seconds or a date; nonsense is nothing, and no wait is endless."""
+    def test_the_time_to_wait_is_read_in_several_forms(self, headers: dict[str, str], seconds: float | None) -> None:
+        """Milliseconds, seconds or a date; invalid values are ignored, and waits are limited."""
         assert retry_after(headers) == seconds
 
     def test_a_date_is_a_wait_until_then(self) -> None:
@@ -314,8 +312,8 @@ class TestFailures:
         [(400, BadRequest), (401, NotAuthenticated), (418, BadRequest), (429, RateLimited), (501, BadRequest)]
         + [(status, ModelOverloaded) for status in (500, 502, 503, 529, 599)],
     )
-    def test_a_status_stands_for_a_kind(self, status: int, kind: type[Exception]) -> None:
-        """Where a provider says no more, its status decides."""
+    def test_a_status_has_an_error_class(self, status: int, kind: type[Exception]) -> None:
+        """Without further details, the status decides."""
         assert kind_of_status(status) is kind
 
     @pytest.mark.parametrize(
@@ -328,14 +326,14 @@ class TestFailures:
             "context_length_exceeded",
         ],
     )
-    def test_a_full_window_is_told_by_its_words(self, words: str) -> None:
-        """Providers refuse a question that is too large as they refuse any bad request."""
+    def test_a_full_window_is_recognized_by_its_message(self, words: str) -> None:
+        """Providers refuse a question that is too large like any bad request."""
         assert says_too_long(words)
         assert not says_too_long("messages: text content blocks must be non-empty")
 
-    def test_an_error_says_what_happened_in_whose_words_and_what_to_do(self) -> None:
-        """And the key is in none of it, nor a password of the address."""
-        failures = Failures("anthropic:x", f"http://me:{MY_KEY}@host:1/a?token={MY_KEY}", Key(MY_KEY, "A_KEY"))
+    def test_an_error_has_the_event_the_providers_message_and_a_repair(self) -> None:
+        """It contains neither the key nor a password of the address."""
+        failures = Failures("anthropic:x", f"http://me:{MY_KEY}@host:1/a?token={MY_KEY}", Key(MY_KEY, "A_KEY"), 60.0)
         error = failures.of(ModelUnreachable, "cannot be reached", f"refused {MY_KEY}", retry_after_seconds=2)
         assert isinstance(error, ModelUnreachable)
         assert error.message == "anthropic:x cannot be reached: refused [key]"
@@ -347,11 +345,11 @@ class TestFailures:
     @pytest.mark.parametrize(
         "address", ["localhost:8080", "ftp://host", "http://", "http://host:port", "", "http://h:99999"]
     )
-    def test_an_address_that_is_none_is_refused_at_once(self, address: str) -> None:
-        """A forgotten http:// is no outage to be waited for."""
+    def test_an_invalid_address_is_refused_at_once(self, address: str) -> None:
+        """A missing http:// is not a transient error."""
         with pytest.raises(DefinitionError, match="base_url"):
             http_address(address)
 
     def test_an_address_loses_its_last_slash(self) -> None:
-        """Both ways to write it are one."""
+        """Both forms are equal."""
         assert http_address(" http://127.0.0.1:8080/v1/ ") == "http://127.0.0.1:8080/v1"

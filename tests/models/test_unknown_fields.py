@@ -1,4 +1,4 @@
-"""What an answer has that we do not read goes back to the server that wrote it, with the results of its calls."""
+"""Unknown fields of an answer go back to the server that wrote it, with the results of its calls."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ MESSAGE: Final[dict[str, JsonValue]] = {
 
 
 def piece(**delta: JsonValue) -> Event:
-    """A chunk of a stream."""
+    """Return a chunk of a stream."""
     return Event({"choices": [{"index": 0, "delta": delta}]})
 
 
@@ -53,17 +53,17 @@ STREAM: Final = (
 
 
 def chat(edge: EdgeServer) -> OpenAIChatModel:
-    """A model behind the server."""
+    """Return a model of the server."""
     return OpenAIChatModel("deepseek-chat", base_url=edge.openai_url)
 
 
 def whole(message: JsonValue) -> Raw:
-    """A completion with this message."""
+    """Return a completion with this message."""
     return Raw(body={"choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}]})
 
 
 async def first_turn(model: Any, *, streams: bool = False) -> Response:
-    """Ask the model once."""
+    """Call the model once."""
     try:
         answer: Response = await model.answer(
             Request("tester", "", [question()], on_text=(lambda _: None) if streams else None)
@@ -74,18 +74,18 @@ async def first_turn(model: Any, *, streams: bool = False) -> Response:
 
 
 async def second_turn(model: Any, response: Response) -> None:
-    """Give the answer back with the result of its call."""
+    """Send the answer back with the result of its call."""
     (call,) = response.calls
-    said = Message(role="assistant", text=str(response.content), calls=response.calls, native=response.native)
+    answer = Message(role="assistant", text=str(response.content), calls=response.calls, native=response.native)
     try:
-        await model.answer(Request("tester", "", [question(), said, result(call.id, "5")]))
+        await model.answer(Request("tester", "", [question(), answer, result(call.id, "5")]))
     finally:
         await model.close()
 
 
 @pytest.mark.parametrize("streams", [True, False])
 async def test_a_chat_server_gets_back_what_it_wrote(edge: EdgeServer, *, streams: bool) -> None:
-    """DeepSeek wants its thoughts back with a tool's result, Gemini the signature of its call; else both say 400."""
+    """DeepSeek requires its thinking back with a tool's result, Gemini a call's signature; else both return 400."""
     edge.play(Raw(events=STREAM) if streams else whole(MESSAGE), Says("5"))
     model = chat(edge)
     response = await first_turn(model, streams=streams)
@@ -106,7 +106,7 @@ async def test_it_is_recorded_and_survives_a_new_process(edge: EdgeServer) -> No
 
 
 async def test_another_server_does_not_get_it(edge: EdgeServer) -> None:
-    """It may refuse what it does not know."""
+    """It may refuse unknown fields."""
     edge.play(whole(MESSAGE), Says("5"))
     response = await first_turn(chat(edge))
     assert response.native is not None
@@ -118,7 +118,7 @@ async def test_another_server_does_not_get_it(edge: EdgeServer) -> None:
 
 
 async def test_thoughts_of_an_answer_without_calls_stay_out(edge: EdgeServer) -> None:
-    """DeepSeek's first reasoning models refuse them, and no server needs them."""
+    """DeepSeek's first reasoning models refuse it, and no server needs it."""
     edge.play(
         Raw(body={"choices": [{"message": {"content": "5", "reasoning_content": "hm"}, "finish_reason": "stop"}]})
     )
@@ -135,7 +135,7 @@ async def test_the_address_in_a_native_form_has_no_credentials(edge: EdgeServer)
 
 
 async def test_unknown_fields_of_the_responses_api_go_back(edge: EdgeServer) -> None:
-    """A call with more than we read is given back as it came."""
+    """A call with unknown fields is sent back unchanged."""
     item = {"type": "function_call", "call_id": "c", "name": "add", "arguments": "{}", "signature": "s"}
     edge.play(Raw(body={"status": "completed", "output": [item]}), Says("5"))
     model = OpenAIModel("gpt-5-mini", api_key="sk-test-12345678", base_url=edge.openai_url)
@@ -144,7 +144,7 @@ async def test_unknown_fields_of_the_responses_api_go_back(edge: EdgeServer) -> 
 
 
 async def test_unknown_fields_of_the_messages_api_go_back(edge: EdgeServer) -> None:
-    """A block with more than we read is given back as it came."""
+    """A block with unknown fields is sent back unchanged."""
     block = {"type": "tool_use", "id": "c", "name": "add", "input": {}, "caller": {"type": "direct"}}
     body = {"type": "message", "role": "assistant", "content": [block], "stop_reason": "tool_use"}
     edge.play(Raw(body=body), Says("5"))

@@ -1,7 +1,7 @@
-"""What a wire is: how one provider's API says what a scene says, and how a call of it is read.
+"""A wire: how one provider's API expresses a scene, and how its calls are read.
 
 `wire_messages.py` (Anthropic Messages), `wire_responses.py` and `wire_chat.py` (OpenAI Responses, Chat Completions)
-each have one; `edge_server.py` speaks all three.
+each have one; `edge_server.py` implements all three.
 """
 
 import json
@@ -18,62 +18,62 @@ class Event(NamedTuple):
     """One event of a stream.
 
     Attributes:
-        data: What it carries; a string is sent as it is.
-        name: What it is called, "" for none.
-        said: The piece of text, or of a tool's arguments, that it brings.
+        data: Its data; a string is sent unchanged.
+        name: Its name, "" for none.
+        piece: The piece of text, or of a tool's arguments, in it.
     """
 
     data: Json | str
     name: str = ""
-    said: str = ""
+    piece: str = ""
 
     def encode(self) -> bytes:
-        """As server-sent events go over a wire."""
+        """Return the event in the form of server-sent events."""
         head = f"event: {self.name}\n" if self.name else ""
         text = self.data if isinstance(self.data, str) else json.dumps(self.data)
         return f"{head}data: {text}\n\n".encode()
 
 
 class Wire(Protocol):
-    """How one provider's API says things."""
+    """How one provider's API expresses scenes."""
 
     path: str
 
     def lacks(self, scene: Scene) -> str:
-        """Why this API cannot say that; "" if it can."""
+        """Return why this API cannot express a scene; "" if it can."""
         ...
 
     def objection(self, body: Json) -> str:
-        """Why the provider would not accept this call, "" if it would; as far as tests need it."""
+        """Return why the provider would refuse this call, "" if it would not; as far as tests need it."""
         ...
 
     def whole(self, says: Says) -> Json:
-        """An answer in one piece."""
+        """Return an answer that is not streamed."""
         ...
 
     def events(self, says: Says) -> list[Event]:
-        """The same as a stream."""
+        """Return the same as a stream."""
         ...
 
     def error(self, fails: Fails) -> tuple[int, Json]:
-        """The status and body of an error."""
+        """Return the status and body of an error."""
         ...
 
     def error_event(self, fails: Fails) -> Event:
-        """An error amid a stream."""
+        """Return an error event of a stream."""
         ...
 
     def hollow(self, noise: Noise) -> Json:
-        """An answer that lacks what an answer has: `no_answer` or `null_content`."""
+        """Return an incomplete answer: `no_answer` or `null_content`."""
         ...
 
     def hear(self, headers: Mapping[str, str], body: Json) -> Heard:
-        """A call, read."""
+        """Read a call."""
         ...
 
 
 def unanswered(called: Sequence[str], answered: Sequence[str]) -> str:
-    """What is wrong with the results behind the calls of one message, "" for nothing."""
+    """Return what is wrong with the results after the calls of one message, "" for nothing."""
     if len(set(called)) != len(called):
         return f"ids of calls must be unique: {list(called)}"
     if set(called) != set(answered):
@@ -82,7 +82,7 @@ def unanswered(called: Sequence[str], answered: Sequence[str]) -> str:
 
 
 def loose(schema: object) -> str:
-    """Why a schema is not strict in OpenAI's sense, "" if it is."""
+    """Return why a schema is not strict in OpenAI's sense, "" if it is."""
     if isinstance(schema, list):
         return next(filter(None, map(loose, schema)), "")
     if not isinstance(schema, dict):
@@ -95,17 +95,17 @@ def loose(schema: object) -> str:
 
 
 def key_of(headers: Mapping[str, str]) -> str:
-    """The API key that came with a call."""
+    """Return the API key of a call."""
     return headers.get("x-api-key") or headers.get("authorization", "").removeprefix("Bearer ")
 
 
 def pieces(text: str) -> Sequence[str]:
-    """A text word by word, each with the white space behind it."""
+    """Split a text into words, each with the white space after it."""
     return re.findall(r"\s*\S+\s*|\s+", text)
 
 
 def text_of(content: object) -> str:
-    """The text of a content that is text, or a list of parts."""
+    """Return the text of a content that is text, or a list of parts."""
     if isinstance(content, str):
         return content
     if not isinstance(content, list):

@@ -1,4 +1,4 @@
-"""OpenAI's Chat Completions API, as a server speaks it."""
+"""The server's side of OpenAI's Chat Completions API."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -26,7 +26,7 @@ _ERRORS: Final = {  # status, type, code
 
 
 def openai_error(fails: Fails) -> tuple[int, Json]:
-    """The status and the inside of an error, the same in both of OpenAI's APIs."""
+    """Return the status and the content of an error, equal in both of OpenAI's APIs."""
     status, kind, code = _ERRORS[fails.trouble]
     return status, {"message": fails.message, "type": kind, "param": None, "code": code}
 
@@ -37,7 +37,7 @@ class ChatWire:
     path = "/v1/chat/completions"
 
     def lacks(self, scene: Scene) -> str:
-        """It has no sealed thoughts, and no word for a context window that fills up."""
+        """Refuse encrypted reasoning and a full context window, which the API does not have."""
         if isinstance(scene, Says) and scene.thinking:
             return "Chat Completions has no thoughts that are to be sent back"
         if isinstance(scene, Says) and scene.stop == "full":
@@ -45,7 +45,7 @@ class ChatWire:
         return ""
 
     def objection(self, body: Json) -> str:
-        """It wants results right behind their calls, and schemas that are strict where they are said to be."""
+        """Require results right after their calls, and schemas that are strict if marked so."""
         waiting: list[str] = []
         answered: list[str] = []
         for message in [*body["messages"], {"role": "user"}]:
@@ -62,7 +62,7 @@ class ChatWire:
         return loose(strict + [tool["parameters"] for tool in tools if tool.get("strict")])
 
     def whole(self, says: Says) -> Json:
-        """A completion with one choice."""
+        """Return a completion with one choice."""
         message = {
             "role": "assistant",
             "content": None if says.stop == "refused" else says.text or None,
@@ -74,12 +74,12 @@ class ChatWire:
         return _frame("chat.completion", [choice]) | used
 
     def events(self, says: Says) -> list[Event]:
-        """Chunks; the last has the usage and no choice; then [DONE]."""
+        """Return chunks; the last has the usage and no choice; then [DONE]."""
         found = [_chunk({"role": "assistant", "content": ""})]
         if says.stop == "refused":
-            found += [_chunk({"refusal": each}, said=each) for each in pieces(says.why)]
+            found += [_chunk({"refusal": each}, piece=each) for each in pieces(says.why)]
         else:
-            found += [_chunk({"content": each}, said=each) for each in pieces(says.text)]
+            found += [_chunk({"content": each}, piece=each) for each in pieces(says.text)]
         for index, call in enumerate(says.calls):
             found += _call_chunks(index, call)
         found.append(_chunk({}, finish=_finish(says)))
@@ -88,20 +88,20 @@ class ChatWire:
         return [*found, Event("[DONE]")]
 
     def error(self, fails: Fails) -> tuple[int, Json]:
-        """`{"error": …}`."""
+        """Return `{"error": …}`."""
         status, inside = openai_error(fails)
         return status, {"error": inside}
 
     def error_event(self, fails: Fails) -> Event:
-        """The same as an event."""
+        """Return the same as an event."""
         return Event(self.error(fails)[1])
 
     def hollow(self, noise: Noise) -> Json:
-        """A completion with no choice, or one whose content is null."""
+        """Return a completion with no choice, or one whose content is null."""
         return self.whole(Says()) | ({"choices": []} if noise == "no_answer" else {})
 
     def hear(self, headers: Mapping[str, str], body: Json) -> Heard:
-        """A call of create."""
+        """Read a call of create."""
         form = body.get("response_format") or {}
         standing = ("system", "developer")
         return Heard(
@@ -120,9 +120,9 @@ def _frame(kind: str, choices: list[Json]) -> Json:
     return {"id": "chatcmpl-1", "object": kind, "created": 1, "model": "gpt-5-mini", "choices": choices}
 
 
-def _chunk(delta: Json, said: str = "", finish: str | None = None) -> Event:
+def _chunk(delta: Json, piece: str = "", finish: str | None = None) -> Event:
     choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
-    return Event(_frame("chat.completion.chunk", [choice]) | {"usage": None}, said=said)
+    return Event(_frame("chat.completion.chunk", [choice]) | {"usage": None}, piece=piece)
 
 
 def _call(call: ToolCall) -> Json:
@@ -134,7 +134,7 @@ def _call_chunks(index: int, call: ToolCall) -> Iterator[Event]:
     yield _chunk({"tool_calls": [begun]})
     half = len(call.arguments) // 2
     for each in (call.arguments[:half], call.arguments[half:]):
-        yield _chunk({"tool_calls": [{"index": index, "function": {"arguments": each}}]}, said=each)
+        yield _chunk({"tool_calls": [{"index": index, "function": {"arguments": each}}]}, piece=each)
 
 
 def _finish(says: Says) -> str:

@@ -1,4 +1,4 @@
-"""Anthropic's Messages API, as a server speaks it."""
+"""The server's side of Anthropic's Messages API."""
 
 import json
 import re
@@ -45,17 +45,17 @@ class MessagesWire:
     path = "/v1/messages"
 
     def lacks(self, scene: Scene) -> str:
-        """Nothing."""
+        """Return "": it can express all scenes."""
         del scene
         return ""
 
     def objection(self, body: Json) -> str:
-        """It wants text in each text, content in each message, plain ids, and results right behind their calls."""
+        """Require text in each text, content in each message, plain ids, and results right after their calls."""
         called: list[str] = []
         for message in body["messages"]:
             content = message["content"]
             blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
-            missing = not blocks and message is not body["messages"][-1]  # an answer that paused may have nothing yet
+            missing = not blocks and message is not body["messages"][-1]  # an answer that paused may be empty
             if missing or any(block["type"] == "text" and not block["text"].strip() for block in blocks):
                 return f"text content blocks must be non-empty: {message}"
             results = [block["tool_use_id"] for block in blocks if block["type"] == "tool_result"]
@@ -67,7 +67,7 @@ class MessagesWire:
         return "" if body["messages"][0]["role"] == "user" else "the first message must be a user's"
 
     def whole(self, says: Says) -> Json:
-        """A message."""
+        """Return a message."""
         return {
             "id": "msg_1",
             "type": "message",
@@ -79,7 +79,7 @@ class MessagesWire:
         }
 
     def events(self, says: Says) -> list[Event]:
-        """message_start, the blocks, message_delta, message_stop; with a ping in between."""
+        """Return message_start, the blocks, message_delta, message_stop; with a ping in between."""
         begun = self.whole(says) | {"content": [], "stop_reason": None, "stop_details": None}
         if says.counted is not None:
             begun["usage"] = _usage(says.counted) | {"output_tokens": 1, "output_tokens_details": None}
@@ -91,21 +91,21 @@ class MessagesWire:
         return [*found, _event("message_stop")]
 
     def error(self, fails: Fails) -> tuple[int, Json]:
-        """`{"type": "error", …}`."""
+        """Return `{"type": "error", …}`."""
         status, kind = _ERRORS[fails.trouble]
         message = _OWN_WORDS.get(fails.trouble, "") + fails.message
         return status, {"type": "error", "error": {"type": kind, "message": message}, "request_id": "req_1"}
 
     def error_event(self, fails: Fails) -> Event:
-        """The same as an event."""
+        """Return the same as an event."""
         return Event(self.error(fails)[1], "error")
 
     def hollow(self, noise: Noise) -> Json:
-        """A message without content."""
+        """Return a message without content."""
         return self.whole(Says()) | {"content": [] if noise == "no_answer" else None}
 
     def hear(self, headers: Mapping[str, str], body: Json) -> Heard:
-        """A call of create or stream."""
+        """Read a call of create or stream."""
         form = (body.get("output_config") or {}).get("format") or {}
         return Heard(
             key=key_of(headers),
@@ -119,8 +119,8 @@ class MessagesWire:
         )
 
 
-def _event(kind: str, said: str = "", **data: Any) -> Event:
-    return Event({"type": kind, **data}, kind, said)
+def _event(kind: str, piece: str = "", **data: Any) -> Event:
+    return Event({"type": kind, **data}, kind, piece)
 
 
 def _blocks(says: Says) -> Iterator[Json]:
@@ -147,8 +147,8 @@ def _block_events(index: int, block: Json) -> Iterator[Event]:
         halves = ["", written[: len(written) // 2], written[len(written) // 2 :]]
         deltas = [({"type": "input_json_delta", "partial_json": each}, each) for each in halves]
     yield _event("content_block_start", index=index, content_block=block | start)
-    for delta, said in deltas:
-        yield _event("content_block_delta", said, index=index, delta=delta)
+    for delta, piece in deltas:
+        yield _event("content_block_delta", piece, index=index, delta=delta)
     yield _event("content_block_stop", index=index)
 
 
@@ -175,7 +175,7 @@ def _usage(counted: Counted) -> Json:
 
 
 def _turns(message: Json) -> Iterator[Turn]:
-    """One for an assistant's message, one for each tool result and for all text of a user's."""
+    """Return a turn for an assistant's message, one for each tool result, and one for all text of a user's."""
     content = message["content"]
     parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
     if message["role"] == "assistant":

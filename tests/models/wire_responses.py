@@ -1,4 +1,4 @@
-"""OpenAI's Responses API, as a server speaks it."""
+"""The server's side of OpenAI's Responses API."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -17,13 +17,13 @@ class ResponsesWire:
     path = "/v1/responses"
 
     def lacks(self, scene: Scene) -> str:
-        """It has no word for a context window that fills up."""
+        """Refuse a full context window, which the API does not have."""
         if isinstance(scene, Says) and scene.stop == "full":
             return "the Responses API has no word for a context window that is full amid an answer"
         return ""
 
     def objection(self, body: Json) -> str:
-        """It wants a result for each call, ids of 64 characters at most, and schemas as strict as they are said."""
+        """Require a result for each call, ids of at most 64 characters, and schemas that are strict if marked so."""
         items = body["input"] if isinstance(body["input"], list) else []
         called = [item["call_id"] for item in items if item.get("type") == "function_call"]
         wrong = unanswered(called, [item["call_id"] for item in items if item.get("type") == "function_call_output"])
@@ -35,7 +35,7 @@ class ResponsesWire:
         return loose(strict + [tool["parameters"] for tool in body.get("tools") or () if tool.get("strict")])
 
     def whole(self, says: Says) -> Json:
-        """A response that is completed, or incomplete."""
+        """Return a response that is completed, or incomplete."""
         return _frame("incomplete" if says.stop == "cut" else "completed") | {
             "output": list(_items(says)),
             "incomplete_details": {"reason": "max_output_tokens"} if says.stop == "cut" else None,
@@ -43,7 +43,7 @@ class ResponsesWire:
         }
 
     def events(self, says: Says) -> list[Event]:
-        """response.created, the items, response.completed or response.incomplete."""
+        """Return response.created, the items, response.completed or response.incomplete."""
         whole = self.whole(says)
         begun = _frame("in_progress")
         found = [Event({"type": f"response.{each}", "response": begun}) for each in ("created", "in_progress")]
@@ -53,12 +53,12 @@ class ResponsesWire:
         return _numbered(found)
 
     def error(self, fails: Fails) -> tuple[int, Json]:
-        """`{"error": …}`."""
+        """Return `{"error": …}`."""
         status, inside = openai_error(fails)
         return status, {"error": inside}
 
     def error_event(self, fails: Fails) -> Event:
-        """An event `error`; a full context window comes as `response.failed`."""
+        """Return an event `error`; a full context window is `response.failed`."""
         inside = openai_error(fails)[1]
         if fails.trouble == "context_full":
             failed = _frame("failed") | {"error": {"code": inside["code"], "message": inside["message"]}}
@@ -66,15 +66,15 @@ class ResponsesWire:
         return Event({"type": "error", "sequence_number": 9} | inside | {"type": "error"}, "error")
 
     def hollow(self, noise: Noise) -> Json:
-        """A response with no output, or with a message whose content is null."""
+        """Return a response with no output, or with a message whose content is null."""
         message = {"type": "message", "id": "msg_1", "status": "completed", "role": "assistant", "content": None}
         return self.whole(Says()) | {"output": [] if noise == "no_answer" else [message]}
 
     def hear(self, headers: Mapping[str, str], body: Json) -> Heard:
-        """A call of create."""
+        """Read a call of create."""
         form = (body.get("text") or {}).get("format") or {}
-        said = body["input"]
-        items = [{"role": "user", "content": said}] if isinstance(said, str) else said
+        given = body["input"]
+        items = [{"role": "user", "content": given}] if isinstance(given, str) else given
         standing = ("system", "developer")
         spoken = [text_of(item["content"]) for item in items if item.get("role") in standing]
         return Heard(
@@ -143,7 +143,7 @@ def _item_events(index: int, item: Json) -> Iterator[Event]:
     elif item["type"] == "function_call":
         written = item["arguments"]
         for each in (written[: len(written) // 2], written[len(written) // 2 :]):
-            yield Event({"type": "response.function_call_arguments.delta", "delta": each} | place, said=each)
+            yield Event({"type": "response.function_call_arguments.delta", "delta": each} | place, piece=each)
         done = {"type": "response.function_call_arguments.done", "arguments": written, "name": item["name"]}
         yield Event(done | place)
     yield Event({"type": "response.output_item.done", "output_index": index, "item": item})
@@ -154,17 +154,17 @@ def _part_events(place: Json, part: Json) -> Iterator[Event]:
     extra: Json = {"logprobs": []} if kind == "output_text" else {}
     yield Event({"type": "response.content_part.added", "part": part | {key: ""}} | place)
     for each in pieces(part[key]):
-        yield Event({"type": f"response.{kind}.delta", "delta": each} | extra | place, said=each)
+        yield Event({"type": f"response.{kind}.delta", "delta": each} | extra | place, piece=each)
     yield Event({"type": f"response.{kind}.done", key: part[key]} | extra | place)
     yield Event({"type": "response.content_part.done", "part": part} | place)
 
 
 def _numbered(events: list[Event]) -> list[Event]:
-    """Each with its number and its name, as this API has them."""
+    """Number and name each event, as this API does."""
     found = []
     for number, event in enumerate(events):
         data: dict[str, Any] = dict(event.data) if isinstance(event.data, dict) else {}
-        found.append(Event(data | {"sequence_number": number}, data["type"], event.said))
+        found.append(Event(data | {"sequence_number": number}, data["type"], event.piece))
     return found
 
 
@@ -182,7 +182,7 @@ def _usage(counted: Counted) -> Json:
 
 
 def _turns(items: list[Json]) -> Iterator[Turn]:
-    """Items of one answer (thoughts, message, calls) are one turn."""
+    """Join the items of one answer (reasoning, message, calls) into one turn."""
     thinking: list[str] = []
     text, calls, begun = "", list[ToolCall](), False
     for item in items:

@@ -26,7 +26,7 @@ MAX_ITERATIONS = 3
 
 @dataclass(frozen=True)
 class Loop:
-    """What a run of the review loop left behind."""
+    """The drafts and reviews of a run of the review loop."""
 
     task: str
     findings: Findings
@@ -40,12 +40,12 @@ class Loop:
 
 
 def source(name: str) -> TextFile:
-    """Return one of the texts, under its bare name."""
+    """Return one of the texts, with its bare file name."""
     return TextFile(path=name, text=(TEXTS / name).read_text("utf-8"))
 
 
 def run_loop(task: str, sources: list[TextFile], word_budget: int) -> Loop:
-    """Run the three agents as the bundled workflow does, as a plain loop."""
+    """Run the three agents as the bundled workflow does, in a plain loop."""
     findings = researcher.research(task, sources)
     drafts: list[str] = []
     reviews: list[Review] = []
@@ -75,13 +75,13 @@ def loop_fixture() -> Callable[..., Loop]:
 
 @pytest.fixture(name="text")
 def text_fixture() -> Callable[[str], TextFile]:
-    """Give one of the texts by name."""
+    """Return one of the texts by name."""
     return source
 
 
 @pytest.fixture(name="sample_loop")
 def sample_loop_fixture() -> Loop:
-    """Run the loop on the example that comes with the workflow."""
+    """Run the loop on the example of the workflow."""
     folder = Path(__file__).parents[2] / "graphs" / "samples" / "write_ahead_log"
     names = ("logging.md", "recovery.md", "what_a_commit_costs.md")
     sources = [TextFile(path=name, text=(folder / name).read_text("utf-8")) for name in names]

@@ -1,4 +1,4 @@
-"""The three agents together, on texts that none of them was made for."""
+"""The three agents together, on texts that were not used for tuning."""
 
 import hashlib
 import os
@@ -24,7 +24,7 @@ TEXTS = ["sourdough.md", "lighthouses.txt", "gears.md", "thin.md", "repetitive.m
 
 @pytest.mark.parametrize(("name", "word_budget"), [("sourdough.md", 350), ("gears.md", 350), ("lighthouses.txt", 250)])
 def test_the_score_rises(name: str, word_budget: int, loop: Callable[..., "Loop"]) -> None:
-    """With more to say than a first draft holds, revision lifts the score over the threshold."""
+    """If there is more to say than a first draft has, revision lifts the score over the threshold."""
     run = loop(name, word_budget)
     assert run.scores[0] < 7 <= run.scores[-1]
     assert run.reviews[-1].approved
@@ -32,14 +32,14 @@ def test_the_score_rises(name: str, word_budget: int, loop: Callable[..., "Loop"
 
 
 def test_thin_material_ends_in_a_plateau(loop: Callable[..., "Loop"]) -> None:
-    """Where the material gives no more, the second score is no better and stays below the threshold."""
+    """If the material is used up, the second score is no better and stays below the threshold."""
     run = loop("thin.md")
     assert len(run.scores) == 2
     assert run.scores[1] <= run.scores[0] < 7
 
 
 def test_facts_that_differ_in_a_figure_or_a_day_are_facts_of_their_own(loop: Callable[..., "Loop"]) -> None:
-    """A page on opening hours has eleven facts in eleven sentences of nearly the same words."""
+    """A page on opening hours has eleven facts in eleven sentences with nearly the same words."""
     run = loop("repetitive.md")
     assert len(run.findings.all_facts()) == 11
     assert run.reviews[-1].measures.repetition == 0.0
@@ -56,7 +56,7 @@ def test_the_brief_of_another_text_fails(name: str, loop: Callable[..., "Loop"])
 
 
 def test_a_foreign_brief_fails_even_if_its_citations_exist(text: Callable[[str], TextFile]) -> None:
-    """Citing lines that exist is not enough: both sources bear one name here, and words decide."""
+    """Existing lines are not enough: both sources have the same name here, and the words decide."""
     bread, lights = (TextFile(path="a.md", text=text(name).text) for name in ("sourdough.md", "gears.md"))
     findings, others = research("bread", [bread]), research("gears", [lights])
     foreign = write("gears", others, 350, [], "")
@@ -87,7 +87,7 @@ for name in sorted(TASKS):
 
 
 def test_equal_input_gives_equal_bytes_in_every_process() -> None:
-    """Findings, drafts and reviews do not depend on the seed of Python's hashes."""
+    """Findings, drafts and reviews do not depend on Python's hash seed."""
     digests = set()
     for seed in ("0", "4711"):
         done = subprocess.run(

@@ -1,6 +1,6 @@
-"""What a score means: true briefs are approved, briefs that were tampered with are not, nor any on another task.
+"""What a score means: true briefs are approved; falsified briefs, and briefs on another task, are not.
 
-Nothing here was tuned on the held-out texts: the project's own pages, and the licences that its libraries bring.
+Nothing was tuned on the held-out texts: the project's own pages, and the licences of its libraries.
 """
 
 import functools
@@ -41,7 +41,7 @@ Mutation = Callable[[str, random.Random], str]
 
 @functools.cache
 def brief(name: str) -> Loop:
-    """The loop's best on one of the texts."""
+    """Return the loop's result on one of the texts."""
     if name == "example":
         given = example()
         return run_loop(given.task, given.sources, given.word_budget)
@@ -53,7 +53,7 @@ def brief(name: str) -> Loop:
 
 
 def judged(run: Loop, draft: Draft) -> Review:
-    """What the reviewer says of a draft in the place of the last one."""
+    """Return the review of a draft in place of the last one."""
     return review(run.task, render(draft), run.findings, [])
 
 
@@ -62,23 +62,23 @@ def judged(run: Loop, draft: Draft) -> Review:
 
 @pytest.mark.parametrize("name", BRIEFS)
 def test_no_claim_of_a_true_brief_is_called_unsupported(name: str) -> None:
-    """Quoted, shortened or split: what the writer makes of a fact is still that fact."""
+    """A quoted, shortened or split fact is still that fact."""
     assert all(one.remarks.unsupported_sentences == [] for one in brief(name).reviews)
 
 
 @pytest.mark.parametrize("name", [name for name in BRIEFS if name not in DOCS])
 def test_a_true_brief_is_approved(name: str) -> None:
-    """The examples, and texts on other things."""
+    """The examples, and texts on other subjects."""
     assert brief(name).reviews[-1].approved, brief(name).reviews[-1].summary
 
 
 def test_most_briefs_on_the_projects_own_pages_are_approved() -> None:
-    """The pages change, so one of them may miss a word of its task."""
+    """The pages change, so one of them can miss a word of its task."""
     assert sum(brief(name).reviews[-1].approved for name in DOCS) >= len(DOCS) - 1
 
 
 def held_out() -> list[TextFile]:
-    """The project's pages, and the licences and descriptions of what is installed."""
+    """Return the project's pages, and the licences and descriptions of installed packages."""
     pages = [*sorted(ROOT.glob("docs/**/*.md")), ROOT / "README.md", ROOT / "LICENSE"]
     found = [TextFile(path=page.name, text=page.read_text("utf-8")) for page in pages]
     for each in sorted(distributions(), key=lambda one: one.metadata["Name"]):
@@ -88,14 +88,14 @@ def held_out() -> list[TextFile]:
 
 
 def test_no_sentence_of_held_out_texts_is_called_false() -> None:
-    """Each sentence that can be quoted supports itself: no false alarm in thousands."""
+    """Each quotable sentence supports itself: there is no false alarm in thousands."""
     sentences = [one.text for text in held_out() if len(text.text) > 300 for one in statements(text)]
     assert len(sentences) > 2000
     assert [one for one in sentences if complaints(one, one)] == []
 
 
 def statements(text: TextFile) -> list[Fact]:
-    """What can be quoted from a text."""
+    """Return the quotable sentences of a text."""
     try:
         found = survey("", [text])
     except ValueError:
@@ -107,7 +107,7 @@ def statements(text: TextFile) -> list[Fact]:
 
 
 def times_seven(text: str, chance: random.Random) -> str:
-    """A figure, seven times as large."""
+    """Multiply a figure by seven."""
     found = list(re.finditer(r"\d+", text))
     if not found:
         return text
@@ -119,7 +119,7 @@ NUMERALS = ["two", "three", "four", "five", "six", "eight", "nine", "ten", "twel
 
 
 def another_numeral(text: str, chance: random.Random) -> str:
-    """A number in words, in the place of another one."""
+    """Replace a number in words by another."""
     return swapped(text, NUMERALS, chance)
 
 
@@ -127,7 +127,7 @@ AUXILIARY = re.compile(r"\b(is|are|was|were|has|have|can|may|must|should|will|do
 
 
 def denied(text: str, chance: random.Random) -> str:
-    """A "not" behind an auxiliary verb."""
+    """Add a "not" after an auxiliary verb."""
     found = list(AUXILIARY.finditer(text))
     if not found:
         return text
@@ -136,7 +136,7 @@ def denied(text: str, chance: random.Random) -> str:
 
 
 def affirmed(text: str, chance: random.Random) -> str:
-    """A denial taken out."""
+    """Remove a denial."""
     return re.sub(r"\b(?:not|never) |(?<=can)not\b|n't\b", "", text, count=1)
 
 
@@ -144,12 +144,12 @@ QUANTIFIERS = ["all", "most", "some", "no", "only", "few"]
 
 
 def another_quantifier(text: str, chance: random.Random) -> str:
-    """A quantifier in the place of another one."""
+    """Replace a quantifier by another."""
     return swapped(text, QUANTIFIERS, chance)
 
 
 def limit_dropped(text: str, chance: random.Random) -> str:
-    """What limits, taken out."""
+    """Remove a limiting word."""
     return re.sub(r"\b(?:only|almost|at least|at most|up to|more than|less than|may|rarely) ", "", text, count=1)
 
 
@@ -157,13 +157,13 @@ NAMES = ["Oracle", "Fortran", "Lisbon", "Mr Pym", "HTTP/9", "Zanzibar"]
 
 
 def another_name(text: str, chance: random.Random) -> str:
-    """A name in the place of a name, or of a term."""
+    """Replace a name or a term by another name."""
     named = [one for one in words(text) if is_specific(one) and len(one) > 2]
     return text.replace(chance.choice(named), chance.choice(NAMES), 1) if named else text
 
 
 def swapped(text: str, choices: list[str], chance: random.Random) -> str:
-    """One of some words for another of them."""
+    """Replace one of some words by another of them."""
     found = list(re.finditer(rf"\b(?:{'|'.join(choices)})\b", text, re.IGNORECASE))
     if not found:
         return text
@@ -184,7 +184,7 @@ MUTATIONS: list[Mutation] = [
 
 
 def tampered(draft: Draft, mutate: Mutation, chance: random.Random) -> Draft | None:
-    """A draft with one claim changed; None where no claim can be changed so."""
+    """Return a draft with one claim changed, or None if no claim can be changed in this way."""
     places = [(at, place) for at, section in enumerate(draft.sections) for place in range(len(section.claims))]
     chance.shuffle(places)
     for at, place in places:
@@ -201,7 +201,7 @@ def tampered(draft: Draft, mutate: Mutation, chance: random.Random) -> Draft | N
 @pytest.mark.parametrize("mutate", MUTATIONS)
 @pytest.mark.parametrize("name", BRIEFS)
 def test_one_changed_claim_costs_the_approval(name: str, mutate: Mutation) -> None:
-    """Whichever figure, denial, quantifier or name is changed, the brief falls below approval, with the reason."""
+    """For any changed figure, denial, quantifier or name the brief is not approved, and the reason is given."""
     run, chance = brief(name), random.Random(f"{name} {mutate.__name__}")  # noqa: S311 - the same on every machine
     good = parse(run.drafts[-1])
     for _ in range(MUTATIONS_A_BRIEF):
@@ -230,7 +230,7 @@ MEASURED = TextFile(
 
 
 def test_figures_times_seven_and_an_added_not_make_a_ten_worthless() -> None:
-    """A brief of ten points whose figures are all wrong, or whose sentences are all denied."""
+    """All figures of a ten-point brief are wrong, or all its sentences are denied."""
     run = run_loop("The piers of the harbour", [MEASURED], 350)
     assert run.scores[-1] == 10
     wrong = re.sub(r"(?<![:\d])\d+(?![\]\d])", lambda one: str(int(one[0]) * 7), run.drafts[-1])
@@ -262,7 +262,7 @@ UNRELATED = [
 
 @pytest.mark.parametrize("name", BRIEFS)
 def test_no_brief_is_approved_for_another_task(name: str) -> None:
-    """Neither the brief that there is, nor one that the writer makes for that task from these findings."""
+    """Neither the existing brief, nor one that the writer makes for that task from these findings."""
     run = brief(name)
     approved = [task for task in UNRELATED if review(task, run.drafts[-1], run.findings, []).approved]
     approved += [
@@ -272,7 +272,7 @@ def test_no_brief_is_approved_for_another_task(name: str) -> None:
 
 
 def test_a_brief_on_penguins_over_texts_on_databases_says_what_is_missing() -> None:
-    """The whole loop on a task that shares one word with its sources."""
+    """The whole loop runs on a task that shares one word with its sources."""
     text = TextFile(
         path="migrating.md",
         text="# Database migration\n\n"
@@ -282,8 +282,8 @@ def test_a_brief_on_penguins_over_texts_on_databases_says_what_is_missing() -> N
         ),
     )
     run = run_loop("On penguin migration", [text], 350)
-    assert run.scores[-1] <= rubric.BESIDE_THE_TASK_SCORE
-    assert "The task's word \u201cpenguin\u201d is not taken up" in " ".join(run.reviews[-1].issues)
+    assert run.scores[-1] <= rubric.OFF_TASK_SCORE
+    assert "The task's word \u201cpenguin\u201d is not used" in " ".join(run.reviews[-1].issues)
     assert run_loop("On database migration", [text], 350).reviews[-1].approved
 
 
@@ -309,18 +309,18 @@ QUESTION = "How many writers append to the log"
 
 
 def test_a_brief_without_the_answer_is_not_approved() -> None:
-    """The other claims take up words of the task too, but none as many as the fact that answers it."""
+    """The other claims have words of the task too, but fewer than the fact that answers it."""
     claims = [Claim(fact.text, (f"a.md:{fact.line}",)) for fact in WRITERS.all_facts() if fact.rank != 9]
     draft = Draft("Writers", "", (Section("Pages", tuple(claims)),), ("a.md",))
     found = review(QUESTION, render(draft), WRITERS, [])
     assert found.remarks.missed_answers == ["Only one writer may append to the log at a time."]
     assert not found.approved
-    assert any(one.source == "a.md:1" and "on the task" in one.reason for one in found.deductions)
+    assert any(one.source == "a.md:1" and "of the task" in one.reason for one in found.deductions)
 
 
 @pytest.mark.parametrize("budget", [100, 110, 130, 350])
 def test_no_revision_drops_what_answers_the_task(budget: int) -> None:
-    """However short it has to be, and whatever the review asks for besides."""
+    """This holds for every length, and for every other request of the review."""
     draft, reviews = "", list[Review]()
     for _ in range(3):
         draft = write(QUESTION, WRITERS, budget, reviews, draft)
@@ -329,7 +329,7 @@ def test_no_revision_drops_what_answers_the_task(budget: int) -> None:
 
 
 def test_a_revision_puts_a_false_claim_right() -> None:
-    """A claim that says something else than its source is written anew in the words of the source."""
+    """A claim that contradicts its source is rewritten in the words of the source."""
     false = "# T\n\n## Writers\n\nOnly seven writers may append to the log at a time [a.md:1].\n"
     verdict = review(QUESTION, false, WRITERS, [])
     assert verdict.remarks.unsupported_sentences == ["Only seven writers may append to the log at a time."]
@@ -343,7 +343,7 @@ def test_a_revision_puts_a_false_claim_right() -> None:
 
 @pytest.mark.parametrize("name", BRIEFS)
 def test_points_and_deductions_add_up_to_a_hundred(name: str) -> None:
-    """Each point that is missing is named."""
+    """Each missing point is named."""
     for one in brief(name).reviews:
         assert one.points + sum(each.points for each in one.deductions) == pytest.approx(100, abs=1.2)
         assert all(each.reason for each in one.deductions)

@@ -1,7 +1,6 @@
-"""What the tests of the patterns share: a graph around one, and a scene of each to be killed amid.
+"""Shared parts of the pattern tests: a graph around a pattern, and a scene of each that can be killed.
 
-The answers of a scene depend on nothing but the question, so that a second process gives those that the first one would
-have given.
+The answers of a scene depend only on the request, so that a second process gives the same answers as the first one.
 """
 
 from collections.abc import Callable, Mapping
@@ -40,7 +39,7 @@ class Outer(BaseModel):
 
 
 def around(pattern: Graph[Any]) -> Graph[Outer]:
-    """A graph with a pattern for a node."""
+    """Return a graph with a pattern as a node."""
     graph = Graph("outer", Outer, result="answer")
     graph.add_node("inner", pattern, inputs={"task": "question"}, writes="answer")
     graph.add_path(START, "inner", END)
@@ -48,7 +47,7 @@ def around(pattern: Graph[Any]) -> Graph[Outer]:
 
 
 def clerk(name: str, prompt: str = "{task}") -> Agent[str]:
-    """An agent that answers in text."""
+    """Return an agent that answers in text."""
     return Agent(name, prompt=prompt)
 
 
@@ -58,11 +57,11 @@ class Scene:
 
     Attributes:
         graph: The graph.
-        given: What it starts with.
-        answers: What its agents say, by their names.
-        calls: How often models are asked from beginning to end.
-        output: What it comes to.
-        person: What somebody answers it, by its state, where it asks.
+        given: Its input.
+        answers: Its agents' answers, by their names.
+        calls: The number of model calls of a whole run.
+        output: Its output.
+        person: The person's answer by state, if it asks one.
     """
 
     graph: Graph[Any]
@@ -74,7 +73,7 @@ class Scene:
 
 
 def says(answer: object) -> Callable[[Request], object]:
-    """Always the same answer."""
+    """Return a function that always gives the same answer."""
     return lambda request: answer
 
 

@@ -1,4 +1,4 @@
-"""More scenes to be killed amid, and all of them by the names of their patterns."""
+"""More scenes that can be killed, and all of them by the names of their patterns."""
 
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -37,7 +37,7 @@ from tests.patterns.kits import Scene, clerk, says
 
 
 async def to_its_end(runner: Runner, scene: Scene, result: Result[Any]) -> Result[Any]:
-    """What a run comes to where a person answers whatever it waits for."""
+    """Return the result of a run whose questions are all answered by a person."""
     while result.status == "waiting" and scene.person is not None:
         await runner.answer(result.run_id, scene.person(result.state))
         result = await runner.resume(scene.graph, result.run_id).result()
@@ -133,7 +133,7 @@ def _react() -> Scene:
 
 
 class Question(BaseModel):
-    """Something to be answered."""
+    """A question."""
 
     task: str = ""
     answer: str = ""
@@ -165,7 +165,7 @@ class Offer(Guarded):
 
 
 class Shop(BaseModel):
-    """Prices that are asked for one after the other."""
+    """Prices that are requested one after the other."""
 
     circuit: Circuit = Circuit()
     prices: Annotated[list[str], append] = []

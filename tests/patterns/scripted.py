@@ -1,4 +1,4 @@
-"""Runs of patterns with scripted models: what came of them, and what was asked."""
+"""Runs of patterns with scripted models: their results and requests."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ S = TypeVar("S", bound=BaseModel)
 T = TypeVar("T", default=str)
 
 Answers = Mapping[str, object]
-"""What each agent says, as `ScriptedModel` takes it: a list, or a function of the request."""
+"""The answers of each agent, as `ScriptedModel` takes them: a list, or a function of the request."""
 
 
 @dataclass(frozen=True)
 class Played(Generic[S]):
-    """A run that is over."""
+    """A finished run."""
 
     result: Result[S]
     model: ScriptedModel
@@ -39,26 +39,26 @@ class Played(Generic[S]):
 
     @property
     def label(self) -> str:
-        """How it ended."""
+        """The label of its last edge."""
         return self.result.stop.label if self.result.stop else ""
 
     @property
     def requests(self) -> Sequence[Request]:
-        """What was asked, in order."""
+        """The requests, in order."""
         return self.model.requests
 
     @property
     def calls(self) -> Counter[str]:
-        """How often each agent was asked."""
+        """The number of calls of each agent."""
         return Counter(request.agent for request in self.model.requests)
 
     def asked(self, agent: str) -> list[str]:
-        """What an agent was asked, in order."""
+        """Return the prompts of an agent, in order."""
         return [request.prompt for request in self.model.requests if request.agent == agent]
 
 
 async def play(graph: Graph[S], given: Mapping[str, object], answers: Answers) -> Played[S]:
-    """Run it to its end in memory, each agent answering from its script; every answer is asked for."""
+    """Run a graph in memory with scripted agents; check that every answer is used."""
     with ScriptedModel(cast("Mapping[str, Script]", answers)) as model:
         async with Runner(models={"*": model}) as runner:
             result = await runner.start(graph, given).result()
@@ -66,10 +66,10 @@ async def play(graph: Graph[S], given: Mapping[str, object], answers: Answers) -
 
 
 def named(name: str, reads: str = "{task}", output: type[T] = str) -> Agent[T]:  # type: ignore[assignment]
-    """An agent of this name that reads these paths."""
+    """Return an agent of this name that reads these paths."""
     return Agent(name, prompt=reads, output=output)
 
 
 def away(request: Request) -> object:
-    """The answer of a model that can do nothing with what it is asked."""
+    """Fail as a model that cannot answer."""
     raise BadRequest(f"{request.agent} is away")

@@ -1,4 +1,4 @@
-"""A cheap worker who may ask a strong advisor."""
+"""A cheap worker that can ask a strong advisor."""
 
 from typing import Any
 
@@ -15,18 +15,18 @@ DONE = Attempt(answer="42")
 
 
 def ask(question: str = "How?") -> Attempt:
-    """A question to the advisor."""
+    """Return a question to the advisor."""
     return Attempt(question=question)
 
 
 def pair(questions: int = 3) -> Graph[Advised]:
-    """A worker and an expert."""
+    """Return a worker and an expert."""
     return advisor(WORKER, EXPERT, questions=questions)
 
 
 @pytest.mark.parametrize("asked", [0, 1, 3])
 async def test_each_question_costs_two_calls(asked: int) -> None:
-    """One of the worker and one of the expert; the answer costs one more."""
+    """A question costs one call of the worker and one of the expert; the answer costs one more."""
     answers = {"worker": [ask()] * asked + [DONE], "expert": ["so"] * asked}
     played = await play(pair(), {"task": "?"}, answers)
     assert played.calls.total() == 2 * asked + 1
@@ -35,7 +35,7 @@ async def test_each_question_costs_two_calls(asked: int) -> None:
 
 @pytest.mark.parametrize("questions", [0, 1, 2])
 async def test_one_question_too_many_goes_back_to_the_worker(questions: int) -> None:
-    """Its model is told, and may still answer."""
+    """The worker's model gets an error message and can still answer."""
     answers = {"worker": [ask()] * (questions + 1) + [DONE], "expert": ["so"] * questions}
     played = await play(pair(questions), {"task": "?"}, answers)
     assert (played.calls["expert"], played.output) == (questions, "42")
@@ -43,13 +43,13 @@ async def test_one_question_too_many_goes_back_to_the_worker(questions: int) -> 
 
 
 async def test_a_function_that_asks_too_often_has_no_answer() -> None:
-    """The expert is asked no more often than is allowed."""
+    """The expert is called no more often than allowed."""
     played = await play(advisor(lambda task: ask(), EXPERT, questions=2), {"task": "?"}, {"expert": ["so", "so"]})
     assert (played.label, played.output, played.calls["expert"]) == ("out of questions", None, 2)
 
 
 async def test_the_advice_and_how_much_is_left_reach_the_worker() -> None:
-    """And the question reaches the expert."""
+    """The question reaches the expert."""
     played = await play(pair(2), {"task": "?"}, {"worker": [ask("Why so?"), DONE], "expert": ["because"]})
     first, second = played.asked("worker")
     assert ("because" in first, "because" in second) == (False, True)
@@ -57,8 +57,8 @@ async def test_the_advice_and_how_much_is_left_reach_the_worker() -> None:
     assert "Why so?" in played.asked("expert")[0]
 
 
-async def test_an_expert_that_fails_is_told_to_the_worker() -> None:
-    """It goes on without advice, and the failure is kept."""
+async def test_an_expert_that_fails_is_reported_to_the_worker() -> None:
+    """The worker continues without advice, and the failure is kept."""
     played = await play(pair(), {"task": "?"}, {"worker": [ask(), DONE], "expert": away})
     (advice,) = played.state.advice
     assert (advice.failed, "expert is away" in advice.text) == (True, True)
@@ -68,13 +68,13 @@ async def test_an_expert_that_fails_is_told_to_the_worker() -> None:
 
 @pytest.mark.parametrize("given", [{}, {"question": "How?", "answer": "42"}])
 def test_an_attempt_is_one_of_two_things(given: dict[str, str]) -> None:
-    """A question or an answer."""
+    """An attempt is a question or an answer, not both."""
     with pytest.raises(ValidationError, match="either a question"):
         Attempt(**given)
 
 
 async def test_a_check_of_the_workers_own_counts_too() -> None:
-    """Beside the pattern's."""
+    """The worker's own check runs in addition to the pattern's."""
 
     def short(attempt: Attempt, task: str) -> None:
         if attempt.answer and len(attempt.answer) > len(task):
@@ -87,8 +87,8 @@ async def test_a_check_of_the_workers_own_counts_too() -> None:
     assert played.output == "42"
 
 
-async def test_an_advisor_stands_in_another_graph_and_advises_another() -> None:
-    """The inner pair begins with the outer question for its task, and without advice."""
+async def test_an_advisor_can_be_nested() -> None:
+    """The inner pair gets the outer question as its task, and no advice."""
     inner: Any = advisor(named("inner", "{task}\n{advice}", Attempt), named("deep", "{question}"))
     graph = advisor(WORKER, Node(inner, inputs={"task": "attempt.question"}))
     answers = {

@@ -14,7 +14,7 @@ from tests.patterns.scripted import away, named, play
 
 
 class Case(Board):
-    """A case that is worked on."""
+    """A case to work on."""
 
     task: str = ""
     clues: str = ""
@@ -25,7 +25,7 @@ class Case(Board):
 
 
 def watcher(name: str, watches: str, writes: str) -> Subscriber:
-    """An agent that makes one field of another."""
+    """Return an agent that makes one field from another."""
     return Subscriber(named(name, "{%s}" % watches), watches=[watches], writes=writes)  # noqa: UP031 - braces
 
 
@@ -38,7 +38,7 @@ CHAIN = {
 
 @pytest.mark.parametrize("agents", [1, 2, 3])
 async def test_whoever_watches_what_changed_runs(agents: int) -> None:
-    """A chain of agents is asked once each, whatever their order, in as many rounds; then nothing changes any more."""
+    """In a chain each agent runs once, whatever its order, in as many rounds; then nothing changes any more."""
     names = ["scout", "sage", "clerk"][:agents]
     graph = blackboard(Case, {name: CHAIN[name] for name in sorted(names)})
     played = await play(graph, {"task": "theft"}, {name: [f"by {name}"] for name in names})
@@ -48,7 +48,7 @@ async def test_whoever_watches_what_changed_runs(agents: int) -> None:
 
 
 async def test_the_author_and_the_time_of_each_entry_are_kept() -> None:
-    """The time is that from which on the others could read it."""
+    """The time is when the other agents could first read the entry."""
     graph = blackboard(Case, CHAIN)
     clock = FakeClock(start=1000.0)
 
@@ -71,14 +71,14 @@ async def test_the_author_and_the_time_of_each_entry_are_kept() -> None:
 
 @pytest.mark.parametrize("rounds", [1, 2, 5])
 async def test_agents_who_go_in_circles_are_stopped(rounds: int) -> None:
-    """At most every agent in every round."""
+    """At most every agent runs in every round."""
     ping = Subscriber(lambda count: count + 1, watches=["count"], writes="count")
     played = await play(blackboard(Case, {"ping": ping}, rounds=rounds, result="count"), {"count": 1}, {})
     assert (played.label, played.output) == ("out of rounds", 1 + rounds)
 
 
 async def test_two_agents_who_watch_one_field_run_side_by_side() -> None:
-    """They read the board as the round before left it, and both write to one list."""
+    """Both read the board as the previous round left it, and both write to one list."""
     model = named("first", "{task} {notes}")
     both = {
         "first": Subscriber(model, watches=["task"], writes="notes"),
@@ -90,13 +90,13 @@ async def test_two_agents_who_watch_one_field_run_side_by_side() -> None:
 
 
 def test_two_who_write_one_field_need_a_reducer() -> None:
-    """Compile says so, with both names."""
+    """Compilation fails with both names."""
     graph = blackboard(Case, {"a": watcher("a", "task", "clues"), "b": watcher("b", "task", "clues")})
     with pytest.raises(CompileError, match="both write clues"):
         graph.compile()
 
 
-async def test_an_agent_that_fails_writes_nothing_and_the_others_go_on() -> None:
+async def test_an_agent_that_fails_writes_nothing_and_the_others_continue() -> None:
     """The failure is kept."""
     agents = {**CHAIN, "critic": watcher("critic", "clues", "notes")}
     answers = {"scout": ["a"], "sage": ["b"], "clerk": ["c"], "critic": away}
@@ -107,21 +107,21 @@ async def test_an_agent_that_fails_writes_nothing_and_the_others_go_on() -> None
 
 @pytest.mark.parametrize("watches", [[], "task"])
 def test_an_agent_has_to_watch_fields(watches: list[str] | str) -> None:
-    """None, or a text where a list belongs, is refused where the board is made."""
+    """No fields, or a text instead of a list, is refused when the board is built."""
     agent = Subscriber(Agent("a", prompt="{task}"), watches=watches, writes="clues")
     with pytest.raises(DefinitionError, match="name its fields"):
         blackboard(Case, {"a": agent})
 
 
 def test_a_field_that_is_not_there_is_refused() -> None:
-    """With the nearest name."""
+    """The error names the nearest field."""
     graph = blackboard(Case, {"a": watcher("a", "theory", "reprot")})
     with pytest.raises(CompileError, match="report"):
         graph.compile()
 
 
 async def test_a_graph_at_the_board_begins_with_its_fields_alone() -> None:
-    """Not with the entries of the board around it."""
+    """It does not get the entries of the surrounding board."""
     counter = Graph("counter", Case, result="theory")
     counter.add_node("count", lambda clues, entries: f"{clues}: {len(entries)}", writes="theory")
     counter.add_path(START, "count", END)
@@ -130,8 +130,8 @@ async def test_a_graph_at_the_board_begins_with_its_fields_alone() -> None:
     assert (played.state.theory, len(played.state.entries)) == ("a clue: 0", 2)
 
 
-async def test_a_board_stands_at_a_board() -> None:
-    """Each has entries of its own."""
+async def test_a_board_can_be_an_agent_of_a_board() -> None:
+    """Each board has its own entries."""
     inner = blackboard(Case, {"scout": CHAIN["scout"], "sage": CHAIN["sage"]}, result="theory")
     outer = blackboard(
         Case, {"team": Subscriber(inner, watches=["task"], writes="theory"), "clerk": CHAIN["clerk"]}, result="report"

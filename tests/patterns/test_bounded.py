@@ -1,4 +1,4 @@
-"""A bound around anything."""
+"""A bound around a runnable."""
 
 import asyncio
 from typing import Any
@@ -14,19 +14,19 @@ from tests.patterns.scripted import named, play
 
 
 class Search(BaseModel):
-    """Something that is looked for."""
+    """A search."""
 
     task: str = ""
     found: str = ""
 
 
 def priced(text: str = "found it") -> Response:
-    """An answer that costs something."""
+    """Return an answer that costs something."""
     return Response(text, input_tokens=40, output_tokens=10, cost_usd=0.25, model="acme:big")
 
 
 def walk(visits: int) -> Graph[Search]:
-    """A graph of so many calls of an agent."""
+    """Return a graph with this many agent calls."""
     graph = Graph("walk", Search, result="found")
     graph.add_node("look", named("look"), writes="found")
     graph.add_edge(START, "look")
@@ -48,7 +48,7 @@ INSTEAD = named("instead")
     ],
 )
 async def test_what_is_bounded_is_called_until_a_bound_is_met(limits: Limits, allowed: int) -> None:
-    """Then what stands in for it is called once; within the bounds it is not."""
+    """When a bound is met, the replacement runs once; within the bounds it does not run."""
     graph = bounded(Search, walk(5), answer="found", limits=limits, instead=INSTEAD)
     met = allowed < 5
     played = await play(graph, {"task": "?"}, {"look": lambda _: priced(), "instead": ["nothing"] if met else []})
@@ -58,14 +58,14 @@ async def test_what_is_bounded_is_called_until_a_bound_is_met(limits: Limits, al
 
 
 async def test_without_anything_instead_the_answer_stays_as_it_was() -> None:
-    """And the label tells."""
+    """The label says so."""
     graph = bounded(Search, walk(5), answer="found", limits=Limits(steps=2))
     played = await play(graph, {"task": "?", "found": "old"}, {"look": lambda _: "new"})
     assert (played.label, played.output) == ("out of bounds", "old")
 
 
 async def test_an_agent_is_stopped_amid_its_conversation() -> None:
-    """Before the call of the model that would go beyond the bound."""
+    """It stops before the model call that would exceed the bound."""
 
     def look(what: str) -> str:
         """Look."""
@@ -80,7 +80,7 @@ async def test_an_agent_is_stopped_amid_its_conversation() -> None:
 
 
 async def test_seconds_cut_off_a_function_in_its_midst() -> None:
-    """It need not end by itself."""
+    """The function need not end by itself."""
 
     async def wait(task: str) -> str:
         await asyncio.Event().wait()
@@ -102,8 +102,8 @@ async def test_what_fails_by_itself_is_no_bound(instead: Any) -> None:
         await graph.run({"task": "?"})
 
 
-async def test_bounds_stand_in_bounds() -> None:
-    """The inner one is met and stood in for; the outer one holds for both, and was not met."""
+async def test_bounds_can_be_nested() -> None:
+    """The inner bound is met and its replacement runs; the outer one includes both and is not met."""
     inner: Graph[Any] = bounded(Search, walk(5), answer="found", limits=Limits(steps=2), instead=INSTEAD)
     outer = bounded(Search, inner, answer="found", limits=Limits(steps=20))
     graph = Graph("around", Search)
@@ -116,7 +116,7 @@ async def test_bounds_stand_in_bounds() -> None:
 
 
 async def test_a_limit_of_the_run_is_another_thing() -> None:
-    """It stops the run, to be resumed, and nothing stands in."""
+    """It stops the run, which can be resumed; the replacement does not run."""
     graph = bounded(Search, walk(3), answer="found", limits=Limits(steps=50), instead=INSTEAD)
     async with Runner(models={"*": ScriptedModel({"look": ["a", "b", "c"]})}) as runner:
         run = runner.start(graph, {"task": "?"}, limits=Limits(steps=2))

@@ -1,4 +1,4 @@
-"""A breaker around anything."""
+"""A breaker around a runnable."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -15,14 +15,14 @@ from tests.patterns.scripted import away, named, play
 
 
 class Offer(Guarded):
-    """A price that is asked for."""
+    """A price."""
 
     task: str = ""
     price: str = ""
 
 
 class Shop(BaseModel):
-    """Prices that are asked for one after the other."""
+    """Prices that are requested one after the other."""
 
     task: str = "tea"
     gaps: list[float] = []
@@ -34,7 +34,7 @@ CALL, INSTEAD = named("call"), named("instead")
 
 
 def shop(calls: int, failures: int = 2) -> Graph[Shop]:
-    """So many calls with one breaker, and a gap of time before each."""
+    """Return a graph with this many calls through one breaker, and a pause before each."""
 
     async def wait(gaps: list[float], ctx: Context) -> None:
         if ctx.visit <= len(gaps):
@@ -51,7 +51,7 @@ def shop(calls: int, failures: int = 2) -> Graph[Shop]:
 
 
 async def asked(graph: Graph[Shop], script: Sequence[object], gaps: Sequence[float] = ()) -> tuple[Shop, int, int]:
-    """What became of it, and how often the one and the other was called."""
+    """Return the result, and the number of calls of the runnable and of the fallback."""
     model = ScriptedModel({"call": script, "instead": lambda _: "old"})
     async with Runner(models={"*": model}, clock=FakeClock(start=0.0)) as runner:
         state = (await runner.start(graph, {"gaps": list(gaps)}).result()).state
@@ -69,20 +69,20 @@ async def test_what_fails_is_called_so_many_times_and_then_passed_over(calls: in
 
 
 async def test_what_answers_is_called_each_time() -> None:
-    """And the fallback never."""
+    """The fallback is never called."""
     state, called, instead = await asked(shop(3), ["1", "2", "3"])
     assert (state.prices, called, instead) == (["1", "2", "3"], 3, 0)
     assert state.circuit == Circuit()
 
 
 async def test_an_answer_begins_the_count_anew() -> None:
-    """Only failures in a row open the circuit."""
+    """Only consecutive failures open the circuit."""
     state, called, _ = await asked(shop(5), [away, "2", away, "4", "5"])
     assert (state.prices, called) == (["old", "2", "old", "4", "5"], 5)
 
 
 async def test_after_the_pause_one_call_is_let_through() -> None:
-    """An answer closes the circuit; a failure opens it anew, at once."""
+    """An answer closes the circuit; a failure opens it again at once."""
     state, called, _ = await asked(shop(5), [away, away, "3", "4"], [0, 0, 59, 1, 0])
     assert (state.prices, called) == (["old", "old", "old", "3", "4"], 4)
     state, called, _ = await asked(shop(5), [away, away, away, "5"], [0, 0, 60, 59, 1])
@@ -90,7 +90,7 @@ async def test_after_the_pause_one_call_is_let_through() -> None:
 
 
 async def test_it_is_resumed_with_what_it_knew() -> None:
-    """The circuit is in the state: a run stopped and gone on with passes over what failed before."""
+    """The circuit is in the state: a resumed run still skips what failed before."""
     graph = shop(3)
     model = ScriptedModel({"call": [away, away], "instead": lambda _: "old"})
     async with Runner(models={"*": model}, clock=FakeClock(start=0.0)) as runner:
@@ -104,7 +104,7 @@ async def test_it_is_resumed_with_what_it_knew() -> None:
 
 
 async def test_the_failures_are_kept() -> None:
-    """And the label tells who answered."""
+    """The label says which one answered."""
     played = await play(
         circuit_breaker(Offer, CALL, INSTEAD, answer="price"), {"task": "?"}, {"call": away, "instead": ["old"]}
     )
@@ -113,19 +113,19 @@ async def test_the_failures_are_kept() -> None:
 
 
 async def test_where_the_fallback_fails_too_the_run_does() -> None:
-    """With the fallback's error."""
+    """The run has the fallback's error."""
     with pytest.raises(Exception, match="instead is away"):
         await play(
             circuit_breaker(Offer, CALL, INSTEAD, answer="price"), {"task": "?"}, {"call": away, "instead": away}
         )
 
 
-async def test_a_breaker_stands_in_a_breaker() -> None:
-    """Each counts failures of its own: the inner one begins with a closed circuit."""
+async def test_a_breaker_can_be_nested() -> None:
+    """Each counts its own failures: the inner one begins with a closed circuit."""
     inner = circuit_breaker(Offer, CALL, INSTEAD, answer="price", failures=2)
     wrapped = Graph("wrapped", Offer, result="price")
-    told = {"price": lambda result: f"{result.price} after {result.circuit.failures}"}
-    wrapped.add_node("inner", inner, writes=told)
+    writes = {"price": lambda result: f"{result.price} after {result.circuit.failures}"}
+    wrapped.add_node("inner", inner, writes=writes)
     wrapped.add_path(START, "inner", END)
     outer = circuit_breaker(Offer, wrapped, named("last"), answer="price", failures=9)
     given = {"task": "?", "circuit": Circuit(failures=3)}
@@ -135,6 +135,6 @@ async def test_a_breaker_stands_in_a_breaker() -> None:
 
 @pytest.mark.parametrize("given", [{"failures": 0}, {"pause_seconds": 0}, {"pause_seconds": float("nan")}])
 def test_numbers_that_make_no_sense_are_refused(given: dict[str, float]) -> None:
-    """Where they are written."""
+    """They are refused when the graph is built."""
     with pytest.raises(DefinitionError, match="give 1 failure or more"):
         circuit_breaker(Offer, CALL, INSTEAD, answer="price", **given)  # type: ignore[arg-type]

@@ -18,7 +18,7 @@ class Toned(CrossReflection):
 
 
 def critics(*names: str) -> dict[str, Runnable]:
-    """Agents that criticise."""
+    """Return agents that criticise."""
     return {name: Agent(name, prompt="{draft}", output=Critique) for name in names}
 
 
@@ -30,8 +30,8 @@ async def test_a_draft_is_revised_until_every_critic_accepts_it() -> None:
     assert '"style"' in played.requests[3].prompt
 
 
-async def test_critics_look_side_by_side() -> None:
-    """Each waits for the other here."""
+async def test_critics_run_in_parallel() -> None:
+    """Each critic waits for the other here."""
     met = asyncio.Barrier(2)
 
     async def critic(draft: str) -> Critique:
@@ -44,11 +44,11 @@ async def test_critics_look_side_by_side() -> None:
 
 
 async def test_a_critic_that_fails_leaves_the_others() -> None:
-    """What it said of an earlier draft is not taken for what it says of this one."""
-    said = iter([AGAIN])
+    """Its critique of an earlier draft does not count for this one."""
+    answers = iter([AGAIN])
 
     def once(draft: str) -> Critique:
-        return next(said)
+        return next(answers)
 
     graph = cross_reflection(WRITE, {**critics("style"), "once": once}, rounds=2)
     played = await play(graph, {"task": "t"}, {"write": ["one", "two"], "style": [AGAIN, GOOD]})
@@ -56,8 +56,8 @@ async def test_a_critic_that_fails_leaves_the_others() -> None:
     assert [error.path for error in played.state.errors] == ["once"]
 
 
-async def test_where_all_critics_fail_the_draft_stands_unreviewed() -> None:
-    """No opinion is no approval."""
+async def test_where_all_critics_fail_the_draft_is_kept_unreviewed() -> None:
+    """No opinion is not an approval."""
 
     def broken(draft: str) -> Critique:
         raise OSError("no network")
@@ -68,7 +68,7 @@ async def test_where_all_critics_fail_the_draft_stands_unreviewed() -> None:
 
 @pytest.mark.parametrize(("names", "rounds"), [(("a",), 1), (("a", "b", "c"), 2)])
 async def test_it_costs_the_critics_and_a_revision_a_round(names: tuple[str, ...], rounds: int) -> None:
-    """`1 + rounds · (critics + 1)` at most, `1 + critics` at least."""
+    """A run costs at most `1 + rounds · (critics + 1)` calls, and at least `1 + critics`."""
     script = {"write": ["x"] * (rounds + 1), **{name: [AGAIN] * rounds for name in names}}
     played = await play(cross_reflection(WRITE, critics(*names), rounds=rounds), {"task": "t"}, script)
     assert (played.calls.total(), played.label) == (1 + rounds * (len(names) + 1), "out of rounds")
@@ -78,16 +78,16 @@ async def test_it_costs_the_critics_and_a_revision_a_round(names: tuple[str, ...
 
 
 async def test_it_nests_in_a_reflection_of_another_kind() -> None:
-    """Though both keep critiques, each in its own form; the caller's fields go down."""
+    """Both keep critiques, each in its own form; the caller's fields reach the inner graph."""
     inner = cross_reflection(clerk("write", "{tone} {task}"), critics("a"), state=Toned)
-    graph = self_reflection(inner, Agent("self", prompt="{draft}", output=Critique), revise=clerk("mend", "{draft}"))
-    script = {"write": ["one"], "a": [GOOD], "self": [AGAIN, GOOD], "mend": ["two"]}
+    graph = self_reflection(inner, Agent("self", prompt="{draft}", output=Critique), revise=clerk("fix", "{draft}"))
+    script = {"write": ["one"], "a": [GOOD], "self": [AGAIN, GOOD], "fix": ["two"]}
     played = await play(graph, {"task": "t"}, script)
     assert played.output == "two"
 
 
 @pytest.mark.parametrize("names", [(), ("write",), ("weigh", "a")])
 def test_critics_that_cannot_be_are_refused(names: tuple[str, ...]) -> None:
-    """Where they are built."""
+    """They are refused when the graph is built."""
     with pytest.raises(DefinitionError, match="cross_reflection"):
         cross_reflection(WRITE, critics(*names))

@@ -14,17 +14,17 @@ class Toned(Debate):
 
 
 def debaters(*names: str, prompt: str = "{task} {positions}") -> dict[str, Runnable]:
-    """Agents that debate."""
+    """Return agents that debate."""
     return {name: Agent(name, prompt=prompt, output=Position) for name in names}
 
 
 def holds(answer: str) -> Position:
-    """A position."""
+    """Return a position."""
     return Position(answer=answer, argument=f"because {answer}")
 
 
 async def test_debaters_read_one_another_and_are_judged() -> None:
-    """All that was said is there for the judge."""
+    """The judge reads all positions."""
     script = {"ann": [holds("yes"), holds("maybe")], "bob": [holds("no"), holds("no")], "judge": ["it depends"]}
     played = await play(debate(debaters("ann", "bob"), judge=JUDGE), {"task": "t"}, script)
     assert (played.output, played.label) == ("it depends", "judged")
@@ -36,7 +36,7 @@ async def test_debaters_read_one_another_and_are_judged() -> None:
 
 
 async def test_agreement_ends_it_without_the_judge() -> None:
-    """In whatever case and with whatever full stop."""
+    """Case and full stops do not matter."""
     script = {"ann": [holds("yes"), holds("No.")], "bob": [holds("no"), holds(" NO ")]}
     played = await play(debate(debaters("ann", "bob"), judge=JUDGE, rounds=5), {"task": "t"}, script)
     assert (played.output, played.label) == ("No.", "agreed")
@@ -44,25 +44,25 @@ async def test_agreement_ends_it_without_the_judge() -> None:
 
 @pytest.mark.parametrize(("one", "other"), [("approved", "NOT APPROVED"), ("1", "-1"), ("C", "C++"), ("5", ".5")])
 async def test_answers_that_differ_are_no_agreement(one: str, other: str) -> None:
-    """Though one is part of the other."""
+    """One answer that contains the other is still a different one."""
     script = {"ann": [holds(one)], "bob": [holds(other)]}
     played = await play(debate(debaters("ann", "bob"), rounds=1), {"task": "t"}, script)
     assert (played.output, played.label) == (one, "no agreement")
 
 
 async def test_without_a_judge_most_decide() -> None:
-    """Who was named first decides among equals, as the test before shows."""
+    """Among equals the first named decides, as the previous test shows."""
     script = {"ann": [holds("yes")], "bob": [holds("no")], "cid": [holds("No.")]}
     played = await play(debate(debaters("ann", "bob", "cid"), rounds=1), {"task": "t"}, script)
     assert (played.output, played.label) == ("no", "no agreement")
 
 
 async def test_a_debater_that_fails_says_nothing_in_that_round() -> None:
-    """It stands where it stood, and the others go on."""
-    said = iter([holds("no")])
+    """It keeps its position, and the others continue."""
+    answers = iter([holds("no")])
 
     def once(task: str) -> Position:
-        return next(said)
+        return next(answers)
 
     graph = debate({**debaters("ann"), "once": once}, rounds=2)
     played = await play(graph, {"task": "t"}, {"ann": [holds("yes"), holds("no")]})
@@ -70,8 +70,8 @@ async def test_a_debater_that_fails_says_nothing_in_that_round() -> None:
     assert [error.path for error in played.state.errors] == ["once"]
 
 
-async def test_one_who_speaks_alone_agrees_with_nobody() -> None:
-    """What it says is the answer of most all the same."""
+async def test_a_single_answer_is_no_agreement() -> None:
+    """Its answer still wins."""
 
     def broken() -> Position:
         raise OSError("no network")
@@ -85,7 +85,7 @@ async def test_one_who_speaks_alone_agrees_with_nobody() -> None:
 
 @pytest.mark.parametrize(("names", "rounds"), [(("a", "b"), 1), (("a", "b", "c"), 3)])
 async def test_it_costs_a_call_a_debater_and_round(names: tuple[str, ...], rounds: int) -> None:
-    """`debaters · rounds + 1` at most with a judge, `debaters` at least."""
+    """A run costs at most `debaters · rounds + 1` calls with a judge, and at least `debaters`."""
     script = {**{name: [holds(name)] * rounds for name in names}, "judge": ["so"]}
     played = await play(debate(debaters(*names), judge=JUDGE, rounds=rounds), {"task": "t"}, script)
     assert played.calls.total() == len(names) * rounds + 1
@@ -94,7 +94,7 @@ async def test_it_costs_a_call_a_debater_and_round(names: tuple[str, ...], round
 
 
 async def test_a_debate_is_the_judge_of_a_debate() -> None:
-    """It begins with the task and the caller's fields, and no positions."""
+    """The inner debate gets the task and the caller's fields, and no positions."""
     inner = debate(debaters("cid", "dan", prompt="{tone} {task} {positions}"), rounds=1, state=Toned)
     graph = debate(debaters("ann", "bob"), judge=inner, rounds=1, state=Toned)
     script = {"ann": [holds("yes")], "bob": [holds("no")], "cid": [holds("so")], "dan": [holds("So")]}
@@ -106,6 +106,6 @@ async def test_a_debate_is_the_judge_of_a_debate() -> None:
 
 @pytest.mark.parametrize("names", [(), ("a",), ("a", "judge")])
 def test_debates_that_cannot_be_are_refused(names: tuple[str, ...]) -> None:
-    """Where they are built."""
+    """They are refused when the graph is built."""
     with pytest.raises(DefinitionError, match="debate"):
         debate(debaters(*names))

@@ -11,7 +11,7 @@ JUDGE = Agent("judge", prompt="{draft}", output=Evaluation)
 
 
 def verdict(score: int, word: str = "revise", feedback: str = "more") -> dict[str, object]:
-    """An evaluation."""
+    """Return an evaluation."""
     return {"verdict": word, "score": score, "feedback": feedback}
 
 
@@ -21,8 +21,8 @@ class Poem(BaseModel):
     vote: str = ""
 
 
-async def test_attempts_go_on_until_one_is_accepted() -> None:
-    """What was said of one reaches the next."""
+async def test_attempts_continue_until_one_is_accepted() -> None:
+    """The evaluation of one attempt reaches the next."""
     script = {"write": ["one", "two"], "judge": [verdict(4), verdict(8, "accept")]}
     played = await play(evaluator_optimizer(WRITE, JUDGE), {"task": "t"}, script)
     assert (played.output, played.label) == ("two", "accepted")
@@ -39,21 +39,21 @@ async def test_attempts_go_on_until_one_is_accepted() -> None:
     ],
 )
 async def test_the_ends_of_attempts(script: list[object], end: str) -> None:
-    """The verdict accepts, and neither the score nor the words do; a score that does not rise ends it."""
+    """Only the verdict accepts, not the score or the words; a score that does not rise ends the attempts."""
     graph = evaluator_optimizer(WRITE, JUDGE, score="evaluations[-1].score")
     played = await play(graph, {"task": "t"}, {"write": ["x"] * len(script), "judge": script})
     assert played.label == end
 
 
 async def test_an_evaluation_of_no_use_leaves_the_attempt() -> None:
-    """And says so."""
+    """The label says so."""
     script = {"write": ["one"], "judge": ["fine", "NOT APPROVED", "7/10"]}
     played = await play(evaluator_optimizer(WRITE, JUDGE), {"task": "t"}, script)
     assert (played.output, played.label) == ("one", "unevaluated")
 
 
 async def test_a_state_and_a_condition_of_the_callers() -> None:
-    """A vote of several is the evaluation, of one draft at a time."""
+    """The evaluation is a vote of several, on one draft at a time."""
     vote = voting({name: clerk(name) for name in ("ann", "bob", "cid")}, ["publish", "again"])
     graph = evaluator_optimizer(
         clerk("poet", "{topic} {poem}"),
@@ -74,7 +74,7 @@ async def test_a_state_and_a_condition_of_the_callers() -> None:
 
 
 async def test_attempts_may_be_attempts_of_others() -> None:
-    """What was said of the whole reaches who writes inside, and each counts its own tries."""
+    """The outer evaluation reaches the inner generator, and each counts its own tries."""
     inner = evaluator_optimizer(WRITE, JUDGE, tries=2)
     graph = evaluator_optimizer(inner, JUDGE.but(name="outer"), tries=2)
     script = {
@@ -90,7 +90,7 @@ async def test_attempts_may_be_attempts_of_others() -> None:
 
 @pytest.mark.parametrize("tries", [1, 4])
 async def test_it_costs_two_calls_a_try(tries: int) -> None:
-    """`2 · tries` at most."""
+    """A run costs at most `2 · tries` calls."""
     script = {"write": ["x"] * tries, "judge": [verdict(3)] * tries}
     played = await play(evaluator_optimizer(WRITE, JUDGE, tries=tries), {"task": "t"}, script)
     assert played.calls.total() == 2 * tries

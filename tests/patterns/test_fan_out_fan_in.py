@@ -21,14 +21,14 @@ class Reading(FanOut):
 
 
 def fragile(item: str) -> str:
-    """Work that fails on one item."""
+    """Fail on one item."""
     if item == "bad":
         raise ValueError("cannot read bad")
     return f"read {item}"
 
 
 async def test_every_item_is_worked_on_and_gathered_in_order() -> None:
-    """Whichever was quicker."""
+    """The order does not depend on the speed of the items."""
     graph = fan_out_fan_in(clerk("read", "{task} {item}"), GATHER)
     script = {"read": lambda request: request.prompt[-8:-7], "gather": ["all"]}
     played = await play(graph, {"task": "t", "items": ["a", "b", "c"]}, script)
@@ -37,7 +37,7 @@ async def test_every_item_is_worked_on_and_gathered_in_order() -> None:
 
 
 async def test_one_item_that_fails_leaves_the_rest() -> None:
-    """And is told to who gathers."""
+    """`gather` reads the failure."""
     played = await play(fan_out_fan_in(fragile, GATHER), {"items": ["a", "bad", "c"]}, {"gather": ["all"]})
     first, second, third = played.state.outcomes
     assert (first.text, second.text, third.text) == ("read a", "", "read c")
@@ -48,20 +48,20 @@ async def test_one_item_that_fails_leaves_the_rest() -> None:
 
 @pytest.mark.parametrize(("items", "need"), [(["bad", "bad"], 1), (["a", "bad"], 2), ([], 1)])
 async def test_too_few_successes_fail_before_anything_is_gathered(items: list[str], need: int) -> None:
-    """By that name."""
+    """The run fails with that label."""
     with pytest.raises(RunFailed, match="too few succeeded"):
         await play(fan_out_fan_in(fragile, GATHER, need=need), {"items": items}, {})
 
 
 async def test_no_items_may_be_enough() -> None:
-    """Where nothing is needed."""
+    """If nothing is needed, no items are enough."""
     played = await play(fan_out_fan_in(fragile, GATHER, need=0), {"items": []}, {"gather": ["nothing"]})
     assert played.output == "nothing"
 
 
 @pytest.mark.parametrize("concurrency", [1, 3])
 async def test_so_many_are_worked_on_at_a_time_as_allowed(concurrency: int) -> None:
-    """And no fewer: each waits for the others that may run beside it."""
+    """Exactly that many run in parallel: each waits for the others."""
     running: list[int] = []
     now = 0
 
@@ -80,7 +80,7 @@ async def test_so_many_are_worked_on_at_a_time_as_allowed(concurrency: int) -> N
 
 
 async def test_the_items_can_be_made_of_the_task() -> None:
-    """By who splits it; then it is one call more."""
+    """The split costs one more call."""
     split = Agent("split", prompt="{task}", output=list[str])
     graph = fan_out_fan_in(clerk("read", "{item}"), GATHER, split=split)
     script = {"split": [["a", "b"]], "read": ["x", "y"], "gather": ["all"]}
@@ -89,7 +89,7 @@ async def test_the_items_can_be_made_of_the_task() -> None:
 
 
 async def test_items_of_the_callers_type() -> None:
-    """In a field of the caller's state."""
+    """They are in a field of the caller's state."""
     graph = fan_out_fan_in(clerk("read", "{item.name} {item.pages}"), GATHER, over="sources", state=Reading)
     given = {"sources": [Source(name="tides", pages=7)]}
     played = await play(graph, given, {"read": ["x"], "gather": ["all"]})
@@ -97,7 +97,7 @@ async def test_items_of_the_callers_type() -> None:
 
 
 async def test_different_work_side_by_side() -> None:
-    """A choice by the item has several do one part each."""
+    """A choice by item gives each worker its part."""
     parts = choose("item", {"facts": clerk("facts"), "counter": clerk("counter")})
     script = {"facts": ["for"], "counter": ["against"], "gather": ["both"]}
     played = await play(fan_out_fan_in(parts, GATHER), {"task": "t", "items": ["facts", "counter"]}, script)
@@ -105,7 +105,7 @@ async def test_different_work_side_by_side() -> None:
 
 
 async def test_a_graph_is_work_and_a_fan_out_is_a_stage() -> None:
-    """With a pipeline for each item, in a pipeline."""
+    """Here a pipeline for each item, in a pipeline."""
     each = Node(pipeline({"read": clerk("read"), "sum": clerk("sum", "{text}")}), inputs={"task": "item"})
     fan = fan_out_fan_in(each, GATHER, split=lambda task: task.split())
     graph = pipeline({"fan": fan, "close": clerk("close", "{text}")})
@@ -116,7 +116,7 @@ async def test_a_graph_is_work_and_a_fan_out_is_a_stage() -> None:
 
 @pytest.mark.parametrize("items", [1, 5])
 async def test_it_costs_a_call_an_item_and_one(items: int) -> None:
-    """`items + 1`."""
+    """A run costs `items + 1` calls."""
     script = {"read": ["x"] * items, "gather": ["all"]}
     played = await play(fan_out_fan_in(clerk("read", "{item}"), GATHER), {"items": ["i"] * items}, script)
     assert played.calls.total() == items + 1

@@ -16,44 +16,44 @@ class Firm(Company):
 
 
 def to(team: str, task: str = "work") -> Assignment:
-    """An assignment."""
+    """Return an assignment."""
     return Assignment(team=team, task=task)
 
 
 async def test_teams_work_on_what_they_are_assigned() -> None:
-    """One may have several assignments or none; reports come in the order of the teams."""
+    """A team can have several assignments or none; reports are in the order of the teams."""
     graph = hierarchical(DIRECTOR, {"law": clerk("law"), "desk": clerk("desk"), "idle": clerk("idle")}, HEAD)
     plan = [to("desk", "write"), to("law", "read"), to("law", "judge")]
     script = {"director": [plan], "law": ["one", "two"], "desk": ["three"], "head": ["done"]}
     played = await play(graph, {"task": "sue"}, script)
-    told = [(report.team, report.task, report.text) for report in played.state.reports]
-    assert told == [("law", "read", "one"), ("law", "judge", "two"), ("desk", "write", "three")]
+    reports = [(report.team, report.task, report.text) for report in played.state.reports]
+    assert reports == [("law", "read", "one"), ("law", "judge", "two"), ("desk", "write", "three")]
     assert played.output == "done"
     assert '"idle"' in played.requests[0].prompt
 
 
 @pytest.mark.parametrize(
-    ("plan", "told"),
+    ("plan", "message"),
     [([], "nothing is assigned"), ([to("Law")], "no team 'Law'"), ([to("law"), to("x")], "no team 'x'")],
 )
-async def test_an_assignment_to_nobody_goes_back_to_the_director(plan: list[Assignment], told: str) -> None:
-    """With the teams that there are."""
+async def test_an_assignment_to_an_unknown_team_goes_back_to_the_director(plan: list[Assignment], message: str) -> None:
+    """The director gets the names of the teams."""
     script = {"director": [plan, [to("law")]], "law": ["one"], "head": ["done"]}
     played = await play(hierarchical(DIRECTOR, {"law": clerk("law")}, HEAD), {"task": "t"}, script)
     assert played.output == "done"
-    assert told in played.requests[1].prompt
+    assert message in played.requests[1].prompt
     assert "the teams are law" in played.requests[1].prompt
 
 
 async def test_a_director_that_is_a_function_is_held_to_the_teams_too() -> None:
-    """It cannot be asked again, so the run fails."""
+    """It cannot answer again, so the run fails."""
     graph = hierarchical(lambda task: [{"team": task, "task": "x"}], {"law": clerk("law")}, HEAD)
     with pytest.raises(RunFailed, match="no team 'elsewhere'"):
         await play(graph, {"task": "elsewhere"}, {})
 
 
 async def test_a_team_that_fails_leaves_the_others() -> None:
-    """After its own retries, and the head is told."""
+    """It fails after its own retries, and the report reads the failure."""
     tried: list[int] = []
 
     def broken() -> str:
@@ -72,7 +72,7 @@ async def test_a_team_that_fails_leaves_the_others() -> None:
 
 
 async def test_teams_of_teams() -> None:
-    """A hierarchy and a supervisor are teams; what the caller adds reaches everybody below."""
+    """A hierarchy and a supervisor can be teams; the caller's fields reach every agent below."""
     lower = DIRECTOR.but(name="sub", prompt="{task} {assignments}")
     sub = hierarchical(lower, {"one": clerk("one", "{client} {task}")}, HEAD, state=Firm)
     led = supervisor(BOSS, {"two": clerk("two")}, clerk("end", "{reports}"))
@@ -95,7 +95,7 @@ async def test_teams_of_teams() -> None:
 
 @pytest.mark.parametrize("assignments", [1, 4])
 async def test_it_costs_the_director_the_assignments_and_the_report(assignments: int) -> None:
-    """`2 + assignments`, where a team is one agent."""
+    """A run costs `2 + assignments` calls if each team is one agent."""
     script = {"director": [[to("law")] * assignments], "law": ["x"] * assignments, "head": ["done"]}
     played = await play(hierarchical(DIRECTOR, {"law": clerk("law")}, HEAD), {"task": "t"}, script)
     assert played.calls.total() == 2 + assignments
@@ -103,6 +103,6 @@ async def test_it_costs_the_director_the_assignments_and_the_report(assignments:
 
 @pytest.mark.parametrize("teams", [{}, {"direct": HEAD}, {"report": HEAD}])
 def test_teams_that_cannot_be_are_refused(teams: dict[str, Runnable]) -> None:
-    """Where they are built."""
+    """They are refused when the graph is built."""
     with pytest.raises(DefinitionError, match="hierarchical"):
         hierarchical(DIRECTOR, teams, HEAD)

@@ -1,4 +1,4 @@
-"""A proposal that a person looks at."""
+"""A proposal that a person reviews."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,7 @@ YES, NO, AGAIN = Decision(verdict="approve"), Decision(verdict="reject"), Decisi
 
 
 async def decided(graph: Graph[Desk], decisions: Sequence[Decision]) -> tuple[Desk, str, ScriptedModel]:
-    """Run it with a person who decides so, as often as asked."""
+    """Run a graph with a person who gives these decisions."""
     model: ScriptedModel = ScriptedModel(
         lambda request: f"{request.agent} {sum(r.agent == request.agent for r in model.requests)}"
     )
@@ -35,7 +35,7 @@ async def decided(graph: Graph[Desk], decisions: Sequence[Decision]) -> tuple[De
 @pytest.mark.parametrize("revisions", [0, 1, 3])
 @pytest.mark.parametrize("sent_back", [0, 1, 2])
 async def test_each_question_costs_a_proposal(sent_back: int, revisions: int) -> None:
-    """And what is approved is acted on once; what was sent back too often is not."""
+    """An approved proposal is carried out once; a proposal that was sent back too often is not."""
     graph = human_in_the_loop(PROPOSE, ACT, revisions=revisions)
     allowed = sent_back <= revisions
     decisions = [AGAIN] * sent_back + [YES] if allowed else [AGAIN] * (revisions + 1)
@@ -45,39 +45,39 @@ async def test_each_question_costs_a_proposal(sent_back: int, revisions: int) ->
 
 
 async def test_the_note_reaches_the_next_proposal() -> None:
-    """With what was decided before it."""
+    """It comes with the earlier decisions."""
     _, _, model = await decided(human_in_the_loop(PROPOSE, ACT), [AGAIN, YES])
     assert ["shorter" in request.prompt for request in model.requests] == [False, True, False]
     assert "propose 2" in model.requests[-1].prompt
 
 
 async def test_what_is_rejected_is_not_done() -> None:
-    """Nobody acts, and there is no output."""
+    """`act` does not run, and there is no output."""
     state, label, model = await decided(human_in_the_loop(PROPOSE, ACT), [NO])
     assert (label, state.output, len(model.requests)) == ("rejected", "", 1)
 
 
-async def test_without_anybody_who_acts_the_proposal_is_the_output() -> None:
-    """Once it is approved."""
+async def test_without_act_the_proposal_is_the_output() -> None:
+    """It is the output once it is approved."""
     state, label, _ = await decided(human_in_the_loop(PROPOSE), [YES])
     assert (label, state.output) == ("approved", "propose 1")
 
 
-@pytest.mark.parametrize("said", ["NOT APPROVED", "approve", {"verdict": "approved"}, True])
-async def test_an_answer_that_is_no_decision_is_refused(said: object) -> None:
-    """Where it is given; the run waits on, and nothing is done."""
+@pytest.mark.parametrize("answer", ["NOT APPROVED", "approve", {"verdict": "approved"}, True])
+async def test_an_answer_that_is_no_decision_is_refused(answer: object) -> None:
+    """It is refused when it is given; the run still waits, and nothing is done."""
     graph = human_in_the_loop(PROPOSE, ACT)
     async with Runner(models={"*": ScriptedModel(["a plan"])}) as runner:
         run = runner.start(graph, {"task": "move"})
         await run.result()
         with pytest.raises(InputError):
-            await runner.answer(run.id, said)
+            await runner.answer(run.id, answer)
         result = await runner.resume(graph, run.id).result()
     assert (result.status, result.state.decisions) == ("waiting", [])
 
 
 async def test_silence_is_no_approval() -> None:
-    """After the time that is allowed the proposal counts as rejected."""
+    """After the timeout the proposal counts as rejected."""
     graph = human_in_the_loop(PROPOSE, ACT, timeout_seconds=3600)
     clock = FakeClock(start=0.0)
     async with Runner(models={"*": ScriptedModel(["a plan"])}, clock=clock) as runner:
@@ -86,11 +86,11 @@ async def test_silence_is_no_approval() -> None:
         clock.move(3600)
         result = await runner.resume(graph, run.id).result()
     assert (result.status, result.stop.label if result.stop else "") == ("finished", "rejected")
-    assert result.state.decisions[0].note == "nobody answered in time"
+    assert result.state.decisions[0].note == "no answer in time"
 
 
 def test_less_than_no_revision_is_refused() -> None:
-    """Where it is written."""
+    """It is refused when the graph is built."""
     with pytest.raises(DefinitionError, match="0 or more"):
         human_in_the_loop(PROPOSE, revisions=-1)
 
@@ -103,7 +103,7 @@ class Office(BaseModel):
 
 
 async def test_it_is_a_node_of_another_graph() -> None:
-    """Here for each of several tasks: each waits for its own answer, in whatever order they come."""
+    """Here one runs for each of several tasks; each waits for its own answer, in any order."""
     office = Graph("office", Office)
     ask_first = human_in_the_loop(PROPOSE, question="{proposal}?")
     office.add_node("do", ask_first, each={"item": "tasks"}, inputs={"task": "item"}, writes="done")

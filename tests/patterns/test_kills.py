@@ -1,4 +1,4 @@
-"""The process of each pattern is killed amid its work, and another one goes on behind what was recorded."""
+"""The process of each pattern is killed during its work, and another one continues after the recorded steps."""
 
 import json
 import os
@@ -16,21 +16,21 @@ PROGRAM = Path(__file__).with_name("victim.py")
 
 
 def life(folder: Path, pattern: str, die: int = 0) -> subprocess.CompletedProcess[str]:
-    """One process of the run, to its end or its death."""
+    """Run one process until it ends or dies."""
     command = [sys.executable, str(PROGRAM), pattern, str(folder / "runs.db"), str(folder / "effects"), str(die)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
 
 
 async def turns(folder: Path) -> int:
-    """How many answers of models the log has."""
+    """Return the number of model answers in the log."""
     async with Runner(folder / "runs.db") as runner:
         return sum(step.kind == "recorded" for step in await runner.history("r"))
 
 
 @pytest.mark.parametrize("pattern", SCENES)
-async def test_a_killed_pattern_goes_on_behind_what_was_recorded(pattern: str, tmp_path: Path) -> None:
-    """It comes to the same, pays each call once in its books, and makes none again whose answer was recorded."""
+async def test_a_killed_pattern_continues_after_what_was_recorded(pattern: str, tmp_path: Path) -> None:
+    """The result is the same, each call is charged once, and no recorded answer is requested again."""
     scene = SCENES[pattern]()
     assert life(tmp_path, pattern, die=scene.calls // 2 + 1).returncode == -9
     before = len((tmp_path / "effects").read_text(encoding="utf-8").split())
@@ -45,7 +45,7 @@ async def test_a_killed_pattern_goes_on_behind_what_was_recorded(pattern: str, t
 
 @pytest.mark.parametrize("pattern", SCENES)
 async def test_a_pattern_asks_as_often_as_its_scene_says(pattern: str) -> None:
-    """So that the killed one is compared with what an undisturbed one does."""
+    """The killed run is compared with an undisturbed one."""
     scene = SCENES[pattern]()
     model = ScriptedModel(scene.answers)
     async with Runner(models={"*": model}) as runner:

@@ -12,7 +12,7 @@ CONCLUDE = named("conclude", "{task}\n{below}")
 
 
 def tower(sizes: Sequence[int]) -> Graph[Layers]:
-    """Layers of these sizes, whose agents are called after layer and place."""
+    """Return layers of these sizes; agents are named by layer and place."""
     layers = [
         {f"a{place}": named(f"l{layer}a{place}", "{task}\n{below}") for place in range(size)}
         for layer, size in enumerate(sizes, 1)
@@ -21,21 +21,21 @@ def tower(sizes: Sequence[int]) -> Graph[Layers]:
 
 
 def scripts(sizes: Sequence[int]) -> dict[str, list[object]]:
-    """Each says its own name, once."""
+    """Each agent answers with its own name, once."""
     names = [f"l{layer}a{place}" for layer, size in enumerate(sizes, 1) for place in range(size)]
     return {name: [f"word of {name}"] for name in [*names, "conclude"]}
 
 
 @pytest.mark.parametrize("sizes", [(1,), (3, 2), (2, 2, 1)])
 async def test_everybody_is_asked_once(sizes: Sequence[int]) -> None:
-    """The sum of the layers' sizes, and one call more."""
+    """A run costs the sum of the layers' sizes, and one call more."""
     played = await play(tower(sizes), {"task": "rain"}, scripts(sizes))
     assert played.calls.total() == sum(sizes) + 1
     assert played.state.output == "word of conclude"
 
 
 async def test_a_layer_reads_what_the_layer_below_said_and_no_more() -> None:
-    """Nothing of layers further down, nothing of its own."""
+    """It reads nothing of lower layers, and nothing of its own."""
     played = await play(tower((2, 2, 1)), {"task": "rain"}, scripts((2, 2, 1)))
     (lowest,), (middle,), (last,) = played.asked("l1a1"), played.asked("l2a1"), played.asked("conclude")
     assert "word of" not in lowest
@@ -47,7 +47,7 @@ async def test_a_layer_reads_what_the_layer_below_said_and_no_more() -> None:
 
 
 async def test_one_that_fails_is_left_out() -> None:
-    """The next layer works on what there is, and the failure is kept."""
+    """The next layer works on the others' outputs, and the failure is kept."""
     played = await play(tower((2, 1)), {"task": "rain"}, {**scripts((2, 1)), "l1a0": away})
     assert "word of l1a1" in played.asked("l2a0")[0]
     assert [failure.path for failure in played.state.errors] == ["a0_1"]
@@ -55,18 +55,18 @@ async def test_one_that_fails_is_left_out() -> None:
 
 @pytest.mark.parametrize("silent", [1, 2])
 async def test_a_layer_that_says_nothing_fails_the_run(silent: int) -> None:
-    """Whichever it is; the layers above are not asked."""
+    """This holds for every layer; the layers above it are not called."""
     answers = {**scripts((1, 1)), f"l{silent}a0": away}
     with pytest.raises(RunFailed, match="a layer said nothing"):
         await play(tower((1, 1)), {"task": "rain"}, answers)
 
 
-async def test_layers_stand_in_a_layer() -> None:
-    """The inner ones begin with the task, and with nothing of what was said around them."""
+async def test_layers_can_be_nested() -> None:
+    """The inner ones get the task, and nothing of the outputs around them."""
     inner = layered([{"deep": named("deep", "{task}\n{below}")}], named("inner", "{below}"))
     graph = layered([{"first": named("first")}, {"team": inner}], CONCLUDE)
-    said = {name: [f"word of {name}"] for name in ("deep", "inner", "first", "conclude")}
-    played = await play(graph, {"task": "rain"}, said)
+    answers = {name: [f"word of {name}"] for name in ("deep", "inner", "first", "conclude")}
+    played = await play(graph, {"task": "rain"}, answers)
     (deep,) = played.asked("deep")
     assert "rain" in deep
     assert "word of first" not in deep

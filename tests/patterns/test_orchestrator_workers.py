@@ -14,7 +14,7 @@ END = clerk("end", "{plan} {results}")
 
 
 def step(id_: str, *needs: str, role: str = "do") -> Step:
-    """A step whose input is its id."""
+    """Return a step whose input is its id."""
     return Step(id=id_, role=role, input=id_, needs=list(needs))
 
 
@@ -26,14 +26,14 @@ class Toned(Job):
 
 
 def fragile(task: str, needed: dict[str, str]) -> str:
-    """Work that fails on one step, and tells what it was given."""
+    """Fail on one step, and otherwise return the input."""
     if task == "bad":
         raise ValueError("cannot do bad")
     return f"{task}({','.join(needed.values())})"
 
 
 async def test_a_step_reads_the_results_it_needs_and_no_others() -> None:
-    """Each as soon as those are there."""
+    """Each step runs as soon as its needs are done."""
     played = await play(
         orchestrator_workers(PLANNER, {"do": fragile}, END), {"task": "t"}, {"planner": [DIAMOND], "end": ["done"]}
     )
@@ -44,7 +44,7 @@ async def test_a_step_reads_the_results_it_needs_and_no_others() -> None:
 
 
 async def test_what_is_ready_runs_side_by_side() -> None:
-    """Steps of one role and of several: each waits here for all the others."""
+    """Steps of one role and of several: each waits here for all others."""
     met = asyncio.Barrier(3)
 
     async def meet(task: str) -> str:
@@ -58,47 +58,47 @@ async def test_what_is_ready_runs_side_by_side() -> None:
 
 
 @pytest.mark.parametrize(
-    ("plan", "told"),
+    ("plan", "message"),
     [
         ([], "the plan has no steps"),
         ([step("a", role="Do")], "a: there is no worker 'Do', only do, write"),
         ([step("a", "z")], "a: needs 'z', which is no step"),
-        ([step("a", "b"), step("b")], "a: needs 'b', which does not stand before it"),
-        ([step("a", "a")], "these need one another: a → a"),
-        ([step("a", "b"), step("b", "a")], "these need one another: "),
+        ([step("a", "b"), step("b")], "a: needs 'b', which does not come before it"),
+        ([step("a", "a")], "circular needs: a → a"),
+        ([step("a", "b"), step("b", "a")], "circular needs: "),
         ([step("a"), step("a")], "'a' is the id of several steps"),
-        ([step(str(number)) for number in range(6)], "the plan has 6 steps, and 5 is the most"),
+        ([step(str(number)) for number in range(6)], "the plan has 6 steps, more than 5"),
     ],
 )
-async def test_a_plan_that_makes_no_sense_goes_back_to_the_planner(plan: list[Step], told: str) -> None:
-    """With what is wrong with it; nobody works by it."""
+async def test_a_plan_that_makes_no_sense_goes_back_to_the_planner(plan: list[Step], message: str) -> None:
+    """The planner gets the problems; no worker runs."""
     graph = orchestrator_workers(PLANNER, {"do": fragile, "write": fragile}, END, most_steps=5)
     played = await play(graph, {"task": "t"}, {"planner": [plan, [step("ok")]], "end": ["done"]})
     assert list(played.state.results) == ["ok"]
-    assert told in played.requests[1].prompt
+    assert message in played.requests[1].prompt
 
 
-def test_all_that_is_wrong_with_a_plan_is_told_at_once() -> None:
-    """A planner that mends it needs one more answer, not several."""
+def test_all_that_is_wrong_with_a_plan_is_reported_at_once() -> None:
+    """A planner that fixes the plan needs one more answer, not several."""
     plan = [step("a", "b"), step("a", role="x"), step("c", "z")]
     assert len(problems_of(plan, ["do"], 2)) == 5
 
 
 async def test_a_plan_that_stays_bad_is_refused() -> None:
-    """After as many answers as the planner has retries for."""
+    """It fails after as many answers as the planner has retries."""
     with pytest.raises(RunFailed, match="the plan has no steps"):
         await play(orchestrator_workers(PLANNER, {"do": fragile}, END), {"task": "t"}, {"planner": [[], [], []]})
 
 
 async def test_a_planner_that_is_a_function_is_held_to_it_too() -> None:
-    """It cannot be asked again, so the run fails."""
+    """It cannot answer again, so the run fails."""
     graph = orchestrator_workers(lambda task: [step("a", role=task)], {"do": fragile}, END)
     with pytest.raises(RunFailed, match="no worker 'elsewhere'"):
         await play(graph, {"task": "elsewhere"}, {})
 
 
-async def test_a_step_that_fails_leaves_the_others_and_is_told() -> None:
-    """What needs it is not done, nor what needs that; the rest is."""
+async def test_a_step_that_fails_leaves_the_others_and_is_reported() -> None:
+    """Steps that need it are skipped, directly or not; the others are done."""
     plan = [step("bad"), step("a"), step("b", "bad"), step("c", "b", "a"), step("d", "a")]
     graph = orchestrator_workers(PLANNER, {"do": fragile}, END)
     played = await play(graph, {"task": "t"}, {"planner": [plan], "end": ["done"]})
@@ -111,7 +111,7 @@ async def test_a_step_that_fails_leaves_the_others_and_is_told() -> None:
 
 
 async def test_a_worker_keeps_its_options() -> None:
-    """It is tried again before it counts as failed."""
+    """It is retried before it counts as failed."""
     tried: list[str] = []
 
     def once(task: str) -> str:
@@ -126,14 +126,14 @@ async def test_a_worker_keeps_its_options() -> None:
 
 
 async def test_where_every_step_failed_nothing_is_made_of_it() -> None:
-    """The run fails by that name."""
+    """The run fails with that label."""
     plan = [step("bad"), step("b", "bad")]
     with pytest.raises(RunFailed, match="every step failed"):
         await play(orchestrator_workers(PLANNER, {"do": fragile}, END), {"task": "t"}, {"planner": [plan]})
 
 
 async def test_a_job_is_a_worker_of_a_job() -> None:
-    """It begins with its step and the caller's fields, and nothing of the plan around it."""
+    """The inner job gets its step and the caller's fields, and nothing of the plan around it."""
     lower = PLANNER.but(name="sub", prompt="{task} {results}")
     inner = orchestrator_workers(lower, {"do": clerk("do", "{tone} {task}")}, END, state=Toned)
     graph = orchestrator_workers(PLANNER, {"do": inner}, END, state=Toned)
@@ -154,7 +154,7 @@ async def test_a_job_is_a_worker_of_a_job() -> None:
 
 @pytest.mark.parametrize("steps", [1, 4])
 async def test_it_costs_the_plan_the_steps_and_the_synthesis(steps: int) -> None:
-    """`2 + steps`, however many waves they take."""
+    """A run costs `2 + steps` calls, however many waves there are."""
     plan = [step(str(number), *[str(number - 1)] * (number > 1)) for number in range(steps)]
     script = {"planner": [plan], "do": ["x"] * steps, "end": ["done"]}
     played = await play(orchestrator_workers(PLANNER, {"do": clerk("do")}, END), {"task": "t"}, script)
@@ -163,6 +163,6 @@ async def test_it_costs_the_plan_the_steps_and_the_synthesis(steps: int) -> None
 
 @pytest.mark.parametrize("workers", [{}, {"schedule": END}])
 def test_workers_that_cannot_be_are_refused(workers: dict[str, Runnable]) -> None:
-    """Where they are built."""
+    """They are refused when the graph is built."""
     with pytest.raises(DefinitionError, match="orchestrator_workers"):
         orchestrator_workers(PLANNER, workers, END)

@@ -1,4 +1,4 @@
-"""What holds for every pattern."""
+"""Properties of every pattern."""
 
 import doctest
 import importlib
@@ -20,13 +20,13 @@ MODULES = [module.name for module in pkgutil.iter_modules(graphengine.patterns._
 
 @pytest.mark.parametrize("name", MODULES)
 def test_the_examples_of_the_docstrings_run(name: str) -> None:
-    """They give what they say."""
+    """Their outputs are as shown."""
     assert doctest.testmod(importlib.import_module(f"graphengine.patterns.{name}")).failed == 0
 
 
 @pytest.mark.parametrize("name", graphengine.patterns.__all__)
 def test_a_name_is_what_it_is_called(name: str) -> None:
-    """Whatever was loaded before: no module hides a pattern of its name."""
+    """It does not depend on the order of imports: no module hides a pattern of its name."""
     found = getattr(graphengine.patterns, name)
     assert getattr(found, "__name__", name) == name
     assert name not in MODULES
@@ -34,7 +34,7 @@ def test_a_name_is_what_it_is_called(name: str) -> None:
 
 @pytest.mark.parametrize("name", SCENES)
 def test_a_pattern_compiles_without_a_warning(name: str) -> None:
-    """Its loops are forced to end, its ways are complete."""
+    """Its loops end, and its edges are complete."""
     assert list(SCENES[name]().graph.check()) == []
 
 
@@ -50,21 +50,21 @@ async def test_a_pattern_is_a_node_of_any_graph(name: str) -> None:
 
 
 ELSEWHERE = {"circuit_breaker", "escalation"}
-"""Patterns whose purpose it is to go on without a model that cannot be asked."""
+"""Patterns whose purpose is to continue without a model that cannot be called."""
 
 
 @pytest.mark.parametrize("name", sorted(SCENES.keys() - ELSEWHERE))
-async def test_without_a_key_a_pattern_fails_and_goes_on_when_there_is_one(name: str) -> None:
-    """No part is left out for want of a key: the run fails, and its resume comes to what it would have come to."""
+async def test_without_a_key_a_pattern_fails_and_continues_when_there_is_one(name: str) -> None:
+    """No part is left out for lack of a key: the run fails, and a resume has the same result as an undisturbed run."""
 
     def refuse(request: Request) -> object:
         raise ModelUnavailable(f"{request.agent} has no key")
 
     scene = SCENES[name]()
-    nobody = ScriptedModel(dict.fromkeys(scene.answers, refuse))
+    keyless = ScriptedModel(dict.fromkeys(scene.answers, refuse))
     answering = ScriptedModel(scene.answers)
     store = MemoryStore()
-    async with Runner(store, models={"*": nobody}) as runner:
+    async with Runner(store, models={"*": keyless}) as runner:
         with pytest.raises(RunFailed, match="has no key"):
             await runner.start(scene.graph, scene.given, run_id="r").result()
     async with Runner(store, models={"*": answering}) as runner:

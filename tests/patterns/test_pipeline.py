@@ -16,12 +16,12 @@ class Article(BaseModel):
 
 
 def chain(length: int) -> dict[str, Runnable]:
-    """So many stages, each of which reads what the last one wrote."""
+    """Return this many stages, each of which reads the previous one's text."""
     return {f"s{number}": clerk(f"s{number}", "{text}") for number in range(length)}
 
 
 async def test_each_stage_reads_what_the_one_before_wrote() -> None:
-    """And the last one's text is the played.result."""
+    """The last stage's text is the result."""
     graph = pipeline({"find": clerk("find"), "write": clerk("write", "{task} {text}")})
     played = await play(graph, {"task": "tides"}, {"find": ["facts"], "write": ["a draft"]})
     assert played.output == "a draft"
@@ -29,7 +29,7 @@ async def test_each_stage_reads_what_the_one_before_wrote() -> None:
 
 
 async def test_stages_hand_on_what_they_say_in_a_state_of_the_callers() -> None:
-    """Fields of it reach the agents; a stage that does not say where its result goes writes the played.result."""
+    """Its fields reach the agents; a stage that names no field writes the result."""
     find = Node(Agent("find", prompt="{task}", output=list[str]), writes="points")
     graph = pipeline({"find": find, "write": clerk("write", "{points} {tone}")}, state=Article, result="draft")
     script = {"find": [["ebb"]], "write": ["a draft"]}
@@ -39,7 +39,7 @@ async def test_stages_hand_on_what_they_say_in_a_state_of_the_callers() -> None:
 
 
 async def test_a_stage_keeps_its_options() -> None:
-    """One that fails is tried again, and then its fallback stands in."""
+    """A failing stage is retried, and then its fallback is used."""
     tried: list[str] = []
 
     def edit(text: str) -> str:
@@ -54,8 +54,8 @@ async def test_a_stage_keeps_its_options() -> None:
     assert (played.output, tried) == ("a draft", ["a draft", "a draft"])
 
 
-async def test_a_stage_that_fails_ends_the_run_where_it_stands() -> None:
-    """What came before is kept, and nothing after it is asked."""
+async def test_a_stage_that_fails_ends_the_run_at_once() -> None:
+    """Earlier results are kept, and no later stage runs."""
 
     def broken() -> str:
         raise ValueError("no")
@@ -66,7 +66,7 @@ async def test_a_stage_that_fails_ends_the_run_where_it_stands() -> None:
 
 
 async def test_a_pipeline_is_a_stage_of_another() -> None:
-    """Told to, it works on the text so far."""
+    """With `inputs` it works on the text so far."""
     inner = pipeline({"one": clerk("one"), "two": clerk("two", "{text}")})
     graph = pipeline({"first": clerk("first"), "inner": Node(inner, inputs={"task": "text"})})
     played = await play(graph, {"task": "t"}, {"first": ["a"], "one": ["b"], "two": ["c"]})
@@ -76,12 +76,12 @@ async def test_a_pipeline_is_a_stage_of_another() -> None:
 
 @pytest.mark.parametrize("stages", [1, 4])
 async def test_it_costs_a_call_a_stage(stages: int) -> None:
-    """`stages`."""
+    """A run costs `stages` calls."""
     played = await play(pipeline(chain(stages)), {"task": "t"}, {f"s{n}": ["x"] for n in range(stages)})
     assert played.calls.total() == stages
 
 
 def test_a_pipeline_of_nothing_is_refused() -> None:
-    """Where it is built."""
+    """It is refused when it is built."""
     with pytest.raises(DefinitionError, match="has no stage"):
         pipeline({})

@@ -1,4 +1,4 @@
-"""Think, act, look, and think again."""
+"""Think, act, observe, and think again."""
 
 import pytest
 from pydantic import BaseModel, ValidationError
@@ -11,7 +11,7 @@ THINK = named("think", "{task}\n{trail}\n{tools}", Thought)
 
 
 def use(tool: str, task: str = "a task", thought: str = "") -> Thought:
-    """A thought that wants a tool."""
+    """Return a thought that uses a tool."""
     return Thought(thought=thought, tool=tool, task=task)
 
 
@@ -19,18 +19,18 @@ DONE = Thought(answer="42")
 
 
 def shout(task: str) -> str:
-    """A tool."""
+    """Return the task in capitals."""
     return task.upper()
 
 
 async def measure(task: str) -> int:
-    """A tool that gives no text."""
+    """Return a number instead of a text."""
     return len(task)
 
 
 @pytest.mark.parametrize("actions", [0, 1, 3])
 async def test_each_action_costs_a_thought_and_a_call_of_its_tool(actions: int) -> None:
-    """And the answer costs a thought more."""
+    """The answer costs one more thought."""
     graph = react(THINK, {"tool": named("tool")})
     answers = {"think": [use("tool")] * actions + [DONE], "tool": ["seen"] * actions}
     played = await play(graph, {"task": "?"}, answers)
@@ -40,7 +40,7 @@ async def test_each_action_costs_a_thought_and_a_call_of_its_tool(actions: int) 
 
 @pytest.mark.parametrize("thoughts", [1, 2, 4])
 async def test_one_that_never_answers_is_stopped(thoughts: int) -> None:
-    """After so many thoughts, without acting on the last; there is no output."""
+    """It ends after that many thoughts, without acting on the last; there is no output."""
     graph = react(THINK, {"tool": named("tool")}, thoughts=thoughts)
     played = await play(graph, {"task": "?"}, {"think": lambda _: use("tool"), "tool": lambda _: "seen"})
     assert played.calls == {"think": thoughts, **({"tool": thoughts - 1} if thoughts > 1 else {})}
@@ -48,7 +48,7 @@ async def test_one_that_never_answers_is_stopped(thoughts: int) -> None:
 
 
 async def test_what_a_tool_gave_is_read_by_the_next_thought() -> None:
-    """With what it was to do, and why; what is no text as JSON."""
+    """The observation has the task and the thought; a result that is not a text is JSON."""
     answers = {"think": [use("shout", "ho", "be loud"), use("measure", "four"), DONE]}
     played = await play(react(THINK, {"shout": shout, "measure": measure}), {"task": "?"}, answers)
     assert played.state.trail == [
@@ -59,7 +59,7 @@ async def test_what_a_tool_gave_is_read_by_the_next_thought() -> None:
 
 
 async def test_a_tool_that_fails_is_an_observation() -> None:
-    """The failure is kept too, and the thinking goes on."""
+    """The failure is also kept, and the thinking continues."""
     played = await play(
         react(THINK, {"tool": named("tool")}), {"task": "?"}, {"think": [use("tool"), DONE], "tool": away}
     )
@@ -93,7 +93,7 @@ async def test_a_tool_that_is_not_there_goes_back_to_the_model() -> None:
 
 
 async def test_of_a_function_a_tool_that_is_not_there_is_an_observation() -> None:
-    """It may do better in its next thought."""
+    """The next thought can be better."""
 
     def think(trail: list[Observation]) -> Thought:
         return DONE if trail else use("whisper")
@@ -105,7 +105,7 @@ async def test_of_a_function_a_tool_that_is_not_there_is_an_observation() -> Non
 
 @pytest.mark.parametrize("given", [{}, {"tool": "shout", "answer": "42"}])
 def test_a_thought_is_one_of_two_things(given: dict[str, str]) -> None:
-    """A tool or an answer, not both and not neither."""
+    """A thought has a tool or an answer, not both and not neither."""
     with pytest.raises(ValidationError, match="either a tool"):
         Thought(**given)
 
@@ -131,7 +131,7 @@ class Exam(BaseModel):
 
 
 async def test_it_is_a_node_of_another_graph() -> None:
-    """Here for each of several questions."""
+    """Here one runs for each of several questions."""
     exam = Graph("exam", Exam)
     solve = react(THINK, {"shout": shout})
     exam.add_node("solve", solve, each={"item": "questions"}, inputs={"task": "item"}, writes="answers")
@@ -147,7 +147,7 @@ class Maths(Reasoning):
 
 
 async def test_fields_of_the_callers_own_state_reach_thoughts_and_tools() -> None:
-    """By their names."""
+    """They are read by their names."""
     tool = named("tool", "{rules}\n{task}")
     graph = react(named("think", "{rules}", Thought), {"tool": tool}, state=Maths)
     answers = {"think": [use("tool"), DONE], "tool": ["seen"]}

@@ -13,22 +13,22 @@ CONCLUDE = named("conclude", READS)
 
 
 def room(count: int, rounds: int) -> Graph[Room]:
-    """A room of so many roles."""
+    """Return a room of this many roles."""
     roles = {f"role{number}": named(f"role{number}", READS) for number in range(count)}
     return role_based(roles, CONCLUDE, rounds=rounds)
 
 
 def new_each_time() -> object:
-    """Answers that have no word in common."""
+    """Return answers that have no word in common."""
     numbers = iter(range(1000))
     return lambda request: f"{request.agent}-{next(numbers)}"
 
 
 @pytest.mark.parametrize(("count", "rounds"), [(1, 1), (2, 1), (3, 2), (4, 3)])
 async def test_each_role_is_asked_once_a_round_and_one_concludes(count: int, rounds: int) -> None:
-    """Roles times rounds, and one call more."""
-    say = new_each_time()
-    answers = {f"role{number}": say for number in range(count)} | {"conclude": say}
+    """A run costs roles times rounds, and one call more."""
+    answer = new_each_time()
+    answers = {f"role{number}": answer for number in range(count)} | {"conclude": answer}
     played = await play(room(count, rounds), {"premise": "rain"}, answers)
     assert played.calls.total() == count * rounds + 1
     assert len(played.state.views) == count
@@ -36,7 +36,7 @@ async def test_each_role_is_asked_once_a_round_and_one_concludes(count: int, rou
 
 
 async def test_a_role_sees_the_views_of_the_round_before() -> None:
-    """None in the first, not those of the round under way, and its own among them."""
+    """There are none in the first round; later a role reads those of the previous round, including its own."""
     answers = {"role0": ["old north", "new north"], "role1": ["old south", "new south"], "conclude": ["so be it"]}
     played = await play(room(2, 2), {"premise": "rain"}, answers)
     first, second = played.asked("role1")
@@ -50,7 +50,7 @@ async def test_a_role_sees_the_views_of_the_round_before() -> None:
 
 
 async def test_views_that_stay_end_the_rounds_early() -> None:
-    """In the second round both say what they said: the third never comes."""
+    """In the second round both repeat themselves, so there is no third."""
     played = await play(room(2, 9), {"premise": "rain"}, {"role0": ["a b"] * 2, "role1": ["c"] * 2, "conclude": ["d"]})
     assert played.calls.total() == 2 * 2 + 1
     assert played.state.agreement == 1.0
@@ -58,7 +58,7 @@ async def test_views_that_stay_end_the_rounds_early() -> None:
 
 
 async def test_agreement_is_counted_in_words() -> None:
-    """Half of the words of the one role stayed, and all of the other's."""
+    """Half of one role's words stayed, and all of the other's."""
     answers = {"role0": ["x q", "x y"], "role1": ["z"] * 2, "conclude": ["d"]}
     played = await play(room(2, 2), {"premise": "rain"}, answers)
     assert played.state.agreement == 0.75
@@ -77,24 +77,24 @@ async def test_a_role_that_fails_keeps_its_view_and_the_others_go_on() -> None:
     assert played.state.output == "both"
 
 
-async def test_a_room_where_nobody_has_a_view_fails() -> None:
-    """It says so, and nobody concludes from nothing."""
+async def test_a_room_without_a_view_fails() -> None:
+    """The run says so, and the conclusion does not run."""
     with pytest.raises(RunFailed, match="nobody has a view"):
         await play(room(2, 2), {"premise": "rain"}, {"role0": away, "role1": away, "conclude": []})
 
 
 class Tone(Room):
-    """A room that knows its tone."""
+    """A room with a tone."""
 
     tone: str = "dry"
 
 
 async def test_fields_of_the_callers_own_state_reach_the_roles() -> None:
-    """And a graph that is a role, but none of the pattern's bookkeeping does."""
+    """So does a graph that is a role, but it gets none of the pattern's bookkeeping."""
     inner = role_based({"a": named("a", "{premise} {tone} {views}")}, named("b", "{tone}"), rounds=1, state=Tone)
     graph = role_based({"team": inner, "solo": named("solo", "{tone}")}, CONCLUDE, rounds=2, state=Tone)
-    said = new_each_time()
-    answers = dict.fromkeys(("a", "b", "solo", "conclude"), said)
+    answer = new_each_time()
+    answers = dict.fromkeys(("a", "b", "solo", "conclude"), answer)
     played = await play(graph, {"premise": "rain", "tone": "warm"}, answers)
     assert played.calls == {"a": 2, "b": 2, "solo": 2, "conclude": 1}
     assert all("warm" in asked for asked in [*played.asked("a"), *played.asked("b"), *played.asked("solo")])
@@ -102,20 +102,20 @@ async def test_fields_of_the_callers_own_state_reach_the_roles() -> None:
 
 
 class Menu(BaseModel):
-    """A conclusion with a form."""
+    """A structured conclusion."""
 
     courses: list[str]
 
 
 class Dinner(Room):
-    """A room whose conclusion is more than a text, and that is told how many rounds to hold."""
+    """A room with a structured conclusion and its own number of rounds."""
 
     rounds: int = 1
     menu: Menu | None = None
 
 
 async def test_the_conclusions_node_says_where_it_goes() -> None:
-    """A typed conclusion goes into the caller's own field, and a text of it into the output."""
+    """A typed conclusion goes into the caller's field, and a text of it into the output."""
     cook = Agent("conclude", prompt=READS, output=Menu)
     conclude = Node(cook, writes={"menu": ".", "output": lambda result: ", ".join(result.courses)})
     graph = role_based({"a": named("a", READS)}, conclude, rounds=1, state=Dinner)
@@ -125,11 +125,11 @@ async def test_the_conclusions_node_says_where_it_goes() -> None:
 
 @pytest.mark.parametrize("rounds", [1, 3])
 async def test_a_condition_ends_the_rounds(rounds: int) -> None:
-    """Here the state says after how many, and how many there were."""
-    say = new_each_time()
+    """Here the state has the number of rounds to hold."""
+    answer = new_each_time()
     over = lambda rounds_held, rounds: rounds_held >= rounds  # noqa: E731 - as callers write it
     graph = role_based({"a": named("a", READS)}, CONCLUDE, rounds=over, state=Dinner)
-    played = await play(graph, {"premise": "rain", "rounds": rounds}, {"a": say, "conclude": say})
+    played = await play(graph, {"premise": "rain", "rounds": rounds}, {"a": answer, "conclude": answer})
     assert (played.state.rounds_held, played.calls["a"]) == (rounds, rounds)
 
 
@@ -139,7 +139,7 @@ class Paper(BaseModel):
 
 
 async def test_a_room_is_a_node_of_another_graph() -> None:
-    """Here for each of several topics; every room has views of its own."""
+    """Here one runs for each of several topics; every room has its own views."""
     paper = Graph("paper", Paper)
     write = Node(room(2, 1), inputs={"premise": "topic"}, writes="articles[{topic}]")
     paper.add_node("write", write, each={"topic": "topics"})

@@ -25,8 +25,8 @@ async def test_a_draft_is_revised_until_its_author_accepts_it() -> None:
     assert "dull" in played.requests[2].prompt
 
 
-async def test_the_verdict_counts_and_not_the_words_beside_it() -> None:
-    """A flaw that says accept accepts nothing, and one that says revise keeps nothing back."""
+async def test_the_verdict_counts_and_not_the_words_next_to_it() -> None:
+    """The word "accept" in a flaw accepts nothing, and "revise" in a flaw rejects nothing."""
     misleading = [Critique(verdict="revise", flaws=["accept"]), Critique(verdict="accept", flaws=["NOT accepted"])]
     played = await play(
         self_reflection(WRITE, REFLECT), {"task": "t"}, {"write": ["one", "two"], "reflect": misleading}
@@ -35,21 +35,21 @@ async def test_the_verdict_counts_and_not_the_words_beside_it() -> None:
 
 
 async def test_what_is_no_verdict_goes_back_to_the_model() -> None:
-    """NOT APPROVED is none."""
+    """NOT APPROVED is not a verdict."""
     script = {"write": ["one"], "reflect": [{"verdict": "NOT APPROVED"}, GOOD]}
     played = await play(self_reflection(WRITE, REFLECT), {"task": "t"}, script)
     assert (played.label, played.calls.total()) == ("accepted", 3)
 
 
 async def test_a_reflection_of_no_use_leaves_the_draft() -> None:
-    """And says so."""
+    """The label says so."""
     script = {"write": ["one"], "reflect": ["well", "hm", "no idea"]}
     played = await play(self_reflection(WRITE, REFLECT), {"task": "t"}, script)
     assert (played.output, played.label, len(played.state.errors)) == ("one", "unreviewed", 1)
 
 
 async def test_a_model_that_cannot_be_asked_fails_the_run() -> None:
-    """So that it can be resumed with another one."""
+    """It can be resumed with another one."""
     with pytest.raises(RunFailed, match="no key"):
         await play(
             self_reflection(WRITE, REFLECT), {"task": "t"}, {"write": ["one"], "reflect": [NotAuthenticated("no key")]}
@@ -58,7 +58,7 @@ async def test_a_model_that_cannot_be_asked_fails_the_run() -> None:
 
 @pytest.mark.parametrize("rounds", [1, 3])
 async def test_it_costs_a_draft_and_two_calls_a_round(rounds: int) -> None:
-    """`1 + 2 · rounds` at most, `2` at least."""
+    """A run costs at most `1 + 2 · rounds` calls, and at least `2`."""
     script = {"write": [str(number) for number in range(rounds + 1)], "reflect": [AGAIN] * rounds}
     played = await play(self_reflection(WRITE, REFLECT, rounds=rounds), {"task": "t"}, script)
     assert (played.calls.total(), played.label, played.output) == (1 + 2 * rounds, "out of rounds", str(rounds))
@@ -69,10 +69,10 @@ async def test_it_costs_a_draft_and_two_calls_a_round(rounds: int) -> None:
 
 
 async def test_it_nests_in_itself_and_in_others() -> None:
-    """A graph that writes begins with the task and the caller's fields, without the critiques around it."""
+    """An inner graph gets the task and the caller's fields, without the critiques around it."""
     inner = self_reflection(clerk("write", "{tone} {task}"), REFLECT, state=Toned)
-    outer = self_reflection(inner, REFLECT.but(name="outer"), revise=clerk("mend", "{draft}"), state=Toned)
-    script = {"write": ["one"], "reflect": [GOOD], "outer": [AGAIN, GOOD], "mend": ["two"]}
+    outer = self_reflection(inner, REFLECT.but(name="outer"), revise=clerk("fix", "{draft}"), state=Toned)
+    script = {"write": ["one"], "reflect": [GOOD], "outer": [AGAIN, GOOD], "fix": ["two"]}
     graph = around(pipeline({"all": outer, "end": clerk("end", "{text}")}))
     played = await play(graph, {"question": "t"}, {**script, "end": ["three"]})
     assert played.output == "three"
@@ -80,7 +80,7 @@ async def test_it_nests_in_itself_and_in_others() -> None:
 
 
 async def test_a_graph_that_shares_its_bookkeeping_alone_begins_with_defaults() -> None:
-    """A field called `draft` inside is not the draft around it."""
+    """An inner field called `draft` is not the draft around it."""
 
     class Piece(BaseModel):
         draft: str = "A title"

@@ -19,7 +19,7 @@ class Toned(Supervised):
 
 
 async def test_the_boss_sends_workers_until_it_has_enough() -> None:
-    """Each reads its instruction as the task; all that was reported is there for the boss and for the end."""
+    """Each worker reads its instruction as the task; the boss and the finish read all reports."""
     graph = supervisor(BOSS, {"find": clerk("find"), "write": clerk("write", "{task} {reports[-1].text}")}, END)
     script = {"boss": [FIND, Route(next="write"), DONE], "find": ["facts"], "write": ["a draft"], "end": ["done"]}
     played = await play(graph, {"task": "an article"}, script)
@@ -32,44 +32,44 @@ async def test_the_boss_sends_workers_until_it_has_enough() -> None:
 
 @pytest.mark.parametrize("wrong", ["Find", "find.", "finder", "finish!", ""])
 async def test_a_route_is_a_declared_name_and_nothing_near_it(wrong: str) -> None:
-    """What is none goes back to the boss with the names that there are."""
+    """Any other name goes back to the boss with the names of the workers."""
     graph = supervisor(BOSS, {"find": clerk("find")}, END)
     script = {"boss": [Route(next=wrong), FIND, DONE], "find": ["facts"], "end": ["done"]}
     played = await play(graph, {"task": "t"}, script)
     assert played.output == "done"
-    assert f"next is {wrong!r}, and has to be one of find, or finish" in played.requests[1].prompt
+    assert f"next is {wrong!r}, but must be one of find, or finish" in played.requests[1].prompt
 
 
-async def test_a_boss_that_never_names_anybody_fails() -> None:
-    """After as many answers as it has retries for."""
-    with pytest.raises(RunFailed, match="has to be one of find"):
+async def test_a_boss_that_never_names_a_worker_fails() -> None:
+    """It fails after as many answers as the boss has retries."""
+    with pytest.raises(RunFailed, match="must be one of find"):
         await play(supervisor(BOSS, {"find": clerk("find")}, END), {"task": "t"}, {"boss": [Route(next="x")] * 3})
 
 
 async def test_a_boss_that_is_a_function_is_held_to_the_names_too() -> None:
-    """It cannot be asked again, so the run fails."""
+    """It cannot answer again, so the run fails."""
     graph = supervisor(lambda task: Route(next=task), {"find": clerk("find")}, END)
-    with pytest.raises(RunFailed, match="'elsewhere', and has to be one of find, or finish"):
+    with pytest.raises(RunFailed, match="'elsewhere', but must be one of find, or finish"):
         await play(graph, {"task": "elsewhere"}, {})
 
 
 async def test_what_the_boss_checks_itself_is_checked_besides() -> None:
-    """Its own check reads the state as it does elsewhere."""
+    """Its own check reads the state as usual."""
 
     def instructed(route: Route, task: str) -> None:
         if not route.instruction:
             raise ValueError(f"say what to do for {task}")
 
     graph = supervisor(BOSS.but(check=instructed), {"find": clerk("find")}, END)
-    told = Route(next="finish", instruction="stop")
-    script = {"boss": [Route(next="x"), Route(next="find"), FIND, told], "find": ["facts"], "end": ["done"]}
+    finish = Route(next="finish", instruction="stop")
+    script = {"boss": [Route(next="x"), Route(next="find"), FIND, finish], "find": ["facts"], "end": ["done"]}
     played = await play(graph, {"task": "tides"}, script)
     assert "next is 'x'" in played.requests[1].prompt
     assert "say what to do for tides" in played.requests[2].prompt
 
 
-async def test_a_worker_that_fails_is_told_to_the_boss() -> None:
-    """After its own retries; the others' reports stay."""
+async def test_a_worker_that_fails_is_reported_to_the_boss() -> None:
+    """It fails after its own retries; the other reports are kept."""
     tried: list[int] = []
 
     def broken() -> str:
@@ -92,7 +92,7 @@ async def test_a_worker_that_fails_is_told_to_the_boss() -> None:
 
 @pytest.mark.parametrize(("turns", "label_"), [(1, "out of turns"), (3, "out of turns")])
 async def test_a_boss_that_never_ends_is_ended(turns: int, label_: str) -> None:
-    """After so many turns what there is goes to the end; that costs 2 · turns calls, and never more."""
+    """After that many turns `finish` gets the reports so far; a run costs at most 2 · turns calls."""
     script = {"boss": [FIND] * turns, "find": ["facts"] * (turns - 1), "end": ["done"]}
     async with Runner(models={"*": ScriptedModel(script)}) as runner:
         going = runner.start(supervisor(BOSS, {"find": clerk("find")}, END, turns=turns), {"task": "t"})
@@ -103,7 +103,7 @@ async def test_a_boss_that_never_ends_is_ended(turns: int, label_: str) -> None:
 
 
 async def test_fields_of_the_caller_reach_agents_and_graphs() -> None:
-    """A graph gets those and its instruction, and nothing of what the supervisor keeps."""
+    """A graph gets those and its instruction, and nothing of the supervisor's bookkeeping."""
     inner = supervisor(BOSS.but(name="sub"), {"look": clerk("look", "{tone} {task}")}, END, state=Toned)
     graph = supervisor(BOSS, {"find": inner}, inner, state=Toned)
     script = {
@@ -122,7 +122,7 @@ async def test_fields_of_the_caller_reach_agents_and_graphs() -> None:
 
 
 async def test_what_is_no_text_is_reported_as_json() -> None:
-    """Whatever a worker gives, the boss can read it."""
+    """The boss can read any result of a worker."""
     graph = supervisor(BOSS, {"find": lambda: {"score": 7}, "line": pipeline({"a": clerk("a")})}, END)
     script = {"boss": [FIND, Route(next="line"), DONE], "a": ["text"], "end": ["done"]}
     played = await play(graph, {"task": "t"}, script)
@@ -131,8 +131,8 @@ async def test_what_is_no_text_is_reported_as_json() -> None:
     assert played.label == ""
 
 
-async def test_what_a_worker_says_of_itself_comes_first() -> None:
-    """What it reads, and what stands in where it fails."""
+async def test_a_workers_own_options_come_first() -> None:
+    """Its own inputs and fallback."""
 
     def broken() -> str:
         raise OSError("no network")
@@ -149,6 +149,6 @@ async def test_what_a_worker_says_of_itself_comes_first() -> None:
 
 @pytest.mark.parametrize("workers", [{}, {"boss": END}, {"finish": END}])
 def test_teams_that_cannot_be_are_refused(workers: dict[str, Runnable]) -> None:
-    """Where they are built."""
+    """They are refused when the graph is built."""
     with pytest.raises(DefinitionError, match="supervisor"):
         supervisor(BOSS, workers, END)

@@ -1,4 +1,4 @@
-"""One who answers at once, and one who thinks."""
+"""A talker that answers at once, and a reasoner that thinks."""
 
 import pytest
 from pydantic import BaseModel
@@ -15,7 +15,7 @@ LATER, DONE = Reply(text="Let me see.", think=True), Reply(text="It is 42.")
 @pytest.mark.parametrize("allowed", [1, 2, 3])
 @pytest.mark.parametrize("wanted", [0, 1, 2])
 async def test_every_thought_costs_two_calls(wanted: int, allowed: int) -> None:
-    """One for the first reply, and for each thought that is wanted and allowed one thought and one reply."""
+    """The first reply costs one call; each thought that is wanted and allowed costs one thought and one reply."""
     replies = [*[LATER] * wanted, DONE][: allowed + 1]
     answers = {"talker": replies, "reasoner": ["so it is"] * min(wanted, allowed)}
     played = await play(talker_reasoner(TALKER, REASONER, thoughts=allowed), {"message": "?"}, answers)
@@ -24,7 +24,7 @@ async def test_every_thought_costs_two_calls(wanted: int, allowed: int) -> None:
 
 
 async def test_the_talker_reads_what_was_thought() -> None:
-    """And its last reply is the output."""
+    """Its last reply is the output."""
     answers = {"talker": [LATER, DONE], "reasoner": ["the sum of all"]}
     played = await play(talker_reasoner(TALKER, REASONER), {"message": "?"}, answers)
     first, second = played.asked("talker")
@@ -33,7 +33,7 @@ async def test_the_talker_reads_what_was_thought() -> None:
 
 
 async def test_a_reasoner_that_fails_leaves_the_first_reply() -> None:
-    """Whoever asked is not left without one."""
+    """The user still gets a reply."""
     played = await play(talker_reasoner(TALKER, REASONER), {"message": "?"}, {"talker": [LATER], "reasoner": away})
     assert (played.output, played.label) == ("Let me see.", "answered without thought")
 
@@ -50,7 +50,7 @@ async def test_the_next_turn_begins_with_what_was_thought() -> None:
 
 
 class Phone(BaseModel):
-    """Calls that come in."""
+    """Incoming calls."""
 
     messages: list[str] = []
     belief: str = ""
@@ -58,7 +58,7 @@ class Phone(BaseModel):
 
 
 async def test_it_is_a_node_like_an_agent() -> None:
-    """Here for each of several messages, with what the graph around believes."""
+    """Here one runs for each of several messages, with the beliefs of the surrounding graph."""
     graph = Graph("phone", Phone)
     talk = talker_reasoner(TALKER, REASONER)
     inputs = {"message": "message", "belief": "belief"}
@@ -71,8 +71,8 @@ async def test_it_is_a_node_like_an_agent() -> None:
     assert "all is well" in played.asked("reasoner")[0]
 
 
-async def test_the_first_reply_is_there_before_anybody_thinks() -> None:
-    """Whoever watches sees it as a step of its own."""
+async def test_the_first_reply_comes_before_any_thought() -> None:
+    """A watcher sees it as a step of its own."""
     model = ScriptedModel({"talker": [LATER, DONE], "reasoner": ["so it is"]})
     async with Runner(models={"*": model}) as runner:
         run = runner.start(talker_reasoner(TALKER, REASONER), {"message": "?"})
@@ -88,7 +88,7 @@ class Shop(Talk):
 
 
 async def test_fields_of_the_callers_own_state_reach_both() -> None:
-    """By their names in the prompts."""
+    """They are read by their names in the prompts."""
     talker, reasoner = named("talker", "{stock}", Reply), named("reasoner", "{stock}")
     answers = {"talker": [LATER, DONE], "reasoner": ["so it is"]}
     played = await play(talker_reasoner(talker, reasoner, state=Shop), {"message": "?", "stock": "tea"}, answers)

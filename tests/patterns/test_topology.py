@@ -1,4 +1,4 @@
-"""Agents who hear only some of the others."""
+"""Agents that hear only some of the others."""
 
 import itertools
 from collections.abc import Callable
@@ -17,12 +17,12 @@ NAMES = ("ann", "bob", "cid", "dee")
 
 
 def network(kind: Kind, count: int, rounds: int = 1) -> Graph[Network]:
-    """So many agents, who read what they hear."""
+    """Return a network of this many agents, which read what they hear."""
     return topology(kind, {name: named(name, "{task}\n{heard}") for name in NAMES[:count]}, rounds=rounds)
 
 
 def counting() -> Answers:
-    """Each says its name and which call of it this is."""
+    """Each agent answers with its name and the number of its call."""
 
     def counter(name: str) -> Callable[[Request], str]:
         numbers = itertools.count(1)
@@ -34,7 +34,7 @@ def counting() -> Answers:
 @pytest.mark.parametrize("rounds", [1, 2, 3])
 @pytest.mark.parametrize("count", [2, 3, 4])
 async def test_calls_are_counted_by_a_formula(count: int, rounds: int) -> None:
-    """A chain asks each once a round; a star and a mesh ask the first once more."""
+    """A chain calls each agent once a round; a star and a mesh call the first one once more."""
     calls = {
         kind: (await play(network(kind, count, rounds), {"task": "rain"}, counting())).calls.total()
         for kind in ("chain", "star", "mesh")
@@ -43,12 +43,12 @@ async def test_calls_are_counted_by_a_formula(count: int, rounds: int) -> None:
 
 
 def heard(prompt: str) -> set[str]:
-    """The words of others in a prompt."""
+    """Return the texts of others in a prompt."""
     return {f"{name}{number}" for name in NAMES for number in range(1, 9) if f"{name}{number}" in prompt}
 
 
 async def test_in_a_chain_each_hears_the_one_before() -> None:
-    """In a further round the first hears the last, whose word is the output."""
+    """From the second round on the first hears the last, whose text is the output."""
     played = await play(network("chain", 3, 2), {"task": "rain"}, counting())
     assert [heard(asked) for asked in played.asked("ann")] == [set(), {"cid1"}]
     assert [heard(asked) for asked in played.asked("bob")] == [{"ann1"}, {"ann2"}]
@@ -64,7 +64,7 @@ async def test_in_a_star_only_the_hub_hears_all() -> None:
 
 
 async def test_in_a_mesh_everybody_hears_everybody_else() -> None:
-    """As they spoke in the round before; the first one has the last word."""
+    """They hear the texts of the previous round; the first one has the last word."""
     played = await play(network("mesh", 3, 2), {"task": "rain"}, counting())
     assert [heard(asked) for asked in played.asked("bob")] == [set(), {"ann1", "cid1"}]
     assert [heard(asked) for asked in played.asked("ann")][-1] == {"bob2", "cid2"}
@@ -80,22 +80,22 @@ async def test_one_of_those_who_speak_side_by_side_may_fail(kind: Kind) -> None:
 
 
 async def test_a_chain_that_breaks_fails() -> None:
-    """Nobody further on has anything to hear; those before have spoken."""
+    """Later agents have nothing to hear; earlier ones have spoken."""
     with pytest.raises(RunFailed, match="bob is away") as caught:
         await play(network("chain", 3), {"task": "rain"}, {**counting(), "bob": away})
     assert caught.value.result.state.said == {"ann": "ann1"}
 
 
 @pytest.mark.parametrize("kind", ["chain", "star", "mesh"])
-def test_one_alone_is_no_network(kind: Kind) -> None:
-    """It is refused where it is made."""
-    with pytest.raises(DefinitionError, match="two agents or more"):
+def test_a_network_needs_two_agents(kind: Kind) -> None:
+    """It is refused when it is built."""
+    with pytest.raises(DefinitionError, match="at least two agents"):
         network(kind, 1)
 
 
 @pytest.mark.parametrize("kind", ["chain", "star", "mesh"])
-async def test_a_network_stands_in_a_network(kind: Kind) -> None:
-    """It gets the task and nothing that was said around it; its output is what it says."""
+async def test_a_network_can_be_nested(kind: Kind) -> None:
+    """The inner one gets the task and nothing of the texts around it; its output is its text."""
     inner = topology("chain", {"deep": named("deep", "{task}\n{heard}"), "end": named("end", "{heard}")})
     graph = topology(kind, {"ann": named("ann", "{task}\n{heard}"), "team": inner})
     played = await play(graph, {"task": "rain"}, {**counting(), "deep": ["deep1"], "end": ["end1"]})

@@ -25,7 +25,7 @@ class Toned(Poll):
 
 
 def saying(*votes: Any) -> dict[str, Runnable]:
-    """Voters that are functions."""
+    """Return voters that are functions."""
 
     def voter(vote: Any) -> Runnable:
         return lambda task: vote
@@ -34,7 +34,7 @@ def saying(*votes: Any) -> dict[str, Runnable]:
 
 
 async def result_of(votes: Sequence[Any], options: Any = ("yes", "no"), **rules: Any) -> tuple[str, str]:
-    """What a vote comes to, and how it ends."""
+    """Return the output of a vote, and its last label."""
     played = await play(voting(saying(*votes), options, **rules), {"task": "t"}, {})
     return played.state.output, played.label
 
@@ -47,22 +47,22 @@ def test_one_vote_in_other_clothes(answer: str) -> None:
 
 @pytest.mark.parametrize("answer", ["yes, but", "not yes", "yesterday", "", "y", "yes no", "-yes", 1, None])
 def test_what_is_no_vote(answer: object) -> None:
-    """Other words, more words and no words are none."""
-    with pytest.raises(ValueError, match="is no vote; vote for one of yes, no"):
+    """Other words, more words and no words are not votes."""
+    with pytest.raises(ValueError, match="is not a vote; answer with one of yes, no"):
         option_of(answer, ["yes", "no"])
 
 
 async def test_not_approved_is_no_approval() -> None:
-    """It is a vote for nothing, and told as such."""
+    """It counts for no option, and the error says so."""
     result = await voting(saying("approved", "NOT APPROVED", "not approved"), Verdict, quorum=1).run({"task": "t"})
     assert (result.state.tally, result.output) == ({"approved": 1, "rejected": 0}, "approved")
     first = result.state.errors[0]
     assert first.path == "v1"
-    assert "'NOT APPROVED' is no vote" in first.message
+    assert "'NOT APPROVED' is not a vote" in first.message
 
 
 async def test_an_agent_that_gives_no_vote_is_asked_again() -> None:
-    """Once it gives one, that counts; typed agents vote as untyped ones do."""
+    """A later vote counts; typed agents vote like untyped ones."""
     voters: dict[str, Runnable] = {
         "ann": clerk("ann", "{task} {options}"),
         "bob": Agent("bob", prompt="{task}", output=Verdict),
@@ -89,18 +89,18 @@ async def test_an_agent_that_gives_no_vote_is_asked_again() -> None:
     ],
 )
 async def test_the_rules_of_a_vote(votes: list[str], rules: dict[str, Any], end: tuple[str, str]) -> None:
-    """The most votes win, the first option among equals, if enough voted and enough of them for it."""
+    """The most votes win, the first option among equals, if the quorum and the need are met."""
     assert await result_of(votes, **rules) == end
 
 
 async def test_the_order_of_the_options_decides_a_tie() -> None:
-    """Not that of the voters."""
+    """The order of the voters does not."""
     assert await result_of(["yes", "no"], ("no", "yes")) == ("no", "decided")
     assert await result_of(["yes", "no"], get_args(Answer)) == ("yes", "decided")
 
 
 async def test_a_random_winner_is_drawn_once_and_recorded() -> None:
-    """Runs draw differently, and each keeps what it drew; only those with the most votes are drawn from."""
+    """Runs draw differently, and each keeps its draw, from the options with the most votes."""
     graph = voting(saying("b", "c"), ["a", "b", "c"], tie="random")
     drawn: list[dict[str, object]] = []
     recorded: dict[str, Sequence[Any]] = {}
@@ -115,7 +115,7 @@ async def test_a_random_winner_is_drawn_once_and_recorded() -> None:
 
 
 async def test_a_voter_that_fails_leaves_the_others() -> None:
-    """It has not voted."""
+    """It does not count."""
 
     def broken() -> str:
         raise OSError("no network")
@@ -125,7 +125,7 @@ async def test_a_voter_that_fails_leaves_the_others() -> None:
 
 
 async def test_a_vote_is_a_voter() -> None:
-    """It begins with the task and the caller's fields, and no votes."""
+    """The inner vote gets the task and the caller's fields, and no votes."""
     inner = voting({"a": clerk("a", "{tone} {task}")}, ["yes", "no"], state=Toned)
     graph = voting({"inner": inner, "b": clerk("b")}, ["no", "yes"], state=Toned)
     played = await play(graph, {"task": "t", "tone": "dry"}, {"a": ["yes"], "b": ["Yes"]})
@@ -137,7 +137,7 @@ async def test_a_vote_is_a_voter() -> None:
 
 @pytest.mark.parametrize("voters", [1, 5])
 async def test_it_costs_a_call_a_voter(voters: int) -> None:
-    """`voters`."""
+    """A run costs `voters` calls."""
     names = [f"v{number}" for number in range(voters)]
     played = await play(
         voting({name: clerk(name) for name in names}, ["yes", "no"]), {"task": "t"}, {name: ["yes"] for name in names}
@@ -159,12 +159,12 @@ async def test_it_costs_a_call_a_voter(voters: int) -> None:
     ],
 )
 def test_votes_that_cannot_be_are_refused(voters: int, options: Any, rules: dict[str, Any]) -> None:
-    """Where they are built."""
+    """They are refused when the graph is built."""
     with pytest.raises(DefinitionError, match="voting"):
         voting(saying(*["yes"] * voters), options, **rules)
 
 
 def test_a_voter_cannot_have_the_counts_name() -> None:
-    """It is taken."""
+    """The name is reserved."""
     with pytest.raises(DefinitionError, match="count"):
         voting({"count": clerk("count")}, ["yes", "no"])

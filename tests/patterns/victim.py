@@ -1,8 +1,7 @@
 """A process that runs the scene of a pattern: `victim.py PATTERN DATABASE EFFECTS [DIE]`.
 
-Each call of a model is noted in EFFECTS before anything comes of it. With DIE the run `r` is begun, and at the call of
-that number, counted from 1, the process ends by SIGKILL, once all answers that were asked for before are recorded.
-Without DIE the run is gone on with.
+Each model call is noted in EFFECTS before its answer. With DIE the process starts the run `r`, and at the model call of
+that number, counted from 1, ends by SIGKILL, once all earlier answers are recorded. Without DIE it continues the run.
 """
 
 import asyncio
@@ -24,7 +23,7 @@ DIE = int(sys.argv[4]) if len(sys.argv) > 4 else 0
 
 
 def note(line: str) -> None:
-    """Note what is done, for good."""
+    """Append a line to EFFECTS durably."""
     with EFFECTS.open("a", encoding="utf-8") as file:
         file.write(f"{line}\n")
         file.flush()
@@ -32,7 +31,7 @@ def note(line: str) -> None:
 
 
 class Noting:
-    """A model that notes what it is asked, and answers as the scene does."""
+    """A model that notes each request, and answers as in the scene."""
 
     name = "noting"
 
@@ -42,7 +41,7 @@ class Noting:
         self._recorded = asyncio.Semaphore(0)
 
     async def answer(self, request: Request) -> Response:
-        """The scene's answer."""
+        """Return the scene's answer."""
         self._calls += 1
         note(request.agent)
         if self._calls == DIE:
@@ -52,22 +51,22 @@ class Noting:
         return await self._answers.answer(request)
 
     async def watch(self, run: Run[Any]) -> None:
-        """Count what is recorded."""
+        """Count the recorded answers."""
         async for event in run.events():
             if isinstance(event, StepRecorded) and event.step.kind == "recorded":
                 self._recorded.release()
 
 
 async def main() -> None:
-    """Begin the run, or go on with it."""
+    """Start the run, or continue it."""
     scene = SCENES[PATTERN]()
     model = Noting(scene)
     async with Runner(DATABASE, models={"*": model}) as runner:
         if DIE:
             await model.watch(runner.start(scene.graph, scene.given, run_id="r"))
         result = await to_its_end(runner, scene, await runner.resume(scene.graph, "r").result())
-        told = {"status": result.status, "output": result.output, "calls": result.usage.calls}
-        sys.stdout.write(json.dumps(told))
+        summary = {"status": result.status, "output": result.output, "calls": result.usage.calls}
+        sys.stdout.write(json.dumps(summary))
 
 
 if __name__ == "__main__":

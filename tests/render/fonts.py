@@ -26,12 +26,12 @@ def config(folder: Path, fonts: Path) -> Path:
 
 
 def installed(family: str) -> Path | None:
-    """The folder of a family of fonts on this machine, if it has one."""
+    """Return the folder of an installed font family, if there is one."""
     return next((path for path in sorted(INSTALLED.glob(f"*/{family}*")) if path.is_dir()), None)
 
 
 def giant(folder: Path) -> Path:
-    """A folder with one font, which says that it is Helvetica."""
+    """Create a folder with one font that claims to be Helvetica."""
     folder.mkdir()
     (folder / "giant.ttf").write_bytes(_true_type(_tables()))
     return folder
@@ -64,7 +64,7 @@ def _tables() -> dict[bytes, bytes]:
 
 
 def _true_type(tables: dict[bytes, bytes]) -> bytes:
-    """The file that holds these tables."""
+    """Return the file that holds these tables."""
     offset = 12 + 16 * len(tables)
     directory, body = b"", b""
     for tag, table in sorted(tables.items()):

@@ -22,6 +22,7 @@ from graphengine import (
     iterations,
     value,
 )
+from graphengine.engine.outline import Outline
 from graphengine.engine.steps import Step
 from tests.kit.facts import altered
 
@@ -73,7 +74,7 @@ def article() -> Graph[Piece]:
 
 
 def newsroom() -> Graph[Paper]:
-    """A map over a graph, a way from it after a failure, a question, and a node that is not to be repeated."""
+    """A map over a graph, an edge after a failure, a question, and a node that must not be repeated."""
     graph = Graph("newsroom", Paper, result="issue")
     graph.add_node("plan", _plan, writes="topics", thread=False)
     graph.add_node("articles", article(), each={"item": "topics"}, inputs={"topic": "item"}, writes="articles")
@@ -88,7 +89,7 @@ def newsroom() -> Graph[Paper]:
 
 
 def company() -> Graph[Job]:
-    """A node that chooses among two graphs and an agent, and ways that ask how the graph ended."""
+    """A node that chooses between two graphs and an agent, and edges that depend on how the graph ended."""
     law = Graph("law_team", Job, result="answer")
     law.add_node("find", _first, writes="first")
     law.add_node("argue", Agent("lawyer", prompt="{task} {first}"), writes="answer")
@@ -116,7 +117,7 @@ def company() -> Graph[Job]:
 
 
 def tree(depth: int, length: int) -> Graph[Job]:
-    """A graph with a graph in it, so deep, each with so many nodes of its own besides."""
+    """Nest graphs to this depth, each with this many nodes of its own."""
     graph = Graph(f"level_{depth}", Job, result="answer")
     names = [f"step_{depth}_{index}" for index in range(length)]
     for name in names:
@@ -131,7 +132,7 @@ def tree(depth: int, length: int) -> Graph[Job]:
 
 
 async def waiting_run() -> tuple[Graph[Paper], Sequence[Step]]:
-    """A run of the newsroom, as long as it waits for its answer."""
+    """Run the newsroom until it waits for its answer."""
     graph = newsroom()
     async with Runner() as runner:
         result = await runner.start(graph, Paper(brief="the sea"), run_id="sea").result()
@@ -140,7 +141,7 @@ async def waiting_run() -> tuple[Graph[Paper], Sequence[Step]]:
 
 
 def steady(steps: Sequence[Step]) -> list[Step]:
-    """The steps as if each had been decided a quarter of a second behind the last, so that a picture stays the same."""
+    """Space the steps a quarter of a second apart so that the picture is reproducible."""
     first = {step.at: step.seq for step in reversed(steps)}
     return [
         altered(step, at=step.seq / 4, began=first.get(step.began, step.seq - 1) / 4 if step.began else 0.0)
@@ -204,6 +205,6 @@ def _join(first: str, second: str) -> str:
     return f"{first} {second}".strip()
 
 
-def outline_of(graph: Graph[Any]) -> dict[str, Any]:
-    """What a picture is made of."""
-    return dict(graph.compile().outline)
+def outline_of(graph: Graph[Any]) -> Outline:
+    """Return the outline that a picture is drawn from."""
+    return graph.compile().outline

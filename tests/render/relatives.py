@@ -1,4 +1,4 @@
-"""Runs and branches off them, in a store, for charts: by a fake clock, so that they are the same everywhere."""
+"""Runs and their branches in a store, for charts. A fake clock makes them reproducible."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,7 +10,7 @@ from tests.render.timed import BEGAN, Paper, Round, paper
 
 @asynccontextmanager
 async def relatives() -> AsyncIterator[Runner]:
-    """A run that waits for a person, three branches off it, and one off a branch."""
+    """A run that waits for a person, three branches of it, and a branch of a branch."""
     clock = FakeClock(BEGAN)
     graph = paper(clock)
     async with Runner(clock=clock) as runner:

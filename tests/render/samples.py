@@ -12,6 +12,7 @@ from xml.etree import ElementTree as ET
 from pydantic import BaseModel
 
 from graphengine import END, FAIL, START, Agent, Graph, Retry, choose, failed, iterations, plateau, value
+from graphengine.engine.outline import EdgeOutline, NodeOutline, Outline
 from graphengine.engine.steps import Step
 from graphengine.reducers import append
 from graphengine.render import render_outline, to_dot, to_mermaid, to_text
@@ -21,7 +22,6 @@ from tests.render.nested import company, newsroom, outline_of, waiting_run
 GOLDEN = Path(__file__).parent / "golden"
 PICTURES = Path(__file__).parents[2] / "docs" / "pictures"
 
-Outline = dict[str, Any]
 WRITERS: dict[str, Callable[[Outline], str]] = {"dot": to_dot, "mmd": to_mermaid, "txt": to_text}
 
 HOSTILE = [
@@ -47,7 +47,7 @@ HOSTILE = [
 
 
 class Review(BaseModel):
-    """What a reviewer says."""
+    """A reviewer's verdict."""
 
     score: int = 1
 
@@ -82,7 +82,7 @@ def review_loop() -> Outline:
     graph.add_edge("review", END, when=plateau("history[-1].score"), label="no longer improving")
     graph.add_edge("review", END, when=iterations("review") >= 3, label="out of iterations")
     graph.add_edge("review", "write")
-    return dict(graph.compile().outline)
+    return graph.compile().outline
 
 
 def help_desk() -> Outline:
@@ -94,15 +94,15 @@ def help_desk() -> Outline:
     graph.add_edge(START, "sort")
     graph.add_switch("sort", "kind", {"question": "reply", "bug": "reply", "spam": FAIL}, otherwise="thank")
     graph.add_path("reply", "thank", END)
-    return dict(graph.compile().outline)
+    return graph.compile().outline
 
 
 def hostile() -> Outline:
-    """Every text that a user gives, at its worst."""
+    """The worst case of every text that a user can supply."""
     kinds = ["function", "agent", "choose", "pass"]
     nodes = [node(f"h{i}", kinds[i % 4], title=text) for i, text in enumerate(HOSTILE)]
     edges = [edge(f"h{i}", f"h{i + 1}", when=text, label=text) for i, text in enumerate(HOSTILE[:-1])]
-    last = {
+    last: EdgeOutline = {
         "from": f"h{len(HOSTILE) - 1}",
         "on": 'a"b<c>\\N',
         "cases": dict.fromkeys(HOSTILE[:3], "h0"),
@@ -115,31 +115,37 @@ def hostile() -> Outline:
     return outline(nodes, [edge(START, "h0"), *edges, last], name='"]; <evil>\\N\n%%')
 
 
-def outline(nodes: list[Outline], ways: list[Outline], name: str = "sample") -> Outline:
+def outline(nodes: list[NodeOutline], ways: list[EdgeOutline], name: str = "sample") -> Outline:
     """An outline as the engine records it."""
     return {"graph": name, "version": 1, "state": {"a": "int", "b": "int"}, "nodes": nodes, "ways": ways}
 
 
 def read_xml(text: bytes | str) -> ET.Element:
-    """The root of what we wrote ourselves."""
+    """Parse XML that the renderer wrote."""
     return ET.fromstring(text)  # noqa: S314 - no stranger wrote it
 
 
-def node(name: str, kind: str = "function", **facts: Any) -> Outline:
+def node(name: str, kind: str = "function", **facts: Any) -> NodeOutline:
     """A node of an outline."""
-    return {"name": name, "kind": kind, "writes": [], **facts}
+    more: Any = facts
+    made: NodeOutline = more | {"name": name, "kind": kind, "writes": [], **facts}
+    return made
 
 
-def edge(source: str, target: str, when: str = "", label: str = "", *, failure: bool = False) -> Outline:
+def edge(source: str, target: str, when: str = "", label: str = "", *, failure: bool = False) -> EdgeOutline:
     """An edge of an outline."""
-    facts: Outline = {"from": source, "to": target}
-    facts |= {"when": when} if when else {}
-    facts |= {"label": label} if label else {}
-    return facts | ({"failure": True} if failure else {})
+    facts: EdgeOutline = {"from": source, "to": target}
+    if when:
+        facts["when"] = when
+    if label:
+        facts["label"] = label
+    if failure:
+        facts["failure"] = True
+    return facts
 
 
 def chain(length: int) -> Outline:
-    """A long graph with loops, ways ahead, and many ways to END."""
+    """A long graph with loops, forward edges, and many edges to END."""
     nodes = [node(f"s{i}", ("function", "agent", "choose")[i % 3]) for i in range(length)]
     ways = [edge(START, "s0")]
     for i in range(length):

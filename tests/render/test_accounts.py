@@ -1,10 +1,11 @@
-"""Time and money on a picture: what each node took, and what is unknown told as unknown."""
+"""Time and cost on a picture: what each node took; unknown values are shown as unknown."""
 
 from typing import Any
 
 import pytest
 
 from graphengine import END, START, Graph, Migration, Runner, ask
+from graphengine.engine.outline import Outline
 from graphengine.engine.steps import Kind, Step
 from graphengine.render.accounts import Account, cost, took
 from graphengine.render.drawing import drawing_of
@@ -15,82 +16,82 @@ from tests.render.samples import done, edge, node, outline, started
 from tests.render.timed import paper_run
 
 
-def told(drawing: Drawing, name: str) -> list[str]:
-    """The lines of a box or a cluster."""
+def lines_of(drawing: Drawing, name: str) -> list[str]:
+    """Return the lines of a box or a cluster."""
     parts: list[Box | Cluster] = [*drawing.boxes, *drawing.clusters]
     return [line.text for part in parts if part.name == name for line in part.lines]
 
 
-def one_node() -> dict[str, Any]:
+def one_node() -> Outline:
     """A graph of one node that may be visited again."""
     return outline([node("a")], [edge("START", "a"), edge("a", "a", "again"), edge("a", "END")])
 
 
 def worked(seq: int, seconds: float, to: str, **usage: float | None) -> Step:
-    """A visit of the node that took so long."""
+    """A visit of the node that took this long."""
     step = done(seq, "a", to, visit=seq - 1, **({"usage": usage} if usage else {}))
     return altered(step, began=step.at - seconds)
 
 
 def test_visits_of_a_node_add_up() -> None:
-    """Driven time and cost of all visits stand beside their number, and in the caption those of the run."""
+    """The node shows the driven time and cost of all visits next to their number; the caption shows the run's."""
     steps = [
         started("a"),
         worked(2, 0.25, "a", calls=1, cost_usd=0.01),
         worked(3, 0.5, "END", calls=2, cost_usd=0.0125),
     ]
     drawing = drawing_of(one_node(), steps)
-    assert told(drawing, "a")[-1] == "2 visits, 0.75 s, 0.0225 USD"
+    assert lines_of(drawing, "a")[-1] == "2 visits, 0.75 s, 0.0225 USD"
     assert drawing.caption[1].text.endswith("; 2.0 s, 0.0225 USD")
 
 
 def test_a_cost_that_is_not_known_is_never_nothing() -> None:
-    """It is called unknown, and what is known of it is a least amount."""
+    """The cost is called unknown, and its known part is shown as a minimum."""
     steps = [started("a"), worked(2, 0.25, "END", calls=1, cost_usd=None)]
-    assert " ".join(told(drawing_of(one_node(), steps), "a")).endswith(" 1 visit, 0.25 s, cost unknown")
+    assert " ".join(lines_of(drawing_of(one_node(), steps), "a")).endswith(" 1 visit, 0.25 s, cost unknown")
     steps = [
         started("a"),
         worked(2, 0.25, "a", calls=1, cost_usd=0.5),
         worked(3, 0.25, "END", calls=1, cost_usd=None),
     ]
-    known = " ".join(told(drawing_of(one_node(), steps), "a"))
+    known = " ".join(lines_of(drawing_of(one_node(), steps), "a"))
     assert known.endswith(" 2 visits, 0.50 s, over 0.5000 USD, not all known")
 
 
 def test_failed_attempts_cost_too() -> None:
-    """An attempt that failed took time and money; what lies between it and the next does not count."""
+    """A failed attempt takes time and money; the pause before the next attempt does not count."""
     error = {"kind": "E", "message": "m"}
     failed = made_step(
         2, "attempt", 2.0, "", "a", 1, 1, 1.5, data={"error": error, "usage": {"calls": 1, "cost_usd": 0.1}}
     )
     drawing = drawing_of(one_node(), [started("a"), failed, worked(3, 0.25, "END", calls=1, cost_usd=0.1)])
-    assert told(drawing, "a")[-1] == "1 visit, 0.75 s, 0.2000 USD"
+    assert lines_of(drawing, "a")[-1] == "1 visit, 0.75 s, 0.2000 USD"
 
 
 def test_a_stop_between_is_not_driven() -> None:
-    """Time in which nobody drove the run is in no figure."""
+    """Time in which no process drove the run is not counted."""
     stop = made_step(2, "stopped", 2.0, data={"status": "stopped", "stop": {"reason": "limit", "label": ""}})
     resumed = made_step(3, "resumed", 1000.0, data={"limits": {}, "fingerprint": "f"})
     drawing = drawing_of(
         one_node(), [started("a"), stop, resumed, altered(worked(4, 0, "END"), at=1001.0, began=1000.5)]
     )
-    assert told(drawing, "a")[-1] == "1 visit, 0.50 s"
+    assert lines_of(drawing, "a")[-1] == "1 visit, 0.50 s"
     assert drawing.caption[1].text.endswith("; 2.0 s")
 
 
 async def test_a_graph_inside_has_the_cost_of_what_is_in_it() -> None:
-    """Its time is that of its visits; the cost of its nodes counts at each graph around."""
+    """Its time is that of its visits; the cost of its nodes also counts for each enclosing graph."""
     graph, steps = await waiting_run()
     priced = [resaid(step, usage={"calls": 1, "cost_usd": 0.125}) if "usage" in said(step) else step for step in steps]
     drawing = drawing_of(outline_of(graph), priced)
-    assert told(drawing, "articles/write")[-1].endswith("s, 0.7500 USD")
-    assert "0.7500 USD" in " ".join(told(drawing, "articles"))
-    assert "USD" not in " ".join(told(drawing, "articles/search"))
-    assert "0.7500 USD" in " ".join(told(drawing_of(outline_of(graph), priced, fold=0), "articles"))
+    assert lines_of(drawing, "articles/write")[-1].endswith("s, 0.7500 USD")
+    assert "0.7500 USD" in " ".join(lines_of(drawing, "articles"))
+    assert "USD" not in " ".join(lines_of(drawing, "articles/search"))
+    assert "0.7500 USD" in " ".join(lines_of(drawing_of(outline_of(graph), priced, fold=0), "articles"))
 
 
 async def test_a_renamed_node_keeps_its_time_and_its_visits() -> None:
-    """What was done under the old name counts under the new one."""
+    """Work done under the old name counts under the new one."""
 
     def graph(name: str, migrate: dict[int, Migration] | None = None) -> Graph[Job]:
         made = Graph("g", Job, version=len(migrate or {}) + 1, migrate=migrate)
@@ -106,22 +107,22 @@ async def test_a_renamed_node_keeps_its_time_and_its_visits() -> None:
         await runner.resume(after, "r").result()
         steps = await runner.history("r")
     timed = [altered(step, began=step.at - 0.25) if step.node == "old" else step for step in steps]
-    assert told(drawing_of(outline_of(after), [altered(timed[0], at=timed[0].at - 1), *timed[1:]]), "new")[-1] == (
+    assert lines_of(drawing_of(outline_of(after), [altered(timed[0], at=timed[0].at - 1), *timed[1:]]), "new")[-1] == (
         "1 visit, 0.25 s"
     )
 
 
 async def test_a_question_tells_how_long_it_was_open() -> None:
-    """Who asks does no work: nothing is told while it waits, and once it is answered, how long that took."""
+    """A question does no work: it shows no time while it waits, and its waiting time once it is answered."""
     graph, steps = await paper_run()
     asked = next(index for index, step in enumerate(steps) if step.kind == "waiting")
     shape = outline_of(graph)
-    assert told(drawing_of(shape, steps[: asked + 1]), "approve")[-2:] == ["writes ok", "waits: Publish it?"]
-    assert told(drawing_of(shape, steps), "approve")[-1] == "1 visit, waited 2 h 0 min"
+    assert lines_of(drawing_of(shape, steps[: asked + 1]), "approve")[-2:] == ["writes ok", "waits: Publish it?"]
+    assert lines_of(drawing_of(shape, steps), "approve")[-1] == "1 visit, waited 2 h 0 min"
 
 
 def test_a_function_that_waits_tells_how_long() -> None:
-    """It works before and behind each answer; that it waited twice in one visit adds up."""
+    """It works before and after each answer; two waits in one visit add up."""
 
     def step(seq: int, kind: Kind, at: float, **data: Any) -> Step:
         return made_step(seq, kind, at, "", "a", 1, 1, at - 0.5 if kind != "answered" else 0.0, data=data)
@@ -136,7 +137,7 @@ def test_a_function_that_waits_tells_how_long() -> None:
         step(5, "answered", 18.0, **answer),
     ]
     ended = altered(done(6, "a", END), at=19.0, began=18.5)
-    assert told(drawing_of(one_node(), [*steps, ended]), "a")[-2:] == ["1 visit, 1.5 s,", "waited 15.0 s"]
+    assert lines_of(drawing_of(one_node(), [*steps, ended]), "a")[-2:] == ["1 visit, 1.5 s,", "waited 15.0 s"]
 
 
 @pytest.mark.parametrize(
@@ -160,11 +161,11 @@ def test_a_duration_has_the_digits_one_wants(seconds: float, words: str) -> None
     ],
 )
 def test_a_cost_in_words(usage: dict[str, float | None], words: str) -> None:
-    """Nothing where no model was called, and nothing free that is not."""
+    """A cost is empty if no model was called, and never shown as free otherwise."""
     assert cost(usage) == words
 
 
 def test_accounts_without_work_say_nothing() -> None:
-    """An empty account has no words."""
+    """An empty account has no text."""
     assert Account().in_words() == ""
     assert Account().plus(None, {}) == Account()

@@ -1,4 +1,4 @@
-"""Two runs beside each other: what they share, where they part, and both pictures in one."""
+"""Two runs side by side: what they share, where they diverge, and both pictures in one."""
 
 import sys
 
@@ -14,21 +14,21 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 async def test_where_they_part_is_told_with_each_ones_edge_and_why() -> None:
-    """The shared steps, the first way that differs of each, the fields that differ."""
+    """The chart shows the shared steps, the first edge that differs in each run, and the fields that differ."""
     async with relatives() as runner:
         chart = beside(await pair_of(runner.store, "tides", "again"))
     assert chart.spoken[0] == "they share steps 1 to 13, and part: A at step 14, B at step 16"
     assert chart.spoken[1] == "A tides: waiting after 9 visits; 5 visits in 6.6 s since they parted"
     assert chart.spoken[2].endswith("since they parted; branched off with draft")
-    ways = [words for words in chart.spoken if "step 14 " in words or "step 16 review " in words]
-    assert any("A, step 14 review → write: history[-1].score 4.0 >= 7: no" in words for words in ways)
-    assert any("B, step 16 review → approve [approved]: history[-1].score 9.0 >= 7: yes" in words for words in ways)
+    edges = [words for words in chart.spoken if "step 14 " in words or "step 16 review " in words]
+    assert any("A, step 14 review → write: history[-1].score 4.0 >= 7: no" in words for words in edges)
+    assert any("B, step 16 review → approve [approved]: history[-1].score 9.0 >= 7: yes" in words for words in edges)
     assert "history[0].score: A 4.0; B 9.0" in chart.spoken
     assert "ok: A none; B true" in chart.spoken
 
 
 async def test_both_graphs_are_in_it_with_the_parting_marked() -> None:
-    """Ids do not clash, colours and marks stay, and the mark names the step of each."""
+    """Ids do not clash, colours and marks are kept, and the mark names each run's step."""
     async with relatives() as runner:
         root = read_xml(beside(await pair_of(runner.store, "tides", "again")).svg().encode())
     ids = [element.get("id") for element in root.iter() if element.get("id")]
@@ -45,7 +45,7 @@ async def test_both_graphs_are_in_it_with_the_parting_marked() -> None:
 
 
 async def test_a_run_that_ends_where_the_other_goes_on_says_so() -> None:
-    """A branch that has not moved yet has no step of its own to mark."""
+    """A branch that has not moved yet has no step to mark."""
     async with relatives() as runner:
         chart = beside(await pair_of(runner.store, "mine", "again"))
     assert "they share steps 1 to 14, then went the same way for 1 step, and part: B at step 19" in chart.spoken
@@ -53,7 +53,7 @@ async def test_a_run_that_ends_where_the_other_goes_on_says_so() -> None:
 
 
 async def test_runs_that_went_one_way_never_part() -> None:
-    """Two runs of their own that did the same share no step and no difference."""
+    """Two independent runs that did the same have no shared step and no difference."""
     graph = Graph("same", Paper)
     graph.add_node("write", lambda: "x", writes="draft", thread=False)
     graph.add_path(START, "write", END)
@@ -67,7 +67,7 @@ async def test_runs_that_went_one_way_never_part() -> None:
 
 
 async def test_long_ways_and_many_fields_are_cut_and_say_so() -> None:
-    """A dozen of each; the rest is counted."""
+    """At most a dozen of each are listed; the rest is counted."""
     graph = Graph("long", Paper)
     graph.add_node("write", lambda draft: draft + "x", writes="draft", thread=False)
     graph.add_edge(START, "write")
@@ -82,7 +82,7 @@ async def test_long_ways_and_many_fields_are_cut_and_say_so() -> None:
 
 
 async def test_runs_of_different_graphs_are_refused() -> None:
-    """So is one run twice; the error says what to do instead."""
+    """So is comparing a run with itself; the error names the repair."""
     graph = Graph("other", Paper)
     graph.add_node("write", lambda: "x", writes="draft", thread=False)
     graph.add_path(START, "write", END)
@@ -97,7 +97,7 @@ async def test_runs_of_different_graphs_are_refused() -> None:
 
 
 async def test_without_a_painter_two_graphs_cannot_be_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The tree of branches can: it needs none."""
+    """The tree of branches can be drawn: it needs no painter."""
     monkeypatch.setenv("PATH", "")
     monkeypatch.setitem(sys.modules, "pygraphviz", None)
     async with relatives() as runner:
@@ -122,7 +122,7 @@ def forking(name: str) -> Graph[Paper]:
 
 
 async def test_the_mark_fits_round_nodes_and_nodes_of_graphs_inside() -> None:
-    """An ellipse has no corners, and a node inside is found by its path."""
+    """An ellipse has no corners, and a node of a nested graph is found by its path."""
     outer = Graph("outer", Paper)
     outer.add_node("each", forking("inner"), writes="draft")
     outer.add_path(START, "each", END)

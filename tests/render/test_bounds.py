@@ -1,17 +1,18 @@
-"""Bounds on loops, told at the node that counts."""
+"""Bounds on loops, shown at the node that counts."""
 
 import pytest
 
+from graphengine.engine.outline import EdgeOutline
 from graphengine.render.bounds import bounds_of
-from graphengine.render.ways import ways_of
-from tests.render.samples import Outline, edge, node, outline
+from graphengine.render.edges import edges_of
+from tests.render.samples import edge, node, outline
 
 BEGIN = edge("START", "a")
 
 
-def bounds(*ways: Outline) -> dict[str, str]:
-    """What is certain of these nodes."""
-    return bounds_of(ways_of(outline([node(name) for name in "abc"], [BEGIN, *ways])))
+def bounds(*ways: EdgeOutline) -> dict[str, str]:
+    """Return the proven bounds of these nodes."""
+    return bounds_of(edges_of(outline([node(name) for name in "abc"], [BEGIN, *ways])))
 
 
 @pytest.mark.parametrize(
@@ -25,12 +26,12 @@ def bounds(*ways: Outline) -> dict[str, str]:
     ],
 )
 def test_a_way_out_at_so_many_visits_is_a_bound(condition: str, bound: str) -> None:
-    """Whatever else holds, the way is taken then, and the loop ends."""
+    """The edge is taken then, whatever else holds, and the loop ends."""
     assert bounds(edge("a", "b"), edge("b", "END", condition), edge("b", "a")) == {"b": bound}
 
 
 def test_the_least_bound_counts() -> None:
-    """Of two, the one met first is told."""
+    """Of two bounds, the one met first is shown."""
     ways = [edge("b", "END", "iterations of b >= 9"), edge("b", "END", "iterations of b >= 4"), edge("b", "a")]
     assert bounds(edge("a", "b"), *ways) == {"b": "4 visits at most"}
 
@@ -50,6 +51,6 @@ def test_the_least_bound_counts() -> None:
         [edge("b", "END", "iterations of b >= 3"), edge("b", "END")],
     ],
 )
-def test_what_is_not_certain_is_not_said(ways: list[Outline]) -> None:
-    """Two conditions at once, another node's count, a way round that is tried before, no loop at all."""
+def test_what_is_not_certain_is_not_said(ways: list[EdgeOutline]) -> None:
+    """Two combined conditions, another node's count, an earlier edge that loops, no loop at all."""
     assert bounds(edge("a", "b"), *ways) == {}

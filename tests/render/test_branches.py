@@ -1,4 +1,4 @@
-"""Trees of branches: which runs are drawn, and what is said of each."""
+"""Trees of branches: which runs are drawn, and how each is described."""
 
 import pytest
 
@@ -11,7 +11,7 @@ from tests.render.samples import read_xml
 
 
 async def test_the_whole_family_is_drawn_whoever_of_it_is_asked_for() -> None:
-    """From the first run on, branches that leave later first, each with its end, its steps and its cost."""
+    """The tree starts at the first run; later branches come first, each with its end, its steps and its cost."""
     async with relatives() as runner:
         families = [await family_of(runner.store, asked) for asked in ("tides", "again")]
     assert [[member.info.id for member in family.members] for family in families] == [
@@ -26,7 +26,7 @@ async def test_the_whole_family_is_drawn_whoever_of_it_is_asked_for() -> None:
 
 
 async def test_a_lane_leaves_its_parents_at_the_step_it_was_branched_at() -> None:
-    """One curve for each branch, and one mark of the end for each run, of a shape that tells its status."""
+    """Each branch has one curve, and each run one end mark, whose shape shows its status."""
     async with relatives() as runner:
         svg = branches(await family_of(runner.store, "tides")).svg()
     root = read_xml(svg.encode())
@@ -37,23 +37,23 @@ async def test_a_lane_leaves_its_parents_at_the_step_it_was_branched_at() -> Non
 
 
 class Pruned(MemoryStore):
-    """A store that lost a run, and cannot read another."""
+    """A store that lost one run and cannot read another."""
 
     async def info(self, run_id: str) -> RunInfo:
-        """What it knows."""
+        """Return a run's information, unless the run is lost."""
         if run_id == "tides":
             raise UnknownRun("gone")
         return await super().info(run_id)
 
     async def load(self, run_id: str, upto: int | None = None) -> Loaded:
-        """What it can read."""
+        """Load a run, unless it is unreadable."""
         if run_id == "again":
             raise StoreCorrupt("a page is torn")
         return await super().load(run_id, upto)
 
 
 async def test_a_family_that_lost_a_member_is_drawn_from_what_is_left() -> None:
-    """Without its first run; one that cannot be read says why."""
+    """The first run is missing; a run that cannot be read gives the reason."""
     async with relatives() as runner:
         runner.store.__class__ = Pruned
         family = await family_of(runner.store, "again")
@@ -64,7 +64,7 @@ async def test_a_family_that_lost_a_member_is_drawn_from_what_is_left() -> None:
 
 
 async def test_an_unknown_run_is_told() -> None:
-    """As everywhere."""
+    """The error is the same as elsewhere."""
     async with relatives() as runner:
         with pytest.raises(UnknownRun):
             await family_of(runner.store, "tide")

@@ -1,4 +1,4 @@
-"""Charts in files, and what every chart keeps to: text of users is drawn and never run, for every reader."""
+"""Charts in files, and the rules of every chart: users' text is drawn and never executed, and is accessible."""
 
 import doctest
 import sys
@@ -7,6 +7,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from graphengine.engine.outline import Outline
 from graphengine.render.charts import (
     CHART_ENDINGS,
     Chart,
@@ -31,21 +32,21 @@ SVG = {"s": "http://www.w3.org/2000/svg"}
 
 
 def hostile() -> Chart:
-    """A timeline whose every text is at its worst."""
-    steps = [started("h0")]
-    for seq, text in enumerate(HOSTILE, 2):
+    """A timeline with the worst case of every text."""
+    steps = [started(HOSTILE[0])]
+    for seq, (text, following) in enumerate(zip(HOSTILE, [*HOSTILE[1:], "h0"], strict=True), 2):
         error = {"kind": text, "message": text}
-        steps.append(altered(done(seq, text, "h0", error=error), began=1.0))
+        steps.append(altered(done(seq, text, following, error=error), began=1.0))
     return timeline(steps)
 
 
 def tags(root: ET.Element) -> set[str]:
-    """The elements of a document."""
+    """Return the names of a document's elements."""
     return {element.tag.rpartition("}")[2] for element in root.iter()}
 
 
 def test_what_users_write_is_drawn_and_never_run() -> None:
-    """No script, no handler, no link, no invisible character comes of any text."""
+    """No text produces a script, a handler, a link or an invisible character."""
     root = read_xml(hostile().svg().encode())
     assert tags(root) == {"svg", "title", "desc", "style", "rect", "g", "line", "text", "path"} - {"path"}
     text = "".join(root.itertext())
@@ -57,9 +58,9 @@ def test_what_users_write_is_drawn_and_never_run() -> None:
 
 
 def test_labels_paths_ids_and_reasons_are_escaped_in_every_chart() -> None:
-    """Scores of a graph and branches of runs that are called by the worst of names."""
-    ways = [edge("START", "a"), *(edge("a", "END", "n >= 3", label=text) for text in HOSTILE)]
-    loop = {**outline([node("a")], ways, HOSTILE[1]), "state": {"n": "int"}}
+    """Also in scores of a graph and branches of runs with hostile names."""
+    edges = [edge("START", "a"), *(edge("a", "END", "n >= 3", label=text) for text in HOSTILE)]
+    loop: Outline = {**outline([node("a")], edges, HOSTILE[1]), "state": {"n": "int"}}
     step = altered(done(2, "a", "END", edge=HOSTILE[1]), update=[["set", "n", 1]])
     members = [
         Member(RunInfo(f"{text}{number}", text, "f", "finished", 3, 0.0, 0.0, tags=(text,)), 0, text, {})
@@ -82,7 +83,7 @@ def test_a_page_stands_alone() -> None:
 
 
 def test_those_who_listen_hear_what_it_says() -> None:
-    """Title and description belong to the picture."""
+    """The picture has a title and a description for screen readers."""
     root = read_xml(timeline([started("a"), done(2, "a", "END")]).svg().encode())
     assert root.get("role") == "img"
     assert root.findtext("s:title", "", SVG) == "Timeline of sample, run r1: finished after 1 visit"
@@ -92,7 +93,7 @@ def test_those_who_listen_hear_what_it_says() -> None:
 
 @pytest.mark.parametrize("night", [0, 1])
 def test_inks_can_be_read_by_day_and_by_night(night: int) -> None:
-    """Text has a contrast of 4.5 to the paper, the stripes and the bars it stands on, lines have 3."""
+    """Text has a contrast of at least 4.5 to the paper, the stripes and the bars under it; lines have 3."""
     colour: dict[str, str] = {name: pair[night] for name, pair in INKS.items()}
     for sheet in ("paper", "stripe"):
         for name in ("ink", "soft", "fell-line", "work-line", "wait-line", "bad-line", "other-line"):
@@ -104,7 +105,7 @@ def test_inks_can_be_read_by_day_and_by_night(night: int) -> None:
 
 @pytest.mark.parametrize("ending", [".svg", ".html", ".txt"])
 def test_the_ending_says_how(ending: str, tmp_path: Path) -> None:
-    """Each needs nothing but this package."""
+    """Each format needs nothing but this package."""
     target = tmp_path / f"a{ending}"
     write_chart(target, lambda: timeline([started("a")]))
     begins = {".svg": "<?xml", ".html": "<!doctype html>", ".txt": "Timeline of sample, run r1"}
@@ -112,16 +113,16 @@ def test_the_ending_says_how(ending: str, tmp_path: Path) -> None:
 
 
 def test_a_png_is_painted_where_there_is_something_to_paint_with(tmp_path: Path) -> None:
-    """By resvg-py, of the extra `render`."""
+    """The painter is resvg-py, of the extra `render`."""
     pytest.importorskip("resvg_py", reason="a painter of the extra `render`")
     write_chart(tmp_path / "a.png", lambda: timeline([started("a")]))
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_without_a_painter_a_png_is_refused_with_the_repair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The extra, and the formats that need nothing, are named."""
+    """The error names the extra and the formats that need nothing."""
     monkeypatch.setitem(sys.modules, "resvg_py", None)
-    with pytest.raises(RenderError, match="no resvg-py") as caught:
+    with pytest.raises(RenderError, match="needs resvg-py") as caught:
         write_chart(tmp_path / "a.png", lambda: timeline([started("a")]))
     assert "graphengine[render]" in caught.value.repair
     assert not list(tmp_path.iterdir())
@@ -129,19 +130,19 @@ def test_without_a_painter_a_png_is_refused_with_the_repair(tmp_path: Path, monk
 
 @pytest.mark.parametrize("name", ["a.pdf", "a.dot", "a", ".svg"])
 def test_another_ending_is_refused_before_anything_is_drawn(name: str, tmp_path: Path) -> None:
-    """The formats are named, and no file is left."""
+    """The error names the formats, and no file is left."""
 
     def never() -> Chart:
         raise AssertionError
 
-    with pytest.raises(RenderError, match="no ending") as caught:
+    with pytest.raises(RenderError, match="names no chart format") as caught:
         write_chart(tmp_path / name, never)
     assert all(ending in caught.value.repair for ending in CHART_ENDINGS)
     assert not list(tmp_path.iterdir())
 
 
 def test_what_cannot_be_read_or_written_is_told(tmp_path: Path) -> None:
-    """Damage and a missing folder are errors of ours, with the repair."""
+    """Damage and a missing folder raise the package's errors, with the repair."""
 
     def damaged() -> Chart:
         raise TypeError("no number")
@@ -162,19 +163,19 @@ def test_text_that_is_too_long_ends_in_a_mark() -> None:
 
 
 def test_a_notebook_shows_a_chart() -> None:
-    """As an element, without the declaration of a file."""
+    """The chart is an element, without the XML declaration of a file."""
     chart = timeline([started("a")])
     assert chart._repr_svg_().startswith("<svg ")
     assert chart._repr_svg_() in html_page(chart)
 
 
 def test_the_examples_of_units_hold() -> None:
-    """As they are told to readers."""
+    """The examples match the documented output."""
     assert doctest.testmod(units).failed == 0
 
 
 def test_times_and_costs_are_told_as_people_tell_them() -> None:
-    """Rounded to what matters, in a unit that fits."""
+    """Values are rounded sensibly, in a unit that fits."""
     assert [lasting(seconds) for seconds in (59.99, 3600, 86_400 * 3)] == ["1 min", "1 h", "3 d"]
     assert moment(1e30).endswith("after 1970")
     assert nice_step(1e9) == 604_800 * 1654
@@ -192,7 +193,7 @@ def test_times_and_costs_are_told_as_people_tell_them() -> None:
 
 
 def test_shapes_without_paint_have_no_colour() -> None:
-    """A group of elements keeps to what it was given."""
+    """A group of elements keeps its attributes."""
     canvas = Canvas()
     canvas.rect(0, 0, 1, 1, Paint())
     assert canvas.parts == ['<rect x="0" y="0" width="1" height="1"/>']

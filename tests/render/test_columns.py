@@ -1,5 +1,6 @@
 """Long pictures in columns."""
 
+from graphengine.engine.outline import Outline
 from graphengine.render import to_dot, to_text
 from graphengine.render.columns import LONG_ROWS, in_columns
 from graphengine.render.drawing import drawing_of
@@ -8,26 +9,26 @@ from tests.render.nested import outline_of, tree
 from tests.render.samples import chain, done, edge, hostile, node, outline, review_loop, started
 
 
-def line(length: int) -> dict[str, object]:
+def line(length: int) -> Outline:
     """A chain without loops."""
     names = [f"s{i}" for i in range(length)]
-    ways = [edge(a, b) for a, b in zip(["START", *names], [*names, "END"], strict=True)]
-    return outline([node(name) for name in names], ways)
+    edges = [edge(a, b) for a, b in zip(["START", *names], [*names, "END"], strict=True)]
+    return outline([node(name) for name in names], edges)
 
 
 def posts(drawing: Drawing) -> list[str]:
-    """What the signposts say."""
+    """Return the texts of the signposts."""
     return [box.name for box in drawing.boxes if box.shape == "link"]
 
 
 def test_a_short_graph_stays_as_it_is() -> None:
-    """Whatever fits in one column is not touched."""
+    """A graph that fits in one column is unchanged."""
     for short in (review_loop(), hostile(), line(LONG_ROWS - 2)):
         assert in_columns(drawing_of(short)) is drawing_of(short) or not posts(in_columns(drawing_of(short)))
 
 
 def test_a_long_chain_is_broken_and_says_where_it_goes_on() -> None:
-    """Each break has a signpost at both its ends, and every box and way is still there once."""
+    """Each break has a signpost at both ends, and every box and edge is still drawn once."""
     drawing = drawing_of(line(200))
     broken = in_columns(drawing)
     ends = posts(broken)
@@ -40,14 +41,14 @@ def test_a_long_chain_is_broken_and_says_where_it_goes_on() -> None:
 
 
 def test_it_is_cut_where_few_arrows_cross() -> None:
-    """Loops stay in one column where they can."""
+    """Loops stay in one column where possible."""
     broken = in_columns(drawing_of(chain(200)))
     assert len(posts(broken)) == 2 * 8
     assert len([arrow for arrow in broken.arrows if arrow.back]) == 40
 
 
 def test_a_long_graph_inside_has_columns_of_its_own() -> None:
-    """Its signposts stand in its cluster and name what is in it; those around never cut it."""
+    """Its signposts are in its cluster and name its nodes; outer signposts never cut it."""
     drawing = drawing_of(outline_of(tree(3, 20)))
     broken = in_columns(drawing)
     assert broken.clusters == drawing.clusters
@@ -64,12 +65,12 @@ def test_a_long_graph_inside_has_columns_of_its_own() -> None:
 
 
 def test_arrows_to_a_graph_still_end_at_its_border() -> None:
-    """Where an arrow to a graph is broken, its second half leads to the border."""
+    """If an arrow to a graph is broken, its second half leads to the border."""
     names = [f"s{i}" for i in range(80)]
     inner = outline([node("a")], [edge("START", "a"), edge("a", "END")], "inner")
     nodes = [node(name, graphs={"": inner}) if int(name[1:]) % 5 == 0 else node(name) for name in names]
-    ways = [edge(a, b) for a, b in zip(["START", *names], [*names, "END"], strict=True)]
-    drawing = drawing_of(outline(nodes, ways))
+    edges = [edge(a, b) for a, b in zip(["START", *names], [*names, "END"], strict=True)]
+    drawing = drawing_of(outline(nodes, edges))
     broken = in_columns(drawing)
     heads = [arrow.head for arrow in drawing.arrows if arrow.head]
     assert [arrow.head for arrow in broken.arrows if arrow.head] == heads
@@ -77,16 +78,16 @@ def test_arrows_to_a_graph_still_end_at_its_border() -> None:
 
 
 def test_a_wide_graph_is_not_torn_apart() -> None:
-    """Where many arrows cross at every row, there is no good place to cut."""
+    """If many arrows cross at every row, there is no good place to cut."""
     lanes = [[f"l{lane}_{i}" for i in range(60)] for lane in range(8)]
-    ways = [edge("START", lane[0], f"{lane[0]} > 1") for lane in lanes]
-    ways += [edge(a, b) for lane in lanes for a, b in zip(lane, [*lane[1:], "END"], strict=True)]
-    drawing = drawing_of(outline([node(name) for lane in lanes for name in lane], ways))
+    edges = [edge("START", lane[0], f"{lane[0]} > 1") for lane in lanes]
+    edges += [edge(a, b) for lane in lanes for a, b in zip(lane, [*lane[1:], "END"], strict=True)]
+    drawing = drawing_of(outline([node(name) for lane in lanes for name in lane], edges))
     assert in_columns(drawing) is drawing
 
 
 def test_the_run_goes_on_in_the_next_column() -> None:
-    """A signpost is drawn as the arrow it stands for, and the words stay at the first half."""
+    """A signpost is drawn like its arrow, and the words stay at the first half."""
     steps = [started("s0"), *(done(i + 2, f"s{i}", f"s{i + 1}") for i in range(30))]
     broken = in_columns(drawing_of(line(200), steps))
     ends = posts(broken)

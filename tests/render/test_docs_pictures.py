@@ -1,4 +1,4 @@
-"""The pictures in the docs show the graphs as they are."""
+"""The pictures in the docs match their graphs."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ SVG = {"s": "http://www.w3.org/2000/svg"}
 
 
 def said(picture: Path) -> list[tuple[str | None, str, list[str | None]]]:
-    """Each part of a picture: its kind, what it says, and the words painted. Not where: Graphviz decides."""
+    """Return each part's kind, title and painted words. Positions depend on Graphviz."""
     groups = read_xml(picture.read_bytes()).iterfind(".//s:g", SVG)
     return [
         (group.get("class"), group.findtext("s:title", "", SVG), [text.text for text in group.findall("s:text", SVG)])
@@ -20,13 +20,13 @@ def said(picture: Path) -> list[tuple[str | None, str, list[str | None]]]:
 
 @pytest.fixture
 async def drawn(tmp_path: Path) -> Path:
-    """A folder with the pictures as they would be drawn now."""
+    """A folder with freshly drawn pictures."""
     await draw_docs(tmp_path)
     return tmp_path
 
 
 async def test_the_pictures_of_the_docs_are_up_to_date(drawn: Path) -> None:
-    """Each says what its graph, or the run on it, does; `python -m tests.render.samples` makes them anew."""
+    """Each matches its graph, or the run on it; `python -m tests.render.samples` regenerates them."""
     names = sorted(path.name for path in drawn.iterdir())
     assert names == sorted(path.name for path in PICTURES.glob("*.svg"))
     for name in names:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from graphengine.engine.outline import EdgeOutline
 from graphengine.render.drawing import drawing_of
 from graphengine.render.errors import RenderError
 from graphengine.render.parts import Arrow, Box, Drawing
@@ -16,12 +17,12 @@ def words(element: Box | Arrow) -> list[str]:
 
 
 def beside(drawing: Drawing) -> list[str]:
-    """What stands beside each arrow, in declared order."""
+    """Return the words next to each arrow, in declared order."""
     return [" / ".join(words(arrow)) for arrow in drawing.arrows]
 
 
 def test_ways_are_numbered_in_the_order_they_are_tried() -> None:
-    """Ways after success count from 1; the one after failure stands outside that order."""
+    """Edges after success count from 1; the edge after a failure is outside that order."""
     assert beside(drawing_of(review_loop()))[3:] == [
         "accepted unreviewed / failed with Exception",
         "1. approved / history[-1].score >= 7",
@@ -32,19 +33,19 @@ def test_ways_are_numbered_in_the_order_they_are_tried() -> None:
 
 
 def test_a_single_way_needs_no_words() -> None:
-    """Where there is no choice, there is no number and no otherwise."""
+    """Without a choice there is no number and no otherwise."""
     assert beside(drawing_of(review_loop()))[:3] == ["", "", ""]
 
 
-def test_failure_ways_have_an_order_of_their_own() -> None:
-    """Several ways after failure are numbered among themselves."""
-    ways = [
+def test_failure_edges_have_an_order_of_their_own() -> None:
+    """Several edges after failure are numbered among themselves."""
+    edges = [
         edge("START", "a"),
         edge("a", "END", "failed with KeyError", failure=True),
         edge("a", "END"),
         edge("a", "FAIL", "failed with Exception", failure=True),
     ]
-    drawing = drawing_of(outline([node("a")], ways))
+    drawing = drawing_of(outline([node("a")], edges))
     assert beside(drawing)[1:] == ["1. failed with KeyError", "", "2. failed with Exception"]
     assert [arrow.failure for arrow in drawing.arrows] == [False, True, False, True]
 
@@ -57,15 +58,15 @@ def test_the_cases_of_a_switch_that_lead_to_one_node_share_an_arrow() -> None:
 
 
 def test_a_switch_among_other_ways_is_one_way() -> None:
-    """All arrows of a switch have its number, and the next way the next number."""
-    switch = {"from": "a", "on": "x", "cases": {"1": "END", "2": "FAIL"}, "otherwise": None}
+    """All arrows of a switch share its number, and the next edge has the next number."""
+    switch: EdgeOutline = {"from": "a", "on": "x", "cases": {"1": "END", "2": "FAIL"}, "otherwise": None}
     drawing = drawing_of(outline([node("a")], [edge("START", "a"), edge("a", "a", "x < 1"), switch, edge("a", "END")]))
     assert beside(drawing)[1:] == ["1. x < 1", "2. x is 1", "2. x is 2", "3. otherwise"]
 
 
 def test_an_otherwise_that_leads_where_a_case_leads_is_told() -> None:
-    """An arrow that stands for a case and the otherwise says both."""
-    switch = {"from": "a", "on": "x", "cases": {"1": "END", "2": "FAIL"}, "otherwise": "END"}
+    """An arrow for both a case and the otherwise shows both."""
+    switch: EdgeOutline = {"from": "a", "on": "x", "cases": {"1": "END", "2": "FAIL"}, "otherwise": "END"}
     assert beside(drawing_of(outline([node("a")], [edge("START", "a"), switch])))[1:] == [
         "x is 1, or otherwise",
         "x is 2",
@@ -111,9 +112,9 @@ def test_an_end_that_many_nodes_lead_to_has_a_box_for_each() -> None:
 
 
 def test_arrows_that_close_a_loop_are_known() -> None:
-    """A way back to a node one came through, or to itself, closes a loop; a way to one seen before does not."""
-    ways = [edge("START", "a"), edge("a", "b"), edge("a", "c"), edge("b", "c"), edge("c", "a"), edge("b", "b")]
-    drawing = drawing_of(outline([node(name) for name in "abc"], ways))
+    """An edge back to an ancestor, or to the node itself, closes a loop; one to a node merely seen before does not."""
+    edges = [edge("START", "a"), edge("a", "b"), edge("a", "c"), edge("b", "c"), edge("c", "a"), edge("b", "b")]
+    drawing = drawing_of(outline([node(name) for name in "abc"], edges))
     assert [arrow.back for arrow in drawing.arrows] == [False, False, False, False, True, True]
 
 
@@ -128,7 +129,7 @@ def test_a_node_that_only_ways_name_is_drawn() -> None:
 
 
 @pytest.mark.parametrize("broken", [{}, {"nodes": 3}, {"nodes": [{}]}, {"nodes": [], "ways": [{"from": "a"}]}])
-def test_what_is_no_outline_is_refused(broken: dict[str, object]) -> None:
-    """A mapping that describes no graph gets an error of ours."""
-    with pytest.raises(RenderError, match="no outline"):
+def test_what_is_no_outline_is_refused(broken: Any) -> None:
+    """A mapping that describes no graph raises one of the package's errors."""
+    with pytest.raises(RenderError, match="is not the outline"):
         drawing_of(broken)

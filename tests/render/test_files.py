@@ -59,7 +59,7 @@ def test_the_ending_says_how(ending: str, begins: bytes, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("name", ["picture", "picture.gif", "picture.htm", ".svg"])
 def test_another_ending_is_refused(name: str, tmp_path: Path) -> None:
-    """An ending that says nothing gets the list of those that do, and no file."""
+    """An unknown ending raises an error that lists the known ones, and writes no file."""
     with pytest.raises(RenderError) as caught:
         render_outline(review_loop(), tmp_path / name)
     assert isinstance(caught.value, GraphEngineError)
@@ -69,7 +69,7 @@ def test_another_ending_is_refused(name: str, tmp_path: Path) -> None:
 
 
 def test_a_folder_that_does_not_exist_is_told(tmp_path: Path) -> None:
-    """What the system says of a path becomes an error of ours."""
+    """A system error for a path becomes one of the package's errors."""
     with pytest.raises(RenderError, match="cannot be written"):
         render_outline(review_loop(), tmp_path / "missing" / "picture.dot")
 
@@ -84,7 +84,7 @@ def test_a_graph_is_drawn_from_its_declaration(tmp_path: Path) -> None:
 
 
 def test_a_graph_with_problems_tells_them(tmp_path: Path) -> None:
-    """What does not compile is not drawn."""
+    """A graph that does not compile is not drawn."""
     with pytest.raises(CompileError):
         render_graph(Graph("empty", Article), tmp_path / "a.dot")
 
@@ -100,7 +100,7 @@ def test_nothing_to_paint_with_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the fake dot is a shell script")
 def test_dot_paints_where_there_is_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The program gets the graph on its standard input and leaves no file behind."""
+    """The program reads the graph from standard input and leaves no file."""
     fake_dot(tmp_path, "printf painted")
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     assert paint(to_dot(review_loop()), "pdf") == b"painted"
@@ -112,7 +112,7 @@ def test_dot_paints_where_there_is_one(monkeypatch: pytest.MonkeyPatch, tmp_path
 def test_a_dot_that_fails_is_told(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """What the program complained of is in the error, and not on the user's terminal."""
+    """The program's complaint is in the error, and not on the user's terminal."""
     fake_dot(tmp_path, "echo 'Format: svg not recognized' >&2; exit 1")
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     with pytest.raises(RenderError, match="dot could not paint this: Format: svg not recognized"):
@@ -122,17 +122,17 @@ def test_a_dot_that_fails_is_told(
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the fake dot is a shell script")
 def test_a_dot_that_paints_nonsense_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """What is no SVG is not taken for one, and no file is written."""
+    """Output other than SVG is refused, and no file is written."""
     fake_dot(tmp_path, "printf nonsense")
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    with pytest.raises(RenderError, match="painted no SVG"):
+    with pytest.raises(RenderError, match="is not SVG"):
         render_outline(review_loop(), tmp_path / "a.svg")
     assert not (tmp_path / "a.svg").exists()
 
 
 @pytest.mark.usefixtures("no_dot")
 def test_a_graphviz_that_fails_is_told(capfd: pytest.CaptureFixture[str]) -> None:
-    """What troubles pygraphviz is an error of ours, and its chatter stays off the terminal."""
+    """A pygraphviz error becomes one of the package's errors, and its output stays off the terminal."""
     with pytest.raises(RenderError, match="pygraphviz could not paint this"):
         paint("digraph { a -> ", "svg")
     paint("digraph { a }", "svg")
@@ -176,7 +176,7 @@ def test_words_are_centred_on_their_box() -> None:
 def test_labels_without_a_ground_are_refused() -> None:
     """A Graphviz that paints other labels than it was given gets an error, and no words are put in a wrong place."""
     svg = b'<svg xmlns="http://www.w3.org/2000/svg"><g id="drawing"><title>a</title><text>review_loop</text></g></svg>'
-    with pytest.raises(RenderError, match="other labels than it was given"):
+    with pytest.raises(RenderError, match="differ from its input"):
         accessible_svg(svg, drawing_of(review_loop()))
 
 

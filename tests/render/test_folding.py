@@ -41,7 +41,7 @@ def test_a_folded_graph_is_one_box_that_says_what_is_in_it() -> None:
 
 
 def test_a_depth_folds_what_stands_so_deep() -> None:
-    """Depth 1 leaves the first graph inside open and folds those in it, and tells of all nodes in them."""
+    """Depth 1 leaves the first nested graph open, folds those in it, and counts all their nodes."""
     outline = outline_of(tree(4, 2))
     assert [cluster.depth for cluster in drawing_of(outline, fold=1).clusters] == [0]
     assert [cluster.depth for cluster in drawing_of(outline, fold=2).clusters] == [0, 1]
@@ -53,7 +53,7 @@ def test_a_depth_folds_what_stands_so_deep() -> None:
 
 
 def test_a_path_folds_one_graph() -> None:
-    """Others stay open; a node that chooses among graphs is one box, too."""
+    """Others stay open; a node that chooses between graphs is one box, too."""
     deep = drawing_of(outline_of(tree(3, 2)), fold=["inner/inner"])
     assert [cluster.name for cluster in deep.clusters] == ["inner"]
     several = drawing_of(outline_of(company()), fold="team")
@@ -68,16 +68,16 @@ def test_a_path_folds_one_graph() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fold", "told"),
+    ("fold", "message"),
     [
         ("artcles", r"no graph at 'artcles'.*did you mean 'articles'"),
         (["plan"], r"no graph at 'plan'.*graphs inside are: articles"),
-        (-1, r"fold=-1 is no depth"),
+        (-1, r"fold=-1 is not a depth"),
     ],
 )
-def test_what_cannot_be_folded_is_told(fold: Any, told: str) -> None:
-    """A path that leads to no graph gets the nearest, or the list of those there are."""
-    with pytest.raises(RenderError, match=rf"(?s){told}"):
+def test_an_invalid_fold_is_refused(fold: Any, message: str) -> None:
+    """The error names the nearest path, or lists all."""
+    with pytest.raises(RenderError, match=rf"(?s){message}"):
         drawing_of(outline_of(newsroom()), fold=fold)
 
 
@@ -90,7 +90,7 @@ def test_a_graph_without_graphs_says_so() -> None:
 
 
 async def test_a_run_in_a_folded_graph_is_told_at_its_box() -> None:
-    """What waits inside marks the box, with the node that waits, and its visits and time are there."""
+    """A node that waits inside marks the box, which also has its visits and time."""
     graph, steps = await asking_run()
     drawing = drawing_of(graph.compile().outline, steps, fold=0)
     assert box(drawing, "articles").tone == "waiting"

@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from graphengine.engine.outline import Outline
 from graphengine.render import to_dot, to_mermaid, to_text
 from graphengine.render.dot import dot_text
 from graphengine.render.drawing import drawing_of
 from graphengine.render.images import paint
 from graphengine.render.parts import Box, Cluster, Line
 from graphengine.render.text import one_line
-from tests.render.samples import GOLDEN, GRAPHS, WRITERS, Outline, edge, hostile, node, outline, read_xml
+from tests.render.samples import GOLDEN, GRAPHS, WRITERS, edge, hostile, node, outline, read_xml
 
 TITLES = st.text(st.characters() | st.sampled_from(list('"\\<>&#;%`|$_*-.[](){}:\n1Nn')), max_size=30)
 JOINER = "\u2060"
@@ -94,7 +95,7 @@ def test_every_format_keeps_the_texts_of_clusters_texts(title: str) -> None:
 
 
 def texts(title: str) -> tuple[list[str], list[str]]:
-    """What should be read in boxes and beside arrows."""
+    """Return the expected texts of boxes and next to arrows."""
     drawing = drawing_of(titled(title))
     boxes = ["\n".join(line.text for line in box.lines) for box in drawing.boxes]
     return boxes, ["\n".join(line.text for line in arrow.lines) for arrow in drawing.arrows]
@@ -125,7 +126,7 @@ def test_graphviz_reads_what_we_wrote(name: str) -> None:
 
 
 def boxes_of(read: pygraphviz.AGraph) -> list[str]:
-    """All boxes; where an arrow turns stands none."""
+    """Return all boxes, without the points where an arrow turns."""
     return [str(name) for name in read.nodes() if not name.endswith("_turn")]
 
 
@@ -166,7 +167,7 @@ def test_boxes_stand_in_their_clusters(name: str) -> None:
 
 
 def chain_of(cluster: str, around: dict[str, str]) -> list[str]:
-    """A cluster and those it stands in."""
+    """A cluster and those around it."""
     return [cluster, *chain_of(around[cluster], around)] if cluster else []
 
 
@@ -231,7 +232,7 @@ def entities_read(text: str) -> str:
 
 
 def test_lines_of_a_label_differ_in_weight() -> None:
-    """A title is bold in both formats, and what stands below it is not."""
+    """A title is bold in both formats, and the text below it is not."""
     drawing = drawing_of(titled("Title"))
     assert drawing.boxes[1].lines == (Line("Title", "strong"), Line("a · function", "small"))
     assert "<B>Title</B>" in to_dot(titled("Title"))

@@ -1,15 +1,16 @@
-"""Arrows from one place to several graphs inside: each comes to its cluster from above, not at a corner."""
+"""Arrows from one place to several nested graphs: each reaches its cluster from above, not at a corner."""
 
 import re
 from xml.etree import ElementTree as ET
 
 import pytest
 
+from graphengine.engine.outline import EdgeOutline, Outline
 from graphengine.render import to_dot
 from graphengine.render.drawing import drawing_of
 from graphengine.render.painted import image_of, svg_of
 from tests.render.nested import company, newsroom, outline_of
-from tests.render.samples import Outline, edge, node, outline, read_xml
+from tests.render.samples import edge, node, outline, read_xml
 
 SVG = "{http://www.w3.org/2000/svg}"
 POINT = re.compile(r"(-?[\d.]+),(-?[\d.]+)")
@@ -21,7 +22,7 @@ def fork_of_graphs(count: int) -> Outline:
     """A fork with a graph in each of its arms."""
     inner = outline([node("a"), node("b")], [edge("START", "a"), edge("a", "b", "x > 1"), edge("b", "END")], "inner")
     names = [f"arm{index}" for index in range(count)]
-    fork = {"from": "START", "arms": [{"to": name} for name in names], "join": "join"}
+    fork: EdgeOutline = {"from": "START", "arms": [{"to": name} for name in names], "join": "join"}
     arms = [node(name, "graph", graphs={"": inner}) for name in names]
     return outline([*arms, node("join")], [fork, *(edge(name, "join") for name in names), edge("join", "END")])
 
@@ -47,7 +48,7 @@ def test_arms_come_to_their_graphs_from_above() -> None:
 
 
 def test_the_halves_of_an_arrow_meet() -> None:
-    """Where an arrow turns there is no gap: a bit of its own colour lies between its halves."""
+    """Where an arrow turns, a segment of its own colour fills the gap between its halves."""
     drawing = drawing_of(outline_of(company()))
     groups = {group.get("id"): group for group in read_xml(svg_of(drawing, "auto")).iter(f"{SVG}g")}
     turns = [name for name in groups if name and name.endswith("_turn")]
@@ -64,7 +65,7 @@ def test_the_halves_of_an_arrow_meet() -> None:
 
 
 def test_an_arrow_alone_goes_straight() -> None:
-    """Where one way leads to a graph, nothing turns; nor does a way back."""
+    """A single edge to a graph does not turn, nor does an edge back."""
     assert "_turn" not in to_dot(outline_of(newsroom()))
 
 

@@ -104,7 +104,7 @@ def test_a_box_can_be_read(shape: Shape, tone: Tone) -> None:
 
 @pytest.mark.parametrize(("depth", "tone"), list(product(range(4), get_args(Tone))))
 def test_a_cluster_can_be_read(depth: int, tone: Tone) -> None:
-    """So can the head of a cluster, and its border, however deep it stands."""
+    """The head and the border of a cluster are readable at any depth."""
     look = look_of_cluster(Cluster("g0", "graph", (), "", depth=depth, tone=tone))
     for shade in (str, by_night):
         assert contrast(shade(look.text), shade(look.fill)) >= 4.5
@@ -122,7 +122,7 @@ def test_an_arrow_can_be_read(failure: bool, tone: Tone) -> None:  # noqa: FBT00
 
 
 def test_what_a_run_did_stands_out_without_colour() -> None:
-    """The wider the line, the more was done: never taken, plain, done, and where the run stands."""
+    """The more was done, the wider the line: never taken, plain, done, and the run's current place."""
 
     def points(tone: Tone) -> float:
         look: Look = look_of_box(Box("n0", "agent", (), "", tone))

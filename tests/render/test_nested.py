@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from graphengine import END, START, Context, Graph, RunFailed, Runner
+from graphengine.engine.outline import EdgeOutline
 from graphengine.engine.steps import Step
 from graphengine.render import render_outline, to_text
 from graphengine.render.drawing import drawing_of
@@ -45,7 +46,7 @@ def arrows(drawing: Drawing) -> list[tuple[str, str]]:
 
 
 def test_a_graph_that_is_a_node_is_a_cluster_with_its_nodes() -> None:
-    """Its own nodes stand in it, its head says what it is, and none of its nodes stands outside."""
+    """It holds all its own nodes, and its head describes it."""
     drawing = drawing_of(outline_of(newsroom()))
     articles = cluster(drawing, "articles")
     assert words(articles) == "articles graph article; for each item of topics; writes articles"
@@ -66,7 +67,7 @@ def test_arrows_to_a_graph_end_at_its_border() -> None:
 
 
 def test_a_graph_that_begins_in_several_ways_has_a_dot_for_its_start() -> None:
-    """The ways from its START leave the dot; a graph that begins in one way has none."""
+    """The edges from its START leave the dot; a graph with a single first edge has none."""
     found = arrows(drawing_of(outline_of(company())))
     assert ("team", "START of team (code)") in found
     assert ("START of team (code)", "fork of START of team (code)") in found
@@ -75,7 +76,7 @@ def test_a_graph_that_begins_in_several_ways_has_a_dot_for_its_start() -> None:
 
 
 def test_a_graph_with_one_plain_end_is_left_from_its_last_node() -> None:
-    """Its END is folded away; where there is more to say of its ends, a dot stands for it."""
+    """Its END is folded away; a dot replaces it if its ends need words."""
     found = arrows(drawing_of(outline_of(company())))
     assert ("team (law)/argue", "END of team") in found
     assert ("team (code)/join", "END of team (code)") in found
@@ -95,7 +96,7 @@ def test_a_graph_with_one_plain_end_is_left_from_its_last_node() -> None:
         [edge("START", "END")],
     ],
 )
-def test_an_end_of_which_there_is_something_to_say_is_drawn(ways: list[dict[str, Any]]) -> None:
+def test_an_end_of_which_there_is_something_to_say_is_drawn(ways: list[EdgeOutline]) -> None:
     """A label, a second way, a condition, no end at all: each keeps the dot, which arrows around leave."""
     inner = outline([node("a")] if len(ways) > 1 else [], ways, "inner")
     drawing = drawing_of(outline([node("n", "graph", graphs={"": inner})], [edge("START", "n"), edge("n", "END")]))
@@ -138,7 +139,7 @@ def test_a_choice_among_graphs_has_a_cluster_for_each() -> None:
 
 
 def test_labels_that_a_graph_ended_with_are_on_the_arrows() -> None:
-    """A way that asks how the graph ended says so."""
+    """An edge that depends on how the graph ended says so."""
     told = [words(arrow) for arrow in drawing_of(outline_of(company())).arrows]
     assert "1. well done ended 'done'" in told
 
@@ -152,7 +153,7 @@ def test_what_is_many_and_who_is_asked_can_be_seen() -> None:
 
 
 def test_three_levels_of_sixty_nodes_are_drawn_whole(tmp_path: Path) -> None:
-    """Each node stands once, each cluster in the one around it, and Graphviz paints them all."""
+    """Each node is drawn once, each cluster in the one around it, and Graphviz paints them all."""
     drawing = drawing_of(outline_of(tree(3, 20)))
     named = [box.name for box in drawing.boxes if "step_" in box.name]
     assert len(named) == len(set(named)) == 60
@@ -166,7 +167,7 @@ def test_three_levels_of_sixty_nodes_are_drawn_whole(tmp_path: Path) -> None:
 
 
 def test_plain_text_says_where_each_node_leads() -> None:
-    """Each box has its ways below it, what stands in a cluster is indented, and failures have a sign of their own."""
+    """Each box has its edges below it, nodes of a cluster are indented, and failures have a sign of their own."""
     lines = to_text(outline_of(newsroom())).splitlines()
     assert "  -> articles" in lines
     assert "  -x plan: plan anew; failed with Exception" in lines
@@ -214,7 +215,7 @@ async def test_a_map_under_way_tells_how_far_it_is() -> None:
 
 
 async def test_a_failure_inside_is_shown_where_it_happened() -> None:
-    """The node in the graph is marked with its error, and the node that the graph is, too; the map counts it."""
+    """The failed node is marked with its error, and so is the node of its graph; the map counts it."""
 
     def check(task: str) -> str:
         if task == "b":
@@ -273,14 +274,14 @@ def waits(**wait: Any) -> list[Step]:
     ],
 )
 def test_each_kind_of_wait_has_its_words(wait: dict[str, Any], told: str) -> None:
-    """A node that waits is marked and says for what."""
+    """A waiting node is marked with what it waits for."""
     drawing = drawing_of(outline([node("a")], [edge("START", "a"), edge("a", "END")]), waits(**wait))
     assert box(drawing, "a").tone == "waiting"
     assert " ".join(line.text for line in box(drawing, "a").lines[2:]) == told
 
 
 async def test_arms_under_way_are_marked_where_they_are() -> None:
-    """Each arm stands at its node, and the join tells how many have arrived."""
+    """Each arm is shown at its node, and the join shows how many have arrived."""
     graph = Graph("arms", Job)
     graph.add_node("ask", _asked, writes="first")
     graph.add_node("do", lambda task: task, writes="second", thread=False)

@@ -169,7 +169,7 @@ def test_a_notebook_shows_the_picture() -> None:
 
 
 def test_a_notebook_gets_the_types_it_asks_for() -> None:
-    """`include` and `exclude` are IPython's; Mermaid stands in for an SVG that is not wanted."""
+    """`include` and `exclude` are IPython's; Mermaid replaces an SVG that is not wanted."""
     graph = newsroom()
     assert set(graph._repr_mimebundle_(include={"text/plain"})) == {"text/plain"}
     shown = graph._repr_mimebundle_(include={"text/vnd.mermaid", "image/svg+xml"})
@@ -199,7 +199,7 @@ def test_a_notebook_without_a_painter_still_shows_text(monkeypatch: pytest.Monke
 
 
 def test_a_notebook_never_raises(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A mistake of ours is told in the plain text, too."""
+    """An internal error is shown in the plain text, too."""
 
     def broken(*_: object) -> None:
         message = "a mistake of ours"

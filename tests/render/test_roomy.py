@@ -26,7 +26,7 @@ def event_bus() -> Drawing:
 
 
 def drawings() -> list[Any]:
-    """Drawings with graphs beside each other and in each other."""
+    """Drawings with graphs next to each other and nested."""
     made = {
         "event_bus": event_bus(),
         "tree": drawing_of(outline_of(tree(3, 3))),
@@ -50,7 +50,7 @@ def frames(svg: bytes, drawing: Drawing) -> Sides:
 
 @pytest.mark.parametrize("drawing", drawings())
 def test_frames_nest_and_never_overlap(drawing: Drawing) -> None:
-    """Each lies within that around it and beside its neighbours, and none is narrower than Graphviz made it."""
+    """Each is within its parent and next to its neighbours, and none is narrower than Graphviz made it."""
     sides = frames(svg_of(drawing, "auto"), drawing)
     before = frames(image_of(drawing, "svg", "auto"), drawing)
     assert all(sides[name][0] <= before[name][0] + 0.01 for name in before)

@@ -14,7 +14,7 @@ from tests.render.samples import Article, done, edge, help_desk, node, outline, 
 
 
 def boxes(drawing: Drawing) -> dict[str, Box]:
-    """The boxes by what stands in their first line."""
+    """Return the boxes by their first line."""
     return {box.lines[0].text: box for box in drawing.boxes}
 
 
@@ -35,7 +35,7 @@ LOOP = [
 
 
 def test_a_finished_run_shows_its_way() -> None:
-    """Each arrow tells how often it was taken, each node its visits, and the caption how the run ended."""
+    """Each arrow shows how often it was taken, each node its visits, and the caption how the run ended."""
     drawing = drawing_of(review_loop(), LOOP)
     assert counts(drawing) == [1, 1, 2, 0, 1, 0, 0, 1]
     assert [arrow.tone for arrow in drawing.arrows][3:6] == ["unused", "done", "unused"]
@@ -67,7 +67,7 @@ def failure(message: str) -> dict[str, Any]:
 
 
 def test_a_failed_run_shows_where_and_why() -> None:
-    """The node that failed is marked and tells its error, once."""
+    """The failed node is marked and shows its error, once."""
     steps = [*LOOP[:2], made_step(3, "failed", 3.0, "", "write", 1, 1, data=failure("no <model>"))]
     box = boxes(drawing_of(review_loop(), steps))["write"]
     assert box.tone == "failed"
@@ -104,20 +104,20 @@ def test_the_value_of_a_switch_tells_its_arrow() -> None:
 
 def test_equal_ways_are_told_apart_by_what_was_tried_before() -> None:
     """Two edges with one source, target and label differ in how many conditions were looked at."""
-    ways = [edge("START", "a"), edge("a", "a", "x > 1"), edge("a", "a", "y > 1"), edge("a", "END")]
+    edges = [edge("START", "a"), edge("a", "a", "x > 1"), edge("a", "a", "y > 1"), edge("a", "END")]
     steps = [started("a"), done(2, "a", "a", why="x 0 > 1: no; y 2 > 1: yes"), done(3, "a", "a", 2, why="x 2 > 1: yes")]
-    assert counts(drawing_of(outline([node("a")], ways), [*steps, done(4, "a", "a", 3, why="a; b")])) == [1, 1, 2, 0]
+    assert counts(drawing_of(outline([node("a")], edges), [*steps, done(4, "a", "a", 3, why="a; b")])) == [1, 1, 2, 0]
 
 
 def test_of_many_ends_the_one_that_was_reached_is_marked() -> None:
-    """Where each node has an END of its own, only one tells that the run ended."""
-    ways = [edge("START", "a"), *(edge(name, "END") for name in "abcde"), *(edge("a", name, name) for name in "bcde")]
-    drawing = drawing_of(outline([node(name) for name in "abcde"], ways), [started("a"), done(2, "a", END)])
+    """If each node has an END of its own, only the one reached is marked."""
+    edges = [edge("START", "a"), *(edge(name, "END") for name in "abcde"), *(edge("a", name, name) for name in "bcde")]
+    drawing = drawing_of(outline([node(name) for name in "abcde"], edges), [started("a"), done(2, "a", END)])
     assert [box.tone for box in drawing.boxes if box.shape == "end"] == ["done", "unused", "unused", "unused", "unused"]
 
 
 async def test_every_end_that_joined_an_arm_is_marked() -> None:
-    """Where END joins the arms of the whole run, it ended behind each of them, and stands at those that arrived."""
+    """If END joins the arms of the whole run, each END that an arm reached is marked."""
     names = [*"abcde"]
     graph = Graph("arms", Article)
     for name in names:

@@ -59,6 +59,6 @@ def test_wide_characters_take_two_columns() -> None:
 
 
 def test_a_number_and_its_unit_stay_together() -> None:
-    """A line breaks before the number, not behind it."""
+    """A line breaks before the number, not after it."""
     assert wrap("finished after 12 visits; 9.2 s, offline", 16, 9) == ("finished after", "12 visits;", "9.2 s, offline")
     assert wrap("a run that took 2 h 5 min", 16, 9) == ("a run that took", "2 h 5 min")

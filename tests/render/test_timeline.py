@@ -1,4 +1,4 @@
-"""Timelines of runs: what their steps tell of time."""
+"""Timelines of runs: the times of their steps."""
 
 from typing import Any
 
@@ -27,12 +27,12 @@ def spans(line: Timeline) -> dict[str, list[tuple[str, float, float]]]:
 
 
 def told(chart: Chart) -> list[str]:
-    """What those hear who point at the parts of a chart."""
+    """Return the tooltips of a chart's parts."""
     return [title.text or "" for title in read_xml(chart.svg().encode()).iterfind(".//s:g/s:title", SVG)]
 
 
 async def test_every_attempt_wait_and_pause_stands_where_it_was() -> None:
-    """Items and arms are side by side, a retry behind its pause, a person's wait as long as it took."""
+    """Items and arms are parallel, a retry follows its pause, a person's wait has its real length."""
     _, steps = await paper_run()
     line = timeline_of(steps)
     assert spans(line) == {
@@ -52,7 +52,7 @@ async def test_every_attempt_wait_and_pause_stands_where_it_was() -> None:
 
 
 async def test_a_long_wait_is_drawn_short_and_says_so() -> None:
-    """Two hours of a person do not dwarf sixteen seconds of work, and the break tells how long it is."""
+    """Two hours of a person do not dwarf sixteen seconds of work, and the break shows its length."""
     _, steps = await paper_run()
     chart = timeline(steps)
     assert "2 h waiting, drawn short" in told(chart)
@@ -62,7 +62,7 @@ async def test_a_long_wait_is_drawn_short_and_says_so() -> None:
 
 
 async def test_the_head_tells_what_the_run_took() -> None:
-    """Steps, driven time, waits, when it began; each row tells its own."""
+    """Steps, driven time, waits, when it began; each row shows its own."""
     _, steps = await paper_run()
     chart = timeline(steps)
     assert chart.title == "Timeline of paper, run tides: finished after 10 visits"
@@ -106,7 +106,7 @@ STOP = {"reason": "person", "label": "", "condition": "", "explanation": "stoppe
 
 
 def test_time_at_which_nobody_drove_it_is_told() -> None:
-    """A run that was stopped and resumed tells the time between; so does one whose process died."""
+    """A resumed run shows the time between; so does one whose process died."""
     stopped = made_step(3, "stopped", 3.0, data={"status": "stopped", "stop": STOP})
     back = {"limits": {}, "fingerprint": "f"}
     resumed = made_step(4, "resumed", 903.0, data=back)
@@ -167,12 +167,12 @@ def test_what_is_no_run_is_refused(steps: list[Step], message: str) -> None:
 
 
 def test_a_run_of_one_step_is_drawn() -> None:
-    """It has begun, and no more is to be told."""
+    """It has begun, and has nothing else to show."""
     assert timeline([started("a")]).spoken[1].startswith("1 step, 0 ms driven")
 
 
 def test_what_lies_between_is_to_scale_and_the_breaks_have_one_width() -> None:
-    """Work keeps its proportions on both sides of a break; marks behind it count from there."""
+    """Work keeps its proportions on both sides of a break; marks after it count from there."""
     scale = scale_of(0.0, 1010.0, [(0.0, 4.0), (1004.0, 1010.0)], 0.0, 640.0)
     assert len(scale.breaks()) == 1
     assert scale.x(4.0) / 4 == pytest.approx((640 - scale.x(1004.0)) / 6)

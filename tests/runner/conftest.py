@@ -1,4 +1,4 @@
-"""A runner over each store, and one whose time passes without anybody waiting for it."""
+"""A runner over each store, and one on a fake clock."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,20 +11,20 @@ from graphengine.testing import FakeClock
 
 @pytest.fixture(params=["memory", "sqlite"])
 async def runner(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Runner]:
-    """A Runner over memory, then over SQLite."""
+    """Yield a Runner over memory, then over SQLite."""
     async with Runner(None if request.param == "memory" else tmp_path / "runs.db") as made:
         yield made
 
 
 @pytest.fixture
 def clock() -> FakeClock:
-    """The clock of the timed runner."""
+    """Return the clock of the timed runner."""
     return FakeClock(start=1000.0)
 
 
 @pytest.fixture(params=["memory", "sqlite"])
 async def timed(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock) -> AsyncIterator[Runner]:
-    """A Runner on a fake clock, over memory, then over SQLite."""
+    """Yield a Runner on a fake clock, over memory, then over SQLite."""
     store = None if request.param == "memory" else tmp_path / "timed.db"
     async with Runner(store, clock=clock) as made:
         yield made

@@ -1,4 +1,4 @@
-"""Branches: of branches, amid forks, maps and graphs inside, before waits, of runs that are driven."""
+"""Branches: of branches, amid forks, maps and subgraphs, before waits, of runs that are being driven."""
 
 import asyncio
 from typing import Annotated, Any
@@ -22,13 +22,13 @@ class State(BaseModel):
 
 
 async def at_step(runner: Runner, run_id: str, path: str, kind: str = "node", nth: int = 1) -> int:
-    """The seq of the n-th step of a path and kind."""
+    """Return the seq of the n-th step of a path and kind."""
     found = [step.seq for step in await runner.history(run_id) if (step.path, step.kind) == (path, kind)]
     return found[nth - 1]
 
 
 def counting() -> Graph[State]:
-    """Counts to four."""
+    """Return a graph that counts to four."""
     graph = Graph("count", State)
     graph.add_node("more", lambda n: n + 1, writes="n", thread=False)
     graph.add_edge(START, "more")
@@ -37,8 +37,8 @@ def counting() -> Graph[State]:
     return graph
 
 
-async def test_branches_of_branches_share_what_each_shared(runner: Runner) -> None:
-    """Four deep, each with an update of its own; a branch at a step of a grandparent's is one too."""
+async def test_branches_of_branches_share_the_steps_of_their_parents(runner: Runner) -> None:
+    """There are four levels, each with its own update; a branch at a step of a grandparent works too."""
     graph = counting()
     await runner.start(graph, run_id="0").result()
     for depth in range(1, 5):
@@ -58,7 +58,7 @@ async def test_branches_of_branches_share_what_each_shared(runner: Runner) -> No
 
 
 def plain(arm: str) -> Any:
-    """A node of an arm."""
+    """Return a node of an arm."""
 
     def work(word: str) -> str:
         return f"{arm} {word}"
@@ -67,7 +67,7 @@ def plain(arm: str) -> Any:
 
 
 def arms() -> Graph[State]:
-    """Two arms of two nodes each."""
+    """Return a graph with two arms of two nodes each."""
     graph = Graph("arms", State)
     graph.add_node("begin", lambda: "begun", writes="log", thread=False)
     for arm in "ab":
@@ -81,8 +81,8 @@ def arms() -> Graph[State]:
     return graph
 
 
-async def test_a_branch_amid_a_fork_goes_on_in_every_arm(runner: Runner) -> None:
-    """What an arm had done stands; without an update no path is needed."""
+async def test_a_branch_amid_a_fork_continues_in_every_arm(runner: Runner) -> None:
+    """The work of each arm is kept; without an update no path is needed."""
     graph = arms()
     run = runner.start(graph)
     whole = await run.result()
@@ -93,7 +93,7 @@ async def test_a_branch_amid_a_fork_goes_on_in_every_arm(runner: Runner) -> None
 
 
 async def test_an_update_of_an_arm_is_seen_by_that_arm(runner: Runner) -> None:
-    """Its view has it, the other's does not, and the join puts it in its place."""
+    """Its view has the update, the other's does not, and the join applies it."""
     graph = arms()
     run = runner.start(graph)
     await run.result()
@@ -103,7 +103,7 @@ async def test_an_update_of_an_arm_is_seen_by_that_arm(runner: Runner) -> None:
 
 
 async def test_an_update_of_the_run_is_seen_by_every_arm(runner: Runner) -> None:
-    """What the arms wrote is laid over it again."""
+    """The writes of the arms are applied on top of it again."""
     graph = arms()
     run = runner.start(graph)
     await run.result()
@@ -112,8 +112,8 @@ async def test_an_update_of_the_run_is_seen_by_every_arm(runner: Runner) -> None
     assert child.state.log == ["begun", "all", "a ant", "begun/all/a ant bee", "b bee", "begun/all/b bee bee"]
 
 
-async def test_several_views_want_a_path(runner: Runner) -> None:
-    """The error lists them, and nothing is written."""
+async def test_an_update_needs_a_path_if_there_are_several_views(runner: Runner) -> None:
+    """The error lists the views, and nothing is written."""
     graph = arms()
     run = runner.start(graph)
     await run.result()
@@ -128,7 +128,7 @@ async def test_several_views_want_a_path(runner: Runner) -> None:
 
 
 def mapped(*, inside: bool = False) -> Graph[State]:
-    """Makes a text of each item, one at a time; by a graph if told so."""
+    """Return a graph that makes a text of each item, one at a time, by a subgraph if `inside`."""
     one: Any = lambda item: f"made {item}"  # noqa: E731 - the small node of a map
     if inside:
         below: Graph[State] = Graph("below", State, result="word")
@@ -143,8 +143,8 @@ def mapped(*, inside: bool = False) -> Graph[State]:
     return graph
 
 
-async def test_a_branch_amid_a_map_runs_the_items_that_are_left(runner: Runner) -> None:
-    """Those that were done are done, whatever becomes of the list."""
+async def test_a_branch_amid_a_map_runs_the_remaining_items(runner: Runner) -> None:
+    """Finished items are kept even if the list changes."""
     graph = mapped()
     run = runner.start(graph)
     await run.result()
@@ -156,8 +156,8 @@ async def test_a_branch_amid_a_map_runs_the_items_that_are_left(runner: Runner) 
     assert own == ["work[1]", "work[2]", "work"]
 
 
-async def test_a_branch_inside_an_item_goes_on_in_its_graph(runner: Runner) -> None:
-    """With an update of that item's graph; the other items are as they were."""
+async def test_a_branch_inside_an_item_continues_in_its_graph(runner: Runner) -> None:
+    """The update applies to that item's graph; the other items are unchanged."""
     graph = mapped(inside=True)
     run = runner.start(graph)
     whole = await run.result()
@@ -171,18 +171,18 @@ async def test_a_branch_inside_an_item_goes_on_in_its_graph(runner: Runner) -> N
 
 
 def asking() -> Graph[State]:
-    """Notes, asks, notes."""
+    """Return a graph that notes, asks and notes again."""
     graph = Graph("asking", State)
     graph.add_node("before", lambda: "before", writes="log", thread=False)
-    graph.add_node("ask", ask("Shall {word} go on?", bool), writes="ok")
+    graph.add_node("ask", ask("Continue with {word}?", bool), writes="ok")
     graph.add_node("after", lambda ok: f"after {ok}", writes="log", thread=False)
     graph.add_path(START, "before", "ask", "after", END)
     return graph
 
 
 @pytest.mark.parametrize("kind", ["before", "waiting"])
-async def test_a_branch_before_an_answer_asks_anew(runner: Runner, kind: str) -> None:
-    """Before the question it asks its own, behind it the same; the parent's answer is not its own."""
+async def test_a_branch_before_an_answer_asks_again(runner: Runner, kind: str) -> None:
+    """A branch before the question asks its own, one after it asks the same; the parent's answer is not inherited."""
     graph = asking()
     run = runner.start(graph)
     await run.result()
@@ -191,14 +191,14 @@ async def test_a_branch_before_an_answer_asks_anew(runner: Runner, kind: str) ->
     at = await at_step(runner, run.id, *(("before", "node") if kind == "before" else ("ask", "waiting")))
     child = await runner.branch(graph, run.id, at, update={"word": "bee"}).result()
     (wait,) = child.waits
-    assert (child.status, wait.question) == ("waiting", f"Shall {'bee' if kind == 'before' else 'ant'} go on?")
+    assert (child.status, wait.question) == ("waiting", f"Continue with {'bee' if kind == 'before' else 'ant'}?")
     await runner.answer(child.run_id, value=False)
     assert (await runner.resume(graph, child.run_id).result()).state.log == ["before", "after False"]
     assert (await runner.resume(graph, run.id).result()).state.log == ["before", "after True"]
 
 
-async def test_an_answer_on_its_way_is_not_inherited(runner: Runner) -> None:
-    """It was given to the parent, which takes it when it goes on."""
+async def test_an_answer_in_the_inbox_is_not_inherited(runner: Runner) -> None:
+    """It was given to the parent, which takes it when it is resumed."""
     graph = asking()
     run = runner.start(graph)
     at = (await run.result()).seq
@@ -213,7 +213,7 @@ async def test_an_answer_on_its_way_is_not_inherited(runner: Runner) -> None:
 
 
 @pytest.mark.parametrize(
-    ("update", "told"),
+    ("update", "expected"),
     [
         ({"n": -1}, "n: Input should be greater than or equal to 0"),
         ({"n": "many"}, "n: Input should be a valid integer"),
@@ -223,13 +223,13 @@ async def test_an_answer_on_its_way_is_not_inherited(runner: Runner) -> None:
     ],
 )
 async def test_a_bad_edit_is_refused_and_nothing_is_written(
-    runner: Runner, update: dict[str, object], told: str
+    runner: Runner, update: dict[str, object], expected: str
 ) -> None:
-    """The field and the value are named; the id can still be used."""
+    """The error names the field and the value; the id can still be used."""
     graph = counting()
     await runner.start(graph, run_id="r").result()
     before = list(await runner.history("r"))
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=expected):
         await runner.branch(graph, "r", 2, update=update, branch_id="child").result()
     assert [info.id for info in await runner.store.runs()] == ["r"]
     assert list(await runner.history("r")) == before
@@ -237,7 +237,7 @@ async def test_a_bad_edit_is_refused_and_nothing_is_written(
 
 
 async def test_a_run_that_is_driven_can_be_branched(runner: Runner) -> None:
-    """At a step that is recorded, while its next node runs; each goes its own way."""
+    """The branch begins at a recorded step while the next node runs; both runs continue separately."""
     begun, leave = asyncio.Event(), asyncio.Event()
 
     async def work(word: str, ctx: Context) -> str:
@@ -259,8 +259,8 @@ async def test_a_run_that_is_driven_can_be_branched(runner: Runner) -> None:
         assert (await run.result()).state.log == ["ant 1"]
 
 
-async def test_where_nothing_is_ready_the_step_before_is_named(runner: Runner) -> None:
-    """The last step of a finished run, also of a branch, whose steps go on from its parent's."""
+async def test_if_nothing_is_ready_the_step_before_is_named(runner: Runner) -> None:
+    """This is so at the last step of a finished run, also of a branch, whose steps continue from its parent's."""
     graph = counting()
     await runner.start(graph, run_id="r").result()
     child = await runner.branch(graph, "r", 3, branch_id="child").result()
@@ -272,10 +272,10 @@ async def test_where_nothing_is_ready_the_step_before_is_named(runner: Runner) -
 
 
 async def test_a_branch_has_an_id_of_its_own(runner: Runner) -> None:
-    """The parent's is refused at once, since that run is there."""
+    """The parent's id is refused at once, since that run exists."""
     graph = Graph("g", State)
     graph.add_node("a", lambda: "x", writes="log", thread=False)
     graph.add_path(START, "a", END)
     await runner.start(graph, run_id="r").result()
-    with pytest.raises(InputError, match="cannot have that id too"):
+    with pytest.raises(InputError, match="cannot have the same id"):
         runner.branch(graph, "r", 1, branch_id="r")

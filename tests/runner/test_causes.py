@@ -1,4 +1,4 @@
-"""The exception behind a failed run, in Python: the cause of RunFailed, and the recorded traceback."""
+"""The exception of a failed run in Python: the cause of RunFailed, and the recorded traceback."""
 
 import asyncio
 import gc
@@ -24,16 +24,16 @@ class State(BaseModel):
 
 
 class Odd(Exception):
-    """An error of the tests' own."""
+    """A custom error of these tests."""
 
 
 def breaks(n: int) -> int:
-    """Fail in a way that is easy to find."""
+    """Fail at a line that is easy to find."""
     raise Odd(f"at {n}")
 
 
 def one(runnable: Any, **options: Any) -> Graph[State]:
-    """START → a → END."""
+    """Return a graph START → a → END."""
     graph = Graph("g", State)
     graph.add_node("a", runnable, writes="n", **options)
     graph.add_path(START, "a", END)
@@ -41,9 +41,9 @@ def one(runnable: Any, **options: Any) -> Graph[State]:
 
 
 async def test_run_failed_has_the_exception_as_its_cause(runner: Runner) -> None:
-    """The very object that the node raised, with its traceback; the failure has the recorded text."""
+    """It is the object that the node raised, with its traceback; the failure has the recorded text."""
     run = runner.start(one(breaks))
-    for _ in range(2):  # each call of result raises anew
+    for _ in range(2):  # each call of result raises again
         with pytest.raises(RunFailed) as caught:
             await run.result()
         assert isinstance(caught.value.__cause__, Odd)
@@ -54,8 +54,8 @@ async def test_run_failed_has_the_exception_as_its_cause(runner: Runner) -> None
         assert "traceback" not in error.model_dump()
 
 
-async def test_the_cause_is_that_of_the_failure_that_is_reported(runner: Runner) -> None:
-    """Of two arms that fail, the first in declared order; of a writes-function and a condition, theirs."""
+async def test_the_cause_belongs_to_the_reported_failure(runner: Runner) -> None:
+    """Of two arms that fail it is the first in declared order; writes-functions and conditions have their own."""
 
     async def late(n: int) -> int:
         await asyncio.sleep(0)
@@ -90,14 +90,14 @@ async def test_the_cause_is_that_of_the_failure_that_is_reported(runner: Runner)
     assert isinstance(caught.value.__cause__.__cause__, Odd)
 
 
-async def test_another_process_gets_the_recorded_traceback_alone(tmp_path: Path) -> None:
+async def test_another_process_gets_only_the_recorded_traceback(tmp_path: Path) -> None:
     """A failed run that is read again has the text, and no exception."""
     async with Runner(tmp_path / "runs.db") as runner:
         with pytest.raises(RunFailed):
             await runner.start(one(breaks), run_id="r").result()
     async with Runner(tmp_path / "runs.db") as runner:
         run = runner.resume(one(breaks), "r")
-        run.due_only = True  # only look at it
+        run.due_only = True  # only read it
         with pytest.raises(RunFailed) as caught:
             await run.result()
         assert caught.value.__cause__ is None
@@ -107,7 +107,7 @@ async def test_another_process_gets_the_recorded_traceback_alone(tmp_path: Path)
 
 
 async def test_a_graph_with_secrets_gives_no_live_exception() -> None:
-    """The exception may quote a secret; the record has it hidden."""
+    """The exception can quote a secret; the record hides it."""
     pytest.importorskip("cryptography")
 
     class Vault(BaseModel):
@@ -126,10 +126,10 @@ async def test_a_graph_with_secrets_gives_no_live_exception() -> None:
 
 
 async def test_no_store_keeps_exceptions_alive() -> None:
-    """Steps are kept for long; an exception would keep the frames of its node with them."""
+    """Steps are kept for long; an exception would keep the frames of its node alive with them."""
 
     class Big:
-        """Something that a node holds when it fails."""
+        """A large value that a node holds when it fails."""
 
     def holds_much(n: int) -> int:
         much = Big()
@@ -149,7 +149,7 @@ async def test_no_store_keeps_exceptions_alive() -> None:
 
 
 async def test_failures_are_compared_by_their_fields() -> None:
-    """A failure that a state keeps equals the one that a node was given, whose traceback is known."""
+    """A failure kept in a state equals the one that a node received, whose traceback is known."""
     kept = Failure(path="a", kind="x", message="m")
     read = Failure.of(FailureRecord("a", "x", "m", 1, traceback="Traceback"))
     assert kept == read
@@ -158,7 +158,7 @@ async def test_failures_are_compared_by_their_fields() -> None:
 
 
 def test_errors_of_run_sync_have_no_foreign_context() -> None:
-    """Neither a run that fails nor a graph that does not compile blames the missing event loop."""
+    """Neither a failed run nor a graph that does not compile has the missing event loop as its context."""
     with pytest.raises(RunFailed) as caught:
         one(breaks).run_sync()
     assert isinstance(caught.value.__cause__, Odd)
@@ -171,7 +171,7 @@ def test_errors_of_run_sync_have_no_foreign_context() -> None:
 
 
 async def test_run_sync_on_a_loop_has_no_context_either() -> None:
-    """The error says what to write, and nothing else."""
+    """The error explains the repair, and nothing else."""
     with pytest.raises(DefinitionError) as caught:
         one(breaks).run_sync()
     assert caught.value.__context__ is None

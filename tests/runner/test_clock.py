@@ -1,4 +1,4 @@
-"""The fake clock: weeks in milliseconds, in order, and never ahead of work that is under way."""
+"""The fake clock: weeks pass in milliseconds, in order, and never ahead of work in progress."""
 
 import asyncio
 import threading
@@ -21,18 +21,18 @@ class State(BaseModel):
 
 
 def one(work: Callable[..., Any], **options: Any) -> Graph[State]:
-    """A graph of one node that writes n."""
+    """Return a graph of one node that writes n."""
     return alone(State, work, "n", **options)
 
 
 async def nap(clock: FakeClock, when: float, log: list[float]) -> None:
-    """Sleep until a time and note it."""
+    """Sleep until a time and record it."""
     await clock.sleep_until(when)
     log.append(when)
 
 
 async def test_a_week_passes_at_once(timed: Runner, clock: FakeClock) -> None:
-    """A run that sleeps for a week is over in much less than a second, and its times are a week apart."""
+    """A run that sleeps for a week ends in much less than a second, and its times are a week apart."""
 
     async def patient(ctx: Context) -> int:
         await ctx.sleep(WEEK)
@@ -47,15 +47,15 @@ async def test_a_week_passes_at_once(timed: Runner, clock: FakeClock) -> None:
 
 
 async def test_sleepers_wake_in_order_of_their_times() -> None:
-    """Not in the order in which they lay down; those of one time in that order."""
+    """The order in which they fell asleep counts only for equal times."""
     clock, log = FakeClock(start=0.0), list[float]()
     await asyncio.gather(*(nap(clock, when, log) for when in (30.0, 10.0, 20.0, 10.0)))
     assert log == [10.0, 10.0, 20.0, 30.0]
     assert clock.now() == 30.0
 
 
-async def test_time_stands_still_while_there_is_work() -> None:
-    """Whoever is awake ends first, however many turns of the event loop that takes."""
+async def test_time_does_not_pass_while_there_is_work() -> None:
+    """A coroutine that is awake ends first, even if that takes many turns of the event loop."""
     clock, log = FakeClock(start=0.0), list[float]()
     sleeper = asyncio.create_task(nap(clock, 1.0, log))
     for _ in range(200):
@@ -65,8 +65,8 @@ async def test_time_stands_still_while_there_is_work() -> None:
     assert log == [1.0]
 
 
-async def test_time_stands_still_while_a_thread_works(timed: Runner, clock: FakeClock) -> None:
-    """A sync node is seen at work, though the event loop has nothing to do."""
+async def test_time_does_not_pass_while_a_thread_works(timed: Runner, clock: FakeClock) -> None:
+    """A sync node counts as work, though the event loop has nothing to do."""
     seen: list[float] = []
 
     def slow() -> int:
@@ -82,7 +82,7 @@ async def test_time_stands_still_while_a_thread_works(timed: Runner, clock: Fake
 
 
 async def test_a_cancelled_sleeper_is_not_waited_for() -> None:
-    """Time goes to the next that is left."""
+    """Time moves to the next sleeper that is left."""
     clock, log = FakeClock(start=0.0), list[float]()
     first, second = (asyncio.create_task(nap(clock, when, log)) for when in (5.0, 9.0))
     await asyncio.sleep(0)
@@ -91,8 +91,8 @@ async def test_a_cancelled_sleeper_is_not_waited_for() -> None:
     assert (log, clock.now()) == ([9.0], 9.0)
 
 
-async def test_a_moved_clock_moves_by_hand_alone() -> None:
-    """It wakes those whose time has come and no others."""
+async def test_a_moved_clock_moves_only_by_hand() -> None:
+    """It wakes the sleepers whose time has come and no others."""
     clock, log = FakeClock(start=0.0, jumps=False), list[float]()
     naps = [asyncio.create_task(nap(clock, when, log)) for when in (3.0, 1.0, 7.0)]
     for _ in range(20):
@@ -106,15 +106,15 @@ async def test_a_moved_clock_moves_by_hand_alone() -> None:
     assert log == [1.0, 3.0, 7.0]
 
 
-async def test_a_time_that_has_come_is_not_slept_for() -> None:
-    """Nor is now."""
+async def test_a_time_that_has_come_needs_no_sleep() -> None:
+    """The present time needs none either."""
     clock = FakeClock(start=5.0, jumps=False)
     await clock.sleep_until(4.0)
     await clock.sleep_until(5.0)
 
 
-async def test_for_ever_never_comes() -> None:
-    """Who sleeps without end does not take the clock there."""
+async def test_an_endless_sleep_does_not_move_the_clock() -> None:
+    """A coroutine that sleeps without end does not move the time to infinity."""
     clock = FakeClock(start=0.0)
     endless = asyncio.create_task(clock.sleep_until(float("inf")))
     await clock.sleep_until(3.0)
@@ -125,8 +125,8 @@ async def test_for_ever_never_comes() -> None:
 
 
 @pytest.mark.parametrize("seconds", [-1, float("nan"), float("inf")])
-def test_time_moves_forwards_by_something(seconds: float) -> None:
-    """Anything else is refused with the repair."""
+def test_time_moves_forwards_by_a_positive_number(seconds: float) -> None:
+    """Any other value is refused with the repair."""
     with pytest.raises(DefinitionError, match="0 or more"):
         FakeClock().move(seconds)
 
@@ -139,8 +139,8 @@ def test_a_clock_serves_one_event_loop_after_another() -> None:
     assert clock.now() == 2.0
 
 
-async def test_waits_of_retries_are_jumped_over(timed: Runner, clock: FakeClock) -> None:
-    """Backing off is waiting too: sixty seconds and then two minutes."""
+async def test_waits_of_retries_are_skipped(timed: Runner, clock: FakeClock) -> None:
+    """Backing off also waits on the clock: sixty seconds and then two minutes."""
     calls: list[float] = []
 
     async def shaky() -> int:
@@ -154,23 +154,23 @@ async def test_waits_of_retries_are_jumped_over(timed: Runner, clock: FakeClock)
     assert calls == [1000.0, 1060.0, 1180.0]
 
 
-async def test_time_that_a_node_lets_pass_counts_for_the_limit_of_seconds(timed: Runner, clock: FakeClock) -> None:
-    """A test tells how long work takes by moving the clock."""
+async def test_time_that_passes_in_a_node_counts_for_the_limit_of_seconds(timed: Runner, clock: FakeClock) -> None:
+    """A test sets the duration of work by moving the clock."""
 
     async def long(n: int) -> int:
         clock.move(60)
         return n + 1
 
     graph = one(long)
-    graph.ways.pop()
+    graph.edges.pop()
     graph.add_edge("work", END, when=value("n") >= 9)
     graph.add_edge("work", "work")
     result = await timed.start(graph, limits=Limits(seconds=150)).result()
     assert (result.status, result.state.n, result.elapsed_seconds) == ("stopped", 3, 180.0)
 
 
-async def test_runs_of_one_runner_sleep_side_by_side(timed: Runner, clock: FakeClock) -> None:
-    """Twenty runs with different times: each is done when its own has come, in order."""
+async def test_runs_of_one_runner_sleep_in_parallel(timed: Runner, clock: FakeClock) -> None:
+    """Twenty runs with different times are each done when their own has come, in order."""
     done: list[int] = []
 
     async def patient(n: int, ctx: Context) -> int:
@@ -186,8 +186,8 @@ async def test_runs_of_one_runner_sleep_side_by_side(timed: Runner, clock: FakeC
     assert done == list(range(1, 21))
 
 
-async def test_a_thread_of_somebody_elses_is_nothing_to_wait_for() -> None:
-    """A thread that never works for an event loop keeps no clock back."""
+async def test_a_foreign_thread_does_not_hold_back_the_clock() -> None:
+    """A thread that never works for an event loop is not waited for."""
     over = threading.Event()
     thread = threading.Thread(target=over.wait, daemon=True)
     thread.start()
@@ -201,7 +201,7 @@ async def test_a_thread_of_somebody_elses_is_nothing_to_wait_for() -> None:
 async def test_the_machines_clock_may_be_set_while_a_run_sleeps(
     monkeypatch: pytest.MonkeyPatch, jump: float, slices: list[float]
 ) -> None:
-    """A sleep of a minute ends when the clock says so, also where that was set, or the machine slept, meanwhile."""
+    """A sleep of a minute ends when the clock says so, even if it was set, or the machine slept, meanwhile."""
     now = [1000.0]
     slept: list[float] = []
 
@@ -215,8 +215,8 @@ async def test_the_machines_clock_may_be_set_while_a_run_sleeps(
     assert slept == slices
 
 
-async def test_several_clocks_of_one_event_loop_jump_beside_each_other() -> None:
-    """None of them takes the others' looking for something that is still to be done."""
+async def test_several_clocks_of_one_event_loop_jump_independently() -> None:
+    """No clock takes the checks of the others for work that is still to be done."""
     clocks = [FakeClock(start=0.0) for _ in range(3)]
 
     async with asyncio.timeout(30):

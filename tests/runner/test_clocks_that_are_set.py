@@ -12,7 +12,7 @@ from graphengine.runner.clock import SystemClock, steady
 from graphengine.stores.memory import MemoryStore
 from tests.kit.runs import alone
 
-MOST = 60  # seconds that a test may hang before it fails
+MOST = 60  # seconds that a test can hang before it fails
 HOUR = 3600.0
 
 
@@ -21,7 +21,7 @@ class State(BaseModel):
 
 
 class Machine:
-    """The machine's time, as somebody set it."""
+    """The machine's time, as set by the test."""
 
     def __init__(self) -> None:
         self.ahead = 0.0
@@ -32,21 +32,19 @@ class Machine:
 
 @pytest.fixture
 def machine() -> Machine:
-    """A clock of the machine that a test sets."""
+    """Return a clock of the machine that a test sets."""
     return Machine()
 
 
 @pytest.fixture
 def store() -> MemoryStore:
-    """A store that several Runners share, one after the other."""
+    """Return a store that several Runners share, one after another."""
     return MemoryStore()
 
 
 @pytest.mark.parametrize("jump", [-HOUR, HOUR])
-async def test_a_retry_waits_its_time_though_the_clock_is_set(
-    machine: Machine, store: MemoryStore, jump: float
-) -> None:
-    """Neither for an hour longer nor not at all, and the times of the log still follow each other."""
+async def test_a_retry_waits_its_time_if_the_clock_is_set(machine: Machine, store: MemoryStore, jump: float) -> None:
+    """It waits neither an hour too long nor too briefly, and the times of the log still increase."""
     calls: list[float] = []
 
     async def shaky() -> int:
@@ -66,8 +64,8 @@ async def test_a_retry_waits_its_time_though_the_clock_is_set(
     assert times[-1] - times[0] < HOUR / 2
 
 
-async def test_a_clock_that_is_set_forward_uses_up_no_limit(machine: Machine) -> None:
-    """`Limits(seconds=…)` counts what passes."""
+async def test_setting_the_clock_forward_uses_up_no_limit(machine: Machine) -> None:
+    """`Limits(seconds=…)` counts the time that really passes."""
 
     async def work(n: int) -> int:
         machine.ahead += HOUR
@@ -85,7 +83,7 @@ async def test_a_clock_that_is_set_forward_uses_up_no_limit(machine: Machine) ->
 
 
 async def test_the_times_of_a_log_never_go_back(machine: Machine, store: MemoryStore) -> None:
-    """A process whose clock is before the last step of a run goes on from that step's time."""
+    """A process whose clock is earlier than the last step of a run continues from that step's time."""
 
     async def asks(ctx: Context) -> int:
         return await ctx.ask("How many?", int)
@@ -103,7 +101,7 @@ async def test_the_times_of_a_log_never_go_back(machine: Machine, store: MemoryS
 
 @pytest.mark.parametrize("jump", [-HOUR, HOUR])
 async def test_a_wait_ends_at_a_time_of_the_machines_clock(machine: Machine, jump: float) -> None:
-    """Also where that was set since the run began to be driven: what is stored is a date."""
+    """The stored time is a date, so it holds even if the clock was set after the run began to be driven."""
 
     async def naps(ctx: Context) -> int:
         machine.ahead = jump
@@ -114,22 +112,22 @@ async def test_a_wait_ends_at_a_time_of_the_machines_clock(machine: Machine, jum
         assert (await runner.start(alone(State, naps, "n")).result()).state.n == 1
 
 
-async def test_a_clock_of_the_callers_own_is_believed() -> None:
-    """Only the machine's is counted on from where it stood."""
+async def test_a_clock_of_the_caller_is_trusted() -> None:
+    """Only the machine's clock is continued by a steady one."""
 
     class Own:
         def now(self) -> float:
             return 5.0
 
         async def sleep_until(self, when: float) -> None:
-            """Come back at once."""
+            """Return at once."""
 
     own = Own()
     assert steady(own, 9.0) is own
 
 
-async def test_a_steady_clock_begins_where_the_machines_stands(machine: Machine) -> None:
-    """And sleeps for as long as it is told, whatever becomes of that one."""
+async def test_a_steady_clock_begins_at_the_machines_time(machine: Machine) -> None:
+    """It sleeps for the given time, whatever happens to the machine's clock."""
     clock = steady(SystemClock(machine), 0.0)
     began = clock.now()
     machine.ahead = -HOUR

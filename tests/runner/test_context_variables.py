@@ -33,31 +33,31 @@ class State(BaseModel):
 
 
 async def sets() -> str:
-    """Set a variable, and say what it was."""
+    """Set a variable, and return its old value."""
     found = SEEN.get()
     SEEN.set(f"{found}+node")
     return found
 
 
 async def sets_odd() -> str:
-    """Set one that cannot be compared."""
+    """Set a variable to a value that cannot be compared."""
     ODD.set(Odd())
     return await sets()
 
 
 async def reads() -> str:
-    """Say what the variable is."""
+    """Return the value of the variable."""
     await asyncio.sleep(0)
     return SEEN.get()
 
 
 def reads_in_thread() -> str:
-    """The same in a thread."""
+    """Return the value of the variable in a thread."""
     return SEEN.get()
 
 
 def in_sequence(first: Any, then: Any, last: Any = reads) -> Graph[State]:
-    """START → a → b → c → END."""
+    """Return a graph START → a → b → c → END."""
     graph = Graph("g", State)
     for name, runnable in zip("abc", (first, then, last), strict=True):
         graph.add_node(name, runnable, writes=name)
@@ -67,8 +67,8 @@ def in_sequence(first: Any, then: Any, last: Any = reads) -> Graph[State]:
 
 @pytest.mark.parametrize("first", [sets, sets_odd])
 @pytest.mark.parametrize("then", [reads, reads_in_thread, sets])
-async def test_a_node_sees_nothing_that_another_set(runner: Runner, first: Any, then: Any) -> None:
-    """In sequence as in a fork; what the caller had set is seen by all of them."""
+async def test_a_node_does_not_see_what_another_one_set(runner: Runner, first: Any, then: Any) -> None:
+    """This is true in sequence and in a fork; all nodes see what the caller set."""
     token = SEEN.set("caller")
     try:
         result = await runner.start(in_sequence(first, then)).result()
@@ -77,25 +77,25 @@ async def test_a_node_sees_nothing_that_another_set(runner: Runner, first: Any, 
     assert (result.state.a, result.state.b, result.state.c) == ("caller", "caller", "caller")
 
 
-async def test_a_condition_sees_nothing_that_a_node_set(runner: Runner) -> None:
-    """Nor does anything else that runs between two nodes."""
+async def test_a_condition_does_not_see_what_a_node_set(runner: Runner) -> None:
+    """Nothing else that runs between two nodes does."""
     found: list[str] = []
 
-    def looks(a: str) -> bool:
+    def reads_variable(a: str) -> bool:
         found.append(SEEN.get())
         return True
 
     graph = Graph("g", State)
     graph.add_node("a", sets, writes="a")
     graph.add_edge(START, "a")
-    graph.add_edge("a", END, when=looks)
+    graph.add_edge("a", END, when=reads_variable)
     graph.add_edge("a", END)
     await runner.start(graph).result()
     assert found == ["unset"]
 
 
-async def test_a_node_sees_nothing_of_before_a_wait(tmp_path: Path) -> None:
-    """The same where the run goes on in this process and after a resume."""
+async def test_a_node_does_not_see_what_was_set_before_a_wait(tmp_path: Path) -> None:
+    """This is true if the run continues in this process and after a resume."""
     graph = Graph("g", State)
     graph.add_node("a", sets, writes="a")
 
@@ -114,7 +114,7 @@ async def test_a_node_sees_nothing_of_before_a_wait(tmp_path: Path) -> None:
         assert (await runner.resume(graph, "r").result()).state.c == "unset"
 
 
-async def test_a_node_and_what_it_starts_see_what_it_set(runner: Runner) -> None:
+async def test_a_node_and_its_tasks_see_what_it_set(runner: Runner) -> None:
     """Its own asyncio tasks and threads have copies of its context."""
 
     async def work() -> str:
@@ -127,7 +127,7 @@ async def test_a_node_and_what_it_starts_see_what_it_set(runner: Runner) -> None
 
 
 async def test_recorded_work_leaves_no_trace_in_the_context() -> None:
-    """A run whose nodes use ctx.step still runs them in the one asyncio task that it has."""
+    """A run whose nodes use ctx.step still runs them in its only asyncio task."""
     tasks: set[object] = set()
 
     async def work(n: int, ctx: Context) -> int:

@@ -1,4 +1,4 @@
-"""Exceptions that are no Exception: whatever code of a graph raises, only its node or run fails."""
+"""Exceptions that are no Exception: if code of a graph raises one, only its node or run fails."""
 
 import asyncio
 import contextlib
@@ -19,7 +19,7 @@ from graphengine.models.scripted import ScriptedModel, calls
 
 
 class Panic(BaseException):
-    """As extension modules raise it."""
+    """An exception as extension modules raise it."""
 
 
 RAISED: list[Callable[[], BaseException]] = [
@@ -46,12 +46,12 @@ class State(BaseModel):
 
 
 def exits(n: int) -> int:
-    """Leave, as a script would."""
+    """Exit, as a script would."""
     sys.exit(3)
 
 
 def one(runnable: Any, **options: Any) -> Graph[State]:
-    """START → a → END."""
+    """Return a graph START → a → END."""
     graph = Graph("g", State, resources=options.pop("resources", None))
     options.setdefault("writes", "n")
     graph.add_node("a", runnable, **options)
@@ -60,7 +60,7 @@ def one(runnable: Any, **options: Any) -> Graph[State]:
 
 
 async def failure_of(runner: Runner, graph: Graph[Any]) -> tuple[str, str]:
-    """The path and kind of what a run failed with."""
+    """Return the path and kind of a run's failure."""
     with pytest.raises(RunFailed) as caught:
         await runner.start(graph).result()
     error = caught.value.result.error
@@ -69,8 +69,8 @@ async def failure_of(runner: Runner, graph: Graph[Any]) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize("make", RAISED, ids=[type(make()).__name__ for make in RAISED])
-async def test_whatever_a_node_raises_is_its_failure(runner: Runner, make: Callable[[], BaseException]) -> None:
-    """In an async node, on the loop, in a thread and in recorded work; a neighbour runs on."""
+async def test_anything_a_node_raises_is_its_failure(runner: Runner, make: Callable[[], BaseException]) -> None:
+    """This is so in an async node, on the loop, in a thread and in recorded work; another run continues."""
     leave = asyncio.Event()
 
     async def neighbour(n: int) -> int:
@@ -87,19 +87,19 @@ async def test_whatever_a_node_raises_is_its_failure(runner: Runner, make: Calla
     async def records(n: int, ctx: Context) -> int:
         return await ctx.step(blocks, n)
 
-    beside = runner.start(one(neighbour))
-    await beside.begun()
+    other = runner.start(one(neighbour))
+    await other.begun()
     kind = type(make()).__name__
     for graph in (one(awaits), one(blocks), one(blocks, thread=False), one(records), one(awaits, timeout_seconds=60)):
         path, found = await failure_of(runner, graph)
         assert path == "a"
         assert found.rpartition(".")[2] == kind
     leave.set()
-    assert (await beside.result()).state.n == 1
+    assert (await other.result()).state.n == 1
 
 
-async def test_an_exit_is_handled_as_any_failure(runner: Runner) -> None:
-    """A fallback stands in, `failed(SystemExit)` leads on, and `failed(Exception)` does not match it."""
+async def test_an_exit_is_handled_like_any_failure(runner: Runner) -> None:
+    """A fallback replaces it, `failed(SystemExit)` matches it, and `failed(Exception)` does not."""
     assert (await runner.start(one(exits, fallback=7)).result()).state.n == 7
     graph = Graph("g", State)
     graph.add_node("a", exits, writes="n")
@@ -112,8 +112,8 @@ async def test_an_exit_is_handled_as_any_failure(runner: Runner) -> None:
     assert (await runner.start(graph).result()).state.n == 5
 
 
-async def test_whatever_the_other_functions_of_a_graph_raise_is_a_failure(runner: Runner) -> None:
-    """Validators, writes-functions, conditions, fallbacks, sources of maps, prompt functions and resources."""
+async def test_anything_the_other_functions_of_a_graph_raise_is_a_failure(runner: Runner) -> None:
+    """Validators, writes-functions, conditions, fallbacks, map sources, prompt functions and resources are covered."""
 
     def leave() -> str:
         sys.exit(1)
@@ -150,7 +150,7 @@ async def test_whatever_the_other_functions_of_a_graph_raise_is_a_failure(runner
         assert kind in ("SystemExit", "condition_failed", "resource_failed")
 
 
-async def test_an_exit_in_an_item_fails_that_item_alone(runner: Runner) -> None:
+async def test_an_exit_in_an_item_fails_only_that_item(runner: Runner) -> None:
     """The others are recorded."""
     done: list[int] = []
 
@@ -167,7 +167,7 @@ async def test_an_exit_in_an_item_fails_that_item_alone(runner: Runner) -> None:
 @pytest.mark.parametrize("seconds", [None, 60.0])
 @pytest.mark.parametrize("is_async", [True, False])
 async def test_an_exit_in_a_tool_fails_its_node(*, is_async: bool, seconds: float | None) -> None:
-    """In the run's loop and in a thread, called from an async node and from a blocking one."""
+    """It can run in the run's loop or in a thread, called from an async node or from a blocking one."""
 
     async def leaves_async(x: int) -> int:
         """Leave."""
@@ -190,7 +190,7 @@ async def test_an_exit_in_a_tool_fails_its_node(*, is_async: bool, seconds: floa
 
 
 async def test_a_worker_survives_an_exit(tmp_path: Path) -> None:
-    """The run fails, and the next one is driven by the same worker."""
+    """The run fails, and the same worker drives the next one."""
     bad, good = Graph("bad", State), Graph("good", State)
     for graph, node in ((bad, exits), (good, lambda n: n + 1)):
         graph.add_node("a", node, writes="n")
@@ -213,8 +213,8 @@ async def test_a_worker_survives_an_exit(tmp_path: Path) -> None:
     assert ended == {"bad": "failed", "good": "finished"}
 
 
-def test_what_a_signal_raises_is_no_failure_of_the_code_it_meets() -> None:
-    """Python's own handler, one that exits, and asyncio's; what code raises by itself is told from them."""
+def test_what_a_signal_raises_is_no_failure_of_the_interrupted_code() -> None:
+    """Python's own handler, one that exits, and asyncio's count; what code raises by itself does not."""
 
     def raised_by(action: Callable[[], object]) -> BaseException:
         try:
@@ -240,8 +240,8 @@ def test_what_a_signal_raises_is_no_failure_of_the_code_it_meets() -> None:
         signal.signal(signal.SIGINT, before)
 
 
-async def test_a_coroutine_that_is_closed_is_no_failure() -> None:
-    """GeneratorExit that Python throws into it passes; one that it raises is its failure."""
+async def test_a_closed_coroutine_is_no_failure() -> None:
+    """A GeneratorExit that Python throws into it passes; one that it raises is its failure."""
     seen: list[BaseException] = []
 
     async def waits() -> None:
@@ -301,7 +301,7 @@ asyncio.run(main())
 
 @pytest.mark.parametrize("node", ["wait", "spin"])
 def test_ctrl_c_still_ends_a_script(tmp_path: Path, node: str) -> None:
-    """Once while a node waits; twice where it blocks the loop, since asyncio's first one only asks."""
+    """One suffices while a node waits; two are needed if it blocks the loop, since asyncio's first one only asks."""
     script = tmp_path / "script.py"
     script.write_text(textwrap.dedent(PROGRAM))
     process = subprocess.Popen(
@@ -314,6 +314,6 @@ def test_ctrl_c_still_ends_a_script(tmp_path: Path, node: str) -> None:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(0.5)
         process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=60)
+    _, error_output = process.communicate(timeout=60)
     assert process.returncode not in (0, None)
-    assert told.rstrip().endswith("KeyboardInterrupt")
+    assert error_output.rstrip().endswith("KeyboardInterrupt")

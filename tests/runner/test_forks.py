@@ -1,4 +1,4 @@
-"""Forks on a real event loop: arms side by side, cancelled, stopped, closed, resumed, over both stores."""
+"""Forks on a real event loop: arms in parallel, cancelled, stopped, closed, resumed, over both stores."""
 
 import asyncio
 import threading
@@ -25,7 +25,7 @@ class State(BaseModel):
 
 
 class Still:
-    """A clock that stands still: who waits for a later time waits for ever."""
+    """A clock that does not move: a wait for a later time never ends."""
 
     def now(self) -> float:
         return 1000.0
@@ -36,7 +36,7 @@ class Still:
 
 
 def fork(*arms: Callable[..., Any], need: int | None = None, **options: Any) -> Graph[State]:
-    """A graph of one fork from START; each arm is a function that writes to the log, named after it."""
+    """Return a graph of one fork from START; each arm is a function that writes to the log, named after it."""
     graph = Graph("fork", State)
     for arm in arms:
         graph.add_node(arm.__name__, arm, writes="log", **options)
@@ -48,12 +48,12 @@ def fork(*arms: Callable[..., Any], need: int | None = None, **options: Any) -> 
 
 
 async def rows(runner: Runner, run_id: str) -> Sequence[tuple[str, str, int]]:
-    """What was recorded: kind, node and attempt."""
+    """Return what was recorded: kind, node and attempt."""
     return [(step.kind, step.node, step.attempt) for step in await runner.history(run_id)]
 
 
-async def test_async_arms_run_side_by_side(runner: Runner) -> None:
-    """Each waits for the other, which one after the other they could not."""
+async def test_async_arms_run_in_parallel(runner: Runner) -> None:
+    """Each waits for the other, which in sequence they could not."""
     here, there = asyncio.Event(), asyncio.Event()
 
     async def a() -> str:
@@ -72,7 +72,7 @@ async def test_async_arms_run_side_by_side(runner: Runner) -> None:
     assert result.steps == 3
 
 
-async def test_sync_arms_run_in_threads_side_by_side(runner: Runner) -> None:
+async def test_sync_arms_run_in_threads_in_parallel(runner: Runner) -> None:
     """Three of them meet at a barrier."""
     barrier = threading.Barrier(3, timeout=SOON)
 
@@ -92,7 +92,7 @@ async def test_sync_arms_run_in_threads_side_by_side(runner: Runner) -> None:
 
 
 async def test_the_order_of_arrival_does_not_show(runner: Runner) -> None:
-    """The last declared arm ends first; the state has them in declared order, the log in the order they came."""
+    """The last declared arm ends first; the state has them in declared order, the log in the order of their ends."""
     turns = [asyncio.Event() for _ in range(4)]
     turns[3].set()
 
@@ -111,8 +111,8 @@ async def test_the_order_of_arrival_does_not_show(runner: Runner) -> None:
     assert came == ["n2", "n1", "n0", "merge"]
 
 
-async def test_need_cancels_the_async_arms_that_are_left(runner: Runner) -> None:
-    """They see CancelledError while they work, what they wrote is dropped, and the row says who they were."""
+async def test_need_cancels_the_remaining_async_arms(runner: Runner) -> None:
+    """They get CancelledError while they work, their writes are dropped, and the step names them."""
     seen: list[str] = []
     begun = asyncio.Event()
 
@@ -137,7 +137,7 @@ async def test_need_cancels_the_async_arms_that_are_left(runner: Runner) -> None
     assert said(joined[0])["cancelled"] == ["~slow"]
 
 
-async def test_a_cancelled_thread_keeps_no_run_from_its_end(runner: Runner) -> None:
+async def test_a_cancelled_thread_does_not_delay_the_end_of_its_run(runner: Runner) -> None:
     """Its result is dropped. Since a thread cannot be ended, closing the runner waits for it."""
     go_on, over = threading.Event(), threading.Event()
 
@@ -163,7 +163,7 @@ async def test_a_cancelled_thread_keeps_no_run_from_its_end(runner: Runner) -> N
     assert over.is_set()
 
 
-async def test_a_failed_arm_is_seen_while_its_sibling_waits_for_a_person(runner: Runner) -> None:
+async def test_a_failed_arm_is_reported_while_another_waits_for_a_person(runner: Runner) -> None:
     """The result of the waiting run has the error; after the answer the run fails with it."""
 
     async def breaks() -> str:
@@ -183,8 +183,8 @@ async def test_a_failed_arm_is_seen_while_its_sibling_waits_for_a_person(runner:
         await runner.resume(graph, result.run_id).result()
 
 
-async def test_nothing_of_a_cancelled_arm_begins_once_enough_have_arrived(runner: Runner) -> None:
-    """Two arms end in the same turn of the loop: one arrives, and the other's next node is not begun."""
+async def test_a_cancelled_arm_begins_no_node_once_enough_have_arrived(runner: Runner) -> None:
+    """Two arms end in the same turn of the loop: one arrives, and the other's next node does not begin."""
     begun: list[str] = []
     both = asyncio.Event()
 
@@ -204,15 +204,15 @@ async def test_nothing_of_a_cancelled_arm_begins_once_enough_have_arrived(runner
 
     graph = fork(quick, other, need=1)
     graph.add_node("late", late, writes="log")
-    graph.ways = [way for way in graph.ways if way.source != "other"]
+    graph.edges = [edge for edge in graph.edges if edge.source != "other"]
     graph.add_path("other", "late", "merge")
     async with asyncio.timeout(SOON):
         result = await runner.start(graph).result()
     assert (result.state.log, begun) == (["quick"], [])
 
 
-async def test_a_failing_arm_waits_for_its_siblings_and_a_resume_runs_it_alone(runner: Runner) -> None:
-    """All run to their end; the run fails with the first in declared order; what finished is not run again."""
+async def test_a_failing_arm_waits_for_its_siblings_and_a_resume_runs_only_it(runner: Runner) -> None:
+    """All arms run to their end; the run fails with the first in declared order; finished ones do not run again."""
     calls: list[str] = []
     broken, failed_first = {"a", "c"}, asyncio.Event()
 
@@ -243,8 +243,8 @@ async def test_a_failing_arm_waits_for_its_siblings_and_a_resume_runs_it_alone(r
     assert (result.state.log, sorted(calls)) == (["a", "b", "c"], ["a", "a", "b", "c", "c"])
 
 
-async def test_a_stop_lets_what_is_in_flight_finish(runner: Runner) -> None:
-    """Both arms' nodes are recorded, nothing new begins, and the resume goes on behind them."""
+async def test_a_stop_lets_nodes_in_flight_finish(runner: Runner) -> None:
+    """Both arms' nodes are recorded, nothing new begins, and the resume continues after them."""
     begun, go_on = asyncio.Event(), asyncio.Event()
     calls: list[str] = []
 
@@ -264,7 +264,7 @@ async def test_a_stop_lets_what_is_in_flight_finish(runner: Runner) -> None:
         return "b2"
 
     graph = fork(a, b)
-    graph.ways = [way for way in graph.ways if way.source != "b"]
+    graph.edges = [edge for edge in graph.edges if edge.source != "b"]
     graph.add_node("b2", b2, writes="log")
     graph.add_path("b", "b2", "merge")
     run = runner.start(graph)
@@ -279,8 +279,8 @@ async def test_a_stop_lets_what_is_in_flight_finish(runner: Runner) -> None:
     assert (result.state.log, calls) == (["a", "b", "b2"], ["a", "b", "b2"])
 
 
-async def test_closing_amid_arms_leaves_a_run_that_another_runner_goes_on_with(tmp_path: Path) -> None:
-    """Arms in flight see the cancellation; the run is released; resumed elsewhere, each arm goes on from there."""
+async def test_closing_amid_arms_leaves_a_run_that_another_runner_continues(tmp_path: Path) -> None:
+    """Arms in flight are cancelled, the run is released, and a resume elsewhere continues each arm."""
     calls: list[str] = []
     waiting, wait = asyncio.Event(), True
 
@@ -309,7 +309,7 @@ async def test_closing_amid_arms_leaves_a_run_that_another_runner_goes_on_with(t
     assert (result.state.log, calls) == (["a", "b"], ["a", "b", "b"])
 
 
-async def test_arms_do_not_see_what_others_do_to_their_inputs(runner: Runner) -> None:
+async def test_arms_do_not_see_changes_of_each_others_inputs(runner: Runner) -> None:
     """The one that changes a list in place fails; its sibling, which reads the same field and ends first, does not."""
     changed, read = asyncio.Event(), asyncio.Event()
 
@@ -335,7 +335,7 @@ async def test_arms_do_not_see_what_others_do_to_their_inputs(runner: Runner) ->
 
 
 async def test_events_come_in_order_and_only_nodes_begin(runner: Runner) -> None:
-    """Steps come by seq without gaps, a node begins before its step, and a join is no beginning of anything."""
+    """Steps come by seq without gaps, a node begins before its step, and a join is no beginning."""
     watched, go_on = asyncio.Event(), asyncio.Event()
 
     async def a() -> str:
@@ -379,7 +379,7 @@ async def test_a_limit_does_not_wait_for_the_next_attempt_of_an_arm(limit: int) 
 
     graph = fork(a, b, retry=Retry(attempts=2, initial_seconds=60, jitter=0))
     if limit == 2:
-        graph.ways = [way for way in graph.ways if way.source != "b"]
+        graph.edges = [edge for edge in graph.edges if edge.source != "b"]
         graph.add_node("b2")
         graph.add_path("b", "b2", "merge")
     async with Runner(clock=Still()) as runner, asyncio.timeout(SOON):
@@ -388,7 +388,7 @@ async def test_a_limit_does_not_wait_for_the_next_attempt_of_an_arm(limit: int) 
 
 
 async def test_a_stop_does_not_wait_for_the_next_attempt_of_an_arm() -> None:
-    """Nor does a stop that somebody asks for."""
+    """A requested stop does not either."""
 
     async def a() -> str:
         raise ValueError
@@ -406,8 +406,8 @@ async def test_a_stop_does_not_wait_for_the_next_attempt_of_an_arm() -> None:
         assert (await runner.store.info(run.id)).status == "stopped"
 
 
-async def test_a_run_that_failed_is_over_though_an_arm_sleeps(tmp_path: Path) -> None:
-    """Two of three arms fail where two are needed; the third waits for its next attempt: the store says failed."""
+async def test_a_failed_run_is_over_though_an_arm_sleeps(tmp_path: Path) -> None:
+    """Two of three arms fail where two are needed; the third waits for its next attempt: the store has `failed`."""
 
     async def a() -> str:
         raise ValueError("a")
@@ -421,7 +421,7 @@ async def test_a_run_that_failed_is_over_though_an_arm_sleeps(tmp_path: Path) ->
     graph = fork(b, c, need=2)
     graph.add_node("a", a, writes="log", retry=Retry(attempts=2, initial_seconds=60, jitter=0))
     graph.add_edge("a", "merge")
-    graph.ways = [way for way in graph.ways if way.source != START]
+    graph.edges = [edge for edge in graph.edges if edge.source != START]
     graph.add_fork(START, ["a", "b", "c"], join="merge", need=2)
     async with Runner(tmp_path / "runs.db", clock=Still()) as runner, asyncio.timeout(SOON):
         run = runner.start(graph)
@@ -433,8 +433,8 @@ async def test_a_run_that_failed_is_over_though_an_arm_sleeps(tmp_path: Path) ->
             await again.result()
 
 
-async def test_need_is_met_by_those_that_are_run(runner: Runner) -> None:
-    """With fewer arms than are needed, since conditions leave some out, all of them are needed."""
+async def test_need_counts_only_the_arms_that_run(runner: Runner) -> None:
+    """If conditions leave fewer arms than are needed, all of them are needed."""
 
     async def a() -> str:
         return "a"
@@ -443,13 +443,13 @@ async def test_need_is_met_by_those_that_are_run(runner: Runner) -> None:
         return "b"
 
     graph = fork(a, b)
-    graph.ways = [way for way in graph.ways if way.source != START]
+    graph.edges = [edge for edge in graph.edges if edge.source != START]
     graph.add_fork(START, ["a", ("b", value("x") > 1)], join="merge", need=2)
     assert (await runner.start(graph).result()).state.log == ["a"]
 
 
-async def test_a_run_amid_a_fork_resumes_on_a_changed_graph_only_where_its_arms_fit(runner: Runner) -> None:
-    """A node far off may be new; a join that the arms lead to may not be another one."""
+async def test_a_run_amid_a_fork_resumes_on_a_changed_graph_only_if_its_arms_fit(runner: Runner) -> None:
+    """A distant node can be new; the join that the arms lead to cannot be another one."""
 
     async def a() -> str:
         return "a"
@@ -477,7 +477,7 @@ async def test_a_run_amid_a_fork_resumes_on_a_changed_graph_only_where_its_arms_
 
 
 async def test_an_arm_knows_its_visit_and_its_place(runner: Runner) -> None:
-    """A node's path does not depend on the arm it is in, and its visits go on over forks."""
+    """A node's path does not depend on its arm, and its visits count over forks."""
     seen: list[tuple[str, int]] = []
 
     async def a(ctx: Context) -> str:
@@ -502,7 +502,7 @@ async def test_an_arm_knows_its_visit_and_its_place(runner: Runner) -> None:
 
 
 async def test_a_resume_tries_a_failed_arm_while_another_waits(tmp_path: Path) -> None:
-    """At once where a caller asks for it; a worker that is only told of an answer elsewhere leaves it alone."""
+    """This is so if a caller asks for it; a worker that took the run for another reason leaves the arm alone."""
     broken = [True]
     calls: list[int] = []
 

@@ -1,4 +1,4 @@
-"""Nodes that hold the event loop are named, while they do and afterwards."""
+"""Nodes that block the event loop are named, while they do and afterwards."""
 
 import asyncio
 import logging
@@ -13,14 +13,14 @@ from pydantic import BaseModel
 
 from graphengine import END, START, Graph, Runner
 from graphengine.runner import loop_watchdog as watch
-from graphengine.runner import supervisor as tending
+from graphengine.runner import supervisor
 from graphengine.runner.threads import _outcome_of
 
 BLOCKED_SECONDS = 0.1
 HELD_SECONDS = 0.4
 PATIENCE_SECONDS = 20.0
-TOLD = threading.Event()
-"""Something was logged."""
+LOGGED = threading.Event()
+"""Set when something is logged."""
 
 
 class State(BaseModel):
@@ -28,17 +28,17 @@ class State(BaseModel):
 
 
 class Listener(logging.Handler):
-    """Hears of warnings, in whatever thread they are given."""
+    """Notices warnings, in any thread."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Tell whoever waits for one."""
-        TOLD.set()
+        """Notify the code that waits for one."""
+        LOGGED.set()
 
 
 @pytest.fixture(autouse=True)
 def listener() -> Iterator[None]:
-    """Hears of this test's warnings."""
-    TOLD.clear()
+    """Notice this test's warnings."""
+    LOGGED.clear()
     listener = Listener()
     watch.log.addHandler(listener)
     yield
@@ -47,28 +47,28 @@ def listener() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A watch of this test's own, that looks often."""
+    """Use a watchdog of this test's own that checks often."""
     monkeypatch.setattr(watch, "BLOCKED_SECONDS", BLOCKED_SECONDS)
     monkeypatch.setattr(watch, "_LOOK_SECONDS", 0.02)
     monkeypatch.setattr(watch, "_IDLE_LOOKS", 25)
-    monkeypatch.setattr(tending, "WATCH", watch.LoopWatch())
+    monkeypatch.setattr(supervisor, "WATCH", watch.LoopWatch())
 
 
 def hold() -> str:
-    """Work that nothing else can run beside, until somebody complains, and for a while at least."""
+    """Block the loop until a warning is logged, and at least for a while."""
     began = time.monotonic()
-    while time.monotonic() < began + (HELD_SECONDS if TOLD.is_set() else PATIENCE_SECONDS):
+    while time.monotonic() < began + (HELD_SECONDS if LOGGED.is_set() else PATIENCE_SECONDS):
         sum(range(100))
     return "held"
 
 
 async def holding() -> str:
-    """Not as asynchronous as it looks."""
+    """Block the loop in a coroutine."""
     return hold()
 
 
-async def beside() -> str:
-    """It holds the loop in a task that it began."""
+async def in_task() -> str:
+    """Block the loop in a task."""
 
     async def inner() -> str:
         return hold()
@@ -77,19 +77,19 @@ async def beside() -> str:
 
 
 async def waiting() -> str:
-    """As it should be."""
+    """Wait without blocking the loop."""
     await asyncio.sleep(HELD_SECONDS)
     return "waited"
 
 
 def resting() -> str:
-    """It blocks, and may."""
+    """Block a thread, which is allowed."""
     time.sleep(HELD_SECONDS)
     return "rested"
 
 
 def graph(function: Callable[..., object], *, thread: bool | None = None) -> Graph[State]:
-    """One node."""
+    """Return a graph of one node."""
     made = Graph("watched", State)
     if thread is None:
         made.add_node("work", function, writes="text")
@@ -100,23 +100,23 @@ def graph(function: Callable[..., object], *, thread: bool | None = None) -> Gra
 
 
 async def warnings_of(made: Graph[State], caplog: pytest.LogCaptureFixture, store: Path | None = None) -> list[str]:
-    """What is logged while it runs."""
+    """Return what is logged while a graph runs."""
     async with Runner(store) as runner:
         await runner.start(made, run_id="r").result()
-        await asyncio.sleep(0.05)  # the loop moves again: now that is told
+        await asyncio.sleep(0.05)  # the loop moves again, which is logged now
     return [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
 
 
 @pytest.mark.parametrize("kept", [False, True], ids=["memory", "sqlite"])
 @pytest.mark.parametrize(
     ("made", "place"),
-    [(graph(holding), "holding"), (graph(hold, thread=False), "hold"), (graph(beside), "beside.<locals>.inner")],
+    [(graph(holding), "holding"), (graph(hold, thread=False), "hold"), (graph(in_task), "in_task.<locals>.inner")],
     ids=["async", "sync", "task"],
 )
-async def test_a_node_that_holds_the_loop_is_named(
+async def test_a_node_that_blocks_the_loop_is_named(
     made: Graph[State], place: str, caplog: pytest.LogCaptureFixture, tmp_path: Path, *, kept: bool
 ) -> None:
-    """The node, the run, the function with its line, the repair; then for how long, about."""
+    """The warnings have the node, the run, the function with its line, the repair, and then the duration."""
     held, over = await warnings_of(made, caplog, tmp_path / "runs.db" if kept else None)
     found = re.fullmatch(
         r"node work \(run r\) has held the event loop for (?P<seconds>\d\.\d) s, so that nothing else moves: "
@@ -125,25 +125,27 @@ async def test_a_node_that_holds_the_loop_is_named(
     )
     assert found, held
     assert (found["place"], found["file"]) == (place, __file__)
-    told = re.fullmatch(r"node work \(run r\) held the event loop for (\d\.\d) s; it moves again", over)
-    assert told, over
-    assert float(told[1]) >= BLOCKED_SECONDS
+    duration = re.fullmatch(r"node work \(run r\) held the event loop for (\d\.\d) s; it moves again", over)
+    assert duration, over
+    assert float(duration[1]) >= BLOCKED_SECONDS
 
 
 @pytest.mark.parametrize("made", [graph(waiting), graph(resting)], ids=["waits", "in a thread"])
-async def test_a_node_that_lets_the_loop_move_is_not(made: Graph[State], caplog: pytest.LogCaptureFixture) -> None:
-    """However long it takes."""
+async def test_a_node_that_does_not_block_is_not_named(made: Graph[State], caplog: pytest.LogCaptureFixture) -> None:
+    """Its duration does not matter."""
     assert await warnings_of(made, caplog) == []
 
 
-async def test_a_place_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
-    """A node that holds the loop at each visit does not fill the log."""
+async def test_a_place_is_reported_once(caplog: pytest.LogCaptureFixture) -> None:
+    """A node that blocks the loop at each visit does not fill the log."""
     assert len(await warnings_of(graph(holding), caplog)) == 2
     assert len(await warnings_of(graph(holding), caplog)) == 2
 
 
-async def test_what_holds_the_loop_beside_the_nodes_is_named_by_its_place(caplog: pytest.LogCaptureFixture) -> None:
-    """The program's own code, while a run is driven."""
+async def test_code_outside_the_nodes_that_blocks_the_loop_is_named_by_its_place(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The program's own code blocks the loop while a run is driven."""
     async with Runner() as runner:
         run = runner.start(graph(waiting), run_id="r")
         await run.begun()
@@ -155,18 +157,18 @@ async def test_what_holds_the_loop_beside_the_nodes_is_named_by_its_place(caplog
     assert f"{__file__}:" in text
 
 
-async def test_a_suspended_process_is_not_taken_for_a_busy_one(caplog: pytest.LogCaptureFixture) -> None:
-    """The time that the whole process stood still does not count."""
-    for asleep_seconds, told in ((1000.0, 0), (0.0, 1)):
+async def test_a_suspended_process_does_not_count_as_a_busy_one(caplog: pytest.LogCaptureFixture) -> None:
+    """The time for which the whole process was suspended does not count."""
+    for asleep_seconds, duration in ((1000.0, 0), (0.0, 1)):
         watched = watch.Loop(asyncio.get_running_loop(), {})
         watched.look(0.0, set())
         time.sleep(2 * BLOCKED_SECONDS)  # noqa: ASYNC251 - nothing else is to move
         watched.look(asleep_seconds, set())
-        assert len(caplog.records) == told
+        assert len(caplog.records) == duration
 
 
-async def test_the_watch_ends_when_nothing_is_driven(caplog: pytest.LogCaptureFixture) -> None:
-    """Its thread is there while runs are driven and a little longer, and comes back for the next."""
+async def test_the_watchdog_ends_when_nothing_is_driven(caplog: pytest.LogCaptureFixture) -> None:
+    """Its thread exists while runs are driven and a little longer, and starts again for the next run."""
     for _ in range(2):
         before = set(threading.enumerate())
         await warnings_of(graph(waiting), caplog)
@@ -176,50 +178,50 @@ async def test_the_watch_ends_when_nothing_is_driven(caplog: pytest.LogCaptureFi
 
 
 class Looked:
-    """A loop whose callbacks run when the test says so."""
+    """A loop whose callbacks run when the test decides."""
 
     def __init__(self) -> None:
-        self.asked: list[Callable[[], None]] = []
+        self.callbacks: list[Callable[[], None]] = []
 
     def call_soon_threadsafe(self, callback: Callable[[], None]) -> None:
-        """Keep it."""
-        self.asked.append(callback)
+        """Keep the callback."""
+        self.callbacks.append(callback)
 
 
-def test_a_loop_that_answers_while_it_is_looked_at_is_asked_again() -> None:
-    """The looking thread takes nothing back of what the loop's own thread said meanwhile."""
+def test_a_loop_that_answers_during_a_check_is_asked_again() -> None:
+    """The checking thread does not undo what the loop's own thread recorded meanwhile."""
     loop = Looked()
     watched = watch.Loop(loop, {})  # type: ignore[arg-type]
 
     class Answering(float):
         def __radd__(self, other: float) -> float:  # as soon as the time of the question was read
-            loop.asked.pop()()
+            loop.callbacks.pop()()
             return other + float(self)
 
     watched.look(0.0, set())
     watched.look(Answering(0.0), set())
     watched.look(0.0, set())
-    assert len(loop.asked) == 1
+    assert len(loop.callbacks) == 1
 
 
 def slow(text: str) -> bool:
-    """A condition that thinks for long."""
+    """Hold for long: a slow condition."""
     return hold() == text
 
 
-async def test_a_condition_that_holds_the_loop_is_named_itself(caplog: pytest.LogCaptureFixture) -> None:
-    """Not the engine's code that calls it; and a thread of its own is no repair, since conditions have none."""
+async def test_a_condition_that_blocks_the_loop_is_named_itself(caplog: pytest.LogCaptureFixture) -> None:
+    """The engine's code that calls it is not named, and no thread is proposed, since conditions have none."""
     made = Graph("watched", State)
     made.add_node("work", lambda: "held", writes="text")
     made.add_edge(START, "work")
     made.add_edge("work", END, when=slow)
     held, _ = await warnings_of(made, caplog)
     assert f": slow ({__file__}:" in held
-    assert "repair: do what takes long in a node" in held
+    assert "repair: do slow work in a node" in held
 
 
-def test_the_engines_own_work_is_nobodys() -> None:
-    """Nor is that of a library which it calls: no user could repair it."""
+def test_the_engines_own_work_is_not_reported() -> None:
+    """Work of a library that it calls is not either: no user could repair it."""
     over = threading.Event()
     thread = threading.Thread(target=_outcome_of, args=(over.wait,))
     thread.start()

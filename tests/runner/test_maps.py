@@ -1,4 +1,4 @@
-"""Maps on a real event loop: side by side and no more than allowed, in order, failing, stopped, resumed."""
+"""Maps on a real event loop: in parallel within their concurrency, in order, failing, stopped, resumed."""
 
 import asyncio
 import threading
@@ -25,8 +25,8 @@ from graphengine import (
     iterations,
 )
 from graphengine.reducers import append, extend, merge
-from graphengine.runner import Emitted, NodeBegan, StepRecorded
-from tests.kit.runs import SOON
+from graphengine.runner import StepRecorded
+from tests.kit.runs import SOON, watch
 
 
 class Source(BaseModel):
@@ -51,7 +51,7 @@ class State(BaseModel):
 
 
 def mapped(work: Any, writes: Any = "findings", each: Any = None, **options: Any) -> Graph[State]:
-    """A graph of one map."""
+    """Return a graph of one map."""
     graph = Graph("map", State, errors="survived")
     graph.add_node("work", work, each=each or {"n": "numbers"}, writes=writes, **options)
     graph.add_path(START, "work", END)
@@ -59,13 +59,13 @@ def mapped(work: Any, writes: Any = "findings", each: Any = None, **options: Any
 
 
 def numbers(count: int) -> dict[str, list[int]]:
-    """A state with so many numbers."""
+    """Return a state with this many numbers."""
     return {"numbers": list(range(count))}
 
 
 @pytest.mark.parametrize("concurrency", [1, 3, 100])
-async def test_no_more_items_run_at_a_time_than_allowed(runner: Runner, concurrency: int) -> None:
-    """And never fewer, while there are items left to begin."""
+async def test_no_more_items_run_in_parallel_than_allowed(runner: Runner, concurrency: int) -> None:
+    """As many as allowed run while there are items left to begin."""
     running, most = 0, 0
     full = asyncio.Event()
 
@@ -86,8 +86,8 @@ async def test_no_more_items_run_at_a_time_than_allowed(runner: Runner, concurre
     assert most == min(concurrency, 20)
 
 
-async def test_sixteen_items_run_at_a_time_unless_told_otherwise() -> None:
-    """The default."""
+async def test_sixteen_items_run_in_parallel_by_default() -> None:
+    """It is the default concurrency."""
     running, most = 0, 0
 
     async def work(n: int) -> str:
@@ -103,8 +103,8 @@ async def test_sixteen_items_run_at_a_time_unless_told_otherwise() -> None:
     assert most == 16
 
 
-async def test_sync_items_run_in_threads_side_by_side(runner: Runner) -> None:
-    """Four of them meet at a barrier; no thread runs more than are allowed."""
+async def test_sync_items_run_in_threads_in_parallel(runner: Runner) -> None:
+    """Four of them meet at a barrier; no more threads run than allowed."""
     barrier = threading.Barrier(4, timeout=SOON)
 
     def work(n: int) -> str:
@@ -115,8 +115,8 @@ async def test_sync_items_run_in_threads_side_by_side(runner: Runner) -> None:
     assert result.state.findings == [str(n) for n in range(8)]
 
 
-async def test_sync_items_may_run_on_the_event_loop(runner: Runner) -> None:
-    """thread=False, for trivial ones."""
+async def test_sync_items_can_run_on_the_event_loop(runner: Runner) -> None:
+    """thread=False is meant for trivial ones."""
     here = threading.get_ident()
 
     def work(n: int) -> str:
@@ -126,7 +126,7 @@ async def test_sync_items_may_run_on_the_event_loop(runner: Runner) -> None:
 
 
 async def test_results_have_the_order_of_the_items(runner: Runner) -> None:
-    """The last item ends first; the rows have the order they came in."""
+    """The last item ends first; the rows have the order of the ends."""
     turns = [asyncio.Event() for _ in range(6)]
     turns[5].set()
 
@@ -142,7 +142,7 @@ async def test_results_have_the_order_of_the_items(runner: Runner) -> None:
 
 
 async def test_an_item_reads_the_state_and_parts_of_itself(runner: Runner) -> None:
-    """Its name in parameters, in inputs' paths and in the key it writes."""
+    """The item's name can be used in parameters, in paths of inputs and in the key it writes."""
 
     async def work(source: Source, topic: str, size: int) -> str:
         return f"{topic} {source.kind} {size}"
@@ -152,8 +152,8 @@ async def test_an_item_reads_the_state_and_parts_of_itself(runner: Runner) -> No
     assert state.table == {"a": "ants web 1", "b": "ants book 2", "c": "ants web 3"}
 
 
-async def test_lists_go_side_by_side(runner: Runner) -> None:
-    """One of them may be a function of fields."""
+async def test_several_lists_are_mapped_together(runner: Runner) -> None:
+    """One of them can be a function of fields."""
 
     def upper(words: list[str]) -> list[str]:
         return [word.upper() for word in words]
@@ -166,7 +166,7 @@ async def test_lists_go_side_by_side(runner: Runner) -> None:
 
 
 async def test_each_form_of_writing_takes_the_items_in_order(runner: Runner) -> None:
-    """Reducers get one item after another; parts of a result go where they are said to."""
+    """Reducers get one item after another; parts of a result go to their fields."""
 
     async def work(n: int) -> dict[str, Any]:
         return {"text": str(n), "number": n, "many": [n, n], "pair": {f"k{n}": n}}
@@ -180,7 +180,7 @@ async def test_each_form_of_writing_takes_the_items_in_order(runner: Runner) -> 
 
 
 async def test_one_key_of_two_items_fails_the_node(runner: Runner) -> None:
-    """By name."""
+    """The error names the key."""
 
     async def work(n: int) -> str:
         return str(n)
@@ -190,7 +190,7 @@ async def test_one_key_of_two_items_fails_the_node(runner: Runner) -> None:
 
 
 async def test_an_empty_list_writes_an_empty_list(runner: Runner) -> None:
-    """Over what was there before; it is one visit."""
+    """It replaces the old list, and counts as one visit."""
 
     async def work(n: int) -> str:
         return str(n)
@@ -200,7 +200,7 @@ async def test_an_empty_list_writes_an_empty_list(runner: Runner) -> None:
 
 
 @pytest.mark.parametrize(
-    ("each", "given", "told"),
+    ("each", "given", "expected"),
     [
         ({"n": "maybe"}, {}, "maybe is None"),
         ({"n": "numbers", "word": "words"}, {"words": ["a"]}, "n 5, word 1"),
@@ -208,18 +208,18 @@ async def test_an_empty_list_writes_an_empty_list(runner: Runner) -> None:
         ({"n": lambda topic: 1 / 0}, {}, "division by zero"),
     ],
 )
-async def test_a_list_that_cannot_be_read_fails_the_node(runner: Runner, each: Any, given: Any, told: str) -> None:
-    """No item is begun, and a way with failed(…) may be taken."""
+async def test_a_list_that_cannot_be_read_fails_the_node(runner: Runner, each: Any, given: Any, expected: str) -> None:
+    """No item begins, and an edge with failed(…) can be taken."""
     begun: list[int] = []
 
     async def work(n: Any) -> str:
         begun.append(n)
         return ""
 
-    with pytest.raises(RunFailed, match=told):
+    with pytest.raises(RunFailed, match=expected):
         await runner.start(mapped(work, each=each), given).result()
     graph = mapped(work, each=each)
-    graph.ways.pop()
+    graph.edges.pop()
     graph.add_edge("work", END, when=failed(Exception), label="no list")
     graph.add_edge("work", END)
     result = await runner.start(graph, given).result()
@@ -228,7 +228,7 @@ async def test_a_list_that_cannot_be_read_fails_the_node(runner: Runner, each: A
 
 
 async def test_ten_thousand_items() -> None:
-    """Their memory is that of those under way, and the time of one does not grow with their number."""
+    """Their memory is that of the items in flight, and the time of one does not grow with their number."""
 
     async def work(n: int) -> str:
         return str(n)
@@ -247,8 +247,8 @@ async def test_ten_thousand_items() -> None:
 # -- failing
 
 
-async def test_an_item_is_tried_again_by_itself(timed: Runner) -> None:
-    """Each has its own attempts; the others are run once."""
+async def test_an_item_is_retried_by_itself(timed: Runner) -> None:
+    """Each has its own attempts; the others run once."""
     calls: list[tuple[int, int]] = []
 
     async def work(n: int, ctx: Context) -> str:
@@ -262,8 +262,8 @@ async def test_an_item_is_tried_again_by_itself(timed: Runner) -> None:
     assert sorted(calls) == [(0, 1), (1, 1), (1, 2), (2, 1), (3, 1), (3, 2), (3, 3), (3, 4), (4, 1)]
 
 
-async def test_the_fallback_of_an_item_knows_item_error_context_and_resources(runner: Runner) -> None:
-    """It stands in for that item alone, and the failure is kept among the errors."""
+async def test_the_fallback_of_an_item_gets_item_error_context_and_resources(runner: Runner) -> None:
+    """It replaces only that item, and the failure is kept among the errors."""
 
     async def work(source: Source) -> str:
         if source.id == "b":
@@ -282,8 +282,8 @@ async def test_the_fallback_of_an_item_knows_item_error_context_and_resources(ru
     assert [(failure.path, failure.message) for failure in state.survived] == [("work[1]", "no book")]
 
 
-async def test_a_value_may_stand_in_for_an_item(runner: Runner) -> None:
-    """Several times too."""
+async def test_a_value_can_replace_an_item(runner: Runner) -> None:
+    """It can do so several times."""
 
     async def work(n: int) -> str:
         if n % 2:
@@ -295,8 +295,8 @@ async def test_a_value_may_stand_in_for_an_item(runner: Runner) -> None:
     assert [failure.path for failure in state.survived] == ["work[1]", "work[3]"]
 
 
-async def test_a_failed_item_keeps_no_other_from_running_and_is_resumed_alone(runner: Runner) -> None:
-    """The first in item order is the node's failure, whichever came first; what finished is not run again."""
+async def test_a_failed_item_lets_the_others_run_and_is_resumed_alone(runner: Runner) -> None:
+    """The first in item order is the node's failure; finished items do not run again."""
     calls: list[int] = []
     broken = True
     third = asyncio.Event()
@@ -325,8 +325,8 @@ async def test_a_failed_item_keeps_no_other_from_running_and_is_resumed_alone(ru
     assert (result.state.findings, sorted(calls)) == (["0", "1", "2", "3", "4"], [1, 3])
 
 
-async def test_a_failed_map_may_be_followed_by_a_way_after_failure(runner: Runner) -> None:
-    """With the error of its first failed item."""
+async def test_an_edge_can_follow_a_failed_map(runner: Runner) -> None:
+    """The error is that of the first failed item."""
 
     async def work(n: int) -> str:
         if n > 1:
@@ -337,7 +337,7 @@ async def test_a_failed_map_may_be_followed_by_a_way_after_failure(runner: Runne
         return f"{error.path} {error.message}"
 
     graph = mapped(work)
-    graph.ways.pop()
+    graph.edges.pop()
     graph.add_node("sorry", sorry, writes="log")
     graph.add_edge("work", "sorry", when=failed(ValueError))
     graph.add_edge("work", END)
@@ -346,8 +346,8 @@ async def test_a_failed_map_may_be_followed_by_a_way_after_failure(runner: Runne
     assert (result.state.log, result.state.findings) == (["work[2] 2"], [])
 
 
-async def test_an_item_that_changes_what_all_are_given_is_caught(runner: Runner) -> None:
-    """The list they share is as it was."""
+async def test_an_item_that_changes_shared_input_is_caught(runner: Runner) -> None:
+    """The shared list is unchanged."""
 
     async def work(n: int, shared: list[int]) -> str:
         if n == 2:
@@ -360,7 +360,7 @@ async def test_an_item_that_changes_what_all_are_given_is_caught(runner: Runner)
 
 
 async def test_an_item_that_changes_its_item_is_caught(runner: Runner) -> None:
-    """That item fails, and its source is as it was."""
+    """That item fails, and its source is unchanged."""
 
     async def work(source: Source) -> str:
         if source.id == "b":
@@ -375,8 +375,8 @@ async def test_an_item_that_changes_its_item_is_caught(runner: Runner) -> None:
     assert caught.value.result.state.sources[1].kind == "book"
 
 
-async def test_an_item_that_returns_what_does_not_fit_fails_by_name(runner: Runner) -> None:
-    """Its failure is told with its place."""
+async def test_an_item_whose_result_does_not_fit_fails_by_name(runner: Runner) -> None:
+    """Its failure has its path."""
 
     async def work(n: int) -> object:
         return str(n) if n != 3 else {"a": 1}
@@ -399,8 +399,8 @@ async def test_an_item_has_its_own_timeout(timed: Runner) -> None:
     assert result.state.findings == ["0", "1", "late", "3", "4"]
 
 
-async def test_what_chooses_may_read_the_item(runner: Runner) -> None:
-    """Each item goes to its own runnable, a graph too."""
+async def test_a_choice_can_read_the_item(runner: Runner) -> None:
+    """Each item goes to its own runnable, which can be a graph."""
 
     async def web(source: Source) -> str:
         return f"web {source.id}"
@@ -429,13 +429,13 @@ async def test_what_chooses_may_read_the_item(runner: Runner) -> None:
 
 
 async def test_a_map_is_one_step_of_the_limits(runner: Runner) -> None:
-    """However many items it has; the limit stops the run behind it."""
+    """The number of its items does not matter; the limit stops the run after it."""
 
     async def work(n: int) -> str:
         return str(n)
 
     graph = mapped(work)
-    graph.ways.pop()
+    graph.edges.pop()
     graph.add_edge("work", END, when=iterations("work") >= 3)
     graph.add_edge("work", "work")
     result = await runner.start(graph, limits=Limits(steps=2)).result()
@@ -443,8 +443,8 @@ async def test_a_map_is_one_step_of_the_limits(runner: Runner) -> None:
     assert (await runner.resume(graph, result.run_id, limits=Limits(steps=3)).result()).status == "finished"
 
 
-async def test_a_stop_amid_a_map_lets_what_is_in_flight_finish(runner: Runner) -> None:
-    """No further item is begun; the resume begins with the next."""
+async def test_a_stop_amid_a_map_lets_items_in_flight_finish(runner: Runner) -> None:
+    """No further item begins; the resume begins with the next."""
     calls: list[int] = []
     begun, leave = asyncio.Event(), asyncio.Event()
 
@@ -467,8 +467,8 @@ async def test_a_stop_amid_a_map_lets_what_is_in_flight_finish(runner: Runner) -
     assert (result.state.findings, calls) == (["0", "1", "2", "3", "4"], [0, 1, 2, 3, 4])
 
 
-async def test_another_runner_goes_on_amid_a_map(tmp_path: Path) -> None:
-    """What finished is not run again, in order or not."""
+async def test_another_runner_continues_amid_a_map(tmp_path: Path) -> None:
+    """Finished items do not run again, in order or not."""
     calls: list[int] = []
     hang = True
     waiting = asyncio.Event()
@@ -495,8 +495,8 @@ async def test_another_runner_goes_on_amid_a_map(tmp_path: Path) -> None:
     assert (result.state.findings, sorted(calls)) == (["0", "1", "2", "3", "4"], [1, 3])
 
 
-async def test_items_keep_the_list_they_were_begun_with(runner: Runner) -> None:
-    """A branch that changes the field amid a map changes what is to come, not what was taken."""
+async def test_items_keep_the_list_they_began_with(runner: Runner) -> None:
+    """A branch that changes the field amid a map affects later visits, not the items already taken."""
 
     async def work(n: int) -> str:
         return str(n)
@@ -510,7 +510,7 @@ async def test_items_keep_the_list_they_were_begun_with(runner: Runner) -> None:
 
 
 async def test_events_of_items_have_their_paths(runner: Runner) -> None:
-    """What begins, what is shown and what is recorded."""
+    """Begin, emit and step events have them."""
     watched = asyncio.Event()
 
     async def work(n: int, ctx: Context) -> str:
@@ -519,26 +519,15 @@ async def test_events_of_items_have_their_paths(runner: Runner) -> None:
         return ctx.path
 
     run = runner.start(mapped(work), numbers(2))
-    began: list[str] = []
-    shown: list[tuple[str, object]] = []
-    recorded: list[str] = []
-    async with asyncio.timeout(SOON):
-        async for event in run.events():
-            watched.set()
-            if isinstance(event, NodeBegan):
-                began.append(event.path)
-            elif isinstance(event, Emitted):
-                shown.append((event.path, event.data))
-            elif isinstance(event, StepRecorded):
-                recorded.append(event.step.path)
+    began, shown, recorded = await watch(run, watched)
     assert {"work[0]", "work[1]"} <= set(began)
     assert shown == [("work[0]", 0), ("work[1]", 1)]
     assert recorded == ["", "work", "work[0]", "work[1]", "work"]
     assert (await run.result()).state.findings == ["work[0]", "work[1]"]
 
 
-async def test_usage_of_items_is_the_maps() -> None:
-    """Also of items that failed."""
+async def test_usage_of_items_counts_for_the_map() -> None:
+    """It includes the usage of failed items."""
     from graphengine import Agent, ScriptedModel  # noqa: PLC0415 - for this test alone
 
     agent = Agent("a", model=ScriptedModel(["x", "y", "z"]), prompt="{n}")
@@ -547,8 +536,8 @@ async def test_usage_of_items_is_the_maps() -> None:
     assert (result.state.findings, result.usage.calls) == (["x", "y", "z"], 3)
 
 
-async def test_maps_and_arms_run_side_by_side(runner: Runner) -> None:
-    """A map in one arm, a map in the other: an item of each waits for the other."""
+async def test_maps_and_arms_run_in_parallel(runner: Runner) -> None:
+    """An item of a map in one arm and an item of a map in another wait for each other."""
     here, there = asyncio.Event(), asyncio.Event()
 
     def meeting(mine: asyncio.Event, other: asyncio.Event) -> Callable[..., Any]:

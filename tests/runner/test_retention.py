@@ -1,4 +1,4 @@
-"""Tags, pruning and vacuum as a Runner offers them, over both stores."""
+"""Tags, pruning and vacuum by a Runner, over both stores."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -18,7 +18,7 @@ class State(BaseModel):
 
 
 def counting(name: str = "counting", *, fails: bool = False, asks: bool = False) -> Graph[State]:
-    """Counts to 3, fails or asks."""
+    """Return a graph that counts to 3, fails or asks."""
 
     async def more(n: int) -> int:
         if fails:
@@ -26,7 +26,7 @@ def counting(name: str = "counting", *, fails: bool = False, asks: bool = False)
         return n + 1
 
     graph = Graph(name, State)
-    graph.add_node("more", ask("Go on?", bool) if asks else more, writes="ok" if asks else "n")
+    graph.add_node("more", ask("Continue?", bool) if asks else more, writes="ok" if asks else "n")
     graph.add_edge(START, "more")
     graph.add_edge("more", END, when=iterations("more") >= 3)
     graph.add_edge("more", "more")
@@ -34,7 +34,7 @@ def counting(name: str = "counting", *, fails: bool = False, asks: bool = False)
 
 
 async def finish(runner: Runner, *run_ids: str, **options: Any) -> None:
-    """Runs that finish, one after another, a second apart where the clock is a fake one."""
+    """Finish runs one after another, a second apart on a fake clock."""
     for run_id in run_ids:
         await runner.start(counting(), run_id=run_id, **options).result()
         if isinstance(runner.clock, FakeClock):
@@ -42,7 +42,7 @@ async def finish(runner: Runner, *run_ids: str, **options: Any) -> None:
 
 
 async def listed(runner: Runner) -> list[str]:
-    """The runs that are there, sorted."""
+    """Return the ids of the existing runs, sorted."""
     return sorted(info.id for info in await runner.store.runs())
 
 
@@ -50,29 +50,29 @@ async def listed(runner: Runner) -> list[str]:
 
 
 async def test_a_run_begins_with_its_tags(runner: Runner) -> None:
-    """Each tag counts once; a branch has its own and none of its parent's."""
+    """Repeated tags count once; a branch has its own tags and none of its parent's."""
     await finish(runner, "r", tags=["b", "a", "b"])
     await runner.branch(counting(), "r", 2, branch_id="child", tags={"c"}).result()
     assert (await runner.store.info("r")).tags == ("a", "b")
     assert (await runner.store.info("child")).tags == ("c",)
 
 
-async def test_tags_are_changed_at_any_time(runner: Runner) -> None:
-    """Of a run that ended, or that was started a moment ago."""
+async def test_tags_can_be_changed_at_any_time(runner: Runner) -> None:
+    """The run can have ended, or have started a moment ago."""
     run = runner.start(counting(), run_id="r", tags=("x",))
     assert await runner.tag("r", add=["y"], remove=["x"]) == ("y",)
     await run.result()
     assert await runner.tag("r", remove=["y", "nothing"]) == ()
     with pytest.raises(UnknownRun):
-        await runner.tag("nobody", add=["x"])
+        await runner.tag("unknown", add=["x"])
 
 
 @pytest.mark.parametrize("tag", ["", " ", "a\nb", "\x1b[31m", "x" * 101, "\udc80", 7, None])
 async def test_a_text_that_cannot_be_a_tag_is_refused(runner: Runner, tag: Any) -> None:
-    """At once, with what a tag may be, and nothing is recorded."""
+    """It is refused at once, with the allowed form, and nothing is recorded."""
     with pytest.raises(InputError, match="cannot be a tag") as caught:
         runner.start(counting(), run_id="r", tags=[tag])
-    assert "1 to 100 characters" in caught.value.repair
+    assert "1 to 100 printable characters" in caught.value.repair
     assert await listed(runner) == []
     await finish(runner, "r", tags=["x" * 100])
     with pytest.raises(InputError):
@@ -80,19 +80,19 @@ async def test_a_text_that_cannot_be_a_tag_is_refused(runner: Runner, tag: Any) 
 
 
 @pytest.mark.parametrize("tags", ["nightly", 7])
-async def test_one_text_is_no_list_of_tags(runner: Runner, tags: Any) -> None:
-    """A text would be taken for a list of its letters."""
-    with pytest.raises(InputError, match="is no list of tags"):
+async def test_a_single_text_is_no_list_of_tags(runner: Runner, tags: Any) -> None:
+    """A text would count as a list of its letters."""
+    with pytest.raises(InputError, match="is not a list of tags"):
         runner.start(counting(), run_id="r", tags=tags)
-    with pytest.raises(InputError, match="is no list of tags"):
+    with pytest.raises(InputError, match="is not a list of tags"):
         await runner.prune(keep_last=1, keep_tags=tags)
 
 
 # -- prune
 
 
-async def test_a_prune_takes_old_runs(timed: Runner) -> None:
-    """Runs that ended long enough ago go, whole; a dry run only tells which."""
+async def test_a_prune_removes_old_runs(timed: Runner) -> None:
+    """Runs that ended long enough ago are removed whole; a dry run only lists them."""
     await finish(timed, "a", "b", "c")
     seen = await timed.prune(older_than=timedelta(seconds=2), dry_run=True)
     assert (seen.runs, seen.steps, seen.kept, seen.dry_run) == (("a", "b"), 8, {}, True)
@@ -107,8 +107,8 @@ async def test_a_prune_takes_old_runs(timed: Runner) -> None:
         await timed.branch(counting(), "a", 2).result()
 
 
-async def test_the_newest_runs_of_each_graph_stay(timed: Runner) -> None:
-    """`keep_last` counts runs of any status, graph by graph; both conditions must hold where both are given."""
+async def test_the_newest_runs_of_each_graph_are_kept(timed: Runner) -> None:
+    """`keep_last` counts runs of any status, graph by graph; with an age given too, both conditions must hold."""
     await finish(timed, "a", "b", "c")
     await timed.start(counting("other"), run_id="lonely").result()
     timed.clock.move(100)  # type: ignore[attr-defined]  # a FakeClock
@@ -121,8 +121,8 @@ async def test_the_newest_runs_of_each_graph_stay(timed: Runner) -> None:
     assert await listed(timed) == ["b", "c", "failed"]
 
 
-async def test_what_keeps_a_run_is_told(timed: Runner) -> None:
-    """A tag, or a branch that stays; parents of such branches stay all the way up."""
+async def test_the_reason_that_keeps_a_run_is_reported(timed: Runner) -> None:
+    """It is a tag, or a kept branch; parents of such branches are kept all the way up."""
     await finish(timed, "a", "tagged")
     await timed.branch(counting(), "a", 2, branch_id="b").result()
     await timed.branch(counting(), "b", 3, branch_id="c", limits=Limits(steps=2)).result()
@@ -135,8 +135,8 @@ async def test_what_keeps_a_run_is_told(timed: Runner) -> None:
     assert await listed(timed) == []
 
 
-async def test_runs_that_may_go_on_are_not_asked_for_by_accident(timed: Runner) -> None:
-    """Failed and stopped runs go only when they are named; waiting ones never."""
+async def test_resumable_runs_are_not_pruned_by_accident(timed: Runner) -> None:
+    """Failed and stopped runs are removed only when they are named; waiting ones never."""
     await timed.start(counting(), run_id="stopped", limits=Limits(steps=1)).result()
     await timed.start(counting("asks", asks=True), run_id="waits").result()
     with pytest.raises(RunFailed):
@@ -150,10 +150,10 @@ async def test_runs_that_may_go_on_are_not_asked_for_by_accident(timed: Runner) 
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "expected"),
     [
-        ({}, "nothing says which runs are old enough"),
-        ({"keep_tags": ["x"]}, "nothing says which runs are old enough"),
+        ({}, "neither keep_last nor older_than is given"),
+        ({"keep_tags": ["x"]}, "neither keep_last nor older_than is given"),
         ({"keep_last": -1}, "keep_last=-1"),
         ({"keep_last": True}, "keep_last=True"),
         ({"keep_last": 1.5}, "keep_last=1.5"),
@@ -165,17 +165,17 @@ async def test_runs_that_may_go_on_are_not_asked_for_by_accident(timed: Runner) 
         ({"keep_last": 1, "statuses": ["running"]}, "running are never pruned"),
     ],
 )
-async def test_a_prune_that_makes_no_sense_is_refused(runner: Runner, given: dict[str, Any], told: str) -> None:
-    """With what to do instead, and nothing goes."""
+async def test_an_invalid_prune_is_refused(runner: Runner, given: dict[str, Any], expected: str) -> None:
+    """The error explains the repair, and nothing is removed."""
     await finish(runner, "r")
-    with pytest.raises(InputError, match=told) as caught:
+    with pytest.raises(InputError, match=expected) as caught:
         await runner.prune(**given)
     assert caught.value.repair
     assert await listed(runner) == ["r"]
 
 
 async def test_more_runs_than_a_page_are_pruned(runner: Runner) -> None:
-    """The list of candidates is read page by page, and the runs go in batches."""
+    """The list of candidates is read page by page, and the runs are removed in batches."""
     for number in range(230):
         await runner.start(counting(), run_id=f"r{number}").result()
     done = await runner.prune(keep_last=5)
@@ -184,7 +184,7 @@ async def test_more_runs_than_a_page_are_pruned(runner: Runner) -> None:
 
 
 async def test_a_closed_runner_prunes_nothing(tmp_path: Path) -> None:
-    """It says so."""
+    """It raises an error."""
     runner = Runner(tmp_path / "runs.db")
     async with runner:
         await finish(runner, "r")
@@ -193,8 +193,8 @@ async def test_a_closed_runner_prunes_nothing(tmp_path: Path) -> None:
             await ask_for
 
 
-async def test_a_vacuum_tells_two_sizes(tmp_path: Path) -> None:
-    """Those of the file and its log before and after."""
+async def test_a_vacuum_returns_two_sizes(tmp_path: Path) -> None:
+    """They are those of the file and its log before and after."""
     path = tmp_path / "runs.db"
     async with Runner(path) as runner:
         await finish(runner, *(f"r{number}" for number in range(120)))

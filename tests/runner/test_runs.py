@@ -42,7 +42,7 @@ class Count(BaseModel):
 
 
 def counting(until: int = 3, trouble: dict[int, Exception] | None = None) -> Graph[Count]:
-    """A loop that counts up; where `trouble` has the number it raises that, once."""
+    """Return a loop that counts up; at a number in `trouble` it raises the error once."""
     raises = trouble if trouble is not None else {}
 
     async def more(n: int) -> int:
@@ -62,8 +62,8 @@ def counting(until: int = 3, trouble: dict[int, Exception] | None = None) -> Gra
     return graph
 
 
-async def test_a_run_goes_to_its_end_and_says_why(runner: Runner) -> None:
-    """The result has the state, the label and condition that ended it, and the count of completed visits."""
+async def test_a_run_reaches_its_end_and_records_why(runner: Runner) -> None:
+    """The result has the state, the label and condition that ended it, and the number of completed visits."""
     result = await runner.start(counting(), Count()).result()
     assert result.state == Count(n=3, seen=[1, 2, 3])
     assert result.status == "finished"
@@ -74,7 +74,7 @@ async def test_a_run_goes_to_its_end_and_says_why(runner: Runner) -> None:
 
 
 async def test_a_failed_run_is_resumed_where_it_failed(runner: Runner) -> None:
-    """What finished before the failure is not run again, and the result has the state so far."""
+    """Visits completed before the failure do not run again, and the result has the state so far."""
     graph = counting(trouble={2: ValueError("no twos")})
     run = runner.start(graph, Count())
     with pytest.raises(RunFailed, match="no twos") as caught:
@@ -87,7 +87,7 @@ async def test_a_failed_run_is_resumed_where_it_failed(runner: Runner) -> None:
     assert nodes == [("more", 1), ("note", 1), ("more", 2), ("note", 2), ("more", 3), ("note", 3)]
 
 
-async def test_resuming_a_finished_run_gives_its_result_and_records_nothing(runner: Runner) -> None:
+async def test_resuming_a_finished_run_returns_its_result_and_records_nothing(runner: Runner) -> None:
     """A finished run is read, not driven."""
     graph = counting()
     first = await runner.start(graph, Count(), run_id="done").result()
@@ -96,8 +96,8 @@ async def test_resuming_a_finished_run_gives_its_result_and_records_nothing(runn
     assert len(await runner.history("done")) == first.seq
 
 
-async def test_a_branch_starts_behind_a_step_and_leaves_its_parent_alone(runner: Runner) -> None:
-    """The child shares the steps up to `at`, applies its update through the reducers, and goes its own way."""
+async def test_a_branch_starts_after_a_step_and_leaves_its_parent_unchanged(runner: Runner) -> None:
+    """The child shares the steps up to `at`, applies its update through the reducers, and continues separately."""
     graph = counting()
     parent = await runner.start(graph, Count(), run_id="parent").result()
     before = list(await runner.history("parent"))
@@ -112,7 +112,7 @@ async def test_a_branch_starts_behind_a_step_and_leaves_its_parent_alone(runner:
 
 
 async def test_a_branch_of_a_branch_reads_through_both_parents(runner: Runner) -> None:
-    """Logs are shared by pointer at any depth."""
+    """Logs are shared by reference at any depth."""
     graph = counting(until=5)
     await runner.start(graph, Count(), run_id="a").result()
     await runner.branch(graph, "a", at=3, update={"n": 2}, branch_id="b").result()
@@ -122,14 +122,14 @@ async def test_a_branch_of_a_branch_reads_through_both_parents(runner: Runner) -
 
 
 async def test_a_branch_at_the_end_names_the_step_before(runner: Runner) -> None:
-    """Nothing is left to run behind the last step of a finished run."""
+    """Nothing is left to run after the last step of a finished run."""
     graph = counting()
     result = await runner.start(graph, Count(), run_id="r").result()
     with pytest.raises(RunNotResumable, match="branch at step 6"):
         await runner.branch(graph, "r", at=result.seq).result()
 
 
-async def test_unknown_things_have_their_own_errors(runner: Runner) -> None:
+async def test_unknown_names_have_their_own_errors(runner: Runner) -> None:
     """An unknown run, step or field is named."""
     graph = counting()
     await runner.start(graph, Count(), run_id="r").result()
@@ -146,7 +146,7 @@ async def test_unknown_things_have_their_own_errors(runner: Runner) -> None:
 
 
 async def test_an_id_can_be_used_once(runner: Runner) -> None:
-    """A second run of one id is refused and the first is untouched."""
+    """A second run with the same id is refused, and the first is unchanged."""
     await runner.start(counting(), Count(), run_id="r").result()
     with pytest.raises(RunExists):
         await runner.start(counting(), Count(), run_id="r").result()
@@ -154,15 +154,15 @@ async def test_an_id_can_be_used_once(runner: Runner) -> None:
 
 
 async def test_a_bad_state_is_refused_before_anything_is_recorded(runner: Runner) -> None:
-    """Wrong types and misspelt fields are found when start is called."""
+    """Wrong types and misspelt fields are reported when start is called."""
     with pytest.raises(InputError, match="did you mean 'seen'"):
         runner.start(counting(), {"sen": []})
     with pytest.raises(InputError, match="n: Input should be a valid integer"):
         runner.start(counting(), {"n": "many"})
 
 
-async def test_a_limit_stops_cleanly_and_a_higher_one_goes_on(runner: Runner) -> None:
-    """The stop names the limit with its values; resume with a higher one runs the rest only."""
+async def test_a_limit_stops_a_run_and_a_higher_one_continues_it(runner: Runner) -> None:
+    """The stop names the limit with its values; a resume with a higher one runs only the rest."""
     graph = counting()
     run = runner.start(graph, Count(), limits=Limits(steps=3))
     stopped = await run.result()
@@ -174,8 +174,8 @@ async def test_a_limit_stops_cleanly_and_a_higher_one_goes_on(runner: Runner) ->
     assert result.steps == 6
 
 
-async def test_stop_waits_for_the_node_in_flight_and_resume_goes_on(runner: Runner) -> None:
-    """What was in flight is recorded; nothing new is started."""
+async def test_a_stop_waits_for_the_node_in_flight_and_a_resume_continues(runner: Runner) -> None:
+    """The node in flight is recorded; no new one begins."""
     entered, leave = asyncio.Event(), asyncio.Event()
 
     async def slow(n: int) -> int:
@@ -200,14 +200,14 @@ async def test_stop_waits_for_the_node_in_flight_and_resume_goes_on(runner: Runn
 
 
 async def test_a_run_can_begin_where_another_ended(runner: Runner) -> None:
-    """`after=` carries over what the graph keeps; the update goes through the reducers."""
+    """`after=` carries over the fields that the graph keeps; the update goes through the reducers."""
     graph = counting()
     await runner.start(graph, Count(), run_id="first").result()
     result = await runner.start(graph, {"n": 0, "seen": 50}, after="first").result()
     assert result.state.seen == [1, 2, 3, 50, 1, 2, 3]
 
 
-async def test_only_what_the_graph_keeps_is_carried_over(runner: Runner) -> None:
+async def test_only_the_kept_fields_are_carried_over(runner: Runner) -> None:
     """Fields outside `keep` start from their defaults."""
     graph = counting()
     graph.keep = ("seen",)
@@ -218,7 +218,7 @@ async def test_only_what_the_graph_keeps_is_carried_over(runner: Runner) -> None
 
 
 async def test_each_watcher_gets_every_step_from_the_first(runner: Runner) -> None:
-    """Recorded events carry the seq without gaps, also for one who comes late."""
+    """Recorded events have the seq without gaps, also for a late watcher."""
     run = runner.start(counting(), Count())
     early = [e.seq async for e in run.events() if hasattr(e, "seq")]
     late = [e.seq async for e in run.events() if hasattr(e, "seq")]
@@ -226,7 +226,7 @@ async def test_each_watcher_gets_every_step_from_the_first(runner: Runner) -> No
 
 
 async def test_states_can_be_read_and_compared_at_any_step(runner: Runner) -> None:
-    """The log gives the state after each step, and the places where two states differ."""
+    """The log gives the state after each step, and the paths at which two states differ."""
     await runner.start(counting(), Count(), run_id="r").result()
     assert await runner.state_at("r", 3) == {"n": 1, "seen": [1]}
     assert await runner.state_at("r") == {"n": 3, "seen": [1, 2, 3]}
@@ -234,16 +234,16 @@ async def test_states_can_be_read_and_compared_at_any_step(runner: Runner) -> No
     assert [str(d) for d in found] == ["n: 1 → 2", "seen[1]: None → 2"]
 
 
-async def test_a_runner_that_is_closed_says_so(tmp_path: Path) -> None:
-    """Nothing starts on it any more."""
+async def test_a_closed_runner_refuses_to_start_runs(tmp_path: Path) -> None:
+    """The error says that it is closed."""
     async with Runner(tmp_path / "runs.db") as runner:
         pass
     with pytest.raises(RunnerClosed):
         runner.start(counting())
 
 
-async def test_closing_releases_what_is_driven_to_be_resumed(tmp_path: Path) -> None:
-    """A run in flight when its runner closes stays as it is recorded, and its node runs again."""
+async def test_closing_releases_driven_runs_to_be_resumed(tmp_path: Path) -> None:
+    """A run in flight when its runner closes keeps what is recorded, and its node runs again."""
     entered = asyncio.Event()
     calls: list[int] = []
 
@@ -268,7 +268,7 @@ async def test_closing_releases_what_is_driven_to_be_resumed(tmp_path: Path) -> 
 
 
 async def test_a_run_is_driven_by_one_runner(tmp_path: Path) -> None:
-    """A second runner on the same database is told who drives it, and can ask for a stop."""
+    """A second runner on the same database gets an error with the driver, and can request a stop."""
     entered, leave = asyncio.Event(), asyncio.Event()
 
     async def wait(n: int) -> int:
@@ -292,7 +292,7 @@ async def test_a_run_is_driven_by_one_runner(tmp_path: Path) -> None:
         assert (await run.result()).state.n == 2
 
 
-async def test_a_stop_asked_by_another_process_arrives(tmp_path: Path) -> None:
+async def test_a_stop_requested_by_another_process_arrives(tmp_path: Path) -> None:
     """A message in the inbox stops the run at its next safe point, and is consumed with the step."""
     entered = asyncio.Event()
 
@@ -323,7 +323,7 @@ class Work(BaseModel):
 
 
 async def test_retries_keep_their_visit_and_their_key() -> None:
-    """Each attempt is recorded; the idempotency key and the random draws stay the same."""
+    """Each attempt is recorded; the idempotency key and the random numbers stay the same."""
     keys: list[tuple[str, int, float]] = []
 
     async def flaky(ctx: Context) -> str:
@@ -345,25 +345,25 @@ async def test_retries_keep_their_visit_and_their_key() -> None:
     assert len({(k[0], k[2]) for k in keys}) == 1
 
 
-async def test_a_failed_edge_leads_on_with_the_error() -> None:
-    """The next node may take `error`, and the errors field has it."""
+async def test_an_edge_after_a_failure_passes_the_error_on() -> None:
+    """The next node can take `error`, and the errors field has it."""
 
     async def bad() -> str:
         message = "broken"
         raise KeyError(message)
 
-    async def mend(error: Failure) -> str:
-        return f"mended {error.kind} of {error.path}"
+    async def repair(error: Failure) -> str:
+        return f"repaired {error.kind} of {error.path}"
 
-    graph = Graph("mend", Work, errors="errors")
+    graph = Graph("repair", Work, errors="errors")
     graph.add_node("bad", bad, writes="done")
-    graph.add_node("mend", mend, writes="done")
+    graph.add_node("repair", repair, writes="done")
     graph.add_edge(START, "bad")
-    graph.add_edge("bad", "mend", when=failed(LookupError))
+    graph.add_edge("bad", "repair", when=failed(LookupError))
     graph.add_edge("bad", END)
-    graph.add_edge("mend", END)
+    graph.add_edge("repair", END)
     result = await graph.run()
-    assert result.state.done == "mended KeyError of bad"
+    assert result.state.done == "repaired KeyError of bad"
     assert [e.kind for e in result.state.errors] == ["KeyError"]
 
 
@@ -399,8 +399,8 @@ async def test_a_sync_node_runs_in_a_thread_and_a_timeout_waits_for_it() -> None
     assert most == 1
 
 
-async def test_a_node_that_changes_what_it_was_given_fails() -> None:
-    """The mutation is named, not retried, and the value is what the record says."""
+async def test_a_node_that_changes_its_input_fails() -> None:
+    """The mutation is named, not retried, and the value is the recorded one."""
 
     async def spoil(seen: list[int]) -> int:
         seen.append(1)
@@ -417,7 +417,7 @@ async def test_a_node_that_changes_what_it_was_given_fails() -> None:
 
 
 async def test_assigning_to_the_whole_state_is_caught() -> None:
-    """A node that sets a field of the state it was given would lose the write silently."""
+    """A node that sets a field of its input state would lose the write without an error."""
 
     async def spoil(state: Count) -> int:
         state.n = 9
@@ -464,7 +464,7 @@ async def test_resources_are_built_once_and_closed_with_the_runner() -> None:
         assert (await runner.start(graph).result()).state.done == "faked"
 
 
-async def test_a_changed_graph_goes_on_where_the_run_still_fits(tmp_path: Path) -> None:
+async def test_a_run_continues_on_a_changed_graph_if_it_still_fits(tmp_path: Path) -> None:
     """A new field with a default and a new edge are recorded as changes; a removed position is refused with a diff."""
     graph = counting(trouble={2: ValueError("stop here")})
     async with Runner(tmp_path / "runs.db") as runner:
@@ -482,14 +482,14 @@ async def test_a_changed_graph_goes_on_where_the_run_still_fits(tmp_path: Path) 
         assert "field extra is new: str" in said(resumed)["changes"]
 
 
-async def test_run_sync_inside_an_event_loop_names_the_way_out() -> None:
-    """A notebook has a loop already: there one awaits."""
+async def test_run_sync_inside_an_event_loop_names_the_repair() -> None:
+    """A notebook already has a loop, so the caller awaits there."""
     with pytest.raises(DefinitionError, match=r"await graph\.run"):
         counting().run_sync()
 
 
-async def test_the_events_of_a_run_that_could_not_begin_say_why(runner: Runner) -> None:
-    """The steps of the run that has the id already are not shown as this one's; the error is that of `result`."""
+async def test_the_events_of_a_run_that_could_not_begin_raise(runner: Runner) -> None:
+    """The steps of the existing run with this id are not shown as this one's; the error is that of `result`."""
     await runner.start(counting(), Count(), run_id="r").result()
     second = runner.start(counting(), Count(), run_id="r")
     with pytest.raises(RunExists):

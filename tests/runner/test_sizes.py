@@ -1,4 +1,4 @@
-"""How large a state, an update, a message and recorded work may be, and what becomes of what is larger."""
+"""Size limits of states, updates, messages and recorded work, and what happens above them."""
 
 import asyncio
 import json
@@ -40,7 +40,7 @@ WRITES: dict[str, tuple[str, object]] = {
 
 
 def one(field: str, value: object, **options: Any) -> Graph[Doc]:
-    """A graph whose one node writes this."""
+    """Return a graph whose only node writes this value."""
     graph = Graph("one", Doc)
     calls: list[int] = []
 
@@ -56,7 +56,7 @@ def one(field: str, value: object, **options: Any) -> Graph[Doc]:
 
 @pytest.mark.parametrize("name", WRITES)
 async def test_an_update_that_is_too_large_fails_its_node(name: str, tmp_path: Path) -> None:
-    """It is recorded as `too_large` with size, limit, field and repair, not tried again, and can be resumed."""
+    """The failure `too_large` has size, limit, field and repair; it is not retried, and can be resumed."""
     field, value = WRITES[name]
     graph = one(field, value, retry=Retry(attempts=3, initial_seconds=0))
     async with Runner(tmp_path / "runs.db", sizes=Sizes(update_bytes=12 * KB)) as runner:
@@ -74,8 +74,8 @@ async def test_an_update_that_is_too_large_fails_its_node(name: str, tmp_path: P
 
 
 @pytest.mark.parametrize("name", WRITES)
-async def test_what_is_just_small_enough_is_written(name: str) -> None:
-    """What counts is the exact size of the update as JSON, not what was thought of it at first."""
+async def test_an_update_at_the_limit_is_written(name: str) -> None:
+    """The exact size of the update as JSON counts, not its estimate."""
     field, value = WRITES[name]
     graph = one(field, value)
     async with Runner() as runner:
@@ -89,8 +89,8 @@ async def test_what_is_just_small_enough_is_written(name: str) -> None:
             await runner.start(graph).result()
 
 
-async def test_a_way_and_a_fallback_are_there_for_what_is_too_large() -> None:
-    """A fallback stands in for it, and `failed(…)` meets it, as for any error of a node."""
+async def test_an_edge_and_a_fallback_handle_what_is_too_large() -> None:
+    """A fallback replaces it, and `failed(…)` matches it, as for any error of a node."""
     async with Runner(sizes=Sizes(update_bytes=12 * KB)) as runner:
         result = await runner.start(one("text", "x" * 20 * KB, fallback="short")).result()
         assert result.state.text == "short"
@@ -101,8 +101,8 @@ async def test_a_way_and_a_fallback_are_there_for_what_is_too_large() -> None:
         assert (await runner.start(graph).result()).state.maybe == "met"
 
 
-async def test_what_the_items_of_a_map_write_counts_one_by_one_and_together() -> None:
-    """An item that writes too much fails; items that are too much together fail their node."""
+async def test_the_writes_of_map_items_count_one_by_one_and_together() -> None:
+    """An item that writes too much fails; items that are too large together fail their node."""
     graph = Graph("map", Doc)
 
     async def grow(word: str) -> str:
@@ -120,7 +120,7 @@ async def test_what_the_items_of_a_map_write_counts_one_by_one_and_together() ->
 
 
 def growing(bytes_each: int, times: int) -> Graph[Doc]:
-    """A graph that appends so many texts."""
+    """Return a graph that appends this many texts."""
     graph = Graph("growing", Doc)
 
     async def grow(n: int) -> dict[str, object]:
@@ -135,7 +135,7 @@ def growing(bytes_each: int, times: int) -> Graph[Doc]:
 
 @pytest.mark.parametrize("reopened", [False, True])
 async def test_the_node_that_makes_the_state_too_large_fails(tmp_path: Path, *, reopened: bool) -> None:
-    """Small updates add up; the one that passes the limit fails, and a higher limit lets the run go on with it."""
+    """Small updates add up; the one that passes the limit fails, and with a higher limit the run continues."""
     graph = growing(5 * KB, 30)
     path = tmp_path / "runs.db"
     async with Runner(path, sizes=Sizes(state_bytes=100 * KB)) as runner:
@@ -156,20 +156,20 @@ async def test_the_node_that_makes_the_state_too_large_fails(tmp_path: Path, *, 
         assert (await runner.resume(graph, "r").result()).state.n == 30
 
 
-async def test_a_state_is_measured_only_where_it_may_be_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Far from the limits nothing is written as JSON to learn its size."""
-    asked: list[object] = []
+async def test_a_state_is_measured_only_if_it_can_be_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Far from the limits nothing is written as JSON to measure its size."""
+    measured: list[object] = []
 
     def spied(record: object) -> int:
-        asked.append(record)
+        measured.append(record)
         return len(json.dumps(record))
 
     monkeypatch.setattr(core_sizes, "bytes_of", spied)
     await growing(5 * KB, 30).run()
-    assert asked == []
+    assert measured == []
 
 
-async def test_small_writes_are_looked_at_now_and_then() -> None:
+async def test_small_writes_are_measured_now_and_then() -> None:
     """A state that only ever grows by little is found too large too."""
     graph = Graph("small", Doc)
 
@@ -189,7 +189,7 @@ async def test_small_writes_are_looked_at_now_and_then() -> None:
 
 
 async def test_a_run_does_not_begin_with_a_state_that_is_too_large() -> None:
-    """A start is refused, and nothing is recorded; a branch with too large an update too."""
+    """A start is refused, and nothing is recorded; so is a branch with an update that is too large."""
     async with Runner(sizes=Sizes(state_bytes=100 * KB, update_bytes=20 * KB)) as runner:
         with pytest.raises(InputError, match="100,000 are allowed"):
             await runner.start(growing(1, 1), Doc(text="x" * 200 * KB), run_id="r").result()
@@ -199,8 +199,8 @@ async def test_a_run_does_not_begin_with_a_state_that_is_too_large() -> None:
         assert [info.id for info in await runner.store.runs()] == ["s"]
 
 
-async def test_a_graph_inside_another_is_not_given_too_much() -> None:
-    """What a graph begins with counts as what its node writes."""
+async def test_the_input_of_a_subgraph_can_be_too_large() -> None:
+    """The initial state of a subgraph counts like a write of its node."""
     inner = growing(1, 1)
     graph = Graph("outer", Doc)
     graph.add_node("inside", inner, inputs={"text": "text"}, writes="free")
@@ -213,7 +213,7 @@ async def test_a_graph_inside_another_is_not_given_too_much() -> None:
 
 
 def listening() -> Graph[Doc]:
-    """A graph that waits for an answer and for a message."""
+    """Return a graph that waits for an answer and for a message."""
     graph = Graph("listening", Doc)
 
     async def ask(ctx: Context) -> str:
@@ -225,8 +225,8 @@ def listening() -> Graph[Doc]:
     return graph
 
 
-async def test_an_answer_and_a_message_are_refused_where_they_are_given(tmp_path: Path) -> None:
-    """Nothing of them is stored, and a smaller one is taken."""
+async def test_an_answer_and_a_message_are_refused_by_the_call(tmp_path: Path) -> None:
+    """Nothing of them is stored, and a smaller one is accepted."""
     graph = listening()
     async with Runner(tmp_path / "runs.db", sizes=Sizes(message_bytes=1000)) as runner:
         await runner.start(graph, run_id="r").result()
@@ -241,8 +241,8 @@ async def test_an_answer_and_a_message_are_refused_where_they_are_given(tmp_path
         assert (await runner.resume(graph, "r").result()).state.text == "x" * 998 + "y"
 
 
-async def test_recorded_work_and_what_a_node_sends_may_be_too_large() -> None:
-    """The call in the node raises `too_large`, and what it gave is not recorded."""
+async def test_recorded_work_and_messages_of_a_node_can_be_too_large() -> None:
+    """The call in the node raises `too_large`, and its result is not recorded."""
     graph = Graph("work", Doc)
 
     async def much() -> str:
@@ -270,7 +270,7 @@ async def test_recorded_work_and_what_a_node_sends_may_be_too_large() -> None:
 
 
 def nested(depth: int) -> object:
-    """So many lists in one another."""
+    """Return nested lists of this depth."""
     value: object = 1
     for _ in range(depth):
         value = [value]
@@ -278,8 +278,8 @@ def nested(depth: int) -> object:
 
 
 @pytest.mark.parametrize("depth", [120, 128, 129, 190, 199, 250, 5000])
-async def test_what_is_recorded_can_be_read_however_deep_it_is_nested(tmp_path: Path, depth: int) -> None:
-    """A value that is nested too deep is refused where it is given, so that no log becomes unreadable."""
+async def test_every_recorded_value_can_be_read_at_any_depth(tmp_path: Path, depth: int) -> None:
+    """A value that is nested too deep is refused at once, so that no log becomes unreadable."""
     value = nested(depth)
     graph = one("free", value)
     fits = depth < 128
@@ -304,8 +304,8 @@ async def test_what_is_recorded_can_be_read_however_deep_it_is_nested(tmp_path: 
             await runner.history(info.id)
 
 
-async def test_recorded_work_is_not_nested_too_deep_either() -> None:
-    """What `ctx.step` gives is refused as what a node returns is."""
+async def test_recorded_work_must_not_be_nested_too_deep() -> None:
+    """The result of `ctx.step` is refused like the result of a node."""
     for depth in (120, 150, 199):
         graph = Graph("work", Doc)
         much = partial(nested, depth)
@@ -323,7 +323,7 @@ async def test_recorded_work_is_not_nested_too_deep_either() -> None:
 
 
 def test_sizes_are_bytes() -> None:
-    """A size of 0, of nothing or of a text is refused."""
+    """A size of 0, None or a text is refused."""
     for bad in (0, -1, 1.5, "1", True):
         with pytest.raises(DefinitionError):
             Sizes(update_bytes=bad)  # type: ignore[arg-type]
@@ -345,16 +345,16 @@ class Grown(Old):
 
 
 def asking(state: type[BaseModel], **versions: Any) -> Graph[Any]:
-    """A graph that waits, and then writes a little."""
+    """Return a graph that waits, and then writes a little."""
     graph: Graph[Any] = Graph("asking", state, **versions)
-    graph.add_node("ask", ask("Go on?", bool), writes="ok")
+    graph.add_node("ask", ask("Continue?", bool), writes="ok")
     graph.add_node("write", lambda: {"blob": "y" * 2 * KB} if state is Grown else {"n": 1}, thread=False)
     graph.add_path(START, "ask", "write", END)
     return graph
 
 
-async def test_what_a_migration_adds_counts_for_the_size_of_the_state() -> None:
-    """The next node that writes something fails where the migration made the state too large."""
+async def test_additions_of_a_migration_count_for_the_size_of_the_state() -> None:
+    """The next node that writes fails if the migration made the state too large."""
     newer = asking(Grown, version=2, migrate={1: lambda old: {**old, "blob": "x" * 200 * KB}})
     async with Runner(sizes=Sizes(state_bytes=100 * KB)) as runner:
         await runner.start(asking(Old), run_id="r").result()
@@ -367,8 +367,8 @@ async def test_what_a_migration_adds_counts_for_the_size_of_the_state() -> None:
             await runner.resume(newer, "b").result()
 
 
-async def test_what_a_branch_sets_counts_for_the_size_of_the_state() -> None:
-    """What is written behind it may be too large with it."""
+async def test_the_update_of_a_branch_counts_for_the_size_of_the_state() -> None:
+    """A later write can be too large together with it."""
     async with Runner(sizes=Sizes(state_bytes=100 * KB)) as runner:
         await runner.start(asking(Grown), run_id="r").result()
         await runner.branch(asking(Grown), "r", 2, update={"blob": "x" * 90 * KB}, branch_id="b").result()
@@ -378,8 +378,8 @@ async def test_what_a_branch_sets_counts_for_the_size_of_the_state() -> None:
         assert caught.value.code == "too_large"
 
 
-async def test_a_beginning_that_is_too_large_has_the_code_of_everything_that_is() -> None:
-    """Given at once, or left by an earlier run."""
+async def test_an_initial_state_that_is_too_large_has_the_code_too_large() -> None:
+    """It can be given directly, or kept from an earlier run."""
     async with Runner() as runner:
         await runner.start(one("text", "x" * 200 * KB), run_id="r").result()
         store = runner.store

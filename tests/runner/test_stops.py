@@ -1,4 +1,4 @@
-"""Stopping runs: what is recorded of the reason, whoever stops the run."""
+"""Stopping runs: the recorded reason, whichever process stops the run."""
 
 import asyncio
 from pathlib import Path
@@ -24,7 +24,7 @@ class Vault(BaseModel):
 
 
 def asking() -> Graph[Vault]:
-    """A graph with a secret that waits for an answer."""
+    """Return a graph with a secret that waits for an answer."""
     graph = Graph("asking", Vault, secret_key=KEY)
     graph.add_node("q", ask("n?", int), writes="n")
     graph.add_path(START, "q", END)
@@ -32,7 +32,7 @@ def asking() -> Graph[Vault]:
 
 
 def bytes_of(folder: Path) -> bytes:
-    """All that is stored in a folder."""
+    """Return all bytes stored in a folder."""
     return b"".join(path.read_bytes() for path in folder.iterdir() if path.is_file())
 
 
@@ -77,7 +77,7 @@ async def test_the_message_that_stops_a_run_elsewhere_holds_no_secret(tmp_path: 
         await entered.wait()
         await other.stop("r", f"because of {CANARY}")
         assert CANARY.encode() not in bytes_of(tmp_path)
-        runner._tending.drivers["r"].deliver(await runner.store.inbox(["r"]))  # noqa: SLF001 - no wait for the next look
+        runner._supervisor.drivers["r"].deliver(await runner.store.inbox(["r"]))  # noqa: SLF001 - do not wait for the next poll
         leave.set()
         result = await run.result()
         assert result.status == "stopped"
@@ -86,7 +86,7 @@ async def test_the_message_that_stops_a_run_elsewhere_holds_no_secret(tmp_path: 
 
 
 async def test_the_reason_of_a_stop_without_secrets_is_kept(runner: Runner) -> None:
-    """A run without secrets is stopped with the caller's words, whoever stops it."""
+    """A run without secrets is stopped with the caller's words, whichever process stops it."""
 
     class Plain(BaseModel):
         n: int = 0
@@ -105,14 +105,14 @@ class Plain(BaseModel):
 
 
 class Gate:
-    """A node that says when it was entered, and waits until it may leave."""
+    """A node that reports its entry and waits until it is released."""
 
     def __init__(self) -> None:
         self.entered, self.leave = asyncio.Event(), asyncio.Event()
         self.calls = 0
 
     def graph(self) -> Graph[Plain]:
-        """START → a → b → END; a is this node."""
+        """Return a graph START → a → b → END; a is this node."""
 
         async def a(n: int) -> int:
             self.calls += 1
@@ -128,7 +128,7 @@ class Gate:
 
 
 async def test_a_runner_that_closes_releases_its_runs(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """It stays `running`, says what was cut off, and recover finds it as after a death; it does not count as one."""
+    """It stays `running`, its log names what was cut off, and recover finds it; this does not count as a crash."""
     gate = Gate()
     graph = gate.graph()
     async with Runner(tmp_path / "runs.db") as runner:
@@ -136,8 +136,8 @@ async def test_a_runner_that_closes_releases_its_runs(tmp_path: Path, caplog: py
         await gate.entered.wait()
     result = await run.result()
     assert (result.status, result.cut_off, result.stop) == ("running", ("a",), None)
-    assert "run r was under way when its Runner closed, and is released; cut off: a" in caplog.text
-    for _ in range(4):  # more often than a node may crash
+    assert "run r was in progress when its Runner closed, and is released; cut off: a" in caplog.text
+    for _ in range(4):  # more often than a node is allowed to crash
         gate.entered.clear()
         async with Runner(tmp_path / "runs.db") as runner:
             assert [info.id for info in await runner.due()] == ["r"]
@@ -151,8 +151,8 @@ async def test_a_runner_that_closes_releases_its_runs(tmp_path: Path, caplog: py
         assert not [step for step in await runner.history("r") if said(step).get("crashed")]
 
 
-async def test_nodes_in_flight_finish_in_the_grace_of_a_runner(tmp_path: Path) -> None:
-    """What finishes in time is recorded, and nothing more is begun."""
+async def test_nodes_in_flight_finish_in_the_grace_period_of_a_runner(tmp_path: Path) -> None:
+    """What finishes in time is recorded, and nothing more begins."""
     gate, clock = Gate(), FakeClock()
     async with Runner(tmp_path / "runs.db", grace_seconds=60, clock=clock) as runner:
         run = runner.start(gate.graph(), run_id="r")
@@ -166,7 +166,7 @@ async def test_nodes_in_flight_finish_in_the_grace_of_a_runner(tmp_path: Path) -
     assert gate.calls == 1
 
 
-async def test_what_outlasts_the_grace_is_cut_off(tmp_path: Path) -> None:
+async def test_a_node_that_exceeds_the_grace_period_is_cut_off(tmp_path: Path) -> None:
     """The time is that of the Runner's clock, which jumps here when nothing else is to be done."""
     gate, clock = Gate(), FakeClock(start=1000.0)
     async with Runner(tmp_path / "runs.db", grace_seconds=60, clock=clock) as runner:
@@ -177,14 +177,14 @@ async def test_what_outlasts_the_grace_is_cut_off(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("grace", [-1.0, float("nan"), float("inf")])
-def test_a_grace_is_a_number_of_seconds(grace: float) -> None:
-    """Anything else is refused."""
+def test_a_grace_period_is_a_number_of_seconds(grace: float) -> None:
+    """Any other value is refused."""
     with pytest.raises(DefinitionError, match="grace_seconds"):
         Runner(grace_seconds=grace)
 
 
-async def test_an_explicit_stop_stays_a_stop(tmp_path: Path) -> None:
-    """A closing Runner releases; `runner.stop` records a stop, and nobody goes on with the run unasked."""
+async def test_an_explicit_stop_remains_a_stop(tmp_path: Path) -> None:
+    """A closing Runner releases its runs; `runner.stop` records a stop, and no process continues the run by itself."""
     gate = Gate()
     async with Runner(tmp_path / "runs.db") as runner:
         run = runner.start(gate.graph(), run_id="r")
@@ -197,8 +197,8 @@ async def test_an_explicit_stop_stays_a_stop(tmp_path: Path) -> None:
         assert await runner.due() == []
 
 
-async def test_a_node_whose_task_code_cancels_fails_alone() -> None:
-    """In a fork, code that knows the task of another arm's node fails that node; the run goes on."""
+async def test_a_node_whose_task_is_cancelled_by_code_fails_alone() -> None:
+    """In a fork, code that knows the task of another arm's node fails that node; the run continues."""
     tasks: list[asyncio.Task[object] | None] = []
     entered = asyncio.Event()
 

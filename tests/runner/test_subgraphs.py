@@ -33,10 +33,9 @@ from graphengine import (
 )
 from graphengine.errors import GraphChanged, InputError
 from graphengine.reducers import append
-from graphengine.runner import Emitted, NodeBegan, StepRecorded
 from graphengine.testing import FakeClock
 from tests.kit.facts import said
-from tests.kit.runs import SOON
+from tests.kit.runs import watch
 
 
 class Article(BaseModel):
@@ -62,17 +61,17 @@ async def write(topic: str, score: int) -> str:
 
 
 async def rate(score: int) -> int:
-    """Find it one better than before."""
+    """Return a score one higher than before."""
     return score + 1
 
 
 def joined(result: object) -> str:
-    """A result as text."""
+    """Return a result as text."""
     return "".join(result) if isinstance(result, list) else str(result)
 
 
 def article(until: int = 2, write: Callable[..., Any] = write, **options: Any) -> Graph[Article]:
-    """A loop that writes and rates until the score is high enough."""
+    """Return a loop that writes and rates until the score is high enough."""
     graph = Graph("article", Article, **{"result": "draft", **options})
     graph.add_node("write", write, writes="draft")
     graph.add_node("rate", rate, writes="score")
@@ -84,14 +83,14 @@ def article(until: int = 2, write: Callable[..., Any] = write, **options: Any) -
 
 
 def around(inner: Graph[Any], writes: Any = "text", **options: Any) -> Graph[State]:
-    """A graph of one node that is a graph."""
+    """Return a graph of one node that is a graph."""
     graph = Graph("outer", State)
     graph.add_node("article", inner, writes=writes, **{"inputs": {"topic": "task"}, **options})
     graph.add_path(START, "article", END)
     return graph
 
 
-async def test_a_graph_is_a_node(runner: Runner) -> None:
+async def test_a_graph_can_be_a_node(runner: Runner) -> None:
     """It begins with its inputs, writes its result, and its steps are rows of the same log."""
     run = runner.start(around(article()))
     result = await run.result()
@@ -109,7 +108,7 @@ async def test_a_graph_is_a_node(runner: Runner) -> None:
     assert result.steps == 5
 
 
-async def test_its_fields_are_its_own(runner: Runner) -> None:
+async def test_the_fields_of_a_subgraph_are_its_own(runner: Runner) -> None:
     """A node that names inputs leaves the rest to the graph's defaults; what is not written stays inside."""
     state = (await runner.start(around(article(until=9, result=None), {"text": "draft"}), {"score": 7}).result()).state
     assert (state.text, state.score) == ("ants v5", 7)
@@ -121,10 +120,10 @@ async def test_its_fields_are_its_own(runner: Runner) -> None:
     [({}, " v8"), ({"inputs": {"topic": "task"}}, "ants v1"), ({"inputs": {}}, " v1")],
     ids=["nothing is said", "some is named", "none is named"],
 )
-async def test_it_is_given_what_the_node_says(
+async def test_a_subgraph_gets_the_inputs_of_its_node(
     runner: Runner, options: dict[str, Any], text: str, *, chosen: bool
 ) -> None:
-    """Fields of the same name where nothing is said; else what is named, and the others keep their defaults."""
+    """By default it gets the fields of the same name; else the named ones, and the others keep their defaults."""
     inner = Graph("article", Article, result="draft")
     inner.add_node("write", write, writes="draft")
     inner.add_path(START, "write", END)
@@ -135,8 +134,8 @@ async def test_it_is_given_what_the_node_says(
     assert (await runner.start(graph, State(score=7)).result()).state.text == text
 
 
-async def test_parts_of_its_state_go_where_they_are_wanted(runner: Runner) -> None:
-    """A graph without a result gives its fields; a function may take how it stopped."""
+async def test_parts_of_a_subgraphs_state_can_be_written(runner: Runner) -> None:
+    """A graph without a result gives its fields; a function can take how it stopped."""
 
     def how(stop: Stop) -> str:
         return f"{stop.reason} {stop.label} {stop.condition}"
@@ -146,11 +145,11 @@ async def test_parts_of_its_state_go_where_they_are_wanted(runner: Runner) -> No
     assert (state.text, state.score, state.label) == ("ants v2", 2, "end approved score >= 2")
 
 
-async def test_ways_out_ask_how_it_ended(runner: Runner) -> None:
-    """By the label of its way to END."""
+async def test_edges_can_test_how_a_subgraph_ended(runner: Runner) -> None:
+    """They use the label of its edge to END."""
     for until, label in ((2, "fine"), (9, "no good")):
         graph = around(article(until))
-        graph.ways.pop()
+        graph.edges.pop()
         graph.add_edge("article", END, when=ended("approved"), label="fine")
         graph.add_edge("article", END, when=ended("given up"), label="no good")
         graph.add_edge("article", END)
@@ -160,8 +159,8 @@ async def test_ways_out_ask_how_it_ended(runner: Runner) -> None:
         assert result.stop.explanation.startswith("article ended")
 
 
-async def test_each_visit_begins_anew(runner: Runner) -> None:
-    """Its counts and plateaus are those of this visit alone, its state too."""
+async def test_each_visit_of_a_subgraph_begins_from_scratch(runner: Runner) -> None:
+    """Its counts, plateaus and state are those of this visit alone."""
     seen: list[int] = []
 
     async def look(score: int) -> int:
@@ -183,8 +182,8 @@ async def test_each_visit_begins_anew(runner: Runner) -> None:
     assert seen == [0, 1, 2] * 2
 
 
-async def test_graphs_may_be_any_depth(runner: Runner) -> None:
-    """Twelve of them, one in the other, with a path that says so."""
+async def test_subgraphs_can_be_nested_to_any_depth(runner: Runner) -> None:
+    """Twelve of them are nested here, which shows in the path."""
     inner: Graph[Any] = article()
     for depth in range(12):
         graph = Graph(f"level{depth}", Article, result="draft")
@@ -198,8 +197,8 @@ async def test_graphs_may_be_any_depth(runner: Runner) -> None:
 
 
 @pytest.mark.parametrize("concurrency", [1, 16])
-async def test_a_graph_for_each_item(runner: Runner, concurrency: int) -> None:
-    """Side by side, each in a frame of its own; results in item order."""
+async def test_each_item_can_have_a_subgraph(runner: Runner, concurrency: int) -> None:
+    """They run in parallel, each in its own frame; results are in item order."""
     graph = Graph("outer", State)
     graph.add_node(
         "article",
@@ -216,8 +215,8 @@ async def test_a_graph_for_each_item(runner: Runner, concurrency: int) -> None:
     assert {"article[0]/write", "article[1]/rate", "article[2]"} <= paths
 
 
-async def test_forks_in_graphs_in_forks(runner: Runner) -> None:
-    """An arm that is a graph with a fork of its own."""
+async def test_forks_can_be_nested_in_graphs_in_forks(runner: Runner) -> None:
+    """An arm is a graph with a fork of its own."""
 
     def note(name: str) -> Callable[[], Any]:
         async def work() -> str:
@@ -242,8 +241,8 @@ async def test_forks_in_graphs_in_forks(runner: Runner) -> None:
 # -- failing
 
 
-async def test_its_failure_is_its_nodes(runner: Runner) -> None:
-    """Told with the path inside; a resume goes on where it failed."""
+async def test_the_failure_of_a_subgraph_is_its_nodes(runner: Runner) -> None:
+    """The report has the path inside; a resume continues at the failed node."""
     calls: list[str] = []
     broken = True
 
@@ -272,7 +271,7 @@ async def test_its_failure_is_its_nodes(runner: Runner) -> None:
 
 
 async def test_a_failed_run_inside_is_resumed_in_another_runner(tmp_path: Path) -> None:
-    """At any depth, from its database alone."""
+    """The failure can be at any depth; the database suffices."""
     broken = True
 
     async def shaky(topic: str) -> str:
@@ -293,8 +292,8 @@ async def test_a_failed_run_inside_is_resumed_in_another_runner(tmp_path: Path) 
         assert (await runner.resume(graph, run.id).result()).state.text == "ants"
 
 
-async def test_a_retry_begins_it_anew(timed: Runner) -> None:
-    """All of it; a fallback stands in for it; a way after failure may be taken."""
+async def test_a_retry_begins_a_subgraph_again(timed: Runner) -> None:
+    """All of it runs again; a fallback can replace it; an edge after failure can be taken."""
     calls: list[str] = []
 
     async def shaky(topic: str) -> str:
@@ -318,7 +317,7 @@ async def test_a_retry_begins_it_anew(timed: Runner) -> None:
     result = await timed.start(around(article(write=broken), fallback=instead)).result()
     assert result.state.text == "ants OSError at article/write, article"
     graph = around(article(write=broken))
-    graph.ways.pop()
+    graph.edges.pop()
     graph.add_edge("article", END, when=failed(OSError), label="without it")
     graph.add_edge("article", END)
     stop = (await timed.start(graph).result()).stop
@@ -326,20 +325,20 @@ async def test_a_retry_begins_it_anew(timed: Runner) -> None:
     assert stop.label == "without it"
 
 
-async def test_its_fail_is_its_nodes_failure(runner: Runner) -> None:
-    """With the label."""
+async def test_fail_in_a_subgraph_is_its_nodes_failure(runner: Runner) -> None:
+    """The failure has the label."""
     inner = article(until=9)
-    inner.ways = [way for way in inner.ways if getattr(way, "label", "") != "given up"]
-    inner.ways.insert(3, inner.ways.pop())
-    inner.ways.pop()
+    inner.edges = [edge for edge in inner.edges if getattr(edge, "label", "") != "given up"]
+    inner.edges.insert(3, inner.edges.pop())
+    inner.edges.pop()
     inner.add_edge("rate", FAIL, when=iterations("rate") >= 2, label="hopeless")
     inner.add_edge("rate", "write")
     with pytest.raises(RunFailed, match="hopeless"):
         await runner.start(around(inner)).result()
 
 
-async def test_inputs_that_do_not_fit_fail_the_node(runner: Runner) -> None:
-    """Before it begins, and without another attempt."""
+async def test_inputs_of_a_subgraph_that_do_not_fit_fail_the_node(runner: Runner) -> None:
+    """The node fails before the graph begins, and without another attempt."""
 
     class Strict(BaseModel):
         topic: str = Field(max_length=3)
@@ -354,8 +353,8 @@ async def test_inputs_that_do_not_fit_fail_the_node(runner: Runner) -> None:
     assert "entered" not in [step.kind for step in await runner.history(run.id)]
 
 
-async def test_its_own_limits_fail_its_node(runner: Runner) -> None:
-    """With kind `limit`; the run's go on, and a resume with higher ones goes on inside."""
+async def test_limits_of_a_subgraph_fail_its_node(runner: Runner) -> None:
+    """The failure has the kind `limit`; the run's limits still count; a resume with higher ones continues inside."""
     graph = around(article(until=4, limits=Limits(steps=3)))
     run = runner.start(graph)
     with pytest.raises(RunFailed, match="article reached its limit: steps 3 >= 3") as caught:
@@ -367,16 +366,16 @@ async def test_its_own_limits_fail_its_node(runner: Runner) -> None:
     assert (result.state.text, result.steps) == ("ants v4", 9)
 
 
-async def test_the_runs_limits_stop_it_inside(runner: Runner) -> None:
-    """And a resume goes on there."""
+async def test_the_runs_limits_stop_it_inside_a_subgraph(runner: Runner) -> None:
+    """A resume continues there."""
     graph = around(article(until=4))
     result = await runner.start(graph, limits=Limits(steps=3)).result()
     assert result.status == "stopped"
     assert (await runner.resume(graph, result.run_id, limits=Limits()).result()).state.text == "ants v4"
 
 
-async def test_its_limit_of_seconds_is_its_own_time() -> None:
-    """What passed before it began is not in it."""
+async def test_the_seconds_limit_of_a_subgraph_counts_its_own_time() -> None:
+    """Time before it began is not included."""
     clock = FakeClock(start=0.0)
 
     async def long(topic: str, score: int) -> str:
@@ -405,7 +404,7 @@ async def test_its_limit_of_seconds_is_its_own_time() -> None:
 
 
 async def test_a_graph_sees_its_own_resources_then_those_around_it(runner: Runner) -> None:
-    """Each of a name is its own; all are closed with the runner."""
+    """Its own resources come first; all are closed with the runner."""
     closed: list[str] = []
 
     @contextmanager
@@ -426,7 +425,7 @@ async def test_a_graph_sees_its_own_resources_then_those_around_it(runner: Runne
     inner.result = "notes"
     graph = with_use("outer", State, here=lambda: made("outer here"), there=lambda: made("outer there"))
     graph.add_node("inner", inner, writes={"log": lambda result: result[0]})
-    graph.ways.pop()
+    graph.edges.pop()
     graph.add_path("use", "inner", END)
     async with Runner() as own:
         state = (await own.start(graph).result()).state
@@ -436,8 +435,8 @@ async def test_a_graph_sees_its_own_resources_then_those_around_it(runner: Runne
         assert (await own.start(graph).result()).state.log == ["outer here test", "inner here test"]
 
 
-async def test_one_graph_at_two_places_sees_what_is_around_each(runner: Runner) -> None:
-    """The same graph object in two graphs with different resources of one name."""
+async def test_one_graph_at_two_places_sees_the_resources_around_each(runner: Runner) -> None:
+    """The same graph object is in two graphs with different resources of one name."""
 
     async def use(db: str) -> str:
         return db
@@ -457,8 +456,8 @@ async def test_one_graph_at_two_places_sees_what_is_around_each(runner: Runner) 
     assert (await runner.start(graph).result()).state.log == ["l", "r"]
 
 
-async def test_a_resource_that_nobody_provides_is_found_at_compile() -> None:
-    """A graph that asks for one of the graph around it does not compile alone."""
+async def test_a_missing_resource_is_found_at_compile() -> None:
+    """A graph that needs one of the graph around it does not compile alone."""
 
     async def use(db: str) -> str:
         return db
@@ -473,8 +472,8 @@ async def test_a_resource_that_nobody_provides_is_found_at_compile() -> None:
     assert list(graph.check()) == []
 
 
-async def test_usage_inside_is_the_runs(runner: Runner) -> None:
-    """And models are replaced by the agent's name, however deep."""
+async def test_usage_inside_counts_for_the_run(runner: Runner) -> None:
+    """Models are replaced by the agent's name at any depth."""
     writer = Agent("writer", model=ScriptedModel(["no"]), prompt="{topic}")
     inner = Graph("inner", Article, result="draft")
     inner.add_node("write", writer, writes="draft")
@@ -487,8 +486,8 @@ async def test_usage_inside_is_the_runs(runner: Runner) -> None:
 # -- branches, changes, stops, events
 
 
-async def test_a_branch_inside_goes_on_inside(runner: Runner) -> None:
-    """With an update of the graph's state, by its path."""
+async def test_a_branch_inside_continues_inside(runner: Runner) -> None:
+    """An update of the graph's state is given by its path."""
     graph = around(article())
     run = runner.start(graph)
     await run.result()
@@ -506,12 +505,12 @@ async def test_a_branch_inside_goes_on_inside(runner: Runner) -> None:
 
 
 async def test_a_change_inside_a_graph_is_a_change_of_the_run(runner: Runner) -> None:
-    """A run inside it goes on where it still fits, and is refused where its place is gone."""
+    """A run inside it continues if it still fits, and is refused if its position is gone."""
     graph = around(article(until=3))
     result = await runner.start(graph, limits=Limits(steps=2)).result()
     changed = article(until=3)
     changed.add_node("more", lambda: "x", writes="notes")
-    changed.ways = [way for way in changed.ways if way.source != "write"]
+    changed.edges = [edge for edge in changed.edges if edge.source != "write"]
     changed.add_path("write", "more", "rate")
     done = await runner.resume(around(changed), result.run_id, limits=Limits()).result()
     assert done.state.text == "ants v3"
@@ -522,12 +521,12 @@ async def test_a_change_inside_a_graph_is_a_change_of_the_run(runner: Runner) ->
     gone = Graph("article", Article, result="draft")
     gone.add_node("write", write, writes="draft")
     gone.add_path(START, "write", END)
-    with pytest.raises(GraphChanged, match="stands at node 'article/rate'"):
+    with pytest.raises(GraphChanged, match="is at node 'article/rate'"):
         await runner.resume(around(gone), result.run_id, limits=Limits()).result()
 
 
-async def test_a_graph_that_changed_since_is_compiled_anew_where_it_is_a_node(runner: Runner) -> None:
-    """A node added to the graph inside is run, though the graph around it was compiled before."""
+async def test_a_changed_subgraph_is_compiled_again(runner: Runner) -> None:
+    """A node added to the graph inside runs, though the graph around it was compiled before."""
     inner = Graph("inner", Article, result="notes")
     inner.add_node("one", lambda: "one", writes="notes")
     inner.add_edge(START, "one")
@@ -535,14 +534,14 @@ async def test_a_graph_that_changed_since_is_compiled_anew_where_it_is_a_node(ru
     inner.add_edge("one", FAIL)
     graph = around(inner, {"log": joined})
     graph.compile()
-    inner.ways = inner.ways[:1]
+    inner.edges = inner.edges[:1]
     inner.add_node("two", lambda: "two", writes="notes")
     inner.add_path("one", "two", END)
     assert (await runner.start(graph).result()).state.log == ["onetwo"]
 
 
 async def test_a_stop_inside_lets_the_node_in_flight_finish(runner: Runner) -> None:
-    """And the resume goes on behind it."""
+    """The resume continues after it."""
     calls: list[str] = []
     begun, leave = asyncio.Event(), asyncio.Event()
 
@@ -565,7 +564,7 @@ async def test_a_stop_inside_lets_the_node_in_flight_finish(runner: Runner) -> N
 
 
 async def test_a_graph_without_limits_has_none_inside_another(runner: Runner) -> None:
-    """Only the run's own count, which a caller can raise; as the whole run it has the default."""
+    """Only the run's own step limit counts, which a caller can raise; as a whole run it has the default."""
     inner = Graph("inner", Article, result="score")
     inner.add_node("count", lambda score: score + 1, writes="score", thread=False)
     inner.add_edge(START, "count")
@@ -580,7 +579,7 @@ async def test_a_graph_without_limits_has_none_inside_another(runner: Runner) ->
 
 
 async def test_events_inside_have_their_paths(runner: Runner) -> None:
-    """What begins, what is shown, what is recorded."""
+    """Begin, emit and step events have them."""
     watched = asyncio.Event()
 
     async def show(topic: str, ctx: Context) -> str:
@@ -589,24 +588,15 @@ async def test_events_inside_have_their_paths(runner: Runner) -> None:
         return f"{ctx.path} {ctx.node}"
 
     run = runner.start(around(article(until=1, write=show)))
-    began, shown, recorded = list[str](), list[tuple[str, object]](), list[str]()
-    async with asyncio.timeout(SOON):
-        async for event in run.events():
-            watched.set()
-            if isinstance(event, NodeBegan):
-                began.append(event.path)
-            elif isinstance(event, Emitted):
-                shown.append((event.path, event.data))
-            elif isinstance(event, StepRecorded):
-                recorded.append(event.step.path)
+    began, shown, recorded = await watch(run, watched)
     assert began[-2:] == ["article/write", "article/rate"]
     assert shown == [("article/write", "ants")]
     assert recorded == ["", "article", "article/write", "article/rate", "article"]
     assert (await run.result()).state.text == "article/write write"
 
 
-async def test_what_a_graph_gives_back_is_nobody_elses(runner: Runner) -> None:
-    """A list from inside, changed by a later node, is caught as anywhere."""
+async def test_the_result_of_a_subgraph_is_not_shared(runner: Runner) -> None:
+    """A list from inside that a later node changes is caught as anywhere."""
     inner = Graph("inner", Article, result="notes")
     inner.add_node("note", lambda: "x", writes="notes")
     inner.add_path(START, "note", END)

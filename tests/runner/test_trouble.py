@@ -1,4 +1,4 @@
-"""Runners under trouble: threads, closing at odd moments, resources that fail, errors that are no crashes."""
+"""Runners under trouble: threads, closing at odd moments, failing resources, errors that are no crashes."""
 
 import asyncio
 import contextlib
@@ -41,14 +41,14 @@ class State(BaseModel):
 
 
 def one(runnable: Any, name: str = "g", **options: Any) -> Graph[State]:
-    """START → a → END."""
+    """Return a graph START → a → END."""
     graph = Graph(name, State, resources=options.pop("resources", None))
     graph.add_node("a", runnable, **options)
     graph.add_path(START, "a", END)
     return graph
 
 
-async def test_a_sync_node_may_raise_what_a_future_cannot_carry() -> None:
+async def test_a_sync_node_can_raise_what_a_future_cannot_carry() -> None:
     """StopIteration fails the node instead of leaving the run hanging."""
 
     def work(n: int) -> int:
@@ -58,13 +58,13 @@ async def test_a_sync_node_may_raise_what_a_future_cannot_carry() -> None:
         await one(work, writes="n").run()
 
 
-async def test_what_a_sync_node_emits_is_shown_at_once() -> None:
+async def test_an_event_emitted_by_a_sync_node_is_shown_at_once() -> None:
     """The loop is woken from the node's thread."""
     shown = threading.Event()
 
     def work(ctx: Context) -> int:
         ctx.emit("half-way")
-        assert shown.wait(10)  # only a watcher that sees it lets the node end
+        assert shown.wait(10)  # the node ends only after a watcher saw the event
         return 1
 
     async with Runner() as runner:
@@ -77,7 +77,7 @@ async def test_what_a_sync_node_emits_is_shown_at_once() -> None:
 
 
 async def test_a_stand_in_that_times_out_is_waited_for() -> None:
-    """An agent's sync stand-in runs in the runner's pool: no two attempts side by side."""
+    """An agent's sync stand-in runs in the runner's pool: no two attempts run in parallel."""
     running: list[int] = [0, 0]
 
     def slow(n: int) -> str:
@@ -95,19 +95,19 @@ async def test_a_stand_in_that_times_out_is_waited_for() -> None:
 
 
 async def test_a_runner_that_closes_at_once_leaves_nothing_behind(tmp_path: Path) -> None:
-    """A run that was not recorded yet is told so, and no thread or file of the store stays."""
+    """A run that was not recorded yet gets an error, and no thread or file of the store remains."""
     before = set(threading.enumerate())
     async with Runner(tmp_path / "runs.db") as runner:
         run = runner.start(one(lambda n: n + 1, writes="n"))
     with pytest.raises(RunnerClosed):
         await run.result()
     left = {thread.name for thread in set(threading.enumerate()) - before}
-    assert left <= {"graphengine-watch"}, "the one of the process, which looks at its loops, stays for a while"
+    assert left <= {"graphengine-watch"}, "the watchdog thread of the process stays for a while"
     assert [path.name for path in tmp_path.iterdir()] == ["runs.db"]
 
 
 async def test_stop_reaches_a_run_that_is_just_beginning(runner: Runner) -> None:
-    """Also right after start and right after resume."""
+    """It can be requested right after start and right after resume."""
     graph = Graph("loop", State)
     graph.add_node("a", lambda n: n + 1, writes="n", thread=False)
     graph.add_edge(START, "a")
@@ -121,8 +121,8 @@ async def test_stop_reaches_a_run_that_is_just_beginning(runner: Runner) -> None
     assert (await again.result()).status == "stopped"
 
 
-async def test_a_run_is_known_as_soon_as_it_was_started(runner: Runner) -> None:
-    """Everything that names a run waits until it is recorded."""
+async def test_a_run_can_be_named_as_soon_as_it_was_started(runner: Runner) -> None:
+    """Every call that names a run waits until it is recorded."""
     graph = one(lambda n: n + 1, writes="n")
     uses: list[Callable[[str], Awaitable[object]]] = [
         runner.waits,
@@ -138,7 +138,7 @@ async def test_a_run_is_known_as_soon_as_it_was_started(runner: Runner) -> None:
         await use(run.id)
         await run.result()
     run = runner.start(one(ask("Well?", int), writes="n"))
-    with contextlib.suppress(InputError):  # it may not have come to its question yet
+    with contextlib.suppress(InputError):  # it may not have reached its question yet
         await runner.answer(run.id, 5)
 
 
@@ -151,7 +151,7 @@ async def test_a_closed_runner_does_not_open_its_store_again(tmp_path: Path) -> 
             await call
 
 
-async def test_the_store_is_closed_whatever_a_resource_raises(tmp_path: Path) -> None:
+async def test_the_store_is_closed_even_if_a_resource_raises(tmp_path: Path) -> None:
     """A resource whose exit fails keeps nothing open."""
 
     class Bad:
@@ -172,8 +172,8 @@ async def test_the_store_is_closed_whatever_a_resource_raises(tmp_path: Path) ->
     assert threading.active_count() == before
 
 
-async def test_a_resource_that_cannot_be_built_fails_the_run_resumably(runner: Runner) -> None:
-    """The failure is recorded by its own name, and is no crash however often it happens."""
+async def test_a_resource_that_cannot_be_built_fails_the_run(runner: Runner) -> None:
+    """The failure has its own kind, can be resumed, and is no crash however often it happens."""
     broken = [True]
 
     def make() -> str:
@@ -198,7 +198,7 @@ async def test_a_resource_that_cannot_be_built_fails_the_run_resumably(runner: R
 
 
 async def test_each_graph_has_its_own_resource_of_a_name() -> None:
-    """Factories that come and go are never taken for one another."""
+    """Factories that are created and deleted are never confused with one another."""
 
     def graph_with(number: int) -> Graph[State]:
         async def use(db: int) -> int:
@@ -212,7 +212,7 @@ async def test_each_graph_has_its_own_resource_of_a_name() -> None:
 
 
 async def test_errors_of_the_store_are_no_crashes() -> None:
-    """A run whose steps could not be recorded is resumed as often as it takes, and its node is not blamed."""
+    """A run whose steps could not be recorded can be resumed again and again, and its node is not blamed."""
 
     class Failing(MemoryStore):
         failing = True
@@ -235,8 +235,8 @@ async def test_errors_of_the_store_are_no_crashes() -> None:
         assert (await runner.resume(graph, "r").result()).state.n == 1
 
 
-async def test_a_step_that_cannot_be_recorded_ends_the_run_with_the_reason() -> None:
-    """What the store said, whatever the node makes of it; nothing is tried again."""
+async def test_a_step_that_cannot_be_recorded_ends_the_run_with_the_cause() -> None:
+    """The error is the store's, whatever the node does with it; nothing is retried."""
 
     class Failing(MemoryStore):
         failing = True
@@ -267,7 +267,7 @@ async def test_a_step_that_cannot_be_recorded_ends_the_run_with_the_reason() -> 
 
 
 async def test_any_change_of_a_graph_is_recorded_with_its_outline(runner: Runner) -> None:
-    """A new label is a change too: fingerprint, outline and what differs go into the log."""
+    """A new label is a change too: fingerprint, outline and differences are in the log."""
     graph = Graph("g", State)
     graph.add_node("a", lambda n: n + 1, writes="n")
     graph.add_edge(START, "a")
@@ -283,17 +283,17 @@ async def test_any_change_of_a_graph_is_recorded_with_its_outline(runner: Runner
     assert info.fingerprint == renamed.compile().fingerprint
     assert await runner.store.outline(info.fingerprint) == renamed.compile().outline
     resumed = next(step for step in await runner.history(run.id) if step.kind == "resumed")
-    assert said(resumed)["changes"] == ["way a → END: label old → new"]
+    assert said(resumed)["changes"] == ["edge a → END: label old → new"]
 
 
-async def test_a_run_is_resumed_with_its_own_graph_alone(runner: Runner) -> None:
+async def test_a_run_is_resumed_only_with_its_own_graph(runner: Runner) -> None:
     """A finished run is not shown as another graph's."""
     await runner.start(one(lambda n: n, "mine", writes="n"), run_id="r").result()
     with pytest.raises(GraphChanged, match="'mine', not 'other'"):
         await runner.resume(one(lambda n: n, "other", writes="n"), "r").result()
 
 
-async def test_a_branch_has_the_limits_last_in_force(runner: Runner) -> None:
+async def test_a_branch_has_the_limits_in_force_last(runner: Runner) -> None:
     """Limits that were raised on resume hold for later branches, wherever they begin."""
     graph = Graph("loop", State)
     graph.add_node("a", lambda n: n + 1, writes="n")
@@ -305,7 +305,7 @@ async def test_a_branch_has_the_limits_last_in_force(runner: Runner) -> None:
     assert (await runner.branch(graph, "r", at=2).result()).status == "finished"
 
 
-async def test_a_run_cannot_begin_behind_one_that_is_not_over() -> None:
+async def test_a_run_cannot_begin_after_one_that_is_not_over() -> None:
     """Only a final state is carried over."""
     leave = asyncio.Event()
 
@@ -324,18 +324,18 @@ async def test_a_run_cannot_begin_behind_one_that_is_not_over() -> None:
 
 
 def spoil(xs: list[int]) -> bool:
-    """Change what it reads."""
+    """Change its input."""
     return bool(xs.pop())
 
 
 def spoil_whole(state: State) -> bool:
-    """Change what it reads of the whole state."""
+    """Change its input, the whole state."""
     return bool(state.xs.pop())
 
 
 @pytest.mark.parametrize("when", [spoil, spoil_whole])
-async def test_a_condition_may_not_change_what_it_reads(when: Any) -> None:
-    """The run fails there, and the state is what the record says."""
+async def test_a_condition_must_not_change_its_input(when: Any) -> None:
+    """The run fails there, and the state is the recorded one."""
     graph = Graph("g", State)
     graph.add_node("a", lambda: [1, 2, 3], writes="xs")
     graph.add_node("b")
@@ -347,8 +347,8 @@ async def test_a_condition_may_not_change_what_it_reads(when: Any) -> None:
     assert caught.value.result.state.xs == [1, 2, 3]
 
 
-async def test_a_condition_gets_what_its_own_step_writes_as_a_copy() -> None:
-    """Changing it changes neither what later conditions see nor what is recorded."""
+async def test_a_condition_gets_a_copy_of_what_its_step_writes() -> None:
+    """Changing it changes neither the input of later conditions nor the record."""
     graph = Graph("g", State)
     graph.add_node("a", lambda: [1, 2, 3], writes="xs")
     graph.add_edge(START, "a")
@@ -359,8 +359,8 @@ async def test_a_condition_gets_what_its_own_step_writes_as_a_copy() -> None:
     assert (result.stop and result.stop.label, result.state.xs) == ("whole", [1, 2, 3])
 
 
-async def test_a_writes_function_that_changes_and_raises_spoils_no_retry() -> None:
-    """Each attempt sees the value of the record."""
+async def test_a_writes_function_that_changes_its_input_and_raises_spoils_no_retry() -> None:
+    """Each attempt sees the recorded value."""
     seen: list[list[int]] = []
 
     def take(result: int, xs: list[int]) -> int:
@@ -376,8 +376,8 @@ async def test_a_writes_function_that_changes_and_raises_spoils_no_retry() -> No
     assert all(xs == [1] for xs in seen)
 
 
-async def test_unwatched_runs_cost_no_digests_of_conditions() -> None:
-    """`check=False` leaves functions of fields unwatched as well."""
+async def test_unchecked_runs_compute_no_digests_for_conditions() -> None:
+    """`check=False` also skips the checks for functions of fields."""
     graph = Graph("g", State)
     graph.add_node("a", lambda: [1, 2, 3], writes="xs")
     graph.add_node("b")
@@ -388,7 +388,7 @@ async def test_unwatched_runs_cost_no_digests_of_conditions() -> None:
         assert (await runner.start(graph).result()).status == "finished"
 
 
-async def test_an_agent_run_in_a_sync_node_needs_no_second_thread() -> None:
+async def test_an_agent_in_a_sync_node_needs_no_second_thread() -> None:
     """With one thread in the pool it would wait for itself."""
     shout = Agent("shout", prompt="{word}", offline=lambda word: word.upper())
 
@@ -399,7 +399,7 @@ async def test_an_agent_run_in_a_sync_node_needs_no_second_thread() -> None:
         assert (await runner.start(one(work, writes="text"), State(text="a")).result()).state.text == "A"
 
 
-async def test_a_node_may_stop_its_own_run() -> None:
+async def test_a_node_can_stop_its_own_run() -> None:
     """It does not wait for itself."""
 
     async def work(n: int, ctx: Context) -> int:
@@ -418,7 +418,7 @@ async def test_a_node_may_stop_its_own_run() -> None:
 
 
 async def test_closing_waits_for_every_thread_however_often_it_is_cancelled(tmp_path: Path) -> None:
-    """A node that timed out and whose run is closed has ended when close returns; what was queued never begins."""
+    """When close returns, a node that timed out and whose run is closed has ended; a queued one never begins."""
     began: list[int] = []
     ended: list[int] = []
     begun, release = threading.Event(), threading.Event()
@@ -440,7 +440,7 @@ async def test_closing_waits_for_every_thread_however_often_it_is_cancelled(tmp_
 
 
 async def over(run: Any) -> bool:
-    """Whether a run came to a result that is no failure."""
+    """Return whether a run ended with a result that is no failure."""
     try:
         await run.result()
     except RunFailed:
@@ -449,7 +449,7 @@ async def over(run: Any) -> bool:
 
 
 async def test_a_runner_belongs_to_one_event_loop() -> None:
-    """Using it in another one is refused with the way out."""
+    """Using it in another one is refused with the repair."""
     runner = Runner()
     await runner.start(one(lambda n: n, writes="n")).result()
 
@@ -466,7 +466,7 @@ async def test_a_runner_belongs_to_one_event_loop() -> None:
 
 
 async def test_each_case_of_a_choice_has_its_own_inputs() -> None:
-    """What one prepared case reads does not leak into the next."""
+    """The inputs of one prepared case do not affect the next."""
 
     async def first(text: str) -> str:
         return f"first {text}"
@@ -480,15 +480,15 @@ async def test_each_case_of_a_choice_has_its_own_inputs() -> None:
     assert (await one(work, writes="text").run(start.model_copy(update={"n": 2}))).state.text == "second text"
 
 
-async def test_what_a_state_was_is_a_copy(runner: Runner) -> None:
-    """Changing what was read changes nothing that was recorded."""
+async def test_a_state_read_from_the_log_is_a_copy(runner: Runner) -> None:
+    """Changing it changes nothing that was recorded."""
     await runner.start(one(lambda: [1], writes="xs"), run_id="r").result()
     state = dict(await runner.state_at("r"))
     state["xs"].append(9)
     assert (await runner.state_at("r"))["xs"] == [1]
 
 
-async def test_new_conditions_of_a_changed_graph_begin_with_what_can_be_known(runner: Runner) -> None:
+async def test_new_conditions_of_a_changed_graph_begin_with_what_is_known(runner: Runner) -> None:
     """A change compares with the default; a count since a node begins with the resume."""
 
     def loop(*, new: bool) -> Graph[State]:
@@ -510,16 +510,16 @@ async def test_new_conditions_of_a_changed_graph_begin_with_what_can_be_known(ru
     assert result.stop.label == "enough"
 
 
-async def test_a_run_that_was_claimed_is_let_go_where_it_cannot_be_looked_at_then() -> None:
+async def test_a_claimed_run_is_released_if_it_cannot_be_read_then() -> None:
     """Another resume can take it at once."""
 
     class Failing(MemoryStore):
-        looks = 0
+        reads = 0
         fails_at = 0
 
         async def info(self, run_id: str) -> Any:
-            self.looks += 1
-            if self.looks == self.fails_at:
+            self.reads += 1
+            if self.reads == self.fails_at:
                 message = "locked"
                 raise StoreError(message)
             return await super().info(run_id)
@@ -528,7 +528,7 @@ async def test_a_run_that_was_claimed_is_let_go_where_it_cannot_be_looked_at_the
     graph = one(lambda n: n + 1, writes="n")
     async with Runner(store) as runner:
         await runner.start(graph, limits=Limits(steps=0), run_id="r").result()
-        store.looks, store.fails_at = 0, 2  # before the claim, behind it
+        store.reads, store.fails_at = 0, 2  # the first read is before the claim, the second after it
         with pytest.raises(StoreError, match="locked"):
             await runner.resume(graph, "r", limits=Limits()).result()
         assert (await store.info("r")).driver is None

@@ -1,4 +1,4 @@
-"""Watching runs: who subscribes when, and what is left of it."""
+"""Watching runs: when a watcher subscribes, and what is left of it."""
 
 import asyncio
 import gc
@@ -21,7 +21,7 @@ class State(BaseModel):
 
 
 def one(runnable: Any, **options: Any) -> Graph[State]:
-    """START → a → END."""
+    """Return a graph START → a → END."""
     graph = Graph("g", State)
     graph.add_node("a", runnable, **{"writes": "n", **options})
     graph.add_path(START, "a", END)
@@ -29,12 +29,12 @@ def one(runnable: Any, **options: Any) -> Graph[State]:
 
 
 def speaking() -> Graph[State]:
-    """An agent that answers at once."""
+    """Return a graph of an agent that answers at once."""
     return one(Agent("writer", prompt="go"), writes="text")
 
 
-async def test_a_subscriber_one_turn_late_gets_the_stream() -> None:
-    """A turn of the event loop between the start and the subscription costs no text of the first answer."""
+async def test_a_subscriber_one_turn_late_gets_the_whole_stream() -> None:
+    """A turn of the event loop between the start and the subscription loses no text of the first answer."""
     async with Runner(models={"writer": ScriptedModel(["one two"])}) as runner:
         run = runner.start(speaking())
         await asyncio.sleep(0)
@@ -43,7 +43,7 @@ async def test_a_subscriber_one_turn_late_gets_the_stream() -> None:
 
 
 async def test_a_subscriber_under_a_time_limit_gets_the_first_answer() -> None:
-    """`asyncio.wait_for` begins the iteration in a task of its own on older Pythons, which is a turn later."""
+    """`asyncio.wait_for` begins the iteration in its own task on older Pythons, which is a turn later."""
     async with Runner(models={"writer": ScriptedModel(["one two"])}) as runner:
         run = runner.start(speaking())
         events = run.events()
@@ -54,7 +54,7 @@ async def test_a_subscriber_under_a_time_limit_gets_the_first_answer() -> None:
 
 
 async def test_events_are_kept_from_the_call_on(runner: Runner) -> None:
-    """Not from the first iteration on."""
+    """They are not kept only from the first iteration on."""
 
     async def work(n: int, ctx: Context) -> int:
         ctx.emit("shown")
@@ -84,8 +84,8 @@ async def test_events_that_are_never_read_are_not_collected(runner: Runner) -> N
     await run.result()
 
 
-async def test_the_events_of_a_run_that_is_driven_say_so_at_once(tmp_path: Path) -> None:
-    """Here and in another process: no empty iterator that ends as if nothing had happened."""
+async def test_the_events_of_a_driven_run_raise_at_once(tmp_path: Path) -> None:
+    """They do so here and in another process, instead of ending at once as if nothing had happened."""
     entered, leave = asyncio.Event(), asyncio.Event()
 
     async def work(n: int) -> int:
@@ -104,7 +104,7 @@ async def test_the_events_of_a_run_that_is_driven_say_so_at_once(tmp_path: Path)
         await run.result()
 
 
-async def test_the_events_of_a_run_that_was_never_recorded_say_so() -> None:
+async def test_the_events_of_a_run_that_was_never_recorded_raise() -> None:
     """The Runner was closed before."""
     async with Runner() as runner:
         run = runner.start(one(lambda n: n))
@@ -113,10 +113,10 @@ async def test_the_events_of_a_run_that_was_never_recorded_say_so() -> None:
 
 
 async def test_cancelling_a_sleeping_run_anywhere_leaves_no_task() -> None:
-    """At each await of the store while it falls asleep, and while it sleeps, all that it began is over with it."""
+    """Cancelled at each await of the store while it begins to sleep, and while it sleeps, it ends all its tasks."""
 
     class Slow(MemoryStore):
-        """A shared store each of whose reads takes a turn, and can be cancelled there."""
+        """A shared store whose reads each take a turn of the event loop, and can be cancelled there."""
 
         shared = True
         reads = 0

@@ -1,4 +1,4 @@
-"""Workers, and letting go of a run: what is due is gone on with, once, and never ended by a worker's end."""
+"""Workers, and releasing runs: a run that is due is resumed, once, and the end of a worker does not end it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -29,7 +29,7 @@ class Log(BaseModel):
 
 
 def napping(seconds: float = WEEK, name: str = "napping") -> Graph[Log]:
-    """A node that sleeps."""
+    """Return a graph of a node that sleeps."""
 
     async def nap(ctx: Context) -> str:
         await ctx.sleep(seconds)
@@ -42,15 +42,15 @@ def napping(seconds: float = WEEK, name: str = "napping") -> Graph[Log]:
 
 
 def asking() -> Graph[Log]:
-    """A question."""
+    """Return a graph with a question."""
     graph = Graph("asking", Log)
-    graph.add_node("approve", ask("Go on?", bool), writes="ok")
+    graph.add_node("approve", ask("Continue?", bool), writes="ok")
     graph.add_path(START, "approve", END)
     return graph
 
 
 def hearing() -> Graph[Log]:
-    """A node that receives a message."""
+    """Return a graph of a node that receives a message."""
 
     async def hear(ctx: Context) -> str:
         return await ctx.receive("news", str)
@@ -87,7 +87,7 @@ class Steps:
 
 @pytest.fixture(params=["memory", "sqlite"])
 async def still(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Runner]:
-    """A Runner on a clock that stands still."""
+    """Yield a Runner on a clock that does not move."""
     store = None if request.param == "memory" else tmp_path / "still.db"
     async with Runner(store, clock=FakeClock(start=1000.0, jumps=False)) as made:
         yield made
@@ -112,38 +112,38 @@ def passing(runner: Runner) -> Iterator[None]:
 
 
 async def turns(count: int = 30) -> None:
-    """Let everything else have its turn."""
+    """Give other tasks some turns of the event loop."""
     for _ in range(count):
         await asyncio.sleep(0)
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Let everything else have its turn until this holds."""
+    """Give other tasks turns of the event loop until this holds."""
     while not condition():
         await turns(1)
 
 
 async def work(runner: Runner, *graphs: Graph[Any], enough: int = 1, **options: Any) -> list[WorkerEvent]:
-    """Let a worker work until so many runs came to something; what it told."""
-    told: list[WorkerEvent] = []
+    """Let a worker work until this many runs ended or were refused, and return its events."""
+    events: list[WorkerEvent] = []
 
     def tell(event: WorkerEvent) -> None:
-        told.append(event)
-        if sum(not isinstance(each, Took) for each in told) >= enough:
+        events.append(event)
+        if sum(not isinstance(each, Took) for each in events) >= enough:
             worker.stop()
 
     worker = Worker(runner, {graph.name: graph for graph in graphs}, tell=tell, **{"poll_seconds": HOUR, **options})
     await asyncio.wait_for(worker.run(), 20)
-    return told
+    return events
 
 
-def ends(told: list[WorkerEvent]) -> list[tuple[str, str]]:
-    """Which runs came to what."""
-    return [(each.info.id, each.result.status) for each in told if isinstance(each, Ended)]
+def ends(events: list[WorkerEvent]) -> list[tuple[str, str]]:
+    """Return the ids and results of the ended runs."""
+    return [(each.info.id, each.result.status) for each in events if isinstance(each, Ended)]
 
 
 async def left_asleep(runner: Runner, graph: Graph[Log], run_id: str) -> None:
-    """A run that sleeps and that nobody waits for."""
+    """Leave a run that sleeps without a driver."""
     run = runner.start(graph, run_id=run_id)
     await run.begun()
     while (await runner.store.info(run_id)).status != "waiting":
@@ -153,56 +153,56 @@ async def left_asleep(runner: Runner, graph: Graph[Log], run_id: str) -> None:
 
 
 async def orphan(runner: Runner, graph: Graph[Log], run_id: str) -> None:
-    """A run that was let go before its first node."""
+    """Leave a run that was released before its first node."""
     run = runner.start(graph, run_id=run_id)
     await runner.leave(run_id)
     assert (await run.result()).status == "running"
 
 
 async def test_a_sleeper_is_woken_when_its_time_has_come(still: Runner) -> None:
-    """A run that nobody drives and that sleeps for a week is finished by a worker a week later."""
+    """A run that sleeps for a week without a driver is finished by a worker a week later."""
     await left_asleep(still, napping(), "r")
     with passing(still):
         began = still.clock.now()
-        told = await work(still, napping())
+        events = await work(still, napping())
         passed = still.clock.now() - began
-    assert [type(each) for each in told] == [Took, Ended]
-    assert isinstance(told[0], Took)
-    assert told[0].why == "due"
-    assert ends(told) == [("r", "finished")]
+    assert [type(each) for each in events] == [Took, Ended]
+    assert isinstance(events[0], Took)
+    assert events[0].why == "due"
+    assert ends(events) == [("r", "finished")]
     assert passed >= WEEK
 
 
-async def test_what_was_answered_or_sent_something_goes_on(runner: Runner) -> None:
-    """A worker takes up a run with an answer and one with a message; one that still waits is left alone."""
-    for graph, run_id in ((asking(), "answered"), (asking(), "asks"), (hearing(), "told")):
+async def test_a_run_with_an_answer_or_a_message_continues(runner: Runner) -> None:
+    """A worker takes both; a run that still waits is left alone."""
+    for graph, run_id in ((asking(), "answered"), (asking(), "asks"), (hearing(), "messaged")):
         assert (await runner.start(graph, run_id=run_id).result()).status == "waiting"
     await runner.answer("answered", value=True)
-    await runner.send("told", "news", "hello")
-    told = await work(runner, asking(), hearing(), enough=2)
-    assert {(each.info.id, each.why) for each in told if isinstance(each, Took)} == {
+    await runner.send("messaged", "news", "hello")
+    events = await work(runner, asking(), hearing(), enough=2)
+    assert {(each.info.id, each.why) for each in events if isinstance(each, Took)} == {
         ("answered", "sent"),
-        ("told", "sent"),
+        ("messaged", "sent"),
     }
-    assert sorted(ends(told)) == [("answered", "finished"), ("told", "finished")]
-    assert (await runner.state_at("told"))["seen"] == ["hello"]
+    assert sorted(ends(events)) == [("answered", "finished"), ("messaged", "finished")]
+    assert (await runner.state_at("messaged"))["seen"] == ["hello"]
     assert (await runner.store.info("asks")).status == "waiting"
 
 
-async def test_an_orphan_is_gone_on_with(runner: Runner) -> None:
-    """A run that is running though nobody drives it is taken up, and is no crash where it was let go."""
+async def test_an_orphan_is_resumed(runner: Runner) -> None:
+    """A running run without a driver is taken, and does not count as crashed if it was released."""
     steps = Steps()
     steps.gate.set()
     await orphan(runner, steps.graph, "r")
-    told = await work(runner, steps.graph)
-    assert isinstance(told[0], Took)
-    assert (told[0].why, ends(told)) == ("orphan", [("r", "finished")])
+    events = await work(runner, steps.graph)
+    assert isinstance(events[0], Took)
+    assert (events[0].why, ends(events)) == ("orphan", [("r", "finished")])
     assert steps.ran == ["first", "second"]
     assert all("crashed" not in said(step) for step in await runner.history("r"))
 
 
-async def test_runs_of_other_graphs_are_left_alone_and_hide_no_others(runner: Runner) -> None:
-    """Though they are due for longer, and there is room for one run alone."""
+async def test_runs_of_other_graphs_are_left_alone_and_do_not_block_others(runner: Runner) -> None:
+    """They have been due for longer, and the worker can drive only one run."""
     steps, other = Steps(), Steps("other")
     steps.gate.set()
     for n in range(3):
@@ -214,7 +214,7 @@ async def test_runs_of_other_graphs_are_left_alone_and_hide_no_others(runner: Ru
 
 
 async def test_a_run_that_fails_is_left_failed(runner: Runner) -> None:
-    """Its error is told, it is not tried again, and the others go on."""
+    """Its error is reported, it is not retried, and the others continue."""
 
     async def bad() -> str:
         message = "no luck"
@@ -227,34 +227,34 @@ async def test_a_run_that_fails_is_left_failed(runner: Runner) -> None:
     steps.gate.set()
     await orphan(runner, graph, "b")
     await orphan(runner, steps.graph, "r")
-    told = await work(runner, graph, steps.graph, enough=2, concurrency=1)
-    assert ends(told) == [("b", "failed"), ("r", "finished")]
-    failed = next(each.result for each in told if isinstance(each, Ended))
+    events = await work(runner, graph, steps.graph, enough=2, concurrency=1)
+    assert ends(events) == [("b", "failed"), ("r", "finished")]
+    failed = next(each.result for each in events if isinstance(each, Ended))
     assert failed.error is not None
     assert failed.error.message == "no luck"
 
 
-async def test_a_run_that_cannot_be_gone_on_with_hides_no_others(timed: Runner, clock: FakeClock) -> None:
-    """A graph that no longer fits is told, and tried again a minute later, not sooner."""
+async def test_a_run_that_cannot_be_resumed_does_not_block_others(timed: Runner, clock: FakeClock) -> None:
+    """A graph that no longer fits is reported, and retried a minute later, not sooner."""
     steps, changed = Steps(), Steps("changed")
     steps.gate.set()
     await orphan(timed, changed.graph, "c")
     await orphan(timed, steps.graph, "r")
     began = clock.now()
-    told = await work(timed, napping(name="changed"), steps.graph, enough=3, concurrency=1, poll_seconds=1.0)
-    assert [type(each).__name__ for each in told] == ["Refused", "Took", "Ended", "Refused"]
-    assert isinstance(told[0], Refused)
-    assert "was changed" in str(told[0].error)
+    events = await work(timed, napping(name="changed"), steps.graph, enough=3, concurrency=1, poll_seconds=1.0)
+    assert [type(each).__name__ for each in events] == ["Refused", "Took", "Ended", "Refused"]
+    assert isinstance(events[0], Refused)
+    assert "was changed" in str(events[0].error)
     assert 60 <= clock.now() - began < 65
     assert (await timed.store.info("c")).status == "running"
 
 
-async def test_a_worker_that_stops_lets_go_of_what_it_drives(runner: Runner) -> None:
-    """The node in flight is finished and recorded, no other begins, and the next worker goes on behind it."""
+async def test_a_worker_that_stops_releases_its_runs(runner: Runner) -> None:
+    """The node in flight is finished and recorded, no other begins, and the next worker continues after it."""
     steps = Steps()
     await orphan(runner, steps.graph, "r")
-    told: list[WorkerEvent] = []
-    worker = Worker(runner, {"steps": steps.graph}, tell=told.append)
+    events: list[WorkerEvent] = []
+    worker = Worker(runner, {"steps": steps.graph}, tell=events.append)
     working = asyncio.create_task(worker.run())
     await steps.begun.wait()
     worker.stop()
@@ -262,7 +262,7 @@ async def test_a_worker_that_stops_lets_go_of_what_it_drives(runner: Runner) -> 
     assert not working.done()
     steps.gate.set()
     await asyncio.wait_for(working, 10)
-    assert ends(told) == [("r", "running")]
+    assert ends(events) == [("r", "running")]
     info = await runner.store.info("r")
     assert (info.status, info.driver) == ("running", None)
     assert (await runner.state_at("r"))["seen"] == ["first"]
@@ -270,8 +270,8 @@ async def test_a_worker_that_stops_lets_go_of_what_it_drives(runner: Runner) -> 
     assert steps.ran == ["first", "second"]
 
 
-async def test_a_worker_that_is_cancelled_lets_go_as_well(runner: Runner) -> None:
-    """Cancelling is stopping: no run is ended by it."""
+async def test_a_cancelled_worker_releases_its_runs_too(runner: Runner) -> None:
+    """Cancelling is stopping: it ends no run."""
     steps = Steps()
     await orphan(runner, steps.graph, "r")
     working = asyncio.create_task(Worker(runner, {"steps": steps.graph}).run())
@@ -285,8 +285,8 @@ async def test_a_worker_that_is_cancelled_lets_go_as_well(runner: Runner) -> Non
     assert steps.ran == ["first"]
 
 
-async def test_a_run_that_sleeps_again_takes_no_room(still: Runner) -> None:
-    """With room for one run, one that goes on to wait for a later time makes place for the next."""
+async def test_a_run_that_sleeps_again_frees_its_slot(still: Runner) -> None:
+    """A worker with one slot takes the next run when the first waits for a later time."""
 
     async def twice(ctx: Context) -> str:
         await ctx.sleep(HOUR)
@@ -299,8 +299,8 @@ async def test_a_run_that_sleeps_again_takes_no_room(still: Runner) -> None:
     await left_asleep(still, graph, "first")
     await left_asleep(still, napping(2 * HOUR), "second")
     with passing(still):
-        told = await work(still, graph, napping(2 * HOUR), enough=2, concurrency=1)
-    assert ends(told) == [("first", "waiting"), ("second", "finished")], [e for e in told if isinstance(e, Refused)]
+        events = await work(still, graph, napping(2 * HOUR), enough=2, concurrency=1)
+    assert ends(events) == [("first", "waiting"), ("second", "finished")], [e for e in events if isinstance(e, Refused)]
 
 
 async def test_two_workers_share_a_database(tmp_path: Path) -> None:
@@ -310,46 +310,46 @@ async def test_two_workers_share_a_database(tmp_path: Path) -> None:
     async with Runner(tmp_path / "runs.db") as one, Runner(tmp_path / "runs.db") as two:
         for n in range(12):
             await orphan(one, steps.graph, f"r{n}")
-        told: list[WorkerEvent] = []
+        events: list[WorkerEvent] = []
 
         def tell(event: WorkerEvent) -> None:
-            told.append(event)
-            if len(ends(told)) == 12:
+            events.append(event)
+            if len(ends(events)) == 12:
                 for worker in workers:
                     worker.stop()
 
         workers = [Worker(each, {"steps": steps.graph}, poll_seconds=0.01, tell=tell) for each in (one, two)]
         await asyncio.wait_for(asyncio.gather(*(worker.run() for worker in workers)), 20)
-    assert sorted(ends(told)) == sorted((f"r{n}", "finished") for n in range(12))
+    assert sorted(ends(events)) == sorted((f"r{n}", "finished") for n in range(12))
     assert steps.ran.count("first") == 12
 
 
-async def test_at_most_so_many_runs_are_driven_at_once(runner: Runner) -> None:
-    """The others wait for room."""
+async def test_at_most_concurrency_runs_are_driven_at_once(runner: Runner) -> None:
+    """The others wait for a free slot."""
     steps = Steps()
     for n in range(3):
         await orphan(runner, steps.graph, f"r{n}")
-    told: list[WorkerEvent] = []
-    worker = Worker(runner, {"steps": steps.graph}, concurrency=2, tell=told.append)
+    events: list[WorkerEvent] = []
+    worker = Worker(runner, {"steps": steps.graph}, concurrency=2, tell=events.append)
     working = asyncio.create_task(worker.run())
     await until(lambda: len(steps.ran) >= 2)
     await turns()
     assert steps.ran == ["first", "first"]
     steps.gate.set()
-    await until(lambda: len(ends(told)) >= 3)
+    await until(lambda: len(ends(events)) >= 3)
     worker.stop()
     await working
 
 
-async def test_a_store_that_fails_for_a_while_is_looked_at_again(clock: FakeClock) -> None:
-    """Trouble with the first look ends the worker; later trouble is told, and the worker goes on."""
+async def test_a_store_that_fails_for_a_while_is_polled_again(clock: FakeClock) -> None:
+    """An error of the first poll ends the worker; later errors are reported, and the worker continues."""
 
     class Failing(MemoryStore):
-        looks = 0
+        polls = 0
 
         async def due(self, *given: Any, **options: Any) -> Any:
-            self.looks += 1
-            if self.looks in failing:
+            self.polls += 1
+            if self.polls in failing:
                 raise StoreMissing("gone", where="here")
             return await super().due(*given, **options)
 
@@ -360,23 +360,23 @@ async def test_a_store_that_fails_for_a_while_is_looked_at_again(clock: FakeCloc
         with pytest.raises(StoreMissing):
             await Worker(runner, {"steps": steps.graph}).run()
         failing = {3}
-        told: list[WorkerEvent] = []
+        events: list[WorkerEvent] = []
 
         def tell(event: WorkerEvent) -> None:
-            told.append(event)
-            if len(told) == 1:
+            events.append(event)
+            if len(events) == 1:
                 adding.append(asyncio.ensure_future(orphan(runner, steps.graph, "r")))
-            if ends(told):
+            if ends(events):
                 worker.stop()
 
         adding: list[asyncio.Future[None]] = []
         worker = Worker(runner, {"steps": steps.graph}, tell=tell)
         await asyncio.wait_for(worker.run(), 10)
-    assert [type(each) for each in told] == [Refused, Took, Ended]
+    assert [type(each) for each in events] == [Refused, Took, Ended]
 
 
 async def test_a_worker_of_a_closed_runner_ends() -> None:
-    """There is nothing left that it could do."""
+    """It has nothing left to do."""
     steps = Steps()
     async with Runner() as runner:
         await orphan(runner, steps.graph, "r")
@@ -390,8 +390,8 @@ async def test_a_worker_of_a_closed_runner_ends() -> None:
 
 
 @pytest.mark.parametrize("options", [{"concurrency": 0}, {"poll_seconds": 0.0}, {"poll_seconds": -1.0}])
-async def test_numbers_that_make_no_sense_are_refused(runner: Runner, options: dict[str, Any]) -> None:
-    """When the worker is made, with the repair."""
+async def test_invalid_numbers_are_refused(runner: Runner, options: dict[str, Any]) -> None:
+    """The worker is refused when it is made, with the repair."""
     with pytest.raises(DefinitionError, match=r"above 0|or more"):
         Worker(runner, {}, **options)
 
@@ -399,8 +399,8 @@ async def test_numbers_that_make_no_sense_are_refused(runner: Runner, options: d
 # -- Runner.leave
 
 
-async def test_a_run_that_waits_for_its_next_attempt_is_left_at_once() -> None:
-    """Nobody waits for the time of a retry before letting go; it is due to whoever goes on."""
+async def test_a_run_that_waits_for_its_next_attempt_is_released_at_once() -> None:
+    """The release does not wait for the time of a retry; the run is due for the process that resumes it."""
 
     async def bad() -> str:
         raise ValueError
@@ -419,8 +419,8 @@ async def test_a_run_that_waits_for_its_next_attempt_is_left_at_once() -> None:
 
 
 @pytest.mark.parametrize("other", ["stop first", "stop last"])
-async def test_a_stop_is_stronger_than_letting_go(runner: Runner, other: str) -> None:
-    """A run that was asked to stop as well is stopped."""
+async def test_a_stop_takes_precedence_over_a_release(runner: Runner, other: str) -> None:
+    """A run with both requests is stopped."""
     steps = Steps()
     run = runner.start(steps.graph, run_id="r")
     await steps.begun.wait()
@@ -432,8 +432,8 @@ async def test_a_stop_is_stronger_than_letting_go(runner: Runner, other: str) ->
     assert (await run.result()).status == "stopped"
 
 
-async def test_a_node_may_let_go_of_its_own_run(runner: Runner) -> None:
-    """It finishes, and what comes behind it is left to others."""
+async def test_a_node_can_release_its_own_run(runner: Runner) -> None:
+    """It finishes, and the next nodes are left to other processes."""
 
     async def leave(ctx: Context) -> str:
         await runner.leave(ctx.run_id)
@@ -449,7 +449,7 @@ async def test_a_node_may_let_go_of_its_own_run(runner: Runner) -> None:
 
 
 async def test_items_in_flight_are_finished_and_the_others_left(runner: Runner) -> None:
-    """A map is let go between its items, none of which is run twice."""
+    """A map is released between its items, none of which runs twice."""
     ran: list[int] = []
     gate = asyncio.Event()
 
@@ -476,10 +476,10 @@ async def test_items_in_flight_are_finished_and_the_others_left(runner: Runner) 
     assert ran == [0, 1, 2, 3, 4]
 
 
-async def test_a_run_that_failed_elsewhere_meanwhile_is_not_tried_again(
+async def test_a_run_that_failed_elsewhere_meanwhile_is_not_retried(
     still: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another worker was quicker with it, after this one had found it due."""
+    """Another worker was faster, after this one had found the run due."""
     tries: list[int] = []
 
     async def breaks() -> str:
@@ -494,10 +494,10 @@ async def test_a_run_that_failed_elsewhere_meanwhile_is_not_tried_again(
     found = await still.due()
     with pytest.raises(RunFailed):
         await still.resume(broken, "r").result()
-    looks = [found]
+    polls = [found]
 
     async def due(graphs: object = None, *, limit: int = 0) -> Sequence[RunInfo]:
-        return looks.pop() if looks else ()
+        return polls.pop() if polls else ()
 
     monkeypatch.setattr(still, "due", due)
     other = Steps("other")
@@ -506,6 +506,6 @@ async def test_a_run_that_failed_elsewhere_meanwhile_is_not_tried_again(
     assert tries == [1]
 
 
-async def test_a_run_that_is_not_driven_here_is_none_to_leave(runner: Runner) -> None:
-    """Nothing happens, also where there is no such run."""
-    await runner.leave("nobody")
+async def test_releasing_a_run_that_is_not_driven_here_does_nothing(runner: Runner) -> None:
+    """This is also true if the run does not exist."""
+    await runner.leave("unknown")

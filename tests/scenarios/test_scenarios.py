@@ -1,4 +1,4 @@
-"""Every page of this folder is true. `UPDATE_SCENARIOS=1 pytest tests/scenarios` rewrites what runs really do."""
+"""Every page of this folder is true. `UPDATE_SCENARIOS=1 pytest tests/scenarios` rewrites the recorded steps."""
 
 import difflib
 import os
@@ -13,7 +13,7 @@ PAGES = sorted(Path(__file__).parent.glob("*.txt"))
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
 def test_a_run_does_what_its_page_says(path: Path) -> None:
-    """Played event by event, a run takes the steps of its page and stands at its end where the page says."""
+    """Played event by event, a run takes the steps of its page and has the snapshot at its end."""
     played = Scenario.read(path).play(path.name)
     if os.environ.get("UPDATE_SCENARIOS"):
         path.write_text(played, encoding="utf-8")
@@ -24,5 +24,5 @@ def test_a_run_does_what_its_page_says(path: Path) -> None:
 
 
 def test_there_are_pages() -> None:
-    """The folder was found."""
+    """The folder exists."""
     assert len(PAGES) >= 10

@@ -1,4 +1,4 @@
-"""Secret fields: where a graph may read and write them, and which keys open them."""
+"""Secret fields: where a graph can read and write them, and which keys decrypt them."""
 
 import sys
 import traceback
@@ -12,6 +12,7 @@ from pydantic import BaseModel, SecretBytes, SecretStr, model_validator
 from graphengine import END, START, Agent, Context, Graph, Limits, Runner, Secret, ask, changed, choose, plateau, value
 from graphengine.engine.events import Begun
 from graphengine.engine.machine import decide
+from graphengine.engine.run_state import RunState
 from graphengine.engine.snapshot import Snapshot
 from graphengine.errors import CompileError, GraphChanged, GraphEngineError, MigrationFailed, SecretKeyWrong
 from graphengine.reducers import append
@@ -34,7 +35,7 @@ class State(BaseModel):
 
 
 def graph(state: type[BaseModel] = State, key: Any = KEYS[0], **options: Any) -> Graph[Any]:
-    """A graph of one node, to add to."""
+    """Return a graph of one node, to extend."""
     made: Graph[Any] = Graph("g", state, secret_key=key, **options)
     made.add_node("a", dict, writes=(), thread=False)
     made.add_edge(START, "a")
@@ -42,7 +43,7 @@ def graph(state: type[BaseModel] = State, key: Any = KEYS[0], **options: Any) ->
 
 
 def codes(made: Graph[Any]) -> list[str]:
-    """The codes of what is wrong with it."""
+    """Return the codes of the problems of a graph."""
     return [problem.code for problem in made.check() if not problem.warning]
 
 
@@ -82,7 +83,7 @@ def test_a_secret_needs_a_key(state: type[BaseModel]) -> None:
 
 @pytest.mark.parametrize("state", [Nested, Joined])
 def test_secrets_inside_models_and_with_reducers_are_refused(state: type[BaseModel]) -> None:
-    """A field is encrypted as a whole: a secret deep in a model, or one that is joined, cannot be."""
+    """A field is encrypted as a whole, so a secret deep in a model or a joined secret is not possible."""
     made = graph(state)
     made.add_edge("a", END)
     assert codes(made) == ["secret_field"]
@@ -93,7 +94,7 @@ BAD_KEYS: list[Any] = ["short", "a" * 64, 7, [], ["0" * 40], b"x" * 31, lambda: 
 
 @pytest.mark.parametrize("number", range(len(BAD_KEYS)))
 def test_a_key_must_be_one(number: int) -> None:
-    """A key that is too short, of one character, of another type, missing, or whose function raises, is refused."""
+    """A key that is too short, of one character, of another type, missing, or whose function raises is refused."""
     made = graph(State, BAD_KEYS[number])
     made.add_edge("a", END)
     assert codes(made) == ["secret_key"]
@@ -146,14 +147,14 @@ def test_a_secret_is_not_used_where_it_would_be_seen(name: str) -> None:
 
 
 def test_a_result_that_is_secret_is_refused() -> None:
-    """What a graph is said to have as its result is shown."""
+    """The declared result of a graph is shown."""
     made = graph(result="token")
     made.add_edge("a", END)
     assert codes(made) == ["secret_field"]
 
 
-def test_a_secret_may_be_asked_for_being_there_and_be_read_by_functions() -> None:
-    """`is_none()` and functions of the user's own tell nothing of the value."""
+def test_a_secret_can_be_tested_for_none_and_read_by_functions() -> None:
+    """`is_none()` and the user's own functions reveal nothing of the value."""
     made = graph()
     made.add_node("b", _one, writes="plain", thread=False)
     made.add_edge("a", "b", when=value("token").is_none())
@@ -164,18 +165,18 @@ def test_a_secret_may_be_asked_for_being_there_and_be_read_by_functions() -> Non
 
 
 def test_a_step_carries_no_typed_secret() -> None:
-    """Who watches a run gets steps with records alone."""
+    """A watcher of a run gets steps with records only."""
     made = graph()
     made.add_edge("a", END)
     plan = made.compile()
     begins = plan.state.initial({"word": "cl3ar"}, "here")
-    step = decide(plan, Snapshot(), Begun(0.0, "r", begins.values, begins.typed, {}, begins.given))
+    step = decide(RunState(plan, Snapshot()), Begun(0.0, "r", begins.values, begins.typed, {}, begins.given))
     assert step.typed is None
     assert "cl3ar" not in repr(step)
 
 
 def keyed(key: Any, seen: list[str]) -> Graph[Any]:
-    """A graph of three nodes that look at the secret."""
+    """Return a graph of three nodes that read the secret."""
 
     def look(token: SecretStr, word: str) -> dict[str, object]:
         seen.append(token.get_secret_value() + word)
@@ -188,22 +189,22 @@ def keyed(key: Any, seen: list[str]) -> Graph[Any]:
     return made
 
 
-async def test_a_wrong_key_is_told_and_touches_nothing(tmp_path: Path) -> None:
-    """Resume and branch with another key end with `secret_key`, and the run is as it was."""
+async def test_a_wrong_key_is_reported_and_changes_nothing(tmp_path: Path) -> None:
+    """Resume and branch with another key raise `secret_key`, and the run is unchanged."""
     path = tmp_path / "runs.db"
     seen: list[str] = []
     async with Runner(path) as runner:
         await runner.start(keyed(KEYS[0], seen), run_id="r", limits=Limits(steps=1)).result()
         before = await runner.history("r")
         wrong = keyed(KEYS[1], seen)
-        ways: list[Callable[[], Run[Any]]] = [
+        starts: list[Callable[[], Run[Any]]] = [
             lambda: runner.resume(wrong, "r", limits=Limits()),
             lambda: runner.branch(wrong, "r", 2),
             lambda: runner.start(wrong, {}, after="r"),
         ]
-        for way in ways:
+        for start in starts:
             with pytest.raises(GraphEngineError) as caught:
-                await way().result()
+                await start().result()
             assert isinstance(caught.value, SecretKeyWrong), caught.value
             assert "secret_key=[new, old]" in caught.value.repair
         assert await runner.history("r") == before
@@ -212,14 +213,14 @@ async def test_a_wrong_key_is_told_and_touches_nothing(tmp_path: Path) -> None:
 
 
 async def test_keys_may_be_changed(tmp_path: Path) -> None:
-    """With the old key behind the new one old records are read, and what is written from then on needs the new one."""
+    """With the old key after the new one old records are read; records written from then on need the new key."""
     path = tmp_path / "runs.db"
     seen: list[str] = []
     async with Runner(path) as runner:
         await runner.start(keyed(KEYS[0], seen), run_id="r", limits=Limits(steps=1)).result()
         both = keyed([KEYS[1], KEYS[0]], seen)
         await runner.resume(both, "r", limits=Limits(steps=2)).result()
-        for alone in KEYS[:2]:  # what was written since needs the new one, and the field `keys` still the old one
+        for alone in KEYS[:2]:  # later records need the new key, and the field `keys` still the old one
             with pytest.raises(SecretKeyWrong):
                 await runner.resume(keyed(alone, seen), "r", limits=Limits()).result()
         result = await runner.resume(keyed(lambda: [KEYS[2], *KEYS[1::-1]], seen), "r", limits=Limits()).result()
@@ -229,7 +230,7 @@ async def test_keys_may_be_changed(tmp_path: Path) -> None:
 
 
 async def test_a_record_belongs_to_its_field_and_graph(tmp_path: Path) -> None:
-    """The record of one field is no record of another one, and equal values of one field have equal records."""
+    """The record of one field is not valid for another, and equal values of one field have equal records."""
     made = keyed(KEYS[0], [])
     cipher = made.compile().state.fields["token"].cipher
     assert cipher is not None
@@ -254,30 +255,30 @@ async def test_a_watcher_sees_no_secret() -> None:
 
 
 def leaking(how: str) -> Callable[..., Any]:
-    """A node that lets its secret out."""
+    """Return a node that leaks its secret."""
 
     async def leak(word: str, ctx: Context) -> dict[str, object]:
-        told = f"the word is {word}"
+        text = f"the word is {word}"
         if how == "show":
-            ctx.emit({"told": [told]})
+            ctx.emit({"told": [text]})
         elif how == "keep":
-            ctx.emit(told, record=True)
+            ctx.emit(text, record=True)
         elif how == "send":
-            ctx.send("topic", told)
+            ctx.send("topic", text)
         elif how == "ask":
-            await ctx.ask(told)
+            await ctx.ask(text)
         elif how == "work":
-            await ctx.step(lambda: told)
+            await ctx.step(lambda: text)
         elif how == "key":
             await ctx.step(str, key=word)
-        return {"plain": told} if how == "write" else {"found": {word: "x"}} if how == "write a key" else {}
+        return {"plain": text} if how == "write" else {"found": {word: "x"}} if how == "write a key" else {}
 
     return leak
 
 
 @pytest.mark.parametrize("how", ["keep", "send", "ask", "work", "key", "write", "write a key"])
 async def test_a_node_cannot_record_a_secret_in_clear(tmp_path: Path, how: str) -> None:
-    """Not beside its result nor in another field: the node fails, and says no clear text either."""
+    """Neither next to its result nor in another field: the node fails, and its message holds no clear text either."""
     made = graph()
     made.add_node("leak", leaking(how), writes=("plain", "found"))
     made.add_path("a", "leak", END)
@@ -286,13 +287,13 @@ async def test_a_node_cannot_record_a_secret_in_clear(tmp_path: Path, how: str) 
             await runner.start(made, {"word": "a clear word"}, run_id="r").result()
         assert caught.value.result.error is not None
         assert caught.value.result.error.kind == "not_recordable"
-        assert "holds the clear text of a secret field" in str(caught.value)
+        assert "contains the clear text of a secret field" in str(caught.value)
         assert "a clear word" not in str(caught.value)
     assert all(b"a clear word" not in file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
 
 
 async def test_what_a_node_shows_has_no_secret_in_it() -> None:
-    """What is emitted live is shown without the clear text."""
+    """Live output is shown without the clear text."""
     made = graph()
     made.add_node("leak", leaking("show"), writes=("plain", "found"))
     made.add_path("a", "leak", END)
@@ -303,7 +304,7 @@ async def test_what_a_node_shows_has_no_secret_in_it() -> None:
 
 
 async def test_a_secret_may_move_to_another_secret_field() -> None:
-    """That is where it belongs."""
+    """That field is encrypted too."""
     made = graph()
     made.add_node("move", lambda token: token.get_secret_value(), writes="word", thread=False)
     made.add_path("a", "move", END)
@@ -312,7 +313,7 @@ async def test_a_secret_may_move_to_another_secret_field() -> None:
 
 
 def test_without_cryptography_a_secret_is_refused_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The package is only needed, and only loaded, where there is a secret and a key."""
+    """The package is only needed, and only loaded, if there is a secret and a key."""
     monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.ciphers.aead", None)
     made = graph()
     made.add_edge("a", END)
@@ -326,7 +327,7 @@ class Deep(BaseModel):
 
 
 async def test_a_graph_inside_may_have_secrets_and_a_condition_on_the_past() -> None:
-    """What its entry keeps for a plateau is looked through for the secrets of that graph, with its own cipher."""
+    """The mark that its entry keeps for a plateau is searched for that graph's secrets, with its own cipher."""
     inner: Graph[Any] = Graph("inner", Deep, secret_key=KEYS[0], result="score")
     inner.add_node("b", lambda: None, writes=(), thread=False)
     inner.add_edge(START, "b")
@@ -352,7 +353,7 @@ class Unversioned(BaseModel):
 
 
 def asking(state: type[BaseModel], key: Any = KEYS[0], **versions: Any) -> Graph[Any]:
-    """A graph that waits, to be migrated there."""
+    """Return a waiting graph, to be migrated while it waits."""
     made: Graph[Any] = Graph("desk", state, secret_key=key, **versions)
     made.add_node("a", ask("Go on?", str), writes="plain")
     made.add_path(START, "a", END)
@@ -360,7 +361,7 @@ def asking(state: type[BaseModel], key: Any = KEYS[0], **versions: Any) -> Graph
 
 
 async def test_a_migration_renames_and_sets_secrets() -> None:
-    """Its function sees them in clear; what it gives for secret fields is encrypted in the log."""
+    """Its function sees them in clear; the values that it returns for secret fields are encrypted in the log."""
     seen: list[Any] = []
 
     def rename(old: dict[str, Any]) -> dict[str, Any]:
@@ -388,23 +389,23 @@ class Tightened(Unversioned):
     @model_validator(mode="before")
     @classmethod
     def refuse(cls, given: dict[str, Any]) -> dict[str, Any]:
-        """Refuse everything, and say what."""
+        """Reject everything, with the value in the message."""
         message = f"refused: {given}"
         raise ValueError(message)
 
 
-async def test_a_validator_of_the_state_that_refuses_what_is_recorded_tells_no_secret() -> None:
-    """Neither by what it says itself nor by what it was given."""
+async def test_a_validator_that_rejects_a_record_reveals_no_secret() -> None:
+    """Neither by its own message nor by its input."""
     async with Runner() as runner:
         await runner.start(asking(Unversioned), run_id="r").result()
         await runner.answer("r", "yes")
-        with pytest.raises(GraphChanged, match="a validator refused it") as caught:
+        with pytest.raises(GraphChanged, match="a validator rejected it") as caught:
             await runner.resume(asking(Tightened), "r").result()
     assert "cl3ar" not in "".join(traceback.format_exception(caught.value))
 
 
 async def test_a_migration_leaves_records_of_secrets_that_it_does_not_change() -> None:
-    """A secret that a function gives back as it was needs no new record."""
+    """A secret that a function returns unchanged needs no new record."""
     async with Runner() as runner:
         await runner.start(asking(Unversioned), run_id="r").result()
         await runner.answer("r", "yes")
@@ -429,20 +430,20 @@ MIGRATIONS: dict[str, Callable[[dict[str, Any]], Any]] = {
 
 @pytest.mark.parametrize("name", MIGRATIONS)
 async def test_a_migration_that_fails_shows_no_secret(name: str) -> None:
-    """Neither in its message nor in what caused it; the run is as it was."""
+    """Neither in its message nor in its cause; the run is unchanged."""
     async with Runner() as runner:
         await runner.start(asking(Unversioned), run_id="r").result()
         before = await runner.history("r")
         await runner.answer("r", "yes")
         with pytest.raises(MigrationFailed) as caught:
             await runner.resume(asking(Renamed, version=2, migrate={1: MIGRATIONS[name]}), "r").result()
-        told = "".join(traceback.format_exception(caught.value))
-        assert "cl3ar-token" not in told
+        text = "".join(traceback.format_exception(caught.value))
+        assert "cl3ar-token" not in text
         assert await runner.history("r") == before
 
 
-async def test_a_migration_with_a_wrong_key_is_told() -> None:
-    """Also where the secret has another name today."""
+async def test_a_migration_with_a_wrong_key_is_reported() -> None:
+    """Also if the secret has another name today."""
     async with Runner() as runner:
         await runner.start(asking(Unversioned), run_id="r").result()
         await runner.answer("r", "yes")
@@ -452,7 +453,7 @@ async def test_a_migration_with_a_wrong_key_is_told() -> None:
 
 
 async def test_a_run_that_follows_one_of_another_graph_takes_its_secrets_along() -> None:
-    """Both graphs have the key; the record is encrypted anew for the graph that it is in now."""
+    """Both graphs have the key; the record is encrypted again for the new graph."""
     first, second = asking(Unversioned), Graph("second", Unversioned, secret_key=KEYS[0])
     second.add_node("a", lambda: None, writes=(), thread=False)
     second.add_path(START, "a", END)

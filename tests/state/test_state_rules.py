@@ -1,4 +1,4 @@
-"""Fields with validators, serialisers and constraints of their own: each rule on a run small enough to read."""
+"""Fields with their own validators, serialisers and constraints: each rule on a small run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.kit.spec import work
 
 
 def begin(state: type[BaseModel], given: dict[str, Any] | None = None) -> Session:
-    """A run of one node that writes any field for ever."""
+    """Start a run of one node that can write any field repeatedly."""
     graph: Graph[Any] = Graph("rules", state)
     graph.add_node("a", work)
     graph.add_edge(START, "a")
@@ -33,7 +33,7 @@ class Aliased(BaseModel):
 
 
 def test_a_frozen_state_is_updated_all_the_same() -> None:
-    """Frozen says that nodes change nothing in place, not that a run stands still."""
+    """Frozen means that nodes change nothing in place, not that updates are refused."""
 
     class State(BaseModel):
         model_config = ConfigDict(frozen=True)
@@ -50,7 +50,7 @@ def test_a_frozen_state_is_updated_all_the_same() -> None:
 
 
 def test_a_record_of_a_serialiser_of_its_own_is_read_back() -> None:
-    """A field's own serialiser and validator make its record and read it, live and after a crash."""
+    """A field's own serialiser and validator write its record and read it, live and after a crash."""
 
     class State(BaseModel):
         span: dt.timedelta = dt.timedelta(0)
@@ -72,7 +72,7 @@ def test_a_record_of_a_serialiser_of_its_own_is_read_back() -> None:
 
 
 def test_a_nested_alias_under_a_validator_is_read_back() -> None:
-    """A field with a validator of its own loses nothing of a nested model that has aliases."""
+    """A field with its own validator keeps everything of a nested model with aliases."""
 
     class State(BaseModel):
         part: Aliased = Aliased(ex=1)
@@ -88,7 +88,7 @@ def test_a_nested_alias_under_a_validator_is_read_back() -> None:
 
 
 def test_a_strict_state_reads_its_own_records() -> None:
-    """Strict means what users and nodes give, not the JSON that the engine wrote."""
+    """Strict applies to values of users and nodes, not to the JSON that the engine wrote."""
 
     class State(BaseModel):
         model_config = ConfigDict(strict=True)
@@ -106,7 +106,7 @@ def test_a_strict_state_reads_its_own_records() -> None:
 
 
 def test_reading_never_fails_because_of_a_later_value() -> None:
-    """A value that was fine when it was written can be read, whatever has become of the fields beside it."""
+    """A value that was valid when written can be read, whatever the values of the other fields are now."""
 
     class State(BaseModel):
         high: int = 10
@@ -128,7 +128,7 @@ def test_reading_never_fails_because_of_a_later_value() -> None:
 
 
 class Ordered(BaseModel):
-    """Two fields that a validator of the whole compares, one of them with a validator of its own."""
+    """Two fields that a model validator compares, one of them with its own validator."""
 
     low: int = 1
     high: int = 2
@@ -136,20 +136,20 @@ class Ordered(BaseModel):
     @field_validator("low")
     @classmethod
     def same(cls, value: int) -> int:
-        """Nothing."""
+        """Change nothing."""
         return value
 
     @model_validator(mode="after")
     def ordered(self) -> Self:
-        """Low is below high."""
+        """Require that low is below high."""
         if self.low > self.high:
-            message = "low lies above high"
+            message = "low is above high"
             raise ValueError(message)
         return self
 
 
 def test_a_validator_of_the_whole_sees_an_update_as_a_whole() -> None:
-    """Fields that are moved together are judged together."""
+    """Fields that are changed together are validated together."""
     session = begin(Ordered)
     session.finish({"low": 5, "high": 6})
     assert session.snapshot.root.values == {"low": 5, "high": 6}
@@ -164,13 +164,13 @@ def test_a_validator_of_the_whole_refuses_an_update() -> None:
 
 
 class Review(BaseModel):
-    """Something that a validator changes in place."""
+    """A model that a validator changes in place."""
 
     score: int = 8
 
 
 class Capped(BaseModel):
-    """A validator of the whole that changes a nested model, beside a field with a validator of its own."""
+    """A model validator that changes a nested model, next to a field with its own validator."""
 
     review: Review = Review()
     cap: int = 10
@@ -179,12 +179,12 @@ class Capped(BaseModel):
     @field_validator("odd")
     @classmethod
     def same(cls, value: list[int]) -> list[int]:
-        """Nothing."""
+        """Change nothing."""
         return value
 
     @model_validator(mode="after")
     def capped(self) -> Self:
-        """No score above the cap."""
+        """Limit the score to the cap."""
         self.review.score = min(self.review.score, self.cap)
         return self
 
@@ -198,7 +198,7 @@ def test_what_a_validator_changes_in_place_is_recorded() -> None:
 
 
 def test_sums_keep_the_type_of_their_field() -> None:
-    """An int that was added to a float is a float in the record, and a float added to an int is refused or an int."""
+    """An int added to a float is recorded as a float; a float added to an int is refused or recorded as an int."""
 
     class State(BaseModel):
         whole: Annotated[int, add] = 0
@@ -215,7 +215,7 @@ def test_sums_keep_the_type_of_their_field() -> None:
 
 
 def test_items_of_a_choice_of_lists_stay_readable() -> None:
-    """An item that would make a list of no declared type is refused."""
+    """An item that would make a list of an undeclared type is refused."""
 
     class State(BaseModel):
         log: Annotated[list[int] | list[str], append] = []
@@ -229,7 +229,7 @@ def test_items_of_a_choice_of_lists_stay_readable() -> None:
 
 
 def test_a_reducer_of_bytes_is_recorded() -> None:
-    """Any reducer's raw value is kept for people, bytes included."""
+    """The raw value of any reducer is kept for people, bytes included."""
 
     class State(BaseModel):
         model_config = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
@@ -243,7 +243,7 @@ def test_a_reducer_of_bytes_is_recorded() -> None:
 
 
 def test_fields_that_look_ahead_keep_their_defaults() -> None:
-    """A default that is made of other fields is made once, when the run begins."""
+    """A default derived from other fields is computed once, when the run begins."""
 
     class State(BaseModel):
         a: int = 1
@@ -255,7 +255,7 @@ def test_fields_that_look_ahead_keep_their_defaults() -> None:
 
 
 def test_a_plateau_forgets_that_its_function_raised() -> None:
-    """When the function works again the condition does, even if it has no sample to give."""
+    """When the function works again so does the condition, even without a sample."""
 
     class State(BaseModel):
         n: int | None = 1
@@ -277,7 +277,7 @@ def test_a_plateau_forgets_that_its_function_raised() -> None:
 
 
 def test_a_value_given_by_its_alias_is_a_sample() -> None:
-    """What the caller gives is a sample under either name of its field; a default is none."""
+    """A value from the caller is a sample under either name of its field; a default is not."""
 
     class State(BaseModel):
         loss: float = Field(9.0, alias="Loss")

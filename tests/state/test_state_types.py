@@ -1,4 +1,4 @@
-"""State of every kind: what a node returns is what the next one sees, and what the log gives back."""
+"""States of every kind: the next node sees what a node returned, and the log restores it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ REDUCED: dict[str, Callable[[Any, Any], Any]] = {
 
 
 def looping(state: type[BaseModel] = Everything) -> Graph[Any]:
-    """A graph whose one node may write any field, as often as it likes."""
+    """Return a graph whose one node can write any field, any number of times."""
     graph: Graph[Any] = Graph("kinds", state)
     graph.add_node("a", work)
     graph.add_edge(START, "a")
@@ -56,7 +56,7 @@ UPDATES = st.fixed_dictionaries({}, optional=VALUES).map(lambda update: dict(lis
 def test_a_value_of_every_kind_comes_back_equal(
     graph: Graph[Any], updates: list[dict[str, Any]], data: st.DataObject
 ) -> None:
-    """What is written is seen again, equal and of the same type: at once, after a crash, and read from JSON."""
+    """A written value is read again, equal and of the same type: at once, after a crash, and from JSON."""
     session = Session(graph, mirror=True)
     session.start()
     expected: dict[str, Any] = {name: deepcopy(session.view().get(name)) for name in VALUES}
@@ -80,8 +80,8 @@ def test_a_value_of_every_kind_comes_back_equal(
 
 @searched
 @given(st.fixed_dictionaries({name: VALUES[name] for name in VALUES if name not in REDUCED}))
-def test_a_run_begins_with_what_it_was_given(state: dict[str, Any]) -> None:
-    """An initial state of every kind is recorded whole and read back equal."""
+def test_a_run_begins_with_its_initial_state(state: dict[str, Any]) -> None:
+    """An initial state of every kind is recorded completely and read back equal."""
     session = Session(GRAPH, mirror=True)
     session.start(state)
     session.crash()
@@ -91,7 +91,7 @@ def test_a_run_begins_with_what_it_was_given(state: dict[str, Any]) -> None:
 @searched
 @given(st.sampled_from(sorted(REDUCED)), st.data())
 def test_replace_sets_a_field_of_every_kind(name: str, data: st.DataObject) -> None:
-    """Replace overrides each reducer, and the next update is joined to what it set."""
+    """Replace overrides each reducer, and the next update is joined to the new value."""
     if name in ("tidy", "even"):
         return
     session = Session(GRAPH, mirror=True)
@@ -107,8 +107,8 @@ def test_replace_sets_a_field_of_every_kind(name: str, data: st.DataObject) -> N
 
 @searched
 @given(st.lists(UPDATES, min_size=1, max_size=4))
-def test_a_snapshot_that_was_stored_goes_on_alone(updates: list[dict[str, Any]]) -> None:
-    """A snapshot made from a record shares nothing with the one it was taken of, and goes on like it."""
+def test_a_stored_snapshot_continues_independently(updates: list[dict[str, Any]]) -> None:
+    """A snapshot rebuilt from its record shares nothing with the original, and continues in the same way."""
     session = Session(GRAPH)
     session.start()
     for update in updates:
@@ -149,7 +149,7 @@ def test_a_snapshot_that_was_stored_goes_on_alone(updates: list[dict[str, Any]])
     ],
 )
 def test_what_cannot_be_recorded_fails_its_node(name: str, value: object) -> None:
-    """A value that would not come back as it was is refused by name, and nothing of its update is written."""
+    """A value that would not read back equal is refused by name, and nothing of its update is written."""
     session = Session(GRAPH)
     session.start()
     before = to_record(session.snapshot)["frames"][""]["values"]
@@ -167,7 +167,7 @@ def test_what_cannot_be_recorded_begins_no_run(value: dict[str, object]) -> None
 
 
 def test_an_alias_names_its_field_only_from_outside() -> None:
-    """An initial state may use aliases; updates and records use the fields' names."""
+    """An initial state can use aliases; updates and records use the fields' names."""
     session = Session(GRAPH, mirror=True)
     session.start({"withAnAlias": [{"xPosition": 3}]})
     assert session.snapshot.root.values["aliased"] == [{"x": 3, "when": None}]

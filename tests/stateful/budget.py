@@ -1,9 +1,9 @@
-"""How long the machines of this folder search: as `make test` does it, unless the environment asks for more.
+"""The search budget of the state machines in this folder: that of `make test`, unless the environment sets more.
 
 EXAMPLES=5000 COMMANDS=80 pytest tests/stateful --hypothesis-seed=7
 
-`make soak` sets both, and prints the seed of every turn, so that a failure can be had again. It also sets SHRINK=0: to
-make a failing example small takes minutes, in which nothing else is searched.
+`make soak` sets both, and prints the seed of every turn, so that a failure can be reproduced. It also sets SHRINK=0,
+since shrinking a failing example takes minutes, in which nothing else is searched.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ SHRINKS = os.environ.get("SHRINK", "1") != "0"
 
 
 def search(machine: type[RuleBasedStateMachine], examples: int, commands: int = COMMANDS) -> None:
-    """Let a machine run so many examples, more if the environment says so, and tell how many it ran.
+    """Run this many examples of a machine, or more if the environment says so, and print how many ran.
 
     Args:
         machine: The machine.
-        examples: How many where the environment asks for none.
-        commands: How long an example is at most.
+        examples: How many examples to run by default.
+        commands: The maximum length of an example.
     """
     wanted = EXAMPLES or examples
     limits = settings(

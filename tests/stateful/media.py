@@ -1,8 +1,8 @@
-"""What stores are opened on, and how their owners die: the same for a store in memory and for one in a file.
+"""The media of stores, and how their owners die: the same interface for a store in memory and for one in a file.
 
-A medium outlives its owners. An owner that is killed here does what a killed process does: nothing. It retires from no
-run, removes no row and no lock file; the system frees its lock. What it had handed to its thread may or may not have
-been written.
+A medium outlives its owners. An owner that is killed here does what a killed process does: nothing. It releases no run
+and removes no row and no lock file; the system frees its lock. Writes passed to its thread may or may not have
+happened.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ PATIENCE_SECONDS = 20.0
 
 
 class Disk:
-    """What a store's commits wait for, where it is slow.
+    """A slow disk that a store's commits wait for.
 
     Attributes:
         reached: Set once a commit waits for it.
-        goes: Set when what waits may go on.
+        goes: Set when waiting commits may continue.
     """
 
     def __init__(self) -> None:
@@ -41,24 +41,24 @@ class Disk:
         self.goes = threading.Event()
 
     async def arrival(self) -> None:
-        """Return when a commit waits."""
-        while not self.reached.is_set():  # noqa: ASYNC110 - set by a thread of the store's
+        """Wait until a commit waits."""
+        while not self.reached.is_set():  # noqa: ASYNC110 - set by a thread of the store
             await asyncio.sleep(0.0001)
 
     def trace(self, statement: str) -> None:
-        """Called by SQLite, on the store's thread, before each statement."""
+        """Wait before a commit. SQLite calls this on the store's thread before each statement."""
         if statement == "COMMIT":
             self.reached.set()
             assert self.goes.wait(PATIENCE_SECONDS)
 
 
 class Medium(Protocol):
-    """Where runs are kept.
+    """A place where runs are stored.
 
     Attributes:
-        places: How many owners it may have at a time.
-        lease_seconds: For how long an owner counts as alive without a sign of life.
-        shows_death: Whether a run of a killed owner stays held.
+        places: The maximum number of owners at a time.
+        lease_seconds: How long an owner counts as alive without a sign of life.
+        shows_death: Whether a run stays claimed when its owner is killed.
     """
 
     places: int
@@ -66,7 +66,7 @@ class Medium(Protocol):
     shows_death: bool
 
     async def open(self) -> Store:
-        """A new owner."""
+        """Open a new owner."""
         ...
 
     async def kill(self, store: Store) -> None:
@@ -74,36 +74,36 @@ class Medium(Protocol):
         ...
 
     def owner_id(self, store: Store) -> str:
-        """What `RunInfo.driver` says of the runs that it drives."""
+        """Return the owner's name in `RunInfo.driver` of the runs that it drives."""
         ...
 
     def drives(self, store: Store, run_id: str) -> bool:
-        """Whether an owner drives a run, as it knows itself; looked up past its threads, so that nothing else moves."""
+        """Return whether an owner drives a run in its own view, read past its threads so that nothing else moves."""
         ...
 
     def renew(self, store: Store) -> None:
-        """A sign of life of an owner."""
+        """Renew an owner's sign of life."""
         ...
 
     def recorded(self, run_id: str) -> int:
-        """The seq of a run's last step, read past all stores; 0 if it has none of its own."""
+        """Return the seq of a run's last step, read past all stores; 0 if it has no steps of its own."""
         ...
 
     def leftovers(self) -> int:
-        """How much there is of runs that are not there."""
+        """Return the number of rows that belong to removed runs."""
         ...
 
     def slow(self, store: Store) -> AbstractAsyncContextManager[Disk | None]:
-        """Let what a store writes wait before it is durable, until the disk is told; None where nothing waits."""
+        """Let a store's writes wait until the disk releases them. Return None if this medium never waits."""
         ...
 
     def remove(self) -> None:
-        """Leave nothing behind."""
+        """Remove everything."""
         ...
 
 
 class Memory:
-    """One process's memory: a single owner, whose death this stand-in survives."""
+    """The memory of one process: a single owner, whose death this stand-in survives."""
 
     places = 1
     lease_seconds = math.inf
@@ -113,44 +113,44 @@ class Memory:
         self._store = MemoryStore(clock=clock.now)
 
     async def open(self) -> Store:
-        """The store, opened again."""
+        """Open the store again."""
         await self._store.open()
         return self._store
 
     async def kill(self, store: Store) -> None:
-        """Let go of all runs."""
+        """Release all runs."""
         await store.close()
 
     def owner_id(self, store: Store) -> str:
-        """The store's own name."""
+        """Return the store's own name."""
         return self._store._owner  # noqa: SLF001
 
     def drives(self, store: Store, run_id: str) -> bool:
-        """As its fence has it."""
+        """Return whether the store has a fence for the run."""
         del store
         log = self._store._logs.get(run_id)  # noqa: SLF001
         return log is not None and log.driver_fence is not None
 
     def renew(self, store: Store) -> None:
-        """There is no lease."""
+        """Do nothing: there is no lease."""
 
     def recorded(self, run_id: str) -> int:
-        """As the list of its steps has it."""
+        """Return the length of the list of its steps."""
         log = self._store._logs.get(run_id)  # noqa: SLF001
         return log.steps[-1].seq if log is not None and log.steps else 0
 
     def leftovers(self) -> int:
-        """A run is one object."""
+        """Return 0, since a run is one object."""
         return 0
 
     @asynccontextmanager
     async def slow(self, store: Store) -> AsyncIterator[Disk | None]:
-        """Nothing waits."""
+        """Return None, since nothing waits."""
         del store
         yield None
 
     def remove(self) -> None:
-        """Nothing is outside the process."""
+        """Do nothing, since everything is in the process."""
 
 
 class File:
@@ -165,7 +165,7 @@ class File:
         self._clock = clock
 
     async def open(self) -> Store:
-        """Another store on the file."""
+        """Open another store on the file."""
         store = SQLiteStore(
             self._folder / "runs.db", synchronous="NORMAL", lease_seconds=LEASE_SECONDS, clock=self._clock.now
         )
@@ -173,7 +173,7 @@ class File:
         return store
 
     async def kill(self, store: Store) -> None:
-        """Free its lock and end its threads, and clear away nothing."""
+        """Free its lock and end its threads, without any other cleanup."""
         assert isinstance(store, SQLiteStore)
         lease, writer, reader = store.lease, store._writer, store._reader  # noqa: SLF001
         assert lease is not None
@@ -183,7 +183,7 @@ class File:
         if sweeping is not None:
             sweeping.cancel()
         lose(writer)
-        await writer.close()  # what was queued behind the transaction under way is lost with it
+        await writer.close()  # work queued after the current transaction is lost with it
         if sweeping is not None:
             await asyncio.wait([sweeping])
         await reader.close()
@@ -192,26 +192,26 @@ class File:
         lease._lock.release(force=True)  # noqa: SLF001  # the file stays, as the system leaves it
 
     def owner_id(self, store: Store) -> str:
-        """Its lease's."""
+        """Return the id of its lease."""
         assert isinstance(store, SQLiteStore)
         assert store.lease is not None
         return store.lease.id
 
     def drives(self, store: Store, run_id: str) -> bool:
-        """As the file has it, unless it let go of the run and could not write that yet."""
+        """Return what the file says, unless the owner released the run and could not write that yet."""
         assert isinstance(store, SQLiteStore)
         assert store.lease is not None
         fence = self._number("SELECT fence FROM runs WHERE id = ? AND driver = ?", run_id, store.lease.id)
         return bool(fence) and (run_id, fence) not in store.lease.owed
 
     def renew(self, store: Store) -> None:
-        """As its thread does it."""
+        """Renew the lease like its thread."""
         assert isinstance(store, SQLiteStore)
         assert store.lease is not None
         store.lease.renew()
 
     def recorded(self, run_id: str) -> int:
-        """As a connection that nobody else has reads the file."""
+        """Read the file with a separate connection."""
         return self._number(
             "SELECT max(s.id & 4294967295) FROM runs AS r JOIN steps AS s"
             " ON s.id > r.key << 32 AND s.id < (r.key + 1) << 32 WHERE r.id = ?",
@@ -219,7 +219,7 @@ class File:
         )
 
     def leftovers(self) -> int:
-        """Rows of runs that have none themselves."""
+        """Return the number of rows of runs that do not exist."""
         return self._number(
             "SELECT (SELECT count(*) FROM steps WHERE id >> 32 NOT IN (SELECT key FROM runs))"
             " + (SELECT count(*) FROM snapshots WHERE id >> 32 NOT IN (SELECT key FROM runs))"
@@ -236,7 +236,7 @@ class File:
 
     @asynccontextmanager
     async def slow(self, store: Store) -> AsyncIterator[Disk | None]:
-        """Its commits wait."""
+        """Make its commits wait."""
         assert isinstance(store, SQLiteStore)
         writer, disk = store._writer, Disk()  # noqa: SLF001
         assert writer is not None
@@ -248,5 +248,5 @@ class File:
             await writer.run(lambda connection: connection.set_trace_callback(None))
 
     def remove(self) -> None:
-        """The file and its folder."""
+        """Remove the file and its folder."""
         shutil.rmtree(self._folder)

@@ -1,4 +1,4 @@
-"""The owners of a medium, as the machine of runs sees them, and what it knows of each run."""
+"""The owners of a medium, as the machine of runs sees them, and its knowledge of each run."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from tests.stateful.story import Story
 
 @dataclass(frozen=True)
 class Witness:
-    """Who hears of what an owner's store does.
+    """A listener to what an owner's store does.
 
     Attributes:
-        taken: Called with the id of a run that was begun or taken.
-        acknowledged: Called with a batch the moment that it counts as durable.
+        taken: Called with the id of a run that was started or claimed.
+        acknowledged: Called with a batch as soon as it counts as durable.
     """
 
     taken: Callable[[str], None]
@@ -30,7 +30,7 @@ class Witness:
 
 
 class Mortal:
-    """A store whose owner may be killed: then nothing that its Runner still does reaches the medium."""
+    """A store whose owner can be killed: then nothing that its Runner still does reaches the medium."""
 
     def __init__(self, store: Store, witness: Witness) -> None:
         self.store = store
@@ -61,7 +61,7 @@ class Mortal:
         return call
 
     def _ended(self, name: str, args: tuple[Any, ...], future: asyncio.Future[Any]) -> None:
-        """Note what a call came to, before whoever waits for it hears of it."""
+        """Record the outcome of a call before its waiters learn of it."""
         self.pending -= 1
         if name == "append":
             self.writing.remove(args[0])
@@ -77,7 +77,7 @@ class Mortal:
 
 @dataclass
 class Process:
-    """An owner: a Runner over a store of its own, and the gates of its nodes."""
+    """An owner: a Runner over its own store, and the gates of its nodes."""
 
     runner: Runner
     store: Mortal
@@ -89,19 +89,19 @@ class Process:
 
 @dataclass
 class Known:
-    """What the machine knows of a run.
+    """The machine's knowledge of a run.
 
     Attributes:
-        log: As it was read last.
-        stories: What it told, up to each seq.
-        words: What must be in it; `maybe` what may be.
+        log: The log as last read.
+        stories: The story up to each seq.
+        words: The words that must be in it; `maybe` has those that can be.
         sent: Messages sent to it, in order.
-        asked: The answers that were taken, by round.
+        asked: The accepted answers, by round.
         orphan: Whether it was left running without a driver.
-        halting: Whether its driver begins nothing more.
-        seen: How long its log was when its state was looked at last.
+        halting: Whether its driver starts nothing more.
+        seen: The length of its log when its state was last checked.
         parent: The run it was branched from, "" for none.
-        tags: What it is marked with.
+        tags: Its tags.
     """
 
     log: list[Step] = field(default_factory=list)
@@ -118,5 +118,5 @@ class Known:
 
     @property
     def story(self) -> Story:
-        """Up to its last step."""
+        """The story up to its last step."""
         return self.stories[-1]

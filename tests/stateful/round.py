@@ -1,10 +1,10 @@
-"""The graph that the machine of runs is about, and the gates that its nodes stand before.
+"""The graph that the machine of runs uses, and the gates at which its nodes wait.
 
     plan → fork: left, question → hear, nap → check (a map of two items) → review → plan again, or the end
 
-Every node that works waits at a gate until the machine says with which token it ends, or that it fails. `left` first
-does a piece of recorded work, `question` asks a person, `hear` waits for a message, `nap` sleeps for a minute. Each
-writes one line, so that the state tells in which order what was recorded.
+Every node that works waits at a gate until the machine sends the token with which it ends, or makes it fail. `left`
+first does a piece of recorded work, `question` asks a person, `hear` waits for a message, `nap` sleeps for a minute.
+Each writes one line, so that the state shows the order of the records.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ class Book(BaseModel):
 
 
 class Boom(Exception):
-    """What a node fails with."""
+    """The exception of a failing node."""
 
 
 class Gate(NamedTuple):
-    """Where an attempt stands: `left work` is the recorded work of `left`, `check x` an item."""
+    """The place where an attempt waits: `left work` is the recorded work of `left`, `check x` an item."""
 
     run_id: str
     name: str
@@ -51,8 +51,8 @@ class Gates:
     """The gates of one owner's nodes.
 
     Attributes:
-        standing: Who waits for a word of the machine.
-        called: Called with each gate when a node comes to it.
+        standing: The gates at which a node waits for a word of the machine.
+        called: Called with each gate when a node reaches it.
         called_off: Called with each gate at which a node is cancelled before its word came.
     """
 
@@ -65,7 +65,7 @@ class Gates:
         """Wait for a word."""
         gate = Gate(ctx.run_id, name, ctx.visit)
         self.called(gate)
-        assert gate not in self.standing, f"{gate} is called twice at a time"
+        assert gate not in self.standing, f"{gate} is called twice at the same time"
         word = self.standing[gate] = asyncio.get_running_loop().create_future()
         try:
             return f"{name} {await word}"
@@ -76,7 +76,7 @@ class Gates:
 
 
 def round_graph(gates: Gates) -> Graph[Book]:
-    """The graph, with nodes that stand before these gates."""
+    """Return the graph, whose nodes wait at these gates."""
 
     def gated(name: str) -> Callable[..., Awaitable[str]]:
         async def node(ctx: Context) -> str:
@@ -118,5 +118,5 @@ def round_graph(gates: Gates) -> Graph[Book]:
 
 
 def goes_on(result: str) -> bool:
-    """Whether the round is begun again: what the machine says of a review, `review again 17`."""
+    """Return whether the round starts again, which the machine decides in a review: `review again 17`."""
     return result.startswith("review again")

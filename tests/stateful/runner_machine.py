@@ -1,11 +1,11 @@
-"""Random commands to Runners over one store, each run held against the story that `story` tells of its log.
+"""Random commands to Runners over one store. Each run is compared with the story that `story` derives from its log.
 
-One or two owners share a medium. The machine decides which node in flight ends with what, who crashes, what is sent,
-asked, branched and resumed, and how quick the stores' threads are; no time passes but by its clock. After every command
-the loop is run until nothing moves, and then for each run: its log only grew, every word given to a live driver is in
-it once, no other is; the nodes in flight are those that the story wants, and none of them is called off while its
-process drives the run; the status and the state are the story's. At the end every run is driven to its end by a new
-owner.
+One or two owners share a medium. The machine decides which node in flight ends with which word, which owner crashes,
+what is sent, answered, branched and resumed, and how fast the stores' threads are; time passes only by its clock. After
+every command the loop runs until nothing moves. Then these hold for each run: its log only grew; every word sent to a
+live driver is in it once, and no other word; the nodes in flight are those of the story, and none of them is cancelled
+while its process drives the run; the status and the state are the story's. At the end a new owner drives every run to
+its end.
 """
 
 from __future__ import annotations
@@ -70,12 +70,12 @@ class RunnerMachine(RuleBasedStateMachine):
         self.looks = 0
         self.only = ""
         self.aside: list[asyncio.Task[Any]] = []
-        self.taken: Counter[str] = Counter()  # how often each run was begun or taken
-        self.begun: dict[tuple[Mortal, Gate], int] = {}  # how often it was when a node came to a gate
-        self.faults: list[str] = []  # what was seen where nobody can raise
+        self.taken: Counter[str] = Counter()  # how often each run was started or claimed
+        self.begun: dict[tuple[Mortal, Gate], int] = {}  # how often it was when a node reached a gate
+        self.faults: list[str] = []  # failures found where they cannot be raised
 
     def teardown(self) -> None:
-        """See every run to its end, with an owner that knew nothing of it."""
+        """Drive every run to its end with an owner that knew nothing of it."""
         try:
             for place in list(self.processes):
                 self.crash(place)
@@ -94,7 +94,7 @@ class RunnerMachine(RuleBasedStateMachine):
             for each in self.patches:
                 each.stop()
 
-    # -- what the rules are made of
+    # -- helpers of the rules
 
     def do(self, work: Coroutine[Any, Any, T]) -> T:
         """Run something on the loop of this example."""
@@ -102,18 +102,18 @@ class RunnerMachine(RuleBasedStateMachine):
 
     @property
     def places(self) -> int:
-        """How many owners there may be."""
+        """The number of possible owners."""
         return min(self.medium.places, 2)
 
     def at(self, pick: int) -> Process:
-        """The owner at a place, begun if there is none."""
+        """Return the owner at a place, started if there is none."""
         place = pick % self.places
         if place not in self.processes:
             self.processes[place] = self.do(self.begin())
         return self.processes[place]
 
     async def begin(self) -> Process:
-        """A new owner."""
+        """Start a new owner."""
         store = await self.medium.open()
         mortal = Mortal(store, Witness(lambda run_id: self.taken.update([run_id]), self.acknowledged))
         runner = Runner(mortal, clock=self.clock)
@@ -121,63 +121,63 @@ class RunnerMachine(RuleBasedStateMachine):
         return Process(runner, mortal, gates, round_graph(gates), self.medium.owner_id(store))
 
     def called(self, gate: Gate, store: Mortal) -> None:
-        """A node was called, or its recorded work: none whose end is recorded, nor before what led to it is durable."""
-        assert gate.run_id in self.runs, f"{gate} is called, and the run was removed"
+        """Check a call of a node, or of its recorded work: its end is not recorded, and what led to it is durable."""
+        assert gate.run_id in self.runs, f"{gate} is called, but the run was removed"
         self.begun[store, gate] = self.taken[gate.run_id]
         story = self.runs[gate.run_id].story
-        assert (gate.name, gate.visit) not in story.done, f"{gate} is recorded, and is called again"
+        assert (gate.name, gate.visit) not in story.done, f"{gate} is recorded, but is called again"
         before = [step for batch in store.writing if batch.run_id == gate.run_id for step in batch.steps]
         early = [step for step in before if step.frame in ("", gate.frame) and step.kind != "message"]
         assert not early, f"{gate} is called before {early} is durable"
 
     def called_off(self, gate: Gate, store: Mortal) -> None:
-        """A node was cancelled before its word came: so it must be only where its process died or lost the run."""
+        """Check that a node cancelled before its word was cancelled since its process died or lost the run."""
         lives = any(process.store is store for process in self.processes.values())
         if lives and self.taken[gate.run_id] == self.begun[store, gate]:
             self.faults.append(f"{gate} was called off, and its process drives the run")
 
     def acknowledged(self, batch: Append) -> None:
-        """A batch counts as durable: it can be read past the store."""
+        """Check that a batch reported as durable can be read past the store."""
         if batch.steps and self.medium.recorded(batch.run_id) < batch.steps[-1].seq:
             self.faults.append(f"{batch} was acknowledged, and is not there")
 
     async def settle(self) -> None:
-        """Return when nothing moves any more before the machine says something."""
+        """Wait until nothing moves without a word from the machine."""
         quiet = turns = 0
         while quiet < QUIET_TURNS:
             turns += 1
             assert turns < MOST_TURNS, "it never comes to rest"
             is_waited_for = any(process.store.pending for process in self.processes.values())
-            ready: Sequence[object] = getattr(self.loop, "_ready")  # noqa: B009 - asyncio tells this nowhere else
-            quiet = 0 if ready or is_waited_for else quiet + 1  # a thread that works has a turn on the loop
+            ready: Sequence[object] = getattr(self.loop, "_ready")  # noqa: B009 - asyncio exposes this nowhere else
+            quiet = 0 if ready or is_waited_for else quiet + 1  # lets a working thread take a turn on the loop
             await asyncio.sleep(0)
 
     def new_word(self) -> str:
-        """A word that was never said."""
+        """Return a word that was not used before."""
         self.word += 1
         return f"{self.word}"
 
     def free_id(self) -> str:
-        """The id of a run to be begun: as soon as may be one that was in use before."""
-        held = {run_id for process in self.processes.values() for run_id in process.runner._tending.drivers}  # noqa: SLF001
+        """Return the id of a run to start, if possible one that was used before."""
+        held = {run_id for process in self.processes.values() for run_id in process.runner._supervisor.drivers}  # noqa: SLF001
         return next(name for number in itertools.count() if (name := f"run{number}") not in held | self.runs.keys())
 
     def picked(self, pick: int) -> tuple[str, Known]:
-        """One of the runs."""
+        """Return one of the runs."""
         return list(self.runs.items())[pick % len(self.runs)]
 
     def driver(self, run_id: str) -> Process | None:
-        """Who drives a run, as each owner says for itself: also one whose lease is over, while nobody took the run."""
+        """Return the driver of a run in the owners' own view, also with an expired lease until another claims it."""
         drivers = [p for p in self.processes.values() if self.info(p, run_id).driver == p.owner_id]
         assert len(drivers) <= 1
         return drivers[0] if drivers else None
 
     def info(self, process: Process, run_id: str) -> RunInfo:
-        """What an owner knows of a run."""
+        """Return an owner's info of a run."""
         return self.do(process.store.store.info(run_id))
 
     def aside_of(self, work: Coroutine[Any, Any, object]) -> None:
-        """Begin something that returns only when nodes have ended."""
+        """Start something that returns only when nodes have ended."""
 
         async def begin() -> None:
             self.aside.append(asyncio.create_task(work))
@@ -188,14 +188,14 @@ class RunnerMachine(RuleBasedStateMachine):
 
     @initialize(limit=limits, paces=st.lists(st.integers(0, MOST_PACE), min_size=1, max_size=7))
     def start_one(self, limit: int | None, paces: Sequence[int]) -> None:
-        """There is a run, and threads that are so quick."""
+        """Start a run, with threads of this speed."""
         self.threads.take(paces)
         self.start(0, limit)
 
     @precondition(lambda self: len(self.runs) < MOST_RUNS)
     @rule(pick=picks, limit=limits)
     def start(self, pick: int, limit: int | None) -> None:
-        """Begin a run."""
+        """Start a run."""
         process = self.at(pick)
         run_id = self.free_id()
         self.runs[run_id] = Known()
@@ -212,7 +212,7 @@ class RunnerMachine(RuleBasedStateMachine):
         apart=st.integers(0, MOST_TURNS_APART),
     )  # fmt: skip
     def end_nodes(self, pick: int, how: str, count: int, apart: int) -> None:
-        """Some nodes in flight end, or fail, at the same time or some turns apart."""
+        """End or fail some nodes in flight, at the same time or some turns apart."""
         for _ in range(count):
             self.end_one(pick, how)
             self.pass_turns(apart)
@@ -229,7 +229,7 @@ class RunnerMachine(RuleBasedStateMachine):
             self.do(some())
 
     def end_one(self, pick: int, how: str, *, sure: bool = True, only: str = "") -> None:
-        """A node in flight ends: what it says is recorded if its process is the driver and lives on."""
+        """End a node in flight: its result is recorded if its process is the driver and survives."""
         standing = [
             (process, gate, word)
             for process in self.processes.values()
@@ -250,14 +250,14 @@ class RunnerMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.runs)
     @rule(pick=picks, who=picks, limit=limits, raises=st.booleans())
     def resume(self, pick: int, who: int, limit: int | None, *, raises: bool) -> None:
-        """Go on with a run: refused while a live owner drives it, else everything that had not ended is at work."""
+        """Resume a run: refused while a live owner drives it, else everything unfinished runs."""
         run_id, _ = self.picked(pick)
         self.resume_as(self.at(who), run_id, Limits(steps=limit) if raises else None)
 
     def resume_as(self, process: Process, run_id: str, given: Limits | None) -> None:
-        """Go on with a run."""
+        """Resume a run."""
         known, info = self.runs[run_id], self.info(process, run_id)
-        is_driven = info.driver is not None or run_id in process.runner._tending.drivers  # noqa: SLF001
+        is_driven = info.driver is not None or run_id in process.runner._supervisor.drivers  # noqa: SLF001
         has_mail = bool(self.do(process.store.store.inbox([run_id])))
         length = len(known.log)
 
@@ -275,14 +275,14 @@ class RunnerMachine(RuleBasedStateMachine):
         is_due = info.due_at is not None and info.due_at <= self.clock.now()
         has_failed = bool(known.stories[length].failed)  # arms or items, which are tried again
         waits = info.status == "waiting" and not (is_due or has_mail or given is not None or has_failed)
-        is_wanted = info.status != "finished" and not waits  # else its result is told, whoever thinks to drive it still
+        is_wanted = info.status != "finished" and not waits  # else its result is returned, driven or not
         assert has_gone_on == (is_wanted and not is_driven)
         assert isinstance(error, RunIsDriven) == (is_wanted and is_driven)
         if is_wanted and is_driven:
             event("two owners")
 
     def error_of(self, run: Run[Book]) -> GraphEngineError | None:
-        """What a run that is over raised."""
+        """Return the exception of a run that is over."""
         try:
             self.do(run.result())
         except GraphEngineError as error:
@@ -295,7 +295,7 @@ class RunnerMachine(RuleBasedStateMachine):
         how=st.sampled_from(("", "again", "fail")),
     )  # fmt: skip
     def crash_at_work(self, pick: int, ends: int, turns: int, apart: int, how: str) -> None:
-        """An owner dies while ends of nodes are on their way to the log: they may have come there or not."""
+        """Kill an owner while ends of nodes are on their way to the log: they may or may not have arrived."""
         for _ in range(ends):
             self.end_one(pick, how, sure=False)
             self.pass_turns(apart)
@@ -304,7 +304,7 @@ class RunnerMachine(RuleBasedStateMachine):
         self.look()
 
     def crash(self, place: int) -> None:
-        """An owner dies: nothing that it does from now on reaches the medium."""
+        """Kill an owner: nothing that it does from now on reaches the medium."""
         process = self.processes.pop(place)
         for run_id, known in self.runs.items():
             known.orphan |= self.medium.drives(process.store.store, run_id)
@@ -320,18 +320,18 @@ class RunnerMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.processes)
     @rule(pick=picks)
     def close(self, pick: int) -> None:
-        """An owner closes its Runner: what it drives is stopped where it stands."""
+        """Close an owner's Runner: its runs stop at their current positions."""
         self.end(list(self.processes)[pick % len(self.processes)])
         self.look()
 
     def end(self, place: int) -> None:
-        """An owner closes its Runner."""
+        """Close an owner's Runner."""
         self.do(self.processes.pop(place).runner.close())
 
     @precondition(lambda self: any(known.log for known in self.runs.values()) and len(self.runs) < MOST_RUNS)
     @rule(pick=picks, who=picks, at=st.integers(0, 40), writes=st.booleans())
     def branch(self, pick: int, who: int, at: int, *, writes: bool) -> None:
-        """Begin a child behind any step; the parent's log is looked at like every other, and stays as it is."""
+        """Branch a child after any step. The parent's log is checked like every other, and stays unchanged."""
         run_id, parent = self.picked(pick)
         process, child_id, word = self.at(who), self.free_id(), self.new_word()
         seq = 1 + at % len(parent.log)
@@ -360,11 +360,11 @@ class RunnerMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.runs)
     @rule(pick=picks, who=picks)
     def answer(self, pick: int, who: int) -> None:
-        """Somebody answers: it is taken if the run asks and was not answered yet, and then it is delivered once."""
+        """Answer a run: accepted if it asks and has no answer yet, and then delivered once."""
         self.answer_as(self.at(who), self.picked(pick)[0])
 
     def answer_as(self, process: Process, run_id: str) -> None:
-        """Somebody answers."""
+        """Answer a run."""
         known, word = self.runs[run_id], self.new_word()
         story = known.story
         try:
@@ -381,11 +381,11 @@ class RunnerMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.runs)
     @rule(pick=picks, who=picks, again=st.booleans())
     def send(self, pick: int, who: int, *, again: bool) -> None:
-        """Somebody sends a message, or, with the key of the last one, sends nothing."""
+        """Send a message, or nothing new if the key is that of the last one."""
         self.send_as(self.at(who), self.picked(pick)[0], again=again)
 
     def send_as(self, process: Process, run_id: str, *, again: bool = False) -> None:
-        """Somebody sends a message."""
+        """Send a message."""
         known = self.runs[run_id]
         own = [word for word in known.sent if word.endswith(f"@{run_id}")]
         word = own[-1] if again and own else f"m{self.new_word()}@{run_id}"
@@ -402,13 +402,13 @@ class RunnerMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.runs)
     @rule(pick=picks, who=picks, ends=st.integers(0, 2))
     def stop(self, pick: int, who: int, ends: int) -> None:
-        """Stop a run, from whichever process: nothing more is begun, what is in flight ends one by one, recorded."""
+        """Stop a run from any process: nothing more starts, and nodes in flight end one by one, recorded."""
         self.stop_as(self.at(who), self.picked(pick)[0], pick, ends)
 
     def stop_as(self, process: Process, run_id: str, pick: int, ends: int) -> None:
-        """Stop a run, and then let so many of its nodes in flight end."""
+        """Stop a run, and then end this many of its nodes in flight."""
         known, driver = self.runs[run_id], self.driver(run_id)
-        is_here = run_id in process.runner._tending.drivers  # noqa: SLF001
+        is_here = run_id in process.runner._supervisor.drivers  # noqa: SLF001
         if driver is not None and (driver is process or not is_here):
             known.halting = True
         self.let_land(process.runner.stop(run_id), run_id, driver)
@@ -419,7 +419,7 @@ class RunnerMachine(RuleBasedStateMachine):
     @precondition(lambda self: any(len(process.gates.standing) > 1 for process in self.processes.values()))
     @rule(pick=picks, who=picks)
     def stop_amid(self, pick: int, who: int) -> None:
-        """Stop a run of which several nodes are in flight: the end of each is recorded, whichever comes first."""
+        """Stop a run with several nodes in flight: the end of each is recorded, in any order."""
         flying = Counter(gate.run_id for process in self.processes.values() for gate in process.gates.standing)
         several = [run_id for run_id, count in flying.items() if count > 1 and run_id in self.runs]
         if several:
@@ -429,7 +429,7 @@ class RunnerMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.runs)
     @rule(pick=picks, who=picks)
     def leave(self, pick: int, who: int) -> None:
-        """Let go of a run without ending it."""
+        """Release a run without ending it."""
         run_id, known = self.picked(pick)
         process = self.at(who)
         driver = self.driver(run_id)
@@ -438,15 +438,15 @@ class RunnerMachine(RuleBasedStateMachine):
         self.let_land(process.runner.leave(run_id), run_id, driver)
 
     def let_land(self, asking: Coroutine[Any, Any, None], run_id: str, driver: Process | None) -> None:
-        """Ask a run to begin nothing more: what its driver has in flight stays there until it ends."""
+        """Ask a run to start nothing more: its driver's nodes in flight stay there until they end."""
         flying = {gate for gate in driver.gates.standing if gate.run_id == run_id} if driver is not None else set()
         self.aside_of(asking)
         self.look()
-        assert driver is None or flying <= driver.gates.standing.keys(), "what is in flight was called off"
+        assert driver is None or flying <= driver.gates.standing.keys(), "nodes in flight were cancelled"
 
     @rule(seconds=st.sampled_from((1.0, 25.0, 60.0)), asleep=st.none() | picks)
     def turn_the_clock(self, seconds: float, asleep: int | None) -> None:
-        """Time passes; an owner that was suspended meanwhile gives no sign of life, and its lease may run out."""
+        """Advance the clock. An owner suspended meanwhile gives no sign of life, so its lease can expire."""
         places = list(self.processes)
         suspended = None if asleep is None or not places else places[asleep % len(places)]
         self.clock.move(seconds)
@@ -458,7 +458,7 @@ class RunnerMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.places > 1 and any(process.gates.standing for process in self.processes.values()))
     @rule(pick=picks, ends=st.integers(0, 2))
     def suspend(self, pick: int, ends: int) -> None:
-        """A driver is suspended past its lease, another owner takes one of its runs, and then the first one goes on."""
+        """Suspend a driver past its lease, let another owner claim one of its runs, and then wake the first one."""
         driving = [place for place, process in self.processes.items() if process.gates.standing]
         place = driving[pick % len(driving)]
         other = self.at(place + 1)
@@ -475,16 +475,16 @@ class RunnerMachine(RuleBasedStateMachine):
             self.look()
         event("a suspended driver")
 
-    # -- what is seen
+    # -- checks
 
     def look(self) -> None:
-        """Let everything move as far as it can, and see that each run is as its story says."""
+        """Let everything move as far as it can, and check each run against its story."""
         reader = self.at(next(iter(self.processes), 0))
 
         async def poll() -> None:
             await self.settle()
             for process in list(self.processes.values()):
-                for run_id in list(process.runner._tending.drivers):  # noqa: SLF001 - what it does twice a second
+                for run_id in list(process.runner._supervisor.drivers):  # noqa: SLF001 - what it does twice a second
                     await process.runner._look(run_id)  # noqa: SLF001
             await self.settle()
 
@@ -500,7 +500,7 @@ class RunnerMachine(RuleBasedStateMachine):
                 self.compare(reader, run_id, known)
 
     def read(self, reader: Process, run_id: str, known: Known) -> None:
-        """The log only grew, and what it says now could happen, and did."""
+        """Check that the log only grew, and that its new steps were possible and happened."""
         self.looks += 1
         if self.looks % FULL_LOOK == 0:
             whole = self.do(reader.runner.history(run_id))
@@ -521,7 +521,7 @@ class RunnerMachine(RuleBasedStateMachine):
         assert story.answers.items() <= known.asked.items()
 
     def compare(self, reader: Process, run_id: str, known: Known) -> None:
-        """Nodes in flight, status and state are those of the story."""
+        """Compare the nodes in flight, the status and the state with those of the story."""
         story, driver = known.story, self.driver(run_id)
         if known.seen != len(known.log):
             assert self.do(reader.runner.state_at(run_id))["log"] == story.lines
@@ -535,7 +535,7 @@ class RunnerMachine(RuleBasedStateMachine):
             assert info.status == story.status or (info.status == "running" and known.orphan), (info, story)
             return
         standing = {gate.name for gate in driver.gates.standing if gate.run_id == run_id}
-        assert standing, f"{run_id} is driven and nothing is in flight"
+        assert standing, f"{run_id} is driven, but nothing is in flight"
         assert standing <= story.gates(), f"{run_id}: {standing - story.gates()} are in flight and should not be"
         if known.halting:
             return
@@ -547,7 +547,7 @@ class RunnerMachine(RuleBasedStateMachine):
             assert "question" not in story.waits or story.visit not in known.asked
 
     def finish(self, run_id: str) -> None:
-        """See a run to its end."""
+        """Drive a run to its end."""
         known, self.only = self.runs[run_id], run_id
         for _ in range(30):
             if known.story.at == "end":

@@ -1,7 +1,7 @@
-"""The commands of `runner_machine`, and those of somebody who keeps a store in order: tag, prune, recover.
+"""The commands of `runner_machine`, and those that maintain a store: tag, prune, recover.
 
-Which runs a prune must take is worked out here once more, from the runs' stories. Whatever it takes: nothing goes that
-is under way or waits, that a live process drives, or that a branch needs which stays.
+The runs that a prune must remove are computed here a second time, from the runs' stories. It never removes a run that
+is in progress or waits, that a live process drives, or that a remaining branch needs.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class KeepingRunnerMachine(RunnerMachine):
     @precondition(lambda self: self.runs)
     @rule(pick=picks, who=picks, add=marks, remove=marks)
     def tag(self, pick: int, who: int, add: AbstractSet[str], remove: AbstractSet[str]) -> None:
-        """Mark a run, whoever drives it, and find it by that."""
+        """Tag a run, whoever drives it, and find it by the tag."""
         run_id, known = self.picked(pick)
         process = self.at(who)
         known.tags = known.tags - remove | add
@@ -45,11 +45,11 @@ class KeepingRunnerMachine(RunnerMachine):
     @precondition(lambda self: self.runs)
     @rule(who=picks, keep_last=st.sampled_from((None, 0, 1, 2)), older_than=st.sampled_from((None, 0.0, 30.0)),
           statuses=st.sampled_from(ENDINGS), keeps=st.booleans(), dry_run=st.booleans())  # fmt: skip
-    def prune(  # noqa: PLR0913 - all that a prune may be given
+    def prune(  # noqa: PLR0913 - all options of a prune
         self, who: int, keep_last: int | None, older_than: float | None, statuses: Sequence[str], *, keeps: bool,
         dry_run: bool,
     ) -> None:  # fmt: skip
-        """What may go goes, all that else there is stays as it was."""
+        """Prune: the allowed runs go, everything else stays unchanged."""
         process = self.at(who)
         rules: dict[str, Any] = {"keep_last": keep_last, "older_than": older_than}
         if keep_last is None and older_than is None:
@@ -60,11 +60,11 @@ class KeepingRunnerMachine(RunnerMachine):
         old = [info for info in infos if info.id not in newest and info.updated_at <= old_at]
         expected = self.may_go(old, statuses, keeps=keeps)
         rules |= {"keep_tags": [KEEP] if keeps else [], "statuses": statuses}
-        told = self.do(process.runner.prune(**rules, dry_run=True))
-        assert set(told.runs) == expected
-        assert not expected & told.kept.keys()
+        planned = self.do(process.runner.prune(**rules, dry_run=True))
+        assert set(planned.runs) == expected
+        assert not expected & planned.kept.keys()
         if not dry_run:
-            assert replace(self.do(process.runner.prune(**rules)), dry_run=True) == told
+            assert replace(self.do(process.runner.prune(**rules)), dry_run=True) == planned
         event(f"{'a look at a prune' if dry_run else 'a prune'} of {len(expected)} runs")
         if not dry_run:
             for run_id in expected:
@@ -75,7 +75,7 @@ class KeepingRunnerMachine(RunnerMachine):
         self.look()
 
     def may_go(self, infos: Sequence[RunInfo], statuses: Sequence[str], *, keeps: bool) -> set[str]:
-        """Those of these runs that a prune of such statuses takes."""
+        """Return those of these runs that a prune of such statuses removes."""
         going: set[str] = set()
         for info in infos:
             known = self.runs[info.id]
@@ -89,10 +89,10 @@ class KeepingRunnerMachine(RunnerMachine):
     @precondition(lambda self: any(known.orphan for known in self.runs.values()))
     @rule(who=picks)
     def recover(self, who: int) -> None:
-        """A process takes all runs whose driver died, and no other; not those that it lost and has not heard of yet."""
+        """Let a process claim all runs whose driver died, and no others, nor those that it lost unknowingly."""
         process = self.at(who)
         infos = {run_id: self.info(process, run_id) for run_id in self.runs}
-        driving = process.runner._tending.drivers  # noqa: SLF001 - what it lost it knows at its next write
+        driving = process.runner._supervisor.drivers  # noqa: SLF001 - it learns of a loss at its next write
         undriven = {run_id for run_id, info in infos.items() if info.status == "running" and info.driver is None}
         orphans = undriven - driving.keys()
         lengths = {run_id: len(known.log) for run_id, known in self.runs.items()}
@@ -103,12 +103,19 @@ class KeepingRunnerMachine(RunnerMachine):
             await self.settle()
             return runs
 
+        async def wanting() -> set[str]:
+            opener = process.runner._supervisor.opener  # noqa: SLF001 - as above
+            return {run_id for run_id in undriven if await opener.wants_alone(infos[run_id])}
+
+        alone = self.do(wanting())  # runs that crashed twice are resumed after the others, one at a time
         found = [run.id for run in self.do(go_on())]
-        assert sorted(found) == sorted(orphans)
+        assert sorted(set(found) - alone) == sorted(orphans - alone)
+        assert set(found) <= undriven
         self.look()
         for run_id, known in self.runs.items():
             begun = [step.kind for step in known.log[lengths[run_id] :]][:1]
-            assert (begun == ["resumed"]) == (run_id in orphans), run_id
+            if run_id not in alone:
+                assert (begun == ["resumed"]) == (run_id in orphans), run_id
         event(f"{len(orphans)} orphans were recovered")
 
 

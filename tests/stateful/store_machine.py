@@ -1,10 +1,10 @@
-"""Random commands to the owners of one medium, each held against the page of `store_model`.
+"""Random commands to the owners of one medium, each compared with the small `store_model`.
 
-Every command is done by a store and by the model; both give the same, or raise an error of the same class. After each
-command one reader, chosen at random, must see what the model says of every run. A snapshot tells which log it is of, so
-one that is a step off, of another branch or of steps that were never written is seen when it is loaded.
+Every command runs on a store and on the model; both return the same, or raise an error of the same class. After each
+command one reader, chosen at random, must see every run as in the model. A snapshot identifies its log, so that one
+which is a step off, of another branch or of steps that were never written is detected when it is loaded.
 
-The threads of the stores are real. Who wins a race may differ when it is run again; what is drawn never depends on it.
+The threads of the stores are real. The winner of a race may differ in a second run; drawn data never depends on it.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from pydantic_core import from_json, to_json
 
+from graphengine.engine.outline import Outline
 from graphengine.engine.steps import Step, encode_step
 from graphengine.errors import GraphEngineError, UnknownRun, UnknownStep
 from graphengine.state.json_values import JsonValue
@@ -39,9 +40,9 @@ T = TypeVar("T")
 MIN_ROWS = 4  # so that an example of some dozens of steps has several snapshots
 STATUSES: tuple[Status, ...] = ("running", "running", "running", "waiting", "waiting", "finished", "stopped", "failed")
 UNKNOWN_ID = 10**6
-OUTLINE: dict[str, JsonValue] = {"nodes": ["write"]}
+OUTLINE: Outline = {"nodes": [{"name": "write"}]}
 
-ids = st.sampled_from("aaaabbcd")  # few, so that a run has a life
+ids = st.sampled_from("aaaabbcd")  # few, so that a run has a history
 places = st.integers(0, 2)
 kinds = st.sampled_from(("answer", "message", "stop"))
 keys = st.sampled_from("klm")
@@ -52,7 +53,7 @@ wrong = st.sampled_from((0, 0, 0, 0, 0, 0, -1, 1))
 
 @dataclass(frozen=True)
 class Wish:
-    """What is to be written: how many steps, how the run then stands, how wrong the last seq is, what it consumes."""
+    """A write: how many steps, the status after it, the error in its last seq, the messages that it consumes."""
 
     count: int
     status: Status
@@ -62,7 +63,7 @@ class Wish:
     is_of_another_graph: bool
 
     def due_at(self, now: float) -> float | None:
-        """When a timer is due."""
+        """Return the time when a timer is due."""
         return None if self.due_in_seconds is None else now + self.due_in_seconds
 
 
@@ -78,7 +79,7 @@ wishes = st.builds(
 
 
 def digest(log: Sequence[Step]) -> dict[str, JsonValue]:
-    """What a snapshot behind this log says: one that belongs to no other."""
+    """Return the content of a snapshot after this log, which no other snapshot has."""
     return {"seq": len(log), "digest": zlib.crc32(b"".join(map(encode_step, log)))}
 
 
@@ -106,11 +107,11 @@ class StoreMachine(RuleBasedStateMachine):
         self.looker = 0
 
     def teardown(self) -> None:
-        """Close all, and look once more with a new owner at everything that was ever written."""
+        """Close all owners, and check everything that was ever written with a new one."""
         try:
             for place in list(self.open):
                 self.close(place)
-            self.everything_is_as_told()
+            self.every_run_is_as_modelled()
             self.close(0)
             assert asyncio.all_tasks(self.loop) == set()
         finally:
@@ -121,7 +122,7 @@ class StoreMachine(RuleBasedStateMachine):
             for each in self.patches:
                 each.stop()
 
-    # -- what the rules are made of
+    # -- helpers of the rules
 
     def do(self, work: Awaitable[T]) -> T:
         """Run something on the loop of this example."""
@@ -132,7 +133,7 @@ class StoreMachine(RuleBasedStateMachine):
         return self.loop.run_until_complete(main())
 
     def at(self, place: int) -> tuple[int, Store]:
-        """The owner at a place, opened if there is none."""
+        """Return the owner at a place, opened if there is none."""
         place %= self.medium.places
         if place not in self.open:
             owner = len(self.names)
@@ -142,12 +143,12 @@ class StoreMachine(RuleBasedStateMachine):
             self.model.owners[owner] = Owner(self.clock.now() + self.medium.lease_seconds)
         return self.open[place]
 
-    def both(self, place: int, real: Callable[[Store], Awaitable[T]], told: Callable[[int], T]) -> T | None:
-        """Give a command to a store and to the model, and see that they agree."""
+    def both(self, place: int, real: Callable[[Store], Awaitable[T]], modelled: Callable[[int], T]) -> T | None:
+        """Give a command to a store and to the model, and check that they agree."""
         owner, store = self.at(place)
         expected: T | type[GraphEngineError] | None
         try:
-            expected = told(owner)
+            expected = modelled(owner)
         except GraphEngineError as error:
             expected = type(error)
         try:
@@ -158,7 +159,7 @@ class StoreMachine(RuleBasedStateMachine):
         return None if isinstance(found, type) else found
 
     def fresh(self, first: int, count: int) -> list[Step]:
-        """Steps from a seq on."""
+        """Return steps from a seq on."""
         made: list[Step] = []
         for seq in range(first, first + count):
             self.values += 1
@@ -166,16 +167,16 @@ class StoreMachine(RuleBasedStateMachine):
         return made
 
     def batch(self, run_id: str, wish: Wish, off: int) -> Append:
-        """A batch with a snapshot that tells of itself, and must be asked for at once."""
+        """Return a batch with a snapshot that identifies itself and must be requested immediately."""
         run = self.model.runs.get(run_id)
         log = list(run.log if run is not None else ())
         steps = self.fresh(len(log) + 1, wish.count)
-        if wish.gap and steps:  # those before the last one are right, and must not be written either
+        if wish.gap and steps:  # those before the last one are correct, and must not be written either
             steps[-1] = altered(steps[-1], seq=steps[-1].seq + wish.gap)
         log += steps
 
         def snapshot() -> bytes:
-            assert self.calling, "the snapshot was asked for after the call of append"
+            assert self.calling, "the snapshot was requested after the call of append"
             event("a snapshot was made")
             return to_json(digest(log))
 
@@ -198,7 +199,7 @@ class StoreMachine(RuleBasedStateMachine):
             await pending
 
     def known(self, run_id: str) -> str:
-        """Mostly a run that there is: only `d` may be none."""
+        """Return a run that exists, except that `d` may not."""
         runs = list(self.model.runs)
         return run_id if run_id in runs or run_id == "d" or not runs else runs[ord(run_id) % len(runs)]
 
@@ -206,12 +207,12 @@ class StoreMachine(RuleBasedStateMachine):
 
     @initialize(wish=wishes)
     def begin(self, wish: Wish) -> None:
-        """There is a run."""
+        """Start the first run."""
         self.create(0, "a", None, 0, wish, frozenset())
 
     @rule(place=places, run_id=ids, parent=st.none() | ids, at=st.integers(0, 9), wish=wishes, marks=st.sets(tags))
     def create(self, place: int, run_id: str, parent: str | None, at: int, wish: Wish, marks: AbstractSet[str]) -> None:  # noqa: PLR0913
-        """Begin a run, or a branch of one."""
+        """Start a run, or a branch of one."""
         at = at if parent is not None else 0
         seq, now = at + wish.count, self.clock.now() + len(self.model.runs) % 2
         facts = (run_id, f"graph {at % 2}", f"f{at % 3}", wish.status, seq, now, now, parent, at)
@@ -227,7 +228,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(run_id=ids)
     def race(self, run_id: str) -> None:
-        """All owners claim a run at the same time: of those that are alive one gets it."""
+        """Let all owners claim a run at the same time: one of those that are alive gets it."""
         run_id = self.known(run_id)
         owners = [self.at(place) for place in range(self.medium.places)]
         is_known = run_id in self.model.runs
@@ -239,24 +240,24 @@ class StoreMachine(RuleBasedStateMachine):
         found = self.do(claim_all())
         won = sorted((fence, owner) for (owner, _), fence in zip(owners, found, strict=True) if isinstance(fence, int))
         assert bool(won) == is_free, found
-        for fence, owner in won:  # who claims although its lease is over may lose the run at once, under a higher fence
+        for fence, owner in won:  # an owner with an expired lease may lose the run at once
             assert fence == self.model.claim(owner, run_id)
 
     @rule(place=places, run_id=ids, off=wrong)
     def release(self, place: int, run_id: str, off: int) -> None:
-        """Stop driving a run, or try to with a stale fence."""
+        """Release a run, or try to with a stale fence."""
         run_id = self.known(run_id)
         fence = self.fence(run_id, off)
         self.both(place, lambda s: s.release(run_id, fence), lambda owner: self.model.release(owner, run_id, fence))
 
     def fence(self, run_id: str, off: int) -> int:
-        """A run's fence, or a wrong one."""
+        """Return a run's fence, or a wrong one."""
         run = self.model.runs.get(run_id)
         return (run.fence if run is not None else 0) + off
 
     @rule(place=places, run_id=ids, wish=wishes, off=wrong)
     def append(self, place: int, run_id: str, wish: Wish, off: int) -> None:
-        """Add steps with a right or wrong fence, a right or wrong seq, and take messages out of the inbox."""
+        """Add steps with a correct or wrong fence and seq, and take messages out of the inbox."""
         run_id = self.known(run_id)
         run = self.model.runs.get(run_id)
         batch = self.batch(run_id, wish, off)
@@ -265,16 +266,16 @@ class StoreMachine(RuleBasedStateMachine):
         taken = {each for each in wish.consume if each < len(inbox)}
         batch.consume = [inbox[each].id for each in taken] + [UNKNOWN_ID] * (len(taken) % 2)
 
-        def told(owner: int) -> None:
+        def modelled(owner: int) -> None:
             self.model.append(owner, batch)
             if run is not None:
                 run.inbox = [sent for each, sent in enumerate(run.inbox) if each not in taken]
 
-        self.both(place, lambda store: self.add(store, batch), told)
+        self.both(place, lambda store: self.add(store, batch), modelled)
 
     @rule(place=places, run_id=ids, wish=wishes)
     def drive(self, place: int, run_id: str, wish: Wish) -> None:
-        """The driver adds steps; somebody becomes that where nobody is."""
+        """Add steps as the driver, after claiming the run if it has none."""
         run_id = self.known(run_id)
         run = self.model.runs.get(run_id)
         if run is not None and not self.model.drives(run.driver):
@@ -285,7 +286,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(place=places, other=places, run_id=ids, wish=wishes)
     def suspend(self, place: int, other: int, run_id: str, wish: Wish) -> None:
-        """A driver is suspended past its lease and goes on when another one took its run: it writes nothing more."""
+        """Suspend a driver, and wake it after another one claimed its run: it writes nothing more."""
         run_id = self.known(run_id)
         self.claim(place, run_id)
         fence = self.fence(run_id, 0)
@@ -308,7 +309,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(place=places, run_id=ids, kind=kinds, wish=wishes, early=st.booleans())
     def wait_for_news(self, place: int, run_id: str, kind: str, wish: Wish, *, early: bool) -> None:
-        """A run comes to wait, and gets what it waits for before or after that: somebody should go on with it."""
+        """Park a run that gets what it waits for before or after that: it must become due."""
         run_id = self.known(run_id)
         self.values += 1
         news = (run_id, kind, self.values, f"news {self.values}")
@@ -321,7 +322,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from((0.5, 4.0, 20.0, 40.0, 100.0)), renewing=st.sets(places))
     def turn_the_clock(self, seconds: float, renewing: AbstractSet[int]) -> None:
-        """Time passes; some of the owners give a sign of life, the leases of others may run out."""
+        """Advance the clock; some owners renew their leases, those of others can expire."""
         self.clock.move(seconds)
         self.model.now = self.clock.now()
         for place in renewing & self.open.keys():
@@ -331,7 +332,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(place=places)
     def close(self, place: int) -> None:
-        """An owner closes its store; another one opens at its place when it is needed."""
+        """Close an owner's store; another one opens at its place when needed."""
         owner, store = self.at(place)
         del self.open[place % self.medium.places]
         self.do(store.close())
@@ -339,11 +340,11 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(place=places)
     def kill(self, place: int) -> None:
-        """An owner dies."""
+        """Kill an owner."""
         self.kill_now(place)
 
     def kill_now(self, place: int) -> None:
-        """An owner dies."""
+        """Kill an owner."""
         owner, store = self.at(place)
         del self.open[place % self.medium.places]
         self.do(self.medium.kill(store))
@@ -354,7 +355,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(place=places, run_id=ids, sizes=st.lists(st.integers(1, 4), min_size=1, max_size=4), turns=st.integers(0, 6))
     def die_writing(self, place: int, run_id: str, sizes: Sequence[int], turns: int) -> None:
-        """An owner dies with batches under way: what was acknowledged is there, of the rest a beginning, each whole."""
+        """Kill an owner with batches in flight: acknowledged ones are stored, and of the rest a prefix, each whole."""
         run_id = self.known(run_id)
         owner, store = self.at(place)
         run = self.model.runs.get(run_id)
@@ -394,7 +395,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(place=places, run_id=ids, sizes=st.lists(st.integers(1, 4), min_size=1, max_size=3))
     def write_to_a_slow_disk(self, place: int, run_id: str, sizes: Sequence[int]) -> None:
-        """Nothing is acknowledged before its commit, and then it can be read past the store."""
+        """Check that nothing is acknowledged before its commit, and that it can then be read past the store."""
         run_id = self.known(run_id)
         owner, store = self.at(place)
         run = self.model.runs.get(run_id)
@@ -412,7 +413,7 @@ class StoreMachine(RuleBasedStateMachine):
             self.model.append(owner, batch)
 
     async def write_slowly(self, store: Store, run_id: str, batches: Sequence[Append]) -> None:
-        """Append these while the disk is slow, and look past the store at each the moment it counts as durable."""
+        """Append these batches to a slow disk, and check past the store each time one is acknowledged."""
         early: list[int] = []
         waiters: list[asyncio.Future[None]] = []
 
@@ -422,27 +423,27 @@ class StoreMachine(RuleBasedStateMachine):
 
         async with self.medium.slow(store) as disk:
             for batch in batches:
-                told = partial(acknowledged, batch.steps[-1].seq)
+                note = partial(acknowledged, batch.steps[-1].seq)
                 pending = store.append(batch)
                 if pending is None:
-                    told()
+                    note()
                     continue
                 waiters.append(asyncio.ensure_future(pending))
-                waiters[-1].add_done_callback(lambda _, told=told: told())  # type: ignore[misc]
+                waiters[-1].add_done_callback(lambda _, note=note: note())  # type: ignore[misc]
             if disk is not None:
                 await disk.arrival()
                 await asyncio.sleep(0.0001)
                 assert not any(waiter.done() for waiter in waiters), "acknowledged before it is durable"
                 disk.goes.set()
             await asyncio.gather(*waiters)
-        assert not early, f"acknowledged, and not there: up to step {early}"
+        assert not early, f"acknowledged, but not stored: up to step {early}"
 
-    # -- what is seen
+    # -- checks
 
     @rule(place=places, status=st.none() | statuses, graph=st.sampled_from((None, "graph 0", "graph 1", "other")),
           tag=st.none() | tags, limit=st.integers(0, 5))  # fmt: skip
     def page_through(self, place: int, status: Status | None, graph: str | None, tag: str | None, limit: int) -> None:
-        """Pages of the list follow one another without a gap."""
+        """Check that pages of the list follow each other without a gap."""
         _, store = self.at(place)
         expected = self.model.listed(status, graph, tag, None)
         before: str | None = None
@@ -457,7 +458,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(place=places, ahead=st.sampled_from((-10.0, 0.0, 0.0, 50.0)), limit=st.integers(0, 5),
           graphs=st.none() | st.lists(st.sampled_from(("graph 0", "graph 1")), max_size=2))  # fmt: skip
     def look_for_due_runs(self, place: int, ahead: float, limit: int, graphs: Sequence[str] | None) -> None:
-        """Those are due that the model says, of dead owners first, then the longest due; a limit takes the first."""
+        """Check that the due runs are the model's: of dead owners first, then by time; a limit keeps the first ones."""
         owner, store = self.at(place)
         now = self.clock.now() + ahead
         expected = self.model.due(now, owner)
@@ -473,7 +474,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(place=places, run_id=ids, upto=st.integers(0, 40))
     def load_at(self, place: int, run_id: str, upto: int) -> None:
-        """What was once readable stays so, at any step, through parents and snapshots."""
+        """Check that old steps stay readable, at any seq, through parents and snapshots."""
         run_id = self.known(run_id)
         _, store = self.at(place)
         run = self.model.runs.get(run_id)
@@ -484,7 +485,7 @@ class StoreMachine(RuleBasedStateMachine):
             self.do(store.load(run_id, upto))
 
     def fits(self, loaded: Loaded, log: Sequence[Step]) -> None:
-        """Assert that a snapshot and the steps behind it make this log."""
+        """Check that a snapshot and the steps after it make this log."""
         start = 0
         if loaded.snapshot is not None:
             event("a snapshot was loaded")
@@ -496,7 +497,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(place=places, run_id=ids, after=st.integers(-1, 30), upto=st.none() | st.integers(0, 30))
     def read_a_stretch(self, place: int, run_id: str, after: int, upto: int | None) -> None:
-        """Any stretch of a log is a stretch of the model's."""
+        """Check that any section of a log equals that of the model."""
         run_id = self.known(run_id)
         self.both(
             place,
@@ -505,15 +506,15 @@ class StoreMachine(RuleBasedStateMachine):
         )
 
     async def seqs_of(self, store: Store, run_id: str, after: int, upto: int | None) -> list[int]:
-        """Seqs of a stretch, each step compared with the model's."""
+        """Return the seqs of a section, with each step compared with the model's."""
         found = await store.steps(run_id, after, upto)
         log = self.model.runs[run_id].log
         assert same(found, [log[seq - 1] for seq in seqs(found)])
         return seqs(found)
 
     @invariant()
-    def one_run_is_as_told(self) -> None:
-        """After each command one owner looks at one run, each in its turn."""
+    def one_run_is_as_modelled(self) -> None:
+        """After each command, one owner checks one run, in turns."""
         self.looker += 1
         if self.model.runs and self.open:
             place = list(self.open)[self.looker % len(self.open)]
@@ -521,13 +522,13 @@ class StoreMachine(RuleBasedStateMachine):
             if self.looker % 3 == 0:
                 self.look_for_due_runs(place, 0.0, 2, None)
 
-    def everything_is_as_told(self) -> None:
-        """Every run is as the model says."""
+    def every_run_is_as_modelled(self) -> None:
+        """Check that every run equals the model's."""
         for run_id in self.model.runs:
             self.compare(0, run_id)
 
     def compare(self, place: int, run_id: str) -> None:
-        """A run as an owner sees it: facts, driver, whole log, inbox, and what a load gives."""
+        """Compare an owner's view of a run: facts, driver, whole log, inbox, and a load."""
         owner, store = self.at(place)
         run = self.model.runs[run_id]
         expected, driver = self.model.info(run_id, owner)

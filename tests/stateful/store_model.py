@@ -1,6 +1,6 @@
-"""What a store should do, on a page: runs as plain lists, no files, no transactions, no snapshots.
+"""A small model of a store: runs as plain lists, no files, no transactions, no snapshots.
 
-An operation gives what the store's gives, or raises an error of the same class. Times are those of one clock.
+An operation returns what the store's returns, or raises an error of the same class. All times are of one clock.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from graphengine.stores.base import Append, RunInfo, Status
 
 
 class Dead(float):
-    """When somebody died: nobody knows exactly."""
+    """The unknown time of a death."""
 
 
 UNKNOWN = Dead(math.nan)
@@ -31,7 +31,7 @@ class Owner:
 
 @dataclass
 class Sent:
-    """A message in an inbox; its id once the store told it."""
+    """A message in an inbox, with its id once the store returned it."""
 
     kind: str
     payload: object
@@ -40,7 +40,7 @@ class Sent:
 
 @dataclass
 class Entry:
-    """A run: the log is whole, its parents' steps included."""
+    """A run: the log is whole, including its parents' steps."""
 
     first: RunInfo
     log: list[Step]
@@ -66,20 +66,20 @@ class StoreModel:
         self.owners: dict[int, Owner] = {}
 
     def run(self, run_id: str) -> Entry:
-        """The run of an id."""
+        """Return the run of an id."""
         if run_id not in self.runs:
             raise UnknownRun(run_id)
         return self.runs[run_id]
 
     def drives(self, owner: int | None, asks: int | None = None) -> bool:
-        """Whether an owner is alive, as another one sees it; it sees itself alive."""
+        """Return whether an owner is alive in the view of another one; it always sees itself alive."""
         if owner is None:
             return False
         known = self.owners[owner]
         return owner == asks or (not known.killed and known.expires_at > self.now)
 
     def create(self, me: int, info: RunInfo, steps: Sequence[Step]) -> int:
-        """Begin a run."""
+        """Start a run."""
         if info.id in self.runs:
             raise RunExists(info.id)
         log: list[Step] = []
@@ -139,7 +139,7 @@ class StoreModel:
         return True
 
     def info(self, run_id: str, asks: int) -> tuple[RunInfo, int | None]:
-        """What is known of a run, without its driver, and that."""
+        """Return the facts of a run without its driver, and the driver."""
         run = self.run(run_id)
         own = len(run.log) > run.first.parent_seq
         info = RunInfo(
@@ -150,7 +150,7 @@ class StoreModel:
         return info, run.driver if self.drives(run.driver, asks) else None
 
     def listed(self, status: Status | None, graph: str | None, tag: str | None, before: str | None) -> list[str]:
-        """The ids of runs, newest first."""
+        """Return the ids of runs, newest first."""
         ages = {run_id: (run.first.created_at, run_id) for run_id, run in self.runs.items()}
         last = (math.inf, "") if before is None else (self.run(before).first.created_at, before)
         wanted = [
@@ -164,7 +164,7 @@ class StoreModel:
         return sorted(wanted, key=ages.__getitem__, reverse=True)
 
     def due(self, now: float, asks: int) -> dict[str, float]:
-        """The runs that somebody should go on with, and since when."""
+        """Return the runs that can be resumed, and since when."""
         found: dict[str, float] = {}
         for run_id, run in self.runs.items():
             if self.drives(run.driver, asks):
@@ -184,30 +184,30 @@ class StoreModel:
         return tuple(sorted(run.tags))
 
     def branches(self, run_ids: Sequence[str]) -> set[str]:
-        """The runs that were branched from one of these."""
+        """Return the runs that were branched from one of these."""
         return {run_id for run_id, run in self.runs.items() if run.first.parent in run_ids}
 
-    def remove(self, told: Sequence[RunInfo]) -> set[str]:
-        """Take runs out, each in its turn; those that stay."""
+    def remove(self, infos: Sequence[RunInfo]) -> set[str]:
+        """Remove runs one after the other. Return those that stay."""
         stay: set[str] = set()
-        for each in told:
+        for each in infos:
             run = self.runs.get(each.id)
             goes = run is not None and not self.drives(run.driver) and run.status not in ("running", "waiting")
-            as_told = run is not None and (run.status, len(run.log), sorted(run.tags)) == (
+            is_current = run is not None and (run.status, len(run.log), sorted(run.tags)) == (
                 each.status, each.seq, sorted(each.tags),
             )  # fmt: skip
-            if goes and as_told and not self.branches([each.id]):
+            if goes and is_current and not self.branches([each.id]):
                 del self.runs[each.id]
             else:
                 stay.add(each.id)
         return stay
 
     def needed(self) -> set[str]:
-        """The fingerprints of the outlines that some run still needs."""
+        """Return the fingerprints of the outlines that some run still needs."""
         return {name for run in self.runs.values() for name in (run.fingerprint, *run.earlier)}
 
     def close(self, me: int) -> None:
-        """An owner goes, and lets go of its runs."""
+        """Close an owner, which releases its runs."""
         for run in self.runs.values():
             if run.driver == me:
                 run.driver, run.freed_at = None, self.now

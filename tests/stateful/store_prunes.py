@@ -1,7 +1,7 @@
-"""The commands of `store_machine`, and those by which runs are marked and go: tags, removals, sweeps, vacuums.
+"""The commands of `store_machine`, and those that tag and remove runs: tags, removals, sweeps, vacuums.
 
-What stays is compared after each command like everything else, so a removal that takes a step too many is seen at once.
-What went must be gone with all its rows once it was swept, whoever swept, and its id is free for another run.
+The remaining runs are compared after each command like everything else, so removing a step too many is detected at
+once. A removed run must be gone with all its rows after any owner's sweep, and its id is free for another run.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ some_tags = st.sets(tags)
 
 
 class PruningMachine(StoreMachine):
-    """A medium under random commands, out of which runs go too."""
+    """A medium under random commands that also remove runs."""
 
     @rule(place=places, run_id=ids, add=some_tags, remove=some_tags)
     def tag(self, place: int, run_id: str, add: AbstractSet[str], remove: AbstractSet[str]) -> None:
@@ -37,7 +37,7 @@ class PruningMachine(StoreMachine):
     @rule(place=places, run_ids=st.lists(ids, min_size=1, max_size=4),
           wrong=st.sampled_from(("", "", "", "seq", "tags")), then=st.sampled_from(("", "sweep", "die")))  # fmt: skip
     def remove(self, place: int, run_ids: Sequence[str], wrong: str, then: str) -> None:
-        """Take runs out, some of them told as they are no more; who does it may sweep, die or leave the rest."""
+        """Remove runs, some with outdated facts; the remover may sweep, die or leave the rest."""
         self.take_out(place, [self.known(run_id) for run_id in run_ids], wrong)
         if then == "sweep":
             self.sweep(place)
@@ -46,11 +46,11 @@ class PruningMachine(StoreMachine):
 
     @rule(place=places, run_id=ids, wish=wishes, status=st.sampled_from(ENDINGS), with_branches=st.booleans(),
           add=some_tags, wrong=st.sampled_from(("", "", "tags")))  # fmt: skip
-    def end_and_remove(  # noqa: PLR0913 - how a run ends, and how it is told
+    def end_and_remove(  # noqa: PLR0913 - how a run ends, and its facts
         self, place: int, run_id: str, wish: Wish, status: Status, add: AbstractSet[str], wrong: str, *,
         with_branches: bool,
     ) -> None:  # fmt: skip
-        """A marked run ends, and is taken out with all its rows, or stays as long as there are branches of it."""
+        """End a tagged run and remove it with all its rows; it stays as long as it has branches."""
         run_id = self.known(run_id)
         self.tag(place, run_id, add, frozenset())
         self.drive(place, run_id, replace(wish, status=status, gap=0))
@@ -61,30 +61,30 @@ class PruningMachine(StoreMachine):
         self.sweep(place)
 
     def take_out(self, place: int, run_ids: Sequence[str], wrong: str) -> None:
-        """Take runs out."""
+        """Remove runs."""
         owner, _ = self.at(place)
-        told = [self.told(run_id, owner) for run_id in run_ids]
+        infos = [self.current(run_id, owner) for run_id in run_ids]
         if wrong == "seq":
-            told[0] = replace(told[0], seq=told[0].seq - 1)
+            infos[0] = replace(infos[0], seq=infos[0].seq - 1)
         elif wrong == "tags":
-            told[0] = replace(told[0], tags=(*told[0].tags, "v"))
+            infos[0] = replace(infos[0], tags=(*infos[0].tags, "v"))
         before = len(self.model.runs)
 
         async def stays(store: Store) -> set[str]:
-            kept = await store.remove(told)
+            kept = await store.remove(infos)
             assert all(kept.values()), "a run stays without a reason"
             return set(kept)
 
-        self.both(place, stays, lambda _: self.model.remove(told))
+        self.both(place, stays, lambda _: self.model.remove(infos))
         event(f"{before - len(self.model.runs)} runs were removed")
 
-    def told(self, run_id: str, owner: int) -> RunInfo:
-        """What somebody who looked just now says of a run."""
+    def current(self, run_id: str, owner: int) -> RunInfo:
+        """Return the current facts of a run."""
         return self.model.info(run_id, owner)[0] if run_id in self.model.runs else run_info(run_id)
 
     @rule(place=places)
     def sweep(self, place: int) -> None:
-        """Nothing is left of what was removed, by whomever, and the outlines that runs need are there."""
+        """Check that nothing is left of removed runs, whoever removed them, and that needed outlines exist."""
         _, store = self.at(place)
         self.do(store.sweep())
         assert self.medium.leftovers() == 0
@@ -93,14 +93,14 @@ class PruningMachine(StoreMachine):
 
     @rule(place=places)
     def vacuum(self, place: int) -> None:
-        """Room is given back, and no run changes."""
+        """Free space; no run changes."""
         _, store = self.at(place)
         before_bytes, after_bytes = self.do(store.vacuum())
         assert 0 <= after_bytes <= before_bytes
 
     @rule(place=places, run_ids=st.lists(ids, max_size=3))
     def weigh(self, place: int, run_ids: Sequence[str]) -> None:
-        """What goes with a run is at least its own steps; branches are told without those of branches."""
+        """Check that a run weighs at least its own steps, and that branches are counted separately."""
         _, store = self.at(place)
         weights = self.do(store.weigh(run_ids))
         assert weights.keys() == self.do(store.seqs(run_ids)).keys()

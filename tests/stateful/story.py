@@ -1,7 +1,7 @@
-"""What a run of the graph of `round` should be, on a page: told from its log a second time, with nothing of the core.
+"""The expected state of a run of the graph of `round`, derived from its log a second time, without the engine.
 
-A story reads steps one after another, refuses one that could not happen there, and knows which nodes must then be at
-work, what is waited for, which lines the state holds and how the run stands.
+A story reads steps one after another, rejects one that cannot happen there, and knows which nodes must then run, the
+current waits, the lines of the state and the status of the run.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ class Story:
     Attributes:
         lines: The run's own lines; `arms` has those of the fork's arms, `items` those of the map's.
         visit: The round.
-        at: Where the run's own token stands: `plan`, `fork`, `check` (before the map), `map`, `review`, `end`.
-        places: Where each arm stands, "" once it arrived.
+        at: The position of the run itself: `plan`, `fork`, `check` (before the map), `map`, `review`, `end`.
+        places: The position of each arm, "" once it arrived.
         waits: Nodes that are parked, with the time when they are due.
         ready: Nodes whose wait is over.
-        worked: What the recorded work of `left` came to.
-        failed: Nodes that failed and were not begun again since.
+        worked: The result of the recorded work of `left`.
+        failed: Nodes that failed and were not started again since.
         crashes: Crashes in a row, by node.
-        company: Whether other runs were driven beside it, where a third crash would give a node up.
-        done: What was recorded as done, with its visit: nodes, items, `left work`.
-        words: Every word of the machine that was recorded, so that none is twice.
-        heard: Messages in the order they were delivered; `mailbox` has those that nobody received yet.
-        ended: `stopped` or `failed`, where a step said so.
+        company: Whether other runs were driven in parallel, where a third crash would give a node up.
+        done: The recorded nodes, items and `left work`, with their visits.
+        words: Every recorded word of the machine, to detect duplicates.
+        heard: Messages in the order they were delivered; `mailbox` has those that were not received yet.
+        ended: `stopped` or `failed`, if a step said so.
     """
 
     lines: list[str] = field(default_factory=list)
@@ -61,16 +61,16 @@ class Story:
     done: set[tuple[str, int]] = field(default_factory=set)
     seq: int = 0
 
-    # -- what it says
+    # -- what it expects
 
     @property
     def limited(self) -> bool:
-        """Whether nothing new may begin."""
+        """Whether nothing new may start."""
         return self.limit is not None and self.steps >= self.limit
 
     @property
     def status(self) -> str:
-        """How the run stands, if nobody is to go on with it at once."""
+        """The run's status, if it does not continue at once."""
         if self.at == "end":
             return "finished"
         if self.ended:
@@ -80,7 +80,7 @@ class Story:
         return "waiting" if self.waits else "failed"
 
     def movable(self) -> set[str]:
-        """The nodes that are to run now."""
+        """Return the nodes that should run now."""
         if self.at == "fork":
             nodes = {node for node in self.places.values() if node}
         elif self.at == "map":
@@ -90,35 +90,35 @@ class Story:
         return nodes - self.failed - self.waits.keys()
 
     def settles(self) -> bool:
-        """Whether a fork or map is to be ended, well or not."""
+        """Return whether a fork or map should end, successfully or not."""
         if self.ended or self.waits or self.movable():
             return False
         return self.at in ("fork", "map")
 
     def gates(self) -> set[str]:
-        """At which gates the nodes stand that are to run now."""
+        """Return the gates of the nodes that should run now."""
         return {"left work" if node == "left" and not self.worked else node for node in self.movable()}
 
-    # -- what it is told
+    # -- what it reads
 
     def tell(self, step: Step) -> None:
-        """The next step."""
+        """Read the next step."""
         self.seq += 1
         assert step.seq == self.seq
         if self.at == "end":
-            raise AssertionError(f"step behind the end: {step}")
+            raise AssertionError(f"step after the end: {step}")
         assert not self.ended or step.kind in ("resumed", "branched", "message"), step
         getattr(self, f"_{step.kind}")(step)
 
     def _place(self, step: Step) -> str:
-        """The node of a step, seen to be one that may be at work, in this round, for the first time."""
+        """Return the node of a step, after checking that it may run in this round and did not end before."""
         name = step.node if step.kind != "item" and not step.frame.endswith("]") else ITEMS[int(step.frame[-2])]
         assert step.visit == self.visit, step
         assert name in self.movable() or (step.kind == "node" and name == "question"), step
         return name
 
     def _say(self, text: str) -> str:
-        """A line that a node writes; its last word is the machine's, or the answer's, or the message's."""
+        """Check a line that a node writes; its last word comes from the machine, the answer or the message."""
         word = text.rsplit(" ", 1)[-1]
         assert word not in self.words, f"{text!r} is recorded twice"
         self.words.append(word)
@@ -155,7 +155,7 @@ class Story:
         self.steps += 1
 
     def _go(self, name: str, text: str) -> None:
-        """From a node of the run's own to the next."""
+        """Move from a node of the run itself to the next."""
         self.lines.append(text)
         if name == "plan":
             self.at, self.places, self.arms = "fork", {arm: arm for arm in ARMS}, {arm: [] for arm in ARMS}
@@ -175,7 +175,7 @@ class Story:
     def _waiting(self, step: Step) -> None:
         name = self._place(step)
         assert name in ("question", "hear", "nap")
-        assert name not in self.ready, "it waits for what it has"
+        assert name not in self.ready, "it waits again after its wait ended"
         self.waits[name] = said(step)["waits"][name].get("due")
         self.crashes.pop(name, None)
 
@@ -259,12 +259,12 @@ class Story:
             self.lines.append(self._say(_line(step)))
 
     def copy(self) -> Story:
-        """The same, to be told something else."""
+        """Return a copy that can read other steps."""
         return deepcopy(self)
 
 
 def _line(step: Step) -> str:
-    """The line that a step adds to the state."""
+    """Return the line that a step adds to the state."""
     found: list[Any] = [op for op in step.update if op[1] == "log"]
     [(_, _, text)] = found
     return str(text)

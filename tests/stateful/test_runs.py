@@ -1,4 +1,4 @@
-"""Runs over both stores under random commands, against the story that their logs tell."""
+"""Runs over both stores under random commands, compared with the story of their logs."""
 
 import pytest
 from hypothesis.stateful import RuleBasedStateMachine
@@ -9,5 +9,5 @@ from tests.stateful.runner_prunes import FileRuns, MemoryRuns
 
 @pytest.mark.parametrize(("machine", "examples"), [(MemoryRuns, 40), (FileRuns, 12)])
 def test_runs_go_as_their_story_says(machine: type[RuleBasedStateMachine], examples: int) -> None:
-    """Crashed, resumed, branched, answered, stopped, left in any order, by two owners, a run does each thing once."""
+    """Crashed, resumed, branched, answered or stopped in any order, by two owners, a run does each thing once."""
     search(machine, examples, 30)

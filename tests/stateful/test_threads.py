@@ -1,4 +1,4 @@
-"""Nothing in the machine of runs goes by how quick its threads happen to be: only by what was drawn."""
+"""The machine of runs depends only on drawn data, not on the speed of its threads."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ PLAYS = 3
 TURNS = (0, 3, 10, 20, 40)
 
 
-def test_a_thread_is_as_quick_as_it_is_told(tmp_path: Path) -> None:
-    """A piece of work is done behind so many turns of the loop, and told of behind so many more."""
+def test_a_thread_has_the_drawn_speed(tmp_path: Path) -> None:
+    """Work is done after this many turns of the loop, and reported after this many more."""
     loop = asyncio.new_event_loop()
     threads = Threads(loop)
     done: list[int] = []
 
     async def turns(before: int, after: int) -> tuple[int, int]:
-        """How many pass before work is done, and before its end is known."""
+        """Return the turns before work is done, and before its end is known."""
         worker = await Worker.connect((tmp_path / "runs.db").as_uri(), busy_timeout_seconds=1)
         threads.take([before, after])
         running = asyncio.create_task(worker.run(lambda _: done.append(passed)))
@@ -43,7 +43,7 @@ def test_a_thread_is_as_quick_as_it_is_told(tmp_path: Path) -> None:
 
 
 def played(turns: int, paces: Sequence[int]) -> list[list[str]]:
-    """Two runs, whose owners die so many turns after nodes ended: what both logs say then."""
+    """Return the logs of two runs whose owners die this many turns after nodes ended."""
     machine = FileRuns()
     try:
         machine.start_one(None, paces)
@@ -57,10 +57,10 @@ def played(turns: int, paces: Sequence[int]) -> list[list[str]]:
 
 
 def test_the_same_commands_make_the_same_logs() -> None:
-    """Also where owners die while their threads write; and what they were writing is there, or is not."""
+    """Even if owners die while their threads write; what they were writing may or may not be stored."""
     logs: list[list[list[str]]] = []
     for turns in TURNS:
         first, *others = (played(turns, [turns % 3, 2]) for _ in range(PLAYS))
         assert others == [first] * (PLAYS - 1), turns
         logs.append(first)
-    assert len({str(log) for log in logs}) > 1, "it is the same however soon they die"
+    assert len({str(log) for log in logs}) > 1, "the logs do not depend on the time of death"

@@ -1,10 +1,10 @@
-"""The threads of SQLite stores, as quick as the drawn data says, so that what was found once is found again.
+"""The threads of SQLite stores, at a drawn speed, so that a failure can be reproduced.
 
-How quick a thread is decides which batches share a transaction, which of two runs goes on first, and what of an owner's
-work reached the file before it died. Left to the machine, that differs from one time to the next. Here each piece of
-work waits for so many turns of the event loop before it is done, and its answer for so many more; the numbers are
-drawn. It is done on its store's own thread, while everything else stands still. So no two write at the same moment:
-what comes of that is looked for in `store_machine`, whose threads are real, and in tests/crash, with processes.
+The speed of a thread decides which batches share a transaction, which of two runs continues first, and how much of an
+owner's work reached the file before it died. With real threads, that differs from one time to the next. Here each piece
+of work waits for a drawn number of turns of the event loop before it is done, and its answer for another number. It is
+done on its store's own thread, while everything else pauses. So no two threads write at the same moment: simultaneous
+writes are tested by `store_machine`, whose threads are real, and by tests/crash, with processes.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ PATIENCE_SECONDS = 20.0
 
 
 def no_sign_of_life() -> Any:
-    """A patch: owners do not renew their leases by the real time, however long an example takes."""
+    """Patch the renewal of leases, so that owners do not renew them by real time, however long an example takes."""
     return patch("graphengine.stores.sqlite.owners._RENEWALS_PER_LEASE", 1 / NEVER_SECONDS)
 
 
 def lose(worker: Worker) -> None:
-    """What a thread has not begun it never does, since its process is killed; a real thread is left to itself."""
+    """Drop the work that a thread has not started, since its process is killed; a real thread is left alone."""
     queue: object = worker._connection._tx if worker._connection is not None else None  # noqa: SLF001
     if isinstance(queue, Line):
         queue.lose()
@@ -45,7 +45,7 @@ class Piece:
 
     Attributes:
         before: How many turns pass before it is done.
-        after: How many turns pass from then on before whoever waits hears of it.
+        after: How many more turns pass before its waiter learns of it.
     """
 
     def __init__(self, future: Future, work: Work, before: int, after: int) -> None:
@@ -59,28 +59,28 @@ class Piece:
         self._has_ended = threading.Event()
 
     def __call__(self) -> Any:
-        """Do it, on the thread; what it gives tells the thread whether to end."""
+        """Do the work, on the thread. The result tells the thread whether to end."""
         try:
             self._result = self._work()
-        except BaseException as error:  # noqa: BLE001 - as the thread itself does, whoever waits must hear of it
+        except BaseException as error:  # noqa: BLE001 - like the thread itself, since the waiter must get it
             self._error = error
         finally:
             self._has_ended.set()
         return self._result
 
     def wait(self) -> None:
-        """Return when the thread has done it."""
+        """Wait until the thread has done it."""
         if not self._has_ended.wait(PATIENCE_SECONDS):
             self._error = TimeoutError("a store's thread hangs")
         self.is_done = True
 
     def lose(self) -> None:
-        """It is not done any more."""
+        """Drop the work."""
         self._error = sqlite3.OperationalError("its process was killed")
         self.answer()
 
     def answer(self) -> None:
-        """Tell whoever waits, unless they wait no more."""
+        """Report to the waiter, unless it no longer waits."""
         if self._future is None or self._future.done():
             return
         if self._error is not None:
@@ -90,7 +90,7 @@ class Piece:
 
 
 class Line:
-    """The work of one thread, in its order: what `aiosqlite` takes for the queue of a connection."""
+    """The work of one thread, in order: `aiosqlite` uses it as the queue of a connection."""
 
     def __init__(self, threads: Threads) -> None:
         self._threads = threads
@@ -98,16 +98,16 @@ class Line:
         self._queue: SimpleQueue[tuple[None, Work]] = SimpleQueue()
 
     def put_nowait(self, item: tuple[Future, Work]) -> None:
-        """Called on the event loop: something is to be done."""
+        """Add work. Called on the event loop."""
         self._held.append(self._threads.piece(*item))
         self._threads.wake(self)
 
     def get(self) -> tuple[None, Work]:
-        """Called on the thread: the next piece whose turn has come."""
+        """Return the next piece whose turn has come. Called on the thread."""
         return self._queue.get()
 
     def turn(self) -> bool:
-        """A turn of the event loop has passed; whether there is more to be done."""
+        """Count a turn of the event loop. Return whether there is more to do."""
         piece = self._held[0]
         if piece.before:
             piece.before -= 1
@@ -123,7 +123,7 @@ class Line:
         return bool(self._held)
 
     def lose(self) -> None:
-        """What was not begun is not done any more."""
+        """Drop the work that was not started."""
         begun = [piece for piece in self._held if piece.is_done]
         for piece in self._held:
             if not piece.is_done:
@@ -133,7 +133,7 @@ class Line:
             self._threads.rest(self)
 
     def finish(self) -> None:
-        """Do at once what is held."""
+        """Do all held work at once."""
         while self.turn():
             pass
 
@@ -147,7 +147,7 @@ class Threads:
         self._turns: Iterator[int] = itertools.repeat(0)
 
     def patches(self) -> list[Any]:
-        """What puts them into the place of real ones, and holds what else goes by the real time."""
+        """Yield the patches that replace real threads, and stop everything else that depends on real time."""
         return [
             patch("aiosqlite.core.SimpleQueue", lambda: Line(self)),
             patch("graphengine.stores.sqlite.removal.STRIDE_SECONDS", NEVER_SECONDS),
@@ -156,15 +156,15 @@ class Threads:
         ]
 
     def take(self, turns: Sequence[int]) -> None:
-        """From now on each piece of work waits for the next two of these numbers, over and over again."""
+        """Use these numbers from now on: each piece of work waits for the next two, cyclically."""
         self._turns = itertools.cycle(turns)
 
     def piece(self, future: Future, work: Work) -> Piece:
-        """Something that a thread is to do when its turn comes."""
+        """Return a piece of work that a thread does when its turn comes."""
         return Piece(future, work, next(self._turns), next(self._turns))
 
     def wake(self, line: Line) -> None:
-        """A thread has something to do; at once where no turns pass any more, so that it comes to its end."""
+        """Note that a thread has work. If no turns pass any more, do it at once, so that the thread ends."""
         if self._loop.is_closed():
             line.finish()
             return
@@ -173,7 +173,7 @@ class Threads:
         self._busy[line] = None
 
     def rest(self, line: Line) -> None:
-        """A thread has nothing to do any more."""
+        """Note that a thread has nothing left to do."""
         self._busy.pop(line, None)
 
     def _turn(self) -> None:
@@ -184,7 +184,7 @@ class Threads:
             self._loop.call_soon(self._turn)
 
     def end(self) -> None:
-        """Let every thread do at once what it has still to do."""
+        """Let every thread do its remaining work at once."""
         for line in self._busy:
             line.finish()
         self._busy.clear()

@@ -14,19 +14,19 @@ from tests.stores.support import Clock, OpenStore, OtherProcess
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where a database may be made."""
+    """The path for a new database."""
     return tmp_path / "runs.db"
 
 
 @pytest.fixture
 def clock() -> Clock:
-    """A clock that stands still."""
+    """A clock that does not advance by itself."""
     return Clock()
 
 
 @pytest.fixture
 async def open_store(path: Path) -> AsyncIterator[OpenStore]:
-    """Opens stores, on `path` unless told otherwise, and closes them at the end."""
+    """A function that opens stores, by default on `path`, and closes them at the end."""
     opened: list[SQLiteStore] = []
 
     async def opening(where: Path = path, /, **options: object) -> SQLiteStore:
@@ -49,7 +49,7 @@ async def store(open_store: OpenStore) -> SQLiteStore:
 
 @pytest.fixture
 def start_process(path: Path) -> Iterator[Callable[[], OtherProcess]]:
-    """Starts processes that drive runs of the database at `path`."""
+    """A function that starts processes that drive runs of the database at `path`."""
     started: list[OtherProcess] = []
 
     def starting() -> OtherProcess:

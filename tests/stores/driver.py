@@ -1,7 +1,7 @@
-"""A process for tests to talk to: it obeys the lines on its stdin and answers each.
+"""A process that tests control: it executes the lines on its stdin and answers each.
 
 It drives runs of one database. Lines: `create RUN`, `claim RUN`, `append RUN SEQ`, `release RUN`, `steps RUN`,
-`close`, `limit BYTES` (the largest file it may write). Answers: `ok …`, or `error CODE`. It lives until its stdin
+`close`, `limit BYTES` (the largest file it can write). Answers: `ok …`, or `error CODE`. It lives until its stdin
 ends or it is killed.
 """
 
@@ -19,14 +19,14 @@ from graphengine.testing.store_kit import append, new_run, step
 
 
 class Driver:
-    """The runs it drives and their fences."""
+    """The runs that it drives and their fences."""
 
     def __init__(self, store: SQLiteStore) -> None:
         self.store = store
         self.fences: dict[str, int] = {}
 
     async def obey(self, words: list[str]) -> str:
-        """Do one line; what it answers."""
+        """Execute one line. Return the answer."""
         match words:
             case ["create", run_id]:
                 self.fences[run_id] = await new_run(self.store, run_id)
@@ -49,13 +49,13 @@ class Driver:
 
 
 def answer(line: str) -> None:
-    """Say it at once."""
+    """Write a line immediately."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
 
 async def main(path: Path) -> None:
-    """Obey until stdin ends."""
+    """Execute lines until stdin ends."""
     store = SQLiteStore(path, synchronous="NORMAL")
     await store.open()
     driver = Driver(store)

@@ -1,6 +1,6 @@
-"""A process that drives one run of the graph of `recorded.py` through a Runner, on a disk or a lock that it is told of.
+"""A process that drives one run of the graph in `recorded.py` through a Runner, with limits on its disk and locks.
 
-Arguments: the database, `start` or `resume`, the largest file it may write in bytes (0: any), how long it waits for a
+Arguments: the database, `start` or `resume`, the largest file it can write in bytes (0: any), how long it waits for a
 lock in seconds. It writes `ended STATUS` or `error CODE` and the repair, each on a line.
 """
 
@@ -18,7 +18,7 @@ RUN = "one"
 
 
 async def main(path: Path, what: str, busy_timeout_seconds: float) -> str:
-    """Drive the run; what to say."""
+    """Drive the run. Return the text to print."""
     store = SQLiteStore(path, synchronous="NORMAL", busy_timeout_seconds=busy_timeout_seconds)
     async with Runner(store) as runner:
         if what == "start":

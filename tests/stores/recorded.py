@@ -1,7 +1,7 @@
 """A small database of real runs that use the language of graphs, for tests that damage it.
 
 Runs: `done` (finished), `asks` (waits for an answer, with a message in its inbox), `branch` (of `done`, finished),
-`failed`, `left` (running, nobody drives it). `facts_of` reads everything that can be read of a database.
+`failed`, `left` (running, without a driver). `facts_of` reads everything in a database that can be read.
 """
 
 import contextlib
@@ -37,7 +37,7 @@ class Part(BaseModel):
 
 
 class State(BaseModel):
-    """What the runs are about."""
+    """The state of the runs."""
 
     topics: list[str] = ["a", "b", "c"]
     texts: list[str] = []
@@ -51,7 +51,7 @@ class State(BaseModel):
 
 
 def part() -> Graph[Part]:
-    """A graph for the items of a map."""
+    """Return a graph for the items of a map."""
     graph = Graph("part", Part, result="text")
     graph.add_node("write", lambda topic: f"on {topic}", writes="text", thread=False)
     graph.add_path(START, "write", END)
@@ -59,19 +59,19 @@ def part() -> Graph[Part]:
 
 
 async def left_arm(ctx: Context) -> int:
-    """Recorded work, and a message to another node."""
+    """Do recorded work, and send a message to another node."""
     number = await ctx.step(lambda: 1, key="one")
     ctx.send("news", f"visit {ctx.visit}")
     return number
 
 
 async def right_arm(ctx: Context) -> str:
-    """Waits for that message."""
+    """Wait for that message."""
     return await ctx.receive("news", str)
 
 
 def shaky(ctx: Context) -> str:
-    """Fails at first."""
+    """Fail at first."""
     if ctx.attempt == 1:
         message = "not yet"
         raise OSError(message)
@@ -79,7 +79,7 @@ def shaky(ctx: Context) -> str:
 
 
 def last(*, fails: bool) -> int:
-    """Fails for good if it is to."""
+    """Fail permanently if the state says so."""
     if fails:
         message = "as it was to be"
         raise ValueError(message)
@@ -87,7 +87,7 @@ def last(*, fails: bool) -> int:
 
 
 def everything() -> Graph[State]:
-    """A map of graphs, a loop with retries, a fork with recorded work and messages, a question, a failure."""
+    """Return a map of graphs, a loop with retries, a fork with recorded work and messages, a question, a failure."""
     graph = Graph("everything", State)
     graph.add_node("texts", part(), each={"topic": "topics"}, inputs={"topic": "topic"}, writes="texts")
     graph.add_node("shaky", shaky, writes="log", retry=Retry(attempts=2, initial_seconds=0), thread=False)
@@ -117,7 +117,7 @@ def small_snapshots(rows: int = 6) -> Iterator[None]:
 
 
 async def record(path: Path, **options: Any) -> None:
-    """Make the database."""
+    """Record the database."""
     graph = everything()
     with small_snapshots():
         store = SQLiteStore(path, **{"synchronous": "NORMAL", **options})
@@ -132,7 +132,7 @@ async def record(path: Path, **options: Any) -> None:
 
 
 async def _left_running(store: SQLiteStore, graph: Graph[State]) -> None:
-    """The beginning of `done` once more, as a process would leave it that was told to let it go."""
+    """Repeat the beginning of `done`, as a process leaves it that releases the run."""
     first, *others = (await store.steps("done"))[:20]
     first = resaid(first, run_id="left")
     info = replace(await store.info("done"), id="left", status="running", created_at=first.at)
@@ -141,7 +141,7 @@ async def _left_running(store: SQLiteStore, graph: Graph[State]) -> None:
 
 
 async def finish(path: Path, run_id: str) -> dict[str, Any]:
-    """Go on with a run to its end, answering what it asks; its state."""
+    """Resume a run until it is finished, and answer its questions. Return its state."""
     graph = everything()
     async with Runner(SQLiteStore(path, synchronous="NORMAL")) as runner:
         result = await runner.resume(graph, run_id).result()
@@ -152,11 +152,11 @@ async def finish(path: Path, run_id: str) -> dict[str, Any]:
 
 
 Facts = dict[str, Any]
-"""By what was asked: the answer, or the error."""
+"""For each read, the result as JSON, or the error."""
 
 
 async def facts_of(path: Path) -> Facts:
-    """What every read of every run gives: JSON, or the error."""
+    """Return the result of every read of every run: JSON, or the error."""
     found: Facts = {}
     store = SQLiteStore(path, read_only=True)
 
@@ -199,7 +199,7 @@ async def facts_of(path: Path) -> Facts:
 
 @cache
 def _fingerprint() -> str:
-    """That of the runs' graph."""
+    """Return the fingerprint of the runs' graph."""
     return everything().compile().fingerprint
 
 

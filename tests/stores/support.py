@@ -1,4 +1,4 @@
-"""What tests of the SQLite store share: another process, and a clock that tests turn."""
+"""Shared code of the tests of the SQLite store: another process, and a clock that tests set."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from graphengine.stores.sqlite import SQLiteStore
 ROOT = Path(__file__).resolve().parents[2]
 
 OpenStore = Callable[..., Awaitable[SQLiteStore]]
-"""Opens a store, on the test's path unless told otherwise, with the options given by name."""
+"""Opens a store, by default on the test's path, with keyword options."""
 
 
 def content_of(path: Path) -> bytes:
-    """The bytes of a file, read by another process: to close it here would free the locks that this one has on it."""
+    """Return the bytes of a file, read by another process: closing it here would free this process's locks on it."""
     return subprocess.check_output(["cat", path])
 
 
@@ -34,8 +34,8 @@ class OtherProcess:
         )
         assert self._answer() == "ok"
 
-    def tell(self, line: str) -> str:
-        """Send a line and give the answer."""
+    def send(self, line: str) -> str:
+        """Send a line and return the answer."""
         stdin = self._process.stdin
         assert stdin is not None
         stdin.write(line + "\n")
@@ -43,7 +43,7 @@ class OtherProcess:
         return self._answer()
 
     def kill(self) -> None:
-        """End it as `kill -9` does, whatever it is doing."""
+        """Kill it as `kill -9` does, whatever it is doing."""
         self._process.kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
@@ -56,11 +56,11 @@ class OtherProcess:
 
 
 class Clock:
-    """Time that goes on when it is told to."""
+    """A clock that tests advance."""
 
     def __init__(self) -> None:
         self.now = 1_000_000.0
 
     def __call__(self) -> float:
-        """The time in epoch seconds."""
+        """Return the time in epoch seconds."""
         return self.now

@@ -1,4 +1,4 @@
-"""Both stores of the package under the suite that any store can be put under."""
+"""Both stores of the package, tested by the conformance suite for any store."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class TestMemoryStore(StoreConformance):
     """Runs that end with the process."""
 
     async def make_store(self) -> Store:
-        """A new store."""
+        """Return a new store."""
         return MemoryStore()
 
 
@@ -36,21 +36,21 @@ class TestSQLiteStore(StoreConformance):
         self.folder = tmp_path
 
     async def make_store(self) -> Store:
-        """A store on a new file."""
+        """Return a store on a new file."""
         return SQLiteStore(self.folder / "runs.db", synchronous="NORMAL")
 
     async def make_second_store(self, first: Store) -> Store:
-        """Another store on the same file."""
+        """Return another store on the same file."""
         assert isinstance(first, SQLiteStore)
         return SQLiteStore(first.path, synchronous="NORMAL")
 
     async def abandon_store(self, store: Store) -> None:
-        """The system frees its locks, and its row stays."""
+        """The system frees its locks, and its row remains."""
         assert isinstance(store, SQLiteStore)
         await asyncio.to_thread(store.abandon)
 
 
 def test_a_suite_that_makes_no_store_is_refused() -> None:
-    """A class that pytest is to collect says how its store is made; else its tests would be left out in silence."""
+    """A collected class must define how its store is made; otherwise its tests would be skipped silently."""
     with pytest.raises(DefinitionError, match="TestNothing makes no store"):
         type("TestNothing", (StoreConformance,), {})

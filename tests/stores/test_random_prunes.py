@@ -1,4 +1,4 @@
-"""Random trees of runs and random prunes, against a model that fits on a screen."""
+"""Random trees of runs and random prunes, against a small model."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ GRAPHS = ("g", "h")
 
 @dataclass(frozen=True)
 class Made:
-    """A run to be made: a branch of an earlier one if there is one at `parent`, behind a step of it."""
+    """A run to record: a branch of an earlier run, if there is one at `parent`, after one of its steps."""
 
     graph: str
     status: Status
@@ -59,13 +59,13 @@ RULES = st.builds(
     st.sampled_from((("finished",), ("finished",), ("failed", "finished", "stopped"), ("failed", "stopped"), ())),
 )
 CHAPTERS = st.lists(st.tuples(st.lists(MADE, min_size=3, max_size=12), RULES), min_size=1, max_size=3)
-"""Runs, then a prune, then more runs, whose keys and ids lie beside those that went."""
+"""Runs, then a prune, then more runs, whose keys and ids are next to those that were removed."""
 
 NOW = 120.0
 
 
-def goes(runs: Sequence[RunInfo], rule: Rule) -> set[str]:
-    """The model: which of these runs a prune takes."""
+def removed_by(runs: Sequence[RunInfo], rule: Rule) -> set[str]:
+    """The model: which of these runs a prune removes."""
     found: set[str] = set()
     for run in runs:
         graph = sorted((r for r in runs if r.graph == run.graph), key=lambda r: (r.created_at, r.id))
@@ -81,12 +81,12 @@ def goes(runs: Sequence[RunInfo], rule: Rule) -> set[str]:
 
 
 async def make(store: Store, made: Made, number: int) -> None:
-    """Record a run, or a branch of one that is there."""
-    there = sorted(await store.runs(limit=1000), key=lambda info: info.id)
+    """Record a run, or a branch of an existing one."""
+    existing = sorted(await store.runs(limit=1000), key=lambda info: info.id)
     info = replace(run_info(f"r{number:02}", created_at=made.created_at, graph=made.graph), tags=made.tags)
     start = 0
-    if there and made.parent is not None:
-        parent = there[made.parent % len(there)]
+    if existing and made.parent is not None:
+        parent = existing[made.parent % len(existing)]
         start = made.at % parent.seq + 1
         info = replace(info, parent=parent.id, parent_seq=start)
     last = start + made.count
@@ -100,12 +100,12 @@ async def make(store: Store, made: Made, number: int) -> None:
 
 
 def recorded(found: Sequence[Step]) -> list[bytes]:
-    """Steps as they are recorded."""
+    """Return steps in their recorded form."""
     return [encode_step(each) for each in found]
 
 
 async def logs(store: Store) -> dict[str, tuple[RunInfo, list[bytes], list[bytes]]]:
-    """Everything that can be read of every run."""
+    """Return everything of every run that can be read."""
     runs = await store.runs(limit=1000)
     return {
         info.id: (info, recorded(await store.steps(info.id)), recorded((await store.load(info.id)).steps))
@@ -114,8 +114,8 @@ async def logs(store: Store) -> dict[str, tuple[RunInfo, list[bytes], list[bytes
 
 
 async def play(store: Store, asked: Sequence[Ask]) -> int:
-    """Make runs and prune, and compare with the model after each prune; how many runs went."""
-    gone = 0
+    """Record and prune, and compare with the model after each prune. Return how many runs were removed."""
+    removed = 0
     await store.open()
     try:
         for number, ask in enumerate(asked):
@@ -123,18 +123,18 @@ async def play(store: Store, asked: Sequence[Ask]) -> int:
                 await make(store, ask, number)
                 continue
             before = await logs(store)
-            expected = goes([info for info, _, _ in before.values()], ask)
-            told = await prune(store, ask, NOW, dry_run=True)
-            assert set(told.runs) == expected
+            expected = removed_by([info for info, _, _ in before.values()], ask)
+            planned = await prune(store, ask, NOW, dry_run=True)
+            assert set(planned.runs) == expected
             assert await logs(store) == before
             done = await prune(store, ask, NOW, dry_run=False)
-            assert replace(done, dry_run=True) == told
+            assert replace(done, dry_run=True) == planned
             assert done.steps == sum(before[run_id][0].seq - before[run_id][0].parent_seq for run_id in expected)
             assert await logs(store) == {run_id: log for run_id, log in before.items() if run_id not in expected}
-            gone += len(expected)
+            removed += len(expected)
     finally:
         await store.close()
-    return gone
+    return removed
 
 
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
@@ -143,7 +143,7 @@ async def play(store: Store, asked: Sequence[Ask]) -> int:
 def test_a_prune_takes_what_the_model_takes_and_nothing_else(
     kind: Literal["memory", "sqlite"], chapters: list[tuple[list[Made], Rule]]
 ) -> None:
-    """Runs that stay are, step for step, what they were, through any number of prunes and new runs between them."""
+    """Kept runs are unchanged, step for step, through any number of prunes and new runs between them."""
     with tempfile.TemporaryDirectory() as folder:
         store = MemoryStore() if kind == "memory" else SQLiteStore(Path(folder) / "runs.db", synchronous="NORMAL")
         asked: list[Ask] = []

@@ -1,4 +1,4 @@
-"""When a snapshot is worth its bytes."""
+"""The policy that decides when a snapshot is worth its bytes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from graphengine.stores.snapshots import MIN_ROWS, Tail
 
 
 def drive(count: int, row_bytes: int, state_bytes: Callable[[int], int]) -> tuple[list[tuple[int, int]], int, Tail]:
-    """The snapshots written, as (seq, bytes), the bytes of all that were made, and the tail."""
+    """Return the snapshots written, as (seq, bytes), the bytes of all that were made, and the tail."""
     tail = Tail()
     written: list[tuple[int, int]] = []
     made_bytes = 0
@@ -34,7 +34,7 @@ STATES: dict[str, Callable[[int], int]] = {
 
 @pytest.mark.parametrize("name", STATES)
 def test_snapshots_cost_less_than_the_log(name: str) -> None:
-    """All snapshots take at most half the bytes of the log, and making them is paid by the log too."""
+    """All snapshots take at most half the bytes of the log, and the cost of making them is bounded by the log too."""
     count, row_bytes = 20_000, 1300
     written, made_bytes, _ = drive(count, row_bytes, STATES[name])
     assert 2 * sum(size for _, size in written) <= count * row_bytes
@@ -43,12 +43,12 @@ def test_snapshots_cost_less_than_the_log(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["constant and small", "constant and large", "shrinks and grows"])
 def test_the_tail_is_bounded_by_the_state(name: str) -> None:
-    """Where the state does not grow with the log, what must be read behind a snapshot does not either."""
+    """If the state does not grow with the log, the steps to read after a snapshot do not either."""
     _, _, tail = drive(20_000, 1300, STATES[name])
     assert tail.row_bytes <= max(MIN_ROWS * 1300, 2 * 1_000_000 + 1300)
 
 
-def test_there_is_no_snapshot_before_so_many_steps() -> None:
+def test_there_is_no_snapshot_before_the_minimum_of_steps() -> None:
     """A short run writes none, however small its state."""
     assert drive(MIN_ROWS - 1, 5000, lambda _: 10)[1] == 0
     assert drive(MIN_ROWS, 5000, lambda _: 10)[0] == [(MIN_ROWS, 10)]

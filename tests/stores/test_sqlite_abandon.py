@@ -14,12 +14,12 @@ from graphengine.testing.store_kit import append, batch, new_run, steps
 
 
 def threads() -> int:
-    """How many threads work for stores."""
+    """Return how many threads work for stores."""
     return sum("graphengine" in each.name or "connection_worker" in each.name for each in threading.enumerate())
 
 
-def test_it_is_let_go_without_its_loop(tmp_path: Path) -> None:
-    """What was durable is there, the run can be claimed at once, and no thread is left."""
+def test_it_is_released_without_its_loop(tmp_path: Path) -> None:
+    """Durable steps are kept, the run can be claimed at once, and no thread is left."""
     store = SQLiteStore(tmp_path / "runs.db")
 
     async def begin() -> None:
@@ -27,7 +27,7 @@ def test_it_is_let_go_without_its_loop(tmp_path: Path) -> None:
         fence = await new_run(store)
         await append(store, batch("r", fence, steps(1, 3)))
 
-    async def go_on(other: Store) -> int:
+    async def claim_again(other: Store) -> int:
         await other.open()
         try:
             await other.claim("r")
@@ -40,14 +40,14 @@ def test_it_is_let_go_without_its_loop(tmp_path: Path) -> None:
     assert threads() > before
     store.abandon()
     store.abandon()  # nothing happens the second time
-    assert asyncio.run(go_on(SQLiteStore(tmp_path / "runs.db"))) == 3
-    assert asyncio.run(go_on(store)) == 3
+    assert asyncio.run(claim_again(SQLiteStore(tmp_path / "runs.db"))) == 3
+    assert asyncio.run(claim_again(store)) == 3
     assert threads() == before
 
 
 @pytest.mark.parametrize("closes", [False, True])
-async def test_who_is_cancelled_waits_for_the_thread(tmp_path: Path, closes: bool) -> None:  # noqa: FBT001
-    """It tells the event loop when it is done; one that was closed by then would end it with a traceback."""
+async def test_a_cancelled_caller_waits_for_the_thread(tmp_path: Path, closes: bool) -> None:  # noqa: FBT001
+    """The thread notifies the event loop when it is done; if that were closed by then, it would print a traceback."""
     begun, may_end = threading.Event(), threading.Event()
 
     def slow(raw: sqlite3.Connection) -> None:

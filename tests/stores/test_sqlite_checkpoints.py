@@ -1,4 +1,4 @@
-"""The write-ahead log: moved into the file when it is long, and never beside a commit."""
+"""The write-ahead log: moved into the file when it is long, and never during a commit."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ PAGE_BYTES = 8192
 
 
 def log_bytes(path: Path) -> int:
-    """How long the log is."""
+    """Return the length of the log."""
     return path.with_name(path.name + "-wal").stat().st_size
 
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A log of 40 pages is a long one."""
+    """Make 40 pages the limit of the log."""
     monkeypatch.setattr(checkpoints, "LOG_PAGES", 40)
 
 
 async def steps_up_to(store: SQLiteStore, last: int, first: int = 1) -> None:
-    """Steps of run r, each committed by itself."""
+    """Append steps to run r, each in its own commit."""
     for seq in range(first, last + 1):
         await append(store, batch("r", 1, [step(seq)]))
 
 
 async def test_the_log_stays_short(store: SQLiteStore) -> None:
-    """What was committed gets into the file as it goes, so that the log does not grow with the run."""
+    """Commits are moved into the file continuously, so the log does not grow with the run."""
     await new_run(store)
     await steps_up_to(store, 50)
     before = log_bytes(store.path)
@@ -44,8 +44,8 @@ async def test_the_log_stays_short(store: SQLiteStore) -> None:
     assert log_bytes(store.path) <= before + 40 * PAGE_BYTES
 
 
-async def test_who_reads_for_long_holds_nobody_up(store: SQLiteStore) -> None:
-    """While somebody reads what the log holds it grows; nobody waits for that, and it is moved later."""
+async def test_a_long_read_blocks_no_other_process(store: SQLiteStore) -> None:
+    """While a reader needs the log it grows; no other process waits for that, and the log is moved later."""
     await new_run(store)
     with closing(sqlite3.connect(store.path, isolation_level=None)) as reader:
         reader.execute("BEGIN")
@@ -57,8 +57,8 @@ async def test_who_reads_for_long_holds_nobody_up(store: SQLiteStore) -> None:
     assert log_bytes(store.path) <= grown + 40 * PAGE_BYTES
 
 
-async def test_who_leaves_waits_for_nobody(tmp_path: Path) -> None:
-    """Closing a store moves the log where it can; a reader that holds it, for ever if need be, leaves it to others."""
+async def test_closing_waits_for_no_other_process(tmp_path: Path) -> None:
+    """Closing a store moves the log if possible; if a reader holds it, even forever, other processes do that later."""
     store = SQLiteStore(tmp_path / "runs.db", busy_timeout_seconds=3600)
     await store.open()
     await new_run(store)
@@ -76,8 +76,8 @@ async def test_who_leaves_waits_for_nobody(tmp_path: Path) -> None:
     assert not store.path.with_name("runs.db-wal").exists()
 
 
-async def test_nobody_commits_while_the_log_is_moved(store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The write lock is held meanwhile: in SQLite before 3.51.3 a commit just then could damage the file."""
+async def test_no_process_commits_while_the_log_is_moved(store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The write lock is held meanwhile: in SQLite before 3.51.3 a commit at that moment could damage the file."""
     held: list[bool] = []
 
     class Watched(sqlite3.Connection):
@@ -103,7 +103,7 @@ async def test_nobody_commits_while_the_log_is_moved(store: SQLiteStore, monkeyp
 async def test_the_log_is_not_moved_while_another_process_writes(
     store: SQLiteStore, open_store: OpenStore, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    """Also who leaves and who gives room back takes the write lock for it, or leaves the log to others."""
+    """Closing and vacuuming take the write lock for it too, or leave the log to others."""
     leaver = await open_store(busy_timeout_seconds=0.05)
     await new_run(leaver)
     assert leaver.lease is not None
@@ -127,7 +127,7 @@ async def test_the_log_is_not_moved_while_another_process_writes(
 
 
 async def test_vacuum_cuts_the_log(store: SQLiteStore) -> None:
-    """What was in it is in the file then; the log holds one small commit."""
+    """Its content is in the file then; the log holds one small commit."""
     await new_run(store)
     await store.post("r", "message", "x" * 400_000, "k")
     await store.vacuum()
@@ -135,7 +135,7 @@ async def test_vacuum_cuts_the_log(store: SQLiteStore) -> None:
 
 
 async def test_no_connection_moves_the_log_by_itself(open_store: OpenStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where we do not do it, nobody does: not the writing connection, and not the one that renews the lease."""
+    """Automatic checkpoints are off for the writing connection and for the one that renews the lease."""
     monkeypatch.setattr(checkpoints, "LOG_PAGES", 1 << 40)
     store = await open_store()
     await new_run(store)
@@ -143,13 +143,13 @@ async def test_no_connection_moves_the_log_by_itself(open_store: OpenStore, monk
     for number in range(40):
         await store.post("r", "message", "x" * 400_000, str(number))
         store.lease.renew()
-    assert log_bytes(store.path) > 40 * 400_000 > 1000 * PAGE_BYTES  # SQLite's own measure
+    assert log_bytes(store.path) > 40 * 400_000 > 1000 * PAGE_BYTES  # SQLite's default
 
 
 async def test_a_log_that_cannot_be_moved_fails_no_write(
     store: SQLiteStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What is committed is durable in the log: that it cannot be moved is told, and tried again."""
+    """Commits are durable in the log: a failed move is logged, and tried again."""
 
     def refuse(*_: object, **__: object) -> sqlite3.Connection:
         raise sqlite3.OperationalError("disk I/O error")
@@ -158,7 +158,7 @@ async def test_a_log_that_cannot_be_moved_fails_no_write(
     with monkeypatch.context() as patch, caplog.at_level("INFO", "graphengine.stores"):
         patch.setattr(checkpoints, "connect", refuse)
         await steps_up_to(store, 100)
-    assert "stays as it is: disk I/O error" in caplog.text
+    assert "was not moved into the file: disk I/O error" in caplog.text
     grown = log_bytes(store.path)
     await steps_up_to(store, 300, 101)
     assert log_bytes(store.path) <= grown + 40 * PAGE_BYTES

@@ -1,4 +1,4 @@
-"""Clocks that jump: they may give a run to another owner too early or too late, and never to two writers."""
+"""Clocks that jump can give a run to another owner too early or too late, but never to two writers."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ JUMPS_SECONDS = (-1e7, -3600.0, -31.0, -1.0, 1.0, 31.0, 3600.0, 1e7)
 
 
 class Writers:
-    """Owners on one database, each with a clock of its own, that fight for one run."""
+    """Owners of one database, each with its own clock, that compete for one run."""
 
     def __init__(self, run_id: str, stores: list[tuple[SQLiteStore, Clock]], fence: int) -> None:
         self.run_id = run_id
         self.stores = stores
-        self.beliefs = {0: fence}  # who thinks that it drives, with which fence
+        self.beliefs = {0: fence}  # the owners that consider themselves the driver, with their fences
         self.holder = 0
         self.written = 0
-        self.doubts = 0  # how often two thought so
+        self.doubts = 0  # how often two did at the same time
 
     async def claim(self, number: int) -> None:
-        """One wants the run; whether it gets it, the clocks decide."""
+        """Let an owner claim the run; the clocks decide whether it gets it."""
         try:
             self.beliefs[number] = await self.stores[number][0].claim(self.run_id)
         except RunIsDriven:
@@ -36,7 +36,7 @@ class Writers:
         self.doubts += len(self.beliefs) > 1
 
     async def append(self, number: int) -> None:
-        """One that thinks it drives writes: the last one that got the run may, the others may not."""
+        """Let an owner append: only the last one that claimed the run can write."""
         fence = self.beliefs.get(number)
         if fence is None:
             return
@@ -50,7 +50,7 @@ class Writers:
             self.written += 1
 
     async def act(self, random: Random) -> None:
-        """Anything that may happen."""
+        """Do something at random."""
         number = random.randrange(OWNERS)
         store, clock = self.stores[number]
         what = random.choice(("claim", "append", "jump", "renew"))
@@ -65,12 +65,12 @@ class Writers:
 
 
 async def test_clocks_that_jump_never_give_a_run_two_writers(open_store: OpenStore) -> None:
-    """Whatever the clocks say, of those who think that they drive a run only the last one to get it can write."""
+    """Whatever the clocks show, only the last owner that claimed the run can write."""
     doubts = 0
     clocks = [Clock() for _ in range(OWNERS)]
     stores = [(await open_store(clock=clock, lease_seconds=30.0), clock) for clock in clocks]
     for seed in range(RUNS):
-        random = Random(seed)  # noqa: S311 - repeatable, and no secret
+        random = Random(seed)  # noqa: S311 - repeatable, not for security
         run_id = f"r{seed}"
         writers = Writers(run_id, stores, await new_run(stores[0][0], run_id))
         for _ in range(COMMANDS):
@@ -79,4 +79,4 @@ async def test_clocks_that_jump_never_give_a_run_two_writers(open_store: OpenSto
             await writers.append(number)
         assert seqs(await stores[0][0].steps(run_id)) == list(range(1, writers.written + 1))
         doubts += writers.doubts
-    assert doubts > RUNS, "the clocks did little harm: this shows nothing"
+    assert doubts > RUNS, "the clocks caused too few conflicts for this test to show anything"

@@ -1,4 +1,4 @@
-"""Group commit on its own: what a queue of jobs promises to those who wait."""
+"""Group commit on its own: what a queue of jobs guarantees to its callers."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from graphengine.testing.store_kit import refused
 
 
 def note(connection: sqlite3.Connection, word: str) -> str:
-    """A job that writes a word."""
+    """Return a job that writes a word."""
     connection.execute("INSERT INTO words VALUES (?)", (word,))
     return word
 
 
 def words(connection: sqlite3.Connection) -> list[str]:
-    """What the jobs wrote."""
+    """Return the words that the jobs wrote."""
     return [word for (word,) in connection.execute("SELECT word FROM words ORDER BY rowid")]
 
 
 def begins(connection: sqlite3.Connection) -> list[str]:
-    """Keep a list of the transactions that are begun."""
+    """Return a list to which each transaction that begins is added."""
     found: list[str] = []
     connection.set_trace_callback(lambda statement: found.append(statement) if "BEGIN" in statement else None)
     return found
@@ -45,7 +45,7 @@ async def worker(path: Path) -> AsyncIterator[Worker]:
     await worker.close()
 
 
-async def test_what_waits_together_is_committed_together(worker: Worker, path: Path) -> None:
+async def test_jobs_queued_together_are_committed_together(worker: Worker, path: Path) -> None:
     """A hundred jobs take at most two transactions, and keep their order."""
     commits = GroupCommit(worker, Place(path), Checkpoints(path, "NORMAL"))
     transactions = await worker.run(begins)
@@ -55,8 +55,8 @@ async def test_what_waits_together_is_committed_together(worker: Worker, path: P
     assert await worker.run(words) == expected
 
 
-async def test_draining_goes_on_when_it_is_cancelled(worker: Worker, path: Path) -> None:
-    """Cancelling whoever writes the queue, again and again, loses no job and leaves no waiter behind."""
+async def test_draining_continues_when_it_is_cancelled(worker: Worker, path: Path) -> None:
+    """Cancelling the writing task repeatedly loses no job and leaves no caller waiting."""
     commits = GroupCommit(worker, Place(path), Checkpoints(path, "NORMAL"))
     pending = [commits.submit(partial(note, word=f"{n}")) for n in range(20)]
     draining = asyncio.create_task(commits.drain())
@@ -68,7 +68,7 @@ async def test_draining_goes_on_when_it_is_cancelled(worker: Worker, path: Path)
 
 
 async def test_a_closed_connection_fails_every_waiter(worker: Worker, path: Path) -> None:
-    """When there is nothing left to write with, those who wait are told."""
+    """If the connection is gone, every caller gets an error."""
     commits = GroupCommit(worker, Place(path), Checkpoints(path, "NORMAL"))
     await worker.close()
     pending = [commits.submit(partial(note, word="late")) for _ in range(3)]
@@ -77,8 +77,8 @@ async def test_a_closed_connection_fails_every_waiter(worker: Worker, path: Path
             await each
 
 
-async def test_a_job_that_spoils_the_transaction_is_done_without(worker: Worker, path: Path) -> None:
-    """What a job wrote before it failed for a reason of its own is undone, and the others are done again."""
+async def test_a_job_that_spoils_the_transaction_is_left_out(worker: Worker, path: Path) -> None:
+    """The writes of a job that fails for its own reason are undone, and the other jobs are repeated."""
 
     def spoil(connection: sqlite3.Connection) -> None:
         note(connection, "half")
@@ -96,7 +96,7 @@ async def test_a_job_that_spoils_the_transaction_is_done_without(worker: Worker,
 
 
 async def test_an_await_returns_when_its_own_job_is_durable(worker: Worker, path: Path) -> None:
-    """Whoever is told looks with another connection and finds its word, however many wait at the same time."""
+    """Each caller finds its word with another connection, however many wait at the same time."""
     commits = GroupCommit(worker, Place(path), Checkpoints(path, "NORMAL"))
     other = sqlite3.connect(path)
 
@@ -108,8 +108,8 @@ async def test_an_await_returns_when_its_own_job_is_durable(worker: Worker, path
     other.close()
 
 
-async def test_a_commit_that_fails_fails_all_that_are_in_it_and_nothing_behind_it(worker: Worker, path: Path) -> None:
-    """COMMIT itself fails once: those who were in that transaction have its cause, and the next one is written."""
+async def test_a_failed_commit_fails_its_jobs_and_no_later_ones(worker: Worker, path: Path) -> None:
+    """COMMIT itself fails once: the jobs of that transaction get the error, and the next one is written."""
 
     def fail_once(connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA foreign_keys = ON")
@@ -117,13 +117,13 @@ async def test_a_commit_that_fails_fails_all_that_are_in_it_and_nothing_behind_i
         connection.execute("CREATE TABLE uses (kind TEXT REFERENCES kinds DEFERRABLE INITIALLY DEFERRED)")
 
     def spoil(connection: sqlite3.Connection) -> None:
-        connection.execute("INSERT INTO uses VALUES ('unknown')")  # which only COMMIT finds out
+        connection.execute("INSERT INTO uses VALUES ('unknown')")  # which is only detected by COMMIT
 
     await worker.run(fail_once)
     commits = GroupCommit(worker, Place(path), Checkpoints(path, "NORMAL"))
     before, spoiled = commits.submit(partial(note, word="before")), commits.submit(spoil)
-    behind = commits.submit(partial(note, word="behind"))
-    errors = await asyncio.gather(before, spoiled, behind, return_exceptions=True)
+    later = commits.submit(partial(note, word="later"))
+    errors = await asyncio.gather(before, spoiled, later, return_exceptions=True)
     for error in errors:
         assert isinstance(error, StoreError)
         assert isinstance(error.__cause__, sqlite3.IntegrityError)

@@ -1,4 +1,4 @@
-"""A flipped byte anywhere, a file cut off anywhere, a torn log: what is read is true or an error, and doctor sees it.
+"""A flipped byte, a truncated file, a torn log: reads return the truth or an error, and the doctor finds it.
 
 `DAMAGE=n` tries n flips instead of some hundreds, `SEED=7` other ones; `DAMAGE=all` tries every byte. `pytest -s`
 prints the counts.
@@ -27,7 +27,7 @@ PAGE = 8192
 GIVEN = os.environ.get("DAMAGE", "300")
 SEED = os.environ.get("SEED", "")
 LISTED = ("list", "due", "info")
-"""What is told of runs without reading their logs."""
+"""The reads that return facts about runs without reading their logs."""
 
 
 @pytest.fixture
@@ -38,10 +38,10 @@ async def whole(path: Path) -> bytes:
 
 
 def offsets(size: int) -> list[int]:
-    """Where to flip a byte: half of them anywhere, half where pages say what is where."""
+    """Return where to flip bytes: half of them anywhere, half in the headers and offsets of pages."""
     if GIVEN == "all":
         return list(range(size))
-    chosen = random.Random(f"{GIVEN}{SEED and ' '}{SEED}")  # noqa: S311 - repeatable, and no secret
+    chosen = random.Random(f"{GIVEN}{SEED and ' '}{SEED}")  # noqa: S311 - repeatable, not for security
     places = [chosen.randrange(size) for _ in range(int(GIVEN) // 2)]
     for _ in range(int(GIVEN) - len(places)):
         start = chosen.randrange(size // PAGE) * PAGE
@@ -52,13 +52,13 @@ def offsets(size: int) -> list[int]:
 
 
 def flipped(whole: bytes, offset: int) -> bytes:
-    """The bytes with one changed."""
-    mask = random.Random(offset).choice([0xFF, 1 << (offset % 8)])  # noqa: S311 - repeatable, and no secret
+    """Return the bytes with one changed."""
+    mask = random.Random(offset).choice([0xFF, 1 << (offset % 8)])  # noqa: S311 - repeatable, not for security
     return whole[:offset] + bytes([whole[offset] ^ mask]) + whole[offset + 1 :]
 
 
 def put(path: Path, content: bytes) -> None:
-    """Make this the database, with nothing beside it."""
+    """Write these bytes as the database, and delete its other files."""
     for suffix in ("-wal", "-shm"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
     path.write_bytes(content)
@@ -66,17 +66,17 @@ def put(path: Path, content: bytes) -> None:
 
 
 def is_clear(error: GraphEngineError) -> bool:
-    """Whether an error says where and what to do."""
+    """Return whether an error states where it happened and what to do."""
     return bool(error.code and error.where and error.repair)
 
 
 def is_hidden(found: Any, true: Any) -> bool:
-    """Whether it is the truth without its end, as it is where a damaged page hides rows."""
+    """Return whether it is the truth without its end, as when a damaged page hides rows."""
     return found is None or (isinstance(found, list) and found == true[: len(found)])
 
 
 def judge(found: Facts, truth: Facts, counts: Counter[str]) -> bool:
-    """See that what was read is true, or an error, or tells less; whether anything differs at all."""
+    """Check that each read is true, an error, or lacks an end. Return whether anything differs."""
     differs = False
     for name, value in found.items():
         if isinstance(value, GraphEngineError):
@@ -89,13 +89,13 @@ def judge(found: Facts, truth: Facts, counts: Counter[str]) -> bool:
             counts["lists that differ"] += 1
         else:
             assert name == "inbox" or is_hidden(value, truth[name]), (name, "a wrong value was read")
-            counts["ends that were hidden"] += 1
+            counts["hidden ends"] += 1
         differs = True
     return differs
 
 
 def seen_by_doctor(path: Path) -> bool:
-    """Whether doctor finds a fault, or cannot open the file."""
+    """Return whether the doctor finds a fault, or cannot open the file."""
     try:
         return not doctor.examine(path).is_sound
     except StoreError as error:
@@ -103,7 +103,7 @@ def seen_by_doctor(path: Path) -> bool:
 
 
 async def test_a_flipped_byte_is_never_believed(path: Path, whole: bytes) -> None:
-    """Each read gives what was recorded or a clear error; what is not so in lists of runs is found by doctor."""
+    """Each read returns what was recorded or a clear error; the doctor finds anything else in lists of runs."""
     truth = await facts_of(path)
     counts: Counter[str] = Counter()
     places = offsets(len(whole))
@@ -112,7 +112,7 @@ async def test_a_flipped_byte_is_never_believed(path: Path, whole: bytes) -> Non
         try:
             if judge(await facts_of(path), truth, counts):
                 counts["flips that showed"] += 1
-                assert seen_by_doctor(path), "doctor finds nothing"
+                assert seen_by_doctor(path), "the doctor finds nothing"
         except BaseException as error:
             error.add_note(f"byte {offset}, page {offset // PAGE + 1}")
             raise
@@ -121,10 +121,10 @@ async def test_a_flipped_byte_is_never_believed(path: Path, whole: bytes) -> Non
 
 
 async def test_a_file_cut_off_anywhere(path: Path, whole: bytes) -> None:
-    """Each read of a truncated file gives what was recorded or a clear error, and doctor sees that it is cut off."""
+    """Each read of a truncated file returns what was recorded or a clear error, and the doctor finds the truncation."""
     truth = await facts_of(path)
     counts: Counter[str] = Counter()
-    chosen = random.Random(f"lengths {SEED}")  # noqa: S311 - repeatable, and no secret
+    chosen = random.Random(f"lengths {SEED}")  # noqa: S311 - repeatable, not for security
     lengths = [*range(0, len(whole), PAGE), *(chosen.randrange(len(whole)) for _ in range(40))]
     for length in lengths:
         put(path, whole[:length])
@@ -134,7 +134,7 @@ async def test_a_file_cut_off_anywhere(path: Path, whole: bytes) -> None:
 
 
 async def test_other_runs_stay_usable(path: Path, whole: bytes) -> None:
-    """Where a step of one run is damaged, the others are read whole and can be gone on with."""
+    """If a step of one run is damaged, the others are read completely and can be resumed."""
     truth = await facts_of(path)
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("UPDATE steps SET body = body || ' ' WHERE id = (SELECT max(id) FROM steps WHERE run = 1)")
@@ -162,10 +162,10 @@ async def test_other_runs_stay_usable(path: Path, whole: bytes) -> None:
     ],
 )
 async def test_a_row_that_its_log_contradicts_is_not_believed(path: Path, whole: bytes, change: str) -> None:
-    """What a run's row says is held against its log; doctor sets the row right."""
+    """A run's row is compared with its log; the doctor corrects the row."""
     truth = await facts_of(path)
     with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute(f"UPDATE runs SET {change} WHERE id = 'branch'")  # noqa: S608 - our own words
+        connection.execute(f"UPDATE runs SET {change} WHERE id = 'branch'")  # noqa: S608 - constant words
     store = SQLiteStore(path, read_only=True)
     await store.open()
     with pytest.raises(StoreCorrupt) as caught:
@@ -177,7 +177,7 @@ async def test_a_row_that_its_log_contradicts_is_not_believed(path: Path, whole:
 
 
 async def test_a_damaged_snapshot_costs_time_only(path: Path, whole: bytes, caplog: pytest.LogCaptureFixture) -> None:
-    """A run is read from an older snapshot, or from its log, and that is told once."""
+    """A run is read from an older snapshot, or from its log, and a warning is logged once."""
     truth = await facts_of(path)
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute(
@@ -193,7 +193,7 @@ async def test_a_damaged_snapshot_costs_time_only(path: Path, whole: bytes, capl
 
 
 async def test_an_id_that_leads_elsewhere_is_found(path: Path, whole: bytes) -> None:
-    """A damaged index of ids neither hides a run nor gives another one's log."""
+    """A damaged index of ids neither hides a run nor returns another one's log."""
     with closing(sqlite3.connect(path)) as connection:
         query = "SELECT rootpage FROM sqlite_schema WHERE name = 'sqlite_autoindex_runs_1'"
         (root,) = connection.execute(query).fetchone()
@@ -209,18 +209,18 @@ async def test_an_id_that_leads_elsewhere_is_found(path: Path, whole: bytes) -> 
 
 
 async def test_doctor_keeps_the_file_to_its_user(path: Path, whole: bytes) -> None:
-    """A file that others may read is a fault, and mended."""
+    """A file that other users can read is a fault, and repaired."""
     path.chmod(0o644)
     assert [finding.code for finding in doctor.examine(path).faults] == ["mode"]
     assert doctor.repair(path).report.is_sound
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-# -- mending
+# -- repairing
 
 
 async def readable(path: Path) -> dict[tuple[str, int], bytes]:
-    """Every step that can be read, one by one."""
+    """Return every step that can be read, one by one."""
     found: dict[tuple[str, int], bytes] = {}
     store = SQLiteStore(path, read_only=True)
     try:
@@ -239,10 +239,10 @@ async def readable(path: Path) -> dict[tuple[str, int], bytes]:
     return found
 
 
-async def test_mending_loses_no_step_that_could_be_read(path: Path, whole: bytes) -> None:
-    """After random damage what was readable is readable, nothing else is read, and a second look finds no more."""
+async def test_a_repair_loses_no_readable_step(path: Path, whole: bytes) -> None:
+    """After random damage readable steps stay readable, nothing else is read, and a second check finds no more."""
     truth = await readable(path)
-    chosen = random.Random(f"damage {SEED}")  # noqa: S311 - repeatable, and no secret
+    chosen = random.Random(f"damage {SEED}")  # noqa: S311 - repeatable, not for security
     counts: Counter[str] = Counter()
     rounds = 4000 if GIVEN == "all" else int(GIVEN) // 12
     for number in range(rounds):
@@ -275,6 +275,6 @@ async def test_mending_loses_no_step_that_could_be_read(path: Path, whole: bytes
         counts["sound" if again.is_sound else "faults remain"] += 1
         counts["steps saved"] += len(after) - len(before)
         counts["steps lost"] += len(truth) - len(after)
-    print(f"\ndamaged and mended: {rounds}; {dict(counts)}")  # noqa: T201 - the counts
+    print(f"\ndamaged and repaired: {rounds}; {dict(counts)}")  # noqa: T201 - the counts
     assert counts["sound"]
     assert not counts["unclear"]

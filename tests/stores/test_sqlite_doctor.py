@@ -1,4 +1,4 @@
-"""Doctor: each kind of fault has a name, is mended without losing a step, and is gone at the second look."""
+"""Doctor: each kind of fault has a code, is repaired without losing a step, and is gone at the second check."""
 
 # these tests are alone on their loop
 
@@ -24,25 +24,25 @@ FORMATS = Path(__file__).with_name("formats")
 
 @pytest.fixture
 async def made(path: Path) -> Path:
-    """A database of real runs."""
+    """The path of a database of real runs."""
     await record(path)
     return path
 
 
 def change(path: Path, *statements: str) -> None:
-    """Change the database behind everybody's back."""
+    """Change the database without the store."""
     with closing(sqlite3.connect(path)) as connection, connection:
         for statement in statements:
             connection.execute(statement)
 
 
 def faults(path: Path, *, quick: bool = False) -> set[str]:
-    """The codes of what doctor finds."""
+    """Return the codes of the doctor's findings."""
     return {finding.code for finding in doctor.examine(path, quick=quick).faults}
 
 
 async def test_a_database_of_real_runs_is_sound(made: Path) -> None:
-    """Every log folds, every row and every snapshot is what the fold gives, and looking leaves no trace."""
+    """Every log folds, every row and every snapshot agrees with the fold, and the check leaves no trace."""
     before = made.read_bytes()
     report = doctor.examine(made)
     assert report.is_sound
@@ -54,7 +54,7 @@ async def test_a_database_of_real_runs_is_sound(made: Path) -> None:
     assert list(made.parent.iterdir()) == [made]
 
 
-MENDED = {
+REPAIRABLE = {
     "run_differs": "UPDATE runs SET wanted_at = NULL, due_at = 5 WHERE id = 'asks'",
     "run_lost": "DELETE FROM runs WHERE id = 'branch'",
     "step_time": "UPDATE steps SET at = at + 1 WHERE id = (SELECT max(id) FROM steps)",
@@ -73,11 +73,11 @@ MENDED = {
 }
 
 
-@pytest.mark.parametrize("code", MENDED)
-async def test_what_rows_can_be_mended_for_is_mended(made: Path, code: str) -> None:
-    """It is found by its name, mended after a copy, and then gone; every step is as it was."""
+@pytest.mark.parametrize("code", REPAIRABLE)
+async def test_faults_of_rows_are_repaired(made: Path, code: str) -> None:
+    """It is found under its code, repaired after a copy, and then gone; every step is unchanged."""
     truth = await facts_of(made)
-    change(made, MENDED[code])
+    change(made, REPAIRABLE[code])
     damaged = made.read_bytes()
     assert code in faults(made)
     repaired = doctor.repair(made)
@@ -87,14 +87,14 @@ async def test_what_rows_can_be_mended_for_is_mended(made: Path, code: str) -> N
     assert repaired.copy is not None
     assert repaired.copy.read_bytes() == damaged
     found = await facts_of(made)
-    told_anew = ("list", "due", "info branch", "outline", "inbox")
-    assert all(found[name] == truth[name] for name in truth if name not in told_anew)
+    restored = ("list", "due", "info branch", "outline", "inbox")
+    assert all(found[name] == truth[name] for name in truth if name not in restored)
     assert doctor.repair(made).copy is None
 
 
 @pytest.mark.parametrize("object_", ["INDEX runs_by_time", "VIEW run_facts", "TABLE tags", "TABLE inbox"])
-async def test_what_is_missing_of_the_schema_is_made(made: Path, object_: str) -> None:
-    """A database that lacks a table, a view or an index is brought back, with every step."""
+async def test_missing_parts_of_the_schema_are_created(made: Path, object_: str) -> None:
+    """A database that lacks a table, a view or an index is restored, with every step."""
     truth = await facts_of(made)
     change(made, f"DROP {object_}")
     assert "schema" in faults(made)
@@ -102,8 +102,8 @@ async def test_what_is_missing_of_the_schema_is_made(made: Path, object_: str) -
     assert (await facts_of(made))["state done"] == truth["state done"]
 
 
-async def test_a_lost_list_of_runs_is_made_from_the_logs(made: Path) -> None:
-    """Without any row of a run, each run but for what only its row knew is there again."""
+async def test_a_lost_list_of_runs_is_restored_from_the_logs(made: Path) -> None:
+    """If all rows of runs are lost, each run is restored except for facts that only its row had."""
     truth = await facts_of(made)
     change(made, "DELETE FROM runs")
     assert doctor.repair(made).report.is_sound
@@ -114,8 +114,8 @@ async def test_a_lost_list_of_runs_is_made_from_the_logs(made: Path) -> None:
     assert (await finish(made, "left"))["heard"]
 
 
-async def test_an_error_that_cannot_be_read_keeps_nobody_from_mending(made: Path) -> None:
-    """SQLite names in it what it met, which is no UTF-8 here: whether somebody lives the locks tell."""
+async def test_an_error_message_that_is_not_utf8_does_not_prevent_a_repair(made: Path) -> None:
+    """SQLite's message quotes invalid UTF-8 here; the locks show whether a process is alive."""
     truth = await facts_of(made)
     change(
         made,
@@ -127,11 +127,11 @@ async def test_an_error_that_cannot_be_read_keeps_nobody_from_mending(made: Path
     assert (await facts_of(made))["state done"] == truth["state done"]
 
 
-async def test_a_hole_in_a_log_is_told_and_stays(made: Path) -> None:
-    """Nothing can mend it: the run is named, and a branch that needs what is lost."""
+async def test_a_gap_in_a_log_is_reported_and_remains(made: Path) -> None:
+    """It cannot be repaired: the run is named, and a branch that needs the lost steps."""
     change(made, "DELETE FROM steps WHERE id IN (1 << 32 | 5, 1 << 32 | 6)")
     report = doctor.repair(made).report
-    (fault,) = report.faults  # the branch is read from a snapshot behind the hole
+    (fault,) = report.faults  # the branch is read from a snapshot after the gap
     assert (fault.code, fault.run_id, fault.seq, fault.repairable) == ("steps_missing", "done", 5, False)
     assert "--at 4" in fault.repair
     change(made, "DELETE FROM snapshots")
@@ -139,8 +139,8 @@ async def test_a_hole_in_a_log_is_told_and_stays(made: Path) -> None:
     assert found == {("steps_missing", "done"), ("parent_damaged", "branch")}
 
 
-async def test_doctor_waits_for_nobody_and_repairs_alone(made: Path) -> None:
-    """Looking is possible beside a process that writes; a repair is refused, and says who is there."""
+async def test_doctor_checks_next_to_writers_and_repairs_alone(made: Path) -> None:
+    """Checking is possible next to a process that writes; a repair is refused, and names the process."""
     store = SQLiteStore(made, synchronous="NORMAL")
     await store.open()
     await store.claim("left")
@@ -154,31 +154,31 @@ async def test_doctor_waits_for_nobody_and_repairs_alone(made: Path) -> None:
 
 
 async def test_a_file_that_was_cut_off_is_never_called_whole(made: Path) -> None:
-    """What was on pages that are gone nobody can name; that it is lost is told."""
+    """Steps on missing pages cannot be listed; their loss is reported."""
     whole = made.read_bytes()
-    told = int.from_bytes(whole[28:32], "big")
-    made.write_bytes(whole[: (told - 3) * 8192])
+    count = int.from_bytes(whole[28:32], "big")
+    made.write_bytes(whole[: (count - 3) * 8192])
     repaired = doctor.repair(made)
-    assert repaired.unnamed == f"3 of the file's {told} pages were not there: steps that were on them are lost"
+    assert repaired.unnamed == f"3 of the file's {count} pages were missing: the steps on them are lost"
     assert not repaired.is_whole
     made.write_bytes(whole[:9000])
     with pytest.raises(StoreCorrupt) as caught:
         doctor.repair(made)
-    assert caught.value.repair == "no row of a run can be read in it: restore a backup"
+    assert caught.value.repair == "no row of a run can be read from it: restore a backup"
 
 
 async def test_a_damaged_row_of_the_schema_is_a_fault(made: Path) -> None:
-    """Also one that SQLite made for itself: the store refuses such a file, and a repair saves what is in it."""
+    """Also in an index that SQLite made itself: the store refuses such a file, and a repair saves its content."""
     whole = made.read_bytes()
     made.write_bytes(whole.replace(b"indexsqlite_autoindex_inbox_1", b"indezsqlite_autoindex_inbox_1"))
     assert "schema" in faults(made)
     assert doctor.repair(made).report.is_sound
 
 
-async def test_a_row_that_is_made_again_keeps_its_tags(made: Path) -> None:
-    """What is of a run whose row is lost is not dropped as being of none."""
+async def test_a_restored_row_keeps_its_tags(made: Path) -> None:
+    """Rows that belong to a run with a lost row are not dropped as rows of no run."""
     change(made, "INSERT INTO tags SELECT key, 'keep', created_at FROM runs WHERE id = 'branch'")
-    change(made, MENDED["run_lost"])
+    change(made, REPAIRABLE["run_lost"])
     assert doctor.repair(made).report.is_sound
     store = SQLiteStore(made, read_only=True)
     await store.open()
@@ -187,7 +187,7 @@ async def test_a_row_that_is_made_again_keeps_its_tags(made: Path) -> None:
 
 
 async def test_what_would_undo_a_repair_is_dropped_first(made: Path) -> None:
-    """A foreign trigger runs no more before anything else is mended; a table of somebody else's is a note."""
+    """A foreign trigger is dropped before anything else is repaired; a foreign table is a note."""
     change(
         made,
         "CREATE TABLE notes (text)",
@@ -201,16 +201,16 @@ async def test_what_would_undo_a_repair_is_dropped_first(made: Path) -> None:
     assert {finding.code for finding in report.findings} == {"schema_more"}
 
 
-async def test_what_a_death_left_is_a_note(made: Path) -> None:
-    """A dead owner and a lock file of nobody are no faults; a repair clears them away and lets the runs go."""
+async def test_leftovers_of_a_death_are_notes(made: Path) -> None:
+    """A dead owner and a stray lock file are no faults; a repair removes them and releases the runs."""
     folder = made.with_name(made.name + "-owners")
     folder.mkdir()
-    dead, nobody = "d" * 32, "e" * 32
+    dead, unknown = "d" * 32, "e" * 32
     (folder / f"{dead}.lock").touch()
-    (folder / f"{nobody}.lock").touch()
+    (folder / f"{unknown}.lock").touch()
     change(
         made,
-        f"INSERT INTO owners VALUES ('{dead}', 'elsewhere', 1, '{dead}.lock', 5)",  # noqa: S608 - our own words
+        f"INSERT INTO owners VALUES ('{dead}', 'elsewhere', 1, '{dead}.lock', 5)",  # noqa: S608 - constant words
         f"UPDATE runs SET driver = '{dead}', wanted_at = NULL WHERE id = 'left'",  # noqa: S608
         "INSERT INTO trash VALUES (99)",
     )
@@ -223,8 +223,8 @@ async def test_what_a_death_left_is_a_note(made: Path) -> None:
     assert await finish(made, "left")
 
 
-async def test_an_older_format_is_brought_up_to_date(path: Path) -> None:
-    """Looking refuses and says so; a repair does it, after a copy."""
+async def test_an_older_format_is_migrated(path: Path) -> None:
+    """A check refuses it with the reason; a repair migrates it, after a copy."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         migrate(connection, path, 1)
     with pytest.raises(StoreReadOnly) as caught:
@@ -235,9 +235,9 @@ async def test_an_older_format_is_brought_up_to_date(path: Path) -> None:
     assert repaired.report.is_sound
 
 
-async def test_a_repair_needs_room(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without room for a copy nothing is touched."""
-    change(made, MENDED["step_time"])
+async def test_a_repair_needs_space(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without space for a copy nothing is touched."""
+    change(made, REPAIRABLE["step_time"])
     before = made.read_bytes()
     usage = SimpleNamespace(total=1, used=1, free=1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
@@ -248,8 +248,8 @@ async def test_a_repair_needs_room(made: Path, monkeypatch: pytest.MonkeyPatch) 
     assert list(made.parent.iterdir()) == [made]
 
 
-async def test_there_is_nothing_to_look_at(path: Path) -> None:
-    """A file that is missing is not made."""
+async def test_there_is_no_file_to_check(path: Path) -> None:
+    """A missing file is not created."""
     with pytest.raises(StoreMissing):
         doctor.examine(path)
     with pytest.raises(StoreMissing):
@@ -258,14 +258,14 @@ async def test_there_is_nothing_to_look_at(path: Path) -> None:
 
 
 async def test_a_circle_of_parents_ends(made: Path) -> None:
-    """Rows that make a run its own ancestor are damage, and no read goes on for ever."""
+    """Rows that make a run its own ancestor are damage, and no read loops forever."""
     change(made, "UPDATE runs SET parent = 3, parent_seq = 12 WHERE id IN ('done', 'branch')")
     assert "run_differs" in faults(made)
     assert doctor.repair(made).report.is_sound
 
 
 async def test_a_run_that_was_still_held_when_it_waited_is_sound(made: Path) -> None:
-    """Its row says running until what is in flight has ended; a process may die before."""
+    """Its row is `running` until the work in flight has ended; a process can die before."""
     change(made, "UPDATE runs SET status = 'running', wanted_at = 1 WHERE id = 'asks'")
     assert doctor.examine(made).is_sound
     found = await facts_of(made)
@@ -273,8 +273,8 @@ async def test_a_run_that_was_still_held_when_it_waited_is_sound(made: Path) -> 
     assert (await finish(made, "asks"))["ok"] is True
 
 
-async def test_what_removed_runs_leave_is_a_note(made: Path) -> None:
-    """Messages, steps and snapshots of a run whose removal was cut short are no faults."""
+async def test_leftovers_of_removed_runs_are_notes(made: Path) -> None:
+    """Messages, steps and snapshots of a run whose removal was interrupted are no faults."""
     change(
         made,
         "INSERT INTO inbox (run, key, kind, payload, posted_at) SELECT key, 'k', 'stop', '1', 5 FROM runs"
@@ -287,10 +287,10 @@ async def test_what_removed_runs_leave_is_a_note(made: Path) -> None:
     assert "unfinished_removal" in {finding.code for finding in report.findings}
 
 
-async def test_a_run_that_is_there_is_never_swept(made: Path) -> None:
-    """A row that wrongly lists a run as removed costs it nothing when a store is opened."""
+async def test_an_existing_run_is_never_swept(made: Path) -> None:
+    """A row that wrongly lists a run as removed does no harm when a store is opened."""
     truth = await facts_of(made)
-    change(made, MENDED["trash_of_a_run"])
+    change(made, REPAIRABLE["trash_of_a_run"])
     async with closing_store(made) as store:
         await store.sweep()
     assert (await facts_of(made))["steps done"] == truth["steps done"]
@@ -306,9 +306,9 @@ async def closing_store(path: Path, **options: Any) -> AsyncIterator[SQLiteStore
 
 
 async def test_a_lock_is_no_damage(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A repair that meets another program's lock ends with that; it writes no new file in the place of a good one."""
+    """A repair that meets another program's lock ends with that error; it does not replace a good file."""
     monkeypatch.setattr(doctor, "BUSY_TIMEOUT_SECONDS", 0.05)
-    change(made, MENDED["step_time"])
+    change(made, REPAIRABLE["step_time"])
     inode = made.stat().st_ino
     with closing(sqlite3.connect(made, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -319,21 +319,21 @@ async def test_a_lock_is_no_damage(made: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 async def test_a_file_that_is_wholly_locked_is_not_saved(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who cannot even look does not write a new file, and is not told to."""
-    monkeypatch.setattr("graphengine.stores.sqlite.doctor.looking.BUSY_TIMEOUT_SECONDS", 0.05)
+    """If the file cannot even be read, no new file is written, and the error does not suggest it."""
+    monkeypatch.setattr("graphengine.stores.sqlite.doctor.inspection.BUSY_TIMEOUT_SECONDS", 0.05)
     inode = made.stat().st_ino
     with closing(sqlite3.connect(made, isolation_level=None)) as other:
         other.execute("PRAGMA locking_mode = EXCLUSIVE")
         other.execute("UPDATE runs SET fence = fence + 1")
-        for look in (doctor.examine, doctor.repair):
+        for check in (doctor.examine, doctor.repair):
             with pytest.raises(StoreLocked) as caught:
-                look(made)
+                check(made)
             assert "new file" not in caught.value.repair
     assert made.stat().st_ino == inode
 
 
 async def test_a_newer_format_is_not_written_back(made: Path) -> None:
-    """Its rows may be true for us and still hold less than the newer version recorded."""
+    """Its rows can be valid and still hold less than the newer version recorded."""
     change(made, "PRAGMA user_version = 99")
     before = made.read_bytes()
     with pytest.raises(StoreTooNew):
@@ -342,8 +342,8 @@ async def test_a_newer_format_is_not_written_back(made: Path) -> None:
     assert list(made.parent.iterdir()) == [made]
 
 
-async def test_a_suspended_process_is_company(made: Path) -> None:
-    """It holds its lock, though its lease is over, and would go on to write to a file that is there no more."""
+async def test_a_suspended_process_is_alive(made: Path) -> None:
+    """It holds its lock although its lease is over, and would continue to write to a replaced file."""
     async with closing_store(made, clock=lambda: 5.0):
         with pytest.raises(StoreLocked):
             doctor.repair(made)
@@ -351,11 +351,11 @@ async def test_a_suspended_process_is_company(made: Path) -> None:
 
 
 class DeathError(BaseException):
-    """Ends the process, as far as the code under test is concerned."""
+    """The end of the process, as far as the code under test is concerned."""
 
 
 async def broken_beside_its_log(made: Path, folder: Path) -> Path:
-    """A copy of a database that must be saved into a new file, the newest of whose steps are in its log."""
+    """Return a copy of a database that must be saved into a new file, with its newest steps in its log."""
     folder.mkdir()
     async with closing_store(made) as store:
         await record_one(store, "newest")
@@ -366,14 +366,14 @@ async def broken_beside_its_log(made: Path, folder: Path) -> Path:
 
 
 async def record_one(store: SQLiteStore, run_id: str) -> None:
-    """A run of one step."""
+    """Record a run of one step."""
     await store.release(run_id, await new_run(store, run_id))
 
 
 async def test_a_death_in_the_middle_of_the_swap_loses_nothing(
     made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The next repair saves what the log held, though the log is gone and the new file not in its place."""
+    """The next repair saves the content of the log, though the log is gone and the new file not in its place."""
     broken = await broken_beside_its_log(made, tmp_path / "broken")
     steps = doctor.examine(broken).steps
 
@@ -391,7 +391,7 @@ async def test_a_death_in_the_middle_of_the_swap_loses_nothing(
 
 
 async def test_what_others_write_during_a_repair_is_kept(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The new file is not put in the place of one that was written to since it was read."""
+    """The new file does not replace one that was written to since it was read."""
     change(made, "DROP TABLE tags")
     salvage = doctor.salvage.salvage
 
@@ -408,22 +408,22 @@ async def test_what_others_write_during_a_repair_is_kept(made: Path, monkeypatch
     assert not [each for each in made.parent.iterdir() if each.name.endswith(".new")]
 
 
-async def test_a_file_that_changes_is_looked_at_again(made: Path) -> None:
-    """A database at rest is read as if nobody wrote; where somebody does, the look begins anew."""
-    told: list[str] = []
+async def test_a_file_that_changes_is_checked_again(made: Path) -> None:
+    """A database at rest is read as immutable; if another process writes, the check starts again."""
+    seen: list[str] = []
 
     def progress(what: str, done: int, total: int) -> None:
         del done, total
-        if what == "the rest" and what not in told:
-            change(made, MENDED["step_time"])
-        told.append(what)
+        if what == "the rest" and what not in seen:
+            change(made, REPAIRABLE["step_time"])
+        seen.append(what)
 
     assert {finding.code for finding in doctor.examine(made, progress=progress).faults} == {"step_time"}
-    assert told.count("the rest") == 2
+    assert seen.count("the rest") == 2
 
 
-async def test_a_trigger_in_an_older_format_is_dropped_before_it_is_brought_up_to_date(path: Path) -> None:
-    """A migration changes rows, and nothing that is not ours may run then."""
+async def test_a_trigger_in_an_older_format_is_dropped_before_the_migration(path: Path) -> None:
+    """A migration changes rows, and foreign definitions must not run then."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         migrate(connection, path, 1)
         connection.execute("INSERT INTO runs VALUES (1, 'r', 'g', 'f', 'running', 5, NULL, 0, 1, NULL)")

@@ -1,4 +1,4 @@
-"""Which runs of a file somebody should go on with when their driver died, and what asking for them costs."""
+"""Which runs of a file are due when their driver died, and what finding them costs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LATEST = 5e9
 
 
 def contents(path: Path) -> list[str]:
-    """Everything that is in the database."""
+    """Return everything in the database."""
     with closing(sqlite3.connect(path)) as connection:
         return list(connection.iterdump())
 
@@ -28,14 +28,14 @@ def contents(path: Path) -> list[str]:
 # -- dead drivers
 
 
-async def test_what_a_killed_process_drove_is_due_at_once(
+async def test_runs_of_a_killed_process_are_due_at_once(
     store: SQLiteStore, open_store: OpenStore, path: Path, start_process: Callable[[], OtherProcess]
 ) -> None:
-    """After kill -9 its runs are due to whoever looks, also one that waits and was claimed; looking changes nothing."""
+    """After kill -9 its runs are due for any store, also one that waits and was claimed; the check changes nothing."""
     for run_id in ("waits", "sleeps"):
         await waiting_run(store, run_id, due_at=5.0 if run_id == "waits" else LATEST)
     other = start_process()
-    assert [other.tell(line) for line in ("create a", "create b", "claim waits", "claim sleeps")] == ["ok"] * 4
+    assert [other.send(line) for line in ("create a", "create b", "claim waits", "claim sleeps")] == ["ok"] * 4
     reader = await open_store(read_only=True)
     for each in (store, reader):
         assert await due_ids(each, 10.0) == []
@@ -46,14 +46,14 @@ async def test_what_a_killed_process_drove_is_due_at_once(
         assert [(info.driver, info.held) for info in await each.due(10.0)] == [(None, True)] * 3
     assert contents(path) == before
     await store.claim("a")
-    assert await due_ids(store, 10.0) == ["b", "waits"], "an owner that is not recorded any more is dead, too"
+    assert await due_ids(store, 10.0) == ["b", "waits"], "an owner without a row is dead too"
     for run_id in ("b", "waits"):
         await store.claim(run_id)
     assert await due_ids(store, 10.0) == []
 
 
-async def test_runs_of_an_owner_without_a_sign_of_life_are_due(open_store: OpenStore, clock: Clock) -> None:
-    """They are due to others since the owner's lease ran out, and never to the owner itself, which lives."""
+async def test_runs_of_an_owner_with_an_expired_lease_are_due(open_store: OpenStore, clock: Clock) -> None:
+    """They are due for others since the owner's lease expired, and never for the owner itself, which lives."""
     first = await open_store(clock=clock, lease_seconds=LEASE_SECONDS)
     for run_id in ("later", "earlier"):
         await waiting_run(first, run_id)
@@ -68,14 +68,14 @@ async def test_runs_of_an_owner_without_a_sign_of_life_are_due(open_store: OpenS
     assert await due_ids(first, clock.now) == ["earlier", "later"]
 
 
-async def test_what_a_dead_process_was_at_does_not_wait_for_the_backlog(
+async def test_runs_of_a_dead_process_do_not_wait_for_the_backlog(
     open_store: OpenStore, clock: Clock, start_process: Callable[[], OtherProcess]
 ) -> None:
-    """Its runs come first, whenever it died, and however long runs have waited that no process began."""
+    """Its runs come first, whenever it died, and however long other runs have waited to be begun."""
     store = await open_store(clock=clock)
     await store.release("a", await new_run(store, "a"))
     other = start_process()
-    other.tell("claim a")
+    other.send("claim a")
     clock.now += 1
     await waiting_run(store, "timer", due_at=clock.now)
     other.kill()
@@ -84,22 +84,20 @@ async def test_what_a_dead_process_was_at_does_not_wait_for_the_backlog(
     assert await due_ids(store, clock.now) == ["a", "timer", "new0", "new1", "new2"]
 
 
-async def test_runs_of_owners_that_died_at_one_time_come_in_the_order_of_their_beginnings(
-    open_store: OpenStore, clock: Clock
-) -> None:
+async def test_runs_of_owners_that_died_at_one_time_are_sorted_by_creation(open_store: OpenStore, clock: Clock) -> None:
     """Not in that of the owners' ids, which are random."""
-    owners_there = [await open_store(clock=clock, lease_seconds=LEASE_SECONDS) for _ in range(6)]
-    for n, owner in enumerate(owners_there * 2):
+    others = [await open_store(clock=clock, lease_seconds=LEASE_SECONDS) for _ in range(6)]
+    for n, owner in enumerate(others * 2):
         await new_run(owner, f"run{n}")
     clock.now += LEASE_SECONDS + 1
     store = await open_store(clock=clock, lease_seconds=LEASE_SECONDS)
     assert await due_ids(store, clock.now) == [f"run{n}" for n in range(12)]
 
 
-async def test_each_owner_is_looked_at_once(
+async def test_each_owner_is_checked_once(
     store: SQLiteStore, open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However many runs the others drive, running or claimed, each owner's lock is looked at once, not the own one."""
+    """However many runs the others drive, running or claimed, each owner's lock is checked once, but not its own."""
     second = await open_store()
     for n in range(5):
         await new_run(store, f"own{n}")
@@ -107,11 +105,11 @@ async def test_each_owner_is_looked_at_once(
         await waiting_run(store, f"claimed{n}", due_at=5.0)
         await second.claim(f"claimed{n}")
     looked: list[str] = []
-    look = owners.lock_shows_death
+    check = owners.lock_shows_death
 
     def counted(owner: owners.Owner, folder: Path) -> bool:
         looked.append(owner.id)
-        return look(owner, folder)
+        return check(owner, folder)
 
     monkeypatch.setattr(owners, "lock_shows_death", counted)
     assert await due_ids(store, 10.0) == []
@@ -119,7 +117,7 @@ async def test_each_owner_is_looked_at_once(
     assert looked == [second.lease.id]
 
 
-# -- speed that does not depend on how much is stored
+# -- cost that does not depend on how much is stored
 
 ADD_RUNS = """
     WITH RECURSIVE n (n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM n WHERE n < ?)
@@ -140,7 +138,7 @@ async def busy(store: SQLiteStore) -> SQLiteStore:
 
 
 def instructions(store: SQLiteStore) -> int:
-    """How many instructions SQLite needs, opening included, to find which runs are due."""
+    """Return how many instructions SQLite needs, opening included, to find the due runs."""
     assert store.lease is not None
     onlooker = Onlooker(LeaseOptions(store.path, LEASE_SECONDS, 1.0), store.lease.id)
     counted: list[None] = []
@@ -163,8 +161,8 @@ def add_runs(store: SQLiteStore, status: str, driver: str | None, due_at: float 
 
 
 @pytest.mark.parametrize("status", ["finished", "failed", "waiting", "running"])
-async def test_finding_who_is_due_does_not_look_at_others(busy: SQLiteStore, status: str) -> None:
-    """Thousands that ended, that wait for longer or that a live owner drives cost not one instruction."""
+async def test_finding_due_runs_does_not_read_others(busy: SQLiteStore, status: str) -> None:
+    """Thousands of runs that ended, that wait for longer or that a live owner drives cost no instruction."""
     assert busy.lease is not None
     before = instructions(busy)
     driver = busy.lease.id if status == "running" else None

@@ -1,4 +1,4 @@
-"""What goes wrong with the medium or with one row: one clear error, and everything else goes on."""
+"""Faults of the medium or of one row: one clear error, and everything else continues."""
 
 # these tests are alone on their loop
 
@@ -47,22 +47,22 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def change(path: Path, statement: str) -> None:
-    """Change the database behind the store's back."""
+    """Change the database without the store."""
     with closing(sqlite3.connect(path)) as connection, connection:
         assert connection.execute(statement).rowcount == 1
 
 
 async def outcomes(*pending: asyncio.Future[None]) -> list[type[BaseException] | None]:
-    """What each of them raised."""
+    """Return the exception of each of them."""
     results = await asyncio.gather(*pending, return_exceptions=True)
     return [None if result is None else type(result) for result in results]
 
 
-# -- who fails when a commit fails
+# -- which callers fail when a commit fails
 
 
-async def test_a_failed_commit_fails_everybody_in_it(open_store: OpenStore, path: Path) -> None:
-    """When the medium fails, each waiter gets an error of its own with the cause, and nothing was written."""
+async def test_a_failed_commit_fails_every_job_in_it(open_store: OpenStore, path: Path) -> None:
+    """If the medium fails, each caller gets its own error with the cause, and nothing was written."""
     store = await open_store(busy_timeout_seconds=0.01)
     fences = {run_id: await new_run(store, run_id) for run_id in ("a", "b", "c")}
     with locked(path):
@@ -80,8 +80,8 @@ async def test_a_failed_commit_fails_everybody_in_it(open_store: OpenStore, path
         await append(store, batch(run_id, fence, [step(1)]))
 
 
-async def test_what_was_queued_behind_a_failed_step_is_refused(open_store: OpenStore, path: Path) -> None:
-    """No step is recorded behind one that was not."""
+async def test_steps_queued_after_a_failed_step_are_refused(open_store: OpenStore, path: Path) -> None:
+    """No step is recorded after one that was not."""
     store = await open_store(busy_timeout_seconds=0.01)
     fence = await new_run(store)
     with locked(path):
@@ -92,10 +92,10 @@ async def test_what_was_queued_behind_a_failed_step_is_refused(open_store: OpenS
 
 
 async def test_values_that_cannot_be_stored_fail_alone(store: SQLiteStore) -> None:
-    """A job whose values SQLite refuses fails, and those that share its transaction are written."""
+    """A job whose values SQLite refuses fails, and the others in its transaction are written."""
     fences = {run_id: await new_run(store, run_id) for run_id in ("a", "b", "c")}
     pending = [store.append(batch("a", fences["a"], [step(1)]))]
-    broken = altered(step(1), at="soon")  # what no type checker saw
+    broken = altered(step(1), at="soon")  # values that no type checker saw
     pending.append(store.append(batch("b", fences["b"], [broken])))
     unnamed = asyncio.ensure_future(store.create(run_info("\udc80"), [], {}))
     pending.append(store.append(batch("c", fences["c"], [step(1)])))
@@ -106,7 +106,7 @@ async def test_values_that_cannot_be_stored_fail_alone(store: SQLiteStore) -> No
 
 
 async def test_a_stale_batch_does_not_undo_its_neighbours(store: SQLiteStore) -> None:
-    """A fence that another process made stale fails its batch alone, inside one transaction."""
+    """A fence that another process made stale only fails its batch within one transaction."""
     fences = {run_id: await new_run(store, run_id) for run_id in ("a", "b", "c")}
     change(store.path, "UPDATE runs SET fence = fence + 1 WHERE id = 'b'")
     pending = [store.append(batch(run_id, fence, [step(1)])) for run_id, fence in fences.items()]
@@ -114,8 +114,8 @@ async def test_a_stale_batch_does_not_undo_its_neighbours(store: SQLiteStore) ->
     assert [(await store.info(run_id)).seq for run_id in fences] == [1, 0, 1]
 
 
-async def test_a_step_that_another_hand_wrote_is_not_doubled(store: SQLiteStore) -> None:
-    """The log's end is looked up in the transaction, not remembered."""
+async def test_a_step_that_another_program_wrote_is_not_doubled(store: SQLiteStore) -> None:
+    """The end of the log is read in the transaction, not remembered."""
     fence = await new_run(store, count=1)
     change(store.path, "INSERT INTO steps (id, at, body) SELECT id + 1, at, body FROM steps")
     assert await outcomes(store.append(batch("r", fence, [step(2)]))) == [StoreError]
@@ -123,7 +123,7 @@ async def test_a_step_that_another_hand_wrote_is_not_doubled(store: SQLiteStore)
 
 
 def test_what_is_queued_is_written_when_the_loop_ends(path: Path) -> None:
-    """When everything is cancelled, as at the end of asyncio.run, closing still writes what was queued."""
+    """If everything is cancelled, as at the end of asyncio.run, closing still writes what was queued."""
 
     async def main() -> None:
         store = SQLiteStore(path, synchronous="NORMAL")
@@ -156,7 +156,7 @@ def test_what_is_queued_is_written_when_the_loop_ends(path: Path) -> None:
 
 
 async def test_closing_waits_for_what_is_queued(store: SQLiteStore, open_store: OpenStore) -> None:
-    """What was queued before `close` is durable after it."""
+    """Jobs queued before `close` are durable after it."""
     fence = await new_run(store)
     pending = [store.append(batch("r", fence, [step(seq)])) for seq in range(1, 10)]
     await store.close()
@@ -169,8 +169,8 @@ async def test_closing_waits_for_what_is_queued(store: SQLiteStore, open_store: 
 # -- the medium
 
 
-async def test_a_locked_database_says_so(open_store: OpenStore, path: Path) -> None:
-    """Opening and writing wait as long as they were told, then say what to do; reading does not wait."""
+async def test_a_locked_database_raises_with_the_repair(open_store: OpenStore, path: Path) -> None:
+    """Opening and writing wait for the timeout, then raise an error with the repair; reading does not wait."""
     store = await open_store(busy_timeout_seconds=0.01)
     await new_run(store)
     with locked(path):
@@ -184,25 +184,25 @@ async def test_a_locked_database_says_so(open_store: OpenStore, path: Path) -> N
 
 
 def test_a_full_disk_loses_nothing_that_was_acknowledged(start_process: Callable[[], OtherProcess]) -> None:
-    """On a full disk the step is refused, those before it stay, and the run goes on once there is room."""
+    """On a full disk the step is refused, those before it are kept, and the run continues once there is space."""
     process = start_process()
-    assert process.tell("create r") == "ok"
-    assert process.tell("limit 1000000") == "ok"
+    assert process.send("create r") == "ok"
+    assert process.send("limit 1000000") == "ok"
     seq = 1
-    while (answer := process.tell(f"append r {seq}")) == "ok":
+    while (answer := process.send(f"append r {seq}")) == "ok":
         seq += 1
     assert answer == "error store_full"
     assert seq > 10
-    assert process.tell("append r 1") in {"error store_full", "error store_error"}
-    assert process.tell("steps r") == f"ok {seq - 1}"
-    assert process.tell("limit 100000000") == "ok"
-    assert process.tell(f"append r {seq}") == "ok"
-    assert process.tell("steps r") == f"ok {seq}"
-    assert process.tell("close") == "ok"
+    assert process.send("append r 1") in {"error store_full", "error store_error"}
+    assert process.send("steps r") == f"ok {seq - 1}"
+    assert process.send("limit 100000000") == "ok"
+    assert process.send(f"append r {seq}") == "ok"
+    assert process.send("steps r") == f"ok {seq}"
+    assert process.send("close") == "ok"
 
 
 async def test_a_database_of_which_a_part_was_overwritten(open_store: OpenStore, path: Path) -> None:
-    """Whatever is damaged, opening and reading give an error of the store or the right steps."""
+    """Whatever is damaged, opening and reading raise a StoreError or return the right steps."""
     store = await open_store()
     fence = await new_run(store)
     for seq in range(1, 60):
@@ -222,7 +222,7 @@ async def test_a_database_of_which_a_part_was_overwritten(open_store: OpenStore,
 
 
 async def read_all(path: Path) -> list[int] | GraphEngineError:
-    """The steps of run `r`, or what kept them from being read."""
+    """Return the steps of run `r`, or the error that prevents reading them."""
     reader = SQLiteStore(path, read_only=True)
     try:
         await reader.open()
@@ -236,7 +236,7 @@ async def read_all(path: Path) -> list[int] | GraphEngineError:
 
 @pytest.mark.parametrize("kept", [100, 5000, 9000, 30_000])
 async def test_a_database_that_was_cut_off(open_store: OpenStore, path: Path, kept: int) -> None:
-    """A truncated file ends with an error of the store that names the file or the step."""
+    """A truncated file raises a StoreError that names the file or the step."""
     store = await open_store()
     await new_run(store, count=200)
     await store.close()
@@ -262,7 +262,7 @@ async def test_a_database_that_was_cut_off(open_store: OpenStore, path: Path, ke
     ],
 )
 async def test_a_damaged_step_is_named(store: SQLiteStore, damage: str) -> None:
-    """A step that cannot be read, or is missing, is named with its run; other runs are not touched."""
+    """A step that cannot be read, or is missing, is named with its run; other runs are not affected."""
     await new_run(store, "bad", count=3)
     await new_run(store, "good", count=3)
     change(store.path, damage)
@@ -279,7 +279,7 @@ async def test_a_damaged_step_is_named(store: SQLiteStore, damage: str) -> None:
 
 @pytest.mark.parametrize("unsummed", [False, True])
 async def test_other_damaged_rows_are_named_too(store: SQLiteStore, *, unsummed: bool) -> None:
-    """A damaged outline or message is a damaged store, and says which it is; also without a checksum."""
+    """A damaged outline or message raises StoreCorrupt with its name; also without a checksum."""
     fence = await new_run(store)
     probe = SnapshotProbe()
     for seq in range(1, 300):
@@ -300,7 +300,7 @@ async def test_other_damaged_rows_are_named_too(store: SQLiteStore, *, unsummed:
 
 
 async def test_a_damaged_name_spoils_no_list(store: SQLiteStore) -> None:
-    """Text that is no UTF-8 is shown as well as it can be."""
+    """Text with invalid UTF-8 is shown with replacement characters."""
     await new_run(store, "a")
     await new_run(store, "b")
     change(store.path, "UPDATE runs SET graph = CAST(x'67ff' AS TEXT) WHERE id = 'a'")
@@ -310,8 +310,8 @@ async def test_a_damaged_name_spoils_no_list(store: SQLiteStore) -> None:
 # -- snapshots
 
 
-async def test_snapshots_go_on_where_the_last_driver_left(store: SQLiteStore) -> None:
-    """A new driver, or a branch, counts the steps since the last snapshot, not since it took over."""
+async def test_snapshots_continue_where_the_last_driver_stopped(store: SQLiteStore) -> None:
+    """A new driver, or a branch, counts the steps since the last snapshot, not since its claim."""
     fence = await new_run(store)
     for seq in range(1, 201):
         await append(store, batch("r", fence, [step(seq)]))
@@ -331,7 +331,7 @@ async def test_snapshots_go_on_where_the_last_driver_left(store: SQLiteStore) ->
 
 
 async def test_a_snapshot_is_part_of_its_batch(open_store: OpenStore, path: Path) -> None:
-    """A snapshot is written with the steps it follows, or not at all."""
+    """A snapshot is written with the steps before it, or not at all."""
     store = await open_store(busy_timeout_seconds=0.01)
     fence = await new_run(store, count=255)
     due = Append("r", fence, [step(256)], "running", snapshot=lambda: b'{"seq":256}')

@@ -1,4 +1,4 @@
-"""The database's file: how it is made, recognised, migrated, only read, and left behind."""
+"""The database file: how it is created, recognised, migrated, only read, and closed."""
 
 # these tests are alone on their loop
 
@@ -50,13 +50,13 @@ FIRST_MORE = """
     INSERT INTO inbox VALUES (3, 6, 'k2', 'answer', NULL);
     INSERT INTO inbox VALUES (4, 1, 'k', 'answer', '1');
 """
-"""Runs that nobody drives: let go, also after a step, and by a death; without a message, and one that ended."""
+"""Runs without a driver: released, also after a step, and by a death; without a message, and one that ended."""
 
 NOBODY = 65534
 
 
 def schema(path: Path) -> list[tuple[str, str, str]]:
-    """Everything that the database declares, and its version."""
+    """Return everything that the database declares, and its version."""
     with closing(sqlite3.connect(path)) as connection:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         declared = connection.execute("SELECT type, name, coalesce(sql, '') FROM sqlite_schema").fetchall()
@@ -64,19 +64,19 @@ def schema(path: Path) -> list[tuple[str, str, str]]:
 
 
 def make_database(path: Path, script: str) -> None:
-    """A database made by these statements."""
+    """Create a database with these statements."""
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript(script)
 
 
 def contents(path: Path) -> list[str]:
-    """Everything that is in the database."""
+    """Return everything in the database."""
     with closing(sqlite3.connect(path)) as connection:
         return list(connection.iterdump())
 
 
 async def finished_run(path: Path, count: int = 3) -> None:
-    """A database, closed, with one run."""
+    """Return a closed database with one run."""
     store = SQLiteStore(path, synchronous="NORMAL")
     await store.open()
     await new_run(store, count=count)
@@ -85,7 +85,7 @@ async def finished_run(path: Path, count: int = 3) -> None:
 
 @pytest.fixture
 def as_nobody() -> Iterator[Path]:
-    """A folder that everybody may read, and a user who may write nothing in it once its mode says so."""
+    """A folder that everybody can read, and a user who can write nothing in it once its mode forbids it."""
     folder = Path(tempfile.mkdtemp())
     folder.chmod(0o755)
     yield folder
@@ -97,7 +97,7 @@ def as_nobody() -> Iterator[Path]:
 
 
 def lock_down(folder: Path, mode: int = 0o555) -> None:
-    """Take away the right to write, from this process too; with another mode, other rights to the folder."""
+    """Remove the right to write, for this process too; another mode removes other rights to the folder."""
     for each in folder.iterdir():
         each.chmod(0o444)
     folder.chmod(mode)
@@ -109,21 +109,21 @@ def lock_down(folder: Path, mode: int = 0o555) -> None:
 
 
 async def test_missing_folders_are_made(tmp_path: Path, open_store: OpenStore) -> None:
-    """A path in a folder that is not there yet is as good as any."""
+    """Missing parent folders of the path are created."""
     path = tmp_path / "a" / "b" / "runs of % and #?.db"
     await new_run(await open_store(path))
     assert path.exists()
 
 
 async def test_a_new_file_is_for_its_user_alone(open_store: OpenStore, path: Path) -> None:
-    """Neither the database nor what lies beside it can be read by others."""
+    """Neither the database nor the files next to it can be read by other users."""
     await new_run(await open_store())
     for each in path.parent.iterdir():
         assert stat.S_IMODE(each.stat().st_mode) & 0o077 == 0
 
 
 async def test_many_may_open_a_new_file_at_once(path: Path) -> None:
-    """Stores that find no file at the same time all open one and the same database."""
+    """Stores that find no file at the same time all open the same database."""
     stores = [SQLiteStore(path, synchronous="NORMAL") for _ in range(8)]
     await asyncio.gather(*(store.open() for store in stores))
     await asyncio.gather(*(new_run(store, f"r{n}") for n, store in enumerate(stores)))
@@ -149,7 +149,7 @@ async def test_a_closed_database_is_one_small_file(open_store: OpenStore, path: 
 
 
 async def test_closing_leaves_no_log_to_others(open_store: OpenStore, path: Path) -> None:
-    """What a closed store wrote lies in the database itself, also while another store has it open."""
+    """The writes of a closed store are in the database itself, even while another store has it open."""
     store = await open_store()
     await open_store()
     await new_run(store, count=100)
@@ -180,7 +180,7 @@ async def test_an_open_database_that_is_opened_again_keeps_one_version(open_stor
 async def test_every_version_migrates_to_the_same_schema(
     open_store: OpenStore, tmp_path: Path, path: Path, version: int
 ) -> None:
-    """A database of any version, opened, declares exactly what a new one declares."""
+    """A database of any version, once opened, declares exactly what a new one declares."""
     old = tmp_path / "old.db"
     with closing(sqlite3.connect(old, isolation_level=None)) as connection:
         if version:
@@ -191,7 +191,7 @@ async def test_every_version_migrates_to_the_same_schema(
 
 
 async def test_what_a_file_is_is_read_in_one_statement(path: Path) -> None:
-    """Mark, version and tables are of one moment, so that a database in the making is never taken for another's."""
+    """Mark, version and tables are consistent, so an unfinished database is never taken for another application's."""
     statements: list[str] = []
     with closing(sqlite3.connect(path)) as connection:
         connection.set_trace_callback(statements.append)
@@ -211,7 +211,7 @@ async def test_a_migration_that_fails_leaves_the_database_as_it_was(path: Path) 
 
 @pytest.mark.parametrize("dump", sorted(FORMATS.glob("*.sql")), ids=lambda dump: dump.stem)
 async def test_databases_of_every_version_are_read(open_store: OpenStore, path: Path, dump: Path) -> None:
-    """What was recorded by the code of each version is read by this one."""
+    """This version reads the recorded databases of every version."""
     make_database(path, dump.read_text())
     store = await open_store()
     assert [(info.id, info.status, info.seq) for info in await store.runs()] == [
@@ -221,7 +221,8 @@ async def test_databases_of_every_version_are_read(open_store: OpenStore, path: 
     assert seqs((await store.load("child")).steps) == [1, 2, 3]
     assert (await store.load("parent")).snapshot == b'{"seq":2}'
     assert [message.payload for message in await store.inbox(["child"])] == [{"ok": True}]
-    assert await store.outline("f1") == {"nodes": ["write"]}
+    outline: object = await store.outline("f1")
+    assert outline == {"nodes": ["write"]}
     due_at = None if dump.stem == "0001" else 400.0
     assert [(info.id, info.due_at) for info in await store.due(0.0)] == [("child", due_at)]
     fence = await store.claim("child")
@@ -229,7 +230,7 @@ async def test_databases_of_every_version_are_read(open_store: OpenStore, path: 
 
 
 async def test_runs_of_the_first_version_are_found_when_they_are_due(open_store: OpenStore, path: Path) -> None:
-    """Runs that were left running, and those that wait and have a message, are due since their last step."""
+    """Runs left running, and waiting runs with a message, are due since their last step."""
     make_database(path, FIRST + FIRST_MORE)
     store = await open_store()
     await append(store, batch("child", await store.claim("child"), [], "waiting"))
@@ -240,7 +241,7 @@ async def test_runs_of_the_first_version_are_found_when_they_are_due(open_store:
 
 
 async def test_a_database_of_the_first_version_is_migrated_once(path: Path) -> None:
-    """Of stores that open it at the same time one migrates it, and nothing that is in it is lost."""
+    """Of several stores that open it at the same time one migrates it, and nothing in it is lost."""
     make_database(path, FIRST)
     stores = [SQLiteStore(path, synchronous="NORMAL") for _ in range(8)]
     await asyncio.gather(*(store.open() for store in stores))
@@ -252,7 +253,7 @@ async def test_a_database_of_the_first_version_is_migrated_once(path: Path) -> N
 
 
 async def test_a_migration_that_fails_at_its_end_leaves_the_first_version(path: Path) -> None:
-    """If the last statement cannot be done, the database declares and holds what it did before."""
+    """If the last statement fails, the database declares and holds the same as before."""
     make_database(path, FIRST + "CREATE INDEX runs_by_wanted_at ON runs (id);")
     before = schema(path), contents(path)
     with refused(StoreError) as caught:
@@ -262,7 +263,7 @@ async def test_a_migration_that_fails_at_its_end_leaves_the_first_version(path: 
 
 
 async def test_an_old_version_is_not_read_before_it_was_migrated(open_store: OpenStore, path: Path) -> None:
-    """Who may only read says so and changes nothing; once the database was opened to be written, it is read."""
+    """A read-only store raises an error and changes nothing; after it was opened for writing, it is read."""
     make_database(path, FIRST)
     before = path.read_bytes()
     with refused(StoreReadOnly) as caught:
@@ -290,10 +291,10 @@ def test_there_is_a_recorded_database_of_every_version() -> None:
     ],
 )
 @pytest.mark.parametrize("read_only", [False, True])
-async def test_databases_that_are_not_ours_are_left_alone(
+async def test_foreign_databases_are_left_alone(
     path: Path, script: str, kind: type[StoreError], *, read_only: bool
 ) -> None:
-    """Another application's database, or one of a newer version, is refused and stays as it is."""
+    """Another application's database, or one of a newer version, is refused and unchanged."""
     make_database(path, script)
     before = path.read_bytes()
     with refused(kind) as caught:
@@ -306,8 +307,8 @@ async def test_databases_that_are_not_ours_are_left_alone(
 
 @pytest.mark.parametrize("content", [b"x", b"# Notes\n" * 1000, b"SQLite format 3\0" + b"\xff" * 5000])
 @pytest.mark.parametrize("read_only", [False, True])
-async def test_a_file_that_is_no_database_is_left_alone(path: Path, content: bytes, *, read_only: bool) -> None:
-    """Any other file is refused and stays as it is."""
+async def test_a_file_that_is_not_a_database_is_left_alone(path: Path, content: bytes, *, read_only: bool) -> None:
+    """Any other file is refused and unchanged."""
     path.write_bytes(content)
     with refused(StoreNotADatabase) as caught:
         await SQLiteStore(path, read_only=read_only).open()
@@ -329,7 +330,7 @@ async def test_a_folder_is_no_database(tmp_path: Path, *, read_only: bool) -> No
 
 @pytest.mark.parametrize("read_only", [False, True])
 async def test_what_is_no_file_is_no_database(tmp_path: Path, *, read_only: bool) -> None:
-    """Devices, pipes and sockets are refused for what they are, and none is read or written."""
+    """Devices, pipes and sockets are refused by kind, and none is read or written."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     with closing(socket.socket(socket.AF_UNIX)) as bound:
@@ -343,8 +344,8 @@ async def test_what_is_no_file_is_no_database(tmp_path: Path, *, read_only: bool
 
 
 @pytest.mark.parametrize("read_only", [False, True])
-async def test_a_path_that_cannot_be_looked_at_is_refused(as_nobody: Path, *, read_only: bool) -> None:
-    """A file in a folder that this user may not enter is refused with the repair."""
+async def test_a_path_that_cannot_be_accessed_is_refused(as_nobody: Path, *, read_only: bool) -> None:
+    """A file in a folder that this user cannot enter is refused with the repair."""
     path = as_nobody / "runs.db"
     await finished_run(path)
     lock_down(as_nobody, 0)
@@ -353,11 +354,11 @@ async def test_a_path_that_cannot_be_looked_at_is_refused(as_nobody: Path, *, re
     assert caught[0].repair
 
 
-# -- reading only
+# -- read-only
 
 
 async def test_reading_where_there_is_no_database(path: Path) -> None:
-    """A file that is missing is not made by who only reads."""
+    """A missing file is not created by a read-only store."""
     with refused(StoreMissing) as caught:
         await SQLiteStore(path.parent / "sub" / "runs.db", read_only=True).open()
     assert caught[0].message.startswith("no database at")
@@ -366,7 +367,7 @@ async def test_reading_where_there_is_no_database(path: Path) -> None:
 
 
 async def test_a_reader_leaves_no_trace(path: Path, open_store: OpenStore) -> None:
-    """Reading a closed database makes no file, takes no lease, and refuses to write."""
+    """Reading a closed database creates no file, takes no lease, and refuses to write."""
     await finished_run(path)
     reader = await open_store(read_only=True)
     assert same(await reader.steps("r"), steps(1, 3))
@@ -380,7 +381,7 @@ async def test_a_reader_leaves_no_trace(path: Path, open_store: OpenStore) -> No
 
 
 async def test_a_reader_follows_a_writer(path: Path, open_store: OpenStore) -> None:
-    """A reader that was there first sees what is written later, while the writer lives and after."""
+    """A reader opened earlier sees later writes, while the writer lives and after."""
     await finished_run(path)
     reader = await open_store(read_only=True)
     assert (await reader.info("r")).seq == 3
@@ -398,7 +399,7 @@ async def test_a_reader_follows_a_writer(path: Path, open_store: OpenStore) -> N
 
 
 async def test_a_read_is_done_again_if_the_file_changed_under_it(path: Path) -> None:
-    """A read of a file at rest that a writer came to meanwhile is not believed."""
+    """A read of a file at rest is repeated if a writer changed it meanwhile."""
     await finished_run(path)
     os.utime(path, (1, 1))
     reader = Reader(path, busy_timeout_seconds=1, at_rest=True)
@@ -416,7 +417,7 @@ async def test_a_read_is_done_again_if_the_file_changed_under_it(path: Path) -> 
 
 
 async def test_reading_in_a_folder_that_cannot_be_written(as_nobody: Path) -> None:
-    """A database in a read-only folder can be read, and opening it to write is refused with the repair."""
+    """A database in a read-only folder can be read, and opening it for writing is refused with the repair."""
     path = as_nobody / "runs.db"
     await finished_run(path)
     lock_down(as_nobody)
@@ -434,8 +435,8 @@ async def test_reading_in_a_folder_that_cannot_be_written(as_nobody: Path) -> No
         await SQLiteStore(as_nobody / "sub" / "other.db").open()
 
 
-async def test_reading_beside_a_live_writer_in_a_folder_that_cannot_be_written(as_nobody: Path) -> None:
-    """A reader that may not write sees what a live writer has recorded so far."""
+async def test_reading_next_to_a_live_writer_in_a_read_only_folder(as_nobody: Path) -> None:
+    """A read-only store sees what a live writer has recorded so far."""
     path = as_nobody / "runs.db"
     writer = SQLiteStore(path, synchronous="NORMAL")
     await writer.open()
@@ -451,21 +452,21 @@ async def test_reading_beside_a_live_writer_in_a_folder_that_cannot_be_written(a
 
 
 async def test_an_empty_file_is_no_database_yet(path: Path) -> None:
-    """A file that was never set up holds no runs to read, and stays as it is; a writer makes it a database."""
+    """A file that was never set up has no runs, and is unchanged; a writer makes it a database."""
     path.touch()
     with refused(StoreMissing) as caught:
         await SQLiteStore(path, read_only=True).open()
-    assert caught[0].message == f"{path} is empty: it is no database yet"
+    assert caught[0].message == f"{path} is empty: it is not a database yet"
     assert caught[0].repair
     assert path.stat().st_size == 0
     await finished_run(path)
 
 
-# -- speed that does not depend on how much is stored
+# -- cost that does not depend on how much is stored
 
 
 SCANNING = {"inbox", "lineage", "spare_outlines", "drop_outlines"}
-"""Statements that go through what they were given, or, once a prune, through all runs."""
+"""Statements that scan their parameters or, once per prune, all runs."""
 
 
 @pytest.mark.parametrize("name", [name for name in SQL if name not in SCANNING])
@@ -476,7 +477,7 @@ async def test_no_query_reads_a_whole_table(store: SQLiteStore, path: Path, name
         names = re.findall(r":(\w+)", SQL[name])
         values = dict.fromkeys(names) if names else [None] * SQL[name].count("?")
         plan = [row[3] for row in connection.execute("EXPLAIN QUERY PLAN " + SQL[name], values)]
-    # The last is what that statement itself made, a row for each driver.
+    # the last is the result of that statement itself, a row for each driver
     allowed = (
         "SCAN run_facts",
         "SCAN r USING INDEX runs_by_",
@@ -488,11 +489,11 @@ async def test_no_query_reads_a_whole_table(store: SQLiteStore, path: Path, name
     scans = [line for line in plan if "SCAN" in line and not line.startswith(allowed)]
     assert not scans, plan
     sorts = [line for line in plan if "TEMP B-TREE" in line]
-    assert sorts in ([], ["USE TEMP B-TREE FOR RIGHT PART OF ORDER BY"]), plan  # runs of one moment, by their ids
+    assert sorts in ([], ["USE TEMP B-TREE FOR RIGHT PART OF ORDER BY"]), plan  # runs created at the same time, by id
 
 
 async def test_an_opening_that_is_cancelled_leaves_no_connection(tmp_path: Path) -> None:
-    """The connection that the thread opens all the same is closed, and its thread ends."""
+    """The connection that the thread opens nevertheless is closed, and its thread ends."""
     before = threading.active_count()
     for _ in range(20):
         opening = asyncio.create_task(Worker.connect((tmp_path / "runs.db").as_uri(), busy_timeout_seconds=1))
@@ -501,11 +502,11 @@ async def test_an_opening_that_is_cancelled_leaves_no_connection(tmp_path: Path)
         with pytest.raises(asyncio.CancelledError):
             await opening
     gc.collect()
-    assert threading.active_count() == before
+    assert threading.active_count() <= before
 
 
-def test_a_file_that_cannot_be_opened_leaves_no_thread_behind(tmp_path: Path) -> None:
-    """Whoever ends its event loop at once, as a command does, is not told of a thread that comes too late."""
+def test_a_file_that_cannot_be_opened_leaves_no_thread(tmp_path: Path) -> None:
+    """A program that ends its event loop at once, like a command, gets no message from a late thread."""
     before = set(threading.enumerate())
 
     async def open_nothing() -> None:

@@ -1,4 +1,4 @@
-"""Databases that somebody made to do harm: nothing in them is run, followed or believed."""
+"""Malicious databases: nothing in them is run, followed or believed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.stores.support import OpenStore
 
 
 def change(path: Path, *statements: str) -> None:
-    """Change a database behind the store's back."""
+    """Change a database without the store."""
     with closing(sqlite3.connect(path)) as connection:
         for statement in statements:
             connection.execute(statement)
@@ -30,7 +30,7 @@ def change(path: Path, *statements: str) -> None:
 
 
 async def a_run(open_store: OpenStore, path: Path) -> None:
-    """A database with the run `r`, closed."""
+    """Return a database with the run `r`, closed."""
     store = await open_store(path)
     await append(store, batch("r", await new_run(store, "r"), [step(1)]))
     await store.close()
@@ -40,7 +40,7 @@ FOREIGN = {
     "a trigger": "CREATE TRIGGER bad AFTER INSERT ON steps BEGIN DELETE FROM runs; END",
     "a trigger on another's table": "CREATE TRIGGER bad AFTER INSERT ON owners BEGIN SELECT 1; END",
     "a view": "CREATE VIEW extra AS SELECT * FROM runs",
-    "an index of ours": "CREATE INDEX slow ON steps (length(hex(body)))",
+    "an index on steps": "CREATE INDEX slow ON steps (length(hex(body)))",
     "a column": "ALTER TABLE runs ADD COLUMN more TEXT AS (upper(id))",
 }
 
@@ -50,22 +50,24 @@ FOREIGN = {
 async def test_a_database_that_defines_more_is_not_used(
     open_store: OpenStore, path: Path, what: str, *, read_only: bool
 ) -> None:
-    """A trigger, a view, an index or a column that graphengine did not make is named; nothing is read or written."""
+    """A trigger, view, index or column that graphengine did not make is named; nothing is read or written."""
     await a_run(open_store, path)
     change(path, FOREIGN[what])
     before = path.read_bytes()
     with refused(StoreAltered) as caught:
         await open_store(read_only=read_only)
-    name = {"a column": "table runs", "an index of ours": "index slow", "a view": "view extra"}.get(what, "trigger bad")
+    name = {"a column": "table runs", "an index on steps": "index slow", "a view": "view extra"}.get(
+        what, "trigger bad"
+    )
     assert name in str(caught[0])
     assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize("read_only", [True, False])
-async def test_our_view_and_our_tables_must_be_as_we_made_them(
+async def test_the_view_and_the_tables_must_be_as_graphengine_made_them(
     open_store: OpenStore, path: Path, *, read_only: bool
 ) -> None:
-    """A view of our name that reads something else, or the lack of a table, is told."""
+    """A view of the same name with other SQL, or a missing table, is reported."""
     await a_run(open_store, path)
     with closing(sqlite3.connect(path)) as connection:
         (sql,) = connection.execute("SELECT sql FROM sqlite_schema WHERE name = 'run_facts'").fetchone()
@@ -76,8 +78,8 @@ async def test_our_view_and_our_tables_must_be_as_we_made_them(
     assert "table inbox" in str(caught[0])
 
 
-async def test_what_others_keep_beside_our_tables_is_left_alone(open_store: OpenStore, path: Path) -> None:
-    """A table of another program, its index, and SQLite's own statistics do not keep a database from being used."""
+async def test_tables_of_other_programs_are_left_alone(open_store: OpenStore, path: Path) -> None:
+    """A table of another program, its index, and SQLite's own statistics do not prevent the use of a database."""
     await a_run(open_store, path)
     change(path, "CREATE TABLE theirs (a UNIQUE, b)", "CREATE INDEX theirs_b ON theirs (b)", "ANALYZE")
     assert [info.id for info in await (await open_store(read_only=True)).runs()] == ["r"]
@@ -87,9 +89,9 @@ async def test_what_others_keep_beside_our_tables_is_left_alone(open_store: Open
 
 
 async def test_the_schema_calls_nothing_with_an_effect(open_store: OpenStore) -> None:
-    """Each connection is told not to trust what the schema of a file calls."""
+    """Each connection is set not to trust the functions in a file's schema."""
     store = await open_store()
-    assert store._reader is not None  # noqa: SLF001 - settings of a connection are seen nowhere else
+    assert store._reader is not None  # noqa: SLF001 - settings of a connection are visible nowhere else
     assert store._writer is not None  # noqa: SLF001
     for run in (store._reader.run, store._writer.run):  # noqa: SLF001
         found = await run(lambda c: c.execute("PRAGMA trusted_schema").fetchone())
@@ -98,7 +100,7 @@ async def test_the_schema_calls_nothing_with_an_effect(open_store: OpenStore) ->
 
 @pytest.mark.parametrize("bad", ["../../precious", "/{folder}/precious", "precious", ""])
 async def test_an_owner_of_a_database_leads_to_no_file_elsewhere(open_store: OpenStore, path: Path, bad: str) -> None:
-    """An owner's id that is none of ours names no file: whatever the database says, nothing is opened or removed."""
+    """A foreign owner id names no file: whatever the database holds, nothing is opened or removed."""
     await a_run(open_store, path)
     owners = path.with_name(path.name + "-owners")
     owners.mkdir(exist_ok=True)
@@ -120,7 +122,7 @@ async def test_an_owner_of_a_database_leads_to_no_file_elsewhere(open_store: Ope
 
 
 async def test_a_lock_file_that_is_a_link_or_a_pipe_is_not_followed(open_store: OpenStore, path: Path) -> None:
-    """Where a lock file should be, a link is not followed and a pipe is not waited for."""
+    """In place of a lock file, a link is not followed and a pipe is not waited for."""
     await a_run(open_store, path)
     owners = path.with_name(path.name + "-owners")
     owners.mkdir(exist_ok=True)
@@ -141,7 +143,7 @@ async def test_a_lock_file_that_is_a_link_or_a_pipe_is_not_followed(open_store: 
 
 
 async def test_a_run_that_descends_from_itself_is_damaged(open_store: OpenStore, path: Path) -> None:
-    """A circle of parents ends in an error, not in a search without end."""
+    """A circle of parents ends in an error, not in an endless loop."""
     await a_run(open_store, path)
     change(path, "DELETE FROM steps", "UPDATE runs SET parent = key, parent_seq = 7")
     store = await open_store(read_only=True)
@@ -153,7 +155,7 @@ async def test_a_run_that_descends_from_itself_is_damaged(open_store: OpenStore,
 
 @pytest.mark.parametrize("table", ["steps", "snapshots"])
 async def test_json_that_is_nested_without_end_is_damage(open_store: OpenStore, path: Path, table: str) -> None:
-    """A body of a hundred thousand lists in one another is a row that cannot be read, and the other runs are fine."""
+    """A body with a hundred thousand nested lists cannot be read, and the other runs are not affected."""
     await a_run(open_store, path)
     store = await open_store()
     await append(store, batch("s", await new_run(store, "s"), [step(1)]))
@@ -173,7 +175,7 @@ async def test_json_that_is_nested_without_end_is_damage(open_store: OpenStore, 
 
 
 async def test_files_are_for_their_user_alone_whatever_the_umask(tmp_path: Path) -> None:
-    """Database, write-ahead log, its index, the folder of locks and what is in it, and a new folder around them."""
+    """Database, write-ahead log, its index, the folder of locks and its files, and a new folder around them."""
     path = tmp_path / "new" / "runs.db"
     before = os.umask(0)
     try:
@@ -192,36 +194,36 @@ async def test_files_are_for_their_user_alone_whatever_the_umask(tmp_path: Path)
 # -- SQL
 
 BUILT = {
-    "PRAGMA {pragma}({_MOST_TROUBLES})": "one of two words, and a number of ours",
-    "PRAGMA incremental_vacuum({_PAGES_AT_ONCE})": "a number of ours",
-    "PRAGMA user_version = {VERSION}": "a number of ours",
+    "PRAGMA {pragma}({_MOST_MESSAGES})": "one of two words, and a constant number",
+    "PRAGMA incremental_vacuum({_PAGES_AT_ONCE})": "a constant number",
+    "PRAGMA user_version = {VERSION}": "a constant number",
     'DROP {_DROPPED[kind]} "{name}"': "one of three words; the name, quoted as SQL quotes names, is the point",
-    "{select} >= ? ORDER BY {key}": "our own table and columns",
-    "{select} > ? ORDER BY {key} DESC": "our own table and columns",
-    "{select} = ?": "our own table and columns",
-    "PRAGMA page_size = {PAGE_BYTES}": "a number of ours; pragmas take no parameters",
+    "{select} >= ? ORDER BY {key}": "constant table and columns",
+    "{select} > ? ORDER BY {key} DESC": "constant table and columns",
+    "{select} = ?": "constant table and columns",
+    "PRAGMA page_size = {PAGE_BYTES}": "a constant number; pragmas take no parameters",
     "PRAGMA synchronous = {('FULL' if synchronous == 'FULL' else 'NORMAL')}": "one of two words",
-    "PRAGMA application_id = {APPLICATION_ID}": "a number of ours",
-    "PRAGMA user_version = {upto}": "a number of ours",
+    "PRAGMA application_id = {APPLICATION_ID}": "a constant number",
+    "PRAGMA user_version = {upto}": "a constant number",
 }
-"""The statements that are put together, and why no value of a user or a database can be in them."""
+"""The statements that are formatted, and why no value of a user or a database can be in them."""
 
 
 def executed(tree: ast.AST) -> Iterator[ast.expr]:
-    """The statement of each call of `execute`, `executemany` and `executescript`."""
+    """Yield the statement of each call of `execute`, `executemany` and `executescript`."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr.startswith("execute"):
             yield node.args[0]
 
 
 def test_no_value_is_ever_part_of_a_statement() -> None:
-    """SQL is a constant, a name of one, or an entry of a file of statements; what is formatted is on a short list."""
+    """SQL is a constant, a name of one, or from a file of statements; formatted statements are on a short list."""
     folder = Path(str(graphengine.stores.sqlite.__file__)).parent
     built: set[str] = set()
     for file in sorted(folder.parent.parent.rglob("*.py")):
         for statement in executed(ast.parse(file.read_text())):
             where = f"{file.name}:{statement.lineno}: {ast.unparse(statement)}"
-            assert folder in file.parents or file.name == "crash_points.py", where  # that one hands on what it is given
+            assert folder in file.parents or file.name == "crash_points.py", where  # that one passes its arguments on
             if isinstance(statement, ast.JoinedStr):
                 built.add(ast.unparse(statement)[2:-1].replace("\\'", "'"))
             elif isinstance(statement, ast.Subscript):

@@ -1,4 +1,4 @@
-"""A database whose files are moved, deleted or replaced while it is open: what is acknowledged is kept."""
+"""A database whose files are moved, deleted or replaced while open: acknowledged steps are kept."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.stores.support import OpenStore, OtherProcess
 
 
 def log_of(path: Path) -> Path:
-    """The log beside a database."""
+    """Return the log of a database."""
     return path.with_name(path.name + "-wal")
 
 
@@ -37,16 +37,16 @@ def move(path: Path) -> None:
 
 
 def replace(path: Path) -> None:
-    """Put another database in its place."""
+    """Replace it with another database."""
     shutil.copy(path, path.with_name("new.db"))
     path.with_name("new.db").replace(path)
 
 
 @pytest.mark.parametrize("happens", [delete, delete_log, move, replace])
-async def test_no_step_is_acknowledged_that_nobody_will_find(
+async def test_no_step_is_acknowledged_that_cannot_be_found(
     store: SQLiteStore, happens: Callable[[Path], None]
 ) -> None:
-    """Each of those who wait for the commit is refused with what to do, and so is whoever comes later."""
+    """Each caller that waits for the commit gets the error with the repair, and so do later ones."""
     fences = {run_id: await new_run(store, run_id) for run_id in ("a", "b")}
     happens(store.path)
     pending = [store.append(batch(run_id, fence, [step(1)])) for run_id, fence in fences.items()]
@@ -65,14 +65,14 @@ async def test_no_step_is_acknowledged_that_nobody_will_find(
 async def test_a_file_that_is_read_by_its_own_process_costs_no_step(
     store: SQLiteStore, open_store: OpenStore, start_process: Callable[[], OtherProcess]
 ) -> None:
-    """Closing it drops the locks of this process; the next one that leaves deletes the log. That is noticed."""
+    """Closing the file drops the locks of this process, so the next one to close deletes the log. That is detected."""
     fence = await new_run(store)
     await append(store, batch("r", fence, [step(1)]))
     store.path.read_bytes()  # a backup, an upload, a checksum
     other = start_process()
-    other.tell("close")
+    other.send("close")
     other.kill()
-    assert not log_of(store.path).exists(), "else this test shows nothing"
+    assert not log_of(store.path).exists(), "otherwise this test shows nothing"
     with refused(StoreMoved):
         await append(store, batch("r", fence, [step(2)]))
     await store.close()
@@ -82,7 +82,7 @@ async def test_a_file_that_is_read_by_its_own_process_costs_no_step(
 
 
 async def test_a_lease_is_not_renewed_in_another_database(store: SQLiteStore, caplog: pytest.LogCaptureFixture) -> None:
-    """The path may lead to another file by then, whose users would take this owner for one of theirs."""
+    """The path can lead to another file by then, whose users would consider this owner one of theirs."""
     replace(store.path)
     with closing(sqlite3.connect(store.path)) as connection:
         connection.execute("DELETE FROM owners")

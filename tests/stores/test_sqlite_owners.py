@@ -1,4 +1,4 @@
-"""Who may drive a run, when its driver died, went away, or only seems so."""
+"""Ownership of runs: who can drive a run when its driver died, left, or only seems dead."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LEASE_SECONDS = 30.0
 
 
 def rows(path: Path, query: str) -> list[tuple[object, ...]]:
-    """What a query gives, read beside the store."""
+    """Return the rows of a query, read without the store."""
     connection = sqlite3.connect(path)
     try:
         return connection.execute(query).fetchall()
@@ -35,7 +35,7 @@ def rows(path: Path, query: str) -> list[tuple[object, ...]]:
 
 
 def lock_files(path: Path) -> list[str]:
-    """The owners' lock files."""
+    """Return the owners' lock files."""
     folder = path.with_name(path.name + "-owners")
     return sorted(each.name for each in folder.iterdir()) if folder.exists() else []
 
@@ -43,9 +43,9 @@ def lock_files(path: Path) -> list[str]:
 async def test_the_runs_of_a_killed_process_are_free_at_once(
     store: SQLiteStore, path: Path, start_process: Callable[[], OtherProcess]
 ) -> None:
-    """After kill -9 of its driver a run can be claimed at once, and its log is what was acknowledged."""
+    """After kill -9 of its driver a run can be claimed at once, and its log holds the acknowledged steps."""
     other = start_process()
-    assert [other.tell(line) for line in ("create a", "create b", "append a 1", "append a 2")] == ["ok"] * 4
+    assert [other.send(line) for line in ("create a", "create b", "append a 1", "append a 2")] == ["ok"] * 4
     with refused(RunIsDriven):
         await store.claim("a")
     other.kill()
@@ -57,12 +57,12 @@ async def test_the_runs_of_a_killed_process_are_free_at_once(
     assert len(rows(path, "SELECT id FROM owners")) == len(lock_files(path)) == 1
 
 
-async def test_a_killed_driver_is_seen_dead_at_once_by_who_reads(
+async def test_a_reader_sees_at_once_that_a_killed_driver_is_dead(
     store: SQLiteStore, open_store: OpenStore, path: Path, start_process: Callable[[], OtherProcess]
 ) -> None:
     """After kill -9 its runs have no driver and are still held, and reading that changes nothing."""
     other = start_process()
-    assert [other.tell(line) for line in ("create a", "create b")] == ["ok"] * 2
+    assert [other.send(line) for line in ("create a", "create b")] == ["ok"] * 2
     reader = await open_store(read_only=True)
     [(owner,)] = rows(path, "SELECT DISTINCT driver FROM runs")
     for each in (store, reader):
@@ -77,10 +77,10 @@ async def test_a_killed_driver_is_seen_dead_at_once_by_who_reads(
 
 
 @pytest.mark.parametrize("has_fcntl", [True, False])
-async def test_looking_at_an_owner_does_not_hurt_it(
+async def test_checking_an_owner_does_not_harm_it(
     store: SQLiteStore, open_store: OpenStore, monkeypatch: pytest.MonkeyPatch, *, has_fcntl: bool
 ) -> None:
-    """A live owner stays the driver however often others look, also where there are no shared locks."""
+    """A live owner stays the driver however often others check it, also without shared locks."""
     if not has_fcntl:
         monkeypatch.setattr(owners, "fcntl", None)
     fence = await new_run(store)
@@ -96,35 +96,35 @@ async def test_looking_at_an_owner_does_not_hurt_it(
     assert not (await reader.info("r")).held
 
 
-async def test_who_looks_at_a_dead_owner_is_not_taken_for_it(
+async def test_a_check_of_a_dead_owner_is_not_mistaken_for_the_owner(
     store: SQLiteStore, open_store: OpenStore, path: Path, start_process: Callable[[], OtherProcess]
 ) -> None:
-    """While one program is looking at the lock of a dead owner, others read and claim its runs all the same."""
+    """While one program checks the lock of a dead owner, others can still read and claim its runs."""
     other = start_process()
-    other.tell("create a")
+    other.send("create a")
     [(lock_file,)] = rows(path, "SELECT lock_file FROM owners JOIN runs ON driver = owners.id")
     other.kill()
-    with (path.with_name(path.name + "-owners") / str(lock_file)).open() as looking:
-        fcntl.flock(looking, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    with (path.with_name(path.name + "-owners") / str(lock_file)).open() as file:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         assert (await store.info("a")).driver is None
         second = await open_store()
         await second.claim("a")
 
 
-async def test_each_owner_is_looked_at_once_for_a_list(
+async def test_each_owner_is_checked_once_for_a_list(
     store: SQLiteStore, open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A list of many runs looks once at each of their owners, and not at the store's own."""
+    """A list of many runs checks each of their owners once, and not the store's own."""
     second = await open_store()
     for n in range(5):
         await new_run(store, f"own{n}")
         await new_run(second, f"other{n}")
     looked: list[str] = []
-    look = owners.lock_shows_death
+    check = owners.lock_shows_death
 
     def counted(owner: owners.Owner, folder: Path) -> bool:
         looked.append(owner.id)
-        return look(owner, folder)
+        return check(owner, folder)
 
     monkeypatch.setattr(owners, "lock_shows_death", counted)
     assert all(info.driver for info in await store.runs())
@@ -135,9 +135,9 @@ async def test_each_owner_is_looked_at_once_for_a_list(
 async def test_a_live_driver_is_named(
     store: SQLiteStore, path: Path, start_process: Callable[[], OtherProcess]
 ) -> None:
-    """The error tells host, process and lease of the driver, and when the lease ends."""
+    """The error names host, process and lease of the driver, and when the lease ends."""
     other = start_process()
-    other.tell("create a")
+    other.send("create a")
     with refused(RunIsDriven) as caught:
         await store.claim("a")
     [(owner, host, pid, expires_at)] = rows(
@@ -150,7 +150,7 @@ async def test_a_live_driver_is_named(
 
 
 async def test_a_store_in_the_same_process_is_another_owner(store: SQLiteStore, open_store: OpenStore) -> None:
-    """Two stores of one process do not share their runs, and asking does not hurt the one that drives."""
+    """Two stores of one process do not share their runs, and a claim does not harm the driver."""
     fence = await new_run(store)
     second = await open_store()
     for _ in range(3):
@@ -159,8 +159,8 @@ async def test_a_store_in_the_same_process_is_another_owner(store: SQLiteStore, 
     await append(store, batch("r", fence, [step(1)]))
 
 
-async def test_an_owner_without_a_sign_of_life_loses_its_runs(open_store: OpenStore, clock: Clock) -> None:
-    """Its lease over, a run may be taken from a process that lives on; that one writes no more."""
+async def test_an_owner_with_an_expired_lease_loses_its_runs(open_store: OpenStore, clock: Clock) -> None:
+    """After its lease a run can be taken from a live process, which can write no more."""
     first = await open_store(clock=clock, lease_seconds=LEASE_SECONDS)
     second = await open_store(clock=clock, lease_seconds=LEASE_SECONDS)
     fence = await new_run(first)
@@ -178,7 +178,7 @@ async def test_an_owner_without_a_sign_of_life_loses_its_runs(open_store: OpenSt
 
 
 async def test_a_renewed_lease_keeps_the_runs(open_store: OpenStore, clock: Clock) -> None:
-    """A sign of life moves the end of the lease, and an owner whose row was removed comes back."""
+    """A renewal extends the lease, and an owner whose row was removed is recorded again."""
     first = await open_store(clock=clock, lease_seconds=LEASE_SECONDS)
     second = await open_store(clock=clock, lease_seconds=LEASE_SECONDS)
     await new_run(first)
@@ -189,8 +189,8 @@ async def test_a_renewed_lease_keeps_the_runs(open_store: OpenStore, clock: Cloc
         await second.claim("r")
 
 
-async def test_who_takes_a_run_is_alive(open_store: OpenStore, clock: Clock) -> None:
-    """An owner that was suspended past its lease keeps what it takes then, also before its thread has renewed it."""
+async def test_an_owner_that_claims_a_run_is_alive(open_store: OpenStore, clock: Clock) -> None:
+    """An owner suspended past its lease keeps a run that it claims then, before its thread has renewed the lease."""
     first = await open_store(clock=clock, lease_seconds=LEASE_SECONDS)
     second = await open_store(clock=clock, lease_seconds=LEASE_SECONDS)
     await first.release("r", await new_run(first))
@@ -202,7 +202,7 @@ async def test_who_takes_a_run_is_alive(open_store: OpenStore, clock: Clock) -> 
 
 
 async def test_the_lease_is_renewed_while_the_event_loop_is_blocked(open_store: OpenStore, path: Path) -> None:
-    """Signs of life come from a thread, so a loop that is busy for longer than the lease keeps its runs."""
+    """A thread renews the lease, so a loop that is busy for longer than the lease keeps its runs."""
     await open_store(lease_seconds=0.15)
     [(first_end,)] = rows(path, "SELECT expires_at FROM owners")
     connection = sqlite3.connect(path)
@@ -227,7 +227,7 @@ async def test_closing_leaves_nothing_of_the_owner(store: SQLiteStore, open_stor
 
 
 async def test_a_run_that_was_freed_by_hand_takes_no_steps(store: SQLiteStore, path: Path) -> None:
-    """Who drives is looked up with every batch; the fence alone does not do."""
+    """The driver is looked up with every batch; the fence alone is not enough."""
     fence = await new_run(store)
     connection = sqlite3.connect(path)
     with connection:
@@ -238,7 +238,7 @@ async def test_a_run_that_was_freed_by_hand_takes_no_steps(store: SQLiteStore, p
 
 
 async def test_an_owner_of_another_host_is_judged_by_its_lease_alone(store: SQLiteStore, path: Path) -> None:
-    """A lock file that is missing here says nothing about a process that is elsewhere."""
+    """A lock file that is missing here shows nothing about a process on another host."""
     fence = await new_run(store)
     await store.release("r", fence)
     connection = sqlite3.connect(path)
@@ -255,7 +255,7 @@ async def test_an_owner_of_another_host_is_judged_by_its_lease_alone(store: SQLi
 
 
 async def test_a_store_of_the_parent_process_refuses_work_after_a_fork(store: SQLiteStore) -> None:
-    """A forked child cannot use its parent's store, and the parent goes on undisturbed."""
+    """A forked child cannot use its parent's store, and the parent continues undisturbed."""
     fence = await new_run(store)
 
     def use_it() -> int:
@@ -284,7 +284,7 @@ async def test_a_store_of_the_parent_process_refuses_work_after_a_fork(store: SQ
 
 
 def test_a_process_that_forgets_to_close_ends_all_the_same(path: Path) -> None:
-    """Threads of an open store do not keep a process from ending, and what it recorded is there."""
+    """Threads of an open store do not keep a process from exiting, and its recorded steps are kept."""
     program = Path(__file__).with_name("forgetful.py")
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     subprocess.run([sys.executable, program, path], check=True, timeout=20, env=environment)
@@ -308,16 +308,16 @@ async def test_a_run_passes_from_one_killed_process_to_the_next(
     await store.release("r", await new_run(store))
     for n in range(kills):
         other = start_process()
-        assert other.tell("claim r") == "ok"
-        assert other.tell(f"append r {2 * n + 1}") == "ok"
-        assert other.tell(f"append r {2 * n + 2}") == "ok"
+        assert other.send("claim r") == "ok"
+        assert other.send(f"append r {2 * n + 1}") == "ok"
+        assert other.send(f"append r {2 * n + 2}") == "ok"
         other.kill()
     await store.claim("r")
     assert seqs(await store.steps("r")) == list(range(1, 2 * kills + 1))
 
 
-async def test_a_run_that_could_not_be_let_go_is_let_go_later(open_store: OpenStore, path: Path) -> None:
-    """Its owner may take it again at once; to others it is free from the next renewal of the lease on."""
+async def test_a_run_whose_release_failed_is_released_later(open_store: OpenStore, path: Path) -> None:
+    """Its owner can claim it again at once; for others it is free from the next renewal of the lease."""
     store = await open_store(busy_timeout_seconds=0.01)
     second = await open_store()
     fences = {run_id: await new_run(store, run_id) for run_id in ("a", "b")}
@@ -337,13 +337,13 @@ async def test_a_run_that_could_not_be_let_go_is_let_go_later(open_store: OpenSt
     store.lease.renew()
     assert (await second.info("b")).held is False
     await second.claim("b")
-    await append(store, batch("a", higher, [step(1)]))  # what was owed is not taken from its new driver
+    await append(store, batch("a", higher, [step(1)]))  # a pending release does not take the run from its new driver
     with refused(RunIsDriven):
         await second.claim("a")
 
 
-async def test_a_release_that_nobody_waits_for_any_more_is_made_up_for(open_store: OpenStore, path: Path) -> None:
-    """It was cancelled, and then could not be recorded: the next renewal lets the run go."""
+async def test_a_cancelled_release_is_recorded_later(open_store: OpenStore, path: Path) -> None:
+    """It was cancelled, and then could not be recorded: the next renewal releases the run."""
     store = await open_store(busy_timeout_seconds=0.05)
     second = await open_store()
     fence = await new_run(store, "a")
@@ -361,7 +361,7 @@ async def test_a_release_that_nobody_waits_for_any_more_is_made_up_for(open_stor
 
 
 async def test_a_claim_that_is_cancelled_twice_leaves_the_run_free(open_store: OpenStore, path: Path) -> None:
-    """Who is cancelled while it gives back what it took is made up for by the next renewal."""
+    """If the caller is cancelled again during the release, the next renewal releases the run."""
     store = await open_store()
     second = await open_store()
     await store.release("a", await new_run(store, "a"))
@@ -379,8 +379,8 @@ async def test_a_claim_that_is_cancelled_twice_leaves_the_run_free(open_store: O
     await second.claim("a")
 
 
-async def test_a_renewal_behind_the_end_leaves_no_owner(store: SQLiteStore, path: Path) -> None:
-    """A row that was recorded when the store closes would never be removed."""
+async def test_a_renewal_after_the_end_leaves_no_owner(store: SQLiteStore, path: Path) -> None:
+    """A row recorded while the store closes would never be removed."""
     assert store.lease is not None
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         store.lease.retire(connection)
@@ -391,20 +391,20 @@ async def test_a_renewal_behind_the_end_leaves_no_owner(store: SQLiteStore, path
 async def test_an_opening_to_read_that_is_cancelled_leaves_no_thread(
     store: SQLiteStore, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The connection was there already, and its thread would keep the process from ending."""
+    """The connection was open already, and its thread would keep the process from exiting."""
     await store.close()
     before = set(threading.enumerate())
-    reads, may_go_on = threading.Event(), threading.Event()
+    reads, may_continue = threading.Event(), threading.Event()
 
     def slow(*_: object, **__: object) -> None:
         reads.set()
-        may_go_on.wait(10)
+        may_continue.wait(10)
 
     monkeypatch.setattr("graphengine.stores.sqlite.readers.in_snapshot", slow)
     opening = asyncio.create_task(SQLiteStore(path, read_only=True).open())
     await asyncio.to_thread(reads.wait, 10)
     opening.cancel()
-    may_go_on.set()
+    may_continue.set()
     await asyncio.wait([opening])
     left = [thread for thread in set(threading.enumerate()) - before if not thread.name.startswith("asyncio")]
     for thread in left:

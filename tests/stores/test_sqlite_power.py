@@ -1,9 +1,8 @@
-"""Power cuts: whatever part of the write-ahead log reached the disk, what opens is a beginning of what was recorded.
+"""Power cuts: whatever part of the write-ahead log reached the disk, the database holds a prefix of what was recorded.
 
-A power cut leaves the log cut off somewhere, or with frames that were not written whole. So a run is recorded without
-its log ever being moved into the file, and a copy is cut off at every frame and inside of some. `DAMAGE=all` resumes
-the run at every cut, and damages every 97th byte of the log; `SEED=7` cuts and damages elsewhere. `pytest -s` prints
-the counts.
+A power cut leaves a truncated log, or frames that were not completely written. So a run is recorded without its log
+ever being moved into the file, and a copy is truncated at every frame and inside some. `DAMAGE=all` resumes the run at
+every cut, and damages every 97th byte of the log; `SEED=7` cuts and damages elsewhere. `pytest -s` prints the counts.
 
 Sources: https://sqlite.org/wal.html and https://sqlite.org/fileformat2.html#the_write_ahead_log (frames, commits),
 https://sqlite.org/testing.html (how SQLite itself tests power cuts).
@@ -39,7 +38,7 @@ Logs = dict[str, list[bytes]]
 
 
 class Recording(NamedTuple):
-    """A database in the middle of its life: the file and the log beside it, and what was recorded.
+    """A database during its life: the file and its log, and what was recorded.
 
     `safe` frames of the log are in the file already: SQLite had synced them before it moved them.
     """
@@ -58,17 +57,17 @@ class Recording(NamedTuple):
 
     @property
     def frames(self) -> int:
-        """How many there are."""
+        """The number of frames."""
         return (len(self.log) - HEADER) // self.frame_bytes
 
 
 @asynccontextmanager
 async def opened(path: Path, *, read_only: bool = False) -> AsyncIterator[SQLiteStore]:
-    """A store that moves nothing from the log into the file by itself."""
+    """Open a store that never moves the log into the file by itself."""
     store = SQLiteStore(path, synchronous="NORMAL", read_only=read_only)
     await store.open()
     if not read_only:
-        writer = store._writer  # noqa: SLF001 - no option for this: only a test wants it
+        writer = store._writer  # noqa: SLF001 - only this test needs it, so there is no option
         assert writer is not None
         await writer.run(lambda connection: connection.execute("PRAGMA wal_autocheckpoint = 0").fetchall())
     try:
@@ -78,7 +77,7 @@ async def opened(path: Path, *, read_only: bool = False) -> AsyncIterator[SQLite
 
 
 async def logs_of(store: SQLiteStore) -> Logs:
-    """What is recorded of each run."""
+    """Return the recorded steps of each run."""
     found: Logs = {}
     for run_id in RUNS:
         try:
@@ -96,7 +95,7 @@ async def recorded(path: Path, *, moved: bool) -> Recording:
             await runner.start(everything(), State(rounds=2), run_id="first").result()
             with closing(sqlite3.connect(path, isolation_level=None)) as reader:
                 reader.execute("BEGIN")
-                reader.execute("SELECT count(*) FROM runs").fetchone()  # holds the log from being begun anew
+                reader.execute("SELECT count(*) FROM runs").fetchone()  # keeps the log from being restarted
                 await runner.start(everything(), State(rounds=2, asks=True), run_id="second").result()
                 if moved:
                     with closing(sqlite3.connect(path)) as mover:
@@ -112,7 +111,7 @@ async def recorded(path: Path, *, moved: bool) -> Recording:
 
 
 async def found_in(path: Path, made: Recording, log: bytes) -> Logs:
-    """What a database with this much of the log holds, opened as after a power cut."""
+    """Return what a database with this much of the log holds, opened as after a power cut."""
     path.with_name(path.name + "-shm").unlink(missing_ok=True)
     path.write_bytes(made.file)
     path.chmod(0o600)
@@ -126,12 +125,12 @@ async def found_in(path: Path, made: Recording, log: bytes) -> Logs:
 
 @pytest.mark.parametrize("moved", [False, True])
 async def test_what_a_power_cut_leaves_is_a_beginning(tmp_path: Path, *, moved: bool) -> None:
-    """At every cut each log is a beginning of the true one, never shorter than at a cut before; resume completes it."""
+    """At every cut each log is a prefix of the true one, never shorter than at an earlier cut; resume completes it."""
     made = await recorded(tmp_path / "runs.db", moved=moved)
     counts: Counter[str] = Counter()
     cut_file = tmp_path / "cut.db"
     known = dict.fromkeys(RUNS, 0)
-    chosen = random.Random(f"cuts {SEED}")  # noqa: S311 - repeatable, and no secret
+    chosen = random.Random(f"cuts {SEED}")  # noqa: S311 - repeatable, not for security
     for frame in range(made.safe, made.frames + 1):
         at = HEADER + frame * made.frame_bytes
         inside = [at + chosen.randrange(made.frame_bytes)] if frame % 5 == 0 and frame < made.frames else []
@@ -152,10 +151,10 @@ async def test_what_a_power_cut_leaves_is_a_beginning(tmp_path: Path, *, moved: 
     print(f"\n{'file with a part of the log' if moved else 'log alone'}: {dict(counts)}, {known}")  # noqa: T201 - the counts
 
 
-async def test_a_torn_log_is_refused_or_read_up_to_the_tear(tmp_path: Path) -> None:
-    """A wrong byte before finished commits is refused, one in the last of them ends the log: no step is invented."""
+async def test_a_damaged_log_is_refused_or_read_up_to_the_damage(tmp_path: Path) -> None:
+    """A wrong byte before finished commits is refused, one in the last commit ends the log: no step is invented."""
     made = await recorded(tmp_path / "runs.db", moved=False)
-    chosen = random.Random(f"tears {SEED}")  # noqa: S311 - repeatable, and no secret
+    chosen = random.Random(f"tears {SEED}")  # noqa: S311 - repeatable, not for security
     places = range(0, len(made.log), 97) if ALL else sorted(chosen.randrange(len(made.log)) for _ in range(60))
     shorter = refused = 0
     for place in places:
@@ -169,18 +168,18 @@ async def test_a_torn_log_is_refused_or_read_up_to_the_tear(tmp_path: Path) -> N
         for run_id, steps in found.items():
             assert steps == made.logs[run_id][: len(steps)], (place, run_id)
         shorter += found != made.logs
-    told = f"bytes of the log flipped: {len(places)}, of which {refused} were refused and {shorter} cut it short"
-    print(f"\n{told}")  # noqa: T201 - the counts
+    text = f"bytes of the log flipped: {len(places)}, of which {refused} were refused and {shorter} cut it short"
+    print(f"\n{text}")  # noqa: T201 - the counts
     assert refused > len(places) // 2
     assert refused + shorter <= len(places)
 
 
-async def test_the_log_is_synced_at_every_commit_if_that_was_asked_for(tmp_path: Path) -> None:
-    """FULL asks SQLite to sync each commit, on macOS the disk as well; NORMAL does not."""
+async def test_the_log_is_synced_at_every_commit_if_requested(tmp_path: Path) -> None:
+    """FULL makes SQLite sync each commit, on macOS to the disk itself; NORMAL does not."""
     for level, expected in (("FULL", (2, 1, 1)), ("NORMAL", (1, 0, 0))):
         store = SQLiteStore(tmp_path / f"{level}.db", synchronous=level)  # type: ignore[arg-type]  # of a loop
         await store.open()
-        writer = store._writer  # noqa: SLF001 - what it asked for is not to be seen from outside
+        writer = store._writer  # noqa: SLF001 - the setting is not visible from outside
         assert writer is not None
         names = ("synchronous", "fullfsync", "checkpoint_fullfsync")
         for name, value in zip(names, expected, strict=True):

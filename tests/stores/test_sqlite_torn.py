@@ -1,4 +1,4 @@
-"""A write-ahead log that was damaged where finished commits lie: told before anything is written over them."""
+"""A write-ahead log damaged before finished commits: reported before anything overwrites them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FRAME = 24 + 8192
 
 @pytest.fixture
 async def left(tmp_path: Path) -> Path:
-    """A database as a killed process leaves it: the steps of its run are in the log, a commit each."""
+    """A database as a killed process leaves it: the steps of its run are in the log, one per commit."""
     made = SQLiteStore(tmp_path / "live.db")
     await made.open()
     fence = await new_run(made)
@@ -42,8 +42,8 @@ def damage(path: Path, at: int) -> None:
 
 @pytest.mark.parametrize("at", [0, 10, 20, 32 + 2 * FRAME + 100, 32 + 2 * FRAME + 18, 32 + 5 * FRAME + 9])
 @pytest.mark.parametrize("read_only", [False, True])
-async def test_commits_behind_damage_are_not_written_over(left: Path, at: int, *, read_only: bool) -> None:
-    """Opening the database is refused, and changes neither file; the repair names what keeps a copy."""
+async def test_commits_after_damage_are_not_overwritten(left: Path, at: int, *, read_only: bool) -> None:
+    """Opening the database is refused and changes neither file; the repair names the command that keeps a copy."""
     damage(left, at)
     before = {path.name: path.read_bytes() for path in left.parent.glob("left.db*")}
     with pytest.raises(StoreCorrupt) as caught:
@@ -55,7 +55,7 @@ async def test_commits_behind_damage_are_not_written_over(left: Path, at: int, *
 
 @pytest.mark.parametrize("at", [10, 32 + 2 * FRAME + 100, 32 + 9 * FRAME + 4000])
 async def test_a_repair_saves_what_the_log_holds(left: Path, at: int) -> None:
-    """Rows prove themselves by their checksums: a repair loses at most those on the damaged page, and says so."""
+    """Rows are proved by their checksums: a repair loses at most those on the damaged page, and reports it."""
     damage(left, at)
     with pytest.raises(StoreCorrupt, match="SQLite reads none of the"):
         doctor.examine(left)
@@ -69,7 +69,7 @@ async def test_a_repair_saves_what_the_log_holds(left: Path, at: int) -> None:
 
 @pytest.mark.parametrize("cut", [1, 5000, FRAME - 1, FRAME, 2 * FRAME + 7])
 async def test_a_log_that_ends_early_is_no_damage(left: Path, cut: int) -> None:
-    """That is what a power cut or a kill leaves: the run goes on from what is whole."""
+    """A power cut or a kill leaves such a log: the run continues from its last complete commit."""
     log = left.with_name(left.name + "-wal")
     log.write_bytes(log.read_bytes()[:-cut])
     store = SQLiteStore(left)
@@ -81,7 +81,7 @@ async def test_a_log_that_ends_early_is_no_damage(left: Path, cut: int) -> None:
 
 
 async def test_what_a_killed_process_half_wrote_is_no_damage(left: Path) -> None:
-    """The last frame's header may be there and its page not, and older frames may stand behind it."""
+    """The last frame's header can be present and its page not, and older frames can follow it."""
     log = left.with_name(left.name + "-wal")
     content = log.read_bytes()
     log.write_bytes(content[: -FRAME + 500] + b"\0" * (FRAME - 500) + content[32 : 32 + 24] + b"\1" * 8192)
@@ -92,7 +92,7 @@ async def test_what_a_killed_process_half_wrote_is_no_damage(left: Path) -> None
 
 
 def committed(path: Path, statements: Iterable[str]) -> bytes:
-    """The log of a database after one more transaction; the database itself is not changed."""
+    """Return the log of a database after one more transaction; the database itself is unchanged."""
     copy = path.with_name("copy.db")
     for suffix in ("", "-wal"):
         shutil.copy(f"{path}{suffix}", f"{copy}{suffix}")
@@ -103,8 +103,8 @@ def committed(path: Path, statements: Iterable[str]) -> bytes:
             connection.execute(statement)
         connection.execute("COMMIT")
         log = copy.with_name("copy.db-wal").read_bytes()
-    for beside in copy.parent.glob("copy.db*"):
-        beside.unlink()
+    for file in copy.parent.glob("copy.db*"):
+        file.unlink()
     return log
 
 
@@ -115,7 +115,7 @@ SMALL = ["UPDATE owners SET expires_at = expires_at + 1"]
 
 @pytest.fixture
 def overwritten(left: Path) -> Path:
-    """A log with the remains of a commit that no process finished: a shorter one overwrote its beginning."""
+    """Return a log with the remains of an unfinished commit, whose beginning a shorter commit overwrote."""
     log = left.with_name("left.db-wal")
     dead, alive = committed(left, LARGE), committed(left, SMALL)
     before = log.stat().st_size
@@ -135,7 +135,7 @@ async def test_remains_of_a_commit_that_was_not_finished_are_no_damage(overwritt
 
 
 async def test_a_repair_takes_nothing_from_a_commit_that_was_not_finished(overwritten: Path) -> None:
-    """If pages of the file are damaged as well, only rows of finished commits are saved, and the log is not blamed."""
+    """If pages of the file are damaged too, only rows of finished commits are saved, and the log is not reported."""
     content = bytearray(overwritten.read_bytes())
     content[:] = b"\xff" * len(content)
     overwritten.write_bytes(content)
@@ -147,7 +147,7 @@ async def test_a_repair_takes_nothing_from_a_commit_that_was_not_finished(overwr
 
 
 async def test_remains_after_damage_do_not_hide_it(overwritten: Path) -> None:
-    """Finished commits after a damaged byte are refused as ever; the remains after them are not counted."""
+    """Finished commits after a damaged byte are refused as usual; the remains after them are not counted."""
     damage(overwritten, 32 + 2 * FRAME + 100)
     with pytest.raises(StoreCorrupt, match="SQLite reads none of the"):
         await SQLiteStore(overwritten).open()

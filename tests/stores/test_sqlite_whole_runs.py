@@ -1,4 +1,4 @@
-"""Faults as a whole run meets them, in processes of their own: a full disk, a lock that others hold, a folder."""
+"""Faults during whole runs in their own processes: a full disk, a lock held by another process, a read-only folder."""
 
 # these tests are alone on their loop
 
@@ -34,7 +34,7 @@ connection.execute("ROLLBACK")
 
 
 class Holder:
-    """A process that holds the database's lock until it is told to let go."""
+    """A process that holds the database's lock until it is released."""
 
     def __init__(self, path: Path) -> None:
         words = [sys.executable, "-c", HOLD, str(path)]
@@ -42,29 +42,29 @@ class Holder:
         assert self._process.stdout is not None
         assert self._process.stdout.readline() == "held\n"
 
-    def let_go(self) -> None:
-        """End it."""
+    def end(self) -> None:
+        """End the process."""
         self._process.communicate("\n")
 
 
 @pytest.fixture
 def holders() -> Iterator[list[Holder]]:
-    """Those that the test started; they end with it."""
+    """The holders that the test started; they end with it."""
     started: list[Holder] = []
     yield started
     for holder in started:
-        holder.let_go()
+        holder.end()
 
 
 def drive(path: Path, what: str, *, most_bytes: int = 0) -> list[str]:
-    """Drive the run in a process of its own; what that said."""
+    """Drive the run in another process. Return its output."""
     words = [sys.executable, str(Path(__file__).with_name("one_run.py")), str(path), what, str(most_bytes), "1"]
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.run(words, capture_output=True, text=True, check=True, env=env, timeout=120).stdout.splitlines()
 
 
 async def log_of(path: Path, run_id: str = RUN) -> list[bytes]:
-    """What is recorded of a run."""
+    """Return the recorded steps of a run."""
     store = SQLiteStore(path, read_only=True)
     await store.open()
     steps = [encode_step(step) for step in await store.steps(run_id)]
@@ -72,16 +72,16 @@ async def log_of(path: Path, run_id: str = RUN) -> list[bytes]:
     return steps
 
 
-async def test_a_run_that_meets_a_full_disk_goes_on_when_there_is_room(path: Path) -> None:
-    """It ends with one clear error, again and again while the disk is full; nothing that was recorded is lost."""
-    said = drive(path, "start", most_bytes=400_000)
-    assert said[0] == "error store_full"
-    assert "resume" in said[1]
+async def test_a_run_that_meets_a_full_disk_continues_when_there_is_space(path: Path) -> None:
+    """It ends with one clear error as long as the disk is full; no recorded step is lost."""
+    output = drive(path, "start", most_bytes=400_000)
+    assert output[0] == "error store_full"
+    assert "resume" in output[1]
     before = await log_of(path)
     assert len(before) > 5
     for most_bytes in (400_000, 500_000, 700_000):
-        said = drive(path, "resume", most_bytes=most_bytes)
-        assert said[0] == "error store_full"
+        output = drive(path, "resume", most_bytes=most_bytes)
+        assert output[0] == "error store_full"
         after = await log_of(path)
         assert after[: len(before)] == before
         before = after
@@ -91,7 +91,7 @@ async def test_a_run_that_meets_a_full_disk_goes_on_when_there_is_room(path: Pat
 
 
 async def test_a_lock_that_is_held_for_long_stops_a_run_and_loses_nothing(path: Path, holders: list[Holder]) -> None:
-    """The run ends with StoreLocked, which says what to do, and is resumed once the lock is free."""
+    """The run ends with StoreLocked and its repair, and is resumed once the lock is free."""
     store = SQLiteStore(path, synchronous="NORMAL", busy_timeout_seconds=0.05)
     async with Runner(store) as runner:
         run = runner.start(everything(), State(rounds=300), run_id=RUN)
@@ -106,7 +106,7 @@ async def test_a_lock_that_is_held_for_long_stops_a_run_and_loses_nothing(path: 
         before = await log_of(path)
         with pytest.raises(StoreLocked):
             await runner.start(everything(), run_id="other").result()
-        holders.pop().let_go()
+        holders.pop().end()
         resumed = await runner.resume(everything(), RUN).result()
     assert resumed.status == "finished"
     assert (await log_of(path))[: len(before)] == before
@@ -114,7 +114,7 @@ async def test_a_lock_that_is_held_for_long_stops_a_run_and_loses_nothing(path: 
 
 
 async def test_a_lock_that_is_held_for_less_is_waited_out(path: Path, holders: list[Holder]) -> None:
-    """Whoever waits for a lock no longer than busy_timeout_seconds notices nothing."""
+    """A lock held for less than busy_timeout_seconds has no effect."""
     store = SQLiteStore(path, synchronous="NORMAL", busy_timeout_seconds=60)
     async with Runner(store) as runner:
         await runner.start(everything(), run_id="before").result()
@@ -123,12 +123,12 @@ async def test_a_lock_that_is_held_for_less_is_waited_out(path: Path, holders: l
         waiting = asyncio.ensure_future(run.result())
         await asyncio.wait([waiting], timeout=0.1)
         assert not waiting.done()
-        holders.pop().let_go()
+        holders.pop().end()
         assert (await waiting).status == "finished"
 
 
-async def test_a_run_in_a_folder_that_cannot_be_written_is_refused_before_it_begins() -> None:
-    """Nothing of it is done, and what is recorded there can still be read and examined."""
+async def test_a_run_in_a_read_only_folder_is_refused_before_it_begins() -> None:
+    """No node runs, and recorded runs can still be read and examined."""
     if os.getuid() != 0:
         pytest.skip("only root can take the right to write from this process for a while")
     folder = Path(tempfile.mkdtemp())

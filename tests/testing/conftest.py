@@ -17,4 +17,5 @@ def _everything_is_loaded() -> None:
     for module in pkgutil.walk_packages(graphengine.__path__, "graphengine."):
         if not module.name.endswith(("__main__", "plugin")):  # pytest wants to load plugins itself
             import_module(module.name)
-    import_module("anthropic")
+    for name in ("anthropic", "openai", "httpcore2", "httpx2"):  # the SDKs load some of these when first used
+        import_module(name)

@@ -1,5 +1,5 @@
-"""A graph with a node of each kind that a test can be made of, and of each that it cannot be."""
-# ruff: noqa: D103, S106  # its functions are told by their names, and its key keeps nothing secret
+"""A graph with every kind of node, with and without support for generated tests."""
+# ruff: noqa: D103, S106  # its functions are explained by their names, and its key keeps nothing secret
 
 from typing import Annotated, Any
 

@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import END, START, Graph, Runner, failed, iterations, value
-from graphengine.engine.routing import WATCHER
+from graphengine.engine.session import Session
 from graphengine.engine.steps import encode_step
 from graphengine.history.export import export_run
 from graphengine.testing import EdgeCoverage, FakeClock, replay, run_node
@@ -32,13 +32,13 @@ async def speak(n: int) -> int:
     return n + 1
 
 
-def talk(name: str = "talk", *ways: tuple[str, Mapping[str, Any]]) -> Graph[Talk]:
-    """One node with these ways out."""
+def talk(name: str = "talk", *edges: tuple[str, Mapping[str, Any]]) -> Graph[Talk]:
+    """One node with these outgoing edges."""
     graph = Graph(name, Talk)
     graph.add_node("speak", speak, writes="n", retry=None)
     graph.add_node("think", thread=False)
     graph.add_edge(START, "speak")
-    for target, options in ways:
+    for target, options in edges:
         graph.add_edge("speak", target, **options)
     graph.add_edge("think", END)
     return graph
@@ -60,24 +60,24 @@ HERE = "tests/testing/test_coverage.py"
 
 
 async def test_what_was_never_taken_is_told() -> None:
-    """Ways that held, ways that never held, ways never looked at, parts of conditions."""
+    """Edges that held, edges that never held, edges that were never tried, parts of conditions."""
     with EdgeCoverage() as coverage:
         await loop().run({"n": 0})
 
     file, *lines = coverage.report().splitlines()
     assert file.endswith("test_coverage.py: talk: 6 of 11 seen")
     assert lines == [
-        "  speak -> END 'done' (n >= 3 and ok is true): looked at 4 times, never held",
+        "  speak -> END 'done' (n >= 3 and ok is true): checked 4 times, never held",
         "  speak -> END 'done' (n >= 3 and ok is true): 'ok is true' never held",
-        "  speak -> think (n == 99): looked at 3 times, never held",
-        "  speak -> END 'broken' (failed with ValueError): never looked at",
+        "  speak -> think (n == 99): checked 3 times, never held",
+        "  speak -> END 'broken' (failed with ValueError): never checked",
         "  think -> END (otherwise): never taken",
-        "ways and conditions seen: 6 of 11, 54.5 %",
+        "edges and conditions seen: 6 of 11, 54.5 %",
     ]
 
 
 async def test_all_is_seen_once_every_way_was_taken() -> None:
-    """In several runs, before and behind each other."""
+    """In several runs, in sequence and nested."""
     coverage = EdgeCoverage()
     with coverage:
         await loop().run({"n": 0})
@@ -87,23 +87,23 @@ async def test_all_is_seen_once_every_way_was_taken() -> None:
         await loop().run({"n": 5, "ok": True})
         await loop().run({"n": 98})
     assert first < coverage.percent == 100.0
-    assert coverage.report().splitlines()[1:] == ["ways and conditions seen: 11 of 11, 100.0 %"]
+    assert coverage.report().splitlines()[1:] == ["edges and conditions seen: 11 of 11, 100.0 %"]
     assert [*coverage.graphs.values()] == [100.0]
 
 
 async def test_nothing_is_seen_outside() -> None:
-    """Nor does a run cost anything then."""
+    """Nor does a run cost anything extra then."""
     with EdgeCoverage() as coverage:
         pass
     await loop().run()
 
     assert coverage.report() == "no graph was run"
     assert coverage.percent == 100.0
-    assert WATCHER == []
+    assert Session.observed_by is None
 
 
 async def test_a_node_alone_in_another_thread_hides_nothing() -> None:
-    """What a node does alone is not counted; what a run does meanwhile is."""
+    """A node run alone is not counted; a run in parallel with it is."""
     alone, done = threading.Event(), threading.Event()
 
     def looked(n: int) -> bool:
@@ -129,7 +129,7 @@ async def test_a_node_alone_in_another_thread_hides_nothing() -> None:
 
 
 async def test_two_see_the_same() -> None:
-    """One inside the other, as a test's own inside the session's."""
+    """One is inside the other, as a test's own is inside the session's."""
     with EdgeCoverage() as outer:
         await loop().run({"n": -1})
         with EdgeCoverage() as inner:
@@ -139,7 +139,7 @@ async def test_two_see_the_same() -> None:
 
 
 async def test_what_is_recorded_is_the_same_when_somebody_watches() -> None:
-    """To the last word of every explanation."""
+    """Every explanation is identical, too."""
 
     async def steps(graph: Graph[Talk]) -> list[bytes]:
         async with Runner(clock=FakeClock(jumps=False)) as runner:
@@ -147,13 +147,13 @@ async def test_what_is_recorded_is_the_same_when_somebody_watches() -> None:
             await run.result()
             return [encode_step(step) for step in await runner.history("r")]
 
-    for make in (loop, ways):
+    for make in (loop, edges):
         plain = await steps(make())
         with EdgeCoverage():
             assert await steps(make()) == plain
 
 
-def ways() -> Graph[Talk]:
+def edges() -> Graph[Talk]:
     """A switch, and a fork with conditional arms."""
     graph = Graph("ways", Talk)
     for name in ("choose", "left", "right", "join"):
@@ -171,17 +171,17 @@ def ways() -> Graph[Talk]:
 async def test_switches_and_forks_have_parts() -> None:
     """Each case and the otherwise, the fork itself, each arm with a condition."""
     with EdgeCoverage() as coverage:
-        await ways().run()
+        await edges().run()
     assert coverage.report().splitlines()[1:-1] == [
-        "  choose -> END 'many' (not (n < 5)): looked at once, never held",
+        "  choose -> END 'many' (not (n < 5)): checked once, never held",
         "  choose -> join (mood otherwise): never taken",
         "  right -> END (otherwise): never taken",
-        "  join -> [left | right] END 'both', arm right (ok is true): looked at once, never held",
+        "  join -> [left | right] END 'both', arm right (ok is true): checked once, never held",
         "  join -> END (otherwise): never taken",
     ]
     with coverage:
         for state in ({"n": 5}, {"n": 3, "mood": "bad"}, {"ok": True}):
-            await ways().run(state)
+            await edges().run(state)
     assert coverage.percent == 100.0
 
 
@@ -195,14 +195,14 @@ async def test_an_exception_that_always_holds_need_not_fail_to() -> None:
 
 
 async def test_graphs_that_are_named_count_alone() -> None:
-    """Those inside a graph that is given too, run or not; a name that no run has is told."""
+    """Graphs nested in a given graph count too, run or not; a name without a run is reported."""
     inner = loop().but(name="inner")
     outer = Graph("outer", Talk)
     outer.add_node("work", inner, writes=("n",))
     outer.add_path(START, "work", END)
 
     with EdgeCoverage(outer) as whole, EdgeCoverage("inner", "nobody") as named:
-        await ways().run()
+        await edges().run()
         assert {name.partition(" ")[0]: share for name, share in whole.graphs.items()} == {"outer": 0.0, "inner": 0.0}
         await outer.run({"n": 98})
     assert [*whole.graphs.values()][1] == 100.0
@@ -212,7 +212,7 @@ async def test_graphs_that_are_named_count_alone() -> None:
 
 
 async def test_a_replay_counts() -> None:
-    """What a recorded run took is tested by its replay."""
+    """A recorded run's edges are tested by its replay."""
     async with Runner() as runner:
         run = runner.start(loop(), {"n": -1})
         await run.result()
@@ -224,7 +224,7 @@ async def test_a_replay_counts() -> None:
 
 
 async def test_graphs_that_differ_in_numbers_are_one() -> None:
-    """What a function makes with other thresholds is the same graph; one with other ways is not."""
+    """A factory with other thresholds makes the same graph; one with other edges does not."""
 
     def made(most: int, target: str = END) -> Graph[Talk]:
         return talk(

@@ -39,7 +39,7 @@ def test_other():
 
 @pytest.fixture
 def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
-    """A project with two graphs, of one of which an edge is never taken."""
+    """A project with two graphs, one of which has an edge that is never taken."""
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.setenv("PYTHONPATH", str(Path(graphengine.__file__).parents[1]))
     pytester.makepyfile(graphs_of_mine=GRAPHS, test_mine=TESTS)
@@ -47,12 +47,12 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytes
 
 
 def run(project: pytest.Pytester, *options: str) -> pytest.RunResult:
-    """Run its tests in this process."""
+    """Run the project's tests in this process."""
     return project.runpytest_inprocess("-p", "graphengine.testing.coverage_plugin", "-p", "no:cacheprovider", *options)
 
 
 def test_the_report_stands_below_the_tests(project: pytest.Pytester) -> None:
-    """A graph after the other, with what was never taken."""
+    """One graph after the other, with the edges never taken."""
     found = run(project, "--graphengine-coverage")
 
     found.assert_outcomes(passed=2)
@@ -63,21 +63,21 @@ def test_the_report_stands_below_the_tests(project: pytest.Pytester) -> None:
             "graphs_of_mine.py: count: 2 of 3 seen",
             "  more -> more (otherwise): never taken",
             "graphs_of_mine.py: other: 3 of 3 seen",
-            "ways and conditions seen: 5 of 6, 83.3 %",
+            "edges and conditions seen: 5 of 6, 83.3 %",
         ]
     )
 
 
 def test_a_process_of_its_own_reports_the_same(project: pytest.Pytester) -> None:
-    """As a user starts it."""
+    """Start it as a user does."""
     found = project.runpytest_subprocess("-p", "graphengine.testing.coverage_plugin", "--graphengine-coverage")
 
     assert found.ret == 0
-    found.stdout.fnmatch_lines(["ways and conditions seen: 5 of 6, 83.3 %"])
+    found.stdout.fnmatch_lines(["edges and conditions seen: 5 of 6, 83.3 %"])
 
 
 def test_without_the_options_nothing_is_said(project: pytest.Pytester) -> None:
-    """Nor watched."""
+    """Nothing is watched either."""
     found = run(project)
 
     assert found.ret == 0
@@ -86,17 +86,17 @@ def test_without_the_options_nothing_is_said(project: pytest.Pytester) -> None:
 
 @pytest.mark.parametrize(("percent", "code"), [("83", 0), ("83.4", 1), ("100", 1)])
 def test_too_little_fails(project: pytest.Pytester, percent: str, code: int) -> None:
-    """Under the threshold the whole session fails, though every test passed."""
+    """Below the threshold the whole session fails, even if every test passed."""
     found = run(project, f"--graphengine-coverage-under={percent}")
 
     found.assert_outcomes(passed=2)
     assert found.ret == code
-    failed = f"FAIL: 83.3 % of ways and conditions seen, {percent} % are asked for"
+    failed = f"FAIL: 83.3 % of edges and conditions seen, {percent} % are required"
     assert (failed in found.stdout.str()) is (code == 1)
 
 
 def test_named_graphs_alone_count(project: pytest.Pytester) -> None:
-    """One that was never run counts as not seen."""
+    """A graph that was never run counts as not seen."""
     found = run(project, "--graphengine-coverage-under=100", "--graphengine-coverage-graph=other")
     assert found.ret == 0
 
@@ -132,7 +132,7 @@ def pytest_unconfigure(config):
 
 
 def test_what_other_processes_saw_counts(project: pytest.Pytester) -> None:
-    """A process that runs some of the tests fails nothing; the one that started it has the report of all."""
+    """A worker process fails nothing; the process that started it reports all."""
     project.makeconftest(PROCESSES)
     assert run(project, "--graphengine-coverage-under=100", "-k", "test_one").ret == 0
 
@@ -142,7 +142,7 @@ def test_what_other_processes_saw_counts(project: pytest.Pytester) -> None:
 
 
 def test_where_no_graph_was_run_nothing_was_seen(project: pytest.Pytester) -> None:
-    """A threshold is not reached by running nothing."""
+    """Running nothing does not reach a threshold."""
     project.makepyfile(test_none="def test_none(): pass")
     found = run(project, "--graphengine-coverage-under=1", "test_none.py")
     assert found.ret == 1
@@ -152,24 +152,24 @@ def test_where_no_graph_was_run_nothing_was_seen(project: pytest.Pytester) -> No
 
 @pytest.mark.parametrize("text", ["lots", "101", "-1"])
 def test_a_threshold_is_a_percentage(project: pytest.Pytester, text: str) -> None:
-    """Anything else is told at once."""
+    """Any other value is refused at once."""
     found = run(project, f"--graphengine-coverage-under={text}")
 
     assert found.ret == pytest.ExitCode.USAGE_ERROR
-    found.stderr.fnmatch_lines([f"*'{text}' is no number from 0 to 100; the least percent to be seen, as 90*"])
+    found.stderr.fnmatch_lines([f"*'{text}' is not a number from 0 to 100; give the least percentage, as 90*"])
 
 
 def test_failing_tests_fail_as_ever(project: pytest.Pytester) -> None:
-    """And the report is there."""
+    """The report is printed as well."""
     project.makepyfile(test_more="def test_no(): assert False")
     found = run(project, "--graphengine-coverage-under=10")
 
     assert found.ret == 1
-    found.stdout.fnmatch_lines(["ways and conditions seen: 5 of 6, 83.3 %"])
+    found.stdout.fnmatch_lines(["edges and conditions seen: 5 of 6, 83.3 %"])
 
 
 def test_the_plugin_loads_nothing_of_the_engine() -> None:
-    """It is read in every process of pytest."""
+    """The plugin is imported in every pytest process."""
     program = (
         "import sys, graphengine.testing.coverage_plugin; print(*sorted(m for m in sys.modules if 'graphengine' in m))"
     )

@@ -12,7 +12,7 @@ DRIVING = ["before append", "after append", "before task", "after task"]
 
 
 def test_every_point_that_a_run_passes_can_be_died_at(pytester: pytest.Pytester) -> None:
-    """Whatever was durable is not done again, and whatever was not is: the run comes to the same end."""
+    """Durable work is not repeated, other work is, and the run reaches the same end."""
     result = run(
         pytester,
         f"""
@@ -47,7 +47,7 @@ async def test_nothing_began(runner, crash_at, point):
 
 
 def test_nothing_of_a_dead_runner_reaches_the_store(pytester: pytest.Pytester) -> None:
-    """All runs of the runner die together, tasks in flight are cancelled, and what they held can be resumed."""
+    """All runs of the runner die together, tasks in flight are cancelled, and their runs can be resumed."""
     result = run(
         pytester,
         """
@@ -70,7 +70,7 @@ async def test_it(runner, crash_at, store):
 
 
 def test_the_crashed_run_knows_of_its_crash(pytester: pytest.Pytester) -> None:
-    """The new runner finds the run as one whose process died."""
+    """The new runner finds a run whose process died."""
     result = run(
         pytester,
         """
@@ -87,26 +87,26 @@ async def test_it(runner, crash_at, store):
 
 
 @pytest.mark.parametrize(
-    ("test", "told"),
+    ("test", "message"),
     [
         (
             'crash_at("after append", 99)\n    await runner.start(counting, {}).result()',
-            "*never came to 'after append'*",
+            "*never reached 'after append'*",
         ),
         ('c = crash_at("after task", 9)\n    runner.start(counting, {})\n    await c.happened()', "*after task: 2"),
         ('crash_at("after apend")', "*did you mean 'after append'*"),
-        ('crash_at("before commit")', "*a commit is the process's*"),
+        ('crash_at("before commit")', "*commits belong to a process*"),
         ('crash_at("before append", 0)', "*count from 1*"),
     ],
 )
-def test_a_death_that_cannot_come_is_told(pytester: pytest.Pytester, test: str, told: str) -> None:
-    """An unknown point is refused with the one that was meant; a point that is never passed fails the test."""
+def test_a_death_that_cannot_come_is_told(pytester: pytest.Pytester, test: str, message: str) -> None:
+    """An unknown point is refused with a suggestion; a point that is never passed fails the test."""
     result = run(pytester, f"async def test_it(runner, crash_at):\n    {test}\n")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines([told])
+    result.stdout.fnmatch_lines([message])
 
 
 def test_the_points_are_those_of_the_store_and_the_tasks() -> None:
-    """A method that is added to the Store protocol has its points without being told; commits are a process's."""
+    """A method added to the Store protocol gets its points automatically; commits are a process's."""
     assert {"before append", "after claim", "before task"} <= set(POINTS)
     assert not [point for point in POINTS if "commit" in point]

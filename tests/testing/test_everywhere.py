@@ -1,4 +1,4 @@
-"""The kit works with whatever runs the tests: plain pytest, pytest-asyncio (which runs the rest of them), anyio."""
+"""The kit works under plain pytest, pytest-asyncio (which runs most of these tests) and anyio."""
 
 import asyncio
 import warnings
@@ -43,17 +43,17 @@ async def both() -> None:
 
 
 def by_asyncio() -> None:
-    """As a script does."""
+    """Run as a script does."""
     asyncio.run(both())
 
 
 def by_anyio() -> None:
-    """As anyio's plugin does, on asyncio."""
+    """Run on asyncio as anyio's plugin does."""
     anyio.run(both)
 
 
 def by_a_runner() -> None:
-    """As a test without a plugin calls it."""
+    """Run as a test without a plugin does."""
     with asyncio.Runner() as runner:
         runner.run(both())
         runner.run(both())
@@ -61,14 +61,14 @@ def by_a_runner() -> None:
 
 @pytest.mark.parametrize("run", [by_asyncio, by_anyio, by_a_runner])
 def test_a_plain_test_runs_them(run: Callable[[], object]) -> None:
-    """By asyncio.run, by a Runner of asyncio's twice, by anyio; nothing is left behind."""
+    """By asyncio.run, by an asyncio Runner twice, by anyio; nothing is left open."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         run()
 
 
 async def test_a_node_that_parks_runs_in_a_cancel_scope() -> None:
-    """What ends its attempt inside cancels nothing outside."""
+    """Ending its attempt inside cancels nothing outside."""
     async with anyio.create_task_group() as group:
         group.start_soon(both)
         with anyio.fail_after(30):

@@ -6,7 +6,7 @@ import pytest
 
 @pytest.mark.parametrize("name", ["alone", "walks", "coverage", "clock"])
 def test_the_examples_run(name: str) -> None:
-    """Those in docstrings give what they say."""
+    """The examples in docstrings give the documented output."""
     found = doctest.testmod(import_module(f"graphengine.testing.{name}"))
 
     assert found.failed == 0

@@ -1,4 +1,4 @@
-"""What a failed test says of the nodes that failed in it."""
+"""How a failed test reports the nodes that failed in it."""
 
 import pytest
 
@@ -26,7 +26,7 @@ async def test_it(runner):
 
 
 def test_a_failed_test_shows_prompt_state_and_step(pytester: pytest.Pytester) -> None:
-    """The node, its visit and step, the error, what it saw and what it asked a model, in a section of its own."""
+    """The node, its visit and step, the error, its input and its model request have a section of their own."""
     result = run(
         pytester,
         """
@@ -38,7 +38,7 @@ async def test_it(runner, scripted_model):
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "*graphengine: node write failed (visit 1, attempt 1, behind step 1 of run *",
+            "*graphengine: node write failed (visit 1, attempt 1, after step 1 of run *",
             "ValueError: the model is on fire",
             "what it saw:",
             "  n: 41",
@@ -52,7 +52,7 @@ async def test_it(runner, scripted_model):
 
 
 def test_a_request_that_the_error_shows_is_not_shown_twice(pytester: pytest.Pytester) -> None:
-    """An answer that a script does not have tells the request itself."""
+    """The error for an answer missing from a script already contains the request."""
     result = run(
         pytester,
         """
@@ -66,7 +66,7 @@ async def test_it(runner, scripted_model):
 
 
 def test_a_test_that_passes_says_nothing(pytester: pytest.Pytester) -> None:
-    """Failures that a test expects are not shown, nor are those of an earlier test."""
+    """Expected failures are not shown, nor are those of an earlier test."""
     result = run(
         pytester,
         """
@@ -88,7 +88,7 @@ def test_second():
 
 
 def test_runs_of_any_runner_are_shown_and_only_the_first_failures(pytester: pytest.Pytester) -> None:
-    """A graph that a test runs by itself is watched too; of many failures five are shown."""
+    """A graph that a test runs without the fixture is watched too; at most five failures are shown."""
     result = run(
         pytester,
         """
@@ -109,7 +109,7 @@ def test_it():
 
 
 def test_secrets_are_not_shown(pytester: pytest.Pytester) -> None:
-    """A secret field is hidden, and so is its clear text where an error quotes it."""
+    """A secret field is hidden, and so is its clear text if an error quotes it."""
     result = run(pytester, VAULT)
     result.assert_outcomes(failed=1)
     section = said(result).partition("graphengine: node spill failed")[2]
@@ -118,7 +118,7 @@ def test_secrets_are_not_shown(pytester: pytest.Pytester) -> None:
 
 
 def test_nodes_in_arms_and_items_show_their_own_view(pytester: pytest.Pytester) -> None:
-    """An arm of a fork and an item of a map are named by their paths, with the state that they saw."""
+    """An arm of a fork and an item of a map are named by their paths, with their own state."""
     result = run(
         pytester,
         """
@@ -152,6 +152,6 @@ async def test_it(runner):
 """,
     )
     result.assert_outcomes(failed=1)
-    told = said(result)
-    assert "graphengine: node each[0] failed" in told
-    assert "  n: 5" in told
+    output = said(result)
+    assert "graphengine: node each[0] failed" in output
+    assert "  n: 5" in output

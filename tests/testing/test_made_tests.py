@@ -1,4 +1,4 @@
-"""make_test: pytest files made from recorded steps, run for real."""
+"""make_test: pytest files generated from recorded steps, and run."""
 
 import subprocess
 import sys
@@ -21,7 +21,7 @@ FLOW = Path(flow.__file__)
 
 @pytest.fixture
 async def made() -> dict[str, str]:
-    """Of a run of the flow, the test or the refusal of the last step of each node, by path."""
+    """Map each node's path to the test, or the refusal, for its last step in a run of the flow."""
     model = ScriptedModel(
         {
             "writer": [calls(("add", {"a": 1, "b": 2}), text="let me see"), SAID],
@@ -44,7 +44,7 @@ async def made() -> dict[str, str]:
 
 
 def files(made: dict[str, str], folder: Path, flow: str) -> list[str]:
-    """Write the tests and the flow into a folder; gives their names."""
+    """Write the tests and the flow into a folder. Return their names."""
     (folder / "flow.py").write_text(flow, encoding="utf-8")
     names = []
     for path, text in made.items():
@@ -56,7 +56,7 @@ def files(made: dict[str, str], folder: Path, flow: str) -> list[str]:
 
 
 def pytest_on(folder: Path) -> str:
-    """What a pytest of its own says of the tests in a folder."""
+    """Run pytest in a subprocess on a folder and return its output."""
     told = subprocess.run(
         [sys.executable, "-m", "pytest", *QUIET, "-q", "-p", "no:asyncio", "--rootdir", str(folder), str(folder)],
         capture_output=True,
@@ -68,7 +68,7 @@ def pytest_on(folder: Path) -> str:
 
 
 async def test_the_tests_pass_and_fail_when_the_code_changes(made: dict[str, str], tmp_path: Path) -> None:
-    """Functions, agents with tools, choices, items, nodes inside: each passes, and fails where its node is changed."""
+    """Functions, agents with tools, choices, items, nested nodes: each passes, and fails if its node is changed."""
     text = FLOW.read_text(encoding="utf-8")
     names = files(made, tmp_path, text)
     assert names == [
@@ -100,7 +100,7 @@ async def test_the_tests_pass_and_fail_when_the_code_changes(made: dict[str, str
 
 
 async def test_recorded_work_is_not_done_again(made: dict[str, str], tmp_path: Path) -> None:
-    """What a node did outside is given back from the record; other work than was recorded makes the test fail."""
+    """External work is returned from the record; work that was not recorded makes the test fail."""
     text = FLOW.read_text(encoding="utf-8")
     outside = "    return len(part)\n"
     files({"size": made["size[0]"]}, tmp_path, text.replace(outside, "    raise RuntimeError('outside')\n"))
@@ -110,11 +110,11 @@ async def test_recorded_work_is_not_done_again(made: dict[str, str], tmp_path: P
     )
     told = pytest_on(tmp_path)
     assert "1 failed" in told
-    assert "nothing was done outside" in told
+    assert "no new work was done" in told
 
 
 async def test_the_text_reads_as_a_person_would_write_it(made: dict[str, str]) -> None:
-    """The simplest one, whole."""
+    """The whole text of the simplest test."""
     assert made["look"] == (
         '"""What node look of graph flow wrote at step 2 of run r.\n'
         "\n"
@@ -136,7 +136,7 @@ async def test_the_text_reads_as_a_person_would_write_it(made: dict[str, str]) -
 
 
 async def test_only_what_the_node_reads_is_given(made: dict[str, str]) -> None:
-    """And nothing that a secret field holds; its place is taken, and said."""
+    """A secret field's value is left out; a placeholder and a comment replace it."""
     assert SECRET not in "".join(made.values())
     assert '"token": "a stand-in for token"' in made["unlock"]
     assert "Secret fields are not written here: token" in made["unlock"]
@@ -151,18 +151,18 @@ async def test_only_what_the_node_reads_is_given(made: dict[str, str]) -> None:
         ("inside", "inside is a whole graph | choose a step inside it, as step "),
         ("soft", "soft failed there, and its fallback stood in | call the fallback by itself"),
         ("bad", "bad failed there: no 1 | write it with `with pytest.raises"),
-        ("mend", "mend was given the failure that led to it | call its function by itself"),
+        ("mend", "the failure that led to mend is part of its input | call its function by itself"),
         ("allow", "allow was answered by a person or a message | write it with run_node(graph, 'allow', answers=[…])"),
         ("", "of kind 'resumed' | choose a step at which a node was done"),
     ],
 )
 async def test_a_step_that_makes_no_test_says_why_and_what_to_do(made: dict[str, str], path: str, told: str) -> None:
-    """The end of a map or of a graph inside, a fallback, a failure, a question, a row of the run itself."""
+    """The end of a map or of a nested graph, a fallback, a failure, a question, a row of the run itself."""
     assert told in made[path]
 
 
 async def test_the_wrong_run_step_or_graph_is_told() -> None:
-    """An unknown run, a step that it has not, a graph of another name."""
+    """An unknown run, a step that the run does not have, a graph of another name."""
     async with Runner() as runner:
         run = runner.start(flow.inner, {"draft": "x"})
         await run.result()
@@ -176,7 +176,7 @@ async def test_the_wrong_run_step_or_graph_is_told() -> None:
 
 
 async def test_a_rule_that_answered_answers_again() -> None:
-    """An agent's offline stand-in is asked again, under the name offline."""
+    """An agent's offline stand-in is called again, under the name offline."""
     writer = flow.critic.but(offline=lambda draft: flow.Review(score=len(draft)))
     graph = Graph("ruled", flow.Flow, secret_key="0123456789-abcdefghijk-lmnopqrstuvwx-yz")  # noqa: S106
     graph.add_node("judge", writer, writes="history")
@@ -190,7 +190,7 @@ async def test_a_rule_that_answered_answers_again() -> None:
 
 
 def test_updates_are_compared_as_they_are_recorded() -> None:
-    """Models, sets and dates are written as a run's record has them."""
+    """Models, sets and dates are written as in a run's record."""
     assert as_json({"history": flow.Review(score=3)}) == {"history": {"score": 3, "issues": []}}
 
 
@@ -211,7 +211,7 @@ def test_updates_are_compared_as_they_are_recorded() -> None:
     ],
 )
 def test_a_literal_is_the_value_again(value: object) -> None:
-    """Whatever JSON can carry, at any depth of indentation, on one line or on many."""
+    """Any JSON value, at any indentation, on one line or several."""
     for indent in (0, 3):
         text = literal(value, indent)
         assert eval(text) == value  # noqa: S307 - made in the line above
@@ -219,7 +219,7 @@ def test_a_literal_is_the_value_again(value: object) -> None:
 
 
 def test_calls_and_source_in_values() -> None:
-    """Source in a value is left as it is; a call that fits on no line has an argument on each."""
+    """Source in a value is unchanged; a call too long for a line has one argument per line."""
     assert literal({"a": Code("f(1)")}) == '{"a": f(1)}'
     assert call_of("f", ["1", "b=2"]) == "f(1, b=2)"
     assert call_of("f", ["1" * 60, "2" * 60]) == f"f(\n    {'1' * 60},\n    {'2' * 60},\n)"
@@ -272,7 +272,7 @@ graph.add_path("join", "ask", END)
 
 
 async def test_arms_keys_resources_and_several_agents(tmp_path: Path) -> None:
-    """What an arm of a fork and an item with a key of its own wrote; two agents in one node; what is said of them."""
+    """An arm of a fork, an item with a key of its own, two agents in one node, and the comments about them."""
     names: dict[str, Any] = {"__name__": "more"}
     exec(compile(MORE, "more.py", "exec"), names)  # noqa: S102 - ours
     graph = names["graph"]

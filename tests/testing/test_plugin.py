@@ -1,4 +1,4 @@
-"""The pytest plugin, as its users meet it: pytest runs small test modules with it."""
+"""The pytest plugin from the user's side: pytest runs small test modules with it."""
 
 import subprocess
 import sys
@@ -28,14 +28,14 @@ WAYS = {
 
 
 def run(pytester: pytest.Pytester, source: str, *args: str) -> pytest.RunResult:
-    """What pytest makes of a module, in this process, with warnings as errors."""
+    """Run pytest on a module in this process, with warnings as errors."""
     pytester.makepyfile(GRAPHS + source)
     mode = AUTO if "pytest_asyncio" not in args else ()
     return pytester.runpytest_inprocess(*QUIET, "-q", "-W", "error", *mode, *args)
 
 
 def said(result: pytest.RunResult) -> str:
-    """What pytest printed."""
+    """Return pytest's output."""
     return result.stdout.str()
 
 
@@ -51,7 +51,7 @@ def test_the_fixtures_work_with_every_runner_of_tests(pytester: pytest.Pytester,
 
 
 def test_loading_the_plugin_loads_nothing_of_the_engine() -> None:
-    """What every pytest process pays is one small module: none of ours but packages."""
+    """Every pytest process imports one small module, and of graphengine only packages."""
     program = (
         "import pytest, sys; before = set(sys.modules); import graphengine.testing.plugin\n"
         "print(*sorted(name for name in set(sys.modules) - before if not name.startswith(('importlib', 'typing'))))"
@@ -63,7 +63,7 @@ def test_loading_the_plugin_loads_nothing_of_the_engine() -> None:
 
 
 def test_a_fixture_of_the_users_wins(pytester: pytest.Pytester) -> None:
-    """A test module that has a `store` of its own gets it, and our runner leaves what is no store alone."""
+    """A test module's own `store` takes precedence, and the runner ignores it if it is not a store."""
     result = run(
         pytester,
         """
@@ -110,14 +110,14 @@ def test_it(runner):
 
 @pytest.mark.parametrize("test", LEAVING.values(), ids=LEAVING)
 def test_a_run_that_is_left_under_way_fails_the_test(pytester: pytest.Pytester, test: str) -> None:
-    """A test that ends while its runner drives a run is told so, with the repair."""
+    """If a test ends while its runner drives a run, the error says so and names the repair."""
     result = run(pytester, test)
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*ended while its runner was driving run *", "*repair: await run.result()*"])
 
 
 def test_a_run_that_sleeps_or_waits_is_left_alone(pytester: pytest.Pytester) -> None:
-    """A test may end while a run waits for its time: nothing is under way."""
+    """A test can end while a run waits for a time: no work is in flight."""
     result = run(
         pytester,
         """
@@ -125,7 +125,7 @@ async def test_it(runner, clock):
     run = runner.start(napping, {})
     while not await runner.waits(run.id):
         await asyncio.sleep(0)
-    while runner.drives(run.id) or run.id not in runner._tending.sleeping:
+    while runner.drives(run.id) or run.id not in runner._supervisor.sleeping:
         await asyncio.sleep(0)
 """,
     )
@@ -133,7 +133,7 @@ async def test_it(runner, clock):
 
 
 def test_a_test_that_fails_says_its_own_error(pytester: pytest.Pytester) -> None:
-    """What is left open or unasked is not told on top of a test's own failure."""
+    """Open runs and unused answers are not reported on top of a test's own failure."""
     result = run(
         pytester,
         """
@@ -146,19 +146,19 @@ async def test_it(runner, scripted_model):
     )
     result.assert_outcomes(failed=1)
     assert "my own" in said(result)
-    assert "not asked for" not in said(result)
+    assert "not used" not in said(result)
     assert "driving" not in said(result)
 
 
 def test_an_answer_that_nobody_asked_for_fails_the_test(pytester: pytest.Pytester) -> None:
-    """A scripted model of the fixture is looked at when the test has passed."""
+    """The fixture's scripted model is checked once the test has passed."""
     result = run(pytester, 'def test_it(scripted_model):\n    scripted_model(["never asked for"])\n')
     result.assert_outcomes(failed=1)
     assert "answer 1: 'never asked for'" in said(result)
 
 
 def test_a_runner_cannot_be_changed_behind_a_start(pytester: pytest.Pytester) -> None:
-    """`use` and `crash_at` come before the first run; later they say so."""
+    """`use` and `crash_at` must come before the first run; later calls are refused."""
     result = run(
         pytester,
         """
@@ -169,7 +169,7 @@ async def test_it(runner, crash_at):
     await runner.start(counting, {}).result()
     with pytest.raises(GraphEngineError, match="before the first run is started"):
         runner.use(models={"*": "offline"})
-    with pytest.raises(GraphEngineError, match="crash_at comes too late"):
+    with pytest.raises(GraphEngineError, match="crash_at is too late"):
         crash_at("after append")
 """,
     )
@@ -177,7 +177,7 @@ async def test_it(runner, crash_at):
 
 
 def test_resources_and_models_of_a_runner_add_up(pytester: pytest.Pytester) -> None:
-    """`use` twice keeps what was said first."""
+    """A second `use` keeps the earlier settings."""
     result = run(
         pytester,
         """

@@ -1,4 +1,4 @@
-"""`recordings`: models of tests that are asked once, through a provider's own SDK, and then answer from a file."""
+"""`recordings`: test models that are called once, through a provider's own SDK, and then answer from a file."""
 
 import json
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ def edge() -> Iterator[EdgeServer]:
 
 
 def recorded(pytester: pytest.Pytester) -> list[Path]:
-    """The recordings beside the tests."""
+    """Return the recordings next to the tests."""
     return sorted(pytester.path.rglob("recordings/**/*.json"))
 
 
@@ -62,22 +62,22 @@ def test_a_test_is_recorded_once_and_replayed_without_its_server(
     run(pytester, gone).assert_outcomes(passed=1)
     run(pytester, gone, "--graphengine-replay").assert_outcomes(passed=1)
     assert len(edge.heard()) == 1
-    run(pytester, gone, "--graphengine-record").assert_outcomes(passed=1)  # nothing is missing, so nobody is asked
+    run(pytester, gone, "--graphengine-record").assert_outcomes(passed=1)  # nothing is missing, so no model is called
 
 
 def test_a_missing_recording_names_the_test_and_the_option(pytester: pytest.Pytester) -> None:
-    """Without a file nobody is asked: the test fails with its name, the prompt, and the command that records."""
+    """Without a file no model is called: the test fails with its name, the prompt, and the recording command."""
     result = run(pytester, TEST.format(url="http://127.0.0.1:9", n=7, draft=""))
     result.assert_outcomes(failed=1)
-    told = said(result)
-    assert "::test_it has no recording" in told
-    assert "user: 7" in told
-    assert "pytest --graphengine-record " in told
+    output = said(result)
+    assert "::test_it has no recording" in output
+    assert "user: 7" in output
+    assert "pytest --graphengine-record " in output
     assert not recorded(pytester)
 
 
 def test_a_changed_prompt_is_shown_beside_the_recorded_one(pytester: pytest.Pytester, edge: EdgeServer) -> None:
-    """A request that is not in the file shows the nearest one, and how to record it."""
+    """If a request is not in the file, the error shows the nearest one and how to record it."""
     edge.play(Says("a draft"))
     run(pytester, TEST.format(url=edge.url, n=1, draft="a draft"), "--graphengine-record").assert_outcomes(passed=1)
     result = run(pytester, TEST.format(url=edge.url, n=2, draft="a draft"))
@@ -88,7 +88,7 @@ def test_a_changed_prompt_is_shown_beside_the_recorded_one(pytester: pytest.Pyte
 
 
 def test_two_models_of_one_test_have_two_files(pytester: pytest.Pytester, edge: EdgeServer) -> None:
-    """`name=` tells them apart."""
+    """`name=` separates them."""
     edge.play(Says("a draft"))
     source = TEST.format(url=edge.url, n=1, draft="a draft").replace(
         f"asked({edge.url!r})", f"asked({edge.url!r}), name='the critic'"
@@ -109,7 +109,7 @@ def test_two_models_of_one_test_have_two_files(pytester: pytest.Pytester, edge: 
     ],
 )
 def test_a_tests_file_has_its_name_and_stays_in_its_folder(tmp_path: Path, test: str, name: str) -> None:
-    """Classes and parameters are part of the name; what no file system takes is replaced, and a digest is added."""
+    """Classes and parameters are part of the name; invalid characters are replaced, and a digest is added."""
     file = file_of(tmp_path / "test_a.py", test)
     assert file.parent == tmp_path / "recordings" / "test_a"
     assert file.name.startswith(name)
@@ -117,6 +117,6 @@ def test_a_tests_file_has_its_name_and_stays_in_its_folder(tmp_path: Path, test:
 
 
 def test_names_that_differ_in_what_is_replaced_stay_apart(tmp_path: Path) -> None:
-    """Two parameters that look alike in a file's name have two files."""
+    """Two parameters that look alike in a file name have two files."""
     module = tmp_path / "test_a.py"
     assert file_of(module, "m::t[a b]") != file_of(module, "m::t[a/b]")

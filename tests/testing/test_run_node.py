@@ -28,7 +28,7 @@ from tests.kit.alone import Article, Review, graph_of, write
 
 
 async def test_it_gives_the_update_the_state_and_the_way_out() -> None:
-    """Of one node; the fields that it does not read need not be given."""
+    """Run one node; fields that it does not read can be left out."""
     done = await run_node(graph_of(write), "work", task="bread")
 
     assert (done.path, done.result, done.update) == ("work", "on bread", {"draft": "on bread"})
@@ -63,7 +63,7 @@ async def test_a_sync_function_runs_in_a_thread() -> None:
 
 
 async def test_a_whole_state_and_fields_over_it() -> None:
-    """`state=` takes an instance or a mapping; fields by name count more."""
+    """`state=` takes an instance or a mapping; fields by name take precedence."""
     graph, state = graph_of(write), Article(task="a", source="s", draft="old")
 
     assert (await run_node(graph, "work", state=state)).update == {"draft": "on a"}
@@ -91,7 +91,7 @@ async def test_what_is_shown_sent_and_recorded_is_told() -> None:
 
 
 async def test_an_agent_is_asked_with_the_prompt_of_its_fields() -> None:
-    """Prompts, answers, tools and usage are told."""
+    """Prompts, answers, tools and usage are returned."""
 
     @tool
     async def look_up(word: str) -> str:
@@ -112,7 +112,7 @@ async def test_an_agent_is_asked_with_the_prompt_of_its_fields() -> None:
 
 
 async def test_models_by_agent_and_the_offline_stand_in() -> None:
-    """`models=` is a Runner's; an offline agent is heard too."""
+    """`models=` works as in a Runner; calls of an offline agent are returned too."""
     writer = Agent("writer", prompt="Write {task}", offline=lambda task: f"rules on {task}")
     named = await run_node(graph_of(writer), "work", task="t", models={"writer": ScriptedModel(["said"])})
     offline = await run_node(graph_of(writer), "work", task="t")
@@ -122,7 +122,7 @@ async def test_models_by_agent_and_the_offline_stand_in() -> None:
 
 
 async def test_a_node_alone_leaves_no_trace() -> None:
-    """What runs after it, as an agent by itself, is in no node."""
+    """Work after it, such as an agent run directly, belongs to no node."""
     shout = Agent("shout", prompt="{word}", offline=lambda word: word.upper())
     await run_node(graph_of(shout, inputs={"word": "task"}), "work", task="a")
 
@@ -130,7 +130,7 @@ async def test_a_node_alone_leaves_no_trace() -> None:
 
 
 async def test_resources_are_given_or_built_and_closed() -> None:
-    """As a Runner does."""
+    """As in a Runner."""
     closed = []
 
     class Search:
@@ -171,7 +171,7 @@ async def test_a_choice_is_told() -> None:
 
 
 async def test_a_pass_through_writes_nothing() -> None:
-    """And takes its way out."""
+    """It takes its outgoing edge."""
     graph = Graph("article", Article)
     graph.add_node("work")
     graph.add_path(START, "work", END)
@@ -191,7 +191,7 @@ def mapped(concurrency: int = 4) -> Graph[Article]:
 
 
 async def test_all_items_of_a_map_or_one() -> None:
-    """Without `item=` the map as a whole, else what the item would write."""
+    """Without `item=` the whole map is run, otherwise only this item."""
     whole = await run_node(mapped(1), "work", task="", source="", scores=[1, 2, 3], draft="d")
     one = await run_node(mapped(), "work", item=7, draft="d")
 
@@ -200,7 +200,7 @@ async def test_all_items_of_a_map_or_one() -> None:
 
 
 async def test_several_lists_side_by_side() -> None:
-    """Their items are given by name."""
+    """Their items are passed by name."""
 
     async def both(left: int, right: Review) -> str:
         return str(left * right.score)
@@ -226,7 +226,7 @@ async def test_an_item_that_fails_raises_its_exception() -> None:
 
 
 def nested(each: bool = False) -> Graph[Article]:  # noqa: FBT001, FBT002
-    """A graph inside, whose end the way out asks for."""
+    """A nested graph whose end decides the outgoing edge."""
 
     class Draft(BaseModel):
         topic: str
@@ -251,7 +251,7 @@ def nested(each: bool = False) -> Graph[Article]:  # noqa: FBT001, FBT002
 
 
 async def test_a_graph_inside_is_run_as_a_whole() -> None:
-    """It ends with its label, which its node's ways out see."""
+    """It ends with its label, which the edges of its node can read."""
     done = await run_node(nested(), "drafting", task="rye")
 
     assert done.update == {"draft": "draft of rye"}
@@ -261,7 +261,7 @@ async def test_a_graph_inside_is_run_as_a_whole() -> None:
 
 @pytest.mark.parametrize("each", [False, True])
 async def test_a_node_of_a_graph_inside(*, each: bool) -> None:
-    """A path leads to it, and the fields are those of its graph."""
+    """It is addressed by a path, and the fields are those of its graph."""
     done = await run_node(nested(each), "drafting/compose", topic="rye")
 
     assert (done.path, done.update) == ("drafting/compose", {"text": "draft of rye"})
@@ -272,12 +272,12 @@ async def test_a_node_of_a_graph_inside(*, each: bool) -> None:
 
 
 async def test_one_item_that_is_a_graph() -> None:
-    """It is walked to its end."""
+    """It is run to its end."""
     assert (await run_node(nested(each=True), "drafting", item=3, task="t")).update == {"notes": {"3": "draft of t"}}
 
 
 async def test_a_case_that_is_a_graph() -> None:
-    """A path finds the case that has the node."""
+    """The path finds the case that has the node."""
 
     class Draft(BaseModel):
         text: str = ""
@@ -319,20 +319,20 @@ async def test_a_wrong_answer_is_refused() -> None:
 
     graph = graph_of(ask("How many?", Annotated[int, AfterValidator(even)]), "total")
 
-    for answers, told in (
-        ({"work": "two"}, "no answer to 'How many\\?'"),
-        ([3], "3 is no answer"),
+    for answers, message in (
+        ({"work": "two"}, "does not answer 'How many\\?'"),
+        ([3], "3 is not a valid answer"),
         ([], "there is no answer to 'How many"),
         ({"wrok": 1}, "answers={'work': …} answers it"),
         ("two", "is one text"),
-        ([NO_ANSWER], "has no time after which"),
+        ([NO_ANSWER], "has no timeout"),
     ):
-        with pytest.raises(InputError, match=told):
+        with pytest.raises(InputError, match=message):
             await run_node(graph, "work", answers=answers)
 
 
 async def test_a_context_asks_sleeps_and_receives() -> None:
-    """A day passes at once; what nobody answers comes to its default."""
+    """A day passes at once; a question without an answer gets its default."""
 
     async def work(ctx: Context) -> str:
         await ctx.sleep(86_400)
@@ -342,10 +342,10 @@ async def test_a_context_asks_sleeps_and_receives() -> None:
         return f"{first} {second} {third} {ctx.now():.0f}"
 
     graph, clock = graph_of(work), FakeClock(start=0.0)
-    told = {"work#2": "ann", "work#3": "bread"}
-    heard = await run_node(graph, "work", answers=told, messages={"news": ["rain"]}, clock=clock)
-    quiet = await run_node(graph, "work", answers={**told, "work#3": NO_ANSWER}, messages={"news": []})
+    replies = {"work#2": "ann", "work#3": "bread"}
+    heard = await run_node(graph, "work", answers=replies, messages={"news": ["rain"]}, clock=clock)
+    quiet = await run_node(graph, "work", answers={**replies, "work#3": NO_ANSWER}, messages={"news": []})
 
     assert heard.update == {"draft": "ann bread rain 86400"}
     assert quiet.update["draft"].startswith("ann nothing none")
-    assert (await run_node(graph, "work", answers=told)).waits[0].topic == "news"
+    assert (await run_node(graph, "work", answers=replies)).waits[0].topic == "news"

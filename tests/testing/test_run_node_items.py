@@ -1,4 +1,4 @@
-"""`run_node` with one item of a map: what it would write."""
+"""`run_node` with one item of a map: the update that it would write."""
 
 from typing import Annotated
 
@@ -39,7 +39,7 @@ class Parts(BaseModel):
 async def test_what_an_item_writes_has_the_types_of_the_state(
     writes: str, made: object, update: dict[str, object]
 ) -> None:
-    """As what any other node writes, whatever becomes of it beside the other items."""
+    """As for any other node, however it is reduced with the other items."""
     graph = Graph("parts", Parts)
     graph.add_node("make", lambda: made, each={"number": "numbers"}, writes=writes, thread=False)
     graph.add_path(START, "make", END)
@@ -47,7 +47,7 @@ async def test_what_an_item_writes_has_the_types_of_the_state(
 
 
 async def test_items_that_are_reduced_one_by_one_are_listed() -> None:
-    """What each of them wrote, under `add` and a function of the user's; the state has what came of it."""
+    """Each item's update is listed, under `add` and a user's function; the state has the reduced value."""
 
     class Sums(BaseModel):
         xs: list[int] = []

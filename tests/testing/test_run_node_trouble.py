@@ -35,7 +35,7 @@ from tests.kit.alone import Article, Review, graph_of, notes, raising, write
 
 
 async def test_missing_inputs_are_named_all_at_once() -> None:
-    """With the repair."""
+    """The error names the repair."""
 
     async def work(task: str, source: str) -> str:
         return task + source
@@ -46,7 +46,7 @@ async def test_missing_inputs_are_named_all_at_once() -> None:
 
 
 async def test_whoever_takes_the_whole_state_needs_all_of_it() -> None:
-    """A parameter `state`, and a validator of the whole model."""
+    """A `state` parameter, and a validator of the whole model."""
 
     class Whole(BaseModel):
         low: int
@@ -77,7 +77,7 @@ async def test_whoever_takes_the_whole_state_needs_all_of_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "fields", "told"),
+    ("path", "fields", "message"),
     [
         ("wrok", {}, "did you mean 'work'"),
         ("work/deep", {}, "work is no graph, so there is no 'deep' in it"),
@@ -87,14 +87,14 @@ async def test_whoever_takes_the_whole_state_needs_all_of_it() -> None:
         ("work", {"state": Review(score=1)}, "the state is a Review, not a Article"),
     ],
 )
-async def test_what_is_misspelt_is_told(path: str, fields: dict[str, Any], told: str) -> None:
-    """With the repair."""
-    with pytest.raises(InputError, match=told):
+async def test_what_is_misspelt_is_told(path: str, fields: dict[str, Any], message: str) -> None:
+    """The error names the repair."""
+    with pytest.raises(InputError, match=message):
         await run_node(graph_of(write), path, **fields)
 
 
 async def test_a_field_may_be_called_like_an_option() -> None:
-    """Then it is given in `state=`, and the name is the option's."""
+    """The field is given in `state=`, and the name is the option's."""
 
     class Made(BaseModel):
         model: str
@@ -112,7 +112,7 @@ async def test_a_field_may_be_called_like_an_option() -> None:
 
 
 async def test_fields_have_validators_and_aliases() -> None:
-    """Those of the state, where only a part of it is given."""
+    """The state's validators and aliases apply, even if only a part of it is given."""
 
     class Named(BaseModel):
         other: int
@@ -137,7 +137,7 @@ async def test_fields_have_validators_and_aliases() -> None:
 
 
 async def test_its_own_exception_is_raised_with_what_a_run_would_do() -> None:
-    """The first attempt is all there is."""
+    """Only the first attempt is made."""
     calls = []
 
     async def work(task: str) -> str:
@@ -169,7 +169,7 @@ async def test_a_way_after_failure_is_told() -> None:
 
     with pytest.raises(OSError, match="no disk") as caught:
         await run_node(graph, "work")
-    assert "the way to END is taken" in notes(caught.value)
+    assert "the edge to END is taken" in notes(caught.value)
 
 
 async def test_an_update_that_does_not_fit_shows_node_update_field_and_state() -> None:
@@ -180,11 +180,11 @@ async def test_an_update_that_does_not_fit_shows_node_update_field_and_state() -
 
     with pytest.raises(InvalidUpdate, match="less than or equal to 10") as caught:
         await run_node(graph_of(work, "reviews"), "work", draft="d")
-    told = notes(caught.value)
-    assert "node: work of graph article" in told
-    assert "update: {'score': 80}" in told
-    assert "field: reviews: list" in told
-    assert "draft='d'" in told
+    message = notes(caught.value)
+    assert "node: work of graph article" in message
+    assert "update: {'score': 80}" in message
+    assert "field: reviews: list" in message
+    assert "draft='d'" in message
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ async def test_other_updates_that_do_not_fit(result: object, kind: type[NodeErro
 
 
 async def test_what_a_writes_function_raises_is_told_by_its_name() -> None:
-    """The exception itself is a record by then."""
+    """The exception itself is only a record by then."""
 
     def pick(result: str) -> str:
         raise LookupError(result)
@@ -216,13 +216,13 @@ async def test_what_a_writes_function_raises_is_told_by_its_name() -> None:
 
 
 async def test_a_bad_fallback_does_not_hide_the_failure() -> None:
-    """What is raised is the node's own."""
+    """The node's own exception is raised."""
     with pytest.raises(OSError, match="gone"):
         await run_node(graph_of(raising(OSError("gone")), fallback=3), "work")
 
 
 async def test_a_node_that_changes_what_it_is_given_is_caught() -> None:
-    """Unless told otherwise."""
+    """Unless the check is turned off."""
 
     async def work(scores: list[int]) -> str:
         scores.append(1)
@@ -234,7 +234,7 @@ async def test_a_node_that_changes_what_it_is_given_is_caught() -> None:
 
 
 async def test_a_model_that_ran_out_shows_what_it_was_asked() -> None:
-    """And the state that made the question."""
+    """The state that led to the request is shown too."""
     critic = Agent("critic", prompt="Task: {task}", output=Review)
     with pytest.raises(OffScript, match="Task: <task>bread</task>") as caught:
         await run_node(graph_of(critic, "reviews"), "work", task="bread", model=ScriptedModel([]))
@@ -242,7 +242,7 @@ async def test_a_model_that_ran_out_shows_what_it_was_asked() -> None:
 
 
 async def test_a_failing_agent_shows_its_last_question() -> None:
-    """With the number of the call."""
+    """The number of the call is shown too."""
     critic = Agent("critic", prompt="Task: {task}", output=Review, output_retries=0)
     with pytest.raises(NodeError) as caught:
         await run_node(graph_of(critic, "reviews"), "work", task="bread", model=ScriptedModel(["no"]))
@@ -251,7 +251,7 @@ async def test_a_failing_agent_shows_its_last_question() -> None:
 
 
 async def test_a_secret_is_not_shown() -> None:
-    """Neither in the state nor in what was returned."""
+    """It is hidden in the state and in the return value."""
 
     class Login(BaseModel):
         token: SecretStr
@@ -272,7 +272,7 @@ async def test_a_secret_is_not_shown() -> None:
 
 
 async def test_a_cancelled_test_ends_the_node() -> None:
-    """As a timeout around it does."""
+    """A timeout around it does the same."""
 
     async def work() -> str:
         await asyncio.sleep(60)
@@ -283,7 +283,7 @@ async def test_a_cancelled_test_ends_the_node() -> None:
             await run_node(graph_of(work), "work")
 
 
-# -- the way out
+# -- the outgoing edge
 
 
 def improving() -> Graph[Article]:
@@ -302,7 +302,7 @@ def improving() -> Graph[Article]:
 
 
 async def test_ways_with_history_see_the_state_that_was_given() -> None:
-    """A plateau's first sample is what somebody set."""
+    """A plateau's first sample is the given state."""
     fresh = await run_node(improving(), "work", task="", source="x")
     given = await run_node(improving(), "work", task="", source="x", total=5)
 
@@ -314,7 +314,7 @@ async def test_ways_with_history_see_the_state_that_was_given() -> None:
 
 
 async def test_a_way_that_reads_what_was_not_given_is_no_failure() -> None:
-    """The node is done; why no way could be chosen is told."""
+    """The node is done; the result explains why no edge could be chosen."""
     done = await run_node(improving(), "work")
 
     assert (done.update, done.edge) == ({"total": 1}, None)
@@ -330,14 +330,14 @@ async def test_what_runs_alone_is_no_way_that_a_run_took() -> None:
 
 
 async def test_a_graph_that_cannot_run_says_so() -> None:
-    """As a run does."""
+    """As in a run."""
     graph = Graph("article", Article)
     with pytest.raises(DefinitionError):
         graph.add_path("one")
 
 
 async def test_options_of_the_node_hold() -> None:
-    """Its timeout, what is asked before it is repeated, and the field that survived failures go to."""
+    """Its timeout, the question before it is repeated, and the field for survived failures."""
 
     async def hang() -> str:
         await asyncio.sleep(60)
@@ -350,7 +350,7 @@ async def test_options_of_the_node_hold() -> None:
 
 
 async def test_the_items_of_a_whole_map_have_their_retries_and_fallbacks() -> None:
-    """They are what the map is made of; time passes at once. One item alone has its first attempt."""
+    """They belong to the items; time passes at once. A single item only makes its first attempt."""
     attempts: list[int] = []
 
     async def note(word: int) -> str:
@@ -370,7 +370,7 @@ async def test_the_items_of_a_whole_map_have_their_retries_and_fallbacks() -> No
 
 
 async def test_a_clock_of_the_tests_own_is_waited_for() -> None:
-    """One that is turned by hand stands still until it is."""
+    """A clock that is advanced by hand stops until then."""
 
     async def work(ctx: Context) -> str:
         await ctx.sleep(60)
@@ -378,7 +378,7 @@ async def test_a_clock_of_the_tests_own_is_waited_for() -> None:
 
     clock = FakeClock(start=0.0, jumps=False)
     running = asyncio.create_task(run_node(graph_of(work), "work", clock=clock))
-    while "1 asleep" not in repr(clock):  # noqa: ASYNC110 - no event tells of one who sleeps
+    while "1 asleep" not in repr(clock):  # noqa: ASYNC110 - no event reports a sleeper
         await asyncio.sleep(0)
     clock.move(61)
 

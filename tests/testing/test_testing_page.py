@@ -35,7 +35,7 @@ def record(module: Path, source: str) -> None:
 def test_every_test_of_the_page_passes_but_that_of_the_faulty_store(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With fixtures, options and recordings; the faulty store fails at the rule that it breaks, and there alone."""
+    """With fixtures, options and recordings; the faulty store fails only at the rule that it breaks."""
     source = "\n\n".join(BLOCK.findall(PAGE.read_text(encoding="utf-8")))
     module = pytester.makepyfile(test_article=source)
     record(module, source)

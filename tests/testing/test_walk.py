@@ -62,7 +62,7 @@ def review_loop(**options: Any) -> Graph[Article]:
 
 
 def scores(*given: int) -> list[dict[str, Any]]:
-    """What reviews write."""
+    """Return the updates of the reviews."""
     return [{"history": {"score": score}} for score in given]
 
 
@@ -99,14 +99,14 @@ async def test_why_each_edge_was_taken_is_told() -> None:
 
 
 async def test_a_path_that_differs_is_shown_where_it_parts() -> None:
-    """With the edge taken there, and the state."""
+    """The error shows the edge taken there, and the state."""
     walked = await walk(review_loop(), {"review": scores(8)}, task="rye")
 
     with pytest.raises(AssertionError) as caught:
         walked.assert_path("research write review write review END")
     lines = str(caught.value).splitlines()
     assert lines[:4] == [
-        "the walk left the expected path behind 'review'",
+        "the walk left the expected path after 'review'",
         "  expected: research write review write review END",
         "  walked:   research write review END",
         "                                  ^ 'write' was expected",
@@ -124,7 +124,7 @@ async def test_a_path_that_differs_is_shown_where_it_parts() -> None:
     ],
 )
 async def test_a_path_may_differ_anywhere(expected: str, told: str) -> None:
-    """At its beginning, and where one is longer."""
+    """At its beginning, and if one path is longer."""
     with pytest.raises(AssertionError) as caught:
         (await walk(review_loop(), {"review": scores(8)})).assert_path(expected)
     assert told in str(caught.value)
@@ -134,7 +134,7 @@ async def test_a_path_may_differ_anywhere(expected: str, told: str) -> None:
 
 
 async def test_a_mapping_stands_for_every_visit() -> None:
-    """And so does a model, whose set fields count."""
+    """A model does too; only its set fields count."""
     walked = await walk(review_loop(), {"review": {"history": Review(score=3)}, "write": Article(draft="d")})
 
     assert (walked.path.count("review"), walked.state.draft) == (2, "d")
@@ -142,7 +142,7 @@ async def test_a_mapping_stands_for_every_visit() -> None:
 
 
 async def test_a_list_that_is_too_short_names_node_and_visit() -> None:
-    """Whatever the graph makes of the failure."""
+    """The error is raised however the graph handles the failure."""
     with pytest.raises(InputError, match="review is visited a second time, and has 1 stand-in"):
         await walk(review_loop(), {"review": scores(5)})
     with pytest.raises(InputError, match="review is visited a first time, and has 0 stand-ins"):
@@ -150,7 +150,7 @@ async def test_a_list_that_is_too_short_names_node_and_visit() -> None:
 
 
 async def test_an_exception_is_the_nodes_failure() -> None:
-    """Its retries take no time, then its ways after a failure count."""
+    """Its retries take no time; then its edges after a failure apply."""
     walked = await walk(review_loop(), {"review": [OSError("gone")]})
 
     walked.assert_path("research write review END")
@@ -169,7 +169,7 @@ async def test_an_attempt_that_is_made_again_meets_the_same() -> None:
 
 
 async def test_a_failure_nobody_catches_fails_the_walk() -> None:
-    """The path ends with FAIL, and tells why where it is asserted."""
+    """The path ends with FAIL, and a failed assertion gives the reason."""
     walked = await walk(review_loop(), {"write": ValueError("no")})
 
     assert (walked.status, walked.path) == ("failed", "research write FAIL")
@@ -180,7 +180,7 @@ async def test_a_failure_nobody_catches_fails_the_walk() -> None:
 
 
 async def test_a_function_computes_what_is_written() -> None:
-    """Of fields and of the context; async or not."""
+    """It reads fields and the context; it can be async."""
 
     def review(history: list[Review], draft: str, ctx: Context) -> object:
         assert draft == f"draft {ctx.visit}"
@@ -195,7 +195,7 @@ async def test_a_function_computes_what_is_written() -> None:
 
 
 async def test_the_state_is_given_by_fields_or_as_a_whole() -> None:
-    """Fields by name count more."""
+    """Fields by name take precedence."""
     given = Article(task="a", draft="b")
 
     walked = await walk(review_loop(), {"review": scores(9)}, given, task="c")
@@ -205,7 +205,7 @@ async def test_the_state_is_given_by_fields_or_as_a_whole() -> None:
 
 
 async def test_questions_and_choices_are_stood_in_for() -> None:
-    """Nobody is asked, and nothing is picked."""
+    """No question is asked, and no case is picked."""
     graph = Graph("desk", Article)
     graph.add_node("pick", choose("task", {"a": never}), writes="draft")
     graph.add_node("decide", ask("Publish?", bool), writes="approved")
@@ -217,7 +217,7 @@ async def test_questions_and_choices_are_stood_in_for() -> None:
 
 
 async def test_limits_end_a_walk() -> None:
-    """The graph's own, or those of the walk."""
+    """The graph's own limits, or those of the walk."""
     walked = await walk(review_loop(), {"review": scores(3, 4)}, limits=Limits(steps=4))
 
     assert walked.path == "research write review write STOPPED"
@@ -226,7 +226,7 @@ async def test_limits_end_a_walk() -> None:
 
 
 async def test_a_graph_on_its_way_is_in_the_path_where_the_run_ends() -> None:
-    """What it visited stands behind its name, in a map as in an arm."""
+    """Its visits follow its name, in a map as in an arm."""
     inside = Graph("inside", Article, result="draft")
     inside.add_node("step", never, writes="draft")
     inside.add_path(START, "step")
@@ -250,26 +250,26 @@ async def test_a_graph_on_its_way_is_in_the_path_where_the_run_ends() -> None:
         ({"revew": None}, "has no node 'revew'"),
         ({"review": {"histry": 1}}, "review does not write 'histry'"),
         ({"review": {"draft": ""}}, "review does not write 'draft'"),
-        ({"review": 3}, "3 is no update of review"),
-        ({"review": [int]}, "is no update of review"),
+        ({"review": 3}, "3 is not an update of review"),
+        ({"review": [int]}, "is not an update of review"),
         ({"review": Ended("approved")}, "review does not end 'approved'"),
         ({"review": Items(None)}, "review is run for no items"),
         ({"review": lambda: {"histry": 1}}, "review does not write 'histry'"),
-        ({"review": lambda: 3}, "3 is no update of review"),
+        ({"review": lambda: 3}, "3 is not an update of review"),
         (
             {"review": scores(80)},
-            "what stands in for review, visit 1, does not fit: history.0.score: Input should be less",
+            "the stand-in for review, visit 1, does not fit: history.0.score: Input should be less",
         ),
     ],
 )
 async def test_what_cannot_stand_in_is_refused(nodes: dict[str, Any], told: str) -> None:
-    """Where it is known before, before; else whatever the graph makes of it."""
+    """It is refused beforehand if possible, otherwise however the graph handles the failure."""
     with pytest.raises(InputError, match=told):
         await walk(review_loop(), nodes)
 
 
 async def test_a_function_that_asks_for_an_unknown_field_is_refused() -> None:
-    """As a node is when the graph is compiled."""
+    """As for a node when the graph is compiled."""
     with pytest.raises(CompileError, match="nothing provides 'drat'"):
         await walk(review_loop(), {"review": lambda drat: {"draft": drat}})
 
@@ -336,7 +336,7 @@ def mapped() -> Graph[Article]:
 
 
 async def test_a_map_is_stood_in_for_as_a_whole() -> None:
-    """By what its items write together; a list where each is appended."""
+    """By the joint update of its items; a list where each is appended."""
     nodes: dict[str, Visits] = {
         "note": {"notes": {"a": "A", "b": "B"}},
         "judge": {"history": [{"score": 1}, {"score": 2}]},
@@ -367,7 +367,7 @@ async def test_a_map_is_stood_in_for_item_by_item() -> None:
 
 
 def nested(each: bool = False) -> Graph[Article]:  # noqa: FBT001, FBT002
-    """A review loop inside, whose end decides."""
+    """A nested review loop whose end decides."""
     graph = Graph("press", Article)
     options: dict[str, Any] = {"each": {"fact": "facts"}, "inputs": {"task": "fact"}} if each else {}
     graph.add_node("article", review_loop().but(result="draft"), writes="notes[{fact}]" if each else "draft", **options)
@@ -384,7 +384,7 @@ def nested(each: bool = False) -> Graph[Article]:  # noqa: FBT001, FBT002
 
 
 async def test_the_nodes_of_a_graph_inside_are_walked() -> None:
-    """By their paths; what was visited stands in parentheses."""
+    """They are addressed by path; their visits are in parentheses."""
     walked = await walk(nested(), {"article/review": scores(5, 8), "article/write": {"draft": "d"}})
 
     walked.assert_path("article (research write review write review) publish END")
@@ -392,7 +392,7 @@ async def test_the_nodes_of_a_graph_inside_are_walked() -> None:
 
 
 async def test_a_graph_inside_ends_as_it_is_told() -> None:
-    """Taken as a whole: with a label, without, or failing."""
+    """As a whole: with a label, without one, or failing."""
     good = await walk(nested(), {"article": Ended("approved", {"draft": "d"})})
     good.assert_path("article publish END")
     assert good.state.draft == "d"
@@ -401,12 +401,12 @@ async def test_a_graph_inside_ends_as_it_is_told() -> None:
     (await walk(nested(), {"article": lambda: Ended("approved")})).assert_path("article publish END")
     with pytest.raises(InputError, match="article does not end 'aproved'"):
         await walk(nested(), {"article": Ended("aproved")})
-    with pytest.raises(InputError, match="is given nothing"):
+    with pytest.raises(InputError, match="gets no arguments"):
         await walk(nested(), {"article": lambda task: {"draft": task}})
 
 
 async def test_a_map_of_graphs_is_walked_item_by_item() -> None:
-    """Its items in their order, or each of them as a whole, or all at once."""
+    """Item by item in order, each item as a whole, or all at once."""
     graph = nested(each=True)
     inside = {"article/review": lambda task: scores(8 if task == "a" else 3)[0]}
     ends = Items([Ended("approved", {"notes": {"a": "A"}}), {"notes": {"b": "B"}}])
@@ -420,7 +420,7 @@ async def test_a_map_of_graphs_is_walked_item_by_item() -> None:
 
 
 async def test_cases_that_are_graphs_are_walked() -> None:
-    """The state picks; a case that is none writes nothing."""
+    """The state picks; a case that is not a graph writes nothing."""
     graph = Graph("cases", Article)
     graph.add_node("work", choose("task", {"loop": review_loop().but(result="draft"), "short": never}), writes="draft")
     graph.add_path(START, "work", END)
@@ -431,7 +431,7 @@ async def test_cases_that_are_graphs_are_walked() -> None:
 
 
 async def test_resources_are_not_built() -> None:
-    """Nothing asks for them."""
+    """No node needs them."""
 
     def make() -> None:
         raise AssertionError
@@ -447,7 +447,7 @@ async def test_resources_are_not_built() -> None:
 
 
 async def test_walks_count_for_edge_coverage() -> None:
-    """Of the graphs inside too, stood in for or not; what stands in for one does not count."""
+    """Nested graphs count too, replaced or not; the replacement itself does not."""
     with EdgeCoverage() as coverage:
         await walk(nested(), {"article": Ended("approved")})
     report = coverage.report()
@@ -458,7 +458,7 @@ async def test_walks_count_for_edge_coverage() -> None:
 
 
 async def test_a_fallback_is_the_graphs_own_and_asks_no_model_unasked() -> None:
-    """A function is called as it is, with what it asks for; an agent needs a model to be given."""
+    """A function is called unchanged, with its parameters; an agent needs a model to be given."""
 
     async def instead(task: str, engine: str) -> str:
         return f"{engine} on {task}"
@@ -475,7 +475,7 @@ async def test_a_fallback_is_the_graphs_own_and_asks_no_model_unasked() -> None:
     assert (await walk(built(agent), fails, model=ScriptedModel(["said"]))).state.draft == "said"
     walked = await walk(built(agent), fails)
     assert walked.error is not None
-    assert "agent second was asked in a walk" in walked.error.message
+    assert "agent second called a model in a walk" in walked.error.message
 
 
 async def test_a_bundled_workflow_is_walked() -> None:

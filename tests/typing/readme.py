@@ -59,12 +59,12 @@ async def test_judge() -> None:
     assert done.edge and done.edge.why.startswith("score 6 >= 7: no")
 
 
-async def test_a_text_that_gets_no_better_is_left() -> None:
+async def test_a_text_that_stops_improving_ends_the_loop() -> None:
     walked = await walk(graph, {"judge": [{"score": 5}, {"score": 5}]}, text="Hi")
     walked.assert_path("improve judge improve judge END")
     assert walked.stop and walked.stop.label == "no longer improving"
 
 
-async def test_the_critic_reads_its_answer_as_a_number() -> None:
+async def test_the_answer_of_the_critic_is_a_number() -> None:
     critic = Agent("critic", prompt="Score this from 1 to 10: {text}", output=int, model=ScriptedModel(["8"]))
     assert await critic.run(text="Hello!") == 8

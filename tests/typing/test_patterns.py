@@ -1,4 +1,4 @@
-"""What patterns take and give is typed: mypy --strict and pyright's strict mode both read this file."""
+"""The arguments and results of patterns are typed: mypy --strict and pyright's strict mode both read this file."""
 
 from typing import assert_type
 
@@ -53,35 +53,35 @@ class Article(BaseModel):
 
 
 class Toned(Job):
-    """A caller's own field beside a pattern's."""
+    """A caller's own field next to those of a pattern."""
 
     tone: str = "plain"
 
 
 class Kitchen(Room):
-    """The same of a room's."""
+    """A caller's own field next to those of a room."""
 
     tone: str = "plain"
 
 
 class Offer(Guarded):
-    """One with what a breaker needs."""
+    """A state with the fields of a circuit breaker."""
 
     price: float = 0.0
 
 
 def length(draft: str) -> int:
-    """A function that judges."""
+    """Judge by length."""
     return len(draft)
 
 
 def shout(task: str) -> str:
-    """A rule."""
+    """Answer by a rule."""
     return f"{task}!"
 
 
 async def test_patterns_give_graphs_of_their_states_or_the_callers() -> None:
-    """Agents, functions, graphs and nodes go in alike."""
+    """Agents, functions, graphs and nodes are accepted alike."""
     clerk = Agent("clerk", prompt="{task}", offline=shout)
     critic = Agent("critic", prompt="{draft}", output=Critique)
     assert_type(pipeline({"clerk": clerk, "again": Node(clerk, retry=Retry(attempts=2))}), Graph[Passage])

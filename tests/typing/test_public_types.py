@@ -1,4 +1,4 @@
-"""What users see is typed: mypy --strict and pyright's strict mode both read this file."""
+"""The public API is typed: mypy --strict and pyright's strict mode both read this file."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal, assert_type
@@ -44,7 +44,7 @@ class Article(BaseModel):
 
 
 def loop(generate: Runnable, accept: Condition, *, tries: int = 3) -> Graph[Article]:
-    """A pattern as users write them: runnables and conditions as arguments."""
+    """Return a pattern as users write them: runnables and conditions as arguments."""
     graph = Graph("loop", Article, result="review")
     graph.add_node("generate", generate, writes="review", retry=Retry(attempts=2), fallback=Review(score=1))
     graph.add_path(START, "generate")
@@ -81,7 +81,7 @@ async def test_types_of_the_public_api() -> None:
         assert_type(runner.branch(graph, run.id, at=1), Run[Article])
     assert result.state.review == Review(score=8)
     if TYPE_CHECKING:
-        # Each line is wrong, and both checkers say so: an unneeded ignore is an error of its own.
+        # Each line is wrong, and both checkers report it: an unneeded ignore is an error too.
         graph.add_node("a", 5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
         graph.add_edge("a", END, when=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
         Retry(attempts="3")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
@@ -93,7 +93,7 @@ def weigh(text: str, times: int = 1) -> int:
 
 
 async def test_types_of_agents() -> None:
-    """An agent knows the type of its answers, and a tool is still the function it was."""
+    """An agent has the type of its answers, and a tool keeps the type of its function."""
 
     def plan_of(task: str) -> str:
         return f"Plan {task}"
@@ -144,12 +144,12 @@ async def test_types_of_agents() -> None:
 
 
 async def fetch(url: str) -> Review:
-    """An async function of somebody's."""
+    """Return a value from an async function."""
     return Review(score=len(url))
 
 
 def count(text: str) -> int:
-    """A sync one."""
+    """Return a value from a sync function."""
     return len(text)
 
 
@@ -157,7 +157,7 @@ seen: list[str] = []
 
 
 async def editor(task: str, ctx: Context) -> Review:
-    """A node that uses all that a context has."""
+    """Use everything that a context has."""
     assert_type((ctx.run_id, ctx.node, ctx.path, ctx.idempotency_key), tuple[str, str, str, str])
     assert_type((ctx.visit, ctx.attempt, ctx.now()), tuple[int, int, float])
     assert_type(ctx.random.random(), float)
@@ -195,7 +195,7 @@ published.add_path(START, "approve", "edit", END)
 
 
 async def test_types_of_what_a_node_may_do() -> None:
-    """Answers, messages and recorded work have the types that were asked for."""
+    """Answers, messages and recorded work have the requested types."""
     answers: dict[str, object] = {
         "Publish abc?": True,
         "Which title?": "Ants",

@@ -37,7 +37,7 @@ async def judge(task: str) -> Review:
 
 
 def graph() -> Graph[Article]:
-    """One node, two ways."""
+    """Return a graph with one node and two edges."""
     made = Graph("article", Article)
     made.add_node("review", judge, writes="review")
     made.add_edge(START, "review")
@@ -47,7 +47,7 @@ def graph() -> Graph[Article]:
 
 
 async def test_types_of_a_node_run_alone() -> None:
-    """Its state is the graph's; what it writes may be anything."""
+    """Its state is the graph's; its writes can have any type."""
     done = await run_node(graph(), "review", task="bread", model=ScriptedModel([]), clock=FakeClock())
 
     assert_type(done, Done[Article])
@@ -63,7 +63,7 @@ async def test_types_of_a_node_run_alone() -> None:
 
 
 async def test_types_of_a_walk() -> None:
-    """Stand-ins of every kind are typed where they are written, and where they are kept."""
+    """Stand-ins of every kind are typed where they are written and where they are stored."""
     nodes: dict[str, Visits] = {"review": [{"review": {"score": 1}}, lambda: {"review": Review(score=3)}]}
     walked = await walk(graph(), nodes, Article(task="bread"))
 

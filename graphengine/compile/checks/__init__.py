@@ -1,1 +1,1 @@
-"""Checks of a declared graph, one subject in each module."""
+"""Checks of a declared graph, one subject per module."""

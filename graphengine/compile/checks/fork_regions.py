@@ -1,9 +1,9 @@
-"""Whether forks are well formed: what each arm's region is, and what breaks it.
+"""The rules for well-formed forks, the region of each arm, and what breaks the rules.
 
-An arm's region is what its target reaches without passing the join. A fork is well formed when each node of its
-regions belongs to one arm alone, is entered only from inside that arm (its target only by the fork besides), and every
-way out of the region leads to the join. Forks may nest, loops may stay inside an arm, a target may be the join itself,
-an inner join may be the outer one, and the fork's own node may be its join.
+An arm's region is the set of nodes that its target reaches without passing the join. A fork is well formed if each node
+of its regions belongs to one arm only, is entered only from inside that arm (its target also by the fork), and if every
+edge that leaves the region leads to the join. Forks can nest, loops can stay inside an arm, a target can be the join
+itself, an inner join can be the outer one, and the fork's own node can be its join.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Fork:
-    """A fork as the shape of the graph has it."""
+    """A fork by the names of its nodes."""
 
     source: str
     targets: tuple[str, ...]
@@ -29,10 +29,10 @@ class Fork:
 
 @dataclass(frozen=True, slots=True)
 class Breach:
-    """Something that makes a fork ill formed: its code, the fork's node, what is wrong, and the repair.
+    """A violation of the rules for forks: its code, the fork's node, the message and the repair.
 
     Attributes:
-        edge: The edge that is wrong, if it is one: what forks inside one another say of one edge is said once.
+        edge: The faulty edge, if there is one. Nested forks report the same edge only once.
     """
 
     code: str
@@ -43,27 +43,27 @@ class Breach:
 
 
 def region(target: str, join: str, out: Mapping[str, Sequence[str]]) -> set[str]:
-    """Every node that an arm can visit: what the target reaches without passing the join."""
+    """Return every node that an arm can visit: those that its target reaches without passing the join."""
     return reachable_from(target, out, without=(join, END, FAIL))
 
 
 def breaches(forks: Iterable[Fork], out: Mapping[str, Sequence[str]]) -> Iterator[Breach]:
-    """All that is wrong with the forks of a graph, without what only follows from it.
+    """Yield the breaches of a graph's forks, without those that only follow from others.
 
     Args:
         forks: Every fork.
-        out: Every way, node to targets, those of forks and their joins included.
+        out: Every edge, node to targets, including those of forks and to their joins.
     """
     into: dict[str, set[str]] = {}
     for source, targets in out.items():
         for target in targets:
             into.setdefault(target, set()).add(source)
     shapes = [_Arms.of(fork, out, into) for fork in forks]
-    said: set[tuple[str, str]] = set()
+    reported: set[tuple[str, str]] = set()
     found: dict[str, list[Breach]] = {}
-    for arms in sorted(shapes, key=lambda arms: len(arms.owners)):  # of forks inside one another the innermost says it
-        fresh = [breach for breach in arms.breaches() if breach.edge not in said]
-        said |= {breach.edge for breach in fresh if breach.edge is not None}
+    for arms in sorted(shapes, key=lambda arms: len(arms.owners)):  # of nested forks, the innermost reports an edge
+        fresh = [breach for breach in arms.breaches() if breach.edge not in reported]
+        reported |= {breach.edge for breach in fresh if breach.edge is not None}
         found.setdefault(arms.fork.source, []).extend(fresh)
     for source in dict.fromkeys(arms.fork.source for arms in shapes):
         yield from found[source]
@@ -71,13 +71,15 @@ def breaches(forks: Iterable[Fork], out: Mapping[str, Sequence[str]]) -> Iterato
 
 @dataclass(frozen=True, slots=True)
 class _Arms:
-    """A fork with what its arms reach.
+    """A fork with the nodes that its arms reach.
 
     Attributes:
         fork: The fork.
-        regions: The nodes of each arm by its target: those reached before the join, the fork and what is `past`.
+        out: Every edge, node to targets.
+        into: Every edge, target to nodes.
+        regions: The nodes of each arm, by its target: those reached before the join, the fork and the nodes in `past`.
         owners: The arms that each of these nodes belongs to.
-        past: What comes after the join and does not lead back to it without the fork.
+        past: The nodes after the join from which no path leads back to it, except through the fork.
     """
 
     fork: Fork
@@ -101,10 +103,10 @@ class _Arms:
         return cls(fork, out, into, regions, owners, past)
 
     def breaches(self) -> Iterator[Breach]:
-        """What is wrong with the arms themselves, then with how they are left and entered."""
+        """Yield the breaches of the arms themselves, then those of the edges that leave and enter them."""
         fork, name = self.fork, self.fork.source
         for target in sorted({target for target in fork.targets if fork.targets.count(target) > 1}):
-            yield Breach("bad_fork", name, f"the fork has two arms to {target}", "give each arm a target of its own")
+            yield Breach("bad_fork", name, f"the fork has two arms to {target}", "give each arm its own target")
         if END in fork.targets and fork.join != END:
             repair = f"lead it to the join {fork.join}, or join at END"
             yield Breach("end_in_arm", name, "the arm to END has no node", repair)
@@ -114,12 +116,12 @@ class _Arms:
                 yield Breach("bad_fork", name, text, f"lead it to {fork.join}, or make {name} the join")
         yield from self._shared()
         for node, arms in sorted(self.owners.items()):
-            if len(arms) == 1:  # of a node that arms share, how it is left and entered follows
+            if len(arms) == 1:  # the edges of a shared node only repeat that problem
                 yield from self._left(node, arms[0])
                 yield from self._entered(node, arms[0])
 
     def _shared(self) -> Iterator[Breach]:
-        """Yield the nodes at which arms meet before the join; those after them follow."""
+        """Yield the nodes at which arms meet before the join, without the nodes after them."""
         for node, arms in sorted(self.owners.items()):
             before = [self.owners.get(other) for other in self.into.get(node, ())]
             if len(arms) > 1 and (node in self.fork.targets or any(other != arms for other in before)):
@@ -128,7 +130,7 @@ class _Arms:
                 yield Breach("shared_arm", self.fork.source, text, repair)
 
     def _left(self, node: str, arm: str) -> Iterator[Breach]:
-        """Yield the edges from a node out of its arm that lead past the join."""
+        """Yield the edges by which a node leaves its arm other than to the join."""
         join = self.fork.join
         for target in dict.fromkeys(self.out.get(node, ())):
             if target in self.past:
@@ -140,11 +142,11 @@ class _Arms:
                 yield Breach("end_in_arm", self.fork.source, text, repair, (node, END))
 
     def _entered(self, node: str, arm: str) -> Iterator[Breach]:
-        """Yield the edges into a node from outside its arm; one from another arm shows as a node that both share."""
+        """Yield the edges into a node from outside its arm. One from another arm is reported as a shared node."""
         fork, name = self.fork, self.fork.source
         if node in fork.targets and self.out.get(name, ()).count(node) > fork.targets.count(node):
-            text = f"{name} enters {node} by another way too, which is inside the arm to {arm}"
-            yield Breach("enters_arm", name, text, "let the fork alone lead there")
+            text = f"{name} enters {node}, which is inside the arm to {arm}, by another edge too"
+            yield Breach("enters_arm", name, text, "remove that edge, or give it another target")
         for other in sorted(self.into.get(node, ())):
             if other not in self.owners and not (other == name and node in fork.targets):
                 where = "START" if other == START else other

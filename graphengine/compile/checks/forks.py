@@ -1,4 +1,4 @@
-"""What compile finds wrong with forks: their shape, and fields that arms would write over each other."""
+"""Checks of forks: their shape, and fields that several arms would overwrite."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
 
 
 def fork_problems(
-    shape: MeantShape, nodes: Mapping[str, NodePlan], fields: Mapping[str, FieldType], unsaid: Collection[str]
+    shape: MeantShape, nodes: Mapping[str, NodePlan], fields: Mapping[str, FieldType], undeclared: Collection[str]
 ) -> Iterator[Problem]:
-    """All problems of a graph's forks.
+    """Yield all problems of a graph's forks.
 
     Args:
         shape: Its nodes and edges.
-        nodes: Its nodes, worked out.
+        nodes: The plans of its nodes.
         fields: The fields of its state.
-        unsaid: The nodes that do not say what they write.
+        undeclared: The nodes that do not declare what they write.
     """
     for breach in breaches(shape.forks, shape.out):
         yield Problem(breach.code, f"fork at {breach.source}", breach.message, breach.repair)
     for fork in shape.forks:
-        yield from _conflicts(fork, shape.out, nodes, fields, unsaid)
+        yield from _conflicts(fork, shape.out, nodes, fields, undeclared)
 
 
 def _conflicts(
@@ -38,18 +38,18 @@ def _conflicts(
     out: Mapping[str, Sequence[str]],
     nodes: Mapping[str, NodePlan],
     fields: Mapping[str, FieldType],
-    unsaid: Collection[str],
+    undeclared: Collection[str],
 ) -> Iterator[Problem]:
-    """Fields without a reducer that several arms write, and nodes that do not say what they write."""
+    """Yield fields without a reducer that several arms write, and nodes that do not declare what they write."""
     where = f"fork at {fork.source}"
     writers: dict[str, list[_Write]] = {}
     regions = {arm: region(arm, fork.join, out) & set(nodes) for arm in fork.targets}
     for arm, names in regions.items():
-        shared = {name for other, there in regions.items() if other != arm for name in there}
+        shared = {name for other, nodes_there in regions.items() if other != arm for name in nodes_there}
         for name in sorted(names - shared):
-            if name in unsaid:
-                text = f"{name}, in the arm to {arm}, does not say what it writes"
-                yield Problem("unknown_writes", where, text, "give the node writes=, so that arms can be joined")
+            if name in undeclared:
+                text = f"{name}, in the arm to {arm}, does not declare what it writes"
+                yield Problem("unknown_writes", where, text, "give the node writes=…, so that the arms can be joined")
                 continue
             for place in nodes[name].writer.places:
                 field = fields.get(place.split("[")[0])
@@ -61,7 +61,7 @@ def _conflicts(
 
 
 class _Write(NamedTuple):
-    """That a node of an arm writes a place, and whether it only adds to what is there."""
+    """A write of a node in an arm: the place, and whether it only adds to the value there."""
 
     place: str
     arm: str
@@ -70,15 +70,15 @@ class _Write(NamedTuple):
 
 
 def _clashes(where: str, written: Sequence[_Write]) -> Iterator[Problem]:
-    """Yield each place of a field that several arms write, or the whole of which it is a key, with all their nodes."""
+    """Yield each place of a field that several arms write, with all their nodes; a key as part of the whole field."""
     root = written[0].place.split("[")[0]
     whole = [write for write in written if write.place == root]
     for place in dict.fromkeys(write.place for write in written):
         if place != root and whole:
-            continue  # reported with the whole
-        there = written if place == root else [write for write in written if write.place == place]
-        if len({write.arm for write in there}) > 1 and not all(write.adds for write in there):
-            *first, last = dict.fromkeys(write.node for write in there)
+            continue  # reported with the whole field
+        writes = written if place == root else [write for write in written if write.place == place]
+        if len({write.arm for write in writes}) > 1 and not all(write.adds for write in writes):
+            *first, last = dict.fromkeys(write.node for write in writes)
             many = "both" if len(first) == 1 else "all"
             text = f"{', '.join(first)} and {last}, in different arms, {many} write {place}"
             yield Problem("write_conflict", where, text, "give the field a reducer, or each arm its own field")

@@ -1,13 +1,13 @@
-"""Loops: whether something forces each one of a graph to end.
+"""The check that something forces every loop of a graph to end.
 
-A run that loops for ever leaves some nodes by the same edges again and again. An edge cannot be one of them if what it
-waits for, or what an edge before it waits for, only grows with each round: visits, spent time or money, samples that
-are no better, the length of a list to which each round appends. Such edges are taken out, for as long as there are any;
-a loop of the edges that are left has nothing that ends it. A node that waits for an answer or a message ends a loop
-too: what happens there is decided outside. `value("score") >= 7` does not guarantee anything.
+A run that loops forever leaves some nodes by the same edges again and again. An edge cannot be among them if its
+condition stops holding, or that of an earlier edge starts to hold, because of a quantity that only grows with each
+round: visits, spent time or money, samples without improvement, the length of a list to which each round appends. Such
+edges are removed until no more are found. A loop of the remaining edges may never end. A node that waits for an answer
+or a message ends a loop too, since it is controlled from outside. `value("score") >= 7` does not guarantee termination.
 
 Example: `a` has the edges to `b` when `score < 7`, to END when `iterations("a") >= 3`, else to `c`; `b` and `c` lead
-back. The cap takes out the edge to `c`, which is tried after it, and not the one to `b`, which is tried before.
+back. The cap removes the edge to `c`, which is tried after it, but not the one to `b`, which is tried before.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar, get_args, get_origin
 
 from graphengine.compile.reachability import components, reachable_from
-from graphengine.engine.plan import EdgeWay, ForkWay
+from graphengine.engine.plan import EdgePlan, ForkPlan
 from graphengine.graph.conditions import Comparison, Composed, Fact, Negated, Plateau, Value
 from graphengine.graph.options import END, START
 from graphengine.reducers import Replace
@@ -29,7 +29,7 @@ from graphengine.state.path import members
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-    from graphengine.engine.plan import Call, NodePlan, Plan, Way
+    from graphengine.engine.plan import Call, NodePlan, Outgoing, Plan
     from graphengine.graph.conditions import Condition
     from graphengine.state.schema import StateType
 
@@ -39,13 +39,13 @@ _FALLS: Final = ("<=", "<", "==")
 
 @dataclass(frozen=True, slots=True)
 class _Growth:
-    """Something that must go on growing for a condition to hold, or not to hold, from some round on.
+    """A quantity that must keep growing for a condition to hold, or not to hold, from some round on.
 
     Attributes:
-        counted: The node whose visits count; "" if it is no count.
-        appends: The field that becomes longer; "" if it is no length.
-        samples: The fields of which samples are taken; empty if there are none.
-        since: The node with each visit of which it begins anew; "" if none does.
+        counted: The node whose visits count; "" if it is not a count.
+        appends: The field that becomes longer; "" if it is not a length.
+        samples: The fields that are sampled; empty if there are none.
+        since: The node whose visits reset the quantity; "" if there is none.
     """
 
     counted: str = ""
@@ -55,11 +55,11 @@ class _Growth:
 
 
 _Needs: TypeAlias = "list[frozenset[_Growth]]"
-"""Alternatives, each of them what must grow together."""
+"""Alternatives, each a set of quantities that must all grow."""
 
 
 class _Arrow(NamedTuple):
-    """An edge, and what would keep it from being taken for ever."""
+    """An edge, and the needs of which one would keep it from being taken forever."""
 
     source: str
     target: str
@@ -70,15 +70,15 @@ def unbounded_loops(nodes: Mapping[str, NodePlan], state: StateType[Any]) -> Ite
     """Yield loops that nothing forces to end, each as its nodes with the first one again as the last.
 
     Args:
-        nodes: The nodes whose edges count, with the conditions on them.
-        state: The fields that conditions look at.
+        nodes: The nodes whose edges are considered, with the conditions on them.
+        state: The fields that conditions read.
     """
     waiting = {name for name, node in nodes.items() if _waits(node)}
     arrows = [
         arrow
         for name, node in nodes.items()
-        for ways in (node.ways, node.failure_ways)
-        for arrow in _arrows(name, ways, state)
+        for edges in (node.edges, node.failure_edges)
+        for arrow in _arrows(name, edges, state)
         if not {name, arrow.target} & waiting and arrow.target in nodes
     ]
     while True:
@@ -95,7 +95,7 @@ def unbounded_loops(nodes: Mapping[str, NodePlan], state: StateType[Any]) -> Ite
 
 
 class _Rounds:
-    """The edges that are left, those within a loop alone."""
+    """The remaining edges that are part of a loop."""
 
     def __init__(self, nodes: Mapping[str, NodePlan], arrows: Sequence[_Arrow]) -> None:
         out: dict[str, list[str]] = defaultdict(list)
@@ -112,7 +112,7 @@ class _Rounds:
             self.members[self.group[name]].append(name)
 
     def all_grow(self, arrow: _Arrow, needs: Iterable[_Growth]) -> bool:
-        """Whether all of these grow in each loop that an edge is part of."""
+        """Return whether all of these quantities grow in each loop that an edge is part of."""
         return all(self._grows(arrow, growth) for growth in needs)
 
     def _grows(self, arrow: _Arrow, growth: _Growth) -> bool:
@@ -130,7 +130,7 @@ class _Rounds:
         return True
 
     def _passes(self, arrow: _Arrow, names: Collection[str]) -> bool:
-        """Whether each loop that an edge is part of passes one of these nodes."""
+        """Return whether each loop that an edge is part of passes one of these nodes."""
         if arrow.source in names or arrow.target in names:
             return True
         others = {name: [t for t in targets if t not in names] for name, targets in self.out.items()}
@@ -138,7 +138,7 @@ class _Rounds:
 
 
 def _waits(node: NodePlan) -> bool:
-    """Whether no visit of a node is done before it got an answer or a message from outside."""
+    """Return whether every visit of a node needs an answer or a message from outside to finish."""
     calls = [call for call in (node.call, *node.choices.values()) if call is not None]
     return bool(calls) and node.each is None and all(_call_waits(call) for call in calls)
 
@@ -153,23 +153,23 @@ def _call_waits(call: Call) -> bool:
 
 
 def _graph_waits(plan: Plan[Any]) -> bool:
-    """Whether every path through a graph passes a node that waits."""
-    out = {name: _targets((*node.ways, *node.failure_ways)) for name, node in plan.nodes.items() if not _waits(node)}
+    """Return whether every path through a graph passes a node that waits."""
+    out = {name: _targets((*node.edges, *node.failure_edges)) for name, node in plan.nodes.items() if not _waits(node)}
     return END not in reachable_from(START, {START: _targets(plan.start), **out})
 
 
-def _targets(ways: Iterable[Way]) -> list[str]:
-    return [t for way in ways for t in ([way.target] if isinstance(way, EdgeWay) else way.targets)]
+def _targets(edges: Iterable[Outgoing]) -> list[str]:
+    return [t for edge in edges for t in ([edge.target] if isinstance(edge, EdgePlan) else edge.targets)]
 
 
-def _arrows(source: str, ways: Iterable[Way], state: StateType[Any]) -> Iterator[_Arrow]:
-    """Yield the edges that leave a node, in the order they are tried, each with what ends its being taken."""
+def _arrows(source: str, edges: Iterable[Outgoing], state: StateType[Any]) -> Iterator[_Arrow]:
+    """Yield the edges that leave a node, in the order in which they are tried, each with the needs that end its use."""
     before: _Needs = []
-    for way in ways:
-        condition = way.condition if isinstance(way, (EdgeWay, ForkWay)) else None
+    for edge in edges:
+        condition = edge.condition if isinstance(edge, (EdgePlan, ForkPlan)) else None
         ends = [*before, *(_falls(condition, state) if condition is not None else [])]
-        arms = {target: arm for target, arm in way.arms if arm is not None} if isinstance(way, ForkWay) else {}
-        for target in _targets([way]):
+        arms = {target: arm for target, arm in edge.arms if arm is not None} if isinstance(edge, ForkPlan) else {}
+        for target in _targets([edge]):
             arm = arms.get(target)
             yield _Arrow(source, target, [*ends, *(_falls(arm, state) if arm is not None else [])])
         if condition is not None:
@@ -177,12 +177,12 @@ def _arrows(source: str, ways: Iterable[Way], state: StateType[Any]) -> Iterator
 
 
 def _rises(condition: Condition, state: StateType[Any]) -> _Needs:
-    """What must grow for a condition to hold from some round on."""
+    """Return what must grow for a condition to hold from some round on."""
     return _settles(condition, state, holds=True)
 
 
 def _falls(condition: Condition, state: StateType[Any]) -> _Needs:
-    """What must grow for a condition to hold no more from some round on."""
+    """Return what must grow for a condition to no longer hold from some round on."""
     return _settles(condition, state, holds=False)
 
 
@@ -201,7 +201,7 @@ def _settles(condition: Condition, state: StateType[Any], *, holds: bool) -> _Ne
 
 
 def _growing(comparison: Comparison, state: StateType[Any]) -> Iterator[_Growth]:
-    """What the left side of a comparison is, if it grows beyond any bound."""
+    """Yield the left side of a comparison if it grows without bound."""
     quantity, bound = comparison.quantity, comparison.other
     if not isinstance(bound, (int, float)) or not math.isfinite(bound):
         return
@@ -215,7 +215,7 @@ def _growing(comparison: Comparison, state: StateType[Any]) -> Iterator[_Growth]
 
 
 def _measured(quantity: Value, state: StateType[Any]) -> str:
-    """The whole field of which this is the length, if it is a list that appending alone makes longer; else ""."""
+    """Return the field whose length this is, if it is a whole list that is only appended to; else ""."""
     path = quantity.reading.path
     if quantity.measure != "length" or path is None or path.parts or state.whole:
         return ""
@@ -224,13 +224,13 @@ def _measured(quantity: Value, state: StateType[Any]) -> str:
 
 
 def _appends(node: NodePlan, field: str) -> bool:
-    """Whether each visit of a node writes to a field as a whole, also one that failed or has no items."""
+    """Return whether each visit of a node writes to a field as a whole, even if it failed or has no items."""
     whole = node.writer.whole
-    return whole is not None and whole.field == field and node.each is None and not node.failure_ways
+    return whole is not None and whole.field == field and node.each is None and not node.failure_edges
 
 
 def _may_replace(node: NodePlan, field: str) -> bool:
-    """Whether a node may do anything to a list but append to it, so far as types tell."""
+    """Return whether a node may change a list other than by appending, as far as types show."""
     writer, returns = node.writer, _returns(node)
     if field not in writer.fields:
         return False
@@ -245,7 +245,7 @@ def _may_replace(node: NodePlan, field: str) -> bool:
 
 
 def _returns(node: NodePlan) -> Sequence[object]:
-    """The types of what a node, or what stands in for it, may give."""
+    """Return the types that a node or its fallback can return."""
     calls = [call for call in (node.call, *node.choices.values()) if call is not None]
     if node.fallback is None:
         return [call.body.returns for call in calls]
@@ -254,7 +254,7 @@ def _returns(node: NodePlan) -> Sequence[object]:
 
 
 def _may_be_replacement(annotation: object) -> bool:
-    """Whether a value of this type may be a `Replace`, which sets a list anew, and not an item of it."""
+    """Return whether a value of this type can be a `Replace`, which replaces a list, instead of an item of it."""
     kinds = [get_origin(kind) or kind for kind in members(annotation)]
     return any(kind in (Any, object, Replace) or isinstance(kind, (TypeVar, str)) for kind in kinds)
 

@@ -1,4 +1,4 @@
-"""Whether the options of nodes and graphs are what they should be, before anything is made of them."""
+"""Checks of the options of nodes and graphs by themselves, before anything else uses them."""
 
 from __future__ import annotations
 
@@ -19,58 +19,60 @@ if TYPE_CHECKING:
 
 
 def node_problems(declared: Declared) -> Iterator[tuple[str, str]]:
-    """What is wrong with a node's options by themselves, as (message, repair)."""
+    """Yield the problems of a node's options by themselves, as (message, repair)."""
     options, runnable = declared.options, declared.runnable
     if options.retry is not None and not isinstance(options.retry, Retry):
-        yield f"retry={options.retry!r}", f"write retry=Retry(attempts={options.retry!r})"
+        yield f"retry={options.retry!r} is not a Retry", f"write retry=Retry(attempts={options.retry!r})"
     if options.inputs is not None and not isinstance(options.inputs, Mapping):
-        yield f"inputs={options.inputs!r}", "write a mapping of parameter to path: inputs={'text': 'draft'}"
+        repair = "give a mapping of parameter to path: inputs={'text': 'draft'}"
+        yield f"inputs={options.inputs!r} is not a mapping", repair
     if options.writes is not None and not isinstance(options.writes, (str, Mapping, Sequence)):
-        yield f"writes={options.writes!r}", "write a field's name, a tuple of names, or a mapping"
+        repair = "give a field's name, a tuple of names, or a mapping"
+        yield f"writes={options.writes!r} does not name fields", repair
     seconds = options.timeout_seconds
     if seconds is not None and not is_seconds(seconds):
-        yield f"timeout_seconds={seconds!r}", "give seconds above 0, or None for no limit"
+        yield f"timeout_seconds={seconds!r} is not a duration", "give seconds above 0, or None for no limit"
     plain = callable(runnable) and not hasattr(runnable, "body") and not isinstance(runnable, Choose)
-    named = getattr(runnable, "__name__", "") != "<lambda>"  # a lambda may well give a coroutine
+    named = getattr(runnable, "__name__", "") != "<lambda>"  # a lambda may return a coroutine
     if seconds is not None and options.thread is False and plain and named and not is_async(runnable):
         yield (
-            "timeout_seconds with thread=False: a sync function on the event loop cannot be timed",
-            "drop thread=False",
+            "timeout_seconds with thread=False: a sync function on the event loop cannot be interrupted",
+            "remove thread=False",
         )
     yield from _map_problems(declared)
     if options.on_resume not in (None, "rerun", "ask"):
-        yield f"on_resume={options.on_resume!r}", "write 'rerun' or 'ask'"
+        yield f"on_resume={options.on_resume!r} is unknown", "give 'rerun' or 'ask'"
     if options.thread is not None and hasattr(runnable, "body"):
-        yield f"thread={options.thread} on what is no function", "leave thread out"
+        yield f"thread={options.thread} applies only to functions", "remove thread="
     called = runnable if inspect.isroutine(runnable) else getattr(type(runnable), "__call__", None)  # noqa: B004
     if inspect.isasyncgenfunction(called) or inspect.isgeneratorfunction(called):
-        yield "it yields, and a node returns", "return the value; ctx.emit(…) shows progress"
+        yield "the function is a generator, but a node returns its result", "return it; ctx.emit(…) shows progress"
 
 
 def _map_problems(declared: Declared) -> Iterator[tuple[str, str]]:
     options = declared.options
     each: object = options.each
     if each is not None and not (isinstance(each, Mapping) and each):
-        yield f"each={options.each!r}", "write a mapping of name to list: each={'source': 'sources'}"
+        yield f"each={options.each!r} names no list", "give a mapping of name to list: each={'source': 'sources'}"
     if options.each is not None and declared.runnable is None:
-        yield "each on a node that runs nothing", "give it a runnable"
+        yield "each on a node without a runnable", "give the node a runnable"
     wanted = options.concurrency
     if wanted is not None and not (type(wanted) is int and wanted > 0):
-        yield f"concurrency={wanted!r}", "give a whole number above 0"
+        yield f"concurrency={wanted!r} is not a number of items", "give a whole number above 0"
     if wanted is not None and options.each is None:
-        yield f"concurrency={wanted!r} without each", "concurrency is how many items run at a time: add each={…}"
+        yield f"concurrency={wanted!r} without each", "concurrency limits the items that run at a time: add each={…}"
 
 
 def graph_problems(graph: Graph[Any]) -> Iterator[tuple[str, str]]:
-    """What is wrong with a graph's own options by themselves, as (message, repair)."""
+    """Yield the problems of a graph's own options by themselves, as (message, repair)."""
     if not isinstance(graph.limits, Limits):
-        yield f"limits={graph.limits!r}", "write limits=Limits(steps=…)"
+        yield f"limits={graph.limits!r} is not a Limits", "write limits=Limits(steps=…)"
     for name, factory in graph.resources.items():
         if not callable(factory):
-            text = f"the resource {name!r} is a {type(factory).__name__}, not a factory of one"
-            yield text, f"write resources={{{name!r}: lambda: …}}; Runner(resources=…) takes ready-made ones"
+            text = f"the resource {name!r} is a {type(factory).__name__}, not a factory"
+            yield text, f"write resources={{{name!r}: lambda: …}}; Runner(resources=…) takes finished objects"
     if type(graph.version) is not int or graph.version < 1:
-        yield f"version={graph.version!r}", "give a whole number from 1: version=2"
+        yield f"version={graph.version!r} is not a version", "give a whole number from 1: version=2"
     else:
         yield from _version_problems(graph)
 
@@ -80,33 +82,34 @@ def _version_problems(graph: Graph[Any]) -> Iterator[tuple[str, str]]:
         name = f"migrate={{{version!r}: …}}"
         if type(version) is not int or not 1 <= version < graph.version:
             yield (
-                f"{name} is no older version of a graph of version {graph.version}",
-                f"name versions from 1 to {graph.version - 1}" if graph.version > 1 else "raise version= with it",
+                f"{name} does not name an older version: the graph has version {graph.version}",
+                f"name versions from 1 to {graph.version - 1}" if graph.version > 1 else "raise version= too",
             )
         if isinstance(given, Migration):
             yield from _migration_problems(given, name)
         elif not callable(given):
-            yield f"{name} is a {type(given).__name__}", "give a function of the old fields, or a Migration(…)"
+            repair = "give a function of the old fields, or a Migration(…)"
+            yield f"{name} is a {type(given).__name__}, not a migration", repair
 
 
 def _migration_problems(given: Migration, name: str) -> Iterator[tuple[str, str]]:
     state: object = given.state
     if state is not None and not callable(state):
-        yield f"{name}: state={given.state!r}", "give a function of the old fields"
+        yield f"{name}: state={given.state!r} is not a function", "give a function of the old fields"
     for word in ("renamed", "moved"):
         names: object = getattr(given, word)
         if not isinstance(names, Mapping) or not all(isinstance(n, str) for pair in names.items() for n in pair):
-            yield f"{name}: {word}={names!r}", f"write a mapping of names: {word}={{'old': 'new'}}"
+            yield f"{name}: {word}={names!r} does not map names", f"give a mapping of names: {word}={{'old': 'new'}}"
 
 
 def migration_problems(graph: Graph[Any]) -> Iterator[Problem]:
-    """What is wrong with the chain of a graph's migrations, and with the nodes that the last of them names."""
+    """Yield the problems of the chain of a graph's migrations, and of the nodes that the last of them names."""
     where = f"graph {graph.name}"
     versions = sorted(graph.migrate)
     for version in range(versions[0], graph.version) if versions else ():
         if version not in graph.migrate:
-            text = f"migrate= has steps for {_listed(versions)}, and none from version {version} to {version + 1}"
-            repair = f"add {version}: f, or {version}: Migration() where nothing has to be changed"
+            text = f"migrate= covers {_listed(versions)}, but not the step from version {version} to {version + 1}"
+            repair = f"add {version}: f, or {version}: Migration() if nothing has to change"
             yield Problem("migration_missing", where, text, repair)
     nodes = [declared.name for declared in graph.nodes]
     for version, given in sorted(graph.migrate.items()):
@@ -116,16 +119,16 @@ def migration_problems(graph: Graph[Any]) -> Iterator[Problem]:
         twice = sorted(new for new in set(given.renamed.values()) if list(given.renamed.values()).count(new) > 1)
         for new in twice:
             text = f"two nodes are renamed to {new!r}"
-            yield Problem("bad_migration", at, text, "let one keep its name; `moved` says where runs at a node go on")
+            yield Problem("bad_migration", at, text, "rename one; `moved` sets where runs at the other continue")
         for old in sorted(set(given.renamed) & set(given.moved)):
             text = f"{old!r} is renamed and moved"
-            yield Problem("bad_migration", at, text, "keep one: renamed where it is the same node under another name")
+            yield Problem("bad_migration", at, text, "keep one: `renamed` for the same node under another name")
         targets = (*given.renamed.values(), *given.moved.values()) if version == graph.version - 1 else ()
         for new in dict.fromkeys(targets):
             if new not in nodes:
                 yield Problem("unknown_node", at, f"unknown node {new!r}", did_you_mean(new, nodes))
         if START in given.renamed:
-            yield Problem("bad_migration", at, "START cannot be renamed", "remove it; `moved` may name START")
+            yield Problem("bad_migration", at, "START cannot be renamed", "remove it; `moved` can name START")
 
 
 def _listed(versions: Sequence[int]) -> str:

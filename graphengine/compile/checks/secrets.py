@@ -1,4 +1,4 @@
-"""Whether a graph's state may hold the secrets that it declares, and what encrypts them."""
+"""Checks of the secret fields of a graph's state and of the key that encrypts them."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _CODE = "secret_field"
 
 
 def encrypted(graph: Graph[Any], state: StateType[Any]) -> Iterator[Problem]:
-    """Let the secret fields of a state be encrypted with the graph's key; gives what is wrong with them."""
+    """Set up the encryption of a state's secret fields with the graph's key, and yield their problems."""
     for name, field in state.fields.items():
         yield from _field_problems(graph, f"field {state.model.__name__}.{name}", field)
     if not state.secrets or graph.secret_key is None:
         return
     try:
         cipher = cipher_of(graph.name, graph.secret_key)
-    except Exception as error:  # noqa: BLE001 - a function of the user's
-        told = str(error) if isinstance(error, ValueError) else f"it raised {type(error).__name__}"
-        yield Problem("secret_key", "secret_key=", told, "give a good key")
+    except Exception as error:  # noqa: BLE001 - a user's function
+        message = str(error) if isinstance(error, ValueError) else f"the function raised {type(error).__name__}"
+        yield Problem("secret_key", "secret_key=", message, "give a key such as secrets.token_urlsafe(32) returns")
         return
     for name in state.secrets:
         state.fields[name].cipher = cipher
@@ -36,13 +36,13 @@ def encrypted(graph: Graph[Any], state: StateType[Any]) -> Iterator[Problem]:
 def _field_problems(graph: Graph[Any], where: str, field: FieldType) -> Iterator[Problem]:
     nested = nested_secret(field.model.model_fields[field.name].annotation)
     if nested:
-        text = f"{nested} is a secret inside a model, and a field is encrypted as a whole"
-        yield Problem(_CODE, where, text, "declare the field Annotated[…, Secret], and what is in it as plain text")
+        text = f"{nested} is a secret inside a model, but only whole fields are encrypted"
+        yield Problem(_CODE, where, text, "declare the field Annotated[…, Secret], and its content as plain text")
     elif not field.secret:
         return
     elif field.reducer is not None or field.dumped:
         what = "a reducer" if field.reducer is not None else "a serialiser of its own"
-        yield Problem(_CODE, where, f"a secret with {what}", "write the whole of it, without that")
+        yield Problem(_CODE, where, f"a secret field cannot have {what}", "remove that, and write the field as a whole")
     elif graph.secret_key is None:
-        text = "it holds a secret, and the graph has no key to encrypt it with"
-        yield Problem(_CODE, where, text, "Graph(secret_key=…), or give the secret as a resource instead")
+        text = "the field is secret, but the graph has no key to encrypt it"
+        yield Problem(_CODE, where, text, "add Graph(secret_key=…), or pass the secret as a resource instead")

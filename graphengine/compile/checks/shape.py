@@ -1,8 +1,8 @@
-"""Whether each node of a graph is reached and reaches END: the places to repair, not all that follows from them.
+"""The check that START reaches every node, and every node END: the places to repair, not what follows from them.
 
-A name that no node has is a problem of its own, reported with the edges that say it. Here the graph is looked at as it
-is meant, so that nothing is reported that the repair of such a name repairs too: the edges of a misspelt name are those
-of the node that is near, a node that was forgotten is one, and what nothing is known of may lead anywhere.
+An unknown name is reported with the edges that use it. Here the graph is read as it was probably meant, so that nothing
+is reported that the repair of such a name repairs too: the edges of a misspelt name belong to the node with the similar
+name, a forgotten node counts as a node, and any other unknown name may lead anywhere.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _ENDS = (END, FAIL)
 
 @dataclass(frozen=True, slots=True)
 class MeantShape:
-    """The nodes and edges of a graph as they are meant.
+    """The nodes and edges of a graph as they were probably meant.
 
     Attributes:
         names: The declared nodes, in order.
-        out: Every edge, node to targets, those of forks and their joins included.
+        out: Every edge, node to targets, including those of forks and to their joins.
         forks: The forks whose join is known.
-        unknown: Names that no node has, and none near that would be meant.
+        unknown: The names that no node has, nor anything similar.
     """
 
     names: Sequence[str]
@@ -45,60 +45,61 @@ class MeantShape:
     def of(cls, graph: Graph[Any]) -> MeantShape:
         """Read the declared edges."""
         names = [name for name in dict.fromkeys(d.name for d in graph.nodes) if name not in (START, *_ENDS)]
-        meant = _meant(names, graph.ways)
+        meant = _meant(names, graph.edges)
         out: dict[str, list[str]] = {name: [] for name in (START, *names)}
-        for way in graph.ways:
-            source = meant.get(way.source, way.source)
+        for edge in graph.edges:
+            source = meant.get(edge.source, edge.source)
             if source not in _ENDS:
-                targets = (meant.get(target, target) for target in targets_of(way))
+                targets = (meant.get(target, target) for target in targets_of(edge))
                 out.setdefault(source, []).extend(target for target in targets if target != START)
         forks = [
             Shape(
                 meant.get(d.source, d.source), tuple(meant.get(t, t) for t, _ in d.targets), meant.get(d.join, d.join)
             )
-            for d in graph.ways
+            for d in graph.edges
             if isinstance(d, Fork)
         ]
         known = {*names, START, *_ENDS}
-        said = dict.fromkeys(name for source, targets in out.items() for name in (source, *targets))
+        used = dict.fromkeys(name for source, targets in out.items() for name in (source, *targets))
         joined = [fork for fork in forks if fork.join in {*names, END}]
-        return cls(names, out, joined, [name for name in said if name not in known])
+        return cls(names, out, joined, [name for name in used if name not in known])
 
     def problems(self, missed: Collection[str]) -> Iterator[Problem]:
-        """Yield the nodes that nothing leads to, and those from which nothing leads on.
+        """Yield the nodes that no edge enters, and those that no edge leaves.
 
         Args:
-            missed: The joins of forks that have problems of their own.
+            missed: The joins of forks that have problems themselves.
         """
         out = self._with_guesses()
         dead = self._dead(out)
         follows = {*missed, *(self._next(name) for name in dead if not out[name])}
         lost = [name for name in self._lost(out) if name not in follows]
         if len(lost) == len(dead) == 1 and lost != dead and not out[dead[0]] and self._may_follow(dead[0], lost[0]):
-            text = f"it has no way out, and nothing leads to {lost[0]}"
+            text = f"it has no outgoing edge, and nothing leads to {lost[0]}"
             yield Problem("dead_end", f"node {dead[0]}", text, f"add_edge({dead[0]!r}, {lost[0]!r})")
             return
         for name in self.names:
             if name in lost:
-                alone = "" if out[name] else ", and nothing leaves it"
-                text = f"nothing leads here from START{alone}"
+                alone = "" if out[name] else ", and it has no outgoing edge"
+                text = f"no path leads here from START{alone}"
                 yield Problem("unreachable", f"node {name}", text, f"add_edge(…, {name!r}), or remove it")
             if name in dead and not out[name] and name not in lost:
                 repair = f"add_edge({name!r}, {join!r})" if (join := self._next(name)) else f"add_edge({name!r}, END)"
-                yield Problem("dead_end", f"node {name}", "it has no way out", repair)
+                yield Problem("dead_end", f"node {name}", "it has no outgoing edge", repair)
             elif name in dead and out[name]:
-                yield Problem("dead_end", f"node {name}", "no way from here leads to END", "add a way out of the loop")
+                text = "no path from here leads to END"
+                yield Problem("dead_end", f"node {name}", text, "add an edge that leaves the loop")
 
     def reached(self) -> set[str]:
-        """The nodes that START leads to."""
+        """Return the nodes that START leads to."""
         return reachable_from(START, self.out)
 
     def ending(self) -> set[str]:
-        """The nodes that lead to END or FAIL."""
+        """Return the nodes that lead to END or FAIL."""
         return can_reach(_ENDS, self.out)
 
     def _with_guesses(self) -> dict[str, Sequence[str]]:
-        """The edges, with those that a name of which nothing is known may stand for."""
+        """Return the edges, with those that unknown names may stand for."""
         out: dict[str, Sequence[str]] = dict(self.out)
         entered = {target for targets in out.values() for target in targets}
         for name in self.unknown:
@@ -106,38 +107,38 @@ class MeantShape:
                 out |= {node: [name] for node in (START, *self.names) if not out[node]}
             if not out.get(name):
                 out[name] = [*self.names, END]
-        if not out[START]:  # reported by itself
+        if not out[START]:  # reported as no_start
             out[START] = self.names
         return out
 
     def _lost(self, out: Mapping[str, Sequence[str]]) -> list[str]:
-        """The nodes to which an edge is missing: the first of each that nothing leads to but each other."""
+        """Return the nodes that miss an incoming edge: the first of each unreached group that no other one enters."""
         seen = reachable_from(START, out)
-        there = {name: targets for name, targets in out.items() if name not in seen}
-        group = components(there)
-        entered = {group[t] for name, targets in there.items() for t in targets if group[t] != group[name]}
-        return self._first(there, group, entered)
+        unreached = {name: targets for name, targets in out.items() if name not in seen}
+        group = components(unreached)
+        entered = {group[t] for name, targets in unreached.items() for t in targets if group[t] != group[name]}
+        return self._first(unreached, group, entered)
 
     def _dead(self, out: Mapping[str, Sequence[str]]) -> list[str]:
-        """The nodes from which an edge is missing: the first of each that lead nowhere but to each other."""
+        """Return the nodes that miss an outgoing edge: the first of each endless group that leads to no other one."""
         ending = can_reach(_ENDS, out)
-        there = {name: targets for name, targets in out.items() if name not in ending}
-        group = components(there)
-        left = {group[name] for name, targets in there.items() for t in targets if group[t] != group[name]}
-        return self._first(there, group, left)
+        endless = {name: targets for name, targets in out.items() if name not in ending}
+        group = components(endless)
+        left = {group[name] for name, targets in endless.items() for t in targets if group[t] != group[name]}
+        return self._first(endless, group, left)
 
-    def _first(self, there: Mapping[str, object], group: Mapping[str, int], others: set[int]) -> list[str]:
-        """The first node of each group that is not among some."""
-        found = {group[name]: name for name in reversed(self.names) if name in there and group[name] not in others}
+    def _first(self, some: Mapping[str, object], group: Mapping[str, int], others: set[int]) -> list[str]:
+        """Return the first of these nodes in each group, without the groups in `others`."""
+        found = {group[name]: name for name in reversed(self.names) if name in some and group[name] not in others}
         return [name for name in self.names if name in found.values()]
 
     def _may_follow(self, name: str, other: str) -> bool:
-        """Whether an edge between two nodes would leave no arm."""
+        """Return whether an edge between two nodes would not leave an arm."""
         join = self._next(name)
         return not join or join in reachable_from(other, self.out)
 
     def _next(self, name: str) -> str:
-        """The join that a node without an edge should lead to, that of the innermost fork around it; "" for END."""
+        """Return the join that a node without an edge should lead to, that of the innermost fork; "" for END."""
         regions = [(len(nodes), fork.join) for fork in self.forks for nodes in self._arms(fork) if name in nodes]
         join = min(regions, default=(0, END))[1]
         return "" if join == END else join
@@ -146,26 +147,26 @@ class MeantShape:
         return (region(target, fork.join, self.out) for target in fork.targets)
 
 
-def targets_of(way: Edge | Switch | Fork) -> Sequence[str]:
-    """Every node that a declared way may lead to; the join of a fork is one if no arm may have to be run."""
-    if isinstance(way, Edge):
-        return [way.target]
-    if isinstance(way, Switch):
-        return [*way.cases.values(), *([way.otherwise] if way.otherwise else [])]
-    straight = [way.join] if all(condition is not None for _, condition in way.targets) else []
-    return [*(target for target, _ in way.targets), *straight]
+def targets_of(edge: Edge | Switch | Fork) -> Sequence[str]:
+    """Return every node to which a declared edge can lead, including the join of a fork if it can skip all arms."""
+    if isinstance(edge, Edge):
+        return [edge.target]
+    if isinstance(edge, Switch):
+        return [*edge.cases.values(), *([edge.otherwise] if edge.otherwise else [])]
+    straight = [edge.join] if all(condition is not None for _, condition in edge.targets) else []
+    return [*(target for target, _ in edge.targets), *straight]
 
 
-def _meant(names: Sequence[str], ways: Iterable[Edge | Switch | Fork]) -> dict[str, str]:
-    """The nodes that misspelt names of edges mean.
+def _meant(names: Sequence[str], edges: Iterable[Edge | Switch | Fork]) -> dict[str, str]:
+    """Return the nodes that the misspelt names in edges probably mean.
 
-    A name that edges both enter and leave is a node that was forgotten, unless the node that is near has no edge.
+    A name that edges both enter and leave is a forgotten node, unless the node with the similar name has no edge.
     """
     into: set[str] = set()
     from_: set[str] = set()
-    for way in ways:
-        from_.add(way.source)
-        into |= {*targets_of(way), *([way.join] if isinstance(way, Fork) else [])}
+    for edge in edges:
+        from_.add(edge.source)
+        into |= {*targets_of(edge), *([edge.join] if isinstance(edge, Fork) else [])}
     found: dict[str, str] = {}
     for name in sorted((into | from_) - {*names, START, *_ENDS}):
         near = nearest(name, [*names, *(_ENDS if name not in from_ else ())])

@@ -1,4 +1,4 @@
-"""Whether a graph's state can be recorded and read back field by field, as `graphengine.state.schema` does it."""
+"""The check that a graph's state can be recorded and read back field by field, as `graphengine.state.schema` does."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ _LIST_REDUCERS: Final = {"append": list, "extend": list, "merge": dict}
 
 
 def state_of(graph: Graph[Any]) -> tuple[StateType[Any] | None, list[Problem]]:
-    """Take a graph's state apart, and list its problems.
+    """Split a graph's state into its fields, and list its problems.
 
     Returns:
-        The state, None if it is no model or cannot be taken apart; and the problems.
+        The state, None if it is not a model or cannot be split; and the problems.
     """
     model: object = graph.state
     if not (isinstance(model, type) and issubclass(model, BaseModel)):
-        text = f"{model!r} is no pydantic model"
+        text = f"{model!r} is not a pydantic model"
         return None, [Problem("bad_state", "state", text, "declare class State(BaseModel)")]
     problems = list(_whole_problems(model))
     try:
         state = StateType.of(model)
     except (PydanticUserError, PydanticSchemaGenerationError) as error:
-        where, repair = f"state {model.__name__}", "use types JSON carries"
+        where, repair = f"state {model.__name__}", "use types that JSON can represent"
         return None, [*problems, Problem("not_recordable", where, _first_line(error), repair)]
     for name, field in state.fields.items():
         problems += _field_problems(f"field {model.__name__}.{name}", field)
@@ -50,24 +50,24 @@ def state_of(graph: Graph[Any]) -> tuple[StateType[Any] | None, list[Problem]]:
 
 
 def _whole_problems(model: type[BaseModel]) -> Iterator[Problem]:
-    """Yield what keeps the model as a whole from being handled field by field."""
+    """Yield what prevents the model as a whole from being handled field by field."""
     where = f"state {model.__name__}"
     if model.model_config.get("extra") == "allow":
-        yield Problem("bad_state", where, "extra='allow' lets misspelt fields in", "remove it")
+        yield Problem("bad_state", where, "extra='allow' accepts misspelt fields", "remove it")
     if model.__pydantic_decorators__.model_serializers:
         repair = "serialise single fields with field_serializer"
         yield Problem("not_recordable", where, "a model_serializer hides the fields", repair)
     if not inspect.unwrap(model.model_post_init).__module__.startswith("pydantic."):
-        text = "model_post_init runs when a model is built, not when a node updates a field"
-        repair = "make it @model_validator(mode='after') and return self: that runs with each update"
+        text = "model_post_init runs when a model is created, not when a node updates a field"
+        repair = "make it a @model_validator(mode='after') that returns self: that runs with each update"
         yield Problem("bad_state", where, text, repair)
     for name in model.__private_attributes__:
         text = f"the private attribute {name} is not recorded: every node would see its default"
-        yield Problem("not_recordable", where, text, "make it a field, or give the value as a resource of the graph")
+        yield Problem("not_recordable", where, text, "make it a field, or pass the value as a resource of the graph")
 
 
 def _field_problems(where: str, field: FieldType) -> Iterator[Problem]:
-    """Yield what keeps one field from being reduced, recorded or read back."""
+    """Yield what prevents a field from being reduced, recorded or read back."""
     info = field.info
     reducers = reducers_of(info)
     if len(reducers) > 1:
@@ -78,25 +78,25 @@ def _field_problems(where: str, field: FieldType) -> Iterator[Problem]:
         kinds = [get_origin(m) or m for m in members(info.annotation)]
         if kind is not None and reducers[0].__module__ == append.__module__ and kind not in (*kinds, Any):
             text = f"{reducers[0].__name__} needs a {kind.__name__}"
-            yield Problem("bad_reducer", where, text, "change the type")
+            yield Problem("bad_reducer", where, text, "change the type of the field, or the reducer")
     if info.exclude:
         text = "it is excluded from JSON, so a resumed run would lose it"
-        yield Problem("not_recordable", where, text, "keep it in")
+        yield Problem("not_recordable", where, text, "remove exclude=True")
     yield from _json_problems(where, field)
 
 
 def _json_problems(where: str, field: FieldType) -> Iterator[Problem]:
-    """Yield what JSON cannot carry of a field's type, or not give back."""
+    """Yield the parts of a field's type that JSON cannot represent, or from which they cannot be read back."""
     lost = "" if field.secret else unrecordable(field.info.annotation)
     if lost:
-        yield Problem("not_recordable", where, f"{lost} does not come back from JSON", "use another type")
+        yield Problem("not_recordable", where, f"{lost} cannot be read back from JSON", "use another type")
     try:
         field.single.model_json_schema(mode="serialization")
     except (PydanticInvalidForJsonSchema, PydanticUserError) as error:
-        yield Problem("not_recordable", where, _first_line(error), "use a type that JSON can carry")
+        yield Problem("not_recordable", where, _first_line(error), "use a type that JSON can represent")
     if has_plain_bytes(field.single.__pydantic_core_schema__) and not has_secret(field.info.annotation):
-        repair = "set ConfigDict(ser_json_bytes='base64', val_json_bytes='base64') on the model that holds them"
-        yield Problem("not_recordable", where, "bytes have no sure form in JSON", repair)
+        repair = "set ConfigDict(ser_json_bytes='base64', val_json_bytes='base64') on the model that has them"
+        yield Problem("not_recordable", where, "bytes have no reliable form in JSON", repair)
 
 
 def _first_line(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""The join of a fork: the arms' updates are reduced again in declared order, on what the fork began with."""
+"""The join of a fork: the arms' updates are reduced again, in declared order, on the state before the fork."""
 
 from __future__ import annotations
 
@@ -22,15 +22,16 @@ if TYPE_CHECKING:
 
     from graphengine.engine.events import Settled
     from graphengine.engine.plan import Plan
-    from graphengine.engine.snapshot import Frame, Snapshot
+    from graphengine.engine.run_state import RunState
+    from graphengine.engine.snapshot import Frame
 
 
-def arms_arrived(plan: Plan[Any], snapshot: Snapshot, frame: Frame, event: Settled) -> Step:
-    """The arms become one, or their frame fails with the first of them that did."""
-    forked = frame.phase
+def arms_arrived(run: RunState, frame: Frame, event: Settled) -> Step:
+    """Return the step that joins the arms of a fork, or that fails with the first failed arm in declared order."""
+    forked, snapshot = frame.phase, run.snapshot
     if not isinstance(forked, Forked) or not arms_settled(snapshot, forked):
         raise StaleEvent(event)
-    plan = plan_of(plan, frame)
+    plan = plan_of(run.plan, frame)
     fork = forked.fork
     arms = [snapshot.frames[key] for key in forked.arms]
     arrived = [arm for arm in arms if isinstance(arm.phase, Ended)]
@@ -42,14 +43,15 @@ def arms_arrived(plan: Plan[Any], snapshot: Snapshot, frame: Frame, event: Settl
         facts.stop = first.stop or facts.stop
         return step
     view = View(plan.state, frame)
+    view.checks = run.checks
     view.node, view.until = frame.at, frame.until
     try:
         change = plan.state.apply(view, _updates(plan, view, arrived))
     except BaseException as error:  # noqa: BLE001 - user code of any kind: reducers, validators
         reraise_interrupt(error)
-        told = error_of(error)
-        failure = failure_record(told, path_of(frame.id, fork.join), 1)
-        fail_with(facts, frame, failure, told.names, lasting=told.lasts)
+        raised = error_of(error)
+        failure = failure_record(raised, path_of(frame.id, fork.join), 1)
+        fail_with(facts, frame, failure, raised.names, lasting=raised.lasts)
         return step
     counted: dict[str, int] = {}
     for arm in arrived:
@@ -62,12 +64,12 @@ def arms_arrived(plan: Plan[Any], snapshot: Snapshot, frame: Frame, event: Settl
         facts.samples = view.new_samples
     facts.cancelled = [arm.id for arm in arms if not isinstance(arm.phase, Ended)] or ()
     step.update, step.typed = change.ops, change.typed
-    step.weight = added(snapshot, view.weight) if view.weight else 0
+    step.weight = added(run, view.weight) if view.weight else 0
     return step
 
 
 def _updates(plan: Plan[Any], view: View, arms: Sequence[Frame]) -> list[tuple[str, object]]:
-    """The raw updates of all arms, in declared order.
+    """Return the raw updates of all arms, in declared order.
 
     Raises:
         InvalidUpdate: An arm replaced a field that another one wrote.
@@ -84,7 +86,7 @@ def _updates(plan: Plan[Any], view: View, arms: Sequence[Frame]) -> list[tuple[s
                 raise InvalidUpdate(
                     f"the arm to {arm.id.rsplit('~', 1)[-1]} replaced {op[1]!r}, which another arm wrote",
                     where=f"fork at {view.node}",
-                    repair="replace it before the fork or behind the join",
+                    repair="replace it before the fork or after the join",
                 )
             updates.append((op[1], update))
     return updates

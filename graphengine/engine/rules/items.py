@@ -1,8 +1,8 @@
-"""What the items of a map write: each item's updates as records of their own, and all of them together in item order.
+"""The writes of a map's items: each item's updates as records, and all of them combined in item order.
 
-An item's row keeps what it would write, as `["item", field, value]` for one more result in a field's list, as an
-operation on the field (`append`, `extend`, `merge`, `put`, `grow`), or as `["raw", field, value]` for any other
-reducer. They are no operations on the state yet: that is the row of the node, once all items are done.
+The step of an item keeps what it will write: `["item", field, value]` adds one result to a field's list, an operation
+on the field (`append`, `extend`, `merge`, `put`, `grow`) stays one, and `["raw", field, value]` is for any other
+reducer. The state changes only with the step of the node, once all items are done.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 
 
 def item_writes(state: StateType[Any], view: View, updates: Updates) -> list[Op]:
-    """What an item writes, as records.
+    """Return what an item writes, as records.
 
     Raises:
-        InvalidUpdate, NotRecordable: It does not fit.
+        InvalidUpdate, NotRecordable: An update does not fit its field.
     """
     return [state.fields[name].part(update, view) for name, update in updates]
 
 
 def collect(state: StateType[Any], view: View, done: Sequence[Sequence[Op] | None]) -> Change:
-    """The updates of all items, in their order, as one change of the state.
+    """Return the updates of all items, in item order, as one change of the state.
 
     Raises:
-        InvalidUpdate, NotRecordable: All together they do not fit, or two items wrote one key.
+        InvalidUpdate, NotRecordable: The combined updates do not fit, or two items wrote the same key.
     """
     together: dict[str, list[Op]] = {}
     for writes in done:

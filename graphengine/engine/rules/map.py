@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from graphengine.calls.interrupts import reraise_interrupt
 from graphengine.engine.events import Error, NodeFailed, NodeFinished
 from graphengine.engine.failures import error_of, failure_record
-from graphengine.engine.lookup import StaleEvent, plan_of, tell
+from graphengine.engine.lookup import StaleEvent, plan_of, set_facts
 from graphengine.engine.phases import Collecting
 from graphengine.engine.rules.items import collect
 from graphengine.engine.rules.visit import give_up, leave
@@ -22,30 +22,33 @@ from graphengine.state.view import View
 if TYPE_CHECKING:
     from graphengine.engine.events import NodeEntered, Settled
     from graphengine.engine.plan import Each, Plan
-    from graphengine.engine.snapshot import Frame, Snapshot
+    from graphengine.engine.run_state import RunState
+    from graphengine.engine.snapshot import Frame
     from graphengine.state.json_values import JsonValue
 
 
-def map_entered(plan: Plan[Any], snapshot: Snapshot, frame: Frame, event: NodeEntered) -> Step:
-    """The items are taken; from now on they do not change."""
-    inner = plan_of(plan, frame)
+def map_entered(run: RunState, frame: Frame, event: NodeEntered) -> Step:
+    """Return the step that begins a map. Its items are recorded here and do not change later."""
+    inner = plan_of(run.plan, frame)
     node = inner.nodes[event.node]
+    view = View(inner.state, frame)
+    view.checks = run.checks
     try:
-        facts = _items(node.each, View(inner.state, frame), node.name)  # type: ignore[arg-type]
+        facts = _items(node.each, view, node.name)  # type: ignore[arg-type]
     except BaseException as error:  # noqa: BLE001 - a function of the user's
         reraise_interrupt(error)
         failed = NodeFailed(*event[:5], event.now, error_of(error))
         failure = failure_record(failed.error, path_of(frame.id, event.node), event.attempt)
-        return give_up(inner, snapshot, frame, failed, failure)
-    return Step(snapshot.seq + 1, event.now, facts, *event[:4])
+        return give_up(run, frame, failed, failure)
+    return Step(run.snapshot.seq + 1, event.now, facts, *event[:4])
 
 
 def _items(each: Each, view: View, node: str) -> Mapped:
-    """What a map is over: the fields that are its lists, and the items of the others.
+    """Return what a map iterates over: the names of list fields, and the items of other sources.
 
     Raises:
-        MissingInput: A list is None.
-        InvalidUpdate: It is no list, has items of another type, or the lists differ in length.
+        MissingInput: A source is None.
+        InvalidUpdate: A source is not a list, has items of another type, or the lists differ in length.
     """
     lengths: dict[str, int] = {}
     fields: dict[str, str] = {}
@@ -54,7 +57,7 @@ def _items(each: Each, view: View, node: str) -> Mapped:
         found = reading.read(view)
         where = f"node {node}, each {name}"
         if found is None:
-            repair = f"see that {reading.text} is set before this node; an empty list is fine"
+            repair = f"set {reading.text} before this node; an empty list is fine"
             raise MissingInput(f"{reading.text} is None", where=where, repair=repair)
         if not isinstance(found, Sequence) or isinstance(found, (str, bytes)):
             have = type(found).__name__
@@ -66,50 +69,51 @@ def _items(each: Each, view: View, node: str) -> Mapped:
             kind = each.state.fields[name]
             items[name] = [kind.record(kind.validate(item, view), view)[0] for item in found]
     if len(set(lengths.values())) > 1:
-        told = ", ".join(f"{name} {length}" for name, length in lengths.items())
+        listed = ", ".join(f"{name} {length}" for name, length in lengths.items())
         raise InvalidUpdate(
-            f"the lists differ in length: {told}", where=f"node {node}", repair="make them equally long"
+            f"the lists differ in length: {listed}", where=f"node {node}", repair="make them equally long"
         )
     return Mapped(count=next(iter(lengths.values())), concurrency=each.concurrency, fields=fields, items=items)
 
 
-def items_done(plan: Plan[Any], snapshot: Snapshot, frame: Frame, event: Settled) -> Step:
-    """All items came to their ends: their updates are reduced in item order, or the first failure is the node's."""
+def items_done(run: RunState, frame: Frame, event: Settled) -> Step:
+    """Return the step of a map whose items have all ended: their combined updates, or the first failure."""
     facts = frame.phase
     if not isinstance(facts, Collecting) or facts.left:
         raise StaleEvent(event)
-    plan = plan_of(plan, frame)
+    plan = plan_of(run.plan, frame)
     visit = (frame.id, frame.at, frame.visit, frame.attempt, facts.began, event.now)
     if facts.failed:
         first = facts.failed[min(facts.failed, key=int)]
         error = Error(first.error.kind, first.names, first.error.message, retryable=not first.lasting)
-        return give_up(plan, snapshot, frame, NodeFailed(*visit, error), first.error)
+        return give_up(run, frame, NodeFailed(*visit, error), first.error)
     view = View(plan.state, frame)
+    view.checks = run.checks
     view.node = frame.at
-    wrong, change = event.error, NO_CHANGE
+    trouble, change = event.error, NO_CHANGE
     try:
-        if wrong is None and facts.count:
+        if trouble is None and facts.count:
             change = collect(plan.state, view, facts.done)
             if view.weight:
-                change.weight = weigh(snapshot, view.weight, change.ops, f"node {path_of(frame.id, frame.at)}")
-        elif wrong is None:
+                change.weight = weigh(run, view.weight, change.ops, f"node {path_of(frame.id, frame.at)}")
+        elif trouble is None:
             change = plan.state.apply(view, [(name, []) for name in _listed(plan, frame)])
     except BaseException as error:  # noqa: BLE001 - user code of any kind: reducers, validators
         reraise_interrupt(error)
-        wrong = error_of(error)
-    if wrong is not None:
-        failure = failure_record(wrong, path_of(frame.id, frame.at), frame.attempt)
-        return give_up(plan, snapshot, frame, NodeFailed(*visit, wrong), failure)
+        trouble = error_of(error)
+    if trouble is not None:
+        failure = failure_record(trouble, path_of(frame.id, frame.at), frame.attempt)
+        return give_up(run, frame, NodeFailed(*visit, trouble), failure)
     done = NodeFinished(*visit, result=None)  # the items' updates are the change
-    tell(snapshot, frame, view, done)
+    set_facts(run.snapshot, frame, view, done)
     if plan.epochs or plan.samples:
         track(plan, view, frame.at, change.ops)
     sent = [message for index in sorted(facts.sent, key=int) for message in facts.sent[index]]
-    return leave(plan, snapshot, frame, done, view, change, Node(sent=sent or ()))
+    return leave(run, plan, frame, done, view, change, Node(sent=sent or ()))
 
 
 def _listed(plan: Plan[Any], frame: Frame) -> Sequence[str]:
-    """The fields that become the list of a map's results: those that it names, whole and without a reducer."""
+    """Return the fields that become the list of a map's results: those it writes whole, without a reducer."""
     writer = plan.nodes[frame.at].writer
     targets = [writer.whole] if writer.whole is not None else [target for target, _ in writer.parts]
     whole = [target.field for target in targets if target.key is None]

@@ -1,4 +1,4 @@
-"""A run as a whole: how it begins, goes on, stops, and how a branch begins."""
+"""A run as a whole: how it begins, is resumed and stops, and how a branch begins."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from graphengine.engine.lookup import plan_of
 from graphengine.engine.phases import Collecting
 from graphengine.engine.ready import ready, task_of
 from graphengine.engine.rebase import shifted
-from graphengine.engine.routing import take_way
+from graphengine.engine.routing import take_edge
 from graphengine.engine.size_limits import added, bytes_of, weigh
 from graphengine.engine.snapshot import CRASHES, Frame
 from graphengine.engine.steps import Branched, Shift, Started, Step, Stopped
@@ -24,12 +24,14 @@ if TYPE_CHECKING:
 
     from graphengine.engine.events import Begun, BranchedOff, Resumed, StopAsked
     from graphengine.engine.plan import Plan
+    from graphengine.engine.run_state import RunState
     from graphengine.engine.snapshot import Snapshot
     from graphengine.engine.steps import Outcome
 
 
-def begun(plan: Plan[Any], event: Begun) -> Step:
-    """The first step: the state, and the edge out of START."""
+def begun(run: RunState, event: Begun) -> Step:
+    """Return the first step: the initial state, and the edge out of START."""
+    plan = run.plan
     frame = Frame(at=START, values=dict(event.values), typed=dict(event.typed))
     facts = Started(
         run_id=event.run_id,
@@ -40,18 +42,20 @@ def begun(plan: Plan[Any], event: Begun) -> Step:
         after=event.after,
         pause=event.pause,
     )
-    first_way(facts, plan, frame, event.given)
+    first_edge(run, facts, plan, frame, event.given)
     update = [("set", name, value) for name, value in event.values.items()]
     return Step(1, event.now, facts, update=update, typed=[event.typed[op[1]] for op in update])
 
 
-def first_way(facts: Outcome, plan: Plan[Any], frame: Frame, given: Iterable[str]) -> None:
-    """Record the edge out of START, with the marks that a frame begins with. `given` fields were set by a caller."""
-    take_way(facts, plan, at_start(plan, frame, given), plan.start, frame)
+def first_edge(run: RunState, facts: Outcome, plan: Plan[Any], frame: Frame, given: Iterable[str]) -> None:
+    """Record the edge out of START, and the frame's first marks. `given` names the fields that the caller set."""
+    view = at_start(plan, frame, given)
+    view.checks = run.checks
+    take_edge(facts, plan, view, plan.start, frame, observer=run.observer)
 
 
 def at_start(plan: Plan[Any], frame: Frame, given: Iterable[str]) -> View:
-    """What a frame sees that has just begun, with the marks that it begins with."""
+    """Return the view of a frame that has just begun, with its first marks."""
     view = View(plan.state, frame)
     view.node = START
     changes = [t for group in plan.epochs.values() for t in group if t.kind == "change"]
@@ -60,11 +64,12 @@ def at_start(plan: Plan[Any], frame: Frame, given: Iterable[str]) -> View:
     return view
 
 
-def resumed(plan: Plan[Any], snapshot: Snapshot, event: Resumed) -> Step:
-    """The run continues."""
+def resumed(run: RunState, event: Resumed) -> Step:
+    """Return the step that resumes a run."""
+    plan, snapshot = run.plan, run.snapshot
     facts = steps.Resumed(limits=event.limits, fingerprint=event.fingerprint, pause=event.pause)
-    facts.crashed = event.crashed and bool(ready(snapshot))  # else nothing was in flight: a limit held it back
-    facts.retries = event.asked and snapshot.status != "failed" and failed_beside(snapshot)
+    facts.crashed = event.crashed and bool(ready(snapshot))  # otherwise a limit held it back: nothing was in flight
+    facts.retries = event.asked and snapshot.status != "failed" and has_failed_parts(snapshot)
     facts.company = event.company and wants_alone(snapshot, crashed=event.crashed)
     there = _under_changes(plan, snapshot, event, facts)
     if facts.changes:
@@ -74,12 +79,12 @@ def resumed(plan: Plan[Any], snapshot: Snapshot, event: Resumed) -> Step:
         for frame in there.frames.values()
         if frame.kind == "sub" and (limits := dict(plan_of(plan, frame).own_limits)) != frame.limits
     }
-    weight = added(snapshot, bytes_of(facts.refit)) if facts.refit else 0
+    weight = added(run, bytes_of(facts.refit)) if facts.refit else 0
     return Step(snapshot.seq + 1, event.now, facts, weight=weight)
 
 
-def failed_beside(snapshot: Snapshot) -> bool:
-    """Whether parts of a run failed, arms of forks or items of maps, while others of it are not over yet."""
+def has_failed_parts(snapshot: Snapshot) -> bool:
+    """Return whether any part of a run failed: a frame, or an item of a map. Other parts may still wait."""
     frames = snapshot.frames.values()
     return any(
         frame.failing is not None or (isinstance(frame.phase, Collecting) and bool(frame.phase.failed))
@@ -88,13 +93,13 @@ def failed_beside(snapshot: Snapshot) -> bool:
 
 
 def wants_alone(snapshot: Snapshot, *, crashed: bool) -> bool:
-    """Whether a run is to be driven by a process that drives no other: one of its nodes was in flight at two crashes.
+    """Return whether a process should drive only this run, because one of its nodes was in flight at two crashes.
 
-    The process may have died of another run. Only a third death, with no other run in the process, gives the node up.
+    Another run may have caused those crashes. Only a third one, with no other run in the process, fails the node.
 
     Args:
         snapshot: The run, before it is resumed.
-        crashed: Whether the process that drove it last has died.
+        crashed: Whether the process that last drove it crashed.
     """
     tasks = ((frame, task_of(snapshot, frame)) for frame in snapshot.frames.values())
     in_flight = [frame for frame, task in tasks if task is not None and task.mode in ("run", "fallback")]
@@ -104,7 +109,7 @@ def wants_alone(snapshot: Snapshot, *, crashed: bool) -> bool:
 def _under_changes(
     plan: Plan[Any], snapshot: Snapshot, event: Resumed | BranchedOff, facts: steps.Continued
 ) -> Snapshot:
-    """Record what a changed graph needs, and give the snapshot as it is after that."""
+    """Record what a changed graph requires, and return the snapshot under that graph."""
     for name in Shift.__struct_fields__:
         setattr(facts, name, getattr(event.change, name))
     there = shifted(snapshot, facts)
@@ -115,7 +120,7 @@ def _under_changes(
 
 
 def stop_asked(snapshot: Snapshot, event: StopAsked) -> Step:
-    """The run stops here, to be resumed."""
+    """Return the step that stops or fails a run; it can be resumed."""
     if event.error is not None:
         failure = failure_record(event.error, "", 1)
         facts = Stopped(status="failed", stop=Stop("failed", explanation=failure.message), error=failure)
@@ -124,8 +129,9 @@ def stop_asked(snapshot: Snapshot, event: StopAsked) -> Step:
     return Step(snapshot.seq + 1, event.now, facts)
 
 
-def branched_off(plan: Plan[Any], snapshot: Snapshot, event: BranchedOff) -> Step:
-    """A child run begins after a step of its parent, with another state of one frame."""
+def branched_off(run: RunState, event: BranchedOff) -> Step:
+    """Return the step that begins a child run after a step of its parent, with updates to the state of one frame."""
+    plan, snapshot = run.plan, run.snapshot
     facts = Branched(
         run_id=event.run_id,
         parent=event.parent,
@@ -137,8 +143,9 @@ def branched_off(plan: Plan[Any], snapshot: Snapshot, event: BranchedOff) -> Ste
     frame = there.frames[event.frame]
     inner = plan_of(plan, frame)
     view = View(inner.state, frame)
+    view.checks = run.checks
     ops = inner.state.apply(view, event.updates).ops
-    weight = weigh(snapshot, view.weight, ops, f"branch {event.run_id}")
+    weight = weigh(run, view.weight, ops, f"branch {event.run_id}")
     if weight and facts.refit:
         weight += bytes_of(facts.refit)
     if facts.changes:

@@ -1,4 +1,4 @@
-"""Graphs as nodes: how one begins in a frame of its own, and what its end is to the frame around it."""
+"""Graphs as nodes: how a subgraph begins in a frame of its own, and what its end does to the frame around it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from graphengine.engine.events import Error, NodeFailed, NodeFinished
 from graphengine.engine.failures import attempt_of, error_of, fail_with
 from graphengine.engine.lookup import StaleEvent, plan_of, view_of
 from graphengine.engine.ready import held_by, settled, sub_limit
-from graphengine.engine.rules.run import first_way
+from graphengine.engine.rules.run import first_edge
 from graphengine.engine.rules.visit import node_failed, node_finished
 from graphengine.engine.size_limits import weigh
 from graphengine.engine.snapshot import Frame, sub_id
@@ -24,52 +24,51 @@ from graphengine.state.view import View
 if TYPE_CHECKING:
     from graphengine.engine.events import LimitMet, NodeEntered, Settled
     from graphengine.engine.plan import Call, NodePlan, Plan
-    from graphengine.engine.snapshot import Snapshot
+    from graphengine.engine.run_state import RunState
     from graphengine.state.schema import Initial
 
 
 _LIMIT: Final = [exception_name(kind) for kind in SubgraphLimit.__mro__ if issubclass(kind, BaseException)]
 
 
-def sub_entered(plan: Plan[Any], snapshot: Snapshot, frame: Frame, event: NodeEntered) -> Step:
-    """A graph begins: its state from its inputs, and the way out of its START."""
-    inner = plan_of(plan, frame)
+def sub_entered(run: RunState, frame: Frame, event: NodeEntered) -> Step:
+    """Return the step that begins a subgraph: its state from its inputs, and the edge out of its START."""
+    inner = plan_of(run.plan, frame)
     view = view_of(inner, frame)
+    view.checks = run.checks
     try:
         call, choice = inner.nodes[event.node].pick(view)
         path = path_of(frame.id, event.node)
         graph, given = _begins_with(call, view, path)
         update = [("set", name, value) for name, value in given.values.items()]
-        weight = weigh(snapshot, given.size_bytes, update, f"node {path}") if given.size_bytes > LONG else 0
+        weight = weigh(run, given.size_bytes, update, f"node {path}") if given.size_bytes > LONG else 0
     except BaseException as error:  # noqa: BLE001 - a selector or source of the user's, validators
         reraise_interrupt(error)
-        return node_failed(
-            plan, snapshot, frame, NodeFailed(*event[:5], event.now, error_of(error), chance=event.chance)
-        )
+        return node_failed(run, frame, NodeFailed(*event[:5], event.now, error_of(error), chance=event.chance))
     begins = Frame(id=sub_id(frame), kind="sub", up=frame, at=START, values=given.values, typed=given.typed)
     facts = Entered(graph=graph.graph, choice=choice, limits=graph.own_limits)
-    first_way(facts, graph, begins, given.given)
+    first_edge(run, facts, graph, begins, given.given)
     typed = [given.typed[op[1]] for op in update]
-    return Step(snapshot.seq + 1, event.now, facts, *event[:4], update=update, typed=typed, weight=weight)
+    return Step(run.snapshot.seq + 1, event.now, facts, *event[:4], update=update, typed=typed, weight=weight)
 
 
 def _begins_with(call: Call, view: View, where: str) -> tuple[Plan[Any], Initial]:
-    """A graph and the state that it begins with.
+    """Return a subgraph and its initial state. Also raises whatever a source of the user's raises.
 
     Raises:
-        InvalidInputs: What it is given does not fit; besides what a source of the user's raises.
+        InvalidInputs: Its inputs do not fit its state.
     """
     if call.graph is None:
-        raise InvalidInputs(f"{call.body.name} is no graph", where=where, repair="enter graphs alone")
+        raise InvalidInputs(f"{call.body.name} is not a graph", where=where, repair="enter only graphs")
     try:
         return call.graph, call.graph.state.initial(call.values(view), where)
     except InputError as error:
         raise InvalidInputs(error.message, where=error.where, repair=error.repair) from error
 
 
-def sub_ended(plan: Plan[Any], snapshot: Snapshot, frame: Frame, event: Settled) -> Step:
-    """A graph came to its end: its result is its node's, its failure too."""
-    sub = snapshot.frames[sub_id(frame)]
+def sub_ended(run: RunState, frame: Frame, event: Settled) -> Step:
+    """Return the step of a subgraph that ended: its result, or its failure, is that of its node."""
+    sub = run.snapshot.frames[sub_id(frame)]
     if not settled(sub):
         raise StaleEvent(event)
     visit = (frame.id, frame.at, frame.visit, frame.attempt, sub.since, event.now)
@@ -77,33 +76,35 @@ def sub_ended(plan: Plan[Any], snapshot: Snapshot, frame: Frame, event: Settled)
         failure = sub.failing.error
         error = Error(failure.kind, sub.failing.names, failure.message, retryable=not sub.failing.lasting)
         failed = NodeFailed(*visit, error, choice=frame.choice, chance=event.chance, failure=failure)
-        return node_failed(plan, snapshot, frame, failed)
-    inner = plan_of(plan, sub)
+        return node_failed(run, frame, failed)
+    inner = plan_of(run.plan, sub)
     view = View(inner.state, sub)
-    node = plan_of(plan, frame).nodes[frame.at]
+    view.checks = run.checks
+    node = plan_of(run.plan, frame).nodes[frame.at]
     result = inner.result.read(view) if inner.result is not None else _state(node, inner, view)
     more = Node(inside=sub.stop)
     done = NodeFinished(*visit, result, choice=frame.choice, chance=event.chance, more=more)
-    return node_finished(plan, snapshot, frame, done, sub.stop)
+    return node_finished(run, frame, done, sub.stop)
 
 
 def _state(node: NodePlan, inner: Plan[Any], view: View) -> object:
-    """The state of a graph that names no result: those of its fields that its node writes by name, else all."""
+    """Return the state of a graph without `result=`: the fields that its node writes by name, else the whole state."""
     keys = node.writer.keys
     if keys is None:
         return view.instance(view.lend)
     return {name: view.get(name) for name in inner.state.fields if name in keys}
 
 
-def limit_met(plan: Plan[Any], snapshot: Snapshot, frame: Frame, event: LimitMet) -> Step:
-    """A graph inside another one reached a limit of its own, and fails with it."""
+def limit_met(run: RunState, frame: Frame, event: LimitMet) -> Step:
+    """Return the step that fails a subgraph at a limit of its own."""
+    snapshot = run.snapshot
     if settled(frame) or held_by(snapshot, frame)[1] is not frame:
         raise StaleEvent(event)
     reached = sub_limit(snapshot, frame)
-    inner = plan_of(plan, frame)
+    inner = plan_of(run.plan, frame)
     path = path_of(frame.id, "")
     message = f"{inner.graph} reached its limit: {reached}"
-    repair = "raise the limits of that graph, or resume the run once it may go on"
+    repair = "raise the limits of that graph, then resume the run"
     failure = FailureRecord(path, "limit", message, attempt_of(frame), repair=repair)
     facts = Failed()
     fail_with(facts, frame, failure, _LIMIT, lasting=True)

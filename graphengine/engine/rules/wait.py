@@ -1,9 +1,9 @@
-"""Waits and recorded work: what a node that is not done yet leaves in the log.
+"""Waits: how one begins, is answered or times out, and messages.
 
-A wait is kept with its frame as a `WaitRecord`: `kind` (`ask`, `receive`, `sleep`; `pause` before a node; `crash` of an
-attempt that must not be repeated unasked), `id` (that of no other wait), `question`, `schema` (of the answer), `topic`,
-`due` and `default`. A wait of a node's code has a `key` under which the answer is recorded, for the node to find when
-it runs again; one without is the node's own, and its answer is the node's result.
+A wait is kept with its frame as a `WaitRecord`: `kind` (`ask`, `receive`, `sleep`; `pause` before a node; `crash` for
+an attempt that needs consent to repeat), `id` (unique), `question`, `schema` (of the answer), `topic`, `due` and
+`default`. A wait in a node's code has a `key` under which the answer is recorded, so that the node finds it when it
+runs again. A wait without a key is the node itself, and its answer is the node's result.
 """
 
 from __future__ import annotations
@@ -44,56 +44,59 @@ if TYPE_CHECKING:
         WaitOver,
     )
     from graphengine.engine.plan import Plan
+    from graphengine.engine.run_state import RunState
     from graphengine.engine.snapshot import Frame, Snapshot
     from graphengine.engine.steps import WaitRecord
     from graphengine.errors import NodeError
 
 
 def node_waits(snapshot: Snapshot, event: NodeWaits) -> Step:
-    """A node's frame is parked until one of these is over."""
+    """Return the step that parks a frame until one of its waits is over."""
     facts = Waiting(waits=event.waits, usage=event.usage or {})
     return Step(snapshot.seq + 1, event.now, facts, *event[:5])
 
 
-def answered(plan: Plan[Any], snapshot: Snapshot, event: Answered) -> Step:
-    """An answer ends a wait, or is refused."""
+def answered(run: RunState, event: Answered) -> Step:
+    """Return the step of an answer: it ends its wait, or is refused."""
+    plan, snapshot = run.plan, run.snapshot
     frame = waiting_for(snapshot, event.wait, event.id)
     if frame is None:
-        return _refused(snapshot, event, "nobody waits for it any more")
+        return _refused(snapshot, event, "nothing waits for it any more")
     wait = frame.waits[event.wait]
     answer = AnswerRecord(event.value)
     if wait.kind == "crash" and event.value != "rerun":
-        return _decided(plan, snapshot, frame, event)
+        return _decided(run, frame, event)
     if wait.kind == "ask" and not wait.key:
         try:
             result = _question(plan, frame, wait).read(event.value)
         except ValidationError as error:
             return _refused(snapshot, event, explain(error), frame)
         more = Node(wait=event.wait, by="answer", answer=answer, choice=wait.choice)
-        return _finished(plan, snapshot, frame, event.now, result, more)
+        return _finished(run, frame, event.now, result, more)
     return _answered(snapshot, frame, event.now, steps.Answered(wait=event.wait, by="answer", answer=answer))
 
 
-def _decided(plan: Plan[Any], snapshot: Snapshot, frame: Frame, event: Answered) -> Step:
-    """What a person decided of an attempt that a crash ended: its result, or that it failed."""
+def _decided(run: RunState, frame: Frame, event: Answered) -> Step:
+    """Return the step of a person's decision about an attempt that a crash ended: its result, or that it failed."""
     answer = AnswerRecord(event.value)
     if isinstance(event.value, Mapping) and "result" in event.value:
         more = Node(wait=event.wait, by="answer", answer=answer)
-        step = _finished(plan, snapshot, frame, event.now, event.value["result"], more)
+        step = _finished(run, frame, event.now, event.value["result"], more)
         if isinstance(step.data, Node):
             return step
         why = step.data.error.message if isinstance(step.data, Outcome) and step.data.error is not None else ""
-        return _refused(snapshot, event, f"that is no result of it: {why}", frame)
+        return _refused(run.snapshot, event, f"this is not a valid result of it: {why}", frame)
     path = path_of(frame.id, frame.at)
     text = f"{path} was cut off while it was running, and it was decided not to run it again"
-    step = _failed(plan, snapshot, frame, event.now, WorkNotRepeatable(text, where=f"node {path}"))
+    step = _failed(run, frame, event.now, WorkNotRepeatable(text, where=f"node {path}"))
     if isinstance(step.data, AttemptEnded):
         step.data.wait, step.data.by, step.data.answer = event.wait, "answer", answer
     return step
 
 
-def wait_over(plan: Plan[Any], snapshot: Snapshot, frame: Frame, event: WaitOver) -> Step:
-    """A wait's time has come, or a message for it."""
+def wait_over(run: RunState, frame: Frame, event: WaitOver) -> Step:
+    """Return the step of a wait whose time has come, or for which a message has arrived."""
+    snapshot = run.snapshot
     wait = frame.waits.get(event.wait)
     if wait is None:
         raise StaleEvent(event)
@@ -112,30 +115,30 @@ def wait_over(plan: Plan[Any], snapshot: Snapshot, frame: Frame, event: WaitOver
         facts.by, facts.answer.value = "default", wait.default
         if wait.key:
             return _answered(snapshot, frame, event.now, facts)
-        result = _question(plan, frame, wait).read(wait.default)
+        result = _question(run.plan, frame, wait).read(wait.default)
         more = Node(wait=facts.wait, by=facts.by, answer=facts.answer, choice=wait.choice)
-        return _finished(plan, snapshot, frame, event.now, result, more)
+        return _finished(run, frame, event.now, result, more)
     if wait.key:
         facts.answer.timeout = True
         return _answered(snapshot, frame, event.now, facts)
     path = path_of(frame.id, frame.at)
-    text = f"nobody answered {wait.question!r} in time"
-    return _failed(plan, snapshot, frame, event.now, WaitTimeout(text, where=f"node {path}"))
+    text = f"no answer to {wait.question!r} in time"
+    return _failed(run, frame, event.now, WaitTimeout(text, where=f"node {path}"))
 
 
 def refused(snapshot: Snapshot, event: AnswerRefused) -> Step:
-    """A node found that an answer or message is not of its type; it waits again."""
+    """Return the step of an answer or message that a node found to have the wrong type; the node waits again."""
     return Step(snapshot.seq + 1, event.now, Refused(key=event.key, message=event.message), *event[:4])
 
 
-def message_came(snapshot: Snapshot, event: MessageCame) -> Step:
-    """A message, kept until it is received."""
-    weight = added(snapshot, bytes_of(event.payload)) if snapshot.sizes is not None else 0
-    return Step(snapshot.seq + 1, event.now, Message(topic=event.topic, payload=event.payload), weight=weight)
+def message_came(run: RunState, event: MessageCame) -> Step:
+    """Return the step that keeps a message until it is received."""
+    weight = added(run, bytes_of(event.payload)) if run.sizes is not None else 0
+    return Step(run.snapshot.seq + 1, event.now, Message(topic=event.topic, payload=event.payload), weight=weight)
 
 
 def waiting_for(snapshot: Snapshot, name: str, identity: str) -> Frame | None:
-    """The frame that has this wait, None if none has."""
+    """Return the frame that has this wait; None if no frame has it."""
     frames = (frame for frame in snapshot.frames.values() if name in frame.waits)
     return next((frame for frame in frames if frame.waits[name].id == identity), None)
 
@@ -147,16 +150,14 @@ def _question(plan: Plan[Any], frame: Frame, wait: WaitRecord) -> Any:  # noqa: 
     return body.ask.answers
 
 
-def _finished(  # noqa: PLR0913 - the parts of an event
-    plan: Plan[Any], snapshot: Snapshot, frame: Frame, now: float, result: object, more: Node
-) -> Step:
+def _finished(run: RunState, frame: Frame, now: float, result: object, more: Node) -> Step:
     visit = (frame.id, frame.at, frame.visit, frame.attempt)
-    return node_finished(plan, snapshot, frame, NodeFinished(*visit, frame.since, now, result, more=more))
+    return node_finished(run, frame, NodeFinished(*visit, frame.since, now, result, more=more))
 
 
-def _failed(plan: Plan[Any], snapshot: Snapshot, frame: Frame, now: float, error: NodeError) -> Step:
+def _failed(run: RunState, frame: Frame, now: float, error: NodeError) -> Step:
     event = NodeFailed(frame.id, frame.at, frame.visit, frame.attempt, frame.since, now, error_of(error))
-    return node_failed(plan, snapshot, frame, event)
+    return node_failed(run, frame, event)
 
 
 def _answered(snapshot: Snapshot, frame: Frame, now: float, facts: steps.Answered) -> Step:

@@ -1,6 +1,6 @@
-"""Recorded work: pieces of a node's work, and the start of an attempt that must not be repeated unasked.
+"""Recorded work: the results of a node's recorded calls, and the start of an attempt that needs consent to repeat.
 
-A node that runs again finds what it recorded, under the keys of its calls, until its visit ends.
+A node that runs again finds these results under the keys of its calls, until its visit ends.
 """
 
 from __future__ import annotations
@@ -12,16 +12,17 @@ from graphengine.engine.steps import Begun, Recorded, Step
 
 if TYPE_CHECKING:
     from graphengine.engine.events import NodeBegun, WorkDone
+    from graphengine.engine.run_state import RunState
     from graphengine.engine.snapshot import Snapshot
 
 
 def node_begun(snapshot: Snapshot, event: NodeBegun) -> Step:
-    """The start of an attempt, before it starts."""
+    """Return the step that records the start of an attempt, before it runs."""
     return Step(snapshot.seq + 1, event.now, Begun(), *event[:4])
 
 
-def work_done(snapshot: Snapshot, event: WorkDone) -> Step:
-    """A piece of a node's work, to be given again when the node runs again."""
+def work_done(run: RunState, event: WorkDone) -> Step:
+    """Return the step that records a piece of work, which the node gets back if it runs again."""
     facts = Recorded(
         key=event.key,
         name=event.name,
@@ -30,5 +31,5 @@ def work_done(snapshot: Snapshot, event: WorkDone) -> Step:
         by=event.by or {},
         said=event.said or {},
     )
-    weight = added(snapshot, event.size_bytes)
-    return Step(snapshot.seq + 1, event.now, facts, *event[:5], weight=weight)
+    weight = added(run, event.size_bytes)
+    return Step(run.snapshot.seq + 1, event.now, facts, *event[:5], weight=weight)

@@ -1,1 +1,1 @@
-"""Replay: decide a recorded run again with the graph of today, and report what differs."""
+"""Replay: decide a recorded run again with today's graph, and report what differs."""

@@ -1,8 +1,8 @@
-"""The event that a recorded step came from, so that a graph of today can decide it anew.
+"""The event that a recorded step came from, so that today's graph can decide it again.
 
-`decide` makes a step of an event; here the event is made of the step again. What a node was asked and what it
-gave is in the step, or in the snapshot before it: times, costs, answers, failures, and in place of a result the updates
-that it came to. What no log keeps is told in `Again.unsure`: a result behind a writes-function, the class of an
+`decide` turns an event into a step; this module turns the step back into the event. The step, or the snapshot before
+it, has the node's times, costs, answers and failures, and the updates that its result led to instead of the result.
+`SourceEvent.unsure` lists what no log contains: a result that a function in `writes=` took apart, the class of an
 exception that is not loaded here. No node is called; nothing is imported.
 """
 
@@ -39,9 +39,11 @@ from graphengine.engine.events import (
     Written,
 )
 from graphengine.engine.lookup import plan_of, view_of
+from graphengine.engine.machine import decide
 from graphengine.engine.phases import Collecting, Inside, Ready, Waiting
 from graphengine.engine.rebase import shifted
-from graphengine.engine.rules.run import begun
+from graphengine.engine.run_state import RunState
+from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.steps import (
     Attempt,
     AttemptEnded,
@@ -83,48 +85,48 @@ if TYPE_CHECKING:
 
     from graphengine.engine.events import Event
     from graphengine.engine.plan import NodePlan, Plan
-    from graphengine.engine.snapshot import Frame, Snapshot
+    from graphengine.engine.snapshot import Frame
     from graphengine.engine.steps import Step
     from graphengine.state.field import FieldType
     from graphengine.state.json_values import JsonValue, Op
     from graphengine.state.schema import StateType
 
-RESULT: Final = "a result that did not fit, which no log keeps"
-FUNCTION: Final = "a part of a result that writes= takes out, which no log keeps"
-EXCEPTION: Final = "an exception whose class is not loaded here, so that what it is a kind of is not known"
-STOOD_IN: Final = "the failure that a fallback stood in for, where its way out failed too"
-REPLACED: Final = "a value that was set where today a reducer joins: whether it was to replace is not recorded"
-RAW: Final = "an update of a reducer of your own whose parameter has no type"
+RESULT: Final = "a result that did not fit, which no log contains"
+FUNCTION: Final = "a part of a result that writes= extracts, which no log contains"
+EXCEPTION: Final = "an exception whose class is not loaded here, so that its base classes are unknown"
+REPLACED_FAILURE: Final = "the failure that a fallback replaced, if choosing the outgoing edge failed too"
+REPLACED: Final = "a value that was set where today a reducer combines: whether it was to replace is not recorded"
+RAW: Final = "an update for a custom reducer whose parameter has no type"
 
 
-class Again(NamedTuple):
-    """What a step came from.
+class SourceEvent(NamedTuple):
+    """Return the event that a step came from.
 
     Attributes:
-        event: The event; None where too little of it is recorded.
-        unsure: What is not known of it.
+        event: The event; None if too little of it is recorded.
+        unsure: What is unknown about it.
     """
 
     event: Event | None
     unsure: Sequence[str] = ()
 
 
-class Apart(Exception):
+class Mismatch(Exception):
     """Today's graph is not where the step says the run was, or its types refuse what the step says was written.
 
     Args:
         what: What differs, as in `graphengine.history.replay.replay.Difference`.
-        told: How, in a sentence.
+        message: The difference in a sentence.
         repair: What to do about it.
     """
 
-    def __init__(self, what: str, told: str, repair: str) -> None:
-        super().__init__(told)
-        self.what, self.told, self.repair = what, told, repair
+    def __init__(self, what: str, message: str, repair: str) -> None:
+        super().__init__(message)
+        self.what, self.message, self.repair = what, message, repair
 
 
-def again(plan: Plan[Any], snapshot: Snapshot, step: Step) -> Again:
-    """The event that a step came from.
+def source_event(plan: Plan[Any], snapshot: Snapshot, step: Step) -> SourceEvent:
+    """Return the event that a step came from.
 
     Args:
         plan: The plan of today's graph.
@@ -132,19 +134,19 @@ def again(plan: Plan[Any], snapshot: Snapshot, step: Step) -> Again:
         step: The step.
 
     Raises:
-        Apart: Today's graph could not be told of such an event there.
+        Mismatch: Today's graph cannot get such an event there.
     """
     found = _event(plan, snapshot, step)
-    return found if isinstance(found, Again) else Again(found)
+    return found if isinstance(found, SourceEvent) else SourceEvent(found)
 
 
-def _event(plan: Plan[Any], snapshot: Snapshot, step: Step) -> Again | Event:  # noqa: C901, PLR0911, PLR0912 - a kind a case
+def _event(plan: Plan[Any], snapshot: Snapshot, step: Step) -> SourceEvent | Event:  # noqa: C901, PLR0911, PLR0912 - a kind a case
     facts = step.data
     match facts:
         case Started():
             return _started(plan, step, facts)
         case Node() | Attempt() | Failed():  # items are nodes too
-            return _came(plan, snapshot, step, facts)
+            return _ended(plan, snapshot, step, facts)
         case Left():
             return _left(plan, snapshot, step)
         case Joined():
@@ -174,39 +176,39 @@ def _event(plan: Plan[Any], snapshot: Snapshot, step: Step) -> Again | Event:  #
 
 
 def walked(plan: Plan[Any], snapshot: Snapshot, step: Step) -> tuple[Frame, Plan[Any]]:
-    """The frame that a step is of, and the plan that it walks today.
+    """Return a step's frame, and the plan that it walks today.
 
     Raises:
-        Apart: There is none.
+        Mismatch: The frame or its graph does not exist.
     """
     frame = snapshot.frames.get(step.frame)
     if frame is None:
-        raise Apart("ready", f"nothing of the run is at {step.path or 'its beginning'} there", "look at the log")
+        raise Mismatch("ready", f"the run is not at {step.path or 'its beginning'} at this step", "look at the log")
     try:
         return frame, plan_of(plan, frame)
     except (KeyError, NoChoice) as error:
-        told = f"the graph around {step.path} is none any more"
-        raise Apart("ready", told, "bring it back, under the name it had") from error
+        message = f"the graph around {step.path} no longer exists"
+        raise Mismatch("ready", message, "restore it, under its old name") from error
 
 
 def node_of(plan: Plan[Any], step: Step) -> NodePlan:
-    """The node that a step is of; `plan` is the one that its frame walks.
+    """Return a step's node; `plan` is the one that its frame walks.
 
     Raises:
-        Apart: The graph has no such node.
+        Mismatch: The graph has no such node.
     """
     node = plan.nodes.get(step.node)
     if node is None:
-        told = f"today's graph {plan.graph!r} has no node {step.node!r}; it has {', '.join(plan.nodes)}"
-        raise Apart("ready", told, f"bring {step.node!r} back, or give the new node its name")
+        message = f"today's graph {plan.graph!r} has no node {step.node!r}; it has {', '.join(plan.nodes)}"
+        raise Mismatch("ready", message, f"restore {step.node!r}, or give the new node its name")
     return node
 
 
 def first_records(state: StateType[Any], step: Step) -> tuple[dict[str, JsonValue], dict[str, object]]:
-    """The state that a run begins with today, records and typed values, given what it began with then.
+    """Return the state, as records and typed values, with which a run would start today from its recorded first step.
 
     Raises:
-        Apart: It does not fit.
+        Mismatch: It does not fit.
     """
     given = {op[1]: op[2] for op in step.update if op[1] in state.fields}
     try:
@@ -215,16 +217,16 @@ def first_records(state: StateType[Any], step: Step) -> tuple[dict[str, JsonValu
         made = state.model.__pydantic_validator__.validate_json(to_json(given), by_name=True, by_alias=False)
         body = state.model.__pydantic_serializer__.to_json(made, by_alias=False, round_trip=True)
     except (ValidationError, ValueError, InvalidUpdate, InputError) as error:
-        said = error.message if isinstance(error, GraphEngineError) else why(error, hide=bool(state.secrets))
-        told = f"the state that the run began with does not fit {state.model.__name__}: {said}"
-        raise Apart("state", told, "give the fields their old types, or new ones defaults") from error
+        reason = error.message if isinstance(error, GraphEngineError) else why(error, hide=bool(state.secrets))
+        message = f"the state that the run began with does not fit {state.model.__name__}: {reason}"
+        raise Mismatch("state", message, "give  the fields their old types, or new ones defaults") from error
     return from_json(body), {name: made.__dict__[name] for name in state.fields}
 
 
 def _first_with_secrets(
     state: StateType[Any], given: dict[str, JsonValue]
 ) -> tuple[dict[str, JsonValue], dict[str, object]]:
-    """The same field by field: the state as a whole is written without its secrets."""
+    """Return the same, field by field: serializing the whole state would omit its secrets."""
     view = View(state, Held(given))
     typed = {name: view.get(name) for name in given}
     made = state.model.__pydantic_validator__.validate_python(typed, by_name=True, by_alias=False)
@@ -235,22 +237,22 @@ def _first_with_secrets(
 def _started(plan: Plan[Any], step: Step, facts: Started) -> Event:
     values, typed = first_records(plan.state, step)
     event = Begun(step.at, facts.run_id, values, typed, facts.limits, (), facts.after, facts.pause)
-    return event._replace(given=list(_given(plan, event, step)))
+    return event._replace(given=list(_given_fields(plan, event, step)))
 
 
-def _given(plan: Plan[Any], event: Begun, step: Step) -> Iterator[str]:
-    """The fields that somebody set, as far as it matters: where a plateau took a sample of them."""
+def _given_fields(plan: Plan[Any], event: Begun, step: Step) -> Iterator[str]:
+    """Yield the fields that the caller set, as far as it matters: if a plateau took a sample of them."""
     recorded = set(marks_in(step))
     exact = fingerprint_of(step) == plan.fingerprint
     for name in plan.samples:
-        alone = marks_in(begun(plan, event._replace(given=[name])))
+        alone = marks_in(decide(RunState(plan, Snapshot()), event._replace(given=[name])))
         sampled = {tracker.key for tracker in plan.samples[name]} & set(alone)
         if sampled and (sampled <= recorded if exact else sampled & recorded):
             yield name
 
 
-def _came(plan: Plan[Any], snapshot: Snapshot, step: Step, facts: AttemptEnded) -> Again | Event:  # noqa: PLR0911 - a way to end a return
-    """What an attempt, or all that is below a node, came to."""
+def _ended(plan: Plan[Any], snapshot: Snapshot, step: Step, facts: AttemptEnded) -> SourceEvent | Event:  # noqa: PLR0911 - a return for each outcome
+    """Return the event that ended an attempt, or everything inside a node."""
     if not step.node:
         return LimitMet(step.frame, step.at)
     frame, inner = walked(plan, snapshot, step)
@@ -272,23 +274,23 @@ def _came(plan: Plan[Any], snapshot: Snapshot, step: Step, facts: AttemptEnded) 
         error, unsure = _error(facts.error)
         event = NodeFailed(*visit, error, usage, choice, keeps=facts.keeps)
         misfit = kind in ("invalid_update", "not_recordable")
-        return Again(event, [*unsure, *([RESULT] if misfit else ())])
+        return SourceEvent(event, [*unsure, *([RESULT] if misfit else ())])
     if stands_in and facts.has_failed:
         if kind not in ("no_way_out", "condition_failed", "fail"):
-            return Again(None, [STOOD_IN])
+            return SourceEvent(None, [REPLACED_FAILURE])
         written = _written(inner, frame, step, node)[0]
-        return Again(NodeFinished(*visit, written, usage, choice, more=Node(fallback=True)), [STOOD_IN])
+        return SourceEvent(NodeFinished(*visit, written, usage, choice, more=Node(fallback=True)), [REPLACED_FAILURE])
     updates, unsure = _written(inner, frame, step, node)
-    return Again(NodeFinished(*visit, updates, usage, choice, more=_beside(facts)), unsure)
+    return SourceEvent(NodeFinished(*visit, updates, usage, choice, more=_with_result(facts)), unsure)
 
 
-def _beside(facts: AttemptEnded) -> Node | None:
-    """What came with a result: nothing that was decided."""
+def _with_result(facts: AttemptEnded) -> Node | None:
+    """Return what accompanied a result, without what was decided."""
     return facts if isinstance(facts, Node) else None
 
 
 def _is_entered(node: NodePlan, frame: Frame) -> bool:
-    """Whether what stands there begins something below it, instead of being run."""
+    """Return whether the node enters a map or a graph instead of being run."""
     if not isinstance(frame.phase, Ready):
         return False
     if node.each is not None and frame.kind != "item":
@@ -296,8 +298,8 @@ def _is_entered(node: NodePlan, frame: Frame) -> bool:
     return node.call.graph is not None if node.call is not None else any(c.graph for c in node.choices.values())
 
 
-def _wait_ended(frame: Frame, step: Step, facts: AttemptEnded) -> Again | Event:
-    """How a wait that was its node's own came to its end."""
+def _wait_ended(frame: Frame, step: Step, facts: AttemptEnded) -> SourceEvent | Event:
+    """Return the event that ended a wait of the node's own."""
     if facts.by == "answer" and facts.answer is not None:
         return Answered(facts.wait, frame.waits[facts.wait].id, step.at, facts.answer.value)
     if facts.wait:
@@ -306,15 +308,15 @@ def _wait_ended(frame: Frame, step: Step, facts: AttemptEnded) -> Again | Event:
     timed_out = facts.error is not None and facts.error.kind == WaitTimeout.code
     if over and (timed_out or frame.waits[over[0]].default is not UNSET):
         return WaitOver(step.frame, over[0], step.at)
-    return Again(None, [RESULT])
+    return SourceEvent(None, [RESULT])
 
 
 def _written(plan: Plan[Any], frame: Frame, step: Step, node: NodePlan) -> tuple[Written, Sequence[str]]:
-    """In place of a result: the updates that it came to."""
+    """Return the updates that a result led to, in place of the result."""
     view = view_of(plan, frame)
     ops = list(ops_of(step))
     if falls_back(step) and plan.errors is not None and frame.cause is not None:
-        _drop_failure(ops, plan.errors, frame.cause)  # the core adds it again
+        _drop_failure(ops, plan.errors, frame.cause)  # the engine adds it again
     unsure = []
     if any(source is not None for _, source in node.writer.parts):
         whole = _from_whole(plan, ops, node, view)
@@ -325,7 +327,7 @@ def _written(plan: Plan[Any], frame: Frame, step: Step, node: NodePlan) -> tuple
         unsure.append(RAW)
     if any(op[0] == "set" and _joins(plan.state.fields.get(op[1])) for op in ops):
         unsure.append(REPLACED)
-    if not plan.state.whole:  # a validator of the whole state may write more, and less
+    if not plan.state.whole:  # a validator of the whole state can change what is written
         _check_targets(plan, node, ops, step)
     return Written([(op[1], update_of(plan.state, op, view)) for op in ops]), unsure
 
@@ -335,10 +337,10 @@ def _joins(field: FieldType | None) -> bool:
 
 
 def _check_targets(plan: Plan[Any], node: NodePlan, ops: Sequence[Op], step: Step) -> None:
-    """See that today's node writes the fields that the recorded one wrote.
+    """Check that today's node writes the same fields as the recorded one.
 
     Raises:
-        Apart: It does not, or writes others too.
+        Mismatch: It omits some, or writes others.
     """
     written, writer = {op[1] for op in ops}, node.writer
     always = writer.fields if writer.keys is None else frozenset()
@@ -347,19 +349,19 @@ def _check_targets(plan: Plan[Any], node: NodePlan, ops: Sequence[Op], step: Ste
     if others or missing:
         parts = [f"no longer writes {', '.join(others)}"] if others else []
         parts += [f"writes {', '.join(missing)} too"] if missing else []
-        told = f"today {step.path} {' and '.join(parts)}"
-        raise Apart("update", told, "let writes= say what it said, or accept that runs part here")
+        message = f"today {step.path} {' and '.join(parts)}"
+        raise Mismatch("update", message, "give writes= its old value, or accept that runs diverge here")
 
 
 def _from_whole(plan: Plan[Any], ops: Sequence[Op], node: NodePlan, view: View) -> Sequence[tuple[str, object]] | None:
-    """The updates of a result that is written as a whole too, worked out again; None where it is not, or is no help."""
+    """Recompute the updates of a result that is also written as a whole; None if it is not, or if that fails."""
     fields = [target.field for target, source in node.writer.parts if source is None and target.key is None]
     known = [op for op in ops if op[1] in fields and op[0] in ("set", "append", "extend", "merge", "item")]
     if not known:
         return None
     update = update_of(plan.state, known[0], view)
     result = update.value if isinstance(update, Replace) else update
-    writer = replace(node.writer, memory=None)  # what an agent said is no part of its result
+    writer = replace(node.writer, memory=None)  # an agent's memory is not part of its result
     try:
         made = writer.updates(result, view, node.name)
     except BaseException as error:  # noqa: BLE001 - the result may have been of another type than the field
@@ -371,28 +373,28 @@ def _from_whole(plan: Plan[Any], ops: Sequence[Op], node: NodePlan, view: View) 
 def _is_bare(field: FieldType | None) -> bool:
     if field is None or field.reducer is None or field.given is not None or field.operation is not None:
         return False
-    return field.reducer.__module__ != maximum.__module__  # what ours take is of the field's type
+    return field.reducer.__module__ != maximum.__module__  # a built-in reducer takes the field's type
 
 
 def _drop_failure(ops: list[Op], field: str, failure: FailureRecord) -> None:
     for index in range(len(ops) - 1, -1, -1):
         op = ops[index]
-        told = op[2] if op[0] in ("append", "reduce") and isinstance(op[2], dict) else {}
-        if op[1] == field and all(told.get(name) == getattr(failure, name) for name in ("path", "kind", "message")):
+        record = op[2] if op[0] in ("append", "reduce") and isinstance(op[2], dict) else {}
+        if op[1] == field and all(record.get(name) == getattr(failure, name) for name in ("path", "kind", "message")):
             del ops[index]
             return
 
 
 def update_of(state: StateType[Any], op: Op, view: View) -> object:
-    """The update that an operation, or what an item of a map writes, came from.
+    """Return the update that an operation, or an item's write, came from.
 
     Raises:
-        Apart: Today's type of the field refuses it, or there is no such field.
+        Mismatch: Today's type of the field refuses it, or there is no such field.
     """
     field = state.fields.get(op[1])
     if field is None:
-        told = f"today's state {state.model.__name__} has no field {op[1]!r}, which this step wrote"
-        raise Apart("update", told, f"bring {op[1]!r} back, or branch the run from before this step")
+        message = f"today's state {state.model.__name__} has no field {op[1]!r}, which this step wrote"
+        raise Mismatch("update", message, f"restore {op[1]!r}, or branch the run from before this step")
     try:
         if op[0] == "item":
             made: Any = field.parts([op], view)[0]
@@ -401,16 +403,17 @@ def update_of(state: StateType[Any], op: Op, view: View) -> object:
             return field.parts([op], view)[0] if field.reducer is not None else field.parts([op], view)[0][0]  # type: ignore[index]
         return field.again(op, view)
     except (GraphEngineError, ValidationError, ValueError, TypeError, KeyError, IndexError) as error:
-        told = error.message if isinstance(error, GraphEngineError) else why(error)
-        said = f"today's type of {op[1]!r} refuses what this step wrote: {told}"
-        raise Apart("update", said, f"let the type of {op[1]!r} take it, or accept that runs part here") from error
+        reason = error.message if isinstance(error, GraphEngineError) else why(error)
+        message = f"today's type of {op[1]!r} rejects what this step wrote: {reason}"
+        repair = f"let the type of {op[1]!r} accept it, or accept that runs diverge here"
+        raise Mismatch("update", message, repair) from error
 
 
 def _error(failure: FailureRecord) -> tuple[Error, Sequence[str]]:
-    """What a recorded failure was when it came, as far as its record and the classes loaded here tell."""
+    """Rebuild the original error of a recorded failure, as far as its record and the loaded classes allow."""
     kind, message = failure.kind, failure.message
     _, came, first = message.partition("; it came with ")
-    if came and ": " in first:  # a condition raised over it; what it was of is told behind that
+    if came and ": " in first:  # a condition raised while handling it; the original error follows
         kind, _, message = first.partition(": ")
     if message.startswith("the fallback does not fit: "):
         message = message.partition(f"; it stood in for {kind}: ")[2] or message
@@ -420,12 +423,12 @@ def _error(failure: FailureRecord) -> tuple[Error, Sequence[str]]:
         return Error(kind, [kind, "Exception", "BaseException"], *rest, not repeats, repeats=repeats), [EXCEPTION]
     names = [exception_name(base) for base in found.__mro__ if issubclass(base, BaseException)]
     lasts = repeats or (issubclass(found, NodeError) and not found.retryable)
-    told = Error(kind, names, *rest, not lasts, failure.where, failure.repair, failure.pause_seconds, repeats=repeats)
-    return told, ()
+    error = Error(kind, names, *rest, not lasts, failure.where, failure.repair, failure.pause_seconds, repeats=repeats)
+    return error, ()
 
 
 def class_of(kind: str) -> type[BaseException] | None:
-    """The class of exceptions that is recorded by this name, among those that are loaded."""
+    """Return the loaded exception class that is recorded by this name."""
     left: list[type[BaseException]] = [BaseException]
     seen: set[type[BaseException]] = set()
     while left:
@@ -485,7 +488,7 @@ def _refused(plan: Plan[Any], snapshot: Snapshot, step: Step, facts: Refused) ->
     if facts.key:
         node_of(walked(plan, snapshot, step)[1], step)
         return AnswerRefused(*_visit(step), step.at, facts.key, facts.message)
-    frame = snapshot.frames.get(step.frame) if step.visit else None  # nothing waited for it any more
+    frame = snapshot.frames.get(step.frame) if step.visit else None  # nothing waited for it any longer
     identity = frame.waits[facts.wait].id if frame is not None else ""
     return Answered(facts.wait, identity, step.at, facts.answer)
 
@@ -526,7 +529,7 @@ def _branched(plan: Plan[Any], snapshot: Snapshot, step: Step, facts: Branched) 
 
 
 def _shift(facts: Shift) -> Shift:
-    """What a changed graph did to the run; marks for graphs inside are worked out again."""
+    """Return how a changed graph changed the run; marks for graphs inside are computed again."""
     shift = Shift(**{name: getattr(facts, name) for name in Shift.__struct_fields__})
     shift.marks_of = {}
     return shift

@@ -1,10 +1,10 @@
-"""Replay: a recorded run over today's graph, without calling a node. Does today's graph decide as it was decided then?
+"""Replay: decide a recorded run again with today's graph, without calling a node.
 
-Each recorded step gives back the event that it came from (`graphengine.history.replay.event_of_step`); `decide` decides
-it anew with today's plan; the two steps are compared (`graphengine.history.replay.step_diff`), and what today's node
-would be asked for and given with what it was (`graphengine.history.replay.node_diff`). Then the fold goes on with the
-recorded step, so that later differences are found too. Conditions, reducers, validators and selectors are called;
-nodes, agents and resources never.
+Each recorded step gives back the event that it came from (`graphengine.history.replay.event_of_step`). `decide` decides
+that event again with today's plan, and the two steps are compared (`graphengine.history.replay.step_diff`), as are the
+recorded node and its input with today's (`graphengine.history.replay.node_diff`). Then the recorded step is folded, so
+that later differences are found too. Conditions, reducers, validators and selectors are called; nodes, agents and
+resources never.
 """
 
 from __future__ import annotations
@@ -18,20 +18,29 @@ from msgspec.structs import replace
 from graphengine.engine.events import NodeEntered, NodeFailed, Settled
 from graphengine.engine.fold import evolve
 from graphengine.engine.lookup import StaleEvent
-from graphengine.engine.machine import decide
 from graphengine.engine.redaction import encrypted_today, hidden
+from graphengine.engine.session import Session
 from graphengine.engine.snapshot import Snapshot, sub_id
 from graphengine.engine.steps import Attempt, Continued, Outcome, Started, fingerprint_of, marks_in, outcome_of
 from graphengine.errors import GraphChanged, GraphEngineError, StoreCorrupt
 from graphengine.history.export import Exported
-from graphengine.history.replay.event_of_step import EXCEPTION, RAW, Again, Apart, again, node_of, walked
-from graphengine.history.replay.node_diff import OF_ATTEMPTS, asked
-from graphengine.history.replay.step_diff import REASON, Differing, differing, plain
+from graphengine.history.replay.event_of_step import (
+    EXCEPTION,
+    RAW,
+    Mismatch,
+    SourceEvent,
+    node_of,
+    source_event,
+    walked,
+)
+from graphengine.history.replay.node_diff import OF_ATTEMPTS, node_differences
+from graphengine.history.replay.step_diff import REASON, StepDifference, plain, step_differences
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from graphengine.engine.events import Event
+    from graphengine.engine.outline import NodeOutline, Outline
     from graphengine.engine.plan import Plan
     from graphengine.engine.snapshot import Frame
     from graphengine.engine.steps import Step
@@ -39,20 +48,20 @@ if TYPE_CHECKING:
     from graphengine.state.json_values import JsonValue
 
 _LIMITS: Final = "limits of the run: whether the caller or the graph gave them is not recorded"
-_OLDER: Final = "recorded under version {} of the graph, from which a migration leads on"
+_OLDER: Final = "recorded under version {} of the graph, which a migration replaced since"
 _UNSURE: Final = (EXCEPTION, RAW)
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One step that today's graph decides otherwise, or that it could not have come to.
+    """One step that today's graph decides differently, or that it could not have reached.
 
     Attributes:
         seq: The step.
         path: The place of its node, as `article/review`; "" for a step of the run itself.
         what: `edge`, `update`, `inputs`, `work`, `ready`, `state`, `limit`, `retry`, `choice`, `wait`, `map`,
-            `subgraph`, `stop`, `outcome`, `marks`; `reason` where the same was decided for a reason in other words.
-        recorded: What was recorded, as JSON.
+            `subgraph`, `stop`, `outcome`, `marks`; `reason` if only the explanation of the decision differs.
+        recorded:  What was recorded, as JSON.
         today: What it is today, as JSON.
         message: The difference in a sentence.
         repair: What to do about it.
@@ -78,10 +87,10 @@ class Replayed:
     Attributes:
         run_id: The run.
         graph: The name of its graph.
-        steps: How many steps were looked at.
-        differences: What today's graph decides otherwise, in order of seq.
-        reasons: Steps that lead the same way for a reason in other words; they are no differences.
-        unchecked: What could not be decided anew, and in how many steps, since no log keeps it.
+        steps: How many steps were replayed.
+        differences: What today's graph decides differently, in order of seq.
+        reasons: Steps whose decision is the same and whose explanation differs; they are not differences.
+        unchecked: What could not be decided again, since no log contains it, and in how many steps.
     """
 
     run_id: str
@@ -93,7 +102,7 @@ class Replayed:
 
     @property
     def same(self) -> bool:
-        """Whether today's graph decides every step as it was decided."""
+        """Whether today's graph decides every step as recorded."""
         return not self.differences
 
     @property
@@ -103,31 +112,30 @@ class Replayed:
 
     def __str__(self) -> str:
         if self.first is None:
-            lines = [f"run {self.run_id} of {self.graph}: {self.steps} steps, decided today as they were"]
+            lines = [f"run {self.run_id} of {self.graph}: {self.steps} steps, decided the same today"]
         else:
             count = len(self.differences)
             more = f"; {count} differences in all" if count > 1 else ""
-            lines = [f"run {self.run_id} of {self.graph}: today's graph decides otherwise{more}", str(self.first)]
+            lines = [f"run {self.run_id} of {self.graph}: today's graph decides differently{more}", str(self.first)]
         lines += [f"  not checked: {what} ({count} steps)" for what, count in self.unchecked.items()]
         return "\n".join(lines)
 
 
 def replay(graph: Graph[Any], run: Exported | Sequence[Step]) -> Replayed:
-    """Decide every step of a recorded run anew with today's graph, and tell where it decides otherwise.
+    """Decide every step of a recorded run again with today's graph, and report where it decides differently.
 
     Args:
         graph: The graph, changed or not since the run was recorded.
-        run: A run as `graphengine.history.export.read_file` reads it, or all its steps, those it shares with its
-        parents
-            included (`Runner.history`). Steps alone do not tell where nodes read from then, so that changed inputs are
-            found only where they are missing today.
+        run: A run as `graphengine.history.export.read_file` returns it, or all its steps, including those shared
+            with its parents (`Runner.history`). Steps alone do not record where nodes read from, so changed inputs are
+            found only if they are missing today.
 
     Returns:
-        What differs; nothing is written and no node is called.
+        The differences; nothing is written and no node is called.
 
     Raises:
         CompileError: The graph has problems.
-        GraphChanged: The run is of a graph of another name.
+        GraphChanged: The run is of a graph with another name.
         SecretKeyWrong: The run has secrets, and the graph was given another key.
         StoreCorrupt: The steps do not fold.
     """
@@ -138,8 +146,8 @@ def replay(graph: Graph[Any], run: Exported | Sequence[Step]) -> Replayed:
     for recorded in steps:
         step = encrypted_today(plan, replayer.snapshot, recorded) if plan.secret else recorded
         if isinstance(step.data, Started) and step.data.graph != plan.graph:
-            told = f"the run is of graph {step.data.graph!r}, not {plan.graph!r}"
-            raise GraphChanged(told, where="step 1", repair=f"give the graph named {step.data.graph!r}")
+            message = f"the run is of graph {step.data.graph!r}, not {plan.graph!r}"
+            raise GraphChanged(message, where="step 1", repair=f"pass the graph named {step.data.graph!r}")
         replayer.look(step)
         replayer.fold(step)
     snapshot, found = replayer.snapshot, replayer.found
@@ -156,18 +164,19 @@ def replay(graph: Graph[Any], run: Exported | Sequence[Step]) -> Replayed:
 
 @dataclass(slots=True)
 class _Replayer:
-    """The fold of a recorded run, with what was found on the way.
+    """The fold of a recorded run, with the differences found so far.
 
     Attributes:
-        marked: The keys of all marks that the run has; what today's conditions need beside them is kept here alone.
+        marked: The keys of all marks that the run has; other marks that today's conditions need are kept only here.
         keys: Those of them that today's graph keeps too.
-        today: What today's graph made of the step that is looked at; None where it made nothing.
-        looked: The attempts whose beginning was looked at already, by frame.
-        version: The version of the graph that the step looked at was recorded under.
+        today: Today's decision for the present step; None if there is none.
+        looked: The attempts whose beginning was already compared, by frame.
+        version: The version of the graph under which the present step was recorded.
+        session: Decides events; its steps are not folded, the recorded ones are.
     """
 
     plan: Plan[Any]
-    outlines: Mapping[str, Mapping[str, JsonValue]]
+    outlines: Mapping[str, Outline]
     marked: frozenset[str]
     keys: frozenset[str]
     snapshot: Snapshot = field(default_factory=Snapshot)
@@ -176,38 +185,44 @@ class _Replayer:
     today: Step | None = None
     looked: dict[str, tuple[str, int, int]] = field(default_factory=dict)
     version: int = 0
+    session: Session = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.session = Session(self.plan, self.snapshot)
 
     def look(self, step: Step) -> None:
-        """Decide a step anew and note what differs."""
+        """Decide a step again and note what differs."""
         self.today = None
         self.version = self._version_at(step)
         if self.plan.migrate and self.version < self.plan.version:
             self.unchecked[_OLDER.format(self.version)] += 1
             return
         try:
-            differences = list(self._asked(step)) or list(self._decided(step))
-        except Apart as apart:
-            differences = [Differing(apart.what, step.kind, None, apart.told, apart.repair)]
-        except Exception as error:  # noqa: BLE001 - selectors and questions are the user's, and a file may say anything
-            told = f"today's graph cannot be asked for this step: {type(error).__name__}: {error}"
-            repair = "mend the function that raised, or look at what the step says"
-            differences = [Differing("state", step.kind, None, told, repair)]
+            differences = list(self._node(step)) or list(self._decided(step))
+        except Mismatch as mismatch:
+            differences = [StepDifference(mismatch.what, step.kind, None, mismatch.message, mismatch.repair)]
+        except Exception as error:  # noqa: BLE001 - selectors and questions are the user's, and a file can contain anything
+            message = f"today's graph cannot check this step: {type(error).__name__}: {error}"
+            repair = "fix the function that raised, or check the recorded step"
+            differences = [StepDifference("state", step.kind, None, message, repair)]
         for one in differences:
-            said = hidden(self.plan, self.snapshot, step, [*one]) if self.plan.secret else one
-            self.found.append(Difference(step.seq, step.path, *said))
+            parts = StepDifference._make(hidden(self.plan, self.snapshot, step, [*one])) if self.plan.secret else one
+            self.found.append(Difference(step.seq, step.path, *parts))
 
     def _version_at(self, step: Step) -> int:
-        """The version of the graph from this step on."""
+        """Return the version of the graph from this step on."""
         if isinstance(step.data, Started) and step.data.version:
             return step.data.version
         fingerprint = fingerprint_of(step)
         if not fingerprint:
             return self.version
-        known = self.outlines.get(fingerprint, {}).get("version", self.version)
-        return self.plan.version if fingerprint == self.plan.fingerprint else int(known)
+        if fingerprint == self.plan.fingerprint:
+            return self.plan.version
+        outline = self.outlines.get(fingerprint)
+        return self.version if outline is None else outline.get("version", self.version)
 
     def fold(self, step: Step) -> None:
-        """Go on with the recorded step, and with what today's graph keeps of the past beside it.
+        """Fold the recorded step, with the marks that only today's graph keeps.
 
         Raises:
             StoreCorrupt: It does not follow.
@@ -215,45 +230,45 @@ class _Replayer:
         try:
             evolve(self.snapshot, self._with_typed(self._with_marks(step)))
         except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
-            told = f"step {step.seq} does not fold: {type(error).__name__}: {error}"
-            raise StoreCorrupt(told, where=f"step {step.seq}", repair="take a whole copy of the run") from error
-        self.snapshot.touched.clear()
+            message = f"step {step.seq} does not fold: {type(error).__name__}: {error}"
+            raise StoreCorrupt(message, where=f"step {step.seq}", repair="use a complete copy of the run") from error
         self._add_fields(step)
 
-    def _asked(self, step: Step) -> Iterator[Differing]:
-        """Whether today's node could be asked for this, looked at once an attempt."""
+    def _node(self, step: Step) -> Iterator[StepDifference]:
+        """Yield how today's node differs, once per attempt."""
         if step.kind not in OF_ATTEMPTS or not step.node:
             return
         frame, plan = walked(self.plan, self.snapshot, step)
         node_of(plan, step)
         attempt = (step.node, step.visit, step.attempt)
-        again_of = self.looked.get(step.frame) == attempt and step.kind not in ("recorded", "waiting", "begun")
+        is_known = self.looked.get(step.frame) == attempt and step.kind not in ("recorded", "waiting", "begun")
         self.looked[step.frame] = attempt
-        if not again_of:
-            yield from asked(plan, frame, step, self._outline_of(frame, step.node))
+        if not is_known:
+            yield from node_differences(plan, frame, step, self._outline_of(frame, step.node))
 
-    def _outline_of(self, frame: Frame, node: str) -> Mapping[str, JsonValue] | None:
-        """What was recorded of a node."""
+    def _outline_of(self, frame: Frame, node: str) -> NodeOutline | None:
+        """Return the recorded outline of a node."""
         outline = self._graph_of(frame)
         if outline is None:
             return None
-        # where nothing stands nothing is read; older outlines do not tell it at all
-        told: dict[str, JsonValue] = {"reads": []} if outline.get("format", 1) > 1 else {}
-        return next(({**told, **each} for each in outline.get("nodes", ()) if each.get("name") == node), None)
+        # since format 2, a node without "reads" reads nothing; format 1 did not record what nodes read
+        found = next((each for each in outline.get("nodes", ()) if each["name"] == node), None)
+        if found is None or "reads" in found or outline.get("format", 1) == 1:
+            return found
+        return {**found, "reads": []}
 
-    def _graph_of(self, frame: Frame) -> Mapping[str, JsonValue] | None:
-        """The recorded outline of the graph that a frame walks."""
+    def _graph_of(self, frame: Frame) -> Outline | None:
+        """Return the recorded outline of the graph that a frame walks."""
         sub = frame.sub
         if sub is None or sub.up is None:
             return self.outlines.get(self.snapshot.fingerprint)
         around = self._outline_of(sub.up, sub.up.at)
-        graphs = around.get("graphs", {}) if around is not None else {}
-        found: Mapping[str, JsonValue] | None = graphs.get(sub.up.choice)
-        return found
+        graphs: Mapping[str, Outline] = around.get("graphs", {}) if around is not None else {}
+        return graphs.get(sub.up.choice)
 
-    def _decided(self, step: Step) -> Iterator[Differing]:
-        """What today's graph makes of the step's event."""
-        made = self._again(step)
+    def _decided(self, step: Step) -> Iterator[StepDifference]:
+        """Yield how today's decision of the step's event differs."""
+        made = self._source(step)
         self.unchecked.update(made.unsure)
         if isinstance(step.data, Started) and plain(step.data.limits) != plain(self.plan.limits.given()):
             self.unchecked[_LIMITS] += 1
@@ -262,39 +277,40 @@ class _Replayer:
         known = step.data.fingerprint if isinstance(step.data, Started) else self.snapshot.fingerprint
         exact = known == self.plan.fingerprint
         try:
-            today = [decide(self.plan, self.snapshot, event) for event in _chances(made.event, step)]
+            today = [self.session.decide(event) for event in _chances(made.event, step)]
         except StaleEvent:
-            told = f"a step {step.kind!r} of {step.path or 'the run'} could not come there"
-            yield Differing("ready", step.kind, None, told, "look at the log: it was recorded by other rules")
+            message = f"a step {step.kind!r} of {step.path or 'the run'} is not possible there"
+            yield StepDifference("ready", step.kind, None, message, "check the log: it was recorded by other rules")
             return
-        except Exception as error:  # noqa: BLE001 - a changed graph, or user code, may break in any way
-            told = error.message if isinstance(error, GraphEngineError) else f"{type(error).__name__}: {error}"
-            said = f"today's graph cannot decide this step: {told}"
-            yield Differing(
-                "state", step.kind, None, said, "put back what the run needs, or accept that runs part here"
-            )
+        except Exception as error:  # noqa: BLE001 - a changed graph, or user code, can raise anything
+            reason = error.message if isinstance(error, GraphEngineError) else f"{type(error).__name__}: {error}"
+            message = f"today's graph cannot decide this step: {reason}"
+            repair = "restore what the run needs, or accept that runs diverge here"
+            yield StepDifference("state", step.kind, None, message, repair)
             return
         self.today = today[0]
         first = step.kind in ("started", "entered") and today[0].kind == step.kind
         shared = {op[1] for op in step.update} & {op[1] for op in today[0].update} if first else None
-        found = list(differing(_shared(step, shared), [_shared(one, shared) for one in today], self.keys, exact=exact))
+        found = list(
+            step_differences(_shared(step, shared), [_shared(one, shared) for one in today], self.keys, exact=exact)
+        )
         unsure = set(made.unsure) & set(_UNSURE)
         yield from (one for one in found if not (EXCEPTION in unsure or (unsure and one.what == "update")))
 
-    def _again(self, step: Step) -> Again:
-        """The event of a step.
+    def _source(self, step: Step) -> SourceEvent:
+        """Return the event of a step.
 
         Raises:
-            Apart: There is none today.
+            Mismatch: Today's graph cannot get it.
         """
         try:
-            return again(self.plan, self.snapshot, step)
+            return source_event(self.plan, self.snapshot, step)
         except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-            told = f"what the step says does not fit where the run stood: {type(error).__name__}: {error}"
-            raise Apart("ready", told, "look at the log: it was recorded by other rules") from error
+            message = f"the step does not fit the snapshot before it: {type(error).__name__}: {error}"
+            raise Mismatch("ready", message, "check the log: it was recorded by other rules") from error
 
     def _with_marks(self, step: Step) -> Step:
-        """The step with the marks that conditions of a changed graph need, and a recorded run knows nothing of."""
+        """Return the step with the marks that a changed graph's conditions need and that the recorded run lacks."""
         today = self.today
         if today is None or today.kind != step.kind:
             return step
@@ -311,14 +327,14 @@ class _Replayer:
         return step
 
     def _with_typed(self, step: Step) -> Step:
-        """The step with the typed values that today's types gave, so that they are not built again at every read."""
+        """Return the step with the typed values that today's types gave, so that reads need not build them again."""
         today = self.today
         if today is None or not today.typed or today.kind != step.kind or len(today.update) != len(step.update):
             return step
         return replace(step, typed=today.typed) if plain(today.update) == plain(step.update) else step
 
     def _add_fields(self, step: Step) -> None:
-        """Fields of today's state that the recorded run began without have what they begin with today."""
+        """Give fields that the recorded run began without the values with which they begin today."""
         today = self.today
         if today is None or today.kind not in ("started", "entered") or today.kind != step.kind:
             return
@@ -338,7 +354,7 @@ def _keys(plan: Plan[Any]) -> Iterator[str]:
 
 
 def _shared(step: Step, fields: set[str] | None) -> Step:
-    """The first step of a run, or of a graph inside it, with the fields that then and today begin with."""
+    """Return the first step of a run, or of a graph inside it, with only the fields that exist both then and today."""
     if fields is None:
         return step
     facts = step.data
@@ -348,7 +364,7 @@ def _shared(step: Step, fields: set[str] | None) -> Step:
 
 
 def _chances(event: Event, step: Step) -> Sequence[Event]:
-    """The event with the least and the most of chance, where the step tells when another attempt is due."""
+    """Return the event with the least and the greatest chance, if the step records when another attempt is due."""
     if not isinstance(step.data, Attempt) or step.data.due_at is None:
         return [event]
     if isinstance(event, (NodeFailed, NodeEntered, Settled)):

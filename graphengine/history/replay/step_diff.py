@@ -1,8 +1,8 @@
-"""What differs between a recorded step and the one that today's graph makes of the same event.
+"""What differs between a recorded step and the one that today's graph decides for the same event.
 
-What counts is what was decided: where the run goes, what is written, whether it tries again, stops or waits. Texts that
-only explain (`why`, a condition in words) are told apart, as `reason`: another text for the same decision changes
-nothing. Tracebacks, places and repairs of errors, and how long a jittered pause is within its bounds, do not count.
+Decisions count: where the run goes, what is written, whether it retries, stops or waits. Texts that only explain
+(`why`, a condition in words) are reported separately, as `reason`. Tracebacks, places and repairs of errors do not
+count, nor does the length of a jittered pause within its bounds.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from graphengine.state.json_values import JsonValue
 
 REASON: Final = "reason"
-"""What differs where the same was decided for a reason in other words."""
+"""What differs if the decision is the same and only its explanation differs."""
 
 _WHAT: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
     ("choice", ("choice",)),
@@ -34,41 +34,43 @@ _WHAT: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
     ("edge", ("to", "edge", "fork", "cancelled")),
 )
 _REPAIRS: Final = {
-    "choice": "let the node choose as it did, or accept that runs part here",
-    "update": "let reducers and types record what they recorded, or accept that runs part here",
-    "state": "give the fields their old types and defaults, or accept that runs part here",
-    "map": "let each= take the items it took, or accept that runs part here",
-    "subgraph": "let the node run the graph it ran, or accept that runs part here",
-    "limit": "give the graph the limits it had, or accept that runs part here",
-    "wait": "ask as it was asked, or accept that runs part here",
-    "retry": "give the node the retry and fallback it had, or accept that runs part here",
-    "edge": "put the ways out back as they were, or accept that runs part here",
-    "stop": "put the ways out back as they were, or accept that runs part here",
-    "outcome": "see why it fails or succeeds now, or accept that runs part here",
-    "marks": "let conditions of the past read what they read, or accept that runs part here",
-    REASON: "nothing: the same was decided",
+    "choice": "restore the node's choice, or accept that runs diverge here",
+    "update": "restore the reducers and types, or accept that runs diverge here",
+    "state": "give the fields their old types and defaults, or accept that runs diverge here",
+    "map": "restore each=, or accept that runs diverge here",
+    "subgraph": "restore the node's graph, or accept that runs diverge here",
+    "limit": "restore the graph's limits, or accept that runs diverge here",
+    "wait": "restore the question, or accept that runs diverge here",
+    "retry": "restore the node's retry and fallback, or accept that runs diverge here",
+    "edge": "restore the outgoing edges, or accept that runs diverge here",
+    "stop": "restore the outgoing edges, or accept that runs diverge here",
+    "outcome": "find out why it fails or succeeds now, or accept that runs diverge here",
+    "marks": "restore what conditions on the past read, or accept that runs diverge here",
+    REASON: "nothing: the decision is the same",
 }
 _MISFITS: Final = ("invalid_update", "not_recordable")
 
 
-class Differing(NamedTuple):
-    """One way in which two steps differ: what, each side as JSON, and a sentence with the repair."""
+class StepDifference(NamedTuple):
+    """One difference between two steps: what, each side as JSON, a sentence, and the repair."""
 
     what: str
     recorded: JsonValue
     today: JsonValue
-    told: str
+    message: str
     repair: str
 
 
-def differing(step: Step, today: Sequence[Step], keys: Collection[str], *, exact: bool) -> Iterator[Differing]:
-    """How a recorded step differs from today's.
+def step_differences(
+    step: Step, today: Sequence[Step], keys: Collection[str], *, exact: bool
+) -> Iterator[StepDifference]:
+    """Yield how a recorded step differs from today's.
 
     Args:
         step: The recorded one.
-        today: Today's; twice where chance has a part in it, with the least and the most of it.
+        today: Today's; two of them, with the least and the greatest chance, if chance matters.
         keys: The keys of the marks that both graphs keep.
-        exact: Whether the graph is the recorded one as far as its outline tells, so that these marks must be the same.
+        exact: Whether the graph's outline is the recorded one, so that these marks must be the same.
     """
     made = today[0]
     if (step.kind, step.frame, step.node) != (made.kind, made.frame, made.node):
@@ -82,103 +84,103 @@ def differing(step: Step, today: Sequence[Step], keys: Collection[str], *, exact
         if was != now:
             yield _edge(data, new) if what == "edge" else _one(what, was, now)
     was, now = _ending(data), _ending(new)
-    same_way = _chosen(data, ("to", "edge")) == _chosen(new, ("to", "edge"))
-    if was != now and same_way:  # else it was told with the way
+    same_edge = _chosen(data, ("to", "edge")) == _chosen(new, ("to", "edge"))
+    if was != now and same_edge:  # otherwise it was reported with the edge
         yield _one("stop" if "kind" not in {*was, *now} else "outcome", was, now)
     yield from _due(step, today)
     yield from _marks(data, new, keys, exact=exact)
-    told, telling = _reasons(data), _reasons(new)
-    if told != telling and same_way:
-        yield _one(REASON, told, telling)
+    was, now = _reasons(data), _reasons(new)
+    if was != now and same_edge:
+        yield _one(REASON, was, now)
 
 
 def plain(value: Any) -> Any:  # noqa: ANN401 - a JSON value
-    """A value as it reads back from JSON."""
+    """Return a value as it reads back from JSON."""
     return from_json(to_json(value))
 
 
-def _one(what: str, was: JsonValue, now: JsonValue) -> Differing:
-    return Differing(what, was, now, f"{_NOUNS[what]}: recorded {short(was)}, today {short(now)}", _REPAIRS[what])
+def _one(what: str, was: JsonValue, now: JsonValue) -> StepDifference:
+    return StepDifference(what, was, now, f"{_NOUNS[what]}: recorded {short(was)}, today {short(now)}", _REPAIRS[what])
 
 
 _NOUNS: Final = {
-    "choice": "what it chooses to run",
+    "choice": "what it chooses",
     "update": "what it writes",
     "state": "what it begins with",
-    "map": "the items it is run for",
+    "map": "its items",
     "subgraph": "the graph inside",
     "limit": "its limits",
     "wait": "what it waits for",
     "retry": "what follows a failure",
     "stop": "how it ends",
     "outcome": "how it fails",
-    "marks": "what its conditions keep of the past",
-    REASON: "the same for another reason",
+    "marks": "what its conditions remember",
+    REASON: "same decision, other explanation",
 }
 _SHOWN: Final = 200
 _SLACK_SECONDS: Final = 1e-5
-"""Sums of times in epoch seconds are no more exact."""
+"""The precision of sums of epoch seconds."""
 
 
 def short(value: JsonValue) -> str:
-    """A value on a line."""
+    """Return a value in one line."""
     text = value if isinstance(value, str) else to_json(value).decode()
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
 
-def _edge(was: Mapping[str, JsonValue], now: Mapping[str, JsonValue]) -> Differing:
-    """Another way out, with what the conditions said."""
+def _edge(was: Mapping[str, Any], now: Mapping[str, Any]) -> StepDifference:
+    """Return the difference of two outgoing edges, with their explanations."""
     names = ("to", "edge", "fork", "cancelled", "why")
-    told = f"the way out: recorded {_way(was)}, today {_way(now)}"
-    return Differing("edge", _chosen(was, names), _chosen(now, names), told, _REPAIRS["edge"])
+    message = f"the outgoing edge: recorded {_taken(was)}, today {_taken(now)}"
+    return StepDifference("edge", _chosen(was, names), _chosen(now, names), message, _REPAIRS["edge"])
 
 
-def _way(data: Mapping[str, JsonValue]) -> str:
+def _taken(data: Mapping[str, Any]) -> str:
     if "to" not in data:
         return f"none ({data.get('error', {}).get('message', 'it failed')})"
     label = f" [{data['edge']}]" if data.get("edge") else ""
-    return f"{', '.join(data['to'])}{label} since {short(data.get('why', ''))}"
+    return f"{', '.join(data['to'])}{label} because {short(data.get('why', ''))}"
 
 
-def _other_kind(step: Step, made: Step) -> Differing:
-    """Today the same event comes to a step of another kind."""
+def _other_kind(step: Step, made: Step) -> StepDifference:
+    """Return the difference of two steps of different kinds."""
     error, recorded = failure_of(made), failure_of(step)
     was = {"kind": step.kind, **_ending(facts_record(step.data))}
     now = {"kind": made.kind, **_ending(facts_record(made.data))}
     is_misfit = error is not None and error.kind in _MISFITS
     if step.kind in ("node", "item", "joined") and error is not None and is_misfit and recorded is None:
-        told = f"today's types refuse what it wrote: {error.message}"
-        return Differing("update", plain(step.update) or was, now, told, _REPAIRS["update"])
+        message = f"today's types reject what it wrote: {error.message}"
+        return StepDifference("update", plain(step.update) or was, now, message, _REPAIRS["update"])
     what = "retry" if recorded is not None else "outcome"
     because = f" ({error.kind}: {short(error.message)})" if error is not None else ""
-    told = f"{_NOUNS[what]}: recorded a step {step.kind!r}, today a step {made.kind!r}{because}"
-    return Differing(what, was, now, told, _REPAIRS[what])
+    message = f"{_NOUNS[what]}: recorded a step {step.kind!r}, today a step {made.kind!r}{because}"
+    return StepDifference(what, was, now, message, _REPAIRS[what])
 
 
-def _ending(data: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    """What a step says of a failure, and of the end of its frame, as far as it was decided."""
+def _ending(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the decided parts of a step's failure and of the end of its frame."""
     found = {"status": data["status"]} if "status" in data else {}
     stop, error = data.get("stop") or {}, data.get("error") or {}
     found |= {name: stop[name] for name in ("reason", "label") if name in stop}
     return found | {name: error[name] for name in ("path", "kind", "attempt") if name in error}
 
 
-def _reasons(data: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+def _reasons(data: Mapping[str, Any]) -> dict[str, Any]:
     stop = data.get("stop") or {}
     return _chosen({**stop, **data}, ("why", "condition"))
 
 
-def _chosen(data: Mapping[str, JsonValue], names: Sequence[str]) -> dict[str, JsonValue]:
+def _chosen(data: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
     found = {name: data[name] for name in names if name in data}
-    if "fork" in found:  # its condition in words is a reason
+    if "fork" in found:  # its condition in words only explains
         found["fork"] = {name: fact for name, fact in found["fork"].items() if name != "condition"}
     if isinstance(found.get("inside"), dict):
         found["inside"] = {name: found["inside"].get(name) for name in ("reason", "label")}
     return found
 
 
-def _due(step: Step, today: Sequence[Step]) -> Iterator[Differing]:
-    """When the next attempt is due: within the bounds that chance leaves."""
+def _due(step: Step, today: Sequence[Step]) -> Iterator[StepDifference]:
+    """Check that the next attempt is due within the bounds that chance allows."""
     due = _due_at(step)
     bounds = [at for made in today if (at := _due_at(made)) is not None]
     if due is None or not bounds:
@@ -196,9 +198,9 @@ def _due_at(step: Step) -> float | None:
 
 
 def _marks(
-    data: Mapping[str, JsonValue], new: Mapping[str, JsonValue], keys: Collection[str], *, exact: bool
-) -> Iterator[Differing]:
-    """What is kept for plateaus, counts and changes; of a changed graph, what both say in this step."""
+    data: Mapping[str, Any], new: Mapping[str, Any], keys: Collection[str], *, exact: bool
+) -> Iterator[StepDifference]:
+    """Compare the marks of plateaus, counts and changes; for a changed graph, only those that both steps have."""
     was, now = data.get("marks", {}), new.get("marks", {})
     wanted = keys if exact else set(keys) & set(was) & set(now)
     was, now = ({key: mark for key, mark in marks.items() if key in wanted} for marks in (was, now))

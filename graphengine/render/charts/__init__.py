@@ -1,12 +1,12 @@
-"""Charts of runs: a timeline, scores over iterations, the tree of branches, two runs beside each other.
+"""Charts of runs: a timeline, scores over iterations, the tree of branches, two runs next to each other.
 
     steps → spans → timeline ┐
     steps → samples → scores ├→ Chart → write_chart: .svg, .html, .png, .txt
     store → family → branches┤
     store → pair → beside    ┘
 
-Each is worked out from what is recorded, without the graph's code, and drawn in SVG of our own, so that no painter is
-needed. Colours follow the reader's day or night, and nothing is said by colour alone.
+Each is computed from the record, without the graph's code, and drawn directly as SVG, so that no painter is needed.
+Colours follow the reader's light or dark theme, and nothing is expressed by colour alone.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Two runs beside each other: each drawn on its graph, where they part marked on both, and what came of it below.
+"""Two runs next to each other: each drawn on its graph, with a mark where they diverge, and their differences below.
 
-What differs is what `graphengine.history.load.diff` found; nothing is compared here.
+`graphengine.history.load.diff` finds the differences; nothing is compared here.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from pydantic_core import to_json
 
 from graphengine.engine.steps import failure_of, outcome_of
 from graphengine.render.charts.canvas import SMALL, Canvas, Paint, fit, measure
+from graphengine.render.charts.heading import standing
 from graphengine.render.charts.panels import panel_of
-from graphengine.render.charts.told import standing
 from graphengine.render.charts.units import lasting, paid
 from graphengine.render.legend import LEGEND_LINES
 from graphengine.render.text import one_line, wrap
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from graphengine.state.json_values import JsonValue
 
 ROWS: Final = 12
-"""So many steps behind the parting are listed of each run, and so many fields that differ."""
+"""The most steps of each run, and the most differing fields, that are listed."""
 
 _MARGIN: Final = 16.0
 _LEAST: Final = 430.0
@@ -49,13 +49,13 @@ class _Column:
 
 
 def beside(pair: Pair) -> Chart:
-    """Draw two runs beside each other.
+    """Draw two runs next to each other.
 
     Args:
-        pair: What `pair_of` read.
+        pair: The two runs, as `pair_of` returns them.
 
     Raises:
-        RenderError: There is nothing to paint graphs with, or it failed.
+        RenderError: No painter for graphs is installed, or it failed.
     """
     found = pair.diff
     sides = (found.first, found.second)
@@ -76,7 +76,7 @@ def beside(pair: Pair) -> Chart:
         canvas.raw(panel.placed(column.left + (column.wide - panel.width) / 2, top))
     y = top + max(panel.height for panel in panels) + 8
     y = _legend(canvas, dict.fromkeys(sign for panel in panels for sign in panel.signs), across - 2 * _MARGIN, y) + 28
-    y = _ways(canvas, sides, found.alike, columns, y, spoken)
+    y = _steps(canvas, sides, found.alike, columns, y, spoken)
     y = _fields(canvas, found.differences, columns, y, spoken)
     graph = one_line(found.first.info.graph) or "graph"
     title = f"Runs {found.first.info.id} and {found.second.info.id} of {graph} beside each other"
@@ -84,12 +84,12 @@ def beside(pair: Pair) -> Chart:
 
 
 def _parting_of(side: Side) -> Step | None:
-    """The first step that the other run did not take."""
-    return next((step for step in side.way if step.seq == side.parts_at), None)
+    """Return the first step that the other run did not take."""
+    return next((step for step in side.path if step.seq == side.parts_at), None)
 
 
 def _legend(canvas: Canvas, signs: Iterable[str], room: float, y: float) -> float:
-    """What the signs on both graphs mean."""
+    """Draw the meaning of the signs on both graphs."""
     for text in wrap("; ".join(signs), int(room / measure("n", SMALL)), LEGEND_LINES):
         y += _LINE
         canvas.text(_MARGIN, y, text, ink="soft", size=SMALL)
@@ -97,13 +97,13 @@ def _legend(canvas: Canvas, signs: Iterable[str], room: float, y: float) -> floa
 
 
 def _head(canvas: Canvas, found: RunDiff, columns: Sequence[_Column], across: float) -> list[str]:
-    """What they share, where they part, and each one's name and end."""
+    """Draw what they share, where they diverge, and each run's name and end; return it in words."""
     room = across - 2 * _MARGIN
     graph = one_line(found.first.info.graph) or "graph"
-    told = ", ".join(_parting(found))
+    parting = ", ".join(_parting(found))
     canvas.text(_MARGIN, 28, fit(f"{graph}: two runs", room, 15, strong=True), size=15, strong=True)
-    canvas.text(_MARGIN, 47, fit(told, room))
-    spoken = [told]
+    canvas.text(_MARGIN, 47, fit(parting, room))
+    spoken = [parting]
     since = "" if found.shared is None else " since they parted"
     for side, column, name in zip((found.first, found.second), columns, _NAMES, strict=True):
         words = f"{name}  {side.info.id}"
@@ -119,7 +119,7 @@ def _head(canvas: Canvas, found: RunDiff, columns: Sequence[_Column], across: fl
 
 
 def _parting(found: RunDiff) -> Iterator[str]:
-    """Where they part, in words."""
+    """Yield where they diverge, in words."""
     first, second, shared = found.first, found.second, found.shared
     if shared is None:
         yield "they share no step"
@@ -134,15 +134,15 @@ def _parting(found: RunDiff) -> Iterator[str]:
     ]
     if where:
         yield f"and part: {', '.join(where)}"
-    elif first.way or second.way:
+    elif first.path or second.path:
         yield "and never part"
 
 
-def _ways(  # noqa: PLR0913 - what is drawn where
+def _steps(  # noqa: PLR0913 - what is drawn where
     canvas: Canvas, sides: Sequence[Side], alike: int, columns: Sequence[_Column], y: float, spoken: list[str]
 ) -> float:
-    """The steps from where they part, with the edge that each took and why."""
-    tails = [side.way[alike : alike + ROWS] for side in sides]
+    """Draw the steps from where they diverge, with the edge that each took and why."""
+    tails = [side.path[alike : alike + ROWS] for side in sides]
     if not any(tails):
         return y
     canvas.text(columns[0].left, y, "From where they part", strong=True)
@@ -162,8 +162,8 @@ def _ways(  # noqa: PLR0913 - what is drawn where
                 canvas.text(column.left, y + 13, "ends before", ink="soft")
                 spoken.append(f"{name} ends before")
         y += 2 * _LINE
-    more = [f"{name}: {len(side.way) - alike - ROWS} more" for name, side in zip(_NAMES, sides, strict=True)
-            if len(side.way) - alike > ROWS]  # fmt: skip
+    more = [f"{name}: {len(side.path) - alike - ROWS} more" for name, side in zip(_NAMES, sides, strict=True)
+            if len(side.path) - alike > ROWS]  # fmt: skip
     if more:
         canvas.text(
             columns[0].left, y + 13, f"{'; '.join(more)} (`graphengine diff --json` has all)", ink="soft", size=SMALL
@@ -174,24 +174,24 @@ def _ways(  # noqa: PLR0913 - what is drawn where
 
 
 def _step(step: Step) -> tuple[str, str]:
-    """A step and where it led; why."""
+    """Return a step and its target, and the explanation."""
     outcome, failure = outcome_of(step), failure_of(step)
-    told = f"step {step.seq}  {step.path}" + (f" {step.visit}" if step.visit > 1 else "")
-    told += {"node": "", "item": " done", "attempt": " failed, tried again"}.get(step.kind, f" {step.kind}")
+    text = f"step {step.seq}  {step.path}" + (f" {step.visit}" if step.visit > 1 else "")
+    text += {"node": "", "item": " done", "attempt": " failed, tried again"}.get(step.kind, f" {step.kind}")
     if outcome.to:
-        told += f" \N{RIGHTWARDS ARROW} {', '.join(outcome.to)}" + (f"  [{outcome.edge}]" if outcome.edge else "")
+        text += f" \N{RIGHTWARDS ARROW}  {', '.join(outcome.to)}" + (f"  [{outcome.edge}]" if outcome.edge else "")
     why = outcome.why or (f"{failure.kind}: {failure.message}" if failure is not None else "")
-    return one_line(told), one_line(why)
+    return one_line(text), one_line(why)
 
 
 def _fields(
     canvas: Canvas, found: Sequence[Difference], columns: Sequence[_Column], y: float, spoken: list[str]
 ) -> float:
-    """What differs between their states, field by field."""
+    """Draw what differs between their states, field by field."""
     left, wide = columns[0].left, columns[-1].left + columns[-1].wide - columns[0].left
-    told = f"Their states differ in {counted(len(found), 'place')}" if found else "Their states are the same"
-    canvas.text(left, y, told, strong=True)
-    spoken.append(told)
+    heading = f"Their states differ in {counted(len(found), 'place')}" if found else "Their states are the same"
+    canvas.text(left, y, heading, strong=True)
+    spoken.append(heading)
     y += 8
     names = min(wide / 4, max((measure(each.path, SMALL) for each in found[:ROWS]), default=0.0)) + 14
     room = (wide - names) / 2 - 12
@@ -214,7 +214,7 @@ def _fields(
 
 
 def _short(value: JsonValue) -> str:
-    """A value on a line; what is missing has none."""
+    """Return a value in one line; a missing one is `none`."""
     if value is None:
         return "none"
     return one_line(to_json(value)[:_VALUE_BYTES].decode("utf-8", "ignore"))

@@ -1,4 +1,4 @@
-"""The tree of branches: a lane for each run, along its steps, that leaves the lane it comes from at their last one."""
+"""The tree of branches: a lane of steps for each run, which leaves its parent's lane at the last shared step."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TEXT_MOST: Final = 420.0
 _ROW: Final = 44.0
 _TOP: Final = 100.0
 _LEAST: Final = 26.0
-"""The length of a lane that has hardly a step."""
+"""The least length of a lane."""
 _ENDS: Final[Mapping[str, tuple[Ink, Ink, str]]] = {
     "finished": ("fell", "fell-line", "check"),
     "waiting": ("wait", "wait-line", "pause"),
@@ -34,7 +34,7 @@ _ENDS: Final[Mapping[str, tuple[Ink, Ink, str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class _Lane:
-    """Where a run stands: its ends in pixels, its row."""
+    """The position of a run: its ends in pixels, its row."""
 
     left: float
     right: float
@@ -45,7 +45,7 @@ def branches(family: Family) -> Chart:
     """Draw a run's family: where each branch leaves, how it ended, what it cost.
 
     Args:
-        family: What `family_of` read.
+        family: The family, as `family_of` returns it.
     """
     members = family.members
     most = max(member.info.seq for member in members)
@@ -54,17 +54,17 @@ def branches(family: Family) -> Chart:
     across = _MARGIN + _LANES + _LEAST + 36 + wide + _MARGIN
     canvas = Canvas()
     graph = one_line(members[0].info.graph) or "graph"
-    told = f"{counted(len(members), 'run')} from {members[0].info.id}"
+    summary = f"{counted(len(members), 'run')} from {members[0].info.id}"
     spent = paid(family.usage)
-    told += f", {spent} in all" if spent else ""
+    summary += f", {spent} in all" if spent else ""
     canvas.text(_MARGIN, 28, fit(graph, across - 2 * _MARGIN, 15, strong=True), size=15, strong=True)
-    canvas.text(_MARGIN, 47, fit(told, across - 2 * _MARGIN))
+    canvas.text(_MARGIN, 47, fit(summary, across - 2 * _MARGIN))
     _axis(canvas, most, len(members), across)
     lanes: dict[str, _Lane] = {}
     for index, member in enumerate(members):
         lanes[member.info.id] = _place(member, lanes, most, _TOP + index * _ROW + _ROW / 2)
     for member in reversed(members):
-        _way(canvas, member, lanes)
+        _draw_lane(canvas, member, lanes)
     for member, (strong, small) in zip(members, texts, strict=True):
         lane = lanes[member.info.id]
         with canvas.said(_spoken(member, asked=family.asked)):
@@ -72,8 +72,8 @@ def branches(family: Family) -> Chart:
             x = _MARGIN + _LANES + _LEAST + 36
             canvas.text(x, lane.y - 3, fit(strong, wide, strong=True), strong=True)
             canvas.text(x, lane.y + 13, fit(small, wide, SMALL), ink="soft", size=SMALL)
-    spoken = [told, *(_spoken(member, asked=family.asked) for member in members)]
-    return canvas.done(f"Branches of {graph}, {told}", spoken, across, _TOP + len(members) * _ROW + 14)
+    spoken = [summary, *(_spoken(member, asked=family.asked) for member in members)]
+    return canvas.done(f"Branches of {graph}, {summary}", spoken, across, _TOP + len(members) * _ROW + 14)
 
 
 def _x(seq: int, most: int) -> float:
@@ -87,7 +87,7 @@ def _place(member: Member, lanes: Mapping[str, _Lane], most: int, y: float) -> _
 
 
 def _axis(canvas: Canvas, most: int, rows: int, across: float) -> None:
-    """Stripes, and the steps that the lanes go along."""
+    """Draw stripes, and the axis of steps."""
     for index in range(0, rows, 2):
         canvas.rect(_MARGIN - 6, _TOP + index * _ROW, across - 2 * _MARGIN + 12, _ROW, Paint("stripe"), radius=3)
     step = nice_count(most / 8)
@@ -102,8 +102,8 @@ def _axis(canvas: Canvas, most: int, rows: int, across: float) -> None:
             free = x + wide / 2 + 6
 
 
-def _way(canvas: Canvas, member: Member, lanes: Mapping[str, _Lane]) -> None:
-    """A run's lane, and how it leaves the one it comes from."""
+def _draw_lane(canvas: Canvas, member: Member, lanes: Mapping[str, _Lane]) -> None:
+    """Draw a run's lane, and how it leaves its parent's."""
     info, lane = member.info, lanes[member.info.id]
     paint = Paint("none", "soft", 2.4)
     parent = lanes.get(info.parent or "")
@@ -118,7 +118,7 @@ def _way(canvas: Canvas, member: Member, lanes: Mapping[str, _Lane]) -> None:
 
 
 def _end(canvas: Canvas, member: Member, lane: _Lane) -> None:
-    """How a run ended: by shape, and by colour too."""
+    """Draw how a run ended, by shape and by colour."""
     fill, line, shape = _ENDS[member.info.status]
     x, y = lane.right, lane.y
     if shape == "square":
@@ -139,12 +139,12 @@ def _end(canvas: Canvas, member: Member, lane: _Lane) -> None:
 
 
 def _texts(member: Member, *, asked: str) -> tuple[str, str]:
-    """The two lines beside a lane."""
+    """Return the two lines next to a lane."""
     info = member.info
     mark = " (this run)" if info.id == asked else ""
     ended = f"{info.status}: {member.ending}" if member.ending else str(info.status)
     parts = [ended, f"steps {info.parent_seq + 1} to {info.seq}" if info.parent else counted(info.seq, "step")]
-    parts += [told for told in (cost(member.usage or {}), ", ".join(info.tags)) if told]
+    parts += [part for part in (cost(member.usage or {}), ", ".join(info.tags)) if part]
     return f"{info.id}{mark}", ", ".join(parts)
 
 

@@ -1,8 +1,8 @@
-"""A sheet that charts are drawn on, in SVG: shapes and text in inks that have a colour by day and one by night.
+"""The canvas of charts, in SVG: shapes and text in inks that have a light and a dark colour.
 
-A colour stands in an attribute as it is by day, and in a style sheet as it is by night, so that a program that knows no
-style sheets draws the chart by day. All text is cleaned and escaped here, and nowhere else. Numbers have one decimal,
-so that one input gives the same bytes everywhere.
+The light colour is in an attribute, the dark one in a style sheet, so that a program without style sheets draws the
+light chart. All text is cleaned and escaped here, and nowhere else. Numbers have one decimal, so that the same input
+gives the same bytes everywhere.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ INKS: Final[dict[Ink, tuple[str, str]]] = {
     "other": ("#fdf1d7", "#4d3800"),
     "other-line": ("#9a6700", "#e0b040"),
 }
-"""Each ink by day and by night. Hues as in `graphengine.render.looks`, so that a colour means one thing everywhere."""
+"""Each ink's light and dark colour. Hues as in `graphengine.render.looks`, so that a colour has one meaning."""
 
 
 class Paint(NamedTuple):
@@ -74,11 +74,11 @@ class Paint(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A picture that was drawn.
+    """A drawn picture.
 
     Attributes:
         title: What it is, in one line.
-        spoken: What it says, a line for each thing: for people who listen to it, and as plain text.
+        spoken: Its content, one line per part, for screen readers and as plain text.
         width: Pixels.
         height: Pixels.
         body: Its elements, in SVG.
@@ -91,11 +91,11 @@ class Chart:
     body: str
 
     def svg(self) -> str:
-        """The picture as an SVG that stands alone."""
+        """Return the picture as a standalone SVG."""
         return f'<?xml version="1.0" encoding="utf-8"?>\n{self.element()}\n'
 
     def element(self) -> str:
-        """The picture as an element of a page."""
+        """Return the picture as an element of a page."""
         across, down = number(self.width), number(self.height)
         size = f'width="{across}" height="{down}" viewBox="0 0 {across} {down}"'
         spoken = 'role="img" aria-labelledby="chart-title chart-desc"'
@@ -113,24 +113,24 @@ class Chart:
         )
 
     def _repr_svg_(self) -> str:
-        """The picture, for notebooks."""
+        """Return the picture, for notebooks."""
         return self.element()
 
     def text(self) -> str:
-        """What the picture says, in words."""
+        """Return the picture's content in words."""
         return "\n".join((self.title, *self.spoken)) + "\n"
 
 
 @dataclass(slots=True)
 class Canvas:
-    """Where a chart is drawn; `parts` are its elements so far."""
+    """The canvas of a chart; `parts` are its elements so far."""
 
     parts: list[str] = field(default_factory=list)
 
     def rect(  # noqa: PLR0913 - where, how large, how painted
         self, x: float, y: float, across: float, down: float, paint: Paint, *, radius: float = 0.0
     ) -> None:
-        """A rectangle."""
+        """Add a rectangle."""
         rounded = f' rx="{number(radius)}"' if radius else ""
         self.parts.append(
             f'<rect x="{number(x)}" y="{number(y)}" width="{number(across)}" height="{number(down)}"'
@@ -138,19 +138,19 @@ class Canvas:
         )
 
     def line(self, start: tuple[float, float], end: tuple[float, float], paint: Paint) -> None:
-        """A straight line."""
+        """Add a straight line."""
         (x1, y1), (x2, y2) = start, end
         self.parts.append(
             f'<line x1="{number(x1)}" y1="{number(y1)}" x2="{number(x2)}" y2="{number(y2)}"{_painted(paint)}/>'
         )
 
     def path(self, points: Sequence[tuple[float, float]], paint: Paint) -> None:
-        """A line through points."""
+        """Add a line through points."""
         text = "M" + " L".join(f"{number(x)} {number(y)}" for x, y in points)
         self.parts.append(f'<path d="{text}"{_painted(paint)} stroke-linejoin="round"/>')
 
     def curve(self, start: tuple[float, float], end: tuple[float, float], paint: Paint) -> None:
-        """A line that leaves its start downwards and comes to its end from the left."""
+        """Add a line that leaves its start downwards and reaches its end from the left."""
         (x1, y1), (x2, y2) = start, end
         text = (
             f"M{number(x1)} {number(y1)} C{number(x1)} {number(y2)} {number(x1)} {number(y2)} {number(x2)} {number(y2)}"
@@ -158,7 +158,7 @@ class Canvas:
         self.parts.append(f'<path d="{text}"{_painted(paint)}/>')
 
     def dot(self, x: float, y: float, radius: float, paint: Paint) -> None:
-        """A circle."""
+        """Add a circle."""
         self.parts.append(f'<circle cx="{number(x)}" cy="{number(y)}" r="{number(radius)}"{_painted(paint)}/>')
 
     def text(  # noqa: PLR0913 - where, what, how
@@ -172,7 +172,7 @@ class Canvas:
         anchor: Anchor = "start",
         strong: bool = False,
     ) -> None:
-        """A line of text; y is its base line. What cannot be seen in it gets a mark that can."""
+        """Add a line of text; y is its baseline. Invisible characters get a visible mark."""
         facts = f' font-size="{number(size)}"' if size != SIZE else ""
         facts += f' text-anchor="{anchor}"' if anchor != "start" else ""
         facts += ' font-weight="bold"' if strong else ""
@@ -181,39 +181,39 @@ class Canvas:
         )
 
     def raw(self, element: str) -> None:
-        """An element that was made elsewhere, of text that was escaped."""
+        """Add an element that was made elsewhere, of escaped text."""
         self.parts.append(element)
 
     @contextmanager
     def said(self, words: str) -> Iterator[None]:
-        """What is drawn inside says this to those who point at it, or listen."""
+        """Title everything drawn inside, for pointers and screen readers."""
         self.parts.append(f"<g><title>{safe(one_line(words))}</title>")
         yield
         self.parts.append("</g>")
 
     def done(self, title: str, spoken: Sequence[str], across: float, down: float) -> Chart:
-        """The chart."""
+        """Return the chart."""
         return Chart(one_line(title), tuple(one_line(line) for line in spoken), across, down, "\n".join(self.parts))
 
 
 def number(value: float) -> str:
-    """A number as short as it is exact to a tenth."""
+    """Return a number, rounded to a tenth, as briefly as possible."""
     text = f"{value:.1f}"
     return text.removesuffix(".0") if text != "-0.0" else "0"
 
 
 def safe(text: str) -> str:
-    """Text as it may stand in XML, in an attribute too."""
+    """Return text escaped for XML, including attributes."""
     return escape(one_line(text))
 
 
 def measure(text: str, size: float = SIZE, *, strong: bool = False) -> float:
-    """How many pixels a text takes at most, in whichever font its reader has."""
+    """Return the most pixels that a text takes in any of the measured fonts."""
     return text_width(one_line(text), size, strong=strong)
 
 
 def fit(text: str, pixels: float, size: float = SIZE, *, strong: bool = False) -> str:
-    """The text, or as much of its beginning as fits, with `…` behind it; "" where not even that fits."""
+    """Return the text, or as much of its beginning as fits, with `…` after it; "" if not even that fits."""
     text = one_line(text)
     if measure(text, size, strong=strong) <= pixels:
         return text

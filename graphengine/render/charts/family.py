@@ -1,4 +1,4 @@
-"""A run with its family: the run they all come from, and every branch off it, as a store knows them."""
+"""A run with its family: the run from which all others branched, and every branch of it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from graphengine.engine.frame_tree import add_usage
 from graphengine.errors import StoreError, UnknownRun
 from graphengine.history.load import load_snapshot, own_usage
-from graphengine.render.charts.told import ending
+from graphengine.render.charts.heading import ending
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,10 +22,10 @@ class Member:
     """One run of a family.
 
     Attributes:
-        info: What the store knows of it.
+        info: The store's facts about it.
         depth: How many runs are between it and the first.
-        ending: Why it stopped, "" where its status says it all; what is wrong where it cannot be read.
-        usage: What it spent on models itself; None where it cannot be read.
+        ending: Why it stopped, "" if its status is enough; the error if it cannot be read.
+        usage: What it spent on models itself; None if it cannot be read.
     """
 
     info: RunInfo
@@ -36,12 +36,12 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """Runs that come from one.
+    """Runs with a common ancestor.
 
     Attributes:
         asked: The id of the run whose family it is.
-        members: Each behind the one it was branched from, branches that leave at later steps first, so that no lane of
-            a picture crosses another.
+        members: Each after the one it was branched from, branches of later steps first, so that no lanes of a picture
+            cross.
     """
 
     asked: str
@@ -49,7 +49,7 @@ class Family:
 
     @property
     def usage(self) -> Usage:
-        """What they spent together."""
+        """The total of what they spent."""
         total: Usage = {}
         for member in self.members:
             total = add_usage(total, member.usage or {})
@@ -57,10 +57,10 @@ class Family:
 
 
 async def family_of(store: Store, run_id: str) -> Family:
-    """The family of a run, read from a store that is open.
+    """Read the family of a run from an open store.
 
-    A member that cannot be read is in it all the same, and says why. Where the run it comes from was removed, the
-    family begins with what is left.
+    A member that cannot be read is included, with the error. If its parent was removed, the family begins with the
+    remaining runs.
 
     Raises:
         UnknownRun, StoreError.

@@ -1,4 +1,4 @@
-"""Charts in files: SVG, a page of their own, PNG, or plain words."""
+"""Charts in files: SVG, HTML, PNG, or plain text."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 CHART_ENDINGS: Final = (".svg", ".html", ".png", ".txt")
 
 _PNG_ZOOM: Final = 2
-"""Two dots a pixel, so that text stays sharp on fine screens."""
+"""Two dots per pixel, so that text stays sharp on high-resolution screens."""
 _SANS: Final = "DejaVu Sans"
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
 
@@ -28,21 +28,21 @@ _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
 def write_chart(path: str | PathLike[str], draw: Callable[[], Chart]) -> None:
     """Draw a chart into a file.
 
-    Nothing is written where it cannot be drawn. SVG, HTML and words need no other program or library.
+    Nothing is written if it cannot be drawn. SVG, HTML and text need no other program or library.
 
     Args:
-        path: The file; its ending, one of `CHART_ENDINGS`, says how.
-        draw: Draws it, as `lambda: timeline(steps)`; called once the ending is known to be one.
+        path: The file; its ending, one of `CHART_ENDINGS`, selects the format.
+        draw: Draws it, as `lambda: timeline(steps)`; called after the ending is checked.
 
     Raises:
-        RenderError: The ending is unknown, PNG cannot be painted here, the file cannot be written, or what `draw`
-            raises; what else it raises is told as a run that cannot be read.
+        RenderError: The ending is unknown, PNG cannot be painted here, the file cannot be written, or `draw`
+            raises an error; other exceptions of `draw` are reported as a run that cannot be read.
     """
     target = Path(path)
     ending = target.suffix.lower()
     if ending not in CHART_ENDINGS:
         raise RenderError(
-            f"{target.name!r} has no ending that says how to draw a chart",
+            f"the ending of {target.name!r} names no chart format",
             where=str(target),
             repair=f"end the name with one of {', '.join(CHART_ENDINGS)}; a browser prints a page as PDF",
         )
@@ -54,14 +54,14 @@ def write_chart(path: str | PathLike[str], draw: Callable[[], Chart]) -> None:
         raise RenderError(
             f"the run cannot be read: {type(error).__name__}: {error}",
             where=str(target),
-            repair="what is stored of the run is damaged; `graphengine doctor` tells more",
+            repair="the stored run is damaged; run `graphengine doctor` for details",
         ) from error
     made = _made(chart, ending)
     write_picture(target, made)
 
 
 def html_page(chart: Chart) -> str:
-    """The chart as a page that loads nothing from elsewhere and runs no script."""
+    """Return the chart as a page that loads no external resources and runs no script."""
     day, night = INKS["paper"]
     style = (
         f"body{{margin:0;background:{day}}}svg{{max-width:100%;height:auto}}"
@@ -90,10 +90,10 @@ def _made(chart: Chart, ending: str) -> bytes:
 def _png(chart: Chart) -> bytes:
     if find_spec("resvg_py") is None:
         raise RenderError(
-            "there is nothing here to paint a PNG of a chart with: no resvg-py",
+            "a PNG of a chart needs resvg-py, which is not installed",
             repair="pip install 'graphengine[render]'; an .svg or .html file needs nothing",
         )
-    import resvg_py  # noqa: PLC0415 - loads when something is painted
+    import resvg_py  # noqa: PLC0415 - loaded on first use
 
     try:
         return bytes(resvg_py.svg_to_bytes(svg_string=chart.svg(), zoom=_PNG_ZOOM, dpi=96, sans_serif_family=_SANS))

@@ -1,4 +1,4 @@
-"""Two runs of one graph, with all that a picture of them beside each other needs."""
+"""Two runs of one graph, with everything that a picture of both needs."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from graphengine.history.load import diff, outline_of
 from graphengine.render.errors import RenderError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
+    from graphengine.engine.outline import Outline
     from graphengine.engine.steps import Step
     from graphengine.history.load import RunDiff
-    from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import Store
 
 
@@ -22,21 +22,21 @@ class Pair:
     """Two runs.
 
     Attributes:
-        diff: Where they part, and what came of it.
-        outlines: What the graph of each looked like.
+        diff: Where they diverge, and how they differ.
+        outlines: The outline of each run's graph.
         steps: All steps of each.
     """
 
     diff: RunDiff
-    outlines: tuple[Mapping[str, JsonValue], Mapping[str, JsonValue]]
+    outlines: tuple[Outline, Outline]
     steps: tuple[Sequence[Step], Sequence[Step]]
 
 
 async def pair_of(store: Store, first: str, second: str) -> Pair:
-    """Two runs, read from a store that is open.
+    """Read two runs from an open store.
 
     Raises:
-        RenderError: They are of different graphs, or one run.
+        RenderError: They are of different graphs, or the same run.
         UnknownRun, StoreError.
     """
     infos = await store.info(first), await store.info(second)

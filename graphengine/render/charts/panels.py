@@ -1,4 +1,4 @@
-"""A run drawn on its graph, as a part of a larger picture, with a mark on the node where two runs part."""
+"""A run drawn on its graph, as a part of a larger picture, with a mark on the node where two runs diverge."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from graphengine.render.painted import svg_of
 from graphengine.render.parts import Box, Cluster, Line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
+    from graphengine.engine.outline import Outline
     from graphengine.engine.steps import Step
     from graphengine.render.parts import Drawing
-    from graphengine.state.json_values import JsonValue
 
 
 _Part = TypeVar("_Part", Box, Cluster)
 
 _SVG: Final = "http://www.w3.org/2000/svg"
 _PIXELS: Final = 96 / 72 * 0.82
-"""Graphviz measures in points; drawn so much smaller, its text is of the size of a chart's."""
+"""Graphviz measures in points; at this scale, its text has the size of a chart's."""
 _POINT: Final = re.compile(r"(-?[\d.]+),(-?[\d.]+)")
 _CHOICE: Final = re.compile(r" \([^()]*\)(?=/|$)")
 
@@ -40,7 +40,7 @@ class Panel:
         root: Its element.
         width: Pixels.
         height: Pixels.
-        signs: What its signs mean; it has no legend of its own.
+        signs: The meaning of its signs; it has no legend of its own.
     """
 
     root: ET.Element
@@ -49,29 +49,29 @@ class Panel:
     signs: Sequence[str]
 
     def placed(self, x: float, y: float) -> str:
-        """The element, at this place."""
+        """Return the element, at this place."""
         for name, value in (("x", x), ("y", y), ("width", self.width), ("height", self.height)):
             self.root.set(name, number(value))
         return ET.tostring(self.root, encoding="unicode")
 
 
-def panel_of(outline: Mapping[str, JsonValue], steps: Sequence[Step], parting: Step | None, prefix: str) -> Panel:
+def panel_of(outline: Outline, steps: Sequence[Step], parting: Step | None, prefix: str) -> Panel:
     """Draw a run on its graph.
 
     Args:
         outline: The graph's outline.
         steps: All steps of the run.
         parting: The step to mark; None for none.
-        prefix: What tells its ids from those of other panels.
+        prefix: Distinguishes its ids from those of other panels.
 
     Raises:
-        RenderError: There is nothing to paint with, or it failed; the outline or the steps cannot be read.
+        RenderError: No painter is installed, or it failed; the outline or the steps cannot be read.
     """
     whole = drawing_of(outline, steps)
-    drawing = in_columns(replace(whole, caption=(), legend=()))  # the larger picture says whose it is, and has a legend
+    drawing = in_columns(replace(whole, caption=(), legend=()))  # the larger picture has a caption and a legend
     marked = _marked(drawing, parting) if parting is not None else ""
     if parting is not None and marked:
-        drawing = _told(drawing, marked, f"part at step {parting.seq}")
+        drawing = _with_line(drawing, marked, f"part at step {parting.seq}")
     root = ET.fromstring(svg_of(drawing, "auto", is_part=True))  # noqa: S314 - painted a moment ago
     _mark(root, marked)
     _rename(root, prefix)
@@ -84,7 +84,7 @@ def _length(root: ET.Element, name: str) -> float:
 
 
 def _rename(root: ET.Element, prefix: str) -> None:
-    """Give all ids a prefix, and what refers to them."""
+    """Give all ids, and references to them, a prefix."""
     for element in root.iter():
         for name, value in element.attrib.items():
             if name == "id":
@@ -98,14 +98,14 @@ def _rename(root: ET.Element, prefix: str) -> None:
 
 
 def _marked(drawing: Drawing, parting: Step) -> str:
-    """The id of the box or the cluster that is the node of a step, "" if the drawing has none."""
+    """Return the id of the box or the cluster of a step's node, "" if the drawing has none."""
     path = without_items(parting.path)
     parts: list[Box | Cluster] = [*drawing.clusters, *drawing.boxes]
     return next((part.id for part in parts if _CHOICE.sub("", part.name) == path), "")
 
 
-def _told(drawing: Drawing, marked: str, words: str) -> Drawing:
-    """The drawing with a line more in a box or a cluster, so that there is room for it."""
+def _with_line(drawing: Drawing, marked: str, words: str) -> Drawing:
+    """Return the drawing with one more line in a box or a cluster, so that there is room for it."""
     line = Line(words, "strong")
 
     def more(part: _Part) -> _Part:
@@ -117,7 +117,7 @@ def _told(drawing: Drawing, marked: str, words: str) -> Drawing:
 
 
 def _mark(root: ET.Element, marked: str) -> None:
-    """Frame the node where the runs part."""
+    """Frame the node where the runs diverge."""
     group = next((each for each in root.iter(f"{{{_SVG}}}g") if each.get("id") == marked), None)
     around = next(iter(root.iter(f"{{{_SVG}}}g")), None)
     points = list(_points(group)) if group is not None and marked else []
@@ -130,7 +130,7 @@ def _mark(root: ET.Element, marked: str) -> None:
 
 
 def _points(group: ET.Element) -> Iterator[tuple[float, float]]:
-    """The corners of what a group draws."""
+    """Yield the corners of the shapes in a group."""
     for shape in group.iter():
         for x, y in _POINT.findall(shape.get("points") or shape.get("d") or ""):
             yield float(x), float(y)

@@ -1,7 +1,7 @@
-"""Numbers of a run's state over time: what lies at a path after each step that wrote there.
+"""Numbers of a run's state over time: the value at a path after each step that wrote there.
 
-Which paths: those the user names, or those that the graph's conditions compare with a number or watch for a plateau, as
-the outline tells. Where a plateau is of a function's value, the run's marks have it; no code is called.
+The paths are those that the user names, or those that the graph's conditions compare with a number or watch for a
+plateau, according to the outline. If a plateau is of a function's value, the run's marks have it; no code is called.
 """
 
 from __future__ import annotations
@@ -11,23 +11,24 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from graphengine.engine.fold import evolve
-from graphengine.engine.rebase import shifted
-from graphengine.engine.snapshot import ROOT, Snapshot
-from graphengine.engine.steps import Entered, Shift, marks_in, path_of
+from graphengine.engine.field_ops import held
+from graphengine.engine.snapshot import ROOT
+from graphengine.engine.steps import marks_in
 from graphengine.errors import DefinitionError
-from graphengine.render.charts.spans import no_run
 from graphengine.render.errors import RenderError
-from graphengine.render.scopes import Places, path_at, scopes_of
+from graphengine.render.scopes import path_at, scopes_of
+from graphengine.render.trace import visits_of
 from graphengine.state.path import did_you_mean, parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from graphengine.engine.snapshot import Frame
+    from graphengine.engine.outline import Outline
+    from graphengine.engine.snapshot import Snapshot
     from graphengine.engine.steps import Step
-    from graphengine.render.scopes import Place, Scope
-    from graphengine.state.json_values import JsonValue
+    from graphengine.history.visit_tree import Entry, Place, Track
+    from graphengine.history.visits import Visits
+    from graphengine.render.scopes import Scope
     from graphengine.state.path import Path
 
 _PATH: Final = r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*|\[[^\[\]]+\])*"
@@ -38,7 +39,7 @@ _SHOWN_PATHS: Final = 4
 
 
 class Threshold(NamedTuple):
-    """A number that a condition compares with, and what the way is called that it leads to."""
+    """A number that a condition compares with, and the label of its edge."""
 
     sign: str
     value: float
@@ -51,10 +52,10 @@ class Watched:
 
     Attributes:
         place: The graph, as the nodes around it; () for the outermost.
-        text: The path, or the name of the function, as the condition has it.
-        thresholds: What it is compared with.
-        plateau: What is said of its plateau, "" if none is watched for.
-        by_function: Whether it is a function's value, which only the marks of its plateau tell.
+        text: The path, or the name of the function, as in the condition.
+        thresholds: The numbers that it is compared with.
+        plateau: The note of its plateau, "" if none is watched for.
+        by_function: Whether it is a function's value, which only the marks of its plateau have.
     """
 
     place: Place
@@ -84,7 +85,7 @@ class Series:
     """The numbers of one frame's path, in order.
 
     Attributes:
-        name: Whose they are, where there are several: the path of the graph's visit.
+        name: The path of the graph's visit, if there are several.
     """
 
     watched: Watched
@@ -92,16 +93,16 @@ class Series:
     samples: list[Sample] = field(default_factory=list)
 
 
-def watched_of(outline: Mapping[str, JsonValue], path: str = "") -> list[Watched]:
-    """What is to be drawn.
+def watched_of(outline: Outline, path: str = "") -> list[Watched]:
+    """Return what to draw.
 
     Args:
         outline: The graph's outline.
-        path: A path of the state, or of the state of a graph inside behind that graph's node: `article/score`. "" for
-            those of the conditions.
+        path: A path of the state, or of a nested graph's state after that graph's node: `article/score`. "" for those
+            of the conditions.
 
     Raises:
-        RenderError: The path is none, or names no field; or no condition has a number to draw.
+        RenderError: The path is invalid, or names no field; or no condition has a number to draw.
     """
     scopes = scopes_of(outline)
     found = _conditions(scopes)
@@ -120,45 +121,59 @@ def watched_of(outline: Mapping[str, JsonValue], path: str = "") -> list[Watched
 
 
 def series_of(steps: Sequence[Step], watched: Sequence[Watched]) -> list[Series]:
-    """The numbers of a run.
+    """Return the numbers of a run.
 
     Args:
-        steps: All steps of the run from seq 1 on, a parent's included.
-        watched: What to look at.
+        steps: All steps of the run from seq 1 on, including those of its parents.
+        watched: The paths to read.
 
     Raises:
-        RenderError: The steps make no run, or no number ever lay there.
+        RenderError: The steps make no run, or no step wrote a number there.
     """
-    reader = _Reader(watched)
-    try:
-        for step in steps:
-            reader.add(step)
-    except (ValueError, LookupError) as error:
-        raise no_run(error) from error
-    found = reader.series()
-    if not found:
-        raise _without_numbers(reader.snapshot, watched)
-    return found
+    paths = [parse(one.text) for one in watched]
+    found: dict[tuple[int, Track], list[Sample]] = {}
+
+    def look(run: Visits, entry: Entry) -> None:
+        """Take the numbers that a step wrote; a start is no sample, and a join's arms gave theirs."""
+        step = entry.step
+        if entry.track is None or step.kind in ("started", "entered", "joined"):
+            return
+        for index, (one, path) in enumerate(zip(watched, paths, strict=True)):
+            value = _marked(step, one.text) if one.by_function else _written(run.snapshot, step, path)
+            if value is not None:
+                sample = Sample(step.seq, step.path or "branch", step.visit, value)
+                found.setdefault((index, entry.track.graph), []).append(sample)
+
+    run = visits_of(steps, look)
+    names = _names(run)
+    series = [
+        Series(watched[index], names[graph], samples)
+        for (index, graph), samples in found.items()
+        if graph.place == watched[index].place
+    ]
+    if not series:
+        raise _without_numbers(run.snapshot, watched)
+    return series
 
 
 def _conditions(scopes: Mapping[Place, Scope]) -> list[Watched]:
-    """What the conditions compare with numbers, in the order they stand in the graph."""
+    """Return what the conditions compare with numbers, in the order of the graph."""
     found: dict[tuple[Place, str], Watched] = {}
     for place, scope in sorted(scopes.items(), key=lambda pair: len(pair[0])):
-        for way in scope.ways:
-            for text, threshold, plateau in _numbers(way.condition, way.label):
+        for edge in scope.edges:
+            for text, threshold, plateau in _numbers(edge.condition, edge.label):
                 by_function = parse(text).root not in scope.fields
                 if by_function and not plateau:
                     continue  # a count or a cost: no field
                 have = found.get((place, text), Watched(place, text, by_function=by_function))
                 more = () if threshold is None or threshold in have.thresholds else (threshold,)
-                thresholds, told = (*have.thresholds, *more), have.plateau or plateau
-                found[place, text] = Watched(place, text, thresholds, told, by_function)
+                thresholds, note = (*have.thresholds, *more), have.plateau or plateau
+                found[place, text] = Watched(place, text, thresholds, note, by_function)
     return list(found.values())
 
 
 def _numbers(condition: str, label: str) -> Iterator[tuple[str, Threshold | None, str]]:
-    """What a condition in words says of numbers."""
+    """Yield the paths and numbers in a condition's text."""
     for part in _BETWEEN.split(condition):
         bare = part.strip().removeprefix("not ").strip("()")
         compared, plateau = _COMPARED.fullmatch(bare), _PLATEAU.fullmatch(bare)
@@ -166,12 +181,12 @@ def _numbers(condition: str, label: str) -> Iterator[tuple[str, Threshold | None
             yield compared[1], Threshold(compared[2], float(compared[3]), label), ""
         elif plateau:
             times = int(plateau[2] or 1)
-            told = "watched for a plateau" + (f" of {times}" if times > 1 else "")
-            yield plateau[1], None, f"{told}: {label}" if label else told
+            note = "watched for a plateau" + (f" of {times}" if times > 1 else "")
+            yield plateau[1], None, f"{note}: {label}" if label else note
 
 
 def _placed(scopes: Mapping[Place, Scope], path: str) -> tuple[Place, str]:
-    """Which graph's state a path is of, and the path in it."""
+    """Return the graph to whose state a path belongs, and the path in it."""
     around, _, text = path.rpartition("/")
     try:
         root = parse(text).root
@@ -180,7 +195,9 @@ def _placed(scopes: Mapping[Place, Scope], path: str) -> tuple[Place, str]:
     places = {path_at(place): place for place in scopes}
     if around:
         if around not in places:
-            near = did_you_mean(around, filter(None, places)) or "no node of it is one; give a path of its own state"
+            near = (
+                did_you_mean(around, filter(None, places)) or "none of its nodes is one; name a path of its own state"
+            )
             raise RenderError(f"no node {around!r} is a graph", where=f"path {path!r}", repair=near)
         inside = [places[around]]
     else:
@@ -194,82 +211,23 @@ def _placed(scopes: Mapping[Place, Scope], path: str) -> tuple[Place, str]:
     return having[0], text
 
 
-class _Visit(NamedTuple):
-    """A visit of a graph: its place, its frame, and the how manieth visit there it is."""
-
-    place: Place
-    frame: str
-    number: int
-
-    @property
-    def name(self) -> str:
-        """As people read it; "" for the outermost graph."""
-        again = f", visit {self.number}" if self.number > 1 else ""
-        return path_of(self.frame, "") + again if self.frame else ""
+def _names(run: Visits) -> dict[Track, str]:
+    """Return the readable name of each track's graph visit; "" for the outermost graph."""
+    names: dict[Track, str] = {}
+    begun: Counter[str] = Counter()
+    for track in run.tracks:
+        begun[track.path] += track.kind == "sub"
+        again = f", visit {begun[track.path]}" if begun[track.path] > 1 else ""
+        names[track] = track.path + again
+    return names
 
 
-class _Reader:
-    """Looks at the state after each step."""
-
-    def __init__(self, watched: Sequence[Watched]) -> None:
-        self.snapshot = Snapshot()
-        self._places = Places()
-        self._entered: Counter[str] = Counter()
-        self._watched = [(one, parse(one.text)) for one in watched]
-        self._found: dict[tuple[int, _Visit], list[Sample]] = {}
-
-    def add(self, step: Step) -> None:
-        """Take a step."""
-        if isinstance(step.data, Shift) and step.data.renamed:
-            self._rename(step.data.renamed)
-        evolve(self.snapshot, step)
-        if isinstance(step.data, Entered):
-            _, entered = self._places.enter(step, step.data)
-            self._entered[entered] += 1
-        if step.kind in ("started", "entered", "joined"):  # the beginning is no sample; a join's arms gave theirs
-            return
-        frame = step.frame[: step.frame.rfind("/") + 1]  # arms and items are the graph's own
-        visit = _Visit(self._places.of(step.frame), frame, self._entered[frame])
-        for index, (one, path) in enumerate(self._watched):
-            value = _marked(step, one.text) if one.by_function else self._written(step, path)
-            if value is not None:
-                sample = Sample(step.seq, step.path or "branch", step.visit, value)
-                self._found.setdefault((index, visit), []).append(sample)
-
-    def series(self) -> list[Series]:
-        """What was found where it was looked for; only now all places have the names that the outline has."""
-        return [
-            Series(self._watched[index][0], visit.name, samples)
-            for (index, visit), samples in self._found.items()
-            if visit.place == self._watched[index][0].place
-        ]
-
-    def _written(self, step: Step, path: Path) -> float | None:
-        """The number that lies at a path, if the step wrote there."""
-        frame = self.snapshot.frames.get(step.frame)
-        if frame is None or not any(op[1] == path.root for op in step.update):
-            return None
-        return _number(path.walk(_held(frame, path.root)))
-
-    def _rename(self, renamed: Mapping[str, Mapping[str, str]]) -> None:
-        """Keep what was found so far under the names that nodes have from now on."""
-        frames = dict(zip(self.snapshot.frames, shifted(self.snapshot, Shift(renamed=renamed)).frames, strict=True))
-        names = self._places.rename(renamed, frames)
-        self._entered = Counter({frames.get(frame, frame): count for frame, count in self._entered.items()})
-        self._found = {
-            (index, _Visit(names.place(visit.place), frames.get(visit.frame, visit.frame), visit.number)): samples
-            for (index, visit), samples in self._found.items()
-        }
-
-
-def _held(frame: Frame, name: str) -> JsonValue:
-    """A field as a frame sees it: its own, or that of the frame it has its state from."""
-    around: Frame | None = frame
-    while around is not None:
-        if name in around.values:
-            return around.values[name]
-        around = around.base
-    return None
+def _written(snapshot: Snapshot, step: Step, path: Path) -> float | None:
+    """Return the number at a path, if the step wrote there."""
+    frame = snapshot.frames.get(step.frame)
+    if frame is None or not any(op[1] == path.root for op in step.update):
+        return None
+    return _number(path.walk(held(frame, path.root)))
 
 
 def _number(value: object) -> float | None:
@@ -277,7 +235,7 @@ def _number(value: object) -> float | None:
 
 
 def _marked(step: Step, text: str) -> float | None:
-    """The sample that a step took of a function's value, as its marks tell."""
+    """Return the sample that a step took of a function's value, according to its marks."""
     for key, mark in marks_in(step).items():
         if key.startswith(f"plateau:{text}:") and isinstance(mark, list) and len(mark) == 3:  # noqa: PLR2004 - no trouble
             return _number(mark[1])
@@ -285,14 +243,14 @@ def _marked(step: Step, text: str) -> float | None:
 
 
 def _without_numbers(snapshot: Snapshot, watched: Sequence[Watched]) -> RenderError:
-    """What is told where there is no number, with the numbers that there are."""
+    """Return the error for a path without numbers, with the paths that have some."""
     names = ", ".join(path_at(one.place, one.text) for one in watched)
     values = snapshot.frames[ROOT].values if ROOT in snapshot.frames else {}
-    begun = {one.text for one in watched}  # where the run began with a number, and nothing wrote another
+    begun = {one.text for one in watched}  # paths where the run started with a number, and no step wrote another
     numbers = [path for name, value in values.items() for path in _numeric(name, value) if path not in begun]
     several = len(watched) == 1 and numbers
     near = did_you_mean(watched[0].text, numbers) if several else ""
-    known = ", ".join(numbers[:_SHOWN_PATHS]) if numbers else "nothing of its state is one"
+    known = ", ".join(numbers[:_SHOWN_PATHS]) if numbers else "its state has none"
     return RenderError(
         f"no step of the run wrote a number at {names}",
         where=f"run {snapshot.run_id}" if snapshot.run_id else "steps=",
@@ -301,7 +259,7 @@ def _without_numbers(snapshot: Snapshot, watched: Sequence[Watched]) -> RenderEr
 
 
 def _numeric(path: str, value: Any) -> Iterator[str]:  # noqa: ANN401 - a JSON value
-    """The paths below a value where numbers lie; of a list, its last."""
+    """Yield the paths of numbers below a value; for a list, of its last element."""
     if _number(value) is not None:
         yield path
     elif isinstance(value, dict):

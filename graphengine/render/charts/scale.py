@@ -1,7 +1,7 @@
-"""A time axis on which work has room: times at which nothing is done are squeezed where they would dwarf it.
+"""A time axis on which work has room: idle times are squeezed if they would dwarf it.
 
-What is squeezed is drawn at one width however long it took, between break marks, with its length beside it. All other
-times are drawn to one scale.
+A squeezed time is drawn at a fixed width, between break marks, with its length next to it. All other times are drawn to
+one scale.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 _LONG: Final = 0.1
-"""Idle times that are shorter than this part of all that was worked are never squeezed."""
+"""Idle times shorter than this part of the total work are never squeezed."""
 _IDLE_MOST: Final = 3
-"""Idle times that are not squeezed are together at most so many times as long as all that was worked."""
+"""The most that idle times that are not squeezed may take together, in multiples of the total work."""
 _SQUEEZED_MOST: Final = 40
 _SQUEEZED_PIXELS: Final = 34.0
 _SQUEEZED_PART: Final = 0.5
-"""The most of the axis that squeezed times may take."""
+"""The largest part of the axis that squeezed times may take."""
 _MARKS: Final = 8
-"""About how many marks an axis has."""
+"""The approximate number of marks on an axis."""
 _MARK_PIXELS: Final = 46.0
 """The least distance of two marks."""
 
@@ -40,7 +40,7 @@ class Stretch(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """A mark on the axis, and what stands at it."""
+    """A mark on the axis, and its text."""
 
     x: float
     text: str
@@ -49,18 +49,18 @@ class Mark(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Where a time stands on the axis.
+    """The places of times on the axis.
 
     Attributes:
-        stretches: One behind the other, without gaps.
-        step: How many seconds marks are apart.
+        stretches: One after the other, without gaps.
+        step: The seconds between two marks.
     """
 
     stretches: Sequence[Stretch]
     step: float
 
     def x(self, at: float) -> float:
-        """The place of a time."""
+        """Return the place of a time."""
         for part in self.stretches:
             if at <= part.end:
                 break
@@ -72,11 +72,11 @@ class Scale:
         return part.left + (part.right - part.left) * inside
 
     def breaks(self) -> Sequence[Stretch]:
-        """The squeezed parts."""
+        """Return the squeezed parts."""
         return [part for part in self.stretches if part.squeezed]
 
     def marks(self) -> list[Mark]:
-        """The marks of all that is drawn to scale; behind a break they count from there."""
+        """Return the marks of everything that is drawn to scale; after a break they count from there."""
         zero = self.stretches[0].start
         found: list[Mark] = []
         for index, part in enumerate(self.stretches):
@@ -93,14 +93,14 @@ class Scale:
 
 
 def scale_of(start: float, end: float, busy: Iterable[tuple[float, float]], left: float, right: float) -> Scale:
-    """A scale for these times.
+    """Make a scale for these times.
 
     Args:
         start: The first time that is shown, epoch seconds.
         end: The last.
-        busy: When something was done, in any order; what lies between may be squeezed.
-        left: Where the first time stands, in pixels.
-        right: Where the last stands.
+        busy: When something was done, in any order; the times between can be squeezed.
+        left: The place of the first time, in pixels.
+        right: The place of the last.
     """
     worked = _together([(max(start, a), min(end, b)) for a, b in busy if b >= start and a <= end])
     idle = _between(worked, start, end)
@@ -124,7 +124,7 @@ def scale_of(start: float, end: float, busy: Iterable[tuple[float, float]], left
 
 
 def _dwarfing(idle: Sequence[tuple[float, float]], worked: float) -> list[tuple[float, float]]:
-    """The idle times to squeeze: the longest ones, until the others leave the work room enough."""
+    """Return the idle times to squeeze: the longest ones, until the others leave enough room for the work."""
     found: list[tuple[float, float]] = []
     left = sum(b - a for a, b in idle)
     for gap in sorted(idle, key=lambda gap: gap[0] - gap[1])[:_SQUEEZED_MOST]:
@@ -137,7 +137,7 @@ def _dwarfing(idle: Sequence[tuple[float, float]], worked: float) -> list[tuple[
 
 
 def _together(spans: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Spans that touch or overlap as one, in order."""
+    """Merge spans that touch or overlap, in order."""
     joined: list[tuple[float, float]] = []
     for start, end in sorted(spans):
         if joined and start <= joined[-1][1]:
@@ -148,6 +148,6 @@ def _together(spans: Iterable[tuple[float, float]]) -> list[tuple[float, float]]
 
 
 def _between(spans: Sequence[tuple[float, float]], start: float, end: float) -> list[tuple[float, float]]:
-    """What lies between these spans, from start to end."""
+    """Return the gaps between these spans, from start to end."""
     edges = [start, *(edge for span in spans for edge in span), end]
     return [(a, b) for a, b in zip(edges[::2], edges[1::2], strict=True) if b > a]

@@ -6,24 +6,24 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from graphengine.engine.fold import fold
 from graphengine.render.charts.canvas import SMALL, Canvas, Ink, Paint, fit, measure
+from graphengine.render.charts.heading import heading_of
 from graphengine.render.charts.samples import series_of, watched_of
-from graphengine.render.charts.told import told_of
 from graphengine.render.charts.units import nice_count, plain_number
 from graphengine.render.scopes import path_at
+from graphengine.render.trace import visits_of
 from graphengine.render.words import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
+    from graphengine.engine.outline import Outline
     from graphengine.engine.steps import Step
     from graphengine.render.charts.canvas import Chart
     from graphengine.render.charts.samples import Sample, Series, Watched
-    from graphengine.state.json_values import JsonValue
 
 PANELS: Final = 6
-"""More paths than these are told and not drawn."""
+"""The most paths that are drawn; others are only named."""
 
 _MARGIN: Final = 16.0
 _PLOT: Final = 520.0
@@ -31,9 +31,9 @@ _HIGH: Final = 150.0
 _GAP: Final = 22.0
 _LABELS: Final = 190.0
 _NAMED: Final = 20
-"""About so many iterations are named below a panel; that depends on their room too."""
+"""The approximate number of iterations that are named below a panel, if there is room."""
 _DOTS: Final = 60
-"""Up to so many samples, each has a dot."""
+"""The most samples with a large dot each."""
 _SIGNS: Final = {">=": "\N{GREATER-THAN OR EQUAL TO}", "<=": "\N{LESS-THAN OR EQUAL TO}", "==": "="}
 _LINES: Final[Sequence[tuple[Ink, Ink, str]]] = (
     ("work", "work-line", ""),
@@ -46,26 +46,26 @@ _LINES: Final[Sequence[tuple[Ink, Ink, str]]] = (
 _GREY: Final[tuple[Ink, Ink, str]] = ("grid", "soft", "1 2")
 
 
-def scores(outline: Mapping[str, JsonValue], steps: Sequence[Step], path: str = "") -> Chart:
+def scores(outline: Outline, steps: Sequence[Step], path: str = "") -> Chart:
     """Draw how numbers of the state changed from step to step that wrote them.
 
     Args:
-        outline: The graph's outline, from its plan or as a store kept it.
-        steps: All steps of the run from seq 1 on, a parent's included.
+        outline: The graph's outline, from its plan or from a store.
+        steps: All steps of the run from seq 1 on, including those of its parents.
         path: The path of a number, as `history[-1].score`, or `article/score` in the graph that is the node `article`.
             "" draws those that conditions compare with a number or watch for a plateau.
 
     Raises:
-        RenderError: The path is none, no condition has one, the steps make no run, or no number ever lay there.
+        RenderError: The path is invalid, no condition has one, the steps make no run, or no step wrote a number there.
     """
     watched = watched_of(outline, path)
     found = series_of(steps, watched)
     panels = [(one, mine) for one in watched if (mine := [series for series in found if series.watched == one])]
     canvas = Canvas()
-    name, told = told_of(fold(steps))
+    name, status = heading_of(visits_of(steps).snapshot)
     canvas.text(_MARGIN, 28, fit(name, _PLOT + _LABELS, 15, strong=True), size=15, strong=True)
-    canvas.text(_MARGIN, 47, fit(told, _PLOT + _LABELS))
-    spoken, y = [told], 66.0
+    canvas.text(_MARGIN, 47, fit(status, _PLOT + _LABELS))
+    spoken, y = [status], 66.0
     for one, mine in panels[:PANELS]:
         y = _panel(canvas, one, mine, y, spoken)
     if len(panels) > PANELS:
@@ -74,12 +74,12 @@ def scores(outline: Mapping[str, JsonValue], steps: Sequence[Step], path: str = 
         canvas.text(_MARGIN, y + 4, fit(more, _PLOT + _LABELS, SMALL), ink="soft", size=SMALL)
         spoken.append(more)
         y += 18
-    return canvas.done(f"Scores of {name}, {told}", spoken, 2 * _MARGIN + 40 + _PLOT + _LABELS, y + 8)
+    return canvas.done(f"Scores of {name}, {status}", spoken, 2 * _MARGIN + 40 + _PLOT + _LABELS, y + 8)
 
 
 @dataclass(frozen=True, slots=True)
 class _Axes:
-    """Where numbers stand in a panel."""
+    """The places of numbers in a panel."""
 
     left: float
     top: float
@@ -88,18 +88,18 @@ class _Axes:
     count: int
 
     def x(self, index: int) -> float:
-        """The place of the sample with this number, from 0."""
+        """Return the place of the sample with this index."""
         inset = 18.0
         room = _PLOT - 2 * inset
         return self.left + inset + (room * index / (self.count - 1) if self.count > 1 else room / 2)
 
     def y(self, value: float) -> float:
-        """The place of a number."""
+        """Return the place of a number."""
         return self.top + _HIGH - _HIGH * (value - self.least) / (self.most - self.least)
 
 
 def _panel(canvas: Canvas, one: Watched, found: Sequence[Series], y: float, spoken: list[str]) -> float:
-    """One path; gives where the next begins."""
+    """Draw one path; return where the next begins."""
     title = path_at(one.place, one.text)
     canvas.text(_MARGIN, y + 8, fit(title, _PLOT, strong=True), strong=True)
     room = _PLOT + _LABELS - min(_PLOT, measure(title, strong=True)) - 20
@@ -112,19 +112,19 @@ def _panel(canvas: Canvas, one: Watched, found: Sequence[Series], y: float, spok
         canvas.line((axes.left, axes.y(value)), (axes.left + _PLOT, axes.y(value)), Paint("none", "grid"))
         canvas.text(axes.left - 6, axes.y(value) + 4, plain_number(value), ink="soft", size=SMALL, anchor="end")
     taken = _thresholds(canvas, axes, one)
-    for index, series in reversed(list(enumerate(found))):  # the first lies on top
+    for index, series in reversed(list(enumerate(found))):  # the first is on top
         _line(canvas, axes, series, index)
     _names(canvas, axes, found, taken)
     for series in found:
-        values_told = ", ".join(f"{_named(sample)}: {plain_number(sample.value)}" for sample in series.samples)
-        spoken.append(f"{title}{f' of {series.name}' if series.name else ''}: {values_told}")
+        values_text = ", ".join(f"{_named(sample)}: {plain_number(sample.value)}" for sample in series.samples)
+        spoken.append(f"{title}{f' of {series.name}' if series.name else ''}: {values_text}")
     spoken += [f"{title} {t.sign} {plain_number(t.value)}: {t.label}" for t in one.thresholds if t.label]
     spoken += [f"{title} is {one.plateau}"] if one.plateau else []
     return _below(canvas, axes, max(found, key=lambda series: len(series.samples)).samples, several=len(found) > 1)
 
 
 def _thresholds(canvas: Canvas, axes: _Axes, one: Watched) -> list[float]:
-    """The numbers that conditions compare with; gives where their words stand."""
+    """Draw the numbers that conditions compare with; return the places of their words."""
     taken: list[float] = []
     for threshold in one.thresholds:
         at = axes.y(threshold.value)
@@ -139,8 +139,8 @@ def _thresholds(canvas: Canvas, axes: _Axes, one: Watched) -> list[float]:
 
 
 def _free(at: float, taken: list[float]) -> float:
-    """The nearest place for a line of words that no other has."""
-    places = sorted((at + 14 * way for way in range(-8, 9)), key=lambda place: (abs(place - at), -place))
+    """Return the nearest free place for a line of words."""
+    places = sorted((at + 14 * offset for offset in range(-8, 9)), key=lambda place: (abs(place - at), -place))
     found = next((place for place in places if all(abs(place - other) >= 13 for other in taken)), at)  # noqa: PLR2004
     taken.append(found)
     return found
@@ -158,7 +158,7 @@ def _line(canvas: Canvas, axes: _Axes, series: Series, index: int) -> None:
 
 
 def _names(canvas: Canvas, axes: _Axes, found: Sequence[Series], taken: list[float]) -> None:
-    """The last number of each line, with whose it is where there are several."""
+    """Draw the last number of each line, with its series' name if there are several."""
     for index, series in enumerate(found[: len(_LINES)]):
         last = plain_number(series.samples[-1].value)
         x, y = axes.x(len(series.samples) - 1), axes.y(series.samples[-1].value)
@@ -173,7 +173,7 @@ def _names(canvas: Canvas, axes: _Axes, found: Sequence[Series], taken: list[flo
 
 
 def _below(canvas: Canvas, axes: _Axes, samples: Sequence[Sample], *, several: bool) -> float:
-    """What names the iterations; gives where the panel ends."""
+    """Draw the names of the iterations; return where the panel ends."""
     nodes = dict.fromkeys(sample.node.rpartition("/")[2] if several else sample.node for sample in samples)
     one = len(nodes) == 1
     at = axes.top + _HIGH + 16
@@ -192,18 +192,18 @@ def _below(canvas: Canvas, axes: _Axes, samples: Sequence[Sample], *, several: b
         canvas.text(axes.left + _PLOT / 2, at + 16, fit(words, _PLOT, SMALL), ink="soft", size=SMALL, anchor="middle")
         at += 16
     if len(samples) > _DOTS:
-        told = counted(len(samples), "sample")
-        canvas.text(axes.left + _PLOT, at, told, ink="soft", size=SMALL, anchor="end")
+        count = counted(len(samples), "sample")
+        canvas.text(axes.left + _PLOT, at, count, ink="soft", size=SMALL, anchor="end")
     return at + _GAP
 
 
 def _named(sample: Sample) -> str:
-    """Which iteration a sample is of."""
+    """Return the iteration of a sample."""
     return f"{sample.node} {sample.visit}" if sample.visit else sample.node
 
 
 def _marks_of(values: Sequence[float]) -> list[float]:
-    """Round numbers from below the least value to above the most."""
+    """Return round numbers from below the least value to above the greatest."""
     finite = [value for value in values if math.isfinite(value)] or [0.0]
     least, most = min(finite), max(finite)
     span = (most - least) or abs(most) or 1.0

@@ -1,4 +1,4 @@
-"""The timeline of a run: a row for each path, a bar for each attempt, waits and pauses, what it took and cost."""
+"""The timeline of a run: a row for each path, a bar for each attempt, waits and pauses, times and costs."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from graphengine.engine.frame_tree import add_usage
 from graphengine.engine.steps import without_items
 from graphengine.render.charts.canvas import SMALL, Canvas, Paint, fit, measure
+from graphengine.render.charts.heading import heading_of
 from graphengine.render.charts.scale import scale_of
 from graphengine.render.charts.spans import Row, timeline_of
-from graphengine.render.charts.told import told_of
 from graphengine.render.charts.units import cost, lasting, moment, paid
 from graphengine.render.words import counted
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from graphengine.render.charts.spans import Gap, Span, Timeline, What
 
 ITEM_ROWS: Final = 12
-"""Items of one map that have a row each; where there are more, those that did not overlap share rows."""
+"""The most items of one map that have a row each; with more, items that did not overlap share rows."""
 
 _MARGIN: Final = 16.0
 _AXIS: Final = 640.0
@@ -31,9 +31,9 @@ _NAMES_MOST: Final = 230.0
 _FACTS_MOST: Final = 230.0
 _INDENT: Final = 12.0
 _ROOMY: Final = 60
-"""Up to so many rows, each is high enough for text in its bars."""
+"""The most rows that are high enough for text in their bars."""
 _LEAST: Final = 2.5
-"""The width of a bar that took no time to speak of."""
+"""The least width of a bar."""
 _BREAK: Final = "time drawn short"
 _BRANCH: Final = "branched off; what is before is shared"
 _MARK: Final = "a piece of work was recorded"
@@ -61,7 +61,7 @@ _WORDS: Final[Mapping[What, str]] = {
 
 
 class _Lane(NamedTuple):
-    """A row as it is drawn: several rows of items may share one."""
+    """A drawn row; several rows of items can share one."""
 
     name: str
     depth: int
@@ -73,7 +73,7 @@ class _Lane(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Sheet:
-    """Where things stand, in pixels."""
+    """The layout, in pixels."""
 
     names: float
     facts: float
@@ -82,20 +82,20 @@ class _Sheet:
     scale: Scale
 
     def y(self, index: int) -> float:
-        """The top of a row."""
+        """Return the top of a row."""
         return self.top + index * self.row
 
 
 def timeline(steps: Sequence[Step]) -> Chart:
-    """Draw when a run did what.
+    """Draw what a run did over time.
 
-    Rows are paths; items of a map have one each up to `ITEM_ROWS` of them. All is worked out from the steps.
+    Rows are paths; items of a map have one each up to `ITEM_ROWS` of them. Everything is computed from the steps.
 
     Args:
-        steps: All steps of the run from seq 1 on, a parent's included.
+        steps: All steps of the run from seq 1 on, including those of its parents.
 
     Raises:
-        RenderError: There is none, or they do not follow each other from 1 on.
+        RenderError: There are no steps, or they do not follow each other from 1 on.
     """
     line = timeline_of(steps)
     lanes = _lanes(line.rows)
@@ -113,22 +113,22 @@ def timeline(steps: Sequence[Step]) -> Chart:
     _axis(canvas, sheet, line, len(lanes), across)
     for index, lane in enumerate(lanes):
         _lane(canvas, sheet, index, lane)
-    parted = _branches(canvas, sheet, line, len(lanes))
-    signs = ((scale.breaks(), _BREAK), (any(lane.marks for lane in lanes), _MARK), (parted, _BRANCH))
+    branched = _branches(canvas, sheet, line, len(lanes))
+    signs = ((scale.breaks(), _BREAK), (any(lane.marks for lane in lanes), _MARK), (branched, _BRANCH))
     more = [words for shown, words in signs if shown]
     down = _legend(canvas, sheet.y(len(lanes)) + 20, across, spans, more)
     gaps = [_gap(gap.why, gap.end - gap.start, short=_is_short(scale, gap)) for gap in line.gaps]
-    spoken = [*head[1:], *(lane.said for lane in lanes), *gaps, *parted]
+    spoken = [*head[1:], *(lane.said for lane in lanes), *gaps, *branched]
     return canvas.done(f"Timeline of {head[0]}", spoken, across, down)
 
 
 def _head(canvas: Canvas, line: Timeline, across: float) -> list[str]:
-    """What stands above the rows: the run, how it went, what it took."""
+    """Draw the text above the rows: the run, its status, its time and cost; return it."""
     snapshot = line.snapshot
     usage: Mapping[str, float | None] = {}
     for row in line.rows:
         usage = add_usage(usage, row.usage)
-    name, told = told_of(snapshot)
+    name, status = heading_of(snapshot)
     waited = sum(span.seconds for row in line.rows for span in row.spans if span.what == "wait")
     idle = sum(gap.end - gap.start for gap in line.gaps if gap.why != "waiting")
     parts = [counted(line.steps, "step"), f"{lasting(snapshot.elapsed_seconds)} driven"]
@@ -138,13 +138,13 @@ def _head(canvas: Canvas, line: Timeline, across: float) -> list[str]:
     took = ", ".join(parts)
     room = across - 2 * _MARGIN
     canvas.text(_MARGIN, 28, fit(name, room, 15, strong=True), size=15, strong=True)
-    canvas.text(_MARGIN, 47, fit(told, room), ink="ink")
+    canvas.text(_MARGIN, 47, fit(status, room), ink="ink")
     canvas.text(_MARGIN, 64, fit(took, room, SMALL), ink="soft", size=SMALL)
-    return [f"{name}, {told}", told, took]
+    return [f"{name}, {status}", status, took]
 
 
 def _lanes(rows: Sequence[Row]) -> list[_Lane]:
-    """The rows as they are drawn."""
+    """Return the rows to draw."""
     groups: dict[str, list[Row]] = {}
     for row in rows:
         groups.setdefault(without_items(row.path), []).append(row)
@@ -172,7 +172,7 @@ def _lane_of(row: Row) -> _Lane:
 
 
 def _packed(rows: Sequence[Row]) -> list[_Lane]:
-    """Rows of many items in as few lanes as they need."""
+    """Pack the rows of many items into as few lanes as possible."""
     lanes: list[tuple[float, list[Row]]] = []
     for row in sorted(rows, key=lambda row: min((span.start for span in row.spans), default=0.0)):
         start = min((span.start for span in row.spans), default=0.0)
@@ -195,7 +195,7 @@ def _packed(rows: Sequence[Row]) -> list[_Lane]:
 
 
 def _facts(rows: Sequence[Row]) -> str:
-    """What rows took and cost, in words."""
+    """Return the time and cost of rows, in words."""
     spans = [span for row in rows for span in row.spans]
     usage: Mapping[str, float | None] = {}
     for row in rows:
@@ -214,7 +214,7 @@ def _facts(rows: Sequence[Row]) -> str:
 
 
 def _axis(canvas: Canvas, sheet: _Sheet, line: Timeline, rows: int, across: float) -> None:
-    """The rows' stripes, the marks of the time axis, what is squeezed."""
+    """Draw the rows' stripes, the marks of the time axis, and squeezed times."""
     bottom = sheet.y(rows)
     for index in range(0, rows, 2):
         canvas.rect(_MARGIN - 6, sheet.y(index), across - 2 * _MARGIN + 12, sheet.row, Paint("stripe"), radius=3)
@@ -242,13 +242,13 @@ def _axis(canvas: Canvas, sheet: _Sheet, line: Timeline, rows: int, across: floa
 
 
 def _branches(canvas: Canvas, sheet: _Sheet, line: Timeline, rows: int) -> list[str]:
-    """Lines where the run, or one that it comes from, branched off; gives what they say."""
-    told = [f"run {branching.run_id} branched off at step {branching.seq}" for branching in line.branched]
-    for branching, words in zip(line.branched, told, strict=True):
+    """Draw lines where the run, or an ancestor, branched off; return their texts."""
+    texts = [f"run {branching.run_id} branched off at step {branching.seq}" for branching in line.branched]
+    for branching, words in zip(line.branched, texts, strict=True):
         x = sheet.scale.x(branching.at)
         with canvas.said(words):
             canvas.line((x, sheet.top - 6), (x, sheet.y(rows) + 6), Paint("none", "ink", 1.6, "6 3"))
-    return told
+    return texts
 
 
 def _gap(why: str, seconds: float, *, short: bool) -> str:
@@ -295,7 +295,7 @@ def _bar(canvas: Canvas, sheet: _Sheet, y: float, span: Span) -> None:
     if across < _THIN and span.what != "failed":  # all line, no room for a fill
         paint = Paint(paint.line)
     canvas.rect(left, middle - high / 2, across, high, paint, radius=2 if across > 6 else 0)  # noqa: PLR2004 - pixels
-    if span.what == "failed":  # a cross says what the colour says
+    if span.what == "failed":  # a cross repeats what the colour means
         half, x = high / 2 - 2, left + across / 2
         half = min(half, 4.0)
         for sign in (1, -1):
@@ -309,7 +309,7 @@ def _bar(canvas: Canvas, sheet: _Sheet, y: float, span: Span) -> None:
 
 
 def _legend(canvas: Canvas, y: float, across: float, spans: Sequence[Span], more: Sequence[str]) -> float:
-    """What the bars mean, of those that are there; gives where the sheet ends."""
+    """Draw the meaning of the bars that are present; return where the sheet ends."""
     x = _MARGIN
     shown: list[What] = [what for what in _PAINTS if any(span.what == what for span in spans)]
     entries: list[tuple[What | None, str]] = [

@@ -1,4 +1,4 @@
-"""Times, costs and numbers as the charts tell them: short, and in a unit that fits."""
+"""Times, costs and numbers in charts: short, and in a suitable unit."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _STEPS: Final = (
 
 
 def lasting(seconds: float) -> str:
-    """A duration in at most two units.
+    """Return a duration in at most two units.
 
     >>> lasting(0.012), lasting(3.25), lasting(200), lasting(7_260), lasting(90_000)
     ('12 ms', '3.2 s', '3 min 20 s', '2 h 1 min', '1 d 1 h')
     """
     if seconds < _MILLISECONDS:
         return f"{max(0.0, seconds) * 1000:.0f} ms"
-    if seconds < 59.95:  # noqa: PLR2004 - from here on it is a minute
+    if seconds < 59.95:  # noqa: PLR2004 - rounds to a minute from here on
         return f"{seconds:.2f} s" if seconds < 1 else f"{seconds:.1f} s".replace(".0 s", " s")
     whole = round(seconds)
     for index, (size, name) in enumerate(_UNITS):
@@ -34,11 +34,11 @@ def lasting(seconds: float) -> str:
             count, rest = divmod(whole, size)
             small, small_name = _UNITS[index + 1] if index + 1 < len(_UNITS) else (1, "s")
             return f"{count} {name}" + (f" {rest // small} {small_name}" if rest // small else "")
-    return f"{whole} s"  # pragma: no cover - a minute at least came here
+    return f"{whole} s"  # pragma: no cover - at least a minute
 
 
 def offset(seconds: float, step: float) -> str:
-    """A time on an axis whose marks are so many seconds apart.
+    """Return a time on an axis whose marks are `step` seconds apart.
 
     >>> offset(0, 0.5), offset(1.5, 0.5), offset(0.02, 0.02), offset(90, 30), offset(7200, 3600)
     ('0', '1.5 s', '20 ms', '1 min 30 s', '2 h')
@@ -53,7 +53,7 @@ def offset(seconds: float, step: float) -> str:
 
 
 def nice_step(seconds: float) -> float:
-    """The least sensible distance of marks on an axis that is so long at least.
+    """Return the least sensible distance of marks that is at least this long.
 
     >>> nice_step(0.3), nice_step(7), nice_step(50)
     (0.5, 10, 60)
@@ -62,7 +62,7 @@ def nice_step(seconds: float) -> float:
 
 
 def nice_count(count: float) -> int:
-    """The least of 1, 2, 5, 10, 20, 50, … that is so much at least.
+    """Return the least of 1, 2, 5, 10, 20, 50, … that is at least `count`.
 
     >>> nice_count(0.3), nice_count(3), nice_count(62.5)
     (1, 5, 100)
@@ -74,15 +74,15 @@ def nice_count(count: float) -> int:
 
 
 def moment(at: float) -> str:
-    """A time of the calendar, to the second, in UTC: the same on every machine."""
+    """Return a date and time to the second, in UTC: the same on every machine."""
     try:
         return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC"
-    except (OverflowError, OSError, ValueError):  # beyond what a calendar has
+    except (OverflowError, OSError, ValueError):  # beyond the calendar
         return f"{at:g} s after 1970"
 
 
 def plain_number(value: float) -> str:
-    """A number in as many digits as people compare.
+    """Return a number with as many digits as people compare.
 
     >>> plain_number(7), plain_number(0.333333), plain_number(1234567.0)
     ('7', '0.3333', '1234567')
@@ -91,7 +91,7 @@ def plain_number(value: float) -> str:
 
 
 def cost(usage: Mapping[str, float | None]) -> str:
-    """What models were paid; "" where they were not."""
+    """Return what models cost; "" if nothing."""
     if not usage.get("calls"):
         return ""
     amount = usage.get("cost_usd", 0.0)
@@ -102,7 +102,7 @@ def cost(usage: Mapping[str, float | None]) -> str:
 
 
 def paid(usage: Mapping[str, float | None]) -> str:
-    """How often models were called and what that cost; "" where none was."""
+    """Return how often models were called and what that cost; "" if none was."""
     calls = int(usage.get("calls") or 0)
     offline = int(usage.get("offline_calls") or 0)
     if not calls:

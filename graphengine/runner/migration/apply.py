@@ -1,8 +1,8 @@
-"""Migrations: what `Graph(version=…, migrate=…)` says of a run that was recorded under an older version.
+"""Migrations: what `Graph(version=…, migrate=…)` does to a run that was recorded under an older version.
 
-Each graph of a run, the outermost and those it is inside of, has a version of its own in the recorded outline, and its
-own chain of migrations from there to today's. Nothing here changes the run: what comes of it is recorded by the resume
-or the branch that asked.
+Each graph that a run is in, the outermost and those inside it, has its own version in the recorded outline, and its own
+chain of migrations from there to today's version. Nothing here changes the run: the calling resume or branch records
+the result.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic_core import from_json, to_json
 
 from graphengine.calls.interrupts import reraise_interrupt
+from graphengine.engine.outline import Outline
 from graphengine.engine.phases import Ended
 from graphengine.engine.snapshot import ROOT
 from graphengine.engine.steps import Shift
@@ -25,6 +26,7 @@ from graphengine.state.secret import clear_texts, is_sealed, scrubbed, worth_scr
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from graphengine.engine.outline import EdgeOutline, NodeOutline
     from graphengine.engine.plan import NodePlan, Plan
     from graphengine.engine.snapshot import Frame, Snapshot
     from graphengine.graph.options import Migration
@@ -32,29 +34,29 @@ if TYPE_CHECKING:
     from graphengine.state.schema import StateType
 
 _SHOWN: Final = 1000
-"""More characters of values are cut in messages."""
+"""The maximum length of values in messages."""
 
 
 @dataclass(frozen=True, slots=True)
 class Walked:
-    """A graph that a run is in: as it was recorded, as it is today, and what leads from one to the other.
+    """A graph that a run is in: as recorded, as it is today, and the migrations between the two.
 
     Attributes:
-        plan: Today's.
+        plan: Today's plan.
         version: The version it was recorded under.
-        steps: The migrations from there on, with the version each starts from.
-        names: The nodes that have another name today, old to new.
-        outline: What was recorded of it; empty where nothing is known.
+        steps: The migrations from that version on, with the version that each starts from.
+        names: The nodes that were renamed since, old to new.
+        outline: The recorded outline; empty if it is not known.
     """
 
     plan: Plan[Any]
     version: int
     steps: Sequence[tuple[int, Migration]] = ()
     names: Mapping[str, str] = field(default_factory=dict)
-    outline: Mapping[str, JsonValue] = field(default_factory=dict)
+    outline: Outline = field(default_factory=Outline)
 
     def place(self, node: str) -> tuple[str, bool]:
-        """Where a frame that stands at a node stands today, and whether it was moved there."""
+        """Return the node of today for a frame at a recorded node, and whether a migration moved the frame there."""
         moved = False
         for _, step in self.steps:
             if node in step.moved:
@@ -64,11 +66,11 @@ class Walked:
         return node, moved
 
 
-def walked(plan: Plan[Any], snapshot: Snapshot, outline: Mapping[str, JsonValue]) -> dict[str, Walked]:
-    """The graphs that a run is in, by the frame that walks each; those that are none any more are left out.
+def walked(plan: Plan[Any], snapshot: Snapshot, outline: Outline) -> dict[str, Walked]:
+    """Return the graphs that a run is in, by the frame that walks each, without those that no longer exist.
 
     Raises:
-        GraphChanged: One of them is of a newer version, or has no migration from the recorded one.
+        GraphChanged: A graph was recorded under a newer version, or has no migration from the recorded one.
     """
     found: dict[str, Walked] = {}
     for frame in snapshot.frames.values():
@@ -83,7 +85,7 @@ def walked(plan: Plan[Any], snapshot: Snapshot, outline: Mapping[str, JsonValue]
 
 
 def shift_of(plan: Plan[Any], snapshot: Snapshot, graphs: Mapping[str, Walked]) -> Shift:
-    """What migrations do to the places of a run: `renamed` and `pauses`; see `graphengine.engine.rebase`."""
+    """Return what migrations do to the positions of a run: `renamed` and `pauses`; see `graphengine.engine.rebase`."""
     shift = Shift(renamed={key: dict(graph.names) for key, graph in graphs.items() if graph.names})
     root = graphs[ROOT]
     pauses = [_path(plan, root.outline, path.split("/")) for path in snapshot.pause]
@@ -93,12 +95,12 @@ def shift_of(plan: Plan[Any], snapshot: Snapshot, graphs: Mapping[str, Walked]) 
 
 
 def moves_of(before: Snapshot, after: Snapshot, graphs: Mapping[str, Walked]) -> dict[str, str]:
-    """The frames that go on elsewhere, by their names after the renaming, with the nodes they go on at.
+    """Return the frames that migrations move, by their ids after the renaming, with their new nodes.
 
     Args:
-        before: As the run was recorded.
-        after: The same, its nodes renamed.
-        graphs: The graphs it is in.
+        before: The snapshot as recorded.
+        after: The same snapshot, with its nodes renamed.
+        graphs: The graphs that the run is in.
     """
     found: dict[str, str] = {}
     gone: set[str] = set()
@@ -114,55 +116,60 @@ def moves_of(before: Snapshot, after: Snapshot, graphs: Mapping[str, Walked]) ->
     return found
 
 
-def in_new_names(plan: Plan[Any], outline: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
-    """A recorded outline with its nodes under the names that migrations give them, those of graphs inside too."""
+def in_new_names(plan: Plan[Any], outline: Outline) -> Outline:
+    """Return a recorded outline with its nodes renamed by migrations, including those of graphs inside it."""
     steps = _steps(plan, outline)
 
     def now(name: str) -> str:
         return _renamed(steps, name)
 
-    nodes: list[JsonValue] = []
+    nodes: list[NodeOutline] = []
     for node in outline.get("nodes", ()):
-        new = {**node, "name": now(node["name"])}
+        new: NodeOutline = {**node, "name": now(node["name"])}
         if new["name"] != node["name"]:
             new["was"] = node["name"]
         today = plan.nodes.get(new["name"])
         for choice, graph in node.get("graphs", {}).items():
             inner = _chosen(today, choice)
             if inner is not None:
-                new["graphs"] = {**new["graphs"], choice: in_new_names(inner, graph)}
+                new["graphs"] = {**new.get("graphs", {}), choice: in_new_names(inner, graph)}
         nodes.append(new)
-    ways = [_way_in(way, now) for way in outline.get("ways", ())]
-    return {**outline, "nodes": nodes, "ways": ways} if outline else outline
+    edges = [_edge_in(edge, now) for edge in outline.get("ways", ())]
+    return {**outline, "nodes": nodes, "ways": edges} if outline else outline
 
 
 def _chosen(node: NodePlan | None, choice: str) -> Plan[Any] | None:
-    """The graph that a node is where this was picked; None where it is none."""
+    """Return the graph that a node runs for a choice; None if that is not a graph."""
     try:
         return node.chosen(choice).graph if node is not None else None
     except NoChoice:
         return None
 
 
-def _way_in(way: Mapping[str, JsonValue], now: Callable[[str], str]) -> dict[str, JsonValue]:
-    """A way out of an outline, in new names."""
-    made = {key: now(fact) if key in ("from", "to", "join") else fact for key, fact in way.items()}
-    if "arms" in way:
-        made["arms"] = [{**arm, "to": now(arm["to"])} for arm in way["arms"]]
-    if "cases" in way:
-        made["cases"] = {case: now(target) for case, target in way["cases"].items()}
-        made["otherwise"] = now(way["otherwise"]) if way["otherwise"] else way["otherwise"]
+def _edge_in(edge: EdgeOutline, now: Callable[[str], str]) -> EdgeOutline:
+    """Return an edge of an outline, with renamed nodes."""
+    made: EdgeOutline = {**edge, "from": now(edge["from"])}
+    if "to" in edge:
+        made["to"] = now(edge["to"])
+    if "join" in edge:
+        made["join"] = now(edge["join"])
+    if "arms" in edge:
+        made["arms"] = [{**arm, "to": now(arm["to"])} for arm in edge["arms"]]
+    if "cases" in edge:
+        made["cases"] = {case: now(target) for case, target in edge["cases"].items()}
+        otherwise = edge.get("otherwise")
+        made["otherwise"] = now(otherwise) if otherwise else otherwise
     return made
 
 
 def state_of(graph: Walked, values: Mapping[str, JsonValue], where: str) -> dict[str, JsonValue]:
-    """The recorded fields of a graph's state as its migrations make them; the same where none touches them.
+    """Return the recorded fields of a graph's state after its migrations; unchanged if no migration changes fields.
 
-    Functions are given secrets in clear, and what they give for secret fields is encrypted.
+    Migration functions get secrets decrypted, and what they return for secret fields is encrypted.
 
     Raises:
-        MigrationFailed: A function raised, or gave what is no state of today's graph.
-        SecretKeyWrong: The graph was given another key.
+        MigrationFailed: A function raised, or returned fields that do not fit today's state.
+        SecretKeyWrong: The graph has another key.
     """
     functions = [(version, step.state) for version, step in graph.steps if step.state is not None]
     if not functions:
@@ -177,8 +184,8 @@ def state_of(graph: Walked, values: Mapping[str, JsonValue], where: str) -> dict
             texts += [text for name in state.secrets & now.keys() for text in clear_texts(now[name])]
         _check_names(graph, now, {**values, **opened}, where)
     except MigrationFailed as error:
-        told = str(scrubbed(error.message, worth_scrubbing(texts)))
-        raise MigrationFailed(told, where=where, repair=error.repair) from (None if texts else error.__cause__)
+        text = str(scrubbed(error.message, worth_scrubbing(texts)))
+        raise MigrationFailed(text, where=where, repair=error.repair) from (None if texts else error.__cause__)
     for name in state.secrets & now.keys():
         is_kept = is_sealed(values.get(name)) and opened[name] == now[name]
         cipher = state.fields[name].cipher
@@ -190,7 +197,7 @@ def state_of(graph: Walked, values: Mapping[str, JsonValue], where: str) -> dict
 
 
 def _opened(state: StateType[Any], values: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    """What is encrypted of recorded fields, in clear; also of fields that today's state has under another name.
+    """Decrypt the encrypted fields, including those that have another name in today's state.
 
     Raises:
         SecretKeyWrong.
@@ -202,10 +209,10 @@ def _opened(state: StateType[Any], values: Mapping[str, JsonValue]) -> dict[str,
 
 
 def _check_names(graph: Walked, now: Mapping[str, JsonValue], before: Mapping[str, JsonValue], where: str) -> None:
-    """See that migrations that changed something gave fields of today's state alone.
+    """Check that migrations that changed something returned only fields of today's state.
 
     Raises:
-        MigrationFailed: They did not.
+        MigrationFailed: They returned other fields.
     """
     fields = graph.plan.state.fields
     unknown = [name for name in now if name not in fields]
@@ -214,21 +221,21 @@ def _check_names(graph: Walked, now: Mapping[str, JsonValue], before: Mapping[st
         raise MigrationFailed(
             f"the migrations of graph {graph.plan.graph!r} gave {_shown(now)}, which does not fit its state: {hints}",
             where=where,
-            repair="return the fields of today's state alone",
+            repair="return only fields of today's state",
         )
 
 
 def does_not_fit(graph: Walked, values: Mapping[str, JsonValue], problems: Sequence[str], where: str) -> GraphChanged:
-    """The error of migrated fields that today's state refuses."""
+    """Return the error for migrated fields that do not fit today's state."""
     return MigrationFailed(
         f"the migrations of graph {graph.plan.graph!r} gave {_shown(values)}, which does not fit its state: "
         + "; ".join(problems),
         where=where,
-        repair="let them return what today's state takes",
+        repair="return values that fit today's state",
     )
 
 
-def _walked(plan: Plan[Any], outline: Mapping[str, JsonValue], snapshot: Snapshot, path: str) -> Walked:
+def _walked(plan: Plan[Any], outline: Outline, snapshot: Snapshot, path: str) -> Walked:
     version: int = outline.get("version", plan.version)
     where = f"run {snapshot.run_id} at step {snapshot.seq}, graph {path}"
     if version > plan.version:
@@ -236,16 +243,16 @@ def _walked(plan: Plan[Any], outline: Mapping[str, JsonValue], snapshot: Snapsho
             f"run {snapshot.run_id} was recorded under version {version} of graph {plan.graph!r}, which is version "
             f"{plan.version} here",
             where=where,
-            repair="go on with it where that version is; nothing leads back to an older one",
+            repair="resume it with that version; migrations cannot go back to an older one",
         )
     steps: list[tuple[int, Migration]] = []
     for older in range(version, plan.version) if plan.migrate else ():
         if older not in plan.migrate:
             raise GraphChanged(
-                f"run {snapshot.run_id} was recorded under version {version} of graph {plan.graph!r}, and nothing "
+                f"run {snapshot.run_id} was recorded under version {version} of graph {plan.graph!r}, and no migration "
                 f"leads from version {older} to {older + 1}: migrate= has {', '.join(map(str, plan.migrate))}",
                 where=where,
-                repair=f"add migrate={{{older}: f}}, or {older}: Migration() where nothing has to be changed",
+                repair=f"add migrate={{{older}: f}}, or {older}: Migration() if nothing has to change",
             )
         steps.append((older, plan.migrate[older]))
     graph = Walked(plan, version, steps, {}, outline)
@@ -261,35 +268,34 @@ def _renamed(steps: Sequence[tuple[int, Migration]], node: str) -> str:
 
 
 def _graph_of(frame: Frame) -> str:
-    """The frame that walks the graph which a frame is in."""
+    """Return the id of the frame that walks the graph which a frame is in."""
     return frame.sub.id if frame.sub is not None else ROOT
 
 
-def _inside(around: Walked, up: Frame) -> tuple[Plan[Any], Mapping[str, JsonValue]] | None:
-    """The graph at the node of a frame: today's, and what was recorded of it; None where there is none today."""
+def _inside(around: Walked, up: Frame) -> tuple[Plan[Any], Outline] | None:
+    """Return the graph at a frame's node, today's plan and its recorded outline; None if there is none today."""
     node = around.plan.nodes.get(around.names.get(up.at, up.at))
     graph = _chosen(node, up.choice)
-    outline: Mapping[str, JsonValue] = _graphs_at(around.outline, up.at).get(up.choice, {})
+    outline: Outline = _graphs_at(around.outline, up.at).get(up.choice, {})
     return None if graph is None else (graph, outline)
 
 
-def _steps(plan: Plan[Any], outline: Mapping[str, JsonValue]) -> list[tuple[int, Migration]]:
-    """The migrations from a recorded graph on, as far as there are any."""
+def _steps(plan: Plan[Any], outline: Outline) -> list[tuple[int, Migration]]:
+    """Return the existing migrations from a recorded version on."""
     version: int = outline.get("version", plan.version)
     return [(older, plan.migrate[older]) for older in range(version, plan.version) if older in plan.migrate]
 
 
-def _graphs_at(outline: Mapping[str, JsonValue], name: str) -> Mapping[str, JsonValue]:
-    """The outlines of the graphs that a node of an outline may be, by choice."""
+def _graphs_at(outline: Outline, name: str) -> Mapping[str, Outline]:
+    """Return the outlines of the graphs of a node, by choice."""
     for node in outline.get("nodes", ()):
         if node["name"] == name:
-            graphs: Mapping[str, JsonValue] = node.get("graphs", {})
-            return graphs
+            return node.get("graphs", {})
     return {}
 
 
-def _path(plan: Plan[Any], outline: Mapping[str, JsonValue], parts: Sequence[str]) -> str:
-    """A node's path in today's names."""
+def _path(plan: Plan[Any], outline: Outline, parts: Sequence[str]) -> str:
+    """Return a node's path with today's names."""
     steps = _steps(plan, outline)
     new = _renamed(steps, parts[0])
     if len(parts) == 1:
@@ -297,17 +303,17 @@ def _path(plan: Plan[Any], outline: Mapping[str, JsonValue], parts: Sequence[str
     node = plan.nodes.get(new)
     calls = () if node is None else (node.call, *node.choices.values())
     graph = next((call.graph for call in calls if call is not None and call.graph is not None), None)
-    inner: Mapping[str, JsonValue] = next(iter(_graphs_at(outline, parts[0]).values()), {})
+    inner: Outline = next(iter(_graphs_at(outline, parts[0]).values()), Outline())
     return f"{new}/{'/'.join(parts[1:]) if graph is None else _path(graph, inner, parts[1:])}"
 
 
 def _moved_on(
     graph: Walked, function: Callable[..., object], version: int, values: Mapping[str, JsonValue], where: str
 ) -> dict[str, JsonValue]:
-    """What one function makes of the fields.
+    """Call one migration function, and return its fields.
 
     Raises:
-        MigrationFailed: It raised, or gave something else than fields.
+        MigrationFailed: It raised, or did not return fields.
     """
     name = f"migrate={{{version}: {getattr(function, '__name__', 'f')}}} of graph {graph.plan.graph!r}"
     try:
@@ -315,21 +321,21 @@ def _moved_on(
     except BaseException as error:
         reraise_interrupt(error)
         raise MigrationFailed(
-            f"{name} raised {type(error).__name__}: {error}; it was given {_shown(values)}",
+            f"{name} raised {type(error).__name__}: {error}; its input was {_shown(values)}",
             where=where,
-            repair=f"mend {getattr(function, '__name__', 'it')}; the run is as it was",
+            repair=f"fix {getattr(function, '__name__', 'it')}; the run is unchanged",
         ) from error
     if not hasattr(made, "keys") or not all(isinstance(key, str) for key in made):  # type: ignore[attr-defined]
         raise MigrationFailed(
-            f"{name} gave {type(made).__name__} {_shown(made)} and no fields; it was given {_shown(values)}",
+            f"{name} returned {type(made).__name__} {_shown(made)}, not fields; its input was {_shown(values)}",
             where=where,
             repair="return the fields of the next version: {'field': value}",
         )
     try:
-        found: dict[str, JsonValue] = as_record(dict(made), f"what {name} gave")  # type: ignore[call-overload]
+        found: Any = as_record(dict(made), f"the result of {name}")  # type: ignore[call-overload]
     except InputError as error:
         raise MigrationFailed(error.message, where=where, repair=error.repair) from error
-    return found
+    return dict(found)
 
 
 def _shown(values: object) -> str:

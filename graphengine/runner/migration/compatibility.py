@@ -1,8 +1,8 @@
-"""Whether a recorded run still fits a graph that was changed since, and what it takes to go on.
+"""A check of whether a recorded run still fits a changed graph, and the changes that it needs.
 
 The changes that migrations and new defaults make are tried on a copy of the snapshot; then every frame of the copy is
-held against today's graph by `graphengine.runner.migration.positions`. Nothing of the run is touched here: what is to
-be recorded is a `Refit`, what keeps the run from going on a list of misfits.
+checked against today's graph by `graphengine.runner.migration.positions`. The run itself is not changed here: the
+result is a `Refit` to record, or a list of misfits that keep the run from continuing.
 """
 
 from __future__ import annotations
@@ -29,23 +29,24 @@ from graphengine.state.view import View
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from graphengine.engine.outline import Outline
     from graphengine.engine.plan import Plan
     from graphengine.engine.snapshot import Frame, Snapshot
     from graphengine.state.json_values import JsonValue, Op
 
 
 _SHOWN: Final = 200
-"""More characters of a value are cut in messages."""
+"""The maximum length of a value in messages."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refit:
-    """What a resume must record so that a run goes on under a changed graph.
+    """The changes that a resume must record so that a run can continue under a changed graph.
 
     Attributes:
-        shift: What a step says of it.
-        after: The run as it is then; None where nothing changed.
-        misfits: Why it cannot go on.
+        shift: The changes, as steps record them.
+        after: The snapshot after the changes; None if the graph is the same.
+        misfits: The reasons why it cannot continue.
     """
 
     shift: Shift = field(default_factory=Shift)
@@ -53,18 +54,18 @@ class Refit:
     misfits: Sequence[Misfit] = ()
 
 
-def refit(plan: Plan[Any], snapshot: Snapshot, outline: Mapping[str, JsonValue] | None) -> Refit:
-    """How the run goes on under this plan: nothing to do where the graph is the same.
+def refit(plan: Plan[Any], snapshot: Snapshot, outline: Outline | None) -> Refit:
+    """Return the changes with which a run continues under this plan; none if the graph is the same.
 
     Args:
-        plan: Today's.
-        snapshot: Where the run stands; it stays as it is.
-        outline: What was recorded of its graph.
+        plan: Today's plan.
+        snapshot: The run's snapshot; it is not changed.
+        outline: The recorded outline of its graph.
 
     Raises:
-        GraphChanged: It is of another graph, of a newer version, or a migration is missing.
-        MigrationFailed: A migration raised, or gave what is no state of today's graph.
-        SecretKeyWrong: The graph was given another key.
+        GraphChanged: The run is of another graph, of a newer version, or a migration is missing.
+        MigrationFailed: A migration raised, or returned fields that do not fit today's state.
+        SecretKeyWrong: The graph has another key.
     """
     check_name(plan, snapshot.graph, snapshot.run_id)
     if snapshot.fingerprint == plan.fingerprint:
@@ -95,12 +96,12 @@ def refit(plan: Plan[Any], snapshot: Snapshot, outline: Mapping[str, JsonValue] 
 
 
 def misfit_error(plan: Plan[Any], snapshot: Snapshot, found: Refit, fits_at: int | None) -> GraphChanged:
-    """The error that says why a run cannot go on under a changed graph.
+    """Return the error that explains why a run cannot continue under a changed graph.
 
     Args:
-        plan: Today's.
-        snapshot: Where the run stands.
-        found: What came of the attempt.
+        plan: Today's plan.
+        snapshot: The run's snapshot.
+        found: The refit, with its misfits.
         fits_at: The last step at which the run still fits, if one is known.
     """
     lines = [f"the graph {plan.graph!r} was changed, and run {snapshot.run_id} no longer fits it"]
@@ -108,11 +109,11 @@ def misfit_error(plan: Plan[Any], snapshot: Snapshot, found: Refit, fits_at: int
     if found.shift.changes:
         lines += ["  what changed:", *(f"    {line}" for line in found.shift.changes)]
     back = ", ".join(dict.fromkeys(misfit.back for misfit in found.misfits if misfit.back))
-    says = list(dict.fromkeys(misfit.migration for misfit in found.misfits if misfit.migration))
+    migrations = list(dict.fromkeys(misfit.migration for misfit in found.misfits if misfit.migration))
     given = list(dict.fromkeys(f"give {misfit.default!r} a default" for misfit in found.misfits if misfit.default))
     repairs = [f"put back {back}"] if back else []
     repairs = [" and ".join([*repairs, *given]) or "put back what the run needs"]
-    repairs += [f"or say how the run goes on: {', or '.join(says[:2])}"] if says else []
+    repairs += [f"or migrate the run: {', or '.join(migrations[:2])}"] if migrations else []
     if fits_at is not None:
         repairs.append(f"or branch it at step {fits_at}, where it still fits")
     else:
@@ -122,10 +123,10 @@ def misfit_error(plan: Plan[Any], snapshot: Snapshot, found: Refit, fits_at: int
 
 
 def frame_at(snapshot: Snapshot, path: str | None, where: str) -> Frame:
-    """The frame whose fields a branch writes.
+    """Return the frame whose fields a branch writes.
 
     Raises:
-        InputError: There is none at this path, or several and none is named.
+        InputError: No state is open at this path, or several are open and no path is given.
     """
     known = {"": snapshot.root}
     for frame in snapshot.frames.values():
@@ -133,19 +134,19 @@ def frame_at(snapshot: Snapshot, path: str | None, where: str) -> Frame:
             known[frame.id.rstrip("/")] = frame
     listed = ", ".join(repr(key) for key in known)
     if path is None and len(known) > 1:
-        told = "several states are open there, and nothing says which one is updated"
-        raise InputError(told, where=where, repair=f"name its path, one of: {listed} (path='' for the run's own)")
+        text = "several states are open there, and no path selects the one to update"
+        raise InputError(text, where=where, repair=f"name its path, one of: {listed} (path='' for the run's own)")
     found = known.get((path or "").rstrip("/"))
     if found is None:
-        raise InputError(f"no state of its own is open at {path!r}", where=where, repair=f"the paths are: {listed}")
+        raise InputError(f"no state is open at {path!r}", where=where, repair=f"the paths are: {listed}")
     return found
 
 
 def check_name(plan: Plan[Any], graph: str, run_id: str) -> None:
-    """See that a run is of this graph, changed or not.
+    """Check that a run belongs to this graph, changed or not.
 
     Raises:
-        GraphChanged: It is of a graph of another name.
+        GraphChanged: The run's graph has another name.
     """
     if graph != plan.graph:
         raise GraphChanged(
@@ -156,7 +157,7 @@ def check_name(plan: Plan[Any], graph: str, run_id: str) -> None:
 
 
 def plan_at(plan: Plan[Any], frame: Frame) -> Plan[Any]:
-    """The plan that a frame walks; the run's where the graph around it is gone, which is told elsewhere."""
+    """Return the plan that a frame walks; the run's if the graph around it is gone, which is reported elsewhere."""
     try:
         return plan_of(plan, frame)
     except (KeyError, NoChoice):
@@ -166,7 +167,7 @@ def plan_at(plan: Plan[Any], frame: Frame) -> Plan[Any]:
 def _states(
     plan: Plan[Any], there: Snapshot, graphs: Mapping[str, Walked]
 ) -> tuple[dict[str, Sequence[Op]], list[Misfit]]:
-    """What becomes of the fields of every graph that the run is in, done to the copy, and what does not fit.
+    """Change the fields of every graph that the run is in, on the copy; return the operations and the misfits.
 
     Raises:
         MigrationFailed.
@@ -201,7 +202,7 @@ def _states(
 
 
 def _operations(before: Mapping[str, JsonValue], after: Mapping[str, JsonValue]) -> list[Op]:
-    """The operations that make one set of fields of another."""
+    """Return the operations that turn one set of fields into another."""
     changed = [
         ("set", name, value)
         for name, value in after.items()
@@ -211,7 +212,7 @@ def _operations(before: Mapping[str, JsonValue], after: Mapping[str, JsonValue])
 
 
 def _fields(plan: Plan[Any], frame: Frame) -> tuple[list[Op], list[Misfit]]:
-    """New fields get their defaults; every recorded value must still be one of its field's type."""
+    """Return defaults for new fields, and misfits for recorded values that no longer fit their field's type."""
     ops: list[Op] = []
     problems: list[Misfit] = []
     view = View(plan.state, frame)
@@ -229,12 +230,12 @@ def _fields(plan: Plan[Any], frame: Frame) -> tuple[list[Op], list[Misfit]]:
             ops.append(("set", name, record))
         except InvalidUpdate as error:
             held = HIDDEN if kind.secret else repr(frame.values.get(name))
-            told = f"field {name!r} holds {held if len(held) <= _SHOWN else held[:_SHOWN] + '…'}: {error.message}"
-            problems.append(Misfit(told, f"the type of {name!r}"))
+            text = f"field {name!r} holds {held if len(held) <= _SHOWN else held[:_SHOWN] + '…'}: {error.message}"
+            problems.append(Misfit(text, f"the type of {name!r}"))
     if plan.state.whole and not problems:
         try:
             plan.state.model.__pydantic_validator__.validate_python(typed, by_name=True, by_alias=False)
         except ValidationError as error:
-            told = explain(error, hide=bool(plan.state.secrets))
-            problems.append(Misfit(f"the state as a whole: {told}", "the validators of the state"))
+            reason = explain(error, hide=bool(plan.state.secrets))
+            problems.append(Misfit(f"the state as a whole: {reason}", "the validators of the state"))
     return ops, problems

@@ -1,4 +1,4 @@
-"""Whether the place of each frame is still one of today's graph: its node, its fork, its map, what it waits for."""
+"""Checks of whether the position of each frame still exists in today's graph: its node, fork, map and waits."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from graphengine.engine.phases import (
     Ready,
     Waiting,
 )
-from graphengine.engine.plan import EdgeWay, ForkWay
+from graphengine.engine.plan import EdgePlan, ForkPlan
 from graphengine.engine.snapshot import Frame
 from graphengine.engine.steps import path_of
 from graphengine.errors import GraphEngineError, InvalidUpdate, NoChoice
@@ -31,7 +31,7 @@ from graphengine.state.view import View
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from graphengine.engine.plan import NodePlan, Plan, Way
+    from graphengine.engine.plan import NodePlan, Outgoing, Plan
     from graphengine.state.json_values import JsonValue, Op
 
 Arm = tuple[str, str, str]
@@ -44,19 +44,19 @@ _WRITTEN: Final[Mapping[str | None, Sequence[str]]] = {
     "add": ("add", "set", "reduce", "raw"),
     None: ("reduce", "set", "put", "grow", "raw"),
 }
-"""What updates of a field with each reducer are recorded as; None stands for one of the user's own."""
+"""The operations that updates of a field are recorded as, by reducer; None stands for a user's own reducer."""
 _BARE: Final = ("set", "put", "grow", "item", "raw")
 """The same for a field without a reducer."""
 _KINDS: Final = {"graph": "a graph", "ask": "a question", "pass": "a node that runs nothing"}
 
 
 class Misfit(NamedTuple):
-    """Something that keeps a run from being resumed: what, and its repairs.
+    """A reason why a run cannot be resumed, and its repairs.
 
     Attributes:
-        text: What it is.
-        back: What to put back into the graph; "" if nothing can be.
-        migration: The migration that would do.
+        text: The reason.
+        back: What to put back into the graph; "" if nothing can be put back.
+        migration: A migration that would repair it.
         default: The field that needs a default instead; "" if none does.
     """
 
@@ -67,12 +67,12 @@ class Misfit(NamedTuple):
 
 
 def place_misfits(plan: Plan[Any], frame: Frame, version: int) -> list[Misfit]:
-    """What the place of a frame has lost in today's graph.
+    """Return the misfits of a frame's position in today's graph.
 
     Args:
-        plan: The run's.
-        frame: The frame, as it is after the migrations.
-        version: The version that the graph it is in was recorded under.
+        plan: The run's plan.
+        frame: The frame, after the migrations.
+        version: The version under which the graph that it is in was recorded.
     """
     try:
         inner = plan_of(plan, frame)
@@ -81,10 +81,10 @@ def place_misfits(plan: Plan[Any], frame: Frame, version: int) -> list[Misfit]:
         up = sub.up if sub is not None else None
         path = path_of(up.id, up.at) if up is not None else ""
         if frame is not sub:
-            return []  # told once, of the graph itself
-        hint = f"Migration(moved={{{up.at!r}: 'the node to go on at'}})" if up is not None else ""
-        return [Misfit(f"the run is inside a graph at {path}, which is none any more", f"the graph at {path}", hint)]
-    hint = migration_hint(inner, version, f"Migration(moved={{{frame.at!r}: 'the node to go on at'}})")
+            return []  # reported once, for the graph's own frame
+        hint = f"Migration(moved={{{up.at!r}: 'the node to continue at'}})" if up is not None else ""
+        return [Misfit(f"the run is inside a graph at {path}, which is no longer one", f"the graph at {path}", hint)]
+    hint = migration_hint(inner, version, f"Migration(moved={{{frame.at!r}: 'the node to continue at'}})")
     found = list(_at_node(inner, frame, version, hint))
     if isinstance(frame.phase, Ended):
         return list(_written(inner, frame, hint))
@@ -94,13 +94,13 @@ def place_misfits(plan: Plan[Any], frame: Frame, version: int) -> list[Misfit]:
 
 
 def migration_hint(plan: Plan[Any], version: int, migration: str) -> str:
-    """How a migration from the recorded version on is written."""
+    """Return how to write a migration from the recorded version, as code."""
     newer = max(plan.version, version + 1)
     return f"Graph({plan.graph!r}, …, version={newer}, migrate={{{version}: {migration}}})"
 
 
 def asks_anew(plan: Plan[Any], frame: Frame) -> bool:
-    """Whether a question that a node asks by itself is another one today; `plan` is that which the frame walks."""
+    """Return whether the question of an `ask` node changed; `plan` is the one that the frame walks."""
     for facts in frame.waits.values():
         if facts.kind != "ask" or facts.key:
             continue
@@ -113,41 +113,43 @@ def asks_anew(plan: Plan[Any], frame: Frame) -> bool:
             return False
         try:
             return bool(call.function(**call.values(view_of(plan, frame))) != facts.question)
-        except BaseException as error:  # noqa: BLE001 - a function of the user's; its node fails with it where it is asked
+        except BaseException as error:  # noqa: BLE001 - user code; its node fails with it when it asks again
             reraise_interrupt(error)
             return True
     return False
 
 
 def _at_node(plan: Plan[Any], frame: Frame, version: int, hint: str) -> Iterator[Misfit]:
-    """Whether the node is there, and is what the frame is in the middle of."""
+    """Check that the node exists, and still has what the frame is in the middle of."""
     path = path_of(frame.id, frame.at)
     phase = frame.phase
     if isinstance(phase, Ended):
         return
     if frame.at not in (START, *plan.nodes):
         yield Misfit(
-            f"the run stands at node {path!r} (visit {frame.visit}, {_doing(frame)}), which the graph no longer has",
+            f"the run is at node {path!r} (visit {frame.visit}, {_doing(frame)}), which the graph no longer has",
             f"node {path!r}",
             f"{hint}, or {version}: Migration(renamed={{{frame.at!r}: 'its new name'}})",
         )
         return
     if isinstance(phase, Forked) and not _has_fork(plan, frame, phase):
         arms = ", ".join(key.rsplit("~", 1)[-1] for key in phase.arms)
-        told = f"the fork at {path} into {arms} with the join {phase.fork.join}, which is under way, is gone"
-        yield Misfit(told, f"the fork at {path}", hint)
+        text = f"the fork at {path} into {arms} with the join {phase.fork.join}, which is in progress, is gone"
+        yield Misfit(text, f"the fork at {path}", hint)
     if frame.at == START:
         return
     node = plan.nodes[frame.at]
     if isinstance(phase, Collecting):
         names = sorted({*phase.fields, *phase.items})
         if node.each is None or sorted(name for name, _, _ in node.each.sources) != names:
-            told = f"the map at {path} over {', '.join(names)}, which is under way, is gone"
-            yield Misfit(told, f"each= of {path}", hint)
+            text = f"the map at {path} over {', '.join(names)}, which is in progress, is gone"
+            yield Misfit(text, f"each= of {path}", hint)
     elif isinstance(phase, Inside) and frame.kind != "item" and node.each is not None:
-        yield Misfit(f"the run is inside the graph at {path}, which is run for each item now", f"node {path!r}", hint)
+        yield Misfit(f"the run is inside the graph at {path}, which is a map now", f"node {path!r}", hint)
     elif isinstance(phase, Fallback) and (node.fallback is None or node.fallback.call is None):
-        yield Misfit(f"the fallback of {path} is under way, which has none to run now", f"fallback= of {path}", hint)
+        yield Misfit(
+            f"the fallback of {path} is in progress, and it has no function to run now", f"fallback= of {path}", hint
+        )
 
 
 def _doing(frame: Frame) -> str:
@@ -155,12 +157,12 @@ def _doing(frame: Frame) -> str:
 
 
 _DOING: Final[Mapping[type[Phase], str]] = {
-    Ready: "to be run",
-    Fallback: "its fallback is to be run",
-    Leaving: "done, its outgoing edge still to be chosen",
+    Ready: "about to run",
+    Fallback: "about to run its fallback",
+    Leaving: "done, its outgoing edge not chosen yet",
     Forked: "forked",
-    Collecting: "its items are under way",
-    Inside: "in a graph of its own",
+    Collecting: "its items are running",
+    Inside: "inside its graph",
     Waiting: "waiting",
     GivenUp: "failed",
     Ended: "ended",
@@ -168,16 +170,17 @@ _DOING: Final[Mapping[type[Phase], str]] = {
 
 
 def _has_fork(plan: Plan[Any], frame: Frame, forked: Forked) -> bool:
-    """Whether the graph still has the fork that a frame is at."""
-    ways = plan.start if frame.at == START else plan.nodes[frame.at].ways
+    """Return whether the graph still has the fork that a frame is at."""
+    edges = plan.start if frame.at == START else plan.nodes[frame.at].edges
     arms = {key.rsplit("~", 1)[-1] for key in forked.arms}
     return any(
-        isinstance(way, ForkWay) and way.join == forked.fork.join and arms <= {t for t, _ in way.arms} for way in ways
+        isinstance(edge, ForkPlan) and edge.join == forked.fork.join and arms <= {t for t, _ in edge.arms}
+        for edge in edges
     )
 
 
 def _regions(plan: Plan[Any], frame: Frame, hint: str) -> Iterator[Misfit]:
-    """Whether the node is in the arms that the frame is in, and in no others."""
+    """Check that the node is in the arms that the frame is in, and in no others."""
     if frame.at == START or frame.kind == "item":
         return
     is_in: set[Arm] = set()
@@ -186,35 +189,35 @@ def _regions(plan: Plan[Any], frame: Frame, hint: str) -> Iterator[Misfit]:
         is_in.add((around.up.at, around.id.rsplit("~", 1)[-1], around.until))
         around = around.up
     path = path_of(frame.id, frame.at)
-    stands_in = {arm for arm, nodes in _arms(plan).items() if frame.at in nodes}
-    for source, target, join in sorted(is_in - stands_in):
-        told = f"the run stands at {path} in the arm to {target} of the fork at {source}, which no longer leads there"
-        yield Misfit(f"{told} on its way to the join {join}", f"the way to {path} in that arm", hint)
-    for source, target, _ in sorted(stands_in - is_in):
-        told = f"the run stands at {path}, which is in the arm to {target} of the fork at {source} now"
-        yield Misfit(f"{told}, and it is not forked there", f"{path} behind or before that fork", hint)
+    declared_in = {arm for arm, nodes in _arms(plan).items() if frame.at in nodes}
+    for source, target, join in sorted(is_in - declared_in):
+        text = f"the run is at {path} in the arm to {target} of the fork at {source}, which no longer leads there"
+        yield Misfit(f"{text} before the join {join}", f"the edges to {path} in that arm", hint)
+    for source, target, _ in sorted(declared_in - is_in):
+        text = f"the run is at {path}, which is in the arm to {target} of the fork at {source} now"
+        yield Misfit(f"{text}, and the run is not forked there", f"{path} before or after that fork", hint)
 
 
 def _arms(plan: Plan[Any]) -> dict[Arm, set[str]]:
-    """The arms of every fork of a graph, with the nodes of each."""
-    ways: dict[str, Sequence[Way]] = {START: plan.start}
-    ways |= {name: (*node.ways, *node.failure_ways) for name, node in plan.nodes.items()}
-    out = {name: [target for way in every for target in _targets(way)] for name, every in ways.items()}
+    """Return the arms of every fork of a graph, with the nodes of each."""
+    edges: dict[str, Sequence[Outgoing]] = {START: plan.start}
+    edges |= {name: (*node.edges, *node.failure_edges) for name, node in plan.nodes.items()}
+    out = {name: [target for edge in every for target in _targets(edge)] for name, every in edges.items()}
     return {
-        (source, target, way.join): region(target, way.join, out) - {source}
-        for source, every in ways.items()
-        for way in every
-        if isinstance(way, ForkWay)
-        for target, _ in way.arms
+        (source, target, edge.join): region(target, edge.join, out) - {source}
+        for source, every in edges.items()
+        for edge in every
+        if isinstance(edge, ForkPlan)
+        for target, _ in edge.arms
     }
 
 
-def _targets(way: Way) -> Sequence[str]:
-    return [way.target] if isinstance(way, EdgeWay) else way.targets
+def _targets(edge: Outgoing) -> Sequence[str]:
+    return [edge.target] if isinstance(edge, EdgePlan) else edge.targets
 
 
 def _written(plan: Plan[Any], frame: Frame, hint: str) -> Iterator[Misfit]:
-    """Whether what an arm or the items of a map wrote can still be put together, and items still be read."""
+    """Check that the updates of an arm or of items can still be combined, and that items can still be read."""
     path = path_of(frame.id, frame.at)
     if frame.kind == "arm":
         target = frame.id.rsplit("~", 1)[-1]
@@ -232,30 +235,32 @@ def _written(plan: Plan[Any], frame: Frame, hint: str) -> Iterator[Misfit]:
 
 
 def _updates(plan: Plan[Any], view: View, ops: Sequence[Op], who: str, hint: str) -> Iterator[Misfit]:
-    told: set[str] = set()
+    reported: set[str] = set()
     for op in ops:
         name = op[1]
         field = plan.state.fields.get(name)
-        if name in told:
+        if name in reported:
             continue
         if field is None:
-            told.add(name)
+            reported.add(name)
             yield Misfit(f"{who} wrote field {name!r}, which is gone", f"field {name!r}", hint)
             continue
         if op[0] not in (_BARE if field.reducer is None else _WRITTEN[field.operation]):
-            told.add(name)
+            reported.add(name)
             reducer = getattr(field.reducer, "__name__", "none")
             yield Misfit(f"{who} wrote {op[0]} to field {name!r}, whose reducer is {reducer} now", "the reducer", hint)
             continue
         try:
             field.parts([op], view) if op[0] in ("item", "raw") else field.again(op, view)
         except (GraphEngineError, ValueError, TypeError) as error:
-            told.add(name)
+            reported.add(name)
             why = error.message if isinstance(error, InvalidUpdate) else " ".join(str(error).split())
             yield Misfit(f"{who} wrote {op[-1]!r:.100} to field {name!r}, which does not fit: {why}", "its type", hint)
 
 
-def _items(node: NodePlan, frame: Frame, items: Mapping[str, JsonValue], path: str, hint: str) -> Iterator[Misfit]:
+def _items(
+    node: NodePlan, frame: Frame, items: Mapping[str, Sequence[JsonValue]], path: str, hint: str
+) -> Iterator[Misfit]:
     state = node.each.state if node.each is not None else None
     for name, values in items.items() if state is not None else ():
         for value in values:
@@ -269,7 +274,7 @@ def _items(node: NodePlan, frame: Frame, items: Mapping[str, JsonValue], path: s
 
 
 def _asks(plan: Plan[Any], frame: Frame, hint: str) -> Iterator[Misfit]:
-    """Questions of nodes that are none any more."""
+    """Check that the node of each wait can still take its answer."""
     path = path_of(frame.id, frame.at)
     for name, facts in frame.waits.items():
         if facts.kind == "pause":
@@ -277,16 +282,15 @@ def _asks(plan: Plan[Any], frame: Frame, hint: str) -> Iterator[Misfit]:
         try:
             body = plan.nodes[frame.at].chosen(facts.choice).body
         except NoChoice as error:
-            told = error.message.removeprefix("there is ")
-            yield Misfit(f"the run waits for an answer to {name}, and there is {told}", f"that case of {path}", hint)
+            yield Misfit(f"the run waits for an answer to {name}, and {error.message}", f"that case of {path}", hint)
             continue
         if not facts.key and facts.kind == "ask" and body.kind != "ask":
-            told = f"the run waits for an answer to {name}, which is no question any more"
-            yield Misfit(told, f"the question at {path}", hint)
+            text = f"the run waits for an answer to {name}, which is no longer a question"
+            yield Misfit(text, f"the question at {path}", hint)
         elif facts.key and (body.kind not in ("function", "agent") or _is_map(plan, frame)):
-            kind = "run for each item" if _is_map(plan, frame) else _KINDS[body.kind]
-            told = f"the run waits inside {path} for {facts.question!r}, and that node is {kind} now"
-            yield Misfit(told, f"what {path} was", hint)
+            kind = "a map" if _is_map(plan, frame) else _KINDS[body.kind]
+            text = f"the run waits inside {path} for {facts.question!r}, and that node is {kind} now"
+            yield Misfit(text, f"what {path} was", hint)
 
 
 def _is_map(plan: Plan[Any], frame: Frame) -> bool:

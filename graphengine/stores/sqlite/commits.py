@@ -1,13 +1,12 @@
-"""Group commit: everything that waits to be written is written in one transaction.
+"""Group commit: all queued writes are written in one transaction.
 
-While one transaction is being committed, the next one's pieces gather in a queue; the thread takes all of
-them at once. A job is a function of the connection that checks first and writes after. What it raises decides
-who fails:
+While one transaction is being committed, the jobs of the next one gather in a queue; the thread takes all of them at
+once. A job is a function of the connection that first checks and then writes. The error that it raises decides which
+jobs fail:
 
-- a `GraphEngineError` is a refusal, raised before anything was written: that job fails, the others go on;
-- an error of the medium (full, locked, read-only, damaged) fails every job of the transaction with that
-  cause;
-- any other error is about the values of one job: the transaction is undone and done again without that job.
+- a `GraphEngineError` is a rejection, raised before anything was written: only that job fails;
+- an error of the medium (full, locked, read-only, damaged) fails every job of the transaction with that cause;
+- any other error concerns the values of one job: the transaction is rolled back and repeated without that job.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ T = TypeVar("T")
 
 
 class Job(Generic[T]):
-    """One thing to write, and where to say that it was written."""
+    """One write, and the future that gets its result."""
 
     __slots__ = ("error", "future", "result", "work", "written_bytes")
 
@@ -47,7 +46,7 @@ class Job(Generic[T]):
         self.error: Exception | None = None
 
     def settle(self) -> None:
-        """Tell the waiter, unless it was cancelled; on the loop, after the commit."""
+        """Resolve the future unless it was cancelled; called on the loop after the commit."""
         if self.future.done():
             return
         if self.error is not None:
@@ -70,30 +69,30 @@ class GroupCommit:
         self._task: asyncio.Task[None] | None = None
 
     def submit(self, work: Callable[[sqlite3.Connection], T], written_bytes: int = 0) -> asyncio.Future[T]:
-        """Queue a job; its future is done when the transaction that holds it is durable, or failed.
+        """Queue a job. Its future is done when its transaction is durable or has failed.
 
-        Cancelling the future does not take the job back. `written_bytes`: about how much it writes, if that is much.
+        Cancelling the future does not cancel the job. `written_bytes` is roughly how much it writes, if that is much.
         """
         future: asyncio.Future[T] = self._loop.create_future()
         job = Job(work, future, written_bytes)
         self._queue.append(job)  # type: ignore[arg-type]  # jobs of all kinds in one queue
         self._unsettled += 1
         if self._task is None or self._task.done():
-            # in a context of its own: the node's, in which this happens to be, would live as long as the task
+            # in a new context: the context of the calling node would otherwise live as long as the task
             self._task = self._loop.create_task(self.drain(), context=Context())
         return future
 
     async def drain(self) -> None:
-        """Write until nothing waits; goes on when cancelled, as every task is when the loop ends."""
+        """Write until the queue is empty; continue when cancelled, as every task is when the loop ends."""
         while self._unsettled:
             try:
                 await self._worker.run(self._write_queued)
             except asyncio.CancelledError:
                 continue
-            except Exception as error:  # noqa: BLE001  # whatever it was, the waiters must hear of it
+            except Exception as error:  # noqa: BLE001  # whatever it was, the waiters must get it
                 self._fail(self._queue, error)
             self._settle()
-            if self._checkpoints.are_due:  # when those who wait have heard: it may take a while
+            if self._checkpoints.are_due:  # after the waiters were resumed, since it can take a while
                 with suppress(asyncio.CancelledError, RunnerClosed):
                     await self._worker.run(self._checkpoints.make)
 
@@ -140,13 +139,16 @@ class GroupCommit:
 
 
 def _first_spoiler(connection: sqlite3.Connection, jobs: Iterable[Job[object]]) -> Job[object] | None:
-    """Do the jobs up to the first that fails for a reason of its own; the transaction must then be undone."""
+    """Run the jobs up to the first that fails because of its own values, and return that one.
+
+    The transaction must then be rolled back.
+    """
     for job in jobs:
         try:
             job.result = job.work(connection)
         except GraphEngineError as refusal:
             job.error = refusal
-        except Exception as error:  # the medium's go up, the job's own stay with it
+        except Exception as error:  # raise errors of the medium; keep the job's own error with the job
             if is_of_the_medium(error):
                 raise
             job.error = error
@@ -156,5 +158,5 @@ def _first_spoiler(connection: sqlite3.Connection, jobs: Iterable[Job[object]]) 
 
 def _undo(connection: sqlite3.Connection) -> None:
     if connection.in_transaction:
-        with suppress(sqlite3.Error):  # the transaction is gone either way, and its first error is the one to tell
+        with suppress(sqlite3.Error):  # the transaction is over either way, and its first error is the one to report
             connection.execute("ROLLBACK")

@@ -1,9 +1,9 @@
-"""Whether what a database defines is what graphengine defines: a file from somebody else may hold more than data.
+"""Checks that a database defines what graphengine defines: a file from another source can contain more than data.
 
 A trigger or a view runs SQL of its own when its table is written or read, and an index on an expression whenever a row
-changes. So a database is used only if it has no triggers, and if its views, and the tables and indexes that we read
-and write, are those that the migrations make. Tables that others keep beside ours are left alone: nothing here ever
-touches them. Whatever a definition calls, SQLite itself lets it call nothing with an effect (`trusted_schema`).
+changes. So a database is used only if it has no triggers, and if its views, and the tables and indexes that are read
+and written, are those that the migrations create. Additional tables of other programs are ignored and never touched.
+Whatever a definition calls, SQLite does not let it call functions with side effects (`trusted_schema`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     Definitions: TypeAlias = Mapping[tuple[str, str], tuple[str, str]]
-    """(type, name) of each object, with the table it is of and its SQL."""
+    """(type, name) of each object, with the table that it belongs to and its SQL."""
 
 _DEFINED: Final = "SELECT type, name, tbl_name, sql FROM sqlite_schema"
 _COMMENT: Final = re.compile(r"--[^\n]*")
@@ -31,13 +31,13 @@ _LISTED: Final = 5
 
 
 def harden(connection: sqlite3.Connection) -> None:
-    """Settings for a file that may come from anybody, to be made before anything of it is read."""
+    """Apply the settings for an untrusted file; call it before anything is read."""
     connection.execute("PRAGMA trusted_schema = OFF")
     connection.execute("PRAGMA cell_size_check = ON")
 
 
 def refuse_foreign(connection: sqlite3.Connection, path: Path, version: int) -> None:
-    """See that a database of this version defines what we define, and nothing that runs by itself.
+    """Check that a database of this version defines what graphengine defines, and nothing that runs by itself.
 
     Raises:
         StoreAltered: It defines something else.
@@ -49,23 +49,23 @@ def refuse_foreign(connection: sqlite3.Connection, path: Path, version: int) -> 
         for (kind, name), (table, sql) in found.items()
         if (kind, name) not in expected and not is_harmless(kind, name, table, sql, tables)
     ]
-    altered = [f"{kind} {name}" for (kind, name), told in expected.items() if found.get((kind, name)) != told]
+    altered = [f"{kind} {name}" for (kind, name), made in expected.items() if found.get((kind, name)) != made]
     if not foreign and not altered:
         return
-    told = [f"it has {_listed(foreign)}, which graphengine did not make"] if foreign else []
-    told += [f"it has not {_listed(altered)} as graphengine made it"] if altered else []
+    problems = [f"it has {_listed(foreign)}, which graphengine did not make"] if foreign else []
+    problems += [f"it lacks or changes {_listed(altered)}"] if altered else []
     raise StoreAltered(
-        f"{path} was altered by something else: {'; '.join(told)}",
+        f"{path} was altered by another program: {'; '.join(problems)}",
         where=str(path),
-        repair="if you know where it comes from, `graphengine doctor --repair` sets it right after a copy; else do not "
-        "use it",
+        repair="if you know where it comes from, `graphengine doctor --repair` copies it and restores the definitions; "
+        "else do not use it",
     )
 
 
 def is_harmless(kind: str, name: str, table: str, sql: str, tables: set[str]) -> bool:
-    """Whether something that is not ours is never touched by what we do."""
+    """Return whether a definition that is not graphengine's is never used by its statements."""
     if kind == "index":
-        return table not in tables or not sql  # SQLite makes those without SQL, for keys
+        return table not in tables or not sql  # SQLite creates the indexes without SQL, for keys
     return kind == "table" and name not in tables
 
 
@@ -75,22 +75,22 @@ def _listed(things: list[str]) -> str:
 
 
 def definitions(connection: sqlite3.Connection) -> Definitions:
-    """What a database defines; statements without their comments."""
+    """Return what a database defines, the statements without their comments."""
     rows = connection.execute(_DEFINED).fetchall()
     return {(str(kind), str(name)): (str(table), _normal(sql)) for kind, name, table, sql in rows}
 
 
 @cache
 def expected_of(version: int) -> Definitions:
-    """What the migrations up to a version define."""
+    """Return what the migrations up to a version define."""
     with closing(sqlite3.connect(":memory:")) as connection:
         for number in range(1, version + 1):
             for statement in migration(number):
                 connection.execute(statement)
         made = definitions(connection)
-    return {key: told for key, told in made.items() if told[1]}
+    return {key: definition for key, definition in made.items() if definition[1]}
 
 
 def _normal(sql: object) -> str:
-    """A definition without its comments, and with one blank where there are several."""
+    """Return a definition without comments and repeated blanks."""
     return " ".join(_COMMENT.sub(" ", str(sql)).replace('"', "").split()) if sql is not None else ""

@@ -1,9 +1,9 @@
-"""Which runs somebody should go on with: those that wait and can go on, and those whose driver is gone.
+"""The runs that are due to be resumed: waiting runs that can continue, and runs whose driver is gone.
 
-They come from three places, each of which gives them longest first and only as far as they are asked for: an
-index of timers, an index of runs that somebody is wanted for (`schema/0002_waits.sql` tells which), and the runs
-of owners that are dead. Those last come first: their work was cut off, and it must not queue after all that waits to be
-begun. A run that a live owner took is passed over wherever it comes up.
+They come from three sources, each of which yields the longest due first and only as many as needed: an index of timers,
+an index of runs that need a driver (defined in `schema/0002_waits.sql`), and the runs of dead owners. The last are
+returned first: their work was interrupted, and it must not queue after all the work that has not begun. A run that a
+live owner drives is skipped in every source.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
     from graphengine.stores.sqlite.owners import Onlooker
 
 _Candidate: TypeAlias = tuple[int, float, "Sequence[JsonValue]"]
-"""Its turn, since when it is due, and the row of `run_facts`."""
+"""Its rank, since when it is due, and the row of `run_facts`."""
 
-_ORPHANS: Final = 0  # turns
+_ORPHANS: Final = 0  # ranks
 _OTHERS: Final = 1
 
 _KEY: Final = 0  # columns of `run_facts`
 _GRAPH: Final = 2
 _DUE_AT: Final = 13
 _WANTED_AT: Final = 14
-_UNKNOWN: Final = 0.0  # somebody saw the owner dead and removed its row: it died before those that have one
+_UNKNOWN: Final = 0.0  # another process removed the dead owner's row: it died before the owners that have one
 
 
 def due(
@@ -43,10 +43,10 @@ def due(
     onlooker: Onlooker,
     graphs: Sequence[str] | None = None,
 ) -> list[RunInfo]:
-    """The runs that are due at `now`, in the order of `Store.due`.
+    """Return the runs that are due at `now`, in the order of `Store.due`.
 
-    Of those that have been so equally long, as all are whose owners nobody remembers, the first begun comes first: the
-    owners' ids, by which they are looked up, are random.
+    Of runs due for equally long, such as all those whose owners have no row, the first begun comes first: the owners'
+    ids, by which they are looked up, are random.
     """
     if limit <= 0:
         return []
@@ -65,12 +65,12 @@ def due(
 
 
 def _rank(candidate: _Candidate) -> tuple[int, float, object]:
-    turn, since, row = candidate
-    return turn, since, row[_KEY]
+    rank, since, row = candidate
+    return rank, since, row[_KEY]
 
 
 def _orphans(connection: sqlite3.Connection, onlooker: Onlooker) -> list[Iterator[_Candidate]]:
-    """The running runs of each dead owner, since the end of its lease: when before that it died nobody knows."""
+    """Return the running runs of each dead owner, due since the end of its lease: the time of its death is unknown."""
     sources: list[Iterator[_Candidate]] = []
     for driver, expires_at in connection.execute(SQL["drivers"]).fetchall():
         if not onlooker.sees_alive(connection, driver, expires_at):

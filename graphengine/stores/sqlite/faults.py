@@ -1,4 +1,4 @@
-"""What an error of sqlite3 means here: one `StoreError` for each kind, with the file and the repair."""
+"""Translation of sqlite3 errors: one `StoreError` for each kind, with the file and the repair."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class _Meaning(NamedTuple):
 
 _FULL: Final = _Meaning(
     StoreFull,
-    "the disk takes no more: it is full, over its quota, or failing",
+    "the disk cannot be written: it is full, over its quota, or failing",
     "free some space, then resume the run; every step recorded so far is safe",
 )
 _READ_ONLY: Final = _Meaning(
@@ -39,26 +39,26 @@ _READ_ONLY: Final = _Meaning(
 )
 _LOCKED: Final = _Meaning(
     StoreLocked,
-    "another program held the database's lock for longer than the time to wait",
+    "another program held the database's lock for longer than the busy timeout",
     "close the program that has the database open, or raise busy_timeout_seconds",
 )
 _CORRUPT: Final = _Meaning(
     StoreCorrupt,
     "the database file is damaged",
-    "`graphengine doctor` tells what is damaged, `graphengine doctor --repair` saves what can be read",
+    "`graphengine doctor` shows what is damaged, `graphengine doctor --repair` saves what can be read",
 )
 _NOT_A_DATABASE: Final = _Meaning(
     StoreNotADatabase, "the file is not a database", "name another file, or move this one away"
 )
 _MOVED: Final = _Meaning(
-    StoreMoved, "the database file was moved or deleted while it was open", "put it back, then open it again"
+    StoreMoved, "the database file was moved or deleted while open", "put it back, then open it again"
 )
 _CANNOT_OPEN: Final = _Meaning(
     StoreError,
     "the database file cannot be opened",
     "check that the path is a file this user may read and write",
 )
-_OTHER: Final = _Meaning(StoreError, "the database cannot do what was asked", "")
+_OTHER: Final = _Meaning(StoreError, "the database operation failed", "")
 
 _MEANINGS: Final = {
     sqlite3.SQLITE_FULL: _FULL,
@@ -78,23 +78,23 @@ _MEANINGS: Final = {
     sqlite3.SQLITE_CANTOPEN: _CANNOT_OPEN,
 }
 MEDIUM_ERRORS: Final = (sqlite3.OperationalError, sqlite3.InternalError, UnicodeDecodeError)
-"""What sqlite3 raises about the file; the last one where its message quotes damaged text."""
+"""Exceptions that sqlite3 raises about the file; the last one if its message quotes damaged text."""
 
-_PRIMARY: Final = 0xFF  # an extended code holds the code of its kind in the low byte
+_PRIMARY: Final = 0xFF  # an extended code holds the primary code in its low byte
 
 
 def is_of_the_medium(error: Exception) -> bool:
-    """Whether the error concerns the file as a whole, and not just the statement that met it."""
+    """Return whether an error concerns the file as a whole, and not just one statement."""
     return isinstance(error, MEDIUM_ERRORS) or type(error) is sqlite3.DatabaseError
 
 
 def shows_damage(error: Exception) -> bool:
-    """Whether an error may tell of damage in the file, and not of a lock, a full disk or rights, which pass."""
+    """Return whether an error can be caused by damage in the file, and not by a lock, a full disk or permissions."""
     return _meaning_of(error).error not in {StoreLocked, StoreFull, StoreReadOnly}
 
 
 def explain(error: Exception, path: Path) -> StoreError:
-    """The `StoreError` that tells of this error; the error itself becomes its cause."""
+    """Return the `StoreError` for an error, which becomes its cause."""
     if isinstance(error, StoreError):
         return copy(error)  # it is raised to several callers
     if isinstance(error, OSError):
@@ -112,7 +112,7 @@ def _meaning_of(error: Exception) -> _Meaning:
 
 
 def explain_os(error: OSError, path: Path) -> StoreError:
-    """The `StoreError` for a failed operation on a file or folder beside the database."""
+    """Return the `StoreError` for a failed operation on the database file or a file or folder next to it."""
     if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
         meaning = _READ_ONLY
     elif error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:

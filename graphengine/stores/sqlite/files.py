@@ -1,8 +1,7 @@
-"""Opening the database's file: is it ours, which version is it, and the settings every connection gets.
+"""Opening the database file: checks of its application and version, and the settings of every connection.
 
-A file is ours if SQLite's `application_id` says so; `user_version` is the number of the last migration it
-had. Both are read, and the migrations run, inside one write transaction, so that any number of processes may
-open one new file at once.
+SQLite's `application_id` marks a file as graphengine's; `user_version` is the number of its last migration. Both are
+read, and the migrations run, inside one write transaction, so that any number of processes can open a new file at once.
 """
 
 from __future__ import annotations
@@ -14,10 +13,10 @@ import time
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 from graphengine.errors import StoreError, StoreMissing, StoreMoved, StoreNotADatabase, StoreReadOnly, StoreTooNew
-from graphengine.stores.sqlite.checkpoints import never_by_itself, sync_as
+from graphengine.stores.sqlite.checkpoints import disable_autocheckpoint, sync_as
 from graphengine.stores.sqlite.definitions import harden, refuse_foreign
 from graphengine.stores.sqlite.faults import explain_os
-from graphengine.stores.sqlite.owners import somebody_lives
+from graphengine.stores.sqlite.owners import has_live_owner
 from graphengine.stores.sqlite.queries import MIGRATIONS, migration
 from graphengine.stores.sqlite.torn import refuse_damaged_log, sync_log
 
@@ -27,15 +26,15 @@ if TYPE_CHECKING:
 Synchronous: TypeAlias = Literal["FULL", "NORMAL"]
 
 APPLICATION_ID: Final = 0x47726147
-"""What marks a SQLite file as ours: the letters GraG."""
+"""The mark of graphengine's SQLite files: the letters GraG."""
 
 VERSION: Final = len(MIGRATIONS)
 """The format that this code writes."""
 
 PAGE_BYTES: Final = 8192
-"""A step of a conversation takes some 1.3 KB: pages of 4 KB hold two or three of those, these hold six."""
+"""A step of a conversation takes about 1.3 KB: a page of 4 KB holds two or three of those, this one holds six."""
 
-# One statement, so that all three are of one moment, also while another process makes the database.
+# One statement, so that all three values are consistent while another process creates the database.
 _IDENTITY: Final = """
     SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema)
     FROM pragma_application_id, pragma_user_version
@@ -46,11 +45,11 @@ _WAL_POLL_SECONDS: Final = 0.005
 
 
 def prepare_file(path: Path) -> None:
-    """Make the file and its folder if they are missing, readable by this user alone.
+    """Create the file and its folder if they are missing, accessible to this user only.
 
     Raises:
         StoreNotADatabase: The path is a folder, a device or anything else but a file, or another kind of file.
-        StoreError: The file cannot be made.
+        StoreError: The file cannot be created.
     """
     if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
         message = f"SQLite {sqlite3.sqlite_version} is too old"
@@ -66,14 +65,14 @@ def prepare_file(path: Path) -> None:
         raise explain_os(error, path) from error
 
 
-class Look(NamedTuple):
-    """What tells whether a database's file changed since.
+class FileState(NamedTuple):
+    """The facts that show whether a database file has changed.
 
     Attributes:
-        has_log: Whether there is something in the write-ahead log: somebody writes, or died writing.
-        inode: Which file it is.
-        size_bytes: How large it is.
-        changed_at_ns: When it was changed last.
+        has_log: Whether the write-ahead log is not empty: a process has the database open, or died with it open.
+        inode: The inode of the file.
+        size_bytes: The size of the file.
+        changed_at_ns: The time of the last change.
     """
 
     has_log: bool
@@ -83,22 +82,22 @@ class Look(NamedTuple):
 
 
 class Place:
-    """The files of an open database, to notice that they are not those at its path any more.
+    """The files of an open database, to detect that its path leads to other files.
 
-    Two things bring that about:
+    This has two causes:
 
     1. The file is moved, deleted or replaced.
-    2. This process opens and closes the file by itself, as for a backup or a checksum. With that the system drops all
-       locks that the process has on it, those of SQLite as well. The next process that closes the database then takes
-       itself for the last one and deletes the log, into which this one still writes.
+    2. This process opens and closes the file itself, as for a backup or a checksum. The system then drops all locks
+       that the process has on it, including those of SQLite. The next process that closes the database considers
+       itself the last one and deletes the log, to which this process still writes.
 
-    Either way SQLite would report commits as done that no other process ever reads.
+    In both cases SQLite would report commits as done that no other process ever reads.
 
     Args:
-        path: The database, while a connection has it open: only then the log is sure to be there.
+        path: The database, while a connection has it open: only then the log is certain to exist.
 
     Attributes:
-        path: The same.
+        path: The database.
     """
 
     def __init__(self, path: Path) -> None:
@@ -106,10 +105,10 @@ class Place:
         self._files: Final = [(each, _identity(each)) for each in (path, log_of(path))]
 
     def check(self) -> None:
-        """Compare the files with those at their paths; it costs a `stat` of each.
+        """Check that the files are still those at their paths; it costs a `stat` of each.
 
         Raises:
-            StoreMoved: One is another file, or gone.
+            StoreMoved: One was replaced or is gone.
         """
         for path, identity in self._files:
             if _identity(path) != identity:
@@ -130,12 +129,12 @@ def _identity(path: Path) -> tuple[int, int]:
 
 
 def log_of(path: Path) -> Path:
-    """The write-ahead log beside a database; it may not be there."""
+    """Return the path of a database's write-ahead log; the file need not exist."""
     return path.with_name(path.name + "-wal")
 
 
-def look_at(path: Path) -> Look:
-    """How the file is now.
+def file_state(path: Path) -> FileState:
+    """Return the current facts about the file.
 
     Raises:
         StoreMissing, StoreNotADatabase, StoreError: As `require_file`.
@@ -147,20 +146,20 @@ def look_at(path: Path) -> Look:
         has_log = log.exists() and log.stat().st_size > 0
     except OSError as error:
         raise explain_os(error, path) from error
-    return Look(has_log, stat.st_ino, stat.st_size, stat.st_mtime_ns)
+    return FileState(has_log, stat.st_ino, stat.st_size, stat.st_mtime_ns)
 
 
-def uri_to_read(path: Path, look: Look) -> str:
-    """How to open a file that nothing may be left beside.
+def uri_to_read(path: Path, state: FileState) -> str:
+    """Return the URI to open a file for reading without leaving other files next to it.
 
-    Without a log it is at rest and is opened as immutable: SQLite then trusts us that it does not change, so whoever
-    reads looks at it again afterwards.
+    Without a log no process has it open, and it is opened as immutable. SQLite then relies on it not changing, so the
+    caller must compare a new `file_state` after reading.
     """
-    return f"{path.as_uri()}?{'mode=ro' if look.has_log else 'mode=ro&immutable=1'}"
+    return f"{path.as_uri()}?{'mode=ro' if state.has_log else 'mode=ro&immutable=1'}"
 
 
 def sync_folder(folder: Path) -> None:
-    """See that the names in a folder outlast a power cut."""
+    """Sync a folder, so that the names in it survive a power cut."""
     if os.name != "posix":  # elsewhere a folder cannot be opened
         return
     descriptor = os.open(folder, os.O_RDONLY)
@@ -171,7 +170,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def _make_folder(folder: Path) -> None:
-    """Make a folder and those above it, so that they outlast a power cut: SQLite sees to what is in it only."""
+    """Create a folder and its parents and sync their names: SQLite syncs only what is in the folder."""
     if folder.is_dir():
         return
     _make_folder(folder.parent)
@@ -180,12 +179,12 @@ def _make_folder(folder: Path) -> None:
 
 
 def require_file(path: Path) -> None:
-    """See that there is a database to read.
+    """Check that there is a database to read.
 
     Raises:
-        StoreMissing: There is none.
+        StoreMissing: There is no file.
         StoreNotADatabase: The path is a folder, a device or anything else but a file, or another kind of file.
-        StoreError: The path cannot be looked at.
+        StoreError: The path cannot be accessed.
     """
     _refuse_others(path)
     if not path.exists():
@@ -194,7 +193,7 @@ def require_file(path: Path) -> None:
 
 
 def _refuse_others(path: Path) -> None:
-    """Refuse what is no regular file, and a file so short that SQLite would take it for empty and write over it."""
+    """Raise if the path is not a regular file, or if the file is so short that SQLite would overwrite it as empty."""
     try:
         found = path.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -218,22 +217,22 @@ def _kind(mode: int) -> str:
 
 
 def set_up(connection: sqlite3.Connection, path: Path, synchronous: Synchronous) -> None:
-    """Prepare the writing connection: check the file, bring it to this version, choose its settings.
+    """Prepare the writing connection: check the file, migrate it to this version, apply the settings.
 
     Raises:
-        StoreNotADatabase: Another application's database.
-        StoreTooNew: Written by a newer version.
-        StoreAltered: Somebody else defined something in it.
-        sqlite3.Error: No database, read-only, locked.
+        StoreNotADatabase: It is another application's database.
+        StoreTooNew: It was written by a newer version.
+        StoreAltered: Another program defined something in it.
+        sqlite3.Error: It is not a database, read-only or locked.
     """
     _check_log(path)
     sync_log(path)
     version = _checked(connection, path)
     if version == 0:
         connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
-        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # free pages can be given back while others write
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # allow returning free pages while others write
     _use_wal(connection)
-    never_by_itself(connection)
+    disable_autocheckpoint(connection)
     sync_as(connection, synchronous)
     if version < VERSION:
         migrate(connection, path)
@@ -241,21 +240,21 @@ def set_up(connection: sqlite3.Connection, path: Path, synchronous: Synchronous)
 
 
 def _check_log(path: Path) -> None:
-    """Look at a log that was left behind; one that somebody is writing to was looked at by them.
+    """Check a log that a dead process left; if an owner is alive, it checked the log when it opened the database.
 
     Raises:
-        StoreCorrupt: Finished commits lie behind a damaged place of it.
+        StoreCorrupt: Finished commits follow a damaged place in the log.
     """
-    if not somebody_lives(path):
+    if not has_live_owner(path):
         refuse_damaged_log(path)
 
 
 def set_up_reader(connection: sqlite3.Connection, path: Path, *, is_alone: bool = True) -> None:
-    """Prepare a connection that only reads; `is_alone`: not beside one of ours that writes.
+    """Prepare a connection that only reads; `is_alone` means that this store has no writing connection.
 
     Raises:
         StoreMissing: The file is empty.
-        StoreError: As `set_up`; also for an older version, which only a writer brings up to date.
+        StoreError: As `set_up`; also for an older version, which only a writer migrates.
         sqlite3.Error: As `set_up`.
     """
     connection.execute("PRAGMA query_only = ON")
@@ -263,7 +262,7 @@ def set_up_reader(connection: sqlite3.Connection, path: Path, *, is_alone: bool 
         _check_log(path)
     version = _checked(connection, path)
     if version == 0:
-        message = f"{path} is empty: it is no database yet"
+        message = f"{path} is empty: it is not a database yet"
         raise StoreMissing(message, where=str(path), repair="check the path; the first run makes it a database")
     if version < VERSION:
         message = f"the database has format {version} and must be brought to format {VERSION} before it is read"
@@ -271,11 +270,11 @@ def set_up_reader(connection: sqlite3.Connection, path: Path, *, is_alone: bool 
 
 
 def _checked(connection: sqlite3.Connection, path: Path) -> int:
-    """The version of a database that is ours in all it defines; both are of one moment, also while it is migrated.
+    """Check a database's mark and definitions and return its version, consistently while it is migrated.
 
     Raises:
         StoreNotADatabase, StoreTooNew: As `check_format`.
-        StoreAltered: Somebody else defined something in it.
+        StoreAltered: Another program defined something in it.
     """
     harden(connection)
     connection.execute("BEGIN")
@@ -289,7 +288,7 @@ def _checked(connection: sqlite3.Connection, path: Path) -> int:
 
 
 def check_format(connection: sqlite3.Connection, path: Path) -> int:
-    """The version of the database's format; 0 for a database that is still empty.
+    """Return the version of the database's format; 0 if it is still empty.
 
     Raises:
         StoreNotADatabase: It is another application's.
@@ -306,7 +305,7 @@ def check_format(connection: sqlite3.Connection, path: Path) -> int:
 
 
 def migrate(connection: sqlite3.Connection, path: Path, upto: int = VERSION) -> None:
-    """Bring the database to a version, from whichever it has, in one transaction."""
+    """Migrate the database from its version to `upto`, in one transaction."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         for version in range(check_format(connection, path) + 1, upto + 1):
@@ -321,7 +320,7 @@ def migrate(connection: sqlite3.Connection, path: Path, upto: int = VERSION) -> 
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:
-    """Switch to write-ahead logging, once for all. SQLite does not wait for other openers here, so we do."""
+    """Switch to write-ahead logging permanently. SQLite does not wait for other openers here, so poll."""
     (timeout_milliseconds,) = connection.execute("PRAGMA busy_timeout").fetchone()
     give_up_at = time.monotonic() + timeout_milliseconds / 1000
     while True:
@@ -336,6 +335,6 @@ def _use_wal(connection: sqlite3.Connection) -> None:
 
 
 def _check_writable(connection: sqlite3.Connection) -> None:
-    """Find out now, not at the first step, that the file cannot be written."""
+    """Raise now, and not at the first step, if the file cannot be written."""
     connection.execute("BEGIN IMMEDIATE")
     connection.execute("ROLLBACK")

@@ -1,13 +1,13 @@
-"""Who drives runs here: a row for each open store, a lease that a thread renews, and a lock.
+"""Owners, the processes that drive runs: a row for each open store, a lease that a thread renews, and a lock.
 
-An owner holds an operating system's lock on a file of its own in a folder next to the database for as long as
-it lives. The system frees the lock when the process ends, however it ends, so another process on that host
-sees at once that the owner is dead. From other hosts, and where locks do not work, an owner is dead when its
-lease ran out. A mistake about this costs a run's driver its turn, never the run its log: the fence decides
-what may be written.
+An owner holds a lock of the operating system on its own file, in a folder next to the database, for as long as it
+lives. The system releases the lock when the process ends, however it ends, so other processes on the same host detect
+immediately that the owner is dead. On other hosts, and where locks do not work, an owner is dead when its lease has
+expired. A wrong judgement can take a run from its driver but never damage its log: the fence decides which writes are
+accepted.
 
-Taking a run over and clearing away a dead owner happen inside write transactions, so no two processes do it at
-the same time. Who only reads (`Onlooker`) judges by the same signs and changes nothing.
+Taking over a run and removing a dead owner happen inside write transactions, so that no two processes do it at the same
+time. A reader (`Onlooker`) judges in the same way and changes nothing.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from graphengine.errors import StoreMoved
-from graphengine.stores.sqlite.checkpoints import never_by_itself, sync_as
+from graphengine.stores.sqlite.checkpoints import disable_autocheckpoint, sync_as
 from graphengine.stores.sqlite.definitions import harden
 from graphengine.stores.sqlite.queries import SQL
 
@@ -45,15 +45,15 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("graphengine.stores")
 
-_TICK_SECONDS: Final = 0.5  # how soon the thread sees that the thread of the event loop has ended
+_TICK_SECONDS: Final = 0.5  # how soon the lease thread notices that the event loop's thread has ended
 _RENEWALS_PER_LEASE: Final = 3
-_ID: Final = re.compile(r"[0-9a-f]{32}")  # a database may say anything; only such an id leads to a file
+_ID: Final = re.compile(r"[0-9a-f]{32}")  # a database can contain anything; only such an id is used as a file name
 _OPEN_ONLY_FILES: Final = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 _NO_LOCKS: Final = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
 class Owner(NamedTuple):
-    """An owner as recorded."""
+    """A recorded owner."""
 
     id: str
     host: str
@@ -67,13 +67,13 @@ class Owner(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LeaseOptions:
-    """What an owner's lease needs to know.
+    """The options of an owner's lease.
 
     Attributes:
-        path: The database's file.
-        lease_seconds: How long an owner counts as alive without a sign of life.
-        busy_timeout_seconds: How long a renewal waits for the database.
-        clock: Gives epoch seconds.
+        path: The database file.
+        lease_seconds: How long an owner counts as alive without a renewal.
+        busy_timeout_seconds: How long a renewal waits for the database's lock.
+        clock: Returns epoch seconds.
     """
 
     path: Path
@@ -83,20 +83,20 @@ class LeaseOptions:
 
     @property
     def folder(self) -> Path:
-        """Where the owners' lock files are."""
+        """The folder of the owners' lock files."""
         return self.path.with_name(self.path.name + "-owners")
 
 
 class Lease:
     """This process's ownership: its row, its lock file and the thread that renews it.
 
-    `acquire_lock`, `register`, `retire` and `other` may be called from any one thread at a time.
+    `acquire_lock`, `register`, `retire` and `other` can be called from any thread, by one at a time.
 
     Attributes:
-        place: The files of the open database, once they are known.
-        owed: Runs that were let go, with their fences, as long as that is not recorded: a full disk may have refused
-            it, or whoever waited for it was cancelled. Each renewal tries again, so that no run stays with an owner
-            that lives and does not drive it. The loop's thread adds to it, both remove; a pair never comes twice.
+        place: The files of the open database, once known.
+        owed: Released runs, with their fences, whose release is not recorded yet: the disk was full, or the caller was
+            cancelled. Each renewal tries again, so that no run stays with a live owner that does not drive it. The
+            loop's thread adds pairs, both threads remove them; a pair is never added twice.
     """
 
     def __init__(self, options: LeaseOptions) -> None:
@@ -111,14 +111,14 @@ class Lease:
         self._is_retired = False
 
     def now(self) -> float:
-        """The time on the store's clock, epoch seconds."""
+        """Return the time on the store's clock in epoch seconds."""
         return self._options.clock()
 
     def acquire_lock(self) -> None:
-        """Make this owner's lock file and hold it; without locks on this file system only the lease counts.
+        """Create and lock this owner's lock file; on a file system without locks only the lease counts.
 
         Raises:
-            OSError: The folder cannot be made or written.
+            OSError: The folder cannot be created or written.
         """
         folder = self._options.folder
         while self._lock is None:
@@ -127,7 +127,7 @@ class Lease:
             try:
                 lock.acquire(blocking=False)
             except FileNotFoundError:
-                continue  # another owner, closing, removed the empty folder between our two calls
+                continue  # another owner, closing, removed the empty folder between the two calls
             except OSError as error:
                 if error.errno in _NO_LOCKS:
                     return
@@ -135,19 +135,19 @@ class Lease:
             self._lock = lock
 
     def register(self, connection: sqlite3.Connection) -> None:
-        """Record this owner, or that it is still alive, inside the caller's transaction."""
+        """Record this owner or renew its lease, inside the caller's transaction."""
         lock_file = f"{self.id}.lock" if self._lock else ""
         expires_at = self.now() + self._options.lease_seconds
         connection.execute(SQL["keep_owner"], (self.id, self._host, os.getpid(), lock_file, expires_at))
 
     def retire(self, connection: sqlite3.Connection) -> None:
-        """Give up every run and this owner's row for good, inside the caller's transaction."""
+        """Release every run and delete this owner's row permanently, inside the caller's transaction."""
         self._is_retired = True
         connection.execute(SQL["release_all"], (self.now(), self.id))
         connection.execute(SQL["drop_owner"], (self.id,))
 
     def release_lock(self) -> None:
-        """Free and remove the lock file, and the folder when it was the last one."""
+        """Release and remove the lock file; remove the folder if it is empty."""
         lock, self._lock = self._lock, None
         if lock is not None:
             _remove(lock)
@@ -155,9 +155,9 @@ class Lease:
                 self._options.folder.rmdir()
 
     def other(self, connection: sqlite3.Connection, owner_id: str) -> Owner | None:
-        """The owner of this id if it is alive; the row and the lock file of a dead one are removed.
+        """Return the owner with this id if it is alive; remove the row and lock file of a dead one.
 
-        Inside the caller's write transaction.
+        Call it inside a write transaction.
         """
         row = connection.execute(SQL["owner"], (owner_id,)).fetchone()
         if row is None:
@@ -171,10 +171,10 @@ class Lease:
         return owner if owner.expires_at > self.now() else None
 
     def keep(self, loop_thread: threading.Thread, abandon: Callable[[], None]) -> None:
-        """Start the thread that renews the lease, until `stop`.
+        """Start the thread that renews the lease until `stop`.
 
-        If `loop_thread` ends first, nobody can close the store any more: then `abandon` is called, so that
-        the connections' threads do not keep the process from ending.
+        If `loop_thread` ends first, the store can no longer be closed: then `abandon` is called, so that the
+        connections' threads do not keep the process from exiting.
         """
         self._thread = threading.Thread(
             target=self._run, args=(loop_thread, abandon), name="graphengine-lease", daemon=True
@@ -182,7 +182,7 @@ class Lease:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread; returns when it has ended."""
+        """Stop the thread and wait until it has ended."""
         self._stopped.set()
         if self._thread is not None:
             self._thread.join()
@@ -200,11 +200,11 @@ class Lease:
                 self.renew()
 
     def renew(self) -> None:
-        """Record a sign of life; a failure is logged and tried again at the next turn."""
+        """Renew the lease; log a failure and try again at the next interval."""
         options = self._options
         try:
             if self.place is not None:
-                self.place.check()  # the path may lead to another database
+                self.place.check()  # the path can lead to another database
             with closing(
                 sqlite3.connect(
                     f"{options.path.as_uri()}?mode=rw",
@@ -214,9 +214,9 @@ class Lease:
                 )
             ) as connection:
                 harden(connection)
-                never_by_itself(connection)
-                # A lease means nothing after a power cut. But the commits after it are synced, and a log in which one
-                # of those reached the disk and this one did not looks like a damaged one.
+                disable_autocheckpoint(connection)
+                # A lease has no meaning after a power cut. But later commits are synced, and a log in which one of
+                # those reached the disk and this one did not looks damaged.
                 sync_as(connection, "FULL")
                 self._renew(connection)
         except (sqlite3.Error, StoreMoved) as error:
@@ -225,7 +225,7 @@ class Lease:
     def _renew(self, connection: sqlite3.Connection) -> None:
         connection.execute("BEGIN IMMEDIATE")
         owed = self.owed.copy()
-        if not self._is_retired:  # its row is gone, and nobody would ever remove another one
+        if not self._is_retired:  # its row was deleted, and nothing would ever remove a new one
             self.register(connection)
         for run_id, fence in owed:
             connection.execute(SQL["release"], (self.now(), run_id, fence, self.id))
@@ -234,11 +234,11 @@ class Lease:
 
 
 class Onlooker:
-    """Judges for one read which owners are alive: it changes nothing, and looks at each owner's lock once.
+    """The judgement, for one read, of which owners are alive. It changes nothing and checks each lock once.
 
     Args:
-        options: Those of the store.
-        own_id: The store's own owner, whose lock need not be looked at; None if it only reads.
+        options: The options of the store's leases.
+        own_id: The id of the store's own owner, whose lock is not checked; None if the store only reads.
     """
 
     def __init__(self, options: LeaseOptions, own_id: str | None) -> None:
@@ -247,9 +247,9 @@ class Onlooker:
         self._dead: dict[str, bool] = {}
 
     def sees_alive(self, connection: sqlite3.Connection, owner_id: str, expires_at: float | None) -> bool:
-        """Whether the owner of this id, whose lease ends then (None: it has no row), is alive."""
+        """Return whether an owner is alive, given the end of its lease (None: it has no row)."""
         if owner_id == self._own_id:
-            return True  # who looks is alive, also if it could not renew its lease in time
+            return True  # this process is alive, even if it could not renew its lease in time
         if expires_at is None or expires_at <= self._options.clock():
             return False
         if owner_id not in self._dead:
@@ -258,8 +258,8 @@ class Onlooker:
         return not self._dead[owner_id]
 
 
-def somebody_lives(path: Path) -> bool:
-    """Whether an owner on this host has the database open to write, as far as locks tell."""
+def has_live_owner(path: Path) -> bool:
+    """Return whether an owner on this host has the database open for writing, according to the locks."""
     folder = path.with_name(path.name + "-owners")
     try:
         names = [each.name for each in folder.iterdir() if each.suffix == ".lock"]
@@ -270,7 +270,7 @@ def somebody_lives(path: Path) -> bool:
 
 
 def lock_shows_death(owner: Owner, folder: Path) -> bool:
-    """Whether the owner is of this host and holds its lock no more; False where that cannot be told."""
+    """Return whether an owner of this host no longer holds its lock; False if that cannot be determined."""
     if owner.host != socket.gethostname() or owner.lock_file != f"{owner.id}.lock" or not _ID.fullmatch(owner.id):
         return False
     try:
@@ -288,13 +288,13 @@ def lock_shows_death(owner: Owner, folder: Path) -> bool:
 
 
 def _can_lock(descriptor: int) -> bool:
-    """Whether nobody holds the lock; on return the caller does, until it closes the descriptor.
+    """Try to take the lock; return whether no owner holds it. The caller holds it until it closes the descriptor.
 
-    A shared lock is asked for where there is one: it is refused beside an owner's, but those who look at a dead
-    owner at the same time do not take one another for it.
+    Where there are shared locks, take one: it conflicts with an owner's lock, but processes that check a dead owner at
+    the same time do not mistake one another for the owner.
     """
     if fcntl is None:
-        from filelock import lock_descriptor  # noqa: PLC0415 - as below
+        from filelock import lock_descriptor  # noqa: PLC0415 - readers do not need it
 
         return lock_descriptor(descriptor, blocking=False)
     try:
@@ -305,13 +305,13 @@ def _can_lock(descriptor: int) -> bool:
 
 
 def _lock_on(path: Path) -> FileLock:
-    from filelock import FileLock  # noqa: PLC0415 - who only reads does without
+    from filelock import FileLock  # noqa: PLC0415 - readers do not need it
 
     return FileLock(path, mode=0o600, thread_local=False, fallback_to_soft=False)
 
 
 def _remove(lock: FileLock) -> None:
-    """Free a lock and remove its file: while it is held, or right after where the system forbids that."""
+    """Release a lock and remove its file: while the lock is held or, if the system forbids that, right after."""
     with suppress(OSError):
         Path(lock.lock_file).unlink()
     lock.release()

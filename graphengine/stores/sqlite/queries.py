@@ -1,4 +1,4 @@
-"""The statements of `queries.sql` and `doctor/queries.sql` and the migrations of `schema/`, read once."""
+"""The statements in `queries.sql` and `doctor/queries.sql` and the migrations in `schema/`, read once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sqlite3
 from typing import Final
 
 MIGRATIONS: Final = ("0001_runs.sql", "0002_waits.sql", "0003_trust.sql")
-"""In order; the number of the last one is the format's version, the database's `user_version`."""
+"""The migrations in order; the number of the last one is the format's version, the database's `user_version`."""
 
 _NAME: Final = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 
@@ -27,14 +27,14 @@ def _named(text: str) -> dict[str, str]:
 
 
 SQL: Final = _named(_read("queries.sql"))
-"""Each statement by its name."""
+"""The statements of the store by name."""
 
 DOCTOR_SQL: Final = _named(_read("doctor/queries.sql"))
-"""Those that read whole tables, to find out and mend what is damaged."""
+"""The statements of the doctor by name; they can read whole tables."""
 
 
 def migration(version: int) -> list[str]:
-    """The statements that lead from the version before to this one, one string each."""
+    """Return the statements that migrate from the previous version to this one, one string each."""
     statements: list[str] = []
     pending = ""
     for line in _read(f"schema/{MIGRATIONS[version - 1]}").splitlines(keepends=True):

@@ -1,14 +1,14 @@
--- The statements of the store, by name; `queries.py` reads them. Positions are `?`, read in the order given there.
+-- The statements of the store by name; `queries.py` reads them. Parameters are `?`, in the order of the statement.
 
 -- name: run_facts
 SELECT * FROM run_facts WHERE id = ?;
 
 -- name: seqs
--- CROSS JOIN: each of the ids is looked up.
+-- CROSS JOIN: look up each of the ids.
 SELECT f.id, f.seq FROM json_each(?) CROSS JOIN run_facts AS f ON f.id = json_each.value;
 
 -- name: id_of
--- From the row itself: `run_facts` has the id from the index that it was found by.
+-- From the row itself: `run_facts` takes the id from the index that the run was found by.
 SELECT id FROM runs WHERE key = ?;
 
 -- name: runs
@@ -28,7 +28,7 @@ SELECT * FROM run_facts WHERE graph = ? AND status = ? AND (created_at, id) < (?
 ORDER BY created_at DESC, id DESC LIMIT ?;
 
 -- name: runs_of_tag
--- CROSS JOIN: the tag's own index gives them in order, so that a page is read and no more.
+-- CROSS JOIN: the tag's index returns them in order, so that only one page is read.
 SELECT f.* FROM tags AS t CROSS JOIN run_facts AS f ON f.key = t.run
 WHERE t.tag = :tag AND t.created_at <= :created_at AND (t.created_at, f.id) < (:created_at, :id)
     AND (:graph IS NULL OR f.graph = :graph) AND (:status IS NULL OR f.status = :status)
@@ -41,7 +41,7 @@ SELECT CAST(body AS BLOB), sum FROM outlines WHERE fingerprint = ?;
 INSERT INTO outlines (fingerprint, body, sum) VALUES (?, ?, ?) ON CONFLICT (fingerprint) DO NOTHING;
 
 -- name: add_run
--- The key lies above those of runs whose rows are still to be removed.
+-- The key is above those of removed runs whose rows are not deleted yet.
 INSERT INTO runs (key, id, graph, fingerprint, status, created_at, due_at, parent, parent_seq, fence, driver)
 VALUES (
     1 + max(coalesce((SELECT max(key) FROM runs), 0), coalesce((SELECT max(key) FROM trash), 0)),
@@ -59,7 +59,7 @@ DELETE FROM tags WHERE run = ? AND tag = ?;
 SELECT tag FROM tags WHERE run = ?;
 
 -- name: driving
--- What an append must check: who drives the run under which number, and where its log ends.
+-- What an append must check: the run's driver and fence, and where its log ends.
 SELECT fence, driver, status, parent_seq, r.id,
        (SELECT s.id FROM steps AS s WHERE s.id > r.key << 32 AND s.id < (r.key + 1) << 32
         ORDER BY s.id DESC LIMIT 1)
@@ -76,7 +76,7 @@ INSERT INTO snapshots (id, body, sum) VALUES (?, ?, ?);
 UPDATE runs SET status = ?, driver = ?, due_at = NULL, wanted_at = NULL WHERE key = ?;
 
 -- name: set_waiting
--- Messages that came before the run began to wait count too.
+-- Messages posted before the run began to wait count too.
 UPDATE runs SET status = 'waiting', driver = NULL, due_at = ?,
     wanted_at = (SELECT i.posted_at FROM inbox AS i
                  WHERE i.run = runs.key AND i.payload IS NOT NULL AND i.kind <> 'stop' ORDER BY i.id LIMIT 1)
@@ -109,11 +109,12 @@ SELECT * FROM run_facts WHERE wanted_at IS NOT NULL ORDER BY wanted_at, key;
 SELECT * FROM run_facts WHERE driver = ? AND status = 'running' ORDER BY key;
 
 -- name: drivers
--- Who drives runs, alive or dead, and how long the lease is; from one to the next, without looking at each run.
+-- The drivers of runs, alive or dead, and when their leases end. It skips from one driver to the next in the index,
+-- without reading each run.
 WITH RECURSIVE drivers (id) AS (
     SELECT min(r.driver) FROM runs AS r WHERE r.driver IS NOT NULL
     UNION ALL
-    -- Asked twice, since in a damaged index what comes next may be what was before.
+    -- Queried twice: in a damaged index the next entry can be an earlier one again.
     SELECT (SELECT min(r.driver) FROM runs AS r WHERE r.driver > drivers.id) FROM drivers
     WHERE (SELECT min(r.driver) FROM runs AS r WHERE r.driver > drivers.id) > drivers.id
 )
@@ -131,9 +132,9 @@ ON CONFLICT (id) DO UPDATE SET expires_at = excluded.expires_at;
 DELETE FROM owners WHERE id = ?;
 
 -- name: lineage
--- The run and its ancestors, each with the part of the log it holds: the steps with low < seq <= high, and the
--- newest snapshot among them that is not behind `newest`. Ends at the first snapshot if they are asked for, and where
--- `after` is reached; and where a parent is no older than its child: a damaged row must not lead in a circle.
+-- The run and its ancestors, each with its part of the log: the steps with low < seq <= high, and the newest snapshot
+-- among them that is not after `newest`. Ends at the first snapshot if snapshots are requested, or where `after` is
+-- reached. Also ends if a parent is not older than its child, so that a damaged row cannot cause an endless loop.
 WITH RECURSIVE lineage (key, parent, low, high, shot) AS (
     SELECT r.key, r.parent, r.parent_seq, :upto,
            CASE WHEN :snapshots THEN
@@ -155,7 +156,7 @@ WITH RECURSIVE lineage (key, parent, low, high, shot) AS (
 SELECT key, low, high, shot FROM lineage;
 
 -- name: first_step
--- What the first step of a run says of it, with the run's parent.
+-- The first step of a run, with the facts of its row that the step records too.
 SELECT CAST(s.body AS BLOB), s.sum, s.id, r.id, r.graph, r.parent_seq, (SELECT p.id FROM runs AS p WHERE p.key = r.parent)
 FROM runs AS r JOIN steps AS s ON s.id = (
     SELECT f.id FROM steps AS f WHERE f.id > r.key << 32 AND f.id < (r.key + 1) << 32 ORDER BY f.id LIMIT 1
@@ -201,7 +202,7 @@ CROSS JOIN run_facts AS f ON f.key = child.key
 WHERE parent.id IN (SELECT value FROM json_each(?));
 
 -- name: weight
--- The bytes of what a run itself holds.
+-- The bytes of a run's own steps, snapshots and messages.
 SELECT (SELECT coalesce(sum(length(CAST(body AS BLOB))), 0) FROM steps WHERE id > r.key << 32 AND id < (r.key + 1) << 32)
      + (SELECT coalesce(sum(length(CAST(body AS BLOB))), 0) FROM snapshots
         WHERE id > r.key << 32 AND id < (r.key + 1) << 32)
@@ -227,7 +228,7 @@ DELETE FROM earlier_outlines WHERE run = ?;
 SELECT EXISTS (SELECT * FROM trash WHERE key NOT IN (SELECT key FROM runs));
 
 -- name: some_trash
--- Never those of a run that is there, whatever a damaged row says.
+-- Never an existing run, even if a damaged row says so.
 SELECT key FROM trash WHERE key NOT IN (SELECT key FROM runs) ORDER BY key LIMIT 1;
 
 -- name: sweep_steps
@@ -247,7 +248,7 @@ DELETE FROM inbox WHERE id IN (SELECT id FROM inbox WHERE run = :key LIMIT :rows
 DELETE FROM trash WHERE key = ?;
 
 -- name: spare_outlines
--- Those of older formats, which have no checksum, may be needed by histories that nobody took down.
+-- Not those of older formats, which have no checksum: histories that were not recorded then can need them.
 SELECT fingerprint FROM outlines WHERE sum IS NOT NULL
     AND fingerprint NOT IN (SELECT fingerprint FROM runs)
     AND fingerprint NOT IN (SELECT fingerprint FROM earlier_outlines);

@@ -1,11 +1,10 @@
-"""The connections that read, so that reading never waits behind writing.
+"""The connections that read, so that reads never wait for writes.
 
-Beside a store that writes, one more connection is opened when it is first needed. A store that only reads
-must not leave files behind and must work where none can be made. SQLite's write-ahead log needs two files
-beside the database while it is open, so the way to open depends on what is there: if there is a log, somebody
-writes or died writing, and the files are there; if there is none, the file is at rest and is opened as
-immutable. SQLite then trusts us that it does not change, so we look at the file before and after each read,
-and read again if it changed.
+A store that writes opens one more connection for reading when it is first needed. A store that only reads must not
+leave files behind and must work where no file can be created. SQLite's write-ahead log needs two files next to the
+database while it is open. If there is a log, a process has the database open or died with it open, and these files
+exist. If there is none, the file is opened as immutable. SQLite then relies on it not changing, so the reader checks
+the file before and after each read, and repeats the read if it changed.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from graphengine.errors import StoreCorrupt, StoreError
 from graphengine.stores.sqlite.faults import explain
-from graphengine.stores.sqlite.files import look_at, set_up_reader, uri_to_read
+from graphengine.stores.sqlite.files import file_state, set_up_reader, uri_to_read
 from graphengine.stores.sqlite.reads import in_snapshot
 from graphengine.stores.sqlite.worker import Worker
 
@@ -25,76 +24,76 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from graphengine.stores.sqlite.files import Look
+    from graphengine.stores.sqlite.files import FileState
 
 T = TypeVar("T")
 
 
 _NONSENSE: Final = (TypeError, ValueError, IndexError, OverflowError)
-"""What comes of rows that are not of the shape that their table has, as a damaged page may give them."""
+"""Exceptions caused by rows that do not have the shape of their table, as read from a damaged page."""
 
 
 class Reader:
-    """Reads of one file. `at_rest` allows opening it as immutable, for a store that only reads."""
+    """The reads of one file. `at_rest` allows opening it as immutable, for a store that only reads."""
 
     def __init__(self, path: Path, *, busy_timeout_seconds: float, at_rest: bool) -> None:
         self._path = path
         self._busy_timeout_seconds = busy_timeout_seconds
         self._at_rest = at_rest
         self._worker: Worker | None = None
-        self._opened_at: Look | None = None
+        self._opened_at: FileState | None = None
         self._connecting = asyncio.Lock()
 
     async def run(self, read: Callable[[sqlite3.Connection], T]) -> T:
         """Call `read` in a read transaction on the reading thread.
 
         Raises:
-            GraphEngineError: What `read` raises.
+            GraphEngineError: As raised by `read`.
             StoreError: The medium failed.
         """
         while True:
-            look = self._look()
+            state = self._file_state()
             try:
                 async with self._connecting:
-                    worker = await self._connected(look)
+                    worker = await self._connected(state)
                 result = await worker.run(partial(in_snapshot, read=read))
             except (sqlite3.Error, StoreCorrupt, *_NONSENSE) as error:
-                if self._changed_since(look):
+                if self._changed_since(state):
                     continue
                 if isinstance(error, StoreError):
                     raise
                 raise explain(error, self._path) from error
-            if not self._changed_since(look):
+            if not self._changed_since(state):
                 return result
 
-    def _look(self) -> Look | None:
-        return look_at(self._path) if self._at_rest else None
+    def _file_state(self) -> FileState | None:
+        return file_state(self._path) if self._at_rest else None
 
-    def _changed_since(self, look: Look | None) -> bool:
-        return look is not None and not look.has_log and self._look() != look
+    def _changed_since(self, state: FileState | None) -> bool:
+        return state is not None and not state.has_log and self._file_state() != state
 
-    async def _connected(self, look: Look | None) -> Worker:
-        is_right = self._opened_at is None or self._opened_at.has_log or self._opened_at == look
+    async def _connected(self, state: FileState | None) -> Worker:
+        is_right = self._opened_at is None or self._opened_at.has_log or self._opened_at == state
         if self._worker is not None and is_right:
             return self._worker
         await self.close()
-        uri = f"{self._path.as_uri()}?mode=ro" if look is None else uri_to_read(self._path, look)
+        uri = f"{self._path.as_uri()}?mode=ro" if state is None else uri_to_read(self._path, state)
         worker = await Worker.connect(uri, busy_timeout_seconds=self._busy_timeout_seconds)
         try:
             await worker.run(partial(set_up_reader, path=self._path, is_alone=self._at_rest))
         except BaseException:
             await worker.close()
             raise
-        self._worker, self._opened_at = worker, look
+        self._worker, self._opened_at = worker, state
         return worker
 
     async def close(self) -> None:
-        """Free the connection."""
+        """Close the connection."""
         worker, self._worker = self._worker, None
         if worker is not None:
             await worker.close()
 
     def abandon(self) -> None:
-        """As `Worker.abandon`."""
+        """Abandon the connection; see `Worker.abandon`."""
         if self._worker is not None:
             self._worker.abandon()

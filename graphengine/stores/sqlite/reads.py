@@ -1,14 +1,14 @@
-"""What is read, as functions of the connection inside a read transaction.
+"""All reads, as functions of a connection in a read transaction.
 
-A branch holds its own steps only. `lineage` tells which part of its log lies with which ancestor; loading and
-listing go through those parts from the oldest to the newest.
+A branch holds only its own steps. `lineage` returns which part of its log each ancestor holds; loading and listing read
+those parts from the oldest to the newest.
 """
 
 from __future__ import annotations
 
 import logging
 import math
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from pydantic_core import to_json
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Sequence
 
+    from graphengine.engine.outline import Outline
     from graphengine.engine.steps import Step
     from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import Status
@@ -35,11 +36,11 @@ KEY_BITS: Final = 32
 
 SEQ_MASK: Final = (1 << KEY_BITS) - 1
 
-REPAIR: Final = "`graphengine doctor` tells what is damaged, `graphengine doctor --repair` mends what can be mended"
+REPAIR: Final = "`graphengine doctor` shows what is damaged, `graphengine doctor --repair` repairs what it can"
 
 _LARGEST_LIMIT: Final = 1 << 62
-_CHANGED: Final = "its checksum tells that it was changed since it was written"
-_told: set[tuple[str, int]] = set()  # damaged snapshots that a warning was logged of
+_CHANGED: Final = "its checksum shows that it was changed since it was written"
+_warned: set[tuple[str, int]] = set()  # the damaged snapshots that a warning was logged for
 _LISTINGS: Final[dict[tuple[str, ...], str]] = {
     (): "runs",
     ("status",): "runs_of_status",
@@ -49,7 +50,7 @@ _LISTINGS: Final[dict[tuple[str, ...], str]] = {
 
 
 class Found(NamedTuple):
-    """A run's row: `info`, with the driver only if it is alive, and what only the store needs."""
+    """A run's row: `info`, with the driver only if it is alive, and the facts that only the store uses."""
 
     info: RunInfo
     key: int
@@ -58,7 +59,7 @@ class Found(NamedTuple):
 
 
 class Part(NamedTuple):
-    """What one run of a lineage holds of a log: `low < seq <= high`, and its newest snapshot if asked for."""
+    """The part of a log that one run of a lineage holds: `low < seq <= high`, and its newest snapshot if requested."""
 
     key: int
     low: int
@@ -66,12 +67,12 @@ class Part(NamedTuple):
     shot: int | None
 
     def id_of(self, seq: int) -> int:
-        """The key of this run's row of that seq."""
+        """Return the key of this run's row with that seq."""
         return self.key << KEY_BITS | seq
 
 
 class Page(NamedTuple):
-    """Which runs to list."""
+    """The selection of runs to list."""
 
     limit: int
     status: Status | None
@@ -81,10 +82,10 @@ class Page(NamedTuple):
 
 
 def find(connection: sqlite3.Connection, run_id: str, onlooker: Onlooker | None = None) -> Found:
-    """The run of this id; without an onlooker nobody judges whether its driver is alive.
+    """Return the run with this id; without an onlooker its driver is not checked for being alive.
 
     Raises:
-        UnknownRun: There is none.
+        UnknownRun: There is no such run.
         StoreCorrupt: The row and the index of ids disagree.
     """
     row = connection.execute(SQL["run_facts"], (run_id,)).fetchone() if _can_be_an_id(run_id) else None
@@ -102,21 +103,21 @@ def find(connection: sqlite3.Connection, run_id: str, onlooker: Onlooker | None 
 
 
 def seqs(connection: sqlite3.Connection, run_ids: Sequence[str]) -> dict[str, int]:
-    """The seq of the last step of each of these runs that is there."""
+    """Return the seq of the last step of each of these runs that exists."""
     known = to_json([run_id for run_id in run_ids if _can_be_an_id(run_id)]).decode()
     return dict(connection.execute(SQL["seqs"], (known,)))
 
 
 def _can_be_an_id(run_id: str) -> bool:
-    """Whether SQLite can carry the text: arguments of a command line may hold bytes that are no UTF-8."""
+    """Return whether SQLite can carry the text: command-line arguments can hold bytes that are not UTF-8."""
     return run_id.isascii() or not any("\ud800" <= char <= "\udfff" for char in run_id)
 
 
-def from_row(connection: sqlite3.Connection, row: Sequence[JsonValue], onlooker: Onlooker | None) -> Found:
-    """The run of a row of `run_facts`."""
+def from_row(connection: sqlite3.Connection, row: Sequence[Any], onlooker: Onlooker | None) -> Found:
+    """Return the run for a row of `run_facts`."""
     key, run_id, graph, fingerprint, status, seq, created_at, updated_at, parent, parent_seq = row[:10]
     driver, fence, driven_until, due_at = row[10:14]
-    if due_at == math.inf:  # an earlier version took it; it means none
+    if due_at == math.inf:  # accepted by an earlier version; it means no timer
         due_at = None
     tags = tuple(sorted(row[15].split("\n"))) if row[15] is not None else ()
     held = driver is not None
@@ -127,7 +128,7 @@ def from_row(connection: sqlite3.Connection, row: Sequence[JsonValue], onlooker:
 
 
 def unknown_step(info: RunInfo, seq: int) -> UnknownStep:
-    """The error for a seq that the run does not have."""
+    """Return the error for a seq that the run does not have."""
     return UnknownStep(
         f"run {info.id} has no step {seq}; its steps are 1 to {info.seq}",
         where=f"run {info.id}",
@@ -136,7 +137,7 @@ def unknown_step(info: RunInfo, seq: int) -> UnknownStep:
 
 
 def load(connection: sqlite3.Connection, run_id: str, upto: int | None, onlooker: Onlooker) -> Loaded:
-    """The newest snapshot at or before `upto` and the steps behind it.
+    """Return the newest snapshot at or before `upto` and the steps after it.
 
     Raises:
         UnknownRun: No such run.
@@ -159,9 +160,9 @@ def load(connection: sqlite3.Connection, run_id: str, upto: int | None, onlooker
 def newest_snapshot(
     connection: sqlite3.Connection, key: int, upto: int, run_id: str
 ) -> tuple[list[Part], bytes | None]:
-    """The parts of a run's log up to `upto` from the newest snapshot on that can be read, and that snapshot.
+    """Return the parts of a run's log up to `upto` from its newest readable snapshot on, and that snapshot.
 
-    A snapshot is worked out from the log, so that a damaged one costs time and nothing else: an older one does.
+    Snapshots are derived from the log, so a damaged one only costs time: an older one is used instead.
     """
     newest = upto
     while True:
@@ -175,46 +176,46 @@ def newest_snapshot(
             newest = oldest.shot - 1
             row_id = oldest.id_of(oldest.shot)
             (file,) = connection.execute("SELECT file FROM pragma_database_list WHERE name = 'main'").fetchone()
-            if (file, row_id) not in _told:
-                _told.add((file, row_id))
-                log.warning("%s; the run is read from what is before it. %s", error.message, REPAIR)
+            if (file, row_id) not in _warned:
+                _warned.add((file, row_id))
+                log.warning("%s; the run is read from what precedes it. %s", error.message, REPAIR)
 
 
 def _check_first_step(connection: sqlite3.Connection, key: int) -> None:
-    """See that a run's row says what its first step says: whose log this is, and where it branched off.
+    """Check that a run's row agrees with its first step on the run's identity and where it branched off.
 
     Raises:
-        StoreCorrupt: It does not.
+        StoreCorrupt: They disagree.
     """
     row = connection.execute(SQL["first_step"], (key,)).fetchone()
     if row is None:
-        return  # who reads that far finds it missing
+        return  # reading the steps reports that it is missing
     body, recorded, row_id, run_id, graph, parent_seq, parent = row
     seq = row_id & SEQ_MASK
     if body is None or (recorded is not None and sum_of(row_id, body) != recorded):
-        return  # likewise
+        return  # reading the steps reports it
     try:
         first = decode_step(seq, body)
     except ValueError:
-        return  # likewise
-    told = told_by(first)
-    if seq > parent_seq + 1 and not told:
-        return  # likewise
-    says = {"parent_seq": seq - 1, **told}
-    has = {"run_id": run_id, "graph": graph, "parent": parent, "parent_seq": parent_seq}
-    differing = [f"{name} {has[name]!r}, its log {said!r}" for name, said in says.items() if said != has[name]]
+        return  # reading the steps reports it
+    facts = recorded_facts(first)
+    if seq > parent_seq + 1 and not facts:
+        return  # reading the steps reports it
+    in_log = {"parent_seq": seq - 1, **facts}
+    in_row = {"run_id": run_id, "graph": graph, "parent": parent, "parent_seq": parent_seq}
+    differing = [f"{name} {in_row[name]!r}, its log {fact!r}" for name, fact in in_log.items() if fact != in_row[name]]
     if differing and not (first.kind == "started" and parent is None and _branched_as(connection, key, run_id)):
-        raise _damaged(f"the row of run {run_id}", f"it says {', '.join(differing)}", REPAIR)
+        raise _damaged(f"the row of run {run_id}", f"it has {', '.join(differing)}", REPAIR)
 
 
 def _branched_as(connection: sqlite3.Connection, key: int, run_id: str) -> bool:
-    """Whether a log became this run's in its course: an imported branch's begins with its parents' steps."""
+    """Return whether a log records a branch as this run: an imported branch's log begins with its parents' steps."""
     (found,) = connection.execute(SQL["branched_as"], (key, key, run_id)).fetchone()
     return bool(found)
 
 
-def told_by(step: Step) -> dict[str, JsonValue]:
-    """What the first step of a run's own log says of the run; nothing where it is of no such kind."""
+def recorded_facts(step: Step) -> dict[str, JsonValue]:
+    """Return the facts about a run that the first step of its own log records; {} for any other step."""
     facts = step.data
     if isinstance(facts, Started):
         return {"run_id": facts.run_id, "graph": facts.graph, "parent": None}
@@ -224,7 +225,7 @@ def told_by(step: Step) -> dict[str, JsonValue]:
 
 
 def steps(connection: sqlite3.Connection, run_id: str, after: int, upto: int | None) -> list[Step]:
-    """The steps with `after < seq <= upto`.
+    """Return the steps with `after < seq <= upto`.
 
     Raises:
         UnknownRun: No such run.
@@ -241,7 +242,7 @@ def steps(connection: sqlite3.Connection, run_id: str, after: int, upto: int | N
     return read_steps(connection, run_id, parts, after, last)
 
 
-def lineage(  # noqa: PLR0913 - what the statement is asked for, each by its name
+def lineage(  # noqa: PLR0913 - the parameters of the statement, by name
     connection: sqlite3.Connection,
     key: int,
     upto: int,
@@ -250,14 +251,14 @@ def lineage(  # noqa: PLR0913 - what the statement is asked for, each by its nam
     snapshots: bool = False,
     newest: int | None = None,
 ) -> list[Part]:
-    """The parts of a run's log up to `upto`, oldest first; none empty but perhaps the first.
+    """Return the parts of a run's log up to `upto`, oldest first; only the first can be empty.
 
-    They begin with the run that holds the newest snapshot, if `snapshots` are asked for, and otherwise with
-    the one that holds the step behind `after`. With `newest` no snapshot behind that step counts.
+    With `snapshots` they begin with the run that holds the newest snapshot, otherwise with the run that holds the step
+    after `after`. With `newest`, snapshots after that step are ignored.
     """
-    asked = {"key": key, "upto": upto, "after": after, "snapshots": snapshots}
-    asked["newest"] = upto if newest is None else newest
-    found = connection.execute(SQL["lineage"], asked).fetchall()
+    parameters = {"key": key, "upto": upto, "after": after, "snapshots": snapshots}
+    parameters["newest"] = upto if newest is None else newest
+    found = connection.execute(SQL["lineage"], parameters).fetchall()
     parts = [Part(*row) for row in reversed(found)]
     return parts[:1] + [part for part in parts[1:] if part.low < part.high]
 
@@ -269,22 +270,22 @@ def _snapshot(connection: sqlite3.Connection, part: Part, run_id: str) -> bytes:
     body, recorded = connection.execute(SQL["snapshot"], (row_id,)).fetchone()
     what = f"the snapshot of run {run_id} after step {seq}"
     _check_sum(row_id, body, recorded, what)
-    if recorded is None:  # nothing else says whether it is whole
+    if recorded is None:  # without a checksum, parsing is the only check
         _object(body, what)
     return body
 
 
 def _check_sum(place: int | str, body: bytes | None, recorded: int | None, what: str) -> None:
-    """See that a row is as it was written; rows of formats before 3 have no checksum."""
+    """Raise unless a row is as it was written; rows of formats before 3 have no checksum."""
     if body is None or (recorded is not None and sum_of(place, body) != recorded):
         raise _damaged(what, _CHANGED)
 
 
-def _object(body: bytes, what: str) -> dict[str, JsonValue]:
+def _object(body: bytes, what: str) -> Any:  # noqa: ANN401 - the caller names the type
     found = _json(body, what)
     if not isinstance(found, dict):
-        raise _damaged(what, "it is no JSON object")
-    return cast("dict[str, JsonValue]", found)
+        raise _damaged(what, "it is not a JSON object")
+    return found
 
 
 def _json(body: bytes, what: str) -> JsonValue:
@@ -295,7 +296,7 @@ def _json(body: bytes, what: str) -> JsonValue:
 
 
 def read_steps(connection: sqlite3.Connection, run_id: str, parts: Sequence[Part], after: int, upto: int) -> list[Step]:
-    """The steps with `after < seq <= upto`, and a proof that none is missing."""
+    """Return the steps with `after < seq <= upto`; raise if one is missing or damaged."""
     found: list[Step] = []
     expected = after + 1
     for part in parts:
@@ -319,16 +320,16 @@ def read_steps(connection: sqlite3.Connection, run_id: str, parts: Sequence[Part
 def _damaged(
     what: str,
     why: str,
-    repair: str = "restore a backup, or branch the run at a step before this one; other runs are not concerned",
+    repair: str = "restore a backup, or branch the run at a step before this one; other runs are not affected",
 ) -> StoreCorrupt:
     return StoreCorrupt(f"{what} cannot be read: {why}", where=what, repair=repair)
 
 
 def runs(connection: sqlite3.Connection, page: Page, onlooker: Onlooker) -> list[RunInfo]:
-    """One page of the list of runs, newest first.
+    """Return one page of the list of runs, newest first.
 
     Raises:
-        UnknownRun: `before` is no run.
+        UnknownRun: There is no run `before`.
     """
     if page.limit <= 0:
         return []
@@ -338,9 +339,9 @@ def runs(connection: sqlite3.Connection, page: Page, onlooker: Onlooker) -> list
         created_at, run_id = last.created_at, last.id
     limit = min(page.limit, _LARGEST_LIMIT)
     if page.tag is not None:
-        wanted = {"tag": page.tag, "graph": page.graph, "status": page.status}
+        selection = {"tag": page.tag, "graph": page.graph, "status": page.status}
         place = {"created_at": created_at, "id": run_id, "limit": limit}
-        rows = connection.execute(SQL["runs_of_tag"], wanted | place)
+        rows = connection.execute(SQL["runs_of_tag"], selection | place)
         return [from_row(connection, row, onlooker).info for row in rows]
     names = {"graph": page.graph, "status": page.status}
     given = {name: value for name, value in names.items() if value is not None}
@@ -349,19 +350,20 @@ def runs(connection: sqlite3.Connection, page: Page, onlooker: Onlooker) -> list
     return [from_row(connection, row, onlooker).info for row in connection.execute(query, values)]
 
 
-def outline(connection: sqlite3.Connection, fingerprint: str) -> dict[str, JsonValue] | None:
-    """The outline kept under this fingerprint."""
+def outline(connection: sqlite3.Connection, fingerprint: str) -> Outline | None:
+    """Return the outline recorded under this fingerprint, or None."""
     row = connection.execute(SQL["outline"], (fingerprint,)).fetchone()
     if row is None:
         return None
     body, recorded = row
     what = f"the outline of graph {fingerprint}"
     _check_sum(fingerprint, body, recorded, what)
-    return _object(body, what)
+    recorded_outline: Outline = _object(body, what)
+    return recorded_outline
 
 
 def inbox(connection: sqlite3.Connection, run_ids: Sequence[str]) -> list[Message]:
-    """The undelivered messages of these runs, oldest first."""
+    """Return the undelivered messages of these runs, oldest first."""
     rows = connection.execute(SQL["inbox"], (to_json(list(run_ids)).decode(),))
     found: list[Message] = []
     for message_id, run_id, kind, payload, recorded, run, key in rows:

@@ -1,8 +1,8 @@
-"""`SQLiteStore`: the store of a Runner that was given a path.
+"""`SQLiteStore`: the store that a Runner uses for a path.
 
-Read it in this order: `writes.py` and `reads.py` (what happens, as plain functions of a connection),
-`due.py` (who waits for somebody), `commits.py` (how writes share a transaction), `owners.py` (who drives), then
-this file, which only encodes, queues and awaits.
+Reading order: `writes.py` and `reads.py` (the operations, as plain functions of a connection), `due.py` (which runs are
+due), `commits.py` (how writes share a transaction), `owners.py` (which process drives a run), then this file, which
+only encodes, queues and awaits.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from graphengine.stores.sqlite.worker import Worker
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from graphengine.engine.outline import Outline
     from graphengine.engine.steps import Step
     from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import Append, Loaded, Message, RunInfo, Status
@@ -48,24 +49,24 @@ log = logging.getLogger("graphengine.stores")
 
 LEASE_SECONDS: Final = 30.0
 BUSY_TIMEOUT_SECONDS: Final = 10.0
-_LEAVING: Final = "PRAGMA busy_timeout = 200"
+_BRIEF_TIMEOUT: Final = "PRAGMA busy_timeout = 200"
 
 
 class SQLiteStore:
-    """Keeps runs in one SQLite file.
+    """A store in one SQLite file.
 
     Args:
-        path: The file; it and its folder are made if they are missing.
+        path: The file; it and its folder are created if they are missing.
         synchronous: `FULL`: a returned write survives a power cut, since the write-ahead log is synced at every commit
             (on macOS with F_FULLFSYNC). `NORMAL`: it survives the death of the process; the log is synced before it is
-            moved into the file and not at a commit, so a power cut may take the last writes of all runs, always the
-            newest ones, and never damages the file. Both need a disk that does not lie about syncs, and a local file
-            system: on a network's, locks and shared memory do not work and the file may be damaged.
+            moved into the file and not at a commit, so a power cut can lose the last writes of all runs, always the
+            newest ones, and never damages the file. Both need a disk that reports syncs truthfully, and a local file
+            system: on a network file system locks and shared memory do not work, and the file can be damaged.
             Source: https://sqlite.org/pragma.html#pragma_synchronous, https://sqlite.org/wal.html.
         busy_timeout_seconds: How long to wait for another program's lock.
-        lease_seconds: How long an owner on another host counts as alive without a sign of life.
-        clock: Gives epoch seconds, for leases and for the order in which runs are due.
-        read_only: Only read: takes no lease, creates no file, and works in a folder that cannot be written.
+        lease_seconds: How long an owner on another host counts as alive without a renewal.
+        clock: Returns epoch seconds, for leases and for the order in which runs are due.
+        read_only: Whether to only read: take no lease, create no file, and work in a folder that cannot be written.
 
     Attributes:
         path: The file.
@@ -75,7 +76,7 @@ class SQLiteStore:
         StoreNotSupported: The path is an address, `scheme://…`.
     """
 
-    def __init__(  # noqa: PLR0913  # options, each by its name, of a call that people write once
+    def __init__(  # noqa: PLR0913  # keyword options of a call that people write once
         self,
         path: str | os.PathLike[str],
         *,
@@ -90,7 +91,7 @@ class SQLiteStore:
         self._synchronous: Synchronous = synchronous
         for name, seconds in (("busy_timeout_seconds", busy_timeout_seconds), ("lease_seconds", lease_seconds)):
             if not is_seconds(seconds, zero=name == "busy_timeout_seconds"):
-                raise DefinitionError(f"SQLiteStore({name}={seconds!r})", repair="give seconds above 0")
+                raise DefinitionError(f"SQLiteStore({name}={seconds!r})", repair="pass seconds above 0")
         self._options = LeaseOptions(self.path.resolve(), lease_seconds, busy_timeout_seconds, clock)
         self._read_only = read_only
         self._pid = 0
@@ -100,25 +101,25 @@ class SQLiteStore:
         self._commits: GroupCommit | None = None
         self._checkpoints: Checkpoints | None = None
         self.lease: Lease | None = None
-        self._outlines: dict[str, str] = {}  # the JSON of outlines by fingerprint, made once
+        self._outlines: dict[str, str] = {}  # the JSON of outlines by fingerprint, encoded once
         self._sweeping: asyncio.Task[None] | None = None
         self._driven: dict[str, Claimed] = {}
 
     @property
     def shared(self) -> bool:
-        """Yes: any process may open the same file."""
+        """True: any process can open the same file."""
         return True
 
     async def open(self) -> None:
-        """Make ready; see `Store.open`.
+        """Open the store; see `Store.open`.
 
         Raises:
-            StoreMissing: Opened to read, and there is no database.
-            StoreNotADatabase: The file is something else, or another application's.
-            StoreTooNew: Written by a newer version.
+            StoreMissing: It is opened read-only, and there is no database.
+            StoreNotADatabase: The file is not a database, or another application's.
+            StoreTooNew: A newer version wrote it.
             StoreReadOnly: The file or its folder cannot be written.
             StoreLocked: Another program holds its lock.
-            RunnerClosed: This process is a fork of the one that opened it.
+            RunnerClosed: This process is a fork of the one that opened the store.
         """
         if self._reader is not None:
             self._check_process()
@@ -136,11 +137,11 @@ class SQLiteStore:
                 if self._read_only:
                     await self._try(reader)
                 elif await self._open_writer(reader):
-                    self._sweeping = asyncio.create_task(self._go_on_sweeping(), name="graphengine sweep")
+                    self._sweeping = asyncio.create_task(self._resume_sweep(), name="graphengine sweep")
                 self._reader = reader
 
     async def _try(self, reader: Reader) -> None:
-        """See that the file can be read."""
+        """Check that the file can be read."""
         try:
             await reader.run(lambda _: None)
         except BaseException:
@@ -148,7 +149,7 @@ class SQLiteStore:
             raise
 
     async def _open_writer(self, reader: Reader) -> bool:
-        """Make ready to write; whether runs were removed whose rows are still to go."""
+        """Open the store for writing. Return whether rows of removed runs are still to be deleted."""
         path = self._options.path
         files.prepare_file(path)
         lease = Lease(self._options)
@@ -176,7 +177,7 @@ class SQLiteStore:
         return has_trash
 
     async def close(self) -> None:
-        """Finish pending writes, give up runs and lease, and leave one file; see `Store.close`."""
+        """Finish pending writes, release runs and lease, and leave only the database file; see `Store.close`."""
         reader, self._reader = self._reader, None
         if reader is None or self._pid != os.getpid():
             return
@@ -196,16 +197,17 @@ class SQLiteStore:
         await reader.close()
         failure = retired.exception()
         if failure is not None:
-            log.warning("the lease on %s was not given back, its lock shows it free: %s", self.path, failure)
-        await writer.run(partial(_leave, lease=lease, checkpoints=self._checkpoints))
+            text = "the lease on %s was not deleted; its released lock shows that it is free: %s"
+            log.warning(text, self.path, failure)
+        await writer.run(partial(_end_lease, lease=lease, checkpoints=self._checkpoints))
         await writer.close()
         lease.release_lock()
 
     def abandon(self) -> None:
-        """Let everything go at once, where the event loop is gone that it was opened in; else use `close`.
+        """Free all resources without the event loop in which the store was opened. If that loop runs, use `close`.
 
-        What is durable stays, what is not may be lost, as in a crash; others see at once that its owner is dead. Call
-        it from a thread without an event loop. Nothing happens where it is not open.
+        Writes that are not durable yet can be lost, as in a crash; other processes see at once that the owner is dead.
+        Call it from a thread without an event loop. Do nothing if the store is not open.
         """
         reader, self._reader = self._reader, None
         if reader is None or self._pid != os.getpid():
@@ -222,7 +224,7 @@ class SQLiteStore:
         if lease is not None:
             lease.release_lock()
 
-    async def create(self, info: RunInfo, steps: Sequence[Step], outline: Mapping[str, JsonValue]) -> int:
+    async def create(self, info: RunInfo, steps: Sequence[Step], outline: Outline) -> int:
         """Record a new run, driven by this owner; see `Store.create`."""
         commits, lease = self._writing()
         rows = [_row(step) for step in steps]
@@ -242,16 +244,16 @@ class SQLiteStore:
         try:
             claimed = await asyncio.shield(pending)
         except asyncio.CancelledError:
-            # Nobody will learn the fence, so the run would have no driver and yet count as driven.
-            pending.add_done_callback(partial(self._owe, run_id))
+            # The caller does not get the fence, so nothing would drive the run although it counts as driven.
+            pending.add_done_callback(partial(self._owe_release, run_id))
             with suppress(GraphEngineError):
-                await self._give_back(run_id, (await asyncio.shield(pending)).fence)
+                await self._release(run_id, (await asyncio.shield(pending)).fence)
             raise
         self._driven[run_id] = claimed
         return claimed.fence
 
-    def _owe(self, run_id: str, taken: asyncio.Future[Claimed]) -> None:
-        """See that a run that nobody waits for any more is let go, also if who does that is cancelled."""
+    def _owe_release(self, run_id: str, taken: asyncio.Future[Claimed]) -> None:
+        """Mark a claim for release, so that it is released even if the caller is cancelled again."""
         if self.lease is not None and not taken.cancelled() and taken.exception() is None:
             self.lease.owed.add((run_id, taken.result().fence))
 
@@ -261,16 +263,16 @@ class SQLiteStore:
         driven = self._driven.get(run_id)
         if driven is not None and driven.fence == fence:
             del self._driven[run_id]
-        await self._give_back(run_id, fence)
+        await self._release(run_id, fence)
 
-    async def _give_back(self, run_id: str, fence: int) -> None:
+    async def _release(self, run_id: str, fence: int) -> None:
         commits, lease = self._writing()
         lease.owed.add((run_id, fence))
         await commits.submit(partial(writes.release, run_id=run_id, fence=fence, lease=lease))
         lease.owed.discard((run_id, fence))
 
     def append(self, batch: Append) -> asyncio.Future[None]:
-        """Encode and queue steps; done when they are durable; see `Store.append`."""
+        """Encode and queue steps. The future is done when they are durable; see `Store.append`."""
         commits, lease = self._writing()
         driven = self._driven.get(batch.run_id)
         if driven is None or driven.fence != batch.fence:
@@ -279,32 +281,32 @@ class SQLiteStore:
         written_bytes = sum(len(row.body) for row in addition.rows) + len(addition.snapshot or "")
         pending = commits.submit(partial(writes.append, addition=addition), written_bytes)
         if batch.status != "running":
-            pending.add_done_callback(partial(self._let_go, batch.run_id, driven))
+            pending.add_done_callback(partial(self._forget_released, batch.run_id, driven))
         return pending
 
-    def _let_go(self, run_id: str, driven: Claimed, written: asyncio.Future[None]) -> None:
-        """Forget a run once the append that releases it is durable; one that was refused changed nothing."""
+    def _forget_released(self, run_id: str, driven: Claimed, written: asyncio.Future[None]) -> None:
+        """Forget a run once the append that releases it is durable; a rejected append changes nothing."""
         is_written = not written.cancelled() and written.exception() is None
         if is_written and self._driven.get(run_id) is driven:
             del self._driven[run_id]
 
     async def info(self, run_id: str) -> RunInfo:
-        """What the store knows of a run; see `Store.info`."""
+        """Return the facts about a run; see `Store.info`."""
         found = await self._read(partial(reads.find, run_id=run_id, onlooker=self._onlooker()))
         if self.lease is not None and (run_id, found.fence) in self.lease.owed:
-            return replace(found.info, driver=None, held=False)  # it was let go, though the file does not say so yet
+            return replace(found.info, driver=None, held=False)  # released, though not recorded in the file yet
         return found.info
 
     async def seqs(self, run_ids: Sequence[str]) -> Mapping[str, int]:
-        """How far these runs came; see `Store.seqs`."""
+        """Return the last seq of these runs; see `Store.seqs`."""
         return await self._read(partial(reads.seqs, run_ids=run_ids)) if run_ids else {}
 
     async def load(self, run_id: str, upto: int | None = None) -> Loaded:
-        """A snapshot and the steps behind it; see `Store.load`."""
+        """Return a snapshot and the steps after it; see `Store.load`."""
         return await self._read(partial(reads.load, run_id=run_id, upto=upto, onlooker=self._onlooker()))
 
     async def steps(self, run_id: str, after: int = 0, upto: int | None = None) -> Sequence[Step]:
-        """A stretch of the log; see `Store.steps`."""
+        """Return a range of the log; see `Store.steps`."""
         return await self._read(partial(reads.steps, run_id=run_id, after=after, upto=upto))
 
     async def runs(
@@ -316,16 +318,16 @@ class SQLiteStore:
         tag: str | None = None,
         before: str | None = None,
     ) -> Sequence[RunInfo]:
-        """A page of the list of runs; see `Store.runs`."""
+        """Return a page of the list of runs; see `Store.runs`."""
         page = reads.Page(limit, status, graph, tag, before)
         return await self._read(partial(reads.runs, page=page, onlooker=self._onlooker()))
 
     async def due(self, now: float, *, limit: int = 100, graphs: Sequence[str] | None = None) -> Sequence[RunInfo]:
-        """The runs that somebody should go on with; see `Store.due`."""
+        """Return the runs that are due to be resumed; see `Store.due`."""
         return await self._read(partial(due, now=now, limit=limit, onlooker=self._onlooker(), graphs=graphs))
 
-    async def outline(self, fingerprint: str) -> Mapping[str, JsonValue] | None:
-        """The outline of this fingerprint; see `Store.outline`."""
+    async def outline(self, fingerprint: str) -> Outline | None:
+        """Return the outline of this fingerprint; see `Store.outline`."""
         return await self._read(partial(reads.outline, fingerprint=fingerprint))
 
     async def post(self, run_id: str, kind: str, payload: JsonValue, key: str) -> bool:
@@ -335,7 +337,7 @@ class SQLiteStore:
         return await commits.submit(partial(writes.post, message=message))
 
     async def inbox(self, run_ids: Sequence[str]) -> Sequence[Message]:
-        """The messages waiting for these runs; see `Store.inbox`."""
+        """Return the undelivered messages of these runs; see `Store.inbox`."""
         return await self._read(partial(reads.inbox, run_ids=run_ids)) if run_ids else []
 
     async def tag(self, run_id: str, add: Sequence[str] = (), remove: Sequence[str] = ()) -> tuple[str, ...]:
@@ -344,37 +346,37 @@ class SQLiteStore:
         return await commits.submit(partial(writes.tag, run_id=run_id, added=tuple(add), removed=tuple(remove)))
 
     async def branches(self, run_ids: Sequence[str]) -> Sequence[RunInfo]:
-        """The runs that were branched from these; see `Store.branches`."""
+        """Return the direct branches of these runs; see `Store.branches`."""
         return await self._read(partial(removal.branches, run_ids=run_ids, onlooker=self._onlooker()))
 
     async def weigh(self, run_ids: Sequence[str]) -> Mapping[str, int]:
-        """The bytes that go with these runs; see `Store.weigh`."""
+        """Return the approximate bytes of these runs; see `Store.weigh`."""
         return await self._read(partial(removal.weigh, run_ids=run_ids))
 
     async def remove(self, runs: Sequence[RunInfo]) -> Mapping[str, str]:
-        """Take runs out of the store; see `Store.remove`."""
+        """Remove runs from the store; see `Store.remove`."""
         commits, lease = self._writing()
         return await commits.submit(partial(removal.remove, runs=tuple(runs), lease=lease))
 
     async def sweep(self) -> None:
-        """Free what removed runs still take, in strides; see `Store.sweep`."""
+        """Free the space of removed runs in strides; see `Store.sweep`."""
         commits, _ = self._writing()
         await removal.in_strides(lambda: self._read(removal.has_trash), lambda: commits.submit(removal.stride))
         spare = await self._read(removal.spare_outlines)
         if spare:
             await commits.submit(partial(removal.drop_outlines, fingerprints=spare))
 
-    async def _go_on_sweeping(self) -> None:
-        """Go on where a process that removed runs was cut short."""
+    async def _resume_sweep(self) -> None:
+        """Continue the sweep of a process that was interrupted."""
         try:
             await self.sweep()
         except GraphEngineError as error:
-            log.warning("removed runs still take room in %s: %s", self.path, error)
+            log.warning("removed runs still take up space in %s: %s", self.path, error)
 
     async def vacuum(self) -> tuple[int, int]:
-        """Give free room back to the disk; see `Store.vacuum`.
+        """Return free space to the disk; see `Store.vacuum`.
 
-        A database that an older version made is written anew once, and others wait until that is done.
+        A database that an older version created is rewritten once, and other processes wait until that is done.
         """
         commits, _ = self._writing()
         writer = self._writer
@@ -382,9 +384,9 @@ class SQLiteStore:
             raise _closed()
         before = removal.bytes_of(self._options.path)
         try:
-            if await writer.run(removal.gives_back):
-                give_back = partial(commits.submit, removal.give_back, removal.GIVEN_BACK_BYTES)
-                await removal.in_strides(lambda: self._read(removal.has_free_pages), give_back)
+            if await writer.run(removal.can_return_pages):
+                return_pages = partial(commits.submit, removal.return_pages, removal.RETURNED_BYTES)
+                await removal.in_strides(lambda: self._read(removal.has_free_pages), return_pages)
             else:
                 await writer.run(removal.rewrite)
             if self._checkpoints is not None:
@@ -408,14 +410,14 @@ class SQLiteStore:
             raise _closed()
         self._check_process()
         if self._commits is None or self.lease is None:
-            message = "the database was opened to be read only"
+            message = "the database was opened read-only"
             raise StoreReadOnly(message, where=str(self.path), repair="open the store without read_only=True")
         return self._commits, self.lease
 
     def _check_process(self) -> None:
         if self._pid != os.getpid():
             message = "the store was opened in another process, of which this one is a fork"
-            raise RunnerClosed(message, where=str(self.path), repair="make a Runner in this process")
+            raise RunnerClosed(message, where=str(self.path), repair="create a Runner in this process")
 
 
 def _closed() -> RunnerClosed:
@@ -427,15 +429,16 @@ def _register(connection: sqlite3.Connection, lease: Lease) -> None:
     lease.register(connection)
 
 
-def _leave(connection: sqlite3.Connection, lease: Lease, checkpoints: Checkpoints | None) -> None:
-    """End the lease's thread, then move the write-ahead log into the file.
+def _end_lease(connection: sqlite3.Connection, lease: Lease, checkpoints: Checkpoints | None) -> None:
+    """Stop the lease's thread, then move the write-ahead log into the file.
 
-    The last connection that is closed removes the log. If others have the database open, its next writer begins the log
-    anew, so that it does not grow with each process that comes and goes. Nothing waits for what others read or write.
+    The last connection that is closed removes the log. If other processes have the database open, the next writer
+    restarts the log, so that it does not grow with each process that opens and closes it. This waits for no reader and
+    only briefly for a writer.
     """
     lease.stop()
     if checkpoints is not None:
-        connection.execute(_LEAVING).fetchone()
+        connection.execute(_BRIEF_TIMEOUT).fetchone()
         checkpoints.make(connection)
         checkpoints.close()
 

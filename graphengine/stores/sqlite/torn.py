@@ -1,8 +1,8 @@
 """Find finished commits in a write-ahead log that SQLite does not read, because a byte before them is damaged.
 
-SQLite reads the log up to the first frame whose checksum is wrong, takes what follows for remains of unfinished writes,
-and writes over it. That is right for what a kill or a power cut leaves. But if a byte of the log was damaged, finished
-commits follow, and they must not be lost silently. The format of the log is SQLite's (sqlite.org/fileformat2.html, "The
+SQLite reads the log up to the first frame with a wrong checksum, treats the rest as remains of unfinished writes, and
+overwrites it. That is correct after a kill or a power cut. But if a byte of the log was damaged, finished commits
+follow, and they must not be lost silently. The format of the log is SQLite's (sqlite.org/fileformat2.html, "The
 Write-Ahead Log").
 
 The checksum of a frame continues that of the frame before it, so a frame is linked to its predecessor. Remains of
@@ -12,10 +12,10 @@ unfinished transactions are linked too, commit frame included. Example:
    committed, and none will.
 2. Process B commits one frame. It overwrites frame 7. Frames 8 to 16 of A stay, each linked to the one before.
 
-So a linked commit frame proves nothing. What proves that a transaction was finished is the next one: a process begins
-to write directly after a commit only if that commit is finished. A transaction is whole if its first frame is linked to
-a commit frame and every other frame to its predecessor. Everything before the end of a whole transaction was finished;
-in the example nothing whole follows frame 7.
+So a linked commit frame does not prove that its transaction was finished. The next transaction proves it: a process
+writes directly after a commit only if that commit is finished. A transaction is whole if its first frame is linked to a
+commit frame and every other frame to its predecessor. Everything before the end of a whole transaction was finished. In
+the example no whole transaction follows frame 7.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ if TYPE_CHECKING:
 
 _HEADER_BYTES: Final = 32
 _FRAME_BYTES: Final = 24
-"""Of a frame's own header; a page follows."""
+"""The size of a frame's header; its page follows."""
 
 _MAGIC: Final = {0x377F0682: "<", 0x377F0683: ">"}
 _PAGE_BYTES: Final = 8192
 _PAGE_SIZES: Final = tuple(1 << bits for bits in range(9, 17))
 _REPAIR: Final = (
-    "do not write to it: `graphengine doctor --repair` keeps a copy of both files and saves what can be read of them"
+    "do not write to it: `graphengine doctor --repair` keeps a copy of both files and saves what can be read from them"
 )
 
 
 class Header(NamedTuple):
-    """The header of a log: the size of pages, the mark of its frames, and whether its checksum is right."""
+    """The header of a log: the size of pages, the salts and checksum of its frames, and whether it is undamaged."""
 
     page_bytes: int
     salts: bytes
@@ -61,8 +61,8 @@ class Frame(NamedTuple):
         page_at: The offset of its page.
         page: The number of that page in the database.
         is_commit: Whether it ends a transaction.
-        is_own: Whether it carries the log's mark: it is not older than the log's header.
-        is_linked: Whether its checksum continues that of the frame before, or of the header.
+        is_own: Whether it carries the log's salts, so that it is not older than the log's header.
+        is_linked: Whether its checksum continues that of the previous frame, or of the header.
     """
 
     at: int
@@ -77,7 +77,7 @@ class Commit(NamedTuple):
     """A finished transaction.
 
     Attributes:
-        frames: Its frames with the log's mark.
+        frames: Its frames that carry the log's salts.
         is_read: Whether SQLite reads it.
     """
 
@@ -91,7 +91,7 @@ class Log(NamedTuple):
     Attributes:
         page_bytes: The size of a page.
         commits: The finished transactions, in order.
-        damaged_at: The offset at which SQLite stops to read.
+        damaged_at: The offset at which SQLite stops reading.
     """
 
     page_bytes: int
@@ -100,19 +100,19 @@ class Log(NamedTuple):
 
 
 def refuse_damaged_log(path: Path) -> None:
-    """Check that SQLite reads every finished commit of a database's log.
+    """Check that SQLite reads every finished commit in a database's log.
 
     Raises:
         StoreCorrupt: Some follow a damaged place.
     """
-    found = commits_behind_damage(path)
+    found = describe_damage(path)
     if found:
         log = path.with_name(path.name + "-wal")
         raise StoreCorrupt(f"the write-ahead log {log.name} {found}", where=str(log), repair=_REPAIR)
 
 
-def commits_behind_damage(path: Path) -> str:
-    """Describe the damage of the log; "" if there is none, or if another process wrote to the log meanwhile."""
+def describe_damage(path: Path) -> str:
+    """Describe the damage in the log; "" if there is none, or if another process wrote to the log meanwhile."""
     log = path.with_name(path.name + "-wal")
     with suppress(OSError):
         before = log.stat()
@@ -130,8 +130,8 @@ def commits_behind_damage(path: Path) -> str:
 def sync_log(path: Path) -> None:
     """Sync the log of a database, if there is one.
 
-    A process killed in the sync of a commit leaves a commit that others read from now on and that may not be on the
-    disk. If the next commit reached the disk before it, a power cut would leave what looks like damage.
+    A process killed during the sync of a commit leaves a commit that other processes read but that is possibly not on
+    the disk. If a later commit reached the disk before it, a power cut would leave a log that looks damaged.
     """
     if os.name != "posix":  # elsewhere only a file opened for writing can be synced
         return
@@ -144,13 +144,13 @@ def sync_log(path: Path) -> None:
 
 
 def read_log(file: BinaryIO) -> Log:
-    """Read a log; a frame that is cut off ends it."""
+    """Read a log up to its end or the first truncated frame."""
     header = _header_of(file)
     commits: list[Commit] = []
     unproved: list[Commit] = []
     frames: list[Frame] = []
     is_read = is_whole = header.is_whole
-    after_commit = header.is_whole  # the beginning of a log is as good as a commit
+    after_commit = header.is_whole  # the beginning of a log counts as a commit
     damaged_at = -1 if is_read else 0
     end = _HEADER_BYTES
     for frame in _frames(file, header):
@@ -173,7 +173,7 @@ def read_log(file: BinaryIO) -> Log:
 
 
 def _header_of(file: BinaryIO) -> Header:
-    """Read the header of a log; if it is damaged, take its mark from the first frame."""
+    """Read the header of a log; if it is damaged, take the salts from the first frame."""
     file.seek(0)
     raw = file.read(_HEADER_BYTES)
     magic, _, page_bytes = struct.unpack_from(">3I", raw.ljust(_HEADER_BYTES, b"\0"))

@@ -1,11 +1,10 @@
-"""One SQLite connection on a thread of its own that runs a whole piece of work in one hop.
+"""A SQLite connection on its own thread that runs a whole function per hop.
 
-aiosqlite sends each statement to its thread and waits for the answer, so a transaction of five statements
-crosses the threads ten times. Here the unit sent is a function of the connection. aiosqlite has no call for
-that, but it passes `factory=` on to `sqlite3.connect`, and `Connection.commit` is the one method it calls
-there without arguments: our connection's `commit` runs the next function in the queue. Nothing else is
-overridden, and no transaction is ever left open between two functions, so a plain commit would have nothing
-to do.
+aiosqlite sends each statement to its thread and waits for the result, so a transaction of five statements switches
+threads ten times. Here the unit sent to the thread is a function of the connection. aiosqlite has no call for that, but
+it passes `factory=` to `sqlite3.connect`, and it calls `Connection.commit` on the thread without arguments. So `commit`
+of this class runs the next function in the queue. Nothing else is overridden. No function leaves a transaction open, so
+a real commit is never needed.
 """
 
 from __future__ import annotations
@@ -30,16 +29,16 @@ _ENDS_SECONDS: Final = 5.0
 
 
 def _nothing(raw: sqlite3.Connection) -> None:
-    """A piece of work that is done once all before it are."""
+    """Do nothing: when this piece of work runs, all earlier ones are done."""
 
 
 class Connection(sqlite3.Connection):
     """A connection whose `commit` runs the oldest piece of work that was queued for it."""
 
     def __init__(self, pieces: deque[Callable[[sqlite3.Connection], None]], *args: object, **kwargs: object) -> None:
-        super().__init__(*args, **kwargs)  # type: ignore[arg-type]  # what sqlite3.connect was given
+        super().__init__(*args, **kwargs)  # type: ignore[arg-type]  # the arguments of sqlite3.connect
         self._pieces = pieces
-        # A damaged name must not keep the other rows of a list from being read.
+        # A name with damaged UTF-8 must not prevent the other rows of a list from being read.
         self.text_factory = partial(str, encoding="utf-8", errors="replace")
 
     def commit(self) -> None:
@@ -60,13 +59,13 @@ async def _open(
     try:
         return await opening
     except sqlite3.Error:
-        # Its thread ends now, and tells the loop so: a loop that was closed by then would be told with a traceback.
-        opening._thread.join(_ENDS_SECONDS)  # noqa: SLF001 - nothing public says when it has ended
+        # Its thread ends now and notifies the loop. If the loop were closed by then, it would print a traceback.
+        opening._thread.join(_ENDS_SECONDS)  # noqa: SLF001 - there is no public way to wait for it
         raise
 
 
 class Worker:
-    """A connection that takes functions; they run one after another, in the order of the calls of `run`."""
+    """A connection that runs functions one after another, in the order of the calls of `run`."""
 
     def __init__(self, connection: aiosqlite.Connection, pieces: deque[Callable[[sqlite3.Connection], None]]) -> None:
         self._connection: aiosqlite.Connection | None = connection
@@ -77,14 +76,14 @@ class Worker:
         """Open a connection, in autocommit, to a `file:` URI.
 
         Raises:
-            sqlite3.Error: As `sqlite3.connect` does; the file itself is first read by the first statement.
+            sqlite3.Error: As by `sqlite3.connect`; the file itself is only read by the first statement.
         """
         pieces: deque[Callable[[sqlite3.Connection], None]] = deque()
         opening = asyncio.create_task(_open(uri, busy_timeout_seconds, pieces))
         try:
             connection = await asyncio.shield(opening)
         except asyncio.CancelledError:
-            # The thread opens it all the same; nobody else could close it.
+            # The thread opens it nevertheless, and only this task can close it.
             with suppress(sqlite3.Error):
                 await (await opening).close()
             raise
@@ -93,8 +92,8 @@ class Worker:
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Call `work(connection)` on the connection's thread; it must leave no transaction open.
 
-        Work that was begun or queued is done even if the caller is cancelled, who waits for its end: the thread tells
-        the event loop of it, which must not be closed by then.
+        Queued work runs even if the caller is cancelled. A cancelled caller waits until it has ended: the thread then
+        notifies the event loop, which must not be closed by then.
 
         Raises:
             RunnerClosed: The connection was closed.
@@ -112,22 +111,22 @@ class Worker:
         try:
             await connection.commit()
         except asyncio.CancelledError:
-            with suppress(ValueError):  # it is closed meanwhile, by somebody who waits as well
+            with suppress(ValueError):  # closed meanwhile, by a caller that waits too
                 self._pieces.append(_nothing)
-                await connection.commit()  # behind what was queued
+                await connection.commit()  # after the queued work
             raise
         return results[0]
 
     async def close(self) -> None:
-        """Finish what is queued and free the connection and its thread."""
+        """Finish the queued work and free the connection and its thread."""
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.close()
 
     def abandon(self) -> None:
-        """Let the thread end after what is queued, where nobody can close any more; from any thread."""
+        """Let the thread end after the queued work, without the event loop; callable from any thread."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            connection.stop()  # pyright: ignore[reportUnknownMemberType]  # gives a bare Future
-            # Until its thread has closed it, it would warn of being dropped while it is open.
-            connection._thread.join(_ENDS_SECONDS)  # noqa: SLF001 - nothing public says when it has ended
+            connection.stop()  # pyright: ignore[reportUnknownMemberType]  # returns a bare Future
+            # Until its thread has closed it, its finalizer would warn that it was dropped while open.
+            connection._thread.join(_ENDS_SECONDS)  # noqa: SLF001 - there is no public way to wait for it

@@ -1,6 +1,6 @@
-"""What is written, as functions of a connection in a write transaction; each checks first, then writes.
+"""All writes, as functions of a connection in a write transaction; each checks first, then writes.
 
-The key of a step is `key << 32 | seq`, where `key` is the run's small number in this database.
+The key of a step is `key << 32 | seq`, where `key` is the run's number in this database.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _ADD_STEP: Final = SQL["add_step"]
 
 
 class Row(NamedTuple):
-    """One step as it is stored."""
+    """One step as stored."""
 
     seq: int
     at: float
@@ -33,7 +33,7 @@ class Row(NamedTuple):
 
 
 class Claimed(NamedTuple):
-    """A run that this store drives from now on."""
+    """A run that this store drives."""
 
     key: int
     fence: int
@@ -46,15 +46,15 @@ class Addition(NamedTuple):
     Attributes:
         run_id: The run, for errors.
         key: Its key.
-        fence: What the batch's writer believes it to be.
-        owner: Who writes.
+        fence: The run's fence, as far as the writer knows.
+        owner: The id of the owner that writes.
         rows: The steps.
         status: The run's status after them.
-        consume: Ids of messages.
-        snapshot: The JSON of the snapshot after them, if one is due.
+        consume: Ids of the messages to consume.
+        snapshot: The JSON of the snapshot after the steps, if one is due.
         fingerprint: The new fingerprint, if it changed.
         outline: The JSON of its outline.
-        due_at: When the first timer of a run that waits is due, epoch seconds.
+        due_at: When the first timer of a waiting run is due, epoch seconds.
     """
 
     run_id: str
@@ -81,24 +81,24 @@ class Post(NamedTuple):
 
 
 def lease_lost(run_id: str, fence: int) -> LeaseLost:
-    """The error for a batch that comes from a former driver."""
+    """Return the error for a batch from a former driver."""
     return LeaseLost(
         f"run {run_id} is no longer driven from here (fence {fence} is out of date)",
         where=f"run {run_id}",
-        repair="another process took the run over or it was released; resume it to go on",
+        repair="another process took the run over or it was released; resume it to continue",
     )
 
 
 def check_dense(run_id: str, expected: int, rows: Sequence[Row]) -> None:
-    """See that these steps follow on the log.
+    """Check that these steps directly follow the log.
 
     Raises:
         StoreError: They do not.
     """
     for row in rows:
         if row.seq != expected:
-            message = f"step {row.seq} of run {run_id} cannot be recorded: the next one is {expected}"
-            raise StoreError(message, where=f"run {run_id}", repair="resume the run from what is recorded")
+            message = f"step {row.seq} of run {run_id} cannot be recorded: the next step is {expected}"
+            raise StoreError(message, where=f"run {run_id}", repair="resume the run from its recorded steps")
         expected += 1
 
 
@@ -106,8 +106,8 @@ def append(connection: sqlite3.Connection, addition: Addition) -> None:
     """Add steps to a run under its fence.
 
     Raises:
-        LeaseLost: Another fence or owner holds by now.
-        StoreError: The steps do not follow on the log.
+        LeaseLost: The run has another fence or owner.
+        StoreError: The steps do not directly follow the log.
     """
     key = addition.key
     row = connection.execute(_DRIVING, (key,)).fetchone()
@@ -143,7 +143,7 @@ def create(connection: sqlite3.Connection, info: RunInfo, rows: Sequence[Row], o
         RunExists: The id is taken.
         UnknownRun: No such parent.
         UnknownStep: The parent has no such step.
-        StoreError: The steps do not follow on the parent's.
+        StoreError: The steps do not directly follow the parent's.
     """
     if connection.execute(SQL["run_facts"], (info.id,)).fetchone() is not None:
         message = f"a run {info.id} is already recorded"
@@ -170,26 +170,26 @@ def claim(connection: sqlite3.Connection, run_id: str, lease: Lease) -> Claimed:
 
     Raises:
         UnknownRun: No such run.
-        RunIsDriven: A live owner drives it, this one included, unless it has let it go and could not record that.
+        RunIsDriven: A live owner drives it, this one included, unless it released the run without recording that.
     """
     found = find(connection, run_id)
     if found.driver is not None and not (found.driver == lease.id and (run_id, found.fence) in lease.owed):
         owner = lease.other(connection, found.driver)
         if owner is not None:
             raise RunIsDriven(run_id, str(owner), owner.expires_at)
-    lease.register(connection)  # who was suspended past its lease would lose at once what it takes
+    lease.register(connection)  # a process suspended past its lease would lose the run again at once
     fence = found.fence + 1
     connection.execute(SQL["set_driver"], (lease.id, fence, found.key))
     return Claimed(found.key, fence, tail(connection, found.key, found.info.seq))
 
 
 def release(connection: sqlite3.Connection, run_id: str, fence: int, lease: Lease) -> None:
-    """Stop being the driver, if that fence still holds."""
+    """Stop being the driver, if the fence is current."""
     connection.execute(SQL["release"], (lease.now(), run_id, fence, lease.id))
 
 
 def post(connection: sqlite3.Connection, message: Post) -> bool:
-    """Put a message into a run's inbox unless one of that key was ever there; true if none was.
+    """Put a message into a run's inbox unless its key was ever posted; return whether it is new.
 
     Raises:
         UnknownRun: No such run.
@@ -204,7 +204,7 @@ def post(connection: sqlite3.Connection, message: Post) -> bool:
 
 
 def tag(connection: sqlite3.Connection, run_id: str, added: Sequence[str], removed: Sequence[str]) -> tuple[str, ...]:
-    """Change a run's tags; gives them.
+    """Change a run's tags and return them, sorted.
 
     Raises:
         UnknownRun: No such run.
@@ -218,7 +218,7 @@ def tag(connection: sqlite3.Connection, run_id: str, added: Sequence[str], remov
 
 
 def tail(connection: sqlite3.Connection, key: int, seq: int) -> Tail:
-    """What lies behind the newest snapshot that a load at `seq` finds, the parents' steps included."""
+    """Return the steps after the newest snapshot that a load at `seq` finds, the parents' included."""
     found = Tail()
     for part in lineage(connection, key, seq, snapshots=True):
         low = part.low

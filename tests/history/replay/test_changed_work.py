@@ -1,4 +1,4 @@
-"""What was changed about failures, forks, maps, graphs inside, recorded work and questions is told at its step."""
+"""A replay reports changes of failures, forks, maps, subgraphs, recorded work and questions at their steps."""
 
 from typing import Any, Literal
 
@@ -20,18 +20,18 @@ from graphengine import (
 from graphengine.errors import BadAnswer
 from graphengine.history.replay.replay import replay
 from tests.kit.facts import resaid, said
-from tests.kit.replays import State, counting, first_of, more, recorded, told
+from tests.kit.replays import State, counting, first_difference, first_of, more, recorded
 
 # -- failures
 
 
 async def broken(n: int) -> int:
-    """Never works."""
+    """Fail."""
     raise BadAnswer("no", where="broken", repair="never")
 
 
 def failing(**options: Any) -> Graph[State]:
-    """A node that fails."""
+    """Return a graph of a node that fails."""
     graph = Graph("failing", State, errors="errors")
     graph.add_node("more", broken, writes="n", **options)
     graph.add_path(START, "more")
@@ -57,21 +57,24 @@ def failing(**options: Any) -> Graph[State]:
     ],
     ids=["fewer attempts", "more attempts", "later", "fallback", "no fallback", "value for function", "other errors"],
 )
-async def test_what_follows_a_failure_is_decided_anew(then: Any, now: Any, what: tuple[int, str]) -> None:
-    """Attempts, when the next one is due, fallbacks, and which errors are tried again."""
+async def test_the_handling_of_a_failure_is_decided_again(then: Any, now: Any, what: tuple[int, str]) -> None:
+    """Attempts, their due times, fallbacks, and the errors that are retried are compared."""
     assert await first_of(failing, then, now) == what
 
 
-async def test_a_jittered_pause_is_one_that_today_may_give() -> None:
-    """The time of the next attempt is compared within what chance leaves."""
+async def test_a_jittered_pause_is_accepted_within_its_range() -> None:
+    """The time of the next attempt is compared within the range of the jitter."""
     jittered = Retry(attempts=3, initial_seconds=10, jitter=0.5)
     run = await recorded(failing(retry=jittered))
     assert replay(failing(retry=jittered), run).same
-    assert told(replay(failing(retry=Retry(attempts=3, initial_seconds=40, jitter=0.5)), run)) == (2, "retry")
+    assert first_difference(replay(failing(retry=Retry(attempts=3, initial_seconds=40, jitter=0.5)), run)) == (
+        2,
+        "retry",
+    )
 
 
 async def test_an_exception_that_is_not_loaded_is_not_judged() -> None:
-    """What a class that nobody has loaded is a kind of is not known, and is told as not checked."""
+    """The base classes of an exception that is not loaded are unknown, which is reported as not checked."""
     run = await recorded(failing())
     steps = [
         resaid(step, error={**said(step)["error"], "kind": "gone.away.Error"}) if said(step).get("error") else step
@@ -82,8 +85,8 @@ async def test_an_exception_that_is_not_loaded_is_not_judged() -> None:
     assert any("class is not loaded" in what for what in found.unchecked)
 
 
-async def test_an_edge_for_failures_that_is_gone_is_told() -> None:
-    """A failure that an edge took up fails the run today."""
+async def test_a_removed_edge_for_failures_is_reported() -> None:
+    """A failure that an edge followed fails the run under the current graph."""
 
     def graph(*, survives: bool) -> Graph[State]:
         made = Graph("g", State)
@@ -98,21 +101,21 @@ async def test_an_edge_for_failures_that_is_gone_is_told() -> None:
     assert await first_of(graph, {"survives": False}, {"survives": True}) == (2, "edge")
 
 
-# -- forks, maps, graphs inside
+# -- forks, maps, subgraphs
 
 
 async def name_of(topic: str) -> dict[str, str]:
-    """A fact."""
+    """Return a fact."""
     return {"topic": topic}
 
 
 async def style_of(style: str) -> dict[str, str]:
-    """Another fact."""
+    """Return another fact."""
     return {"style": style}
 
 
 def forked(*arms: Any, need: int | None = None) -> Graph[State]:
-    """A fork."""
+    """Return a graph with a fork."""
     graph = Graph("forked", State)
     for name, work in (("names", name_of), ("styles", style_of)):
         graph.add_node(name, work, writes="facts")
@@ -123,17 +126,17 @@ def forked(*arms: Any, need: int | None = None) -> Graph[State]:
     return graph
 
 
-async def test_other_arms_are_told() -> None:
-    """An arm that has a condition today, or a fork that needs fewer."""
+async def test_other_arms_are_reported() -> None:
+    """An arm with a new condition, or a fork that needs fewer arms, differs."""
     run = await recorded(forked())
     assert replay(forked(), run).same
-    assert told(replay(forked("names", ("styles", value("n") > 0)), run)) == (1, "edge")
-    assert told(replay(forked("styles", "names"), run)) == (1, "edge")
-    assert told(replay(forked(need=1), run)) == (1, "edge")
+    assert first_difference(replay(forked("names", ("styles", value("n") > 0)), run)) == (1, "edge")
+    assert first_difference(replay(forked("styles", "names"), run)) == (1, "edge")
+    assert first_difference(replay(forked(need=1), run)) == (1, "edge")
 
 
 def mapped(**options: Any) -> Graph[State]:
-    """A map."""
+    """Return a graph with a map."""
     graph = Graph("mapped", State)
     each = options.pop("each", {"name": "names"})
 
@@ -146,20 +149,20 @@ def mapped(**options: Any) -> Graph[State]:
 
 
 def fewer(names: list[str]) -> list[str]:
-    """All but the first."""
+    """Return all but the first name."""
     return names[1:]
 
 
-async def test_other_items_are_told() -> None:
-    """A map over other items, or over as many at a time as it was not."""
+async def test_other_items_are_reported() -> None:
+    """A map over other items, or with another concurrency, differs."""
     run = await recorded(mapped())
     assert replay(mapped(), run).same
-    assert told(replay(mapped(each={"name": fewer}), run))[0] == 2
-    assert told(replay(mapped(concurrency=1), run)) == (2, "map")
+    assert first_difference(replay(mapped(each={"name": fewer}), run))[0] == 2
+    assert first_difference(replay(mapped(concurrency=1), run)) == (2, "map")
 
 
 def inside(limit: int = 2, **options: Any) -> Graph[State]:
-    """A graph inside another one."""
+    """Return a graph with another one inside."""
     inner = Graph("inner", State, result="n", limits=options.pop("limits", None))
     inner.add_node("more", more, writes="n")
     inner.add_edge(START, "more")
@@ -174,59 +177,59 @@ def inside(limit: int = 2, **options: Any) -> Graph[State]:
 
 
 async def test_steps_inside_a_graph_are_decided_by_it() -> None:
-    """Another threshold inside is told there; other inputs and limits of it where it was entered."""
+    """Another threshold inside is reported there; its other inputs and limits where it was entered."""
     run = await recorded(inside(), {"score": 1})
     found = replay(inside(limit=3), run)
     assert found.first is not None
     assert (found.first.seq, found.first.path, found.first.what) == (4, "count/more", "edge")
-    assert told(replay(inside(inputs={"n": "score"}), run)) == (2, "inputs")
-    assert told(replay(inside(limits=Limits(steps=9)), run)) == (2, "limit")
+    assert first_difference(replay(inside(inputs={"n": "score"}), run)) == (2, "inputs")
+    assert first_difference(replay(inside(limits=Limits(steps=9)), run)) == (2, "limit")
 
 
 # -- work and waits
 
 
 async def step_by_step(ctx: Context, n: int) -> int:
-    """Recorded work."""
+    """Record some work."""
     return await ctx.step(more, n)
 
 
 def no_context(n: int) -> int:
-    """A sync node."""
+    """Return the number: a sync node."""
     return n
 
 
-async def test_work_that_todays_node_could_not_ask_for_is_told() -> None:
+async def test_work_that_the_current_node_cannot_record_is_reported() -> None:
     """A node that takes no context, or is not async, records nothing."""
     run = await recorded(counting(work=step_by_step))
     assert [step.kind for step in run.steps][:3] == ["started", "recorded", "node"]
     assert replay(counting(work=step_by_step), run).same
     found = replay(counting(work=more), run)
-    assert told(found) == (2, "work")
+    assert first_difference(found) == (2, "work")
     assert "takes no ctx" in str(found)
-    assert told(replay(counting(work=no_context), run)) == (2, "work")
+    assert first_difference(replay(counting(work=no_context), run)) == (2, "work")
 
 
-async def test_on_resume_is_part_of_it() -> None:
-    """Whether the start of an attempt is recorded."""
+async def test_another_on_resume_is_reported() -> None:
+    """It decides whether the start of an attempt is recorded."""
     assert await first_of(counting, {}, {"on_resume": "ask"}) == (2, "work")
     assert await first_of(counting, {"on_resume": "ask"}, {}) == (2, "work")
 
 
 def asking(output: Any = bool, **options: Any) -> Graph[State]:
-    """A question."""
+    """Return a graph with a question."""
     graph = Graph("asking", State)
     graph.add_node("ask", ask(options.pop("question", "Publish?"), output, **options), writes="ok")
     graph.add_path(START, "ask", END)
     return graph
 
 
-async def test_a_question_is_held_against_todays() -> None:
-    """The type of its answer, its time and its default; and the answer is read by today's type."""
+async def test_a_question_is_compared_with_the_current_one() -> None:
+    """The type of its answer, its time and its default are compared; the answer is read by the current type."""
     run = await recorded(asking(), None, *[True])
     assert [step.kind for step in run.steps] == ["started", "waiting", "resumed", "node"]
     assert replay(asking(), run).same
     found = replay(asking(Literal[True]), run)
-    assert told(found) == (2, "wait")
-    assert told(replay(asking(timeout_seconds=60), run)) == (2, "wait")
-    assert told(replay(asking(question="Print {topic}?"), run)) == (2, "inputs")
+    assert first_difference(found) == (2, "wait")
+    assert first_difference(replay(asking(timeout_seconds=60), run)) == (2, "wait")
+    assert first_difference(replay(asking(question="Print {topic}?"), run)) == (2, "inputs")

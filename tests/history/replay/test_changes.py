@@ -1,4 +1,4 @@
-"""What was changed about a graph is told at the first step that it decides otherwise; runs that do not meet it pass."""
+"""A change of a graph is reported at the first step that it decides otherwise; runs that do not reach it pass."""
 
 from typing import Annotated, Any, Literal
 
@@ -25,13 +25,13 @@ from graphengine.reducers import add
 from graphengine.testing import FakeClock
 from graphengine.testing import replay as check
 from tests.kit.facts import resaid, said
-from tests.kit.replays import State, counting, first_of, more, recorded, told
+from tests.kit.replays import State, counting, first_difference, first_of, more, recorded
 
-# -- ways out
+# -- outgoing edges
 
 
-async def test_a_threshold_is_told_where_it_decides_otherwise() -> None:
-    """The step where the run would go on, with both ways and what the conditions said."""
+async def test_a_threshold_is_reported_where_it_decides_otherwise() -> None:
+    """The step has both edges and the explanations of the conditions."""
     run = await recorded(counting())
     found = replay(counting(limit=4), run)
     first = found.first
@@ -39,14 +39,14 @@ async def test_a_threshold_is_told_where_it_decides_otherwise() -> None:
     assert (first.seq, first.path, first.what) == (4, "more", "edge")
     assert first.recorded == {"to": ["END"], "edge": "enough", "why": "n 3 >= 3: yes"}
     assert first.today == {"to": ["more"], "why": "n 3 >= 4: no; otherwise"}
-    assert "END [enough] since n 3 >= 3: yes, today more since" in first.message
+    assert "END [enough] because n 3 >= 3: yes, today more because" in first.message
     assert len(found.differences) == 1
     assert [one.seq for one in found.reasons] == [2, 3]
     assert all(one.what == "reason" for one in found.reasons)
 
 
 async def test_a_reason_in_other_words_is_no_difference() -> None:
-    """A threshold that leads the same way is told apart, and the replay is the same."""
+    """A threshold that leads to the same edge is reported separately, and the replay is the same."""
     run = await recorded(counting(), {"n": 5})
     found = replay(counting(limit=2), run)
     assert found.same
@@ -61,7 +61,7 @@ async def test_a_reason_in_other_words_is_no_difference() -> None:
 
 
 def ordered(*, swapped: bool) -> Graph[State]:
-    """Two edges that may both hold."""
+    """Return a graph with two edges that can both hold."""
     graph = Graph("ordered", State)
     graph.add_node("more", more, writes="n")
     graph.add_edge(START, "more")
@@ -72,15 +72,15 @@ def ordered(*, swapped: bool) -> Graph[State]:
     return graph
 
 
-async def test_the_order_of_edges_is_told_by_the_label() -> None:
+async def test_the_order_of_edges_is_reported_by_the_label() -> None:
     """The same target by another edge is another decision."""
     run = await recorded(ordered(swapped=False), {"n": 1})
     assert [said(step).get("edge") for step in run.steps] == [None, None, "big"]
-    assert told(replay(ordered(swapped=True), run)) == (3, "edge")
+    assert first_difference(replay(ordered(swapped=True), run)) == (3, "edge")
 
 
 def judging(*, patience: int = 1, delta: float = 0, rounds: int = 9) -> Graph[State]:
-    """Goes round until a score is no longer better."""
+    """Return a graph that repeats until a score is no longer better."""
     graph = Graph("judging", State)
 
     async def judge(scores: list[int]) -> int:
@@ -99,13 +99,13 @@ def judging(*, patience: int = 1, delta: float = 0, rounds: int = 9) -> Graph[St
     [({"patience": 2}, 5), ({"delta": 2.0}, 4), ({"rounds": 2}, 3)],
     ids=["patience", "min_delta", "iterations"],
 )
-async def test_conditions_of_the_past_are_decided_with_all_of_it(now: dict[str, Any], seq: int) -> None:
-    """A plateau that keeps other marks than the recorded one has samples of the whole run all the same."""
+async def test_conditions_about_the_past_are_decided_with_all_of_it(now: dict[str, Any], seq: int) -> None:
+    """A plateau whose marks are not in the log still has the samples of the whole run."""
     assert await first_of(judging, {}, now) == (seq, "edge")
 
 
-async def test_a_way_that_is_gone_is_told() -> None:
-    """Where no way out is left today, that is what is told."""
+async def test_a_removed_edge_is_reported() -> None:
+    """If no outgoing edge is left, the report says so."""
 
     def graph(*, whole: bool) -> Graph[State]:
         made = Graph("g", State)
@@ -118,24 +118,24 @@ async def test_a_way_that_is_gone_is_told() -> None:
 
     run = await recorded(graph(whole=True))
     found = replay(graph(whole=False), run)
-    assert told(found) == (2, "edge")
-    assert "no way out of more holds" in str(found)
+    assert first_difference(found) == (2, "edge")
+    assert "no edge out of more holds" in str(found)
 
 
 # -- nodes
 
 
-async def test_a_renamed_node_is_told_where_the_run_would_go_to_it() -> None:
-    """First the way that leads to it; then every step of the node that is gone."""
+async def test_a_renamed_node_is_reported_where_the_run_would_reach_it() -> None:
+    """First the edge that leads to it differs, then every step of the removed node."""
     run = await recorded(counting())
     found = replay(counting("again"), run)
-    assert told(found) == (1, "edge")
+    assert first_difference(found) == (1, "edge")
     assert [(one.seq, one.what) for one in found.differences[1:]] == [(2, "ready"), (3, "ready"), (4, "ready")]
     assert "no node 'more'; it has again" in found.differences[1].message
 
 
-async def test_what_a_node_is_counts() -> None:
-    """A node that is a map, a graph or a question today does not do what the recorded one did."""
+async def test_another_kind_of_node_is_reported() -> None:
+    """A node that is now a map, a graph or a question does not do what the recorded one did."""
     run = await recorded(counting(state=State))
     asks = Graph("counting", State)
     asks.add_node("more", ask("How many?", int), writes="n")
@@ -144,25 +144,25 @@ async def test_what_a_node_is_counts() -> None:
     inner.add_path(START, "more", END)
     for runnable in (ask("How many?", int), inner):
         found = replay(counting(work=runnable), run)
-        assert told(found) == (2, "ready")
+        assert first_difference(found) == (2, "ready")
     each = counting(work=lambda name, found: name, writes="found", each={"name": "names"})
-    assert told(replay(each, run))[0] == 2
+    assert first_difference(replay(each, run))[0] == 2
 
 
 class Part(BaseModel):
-    """What to read."""
+    """A part to read."""
 
     topic: str
     other: str
 
 
 async def read(topic: str) -> str:
-    """Reads a topic."""
+    """Read a topic."""
     return topic
 
 
 def reading(**inputs: Any) -> Graph[State]:
-    """A node that reads from somewhere."""
+    """Return a graph of a node with these inputs."""
     graph = Graph("reading", State)
     graph.add_node("more", more, writes="n")
     graph.add_node("read", read, writes="style", **inputs)
@@ -170,38 +170,38 @@ def reading(**inputs: Any) -> Graph[State]:
     return graph
 
 
-async def test_other_inputs_are_told_with_what_they_hold() -> None:
-    """A node that reads from another place, where another value lies."""
+async def test_other_inputs_are_reported_with_their_values() -> None:
+    """The node reads from another place with another value."""
     run = await recorded(reading(), {"topic": "ants", "other": "bees"})
     found = replay(reading(inputs={"topic": "other"}), run)
-    assert told(found) == (3, "inputs")
+    assert first_difference(found) == (3, "inputs")
     assert found.first is not None
     assert found.first.recorded == {"topic": "topic = ants"}
     assert found.first.today == {"topic": "other = bees"}
 
 
-async def test_another_place_with_the_same_in_it_is_the_same() -> None:
-    """What the node gets is what counts."""
+async def test_another_place_with_the_same_value_is_no_difference() -> None:
+    """Only the value counts."""
     run = await recorded(reading())
     assert replay(reading(inputs={"topic": "other"}), run).same
 
 
-async def test_an_input_that_is_none_today_is_told() -> None:
-    """A node that could not be run today."""
+async def test_an_input_that_is_missing_today_is_reported() -> None:
+    """The node could not be run under the current graph."""
     run = await recorded(reading(), {"names": ["a"]})
     found = replay(reading(inputs={"topic": "names[3]"}), run)
-    assert told(found) == (3, "inputs")
+    assert first_difference(found) == (3, "inputs")
     assert "topic is None" in str(found)
 
 
-async def test_steps_alone_do_not_tell_where_nodes_read() -> None:
-    """Without the outlines changed inputs pass, where they are there and fit."""
+async def test_inputs_are_compared_only_with_outlines() -> None:
+    """Only the log is given: changed inputs pass, if they exist and fit."""
     run = await recorded(reading(), {"topic": "ants", "other": "bees"})
     assert replay(reading(inputs={"topic": "other"}), run.steps).same
 
 
 def chosen(*, on: str) -> Graph[State]:
-    """Chooses by a field."""
+    """Return a graph that chooses by a field."""
     graph = Graph("chosen", State)
     graph.add_node(
         "read", choose(on, {"short": read, "ants": more}), writes={"facts": lambda result: {"x": str(result)}}
@@ -210,13 +210,13 @@ def chosen(*, on: str) -> Graph[State]:
     return graph
 
 
-async def test_another_choice_is_told() -> None:
-    """What is picked today, by what the selector reads."""
+async def test_another_choice_is_reported() -> None:
+    """It is what the current selector picks from its inputs."""
     assert await first_of(chosen, {"on": "style"}, {"on": "topic"}) == (2, "choice")
 
 
-async def test_a_selector_that_raises_is_told_and_the_replay_goes_on() -> None:
-    """Whatever a function of the user's raises is a difference, and no end of the replay."""
+async def test_a_selector_that_raises_is_reported_and_the_replay_continues() -> None:
+    """An error of a user's function is a difference and does not end the replay."""
 
     def lost(n: int) -> str:
         raise KeyError(n)
@@ -239,7 +239,7 @@ async def test_a_selector_that_raises_is_told_and_the_replay_goes_on() -> None:
 
 
 def narrowed(**fields: Any) -> type[BaseModel]:
-    """The state with other fields."""
+    """Return the state with other fields."""
     return create_model("Narrow", __base__=State, **fields)
 
 
@@ -254,14 +254,14 @@ def narrowed(**fields: Any) -> type[BaseModel]:
     ],
     ids=["le", "literal", "type", "ge", "required"],
 )
-async def test_a_narrowed_type_is_told_where_it_refuses(fields: dict[str, Any], seq: int, what: str) -> None:
-    """The first value that does not fit, at the beginning or in an update; a reducer where it was none."""
+async def test_a_narrowed_type_is_reported_where_it_refuses(fields: dict[str, Any], seq: int, what: str) -> None:
+    """It is the first value that does not fit, initial or in an update, or a reducer where there was none."""
     run = await recorded(counting())
-    assert told(replay(counting(state=narrowed(**fields)), run)) == (seq, what)
+    assert first_difference(replay(counting(state=narrowed(**fields)), run)) == (seq, what)
 
 
-async def test_another_reducer_is_told_where_the_log_tells_it() -> None:
-    """An operation that today's field does not have; of a value that was set it is told that it was not checked."""
+async def test_another_reducer_is_reported_where_the_log_shows_it() -> None:
+    """That is an operation the current field does not have; a value that was set is reported as not checked."""
 
     def keeping(state: type[BaseModel]) -> Graph[Any]:
         graph = Graph("keeping", state)
@@ -270,16 +270,16 @@ async def test_another_reducer_is_told_where_the_log_tells_it() -> None:
         return graph
 
     run = await recorded(keeping(State))
-    assert told(replay(keeping(narrowed(scores=(int, 0))), run))[0] == 1
+    assert first_difference(replay(keeping(narrowed(scores=(int, 0))), run))[0] == 1
     found = replay(keeping(narrowed(scores=(list[int], []))), run)
-    assert told(found) == (2, "update")
+    assert first_difference(found) == (2, "update")
     found = replay(counting(state=narrowed(n=(Annotated[int, add], 0))), await recorded(counting()))
     assert found.same
-    assert any("was set where today a reducer joins" in what for what in found.unchecked)
+    assert any("was set where today a reducer combines" in what for what in found.unchecked)
 
 
 async def test_a_new_field_with_a_default_changes_nothing() -> None:
-    """Fields that today's graph begins with are there in the replay, and may be asked for."""
+    """Fields of the current graph exist in the replay with their defaults, and can be tested."""
     run = await recorded(counting())
     graph = counting(state=narrowed(new=(int, 7)))
     assert replay(graph, run).same
@@ -293,8 +293,8 @@ async def test_a_new_field_with_a_default_changes_nothing() -> None:
     assert replay(again, run).same
 
 
-async def test_a_field_that_is_gone_is_told_where_it_was_written() -> None:
-    """A field that nothing wrote may go."""
+async def test_a_removed_field_is_reported_where_it_was_written() -> None:
+    """A field that was never written can be removed."""
 
     class Small(BaseModel):
         n: int = 0
@@ -307,14 +307,14 @@ async def test_a_field_that_is_gone_is_told_where_it_was_written() -> None:
     other = Graph("counting", Other)
     other.add_node("more", read, writes="topic")
     other.add_path(START, "more", END)
-    assert told(replay(other, run)) == (2, "inputs")
+    assert first_difference(replay(other, run)) == (2, "inputs")
     found = replay(other, run.steps)
-    assert told(found) == (2, "update")
+    assert first_difference(found) == (2, "update")
     assert "today more no longer writes n and writes topic too" in str(found)
 
 
-async def test_a_validator_of_the_whole_state_is_asked() -> None:
-    """A rule over several fields that the recorded run broke."""
+async def test_a_validator_of_the_whole_state_is_called() -> None:
+    """It refuses a rule over several fields that the recorded run broke."""
 
     class Ruled(State):
         @model_validator(mode="after")
@@ -325,21 +325,21 @@ async def test_a_validator_of_the_whole_state_is_asked() -> None:
             return self
 
     found = replay(counting(state=Ruled), await recorded(counting()))
-    assert told(found) == (3, "update")
+    assert first_difference(found) == (3, "update")
     assert "never two" in str(found)
 
 
-async def test_other_writes_are_told() -> None:
-    """A result that is written elsewhere, or elsewhere too."""
+async def test_other_writes_are_reported() -> None:
+    """A result that is written elsewhere, or also elsewhere, differs."""
     assert await first_of(counting, {}, {"writes": {"n": ".", "scores": "."}}) == (2, "update")
 
 
-async def test_a_writes_function_is_asked_again_where_the_result_is_known() -> None:
-    """A result that is recorded as a whole is given to the function; any other is told as not checked."""
+async def test_a_writes_function_is_called_again_if_the_result_is_known() -> None:
+    """It gets a result that is recorded whole; any other is reported as not checked."""
     whole = await recorded(counting(writes={"n": ".", "score": lambda result: result}))
     assert replay(counting(writes={"n": ".", "score": lambda result: result}), whole).unchecked == {}
     found = replay(counting(writes={"n": ".", "score": lambda result: result + 1}), whole)
-    assert told(found) == (2, "update")
+    assert first_difference(found) == (2, "update")
     part = await recorded(counting(writes={"n": lambda result: result}))
     found = replay(counting(writes={"n": lambda result: result + 1}), part)
     assert found.same
@@ -347,16 +347,16 @@ async def test_a_writes_function_is_asked_again_where_the_result_is_known() -> N
     assert "not checked: a part of a result" in str(found)
 
 
-# -- the whole
+# -- the whole replay
 
 
-async def test_a_run_that_was_migrated_is_the_same_from_there_on() -> None:
-    """What today's version recorded is decided as it was; what came before a migration is not for today's graph."""
+async def test_a_migrated_run_is_compared_from_the_migration_on() -> None:
+    """What the current version recorded replays; steps before a migration are not for the current graph."""
     old = Graph("desk", State)
-    old.add_node("wait", ask("Go on?", bool), writes="ok")
+    old.add_node("wait", ask("Continue?", bool), writes="ok")
     old.add_path(START, "wait", END)
     new = Graph("desk", State, version=2, migrate={1: Migration(renamed={"wait": "stay"})})
-    new.add_node("stay", ask("Go on?", bool), writes="ok")
+    new.add_node("stay", ask("Continue?", bool), writes="ok")
     new.add_path(START, "stay", END)
     async with Runner(clock=FakeClock()) as runner:
         await runner.start(old, State(), run_id="r").result()
@@ -366,14 +366,14 @@ async def test_a_run_that_was_migrated_is_the_same_from_there_on() -> None:
     assert [step.kind for step in run.steps] == ["started", "waiting", "resumed", "node"]
     found = replay(new, run)
     assert found.same
-    assert found.unchecked == {"recorded under version 1 of the graph, from which a migration leads on": 2}
+    assert found.unchecked == {"recorded under version 1 of the graph, which a migration replaced since": 2}
     unversioned = Graph("desk", State)
-    unversioned.add_node("stay", ask("Go on?", bool), writes="ok")
+    unversioned.add_node("stay", ask("Continue?", bool), writes="ok")
     unversioned.add_path(START, "stay", END)
     assert [(one.seq, one.what) for one in replay(unversioned, run).differences][:2] == [(1, "edge"), (2, "ready")]
 
 
-async def test_tags_go_along() -> None:
+async def test_tags_are_exported() -> None:
     """A run's tags are in the file."""
     run = await recorded(counting())
     async with Runner() as runner:
@@ -386,21 +386,21 @@ async def test_tags_go_along() -> None:
 
 
 async def test_a_run_of_another_graph_is_refused() -> None:
-    """A run knows its graph by name."""
+    """A run records the name of its graph."""
     run = await recorded(counting())
     with pytest.raises(GraphChanged, match="of graph 'counting', not 'ordered'"):
         replay(ordered(swapped=False), run)
 
 
 async def test_a_log_that_does_not_fold_is_refused() -> None:
-    """Steps that are not there are no difference."""
+    """Missing steps are an error, not a difference."""
     run = await recorded(counting())
     with pytest.raises(StoreCorrupt, match="step 4 does not fold"):
         replay(counting(), [*run.steps[:2], run.steps[3]])
 
 
 async def test_no_node_is_called() -> None:
-    """Replay looks at a graph whose nodes would all fail."""
+    """The nodes of the replayed graph would all fail."""
     calls: list[str] = []
 
     async def noted(n: int) -> int:
@@ -412,7 +412,7 @@ async def test_no_node_is_called() -> None:
     assert not calls
 
 
-async def test_the_one_line_test_says_it_all() -> None:
+async def test_the_one_line_test_reports_everything() -> None:
     """graphengine.testing.replay raises AssertionError with the step, both sides and the repair."""
     run = await recorded(counting())
     with pytest.raises(AssertionError) as caught:
@@ -421,8 +421,8 @@ async def test_the_one_line_test_says_it_all() -> None:
         assert text in str(caught.value)
 
 
-async def test_limits_are_only_told_as_unknown_where_they_differ() -> None:
-    """Whether limits came from the caller or the graph is not recorded."""
+async def test_limits_are_reported_as_unknown_only_if_they_differ() -> None:
+    """The log does not record whether limits came from the caller or the graph."""
     run = await recorded(counting())
     assert not replay(counting(), run).unchecked
     found = replay(counting(), [_limited(run.steps[0]), *run.steps[1:]])

@@ -1,4 +1,4 @@
-"""The runs of the gallery are decided today as they were."""
+"""The runs of the gallery replay under the current workflows."""
 
 import pytest
 
@@ -9,16 +9,16 @@ from tests.kit.gallery import GALLERY, NAMES, graph_of
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_todays_workflow_decides_it_as_it_was(name: str) -> None:
-    """No step differs, and the run was finished."""
+def test_the_current_workflow_replays_its_run(name: str) -> None:
+    """No step differs, and the run finished."""
     run = read_file(GALLERY / f"{name}.json")
     found = replay(graph_of(name), GALLERY / f"{name}.json")
     assert found.steps == len(run.steps)
     assert fold(run.steps).status == "finished"
 
 
-def test_nothing_tells_of_the_machine_they_were_made_on() -> None:
-    """No place of a file system, and every file is of a workflow."""
+def test_no_file_contains_a_path_of_its_machine() -> None:
+    """Every file belongs to a workflow."""
     files = sorted(GALLERY.glob("*"))
     assert [file.name for file in files] == [f"{name}.json" for name in NAMES]
     for file in files:

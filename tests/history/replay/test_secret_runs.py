@@ -1,4 +1,4 @@
-"""Replays of runs with secrets: they need the key, say so without it, and never show a clear text."""
+"""Replays of runs with secrets: they need the key, report when it is missing, and never show a clear text."""
 
 from typing import Annotated, Any
 
@@ -10,7 +10,7 @@ from graphengine.errors import SecretKeyWrong
 from graphengine.history.export import export_run, parse, to_json_text
 from graphengine.history.replay.replay import replay
 from graphengine.testing import FakeClock
-from tests.kit.replays import recorded, told
+from tests.kit.replays import first_difference, recorded
 
 pytest.importorskip("cryptography")
 
@@ -40,22 +40,22 @@ class Inner(BaseModel):
 
 
 def fetch() -> dict[str, Any]:
-    """Secrets, from where secrets come from."""
+    """Return secrets."""
     return {"token": CANARY, "word": f"{CANARY}!"}
 
 
 def look(word: str) -> int:
-    """Looks at one."""
+    """Read a secret."""
     return len(word)
 
 
 def inside(token: SecretStr) -> int:
-    """Looks at one in a graph inside."""
+    """Read a secret in a subgraph."""
     return len(token.get_secret_value())
 
 
 def vault(state: type[BaseModel] = Vault, key: Any = KEYS[0], **inputs: str) -> Graph[Any]:
-    """A graph whose nodes write and read secrets, one in a graph inside."""
+    """Return a graph whose nodes write and read secrets, one in a subgraph."""
     inner = Graph("inner", Inner, result="m", secret_key=key)
     inner.add_node("inside", inside, writes="m", thread=False)
     inner.add_path(START, "inside", END)
@@ -68,16 +68,16 @@ def vault(state: type[BaseModel] = Vault, key: Any = KEYS[0], **inputs: str) -> 
 
 
 @pytest.mark.parametrize("state", [Vault, Whole])
-async def test_a_run_with_secrets_is_decided_as_it_was(state: type[BaseModel]) -> None:
-    """Beginnings, updates and graphs inside with secrets are the same under the key they were recorded with."""
+async def test_a_run_with_secrets_replays(state: type[BaseModel]) -> None:
+    """Initial states, updates and subgraphs with secrets are the same under the key they were recorded with."""
     run = await recorded(vault(state), {"n": 1})
     found = replay(vault(state), parse(to_json_text(run, "1"), "r.json"))
     assert found.same, found
     assert dict(found.unchecked) == {}
 
 
-async def test_a_branch_that_sets_a_secret_is_decided_as_it_was() -> None:
-    """The update of a branch may be a secret."""
+async def test_a_branch_that_sets_a_secret_replays() -> None:
+    """The update of a branch can be a secret."""
     async with Runner(clock=FakeClock()) as runner:
         await runner.start(vault(), run_id="r").result()
         await runner.branch(vault(), "r", 2, update={"word": f"{CANARY}?"}, branch_id="b").result()
@@ -86,14 +86,14 @@ async def test_a_branch_that_sets_a_secret_is_decided_as_it_was() -> None:
     assert replay(vault(), run).same
 
 
-async def test_a_run_is_decided_as_it_was_under_a_new_key() -> None:
+async def test_a_run_replays_under_a_new_key() -> None:
     """The same values encrypted with another key are no difference."""
     run = await recorded(vault())
     assert replay(vault(key=KEYS[::-1]), run).same
 
 
 async def test_without_the_key_nothing_is_replayed() -> None:
-    """Another key is told as such, and not as differences of the graph."""
+    """Another key is reported as such, and not as differences of the graph."""
     run = await recorded(vault())
     with pytest.raises(SecretKeyWrong):
         replay(vault(key=KEYS[1]), run)
@@ -101,15 +101,15 @@ async def test_without_the_key_nothing_is_replayed() -> None:
 
 @pytest.mark.parametrize("field", ["other", "pin"])
 async def test_a_difference_shows_no_secret(field: str) -> None:
-    """What a node reads now and read then is told by the names of fields alone."""
+    """The old and new inputs of a node are reported only by the names of fields."""
     run = await recorded(vault())
     found = replay(vault(word=field), run)
-    assert told(found) == (3, "inputs")
+    assert first_difference(found) == (3, "inputs")
     assert CANARY not in repr(found)
     assert "= 7" not in repr(found)
 
 
-async def test_a_state_that_fits_no_more_is_told_without_its_secrets() -> None:
+async def test_a_state_that_no_longer_fits_is_reported_without_its_secrets() -> None:
     """A validator that quotes the state does not bring a secret into the report."""
 
     class Strict(Vault):

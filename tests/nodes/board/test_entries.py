@@ -1,4 +1,4 @@
-"""What stands on the research board, and the specialists' rules on real texts."""
+"""The research board's data, and the specialists' rules on real texts."""
 
 from collections.abc import Callable
 
@@ -27,23 +27,23 @@ from tests.nodes.conftest import TASKS, source
 
 
 def fact(text: str, line: int = 1, rank: int = 1, file: str = "a.md") -> Fact:
-    """A fact."""
+    """Return a fact."""
     return Fact(text=text, file=file, line=line, rank=rank)
 
 
 def findings(*facts: Fact, area: str = "Area") -> Findings:
-    """Findings of one area."""
+    """Return findings of one area."""
     return Findings(key_areas=[area], facts={area: list(facts)}, sources=["a.md"])
 
 
 def review(score: int, *, approved: bool = False, suggestions: tuple[str, ...] = ("say more",)) -> Review:
-    """A review."""
+    """Return a review."""
     return Review(score=score, approved=approved, suggestions=list(suggestions))
 
 
 class TestFindings:
-    def test_new_facts_stand_behind_what_is_known(self) -> None:
-        """Each once, with ranks that go on, in their areas."""
+    def test_new_facts_come_after_known_ones(self) -> None:
+        """Each fact appears once in its area, and ranks continue."""
         old = findings(fact("one", 1, 1), fact("two", 2, 2))
         more = Findings(
             key_areas=["Area", "Other"],
@@ -57,16 +57,16 @@ class TestFindings:
 
     @pytest.mark.parametrize("more", [Findings(), Findings(notes=["again"]), findings(fact("one"))])
     def test_nothing_new_changes_nothing(self, more: Findings) -> None:
-        """Notes alone wake nobody."""
+        """Notes alone wake no specialist."""
         old = findings(fact("one"))
         assert add_findings(old, more) is old
 
     def test_that_nothing_was_found_is_kept(self) -> None:
-        """A board where nobody looked yet takes the notes that say so."""
+        """An empty board takes the notes that say so."""
         assert add_findings(Findings(), Findings(notes=["nothing"])).notes == ["nothing"]
 
     def test_an_area_without_new_facts_is_no_area(self) -> None:
-        """Findings that name one do not pass their check."""
+        """Findings that name one fail their check."""
         text = TextFile(path="a.md", text="one\ntwo\n")
         more = Findings(key_areas=["Area", "Empty"], facts={"Area": [fact("two", 2)], "Empty": [fact("one")]})
         joined = add_findings(findings(fact("one")), more)
@@ -74,37 +74,37 @@ class TestFindings:
         assert joined.key_areas == ["Area"]
 
     def test_doubts_become_caveats_once(self) -> None:
-        """Beside those that are there."""
+        """They are added to the existing caveats."""
         limit = fact("but not here", 3)
         doubts = [Doubt(fact="one", against=limit), Doubt(fact="two", against=limit)]
         assert with_doubts(findings(fact("one")), doubts).caveats == [limit]
 
     @pytest.mark.parametrize("draft", ["", " \n"])
     def test_a_team_that_wrote_nothing_says_why(self, draft: str) -> None:
-        """Each one's reason; a draft is given as it is."""
+        """The error has the reason of each agent; a draft is returned unchanged."""
         away = Failure(path="scout", kind="timeout", message="away", attempt=1)
         with pytest.raises(ValueError, match="nothing was written: scout: away"):
             written(draft, [away])
-        with pytest.raises(ValueError, match="nobody had anything to say"):
+        with pytest.raises(ValueError, match="none wrote a draft"):
             written(draft, [])
         assert written("text", [away]) == "text"
 
     def test_lists_are_merged_by_turns(self) -> None:
-        """The firsts, then the seconds; a longer list goes on alone."""
+        """First items come first, then second ones; a longer list continues alone."""
         lists = [[fact("a1"), fact("a2"), fact("a3")], [fact("b1")], []]
         assert [each.text for each in by_turns(lists)] == ["a1", "b1", "a2", "a3"]
 
 
 class TestScout:
-    def test_the_first_look_is_a_glance(self, text: Callable[[str], TextFile]) -> None:
-        """The most central facts of each area, all of which stand in the source; caveats are the skeptic's."""
+    def test_the_first_search_is_short(self, text: Callable[[str], TextFile]) -> None:
+        """It takes the most central facts of each area, all from the source; caveats are left to the skeptic."""
         found = scout(TASKS["sourdough.md"], [text("sourdough.md")], Findings(), None)
         check_findings(found, [text("sourdough.md")])
         assert max(len(facts) for facts in found.facts.values()) == FIRST_LOOK
         assert found.caveats == []
 
     def test_it_looks_for_what_is_missing(self, text: Callable[[str], TextFile]) -> None:
-        """Facts that speak of the gap and were not known."""
+        """It adds unknown facts about the gap."""
         texts = [text("sourdough.md")]
         known = scout(TASKS["sourdough.md"], texts, Findings(), None)
         more = scout(TASKS["sourdough.md"], texts, known, [Gap(about="oven")])
@@ -113,7 +113,7 @@ class TestScout:
         assert not set(more.all_facts()) & set(known.all_facts())
 
     def test_a_source_that_was_passed_over_is_read(self, text: Callable[[str], TextFile]) -> None:
-        """Where its path is the gap."""
+        """The gap is its path."""
         texts = [text("sourdough.md"), text("gears.md")]
         known = scout("bread", texts[:1], Findings(), None)
         more = scout("bread", texts, known, [Gap(about="gears.md")])
@@ -121,7 +121,7 @@ class TestScout:
 
     @pytest.mark.parametrize("content", ["", " \n", "word", "```\ncode\n```", "\x00\x01"])
     def test_a_source_without_sentences_gives_notes(self, content: str) -> None:
-        """Not a failure: the others are to know."""
+        """This is not a failure: the notes inform the others."""
         found = scout("task", [TextFile(path="a.md", text=content)], Findings(), None)
         assert (found.all_facts(), len(found.notes)) == ([], 1)
         assert scout("task", [TextFile(path="a.md", text=content)], findings(fact("x")), [Gap(about="y")]) == Findings()
@@ -129,8 +129,8 @@ class TestScout:
 
 class TestSkeptic:
     @pytest.mark.parametrize("name", TASKS)
-    def test_what_it_quotes_stands_in_the_source(self, name: str) -> None:
-        """And speaks of a fact on the board, other than itself."""
+    def test_what_it_quotes_is_in_the_source(self, name: str) -> None:
+        """Each doubt is about another fact on the board."""
         text = source(name)
         known = scout(TASKS[name], [text], Findings(), None)
         doubts = skeptic(known, [text])
@@ -139,7 +139,7 @@ class TestSkeptic:
         assert all(doubt.fact != doubt.against.text for doubt in doubts)
 
     def test_it_finds_what_limits_a_fact(self) -> None:
-        """By words they share; what limits something else is left."""
+        """They share words; limits of something else are left out."""
         text = "Steel bridges carry heavy trains safely.\n\nSteel bridges cannot carry heavy trains in deep frost.\n\n"
         text += "Some plants never bloom without a cold winter."
         known = findings(fact("Steel bridges carry heavy trains safely."))
@@ -149,7 +149,7 @@ class TestSkeptic:
 
 class TestSurveyor:
     def test_words_of_the_task_come_first(self) -> None:
-        """Then sources that say nothing, then terms that stand once."""
+        """Then come unused sources, then terms with a single fact."""
         known = findings(fact("Bees make honey in the hive all summer.")).model_copy(update={"key_terms": ["honey"]})
         texts = [TextFile(path=path, text="x") for path in ("a.md", "b.md")]
         gaps = surveyor("How bees and dragons make honey", texts, known)
@@ -157,19 +157,19 @@ class TestSurveyor:
         assert gaps[0].why == "no fact speaks of “dragons”"
 
     def test_there_are_never_many(self) -> None:
-        """The worst come first."""
+        """The largest gaps come first."""
         gaps = surveyor("zebra yak walrus vole urchin tapir", [TextFile(path="a.md", text="x")], Findings())
         assert [gap.about for gap in gaps] == ["zebra", "yak", "walrus", "vole"]
         assert len(gaps) == MAX_GAPS
 
     def test_a_word_inside_a_text_without_blanks_is_there(self) -> None:
-        """Chinese and Japanese put none."""
+        """Chinese and Japanese have no blanks between words."""
         assert surveyor("氷", [], findings(fact("氷は水が凍ったものである。"))) == []
 
 
 class TestWriterAndReviewer:
     def test_the_brief_treats_doubts_and_names_gaps(self, text: Callable[[str], TextFile]) -> None:
-        """Once the reviewer has missed the doubts; gaps that are words of the task stand in the introduction."""
+        """The reviewer misses the doubts first; gaps that are words of the task are named in the introduction."""
         task, texts = "How sourdough bread is made by dragons", [text("sourdough.md")]
         known = scout(task, texts, Findings(), None)
         doubts, gaps = skeptic(known, texts), [Gap(about="dragons"), Gap(about="sourdough.md")]
@@ -187,8 +187,8 @@ class TestWriterAndReviewer:
 
 
 class TestEditor:
-    def test_the_writer_is_asked_to_mend(self) -> None:
-        """By what the last review suggests."""
+    def test_the_writer_is_asked_to_revise(self) -> None:
+        """The request has the suggestions of the last review."""
         assert ask_again([review(4)], []) == ["say more"]
         assert ask_again([review(4), review(5, suggestions=("cut",))], ["say more"]) == ["cut"]
 
@@ -205,13 +205,13 @@ class TestEditor:
         ids=["no review", "approved", "approved after revision", "no better", "worse", "often enough"],
     )
     def test_or_nothing_changes(self, history: list[Review]) -> None:
-        """Then nobody is woken."""
+        """No specialist is woken."""
         assert ask_again(history, ["old"]) == ["old"]
 
 
 class TestQuestions:
     def test_the_scout_is_first_asked_for_all_and_then_for_what_is_missing(self) -> None:
-        """With what is known, so that it is not given again."""
+        """The question lists the known facts, so that they are not repeated."""
         texts = [TextFile(path="a.md", text="one\ntwo")]
         first = ask_scout("tides", texts, Findings(), None)
         assert "1| one" in first
@@ -221,24 +221,24 @@ class TestQuestions:
         assert "one" in later
 
     def test_the_skeptic_sees_facts_and_sources(self) -> None:
-        """The sources with their lines numbered."""
+        """The sources have numbered lines."""
         asked = ask_skeptic("tides", [TextFile(path="a.md", text="but not here")], findings(fact("one")))
         assert "1| but not here" in asked
         assert "one" in asked
 
     def test_a_doubt_about_nothing_goes_back(self) -> None:
-        """As does one that stands in no source."""
+        """So does a doubt whose quote is in no source."""
         texts = [TextFile(path="a.md", text="but not here")]
         good = Doubt(fact="one", against=fact("but not here"))
         check_doubts([good], findings(fact("one")), texts)
-        with pytest.raises(ValueError, match=r"no facts on the board.*two"):
+        with pytest.raises(ValueError, match=r"not facts on the board.*two"):
             check_doubts([good.model_copy(update={"fact": "two"})], findings(fact("one")), texts)
-        with pytest.raises(ValueError, match="stands nowhere"):
+        with pytest.raises(ValueError, match="is nowhere"):
             check_doubts([Doubt(fact="one", against=fact("never"))], findings(fact("one")), texts)
 
 
 def test_the_sample_is_a_topic_and_texts() -> None:
-    """In the order of their names."""
+    """The texts are in the order of their names."""
     topic, texts = sample("write_ahead_log")
     assert "write-ahead log" in topic
     assert [text.path for text in texts] == ["logging.md", "recovery.md", "what_a_commit_costs.md"]

@@ -7,34 +7,34 @@ SUBSCRIBERS = {"draft_ready": ["reviewer", "archive"]}
 
 
 def review(score: int, *, approved: bool = False) -> Review:
-    """A review."""
+    """Return a review."""
     return Review(score=score, approved=approved)
 
 
 def test_an_event_goes_to_all_who_subscribed() -> None:
-    """In their order."""
+    """They are in the order of subscription."""
     assert inboxes(Letter(event="draft_ready"), SUBSCRIBERS) == ["reviewer", "archive"]
 
 
-def test_an_event_that_nobody_subscribed_to_goes_to_nobody() -> None:
-    """Whoever tells it need not know."""
+def test_an_event_without_subscribers_goes_nowhere() -> None:
+    """The sender need not know."""
     assert inboxes(Letter(event="sun_rose"), SUBSCRIBERS) == []
 
 
 def test_a_message_goes_to_the_one_it_is_for() -> None:
-    """Whoever subscribed to its event."""
+    """Subscribers to its event do not get it."""
     assert inboxes(Letter(event="draft_ready", to="writer"), SUBSCRIBERS) == ["writer"]
 
 
 def test_only_what_is_enclosed_comes_on_the_desk() -> None:
-    """A letter without a draft takes no draft away."""
+    """A letter without a draft keeps the present draft."""
     assert Letter(event="closed").enclosed() == {}
     full = Letter(event="x", findings=Findings(notes=["n"]), draft="d", review=review(3))
     assert full.enclosed() == {"findings": Findings(notes=["n"]), "draft": "d", "history": review(3)}
 
 
 def test_a_review_that_wants_more_is_a_message_to_the_writer() -> None:
-    """With the review."""
+    """The message has the review."""
     assert verdict([review(4)]) == Letter(event="please_mend", to="writer", review=review(4))
     assert verdict([review(4), review(5)]).to == "writer"
 
@@ -50,5 +50,5 @@ def test_a_review_that_wants_more_is_a_message_to_the_writer() -> None:
     ids=["approved", "no better", "worse", "often enough"],
 )
 def test_the_last_review_ends_it_for_everybody(history: list[Review]) -> None:
-    """By an event, for all."""
+    """It is an event for all."""
     assert verdict(history) == Letter(event=CLOSED)

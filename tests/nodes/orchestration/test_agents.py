@@ -32,20 +32,20 @@ AGENTS = [planner, validator, synthesiser, *(node.runnable for node in WORKERS.v
 
 
 @pytest.mark.parametrize("agent", AGENTS, ids=lambda agent: agent.name)
-def test_every_agent_is_told_what_is_data_and_has_a_cap(agent: Agent[object]) -> None:
-    """Their questions are functions, which have to say so themselves; and all have rules to answer offline."""
+def test_every_agent_knows_what_is_data_and_has_a_limit(agent: Agent[object]) -> None:
+    """Their questions are functions, which have to mark data themselves; all have rules to answer offline."""
     assert agent.system.count(DATA_NOTE) == 1
     assert agent.max_tokens is not None
     assert agent.offline is not None
 
 
 def test_every_worker_has_a_duty_that_the_planner_is_told() -> None:
-    """A role without one could not be planned for."""
+    """The planner could not plan for a role without one."""
     assert DUTIES.keys() == WORKERS.keys()
 
 
 def test_the_planner_is_asked_for_a_first_plan() -> None:
-    """Task, workers, paths of sources, earlier runs, and nothing of attempts; workers of a new name are told too."""
+    """It has the task, workers, source paths and earlier runs, and nothing on attempts; new workers are listed too."""
     asked = ask_planner("Tides?", SOURCES, ["coder", "poet"], [], {}, [], RECALLED)
     assert "writes or quotes code" in asked
     assert '"poet"' in asked
@@ -54,8 +54,8 @@ def test_the_planner_is_asked_for_a_first_plan() -> None:
     assert "last_plan" not in asked
 
 
-def test_the_planner_is_told_what_became_of_its_plan() -> None:
-    """The plan, which steps have results, and what was wrong; not the results themselves."""
+def test_the_planner_sees_the_outcome_of_its_plan() -> None:
+    """It gets the plan, the steps with results, and the problems, but not the results themselves."""
     plan = [Step(id="one", role="coder", input="x")]
     asked = ask_planner("Tides?", SOURCES, ["coder"], plan, {"one": Outcome(text="SECRET")}, ["attempt 1: no"], {})
     assert "<steps_with_a_result>" in asked
@@ -64,7 +64,7 @@ def test_the_planner_is_told_what_became_of_its_plan() -> None:
 
 
 def test_what_a_worker_is_given_cannot_pass_for_instructions() -> None:
-    """Sources, results and memories stand between tags that they do not have themselves."""
+    """Sources, results and memories are between tags that they cannot contain themselves."""
     asked = ask_researcher("In a.md", "Tides?", SOURCES, {Role.RESEARCHER: [MEMORY]})
     assert "<source_1-2>" in asked
     assert "<your_earlier_work-2>" in asked
@@ -73,7 +73,7 @@ def test_what_a_worker_is_given_cannot_pass_for_instructions() -> None:
 
 
 def test_a_worker_reads_its_own_memories() -> None:
-    """Not those of another."""
+    """It does not read those of another worker."""
     for role in (Role.REVIEWER, Role.SUMMARIZER):
         assert f'"step": "{role}"' in ask_as(role)("x", "y", {}, RECALLED)
     asked = ask_writer("x", "y", {"facts": "FACTS"}, 350, RECALLED)
@@ -84,7 +84,7 @@ def test_a_worker_reads_its_own_memories() -> None:
 
 
 def test_who_judges_sees_results_and_failures() -> None:
-    """Each in a block of its own, as it is."""
+    """Each is in its own block, unchanged."""
     lost = Outcome.model_validate({"failure": {"path": "x", "kind": "ValueError", "message": "no ink", "attempt": 1}})
     asked = ask_about_results("Tides?", [], {"a": Outcome(text='{"n": 1}'), "b": lost}, [])
     assert '<result_of_a>{"n": 1}</result_of_a>' in asked
@@ -92,7 +92,7 @@ def test_who_judges_sees_results_and_failures() -> None:
 
 
 def test_an_answer_says_something_and_a_summary_is_short() -> None:
-    """What is not goes back to the model."""
+    """Other answers go back to the model."""
     is_text("x")
     is_short("word " * SUMMARY_WORDS)
     for check, text in ((is_text, " \n"), (is_short, ""), (is_short, "word " * (SUMMARY_WORDS + 1))):
@@ -101,7 +101,7 @@ def test_an_answer_says_something_and_a_summary_is_short() -> None:
 
 
 def test_a_summary_that_is_too_long_is_asked_for_again() -> None:
-    """By the agent itself, alone."""
+    """The agent itself repeats the request."""
     with ScriptedModel(["word " * 200, "Short."]) as model:
         answer = summarizer.but(model=model).run(task="x", job="y", needed={}, recalled={})
         assert asyncio.run(answer) == "Short."

@@ -9,7 +9,7 @@ LOST = Outcome(failure=Failure(path="x", kind="ValueError", message="no ink", at
 
 
 def test_an_assignment_goes_back_to_the_results_it_needs() -> None:
-    """And a result to its assignment; a failure says why."""
+    """A result refers to its assignment; a failure has its reason."""
     first = messages_of([A, B], {"a": Outcome(text="facts"), "b": LOST}, [])
     assert [(one.id, one.sender, one.receiver, one.content, one.parents, one.failed) for one in first] == [
         ("1/a", "orchestrator", "researcher", "Look.", [], ""),
@@ -20,7 +20,7 @@ def test_an_assignment_goes_back_to_the_results_it_needs() -> None:
 
 
 def test_a_further_attempt_adds_what_is_new() -> None:
-    """What was kept is not said again, what failed before is; ids may have any signs in them."""
+    """Kept results are not repeated, failed steps are; ids can have any characters."""
     odd = Step(id="c/d", role="writer", input="More.", needs=["a", "b"])
     results = {"a": Outcome(text="facts"), "b": Outcome(text="text"), "c/d": Outcome(text="more")}
     first = messages_of([A, B], {**results, "b": LOST}, [])
@@ -30,12 +30,12 @@ def test_a_further_attempt_adds_what_is_new() -> None:
 
 
 def test_a_step_that_was_not_done_says_nothing() -> None:
-    """There is no result of it."""
+    """It has no result."""
     assert messages_of([A], {}, []) == []
 
 
-def test_results_are_told_apart_by_what_they_are() -> None:
-    """Findings, reviews, texts with a title; the rest is neither."""
+def test_results_are_distinguished_by_their_type() -> None:
+    """Findings, reviews, and texts with a title; other texts are neither."""
     review = Review(score=3, approved=False)
     texts = [in_words(Findings(key_areas=["x"])), in_words(review), "# Tides\n\nA text.", "a remark", "{", "[]", ""]
     assert findings_in(texts) == [Findings(key_areas=["x"])]

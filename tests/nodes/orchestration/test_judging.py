@@ -19,7 +19,7 @@ RETRY = Verdict(outcome="retry", score=4, reasons=["Too thin."], redo=["text"])
 
 @pytest.fixture(name="drafts")
 def drafts_fixture(text: Callable[[str], TextFile]) -> list[dict[str, Outcome]]:
-    """The results of a first attempt and of one that mends its text."""
+    """Return the results of a first attempt, and of one that revises its text."""
     findings = research(TASK, [text("gears.md")])
     first = write(TASK, findings, 350, [], "")
     second = write(TASK, findings, 350, [review(TASK, first, findings, [])], first)
@@ -27,7 +27,7 @@ def drafts_fixture(text: Callable[[str], TextFile]) -> list[dict[str, Outcome]]:
 
 
 def test_a_text_is_judged_by_the_findings(drafts: list[dict[str, Outcome]]) -> None:
-    """A first one is to be mended, with reasons; the mended one is an answer."""
+    """The first text needs a revision, with reasons; the revised one is an answer."""
     first, second = (judge(TASK, [FACTS, TEXT], results, []) for results in drafts)
     assert (first.outcome, second.outcome) == ("retry", "accept")
     assert first.reasons
@@ -35,7 +35,7 @@ def test_a_text_is_judged_by_the_findings(drafts: list[dict[str, Outcome]]) -> N
 
 
 def test_what_gets_no_better_is_accepted_if_it_answers(drafts: list[dict[str, Outcome]]) -> None:
-    """And says so."""
+    """The verdict says so."""
     first = judge("How gears slip", [FACTS, TEXT], drafts[0], [])
     assert first.outcome == "retry"
     again = judge("How gears slip", [FACTS, TEXT], drafts[0], [first])
@@ -43,7 +43,7 @@ def test_what_gets_no_better_is_accepted_if_it_answers(drafts: list[dict[str, Ou
 
 
 def test_a_text_about_something_else_is_no_answer(drafts: list[dict[str, Outcome]]) -> None:
-    """However good it is: it says nothing of the words of the task."""
+    """However good the text is, it has none of the task's words."""
     task = "Quantum chromodynamics of vineyards"
     first = judge(task, [FACTS, TEXT], drafts[1], [])
     assert first.outcome == "retry"
@@ -52,13 +52,13 @@ def test_a_text_about_something_else_is_no_answer(drafts: list[dict[str, Outcome
 
 
 def test_a_plan_whose_text_is_missing_is_no_answer() -> None:
-    """The facts alone are none where a text was planned."""
+    """Facts alone are no answer if a text was planned."""
     verdict = judge(TASK, [FACTS, TEXT], {"facts": Outcome(text="gears"), "text": LOST}, [])
     assert (verdict.outcome, verdict.reasons) == ("retry", ["There is no text."])
 
 
 def test_other_results_are_judged_by_the_words_they_take_up() -> None:
-    """For workers that rules know nothing of."""
+    """This is for workers without rules of their own."""
     step = Step(id="a", role="translator", input="x")
     given = [{"a": Outcome(text=text)} for text in ("gears, chains", "no")]
     good, poor = (judge("Gears and chains", [step], results, []) for results in given)
@@ -67,22 +67,22 @@ def test_other_results_are_judged_by_the_words_they_take_up() -> None:
 
 
 @pytest.mark.parametrize(
-    ("verdict", "told"),
+    ("verdict", "message"),
     [
-        (Verdict(outcome="retry", score=3), "reasons say nothing"),
-        (Verdict(outcome="give up", score=3), "reasons say nothing"),
+        (Verdict(outcome="retry", score=3), "there are no reasons"),
+        (Verdict(outcome="give up", score=3), "there are no reasons"),
         (Verdict(outcome="accept", score=9, redo=["a"]), "accepted are not done again"),
-        (Verdict(outcome="retry", score=3, reasons=["x"], redo=["b"]), "redo names 'b', and the steps are a"),
+        (Verdict(outcome="retry", score=3, reasons=["x"], redo=["b"]), "redo names 'b', but the steps are a"),
     ],
 )
-def test_a_verdict_that_cannot_be_acted_on_is_refused(verdict: Verdict, told: str) -> None:
-    """With what is wrong about it."""
-    with pytest.raises(ValueError, match=told):
+def test_a_verdict_that_cannot_be_acted_on_is_refused(verdict: Verdict, message: str) -> None:
+    """The error says what is wrong."""
+    with pytest.raises(ValueError, match=message):
         check_verdict(verdict, {"a": Outcome(text="x")})
 
 
 def test_what_was_made_is_put_together(drafts: list[dict[str, Outcome]]) -> None:
-    """The newest text, then what others made; research went into it; what is missing is told at the end."""
+    """The newest text comes first, then other results; research is left out, and missing parts are listed last."""
     more = [Step(id=role, role=role, input="x") for role in ("coder", "summarizer", "translator")]
     newer = Step(id="text_2", role="writer", input=TASK)
     results = {**drafts[0], "text_2": Outcome(text="# New\n"), "summarizer": Outcome(text="- Short.")}
@@ -93,15 +93,15 @@ def test_what_was_made_is_put_together(drafts: list[dict[str, Outcome]]) -> None
     )
 
 
-def test_without_a_text_the_results_stand_under_the_topic() -> None:
-    """Each under its role."""
+def test_without_a_text_the_results_are_under_the_topic() -> None:
+    """Each result is under its role."""
     assert (
         put_together("Tides.", [FACTS], {"facts": Outcome(text="A fact.")}) == "# Tides.\n\n## researcher\n\nA fact.\n"
     )
 
 
 class Visit:
-    """What is asked of a context."""
+    """The parts of a context that are used."""
 
     def __init__(self, visit: int) -> None:
         self.visit = visit
@@ -112,7 +112,7 @@ class Visit:
 
 
 def stock(results: dict[str, Outcome], verdicts: list[Verdict], error: Failure | None = None) -> tuple[object, object]:
-    """What is kept after the second attempt, and the reasons."""
+    """Return the kept results and the reasons after the second attempt."""
     ctx = Visit(2)
     found = take_stock(results, verdicts, ["attempt 1: no"], error, ctx)  # type: ignore[arg-type]
     assert len(ctx.shown) == 1
@@ -120,7 +120,7 @@ def stock(results: dict[str, Outcome], verdicts: list[Verdict], error: Failure |
 
 
 def test_what_counts_is_kept_and_the_reasons_are_noted() -> None:
-    """Not what failed, and not what the verdict wants again."""
+    """Failed results are dropped, and those that the verdict wants to redo."""
     results = {"facts": Outcome(text="f"), "text": Outcome(text="t"), "code": LOST}
     kept, reasons = stock(results, [RETRY])
     assert isinstance(kept, Replace)
@@ -129,7 +129,7 @@ def test_what_counts_is_kept_and_the_reasons_are_noted() -> None:
 
 
 def test_after_a_failure_the_verdict_of_another_attempt_does_not_count() -> None:
-    """The failure is the reason, and everything that was made is kept."""
+    """The failure is the reason, and all results are kept."""
     error = Failure(path="attempt", kind="fail", message="every step failed", attempt=1)
     kept, reasons = stock({"text": Outcome(text="t")}, [RETRY], error)
     assert isinstance(kept, Replace)
@@ -149,5 +149,5 @@ def test_after_a_failure_the_verdict_of_another_attempt_does_not_count() -> None
     ],
 )
 def test_attempts_that_fail_alike_are_hopeless(reasons: list[str], verdicts: list[Verdict], *, hopeless: bool) -> None:
-    """Not those that were judged: what a model finds wanting twice it may find mended the third time."""
+    """Judged attempts are not: a model can find the same fault twice and see it fixed in the third attempt."""
     assert no_further(reasons, verdicts) is hopeless

@@ -7,7 +7,7 @@ LOST = Outcome(failure=Failure(path="x", kind="ValueError", message="no", attemp
 
 
 def past(run_id: str, task: str, **texts: str | None) -> PastRun:
-    """An earlier run with one step for each role; None is a step that failed."""
+    """Return an earlier run with one step for each role; None is a failed step."""
     state = {
         "task": task,
         "plan": [Step(id=role, role=role, input=f"do {role}").model_dump() for role in texts],
@@ -19,7 +19,7 @@ def past(run_id: str, task: str, **texts: str | None) -> PastRun:
 
 
 def test_each_role_remembers_its_own_work() -> None:
-    """And the orchestrator its plan, with what was said of it."""
+    """The orchestrator remembers its plan, with the verdict."""
     found = remembered("How tides come", [past("r1", "Tides and the moon", researcher="tides", writer="a text")])
     assert {role: [(one.run_id, one.step, one.outcome) for one in ones] for role, ones in found.items()} == {
         "orchestrator": [("r1", "plan: researcher: researcher; writer: writer", "accept: Fine.")],
@@ -29,26 +29,26 @@ def test_each_role_remembers_its_own_work() -> None:
 
 
 def test_what_failed_is_not_remembered_as_done() -> None:
-    """The rest of that run is."""
+    """The other work of that run is."""
     assert set(remembered("tides", [past("r1", "tides", coder=None, writer="x")])) == {"orchestrator", "writer"}
 
 
 def test_runs_on_something_else_are_not_remembered() -> None:
-    """They share too few words with the task; a task without a word of its own remembers nothing."""
+    """They share too few words with the task; a task without own words remembers nothing."""
     runs = [past("r1", "Vineyards", writer="grapes ripen")]
     assert remembered("How tides come and go with the moon", runs) == {}
     assert remembered("?", runs) == {}
 
 
 def test_the_most_relevant_come_first_and_of_equals_the_newest() -> None:
-    """And no more than are of use."""
+    """The number is limited."""
     runs = [past(f"r{number}", "moon", writer="x") for number in range(MOST)]
     found = remembered("moon and tides", [*runs, past("best", "tides of the moon", writer="x")])["writer"]
     assert [(one.run_id, one.relevance) for one in found] == [("best", 1.0), ("r0", 0.5), ("r1", 0.5)]
 
 
 def test_long_work_is_cut() -> None:
-    """Enough of it is left to know it again."""
+    """Enough is left to recognise it."""
     (found,) = remembered("tides", [past("r1", "tides", writer="x" * 5000)])["writer"]
     assert len(found.outcome) == MAX_CHARACTERS
     assert found.outcome.endswith("…")

@@ -17,7 +17,7 @@ CODE = TextFile(
 
 @pytest.fixture(name="findings")
 def findings_fixture(text: Callable[[str], TextFile]) -> Findings:
-    """What is found on gears."""
+    """Return the findings on gears."""
     return look_up(JOB, [text("gears.md")], {})
 
 
@@ -32,13 +32,13 @@ def findings_fixture(text: Callable[[str], TextFile]) -> Findings:
     ],
 )
 def test_a_step_reads_the_sources_that_it_names(step: str, paths: list[str]) -> None:
-    """By their paths, whole; all of them where it names none."""
+    """They are named by their whole paths; if none is named, all are read."""
     sources = [TextFile(path=path, text="A.") for path in ("a.md", "b/a.md", "notes.txt")]
     assert [source.path for source in sources_for(step, sources)] == paths
 
 
 def test_what_is_looked_up_stands_in_the_sources(text: Callable[[str], TextFile]) -> None:
-    """Word for word, in those that are named alone."""
+    """It is quoted word for word, only from the named sources."""
     sources = [text("gears.md"), text("sourdough.md")]
     found = look_up(f"{JOB}\nIn these sources: gears.md", sources, {})
     check_findings(found, sources)
@@ -46,20 +46,20 @@ def test_what_is_looked_up_stands_in_the_sources(text: Callable[[str], TextFile]
 
 
 def test_what_was_asked_in_earlier_runs_is_a_note(text: Callable[[str], TextFile]) -> None:
-    """It is no fact."""
+    """It is not a fact."""
     memory = Memory(run_id="r1", job=JOB, step="How gears slip", outcome="…", relevance=0.5)
     found = look_up(JOB, [text("gears.md")], {"researcher": [memory], "writer": [memory]})
-    assert found.notes == ["asked the like in run r1: How gears slip"]
+    assert found.notes == ["similar question in run r1: How gears slip"]
 
 
 def test_a_source_without_a_sentence_is_an_error() -> None:
-    """The step fails, and says why."""
+    """The step fails with the reason."""
     with pytest.raises(ValueError, match=r"no sentence that can be quoted was found in a\.md"):
         look_up(JOB, [TextFile(path="a.md", text="")], {})
 
 
 def test_a_text_is_written_reviewed_and_mended(findings: Findings) -> None:
-    """From results as texts, in whatever order; the second one is better."""
+    """It uses the results as texts, in any order; the second text is better."""
     needed = {"facts": in_words(findings), "noise": "{not json", "more": "A remark."}
     first = write_up(JOB, needed, 350)
     judged = look_over(JOB, {"text": first, **needed})
@@ -73,13 +73,13 @@ def test_a_text_from_nothing_says_so() -> None:
 
 
 def test_there_has_to_be_a_text_to_review() -> None:
-    """What there is instead is told."""
+    """The error names the results that exist."""
     with pytest.raises(ValueError, match="no text to review among facts"):
         look_over(JOB, {"facts": "{}"})
 
 
 def test_a_summary_takes_the_first_sentence_of_each_section(findings: Findings) -> None:
-    """Without a text the most central facts; without these it fails."""
+    """Without a text it takes the most central facts; without these it fails."""
     text = "# Gears\n\nOf gears.\n\n## Chains\n\nA chain wears [a.md:1].\nIt rusts.\n\n## Teeth\n\nTeeth bend.\n"
     assert sum_up({"text": text}) == "- A chain wears.\n- Teeth bend."
     points = sum_up({"facts": in_words(findings)}).splitlines()
@@ -90,7 +90,7 @@ def test_a_summary_takes_the_first_sentence_of_each_section(findings: Findings) 
 
 
 def test_the_code_that_fits_a_step_best_comes_first() -> None:
-    """With file and line, in fences that it does not break."""
+    """It has file and line, and fences that its content cannot break."""
     quoted = quote_code("Which query reads the tides?", [CODE])
     assert quoted.startswith("From code.md, line 9:\n\n```\nSELECT tide;\n```")
     tricky = TextFile(path="a.md", text="~~~\n```\n~~~\n")
@@ -98,13 +98,13 @@ def test_the_code_that_fits_a_step_best_comes_first() -> None:
 
 
 def test_long_code_is_cut_and_says_so() -> None:
-    """By a line of its own."""
+    """The last line marks the cut."""
     long = TextFile(path="a.md", text="```\n" + "x = 1\n" * 100 + "```\n")
     lines = quote_code("x", [long]).splitlines()
     assert (len(lines), lines[-2]) == (MAX_LINES + 5, "…")
 
 
 def test_sources_without_code_are_an_error() -> None:
-    """The step fails; the coder without a model writes none."""
+    """The step fails; the coder by rules writes no code."""
     with pytest.raises(ValueError, match=r"no block of code in a\.md"):
         quote_code("x", [TextFile(path="a.md", text="A.")])

@@ -24,55 +24,55 @@ AGENTS: list[Agent[object]] = [getattr(TEAM, each.name) for each in fields(TEAM)
 
 
 def test_what_fits_is_let_through() -> None:
-    """The answers that the other tests use."""
+    """These are the answers that the other tests use."""
     check_manuscript(WRITTEN, FOUND, 120)
     check_edited(EDITED, WRITTEN)
     check_listing(LISTED, Site(titles=["Ebb"]), EDITED)
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
-        ("# T\n\nTides [tides.md:3]. More [tides.md:9] [b.md:1].", "no finding stands at tides.md:9, b.md:1"),
+        ("# T\n\nTides [tides.md:3]. More [tides.md:9] [b.md:1].", "there is no finding at tides.md:9, b.md:1"),
         ("# T\n\nTides come and go.", "nothing is cited"),
         ("# T\n\nTides `[tides.md:3]` come.", "nothing is cited"),
         ("word " * 121 + "[tides.md:3]", "has 122 words, 2 more than 120"),
     ],
 )
-def test_a_text_that_does_not_fit_goes_back(text: str, told: str) -> None:
-    """With the places, or the number of words."""
-    with pytest.raises(ValueError, match=re.escape(told)):
+def test_a_text_that_does_not_fit_goes_back(text: str, message: str) -> None:
+    """The error has the places, or the number of words."""
+    with pytest.raises(ValueError, match=re.escape(message)):
         check_manuscript(Manuscript(text=text), FOUND, 120)
 
 
 def test_without_findings_nothing_is_to_be_cited() -> None:
-    """A text that says there is nothing has no places."""
+    """A text that says that there is nothing cites nothing."""
     check_manuscript(Manuscript(text="The sources say nothing on this."), Findings(), 120)
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
-        ("Here you are, sailor", "the draft has 18 words and the edited text 4"),
-        (TEXT + "More " * 21, "the draft has 18 words and the edited text 39: give the whole text, of 7 to 38 words"),
+        ("Here you are, sailor", "the draft has 18 words, the edited text 4"),
+        (TEXT + "More " * 21, "the draft has 18 words, the edited text 39: give the whole text, of 7 to 38 words"),
         (TEXT.replace("tides.md:4", "tides.md:5"), "the draft does not cite tides.md:5"),
-        (TEXT.replace(" [tides.md:3]", "").replace(" [tides.md:4]", ""), "cites 2 places and the edited text 0"),
+        (TEXT.replace(" [tides.md:3]", "").replace(" [tides.md:4]", ""), "cites 2 places, the edited text 0"),
     ],
 )
-def test_an_editor_neither_adds_nor_loses(text: str, told: str) -> None:
-    """A remark in place of the text, a longer text, a new claim, citations that are gone."""
-    with pytest.raises(ValueError, match=re.escape(told)):
+def test_an_editor_neither_adds_nor_loses(text: str, message: str) -> None:
+    """A remark instead of the text, a longer text, a new claim, and lost citations are refused."""
+    with pytest.raises(ValueError, match=re.escape(message)):
         check_edited(Edited(text=text), WRITTEN)
 
 
 def test_a_title_is_used_once() -> None:
-    """However it is written."""
+    """Case does not matter."""
     with pytest.raises(ValueError, match="called 'Why the sea rises twice a day' already"):
         check_listing(LISTED, Site(titles=["WHY THE SEA RISES TWICE A DAY"]), EDITED)
 
 
 async def test_what_an_agent_gets_wrong_is_told_to_it() -> None:
-    """A description of the wrong length comes back to the publisher's model with its length."""
+    """A description of the wrong length goes back to the publisher's model with its length."""
     short = LISTED.model_dump() | {"description": "Tides."}
     model = ScriptedModel([short, LISTED])
     listed = await publisher.but(model=model).run(topic=TOPIC, edited=EDITED, findings=FOUND, site=Site())
@@ -81,7 +81,7 @@ async def test_what_an_agent_gets_wrong_is_told_to_it() -> None:
 
 
 async def test_each_agent_asks_for_what_it_needs_and_no_more() -> None:
-    """The editor sees no source and no findings, the publisher no draft; nobody has a tool."""
+    """The editor sees no source and no findings, the publisher no draft; none has a tool."""
     model = ScriptedModel({"researcher": [FOUND], "writer": [WRITTEN], "editor": [EDITED], "publisher": [LISTED]})
     await researcher.but(model=model).run(topic=TOPIC, sources=[SOURCE])
     budget = {"word_budget": 120, "wishes": ["for sailors"], "manuscript": None}
@@ -99,7 +99,7 @@ async def test_each_agent_asks_for_what_it_needs_and_no_more() -> None:
 
 
 async def test_rules_answer_where_there_is_no_model() -> None:
-    """Each hand's result is of the type that the next one reads, and passes its check."""
+    """Each result has the type that the next agent reads, and passes its check."""
     found = await researcher.run(topic=TOPIC, sources=[SOURCE])
     made = await writer.run(topic=TOPIC, findings=found, word_budget=200, wishes=[], manuscript=None)
     edited = await editor.run(manuscript=made)
@@ -109,7 +109,7 @@ async def test_rules_answer_where_there_is_no_model() -> None:
 
 @pytest.mark.parametrize("agent", AGENTS, ids=lambda agent: agent.name)
 def test_each_agent_is_bounded_cached_and_has_rules(agent: Agent[object]) -> None:
-    """A cap of tokens, instructions that a provider may cache, and a stand-in for the model."""
+    """Each has a token limit, instructions that a provider can cache, and rules without a model."""
     assert agent.max_tokens is not None
     assert agent.max_tokens <= 4096
     assert agent.cache
@@ -118,14 +118,14 @@ def test_each_agent_is_bounded_cached_and_has_rules(agent: Agent[object]) -> Non
 
 
 def test_a_house_style_stands_before_everything_else() -> None:
-    """So that what all share is what all begin with; without one an agent is as it was."""
+    """All agents begin with the same text; without a style an agent is unchanged."""
     styled = [in_house(agent, "Write plainly.").system for agent in AGENTS]
     assert all(text.startswith("Write plainly.\n\nYou ") for text in styled)
     assert in_house(writer, "") is writer
 
 
 def test_a_listing_names_no_file_of_a_source() -> None:
-    """It is published."""
+    """The listing is published."""
     named = LISTED.model_copy(update={"tags": ["tides.md", "moon", "sea"]})
     with pytest.raises(ValueError, match=r"do not have the file tides\.md"):
         check_listing(named, Site(), EDITED)

@@ -13,13 +13,13 @@ from nodes.text.words import count_words
 
 @pytest.fixture(name="gears")
 def found_on_gears(text: Callable[[str], TextFile]) -> Findings:
-    """What the research finds on gears."""
+    """Return the findings on gears."""
     return research("How bicycle gears work", [text("gears.md")])
 
 
 @pytest.mark.parametrize("words", [LEAST_WORDS, 200, 400])
 def test_a_text_says_that_rules_wrote_it_and_keeps_its_length(gears: Findings, words: int) -> None:
-    """In its introduction, once."""
+    """The introduction says so, once."""
     made = compose("How bicycle gears work", gears, words, [], None)
     assert made.text.count(RULES_NOTE) == 1
     assert RULES_NOTE in parse(made.text).introduction
@@ -28,13 +28,13 @@ def test_a_text_says_that_rules_wrote_it_and_keeps_its_length(gears: Findings, w
 
 @pytest.mark.parametrize("words", range(LEAST_WORDS, 260, 7))
 def test_wishes_for_more_than_there_is_room_for_are_cut(gears: Findings, words: int) -> None:
-    """What says that rules wrote it counts too."""
+    """The note on the rules counts too."""
     wish = " ".join(gears.key_terms)
     assert count_words(compose("How bicycle gears work", gears, words, [wish], None).text) <= words
 
 
 def test_what_is_wished_for_comes_into_the_text(gears: Findings) -> None:
-    """Where a fact has it; the rest is an open question, and the words of wishing are none."""
+    """This needs a fact with the word; other words are open questions, and the words of the request itself are not."""
     first = compose("How bicycle gears work", gears, 300, [], None)
     assert "cable" not in first.text
     again = compose("How bicycle gears work", gears, 300, ["Please write more on the cable and on penguins."], first)
@@ -46,29 +46,29 @@ def test_what_is_wished_for_comes_into_the_text(gears: Findings) -> None:
 
 
 def test_an_earlier_wish_is_not_forgotten(gears: Findings) -> None:
-    """A second revision keeps what the first one was asked for."""
+    """A second revision keeps what the first one added."""
     first = compose("How bicycle gears work", gears, 300, ["more on the cable"], None)
     again = compose("How bicycle gears work", gears, 300, ["more on the cable", "more on hubs"], first)
     assert "cable" in again.text
 
 
 def test_without_findings_the_text_says_so() -> None:
-    """And claims nothing."""
+    """It makes no claims."""
     made = compose("Penguins", Findings(sources=["a.md"]), 200, ["on ice"], None)
     assert parse(made.text).claims() == []
     assert "No source material" in made.text
     assert any("Penguins" in each for each in made.open_questions)
 
 
-def test_a_manuscript_of_somebody_else_is_gone_on_with(gears: Findings) -> None:
-    """A text that a model wrote, of which no sentence is known, is begun anew."""
+def test_a_manuscript_of_another_writer_is_continued(gears: Findings) -> None:
+    """A model's text without a known sentence is written again."""
     made = compose("gears", gears, 200, ["chain"], compose("x", Findings(), 200, [], None))
     assert parse(made.text).claims()
 
 
 @pytest.mark.parametrize("note", ["Be funnier.", "More on the chain.", ""])
-def test_a_note_that_changes_nothing_is_told_as_such(gears: Findings, note: str) -> None:
-    """Whoever sent the text back would look for a change in vain; a text that did change says nothing of it."""
+def test_a_note_that_changes_nothing_is_reported(gears: Findings, note: str) -> None:
+    """The person who sent the text back would look for a change in vain; a changed text has no such note."""
     first = compose("How bicycle gears work", gears, 300, [], None)
     again = compose("How bicycle gears work", gears, 300, [note] if note else [], first)
     assert again.text == first.text

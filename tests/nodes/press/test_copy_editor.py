@@ -24,7 +24,7 @@ NOTHING = ["Nothing: the rules found nothing to cut."]
     ],
 )
 def test_filler_goes(before: str, after: str) -> None:
-    """And the sentence is whole without it."""
+    """The sentence is whole without it."""
     edited = edit(before)
     assert edited.text.casefold() == after.casefold()
     assert edited.text[:1].isupper()
@@ -51,13 +51,13 @@ def test_filler_goes(before: str, after: str) -> None:
     ],
 )
 def test_what_no_rule_is_safe_for_stays(text: str) -> None:
-    """Sense, quotations, code, links, headings, tables, other languages."""
+    """Meaning, quotations, code, links, headings, tables and other languages stay unchanged."""
     edited = edit(text)
     assert (edited.text, edited.changes) == (text, NOTHING)
 
 
 def test_a_sentence_that_was_said_goes() -> None:
-    """Word for word or nearly; the first one stays, and so does every other one."""
+    """A repetition goes, literal or nearly so; the first sentence and all others stay."""
     text = (
         "# Tides\n\n## Moon\n\nThe moon pulls the water of the sea. Ships wait for it.\n"
         "\n## Sea\n\nHarbours are deep.\nThe moon pulls the water of the sea [a.md:3].\n"
@@ -65,7 +65,7 @@ def test_a_sentence_that_was_said_goes() -> None:
     edited = edit(text)
     assert edited.text.count("The moon pulls") == 1
     assert edited.text == text.replace("The moon pulls the water of the sea [a.md:3].\n", "")
-    assert edited.changes == ["sentences cut that were said before: 1"]
+    assert edited.changes == ["repeated sentences cut: 1"]
 
 
 def test_a_section_keeps_its_only_sentence() -> None:
@@ -75,7 +75,7 @@ def test_a_section_keeps_its_only_sentence() -> None:
 
 
 def test_a_long_sentence_is_divided_and_each_half_keeps_the_citation() -> None:
-    """A half without one would be a claim that nobody can trace."""
+    """A half without one would be an untraceable claim."""
     text = (
         "- The great lens of the old tower on the northern point weighs more than four tonnes with its frame; "
         "it turns on a bath of mercury that has to be filtered by the keepers every other year [a.md:3].\n"
@@ -87,13 +87,13 @@ def test_a_long_sentence_is_divided_and_each_half_keeps_the_citation() -> None:
 
 
 def test_the_list_of_sources_stays() -> None:
-    """It is no running text."""
+    """It is not running text."""
     text = "# T\n\n## Sources\n\n- A very long name of a source that is really quoted here.\n"
     assert edit(text).text == text
 
 
 def test_an_edited_text_has_nothing_left_to_edit(loop: Callable[..., "Loop"]) -> None:
-    """On drafts of all test texts; lines that stay are in their order, and no citation is new."""
+    """On drafts of all test texts the remaining lines keep their order, and no citation is new."""
     for name in ("sourdough.md", "lighthouses.txt", "gears.md", "thin.md", "repetitive.md", "hefeteig.md"):
         for draft in loop(name).drafts:
             edited = edit(draft)
@@ -105,5 +105,5 @@ def test_an_edited_text_has_nothing_left_to_edit(loop: Callable[..., "Loop"]) ->
     "text", ["x", "\n\n# \n", "```", "- ", "1. a", "a.b.c", "\ufeff# T\r\nVery. Very. Very.", "?" * 9]
 )
 def test_odd_texts_come_back(text: str) -> None:
-    """Nothing raises, and nothing is made up."""
+    """Nothing raises, and nothing is invented."""
     assert edit(text).text.split() == text.split()

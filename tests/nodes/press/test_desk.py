@@ -8,13 +8,13 @@ from tests.graphs.press_kit import EDITED, LISTED, SOURCE, TEXT, WRITTEN
 
 
 def test_an_unedited_text_says_so() -> None:
-    """It is the writer's, word for word, with why."""
+    """It is the writer's text, word for word, with the reason."""
     made = unedited(WRITTEN, Failure(path="edit", kind="bad_answer", message="no"))
     assert (made.text, made.is_edited, made.changes) == (TEXT, False, ["None: the editor failed (bad_answer)."])
 
 
 def test_a_text_without_a_listing_is_markdown() -> None:
-    """And whatever was listed before is not this text's."""
+    """An earlier listing does not belong to this text."""
     made = as_markdown(EDITED, [SOURCE])
     assert (made["form"], made["listing"]) == ("markdown", None)
     assert made["output"].startswith("# How tides work\n\n## The moon\n\nThe moon pulls the sea[^1].")
@@ -22,9 +22,9 @@ def test_a_text_without_a_listing_is_markdown() -> None:
 
 
 def test_a_person_is_shown_what_is_to_be_published() -> None:
-    """Title, description, tags, text, what the editor did, what is open, what is there."""
+    """The question has title, description, tags, text, edits, open questions and the site's posts."""
     asked = question(LISTED, EDITED, WRITTEN, Site(titles=["Ebb"]), "blog")
-    for told in (
+    for expected in (
         f"Title: {LISTED.title}",
         f"Description: {LISTED.description}",
         "Tags: tides, moon, sea",
@@ -33,7 +33,7 @@ def test_a_person_is_shown_what_is_to_be_published() -> None:
         "Words: 19. Places cited: 2. Posts in blog: 1.",
         "Most coasts see two tides [tides.md:4].",
     ):
-        assert told in asked
+        assert expected in asked
     assert "# How tides work" not in asked
     assert "No editor has seen it." in question(LISTED, Edited(text=TEXT, is_edited=False), WRITTEN, Site(), "blog")
 
@@ -48,5 +48,5 @@ def test_a_person_is_shown_what_is_to_be_published() -> None:
     ],
 )
 def test_only_who_sends_a_post_back_wishes_for_something(decision: Decision, notes: list[str]) -> None:
-    """Praise is no wish."""
+    """Praise is not a wish."""
     assert notes_of(decision) == notes

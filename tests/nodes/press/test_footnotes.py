@@ -1,4 +1,4 @@
-"""What is published names titles of sources and no file: citations become footnotes."""
+"""A published text names titles of sources and no file: citations become footnotes."""
 
 import pytest
 
@@ -28,12 +28,12 @@ See logs [/home/ann/secret(plans)/logs.md:1] [nobody.md:1].
 
 
 def test_titles_come_from_front_matter_headings_or_names() -> None:
-    """Never a path."""
+    """The title is never a path."""
     assert titles_of(SOURCES) == {LOGS.path: "The log", PAGES.path: "Pages", TORN.path: "Torn pages draft"}
 
 
 def test_citations_become_footnotes_and_the_list_of_files_goes() -> None:
-    """One note for each source, in order; a file that nobody gave is not named."""
+    """Each source has one note, in order; an unknown file is not named."""
     body, cited = with_footnotes(TEXT, SOURCES)
     assert cited == ["The log", "Pages", "Torn pages draft"]
     assert body.startswith("A log is written first[^1].\nPages may be torn[^2][^3].\n")
@@ -45,12 +45,12 @@ def test_citations_become_footnotes_and_the_list_of_files_goes() -> None:
 
 @pytest.mark.parametrize("text", ["", "No citation.", "x [a, b: 1]"])
 def test_a_text_without_citations_stays(text: str) -> None:
-    """And has no notes."""
+    """It has no notes."""
     assert with_footnotes(text, SOURCES) == (text, [])
 
 
 def test_a_path_in_running_text_becomes_a_title() -> None:
-    """As a whole, and not where it is a part of another word."""
+    """Only whole paths are replaced, not parts of other words."""
     assert without_paths("In notes/torn_pages.md, my_notes/torn_pages.md.", [TORN]) == (
         "In Torn pages draft, my_notes/torn_pages.md."
     )

@@ -19,7 +19,7 @@ TERMS = ["tides", "moon", "sea", "coast", "sun", "line"]
 
 
 def test_a_listing_is_made_of_the_text() -> None:
-    """Its heading, its sentences without citations, its terms."""
+    """It uses the heading, the sentences without citations, and the terms."""
     listed = list_post("whatever", TEXT, TERMS, Site())
     assert (listed.title, listed.tags) == ("Tides", ["tides", "moon", "sea", "coast", "sun"])
     assert LEAST <= len(listed.description) <= MOST
@@ -29,7 +29,7 @@ def test_a_listing_is_made_of_the_text() -> None:
 
 
 def test_whole_sentences_are_better_than_cut_ones() -> None:
-    """Where some of them have the length together."""
+    """They are used if some of them have the right length together."""
     first, second = "A" + "bcd " * 18 + "efg is one.", "B" + "cde " * 15 + "fgh is two."
     assert LEAST <= len(first) + len(second) + 1 <= MOST
     listed = list_post("t", f"# T\n\n{first} {second} The third one goes on for a while longer.", TERMS, Site())
@@ -39,7 +39,7 @@ def test_whole_sentences_are_better_than_cut_ones() -> None:
 @pytest.mark.parametrize("name", ["sourdough.md", "lighthouses.txt", "gears.md", "repetitive.md", "hefeteig.md"])
 @pytest.mark.parametrize("words", [200, 400])
 def test_what_the_rules_write_can_be_listed(name: str, words: int, text: Callable[[str], TextFile]) -> None:
-    """Every text with enough to say, in any language; and what is said of the rules is no description."""
+    """This holds for every text with enough content, in any language; the note on the rules is not a description."""
     found = research(name, [text(name)])
     made = compose(name, found, words, [], None)
     listed = list_post(name, made.text, found.key_terms, Site())
@@ -51,8 +51,8 @@ def test_what_the_rules_write_can_be_listed(name: str, words: int, text: Callabl
     "text", ["Ebb.", "# Tides\n", "# Tides\n\nTides come and go with the moon.", "```\ncode\n" * 50]
 )
 def test_nothing_is_padded(text: str) -> None:
-    """A text without enough sentences has no description, and that is told."""
-    with pytest.raises(ValueError, match=r"no description of 150 to 160 characters: it holds .* nothing is padded"):
+    """A text without enough sentences has no description, and the error says so."""
+    with pytest.raises(ValueError, match=r"no description of 150 to 160 characters: it has .* nothing is padded"):
         list_post("tides", text, TERMS, Site())
 
 
@@ -63,7 +63,7 @@ def test_nothing_is_made_up_for_tags() -> None:
 
 
 def test_a_model_s_opening_may_be_the_description() -> None:
-    """What stands before the first section of a text that rules did not write is its own."""
+    """The text before the first section counts if rules did not write it."""
     opening = "Whoever builds by the sea plans for the tide. " * 4
     assert list_post("t", f"# Tides\n\n{opening}\n\n{TEXT}", TERMS, Site()).description.startswith("Whoever builds")
 
@@ -82,19 +82,19 @@ def test_a_model_s_opening_may_be_the_description() -> None:
     ],
 )
 def test_a_title_fits(heading: str, title: str) -> None:
-    """Cut behind a word where there are words."""
+    """It is cut after a word if there are words."""
     made = list_post("t", TEXT.replace("# Tides", f"# {heading}"), TERMS, Site()).title
     assert len(made) <= CHARACTERS["title"][1]
     assert made == title
 
 
 def test_a_text_without_a_heading_is_called_by_its_topic() -> None:
-    """Which is a line."""
+    """The title is one line."""
     assert list_post("How tides\nwork", " ".join(SENTENCES), TERMS, Site()).title == "How tides work"
 
 
 def test_what_the_site_has_is_looked_at() -> None:
-    """A title that is there gets a number, and tags that are there come first, as they are written there."""
+    """A title that exists gets a number, and existing tags come first, in their spelling."""
     listed = list_post("t", TEXT, TERMS, Site(titles=["tides", "Tides (2)"], tags=["Sun", "LINE", "boats"]))
     assert (listed.title, listed.tags) == ("Tides (3)", ["Sun", "LINE", "tides", "moon", "sea"])
     long = list_post("t", TEXT.replace("# Tides", "# " + "T" * 69), TERMS, Site(titles=["T" * 69])).title
@@ -102,7 +102,7 @@ def test_what_the_site_has_is_looked_at() -> None:
 
 
 def test_chinese_and_japanese_are_cut_between_characters() -> None:
-    """They have no blanks; sentences of a hundred characters have no length that fits together."""
+    """They have no blanks; whole sentences of a hundred characters do not fit."""
     sentence = (
         "\u6708\u306f\u6d77\u306e\u6c34\u3092\u5f15\u304f\u3068\u8a00\u308f\u308c\u3066\u3044\u308b" * 7 + "\u3002"
     )

@@ -18,7 +18,7 @@ POST = Post(
 
 
 def test_a_post_is_a_file_that_site_generators_read(tmp_path: Path) -> None:
-    """Front matter that is YAML, and the text."""
+    """It has YAML front matter, and the text."""
     made = put(str(tmp_path / "new"), POST, "run/publish/1")
     path = Path(made.path)
     assert (made.was_there, path.parent, path.name[:15]) == (False, tmp_path / "new", "tides-high-low-")
@@ -33,7 +33,7 @@ def test_a_post_is_a_file_that_site_generators_read(tmp_path: Path) -> None:
 
 
 def test_one_key_publishes_once(tmp_path: Path) -> None:
-    """Whoever tries again is told that it was there; another key is another post."""
+    """A second attempt reports that the post was there; another key is another post."""
     first = put(str(tmp_path), POST, "key")
     again = put(str(tmp_path), POST, "key")
     assert (again.path, again.was_there) == (first.path, True)
@@ -42,7 +42,7 @@ def test_one_key_publishes_once(tmp_path: Path) -> None:
 
 
 def test_nothing_is_written_over(tmp_path: Path) -> None:
-    """Under a key that published something else nothing is published, and what is there stays."""
+    """A key that published something else publishes nothing new, and the existing post stays."""
     first = put(str(tmp_path), POST, "key")
     other = POST.model_copy(update={"title": "Another", "body": "Another text."})
     with pytest.raises(FileExistsError, match="was published under the same key"):
@@ -52,7 +52,7 @@ def test_nothing_is_written_over(tmp_path: Path) -> None:
 
 
 def test_a_post_that_was_half_written_is_none(tmp_path: Path) -> None:
-    """What a process that died left is no post, and the next attempt replaces it."""
+    """A dead process's partial file is not a post, and the next attempt replaces it."""
     made = Path(put(str(tmp_path), POST, "key").path)
     made.rename(made.with_suffix(".part"))
     made.with_suffix(".part").write_text("---\ntitle: half", encoding="utf-8")
@@ -66,7 +66,7 @@ def test_a_post_that_was_half_written_is_none(tmp_path: Path) -> None:
     ["../../etc/passwd", "a/b\\c", "..", "\u6f6e\u6c50" * 34, "\U0001f30a" * 60, "CON: a|b?*", "\U00020000" * 69],
 )
 def test_a_title_leads_nowhere_else(tmp_path: Path, title: str) -> None:
-    """The file is in the folder, whatever the title says and however long it is."""
+    """The file is in the folder, whatever the title and its length."""
     made = Path(put(str(tmp_path / "site"), POST.model_copy(update={"title": title}), "key").path)
     assert made.parent == tmp_path / "site"
     assert made.is_file()
@@ -74,7 +74,7 @@ def test_a_title_leads_nowhere_else(tmp_path: Path, title: str) -> None:
 
 
 def test_the_site_is_read_back(tmp_path: Path) -> None:
-    """Titles, and tags by how often they are used; a folder that is not there is an empty site."""
+    """It has titles, and tags by frequency; a missing folder is an empty site."""
     assert look_at(str(tmp_path / "nowhere")) == Site()
     put(str(tmp_path), POST, "1")
     put(str(tmp_path), POST.model_copy(update={"title": "Ebb", "tags": ["ebb", "sea", "sun"]}), "2")
@@ -98,7 +98,7 @@ def test_the_site_is_read_back(tmp_path: Path) -> None:
 def test_files_of_others_are_read_as_far_as_they_go(
     tmp_path: Path, page: str, titles: list[str], tags: list[str]
 ) -> None:
-    """And break nothing."""
+    """They cause no errors."""
     (tmp_path / "a.md").write_bytes(page.encode())
     (tmp_path / "b.md").write_bytes(b"---\ntitle: \xff\xfe\n")
     (tmp_path / "c.md").mkdir()

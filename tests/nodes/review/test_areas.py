@@ -7,26 +7,26 @@ def _statements(*headings: tuple[str, ...], file: str = "a.md", text: str = "A s
 
 
 def test_the_shallowest_headings_that_part_the_text_are_areas() -> None:
-    """One title over everything is no area; the headings below it are."""
+    """A single title over everything is not an area; the headings below it are."""
     statements = _statements(("T", "A", "a1"), ("T", "A", "a2"), ("T", "B"), ("T", "C"))
     assert sorted(set(name_areas(statements, []))) == ["A", "B", "C"]
 
 
 def test_text_without_headings_is_parted_by_its_terms() -> None:
-    """Where headings do not help, statements gather around key terms, the rest in an area of its own."""
+    """Statements are grouped by key terms, the others in an area of their own."""
     texts = ["The ship sails.", "A ship sinks.", "The lamp burns.", "Lamps shine.", "Fog rises."]
     statements = [Statement(text, "a.txt", line, ()) for line, text in enumerate(texts, start=1)]
     assert name_areas(statements, ["ship", "lamp"]) == ["Ship", "Ship", "Lamp", "Lamp", OTHER_AREA]
 
 
 def test_a_text_about_one_thing_is_named_after_its_file() -> None:
-    """Neither headings nor terms part it: one area, with the file's name."""
+    """Neither headings nor terms divide it: it is one area, with the file's name."""
     statements = [Statement("The ship sails.", "docs/sea_travel.txt", 1, ())]
     assert name_areas(statements, ["ship"]) == ["Sea travel"]
 
 
 def test_equal_headings_of_two_files_stay_apart() -> None:
-    """An overview of one file is not the overview of the other."""
+    """The overview of one file is not the overview of the other."""
     first = _statements(("Ships", "Overview"), ("Ships", "B"), ("Ships", "C"), file="a.md")
     second = _statements(("Lamps", "Overview"), ("Lamps", "D"), ("Lamps", "E"), file="b.md")
     names = name_areas([*first, *second], [])

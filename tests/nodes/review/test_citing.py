@@ -1,4 +1,4 @@
-"""Texts that cite: what cites places that nobody found, or says of them what does not stand there, goes back."""
+"""Texts with citations: those that cite unknown places, or disagree with the cited text, go back."""
 
 import re
 
@@ -41,8 +41,8 @@ INVENTED = "# Tides\n\n## Tides\n\n" + "".join(
 )
 
 WRONG = [
-    (INVENTED, "no finding stands at brest.md:1, brest.md:2"),
-    ("# T\n\nAll of this is told here [tides.md:4].\n", "no finding stands at tides.md:4"),
+    (INVENTED, "there is no finding at brest.md:1, brest.md:2"),
+    ("# T\n\nAll of this is told here [tides.md:4].\n", "there is no finding at tides.md:4"),
     ("# T\n\n| where | how high |\n|---|---|\n| Brest | 8 [brest.md:1] |\n", "brest.md:1"),
     (GOOD.replace(" [limits.md:8]", ""), "cites nothing"),
     (f"# T\n\n{'The sea is wide and deep. ' * 10}", "nothing is cited"),
@@ -55,50 +55,50 @@ WRONG = [
 
 
 def test_a_brief_in_words_of_its_own_passes() -> None:
-    """Other words, short and long names of files, a caveat: what is cited stands there."""
+    """It uses other words, short and long file names, and a caveat; all citations exist."""
     check_brief(GOOD, FOUND)
 
 
 @pytest.mark.parametrize("text", ["", "# Tides", "# Tides\n\nThe sources hold nothing on this."])
 def test_a_text_that_claims_nothing_cites_nothing(text: str) -> None:
-    """A title, or a sentence that says that there is nothing."""
+    """It has only a title, or a sentence that says that there is nothing."""
     check_brief(text, FOUND)
     check_brief(text, Findings())
 
 
 @pytest.mark.parametrize(("text", "why"), WRONG)
 def test_what_is_certainly_wrong_goes_back(text: str, why: str) -> None:
-    """With the place or the sentence."""
+    """The error has the place or the sentence."""
     with pytest.raises(ValueError, match=re.escape(why)):
         check_brief(text, FOUND)
 
 
 def test_without_findings_nothing_may_be_cited() -> None:
-    """Not even a place that there is."""
-    with pytest.raises(ValueError, match="no finding stands at"):
+    """This includes places that exist."""
+    with pytest.raises(ValueError, match="there is no finding at"):
         check_brief(GOOD, Findings())
 
 
 def test_only_so_many_complaints_are_listed() -> None:
-    """Who mends these looks at the others too."""
+    """A model that fixes these checks the others too."""
     many = "# T\n\n## S\n\n" + "".join(f"Harbour {number} is of granite [tides.md:3].\n" for number in range(30))
     with pytest.raises(ValueError, match="and 22 more of this kind"):
         check_brief(many, FOUND)
 
 
 def test_what_a_text_may_cite_can_be_what_another_text_cites() -> None:
-    """As an editor's text cites what the draft does, and keeps its figures."""
+    """An editor's text can cite what the draft cites, with its figures."""
     passages = passages_in(GOOD)
     check_cited(GOOD, passages)
     with pytest.raises(ValueError, match="61"):
         check_cited(GOOD.replace("16 metres", "61 metres"), passages)
 
 
-# -- each agent whose text cites
+# -- each agent whose text has citations
 
 
 def test_the_board_may_cite_what_speaks_against_a_fact() -> None:
-    """Its writer reads the doubts too."""
+    """Its writer also reads the doubts."""
     doubt = Doubt(fact=MOON.text, against=Fact(text="No tide is seen in the Baltic.", file="sea/tides.md", line=9))
     text = GOOD.replace("## Sources", "No tide is seen in the Baltic [tides.md:9].\n\n## Sources")
     board_team.check_brief(text, FOUND, [doubt])
@@ -107,7 +107,7 @@ def test_the_board_may_cite_what_speaks_against_a_fact() -> None:
 
 
 def test_the_orchestrators_texts_cite_what_its_steps_found() -> None:
-    """Its writer the findings, its summarizer and synthesiser whatever the results cite."""
+    """Its writer cites the findings, its summarizer and synthesiser whatever the results cite."""
     needed = {"find": FOUND.model_dump_json(), "write": GOOD}
     orchestrator_team.check_text(GOOD, needed)
     orchestrator_team.check_summary("- The water climbs 16 metres [sea/tides.md:5]", needed)
@@ -123,7 +123,7 @@ def test_the_orchestrators_texts_cite_what_its_steps_found() -> None:
 
 
 def test_who_merges_notes_cites_what_readers_quoted() -> None:
-    """And what was quoted in a reading that failed is not there."""
+    """Quotations of a failed reading are not available."""
     outcomes = [Outcome(text=Notes(facts=[MOON, HEIGHT]).model_dump_json())]
     reading_team.check_merged("# T\n\n## S\n\nThe moon raises tides [sea/tides.md:3].\n", outcomes)
     with pytest.raises(ValueError, match=r"limits\.md:8"):
@@ -131,7 +131,7 @@ def test_who_merges_notes_cites_what_readers_quoted() -> None:
 
 
 def test_a_post_and_its_editor_keep_the_figures() -> None:
-    """The writer those of the findings, the editor those of the writer."""
+    """The writer keeps those of the findings, the editor those of the writer."""
     check_manuscript(Manuscript(text=GOOD), FOUND, 400)
     check_edited(Edited(text=GOOD), Manuscript(text=GOOD))
     false = GOOD.replace("16 metres", "61 metres")

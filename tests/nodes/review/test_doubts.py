@@ -13,7 +13,7 @@ TEXTS = ["sourdough.md", "lighthouses.txt", "gears.md", "hefeteig.md"]
 
 
 def fact(text: str, rank: int = 1, file: str = "a.md") -> Fact:
-    """A fact of this rank, on the line of that number."""
+    """Return a fact of this rank, on the line of that number."""
     return Fact(text=text, file=file, line=rank, rank=rank)
 
 
@@ -21,16 +21,16 @@ FACTS = Findings(key_areas=["Sea"], facts={"Sea": [fact("The sea is wide.")]}, c
 
 
 @pytest.mark.parametrize("name", TEXTS)
-def test_what_the_rules_doubt_stands_in_the_source(name: str, text: Callable[[str], TextFile]) -> None:
-    """It passes the check that a model's answer has to pass; nothing is both limit and objection."""
+def test_what_the_rules_doubt_is_in_the_source(name: str, text: Callable[[str], TextFile]) -> None:
+    """It passes the check for a model's answer; nothing is both limit and objection."""
     found = doubt("What this is about", [text(name)])
     check_doubts(found, [text(name)])
     assert all(is_limit(one.text) for one in found.limits)
     assert all(is_objection(one.text) and not is_limit(one.text) for one in found.objections)
 
 
-def test_limits_and_objections_are_told_apart(text: Callable[[str], TextFile]) -> None:
-    """On an English text there are both, the most central first."""
+def test_limits_and_objections_are_distinguished(text: Callable[[str], TextFile]) -> None:
+    """An English text has both, the most central first."""
     found = doubt("How bicycle gears work", [text("gears.md")])
     assert found.limits
     assert found.objections
@@ -48,43 +48,43 @@ def test_limits_and_objections_are_told_apart(text: Callable[[str], TextFile]) -
     ],
 )
 def test_wording_makes_a_doubt(sentence: str, limit: bool, objection: bool) -> None:  # noqa: FBT001 - expectations
-    """Whole words, in any case."""
+    """Whole words count, in any case."""
     assert (is_limit(sentence), is_objection(sentence)) == (limit, objection)
 
 
 @pytest.mark.parametrize("texts", [[], [""], ["# Heading\n"]])
 def test_no_text_is_an_error(texts: list[str]) -> None:
-    """As for the researcher: it says what to pass."""
+    """As for the researcher, the error says what to pass."""
     with pytest.raises(ValueError, match="pass"):
         doubt("anything", [TextFile(path=f"{at}.md", text=text) for at, text in enumerate(texts)])
 
 
-def test_what_stands_nowhere_is_refused() -> None:
-    """A limit or an objection that a model made up is told with its place."""
+def test_what_is_nowhere_is_refused() -> None:
+    """The error names an invented limit or objection with its place."""
     page = TextFile(path="a.md", text="The sea is wide.\n")
     check_doubts(Doubts(limits=[fact("The sea is wide.")]), [page])
     for made_up in (Doubts(limits=[fact("The sea is dry.")]), Doubts(objections=[fact("The sea is dry.")])):
-        with pytest.raises(ValueError, match=r"stands nowhere in 'a\.md'"):
+        with pytest.raises(ValueError, match=r"is nowhere in 'a\.md'"):
             check_doubts(made_up, [page])
 
 
 def test_the_sceptic_is_asked_another_question_on_the_same_sources() -> None:
-    """Lines have numbers, and the question is for limits."""
+    """Lines are numbered, and the question is for limits."""
     asked = ask_sceptic("Seas", [TextFile(path="a.md", text="The sea is wide.")])
     assert "1| The sea is wide." in asked
     assert asked.endswith("What limits do these sources name, and what speaks against it?")
 
 
 def test_both_sides_become_one() -> None:
-    """Caveats of both, once each, by rank; the rest is the researcher's."""
-    known = FACTS.caveats[0].model_copy(update={"rank": 9})  # the same sentence, ranked otherwise by the other
+    """It has the caveats of both, once each, by rank; the rest is the researcher's."""
+    known = FACTS.caveats[0].model_copy(update={"rank": 9})  # the same sentence with the other researcher's rank
     merged = merge(FACTS, Doubts(limits=[known, fact("Storms are rare.", 1)], notes=["in haste"]), [])
     assert [(one.text, one.rank) for one in merged.caveats] == [("Storms are rare.", 1), ("It is never still.", 2)]
     assert (merged.key_areas, merged.facts, merged.notes) == (FACTS.key_areas, FACTS.facts, ["in haste"])
 
 
 def test_nothing_against_leaves_the_findings_as_they_were() -> None:
-    """And nothing at all leaves the empty findings empty."""
+    """With nothing at all the findings stay empty."""
     assert merge(FACTS, Doubts(), []) == FACTS
     assert merge(Findings(), Doubts(), []) == Findings()
 
@@ -96,11 +96,11 @@ def test_doubts_alone_make_an_area() -> None:
     assert merged.key_areas == [CAVEATS_TITLE]
     assert [one.text for one in merged.all_facts()] == ["Storms are rare."]
     assert merged.sources == ["a.md"]
-    assert merged.notes == ["research gave nothing that can be used (bad_answer)"]
+    assert merged.notes == ["research gave no usable result (bad_answer)"]
 
 
 def test_a_flood_of_doubts_is_cut() -> None:
-    """The most central stay."""
+    """The most central ones stay."""
     many = [fact(f"Limit {at} is never met.", at) for at in range(1, 30)]
     merged = merge(FACTS, Doubts(limits=many[15:], objections=many[:15]), [])
     assert [one.rank for one in merged.caveats] == [1, 2, 2, *range(3, MAX_CAVEATS)]

@@ -18,12 +18,12 @@ BRIEF = Draft(
 
 
 def test_what_is_rendered_is_read_back() -> None:
-    """Parsing undoes rendering, special characters included."""
+    """Parsing reverses rendering, including special characters."""
     assert parse(render(BRIEF)) == BRIEF
 
 
 def test_the_page_is_sound_markdown() -> None:
-    """Rendered by a Markdown library, text shows as written: no stray emphasis, lists, HTML or headings."""
+    """A Markdown library renders the text as written: no stray emphasis, lists, HTML or headings."""
     html = MarkdownIt("commonmark").render(render(BRIEF))
     assert "3. is a * star_ &lt;b&gt; [x] \\ sign [b(1).md:1] [a.md:2]." in html
     assert html.count("<h2>") == 3
@@ -36,14 +36,14 @@ WORDS = st.text(alphabet=st.sampled_from("abcXY é*_<>[]#+-`~|\\3"), min_size=1,
 
 @given(st.lists(WORDS, min_size=1, max_size=5))
 def test_any_sentence_is_read_back(parts: list[str]) -> None:
-    """Whatever signs a sentence is made of, a round trip leaves it alone."""
+    """A round trip preserves a sentence of any characters."""
     text = " ".join(("Start " + " ".join(parts)).split()).replace("`", "'") + " end."
     draft = Draft("T", "", (Section("S", (Claim(text, ("a.md:1",)),)),), ())
     assert parse(render(draft)) == draft
 
 
 def test_briefs_of_others_are_read() -> None:
-    """List entries, rows of tables, several sentences on a line, citations after the stop are read; code is no text."""
+    """List items, table rows, several sentences on a line, and citations after the stop are read; code is not text."""
     draft = parse(
         "# T\n\nHello.\n\n## One\n- First is so [a.md:1].\n- Second is so. Third is so. [a.md:2]\n\n"
         "### Two\nNo citation here.\n```\ncode [a.md:9]\n```\n"
@@ -62,7 +62,7 @@ def test_briefs_of_others_are_read() -> None:
 
 
 def test_labels_are_as_short_as_they_can_be() -> None:
-    """A source is cited by the end of its path that no other shares, without blanks and square brackets."""
+    """A source is cited by the shortest unique end of its path, without blanks and square brackets."""
     facts = {"A": [Fact(text="x", file="/d/x y[1].md", line=1)]}
     found = labels(Findings(key_areas=["A"], facts=facts, sources=["/a/b/c.md", "/a/d/c.md", "/a/e.md"]))
     assert found == {
@@ -83,7 +83,7 @@ def test_labels_are_as_short_as_they_can_be() -> None:
     ],
 )
 def test_the_places_that_a_text_cites(text: str, places: list[str]) -> None:
-    """Each once, in order, wherever in the text; not those in code."""
+    """Each place appears once, in order, from the whole text; code does not count."""
     assert citations(text) == places
 
 
@@ -99,5 +99,5 @@ def test_the_places_that_a_text_cites(text: str, places: list[str]) -> None:
     ],
 )
 def test_a_text_without_its_title(text: str, rest: str) -> None:
-    """Only a first heading is one."""
+    """Only a first heading is a title."""
     assert without_title(text) == rest

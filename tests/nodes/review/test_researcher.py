@@ -12,7 +12,7 @@ from nodes.text.words import mentions, stem_sequence
 
 
 def test_facts_are_quotations(text: Callable[[str], TextFile]) -> None:
-    """Every fact stands in its file word for word, and is filed under one of the areas."""
+    """Every fact is in its file word for word, and belongs to one of the areas."""
     source = text("lighthouses.txt")
     findings = research("How lighthouses guide ships", [source])
     flat = " ".join(source.text.split())
@@ -22,15 +22,15 @@ def test_facts_are_quotations(text: Callable[[str], TextFile]) -> None:
 
 
 def test_areas_follow_the_sources_and_facts_their_weight(text: Callable[[str], TextFile]) -> None:
-    """Areas stand in reading order; within one the most central fact comes first."""
+    """Areas are in reading order; within one the most central fact comes first."""
     findings = research("How bicycle gears work", [text("gears.md")])
     assert findings.key_areas == ["Bicycle gears", "Derailleurs", "Hub gears", "The chain", "Choosing ratios"]
     for facts in findings.facts.values():
         assert [fact.rank for fact in facts] == sorted(fact.rank for fact in facts)
 
 
-def test_every_key_term_stands_in_a_fact(text: Callable[[str], TextFile]) -> None:
-    """A writer can reach every term, since some fact has it."""
+def test_every_key_term_is_in_a_fact(text: Callable[[str], TextFile]) -> None:
+    """A writer can use every term, because some fact has it."""
     findings = research("Sourdough", [text("sourdough.md")])
     known = [stem_sequence(fact.text) for fact in findings.all_facts()]
     assert len(findings.key_terms) > 10
@@ -38,7 +38,7 @@ def test_every_key_term_stands_in_a_fact(text: Callable[[str], TextFile]) -> Non
 
 
 def test_the_task_says_what_is_picked(text: Callable[[str], TextFile]) -> None:
-    """Two tasks on the same texts bring different facts to the top, each about its task."""
+    """Two tasks on the same texts select different facts, each about its task."""
     sources = [text("gears.md"), text("lighthouses.txt"), text("sourdough.md")]
     fog, salt = research("fog horns", sources), research("salt and gluten", sources)
     assert "fog" in fog.all_facts()[0].text
@@ -49,14 +49,14 @@ def test_the_task_says_what_is_picked(text: Callable[[str], TextFile]) -> None:
 
 
 def test_a_word_of_the_task_is_never_lost(text: Callable[[str], TextFile], monkeypatch: pytest.MonkeyPatch) -> None:
-    """If a source speaks of a word of the task at all, some fact does, even where few facts are kept."""
+    """If a source mentions a word of the task, some fact does, even if few facts are kept."""
     monkeypatch.setattr(researcher, "FACTS_PER_AREA", 1)
     findings = research("The paste on a bicycle chain", [text("gears.md")])
     assert any("paste" in fact.text for fact in findings.all_facts())
 
 
 def test_caveats_limit_or_warn(text: Callable[[str], TextFile]) -> None:
-    """Sentences that say what does not hold are kept apart."""
+    """Sentences that say what does not hold are separate."""
     caveats = [fact.text for fact in research("Lighthouses", [text("lighthouses.txt")]).caveats]
     assert any("cannot be jammed" in one or "not reliable" in one for one in caveats)
 
@@ -79,14 +79,14 @@ def test_one_sentence_is_enough() -> None:
 
 @pytest.mark.parametrize("texts", [[], [""], ["", "# Heading\n"], ["```\nx = 1\n```\n"]])
 def test_no_text_is_an_error_that_says_what_to_do(texts: list[str]) -> None:
-    """Without a sentence to quote the research fails, and names what to pass."""
+    """Without a sentence to quote the research fails, and says what to pass."""
     sources = [TextFile(path=f"{at}.md", text=text) for at, text in enumerate(texts)]
     with pytest.raises(ValueError, match="pass"):
         research("anything", sources)
 
 
 def test_long_texts_are_cut_and_the_findings_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Too many characters or statements are left out, with a note; every section keeps its first ones."""
+    """Excess characters or statements are left out, with a note; every section keeps its first ones."""
     monkeypatch.setattr(survey, "MAX_CHARACTERS", 4_000)
     monkeypatch.setattr(survey, "MAX_STATEMENTS", 20)
     sections = [
@@ -100,14 +100,14 @@ def test_long_texts_are_cut_and_the_findings_say_so(monkeypatch: pytest.MonkeyPa
 
 
 def test_findings_survive_json(text: Callable[[str], TextFile]) -> None:
-    """Findings come back from JSON as they were, and the empty ones are empty."""
+    """Findings are unchanged by a round trip through JSON, and the empty ones are empty."""
     findings = research("Der Teig", [text("hefeteig.md")])
     assert Findings.model_validate_json(findings.model_dump_json()) == findings
     assert Findings() == Findings.model_validate_json("{}")
 
 
 def test_the_example_of_the_workflow_has_rich_findings() -> None:
-    """The bundled sample, under any order of its files, gives at least five areas and thirty facts."""
+    """The bundled sample, in any order of its files, gives at least five areas and thirty facts."""
     folder = Path(__file__).parents[3] / "graphs" / "samples" / "write_ahead_log"
     sources = [TextFile(path=one.name, text=one.read_text("utf-8")) for one in sorted(folder.glob("*.md"))]
     findings = research((folder / "topic.txt").read_text("utf-8"), sources)

@@ -48,7 +48,7 @@ def _with_claims(*claims: Claim) -> Draft:
 
 
 def test_a_draft_without_faults_has_no_issues_but_its_size() -> None:
-    """Four good claims cover everything; that they are only four is the one thing to say."""
+    """Four good claims cover everything; their small number is the only issue."""
     found = _judge(GOOD)
     assert found.issues == ["The draft makes fewer than 10 supported claims."]
     assert found.suggestions == ["Add further facts from the findings."]
@@ -60,7 +60,7 @@ def test_a_draft_without_faults_has_no_issues_but_its_size() -> None:
 
 
 def test_missing_terms_topics_and_task_words_are_named() -> None:
-    """What the findings hold and the draft does not say is named, and costs points."""
+    """Parts of the findings that the draft leaves out are named, and cost points."""
     found = _judge(replace(GOOD, sections=GOOD.sections[:1]), task="Tea in pots of silver")
     assert found.missed_topics == ["Pots"]
     assert found.remarks.missed_terms == ["clay", "colour"]
@@ -71,13 +71,13 @@ def test_missing_terms_topics_and_task_words_are_named() -> None:
 
 
 def test_the_title_alone_does_not_take_up_the_task() -> None:
-    """Words of the task count in claims; title, introduction and headings only echo them."""
+    """Words of the task count in claims; title, introduction and headings only repeat them."""
     draft = replace(GOOD, title="Silver", introduction="On silver.")
     assert _judge(draft, task="silver").remarks.missed_task_words == ["silver"]
 
 
 def test_a_topic_with_one_of_several_facts_is_thin() -> None:
-    """One sentence on a topic that has more counts half."""
+    """A single sentence on a topic that has more counts half."""
     found = _judge(_with_claims(Claim(FACTS[0], ("a.md:1",))))
     assert found.remarks.thin_topics == ["Tea"]
     assert found.measures.topic_coverage == 0.75
@@ -94,7 +94,7 @@ def test_a_topic_with_one_of_several_facts_is_thin() -> None:
     ],
 )
 def test_claims_need_a_citation_that_supports_them(claim: Claim) -> None:
-    """No citation, a line or file that the findings lack, or a fact that says something else: unsupported."""
+    """A claim without citation, with an unknown line or file, or with a different fact is unsupported."""
     found = _judge(_with_claims(claim, GOOD.sections[0].claims[1]))
     assert found.remarks.unsupported_sentences == [claim.text]
     assert found.measures.supported == 0.75
@@ -102,13 +102,13 @@ def test_claims_need_a_citation_that_supports_them(claim: Claim) -> None:
 
 
 def test_a_shortened_fact_is_still_supported() -> None:
-    """A claim may say less than its fact."""
+    """A claim can say less than its fact."""
     found = _judge(_with_claims(Claim("A kettle boils water.", ("a.md:1",)), GOOD.sections[0].claims[1]))
     assert found.remarks.unsupported_sentences == []
 
 
 def test_an_untraceable_draft_is_capped() -> None:
-    """With most claims unsupported the score is at most three, although four sound claims alone earn more."""
+    """If most claims are unsupported, the score is at most three, although four sound claims alone earn more."""
     animals = ["camels", "zebras", "otters", "badgers", "herons"]
     claims = [Claim(f"Wild {animal} cross the desert each winter.", ("a.md:1",)) for animal in animals]
     found = _judge(_with_claims(*GOOD.sections[0].claims, *claims))
@@ -119,21 +119,21 @@ def test_an_untraceable_draft_is_capped() -> None:
 
 @pytest.mark.parametrize("task", ["Quantum gravity", "Tea and quantum gravity", "Penguin tea", "Penguins in pots"])
 def test_a_good_draft_on_something_else_is_capped(task: str) -> None:
-    """One word that both have is chance: what the task names has to be there, or most of it."""
+    """One common word is chance: what the task names has to be covered, or most of it."""
     found = _judge(GOOD, task=task)
-    assert found.points // 10 > rubric.BESIDE_THE_TASK_SCORE
-    assert (found.score, found.approved) == (rubric.BESIDE_THE_TASK_SCORE, False)
+    assert found.points // 10 > rubric.OFF_TASK_SCORE
+    assert (found.score, found.approved) == (rubric.OFF_TASK_SCORE, False)
     assert any("no finding has it" in one.reason for one in found.deductions)
 
 
 @pytest.mark.parametrize("task", ["Explain how", "Tea in pots", "Good tea", "How a kettle works"])
 def test_words_that_name_nothing_ask_for_nothing(task: str) -> None:
-    """Stop words, and words such as "good", may be missing."""
-    assert _judge(GOOD, task=task).score > rubric.BESIDE_THE_TASK_SCORE
+    """Stop words, and words such as "good", can be missing."""
+    assert _judge(GOOD, task=task).score > rubric.OFF_TASK_SCORE
 
 
 def test_a_topic_with_one_fact_is_not_thin() -> None:
-    """Nobody is asked for a second sentence where the findings have only one."""
+    """The review asks for no second sentence if the findings have only one."""
     facts = {**TEA.facts, "Pots": TEA.facts["Pots"][:1]}
     draft = replace(GOOD, sections=(GOOD.sections[0], Section("Pots", GOOD.sections[1].claims[:1])))
     found = review("Tea", render(draft), TEA.model_copy(update={"facts": facts}), [])
@@ -142,7 +142,7 @@ def test_a_topic_with_one_fact_is_not_thin() -> None:
 
 
 def test_repeated_sentences_are_found() -> None:
-    """The second of two sentences that say the same is the repeated one."""
+    """The second of two equal sentences is the repeated one."""
     again = "A kettle boils the water for the tea in three minutes, too."
     found = _judge(_with_claims(*GOOD.sections[0].claims, Claim(again, ("a.md:1",))))
     assert found.remarks.repeated_sentences == [again]
@@ -160,18 +160,18 @@ def test_long_sentences_are_found() -> None:
 
 
 def test_missing_caveats_are_a_missing_topic() -> None:
-    """Where the findings warn, the draft has to warn."""
+    """If the findings warn, the draft has to warn."""
     warned = TEA.model_copy(update={"caveats": [Fact(text="Tea must not boil.", file="a.md", line=9)]})
     assert review("Tea", render(GOOD), warned, []).missed_topics == [CAVEATS_TITLE]
 
 
-def test_what_was_mended_is_not_flagged_again() -> None:
-    """A later review names what was settled, marks what was not, and asks for nothing settled."""
+def test_what_was_settled_is_not_flagged_again() -> None:
+    """A later review names settled remarks, marks open ones, and asks for nothing settled."""
     first = _judge(replace(GOOD, sections=GOOD.sections[:1]), task="Tea in pots of silver")
     second = _judge(GOOD, [first], task="Tea in pots of silver")
     assert "the topic \u201cPots\u201d is missing" in second.mended
     assert "the term \u201cclay\u201d is missing" in second.mended
-    assert second.issues[0] == "The task's word \u201csilver\u201d is not taken up (as before)."
+    assert second.issues[0] == "The task's word \u201csilver\u201d is not used (as before)."
     assert not any("Pots" in issue or "clay" in issue for issue in second.issues)
 
 
@@ -197,7 +197,7 @@ def test_a_draft_of_nothing_scores_one(draft: str) -> None:
 
 
 def test_without_findings_nothing_is_approved() -> None:
-    """With empty findings there is nothing to check against."""
+    """With empty findings nothing can be checked."""
     found = review("Tea", render(GOOD), Findings(), [])
     assert (found.score, found.approved) == (1, False)
     assert "no findings" in found.issues[0]
@@ -217,7 +217,7 @@ def test_all_components_add_up_to_a_hundred() -> None:
 
 
 def test_reviews_survive_json(loop: Callable[..., "Loop"]) -> None:
-    """A review comes back from JSON as it was."""
+    """A review is unchanged by a round trip through JSON."""
     one = loop("gears.md").reviews[0]
     assert Review.model_validate_json(one.model_dump_json()) == one
     assert parse(loop("gears.md").drafts[0]).title

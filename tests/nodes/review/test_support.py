@@ -5,7 +5,7 @@ import pytest
 from nodes.review.support import complaints, repeats
 
 SUPPORTED = [
-    # a claim may be its source, or less of it
+    # a claim can be its source, or a part of it
     ("A kettle boils water for tea in three minutes.", "A kettle boils water for tea in three minutes."),
     ("A kettle boils water for tea in three minutes.", "A kettle boils water."),
     ("A kettle boils water for tea in three minutes.", "A kettle boils water for tea in 3 min."),
@@ -37,7 +37,7 @@ SUPPORTED = [
     ("The window holds at most 12 items of history.", "The window holds no more than twelve items."),
     ("Uploads of up to 20 MB are accepted by the server.", "Uploads of at most 20 MB are accepted."),
     ("Writers wait for up to 30 seconds.", "Writers wait for up to 30 s."),
-    # common words of the writer's own, inflections, another order
+    # the writer's own common words, inflections, another order
     ("A checkpoint limits both the length of recovery and the size of the log.",
      "Checkpoints limit the length of recovery and the size of the log."),
     ("PostgreSQL changed its behaviour in 2018 for this reason.", "In 2018 PostgreSQL changed its behaviour."),
@@ -165,25 +165,25 @@ NOT_KNOWN_AS_THE_SAME = [
 
 @pytest.mark.parametrize(("passage", "claim"), SUPPORTED)
 def test_a_claim_that_says_no_more_is_supported(passage: str, claim: str) -> None:
-    """Left-out clauses, inflections, other spellings of figures and denials are no fault."""
+    """Omitted clauses, inflections, and other spellings of figures and denials are allowed."""
     assert complaints(claim, passage) == ()
 
 
 @pytest.mark.parametrize(("passage", "claim"), UNSUPPORTED)
 def test_a_claim_that_says_something_else_is_not_supported(passage: str, claim: str) -> None:
-    """A figure, a unit, a denial, a quantifier, a bound, a name or an opposite makes another claim of it."""
+    """Another figure, unit, denial, quantifier, bound or name, or an opposite, makes it another claim."""
     assert complaints(claim, passage)
 
 
 @pytest.mark.parametrize(("passage", "claim"), UNSEEN)
 def test_what_rules_do_not_see(passage: str, claim: str) -> None:
-    """The limits that the documentation names: false claims that pass, until somebody finds a rule for them."""
+    """The documented limits: false claims that pass, as long as there is no rule for them."""
     assert complaints(claim, passage) == ()
 
 
 @pytest.mark.parametrize(("passage", "claim"), NOT_KNOWN_AS_THE_SAME)
 def test_what_rules_do_not_know_to_be_the_same(passage: str, claim: str) -> None:
-    """The limits that the documentation names: true claims that do not pass."""
+    """The documented limits: true claims that do not pass."""
     assert complaints(claim, passage)
 
 
@@ -191,7 +191,7 @@ def test_complaints_say_what_is_wrong() -> None:
     """Each names the figure, the sign or the word."""
     passage = "The cache of PostgreSQL holds at least 1,000 entries."
     (figure,) = complaints("The cache of PostgreSQL holds at least 7,000 entries.", passage)
-    assert (figure.kind, figure.text) == ("figure", "has the figure \u201c7,000\u201d, which does not stand there")
+    assert (figure.kind, figure.text) == ("figure", "has the figure \u201c7,000\u201d, which is not there")
     (sign,) = complaints("The cache of PostgreSQL holds 1,000 entries.", passage)
     assert sign.text == "leaves out \u201cat least\u201d"
     (name,) = complaints("The cache of Oracle holds at least 1,000 entries.", passage)

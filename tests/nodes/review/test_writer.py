@@ -6,7 +6,7 @@ import pytest
 from nodes.review.areas import OTHER_AREA
 from nodes.review.article import Fact, Findings, Remarks, Review
 from nodes.review.draft import CAVEATS_TITLE, Draft, parse, render
-from nodes.review.writer import BESIDE_THE_TASK, MIN_BUDGET_WORDS, write
+from nodes.review.writer import MIN_BUDGET_WORDS, OFF_TASK, write
 from nodes.text.words import count_words, mentions, stem_sequence
 
 if TYPE_CHECKING:
@@ -43,13 +43,13 @@ def _texts(draft: str) -> list[str]:
 
 
 def _draft(*texts: str) -> str:
-    """Return a draft of the first area's facts alone, as a writer might have left it."""
+    """Return a draft with only the first area's facts."""
     return "# Tea\n\n## Tea\n\n" + "\n".join(texts) + "\n"
 
 
 @pytest.mark.parametrize("name", TEXTS)
 def test_the_first_draft_quotes_the_most_central_facts(name: str, loop: Callable[..., "Loop"]) -> None:
-    """The first draft has a title, sources, and cited sentences of the findings, the top one among them."""
+    """The first draft has a title, sources, and cited sentences of the findings, including the most central one."""
     run = loop(name)
     draft = parse(run.drafts[0])
     known = {fact.text for fact in run.findings.all_facts()}
@@ -63,14 +63,14 @@ def test_the_first_draft_quotes_the_most_central_facts(name: str, loop: Callable
 @pytest.mark.parametrize("name", TEXTS)
 @pytest.mark.parametrize("word_budget", [MIN_BUDGET_WORDS, 180, 350])
 def test_every_draft_keeps_to_the_budget(name: str, word_budget: int, loop: Callable[..., "Loop"]) -> None:
-    """All words of the page count, those of headings, citations and sources too."""
+    """All words of the page count, including headings, citations and sources."""
     for draft in loop(name, word_budget).drafts:
         assert 40 < count_words(draft) <= word_budget
 
 
 @pytest.mark.parametrize("name", TEXTS)
 def test_sections_and_sentences_follow_the_sources(name: str, loop: Callable[..., "Loop"]) -> None:
-    """Sections stand in the order of the areas, sentences in that of their lines."""
+    """Sections are in the order of the areas, sentences in that of their lines."""
     run = loop(name)
     draft = parse(run.drafts[-1])
     order = [*run.findings.key_areas, CAVEATS_TITLE]
@@ -82,14 +82,14 @@ def test_sections_and_sentences_follow_the_sources(name: str, loop: Callable[...
 
 
 def test_empty_findings_are_said_plainly() -> None:
-    """Without findings the brief claims nothing and says so."""
+    """Without findings the brief makes no claims and says so."""
     assert write("Tea.", Findings(), 300, [], "") == (
         "# Tea\n\nNo source material on this task was found, so this brief makes no claims.\n"
     )
 
 
 def test_a_budget_for_no_brief_is_refused() -> None:
-    """A budget below the least is an error with the number to use."""
+    """The error for a budget below the minimum names the minimum."""
     with pytest.raises(ValueError, match=f"at least {MIN_BUDGET_WORDS} words, not 20"):
         write("Tea", TEA, 20, [], "")
 
@@ -108,7 +108,7 @@ def test_a_missed_topic_gets_a_section() -> None:
 
 
 def test_missed_caveats_get_their_own_section() -> None:
-    """Caveats stand at the end, under their own heading."""
+    """Caveats are at the end, under their own heading."""
     draft = write("Tea", TEA, 300, [_review([CAVEATS_TITLE])], _draft("A kettle boils water for tea [a.md:1]."))
     assert parse(draft).sections[-1].heading == CAVEATS_TITLE
     assert _texts(draft)[-1] == "Tea must not stand for an hour."
@@ -121,13 +121,13 @@ def test_a_thin_topic_gets_a_second_sentence() -> None:
 
 
 def test_missed_terms_are_brought_in() -> None:
-    """For a missed term the writer adds a fact that has it, and only that."""
+    """For a missed term the writer adds one fact that has it."""
     draft = write("Tea", TEA, 300, [_review(missed_terms=["colour"])], _draft("A kettle boils water for tea [a.md:1]."))
     assert _texts(draft) == ["A kettle boils water for tea.", "A pot of glass shows the colour of the tea."]
 
 
 def test_repeated_sentences_go() -> None:
-    """A sentence that the review calls repeated is removed, the one it repeats stays."""
+    """A sentence that the review calls repeated is removed; the one it repeats stays."""
     twice = "A kettle boils the water for the tea."
     findings = _findings(("Tea", ["A kettle boils water for tea.", twice, "A cup holds the tea of one guest."]))
     before = _draft("A kettle boils water for tea [a.md:1].", "A kettle boils the water for the tea [a.md:2].")
@@ -143,7 +143,7 @@ LONG = (
 
 
 def test_long_sentences_are_split() -> None:
-    """A sentence that the review calls long comes back in shorter ones with the same citation."""
+    """A sentence that the review calls long is split into shorter ones with the same citation."""
     findings = _findings(("Tea", [LONG]))
     draft = write("Tea", findings, 300, [_review(long_sentences=[LONG])], _draft(LONG[:-1] + " [a.md:1]."))
     assert _texts(draft) == [
@@ -154,7 +154,7 @@ def test_long_sentences_are_split() -> None:
 
 
 def test_a_sentence_without_its_citation_gets_it_back() -> None:
-    """A claim that rests on a fact is cited from it; one that rests on none is removed."""
+    """A claim with a fact gets its citation; one without a fact is removed."""
     before = _draft("A kettle boils water for tea.", "Camels cross the desert in winter [a.md:2].")
     after = parse(write("Tea", TEA, 300, [_review(unsupported_sentences=["A kettle boils water for tea."])], before))
     assert [(claim.text, claim.citations) for claim in after.claims()] == [
@@ -162,8 +162,8 @@ def test_a_sentence_without_its_citation_gets_it_back() -> None:
     ]
 
 
-def test_nothing_to_mend_changes_nothing() -> None:
-    """A revision without remarks gives the same page again."""
+def test_nothing_to_fix_changes_nothing() -> None:
+    """A revision without remarks returns the same page."""
     first = write("Tea", TEA, 300, [], "")
     assert write("Tea", TEA, 300, [_review()], first) == first
 
@@ -178,29 +178,29 @@ def test_a_revision_settles_most_remarks(name: str, loop: Callable[..., "Loop"])
     """On real text most terms and topics that a review misses are in the next draft."""
     run = loop(name)
     before, after = run.reviews[0], parse(run.drafts[1])
-    said = [stem_sequence(claim.text) for claim in after.claims()]
+    sequences = [stem_sequence(claim.text) for claim in after.claims()]
     asked = [*before.remarks.missed_terms, *before.remarks.missed_task_words]
-    assert sum(any(mentions(one, term) for one in said) for term in asked) >= len(asked) / 2
+    assert sum(any(mentions(one, term) for one in sequences) for term in asked) >= len(asked) / 2
     assert not set(before.missed_topics) & set(run.reviews[1].missed_topics)
     assert not set(before.remarks.long_sentences) & {claim.text for claim in after.claims()}
 
 
 def test_what_a_page_holds_is_read_back(loop: Callable[..., "Loop"]) -> None:
-    """A whole brief survives a round trip through its Markdown."""
+    """A whole brief is unchanged by a round trip through its Markdown."""
     draft = loop("lighthouses.txt").drafts[-1]
     assert isinstance(parse(draft), Draft)
     assert render(parse(draft)) == draft
 
 
 def test_sources_on_something_else_are_not_passed_off_as_an_answer() -> None:
-    """Its introduction says so; one word of the task in one sentence is enough, and some tasks name nothing."""
-    assert BESIDE_THE_TASK in parse(write("Quantum gravity", TEA, 350, [], "")).introduction
-    assert BESIDE_THE_TASK not in write("Gravity in a kettle", TEA, 350, [], "")
-    assert BESIDE_THE_TASK not in write("Explain how", TEA, 350, [], "")
+    """The introduction says so; one word of the task in one sentence is enough, and some tasks name nothing."""
+    assert OFF_TASK in parse(write("Quantum gravity", TEA, 350, [], "")).introduction
+    assert OFF_TASK not in write("Gravity in a kettle", TEA, 350, [], "")
+    assert OFF_TASK not in write("Explain how", TEA, 350, [], "")
 
 
 def test_what_belongs_nowhere_is_no_topic() -> None:
-    """It has a section, whose heading the introduction does not count among the topics."""
+    """It has a section, but the introduction does not list its heading among the topics."""
     found = _findings(("Tea", ["A kettle boils water for tea."]), (OTHER_AREA, ["The pot is of clay."]))
     draft = parse(write("Tea", found, 350, [], ""))
     assert [section.heading for section in draft.sections] == ["Tea", OTHER_AREA]

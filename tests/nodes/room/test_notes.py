@@ -1,4 +1,4 @@
-"""Views as lines that say what they are."""
+"""Views as labelled lines."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from nodes.room.notes import Note, Table, places, read_view, write_view
 
 
 def test_what_was_written_is_read() -> None:
-    """Kind, place and text, and whose it is."""
+    """Kind, place and text, and the author."""
     notes = [
         Note("THROUGHLINE", "one thing"),
         Note("BEAT", "she waits: still", "act 2"),
@@ -27,18 +27,18 @@ def test_what_was_written_is_read() -> None:
     ],
 )
 def test_models_may_decorate(line: str, note: Note) -> None:
-    """Lists, bold type and small letters do no harm."""
+    """List markers, bold type and lower case do no harm."""
     assert list(read_view(line)) == [note]
 
 
 @pytest.mark.parametrize("line", ["", "She waits.", "BEATS: she waits", "BEAT act 2", "BEAT of the drum: she waits"])
 def test_what_is_no_note_is_passed_over(line: str) -> None:
-    """No guessing."""
+    """Nothing is guessed."""
     assert list(read_view(line)) == []
 
 
 def test_a_view_says_each_thing_once_and_nothing_empty() -> None:
-    """Line breaks within a text are blanks."""
+    """Line breaks within a text become blanks."""
     assert write_view([Note("FACT", "it\nrains"), Note("FACT", "it rains"), Note("TONE", " ")]) == "FACT: it rains"
 
 
@@ -48,13 +48,13 @@ def test_the_parts_of_an_episode_have_names() -> None:
 
 
 def test_a_table_has_the_notes_of_all_and_each_thing_once() -> None:
-    """Of two who say the same the first counts."""
+    """If two roles have the same note, the first counts."""
     table = Table.of({"a": "BEAT act 1: she waits\nFACT: rain", "b": "BEAT act 1: She  waits\nBEAT act 2: he goes"})
     assert [(note.role, note.text) for note in table.of_kind("BEAT")] == [("a", "she waits"), ("b", "he goes")]
 
 
 def test_a_cut_is_about_the_beat_whose_words_it_repeats() -> None:
-    """Nearly so is enough, in the same part alone; who has the last word may keep the beat."""
+    """Nearly the same words are enough, in the same part only; a KEEP overrules a CUT."""
     beat = Note("BEAT", "she compares the charts with the log of the ferry", "act 2")
     for cut, gone in (
         ("CUT act 2: she compares the charts with the ferry's log", True),

@@ -1,4 +1,4 @@
-"""The outline of an episode: what is asked of it, how it is read, and how rules put it together."""
+"""The outline of an episode: its checks, its page, and how rules make it."""
 
 import pytest
 
@@ -23,7 +23,7 @@ OUTLINE = Outline(
 
 
 def test_an_outline_that_fits_is_let_through() -> None:
-    """A minute more or less is no fault."""
+    """A difference of one minute is allowed."""
     for minutes in (19, 20, 21):
         check_outline(OUTLINE, minutes, 2, VIEWS)
 
@@ -31,36 +31,36 @@ def test_an_outline_that_fits_is_let_through() -> None:
 @pytest.mark.parametrize(
     ("outline", "minutes", "acts", "fault"),
     [
-        (OUTLINE, 42, 2, "add up to 20 minutes, and the episode has 42"),
-        (OUTLINE, 20, 4, "there are 2 acts, and 4 were asked for"),
+        (OUTLINE, 42, 2, "add up to 20 minutes, but the episode has 42"),
+        (OUTLINE, 20, 4, "there are 2 acts instead of 4"),
         (
             OUTLINE.model_copy(update={"credits": [Credit(role="cook", gave="soup")]}),
             20,
             2,
-            "'cook' is nobody of the room, which has boss, author, editor",
+            "'cook' is not in the room, which has boss, author, editor",
         ),
         (
             OUTLINE.model_copy(update={"cold_open": Act(minutes=2, beats=[Beat(what="Fog.", by="fog")])}),
             20,
             2,
-            "'fog' is nobody of the room",
+            "'fog' is not in the room",
         ),
     ],
 )
 def test_a_fault_is_named(outline: Outline, minutes: int, acts: int, fault: str) -> None:
-    """With what was asked for."""
+    """The error has the requested values."""
     with pytest.raises(ValueError, match=fault):
         check_outline(outline, minutes, acts, VIEWS)
 
 
-def test_all_faults_are_told_at_once() -> None:
-    """So that the model that made them mends them in one go."""
+def test_all_faults_are_reported_at_once() -> None:
+    """A model can fix them in one answer."""
     with pytest.raises(ValueError, match=r"2 acts.*20 minutes"):
         check_outline(OUTLINE, 42, 4, VIEWS)
 
 
 def test_a_page_has_everything() -> None:
-    """In the order in which it is filmed, then what the script has to keep to, then whose it was."""
+    """It has the parts in filming order, then what the script has to observe, then the credits."""
     page = as_page(OUTLINE, "dry")
     assert page.splitlines()[:3] == ["# Episode 2 of 6: Low Water", "", "Cold open and 2 acts, 20 minutes. Tone: dry."]
     wanted = [
@@ -87,7 +87,7 @@ def test_a_page_has_everything() -> None:
 
 
 def test_a_page_leaves_out_what_there_is_not() -> None:
-    """No empty headings, no act that ends on nothing, and no plural for one act."""
+    """There are no empty headings, no act without an ending question, and no plural for one act."""
     bare = Outline(title="T", throughline="t", cold_open=OUTLINE.cold_open, acts=OUTLINE.acts[1:])
     page = as_page(bare)
     assert page.startswith("# T\n\nCold open and 1 act, 11 minutes.\n")
@@ -99,7 +99,7 @@ def test_a_page_leaves_out_what_there_is_not() -> None:
 
 
 def test_rules_put_notes_in_order_and_say_that_it_was_them() -> None:
-    """Beats under their acts and by whose idea they were, cuts applied, minutes and questions as the room has them."""
+    """Beats are under their acts with their authors, cuts are applied, minutes and questions come from the room."""
     views = {
         "boss": "THROUGHLINE: what she owes\nPIVOT act 1: she chooses\nADD act 2: the ledger\nAGREE act 1: she sings",
         "author": "BEAT cold open: fog\nBEAT act 1: she sings\nBEAT act 1: she chooses\nBEAT act 2: he goes",
@@ -121,15 +121,15 @@ def test_rules_put_notes_in_order_and_say_that_it_was_them() -> None:
 
 
 def test_minutes_that_do_not_add_up_are_scaled() -> None:
-    """In the proportions that the room wanted; where a part has none, all are split by beats."""
-    said = "TIME cold open: 4\nTIME act 1: 20\nTIME act 2: 20"
-    outline = make_outline("A storm", 22, 2, {"editor": said})
+    """Proportions are kept; if a part has no minutes, all are split by beats."""
+    times = "TIME cold open: 4\nTIME act 1: 20\nTIME act 2: 20"
+    outline = make_outline("A storm", 22, 2, {"editor": times})
     assert [part.minutes for part in (outline.cold_open, *outline.acts)] == [3, 10, 9]
     assert make_outline("A storm", 22, 2, {"editor": "TIME act 1: 20"}).minutes == 22
 
 
 def test_a_part_without_a_beat_gets_one_from_the_premise() -> None:
-    """Free prose that no rule can read is told as an open point."""
+    """A view in prose, which rules cannot read, is an open point."""
     outline = make_outline("A storm", 42, 4, {"author": "I see a storm."})
     assert [bool(act.beats) for act in outline.acts] == [True] * 4
     assert outline.open_points == ["the view of author has no notes that rules can read"]

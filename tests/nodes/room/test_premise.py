@@ -15,7 +15,7 @@ PILOT = (
 
 
 def test_a_premise_is_taken_apart() -> None:
-    """Events, people, the turn, what is past, what the season wants, and where in it this is."""
+    """Events, people, the turn, the past, the season's aims, and the place in the season."""
     assert read_premise(PILOT) == Premise(
         events=(
             "Harbour pilot Nora Quist learns that her brother Tom sold the charts that sank the ferry nine years ago",
@@ -47,7 +47,7 @@ def test_a_premise_is_taken_apart() -> None:
     ],
 )
 def test_people_are_names_and_persons_by_what_they_are(text: str, people: tuple[str, ...]) -> None:
-    """In order of appearance, the fullest name of each, and no days."""
+    """They are in order of appearance, each with the fullest name; days are not people."""
     assert read_premise(text).people == people
 
 
@@ -64,7 +64,7 @@ def test_people_are_names_and_persons_by_what_they_are(text: str, people: tuple[
 def test_the_place_in_the_season_is_found_and_is_no_event(
     text: str, place: tuple[int | None, int | None], words: str
 ) -> None:
-    """In several ways of writing it."""
+    """Several spellings are recognised."""
     read = read_premise(text)
     assert ((read.number, read.of), read.episode) == (place, words)
     assert len(read.events) == 1
@@ -80,14 +80,14 @@ def test_the_place_in_the_season_is_found_and_is_no_event(
     ],
 )
 def test_what_may_contradict_itself_is_told(text: str, doubt: str) -> None:
-    """One doubt, with the words it is about."""
-    (told,) = read_premise(text).doubts
-    assert doubt in told
+    """There is one doubt, with the words concerned."""
+    (found,) = read_premise(text).doubts
+    assert doubt in found
 
 
 @pytest.mark.parametrize("text", [PILOT, "Ann met Ben two years ago. Two years ago he left.", "Ann died. Ben lives."])
 def test_what_does_not_is_not(text: str) -> None:
-    """The same time told twice, and a death with nothing after it, are no contradictions."""
+    """A repeated time, and a death with no later act, are not contradictions."""
     assert read_premise(text).doubts == ()
 
 
@@ -101,7 +101,7 @@ def test_what_does_not_is_not(text: str) -> None:
     ],
 )
 def test_a_title_is_words_of_the_central_event(text: str, title: str) -> None:
-    """Next to each other, without people and times."""
+    """The words are adjacent, without people and times."""
     assert read_premise(text).title == title
 
 
@@ -110,7 +110,7 @@ def test_a_title_is_words_of_the_central_event(text: str, title: str) -> None:
     ["x", "...", "Heist", "刑事は師匠が証拠を捏造したことを知る", "word " * 5000, "- \n- \n", "", "\n", "Episode 3."],
 )
 def test_anything_is_read(text: str) -> None:
-    """There is an event, a title, and somebody whom it is about."""
+    """There is an event, a title, and a main person."""
     read = read_premise(text)
     assert read.events
     assert read.central in read.events
@@ -121,19 +121,19 @@ def test_anything_is_read(text: str) -> None:
 
 @pytest.mark.parametrize("file", sorted(TEXTS.iterdir()), ids=lambda file: file.name)
 def test_of_a_long_text_the_central_sentences_are_kept(file: Path) -> None:
-    """In their order, the first among them, and no more than an episode can show."""
+    """They stay in order, with the first among them, and their number is limited."""
     text = file.read_text("utf-8")
     read = read_premise(text)
     assert 1 <= len(read.events) <= MAX_EVENTS
     assert len(read.people) <= MAX_PEOPLE
     plain = " ".join(text.split())
     places = [plain.find(event[:60]) for event in read.events]
-    found = [place for place in places if place >= 0]  # clauses over several lines of markup are not looked for
+    found = [place for place in places if place >= 0]  # clauses over several lines of markup are not found
     assert found == sorted(found)
 
 
 def test_of_many_sentences_those_that_belong_together_stay() -> None:
-    """What shares its words with nothing else goes first."""
+    """A sentence that shares no words is dropped first."""
     asides = ["Bread bakes slowly.", "Cats sleep upstairs.", "Snow covers roofs.", "Music plays outside."]
     story = [f"The inquiry asks pilot {n} about the stolen harbour charts of the ferry." for n in "ABCDEFGHIJ"]
     read = read_premise(" ".join([*story[:3], *asides, *story[3:]]))

@@ -1,4 +1,4 @@
-"""The roles of the room by rules: what each says first, and how it reacts to the others."""
+"""The roles of the room by rules: their first views, and their reactions to the others."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -27,7 +27,7 @@ Views = dict[str, str]
 
 
 def next_round(premise: str, minutes: int, acts: int, views: Views) -> Views:
-    """What each role says to what all said last."""
+    """Return the views that follow from the given ones."""
     return {
         "showrunner": run_the_show(premise, "grave", acts, views),
         "staff_writer": write_beats(premise, acts, views),
@@ -38,7 +38,7 @@ def next_round(premise: str, minutes: int, acts: int, views: Views) -> Views:
 
 
 def rounds(premise: str, count: int, minutes: int = 42, acts: int = 4) -> Views:
-    """The views after so many rounds."""
+    """Return the views after this many rounds."""
     views: Views = {}
     for _ in range(count):
         views = next_round(premise, minutes, acts, views)
@@ -46,12 +46,12 @@ def rounds(premise: str, count: int, minutes: int = 42, acts: int = 4) -> Views:
 
 
 def notes(view: str, *kinds: str) -> list[tuple[str, str]]:
-    """Place and text of the notes of these kinds."""
+    """Return place and text of the notes of these kinds."""
     return [(note.place, note.text) for note in read_view(view) if note.kind in kinds]
 
 
 def test_the_showrunner_begins_with_the_throughline_the_season_and_the_tone() -> None:
-    """And a choice in the middle; there is nothing to decide yet."""
+    """There is also a choice in the middle; there are no decisions yet."""
     view = run_the_show(PILOT, "grave", 4, {})
     assert [note.kind for note in read_view(view)] == ["THROUGHLINE", "TONE", "ARC", "ARC", "PIVOT"]
     assert notes(view, "TONE") == [("", "grave")]
@@ -63,12 +63,12 @@ def test_the_showrunner_begins_with_the_throughline_the_season_and_the_tone() ->
     ("number", "words"), [(1, "doors open"), (4, "doors swing"), (5, "doors close"), (6, "the last door")]
 )
 def test_the_season_asks_for_something_else_from_time_to_time(number: int, words: str) -> None:
-    """By the share of it that is over."""
+    """It depends on the elapsed share of the season."""
     assert words in run_the_show(f"A storm. Episode {number} of 6.", "", 4, {})
 
 
 def test_the_showrunner_adds_what_the_season_wants_where_no_beat_does_it() -> None:
-    """Once there are beats; a beat that does it is enough."""
+    """It adds them once there are beats; one beat that has it is enough."""
     without = run_the_show(PILOT, "", 4, {"staff_writer": "BEAT act 1: she waits"})
     assert notes(without, "ADD") == [
         ("act 4", "A step for the season, in a scene of its own: bring the fraud to the surface.")
@@ -78,7 +78,7 @@ def test_the_showrunner_adds_what_the_season_wants_where_no_beat_does_it() -> No
 
 
 def test_the_showrunner_has_the_last_word_on_cuts_and_doubts() -> None:
-    """What carries the season is kept, the rest agreed to, a doubt put aside, and a decision stays."""
+    """Cuts that the season needs are refused, others accepted, a doubt is put aside, and decisions stay."""
     views = {
         "script_editor": "CUT act 1: she waits\nCUT act 4: they bring the fraud to the surface",
         "continuity": "FLAG: Tom is dead",
@@ -86,14 +86,14 @@ def test_the_showrunner_has_the_last_word_on_cuts_and_doubts() -> None:
     view = run_the_show(PILOT, "", 4, views)
     assert notes(view, "AGREE") == [("act 1", "she waits")]
     assert notes(view, "KEEP") == [("act 4", "they bring the fraud to the surface")]
-    assert notes(view, "SETTLE") == [("", "Stays as it is until somebody knows better: Tom is dead")]
+    assert notes(view, "SETTLE") == [("", "Stays unchanged for now: Tom is dead")]
     assert notes(run_the_show(PILOT, "", 4, {"showrunner": view}), "AGREE", "KEEP", "SETTLE") == notes(
         view, "AGREE", "KEEP", "SETTLE"
     )
 
 
 def test_the_writer_begins_with_the_events_in_order() -> None:
-    """Every part has a beat, what is past opens, and events are spread over the acts."""
+    """Every part has a beat, the past opens the episode, and events are spread over the acts."""
     beats = notes(write_beats(PILOT, 4, {}), "BEAT")
     assert list(dict.fromkeys(place for place, _ in beats)) == ["cold open", "act 1", "act 2", "act 3", "act 4"]
     assert "nine years ago" in beats[0][1]
@@ -101,7 +101,7 @@ def test_the_writer_begins_with_the_events_in_order() -> None:
 
 
 def test_the_writer_takes_in_what_the_others_want() -> None:
-    """The choice, what was added, what comes back; without what was cut, unless it was kept."""
+    """It takes in the choice, additions and callbacks, and drops cuts unless they were refused."""
     first = notes(write_beats(PILOT, 4, {}), "BEAT")
     cut, kept = first[2], first[4]
     views = {
@@ -120,7 +120,7 @@ def test_the_writer_takes_in_what_the_others_want() -> None:
 
 
 def test_the_editor_splits_the_time_and_gives_more_to_more_beats() -> None:
-    """The minutes of all parts add up, before and after there are beats."""
+    """The minutes of all parts add up, with and without beats."""
     beats = "BEAT cold open: a\nBEAT act 1: b\nBEAT act 2: c\nBEAT act 2: d\nBEAT act 2: e"
     first, then = (
         [int(text.split()[0]) for _, text in notes(edit(PILOT, 42, 4, views), "TIME")]
@@ -131,7 +131,7 @@ def test_the_editor_splits_the_time_and_gives_more_to_more_beats() -> None:
 
 
 def test_the_editor_cuts_what_is_told_twice_and_what_there_is_no_time_for() -> None:
-    """What the room was told to have stays, and so does what was kept before."""
+    """Beats that the room wanted stay, and so do those that were kept before."""
     beats = [
         "BEAT act 1: she finds the charts in the safe",
         "BEAT act 2: she finds the charts in a safe",
@@ -154,7 +154,7 @@ def test_the_editor_cuts_what_is_told_twice_and_what_there_is_no_time_for() -> N
 
 
 def test_each_act_with_beats_ends_on_a_question() -> None:
-    """None where nobody has written anything yet."""
+    """Without beats there are no questions."""
     assert notes(edit(PILOT, 42, 4, {}), "QUESTION") == []
     asked = notes(edit(PILOT, 42, 4, {"staff_writer": "BEAT act 1: a\nBEAT act 4: b"}), "QUESTION")
     assert [place for place, _ in asked] == ["act 1", "act 4"]
@@ -162,7 +162,7 @@ def test_each_act_with_beats_ends_on_a_question() -> None:
 
 
 def test_continuity_keeps_facts_doubts_and_callbacks() -> None:
-    """From the premise alone, in the first round."""
+    """In the first round they come from the premise alone."""
     view = keep_continuity(PILOT.replace("Episode 4 of 6", "Episode 9 of 6"), 4, {})
     assert ("", "The inquiry reopens on Monday.") in notes(view, "FACT")
     assert notes(view, "FLAG") == [("", "episode 9 of a season of 6.")]
@@ -172,7 +172,7 @@ def test_continuity_keeps_facts_doubts_and_callbacks() -> None:
 
 
 def test_continuity_watches_who_knows_what_and_who_is_new() -> None:
-    """Once there are beats: from which act on it is known, and names that the premise does not have."""
+    """Once there are beats it notes from which act on a fact is known, and names that the premise does not have."""
     views = {
         "staff_writer": "BEAT act 2: Nora learns that Tom sold the charts that sank the ferry\nBEAT act 3: it is Bob"
     }
@@ -183,7 +183,7 @@ def test_continuity_watches_who_knows_what_and_who_is_new() -> None:
 
 
 def test_the_network_wants_a_logline_breaks_and_few_letters() -> None:
-    """Breaks fall where the table's times say, and are content once there is a question."""
+    """Breaks follow the times of the room, and need a question each."""
     views = {
         "script_editor": "TIME cold open: 2\nTIME act 1: 12\nTIME act 2: 8\nQUESTION act 1: who?",
         "staff_writer": "BEAT act 1: a gun on the table",
@@ -199,7 +199,7 @@ def test_the_network_wants_a_logline_breaks_and_few_letters() -> None:
 
 
 def test_rounds_matter() -> None:
-    """Each of the first rounds changes something for everybody but one, and the outline with it."""
+    """Each of the first rounds changes the view of every role but one, and the outline with it."""
     outlines = [make_outline(PILOT, 42, 4, rounds(PILOT, count)) for count in (1, 2, 3)]
     assert len({outline.model_dump_json() for outline in outlines}) == 3
     assert [len(outline.acts[3].beats) for outline in outlines] == [1, 3, 3]
@@ -207,20 +207,20 @@ def test_rounds_matter() -> None:
 
 
 def whole(premise: str, minutes: int, acts: int) -> tuple[int, Outline]:
-    """After how many rounds a room comes to rest, and its outline."""
+    """Return after how many rounds the views are stable, and the outline."""
     views = rounds(premise, 1, minutes, acts)
     for count in range(1, 12):
         after = next_round(premise, minutes, acts, views)
         if after == views:
             return count, make_outline(premise, minutes, acts, views)
         views = after
-    raise AssertionError("the room does not come to rest")
+    raise AssertionError("the views do not become stable")
 
 
 @pytest.mark.parametrize(("minutes", "acts"), [(42, 4), (10, 1), (10, 8), (90, 5)])
 @pytest.mark.parametrize("read", [*ODD, *sorted(file.name for file in TEXTS.iterdir())])
 def test_the_room_comes_to_rest_with_a_whole_outline(read: str, minutes: int, acts: int) -> None:
-    """Whatever the premise is: nobody goes back and forth, each part has beats, and the minutes add up."""
+    """This holds for every premise: no decision is reversed, each part has beats, and the minutes add up."""
     premise = ODD.get(read) or (TEXTS / read).read_text("utf-8")
     count, outline = whole(premise, minutes, acts)
     assert count <= 6
@@ -240,12 +240,12 @@ def test_the_room_comes_to_rest_with_a_whole_outline(read: str, minutes: int, ac
     ids=["showrunner", "staff_writer", "script_editor", "continuity", "network_exec"],
 )
 def test_views_without_notes_do_no_harm(rule: Callable[[Views], str]) -> None:
-    """Free prose of a model is passed over, and so are places that the episode does not have."""
+    """A model's prose is skipped, and so are places that the episode does not have."""
     prose = {"showrunner": "I think she should go.\nBEATS AND BOBS", "staff_writer": "BEAT act 9: she flies"}
     assert list(read_view(rule(prose)))
     assert rule({"showrunner": "I think she should go."}) == rule({})
 
 
 def test_notes_are_compared_by_part_and_words() -> None:
-    """The building stone of all reactions."""
-    assert Note("CUT", "She waits ", "act 1").said == Note("BEAT", "she  waits", "act 1").said
+    """All reactions are based on this."""
+    assert Note("CUT", "She waits ", "act 1").key == Note("BEAT", "she  waits", "act 1").key

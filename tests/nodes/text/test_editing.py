@@ -45,5 +45,5 @@ def test_asides_go_and_clauses_become_sentences(sentence: str, pieces: list[str]
     ],
 )
 def test_what_cannot_be_cut_safely_stays(sentence: str) -> None:
-    """Conditions, lists and code are no joints."""
+    """Conditions, lists and code are not cut."""
     assert shorten(sentence, 9) == [sentence]

@@ -10,12 +10,12 @@ from nodes.text.library import MAX_HITS, Library
 
 @pytest.fixture(name="gears")
 def gears_fixture(text: Callable[[str], TextFile]) -> Library:
-    """One text to search, and another beside it."""
+    """Return a library of one text to search, and another one."""
     return Library("How bicycle gears work", [text("gears.md"), text("lighthouses.txt")])
 
 
 def test_a_hit_has_a_word_of_the_query_and_its_place(gears: Library, text: Callable[[str], TextFile]) -> None:
-    """In any inflection; file and line lead to it."""
+    """The word can be in any inflection; file and line lead to it."""
     found = gears.search_sources("chains").hits
     assert found
     assert all("chain" in f"{hit.text} {hit.section}".lower() for hit in found)
@@ -24,14 +24,14 @@ def test_a_hit_has_a_word_of_the_query_and_its_place(gears: Library, text: Calla
 
 
 def test_rare_words_count_more_than_common_ones() -> None:
-    """Of sentences with one word of the query each, the one with the rarer word comes first, wherever it stands."""
+    """Of sentences with one word of the query each, the one with the rarer word comes first, at any place."""
     boats = [f"The boat of harbour {name} sails along the coast." for name in ("Ada", "Bea", "Cleo", "Dora", "Emma")]
     page = TextFile(path="boats.md", text="\n".join([*boats, "An anchor of iron keeps a ship in place."]))
     assert "anchor" in Library("Boats", [page]).search_sources("boat anchor").hits[0].text
 
 
 def test_no_more_than_asked_for_and_how_many_were_left_out(gears: Library) -> None:
-    """The rest is counted, not shown."""
+    """The others are counted, not shown."""
     few, many = gears.search_sources("gear", max_results=2), gears.search_sources("gear", max_results=MAX_HITS)
     assert len(few.hits) == 2
     assert few.left_out == len(many.hits) + many.left_out - 2
@@ -39,26 +39,26 @@ def test_no_more_than_asked_for_and_how_many_were_left_out(gears: Library) -> No
 
 
 @pytest.mark.parametrize("query", ["", "the of and", "volcano", "???", "火山"])
-def test_a_search_in_vain_says_what_the_sources_speak_of(gears: Library, query: str) -> None:
-    """So that the next query can be a better one."""
+def test_a_search_without_hits_returns_terms_of_the_sources(gears: Library, query: str) -> None:
+    """The next query can be a better one."""
     found = gears.search_sources(query)
     assert (found.hits, found.left_out) == ([], 0)
     assert {"chain", "light"} <= set(found.terms)
 
 
 def test_the_same_search_gives_the_same(gears: Library, text: Callable[[str], TextFile]) -> None:
-    """Whatever was searched for before."""
+    """Earlier searches do not matter."""
     again = Library("How bicycle gears work", [text("gears.md"), text("lighthouses.txt")])
     assert gears.search_sources("light and gear") == again.search_sources("light and gear")
 
 
 def test_sources_in_other_languages_are_searched(text: Callable[[str], TextFile]) -> None:
-    """German as well as English, if with coarser stems."""
+    """German works as well as English, with coarser stems."""
     assert Library("Hefe", [text("hefeteig.md")]).search_sources("Hefe").hits
 
 
-def test_a_model_is_told_of_query_and_number_alone(gears: Library) -> None:
-    """With their bounds; the sources are the library's own."""
+def test_a_model_sees_only_query_and_number(gears: Library) -> None:
+    """The schema has their bounds; the sources are the library's own."""
     schema = tool(gears.search_sources).spec().schema
     properties = schema["properties"]
     assert isinstance(properties, dict)
@@ -68,7 +68,7 @@ def test_a_model_is_told_of_query_and_number_alone(gears: Library) -> None:
 
 
 def test_the_rules_find_what_is_asked_for_and_read_no_more(text: Callable[[str], TextFile]) -> None:
-    """A question on one of two texts brings facts of that one to the top; what was not found is no fact."""
+    """A question on one of two texts selects facts of that one; what was not found is not a fact."""
     sources = [text("gears.md"), text("sourdough.md")]
     found = find("How sourdough bread is made", sources)
     top = [fact for fact in found.all_facts() if fact.rank <= 10]
@@ -77,8 +77,8 @@ def test_the_rules_find_what_is_asked_for_and_read_no_more(text: Callable[[str],
     assert "no other was read" in found.notes[-1]
 
 
-def test_a_topic_that_the_sources_have_no_word_of_is_told_as_such(text: Callable[[str], TextFile]) -> None:
-    """Empty findings, and why."""
+def test_a_topic_without_a_word_in_the_sources_is_reported(text: Callable[[str], TextFile]) -> None:
+    """The findings are empty, and have the reason."""
     found = find("Volcanoes", [text("gears.md")])
     assert (found.key_areas, found.sources) == ([], ["gears.md"])
     assert found.notes == ["no sentence of the sources has a word of the topic"]
@@ -86,12 +86,12 @@ def test_a_topic_that_the_sources_have_no_word_of_is_told_as_such(text: Callable
 
 @pytest.mark.parametrize("task", ["How", "x", "Zahnräder und Ketten an Fahrrädern", "gear " * 500])
 def test_odd_tasks_are_searched_for_too(task: str, text: Callable[[str], TextFile]) -> None:
-    """No words, one letter, another language, very many: never an error."""
+    """No words, one letter, another language, very many words: there is never an error."""
     found = find(task, [text("gears.md")])
     assert found.notes
 
 
 async def test_it_is_a_function_that_can_be_called(text: Callable[[str], TextFile]) -> None:
-    """Alone, without a graph, by rules."""
+    """It works alone, without a graph, by rules."""
     source = text("gears.md")
     assert await searching_researcher("How bicycle gears work", [source]) == find("How bicycle gears work", [source])

@@ -44,7 +44,7 @@ def _read(text: str, path: str = "kettle.md") -> list[Statement]:
 
 
 def test_markdown_gives_prose_with_lines_and_headings() -> None:
-    """Only prose becomes statements; each knows its line and the headings above it."""
+    """Only prose becomes statements; each has its line and the headings above it."""
     assert [(one.line, one.headings, one.text) for one in _read(MARKDOWN)] == [
         (6, ("Kettles",), "A kettle boils water for tea."),
         (7, ("Kettles",), "The lid `closes` the pot, and steam cannot leave it."),
@@ -55,7 +55,7 @@ def test_markdown_gives_prose_with_lines_and_headings() -> None:
 
 
 def test_line_ends_of_windows_change_nothing() -> None:
-    """CRLF and lone CR give the same statements as LF, and a byte order mark is no letter."""
+    """CRLF and lone CR give the same statements as LF, and a byte order mark is ignored."""
     expected = _read(MARKDOWN)
     assert _read("\ufeff" + MARKDOWN.replace("\n", "\r\n")) == expected
     assert _read(MARKDOWN.replace("\n", "\r")) == expected
@@ -87,7 +87,7 @@ The handle stays cool in a kettle that is well made.
 
 
 def test_plain_text_has_paragraphs_and_headings() -> None:
-    """Capital, numbered and underlined lines are headings; code, directives and drawings are skipped."""
+    """Upper-case, numbered and underlined lines are headings; code, directives and drawings are skipped."""
     assert [(one.line, one.headings, one.text) for one in _read(PLAIN, "kettle.txt")] == [
         (3, ("Kettles",), "A kettle boils the water for tea in three minutes."),
         (10, ("Kettles", "Care"), "Vinegar takes `limescale` out of the pot."),
@@ -96,8 +96,8 @@ def test_plain_text_has_paragraphs_and_headings() -> None:
     ]
 
 
-def test_a_file_without_an_ending_is_judged_by_its_look() -> None:
-    """README is read as Markdown if it has Markdown headings, else as plain text."""
+def test_a_file_without_an_ending_is_judged_by_its_content() -> None:
+    """README is read as Markdown if it has Markdown headings, otherwise as plain text."""
     assert _read("# Kettles\n\nA kettle boils water for us all.\n", "README")[0].headings == ("Kettles",)
     assert _read("Kettles\n=======\n\nA kettle boils water for us all.\n", "README")[0].headings == ("Kettles",)
 
@@ -105,7 +105,7 @@ def test_a_file_without_an_ending_is_judged_by_its_look() -> None:
 @pytest.mark.parametrize("text", ["", " \n\t\n", "```\ncode\n```\n", "# Only a heading stands here\n", "\x00"])
 @pytest.mark.parametrize("path", ["a.md", "a.txt", "a"])
 def test_text_without_prose_gives_nothing(text: str, path: str) -> None:
-    """No prose, no statements, and no error."""
+    """There are no statements, and no error."""
     assert _read(text, path) == []
 
 
@@ -118,7 +118,7 @@ def test_control_characters_are_blanks(path: str) -> None:
 
 @pytest.mark.parametrize("name", ["sourdough.md", "lighthouses.txt", "gears.md"])
 def test_the_line_is_where_the_sentence_starts(name: str, text: Callable[[str], TextFile]) -> None:
-    """The first two words of every statement stand on the line it names, or on it and the next."""
+    """The first two words of every statement are on the line it names, or on it and the next."""
     source = text(name)
     lines = source.text.split("\n")
     statements = read(source)

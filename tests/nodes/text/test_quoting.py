@@ -16,7 +16,7 @@ from nodes.text.quoting import stands_alone, without_opener
     ],
 )
 def test_statements_stand_alone(sentence: str) -> None:
-    """A whole sentence that points to nothing outside itself can be quoted."""
+    """A whole sentence that refers to nothing outside itself can be quoted."""
     assert stands_alone(sentence)
 
 
@@ -46,12 +46,12 @@ def test_statements_stand_alone(sentence: str) -> None:
     ],
 )
 def test_what_leans_on_its_surroundings_does_not(sentence: str) -> None:
-    """Pronouns, pointers, questions, labels, fragments, shouting and symbols are not quoted."""
+    """Pronouns, references, questions, labels, fragments, capitals and symbols are not quoted."""
     assert not stands_alone(sentence)
 
 
 def test_entries_of_a_list_need_no_stop() -> None:
-    """A list entry may lack its full stop, a sentence of a paragraph may not."""
+    """A list item can lack its full stop, a sentence of a paragraph cannot."""
     entry = "A derailleur can only shift while the chain moves forward"
     assert stands_alone(entry, closed=False)
     assert not stands_alone(entry)
@@ -67,5 +67,5 @@ def test_entries_of_a_list_need_no_stop() -> None:
     ],
 )
 def test_openers_go(sentence: str, bare: str) -> None:
-    """Words that only link a sentence to the one before it are taken off, and no others."""
+    """Only words that link a sentence to the previous one are removed."""
     assert without_opener(sentence) == bare

@@ -38,13 +38,13 @@ def test_a_dot_inside_a_sentence_does_not_end_it(whole: str) -> None:
     ],
 )
 def test_sentences_end_at_their_stops(paragraph: str, sentences: list[str]) -> None:
-    """Stops, with closing quotes, end a sentence; the rest without a stop is one too."""
+    """Stops, with closing quotes, end a sentence; a rest without a stop is one too."""
     assert _texts(paragraph) == sentences
 
 
 @given(st.text(alphabet=st.sampled_from('aB .!?`\n"()5é。'), max_size=60))
 def test_nothing_is_lost_and_offsets_are_true(paragraph: str) -> None:
-    """Every sentence stands in the paragraph at its offset, and together they hold every letter."""
+    """Every sentence is in the paragraph at its offset, and together they have every letter."""
     pieces = split(paragraph)
     assert all(paragraph.startswith(text, offset) for offset, text in pieces)
     assert "".join("".join(text.split()) for _, text in pieces) == "".join(paragraph.split())

@@ -13,7 +13,7 @@ SENTENCES = [
 
 
 def test_terms_come_weightiest_first_as_they_are_written() -> None:
-    """Frequent words lead, neighbours that stay together are one phrase, rare words are no terms."""
+    """Frequent words come first, frequent pairs are one phrase, rare words are not terms."""
     terms = key_terms(SENTENCES, [1.0] * len(SENTENCES))
     assert terms[:2] == ["Fresnel lens", "tower"]
     assert {"light", "ship", "night"} <= set(terms)
@@ -21,7 +21,7 @@ def test_terms_come_weightiest_first_as_they_are_written() -> None:
 
 
 def test_weights_of_sentences_count() -> None:
-    """A term of weighty sentences comes before a term of as many light ones."""
+    """A term of important sentences comes before a term of as many unimportant ones."""
     terms = key_terms(SENTENCES, [0.1, 0.1, 0.1, 5.0, 5.0, 0.1, 0.1, 0.1])
     assert terms.index("tower") < terms.index("ship")
     terms = key_terms(SENTENCES, [0.1, 0.1, 0.1, 0.1, 0.1, 5.0, 5.0, 0.1])
@@ -29,23 +29,23 @@ def test_weights_of_sentences_count() -> None:
 
 
 def test_forms_of_verbs_come_after_nouns() -> None:
-    """Of two words that are equally frequent, the one that looks like a verb weighs less."""
+    """Of two equally frequent words the one that looks like a verb weighs less."""
     assert key_terms([f"The oil that a pump had emitted at {hour}." for hour in range(8)], [1.0] * 8)[-1] == "emitted"
 
 
 def test_a_short_text_has_terms_too() -> None:
-    """In a text of a few sentences a word need not come twice."""
+    """In a text of a few sentences one occurrence is enough."""
     assert "kettle" in key_terms(["A kettle boils water."], [1.0])
 
 
 def test_there_is_an_end_to_terms() -> None:
-    """However long the text, a page's worth of terms is kept."""
+    """For any length of text, a page of terms is kept."""
     many = [f"word{number}x stands with other{number}x." for number in range(100) for _ in range(2)]
     assert len(key_terms(many, [1.0] * len(many))) == MAX_TERMS
 
 
 def test_short_frequent_words_of_other_languages_are_no_terms() -> None:
-    """Articles of a language without a list of stop words are found by how often they stand."""
+    """Articles of a language without a stop word list are recognised by their frequency."""
     german = [f"Der Teig {verb} und das Mehl {verb} auch." for verb in ("ruht", "klebt", "wartet", "steht")] * 2
     terms = key_terms(german, [1.0] * len(german))
     assert "Teig" in terms

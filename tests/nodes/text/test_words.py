@@ -17,20 +17,20 @@ from nodes.text.words import (
 
 
 def test_inner_dots_and_apostrophes_stay_in_a_word() -> None:
-    """Versions, numbers and contractions are one word each; a hyphen parts words."""
+    """Versions, numbers and contractions are one word each; a hyphen separates words."""
     assert words("Since v1.2, don't use a write-ahead log of 3.5 MB.") == [
         "Since", "v1.2", "don't", "use", "a", "write", "ahead", "log", "of", "3.5", "MB",
     ]  # fmt: skip
 
 
 def test_inflections_share_a_stem() -> None:
-    """Plural, possessive and verb forms of a word meet in one stem."""
+    """Plural, possessive and verb forms of a word have the same stem."""
     assert stems("replicas replica's Replica") == stems("replica")
     assert stems("flushes flushed flushing") == stems("flush")
 
 
 def test_stop_words_and_numbers_leave_a_gap() -> None:
-    """A stop word keeps its place as an empty stem, so that words around it do not become neighbours."""
+    """A stop word keeps its place as an empty stem, so that its neighbours do not become adjacent."""
     assert stem_sequence("the lord of 12 rings") == ["", "lord", "", "", "ring"]
 
 
@@ -41,12 +41,12 @@ def test_characters_of_chinese_are_paired() -> None:
 
 @pytest.mark.parametrize(("text", "count"), [("", 0), ("one two", 2), ("[a.md:3].", 1), ("咖啡豆需要", 2)])
 def test_words_are_counted_between_blanks(text: str, count: int) -> None:
-    """A citation is one word; Chinese counts a word for two characters."""
+    """A citation is one word; two Chinese characters count as one."""
     assert count_words(text) == count
 
 
 def test_a_phrase_is_mentioned_only_word_by_word() -> None:
-    """Both words of a phrase must stand side by side, in any inflection."""
+    """Both words of a phrase must be adjacent, in any inflection."""
     text = stem_sequence("Log entries are written to the disk.")
     assert mentions(text, "log entry")
     assert not mentions(text, "written disk")
@@ -59,7 +59,7 @@ def test_a_task_is_about_its_nouns() -> None:
 
 
 def test_likeness_and_share() -> None:
-    """Likeness looks both ways, the share within one way; nothing is like nothing."""
+    """Likeness is symmetric, the share within is not; nothing is similar to nothing."""
     assert likeness(["a", "b"], ["b", "c"]) == pytest.approx(1 / 3)
     assert share_within(["a", "b"], ["b", "c", "d"]) == pytest.approx(1 / 2)
     assert likeness([], []) == 0.0
@@ -67,7 +67,7 @@ def test_likeness_and_share() -> None:
 
 
 def test_stems_are_the_same_in_many_threads() -> None:
-    """Nodes that run side by side share one stemmer, which knows one word at a time."""
+    """Parallel nodes share one stemmer, which handles one word at a time."""
     some = [f"{start}{middle}ations" for start in "abcdefghij" for middle in "klmnopqrstuvw"]
     alone = [stem.__wrapped__(word) for word in some]
     interval = sys.getswitchinterval()

@@ -1,4 +1,4 @@
-"""Graphs that are changed while their runs wait: what goes on, with the change as a step, and what stops untouched."""
+"""Graphs that change while their runs wait: runs that fit continue and record the change, others are left unchanged."""
 
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
@@ -38,32 +38,32 @@ class Desk(BaseModel):
 
 
 def write(title: str) -> str:
-    """The first node."""
+    """Write about the title: the first node."""
     return f"all about {title}"
 
 
-def tell(draft: str) -> str:
-    """The last node."""
-    return f"told {draft}"
+def publish(draft: str) -> str:
+    """Publish the draft: the last node."""
+    return f"published {draft}"
 
 
 Edit = Callable[[Graph[Any]], None]
 
 
 def desk(edit: Edit | None = None, state: type[BaseModel] = Desk, **options: Any) -> Graph[Any]:
-    """Write, ask for approval, tell of it."""
+    """Return a graph that writes, asks for approval and publishes."""
     graph: Graph[Any] = Graph("desk", state, **options)
     graph.add_node("write", write, writes="draft")
     graph.add_node("approve", ask("Print {title}?", bool), writes="ok")
-    graph.add_node("tell", tell, writes="log")
-    graph.add_path(START, "write", "approve", "tell", END)
+    graph.add_node("publish", publish, writes="log")
+    graph.add_path(START, "write", "approve", "publish", END)
     if edit is not None:
         edit(graph)
     return graph
 
 
 def replaced(name: str, runnable: Any, **options: Any) -> Edit:
-    """Another node of the same name."""
+    """Return an edit that replaces a node by another of the same name."""
 
     def edit(graph: Graph[Any]) -> None:
         at = next(i for i, declared in enumerate(graph.nodes) if declared.name == name)
@@ -73,19 +73,19 @@ def replaced(name: str, runnable: Any, **options: Any) -> Edit:
     return edit
 
 
-def rewired(source: str, *ways: tuple[str, Mapping[str, Any]]) -> Edit:
-    """Other ways out of a node."""
+def rewired(source: str, *edges: tuple[str, Mapping[str, Any]]) -> Edit:
+    """Return an edit that replaces the outgoing edges of a node."""
 
     def edit(graph: Graph[Any]) -> None:
-        graph.ways = [way for way in graph.ways if way.source != source]
-        for target, options in ways:
+        graph.edges = [edge for edge in graph.edges if edge.source != source]
+        for target, options in edges:
             graph.add_edge(source, target, **options)
 
     return edit
 
 
 def both(*edits: Edit) -> Edit:
-    """Several changes."""
+    """Return an edit that makes several ones."""
 
     def edit(graph: Graph[Any]) -> None:
         for each in edits:
@@ -95,17 +95,17 @@ def both(*edits: Edit) -> Edit:
 
 
 def renamed(old: str, new: str) -> Edit:
-    """A node under another name, with all that leads there and away."""
+    """Return an edit that renames a node, with all its edges."""
     names = {old: new}
 
     def edit(graph: Graph[Any]) -> None:
-        nodes, ways = graph.nodes, graph.ways
-        graph.nodes, graph.ways = [], []
+        nodes, edges = graph.nodes, graph.edges
+        graph.nodes, graph.edges = [], []
         for node in nodes:
             graph.add_node(names.get(node.name, node.name), node.runnable, **_given(node.options))
-        for way in ways:
-            source, target = names.get(way.source, way.source), names.get(getattr(way, "target", ""), way.target)  # type: ignore[union-attr]
-            graph.add_edge(source, target, when=way.condition, label=way.label)  # type: ignore[union-attr]
+        for edge in edges:
+            source, target = names.get(edge.source, edge.source), names.get(getattr(edge, "target", ""), edge.target)  # type: ignore[union-attr]
+            graph.add_edge(source, target, when=edge.condition, label=edge.label)  # type: ignore[union-attr]
 
     return edit
 
@@ -115,12 +115,12 @@ def _given(options: Any) -> dict[str, Any]:
 
 
 def removed(name: str, target: str) -> Edit:
-    """Without a node; what led there leads on to another one."""
+    """Return an edit that removes a node and leads its incoming edges to another one."""
 
     def edit(graph: Graph[Any]) -> None:
         graph.nodes = [node for node in graph.nodes if node.name != name]
-        sources = [way.source for way in graph.ways if getattr(way, "target", "") == name]
-        graph.ways = [way for way in graph.ways if name not in (way.source, getattr(way, "target", ""))]
+        sources = [edge.source for edge in graph.edges if getattr(edge, "target", "") == name]
+        graph.edges = [edge for edge in graph.edges if name not in (edge.source, getattr(edge, "target", ""))]
         for source in sources:
             graph.add_edge(source, target)
 
@@ -128,20 +128,20 @@ def removed(name: str, target: str) -> Edit:
 
 
 async def waiting(runner: Runner, graph: Graph[Any], **options: Any) -> str:
-    """A run that waits."""
+    """Start a run that waits or stops, and return its id."""
     result = await runner.start(graph, **options).result()
     assert result.status in ("waiting", "stopped")
     return result.run_id
 
 
 async def changes_of(runner: Runner, run_id: str) -> list[str]:
-    """What the last resume said of the graph."""
+    """Return the changes of the graph in the last resume."""
     resumes = [step for step in await runner.history(run_id) if step.kind == "resumed"]
     return list(said(resumes[-1]).get("changes", ()))
 
 
-async def refused(runner: Runner, graph: Graph[Any], run_id: str, *told: str) -> GraphChanged:
-    """Assert that a graph does not fit, that the error says so, and that the run is as it was."""
+async def refused(runner: Runner, graph: Graph[Any], run_id: str, *expected: str) -> GraphChanged:
+    """Assert that a graph does not fit, that the error has these texts, and that the run is unchanged."""
     before = list(await runner.history(run_id)), await runner.store.info(run_id)
     with pytest.raises(GraphChanged):
         await runner.resume(graph, run_id, limits=Limits()).result()
@@ -149,12 +149,12 @@ async def refused(runner: Runner, graph: Graph[Any], run_id: str, *told: str) ->
         await runner.resume(graph, run_id, limits=Limits()).result()
     after = list(await runner.history(run_id)), await runner.store.info(run_id)
     assert after == before
-    for text in told:
+    for text in expected:
         assert text in str(caught.value)
     return caught.value
 
 
-# -- what goes on
+# -- runs that continue
 
 
 class WithDefault(Desk):
@@ -177,88 +177,92 @@ class NoReducer(Desk):
 
 
 def shout(text: str) -> str:
-    """Another function, of other inputs."""
-    return f"told {text}"
+    """Publish a text: another function, with other inputs."""
+    return f"published {text}"
 
 
-GOES_ON: list[tuple[str, Edit | None, type[BaseModel], str]] = [
-    ("edge", both(lambda g: g.add_node("more"), rewired("approve", ("more", {})), rewired("more", ("tell", {}))), Desk,
-     "way gone: approve → tell"),
-    ("condition", rewired("approve", ("tell", {"when": value("n") >= 1}), ("write", {})), Desk,
-     "way approve → tell: when none → n >= 1"),
-    ("function", replaced("tell", lambda draft: f"told {draft}", writes="log"), Desk, ""),
-    ("inputs", replaced("tell", shout, writes="log", inputs={"text": "draft"}), Desk,
-     "node tell: reads draft → text=draft"),
-    ("writes", replaced("tell", tell, writes="title"), Desk, "node tell: writes log → title"),
+FITTING: list[tuple[str, Edit | None, type[BaseModel], str]] = [
+    ("edge", both(lambda g: g.add_node("more"), rewired("approve", ("more", {})), rewired("more", ("publish", {}))),
+     Desk, "edge gone: approve → publish"),
+    ("condition", rewired("approve", ("publish", {"when": value("n") >= 1}), ("write", {})), Desk,
+     "edge approve → publish: when none → n >= 1"),
+    ("function", replaced("publish", lambda draft: f"published {draft}", writes="log"), Desk, ""),
+    ("inputs", replaced("publish", shout, writes="log", inputs={"text": "draft"}), Desk,
+     "node publish: reads draft → text=draft"),
+    ("writes", replaced("publish", publish, writes="title"), Desk, "node publish: writes log → title"),
     ("field with a default", None, WithDefault, "field pages is new: int"),
     ("field that is gone", None, Narrower, "field n is gone: int"),
     ("wider type", None, Wider, "field n: int → int | str | None"),
-    ("reducer", replaced("tell", lambda draft: [f"told {draft}"], writes="log"), NoReducer,
+    ("reducer", replaced("publish", lambda draft: [f"published {draft}"], writes="log"), NoReducer,
      "field log: reducer append → none"),
     ("question far off", both(lambda g: g.add_node("again", ask("Sure?", bool), writes="ok"),
-                              rewired("tell", ("again", {"when": value("n") > 5}), (END, {})),
+                              rewired("publish", ("again", {"when": value("n") > 5}), (END, {})),
                               rewired("again", (END, {}))), Desk, "node again is new: ask"),
-    ("map of a later node", replaced("tell", str, each={"item": "items"}, writes="log"), Desk,
-     "node tell: each none → item: items"),
+    ("map of a later node", replaced("publish", str, each={"item": "items"}, writes="log"), Desk,
+     "node publish: each none → item: items"),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("edit", "state", "told"), [c[1:] for c in GOES_ON], ids=[c[0] for c in GOES_ON])
+@pytest.mark.parametrize(("edit", "state", "expected"), [c[1:] for c in FITTING], ids=[c[0] for c in FITTING])
 async def test_a_change_that_the_run_fits_is_a_step(
-    runner: Runner, edit: Edit | None, state: type[BaseModel], told: str
+    runner: Runner, edit: Edit | None, state: type[BaseModel], expected: str
 ) -> None:
-    """The resume says what was changed; a changed line of a function is not seen; and the run goes on to its end."""
+    """The resume records what was changed, and the run finishes; a changed line of a function is not seen."""
     run_id = await waiting(runner, desk())
     await runner.answer(run_id, value=True)
     after = desk(edit, state)
     result = await runner.resume(after, run_id).result()
     assert result.status == "finished"
     changes = await changes_of(runner, run_id)
-    assert (told in changes) if told else not changes
+    assert (expected in changes) if expected else not changes
     assert (await runner.resume(after, run_id).result()).status == "finished"
 
 
-async def test_what_a_changed_node_makes_counts(runner: Runner) -> None:
-    """New defaults are there, and what was recorded before is as it was."""
+async def test_new_defaults_apply_to_a_run(runner: Runner) -> None:
+    """They are set, and what was recorded before is unchanged."""
     run_id = await waiting(runner, desk())
     await runner.answer(run_id, value=True)
     result = await runner.resume(desk(state=WithDefault), run_id).result()
-    assert (result.state.pages, result.state.draft, result.state.log) == (4, "all about Ants", ["told all about Ants"])
+    assert (result.state.pages, result.state.draft, result.state.log) == (
+        4,
+        "all about Ants",
+        ["published all about Ants"],
+    )
 
 
-async def test_a_changed_prompt_is_told_with_what_it_was(runner: Runner) -> None:
-    """Old and new text, cut around where they part; the next call has the new one."""
+async def test_a_changed_prompt_is_recorded_with_the_old_one(runner: Runner) -> None:
+    """Old and new text are cut around their difference; the next call has the new one."""
     model = ScriptedModel(["x"])
 
     def graph(prompt: str) -> Graph[Any]:
-        return desk(replaced("tell", Agent("teller", model=model, prompt=prompt), writes="log"))
+        return desk(replaced("publish", Agent("teller", model=model, prompt=prompt), writes="log"))
 
     run_id = await waiting(runner, graph("Tell of this: {draft}"))
     await runner.answer(run_id, value=True)
     long = "Tell of this: {draft}" + " and be kind" * 20
     await runner.resume(graph(long), run_id).result()
     (line,) = await changes_of(runner, run_id)
-    assert line.startswith("node tell: prompt '…ell of this: {draft}' → '…ell of this: {draft} and be kind")
+    assert line.startswith("node publish: prompt '…ell of this: {draft}' → '…ell of this: {draft} and be kind")
     assert len(line) < 200
     assert model.requests[0].prompt == "Tell of this: <draft>all about Ants</draft>" + " and be kind" * 20
 
 
-async def test_ways_in_another_order_are_a_change(runner: Runner) -> None:
-    """The first that holds is taken, so that the order matters."""
-    one, other = ("tell", {"when": value("n") >= 1, "label": "a"}), ("write", {"when": value("n") < 1})
+async def test_edges_in_another_order_are_a_change(runner: Runner) -> None:
+    """The first that holds is taken, so the order matters."""
+    one, other = ("publish", {"when": value("n") >= 1, "label": "a"}), ("write", {"when": value("n") < 1})
     run_id = await waiting(runner, desk(rewired("approve", one, other, (END, {}))))
     await runner.answer(run_id, value=True)
     await runner.resume(desk(rewired("approve", other, one, (END, {}))), run_id).result()
-    assert await changes_of(runner, run_id) == ["ways out of approve: they are tried in another order"]
+    assert await changes_of(runner, run_id) == ["edges out of approve: they are tried in another order"]
 
 
-async def test_conditions_that_are_new_begin_now(runner: Runner) -> None:
-    """In the graph, and in one inside it: counts since a node, and changes, know nothing of what was before."""
+async def test_new_conditions_begin_at_the_resume(runner: Runner) -> None:
+    """In the graph and in one inside it, counts since a node and changes ignore what was before."""
 
     def graph(*, new: bool) -> Graph[Any]:
         inner: Graph[Any] = Graph("inner", Desk, result="n")
         inner.add_node("count", lambda n: n + 1, writes="n", thread=False)
-        inner.add_node("check", ask("Go on?", bool), writes="ok")
+        inner.add_node("check", ask("Continue?", bool), writes="ok")
         inner.add_path(START, "count", "check")
         if new:
             inner.add_edge("check", END, when=(iterations("check", since="count") > 1) | changed("title"))
@@ -275,15 +279,15 @@ async def test_conditions_that_are_new_begin_now(runner: Runner) -> None:
     assert result.status == "waiting"  # n is 3 now, and neither new condition held
     resumed = [step for step in await runner.history(run_id) if step.kind == "resumed"][-1]
     assert set(said(resumed)["marks_of"]["inner/"]) == {"count:check:count", "change:title:check"}
-    assert any(line.startswith("way new: inner/check → END") for line in said(resumed)["changes"])
+    assert any(line.startswith("edge new: inner/check → END") for line in said(resumed)["changes"])
 
 
 # -- questions that changed while they wait
 
 
 @pytest.mark.parametrize("answered", [False, True])
-async def test_a_question_that_changed_is_asked_anew(runner: Runner, *, answered: bool) -> None:
-    """Its text or its type: an answer to the old one is recorded as refused, and one to the new one counts."""
+async def test_a_question_that_changed_is_asked_again(runner: Runner, *, answered: bool) -> None:
+    """Its text or its type changed: an answer to the old one is recorded as refused, and one to the new one counts."""
     run_id = await waiting(runner, desk())
     if answered:
         await runner.answer(run_id, value=True)
@@ -296,18 +300,18 @@ async def test_a_question_that_changed_is_asked_anew(runner: Runner, *, answered
     assert kinds.count("refused") == answered
     await runner.answer(run_id, "twice")
     result = await runner.resume(after, run_id).result()
-    assert result.state.log == ["told twice"]
+    assert result.state.log == ["published twice"]
 
 
-async def test_a_question_that_is_the_same_keeps_its_answer(runner: Runner) -> None:
-    """An answer that was given before the graph was changed elsewhere is taken."""
+async def test_an_unchanged_question_keeps_its_answer(runner: Runner) -> None:
+    """An answer that was given before another part of the graph changed is taken."""
     run_id = await waiting(runner, desk())
     await runner.answer(run_id, value=True)
-    result = await runner.resume(desk(replaced("tell", tell, writes="title")), run_id).result()
+    result = await runner.resume(desk(replaced("publish", publish, writes="title")), run_id).result()
     assert (result.status, result.state.ok) == ("finished", True)
 
 
-# -- what stops
+# -- runs that do not fit
 
 
 class Required(Desk):
@@ -334,7 +338,7 @@ class Strict(Desk):
 
 
 async def waits_inside(title: str, ctx: Context) -> bool:
-    """A function that asks."""
+    """Ask inside a function."""
     return bool(await ctx.ask(f"Print {title}?", bool))
 
 
@@ -342,46 +346,46 @@ INNER: Graph[Any] = Graph("inner", Desk, result="ok")
 INNER.add_node("sure", ask("Sure?", bool), writes="ok")
 INNER.add_path(START, "sure", END)
 
-STOPS: list[tuple[str, Edit | None, Edit | None, type[BaseModel], list[str]]] = [
-    ("removed node", None, removed("approve", "tell"), Desk,
-     ["stands at node 'approve' (visit 1, waiting), which the graph no longer has", "node approve is gone: ask",
-      "put back node 'approve'", "version=2, migrate={1: Migration(moved={'approve': 'the node to go on at'})}",
+MISFITS: list[tuple[str, Edit | None, Edit | None, type[BaseModel], list[str]]] = [
+    ("removed node", None, removed("approve", "publish"), Desk,
+     ["is at node 'approve' (visit 1, waiting), which the graph no longer has", "node approve is gone: ask",
+      "put back node 'approve'", "version=2, migrate={1: Migration(moved={'approve': 'the node to continue at'})}",
       "branch it at step 1, where it still fits"]),
     ("renamed node", None, renamed("approve", "sign_off"), Desk,
-     ["stands at node 'approve'", "node sign_off is new: ask", "Migration(renamed={'approve': 'its new name'})"]),
+     ["is at node 'approve'", "node sign_off is new: ask", "Migration(renamed={'approve': 'its new name'})"]),
     ("required field", None, None, Required,
      ["field 'pages' is new and has no default", "repair: give 'pages' a default; or ", "migrate={1: f}"]),
     ("narrower type", None, None, Typed,
      ["field 'title' holds 'Ants': ", "'Bees'", "field title: str → Literal['Bees']", "put back the type of 'title'"]),
-    ("validator", replaced("tell", tell, writes="title"), None, Strict,
+    ("validator", replaced("publish", publish, writes="title"), None, Strict,
      ["the state as a whole: ", "titles are long"]),
     ("question to function", None, replaced("approve", bool, writes="ok"), Desk,
-     ["waits for an answer to approve, which is no question any more", "node approve: kind ask → function"]),
-    ("question to graph", None, replaced("approve", INNER, writes="ok"), Desk, ["no question any more"]),
+     ["waits for an answer to approve, which is no longer a question", "node approve: kind ask → function"]),
+    ("question to graph", None, replaced("approve", INNER, writes="ok"), Desk, ["no longer a question"]),
     ("function to graph", replaced("approve", waits_inside, writes="ok"), replaced("approve", INNER, writes="ok"),
      Desk, ["waits inside approve for 'Print Ants?', and that node is a graph now"]),
     ("function to map", replaced("approve", waits_inside, writes="ok"),
      replaced("approve", lambda item: item, each={"item": "items"}, writes="doubled"), Desk,
-     ["and that node is run for each item now"]),
+     ["and that node is a map now"]),
     ("graph to function", replaced("approve", INNER, writes="ok"), replaced("approve", lambda ok: ok, writes="ok"),
-     Desk, ["inside a graph at approve, which is none any more"]),
+     Desk, ["inside a graph at approve, which is no longer one"]),
     ("graph to map", replaced("approve", INNER, writes="ok"),
      replaced("approve", INNER, each={"item": "items"}, inputs={"n": "item"}, writes="doubled"), Desk,
-     ["inside the graph at approve, which is run for each item now"]),
+     ["inside the graph at approve, which is a map now"]),
     ("map to function", replaced("approve", INNER, each={"item": "items"}, inputs={"n": "item"}, writes="doubled"),
-     replaced("approve", lambda ok: ok, writes="ok"), Desk, ["the map at approve over item, which is under way"]),
+     replaced("approve", lambda ok: ok, writes="ok"), Desk, ["the map at approve over item, which is in progress"]),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "state", "told"), [case[1:] for case in STOPS], ids=[case[0] for case in STOPS]
+    ("before", "after", "state", "expected"), [case[1:] for case in MISFITS], ids=[case[0] for case in MISFITS]
 )
-async def test_a_change_that_the_run_does_not_fit_stops_it_untouched(
-    runner: Runner, before: Edit | None, after: Edit | None, state: type[BaseModel], told: list[str]
+async def test_a_run_that_does_not_fit_is_left_unchanged(
+    runner: Runner, before: Edit | None, after: Edit | None, state: type[BaseModel], expected: list[str]
 ) -> None:
-    """The error has what does not fit, what was changed and the repair; put back, the run goes on."""
+    """The error has what does not fit, what was changed and the repair; with the old graph the run continues."""
     run_id = await waiting(runner, desk(before))
-    error = await refused(runner, desk(after, state), run_id, *told)
+    error = await refused(runner, desk(after, state), run_id, *expected)
     assert error.code == "graph_changed"
     assert all(len(line) < 200 for line in error.message.splitlines())
     result = await runner.resume(desk(before), run_id).result()
@@ -393,23 +397,23 @@ async def test_a_change_that_the_run_does_not_fit_stops_it_untouched(
 
 
 @pytest.mark.parametrize(
-    ("before", "after"), [case[1:3] for case in STOPS if case[3] is Desk], ids=[c[0] for c in STOPS if c[3] is Desk]
+    ("before", "after"), [case[1:3] for case in MISFITS if case[3] is Desk], ids=[c[0] for c in MISFITS if c[3] is Desk]
 )
-async def test_a_run_goes_on_where_a_migration_moves_it(runner: Runner, before: Edit, after: Edit) -> None:
-    """The visit that was under way is dropped with all below it, and the run goes on at the node that is named."""
+async def test_a_run_continues_where_a_migration_moves_it(runner: Runner, before: Edit, after: Edit) -> None:
+    """The visit in progress is dropped with all below it, and the run continues at the given node."""
     run_id = await waiting(runner, desk(before))
-    moved = desk(after, version=2, migrate={1: Migration(moved={"approve": "tell"})})
+    moved = desk(after, version=2, migrate={1: Migration(moved={"approve": "publish"})})
     result = await runner.resume(moved, run_id).result()
-    assert (result.status, result.state.log) == ("finished", ["told all about Ants"])
+    assert (result.status, result.state.log) == ("finished", ["published all about Ants"])
     resumed = next(step for step in await runner.history(run_id) if step.kind == "resumed")
-    assert said(resumed)["moved"] == {"": "tell"}
+    assert said(resumed)["moved"] == {"": "publish"}
 
 
-# -- inside graphs
+# -- inside subgraphs
 
 
 def book(inner: Graph[Any]) -> Graph[Any]:
-    """A desk as a node."""
+    """Return a graph with a desk as a node."""
     graph: Graph[Any] = Graph("book", Desk)
     inputs = {"title": "title", **({"pages": "n"} if inner.state is Required else {})}
     graph.add_node("chapter", inner, inputs=inputs, writes=("ok", "draft"))
@@ -417,40 +421,40 @@ def book(inner: Graph[Any]) -> Graph[Any]:
     return graph
 
 
-async def test_a_change_inside_is_told_with_its_path(runner: Runner) -> None:
-    """The run is inside the graph, and goes on in the changed one."""
+async def test_a_change_inside_is_recorded_with_its_path(runner: Runner) -> None:
+    """The run is inside the graph, and continues in the changed one."""
     run_id = await waiting(runner, book(desk()))
     await runner.answer(run_id, value=True)
-    inner = desk(replaced("tell", tell, writes="draft"), WithDefault)
+    inner = desk(replaced("publish", publish, writes="draft"), WithDefault)
     result = await runner.resume(book(inner), run_id).result()
-    assert result.state.draft == "told all about Ants"
+    assert result.state.draft == "published all about Ants"
     assert await changes_of(runner, run_id) == [
         "field chapter/pages is new: int",
-        "node chapter/tell: writes log → draft",
+        "node chapter/publish: writes log → draft",
     ]
 
 
 @pytest.mark.parametrize(
-    ("edit", "state", "told"),
+    ("edit", "state", "expected"),
     [
-        (removed("approve", "tell"), Desk, "stands at node 'chapter/approve'"),
+        (removed("approve", "publish"), Desk, "is at node 'chapter/approve'"),
         (None, Required, "field 'pages' is new and has no default (in the graph at chapter)"),
         (None, Typed, "field 'title' holds 'Ants'"),
     ],
 )
-async def test_a_change_inside_that_does_not_fit_stops_the_run(
-    runner: Runner, edit: Edit | None, state: type[BaseModel], told: str
+async def test_a_run_inside_a_graph_that_does_not_fit_is_refused(
+    runner: Runner, edit: Edit | None, state: type[BaseModel], expected: str
 ) -> None:
-    """With the path, and the repair for the graph inside."""
+    """The error has the path, and the repair for the graph inside."""
     run_id = await waiting(runner, book(desk()))
-    error = await refused(runner, book(desk(edit, state)), run_id, told, "Graph('desk', …, version=2, migrate={1: ")
+    error = await refused(runner, book(desk(edit, state)), run_id, expected, "Graph('desk', …, version=2, migrate={1: ")
     assert "chapter" in error.message
     await runner.answer(run_id, value=True)
     assert (await runner.resume(book(desk()), run_id).result()).status == "finished"
 
 
-async def test_another_graph_at_the_node_is_told(runner: Runner) -> None:
-    """A graph of another name is another graph, even where its fields and nodes are alike."""
+async def test_another_graph_at_the_node_is_reported(runner: Runner) -> None:
+    """A graph with another name is another graph, even if its fields and nodes are the same."""
     run_id = await waiting(runner, book(desk()))
     other = desk()
     other.name = "table"
@@ -478,7 +482,7 @@ class PlanOfSets(BaseModel):
 
 
 def forked(arms: tuple[str, ...] = ("a", "b"), state: type[BaseModel] = Plan, edit: Edit | None = None) -> Graph[Any]:
-    """Two arms, each a node that is done and a question, and a join."""
+    """Return a graph with two arms, each of a node that is done and a question, and a join."""
     graph: Graph[Any] = Graph("plan", state)
     graph.add_node("begin", lambda: "begun", writes="log", thread=False)
     for arm in arms:
@@ -495,21 +499,21 @@ def forked(arms: tuple[str, ...] = ("a", "b"), state: type[BaseModel] = Plan, ed
 
 
 def without_fork(graph: Graph[Any]) -> None:
-    """One behind the other."""
-    graph.ways = [way for way in graph.ways if way.source not in ("begin", "a2")]
+    """Put the nodes one after another."""
+    graph.edges = [edge for edge in graph.edges if edge.source not in ("begin", "a2")]
     graph.add_edge("begin", "a")
     graph.add_edge("a2", "b")
 
 
 def earlier_join(graph: Graph[Any]) -> None:
-    """The question of arm a comes behind the join."""
-    graph.ways = [way for way in graph.ways if way.source not in ("a", "a2", "merge")]
+    """Put the question of arm a after the join."""
+    graph.edges = [edge for edge in graph.edges if edge.source not in ("a", "a2", "merge")]
     graph.add_edge("a", "merge")
     graph.add_path("merge", "a2", END)
 
 
 def of_sets(graph: Graph[Any]) -> None:
-    """No two arms write one field, so that none needs a reducer."""
+    """Make no two arms write one field, so that none needs a reducer."""
     for name in ("begin", "merge"):
         replaced(name, lambda log: log, writes="log")(graph)
     for name, field in (("a", "one"), ("b", "two")):
@@ -517,27 +521,27 @@ def of_sets(graph: Graph[Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("after", "told"),
+    ("after", "expected"),
     [
-        (forked(("a",)), "the fork at begin into a, b with the join merge, which is under way, is gone"),
+        (forked(("a",)), "the fork at begin into a, b with the join merge, which is in progress, is gone"),
         (forked(edit=without_fork), "the fork at begin into a, b"),
-        (forked(edit=earlier_join), "stands at a2 in the arm to a of the fork at begin, which no longer leads there"),
+        (forked(edit=earlier_join), "is at a2 in the arm to a of the fork at begin, which no longer leads there"),
         (forked(state=PlanOfSets, edit=of_sets),
          "the arm to a wrote append to field 'log', whose reducer is none now"),
     ],
 )  # fmt: skip
-async def test_arms_that_are_no_more_stop_a_forked_run(runner: Runner, after: Graph[Any], told: str) -> None:
-    """Nothing is touched; with the arms back it goes on."""
+async def test_a_forked_run_is_refused_if_its_arms_are_gone(runner: Runner, after: Graph[Any], expected: str) -> None:
+    """Nothing is changed; with the arms restored it continues."""
     run_id = await waiting(runner, forked())
-    await refused(runner, after, run_id, told)
+    await refused(runner, after, run_id, expected)
     for name in ("a2", "b2"):
         await runner.answer(run_id, name, wait=name)
     result = await runner.resume(forked(), run_id).result()
     assert result.state == Plan(log=["begun", "x", "x", "merged"], one="a2", two="b2")
 
 
-async def test_a_field_that_an_arm_wrote_cannot_go(runner: Runner) -> None:
-    """The join could not put it together."""
+async def test_a_field_that_an_arm_wrote_cannot_be_removed(runner: Runner) -> None:
+    """The join could not apply the write."""
     run_id = await waiting(runner, forked())
     await runner.answer(run_id, "one", wait="a2")
     assert (await runner.resume(forked(), run_id).result()).status == "waiting"
@@ -545,8 +549,8 @@ async def test_a_field_that_an_arm_wrote_cannot_go(runner: Runner) -> None:
     await refused(runner, after, run_id, "the arm to a wrote field 'one', which is gone")
 
 
-async def test_an_arm_more_is_for_the_next_fork(runner: Runner) -> None:
-    """A run that is forked goes on with the arms it has."""
+async def test_a_new_arm_is_for_the_next_fork(runner: Runner) -> None:
+    """A run that is forked continues with the arms it has."""
     run_id = await waiting(runner, forked())
     after = forked(("a", "b", "c"))
     for name in ("a2", "b2"):
@@ -555,11 +559,11 @@ async def test_an_arm_more_is_for_the_next_fork(runner: Runner) -> None:
     assert result.state.log == ["begun", "x", "x", "merged"]
 
 
-async def test_a_run_that_stands_where_an_arm_is_now_does_not_fit(runner: Runner) -> None:
+async def test_a_run_at_a_node_that_became_part_of_an_arm_does_not_fit(runner: Runner) -> None:
     """It is not forked, and the other arm would never run."""
     run_id = await waiting(runner, forked(edit=without_fork))
-    told = "stands at a2, which is in the arm to a of the fork at begin now, and it is not forked there"
-    await refused(runner, forked(), run_id, told)
+    expected = "is at a2, which is in the arm to a of the fork at begin now, and the run is not forked there"
+    await refused(runner, forked(), run_id, expected)
     moved = forked()
     moved.version, moved.migrate = 2, {1: Migration(moved={"a2": "begin"})}
     result = await runner.resume(moved, run_id).result()
@@ -569,8 +573,8 @@ async def test_a_run_that_stands_where_an_arm_is_now_does_not_fit(runner: Runner
 # -- maps
 
 
-async def test_items_keep_what_they_wrote_where_that_still_fits(runner: Runner) -> None:
-    """Another function for the items that are left; another reducer, or a field that is gone, does not fit."""
+async def test_items_keep_what_they_wrote_if_it_still_fits(runner: Runner) -> None:
+    """The remaining items can use another function; another reducer, or a removed field, does not fit."""
 
     class Sums(BaseModel):
         items: list[int] = [1, 2, 3]
@@ -598,7 +602,7 @@ async def test_items_keep_what_they_wrote_where_that_still_fits(runner: Runner) 
     assert (await runner.resume(graph(treble), run_id).result()).state.sums == [2, 4, 21]
 
 
-async def test_a_plateau_that_is_new_has_no_sample_yet(runner: Runner) -> None:
+async def test_a_new_plateau_has_no_sample_yet(runner: Runner) -> None:
     """It begins with the next write of its field."""
 
     def graph(*, new: bool) -> Graph[Any]:

@@ -1,4 +1,4 @@
-"""Versions and migrations: what `Graph(version=…, migrate=…)` makes of runs that were recorded under older versions."""
+"""Versions and migrations: the effect of `Graph(version=…, migrate=…)` on runs recorded under older versions."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -24,10 +24,9 @@ from graphengine import (
 from graphengine.engine.steps import Step
 from graphengine.errors import GraphChanged, MigrationFailed
 from graphengine.reducers import append
-from graphengine.state.json_values import JsonValue
 from tests.kit.facts import said
 
-Fields = dict[str, JsonValue]
+Fields = dict[str, Any]
 
 
 class First(BaseModel):
@@ -49,13 +48,13 @@ class Third(BaseModel):
 
 
 def to_second(values: Fields) -> Fields:
-    """The name is called title."""
+    """Rename the field name to title."""
     values["title"] = values.pop("name").upper()
     return values
 
 
 def to_third(values: Fields) -> Fields:
-    """Scores are shares."""
+    """Turn scores into shares."""
     return {**values, "score": values["score"] / 10}
 
 
@@ -65,7 +64,7 @@ def rated(
     version: int | None = None,
     node: str = "rate",
 ) -> Graph[Any]:
-    """Note something, then ask for a score, three times over."""
+    """Return a graph that notes something, then asks for a score, three times."""
     graph: Graph[Any] = Graph("rated", state, version=version or len(migrate or {}) + 1, migrate=migrate)
     graph.add_node("note", lambda log: f"note {len(log)}", writes="log", thread=False)
     graph.add_node(node, ask("How good?", int), writes="score")
@@ -75,8 +74,8 @@ def rated(
     return graph
 
 
-async def asked(runner: Runner, graph: Graph[Any], *scores: int) -> str:
-    """A run that was given scores and waits for the next one."""
+async def answered_run(runner: Runner, graph: Graph[Any], *scores: int) -> str:
+    """Start a run, answer it with these scores, and return its id."""
     run_id = (await runner.start(graph).result()).run_id
     for score in scores:
         await runner.answer(run_id, score)
@@ -85,12 +84,12 @@ async def asked(runner: Runner, graph: Graph[Any], *scores: int) -> str:
 
 
 async def last(runner: Runner, run_id: str, kind: str = "resumed") -> Step:
-    """The last step of a kind."""
+    """Return the last step of a kind."""
     return [step for step in await runner.history(run_id) if step.kind == kind][-1]
 
 
 async def untouched(runner: Runner, graph: Graph[Any], run_id: str) -> GraphChanged:
-    """Assert that a resume is refused and leaves the run as it was; gives the error."""
+    """Assert that a resume is refused and leaves the run unchanged; return the error."""
     before = list(await runner.history(run_id)), await runner.store.info(run_id)
     with pytest.raises(GraphChanged) as caught:
         await runner.resume(graph, run_id).result()
@@ -102,8 +101,8 @@ async def untouched(runner: Runner, graph: Graph[Any], run_id: str) -> GraphChan
 
 
 async def test_a_function_alone_moves_the_state_forward(runner: Runner) -> None:
-    """It gets the recorded fields; what it gave is recorded with the resume, and the run goes on in today's types."""
-    run_id = await asked(runner, rated(), 3)
+    """It gets the recorded fields; its result is recorded with the resume, and the run continues with current types."""
+    run_id = await answered_run(runner, rated(), 3)
     after = rated(Second, {1: to_second})
     result = await runner.resume(after, run_id).result()
     assert result.state == Second(title="ANTS", score=3, log=["note 0", "note 1"])
@@ -113,18 +112,18 @@ async def test_a_function_alone_moves_the_state_forward(runner: Runner) -> None:
     assert await runner.state_at(run_id) == {"title": "ANTS", "score": 3, "log": ["note 0", "note 1"]}
 
 
-async def test_nothing_calls_a_migration_a_second_time(runner: Runner) -> None:
-    """Not the next resume, not a look at any step, before it or behind it: what it gave stands in the log."""
+async def test_a_migration_is_not_called_a_second_time(runner: Runner) -> None:
+    """Neither the next resume nor reading any step calls it: its result is in the log."""
     calls: list[Fields] = []
 
     def counted(values: Fields) -> Fields:
         calls.append(dict(values))
         return to_second(values)
 
-    run_id = await asked(runner, rated(), 3)
+    run_id = await answered_run(runner, rated(), 3)
     after = rated(Second, {1: counted})
     await runner.resume(after, run_id).result()
-    made = len(calls)  # one for the look before the run is taken, one with it
+    made = len(calls)  # one for the check before the run is claimed, one for the claim
     assert {str(call) for call in calls} == {str({"name": "ants", "score": 3, "log": ["note 0", "note 1"]})}
     for _ in range(2):
         await runner.answer(run_id, 4)
@@ -143,18 +142,18 @@ async def test_nothing_calls_a_migration_a_second_time(runner: Runner) -> None:
     assert len(calls) == made
 
 
-async def test_migrations_are_called_one_after_the_other(runner: Runner) -> None:
-    """From the recorded version to today's; a run of the second version has the last one alone."""
-    run_id = await asked(runner, rated(), 5)
+async def test_migrations_are_called_one_after_another(runner: Runner) -> None:
+    """They are called from the recorded version to the current one; a run of the second version needs only the last."""
+    run_id = await answered_run(runner, rated(), 5)
     newer = rated(Third, {1: to_second, 2: to_third})
     assert (await runner.resume(newer, run_id).result()).state.score == 0.5
-    later = await asked(runner, _second(), 7)
+    later = await answered_run(runner, _second(), 7)
     result = await runner.resume(newer, later).result()
     assert (result.state.title, result.state.score) == ("worms", 0.7)
 
 
 def _second() -> Graph[Any]:
-    """A graph that begins under version 2."""
+    """Return a graph that begins under version 2."""
 
     class Worms(Second):
         title: str = "worms"
@@ -162,62 +161,62 @@ def _second() -> Graph[Any]:
     return rated(Worms, {1: to_second})
 
 
-async def test_a_migration_may_leave_the_state_alone(runner: Runner) -> None:
-    """`Migration()` says that nothing has to be changed."""
-    run_id = await asked(runner, rated(), 3)
+async def test_a_migration_can_leave_the_state_unchanged(runner: Runner) -> None:
+    """`Migration()` means that nothing has to be changed."""
+    run_id = await answered_run(runner, rated(), 3)
     await runner.resume(rated(First, {1: Migration()}), run_id).result()
     assert "refit" not in said(await last(runner, run_id))
 
 
 async def test_a_migration_gets_a_copy(runner: Runner) -> None:
-    """What it does to the values it was given and does not return is nothing."""
+    """Changes of its input that it does not return are lost."""
 
     def careless(values: Fields) -> Fields:
         values["log"].append("spoilt")
         return {"title": "t", "score": 1, "log": ["a"]}
 
-    run_id = await asked(runner, rated())
+    run_id = await answered_run(runner, rated())
     after = rated(Second, {1: careless})
     assert (await runner.resume(after, run_id).result()).state.log == ["a"]
     assert (await runner.state_at(run_id, 2))["log"] == ["note 0"]
 
 
-async def test_what_a_migration_changes_in_place_and_returns_is_recorded(runner: Runner) -> None:
-    """It is compared with what was recorded, not with what the function did to its copy."""
+async def test_a_change_in_place_that_a_migration_returns_is_recorded(runner: Runner) -> None:
+    """The result is compared with the record, not with the changed copy."""
 
     def appends(values: Fields) -> Fields:
         values["log"].append("moved on")
         return to_second(values)
 
-    run_id = await asked(runner, rated())
+    run_id = await answered_run(runner, rated())
     result = await runner.resume(rated(Second, {1: appends}), run_id).result()
     assert result.state.log == ["note 0", "moved on"]
 
 
-async def test_new_fields_a_migration_says_nothing_of_have_their_defaults(runner: Runner) -> None:
-    """As without one."""
+async def test_new_fields_that_a_migration_does_not_set_have_their_defaults(runner: Runner) -> None:
+    """This is the same without a migration."""
 
     class More(Second):
         pages: int = 4
 
-    run_id = await asked(runner, rated())
+    run_id = await answered_run(runner, rated())
     assert (await runner.resume(rated(More, {1: to_second}), run_id).result()).state.pages == 4
 
 
 def raises(values: Fields) -> Fields:
-    """A migration that looks for what is not there."""
+    """Look for a missing field."""
     return {"title": values["headline"]}
 
 
 def gives_a_time(values: Fields) -> Fields:
-    """A migration that gives what its field does not take."""
+    """Return a value that the field does not accept."""
     return {**to_second(values), "score": datetime(2020, 1, 1)}  # noqa: DTZ001
 
 
 BAD: list[tuple[Callable[[Fields], Any], list[str]]] = [
-    (raises, ["{1: raises} of graph 'rated' raised KeyError: 'headline'", "it was given {'name': 'ants', 'score': 3"]),
-    (lambda _: None, ["gave NoneType None and no fields"]),
-    (lambda _: {1: 2}, ["gave dict {1: 2} and no fields"]),
+    (raises, ["{1: raises} of graph 'rated' raised KeyError: 'headline'", "its input was {'name': 'ants', 'score': 3"]),
+    (lambda _: None, ["returned NoneType None, not fields"]),
+    (lambda _: {1: 2}, ["returned dict {1: 2}, not fields"]),
     (lambda values: {**to_second(values), "tilte": ""}, ["unknown field 'tilte': did you mean 'title'"]),
     (lambda values: {"title": 5, "score": values["score"]}, ["gave {'title': 5, 'score': 3}", "'title' holds 5"]),
     (lambda values: values, ["field 'title' is new and has no default"]),
@@ -226,14 +225,14 @@ BAD: list[tuple[Callable[[Fields], Any], list[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("bad", "told"), BAD)
-async def test_a_migration_that_fails_leaves_the_run_as_it_was(
-    runner: Runner, bad: Callable[[Fields], Any], told: list[str]
+@pytest.mark.parametrize(("bad", "expected"), BAD)
+async def test_a_migration_that_fails_leaves_the_run_unchanged(
+    runner: Runner, bad: Callable[[Fields], Any], expected: list[str]
 ) -> None:
-    """It raised, or gave nonsense: the error has the values; with a mended one the run goes on."""
-    run_id = await asked(runner, rated(), 3)
+    """It raised, or returned an invalid value: the error has the values; with a repaired one the run continues."""
+    run_id = await answered_run(runner, rated(), 3)
     error = await untouched(runner, rated(Second, {1: bad}), run_id)
-    for text in told:
+    for text in expected:
         assert text in str(error)
     assert isinstance(error, MigrationFailed) or "is new" in str(error)
     with pytest.raises(GraphChanged):
@@ -242,24 +241,24 @@ async def test_a_migration_that_fails_leaves_the_run_as_it_was(
     assert (await runner.resume(rated(Second, {1: to_second}), run_id).result()).state.title == "ANTS"
 
 
-async def test_a_step_that_is_missing_is_told(runner: Runner) -> None:
-    """A run of a version that nothing leads on from."""
-    run_id = await asked(runner, rated())
+async def test_a_missing_migration_is_reported(runner: Runner) -> None:
+    """No migration leads on from the version of the run."""
+    run_id = await answered_run(runner, rated())
     error = await untouched(runner, rated(Third, {2: to_third}, version=3), run_id)
-    assert "recorded under version 1 of graph 'rated', and nothing leads from version 1 to 2" in str(error)
+    assert "recorded under version 1 of graph 'rated', and no migration leads from version 1 to 2" in str(error)
     assert "add migrate={1: f}" in error.repair
 
 
 async def test_a_run_of_a_newer_version_is_refused(runner: Runner) -> None:
-    """Nothing leads back."""
-    run_id = await asked(runner, _second())
+    """No migration leads back."""
+    run_id = await answered_run(runner, _second())
     error = await untouched(runner, rated(Second), run_id)
     assert "recorded under version 2 of graph 'rated', which is version 1 here" in str(error)
 
 
-async def test_a_branch_is_migrated_as_of_its_step(runner: Runner) -> None:
+async def test_a_branch_is_migrated_at_its_step(runner: Runner) -> None:
     """The child begins with the migrated state, its update on top; the parent stays under its old version."""
-    run_id = await asked(runner, rated(), 3)
+    run_id = await answered_run(runner, rated(), 3)
     before = list(await runner.history(run_id))
     after = rated(Second, {1: to_second})
     child = await runner.branch(after, run_id, at=2, update={"log": "mine"}).result()
@@ -274,9 +273,9 @@ async def test_a_branch_is_migrated_as_of_its_step(runner: Runner) -> None:
 # -- nodes
 
 
-async def test_a_renamed_node_keeps_what_was_recorded_of_it(runner: Runner) -> None:
-    """The run stands there still, counts go on, and an answer that was on its way arrives."""
-    run_id = await asked(runner, rated(), 1, 2)
+async def test_a_renamed_node_keeps_its_records(runner: Runner) -> None:
+    """The run is still at it, counts continue, and an answer in the inbox arrives."""
+    run_id = await answered_run(runner, rated(), 1, 2)
     await runner.answer(run_id, 3)
     after = rated(First, {1: Migration(renamed={"rate": "review"})}, node="review")
     result = await runner.resume(after, run_id).result()
@@ -290,8 +289,8 @@ async def test_a_renamed_node_keeps_what_was_recorded_of_it(runner: Runner) -> N
     assert "node review was called rate" in said(step)["changes"]
 
 
-async def test_what_conditions_remember_goes_along_with_a_name(runner: Runner) -> None:
-    """Counts since a node, plateaus since a node, and changes since it was left."""
+async def test_the_marks_of_conditions_follow_a_new_name(runner: Runner) -> None:
+    """They are counts since a node, plateaus since a node, and changes since it was left."""
 
     def graph(node: str, migrate: Mapping[int, Any] | None = None) -> Graph[Any]:
         made: Graph[Any] = Graph("marks", First, version=len(migrate or {}) + 1, migrate=migrate)
@@ -303,7 +302,7 @@ async def test_what_conditions_remember_goes_along_with_a_name(runner: Runner) -
         made.add_edge(node, node)
         return made
 
-    run_id = await asked(runner, graph("rate"), 2, 3)
+    run_id = await answered_run(runner, graph("rate"), 2, 3)
     after = graph("judge", {1: Migration(renamed={"rate": "judge"})})
     await runner.answer(run_id, 4)
     result = await runner.resume(after, run_id).result()
@@ -315,9 +314,9 @@ async def test_what_conditions_remember_goes_along_with_a_name(runner: Runner) -
     assert result.status == "waiting"
 
 
-async def test_names_may_be_swapped_and_change_twice(runner: Runner) -> None:
+async def test_names_can_be_swapped_and_change_twice(runner: Runner) -> None:
     """Each version's names are those of that version."""
-    run_id = await asked(runner, rated(), 1)
+    run_id = await answered_run(runner, rated(), 1)
     steps = {
         1: Migration(renamed={"rate": "note", "note": "rate"}),
         2: Migration(renamed={"note": "judge", "rate": "write"}),
@@ -339,8 +338,8 @@ def _versions(step: Migration | None) -> dict[str, Any]:
     return {} if step is None else {"version": 2, "migrate": {1: step}}
 
 
-async def test_pauses_go_along_with_a_name(runner: Runner) -> None:
-    """Of a node of the graph, and of one in a graph inside that the run is not in."""
+async def test_pauses_follow_a_new_name(runner: Runner) -> None:
+    """The node can be in the graph, or in one inside it that the run has not entered."""
 
     def outer(node: str, inner: str, *steps: Migration) -> Graph[Any]:
         of_outer, of_below = (_versions(step) for step in steps or (None, None))
@@ -364,9 +363,9 @@ async def test_pauses_go_along_with_a_name(runner: Runner) -> None:
     assert (await runner.resume(after, run.id).result()).status == "finished"
 
 
-async def test_a_run_that_stands_at_a_node_that_is_gone_is_moved(runner: Runner) -> None:
-    """It goes on at the node that is named, with that node's own count."""
-    run_id = await asked(runner, rated(), 1)
+async def test_a_run_at_a_removed_node_is_moved(runner: Runner) -> None:
+    """It continues at the given node, with that node's own count."""
+    run_id = await answered_run(runner, rated(), 1)
     graph: Graph[Any] = Graph("rated", First, version=2, migrate={1: Migration(moved={"rate": "note"})})
     graph.add_node("note", lambda log: f"note {len(log)}", writes="log", thread=False)
     graph.add_edge(START, "note")
@@ -378,7 +377,7 @@ async def test_a_run_that_stands_at_a_node_that_is_gone_is_moved(runner: Runner)
 
 
 async def test_work_of_a_visit_that_was_dropped_is_dropped(runner: Runner) -> None:
-    """The node that the run goes on at does its own, even where it asks the same."""
+    """The node at which the run continues does its own work, even if it asks the same."""
 
     async def asks(ctx: Context) -> int:
         return int(await ctx.ask("One?", int)) + int(await ctx.ask("Two?", int))
@@ -389,13 +388,13 @@ async def test_work_of_a_visit_that_was_dropped_is_dropped(runner: Runner) -> No
         made.add_path(START, node, END)
         return made
 
-    run_id = await asked(runner, graph("before"), 1)
+    run_id = await answered_run(runner, graph("before"), 1)
     after = graph("after", version=2, migrate={1: Migration(moved={"before": "after"})})
     assert [wait.question for wait in (await runner.resume(after, run_id).result()).waits] == ["One?"]
 
 
 async def test_a_failed_run_can_be_moved(runner: Runner) -> None:
-    """Its failure is over, and the count of its attempts begins anew."""
+    """Its failure is over, and the count of its attempts restarts."""
 
     def breaks() -> int:
         raise ValueError("no")
@@ -413,11 +412,11 @@ async def test_a_failed_run_can_be_moved(runner: Runner) -> None:
     assert (result.status, result.state.score) == ("finished", 5)
 
 
-# -- graphs inside, arms
+# -- subgraphs, arms
 
 
 def book(inner: Graph[Any], **versions: Any) -> Graph[Any]:
-    """A graph as a node, in an arm of a fork, beside a question."""
+    """Return a graph with a graph as a node, in an arm of a fork parallel to a question."""
     graph: Graph[Any] = Graph("book", First, **versions)
     name = next(iter(versions.get("migrate", {0: Migration()}).values())).renamed.get("chapter", "chapter")
     inputs = {"score": "score"} if inner.state is First else {"score": "score", "title": "name"}
@@ -431,8 +430,8 @@ def book(inner: Graph[Any], **versions: Any) -> Graph[Any]:
     return graph
 
 
-async def test_a_graph_inside_has_its_own_versions(runner: Runner) -> None:
-    """Its frame is migrated by its own functions, its nodes by its own names, whatever is around it."""
+async def test_a_subgraph_has_its_own_versions(runner: Runner) -> None:
+    """Its frame is migrated by its own functions, its nodes by its own names, whatever the graphs around it."""
     run = runner.start(book(rated()))
     await run.result()
     names = {"chapter": "part"}
@@ -455,7 +454,7 @@ async def test_a_graph_inside_has_its_own_versions(runner: Runner) -> None:
     assert (result.status, result.state.score, result.state.log) == ("finished", 6, ["well"])
 
 
-async def test_updates_of_arms_are_laid_over_what_a_migration_made(runner: Runner) -> None:
+async def test_updates_of_arms_are_applied_to_the_migrated_state(runner: Runner) -> None:
     """An arm that appended to a list sees the migrated list with its own item, and so does the join."""
 
     def forked(migrate: Mapping[int, Any] | None = None) -> Graph[Any]:
@@ -478,7 +477,7 @@ async def test_updates_of_arms_are_laid_over_what_a_migration_made(runner: Runne
     assert result.state.log == ["BEGUN", "a", "saw BEGUN+a"]
 
 
-async def test_items_of_a_map_under_way_are_those_that_were_taken(runner: Runner) -> None:
+async def test_items_of_a_map_in_progress_are_kept(runner: Runner) -> None:
     """A migration of the list they came from does not change them."""
 
     class Numbers(BaseModel):
@@ -512,7 +511,7 @@ async def test_items_of_a_map_under_way_are_those_that_were_taken(runner: Runner
 
 
 def problems(**options: Any) -> list[str]:
-    """The problems of a graph with these options."""
+    """Return the problems of a graph with these options."""
     graph: Graph[Any] = Graph("g", First, **options)
     graph.add_node("a")
     graph.add_path(START, "a", END)
@@ -520,22 +519,25 @@ def problems(**options: Any) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "expected"),
     [
-        ({"version": 0}, "bad_option at graph g: version=0 / give a whole number from 1"),
+        ({"version": 0}, "bad_option at graph g: version=0 is not a version / give a whole number from 1"),
         ({"version": True}, "version=True"),
         ({"version": "2"}, "version='2'"),
-        ({"migrate": {1: to_second}}, "migrate={1: …} is no older version of a graph of version 1 / raise version="),
-        ({"version": 2, "migrate": {2: to_second}}, "is no older version of a graph of version 2 / name versions from"),
+        ({"migrate": {1: to_second}}, "migrate={1: …} does not name an older version: the graph has version 1 / raise"),
+        (
+            {"version": 2, "migrate": {2: to_second}},
+            "older version: the graph has version 2 / name versions from 1 to 1",
+        ),
         ({"version": 2, "migrate": {"1": to_second}}, "migrate={'1': …}"),
-        ({"version": 2, "migrate": {1: "f"}}, "migrate={1: …} is a str / give a function"),
-        ({"version": 2, "migrate": {1: Migration(state="f")}}, "state='f' / give a function"),  # type: ignore[arg-type]
-        ({"version": 2, "migrate": {1: Migration(renamed=["a"])}}, "renamed=['a'] / write a mapping"),  # type: ignore[arg-type]
+        ({"version": 2, "migrate": {1: "f"}}, "migrate={1: …} is a str, not a migration / give a function"),
+        ({"version": 2, "migrate": {1: Migration(state="f")}}, "state='f' is not a function / give"),  # type: ignore[arg-type]
+        ({"version": 2, "migrate": {1: Migration(renamed=["a"])}}, "renamed=['a'] does not map names"),  # type: ignore[arg-type]
         (
             {"version": 4, "migrate": {1: to_second, 3: to_third}},
-            "migration_missing at graph g: migrate= has steps for 1, 3, and none from version 2 to 3 / add 2: f",
+            "migration_missing at graph g: migrate= covers 1, 3, but not the step from version 2 to 3 / add 2: f",
         ),
-        ({"version": 3, "migrate": {1: to_second}}, "none from version 2 to 3"),
+        ({"version": 3, "migrate": {1: to_second}}, "not the step from version 2 to 3"),
         (
             {"version": 2, "migrate": {1: Migration(renamed={"old": "aa"})}},
             "unknown_node at graph g, migrate={1: …}: unknown node 'aa' / did you mean 'a'",
@@ -545,24 +547,24 @@ def problems(**options: Any) -> list[str]:
         ({"version": 2, "migrate": {1: Migration(renamed={"x": "a"}, moved={"x": "a"})}}, "'x' is renamed and moved"),
     ],
 )
-def test_compile_tells_what_is_wrong_with_migrations(options: dict[str, Any], told: str) -> None:
-    """Each with its code, place and repair, and nothing else."""
+def test_compile_reports_invalid_migrations(options: dict[str, Any], expected: str) -> None:
+    """Each problem has its code, place and repair, and is the only one."""
     found = problems(**options)
     assert len(found) == 1
-    assert told in found[0]
+    assert expected in found[0]
 
 
-def test_versions_without_migrations_are_fine() -> None:
-    """And so is a chain that begins later: runs of the versions before it are refused when they are met."""
+def test_versions_without_migrations_are_valid() -> None:
+    """A chain can also begin later: runs of earlier versions are refused when they are resumed."""
     assert not problems(version=7)
     assert not problems(version=3, migrate={2: to_third})
     with pytest.raises(CompileError):
         Graph("empty", First, version=2, migrate={}).compile()
 
 
-async def test_a_version_alone_changes_nothing(runner: Runner) -> None:
-    """A run that fits goes on; the change is told."""
-    run_id = await asked(runner, rated(), 1, 2)
+async def test_a_new_version_alone_changes_nothing(runner: Runner) -> None:
+    """A run that fits continues; the change is recorded."""
+    run_id = await answered_run(runner, rated(), 1, 2)
     await runner.answer(run_id, 3)
     result = await runner.resume(rated(version=5), run_id, limits=Limits()).result()
     assert result.status == "finished"

@@ -1,4 +1,4 @@
-"""What differs between two outlines, in words."""
+"""The differences between two outlines, in words."""
 
 from typing import Annotated, Any
 
@@ -8,7 +8,6 @@ from pydantic import BaseModel
 from graphengine import END, FAIL, START, Agent, Graph, ask, value
 from graphengine.reducers import append
 from graphengine.runner.migration.outline_diff import differences
-from graphengine.state.json_values import JsonValue
 
 
 class State(BaseModel):
@@ -16,8 +15,8 @@ class State(BaseModel):
     log: Annotated[list[str], append] = []
 
 
-def outline(*, other: bool = False) -> dict[str, JsonValue]:
-    """The outline of a graph with an agent, a question, a switch and a fork; or that of another one."""
+def outline(*, other: bool = False) -> Any:
+    """Return the outline of a graph with an agent, a question, a switch and a fork, or of a changed one."""
     graph: Graph[Any] = Graph("g", State)
     graph.add_node("write", Agent("writer", prompt="Of {kind}", system="Be kind." if other else ""), writes="log")
     graph.add_node("pick", ask("Which?", str), writes={"kind": "."})
@@ -33,41 +32,42 @@ def outline(*, other: bool = False) -> dict[str, JsonValue]:
         graph.add_edge(arm, END)
     if other:
         graph.add_edge("write", FAIL, when=value("kind") == "never")
-        graph.ways.insert(1, graph.ways.pop())
+        graph.edges.insert(1, graph.edges.pop())
     return dict(graph.compile().outline)
 
 
 def test_each_kind_of_change_has_its_line() -> None:
-    """Old and new, by node and by way."""
+    """Old and new values are given, by node and by edge."""
     assert differences(outline(), outline(other=True)) == [
         "node write: system none → Be kind.",
         "node a: title none → A",
-        "way pick → switch on kind: cases one: merge, two: write → one: merge, two: write, three: merge",
-        "way merge → fork joined at END: arms a, b → a, b when kind == 'x'",
-        "way merge → fork joined at END: need none → 1",
-        "way new: write → FAIL, when kind == 'never'",
+        "edge pick → switch on kind: cases one: merge, two: write → one: merge, two: write, three: merge",
+        "edge merge → fork joined at END: arms a, b → a, b when kind == 'x'",
+        "edge merge → fork joined at END: need none → 1",
+        "edge new: write → FAIL, when kind == 'never'",
     ]
 
 
-def test_the_same_is_no_change() -> None:
-    """Nor is a graph of which nothing was recorded."""
+def test_equal_outlines_have_no_differences() -> None:
+    """A graph without a recorded outline has none either."""
     assert differences(outline(), outline()) == []
     assert differences({}, outline()) == []
 
 
-def test_what_older_outlines_did_not_tell_is_no_change() -> None:
+def test_what_older_outlines_do_not_contain_is_no_change() -> None:
     """An outline of format 1 has no reducers, reads, sources, agents and types of answers."""
     old = outline()
     del old["format"], old["reducers"]
     missing = ("reads", "sources", "agents", "answer")
     old["nodes"] = [{key: fact for key, fact in node.items() if key not in missing} for node in old["nodes"]]
     assert differences(old, outline()) == []
-    assert differences(old, {**outline(), "version": 2}) == ["version 1 → 2"]
+    new = outline() | {"version": 2}
+    assert differences(old, new) == ["version 1 → 2"]
 
 
 @pytest.mark.parametrize("length", [10, 1000])
-def test_long_texts_are_cut_around_what_differs(length: int) -> None:
-    """Both sides, so that the difference is seen."""
+def test_long_texts_are_cut_around_their_difference(length: int) -> None:
+    """Both sides are cut so that the difference is shown."""
     old, new = outline(), outline()
     new["nodes"][0]["agents"][""]["prompt"] = "x" * length + "!"
     old["nodes"][0]["agents"][""]["prompt"] = "x" * length + "?"

@@ -17,7 +17,7 @@ from tests.kit.working import State, counted, failing, kinds, one
 
 
 async def test_a_retry_after_a_failed_call_keeps_what_was_recorded(timed: Runner) -> None:
-    """Work before the call that raised is not done again, whether the error came as it is or wrapped."""
+    """Work before the call that raised is not repeated, whether the error came unchanged or wrapped."""
     calls: list[str] = []
 
     async def shaky() -> str:
@@ -43,7 +43,7 @@ async def test_a_retry_after_a_failed_call_keeps_what_was_recorded(timed: Runner
 
 
 async def test_a_retry_after_a_failed_call_in_a_group_keeps_what_was_recorded(timed: Runner) -> None:
-    """The call's error inside an exception group is the call's."""
+    """An error of the call inside an exception group counts as the call's error."""
     calls: list[str] = []
 
     async def shaky() -> str:
@@ -62,8 +62,8 @@ async def test_a_retry_after_a_failed_call_in_a_group_keeps_what_was_recorded(ti
     assert calls == ["first", "shaky", "shaky"]
 
 
-async def test_a_retry_after_the_nodes_own_error_starts_afresh(timed: Runner) -> None:
-    """What was recorded may be what it stumbled over."""
+async def test_a_retry_after_the_nodes_own_error_starts_from_scratch(timed: Runner) -> None:
+    """The recorded work can be the cause of the error."""
     calls: list[str] = []
 
     async def work(ctx: Context) -> str:
@@ -76,7 +76,7 @@ async def test_a_retry_after_the_nodes_own_error_starts_afresh(timed: Runner) ->
     assert calls == ["first", "first"]
 
 
-async def test_a_retry_after_a_bad_update_starts_afresh(timed: Runner) -> None:
+async def test_a_retry_after_a_bad_update_starts_from_scratch(timed: Runner) -> None:
     """An update that does not fit is the node's failure."""
     calls: list[str] = []
 
@@ -89,7 +89,7 @@ async def test_a_retry_after_a_bad_update_starts_afresh(timed: Runner) -> None:
 
 
 async def test_a_caught_error_of_a_call_is_not_the_nodes_later_one(timed: Runner) -> None:
-    """A node that caught a call's error and then raises its own starts afresh."""
+    """A node that caught a call's error and then raises its own starts from scratch."""
     calls: list[str] = []
 
     async def broken() -> str:
@@ -109,7 +109,7 @@ async def test_a_caught_error_of_a_call_is_not_the_nodes_later_one(timed: Runner
 
 
 async def test_a_resume_after_a_failed_call_keeps_what_was_recorded(runner: Runner) -> None:
-    """The run failed with the call's error; mended and resumed it does the rest."""
+    """The run failed with the call's error; repaired and resumed it does the rest."""
     calls: list[str] = []
     broken = True
 
@@ -129,8 +129,8 @@ async def test_a_resume_after_a_failed_call_keeps_what_was_recorded(runner: Runn
     assert calls == ["first", "shaky", "shaky"]
 
 
-async def test_a_fallback_may_record_work_too(runner: Runner) -> None:
-    """And wait: it runs again with what it had."""
+async def test_a_fallback_can_record_work_too(runner: Runner) -> None:
+    """It can also wait, and then runs again with its records."""
     calls: list[str] = []
 
     async def work() -> str:
@@ -150,7 +150,7 @@ async def test_a_fallback_may_record_work_too(runner: Runner) -> None:
 
 
 async def test_a_timeout_amid_a_step_keeps_what_was_recorded_before(timed: Runner) -> None:
-    """Only the call that was cut off is made again: it is what took too long."""
+    """Only the call that was cut off is repeated, since it took too long."""
     calls: list[str] = []
 
     async def slow() -> str:
@@ -171,7 +171,7 @@ async def test_a_timeout_amid_a_step_keeps_what_was_recorded_before(timed: Runne
 
 
 async def test_a_step_in_a_thread_is_waited_for_when_it_is_cut_off(timed: Runner) -> None:
-    """No second attempt begins beside the thread of the first."""
+    """No second attempt begins while the thread of the first still runs."""
     running, most = 0, 0
     lock, calls = threading.Lock(), list[int]()
 
@@ -195,8 +195,8 @@ async def test_a_step_in_a_thread_is_waited_for_when_it_is_cut_off(timed: Runner
     assert (most, len(calls)) == (1, 2)
 
 
-async def test_closing_amid_a_step_leaves_what_was_recorded(tmp_path: Path) -> None:
-    """Another runner goes on with the record; the step in flight is made again."""
+async def test_closing_amid_a_step_keeps_what_was_recorded(tmp_path: Path) -> None:
+    """Another runner continues with the record; the step in flight is repeated."""
     calls: list[str] = []
     begun, hang = asyncio.Event(), True
 
@@ -243,7 +243,7 @@ async def test_a_stop_amid_steps_lets_the_node_finish(runner: Runner) -> None:
 
 
 async def test_a_step_in_a_sync_node_is_a_clear_error(runner: Runner) -> None:
-    """It says to make the node async; a step that nobody awaited is none that was forgotten."""
+    """The error says to make the node async; a step that was not awaited does not count as forgotten."""
 
     def work(ctx: Context) -> str:
         _ = ctx.step(counted([], "first"))
@@ -253,8 +253,8 @@ async def test_a_step_in_a_sync_node_is_a_clear_error(runner: Runner) -> None:
         await runner.start(one(work)).result()
 
 
-async def test_steps_of_arms_and_items_are_their_own(runner: Runner) -> None:
-    """The same call in each item is another call, and recorded with its path."""
+async def test_arms_and_items_have_their_own_steps(runner: Runner) -> None:
+    """The same call in each item is a separate call, recorded with the item's path."""
     calls: list[str] = []
 
     async def work(item: int, ctx: Context) -> int:
@@ -278,14 +278,14 @@ async def test_steps_of_arms_and_items_are_their_own(runner: Runner) -> None:
 
 
 class Crash:
-    """A database as it was at a moment: what a process that died then has left."""
+    """A copy of a database at a moment: what a process that died then would have left."""
 
     def __init__(self, here: Path) -> None:
         self.here = here / "runs.db"
         self.left = here / "left.db"
 
     def now(self) -> None:
-        """Keep the database as it is."""
+        """Copy the database."""
         for file in self.here.parent.glob("runs.db*"):
             if file.suffix != ".lock" and file.is_file():
                 shutil.copy(file, str(file).replace("runs.db", "left.db"))
@@ -293,12 +293,12 @@ class Crash:
 
 @pytest.fixture
 def crash(tmp_path: Path) -> Crash:
-    """Where a crash keeps what it left."""
+    """Return the copy that a crash leaves."""
     return Crash(tmp_path)
 
 
-async def test_a_crash_costs_the_step_in_flight_alone(crash: Crash) -> None:
-    """What was recorded before is given to the node that runs again."""
+async def test_a_crash_costs_only_the_step_in_flight(crash: Crash) -> None:
+    """The node that runs again gets everything recorded before."""
     calls: list[str] = []
 
     def dies() -> str:
@@ -320,14 +320,8 @@ async def test_a_crash_costs_the_step_in_flight_alone(crash: Crash) -> None:
     assert calls == ["first", "dies", "dies"]
 
 
-@pytest.mark.parametrize(
-    ("decision", "text", "calls"),
-    [("rerun", "sent", 2), ({"result": "it was sent"}, "it was sent", 1)],
-)
-async def test_a_node_that_must_not_be_repeated_asks_after_a_crash(
-    crash: Crash, decision: object, text: str, calls: int
-) -> None:
-    """A person says whether it is run again, or what its result was."""
+async def sent_before(crash: Crash) -> tuple[Graph[State], list[int]]:
+    """Crash a run amid a node that must not be repeated; return its graph and the list of its calls."""
     sent: list[int] = []
 
     async def send() -> str:
@@ -339,6 +333,18 @@ async def test_a_node_that_must_not_be_repeated_asks_after_a_crash(
     graph = one(send, on_resume="ask")
     async with Runner(crash.here) as runner:
         await runner.start(graph, run_id="r").result()
+    return graph, sent
+
+
+@pytest.mark.parametrize(
+    ("decision", "text", "calls"),
+    [("rerun", "sent", 2), ({"result": "it was sent"}, "it was sent", 1)],
+)
+async def test_a_node_that_must_not_be_repeated_asks_after_a_crash(
+    crash: Crash, decision: object, text: str, calls: int
+) -> None:
+    """A person decides whether it runs again, or gives its result."""
+    graph, sent = await sent_before(crash)
     async with Runner(crash.left) as runner:
         result = await runner.resume(graph, "r").result()
         assert result.status == "waiting"
@@ -352,19 +358,9 @@ async def test_a_node_that_must_not_be_repeated_asks_after_a_crash(
     assert len(sent) == calls
 
 
-async def test_a_node_that_is_not_to_be_run_again_fails(crash: Crash) -> None:
-    """With not_rerun; a resume of the failed run asks again, and runs nothing unasked."""
-    sent: list[int] = []
-
-    async def send() -> str:
-        sent.append(1)
-        if len(sent) == 1:
-            await asyncio.to_thread(crash.now)
-        return "sent"
-
-    graph = one(send, on_resume="ask")
-    async with Runner(crash.here) as runner:
-        await runner.start(graph, run_id="r").result()
+async def test_a_node_that_is_not_to_be_rerun_fails(crash: Crash) -> None:
+    """The answer is not_rerun; a resume of the failed run asks again, and runs nothing without confirmation."""
+    graph, sent = await sent_before(crash)
     async with Runner(crash.left) as runner:
         await runner.resume(graph, "r").result()
         await runner.answer("r", "fail")
@@ -377,7 +373,7 @@ async def test_a_node_that_is_not_to_be_run_again_fails(crash: Crash) -> None:
 
 
 async def test_a_result_that_does_not_fit_is_no_answer_after_a_crash(crash: Crash) -> None:
-    """It is refused and the question stays open; the node is not run for it, whatever retries it has."""
+    """It is refused and the question stays open; the node does not run for it, whatever retries it has."""
     calls: list[int] = []
 
     async def count() -> int:
@@ -395,14 +391,14 @@ async def test_a_result_that_does_not_fit_is_no_answer_after_a_crash(crash: Cras
         assert (result.status, [wait.kind for wait in result.waits]) == ("waiting", ["crash"])
         refused = (await runner.history("r"))[-1]
         assert (refused.kind, said(refused)["answer"]) == ("refused", {"result": "no number"})
-        assert "that is no result of it" in said(refused)["message"]
+        assert "this is not a valid result of it" in said(refused)["message"]
         await runner.answer("r", {"result": 7})
         assert (await runner.resume(graph, "r").result()).state.n == 7
     assert len(calls) == 1
 
 
 async def test_without_a_crash_nothing_is_asked(runner: Runner) -> None:
-    """A start is recorded, and the run goes its way; after a clean stop too."""
+    """The start is recorded, and the run continues, also after a clean stop."""
 
     async def work() -> str:
         return "x"
@@ -413,7 +409,7 @@ async def test_without_a_crash_nothing_is_asked(runner: Runner) -> None:
 
 
 async def test_a_clean_close_is_a_stop_of_a_node_that_must_not_be_repeated(tmp_path: Path) -> None:
-    """It was cut off amid its work by the close: whether that asks or reruns, it does not run twice unasked."""
+    """The close cut it off amid its work: whether that asks or reruns, it does not run twice without confirmation."""
     begun = asyncio.Event()
     calls: list[int] = []
 
@@ -433,7 +429,7 @@ async def test_a_clean_close_is_a_stop_of_a_node_that_must_not_be_repeated(tmp_p
         assert (result.status, [wait.kind for wait in result.waits], len(calls)) == ("waiting", ["crash"], 1)
 
 
-async def test_deaths_further_and_further_on_are_no_crash_loop(tmp_path: Path) -> None:
+async def test_crashes_at_later_and_later_steps_are_no_crash_loop(tmp_path: Path) -> None:
     """A node whose every process dies one recorded call later is not given up."""
     crashes: list[Crash] = []
     calls: list[int] = []

@@ -1,4 +1,4 @@
-"""Recorded work through the real runner: what is done once, what is done again, and what others are told of it."""
+"""Recorded work with the real runner: what is done once, what is repeated, and how calls are identified."""
 
 import asyncio
 import functools
@@ -17,11 +17,11 @@ from tests.kit.facts import said
 from tests.kit.runs import SOON
 from tests.kit.working import Page, failing, kinds, one
 
-# -- what is recorded, and what comes back
+# -- recording and returning results
 
 
-async def test_a_step_gives_what_its_function_gives(runner: Runner) -> None:
-    """Async and sync functions, methods, lambdas and partials; the sync ones in a thread."""
+async def test_a_step_returns_the_result_of_its_function(runner: Runner) -> None:
+    """It can be an async or sync function, a method, a lambda or a partial; sync ones run in a thread."""
     here = threading.get_ident()
     threads: list[bool] = []
 
@@ -46,7 +46,7 @@ async def test_a_step_gives_what_its_function_gives(runner: Runner) -> None:
 
 
 async def test_models_come_back_as_models(runner: Runner) -> None:
-    """The return annotation says how a record is read, the first time as well as after an answer."""
+    """The return annotation decides how a record is read, in the first attempt as well as after an answer."""
     seen: list[object] = []
 
     async def fetch(url: str) -> Page:
@@ -70,7 +70,7 @@ async def test_models_come_back_as_models(runner: Runner) -> None:
 
 
 async def test_without_an_annotation_a_result_is_plain_json(runner: Runner) -> None:
-    """A lambda's mapping comes back as it was; a model without an annotation is refused with the repair."""
+    """A lambda's mapping is returned unchanged; a model without an annotation is refused with the repair."""
 
     async def plain(ctx: Context) -> str:
         return str(await ctx.step(lambda: {"a": [1, None, 2.5]}))
@@ -86,8 +86,8 @@ async def test_without_an_annotation_a_result_is_plain_json(runner: Runner) -> N
 
 
 @pytest.mark.parametrize("made", [{1, 2}, (1, 2), object(), float("nan"), {1: "a"}, b"\xff"])
-async def test_what_would_come_back_as_something_else_is_refused(runner: Runner, made: object) -> None:
-    """Instead of a node that sees a set before a crash and a list after it."""
+async def test_a_result_that_would_change_in_json_is_refused(runner: Runner, made: object) -> None:
+    """Otherwise a node would see a set before a crash and a list after it."""
 
     def give():  # type: ignore[no-untyped-def]  # noqa: ANN202
         return made
@@ -101,7 +101,7 @@ async def test_what_would_come_back_as_something_else_is_refused(runner: Runner,
 
 
 async def test_an_argument_that_is_no_json_needs_a_key(runner: Runner) -> None:
-    """Without one it is refused with the repair; with one the call is told by it."""
+    """Without one it is refused with the repair; with one the key identifies the call."""
     lock = threading.Lock()
 
     def use(what: object) -> str:
@@ -120,8 +120,8 @@ async def test_an_argument_that_is_no_json_needs_a_key(runner: Runner) -> None:
     assert (await runner.start(one(keyed)).result()).state.text == "used"
 
 
-async def test_a_key_tells_calls_apart(runner: Runner) -> None:
-    """In place of the arguments: one key is one call, whatever it is given the second time."""
+async def test_a_key_identifies_a_call(runner: Runner) -> None:
+    """It replaces the arguments: calls with one key are one call, whatever the arguments are the second time."""
     calls: list[int] = []
 
     async def count(n: int) -> int:
@@ -140,8 +140,8 @@ async def test_a_key_tells_calls_apart(runner: Runner) -> None:
     assert calls == [0]
 
 
-async def test_equal_calls_are_told_apart_by_their_number(runner: Runner) -> None:
-    """Three equal calls are three calls, and each gets its own record back, whichever ended first."""
+async def test_equal_calls_are_identified_by_their_number(runner: Runner) -> None:
+    """Three equal calls are three calls, and each gets its own record, whichever ended first."""
     made: list[int] = []
     turns = [asyncio.Event() for _ in range(4)]
     turns[3].set()
@@ -167,8 +167,8 @@ async def test_equal_calls_are_told_apart_by_their_number(runner: Runner) -> Non
     assert made == [0, 1, 2]
 
 
-async def test_unequal_calls_are_told_apart_whatever_their_order(runner: Runner) -> None:
-    """Asked for in another order the second time, each gets its own record."""
+async def test_unequal_calls_are_identified_in_any_order(runner: Runner) -> None:
+    """Called in another order the second time, each gets its own record."""
     calls: list[str] = []
 
     async def fetch(name: str) -> str:
@@ -189,23 +189,23 @@ async def test_unequal_calls_are_told_apart_whatever_their_order(runner: Runner)
 
 
 class Client:
-    """Two of them are told apart by nothing but themselves."""
+    """A client that differs from others only by identity."""
 
     def __init__(self, name: str) -> None:
         self.name = name
 
     async def fetch(self, url: str) -> str:
-        """Fetch it from here."""
+        """Fetch it with the method."""
         return f"{self.name}:{url}"
 
 
 async def fetch(name: str, *, url: str) -> str:
-    """Fetch it from there."""
+    """Fetch it with the function."""
     return f"{name}:{url}"
 
 
 async def crosswise(runner: Runner, *calls: Callable[[Context], Awaitable[str]]) -> Any:
-    """What two calls side by side give to a node that runs again, with the second begun first that time."""
+    """Return the results of two parallel calls in a node that runs again, with the second begun first that time."""
     runs: list[int] = []
 
     async def work(ctx: Context) -> str:
@@ -221,8 +221,8 @@ async def crosswise(runner: Runner, *calls: Callable[[Context], Awaitable[str]])
     return (await runner.resume(graph, run_id).result()).state.text
 
 
-async def test_partials_are_told_apart_by_what_they_hold(runner: Runner) -> None:
-    """At any depth, by position and by name; a partial is the call that it makes."""
+async def test_partials_are_identified_by_their_arguments(runner: Runner) -> None:
+    """This is true at any depth, by position and by name; a partial is the call that it makes."""
     first, second = (functools.partial(functools.partial(fetch, name), url="u") for name in "ab")
     assert await crosswise(runner, lambda ctx: ctx.step(first), lambda ctx: ctx.step(second)) == "a:u b:u"
     first, second = (functools.partial(fetch, "a", url=url) for url in "uv")
@@ -231,7 +231,7 @@ async def test_partials_are_told_apart_by_what_they_hold(runner: Runner) -> None
 
 @pytest.mark.parametrize("kind", ["methods", "lambdas", "partials of methods"])
 async def test_functions_that_look_alike_are_refused_without_a_key(runner: Runner, kind: str) -> None:
-    """One would get the other's record, with the repair; with keys each gets its own, whichever begins first."""
+    """One would get the other's record. With keys each gets its own, whichever begins first."""
 
     def closure(name: str) -> Callable[[], Awaitable[str]]:
         return lambda: fetch(name, url="u")
@@ -258,7 +258,7 @@ async def test_functions_that_look_alike_are_refused_without_a_key(runner: Runne
     assert text == "a:u b:u"
 
 
-async def test_one_object_may_make_equal_calls(runner: Runner) -> None:
+async def test_one_object_can_make_equal_calls(runner: Runner) -> None:
     """A method of the same object is the same function each time it is looked up."""
     client = Client("a")
 
@@ -268,8 +268,8 @@ async def test_one_object_may_make_equal_calls(runner: Runner) -> None:
     assert (await runner.start(one(work)).result()).state.text == "a:ua:ua:v"
 
 
-async def test_records_that_nobody_asks_for_are_named(runner: Runner) -> None:
-    """The node's step says which, by name and number."""
+async def test_unused_records_are_named(runner: Runner) -> None:
+    """The node's step lists them by name and number."""
     first = True
 
     def early() -> int:
@@ -291,8 +291,8 @@ async def test_records_that_nobody_asks_for_are_named(runner: Runner) -> None:
     assert "early" in unused
 
 
-async def test_a_failed_step_is_recorded_nowhere_and_made_again(runner: Runner) -> None:
-    """A call that raised and was caught is no record: the node that runs again calls it again."""
+async def test_a_failed_step_is_not_recorded_and_is_repeated(runner: Runner) -> None:
+    """A call that raised and was caught leaves no record: the node that runs again calls it again."""
     calls: list[str] = []
 
     async def shaky() -> str:
@@ -316,7 +316,7 @@ async def test_a_failed_step_is_recorded_nowhere_and_made_again(runner: Runner) 
 
 
 async def test_a_set_is_the_same_input_each_time(runner: Runner) -> None:
-    """Whatever order it has in this process."""
+    """Its order in this process does not matter."""
     names = ["b", "a", "c"] * 2
     sets = iter([frozenset(names), frozenset(reversed(names))])
     calls: list[object] = []
@@ -338,7 +338,7 @@ async def test_a_set_is_the_same_input_each_time(runner: Runner) -> None:
 
 
 def test_the_digest_of_a_set_does_not_depend_on_the_process() -> None:
-    """Hashes of text differ from one process to the next, and so does the order of a set of it."""
+    """Hashes of text differ between processes, and so does the order of a set of texts."""
     code = "from graphengine.runner.call_records import digest_of_call as of; print(of('f', [{'a', 'b', 'c'}], {}))"
     root = Path(__file__).resolve().parents[3]
     found = {
@@ -354,14 +354,14 @@ def test_the_digest_of_a_set_does_not_depend_on_the_process() -> None:
 
 
 async def test_an_iterator_needs_a_key(runner: Runner) -> None:
-    """Looking at it would use it up before the call gets it."""
+    """Reading it would exhaust it before the call gets it."""
 
     async def bare(ctx: Context) -> str:
         return str(await ctx.step(sum, (n for n in (1, 2, 3))))
 
     result = await failing(runner, one(bare))
     assert result.error.kind == "not_recordable"
-    assert "used up" in result.error.message
+    assert "would consume it" in result.error.message
 
     async def keyed(ctx: Context) -> str:
         return str(await ctx.step(sum, (n for n in (1, 2, 3)), key="sum"))
@@ -369,8 +369,8 @@ async def test_an_iterator_needs_a_key(runner: Runner) -> None:
     assert (await runner.start(one(keyed)).result()).state.text == "6"
 
 
-async def test_a_class_makes_its_own_instances(runner: Runner) -> None:
-    """A model's class is a function that gives that model; a sync function may say that it gives an awaitable."""
+async def test_a_class_returns_its_own_instances(runner: Runner) -> None:
+    """A model's class is a function that returns that model; a sync function can be annotated with an awaitable."""
 
     def later() -> Awaitable[int]:
         async def three() -> int:
@@ -385,7 +385,7 @@ async def test_a_class_makes_its_own_instances(runner: Runner) -> None:
 
 
 async def test_a_return_type_that_json_cannot_carry_is_refused_before_the_call(runner: Runner) -> None:
-    """By name, with the repair, and nothing is done."""
+    """The error names the type and the repair, and nothing is called."""
     calls: list[int] = []
 
     def make() -> threading.Event:
@@ -400,8 +400,8 @@ async def test_a_return_type_that_json_cannot_carry_is_refused_before_the_call(r
     assert "make returns, Event" in result.error.message
 
 
-async def test_steps_inside_steps_are_told_apart_by_the_outer_one(runner: Runner) -> None:
-    """Two calls side by side make equal calls inside; each keeps its own, and none of them is unused."""
+async def test_steps_inside_steps_are_identified_by_the_outer_one(runner: Runner) -> None:
+    """Two parallel calls make equal calls inside; each keeps its own, and none of them is unused."""
     calls: list[str] = []
     first_may_go = asyncio.Event()
 
@@ -450,8 +450,8 @@ async def test_waiting_inside_a_step_is_a_clear_error(runner: Runner, kind: str)
             await runner.start(one(work)).result()
 
 
-async def test_errors_that_cause_each_other_end(timed: Runner) -> None:
-    """A node's error whose causes go round in a circle is looked at once."""
+async def test_errors_that_cause_each_other_are_handled(timed: Runner) -> None:
+    """Each error in a circle of causes is visited once."""
 
     async def work(ctx: Context) -> str:
         await ctx.step("x".upper)

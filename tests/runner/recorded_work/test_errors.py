@@ -1,4 +1,4 @@
-"""What a node knows of itself and others, and what is told of it: keys, earlier runs, things shown."""
+"""The context of a node: idempotency keys, random numbers, earlier runs, emitted data."""
 
 import asyncio
 
@@ -15,7 +15,7 @@ from tests.kit.working import Page, State, counted, failing, one
 
 
 async def test_an_idempotency_key_is_the_same_over_retries_answers_and_resumes(timed: Runner) -> None:
-    """And another in the next visit."""
+    """The next visit has another one."""
     keys: list[tuple[int, str]] = []
     broken = True
 
@@ -80,8 +80,8 @@ async def test_every_item_arm_subgraph_visit_and_branch_has_its_own_key(runner: 
     assert not before & set(keys)
 
 
-async def test_the_key_of_a_cancelled_arm_is_never_given_again(runner: Runner) -> None:
-    """The fork is visited again after it went on without that arm."""
+async def test_the_key_of_a_cancelled_arm_is_never_used_again(runner: Runner) -> None:
+    """The fork is visited again after it continued without that arm."""
     keys: list[tuple[str, str]] = []
 
     async def quick(ctx: Context) -> str:
@@ -111,8 +111,8 @@ async def test_the_key_of_a_cancelled_arm_is_never_given_again(runner: Runner) -
     assert len(slow_keys) == len(set(slow_keys)) == 3
 
 
-async def test_the_random_numbers_of_an_attempt_come_again(runner: Runner) -> None:
-    """A node that runs again with an answer draws what it drew."""
+async def test_the_random_numbers_of_an_attempt_are_repeated(runner: Runner) -> None:
+    """A node that runs again with an answer draws the same numbers."""
     drawn: list[float] = []
 
     async def work(ctx: Context) -> str:
@@ -127,11 +127,11 @@ async def test_the_random_numbers_of_an_attempt_come_again(runner: Runner) -> No
     assert drawn[0] == drawn[1] != drawn[2]
 
 
-# -- earlier runs, and what is shown
+# -- earlier runs and emitted data
 
 
 async def test_a_node_reads_earlier_runs_of_a_graph(runner: Runner) -> None:
-    """The newest first, finished ones only, not itself; recorded, so that an answer changes nothing of it."""
+    """They are finished ones, newest first, without the run itself; they are recorded, so answers change nothing."""
     seen: list[list[tuple[str, str]]] = []
 
     async def work(text: str, ctx: Context) -> str:
@@ -153,8 +153,8 @@ async def test_a_node_reads_earlier_runs_of_a_graph(runner: Runner) -> None:
     assert seen[3] == seen[5] == [("c", "c!"), ("b", "b!")]
 
 
-async def test_earlier_runs_tell_the_fields_that_are_wanted(runner: Runner) -> None:
-    """Nothing else of their states is recorded; a graph's field that there is not is an error that names the next."""
+async def test_earlier_runs_have_the_requested_fields(runner: Runner) -> None:
+    """Nothing else of their states is recorded; an unknown field is an error that names the closest one."""
 
     class Wide(State):
         more: str = "m" * 1000
@@ -179,11 +179,11 @@ async def test_earlier_runs_tell_the_fields_that_are_wanted(runner: Runner) -> N
         await runner.start(one(astray)).result()
 
 
-async def test_a_graph_itself_may_be_named_for_earlier_runs(runner: Runner) -> None:
-    """By the graph or its name; of one that never ran there are none."""
+async def test_a_graph_can_be_named_for_earlier_runs(runner: Runner) -> None:
+    """It can be given as an object or a name; a graph that never ran has no runs."""
 
     async def work(ctx: Context) -> str:
-        return str(len(await ctx.runs(other)) + len(await ctx.runs("nobody")))
+        return str(len(await ctx.runs(other)) + len(await ctx.runs("unknown")))
 
     other = Graph("other", State)
     other.add_node("a", lambda: "x", writes="text")
@@ -192,8 +192,8 @@ async def test_a_graph_itself_may_be_named_for_earlier_runs(runner: Runner) -> N
     assert (await runner.start(one(work)).result()).state.text == "1"
 
 
-async def test_what_is_emitted_is_kept_where_that_is_asked_for(runner: Runner) -> None:
-    """Watchers see both, with the path; the step has the one."""
+async def test_emitted_data_is_kept_on_request(runner: Runner) -> None:
+    """Watchers see both events, with the path; the step has one."""
 
     async def work(ctx: Context) -> str:
         ctx.emit({"half": 1})
@@ -227,7 +227,7 @@ async def test_recorded_steps_are_events(runner: Runner) -> None:
     assert seen == ["started", "recorded", "node"]
 
 
-async def test_recorded_steps_are_no_steps_of_the_limits(runner: Runner) -> None:
+async def test_recorded_steps_do_not_count_for_the_limits(runner: Runner) -> None:
     """A node's pieces of work are one visit."""
 
     async def work(ctx: Context) -> str:
@@ -240,7 +240,7 @@ async def test_recorded_steps_are_no_steps_of_the_limits(runner: Runner) -> None
 
 
 async def test_a_branch_at_a_recorded_step_keeps_what_was_recorded_by_then(runner: Runner) -> None:
-    """Work behind it is done again, for the branch alone."""
+    """Later work is repeated, for the branch only."""
     calls: list[str] = []
 
     async def work(ctx: Context) -> str:
@@ -252,8 +252,8 @@ async def test_a_branch_at_a_recorded_step_keeps_what_was_recorded_by_then(runne
     assert (result.state.text, calls) == ("firstsecond", ["first", "second", "second"])
 
 
-async def test_time_in_a_step_is_told_with_its_record() -> None:
-    """When it began and when it was done."""
+async def test_the_time_of_a_step_is_recorded() -> None:
+    """The record has its beginning and its end."""
     clock = FakeClock(start=50.0)
 
     async def slow() -> str:

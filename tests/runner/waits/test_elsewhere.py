@@ -1,8 +1,9 @@
-"""Waiting runs that other processes or changed graphs go on with, and what many waits cost."""
+"""Waiting runs that other processes or changed graphs continue, and the cost of many waits."""
 
 import asyncio
 import gc
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,9 @@ from graphengine.engine import ready
 from graphengine.engine.snapshot import Frame, Snapshot, Task
 from graphengine.errors import GraphChanged, RunIsDriven
 from graphengine.runner import loop as drive
-from graphengine.runner import supervisor as tending
+from graphengine.runner import supervisor
 from graphengine.runner.run import Run, StepRecorded
-from graphengine.stores.base import RunInfo
+from graphengine.stores.base import Message, RunInfo
 from graphengine.stores.sqlite import SQLiteStore
 from graphengine.testing import FakeClock
 from tests.kit.runs import SOON, alone
@@ -31,7 +32,7 @@ class State(BaseModel):
 
 
 def one(work: Any, writes: str = "word", **options: Any) -> Graph[State]:
-    """A graph of one node."""
+    """Return a graph of one node."""
     return alone(State, work, writes, **options)
 
 
@@ -46,30 +47,30 @@ async def until(run: Run[Any], kind: str) -> None:
 
 
 async def say(kind: str) -> str:
-    """Ask nobody."""
+    """Return the kind without asking."""
     return kind
 
 
 @pytest.mark.parametrize("answered", [True, False])
 @pytest.mark.parametrize(
-    ("before", "after", "told"),
+    ("before", "after", "expected"),
     [
-        (ask("Well?"), say, "no question any more"),
-        (choose("kind", {"a": ask("Well?"), "b": say}), choose("kind", {"a": say, "b": say}), "no question any more"),
+        (ask("Well?"), say, "no longer a question"),
+        (choose("kind", {"a": ask("Well?"), "b": say}), choose("kind", {"a": say, "b": say}), "no longer a question"),
         (choose("kind", {"a": ask("Well?"), "b": say}), choose("kind", {"b": say}), "the run waits for an answer"),
     ],
 )
-async def test_a_question_that_is_none_any_more_does_not_fit(
-    runner: Runner, before: Any, after: Any, told: str, *, answered: bool
+async def test_a_question_that_was_replaced_does_not_fit(
+    runner: Runner, before: Any, after: Any, expected: str, *, answered: bool
 ) -> None:
-    """A resume is refused as often as it is tried, answered or not; with the question back the run goes on."""
+    """A resume is refused every time, answered or not; with the question restored the run continues."""
     graph = one(before)
     run_id = (await runner.start(graph).result()).run_id
     if answered:
         await runner.answer(run_id, "x")
     steps = len(await runner.history(run_id))
     for _ in range(2):
-        with pytest.raises(GraphChanged, match=told):
+        with pytest.raises(GraphChanged, match=expected):
             await runner.resume(one(after), run_id).result()
     assert len(await runner.history(run_id)) == steps
     if not answered:
@@ -77,24 +78,24 @@ async def test_a_question_that_is_none_any_more_does_not_fit(
     assert (await runner.resume(graph, run_id).result()).state.word == "x"
 
 
-# -- runs that another process goes on with
+# -- runs that another process continues
 
 
 @pytest.fixture
-def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who waits for what another process does looks all the time."""
-    monkeypatch.setattr(tending, "_LOOK_SECONDS", 0.001)
-    monkeypatch.setattr(tending, "_INBOX_SECONDS", 0.001)
+def quick_polls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Poll all the time for what another process does."""
+    monkeypatch.setattr(supervisor, "_LOOK_SECONDS", 0.001)
+    monkeypatch.setattr(supervisor, "_INBOX_SECONDS", 0.001)
 
 
 async def rest(ctx: Context) -> str:
-    """Sleep, then work."""
+    """Sleep, then return."""
     await ctx.sleep(60)
     return "rested"
 
 
 async def taken(path: Path, graph: Graph[State], *, fails: bool = False) -> Any:
-    """What the runner of a sleeping run comes to, where another one goes on with it meanwhile."""
+    """Return the result of a sleeping run that another runner continues meanwhile."""
     clock = FakeClock(start=0.0, jumps=False)
     async with Runner(path, clock=clock) as first, Runner(path, clock=FakeClock(start=100.0)) as second:
         run = first.start(graph)
@@ -109,16 +110,16 @@ async def taken(path: Path, graph: Graph[State], *, fails: bool = False) -> Any:
             return await run.result()
 
 
-@pytest.mark.usefixtures("quick_looks")
+@pytest.mark.usefixtures("quick_polls")
 async def test_a_sleeping_run_that_another_process_finishes_has_its_result(tmp_path: Path) -> None:
-    """Its own runner need not wait for the time."""
+    """Its own runner does not wait for the time."""
     result = await taken(tmp_path / "runs.db", one(rest))
     assert (result.status, result.state.word) == ("finished", "rested")
 
 
-@pytest.mark.usefixtures("quick_looks")
-async def test_a_sleeping_run_that_fails_in_another_process_has_failed(tmp_path: Path) -> None:
-    """As if it had failed here."""
+@pytest.mark.usefixtures("quick_polls")
+async def test_a_sleeping_run_that_fails_in_another_process_fails_here(tmp_path: Path) -> None:
+    """It raises as if it had failed here."""
 
     async def breaks(ctx: Context) -> str:
         await ctx.sleep(60)
@@ -128,11 +129,11 @@ async def test_a_sleeping_run_that_fails_in_another_process_has_failed(tmp_path:
         await taken(tmp_path / "runs.db", one(breaks), fails=True)
 
 
-@pytest.mark.usefixtures("quick_looks")
+@pytest.mark.usefixtures("quick_polls")
 async def test_a_run_that_wakes_while_another_process_drives_it_is_followed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its time comes here too, it cannot be claimed, and its result is what the other process makes of it."""
+    """Its time comes here too, it cannot be claimed, and its result is that of the other process."""
     begun, leave, refused = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def work(ctx: Context) -> str:
@@ -166,9 +167,9 @@ async def test_a_run_that_wakes_while_another_process_drives_it_is_followed(
             assert (await other.result()).state.word == "there"
 
 
-@pytest.mark.usefixtures("quick_looks")
+@pytest.mark.usefixtures("quick_polls")
 async def test_a_stop_by_another_process_reaches_a_run_that_sleeps(tmp_path: Path) -> None:
-    """At once, not when its time has come."""
+    """It arrives at once, not when the run's time has come."""
     path = tmp_path / "runs.db"
     async with Runner(path, clock=FakeClock(start=0.0, jumps=False)) as first, Runner(path) as second:
         run = first.start(one(rest))
@@ -178,16 +179,42 @@ async def test_a_stop_by_another_process_reaches_a_run_that_sleeps(tmp_path: Pat
             assert (await run.result()).status == "stopped"
 
 
-# -- what waiting costs
+class Interposed(SQLiteStore):
+    """A store with which something else happens once, after a run was recorded as waiting and before it sleeps."""
+
+    meanwhile: Callable[[], Awaitable[None]] | None = None
+
+    async def inbox(self, run_ids: Sequence[str]) -> Sequence[Message]:
+        """Read the inbox, and let it happen."""
+        found = await super().inbox(run_ids)
+        status = (await self.info(run_ids[0])).status
+        if status == "waiting" and self.meanwhile is not None:
+            happening, self.meanwhile = self.meanwhile, None
+            await happening()
+        return found
+
+
+@pytest.mark.usefixtures("quick_polls")
+async def test_a_stop_by_another_process_before_a_run_sleeps_is_seen(tmp_path: Path) -> None:
+    """The run is compared with the step after which it waits, not with what is recorded when it falls asleep."""
+    store = Interposed(tmp_path / "runs.db")
+    async with Runner(store, clock=FakeClock(start=0.0, jumps=False)) as first, Runner(tmp_path / "runs.db") as second:
+        store.meanwhile = partial(second.stop, "r")
+        run = first.start(one(rest), run_id="r")
+        async with asyncio.timeout(SOON):
+            assert (await run.result()).status == "stopped"
+
+
+# -- the cost of waiting
 
 
 class Counting(SQLiteStore):
-    """A store that counts the looks of its runner."""
+    """A store that counts the polls of its runner."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self.infos = 0
-        self.looks: list[int] = []
+        self.polls: list[int] = []
         self.three_looks = asyncio.Event()
 
     async def info(self, run_id: str) -> RunInfo:
@@ -195,34 +222,34 @@ class Counting(SQLiteStore):
         return await super().info(run_id)
 
     async def seqs(self, run_ids: Sequence[str]) -> Mapping[str, int]:
-        self.looks.append(len(run_ids))
-        if self.looks[-3:] == [20, 20, 20]:
+        self.polls.append(len(run_ids))
+        if self.polls[-3:] == [20, 20, 20]:
             self.three_looks.set()
         return await super().seqs(run_ids)
 
 
-@pytest.mark.usefixtures("quick_looks")
-async def test_one_look_is_enough_for_all_runs_that_sleep(tmp_path: Path) -> None:
-    """However many sleep, each turn asks the store one question, and it ends with the last of them."""
+@pytest.mark.usefixtures("quick_polls")
+async def test_one_poll_serves_all_runs_that_sleep(tmp_path: Path) -> None:
+    """However many runs sleep, each turn asks the store one question, and polling ends with the last of them."""
     store = Counting(tmp_path / "runs.db")
     async with Runner(store, clock=FakeClock(start=0.0, jumps=False)) as runner, asyncio.timeout(SOON):
         runs = [runner.start(one(rest)) for _ in range(20)]
         for run in runs:
             await until(run, "waiting")
         await store.three_looks.wait()
-        assert store.looks.count(1) == 20, "each of them was looked at by itself when it fell asleep"
+        assert store.polls.count(1) <= 1, "a run is not polled when it falls asleep"
         assert store.infos <= 20
         async with Runner(tmp_path / "runs.db") as other:
             for run in runs:
                 await other.stop(run.id)
         assert {(await run.result()).status for run in runs} == {"stopped"}
-        before = len(store.looks)
+        before = len(store.polls)
         await asyncio.sleep(0.02)
-        assert len(store.looks) <= before + 1
+        assert len(store.polls) <= before + 1
 
 
 async def test_a_sleeping_run_holds_no_state() -> None:
-    """Neither that which it began with nor that of its result so far."""
+    """It holds neither its initial state nor that of its result so far."""
 
     class Big(BaseModel):
         text: str = ""
@@ -242,13 +269,13 @@ async def test_a_sleeping_run_holds_no_state() -> None:
 
 
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How often the engine asks what a frame is to do, as the only item."""
+    """Count how often the engine computes the task of a single frame."""
     calls = [0]
-    asked: Callable[[Snapshot, Frame], Task | None] = ready.task_of
+    original: Callable[[Snapshot, Frame], Task | None] = ready.task_of
 
     def task_of(snapshot: Snapshot, frame: Frame) -> Task | None:
         calls[0] += 1
-        return asked(snapshot, frame)
+        return original(snapshot, frame)
 
     for module in (ready, evolve, drive):
         monkeypatch.setattr(module, "task_of", task_of)
@@ -256,12 +283,12 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 async def ask_about(item: int, ctx: Context) -> int:
-    """Ask somebody."""
+    """Ask a question about an item."""
     return await ctx.ask(f"{item}?", int)
 
 
 async def cost(runner: Runner, count: int, calls: list[int]) -> Sequence[int]:
-    """How many looks at frames a map of questions takes until it waits, and after all answers to its end."""
+    """Return how many frames are checked until a map of questions waits, and after all answers until it ends."""
     graph = one(ask_about, "answers", each={"item": "items"}, concurrency=count)
     calls[0] = 0
     result = await runner.start(graph, {"items": list(range(count))}).result()
@@ -274,8 +301,8 @@ async def cost(runner: Runner, count: int, calls: list[int]) -> Sequence[int]:
     return asking, calls[0]
 
 
-async def test_many_waits_cost_a_bounded_number_of_looks_each(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three times as many waits take about three times as many looks at frames, not nine times."""
+async def test_many_waits_cost_a_bounded_number_of_checks_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three times as many waits take about three times as many checks of frames, not nine times."""
     calls = counted(monkeypatch)
     async with Runner() as runner:
         few, many = await cost(runner, 30, calls), await cost(runner, 90, calls)

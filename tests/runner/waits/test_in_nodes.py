@@ -9,14 +9,15 @@ import pytest
 from graphengine import END, START, Context, Graph, RunFailed, Runner
 from graphengine.errors import InputError
 from graphengine.testing import FakeClock
+from tests.kit.recorded import Odd
 from tests.kit.runs import WEEK
-from tests.kit.waiting import Odd, State, Verdict, go_on, names, path, waiting
+from tests.kit.waiting import State, Verdict, names, path, resume_run, waiting
 
 # -- questions inside nodes
 
 
 async def test_a_node_that_asks_runs_again_with_its_answer(runner: Runner) -> None:
-    """From its beginning; what it had recorded is not done again."""
+    """It runs from its beginning; recorded work is not repeated."""
     calls: list[str] = []
 
     async def draft() -> str:
@@ -35,18 +36,18 @@ async def test_a_node_that_asks_runs_again_with_its_answer(runner: Runner) -> No
     run_id = await waiting(runner, graph)
     assert names(await runner.waits(run_id)) == ["work"]
     await runner.answer(run_id, {"ok": True, "score": 4})
-    assert names((await go_on(runner, graph, run_id)).waits) == ["work#2"]
+    assert names((await resume_run(runner, graph, run_id)).waits) == ["work#2"]
     with pytest.raises(InputError, match="'perhaps' is not yes or no"):
         await runner.answer(run_id, "perhaps")
     await runner.answer(run_id, "yes")
-    assert names((await go_on(runner, graph, run_id)).waits) == ["work#3"]
+    assert names((await resume_run(runner, graph, run_id)).waits) == ["work#3"]
     await runner.answer(run_id, ["x"])
-    assert (await go_on(runner, graph, run_id)).state.word == "text 4 yes ['x']"
+    assert (await resume_run(runner, graph, run_id)).state.word == "text 4 yes ['x']"
     assert calls == ["work", "draft", "work", "work", "work"]
 
 
-async def test_questions_may_have_names_of_their_own(runner: Runner) -> None:
-    """name= is what it is answered by."""
+async def test_questions_can_have_names_of_their_own(runner: Runner) -> None:
+    """name= is the name by which it is answered."""
 
     async def work(ctx: Context) -> bool:
         return await ctx.ask("Fine?", bool, name="editor")
@@ -55,7 +56,7 @@ async def test_questions_may_have_names_of_their_own(runner: Runner) -> None:
     run_id = await waiting(runner, graph)
     assert names(await runner.waits(run_id)) == ["editor"]
     await runner.answer(run_id, value=True, wait="editor")
-    assert (await go_on(runner, graph, run_id)).state.ok is True
+    assert (await resume_run(runner, graph, run_id)).state.ok is True
 
 
 async def gathered(ctx: Context) -> str:
@@ -77,7 +78,7 @@ async def grouped(ctx: Context) -> str:
 async def test_two_questions_at_once_are_answered_in_any_order(
     runner: Runner, work: Callable[..., Any], order: tuple[int, int]
 ) -> None:
-    """Both are asked, each by a name of its own, and each keeps its name while the other is answered."""
+    """Both are asked, each by its own name, and each keeps its name while the other is answered."""
     graph = path(("work", work, "word"))
     result = await runner.start(graph).result()
     asked = {wait.question: wait.name for wait in result.waits}
@@ -85,23 +86,23 @@ async def test_two_questions_at_once_are_answered_in_any_order(
     questions = ["one?", "two?"]
     first, second = (questions[n] for n in order)
     await runner.answer(result.run_id, first.upper(), wait=asked[first])
-    result = await go_on(runner, graph, result.run_id)
+    result = await resume_run(runner, graph, result.run_id)
     assert {wait.question: wait.name for wait in result.waits} == {second: asked[second]}
     await runner.answer(result.run_id, second.upper(), wait=asked[second])
-    assert (await go_on(runner, graph, result.run_id)).state.word == "ONE? TWO?"
+    assert (await resume_run(runner, graph, result.run_id)).state.word == "ONE? TWO?"
 
 
 async def test_both_answers_at_once_cost_one_more_run_each(runner: Runner) -> None:
-    """Both answers may be given before the run goes on."""
+    """Both answers can be given before the run continues."""
     graph = path(("work", gathered, "word"))
     run_id = await waiting(runner, graph)
     for wait in await runner.waits(run_id):
         await runner.answer(run_id, wait.question.upper(), wait=wait.name)
-    assert (await go_on(runner, graph, run_id)).state.word == "ONE? TWO?"
+    assert (await resume_run(runner, graph, run_id)).state.word == "ONE? TWO?"
 
 
-async def test_a_node_that_asks_may_tidy_up(runner: Runner) -> None:
-    """try/finally runs each time the attempt ends, and may itself wait for something real."""
+async def test_a_node_that_asks_can_clean_up(runner: Runner) -> None:
+    """try/finally runs each time the attempt ends, and can itself wait for something real."""
     log: list[str] = []
 
     async def work(ctx: Context) -> str:
@@ -116,12 +117,12 @@ async def test_a_node_that_asks_may_tidy_up(runner: Runner) -> None:
     run_id = await waiting(runner, graph)
     assert log == ["open", "close"]
     await runner.answer(run_id, "x")
-    assert (await go_on(runner, graph, run_id)).state.word == "x"
+    assert (await resume_run(runner, graph, run_id)).state.word == "x"
     assert log == ["open", "close"] * 2
 
 
 async def test_catching_exceptions_does_not_catch_the_end_of_an_attempt(runner: Runner) -> None:
-    """`except Exception` around a question is not in its way."""
+    """`except Exception` around a question does not interfere."""
 
     async def work(ctx: Context) -> str:
         try:
@@ -132,10 +133,10 @@ async def test_catching_exceptions_does_not_catch_the_end_of_an_attempt(runner: 
     graph = path(("work", work, "word"))
     run_id = await waiting(runner, graph)
     await runner.answer(run_id, "x")
-    assert (await go_on(runner, graph, run_id)).state.word == "x"
+    assert (await resume_run(runner, graph, run_id)).state.word == "x"
 
 
-async def test_a_node_that_swallows_its_end_waits_all_the_same(runner: Runner) -> None:
+async def test_a_node_that_swallows_its_end_still_waits(runner: Runner) -> None:
     """Whatever it returns or raises then is dropped."""
 
     async def returns(ctx: Context) -> str:
@@ -154,11 +155,11 @@ async def test_a_node_that_swallows_its_end_waits_all_the_same(runner: Runner) -
         graph = path(("work", work, "word"))
         run_id = await waiting(runner, graph)
         await runner.answer(run_id, "x")
-        assert (await go_on(runner, graph, run_id)).state.word == "x"
+        assert (await resume_run(runner, graph, run_id)).state.word == "x"
 
 
-async def test_the_time_of_an_answer_is_not_the_nodes(timed: Runner, clock: FakeClock) -> None:
-    """timeout_seconds bounds an attempt's own work: a question in it may take a week."""
+async def test_the_time_of_an_answer_does_not_count_for_the_node(timed: Runner, clock: FakeClock) -> None:
+    """timeout_seconds limits an attempt's own work: a question in it can take a week."""
 
     async def work(ctx: Context) -> str:
         return await ctx.ask("Well?", str)
@@ -169,11 +170,11 @@ async def test_the_time_of_an_answer_is_not_the_nodes(timed: Runner, clock: Fake
     run_id = await waiting(timed, graph)
     clock.move(WEEK)
     await timed.answer(run_id, "x")
-    assert (await go_on(timed, graph, run_id)).state.word == "x"
+    assert (await resume_run(timed, graph, run_id)).state.word == "x"
 
 
-async def test_what_is_recorded_beside_a_question_is_finished_first(runner: Runner) -> None:
-    """A call in flight comes to its end and is recorded before the attempt ends."""
+async def test_work_recorded_in_parallel_with_a_question_is_finished_first(runner: Runner) -> None:
+    """A call in flight ends and is recorded before the attempt ends."""
     calls: list[str] = []
     go, asked = asyncio.Event(), asyncio.Event()
 
@@ -197,12 +198,12 @@ async def test_what_is_recorded_beside_a_question_is_finished_first(runner: Runn
     assert result.status == "waiting"
     assert [step.kind for step in await runner.history(run.id)][-2:] == ["recorded", "waiting"]
     await runner.answer(run.id, "x")
-    assert (await go_on(runner, graph, run.id)).state.word == "x slow"
+    assert (await resume_run(runner, graph, run.id)).state.word == "x slow"
     assert calls == ["slow"]
 
 
-async def test_an_answer_that_only_a_nodes_type_refuses_is_asked_for_again(runner: Runner) -> None:
-    """Its refusal is recorded, the question stands, and the next answer counts."""
+async def test_an_answer_that_only_the_type_refuses_is_asked_for_again(runner: Runner) -> None:
+    """Its refusal is recorded, the question stays open, and the next answer counts."""
 
     async def work(ctx: Context) -> Odd:
         return await ctx.ask("A number?", Odd)
@@ -210,11 +211,11 @@ async def test_an_answer_that_only_a_nodes_type_refuses_is_asked_for_again(runne
     graph = path(("work", work, "odd"))
     run_id = await waiting(runner, graph)
     await runner.answer(run_id, {"n": 2})
-    result = await go_on(runner, graph, run_id)
+    result = await resume_run(runner, graph, run_id)
     assert (result.status, names(result.waits)) == ("waiting", ["work"])
     assert [step.kind for step in await runner.history(run_id) if step.kind == "refused"] == ["refused"]
     await runner.answer(run_id, {"n": 5})
-    assert (await go_on(runner, graph, run_id)).state.odd == Odd(n=5)
+    assert (await resume_run(runner, graph, run_id)).state.odd == Odd(n=5)
 
 
 async def test_questions_belong_to_the_event_loop(runner: Runner) -> None:

@@ -1,4 +1,4 @@
-"""Waits that nobody awaits, lose a race, move with the clock, share a name, or belong to a node that fails."""
+"""Waits that are not awaited, lose a race, depend on the clock, share a name, or belong to a node that fails."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from graphengine.history.load import load_snapshot
 from graphengine.testing import FakeClock
 from tests.kit.facts import said
 from tests.kit.runs import SOON, alone
-from tests.kit.waiting import go_on
+from tests.kit.waiting import resume_run
 
 
 class State(BaseModel):
@@ -23,15 +23,15 @@ class State(BaseModel):
 
 
 def one(work: Callable[..., Any], writes: str = "text", **options: Any) -> Graph[State]:
-    """A graph of one node."""
+    """Return a graph of one node."""
     return alone(State, work, writes, **options)
 
 
-# -- waits that are not awaited to their ends
+# -- waits that are not awaited to their end
 
 
 async def test_a_wait_that_is_begun_and_not_awaited_ends_nothing(runner: Runner) -> None:
-    """Neither its node, which is told of it, nor the one behind it, which still works when the wait would end it."""
+    """Its node is named in the step, and the next node still works when the wait would end it."""
     left: list[asyncio.Task[str]] = []
 
     async def begin(ctx: Context) -> str:
@@ -40,12 +40,12 @@ async def test_a_wait_that_is_begun_and_not_awaited_ends_nothing(runner: Runner)
         return "begun"
 
     async def after() -> list[str]:
-        for _ in range(20):  # turns of the event loop, in which the attempt of the first would have been ended
+        for _ in range(20):  # turns of the event loop, in which the first attempt would have been ended
             await asyncio.sleep(0)
         return ["after"]
 
     graph = one(begin)
-    graph.ways.clear()
+    graph.edges.clear()
     graph.add_node("after", after, writes="log")
     graph.add_path(START, "work", "after", END)
     run = runner.start(graph)
@@ -58,7 +58,7 @@ async def test_a_wait_that_is_begun_and_not_awaited_ends_nothing(runner: Runner)
 
 
 @pytest.mark.parametrize("forgotten", ["sleep", "ask", "receive", "step"])
-async def test_what_a_node_calls_and_does_not_await_fails_it(runner: Runner, forgotten: str) -> None:
+async def test_a_call_that_is_not_awaited_fails_its_node(runner: Runner, forgotten: str) -> None:
     """Nothing of it was done, and the error names it."""
 
     async def work(ctx: Context) -> str:
@@ -78,7 +78,7 @@ async def test_what_a_node_calls_and_does_not_await_fails_it(runner: Runner, for
 
 
 async def test_a_wait_after_its_node_has_ended_is_an_error_of_the_caller(runner: Runner) -> None:
-    """Who asks from what a node left behind is told so, and the run goes its way."""
+    """A question from a task that outlived its node raises there, and the run continues."""
     ended = asyncio.Event()
     late: list[asyncio.Task[str]] = []
 
@@ -94,11 +94,11 @@ async def test_a_wait_after_its_node_has_ended_is_an_error_of_the_caller(runner:
     ended.set()
     async with asyncio.timeout(SOON):
         (error,) = await asyncio.gather(*late, return_exceptions=True)
-    assert "ctx.ask was called when its node had ended" in str(error)
+    assert "ctx.ask was called after its node had ended" in str(error)
 
 
 async def test_a_question_that_lost_a_race_is_not_asked(runner: Runner) -> None:
-    """The step came first and the node wants no answer any more: it goes on, and the run does not wait for one."""
+    """The step came first and the node no longer needs an answer: it continues, and the run does not wait for one."""
 
     async def quick() -> str:
         return "quick"
@@ -123,8 +123,8 @@ async def test_a_question_that_lost_a_race_is_not_asked(runner: Runner) -> None:
 # -- the log's time
 
 
-async def test_a_time_made_of_now_comes(timed: Runner, clock: FakeClock) -> None:
-    """A node that sleeps until some time from now runs once more, with the same now, and goes on."""
+async def test_a_time_computed_from_now_comes(timed: Runner, clock: FakeClock) -> None:
+    """A node that sleeps until some time from now runs once more, with the same now, and continues."""
     seen: list[float] = []
 
     async def work(ctx: Context) -> str:
@@ -141,7 +141,7 @@ async def test_a_time_made_of_now_comes(timed: Runner, clock: FakeClock) -> None
     assert clock.now() == 1060.0
 
 
-async def test_now_of_a_retry_is_when_it_could_begin(timed: Runner) -> None:
+async def test_now_of_a_retry_is_its_earliest_time(timed: Runner) -> None:
     """Each attempt has a time of its own."""
     seen: list[float] = []
 
@@ -167,7 +167,7 @@ async def ask_by_one_name(item: int, ctx: Context) -> int:
 
 
 def same_names() -> Graph[State]:
-    """A graph whose items all ask by one name."""
+    """Return a graph whose items all ask by one name."""
     graph = Graph("names", State)
     graph.add_node("work", ask_by_one_name, each={"item": "items"}, writes="answers")
     graph.add_path(START, "work", END)
@@ -175,34 +175,34 @@ def same_names() -> Graph[State]:
 
 
 async def test_two_answers_by_one_name_are_for_two_waits(runner: Runner) -> None:
-    """Given before the run goes on, the second is for the second wait."""
+    """Given before the run continues, the second is for the second wait."""
     graph = same_names()
     run_id = (await runner.start(graph, {"items": [3, 4]}).result()).run_id
     await runner.answer(run_id, 11, wait="ok")
     await runner.answer(run_id, 22, wait="ok")
-    assert (await go_on(runner, graph, run_id)).state.answers == [11, 22]
+    assert (await resume_run(runner, graph, run_id)).state.answers == [11, 22]
 
 
-async def test_an_answer_finds_its_wait_though_another_of_its_name_came_before_it(runner: Runner) -> None:
+async def test_an_answer_finds_its_wait_though_a_new_one_has_its_name(runner: Runner) -> None:
     """The first item asked again before the answer to the second reached the run."""
     graph = same_names()
     run_id = (await runner.start(graph).result()).run_id
     await runner.answer(run_id, 1, wait="ok")
-    result = await go_on(runner, graph, run_id)
+    result = await resume_run(runner, graph, run_id)
     assert [wait.question for wait in result.waits] == ["again?", "2?"]
     second = (await load_snapshot(runner.store, run_id, None)).frames["work[1]"].waits["ok"].id
     await runner.store.post(run_id, "answer", {"wait": "ok", "id": second, "value": 20}, "late")
-    result = await go_on(runner, graph, run_id)
+    result = await resume_run(runner, graph, run_id)
     assert [wait.question for wait in result.waits] == ["again?"]
     await runner.answer(run_id, 2, wait="ok")
-    assert (await go_on(runner, graph, run_id)).state.answers == [3, 20]
+    assert (await resume_run(runner, graph, run_id)).state.answers == [3, 20]
 
 
-# -- failures behind an answer
+# -- failures after an answer
 
 
 async def test_an_answer_is_kept_over_a_retry(timed: Runner) -> None:
-    """Nobody is asked twice because the node's own code stumbled; what it had recorded is done again."""
+    """No question is asked twice because the node's own code failed; recorded work is repeated."""
     calls: list[str] = []
 
     async def draft() -> str:
@@ -220,12 +220,12 @@ async def test_an_answer_is_kept_over_a_retry(timed: Runner) -> None:
     graph = one(work, retry=Retry(attempts=2, jitter=0))
     run_id = (await timed.start(graph).result()).run_id
     await timed.answer(run_id, "!")
-    assert (await go_on(timed, graph, run_id)).state.text == "text!"
+    assert (await resume_run(timed, graph, run_id)).state.text == "text!"
     assert calls == ["draft", "!", "draft", "!"]
 
 
 async def test_after_a_failed_run_a_question_is_asked_again_and_a_message_is_kept(runner: Runner) -> None:
-    """The answer may be what the node stumbled over; a message is taken once."""
+    """The answer can be the cause of the failure; a message is received only once."""
 
     async def work(ctx: Context) -> str:
         message = await ctx.receive("topic", str)
@@ -237,11 +237,11 @@ async def test_after_a_failed_run_a_question_is_asked_again_and_a_message_is_kep
     graph = one(work)
     run_id = (await runner.start(graph).result()).run_id
     await runner.send(run_id, "topic", "message ")
-    await go_on(runner, graph, run_id)
+    await resume_run(runner, graph, run_id)
     await runner.answer(run_id, "bad")
     with pytest.raises(RunFailed):
-        await go_on(runner, graph, run_id)
-    result = await go_on(runner, graph, run_id)
+        await resume_run(runner, graph, run_id)
+    result = await resume_run(runner, graph, run_id)
     assert [(wait.kind, wait.question) for wait in result.waits] == [("ask", "Well?")]
     await runner.answer(run_id, "good")
-    assert (await go_on(runner, graph, run_id)).state.text == "message good"
+    assert (await resume_run(runner, graph, run_id)).state.text == "message good"

@@ -11,76 +11,77 @@ from pydantic import BaseModel, ConfigDict, Field
 from graphengine import END, START, Context, Graph, Limits, RunFailed, Runner, ask, failed, value
 from graphengine.errors import InputError, WaitTimeout
 from graphengine.testing import FakeClock
+from tests.kit.recorded import Odd
 from tests.kit.runs import SOON, WEEK
-from tests.kit.waiting import Odd, State, forked, go_on, names, path, shown, waiting
+from tests.kit.waiting import State, forked, names, path, resume_run, shown, waiting
 
 # -- time
 
 
-async def test_a_default_counts_when_the_time_is_over(timed: Runner, clock: FakeClock) -> None:
+async def test_a_default_is_used_when_the_time_is_over(timed: Runner, clock: FakeClock) -> None:
     """Until then the run waits; after it, a resume takes the default."""
     graph = path(("q", ask("Publish?", bool, timeout_seconds=WEEK, default=False), "ok"))
     result = await timed.start(graph).result()
     assert (result.status, result.waits[0].due_at) == ("waiting", 1000.0 + WEEK)
     clock.move(WEEK - 1)
-    assert (await go_on(timed, graph, result.run_id)).status == "waiting"
+    assert (await resume_run(timed, graph, result.run_id)).status == "waiting"
     clock.move(1)
-    done = await go_on(timed, graph, result.run_id)
+    done = await resume_run(timed, graph, result.run_id)
     assert (done.status, done.state.ok) == ("finished", False)
 
 
 async def test_without_a_default_the_node_fails_when_the_time_is_over(timed: Runner, clock: FakeClock) -> None:
-    """With wait_timeout, which a way with failed(WaitTimeout) takes."""
+    """The kind is wait_timeout, which an edge with failed(WaitTimeout) matches."""
     graph = Graph("g", State)
     graph.add_node("q", ask("Publish?", bool, timeout_seconds=60), writes="ok")
     graph.add_edge(START, "q")
     run_id = await waiting(timed, (plain := graph_with_end(graph)))
     clock.move(60)
-    with pytest.raises(RunFailed, match="nobody answered 'Publish\\?' in time") as caught:
-        await go_on(timed, plain, run_id)
+    with pytest.raises(RunFailed, match="no answer to 'Publish\\?' in time") as caught:
+        await resume_run(timed, plain, run_id)
     assert caught.value.result.error is not None
     assert caught.value.result.error.kind == "wait_timeout"
 
 
 def graph_with_end(graph: Graph[State]) -> Graph[State]:
-    """The graph with its way to END."""
+    """Return the graph with its edge to END."""
     graph.add_edge("q", END)
     return graph
 
 
-async def test_a_timeout_is_a_failure_like_others(timed: Runner, clock: FakeClock) -> None:
-    """A way with failed(WaitTimeout) is taken."""
+async def test_a_timeout_is_a_failure_like_any_other(timed: Runner, clock: FakeClock) -> None:
+    """An edge with failed(WaitTimeout) is taken."""
     graph = Graph("g", State)
     graph.add_node("q", ask("Publish?", bool, timeout_seconds=60), writes="ok")
     graph.add_edge(START, "q")
-    graph.add_edge("q", END, when=failed(WaitTimeout), label="nobody there")
+    graph.add_edge("q", END, when=failed(WaitTimeout), label="no answer")
     graph.add_edge("q", END)
     run_id = await waiting(timed, graph)
     clock.move(60)
-    result = await go_on(timed, graph, run_id)
+    result = await resume_run(timed, graph, run_id)
     assert result.stop is not None
-    assert result.stop.label == "nobody there"
+    assert result.stop.label == "no answer"
 
 
-async def test_a_late_answer_is_too_late(timed: Runner, clock: FakeClock) -> None:
-    """Once the default was taken, the question is gone."""
+async def test_a_late_answer_is_refused(timed: Runner, clock: FakeClock) -> None:
+    """Once the default was taken, the question is closed."""
     graph = path(
         ("q", ask("Publish?", bool, timeout_seconds=60, default=False), "ok"),
         ("more", ask("And?", str), "word"),
     )
     run_id = await waiting(timed, graph)
     clock.move(61)
-    assert names((await go_on(timed, graph, run_id)).waits) == ["more"]
-    with pytest.raises(InputError, match="asks nothing as 'q'"):
+    assert names((await resume_run(timed, graph, run_id)).waits) == ["more"]
+    with pytest.raises(InputError, match="has no question named 'q'"):
         await timed.answer(run_id, value=True, wait="q")
 
 
 async def test_a_nodes_question_has_its_timeout_and_default(timed: Runner, clock: FakeClock) -> None:
-    """The default is given, or WaitTimeout raised, to the node that runs again."""
+    """The node that runs again gets the default, or WaitTimeout is raised in it."""
     seen: list[str] = []
 
     async def work(ctx: Context) -> str:
-        first = await ctx.ask("One?", str, timeout_seconds=60, default="nobody")
+        first = await ctx.ask("One?", str, timeout_seconds=60, default="nothing")
         try:
             await ctx.ask("Two?", str, timeout_seconds=60)
         except WaitTimeout as error:
@@ -90,14 +91,14 @@ async def test_a_nodes_question_has_its_timeout_and_default(timed: Runner, clock
     graph = path(("work", work, "word"))
     run_id = await waiting(timed, graph)
     clock.move(60)
-    assert (await go_on(timed, graph, run_id)).status == "waiting"
+    assert (await resume_run(timed, graph, run_id)).status == "waiting"
     clock.move(60)
-    assert (await go_on(timed, graph, run_id)).state.word == "nobody"
-    assert seen == ["nobody answered 'Two?' in time"]
+    assert (await resume_run(timed, graph, run_id)).state.word == "nothing"
+    assert seen == ["no answer to 'Two?' in time"]
 
 
-async def test_the_times_of_two_questions_go_on_while_one_is_answered(timed: Runner, clock: FakeClock) -> None:
-    """The node runs again in between, and the other's time is not begun anew."""
+async def test_the_times_of_two_questions_continue_while_one_is_answered(timed: Runner, clock: FakeClock) -> None:
+    """The node runs again in between, and the other's time does not restart."""
 
     async def work(ctx: Context) -> str:
         return " ".join(
@@ -111,14 +112,14 @@ async def test_the_times_of_two_questions_go_on_while_one_is_answered(timed: Run
     result = await timed.start(graph).result()
     clock.move(60)
     await timed.answer(result.run_id, "x", wait="work")
-    result = await go_on(timed, graph, result.run_id)
+    result = await resume_run(timed, graph, result.run_id)
     assert [(wait.name, wait.due_at) for wait in result.waits] == [("work#2", 1100.0)]
     clock.move(40)
-    assert (await go_on(timed, graph, result.run_id)).state.word == "x late"
+    assert (await resume_run(timed, graph, result.run_id)).state.word == "x late"
 
 
-async def test_a_refused_answer_gives_no_more_time(timed: Runner, clock: FakeClock) -> None:
-    """The question goes on under its name, to its time."""
+async def test_a_refused_answer_does_not_extend_the_time(timed: Runner, clock: FakeClock) -> None:
+    """The question stays open under its name until its time is over."""
 
     async def work(ctx: Context) -> str:
         return str(await ctx.ask("An odd number?", Odd, timeout_seconds=100, default=Odd(n=9)))
@@ -127,14 +128,14 @@ async def test_a_refused_answer_gives_no_more_time(timed: Runner, clock: FakeClo
     run_id = await waiting(timed, graph)
     clock.move(60)
     await timed.answer(run_id, {"n": 2})
-    result = await go_on(timed, graph, run_id)
+    result = await resume_run(timed, graph, run_id)
     assert [(wait.name, wait.due_at) for wait in result.waits] == [("work", 1100.0)]
     clock.move(40)
-    assert (await go_on(timed, graph, run_id)).state.word == "n=9"
+    assert (await resume_run(timed, graph, run_id)).state.word == "n=9"
 
 
 async def test_sleep_and_sleep_until_wait_for_their_times(timed: Runner, clock: FakeClock) -> None:
-    """A node that sleeps again and again runs from its beginning each time, and what it slept is recorded."""
+    """A node that sleeps again and again runs from its beginning each time, and its sleeps are recorded."""
     woke: list[float] = []
 
     async def work(ctx: Context) -> str:
@@ -156,8 +157,8 @@ async def test_sleep_and_sleep_until_wait_for_their_times(timed: Runner, clock: 
     ]  # fmt: skip
 
 
-async def test_sleepers_side_by_side_wake_at_their_own_times(timed: Runner, clock: FakeClock) -> None:
-    """In arms: the run goes on with each when its time comes, not with the last alone."""
+async def test_parallel_sleepers_wake_at_their_own_times(timed: Runner, clock: FakeClock) -> None:
+    """In arms the run continues with each when its time comes, not only with the last."""
     woke: list[tuple[str, float]] = []
 
     def sleeper(name: str, days: int) -> tuple[str, Callable[..., Any], str]:
@@ -174,8 +175,8 @@ async def test_sleepers_side_by_side_wake_at_their_own_times(timed: Runner, cloc
     assert result.state.log == ["a", "b", "c"]
 
 
-async def test_a_time_that_has_passed_is_no_wait(timed: Runner) -> None:
-    """Sleeping until yesterday goes on by itself."""
+async def test_a_time_that_has_passed_needs_no_wait(timed: Runner) -> None:
+    """Sleeping until yesterday ends by itself."""
 
     async def work(ctx: Context) -> str:
         await ctx.sleep_until(5.0)
@@ -186,8 +187,8 @@ async def test_a_time_that_has_passed_is_no_wait(timed: Runner) -> None:
         assert (await timed.start(path(("work", work, "word"))).result()).state.word == "rested"
 
 
-async def test_a_run_that_sleeps_is_answered_in_the_meantime(timed: Runner) -> None:
-    """One arm sleeps, the other asks: the run waits, and after the answer for the time alone."""
+async def test_a_run_that_sleeps_can_be_answered_meanwhile(timed: Runner) -> None:
+    """One arm sleeps, the other asks: the run waits for both, and after the answer only for the time."""
 
     async def rest(ctx: Context) -> str:
         await ctx.sleep(WEEK)
@@ -196,7 +197,7 @@ async def test_a_run_that_sleeps_is_answered_in_the_meantime(timed: Runner) -> N
     graph = forked(("rest", rest, "log"), ("q", ask("Well?", str), "log"))
     result = await timed.start(graph).result()
     assert sorted((wait.name, wait.kind) for wait in result.waits) == [("q", "ask"), ("rest", "sleep")]
-    with pytest.raises(InputError, match="asks nothing as 'rest'"):
+    with pytest.raises(InputError, match="has no question named 'rest'"):
         await timed.answer(result.run_id, value=True, wait="rest")
     await timed.answer(result.run_id, "x")
     async with asyncio.timeout(SOON):
@@ -205,7 +206,7 @@ async def test_a_run_that_sleeps_is_answered_in_the_meantime(timed: Runner) -> N
 
 
 async def test_waiting_does_not_count_as_driven_time(timed: Runner, clock: FakeClock) -> None:
-    """Limits(seconds) bounds work: a week of waiting, asleep or for an answer, is not in it."""
+    """Limits(seconds) limits work: a week of waiting, asleep or for an answer, is not included."""
 
     async def rest(ctx: Context) -> str:
         await ctx.sleep(WEEK)
@@ -217,7 +218,7 @@ async def test_waiting_does_not_count_as_driven_time(timed: Runner, clock: FakeC
     run_id = await waiting(timed, graph)
     clock.move(WEEK)
     await timed.answer(run_id, value=True)
-    result = await go_on(timed, graph, run_id)
+    result = await resume_run(timed, graph, run_id)
     assert (result.status, result.elapsed_seconds) == ("finished", 2.0)
 
 
@@ -225,7 +226,7 @@ async def test_waiting_does_not_count_as_driven_time(timed: Runner, clock: FakeC
 
 
 async def test_a_run_pauses_before_a_node_on_every_visit(runner: Runner) -> None:
-    """Nothing of it is run before somebody answers True; nothing else is an answer."""
+    """The node runs only after the answer True; no other answer is accepted."""
     calls: list[int] = []
 
     async def publish(log: list[str]) -> str:
@@ -244,36 +245,36 @@ async def test_a_run_pauses_before_a_node_on_every_visit(runner: Runner) -> None
         await runner.answer(run_id, value=False)
     assert calls == []
     await runner.answer(run_id, value=True)
-    assert (await go_on(runner, graph, run_id)).status == "waiting"
+    assert (await resume_run(runner, graph, run_id)).status == "waiting"
     assert calls == [0]
     await runner.answer(run_id, value=True)
-    assert (await go_on(runner, graph, run_id)).state.log == ["published"] * 2
+    assert (await resume_run(runner, graph, run_id)).state.log == ["published"] * 2
 
 
 async def test_a_run_pauses_inside_a_subgraph(runner: Runner) -> None:
-    """By the node's path; elsewhere the same name is not paused."""
+    """The pause has the node's path; elsewhere the same name is not paused."""
     inner = path(("publish", lambda: "inner", "word"), name="article")
     inner.result = "word"
     graph = path(("publish", lambda: "outer", "log"), ("article", inner, "log"))
     run_id = await waiting(runner, graph, pause_before=["article/publish"])
     assert names(await runner.waits(run_id)) == ["article/publish"]
     await runner.answer(run_id, value=True)
-    assert (await go_on(runner, graph, run_id)).state.log == ["outer", "inner"]
+    assert (await resume_run(runner, graph, run_id)).state.log == ["outer", "inner"]
 
 
-async def test_a_resume_may_pause_elsewhere(runner: Runner) -> None:
-    """pause_before replaces what the run had."""
+async def test_a_resume_can_pause_elsewhere(runner: Runner) -> None:
+    """pause_before replaces the run's list."""
     graph = path(("a", lambda: "a", "log"), ("b", lambda: "b", "log"), ("c", lambda: "c", "log"))
     run_id = await waiting(runner, graph, pause_before=["a", "b"])
     await runner.answer(run_id, value=True)
     result = await runner.resume(graph, run_id, pause_before=["c"]).result()
     assert (result.state.log, names(result.waits)) == (["a", "b"], ["c"])
     await runner.answer(run_id, value=True)
-    assert (await go_on(runner, graph, run_id)).state.log == ["a", "b", "c"]
+    assert (await resume_run(runner, graph, run_id)).state.log == ["a", "b", "c"]
 
 
-async def test_a_resume_may_lift_a_pause(runner: Runner) -> None:
-    """With another list, or an empty one, the run goes on without an answer; a pause that is still in it stays."""
+async def test_a_resume_can_lift_a_pause(runner: Runner) -> None:
+    """With another list, or an empty one, the run continues without an answer; a pause that is still listed stays."""
     graph = path(("a", lambda: "a", "log"), ("b", lambda: "b", "log"))
     run_id = await waiting(runner, graph, pause_before=["b"])
     result = await runner.resume(graph, run_id, pause_before=["a", "b"]).result()
@@ -282,16 +283,16 @@ async def test_a_resume_may_lift_a_pause(runner: Runner) -> None:
     assert (result.status, result.state.log) == ("finished", ["a", "b"])
 
 
-@pytest.mark.parametrize(("given", "told"), [("publish", "give a list"), (["pubish"], "did you mean 'publish'")])
-async def test_a_pause_before_nothing_is_refused(given: Any, told: str) -> None:
-    """At once, with the repair."""
+@pytest.mark.parametrize(("given", "expected"), [("publish", "give a list"), (["pubish"], "did you mean 'publish'")])
+async def test_a_pause_before_an_unknown_node_is_refused(given: Any, expected: str) -> None:
+    """It is refused at once, with the repair."""
     async with Runner() as runner:
-        with pytest.raises(InputError, match=told):
+        with pytest.raises(InputError, match=expected):
             runner.start(path(("publish", lambda: "x", "word")), pause_before=given)
 
 
 async def test_a_pause_before_a_map_is_one_pause(runner: Runner) -> None:
-    """Not one for each item."""
+    """It is not one for each item."""
 
     async def look(item: str) -> bool:
         return item == "a"
@@ -302,11 +303,11 @@ async def test_a_pause_before_a_map_is_one_pause(runner: Runner) -> None:
     run_id = await waiting(runner, graph, pause_before=["look"])
     assert names(await runner.waits(run_id)) == ["look"]
     await runner.answer(run_id, value=True)
-    assert (await go_on(runner, graph, run_id)).state.answers == [True, False, False, False]
+    assert (await resume_run(runner, graph, run_id)).state.answers == [True, False, False, False]
 
 
 async def test_waits_of_one_name_are_answered_one_after_another(runner: Runner) -> None:
-    """The items of a map that all call their question the same."""
+    """The items of a map all give their question the same name."""
 
     async def work(item: str, ctx: Context) -> bool:
         return await ctx.ask(f"{item}?", bool, name="editor")
@@ -317,25 +318,25 @@ async def test_waits_of_one_name_are_answered_one_after_another(runner: Runner) 
     run_id = await waiting(runner, graph, state={"items": ["a", "b"]})
     for given in (True, False):
         await runner.answer(run_id, given, wait="editor")
-        await go_on(runner, graph, run_id)
-    assert (await go_on(runner, graph, run_id)).state.answers == [True, False]
+        await resume_run(runner, graph, run_id)
+    assert (await resume_run(runner, graph, run_id)).state.answers == [True, False]
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "expected"),
     [
         ({"timeout_seconds": 0}, "above 0"),
         ({"timeout_seconds": float("nan")}, "above 0"),
-        ({"default": "x"}, "without a time"),
+        ({"default": "x"}, "without timeout_seconds"),
     ],
 )
-async def test_a_question_in_a_node_that_makes_no_sense_is_refused(runner: Runner, options: Any, told: str) -> None:
-    """As one that is a node."""
+async def test_an_invalid_question_in_a_node_is_refused(runner: Runner, options: Any, expected: str) -> None:
+    """It is refused like one that is a node."""
 
     async def work(ctx: Context) -> str:
         return str(await ctx.ask("Well?", str, **options))
 
-    with pytest.raises(RunFailed, match=told):
+    with pytest.raises(RunFailed, match=expected):
         await runner.start(path(("work", work, "word"))).result()
 
 
@@ -350,14 +351,14 @@ class Alias(BaseModel):
 
 
 async def test_strict_models_and_aliases_are_types_of_answers(timed: Runner, clock: FakeClock) -> None:
-    """Given as a model, as JSON, or as a default."""
+    """They can be given as a model, as JSON, or as a default."""
     for kind, given in ((Strict, Strict(day=datetime.date(2026, 1, 2))), (Alias, Alias(theNumber=3))):
         graph = path(("q", ask("Well?", kind), {"word": shown}))
         run_id = await waiting(timed, graph)
         await timed.answer(run_id, given)
-        assert (await go_on(timed, graph, run_id)).state.word == repr(given)
+        assert (await resume_run(timed, graph, run_id)).state.word == repr(given)
 
         graph = path(("q", ask("Well?", kind, timeout_seconds=60, default=given), {"word": shown}))
         run_id = await waiting(timed, graph)
         clock.move(60)
-        assert (await go_on(timed, graph, run_id)).state.word == repr(given)
+        assert (await resume_run(timed, graph, run_id)).state.word == repr(given)

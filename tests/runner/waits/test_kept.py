@@ -1,4 +1,4 @@
-"""Waiting runs over restarts, stops and branches, what they cost, and what they show."""
+"""Waiting runs over restarts, stops and branches, their cost, and their events."""
 
 import asyncio
 import gc
@@ -14,13 +14,13 @@ from graphengine.stores.base import Append
 from graphengine.stores.memory import MemoryStore
 from graphengine.testing import FakeClock
 from tests.kit.runs import SOON, WEEK
-from tests.kit.waiting import State, forked, go_on, names, path, waiting
+from tests.kit.waiting import State, forked, names, path, resume_run, waiting
 
 # -- restarts, other runners, stops, branches
 
 
 async def test_an_answer_survives_restarts(tmp_path: Path) -> None:
-    """Asked by one process, answered by another, gone on with by a third."""
+    """One process asks, another one answers, and a third one resumes."""
     calls: list[str] = []
 
     async def draft() -> str:
@@ -39,22 +39,22 @@ async def test_an_answer_survives_restarts(tmp_path: Path) -> None:
         assert names(await runner.waits(run_id)) == ["work"]
         await runner.answer(run_id, value=True)
     async with Runner(tmp_path / "runs.db") as runner:
-        assert (await go_on(runner, graph, run_id)).state.word == "text"
+        assert (await resume_run(runner, graph, run_id)).state.word == "text"
     assert calls == ["draft"]
 
 
-async def test_two_runners_share_a_waiting_run(tmp_path: Path) -> None:
-    """One that did not start it answers, and goes on; the first sees what came of it."""
+async def test_two_runners_can_share_a_waiting_run(tmp_path: Path) -> None:
+    """One that did not start it answers and resumes it; the first sees the result."""
     graph = path(("q", ask("Well?", str), "word"))
     async with Runner(tmp_path / "runs.db") as first, Runner(tmp_path / "runs.db") as second:
         run_id = await waiting(first, graph)
         await second.answer(run_id, "x")
-        assert (await go_on(second, graph, run_id)).state.word == "x"
-        assert (await go_on(first, graph, run_id)).state.word == "x"
+        assert (await resume_run(second, graph, run_id)).state.word == "x"
+        assert (await resume_run(first, graph, run_id)).state.word == "x"
 
 
 async def test_an_answer_of_another_process_reaches_a_run_that_is_driven(tmp_path: Path) -> None:
-    """Here one arm works on while the other's question is answered through the database."""
+    """Here one arm works while the other's question is answered through the database."""
     leave = asyncio.Event()
 
     async def work() -> str:
@@ -76,8 +76,8 @@ async def test_an_answer_of_another_process_reaches_a_run_that_is_driven(tmp_pat
         assert (await run.result()).state.log == ["x", "worked"]
 
 
-async def test_a_sleeping_run_goes_on_in_another_process(tmp_path: Path) -> None:
-    """Closing its runner leaves it waiting; whoever resumes it waits the rest of its time."""
+async def test_a_sleeping_run_continues_in_another_process(tmp_path: Path) -> None:
+    """Closing its runner leaves it waiting; a resume waits for the rest of its time."""
 
     async def rest(ctx: Context) -> str:
         await ctx.sleep(WEEK)
@@ -103,19 +103,19 @@ async def test_a_waiting_run_can_be_stopped_and_resumed(runner: Runner) -> None:
     run_id = await waiting(runner, graph)
     await runner.stop(run_id, "lunch")
     assert (await runner.store.info(run_id)).status == "stopped"
-    result = await go_on(runner, graph, run_id)
+    result = await resume_run(runner, graph, run_id)
     assert (result.status, names(result.waits)) == ("waiting", ["q"])
     await runner.answer(run_id, "x")
-    assert (await go_on(runner, graph, run_id)).state.word == "x"
+    assert (await resume_run(runner, graph, run_id)).state.word == "x"
 
 
 async def test_a_stopped_run_keeps_its_answer(runner: Runner) -> None:
-    """What was answered before the resume counts with it."""
+    """An answer given before the stop counts after the resume."""
     graph = path(("q", ask("Well?", str), "word"))
     run_id = await waiting(runner, graph)
     await runner.stop(run_id)
     await runner.answer(run_id, "x")
-    assert (await go_on(runner, graph, run_id)).state.word == "x"
+    assert (await resume_run(runner, graph, run_id)).state.word == "x"
 
 
 async def test_a_sleeping_run_can_be_stopped(timed: Runner) -> None:
@@ -142,7 +142,7 @@ class Slow(MemoryStore):
         self.waits, self.go = asyncio.Event(), asyncio.Event()
 
     def append(self, batch: Append) -> Awaitable[None] | None:  # type: ignore[override]
-        """Hold the append that says that a run waits."""
+        """Hold the append that records that a run waits."""
         super().append(batch)
         return self._held() if batch.status == "waiting" else None
 
@@ -151,8 +151,8 @@ class Slow(MemoryStore):
         await self.go.wait()
 
 
-async def test_a_stop_reaches_a_run_that_is_just_let_go() -> None:
-    """Also while it is being recorded that the run waits: it is stopped then."""
+async def test_a_stop_reaches_a_run_that_is_just_being_released() -> None:
+    """It is stopped even while the store records that it waits."""
 
     async def rest(ctx: Context) -> str:
         await ctx.sleep_until(float("inf"))
@@ -174,20 +174,20 @@ class Late(MemoryStore):
     """A store in which every append takes some turns of the event loop."""
 
     def append(self, batch: Append) -> Awaitable[None]:  # type: ignore[override]
-        """Record it, and say so later."""
+        """Append now, and confirm later."""
         super().append(batch)
         return turns_later(3)
 
 
 async def turns_later(turns: int) -> None:
-    """Return behind so many turns of the event loop."""
+    """Return after this many turns of the event loop."""
     for _ in range(turns):
         await asyncio.sleep(0)
 
 
 @pytest.mark.parametrize("turns", range(12))
-async def test_a_run_is_let_go_whenever_its_last_node_ends(turns: int) -> None:
-    """Also when it is just being recorded that another one sleeps: the run waits then, for an answer or its time."""
+async def test_a_run_is_released_whenever_its_last_node_ends(turns: int) -> None:
+    """The store can just be recording that another node sleeps: the run then waits for an answer or its time."""
 
     async def rest(ctx: Context) -> str:
         await ctx.sleep(WEEK)
@@ -197,28 +197,28 @@ async def test_a_run_is_let_go_whenever_its_last_node_ends(turns: int) -> None:
         await turns_later(turns)
         return "worked"
 
-    graph = forked(("rest", rest, "word"), ("work", work, "title"), ("q", ask("Go on?", bool), "ok"))
+    graph = forked(("rest", rest, "word"), ("work", work, "title"), ("q", ask("Continue?", bool), "ok"))
     async with Runner(Late(), clock=FakeClock(jumps=False)) as runner, asyncio.timeout(SOON):
         result = await runner.start(graph).result()
         assert (result.status, [wait.kind for wait in result.waits]) == ("waiting", ["sleep", "ask"])
         assert (await runner.store.info(result.run_id)).driver is None
 
 
-async def test_a_branch_of_a_waiting_run_waits_for_itself(runner: Runner) -> None:
-    """Each of the two is answered on its own."""
+async def test_a_branch_of_a_waiting_run_waits_separately(runner: Runner) -> None:
+    """Each of the two is answered by itself."""
     graph = path(("q", ask("Publish {title}?", str), "word"))
     run_id = await waiting(runner, graph)
     at = len(await runner.history(run_id))
     child = await runner.branch(graph, run_id, at, update={"title": "Bees"}).result()
     assert (child.status, names(child.waits)) == ("waiting", ["q"])
     await runner.answer(child.run_id, "child")
-    assert (await go_on(runner, graph, child.run_id)).state.word == "child"
+    assert (await resume_run(runner, graph, child.run_id)).state.word == "child"
     assert names(await runner.waits(run_id)) == ["q"]
     await runner.answer(run_id, "parent")
-    assert (await go_on(runner, graph, run_id)).state.word == "parent"
+    assert (await resume_run(runner, graph, run_id)).state.word == "parent"
 
 
-async def test_the_branch_of_a_sleeper_has_its_time(timed: Runner, clock: FakeClock) -> None:
+async def test_the_branch_of_a_sleeper_keeps_its_time(timed: Runner, clock: FakeClock) -> None:
     """A timer that has passed meanwhile is due at once."""
 
     async def rest(ctx: Context) -> str:
@@ -235,17 +235,17 @@ async def test_the_branch_of_a_sleeper_has_its_time(timed: Runner, clock: FakeCl
     assert clock.now() == before
 
 
-# -- what a waiting run costs, and shows
+# -- the cost and the events of a waiting run
 
 
 def snapshots() -> list[Snapshot]:
-    """All that are alive; other tests may keep some."""
+    """Return all snapshots that are alive; other tests can keep some."""
     gc.collect()
     return [found for found in gc.get_objects() if isinstance(found, Snapshot) and found.frames]
 
 
 async def test_a_waiting_run_holds_nothing(runner: Runner) -> None:
-    """No asyncio task of its own and no snapshot are left of it."""
+    """No asyncio task of its own and no snapshot remain."""
     graph = path(("q", ask("Well?", str), "word"))
     before = {id(each) for each in snapshots()}
     for _ in range(3):
@@ -256,7 +256,7 @@ async def test_a_waiting_run_holds_nothing(runner: Runner) -> None:
 
 
 async def test_a_sleeping_run_holds_no_snapshot() -> None:
-    """Only what is to wake it."""
+    """Only what is needed to wake it remains."""
 
     async def rest(ctx: Context) -> str:
         await ctx.sleep_until(float("inf"))
@@ -273,8 +273,8 @@ async def test_a_sleeping_run_holds_no_snapshot() -> None:
         assert [found for found in snapshots() if id(found) not in before] == []
 
 
-async def test_events_end_where_the_run_waits_and_go_on_with_the_resume(runner: Runner) -> None:
-    """Whoever watches the resumed run gets every step from the first, or those after the last seen."""
+async def test_events_end_when_the_run_waits_and_continue_with_the_resume(runner: Runner) -> None:
+    """A watcher of the resumed run gets every step from the first, or those after the last one seen."""
     graph = path(("q", ask("Well?", str), "word"))
     run = runner.start(graph)
     async with asyncio.timeout(SOON):
@@ -288,8 +288,8 @@ async def test_events_end_where_the_run_waits_and_go_on_with_the_resume(runner: 
     assert [event.step.kind for event in rest] == ["resumed", "node"]
 
 
-async def test_events_of_a_sleeping_run_go_on_when_it_wakes(timed: Runner) -> None:
-    """One watcher sees it all."""
+async def test_events_of_a_sleeping_run_continue_when_it_wakes(timed: Runner) -> None:
+    """One watcher sees all of them."""
 
     async def rest(ctx: Context) -> str:
         await ctx.sleep(WEEK)
@@ -301,18 +301,18 @@ async def test_events_of_a_sleeping_run_go_on_when_it_wakes(timed: Runner) -> No
     assert kinds == ["started", "waiting", "resumed", "answered", "node"]
 
 
-async def test_a_run_that_still_waits_is_not_touched_by_a_resume(runner: Runner) -> None:
-    """Nothing is recorded and its result tells the waits."""
+async def test_a_resume_does_not_change_a_run_that_still_waits(runner: Runner) -> None:
+    """Nothing is recorded, and its result has the waits."""
     graph = path(("q", ask("Well?", str), "word"))
     run_id = await waiting(runner, graph)
     before = len(await runner.history(run_id))
     for _ in range(2):
-        assert names((await go_on(runner, graph, run_id)).waits) == ["q"]
+        assert names((await resume_run(runner, graph, run_id)).waits) == ["q"]
     assert len(await runner.history(run_id)) == before
 
 
-async def test_a_run_may_sleep_again_and_again() -> None:
-    """A poller: no nap leaves anything behind on the stack."""
+async def test_a_run_can_sleep_again_and_again() -> None:
+    """It polls, and no sleep leaves anything on the stack."""
 
     async def poll(log: list[str], ctx: Context) -> str:
         await ctx.sleep(60)
@@ -329,7 +329,7 @@ async def test_a_run_may_sleep_again_and_again() -> None:
 
 
 async def test_five_hundred_runs_may_wait_at_once(runner: Runner) -> None:
-    """And be answered in any order."""
+    """They can be answered in any order."""
     graph = path(("q", ask("Well?", str), "word"))
     runs = [runner.start(graph) for _ in range(500)]
     async with asyncio.timeout(30):
@@ -341,7 +341,7 @@ async def test_five_hundred_runs_may_wait_at_once(runner: Runner) -> None:
 
 
 async def test_many_sleepers_wake_in_order(timed: Runner, clock: FakeClock) -> None:
-    """Each at its own time."""
+    """Each wakes at its own time."""
     woke: list[int] = []
 
     async def rest(title: str, ctx: Context) -> str:

@@ -1,4 +1,4 @@
-"""Messages: to a run, between nodes, kept until they are received; blackboards and events made of ordinary graphs."""
+"""Messages: to a run, between nodes, kept until they are received; blackboards and event buses as ordinary graphs."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +16,7 @@ from graphengine.runner.run import StepRecorded
 from graphengine.testing import FakeClock
 from tests.kit.facts import said
 from tests.kit.runs import SOON, row
-from tests.kit.waiting import go_on
+from tests.kit.waiting import resume_run
 
 
 class News(BaseModel):
@@ -33,17 +33,17 @@ class State(BaseModel):
 
 
 def path(*nodes: tuple[str, Any, Any]) -> Graph[State]:
-    """A graph of nodes in a row: name, runnable, writes."""
+    """Return a graph of nodes in a row: name, runnable, writes."""
     return row(State, *nodes)
 
 
 async def hear(ctx: Context) -> str:
-    """Take the next message of a topic."""
+    """Receive the next message of a topic."""
     return str(await ctx.receive("topic", str))
 
 
 async def hear_three(ctx: Context) -> str:
-    """Take three messages of a topic."""
+    """Receive three messages of a topic."""
     return " ".join([await ctx.receive("topic", str) for _ in range(3)])
 
 
@@ -51,7 +51,7 @@ async def hear_three(ctx: Context) -> str:
 
 
 async def test_a_run_waits_for_a_message(runner: Runner) -> None:
-    """The wait tells the topic and takes no answer; the message ends it."""
+    """The wait has the topic and takes no answer; the message ends it."""
     graph = path(("hear", hear, "text"))
     result = await runner.start(graph).result()
     (wait,) = result.waits
@@ -59,48 +59,48 @@ async def test_a_run_waits_for_a_message(runner: Runner) -> None:
     with pytest.raises(InputError, match="asks nothing"):
         await runner.answer(result.run_id, "x")
     await runner.send(result.run_id, "other", "no")
-    assert (await go_on(runner, graph, result.run_id)).status == "waiting"
+    assert (await resume_run(runner, graph, result.run_id)).status == "waiting"
     await runner.send(result.run_id, "topic", "yes")
-    assert (await go_on(runner, graph, result.run_id)).state.text == "yes"
+    assert (await resume_run(runner, graph, result.run_id)).state.text == "yes"
 
 
 async def test_a_message_sent_before_it_is_awaited_is_kept(runner: Runner) -> None:
-    """Each is received once, in the order they were sent."""
+    """Each message is received once, in the order of sending."""
     graph = path(("q", ask("Ready?", bool), {"n": lambda result: 1}), ("hear", hear_three, "text"))
     run_id = (await runner.start(graph).result()).run_id
     for word in ("one", "two", "three", "four"):
         await runner.send(run_id, "topic", word)
     await runner.answer(run_id, value=True)
-    assert (await go_on(runner, graph, run_id)).state.text == "one two three"
+    assert (await resume_run(runner, graph, run_id)).state.text == "one two three"
 
 
-async def test_messages_and_waits_may_alternate(runner: Runner) -> None:
-    """One message before each resume."""
+async def test_messages_and_waits_can_alternate(runner: Runner) -> None:
+    """One message comes before each resume."""
     graph = path(("hear", hear_three, "text"))
     run_id = (await runner.start(graph).result()).run_id
     for word in ("one", "two"):
         await runner.send(run_id, "topic", word)
-        assert (await go_on(runner, graph, run_id)).status == "waiting"
+        assert (await resume_run(runner, graph, run_id)).status == "waiting"
     await runner.send(run_id, "topic", "three")
-    assert (await go_on(runner, graph, run_id)).state.text == "one two three"
+    assert (await resume_run(runner, graph, run_id)).state.text == "one two three"
 
 
 async def test_a_key_sends_a_message_once(runner: Runner) -> None:
-    """A caller that tries twice sends once, before and after the run has taken it."""
+    """A caller that tries twice sends once, before and after the run has received it."""
     graph = path(("hear", hear_three, "text"))
     run_id = (await runner.start(graph).result()).run_id
     await runner.send(run_id, "topic", "one", key="k")
     await runner.send(run_id, "topic", "one", key="k")
-    assert (await go_on(runner, graph, run_id)).status == "waiting"
+    assert (await resume_run(runner, graph, run_id)).status == "waiting"
     await runner.send(run_id, "topic", "one", key="k")
     await runner.send(run_id, "topic", "one")
     await runner.send(run_id, "topic", "one", key="l")
-    assert (await go_on(runner, graph, run_id)).state.text == "one one one"
+    assert (await resume_run(runner, graph, run_id)).state.text == "one one one"
     assert [step.kind for step in await runner.history(run_id)].count("message") == 3
 
 
-async def test_a_key_counts_for_its_topic(runner: Runner) -> None:
-    """The same key of another topic is another message."""
+async def test_a_key_applies_to_its_topic(runner: Runner) -> None:
+    """The same key with another topic is another message."""
 
     async def hear_both(ctx: Context) -> str:
         return await ctx.receive("a", str) + await ctx.receive("b", str)
@@ -109,12 +109,12 @@ async def test_a_key_counts_for_its_topic(runner: Runner) -> None:
     run_id = (await runner.start(graph).result()).run_id
     for topic in ("a", "b", "a"):
         await runner.send(run_id, topic, topic, key="42")
-    assert (await go_on(runner, graph, run_id)).state.text == "ab"
+    assert (await resume_run(runner, graph, run_id)).state.text == "ab"
     assert [step.kind for step in await runner.history(run_id)].count("message") == 2
 
 
 async def test_messages_have_types(runner: Runner) -> None:
-    """A model is sent as JSON and received as a model; one that does not fit is refused, and the next is taken."""
+    """A model is sent as JSON and received as a model; one that does not fit is refused, and the next is received."""
 
     async def read(ctx: Context) -> News:
         return await ctx.receive("news", News)
@@ -122,39 +122,39 @@ async def test_messages_have_types(runner: Runner) -> None:
     graph = path(("read", read, "news"))
     run_id = (await runner.start(graph).result()).run_id
     await runner.send(run_id, "news", {"title": "bad", "score": -1})
-    assert (await go_on(runner, graph, run_id)).status == "waiting"
+    assert (await resume_run(runner, graph, run_id)).status == "waiting"
     refused = [step for step in await runner.history(run_id) if step.kind == "refused"]
     assert ["greater than or equal to 0" in said(step)["message"] for step in refused] == [True]
     await runner.send(run_id, "news", News(title="good", score=1))
-    assert (await go_on(runner, graph, run_id)).state.news == News(title="good", score=1)
+    assert (await resume_run(runner, graph, run_id)).state.news == News(title="good", score=1)
 
 
 async def test_a_message_that_json_cannot_carry_is_refused(runner: Runner) -> None:
-    """Where it is sent."""
+    """The call that sends it raises."""
     run_id = (await runner.start(path(("hear", hear, "text"))).result()).run_id
     with pytest.raises(InputError, match="JSON cannot carry the message"):
         await runner.send(run_id, "topic", object())
     with pytest.raises(UnknownRun):
-        await runner.send("nobody", "topic", 1)
+        await runner.send("unknown", "topic", 1)
 
 
 async def test_a_receive_has_a_timeout_and_a_default(timed: Runner, clock: FakeClock) -> None:
-    """As a question has; a message that came in time counts though the run is gone on with later."""
+    """They work as for a question; a message that came in time counts though the run is resumed later."""
 
     async def work(ctx: Context) -> str:
-        return str(await ctx.receive("topic", str, timeout_seconds=60, default="nobody"))
+        return str(await ctx.receive("topic", str, timeout_seconds=60, default="nothing"))
 
     graph = path(("work", work, "text"))
     first, second = [(await timed.start(graph).result()).run_id for _ in range(2)]
     clock.move(30)
     await timed.send(first, "topic", "in time")
     clock.move(30)
-    assert (await go_on(timed, graph, first)).state.text == "in time"
-    assert (await go_on(timed, graph, second)).state.text == "nobody"
+    assert (await resume_run(timed, graph, first)).state.text == "in time"
+    assert (await resume_run(timed, graph, second)).state.text == "nothing"
 
 
 async def test_a_message_reaches_a_run_that_sleeps_here(timed: Runner) -> None:
-    """One arm sleeps without end, the other receives: the message is taken at once."""
+    """One arm sleeps without end, the other receives: the message is received at once."""
 
     async def rest(ctx: Context) -> str:
         await ctx.sleep_until(float("inf"))
@@ -169,11 +169,11 @@ async def test_a_message_reaches_a_run_that_sleeps_here(timed: Runner) -> None:
     result = await timed.start(graph).result()
     assert result.status == "waiting"
     await timed.send(result.run_id, "topic", "x")
-    assert (await go_on(timed, graph, result.run_id)).state.log == ["x"]
+    assert (await resume_run(timed, graph, result.run_id)).state.log == ["x"]
 
 
 async def test_a_message_wakes_a_run_that_only_sleeps(timed: Runner, clock: FakeClock) -> None:
-    """It is recorded and kept; the sleeper sleeps on to its time."""
+    """It is recorded and kept; the sleeper sleeps until its time."""
 
     async def rest(ctx: Context) -> str:
         await ctx.sleep(3600)
@@ -195,7 +195,7 @@ async def test_a_message_wakes_a_run_that_only_sleeps(timed: Runner, clock: Fake
 
 
 async def test_messages_survive_restarts(tmp_path: Path) -> None:
-    """Sent by a process that drives nothing; taken by another."""
+    """They are sent by a process that drives nothing, and received by another."""
     graph = path(("hear", hear_three, "text"))
     async with Runner(tmp_path / "runs.db") as runner:
         run_id = (await runner.start(graph).result()).run_id
@@ -203,29 +203,29 @@ async def test_messages_survive_restarts(tmp_path: Path) -> None:
         async with Runner(tmp_path / "runs.db") as runner:
             await runner.send(run_id, "topic", word)
     async with Runner(tmp_path / "runs.db") as runner:
-        assert (await go_on(runner, graph, run_id)).state.text == "one two three"
+        assert (await resume_run(runner, graph, run_id)).state.text == "one two three"
 
 
 async def test_a_branch_has_the_kept_messages_of_its_step(runner: Runner) -> None:
-    """And none that came later, nor those that its parent's inbox holds."""
+    """It has none that came later, and none of its parent's inbox."""
     graph = path(("q", ask("Ready?", bool), {"n": lambda result: 1}), ("hear", hear, "text"))
     run_id = (await runner.start(graph).result()).run_id
     await runner.send(run_id, "topic", "kept")
-    await go_on(runner, graph, run_id)
+    await resume_run(runner, graph, run_id)
     at = len(await runner.history(run_id))
     await runner.send(run_id, "topic", "later")
     child = await runner.branch(graph, run_id, at).result()
     await runner.answer(child.run_id, value=True)
-    assert (await go_on(runner, graph, child.run_id)).state.text == "kept"
+    assert (await resume_run(runner, graph, child.run_id)).state.text == "kept"
     await runner.answer(run_id, value=True)
-    assert (await go_on(runner, graph, run_id)).state.text == "kept"
+    assert (await resume_run(runner, graph, run_id)).state.text == "kept"
 
 
 # -- between nodes
 
 
 def talking(speak: Callable[..., Any], **options: Any) -> Graph[State]:
-    """Two arms: one speaks, one hears three words."""
+    """Return a graph with two arms: one speaks, one receives three words."""
     graph = Graph("talk", State)
     graph.add_node("hear", hear_three, writes="text")
     graph.add_node("speak", speak, writes="n", **options)
@@ -236,7 +236,7 @@ def talking(speak: Callable[..., Any], **options: Any) -> Graph[State]:
 
 
 async def test_a_node_sends_to_another_arm(runner: Runner) -> None:
-    """In order, with its own step, and the hearer goes on by itself."""
+    """The messages arrive in order, with the sender's step, and the receiver continues by itself."""
 
     async def speak(ctx: Context) -> int:
         for word in ("one", "two", "three"):
@@ -251,8 +251,8 @@ async def test_a_node_sends_to_another_arm(runner: Runner) -> None:
     assert said(step)["sent"] == [["topic", "one"], ["topic", "two"], ["topic", "three"]]
 
 
-async def test_a_sync_node_may_send(runner: Runner) -> None:
-    """Sending waits for nothing."""
+async def test_a_sync_node_can_send(runner: Runner) -> None:
+    """Sending does not wait."""
 
     def speak(ctx: Context) -> int:
         for word in "abc":
@@ -280,7 +280,7 @@ async def test_an_attempt_that_fails_sends_nothing(timed: Runner) -> None:
 
 
 async def test_a_node_that_asks_sends_once(runner: Runner) -> None:
-    """With the step that ends it, not with each time it runs."""
+    """The message is sent with the step that ends the node, not each time it runs."""
 
     async def speak(ctx: Context) -> int:
         for word in "abc":
@@ -292,12 +292,12 @@ async def test_a_node_that_asks_sends_once(runner: Runner) -> None:
     result = await runner.start(graph).result()
     assert sorted(wait.kind for wait in result.waits) == ["ask", "receive"]
     await runner.answer(result.run_id, value=True)
-    assert (await go_on(runner, graph, result.run_id)).state.text == "a b c"
+    assert (await resume_run(runner, graph, result.run_id)).state.text == "a b c"
     sent = [said(step)["sent"] for step in await runner.history(result.run_id) if "sent" in said(step)]
     assert len(sent) == 1
 
 
-async def test_what_json_cannot_carry_cannot_be_sent(runner: Runner) -> None:
+async def test_a_node_cannot_send_what_json_cannot_carry(runner: Runner) -> None:
     """The node fails there."""
 
     async def speak(ctx: Context) -> int:
@@ -308,8 +308,8 @@ async def test_what_json_cannot_carry_cannot_be_sent(runner: Runner) -> None:
         await runner.start(path(("speak", speak, "n"))).result()
 
 
-async def test_items_send_too(runner: Runner) -> None:
-    """Each with its own end; a message reaches a later node of the run."""
+async def test_items_can_send_messages(runner: Runner) -> None:
+    """Each message is sent when its item ends, and reaches a later node of the run."""
 
     async def speak(item: str, ctx: Context) -> str:
         ctx.send("topic", item)
@@ -324,14 +324,14 @@ async def test_items_send_too(runner: Runner) -> None:
     assert result.state.text == "x y z"
 
 
-async def test_two_arms_may_talk_back_and_forth(runner: Runner) -> None:
-    """Ping and pong, each a loop of its own, five times."""
+async def test_two_arms_can_exchange_messages(runner: Runner) -> None:
+    """They play ping and pong, each in a loop of its own, five times."""
 
-    def player(hears: str, says: str) -> Callable[..., Any]:
+    def player(topic_in: str, topic_out: str) -> Callable[..., Any]:
         async def play(ctx: Context) -> str:
-            ball = await ctx.receive(hears, int)
-            ctx.send(says, ball + 1)
-            return f"{says} {ball + 1}"
+            ball = await ctx.receive(topic_in, int)
+            ctx.send(topic_out, ball + 1)
+            return f"{topic_out} {ball + 1}"
 
         return play
 
@@ -341,8 +341,8 @@ async def test_two_arms_may_talk_back_and_forth(runner: Runner) -> None:
 
     graph = Graph("g", State, limits=Limits(steps=50))
     graph.add_node("serve", serve, writes="log")
-    for name, hears, says in (("a", "ping", "pong"), ("b", "pong", "ping")):
-        graph.add_node(name, player(hears, says), writes="log")
+    for name, topic_in, topic_out in (("a", "ping", "pong"), ("b", "pong", "ping")):
+        graph.add_node(name, player(topic_in, topic_out), writes="log")
         graph.add_edge(name, END, when=iterations(name) >= 5)
         graph.add_edge(name, name)
     graph.add_edge(START, "serve")
@@ -355,7 +355,7 @@ async def test_two_arms_may_talk_back_and_forth(runner: Runner) -> None:
 
 
 async def test_a_message_is_received_by_one(runner: Runner) -> None:
-    """Two wait for one topic: two messages are needed."""
+    """If two nodes wait for one topic, two messages are needed."""
     graph = Graph("g", State)
     for arm in "ab":
         graph.add_node(arm, hear, writes="log")
@@ -363,14 +363,14 @@ async def test_a_message_is_received_by_one(runner: Runner) -> None:
     graph.add_fork(START, ["a", "b"], join=END)
     run_id = (await runner.start(graph).result()).run_id
     await runner.send(run_id, "topic", "x")
-    result = await go_on(runner, graph, run_id)
+    result = await resume_run(runner, graph, run_id)
     assert (result.status, len(result.waits)) == ("waiting", 1)
     await runner.send(run_id, "topic", "y")
-    result = await go_on(runner, graph, run_id)
+    result = await resume_run(runner, graph, run_id)
     assert sorted(result.state.log) == ["x", "y"]
 
 
-# -- a blackboard: whoever's subject changed is run, until nothing changes any more
+# -- a blackboard: agents run when their subject changed, until nothing changes any more
 
 
 class Board(BaseModel):
@@ -385,7 +385,7 @@ def blackboard(agents: Mapping[str, tuple[str, Callable[..., Any], str]], name: 
     """A graph that runs, round by round, the agents whose subject changed since the last round, until none has one.
 
     Args:
-        agents: By name: the field it is subscribed to, what it does, and the field it writes.
+        agents: By name: the field it subscribes to, its function, and the field it writes.
         name: The graph's name.
     """
     graph = Graph(name, Board)
@@ -408,7 +408,7 @@ def blackboard(agents: Mapping[str, tuple[str, Callable[..., Any], str]], name: 
 
 
 def board_of_three(log: list[str]) -> Graph[Board]:
-    """A researcher, a writer and a reviewer who know the board and not each other."""
+    """Return a blackboard of a researcher, a writer and a reviewer who do not know each other."""
 
     async def research(task: str, findings: dict[str, str]) -> dict[str, str]:
         log.append("research")
@@ -431,8 +431,8 @@ def board_of_three(log: list[str]) -> Graph[Board]:
     )
 
 
-async def test_a_blackboard_runs_who_is_subscribed_to_what_changed(runner: Runner) -> None:
-    """From the task to findings, to a draft, to its review; then nothing changes and the run is over."""
+async def test_a_blackboard_runs_the_subscribers_of_what_changed(runner: Runner) -> None:
+    """The task leads to findings, to a draft, to its review; then nothing changes and the run is over."""
     log: list[str] = []
     graph = board_of_three(log)
     async with asyncio.timeout(SOON):
@@ -443,8 +443,8 @@ async def test_a_blackboard_runs_who_is_subscribed_to_what_changed(runner: Runne
     assert result.stop.label == "nothing changes any more"
 
 
-async def test_agents_of_a_blackboard_that_feed_each_other_go_on_until_they_agree(runner: Runner) -> None:
-    """Two subscribed to each other's field: each is run while the other's changes."""
+async def test_agents_of_a_blackboard_that_feed_each_other_continue_until_they_agree(runner: Runner) -> None:
+    """The two subscribe to each other's field: each runs while the other's changes."""
     log: list[str] = []
 
     async def write(review: str) -> str:
@@ -464,7 +464,7 @@ async def test_agents_of_a_blackboard_that_feed_each_other_go_on_until_they_agre
 
 
 async def test_agents_that_never_agree_are_stopped(runner: Runner) -> None:
-    """A cap on the rounds is an ordinary condition."""
+    """A limit of the rounds is an ordinary condition."""
 
     async def more(draft: str) -> str:
         return f"{draft}."
@@ -478,8 +478,8 @@ async def test_agents_that_never_agree_are_stopped(runner: Runner) -> None:
     )
 
 
-async def test_a_way_may_be_taken_only_if_something_changed(runner: Runner) -> None:
-    """Compared with its source's last visit; where nothing changed, on to the end."""
+async def test_an_edge_can_be_taken_only_if_something_changed(runner: Runner) -> None:
+    """The comparison is with its source's last visit; if nothing changed, the run ends."""
     found = iter([{"a": "1"}, {"b": "2"}, {}])
     rounds: list[int] = []
 
@@ -503,8 +503,8 @@ async def test_a_way_may_be_taken_only_if_something_changed(runner: Runner) -> N
     assert result.stop.label == "nothing new"
 
 
-async def test_a_blackboard_goes_on_in_another_process(tmp_path: Path) -> None:
-    """It is a graph like others: stopped by a limit amid its rounds, resumed elsewhere, nobody runs twice."""
+async def test_a_blackboard_continues_in_another_process(tmp_path: Path) -> None:
+    """It is a graph like any other: stopped by a limit amid its rounds, resumed elsewhere, no agent runs twice."""
     log: list[str] = []
     async with Runner(tmp_path / "runs.db") as runner:
         result = await runner.start(board_of_three(log), {"task": "ants"}, limits=Limits(steps=4)).result()
@@ -514,14 +514,14 @@ async def test_a_blackboard_goes_on_in_another_process(tmp_path: Path) -> None:
     assert (result.status, log) == ("finished", ["research", "write", "review"])
 
 
-# -- events: who subscribes to a topic is run with each of its messages
+# -- events: the subscribers of a topic run with each of its messages
 
 
 def bus(handlers: Mapping[str, tuple[str, Callable[..., Any]]], ends: str) -> Graph[State]:
-    """A graph whose arms each hear one topic, again and again, until a message of it is the end's.
+    """Return a graph whose arms each receive one topic, again and again, until the end message.
 
     Args:
-        handlers: By name: the topic, and what is done with a message, which gives the messages it sends as pairs.
+        handlers: By name: the topic, and a function of a message that returns the messages to send as pairs.
         ends: The payload that each handler passes on and ends with.
     """
 
@@ -546,7 +546,7 @@ def bus(handlers: Mapping[str, tuple[str, Callable[..., Any]]], ends: str) -> Gr
 
 
 async def test_events_run_their_subscribers(runner: Runner) -> None:
-    """research_complete makes a draft, draft_ready a review; nobody knows who listens."""
+    """research_complete makes a draft, draft_ready a review; the senders do not know the subscribers."""
     graph = bus(
         {
             "write": (
@@ -560,7 +560,7 @@ async def test_events_run_their_subscribers(runner: Runner) -> None:
     run_id = (await runner.start(graph).result()).run_id
     for facts in ("ants", "bees", "end"):
         await runner.send(run_id, "research_complete", facts)
-    result = await go_on(runner, graph, run_id)
+    result = await resume_run(runner, graph, run_id)
     assert result.status == "finished"
     assert result.state.log == [
         "write: ants", "write: bees", "write: end",

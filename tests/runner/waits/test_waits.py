@@ -1,4 +1,4 @@
-"""Questions, messages and sleep through the real runner, over both stores, across restarts."""
+"""Questions, messages and sleep with the real runner, over both stores, across restarts."""
 
 import asyncio
 from collections.abc import Sequence
@@ -10,8 +10,9 @@ from graphengine import END, START, Graph, Runner, ask, choose, value
 from graphengine.errors import DefinitionError, InputError, UnknownRun
 from graphengine.runner.run import StepRecorded
 from tests.kit.facts import said
+from tests.kit.recorded import Odd
 from tests.kit.runs import SOON
-from tests.kit.waiting import Odd, State, Verdict, forked, go_on, names, path, shown, waiting
+from tests.kit.waiting import State, Verdict, forked, names, path, resume_run, shown, waiting
 
 # -- questions as nodes
 
@@ -28,10 +29,10 @@ from tests.kit.waiting import Odd, State, Verdict, forked, go_on, names, path, s
         (str, "word", "", ""),
     ],
 )
-async def test_a_question_is_done_with_its_answer(
+async def test_a_question_ends_with_its_answer(
     runner: Runner, kind: Any, field: str, given: object, expected: object
 ) -> None:
-    """The question is filled from the state; the answer comes back as a value of its type."""
+    """The question is filled from the state; the answer is returned as a value of its type."""
     graph = path(("q", ask("Publish {title}?", kind), field))
     result = await runner.start(graph).result()
     assert result.status == "waiting"
@@ -42,12 +43,12 @@ async def test_a_question_is_done_with_its_answer(
     assert list(await runner.waits(result.run_id)) == list(result.waits)
     assert (await runner.store.info(result.run_id)).status == "waiting"
     await runner.answer(result.run_id, given)
-    done = await go_on(runner, graph, result.run_id)
+    done = await resume_run(runner, graph, result.run_id)
     assert (done.status, getattr(done.state, field), done.waits) == ("finished", expected, [])
 
 
 @pytest.mark.parametrize(
-    ("kind", "given", "told"),
+    ("kind", "given", "expected"),
     [
         (bool, "maybe", "'maybe' is not yes or no"),
         (Verdict, {"ok": True, "score": 11}, "score: 11 is greater than the maximum of 10"),
@@ -56,61 +57,61 @@ async def test_a_question_is_done_with_its_answer(
         (list[str], ["x", 3], "[1]: 3 is not a text"),
     ],
 )
-async def test_an_answer_that_the_schema_refuses_is_refused_where_it_is_given(
-    runner: Runner, kind: Any, given: object, told: str
+async def test_an_answer_that_the_schema_refuses_raises(
+    runner: Runner, kind: Any, given: object, expected: str
 ) -> None:
-    """The error says what is wrong with it and how it should be; nothing is recorded and the wait goes on."""
+    """The error explains what is wrong and what is expected; nothing is recorded and the wait stays open."""
     graph = path(("q", ask("Well?", kind), {"log": shown}))
     run_id = await waiting(runner, graph)
     before = len(await runner.history(run_id))
     with pytest.raises(InputError) as caught:
         await runner.answer(run_id, given)
     assert "'Well?'" in caught.value.message
-    assert told in caught.value.message
+    assert expected in caught.value.message
     assert caught.value.repair.startswith("answer ")
     assert len(await runner.history(run_id)) == before
     assert names(await runner.waits(run_id)) == ["q"]
-    assert (await go_on(runner, graph, run_id)).status == "waiting"
+    assert (await resume_run(runner, graph, run_id)).status == "waiting"
 
 
 async def test_a_long_question_is_named_by_its_first_line(runner: Runner) -> None:
-    """What it asks stands above; what is wrong with the answer should not stand below a page of it."""
+    """The error about an answer should not follow a page of question."""
     result = await runner.start(path(("q", ask("Publish this?\nAnts\n\nAnts are many.", bool), "ok"))).result()
     with pytest.raises(InputError) as refused:
         await runner.answer(result.run_id, "maybe")
-    assert str(refused.value).startswith("this is no answer to 'Publish this? …': 'maybe' is not yes or no")
+    assert str(refused.value).startswith("this does not answer 'Publish this? …': 'maybe' is not yes or no")
 
 
 async def test_an_answer_that_only_the_type_refuses_is_recorded_as_refused(runner: Runner) -> None:
-    """The run waits on, and takes the next answer."""
+    """The run keeps waiting, and takes the next answer."""
     graph = path(("q", ask("A number?", Odd), "odd"))
     run_id = await waiting(runner, graph)
     await runner.answer(run_id, {"n": 2})
-    assert (await go_on(runner, graph, run_id)).status == "waiting"
+    assert (await resume_run(runner, graph, run_id)).status == "waiting"
     refused = [step for step in await runner.history(run_id) if step.kind == "refused"]
     assert [said(step)["answer"] for step in refused] == [{"n": 2}]
     assert "even" in said(refused[0])["message"]
     await runner.answer(run_id, {"n": 3})
-    assert (await go_on(runner, graph, run_id)).state.odd == Odd(n=3)
+    assert (await resume_run(runner, graph, run_id)).state.odd == Odd(n=3)
 
 
 async def test_what_json_cannot_carry_is_no_answer(runner: Runner) -> None:
-    """It is refused by name."""
+    """The error names it."""
     run_id = await waiting(runner, path(("q", ask("Well?", str), "word")))
     with pytest.raises(InputError, match="JSON cannot carry the answer"):
         await runner.answer(run_id, object())
 
 
 async def test_answers_find_their_run_and_wait(runner: Runner) -> None:
-    """An unknown run, an unknown wait, and a run that asks nothing are told apart."""
+    """An unknown run, an unknown wait, and a run that asks nothing have different errors."""
     graph = path(("q", ask("Well?", str), "word"))
     run_id = await waiting(runner, graph)
     with pytest.raises(UnknownRun):
-        await runner.answer("nobody", "x")
-    with pytest.raises(InputError, match=r"asks nothing as 'p'[\s\S]*known are: q"):
+        await runner.answer("unknown", "x")
+    with pytest.raises(InputError, match=r"has no question named 'p'[\s\S]*known are: q"):
         await runner.answer(run_id, "x", wait="p")
     await runner.answer(run_id, "x")
-    await go_on(runner, graph, run_id)
+    await resume_run(runner, graph, run_id)
     with pytest.raises(InputError, match="is finished and asks nothing"):
         await runner.answer(run_id, "x")
     with pytest.raises(InputError, match="is over"):
@@ -118,28 +119,28 @@ async def test_answers_find_their_run_and_wait(runner: Runner) -> None:
 
 
 async def test_a_question_is_answered_once(runner: Runner) -> None:
-    """The first answer counts; whoever gives another before the run goes on is told so."""
+    """The first answer counts; another one before the run continues raises."""
     graph = path(("q", ask("Well?", str), "word"))
     run_id = await waiting(runner, graph)
     await runner.answer(run_id, "first")
     for wait in (None, "q"):
         with pytest.raises(InputError, match="was answered already"):
             await runner.answer(run_id, "second", wait=wait)
-    assert (await go_on(runner, graph, run_id)).state.word == "first"
+    assert (await resume_run(runner, graph, run_id)).state.word == "first"
 
 
 async def test_of_two_answers_at_once_one_counts(runner: Runner) -> None:
-    """The other raises, and the one that did not is the run's."""
+    """The other raises, and the run uses the one that did not."""
     graph = path(("q", ask("Well?", str), "word"))
     run_id = await waiting(runner, graph)
     words = ["a", "b", "c"]
-    told = await asyncio.gather(*(runner.answer(run_id, word) for word in words), return_exceptions=True)
-    (taken,) = [word for word, error in zip(words, told, strict=True) if error is None]
-    assert all("was answered already" in str(error) for error in told if error is not None)
-    assert (await go_on(runner, graph, run_id)).state.word == taken
+    outcomes = await asyncio.gather(*(runner.answer(run_id, word) for word in words), return_exceptions=True)
+    (taken,) = [word for word, error in zip(words, outcomes, strict=True) if error is None]
+    assert all("was answered already" in str(error) for error in outcomes if error is not None)
+    assert (await resume_run(runner, graph, run_id)).state.word == taken
 
 
-async def test_an_answer_to_one_visit_counts_for_no_other(runner: Runner) -> None:
+async def test_an_answer_counts_only_for_its_visit(runner: Runner) -> None:
     """A question asked again is another question."""
     graph = Graph("g", State)
     graph.add_node("q", ask("Word?", str), writes="log")
@@ -151,32 +152,32 @@ async def test_an_answer_to_one_visit_counts_for_no_other(runner: Runner) -> Non
         await runner.answer(run_id, word)
         with pytest.raises(InputError, match="was answered already"):
             await runner.answer(run_id, "again")
-        await go_on(runner, graph, run_id)
-    assert (await go_on(runner, graph, run_id)).state.log == ["a", "b", "c"]
+        await resume_run(runner, graph, run_id)
+    assert (await resume_run(runner, graph, run_id)).state.log == ["a", "b", "c"]
 
 
-async def test_a_function_may_make_the_question() -> None:
-    """It reads fields, and a question may be one of several."""
+async def test_a_function_can_make_the_question() -> None:
+    """It reads fields, and can be one of several questions."""
     both = choose("title", {"Ants": ask(lambda title: f"{title.upper()}?", bool), "Bees": ask("No?", bool)})
     async with Runner() as runner:
         graph = path(("q", both, "ok"))
         result = await runner.start(graph).result()
         assert result.waits[0].question == "ANTS?"
         await runner.answer(result.run_id, value=True)
-        assert (await go_on(runner, graph, result.run_id)).state.ok is True
+        assert (await resume_run(runner, graph, result.run_id)).state.ok is True
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "expected"),
     [
-        ({"default": True}, "without a time"),
+        ({"default": True}, "has no timeout_seconds"),
         ({"timeout_seconds": 0}, "above 0"),
-        ({"timeout_seconds": 1, "default": 12}, "no answer of its own type"),
+        ({"timeout_seconds": 1, "default": 12}, "does not fit the type of the answer"),
     ],
 )
-def test_a_question_that_makes_no_sense_is_refused_at_once(options: Any, told: str) -> None:
-    """Where it is written, with the repair."""
-    with pytest.raises(DefinitionError, match=told):
+def test_an_invalid_question_is_refused_at_once(options: Any, expected: str) -> None:
+    """The call that makes it raises, with the repair."""
+    with pytest.raises(DefinitionError, match=expected):
         ask("Well?", bool, **options)
 
 
@@ -185,30 +186,30 @@ def test_a_question_that_makes_no_sense_is_refused_at_once(options: Any, told: s
 
 @pytest.mark.parametrize("order", [("a", "b", "c"), ("c", "a", "b")])
 async def test_questions_of_arms_are_answered_by_name_in_any_order(runner: Runner, order: Sequence[str]) -> None:
-    """Each by its own name; the join has them in declared order."""
+    """Each is answered by its own name; the join has the answers in declared order."""
     graph = forked(*((arm, ask(f"{arm}?", str), "log") for arm in "abc"))
     result = await runner.start(graph).result()
     assert (result.status, names(result.waits)) == ("waiting", ["a", "b", "c"])
-    with pytest.raises(InputError, match=r"several things[\s\S]*a, b, c"):
+    with pytest.raises(InputError, match=r"several questions[\s\S]*a, b, c"):
         await runner.answer(result.run_id, "which?")
     for done, arm in enumerate(order, 1):
         await runner.answer(result.run_id, arm.upper(), wait=arm)
-        result = await go_on(runner, graph, result.run_id)
+        result = await resume_run(runner, graph, result.run_id)
         assert len(result.waits) == 3 - done
     assert (result.status, result.state.log) == ("finished", ["A", "B", "C"])
 
 
-async def test_all_answers_may_be_there_before_the_run_goes_on(runner: Runner) -> None:
+async def test_all_answers_can_be_given_before_the_run_continues(runner: Runner) -> None:
     """One resume takes them all."""
     graph = forked(*((arm, ask(f"{arm}?", str), "log") for arm in "abc"))
     run_id = await waiting(runner, graph)
     for arm in "bca":
         await runner.answer(run_id, arm, wait=arm)
-    assert (await go_on(runner, graph, run_id)).state.log == ["a", "b", "c"]
+    assert (await resume_run(runner, graph, run_id)).state.log == ["a", "b", "c"]
 
 
 async def test_an_arm_that_waits_is_answered_while_another_works(runner: Runner) -> None:
-    """The run is driven; the answer reaches it there."""
+    """The run is driven, and the answer reaches it there."""
     begun, leave = asyncio.Event(), asyncio.Event()
 
     async def work() -> str:
@@ -232,17 +233,17 @@ async def test_an_arm_that_waits_is_answered_while_another_works(runner: Runner)
         assert (await run.result()).state.log == ["answered", "worked"]
 
 
-async def test_enough_answers_cancel_the_questions_that_are_left(runner: Runner) -> None:
-    """With need=1 the other question is gone, and nobody can answer it any more."""
+async def test_enough_answers_cancel_the_remaining_questions(runner: Runner) -> None:
+    """With need=1 the other question is closed and takes no answer."""
     graph = forked(("a", ask("a?", str), "log"), ("b", ask("b?", str), "log"), need=1)
     run_id = await waiting(runner, graph)
     await runner.answer(run_id, "B", wait="b")
-    result = await go_on(runner, graph, run_id)
+    result = await resume_run(runner, graph, run_id)
     assert (result.status, result.state.log, result.waits) == ("finished", ["B"], [])
 
 
-async def test_items_of_a_map_ask_by_their_places(runner: Runner) -> None:
-    """`review[2]`; no more at a time than run at a time; results in item order."""
+async def test_items_of_a_map_ask_by_their_paths(runner: Runner) -> None:
+    """An example is `review[2]`; no more ask in parallel than can run; results are in item order."""
     graph = Graph("map", State)
     graph.add_node("review", ask("Is {item} fine?", bool), each={"item": "items"}, concurrency=3, writes="answers")
     graph.add_path(START, "review", END)
@@ -250,15 +251,15 @@ async def test_items_of_a_map_ask_by_their_places(runner: Runner) -> None:
     assert names(result.waits) == ["review[0]", "review[1]", "review[2]"]
     assert result.waits[1].question == "Is b fine?"
     await runner.answer(result.run_id, value=False, wait="review[1]")
-    result = await go_on(runner, graph, result.run_id)
+    result = await resume_run(runner, graph, result.run_id)
     assert names(result.waits) == ["review[0]", "review[2]", "review[3]"]
     for wait in reversed(names(result.waits)):
         await runner.answer(result.run_id, value=True, wait=wait)
-    assert (await go_on(runner, graph, result.run_id)).state.answers == [True, False, True, True]
+    assert (await resume_run(runner, graph, result.run_id)).state.answers == [True, False, True, True]
 
 
 async def test_a_question_in_a_subgraph_has_its_path(runner: Runner) -> None:
-    """`article/approve`, at any depth."""
+    """It is `article/approve`, at any depth."""
     inner = path(("approve", ask("Publish {title}?", bool), "ok"), name="article")
     inner.result = "ok"
     middle = path(("article", inner, "ok"), name="middle")
@@ -268,11 +269,11 @@ async def test_a_question_in_a_subgraph_has_its_path(runner: Runner) -> None:
     (wait,) = await runner.waits(run_id)
     assert (wait.name, wait.question) == ("round/article/approve", "Publish Bees?")
     await runner.answer(run_id, value=True, wait="round/article/approve")
-    assert (await go_on(runner, outer, run_id)).state.ok is True
+    assert (await resume_run(runner, outer, run_id)).state.ok is True
 
 
-async def test_a_question_in_the_subgraph_of_an_item_has_the_items_place(runner: Runner) -> None:
-    """`review[1]/approve`."""
+async def test_a_question_in_the_subgraph_of_an_item_has_the_items_path(runner: Runner) -> None:
+    """It is `review[1]/approve`."""
     inner = path(("approve", ask("Publish {title}?", bool), "ok"), name="article")
     inner.result = "ok"
     graph = Graph("g", State)
@@ -286,4 +287,4 @@ async def test_a_question_in_the_subgraph_of_an_item_has_the_items_place(runner:
     ]
     await runner.answer(run_id, value=False, wait="review[1]/approve")
     await runner.answer(run_id, value=True, wait="review[0]/approve")
-    assert (await go_on(runner, graph, run_id)).state.answers == [True, False]
+    assert (await resume_run(runner, graph, run_id)).state.answers == [True, False]

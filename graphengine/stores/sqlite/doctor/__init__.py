@@ -1,7 +1,7 @@
-"""What is wrong with a database, and mending it: `examine` looks and changes nothing, `repair` mends what it can.
+"""Finding and repairing damage in a database: `examine` checks it without changes, `repair` repairs what it can.
 
-`findings.py` has what they give; `checks.py` and `logs.py` look, `mend.py` mends rows, `salvage.py` saves what can be
-read of damaged pages into a new file. A repair copies the file first, and never drops a recorded step that can be read.
+`findings.py` defines the results; `checks.py` and `logs.py` check, `repairs.py` repairs rows, `salvage.py` saves what
+can be read from damaged pages into a new file. A repair copies the file first, and never drops a readable step.
 """
 
 from __future__ import annotations
@@ -18,66 +18,66 @@ from graphengine.errors import StoreError, StoreFull, StoreLocked, StoreReadOnly
 from graphengine.stores.sqlite.definitions import harden
 from graphengine.stores.sqlite.doctor import checks, logs, pages
 from graphengine.stores.sqlite.doctor.findings import Finding, Lost, Progress, Repaired, Report
-from graphengine.stores.sqlite.doctor.looking import BUSY_TIMEOUT_SECONDS, all_findings, opened_to_look
+from graphengine.stores.sqlite.doctor.inspection import BUSY_TIMEOUT_SECONDS, all_findings, open_for_inspection
 from graphengine.stores.sqlite.faults import explain, explain_os, shows_damage
 from graphengine.stores.sqlite.files import (
     APPLICATION_ID,
     VERSION,
-    Look,
+    FileState,
     check_format,
+    file_state,
     log_of,
-    look_at,
     migrate,
     require_file,
     sync_folder,
 )
 from graphengine.stores.sqlite.owners import LeaseOptions, Owner, lock_shows_death
 from graphengine.stores.sqlite.queries import DOCTOR_SQL
-from graphengine.stores.sqlite.torn import commits_behind_damage, refuse_damaged_log
+from graphengine.stores.sqlite.torn import describe_damage, refuse_damaged_log
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
 _OURS: Final = frozenset({"runs", "steps", "snapshots", "owners", "outlines", "inbox"})
-_HOPELESS: Final = "no row of a run can be read in it: restore a backup"
+_HOPELESS: Final = "no row of a run can be read from it: restore a backup"
 _HINT: Final = "`graphengine doctor --repair` saves every row that can be read into a new file, after a copy"
 
 
 def examine(path: Path, *, quick: bool = False, progress: Progress | None = None) -> Report:
-    """Look at everything in a database, without changing it and without keeping those out who write to it.
+    """Check everything in a database, without changing it and without blocking writers.
 
     Args:
         path: The file.
-        quick: Leave out what takes longest: comparing indexes with tables, and every snapshot with its log.
-        progress: Told how far it is.
+        quick: Whether to skip the slowest checks: comparing indexes with tables, and every snapshot with its log.
+        progress: Called with the progress.
 
     Raises:
         StoreMissing: There is no file.
-        StoreNotADatabase: It is no database, or another application's.
+        StoreNotADatabase: It is not a database, or another application's.
         StoreTooNew: A newer version wrote it.
-        StoreReadOnly: It has an older format, which only a writer or `repair` brings up to date.
+        StoreReadOnly: It has an older format, which only a writer or `repair` migrates.
         StoreError: It cannot be opened.
     """
     while True:
-        look = look_at(path)
+        state = file_state(path)
         found: Report | StoreError
         try:
-            found = _look_once(path, look, quick=quick, progress=progress)
+            found = _examine_once(path, state, quick=quick, progress=progress)
         except StoreError as error:
             found = error
-        if not look.has_log and look_at(path) != look:
-            continue  # it was read as a file that does not change, and somebody wrote to it meanwhile
+        if not state.has_log and file_state(path) != state:
+            continue  # it was read as immutable, and another process wrote to it meanwhile
         if isinstance(found, StoreError):
             raise found
         return found
 
 
-def _look_once(path: Path, look: Look, *, quick: bool, progress: Progress | None) -> Report:
+def _examine_once(path: Path, state: FileState, *, quick: bool, progress: Progress | None) -> Report:
     try:
-        with closing(opened_to_look(path, look)) as connection:
-            if _check_ours(connection, path) < VERSION and not _is_present_schema(connection):
-                refuse_damaged_log(path)  # what SQLite reads may be much older than what was recorded
+        with closing(open_for_inspection(path, state)) as connection:
+            if _check_application(connection, path) < VERSION and not _is_present_schema(connection):
+                refuse_damaged_log(path)  # the version that SQLite reads can be much older than the recorded one
                 message = f"the database has an older format and must be brought to format {VERSION} first"
                 repair = "open it once with write access, as by `graphengine run`; --repair does it after a copy"
                 raise StoreReadOnly(message, where=str(path), repair=repair)
@@ -85,7 +85,7 @@ def _look_once(path: Path, look: Look, *, quick: bool, progress: Progress | None
     except (sqlite3.Error, UnicodeDecodeError) as error:
         found = explain(error, path)
         if shows_damage(error):
-            from graphengine.stores.sqlite.doctor import salvage  # noqa: PLC0415 - most who look find nothing to mend
+            from graphengine.stores.sqlite.doctor import salvage  # noqa: PLC0415 - rarely needed
 
             found.repair = _HINT if salvage.is_promising(path) else _HOPELESS
         raise found from error
@@ -98,28 +98,28 @@ def repair(
     progress: Progress | None = None,
     clock: Callable[[], float] = time.time,
 ) -> Repaired:
-    """Mend what can be mended: first in place, and where pages are damaged by saving what can be read into a new file.
+    """Repair a database: in place or, if pages are damaged, by saving what can be read into a new file.
 
-    The file is copied first, to `FILE.before-repair-TIME`, and so is the write-ahead log beside it. A repair that finds
-    nothing to mend changes nothing. Nobody else may open the database meanwhile.
+    The file and its write-ahead log are copied first, to `FILE.before-repair-TIME`. A repair that finds nothing to
+    repair changes nothing. No other process may open the database meanwhile.
 
     Raises:
-        StoreLocked: Somebody has it open to write.
-        StoreFull: There is no room for the copy.
-        StoreError: As `examine`, where nothing can be saved either.
+        StoreLocked: A process has it open for writing.
+        StoreFull: There is not enough space for the copy.
+        StoreError: As `examine`, and nothing can be saved.
     """
-    from graphengine.stores.sqlite.doctor import salvage  # noqa: PLC0415 - most who look find nothing to mend
+    from graphengine.stores.sqlite.doctor import salvage  # noqa: PLC0415 - rarely needed
 
     require_file(path)
     path = path.resolve()
     options = LeaseOptions(path, 0.0, BUSY_TIMEOUT_SECONDS, clock)
-    _refuse_company(path, options)
+    _refuse_live_owners(path, options)
     before: Report | None = None
     try:
         before = examine(path, quick=quick, progress=progress)
     except (StoreTooNew, StoreLocked, StoreFull):
         raise
-    except StoreReadOnly as error:  # of an older format, unless SQLite says so
+    except StoreReadOnly as error:  # raised for an older format, unless SQLite raised it
         if error.__cause__ is not None:
             raise
     except StoreError:
@@ -129,11 +129,11 @@ def repair(
         return Repaired(before, before)
     copy = _copied(path, clock())
     is_torn = before is None or any(finding.code == "page" for finding in before.findings)
-    unnamed = pages.gone(path) if is_torn else ""
-    if commits_behind_damage(path):
+    unnamed = pages.describe_loss(path) if is_torn else ""
+    if describe_damage(path):
         unnamed = "the write-ahead log was damaged: steps in it may be lost"
     try:
-        done, lost = _mended(path, before, options, copy, progress)
+        done, lost = _repair_file(path, before, options, copy, progress)
     except OSError as error:
         raise explain_os(error, path) from error
     except sqlite3.Error as error:
@@ -141,50 +141,50 @@ def repair(
     return Repaired(examine(path, quick=quick, progress=progress), before, done, lost, copy, unnamed)
 
 
-def _mended(
+def _repair_file(
     path: Path, before: Report | None, options: LeaseOptions, copy: Path, progress: Progress | None
 ) -> tuple[list[str], list[Lost]]:
-    from graphengine.stores.sqlite.doctor import mend  # noqa: PLC0415 - most who look find nothing to mend
+    from graphengine.stores.sqlite.doctor import repairs  # noqa: PLC0415 - rarely needed
 
     done: list[str] = []
     lost: list[Lost] = []
-    is_broken = before is None or any(mend.needs_new_file(finding) for finding in before.findings)
-    if before is None and _has_older_format(path) and not commits_behind_damage(path):
-        is_broken = False
-    if not is_broken:
+    needs_new_file = before is None or any(repairs.needs_new_file(finding) for finding in before.findings)
+    if before is None and _has_older_format(path) and not describe_damage(path):
+        needs_new_file = False
+    if not needs_new_file:
         try:
-            done += _mend_in_place(path, options, progress)
+            done += _repair_in_place(path, options, progress)
         except sqlite3.DatabaseError as error:
             if not shows_damage(error):
                 raise
-            is_broken = True
-    if is_broken:
+            needs_new_file = True
+    if needs_new_file:
         saved, lost = _save(path, copy.with_name(copy.name + ".new"), options, progress)
         done += saved
-        done += mend.mend_beside(options)
-    if mend.set_mode(path):
+        done += repairs.remove_lock_files(options)
+    if repairs.set_mode(path):
         done.append("set the file's mode to 0600")
     return done, lost
 
 
 def _save(path: Path, new: Path, options: LeaseOptions, progress: Progress | None) -> tuple[list[str], list[Lost]]:
-    """Save what can be read into a new file, mend that, and put it in the place of the damaged one.
+    """Save what can be read into a new file, repair that, and replace the damaged file with it.
 
     Raises:
-        StoreLocked: Somebody else came and wrote, or has it open to write.
+        StoreLocked: Another process wrote to the database, or has it open for writing.
     """
-    from graphengine.stores.sqlite.doctor import mend, salvage  # noqa: PLC0415 - most who look find nothing to mend
+    from graphengine.stores.sqlite.doctor import repairs, salvage  # noqa: PLC0415 - rarely needed
 
-    look = look_at(path)
+    state = file_state(path)
     if progress is not None:
-        progress("what can be saved", 0, 0)
+        progress("rows to save", 0, 0)
     lost = salvage.salvage(path, new)
     done = ["saved every row that could be read into a new file"]
     try:
         with closing(sqlite3.connect(new, isolation_level=None)) as connection:
-            done += mend.mend(connection, options, progress)
-        _refuse_company(path, options)
-        _refuse_changes(path, look)
+            done += repairs.repair_rows(connection, options, progress)
+        _refuse_live_owners(path, options)
+        _refuse_changes(path, state)
         _swap(new, path)
     except BaseException:
         new.unlink(missing_ok=True)
@@ -192,24 +192,24 @@ def _save(path: Path, new: Path, options: LeaseOptions, progress: Progress | Non
     return done, lost
 
 
-def _mend_in_place(path: Path, options: LeaseOptions, progress: Progress | None) -> list[str]:
-    from graphengine.stores.sqlite.doctor import mend  # noqa: PLC0415 - most who look find nothing to mend
+def _repair_in_place(path: Path, options: LeaseOptions, progress: Progress | None) -> list[str]:
+    from graphengine.stores.sqlite.doctor import repairs  # noqa: PLC0415 - rarely needed
 
     uri = f"{path.as_uri()}?mode=rw"
     with closing(
         sqlite3.connect(uri, uri=True, isolation_level=None, timeout=options.busy_timeout_seconds)
     ) as connection:
-        connection.execute("PRAGMA locking_mode = EXCLUSIVE")  # what is mended is as it was when it was looked at
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")  # no change between check and repair
         connection.text_factory = partial(str, encoding="utf-8", errors="replace")
         harden(connection)
         done = []
-        version = _check_ours(connection, path)
+        version = _check_application(connection, path)
         if version < VERSION and not _is_present_schema(connection):
-            mend.mend_schema(connection, version, options)
+            repairs.repair_schema(connection, version, options)
             migrate(connection, path)
             done.append(f"brought the database to format {VERSION}")
-        done += mend.mend(connection, options, progress)
-        done += mend.mend_beside(options)
+        done += repairs.repair_rows(connection, options, progress)
+        done += repairs.remove_lock_files(options)
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     return done
 
@@ -228,8 +228,8 @@ def _examined(connection: sqlite3.Connection, path: Path, *, quick: bool, progre
     return Report(path, found, more, counted.runs, counted.steps, counted.snapshots)
 
 
-def _check_ours(connection: sqlite3.Connection, path: Path) -> int:
-    """The version of the format; a database with our tables whose mark is damaged is ours too."""
+def _check_application(connection: sqlite3.Connection, path: Path) -> int:
+    """Return the version of the format; accept a damaged mark if the file has graphengine's tables."""
     tables = {row[1] for row in connection.execute(DOCTOR_SQL["schema"]) if row[0] == "table"}
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     if tables >= _OURS and application != APPLICATION_ID:
@@ -243,55 +243,55 @@ def _is_present_schema(connection: sqlite3.Connection) -> bool:
 
 def _has_older_format(path: Path) -> bool:
     try:
-        with closing(opened_to_look(path)) as connection:
+        with closing(open_for_inspection(path)) as connection:
             return 0 < check_format(connection, path) < VERSION
     except (sqlite3.Error, StoreError):
         return False
 
 
-def _refuse_company(path: Path, options: LeaseOptions) -> None:
-    """See that no live process has the database open to write.
+def _refuse_live_owners(path: Path, options: LeaseOptions) -> None:
+    """Check that no live process has the database open for writing.
 
     Raises:
-        StoreLocked: One has.
+        StoreLocked: A process has it open.
     """
     alive: list[str] = []
     known: set[str] = set()
     try:
-        with closing(opened_to_look(path)) as connection:
+        with closing(open_for_inspection(path)) as connection:
             for row in connection.execute(DOCTOR_SQL["owners"]).fetchall():
                 owner = Owner(*row)
-                if checks.is_alive(owner, options):  # of the others, who are suspended, the locks tell
+                if checks.is_alive(owner, options):  # the others can be suspended: their locks are checked below
                     known.add(owner.lock_file)
                     (count,) = connection.execute(DOCTOR_SQL["driven_by"], (owner.id,)).fetchone()
                     alive.append(f"{owner}, which drives {count} runs")
     except (sqlite3.Error, UnicodeDecodeError, TypeError, ValueError):
-        pass  # damaged rows: then the locks alone tell
+        pass  # damaged rows: rely on the locks
     for name in checks.lock_files(options) - known:
         owner = Owner(name[: -len(".lock")], checks.host(), 0, name, 0.0)
         if not lock_shows_death(owner, options.folder):
             alive.append(f"the process that holds {options.folder / name}")
     if alive:
         message = f"the database is in use by {'; '.join(alive)}"
-        raise StoreLocked(message, where=str(path), repair="end it, and repair then; to look without --repair is safe")
+        raise StoreLocked(message, where=str(path), repair="end it, then repair; checking without --repair is safe")
 
 
-def _refuse_changes(path: Path, look: Look) -> None:
-    """See that a file is as it was.
+def _refuse_changes(path: Path, state: FileState) -> None:
+    """Check that a file is unchanged.
 
     Raises:
-        StoreLocked: Somebody wrote to it.
+        StoreLocked: Another process wrote to it.
     """
-    if look_at(path) != look:
-        message = "somebody wrote to the database while it was repaired; it is as they left it"
-        raise StoreLocked(message, where=str(path), repair="see that nobody uses it, and repair again")
+    if file_state(path) != state:
+        message = "another process wrote to the database during the repair; the repair changed nothing"
+        raise StoreLocked(message, where=str(path), repair="end all processes that use it, then repair again")
 
 
 def _copied(path: Path, now: float) -> Path:
-    """Copy the file and the log beside it, durably.
+    """Copy the file and its log, durably.
 
     Raises:
-        StoreFull: There is no room for the copy and for a new file beside it.
+        StoreFull: There is not enough space for the copy and a new file.
         StoreError: It cannot be copied.
     """
     stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(now))
@@ -325,14 +325,14 @@ def _copy_file(source: Path, target: Path) -> None:
 
 
 def _swap(new: Path, path: Path) -> None:
-    """Put the new file in the place of the damaged one, of which there is a copy, and of its log."""
-    # First its log: one of the old file must never be taken for one of the new. Should this process die before the
-    # new file is in its place, the old one has what was in the log, as far as SQLite can move it there.
-    damaged = (sqlite3.Error, UnicodeDecodeError)  # the second where an error quotes what is no UTF-8
+    """Replace the damaged file, of which there is a copy, and its log with the new file."""
+    # Remove the log first: the old file's log must never be read as the new file's. If this process dies before the
+    # new file is in place, the old file holds the content of the log, as far as SQLite can move it there.
+    damaged = (sqlite3.Error, UnicodeDecodeError)  # the second if an error quotes text that is not UTF-8
     with suppress(*damaged), closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True)) as connection:
-        connection.execute("PRAGMA locking_mode = EXCLUSIVE").fetchone()  # a commit meanwhile could damage the file
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE").fetchone()  # a concurrent commit could damage the file
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-    for beside in (log_of(path), path.with_name(path.name + "-shm")):
-        beside.unlink(missing_ok=True)
+    for old in (log_of(path), path.with_name(path.name + "-shm")):
+        old.unlink(missing_ok=True)
     new.replace(path)
     sync_folder(path.parent)

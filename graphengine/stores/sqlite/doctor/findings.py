@@ -1,34 +1,33 @@
-"""What `doctor` finds and does, as values: a program can read them, the command line shows them."""
+"""The results of `doctor` as values: a program can read them, the command line shows them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from graphengine.state.json_values import JsonValue
 
 Progress: TypeAlias = Callable[[str, int, int], None]
-"""Told what is being looked at, how much of it is done and how much there is; 0 where nobody knows."""
+"""Called with what is being checked, how much of it is done and how much there is; 0 if unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is not as it should be.
+    """One problem or note.
 
     Attributes:
         code: Its kind, stable.
         what: What is wrong, with the values.
-        run_id: The run concerned; "" where it is no run.
-        seq: The step concerned, if it is one.
+        run_id: The run concerned; "" if there is none.
+        seq: The step concerned, if there is one.
         repair: What can be done about it.
-        repairable: Whether `repair` mends it.
-        note: Whether it is worth telling and no fault: it neither spoils a run nor counts for the exit code.
-        row: The row to mend: its key, or what else names it.
-        values: What the row should say, by column.
+        repairable: Whether `repair` repairs it.
+        note: Whether it is information and not a fault: it affects no run and does not count for the exit code.
+        row: The row to repair: its key or another name.
+        values: The correct values of the row, by column.
     """
 
     code: str
@@ -39,20 +38,20 @@ class Finding:
     repairable: bool = False
     note: bool = False
     row: int | str = 0
-    values: Mapping[str, JsonValue] = field(default_factory=dict)
+    values: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a look at a database found.
+    """The result of checking a database.
 
     Attributes:
         path: The file.
         findings: In the order of the checks; at most `checks.MOST_FINDINGS`.
-        more: How many were left out behind those.
-        runs: How many runs were looked at.
-        steps: How many of their steps.
-        snapshots: How many of their snapshots.
+        more: How many further findings were left out.
+        runs: How many runs were checked.
+        steps: How many of their steps were checked.
+        snapshots: How many of their snapshots were checked.
     """
 
     path: Path
@@ -64,7 +63,7 @@ class Report:
 
     @property
     def faults(self) -> Sequence[Finding]:
-        """What is wrong, without the notes."""
+        """The findings without the notes."""
         return [finding for finding in self.findings if not finding.note]
 
     @property
@@ -75,7 +74,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """Steps that are known to have been recorded and cannot be read: from `first` to `last`."""
+    """Steps, from `first` to `last`, that were recorded and cannot be read."""
 
     run_id: str
     first: int
@@ -84,15 +83,15 @@ class Lost:
 
 @dataclass(frozen=True, slots=True)
 class Repaired:
-    """What a repair did.
+    """The result of a repair.
 
     Attributes:
-        report: What is found after it.
-        before: What was found before it; None where the file could not be opened.
-        done: What was mended, in words.
-        lost: Which steps could not be saved.
-        unnamed: Where pages were damaged: what was on them, so that steps may be lost which nobody can name; else "".
-        copy: The file as it was before; None where nothing was changed.
+        report: The findings after it.
+        before: The findings before it; None if the file could not be opened.
+        done: What was repaired, in words.
+        lost: The steps that could not be saved.
+        unnamed: If pages were damaged, a description of possibly lost steps that cannot be listed; else "".
+        copy: The copy of the file from before; None if nothing was changed.
     """
 
     report: Report
@@ -104,5 +103,5 @@ class Repaired:
 
     @property
     def is_whole(self) -> bool:
-        """Whether nothing is wrong any more and nothing was, or may have been, lost."""
+        """Whether nothing is wrong after the repair, and no step is or can be lost."""
         return self.report.is_sound and not self.lost and not self.unnamed

@@ -1,8 +1,8 @@
-"""Reading rows from the pages of a SQLite file without SQLite: where a header, a schema or an inner page is damaged.
+"""Reading rows from the pages of a SQLite file without SQLite, if a header, the schema or an inner page is damaged.
 
-Each leaf page holds whole rows and says where on it they begin, so that a row can be read without anything that leads
-to its page. Which table a row is of is not said; `salvage.py` tells by its shape, and by its checksum whether it is
-true. The write-ahead log is read too: of a page that is in it the newest version of a finished commit counts.
+Each leaf page holds whole rows and the offsets where they begin, so a row can be read without the pages that lead to
+its page. The page does not name the table of a row; `salvage.py` infers it from the row's shape, and checks the row by
+its checksum. The write-ahead log is read too: for a page in the log, the newest version of a finished commit is used.
 
 Source: https://sqlite.org/fileformat2.html (pages, cells, records, the write-ahead log).
 """
@@ -21,27 +21,27 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Cell: TypeAlias = "int | float | bytes | None"
-"""One column; text as the bytes that are stored."""
+"""One column; text as its stored bytes."""
 
 _HEADER_BYTES: Final = 100
 _TABLE_LEAF: Final = 13
 _INDEX_LEAF: Final = 10
 _INTEGER_BYTES: Final = (0, 1, 2, 3, 4, 6, 8)
-_MORE: Final = 0x80  # of a varint's byte: another one follows
+_MORE: Final = 0x80  # bit of a varint's byte: another byte follows
 _REAL: Final = 7
 _FALSE_AND_TRUE: Final = (8, 9)
-_FIRST_BYTES: Final = 12  # kinds of column from here on are blobs and texts, by their length
+_FIRST_BYTES: Final = 12  # column types from here on are blobs and texts, by length
 _SMALLEST_PAGE: Final = 512
 _LARGEST_PAGE: Final = 65_536
 
 
 class RawRow(NamedTuple):
-    """A row as it lies on a page.
+    """A row as stored on a page.
 
     Attributes:
-        rowid: Its key; None on a page of a table without one.
+        rowid: Its key; None on a page of a table without rowid.
         cells: Its columns.
-        is_free: Whether the page is one that SQLite has given up, so that the row may be of long ago.
+        is_free: Whether the page is on SQLite's list of free pages, so that the row can be out of date.
     """
 
     rowid: int | None
@@ -51,11 +51,11 @@ class RawRow(NamedTuple):
 
 @dataclass(slots=True)
 class Pages:
-    """The pages of a file, and of the log beside it.
+    """The pages of a file and its write-ahead log.
 
     Attributes:
-        page_bytes: How large a page is.
-        count: How many there are.
+        page_bytes: The size of a page.
+        count: The number of pages.
     """
 
     file: BinaryIO
@@ -76,7 +76,7 @@ class Pages:
         self._read_free(self.page(1)[:_HEADER_BYTES].ljust(_HEADER_BYTES, b"\0"))
 
     def page(self, number: int) -> bytes:
-        """A page, from 1; cut off or empty where the file is."""
+        """Return a page by its number, from 1; truncated or empty if the file is."""
         if number in self._in_log and self.log is not None:
             self.log.seek(self._in_log[number])
             return self.log.read(self.page_bytes)
@@ -84,7 +84,7 @@ class Pages:
         return self.file.read(self.page_bytes)
 
     def rows(self) -> Iterator[RawRow]:
-        """Every row that can be read, page by page."""
+        """Yield every row that can be read, page by page."""
         for number in range(1, self.count + 1):
             page = self.page(number).ljust(self.page_bytes, b"\0")
             start = _HEADER_BYTES if number == 1 else 0
@@ -110,7 +110,7 @@ class Pages:
             return None
 
     def _payload(self, page: bytes, at: int, size: int, *, is_table: bool) -> bytes | None:
-        """The bytes of a cell; those that do not fit on its page follow in a chain of others."""
+        """Return the bytes of a cell, including those on its chain of overflow pages."""
         usable = self.page_bytes
         largest = usable - 35 if is_table else (usable - 12) * 64 // 255 - 23
         if size <= largest:
@@ -134,7 +134,7 @@ class Pages:
         return b"".join(parts)
 
     def _read_log(self) -> None:
-        """Find where in the log the newest finished version of each page is; remains of a dead process are none."""
+        """Find the newest finished version of each page in the log; ignore the remains of a dead process."""
         if self.log is None:
             return
         read = read_log(self.log)
@@ -151,7 +151,7 @@ class Pages:
 
 
 def open_pages(path: Path) -> Pages:
-    """The pages of a database; `close` them."""
+    """Open the pages of a database; `close` them afterwards."""
     log = log_of(path)
     file = path.open("rb")
     try:
@@ -161,16 +161,16 @@ def open_pages(path: Path) -> Pages:
         raise
 
 
-def gone(path: Path) -> str:
-    """What a damaged file has lost, as far as its header tells."""
+def describe_loss(path: Path) -> str:
+    """Describe what a damaged file has lost, according to its header."""
     with path.open("rb") as file:
         header = file.read(_HEADER_BYTES).ljust(_HEADER_BYTES, b"\0")
     size = path.stat().st_size
-    told = int.from_bytes(header[28:32], "big") if header[:16] == b"SQLite format 3\0" else 0
-    missing = told - size // _page_bytes(header, size) if told else 0
+    count = int.from_bytes(header[28:32], "big") if header[:16] == b"SQLite format 3\0" else 0
+    missing = count - size // _page_bytes(header, size) if count else 0
     if missing > 0:
-        return f"{missing:,} of the file's {told:,} pages were not there: steps that were on them are lost"
-    return "pages of the file were damaged: steps that were on them may be lost"
+        return f"{missing:,} of the file's {count:,} pages were missing: the steps on them are lost"
+    return "pages of the file were damaged: steps on them may be lost"
 
 
 def close(pages: Pages) -> None:
@@ -181,11 +181,11 @@ def close(pages: Pages) -> None:
 
 
 def _page_bytes(header: bytes, size: int) -> int:
-    (told,) = struct.unpack_from(">H", header, 16)
-    told = _LARGEST_PAGE if told == 1 else told
-    is_power = _SMALLEST_PAGE <= told <= _LARGEST_PAGE and told & (told - 1) == 0
-    # Where the header is damaged, our own size is likelier than one that does not divide the file.
-    return told if is_power and (header[:16] == b"SQLite format 3\0" or size % told == 0) else PAGE_BYTES
+    (found,) = struct.unpack_from(">H", header, 16)
+    found = _LARGEST_PAGE if found == 1 else found
+    is_power = _SMALLEST_PAGE <= found <= _LARGEST_PAGE and found & (found - 1) == 0
+    # If the header is damaged, graphengine's page size is likelier than one that does not divide the file.
+    return found if is_power and (header[:16] == b"SQLite format 3\0" or size % found == 0) else PAGE_BYTES
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
@@ -199,10 +199,10 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
 
 
 def _record(payload: bytes) -> tuple[Cell, ...]:
-    """The columns of a record.
+    """Return the columns of a record.
 
     Raises:
-        ValueError, IndexError: It is none.
+        ValueError, IndexError: It is invalid.
     """
     header_bytes, at = _varint(payload, 0)
     kinds: list[int] = []
@@ -229,7 +229,7 @@ def _column(payload: bytes, kind: int, at: int) -> tuple[Cell, int]:
     if kind == _REAL:
         return struct.unpack_from(">d", payload, at)[0], at + 8
     if kind < _FIRST_BYTES:
-        message = f"no such kind of column: {kind}"
+        message = f"unknown column type {kind}"
         raise ValueError(message)
     width = (kind - _FIRST_BYTES) // 2
     return payload[at : at + width], at + width

@@ -1,7 +1,7 @@
--- The statements that look for damage and mend it, by name; they may read whole tables.
+-- The statements that find and repair damage, by name; they can read whole tables.
 
 -- name: run_by_scan
--- Without the index of ids, which may be what is damaged.
+-- Without the index of ids, which can be damaged itself.
 SELECT * FROM run_facts WHERE key = (SELECT key FROM runs NOT INDEXED WHERE id = ?);
 
 -- name: run_keys
@@ -24,7 +24,7 @@ SELECT id FROM snapshots WHERE id >= ? AND id < ? ORDER BY id;
 SELECT type, name, tbl_name, coalesce(sql, '') FROM sqlite_schema;
 
 -- name: next_log
--- From the steps of one run to those of the next, without reading each: whose they are, and who knows of that run.
+-- Skips from the steps of one run to those of the next: the key, and whether `runs` and `trash` have it.
 SELECT id >> 32, (id >> 32) IN (SELECT key FROM runs), (id >> 32) IN (SELECT key FROM trash)
 FROM steps WHERE id >= ? ORDER BY id LIMIT 1;
 

@@ -1,8 +1,8 @@
-"""Saving what can be read of a database with damaged pages into a new file.
+"""Saving what can be read from a database with damaged pages into a new file.
 
-Rows come from SQLite first, from both ends of each table as far as it gets, then from the pages themselves
-(`pages.py`). A row with a checksum is taken if it is true and left out if it is not, so that no guess gets in; which
-steps are known of and could not be saved is told.
+Rows are read with SQLite first, from both ends of each table as far as possible, then from the pages themselves
+(`pages.py`). A row with a wrong checksum is left out, so that no guess is saved. Steps that are known to exist and
+could not be saved are reported.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pydantic_core import from_json
 from graphengine.stores.sqlite.checksums import message_place, sum_of
 from graphengine.stores.sqlite.doctor import pages
 from graphengine.stores.sqlite.doctor.findings import Lost
-from graphengine.stores.sqlite.doctor.looking import opened_to_look
+from graphengine.stores.sqlite.doctor.inspection import open_for_inspection
 from graphengine.stores.sqlite.faults import shows_damage
 from graphengine.stores.sqlite.files import PAGE_BYTES, migrate
 from graphengine.stores.sqlite.reads import KEY_BITS, SEQ_MASK
@@ -50,7 +50,7 @@ _ADD: Final = {
     "outlines": "INSERT OR IGNORE INTO outlines (fingerprint, body, sum) VALUES (?, CAST(? AS TEXT), ?)",
     "trash": "INSERT OR IGNORE INTO trash VALUES (?)",
 }
-# Of the rows on the pages: n NULL (the key is there), i integer, r number, t text, ? perhaps NULL.
+# The columns of rows on the pages: n NULL (the key is the rowid), i integer, r number, t text, ? possibly NULL.
 _SHAPES: Final = {
     "steps": ("n", "r", "t", "i?"),
     "snapshots": ("n", "t", "i?"),
@@ -59,11 +59,11 @@ _SHAPES: Final = {
     "runs": ("n", "t", "t", "t", "t", "r", "i?", "i", "i", "t?", "r?", "r?"),
 }
 _FEWEST: Final = {"steps": 3, "snapshots": 2, "inbox": 5, "outlines": 2, "runs": 10}
-"""Columns of a row that the first format wrote; those that came later are at the end."""
+"""The number of columns that the first format wrote; later ones are at the end of a row."""
 
 
 def is_promising(path: Path) -> bool:
-    """Whether there is any row of ours on the file's pages, with a checksum that proves it."""
+    """Return whether the file's pages hold any row of graphengine, proved by its checksum."""
     try:
         found = pages.open_pages(path)
     except OSError:
@@ -75,7 +75,7 @@ def is_promising(path: Path) -> bool:
 
 
 def salvage(path: Path, target: Path) -> list[Lost]:
-    """Write every row that can be read into a new database; gives the steps that could not be saved.
+    """Write every row that can be read into a new database. Return the steps that could not be saved.
 
     Raises:
         OSError, sqlite3.Error: The new file cannot be written.
@@ -103,18 +103,18 @@ def salvage(path: Path, target: Path) -> list[Lost]:
 
 
 class _Saving:
-    """The new database, and which steps are known of: the last one of each run."""
+    """The new database, and the last known step of each run."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
         self.last: dict[int, int] = {}
 
     def add(self, table: str, row: Sequence[Any]) -> None:
-        """Write a row, unless it is there, is not true or does not fit."""
+        """Write a row unless it exists, fails its checksum or violates a constraint."""
         if table == "steps":
             key, seq = row[0] >> KEY_BITS, row[0] & SEQ_MASK
             self.last[key] = max(seq, self.last.get(key, 0))
-        if not _is_true(table, row):
+        if not _is_valid(table, row):
             return
         if table == "outlines":
             row = row[1:]
@@ -122,12 +122,12 @@ class _Saving:
             self.connection.execute(_ADD[table], row)
 
     def created_at(self, key: int) -> float | None:
-        """When a run was begun; None if its row was not saved."""
+        """Return when a run was created; None if its row was not saved."""
         row = self.connection.execute("SELECT created_at FROM runs WHERE key = ?", (key,)).fetchone()
         return None if row is None else float(row[0])
 
     def lost(self) -> list[Lost]:
-        """The steps that are known of and were not saved."""
+        """Return the steps that are known to exist and were not saved."""
         found: list[Lost] = []
         expected: dict[int, int] = {}
         names = {}
@@ -145,9 +145,9 @@ class _Saving:
 
 
 def _from_tables(path: Path, saving: _Saving) -> None:
-    """Take what SQLite can read."""
+    """Save the rows that SQLite can read."""
     try:
-        connection = opened_to_look(path)
+        connection = open_for_inspection(path)
     except sqlite3.Error:
         return
     with closing(connection):
@@ -163,9 +163,9 @@ def _from_tables(path: Path, saving: _Saving) -> None:
 
 
 def _readable(connection: sqlite3.Connection, table: str, columns: str) -> Iterator[Sequence[Any]]:
-    """The rows of a table, from its beginning and from its end, then one by one in between where that is not far."""
+    """Yield the rows of a table from its beginning and its end, then one by one in between unless the gap is large."""
     key = columns.partition(",")[0]
-    select = f"SELECT {columns} FROM {table} NOT INDEXED WHERE {key}"  # noqa: S608 - our own names
+    select = f"SELECT {columns} FROM {table} NOT INDEXED WHERE {key}"  # noqa: S608 - constant names
     low, high = _LOWEST, _HIGHEST
     try:
         for row in connection.execute(f"{select} >= ? ORDER BY {key}", (low,)):
@@ -189,23 +189,23 @@ def _readable(connection: sqlite3.Connection, table: str, columns: str) -> Itera
 
 
 def _from_pages(path: Path, saving: _Saving) -> None:
-    """Take what lies on the pages: rows of runs first, since they tell which steps are of now."""
+    """Save the rows on the pages: those of runs first, since they show which steps are current."""
     found = pages.open_pages(path)
     try:
         for wanted in ({"runs"}, {"steps", "snapshots", "inbox", "outlines"}):
             for row in found.rows():
                 table = _table_of(row)
                 if table in wanted:
-                    _take(saving, table, row)
+                    _save(saving, table, row)
                 elif table is None and "steps" in wanted and row.rowid is None and not row.is_free:
-                    _take_tag(saving, row.cells)
+                    _save_tag(saving, row.cells)
     finally:
         pages.close(found)
 
 
-def _take(saving: _Saving, table: str, row: RawRow) -> None:
-    """Take a row that may be of a run that was removed since, and whose key another run may have now."""
-    cells = _whole(table, row)
+def _save(saving: _Saving, table: str, row: RawRow) -> None:
+    """Save a row unless it can belong to a removed run, whose key another run can have by now."""
+    cells = _columns_of(table, row)
     if table in ("steps", "snapshots"):
         began = saving.created_at(cells[0] >> KEY_BITS)
         if began is None and row.is_free:
@@ -217,8 +217,8 @@ def _take(saving: _Saving, table: str, row: RawRow) -> None:
     saving.add(table, cells)
 
 
-def _whole(table: str, row: RawRow) -> list[Any]:
-    """The columns of a raw row as SQLite gives them."""
+def _columns_of(table: str, row: RawRow) -> list[Any]:
+    """Return the columns of a raw row as SQLite returns them."""
     shape = _SHAPES[table]
     cells: list[Any] = list(row.cells) + [None] * (len(shape) - len(row.cells))
     texts = [index for index, kind in enumerate(shape) if kind[0] == "t"]
@@ -234,10 +234,10 @@ def _whole(table: str, row: RawRow) -> list[Any]:
     return cells
 
 
-def _take_tag(saving: _Saving, cells: tuple[Cell, ...]) -> None:
-    if len(cells) == 3 and isinstance(cells[0], int) and isinstance(cells[1], bytes):  # noqa: PLR2004 - those of tags
+def _save_tag(saving: _Saving, cells: tuple[Cell, ...]) -> None:
+    if len(cells) == 3 and isinstance(cells[0], int) and isinstance(cells[1], bytes):  # noqa: PLR2004 - the columns of tags
         _add_tag(saving, (cells[0], cells[1].decode("utf-8", "replace")))
-    elif len(cells) == 2 and isinstance(cells[0], int) and isinstance(cells[1], bytes):  # noqa: PLR2004 - a run's earlier outline
+    elif len(cells) == 2 and isinstance(cells[0], int) and isinstance(cells[1], bytes):  # noqa: PLR2004 - the columns of earlier_outlines
         _add_earlier_outline(saving, (cells[0], cells[1].decode("utf-8", "replace")))
 
 
@@ -255,7 +255,7 @@ def _add_tag(saving: _Saving, row: Sequence[Any]) -> None:
 
 
 def _table_of(row: RawRow) -> str | None:
-    """The table that a row of this shape is of."""
+    """Return the table that a row of this shape belongs to; None if there is none."""
     if row.rowid is None:
         return None
     for table, shape in _SHAPES.items():
@@ -276,12 +276,12 @@ def _is_proved(row: RawRow) -> bool:
     table = _table_of(row)
     if table is None or table == "runs":
         return False
-    cells = _whole(table, row)
-    return cells[-1] is not None and _is_true(table, cells)
+    cells = _columns_of(table, row)
+    return cells[-1] is not None and _is_valid(table, cells)
 
 
-def _is_true(table: str, row: Sequence[Any]) -> bool:
-    """Whether a row is as it was written; where formats before 3 left no checksum, whether its text can be read."""
+def _is_valid(table: str, row: Sequence[Any]) -> bool:
+    """Return whether a row matches its checksum; without one (formats before 3), whether its text can be parsed."""
     if table in ("runs", "trash"):
         return True
     body, recorded = (row[4], row[6]) if table == "inbox" else (row[-2], row[-1])

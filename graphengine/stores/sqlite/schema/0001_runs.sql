@@ -1,7 +1,7 @@
--- Runs, their logs, and who drives them.
+-- Runs, their logs, and their drivers.
 --
--- A row of a run's log has the key `runs.key << 32 | seq`: the rows of a run lie side by side in one tree, and no
--- second index is needed. `run` and `seq` are there for people who read the database with other tools.
+-- A row of a run's log has the key `runs.key << 32 | seq`: the rows of a run are adjacent in one tree, and no second
+-- index is needed. `run` and `seq` are for people who read the database with other tools.
 
 CREATE TABLE owners (              -- one row for each open store that may drive runs
     id         TEXT PRIMARY KEY,

@@ -1,13 +1,13 @@
--- Runs that wait, and how to find those that somebody should go on with.
+-- Runs that wait, and how to find the runs that are due to be resumed.
 --
 -- `runs.due_at`: while a run waits, when its first timer is due, epoch seconds; NULL if there is none.
--- `runs.wanted_at`: since when somebody is wanted to go on with it whatever the time, epoch seconds; NULL if nobody
--- is. That is so for a run that waits and has an undelivered message of any kind but 'stop', since it was posted, and
--- for a run that is `running` and has no driver, since it was let go. Who posts, appends, claims or releases keeps it.
+-- `runs.wanted_at`: since when a run needs a driver independently of timers, epoch seconds; NULL if it does not. A
+-- waiting run needs one from the time an undelivered message of any kind but 'stop' was posted, a `running` run without
+-- a driver from the time it was released. Every post, append, claim and release updates it.
 -- `inbox.posted_at`: epoch seconds.
 --
--- Runs whose driver died are found through `runs_by_driver`: a run has a driver only while somebody holds it. So none
--- of the three indexes has an entry for a run that ended.
+-- Runs whose driver died are found through `runs_by_driver`: a run has a driver only while an owner holds it. So none
+-- of the three indexes has an entry for an ended run.
 
 ALTER TABLE runs ADD COLUMN due_at REAL;
 ALTER TABLE runs ADD COLUMN wanted_at REAL;
@@ -30,7 +30,7 @@ LEFT JOIN steps AS last ON last.id = (
     ORDER BY s.id DESC LIMIT 1
 );
 
--- Nobody recorded when old messages came and old runs were let go: the run's last step is the nearest time there is.
+-- The times of old messages and releases were not recorded: the run's last step is the nearest known time.
 UPDATE inbox SET posted_at = (SELECT f.updated_at FROM run_facts AS f WHERE f.key = inbox.run)
 WHERE payload IS NOT NULL;
 UPDATE runs SET wanted_at = (SELECT f.updated_at FROM run_facts AS f WHERE f.key = runs.key)

@@ -1,7 +1,7 @@
--- Checksums, so that a damaged row is told from a true one; tags; and runs whose rows are being removed.
+-- Checksums, to detect damaged rows; tags; and runs whose rows are being removed.
 --
--- `sum` is a CRC-32 over the row's place and its text (`checksums.py`), written with the row and looked at by every read.
--- NULL in rows of older formats, which had none.
+-- `sum` is a CRC-32 over the row's place and its text (`checksums.py`), written with the row and checked by every read.
+-- NULL in rows of older formats, which had no checksums.
 
 ALTER TABLE steps ADD COLUMN sum INTEGER;
 ALTER TABLE snapshots ADD COLUMN sum INTEGER;

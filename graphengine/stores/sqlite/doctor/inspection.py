@@ -1,4 +1,4 @@
-"""Opening a database to look at it, and every check of it, one after the other."""
+"""Opening a database for checks, and running all checks one after the other."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.stores.sqlite.definitions import harden
 from graphengine.stores.sqlite.doctor import checks, logs
-from graphengine.stores.sqlite.files import Look, look_at, uri_to_read
+from graphengine.stores.sqlite.files import FileState, file_state, uri_to_read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,27 +24,29 @@ BUSY_TIMEOUT_SECONDS: Final = 10.0
 """How long to wait for another program's lock."""
 
 
-class _Looking(sqlite3.Connection):
-    """A connection to a file that may be damaged: an error of SQLite's that quotes what is no UTF-8 is one as any."""
+class _InspectionConnection(sqlite3.Connection):
+    """A connection to a possibly damaged file, on which SQLite's errors can quote invalid UTF-8."""
 
-    def execute(self, sql: str, /, *parameters: Any) -> sqlite3.Cursor:  # noqa: ANN401 - whatever SQLite takes
-        """Do as every connection does.
+    def execute(self, sql: str, /, *parameters: Any) -> sqlite3.Cursor:  # noqa: ANN401 - any value that SQLite accepts
+        """Execute a statement.
 
         Raises:
-            sqlite3.DatabaseError: It cannot be done, in whatever words.
+            sqlite3.DatabaseError: The statement failed, also if SQLite's message is not UTF-8.
         """
         try:
             return super().execute(sql, *parameters)
         except UnicodeDecodeError as error:
-            message = f"malformed, as an error says whose text is no UTF-8 ({error.reason})"
+            message = f"malformed: SQLite's error message is not UTF-8 ({error.reason})"
             raise sqlite3.DatabaseError(message) from error
 
 
-def opened_to_look(path: Path, look: Look | None = None) -> sqlite3.Connection:
-    """A connection that only reads and leaves nothing beside the file; texts are given as far as they can be read."""
+def open_for_inspection(path: Path, state: FileState | None = None) -> sqlite3.Connection:
+    """Return a read-only connection that creates no files; it replaces invalid UTF-8 in texts."""
     path = path.absolute()
-    uri = uri_to_read(path, look or look_at(path))
-    connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_SECONDS, factory=_Looking)
+    uri = uri_to_read(path, state or file_state(path))
+    connection = sqlite3.connect(
+        uri, uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_SECONDS, factory=_InspectionConnection
+    )
     connection.text_factory = partial(str, encoding="utf-8", errors="replace")
     harden(connection)
     return connection
@@ -58,17 +60,17 @@ def all_findings(
     quick: bool,
     progress: Progress | None = None,
 ) -> Iterator[Finding]:
-    """Everything that is wrong inside a database, check by check."""
-    tell = progress or (lambda _what, _done, _total: None)
-    tell("pages", 0, 0)
+    """Yield all findings inside a database, check by check."""
+    report = progress or (lambda _what, _done, _total: None)
+    report("pages", 0, 0)
     yield from checks.guarded(partial(checks.pages, quick=quick), connection, "the check of pages")
     yield from checks.guarded(checks.schema, connection, "the schema")
     yield from checks.mark(connection)
     total = _total_runs(connection)
-    count = lambda: tell("runs", counted.runs, total)  # noqa: E731
-    looking = partial(logs.runs, counted=counted, tell=count, quick=quick)
-    yield from checks.guarded(looking, connection, checks.NAMES["runs"])
-    tell("the rest", 0, 0)
+    count = lambda: report("runs", counted.runs, total)  # noqa: E731
+    check_runs = partial(logs.runs, counted=counted, report=count, quick=quick)
+    yield from checks.guarded(check_runs, connection, checks.NAMES["runs"])
+    report("the rest", 0, 0)
     rest: dict[str, Check] = {
         "rows of no run": checks.strays,
         checks.NAMES["inbox"]: checks.messages,

@@ -1,7 +1,7 @@
-"""Mending rows: what each finding asks for, in one transaction a pass, until a pass finds nothing more to mend.
+"""Repairing rows according to the findings, in one transaction per pass, until a pass finds nothing to repair.
 
-Setting one thing right can bring up the next, as a run's row that was missing and is then seen to be out of date, so
-there are a few passes. Nothing here deletes a step.
+One repair can reveal the next, such as a missing run's row that is restored and then found out of date, so there are
+several passes. No repair deletes a step.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from graphengine.stores.sqlite.doctor import checks, logs
-from graphengine.stores.sqlite.doctor.looking import all_findings
+from graphengine.stores.sqlite.doctor.inspection import all_findings
 from graphengine.stores.sqlite.files import APPLICATION_ID, VERSION
 from graphengine.stores.sqlite.queries import DOCTOR_SQL, SQL
 
@@ -26,36 +26,36 @@ if TYPE_CHECKING:
 _PASSES: Final = 8
 _DROPPED: Final = {"index": "INDEX", "view": "VIEW", "trigger": "TRIGGER"}
 _DONE: Final = {
-    "index": "made the indexes anew",
-    "schema": "set the schema right",
+    "index": "rebuilt the indexes",
+    "schema": "repaired the schema",
     "mark": "set the file's mark and version",
-    "run_differs": "set rows of runs right from their logs",
-    "run_lost": "made rows of runs from their logs",
-    "step_time": "set the times of steps' rows right",
+    "run_differs": "corrected rows of runs from their logs",
+    "run_lost": "restored rows of runs from their logs",
+    "step_time": "corrected the times in rows of steps",
     "snapshot_damaged": "dropped damaged snapshots",
     "snapshot_differs": "dropped snapshots that their logs contradict",
-    "snapshot_stray": "dropped snapshots outside of their logs",
+    "snapshot_stray": "dropped snapshots outside their logs",
     "snapshot_of_no_run": "dropped snapshots of no run",
     "message_damaged": "dropped messages that cannot be read",
     "message_of_no_run": "dropped messages of no run",
     "tag_of_no_run": "dropped tags of no run",
-    "earlier_outline_of_no_run": "dropped notes of earlier graphs of no run",
-    "trash_of_a_run": "took runs that are there off the list of those being removed",
+    "earlier_outline_of_no_run": "dropped references to earlier graphs of no run",
+    "trash_of_a_run": "took existing runs off the list of removed runs",
     "outline_damaged": "dropped damaged outlines",
-    "dead_owner": "cleared away owners that died",
-    "driver_without_owner": "let runs go that were held for nobody",
+    "dead_owner": "removed dead owners",
+    "driver_without_owner": "released runs held for unknown owners",
 }
 
 
 def needs_new_file(finding: Finding) -> bool:
-    """Whether a finding can be mended in a new file only."""
+    """Return whether a finding can only be repaired in a new file."""
     return finding.code in ("page", "log_damaged") or (
         finding.code == "schema" and finding.values.get("type") == "changed"
     )
 
 
-def mend(connection: sqlite3.Connection, options: LeaseOptions, progress: Progress | None = None) -> list[str]:
-    """Mend every finding that rows can be mended for; what was done, in words. Nobody else may write meanwhile.
+def repair_rows(connection: sqlite3.Connection, options: LeaseOptions, progress: Progress | None = None) -> list[str]:
+    """Repair all findings that concern rows. Return what was done, in words. No other process may write meanwhile.
 
     Raises:
         sqlite3.DatabaseError: Pages are damaged.
@@ -64,9 +64,9 @@ def mend(connection: sqlite3.Connection, options: LeaseOptions, progress: Progre
     seen: set[tuple[str, str, int | str]] = set()
     for _ in range(_PASSES):
         found = [finding for finding in _repairable(connection, options, progress) if _identity(finding) not in seen]
-        if any(finding.code == "schema" for finding in found):  # first of all: a trigger might undo what is mended
+        if any(finding.code == "schema" for finding in found):  # first: a trigger could undo other repairs
             found = [finding for finding in found if finding.code == "schema"]
-        if any(finding.code == "run_lost" for finding in found):  # what seems to be of no run may be of that one
+        if any(finding.code == "run_lost" for finding in found):  # rows of no run can belong to that run
             found = [finding for finding in found if not finding.code.endswith("_of_no_run")]
         if not found:
             break
@@ -76,13 +76,14 @@ def mend(connection: sqlite3.Connection, options: LeaseOptions, progress: Progre
     return [f"{_DONE[code]} ({count})" for code, count in done.items() if code in _DONE]
 
 
-def mend_schema(connection: sqlite3.Connection, version: int, options: LeaseOptions) -> None:
-    """Drop what runs by itself in a database of an older version, before its migrations change rows.
+def repair_schema(connection: sqlite3.Connection, version: int, options: LeaseOptions) -> None:
+    """Drop triggers and similar from a database of an older version, before its migrations change rows.
 
     Raises:
-        sqlite3.DatabaseError: A table is not as that version declares it.
+        sqlite3.DatabaseError: A table differs from that version's declaration.
     """
-    _apply(connection, _in_place([each for each in checks.schema(connection, version) if each.repairable]), options)
+    found = [each for each in checks.schema(connection, version) if each.repairable]
+    _apply(connection, _refuse_damaged_pages(found), options)
 
 
 def _apply(connection: sqlite3.Connection, found: Sequence[Finding], options: LeaseOptions) -> None:
@@ -91,7 +92,7 @@ def _apply(connection: sqlite3.Connection, found: Sequence[Finding], options: Le
         if any(finding.code == "index" for finding in found):
             connection.execute("REINDEX")
         for finding in found:
-            _MENDING.get(finding.code, _nothing)(connection, finding, options)
+            _REPAIRS.get(finding.code, _nothing)(connection, finding, options)
     except BaseException:
         connection.execute("ROLLBACK")
         raise
@@ -107,10 +108,10 @@ def _repairable(connection: sqlite3.Connection, options: LeaseOptions, progress:
     for finding in all_findings(connection, logs.Counted(), options, quick=False, progress=progress):
         if finding.repairable and len(found) < checks.MOST_FINDINGS:
             found.append(finding)
-    return _in_place(found)
+    return _refuse_damaged_pages(found)
 
 
-def _in_place(found: Sequence[Finding]) -> Sequence[Finding]:
+def _refuse_damaged_pages(found: Sequence[Finding]) -> Sequence[Finding]:
     for finding in found:
         if needs_new_file(finding):
             raise sqlite3.DatabaseError(finding.what)
@@ -118,7 +119,7 @@ def _in_place(found: Sequence[Finding]) -> Sequence[Finding]:
 
 
 def _nothing(connection: sqlite3.Connection, finding: Finding, options: LeaseOptions) -> None:
-    """What is mended elsewhere."""
+    """Do nothing: the finding is repaired elsewhere."""
 
 
 def _drop(statement: str) -> Callable[[sqlite3.Connection, Finding, LeaseOptions], None]:
@@ -129,30 +130,30 @@ def _drop(statement: str) -> Callable[[sqlite3.Connection, Finding, LeaseOptions
     return drop
 
 
-def _schema(connection: sqlite3.Connection, finding: Finding, options: LeaseOptions) -> None:
+def _repair_schema(connection: sqlite3.Connection, finding: Finding, options: LeaseOptions) -> None:
     del options
     kind = finding.values["type"]
     if kind == "missing":
         if finding.values["sql"]:
-            statement = finding.values["sql"]  # of our own migrations
+            statement = finding.values["sql"]  # from the migrations
             connection.execute(statement)
     elif kind in _DROPPED:
         name = str(finding.row).replace('"', '""')
         connection.execute(f'DROP {_DROPPED[kind]} "{name}"')
 
 
-def _mark(connection: sqlite3.Connection, finding: Finding, options: LeaseOptions) -> None:
+def _set_mark(connection: sqlite3.Connection, finding: Finding, options: LeaseOptions) -> None:
     del finding, options
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version = {VERSION}")
 
 
-def _step_time(connection: sqlite3.Connection, finding: Finding, options: LeaseOptions) -> None:
+def _set_step_time(connection: sqlite3.Connection, finding: Finding, options: LeaseOptions) -> None:
     del options
     connection.execute(DOCTOR_SQL["set_step_time"], (finding.values["at"], finding.row))
 
 
-def _run(connection: sqlite3.Connection, finding: Finding, options: LeaseOptions) -> None:
+def _correct_run(connection: sqlite3.Connection, finding: Finding, options: LeaseOptions) -> None:
     del options
     right = finding.values
     wanted_at = right["wanted_at"]
@@ -162,58 +163,58 @@ def _run(connection: sqlite3.Connection, finding: Finding, options: LeaseOptions
     connection.execute(DOCTOR_SQL["set_run"], (*(right[name] for name in names), wanted_at, finding.row))
 
 
-def _restore(connection: sqlite3.Connection, finding: Finding, options: LeaseOptions) -> None:
+def _restore_run(connection: sqlite3.Connection, finding: Finding, options: LeaseOptions) -> None:
     values = finding.values
     connection.execute(DOCTOR_SQL["drop_run_without_steps"], (values["id"],))
     names = ("id", "graph", "fingerprint", "created_at", "parent", "parent_seq")
-    with suppress(sqlite3.IntegrityError):  # another run has that id and steps: which is right only a person can tell
+    with suppress(sqlite3.IntegrityError):  # another run with steps has that id: only a person can decide
         connection.execute(DOCTOR_SQL["restore_run"], (finding.row, *(values[name] for name in names), options.clock()))
 
 
-def _tag(connection: sqlite3.Connection, finding: Finding, options: LeaseOptions) -> None:
+def _drop_tag(connection: sqlite3.Connection, finding: Finding, options: LeaseOptions) -> None:
     del options
     connection.execute(DOCTOR_SQL["drop_tag"], (finding.row, finding.values["tag"]))
 
 
-def _owner(connection: sqlite3.Connection, finding: Finding, options: LeaseOptions) -> None:
+def _remove_owner(connection: sqlite3.Connection, finding: Finding, options: LeaseOptions) -> None:
     connection.execute(SQL["release_all"], (options.clock(), finding.row))
     connection.execute(SQL["drop_owner"], (finding.row,))
 
 
-_MENDING: Final[dict[str, Callable[[sqlite3.Connection, Finding, LeaseOptions], None]]] = {
-    "schema": _schema,
-    "mark": _mark,
-    "run_differs": _run,
-    "run_lost": _restore,
-    "step_time": _step_time,
+_REPAIRS: Final[dict[str, Callable[[sqlite3.Connection, Finding, LeaseOptions], None]]] = {
+    "schema": _repair_schema,
+    "mark": _set_mark,
+    "run_differs": _correct_run,
+    "run_lost": _restore_run,
+    "step_time": _set_step_time,
     "snapshot_damaged": _drop(DOCTOR_SQL["drop_snapshot"]),
     "snapshot_differs": _drop(DOCTOR_SQL["drop_snapshot"]),
     "snapshot_stray": _drop(DOCTOR_SQL["drop_snapshot"]),
     "snapshot_of_no_run": _drop(DOCTOR_SQL["drop_snapshot"]),
     "message_damaged": _drop(DOCTOR_SQL["drop_message"]),
     "message_of_no_run": _drop(DOCTOR_SQL["drop_message"]),
-    "tag_of_no_run": _tag,
+    "tag_of_no_run": _drop_tag,
     "earlier_outline_of_no_run": _drop(SQL["drop_earlier_outlines"]),
     "trash_of_a_run": _drop(SQL["swept"]),
     "outline_damaged": _drop(DOCTOR_SQL["drop_outline"]),
-    "dead_owner": _owner,
-    "driver_without_owner": _owner,
+    "dead_owner": _remove_owner,
+    "driver_without_owner": _remove_owner,
 }
 
 
-def mend_beside(options: LeaseOptions) -> list[str]:
-    """Remove the lock files of owners that are dead; nobody has the database open."""
+def remove_lock_files(options: LeaseOptions) -> list[str]:
+    """Remove all lock files: no process has the database open, so their owners are dead."""
     names = checks.lock_files(options)
     for name in names:
         with suppress(OSError):
             (options.folder / name).unlink()
     with suppress(OSError):
         options.folder.rmdir()
-    return [f"removed lock files of nobody ({len(names)})"] if names else []
+    return [f"removed lock files of dead owners ({len(names)})"] if names else []
 
 
 def set_mode(path: Path) -> bool:
-    """Keep others than its user from the file; whether they were not."""
+    """Restrict the file to its owner. Return whether the mode changed."""
     if not path.stat().st_mode & 0o077:
         return False
     path.chmod(0o600)

@@ -1,0 +1,115 @@
+"""The types of outlines: a graph in JSON, as `compile.outline` writes it and stores keep it.
+
+Every key but a node's `name`, an edge's `from` and an arm's `to` can be missing: outlines of earlier versions are read
+too. `outline_check.check_outline` checks that a recorded outline has these types.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NotRequired, TypedDict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+class AgentOutline(TypedDict, total=False):
+    """An agent: the name of its model, its instructions, its prompt and the type of its answer."""
+
+    model: str
+    system: str
+    prompt: str
+    output: str
+
+
+class NodeOutline(TypedDict):
+    """A node.
+
+    Attributes:
+        name: Its name.
+        kind: The kind of its body: `function`, `graph`, `agent`, `ask`, …, or `choose`.
+        writes: The fields that it writes.
+        title: Its title.
+        fallback: Whether it has a fallback.
+        attempts: The number of its attempts.
+        choices: What it chooses among.
+        kinds: The kind of each choice, unless all are functions.
+        on: The selector that chooses.
+        each: Where the list is read, by the name that an item has in the node, if it runs once for each item.
+        on_resume: `ask` if a person decides whether an interrupted attempt is repeated.
+        question: The question that it asks.
+        answer: The type of the answer.
+        timeout_seconds: How long it waits for the answer.
+        reads: The paths that it reads.
+        sources: The part of the result that each place gets, if it is not the whole result.
+        agents: Its agents by choice; "" if there is no choice.
+        graphs: The outlines of its graphs by choice; "" if there is no choice.
+        was: Its recorded name, in an outline whose nodes a migration renamed.
+    """
+
+    name: str
+    kind: NotRequired[str]
+    writes: NotRequired[Sequence[str]]
+    title: NotRequired[str]
+    fallback: NotRequired[bool]
+    attempts: NotRequired[int]
+    choices: NotRequired[Sequence[str]]
+    kinds: NotRequired[Mapping[str, str]]
+    on: NotRequired[str]
+    each: NotRequired[Mapping[str, str]]
+    on_resume: NotRequired[str]
+    question: NotRequired[str]
+    answer: NotRequired[str]
+    timeout_seconds: NotRequired[float]
+    reads: NotRequired[Sequence[str]]
+    sources: NotRequired[Mapping[str, str]]
+    agents: NotRequired[Mapping[str, AgentOutline]]
+    graphs: NotRequired[Mapping[str, Outline]]
+    was: NotRequired[str]
+
+
+class ArmOutline(TypedDict):
+    """An arm of a fork: its target and its condition."""
+
+    to: str
+    when: NotRequired[str]
+
+
+EdgeOutline = TypedDict(
+    "EdgeOutline",
+    {
+        "from": str,
+        "to": NotRequired[str],
+        "when": NotRequired[str],
+        "label": NotRequired[str],
+        "failure": NotRequired[bool],
+        "on": NotRequired[str],
+        "cases": NotRequired["Mapping[str, str]"],
+        "otherwise": NotRequired["str | None"],
+        "arms": NotRequired["Sequence[ArmOutline]"],
+        "join": NotRequired[str],
+        "need": NotRequired[int],
+    },
+)
+"""Edges out of a node: one (`to`), a switch (`on`, `cases`, `otherwise`) or a fork (`arms`, `join`, `need`)."""
+
+
+class Outline(TypedDict, total=False):
+    """A graph.
+
+    Attributes:
+        format: The version of outlines that it was written with; 1 if it is missing.
+        graph: The graph's name.
+        version: The graph's version.
+        state: The types of its state's fields.
+        reducers: The names of their reducers, of fields that have one.
+        nodes: Its nodes in declared order.
+        ways: Its edges in declared order.
+    """
+
+    format: int
+    graph: str
+    version: int
+    state: Mapping[str, str]
+    reducers: Mapping[str, str]
+    nodes: Sequence[NodeOutline]
+    ways: Sequence[EdgeOutline]

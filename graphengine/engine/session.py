@@ -1,0 +1,122 @@
+"""A session: one run as a process drives it. `commit` is the only way to move a run.
+
+    decide   the step of an event, from the plan and the snapshot                `engine.machine`
+    fold     the step into the snapshot                                          `engine.fold`
+    append   the steps to the log, with the caller's function
+    ready    the tasks to start, once the steps are durable                      `engine.ready`
+
+All callers use it: the loop, start, resume, branch and stop, nodes that run alone, and the tests.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+
+from msgspec import Struct
+
+from graphengine.engine.fold import evolve
+from graphengine.engine.lookup import StaleEvent
+from graphengine.engine.machine import decide
+from graphengine.engine.ready import ready
+from graphengine.engine.run_state import Observer, RunState
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
+
+    from graphengine.engine.events import Event
+    from graphengine.engine.plan import Plan
+    from graphengine.engine.snapshot import Snapshot, Task
+    from graphengine.engine.steps import Step
+    from graphengine.graph.options import Sizes
+
+Appender: TypeAlias = "Callable[[Sequence[Step]], Awaitable[None] | None]"
+"""Appends steps to a store. Returns an awaitable that completes when they are durable, or None if they already are."""
+Caller: TypeAlias = "Callable[[Callable[[], Step]], Step]"
+
+
+class Commit(Struct):
+    """The result of `Session.commit`.
+
+    Attributes:
+        steps: The steps of the events, in order; stale events have none.
+        durable: Await this before anything acts on the steps or shows them, and before `Session.take_tasks`; None if
+            they are already durable. If it raises, the snapshot is ahead of the log and must not be used again.
+    """
+
+    steps: Sequence[Step]
+    durable: Awaitable[None] | None
+
+
+class Session(RunState):
+    """A run that is being driven.
+
+    Attributes:
+        observed_by: The observer of sessions created from now on; edge coverage sets it for a test run.
+        call_in: Calls `decide` in another context, so that functions of the graph do not see context variables that
+            the caller's context has; None to call it directly.
+    """
+
+    __slots__ = ("_changed", "call_in")
+
+    observed_by: ClassVar[Observer | None] = None
+
+    def __init__(
+        self, plan: Plan[Any] | None, snapshot: Snapshot, *, sizes: Sizes | None = None, checks: bool = True
+    ) -> None:
+        super().__init__(plan, snapshot, sizes=sizes, checks=checks, observer=Session.observed_by)
+        self._changed: list[str] = []
+        self.call_in: Caller | None = None
+
+    def decide(self, event: Event) -> Step:
+        """Return the step that an event becomes, without changing anything; see `graphengine.engine.machine.decide`."""
+        return decide(self, event) if self.call_in is None else self.call_in(partial(decide, self, event))
+
+    def commit(self, events: Iterable[Event], append: Appender) -> Commit:
+        """Decide events, fold their steps into the snapshot, and append the steps to the log, in this order.
+
+        Stale events are left out, for instance that of an arm which the join no longer waits for.
+
+        Args:
+            events: What happened, in order.
+            append: Called once with the steps, if there are any.
+
+        Raises:
+            InvalidUpdate, NotRecordable, TooLarge: The update of a branch does not fit.
+        """
+        steps: list[Step] = []
+        snapshot = self.snapshot
+        for event in events:
+            try:
+                step = self.decide(event)
+            except StaleEvent:
+                continue
+            evolve(snapshot, step)
+            if step.weight:
+                self.size_bytes, self.measured_at = step.weight, step.seq
+            self._changed += snapshot.changed
+            steps.append(step)
+        return Commit(steps, append(steps) if steps else None)
+
+    def tasks(self) -> list[Task]:
+        """Return all tasks that are ready."""
+        return ready(self.snapshot)
+
+    def take_tasks(self) -> list[Task]:
+        """Return the tasks that became ready by what was committed since this was last called."""
+        changed, self._changed = self._changed, []
+        return ready(self.snapshot, changed)
+
+    def take_all_tasks(self) -> list[Task]:
+        """Return all tasks that are ready; `take_tasks` then does not return them again."""
+        self._changed = []
+        return ready(self.snapshot)
+
+    @property
+    def changed(self) -> Sequence[str]:
+        """The frames that were changed by commits since tasks were last taken."""
+        return self._changed
+
+
+def in_memory(steps: Sequence[Step]) -> None:
+    """Append nothing: for runs that are not recorded, as when a node runs alone."""

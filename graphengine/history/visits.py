@@ -1,0 +1,293 @@
+"""The read model of a run: the visits of its nodes, folded from its recorded steps, one step at a time.
+
+`graphengine.engine.fold.evolve` works out where a run is after a step. This module only notes what that changed, so
+that pictures, timelines, the command line and tests share one account of a run. A run is a tree of
+tracks, one for each frame that it ever had; a track is a list of visits; a visit has the steps recorded for it.
+
+Nodes have their present names: where a step renames some, earlier visits and edges are renamed too.
+"""
+
+from __future__ import annotations
+
+from itertools import takewhile
+from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
+
+from graphengine.engine.fold import evolve
+from graphengine.engine.phases import Collecting, Ended, Forked, GivenUp, Inside, Leaving
+from graphengine.engine.snapshot import ROOT, Snapshot, item_id, sub_id
+from graphengine.engine.steps import (
+    Answered,
+    Attempt,
+    AttemptEnded,
+    Branched,
+    Entered,
+    Failed,
+    Item,
+    Joined,
+    Node,
+    Resumed,
+    Shift,
+    Started,
+    Stopped,
+    outcome_of,
+)
+from graphengine.graph.options import END, FAIL, START
+from graphengine.history.timing import DrivenTime, is_by_answer, open_seconds
+from graphengine.history.visit_tree import Edge, Entry, Nested, Track, Turn, Visit, Wait, end_nested, end_waits, leave
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from graphengine.engine.snapshot import Frame
+    from graphengine.engine.steps import AnyFacts, RunStatus, Step
+
+_NO_NODES: Final = ("", START, END, FAIL)
+_PUT_BY_THE_ENGINE: Final = ("pause", "crash")
+"""Kinds of waits that no node requested; the time they take is not spent on an answer."""
+
+
+class Visits:
+    """The visits of a run, up to the last step that it was fed.
+
+    Args:
+        start: The snapshot before the first step to feed, which it changes; by default that of a run that has not
+            started. Visits that are open in it lack their earlier steps.
+        keeps: Whether to keep what has ended; a live display needs only what is in progress.
+
+    Attributes:
+        snapshot: Where the run is.
+        entries: Its steps.
+        visits: All visits, in the order in which they began.
+        tracks: All tracks, in that order; the first is the run's own.
+        turns: When it began, branched off, stopped and was resumed.
+        time: The driven time.
+    """
+
+    def __init__(self, start: Snapshot | None = None, *, keeps: bool = True) -> None:
+        self.snapshot = start if start is not None else Snapshot()
+        self.entries: list[Entry] = []
+        self.visits: list[Visit] = []
+        self.tracks: list[Track] = []
+        self.turns: list[Turn] = []
+        self.time = DrivenTime()
+        self._keeps = keeps
+        self._live: dict[str, Track] = {}
+        for frame in self.snapshot.frames.values():
+            self._look(frame, self.snapshot.now, self.snapshot.seq)
+
+    @classmethod
+    def of(cls, steps: Iterable[Step], start: Snapshot | None = None) -> Visits:
+        """Build the visits of these steps.
+
+        Raises:
+            ValueError, LookupError: The steps do not follow each other, or do not make a run.
+        """
+        found = cls(start)
+        for step in steps:
+            found.feed(step)
+        return found
+
+    @property
+    def live(self) -> Mapping[str, Track]:
+        """The tracks of the frames that exist, by their ids."""
+        return self._live
+
+    def feed(self, step: Step) -> Entry:
+        """Take the next step.
+
+        Raises:
+            ValueError, LookupError: It does not follow the last one. Nothing more can be fed then.
+        """
+        facts, snapshot = step.data, self.snapshot
+        track = self._live.get(step.frame)
+        visit = track.visit if track is not None and step.node and not isinstance(facts, Joined) else None
+        nested = visit.nested if visit is not None else None
+        waiting = visit.waiting if visit is not None else ()
+        since, driven, status = snapshot.now, snapshot.elapsed_seconds, snapshot.status
+        crashes = {each: each.live.crashes for each in self._live.values() if each.live} if _crashed(facts) else {}
+        if isinstance(facts, Shift) and facts.renamed:
+            self._rename(facts.renamed)
+        evolve(snapshot, step if step.typed is None else replace(step, typed=None))  # typed values are the driver's own
+        self.time.see(step.at, since if step.at > since and snapshot.elapsed_seconds == driven else None)
+        if visit is not None and isinstance(facts, (Node, Failed)):
+            visit.completed = isinstance(facts, Node) or not facts.has_failed
+            visit.status, visit.ended = "done" if isinstance(facts, Node) else "failed", step.at
+        self._sync(step)
+        is_graph = nested is not None and nested.kind == "graph" and isinstance(facts, AttemptEnded)
+        began = nested.since if nested is not None and is_graph else step.began
+        took = None if is_by_answer(step) else self.time.took(began, step.at)
+        waited = (open_seconds(step) or 0.0) if isinstance(facts, (Node, Failed)) and facts.kind != "item" else 0.0
+        if isinstance(facts, Answered) and waiting and waiting[0].kind not in _PUT_BY_THE_ENGINE:
+            waited = max(0.0, step.at - waiting[0].since)
+        track = track or self._live.get(step.frame)
+        if isinstance(facts, Entered) and visit is not None and visit.nested is not None:
+            track = visit.nested.tracks[0]
+        edge, stood = self._edge(step, track, visit), nested is not None or bool(waiting)
+        entry = Entry(step, track, visit, edge, began, took, waited, stood)
+        if visit is not None:
+            visit.entries.append(entry)
+        if self._keeps:
+            self.entries.append(entry)
+        if isinstance(facts, (Started, Branched, Resumed, Stopped)):
+            self._turn(step, facts, since, status, crashes)
+        return entry
+
+    def _turn(
+        self,
+        step: Step,
+        facts: Started | Branched | Resumed | Stopped,
+        since: float,
+        status: RunStatus,
+        crashes: Mapping[Track, int],
+    ) -> None:
+        """Note that the run began, branched off, was resumed or stopped."""
+        hit = [track for track, count in crashes.items() if track.live is not None and track.live.crashes > count]
+        asked = [track for track in crashes if track.visit and any(w.seq == step.seq for w in track.visit.waiting)]
+        cut_off = [track.visit for track in dict.fromkeys([*hit, *asked]) if track.visit is not None]
+        stop = facts.stop if isinstance(facts, Stopped) else None
+        turn = Turn(facts.kind, step.seq, step.at, since, status, self.snapshot.run_id, _crashed(facts), cut_off, stop)
+        self.turns.append(turn)
+
+    def _sync(self, step: Step) -> None:
+        """Update the tracks of the frames that a step can have changed: its own, new ones, those that are gone."""
+        frames, ended = self.snapshot.frames, ("", "")
+        if isinstance(step.data, (Answered, AttemptEnded)):
+            ended = (step.data.wait, step.data.by)
+        if isinstance(step.data, (Shift, Started)):
+            self._live = {track.live.id: track for track in self._live.values() if track.live is not None}
+            for key, track in self._live.items():
+                track.frame = key
+            found = list(frames.values())
+        else:
+            found = list(takewhile(self._is_new, reversed(frames.values())))[::-1]  # new frames are last
+            found[:0] = [frames[key] for key in self._near(step.frame) if key in frames]
+            if step.frame not in frames and step.frame in self._live:
+                self._close(step.frame, step.at, step.seq, ended)
+        for frame in found:
+            self._look(frame, step.at, step.seq, ended)
+        if len(self._live) > len(frames):
+            for key in [key for key in self._live if key not in frames]:
+                self._close(key, step.at, step.seq)
+
+    def _is_new(self, frame: Frame) -> bool:
+        known = self._live.get(frame.id)
+        return known is None or known.live is not frame
+
+    def _near(self, key: str) -> Iterator[str]:
+        """Yield the frame of a step, and the item that can have begun again when this one ended."""
+        yield key
+        track = self._live.get(key)
+        up = track.parent.live if track is not None and track.kind == "item" and track.parent is not None else None
+        if up is not None and isinstance(up.phase, Collecting) and up.phase.live:
+            yield item_id(up, up.phase.live[-1])
+
+    def _look(self, frame: Frame, at: float, seq: int, ended: tuple[str, str] = ("", "")) -> None:
+        """Note where a frame is. `ended` is the wait that ended, and by what."""
+        if self._is_new(frame):
+            if frame.id in self._live:
+                self._close(frame.id, at, seq)
+            self._open(frame)
+        track, phase = self._live[frame.id], frame.phase
+        visit = track.visit
+        is_here = frame.at not in _NO_NODES and not isinstance(phase, Ended)
+        if visit is not None and not (is_here and (visit.node, visit.number) == (frame.at, frame.visit)):
+            leave(visit, at, seq, ended)
+            visit = None
+        if is_here:
+            self._stay(visit or self._arrive(track, frame, at), frame, (at, seq), ended)
+
+    def _arrive(self, track: Track, frame: Frame, at: float) -> Visit:
+        """Begin a visit."""
+        visit = Visit(track, frame.at, frame.visit, frame.arrived, frame.arrived)
+        if isinstance(frame.phase, (Leaving, Forked)):  # completed before the first step that is known
+            visit.status, visit.completed, visit.ended = "done", True, at
+        if self._keeps:
+            self.visits.append(visit)
+        else:
+            track.visits.clear()
+        track.visits.append(visit)
+        return visit
+
+    def _stay(self, visit: Visit, frame: Frame, when: tuple[float, int], ended: tuple[str, str]) -> None:
+        """Note what a frame does at its visit, since this time and step."""
+        (at, seq), phase = when, frame.phase
+        visit.ready = max(frame.arrived, frame.due)
+        if visit.status == "open" and isinstance(phase, GivenUp):
+            visit.status, visit.ended = "failed", at
+        elif visit.status == "failed" and not visit.completed and frame.failing is None:
+            visit.status, visit.ended = "open", None
+        if (visit.waits or frame.waits) and [wait.name for wait in visit.waiting] != list(frame.waits):
+            end_waits(visit, at, seq, ended)
+            visit.waits += [
+                Wait(name, each.kind, each.question, frame.since, seq) for name, each in frame.waits.items()
+            ]
+        if not isinstance(phase, (Collecting, Inside)):
+            end_nested(visit, at, seq)
+        elif visit.nested is None and isinstance(phase, Collecting):
+            visit.insides.append(Nested("map", phase.count, phase.began, seq))
+        elif visit.nested is None:
+            visit.insides.append(Nested("graph", 0, self.snapshot.frames[sub_id(frame)].since, seq))
+
+    def _open(self, frame: Frame) -> None:
+        """Begin the track of a frame; an item that failed continues on the one it had."""
+        track = Track(ROOT, "root")
+        if frame.up is not None:
+            parent = self._live[frame.up.id]
+            around = parent.visit
+            index = int(frame.id[frame.id.rindex("[") + 1 : -1]) if frame.kind == "item" else 0
+            track = Track(frame.id, frame.kind, parent, around, index, frame.up.choice)
+            nested = around.nested if around is not None and frame.kind != "arm" else None
+            if nested is not None:
+                track = nested.tracks.setdefault(index, track)
+        if self._keeps and not track.visits:
+            self.tracks.append(track)
+        track.live = frame
+        self._live[frame.id] = track
+
+    def _close(self, key: str, at: float, seq: int, ended: tuple[str, str] = ("", "")) -> None:
+        """End the track of a frame that is gone."""
+        track = self._live.pop(key)
+        track.live = None
+        if track.visit is None:
+            return
+        leave(track.visit, at, seq, ended)
+        nested = track.around.nested if track.around is not None and track.kind == "item" else None
+        if nested is not None and track.visit.completed and not self._keeps:
+            del nested.tracks[track.index]
+
+    def _edge(self, step: Step, track: Track | None, visit: Visit | None) -> Edge | None:
+        """Return the edge that a step records."""
+        facts, outcome = step.data, outcome_of(step)
+        if not outcome.to or track is None or isinstance(facts, (Item, Attempt)):
+            return None
+        source = START if visit is None or isinstance(facts, Entered) else visit.node
+        source = "" if isinstance(facts, Joined) else source
+        edge = Edge(track, source, outcome.to, outcome.edge, outcome.why, isinstance(facts, Failed))
+        if track.live is not None and isinstance(track.live.phase, Forked):
+            edge.arms = [self._live[key] for key in track.live.phase.arms]
+        if source == START:
+            track.edge = edge
+        elif visit is not None:
+            visit.edge = edge
+        return edge
+
+    def _rename(self, renamed: Mapping[str, Mapping[str, str]]) -> None:
+        """Rename nodes in all visits and edges of their graphs."""
+        known = {self._live[frame].place: names for frame, names in renamed.items()}
+        open_visits = [track.visit for track in self._live.values() if track.visit is not None]
+        visits = [(each, known.get(each.track.place, {})) for each in self.visits or open_visits]
+        edges = [each.edge for each in self.entries if each.edge is not None]
+        for edge, names in [(edge, known.get(edge.track.place, {})) for edge in edges]:
+            edge.source = names.get(edge.source, edge.source)
+            edge.to = [names.get(target, target) for target in edge.to]
+        for visit, names in visits:
+            visit.node = names.get(visit.node, visit.node)
+
+
+def _crashed(facts: AnyFacts) -> bool:
+    return isinstance(facts, Resumed) and facts.crashed
+
+
+__all__ = ["Visits"]

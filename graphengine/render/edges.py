@@ -1,0 +1,153 @@
+"""The outgoing edges of an outline's nodes, one entry for each arrow of a picture.
+
+Edges are tried in declared order, failure edges separately from the others, so each has its place in its group. A
+switch is one edge with several arrows; cases that lead to the same target share an arrow.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from graphengine.render.text import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from graphengine.engine.outline import EdgeOutline, Outline
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnEdge:
+    """The part of an outgoing edge that one arrow shows.
+
+    Attributes:
+        order: Its place among the edges of its group (success or failure) of its node, from 0.
+        several: Whether its group has more than one edge.
+        label: The user's label, "" if none.
+        condition: When it is taken, in words; "" if it is the only one.
+        recorded: The labels with which a step can record it.
+        failure: Whether it is tried after a failure.
+        fork: The text of the fork whose arm it is; "" if it is not an arm.
+    """
+
+    source: str
+    target: str
+    label: str
+    condition: str
+    recorded: frozenset[str]
+    failure: bool
+    order: int = 0
+    several: bool = False
+    fork: str = ""
+
+
+def edges_of(outline: Outline) -> list[DrawnEdge]:
+    """Return all edges of an outline in declared order."""
+    tried: Counter[tuple[str, bool]] = Counter()
+    found: list[DrawnEdge] = []
+    for facts in outline.get("ways", ()):
+        arrows = _switch(facts) if "cases" in facts else _fork(facts) if "arms" in facts else [_edge(facts)]
+        found += [replace(edge, order=tried[edge.source, edge.failure]) for edge in arrows]
+        tried.update({(edge.source, edge.failure) for edge in arrows})
+    return [_in_words(replace(edge, several=tried[edge.source, edge.failure] > 1)) for edge in found]
+
+
+def joins_of(outline: Outline) -> dict[str, str]:
+    """Return the note of each node that joins the arms of forks."""
+    notes: dict[str, list[str]] = {}
+    for facts in outline.get("ways", ()):
+        if "arms" in facts and "join" in facts:
+            arms, need = len(facts["arms"]), facts.get("need")
+            count = f"{need} of {arms} arms" if need else f"{arms} arm" + "s" * (arms != 1)
+            notes.setdefault(str(facts["join"]), []).append(count)
+    return {join: f"joins {' and '.join(counts)}" for join, counts in notes.items()}
+
+
+def closing_edges(edges: Sequence[DrawnEdge], start: str) -> set[int]:
+    """Return the indexes of the edges that close a loop: the back edges of a depth-first search from the start."""
+    out: dict[str, list[int]] = {}
+    for place, edge in enumerate(edges):
+        out.setdefault(edge.source, []).append(place)
+    closing: set[int] = set()
+    seen: set[str] = set()
+    for root in dict.fromkeys([start, *out]):
+        trail = {root: iter(out.get(root, ()))} if root not in seen else {}
+        seen.add(root)
+        while trail:
+            here = next(reversed(trail))
+            for index in trail[here]:
+                target = edges[index].target
+                if target in trail:
+                    closing.add(index)
+                elif target not in seen:
+                    seen.add(target)
+                    trail[target] = iter(out.get(target, ()))
+                    break
+            else:
+                del trail[here]
+    return closing
+
+
+def _edge(facts: EdgeOutline) -> DrawnEdge:
+    if "to" not in facts:
+        raise KeyError("to")
+    label = str(facts.get("label") or "")
+    condition = one_line(str(facts.get("when") or ""))
+    failure = bool(facts.get("failure"))
+    return DrawnEdge(str(facts["from"]), str(facts["to"]), label, condition, frozenset((label,)), failure)
+
+
+def _switch(facts: EdgeOutline) -> list[DrawnEdge]:
+    if "on" not in facts or "cases" not in facts:
+        raise KeyError("on")
+    source, on = str(facts["from"]), one_line(str(facts["on"]))
+    values: dict[str, list[str]] = {}
+    for value, target in facts["cases"].items():
+        values.setdefault(str(target), []).append(str(value))
+    arrows = {
+        target: DrawnEdge(source, target, "", f"{on} is {one_line(_any_of(cases))}", frozenset(cases), failure=False)
+        for target, cases in values.items()
+    }
+    otherwise = facts.get("otherwise")
+    if otherwise is not None:
+        target = str(otherwise)
+        same = arrows.get(target)
+        condition = f"{same.condition}, or otherwise" if same else f"{on} is anything else"
+        recorded = same.recorded | {""} if same else frozenset(("",))
+        arrows[target] = DrawnEdge(source, target, "", condition, recorded, failure=False)
+    return list(arrows.values())
+
+
+def _fork(facts: EdgeOutline) -> list[DrawnEdge]:
+    """Return an edge for each arm, and one to the join if every arm can be skipped."""
+    if "arms" not in facts or "join" not in facts:
+        raise KeyError("join")
+    source, join, label = str(facts["from"]), str(facts["join"]), str(facts.get("label") or "")
+    count, condition = facts.get("need"), facts.get("when")
+    need = f", {count} of {len(facts['arms'])} needed" if count else ""
+    words = [f"side by side until {join}{need}"]
+    if condition:
+        words.append(one_line(str(condition)))
+    fork = "; ".join(words)
+    recorded = frozenset((label,))
+    arrows: list[DrawnEdge] = []
+    for arm in facts["arms"]:
+        when = f"if {one_line(str(arm['when']))}" if "when" in arm else ""
+        arrows.append(DrawnEdge(source, str(arm["to"]), label, when, recorded, failure=False, fork=fork))
+    if all("when" in arm for arm in facts["arms"]):
+        arrows.append(DrawnEdge(source, join, label, "if no arm is run", recorded, failure=False, fork=fork))
+    return arrows
+
+
+def _any_of(cases: Sequence[str]) -> str:
+    *others, last = cases
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def _in_words(edge: DrawnEdge) -> DrawnEdge:
+    """Add "otherwise" to an edge without a condition if there are others."""
+    if edge.condition or edge.label or edge.fork or not edge.several:
+        return edge
+    return replace(edge, condition="otherwise")
