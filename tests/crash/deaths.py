@@ -401,8 +401,9 @@ class Ideal:
         steps = await trial.steps()
         assert await trial.runner.state_at(RUN) == self.state
         rows = order_free(steps)
-        assert rows - self.rows == Counter(), "more than in the undisturbed run"
-        assert self.rows - rows == Counter(), "missing from the undisturbed run"
+        more, missing = rows - self.rows, self.rows - rows
+        assert not more, f"more than in the undisturbed run: {more}, and missing: {missing}"
+        assert not missing, f"missing from the undisturbed run: {missing}"
         assert recorded(steps) == self.recorded
         assert works_of(trial).keys() == self.done.keys()
 
