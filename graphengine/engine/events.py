@@ -237,7 +237,7 @@ class Resumed(NamedTuple):
 
     `change` lists the changes if the graph was changed since; `pause` the nodes before which the run waits from now on,
     None to keep them. `company` means that the process also drives other runs; `asked` that a caller asked to resume
-    this run, so that its failed parts are retried even while other parts wait.
+    this run when no part of it could move, so that its failed parts are retried although other parts wait.
     """
 
     now: float

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from graphengine.engine.events import Begun, BranchedOff, Resumed, StopAsked
 from graphengine.engine.fold import evolve
 from graphengine.engine.lookup import plan_of
-from graphengine.engine.ready import next_due
+from graphengine.engine.ready import mover_of, next_due
 from graphengine.engine.redaction import check_secrets, words_for
 from graphengine.engine.rules.run import has_failed_parts, wants_alone
 from graphengine.engine.session import Session
@@ -222,7 +222,8 @@ class Opener:
         crashed = snapshot.status == "running" and held
         facts = driver.time.now(), crashed, wanted, plan.fingerprint, pause, fitted.shift
         company = self._opening > 1 or bool(self._driven.keys() - {run.id})
-        event = Resumed(*facts, company=company, asked=not run.due_only)
+        rests = mover_of(snapshot) is None  # else a part that failed may still be handled, as by a fallback
+        event = Resumed(*facts, company=company, asked=rests and not run.due_only)
         inbox = await self._store.inbox([run.id])
         driver.deliver([message for message in inbox if message.kind != "stop"])
         stale = [message.id for message in inbox if message.kind == "stop"]

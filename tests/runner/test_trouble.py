@@ -31,6 +31,7 @@ from graphengine.errors import GraphChanged, InputError, RunnerClosed, StoreErro
 from graphengine.runner import Emitted
 from graphengine.stores.memory import MemoryStore
 from tests.kit.facts import said
+from tests.kit.record import Dying
 
 
 class State(BaseModel):
@@ -533,3 +534,28 @@ async def test_a_claimed_run_is_released_if_it_cannot_be_read_then() -> None:
             await runner.resume(graph, "r", limits=Limits()).result()
         assert (await store.info("r")).driver is None
         assert (await runner.resume(graph, "r", limits=Limits()).result()).status == "finished"
+
+
+@pytest.mark.parametrize("left", range(2, 9))
+async def test_a_crash_before_a_failure_is_handled_repeats_no_attempt(left: int) -> None:
+    """A node inside a map's graph fails for good, and the process dies before the item takes its fallback."""
+
+    async def fail() -> int:
+        raise RuntimeError("no")
+
+    inner = Graph("inner", State, result="n")
+    inner.add_node("fail", fail, writes="n", retry=Retry(attempts=2, initial_seconds=0))
+    inner.add_path(START, "fail", END)
+    graph = Graph("outer", State)
+    graph.add_node("each", inner, each={"x": "xs"}, inputs={"n": "x"}, writes="xs", fallback=7)
+    graph.add_path(START, "each", END)
+    store = Dying()
+    store.left = left
+    async with Runner(store) as runner:
+        with contextlib.suppress(StoreError):
+            await runner.start(graph, State(xs=[1]), run_id="run").result()
+        store.left, store.died = 10**9, True
+        result = await runner.resume(graph, "run").result()
+        assert result.state.xs == [7]
+        steps = await store.steps("run")
+    assert [step.kind for step in steps if step.node == "fail"] == ["attempt", "failed"]
