@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import operator
 import time
+import types
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
@@ -21,8 +22,10 @@ from pydantic import BaseModel
 from benchmarks.ours import Counter
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
     from pathlib import Path
+
+    from benchmarks.values import Work
 
 
 class Tally(TypedDict):
@@ -140,6 +143,51 @@ def fanning(arms: int, rounds: int) -> Any:  # noqa: ANN401 - as above
     graph.add_edge(names, "join")
     graph.add_conditional_edges("join", ahead, ["plan", END])
     return graph.compile()
+
+
+def wide(work: Work, rounds: int, ballast: Sequence[str], saver: object) -> Any:  # noqa: ANN401 - as above
+    """Return the loop of `benchmarks.values` over a TypedDict with its fields."""
+    lists = ("documents", "recent", *ballast)
+    fields: dict[str, Any] = {
+        **dict.fromkeys(lists, list),
+        **dict.fromkeys(("messages", "notes"), Annotated[list, operator.add]),
+        **dict.fromkeys(("last", "found", "summary"), dict),
+        "rounds": Annotated[int, operator.add],
+        "topic": str,
+    }
+    wide_state: Any = types.new_class(
+        "WideState", (TypedDict,), {"total": False}, lambda made: made.update(__annotations__=fields)
+    )
+
+    async def plan(state: Any) -> dict[str, Any]:  # noqa: ANN401 - the fields depend on the shape
+        return work.plan(state["messages"], state["rounds"])
+
+    async def left(state: Any) -> dict[str, Any]:  # noqa: ANN401
+        return work.left(state["documents"])
+
+    async def right(state: Any) -> dict[str, Any]:  # noqa: ANN401
+        return work.right(state["rounds"])
+
+    async def settle(state: Any) -> dict[str, Any]:  # noqa: ANN401
+        return work.settle(state["notes"], state["recent"])
+
+    def ahead(state: Any) -> str:  # noqa: ANN401
+        return "__end__" if state["rounds"] >= rounds else "plan"
+
+    graph = StateGraph(wide_state)
+    for node in (plan, left, right, settle):
+        graph.add_node(node.__name__, node)
+    graph.add_edge(START, "plan")
+    graph.add_edge("plan", "left")
+    graph.add_edge("plan", "right")
+    graph.add_edge(["left", "right"], "settle")
+    graph.add_conditional_edges("settle", ahead, ["plan", END])
+    return graph.compile(checkpointer=saver)
+
+
+def first_state(start: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the first input of `wide`."""
+    return {**start, "rounds": 0, "topic": "", "summary": {}}
 
 
 async def run(app: Any, state: Mapping[str, object], steps: int, **options: object) -> float:  # noqa: ANN401

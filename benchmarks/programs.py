@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from benchmarks import agents, alone, big, drawing, durable, held, memory, research, startup, stored, wide
+from benchmarks import agents, alone, big, drawing, durable, held, memory, research, startup, stored, values, wide
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -24,6 +24,7 @@ PROGRAMS: Final[Mapping[str, Callable[[Settings], Coroutine[None, None, Outcome]
     "commits": wide.commits,
     "fork": wide.fork,
     "subgraph": wide.subgraph,
+    "values": values.values,
     "working": held.working,
     "waiting": held.waiting,
     "big": big.big,

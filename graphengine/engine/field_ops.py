@@ -1,13 +1,17 @@
 """Operations on a frame's fields, as the fold applies them: to the records, and to cached typed values in parallel.
 
 A list or dict is copied before its first change in place, because a value that a step set belongs to the step; the same
-holds for each list in a dict of lists. A typed value that was passed to a node is copied before it grows.
+holds for each list in a dict of lists, and for typed values, which nodes and other fields may hold.
 """
 
 from __future__ import annotations
 
 from copy import copy
 from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import Raw
+
+from graphengine.state.encoded import items_of, keys_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,12 +36,12 @@ def apply_ops(frame: Frame, ops: Sequence[Op], typed: Sequence[object] | None) -
             frame.typed.pop(name, None)
         elif kind not in _GROWING:
             frame.typed[name] = typed[index]
-        elif name in frame.typed:
-            _grow_typed(frame, kind, name, typed[index])
-        if frame.lent:
-            frame.lent.discard(name)
-        if frame.digests:
-            frame.digests.pop(name, None)
+        else:
+            if name in frame.typed:
+                _grow_typed(frame, kind, name, typed[index])
+            continue
+        if frame.growing:
+            frame.growing.discard(name)
 
 
 def replay(frame: Frame) -> None:
@@ -47,14 +51,15 @@ def replay(frame: Frame) -> None:
         frame.values.pop(name, None)
         frame.typed.pop(name, None)
         frame.owned.discard(name)
-        frame.digests.pop(name, None)
+        frame.growing.discard(name)
     apply_ops(frame, ops, None)
 
 
 def _grow_typed(frame: Frame, kind: str, name: str, new: Any) -> None:  # noqa: ANN401 - a value of the user's type
     cache = frame.typed
-    if name in frame.lent:
+    if name not in frame.growing:
         cache[name] = copy(cache[name])
+        frame.growing.add(name)
     if kind == "append":
         _own(cache, name, list).append(new)
     elif kind == "extend":
@@ -83,13 +88,14 @@ def _append(frame: Frame, op: Op) -> None:
 
 
 def _extend(frame: Frame, op: Op) -> None:
-    _list(frame, op[1]).extend(op[2])
+    _list(frame, op[1]).extend(items_of(op[2]))
 
 
 def _merge(frame: Frame, op: Op) -> None:
-    _dict(frame, op[1]).update(op[2])
+    added = keys_of(op[2])
+    _dict(frame, op[1]).update(added)
     if frame.grown:
-        frame.grown.get(op[1], set()).difference_update(op[2])
+        frame.grown.get(op[1], set()).difference_update(added)
 
 
 def _put(frame: Frame, op: Op) -> None:
@@ -102,9 +108,9 @@ def _grow(frame: Frame, op: Op) -> None:
     table, key = _dict(frame, op[1]), op[2]
     mine = frame.grown.setdefault(op[1], set())
     if key not in mine:
-        table[key] = list(table.get(key) or ())
+        table[key] = list(items_of(table.get(key)))
         mine.add(key)
-    table[key].extend(op[3])
+    table[key].extend(items_of(op[3]))
 
 
 def _add(frame: Frame, op: Op) -> None:
@@ -129,10 +135,20 @@ def held(frame: Frame, name: str) -> Any:  # noqa: ANN401 - the operations on th
     return frame.values.get(name)
 
 
+def list_of(frame: Frame, name: str) -> Any:  # noqa: ANN401 - a list, unless the log is damaged
+    """Return the records of a list's items. An encoded list is split once."""
+    while frame.base is not None and name not in frame.values:
+        frame = frame.base
+    found = frame.values.get(name)
+    if isinstance(found, Raw):
+        found = frame.values[name] = items_of(found)
+    return found
+
+
 def _list(frame: Frame, name: str) -> list[Any]:
     """Return the field's list, copied the first time: a value that a step set belongs to the step."""
     if name not in frame.owned:
-        frame.values[name] = list(held(frame, name) or ())
+        frame.values[name] = list(items_of(held(frame, name)))
         frame.owned.add(name)
     mine: list[Any] = frame.values[name]
     return mine
@@ -140,7 +156,7 @@ def _list(frame: Frame, name: str) -> list[Any]:
 
 def _dict(frame: Frame, name: str) -> dict[str, Any]:
     if name not in frame.owned:
-        frame.values[name] = dict(held(frame, name) or {})
+        frame.values[name] = dict(keys_of(held(frame, name)))
         frame.owned.add(name)
         frame.grown.pop(name, None)
     mine: dict[str, Any] = frame.values[name]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from graphengine.engine.field_ops import held
+from graphengine.engine.field_ops import list_of
 from graphengine.engine.phases import Collecting, Ended, FailedItem, Failing, Fallback, Forked, Inside, Waiting
 from graphengine.engine.snapshot import READY, Frame, children, item_id, sub_id
 from graphengine.engine.steps import WaitRecord, path_of
@@ -141,7 +141,7 @@ def _fork(snapshot: Snapshot, frame: Frame, fork: ForkRecord, targets: Sequence[
 def open_map(snapshot: Snapshot, frame: Frame, at: float, facts: Mapped) -> None:
     """Begin the first items of a map, as many as its concurrency allows."""
     count = facts.count
-    lists = [*facts.items.values(), *(held(frame, name) for name in facts.fields.values())]
+    lists = [*facts.items.values(), *(list_of(frame, name) for name in facts.fields.values())]
     if not lists or any(not isinstance(items, list) or len(items) != count for items in lists):
         # Checked before a list of `count` entries is allocated: a damaged row can claim any number.
         message = f"a map of {count} items has lists of other lengths"
@@ -166,7 +166,7 @@ def open_items(snapshot: Snapshot, frame: Frame, map_: Collecting) -> None:
         if earlier is not None and earlier.kept:
             _reopen(snapshot, snapshot.frames[key])
             continue
-        values = {name: held(frame, field)[index] for name, field in map_.fields.items()}
+        values = {name: list_of(frame, field)[index] for name, field in map_.fields.items()}
         for name, records in map_.items.items():
             values[name] = records[index]
         item = snapshot.frames[key] = Frame(

@@ -24,6 +24,7 @@ from graphengine.engine.rebase import shifted
 from graphengine.engine.snapshot import Frame
 from graphengine.engine.steps import Entered, Shift, Started, Stopped
 from graphengine.errors import InvalidUpdate, NoChoice, NotRecordable
+from graphengine.state.encoded import opened
 from graphengine.state.secret import clear_texts, holds, is_sealed, scrubbed, worth_scrubbing
 from graphengine.state.view import View
 
@@ -116,7 +117,7 @@ class Guard:
         written = list(_texts_in(state, Frame(values=values)))
         for op in ops:
             if op[1] not in state.secrets:
-                self.refuse(op[2:], f"what is written to {op[1]!r}", where, written)
+                self.refuse([opened(part) for part in op[2:]], f"what is written to {op[1]!r}", where, written)
 
     def _texts(self) -> Iterator[str]:
         for frame, inner in _frames(self.plan, self.snapshot):

@@ -2,7 +2,7 @@
 
 A run is a tree of frames, each a token that walks a graph: the run's own, an arm of a fork, an item of a map, a
 subgraph's visit. The fold owns its snapshot and changes it in place; the log is the source of truth. Derived data
-(typed values, digests) is cached next to the records and never stored. `graphengine.engine.stored` knows the JSON.
+(typed values) is cached next to the records and never stored. `graphengine.engine.stored` knows the JSON.
 """
 
 from __future__ import annotations
@@ -58,8 +58,7 @@ class Frame(Struct, eq=False):
         typed: Typed values of fields that were read or written, built from `values`.
         owned: Fields whose record can be changed in place, because nothing else holds it.
         grown: Keys of owned dicts whose lists can be changed in place too.
-        lent: Fields whose typed value was passed to a node that may still hold it: a list is copied before it grows.
-        digests: Digests of typed values, to detect nodes that change them.
+        growing: Fields whose typed value nothing else holds, so that it can grow in place.
         at: The node it is at.
         phase: What it is doing.
         failing: How it failed, until the run is resumed.
@@ -96,8 +95,7 @@ class Frame(Struct, eq=False):
     typed: dict[str, object] = field(default_factory=dict)
     owned: set[str] = field(default_factory=set)
     grown: dict[str, set[str]] = field(default_factory=dict)
-    lent: set[str] = field(default_factory=set)
-    digests: dict[str, int] = field(default_factory=dict)
+    growing: set[str] = field(default_factory=set)
     at: str = ""
     phase: Phase = READY
     failing: Failing | None = None

@@ -568,7 +568,7 @@ def fingerprint_of(step: Step) -> str:
 
 def facts_record(facts: Facts) -> dict[str, Any]:
     """Return the facts of a step as JSON values, without empty ones."""
-    record: dict[str, Any] = msgspec.to_builtins(facts)
+    record: dict[str, Any] = from_json(_encode(facts))
     return record
 
 

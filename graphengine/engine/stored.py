@@ -148,7 +148,7 @@ def decode_snapshot(body: bytes | str) -> Snapshot:
 
 def to_record(snapshot: Snapshot) -> dict[str, Any]:
     """Return a snapshot as JSON values that share no objects with it."""
-    record: dict[str, Any] = msgspec.to_builtins(_row(snapshot))
+    record: dict[str, Any] = from_json(_encode(_row(snapshot)))
     return record
 
 

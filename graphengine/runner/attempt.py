@@ -42,7 +42,7 @@ from graphengine.state.digest import digest_of
 from graphengine.state.view import View
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
     from concurrent.futures import Executor
 
     from graphengine.engine.events import Error, Event
@@ -52,7 +52,6 @@ if TYPE_CHECKING:
     from graphengine.runner.context import Host
     from graphengine.runner.model_routing import Models
     from graphengine.runner.previous_runs import Past
-    from graphengine.state.field import FieldType
 
 
 class TaskRunner:
@@ -206,9 +205,10 @@ class TaskRunner:
         node = plan.nodes[task.node]
         calls = [call for call in (node.call, *node.choices.values()) if call is not None]
         names = sorted({name for call in calls for name in call.watched if name in plan.state.fields})
-        changed = self._mutated(names, view, plan)
+        changed = view.changed(names)
         if not changed:
             return None
+        view.forget(changed)
         text = f"an item of {task.node} changed {', '.join(changed)} in place"
         repair = "return the new value; the input of a node belongs to the run"
         return error_of(MutatedInput(text, where=f"node {path_of(task.frame, task.node)}", repair=repair))
@@ -227,7 +227,7 @@ class TaskRunner:
         for name in call.extras:
             values[name] = self._extra(frame, context, view, name)
         for name in call.watched:
-            view.holder(name).lent.add(name)
+            view.holder(name).growing.discard(name)
         if self._checks and (call.watched or call.parts or "state" in call.extras):
             return self._watched(call, values, frame, context, timeout_seconds)
         if call.thread or timeout_seconds is not None:
@@ -245,10 +245,6 @@ class TaskRunner:
         view = view_of(plan, frame)
         fields = plan.state.fields if frame.kind != "item" else plan.nodes[frame.at].each.state.fields  # type: ignore[union-attr]
         own = [name for name in call.watched if frame.kind != "item" or name in frame.values]
-        for name in call.watched:
-            holder = view.holder(name)
-            if name not in holder.digests:
-                holder.digests[name] = fields[name].digest(view.get(name))
         parts = {name: digest_of(values[name]) for name in call.parts}
         try:
             bounded = call.thread or timeout_seconds is not None
@@ -256,12 +252,11 @@ class TaskRunner:
             if inspect.isawaitable(result):
                 result = await result
         finally:
-            changed = self._mutated(own, view, plan, fields)
+            changed = view.changed(own)
+            view.forget(changed)
         changed += [name for name, digest in parts.items() if digest_of(values[name]) != digest]
         if parts and changed:
-            for name in fields:
-                view.holder(name).typed.pop(name, None)
-                view.holder(name).digests.pop(name, None)
+            view.forget(fields)
         if "state" in values:
             changed += _replaced(values["state"], view, plan.state.fields)
         if changed:
@@ -271,20 +266,6 @@ class TaskRunner:
                 repair="return the new value; the input of a node belongs to the run",
             )
         return result
-
-    @staticmethod
-    def _mutated(
-        watched: Sequence[str], view: View, plan: Plan[Any], fields: Mapping[str, FieldType] | None = None
-    ) -> list[str]:
-        found: list[str] = []
-        for name in watched:
-            holder = view.holder(name)
-            known = holder.digests.get(name)
-            if known is not None and (fields or plan.state.fields)[name].digest(view.get(name)) != known:
-                holder.typed.pop(name)
-                holder.digests.pop(name)
-                found.append(name)
-        return found
 
     async def _bounded(self, call: Call, values: dict[str, object], timeout_seconds: float | None) -> object:
         """Call the body under a timeout, and in a thread if it blocks."""

@@ -10,6 +10,7 @@ import inspect
 import math
 import re
 import warnings
+from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass
 from types import UnionType
@@ -24,6 +25,7 @@ from typing import (
     get_type_hints,
 )
 
+from msgspec import MsgspecError, Raw
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -41,15 +43,17 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 from graphengine.calls.interrupts import reraise_interrupt
 from graphengine.errors import InvalidUpdate, NotRecordable
 from graphengine.reducers import OPERATIONS, Replace, maximum
+from graphengine.state.encoded import codec_of, encode, items_of, keys_of, record_of
 from graphengine.state.immutable import is_immutable
 from graphengine.state.json_values import parsed
 from graphengine.state.path import members
 from graphengine.state.secret import HIDDEN, Secret, is_secret, revealed
-from graphengine.state.update import Items, Put, Puts
+from graphengine.state.update import Items, Put, Puts, Recorded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from graphengine.state.encoded import Exact
     from graphengine.state.json_values import JsonValue, Op
     from graphengine.state.secret import Cipher
     from graphengine.state.view import View
@@ -77,6 +81,24 @@ _AROUND: Final = 64  # bytes of an operation besides its value and the name of i
 
 _MOST_BYTES: Final = 6  # of JSON per character: \u001f
 
+_CONTAINER_TYPES: Final = (list, dict)
+
+_EXACT_CONFIG: Final = frozenset(
+    (
+        "arbitrary_types_allowed",
+        "extra",
+        "frozen",
+        "populate_by_name",
+        "protected_namespaces",
+        "title",
+        "use_attribute_docstrings",
+        "validate_assignment",
+        "validate_by_alias",
+        "validate_by_name",
+    )
+)
+"""Settings of a state that do not change how its JSON values are validated and written."""
+
 _CONTAINERS: Final = {"append": (list,), "extend": (list,), "merge": (dict,), "add": (int, float)}
 
 
@@ -102,6 +124,7 @@ class FieldType:
         immutable: Whether its values cannot be changed in place.
         secret: Whether its record is encrypted and its value is never shown.
         cipher: The cipher that encrypts it, once the graph is compiled.
+        exact: The codec of its lists or dicts of JSON values, which need no other validation; else None.
     """
 
     name: str
@@ -125,6 +148,7 @@ class FieldType:
     immutable: bool
     secret: bool = False
     cipher: Cipher | None = None
+    exact: Exact | None = None
 
     def validate(self, value: object, view: View) -> object:
         """Return the value validated as the field's type.
@@ -142,8 +166,35 @@ class FieldType:
             raise InvalidUpdate(message, where=f"field {self.name}", repair=self._expected()) from cause
         return made.__dict__[self.name]
 
+    def take(self, value: object, view: View) -> tuple[Any, object]:
+        """Validate a value. Return its record, and the typed value read back from that record.
+
+        A value that the node passes on unchanged, the very object that another field of this type holds, keeps its
+        record.
+
+        Raises:
+            InvalidUpdate: The value does not fit.
+            NotRecordable: See `record`.
+        """
+        if self.exact is not None and type(value) in _CONTAINER_TYPES:
+            held = view.record_held(self, value)
+            if held is not None:
+                view.weight += len(held) + _AROUND
+                return Raw(held), value
+            found = self.exact.take(value)
+            if found is not None:
+                body, typed = found
+                try:
+                    record = record_of(body)
+                except ValueError as error:
+                    raise self._uncarried(value, error) from error
+                if len(body) > LONG:
+                    view.weight += len(body) + _AROUND
+                return record, typed
+        return self.record(self.validate(value, view), view)
+
     def record(self, value: object, view: View) -> tuple[Any, object]:
-        """Return the record of a value, and the typed value read back from that record.
+        """Return the record of a valid value, and the typed value read back from that record.
 
         Raises:
             NotRecordable: The value read back differs, or JSON cannot carry the value.
@@ -153,16 +204,21 @@ class FieldType:
                 view.weight += weight_of(value)
             return value, value
         try:
-            body = self._dump(value)
-            back = self._load(body, view)
-            record = parsed(body)[self.name]
+            whole = self._dump(value)
+            back = self._load(whole, view)
+            body = self._inner(whole)
+            record = record_of(body)
         except (PydanticSerializationError, ValidationError, ValueError, RecursionError) as error:
             raise self._uncarried(value, error) from (None if self.secret else error)
         if back != value:
             raise self._changed(back, value)
         if len(body) > LONG:
             view.weight += 2 * len(body) + _AROUND if self.secret else len(body) + _AROUND
-        return (record if self.cipher is None else self.cipher.seal(self.name, to_json(record))), back
+        return (record if self.cipher is None else self.cipher.seal(self.name, bytes(body))), back
+
+    def _inner(self, whole: bytes) -> memoryview:
+        """Return the value's part of the JSON of an object with only this field."""
+        return memoryview(whole)[len(encode(self.name)) + 2 : -1]
 
     def _uncarried(self, value: object, error: Exception) -> NotRecordable:
         return NotRecordable(
@@ -195,10 +251,11 @@ class FieldType:
         if self.plain is type(record):
             return record
         try:
-            if self.cipher is not None:
-                body = self.cipher.unseal(self.name, record)
-                return self._load(b'{"' + self.name.encode() + b'":' + body + b"}", view)
-            return self._load(to_json({self.name: record}), view)
+            body = encode(record) if self.cipher is None else self.cipher.unseal(self.name, record)
+            if self.exact is not None and self.cipher is None:
+                with suppress(MsgspecError):  # another type's value, as from before the type was changed
+                    return self.exact.decode(body)
+            return self._load(b"{" + encode(self.name) + b":" + body + b"}", view)
         except (ValidationError, ValueError) as error:
             raise InvalidUpdate(
                 f"the recorded value of {self.name!r} does not fit its type: {why(error, hide=self.secret)}",
@@ -206,9 +263,19 @@ class FieldType:
                 repair="the state's type was changed since this was recorded; give the field its old type or a default",
             ) from (None if self.secret else error)
 
-    def digest(self, value: object) -> int:
-        """Return a number that changes when the value is changed in place."""
-        return hash(self._dump(value))
+    def body(self, value: object) -> bytes:
+        """Return the value's JSON, which differs after the value was changed in place."""
+        return encode(value) if self.exact is not None else bytes(self._inner(self._dump(value)))
+
+    def is_changed(self, value: object, record: JsonValue, view: View) -> bool:
+        """Return whether a typed value was changed in place since it was read from this record."""
+        try:
+            body = self.body(value)
+            if self.cipher is None and body == encode(record):
+                return False
+            return body != self.body(self.build(record, view))  # equal JSON values can differ in their bytes
+        except (PydanticSerializationError, MsgspecError, InvalidUpdate, ValueError, TypeError, RecursionError):
+            return True
 
     def reduce(self, view: View, update: object) -> tuple[Op, object]:
         """Return the operation for an update, and the typed value that it adds or sets.
@@ -217,12 +284,12 @@ class FieldType:
             InvalidUpdate: The update, or the field after it, does not validate.
             NotRecordable: See `record`.
         """
-        if isinstance(update, (Put, Puts, Items)):
+        if isinstance(update, (Put, Puts, Items, Recorded)):
             return self._several(view, update)
         replaced = isinstance(update, Replace)
         value = update.value if isinstance(update, Replace) else update
         if replaced or self.reducer is None:
-            record, typed = self.record(self.validate(value, view), view)
+            record, typed = self.take(value, view)
             return ("set", self.name, record), typed
         if self.operation in ("append", "extend", "merge") and not self.constrained:
             return self._part(view, value)
@@ -310,6 +377,14 @@ class FieldType:
             view.weight += len(body) + _AROUND
         return record
 
+    def joined(self, op: Op, view: View) -> object:
+        """Return the update of an arm's operation, to be reduced at the join."""
+        if self.exact is not None and not self.constrained:
+            kind = op[0]
+            if kind == "set" if self.reducer is None else kind in ("extend", "merge") and kind == self.operation:
+                return Recorded(op)
+        return self.again(op, view)
+
     def again(self, op: Op, view: View) -> object:  # noqa: PLR0911 - one return for each kind of operation
         """Return the update that an operation was made from, to be reduced a second time at a join."""
         kind, value = op[0], op[-1]
@@ -332,14 +407,17 @@ class FieldType:
         """Return a reducer's update as the type of its annotation or of the field; unchanged if it does not fit."""
         try:
             if self.given is not None:
-                return self.given.validate_json(to_json(raw))
+                return self.given.validate_json(encode(raw))
             return self._bare([raw])[0] if self.operation == "append" else self._bare(raw)  # type: ignore[index]
         except ValidationError:
             return raw
 
     def _bare(self, value: JsonValue) -> object:
         """Return a value of the field's type, without the rules of the field as a whole."""
-        body = to_json({self.name: value})
+        if self.exact is not None:
+            with suppress(MsgspecError):  # as in `build`
+                return self.exact.decode(encode(value))
+        body = encode({self.name: value})
         return vars(self.loose.__pydantic_validator__.validate_json(body, by_name=True, by_alias=False))[self.name]
 
     def _of_key(self, key: str, value: JsonValue) -> object:
@@ -356,9 +434,9 @@ class FieldType:
                 view.weight += weight_of(value)
             return ("append", self.name, value), value
         part = [value] if self.operation == "append" else value
-        record, typed = self.record(self.validate(part, view), view)
+        record, typed = self.take(part, view)
         if self.operation == "append":
-            return ("append", self.name, record[0]), typed[0]  # type: ignore[index]
+            return ("append", self.name, items_of(record)[0]), typed[0]  # type: ignore[index]
         return (str(self.operation), self.name, record), typed
 
     def _whole(self, view: View, value: object) -> tuple[Op, object]:
@@ -377,25 +455,28 @@ class FieldType:
                 where=f"field {self.name}",
                 repair=f"return what {reducer}(old, new) can join, or Replace(value)",
             ) from error
-        record, typed = self.record(self.validate(joined, view), view)
+        record, typed = self.take(joined, view)
         summed = self.operation == "add" and type(value) in (int, float) and typed == joined
         if summed and type(typed) in (type(value), float) and is_plain(typed):
             return ("add", self.name, value), typed
         if self.operation == "append" and isinstance(typed, list) and _is_longer(typed, old):
-            return ("append", self.name, record[-1]), typed[-1]
+            return ("append", self.name, items_of(record)[-1]), typed[-1]
         raw = to_json(value, fallback=repr, inf_nan_mode="strings", bytes_mode="base64")
         return ("reduce", self.name, self._shown(raw, view), record), typed
 
-    def _several(self, view: View, update: Put | Puts | Items) -> tuple[Op, object]:
+    def _several(self, view: View, update: Put | Puts | Items | Recorded) -> tuple[Op, object]:
         if isinstance(update, Put):
             return self._put(view, update)
+        if isinstance(update, Recorded):
+            view.weight += len(encode(update.op[-1])) + _AROUND
+            return update.op, self.build(update.op[-1], view)
         if not self.constrained:
             part = list(update.values) if isinstance(update, Items) else dict(update.keys)
-            record, typed = self.record(self.validate(part, view), view)
+            record, typed = self.take(part, view)
             return ("extend" if isinstance(update, Items) else "merge", self.name, record), typed
         old: Any = view.get(self.name)
         joined = [*(old or ()), *update.values] if isinstance(update, Items) else {**(old or {}), **update.keys}
-        record, typed = self.record(self.validate(joined, view), view)
+        record, typed = self.take(joined, view)
         if isinstance(update, Puts):
             return ("set", self.name, record), typed
         raw = to_json(update.values, fallback=repr, inf_nan_mode="strings", bytes_mode="base64")
@@ -406,13 +487,13 @@ class FieldType:
         part = {update.key: update.value}
         if self.constrained:
             old = view.get(self.name) or {}
-            record, typed = self.record(self.validate({**old, **part}, view), view)  # type: ignore[dict-item]
+            record, typed = self.take({**old, **part}, view)  # type: ignore[dict-item]
             key = update.key
             if isinstance(typed, dict) and key in typed and typed == {**old, key: typed[key]}:  # type: ignore[dict-item]
-                return ("put", self.name, key, record[key]), {key: typed[key]}
+                return ("put", self.name, key, keys_of(record)[key]), {key: typed[key]}
             return ("set", self.name, record), typed
-        record, typed = self.record(self.validate(part, view), view)
-        ((key, item),) = record.items()
+        record, typed = self.take(part, view)
+        ((key, item),) = keys_of(record).items()
         return ("grow" if update.adds else "put", self.name, key, item), typed
 
     def _fitting(self, view: View, update: Put) -> Put:
@@ -611,6 +692,7 @@ def field_type(model: type[BaseModel], name: str, info: FieldInfo) -> FieldType:
         grows=not (own or dumped or others or secret) and _has_lists(annotation),
         immutable=is_immutable(annotation),
         secret=secret,
+        exact=codec_of(info.annotation) if plain and _EXACT_CONFIG.issuperset(model.model_config) else None,
     )
 
 

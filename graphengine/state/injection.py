@@ -110,11 +110,10 @@ class Injected:
             elif name == "state":
                 values[name] = view.instance(view.lend)
                 read.extend(view.names)
-        before = view.digests(read)
         try:
             return self.function(**values)
         finally:
-            changed = [name for name, digest in before.items() if view.digest(name) != digest]
+            changed = view.changed(read)
             if changed:
                 view.forget(changed)
                 raise MutatedInput(

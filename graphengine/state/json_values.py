@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
+import msgspec
+from msgspec import Raw
 from pydantic_core import from_json
 
 DEEPEST: Final = 128
 """The deepest nesting of lists and objects in a value. The JSON parser reads to a depth of about 200, and a step or a
 snapshot holds a value up to ten levels deep: every recorded value must stay readable."""
 
-_ROOM: Final = 72  # levels added before the parser's own check: 200 - DEEPEST
+_OPENING: Final = (b"[", b"{")
+_items: Final = msgspec.json.Decoder(list[Raw]).decode
+_members: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 
 JsonValue: TypeAlias = object
 """A JSON value as Python objects. Narrow it before use."""
@@ -35,20 +39,33 @@ def parsed(body: bytes) -> Any:  # noqa: ANN401 - as `json.loads`
     Raises:
         ValueError: It is invalid, or nested too deep to be read again from any place in a record.
     """
-    if body.count(b"[") + body.count(b"{") <= DEEPEST:
-        return from_json(body)
+    check_depth(body)
+    return from_json(body)
+
+
+def check_depth(body: bytes | memoryview, levels: int = DEEPEST) -> None:
+    """Check that JSON is not nested too deep to be read again from any place in a record.
+
+    The brackets in it bound its depth. Where they are too many, each of its parts is checked.
+
+    Raises:
+        ValueError: It is nested deeper than this many levels, or invalid.
+    """
+    held = bytes(body)
+    if held.count(b"[") + held.count(b"{") <= levels or held[:1] not in _OPENING:
+        return
+    if levels == 0:
+        message = f"it is nested deeper than {DEEPEST} lists and objects"
+        raise ValueError(message)
     try:
-        value = from_json(b"[" * _ROOM + body + b"]" * _ROOM)
-    except ValueError as error:
-        if "recursion" in str(error):
-            message = f"it is nested deeper than {DEEPEST} lists and objects"
-            raise ValueError(message) from None
+        parts = _items(held) if held[:1] == b"[" else _members(held).values()
+    except msgspec.DecodeError:
+        from_json(held)  # raises, and describes the place
         raise
-    for _ in range(_ROOM):
-        if len(value) != 1:
-            return from_json(body)  # raises: brackets in it close the ones around it
-        value = value[0]
-    return value
+    for part in parts:
+        view = memoryview(part)
+        if view.nbytes > 2 * (levels - 1):  # each level takes two bytes
+            check_depth(view, levels - 1)
 
 
 def utf8_text(text: str) -> str:
@@ -65,13 +82,3 @@ def utf8_text(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return text
-
-
-def check_depth(body: bytes) -> None:
-    """Check that JSON is not nested too deep to be read again from any place in a record.
-
-    Raises:
-        ValueError: It is nested too deep, or invalid.
-    """
-    if body.count(b"[") + body.count(b"{") > DEEPEST:
-        parsed(body)

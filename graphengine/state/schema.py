@@ -18,7 +18,7 @@ from typing import (
     TypeVar,
 )
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -29,8 +29,9 @@ from pydantic_core import PydanticSerializationError
 
 from graphengine.calls.interrupts import reraise_interrupt
 from graphengine.errors import InputError, InvalidUpdate, NotRecordable
+from graphengine.state.encoded import keys_of, record_of
 from graphengine.state.field import LONG, FieldType, explain, field_type, is_plain, weight_of, why
-from graphengine.state.json_values import parsed
+from graphengine.state.json_values import check_depth
 from graphengine.state.path import did_you_mean
 from graphengine.state.view import Held, View
 
@@ -101,7 +102,8 @@ class StateType(Generic[S]):
                 instance, by_alias=False, round_trip=True, warnings="error"
             )
             back = self.model.__pydantic_validator__.validate_json(body, by_name=True, by_alias=False)
-            record = parsed(body)
+            check_depth(body)
+            record = {name: record_of(memoryview(part)) for name, part in keys_of(Raw(body)).items()}
         except (PydanticSerializationError, ValidationError, ValueError, RecursionError) as error:
             raise InputError(f"the state does not fit {self.model.__name__}: {why(error)}", where=where) from error
         if back != instance:
@@ -185,7 +187,7 @@ class StateType(Generic[S]):
             reduced.setdefault(name, []).append((op, new))
             lay_over(view, op, new)
         values = {name: view.get(name) if name in reduced else view.fresh(name) for name in self.fields}
-        after = {name: self.fields[name].digest(view.get(name)) for name in reduced}
+        after = {name: self.fields[name].body(view.get(name)) for name in reduced}
         try:
             made = self.model.__pydantic_validator__.validate_python(values, by_name=True, by_alias=False)
         except ValidationError as error:
@@ -197,7 +199,7 @@ class StateType(Generic[S]):
         for name, field in self.fields.items():
             value = made.__dict__[name]
             done = reduced.get(name, [])
-            if done and field.digest(value) == after[name]:
+            if done and field.body(value) == after[name]:
                 ops += [op for op, _ in done]
                 typed += [new for _, new in done]
             elif done or value != before[name]:

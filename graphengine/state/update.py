@@ -1,4 +1,4 @@
-"""Updates of a field other than a plain value: one key of it, several keys, several items at once."""
+"""Updates of a field other than a plain value: keys of it, several items at once, an update recorded before."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from graphengine.state.json_values import Op
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,3 +36,10 @@ class Items:
     """An update that appends several items to a field with the `append` reducer."""
 
     values: Sequence[object]
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """An update that was validated and recorded before: an arm's operation, which the join repeats."""
+
+    op: Op

@@ -11,6 +11,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from graphengine.state.encoded import encode
 from graphengine.state.path import walk
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
+    from graphengine.state.encoded import Exact
     from graphengine.state.json_values import JsonValue, Mark
     from graphengine.state.path import Path
 
@@ -33,13 +35,14 @@ class FieldFacts(Protocol):
 
     own: bool
     immutable: bool
+    exact: Exact | None
 
     def build(self, record: JsonValue, view: View) -> object:
         """Return the typed value of a record."""
         ...
 
-    def digest(self, value: object) -> int:
-        """Return a number that changes when the value is changed in place."""
+    def is_changed(self, value: object, record: JsonValue, view: View) -> bool:
+        """Return whether a typed value was changed in place since it was read from this record."""
         ...
 
 
@@ -64,8 +67,7 @@ class FrameFacts(Protocol):
 
     values: dict[str, Any]
     typed: dict[str, object]
-    digests: dict[str, int]
-    lent: set[str]
+    growing: set[str]
     marks: dict[str, Mark]
 
     @property
@@ -89,8 +91,7 @@ class Held:
 
     values: dict[str, Any]
     typed: dict[str, object] = field(default_factory=dict)
-    digests: dict[str, int] = field(default_factory=dict)
-    lent: set[str] = field(default_factory=set)
+    growing: set[str] = field(default_factory=set)
     marks: dict[str, Mark] = field(default_factory=dict)
     base: None = None
     kind: str = "root"
@@ -183,30 +184,33 @@ class View:
         value = self.get(name)
         return deepcopy(value) if self._pending(name) and not self._state.fields[name].immutable else value
 
-    def digests(self, names: Iterable[str]) -> dict[str, int]:
-        """Digests of those fields that `lend` gave as they are, and that could be changed in place."""
+    def changed(self, names: Iterable[str]) -> list[str]:
+        """Return those of these fields whose value was changed in place; none if `checks` is off."""
         if not self.checks:
-            return {}
-        found: dict[str, int] = {}
-        for name in names:
-            if self._state.fields[name].immutable or self._pending(name):
-                continue
-            known = self.holder(name).digests
-            if name not in known:
-                known[name] = self.digest(name)
-            found[name] = known[name]
-        return found
+            return []
+        fields = self._state.fields
+        return [n for n in names if not (fields[n].immutable or self._pending(n)) and self._is_changed(n)]
 
-    def digest(self, name: str) -> int:
-        """Return a number that changes when a field's value is changed in place."""
-        return self._state.fields[name].digest(self.get(name))
+    def _is_changed(self, name: str) -> bool:
+        holder = self.holder(name)
+        if name not in holder.typed:
+            return False
+        return self._state.fields[name].is_changed(holder.typed[name], self._record(name), self)
+
+    def record_held(self, kind: FieldFacts, value: object) -> bytes | None:
+        """Return the JSON of a field of this type whose typed value is this very object; None if there is none."""
+        frame: FrameFacts | None = self._frame if self.checks else None
+        while frame is not None:
+            for name, typed in frame.typed.items():
+                if typed is value and self._state.fields[name].exact is kind.exact:
+                    return encode(self._record(name))
+            frame = frame.base
+        return None
 
     def forget(self, names: Iterable[str]) -> None:
-        """Drop the cached values of these fields, so that the next read rebuilds them from the record."""
+        """Drop the cached values of the frames that hold these fields: other fields there can share parts of them."""
         for name in names:
-            holder = self.holder(name)
-            holder.typed.pop(name, None)
-            holder.digests.pop(name, None)
+            self.holder(name).typed.clear()
 
     def has(self, name: str) -> bool:
         """Return whether the state has this field."""

@@ -19,6 +19,7 @@ from graphengine.engine.steps import path_of
 from graphengine.models.hiding import hidden
 from graphengine.models.scripted import shortened, shown
 from graphengine.runner.attempt import TaskRunner
+from graphengine.state.encoded import opened
 from graphengine.state.secret import HIDDEN
 from graphengine.testing.stage import RUN_ID
 
@@ -124,7 +125,7 @@ def _record(frame: Frame, name: str) -> JsonValue:
     """Return the value of a field, as a frame sees it."""
     while frame.base is not None and name not in frame.values:
         frame = frame.base
-    return frame.values.get(name)
+    return opened(frame.values.get(name))
 
 
 def _short(value: object) -> str:

@@ -16,6 +16,7 @@ from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.steps import Shift, Step, decode_step, encode_step
 from graphengine.engine.stored import from_record, to_record
 from graphengine.reducers import maximum
+from graphengine.state.encoded import opened
 from tests.kit.facts import made_step, said
 from tests.kit.session import Session
 from tests.kit.spec import work
@@ -108,13 +109,13 @@ def test_the_changes_for_a_changed_graph_are_recorded() -> None:
     change = Shift(changes=changes, refit=refit)
     step = session.send(Resumed(0.0, crashed=False, limits={}, fingerprint=fingerprint, change=change))
     assert said(step)["changes"] == changes
-    assert session.snapshot.root.values["best"] == 5
+    assert opened(session.snapshot.root.values["best"]) == 5
     child = session.at(1)
     step = child.send(
         BranchedOff(0.0, "child", "run", 1, [("best", 3), ("thing", [1])], fingerprint, {}, change=change)
     )
     assert said(step)["changes"] == changes
-    assert child.snapshot.root.values == {"n": 0, "best": 5, "thing": [1]}
+    assert opened(child.snapshot.root.values) == {"n": 0, "best": 5, "thing": [1]}
     assert session.snapshot.root.values["thing"] is None
 
 

@@ -14,6 +14,7 @@ from graphengine.engine.steps import encode_step
 from graphengine.engine.stored import from_record, to_record
 from graphengine.errors import GraphEngineError
 from graphengine.reducers import merge
+from graphengine.state.encoded import opened, opened_ops
 from graphengine.state.schema import StateType
 from graphengine.state.view import Held, View
 from graphengine.testing import replay
@@ -76,7 +77,7 @@ def session(state: type[BaseModel] = State, *, writes: Any = "n", key: str = "a"
 
 def memo_ops(run: Session) -> list[object]:
     """Return what the last step did to the dict."""
-    return [list(op) for op in run.log[-1].update if op[1] == "memos"]
+    return [list(op) for op in opened_ops(run.log[-1].update) if op[1] == "memos"]
 
 
 # -- the cost of a step
@@ -128,11 +129,11 @@ def test_the_records_of_a_list_are_unchanged() -> None:
     run.finish(remembered(3, value={"memos": {"a": [7], "b": [8]}}))
     run.finish(remembered(4, value={"n": 2}))
     run.finish(remembered(5, value={"memos": {"b": [9]}}))
-    assert run.snapshot.root.values["memos"] == {"a": [7, 3, 4, 5], "b": [9]}
+    assert opened(run.snapshot.root.values["memos"]) == {"a": [7, 3, 4, 5], "b": [9]}
     child = run.branch(3, {"memos": {"a": [0]}})
     child.finish(remembered(6, value={}))
     child.finish(remembered(7, value={}))
-    assert child.snapshot.root.values["memos"] == {"a": [0, 6, 7], "b": [8]}
+    assert opened(child.snapshot.root.values["memos"]) == {"a": [0, 6, 7], "b": [8]}
     run.check_log()
     child.check_log()
 
@@ -144,7 +145,7 @@ def test_a_key_that_was_written_whole_belongs_to_its_step() -> None:
     for number in (1, 2):
         run.finish(remembered(number, value=[0]))
         run.finish(remembered(number, value=[5]))
-    assert run.snapshot.root.values["memos"] == {"a": [5, 2]}
+    assert opened(run.snapshot.root.values["memos"]) == {"a": [5, 2]}
     assert memo_ops(run) == [["put", "memos", "a", [5]], ["grow", "memos", "a", [2]]]
     run.check_log()
 
@@ -177,11 +178,11 @@ def test_an_arm_grows_a_list_of_its_own() -> None:
     run.start({"memos": {"k": [0]}})
     run.finish(remembered(1, value={}), of="a")
     run.finish(remembered(2, value={}), of="c")
-    assert run.snapshot.root.values["memos"] == {"k": [0]}
+    assert opened(run.snapshot.root.values["memos"]) == {"k": [0]}
     assert run.view("b").get("memos") == {"k": [0]}
     run.finish(remembered(3, value={}), of="b")
     run.join()
-    assert run.snapshot.root.values["memos"] == {"k": [0, 1, 2, 3]}
+    assert opened(run.snapshot.root.values["memos"]) == {"k": [0, 1, 2, 3]}
     run.check_log()
 
 
@@ -388,7 +389,7 @@ def test_items_cannot_add_to_a_key_that_another_writes(names: list[str]) -> None
         if given is names:
             assert "both write memos[k]" in said(step)["error"]["message"]
         else:
-            assert run.snapshot.root.values["memos"] == {"x": [9], "y": [9], "k": [0, 1]}
+            assert opened(run.snapshot.root.values["memos"]) == {"x": [9], "y": [9], "k": [0, 1]}
 
 
 # -- changed graphs, and logs of other versions

@@ -11,6 +11,7 @@ from graphengine.engine.ready import ready
 from graphengine.engine.snapshot import Task
 from graphengine.engine.steps import Step
 from graphengine.reducers import append
+from graphengine.state.encoded import opened
 from tests.kit.facts import said
 from tests.kit.session import Session
 
@@ -166,7 +167,7 @@ def test_a_limit_records_its_attempt() -> None:
     session.fail(ValueError("first"), of="sub/")
     while session.snapshot.status == "running":
         go(session)
-    assert [(e["path"], e["kind"], e["attempt"]) for e in session.snapshot.root.values["errors"]] == [
+    assert [(e["path"], e["kind"], e["attempt"]) for e in opened(session.snapshot.root.values["errors"])] == [
         ("sub", "limit", 2)
     ]
 

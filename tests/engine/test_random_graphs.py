@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from graphengine.engine.stored import to_record
+from graphengine.state.encoded import opened
 from tests.kit.drive import Drive, trace
 from tests.kit.graphs import case, cases, limits, script, state
 from tests.kit.interpreter import Interpreter
@@ -93,7 +94,7 @@ def branched_at(whole: Drive, seq: int) -> Drive:
 def agree(drive: Drive, scene: Case, calls: Sequence[str], where: str) -> None:
     """Assert that the interpreter records the same run."""
     story, snapshot = Interpreter(scene).run(), drive.session.snapshot
-    values = dict(snapshot.root.values)
+    values = opened(dict(snapshot.root.values))
     values["errors"] = [{name: e[name] for name in ("path", "kind", "attempt")} for e in values["errors"]]
     counted = {node.name: sum(v.node == node.name for v in story.visits) for node in scene.spec.nodes}
     pairs: dict[str, tuple[object, object]] = {
@@ -131,7 +132,7 @@ def report(scene: Case, differing: dict[str, tuple[object, object]], where: str)
 def same_end(cut: Drive, whole: Drive) -> None:
     """Assert that two runs came to the same end."""
     here, there = cut.session.snapshot, whole.session.snapshot
-    assert here.root.values == there.root.values
+    assert opened(here.root.values) == opened(there.root.values)
     assert (here.status, here.stop, here.failure) == (there.status, there.stop, there.failure)
     assert (here.root.counts, here.root.marks, here.steps) == (there.root.counts, there.root.marks, there.steps)
     assert (here.usage, here.elapsed_seconds) == (there.usage, there.elapsed_seconds)

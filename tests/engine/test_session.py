@@ -19,6 +19,7 @@ from graphengine.engine.steps import Step, encode_step
 from graphengine.engine.stored import decode_snapshot, encode_snapshot
 from graphengine.errors import InvalidUpdate
 from graphengine.reducers import append, merge
+from graphengine.state.encoded import opened
 from tests.kit.session import Session as Driven
 
 
@@ -220,7 +221,7 @@ def test_a_field_that_is_none_grows_after_a_stored_snapshot(update: dict[str, ob
     for snapshot in (decode_snapshot(encode_snapshot(session.snapshot)), session.snapshot):
         again = log.session = Session(session.plan, snapshot)
         again.commit([NodeFinished("", "grow", 1, 1, 0.0, 1.0, update)], log.append)
-        assert {name: snapshot.root.values[name] for name in held} == held
+        assert {name: opened(snapshot.root.values[name]) for name in held} == held
 
 
 def grow() -> dict[str, object]:

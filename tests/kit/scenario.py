@@ -29,6 +29,7 @@ from graphengine.engine.snapshot import ROOT, Frame, Snapshot
 from graphengine.engine.steps import Step, path_of
 from graphengine.engine.stored import to_record
 from graphengine.errors import GraphEngineError
+from graphengine.state.encoded import opened
 from graphengine.state.json_values import JsonValue
 from tests.kit.facts import said
 from tests.kit.session import Session
@@ -353,7 +354,7 @@ def _plain(value: object) -> str:
 
 
 def _json(value: object) -> str:
-    return json.dumps(_lean(value), ensure_ascii=False)
+    return json.dumps(_lean(opened(value)), ensure_ascii=False)
 
 
 def _lean(value: object) -> object:

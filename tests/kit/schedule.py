@@ -32,6 +32,7 @@ from graphengine.engine.ready import ready
 from graphengine.engine.snapshot import Frame, Snapshot, Task
 from graphengine.engine.steps import Step, decode_step, encode_step
 from graphengine.engine.stored import decode_snapshot, encode_snapshot
+from graphengine.state.encoded import opened, opened_ops
 from graphengine.state.json_values import JsonValue
 from graphengine.state.view import View
 from tests.kit.facts import said
@@ -339,7 +340,7 @@ def values_of(frame: Frame) -> dict[str, Any]:
 
 def plain(values: Mapping[str, JsonValue]) -> dict[str, Any]:
     """Return fields by the names they have in specs."""
-    return {name.removesuffix("_"): value for name, value in values.items()}
+    return {name.removesuffix("_"): opened(value) for name, value in values.items()}
 
 
 def same_end(cut: Schedule, whole: Schedule, where: str) -> None:
@@ -380,6 +381,6 @@ def details_of(log: Sequence[Step]) -> dict[tuple[str, str], list[JsonValue]]:
     for step in log:
         if step.kind not in ("resumed", "stopped", "branched"):
             data = {name: what for name, what in said(step).items() if name not in ("due_at", "stop", "error")}
-            row = (step.kind, step.visit, step.attempt, [list(op) for op in step.update], data)
+            row = (step.kind, step.visit, step.attempt, [list(op) for op in opened_ops(step.update)], data)
             rows.setdefault((step.frame, step.node), []).append(row)
     return rows

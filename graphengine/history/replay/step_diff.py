@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from pydantic_core import from_json, to_json
 
 from graphengine.engine.steps import Attempt, facts_record, failure_of
+from graphengine.state.encoded import opened
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -96,7 +97,7 @@ def step_differences(
 
 def plain(value: Any) -> Any:  # noqa: ANN401 - a JSON value
     """Return a value as it reads back from JSON."""
-    return from_json(to_json(value))
+    return from_json(to_json(value, fallback=opened))
 
 
 def _one(what: str, was: JsonValue, now: JsonValue) -> StepDifference:
@@ -124,7 +125,7 @@ _SLACK_SECONDS: Final = 1e-5
 
 def short(value: JsonValue) -> str:
     """Return a value in one line."""
-    text = value if isinstance(value, str) else to_json(value).decode()
+    text = value if isinstance(value, str) else to_json(value, fallback=opened).decode()
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
 

@@ -1,0 +1,223 @@
+"""Wide states with large nested values: what a step costs when its values are large, not when the state is."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+from pydantic import BaseModel, create_model
+
+from benchmarks.measure import MILLI, Figure, Outcome, Settings, Target, alternate
+from graphengine import END, START, Graph, Limits, Runner, value
+from graphengine.reducers import add, extend
+from graphengine.stores.sqlite import SQLiteStore
+
+if TYPE_CHECKING:
+    from benchmarks.measure import Side
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The shape of a state and of the values in it.
+
+    Attributes:
+        name: Its name in the report.
+        rounds: How often the loop runs.
+        a_round: How many messages a round adds: half are handed on from another field, half are new.
+        ballast: How many fields of nested values no node writes.
+        width: How many keys a dict has.
+        depth: How deep dicts and lists are nested in a message.
+        characters: The length of a text.
+    """
+
+    name: str
+    rounds: int
+    a_round: int
+    ballast: int
+    width: int
+    depth: int
+    characters: int
+
+    def item(self, number: int) -> dict[str, Any]:
+        """Return a new nested item."""
+        return {"id": number, "ok": number % 2 == 0, "body": self._nested(number, self.depth)}
+
+    def _nested(self, number: int, depth: int) -> object:
+        if depth == 0:
+            return f"{number} ".ljust(self.characters, "x")
+        inner = [self._nested(number + at, depth - 1) for at in range(self.width)]
+        return {f"key{at}": found for at, found in enumerate(inner)} if depth % 2 else inner
+
+    def start(self) -> dict[str, Any]:
+        """Return the values of a run's first state."""
+        few = [self.item(number) for number in range(self.a_round // 2)]
+        return {
+            "documents": few,
+            "messages": few[:1],
+            **{f"ballast{at}": [self.item(at), self.item(at + 1)] for at in range(self.ballast)},
+        }
+
+
+SHAPES: Final = (
+    Shape("deep items", rounds=12, a_round=50, ballast=7, width=3, depth=3, characters=12),
+    Shape("many small items", rounds=30, a_round=40, ballast=7, width=2, depth=1, characters=8),
+    Shape("few fields, long texts", rounds=10, a_round=6, ballast=0, width=2, depth=1, characters=4000),
+)
+
+
+class Work:
+    """The functions of both sides: what they read and write is the same."""
+
+    def __init__(self, shape: Shape) -> None:
+        self._shape = shape
+
+    def plan(self, messages: list[Any], rounds: int) -> dict[str, Any]:
+        """Hand on all messages, and the last one."""
+        return {"recent": messages, "last": messages[-1], "rounds": 1, "topic": f"round {rounds}"}
+
+    def left(self, documents: list[Any]) -> dict[str, Any]:
+        """Hand on the documents as messages."""
+        return {"messages": documents, "found": documents[0]}
+
+    def right(self, rounds: int) -> dict[str, Any]:
+        """Make new messages and a note."""
+        new = [self._shape.item(100 * rounds + at) for at in range(self._shape.a_round - self._shape.a_round // 2)]
+        return {"messages": new, "notes": new[:1]}
+
+    def settle(self, notes: list[Any], recent: list[Any]) -> dict[str, Any]:
+        """Summarise."""
+        return {"summary": {"last": notes[-1], "count": len(recent), "notes": len(notes)}}
+
+
+def ours(shape: Shape) -> tuple[Graph[Any], BaseModel]:
+    """Return the graph and its first state."""
+    work = Work(shape)
+    ballast: dict[str, Any] = {f"ballast{at}": (list[dict[str, Any]], []) for at in range(shape.ballast)}
+    state = create_model(
+        "State",
+        documents=(list[dict[str, Any]], []),
+        messages=(Annotated[list[dict[str, Any]], extend], []),
+        notes=(Annotated[list[dict[str, Any]], extend], []),
+        recent=(list[dict[str, Any]], []),
+        last=(dict[str, Any] | None, None),
+        found=(dict[str, Any] | None, None),
+        summary=(dict[str, Any], {}),
+        rounds=(Annotated[int, add], 0),
+        topic=(str, ""),
+        **ballast,
+    )
+
+    async def plan(messages: list[dict[str, Any]], rounds: int) -> dict[str, Any]:
+        return work.plan(messages, rounds)
+
+    async def left(documents: list[dict[str, Any]]) -> dict[str, Any]:
+        return work.left(documents)
+
+    async def right(rounds: int) -> dict[str, Any]:
+        return work.right(rounds)
+
+    async def settle(notes: list[dict[str, Any]], recent: list[dict[str, Any]]) -> dict[str, Any]:
+        return work.settle(notes, recent)
+
+    graph: Graph[Any] = Graph("wide", state, limits=Limits(steps=None))
+    graph.add_node("plan", plan, writes=("recent", "last", "rounds", "topic"))
+    graph.add_node("left", left, writes=("messages", "found"))
+    graph.add_node("right", right, writes=("messages", "notes"))
+    graph.add_node("settle", settle, writes="summary")
+    graph.add_edge(START, "plan")
+    graph.add_fork("plan", ["left", "right"], join="settle")
+    graph.add_edge("left", "settle")
+    graph.add_edge("right", "settle")
+    graph.add_edge("settle", END, when=value("rounds") >= shape.rounds)
+    graph.add_edge("settle", "plan")
+    return graph, state(**shape.start())
+
+
+async def values(settings: Settings) -> Outcome:
+    """A run over a wide state of nested values: a loop with a fork and a join, from the call to the result.
+
+    Three shapes: nested items, many small items, and long texts in few fields. In each round a node hands on all
+    messages as another field, one arm hands on a list as messages, the other one makes new ones, and the join writes a
+    summary. LangGraph's state is a TypedDict, which validates nothing; ours is validated, checked for changes in place,
+    and separated from the objects of the nodes. In SQLite, `synchronous` is `NORMAL` on both
+    sides, and LangGraph runs with `durability="sync"`.
+    """
+    figures: dict[str, Figure] = {}
+    targets: list[Target] = []
+    for shape in SHAPES:
+        small = shape if not settings.quick else Shape(shape.name, 2, 4, 1, 2, 1, 8)
+        with tempfile.TemporaryDirectory() as folder:
+            found = await alternate(await _sides(settings, small, Path(folder)), "ms", settings.count(7, 1))
+        figures |= {f"{shape.name}, {side}": _named(shape, figure) for side, figure in found.items()}
+        if settings.peers:
+            claim = f"{shape.name}: LangGraph's"
+            in_memory = found["InMemorySaver"].against(found["in memory"])
+            durable = found["AsyncSqliteSaver"].against(found["SQLite"])
+            targets.append(Target(f"{claim} InMemorySaver against ours in memory", in_memory, "≥", 1.0))
+            targets.append(Target(f"{claim} AsyncSqliteSaver against ours in SQLite", durable, "≥", 3.0))
+    return Outcome("Wide states with large nested values", figures, targets)
+
+
+def _named(shape: Shape, figure: Figure) -> Figure:
+    return Figure(f"{shape.name}: {figure.side}", figure.unit, figure.rounds)
+
+
+async def _sides(settings: Settings, shape: Shape, folder: Path) -> dict[str, Side]:
+    graph, state = ours(shape)
+    graph.compile()
+    messages = shape.rounds * shape.a_round + 1
+
+    async def in_memory() -> float:
+        began = time.perf_counter()
+        result = await graph.run(state)
+        seconds = time.perf_counter() - began
+        _check(len(result.state.messages), messages)
+        return seconds * MILLI
+
+    async def durable() -> float:
+        store = SQLiteStore(folder / f"{time.perf_counter_ns()}.db", synchronous="NORMAL")
+        async with Runner(store) as runner:
+            began = time.perf_counter()
+            result = await runner.start(graph, state).result()
+            seconds = time.perf_counter() - began
+        _check(len(result.state.messages), messages)
+        return seconds * MILLI
+
+    sides: dict[str, Side] = {"in memory": in_memory, "SQLite": durable}
+    if settings.peers:
+        from langgraph.checkpoint.memory import InMemorySaver  # noqa: PLC0415 - installed for the benchmarks only
+
+        from benchmarks import langgraph_side as peer  # noqa: PLC0415
+
+        work, start = Work(shape), shape.start()
+
+        async def theirs(saver: object, **options: object) -> float:
+            app = peer.wide(work, shape.rounds, [f"ballast{at}" for at in range(shape.ballast)], saver)
+            began = time.perf_counter()
+            config = {"recursion_limit": 10 * shape.rounds + 10, "configurable": {"thread_id": "1"}}
+            result = await app.ainvoke(peer.first_state(start), config, **options)
+            seconds = time.perf_counter() - began
+            _check(len(result["messages"]), messages)
+            return seconds * MILLI
+
+        async def plain() -> float:
+            return await theirs(None)
+
+        async def saved_in_memory() -> float:
+            return await theirs(InMemorySaver())
+
+        async def saved() -> float:
+            async with peer.saving(folder / f"{time.perf_counter_ns()}.sqlite") as saver:
+                return await theirs(saver, durability="sync")
+
+        sides |= {"LangGraph, no checkpointer": plain, "InMemorySaver": saved_in_memory, "AsyncSqliteSaver": saved}
+    return sides
+
+
+def _check(found: int, expected: int) -> None:
+    if found != expected:
+        text = f"a measured run had {found} messages, not {expected}"
+        raise RuntimeError(text)

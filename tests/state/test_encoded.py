@@ -1,0 +1,245 @@
+"""Records that stay encoded: the same records and errors as without, and values that are handed on unchanged."""
+
+import datetime
+import decimal
+import enum
+import math
+from typing import Annotated, Any, Literal, NotRequired
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import from_json
+from typing_extensions import TypedDict
+
+from graphengine import END, START, Graph, RunFailed, Runner
+from graphengine.errors import InvalidUpdate, NotRecordable
+from graphengine.reducers import extend
+from graphengine.state.encoded import codec_of, encode, items_of, keys_of, opened, opened_ops, record_of
+from graphengine.state.field import FieldType
+from graphengine.state.schema import StateType
+from graphengine.state.view import Held, View
+
+
+class Row(TypedDict):
+    """A row with a key that can be missing."""
+
+    name: str
+    tags: NotRequired[list[str]]
+
+
+class State(BaseModel):
+    """Lists and dicts of JSON values."""
+
+    anything: list[Any] = []
+    table: dict[str, Any] = {}
+    rows: list[Row] = []
+    deep: list[dict[str, list[int | float | str | bool | None]]] | None = None
+    numbers: list[float] = []
+    words: dict[str, Literal["a", "b"]] = {}
+    log: Annotated[list[dict[str, Any]], extend] = []
+
+
+class Level(enum.IntEnum):
+    """An int that is more than an int."""
+
+    LOW = 1
+
+
+STATE = StateType.of(State)
+
+
+def outcome(field: FieldType, value: object) -> object:
+    """Return the record and the typed value of an update, or the error."""
+    view = View(STATE, Held({}))
+    try:
+        op, typed = field.reduce(view, value)
+    except (InvalidUpdate, NotRecordable) as error:
+        return type(error), error.message
+    return from_json(encode(op)), typed, type(typed)
+
+
+def validated(field: FieldType, value: object) -> object:
+    """Return the same, as pydantic alone validates and writes it."""
+    exact, field.exact = field.exact, None
+    try:
+        return outcome(field, value)
+    finally:
+        field.exact = exact
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+ODD = st.sampled_from(
+    [
+        (1, 2),
+        {1, 2},
+        {1: "int key"},
+        b"bytes",
+        math.nan,
+        -math.inf,
+        "lone \ud800",
+        Level.LOW,
+        decimal.Decimal("1.5"),
+        datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC),
+        State(),
+        object,
+    ]
+)
+HUGE = st.integers(14_000, 20_000).map(lambda bits: 2**bits)  # more digits than JSON readers accept
+NEAR = st.recursive(
+    JSON | ODD | HUGE, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3)
+)
+
+
+@pytest.mark.parametrize("name", list(State.model_fields))
+@given(value=NEAR)
+def test_an_update_is_recorded_as_pydantic_would(name: str, value: object) -> None:
+    """The record, the typed value and the errors are the same, whatever the value."""
+    field = STATE.fields[name]
+    assert field.exact is not None
+    assert outcome(field, value) == validated(field, value)
+
+
+ROWS = st.lists(st.fixed_dictionaries({"name": st.text()}, optional={"tags": st.lists(st.text())}))
+
+
+@given(rows=ROWS)
+def test_a_typed_dict_is_recorded_as_pydantic_would(rows: list[object]) -> None:
+    """Also with keys that may be missing."""
+    assert outcome(STATE.fields["rows"], rows) == validated(STATE.fields["rows"], rows)
+
+
+class Model(BaseModel):
+    """A model, which only pydantic can read."""
+
+    n: int = 0
+
+
+@pytest.mark.parametrize(
+    "annotation",
+    [
+        int,
+        str | None,
+        list[Model],
+        dict[int, str],
+        list[Annotated[int, Field(gt=0)]],
+        set[int],
+        tuple[int, ...],
+        list[bytes],
+        dict[str, datetime.date],
+        list["Unknown"],  # type: ignore[name-defined]  # noqa: F821
+    ],
+    ids=str,
+)
+def test_other_types_have_no_codec(annotation: object) -> None:
+    """Their values need pydantic."""
+    assert codec_of(annotation) is None
+
+
+class Stripped(BaseModel):
+    """A state whose settings change values."""
+
+    model_config = ConfigDict(str_strip_whitespace=True)
+
+    words: list[str] = []
+    few: Annotated[list[str], Field(max_length=1)] = []
+
+
+def test_settings_and_rules_are_kept() -> None:
+    """A setting of the state or a rule of a field leaves the field to pydantic."""
+    state = StateType.of(Stripped)
+    view = View(state, Held({}))
+    assert state.fields["words"].reduce(view, [" a "])[1] == ["a"]
+    with pytest.raises(InvalidUpdate, match="at most 1 item"):
+        state.fields["few"].reduce(view, ["a", "b"])
+
+
+@given(value=JSON)
+def test_an_encoded_record_opens_to_its_value(value: Any) -> None:
+    """Whole, split into items or keys, and inside operations."""
+    body = encode(value)
+    record = record_of(body)
+    assert isinstance(record, msgspec.Raw) == isinstance(value, (list, dict))
+    assert opened(record) == from_json(body)
+    if isinstance(value, list):
+        assert opened(items_of(record)) == from_json(body)
+        assert opened_ops([("extend", "log", record)])[0][2] == from_json(body)
+    if isinstance(value, dict):
+        assert opened(keys_of(record)) == from_json(body)
+
+
+# -- values that a node hands on
+
+
+class Talk(BaseModel):
+    """Messages, and other fields of their type."""
+
+    messages: Annotated[list[dict[str, Any]], extend] = []
+    recent: list[dict[str, Any]] = []
+    first: dict[str, Any] | None = None
+    n: int = 0
+
+
+def talk(*nodes: tuple[Any, str]) -> Graph[Talk]:
+    """Return a chain of nodes, each with the field that it writes."""
+    graph = Graph("talk", Talk)
+    for function, writes in nodes:
+        graph.add_node(function.__name__, function, writes=writes)
+    graph.add_path(START, *(function.__name__ for function, _ in nodes), END)
+    return graph
+
+
+async def keep(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Hand all messages on."""
+    return messages
+
+
+async def write(n: int) -> list[dict[str, Any]]:
+    """Write one more."""
+    return [{"text": f"new {n}"}]
+
+
+async def look(recent: list[dict[str, Any]], messages: list[dict[str, Any]]) -> int:
+    """Read both fields."""
+    return 100 * len(recent) + len(messages)
+
+
+GIVEN = [{"text": "a"}, {"text": "b"}]
+
+
+async def test_fields_with_one_value_grow_separately() -> None:
+    """A list that was handed on to another field does not grow with it."""
+    result = await talk((keep, "recent"), (write, "messages"), (look, "n")).run(Talk(messages=GIVEN))
+    assert (result.state.n, result.state.recent) == (203, GIVEN)
+    assert result.state.messages == [*GIVEN, {"text": "new 0"}]
+
+
+async def test_a_list_can_be_added_to_itself() -> None:
+    """The messages are added once."""
+    result = await talk((keep, "messages"), (look, "n")).run(Talk(messages=GIVEN))
+    assert (result.state.messages, result.state.n) == ([*GIVEN, *GIVEN], 4)
+
+
+async def test_a_handed_on_value_is_checked_for_changes() -> None:
+    """The node that changes it fails; after a resume no field has the change."""
+
+    async def spoil(recent: list[dict[str, Any]], n: int) -> int:
+        if n == 1:
+            recent[0]["text"] = "spoilt"
+        return 2
+
+    async def collect(recent: list[dict[str, Any]], messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [*recent, *messages]
+
+    graph = talk((keep, "recent"), (spoil, "n"), (collect, "messages"))
+    async with Runner() as runner:
+        with pytest.raises(RunFailed, match="spoil changed recent in place"):
+            await runner.start(graph, Talk(messages=GIVEN, n=1), run_id="run").result()
+        result = await runner.branch(graph, "run", 2, update={"n": 0}).result()
+    assert result.state.messages == [*GIVEN, *GIVEN, *GIVEN]
