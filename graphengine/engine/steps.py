@@ -636,6 +636,13 @@ def _without_odd_numbers(value: JsonValue) -> JsonValue:
     return value
 
 
+def as_stored(step: Step) -> Step:
+    """Return a step as a store returns it: with JSON values, without typed ones."""
+    if step.typed is None and not step.update and not isinstance(step.data, (Mapped, Continued)):
+        return step
+    return decode_step(step.seq, encode_step(step))
+
+
 def decode_step(seq: int, body: bytes | str) -> Step:
     """Return the step that `encode_step` wrote under this seq.
 

@@ -26,7 +26,7 @@ from graphengine.engine.lookup import StaleEvent
 from graphengine.engine.ready import limit_reached, next_due, task_of
 from graphengine.engine.rules.wait import waiting_for
 from graphengine.engine.session import Session
-from graphengine.engine.steps import RunStatus, failure_of, outcome_of, path_of
+from graphengine.engine.steps import RunStatus, as_stored, failure_of, outcome_of, path_of
 from graphengine.engine.stored import encode_snapshot
 from graphengine.errors import StoreError
 from graphengine.runner.clock import steady
@@ -523,7 +523,7 @@ class Driver:
     def show_steps(self, steps: Sequence[Step]) -> None:
         """Show durable steps to all watchers."""
         for step in steps:
-            self.show(StepRecorded(step.seq, step))
+            self.show(StepRecorded(step.seq, as_stored(step)))
 
     def show(self, event: Any) -> None:  # noqa: ANN401 - any of run.Event
         """Show an event to all watchers."""

@@ -193,7 +193,7 @@ class View:
 
     def _is_changed(self, name: str) -> bool:
         holder = self.holder(name)
-        if name not in holder.typed:
+        if name not in holder.typed or name not in holder.values:
             return False
         return self._state.fields[name].is_changed(holder.typed[name], self._record(name), self)
 

@@ -12,7 +12,7 @@ import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from graphengine.engine.steps import Continued, Mapped, decode_step, encode_step
+from graphengine.engine.steps import as_stored, encode_step
 from graphengine.errors import (
     LeaseLost,
     RunExists,
@@ -94,7 +94,7 @@ class _Log:
         return None
 
     def read(self, after: int, upto: int) -> list[Step]:
-        """Return the steps with `after < seq <= upto` as a store on disk returns them: decoded, without `typed`."""
+        """Return the steps with `after < seq <= upto` as a store on disk returns them."""
         parts: list[list[Step]] = []
         log: _Log | None = self
         while log is not None and upto > after:
@@ -103,8 +103,7 @@ class _Log:
                 parts.append(log.steps[max(after - low, 0) : upto - low])
                 upto = low
             log = log.parent
-        steps = (step for part in reversed(parts) for step in part)
-        return [decode_step(step.seq, encode_step(step)) if _holds_values(step) else step for step in steps]
+        return [as_stored(step) for part in reversed(parts) for step in part]
 
     def due_since(self, now: float) -> float | None:
         """Return since when the run is due; None if it is not due, or is driven."""
@@ -117,11 +116,6 @@ class _Log:
             if message.kind != "stop":
                 return posted_at if since is None else min(posted_at, since)
         return since
-
-
-def _holds_values(step: Step) -> bool:
-    """Return whether a step can hold values as its process made them: encoded or typed."""
-    return step.typed is not None or bool(step.update) or isinstance(step.data, (Mapped, Continued))
 
 
 class MemoryStore:

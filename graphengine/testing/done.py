@@ -12,6 +12,7 @@ from graphengine.engine.steps import Attempt, failure_of, falls_back, outcome_of
 from graphengine.errors import NodeError
 from graphengine.models.scripted import OffScript, shortened, shown
 from graphengine.reducers import Replace
+from graphengine.state.encoded import opened_ops
 from graphengine.state.field import type_name
 from graphengine.state.update import Items, Put, Puts
 
@@ -136,8 +137,9 @@ def update_of(step: Step, whole: Callable[[str], object], *, mapped: bool) -> di
         mapped: Whether it is of a whole map, whose items are reduced one by one.
     """
     found: dict[str, Any] = {}
-    again = [_again(op, whole) for op in step.update] if step.typed is None else step.typed
-    for op, typed in zip(step.update, again, strict=True):
+    ops = opened_ops(step.update)
+    again = [_again(op, whole) for op in ops] if step.typed is None else step.typed
+    for op, typed in zip(ops, again, strict=True):
         kind, name = op[0], op[1]
         if kind in ("add", "reduce"):
             found[name] = [*found.get(name, []), op[2]] if mapped else op[2]

@@ -29,6 +29,7 @@ from graphengine.graph.question import AskBody
 from graphengine.history.load import load_visits
 from graphengine.history.replay.event_of_step import Mismatch, node_of, walked
 from graphengine.models.hiding import hidden
+from graphengine.state.encoded import opened
 from graphengine.testing.done import written_by_item
 from graphengine.testing.literals import Code, call_of, literal, quoted
 from graphengine.testing.stage import partial
@@ -265,7 +266,7 @@ class _Made:
         except InputError as error:
             _refuse(self.step, error.message, "write the test with run_node and values of your own")
         for name, record in given.items():
-            if name not in self.plan.state.secrets and back[name] != record:
+            if name not in self.plan.state.secrets and opened(back[name]) != record:
                 told = f"{name} is not read back from plain values as it was recorded"
                 _refuse(self.step, told, "write the test with run_node and values of your own")
         return hidden(given)

@@ -17,6 +17,7 @@ from graphengine.engine.rules.run import at_start
 from graphengine.engine.snapshot import Frame, Snapshot, item_id, sub_id
 from graphengine.engine.steps import Entered, Mapped, Started, Step, without_items
 from graphengine.errors import InputError, InvalidUpdate, NotRecordable
+from graphengine.state.encoded import opened
 from graphengine.state.path import did_you_mean
 from graphengine.state.schema import Initial
 from graphengine.state.type_facts import enum_value
@@ -108,7 +109,7 @@ def staged(plan: Plan[Any], path: str, given: Given) -> Stage:
     frame = _begin(snapshot, inner, entrance, node.name, _initial(inner, node, given, where), given)
     if given.item is not NO_ITEM:
         frame = _item(snapshot, inner, node, frame, given)
-    values = {**(frame.base.values if frame.base is not None else {}), **frame.values}
+    values = opened({**(frame.base.values if frame.base is not None else {}), **frame.values})
     return Stage(plan, "/".join(parts), inner, node, snapshot, frame, values)
 
 
