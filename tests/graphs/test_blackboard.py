@@ -11,7 +11,7 @@ from graphengine.errors import BadRequest
 from graphengine.models import Request
 from graphengine.patterns import Entry, Subscriber
 from graphengine.testing import FakeClock
-from graphengine.testing.model_scenes import Counted, Heard, Says
+from graphengine.testing.model_scenes import Counted, Received, Says
 from graphs.blackboard import SPECIALISTS, Assignment, Research, example, graph, research_board
 from nodes.board.entries import Doubt, Gap
 from nodes.review.article import Fact, Findings, Review
@@ -223,8 +223,8 @@ async def test_it_runs_with_models_of_a_provider(provider: EdgeServer) -> None:
         "judge": GOOD.model_dump_json(),
     }
 
-    def answer(heard: Heard) -> Says:
-        opening = heard.system.splitlines()[0]
+    def answer(received: Received) -> Says:
+        opening = received.system.splitlines()[0]
         (text,) = [text for word, text in answers.items() if word in opening]
         return Says(text, counted=Counted(input_tokens=1000, output_tokens=100))
 

@@ -463,10 +463,10 @@ async def test_through_a_server_with_its_cost(provider: EdgeServer, site: Path) 
     async with Runner(models={"*": "anthropic:claude-haiku-4-5"}) as runner:
         result = await decided(runner, site)
     assert label(result) == "published"
-    heard = provider.heard()
-    assert [each.max_tokens for each in heard] == [3072, 4096, 4096, 512]
-    assert not any(each.tools for each in heard)
-    assert SOURCE.text.splitlines()[2] not in heard[2].turns[-1].text
+    received = provider.received()
+    assert [each.max_tokens for each in received] == [3072, 4096, 4096, 512]
+    assert not any(each.tools for each in received)
+    assert SOURCE.text.splitlines()[2] not in received[2].turns[-1].text
     assert (result.usage.calls, result.usage.output_tokens) == (4, 4 * COUNTED.output_tokens)
     assert result.usage.cost_usd == pytest.approx(4 * (500 * 1e-6 + 500 * 0.1e-6 + 50 * 5e-6))
 
@@ -479,7 +479,7 @@ async def test_bad_json_through_a_server_is_asked_for_again(provider: EdgeServer
     async with Runner(models=models) as runner:
         result = await decided(runner, site)
     assert (label(result), result.usage.calls, result.usage.cost_usd) == ("published", 5, None)
-    assert "cannot be used" in provider.heard()[4].turns[-1].text
+    assert "cannot be used" in provider.received()[4].turns[-1].text
     for names in MODELS.values():
         assert set(names) == {"*", "writer"}
 

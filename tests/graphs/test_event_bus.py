@@ -10,7 +10,7 @@ import pytest
 from graphengine import Graph, Limits, Result, RunFailed, Runner, ScriptedModel, TextFile
 from graphengine.errors import BadRequest
 from graphengine.models import Request
-from graphengine.testing.model_scenes import Heard, Says
+from graphengine.testing.model_scenes import Received, Says
 from graphs.event_bus import LETTERS, MEMBERS, Member, Office, event_bus, example, graph
 from nodes.board.letters import Letter
 from nodes.review.article import Fact, Findings, Review
@@ -44,10 +44,10 @@ def heard(result: Result[Office]) -> dict[str, list[str]]:
     return {name: [letter.event for letter in letters] for name, letters in result.state.letters.items()}
 
 
-def as_in_script(asked: "Counter[str]", held: tuple[str, int] = ("", 0)) -> Callable[[Heard], Says]:
+def as_in_script(asked: "Counter[str]", held: tuple[str, int] = ("", 0)) -> Callable[[Received], Says]:
     """Answer by agent, count the calls, and hold one of them back, given by agent and number."""
 
-    def answer(call: Heard) -> Says:
+    def answer(call: Received) -> Says:
         opening, text = call.system.splitlines()[0], call.turns[-1].text
         (name,) = [name for word, name in ROLES.items() if word in opening]
         asked[name] += 1

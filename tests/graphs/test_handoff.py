@@ -144,10 +144,10 @@ async def test_through_a_server_caps_caching_and_cost(provider: EdgeServer) -> N
         result = await runner.start(handoff(house_style=style), GIVEN).result()
         spent = {row.agent: row.usage for row in await runner.spending(result.run_id)}
     assert result.output == EDITED.text
-    heard = provider.heard()
-    assert [each.max_tokens for each in heard] == [agent.max_tokens for agent in (researcher, writer, editor)]
-    assert [each.max_tokens for each in heard] == [3072, 4096, 4096]
-    for each in heard:
+    received = provider.received()
+    assert [each.max_tokens for each in received] == [agent.max_tokens for agent in (researcher, writer, editor)]
+    assert [each.max_tokens for each in received] == [3072, 4096, 4096]
+    for each in received:
         assert each.system.startswith(style.strip())
         assert "cache_control" in json.dumps(each.body["system"])
     # 1,000 tokens in, half of them read from the cache at a tenth of 1 USD a million; 50 out at 5 USD a million
@@ -176,7 +176,7 @@ async def test_a_text_that_cites_what_nobody_found_goes_back(provider: EdgeServe
     async with Runner(models=HAIKU) as runner:
         result = await runner.start(graph, GIVEN).result()
     assert result.output == EDITED.text
-    assert "there is no finding at tides.md:44" in provider.heard()[2].turns[-1].text
+    assert "there is no finding at tides.md:44" in provider.received()[2].turns[-1].text
 
 
 def test_the_graph_has_no_problems_and_a_picture(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from graphengine.errors import BadRequest, ModelUnavailable
 from graphengine.models import KnowsPrices, Request
 from graphengine.models.names import model_of
 from graphengine.patterns import Step
-from graphengine.testing.model_scenes import Heard, Says
+from graphengine.testing.model_scenes import Received, Says
 from graphs.orchestrator import MODELS, example, graph, line, line_of, orchestrator
 from nodes.orchestration.agents import WORKERS
 from nodes.orchestration.handover import Role, Verdict
@@ -460,10 +460,10 @@ class TestTheWhole:
         assert costs.pop("planner") is None
         assert all(cost == pytest.approx((12 + 5 * 5) / 1e6) for cost in costs.values())
         assert result.usage.cost_usd is None
-        assert {heard.max_tokens for heard in provider.heard()} == {1024, 2048, 4096, 8192}
+        assert {received.max_tokens for received in provider.received()} == {1024, 2048, 4096, 8192}
 
 
-def answer_of(heard: Heard) -> Says:
+def answer_of(received: Received) -> Says:
     """Return the answer of the agent with these instructions."""
     answers: Sequence[tuple[str, object]] = [
         ("You lead a team", PLAN),
@@ -472,5 +472,5 @@ def answer_of(heard: Heard) -> Says:
         ("You say whether the results", ACCEPT),
         ("You make one answer", "The moon."),
     ]
-    value = next(value for opening, value in answers if opening in heard.system)
+    value = next(value for opening, value in answers if opening in received.system)
     return Says(value if isinstance(value, str) else TypeAdapter(object).dump_json(value).decode())

@@ -102,14 +102,14 @@ async def test_an_agent_that_knows_nothing_of_rooms_may_sit_in_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("room", "run", "heard"), [(None, "", TONE), ("grave", "", "grave"), ("grave", "light", "light")]
+    ("room", "run", "received"), [(None, "", TONE), ("grave", "", "grave"), ("grave", "light", "light")]
 )
-async def test_a_tone_is_the_rooms_unless_the_run_has_its_own(room: str | None, run: str, heard: str) -> None:
+async def test_a_tone_is_the_rooms_unless_the_run_has_its_own(room: str | None, run: str, received: str) -> None:
     """All roles read it, in every round, and it is on the page."""
     one = writers_room(tone=room) if room else writers_room()
     played = await play(one, {**GIVEN, "tone": run}, script(2))
-    assert all(f"Tone: <tone>{heard}</tone>" in request.prompt for request in played.requests)
-    assert f"Tone: {heard}." in played.output
+    assert all(f"Tone: <tone>{received}</tone>" in request.prompt for request in played.requests)
+    assert f"Tone: {received}." in played.output
 
 
 @pytest.mark.parametrize(("room", "run", "held"), [(3, None, 3), (2, 4, 4), (4, 1, 1), (1, None, 1)])

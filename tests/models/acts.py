@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from graphengine.testing.model_scenes import Babbles, Fails, Heard, Noise, Says, Scene, Tears
+from graphengine.testing.model_scenes import Babbles, Fails, Noise, Received, Says, Scene, Tears
 from tests.models.wire import Event, Wire
 
 _PAGE: Final = b"<!DOCTYPE html><html><body><h1>It works!</h1></body></html>"
@@ -55,17 +55,19 @@ class Act:
         return [(name.encode(), value.encode()) for name, value in self.headers.items()]
 
 
-def stage(scene: Scene | Raw, wire: Wire, heard: Heard) -> Act:
+def stage(scene: Scene | Raw, wire: Wire, received: Received) -> Act:
     """Return the act of a scene on a wire, for a call."""
     match scene:
         case Raw():
             return raw(scene)
         case Says():
-            return _answer(scene, wire, stream=heard.stream)
+            return _answer(scene, wire, stream=received.stream)
         case Fails():
-            return _failure(replace(scene, message=scene.message.replace("{key}", heard.key or "")), wire, heard.stream)
+            return _failure(
+                replace(scene, message=scene.message.replace("{key}", received.key or "")), wire, received.stream
+            )
         case Tears():
-            return _torn(scene, wire, stream=heard.stream)
+            return _torn(scene, wire, stream=received.stream)
         case Babbles():
             return _noise(scene.noise, wire)
 

@@ -94,7 +94,7 @@ async def test_a_name_leads_to_its_server(provider: str, edge: EdgeServer, monke
             await model.close()
         assert response.content in {"here", "there"}
         assert response.model.startswith(f"{provider}:")
-    assert len(edge.heard()) == 2
+    assert len(edge.received()) == 2
 
 
 @pytest.mark.parametrize(

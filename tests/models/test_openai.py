@@ -160,10 +160,10 @@ async def test_reasoning_is_sent_back_unchanged(edge: EdgeServer) -> None:
     [found] = await answers(edge, Says("well", (ADD,), thinking="sealed"))
     result = Message(role="tool", text="5", call_id="call_1")
     await answers(edge, Says("5"), request=asked(ASK, of_answer(found), result))
-    heard = edge.heard()[1].turns[1]
-    assert heard.thinking == ("sealed",)
-    assert heard.text == "well"
-    assert heard.calls == (ADD,)
+    received = edge.received()[1].turns[1]
+    assert received.thinking == ("sealed",)
+    assert received.text == "well"
+    assert received.calls == (ADD,)
     assert edge.calls[1].body["input"][1:4] == (found.native or {})["content"]
 
 
@@ -192,8 +192,8 @@ async def test_what_does_not_belong_here_is_not_sent(edge: EdgeServer, change: d
     message = of_answer(found, **change)
     results = [Message(role="tool", text="5", call_id=call.id) for call in message.calls]
     await answers(edge, Says("5"), request=asked(ASK, message, *results))
-    heard = edge.heard()[1].turns[1]
-    assert (heard.text, heard.calls, heard.thinking) == (message.text, message.calls, ())
+    received = edge.received()[1].turns[1]
+    assert (received.text, received.calls, received.thinking) == (message.text, message.calls, ())
 
 
 async def test_only_what_is_more_than_text_is_kept(edge: EdgeServer) -> None:

@@ -265,10 +265,10 @@ async def test_refusals_are_answers(file: Path) -> None:
 async def test_a_replay_streams(file: Path) -> None:
     """As the answer did."""
     await recorded(file, ("?", "some words\nmore"))
-    heard: list[str] = []
-    await RecordedModel(file).answer(Request("writer", "", [Message(role="user", text="?")], on_text=heard.append))
-    assert len(heard) == 3
-    assert "".join(heard) == "some words\nmore"
+    received: list[str] = []
+    await RecordedModel(file).answer(Request("writer", "", [Message(role="user", text="?")], on_text=received.append))
+    assert len(received) == 3
+    assert "".join(received) == "some words\nmore"
 
 
 async def test_a_lone_surrogate_survives(file: Path) -> None:
