@@ -97,7 +97,7 @@ async def test_orders_come_from_any_process_and_a_worker_goes_on(tmp_path: Path)
             await other.send("r", "research", {"topic": topic, "sources": [SOURCE.model_dump()]})
         await other.send("r", "research", "close")
     async with Runner(tmp_path / "runs.db", models={"*": always()}) as runner:
-        worker = Worker(runner, {graph.name: graph}, poll_seconds=0.01, tell=lambda _: worker.stop())
+        worker = Worker(runner, {graph.name: graph}, poll_seconds=0.01, on_event=lambda _: worker.stop())
         async with asyncio.timeout(30):
             await worker.run()
             result = await runner.resume(graph, "r").result()
