@@ -58,7 +58,7 @@ def test_no_font_changes_a_picture(no_fonts: str, fonts: str, monkeypatch: pytes
 
 
 @pytest.mark.usefixtures("_painter")
-def test_graphviz_sees_the_fonts_it_is_given(no_fonts: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_graphviz_uses_the_configured_fonts(no_fonts: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The comparison above can fail: a label that Graphviz measures is larger in a larger font."""
     plain = 'digraph { a [fontname="Helvetica,Arial,sans-serif" label="measured by Graphviz"] }'
     monkeypatch.setenv("FONTCONFIG_FILE", no_fonts)

@@ -80,7 +80,7 @@ def nested(title: str) -> Outline:
 
 
 @given(TITLES)
-def test_every_format_keeps_the_texts_of_clusters_texts(title: str) -> None:
+def test_texts_of_clusters_stay_texts_in_every_format(title: str) -> None:
     """A graph inside a graph says what it says in DOT, Mermaid and plain text, whatever a text holds."""
     drawing = drawing_of(nested(title))
     parts: list[Box | Cluster] = [*drawing.boxes, *drawing.clusters]
@@ -103,7 +103,7 @@ def texts(title: str) -> tuple[list[str], list[str]]:
 
 @pytest.mark.parametrize("name", GRAPHS)
 @pytest.mark.parametrize("ending", WRITERS)
-def test_a_picture_is_byte_for_byte_what_it_was(name: str, ending: str) -> None:
+def test_pictures_are_unchanged_byte_for_byte(name: str, ending: str) -> None:
     """The text of a picture changes only on purpose: `python -m tests.render.samples` writes it anew."""
     write = WRITERS[ending]
     golden = (GOLDEN / f"{name}.{ending}").read_bytes()
@@ -112,7 +112,7 @@ def test_a_picture_is_byte_for_byte_what_it_was(name: str, ending: str) -> None:
 
 
 @pytest.mark.parametrize("name", GRAPHS)
-def test_graphviz_reads_what_we_wrote(name: str) -> None:
+def test_graphviz_reads_the_dot_source(name: str) -> None:
     """Every box and arrow is there, with its id and a label of its own."""
     drawing = drawing_of(GRAPHS[name]())
     read = pygraphviz.AGraph(string=to_dot(GRAPHS[name]()))
@@ -145,7 +145,7 @@ def names_of(read: pygraphviz.AGraph) -> list[str]:
 
 
 @pytest.mark.parametrize("name", GRAPHS)
-def test_boxes_stand_in_their_clusters(name: str) -> None:
+def test_boxes_are_in_their_clusters(name: str) -> None:
     """In DOT and in Mermaid each box is inside the cluster that the drawing says, and in no other."""
     drawing = drawing_of(GRAPHS[name]())
     read = pygraphviz.AGraph(string=to_dot(GRAPHS[name]()))
@@ -180,7 +180,7 @@ def subgraph(read: pygraphviz.AGraph, name: str) -> pygraphviz.AGraph:
 
 
 @given(TITLES)
-def test_dot_keeps_every_text_a_text(title: str) -> None:
+def test_texts_stay_texts_in_dot(title: str) -> None:
     """Whatever a text holds, Graphviz reads two ends, one node and two arrows, and in the labels just our markup."""
     read = pygraphviz.AGraph(string=to_dot(titled(title)))
     assert sorted(read.nodes()) == ["n0", "n1", "n2"]
@@ -192,12 +192,12 @@ def test_dot_keeps_every_text_a_text(title: str) -> None:
 
 
 @given(TITLES)
-def test_mermaid_keeps_every_text_a_text(title: str) -> None:
+def test_texts_stay_texts_in_mermaid(title: str) -> None:
     """Whatever a text holds, each line is one of ours and each label reads as the text."""
     assert read_mermaid(to_mermaid(titled(title))) == texts(title)
 
 
-def test_the_worst_texts_are_painted_as_they_are() -> None:
+def test_hostile_texts_are_rendered_unchanged() -> None:
     """Through Graphviz and into SVG, each line of each box is there and nothing else."""
     svg = read_xml(paint(to_dot(hostile()), "svg"))
     spaces = {"s": "http://www.w3.org/2000/svg"}
@@ -210,7 +210,7 @@ def test_the_worst_texts_are_painted_as_they_are() -> None:
 
 
 @pytest.mark.parametrize("text", ["$$x$$", "fa:fa-ban", "back\\new"])
-def test_what_mermaid_might_read_after_entities_is_broken_up(text: str) -> None:
+def test_markup_of_mermaid_after_entities_is_broken_up(text: str) -> None:
     """Mathematics, icons and line breaks are only text, whichever order a version reads in."""
     made = entities_read(to_mermaid(titled(text)))
     assert text not in made
@@ -218,7 +218,7 @@ def test_what_mermaid_might_read_after_entities_is_broken_up(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["1. one", "2) two", "- three", "# four", "===", "> five"])
-def test_no_line_begins_like_a_list_or_a_heading(text: str) -> None:
+def test_no_line_starts_like_a_list_or_a_heading(text: str) -> None:
     """Some versions read Markdown in every label, so its signs never begin a line."""
     labels = re.findall(r'"([^"]*)"', to_mermaid(titled(text)).partition("\n")[2])
     lines = [entities_read(re.sub("</?b>", "", line)) for label in labels for line in label.split("<br/>")]
@@ -239,7 +239,7 @@ def test_lines_of_a_label_differ_in_weight() -> None:
     assert "<b>Title</b><br/>a · function" in to_mermaid(titled("Title"))
 
 
-def test_a_loop_of_two_goes_around_the_right() -> None:
+def test_the_back_edge_of_a_loop_of_two_is_on_the_right() -> None:
     """A way back is kept off the way there; where several lead back to one node, Graphviz places them."""
     there_and_back = [edge("START", "a"), edge("a", "b"), edge("b", "a", "again"), edge("b", "END")]
     assert to_dot(outline([node("a"), node("b")], there_and_back)).count('tailport="ne" headport="se"') == 1

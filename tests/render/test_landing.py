@@ -33,7 +33,7 @@ def points(element: ET.Element | None) -> list[tuple[float, float]]:
     return [(float(x), float(y)) for x, y in POINT.findall(element.get("points") or element.get("d") or "")]
 
 
-def test_arms_come_to_their_graphs_from_above() -> None:
+def test_arrows_reach_nested_graphs_from_above() -> None:
     """The tip of each arrow touches the upper border, well away from the corners."""
     drawing = drawing_of(fork_of_graphs(5))
     groups = {group.get("id"): group for group in read_xml(svg_of(drawing, "auto")).iter(f"{SVG}g")}
@@ -64,12 +64,12 @@ def test_the_halves_of_an_arrow_meet() -> None:
         assert above < points(begun)[-1][1] < points(ended)[0][1] < below
 
 
-def test_an_arrow_alone_goes_straight() -> None:
+def test_a_single_arrow_is_straight() -> None:
     """A single edge to a graph does not turn, nor does an edge back."""
     assert "_turn" not in to_dot(outline_of(newsroom()))
 
 
-def test_the_painter_does_not_complain(capfd: pytest.CaptureFixture[str]) -> None:
+def test_graphviz_reports_no_problem(capfd: pytest.CaptureFixture[str]) -> None:
     """Graphviz finds no fault with the bits between halves."""
     assert image_of(drawing_of(fork_of_graphs(2)), "png", "auto").startswith(b"\x89PNG")
     assert capfd.readouterr().err == ""

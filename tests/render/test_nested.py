@@ -45,7 +45,7 @@ def arrows(drawing: Drawing) -> list[tuple[str, str]]:
     return [(names[arrow.source], names[arrow.target]) for arrow in drawing.arrows]
 
 
-def test_a_graph_that_is_a_node_is_a_cluster_with_its_nodes() -> None:
+def test_a_nested_graph_is_a_cluster_with_its_nodes() -> None:
     """It holds all its own nodes, and its head describes it."""
     drawing = drawing_of(outline_of(newsroom()))
     articles = cluster(drawing, "articles")
@@ -66,7 +66,7 @@ def test_arrows_to_a_graph_end_at_its_border() -> None:
     assert ("START of n", "n/a") in arrows(looping)
 
 
-def test_a_graph_that_begins_in_several_ways_has_a_dot_for_its_start() -> None:
+def test_a_graph_with_several_first_edges_has_a_start_dot() -> None:
     """The edges from its START leave the dot; a graph with a single first edge has none."""
     found = arrows(drawing_of(outline_of(company())))
     assert ("team", "START of team (code)") in found
@@ -75,7 +75,7 @@ def test_a_graph_that_begins_in_several_ways_has_a_dot_for_its_start() -> None:
     assert ("team", "team (law)/find") in found
 
 
-def test_a_graph_with_one_plain_end_is_left_from_its_last_node() -> None:
+def test_edges_of_a_graph_with_one_plain_end_leave_from_its_last_node() -> None:
     """Its END is folded away; a dot replaces it if its ends need words."""
     found = arrows(drawing_of(outline_of(company())))
     assert ("team (law)/argue", "END of team") in found
@@ -96,28 +96,28 @@ def test_a_graph_with_one_plain_end_is_left_from_its_last_node() -> None:
         [edge("START", "END")],
     ],
 )
-def test_an_end_of_which_there_is_something_to_say_is_drawn(ways: list[EdgeOutline]) -> None:
+def test_an_end_with_a_label_or_condition_has_a_dot(ways: list[EdgeOutline]) -> None:
     """A label, a second way, a condition, no end at all: each keeps the dot, which arrows around leave."""
     inner = outline([node("a")] if len(ways) > 1 else [], ways, "inner")
     drawing = drawing_of(outline([node("n", "graph", graphs={"": inner})], [edge("START", "n"), edge("n", "END")]))
     assert ("END of n", "END") in arrows(drawing)
 
 
-def test_the_legend_tells_of_the_dots_that_are_there() -> None:
+def test_the_legend_explains_the_dots_in_the_picture() -> None:
     """Where a graph begins, where it ends, or both."""
     dot = {shape: Box(shape, shape, (), "", "plain") for shape in ("entry", "exit")}
-    told = {
+    found = {
         ("entry",): ["dot: where a graph inside begins"],
         ("exit",): ["ringed dot: where a graph inside ends"],
         ("entry", "exit"): ["dot: where a graph inside begins, ringed where it ends"],
         (): [],
     }
-    for shapes, signs in told.items():
+    for shapes, signs in found.items():
         boxes = tuple(dot[shape] for shape in shapes)
         assert list(signs_of(Drawing("", (), "", boxes, ()))) == signs
 
 
-def test_ways_after_a_failure_leave_the_border() -> None:
+def test_failure_edges_leave_from_the_border() -> None:
     """Anything in the cluster may have failed; a way to itself does not leave it."""
     drawing = drawing_of(outline_of(newsroom()))
     tails = {arrow.words: arrow.tail for arrow in drawing.arrows if arrow.failure}
@@ -127,24 +127,24 @@ def test_ways_after_a_failure_leave_the_border() -> None:
     assert [a.tail for a in drawing_of(outline([node("n", graphs={"": inner})], again)).arrows] == ["", "", ""]
 
 
-def test_a_choice_among_graphs_has_a_cluster_for_each() -> None:
+def test_a_choice_among_graphs_has_one_cluster_per_graph() -> None:
     """A box says what picks, an arrow to each graph says its value; what else may be picked has a box."""
     drawing = drawing_of(outline_of(company()))
     team = cluster(drawing, "team")
     assert [c.lines[0].text for c in drawing.clusters if c.parent == team.id] == ["law", "code"]
     picks = next(box for box in drawing.boxes if box.cluster == team.id and box.shape == "choose")
     assert words(picks) == "team"
-    told = [words(a) for a in drawing.arrows if a.source == picks.id and not a.tail]
-    assert told == ["is law", "is code", "is other"]
+    found = [words(a) for a in drawing.arrows if a.source == picks.id and not a.tail]
+    assert found == ["is law", "is code", "is other"]
 
 
-def test_labels_that_a_graph_ended_with_are_on_the_arrows() -> None:
+def test_conditions_on_end_labels_are_on_the_arrows() -> None:
     """An edge that depends on how the graph ended says so."""
-    told = [words(arrow) for arrow in drawing_of(outline_of(company())).arrows]
-    assert "1. well done ended 'done'" in told
+    found = [words(arrow) for arrow in drawing_of(outline_of(company())).arrows]
+    assert "1. well done ended 'done'" in found
 
 
-def test_what_is_many_and_who_is_asked_can_be_seen() -> None:
+def test_maps_and_questions_have_their_own_shapes() -> None:
     """A map has several outlines; a question has a shape of its own."""
     drawing = drawing_of(outline_of(newsroom()))
     assert [box.name for box in drawing.boxes if box.many] == ["articles/read"]
@@ -152,7 +152,7 @@ def test_what_is_many_and_who_is_asked_can_be_seen() -> None:
     assert [box.name for box in drawing.boxes if box.shape == "ask"] == ["approve"]
 
 
-def test_three_levels_of_sixty_nodes_are_drawn_whole(tmp_path: Path) -> None:
+def test_three_levels_of_sixty_nodes_are_drawn_completely(tmp_path: Path) -> None:
     """Each node is drawn once, each cluster in the one around it, and Graphviz paints them all."""
     drawing = drawing_of(outline_of(tree(3, 20)))
     named = [box.name for box in drawing.boxes if "step_" in box.name]
@@ -166,7 +166,7 @@ def test_three_levels_of_sixty_nodes_are_drawn_whole(tmp_path: Path) -> None:
     assert len([g for g in groups if g.get("class") == "cluster"]) == 2
 
 
-def test_plain_text_says_where_each_node_leads() -> None:
+def test_plain_text_lists_the_edges_of_each_node() -> None:
     """Each box has its edges below it, nodes of a cluster are indented, and failures have a sign of their own."""
     lines = to_text(outline_of(newsroom())).splitlines()
     assert "  -> articles" in lines
@@ -175,7 +175,7 @@ def test_plain_text_says_where_each_node_leads() -> None:
     assert lines[at + 1] == "      -> END of articles: 1. approved; score >= 7"
 
 
-def test_an_outline_tells_of_graphs_items_questions_and_choices() -> None:
+def test_an_outline_has_graphs_items_questions_and_choices() -> None:
     """What a picture needs is in the outline, without any code, and the same each time."""
     nodes = {facts["name"]: facts for facts in outline_of(newsroom())["nodes"]}
     assert nodes["articles"]["each"] == {"item": "topics"}
@@ -188,7 +188,7 @@ def test_an_outline_tells_of_graphs_items_questions_and_choices() -> None:
     assert json.loads(json.dumps(outline_of(newsroom()))) == outline_of(newsroom())
 
 
-async def test_a_run_that_waits_shows_where_and_for_what() -> None:
+async def test_a_waiting_run_shows_where_and_for_what_it_waits() -> None:
     """The question is marked, and the steps of all items count at the nodes of their graph."""
     graph, steps = await waiting_run()
     drawing = drawing_of(graph.compile().outline, steps)
@@ -203,7 +203,7 @@ async def test_a_run_that_waits_shows_where_and_for_what() -> None:
     assert drawing.caption[1].text.startswith("run sea: waiting after ")
 
 
-async def test_a_map_under_way_tells_how_far_it_is() -> None:
+async def test_an_unfinished_map_shows_its_progress() -> None:
     """Items that are done are counted, and those that wait are marked where they wait."""
     graph, steps = await asking_run()
     drawing = drawing_of(graph.compile().outline, steps)
@@ -214,7 +214,7 @@ async def test_a_map_under_way_tells_how_far_it_is() -> None:
     assert box(drawing, "END").tone == "unused"
 
 
-async def test_a_failure_inside_is_shown_where_it_happened() -> None:
+async def test_a_failure_in_a_nested_graph_is_shown_where_it_happened() -> None:
     """The failed node is marked with its error, and so is the node of its graph; the map counts it."""
 
     def check(task: str) -> str:
@@ -263,7 +263,7 @@ def waits(**wait: Any) -> list[Step]:
 
 
 @pytest.mark.parametrize(
-    ("wait", "told"),
+    ("wait", "found"),
     [
         ({"kind": "ask", "question": "Go on?", "key": "k"}, "waits: Go on?"),
         ({"kind": "receive", "question": "a message on 'x'", "topic": "x"}, "waits for a message on 'x'"),
@@ -273,14 +273,14 @@ def waits(**wait: Any) -> list[Step]:
         ({"kind": "crash", "question": "…"}, "waits: run it again after the crash?"),
     ],
 )
-def test_each_kind_of_wait_has_its_words(wait: dict[str, Any], told: str) -> None:
+def test_each_kind_of_wait_has_its_text(wait: dict[str, Any], found: str) -> None:
     """A waiting node is marked with what it waits for."""
     drawing = drawing_of(outline([node("a")], [edge("START", "a"), edge("a", "END")]), waits(**wait))
     assert box(drawing, "a").tone == "waiting"
-    assert " ".join(line.text for line in box(drawing, "a").lines[2:]) == told
+    assert " ".join(line.text for line in box(drawing, "a").lines[2:]) == found
 
 
-async def test_arms_under_way_are_marked_where_they_are() -> None:
+async def test_unfinished_arms_are_marked_at_their_nodes() -> None:
     """Each arm is shown at its node, and the join shows how many have arrived."""
     graph = Graph("arms", Job)
     graph.add_node("ask", _asked, writes="first")
