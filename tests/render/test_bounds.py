@@ -26,7 +26,7 @@ def bounds(*ways: EdgeOutline) -> dict[str, str]:
     ],
 )
 def test_an_edge_out_after_a_number_of_visits_is_a_bound(condition: str, bound: str) -> None:
-    """The edge is taken then, whatever else holds, and the loop ends."""
+    """The edge is then taken whatever else holds, and the loop ends."""
     assert bounds(edge("a", "b"), edge("b", "END", condition), edge("b", "a")) == {"b": bound}
 
 

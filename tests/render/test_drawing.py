@@ -33,7 +33,7 @@ def test_edges_are_numbered_in_the_order_in_which_they_are_tried() -> None:
 
 
 def test_a_single_edge_has_no_label() -> None:
-    """Without a choice there is no number and no otherwise."""
+    """Without a choice there is no number and no `otherwise`."""
     assert labels_of(drawing_of(review_loop()))[:3] == ["", "", ""]
 
 
@@ -96,7 +96,7 @@ def test_an_otherwise_with_the_target_of_a_case_is_shown() -> None:
     ],
 )
 def test_a_box_describes_its_node(facts: dict[str, Any], said: list[str]) -> None:
-    """Title, kind, what it writes, and what happens when it fails; the name where the title differs."""
+    """A box has the title, the kind, what it writes and its failure handling; the name if the title differs."""
     box = drawing_of(outline([node("n", **facts)], [])).boxes[0]
     assert words(box) == said
 

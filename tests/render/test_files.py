@@ -141,7 +141,7 @@ def test_a_failure_of_pygraphviz_is_an_error(capfd: pytest.CaptureFixture[str]) 
 
 @pytest.mark.usefixtures("no_dot")
 def test_svg_is_accessible(tmp_path: Path) -> None:
-    """The picture has a title and a description, and each part says in words what it is."""
+    """The picture has a title and a description, and each part has a text."""
     render_outline(review_loop(), tmp_path / "a.svg")
     root = read_xml((tmp_path / "a.svg").read_bytes())
     assert root.get("role") == "img"
@@ -155,7 +155,7 @@ def test_svg_is_accessible(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("no_dot")
 def test_svg_is_reproducible() -> None:
-    """One input, one file: no version of Graphviz, no date; and on white, to be read by day and by night."""
+    """The file has no version of Graphviz and no date, and has a white background."""
     drawing = drawing_of(hostile())
     first, second = (accessible_svg(paint(to_dot(hostile()), "svg"), drawing) for _ in range(2))
     assert first == second
@@ -174,7 +174,7 @@ def test_words_are_centred_on_their_box() -> None:
 
 
 def test_labels_without_a_background_are_refused() -> None:
-    """A Graphviz that paints other labels than it was given gets an error, and no words are put in a wrong place."""
+    """If Graphviz renders other labels than it was given, an error is raised and no text is misplaced."""
     svg = b'<svg xmlns="http://www.w3.org/2000/svg"><g id="drawing"><title>a</title><text>review_loop</text></g></svg>'
     with pytest.raises(RenderError, match="differ from its input"):
         accessible_svg(svg, drawing_of(review_loop()))
@@ -191,7 +191,7 @@ def test_png_has_two_pixels_per_point() -> None:
 
 @pytest.mark.usefixtures("no_dot")
 def test_files_in_the_working_directory_are_not_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A file there that is called pygraphviz.py does not paint."""
+    """A file there that is named pygraphviz.py is not imported."""
     (tmp_path / "pygraphviz.py").write_text("raise SystemExit(7)", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     assert paint("digraph { a }", "svg").startswith(b"<?xml")

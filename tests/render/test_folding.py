@@ -82,7 +82,7 @@ def test_an_invalid_fold_is_refused(fold: Any, message: str) -> None:
 
 
 def test_folding_a_graph_without_nested_graphs_is_refused() -> None:
-    """There is nothing to name."""
+    """The error says that there is nothing to fold."""
     inner = outline_of(tree(1, 2))
     assert drawing_of(inner, fold=0) == drawing_of(inner)
     with pytest.raises(RenderError, match="this graph has no graphs inside"):

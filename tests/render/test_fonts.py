@@ -83,5 +83,5 @@ def test_text_is_measured_by_a_table(text: str, size: float, width: float) -> No
 
 
 def test_bold_text_takes_more_room() -> None:
-    """The table has widths of its own for it."""
+    """The table has separate widths for bold text."""
     assert text_width("approved", 12, strong=True) > text_width("approved", 12)

@@ -20,27 +20,27 @@ from tests.render.samples import edge, node, outline, read_xml
 
 
 def box(drawing: Drawing, name: str) -> Box:
-    """The box that others call by this name."""
+    """Return the box with this name."""
     return next(box for box in drawing.boxes if box.name == name)
 
 
 def cluster(drawing: Drawing, title: str) -> Cluster:
-    """The cluster of this title."""
+    """Return the cluster with this title."""
     return next(cluster for cluster in drawing.clusters if cluster.lines[0].text == title)
 
 
 def words(part: Box | Cluster | Arrow) -> str:
-    """All lines as one."""
+    """Return all lines as one."""
     return " ".join(line.text for line in part.lines)
 
 
 def untimed(part: Box | Cluster) -> str:
-    """The same without how long it took."""
+    """Return the lines without durations."""
     return re.sub(r",? \d[\d.]* m?s\b", "", words(part))
 
 
 def arrows(drawing: Drawing) -> list[tuple[str, str]]:
-    """From where to where each arrow leads, by name."""
+    """Return the source and target of each arrow, by name."""
     names = {box.id: box.name for box in drawing.boxes}
     return [(names[arrow.source], names[arrow.target]) for arrow in drawing.arrows]
 
@@ -56,7 +56,7 @@ def test_a_nested_graph_is_a_cluster_with_its_nodes() -> None:
 
 
 def test_arrows_to_a_graph_end_at_its_border() -> None:
-    """They do not cross its head, and what it begins with is plain: the node that nothing leads to, or a dot."""
+    """They do not cross its heading; the first node is the one without incoming edges, or is marked by a dot."""
     drawing = drawing_of(outline_of(newsroom()))
     assert ("plan", "articles/search") in arrows(drawing)
     assert [arrow.head for arrow in drawing.arrows if arrow.head] == [cluster(drawing, "articles").id]
@@ -97,14 +97,14 @@ def test_edges_of_a_graph_with_one_plain_end_leave_from_its_last_node() -> None:
     ],
 )
 def test_an_end_with_a_label_or_condition_has_a_dot(ways: list[EdgeOutline]) -> None:
-    """A label, a second way, a condition, no end at all: each keeps the dot, which arrows around leave."""
+    """A label, a second edge, a condition, or no end at all: each keeps the dot, from which outer edges leave."""
     inner = outline([node("a")] if len(ways) > 1 else [], ways, "inner")
     drawing = drawing_of(outline([node("n", "graph", graphs={"": inner})], [edge("START", "n"), edge("n", "END")]))
     assert ("END of n", "END") in arrows(drawing)
 
 
 def test_the_legend_explains_the_dots_in_the_picture() -> None:
-    """Where a graph begins, where it ends, or both."""
+    """The legend explains the start, the end, or both."""
     dot = {shape: Box(shape, shape, (), "", "plain") for shape in ("entry", "exit")}
     found = {
         ("entry",): ["dot: where a graph inside begins"],
@@ -118,7 +118,7 @@ def test_the_legend_explains_the_dots_in_the_picture() -> None:
 
 
 def test_failure_edges_leave_from_the_border() -> None:
-    """Anything in the cluster may have failed; a way to itself does not leave it."""
+    """Any node in the cluster can have failed; an edge back to the same graph does not leave from the border."""
     drawing = drawing_of(outline_of(newsroom()))
     tails = {arrow.words: arrow.tail for arrow in drawing.arrows if arrow.failure}
     assert tails == {"plan anew; failed with Exception": cluster(drawing, "articles").id}
@@ -128,7 +128,7 @@ def test_failure_edges_leave_from_the_border() -> None:
 
 
 def test_a_choice_among_graphs_has_one_cluster_per_graph() -> None:
-    """A box says what picks, an arrow to each graph says its value; what else may be picked has a box."""
+    """A box names the selector, an arrow to each graph has its value; other targets share a box."""
     drawing = drawing_of(outline_of(company()))
     team = cluster(drawing, "team")
     assert [c.lines[0].text for c in drawing.clusters if c.parent == team.id] == ["law", "code"]
@@ -139,7 +139,7 @@ def test_a_choice_among_graphs_has_one_cluster_per_graph() -> None:
 
 
 def test_conditions_on_end_labels_are_on_the_arrows() -> None:
-    """An edge that depends on how the graph ended says so."""
+    """An edge that depends on how the graph ended has that label."""
     found = [words(arrow) for arrow in drawing_of(outline_of(company())).arrows]
     assert "1. well done ended 'done'" in found
 
@@ -153,7 +153,7 @@ def test_maps_and_questions_have_their_own_shapes() -> None:
 
 
 def test_three_levels_of_sixty_nodes_are_drawn_completely(tmp_path: Path) -> None:
-    """Each node is drawn once, each cluster in the one around it, and Graphviz paints them all."""
+    """Each node is drawn once, each cluster is in its parent, and Graphviz renders them all."""
     drawing = drawing_of(outline_of(tree(3, 20)))
     named = [box.name for box in drawing.boxes if "step_" in box.name]
     assert len(named) == len(set(named)) == 60
@@ -176,7 +176,7 @@ def test_plain_text_lists_the_edges_of_each_node() -> None:
 
 
 def test_an_outline_has_graphs_items_questions_and_choices() -> None:
-    """What a picture needs is in the outline, without any code, and the same each time."""
+    """Everything that a picture needs is in the outline, without code, and the outline is reproducible."""
     nodes = {facts["name"]: facts for facts in outline_of(newsroom())["nodes"]}
     assert nodes["articles"]["each"] == {"item": "topics"}
     assert list(nodes["articles"]["graphs"]) == [""]
@@ -254,7 +254,7 @@ async def test_a_run_shows_which_graph_was_chosen() -> None:
 
 
 def waits(**wait: Any) -> list[Step]:
-    """A run whose one node waits so."""
+    """Return a run whose one node waits in this way."""
     data = {"run_id": "r", "graph": "g", "fingerprint": "f", "limits": {}, "to": ["a"]}
     return [
         made_step(1, "started", 1.0, data=data),

@@ -45,7 +45,7 @@ def drawn(outline: Any, path: Path, **options: Any) -> str:
 
 
 def test_a_page_is_self_contained(tmp_path: Path) -> None:
-    """No script, no address but names of XML, a policy that forbids both, and the picture in it once."""
+    """It has no script and no address except names of XML, a policy that forbids both, and the picture once."""
     page = drawn(review_loop(), tmp_path / "a.html")
     read = Reader(page)
     tags = [tag for tag, _ in read.elements]
@@ -62,7 +62,7 @@ def test_a_page_is_self_contained(tmp_path: Path) -> None:
 
 
 def test_a_page_has_a_text_version_and_sizes(tmp_path: Path) -> None:
-    """Who does not see it reads it, and radio buttons that need no script choose the size."""
+    """Screen readers get a text, and radio buttons without a script choose the size."""
     read = Reader(drawn(outline_of(newsroom()), tmp_path / "a.html"))
     assert any("-x plan: plan anew; failed with Exception" in text for text in read.texts)
     radios = [facts["id"] for _, facts in read.elements if facts.get("type") == "radio"]
@@ -72,14 +72,14 @@ def test_a_page_has_a_text_version_and_sizes(tmp_path: Path) -> None:
 
 
 def test_the_text_version_of_a_long_page_has_no_columns(tmp_path: Path) -> None:
-    """The picture is in columns, the words are not."""
+    """The picture is in columns, the text is not."""
     read = Reader(drawn(chain(60), tmp_path / "a.html"))
     words = next(text for text in read.texts if "-x END: gave up" in text)
     assert "on to" not in words
 
 
 def test_hostile_texts_stay_text_on_a_page(tmp_path: Path) -> None:
-    """Whatever users write, the page has the elements of any other page, and their words are in its texts."""
+    """Whatever users write, the page has the elements of any other page, and their text is in its texts."""
     plain = Reader(drawn(review_loop(), tmp_path / "a.html"))
     worst = Reader(drawn(hostile(), tmp_path / "b.html"))
     names = {tag for tag, _ in plain.elements}
@@ -92,13 +92,13 @@ def test_hostile_texts_stay_text_on_a_page(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def ordinary(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
-    """The names of the elements that a page of harmless words has."""
+    """Return the names of the elements of a page with harmless text."""
     return {tag for tag, _ in Reader(drawn(review_loop(), tmp_path_factory.mktemp("plain") / "a.html")).elements}
 
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_texts_of_a_run_stay_texts(text: str, ordinary: set[str], tmp_path: Path) -> None:
-    """The id of a run, why it stopped, what failed, what is asked: no format takes any of it for more than words."""
+    """The id of a run, its stop, its failure and its question are only text in every format."""
     graph = outline(
         [node("a", "ask", question=text, writes=[text])], [edge("START", "a"), edge("a", "END", text, text)]
     )
@@ -123,12 +123,12 @@ def test_texts_of_a_run_stay_texts(text: str, ordinary: set[str], tmp_path: Path
 
 
 def harmless() -> Any:
-    """The same graph with harmless words."""
+    """Return the same graph with harmless text."""
     return outline([node("a", "ask", question="x", writes=["x"])], [edge("START", "a"), edge("a", "END", "x", "x")])
 
 
 def test_an_adaptive_picture_has_a_dark_rule_for_each_colour(tmp_path: Path) -> None:
-    """One rule for each colour of fills and lines, in this picture alone; light and dark ones have no rules."""
+    """There is one rule for each colour of fills and lines in this picture; light and dark pictures have no rules."""
     root = read_xml(drawn(GRAPHS["newsroom"](), tmp_path / "a.svg"))
     style = root.findtext("s:style", "", SVG)
     assert style.strip().startswith("@media (prefers-color-scheme: dark)")
@@ -154,13 +154,13 @@ def test_a_dark_picture_is_dark_in_every_format(tmp_path: Path) -> None:
 
 
 def test_an_unknown_theme_is_refused(tmp_path: Path) -> None:
-    """The error names those there are."""
+    """The error names the themes."""
     with pytest.raises(RenderError, match=r"(?s)no theme 'sepia'.*auto, light, dark"):
         render_outline(review_loop(), tmp_path / "a.svg", theme="sepia")  # type: ignore[arg-type]
 
 
 def test_a_notebook_shows_the_picture() -> None:
-    """SVG and plain text; no Mermaid, which notebooks that know both would show instead."""
+    """SVG and plain text are offered; Mermaid is not, since a notebook that supports both would show it instead."""
     graph = newsroom()
     shown = graph._repr_mimebundle_()
     assert set(shown) == {"text/plain", "image/svg+xml"}
@@ -190,7 +190,7 @@ def test_a_notebook_shows_the_problems_of_a_graph() -> None:
 
 
 def test_a_notebook_without_a_renderer_shows_text(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Mermaid is there, and the plain text says what to install."""
+    """Mermaid is offered, and the plain text names the package to install."""
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setitem(sys.modules, "pygraphviz", None)
     shown = newsroom()._repr_mimebundle_()

@@ -19,7 +19,7 @@ def boxes(drawing: Drawing) -> dict[str, Box]:
 
 
 def counts(drawing: Drawing) -> list[int]:
-    """How often each arrow was taken."""
+    """Return how often each arrow was taken."""
     last = [arrow.lines[-1].text if arrow.lines else "" for arrow in drawing.arrows]
     return [int(text[1:]) if text.startswith("\N{MULTIPLICATION SIGN}") else 0 for text in last]
 
@@ -60,7 +60,7 @@ def test_a_stopped_run_is_marked() -> None:
 
 
 def failure(message: str) -> dict[str, Any]:
-    """What a step says of a failure that ends a run."""
+    """Return the facts of a failure that ends a run."""
     error = {"path": "a", "kind": "ValueError", "message": message, "attempt": 1}
     stop = {"reason": "failed", "label": "", "condition": "", "explanation": message}
     return {"error": error, "status": "failed", "stop": stop}
@@ -103,7 +103,7 @@ def test_the_value_of_a_switch_selects_its_arrow() -> None:
 
 
 def test_equal_edges_are_distinguished_by_the_conditions_checked() -> None:
-    """Two edges with one source, target and label differ in how many conditions were looked at."""
+    """Two edges with the same source, target and label differ in the number of conditions that were checked."""
     edges = [edge("START", "a"), edge("a", "a", "x > 1"), edge("a", "a", "y > 1"), edge("a", "END")]
     steps = [started("a"), done(2, "a", "a", why="x 0 > 1: no; y 2 > 1: yes"), done(3, "a", "a", 2, why="x 2 > 1: yes")]
     assert counts(drawing_of(outline([node("a")], edges), [*steps, done(4, "a", "a", 3, why="a; b")])) == [1, 1, 2, 0]

@@ -45,7 +45,7 @@ def drafts(name: str = "drafts") -> Graph[Text]:
 
 
 async def steps_of(graph: Graph[Any], state: BaseModel) -> list[Step]:
-    """A run of it by a fake clock."""
+    """Return the steps of a run with a fake clock."""
     return await history_of(graph, state, FakeClock(BEGAN))
 
 
@@ -91,7 +91,7 @@ async def test_a_path_can_lead_into_dicts_and_lists() -> None:
 
 
 async def test_each_visit_of_a_nested_graph_has_its_own_line() -> None:
-    """A map of graphs: one line an item, named by it; the path is found in the graph that has the field."""
+    """A map of graphs has one line per item, named by it; the path is found in the graph that has the field."""
     inner = drafts("inner")
     graph = Graph("outer", Text)
     graph.add_node("pieces", inner, each={"name": "names"}, inputs={}, writes="done")
@@ -116,7 +116,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("path", "message", "repair"), REFUSED)
 async def test_a_path_without_numbers_is_an_error(path: str, message: str, repair: str) -> None:
-    """What is wrong, and which paths there are."""
+    """The error has the problem and the paths that exist."""
     graph = drafts()
     steps = await steps_of(graph, Text())
     with pytest.raises(RenderError, match=message) as caught:
@@ -137,7 +137,7 @@ def test_a_graph_without_numbers_in_its_conditions_asks_for_a_path() -> None:
 
 
 async def test_a_number_that_was_never_written_is_not_suggested() -> None:
-    """The run began with it; others are named."""
+    """The error suggests other numbers than one that the run only started with."""
     graph = Graph("plain", Text)
     graph.add_path(START, END)
     steps = await steps_of(graph, Text(score=3))
@@ -157,7 +157,7 @@ def test_a_run_without_numbers_is_an_error() -> None:
 
 
 def numbered(values: list[float]) -> list[Step]:
-    """A run that wrote these numbers."""
+    """Return a run that wrote these numbers."""
     steps = [started("a")]
     for visit, number in enumerate(values, 1):
         steps.append(altered(done(visit + 1, "a", "a", visit), update=[["set", "n", number]]))
@@ -185,7 +185,7 @@ def test_paths_that_do_not_fit_are_listed() -> None:
 
 
 async def test_an_arm_is_a_sample_and_its_join_is_not() -> None:
-    """What an arm wrote is written again where the arms join; that is no iteration."""
+    """An arm's value is written again at the join, which is not an iteration."""
     graph = Graph("arms", Text)
     graph.add_node("rate", lambda: 4, writes="score", thread=False)
     graph.add_node("pay", lambda: 0.5, writes="cost", thread=False)

@@ -34,7 +34,7 @@ def test_invisible_characters_become_visible(text: str) -> None:
 
 
 def test_a_clipped_text_ends_with_an_ellipsis() -> None:
-    """What does not fit ends in an ellipsis."""
+    """Text that does not fit ends with an ellipsis."""
     assert wrap("one two three four five", 9, 2) == ("one two", "three fo…")
 
 

@@ -17,7 +17,7 @@ SVG = {"s": "http://www.w3.org/2000/svg"}
 
 
 def spans(line: Timeline) -> dict[str, list[tuple[str, float, float]]]:
-    """What each row shows, in seconds since the run began."""
+    """Return the spans of each row, in seconds since the start of the run."""
     return {
         row.path: [
             (span.what, round(span.start - line.began, 3), round(span.end - line.began, 3)) for span in row.spans
@@ -52,7 +52,7 @@ async def test_attempts_waits_and_pauses_are_drawn_at_their_times() -> None:
 
 
 async def test_a_long_wait_is_shortened_with_its_length() -> None:
-    """Two hours of a person do not dwarf sixteen seconds of work, and the break shows its length."""
+    """Two hours of waiting do not dwarf sixteen seconds of work, and the break shows its length."""
     _, steps = await paper_run()
     chart = timeline(steps)
     assert "2 h waiting, drawn short" in tooltips(chart)
@@ -62,7 +62,7 @@ async def test_a_long_wait_is_shortened_with_its_length() -> None:
 
 
 async def test_the_heading_has_the_totals_of_the_run() -> None:
-    """Steps, driven time, waits, when it began; each row shows its own."""
+    """The heading has steps, driven time, waits and the start; each row has its own."""
     _, steps = await paper_run()
     chart = timeline(steps)
     assert chart.title == "Timeline of paper, run tides: finished after 10 visits"
@@ -88,7 +88,7 @@ async def test_a_timeline_is_reproducible() -> None:
 
 
 async def test_a_branch_shows_where_it_branched_off() -> None:
-    """A line for it and for each run that it comes from."""
+    """There is a line for the run and for each of its ancestors."""
     async with relatives() as runner:
         chart = timeline(await runner.history("again"))
     words = ["run mine branched off at step 13", "run again branched off at step 14"]
@@ -106,7 +106,7 @@ STOP = {"reason": "person", "label": "", "condition": "", "explanation": "stoppe
 
 
 def test_time_without_a_driver_is_shown() -> None:
-    """A resumed run shows the time between; so does one whose process died."""
+    """A resumed run shows the time between, as does a run whose process died."""
     stopped = made_step(3, "stopped", 3.0, data={"status": "stopped", "stop": STOP})
     back = {"limits": {}, "fingerprint": "f"}
     resumed = made_step(4, "resumed", 903.0, data=back)
@@ -188,7 +188,7 @@ def test_many_long_waits_leave_half_of_the_axis_for_work() -> None:
 
 
 def test_a_short_idle_time_is_drawn_to_scale() -> None:
-    """As the moment that an engine needs between two nodes."""
+    """Short idle times, such as the engine's time between two nodes, are not shortened."""
     assert not scale_of(0.0, 10.0, [(0.0, 3.0), (5.5, 10.0)], 0.0, 640.0).breaks()
 
 
@@ -200,13 +200,13 @@ def test_one_long_wait_does_not_break_the_axis_at_every_short_pause() -> None:
 
 
 def test_times_without_work_are_not_squeezed() -> None:
-    """Where all work took no time at all there is nothing that a wait could dwarf."""
+    """If all work took no time, no wait can dwarf it."""
     assert not scale_of(0.0, 10.0, [(0.0, 0.0), (10.0, 10.0)], 0.0, 640.0).breaks()
     assert scale_of(5.0, 5.0, [], 0.0, 640.0).x(5.0) == 0.0
 
 
 async def test_an_unfinished_node_shows_its_progress() -> None:
-    """A node that is asked says that it waits; one at work, how long; neither speaks of no visits."""
+    """A node that asks is shown as waiting, a running one with its time so far; neither has a count of visits."""
     _, steps = await paper_run()
     asked = next(index for index, step in enumerate(steps) if step.kind == "waiting")
     assert "approve: waits" in timeline(steps[: asked + 1]).spoken
