@@ -14,7 +14,7 @@ from graphengine.reducers import append
 
 
 class Decision(BaseModel):  # recorded questions have this docstring in their schema: a change shows in replays
-    """A person's verdict on a proposal.
+    """What a person says of a proposal.
 
     Attributes:
         verdict: `approve`, `revise` (propose again, with the note in mind) or `reject`.
