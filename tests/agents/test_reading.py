@@ -366,7 +366,7 @@ def test_prose_is_no_text_in_a_union() -> None:
     assert refusal(str | None, "I do not know")
 
 
-def test_values_by_rules_are_validated_as_they_are() -> None:
+def test_values_of_rules_are_validated_directly() -> None:
     """They need not be JSON; text among them is read like a model's."""
     made = Output(Review)
     assert made.read(GOOD) is GOOD

@@ -43,7 +43,7 @@ def test_a_step_is_named_by_its_seq(tried: Path) -> None:
     assert "step 2 is of write, not of review" in wrong.stderr
 
 
-def test_json_has_the_text_and_where_it_is(tried: Path) -> None:
+def test_json_has_the_text_and_its_file(tried: Path) -> None:
     """One document."""
     document = json.loads(show("--as-test review --json").stdout)
     assert document["node"] == "review"

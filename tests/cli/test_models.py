@@ -165,7 +165,7 @@ def test_what_a_researcher_invents_goes_back_to_it(
     assert "approved is False and the score is" in edge.received()[-1].turns[-1].text
 
 
-def test_a_run_of_one_provider_goes_on_with_another(
+def test_a_run_can_continue_with_another_provider(
     edge: EdgeServer, invoke: Invoke, texts: dict[str, list[str]]
 ) -> None:
     """Recorded answers are not requested again, and the cost of each model is shown separately and in total."""
@@ -211,7 +211,7 @@ def test_one_agent_of_the_review_loop_is_asked_at_another_provider(
     assert "reviewer asked openai:gpt-5-mini" in ran.stderr
 
 
-async def test_a_process_that_was_killed_amid_a_models_answer_asks_it_again_alone(
+async def test_after_a_kill_only_the_interrupted_model_call_is_repeated(
     folder: Path, edge: EdgeServer, texts: dict[str, list[str]]
 ) -> None:
     """After kill -9 during the reviewer's call, another provider's reviewer continues with the existing draft."""

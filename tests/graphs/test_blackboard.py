@@ -50,7 +50,7 @@ def board(result: Result[Assignment]) -> Research:
 
 
 class TestScripted:
-    async def test_whoever_watches_what_changed_runs_until_nothing_changes(self) -> None:
+    async def test_agents_run_until_nothing_that_they_watch_changes(self) -> None:
         """The gap wakes the scout again, the new facts the skeptic and the surveyor, the bad review the writer."""
         with ScriptedModel(SCRIPT) as model:
             async with Runner(models={"*": model}) as runner:
@@ -68,7 +68,7 @@ class TestScripted:
         assert [fact.text for fact in board(result).findings.all_facts()] == [HONEY.text, QUEEN.text]
         assert result.output == "draft three\n"
 
-    async def test_each_is_asked_with_what_stands_on_the_board(self) -> None:
+    async def test_each_agent_reads_the_board(self) -> None:
         """The second search sees the gap and the known facts, the writer the doubts, the revision the review."""
         with ScriptedModel(SCRIPT) as model:
             async with Runner(models={"*": model}) as runner:
@@ -199,7 +199,7 @@ class TestByRules:
 
 
 class TestStopped:
-    async def test_stopped_anywhere_and_resumed_it_comes_to_the_same(self, tmp_path: Path) -> None:
+    async def test_a_run_stopped_anywhere_has_the_same_result(self, tmp_path: Path) -> None:
         """No call is repeated."""
         async with Runner(models={"*": ScriptedModel(SCRIPT)}) as runner:
             whole = await runner.start(graph, TASK).result()

@@ -223,7 +223,7 @@ async def test_one_after_the_other_is_an_option(provider: EdgeServer) -> None:
         assert (await run.result()).output == "# Bees"
 
 
-async def test_the_first_reader_goes_alone_where_its_instructions_are_cached(provider: EdgeServer) -> None:
+async def test_the_first_reader_runs_alone_if_its_instructions_are_cached(provider: EdgeServer) -> None:
     """The others read its cache; the usage has the cached tokens, and they are cheaper."""
     count = 0
 

@@ -112,7 +112,7 @@ def a_call(senior: Counted, support: Counted, outline: Counted) -> Count:
     return lambda role, received, text: outline if role == "outline" else senior if role in SENIOR else support
 
 
-async def test_eight_short_calls_cost_what_the_text_says(serve: Serve) -> None:
+async def test_eight_short_calls_cost_as_documented(serve: Serve) -> None:
     """Assume 400 tokens per question, answers of 180 by the seniors and of 70 by the others, and a free outline.
 
     Four calls of each at the text's prices cost 0.0156 and 0.0024 USD, which is its 0.018.
@@ -153,7 +153,7 @@ def by_bytes(role: str, received: Received, text: str) -> Counted:
     ],
     ids=["the text's", "all senior", "all cheap", "MODELS"],
 )
-async def test_what_our_own_prompts_come_to(serve: Serve, models: Mapping[str, str], usd: float) -> None:
+async def test_the_cost_of_the_actual_prompts(serve: Serve, models: Mapping[str, str], usd: float) -> None:
     """Estimate from the example's real questions and the rules' answers, at four bytes a token.
 
     That is 9 calls, 6,400 tokens of questions and 1,400 of answers. Cheap models for the two reviewing roles cost a
@@ -187,7 +187,7 @@ async def test_a_limit_on_costs_stops_between_two_calls(serve: Serve) -> None:
     assert result.usage.cost_usd == pytest.approx(0.09)
 
 
-async def test_prices_are_known_or_said_not_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_prices_are_known_or_reported_as_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     """This covers our sets and the text's models; the text spells one of them in a way that no list has."""
     monkeypatch.delenv("ANTHROPIC_BASE_URL", raising=False)
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)

@@ -104,7 +104,7 @@ class TestAnswers:
             await model.answer(Request("writer", "", [ASKED], on_text=on_text))
         assert not isinstance(caught.value, ModelError)
 
-    async def test_an_answer_that_may_be_long_is_streamed_by_itself(
+    async def test_a_potentially_long_answer_is_streamed_automatically(
         self, edge: EdgeServer, model: AnthropicModel
     ) -> None:
         """A connection without traffic for ten minutes would be cut."""
@@ -159,7 +159,7 @@ class TestAnswers:
         assert (answer.content, answer.stop, answer.input_tokens) == ("one two", "end", 13)
         assert edge.received()[1].turns[-1].text == "one "
 
-    async def test_an_answer_that_pauses_again_is_given_back_once(
+    async def test_an_answer_that_pauses_twice_has_no_repeated_content(
         self, edge: EdgeServer, model: AnthropicModel
     ) -> None:
         """The content before the first pause is not repeated after the second."""
@@ -185,7 +185,7 @@ class TestAnswers:
         assert answer.content == "b\ufffd"
         assert (edge.received()[0].system, edge.received()[0].turns[0].text) == ("s\ufffd", "a\ufffd")
 
-    async def test_a_price_that_was_given_wins(self, edge: EdgeServer) -> None:
+    async def test_a_given_price_takes_precedence(self, edge: EdgeServer) -> None:
         """A server of your own costs nothing."""
         model = model_of(edge, price=Price(0, 0))
         edge.play(Says("yes"))
@@ -245,7 +245,7 @@ class TestStreams:
         edge.play(Raw(events=(start(), block(0, type="tool_use", id="t", name="now", input={}), END)))
         assert (await model.answer(asks(streamed=True))).calls == (ToolCall(id="t", name="now", arguments="{}"),)
 
-    async def test_citations_and_what_is_new_do_no_harm(self, edge: EdgeServer, model: AnthropicModel) -> None:
+    async def test_citations_and_unknown_events_are_accepted(self, edge: EdgeServer, model: AnthropicModel) -> None:
         """A quoted source is kept in native form; unknown events and pieces are ignored."""
         cited = {"type": "char_location", "cited_text": "x", "document_index": 0}
         edge.play(
@@ -288,7 +288,7 @@ class TestStreams:
         with pytest.raises(AnswerTorn):
             await model.answer(asks(streamed=True))
 
-    async def test_a_server_that_does_not_stream_may_answer_whole(
+    async def test_a_server_may_answer_a_stream_request_without_streaming(
         self, edge: EdgeServer, model: AnthropicModel
     ) -> None:
         """Both forms of the answer are equal."""
@@ -372,7 +372,7 @@ class TestFailures:
 
     @both_ways
     @pytest.mark.parametrize("body", [b"[1]", b"null", b'{"choices": []}', b'"text"'])
-    async def test_another_api_is_no_models_server(
+    async def test_another_api_is_not_a_model_server(
         self, edge: EdgeServer, model: AnthropicModel, body: bytes, *, streamed: bool
     ) -> None:
         """The error has the address of a server that returns other JSON."""
@@ -380,13 +380,13 @@ class TestFailures:
         with pytest.raises(NoModelServer, match=f"base_url=; the address is {edge.url}"):
             await model.answer(asks(streamed=streamed))
 
-    async def test_a_path_that_is_not_served_is_no_unknown_model(self, edge: EdgeServer, model: AnthropicModel) -> None:
+    async def test_an_unknown_path_is_not_an_unknown_model(self, edge: EdgeServer, model: AnthropicModel) -> None:
         """Only the provider's own 404 is about the model's name."""
         edge.play(Raw(404, {"detail": "Not Found"}))
         with pytest.raises(NoModelServer):
             await model.answer(asks())
 
-    async def test_a_spend_limit_is_no_rate_limit(self, edge: EdgeServer, model: AnthropicModel) -> None:
+    async def test_a_spend_limit_is_not_a_rate_limit(self, edge: EdgeServer, model: AnthropicModel) -> None:
         """It has the same status, but does not pass with time."""
         details = {"error_code": "enforced_spend_limit_reached"}
         body = {"type": "error", "error": {"type": "rate_limit_error", "message": "Stop.", "details": details}}
@@ -405,7 +405,7 @@ class TestFailures:
 
     @both_ways
     @pytest.mark.parametrize(("broken", "kind"), [(False, AnswerTorn), (True, ModelUnreachable)])
-    async def test_half_an_answer_is_no_answer(
+    async def test_half_a_stream_raises_an_error(
         self, edge: EdgeServer, model: AnthropicModel, *, broken: bool, kind: type[ModelError], streamed: bool
     ) -> None:
         """A stream that ends early raises nothing in the SDK; here it does."""

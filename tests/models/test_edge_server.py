@@ -323,9 +323,7 @@ async def test_a_call_without_a_scene_is_noted() -> None:
         ("chat/completions", {"messages": [HELLO], "tools": [{"function": STRICT}]}, "must name each"),
     ],
 )
-async def test_it_objects_to_what_a_provider_would_not_accept(
-    path: str, body: dict[str, object], objection: str
-) -> None:
+async def test_a_call_that_a_provider_refuses_is_refused(path: str, body: dict[str, object], objection: str) -> None:
     """A call that the real API refuses is refused here too, whatever the scene, and fails its test."""
     edge = EdgeServer()
     edge.start()

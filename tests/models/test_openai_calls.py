@@ -123,7 +123,7 @@ async def test_other_servers_get_only_common_fields(kind: type[Made], edge: Edge
 
 
 @BOTH
-async def test_prices_are_known_of_openai_alone(kind: type[Made]) -> None:
+async def test_only_openais_own_models_have_known_prices(kind: type[Made]) -> None:
     """OpenAI's own models have prices; other servers' models have them only if given."""
     assert await kind("gpt-5-mini").knows_price()
     assert not await kind("gpt-5-mini", base_url="http://127.0.0.1:1/v1").knows_price()
@@ -132,7 +132,7 @@ async def test_prices_are_known_of_openai_alone(kind: type[Made]) -> None:
 
 
 @BOTH
-async def test_a_price_that_is_given_is_what_it_costs(kind: type[Made], edge: EdgeServer) -> None:
+async def test_a_given_price_is_used(kind: type[Made], edge: EdgeServer) -> None:
     """A given price is used; without reported tokens the cost is unknown."""
     model = kind("m", base_url=edge.openai_url, price=Price(1, 2))
     edge.play(Says("a"), Says("b", counted=None))

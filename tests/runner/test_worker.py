@@ -201,7 +201,7 @@ async def test_an_orphan_is_resumed(runner: Runner) -> None:
     assert all("crashed" not in said(step) for step in await runner.history("r"))
 
 
-async def test_runs_of_other_graphs_are_left_alone_and_do_not_block_others(runner: Runner) -> None:
+async def test_runs_of_other_graphs_are_skipped(runner: Runner) -> None:
     """They have been due for longer, and the worker can drive only one run."""
     steps, other = Steps(), Steps("other")
     steps.gate.set()
