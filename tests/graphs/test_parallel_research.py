@@ -15,7 +15,9 @@ from graphengine.testing.model_scenes import Counted, Fails, Received, Says
 from graphs.parallel_research import MODELS, Research, example, graph, parallel_research
 from nodes.reading.agents import MERGER_TOKENS, READER_TOKENS, Notes, reader
 from nodes.review.article import Fact
+from tests.models.acts import Raw
 from tests.models.edge_server import EdgeServer
+from tests.models.wire_messages import MessagesWire
 
 NAMES = ("a.md", "b.md", "c.md")
 TEXTS = [TextFile(path=name, text=f"The source {name} says this.") for name in NAMES]
@@ -227,7 +229,7 @@ async def test_the_first_reader_runs_alone_if_its_instructions_are_cached(provid
     """The others read its cache; the usage has the cached tokens, and they are cheaper."""
     count = 0
 
-    def cached(received: Received) -> Says:
+    def cached(received: Received) -> Says | Raw:
         nonlocal count
         text = received.turns[-1].text
         if "path: " not in text:
@@ -238,12 +240,15 @@ async def test_the_first_reader_runs_alone_if_its_instructions_are_cached(provid
             if count == 1
             else Counted(input_tokens=2000, cache_read_tokens=1400)
         )
-        return Says(SAID[source_of(text)].model_dump_json(), counted=used, held=count == 1)
+        answer = Says(SAID[source_of(text)].model_dump_json(), counted=used)
+        return answer if count > 1 else Raw(events=tuple(MessagesWire().events(answer)), held=True)
 
     provider.answer(cached)
     async with Runner(models={"*": "anthropic:claude-haiku-4-5"}) as runner:
         run = runner.start(graph, given())
-        await provider.arrived(1)
+        await provider.arrived(1)  # its answer is held before the first byte, at which the others would follow
+        for _ in range(100):
+            await asyncio.sleep(0)
         assert len(provider.calls) == 1
         provider.release()
         cheap = (await run.result()).usage

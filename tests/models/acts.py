@@ -24,6 +24,7 @@ class Raw:
         events: If given: a stream of these instead of a body.
         headers: In addition to the content type.
         broken: Whether the connection breaks afterwards.
+        held: Whether it waits for `release` before its first byte.
     """
 
     status: int = 200
@@ -31,6 +32,7 @@ class Raw:
     events: tuple[Event, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
     broken: bool = False
+    held: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +76,12 @@ def stage(scene: Scene | Raw, wire: Wire, received: Received) -> Act:
 
 def raw(scene: Raw) -> Act:
     """Return the act of a raw answer."""
+    held_before = 0 if scene.held else None
     if scene.events:
-        return Act(scene.status, {**_STREAM, **scene.headers}, _encoded(list(scene.events)), broken=scene.broken)
+        headers = {**_STREAM, **scene.headers}
+        return Act(scene.status, headers, _encoded(list(scene.events)), held_before, scene.broken)
     body = scene.body if isinstance(scene.body, bytes) else json.dumps(scene.body).encode()
-    return Act(scene.status, {**_JSON, **scene.headers}, (body,), broken=scene.broken)
+    return Act(scene.status, {**_JSON, **scene.headers}, (body,), held_before, scene.broken)
 
 
 def _answer(says: Says, wire: Wire, *, stream: bool) -> Act:
