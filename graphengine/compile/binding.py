@@ -388,7 +388,7 @@ class Binder:
         kinds = list(members(found.info.annotation))
         if target.key is not None:
             kinds = [item for kind in kinds if get_args(kind) for item in members(get_args(kind)[-1])]
-        messages = getattr(calls[0].body, "said", Any)
+        messages = getattr(calls[0].body, "message_type", Any)
         if not any(_item_of(kind) in (messages, Any) for kind in kinds):
             wanted = "dict[str, list[Message]]" if target.key is not None else "Annotated[list[Message], extend]"
             text = f"memory={names[0]!r} names a field of type {type_name(found.info.annotation)}"

@@ -99,8 +99,8 @@ class Result(Generic[S]):
         elapsed_seconds: Driven time.
         waits: What it waits for.
         cut_off: The nodes, by path, that were in flight when the Runner closed; they run again when the run is resumed.
-        cause: The exception behind `error`, if it was raised in this process by this handle's run and the graph has no
-            secrets.
+        cause: The exception that caused `error`, if it was raised in this process by this handle's run and the graph
+            has no secrets.
     """
 
     run_id: str
