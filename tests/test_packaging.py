@@ -12,6 +12,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from graphengine.errors import DISTRIBUTION
+
 ROOT = Path(__file__).resolve().parent.parent
 LOCK_FILES = sorted(ROOT.glob("tests/*/*/package-lock.json"))
 PIN = re.compile(r"[a-z0-9-]+==[0-9A-Za-z.!+]+")
@@ -54,5 +56,28 @@ def test_every_declared_requirement_is_pinned_inside_its_range() -> None:
         name = canonicalize_name(requirement.name)
         return name in pins and requirement.specifier.contains(pins[name])
 
-    declared = [each for each in requirements() if each.name != "graphengine"]
+    declared = [each for each in requirements() if each.name != DISTRIBUTION]
     assert [str(each) for each in declared if not is_held(each)] == []
+
+
+def test_no_text_sends_a_user_to_the_other_project() -> None:
+    """The package index has another project called graphengine: whatever is to be installed has our name."""
+    folders = ("benchmarks", "docs", "graphengine", "graphs", "nodes", "scripts", "tests")
+    files = [
+        *ROOT.glob("*.*"),
+        ROOT / "Makefile",
+        *(file for folder in folders for file in (ROOT / folder).rglob("*.*")),
+    ]
+    foreign = re.compile(r"""(pip install|uv add|poetry add)\s+(-U\s+)?["']?graphengine\b|(?<![\w-])graphengine\[""")
+    found = []
+    for file in files:
+        if file.suffix in {".py", ".md", ".toml", ".in", ".txt", ""} and file.is_file() and file != Path(__file__):
+            name = file.relative_to(ROOT)
+            lines = [] if "node_modules" in name.parts else file.read_text(encoding="utf-8").splitlines()
+            found += [f"{name}:{number}" for number, line in enumerate(lines, 1) if foreign.search(line)]
+    assert found == []
+
+
+def test_the_name_to_install_by_is_that_of_the_project() -> None:
+    """In pyproject.toml and in what the errors say."""
+    assert tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["name"] == DISTRIBUTION
