@@ -1,6 +1,7 @@
 """The wheel alone, without extras, in a clean environment: what it has, what it can do, and what it says is missing."""
 
 import json
+import re
 import subprocess
 import sys
 import tarfile
@@ -120,6 +121,20 @@ def test_a_copied_workflow_runs_and_passes_its_tests(with_pytest: Environment, t
     assert ran.returncode == (3 if json.loads(ran.stdout)["waits"] else 0), ran.stderr
     tested = with_pytest.run("python", "-m", "pytest", "-q", where=tmp_path / "flows")
     assert (tested.returncode, "3 passed" in tested.stdout) == (0, True), tested.stdout
+
+
+def test_the_code_of_the_readme_works_as_files(with_pytest: Environment, tmp_path: Path) -> None:
+    """Its tests pass with pytest alone, and the command line reads `first.py` without starting its runs."""
+    first, then, tests = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+    (tmp_path / "first.py").write_text(first + then, encoding="utf-8")
+    (tmp_path / "test_first.py").write_text("from first import graph\n" + tests, encoding="utf-8")
+    drawn = with_pytest.run("graphengine", "render", "first.py", "-o", "first.txt", where=tmp_path)
+    assert (drawn.returncode, drawn.stdout) == (0, ""), drawn.stderr
+    tested = with_pytest.run("python", "-m", "pytest", "-q", where=tmp_path)
+    assert (tested.returncode, "3 passed" in tested.stdout) == (0, True), tested.stdout
+    assert not (tmp_path / "checkpoints").exists()
+    assert "Hello!! - good enough" in with_pytest.run("python", "first.py", where=tmp_path).stdout
+    assert (tmp_path / "checkpoints" / "runs.db").exists()
 
 
 def test_a_copied_workflow_names_the_extra_that_it_needs(clean: Environment, tmp_path: Path) -> None:
