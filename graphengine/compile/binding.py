@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from graphengine.engine.plan import Argument, Call, Each, Fallback, Target, Writer
 from graphengine.errors import DefinitionError, Problem
+from graphengine.graph.elsewhere import PARAMETERS
 from graphengine.graph.graph import UNSET, Choose, Declared, GraphBody, Node, Options, choose
 from graphengine.graph.question import ask
 from graphengine.graph.runnable import FunctionBody, HasBody
@@ -81,7 +82,7 @@ class Binder:
         self.unknown("field", name, Problem("unknown_field", where, message, repair))
 
     def _unknown_parameter(self, name: str, where: str, message: str, known: Iterable[str]) -> None:
-        repair = did_you_mean(name, known)
+        repair = PARAMETERS.get(name) or did_you_mean(name, known)
         self.unknown("field", _root(name), Problem("unknown_parameter", where, message, repair))
 
     def reading(self, source: object, where: str) -> Reading | None:

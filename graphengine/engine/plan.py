@@ -7,11 +7,12 @@ reports problems, and the core reads it. A plan holds no state of any run.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeAlias, TypeVar, cast
 
 from pydantic import BaseModel
 
 from graphengine.errors import InvalidUpdate, MissingInput, NoChoice
+from graphengine.graph.elsewhere import missing
 from graphengine.graph.options import MODEL_RETRY
 from graphengine.state.injection import Injected
 from graphengine.state.type_facts import enum_value
@@ -439,6 +440,14 @@ class Plan(Generic[S]):
     fingerprint: str
     warnings: tuple[Problem, ...]
     secret: bool = False
+
+    def __repr__(self) -> str:
+        return f"Plan({self.graph!r}, {self.state.model.__name__}, {len(self.nodes)} nodes)"
+
+    if not TYPE_CHECKING:  # type checkers know what it has
+
+        def __getattr__(self, name: str) -> NoReturn:
+            missing(self, name)
 
     @property
     def calls(self) -> Sequence[Call]:

@@ -9,19 +9,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from types import EllipsisType
-from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NoReturn, TypeAlias, TypedDict, TypeVar
 
 from pydantic import BaseModel
 
 from graphengine.errors import DefinitionError
 from graphengine.graph.conditions import Condition, as_condition
+from graphengine.graph.elsewhere import Awaited, missing, named_node, with_our_keywords
 from graphengine.graph.options import END, FAIL, START, Limits, Migration, Retry, none_for_ever
 from graphengine.graph.source_location import Origin, origin_of_call
 from graphengine.state.injection import NO_DEFAULT, Parameter
 from graphengine.state.path import parse, type_at
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Mapping, Sequence
+    from collections.abc import Callable, Container, Coroutine, Mapping, Sequence
     from os import PathLike
 
     from typing_extensions import Unpack
@@ -208,6 +209,19 @@ class Graph(Generic[S]):
         3
     """
 
+    if not TYPE_CHECKING:  # type checkers know what it has
+
+        def __new__(cls, *args: object, **_: object) -> Graph[Any]:
+            """Refuse a state without a name before it: Python would report the state as missing."""
+            if len(args) == 1 and isinstance(args[0], type):
+                name = args[0].__name__
+                raise DefinitionError(f"Graph({name}) has no name", repair=f"Graph('a_name', {name})")
+            return super().__new__(cls)
+
+        def __getattr__(self, name: str) -> NoReturn:
+            missing(self, name)
+
+    @with_our_keywords
     def __init__(  # noqa: PLR0913 - each is an option of the whole graph
         self,
         name: str,
@@ -241,8 +255,10 @@ class Graph(Generic[S]):
         self._inner: Sequence[tuple[Graph[Any], int]] = ()
 
     def __repr__(self) -> str:
-        return f"Graph({self.name!r}, {self.state.__name__}, {len(self.nodes)} nodes)"
+        state = getattr(self.state, "__name__", self.state)
+        return f"Graph({self.name!r}, {state}, {len(self.nodes)} nodes)"
 
+    @with_our_keywords
     def add_node(  # noqa: PLR0913 - the options of a node, given by keyword
         self,
         name: str,
@@ -326,6 +342,8 @@ class Graph(Generic[S]):
             >>> graph.run_sync().stop.label
             'enough'
         """
+        named_node(source, "source", str(target))
+        named_node(target, "target", str(source))
         self._edited()
         condition = None if when is None else as_condition(when)
         self.edges.append(Edge(source, target, condition, label, origin_of_call()))
@@ -414,6 +432,7 @@ class Graph(Generic[S]):
         """Return the graph as the body of a node in another one."""
         return GraphBody(self)
 
+    @with_our_keywords
     def compile(self) -> Plan[S]:
         """Check the whole graph and return the plan of its runs, cached until it or a graph inside it changes.
 
@@ -481,7 +500,10 @@ class Graph(Generic[S]):
 
         return problems_of(self)
 
-    async def run(self, state: S | Mapping[str, object] | None = None, *, limits: Limits | None = None) -> Result[S]:
+    @with_our_keywords
+    def run(
+        self, state: S | Mapping[str, object] | None = None, *, limits: Limits | None = None
+    ) -> Coroutine[Any, Any, Result[S]]:
         """Run it once in memory. Use `Runner` for runs that outlive the process, and for graphs that ask questions.
 
         Returns:
@@ -491,11 +513,15 @@ class Graph(Generic[S]):
         Raises:
             CompileError, InputError; RunFailed, with the result up to the failure.
         """
+        return Awaited(self._run(state, limits), self)
+
+    async def _run(self, state: S | Mapping[str, object] | None, limits: Limits | None) -> Result[S]:
         from graphengine.runner import Runner  # noqa: PLC0415 - the one lazy door to the runner
 
         async with Runner() as runner:
             return await runner.start(self, state, limits=limits).result()
 
+    @with_our_keywords
     def run_sync(self, state: S | Mapping[str, object] | None = None, *, limits: Limits | None = None) -> Result[S]:
         """`run` for scripts without an event loop.
 
@@ -514,7 +540,7 @@ class Graph(Generic[S]):
             message = "run_sync was called where an event loop is running"
             raise DefinitionError(message, where=f"graph {self.name}", repair="write: result = await graph.run(…)")
         self.compile()
-        return asyncio.run(self.run(state, limits=limits))
+        return asyncio.run(self._run(state, limits))
 
     def render(self, path: str | PathLike[str], *, fold: Fold = None, theme: Theme = "auto") -> None:
         """Draw it into a file.

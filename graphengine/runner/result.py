@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from pydantic import BaseModel
 
 from graphengine.engine.failures import survived
-from graphengine.errors import GraphEngineError
+from graphengine.errors import DefinitionError, GraphEngineError
 from graphengine.state.view import Held, View
 
 if TYPE_CHECKING:
@@ -118,6 +118,11 @@ class Result(Generic[S]):
     waits: Sequence[Wait] = ()
     cut_off: Sequence[str] = ()
     cause: BaseException | None = field(default=None, compare=False, repr=False)
+
+    if not TYPE_CHECKING:  # type checkers know that it has none
+
+        def __getitem__(self, name: object) -> NoReturn:
+            raise DefinitionError(f"a result has no item {name!r}", repair=f"result.state.{name}, or result.output")
 
 
 class RunFailed(GraphEngineError):
