@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, is_dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel
@@ -19,6 +19,7 @@ from graphengine.graph.elsewhere import PARAMETERS
 from graphengine.graph.graph import UNSET, Choose, Declared, GraphBody, Node, Options, choose
 from graphengine.graph.question import ask
 from graphengine.graph.runnable import FunctionBody, HasBody
+from graphengine.state.declared import declared_of
 from graphengine.state.field import type_name
 from graphengine.state.immutable import unrecordable
 from graphengine.state.injection import NO_DEFAULT, Injected, Parameter
@@ -450,7 +451,7 @@ class Binder:
             repair = "give the node writes={'field': 'field of its state'}, or the graph result='field'"
             self.report("no_writes", where, text, repair)
             return
-        if kinds == (self.state.model,) and any(f.reducer is not None for f in self.state.fields.values()):
+        if kinds == (declared_of(self.state.model),) and any(f.reducer is not None for f in self.state.fields.values()):
             text = f"{call.body.name} returns the whole state, so reducers would add each list to itself"
             self.report("returns_state", where, text, "return only the changes: a mapping of fields", warning=True)
         if not any(_has_keys(kind) for kind in kinds):
@@ -587,7 +588,7 @@ def _has_keys(kind: object) -> bool:
     origin = get_origin(kind) or kind
     if origin in (Any, object, None, type(None)) or not isinstance(origin, type):
         return True
-    return issubclass(origin, (Mapping, BaseModel))
+    return issubclass(origin, (Mapping, BaseModel)) or is_dataclass(origin)
 
 
 def _nothing() -> None:

@@ -18,6 +18,7 @@ from graphengine.graph.conditions import Condition, as_condition
 from graphengine.graph.elsewhere import Awaited, missing, named_node, with_our_keywords
 from graphengine.graph.options import END, FAIL, START, Limits, Migration, Retry, none_for_ever
 from graphengine.graph.source_location import Origin, origin_of_call
+from graphengine.state.declared import declared_of, model_of
 from graphengine.state.injection import NO_DEFAULT, Parameter
 from graphengine.state.path import parse, type_at
 
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from graphengine.state.json_values import JsonValue
     from graphengine.state.secret import Keys
 
-S = TypeVar("S", bound=BaseModel)
+S = TypeVar("S")
 
 UNSET: Final = object()
 
@@ -179,7 +180,7 @@ class Graph(Generic[S]):
 
     Args:
         name: Its name in runs, messages and pictures.
-        state: The pydantic model of its state.
+        state: The type of its state: a pydantic model, a TypedDict or a dataclass.
         result: The field or path that is its result, for an enclosing graph and for `Result.output`.
         resources: Factories of the objects that nodes can take by parameter name. Each is called once per runner, and
             its object is closed with the runner.
@@ -237,7 +238,7 @@ class Graph(Generic[S]):
         secret_key: Keys | None = None,
     ) -> None:
         self.name = name
-        self.state = state
+        self.state: type[Any] = _model(state)
         self.result = result
         self.resources = dict(resources or {})
         self.errors = errors
@@ -261,7 +262,7 @@ class Graph(Generic[S]):
     @with_our_keywords
     def add_node(  # noqa: PLR0913 - the options of a node, given by keyword
         self,
-        name: str,
+        name: str | Runnable,
         runnable: Runnable | None = None,
         *,
         title: str | None = None,
@@ -278,7 +279,8 @@ class Graph(Generic[S]):
         """Add a node.
 
         Args:
-            name: An identifier, unique in the graph.
+            name: An identifier, unique in the graph. `add_node(function)` takes the name of the function, or of the
+                Agent or Graph.
             runnable: A function whose parameters name the fields it reads, an Agent, a Graph, `ask(…)`, `choose(…)`, or
                 a `Node` with options of its own; without one the node passes through.
             title: Free text for display.
@@ -309,6 +311,8 @@ class Graph(Generic[S]):
             >>> graph.run_sync().state.words
             2
         """
+        if not isinstance(name, str):
+            name, runnable = _named(name, runnable)
         seconds = none_for_ever(timeout_seconds)
         given = Options(title, inputs, writes, retry, seconds, fallback, thread, each, concurrency, on_resume)
         if isinstance(runnable, Node):
@@ -616,7 +620,7 @@ class GraphBody:
         """The type of its result, or of its state if it declares no result."""
         state: object = self.graph.state
         if self.graph.result is None or not (isinstance(state, type) and issubclass(state, BaseModel)):
-            return state
+            return declared_of(self.graph.state)
         path = parse(self.graph.result)
         info = state.model_fields.get(path.root)
         types = type_at(info.annotation, path)[0] if info is not None else ()
@@ -630,6 +634,28 @@ class GraphBody:
     def problems(self) -> Sequence[tuple[str, str, str]]:
         """Return no problems: compiling the graph reports its own."""
         return ()
+
+
+def _named(runnable: Runnable, second: object) -> tuple[str, Runnable]:
+    """Return the name of a runnable that was given without one, and the runnable.
+
+    Raises:
+        DefinitionError: It has no name, or two arguments were given and the first is not a name.
+    """
+    inner = runnable.runnable if isinstance(runnable, Node) else runnable
+    name = getattr(inner, "__name__", None) or getattr(inner, "name", None)
+    if second is not None or not isinstance(name, str) or name == "<lambda>":
+        what = "a node's name is a text" if second is not None else "it has no name of its own"
+        raise DefinitionError(f"add_node({runnable!r}): {what}", repair="add_node('a_name', runnable)")
+    return name, runnable
+
+
+def _model(state: type[Any]) -> type[Any]:
+    """Return the model of a state; what is none stays, and is reported when the graph is compiled."""
+    try:
+        return model_of(state)
+    except ValueError:
+        return state
 
 
 def _default(info: Any) -> object:  # noqa: ANN401 - a field of any type
