@@ -106,7 +106,7 @@ servers: $(SERVERS) ## install the model and MCP servers that some tests use (ne
 bench: .venv-bench/ready ## the benchmarks, side by side with other libraries (an environment of their own)
 	.venv-bench/bin/python -m benchmarks $(ARGS)
 
-pin: .venv-pin/ready ## write constraints.txt anew, with the newest versions that fit pyproject.toml
+pin: .venv-pin/ready ## write constraints.txt and tests/wheel_tags.txt anew, with the newest versions that fit
 	.venv-pin/bin/python scripts/pin.py
 
 dist: .venv/ready-test ## build the wheel and the source distribution in dist/
