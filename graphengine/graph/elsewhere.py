@@ -56,7 +56,6 @@ NAMES: Final[Mapping[str, str]] = {
 
 KEYWORDS: Final[Mapping[str, str]] = {
     "checkpointer": _STORE,
-    "store": _STORE,
     "interrupt_before": "Runner.start(graph, state, pause_before=['node'])",
     "interrupt_after": "Runner.start(graph, state, pause_before=['next node'])",
     "config": "runner.start(graph, state, run_id='…', limits=Limits(steps=…))",
