@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
-
-from pydantic import BaseModel
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from graphengine.engine.failures import survived
-from graphengine.errors import GraphEngineError
+from graphengine.errors import DefinitionError, GraphEngineError
+from graphengine.state.declared import values_of
 from graphengine.state.view import Held, View
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from graphengine.state.failure import Failure
     from graphengine.state.stop import Stop
 
-S = TypeVar("S", bound=BaseModel)
+S = TypeVar("S")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +118,11 @@ class Result(Generic[S]):
     cut_off: Sequence[str] = ()
     cause: BaseException | None = field(default=None, compare=False, repr=False)
 
+    if not TYPE_CHECKING:  # type checkers know that it has none
+
+        def __getitem__(self, name: object) -> NoReturn:
+            raise DefinitionError(f"a result has no item {name!r}", repair=f"result.state.{name}, or result.output")
+
 
 class RunFailed(GraphEngineError):
     """A run failed. It can be resumed once the cause is fixed.
@@ -145,7 +149,7 @@ class RunFailed(GraphEngineError):
 def result_of(plan: Plan[S], snapshot: Snapshot, cause: BaseException | None = None) -> Result[S]:
     """Return the result of a snapshot; `cause` is the exception that the run failed with."""
     state = plan.state.rebuild(snapshot.root.values)
-    view = View(plan.state, Held(snapshot.root.values, dict(vars(state))))
+    view = View(plan.state, Held(snapshot.root.values, values_of(state)))
     output = plan.result.read(view) if plan.result is not None else state
     failed = (frame.failure for frame in snapshot.frames.values() if frame.failure is not None)
     failure = snapshot.failure or next(failed, None)  # a failed part is reported while others still wait

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel  # noqa: TC002 - the example of run_node uses it
 
 from graphengine.agents.run_scope import CURRENT
 from graphengine.engine.events import Answered, MessageCame, NodeFinished, WorkDone
@@ -27,6 +27,7 @@ from graphengine.runner.attempt import TaskRunner
 from graphengine.runner.model_routing import ALL
 from graphengine.runner.resources import Resources
 from graphengine.runner.result import Usage, waits_of
+from graphengine.state.declared import given_in
 from graphengine.state.view import View
 from graphengine.testing.clock import FakeClock
 from graphengine.testing.done import (
@@ -57,7 +58,7 @@ if TYPE_CHECKING:
     from graphengine.runner.previous_runs import PastRun
     from graphengine.state.json_values import JsonValue
 
-S = TypeVar("S", bound=BaseModel)
+S = TypeVar("S")
 
 
 async def run_node(  # noqa: PLR0913 - a node's possible inputs
@@ -136,15 +137,11 @@ async def run_node(  # noqa: PLR0913 - a node's possible inputs
         await alone.close()
 
 
-def _merged(
-    state: BaseModel | Mapping[str, object] | None, fields: Mapping[str, object]
-) -> BaseModel | Mapping[str, object]:
+def _merged(state: object, fields: Mapping[str, object]) -> object:
     """Merge the given state with the fields given by name."""
     if state is None or not fields:
         return fields if state is None else state
-    if isinstance(state, BaseModel):
-        return {**{name: getattr(state, name) for name in state.model_fields_set}, **fields}
-    return {**state, **fields}
+    return {**given_in(state), **fields}
 
 
 class _Alone:

@@ -6,8 +6,6 @@ import reprlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
-from pydantic import BaseModel
-
 from graphengine.engine.steps import Attempt, failure_of, falls_back, outcome_of
 from graphengine.errors import NodeError
 from graphengine.models.scripted import OffScript, shortened, shown
@@ -27,7 +25,7 @@ if TYPE_CHECKING:
     from graphengine.state.view import View
     from graphengine.testing.stage import Stage
 
-S = TypeVar("S", bound=BaseModel)
+S = TypeVar("S")
 
 _SHOWN: Final = 600  # characters of a prompt, a state or an update in a message
 _FIELD_SHOWN: Final = 120  # characters of a field's value

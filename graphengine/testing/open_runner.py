@@ -10,8 +10,6 @@ import asyncio
 import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic import BaseModel
-
 from graphengine.errors import DefinitionError
 from graphengine.runner.runner import Runner
 
@@ -28,7 +26,7 @@ if TYPE_CHECKING:
     from graphengine.stores.base import Store
     from graphengine.testing.crashes import DeathPoints
 
-S = TypeVar("S", bound=BaseModel)
+S = TypeVar("S")
 
 
 class OpenRunner(Runner):

@@ -10,13 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from pydantic import BaseModel
-
 from graphengine.engine.fold import evolve
 from graphengine.engine.rules.run import at_start
 from graphengine.engine.snapshot import Frame, Snapshot, item_id, sub_id
 from graphengine.engine.steps import Entered, Mapped, Started, Step, without_items
 from graphengine.errors import InputError, InvalidUpdate, NotRecordable
+from graphengine.state.declared import is_state
 from graphengine.state.encoded import opened
 from graphengine.state.path import did_you_mean
 from graphengine.state.schema import Initial
@@ -86,7 +85,7 @@ class Given:
         options: The names of the options that were passed; a field can have the same name.
     """
 
-    state: BaseModel | Mapping[str, object]
+    state: object
     item: object
     now: float
     options: Sequence[str] = ()
@@ -252,11 +251,11 @@ def _sources(each: Each) -> set[str]:
     return {root for _, reading, _ in each.sources for root in reading.roots}
 
 
-def _as_mapping(given: BaseModel | Mapping[str, object], state: StateType[Any]) -> Mapping[str, object] | None:
+def _as_mapping(given: object, state: StateType[Any]) -> Mapping[str, object] | None:
     """Return the fields that were given by name; None if a whole state was given."""
-    if isinstance(given, state.model):
+    if is_state(state.model, given):
         return None
-    if isinstance(given, BaseModel) or not hasattr(given, "keys"):
+    if not isinstance(given, Mapping):
         raise InputError(
             f"the state is a {type(given).__name__}, not a {state.model.__name__}",
             where="run_node(state=…)",

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from pydantic import BaseModel
 from typing_extensions import override
 
 from graphengine.engine.steps import Failed, Node, RunStatus, failure_of, without_items
@@ -19,6 +18,7 @@ from graphengine.history.visits import Visits as Run
 from graphengine.models.scripted import shortened
 from graphengine.runner import RunFailed, Runner
 from graphengine.runner.model_routing import ALL
+from graphengine.state.declared import given_in
 from graphengine.testing.clock import FakeClock
 from graphengine.testing.coverage import introduce
 from graphengine.testing.done import EdgeTaken
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from graphengine.state.stop import Stop
     from graphengine.testing.scripts import Script, Visits
 
-S = TypeVar("S", bound=BaseModel)
+S = TypeVar("S")
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +188,7 @@ async def walk(
     original = graph.compile()
     introduce(original)
     plan, scripts = with_stand_ins(original, nodes)
-    given = state if not fields else {**_mapping(state), **fields}
+    given = state if not fields else {**given_in(state or {}), **fields}
     async with Runner(clock=FakeClock(), models={ALL: model or _NoModel()}) as runner:
         run = runner.start(_Copy(graph, plan), given, limits=limits)
         try:
@@ -198,12 +198,6 @@ async def walk(
         steps = await runner.history(run.id)
     _check_stand_ins(steps, scripts)
     return _walked(result, Run.of(steps))
-
-
-def _mapping(state: BaseModel | Mapping[str, object] | None) -> Mapping[str, object]:
-    if isinstance(state, BaseModel):
-        return {name: getattr(state, name) for name in sorted(state.model_fields_set)}
-    return state or {}
 
 
 class _NoModel:

@@ -68,7 +68,7 @@ class TestLoading:
         with pytest.raises(ModelUnavailable) as caught:
             await load("sdk_of_a_test_2", "anthropic")
         assert "needs the package sdk_of_a_test_2" in str(caught.value)
-        assert "pip install 'graphengine[anthropic]'" in str(caught.value)
+        assert 'pip install "durable-graphengine[anthropic]"' in str(caught.value)
 
     async def test_a_package_that_lacks_another_names_that_one(self, folder: Path) -> None:
         """The error names the missing dependency."""

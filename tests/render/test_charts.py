@@ -124,7 +124,7 @@ def test_without_a_renderer_a_png_is_refused_with_the_repair(tmp_path: Path, mon
     monkeypatch.setitem(sys.modules, "resvg_py", None)
     with pytest.raises(RenderError, match="needs resvg-py") as caught:
         write_chart(tmp_path / "a.png", lambda: timeline([started("a")]))
-    assert "graphengine[render]" in caught.value.repair
+    assert "durable-graphengine[render]" in caught.value.repair
     assert not list(tmp_path.iterdir())
 
 

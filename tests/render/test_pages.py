@@ -195,7 +195,7 @@ def test_a_notebook_without_a_renderer_shows_text(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(sys.modules, "pygraphviz", None)
     shown = newsroom()._repr_mimebundle_()
     assert set(shown) == {"text/plain", "text/vnd.mermaid"}
-    assert "pip install 'graphengine[render]'" in shown["text/plain"]
+    assert 'pip install "durable-graphengine[render]"' in shown["text/plain"]
 
 
 def test_a_notebook_never_raises(monkeypatch: pytest.MonkeyPatch) -> None:
