@@ -174,6 +174,7 @@ async def walk(
     Example:
         >>> import asyncio
         >>> from graphengine import END, START, Graph, value
+        >>> from pydantic import BaseModel
         >>> class Count(BaseModel):
         ...     n: int = 0
         >>> graph = Graph("count", Count)
