@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from graphengine.graph.runnable import Body, HasBody, Kind
     from graphengine.render.folding import Fold
     from graphengine.render.looks import Theme
+    from graphengine.render.parts import Detail
     from graphengine.runner.result import Result
     from graphengine.state.json_values import JsonValue
     from graphengine.state.secret import Keys
@@ -516,7 +517,9 @@ class Graph(Generic[S]):
         self.compile()
         return asyncio.run(self.run(state, limits=limits))
 
-    def render(self, path: str | PathLike[str], *, fold: Fold = None, theme: Theme = "auto") -> None:
+    def render(
+        self, path: str | PathLike[str], *, fold: Fold = None, theme: Theme = "auto", detail: Detail = "full"
+    ) -> None:
         """Draw it into a file.
 
         Args:
@@ -525,15 +528,16 @@ class Graph(Generic[S]):
             fold: Which inner graphs to draw as one box each: those at this depth or deeper (0: every one), or the
                 nodes with these paths, such as `["articles", "desk/article"]`.
             theme: "light", "dark", or "auto": SVG and HTML follow the reader's preference, other formats are light.
+            detail: "full", or "brief" for only names and labels, which fits large graphs on a page.
 
         Raises:
             CompileError: The graph has problems.
-            RenderError: The extension, the theme or a path is unknown, a drawing program is missing, or the file
-                cannot be written.
+            RenderError: The extension, the theme, the detail or a path is unknown, a drawing program is missing, or
+                the file cannot be written.
         """
         from graphengine.render import render_graph  # noqa: PLC0415 - the lazy door to the renderer
 
-        render_graph(self, path, fold=fold, theme=theme)
+        render_graph(self, path, fold=fold, theme=theme, detail=detail)
 
     def to_dot(self, *, fold: Fold = None) -> str:
         """Return the picture as DOT text for Graphviz; `fold` is that of `render`.

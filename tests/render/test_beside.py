@@ -37,7 +37,7 @@ async def test_both_graphs_are_in_it_with_the_parting_marked() -> None:
     words = [text.text for text in root.iter(f"{SVG}text")]
     assert "part at step 14" in words
     assert "part at step 16" in words
-    assert sum(str(text).startswith("1. 2. 3.: ways out are tried") for text in words) == 1  # one legend for both
+    assert sum(str(text).startswith("1. 2. 3.: edges are tried") for text in words) == 1  # one legend for both
     fills = {element.get("fill") for element in root.iter()}
     assert not any(str(fill).startswith(("#a-", "#b-")) for fill in fills)
     named = {each for svg in root.iter(f"{SVG}svg") for each in (svg.get("aria-labelledby") or "").split()}

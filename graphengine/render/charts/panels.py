@@ -67,7 +67,7 @@ def panel_of(outline: Outline, steps: Sequence[Step], parting: Step | None, pref
     Raises:
         RenderError: No painter is installed, or it failed; the outline or the steps cannot be read.
     """
-    whole = drawing_of(outline, steps)
+    whole = drawing_of(outline, steps, detail="brief")
     drawing = in_columns(replace(whole, caption=(), legend=()))  # the larger picture has a caption and a legend
     marked = _marked(drawing, parting) if parting is not None else ""
     if parting is not None and marked:
