@@ -24,9 +24,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping, Sequence
     from os import PathLike
 
+    from networkx import MultiDiGraph
     from typing_extensions import Unpack
 
     from graphengine.engine.plan import Plan
+    from graphengine.engine.steps import Step
     from graphengine.errors import Problem
     from graphengine.graph.runnable import Body, HasBody, Kind
     from graphengine.render.folding import Fold
@@ -560,6 +562,23 @@ class Graph(Generic[S]):
         from graphengine.render import to_mermaid  # noqa: PLC0415 - the same door
 
         return to_mermaid(self.compile().outline, fold=fold)
+
+    def to_networkx(self, steps: Sequence[Step] | None = None) -> MultiDiGraph[str]:
+        """Return it as a networkx graph, for critical paths, dominators and the like.
+
+        Args:
+            steps: All steps of a run of it, as from `runner.history(run_id)`, to add what it did; None for no run.
+
+        Returns:
+            A graph with the attributes that `graphengine.render.network.to_networkx` lists.
+
+        Raises:
+            CompileError: The graph has problems.
+            RenderError: The steps are not those of a run.
+        """
+        from graphengine.render.network import to_networkx  # noqa: PLC0415 - the same door
+
+        return to_networkx(self.compile().outline, steps)
 
     def _repr_mimebundle_(
         self, include: Container[str] | None = None, exclude: Container[str] | None = None

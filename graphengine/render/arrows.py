@@ -15,13 +15,13 @@ from graphengine.render.text import one_line, wrap
 from graphengine.render.words import TITLE_LINES, short, times_in_words
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from graphengine.history.visit_tree import Place
     from graphengine.render.edges import DrawnEdge
     from graphengine.render.parts import Detail, Tone
 
-LABEL_COLUMNS: Final = {"brief": 14, "full": 26}
+LABEL_COLUMNS: Final[Mapping[Detail, int]] = {"brief": 14, "full": 26}
 CONDITION_LINES: Final = 5
 TIMES: Final = "\N{MULTIPLICATION SIGN}"
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from graphengine.render.looks import Look
-    from graphengine.render.parts import Arrow, Box, Drawing, Line
+    from graphengine.render.parts import Arrow, Box, Detail, Drawing, Line
 
 _FONT = "Helvetica,Arial,sans-serif"
 _SHAPES = {
@@ -49,7 +49,7 @@ _ROOM: Final = _TABLE.format(padding=0, facts=' FIXEDSIZE="TRUE" WIDTH="10" HEIG
 _ROW_OF: Final = 12
 """The most arrows out of one box to one row; with more, every other one leads a row lower."""
 _MOST_ROWS: Final = 4
-_APART: Final = {"brief": "0.25", "full": "0.35"}
+_APART: Final[Mapping[Detail, str]] = {"brief": "0.25", "full": "0.35"}
 """Inches between two boxes next to each other."""
 _SPINE: Final = 12
 """The weight of an arrow from a node to the one that is declared next."""

@@ -115,7 +115,7 @@ class _Drafter:
         self.scopes = scopes
         self.trace = trace
         self.folding = folding
-        self.detail = detail
+        self.detail: Detail = detail
         self.boxes: list[Box] = []
         self.arrows: list[Arrow] = []
         self.clusters: list[Cluster] = []

@@ -128,6 +128,11 @@ def look_of_cluster(cluster: Cluster) -> Look:
     return Look(fill, line, INK, SOFT_INK, points)
 
 
+def mermaid_line(part: Arrow | Cluster) -> str:
+    """Return the colour of a line that has a contrast of 3 to a white and to a dark page."""
+    return "#d1570f" if getattr(part, "failure", False) or part.tone == "failed" else "#768390"
+
+
 def look_of_arrow(arrow: Arrow) -> Look:
     """Return how an arrow looks; its fill is not used."""
     if arrow.tone == "unused":

@@ -27,7 +27,7 @@ ARROW = re.compile(rf"  ([ng]\d+) (-->|-\.->|==>)(?:\|{LABEL}\|)? ([ng]\d+)")
 REST = re.compile(
     r'%%\{init: \{"flowchart": \{"wrappingWidth": 2000\}\}\}%%'
     r"|flowchart TD|  accTitle: [\w .,-]*|  accDescr: \d+ boxes and \d+ arrows|  class ([ng]\d+,?)+ look\d+| +end"
-    r"|  classDef look\d+ fill:#\w{6},stroke:#\w{6},color:#\w{6},stroke-width:[\d.]+px"
+    r"|  classDef look\d+ fill:(#\w{6}|none),stroke:#\w{6},(color:#\w{6},)?stroke-width:[\d.]+px"
     r"|  linkStyle [\d,]+ stroke:#\w{6},stroke-width:[\d.]+px"
 )
 BRACKETS = {

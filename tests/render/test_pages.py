@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from graphengine import Graph
+from graphengine import END, START, Graph, Runner, ask, iterations
 from graphengine.render import RenderError, notebook, render_outline, to_mermaid
 from graphengine.render.looks import PAPER, by_night
 from tests.kit.facts import made_step
@@ -209,6 +209,37 @@ def test_a_notebook_never_raises(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = newsroom()._repr_mimebundle_()
     assert list(shown) == ["text/plain"]
     assert "It cannot be drawn: ZeroDivisionError: a mistake of ours" in shown["text/plain"]
+
+
+async def test_a_notebook_shows_a_result_and_a_run_that_ended() -> None:
+    """How it ended and why, what it used, and its state, as text only; a run that is under way shows its repr."""
+    graph = Graph("shown", Article)
+    graph.add_node("write", lambda task: f"<b>{task}</b>", writes="draft", thread=False)
+    graph.add_edge(START, "write")
+    graph.add_edge("write", END, when=iterations("write") >= 1, label="done & dusted")
+    async with Runner() as runner:
+        run = runner.start(graph, Article(task="<script>"))
+        assert run._repr_html_() is None
+        result = await run.result()
+    shown = result._repr_html_()
+    assert run._repr_html_() == shown
+    assert f"run {result.run_id}: finished" in shown
+    assert "done &amp; dusted: iterations of write 1 &gt;= 1: yes" in shown
+    assert "&lt;b&gt;&lt;script&gt;&lt;/b&gt;" in shown
+    assert "<script" not in shown
+    assert "1 visit" in shown
+
+
+async def test_a_notebook_shows_what_a_run_waits_for() -> None:
+    """The name to answer it by, and the question."""
+    async with Runner() as runner:
+        waiting = Graph("asks", Article)
+        waiting.add_node("approve", ask("Publish {task}?", str), writes="draft")
+        waiting.add_path(START, "approve", END)
+        shown = (await runner.start(waiting, Article(task="it")).result())._repr_html_()
+    assert "waiting" in shown
+    assert "waits (approve)" in shown
+    assert "Publish it?" in shown
 
 
 def test_one_input_makes_the_same_bytes_in_every_process(tmp_path: Path) -> None:
