@@ -81,9 +81,9 @@ def command(  # noqa: PLR0913 - one for each option
     scores: str | None,
     branches: bool,  # noqa: FBT001 - as click gives it
 ) -> int:
-    """Draw a graph, a run on its graph, two runs side by side, or a chart of a run.
+    """Draw a graph, a run on its graph, two runs compared on it, or a chart of a run.
 
-    A run is drawn from its record; its code is not needed. Two runs of one graph are drawn side by side, with the
+    A run is drawn from its record; its code is not needed. Two runs of one graph are drawn on it together, with the
     steps that they share and the point where they diverge. Charts, and two runs, can be .svg, .html, .png or .txt.
     """
     from graphengine.cli.places import place_of

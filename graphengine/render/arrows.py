@@ -124,4 +124,5 @@ def _arrow(edges: Sequence[_Words], ends: str, detail: Detail, *, is_failure: bo
         tuple(line for edge in edges for line in edge.lines(detail)),
         f"{ends}: {said}" if said else ends,
         is_failure, tone=tone, words=words if said else (), number=max(edge.number for edge in edges),
+        count=sum(edge.taken.times or 0 for edge in edges),
     )  # fmt: skip

@@ -155,7 +155,9 @@ class _Drafter:
             notes = [*self._notes((place, name), facts), *happened, *position]
         lines = lines_of(shown, notes if self.detail == "full" else position)
         said = "; ".join([named(place, shown if name not in _ENDS else name), *notes])
-        return self._box(Box("", shape, lines, said, tone, cluster, bool(facts.get("each"))), place, name)
+        visits = 0 if self.trace is None or name in _ENDS else self.trace.visits.get((place, name), 0)
+        box = Box("", shape, lines, said, tone, cluster, bool(facts.get("each")), count=visits)
+        return self._box(box, place, name)
 
     def _cluster(self, spot: Spot, facts: NodeOutline, parent: str) -> _Doors:
         """Draw a node that is a graph, or chooses among some."""
@@ -168,7 +170,8 @@ class _Drafter:
         lines = head_of(shown, notes if self.detail == "full" else position)
         many = bool(facts.get("each"))
         shape: Shape = "graph" if alone else "choose"
-        cluster = self._frame(Cluster("", shape, lines, said, parent, 0, tone, many, named(place, name)))
+        visits = self.trace.visits.get(spot, 0) if self.trace is not None else 0
+        cluster = self._frame(Cluster("", shape, lines, said, parent, 0, tone, many, named(place, name), visits))
         return self._inside((*place, (name, "")), cluster) if alone else self._choices(spot, facts, cluster)
 
     def _notes(self, spot: Spot, facts: NodeOutline) -> list[str]:

@@ -23,6 +23,7 @@ Theme: TypeAlias = Literal["auto", "light", "dark"]
 INK = "#1f2328"
 SOFT_INK = "#57606a"
 PAPER = "#ffffff"
+FOUND = "#0072b2"
 PALE = "#6e7781"
 _PALE_LINE = "#8c959f"
 _BLUE = "#0072b2"

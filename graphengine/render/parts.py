@@ -38,6 +38,7 @@ class Box:
         cluster: The id of the cluster it is in, "" for none.
         many: Whether it runs once for each item of a list.
         name: The name by which other parts refer to it.
+        count: How often a run visited it.
     """
 
     id: str
@@ -48,6 +49,7 @@ class Box:
     cluster: str = ""
     many: bool = False
     name: str = ""
+    count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,7 @@ class Cluster:
         depth: How many clusters it is in.
         many: Whether it runs once for each item of a list.
         name: The name by which other parts refer to it.
+        count: How often a run visited it.
     """
 
     id: str
@@ -74,6 +77,7 @@ class Cluster:
     tone: Tone = "plain"
     many: bool = False
     name: str = ""
+    count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,7 @@ class Arrow:
         tail: The cluster at whose border it begins, since it can leave from any of its nodes; "" for none.
         head: The cluster whose border it ends at; "" for none.
         words: The text of each edge in one line: its place in the order, label, condition, how often it was taken.
+        count: How often a run took its edges.
         number: The last place of its edges in the order in which their node's edges are tried; 0 if there is no choice.
     """
 
@@ -103,6 +108,7 @@ class Arrow:
     head: str = ""
     words: tuple[str, ...] = ()
     number: int = 0
+    count: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from graphengine.render.drawing import drawing_of
 from graphengine.render.images import paint
 from graphengine.render.parts import Box, Cluster, Line
 from graphengine.render.text import one_line
-from tests.render.samples import GOLDEN, GRAPHS, WRITERS, edge, hostile, node, outline, read_xml
+from tests.render.samples import GOLDEN, GRAPHS, WRITERS, edge, hostile, node, outline, own_id, read_xml
 
 TITLES = st.text(st.characters() | st.sampled_from(list('"\\<>&#;%`|$_*-.[](){}:\n1Nn')), max_size=30)
 JOINER = "\u2060"
@@ -202,7 +202,7 @@ def test_the_worst_texts_are_painted_as_they_are() -> None:
     svg = read_xml(paint(to_dot(hostile()), "svg"))
     spaces = {"s": "http://www.w3.org/2000/svg"}
     groups = svg.findall(".//s:g[@class='node']", spaces)
-    painted = {group.get("id", ""): [text.text for text in group.findall("s:text", spaces)] for group in groups}
+    painted = {own_id(group): [text.text for text in group.findall("s:text", spaces)] for group in groups}
     assert not any(texts for name, texts in painted.items() if name.endswith("_turn"))
     painted = {name: texts for name, texts in painted.items() if not name.endswith("_turn")}
     assert painted == {box.id: [line.text for line in box.lines] for box in drawing_of(hostile()).boxes}
