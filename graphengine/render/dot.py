@@ -77,6 +77,8 @@ class _Writer:
         self.borders = {each.id: f"cluster_{each.id}{'_many' * each.many}" for each in drawing.clusters}
         self.arrows = arrows_by_cluster(drawing)
         self.ordered = _ordered(drawing)
+        top = [arrow for arrow in self.arrows.get("", ()) if not arrow.head]
+        self.cornered = {arrow.id for arrow in top if arrow.target in self.ordered}
         pairs = Counter((arrow.source, arrow.target) for arrow in drawing.arrows)
         self.doubled = {arrow.id for arrow in drawing.arrows if pairs[arrow.source, arrow.target] > 1}
 
@@ -146,11 +148,11 @@ class _Writer:
         style = "dashed" if arrow.failure else "solid"
         line, text = self._shade(look.line), self._shade(look.text)
         painted = f'style="{style}" color="{line}" penwidth="{look.line_points:g}"'
-        tailport, headport, is_reversed = _ports(arrow, self.around, self.reversed)
+        tailport, headport, is_reversed = _ports(arrow, self.around, self.reversed, self.cornered)
         facts = f'id="{arrow.id}" {painted}'
         facts += "".join(f' {name}="{value}"' for name, value in self.lengths.get(arrow.id, {}).items())
-        if tailport:
-            facts += f' tailport="{tailport}" headport="{headport}"'
+        facts += f' tailport="{tailport}"' if tailport else ""
+        facts += f' headport="{headport}"' if headport else ""
         if arrow.tail:
             facts += f' {"lhead" if is_reversed else "ltail"}="{self.borders[arrow.tail]}"'
         head = f' {"ltail" if is_reversed else "lhead"}="{self.borders[arrow.head]}"' if arrow.head else ""
@@ -238,11 +240,12 @@ def _below(drawing: Drawing, cluster: str) -> list[tuple[str, str]]:
     return [(box.id, end.id) for end in ends for box in boxes if box is not end and box.id not in continuing]
 
 
-def _ports(arrow: Arrow, around: set[str], reversed_: set[str]) -> tuple[str, str, bool]:
+def _ports(arrow: Arrow, around: set[str], reversed_: set[str], cornered: set[str]) -> tuple[str, str, bool]:
     """Return where an arrow leaves and ends, "" for anywhere, and whether it is written in reverse."""
     is_reversed = arrow.id in reversed_
     if arrow.id not in around:
-        return "", "", is_reversed
+        # at the corner above, so that it does not end where arrows begin; in a frame, that needs too much room
+        return "ne" if is_reversed and arrow.id in cornered else "", "", is_reversed
     return ("se", "ne", True) if is_reversed else ("ne", "se", False)
 
 
