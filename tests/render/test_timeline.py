@@ -148,7 +148,7 @@ def test_a_fallback_has_its_own_look() -> None:
     )
     chart = timeline([started("a"), failed, altered(fell, attempt=2)])
     assert "the fallback&#x27;s result" in chart.svg()
-    assert "step 3, visit 1, attempt 2, the fallback replaced its result, then END; 2 s" in told(chart)
+    assert "step 3, visit 1, attempt 2, the fallback replaced its result, then END; 2 s" in tooltips(chart)
 
 
 @pytest.mark.parametrize(
@@ -247,11 +247,11 @@ def test_many_visits_are_a_density() -> None:
         heights["busy" if top + high < 140 else "idle"].append(high)
     assert len(heights["busy"]) > 300
     assert min(heights["busy"][5:-5]) > 2 * max(heights["idle"][5:-5])
-    assert sum("1 failed" in title for title in told(chart)) == 10
+    assert sum("1 failed" in title for title in tooltips(chart)) == 10
 
 
 def test_few_visits_stay_bars() -> None:
     """A row with few narrow bars keeps one for each visit."""
     chart = timeline(long_run(100))
     assert "many visits" not in chart.svg()
-    assert sum(title.startswith("step ") for title in told(chart)) == 100
+    assert sum(title.startswith("step ") for title in tooltips(chart)) == 100
