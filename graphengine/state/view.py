@@ -193,9 +193,12 @@ class View:
 
     def _is_changed(self, name: str) -> bool:
         holder = self.holder(name)
-        if name not in holder.typed or name not in holder.values:
+        frame: FrameFacts | None = holder
+        while frame is not None and name not in frame.values:  # an arm builds its own value of a record below it
+            frame = frame.base
+        if frame is None or name not in holder.typed:
             return False
-        return self._state.fields[name].is_changed(holder.typed[name], self._record(name), self)
+        return self._state.fields[name].is_changed(holder.typed[name], frame.values[name], self)
 
     def record_held(self, kind: FieldFacts, value: object) -> bytes | None:
         """Return the JSON of a field of this type whose typed value is this very object; None if there is none."""
