@@ -149,7 +149,7 @@ async def _branched_rows(count: int) -> list[writes.Row]:
 
 
 def _rows(history: Sequence[Step]) -> list[writes.Row]:
-    return [writes.Row(each.seq, each.at, encode_step(each).decode()) for each in history]
+    return [writes.Row(each.seq, each.at, encode_step(each)) for each in history]
 
 
 def _named(rows: Sequence[writes.Row], info: RunInfo) -> list[writes.Row]:
@@ -160,7 +160,7 @@ def _named(rows: Sequence[writes.Row], info: RunInfo) -> list[writes.Row]:
         facts = structs.replace(facts, run_id=info.id, graph=info.graph, fingerprint=info.fingerprint)
     elif isinstance(facts, Branched) and info.parent is not None:
         facts = structs.replace(facts, run_id=info.id, parent=info.parent, fingerprint=info.fingerprint)
-    return [rows[0]._replace(body=encode_step(structs.replace(first, data=facts)).decode()), *rows[1:]]
+    return [rows[0]._replace(body=encode_step(structs.replace(first, data=facts))), *rows[1:]]
 
 
 def run_name(number: int) -> str:

@@ -244,7 +244,9 @@ class Store(Protocol):
         ...
 
     async def weigh(self, run_ids: Sequence[str]) -> Mapping[str, int]:
-        """Return the approximate bytes of each run: its own steps, snapshots and messages, not its parents'.
+        """Return the approximate bytes that each run alone takes: its own steps, snapshots and messages.
+
+        What its parents hold does not count, nor what a store keeps once for several runs.
 
         It reads them all. Unknown ids are left out.
         """

@@ -147,6 +147,32 @@ class GrowingStores(StoreSuite):
         assert found["child"] == 0
         assert 30 * found["short"] < found["long"] < 70 * found["short"]
 
+    # -- texts
+
+    @scenario
+    async def test_long_texts_come_back_unchanged(self, store: Store) -> None:
+        """However often a long text stands in a run, each step and each branch has it as it was."""
+        texts = [letter * 10_000 for letter in ("x", '"', "\\", "é", "\n")]
+        fence = await new_run(store, count=0)
+        recorded = [step(seq, value=[texts[seq % 5], "short", {"again": texts[seq % 5]}]) for seq in range(1, 21)]
+        for each in recorded:
+            await append(store, batch("r", fence, [each]))
+        await branch(store, "child", "r", at=15)
+        assert same(await store.steps("r"), recorded)
+        assert same(await store.steps("child"), recorded[:15])
+        assert same((await store.load("r", 12)).steps, recorded[:12])
+
+    @scenario
+    async def test_a_removed_run_leaves_others_their_texts(self, store: Store) -> None:
+        """Texts that runs have in common stay with the last of them."""
+        recorded = [step(seq, value="x" * 10_000) for seq in range(1, 4)]
+        for run_id in ("a", "b"):
+            fence = await new_run(store, run_id)
+            await append(store, batch(run_id, fence, recorded, "finished"))
+        assert await remove(store, "a") == {}
+        await store.sweep()
+        assert same(await store.steps("b"), recorded)
+
     # -- removal
 
     @scenario

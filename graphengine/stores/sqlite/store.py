@@ -278,7 +278,7 @@ class SQLiteStore:
         if driven is None or driven.fence != batch.fence:
             raise writes.lease_lost(batch.run_id, batch.fence)
         addition = _encode(batch, driven, lease.id)
-        written_bytes = sum(len(row.body) for row in addition.rows) + len(addition.snapshot or "")
+        written_bytes = sum(len(row.body) for row in addition.rows) + len(addition.snapshot or b"")
         pending = commits.submit(partial(writes.append, addition=addition), written_bytes)
         if batch.status != "running":
             pending.add_done_callback(partial(self._forget_released, batch.run_id, driven))
@@ -453,16 +453,16 @@ def _json(value: JsonValue) -> str:
 
 
 def _row(step: Step) -> writes.Row:
-    return writes.Row(step.seq, step.at, encode_step(step).decode())
+    return writes.Row(step.seq, step.at, encode_step(step))
 
 
 def _encode(batch: Append, driven: Claimed, owner: str) -> Addition:
     rows = [_row(step) for step in batch.steps]
-    snapshot: str | None = None
+    snapshot: bytes | None = None
     due = driven.tail.grow(len(rows), sum(len(row.body) for row in rows))
     if due and batch.snapshot is not None:
         made = batch.snapshot()
-        snapshot = made.decode() if driven.tail.settle(len(made)) else None
+        snapshot = made if driven.tail.settle(len(made)) else None
     return writes.Addition(
         batch.run_id,
         driven.key,
