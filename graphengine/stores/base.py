@@ -166,6 +166,13 @@ class Store(Protocol):
         """
         ...
 
+    async def ids(self, prefix: str, *, limit: int = 50) -> Sequence[str]:
+        """Return the ids of runs that begin with this text, sorted, at most `limit`.
+
+        Its cost does not depend on the number of runs.
+        """
+        ...
+
     async def load(self, run_id: str, upto: int | None = None) -> Loaded:
         """Return the newest snapshot at or before `upto` (None: the end) and the steps after it up to `upto`.
 

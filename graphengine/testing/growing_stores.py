@@ -123,6 +123,17 @@ class GrowingStores(StoreSuite):
         assert dict(await store.seqs([])) == {}
 
     @scenario
+    async def test_ids_by_their_beginning(self, store: Store) -> None:
+        """`ids` gives those that begin with a text, sorted, and no more than asked for."""
+        for run_id in ("ab", "a", "b", "abc", "abz", "ab%", "aB", "é", "éa"):
+            await new_run(store, run_id)
+        assert list(await store.ids("ab")) == ["ab", "ab%", "abc", "abz"]
+        assert list(await store.ids("ab", limit=2)) == ["ab", "ab%"]
+        assert list(await store.ids("é")) == ["é", "éa"]
+        assert list(await store.ids("nobody")) == list(await store.ids("a", limit=0)) == []
+        assert len(await store.ids("")) == 9
+
+    @scenario
     async def test_branches_of_runs(self, store: Store) -> None:
         """`branches` returns the direct branches of the runs, each as `info` returns it."""
         await new_run(store, "a", count=3)

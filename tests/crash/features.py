@@ -291,6 +291,7 @@ async def live(runner: Runner) -> None:
 async def tidy(runner: Runner) -> None:
     """Poll runs as those that sleep are polled, tag one, remove one that is not needed, and return its space."""
     await runner.store.seqs(["main", "branch", "after", "short"])
+    await runner.store.ids("ma")
     await runner.tag("main", add=["kept"])
     await to_the_end(runner, SPARE, "spare", lambda: runner.start(SPARE, run_id="spare"))
     await runner.prune(keep_last=0, graph="spare")

@@ -7,6 +7,10 @@ SELECT * FROM run_facts WHERE id = ?;
 -- CROSS JOIN: look up each of the ids.
 SELECT f.id, f.seq FROM json_each(?) CROSS JOIN run_facts AS f ON f.id = json_each.value;
 
+-- name: ids
+-- No text sorts between those that begin with the prefix and the prefix followed by the last character.
+SELECT id FROM runs WHERE id >= :prefix AND id < :prefix || char(1114111) ORDER BY id LIMIT :limit;
+
 -- name: id_of
 -- From the row itself: `run_facts` takes the id from the index that the run was found by.
 SELECT id FROM runs WHERE key = ?;

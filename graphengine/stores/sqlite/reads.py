@@ -109,6 +109,14 @@ def seqs(connection: sqlite3.Connection, run_ids: Sequence[str]) -> dict[str, in
     return dict(connection.execute(SQL["seqs"], (known,)))
 
 
+def ids(connection: sqlite3.Connection, prefix: str, limit: int) -> list[str]:
+    """Return the ids that begin with a text, sorted."""
+    if not _can_be_an_id(prefix):
+        return []
+    limit = min(max(limit, 0), _LARGEST_LIMIT)
+    return [row[0] for row in connection.execute(SQL["ids"], {"prefix": prefix, "limit": limit})]
+
+
 def _can_be_an_id(run_id: str) -> bool:
     """Return whether SQLite can carry the text: command-line arguments can hold bytes that are not UTF-8."""
     return run_id.isascii() or not any("\ud800" <= char <= "\udfff" for char in run_id)

@@ -301,6 +301,10 @@ class SQLiteStore:
         """Return the last seq of these runs; see `Store.seqs`."""
         return await self._read(partial(reads.seqs, run_ids=run_ids)) if run_ids else {}
 
+    async def ids(self, prefix: str, *, limit: int = 50) -> Sequence[str]:
+        """Return the ids that begin with this text; see `Store.ids`."""
+        return await self._read(partial(reads.ids, prefix=prefix, limit=limit))
+
     async def load(self, run_id: str, upto: int | None = None) -> Loaded:
         """Return a snapshot and the steps after it; see `Store.load`."""
         return await self._read(partial(reads.load, run_id=run_id, upto=upto, onlooker=self._onlooker()))
