@@ -277,9 +277,8 @@ class SQLiteStore:
         driven = self._driven.get(batch.run_id)
         if driven is None or driven.fence != batch.fence:
             raise writes.lease_lost(batch.run_id, batch.fence)
-        addition = _encode(batch, driven, lease.id)
-        written_bytes = sum(len(row.body) for row in addition.rows) + len(addition.snapshot or b"")
-        pending = commits.submit(partial(writes.append, addition=addition), written_bytes)
+        addition, written_bytes = _encode(batch, driven, lease.id)
+        pending = commits.submit(addition.write, written_bytes)
         if batch.status != "running":
             pending.add_done_callback(partial(self._forget_released, batch.run_id, driven))
         return pending
@@ -460,14 +459,16 @@ def _row(step: Step) -> writes.Row:
     return writes.Row(step.seq, step.at, encode_step(step))
 
 
-def _encode(batch: Append, driven: Claimed, owner: str) -> Addition:
+def _encode(batch: Append, driven: Claimed, owner: str) -> tuple[Addition, int]:
+    """Return a batch as it is written, and how many bytes it has."""
     rows = [_row(step) for step in batch.steps]
+    row_bytes = len(rows[0].body) if len(rows) == 1 else sum(len(row.body) for row in rows)
     snapshot: bytes | None = None
-    due = driven.tail.grow(len(rows), sum(len(row.body) for row in rows))
+    due = driven.tail.grow(len(rows), row_bytes)
     if due and batch.snapshot is not None:
         made = batch.snapshot()
         snapshot = made if driven.tail.settle(len(made)) else None
-    return writes.Addition(
+    addition = writes.Addition(
         batch.run_id,
         driven.key,
         batch.fence,
@@ -480,3 +481,4 @@ def _encode(batch: Append, driven: Claimed, owner: str) -> Addition:
         None if batch.outline is None else _json(batch.outline),
         batch.due_at,
     )
+    return addition, row_bytes + len(snapshot or b"")

@@ -70,6 +70,10 @@ class Addition(NamedTuple):
     outline: str | None
     due_at: float | None
 
+    def write(self, connection: sqlite3.Connection) -> None:
+        """Write it; see `append`."""
+        append(connection, self)
+
 
 class Post(NamedTuple):
     """A message to a run's inbox; the payload as JSON, the time in epoch seconds."""
