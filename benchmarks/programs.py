@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from benchmarks import agents, alone, big, drawing, durable, everyday, held, memory, research, startup, stored, values, wide
+from benchmarks import (
+    agents,
+    alone,
+    big,
+    drawing,
+    durable,
+    everyday,
+    held,
+    memory,
+    research,
+    startup,
+    stored,
+    values,
+    wide,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
