@@ -15,6 +15,7 @@ import pytest
 
 from graphengine.errors import StoreCorrupt, StoreFull, StoreLocked, StoreMissing, StoreReadOnly, StoreTooNew
 from graphengine.stores.sqlite import SQLiteStore, doctor
+from graphengine.stores.sqlite.doctor import salvage
 from graphengine.stores.sqlite.files import migrate
 from graphengine.testing.store_kit import new_run
 from tests.stores.recorded import facts_of, finish, record
@@ -397,14 +398,14 @@ async def test_a_death_in_the_middle_of_the_swap_loses_nothing(
 async def test_writes_of_others_during_a_repair_are_kept(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The new file does not replace one that was written to since it was read."""
     change(made, "DROP TABLE tags")
-    salvage = doctor.salvage.salvage
+    original = salvage.salvage
 
     def slow(path: Path, target: Path) -> object:
-        lost = salvage(path, target)
+        lost = original(path, target)
         change(path, "UPDATE runs SET graph = 'newer'")
         return lost
 
-    monkeypatch.setattr(doctor.salvage, "salvage", slow)
+    monkeypatch.setattr(salvage, "salvage", slow)
     with pytest.raises(StoreLocked):
         doctor.repair(made)
     with closing(sqlite3.connect(made)) as connection:
