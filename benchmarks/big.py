@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 from msgspec import structs
 
+from benchmarks.everyday import command_seconds
 from benchmarks.measure import MICRO, MILLI, Figure, Outcome, Settings, Target, alternate
 from benchmarks.ours import NEVER, Counter, Visits, counting, counting_noted
 from graphengine import Limits, Runner
@@ -78,8 +79,8 @@ async def big(settings: Settings) -> Outcome:
 
     Pages have 20 runs, the middle page starts after half of all runs, and each is requested with different filters. A
     load opens the database for reading, loads a random run and closes it. A step is one of the counting graph,
-    committed at FULL: in a new run here, in the first recorded run, and in an otherwise empty database. `show` is a
-    whole process. During the prune and the vacuum, another process appends a step every 2 ms.
+    committed at FULL: in a new run here, in the first recorded run, and in an otherwise empty database. A command
+    is a whole process. During the prune and the vacuum, another process appends a step every 2 ms.
     """
     size = Size(2000, 50, 200, 15) if not settings.quick else Size(60, 5, 10, 1)
     with tempfile.TemporaryDirectory() as name:
@@ -149,7 +150,7 @@ async def _branched_rows(count: int) -> list[writes.Row]:
 
 
 def _rows(history: Sequence[Step]) -> list[writes.Row]:
-    return [writes.Row(each.seq, each.at, encode_step(each).decode()) for each in history]
+    return [writes.Row(each.seq, each.at, encode_step(each)) for each in history]
 
 
 def _named(rows: Sequence[writes.Row], info: RunInfo) -> list[writes.Row]:
@@ -160,7 +161,7 @@ def _named(rows: Sequence[writes.Row], info: RunInfo) -> list[writes.Row]:
         facts = structs.replace(facts, run_id=info.id, graph=info.graph, fingerprint=info.fingerprint)
     elif isinstance(facts, Branched) and info.parent is not None:
         facts = structs.replace(facts, run_id=info.id, parent=info.parent, fingerprint=info.fingerprint)
-    return [rows[0]._replace(body=encode_step(structs.replace(first, data=facts)).decode()), *rows[1:]]
+    return [rows[0]._replace(body=encode_step(structs.replace(first, data=facts))), *rows[1:]]
 
 
 def run_name(number: int) -> str:
@@ -235,7 +236,7 @@ async def _timed(label: str, rounds: int, ask: Callable[[], Awaitable[object]]) 
 
 
 async def _loads(path: Path, size: Size) -> dict[str, Figure]:
-    """Measure opening the database and loading a run, and the command that shows one."""
+    """Measure opening the database and loading a run, and the commands that list and show runs, as processes."""
     chance = random.Random(1)  # noqa: S311 - selects the runs
 
     async def load() -> None:
@@ -244,17 +245,20 @@ async def _loads(path: Path, size: Size) -> dict[str, Figure]:
         await store.load(run_name(chance.randrange(size.pruned, size.runs)))
         await store.close()
 
-    def shown() -> float:
-        words = [sys.executable, "-m", "graphengine", "show", run_name(_STOPPED), "--db", str(path)]
-        began = time.perf_counter()
-        subprocess.run(words, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - our own program
-        return (time.perf_counter() - began) * MILLI
-
-    shows = tuple([shown() for _ in range(min(size.rounds, 5))])
-    return {
-        "load": await _timed("open the database and load a run", size.rounds, load),
-        "show": Figure("graphengine show, a process", "ms", shows),
+    run_id = run_name(_STOPPED)
+    commands = {
+        "runs": ["runs"],
+        "runs of a misspelt tag": ["runs", "--tag", "nihgtly"],
+        "show": ["show", run_id],
+        "show by the beginning of an id": ["show", run_id[:-1]],
+        "watch": ["watch", run_id],
+        "render, a picture": ["render", run_id, "-o", str(path.with_name("run.svg"))],
     }
+    found = {"load": await _timed("open the database and load a run", size.rounds, load)}
+    for name, words in commands.items():
+        times = [command_seconds(path, *words) * MILLI for _ in range(min(size.rounds, 5))]
+        found[name] = Figure(f"graphengine {name}, a process", "ms", tuple(times))
+    return found
 
 
 async def _steps(folder: Path, path: Path, size: Size) -> dict[str, Figure]:

@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from benchmarks import agents, alone, big, drawing, durable, held, memory, research, startup, stored, values, wide
+from benchmarks import (
+    agents,
+    alone,
+    big,
+    drawing,
+    durable,
+    everyday,
+    held,
+    memory,
+    research,
+    startup,
+    stored,
+    values,
+    wide,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -28,6 +42,10 @@ PROGRAMS: Final[Mapping[str, Callable[[Settings], Coroutine[None, None, Outcome]
     "working": held.working,
     "waiting": held.waiting,
     "big": big.big,
+    "long": everyday.long_run,
+    "sleepers": everyday.sleepers,
+    "growth": everyday.growth,
+    "sources": everyday.sources,
     "call": agents.call,
     "calls": agents.calls_at_once,
     "research": research.time_saved,

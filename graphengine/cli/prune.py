@@ -119,10 +119,10 @@ def _check_words(session: Session, place: Place, given: Mapping[str, Any]) -> No
     from graphengine.cli.recorded import near_word
 
     for tag in given["tags"]:
-        near = near_word(place, tag, lambda info: info.tags)
+        near = near_word(place, tag, "tag")
         if near:
             raise click.UsageError(f"no run has the tag {tag!r}; did you mean {near!r}? Nothing was removed")
-    near = near_word(place, given["graph"], lambda info: [info.graph]) if given["graph"] else ""
+    near = near_word(place, given["graph"], "graph") if given["graph"] else ""
     if near:
         session.err.line(f"no run has the graph {given['graph']!r}; did you mean {near!r}?")
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
 from graphengine.cli.places import shown
 from graphengine.errors import UnknownRun
 from graphengine.history.load import load_snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from graphengine.cli.places import Place
     from graphengine.cli.session import Session
@@ -26,18 +26,30 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _SHORTEST: Final = 4  # the least length of a prefix of an id
-_PAGE: Final = 1000
+_COUNTED: Final = 1000
 _LISTED: Final = 5
+_BEFORE: Final = 1000
+NEWEST: Final = 1000
+"""How many of the newest runs are searched for a similar word: enough for a misspelling, and quick."""
+
 _NEAR: Final = 0.75  # ids created in the same minute are similar, and must not match
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """A run as recorded, up to one of its steps."""
+    """A run as recorded, up to one of its steps.
+
+    Attributes:
+        info: The store's row.
+        snapshot: The run after the last of the steps.
+        steps: All steps up to that one, or the last of them.
+        start: The run before the first of the steps; None if that is step 1.
+    """
 
     info: RunInfo
     snapshot: Snapshot
     steps: Sequence[Step]
+    start: Snapshot | None = None
 
 
 def read(place: Place, reading: Callable[[Store], Awaitable[T]]) -> T:
@@ -82,44 +94,42 @@ async def _meant(store: Store, given: str, database: str) -> str:
     try:
         return (await store.info(given)).id
     except UnknownRun:
-        known = [info.id for info in await _infos(store)]
-    begin = [run_id for run_id in known if run_id.startswith(given)] if len(given) >= _SHORTEST else []
+        begin = await store.ids(given, limit=_COUNTED) if len(given) >= _SHORTEST else []
     if len(begin) == 1:
         return begin[0]
     repair = "`graphengine runs` lists the runs of a database; choose another database with --db PATH"
     if begin:
-        message = f"{len(begin)} runs in {database} begin with {given!r}"
+        count = f"{len(begin)} or more" if len(begin) == _COUNTED else str(len(begin))
+        message = f"{count} runs in {database} begin with {given!r}"
         listed = ", ".join(begin[:_LISTED]) + (", …" if len(begin) > _LISTED else "")
         raise UnknownRun(message, where=f"run {given!r}", repair=f"give more of the id: {listed}")
+    known = [info.id for info in await store.runs(limit=NEWEST)]
     near = get_close_matches(given, known, n=1, cutoff=_NEAR)
     message = f"there is no run {given!r} in {database}"
     raise UnknownRun(message, where=f"run {given!r}", repair=f"did you mean {near[0]!r}?" if near else repair)
 
 
-def near_word(place: Place, given: str, words: Callable[[RunInfo], Iterable[str]]) -> str:
-    """Return the known word that is most similar to a word that no run has.
+def near_word(place: Place, given: str, what: Literal["graph", "tag"]) -> str:
+    """Return the graph or tag of one of the newest runs that is most similar to a word that no run has.
 
     Args:
         place: Where the runs are stored.
         given: The word.
-        words: The words of a run: its tags, or its graph.
+        what: What it is meant to be.
 
     Returns:
-        "" if a run has the word, or no run has a similar one.
+        "" if a run has the word, or none of the newest has a similar one.
     """
-    known = {word for info in read(place, _infos) for word in words(info)}
-    near = get_close_matches(given, known, n=1)
-    return near[0] if near and given not in known else ""
+    near = get_close_matches(given, read(place, lambda store: other_words(store, given, what)), n=1)
+    return near[0] if near else ""
 
 
-async def _infos(store: Store) -> list[RunInfo]:
-    """Return all runs, the newest first."""
-    found: list[RunInfo] = []
-    page = await store.runs(limit=_PAGE)
-    while page:
-        found += page
-        page = await store.runs(limit=_PAGE, before=page[-1].id) if len(page) == _PAGE else ()
-    return found
+async def other_words(store: Store, given: str, what: Literal["graph", "tag"]) -> Sequence[str]:
+    """Return the graphs or tags of the newest runs; [] if any run has the given one."""
+    if await (store.runs(limit=1, graph=given) if what == "graph" else store.runs(limit=1, tag=given)):
+        return []
+    newest = await store.runs(limit=NEWEST)
+    return sorted({word for info in newest for word in ([info.graph] if what == "graph" else info.tags)})
 
 
 def read_run(place: Place, run_id: str, at: int | None = None) -> Recorded:
@@ -132,6 +142,24 @@ def read_run(place: Place, run_id: str, at: int | None = None) -> Recorded:
     async def reading(store: Store) -> Recorded:
         snapshot = await load_snapshot(store, run_id, at)
         return Recorded(await store.info(run_id), snapshot, await store.steps(run_id, 0, snapshot.seq))
+
+    return read(place, reading)
+
+
+def read_end(place: Place, run_id: str, at: int | None, count: int) -> Recorded:
+    """Return a run as of a step, or as of its last one, with that many steps before it and some more.
+
+    The cost does not depend on the length of the run. The steps before supply when the wanted ones began.
+
+    Raises:
+        UnknownRun, UnknownStep, StoreError.
+    """
+
+    async def reading(store: Store) -> Recorded:
+        snapshot = await load_snapshot(store, run_id, at)
+        before = max(0, snapshot.seq - count - _BEFORE)
+        start = await load_snapshot(store, run_id, before) if before else None
+        return Recorded(await store.info(run_id), snapshot, await store.steps(run_id, before, snapshot.seq), start)
 
     return read(place, reading)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, Literal, cast
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -89,14 +89,12 @@ async def _all(store: Store, wanted: Wanted) -> AsyncIterator[RunInfo]:
 
 async def hint_of(store: Store, wanted: Wanted) -> str:
     """Return a hint about a graph or tag that no run has; "" if they are known."""
+    from graphengine.cli.recorded import other_words
     from graphengine.state.path import did_you_mean
 
-    graphs: set[str] = set()
-    tags: set[str] = set()
-    async for info in _all(store, Wanted(wanted.limit)):
-        graphs.add(info.graph)
-        tags.update(info.tags)
-    for what, given, known in (("graph", wanted.graph, graphs), ("tag", wanted.tag, tags)):
-        if given and known and given not in known:
+    words: Sequence[tuple[Literal["graph", "tag"], str | None]] = (("graph", wanted.graph), ("tag", wanted.tag))
+    for what, given in words:
+        known = await other_words(store, given, what) if given else ()
+        if given and known:
             return f"no run has the {what} {given!r}; {did_you_mean(given, known)}"
     return ""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from graphengine.cli import completing, helping, options
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from graphengine.cli.places import Place
@@ -25,8 +25,29 @@ if TYPE_CHECKING:
 _STATE_LINES: Final = 24
 _STATE_COLUMNS: Final = 500
 _PIPE_COLUMNS: Final = 200  # the width of a line about a step without a terminal
+_STEPS: Final = 200
+"""The most steps of a long run that are listed without --all."""
 _ITEMS: Final = 5
 """The most consecutive items of a map that are shown on a line each; more are shown as one line."""
+
+_FLAGS: Final = {
+    "--at": "at",
+    "--step": "step",
+    "--usage": "is_usage",
+    "--all": "is_whole",
+    "--as-test": "tested",
+    "--output": "output",
+    "--graph": "reference",
+}
+_EXCLUSIVE: Final = (
+    ("--at", "--step"),
+    ("--usage", "--step"),
+    ("--all", "--step"),
+    ("--at", "--as-test"),
+    ("--usage", "--as-test"),
+    ("--all", "--as-test"),
+    ("--all", "--usage"),
+)
 
 
 @click.command(
@@ -43,6 +64,7 @@ _ITEMS: Final = 5
 @click.argument("run_id", metavar="RUN_ID", shell_complete=completing.runs)
 @click.option("--at", type=int, metavar="SEQ", help="Show the run as of this step.")
 @click.option("--step", type=int, metavar="SEQ", help="Show this step with everything recorded.")
+@click.option("--all", "is_whole", is_flag=True, help="Show every step of a long run.")
 @click.option("--usage", "is_usage", is_flag=True, help="Show what it spent on models, by agent, by model and by node.")
 @click.option(
     "--as-test",
@@ -69,32 +91,33 @@ def command(  # noqa: PLR0913 - one for each option
     output: str | None,
     reference: str | None,
     database: Path | None,
+    is_whole: bool,
 ) -> int:
     """Show a run: its steps, its state, what it waits for, what it cost.
 
-    More than five consecutive items of a map are shown as one line; --step shows one of them, --json has them all.
+    Of a run with more than 1,200 steps the last 200 are shown; --all shows every step. More than five consecutive items
+    of a map are shown as one line; --step shows one of them, --json has them all.
     `took` counts only time in which the run was driven, not stops or waits. With --as-test, the test runs the node on
     its recorded input, replays the answers of models, and asserts its update.
     """
     from graphengine.cli.places import place_of
-    from graphengine.cli.recorded import read_run, run_id_of
+    from graphengine.cli.recorded import read_end, read_run, run_id_of
     from graphengine.history.json_document import SCHEMA, run_document, step_document
 
-    if step is not None and (at is not None or is_usage):
-        raise click.UsageError(f"give {'--at' if at is not None else '--usage'} or --step, not both")
-    if tested is None and (output is not None or reference is not None):
-        raise click.UsageError(f"{'--output' if output is not None else '--graph'} goes with --as-test")
-    if tested is not None and (at is not None or is_usage):
-        raise click.UsageError(f"give {'--at' if at is not None else '--usage'} or --as-test, not both")
-    if tested == "" and step is None:
-        raise click.UsageError("name a node, --as-test NODE, or a step, --as-test --step SEQ")
+    _check_options(click.get_current_context().params)
     place = place_of(database)
+    meant = run_id_of(session, place, run_id)
     if tested is not None:
         from graphengine.cli.as_test import Wanted, show_test
 
-        show_test(session, place, run_id_of(session, place, run_id), Wanted(tested, step, reference, output))
+        show_test(session, place, meant, Wanted(tested, step, reference, output))
         return 0
-    recorded = read_run(place, run_id_of(session, place, run_id), at if step is None else step)
+    if step is not None:
+        recorded = read_end(place, meant, step, 1)
+    elif is_usage or session.json or is_whole:
+        recorded = read_run(place, meant, at)
+    else:
+        recorded = read_end(place, meant, at, _STEPS)
     if is_usage:
         _show_usage(session, recorded)
     elif step is not None and session.json:
@@ -107,6 +130,23 @@ def command(  # noqa: PLR0913 - one for each option
     else:
         _show(session, place, recorded)
     return 0
+
+
+def _check_options(given: Mapping[str, Any]) -> None:
+    """Check that the options go together.
+
+    Raises:
+        click.UsageError: Two of them exclude each other, or one needs another.
+    """
+    is_given = {flag for flag, name in _FLAGS.items() if given[name] not in (None, False)}
+    for pair in _EXCLUSIVE:
+        if is_given.issuperset(pair):
+            raise click.UsageError(f"give {pair[0]} or {pair[1]}, not both")
+    for flag in ("--output", "--graph"):
+        if flag in is_given and "--as-test" not in is_given:
+            raise click.UsageError(f"{flag} goes with --as-test")
+    if given["tested"] == "" and "--step" not in is_given:
+        raise click.UsageError("name a node, --as-test NODE, or a step, --as-test --step SEQ")
 
 
 def _show_usage(session: Session, recorded: Recorded) -> None:
@@ -138,7 +178,7 @@ def _show(session: Session, place: Place, recorded: Recorded) -> None:
     elif info.status == "running":
         out.line(*driven(info, place))
     out.line("")
-    _show_steps(out, recorded.steps)
+    _show_steps(out, recorded)
     out.line("")
     for name, value in snapshot.root.values.items():
         out.line((name, "bold"), ": ", _value(value))
@@ -164,13 +204,17 @@ def driven(info: RunInfo, place: Place) -> Sequence[Part]:
     return (("interrupted", "bold yellow"), f": no process drives it; resume: {resume}")
 
 
-def _show_steps(out: Channel, steps: Sequence[Step]) -> None:
-    """Show each step on a line, and below it its updates and the reasons for its edge."""
+def _show_steps(out: Channel, recorded: Recorded) -> None:
+    """Show each step on a line, and below it its updates and the reasons for its edge; the last ones of a long run."""
     from graphengine.cli.steps import changes_of, in_short
     from graphengine.cli.tables import aligned, fitted, wrapped
 
     headings = ("seq", "step", "visit", "attempt", "took", "leads to")
-    rows = list(_rows(steps))
+    steps = recorded.steps
+    first = 1 if recorded.start is None else steps[-1].seq - _STEPS + 1
+    if first > 1:
+        out.line((f"steps 1 to {first - 1:,} are not listed: --all lists every step, --step SEQ shows one", "dim"))
+    rows = list(_rows(recorded, first))
     expendable = ("took", "attempt", "visit")
     heading, *lines = aligned(headings, [row for row, _ in rows], columns=out.columns, expendable=expendable)
     indent = " " * (max([len("seq"), *(len(row[0]) for row, _ in rows)]) + 2)
@@ -189,14 +233,15 @@ def _show_steps(out: Channel, steps: Sequence[Step]) -> None:
             out.line(indent, (part, "dim"))
 
 
-def _rows(steps: Sequence[Step]) -> Iterator[tuple[tuple[str, ...], Step | None]]:
-    """Yield a row and its step; for many consecutive items of a map, one row without a step."""
+def _rows(recorded: Recorded, first: int) -> Iterator[tuple[tuple[str, ...], Step | None]]:
+    """Yield a row and its step, from a step on; for many consecutive items of a map, one row without a step."""
     from itertools import groupby
 
     from graphengine.history.visits import Visits
 
-    run = Visits.of(steps)
-    for _, group in groupby(run.entries, key=_map_of):
+    run = Visits.of(recorded.steps, recorded.start)
+    shown = [entry for entry in run.entries if entry.step.seq >= first]
+    for _, group in groupby(shown, key=_map_of):
         entries = list(group)
         if len(entries) > _ITEMS and entries[0].step.kind == "item":
             yield _items_row(entries, run.time), None
@@ -272,7 +317,7 @@ def _show_step(out: Channel, recorded: Recorded) -> None:
     out.line((step.kind, "bold"), f" {step.path}".rstrip(), *arrow(step))
     if step.node:
         out.line(f"visit {step.visit}, attempt {step.attempt}{', its fallback' if falls_back(step) else ''}")
-    entry = Visits.of(recorded.steps).entries[-1]
+    entry = Visits.of(recorded.steps, recorded.start).entries[-1]
     took, began = entry.took, entry.began
     start = f", {'asked' if took is None else 'began'} {when(began)}" if began else ""
     out.line(f"recorded {when(step.at)}{start}" + (f", took {_seconds(took)}" if took is not None else ""))

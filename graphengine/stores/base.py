@@ -166,6 +166,13 @@ class Store(Protocol):
         """
         ...
 
+    async def ids(self, prefix: str, *, limit: int = 50) -> Sequence[str]:
+        """Return the ids of runs that begin with this text, sorted, at most `limit`.
+
+        Its cost does not depend on the number of runs.
+        """
+        ...
+
     async def load(self, run_id: str, upto: int | None = None) -> Loaded:
         """Return the newest snapshot at or before `upto` (None: the end) and the steps after it up to `upto`.
 
@@ -244,7 +251,9 @@ class Store(Protocol):
         ...
 
     async def weigh(self, run_ids: Sequence[str]) -> Mapping[str, int]:
-        """Return the approximate bytes of each run: its own steps, snapshots and messages, not its parents'.
+        """Return the approximate bytes that each run alone takes: its own steps, snapshots and messages.
+
+        What its parents hold does not count, nor what a store keeps once for several runs.
 
         It reads them all. Unknown ids are left out.
         """

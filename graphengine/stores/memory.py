@@ -207,6 +207,11 @@ class MemoryStore:
         self._check_open()
         return {run_id: self._logs[run_id].next_seq - 1 for run_id in run_ids if run_id in self._logs}
 
+    async def ids(self, prefix: str, *, limit: int = 50) -> Sequence[str]:
+        """Return the ids that begin with this text; see `Store.ids`."""
+        self._check_open()
+        return sorted(run_id for run_id in self._logs if run_id.startswith(prefix))[: max(limit, 0)]
+
     async def load(self, run_id: str, upto: int | None = None) -> Loaded:
         """Return a snapshot of a run and the steps after it up to `upto`; see `Store.load`."""
         log = self._log(run_id)

@@ -123,6 +123,17 @@ class GrowingStores(StoreSuite):
         assert dict(await store.seqs([])) == {}
 
     @scenario
+    async def test_ids_by_their_beginning(self, store: Store) -> None:
+        """`ids` gives those that begin with a text, sorted, and no more than asked for."""
+        for run_id in ("ab", "a", "b", "abc", "abz", "ab%", "aB", "é", "éa"):
+            await new_run(store, run_id)
+        assert list(await store.ids("ab")) == ["ab", "ab%", "abc", "abz"]
+        assert list(await store.ids("ab", limit=2)) == ["ab", "ab%"]
+        assert list(await store.ids("é")) == ["é", "éa"]
+        assert list(await store.ids("nobody")) == list(await store.ids("a", limit=0)) == []
+        assert len(await store.ids("")) == 9
+
+    @scenario
     async def test_branches_of_runs(self, store: Store) -> None:
         """`branches` returns the direct branches of the runs, each as `info` returns it."""
         await new_run(store, "a", count=3)
@@ -146,6 +157,32 @@ class GrowingStores(StoreSuite):
         assert set(found) == {"short", "long", "child"}
         assert found["child"] == 0
         assert 30 * found["short"] < found["long"] < 70 * found["short"]
+
+    # -- texts
+
+    @scenario
+    async def test_long_texts_come_back_unchanged(self, store: Store) -> None:
+        """However often a long text stands in a run, each step and each branch has it as it was."""
+        texts = [letter * 10_000 for letter in ("x", '"', "\\", "é", "\n")]
+        fence = await new_run(store, count=0)
+        recorded = [step(seq, value=[texts[seq % 5], "short", {"again": texts[seq % 5]}]) for seq in range(1, 21)]
+        for each in recorded:
+            await append(store, batch("r", fence, [each]))
+        await branch(store, "child", "r", at=15)
+        assert same(await store.steps("r"), recorded)
+        assert same(await store.steps("child"), recorded[:15])
+        assert same((await store.load("r", 12)).steps, recorded[:12])
+
+    @scenario
+    async def test_a_removed_run_leaves_others_their_texts(self, store: Store) -> None:
+        """Texts that runs have in common stay with the last of them."""
+        recorded = [step(seq, value="x" * 10_000) for seq in range(1, 4)]
+        for run_id in ("a", "b"):
+            fence = await new_run(store, run_id)
+            await append(store, batch(run_id, fence, recorded, "finished"))
+        assert await remove(store, "a") == {}
+        await store.sweep()
+        assert same(await store.steps("b"), recorded)
 
     # -- removal
 

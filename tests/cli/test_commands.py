@@ -370,6 +370,23 @@ def test_show_shows_steps_state_and_parent(invoke: Invoke) -> None:
     assert document(invoke("show", "r", "--at", "2", "--json").stdout)["state"]["n"] == 1
 
 
+def test_show_lists_the_end_of_a_long_run(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of many steps the last are read and listed, as they are in the whole list; --all lists every step."""
+    monkeypatch.setattr("graphengine.cli.recorded._BEFORE", 1)
+    monkeypatch.setattr("graphengine.cli.show._STEPS", 2)
+    invoke("run", "counter", "--run-id", "r")
+    whole, last = invoke("show", "r", "--all").stdout, invoke("show", "r").stdout
+    assert "steps 1 to 2 are not listed: --all lists every step, --step SEQ shows one" in last
+    lines = [line.split() for line in whole.splitlines()]
+    assert all(line.split() in lines for line in last[last.index("seq ") :].splitlines())
+    listed = [line for line in last[last.index("seq ") :].splitlines() if " more  " in line]
+    assert [int(line.split()[0]) for line in listed] == [3, 4]
+    assert "not listed" not in whole
+    for words in (["--step", "2"], ["--usage"], ["--as-test", "count"]):
+        refused = invoke("show", "r", "--all", *words)
+        assert (refused.exit_code, f"give --all or {words[0]}, not both" in refused.stderr) == (2, True)
+
+
 def test_show_at_a_step_shows_the_run_as_of_it(invoke: Invoke) -> None:
     """A past step does not show the run as running; the last step shows its current status."""
     invoke("run", "counter", "--run-id", "r")
@@ -397,7 +414,7 @@ def test_a_run_can_be_named_by_a_prefix_of_its_id(invoke: Invoke) -> None:
     refused = invoke("show", "tides")
     assert refused.exit_code == 2
     assert "2 runs in checkpoints/runs.db begin with 'tides'" in refused.stderr
-    assert "give more of the id: tides-2, tides-1" in refused.stderr
+    assert "give more of the id: tides-1, tides-2" in refused.stderr
 
 
 def test_a_misspelt_id_of_a_run_gets_a_suggestion(invoke: Invoke) -> None:

@@ -76,3 +76,12 @@ def test_commands_that_read_records_import_neither_runner_nor_models(tried: Path
 def test_running_a_graphs_file_imports_no_unused_library(tried: Path, line: str) -> None:
     """Except for the imports of the file itself."""
     assert not loaded(tried, line) & HEAVY
+
+
+def test_the_command_line_looks_for_garbage_seldom() -> None:
+    """The program raises Python's threshold, also for its commands; importing graphengine does not."""
+    program = "import gc, graphengine, graphengine.__main__ as m; print(gc.get_threshold()[0]); import sys\n"
+    program += "sys.argv[1:] = ['--version']\ntry:\n    m.main()\nfinally:\n    print(gc.get_threshold()[0])"
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    before, _, after = ran.stdout.split("\n")[:3]
+    assert int(before) < int(after)

@@ -29,7 +29,7 @@ from graphengine import END, START, Context, Graph, Limits, Retry, Run, Runner, 
 from graphengine.errors import InputError, UnknownRun
 from graphengine.reducers import add
 from graphengine.stores import snapshots
-from graphengine.stores.sqlite import SQLiteStore
+from graphengine.stores.sqlite import SQLiteStore, texts
 from graphengine.testing.crash_points import CrashPoints, Point
 
 RUNS: Final = ("main", "branch", "after", "short")
@@ -37,6 +37,9 @@ FEW_STEPS: Final = 1
 """The limit that stops the run first: before the fork, one arm of which would not let it stop."""
 SNAPSHOT_ROWS: Final = 16
 """Low, so that there are snapshots. With the default, runs this short have none."""
+
+TEXT_BYTES = 12
+"""Low, so that there are texts that several rows hold."""
 COMMIT_SECONDS: Final = 0.002
 ANSWERS: Final = {"christen": "Ada", "agree": True, "publish": True, "sure": "yes"}
 
@@ -288,6 +291,7 @@ async def live(runner: Runner) -> None:
 async def tidy(runner: Runner) -> None:
     """Poll runs as those that sleep are polled, tag one, remove one that is not needed, and return its space."""
     await runner.store.seqs(["main", "branch", "after", "short"])
+    await runner.store.ids("ma")
     await runner.tag("main", add=["kept"])
     await to_the_end(runner, SPARE, "spare", lambda: runner.start(SPARE, run_id="spare"))
     await runner.prune(keep_last=0, graph="spare")
@@ -382,6 +386,7 @@ def be_born(order: Order) -> None:
 def main() -> None:
     """Fork a child for each line of stdin, and write how it ended."""
     setattr(snapshots, "MIN_ROWS", SNAPSHOT_ROWS)  # noqa: B010 - it is Final for other code
+    setattr(texts, "LEAST_BYTES", TEXT_BYTES)  # noqa: B010
     for graph in (MAIN, DIARY, SHORT, LATER):
         graph.compile()  # here, so that no child has to
     for line in sys.stdin:

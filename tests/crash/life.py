@@ -26,7 +26,7 @@ from graphengine.reducers import add, extend
 from graphengine.runner.worker import Ended, Worker, WorkerEvent
 from graphengine.stores import snapshots
 from graphengine.stores.base import Append
-from graphengine.stores.sqlite import SQLiteStore
+from graphengine.stores.sqlite import SQLiteStore, texts
 
 RUN = "life"
 TOPICS = [f"t{number}" for number in range(8)]
@@ -35,6 +35,9 @@ STUCK_SECONDS = 0.02
 
 SNAPSHOT_ROWS = 16
 """Low, so that deaths meet many snapshots. With the default, a run this short has none."""
+
+TEXT_BYTES = 12
+"""Low, so that there are texts that several rows hold."""
 
 Moment = Literal["never", "line", "before", "submitted", "durable", "stuck"]
 """When to die: after a line of work is on disk; before, during or directly after an append.
@@ -372,4 +375,5 @@ async def main() -> None:
 
 if __name__ == "__main__":
     setattr(snapshots, "MIN_ROWS", SNAPSHOT_ROWS)  # noqa: B010 - it is Final for other code
+    setattr(texts, "LEAST_BYTES", TEXT_BYTES)  # noqa: B010
     asyncio.run(main())

@@ -23,7 +23,8 @@ from pydantic_core import to_json
 from graphengine.engine.steps import encode_step
 from graphengine.runner.retention import Rule, prune
 from graphengine.stores.base import Append
-from graphengine.stores.sqlite import SQLiteStore, removal
+from graphengine.stores.sqlite import SQLiteStore, removal, texts
+from graphengine.stores.sqlite.queries import DOCTOR_SQL
 from graphengine.testing.store_kit import append, batch, branch, new_run, step
 
 OLD, KEPT = ("old", "old child", "short"), ("parent", "child", "new")
@@ -116,16 +117,19 @@ async def opened(path: Path) -> None:
 
 
 def orphans(path: Path) -> int:
-    """Return rows of runs that do not exist."""
+    """Return rows of runs that do not exist, and texts that no row holds."""
     with closing(sqlite3.connect(path)) as connection:
-        return sum(
+        stray = [connection.execute(DOCTOR_SQL[name]).fetchall() for name in ("uses_without_row", "unused_texts")]
+        rows: int = sum(
             connection.execute(f"SELECT count(*) FROM {table} WHERE run NOT IN (SELECT key FROM runs)").fetchone()[0]  # noqa: S608
             for table in ("steps", "snapshots", "inbox", "tags")
         )
+        return rows + sum(map(len, stray))
 
 
 def main(folder: Path) -> None:
     """Kill at each point until a prune survives."""
+    setattr(texts, "LEAST_BYTES", 4)  # noqa: B010 - it is Final for other code; all steps hold the same text
     original, path = folder / "original.db", folder / "runs.db"
     asyncio.run(build(original))
     whole = asyncio.run(logs(original))

@@ -38,6 +38,7 @@ from tests.stateful.threads import no_sign_of_life
 T = TypeVar("T")
 
 MIN_ROWS = 4  # so that an example of some dozens of steps has several snapshots
+TEXT_BYTES = 4  # so that steps share texts
 STATUSES: tuple[Status, ...] = ("running", "running", "running", "waiting", "waiting", "finished", "stopped", "failed")
 UNKNOWN_ID = 10**6
 OUTLINE: Outline = {"nodes": [{"name": "write"}]}
@@ -93,6 +94,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.patches = [
             no_sign_of_life(),
             *(patch(f"graphengine.stores.{name}.MIN_ROWS", MIN_ROWS) for name in ("snapshots", "memory")),
+            patch("graphengine.stores.sqlite.texts.LEAST_BYTES", TEXT_BYTES),
         ]
         for each in self.patches:
             each.start()
@@ -163,7 +165,7 @@ class StoreMachine(RuleBasedStateMachine):
         made: list[Step] = []
         for seq in range(first, first + count):
             self.values += 1
-            made.append(step(seq, at=self.clock.now(), value=f"{self.values}" * (self.values % 7)))
+            made.append(step(seq, at=self.clock.now(), value=f"{self.values % 5}" * (self.values % 7)))
         return made
 
     def batch(self, run_id: str, wish: Wish, off: int) -> Append:

@@ -23,7 +23,7 @@ from graphengine.errors import GraphEngineError
 from graphengine.history.load import load_snapshot
 from graphengine.reducers import add, append
 from graphengine.stores import snapshots
-from graphengine.stores.sqlite import SQLiteStore
+from graphengine.stores.sqlite import SQLiteStore, texts
 from tests.kit.facts import resaid
 
 RUNS = ("done", "asks", "branch", "failed", "left")
@@ -109,10 +109,11 @@ def everything() -> Graph[State]:
 
 @contextlib.contextmanager
 def small_snapshots(rows: int = 6) -> Iterator[None]:
-    """Make stores write a snapshot every few steps, so that a small database has some."""
+    """Make stores write a snapshot every few steps and share short texts, so that a small database has some."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(snapshots, "MIN_ROWS", rows)
         patch.setattr(snapshots, "MIN_RATIO", 0)
+        patch.setattr(texts, "LEAST_BYTES", 12)
         yield
 
 

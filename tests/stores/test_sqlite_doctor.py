@@ -15,6 +15,7 @@ import pytest
 
 from graphengine.errors import StoreCorrupt, StoreFull, StoreLocked, StoreMissing, StoreReadOnly, StoreTooNew
 from graphengine.stores.sqlite import SQLiteStore, doctor
+from graphengine.stores.sqlite.doctor import salvage
 from graphengine.stores.sqlite.files import migrate
 from graphengine.testing.store_kit import new_run
 from tests.stores.recorded import facts_of, finish, record
@@ -68,6 +69,9 @@ REPAIRABLE = {
     "earlier_outline_of_no_run": "INSERT INTO earlier_outlines VALUES (77, 'f')",
     "trash_of_a_run": "INSERT INTO trash SELECT key FROM runs WHERE id = 'done'",
     "outline_damaged": "UPDATE outlines SET body = '{}'",
+    "text_use_missing": "DELETE FROM text_uses WHERE row = (SELECT max(row) FROM text_uses)",
+    "text_use_of_no_row": "INSERT INTO text_uses SELECT key, 77 << 32 | 1 FROM texts",
+    "text_unused": "INSERT INTO texts SELECT key + 100, digest, body FROM texts",
     "mark": "PRAGMA application_id = 5",
     "schema": "CREATE TRIGGER t AFTER INSERT ON steps BEGIN DELETE FROM steps; END",
 }
@@ -134,7 +138,8 @@ async def test_a_gap_in_a_log_is_reported_and_remains(made: Path) -> None:
     (fault,) = report.faults  # the branch is read from a snapshot after the gap
     assert (fault.code, fault.run_id, fault.seq, fault.repairable) == ("steps_missing", "done", 5, False)
     assert "--at 4" in fault.repair
-    change(made, "DELETE FROM snapshots")
+    change(made, "DELETE FROM snapshots", "DELETE FROM text_uses WHERE row < 0")
+    change(made, "DELETE FROM texts WHERE key NOT IN (SELECT text FROM text_uses)")
     found = {(fault.code, fault.run_id) for fault in doctor.examine(made).faults}
     assert found == {("steps_missing", "done"), ("parent_damaged", "branch")}
 
@@ -393,14 +398,14 @@ async def test_a_death_in_the_middle_of_the_swap_loses_nothing(
 async def test_writes_of_others_during_a_repair_are_kept(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The new file does not replace one that was written to since it was read."""
     change(made, "DROP TABLE tags")
-    salvage = doctor.salvage.salvage
+    original = salvage.salvage
 
     def slow(path: Path, target: Path) -> object:
-        lost = salvage(path, target)
+        lost = original(path, target)
         change(path, "UPDATE runs SET graph = 'newer'")
         return lost
 
-    monkeypatch.setattr(doctor.salvage, "salvage", slow)
+    monkeypatch.setattr(salvage, "salvage", slow)
     with pytest.raises(StoreLocked):
         doctor.repair(made)
     with closing(sqlite3.connect(made)) as connection:

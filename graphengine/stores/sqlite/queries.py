@@ -7,7 +7,7 @@ import re
 import sqlite3
 from typing import Final
 
-MIGRATIONS: Final = ("0001_runs.sql", "0002_waits.sql", "0003_trust.sql")
+MIGRATIONS: Final = ("0001_runs.sql", "0002_waits.sql", "0003_trust.sql", "0004_texts.sql")
 """The migrations in order; the number of the last one is the format's version, the database's `user_version`."""
 
 _NAME: Final = re.compile(r"^-- name: (\w+)$", re.MULTILINE)

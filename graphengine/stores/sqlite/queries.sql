@@ -7,6 +7,10 @@ SELECT * FROM run_facts WHERE id = ?;
 -- CROSS JOIN: look up each of the ids.
 SELECT f.id, f.seq FROM json_each(?) CROSS JOIN run_facts AS f ON f.id = json_each.value;
 
+-- name: ids
+-- No text sorts between those that begin with the prefix and the prefix followed by the last character.
+SELECT id FROM runs WHERE id >= :prefix AND id < :prefix || char(1114111) ORDER BY id LIMIT :limit;
+
 -- name: id_of
 -- From the row itself: `run_facts` takes the id from the index that the run was found by.
 SELECT id FROM runs WHERE key = ?;
@@ -66,10 +70,28 @@ SELECT fence, driver, status, parent_seq, r.id,
 FROM runs AS r WHERE r.key = ?;
 
 -- name: add_step
-INSERT INTO steps (id, at, body, sum) VALUES (?, ?, ?, ?);
+INSERT INTO steps (id, at, body, sum, texts) VALUES (?, ?, CAST(? AS TEXT), ?, ?);
 
 -- name: add_snapshot
-INSERT INTO snapshots (id, body, sum) VALUES (?, ?, ?);
+INSERT INTO snapshots (id, body, sum, texts) VALUES (?, CAST(? AS TEXT), ?, ?);
+
+-- name: key_of_text
+SELECT key FROM texts WHERE digest = ? AND body = ?;
+
+-- name: add_text
+INSERT INTO texts (digest, body) VALUES (?, ?);
+
+-- name: use_text
+INSERT INTO text_uses (text, row) VALUES (?, ?) ON CONFLICT (text, row) DO NOTHING;
+
+-- name: text
+SELECT body FROM texts WHERE key = ?;
+
+-- name: drop_text_use
+DELETE FROM text_uses WHERE text = ? AND row = ?;
+
+-- name: drop_unused_text
+DELETE FROM texts WHERE key = ? AND NOT EXISTS (SELECT * FROM text_uses WHERE text = key);
 
 -- name: set_status
 -- Any status but 'waiting'.
@@ -157,7 +179,8 @@ SELECT key, low, high, shot FROM lineage;
 
 -- name: first_step
 -- The first step of a run, with the facts of its row that the step records too.
-SELECT CAST(s.body AS BLOB), s.sum, s.id, r.id, r.graph, r.parent_seq, (SELECT p.id FROM runs AS p WHERE p.key = r.parent)
+SELECT CAST(s.body AS BLOB), s.sum, s.id, r.id, r.graph, r.parent_seq, (SELECT p.id FROM runs AS p WHERE p.key = r.parent),
+       s.texts
 FROM runs AS r JOIN steps AS s ON s.id = (
     SELECT f.id FROM steps AS f WHERE f.id > r.key << 32 AND f.id < (r.key + 1) << 32 ORDER BY f.id LIMIT 1
 )
@@ -170,16 +193,21 @@ SELECT EXISTS (
 );
 
 -- name: snapshot
-SELECT CAST(body AS BLOB), sum FROM snapshots WHERE id = ?;
+SELECT CAST(body AS BLOB), sum, texts FROM snapshots WHERE id = ?;
 
 -- name: steps
-SELECT id, CAST(body AS BLOB), sum FROM steps WHERE id > ? AND id <= ? ORDER BY id;
+SELECT id, CAST(body AS BLOB), sum, texts FROM steps WHERE id > ? AND id <= ? ORDER BY id;
 
 -- name: snapshot_bytes
-SELECT length(CAST(body AS BLOB)) FROM snapshots WHERE id = ?;
+SELECT length(CAST(body AS BLOB)) + coalesce((
+    SELECT sum(length(t.body)) FROM json_each(texts) JOIN texts AS t ON t.key = json_extract(json_each.value, '$[1]')
+), 0) FROM snapshots WHERE id = ?;
 
 -- name: steps_bytes
-SELECT count(*), coalesce(sum(length(CAST(body AS BLOB))), 0) FROM steps WHERE id > ? AND id <= ?;
+SELECT count(*), coalesce(sum(length(CAST(body AS BLOB)) + CASE WHEN texts IS NULL THEN 0 ELSE (
+    SELECT coalesce(sum(length(t.body)), 0)
+    FROM json_each(texts) JOIN texts AS t ON t.key = json_extract(json_each.value, '$[1]')
+) END), 0) FROM steps WHERE id > ? AND id <= ?;
 
 -- name: post
 INSERT INTO inbox (run, key, kind, payload, posted_at, sum) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (run, key) DO NOTHING;
@@ -202,11 +230,18 @@ CROSS JOIN run_facts AS f ON f.key = child.key
 WHERE parent.id IN (SELECT value FROM json_each(?));
 
 -- name: weight
--- The bytes of a run's own steps, snapshots and messages.
+-- The bytes of a run's own steps, snapshots and messages, and of the texts that no other run holds.
 SELECT (SELECT coalesce(sum(length(CAST(body AS BLOB))), 0) FROM steps WHERE id > r.key << 32 AND id < (r.key + 1) << 32)
      + (SELECT coalesce(sum(length(CAST(body AS BLOB))), 0) FROM snapshots
         WHERE id > r.key << 32 AND id < (r.key + 1) << 32)
      + (SELECT coalesce(sum(length(CAST(payload AS BLOB))), 0) FROM inbox WHERE run = r.key)
+     + (SELECT coalesce(sum(length(t.body)), 0) FROM texts AS t WHERE t.key IN (
+            SELECT json_extract(json_each.value, '$[1]') FROM steps AS s, json_each(iif(json_valid(s.texts), s.texts, '[]'))
+            WHERE s.id > r.key << 32 AND s.id < (r.key + 1) << 32 AND s.texts IS NOT NULL
+            UNION ALL
+            SELECT json_extract(json_each.value, '$[1]') FROM snapshots AS s, json_each(iif(json_valid(s.texts), s.texts, '[]'))
+            WHERE s.id > r.key << 32 AND s.id < (r.key + 1) << 32 AND s.texts IS NOT NULL
+        ) AND NOT EXISTS (SELECT * FROM text_uses AS u WHERE u.text = t.key AND abs(u.row) >> 32 <> r.key))
 FROM runs AS r WHERE r.id = ?;
 
 -- name: a_branch
@@ -234,12 +269,12 @@ SELECT key FROM trash WHERE key NOT IN (SELECT key FROM runs) ORDER BY key LIMIT
 -- name: sweep_steps
 DELETE FROM steps WHERE id > :low AND id < :high AND id <= coalesce(
     (SELECT id FROM steps WHERE id > :low AND id < :high ORDER BY id LIMIT 1 OFFSET :rows - 1), :high
-);
+) RETURNING id, texts;
 
 -- name: sweep_snapshots
 DELETE FROM snapshots WHERE id > :low AND id < :high AND id <= coalesce(
     (SELECT id FROM snapshots WHERE id > :low AND id < :high ORDER BY id LIMIT 1 OFFSET :rows - 1), :high
-);
+) RETURNING id, texts;
 
 -- name: sweep_inbox
 DELETE FROM inbox WHERE id IN (SELECT id FROM inbox WHERE run = :key LIMIT :rows);

@@ -17,6 +17,7 @@ from graphengine.errors import StoreCorrupt, UnknownRun, UnknownStep
 from graphengine.stores.base import Loaded, Message, RunInfo
 from graphengine.stores.sqlite.checksums import message_place, sum_of
 from graphengine.stores.sqlite.queries import DOCTOR_SQL, SQL
+from graphengine.stores.sqlite.texts import Texts
 
 if TYPE_CHECKING:
     import sqlite3
@@ -108,6 +109,14 @@ def seqs(connection: sqlite3.Connection, run_ids: Sequence[str]) -> dict[str, in
     return dict(connection.execute(SQL["seqs"], (known,)))
 
 
+def ids(connection: sqlite3.Connection, prefix: str, limit: int) -> list[str]:
+    """Return the ids that begin with a text, sorted."""
+    if not _can_be_an_id(prefix):
+        return []
+    limit = min(max(limit, 0), _LARGEST_LIMIT)
+    return [row[0] for row in connection.execute(SQL["ids"], {"prefix": prefix, "limit": limit})]
+
+
 def _can_be_an_id(run_id: str) -> bool:
     """Return whether SQLite can carry the text: command-line arguments can hold bytes that are not UTF-8."""
     return run_id.isascii() or not any("\ud800" <= char <= "\udfff" for char in run_id)
@@ -190,12 +199,10 @@ def _check_first_step(connection: sqlite3.Connection, key: int) -> None:
     row = connection.execute(SQL["first_step"], (key,)).fetchone()
     if row is None:
         return  # reading the steps reports that it is missing
-    body, recorded, row_id, run_id, graph, parent_seq, parent = row
+    body, recorded, row_id, run_id, graph, parent_seq, parent, listed = row
     seq = row_id & SEQ_MASK
-    if body is None or (recorded is not None and sum_of(row_id, body) != recorded):
-        return  # reading the steps reports it
     try:
-        first = decode_step(seq, body)
+        first = decode_step(seq, Texts(connection).whole(row_id, body, listed, recorded))
     except ValueError:
         return  # reading the steps reports it
     facts = recorded_facts(first)
@@ -267,16 +274,19 @@ def _snapshot(connection: sqlite3.Connection, part: Part, run_id: str) -> bytes:
     seq = part.shot or 0
     row_id = part.id_of(seq)
     body: bytes
-    body, recorded = connection.execute(SQL["snapshot"], (row_id,)).fetchone()
+    body, recorded, listed = connection.execute(SQL["snapshot"], (row_id,)).fetchone()
     what = f"the snapshot of run {run_id} after step {seq}"
-    _check_sum(row_id, body, recorded, what)
+    try:
+        body = Texts(connection).whole(row_id, body, listed, recorded)
+    except ValueError as error:
+        raise _damaged(what, str(error)) from error
     if recorded is None:  # without a checksum, parsing is the only check
         _object(body, what)
     return body
 
 
 def _check_sum(place: int | str, body: bytes | None, recorded: int | None, what: str) -> None:
-    """Raise unless a row is as it was written; rows of formats before 3 have no checksum."""
+    """Raise unless an outline or message is unchanged; those of formats before 3 have no checksum."""
     if body is None or (recorded is not None and sum_of(place, body) != recorded):
         raise _damaged(what, _CHANGED)
 
@@ -298,18 +308,22 @@ def _json(body: bytes, what: str) -> JsonValue:
 def read_steps(connection: sqlite3.Connection, run_id: str, parts: Sequence[Part], after: int, upto: int) -> list[Step]:
     """Return the steps with `after < seq <= upto`; raise if one is missing or damaged."""
     found: list[Step] = []
+    texts = Texts(connection)
     expected = after + 1
     for part in parts:
         low = max(part.low, after)
-        for row_id, body, recorded in connection.execute(SQL["steps"], (part.id_of(low), part.id_of(part.high))):
+        rows = connection.execute(SQL["steps"], (part.id_of(low), part.id_of(part.high)))
+        for row_id, body, recorded, listed in rows:
             seq = row_id & SEQ_MASK
             if seq != expected:
                 break
             expected += 1
-            if body is None or (recorded is not None and sum_of(row_id, body) != recorded):
-                raise _damaged(f"step {seq} of run {run_id}", _CHANGED)
             try:
-                found.append(decode_step(seq, body))
+                whole = texts.whole(row_id, body, listed, recorded)
+            except ValueError as error:
+                raise _damaged(f"step {seq} of run {run_id}", str(error)) from error
+            try:
+                found.append(decode_step(seq, whole))
             except (ValueError, KeyError, TypeError) as error:
                 raise _damaged(f"step {seq} of run {run_id}", f"{type(error).__name__}: {error}") from error
     if expected != upto + 1:

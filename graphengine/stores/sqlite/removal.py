@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic_core import to_json
 
+from graphengine.stores.sqlite import texts
 from graphengine.stores.sqlite.files import PAGE_BYTES, VERSION, log_of
 from graphengine.stores.sqlite.queries import SQL
 from graphengine.stores.sqlite.reads import KEY_BITS, from_row
@@ -107,9 +108,10 @@ def _free_some(connection: sqlite3.Connection, key: int) -> None:
     """Delete a few rows of one run, and its key once no row is left."""
     low = key << KEY_BITS
     high = low + _KEYS + 1
-    for statement, rows in (("sweep_steps", _STEPS_AT_ONCE), ("sweep_snapshots", _SNAPSHOTS_AT_ONCE)):
-        deleted = connection.execute(SQL[statement], {"low": low, "high": high, "rows": rows})
-        if deleted.rowcount >= rows:
+    for statement, rows, sign in (("sweep_steps", _STEPS_AT_ONCE, 1), ("sweep_snapshots", _SNAPSHOTS_AT_ONCE, -1)):
+        gone = connection.execute(SQL[statement], {"low": low, "high": high, "rows": rows}).fetchall()
+        texts.release(connection, [(sign * row, listed) for row, listed in gone if listed is not None])
+        if len(gone) >= rows:
             return
     deleted = connection.execute(SQL["sweep_inbox"], {"key": key, "rows": _STEPS_AT_ONCE})
     if deleted.rowcount < _STEPS_AT_ONCE:

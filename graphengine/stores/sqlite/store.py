@@ -277,9 +277,8 @@ class SQLiteStore:
         driven = self._driven.get(batch.run_id)
         if driven is None or driven.fence != batch.fence:
             raise writes.lease_lost(batch.run_id, batch.fence)
-        addition = _encode(batch, driven, lease.id)
-        written_bytes = sum(len(row.body) for row in addition.rows) + len(addition.snapshot or "")
-        pending = commits.submit(partial(writes.append, addition=addition), written_bytes)
+        addition, written_bytes = _encode(batch, driven, lease.id)
+        pending = commits.submit(addition.write, written_bytes)
         if batch.status != "running":
             pending.add_done_callback(partial(self._forget_released, batch.run_id, driven))
         return pending
@@ -300,6 +299,10 @@ class SQLiteStore:
     async def seqs(self, run_ids: Sequence[str]) -> Mapping[str, int]:
         """Return the last seq of these runs; see `Store.seqs`."""
         return await self._read(partial(reads.seqs, run_ids=run_ids)) if run_ids else {}
+
+    async def ids(self, prefix: str, *, limit: int = 50) -> Sequence[str]:
+        """Return the ids that begin with this text; see `Store.ids`."""
+        return await self._read(partial(reads.ids, prefix=prefix, limit=limit))
 
     async def load(self, run_id: str, upto: int | None = None) -> Loaded:
         """Return a snapshot and the steps after it; see `Store.load`."""
@@ -453,17 +456,19 @@ def _json(value: JsonValue) -> str:
 
 
 def _row(step: Step) -> writes.Row:
-    return writes.Row(step.seq, step.at, encode_step(step).decode())
+    return writes.Row(step.seq, step.at, encode_step(step))
 
 
-def _encode(batch: Append, driven: Claimed, owner: str) -> Addition:
+def _encode(batch: Append, driven: Claimed, owner: str) -> tuple[Addition, int]:
+    """Return a batch as it is written, and how many bytes it has."""
     rows = [_row(step) for step in batch.steps]
-    snapshot: str | None = None
-    due = driven.tail.grow(len(rows), sum(len(row.body) for row in rows))
+    row_bytes = len(rows[0].body) if len(rows) == 1 else sum(len(row.body) for row in rows)
+    snapshot: bytes | None = None
+    due = driven.tail.grow(len(rows), row_bytes)
     if due and batch.snapshot is not None:
         made = batch.snapshot()
-        snapshot = made.decode() if driven.tail.settle(len(made)) else None
-    return writes.Addition(
+        snapshot = made if driven.tail.settle(len(made)) else None
+    addition = writes.Addition(
         batch.run_id,
         driven.key,
         batch.fence,
@@ -476,3 +481,4 @@ def _encode(batch: Append, driven: Claimed, owner: str) -> Addition:
         None if batch.outline is None else _json(batch.outline),
         batch.due_at,
     )
+    return addition, row_bytes + len(snapshot or b"")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from graphengine.errors import LeaseLost, RunExists, RunIsDriven, StoreError
 from graphengine.stores.snapshots import MIN_RATIO, Tail
+from graphengine.stores.sqlite import texts
 from graphengine.stores.sqlite.checksums import message_place, sum_of
 from graphengine.stores.sqlite.queries import SQL
 from graphengine.stores.sqlite.reads import KEY_BITS, SEQ_MASK, find, lineage, unknown_step
@@ -29,7 +30,7 @@ class Row(NamedTuple):
 
     seq: int
     at: float
-    body: str
+    body: bytes
 
 
 class Claimed(NamedTuple):
@@ -64,10 +65,14 @@ class Addition(NamedTuple):
     rows: Sequence[Row]
     status: Status
     consume: Sequence[int]
-    snapshot: str | None
+    snapshot: bytes | None
     fingerprint: str | None
     outline: str | None
     due_at: float | None
+
+    def write(self, connection: sqlite3.Connection) -> None:
+        """Write it; see `append`."""
+        append(connection, self)
 
 
 class Post(NamedTuple):
@@ -127,8 +132,9 @@ def append(connection: sqlite3.Connection, addition: Addition) -> None:
     if addition.snapshot is not None:
         seq = addition.rows[-1].seq if addition.rows else expected - 1
         row_id = key << KEY_BITS | seq
-        body = addition.snapshot
-        connection.execute(SQL["add_snapshot"], (row_id, body, sum_of(row_id, body.encode())))
+        checksum = sum_of(row_id, addition.snapshot)
+        body, listed = texts.store(connection, -row_id, addition.snapshot)
+        connection.execute(SQL["add_snapshot"], (row_id, body, checksum, listed))
     if addition.fingerprint is not None:
         connection.execute(SQL["keep_earlier_outline"], (key, addition.fingerprint))
         connection.execute(SQL["set_fingerprint"], (addition.fingerprint, key))
@@ -234,7 +240,11 @@ def tail(connection: sqlite3.Connection, key: int, seq: int) -> Tail:
 
 def _add_rows(connection: sqlite3.Connection, key: int, rows: Sequence[Row]) -> None:
     first = key << KEY_BITS
-    made = [(first | seq, at, body, sum_of(first | seq, body.encode())) for seq, at, body in rows]
+    made: list[tuple[int, float, bytes, int, str | None]] = []
+    for seq, at, whole in rows:
+        row_id = first | seq
+        body, listed = texts.store(connection, row_id, whole)
+        made.append((row_id, at, body, sum_of(row_id, whole), listed))
     if len(made) == 1:
         connection.execute(_ADD_STEP, made[0])
     else:

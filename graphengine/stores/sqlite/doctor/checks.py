@@ -23,6 +23,7 @@ from graphengine.stores.sqlite.files import APPLICATION_ID, VERSION, log_of, mig
 from graphengine.stores.sqlite.owners import Owner, lock_shows_death
 from graphengine.stores.sqlite.queries import DOCTOR_SQL, SQL
 from graphengine.stores.sqlite.reads import KEY_BITS, SEQ_MASK, recorded_facts
+from graphengine.stores.sqlite.texts import Texts, digest_of, keys_in
 from graphengine.stores.sqlite.torn import describe_damage
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ NAMES: Final = {
     "snapshots": "the snapshots",
     "inbox": "the messages",
     "outlines": "the outlines",
+    "texts": "the long texts",
 }
 
 
@@ -172,25 +174,24 @@ def _log_without_row(connection: sqlite3.Connection, key: int) -> Finding:
     """Return the finding for a log without a run's row; the row is derived from its first step if that is readable."""
     what = f"steps of no run (key {key})"
     bounds = key << KEY_BITS, (key + 1) << KEY_BITS
-    row, at, body, recorded = connection.execute(DOCTOR_SQL["first_of_log"], bounds).fetchone()
+    row, at, body, recorded, listed = connection.execute(DOCTOR_SQL["first_of_log"], bounds).fetchone()
     seq = row & SEQ_MASK
-    if recorded is None or sum_of(row, body) == recorded:
-        try:
-            step = decode_step(seq, body)
-            facts = recorded_facts(step)
-            run_id, fingerprint = facts["run_id"], fingerprint_of(step)
-        except (ValueError, KeyError, TypeError):
-            run_id = None
-        else:
-            parent = facts["parent"]
-            parent_key = None if parent is None else key_of(connection, str(parent))
-            if (parent is None) == (parent_key is None) == (seq == 1):
-                graph = facts.get("graph") or connection.execute(DOCTOR_SQL["graph_of"], (parent_key,)).fetchone()[0]
-                values = {"id": run_id, "graph": graph, "fingerprint": fingerprint, "created_at": at}
-                values |= {"parent": parent_key, "parent_seq": seq - 1}
-                repair = f"{_DOCTOR} restores the run's row from its log"
-                message = f"{what}: its row is missing; the log is that of run {run_id}"
-                return Finding("run_lost", message, str(run_id), seq, repair, repairable=True, row=key, values=values)
+    try:
+        step = decode_step(seq, Texts(connection).whole(row, body, listed, recorded))
+        facts = recorded_facts(step)
+        run_id, fingerprint = facts["run_id"], fingerprint_of(step)
+    except (ValueError, KeyError, TypeError):
+        pass
+    else:
+        parent = facts["parent"]
+        parent_key = None if parent is None else key_of(connection, str(parent))
+        if (parent is None) == (parent_key is None) == (seq == 1):
+            graph = facts.get("graph") or connection.execute(DOCTOR_SQL["graph_of"], (parent_key,)).fetchone()[0]
+            values = {"id": run_id, "graph": graph, "fingerprint": fingerprint, "created_at": at}
+            values |= {"parent": parent_key, "parent_seq": seq - 1}
+            repair = f"{_DOCTOR} restores the run's row from its log"
+            message = f"{what}: its row is missing; the log is that of run {run_id}"
+            return Finding("run_lost", message, str(run_id), seq, repair, repairable=True, row=key, values=values)
     repair = "its first step is lost, so the run is unknown; restore a backup"
     return Finding("steps_of_no_run", what, seq=seq, repair=repair, row=key)
 
@@ -225,6 +226,35 @@ def outlines(connection: sqlite3.Connection) -> Iterator[Finding]:
     if unused:
         message = f"{unused} outlines that no run's current graph has"
         yield Finding("outline_unused", message, repair="no action is needed", note=True)
+
+
+def texts(connection: sqlite3.Connection) -> Iterator[Finding]:
+    """Yield long texts that were changed or that no row holds, and uses that disagree with the rows."""
+    for key, digest, body in connection.execute(DOCTOR_SQL["texts"]):
+        if digest_of(body) != digest:
+            message = f"text {key} was changed since it was written: the steps that hold it cannot be read"
+            yield Finding("text_damaged", message, repair="restore a backup; other steps are not affected", row=key)
+    for statement in ("texts_of_steps", "texts_of_snapshots"):
+        for row, listed in connection.execute(DOCTOR_SQL[statement]):
+            for key in sorted(keys_in(listed)):
+                if not connection.execute(DOCTOR_SQL["has_text_use"], (key, row)).fetchone()[0]:
+                    message = f"row {row} holds text {key}, which a prune of other runs could delete"
+                    repair = f"{_DOCTOR} records the use"
+                    values = {"text": key}
+                    yield Finding("text_use_missing", message, repair=repair, repairable=True, row=row, values=values)
+    for key, row in connection.execute(DOCTOR_SQL["uses_without_row"]):
+        message = f"text {key} is kept for row {row}, which does not hold it"
+        yield Finding(
+            "text_use_of_no_row",
+            message,
+            repair=f"{_DOCTOR} drops the use",
+            repairable=True,
+            row=row,
+            values={"text": key},
+        )
+    for (key,) in connection.execute(DOCTOR_SQL["unused_texts"]):
+        message = f"text {key} is in no step or snapshot"
+        yield Finding("text_unused", message, repair=f"{_DOCTOR} drops it", repairable=True, row=key)
 
 
 def owners(connection: sqlite3.Connection, options: LeaseOptions) -> Iterator[Finding]:

@@ -75,6 +75,7 @@ def all_findings(
         "rows of no run": checks.strays,
         checks.NAMES["inbox"]: checks.messages,
         checks.NAMES["outlines"]: checks.outlines,
+        checks.NAMES["texts"]: checks.texts,
         "the owners": partial(checks.owners, options=options),
     }
     yield from chain.from_iterable(checks.guarded(check, connection, what) for what, check in rest.items())

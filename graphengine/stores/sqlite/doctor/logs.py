@@ -17,12 +17,12 @@ from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.steps import decode_step
 from graphengine.engine.stored import decode_snapshot, to_record
 from graphengine.errors import GraphEngineError
-from graphengine.stores.sqlite.checksums import sum_of
 from graphengine.stores.sqlite.doctor.checks import NONSENSE, key_of
 from graphengine.stores.sqlite.doctor.findings import Finding
 from graphengine.stores.sqlite.faults import shows_damage
 from graphengine.stores.sqlite.queries import DOCTOR_SQL, SQL
 from graphengine.stores.sqlite.reads import KEY_BITS, SEQ_MASK, in_snapshot, newest_snapshot, read_steps, recorded_facts
+from graphengine.stores.sqlite.texts import Texts
 
 if TYPE_CHECKING:
     import sqlite3
@@ -151,9 +151,10 @@ def _run(connection: sqlite3.Connection, key: int, counted: Counted, *, quick: b
     run.snapshots = [shot for shot in reversed(shots) if shot & SEQ_MASK > run.seq]
     if quick and run.snapshots:  # the final state is read from the newest one
         run.snapshot = None
-    for row_id, at, body, recorded in connection.execute(DOCTOR_SQL["run_steps"], bounds):
+    texts = Texts(connection)
+    for row_id, at, body, recorded, listed in connection.execute(DOCTOR_SQL["run_steps"], bounds):
         counted.steps += 1
-        yield from _step(run, row_id, at, body, recorded)
+        yield from _step(run, row_id, at, partial(texts.whole, row_id, body, listed, recorded))
         while run.snapshots and run.snapshots[-1] <= row_id:
             counted.snapshots += 1
             yield from _snapshot(connection, run, run.snapshots.pop())
@@ -167,12 +168,12 @@ def _run(connection: sqlite3.Connection, key: int, counted: Counted, *, quick: b
 
 def _beginning(connection: sqlite3.Connection, run: _RunCheck, first: Sequence[Any]) -> Iterator[Finding]:
     """Check where the run's own log begins: at step 1, or after the parent's step that it branched off from."""
-    row_id, at, body, recorded = first
+    row_id, at, body, recorded, listed = first
     seq = row_id & SEQ_MASK
     run.seq = seq - 1
-    if recorded is None or sum_of(row_id, body) == recorded:
-        with suppress(*_FOLD_ERRORS):
-            run.first = {"created_at": at, "parent_seq": seq - 1, **recorded_facts(decode_step(seq, body))}
+    with suppress(*_FOLD_ERRORS):
+        step = decode_step(seq, Texts(connection).whole(row_id, body, listed, recorded))
+        run.first = {"created_at": at, "parent_seq": seq - 1, **recorded_facts(step)}
     parent_id = run.first.get("parent", run.row["parent"])
     if "run_id" not in run.first:  # not the first step of a run: the steps before it are lost
         run.seq = run.row["parent_seq"]
@@ -197,7 +198,7 @@ def _beginning(connection: sqlite3.Connection, run: _RunCheck, first: Sequence[A
         yield run.finding("parent_damaged", f"{message}: {type(error).__name__}: {error}", run.seq, repair)
 
 
-def _step(run: _RunCheck, row_id: int, at: float, body: bytes, recorded: int | None) -> Iterator[Finding]:
+def _step(run: _RunCheck, row_id: int, at: float, whole: Callable[[], bytes]) -> Iterator[Finding]:
     seq = row_id & SEQ_MASK
     if seq != run.seq + 1:
         first, last = run.seq + 1, seq - 1
@@ -206,9 +207,7 @@ def _step(run: _RunCheck, row_id: int, at: float, body: bytes, recorded: int | N
         _mark_broken(run, run.seq)
     run.seq = seq
     try:
-        if recorded is not None and sum_of(row_id, body) != recorded:
-            raise ValueError("it was changed since it was written")
-        step = decode_step(seq, body)
+        step = decode_step(seq, whole())
     except _FOLD_ERRORS as error:
         yield run.finding("step_damaged", f"step {seq} cannot be read: {error}", seq, _before(run, seq - 1))
         _mark_broken(run, seq - 1)
@@ -247,9 +246,11 @@ def _stray_snapshot(run: _RunCheck, shot: int) -> Finding:
 
 def _snapshot(connection: sqlite3.Connection, run: _RunCheck, shot: int) -> Iterator[Finding]:
     seq = shot & SEQ_MASK
-    body, recorded = connection.execute(SQL["snapshot"], (shot,)).fetchone()
+    body, recorded, listed = connection.execute(SQL["snapshot"], (shot,)).fetchone()
     repair = f"{_DOCTOR} drops it: it is derived from the log, and an older snapshot is used instead"
-    if recorded is not None and sum_of(shot, body) != recorded:
+    try:
+        body = Texts(connection).whole(shot, body, listed, recorded)
+    except _FOLD_ERRORS:
         message = f"the snapshot after step {seq} was changed since it was written"
         yield run.finding("snapshot_damaged", message, seq, repair, shot)
         return

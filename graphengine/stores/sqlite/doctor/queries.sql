@@ -15,7 +15,7 @@ FROM runs AS r LEFT JOIN runs AS p ON p.key = r.parent
 WHERE r.key = ?;
 
 -- name: run_steps
-SELECT id, at, CAST(body AS BLOB), sum FROM steps WHERE id > ? AND id < ? ORDER BY id;
+SELECT id, at, CAST(body AS BLOB), sum, texts FROM steps WHERE id > ? AND id < ? ORDER BY id;
 
 -- name: run_snapshots
 SELECT id FROM snapshots WHERE id >= ? AND id < ? ORDER BY id;
@@ -33,7 +33,7 @@ SELECT id FROM snapshots
 WHERE id >> 32 NOT IN (SELECT key FROM runs) AND id >> 32 NOT IN (SELECT key FROM trash);
 
 -- name: first_of_log
-SELECT id, at, CAST(body AS BLOB), sum FROM steps WHERE id > ? AND id < ? ORDER BY id LIMIT 1;
+SELECT id, at, CAST(body AS BLOB), sum, texts FROM steps WHERE id > ? AND id < ? ORDER BY id LIMIT 1;
 
 -- name: key_of_run
 SELECT key FROM runs WHERE id = ?;
@@ -65,6 +65,26 @@ SELECT fingerprint, count(*) FROM runs WHERE fingerprint NOT IN (SELECT fingerpr
 SELECT count(*) FROM outlines
 WHERE fingerprint NOT IN (SELECT fingerprint FROM runs)
 AND fingerprint NOT IN (SELECT fingerprint FROM earlier_outlines);
+
+-- name: texts
+SELECT key, digest, body FROM texts NOT INDEXED;
+
+-- name: unused_texts
+SELECT key FROM texts AS t NOT INDEXED WHERE NOT EXISTS (SELECT * FROM text_uses AS u WHERE u.text = t.key);
+
+-- name: uses_without_row
+SELECT text, row FROM text_uses WHERE NOT CASE WHEN row > 0
+    THEN EXISTS (SELECT * FROM steps AS s WHERE s.id = row AND s.texts IS NOT NULL)
+    ELSE EXISTS (SELECT * FROM snapshots AS s WHERE s.id = -row AND s.texts IS NOT NULL) END;
+
+-- name: texts_of_steps
+SELECT id, texts FROM steps WHERE texts IS NOT NULL;
+
+-- name: texts_of_snapshots
+SELECT -id, texts FROM snapshots WHERE texts IS NOT NULL;
+
+-- name: has_text_use
+SELECT EXISTS (SELECT * FROM text_uses WHERE text = ? AND row = ?);
 
 -- name: trash
 SELECT count(*) FROM trash WHERE key NOT IN (SELECT key FROM runs);

@@ -42,6 +42,9 @@ _DONE: Final = {
     "earlier_outline_of_no_run": "dropped references to earlier graphs of no run",
     "trash_of_a_run": "took existing runs off the list of removed runs",
     "outline_damaged": "dropped damaged outlines",
+    "text_use_missing": "recorded which steps hold long texts",
+    "text_use_of_no_row": "dropped uses of long texts by no step",
+    "text_unused": "dropped long texts of no step",
     "dead_owner": "removed dead owners",
     "driver_without_owner": "released runs held for unknown owners",
 }
@@ -176,6 +179,16 @@ def _drop_tag(connection: sqlite3.Connection, finding: Finding, options: LeaseOp
     connection.execute(DOCTOR_SQL["drop_tag"], (finding.row, finding.values["tag"]))
 
 
+def _use_text(connection: sqlite3.Connection, finding: Finding, options: LeaseOptions) -> None:
+    del options
+    connection.execute(SQL["use_text"], (finding.values["text"], finding.row))
+
+
+def _drop_text_use(connection: sqlite3.Connection, finding: Finding, options: LeaseOptions) -> None:
+    del options
+    connection.execute(SQL["drop_text_use"], (finding.values["text"], finding.row))
+
+
 def _remove_owner(connection: sqlite3.Connection, finding: Finding, options: LeaseOptions) -> None:
     connection.execute(SQL["release_all"], (options.clock(), finding.row))
     connection.execute(SQL["drop_owner"], (finding.row,))
@@ -197,6 +210,9 @@ _REPAIRS: Final[dict[str, Callable[[sqlite3.Connection, Finding, LeaseOptions], 
     "earlier_outline_of_no_run": _drop(SQL["drop_earlier_outlines"]),
     "trash_of_a_run": _drop(SQL["swept"]),
     "outline_damaged": _drop(DOCTOR_SQL["drop_outline"]),
+    "text_use_missing": _use_text,
+    "text_use_of_no_row": _drop_text_use,
+    "text_unused": _drop(SQL["drop_unused_text"]),
     "dead_owner": _remove_owner,
     "driver_without_owner": _remove_owner,
 }

@@ -20,7 +20,9 @@ from graphengine.stores.sqlite.doctor.findings import Lost
 from graphengine.stores.sqlite.doctor.inspection import open_for_inspection
 from graphengine.stores.sqlite.faults import shows_damage
 from graphengine.stores.sqlite.files import PAGE_BYTES, migrate
+from graphengine.stores.sqlite.queries import DOCTOR_SQL, SQL
 from graphengine.stores.sqlite.reads import KEY_BITS, SEQ_MASK
+from graphengine.stores.sqlite.texts import Texts, digest_of, keys_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,17 +34,19 @@ _LOWEST: Final = -(1 << 63)
 _HIGHEST: Final = (1 << 63) - 1
 _LONGEST_GAP: Final = 100_000
 _COLUMNS: Final = {
+    "texts": "key, digest, body",  # first: the checksums of the rows below cover them
     "runs": ("key, id, graph, fingerprint, status, created_at, parent, parent_seq, fence, driver, due_at, wanted_at"),
-    "steps": "id, at, CAST(body AS BLOB), sum",
-    "snapshots": "id, CAST(body AS BLOB), sum",
+    "steps": "id, at, CAST(body AS BLOB), sum, texts",
+    "snapshots": "id, CAST(body AS BLOB), sum, texts",
     "inbox": "id, run, key, kind, CAST(payload AS BLOB), posted_at, sum",
     "outlines": "rowid, fingerprint, CAST(body AS BLOB), sum",
     "trash": "key",
 }
 _ADD: Final = {
+    "texts": "INSERT OR IGNORE INTO texts (key, digest, body) VALUES (?, ?, ?)",
     "runs": "INSERT OR IGNORE INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    "steps": "INSERT OR IGNORE INTO steps (id, at, body, sum) VALUES (?, ?, CAST(? AS TEXT), ?)",
-    "snapshots": "INSERT OR IGNORE INTO snapshots (id, body, sum) VALUES (?, CAST(? AS TEXT), ?)",
+    "steps": "INSERT OR IGNORE INTO steps (id, at, body, sum, texts) VALUES (?, ?, CAST(? AS TEXT), ?, ?)",
+    "snapshots": "INSERT OR IGNORE INTO snapshots (id, body, sum, texts) VALUES (?, CAST(? AS TEXT), ?, ?)",
     "inbox": (
         "INSERT OR IGNORE INTO inbox (id, run, key, kind, payload, posted_at, sum)"
         " VALUES (?, ?, ?, ?, CAST(? AS TEXT), ?, ?)"
@@ -52,14 +56,19 @@ _ADD: Final = {
 }
 # The columns of rows on the pages: n NULL (the key is the rowid), i integer, r number, t text, ? possibly NULL.
 _SHAPES: Final = {
-    "steps": ("n", "r", "t", "i?"),
-    "snapshots": ("n", "t", "i?"),
+    "texts": ("n", "t", "t"),
+    "steps": ("n", "r", "t", "i?", "t?"),
+    "snapshots": ("n", "t", "i?", "t?"),
     "inbox": ("n", "i", "t", "t", "t?", "r", "i?"),
     "outlines": ("t", "t", "i?"),
     "runs": ("n", "t", "t", "t", "t", "r", "i?", "i", "i", "t?", "r?", "r?"),
 }
-_FEWEST: Final = {"steps": 3, "snapshots": 2, "inbox": 5, "outlines": 2, "runs": 10}
+_FEWEST: Final = {"texts": 3, "steps": 3, "snapshots": 2, "inbox": 5, "outlines": 2, "runs": 10}
 """The number of columns that the first format wrote; later ones are at the end of a row."""
+
+_BODIES: Final = {"steps": 2, "snapshots": 1, "inbox": 4, "outlines": 2}
+_SUMS: Final = {"steps": 3, "snapshots": 2, "inbox": 6, "outlines": 3}
+"""Which columns of a row that was read hold its text and its checksum."""
 
 
 def is_promising(path: Path) -> bool:
@@ -92,6 +101,7 @@ def salvage(path: Path, target: Path) -> list[Lost]:
             connection.execute("BEGIN")
             _from_tables(path, saving)
             _from_pages(path, saving)
+            saving.use_texts()
             connection.execute("COMMIT")
             lost = saving.lost()
         with target.open("rb") as file:
@@ -108,18 +118,27 @@ class _Saving:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
         self.last: dict[int, int] = {}
+        self._texts = Texts(connection)
 
     def add(self, table: str, row: Sequence[Any]) -> None:
         """Write a row unless it exists, fails its checksum or violates a constraint."""
         if table == "steps":
             key, seq = row[0] >> KEY_BITS, row[0] & SEQ_MASK
             self.last[key] = max(seq, self.last.get(key, 0))
-        if not _is_valid(table, row):
+        if not _is_valid(table, row, self._texts):
             return
         if table == "outlines":
             row = row[1:]
         with suppress(sqlite3.IntegrityError, OverflowError, UnicodeError):
             self.connection.execute(_ADD[table], row)
+
+    def use_texts(self) -> None:
+        """Record which rows hold long texts, and drop those that none holds."""
+        for statement in ("texts_of_steps", "texts_of_snapshots"):
+            for row, listed in self.connection.execute(DOCTOR_SQL[statement]).fetchall():
+                self.connection.executemany(SQL["use_text"], [(key, row) for key in keys_in(listed)])
+        unused = self.connection.execute(DOCTOR_SQL["unused_texts"]).fetchall()
+        self.connection.executemany(SQL["drop_unused_text"], unused)
 
     def created_at(self, key: int) -> float | None:
         """Return when a run was created; None if its row was not saved."""
@@ -189,10 +208,10 @@ def _readable(connection: sqlite3.Connection, table: str, columns: str) -> Itera
 
 
 def _from_pages(path: Path, saving: _Saving) -> None:
-    """Save the rows on the pages: those of runs first, since they show which steps are current."""
+    """Save the rows on the pages: first long texts and runs, since they show which steps are whole and current."""
     found = pages.open_pages(path)
     try:
-        for wanted in ({"runs"}, {"steps", "snapshots", "inbox", "outlines"}):
+        for wanted in ({"texts", "runs"}, {"steps", "snapshots", "inbox", "outlines"}):
             for row in found.rows():
                 table = _table_of(row)
                 if table in wanted:
@@ -222,9 +241,9 @@ def _columns_of(table: str, row: RawRow) -> list[Any]:
     shape = _SHAPES[table]
     cells: list[Any] = list(row.cells) + [None] * (len(shape) - len(row.cells))
     texts = [index for index, kind in enumerate(shape) if kind[0] == "t"]
-    bodies = {"steps": 2, "snapshots": 1, "inbox": 4, "outlines": 1}
+    bodies = {"texts": (1, 2), "steps": (2,), "snapshots": (1,), "inbox": (4,), "outlines": (1,)}
     for index in texts:
-        if index != bodies.get(table) and cells[index] is not None:
+        if index not in bodies.get(table, ()) and cells[index] is not None:
             cells[index] = cells[index].decode("utf-8", "replace")
     if table == "outlines":
         return [row.rowid, *cells]
@@ -274,29 +293,33 @@ def _fits(cell: Cell, kind: str) -> bool:
 
 def _is_proved(row: RawRow) -> bool:
     table = _table_of(row)
-    if table is None or table == "runs":
+    if table is None or table in ("runs", "texts"):
         return False
     cells = _columns_of(table, row)
-    return cells[-1] is not None and _is_valid(table, cells)
+    return cells[_SUMS[table]] is not None and _is_valid(table, cells, None)
 
 
-def _is_valid(table: str, row: Sequence[Any]) -> bool:
-    """Return whether a row matches its checksum; without one (formats before 3), whether its text can be parsed."""
+def _is_valid(table: str, row: Sequence[Any], texts: Texts | None) -> bool:
+    """Return whether a row matches its checksum; without one (formats before 3), whether its text can be parsed.
+
+    Without `texts`, a row that holds long texts does not match.
+    """
     if table in ("runs", "trash"):
         return True
-    body, recorded = (row[4], row[6]) if table == "inbox" else (row[-2], row[-1])
-    if table == "inbox" and body is None:
-        return True
+    if table == "texts":
+        return isinstance(row[2], bytes) and digest_of(row[2]) == row[1]
+    body, recorded = row[_BODIES[table]], row[_SUMS[table]]
     if not isinstance(body, bytes):
-        return False
-    if recorded is None:
-        try:
-            from_json(body)
-        except ValueError:
-            return False
-        return True
+        return table == "inbox" and body is None
     place = row[1] if table == "outlines" else row[0]
     if table == "inbox":
         _, run, key, kind, *_ = row
         place = message_place(run, kind, key)
-    return bool(sum_of(place, body) == recorded)
+    try:
+        if table in ("steps", "snapshots") and row[-1] is not None:
+            body = b"" if texts is None else texts.put_back(body, row[-1])
+        if recorded is None:
+            from_json(body)
+    except ValueError:
+        return False
+    return recorded is None or bool(sum_of(place, body) == recorded)

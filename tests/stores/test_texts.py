@@ -1,0 +1,305 @@
+"""Long texts are stored once, whatever holds them: steps, snapshots, runs; and are deleted with their last use."""
+
+# these tests are alone on their loop
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import pytest
+from pydantic import BaseModel, SecretStr
+from pydantic_core import from_json, to_json
+
+from graphengine import END, START, Graph, Runner, value
+from graphengine.errors import GraphEngineError, StoreCorrupt
+from graphengine.history.export import export_run, import_run
+from graphengine.reducers import append
+from graphengine.stores.memory import MemoryStore
+from graphengine.stores.sqlite import SQLiteStore, texts
+from graphengine.stores.sqlite.doctor import examine, repair
+from graphengine.stores.sqlite.texts import LEAST_BYTES, cut
+from graphengine.testing.store_kit import append as write
+from graphengine.testing.store_kit import batch, new_run, refused, same, step
+from tests.stores.recorded import small_snapshots
+from tests.stores.support import OpenStore
+
+LONG = 'She said: "No\\"." Then — nothing.\n' * 300
+MEGABYTE = "lorem ipsum dolor sit amet, " * 37_500
+
+
+def together(body: bytes) -> bytes:
+    """Return a body that was cut, put together again."""
+    short, found = cut(body)
+    parts, done = [], 0
+    for offset, text in found:
+        parts += [short[done:offset], text]
+        done = offset
+    return b"".join((*parts, short[done:]))
+
+
+def rows(path: Path, query: str) -> list[tuple[int, ...]]:
+    """Return the rows of a query on a database."""
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute(query).fetchall()
+
+
+def change(path: Path, *statements: str) -> None:
+    """Change a database as another program can."""
+    with closing(sqlite3.connect(path)) as connection:
+        for statement in statements:
+            connection.execute(statement)
+        connection.commit()
+
+
+# -- where a body is cut
+
+
+@pytest.mark.parametrize(
+    ("value", "count"),
+    [
+        ({"a": "x" * LEAST_BYTES}, 1),
+        ({"a": "x" * (LEAST_BYTES - 1)}, 0),
+        ({"a": LONG, "b": 'é"\\' * 2000, "c": [LONG, "short", LONG]}, 4),
+        ({"a": '"' * LEAST_BYTES}, 1),
+        ({"a": "\\" * LEAST_BYTES}, 1),
+        ({"a": ["short"] * 5000}, 0),
+        ({"a": ["short", *range(5000), "short", True, None, -1e9] * 2}, 0),
+        ({"x" * 5000: 1}, 1),
+        ("x" * 5000, 1),
+        (list(range(9000)), 0),
+        ({"a": "0," * 5000}, 0),  # it looks like a list of numbers
+        ({"a": {"$secret": "x" * 5000}}, 0),
+    ],
+)
+def test_long_strings_are_cut_out_and_put_back(value: object, count: int) -> None:
+    """Only strings of 4096 bytes or more are cut, what remains is JSON, and together they are the same bytes."""
+    body = to_json(value)
+    short, found = cut(body)
+    assert len(found) == count
+    from_json(short)
+    assert together(body) == body
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_any_json_is_put_together_unchanged(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Random JSON, with a low limit: each string of that length or more is cut, unless it looks like numbers."""
+    monkeypatch.setattr(texts, "LEAST_BYTES", 8)
+    chance = random.Random(seed)  # noqa: S311 - for a test
+
+    def some(depth: int) -> object:
+        kind = chance.randrange(7 if depth else 4)
+        if kind < 2:
+            return "".join(chance.choice('a"\\,:é\n 0') for _ in range(chance.randrange(25)))
+        if kind < 4:
+            return chance.choice([0, -1.5, True, None, 10**12])
+        if kind < 6:
+            return [some(depth - 1) for _ in range(chance.randrange(6))]
+        return {str(some(0)): some(depth - 1) for _ in range(chance.randrange(6))}
+
+    for _ in range(100):
+        body = to_json(some(4))
+        short, found = cut(body)
+        assert together(body) == body
+        from_json(short)
+        for _, text in found:
+            assert len(text) >= texts.LEAST_BYTES
+            assert isinstance(from_json(b'"' + text + b'"'), str)
+
+
+# -- what runs record
+
+KEY = "a key of many different letters: 0123456789"
+
+
+class State(BaseModel):
+    """The state of the loop."""
+
+    source: str = ""
+    draft: str = ""
+    token: SecretStr = SecretStr("")
+    log: Annotated[list[str], append] = []
+    n: int = 0
+
+
+def drafts(rounds: int = 10) -> Graph[State]:
+    """Return a loop that sets its draft again and again."""
+    graph = Graph("drafts", State, secret_key=KEY)
+
+    def draft(source: str, n: int) -> dict[str, object]:
+        return {"draft": source, "n": n + 1, "log": source if n % 2 else "short"}
+
+    graph.add_node("write", draft, writes=("draft", "n", "log"), thread=False)
+    graph.add_edge(START, "write")
+    graph.add_edge("write", END, when=value("n") >= rounds)
+    graph.add_edge("write", "write")
+    return graph
+
+
+async def test_a_loop_of_ten_drafts_writes_its_source_once(path: Path) -> None:
+    """The input, ten drafts and a list that grows by it hold a text of 1 MB: the database has it once."""
+    async with Runner(SQLiteStore(path, synchronous="NORMAL")) as runner:
+        result = await runner.start(drafts(), State(source=MEGABYTE, token=SecretStr("t" * 9000)), run_id="r").result()
+        again = (await runner.history("r"))[-1].update
+    assert path.stat().st_size < len(MEGABYTE) + 250_000
+    assert rows(path, "SELECT count(*), max(length(body)) FROM texts") == [(1, len(MEGABYTE))]
+    async with Runner() as runner:
+        other = await runner.start(drafts(), State(source=MEGABYTE, token=SecretStr("t" * 9000)), run_id="r").result()
+        assert result.state == other.state
+        assert to_json(again) == to_json((await runner.history("r"))[-1].update)
+
+
+async def test_a_hundred_runs_over_one_source_take_its_place_once(open_store: OpenStore, path: Path) -> None:
+    """The database of 100 runs that begin with the same 1 MB stays below 5 MB."""
+    store = await open_store()
+    for number in range(100):
+        fence = await new_run(store, f"r{number}")
+        await write(store, batch(f"r{number}", fence, [step(1, value=MEGABYTE), step(2)], "finished"))
+    assert (await store.weigh(["r1"]))["r1"] < 1000
+    await store.close()
+    assert path.stat().st_size < 2_000_000
+
+
+async def test_a_text_is_deleted_with_the_last_row_that_holds_it(open_store: OpenStore, path: Path) -> None:
+    """Runs share a text: it counts for no run's bytes, stays while one run is left, and goes with that one."""
+    store = await open_store()
+    for run_id in ("a", "b"):
+        fence = await new_run(store, run_id)
+        await write(store, batch(run_id, fence, [step(1, value=MEGABYTE), step(2, value=MEGABYTE)], "finished"))
+    assert (await store.weigh(["a"]))["a"] < 1000
+    assert await store.remove([await store.info("a")]) == {}
+    await store.sweep()
+    assert len(rows(path, "SELECT key FROM texts")) == 1
+    assert (await store.weigh(["b"]))["b"] > len(MEGABYTE)
+    assert (await store.steps("b"))[1].update[0][2] == MEGABYTE
+    await store.remove([await store.info("b")])
+    await store.sweep()
+    assert rows(path, "SELECT * FROM texts") == rows(path, "SELECT * FROM text_uses") == []
+
+
+async def test_a_failed_write_leaves_no_text(open_store: OpenStore, path: Path) -> None:
+    """A text is written in the transaction of its row: if that fails, both are missing."""
+    store = await open_store()
+    fence = await new_run(store, count=1)
+    change(path, "INSERT INTO snapshots (id, body) SELECT id + 1, body FROM steps")  # the next one has no place
+    with small_snapshots(1), refused(GraphEngineError):
+        await write(store, replace(batch("r", fence, [step(2, value=LONG)]), snapshot=lambda: b"{}"))
+    assert rows(path, "SELECT * FROM texts") == rows(path, "SELECT * FROM text_uses") == []
+
+
+async def test_secrets_stay_encrypted_in_their_rows(path: Path) -> None:
+    """An encrypted record of any length is in no text that rows share."""
+    async with Runner(SQLiteStore(path, synchronous="NORMAL")) as runner:
+        await runner.start(drafts(2), State(source=LONG, token=SecretStr("t" * 90_000)), run_id="r").result()
+    assert rows(path, "SELECT count(*) FROM texts") == [(1,)]
+    assert rows(path, "SELECT count(*) FROM steps WHERE body LIKE '%$secret%' AND length(body) > 90000") == [(1,)]
+
+
+async def test_exports_hold_the_texts_and_imports_share_them(path: Path, tmp_path: Path) -> None:
+    """An export is complete without the database; where it is imported, its texts are stored once."""
+    async with Runner(SQLiteStore(path, synchronous="NORMAL")) as runner:
+        await runner.start(drafts(), State(source=LONG), run_id="r").result()
+        exported = await export_run(runner.store, "r")
+    memory = MemoryStore()
+    await memory.open()
+    await import_run(memory, exported)
+    other = SQLiteStore(tmp_path / "other.db", synchronous="NORMAL")
+    await other.open()
+    await import_run(other, exported)
+    assert same(await memory.steps("r"), await other.steps("r"))
+    await other.close()
+    assert rows(tmp_path / "other.db", "SELECT count(*) FROM texts") == [(1,)]
+
+
+async def test_snapshots_share_the_texts_of_steps(path: Path) -> None:
+    """A snapshot holds the whole state, and no text of it a second time."""
+    with small_snapshots(2):
+        async with Runner(SQLiteStore(path, synchronous="NORMAL")) as runner:
+            await runner.start(drafts(), State(source=MEGABYTE), run_id="r").result()
+            resumed = await runner.resume(drafts(), "r").result()
+    assert resumed.state.draft == MEGABYTE
+    assert rows(path, "SELECT count(*) > 1 FROM snapshots WHERE texts IS NOT NULL") == [(1,)]
+    assert path.stat().st_size < len(MEGABYTE) + 400_000
+    assert examine(path).is_sound
+
+
+# -- damage
+
+
+@pytest.fixture
+async def shared(open_store: OpenStore, path: Path) -> Path:
+    """A closed database of two runs that share a text, and of one with another."""
+    store = await open_store()
+    for run_id, text in (("a", LONG), ("b", LONG), ("c", MEGABYTE)):
+        fence = await new_run(store, run_id)
+        await write(store, batch(run_id, fence, [step(1, value=text), step(2)], "finished"))
+    await store.close()
+    return path
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        ("UPDATE texts SET body = CAST(replace(CAST(body AS TEXT), 'No', 'Yes') AS BLOB)", "changed since"),
+        ("DELETE FROM texts WHERE key = 1", "text 1 is missing"),
+        ("UPDATE steps SET texts = '[[9999999,1]]' WHERE texts IS NOT NULL", "no place"),
+        ("UPDATE steps SET texts = '[[5,1],[4,1]]' WHERE texts IS NOT NULL", "no place"),
+        ("UPDATE steps SET texts = '[[' WHERE texts IS NOT NULL", "truncated"),
+        ("UPDATE steps SET texts = '[[5,2]]' WHERE texts IS NOT NULL", "changed since"),
+        ("UPDATE steps SET texts = NULL", "changed since"),
+    ],
+)
+async def test_a_damaged_text_is_reported_and_never_believed(
+    open_store: OpenStore, shared: Path, damage: str, reason: str
+) -> None:
+    """Steps that hold it raise an error that names the step; doctor reports each; steps without it are read."""
+    change(shared, damage)
+    store = await open_store()
+    with refused(StoreCorrupt) as caught:
+        await store.steps("a")
+    assert "step 1 of run a" in caught[0].message
+    assert reason in caught[0].message
+    assert len(await store.steps("a", after=1)) == 1
+    await store.close()
+    faults = {(fault.code, fault.run_id) for fault in examine(shared).faults}
+    assert {("step_damaged", "a"), ("step_damaged", "b")} <= faults
+
+
+async def test_a_damaged_text_is_not_used_for_new_steps(open_store: OpenStore, shared: Path) -> None:
+    """A step with the text that was there before is written with a text of its own."""
+    change(shared, "UPDATE texts SET body = CAST('damaged' AS BLOB)")
+    assert ("text_damaged", None) in {(fault.code, fault.run_id or None) for fault in examine(shared).faults}
+    store = await open_store()
+    fence = await new_run(store, "d")
+    await write(store, batch("d", fence, [step(1, value=LONG)]))
+    assert (await store.steps("d"))[0].update[0][2] == LONG
+
+
+async def test_texts_are_saved_from_damaged_pages(shared: Path, open_store: OpenStore) -> None:
+    """If the schema's page is lost, texts and the steps that hold them are read from the other pages."""
+    with shared.open("r+b") as file:
+        file.seek(100)
+        file.write(b"\xff" * 4000)
+    repaired = repair(shared)
+    assert not repaired.lost
+    assert not [fault for fault in repaired.report.faults if fault.code.startswith("text")]
+    store = await open_store()
+    held = {info.id: (await store.steps(info.id))[0].update[0][2] for info in await store.runs()}
+    assert held == {"a": LONG, "b": LONG, "c": MEGABYTE}
+    assert len(rows(shared, "SELECT * FROM text_uses")) == len(held)
+
+
+async def test_a_text_that_would_unfold_beyond_the_limit_is_refused(
+    open_store: OpenStore, shared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A small file cannot make a step of any size: the limit is that of a row."""
+    monkeypatch.setattr(texts, "LARGEST_BYTES", 3_000_000)
+    change(shared, "UPDATE steps SET texts = '[[5,2],[5,2],[5,2]]' WHERE texts IS NOT NULL")
+    store = await open_store()
+    with refused(StoreCorrupt) as caught:
+        await store.steps("c")
+    assert "more than 3000000 bytes" in caught[0].message
