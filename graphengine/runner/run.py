@@ -93,6 +93,11 @@ class Run(Generic[S]):
         return self._task is not None and not self._task.done()
 
     @property
+    def is_recorded(self) -> bool:
+        """Whether its first step here is durable."""
+        return self._recorded
+
+    @property
     def has_trouble(self) -> bool:
         """Whether it could not be resumed, for another reason than that another process drives it."""
         if self._task is None or not self._task.done() or self._task.cancelled():

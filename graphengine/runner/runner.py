@@ -124,7 +124,8 @@ class Runner:
 
         Nodes in flight have `grace_seconds` to finish, and no node begins. Nodes that are still in flight then are cut
         off, and run again when the run is resumed. Released runs stay `running`: `recover`, `resume` and workers find
-        them, like those of a process that died. A warning names each; its `result()` has the status `running`.
+        them, like those of a process that died. A warning names each, and any run that was just being started;
+        the `result()` of a released run has the status `running`.
         """
         self._supervisor.closed = True
         if self._closing is None:
@@ -139,10 +140,12 @@ class Runner:
             if self._threads is not None:
                 stack.callback(self._threads.shutdown, wait=False)
             await self._supervisor.release_all()
-            left: list[asyncio.Task[Any]] = [*self._supervisor.close(), *(run.cancel() for run in self._runs)]
+            runs = list(self._runs)
+            left: list[asyncio.Task[Any]] = [*self._supervisor.close(), *(run.cancel() for run in runs)]
             left += self._supervisor.opener.turns.cancelled
             if left:
                 await asyncio.wait(left)
+            self._supervisor.warn_of_unopened(runs)
 
     def start(  # noqa: PLR0913 - what a run begins with
         self,
