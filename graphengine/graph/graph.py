@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, Typed
 
 from pydantic import BaseModel
 
-from graphengine.errors import DefinitionError
+from graphengine.errors import CompileError, DefinitionError
 from graphengine.graph.conditions import Condition, as_condition
 from graphengine.graph.options import END, FAIL, START, Limits, Migration, Retry, none_for_ever
 from graphengine.graph.source_location import Origin, origin_of_call
@@ -423,7 +423,12 @@ class Graph(Generic[S]):
         if self._plan is None or any(graph.edits != edits for graph, edits in self._inner):
             from graphengine.compile.compiler import compile_graph  # noqa: PLC0415 - it reads this module
 
-            self._plan, inner = compile_graph(self)
+            try:
+                self._plan, inner = compile_graph(self)
+            except CompileError as error:
+                raise error.with_traceback(
+                    None
+                ) from None  # the lines of the problems matter, not those of the compiler
             self._inner = [(graph, graph.edits) for graph in inner]
         return self._plan
 

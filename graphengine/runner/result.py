@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pydantic import BaseModel
 
+from graphengine.calls.user_frames import cut_to_user_code
 from graphengine.engine.failures import survived
 from graphengine.errors import GraphEngineError
 from graphengine.state.view import Held, View
@@ -125,7 +126,7 @@ class RunFailed(GraphEngineError):
 
     Attributes:
         result: How far the run got. `result.error.traceback` is the recorded traceback; `__cause__` is the exception
-            itself, if it was raised in this process.
+            itself, if it was raised in this process. Neither has frames of the engine.
     """
 
     code = "run_failed"
@@ -133,6 +134,8 @@ class RunFailed(GraphEngineError):
     def __init__(self, result: Result[Any]) -> None:
         self.result = result
         self.__cause__ = result.cause
+        if result.cause is not None:
+            cut_to_user_code(result.cause)
         error = result.error
         text = f"{error.kind}: {error.message}" if error is not None else "no reason recorded"
         super().__init__(

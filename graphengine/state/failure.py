@@ -40,7 +40,11 @@ class Failure(BaseModel):
 
     @property
     def traceback(self) -> str:
-        """The recorded traceback; "" if the engine raised the error, or if the failure was read from a state."""
+        """The recorded traceback, without frames of the engine.
+
+        It is "" if the engine raised the error and no code of the user caused it, or if the failure was read from a
+        state.
+        """
         return self._traceback
 
     def __eq__(self, other: object) -> bool:
