@@ -45,6 +45,7 @@ from graphengine.engine.steps import (
 from graphengine.history.timing import is_by_answer
 from graphengine.history.visits import Visits
 from graphengine.runner.live_events import Emitted, NodeBegan, TextDelta
+from graphengine.runner.run import StepRecorded
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -144,7 +145,7 @@ class Progress:
                 self.began(event.path, event.visit, event.attempt)
         elif isinstance(event, Emitted):
             self._line("emit", event.path, f": {one_line(compact(event.data))}")
-        else:
+        elif isinstance(event, StepRecorded):
             self.recorded(self.visits.feed(event.step))
 
     def recorded(self, entry: Entry) -> None:

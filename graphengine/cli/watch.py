@@ -8,7 +8,6 @@ work and what the run waits for.
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Final, Protocol
 
 import click
@@ -17,7 +16,7 @@ from graphengine.cli import completing, helping, options
 from graphengine.cli.session import Exit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
 
     from graphengine.cli.places import Place
@@ -26,10 +25,9 @@ if TYPE_CHECKING:
     from graphengine.history.visit_tree import Entry
     from graphengine.history.visits import Visits
     from graphengine.runner.live_events import NodeBegan
-    from graphengine.state.json_values import JsonValue
+    from graphengine.runner.run import Event, StatusChanged
     from graphengine.stores.base import RunInfo, Store
 
-_POLL_SECONDS: Final = 0.2
 _LAST: Final = 5
 """The number of past steps that are shown without --from."""
 _OVER: Final = ("finished", "stopped", "failed")
@@ -151,32 +149,31 @@ class _Watching:
             UnknownRun: The run was removed in the meantime.
             StoreError: It cannot be read.
         """
-        import asyncio
+        from contextlib import aclosing
 
-        from graphengine.cli.selecting import status_of
+        from graphengine.history.selection import status_of
+        from graphengine.runner.following import polled
 
-        info = await store.info(run_id)
-        self._view.begins(info)
-        visits = await self._past(store, info)
+        first = await store.info(run_id)
+        self._view.begins(first)
+        visits = await self._past(store, first)
         snapshot = visits.snapshot
         reported: tuple[object, ...] = ()
-        while True:
-            for step in await store.steps(run_id, snapshot.seq, info.seq):
-                self._view.step(visits.feed(step), is_past=False)
-            status = status_of(info)
-            if status in _OVER or (self._ends_idle and status != "running"):
-                self._view.ends(info, snapshot)
-                return _exit_code(status)
-            standing = (status, info.seq, info.driver)
-            if standing != reported:
-                reported = standing
-                self._view.stands(info, snapshot)
-            else:
-                self._view.tick()
-            await asyncio.sleep(_POLL_SECONDS)
-            before, info = info, await store.info(run_id)
-            if info.created_at != before.created_at or info.seq < before.seq:
-                raise _removed(run_id)
+        async with aclosing(polled(store, first, snapshot.seq)) as polls:
+            async for info, steps in polls:
+                for step in steps:
+                    self._view.step(visits.feed(step), is_past=False)
+                status = status_of(info)
+                if status in _OVER or (self._ends_idle and status != "running"):
+                    self._view.ends(info, snapshot)
+                    return _exit_code(status)
+                standing = (status, info.seq, info.driver)
+                if standing != reported:
+                    reported = standing
+                    self._view.stands(info, snapshot)
+                else:
+                    self._view.tick()
+        return Exit.FINISHED  # not reached: the loop above ends with a return or an error
 
     async def _past(self, store: Store, info: RunInfo) -> Visits:
         """Return the run before the first step that is shown."""
@@ -191,12 +188,6 @@ class _Watching:
             self._view.step(visits.feed(step), is_past=True)
         self._view.joins(visits)
         return visits
-
-
-def _removed(run_id: str) -> Exception:
-    from graphengine.errors import UnknownRun
-
-    return UnknownRun(f"run {run_id} was removed while it was watched", where=f"run {run_id}")
 
 
 def _exit_code(status: str) -> int:
@@ -308,17 +299,17 @@ class _Documents:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._reported: tuple[object, ...] = ()
-        self._whose: dict[str, JsonValue] = {}
+        self._reported: StatusChanged | None = None
+        self._info: RunInfo | None = None
 
     def begins(self, info: RunInfo) -> None:
-        self._whose = {"run_id": info.id, "graph": info.graph}
+        self._info = info
 
     def step(self, entry: Entry, *, is_past: bool) -> None:
-        from graphengine.history.json_document import step_document
+        from graphengine.runner.run import StepRecorded
 
         if not is_past:
-            self._line("step", {"step": step_document(entry.step)})
+            self._line(StepRecorded(entry.step.seq, entry.step))
 
     def follows(self, visits: Visits) -> None:
         pass
@@ -328,27 +319,25 @@ class _Documents:
 
     def stands(self, info: RunInfo, snapshot: Snapshot) -> None:
         """Write a document if the run's status, driver or waits have changed."""
-        from graphengine.history.json_document import waits_document
+        from graphengine.runner.result import waits_of
+        from graphengine.runner.run import StatusChanged
 
-        waits = waits_document(snapshot)
-        standing = (info.status, info.driver, waits)
-        if standing != self._reported:
-            self._reported = standing
-            self._line("stands", {"status": info.status, "driver": info.driver, "waits": waits})
+        changed = StatusChanged(info.status, info.driver, waits_of(snapshot))
+        if changed != self._reported:
+            self._reported = changed
+            self._line(changed)
 
     def tick(self) -> None:
         pass
 
-    def ends(self, info: RunInfo, snapshot: Snapshot) -> None:
-        from graphengine.history.json_document import failure_document, waits_document
+    def ends(self, info: RunInfo, snapshot: Snapshot) -> None:  # noqa: ARG002 - as its protocol
+        from graphengine.runner.result import recorded_result_of
+        from graphengine.runner.run import RunEnded
 
-        error = failure_document(snapshot.failure) if snapshot.failure is not None else None
-        stop = asdict(snapshot.stop) if snapshot.stop is not None else None
-        outcome: Mapping[str, JsonValue] = {"seq": info.seq, "stop": stop, "error": error}
-        ended = {"status": info.status, "driver": info.driver, **outcome, "waits": waits_document(snapshot)}
-        self._line("ended", ended)
+        self._line(RunEnded(recorded_result_of(snapshot)))
 
-    def _line(self, event: str, content: Mapping[str, JsonValue]) -> None:
-        from graphengine.history.json_document import SCHEMA
+    def _line(self, event: Event) -> None:
+        from graphengine.runner.event_json import event_document
 
-        self._session.line({"schema": SCHEMA, "event": event, **self._whose, **content})
+        if self._info is not None:
+            self._session.line(event_document(event, self._info))

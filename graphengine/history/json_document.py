@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from graphengine.errors import GraphEngineError, Problem
     from graphengine.history.load import RunDiff, Side
     from graphengine.history.usage import Spent, Usage
+    from graphengine.state.failure import Failure
     from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import RunInfo
     from graphengine.stores.sqlite.doctor.findings import Repaired, Report
@@ -85,7 +86,7 @@ class Told(NamedTuple):
     repair: str = ""
 
 
-def told_by(failure: FailureRecord) -> Told:
+def told_by(failure: FailureRecord | Failure) -> Told:
     """Return the text of a recorded failure; older versions recorded place and repair as lines of the message."""
     where, repair, message = failure.where, failure.repair, failure.message
     if not where and not repair and not failure.traceback:
@@ -159,7 +160,7 @@ def _wait(name: str, wait: WaitRecord) -> dict[str, JsonValue]:
     }
 
 
-def failure_document(failure: FailureRecord) -> dict[str, JsonValue]:
+def failure_document(failure: FailureRecord | Failure) -> dict[str, JsonValue]:
     """Return the document of a recorded failure: the parts of every error, the node's path and the attempt."""
     text = told_by(failure)
     found: dict[str, JsonValue] = {

@@ -8,11 +8,12 @@ import lazy_loader
 
 if TYPE_CHECKING:
     from graphengine.runner.context import Context
+    from graphengine.runner.event_json import event_document
     from graphengine.runner.live_events import Emitted, NodeBegan, TextDelta
     from graphengine.runner.previous_runs import PastRun
     from graphengine.runner.result import Result, RunFailed, Usage, Wait
     from graphengine.runner.retention import Pruned, Vacuumed
-    from graphengine.runner.run import Run, StepRecorded
+    from graphengine.runner.run import Run, RunEnded, StatusChanged, StepRecorded
     from graphengine.runner.runner import Runner
     from graphengine.runner.worker import Worker
 else:
@@ -20,11 +21,12 @@ else:
         __name__,
         submod_attrs={
             "context": ("Context",),
+            "event_json": ("event_document",),
             "live_events": ("Emitted", "NodeBegan", "TextDelta"),
             "previous_runs": ("PastRun",),
             "retention": ("Pruned", "Vacuumed"),
             "result": ("Result", "RunFailed", "Usage", "Wait"),
-            "run": ("Run", "StepRecorded"),
+            "run": ("Run", "RunEnded", "StatusChanged", "StepRecorded"),
             "runner": ("Runner",),
             "worker": ("Worker",),
         },
@@ -38,12 +40,15 @@ __all__ = [
     "Pruned",
     "Result",
     "Run",
+    "RunEnded",
     "RunFailed",
     "Runner",
+    "StatusChanged",
     "StepRecorded",
     "TextDelta",
     "Usage",
     "Vacuumed",
     "Wait",
     "Worker",
+    "event_document",
 ]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from graphengine.calls.user_frames import cut_to_user_code
 from graphengine.engine.failures import survived
@@ -100,6 +101,7 @@ class Result(Generic[S]):
         elapsed_seconds: Driven time.
         waits: What it waits for.
         cut_off: The nodes, by path, that were in flight when the Runner closed; they run again when the run is resumed.
+        values: The state as it is recorded: JSON values, secret fields encrypted.
         cause: The exception behind `error`, if it was raised in this process by this handle's run and the graph has no
             secrets.
     """
@@ -118,7 +120,14 @@ class Result(Generic[S]):
     repair: str = ""
     waits: Sequence[Wait] = ()
     cut_off: Sequence[str] = ()
+    values: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
     cause: BaseException | None = field(default=None, compare=False, repr=False)
+
+
+class RecordedState(BaseModel):
+    """The state of a run whose graph is not known here: the recorded JSON values, as attributes."""
+
+    model_config = ConfigDict(extra="allow")
 
 
 class RunFailed(GraphEngineError):
@@ -150,6 +159,16 @@ def result_of(plan: Plan[S], snapshot: Snapshot, cause: BaseException | None = N
     state = plan.state.rebuild(snapshot.root.values)
     view = View(plan.state, Held(snapshot.root.values, dict(vars(state))))
     output = plan.result.read(view) if plan.result is not None else state
+    return _result_of(snapshot, state, output, cause)
+
+
+def recorded_result_of(snapshot: Snapshot) -> Result[RecordedState]:
+    """Return the result of a snapshot of a run whose graph is not known here; its output is the state."""
+    state = RecordedState.model_construct(**deepcopy(snapshot.root.values))
+    return _result_of(snapshot, state, state, None)
+
+
+def _result_of(snapshot: Snapshot, state: S, output: object, cause: BaseException | None) -> Result[S]:
     failed = (frame.failure for frame in snapshot.frames.values() if frame.failure is not None)
     failure = snapshot.failure or next(failed, None)  # a failed part is reported while others still wait
     return Result(
@@ -166,6 +185,7 @@ def result_of(plan: Plan[S], snapshot: Snapshot, cause: BaseException | None = N
         elapsed_seconds=snapshot.elapsed_seconds,
         repair=failure.repair if failure else "",
         waits=waits_of(snapshot),
+        values=snapshot.root.values,
         cause=cause,
     )
 

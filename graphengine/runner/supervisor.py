@@ -197,6 +197,7 @@ class Supervisor:
             seq, due = result.seq, min(dues, default=math.inf) if sleeps and run.waits_out else None
             del result, opened  # frees the state and the driver: many runs can wait here
             if not await self._sleep(run, seq, due):
+                run.is_parked = True
                 return await self._current_result(run, plan)
             opened = await self._resume(run, plan)
 
@@ -291,9 +292,10 @@ class Supervisor:
                 return False
             alarm = self.sleeping[run.id] = asyncio.Event()
             if not await self._store.inbox([run.id]):
-                if due is None:
+                if due is not None:
+                    await self._until(due, alarm, run, seq)
+                elif not alarm.is_set():
                     return False
-                await self._until(due, alarm, run, seq)
             status = (await self._store.info(run.id)).status
             return status in ("waiting", "running") and run.left is False  # noqa: TRY300 - the except is for the wait
         except asyncio.CancelledError:

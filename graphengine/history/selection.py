@@ -6,12 +6,17 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, cast
 
+from graphengine.state.path import did_you_mean
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from graphengine.stores.base import RunInfo, Status, Store
 
 _PAGE: Final = 200
+STATUSES: Final = ("running", "interrupted", "waiting", "finished", "stopped", "failed")
+"""The statuses to select by; see `status_of`."""
+
 _ONLY_SEEN: Final = ("running", "interrupted")
 """Statuses that the store does not distinguish: whether a driver is alive separates them."""
 
@@ -89,8 +94,6 @@ async def _all(store: Store, wanted: Wanted) -> AsyncIterator[RunInfo]:
 
 async def hint_of(store: Store, wanted: Wanted) -> str:
     """Return a hint about a graph or tag that no run has; "" if they are known."""
-    from graphengine.state.path import did_you_mean
-
     graphs: set[str] = set()
     tags: set[str] = set()
     async for info in _all(store, Wanted(wanted.limit)):
