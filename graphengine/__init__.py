@@ -29,7 +29,19 @@ if TYPE_CHECKING:
     from graphengine.graph.question import ask
     from graphengine.models import Message, Model, Router, ScriptedModel
     from graphengine.reducers import Replace
-    from graphengine.runner import Context, PastRun, Pruned, Result, Run, RunFailed, Runner, Usage, Wait, Worker
+    from graphengine.runner import (
+        Context,
+        PastRun,
+        Pruned,
+        Result,
+        Run,
+        RunFailed,
+        Runner,
+        SyncRunner,
+        Usage,
+        Wait,
+        Worker,
+    )
     from graphengine.state.failure import Failure
     from graphengine.state.secret import Secret
     from graphengine.state.stop import Stop
@@ -79,6 +91,7 @@ else:
                 "Run",
                 "RunFailed",
                 "Runner",
+                "SyncRunner",
                 "Usage",
                 "Wait",
                 "Worker",
@@ -118,6 +131,7 @@ __all__ = [
     "Secret",
     "Sizes",
     "Stop",
+    "SyncRunner",
     "TextFile",
     "Usage",
     "Wait",

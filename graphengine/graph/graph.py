@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from graphengine.graph.runnable import Body, HasBody, Kind
     from graphengine.render.folding import Fold
     from graphengine.render.looks import Theme
+    from graphengine.runner.once import RunOptions
     from graphengine.runner.result import Result
     from graphengine.state.json_values import JsonValue
     from graphengine.state.secret import Keys
@@ -486,40 +487,35 @@ class Graph(Generic[S]):
 
         return problems_of(self)
 
-    async def run(self, state: S | Mapping[str, object] | None = None, *, limits: Limits | None = None) -> Result[S]:
-        """Run it once in memory. Use `Runner` for runs that outlive the process, and for graphs that ask questions.
+    async def run(self, state: S | Mapping[str, object] | None = None, **options: Unpack[RunOptions]) -> Result[S]:
+        """Run it once, in memory if no store is given. Use `Runner` for several runs, or to answer questions.
+
+        Args:
+            state: The initial state, or a mapping of its fields.
+            options: `limits=` in place of the graph's own, `store=` (the path of a SQLite database, or a Store),
+                `run_id=`, `models=` and `resources=` as in `Runner`.
 
         Returns:
             The result: `finished`, `stopped` at a limit, or `waiting` for an answer or a message, which can no longer
-            arrive since the run is in memory only. A run that only sleeps is waited for.
+            arrive if the run is in memory only. A run that only sleeps is waited for.
 
         Raises:
-            CompileError, InputError; RunFailed, with the result up to the failure.
+            CompileError, InputError; RunExists; RunFailed, with the result up to the failure.
         """
-        from graphengine.runner import Runner  # noqa: PLC0415 - the one lazy door to the runner
+        from graphengine.runner.once import run_once  # noqa: PLC0415 - the one lazy door to the runner
 
-        async with Runner() as runner:
-            return await runner.start(self, state, limits=limits).result()
+        return await run_once(self, state, **options)
 
-    def run_sync(self, state: S | Mapping[str, object] | None = None, *, limits: Limits | None = None) -> Result[S]:
-        """`run` for scripts without an event loop.
+    def run_sync(self, state: S | Mapping[str, object] | None = None, **options: Unpack[RunOptions]) -> Result[S]:
+        """`run` for scripts without an event loop. `SyncRunner` has the methods of a Runner for them.
 
         Raises:
             DefinitionError: An event loop is running here, as in a notebook. Also what `run` raises.
         """
-        import asyncio  # noqa: PLC0415 - declaring a graph needs no event loop
+        from graphengine.runner.once import run_alone  # noqa: PLC0415 - as above
 
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            is_running = False
-        else:
-            is_running = True
-        if is_running:
-            message = "run_sync was called where an event loop is running"
-            raise DefinitionError(message, where=f"graph {self.name}", repair="write: result = await graph.run(…)")
         self.compile()
-        return asyncio.run(self.run(state, limits=limits))
+        return run_alone(lambda: self.run(state, **options), f"graph {self.name}")
 
     def render(self, path: str | PathLike[str], *, fold: Fold = None, theme: Theme = "auto") -> None:
         """Draw it into a file.

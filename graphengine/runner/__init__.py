@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from graphengine.runner.retention import Pruned, Vacuumed
     from graphengine.runner.run import Run, RunEnded, StatusChanged, StepRecorded
     from graphengine.runner.runner import Runner
+    from graphengine.runner.sync import SyncRun, SyncRunner
     from graphengine.runner.worker import Worker
 else:
     __getattr__, __dir__, _ = lazy_loader.attach(
@@ -28,6 +29,7 @@ else:
             "result": ("Result", "RunFailed", "Usage", "Wait"),
             "run": ("Run", "RunEnded", "StatusChanged", "StepRecorded"),
             "runner": ("Runner",),
+            "sync": ("SyncRun", "SyncRunner"),
             "worker": ("Worker",),
         },
     )
@@ -45,6 +47,8 @@ __all__ = [
     "Runner",
     "StatusChanged",
     "StepRecorded",
+    "SyncRun",
+    "SyncRunner",
     "TextDelta",
     "Usage",
     "Vacuumed",

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import BaseModel
 
-from graphengine.engine.fold import evolve
 from graphengine.errors import GraphEngineError, UnknownRun
 from graphengine.history.load import load_snapshot
+from graphengine.history.visits import Visits
 from graphengine.runner.result import RunFailed, waits_of
 from graphengine.runner.run import Run, RunEnded, StatusChanged, StepRecorded
 
@@ -125,14 +125,15 @@ class Follower:
     async def _polled(self) -> AsyncGenerator[Event, None]:
         """Yield what another process records, until the run is over, or is driven here."""
         info = await self._store.info(self._run_id)
-        snapshot = await load_snapshot(self._store, self._run_id, None)
+        visits = Visits(await load_snapshot(self._store, self._run_id, None), keeps=False)
+        snapshot = visits.snapshot
         reported: tuple[object, ...] = ()
         async with aclosing(polled(self._store, info, self._last)) as polls:
             async for row, steps in polls:
                 for step in steps:
                     self._last = step.seq
                     if step.seq > snapshot.seq:
-                        evolve(snapshot, step)
+                        visits.feed(step)
                     yield StepRecorded(step.seq, step)
                 is_idle = row.status != "running" or row.driver is None
                 if row.status in _OVER or (is_idle and not self._wait_out):
