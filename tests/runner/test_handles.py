@@ -391,6 +391,29 @@ async def test_start_or_send_starts_a_run_with_its_first_message(runner: Runner)
         await runner.start_or_send(chat(), "c", "said", "more")
 
 
+async def test_a_chat_without_a_limit_of_steps_outlives_the_default_limit() -> None:
+    """As the guide advises for chats; with the default of 1,000 steps it would stop after 500 exchanges of two."""
+
+    async def hear(ctx: Context) -> str:
+        return await ctx.receive("said", str)
+
+    graph = Graph("bot", State)
+    graph.add_node("hear", hear, writes="text")
+    graph.add_node("reply", lambda n: n + 1, writes="n", thread=False)
+    graph.add_edge(START, "hear")
+    graph.add_edge("hear", END, when=lambda text: text == "bye")
+    graph.add_edge("hear", "reply")
+    graph.add_edge("reply", "hear")
+    assert list(graph.check()) == []
+    async with Runner() as runner:
+        endless = graph.but(limits=Limits(steps=None))
+        for number in range(510):
+            run = await runner.start_or_send(endless, "chat", "said", str(number))
+            await run.result()
+        result = await runner.get("chat", endless).result()
+        assert (result.status, result.state.n, result.steps) == ("waiting", 510, 1020)
+
+
 async def test_start_or_send_by_many_callers_starts_one_run(runner: Runner) -> None:
     """Each message is received once, whichever of them starts the run."""
     sent = [str(number) for number in range(8)]
