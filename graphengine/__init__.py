@@ -12,6 +12,7 @@ import lazy_loader
 
 if TYPE_CHECKING:
     from graphengine.agents import Agent, Window, mcp, tool
+    from graphengine.cli.live import show
     from graphengine.errors import CompileError, GraphEngineError
     from graphengine.graph.conditions import (
         Condition,
@@ -51,6 +52,7 @@ else:
         __name__,
         submod_attrs={
             "agents": ("Agent", "Window", "mcp", "tool"),
+            "cli.live": ("show",),
             "graph.question": ("ask",),
             "graph.conditions": (
                 "Condition",
@@ -146,6 +148,7 @@ __all__ = [
     "iterations",
     "mcp",
     "plateau",
+    "show",
     "tool",
     "usage",
     "value",
