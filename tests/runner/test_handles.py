@@ -173,7 +173,7 @@ async def test_events_raise_the_error_because_of_which_there_is_no_result() -> N
 
 
 async def test_resume_of_a_run_that_is_driven_here_is_refused_at_once(runner: Runner) -> None:
-    """The error names the handle; a run that waits or was stopped is resumed as ever."""
+    """The error names the handle; a run that waits or was stopped is still resumed."""
     gate = Gate()
     run = runner.start(gate.graph(), run_id="r")
     await gate.entered.wait()

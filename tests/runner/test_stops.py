@@ -230,21 +230,21 @@ async def test_a_worker_finds_what_a_closed_runner_released(tmp_path: Path) -> N
         await gate.entered.wait()
     assert [(await run.result()).status for run in runs] == ["waiting", "running"]
     gate.leave.set()
-    told: list[tuple[str, str]] = []
+    seen: list[tuple[str, str]] = []
     async with Runner(tmp_path / "runs.db", clock=clock) as runner:
 
         def tell(event: object) -> None:
             if isinstance(event, Took):
-                told.append((event.info.id, event.why))
+                seen.append((event.info.id, event.why))
             if isinstance(event, Ended):
-                told.append((event.info.id, event.result.status))
-                if len(told) == 4:
+                seen.append((event.info.id, event.result.status))
+                if len(seen) == 4:
                     worker.stop()
 
         worker = Worker(runner, {"gated": gate.graph(), "asleep": asleep}, concurrency=1, tell=tell)
         clock.move(10**10)  # after every wait
         await worker.run()
-    assert sorted(told) == [("asleep", "due"), ("asleep", "finished"), ("flight", "finished"), ("flight", "orphan")]
+    assert sorted(seen) == [("asleep", "due"), ("asleep", "finished"), ("flight", "finished"), ("flight", "orphan")]
 
 
 @pytest.mark.parametrize("grace", [-1.0, float("nan"), float("inf")])

@@ -112,7 +112,7 @@ async def test_it_works_where_an_event_loop_is_running() -> None:
         assert runner.start(adds()).result().state.n == 1
 
 
-def test_a_closed_one_says_so_and_ends_its_thread(tmp_path: Path) -> None:
+def test_a_closed_one_refuses_calls_and_ends_its_thread(tmp_path: Path) -> None:
     """Its runs are released; closing it again does nothing."""
     entered = threading.Event()
 
