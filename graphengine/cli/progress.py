@@ -45,7 +45,6 @@ from graphengine.engine.steps import (
 from graphengine.history.timing import is_by_answer
 from graphengine.history.visits import Visits
 from graphengine.runner.live_events import Emitted, NodeBegan, TextDelta
-from graphengine.runner.run import StepRecorded
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -174,8 +173,11 @@ class Progress:
                 self.began(event.path, event.visit, event.attempt)
         elif isinstance(event, Emitted):
             self._line("emit", event.path, f": {one_line(compact(event.data))}")
-        elif isinstance(event, StepRecorded):
-            self.recorded(self.visits.feed(event.step))
+        else:
+            from graphengine.runner.run import StepRecorded
+
+            if isinstance(event, StepRecorded):
+                self.recorded(self.visits.feed(event.step))
 
     def recorded(self, entry: Entry) -> None:
         """Show a durable step."""

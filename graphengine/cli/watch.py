@@ -16,7 +16,7 @@ from graphengine.cli import completing, helping, options
 from graphengine.cli.session import Exit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from graphengine.cli.places import Place
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from graphengine.history.visit_tree import Entry
     from graphengine.history.visits import Visits
     from graphengine.runner.live_events import NodeBegan
-    from graphengine.runner.run import Event, StatusChanged
+    from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import RunInfo, Store
 
 _LAST: Final = 5
@@ -151,8 +151,8 @@ class _Watching:
         """
         from contextlib import aclosing
 
+        from graphengine.history.polling import polled
         from graphengine.history.selection import status_of
-        from graphengine.runner.following import polled
 
         first = await store.info(run_id)
         self._view.begins(first)
@@ -299,17 +299,17 @@ class _Documents:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._reported: StatusChanged | None = None
+        self._reported: Mapping[str, JsonValue] = {}
         self._info: RunInfo | None = None
 
     def begins(self, info: RunInfo) -> None:
         self._info = info
 
     def step(self, entry: Entry, *, is_past: bool) -> None:
-        from graphengine.runner.run import StepRecorded
+        from graphengine.history.json_document import step_document
 
         if not is_past:
-            self._line(StepRecorded(entry.step.seq, entry.step))
+            self._line("step", {"step": step_document(entry.step)})
 
     def follows(self, visits: Visits) -> None:
         pass
@@ -319,25 +319,23 @@ class _Documents:
 
     def stands(self, info: RunInfo, snapshot: Snapshot) -> None:
         """Write a document if the run's status, driver or waits have changed."""
-        from graphengine.runner.result import waits_of
-        from graphengine.runner.run import StatusChanged
+        from graphengine.history.json_document import waits_document
 
-        changed = StatusChanged(info.status, info.driver, waits_of(snapshot))
-        if changed != self._reported:
-            self._reported = changed
-            self._line(changed)
+        standing = {"status": info.status, "driver": info.driver, "waits": waits_document(snapshot)}
+        if standing != self._reported:
+            self._reported = standing
+            self._line("stands", standing)
 
     def tick(self) -> None:
         pass
 
     def ends(self, info: RunInfo, snapshot: Snapshot) -> None:  # noqa: ARG002 - as its protocol
-        from graphengine.runner.result import recorded_result_of
-        from graphengine.runner.run import RunEnded
+        from graphengine.history.json_document import ended_document
 
-        self._line(RunEnded(recorded_result_of(snapshot)))
+        self._line("ended", ended_document(snapshot))
 
-    def _line(self, event: Event) -> None:
-        from graphengine.runner.event_json import event_document
+    def _line(self, event: str, content: Mapping[str, JsonValue]) -> None:
+        from graphengine.history.json_document import event_line
 
         if self._info is not None:
-            self._session.line(event_document(event, self._info))
+            self._session.line(event_line(event, self._info, content))

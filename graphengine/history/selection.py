@@ -6,8 +6,6 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, cast
 
-from graphengine.state.path import did_you_mean
-
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
@@ -94,6 +92,8 @@ async def _all(store: Store, wanted: Wanted) -> AsyncIterator[RunInfo]:
 
 async def hint_of(store: Store, wanted: Wanted) -> str:
     """Return a hint about a graph or tag that no run has; "" if they are known."""
+    from graphengine.state.path import did_you_mean  # noqa: PLC0415 - listing runs must not load pydantic
+
     graphs: set[str] = set()
     tags: set[str] = set()
     async for info in _all(store, Wanted(wanted.limit)):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json, to_json
 
-from graphengine.history.json_document import SCHEMA, failure_document, step_document, usage_document
+from graphengine.history.json_document import Ending, event_line, step_document
 from graphengine.runner.live_events import Emitted, NodeBegan, TextDelta
 from graphengine.runner.run import RunEnded, StatusChanged, StepRecorded
 
@@ -43,7 +43,7 @@ def event_document(event: Event, info: RunInfo) -> dict[str, JsonValue]:
         ended {'n': 3}
     """
     name, content = _content(event)
-    return {"schema": SCHEMA, "event": name, "run_id": info.id, "graph": info.graph, **content}
+    return event_line(name, info, content)
 
 
 def _content(event: Event) -> tuple[str, Mapping[str, JsonValue]]:
@@ -65,13 +65,6 @@ def _content(event: Event) -> tuple[str, Mapping[str, JsonValue]]:
 
 
 def _ended(result: Result[Any]) -> Mapping[str, JsonValue]:
-    return {
-        "status": result.status,
-        "driver": None,
-        "seq": result.seq,
-        "stop": None if result.stop is None else asdict(result.stop),
-        "error": None if result.error is None else failure_document(result.error),
-        "waits": [asdict(wait) for wait in result.waits],
-        "state": result.values,
-        "usage": usage_document(asdict(result.usage)),
-    }
+    waits: list[JsonValue] = [asdict(wait) for wait in result.waits]
+    facts = result.status, result.seq, result.stop, result.error, waits, result.values, asdict(result.usage)
+    return Ending(*facts).document()

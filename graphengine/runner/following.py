@@ -6,7 +6,6 @@ times a second and, when its seq has changed, its new steps.
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -14,6 +13,7 @@ from pydantic import BaseModel
 
 from graphengine.errors import GraphEngineError, UnknownRun
 from graphengine.history.load import load_snapshot
+from graphengine.history.polling import polled
 from graphengine.history.visits import Visits
 from graphengine.runner.result import RunFailed, waits_of
 from graphengine.runner.run import Run, RunEnded, StatusChanged, StepRecorded
@@ -29,24 +29,7 @@ if TYPE_CHECKING:
 
 S = TypeVar("S", bound=BaseModel)
 
-_POLL_SECONDS: Final = 0.2
 _OVER: Final = ("finished", "stopped", "failed")
-
-
-async def polled(store: Store, info: RunInfo, after: int) -> AsyncGenerator[tuple[RunInfo, Sequence[Step]], None]:
-    """Yield a run's row and its steps after seq `after`, at once and then after each poll; often there are none.
-
-    Raises:
-        UnknownRun: The run was removed in the meantime.
-        StoreError: It cannot be read.
-    """
-    while True:
-        yield info, await store.steps(info.id, after, info.seq) if info.seq > after else ()
-        after = max(after, info.seq)
-        await asyncio.sleep(_POLL_SECONDS)
-        before, info = info, await store.info(info.id)
-        if info.created_at != before.created_at or info.seq < before.seq:
-            raise UnknownRun(f"run {info.id} was removed while it was watched", where=f"run {info.id}")
 
 
 class Follower:
