@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from graphengine.calls.user_frames import cut_to_user_code
 from graphengine.engine.failures import survived
 from graphengine.errors import GraphEngineError
+from graphengine.state.encoded import opened
 from graphengine.state.view import Held, View
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ class Result(Generic[S]):
         elapsed_seconds: Driven time.
         waits: What it waits for.
         cut_off: The nodes, by path, that were in flight when the Runner closed; they run again when the run is resumed.
-        values: The state as it is recorded: JSON values, secret fields encrypted.
+        recorded: The records of the state's fields, which may still be encoded; use `values`.
         cause: The exception behind `error`, if it was raised in this process by this handle's run and the graph has no
             secrets.
     """
@@ -120,8 +121,13 @@ class Result(Generic[S]):
     repair: str = ""
     waits: Sequence[Wait] = ()
     cut_off: Sequence[str] = ()
-    values: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
     cause: BaseException | None = field(default=None, compare=False, repr=False)
+    recorded: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def values(self) -> Mapping[str, Any]:
+        """The state as it is recorded: JSON values, secret fields encrypted."""
+        return {name: opened(record) for name, record in self.recorded.items()}
 
 
 class RecordedState(BaseModel):
@@ -164,7 +170,8 @@ def result_of(plan: Plan[S], snapshot: Snapshot, cause: BaseException | None = N
 
 def recorded_result_of(snapshot: Snapshot) -> Result[RecordedState]:
     """Return the result of a snapshot of a run whose graph is not known here; its output is the state."""
-    state = RecordedState.model_construct(**deepcopy(snapshot.root.values))
+    records = snapshot.root.values
+    state = RecordedState.model_construct(**{name: deepcopy(opened(record)) for name, record in records.items()})
     return _result_of(snapshot, state, state, None)
 
 
@@ -185,8 +192,8 @@ def _result_of(snapshot: Snapshot, state: S, output: object, cause: BaseExceptio
         elapsed_seconds=snapshot.elapsed_seconds,
         repair=failure.repair if failure else "",
         waits=waits_of(snapshot),
-        values=snapshot.root.values,
         cause=cause,
+        recorded=snapshot.root.values,
     )
 
 

@@ -329,6 +329,16 @@ async def test_the_documents_of_events_match_the_schema_of_watch(runner: Runner)
     assert {str(document["event"]) for document in documents} == {"step", "ended", "began", "emitted", "text", "stands"}
 
 
+async def test_the_document_of_a_result_has_the_state_as_json(runner: Runner) -> None:
+    """Also the lists that its last step has just written, which are kept encoded in the process that drives it."""
+    graph = one("lists", lambda n: ["a", "b"], "heard")
+    run = runner.start(graph, run_id="r")
+    events = [event async for event in run.events()]
+    documents = [event_document(event, await runner.info("r")) for event in events]
+    assert json.loads(json.dumps(documents[-1]["state"])) == {"n": 0, "text": "", "heard": ["a", "b"]}
+    assert (await runner.get("r", graph).result()).values == documents[-1]["state"]
+
+
 async def test_the_document_of_a_result_has_no_secret_in_clear_text() -> None:
     """Its state is the recorded one, in which secret fields are encrypted."""
     pytest.importorskip("cryptography")
