@@ -48,7 +48,7 @@ types = $(call shown,mypy) && { $(call shown,basedpyright --pythonpath $(BIN)/py
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run demo check test lint style types pytest soak format servers bench pin clean
+.PHONY: help run demo check test lint style types pytest soak format servers bench pin dist clean
 
 # --- targets --------------------------------------------------------------------------------------------------
 
@@ -106,8 +106,12 @@ servers: $(SERVERS) ## install the model and MCP servers that some tests use (ne
 bench: .venv-bench/ready ## the benchmarks, side by side with other libraries (an environment of their own)
 	.venv-bench/bin/python -m benchmarks $(ARGS)
 
-pin: .venv-pin/ready ## write constraints.txt anew, with the newest versions that fit pyproject.toml
+pin: .venv-pin/ready ## write constraints.txt and tests/wheel_tags.txt anew, with the newest versions that fit
 	.venv-pin/bin/python scripts/pin.py
+
+dist: .venv/ready-test ## build the wheel and the source distribution in dist/
+	@rm -rf dist
+	$(BIN)/python -m hatchling build
 
 clean: ## remove environments, caches and builds; recorded runs stay
 	rm -rf .venv .venv-bench .venv-pin build dist htmlcov .coverage .coverage.*
@@ -120,7 +124,7 @@ clean: ## remove environments, caches and builds; recorded runs stay
 # An empty file in each names the interpreter that created it, another what has been installed since. pip reads the
 # constraints from the environment, so that they apply to build requirements too (newer versions read the second
 # variable for that).
-install = @printf 'Installing graphengine[%s] into %s\n' '$(1)' '$(@D)'; \
+install = @printf 'Installing durable-graphengine[%s] into %s\n' '$(1)' '$(@D)'; \
   PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
   $(@D)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[$(1)]' && touch $@
 

@@ -189,7 +189,7 @@ class Unequal(Nodes):
 
 
 class Skipped(Nodes):
-    """An arm that is not taken: a → b, and a → c unless the state says `quick`, as it does; both to d.
+    """An arm that is not taken: a → b, and a → c unless `quick` is true in the state, which it is; both to d.
 
     A waiting edge waits for every node it lists, so where one was never started the join never runs and the run ends
     as if all were well; a deferred join runs with what arrived, and a fork waits for the arms it has started.
@@ -296,7 +296,7 @@ class Loop(Nodes):
     """A loop inside an arm: a → b, three times → e, and a → d → e.
 
     A waiting edge takes the first visit of a looping node for its arrival and starts the join amid the loop, so let it
-    wait for a node behind the loop, or defer the join; an arm of a fork arrives when it leaves its loop.
+    wait for a node after the loop, or defer the join; an arm of a fork arrives when it leaves its loop.
     """
 
     join = "e"
@@ -309,8 +309,8 @@ class Loop(Nodes):
         graph.add_edge(["b", "d"], "e")
         return graph
 
-    def waiting_behind_the_loop(self) -> StateGraph:
-        """A waiting edge from a node c behind the loop."""
+    def waiting_after_the_loop(self) -> StateGraph:
+        """A waiting edge from a node c after the loop."""
         graph = self.theirs("abcde")
         graph.set_entry_point("a").add_edge("a", "b").add_edge("a", "d")
         graph.add_conditional_edges("b", lambda state: "b" if state["log"].count("b") < ROUNDS else "c", ["b", "c"])
@@ -398,17 +398,17 @@ class Failing(Nodes):
         return graph
 
     def in_threads_async(self) -> StateGraph:
-        """The same, and `ainvoke`: the thread that was given up goes on."""
+        """The same, and `ainvoke`: the abandoned thread continues."""
         return self.in_threads()
 
     def error_handler(self) -> StateGraph:
         """Async nodes, and a handler that sends the failed arm to the join."""
 
-        async def mend(_: Peer, error: NodeError) -> Command[Literal["d"]]:
+        async def recover(_: Peer, error: NodeError) -> Command[Literal["d"]]:
             return Command(update={"log": [f"no {error.node}"]}, goto="d")
 
         graph = self.theirs("abqd", slow="b")
-        graph.add_node("c", self.peer("c", fails=True), error_handler=mend)
+        graph.add_node("c", self.peer("c", fails=True), error_handler=recover)
         graph.set_entry_point("a").add_edge("a", "b").add_edge("a", "c").add_edge("a", "q")
         graph.add_edge(["b", "c", "q"], "d")
         return graph
@@ -424,7 +424,7 @@ class Failing(Nodes):
         return graph
 
     def fallback(self) -> Graph[Log]:
-        """A fork, and a fallback that stands in for the failed node."""
+        """A fork, and a fallback that replaces the failed node."""
         graph = self.ours("abqd", slow="b")
         graph.add_node("c", self.work("c", fails=True), writes="log", fallback="no c")
         graph.add_edge(START, "a")
@@ -439,7 +439,7 @@ class First(Nodes):
     """The first of several: b is quick, c is slow, and d wants whichever comes first.
 
     LangGraph has no join for this, since a superstep lasts until its slowest node has ended: one node has to race the
-    work itself; a fork with `need=1` goes on at the first arrival and cancels the rest.
+    work itself; a fork with `need=1` continues at the first arrival and cancels the rest.
     """
 
     join = "d"

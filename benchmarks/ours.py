@@ -169,7 +169,7 @@ def nested(inner: Graph[Counter], visits: int = 1) -> Graph[Counter]:
 def asking() -> Graph[Asked]:
     """Return a graph that waits for an answer."""
     graph = Graph("asking", Asked)
-    graph.add_node("agree", ask("Go on?", bool), writes="answer")
+    graph.add_node("agree", ask("Continue?", bool), writes="answer")
     graph.add_path(START, "agree", END)
     return graph
 

@@ -15,6 +15,19 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
+DISTRIBUTION: Final = "durable-graphengine"
+"""The name to install by. The package index has another project under the name of the module, graphengine."""
+
+
+def install_command(extra: str) -> str:
+    """Return the command that installs what an extra lists.
+
+    >>> install_command("render")
+    'pip install "durable-graphengine[render]"'
+    """
+    return f'pip install "{DISTRIBUTION}[{extra}]"'
+
+
 class GraphEngineError(Exception):
     """Base class of every error that graphengine raises on purpose.
 

@@ -3,6 +3,9 @@
 `make pin` runs this file in an environment with uv. uv resolves once for every platform and every Python that
 pyproject.toml allows. With its option for the fewest versions, it finds one per package that works on all of them,
 so the file has only names and versions: no addresses, no markers, no paths.
+
+It also writes tests/wheel_tags.txt: for which Pythons and systems the index has wheels of what a user can install. A
+test reads there whether anything would have to be compiled on macOS or Windows.
 """
 
 import re
@@ -13,10 +16,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "constraints.txt"
+TAGS = ROOT / "tests" / "wheel_tags.txt"
+OF_USERS = ("anthropic", "openai", "mcp", "render", "secrets", "workflows")
 OLDEST_PYTHON = "3.11"
 HEADER = """\
 # Exact versions of everything that `make` installs, the same on every Python from {oldest} on.
 # Written by `make pin` from the ranges in pyproject.toml; do not edit.
+"""
+HEADER_OF_TAGS = """\
+# The wheels of each pinned package that a user can install: name, version, tags. Written by `make pin`; do not edit.
 """
 RESOLVE = ["pip", "compile", "pyproject.toml", "-", "--all-extras", "--no-config", "--quiet"]
 ONE_VERSION_EACH = ["--universal", "--python-version", OLDEST_PYTHON, "--fork-strategy", "fewest"]
@@ -30,6 +38,23 @@ def main() -> None:
     lines = "".join(f"{name}=={version}\n" for name, version in sorted(pins.items()))
     TARGET.write_text(HEADER.format(oldest=OLDEST_PYTHON) + lines, encoding="utf-8")
     print(f"{TARGET.name}: {len(pins)} packages")
+    tags = wheel_tags()
+    TAGS.write_text(HEADER_OF_TAGS + "".join(tags), encoding="utf-8")
+    print(f"{TAGS.name}: {len(tags)} packages")
+
+
+def wheel_tags() -> list[str]:
+    """Return a line for each pinned package that a user can install: name, version, and the tags of its wheels."""
+    command = [str(Path(sys.executable).with_name("uv")), "pip", "compile", "pyproject.toml", "--no-config", "--quiet"]
+    extras = [word for extra in OF_USERS for word in ("--extra", extra)]
+    more = [*ONE_VERSION_EACH, *extras, "--constraints", str(TARGET), "--format", "pylock.toml"]
+    answer = subprocess.run([*command, *more], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    lines: list[str] = []
+    for package in tomllib.loads(answer.stdout)["packages"]:
+        files = [wheel.get("name") or wheel["url"].rpartition("/")[2] for wheel in package.get("wheels", ())]
+        tags = sorted({"-".join(file.removesuffix(".whl").split("-")[-3:]) for file in files})
+        lines.append(" ".join((package["name"], package["version"], *tags)) + "\n")
+    return lines
 
 
 def build_requirements() -> list[str]:

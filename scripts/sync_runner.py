@@ -35,8 +35,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
-from pydantic import BaseModel
-
 from graphengine.errors import RunnerClosed
 from graphengine.runner.portal import Portal
 from graphengine.runner.runner import Runner
@@ -44,7 +42,7 @@ from graphengine.runner.runner import Runner
 if TYPE_CHECKING:
 {imports}
 
-S = TypeVar("S", bound=BaseModel)
+S = TypeVar("S")
 
 
 class SyncRunner:

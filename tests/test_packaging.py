@@ -10,7 +10,11 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.tags import Tag, compatible_tags, cpython_tags, mac_platforms, parse_tag
 from packaging.utils import canonicalize_name
+
+from graphengine.errors import DISTRIBUTION
+from tests.kit.clean_environment import closure
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCK_FILES = sorted(ROOT.glob("tests/*/*/package-lock.json"))
@@ -54,5 +58,69 @@ def test_every_declared_requirement_is_pinned_inside_its_range() -> None:
         name = canonicalize_name(requirement.name)
         return name in pins and requirement.specifier.contains(pins[name])
 
-    declared = [each for each in requirements() if each.name != "graphengine"]
+    declared = [each for each in requirements() if each.name != DISTRIBUTION]
     assert [str(each) for each in declared if not is_held(each)] == []
+
+
+def test_no_text_sends_a_user_to_the_other_project() -> None:
+    """The package index has another project called graphengine: whatever is to be installed has our name."""
+    folders = ("benchmarks", "docs", "graphengine", "graphs", "nodes", "scripts", "tests")
+    files = [
+        *ROOT.glob("*.*"),
+        ROOT / "Makefile",
+        *(file for folder in folders for file in (ROOT / folder).rglob("*.*")),
+    ]
+    foreign = re.compile(r"""(pip install|uv add|poetry add)\s+(-U\s+)?["']?graphengine\b|(?<![\w-])graphengine\[""")
+    found = []
+    for file in files:
+        if file.suffix in {".py", ".md", ".toml", ".in", ".txt", ""} and file.is_file() and file != Path(__file__):
+            name = file.relative_to(ROOT)
+            lines = [] if "node_modules" in name.parts else file.read_text(encoding="utf-8").splitlines()
+            found += [f"{name}:{number}" for number, line in enumerate(lines, 1) if foreign.search(line)]
+    assert found == []
+
+
+def test_the_name_to_install_by_is_that_of_the_project() -> None:
+    """In pyproject.toml and in what the errors say."""
+    assert tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["name"] == DISTRIBUTION
+
+
+PYTHONS = [(3, 11), (3, 12), (3, 13), (3, 14)]
+SYSTEMS = {
+    "macOS on Apple silicon": list(mac_platforms((14, 0), "arm64")),
+    "macOS on Intel": list(mac_platforms((14, 0), "x86_64")),
+    "Windows": ["win_amd64"],
+    "Linux": ["manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64"],
+}
+WITHOUT_WHEEL = {("cryptography", "macOS on Intel")}
+"""Packages that must be compiled somewhere: cryptography, of the extra `secrets`, dropped Intel Macs."""
+
+
+def wheel_tags() -> dict[str, tuple[str, set[Tag]]]:
+    """Return the version of each package that a user can install, and the tags of its wheels on the index."""
+    lines = (ROOT / "tests" / "wheel_tags.txt").read_text(encoding="utf-8").splitlines()
+    rows = [line.split() for line in lines if not line.startswith("#")]
+    return {name: (version, {tag for each in tags for tag in parse_tag(each)}) for name, version, *tags in rows}
+
+
+def test_the_listed_wheels_are_those_of_the_pins() -> None:
+    """`make pin` writes both; every core dependency and what it needs is listed."""
+    pins = dict(line.split("==") for line in pin_lines())
+    listed = {name: version for name, (version, _) in wheel_tags().items()}
+    assert listed == {name: pins[name] for name in listed}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    needed = closure(Requirement(line).name for line in project["dependencies"])
+    assert {canonicalize_name(each.name) for each in needed} <= listed.keys()
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+@pytest.mark.parametrize("python", PYTHONS, ids=lambda version: ".".join(map(str, version)))
+def test_nothing_has_to_be_compiled(python: tuple[int, int], system: str) -> None:
+    """The index has a wheel of each pinned package for this Python on this system."""
+    fitting = {
+        *cpython_tags(python, platforms=SYSTEMS[system]),
+        *compatible_tags(python, interpreter=f"cp{python[0]}{python[1]}", platforms=SYSTEMS[system]),
+    }
+    missing = {(name, system) for name, (_, tags) in wheel_tags().items() if not tags & fitting}
+    only_windows = {("pywin32", system)} if system != "Windows" else set()
+    assert missing - only_windows <= WITHOUT_WHEEL

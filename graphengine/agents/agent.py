@@ -232,7 +232,7 @@ class AgentBody(Generic[T]):
         return self.agent.memory
 
     @property
-    def said(self) -> type:
+    def message_type(self) -> type:
         """The type of the messages in its memory."""
         return Message
 

@@ -185,7 +185,7 @@ class Form:
         problems = "\n".join(lines)
         return (
             f"The arguments of {self.tool} do not fit, so it was not called:\n{problems}\n"
-            "Call it again with these mended."
+            "Call it again with these fixed."
         )
 
 
@@ -240,7 +240,7 @@ class _Names:
 
 def _taken(parameter: inspect.Parameter, names: _Names, tool: str) -> Taken:
     if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
-        kind = "is positional-only" if parameter.kind is parameter.POSITIONAL_ONLY else "stands for any number of them"
+        kind = "is positional-only" if parameter.kind is parameter.POSITIONAL_ONLY else "takes any number of them"
         repair = "name each argument; one list takes the place of *args, one dict that of **kwargs"
         raise _refused(tool, f"its parameter {str(parameter)!r} {kind}, and models give arguments by name", repair)
     annotation, problem = names.evaluated(parameter.annotation)

@@ -154,9 +154,9 @@ def _read(piece: str) -> object:
         value = json_repair.loads(piece, skip_json_loads=True, strict=True)
         faithful = isinstance(value, (dict, list)) and _is_all_of(value, piece)
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError, OverflowError) as error:
-        raise Unreadable("its JSON has mistakes that cannot be mended without guessing") from error
+        raise Unreadable("its JSON has mistakes that cannot be repaired without guessing") from error
     if not faithful:
-        raise Unreadable("its JSON has mistakes that cannot be mended without guessing")
+        raise Unreadable("its JSON has mistakes that cannot be repaired without guessing")
     return value
 
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.agents.tools import ToolsUnavailable
 from graphengine.engine.failures import text_of
+from graphengine.errors import install_command
 from graphengine.state.json_values import utf8_text
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ class Connection:
             raise ToolsUnavailable(
                 f"the tools of {self._address.name} need the package mcp: {error}",
                 where=f"mcp {self._address.name}",
-                repair="install it: pip install 'graphengine[mcp]'",
+                repair=f"install it: {install_command('mcp')}",
             ) from error
         logger = logging.getLogger("mcp")
         if not logger.handlers:  # else Python would print each line of a server that is not a message

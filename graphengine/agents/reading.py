@@ -252,7 +252,7 @@ class Output(Generic[T]):
 
     def _none_of(self, value: object) -> BadAnswer:
         choices = ", ".join(dict.fromkeys(choice.decode() for choice in self._choices.values()))
-        return self._bad(f"the answer is none of {choices} (given: {_short(value)})")
+        return self._bad(f"the answer is not one of {choices} (given: {_short(value)})")
 
     def _bad(self, message: str) -> BadAnswer:
         repair = "ask for the form in the prompt, or widen the output type"

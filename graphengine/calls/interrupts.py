@@ -1,4 +1,4 @@
-"""Telling an interrupt of the process from an exception that code raised.
+"""Distinguish an interrupt of the process from an exception that code raised.
 
 An exception that a node, a tool, a validator or a condition raises is its failure, including SystemExit,
 KeyboardInterrupt and others that are not derived from Exception. Three exceptions are not failures of the code in which

@@ -6,8 +6,6 @@ import sys
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Final, TextIO, TypeVar
 
-from pydantic import BaseModel
-
 from graphengine.cli.progress import Progress
 from graphengine.cli.steps import explained
 from graphengine.cli.terminal import Channel
@@ -18,7 +16,7 @@ if TYPE_CHECKING:
     from graphengine.runner.result import Result
     from graphengine.runner.run import Run
 
-S = TypeVar("S", bound=BaseModel)
+S = TypeVar("S")
 
 _WHY_COLUMNS: Final = 1000
 

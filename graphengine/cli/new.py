@@ -1,7 +1,8 @@
 """`graphengine new`: create a project that runs and passes its tests.
 
 Its files are in `new_project` next to this module, with the suffix `.in`, so that no tool treats them as modules of
-this package; `{{name}}` and `{{version}}` in them are filled in.
+this package; words such as `{{name}}` in them are filled in. `common` has those of every project, `own` a small
+workflow with its tests, and `bundled` the test of a copied workflow, whose other files `graphengine.cli.bundled` finds.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from graphengine.cli import helping, options
-from graphengine.errors import GraphEngineError
+from graphengine.cli import bundled, helping, options
+from graphengine.errors import DISTRIBUTION, GraphEngineError, install_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -27,8 +28,16 @@ _ALLOWED: Final = {".git"}
 _NAME: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 """Valid names of packages. Source: https://packaging.python.org/en/latest/specifications/name-normalization/."""
 _UNNAMED: Final = "workflows"
-_TAKEN: Final = ("graphengine",)
-"""Names that a project cannot have, since it depends on them."""
+_OWN: Final = "review_loop"
+"""The workflow of a project that copies no bundled one."""
+_COPIED: Final = {
+    "extra": "[workflows]",
+    "isort": '\n[tool.ruff.lint.isort]\nknown-first-party = ["graphengine", "graphs", "nodes"]\n',
+    "mypy": '\n[[tool.mypy.overrides]]\nmodule = ["snowballstemmer"]\nignore_missing_imports = true\n',
+}
+"""What pyproject.toml has for a copied workflow."""
+_TAKEN: Final = ("graphengine", DISTRIBUTION)
+"""Names that a project cannot have, since it depends on it: the name of the package, and the one to install it by."""
 
 
 class NoPlaceForProject(GraphEngineError):
@@ -42,25 +51,32 @@ class NoPlaceForProject(GraphEngineError):
     cls=helping.Command,
     examples="""
         graphengine new my_flows
+        graphengine new my_room --from writers_room
     """,
 )
 @click.argument("path", type=click.Path(path_type=Path, readable=False))
+@click.option(
+    "--from",
+    "workflow",
+    metavar="WORKFLOW",
+    type=click.Choice(bundled.names()),
+    help=f"Copy a bundled workflow with its agents and prompts: {', '.join(bundled.names())}.",
+)
 @options.common
 @click.pass_obj
-def command(session: Session, path: Path) -> int:
+def command(session: Session, path: Path, workflow: str | None) -> int:
     """Create a project at PATH, a folder that does not exist or is empty.
 
-    It contains a review loop that runs without an API key, its nodes, its tests and a .gitignore, in the folders nodes,
-    graphs, checkpoints and tests. No existing file is overwritten.
+    It contains a small review loop, or the workflow that --from names, which runs without an API key, its nodes, its
+    tests and a .gitignore, in the folders nodes, graphs, checkpoints and tests. No existing file is overwritten.
     """
-    from graphengine import __version__
     from graphengine.history.json_document import SCHEMA
 
     folder = Path(path.absolute())
     name = name_of(folder.resolve().name)
-    files = project_files({"name": name, "version": __version__})
+    files = project_files(name, workflow)
     write(folder, files, again=path / "flows")
-    steps = _next(path)
+    steps = _next(path, workflow)
     if session.json:
         session.document({"schema": SCHEMA, "path": str(folder), "name": name, "files": sorted(files), "next": steps})
         return 0
@@ -86,16 +102,26 @@ def name_of(folder: str) -> str:
     return folder if _NAME.fullmatch(folder) else plain
 
 
-def project_files(words: Mapping[str, str]) -> dict[str, str]:
-    """Return the texts of a project's files by their paths, with the words filled in."""
+def project_files(name: str, workflow: str | None = None) -> dict[str, str]:
+    """Return the texts of a project's files by their paths.
+
+    Args:
+        name: The name of the project's package.
+        workflow: The bundled workflow to copy; None for the small one that every project can have.
+    """
     from importlib.resources import files
 
-    found: dict[str, str] = {}
-    for path, file in _below(files("graphengine.cli").joinpath("new_project"), ""):
-        text = file.read_text(encoding="utf-8")
-        for word, meaning in words.items():
-            text = text.replace("{{" + word + "}}", meaning)
-        found[path.removesuffix(_SUFFIX)] = text
+    from graphengine import __version__
+
+    words = {"name": name, "version": __version__, "distribution": DISTRIBUTION, "graph": workflow or _OWN}
+    words |= {"line_length": "120", **_COPIED} if workflow else {"line_length": "100", **dict.fromkeys(_COPIED, "")}
+    found = bundled.files_of(workflow) if workflow else {}
+    for folder in ("common", "bundled" if workflow else "own"):
+        for path, file in _below(files("graphengine.cli").joinpath("new_project", folder), ""):
+            text = file.read_text(encoding="utf-8")
+            for word, meaning in words.items():
+                text = text.replace("{{" + word + "}}", meaning)
+            found[path.removesuffix(_SUFFIX).replace("workflow", words["graph"])] = text
     return found
 
 
@@ -163,7 +189,7 @@ def _take_back(made: list[Path]) -> None:
             path.rmdir() if path.is_dir() else path.unlink()
 
 
-def _next(path: Path) -> list[str]:
+def _next(path: Path, workflow: str | None) -> list[str]:
     """Return the commands to run next."""
     import shlex
     from importlib.util import find_spec
@@ -172,10 +198,12 @@ def _next(path: Path) -> list[str]:
 
     own = list(program())
     enter = [] if path.resolve() == Path.cwd() else [shlex.join(["cd", str(path)])]
+    graph = workflow or _OWN
     return [
         *enter,
-        shlex.join([*own, "run", "review_loop"]),
-        shlex.join([*own, "render", "review_loop", "-o", f"review_loop.{picture_ending()}"]),
+        *([f"python -m {install_command('workflows')}"] if workflow and not find_spec("snowballstemmer") else []),
+        shlex.join([*own, "run", graph]),
+        shlex.join([*own, "render", graph, "-o", f"{graph}.{picture_ending()}"]),
         *([] if find_spec("pytest") else ["python -m pip install pytest"]),
         "python -m pytest",
     ]

@@ -376,7 +376,7 @@ class Progress:
         ended = f", ended [{inside.label}]" if inside is not None and inside.label else ""
         self._line(verb, step.path, f" (visit {step.visit}{choice}{ended}){took}{reply}", *arrow(step))
         if facts.error is not None and not is_reported_at_end(step):
-            self._below(f"it stands in for {error_line(step)}" if verb == "fallback" else error_line(step))
+            self._below(f"in place of {error_line(step)}" if verb == "fallback" else error_line(step))
         self._why(step)
 
     def _is_own(self, entry: Entry) -> bool:

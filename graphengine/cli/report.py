@@ -18,7 +18,7 @@ from graphengine.cli.times import seconds
 from graphengine.cli.waits import show_waits
 from graphengine.engine.ready import limit_reached, spent
 from graphengine.errors import GraphEngineError, PriceUnknown
-from graphengine.history.json_document import run_document, told_by, usage_document
+from graphengine.history.json_document import explanation_of, run_document, usage_document
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -202,7 +202,7 @@ def show_kept(out: Channel, snapshot: Snapshot) -> None:
 
 def show_failure(err: Channel, failure: FailureRecord) -> None:
     """Show a failure: its last lines, its location in the user's code, and the repair."""
-    reported = told_by(failure)
+    reported = explanation_of(failure)
     lines = f"{failure.kind}: {reported.message}".splitlines()
     left_out = len(lines) - _LAST_LINES
     shown_lines = lines if left_out <= 0 else [lines[0], f"… {left_out} lines left out", *lines[1 - _LAST_LINES :]]

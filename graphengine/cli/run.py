@@ -101,6 +101,7 @@ def _state(notes: list[str], found: Found, pairs: tuple[str, ...], *, is_continu
 
     from graphengine.cli.inputs import forms_of, parse_pairs, state_from, update_forms_of
     from graphengine.errors import InputError
+    from graphengine.state.declared import is_state
 
     state = found.graph.state
     if is_continued:
@@ -108,7 +109,7 @@ def _state(notes: list[str], found: Found, pairs: tuple[str, ...], *, is_continu
     wrong = ""
     if not pairs:
         example = _example(found)
-        if isinstance(example, (state, Mapping)):
+        if is_state(state, example) or isinstance(example, Mapping):
             notes.append(f"input: the example of {found.file.name}; give your own with --input key=value")
             found.graph.compile().state.initial(example, f"the example of {found.file.name}")
             return example

@@ -264,7 +264,7 @@ def _show_step(out: Channel, recorded: Recorded) -> None:
     from graphengine.cli.steps import arrow, changes_of, facts_of, reason, tool_value
     from graphengine.cli.times import when
     from graphengine.engine.steps import failure_of, falls_back, ops_of
-    from graphengine.history.json_document import told_by
+    from graphengine.history.json_document import explanation_of
     from graphengine.history.visits import Visits
 
     step, info = recorded.steps[-1], recorded.info
@@ -284,7 +284,7 @@ def _show_step(out: Channel, recorded: Recorded) -> None:
         out.line((str(op[1]), "bold"), f" {sign} ", _value(op[-1], whole=True))
     failure = failure_of(step)
     if failure is not None:
-        explanation = told_by(failure)
+        explanation = explanation_of(failure)
         out.line((f"{failure.kind}: {explanation.message}", "red"))
         for word, text in (("at", explanation.where), ("repair", explanation.repair)):
             if text:

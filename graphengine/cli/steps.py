@@ -34,7 +34,7 @@ from graphengine.engine.steps import (
     path_of,
     usage_of,
 )
-from graphengine.history.json_document import told_by, usage_document
+from graphengine.history.json_document import explanation_of, usage_document
 from graphengine.history.timing import open_seconds
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def error_line(step: Step) -> str:
     failure = failure_of(step)
     if failure is None or failure.kind == "fail":
         return ""
-    return one_line(f"{failure.kind}: {told_by(failure).message}")
+    return one_line(f"{failure.kind}: {explanation_of(failure).message}")
 
 
 def is_reported_at_end(step: Step) -> bool:

@@ -118,7 +118,7 @@ async def _work(
             graphs,
             concurrency=pace[0],
             poll_seconds=pace[1],
-            tell=lambda event: _show(session, place, event),
+            on_event=lambda event: _show(session, place, event),
         )
 
         async def stop() -> None:

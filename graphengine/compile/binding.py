@@ -8,16 +8,18 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, is_dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel
 
 from graphengine.engine.plan import Argument, Call, Each, Fallback, Target, Writer
 from graphengine.errors import DefinitionError, Problem
+from graphengine.graph.elsewhere import PARAMETERS
 from graphengine.graph.graph import UNSET, Choose, Declared, GraphBody, Node, Options, choose
 from graphengine.graph.question import ask
 from graphengine.graph.runnable import FunctionBody, HasBody
+from graphengine.state.declared import declared_of
 from graphengine.state.field import type_name
 from graphengine.state.immutable import unrecordable
 from graphengine.state.injection import NO_DEFAULT, Injected, Parameter
@@ -81,7 +83,7 @@ class Binder:
         self.unknown("field", name, Problem("unknown_field", where, message, repair))
 
     def _unknown_parameter(self, name: str, where: str, message: str, known: Iterable[str]) -> None:
-        repair = did_you_mean(name, known)
+        repair = PARAMETERS.get(name) or did_you_mean(name, known)
         self.unknown("field", _root(name), Problem("unknown_parameter", where, message, repair))
 
     def reading(self, source: object, where: str) -> Reading | None:
@@ -388,7 +390,7 @@ class Binder:
         kinds = list(members(found.info.annotation))
         if target.key is not None:
             kinds = [item for kind in kinds if get_args(kind) for item in members(get_args(kind)[-1])]
-        messages = getattr(calls[0].body, "said", Any)
+        messages = getattr(calls[0].body, "message_type", Any)
         if not any(_item_of(kind) in (messages, Any) for kind in kinds):
             wanted = "dict[str, list[Message]]" if target.key is not None else "Annotated[list[Message], extend]"
             text = f"memory={names[0]!r} names a field of type {type_name(found.info.annotation)}"
@@ -449,7 +451,7 @@ class Binder:
             repair = "give the node writes={'field': 'field of its state'}, or the graph result='field'"
             self.report("no_writes", where, text, repair)
             return
-        if kinds == (self.state.model,) and any(f.reducer is not None for f in self.state.fields.values()):
+        if kinds == (declared_of(self.state.model),) and any(f.reducer is not None for f in self.state.fields.values()):
             text = f"{call.body.name} returns the whole state, so reducers would add each list to itself"
             self.report("returns_state", where, text, "return only the changes: a mapping of fields", warning=True)
         if not any(_has_keys(kind) for kind in kinds):
@@ -586,7 +588,7 @@ def _has_keys(kind: object) -> bool:
     origin = get_origin(kind) or kind
     if origin in (Any, object, None, type(None)) or not isinstance(origin, type):
         return True
-    return issubclass(origin, (Mapping, BaseModel))
+    return issubclass(origin, (Mapping, BaseModel)) or is_dataclass(origin)
 
 
 def _nothing() -> None:

@@ -34,6 +34,7 @@ from graphengine.graph.conditions import (
     is_on_failure,
     mentions_failure,
 )
+from graphengine.graph.elsewhere import NODES
 from graphengine.graph.endings import Ended
 from graphengine.graph.graph import END, FAIL, START, Choose, Edge, Fork, Graph, Options, Switch
 from graphengine.graph.locating import join_places, place, place_rest
@@ -115,7 +116,7 @@ class _Compiler:
         self.problems.append(Problem(code, where, message, repair, warning))
 
     def _unknown_node(self, name: str, where: str, *also: str) -> None:
-        repair = did_you_mean(name, [*self.names, *also])
+        repair = f"write {NODES[name]}" if name in NODES else did_you_mean(name, [*self.names, *also])
         self.binder.unknown("node", name, Problem("unknown_node", where, f"unknown node {name!r}", repair))
 
     def plan(self) -> Plan[Any] | None:
@@ -314,6 +315,12 @@ class _Compiler:
             self._labels(leaf, (), (), where)
         if isinstance(leaf, Function):
             self.binder.function(leaf.injected, where)
+            returns = members(leaf.injected.returns)
+            if returns and all(kind is str or isinstance(kind, str) for kind in closed_values(returns) or returns):
+                name = leaf.injected.name
+                text = f"the condition {name} returns text, which holds unless it is empty"
+                repair = f"to choose a node: add_switch({where.rsplit(' ', 1)[-1]!r}, {name}, {{…}}); else compare it"
+                self.report("wrong_comparison", where, text, repair)
         elif isinstance(leaf, (Plateau, Changed)):
             reading = self.binder.reading(_source(leaf.reading), where)
             self.binder.open(reading, where)
@@ -449,7 +456,9 @@ class _Compiler:
         if len(closed) > 1:
             targets = ", ".join(_targets(edges[i])[-1] for i in closed)
             text = f"several edges have no condition: to {targets}"
-            self.report("two_otherwise", where, text, "keep one, or give the others when=…")
+            source, arms = where.removeprefix("node "), [_targets(edges[i])[-1] for i in closed]
+            repair = f"keep one, or give the others when=…; for parallel arms: add_fork({source!r}, {arms}, join=…)"
+            self.report("two_otherwise", where, text, repair)
         elif closed and closed[0] < len(edges) - 1:
             self.report(
                 "otherwise_not_last",
@@ -460,7 +469,7 @@ class _Compiler:
         return tuple(edges)
 
     def _only_success(self, edges: list[Outgoing], where: str) -> tuple[Outgoing, ...]:
-        if not edges:
+        if not edges and not any(edge.source in NODES for edge in self.graph.edges):
             self.report("no_start", where, "START has no outgoing edge", "add_edge(START, 'first node')")
         for edge in edges:
             if _on_failure(edge):
@@ -473,11 +482,17 @@ class _Compiler:
         forks = list(fork_problems(shape, nodes, self.binder.state.fields, undeclared - self.unsound))
         wrong = [fork for fork in shape.forks if any(p.where == f"fork at {fork.source}" for p in forks)]
         self.doubtful |= {fork.source for fork in wrong}
-        self.problems += [*forks, *shape.problems({fork.join for fork in wrong})]
         ending = shape.ending()
-        for name, node in nodes.items():
-            closed = any(_always(edge) or _exhaustive(edge, self._types) for edge in node.edges)
-            if node.edges and not closed and name in ending and name not in self.unclear:
+        closed = {
+            name
+            for name, node in nodes.items()
+            if any(_always(edge) or _exhaustive(edge, self._types) for edge in node.edges)
+        }
+        open_ends = [name for name, node in nodes.items() if node.edges and name in ending - closed - self.unclear]
+        found = list(shape.problems({fork.join for fork in wrong}, open_ends))
+        self.problems += [*forks, *found]
+        if not any(problem.code == "unreachable" for problem in found):  # that edge is the missing one
+            for name in open_ends:
                 text = "if none of its conditions holds, the run fails with no_way_out"
                 self.report("no_otherwise", f"node {name}", text, "add an edge without a condition", warning=True)
         if isinstance(self.graph.own_limits, Limits):  # the user decided where it ends; steps=None declares that never

@@ -6,7 +6,10 @@ from collections.abc import Awaitable, Mapping
 from types import CoroutineType
 from typing import TYPE_CHECKING
 
+from pydantic import BaseModel
+
 from graphengine.errors import InvalidUpdate, NodeError, NotAwaited
+from graphengine.graph.elsewhere import RESULTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,10 +38,24 @@ def cause_of(error: BaseException, node: NodePlan, result: object, path: str) ->
             where=f"node {path}",
             repair="return a value on every path, or let the field take None",
         )
+    elif (repair := _foreign(result, node, error)) is not None:
+        named = InvalidUpdate(error.message, where=error.where, repair=repair)
     else:
         return error
     named.__cause__ = error
     return named
+
+
+def _foreign(result: object, node: NodePlan, error: NodeError) -> str | None:
+    """Return the repair for a result as nodes return it elsewhere: a routing object, or a mapping under `writes`."""
+    parts = result if isinstance(result, (list, tuple)) else (result,)
+    for part in parts:
+        if type(part).__name__ in RESULTS and not isinstance(part, BaseModel):
+            return RESULTS[type(part).__name__]
+    field = node.writer.whole.field if node.writer.whole is not None else None
+    if isinstance(result, Mapping) and field in result and error.where.startswith("field "):
+        return f"return the value of {field} alone, or remove writes={field!r}: the keys of a mapping name fields then"
+    return None
 
 
 def _not_awaited(result: object) -> list[Awaitable[object]]:

@@ -6,13 +6,15 @@ reports problems, and the core reads it. A plan holds no state of any run.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
+from dataclasses import dataclass, is_dataclass, replace
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeAlias, TypeVar, cast
 
 from pydantic import BaseModel
 
 from graphengine.errors import InvalidUpdate, MissingInput, NoChoice
+from graphengine.graph.elsewhere import missing
 from graphengine.graph.options import MODEL_RETRY
+from graphengine.state.declared import values_of
 from graphengine.state.injection import Injected
 from graphengine.state.type_facts import enum_value
 from graphengine.state.update import Put
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from graphengine.state.selector import Reading, Tracker
     from graphengine.state.view import View
 
-S = TypeVar("S", bound=BaseModel)
+S = TypeVar("S")
 
 Updates: TypeAlias = "list[tuple[str, object]]"
 
@@ -200,6 +202,8 @@ class Writer:
             given = {name: getattr(result, name) for name in sorted(result.model_fields_set)}
         elif hasattr(result, "keys"):
             given = dict(cast("Mapping[str, object]", result))
+        elif is_dataclass(result):
+            given = values_of(result)
         else:
             raise InvalidUpdate(
                 f"{node} returned {type(result).__name__}, which does not name the field to write",
@@ -439,6 +443,14 @@ class Plan(Generic[S]):
     fingerprint: str
     warnings: tuple[Problem, ...]
     secret: bool = False
+
+    def __repr__(self) -> str:
+        return f"Plan({self.graph!r}, {self.state.model.__name__}, {len(self.nodes)} nodes)"
+
+    if not TYPE_CHECKING:  # type checkers know what it has
+
+        def __getattr__(self, name: str) -> NoReturn:
+            missing(self, name)
 
     @property
     def calls(self) -> Sequence[Call]:

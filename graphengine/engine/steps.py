@@ -177,7 +177,7 @@ class Outcome(Spent, kw_only=True):
         edge: The label of the edge that was taken.
         fork: The fork that was taken.
         marks: The marks that this step sets.
-        samples: In an arm, the samples behind the marks, as [key, sample], to be taken again at the join.
+        samples: In an arm, the samples of the marks, as [key, sample], to be taken again at the join.
     """
 
     choice: str = ""

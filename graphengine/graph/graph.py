@@ -9,19 +9,21 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from types import EllipsisType
-from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NoReturn, TypeAlias, TypedDict, TypeVar
 
 from pydantic import BaseModel
 
 from graphengine.errors import CompileError, DefinitionError
 from graphengine.graph.conditions import Condition, as_condition
+from graphengine.graph.elsewhere import Awaited, missing, named_node, with_our_keywords
 from graphengine.graph.options import END, FAIL, START, Limits, Migration, Retry, none_for_ever
 from graphengine.graph.source_location import Origin, origin_of_call
+from graphengine.state.declared import declared_of, model_of
 from graphengine.state.injection import NO_DEFAULT, Parameter
 from graphengine.state.path import parse, type_at
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Mapping, Sequence
+    from collections.abc import Callable, Container, Coroutine, Mapping, Sequence
     from os import PathLike
 
     from typing_extensions import Unpack
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     from graphengine.state.json_values import JsonValue
     from graphengine.state.secret import Keys
 
-S = TypeVar("S", bound=BaseModel)
+S = TypeVar("S")
 
 UNSET: Final = object()
 
@@ -179,7 +181,7 @@ class Graph(Generic[S]):
 
     Args:
         name: Its name in runs, messages and pictures.
-        state: The pydantic model of its state.
+        state: The type of its state: a pydantic model, a TypedDict or a dataclass.
         result: The field or path that is its result, for an enclosing graph and for `Result.output`.
         resources: Factories of the objects that nodes can take by parameter name. Each is called once per runner, and
             its object is closed with the runner.
@@ -209,6 +211,19 @@ class Graph(Generic[S]):
         3
     """
 
+    if not TYPE_CHECKING:  # type checkers know what it has
+
+        def __new__(cls, *args: object, **_: object) -> Graph[Any]:
+            """Refuse a state without a name before it: Python would report the state as missing."""
+            if len(args) == 1 and isinstance(args[0], type):
+                name = args[0].__name__
+                raise DefinitionError(f"Graph({name}) has no name", repair=f"Graph('a_name', {name})")
+            return super().__new__(cls)
+
+        def __getattr__(self, name: str) -> NoReturn:
+            missing(self, name)
+
+    @with_our_keywords
     def __init__(  # noqa: PLR0913 - each is an option of the whole graph
         self,
         name: str,
@@ -224,7 +239,7 @@ class Graph(Generic[S]):
         secret_key: Keys | None = None,
     ) -> None:
         self.name = name
-        self.state = state
+        self.state: type[Any] = _model(state)
         self.result = result
         self.resources = dict(resources or {})
         self.errors = errors
@@ -242,11 +257,13 @@ class Graph(Generic[S]):
         self._inner: Sequence[tuple[Graph[Any], int]] = ()
 
     def __repr__(self) -> str:
-        return f"Graph({self.name!r}, {self.state.__name__}, {len(self.nodes)} nodes)"
+        state = getattr(self.state, "__name__", self.state)
+        return f"Graph({self.name!r}, {state}, {len(self.nodes)} nodes)"
 
+    @with_our_keywords
     def add_node(  # noqa: PLR0913 - the options of a node, given by keyword
         self,
-        name: str,
+        name: str | Runnable,
         runnable: Runnable | None = None,
         *,
         title: str | None = None,
@@ -263,7 +280,8 @@ class Graph(Generic[S]):
         """Add a node.
 
         Args:
-            name: An identifier, unique in the graph.
+            name: An identifier, unique in the graph. `add_node(function)` takes the name of the function, or of the
+                Agent or Graph.
             runnable: A function whose parameters name the fields it reads, an Agent, a Graph, `ask(…)`, `choose(…)`, or
                 a `Node` with options of its own; without one the node passes through.
             title: Free text for display.
@@ -294,6 +312,8 @@ class Graph(Generic[S]):
             >>> graph.run_sync().state.words
             2
         """
+        if not isinstance(name, str):
+            name, runnable = _named(name, runnable)
         seconds = none_for_ever(timeout_seconds)
         given = Options(title, inputs, writes, retry, seconds, fallback, thread, each, concurrency, on_resume)
         if isinstance(runnable, Node):
@@ -327,6 +347,8 @@ class Graph(Generic[S]):
             >>> graph.run_sync().stop.label
             'enough'
         """
+        named_node(source, "source", str(target))
+        named_node(target, "target", str(source))
         self._edited()
         condition = None if when is None else as_condition(when)
         self.edges.append(Edge(source, target, condition, label, origin_of_call()))
@@ -415,6 +437,7 @@ class Graph(Generic[S]):
         """Return the graph as the body of a node in another one."""
         return GraphBody(self)
 
+    @with_our_keywords
     def compile(self) -> Plan[S]:
         """Check the whole graph and return the plan of its runs, cached until it or a graph inside it changes.
 
@@ -487,7 +510,10 @@ class Graph(Generic[S]):
 
         return problems_of(self)
 
-    async def run(self, state: S | Mapping[str, object] | None = None, **options: Unpack[RunOptions]) -> Result[S]:
+    @with_our_keywords
+    def run(
+        self, state: S | Mapping[str, object] | None = None, **options: Unpack[RunOptions]
+    ) -> Coroutine[Any, Any, Result[S]]:
         """Run it once, in memory if no store is given. Use `Runner` for several runs, or to answer questions.
 
         Args:
@@ -504,18 +530,19 @@ class Graph(Generic[S]):
         """
         from graphengine.runner.once import run_once  # noqa: PLC0415 - the one lazy door to the runner
 
-        return await run_once(self, state, **options)
+        return Awaited(run_once(self, state, **options), self)
 
+    @with_our_keywords
     def run_sync(self, state: S | Mapping[str, object] | None = None, **options: Unpack[RunOptions]) -> Result[S]:
         """`run` for scripts without an event loop. `SyncRunner` has the methods of a Runner for them.
 
         Raises:
             DefinitionError: An event loop is running here, as in a notebook. Also what `run` raises.
         """
-        from graphengine.runner.once import run_alone  # noqa: PLC0415 - as above
+        from graphengine.runner.once import run_alone, run_once  # noqa: PLC0415 - as above
 
         self.compile()
-        return run_alone(lambda: self.run(state, **options), f"graph {self.name}")
+        return run_alone(lambda: run_once(self, state, **options), f"graph {self.name}")
 
     def render(self, path: str | PathLike[str], *, fold: Fold = None, theme: Theme = "auto") -> None:
         """Draw it into a file.
@@ -591,7 +618,7 @@ class GraphBody:
         """The type of its result, or of its state if it declares no result."""
         state: object = self.graph.state
         if self.graph.result is None or not (isinstance(state, type) and issubclass(state, BaseModel)):
-            return state
+            return declared_of(self.graph.state)
         path = parse(self.graph.result)
         info = state.model_fields.get(path.root)
         types = type_at(info.annotation, path)[0] if info is not None else ()
@@ -605,6 +632,28 @@ class GraphBody:
     def problems(self) -> Sequence[tuple[str, str, str]]:
         """Return no problems: compiling the graph reports its own."""
         return ()
+
+
+def _named(runnable: Runnable, second: object) -> tuple[str, Runnable]:
+    """Return the name of a runnable that was given without one, and the runnable.
+
+    Raises:
+        DefinitionError: It has no name, or two arguments were given and the first is not a name.
+    """
+    inner = runnable.runnable if isinstance(runnable, Node) else runnable
+    name = getattr(inner, "__name__", None) or getattr(inner, "name", None)
+    if second is not None or not isinstance(name, str) or name == "<lambda>":
+        what = "a node's name is a text" if second is not None else "it has no name of its own"
+        raise DefinitionError(f"add_node({runnable!r}): {what}", repair="add_node('a_name', runnable)")
+    return name, runnable
+
+
+def _model(state: type[Any]) -> type[Any]:
+    """Return the model of a state; what is none stays, and is reported when the graph is compiled."""
+    try:
+        return model_of(state)
+    except ValueError:
+        return state
 
 
 def _default(info: Any) -> object:  # noqa: ANN401 - a field of any type

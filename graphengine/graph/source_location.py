@@ -32,6 +32,7 @@ def origin_of_call() -> Origin | None:
 
 def origin_of_field(model: type, name: str) -> Origin | None:
     """Return the line that declares a field of a model, else that of its class; None if its source cannot be read."""
+    model = getattr(model, "__declared__", model)  # a TypedDict or a dataclass
     found: Origin | None = None
     for owner in model.__mro__:
         if name in vars(owner).get("__annotations__", {}) or owner is model:

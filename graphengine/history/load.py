@@ -117,22 +117,22 @@ async def diff(
     shared = await _shared(store, (first, ends[0].seq), (second, ends[1].seq))
     after = 0 if shared is None else shared.seq
     own = [await store.steps(run_id, after, end.seq) for run_id, end in zip((first, second), ends, strict=True)]
-    ways = [[step for step in steps if step.kind not in _ASIDE] for steps in own]
-    pairs = enumerate(zip(*ways, strict=False))
-    alike = next((index for index, (one, other) in pairs if not _is_alike(one, other)), min(map(len, ways)))
+    paths = [[step for step in steps if step.kind not in _ASIDE] for steps in own]
+    pairs = enumerate(zip(*paths, strict=False))
+    alike = next((index for index, (one, other) in pairs if not _is_alike(one, other)), min(map(len, paths)))
     before = await load_snapshot(store, shared.run_id, shared.seq) if shared is not None else Snapshot()
     sides = [
         Side(
             await store.info(run_id),
             end,
             steps[0] if steps and steps[0].kind == "branched" else None,
-            way,
-            way[alike].seq if alike < len(way) else None,
+            path,
+            path[alike].seq if alike < len(path) else None,
             spent_since(before.usage, end.usage),
             end.elapsed_seconds - before.elapsed_seconds,
             end.steps - before.steps,
         )
-        for run_id, end, steps, way in zip((first, second), ends, own, ways, strict=True)
+        for run_id, end, steps, path in zip((first, second), ends, own, paths, strict=True)
     ]
     return RunDiff(sides[0], sides[1], shared, alike, differences(ends[0].root.values, ends[1].root.values))
 

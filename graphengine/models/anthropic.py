@@ -249,7 +249,7 @@ class AnthropicModel:
             if gathered.has_begun:
                 request.began()
             if text:  # outside `_failing`: an exception of `on_text` is not the provider's
-                request.said(utf8_text(text))
+                request.emit_text(utf8_text(text))
 
     # -- errors
 

@@ -140,7 +140,7 @@ class Request:
         if self.on_begin is not None:
             self.on_begin()
 
-    def said(self, text: str) -> None:
+    def emit_text(self, text: str) -> None:
         """Pass on a piece of the answer's text; adapters that stream call it."""
         if self.on_text is not None:
             self.on_text(text)

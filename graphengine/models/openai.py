@@ -194,7 +194,7 @@ class _Events:
         if kind.startswith("response.output"):
             self._request.began()
         if kind == "response.output_text.delta":
-            self._request.said(utf8_text(text(event, "delta")))
+            self._request.emit_text(utf8_text(text(event, "delta")))
         elif kind == "response.output_item.done":
             self._items.append(event.get("item"))
         elif kind in {"response.completed", "response.incomplete", "response.failed"}:

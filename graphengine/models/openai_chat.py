@@ -289,7 +289,7 @@ class _Chunks:
         content = _content(delta.get("content"))
         if content:
             self._text.append(content)
-            self._request.said(utf8_text(content))
+            self._request.emit_text(utf8_text(content))
         self._refusal.append(text(delta, "refusal"))
         for key, value in unknown(delta, _KNOWN).items():
             self._more[key] = _grown(self._more.get(key), value)

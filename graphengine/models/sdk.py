@@ -39,6 +39,7 @@ from graphengine.errors import (
     QuotaExceeded,
     RateLimited,
     UnknownModel,
+    install_command,
 )
 from graphengine.models.hiding import struck
 from graphengine.state.json_values import utf8_text
@@ -89,7 +90,7 @@ async def load(module: str, extra: str) -> ModuleType:
 
 
 def _load(module: str, extra: str) -> ModuleType:
-    install = f"pip install 'graphengine[{extra}]'"
+    install = install_command(extra)
     with _loading:
         try:
             _loaded[module] = importlib.import_module(module)

@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from shutil import which
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from graphengine.errors import install_command
 from graphengine.render.errors import RenderError
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def _painter() -> Callable[[str, ImageFormat], bytes]:
         return _by_pygraphviz
     raise RenderError(
         "no painter is installed: neither a `dot` program on PATH nor pygraphviz",
-        repair=f"pip install 'graphengine[render]', or install Graphviz; {_TEXT_WORKS}",
+        repair=f"{install_command('render')}, or install Graphviz; {_TEXT_WORKS}",
     )
 
 

@@ -38,6 +38,7 @@ from graphengine.graph.options import Sizes
 from graphengine.graph.question import NO_ANSWER, AskBody
 from graphengine.runner.context import Context, Surroundings
 from graphengine.runner.threads import in_thread
+from graphengine.state.declared import values_of
 from graphengine.state.digest import digest_of
 from graphengine.state.view import View
 
@@ -311,7 +312,7 @@ def _uncancelled() -> bool:
 
 def _replaced(state: object, view: View, fields: Mapping[str, object]) -> list[str]:
     """Return the fields that a node assigned on its `state` instance."""
-    held = vars(state)
+    held = values_of(state)
     return [name for name in fields if held.get(name) is not view.get(name)]
 
 

@@ -16,7 +16,7 @@ and the event loop's timers notice neither."""
 
 
 class Clock(Protocol):
-    """Tells the time and waits."""
+    """Returns the time, and waits until a time."""
 
     def now(self) -> float:
         """Return the time, epoch seconds."""

@@ -9,8 +9,6 @@ from __future__ import annotations
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from pydantic import BaseModel
-
 from graphengine.errors import GraphEngineError, UnknownRun
 from graphengine.history.load import load_snapshot
 from graphengine.history.polling import polled
@@ -27,7 +25,7 @@ if TYPE_CHECKING:
     from graphengine.runner.run import Event
     from graphengine.stores.base import RunInfo, Store
 
-S = TypeVar("S", bound=BaseModel)
+S = TypeVar("S")
 
 _OVER: Final = ("finished", "stopped", "failed")
 

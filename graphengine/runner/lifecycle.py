@@ -10,8 +10,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from weakref import WeakValueDictionary
 
-from pydantic import BaseModel
-
 from graphengine.engine.events import Begun, BranchedOff, Resumed, StopAsked
 from graphengine.engine.fold import evolve
 from graphengine.engine.lookup import plan_of
@@ -40,6 +38,7 @@ from graphengine.runner.answers import TooLargeInput
 from graphengine.runner.loop import Driver, Turns
 from graphengine.runner.migration.compatibility import Refit, check_name, frame_at, misfit_error, refit
 from graphengine.runner.result import Result, result_of
+from graphengine.state.declared import given_in, values_of
 from graphengine.state.path import did_you_mean
 from graphengine.state.secret import is_sealed
 from graphengine.state.view import View
@@ -58,7 +57,7 @@ if TYPE_CHECKING:
     from graphengine.state.schema import Initial
     from graphengine.stores.base import Store
 
-S = TypeVar("S", bound=BaseModel)
+S = TypeVar("S")
 
 _LOOKED_AT: Final = 64
 """How many of the last steps to search for one at which a run still fits a changed graph. It only adds a hint to an
@@ -132,11 +131,11 @@ class Opener:
             raise InputError(
                 f"run {after} is not over, so it has no final state", where=where, repair="wait for it, or resume it"
             )
-        earlier = plan.state.rebuild(_own_secrets(plan, left))
-        update = _as_mapping(given)
+        earlier = values_of(plan.state.rebuild(_own_secrets(plan, left)))
+        update = given_in(given)
         written = sorted(update)
         kept = plan.keep if plan.keep is not None else tuple(plan.state.fields)
-        base: dict[str, Any] = {name: getattr(earlier, name) for name in kept if hasattr(earlier, name)}
+        base: dict[str, Any] = {name: earlier[name] for name in kept if name in earlier}
         for name, field in plan.state.fields.items():
             if name not in base and field.info.is_required() and name in update:
                 base[name] = update.pop(name)
@@ -415,9 +414,3 @@ def as_limits(limits: Limits) -> dict[str, float | None]:
     if not isinstance(given, Limits):
         raise DefinitionError(f"limits={limits!r}", repair="write limits=Limits(steps=…)")
     return limits.given()
-
-
-def _as_mapping(given: object) -> dict[str, object]:
-    if isinstance(given, BaseModel):
-        return {name: getattr(given, name) for name in sorted(given.model_fields_set)}
-    return dict(given)  # type: ignore[call-overload,no-any-return]

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
-from pydantic import BaseModel
-
 from graphengine.errors import DefinitionError
 from graphengine.runner.runner import Runner
 
@@ -19,7 +17,7 @@ if TYPE_CHECKING:
     from graphengine.runner.result import Result
     from graphengine.stores.base import Store
 
-S = TypeVar("S", bound=BaseModel)
+S = TypeVar("S")
 T = TypeVar("T")
 
 

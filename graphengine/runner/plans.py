@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic import BaseModel
-
 from graphengine.errors import CompileError, DefinitionError, InputError
 from graphengine.graph.graph import Graph
 from graphengine.runner.lifecycle import as_limits
@@ -17,7 +15,7 @@ if TYPE_CHECKING:
     from graphengine.engine.plan import Plan
     from graphengine.graph.graph import Limits
 
-S = TypeVar("S", bound=BaseModel)
+S = TypeVar("S")
 
 
 def plan_of(graph: Graph[S], limits: Limits | None) -> Plan[S]:

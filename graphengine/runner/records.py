@@ -7,8 +7,6 @@ from contextlib import aclosing
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from pydantic import BaseModel
-
 from graphengine.errors import InputError
 from graphengine.history.load import Difference, differences, load_snapshot
 from graphengine.history.selection import STATUSES, Wanted, newest
@@ -33,7 +31,7 @@ if TYPE_CHECKING:
     from graphengine.runner.run import Event, Run
     from graphengine.stores.base import RunInfo, Store
 
-S = TypeVar("S", bound=BaseModel)
+S = TypeVar("S")
 
 
 class Records(ABC):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
 from graphengine.calls.user_frames import cut_to_user_code
 from graphengine.engine.failures import survived
-from graphengine.errors import GraphEngineError
+from graphengine.errors import DefinitionError, GraphEngineError
+from graphengine.state.declared import values_of
 from graphengine.state.encoded import opened
 from graphengine.state.view import Held, View
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from graphengine.state.failure import Failure
     from graphengine.state.stop import Stop
 
-S = TypeVar("S", bound=BaseModel)
+S = TypeVar("S")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +104,8 @@ class Result(Generic[S]):
         waits: What it waits for.
         cut_off: The nodes, by path, that were in flight when the Runner closed; they run again when the run is resumed.
         recorded: The records of the state's fields, which may still be encoded; use `values`.
-        cause: The exception behind `error`, if it was raised in this process by this handle's run and the graph has no
-            secrets.
+        cause: The exception that caused `error`, if it was raised in this process by this handle's run and the graph
+            has no secrets.
     """
 
     run_id: str
@@ -128,6 +129,11 @@ class Result(Generic[S]):
     def values(self) -> Mapping[str, Any]:
         """The state as it is recorded: JSON values, secret fields encrypted."""
         return {name: opened(record) for name, record in self.recorded.items()}
+
+    if not TYPE_CHECKING:  # type checkers know that it has none
+
+        def __getitem__(self, name: object) -> NoReturn:
+            raise DefinitionError(f"a result has no item {name!r}", repair=f"result.state.{name}, or result.output")
 
 
 class RecordedState(BaseModel):
@@ -163,7 +169,7 @@ class RunFailed(GraphEngineError):
 def result_of(plan: Plan[S], snapshot: Snapshot, cause: BaseException | None = None) -> Result[S]:
     """Return the result of a snapshot; `cause` is the exception that the run failed with."""
     state = plan.state.rebuild(snapshot.root.values)
-    view = View(plan.state, Held(snapshot.root.values, dict(vars(state))))
+    view = View(plan.state, Held(snapshot.root.values, values_of(state)))
     output = plan.result.read(view) if plan.result is not None else state
     return _result_of(snapshot, state, output, cause)
 

@@ -8,8 +8,6 @@ import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
-from pydantic import BaseModel
-
 from graphengine.engine.steps import Outcome
 from graphengine.errors import RunIsDriven, RunnerClosed
 from graphengine.runner.live_events import Emitted, NodeBegan, TextDelta
@@ -21,7 +19,7 @@ if TYPE_CHECKING:
     from graphengine.engine.steps import RunStatus, Step
     from graphengine.runner.result import Result, Wait
 
-S = TypeVar("S", bound=BaseModel)
+S = TypeVar("S")
 
 
 @dataclass(frozen=True, slots=True)

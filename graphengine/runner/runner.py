@@ -10,8 +10,6 @@ import secrets
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from pydantic import BaseModel
-
 from graphengine.agents.run_scope import CURRENT
 from graphengine.calls.import_guard import check_may_run
 from graphengine.errors import DefinitionError, InputError, RunExists, RunIsDriven, RunnerClosed, UnknownRun
@@ -41,7 +39,7 @@ if TYPE_CHECKING:
     from graphengine.runner.result import Result
     from graphengine.stores.base import RunInfo, Store
 
-S = TypeVar("S", bound=BaseModel)
+S = TypeVar("S")
 
 _PAGE: Final = 1000
 """How many due runs `recover` asks for at first; it asks for more if there may be more."""

@@ -11,8 +11,6 @@ from contextvars import copy_context
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from pydantic import BaseModel
-
 from graphengine.agents.run_scope import CURRENT, FROM_THREAD
 from graphengine.calls.interrupts import reraise_interrupt
 from graphengine.engine.snapshot import Snapshot
@@ -38,7 +36,7 @@ if TYPE_CHECKING:
     from graphengine.runner.run import Run
     from graphengine.stores.base import Store
 
-S = TypeVar("S", bound=BaseModel)
+S = TypeVar("S")
 
 log = logging.getLogger("graphengine.runner")
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
-from pydantic import BaseModel
-
 from graphengine.errors import RunnerClosed
 from graphengine.runner.portal import Portal
 from graphengine.runner.runner import Runner
@@ -33,7 +31,7 @@ if TYPE_CHECKING:
     from graphengine.runner.run import Event, Run
     from graphengine.stores.base import RunInfo, Store
 
-S = TypeVar("S", bound=BaseModel)
+S = TypeVar("S")
 
 
 class SyncRunner:

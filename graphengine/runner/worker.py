@@ -69,7 +69,7 @@ class Worker:
         graphs: The graphs by name. Runs of other graphs are left alone.
         concurrency: The maximum number of runs at the same time.
         poll_seconds: How long to wait, by the runner's clock, after a poll that found nothing.
-        tell: Called with each event.
+        on_event: Called with each event.
 
     Example:
         >>> async def main() -> None:
@@ -87,7 +87,7 @@ class Worker:
         *,
         concurrency: int = 4,
         poll_seconds: float = 1.0,
-        tell: Callable[[WorkerEvent], object] = lambda _: None,
+        on_event: Callable[[WorkerEvent], object] = lambda _: None,
     ) -> None:
         if concurrency < 1:
             raise DefinitionError(f"Worker(concurrency={concurrency})", repair="give 1 or more")
@@ -97,7 +97,7 @@ class Worker:
         self._graphs = dict(graphs)
         self._concurrency = concurrency
         self._poll_seconds = poll_seconds
-        self._tell = tell
+        self._on_event = on_event
         self._driven: dict[str, asyncio.Task[None]] = {}
         self._aside: dict[str, float] = {}
         self._is_alone = False  # the run that is driven must be the only one
@@ -107,7 +107,7 @@ class Worker:
         """Work until `stop` is called, or this is cancelled. In both cases the runs are released before it returns.
 
         Raises:
-            StoreError: The first poll of the store failed; later failures are reported to `tell`, and retried.
+            StoreError: The first poll of the store failed; later failures are reported to `on_event`, and retried.
             RunnerClosed: The runner was closed.
         """
         is_first = True
@@ -118,7 +118,7 @@ class Worker:
                 except StoreError as error:
                     if is_first:
                         raise
-                    self._tell(Refused(None, error))
+                    self._on_event(Refused(None, error))
                 is_first = False
                 await self._rest()
         finally:
@@ -182,13 +182,13 @@ class Worker:
             run.due_only = True  # if another worker was faster and the run failed there, do not retry it
             is_taken = await run.is_taken()
             if is_taken:
-                self._tell(Took(info, _why(info, now)))
+                self._on_event(Took(info, _why(info, now)))
             try:
                 result = await run.result()
             except RunFailed as failed:
                 result = failed.result
             if is_taken:
-                self._tell(Ended(info, result))
+                self._on_event(Ended(info, result))
         except RunIsDriven:
             self._aside[info.id] = now + self._poll_seconds  # another worker was faster
         except RunnerClosed:
@@ -196,7 +196,7 @@ class Worker:
             raise
         except Exception as error:  # noqa: BLE001 - a fault of one run must not end the others
             self._aside[info.id] = self._runner.clock.now() + _AGAIN_SECONDS
-            self._tell(Refused(info, error))
+            self._on_event(Refused(info, error))
 
 
 def _why(info: RunInfo, now: float) -> Literal["due", "sent", "orphan"]:

@@ -1,8 +1,9 @@
 """The typed state: how updates are validated, recorded, and rebuilt from the record.
 
-A state is any pydantic model. Each field is handled separately, so that an update costs what it writes and not what the
-state holds: by a model of that field alone with the state's configuration or, if the state defines validators or
-serialisers for the field, by those. A validator on the whole model validates the whole model once per update.
+A state is a pydantic model, or is made one (`graphengine.state.declared`). Each field is handled separately, so that an
+update costs what it writes and not what the state holds: by a model of that field alone with the state's configuration
+or, if the state defines validators or serialisers for the field, by those. A validator on the whole model validates the
+whole model once per update.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import (
     Generic,
     NamedTuple,
     TypeVar,
+    cast,
 )
 
 from msgspec import Raw, Struct
@@ -29,6 +31,7 @@ from pydantic_core import PydanticSerializationError
 
 from graphengine.calls.interrupts import reraise_interrupt
 from graphengine.errors import InputError, InvalidUpdate, NotRecordable
+from graphengine.state.declared import given_in, is_state
 from graphengine.state.encoded import keys_of, record_of
 from graphengine.state.field import LONG, FieldType, explain, field_type, is_plain, weight_of, why
 from graphengine.state.json_values import check_depth
@@ -40,7 +43,7 @@ if TYPE_CHECKING:
 
     from graphengine.state.json_values import JsonValue, Op
 
-S = TypeVar("S", bound=BaseModel)
+S = TypeVar("S")
 
 
 _SMALL: Final = 1 << 62  # every JSON reader accepts ints below this
@@ -70,13 +73,13 @@ class Initial(NamedTuple):
 class StateType(Generic[S]):
     """A state model, split into its fields."""
 
-    model: type[S]
+    model: type[BaseModel]
     fields: dict[str, FieldType] = dataclass_field(default_factory=dict)
     whole: bool = False
     secrets: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, model: type[S]) -> StateType[S]:
+    def of(cls, model: type[BaseModel]) -> StateType[Any]:
         """Analyse a model. Its problems are reported by `graphengine.compile.compiler`."""
         made = cls(model)
         decorators = model.__pydantic_decorators__
@@ -94,6 +97,8 @@ class StateType(Generic[S]):
         Raises:
             InputError: The state does not validate, names unknown fields, or cannot be recorded.
         """
+        if is_state(self.model, given) and not isinstance(given, self.model):
+            given = given_in(given)
         instance = given if isinstance(given, self.model) else self._validated(given, where)
         if self.secrets:
             return self._initial_with_secrets(instance, where)
@@ -116,7 +121,7 @@ class StateType(Generic[S]):
         typed = {name: back.__dict__[name] for name in self.fields}
         return Initial(record, typed, sorted(instance.model_fields_set & set(self.fields)), len(body))
 
-    def _initial_with_secrets(self, instance: S, where: str) -> Initial:
+    def _initial_with_secrets(self, instance: BaseModel, where: str) -> Initial:
         """Do the same field by field, since serialising the state as a whole hides its secrets."""
         view = View(self, Held({}, {name: getattr(instance, name, None) for name in self.fields}))
         values: dict[str, JsonValue] = {}
@@ -130,7 +135,7 @@ class StateType(Generic[S]):
         given = sorted(instance.model_fields_set & set(self.fields))
         return Initial(values, typed, given, view.weight)
 
-    def _validated(self, given: object, where: str) -> S:
+    def _validated(self, given: object, where: str) -> BaseModel:
         if isinstance(given, BaseModel):
             raise InputError(
                 f"the state is a {type(given).__name__}, not a {self.model.__name__}",
@@ -226,7 +231,7 @@ class StateType(Generic[S]):
                     if isinstance(error, Exception) and not isinstance(error, InvalidUpdate):
                         raise
                     values[name] = records[name]
-        return self.model.model_construct(_fields_set=set(values), **values)
+        return cast("S", self.model.model_construct(_fields_set=set(values), **values))
 
 
 def with_items(state: StateType[S], items: Mapping[str, object]) -> StateType[S]:

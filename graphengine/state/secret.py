@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, TypeGuard, U
 from pydantic import BaseModel, BeforeValidator, PlainSerializer, SecretBytes, SecretStr, ValidationInfo
 from pydantic_core import core_schema, to_json
 
-from graphengine.errors import SecretKeyWrong
+from graphengine.errors import SecretKeyWrong, install_command
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler
@@ -118,7 +118,7 @@ def cipher_of(graph: str, keys: object) -> Cipher:
     try:
         from cryptography.hazmat.primitives.ciphers.aead import AESSIV  # noqa: PLC0415 - only where there are secrets
     except ImportError:
-        message = "secrets need the package cryptography: pip install 'graphengine[secrets]'"
+        message = f"secrets need the package cryptography: {install_command('secrets')}"
         raise ValueError(message) from None
     given = keys() if callable(keys) else keys
     listed = list(given) if isinstance(given, (list, tuple)) else [given]

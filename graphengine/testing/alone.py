@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel  # noqa: TC002 - the example of run_node uses it
 
 from graphengine.agents.run_scope import CURRENT
 from graphengine.engine.events import Answered, MessageCame, NodeFinished, WorkDone
@@ -27,21 +27,22 @@ from graphengine.runner.attempt import TaskRunner
 from graphengine.runner.model_routing import ALL
 from graphengine.runner.resources import Resources
 from graphengine.runner.result import Usage, waits_of
+from graphengine.state.declared import given_in
 from graphengine.state.view import View
 from graphengine.testing.clock import FakeClock
 from graphengine.testing.done import (
     Done,
     Recorded,
     edge_of,
-    explained,
+    error_of,
     facts,
-    misfit,
-    typed_in,
+    typed_values,
     update_of,
+    with_notes,
     written_by_item,
 )
-from graphengine.testing.heard import Ears
 from graphengine.testing.stage import NO_ITEM, Given, Stage, staged
+from graphengine.testing.watched_models import WatchedModels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,7 +58,7 @@ if TYPE_CHECKING:
     from graphengine.runner.previous_runs import PastRun
     from graphengine.state.json_values import JsonValue
 
-S = TypeVar("S", bound=BaseModel)
+S = TypeVar("S")
 
 
 async def run_node(  # noqa: PLR0913 - a node's possible inputs
@@ -121,14 +122,14 @@ async def run_node(  # noqa: PLR0913 - a node's possible inputs
         >>> done.update, done.edge.to
         ({'n': 3}, ('END',))
     """
-    said: dict[str, object] = {"model": model, "models": models, "resources": resources, "answers": answers}
-    said |= {"messages": messages, "recorded": recorded, "clock": clock, "item": None if item is NO_ITEM else True}
+    passed: dict[str, object] = {"model": model, "models": models, "resources": resources, "answers": answers}
+    passed |= {"messages": messages, "recorded": recorded, "clock": clock, "item": None if item is NO_ITEM else True}
     clock = clock or FakeClock()
-    options = [] if state is not None else [name for name, given in said.items() if given is not None]
+    options = [] if state is not None else [name for name, given in passed.items() if given is not None]
     plan = graph.compile()
-    stage = staged(plan, node, Given(_together(state, fields), item, clock.now(), options))
-    wanted: dict[str, Model | str] = {**({} if model is None else {ALL: model}), **(models or {})}
-    alone = _Alone(stage, clock, Ears(wanted), answers, messages or {}, check=check)
+    stage = staged(plan, node, Given(_merged(state, fields), item, clock.now(), options))
+    chosen: dict[str, Model | str] = {**({} if model is None else {ALL: model}), **(models or {})}
+    alone = _Alone(stage, clock, WatchedModels(chosen), answers, messages or {}, check=check)
     try:
         alone.known = recorded or {}
         return await alone.run(Resources(resources or {}))
@@ -136,25 +137,21 @@ async def run_node(  # noqa: PLR0913 - a node's possible inputs
         await alone.close()
 
 
-def _together(
-    state: BaseModel | Mapping[str, object] | None, fields: Mapping[str, object]
-) -> BaseModel | Mapping[str, object]:
+def _merged(state: object, fields: Mapping[str, object]) -> object:
     """Merge the given state with the fields given by name."""
     if state is None or not fields:
         return fields if state is None else state
-    if isinstance(state, BaseModel):
-        return {**{name: getattr(state, name) for name in state.model_fields_set}, **fields}
-    return {**state, **fields}
+    return {**given_in(state), **fields}
 
 
 class _Alone:
-    """A node that runs alone: its driver and its host."""
+    """Drives a node that runs alone, and is the host of its context."""
 
     def __init__(  # noqa: PLR0913 - the arguments of run_node
         self,
         stage: Stage,
         clock: Clock,
-        models: Ears,
+        models: WatchedModels,
         answers: Mapping[str, object] | Sequence[object] | None,
         messages: Mapping[str, Sequence[object]],
         *,
@@ -178,7 +175,7 @@ class _Alone:
         """Run it until it ends or waits."""
         stage = self._stage
         self._resources = resources
-        self._see_names(resources)
+        self._check_names(resources)
         tasks = _Attempts(
             self._session,
             host=self,
@@ -212,7 +209,7 @@ class _Alone:
         if self._resources is not None:
             await self._resources.close()
 
-    def _see_names(self, resources: Resources) -> None:
+    def _check_names(self, resources: Resources) -> None:
         """Refuse unknown names of models and resources."""
         try:
             for plan in self._stage.plan.nest:
@@ -269,10 +266,10 @@ class _Alone:
             if wait.kind != "ask" or wait.id in self._answers.never:
                 continue
             found = self._answers.take(name, wait.question)
-            if found is _NOTHING:
+            if found is _NO_ANSWERS:
                 continue
             if found is NO_ANSWER:
-                self._let_pass(name, wait)
+                self._time_out(name, wait)
                 return None
             record = as_record(found, f"the answer to {wait.question!r}")
             check_against(AskedOfUser(name, wait), record)
@@ -283,10 +280,15 @@ class _Alone:
             return step
         return None
 
-    def _let_pass(self, name: str, wait: WaitRecord) -> None:
+    def _time_out(self, name: str, wait: WaitRecord) -> None:
+        """Let the time of an open question pass.
+
+        Raises:
+            InputError: It has no timeout.
+        """
         if wait.due is None:
-            told = f"{wait.question!r} has no timeout"
-            raise InputError(told, where=f"wait {name}", repair="answer it, or give it timeout_seconds=…")
+            message = f"{wait.question!r} has no timeout"
+            raise InputError(message, where=f"wait {name}", repair="answer it, or give it timeout_seconds=…")
         self._answers.never.add(wait.id)
 
     def _decide(self, event: Event) -> Step:
@@ -301,12 +303,12 @@ class _Alone:
             raise self._failure(step, tasks)
         edge, no_edge = edge_of(ended) if step.kind == "node" else (None, "")
         stage = self._stage
-        behind = View(stage.inner.state, stage.frame)
+        view = View(stage.inner.state, stage.frame)
         if isinstance(ended, Item):
-            update = written_by_item(ended.writes, typed_in(stage, behind))
+            update = written_by_item(ended.writes, typed_values(stage, view))
         else:
-            update = update_of(step, behind.before, mapped=stage.node.each is not None)
-        return self._told(
+            update = update_of(step, view.before, mapped=stage.node.each is not None)
+        return self._result(
             update=update,
             sent=[(topic, payload) for topic, payload in ended.sent],
             choice=ended.choice,
@@ -315,9 +317,9 @@ class _Alone:
         )
 
     def _waiting(self) -> Done[Any]:
-        return self._told(update={}, waits=waits_of(self._stage.snapshot))
+        return self._result(update={}, waits=waits_of(self._stage.snapshot))
 
-    def _told(self, **more: Any) -> Done[Any]:  # noqa: ANN401 - fields of Done
+    def _result(self, **more: Any) -> Done[Any]:  # noqa: ANN401 - fields of Done
         stage, frame = self._stage, self._stage.frame
         holder = frame.up if frame.kind == "item" and frame.up is not None else frame
         return Done(
@@ -338,8 +340,8 @@ class _Alone:
             message = f"step {step.seq} records no failure"
             raise ValueError(message)
         raised = tasks.raised.get(failure.path)
-        error = raised if raised is not None else misfit(failure)
-        return explained(error, facts(self._stage, step, self._models.asked, self.returned, raised=raised))
+        error = raised if raised is not None else error_of(failure)
+        return with_notes(error, facts(self._stage, step, self._models.asked, self.returned, raised=raised))
 
     # The interface that the node's context uses: `graphengine.runner.context.Host`.
 
@@ -349,7 +351,7 @@ class _Alone:
     def check(self) -> None:
         """Do nothing: there is no store to check."""
 
-    def note_cut_off(self, frame: str, path: str) -> bool:  # noqa: ARG002 - nothing drives it
+    def note_cut_off(self, frame: str, path: str) -> bool:  # noqa: ARG002 - no run drives it
         """Return the test's cancellation: the node has none of its own."""
         return True
 
@@ -362,7 +364,7 @@ class _Alone:
         self.shown.append(data)
 
     def show(self, event: object) -> None:
-        """Return that there are no watchers."""
+        """Do nothing: there are no watchers."""
 
     async def note(self, event: Event) -> None:
         """Keep a piece of finished work."""
@@ -391,35 +393,35 @@ class _Attempts(TaskRunner):
         return super()._failed(task, began, error, context, choice)
 
 
-_NOTHING: Final = object()
+_NO_ANSWERS: Final = object()
 _ENDS: Final = ("node", "item", "failed", "attempt")
 """Kinds of the steps that end an attempt."""
 
 
 class _Answers:
-    """The answers of people: by the names of waits, or in order.
+    """Answers of people, by the names of waits or in order.
 
     Attributes:
-        never: The waits, by id, that get no answer.
+        never: The ids of waits that get no answer.
     """
 
     def __init__(self, given: Mapping[str, object] | Sequence[object] | None) -> None:
         if isinstance(given, str):
             repair = "give a list, as answers=['yes'], or a mapping by the name of the wait"
-            raise InputError(f"answers={given!r} is one text", where="run_node(answers=…)", repair=repair)
+            raise InputError(f"answers={given!r} is a string", where="run_node(answers=…)", repair=repair)
         self._named = given if isinstance(given, Mapping) else None
         self._in_order = list(given) if given is not None and not isinstance(given, Mapping) else []
         self._is_given = given is not None
         self.never: set[str] = set()
 
     def take(self, name: str, question: str) -> object:
-        """Return the answer to a question, `_NOTHING` if no answers were given at all.
+        """Return the answer to a question, `_NO_ANSWERS` if no answers were given at all.
 
         Raises:
             InputError: Answers were given, but none for this question.
         """
         if not self._is_given:
-            return _NOTHING
+            return _NO_ANSWERS
         if self._named is not None and name in self._named:
             return self._named[name]
         if self._named is None and self._in_order:

@@ -96,7 +96,7 @@ class FakeClock:
             seconds: How many seconds.
 
         Raises:
-            DefinitionError: It would pass backwards, or for ever.
+            DefinitionError: The number is negative or infinite.
         """
         if not 0 <= seconds < math.inf:
             raise DefinitionError(f"move({seconds!r})", where="FakeClock", repair="give seconds, 0 or more")

@@ -1,15 +1,14 @@
-"""What every store must do, as tests that anybody can run on a store of their own.
+"""The requirements of the `Store` protocol, as tests for any store.
 
-Subclass `StoreConformance`, say how an empty store is made, and let pytest collect the subclass:
+Subclass `StoreConformance`, define how an empty store is made, and let pytest collect the subclass:
 
     class TestMyStore(StoreConformance):
         async def make_store(self) -> Store:
             return MyStore(...)
 
-Each test is a plain function that runs an event loop of its own, so no plugin is needed. Tests about two
-processes are skipped unless `make_second_store` is given too. The truth each test states is a sentence of
-`stores/base.py`. What concerns runs that wait, and their messages, is in `waiting_runs.py`; tags and removed runs in
-`growing_stores.py`.
+Each test is a plain function that runs an event loop of its own, so no plugin is needed. Tests with two processes are
+skipped unless `make_second_store` is defined too. Each test's docstring is a sentence of `stores/base.py`. Tests of
+waiting runs and their messages are in `waiting_runs.py`; those of tags and removed runs in `growing_stores.py`.
 """
 # ruff: noqa: S101, PLR2004  # these are tests, though they are part of the product
 
@@ -59,11 +58,11 @@ if TYPE_CHECKING:
     from graphengine.stores.base import Status, Store
 
 MANY_STEPS: Final = 1200
-"""Enough for a store that writes snapshots to write several."""
+"""Enough steps for several snapshots."""
 
 
 class StoreConformance(GrowingStores, WaitingRuns):
-    """All the tests; a subclass says how a store is made."""
+    """All tests; a subclass defines how a store is made."""
 
     # -- opening and closing
 
@@ -78,7 +77,7 @@ class StoreConformance(GrowingStores, WaitingRuns):
 
     @scenario
     async def test_a_closed_store_refuses_work(self, store: Store) -> None:
-        """A store that is closed says so, whatever it is asked."""
+        """Every method of a closed store raises RunnerClosed."""
         fence = await new_run(store)
         await store.close()
         with refused(RunnerClosed):
@@ -94,7 +93,7 @@ class StoreConformance(GrowingStores, WaitingRuns):
 
     @scenario
     async def test_a_new_run_has_the_facts_it_was_created_with(self, store: Store) -> None:
-        """What `create` is told comes back, with seq and time of the last step, and a driver."""
+        """`info` returns the facts passed to `create`, with seq and time of the last step, and a driver."""
         await new_run(store, count=3, created_at=50.5)
         info = await store.info("r")
         assert info.driver is not None
@@ -102,7 +101,7 @@ class StoreConformance(GrowingStores, WaitingRuns):
         assert info == expected
 
     @scenario
-    async def test_a_run_without_steps_is_as_old_as_its_creation(self, store: Store) -> None:
+    async def test_a_run_without_steps_was_updated_at_its_creation(self, store: Store) -> None:
         """A run that has no step yet has seq 0 and was updated when it was created."""
         await new_run(store, created_at=50.5)
         info = await store.info("r")
@@ -110,8 +109,8 @@ class StoreConformance(GrowingStores, WaitingRuns):
         assert (await store.load("r")).steps == []
 
     @scenario
-    async def test_facts_follow_what_is_appended(self, store: Store) -> None:
-        """Status, seq, time and fingerprint are those of the last batch; the rest stays."""
+    async def test_facts_follow_the_appended_batches(self, store: Store) -> None:
+        """Status, seq, time and fingerprint are those of the last batch; other facts do not change."""
         fence = await new_run(store, count=1)
         await append(store, Append("r", fence, [step(2, at=7.25)], "waiting", fingerprint="f2"))
         info = await store.info("r")
@@ -119,8 +118,8 @@ class StoreConformance(GrowingStores, WaitingRuns):
         assert (info.graph, info.created_at) == ("g", 100.0)
 
     @scenario
-    async def test_an_id_is_taken_once(self, store: Store) -> None:
-        """A second run of the same id is refused, and the first is as it was."""
+    async def test_an_id_can_be_used_once(self, store: Store) -> None:
+        """A second run with the same id is refused, and the first is unchanged."""
         await new_run(store, count=2)
         with refused(RunExists):
             await new_run(store, count=5, graph="other")
@@ -129,21 +128,21 @@ class StoreConformance(GrowingStores, WaitingRuns):
 
     @scenario
     async def test_an_unknown_run_is_unknown_everywhere(self, store: Store) -> None:
-        """Every method that names a run says that it does not know it, even if the name is no proper text."""
-        for run_id in ("nobody", "", "\udc80", "' OR 1=1 --"):
+        """Every method raises UnknownRun for an unknown id, even if the id is not valid text."""
+        for run_id in ("unknown", "", "\udc80", "' OR 1=1 --"):
             for ask in (store.info, store.load, store.steps, store.claim):
                 with refused(UnknownRun):
                     await ask(run_id)
             with refused(UnknownRun):
                 await store.post(run_id, "answer", 1, "key")
         with refused(UnknownRun):
-            await branch(store, "child", "nobody", 1)
+            await branch(store, "child", "unknown", 1)
         with refused(UnknownRun):
-            await store.runs(before="nobody")
+            await store.runs(before="unknown")
 
     @scenario
     async def test_an_outline_is_kept_once_for_each_fingerprint(self, store: Store) -> None:
-        """The first outline of a fingerprint stays; a changed graph brings its own; others are unknown."""
+        """The first outline of a fingerprint is kept; a changed graph has its own; others are unknown."""
         fence = await store.create(run_info(), [], {"nodes": [{"name": "a"}, {"name": "b"}]})
         await store.create(run_info("again"), [], {"nodes": [{"name": "ignored"}]})
         other: Outline = {"nodes": [{"name": "c"}]}
@@ -155,8 +154,8 @@ class StoreConformance(GrowingStores, WaitingRuns):
     # -- the log
 
     @scenario
-    async def test_steps_come_back_as_they_were(self, store: Store) -> None:
-        """A step comes back with every value it had, however strange, and without `typed`."""
+    async def test_steps_come_back_unchanged(self, store: Store) -> None:
+        """A step comes back with all its values, however unusual, and without `typed`."""
         values: list[JsonValue] = [
             None, True, 0, -1, 2**63, 10**30, 0.1, 1e308, "", "\x00\x1f\u2028\U0001f600", "é" * 5000,
             [], {}, {"": {"a": [1, [2, {"b": None}]]}}, ["x"] * 1000,
@@ -171,8 +170,8 @@ class StoreConformance(GrowingStores, WaitingRuns):
         assert all(each.typed is None for each in found)
 
     @scenario
-    async def test_the_list_of_steps_stays_the_callers(self, store: Store) -> None:
-        """What the caller does to its list after the call does not matter."""
+    async def test_the_caller_may_change_its_list_of_steps(self, store: Store) -> None:
+        """Changes of the caller's list after the call have no effect."""
         fence = await new_run(store)
         added = steps(1, 3)
         pending = store.append(batch("r", fence, added))
@@ -183,7 +182,7 @@ class StoreConformance(GrowingStores, WaitingRuns):
 
     @scenario
     async def test_a_log_has_no_gaps_and_no_repeats(self, store: Store) -> None:
-        """A step that does not follow on the last is refused with its batch, and the right one is taken after."""
+        """A batch with a step that does not follow the last one is refused; the right one is accepted afterwards."""
         fence = await new_run(store, count=2)
         for wrong in ([step(4)], [step(2)], [step(1)], [step(3), step(5)], [step(3), step(3)], [step(0)]):
             with refused(StoreError):
@@ -197,7 +196,7 @@ class StoreConformance(GrowingStores, WaitingRuns):
 
     @scenario
     async def test_a_refused_batch_releases_nothing(self, store: Store) -> None:
-        """A refused batch that would have ended the run changes nothing: its driver takes the next step."""
+        """A refused batch that would have ended the run changes nothing: its driver can append the next step."""
         fence = await new_run(store, count=1)
         with refused(StoreError):
             await append(store, batch("r", fence, [step(3)], "finished"))
@@ -207,15 +206,15 @@ class StoreConformance(GrowingStores, WaitingRuns):
 
     @scenario
     async def test_a_batch_without_steps_may_change_the_status(self, store: Store) -> None:
-        """No steps is a batch too."""
+        """A batch without steps can change the status."""
         fence = await new_run(store, count=1)
         await append(store, batch("r", fence, [], "stopped"))
         info = await store.info("r")
         assert (info.status, info.seq, info.driver) == ("stopped", 1, None)
 
     @scenario
-    async def test_a_stretch_of_the_log(self, store: Store) -> None:
-        """`steps` gives what lies between its bounds, and nothing where they lie beyond the log."""
+    async def test_steps_can_be_read_in_part(self, store: Store) -> None:
+        """`steps` returns the steps within its bounds, and none if the bounds are beyond the log."""
         await new_run(store, count=6)
         assert seqs(await store.steps("r", after=2, upto=4)) == [3, 4]
         assert seqs(await store.steps("r", after=4)) == [5, 6]
@@ -225,8 +224,8 @@ class StoreConformance(GrowingStores, WaitingRuns):
             assert seqs(await store.steps("r", after=after, upto=upto)) == []
 
     @scenario
-    async def test_loading_up_to_a_step(self, store: Store) -> None:
-        """`load` ends at the step asked for; a step that the run does not have is unknown."""
+    async def test_a_run_can_be_loaded_up_to_a_step(self, store: Store) -> None:
+        """`load` ends at the requested step; a step that the run does not have is unknown."""
         await new_run(store, count=5)
         for upto in range(1, 6):
             loaded = await store.load("r", upto)
@@ -237,8 +236,8 @@ class StoreConformance(GrowingStores, WaitingRuns):
                 await store.load("r", upto)
 
     @scenario
-    async def test_snapshots_and_the_steps_behind_them_cover_the_log(self, store: Store) -> None:
-        """Whatever the store's policy, a snapshot goes with exactly the steps behind it, at any step."""
+    async def test_snapshots_and_the_steps_after_them_cover_the_log(self, store: Store) -> None:
+        """Whatever the store's policy, a snapshot comes with exactly the steps after it, at any step."""
         await self._long_run(store)
         for upto in (1, 255, 256, 257, 300, 600, MANY_STEPS - 1, MANY_STEPS):
             assert covers(await store.load("r", upto), upto)
@@ -246,8 +245,8 @@ class StoreConformance(GrowingStores, WaitingRuns):
         assert seqs(await store.steps("r")) == list(range(1, MANY_STEPS + 1))
 
     @scenario
-    async def test_snapshots_are_asked_for_seldom_and_during_the_call(self, store: Store) -> None:
-        """A snapshot is asked for while `append` runs, and not more often than each 256 steps."""
+    async def test_snapshots_are_requested_rarely_and_during_the_call(self, store: Store) -> None:
+        """A snapshot is requested while `append` runs, and not more often than every 256 steps."""
         asked = await self._long_run(store)
         assert asked == sorted(set(asked))
         assert all(later - earlier >= 256 for earlier, later in zip([0, *asked], asked, strict=False))
@@ -263,7 +262,7 @@ class StoreConformance(GrowingStores, WaitingRuns):
 
     @scenario
     async def test_a_driven_run_cannot_be_claimed(self, store: Store) -> None:
-        """Who drives a run keeps it, also against itself; the error names the driver and when its lease ends."""
+        """A driven run cannot be claimed, even by its driver; the error has the driver and the end of its lease."""
         fence = await new_run(store)
         with refused(RunIsDriven) as caught:
             await store.claim("r")
@@ -276,7 +275,7 @@ class StoreConformance(GrowingStores, WaitingRuns):
 
     @scenario
     async def test_fences_only_grow(self, store: Store) -> None:
-        """Each driver gets a higher number than the one before."""
+        """Each driver gets a higher fence than the previous one."""
         fences = [await new_run(store)]
         for _ in range(5):
             await store.release("r", fences[-1])
@@ -285,7 +284,7 @@ class StoreConformance(GrowingStores, WaitingRuns):
 
     @scenario
     async def test_a_stale_fence_writes_nothing(self, store: Store) -> None:
-        """A batch under any fence but the present one is refused whole."""
+        """A batch with any fence but the current one is refused as a whole."""
         old = await new_run(store, count=1)
         await store.release("r", old)
         fence = await store.claim("r")
@@ -293,14 +292,14 @@ class StoreConformance(GrowingStores, WaitingRuns):
             with refused(LeaseLost):
                 await append(store, Append("r", wrong, [step(2)], "finished", fingerprint="f9"))
         with refused(LeaseLost):
-            await append(store, batch("nobody", fence, [step(1)]))
+            await append(store, batch("unknown", fence, [step(1)]))
         info = await store.info("r")
         assert (info.seq, info.status, info.fingerprint) == (1, "running", "f1")
         await append(store, batch("r", fence, [step(2)]))
 
     @scenario
     async def test_a_released_run_takes_no_steps(self, store: Store) -> None:
-        """After its release a run has no driver, and its last fence is worth nothing."""
+        """After its release a run has no driver, and its last fence is no longer valid."""
         fence = await new_run(store)
         await store.release("r", fence)
         assert (await store.info("r")).driver is None
@@ -309,7 +308,7 @@ class StoreConformance(GrowingStores, WaitingRuns):
 
     @scenario
     async def test_a_run_that_ends_or_waits_is_released(self, store: Store) -> None:
-        """Any status but `running` releases the run with the batch that brings it."""
+        """A batch with any status but `running` releases the run."""
         statuses: tuple[Status, ...] = ("waiting", "finished", "stopped", "failed")
         for status in statuses:
             fence = await new_run(store, status)
@@ -323,8 +322,8 @@ class StoreConformance(GrowingStores, WaitingRuns):
             assert (await store.info(status)).status == "running"
 
     @scenario
-    async def test_a_run_is_held_until_it_is_let_go(self, store: Store) -> None:
-        """Who creates or claims a run holds it until it is released, gets another status, or the store is closed."""
+    async def test_a_run_is_held_until_it_is_released(self, store: Store) -> None:
+        """A created or claimed run is held until it is released, gets another status, or the store is closed."""
         fence = await new_run(store)
         await new_run(store, "other")
         held = [(await store.info("r")).held]
@@ -344,7 +343,7 @@ class StoreConformance(GrowingStores, WaitingRuns):
 
     @scenario
     async def test_a_stale_release_is_ignored(self, store: Store) -> None:
-        """Releasing under an old fence does not take the run from its driver."""
+        """Releasing with an old fence does not take the run from its driver."""
         old = await new_run(store)
         await store.release("r", old)
         fence = await store.claim("r")
@@ -355,7 +354,7 @@ class StoreConformance(GrowingStores, WaitingRuns):
 
     @scenario
     async def test_a_branch_shares_its_parents_log_up_to_its_seq(self, store: Store) -> None:
-        """A branch's log is the parent's up to its seq, then its own; the parent's later steps are not in it."""
+        """A branch's log is its parent's up to its seq, then its own, without the parent's later steps."""
         fence = await new_run(store, "parent", count=4)
         own = await branch(store, "child", "parent", at=2, count=1)
         await append(store, batch("parent", fence, [step(5)]))
@@ -368,8 +367,8 @@ class StoreConformance(GrowingStores, WaitingRuns):
         assert (info.parent, info.parent_seq, info.seq) == ("parent", 2, 4)
 
     @scenario
-    async def test_a_branch_without_steps_ends_where_it_left(self, store: Store) -> None:
-        """A branch that has no step of its own has the parent's seq, and goes on behind it."""
+    async def test_a_branch_without_steps_ends_at_its_parents_seq(self, store: Store) -> None:
+        """A branch without own steps ends at the parent's seq, and continues after it."""
         await new_run(store, "parent", count=3)
         fence = await branch(store, "child", "parent", at=2)
         assert (await store.info("child")).seq == 2
@@ -379,8 +378,8 @@ class StoreConformance(GrowingStores, WaitingRuns):
         assert seqs(await store.steps("child")) == [1, 2, 3]
 
     @scenario
-    async def test_branches_of_branches(self, store: Store) -> None:
-        """A branch may leave a branch at its own steps, or at steps that it shares with its parents."""
+    async def test_a_branch_can_have_branches(self, store: Store) -> None:
+        """A branch can start at a branch's own steps, or at steps that it shares with its parents."""
         await new_run(store, "a", count=4)
         await branch(store, "b", "a", at=3, count=3)
         await branch(store, "c", "b", at=5, count=2)
@@ -398,8 +397,8 @@ class StoreConformance(GrowingStores, WaitingRuns):
                 assert same(await store.steps(run_id, after=upto - 1), expected[upto - 1 :])
 
     @scenario
-    async def test_a_long_line_of_branches(self, store: Store) -> None:
-        """Hundreds of branches, each of the one before, still load as one log with snapshots in it."""
+    async def test_a_long_chain_of_branches_loads(self, store: Store) -> None:
+        """Hundreds of branches, each of the previous one, load as one log with snapshots."""
         await new_run(store, "b0", count=1)
         count = 300
         for n in range(1, count + 1):
@@ -410,7 +409,7 @@ class StoreConformance(GrowingStores, WaitingRuns):
 
     @scenario
     async def test_a_branch_uses_its_parents_snapshots(self, store: Store) -> None:
-        """A branch of a long run loads from the parent's snapshots, and takes its own into account."""
+        """A branch of a long run loads from the parent's snapshots and from its own."""
         await self._long_run(store)
         for at in (100, 700, MANY_STEPS):
             await branch(store, f"at{at}", "r", at=at, count=3)
@@ -418,8 +417,8 @@ class StoreConformance(GrowingStores, WaitingRuns):
             assert covers(await store.load(f"at{at}", at), at)
 
     @scenario
-    async def test_a_branch_leaves_at_a_step_that_exists(self, store: Store) -> None:
-        """There is no branch from before the first step or behind the last, and none is left half made."""
+    async def test_a_branch_starts_at_a_step_that_exists(self, store: Store) -> None:
+        """A branch before the first step or after the last is refused, and nothing of it is created."""
         await new_run(store, "parent", count=3)
         for at in (0, -1, 4, 10**30):
             with refused(UnknownStep):
@@ -433,7 +432,7 @@ class StoreConformance(GrowingStores, WaitingRuns):
 
     @scenario
     async def test_runs_are_listed_newest_first_page_by_page(self, store: Store) -> None:
-        """Pages follow one another without gap or repeat, by time of creation and then by id."""
+        """Pages follow each other without gaps or repeats, by time of creation and then by id."""
         times = [5.0, 3.0, 5.0, 1.0, 5.0, 4.0, 3.0]
         for n, created_at in enumerate(times):
             await new_run(store, f"r{n}", created_at=created_at)
@@ -449,7 +448,7 @@ class StoreConformance(GrowingStores, WaitingRuns):
 
     @scenario
     async def test_runs_are_listed_by_status_and_graph(self, store: Store) -> None:
-        """Filters hold together, with paging too, and each run is listed as `info` gives it."""
+        """Filters can be combined, with paging too, and each run is listed as `info` returns it."""
         for n in range(12):
             fence = await new_run(store, f"r{n:02}", count=1, created_at=float(n), graph=f"g{n % 2}")
             if n % 3 == 0:
@@ -463,11 +462,11 @@ class StoreConformance(GrowingStores, WaitingRuns):
         for info in await store.runs():
             assert info == await store.info(info.id)
 
-    # -- many at once
+    # -- concurrency
 
     @scenario
-    async def test_many_runs_at_once_keep_to_themselves(self, store: Store) -> None:
-        """Runs written at the same time each get their own steps in order."""
+    async def test_concurrent_runs_do_not_mix(self, store: Store) -> None:
+        """Runs that are written concurrently each get their own steps in order."""
 
         async def drive(run_id: str) -> None:
             fence = await new_run(store, run_id)
@@ -492,7 +491,7 @@ class StoreConformance(GrowingStores, WaitingRuns):
 
     @scenario
     async def test_a_stale_batch_fails_alone(self, store: Store) -> None:
-        """Among batches that are written together, those that must be refused do not hurt the others."""
+        """If batches are written together, a refused one does not affect the others."""
         fences = {f"r{n}": await new_run(store, f"r{n}") for n in range(6)}
         await store.release("r1", fences["r1"])
 
@@ -509,8 +508,8 @@ class StoreConformance(GrowingStores, WaitingRuns):
         assert [(await store.info(run_id)).seq for run_id in fences] == [0 if n in wrong else 1 for n in fences]
 
     @scenario
-    async def test_a_cancelled_waiter_tears_nothing(self, store: Store) -> None:
-        """Cancelling who waits does not take back what was queued, nor hurt who waits for the same commit."""
+    async def test_a_cancelled_waiter_loses_nothing(self, store: Store) -> None:
+        """Cancelling a waiter does not undo what was queued, nor affect others that wait for the same commit."""
         fence = await new_run(store)
         other = await new_run(store, "other")
 
@@ -528,8 +527,8 @@ class StoreConformance(GrowingStores, WaitingRuns):
         assert seqs(await store.steps("other")) == [1]
 
     @scenario
-    async def test_a_cancelled_claim_leaves_the_run_free(self, store: Store) -> None:
-        """A run whose claim was cancelled before anybody learned its fence can be claimed again."""
+    async def test_a_cancelled_claim_can_be_repeated(self, store: Store) -> None:
+        """A run whose claim was cancelled before its fence was returned can be claimed again."""
         fence = await new_run(store)
         await store.release("r", fence)
         claim = asyncio.create_task(store.claim("r"))
@@ -544,7 +543,7 @@ class StoreConformance(GrowingStores, WaitingRuns):
 
     @scenario
     async def test_another_process_sees_what_was_awaited(self, store: Store) -> None:
-        """What a write has returned for, a store opened elsewhere reads."""
+        """Once a write has returned, a store opened by another process reads it."""
         fence = await new_run(store)
         await append(store, batch("r", fence, [step(1)]))
         second = await self.open_second(store)
@@ -559,7 +558,7 @@ class StoreConformance(GrowingStores, WaitingRuns):
 
     @scenario
     async def test_one_process_drives(self, store: Store) -> None:
-        """A live owner keeps its runs; when it closes, they are free, and its fences are worth nothing."""
+        """A live owner keeps its runs; when it closes, they are free, and its fences are no longer valid."""
         fence = await new_run(store)
         second = await self.open_second(store)
         try:
@@ -575,8 +574,8 @@ class StoreConformance(GrowingStores, WaitingRuns):
             await second.close()
 
     @scenario
-    async def test_a_driver_that_was_replaced_is_told(self, store: Store) -> None:
-        """Once another process drives the run, nothing is written under the old fence, also not a release."""
+    async def test_a_replaced_driver_gets_an_error(self, store: Store) -> None:
+        """Once another process drives the run, nothing is written with the old fence, not even a release."""
         fence = await new_run(store)
         second = await self.open_second(store)
         try:

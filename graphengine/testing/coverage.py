@@ -88,13 +88,13 @@ class EdgeCoverage:
             self._seen.setdefault(shape, Counter())
 
     def saw(self, shape: Shape, place: Place, *, held: bool) -> None:
-        """Note that an edge was taken (or not), or the result of a condition."""
+        """Count an edge that was taken, or the result of a condition."""
         if shape in self._seen:
             self._seen[shape][place, held] += 1
 
     def as_json(self) -> str:
         """Return everything recorded, in the form that `add` takes in another process."""
-        told = [
+        recorded = [
             [
                 shape.graph,
                 shape.file,
@@ -103,11 +103,11 @@ class EdgeCoverage:
             ]
             for shape, seen in self._seen.items()
         ]
-        return json.dumps(told)
+        return json.dumps(recorded)
 
-    def add(self, told: str) -> None:
+    def add(self, recorded: str) -> None:
         """Add what another process recorded, such as one that runs some of the tests."""
-        for graph, file, units, seen in json.loads(told):
+        for graph, file, units, seen in json.loads(recorded):
             shape = Shape(graph, file, tuple(Unit(tuple(place), *rest) for place, *rest in units))
             counts = self._seen.setdefault(shape, Counter())
             counts.update({(tuple(place), held): count for place, held, count in seen})
@@ -155,14 +155,14 @@ class EdgeCoverage:
         seen = self._seen[shape]
         for unit in shape.units:
             node, after, at, _ = unit.place
-            looked = seen[(node, after, at, WHOLE), True] + seen[(node, after, at, WHOLE), False]
+            checked = seen[(node, after, at, WHOLE), True] + seen[(node, after, at, WHOLE), False]
             if (unit.place, unit.held) in seen:
                 continue
             if not unit.part:
-                asked = seen[unit.place, False] if unit.place[3] else looked
-                never = f"checked {_times(asked)}, never held" if asked else "never checked"
+                count = seen[unit.place, False] if unit.place[3] else checked
+                never = f"checked {_times(count)}, never held" if count else "never checked"
                 yield f"{unit.edge}: {never if unit.conditional else 'never taken'}"
-            elif looked:  # otherwise the edge itself is reported already
+            elif checked:  # otherwise the edge itself is reported already
                 yield f"{unit.edge}: {unit.part!r} {'never' if unit.held else 'always'} held"
 
 
@@ -209,7 +209,7 @@ class _Fan:
         self._noted: dict[int, tuple[Sequence[Outgoing], Sequence[Outgoing]]] = {}
 
     def add(self, coverage: EdgeCoverage) -> None:
-        """Add a coverage, which knows no graph yet."""
+        """Add a coverage, to which no graph was introduced yet."""
         self.watching.append(coverage)
         self._introduced.clear()
 
@@ -244,7 +244,7 @@ class _Fan:
         if found is None:
             place = (node, self._after(plan, node, edges))
             noted = [self._note(self.shape(plan), (*place, at, ""), edge) for at, edge in enumerate(edges)]
-            found = self._noted.setdefault(id(edges), (edges, noted))  # another thread can be here too
+            found = self._noted.setdefault(id(edges), (edges, noted))  # another thread can do the same
         return found[1]
 
     def took(self, plan: Plan[Any], node: str, edges: Sequence[Outgoing], edge: Outgoing, label: str) -> None:

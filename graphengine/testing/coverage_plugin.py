@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from graphengine.testing.coverage import EdgeCoverage
 
 _MEASURED: Final[pytest.StashKey[EdgeCoverage]] = pytest.StashKey()
-_TOLD: Final = "graphengine_coverage"
+_OUTPUT_KEY: Final = "graphengine_coverage"
 """The key of the data that a process of pytest-xdist sends."""
 _NEAR: Final = 1e-9
 """The tolerance for rounding, in percent."""
@@ -55,7 +55,7 @@ def _percent(text: str) -> float:
     except ValueError:
         number = -1.0
     if not 0 <= number <= 100:  # noqa: PLR2004 - percent
-        raise ArgumentTypeError(f"{text!r} is not a number from 0 to 100; give the least percentage, as 90")
+        raise ArgumentTypeError(f"{text!r} is not a number from 0 to 100; give the required percentage, as 90")
     return number
 
 
@@ -85,9 +85,9 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     if coverage is None:
         return
     coverage.__exit__(None, None, None)
-    told: dict[str, object] | None = getattr(session.config, "workeroutput", None)
-    if told is not None:  # the process that started this one counts
-        told[_TOLD] = coverage.as_json()
+    output: dict[str, object] | None = getattr(session.config, "workeroutput", None)
+    if output is not None:  # the process that started this one reports
+        output[_OUTPUT_KEY] = coverage.as_json()
     elif _is_under(session.config) and exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -96,9 +96,9 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 def pytest_testnodedown(node: Any) -> None:  # noqa: ANN401 - pytest-xdist's, which is optional
     """Add what a process of pytest-xdist saw."""
     coverage = node.config.stash.get(_MEASURED, None)
-    told = (getattr(node, "workeroutput", None) or {}).get(_TOLD)
-    if coverage is not None and told is not None:
-        coverage.add(told)
+    recorded = (getattr(node, "workeroutput", None) or {}).get(_OUTPUT_KEY)
+    if coverage is not None and recorded is not None:
+        coverage.add(recorded)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -109,8 +109,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     terminalreporter.write_sep("=", "edges of graphs")
     terminalreporter.write_line(coverage.report())
     if _is_under(config):
-        told = f"FAIL: {_percent_seen(coverage):.1f} % of edges and conditions seen, {_under(config):g} % are required"
-        terminalreporter.write_line(told, red=True, bold=True)
+        line = f"FAIL: {_percent_seen(coverage):.1f} % of edges and conditions seen, {_under(config):g} % are required"
+        terminalreporter.write_line(line, red=True, bold=True)
 
 
 def _is_under(config: pytest.Config) -> bool:

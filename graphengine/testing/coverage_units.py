@@ -28,7 +28,7 @@ class Unit:
     Attributes:
         place: Its place.
         to: The target of the edge.
-        way: The edge in words, as `review -> write (otherwise)`.
+        edge: The edge in words, as `review -> write (otherwise)`.
         part: The part of the edge's condition, in words; "" for the edge itself.
         held: Whether the part must be seen to be true, or false.
         conditional: Whether the edge has a condition.
@@ -46,8 +46,8 @@ class Unit:
 class Shape:
     """The units of a graph.
 
-    Graphs with the same name whose edges lead to the same nodes count as one, such as those that a function makes with
-    other numbers in their conditions.
+    Graphs with the same name whose edges lead to the same nodes count as one, such as graphs that a function builds
+    with different numbers in their conditions.
     """
 
     graph: str
@@ -111,7 +111,7 @@ def _parts(condition: Condition | None, place: Place, to: str, text: str) -> Ite
 
 
 def leaves(condition: Condition) -> Iterator[Condition]:
-    """Return the conditions of which a condition is composed, from left to right."""
+    """Yield the conditions of which a condition is composed, from left to right."""
     parts = list(condition.parts()) if isinstance(condition, Composed) else []
     if isinstance(condition, Negated):
         parts = [condition.of]
@@ -122,7 +122,7 @@ def leaves(condition: Condition) -> Iterator[Condition]:
 
 
 def _file_of(plan: Plan[Any]) -> str:
-    """Return the file of a graph, which is that of its state."""
+    """Return the file of a graph: the file of its state's model."""
     module = sys.modules.get(plan.state.model.__module__)
     file = Path(getattr(module, "__file__", None) or plan.state.model.__module__)
     here = Path.cwd()

@@ -103,7 +103,7 @@ class CrashPoints:
 
     @contextmanager
     def installed(self) -> Generator[None]:
-        """Pass points at commits and tasks too, in this whole process, as long as this lasts.
+        """Within this context, pass points at commits and tasks too, in the whole process.
 
         Commits are those of SQLite stores that are opened meanwhile.
         """
@@ -124,7 +124,7 @@ class CrashPoints:
         _replace(TaskRunner, "run", watched_run, undone)
 
     def _watch_commits(self, undone: ExitStack) -> None:
-        from graphengine.stores.sqlite import worker  # noqa: PLC0415 - another store needs none of it
+        from graphengine.stores.sqlite import worker  # noqa: PLC0415 - other stores do not need it
 
         points = self
 

@@ -8,7 +8,7 @@
 
 From that point on nothing of the dead runner reaches the store, its tasks are cancelled, and its claims are released,
 as the system releases the lock of a dead process. After `happened` the fixture's runner is a new one over the same
-store and knows nothing of the old one. Unlike in a real death, a cancelled node still runs its `finally`, and a sync
+store, with no memory of the old one. Unlike in a real death, a cancelled node still runs its `finally`, and a sync
 node's thread runs to its end. If that matters, kill a process with `graphengine.testing.crash_points`, which has
 the points of commits too.
 """
@@ -78,7 +78,7 @@ class DeathPoints(CrashPoints):
         """Return the store, with its points, for this runner alone."""
         return super().watched(cast("Store", _Fenced(store, self.fences)))
 
-    async def let_go(self, store: Store) -> Store:
+    async def release(self, store: Store) -> Store:
         """Release its claims, as the system releases a dead process's lock.
 
         Returns:
@@ -132,12 +132,12 @@ class Crash:
         Raises:
             AssertionError: Its runs ended without passing the point; the text lists the points that they passed.
         """
-        while not self._points.is_dead and (going := self._runner.going):
+        while not self._points.is_dead and (active := self._runner.active):
             await asyncio.wait(
-                {asyncio.ensure_future(run.ended()) for run in going}, return_when=asyncio.FIRST_COMPLETED
+                {asyncio.ensure_future(run.ended()) for run in active}, return_when=asyncio.FIRST_COMPLETED
             )
         self.check()
-        await self._runner.bury()
+        await self._runner.restart()
 
     def check(self) -> None:
         """Check that the runner died.
@@ -176,7 +176,7 @@ class CrashAt:
             DefinitionError: There is no such point, or a run was started already.
         """
         if point not in POINTS:
-            raise DefinitionError(f"there is no point {point!r}", where="crash_at", repair=_meant(point))
+            raise DefinitionError(f"there is no point {point!r}", where="crash_at", repair=_suggestion(point))
         if number < 1:
             raise DefinitionError(f"crash_at({point!r}, {number})", repair="count from 1")
         where = Point(point, number)
@@ -241,7 +241,7 @@ _HERE: Final[ContextVar[DeathPoints | None]] = ContextVar("graphengine_death", d
 
 
 def _watch_tasks() -> None:
-    """Let tasks pass the points of the runner that they belong to, from now on."""
+    """From now on, let tasks pass the points of their runner."""
     if _watched:
         return
     run = TaskRunner.run
@@ -259,7 +259,7 @@ def _watch_tasks() -> None:
     TaskRunner.run = cast("Any", passing)  # type: ignore[method-assign]
 
 
-def _meant(point: str) -> str:
+def _suggestion(point: str) -> str:
     if point.endswith(" commit"):
         return (
             "commits belong to a process: use 'after append', or graphengine.testing.crash_points in a separate process"

@@ -6,8 +6,6 @@ import reprlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
-from pydantic import BaseModel
-
 from graphengine.engine.steps import Attempt, failure_of, falls_back, outcome_of
 from graphengine.errors import NodeError
 from graphengine.models.scripted import OffScript, shortened, shown
@@ -27,7 +25,7 @@ if TYPE_CHECKING:
     from graphengine.state.view import View
     from graphengine.testing.stage import Stage
 
-S = TypeVar("S", bound=BaseModel)
+S = TypeVar("S")
 
 _SHOWN: Final = 600  # characters of a prompt, a state or an update in a message
 _FIELD_SHOWN: Final = 120  # characters of a field's value
@@ -84,9 +82,9 @@ class Done(Generic[S]):
 
     Attributes:
         path: The node's path.
-        update:  What it writes, by field, as the state takes it: the item that is appended, the keys that are merged,
-            the value that is set. Where a map's items are reduced one by one (`add`, a function of yours) the list of
-            what they wrote. Empty where it waits.
+        update: Its update, by field, as the state takes it: the item that is appended, the keys that are merged, the
+            value that is set. If a map's items are reduced one by one (`add`, a function of yours), the list of their
+            values. Empty if the node waits.
         state: The state after it, as the next node would see it: that of the node's own graph, if that is nested.
             Required fields that were not given are missing in it.
         result: What its function or agent returned; None for a map or a graph.
@@ -98,7 +96,7 @@ class Done(Generic[S]):
         waits: What it waits for; then it is not done.
         choice: What `choose` picked, "" if there was nothing to choose.
         edge: The edge that it would take; None for an item, for a node that waits, and if no edge could be chosen.
-        no_edge: Why no edge could be chosen:  none holds, a condition raised, or reads a field that was not given.
+        no_edge: Why no edge could be chosen: none holds, a condition raised, or reads a field that was not given.
     """
 
     path: str
@@ -128,18 +126,18 @@ def edge_of(outcome: Outcome) -> tuple[EdgeTaken | None, str]:
     return None, outcome.error.message if outcome.error is not None else ""
 
 
-def update_of(step: Step, whole: Callable[[str], object], *, mapped: bool) -> dict[str, Any]:
-    """Return what a step writes, by field, as typed values.
+def update_of(step: Step, after: Callable[[str], object], *, mapped: bool) -> dict[str, Any]:
+    """Return a step's update, by field, as typed values.
 
     Args:
-        step: The step; of a graph that has secrets it brings no typed values.
-        whole: What a field holds behind the step.
-        mapped: Whether it is of a whole map, whose items are reduced one by one.
+        step: The step; in a graph with secrets it has no typed values.
+        after: Returns the value of a field after the step.
+        mapped: Whether the step ends a map, whose items are reduced one by one.
     """
     found: dict[str, Any] = {}
     ops = opened_ops(step.update)
-    again = [_again(op, whole) for op in ops] if step.typed is None else step.typed
-    for op, typed in zip(ops, again, strict=True):
+    values = [_value_of(op, after) for op in ops] if step.typed is None else step.typed
+    for op, typed in zip(ops, values, strict=True):
         kind, name = op[0], op[1]
         if kind in ("add", "reduce"):
             found[name] = [*found.get(name, []), op[2]] if mapped else op[2]
@@ -150,10 +148,10 @@ def update_of(step: Step, whole: Callable[[str], object], *, mapped: bool) -> di
     return found
 
 
-def _again(op: Op, whole: Callable[[str], object]) -> Any:  # noqa: ANN401 - what a field holds
-    """The typed value of an operation that sets a field; what others add, as recorded."""
+def _value_of(op: Op, after: Callable[[str], object]) -> Any:  # noqa: ANN401 - a field's value
+    """Return the typed value of an operation that sets a field; the recorded value for other operations."""
     if op[0] == "set":
-        return whole(op[1])
+        return after(op[1])
     return {op[2]: op[3]} if op[0] in ("put", "grow") else op[-1]
 
 
@@ -161,8 +159,8 @@ def written_by_item(writes: Sequence[Op], typed: Callable[[Op], Any] | None = No
     """Return what an item would write, by field, once all items are done.
 
     Args:
-        writes: What its step has, which are records alone.
-        typed: What one of them is as a value; without it that is its record.
+        writes: The operations of the item's step, as records.
+        typed: Returns the typed value of an operation; without it, the record is the value.
     """
     found: dict[str, Any] = {}
     for op in writes:
@@ -172,14 +170,14 @@ def written_by_item(writes: Sequence[Op], typed: Callable[[Op], Any] | None = No
     return found
 
 
-def typed_in(stage: Stage, view: View) -> Callable[[Op], Any] | None:
-    """What makes typed values of what an item would write; None in a graph that has secrets."""
+def typed_values(stage: Stage, view: View) -> Callable[[Op], Any] | None:
+    """Return a function that returns the typed value of an item's operation; None in a graph with secrets."""
     fields = stage.inner.state.fields
-    return None if stage.plan.secret else lambda op: _alone(op, fields[op[1]], view)
+    return None if stage.plan.secret else lambda op: _typed(op, fields[op[1]], view)
 
 
-def _alone(op: Op, field: FieldType, view: View) -> Any:  # noqa: ANN401 - what a field holds
-    """The typed value of what an item writes: the one that is listed or appended, the keys, the value."""
+def _typed(op: Op, field: FieldType, view: View) -> Any:  # noqa: ANN401 - a field's value
+    """Return the typed value that an item writes: the one that is listed or appended, the keys, the value."""
     (update,) = field.parts([op], view)
     if isinstance(update, Puts):
         return update.keys
@@ -189,20 +187,20 @@ def _alone(op: Op, field: FieldType, view: View) -> Any:  # noqa: ANN401 - what 
         return update.value
     if isinstance(update, Items):
         return update.values[0]
-    return cast("list[object]", update)[0] if field.reducer is None else update  # without one they become a list
+    return cast("list[object]", update)[0] if field.reducer is None else update  # without a reducer they become a list
 
 
-# Where it failed.
+# The report of a failure.
 
 
-def explained(error: BaseException, lines: Sequence[str]) -> BaseException:
+def with_notes(error: BaseException, lines: Sequence[str]) -> BaseException:
     """Return the exception with notes, which Python and pytest print below it."""
     for line in lines:
         error.add_note(line)
     return error
 
 
-def misfit(failure: FailureRecord) -> NodeError:
+def error_of(failure: FailureRecord) -> NodeError:
     """Return the graphengine error of a recorded failure."""
     kinds: dict[str, type[NodeError]] = {}
     left: list[type[NodeError]] = [NodeError]
@@ -218,14 +216,14 @@ def misfit(failure: FailureRecord) -> NodeError:
 def facts(
     stage: Stage, step: Step, asked: Sequence[Asked], returned: object, *, raised: BaseException | None
 ) -> list[str]:
-    """Return the report of a failed node: where, the state, what it returned, what models were asked.
+    """Return the report of a failed node: its place, state, result and last request to a model.
 
     Args:
-        stage: The node's.
+        stage: The node.
         step: The step of its failure.
-        asked: What models were asked.
-        returned: What it returned.
-        raised: What it raised; None where it returned, and what it returned does not fit.
+        asked: The requests to models.
+        returned: The value that it returned.
+        raised: The exception that it raised; None if it returned a value that does not fit.
     """
     failure, state = failure_of(step), stage.inner.state
     lines = [f"  node: {stage.path} of graph {stage.plan.graph}, run alone"]
@@ -235,9 +233,9 @@ def facts(
     if field in state.fields:
         lines.append(f"  field: {field}: {type_name(state.fields[field].info.annotation)}")
     lines.append(f"  state: {shortened(_fields(stage), _SHOWN)}")
-    if asked and not isinstance(raised, OffScript):  # that one says so itself
+    if asked and not isinstance(raised, OffScript):  # this error contains the request
         text = shown(asked[-1].request).replace("\n", "\n    ")
-        lines.append(f"  model was asked, call {len(asked)}:\n    {shortened(text, _SHOWN)}")
+        lines.append(f"  request to the model, call {len(asked)}:\n    {shortened(text, _SHOWN)}")
     lines.append(f"  then, in a run: {_next(step)}")
     return lines
 
@@ -256,9 +254,9 @@ def _next(step: Step) -> str:
     """Return what a run would do after the failure."""
     outcome = outcome_of(step)
     if isinstance(outcome, Attempt):
-        return "its fallback is run" if outcome.then == "fallback" else "it is tried again"
+        return "its fallback runs" if outcome.then == "fallback" else "it is retried"
     if falls_back(step):
-        return "the fallback's value stands in"
+        return "the fallback's value is used"
     if outcome.to and not outcome.has_failed:
         return f"the edge to {', '.join(outcome.to)} is taken ({outcome.why})"
     return "the run fails"

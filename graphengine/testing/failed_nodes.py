@@ -1,8 +1,8 @@
 """The nodes that failed while a test ran: each one's place, input and requests to models.
 
 The pytest plugin shows this below a failing test, so that it need not be run again with prints. The text is made when
-the node fails, since the state is gone when the report is written.  Only the first failures of a
-test are kept; they are the cause of the others.
+the node fails, since the state is gone when the report is written. Only the first failures of a test are kept; they
+usually caused the others.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 KEPT: Final = 5
 """The most failures of one test that are kept, including retries."""
 _FIELD: Final = 200  # characters of one field
-_MESSAGE: Final = 2000  # characters of what went wrong
+_MESSAGE: Final = 2000  # characters of an error
 
 _test: str = ""
 _failed: list[tuple[str, str]] = []
@@ -45,7 +45,7 @@ _ASKED: Final[ContextVar[list[Request] | None]] = ContextVar("graphengine_asked"
 
 
 def watch(test: str) -> None:
-    """Begin a test: forget what failed in others, and note from now on what fails.
+    """Begin a test: forget earlier failures, and keep those that follow.
 
     Args:
         test: Its node id.
@@ -55,7 +55,7 @@ def watch(test: str) -> None:
     _failed.clear()
     if "run" not in _watched:
         _watched.add("run")
-        import_module("graphengine.runner.loop_watchdog")  # it knows nodes by the code that is wrapped here
+        import_module("graphengine.runner.loop_watchdog")  # it recognises nodes by the code that is wrapped here
         _wrap_run()
         _wrap_requests(import_module("graphengine.agents.conversation").Conversation)
 
@@ -72,19 +72,19 @@ def _wrap_run() -> None:
         if len(_failed) >= KEPT:
             return await run(tasks, task)
         asked: list[Request] = []
-        _ASKED.set(asked)  # never reset: the next task sets its own, and one that is thrown away ends anywhere
+        _ASKED.set(asked)  # never reset: each task sets its own, and an abandoned one can end in any context
         event = await run(tasks, task)
-        if isinstance(event, NodeFailed) and tasks._snapshot.run_id != RUN_ID:  # noqa: SLF001 - run_node tells itself
-            _failed.append(_told(tasks, event, asked))
+        if isinstance(event, NodeFailed) and tasks._snapshot.run_id != RUN_ID:  # noqa: SLF001 - run_node reports its own
+            _failed.append(_report(tasks, event, asked))
         return event
 
     TaskRunner.run = cast("Any", noting)  # type: ignore[method-assign]
 
 
 def _wrap_requests(conversation: type[Conversation[Any]]) -> None:
-    made = conversation._request  # noqa: SLF001 - what a model is asked is seen nowhere else
+    made = conversation._request  # noqa: SLF001 - requests to models are visible nowhere else
 
-    def noting(self: Conversation[Any], *args: Any, **kwargs: Any) -> Request:  # noqa: ANN401 - as it is called
+    def noting(self: Conversation[Any], *args: Any, **kwargs: Any) -> Request:  # noqa: ANN401 - passed on unchanged
         request = made(self, *args, **kwargs)
         asked = _ASKED.get()
         if asked is not None:
@@ -94,9 +94,9 @@ def _wrap_requests(conversation: type[Conversation[Any]]) -> None:
     conversation._request = noting  # type: ignore[method-assign]  # noqa: SLF001
 
 
-def _told(tasks: TaskRunner, event: NodeFailed, asked: list[Request]) -> tuple[str, str]:
+def _report(tasks: TaskRunner, event: NodeFailed, asked: list[Request]) -> tuple[str, str]:
     """Return the title and the text of one failure."""
-    plan, snapshot = tasks._plan, tasks._snapshot  # noqa: SLF001 - nobody else wants to know
+    plan, snapshot = tasks._plan, tasks._snapshot  # noqa: SLF001 - needed only here
     path = path_of(event.frame, event.node)
     where = f"visit {event.visit}, attempt {event.attempt}, after step {snapshot.seq} of run {snapshot.run_id}"
     text = "\n".join(_lines(plan, snapshot, event, asked))
@@ -116,7 +116,7 @@ def _lines(plan: Plan[Any], snapshot: Snapshot, event: NodeFailed, asked: list[R
         yield "what it saw:"
         for name in inner.state.fields:
             yield f"  {name}: {HIDDEN if name in inner.state.secrets else _short(_record(frame, name))}"
-    if asked and f"agent: {asked[-1].agent}\n" not in error.message:  # which says it already
+    if asked and f"agent: {asked[-1].agent}\n" not in error.message:  # the message contains it already
         yield "what it asked last:" if len(asked) > 1 else "what it asked:"
         yield from (f"  {line}" for line in shown(asked[-1]).splitlines())
 

@@ -2,7 +2,7 @@
 
 None of them is async, so that they work alike in plain pytest, with pytest-asyncio (auto and strict) and with anyio:
 what they return belongs to the event loop that first uses it. An async test that no such plugin handles runs here, in a
-loop of its own. Whatever must be closed in that loop is closed at the end of the test function, while the loop still
+loop of its own. What must be closed in that loop is closed at the end of the test function, while the loop still
 exists; the final checks of a test run there too, and are part of the test. A fixture with the same name in a test
 module or a conftest.py takes precedence, as everywhere in pytest.
 """
@@ -55,9 +55,9 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[Store]:
 
         made = SQLiteStore(tmp_path / "runs.db")
     yield made
-    from graphengine.testing.open_runner import let_go  # noqa: PLC0415
+    from graphengine.testing.open_runner import close_leftover  # noqa: PLC0415
 
-    let_go(made)
+    close_leftover(made)
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ def crash_at(request: pytest.FixtureRequest, runner: OpenRunner) -> CrashAt:
 
 @pytest.fixture
 def recordings(request: pytest.FixtureRequest) -> Recordings:
-    """Models whose answers are kept in a file next to the test:  `recordings("anthropic:MODEL")`."""
+    """Models whose answers are kept in a file next to the test: `recordings("anthropic:MODEL")`."""
     from graphengine.testing.recordings import Recordings, file_of  # noqa: PLC0415
 
     node = request.node
@@ -139,7 +139,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     __tracebackhide__ = True
     if not inspect.iscoroutinefunction(pyfuncitem.obj):
         return None
-    import asyncio  # noqa: PLC0415 - where a test needs it
+    import asyncio  # noqa: PLC0415 - loaded on first use
 
     names = pyfuncitem._fixtureinfo.argnames  # noqa: SLF001 - as pytest calls a function; there is no other access
     asyncio.run(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names}))
@@ -166,7 +166,7 @@ def _watch_nodes(item: pytest.Item) -> None:
         failed_nodes.watch(item.nodeid)
 
 
-def _asked_for(request: pytest.FixtureRequest, name: str, method: str) -> Any:  # noqa: ANN401 - whatever a fixture gives
+def _asked_for(request: pytest.FixtureRequest, name: str, method: str) -> Any:  # noqa: ANN401 - a fixture can be anything
     """Return the fixture with that name if it has this method: a project's own `store` can be something else."""
     found = request.getfixturevalue(name) if name in request.fixturenames else None
     return found if callable(getattr(found, method, None)) else None

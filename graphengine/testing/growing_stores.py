@@ -1,4 +1,4 @@
-"""What every store must do about tags and about runs that are removed; part of `conformance.StoreConformance`."""
+"""Requirements for stores about tags and removed runs; part of `conformance.StoreConformance`."""
 # ruff: noqa: S101, PLR2004  # these are tests, though they are part of the product
 
 from __future__ import annotations
@@ -30,47 +30,47 @@ if TYPE_CHECKING:
     from graphengine.stores.base import Status, Store
 
 MANY: Final = 700
-"""Steps enough for a store to free them in several strides."""
+"""Enough steps for a store to free them in several batches."""
 
 
 async def ended_run(store: Store, run_id: str = "r", *, count: int = 3, status: Status = "finished") -> None:
-    """A run of so many steps that is over."""
+    """Create a run of this many steps that has ended."""
     fence = await new_run(store, run_id, count=count - 1)
     await append(store, batch(run_id, fence, [step(count)], status))
 
 
 async def ended_branch(store: Store, run_id: str, parent: str, at: int) -> None:
-    """A branch of one step that is over."""
+    """Create a branch of one step that has ended."""
     fence = await branch(store, run_id, parent, at)
     await append(store, batch(run_id, fence, [step(at + 1, field=run_id)], "finished"))
 
 
 async def remove(store: Store, *run_ids: str) -> dict[str, str]:
-    """Remove runs as they are now; those that stay, with the reason."""
+    """Remove runs in their current state; return those that stay, with the reason."""
     return dict(await store.remove([await store.info(run_id) for run_id in run_ids]))
 
 
 async def listed(store: Store) -> list[str]:
-    """The ids of all runs, sorted."""
+    """Return the ids of all runs, sorted."""
     return sorted(info.id for info in await store.runs())
 
 
 class GrowingStores(StoreSuite):
-    """Tags, removal, what is freed."""
+    """Tests of tags, removal and freed space."""
 
     # -- tags
 
     @scenario
     async def test_a_run_keeps_the_tags_it_was_created_with(self, store: Store) -> None:
-        """Tags come back sorted, from everything that tells of the run."""
+        """Tags come back sorted, from every method that returns facts of the run."""
         await store.create(replace(run_info(), tags=("b", "a b", "ä")), [], {})
         assert (await store.info("r")).tags == ("a b", "b", "ä")
         assert (await store.load("r")).info.tags == ("a b", "b", "ä")
         assert (await store.runs())[0].tags == ("a b", "b", "ä")
 
     @scenario
-    async def test_tags_come_and_go(self, store: Store) -> None:
-        """Adding what is there and removing what is not change nothing; what is in both is added."""
+    async def test_tags_can_be_added_and_removed(self, store: Store) -> None:
+        """Adding an existing tag or removing a missing one changes nothing; a tag in both lists is added."""
         await ended_run(store)
         assert await store.tag("r", ["x", "y"]) == ("x", "y")
         assert await store.tag("r", ["y", "z"], ["x", "nothing"]) == ("y", "z")
@@ -78,18 +78,18 @@ class GrowingStores(StoreSuite):
         assert await store.tag("r") == ("z",)
         assert (await store.info("r")).tags == ("z",)
         with refused(UnknownRun):
-            await store.tag("nobody", ["x"])
+            await store.tag("unknown", ["x"])
 
     @scenario
     async def test_a_branch_has_none_of_its_parents_tags(self, store: Store) -> None:
-        """A branch has its own tags."""
+        """A branch does not inherit its parent's tags."""
         await store.create(replace(run_info("parent"), tags=("x",)), steps(1, 2), {})
         await branch(store, "child", "parent", at=1)
         assert (await store.info("child")).tags == ()
 
     @scenario
     async def test_runs_are_listed_by_tag(self, store: Store) -> None:
-        """A tag filters as status and graph do, in the same order, with paging, and together with them."""
+        """A tag filters like status and graph: in the same order, with paging, and combined with them."""
         times = [5.0, 3.0, 5.0, 1.0, 4.0, 5.0, 2.0, 3.0]
         for n, created_at in enumerate(times):
             info = replace(run_info(f"r{n}", created_at=created_at, graph=f"g{n % 3}"), tags=("x",) if n % 2 else ())
@@ -110,39 +110,39 @@ class GrowingStores(StoreSuite):
         assert [info.id for info in await store.runs(tag="x", status="finished", graph="g2")] == ["r5"]
         assert list(await store.runs(tag="nothing")) == []
 
-    # -- branches and weights
+    # -- branches and sizes
 
     @scenario
-    async def test_how_far_runs_came(self, store: Store) -> None:
-        """`seqs` gives the last seq of each run that is there, however many are asked for."""
+    async def test_the_last_seq_of_many_runs(self, store: Store) -> None:
+        """`seqs` returns the last seq of each existing run, however many are requested."""
         await new_run(store, "a", count=3)
         await new_run(store, "b")
         await branch(store, "c", "a", at=2, count=2)
-        wanted = ["a", "nobody", "b", "c", *(f"none {n}" for n in range(2000))]
+        wanted = ["a", "unknown", "b", "c", *(f"none {n}" for n in range(2000))]
         assert dict(await store.seqs(wanted)) == {"a": 3, "b": 0, "c": 4}
         assert dict(await store.seqs([])) == {}
 
     @scenario
     async def test_branches_of_runs(self, store: Store) -> None:
-        """`branches` gives those that leave the runs themselves, each as `info` gives it."""
+        """`branches` returns the direct branches of the runs, each as `info` returns it."""
         await new_run(store, "a", count=3)
         await new_run(store, "lonely", count=3)
         await branch(store, "b", "a", at=2, count=2)
         await branch(store, "c", "a", at=1)
         await branch(store, "d", "b", at=4)
-        found = await store.branches(["a", "lonely", "nobody"])
+        found = await store.branches(["a", "lonely", "unknown"])
         assert sorted(info.id for info in found) == ["b", "c"]
         assert all([info == await store.info(info.id) for info in found])
         assert [info.id for info in await store.branches(["b"])] == ["d"]
         assert list(await store.branches([])) == []
 
     @scenario
-    async def test_a_run_weighs_what_it_holds_itself(self, store: Store) -> None:
-        """More steps weigh more, those shared with a parent nothing; unknown runs are left out."""
+    async def test_a_run_weighs_its_own_data(self, store: Store) -> None:
+        """More steps weigh more, steps shared with a parent nothing; unknown runs are omitted."""
         await new_run(store, "short", count=1)
         await new_run(store, "long", count=50)
         await branch(store, "child", "long", at=50)
-        found = await store.weigh(["short", "long", "child", "nobody"])
+        found = await store.weigh(["short", "long", "child", "unknown"])
         assert set(found) == {"short", "long", "child"}
         assert found["child"] == 0
         assert 30 * found["short"] < found["long"] < 70 * found["short"]
@@ -150,8 +150,8 @@ class GrowingStores(StoreSuite):
     # -- removal
 
     @scenario
-    async def test_a_removed_run_is_there_for_nobody(self, store: Store) -> None:
-        """Every method answers as if it had never been, and the others are as they were."""
+    async def test_a_removed_run_is_unknown_everywhere(self, store: Store) -> None:
+        """Every method behaves as if the run had never existed, and other runs are unchanged."""
         await ended_run(store, "r", count=MANY)
         await ended_run(store, "other")
         await store.tag("r", ["x"])
@@ -171,7 +171,7 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_an_id_is_free_after_its_run_was_removed(self, store: Store) -> None:
-        """A new run of the same id has nothing of the old one, before and after what that held was freed."""
+        """A new run with the same id has nothing of the old one, before and after its space is freed."""
         for _ in range(3):
             await ended_run(store, "r", count=MANY)
             await store.tag("r", ["x"])
@@ -187,8 +187,8 @@ class GrowingStores(StoreSuite):
         assert covers(await store.load("r"), 3)
 
     @scenario
-    async def test_new_runs_are_untouched_by_what_is_freed(self, store: Store) -> None:
-        """What is created between a removal and its freeing keeps all it has."""
+    async def test_freeing_does_not_affect_new_runs(self, store: Store) -> None:
+        """Runs that are created between a removal and the sweep keep all their data."""
         await ended_run(store, "old", count=MANY)
         await remove(store, "old")
         await ended_run(store, "new", count=MANY)
@@ -199,8 +199,8 @@ class GrowingStores(StoreSuite):
         assert same(await store.steps("child"), [*steps(1, MANY - 1), step(MANY, field="child")])
 
     @scenario
-    async def test_runs_that_may_go_on_stay(self, store: Store) -> None:
-        """A run that is running or waiting is not removed, driven or not, nor one of any status that is held."""
+    async def test_runs_that_can_continue_are_not_removed(self, store: Store) -> None:
+        """A run that is running, waiting or held is not removed, whatever its status or driver."""
         fence = await new_run(store, "driven", count=1)
         fence_left = await new_run(store, "left", count=1)
         await store.release("left", fence_left)
@@ -217,8 +217,8 @@ class GrowingStores(StoreSuite):
         await append(store, batch("driven", fence, [step(2)]))
 
     @scenario
-    async def test_a_run_that_changed_since_stays(self, store: Store) -> None:
-        """Only a run that is as the caller saw it goes: of the same status, seq and tags."""
+    async def test_a_run_that_changed_is_not_removed(self, store: Store) -> None:
+        """A run is removed only if its status, seq and tags are those that the caller saw."""
         for run_id in ("more", "tagged", "other", "same"):
             await ended_run(store, run_id)
         seen = [await store.info(run_id) for run_id in ("more", "tagged", "other", "same")]
@@ -230,8 +230,8 @@ class GrowingStores(StoreSuite):
         assert await store.remove(seen[3:]) == {"same": "already removed"}
 
     @scenario
-    async def test_a_run_stays_while_a_branch_of_it_is_there(self, store: Store) -> None:
-        """A parent goes behind its branches, in one call or later, and never before them."""
+    async def test_a_run_with_a_branch_is_not_removed(self, store: Store) -> None:
+        """A parent is removed with or after its branches, never before them."""
         await ended_run(store, "a")
         await ended_branch(store, "b", "a", at=2)
         await ended_branch(store, "c", "b", at=3)
@@ -243,8 +243,8 @@ class GrowingStores(StoreSuite):
         assert await listed(store) == []
 
     @scenario
-    async def test_outlines_go_with_the_last_run_that_needs_them(self, store: Store) -> None:
-        """An outline stays while a run has it, or had it before its graph changed; one that went can come again."""
+    async def test_outlines_are_removed_with_the_last_run_that_needs_them(self, store: Store) -> None:
+        """An outline stays while a run has it, or had it before its graph changed; then it can be stored again."""
         fence = await store.create(run_info("changed"), [step(1)], {"graph": "f1"})
         added = Append("changed", fence, [step(2)], "finished", fingerprint="f2", outline={"graph": "f2"})
         await append(store, added)
@@ -264,7 +264,7 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_a_vacuum_changes_no_run(self, store: Store) -> None:
-        """It tells two sizes, and everything is as it was, also a run that is being driven."""
+        """`vacuum` returns two sizes and changes no run, not even one that is being driven."""
         fence = await new_run(store, "going", count=2)
         await ended_run(store, "old", count=MANY)
         await remove(store, "old")
@@ -276,7 +276,7 @@ class GrowingStores(StoreSuite):
 
     @scenario
     async def test_a_closed_store_removes_nothing(self, store: Store) -> None:
-        """It says so, whatever it is asked."""
+        """Every method of a closed store raises RunnerClosed."""
         await ended_run(store)
         info = await store.info("r")
         await store.close()
@@ -291,8 +291,8 @@ class GrowingStores(StoreSuite):
     # -- two processes
 
     @scenario
-    async def test_a_run_that_another_process_took_stays(self, store: Store) -> None:
-        """Whoever claims or branches first has the run; who removes it first leaves the other with nothing."""
+    async def test_a_run_that_another_process_claimed_is_not_removed(self, store: Store) -> None:
+        """The first process to claim or branch a run keeps it; after a removal, the others get UnknownRun."""
         for run_id in ("claimed", "branched", "removed"):
             await ended_run(store, run_id)
         seen = [await store.info(run_id) for run_id in ("claimed", "branched", "removed")]

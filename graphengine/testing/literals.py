@@ -1,4 +1,4 @@
-"""JSON values as Python source, as a person would write it: short ones on a line, long ones a part a line."""
+"""JSON values as Python source: short values on one line, long ones with one part per line."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ _STEP: Final = "    "
 
 
 class Code(str):
-    """Source that is written as it stands."""
+    """Source that is written unchanged."""
 
     __slots__ = ()
 
 
 def literal(value: JsonValue | Code, indent: int = 0) -> str:
-    """The source of a value.
+    """Return the source of a value.
 
     Args:
-        value: The value; a `Code` in it is written as it stands.
-        indent: How deep the line is on which it begins, in steps of four blanks.
+        value: The value; a `Code` in it is written unchanged.
+        indent: The indentation of the line on which it begins, in steps of four blanks.
 
     Example:
         >>> print(literal({"score": 5, "issues": ["too long"]}))
@@ -47,7 +47,7 @@ def literal(value: JsonValue | Code, indent: int = 0) -> str:
 
 
 def call_of(name: str, arguments: Sequence[str], indent: int = 0) -> str:
-    """The source of a call, an argument a line where it does not fit on one."""
+    """Return the source of a call; one argument per line if it does not fit on one line."""
     short = f"{name}({', '.join(arguments)})"
     if len(short) + len(_STEP) * indent <= _WIDTH and "\n" not in short:
         return short
@@ -55,7 +55,7 @@ def call_of(name: str, arguments: Sequence[str], indent: int = 0) -> str:
 
 
 def quoted(text: str) -> str:
-    """A text in double quotes; as `repr` has it, where it holds such quotes or what cannot be printed."""
+    """Quote a text with double quotes, or with `repr` if it contains double quotes or unprintable characters."""
     printable = all(character.isprintable() or character in "\n\r\t" for character in text)
     return json.dumps(text, ensure_ascii=False) if printable and '"' not in text else repr(text)
 
@@ -76,7 +76,7 @@ def _on_a_line(value: JsonValue | Code) -> str:
 
 
 def _pieces(text: str) -> Iterator[str]:
-    """A text in lines, long ones cut at blanks."""
+    """Yield a text line by line; cut long lines at blanks."""
     for line in text.splitlines(keepends=True):
         left = line
         while len(left) > _WIDTH:

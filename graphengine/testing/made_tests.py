@@ -1,7 +1,7 @@
 """make_test: a pytest file made from one recorded step of a run.
 
 The test gives the node its recorded input, lets models return their recorded answers, does not repeat recorded work,
-and asserts what the node wrote. It is text to read and change, not a replay: the node's code runs.
+and asserts the node's update. It is text to read and change, not a replay: the node's code runs.
 """
 
 from __future__ import annotations
@@ -55,17 +55,17 @@ class NoTest(GraphEngineError):
 
 
 async def make_test(store: Store, run_id: str, seq: int, graph: Graph[Any], *, source: str) -> str:
-    """Return the text of a pytest file that runs the node of a recorded step alone and asserts what it wrote.
+    """Return the text of a pytest file that runs the node of a recorded step alone and asserts its update.
 
     Nothing of the graph is run, and nothing is written. Secret fields are not in the text.
 
     Args:
-        store: Where the run is recorded, opened.
+        store: The open store of the run.
         run_id: The run.
-        seq: The step: a completed visit of a function, an agent or one of those that `choose` picked, or one item of a
+        seq: The step: a completed visit of a function, of an agent or of a case that `choose` picked, or one item of a
             map.
         graph: The run's graph, as it is today.
-        source: Where the test imports it from: `graphs.review_loop:graph`.
+        source: The import of the graph: `graphs.review_loop:graph`.
 
     Raises:
         UnknownRun; UnknownStep: There is no such run or step.
@@ -85,15 +85,15 @@ async def make_test(store: Store, run_id: str, seq: int, graph: Graph[Any], *, s
     info = await store.info(run_id)
     plan = graph.compile()
     if info.graph != plan.graph:
-        told = f"run {run_id} is of graph {info.graph!r}, not {plan.graph!r}"
-        raise GraphChanged(told, where=f"run {run_id}", repair=f"pass the graph named {info.graph!r}")
+        message = f"run {run_id} is of graph {info.graph!r}, not {plan.graph!r}"
+        raise GraphChanged(message, where=f"run {run_id}", repair=f"pass the graph named {info.graph!r}")
     if not 1 <= seq <= info.seq:
         raise UnknownStep(
             f"run {run_id} has no step {seq}", where=f"run {run_id}", repair=f"its steps are 1 to {info.seq}"
         )
     steps = await store.steps(run_id, 0, seq)
     step = steps[-1]
-    _see_kind(step)
+    _check_kind(step)
     run = await load_visits(store, run_id, seq - 1)
     snapshot = run.snapshot
     try:
@@ -103,15 +103,15 @@ async def make_test(store: Store, run_id: str, seq: int, graph: Graph[Any], *, s
         raise NoTest(str(mismatch), where=f"step {seq}", repair=mismatch.repair) from mismatch
     visit = run.live[step.frame].visit
     made = _Made(run_id, step, frame, inner, node)
-    made.look(run.entries, visit.work if visit is not None else ())
+    made.collect(run.entries, visit.work if visit is not None else ())
     text = made.text(plan.graph, source)
     if plan.secret:
-        _see_secrets(plan, snapshot, step, text)
+        _check_secrets(plan, snapshot, step, text)
     return text
 
 
 def as_json(value: object) -> Any:  # noqa: ANN401 - JSON
-    """A typed value, as an update of `run_node` has it, in the form in which a run records it: plain JSON."""
+    """Return a typed value, such as an update of `run_node`, in the form in which a run records it: plain JSON."""
     return to_jsonable_python(value, by_alias=False, round_trip=True)
 
 
@@ -121,13 +121,13 @@ class _Made:
 
     Attributes:
         run_id: The run.
-        step: The step, of an attempt that came to its end.
-        frame: Its frame, just before it.
-        plan: The plan that the frame walks.
+        step: The step, of an attempt that ended.
+        frame: Its frame, just before the step.
+        plan: The plan of the frame's graph.
         node: The node.
-        notes: What a reader of the test has to know.
-        answers: What models answered, by agent, as recorded.
-        work: What else was recorded, by key.
+        notes: Notes for the reader of the test.
+        answers: The recorded answers of models, by agent.
+        work: Other recorded work, by key.
     """
 
     run_id: str
@@ -141,7 +141,7 @@ class _Made:
 
     @property
     def name(self) -> str:
-        """The node's path, without places of items."""
+        """The node's path, without indexes of items."""
         return without_items(self.step.path)
 
     @property
@@ -149,11 +149,11 @@ class _Made:
         """Whether it is one item of a map."""
         return self.step.kind == "item"
 
-    def look(self, entries: Sequence[Entry], work: Sequence[Recorded]) -> None:
+    def collect(self, entries: Sequence[Entry], work: Sequence[Recorded]) -> None:
         """Collect what the step needs from the steps before it and the work that its visit recorded.
 
         Raises:
-            NoTest: It needs what a node alone does not have.
+            NoTest: It needs more than a node that runs alone has.
         """
         call = self._call()
         phase = self.frame.phase
@@ -166,7 +166,7 @@ class _Made:
         if "error" in call.extras and (self.frame.error is not None or self.frame.cause is not None):
             repair = "call its function by itself, with a Failure of your own"
             _refuse(self.step, f"the failure that led to {self.step.path} is part of its input", repair)
-        self._look_at_work(work)
+        self._collect_work(work)
         self._note_extras(call)
 
     def _call(self) -> Call:
@@ -181,15 +181,15 @@ class _Made:
             return "choose a step inside it"
         return f"choose a step inside it, as step {below[-1].seq} ({below[-1].path})"
 
-    def _look_at_work(self, work: Sequence[Recorded]) -> None:
-        """Gather what was recorded while the node ran, and is in force."""
+    def _collect_work(self, work: Sequence[Recorded]) -> None:
+        """Collect the work that was recorded while the node ran and that still counts."""
         recorded = {facts.key: facts for facts in work}
         for key in self.frame.memos:
             done = recorded.get(key)
             if done is None:
-                told = f"{self.step.path} asked, waited or received a message while it ran"
+                message = f"{self.step.path} asked, waited or received a message while it ran"
                 repair = f"write it with run_node(graph, {self.name!r}, answers=[…], messages={{…}})"
-                _refuse(self.step, told, repair)
+                _refuse(self.step, message, repair)
             if done.by:
                 self.answers.setdefault(done.by["agent"], []).append(done.value)
             else:
@@ -197,16 +197,16 @@ class _Made:
         if self.work:
             names = ", ".join(dict.fromkeys(key.rpartition("/")[2].partition("|")[0] for key in self.work))
             self.notes.append(
-                f"Recorded work is not done again: {names}. Work that the node now requests differently is done, "
-                "and the test fails."
+                f"Recorded work is not repeated: {names}. If the node now requests different work, it is done, and the "
+                "test fails."
             )
 
     def _scripts(self, depth: int) -> list[list[JsonValue | Code]]:
-        """For each agent what it was answered, as a scripted model is given it."""
+        """Return the answers for each agent, in the form that a scripted model takes."""
         return [[self._answer(record, depth + 1) for record in given] for given in self.answers.values()]
 
     def _answer(self, given: JsonObject, depth: int) -> JsonValue | Code:
-        """What a model said: a text, a JSON value, or the source of a response."""
+        """Return a model's answer: a text, a JSON value, or the source of a response."""
         record = hidden(given)
         text, calls, stop = record["text"], record.get("calls", ()), record.get("stop", "end")
         native = record.get("native") if self.node.writer.memory is not None else None
@@ -228,7 +228,7 @@ class _Made:
         own = [name for name in call.extras if name not in ("ctx", "error", "state")]
         if own:
             given = ", ".join(f"{name!r}: …" for name in own)
-            self.notes.append(f"The graph's own resources are used; to replace them give resources={{{given}}}.")
+            self.notes.append(f"The graph's own resources are used; to replace them pass resources={{{given}}}.")
         if "ctx" in call.extras:
             self.notes.append("The context's time, random numbers, visit and run id are those of run_node.")
         secret = sorted(self._fields() & set(self.plan.state.secrets))
@@ -267,8 +267,8 @@ class _Made:
             _refuse(self.step, error.message, "write the test with run_node and values of your own")
         for name, record in given.items():
             if name not in self.plan.state.secrets and opened(back[name]) != record:
-                told = f"{name} is not read back from plain values as it was recorded"
-                _refuse(self.step, told, "write the test with run_node and values of your own")
+                message = f"plain values of {name} do not restore the recorded value"
+                _refuse(self.step, message, "write the test with run_node and values of your own")
         return hidden(given)
 
     def _item(self) -> JsonValue:
@@ -306,13 +306,13 @@ class _Made:
         )
 
     def _docstring(self, graph: str) -> str:
-        begin = f"What node {self.name} of graph {graph} wrote at step {self.step.seq} of run {self.run_id}."
-        lines = [begin, "", "Made from that step by graphengine: the node runs alone, and must write the same again."]
+        begin = f"Test of node {self.name} of graph {graph}, from step {self.step.seq} of run {self.run_id}."
+        lines = [begin, "", "Generated by graphengine: the node runs alone, and must write the recorded update again."]
         text = "\n".join([*lines, *self.notes, ""])
         return text.replace("\\", "\\\\").replace('"""', "'''")
 
     def _models(self) -> list[str]:
-        """The models that stand in: what was recorded, and rules where rules answered."""
+        """Return the arguments for models: recorded answers, and `offline` if rules answered."""
         offline = bool(usage_of(self.step).get("offline_calls"))
         depth = 3 if len(self.answers) == 1 and not offline else 4
         scripts = [f"ScriptedModel({literal(given, depth)})" for given in self._scripts(depth)]
@@ -333,7 +333,7 @@ class _Made:
         yield "from graphengine.testing import as_json, run_node"
 
     def _asserts(self) -> Iterator[str]:
-        """What must be true of it, as source."""
+        """Yield the assertions, as source."""
         left_out = sorted({op[1] for op in self._ops()} & set(self.plan.state.secrets))
         update = "done.update"
         if left_out:
@@ -355,20 +355,20 @@ import asyncio
 
 
 def test_{title}() -> None:
-    """The node writes again what it wrote then."""
+    """The node writes the recorded update again."""
     done = asyncio.run({run})
 {asserts}
 '''
 
 
-def _see_kind(step: Step) -> None:
-    """Check that a step is of a node that ended by itself.
+def _check_kind(step: Step) -> None:
+    """Check that a step ends a node without a failure.
 
     Raises:
-        NoTest: It is not.
+        NoTest: It does not.
     """
     if falls_back(step):
-        _refuse(step, f"{step.path} failed there, and its fallback stood in", "call the fallback by itself")
+        _refuse(step, f"{step.path} failed there, and its fallback was used", "call the fallback by itself")
     if step.kind in ("failed", "attempt") or (step.kind in ("node", "item") and outcome_of(step).has_failed):
         failure = failure_of(step)
         error = failure.message if failure is not None else ""
@@ -377,7 +377,7 @@ def _see_kind(step: Step) -> None:
     if step.kind not in ("node", "item"):
         what = _WHAT.get(step.kind, f"of kind {step.kind!r}")
         where = f" of {step.path}" if step.path else ""
-        _refuse(step, f"it is {what}{where}", "choose a step at which a node was done: `graphengine show` lists them")
+        _refuse(step, f"it is {what}{where}", "choose a step that ends a node: `graphengine show` lists them")
 
 
 _WHAT: Final = {
@@ -390,21 +390,21 @@ _WHAT: Final = {
 }
 
 
-def _refuse(step: Step, told: str, repair: str) -> NoReturn:
-    raise NoTest(f"no test can be made of step {step.seq}: {told}", where=f"step {step.seq}", repair=repair)
+def _refuse(step: Step, reason: str, repair: str) -> NoReturn:
+    raise NoTest(f"no test can be made of step {step.seq}: {reason}", where=f"step {step.seq}", repair=repair)
 
 
-def _see_secrets(plan: Plan[Any], snapshot: Snapshot, step: Step, text: str) -> None:
+def _check_secrets(plan: Plan[Any], snapshot: Snapshot, step: Step, text: str) -> None:
     """Check that the text contains no clear text of a secret.
 
     Raises:
-        NoTest: One is.
+        NoTest: It contains one.
     """
     try:
         Guard(plan, snapshot).refuse(text, "the test", f"step {step.seq}")
     except NotRecordable:
-        told = f"what {step.path} was given, was told or wrote holds the clear text of a secret field"
-        _refuse(step, told, "keep secrets out of other fields, or write the test with run_node")
+        message = f"the input, the answers or the update of {step.path} contain the clear text of a secret field"
+        _refuse(step, message, "keep secrets out of other fields, or write the test with run_node")
 
 
 def _record(frame: Frame, name: str) -> JsonValue:
@@ -415,7 +415,7 @@ def _record(frame: Frame, name: str) -> JsonValue:
 
 
 def _written(step: Step) -> dict[str, Any]:
-    """Return what a step writes, by field, as in `Done.update`."""
+    """Return a step's update, by field, as in `Done.update`."""
     found: dict[str, Any] = {}
     for op in step.update:
         kind, name = op[0], op[1]
@@ -431,7 +431,7 @@ def _written(step: Step) -> dict[str, Any]:
 
 
 def _parsed(text: str) -> JsonValue:
-    """A model's text as the JSON value that a scripted model says in these very words; else as it is."""
+    """Return the JSON value that a scripted model turns into exactly this text; the text itself if there is none."""
     try:
         value = json.loads(text)
     except ValueError:

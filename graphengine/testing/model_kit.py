@@ -1,4 +1,4 @@
-"""What tests of models are made of: a model and its server for each test, requests in a word, what an error shows."""
+"""Helpers for tests of models: a model and its server for each test, short requests, and checks of errors."""
 
 from __future__ import annotations
 
@@ -22,45 +22,45 @@ if TYPE_CHECKING:
     from graphengine.testing.model_scenes import Service
 
 KEY: Final = "the-keys-of-the-conformance-suite-0123456789"
-"""The API key that every model under test has; it is never to be seen again, though it does not look like one."""
+"""The API key of every model under test; it must never be shown, though it does not look like a key."""
 
 PATIENCE_SECONDS: Final = 30.0
-"""After which a test that hangs fails."""
+"""The timeout after which a hanging test fails."""
 
 
 class ModelSuite(ABC):
-    """Tests of models; a subclass says how a model and its server are made."""
+    """Base of the tests of models; a subclass defines how a model and its server are made."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         if cls.__name__.startswith("Test") and cls.make_model is ModelSuite.make_model:
-            # pytest leaves abstract classes out without a word: nobody would see that nothing is tested
-            raise DefinitionError(f"{cls.__name__} makes no model to test", repair="give it def make_model(self, …)")
+            # pytest skips abstract classes silently, so nothing would be tested without notice
+            raise DefinitionError(f"{cls.__name__} makes no model to test", repair="define make_model(self, …) in it")
 
     @abstractmethod
     def make_service(self) -> Service:
-        """The server, with nothing played and nothing heard."""
+        """Return the server, with nothing to play and nothing received."""
 
     @abstractmethod
     def make_model(self, service: Service, *, key: str, timeout_seconds: float) -> Model:
-        """A model that asks that server.
+        """Return a model that calls that server.
 
         Args:
-            service: What `make_service` gave.
+            service: The server from `make_service`.
             key: The API key.
-            timeout_seconds: For how long it waits for the server.
+            timeout_seconds: How long it waits for the server.
         """
 
     @abstractmethod
     def make_lost_model(self, *, key: str) -> Model:
-        """A model whose server is not there: nothing listens at its address."""
+        """Return a model whose server does not exist: nothing listens at its address."""
 
 
 M = TypeVar("M", bound=ModelSuite)
 
 
 def scenario(test: Callable[[M, Service, Model], Awaitable[None]]) -> Callable[[M], None]:
-    """Make a test of one model into a plain method that makes the server and the model, and closes the model."""
+    """Turn a test of one model into a plain method that makes the server and the model, and closes the model."""
 
     def run(self: M) -> None:
         service = self.make_service()
@@ -72,19 +72,19 @@ def scenario(test: Callable[[M, Service, Model], Awaitable[None]]) -> Callable[[
 
         asyncio.run(main())
 
-    # functools.wraps would also hand on the signature, and pytest would look for a fixture named `service`.
+    # functools.wraps would also copy the signature, and pytest would look for a fixture named `service`.
     run.__name__, run.__qualname__, run.__doc__ = test.__name__, test.__qualname__, test.__doc__
     return run
 
 
 class closing:  # noqa: N801 - reads as contextlib's
-    """Close a model at the end, where it can be closed."""
+    """Close a model at the end, if it can be closed."""
 
     def __init__(self, model: Model) -> None:
         self._model = model
 
     async def __aenter__(self) -> None:
-        """Nothing yet."""
+        """Do nothing."""
 
     async def __aexit__(self, *_: object) -> None:
         if isinstance(self._model, Closes):
@@ -116,43 +116,43 @@ TALLY: Final[JsonObject] = {
     "properties": {"counts": {"type": "object", "additionalProperties": {"type": "integer"}}, "note": {}},
     "required": ["counts"],
 }
-"""A schema that is more than some providers can hold an answer to: any keys, and a value of any kind."""
+"""A schema that some providers cannot enforce: arbitrary keys, and a value of any type."""
 
 
 def question(text: str = "hello") -> Message:
-    """A user's message."""
+    """Return a user's message."""
     return Message(role="user", text=text, agent="tester")
 
 
-def said(text: str, *calls: ToolCall, native: dict[str, Any] | None = None) -> Message:
-    """A model's message."""
+def answered(text: str, *calls: ToolCall, native: dict[str, Any] | None = None) -> Message:
+    """Return a model's message."""
     return Message(role="assistant", text=text, calls=calls, native=native)
 
 
 def result(call_id: str, text: str, *, is_error: bool = False) -> Message:
-    """What a tool gave."""
+    """Return the message with a tool's result."""
     return Message(role="tool", text=text, call_id=call_id, is_error=is_error)
 
 
 def call(call_id: str, name: str = "add", **arguments: JsonValue) -> ToolCall:
-    """A call of a tool."""
+    """Return a call of a tool."""
     return ToolCall(id=call_id, name=name, arguments=json.dumps(arguments))
 
 
 def ask(*messages: Message, system: str = "", tools: Sequence[ToolSpec] = ()) -> Request:
-    """A request; "hello" if no message is given."""
+    """Return a request; "hello" if no message is given."""
     return Request("tester", system, messages or (question(),), tools=tools)
 
 
 def text_of(response: Response) -> str:
-    """The text of an answer, which UTF-8 must be able to carry."""
-    assert isinstance(response.content, str), f"the content is no text: {response.content!r}"  # noqa: S101 - a test's
+    """Return the text of an answer, after checking that UTF-8 can encode it."""
+    assert isinstance(response.content, str), f"the content is not a text: {response.content!r}"  # noqa: S101 - a test's
     response.content.encode()
     return response.content
 
 
 async def watched(model: Model, request: Request) -> tuple[Response, list[str]]:
-    """The answer to a request whose text is watched, and the pieces that came."""
+    """Stream an answer; return it and its pieces."""
     pieces: list[str] = []
     return await model.answer(replace(request, on_text=pieces.append)), pieces
 
@@ -160,16 +160,16 @@ async def watched(model: Model, request: Request) -> tuple[Response, list[str]]:
 # -- errors
 
 
-class Listening(logging.Handler):
-    """Keeps what is logged, down to INFO, while it is entered."""
+class KeptLog(logging.Handler):
+    """Keeps the messages that are logged, from INFO on, while it is entered."""
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)
-        self.told: list[str] = []
+        self.lines: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep a line."""
-        self.told.append(self.format(record))
+        """Keep a message."""
+        self.lines.append(self.format(record))
 
     def __enter__(self) -> Self:
         root = logging.getLogger()
@@ -185,33 +185,34 @@ class Listening(logging.Handler):
 
 
 async def failure(pending: Awaitable[object], *kinds: type[ModelError]) -> ModelError:
-    """The error that a call raises, which is of one of these kinds and shows no key.
+    """Return the error that a call raises, after checking that it has one of these kinds and does not show the key.
 
     Raises:
-        AssertionError: Another error, none, or one that shows the key, cannot be pickled or says no repair.
+        AssertionError: The call raises no error, or one that is of another kind, shows the key, cannot be pickled or
+            has no repair.
     """
-    with Listening() as log:
+    with KeptLog() as log:
         try:
             response = await pending
         except kinds as error:
             found = error
         else:
             names = " or ".join(kind.__name__ for kind in kinds)
-            raise AssertionError(f"{names} was expected, and this came: {response}")
+            raise AssertionError(f"{names} was expected, and the call returned {response}")
     seen = {
         "its text": str(found),
         "its repr": repr(found),
         "its values": repr(vars(found)),
         "its traceback": "".join(traceback.format_exception(found)),
-        "the log": "\n".join(log.told),
+        "the log": "\n".join(log.lines),
     }
     for where, text in seen.items():
         if KEY in text:
             raise AssertionError(f"{where} shows the API key: {text.replace(KEY, '[THE KEY]')}")
         text.encode()
-    copy = pickle.loads(pickle.dumps(found))  # noqa: S301 - made in the same line
+    copy = pickle.loads(pickle.dumps(found))  # noqa: S301 - pickled on the same line
     if (type(copy), str(copy)) != (type(found), str(found)):
         raise AssertionError(f"{found!r} does not survive pickling: {copy!r}")
     if not found.repair:
-        raise AssertionError(f"{found!r} says no repair")
+        raise AssertionError(f"{found!r} has no repair")
     return found

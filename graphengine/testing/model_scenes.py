@@ -1,9 +1,9 @@
-"""What a provider's server does in a test of a model, and what it heard, in words that are no provider's own.
+"""Scenes that a provider's server plays in a test of a model, and the requests it received, independent of a provider.
 
-A scene is what the server answers one call with: `Says` (an answer), `Fails` (an error in the provider's own form),
-`Tears` (an answer that ends before it is whole), `Babbles` (what no model's API would answer). `Heard` is one call as
-the server got it. Who writes an adapter translates both for its provider, as a `Service`; `model_conformance.py` then
-asks everything of the adapter.
+A scene is the server's response to one call: `Says` (an answer), `Fails` (an error in the provider's format), `Tears`
+(an answer that is cut off), `Babbles` (a response that is not an answer). `Received` is one request as the server read
+it. The author of an adapter translates both for its provider, as a `Service`; `model_conformance.py` then tests the
+adapter.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ Trouble: TypeAlias = Literal[
     "unavailable",
     "overloaded",
 ]
-"""What a provider may complain of. `no_credit` is an account that is not paid (status 402), `no_quota` one that has
-nothing left (often 429, like a rate limit); `too_large` is a body of too many bytes, `context_full` too many tokens."""
+"""The errors of a provider. `no_credit`: the account is not paid (status 402). `no_quota`: its quota is used up (often
+429, like a rate limit). `too_large`: the body has too many bytes. `context_full`: the request has too many tokens."""
 
 Noise: TypeAlias = Literal["html", "html_502", "torn_json", "no_body", "no_answer", "null_content"]
-"""What is no answer: a page with status 200 or 502, half a JSON document, nothing, an answer that holds no message (an
-empty list of them), a message whose content is null."""
+"""Responses that are not answers: a page with status 200 or 502, half a JSON document, no body, an answer with an empty
+list of messages, a message whose content is null."""
 
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What the server says that a call used, in tokens, each in the sense of `Response`."""
+    """The usage that the server reports for a call, in tokens, as in `Response`."""
 
     input_tokens: int = 12
     cache_read_tokens: int = 0
@@ -56,13 +56,13 @@ class Says:
     """An answer.
 
     Attributes:
-        text: What is said; streamed a word at a time.
-        calls: The tools it wants called.
-        stop: Why it ends; "tools" is understood where there are calls.
-        why: What it says of a refusal.
-        counted: What it used; None where the server does not tell.
-        thinking: A sealed thought (a signature, an encrypted text) that the provider wants back unchanged.
-        held: Whether it waits for `go_on`: after the first word of a stream, else before it answers.
+        text: The text; streamed word by word.
+        calls: The calls of tools.
+        stop: Why it ends; with calls, "tools" is implied.
+        why: The explanation of a refusal.
+        counted: The usage; None if the server does not report it.
+        thinking: Encrypted or signed reasoning that the provider expects back unchanged.
+        held: Whether it waits for `release`: after the first word of a stream, or before the answer.
     """
 
     text: str = ""
@@ -76,14 +76,14 @@ class Says:
 
 @dataclass(frozen=True, slots=True)
 class Fails:
-    """An error, in the form this provider gives it.
+    """An error, in the provider's format.
 
     Attributes:
-        trouble: What is wrong.
-        message: What the server says of it. "{key}" becomes the API key of the call: careless servers do so.
-        retry_after_seconds: For how long it wants to be left alone; None where it does not say.
-        in_milliseconds: Whether it says so in milliseconds, where the provider knows both.
-        in_stream: Whether it comes after the first word of a stream that began with status 200.
+        trouble: The error.
+        message: The server's message. "{key}" becomes the API key of the call, as with careless servers.
+        retry_after_seconds: How long the caller should wait before a retry; None if the server does not say.
+        in_milliseconds: Whether that time is sent in milliseconds, if the provider supports both.
+        in_stream: Whether the error follows the first word of a stream that started with status 200.
     """
 
     trouble: Trouble
@@ -95,11 +95,11 @@ class Fails:
 
 @dataclass(frozen=True, slots=True)
 class Tears:
-    """An answer that ends in the middle.
+    """An answer that is cut off in the middle.
 
     Attributes:
-        text, calls: What it would have been.
-        broken: Whether the connection breaks; else it ends as if all were well.
+        text, calls: The complete answer.
+        broken: Whether the connection breaks; if not, it is closed normally.
     """
 
     text: str = "one two three four"
@@ -109,7 +109,7 @@ class Tears:
 
 @dataclass(frozen=True, slots=True)
 class Babbles:
-    """Something that is no answer."""
+    """A response that is not an answer."""
 
     noise: Noise
 
@@ -123,8 +123,8 @@ class Turn:
 
     Attributes:
         role, text, calls, call_id: As in `Message`. What a provider sends as one message with several parts is several.
-        is_error: Of a tool's message: whether it is marked as an error; None where the provider has no such mark.
-        thinking: The sealed thoughts that came back with it.
+        is_error: Whether a tool's message is marked as an error; None if the provider has no such mark.
+        thinking: The encrypted reasoning that was sent back with it.
     """
 
     role: Literal["user", "assistant", "tool"]
@@ -136,18 +136,18 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """One call, as the server read it.
+class Received:
+    """One request, as the server read it.
 
     Attributes:
-        key: The API key that came with it; None where the server does not show it.
-        system: The standing instructions.
+        key: The API key that was sent; None if the server does not show it.
+        system: The system instructions.
         turns: The conversation.
         tools: The JSON Schema of each tool's arguments, by the tool's name.
-        schema: The JSON Schema that the answer is held to natively; None if it is not.
+        schema: The JSON Schema that the provider enforces for the answer; None if there is none.
         stream: Whether the answer is to be streamed.
-        max_tokens: The most tokens of the answer; None where that was not said.
-        body: All of it, as it came.
+        max_tokens: The most tokens of the answer; None if it was not sent.
+        body: The whole body.
     """
 
     key: str | None
@@ -161,30 +161,30 @@ class Heard:
 
 
 class Service(Protocol):
-    """A provider's server in a test. It may run in this event loop, in a thread or in a process of its own."""
+    """A provider's server in a test. It may run in this event loop, in a thread or in another process."""
 
     def play(self, *scenes: Scene) -> None:
         """Answer the next calls with these, in order.
 
         Raises:
-            unittest.SkipTest: This provider has no such thing; the test is skipped with the reason given.
+            unittest.SkipTest: This provider cannot express one of them; the test is skipped with this reason.
         """
         ...
 
-    def heard(self) -> Sequence[Heard]:
-        """All calls so far, in the order in which they came."""
+    def received(self) -> Sequence[Received]:
+        """Return all requests so far, in the order of their arrival."""
         ...
 
     async def arrived(self, count: int) -> None:
-        """Return once so many calls have come, answered or not."""
+        """Return once this many requests have arrived, answered or not."""
         ...
 
-    def go_on(self) -> None:
-        """Let one held answer go on; the next one, if none is held yet."""
+    def release(self) -> None:
+        """Let one held answer continue; the next one, if none is held yet."""
         ...
 
-    async def left(self) -> None:
-        """Return once a caller has gone away before its answer was whole."""
+    async def disconnected(self) -> None:
+        """Return once a caller has disconnected before its answer was complete."""
         ...
 
 
@@ -192,8 +192,8 @@ __all__ = [
     "Babbles",
     "Counted",
     "Fails",
-    "Heard",
     "Noise",
+    "Received",
     "Says",
     "Scene",
     "Service",

@@ -10,8 +10,6 @@ import asyncio
 import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic import BaseModel
-
 from graphengine.errors import DefinitionError
 from graphengine.runner.runner import Runner
 
@@ -28,7 +26,7 @@ if TYPE_CHECKING:
     from graphengine.stores.base import Store
     from graphengine.testing.crashes import DeathPoints
 
-S = TypeVar("S", bound=BaseModel)
+S = TypeVar("S")
 
 
 class OpenRunner(Runner):
@@ -55,7 +53,7 @@ class OpenRunner(Runner):
     def use(
         self, *, models: Mapping[str, Model | str] | None = None, resources: Mapping[str, object] | None = None
     ) -> None:
-        """Replace models and resources, as  `Runner(models=…, resources=…)` does; they add up.
+        """Replace models and resources, as `Runner(models=…, resources=…)` does; they add up.
 
         Args:
             models: Models in place of agents' own, by agent, path or `*`.
@@ -67,7 +65,7 @@ class OpenRunner(Runner):
         self._unused("use")
         self._models_given |= models or {}
         self._resources_given |= resources or {}
-        self._again()
+        self._reset()
 
     def die_at(self, points: DeathPoints) -> None:
         """Die at the point that these points name.
@@ -77,15 +75,15 @@ class OpenRunner(Runner):
         """
         self._unused("crash_at")
         self._points = points
-        self._again()
+        self._reset()
 
     @property
-    def going(self) -> Sequence[Run[Any]]:
-        """The runs that it drives now."""
+    def active(self) -> Sequence[Run[Any]]:
+        """The runs that it is driving."""
         return [run for run in self._started if run.is_going]
 
-    async def bury(self) -> None:
-        """End what is left of a dead runner, release its runs as the system does, and become a new one."""
+    async def restart(self) -> None:
+        """After a death, end the remaining tasks, release the runs as the system would, and become a new runner."""
         points = self._points
         if points is None:
             return
@@ -97,17 +95,17 @@ class OpenRunner(Runner):
         await self._models.close()
         if self._threads is not None:
             self._threads.shutdown(wait=False)
-        crashed = await points.let_go(self._real)
+        crashed = await points.release(self._real)
         self._points = None
         self._started.clear()
-        self._again(crashed)
+        self._reset(crashed)
 
     async def settle(self) -> None:
         """Close it at the end of a test, in the test's own event loop, and note what was still in progress."""
         if self._supervisor.closed or self._loop is None:
             return
         if self._points is not None and self._points.is_dead:
-            await self.bury()
+            await self.restart()
         await self.__aexit__(None, None, None)
 
     async def __aexit__(
@@ -138,13 +136,13 @@ class OpenRunner(Runner):
             )
 
     def abandon(self) -> None:
-        """Close what is left open after its event loop is gone."""
+        """Close the store and the threads if the event loop is gone and they are still open."""
         if self._supervisor.closed or self._loop is None:
             return
         self._supervisor.closed = True
         if self._threads is not None:
             self._threads.shutdown(wait=False)
-        let_go(self._real)
+        close_leftover(self._real)
 
     def _live(self, run: Run[S], plan: Plan[S], opening: Coroutine[Any, Any, Driver | Result[S]]) -> Run[S]:
         self._started.append(run)
@@ -170,15 +168,15 @@ class OpenRunner(Runner):
                 repair=f"call {what} before the first run is started",
             )
 
-    def _again(self, crashed: Store | None = None) -> None:
+    def _reset(self, crashed: Store | None = None) -> None:
         """Become a new Runner over the same store, or over the store after a crash."""
         self._store = crashed or self._store
         store = self._store if self._points is None else self._points.watched(self._store)
         super().__init__(store, models=self._models_given, resources=self._resources_given, clock=self._clock)
 
 
-def let_go(store: Store) -> None:
-    """Close a store that can still be open in an event loop that is gone."""
+def close_leftover(store: Store) -> None:
+    """Close a store that may still be open in an event loop that no longer exists."""
     abandon = getattr(store, "abandon", None)
 
     def close() -> None:
@@ -187,9 +185,9 @@ def let_go(store: Store) -> None:
         else:
             asyncio.run(store.close())
 
-    thread = threading.Thread(target=close, name="graphengine-test-close")  # there is no event loop there
+    thread = threading.Thread(target=close, name="graphengine-test-close")  # a thread without an event loop
     thread.start()
     thread.join()
 
 
-__all__ = ["OpenRunner", "let_go"]
+__all__ = ["OpenRunner", "close_leftover"]

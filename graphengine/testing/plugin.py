@@ -17,10 +17,10 @@ import pytest
 _COVERAGE: Final = "graphengine.testing.coverage_plugin"
 _FIXTURES: Final = "graphengine.testing.fixtures"
 _SUITES: Final = ("conformance", "waiting_runs", "growing_stores", "model_conformance", "failing_models")
-"""Modules of tests, whose asserts pytest is to explain."""
+"""Modules of tests, whose asserts pytest rewrites."""
 
 _ASYNCIO: Final = ("asyncio_mode", "asyncio_default_fixture_loop_scope")
-"""Settings of pytest-asyncio that a project can have without it installed: its async tests run here then."""
+"""Settings of pytest-asyncio that a project can have without pytest-asyncio; this plugin then runs its async tests."""
 
 _suites = (f"graphengine.testing.{name}" for name in _SUITES)
 pytest.register_assert_rewrite(*(name for name in _suites if name not in sys.modules))
@@ -32,14 +32,14 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
         _register(pluginmanager, _COVERAGE)
     if find_spec("pytest_asyncio") is None:
         for name in _ASYNCIO:
-            parser.addini(name, help="as pytest-asyncio has it; without that, graphengine runs async tests")
+            parser.addini(name, help="as in pytest-asyncio; without pytest-asyncio, graphengine runs async tests")
     group = parser.getgroup("graphengine", "graphengine: recorded models")
     group.addoption(
         "--graphengine-record",
         action="store_const",
         const="record",
         dest="graphengine_models",
-        help="ask models for what the recordings of the tests that run do not have, and record it",
+        help="call models for requests that the recordings do not have, and record the answers",
     )
     group.addoption(
         "--graphengine-replay",
@@ -47,7 +47,7 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
         const="replay",
         dest="graphengine_models",
         default="replay",
-        help="answer from recordings only, and reach no model (the default)",
+        help="answer from recordings only, and call no model (the default)",
     )
 
 
@@ -57,6 +57,6 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _register(plugins: pytest.PytestPluginManager, name: str) -> None:
-    """Let a module be a plugin, unless it is one; its asserts are left as they are, if somebody imported it before."""
+    """Register a module as a plugin once; if it was imported before, pytest does not rewrite its asserts."""
     if not plugins.has_plugin(name):
         plugins.register(import_module(name), name)

@@ -4,12 +4,12 @@
         runner.use(models={"*": recordings("anthropic:claude-haiku-4-5")})
         result = await runner.start(graph, {"draft": "…"}).result()
 
-    pytest --graphengine-record         # asks the model for what the file does not have
+    pytest --graphengine-record         # calls the model for requests that the file does not have
     pytest                              # answers from the file; no key, no network
 
 The file of `tests/test_review.py::test_a_review_has_a_score` is
 `tests/recordings/test_review/test_a_review_has_a_score.json`, in the form of `graphengine.models.recording`: meant to
-be read, and to be kept in version control. What looks like a secret is hidden in it (`graphengine.models.hiding`).
+be read, and to be kept in version control. Text that looks like a secret is hidden (`graphengine.models.hiding`).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Recordings:
     Args:
         file: The file of the first model's answers.
         test: The test's node id, for messages.
-        is_recording: Whether models are asked for what the files do not have.
+        is_recording: Whether models are called for requests that the files do not have.
     """
 
     def __init__(self, file: Path, test: str, *, is_recording: bool) -> None:
@@ -48,11 +48,11 @@ class Recordings:
         self._is_recording = is_recording
 
     def __call__(self, model: Model | str, *, name: str = "") -> Model:
-        """A model that answers from the test's file; with `--graphengine-record` it asks this one for what is missing.
+        """Return a model that answers from the test's file; with `--graphengine-record`, missing answers are recorded.
 
         Args:
             model: The model to call, as an object or a name. It is not used otherwise, and needs no key.
-            name: Distinguishes the files of several models of one test:  `recordings("openai:…", name="critic")`.
+            name: Distinguishes the files of several models of one test: `recordings("openai:…", name="critic")`.
 
         Raises:
             ModelUnavailable: There is no such model.
@@ -65,7 +65,7 @@ class Recordings:
 class TestModel(RecordedModel):
     """A recorded model that names its test if an answer is missing."""
 
-    __test__ = False  # for pytest, which takes every class of such a name for tests
+    __test__ = False  # pytest collects every class whose name begins with Test
 
     def __init__(self, file: Path, model: Model, test: str, *, is_recording: bool) -> None:
         super().__init__(file, model if is_recording else None)
@@ -76,8 +76,8 @@ class TestModel(RecordedModel):
         """Return the recorded answer, or a new one that is recorded before it is returned.
 
         Raises:
-            NotRecorded: There is none, and recording is off; the error names the test and the request. Also whatever
-                `RecordedModel.answer` raises.
+            NotRecorded: There is none, and recording is off; the error names the test and the request.
+            ModelError: The model failed; see `RecordedModel.answer`.
         """
         is_replaying = self._model is None
         if is_replaying and not self._file.exists():
@@ -90,10 +90,10 @@ class TestModel(RecordedModel):
                 raise
             raise self._missing(f"in test {self._test}: {error.message}") from None
 
-    def _missing(self, told: str) -> NotRecorded:
+    def _missing(self, message: str) -> NotRecorded:
         again = f"pytest --graphengine-record {shlex.quote(self._test)}"
-        repair = f"record it: {again} asks the model, which needs its key; what is recorded already is kept"
-        return NotRecorded(told, where=f"test {self._test}", repair=repair)
+        repair = f"record it: {again} calls the model, which needs its key; existing recordings are kept"
+        return NotRecorded(message, where=f"test {self._test}", repair=repair)
 
 
 def file_of(module: Path, test: str) -> Path:

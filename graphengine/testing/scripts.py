@@ -23,16 +23,16 @@ if TYPE_CHECKING:
     from graphengine.state.schema import StateType
 
 Update: TypeAlias = "Mapping[str, object] | BaseModel | BaseException | type[BaseException] | None"
-"""What a visit writes, by field; or the exception with which it fails; or nothing."""
+"""The update of a visit, by field; the exception with which it fails; or nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A stand-in for a nested graph: the label with which it ends, and what its node then writes.
+    """A stand-in for a nested graph: the label with which it ends, and the update that its node then writes.
 
     Args:
         label: The label of an edge to END in that graph.
-        update: What the node writes, by field of the state around it.
+        update: The node's update, by field of the enclosing state.
     """
 
     label: str
@@ -44,7 +44,8 @@ class Items:
     """Separate stand-ins for the items of a map.
 
     Args:
-        given: What the items write, in their order; one update for all of them; or a function, which may take the item.
+        given: The updates of the items, in their order; one update for all of them; or a function, which may take the
+            item.
     """
 
     given: StandIn | Sequence[StandIn]
@@ -56,7 +57,7 @@ Visits: TypeAlias = "StandIn | Items | Sequence[StandIn | Items]"
 
 
 class _BadStandIn(NodeError):
-    """A stand-in cannot be followed; the walk ends with this, however the graph handles it."""
+    """A stand-in is invalid. The walk ends with this error, even if the graph handles it."""
 
     code = "bad_stand_in"
     retryable = False
@@ -72,13 +73,13 @@ class Script:
         state: The fields of its graph's state.
 
     Attributes:
-        trouble: The error that was found during the walk, if any.
+        error: The first error that was found during the walk, if any.
     """
 
     def __init__(self, path: str, given: Visits, node: NodePlan, state: StateType[Any]) -> None:
         self.path, self.node = path, node
         self.each = isinstance(given, Items)
-        self.trouble: InputError | None = None
+        self.error: InputError | None = None
         self._state = state
         self._listed = _is_list(given)
         self._visits = _each_of(given)
@@ -90,9 +91,9 @@ class Script:
         for number, item in enumerate(self._visits, start=1):
             self._check(item, f"visit {number}" if self._listed else "every visit")
         if self.is_graph and any(Injected.of(function).parameters for function in self.functions):
-            told = f"a function that stands in for a graph, as for {path}, gets no arguments"
+            message = f"a function that stands in for a graph, as for {path}, gets no arguments"
             repair = f"let it take no parameters, or name the nodes in it: '{path}/…'"
-            raise InputError(told, where=f"walk, node {path}", repair=repair)
+            raise InputError(message, where=f"walk, node {path}", repair=repair)
 
     @property
     def is_graph(self) -> bool:
@@ -103,7 +104,7 @@ class Script:
 
     @property
     def functions(self) -> Iterator[Callable[..., object]]:
-        """The functions among them."""
+        """Yield the stand-ins that are functions."""
         for given in self._visits:
             for item in _each_of(given.given) if isinstance(given, Items) else [given]:
                 if callable(item) and not isinstance(item, type):
@@ -113,7 +114,7 @@ class Script:
         """Return the stand-in for the visit with this key; a retried attempt has the same.
 
         Raises:
-            _BadStandIn: There is none left.
+            _BadStandIn: None is left.
         """
         visit, index = key, 0
         if self.each:
@@ -122,8 +123,9 @@ class Script:
         number = self._numbers.setdefault(visit, len(self._numbers))
         if self._listed and number >= len(self._visits):
             have = len(self._visits)
-            told = f"{self.path} is visited a {_th(number + 1)} time, and has {have} stand-in{'' if have == 1 else 's'}"
-            raise self._bad(told, "give one for each visit, or one without a list for all of them")
+            stand_ins = "1 stand-in" if have == 1 else f"{have} stand-ins"
+            message = f"{self.path} is visited a {_th(number + 1)} time, and has {stand_ins}"
+            raise self._bad(message, "give one for each visit, or one without a list for all of them")
         found = self._visits[number if self._listed else 0]
         if not isinstance(found, Items):
             return found
@@ -131,15 +133,16 @@ class Script:
         if not _is_list(found.given):
             return items[0]
         if index >= len(items):
-            told = f"{self.path} is run for item {index} in visit {number + 1}, which has {len(items)} stand-ins"
-            raise self._bad(told, "give one for each item")
+            message = f"{self.path} is run for item {index} in visit {number + 1}, which has {len(items)} stand-ins"
+            raise self._bad(message, "give one for each item")
         return items[index]
 
     def updates(self, given: object) -> tuple[str, Updates]:
-        """Return the label with which a graph ends, and the updates, of a stand-in.
+        """Return the label with which a graph ends, and the updates that a stand-in makes.
 
         Raises:
-            BaseException: It is one. And _BadStandIn.
+            BaseException: The stand-in is this exception.
+            _BadStandIn: It is invalid.
         """
         try:
             self._check(given, "a visit")
@@ -177,15 +180,15 @@ class Script:
         else:
             yield name, given
 
-    def _bad(self, told: str, repair: str) -> _BadStandIn:
-        self.trouble = self.trouble or InputError(told, where=f"walk, node {self.path}", repair=repair)
-        return _BadStandIn(told, where=f"walk, node {self.path}", repair=repair)
+    def _bad(self, message: str, repair: str) -> _BadStandIn:
+        self.error = self.error or InputError(message, where=f"walk, node {self.path}", repair=repair)
+        return _BadStandIn(message, where=f"walk, node {self.path}", repair=repair)
 
     def _check(self, given: object, which: str) -> None:
-        """Check that a stand-in can be followed, as far as that is known before the walk.
+        """Check that a stand-in is valid, as far as that is known before the walk.
 
         Raises:
-            InputError: It cannot.
+            InputError: It is invalid.
         """
         where = f"walk, node {self.path}, {which}"
         if isinstance(given, Items):
@@ -195,9 +198,9 @@ class Script:
             return
         if isinstance(given, Ended):
             if given.label not in self.labels:
-                told = f"{self.path} does not end {given.label!r}"
+                message = f"{self.path} does not end {given.label!r}"
                 repair = did_you_mean(given.label, self.labels) or "only a nested graph has labels to end with"
-                raise InputError(told, where=where, repair=repair)
+                raise InputError(message, where=where, repair=repair)
             given = given.update
         if given is None or isinstance(given, (BaseException, Mapping, BaseModel)):
             for name in _fields(given):
@@ -210,11 +213,12 @@ class Script:
 
     def _check_items(self, given: Items, where: str) -> None:
         if self.node.each is None:
-            raise InputError(f"{self.path} is run for no items", where=where, repair="give the update itself")
+            message = f"{self.path} is not a map, so it has no items"
+            raise InputError(message, where=where, repair="give the update itself")
         if not self.each:
             raise InputError("some visits have Items, and some do not", where=where, repair="give all or none")
         if isinstance(given.given, Items):
-            raise InputError("Items of Items stand in for nothing", where=where, repair="give each item's update")
+            raise InputError("Items cannot contain Items", where=where, repair="give each item's update")
 
 
 def _is_raised(given: object) -> bool:

@@ -1,7 +1,7 @@
-"""The stage for a node that runs alone: a snapshot of a run that stands just before it.
+"""The stage for a node that runs alone: a snapshot of a run just before the node.
 
-The snapshot is a fold of steps as any other: a run that begins at the node, and, on the way to a node of a graph inside
-another one, the steps that enter that graph. What the node does not read need not be given.
+The snapshot is folded from steps like any other: a run that starts at the node and, for a node of a nested graph, the
+steps that enter that graph. Fields that the node does not read can be omitted.
 """
 
 from __future__ import annotations
@@ -10,13 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from pydantic import BaseModel
-
 from graphengine.engine.fold import evolve
 from graphengine.engine.rules.run import at_start
 from graphengine.engine.snapshot import Frame, Snapshot, item_id, sub_id
 from graphengine.engine.steps import Entered, Mapped, Started, Step, without_items
 from graphengine.errors import InputError, InvalidUpdate, NotRecordable
+from graphengine.state.declared import is_state
 from graphengine.state.encoded import opened
 from graphengine.state.path import did_you_mean
 from graphengine.state.schema import Initial
@@ -34,13 +33,18 @@ if TYPE_CHECKING:
 RUN_ID: Final = "alone"
 
 NO_ITEM: Final = object()
-"""It is run for all its items, or for none."""
+"""The node runs for all its items, or has none."""
 
 
 class _Entrance(NamedTuple):
-    """Where a graph begins: the frame that stands at its node, and which case of that it is; None for the run's own."""
+    """The place where a graph is entered.
 
-    around: Frame | None
+    Attributes:
+        outer: The frame at the node that is the graph; None for the run's own graph.
+        choice: The case of that node that is the graph.
+    """
+
+    outer: Frame | None
     choice: str = ""
 
 
@@ -49,16 +53,16 @@ _AT_ROOT: Final = _Entrance(None)
 
 @dataclass(slots=True)
 class Stage:
-    """Where a node stands that is to run alone.
+    """A node that is ready to run alone.
 
     Attributes:
-        plan: The plan of the graph that was given.
-        path: The node's.
-        inner: The plan of the graph that the node is in.
+        plan: The plan of the given graph.
+        path: The node's path.
+        inner: The plan of the graph that contains the node.
         node: The node.
-        snapshot: The run, just before it.
-        frame: Who runs it.
-        values: The state that it begins with, and its item, as records.
+        snapshot: The run just before the node.
+        frame: The frame that is at the node.
+        values: The state and the item that it starts with, as records.
     """
 
     plan: Plan[Any]
@@ -72,31 +76,31 @@ class Stage:
 
 @dataclass(slots=True)
 class Given:
-    """What a node is given by whoever runs it alone.
+    """The caller's arguments for a node that runs alone.
 
     Attributes:
         state: The fields of its graph's state, or some of them.
-        item: What it is run for, where that is one item of a list; by name where it is run for several at a time.
-        now: What time it is.
-        options: What else was said by name, which a field may be called too.
+        item: The item, for a node with `each`; a mapping by name if an item has several parts.
+        now: The current time, epoch seconds.
+        options: The names of the options that were passed; a field can have the same name.
     """
 
-    state: BaseModel | Mapping[str, object]
+    state: object
     item: object
     now: float
     options: Sequence[str] = ()
 
 
 def staged(plan: Plan[Any], path: str, given: Given) -> Stage:
-    """Put a run before a node.
+    """Create a run that is just before a node.
 
     Args:
-        plan: The graph's.
-        path: The node's name, or `sub/inner` for one in a graph inside it; places of items do not matter.
-        given: What it is given.
+        plan: The graph's plan.
+        path: The node's name, or `sub/inner` for one in a nested graph; indexes of items are ignored.
+        given: The caller's arguments.
 
     Raises:
-        InputError: There is no such node, a field or an item that it reads was not given, or one does not fit.
+        InputError: There is no such node; or a field or an item that it reads is missing or does not fit.
     """
     parts = without_items(path).split("/")
     where = f"node {'/'.join(parts)}"
@@ -114,7 +118,7 @@ def staged(plan: Plan[Any], path: str, given: Given) -> Stage:
 
 
 def _node(plan: Plan[Any], inner: Plan[Any], parts: Sequence[str], depth: int) -> NodePlan:
-    """The node of a name, in the graph that the names before it lead to."""
+    """Return the node with a name, in the graph to which the earlier names lead."""
     found = inner.nodes.get(parts[depth])
     if found is None:
         wanted = "/".join(parts)
@@ -128,34 +132,34 @@ def _node(plan: Plan[Any], inner: Plan[Any], parts: Sequence[str], depth: int) -
 def _begin(  # noqa: PLR0913 - the parts of a step
     snapshot: Snapshot, plan: Plan[Any], entrance: _Entrance, node: str, initial: Initial, given: Given
 ) -> Frame:
-    """Let a frame begin with a state, and go to a node; gives the frame."""
+    """Start a frame with a state, move it to a node, and return it."""
     update = [("set", name, value) for name, value in initial.values.items()]
     typed = [initial.typed[op[1]] for op in update]
     marks: dict[str, JsonValue] = {}
     if plan.samples or plan.epochs:
         marks = at_start(plan, Frame(values=initial.values, typed=initial.typed), initial.given).new_marks
-    around, seq = entrance.around, snapshot.seq + 1
-    if around is None:
+    outer, seq = entrance.outer, snapshot.seq + 1
+    if outer is None:
         started = Started(
             run_id=RUN_ID, graph=plan.graph, fingerprint=plan.fingerprint, limits={}, to=(node,), marks=marks
         )
         evolve(snapshot, Step(seq, given.now, started, update=update, typed=typed))
         return snapshot.root
     entered = Entered(graph=plan.graph, choice=entrance.choice, to=(node,), marks=marks)
-    visit = (around.id, around.at, around.visit, around.attempt)
+    visit = (outer.id, outer.at, outer.visit, outer.attempt)
     evolve(snapshot, Step(seq, given.now, entered, *visit, update=update, typed=typed))
-    return snapshot.frames[sub_id(around)]
+    return snapshot.frames[sub_id(outer)]
 
 
-def _entrance(  # noqa: PLR0913 - where it is, and where it is to go
+def _entrance(  # noqa: PLR0913 - the current place and the target
     snapshot: Snapshot, plan: Plan[Any], node: NodePlan, frame: Frame, wanted: str, now: float
 ) -> tuple[_Entrance, Plan[Any]]:
-    """Where the graph that a node is can be entered, and its plan."""
+    """Return the place where the graph at a node is entered, and its plan."""
     cases = [("", node.call), *((str(enum_value(value)), call) for value, call in node.choices.items())]
     graphs = [(choice, call.graph) for choice, call in cases if call is not None and call.graph is not None]
     if not graphs:
-        told = f"{node.name} is no graph, so there is no {wanted!r} in it"
-        raise InputError(told, where=f"graph {plan.graph}", repair=f"run {node.name!r} itself")
+        message = f"{node.name} is not a graph, so there is no {wanted!r} in it"
+        raise InputError(message, where=f"graph {plan.graph}", repair=f"run {node.name!r} itself")
     if node.each is not None:
         _map(snapshot, frame, {name: [None] for name, _, _ in node.each.sources}, now)
         frame = snapshot.frames[item_id(frame, 0)]
@@ -164,25 +168,25 @@ def _entrance(  # noqa: PLR0913 - where it is, and where it is to go
 
 
 def _map(snapshot: Snapshot, frame: Frame, records: Mapping[str, Sequence[JsonValue]], now: float) -> None:
-    """Begin a map over lists of one item each."""
+    """Start a map over lists of one item each."""
     facts = Mapped(count=1, concurrency=1, items=records)
     evolve(snapshot, Step(snapshot.seq + 1, now, facts, frame.id, frame.at, 1, 1))
 
 
 def _item(snapshot: Snapshot, inner: Plan[Any], node: NodePlan, frame: Frame, given: Given) -> Frame:
-    """The frame of the one item that a node is run for."""
+    """Return the frame of the one item for which a node runs."""
     each = node.each
     if each is None:
-        told = f"{node.name} is run once, and not for items"
-        raise InputError(told, where=f"node {node.name}", repair="leave item= out, or give the node each={…}")
+        message = f"{node.name} runs once, not for items"
+        raise InputError(message, where=f"node {node.name}", repair="omit item=, or give the node each={…}")
     names = [name for name, _, _ in each.sources]
     items: Mapping[Any, object] = {names[0]: given.item}
     if len(names) > 1:
         items = given.item if isinstance(given.item, Mapping) else {}
         if {*items} != {*names}:
-            told = f"{node.name} is run for {_listed(names)} side by side"
+            message = f"an item of {node.name} consists of {_listed(names)}"
             repair = "give all of them: item={" + ", ".join(f"{name!r}: …" for name in names) + "}"
-            raise InputError(told, where=f"node {node.name}", repair=repair)
+            raise InputError(message, where=f"node {node.name}", repair=repair)
     view = View(inner.state, frame)
     records: dict[str, Sequence[JsonValue]] = {}
     for name in names:
@@ -192,24 +196,24 @@ def _item(snapshot: Snapshot, inner: Plan[Any], node: NodePlan, frame: Frame, gi
     return snapshot.frames[item_id(frame, 0)]
 
 
-# What the node reads, and the state that it is given.
+# The fields that the node reads, and its initial state.
 
 
 def _initial(plan: Plan[Any], node: NodePlan, given: Given, where: str) -> Initial:
-    """The state that a node begins with.
+    """Return the state that a node starts with.
 
     Raises:
-        InputError: Something that it reads is missing; a field is unknown or does not fit.
+        InputError: A field that it reads is missing; a field is unknown or does not fit.
     """
     state = plan.state
     clashes = [name for name in given.options if name in state.fields]
     if clashes:
-        told = f"{_listed(clashes)} {_is(clashes)} a field of {state.model.__name__} and an option of run_node"
-        raise InputError(told, where=where, repair=f"give the fields by state=: state={{{clashes[0]!r}: …}}")
+        message = f"{_listed(clashes)} {_is(clashes)} a field of {state.model.__name__} and an option of run_node"
+        raise InputError(message, where=where, repair=f"pass the fields in state=: state={{{clashes[0]!r}: …}}")
     have = _as_mapping(given.state, state)
     if have is None:
         return state.initial(given.state, where)
-    _see_names(state, have, where)
+    _check_names(state, have, where)
     required = [
         name for name, kind in state.fields.items() if kind.info.is_required() and not {name, kind.info.alias} & {*have}
     ]
@@ -218,16 +222,16 @@ def _initial(plan: Plan[Any], node: NodePlan, given: Given, where: str) -> Initi
     read = set(state.fields) if state.whole else _read(node, plan, given)
     missing = [name for name in required if name in read]
     if missing:
-        told = f"{node.name} reads {_listed(missing)}, which {'was' if len(missing) == 1 else 'were'} not given"
+        message = f"{node.name} reads {_listed(missing)}, which {'was' if len(missing) == 1 else 'were'} not given"
         if state.whole:
-            told = f"{state.model.__name__} is validated as a whole, and {_listed(missing)} {_is(missing)} missing"
+            message = f"{state.model.__name__} is validated as a whole, and {_listed(missing)} {_is(missing)} missing"
         example = ", ".join(f"{name}=…" for name in missing)
-        raise InputError(told, where=where, repair=f"give {'it' if len(missing) == 1 else 'them'}: {example}")
+        raise InputError(message, where=where, repair=f"give {'it' if len(missing) == 1 else 'them'}: {example}")
     return partial(state, have, where)
 
 
 def _read(node: NodePlan, plan: Plan[Any], given: Given) -> set[str]:
-    """The fields that a node may read, or, with a reducer, add to."""
+    """Return the fields that a node may read or, with a reducer, add to."""
     calls = [call for call in (node.call, *node.choices.values()) if call is not None]
     found = {name for call in calls for name in call.roots} | node.writer.roots
     if node.selector is not None:
@@ -238,7 +242,7 @@ def _read(node: NodePlan, plan: Plan[Any], given: Given) -> set[str]:
             found |= _sources(node.each)
     if "state" in found:
         found |= set(plan.state.model.model_fields)
-    if node.writer.keys is None:  # else it may write any
+    if node.writer.keys is None:  # with keys, it may write any field
         found |= {name for name in node.writer.fields if plan.state.fields[name].reducer is not None}
     return found
 
@@ -247,11 +251,11 @@ def _sources(each: Each) -> set[str]:
     return {root for _, reading, _ in each.sources for root in reading.roots}
 
 
-def _as_mapping(given: BaseModel | Mapping[str, object], state: StateType[Any]) -> Mapping[str, object] | None:
-    """The fields that were given by name; None where a whole state was."""
-    if isinstance(given, state.model):
+def _as_mapping(given: object, state: StateType[Any]) -> Mapping[str, object] | None:
+    """Return the fields that were given by name; None if a whole state was given."""
+    if is_state(state.model, given):
         return None
-    if isinstance(given, BaseModel) or not hasattr(given, "keys"):
+    if not isinstance(given, Mapping):
         raise InputError(
             f"the state is a {type(given).__name__}, not a {state.model.__name__}",
             where="run_node(state=…)",
@@ -260,16 +264,16 @@ def _as_mapping(given: BaseModel | Mapping[str, object], state: StateType[Any]) 
     return given
 
 
-def _see_names(state: StateType[Any], have: Mapping[str, object], where: str) -> None:
+def _check_names(state: StateType[Any], have: Mapping[str, object], where: str) -> None:
     known = {*state.fields, *(kind.info.alias for kind in state.fields.values() if kind.info.alias)}
     unknown = [name for name in have if name not in known]
     if unknown:
-        told = "; ".join(f"unknown field {name!r}: {did_you_mean(str(name), state.fields)}" for name in unknown)
-        raise InputError(told, where=where, repair=f"use the fields of {state.model.__name__}")
+        message = "; ".join(f"unknown field {name!r}: {did_you_mean(str(name), state.fields)}" for name in unknown)
+        raise InputError(message, where=where, repair=f"use the fields of {state.model.__name__}")
 
 
 def partial(state: StateType[Any], given: Mapping[str, object], where: str) -> Initial:
-    """Records and typed values of the fields that were given, and of those that have a default.
+    """Return the records and typed values of the given fields, and of fields with a default.
 
     Raises:
         InputError: A field does not fit.

@@ -1,4 +1,4 @@
-"""Stand-ins: what nodes write in a walk, instead of running.
+"""Stand-ins: the updates that nodes write in a walk, instead of running.
 
 A walk follows a copy of the graph's compiled plan. The edges, conditions, retries, fallbacks, reducers and the state
 are the graph's own; a node's body is the stand-in, whose updates are handled as any others
@@ -42,7 +42,8 @@ def with_stand_ins(plan: Plan[Any], given: Mapping[str, Visits]) -> tuple[Plan[A
     """Return a graph's plan with stand-ins for its nodes, and the scripts of the named nodes.
 
     Raises:
-        InputError: A path leads nowhere, or a stand-in cannot be followed. CompileError: A function cannot be bound.
+        InputError: A path names no node, or a stand-in is invalid.
+        CompileError: A function cannot be bound.
     """
     known = list(plan.paths())
     for path in given:
@@ -99,7 +100,7 @@ def _stood_in(plan: Plan[Any], script: Script) -> NodePlan:
 
 
 def _call(plan: Plan[Any], script: Script) -> Call:
-    """The function that is called instead of a node: it returns the updates of the visit."""
+    """Return the call that replaces a node: its function returns the updates of the visit."""
     state = script.node.each.state if script.each and script.node.each is not None else plan.state
     bound = {id(function): _bound(plan, state, function, script.path) for function in script.functions}
 
@@ -142,7 +143,7 @@ def _bound(
 
 
 def _not_called() -> None:
-    """What stands in for a node."""
+    """Do nothing."""
 
 
 _NOTHING: Final = Call(FunctionBody(Injected.of(_not_called), thread=False), _not_called, False, (), (), (), ())  # noqa: FBT003
@@ -159,17 +160,17 @@ class _Ending(BaseModel):
 
 
 ENDING: Final = "stands_in"
-"""Do nothing: the node of a graph that replaces another."""
+"""The node of a graph that replaces another."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Kept(Writer):
-    """Writes what a script has kept for a visit."""
+    """Writes the updates that a script has kept for a visit."""
 
     script: Script | None = None
 
     def updates(self, result: object, view: View, node: str, stop: object = None) -> Updates:  # noqa: ARG002 - a Writer's
-        """Return the updates of the visit that a graph has as its result."""
+        """Return the updates of the visit that is the graph's result."""
         return self.script.kept(result) if self.script is not None else []
 
 

@@ -1,4 +1,4 @@
-"""What tests of stores are made of: runs, steps and batches in a word each, and how a test gets its store."""
+"""Helpers for tests of stores: short runs, steps and batches, and the store of each test."""
 
 from __future__ import annotations
 
@@ -25,32 +25,32 @@ if TYPE_CHECKING:
 
 
 class StoreSuite(ABC):
-    """Tests of stores; a subclass says how a store is made."""
+    """Base of the tests of stores; a subclass defines how a store is made."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         if cls.__name__.startswith("Test") and cls.make_store is StoreSuite.make_store:
-            # pytest leaves abstract classes out without a word: nobody would see that nothing is tested
-            raise DefinitionError(f"{cls.__name__} makes no store to test", repair="give it async def make_store(self)")
+            # pytest skips abstract classes silently, so nothing would be tested without notice
+            raise DefinitionError(f"{cls.__name__} makes no store to test", repair="define async make_store in it")
 
     @abstractmethod
     async def make_store(self) -> Store:
-        """A new store with nothing in it, not yet opened."""
+        """Return a new, empty store that is not opened yet."""
 
     async def make_second_store(self, first: Store) -> Store:
-        """Another store on what `first` writes to, as another process would have it, not yet opened."""
+        """Return another store on the data of `first`, as another process would have it, not opened yet."""
         del first
-        message = "this store has one process only"
+        message = "this store has only one process"
         raise unittest.SkipTest(message)
 
     async def abandon_store(self, store: Store) -> None:
-        """Let the owner of a store die, as if its process had been killed: it releases nothing."""
+        """End the owner of a store as if its process had been killed: it releases nothing."""
         del store
-        message = "this store is not told how its process dies"
+        message = "this suite does not define abandon_store"
         raise unittest.SkipTest(message)
 
     async def open_second(self, first: Store) -> Store:
-        """The same, opened; the test closes it."""
+        """Return a second store, opened; the test closes it."""
         second = await self.make_second_store(first)
         await second.open()
         return second
@@ -60,7 +60,7 @@ C = TypeVar("C", bound=StoreSuite)
 
 
 def scenario(test: Callable[[C, Store], Awaitable[None]]) -> Callable[[C], None]:
-    """Make a test of one open store into a plain method that makes, opens and closes the store itself."""
+    """Turn a test of one open store into a plain method that makes, opens and closes the store."""
 
     def run(self: C) -> None:
         async def main() -> None:
@@ -73,14 +73,14 @@ def scenario(test: Callable[[C, Store], Awaitable[None]]) -> Callable[[C], None]
 
         asyncio.run(main())
 
-    # functools.wraps would also hand on the signature, and pytest would look for a fixture named `store`.
+    # functools.wraps would also copy the signature, and pytest would look for a fixture named `store`.
     run.__name__, run.__qualname__, run.__doc__ = test.__name__, test.__qualname__, test.__doc__
     return run
 
 
 @contextmanager
 def refused(kind: type[GraphEngineError]) -> Generator[list[GraphEngineError]]:
-    """Expect an error of exactly this kind or below; it is the only item of what this gives."""
+    """Expect an error of this class or a subclass; it is the only item of the list that is yielded."""
     caught: list[GraphEngineError] = []
     try:
         yield caught
@@ -92,12 +92,12 @@ def refused(kind: type[GraphEngineError]) -> Generator[list[GraphEngineError]]:
 
 
 def run_info(run_id: str = "r", *, created_at: float = 100.0, graph: str = "g") -> RunInfo:
-    """Facts of a new run."""
+    """Return the facts of a new run."""
     return RunInfo(run_id, graph, "f1", "running", 0, created_at, created_at)
 
 
 def step(seq: int, *, at: float | None = None, field: str = "draft", value: JsonValue = "text") -> Step:
-    """A step that sets one field."""
+    """Return a step that sets one field."""
     return Step(
         seq,
         100.0 + seq if at is None else at,
@@ -111,17 +111,17 @@ def step(seq: int, *, at: float | None = None, field: str = "draft", value: Json
 
 
 def steps(first: int, last: int, *, field: str = "draft", value: JsonValue = "text") -> list[Step]:
-    """The steps from first to last."""
+    """Return the steps from first to last."""
     return [step(seq, field=field, value=value) for seq in range(first, last + 1)]
 
 
 def batch(run_id: str, fence: int, added: Sequence[Step], status: Status = "running") -> Append:
-    """A batch of steps and nothing else."""
+    """Return a batch that contains only steps."""
     return Append(run_id, fence, added, status)
 
 
 def let_time_pass() -> None:
-    """Return once the clock shows a later time, so that what is recorded before and after can be told apart."""
+    """Return once the clock shows a later time, so that records before and after have different times."""
     before = time.time()
     while time.time() <= before:
         pass
@@ -137,46 +137,46 @@ async def append(store: Store, added: Append) -> None:
 async def new_run(
     store: Store, run_id: str = "r", *, count: int = 0, created_at: float = 100.0, graph: str = "g"
 ) -> int:
-    """A run with steps 1 to count; its fence."""
+    """Create a run with steps 1 to count, and return its fence."""
     info = run_info(run_id, created_at=created_at, graph=graph)
     return await store.create(info, steps(1, count), {"nodes": [{"name": "write"}]})
 
 
 async def branch(store: Store, run_id: str, parent: str, at: int, count: int = 0) -> int:
-    """A branch with so many steps of its own, which set the field named after it; its fence."""
+    """Create a branch with this many own steps, which set the field named after it, and return its fence."""
     info = replace(run_info(run_id), parent=parent, parent_seq=at)
     return await store.create(info, steps(at + 1, at + count, field=run_id), {"nodes": [{"name": "write"}]})
 
 
 async def waiting_run(store: Store, run_id: str = "r", *, due_at: float | None = None) -> None:
-    """A run of one step that waits and that nobody drives."""
+    """Create a run of one step that waits and has no driver."""
     fence = await new_run(store, run_id)
     await append(store, Append(run_id, fence, [step(1)], "waiting", due_at=due_at))
 
 
 async def due_ids(store: Store, now: float, *, limit: int = 100) -> list[str]:
-    """Which runs are due, in the order given."""
+    """Return the ids of the runs that are due, in the order of `due`."""
     return [info.id for info in await store.due(now, limit=limit)]
 
 
 def seqs(found: Sequence[Step]) -> list[int]:
-    """Their numbers."""
+    """Return the numbers of steps."""
     return [each.seq for each in found]
 
 
 def same(found: Sequence[Step], expected: Sequence[Step]) -> bool:
-    """Whether these steps would be recorded alike."""
+    """Return whether these steps are recorded with the same bytes."""
     return seqs(found) == seqs(expected) and list(map(encode_step, found)) == list(map(encode_step, expected))
 
 
 def covers(loaded: Loaded, upto: int) -> bool:
-    """Whether a snapshot, the JSON of `{"seq": n}`, and the steps behind it go from the first step to `upto`."""
+    """Return whether a snapshot, the JSON of `{"seq": n}`, and the steps after it cover the log up to `upto`."""
     start = 0 if loaded.snapshot is None else from_json(loaded.snapshot)["seq"]
     return seqs(loaded.steps) == list(range(start + 1, upto + 1))
 
 
 class SnapshotProbe:
-    """Appends steps; the snapshot after step n is the JSON of `{"seq": n}`. `asked` has each n that a store wanted."""
+    """Appends steps; the snapshot after step n is the JSON of `{"seq": n}`. `asked` has each requested n."""
 
     def __init__(self, run_id: str = "r") -> None:
         self.asked: list[int] = []
@@ -184,7 +184,11 @@ class SnapshotProbe:
         self._calling: int | None = None
 
     async def append(self, store: Store, fence: int, seq: int, status: Status = "running") -> None:
-        """Append one step. Raises AssertionError if the store asks for the snapshot after the call."""
+        """Append one step.
+
+        Raises:
+            AssertionError: The store requests the snapshot after the call.
+        """
         self._calling = seq
         pending = store.append(Append(self._run_id, fence, [step(seq)], status, snapshot=self._snapshot))
         self._calling = None
@@ -193,7 +197,7 @@ class SnapshotProbe:
 
     def _snapshot(self) -> bytes:
         if self._calling is None:
-            message = "the snapshot was asked for after the call of append"
+            message = "the snapshot was requested after the call of append"
             raise AssertionError(message)
         self.asked.append(self._calling)
         return to_json({"seq": self._calling})

@@ -3,10 +3,10 @@
     research write review write review END      one node after the other
     plan [facts search | counter] merge END     a fork: its arms in declared order, then the join; `-` is an arm that
                                                 goes straight to the join
-    article (write review) publish END          a graph inside, with what it visited
+    article (write review) publish END          a nested graph, with the nodes visited in it
     teams (plan work | plan work) END           a map whose items are graphs, in their order; other maps are one word
 
-The last word is how it ended: END,  FAIL, STOPPED (a limit) or WAITING.
+The last word is how it ended: END, FAIL, STOPPED (a limit) or WAITING.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def _graph(track: Track, hidden: Collection[str]) -> Iterator[Word]:
 
 
 def _row(track: Track, hidden: Collection[str]) -> Iterator[Word]:
-    """The words of the visits of a track that ended, or were inside a map or a graph."""
+    """Yield the words of a track's visits that ended, or that entered a map or a graph."""
     for visit in track.visits:
         if visit.node not in hidden and (visit.status in ("done", "failed") or visit.insides):
             yield Word(visit.node, visit)

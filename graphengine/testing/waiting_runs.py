@@ -1,6 +1,6 @@
-"""What every store must do for runs that wait: their messages, their timers, and that somebody finds them.
+"""Requirements for stores about waiting runs: their messages, their timers, and the runs that are due.
 
-A part of the suite in `conformance.py`, which says how to use it.
+Part of the suite in `conformance.py`, which explains how to use it.
 """
 # ruff: noqa: S101, PLR2004  # these are tests, though they are part of the product
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from graphengine.stores.base import Status, Store
 
 LATER: Final = 4e9
-"""Epoch seconds, after everything that the store's clock shows during a test."""
+"""Epoch seconds, later than the store's clock during a test."""
 
 LATEST: Final = 5e9
 
@@ -39,20 +39,20 @@ ENDED: Final[tuple[Status, ...]] = ("finished", "stopped", "failed")
 
 
 class WaitingRuns(StoreSuite):
-    """The tests."""
+    """Tests of waiting runs."""
 
     # -- the inbox
 
     @scenario
     async def test_messages_wait_in_order_until_they_are_consumed(self, store: Store) -> None:
-        """Messages are kept in the order of posting and go with the batch that consumes them."""
+        """Messages are kept in the order of posting, and are removed by the batch that consumes them."""
         fence = await new_run(store)
         await new_run(store, "other")
         await store.post("r", "answer", {"ok": True}, "k1")
         await store.post("other", "stop", None, "k1")
         await store.post("r", "message", [1, "é"], "k2")
         assert [m.kind for m in await store.inbox(["other", "r"])] == ["answer", "stop", "message"]
-        waiting = await store.inbox(["r", "nobody"])
+        waiting = await store.inbox(["r", "unknown"])
         assert [(m.run_id, m.kind, m.payload) for m in waiting] == [
             ("r", "answer", {"ok": True}),
             ("r", "message", [1, "é"]),
@@ -63,7 +63,7 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_the_same_key_again_changes_nothing(self, store: Store) -> None:
-        """A key counts once for each run, also after its message was consumed; who posts is told whether it did."""
+        """A key counts once for each run, even after its message was consumed; `post` returns whether it counted."""
         fence = await new_run(store)
         await new_run(store, "other")
         assert await store.post("r", "answer", 1, "k") is True
@@ -80,7 +80,7 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_a_refused_batch_consumes_nothing(self, store: Store) -> None:
-        """A message stays where its batch is refused, and cannot be consumed for another run."""
+        """A message stays if its batch is refused, and cannot be consumed for another run."""
         fence = await new_run(store)
         other = await new_run(store, "other")
         await store.post("r", "answer", 1, "k")
@@ -93,8 +93,8 @@ class WaitingRuns(StoreSuite):
         assert list(await store.inbox(["r"])) == [message]
 
     @scenario
-    async def test_a_message_may_come_to_a_run_that_nobody_drives(self, store: Store) -> None:
-        """Posting needs no fence; a branch does not inherit what waits for its parent."""
+    async def test_a_run_without_a_driver_can_receive_messages(self, store: Store) -> None:
+        """Posting needs no fence; a branch does not inherit its parent's messages."""
         fence = await new_run(store, count=1)
         await append(store, batch("r", fence, [], "waiting"))
         await store.post("r", "answer", 1, "k")
@@ -103,8 +103,8 @@ class WaitingRuns(StoreSuite):
         assert list(await store.inbox(["child"])) == []
 
     @scenario
-    async def test_a_batch_may_consume_several_messages(self, store: Store) -> None:
-        """All the messages that a batch names go with it, and no others; it does not matter if one is not there."""
+    async def test_a_batch_can_consume_several_messages(self, store: Store) -> None:
+        """A batch consumes the messages that it names, and no others; unknown ids are ignored."""
         fence = await new_run(store)
         for n in range(5):
             await store.post("r", "message", n, f"k{n}")
@@ -115,8 +115,8 @@ class WaitingRuns(StoreSuite):
         assert [m.payload for m in await store.inbox(["r"])] == [2]
 
     @scenario
-    async def test_a_message_is_kept_whatever_becomes_of_its_run(self, store: Store) -> None:
-        """What nobody consumed stays through waiting, claims and releases, and after the end."""
+    async def test_a_message_is_kept_whatever_the_status_of_its_run(self, store: Store) -> None:
+        """A message that was not consumed stays through waiting, claims and releases, and after the end."""
         await waiting_run(store)
         await store.post("r", "answer", 1, "k")
         for status in ("waiting", *ENDED):
@@ -127,8 +127,8 @@ class WaitingRuns(StoreSuite):
     # -- timers
 
     @scenario
-    async def test_a_timer_is_a_fact_of_a_run_that_waits(self, store: Store) -> None:
-        """A run has a `due_at` from the batch that let it wait to the next, whoever claims or releases it."""
+    async def test_a_waiting_run_has_a_timer(self, store: Store) -> None:
+        """A run has a `due_at` from the batch that makes it wait until the next batch; claims and releases keep it."""
         await waiting_run(store, due_at=7.5)
         assert (await store.info("r")).due_at == 7.5
         fence = await store.claim("r")
@@ -141,7 +141,7 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_each_wait_has_its_own_timer(self, store: Store) -> None:
-        """A run that waits again has the timer of that wait, or none; a run that ended has none."""
+        """A run that waits again has the timer of the new wait, or none; a run that ended has none."""
         await waiting_run(store, due_at=7.5)
         for due_at in (9.5, None, 3.25):
             await append(store, Append("r", await store.claim("r"), [], "waiting", due_at=due_at))
@@ -154,8 +154,8 @@ class WaitingRuns(StoreSuite):
         assert await due_ids(store, LATEST) == ["r"]
 
     @scenario
-    async def test_a_run_may_be_created_waiting(self, store: Store) -> None:
-        """A run that is created `waiting` has the timer it was given, and is due once its creator let it go."""
+    async def test_a_run_can_be_created_waiting(self, store: Store) -> None:
+        """A run that is created `waiting` has the given timer, and is due once its creator releases it."""
         fence = await store.create(replace(run_info(), status="waiting", due_at=7.5), [], {})
         await store.create(replace(run_info("runs"), due_at=7.5), [], {})
         assert [(await store.info(run_id)).due_at for run_id in ("r", "runs")] == [7.5, None]
@@ -165,32 +165,32 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_a_timer_is_due_at_its_time(self, store: Store) -> None:
-        """A run that waits for a timer is due at `due_at` and after it, not before; one without never is."""
+        """A run that waits for a timer is due at `due_at` and later; one without a timer is never due."""
         await waiting_run(store, due_at=10.5)
         await waiting_run(store, "endless")
         assert await due_ids(store, 10.25) == []
         assert await due_ids(store, 10.5) == ["r"]
         assert await due_ids(store, LATEST) == ["r"]
 
-    # -- messages that somebody should deliver
+    # -- messages that make a run due
 
     @scenario
-    async def test_a_message_makes_a_run_that_waits_due(self, store: Store) -> None:
-        """A run that waits is due while its inbox holds any message but a `stop`, whatever the time."""
-        for kind in ("answer", "message", "whatever", "stop"):
+    async def test_a_message_makes_a_waiting_run_due(self, store: Store) -> None:
+        """A waiting run is due while its inbox contains any message but a `stop`, at any time."""
+        for kind in ("answer", "message", "other", "stop"):
             await waiting_run(store, kind, due_at=LATER)
             await store.post(kind, kind, None, "k")
             let_time_pass()
-        assert await due_ids(store, 0.0) == ["answer", "message", "whatever"]
+        assert await due_ids(store, 0.0) == ["answer", "message", "other"]
         await store.post("stop", "stop", None, "k2")
-        await store.post("stop", "answer", None, "k")  # a key that was there
+        await store.post("stop", "answer", None, "k")  # a key that was used
         assert "stop" not in await due_ids(store, 0.0)
         await store.post("stop", "answer", None, "k3")
-        assert await due_ids(store, 0.0) == ["answer", "message", "whatever", "stop"]
+        assert await due_ids(store, 0.0) == ["answer", "message", "other", "stop"]
 
     @scenario
     async def test_a_message_that_came_before_the_wait_counts(self, store: Store) -> None:
-        """A run is due as soon as it waits if its inbox holds a message then; a `stop` does not count then either."""
+        """A run is due as soon as it waits if its inbox contains a message; a `stop` does not count here either."""
         for kind in ("answer", "stop"):
             fence = await new_run(store, kind)
             await store.post(kind, kind, None, "k")
@@ -200,7 +200,7 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_a_run_is_due_until_its_last_message_is_delivered(self, store: Store) -> None:
-        """What was consumed does not count any more, also if its key comes again; what is left does."""
+        """Consumed messages no longer count, even if their key is posted again; the remaining ones do."""
         await waiting_run(store)
         for n in range(3):
             await store.post("r", "message", n, f"k{n}")
@@ -231,11 +231,11 @@ class WaitingRuns(StoreSuite):
         await store.release("r", fence)
         assert await due_ids(store, 5.0) == ["timer", "r"]
 
-    # -- who is due
+    # -- which runs are due
 
     @scenario
-    async def test_a_running_run_that_nobody_drives_is_due(self, store: Store) -> None:
-        """A run that is `running` is due once it was released, and no more once it was claimed."""
+    async def test_a_running_run_without_a_driver_is_due(self, store: Store) -> None:
+        """A run with the status `running` is due once it is released, and no longer once it is claimed."""
         fence = await new_run(store, count=1)
         assert await due_ids(store, LATEST) == []
         await store.release("r", fence)
@@ -248,7 +248,7 @@ class WaitingRuns(StoreSuite):
         assert await due_ids(store, LATEST) == []
 
     @scenario
-    async def test_what_a_closed_store_let_go_is_due(self, store: Store) -> None:
+    async def test_runs_of_a_closed_store_are_due(self, store: Store) -> None:
         """Runs that were running when their store was closed are due; others are due as before, claimed or not."""
         await new_run(store)
         await append(store, batch("ended", await new_run(store, "ended"), [step(1)], "finished"))
@@ -261,8 +261,8 @@ class WaitingRuns(StoreSuite):
         assert await due_ids(store, 10.0) == ["waits too", "r"]
 
     @scenario
-    async def test_a_run_that_is_driven_is_not_due(self, store: Store) -> None:
-        """Neither a timer nor a message makes a run due while somebody drives it; they do once it is let go."""
+    async def test_a_driven_run_is_not_due(self, store: Store) -> None:
+        """A timer or a message makes a driven run due only once it is released."""
         await waiting_run(store, due_at=5.0)
         fence = await store.claim("r")
         await store.post("r", "answer", 1, "k")
@@ -276,7 +276,7 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_a_run_that_ended_is_not_due(self, store: Store) -> None:
-        """A run that ended is never due: with messages from before and after its end, claimed and let go again."""
+        """A run that ended is never due: with messages from before and after its end, claimed and released again."""
         for status in ENDED:
             await waiting_run(store, status, due_at=5.0)
             await store.post(status, "message", 1, "k1")
@@ -290,8 +290,8 @@ class WaitingRuns(StoreSuite):
         assert await due_ids(store, LATEST) == []
 
     @scenario
-    async def test_a_run_is_due_as_info_tells_of_it(self, store: Store) -> None:
-        """`due` gives whole facts, changes nothing, and what it gives can be claimed; a branch is a run like any."""
+    async def test_due_returns_the_same_facts_as_info(self, store: Store) -> None:
+        """`due` returns complete facts and changes nothing; its runs, also branches, can be claimed."""
         await waiting_run(store, due_at=5.0)
         await store.release("child", await branch(store, "child", "r", at=1, count=2))
         found = await store.due(10.0)
@@ -302,11 +302,11 @@ class WaitingRuns(StoreSuite):
             await append(store, batch(info.id, await store.claim(info.id), [step(info.seq + 1)]))
         assert await due_ids(store, LATEST) == []
 
-    # -- in which order
+    # -- the order of due runs
 
     @scenario
     async def test_the_earliest_timer_comes_first(self, store: Store) -> None:
-        """Timers come in the order of their times, at most `limit` of them, driven runs not counted."""
+        """Timers are ordered by time, at most `limit` of them; driven runs do not count."""
         times = {"e": 5.0, "b": 2.5, "d": 4.0, "a": -1.0, "c": 3.0}
         for run_id, due_at in times.items():
             await waiting_run(store, run_id, due_at=due_at)
@@ -317,15 +317,15 @@ class WaitingRuns(StoreSuite):
         assert await due_ids(store, 10.0, limit=2) == ["b", "d"]
 
     @scenario
-    async def test_a_hundred_are_given_unless_more_are_asked_for(self, store: Store) -> None:
-        """Without a limit, 100 runs are given."""
+    async def test_due_returns_a_hundred_runs_by_default(self, store: Store) -> None:
+        """Without `limit`, `due` returns 100 runs."""
         await asyncio.gather(*(waiting_run(store, f"r{n}", due_at=float(n)) for n in range(103)))
         assert [info.id for info in await store.due(1000.0)] == [f"r{n}" for n in range(100)]
         assert len(await store.due(1000.0, limit=200)) == 103
 
     @scenario
-    async def test_only_runs_of_the_graphs_that_are_named_are_given(self, store: Store) -> None:
-        """Runs of other graphs are passed over whatever makes them due, and do not count for the limit."""
+    async def test_due_returns_only_runs_of_the_named_graphs(self, store: Store) -> None:
+        """Runs of other graphs are skipped, whatever makes them due, and do not count toward the limit."""
         for n, graph in enumerate(["other", "g", "other", "h", "g"]):
             fence = await new_run(store, f"{n}", graph=graph)
             await append(store, Append(f"{n}", fence, [step(1)], "waiting", due_at=float(n)))
@@ -339,7 +339,7 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_the_oldest_message_comes_first(self, store: Store) -> None:
-        """Runs with messages come in the order of the oldest that counts, however many came later."""
+        """Runs with messages are ordered by their oldest message that counts, however many arrived later."""
         for run_id in "abcd":
             await waiting_run(store, run_id)
         await store.post("b", "stop", None, "k")
@@ -352,8 +352,8 @@ class WaitingRuns(StoreSuite):
         assert await due_ids(store, 0.0) == ["a", "c", "d", "b"]
 
     @scenario
-    async def test_runs_that_were_let_go_come_in_that_order(self, store: Store) -> None:
-        """Runs that nobody drives come in the order in which they were released; a second release does not count."""
+    async def test_released_runs_come_in_the_order_of_their_release(self, store: Store) -> None:
+        """Runs without a driver are ordered by their release; a second release does not count."""
         fences = {run_id: await new_run(store, run_id) for run_id in "abcd"}
         for run_id in "cadbca":
             await store.release(run_id, fences[run_id])
@@ -364,8 +364,8 @@ class WaitingRuns(StoreSuite):
         assert await due_ids(store, 0.0) == ["a", "d", "b", "c"]
 
     @scenario
-    async def test_the_longest_due_comes_first_whatever_the_reason(self, store: Store) -> None:
-        """Timers, messages and runs that were let go stand in one line; who has two reasons counts from the first."""
+    async def test_the_longest_due_run_comes_first_whatever_the_reason(self, store: Store) -> None:
+        """Timers, messages and released runs share one order; a run with two reasons counts from the first."""
         for run_id, due_at in (("late", LATER), ("both", 3.0), ("early", 2.0), ("soon", LATER), ("answered", None)):
             await waiting_run(store, run_id, due_at=due_at)
         left = await new_run(store, "left")
@@ -384,7 +384,7 @@ class WaitingRuns(StoreSuite):
 
     @scenario
     async def test_runs_of_a_dead_process_come_first(self, store: Store) -> None:
-        """Whatever waits for longer: a timer, a message, runs that nobody began. Then the order is as ever."""
+        """Runs of a dead process come before timers, messages and runs that no process drove, even older ones."""
         await store.release("first", await new_run(store, "first"))
         await waiting_run(store, "timer", due_at=2.0)
         await waiting_run(store, "asks")
@@ -401,8 +401,8 @@ class WaitingRuns(StoreSuite):
         assert await due_ids(store, LATEST, limit=1) == ["cut off"]
 
     @scenario
-    async def test_another_process_finds_who_is_due(self, store: Store) -> None:
-        """What one process lets wait, another finds and drives, and then the first does not find it."""
+    async def test_another_process_finds_due_runs(self, store: Store) -> None:
+        """A run that waits in one process is found and driven by another, and then not found by the first."""
         await waiting_run(store, due_at=5.0)
         await waiting_run(store, "asks")
         second = await self.open_second(store)

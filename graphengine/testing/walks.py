@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from pydantic import BaseModel
 from typing_extensions import override
 
 from graphengine.engine.steps import Failed, Node, RunStatus, failure_of, without_items
@@ -19,6 +18,7 @@ from graphengine.history.visits import Visits as Run
 from graphengine.models.scripted import shortened
 from graphengine.runner import RunFailed, Runner
 from graphengine.runner.model_routing import ALL
+from graphengine.state.declared import given_in
 from graphengine.testing.clock import FakeClock
 from graphengine.testing.coverage import introduce
 from graphengine.testing.done import EdgeTaken
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from graphengine.state.stop import Stop
     from graphengine.testing.scripts import Script, Visits
 
-S = TypeVar("S", bound=BaseModel)
+S = TypeVar("S")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Visit:
         path: The node's path.
         visit: The number of the visit, from 1.
         edge: The edge that was taken; None if there was none, as for a map's item or at the end of the run.
-        error: What it failed with, as `ValueError: no`; "" if it did not.
+        error: The error with which it failed, as `ValueError: no`; "" if it did not.
     """
 
     path: str
@@ -58,12 +58,12 @@ class Visit:
     error: str = ""
 
     def __str__(self) -> str:
-        told = f"{self.path}, visit {self.visit}"
+        place = f"{self.path}, visit {self.visit}"
         failed = f" failed with {self.error}" if self.error else ""
         if self.edge is None:
-            return f"{told}{failed}"
+            return f"{place}{failed}"
         label = f" {self.edge.label!r}" if self.edge.label else ""
-        return f"{told}{failed} -> {', '.join(self.edge.to)}{label}: {self.edge.why}"
+        return f"{place}{failed} -> {', '.join(self.edge.to)}{label}: {self.edge.why}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class Walked(Generic[S]):
         stop: Why it ended.
         state: The state at the end.
         output: What the graph's `result=` names; the state without one.
-        error: What it failed with.
+        error: The error with which it failed.
         visits: Each visit with the edge that it took and why, in the order in which they ended.
     """
 
@@ -91,7 +91,7 @@ class Walked(Generic[S]):
 
     @property
     def why(self) -> Sequence[str]:
-        """Return each visit in words, as  `review, visit 1 -> write: score 5 >= 7: no; otherwise`."""
+        """Return each visit in words, as `review, visit 1 -> write: score 5 >= 7: no; otherwise`."""
         return [str(visit) for visit in self.visits]
 
     def assert_path(self, expected: str) -> None:
@@ -108,9 +108,9 @@ class Walked(Generic[S]):
         if wanted == walked:
             return
         common = next((at for at, pair in enumerate(zip(wanted, walked, strict=False)) if pair[0] != pair[1]), None)
-        raise AssertionError(self._parted(wanted, min(len(wanted), len(walked)) if common is None else common))
+        raise AssertionError(self._divergence(wanted, min(len(wanted), len(walked)) if common is None else common))
 
-    def _parted(self, wanted: Sequence[str], at: int) -> str:
+    def _divergence(self, wanted: Sequence[str], at: int) -> str:
         """Return the report of paths that diverge before a word."""
         here = len(text_of([*wanted[:at], "x"])) - 1
         lines = [
@@ -167,12 +167,14 @@ async def walk(
         fields: Fields of the state by name, over those of `state`.
 
     Raises:
-        InputError: A path leads nowhere, something cannot stand in for its node, a list was too short, an update does
-            not fit, or the state does not. CompileError: The graph cannot run.
+        InputError: A path names no node, a stand-in is invalid, a list was too short, or an update or the state does
+            not fit.
+        CompileError: The graph cannot run.
 
     Example:
         >>> import asyncio
         >>> from graphengine import END, START, Graph, value
+        >>> from pydantic import BaseModel
         >>> class Count(BaseModel):
         ...     n: int = 0
         >>> graph = Graph("count", Count)
@@ -187,31 +189,25 @@ async def walk(
     original = graph.compile()
     introduce(original)
     plan, scripts = with_stand_ins(original, nodes)
-    given = state if not fields else {**_mapping(state), **fields}
-    async with Runner(clock=FakeClock(), models={ALL: model or _Nobody()}) as runner:
+    given = state if not fields else {**given_in(state or {}), **fields}
+    async with Runner(clock=FakeClock(), models={ALL: model or _NoModel()}) as runner:
         run = runner.start(_Copy(graph, plan), given, limits=limits)
         try:
             result = await run.result()
         except RunFailed as error:
             result = error.result
         steps = await runner.history(run.id)
-    _see_stand_ins(steps, scripts)
+    _check_stand_ins(steps, scripts)
     return _walked(result, Run.of(steps))
 
 
-def _mapping(state: BaseModel | Mapping[str, object] | None) -> Mapping[str, object]:
-    if isinstance(state, BaseModel):
-        return {name: getattr(state, name) for name in sorted(state.model_fields_set)}
-    return state or {}
+class _NoModel:
+    """The model of a walk that was given none; it raises when it is called."""
 
-
-class _Nobody:
-    """No model: a walk calls no model unless it is given one."""
-
-    name = "nobody"
+    name = "none"
 
     async def answer(self, request: Request) -> Response:
-        """Raise: there is no answer."""
+        """Raise ModelUnavailable."""
         raise ModelUnavailable(
             f"agent {request.agent} called a model in a walk, and there is none",
             where=f"agent {request.agent}",
@@ -231,23 +227,23 @@ class _Copy(Graph[S]):
         return self._made
 
 
-def _see_stand_ins(steps: Sequence[Step], scripts: Sequence[Script]) -> None:
+def _check_stand_ins(steps: Sequence[Step], scripts: Sequence[Script]) -> None:
     """Check that all stand-ins were valid.
 
     Raises:
         InputError: A list was too short, or an update does not fit.
     """
     for script in scripts:
-        if script.trouble is not None:
-            raise script.trouble
+        if script.error is not None:
+            raise script.error
     named = {script.path for script in scripts}
     for step in steps:
         failure = failure_of(step)
         if failure is not None and failure.kind in ("invalid_update", "not_recordable", "too_large"):
             path = without_items(failure.path).removesuffix(f"/{ENDING}")
             if path in named:
-                told = f"the stand-in for {path}, visit {step.visit}, does not fit: {failure.message}"
-                raise InputError(told, where=failure.where or f"walk, node {path}", repair=failure.repair)
+                message = f"the stand-in for {path}, visit {step.visit}, does not fit: {failure.message}"
+                raise InputError(message, where=failure.where or f"walk, node {path}", repair=failure.repair)
 
 
 def _walked(result: Result[S], run: Run) -> Walked[S]:

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Protocol, cast
 
+from graphengine.errors import GraphEngineError, install_command
+
 _CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
 _WORD = re.compile(rf"[{_CJK}]+|[^\W_{_CJK}](?:[^\W{_CJK}]|['\u2019.](?=[^\W_{_CJK}]))*")
 _CJK_RUN = re.compile(rf"[{_CJK}]+")
@@ -56,8 +58,13 @@ class _Stemmer(Protocol):
 
 @functools.cache
 def _stemmer() -> _Stemmer:
-    import snowballstemmer  # noqa: PLC0415 - imports thirty languages, 13 ms  # pyright: ignore[reportMissingTypeStubs]
-
+    try:
+        # It imports thirty languages, which takes 13 ms.
+        import snowballstemmer  # noqa: PLC0415  # pyright: ignore[reportMissingTypeStubs]
+    except ModuleNotFoundError as error:
+        raise GraphEngineError(
+            f"{error}; the bundled workflows need it", repair=install_command("workflows")
+        ) from error
     return cast("_Stemmer", snowballstemmer.stemmer("english"))  # pyright: ignore[reportUnknownMemberType]
 
 

@@ -33,7 +33,7 @@ from tests.kit.runs import SOON
 # -- failures during a turn or a call
 
 
-async def test_a_timeout_amid_a_turn_keeps_what_was_recorded() -> None:
+async def test_a_timeout_within_a_turn_keeps_the_record() -> None:
     """The next attempt continues after it. Each turn is paid once, the interrupted one at an unknown cost."""
     model = Stuck([paid("", ADD), paid("3")], at=2)
     async with Runner(models={"writer": model}) as runner:
@@ -46,7 +46,7 @@ async def test_a_timeout_amid_a_turn_keeps_what_was_recorded() -> None:
     assert usage.cost_usd is None
 
 
-async def test_a_timeout_amid_a_tool_keeps_what_was_recorded() -> None:
+async def test_a_timeout_within_a_tool_keeps_the_record() -> None:
     """Finished calls of the turn are not repeated."""
     made: list[str] = []
 
@@ -145,7 +145,7 @@ async def test_a_model_that_swallows_its_cancellation_is_not_called_again() -> N
 
 @pytest.mark.parametrize("error", [StoreFull("the disk is full"), LeaseLost("taken", where="run r")])
 @pytest.mark.parametrize("fails_at", [2, 3, 4])
-async def test_a_store_that_fails_amid_a_conversation_ends_it(error: StoreError, fails_at: int) -> None:
+async def test_a_failing_store_ends_the_conversation(error: StoreError, fails_at: int) -> None:
     """Nothing continues after a turn or a call that could not be recorded; only that one is repeated."""
 
     class Failing(MemoryStore):

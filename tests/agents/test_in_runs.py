@@ -288,7 +288,7 @@ async def test_a_graphs_own_limit_stops_it_between_two_turns() -> None:
     assert len(model.requests) == 2
 
 
-async def test_a_stop_is_heard_between_two_turns() -> None:
+async def test_a_stop_takes_effect_between_two_turns() -> None:
     """A stop takes effect before the end of a long conversation; the run can be resumed."""
     asked = 0
     graph = graph_of(Agent("writer", prompt="{task}", tools=[add]))

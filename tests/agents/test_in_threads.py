@@ -64,7 +64,7 @@ async def test_a_person_can_be_asked_for_approval() -> None:
     assert (done.state.draft, sent, done.usage.cost_usd) == ("done", ["a"], 2.0)
 
 
-async def test_a_stop_is_heard_between_two_turns() -> None:
+async def test_a_stop_takes_effect_between_two_turns() -> None:
     """The call in flight is recorded."""
     asked = threading.Event()
 
@@ -100,7 +100,7 @@ async def test_a_runner_that_closes_cancels_the_call(at: int) -> None:
     assert (done.state.draft, done.usage.cost_usd, model.calls) == ("3", 2.0, 3)
 
 
-async def test_a_timeout_amid_a_turn_keeps_what_was_recorded() -> None:
+async def test_a_timeout_within_a_turn_keeps_the_record() -> None:
     """The call is cancelled, so the thread ends, and the next attempt continues after the last turn."""
     model = Stuck([paid("", ADD), paid("3")], at=2)
     node = blocking(Agent("writer", prompt="{task}", tools=[add], model=model))

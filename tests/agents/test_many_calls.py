@@ -39,7 +39,7 @@ async def test_the_calls_of_a_turn_are_made_so_many_at_a_time() -> None:
     assert [message.text for message in model.requests[1].messages[2:]] == [str(n) for n in range(MANY)]
 
 
-async def test_where_a_call_ends_the_attempt_no_more_are_begun() -> None:
+async def test_a_call_that_ends_the_attempt_starts_no_more_calls() -> None:
     """An error that ends the run is raised once the calls in flight have ended."""
     begun: list[int] = []
 

@@ -361,7 +361,7 @@ async def test_the_package_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "mcp", None)
     with pytest.raises(ToolsUnavailable) as caught:
         await mcp(SHELF).open()
-    assert caught.value.repair == "install it: pip install 'graphengine[mcp]'"
+    assert caught.value.repair == 'install it: pip install "durable-graphengine[mcp]"'
 
 
 # --- lists, names and messages ------------------------------------------------------------------------------------

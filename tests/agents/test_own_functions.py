@@ -49,7 +49,7 @@ async def test_what_a_user_wrote_for_an_agent_runs_in_a_thread() -> None:
     assert HERE() not in threads.values()
 
 
-async def test_an_async_check_is_awaited_where_the_run_is() -> None:
+async def test_an_async_check_runs_on_the_event_loop() -> None:
     """It may wait for others on the event loop."""
     seen: list[int] = []
 

@@ -334,8 +334,8 @@ def test_no_choice_is_read_out_of_other_words(output: Any, text: str) -> None:
 
 def test_a_refused_choice_names_the_choices() -> None:
     """In the form in which they are to be given."""
-    assert refusal(bool, "maybe") == 'the answer is none of true, false (given: "maybe")'
-    assert refusal(Vote, '{"answer": "maybe"}') == 'the answer is none of "approve", "reject" (given: "maybe")'
+    assert refusal(bool, "maybe") == 'the answer is not one of true, false (given: "maybe")'
+    assert refusal(Vote, '{"answer": "maybe"}') == 'the answer is not one of "approve", "reject" (given: "maybe")'
 
 
 @pytest.mark.parametrize("text", ['[{"what": "dig"}]', '{"answer": [{"what": "dig"}]}', "Steps:\n[{'what': 'dig'},]"])
@@ -366,7 +366,7 @@ def test_prose_is_no_text_in_a_union() -> None:
     assert refusal(str | None, "I do not know")
 
 
-def test_values_by_rules_are_validated_as_they_are() -> None:
+def test_values_of_rules_are_validated_directly() -> None:
     """They need not be JSON; text among them is read like a model's."""
     made = Output(Review)
     assert made.read(GOOD) is GOOD

@@ -153,7 +153,7 @@ async def test_results_that_json_cannot_carry_are_errors(make: Callable[[], obje
     assert outcome.text.startswith("give did its work, but its result")
 
 
-async def test_a_tool_may_say_itself_that_it_failed() -> None:
+async def test_a_tool_can_return_its_own_failure() -> None:
     """An outcome that a function returns is passed to the model."""
 
     def give() -> ToolOutcome:
@@ -281,7 +281,7 @@ async def test_an_async_tool_that_hangs_is_cancelled() -> None:
     assert cancelled.is_set()
 
 
-async def test_a_sync_tool_that_hangs_is_left_alone() -> None:
+async def test_a_sync_tool_that_hangs_is_abandoned() -> None:
     """The event loop does not wait for the thread, and the function's result is dropped."""
     release, ended = threading.Event(), threading.Event()
 
@@ -303,7 +303,7 @@ async def test_a_tool_that_is_quick_enough_is_not_timed_out() -> None:
     assert await called(tool(add, timeout_seconds=60), {"a": 1}) == ToolOutcome("2")
 
 
-async def test_a_cancelled_call_waits_for_its_thread_where_the_run_does() -> None:
+async def test_a_cancelled_call_waits_for_its_thread_if_the_run_does() -> None:
     """If the run waits for its threads, a cancelled call leaves none, however often it is cancelled."""
     begun, release = threading.Event(), threading.Event()
     returned: list[bool] = []

@@ -43,8 +43,8 @@ class Shelf:
     ("function", "problem"),
     [
         (positional, "positional-only"),
-        (many, "'*texts: str' stands for any number"),
-        (named, "'**texts: str' stands for any number"),
+        (many, "'*texts: str' takes any number"),
+        (named, "'**texts: str' takes any number"),
         (yielding, "yields its results"),
         (async_yielding, "yields its results"),
         (größe, "'größe' is not a name"),

@@ -132,7 +132,7 @@ def test_a_cut_keeps_the_newest_and_makes_it_shorter(messages: list[Message], mo
     assert cut(again, window) is None
 
 
-def test_what_fits_is_left_alone() -> None:
+def test_a_conversation_that_fits_is_unchanged() -> None:
     """Up to the last token."""
     messages = [user("x" * 36), answer("x" * 36)]
     assert size(messages) == (26, True)

@@ -36,19 +36,19 @@ def test_a_step_is_named_by_its_seq(tried: Path) -> None:
     """With or without the node's name; the name must be the step's."""
     first = show("--step 2 --as-test")
     assert first.exit_code == 0, first.output
-    assert "wrote at step 2 of run tides" in first.stdout
+    assert "from step 2 of run tides" in first.stdout
     assert show("--step 2 --as-test write").stdout == first.stdout
     wrong = show("--step 2 --as-test review")
     assert wrong.exit_code == 2
     assert "step 2 is of write, not of review" in wrong.stderr
 
 
-def test_json_has_the_text_and_where_it_is(tried: Path) -> None:
+def test_json_has_the_text_and_its_file(tried: Path) -> None:
     """One document."""
     document = json.loads(show("--as-test review --json").stdout)
     assert document["node"] == "review"
     assert document["file"] is None
-    assert document["test"].startswith('"""What node review of graph review wrote at step ')
+    assert document["test"].startswith('"""Test of node review of graph review, from step ')
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_json_has_the_text_and_where_it_is(tried: Path) -> None:
     [
         ("--as-test writ", "did you mean 'write'"),
         ("--as-test --step 99", "has no step 99"),
-        ("--as-test --step 1", "choose a step at which a node was done"),
+        ("--as-test --step 1", "choose a step that ends a node"),
         ("--as-test", "name a node, --as-test NODE"),
         ("--as-test write --at 2", "--at or --as-test, not both"),
         ("--as-test write --usage", "--usage or --as-test, not both"),

@@ -15,7 +15,7 @@ pytest.importorskip("genai_prices")
 
 from graphengine.models.base import KnowsPrices
 from graphengine.models.names import model_of
-from graphengine.testing.model_scenes import Babbles, Counted, Fails, Heard, Says
+from graphengine.testing.model_scenes import Babbles, Counted, Fails, Received, Says
 from graphs.orchestrator import MODELS as ORCHESTRATED
 from graphs.review_loop import MODELS, example
 from nodes.review.article import Fact, Findings, Review
@@ -115,9 +115,9 @@ def test_the_review_loop_runs_with_language_models(  # noqa: PLR0913 - fixtures
     assert f"researcher asked {model}: 1,050 tokens" in ran.stderr
     assert "offline: rule-based" not in ran.stderr
     assert "writes " not in ran.stderr  # live text is shown only on terminals
-    heard = edge.heard()
-    assert [each.key for each in heard] == [KEY] * 6
-    assert all("1| ---" in each.turns[-1].text for each in heard[:2])  # lines are numbered, so that they can be cited
+    received = edge.received()
+    assert [each.key for each in received] == [KEY] * 6
+    assert all("1| ---" in each.turns[-1].text for each in received[:2])  # numbered lines can be cited
     shown = invoke("show", "r", "--db", "runs.db").stdout
     assert f"writer asked {model}: 1,050 tokens" in shown
     assert invoke("export", "r", "-o", "run.json", "--db", "runs.db").exit_code == 0
@@ -159,13 +159,13 @@ def test_what_a_researcher_invents_goes_back_to_it(
     )
     found = invoke("run", LOOP, "--model", "anthropic:claude-haiku-4-5", "--db", "runs.db")
     assert found.exit_code == 0
-    shown_text = next(each for each in edge.heard() if len(each.turns) > 1).turns[-1].text
+    shown_text = next(each for each in edge.received() if len(each.turns) > 1).turns[-1].text
     assert "\u201cLogs are made of oak.\u201d is nowhere in 'logging.md'" in shown_text
     assert f"begins on line {fact.line} of '{fact.file}', not on line 999" in shown_text
-    assert "approved is False and the score is" in edge.heard()[-1].turns[-1].text
+    assert "approved is False and the score is" in edge.received()[-1].turns[-1].text
 
 
-def test_a_run_of_one_provider_goes_on_with_another(
+def test_a_run_can_continue_with_another_provider(
     edge: EdgeServer, invoke: Invoke, texts: dict[str, list[str]]
 ) -> None:
     """Recorded answers are not requested again, and the cost of each model is shown separately and in total."""
@@ -211,7 +211,7 @@ def test_one_agent_of_the_review_loop_is_asked_at_another_provider(
     assert "reviewer asked openai:gpt-5-mini" in ran.stderr
 
 
-async def test_a_process_that_was_killed_amid_a_models_answer_asks_it_again_alone(
+async def test_after_a_kill_only_the_interrupted_model_call_is_repeated(
     folder: Path, edge: EdgeServer, texts: dict[str, list[str]]
 ) -> None:
     """After kill -9 during the reviewer's call, another provider's reviewer continues with the existing draft."""
@@ -371,7 +371,7 @@ def test_a_set_of_models_is_taken_by_its_name(edge: EdgeServer, invoke: Invoke) 
     """An option for one agent takes precedence, in either order."""
     edge.play(*says("A cloud."))
     assert invoke("run", "asking", "--model", "cheap").stdout == "A cloud.\n"
-    assert edge.heard()[0].turns[-1].text == "Answer: <first>who knows</first>"
+    assert edge.received()[0].turns[-1].text == "Answer: <first>who knows</first>"
     alone = invoke("run", "asking", "--model", "answerer=offline", "--model", "cheap")
     assert alone.stdout == "so\n"
     assert "offline: rule-based agents, no language model" in alone.stderr
@@ -445,7 +445,7 @@ def test_a_models_text_is_shown_live(folder: Path, edge: EdgeServer) -> None:
     seen = b""
     while b"Clouds" not in seen:
         seen += os.read(master, 4096)
-    edge.go_on()
+    edge.release()
     while chunk := _read(master):
         seen += chunk
     os.close(master)
@@ -464,7 +464,7 @@ def _read(terminal: int) -> bytes:
 LINE: Final = f"{ROOT / 'graphs' / 'orchestrator.py'}:line"
 
 
-def a_line(heard: Heard) -> Says:
+def a_line(received: Received) -> Says:
     """Return the answer of each worker of the chain, by its instructions."""
     written = {
         "You gather what is known": FOUND.model_dump_json(),
@@ -473,7 +473,7 @@ def a_line(heard: Heard) -> Says:
         "You sum up": "- The moon raises tides.",
     }
     return Says(
-        next((text for opening, text in written.items() if opening in heard.system), "The moon."), counted=COUNTED
+        next((text for opening, text in written.items() if opening in received.system), "The moon."), counted=COUNTED
     )
 
 
@@ -488,7 +488,7 @@ def test_a_set_of_models_serves_every_graph_of_its_file(
     found = invoke("run", LINE, *given, "--model", provider, "--run-id", "r", "--db", "runs.db")
     assert (found.exit_code, "5 model calls (0 offline)" in found.stderr) == (0, True)
     models = {model.partition(":")[2] for model in ORCHESTRATED[provider].values()}
-    assert {each.body["model"] for each in edge.heard()} <= models
+    assert {each.body["model"] for each in edge.received()} <= models
     assert "- The moon raises tides." in invoke("show", "r", "--db", "runs.db").stdout
 
 

@@ -1,10 +1,12 @@
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from graphengine.cli.bundled import names
 from graphengine.cli.new import NoPlaceForProject, name_of, project_files, write
 from graphengine.cli.places import picture_ending
 from tests.cli.programs import ROOT, Invoke, call, document
@@ -98,6 +100,30 @@ def test_a_new_project_is_clean(made: Path) -> None:
         assert found.returncode == 0, found.stdout + found.stderr
 
 
+def test_a_copied_workflow_is_clean_and_whole(invoke: Invoke, project: Path) -> None:
+    """It has the modules that its graph imports, and no other workflow; its own checks find nothing."""
+    made = document(invoke("new", "copied", "--from", "handoff", "--json").stdout)
+    assert {"graphs/handoff.py", "nodes/press/agents.py", "nodes/text/stop_words.txt"} <= set(made["files"])
+    assert "graphs/samples/write_ahead_log/topic.txt" in made["files"]
+    assert not [
+        file for file in made["files"] if file.startswith(("graphs/review", "nodes/room", "tests/test_writing"))
+    ]
+    assert made["next"][-3:-1] == [
+        "graphengine run handoff",
+        f"graphengine render handoff -o handoff.{picture_ending()}",
+    ]
+    for words in (("ruff", "check", "--no-cache"), ("ruff", "format", "--check", "--no-cache"), ("mypy",)):
+        found = tool(project / "copied", *words)
+        assert found.returncode == 0, found.stdout + found.stderr
+
+
+def test_an_unknown_workflow_is_refused_with_those_that_exist(invoke: Invoke, project: Path) -> None:
+    """Nothing is written."""
+    refused = invoke("new", "fresh", "--from", "review")
+    assert (refused.exit_code, (project / "fresh").exists()) == (2, False)
+    assert all(name in refused.stderr for name in ("'review'", *names()))
+
+
 def test_a_new_project_takes_models(made: Path) -> None:
     """Its agents call the model that --model names, and not their rules."""
     found = call(made, "run", "review_loop", "--model", "recorded:nothing.json")
@@ -176,5 +202,6 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
 
 def test_no_word_is_left_unfilled() -> None:
     """Every placeholder of the files is known."""
-    for text in project_files({"name": "x", "version": "1"}).values():
-        assert "{{" not in text.replace("{{}}", "")
+    for workflow in (None, *names()):
+        made = project_files("x", workflow)
+        assert not [path for path, text in made.items() if re.search(r"\{\{\w", text) and not path.startswith("nodes/")]

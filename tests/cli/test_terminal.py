@@ -49,7 +49,7 @@ def test_a_nodes_output_does_not_mix_with_that_line(folder: Path) -> None:
     assert "printed" in terminal.lines
 
 
-def test_ctrl_c_once_stops_cleanly_and_says_so_in_place_of_the_line(folder: Path) -> None:
+def test_one_ctrl_c_stops_cleanly_and_replaces_the_line(folder: Path) -> None:
     """Exit code 4; the node in flight is finished; the terminal's own ^C is wiped with the line."""
     terminal = Terminal(folder, "run", "gated.py", "--run-id", "r")
     terminal.until("at work  second")

@@ -170,7 +170,7 @@ def test_an_answer_is_parsed_to_fit_the_question(
     assert document(found.stdout)["state"]["given"] == expected
 
 
-def test_a_question_of_several_lines_is_shown_as_it_was_asked(project: Path, invoke: Invoke) -> None:
+def test_a_question_of_several_lines_is_shown_completely(project: Path, invoke: Invoke) -> None:
     """A text is shown whole before it is approved, and its control codes are escaped."""
     text = "# A title\n\n" + "a line of the text \x1b[2J\n" * 200 + "  the end"
     graph = ASKING.replace("TYPE", "bool").replace('"What?"', repr("Publish this?\n" + text))

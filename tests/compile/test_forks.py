@@ -128,7 +128,7 @@ def test_ill_formed_forks_are_refused_by_name(edges: list[tuple[Any, ...]], code
         graph.compile()
 
 
-def test_a_target_is_entered_by_its_fork_alone() -> None:
+def test_an_arms_first_node_is_entered_only_by_its_fork() -> None:
     """Neither another edge of the fork's node nor another fork of it can lead into an arm."""
     for number in range(2):
         graph = graph_of((START, "p"), nodes="p a b j")
@@ -173,12 +173,12 @@ def test_two_arms_that_write_one_place_conflict(first: Any, second: Any, place: 
 @pytest.mark.parametrize(
     ("first", "second"), [("log", "log"), ("slots[k]", "slots[l]"), ("x", "y"), (("x", "log"), ("y", "log"))]
 )
-def test_what_does_not_conflict_is_accepted(first: Any, second: Any) -> None:
+def test_arms_without_conflicts_are_accepted(first: Any, second: Any) -> None:
     """Fields with a reducer, different keys, different fields."""
     assert problems(graph_of(*PLAIN, nodes="p a b j", a=first, b=second)) == []
 
 
-def test_conflicts_are_found_behind_an_inner_fork() -> None:
+def test_conflicts_are_found_after_an_inner_fork() -> None:
     """A whole arm counts, including inner arms; nodes after the join do not."""
     edges = [
         (START, ["a", "b"], "j"),
@@ -245,7 +245,7 @@ def test_conditions_of_arms_are_checked() -> None:
     assert sorted(text.split("'")[1] for code, _, text in problems(graph) if code == "unknown_field") == ["w", "z"]
 
 
-def test_random_forks_are_accepted_exactly_where_they_are_well_formed() -> None:
+def test_random_forks_are_accepted_exactly_if_they_are_well_formed() -> None:
     """A definition that tries every path agrees on thousands of random shapes, ill formed and well formed."""
     found = {True: 0, False: 0}
     for number in range(SCENES):

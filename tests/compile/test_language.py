@@ -167,7 +167,7 @@ SOUND: list[tuple[str, Callable[[], Sequence[Problem]]]] = [
 
 
 @pytest.mark.parametrize("check", [check for _, check in SOUND], ids=[name for name, _ in SOUND])
-def test_what_is_sound_has_no_problems(check: Callable[[], Sequence[Problem]]) -> None:
+def test_a_valid_graph_has_no_problems(check: Callable[[], Sequence[Problem]]) -> None:
     """A sound graph has no problems."""
     assert [str(problem) for problem in check() if problem.code != "missing_choice"] == []
 

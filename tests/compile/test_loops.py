@@ -114,7 +114,7 @@ def test_a_guard_may_be_on_either_edge(edges: Ways) -> None:
         ([("a", "a", UNCERTAIN), ("a", "b", UNCERTAIN), ("a", END), ("b", "b", UNCERTAIN), ("b", END)], ["aa", "bb"]),
     ],
 )
-def test_a_cap_that_does_not_guard_every_round_is_none(edges: Ways, expected: list[str]) -> None:
+def test_a_cap_must_guard_every_round(edges: Ways, expected: list[str]) -> None:
     """The edges before a cap, uncounted rounds, and the node since which it counts all matter."""
     assert loops(*edges) == expected
 

@@ -150,7 +150,7 @@ async def test_a_bad_update_fails_the_node_and_is_retried() -> None:
     assert after.n == 5
 
 
-async def test_what_the_record_would_change_is_refused() -> None:
+async def test_a_value_that_its_record_would_change_is_refused() -> None:
     """A subclass with more fields than the field's type would lose them."""
 
     class Secret(Review):
@@ -162,7 +162,7 @@ async def test_what_the_record_would_change_is_refused() -> None:
     assert caught.value.result.error.kind == "not_recordable"
 
 
-async def test_fallbacks_stand_in_after_the_last_attempt() -> None:
+async def test_fallbacks_apply_after_the_last_attempt() -> None:
     """A value, or a function that can take the error."""
 
     def bad() -> int:
@@ -285,7 +285,7 @@ async def test_an_agent_called_inside_a_node_counts_for_the_run() -> None:
     assert (result.state.task, result.usage.calls) == ("T", 1)
 
 
-async def test_start_may_choose_its_way() -> None:
+async def test_start_can_choose_its_edge() -> None:
     """Conditions on START read the initial state."""
     graph = Graph("g", State)
     graph.add_node("a", lambda: 1, writes="n")
@@ -364,7 +364,7 @@ async def test_a_forgotten_await_is_named(result: Any, writes: Any) -> None:
 
 
 @pytest.mark.parametrize("writes", ["n", {"n": "."}], ids=["whole", "part"])
-async def test_a_node_that_returns_nothing_where_a_value_is_written_is_named(writes: Any) -> None:
+async def test_a_node_that_returns_nothing_for_a_written_field_is_reported(writes: Any) -> None:
     """The repair is to return a value."""
     with pytest.raises(RunFailed, match="returned None, which does not fit what it writes: n: ") as caught:
         await once(lambda: None, writes=writes)

@@ -545,5 +545,5 @@ def test_states_that_cannot_be_recorded_are_refused(state: type[BaseModel], expe
 
 def test_a_state_that_is_not_a_model_is_refused() -> None:
     """For a dict type, the repair is a model."""
-    graph = Graph("g", dict)  # type: ignore[type-var]
+    graph = Graph("g", dict)
     assert codes(list(graph.check())) == ["bad_state"]

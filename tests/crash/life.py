@@ -356,7 +356,7 @@ async def serve(runner: Runner) -> None:
             worker.stop()
 
     graph = life()
-    worker = Worker(runner, {graph.name: graph}, poll_seconds=POLL_SECONDS, tell=tell)
+    worker = Worker(runner, {graph.name: graph}, poll_seconds=POLL_SECONDS, on_event=tell)
     await worker.run()
 
 

@@ -158,7 +158,7 @@ def test_the_undisturbed_lives_are_as_they_should_be(ideal: Ideal) -> None:
 
 @pytest.mark.parametrize("part", range(PARTS))
 @pytest.mark.parametrize("name", names())
-def test_a_death_at_a_point_costs_what_was_in_flight(
+def test_a_death_at_any_point_repeats_only_work_in_flight(
     name: str, part: int, tmp_path: Path, nursery: Nursery, ideal: Ideal
 ) -> None:
     """States, logs and work are those of uninterrupted lives; the work in flight is done once more."""

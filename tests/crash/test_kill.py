@@ -29,7 +29,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[str
 
 
 @pytest.mark.parametrize("kill_at", range(1, 10))
-def test_a_kill_during_any_work_costs_that_work_alone(
+def test_a_kill_during_work_repeats_only_that_work(
     kill_at: int, tmp_path: Path, undisturbed: tuple[str, list[str]]
 ) -> None:
     """The resumed run ends like the undisturbed one; the work in flight is done twice and all other work once."""

@@ -49,7 +49,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Counter[
 
 
 @pytest.mark.parametrize("kill_at", range(1, WORKS + 1))
-def test_a_kill_amid_arms_costs_what_was_in_flight(
+def test_a_kill_within_arms_repeats_only_work_in_flight(
     kill_at: int, tmp_path: Path, undisturbed: tuple[str, Counter[str]]
 ) -> None:
     """The resumed run ends like the undisturbed one; unrecorded work is done twice, all other work once."""

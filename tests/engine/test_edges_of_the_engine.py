@@ -54,7 +54,7 @@ def test_a_step_follows_the_one_before_it() -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"kind": 1}', b"null", b'{"kind"'])
-def test_a_row_that_is_no_step_is_refused(body: bytes) -> None:
+def test_a_row_that_is_not_a_step_is_refused(body: bytes) -> None:
     """Reading a row that is no record of a step raises ValueError."""
     with pytest.raises(ValueError, match=r"step 3|EOF|expected"):
         decode_step(3, body)
@@ -135,7 +135,7 @@ def test_a_comparison_of_the_wrong_type_is_false_and_explained() -> None:
     assert session.task().visit == 3
 
 
-def test_a_function_in_changed_fails_only_where_it_is_needed() -> None:
+def test_a_function_in_changed_fails_only_if_it_is_needed() -> None:
     """It can raise earlier, at START and where another edge is taken, and the run continues."""
 
     def inverse(n: int) -> float:

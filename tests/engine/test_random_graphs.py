@@ -44,7 +44,7 @@ def test_the_engine_agrees_with_the_interpreter(size: int) -> None:
 
 @searched
 @given(cases())
-def test_they_agree_on_what_hypothesis_finds(scene: Case) -> None:
+def test_engine_and_interpreter_agree_on_generated_cases(scene: Case) -> None:
     """They also agree over cases that hypothesis searches, with every step of the engine checked."""
     calls: list[str] = []
     drive = Drive.begin(scene, build(scene.spec, calls))

@@ -100,7 +100,7 @@ def test_the_stores_awaitable_is_returned() -> None:
     pending.close()
 
 
-def test_stale_events_are_left_out() -> None:
+def test_stale_events_are_dropped() -> None:
     """An arm that ends after its join no longer needs it makes no step, and nothing is appended for it alone."""
     log = Log()
     session = begun(forked(need=1), log)

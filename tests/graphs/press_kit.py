@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from graphengine import TextFile
-from graphengine.testing.model_scenes import Counted, Heard, Says
+from graphengine.testing.model_scenes import Counted, Received, Says
 from nodes.press.stages import Edited, Listing, Manuscript
 from nodes.review.article import Fact, Findings
 
@@ -41,7 +41,7 @@ ANSWERS: Mapping[str, Sequence[object]] = {
 COUNTED = Counted(input_tokens=1000, cache_read_tokens=500, output_tokens=50)
 
 
-def by_role(heard: Heard) -> Says:
+def by_role(received: Received) -> Says:
     """Return the answer of the agent that sent a request, recognised by its instructions; the order is not fixed."""
     roles = {
         "You find out": FOUND,
@@ -49,5 +49,5 @@ def by_role(heard: Heard) -> Says:
         "You edit a": EDITED,
         "You list a": LISTED,
     }
-    (answer,) = (value for words, value in roles.items() if words in heard.system)
+    (answer,) = (value for words, value in roles.items() if words in received.system)
     return Says(answer.model_dump_json(), counted=COUNTED)

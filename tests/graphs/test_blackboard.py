@@ -11,7 +11,7 @@ from graphengine.errors import BadRequest
 from graphengine.models import Request
 from graphengine.patterns import Entry, Subscriber
 from graphengine.testing import FakeClock
-from graphengine.testing.model_scenes import Counted, Heard, Says
+from graphengine.testing.model_scenes import Counted, Received, Says
 from graphs.blackboard import SPECIALISTS, Assignment, Research, example, graph, research_board
 from nodes.board.entries import Doubt, Gap
 from nodes.review.article import Fact, Findings, Review
@@ -50,7 +50,7 @@ def board(result: Result[Assignment]) -> Research:
 
 
 class TestScripted:
-    async def test_whoever_watches_what_changed_runs_until_nothing_changes(self) -> None:
+    async def test_agents_run_until_nothing_that_they_watch_changes(self) -> None:
         """The gap wakes the scout again, the new facts the skeptic and the surveyor, the bad review the writer."""
         with ScriptedModel(SCRIPT) as model:
             async with Runner(models={"*": model}) as runner:
@@ -68,7 +68,7 @@ class TestScripted:
         assert [fact.text for fact in board(result).findings.all_facts()] == [HONEY.text, QUEEN.text]
         assert result.output == "draft three\n"
 
-    async def test_each_is_asked_with_what_stands_on_the_board(self) -> None:
+    async def test_each_agent_reads_the_board(self) -> None:
         """The second search sees the gap and the known facts, the writer the doubts, the revision the review."""
         with ScriptedModel(SCRIPT) as model:
             async with Runner(models={"*": model}) as runner:
@@ -199,7 +199,7 @@ class TestByRules:
 
 
 class TestStopped:
-    async def test_stopped_anywhere_and_resumed_it_comes_to_the_same(self, tmp_path: Path) -> None:
+    async def test_a_run_stopped_anywhere_has_the_same_result(self, tmp_path: Path) -> None:
         """No call is repeated."""
         async with Runner(models={"*": ScriptedModel(SCRIPT)}) as runner:
             whole = await runner.start(graph, TASK).result()
@@ -223,8 +223,8 @@ async def test_it_runs_with_models_of_a_provider(provider: EdgeServer) -> None:
         "judge": GOOD.model_dump_json(),
     }
 
-    def answer(heard: Heard) -> Says:
-        opening = heard.system.splitlines()[0]
+    def answer(received: Received) -> Says:
+        opening = received.system.splitlines()[0]
         (text,) = [text for word, text in answers.items() if word in opening]
         return Says(text, counted=Counted(input_tokens=1000, output_tokens=100))
 

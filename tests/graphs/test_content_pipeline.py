@@ -195,7 +195,7 @@ def test_from_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 # -- failures of each agent
 
 
-async def test_where_the_editor_fails_the_draft_goes_on_and_says_so(site: Path) -> None:
+async def test_if_the_editor_fails_the_draft_is_published_unedited(site: Path) -> None:
     """It is listed, shown to the person as unedited, and published; the failure is kept."""
     script = {**ANSWERS, "editor": [BadRequest("no such setting")]}
     with ScriptedModel(script) as model:
@@ -210,7 +210,7 @@ async def test_where_the_editor_fails_the_draft_goes_on_and_says_so(site: Path) 
     assert label(result) == "published"
 
 
-async def test_where_the_publisher_gives_no_json_the_result_is_the_text(site: Path) -> None:
+async def test_if_the_publisher_fails_the_result_is_the_text(site: Path) -> None:
     """It fails after its attempts, each with an error message; no person is asked, and nothing is published."""
     script = {**ANSWERS, "publisher": [NOT_JSON, LISTED.model_dump() | {"title": "T" * 70}, NOT_JSON]}
     with ScriptedModel(script) as model:
@@ -232,7 +232,7 @@ async def test_a_listing_of_an_earlier_text_does_not_stay(site: Path) -> None:
     assert (label(result), result.state.listing, result.output) == ("as Markdown", None, as_post(EDITED.text))
 
 
-async def test_where_both_fail_there_is_still_a_text(site: Path) -> None:
+async def test_if_both_fail_there_is_still_a_text(site: Path) -> None:
     """It is the draft, as Markdown, with both failures."""
     script = {**ANSWERS, "editor": [QuotaExceeded("empty")], "publisher": [QuotaExceeded("empty")]}
     async with Runner(models={"*": ScriptedModel(script)}) as runner:
@@ -241,7 +241,7 @@ async def test_where_both_fail_there_is_still_a_text(site: Path) -> None:
     assert [failure.path for failure in result.state.errors] == ["edit", "list"]
 
 
-async def test_without_research_the_run_fails_clearly_and_goes_on(site: Path, tmp_path: Path) -> None:
+async def test_without_research_the_run_fails_and_can_be_resumed(site: Path, tmp_path: Path) -> None:
     """Nothing is written without findings; a resume calls the researcher with another model, but not the survey."""
     async with Runner(tmp_path / "runs.db", models={"*": ScriptedModel([QuotaExceeded("empty")])}) as runner:
         with pytest.raises(RunFailed, match="empty") as failed:
@@ -256,7 +256,7 @@ async def test_without_research_the_run_fails_clearly_and_goes_on(site: Path, tm
     assert len(looks) == 1
 
 
-async def test_sources_that_say_nothing_on_the_topic_end_it(site: Path) -> None:
+async def test_sources_without_the_topic_end_the_run(site: Path) -> None:
     """A researcher that finds nothing is no reason to write."""
     nothing = Findings(notes=["The sources are on bread."])
     async with Runner(models={"*": ScriptedModel([nothing])}) as runner:
@@ -264,7 +264,7 @@ async def test_sources_that_say_nothing_on_the_topic_end_it(site: Path) -> None:
             await decided(runner, site)
 
 
-async def test_without_a_writer_there_is_what_was_found_and_it_goes_on(site: Path, tmp_path: Path) -> None:
+async def test_if_the_writer_fails_the_findings_are_kept(site: Path, tmp_path: Path) -> None:
     """The partial result and the error are kept; the researcher is not called again."""
     script = {"researcher": [FOUND], "writer": ["no JSON"] * 3}
     async with Runner(tmp_path / "runs.db", models={"*": ScriptedModel(script)}) as runner:
@@ -279,7 +279,7 @@ async def test_without_a_writer_there_is_what_was_found_and_it_goes_on(site: Pat
             assert (await runner.resume(graph, "r").result()).status == "waiting"
 
 
-async def test_each_hand_is_asked_again_where_that_may_help(site: Path) -> None:
+async def test_each_agent_retries_transient_errors(site: Path) -> None:
     """Each of the four models is overloaded twice, and none gives up."""
     script = {name: [ModelOverloaded("busy"), ModelOverloaded("busy"), *answers] for name, answers in ANSWERS.items()}
     with ScriptedModel(script) as model:
@@ -327,7 +327,7 @@ async def test_publishing_is_tried_again_then_fails_with_all_that_there_is(site:
 # -- in parallel, once, again
 
 
-async def test_the_site_is_looked_at_while_the_research_goes_on(site: Path) -> None:
+async def test_the_survey_runs_in_parallel_with_the_research(site: Path) -> None:
     """The researcher's model waits for the survey, and the survey for the call of the model."""
     asked, looked = threading.Event(), threading.Event()
 
@@ -463,10 +463,10 @@ async def test_through_a_server_with_its_cost(provider: EdgeServer, site: Path) 
     async with Runner(models={"*": "anthropic:claude-haiku-4-5"}) as runner:
         result = await decided(runner, site)
     assert label(result) == "published"
-    heard = provider.heard()
-    assert [each.max_tokens for each in heard] == [3072, 4096, 4096, 512]
-    assert not any(each.tools for each in heard)
-    assert SOURCE.text.splitlines()[2] not in heard[2].turns[-1].text
+    received = provider.received()
+    assert [each.max_tokens for each in received] == [3072, 4096, 4096, 512]
+    assert not any(each.tools for each in received)
+    assert SOURCE.text.splitlines()[2] not in received[2].turns[-1].text
     assert (result.usage.calls, result.usage.output_tokens) == (4, 4 * COUNTED.output_tokens)
     assert result.usage.cost_usd == pytest.approx(4 * (500 * 1e-6 + 500 * 0.1e-6 + 50 * 5e-6))
 
@@ -479,7 +479,7 @@ async def test_bad_json_through_a_server_is_asked_for_again(provider: EdgeServer
     async with Runner(models=models) as runner:
         result = await decided(runner, site)
     assert (label(result), result.usage.calls, result.usage.cost_usd) == ("published", 5, None)
-    assert "cannot be used" in provider.heard()[4].turns[-1].text
+    assert "cannot be used" in provider.received()[4].turns[-1].text
     for names in MODELS.values():
         assert set(names) == {"*", "writer"}
 

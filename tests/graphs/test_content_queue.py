@@ -88,7 +88,7 @@ async def test_a_piece_that_fails_stops_no_other(agent: str, made: Sequence[str]
     assert (good.topic, good.listing, result.state.handled) == ("Flood", LISTED, HANDLED)
 
 
-async def test_orders_come_from_any_process_and_a_worker_goes_on(tmp_path: Path) -> None:
+async def test_a_worker_processes_orders_of_any_process(tmp_path: Path) -> None:
     """The consumers wait in the database; messages of another process are processed without the starter of the run."""
     async with Runner(tmp_path / "runs.db", models={"*": always()}) as runner:
         assert (await runner.start(graph, Queue(stays_open=True), run_id="r").result()).status == "waiting"
@@ -97,7 +97,7 @@ async def test_orders_come_from_any_process_and_a_worker_goes_on(tmp_path: Path)
             await other.send("r", "research", {"topic": topic, "sources": [SOURCE.model_dump()]})
         await other.send("r", "research", "close")
     async with Runner(tmp_path / "runs.db", models={"*": always()}) as runner:
-        worker = Worker(runner, {graph.name: graph}, poll_seconds=0.01, tell=lambda _: worker.stop())
+        worker = Worker(runner, {graph.name: graph}, poll_seconds=0.01, on_event=lambda _: worker.stop())
         async with asyncio.timeout(30):
             await worker.run()
             result = await runner.resume(graph, "r").result()
@@ -116,7 +116,7 @@ async def test_an_order_that_is_none_is_refused() -> None:
 
 
 @pytest.mark.parametrize("steps", [3, 7, 12, 20])
-async def test_queues_that_were_stopped_go_on_without_loss(tmp_path: Path, steps: int) -> None:
+async def test_stopped_queues_continue_without_loss(tmp_path: Path, steps: int) -> None:
     """No call is repeated, and nothing is passed on twice."""
     with always() as model:
         async with Runner(tmp_path / "runs.db", models={"*": model}) as runner:

@@ -29,7 +29,7 @@ def database(tmp_path: Path) -> Path:
     return tmp_path / "runs.db"
 
 
-async def test_each_stage_goes_on_from_the_one_before(database: Path) -> None:
+async def test_each_stage_continues_from_the_previous_one(database: Path) -> None:
     """A piece is identified by the run that researched it; the result of one stage is the input of the next."""
     found = await shift(database, "research")
     assert (label(found), found.state.piece, found.state.findings) == ("research done", found.run_id, FOUND)
@@ -42,7 +42,7 @@ async def test_each_stage_goes_on_from_the_one_before(database: Path) -> None:
 
 
 @pytest.mark.parametrize("stage", ["write", "edit", "list"])
-async def test_where_nothing_is_due_a_stage_says_so(database: Path, stage: Stage) -> None:
+async def test_a_stage_without_due_work_reports_it(database: Path, stage: Stage) -> None:
     """This holds for an empty database, and for a piece that needs another stage first; no model is called."""
     for each in ("write", "edit", "list"):  # a run that found nothing is not continued
         assert label(await shift(database, each)) == "nothing due"
@@ -67,7 +67,7 @@ async def test_a_stage_that_failed_leaves_the_piece_for_the_next(database: Path)
     assert (await shift(database, "write")).state.piece == found.run_id
 
 
-async def test_a_piece_that_is_named_is_gone_on_with_and_claimed_once(database: Path) -> None:
+async def test_a_named_piece_is_continued_and_claimed_once(database: Path) -> None:
     """`after=` names the run; an id can be used only once."""
     first, second = [(await shift(database, "research")).run_id for _ in range(2)]
     async with Runner(database, models={"*": ScriptedModel(ANSWERS)}) as runner:

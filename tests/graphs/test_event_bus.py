@@ -10,7 +10,7 @@ import pytest
 from graphengine import Graph, Limits, Result, RunFailed, Runner, ScriptedModel, TextFile
 from graphengine.errors import BadRequest
 from graphengine.models import Request
-from graphengine.testing.model_scenes import Heard, Says
+from graphengine.testing.model_scenes import Received, Says
 from graphs.event_bus import LETTERS, MEMBERS, Member, Office, event_bus, example, graph
 from nodes.board.letters import Letter
 from nodes.review.article import Fact, Findings, Review
@@ -44,10 +44,10 @@ def heard(result: Result[Office]) -> dict[str, list[str]]:
     return {name: [letter.event for letter in letters] for name, letters in result.state.letters.items()}
 
 
-def as_in_script(asked: "Counter[str]", held: tuple[str, int] = ("", 0)) -> Callable[[Heard], Says]:
+def as_in_script(asked: "Counter[str]", held: tuple[str, int] = ("", 0)) -> Callable[[Received], Says]:
     """Answer by agent, count the calls, and hold one of them back, given by agent and number."""
 
-    def answer(call: Heard) -> Says:
+    def answer(call: Received) -> Says:
         opening, text = call.system.splitlines()[0], call.turns[-1].text
         (name,) = [name for word, name in ROLES.items() if word in opening]
         asked[name] += 1
@@ -134,7 +134,7 @@ class TestFailing:
         last = {name: events[-1] for name, events in heard(result).items()}
         assert last == {"researcher": "closed", "writer": "closed", "reviewer": "draft_ready"}
 
-    async def test_where_nothing_was_written_the_run_fails(self) -> None:
+    async def test_a_run_without_a_text_fails(self) -> None:
         """The error says so."""
         async with Runner(models={"*": ScriptedModel({"researcher": [BadRequest("away")]})}) as runner:
             with pytest.raises(RunFailed, match=r"nothing was written: .*away"):
@@ -154,9 +154,7 @@ class TestStopped:
                     done = await runner.resume(graph, stopped.run_id, limits=Limits()).result()
             assert (done.output, heard(done)) == ("draft two", HEARD), steps
 
-    async def test_killed_amid_the_review_each_letter_is_delivered_once(
-        self, provider: EdgeServer, tmp_path: Path
-    ) -> None:
+    async def test_after_a_kill_each_letter_is_delivered_once(self, provider: EdgeServer, tmp_path: Path) -> None:
         """After kill -9 while the reviewer has an open letter, another process calls only the reviewer again."""
         asked: Counter[str] = Counter()
         provider.answer(as_in_script(asked, held=("reviewer", 1)))
@@ -176,7 +174,7 @@ class TestStopped:
 
 
 class TestFromOutside:
-    async def test_anybody_may_put_a_letter_into_an_inbox(self) -> None:
+    async def test_a_letter_can_be_sent_from_outside(self) -> None:
         """A letter sent to the run before its agent starts is the first one that it reads."""
         twice = asyncio.Event()
 
@@ -241,7 +239,7 @@ def test_it_is_drawn_and_compiles_without_warnings(tmp_path: Path) -> None:
         assert name in drawn
 
 
-async def test_where_the_researcher_finds_nothing_no_agent_writes() -> None:
+async def test_without_findings_no_agent_writes() -> None:
     """It closes the office, and a run without a draft fails."""
     with ScriptedModel({"researcher": [Findings(notes=["nothing"])]}) as model:
         async with Runner(models={"*": model}) as runner:

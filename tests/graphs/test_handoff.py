@@ -32,7 +32,7 @@ async def test_each_result_is_what_the_next_one_reads() -> None:
     assert WRITTEN.text in to_editor
 
 
-async def test_a_draft_goes_out_where_the_editor_fails() -> None:
+async def test_if_the_editor_fails_the_draft_is_used_unedited() -> None:
     """The failure is kept, and the text is marked as unedited."""
     script = {"researcher": [FOUND], "writer": [WRITTEN], "editor": ["Sorry, no.", "No.", "No."]}
     async with Runner(models={"*": ScriptedModel(script)}) as runner:
@@ -42,7 +42,7 @@ async def test_a_draft_goes_out_where_the_editor_fails() -> None:
     assert [(failure.path, failure.kind) for failure in result.state.errors] == [("edit", "bad_answer")]
 
 
-async def test_research_of_no_use_fails_the_run_and_goes_on_later() -> None:
+async def test_useless_research_fails_the_run_which_can_be_resumed() -> None:
     """No writer is paid without findings; the failure has the reason."""
     invented = FOUND.model_copy(update={"sources": ["nowhere.md"]})
     script = {"researcher": [invented] * 3}
@@ -82,7 +82,7 @@ async def test_a_researcher_that_cannot_be_asked_fails_the_run_at_once() -> None
         assert (failed.value.result.error.path, failed.value.result.error.kind) == ("research", "quota_exceeded")
 
 
-async def test_without_a_writer_the_run_fails_with_what_was_found_and_goes_on(tmp_path: Path) -> None:
+async def test_if_the_writer_fails_the_run_keeps_its_findings(tmp_path: Path) -> None:
     """The error and the findings are kept; a resume calls the writer again, but not the researcher."""
     first = ScriptedModel({"researcher": [FOUND], "writer": [BadRequest("no such setting")]})
     async with Runner(tmp_path / "runs.db", models={"*": first}) as runner:
@@ -96,7 +96,7 @@ async def test_without_a_writer_the_run_fails_with_what_was_found_and_goes_on(tm
     assert (result.status, result.output) == ("finished", EDITED.text)
 
 
-async def test_a_run_that_was_stopped_asks_nobody_twice(tmp_path: Path) -> None:
+async def test_a_stopped_run_repeats_no_call(tmp_path: Path) -> None:
     """It is stopped after each of its steps."""
     for steps in (1, 2):
         with ScriptedModel({name: ANSWERS[name] for name in ("researcher", "writer", "editor")}) as model:
@@ -144,10 +144,10 @@ async def test_through_a_server_caps_caching_and_cost(provider: EdgeServer) -> N
         result = await runner.start(handoff(house_style=style), GIVEN).result()
         spent = {row.agent: row.usage for row in await runner.spending(result.run_id)}
     assert result.output == EDITED.text
-    heard = provider.heard()
-    assert [each.max_tokens for each in heard] == [agent.max_tokens for agent in (researcher, writer, editor)]
-    assert [each.max_tokens for each in heard] == [3072, 4096, 4096]
-    for each in heard:
+    received = provider.received()
+    assert [each.max_tokens for each in received] == [agent.max_tokens for agent in (researcher, writer, editor)]
+    assert [each.max_tokens for each in received] == [3072, 4096, 4096]
+    for each in received:
         assert each.system.startswith(style.strip())
         assert "cache_control" in json.dumps(each.body["system"])
     # 1,000 tokens in, half of them read from the cache at a tenth of 1 USD a million; 50 out at 5 USD a million
@@ -169,14 +169,14 @@ async def test_mixed_providers_and_a_strong_writer(provider: EdgeServer) -> None
         assert set(names) == {"*", "writer"}
 
 
-async def test_a_text_that_cites_what_nobody_found_goes_back(provider: EdgeServer) -> None:
+async def test_a_text_with_an_unknown_citation_goes_back(provider: EdgeServer) -> None:
     """The error names the place."""
     wrong = WRITTEN.model_copy(update={"text": TEXT.replace("tides.md:4", "tides.md:44")})
     provider.play(*(Says(each.model_dump_json()) for each in (FOUND, wrong, WRITTEN, EDITED)))
     async with Runner(models=HAIKU) as runner:
         result = await runner.start(graph, GIVEN).result()
     assert result.output == EDITED.text
-    assert "there is no finding at tides.md:44" in provider.heard()[2].turns[-1].text
+    assert "there is no finding at tides.md:44" in provider.received()[2].turns[-1].text
 
 
 def test_the_graph_has_no_problems_and_a_picture(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from graphengine.errors import BadRequest, ModelUnavailable
 from graphengine.models import KnowsPrices, Request
 from graphengine.models.names import model_of
 from graphengine.patterns import Step
-from graphengine.testing.model_scenes import Heard, Says
+from graphengine.testing.model_scenes import Received, Says
 from graphs.orchestrator import MODELS, example, graph, line, line_of, orchestrator
 from nodes.orchestration.agents import WORKERS
 from nodes.orchestration.handover import Role, Verdict
@@ -49,7 +49,7 @@ class TestWithoutAModel:
         assert "## In short" in result.state.output
         assert (result.usage.offline_calls, result.usage.cost_usd) == (result.usage.calls, 0)
 
-    def test_a_text_of_anybodys_is_answered_from_its_own_words(self) -> None:
+    def test_any_text_is_answered_from_its_own_words(self) -> None:
         """Every claim cites a line of the source; a second attempt revises the first."""
         text = (ROOT / "tests/nodes/texts/gears.md").read_text(encoding="utf-8")
         given = {"task": "How bicycle gears work", "sources": [TextFile(path="gears.md", text=text)]}
@@ -60,7 +60,7 @@ class TestWithoutAModel:
         assert len(scores) > 1
         assert scores == sorted(scores)
 
-    def test_sources_that_do_not_speak_of_the_task_are_given_up(self) -> None:
+    def test_sources_unrelated_to_the_task_fail_the_run(self) -> None:
         """A good text could be made from them, but it would be no answer."""
         text = (ROOT / "tests/nodes/texts/gears.md").read_text(encoding="utf-8")
         given = {"task": "Quantum chromodynamics", "sources": [TextFile(path="gears.md", text=text)]}
@@ -113,7 +113,7 @@ class TestThePlan:
         assert all(role in asked for role in WORKERS)
         assert "twice a day" not in asked
 
-    async def test_steps_that_do_not_need_each_other_run_side_by_side(self) -> None:
+    async def test_independent_steps_run_in_parallel(self) -> None:
         """Steps of one role and of several: each waits here for all of them."""
         met = asyncio.Barrier(3)
 
@@ -196,7 +196,7 @@ class TestAttempts:
         result, _ = await failing(script, orchestrator(attempts=1))
         assert label(result) == "out of attempts"
 
-    async def test_what_cannot_be_answered_is_given_up_at_once(self) -> None:
+    async def test_a_task_that_cannot_be_answered_fails_at_once(self) -> None:
         """Further attempts would cost more and end in the same way."""
         verdict = Verdict(outcome="give up", score=1, reasons=["The sources are about tides."])
         script = {"planner": [PLAN], "researcher": [FOUND], "writer": ["Tides."], "validator": [verdict]}
@@ -260,7 +260,7 @@ class TestResilience:
         assert result.state.results["code"].text == "CODE"
         assert result.state.reasons == ["attempt 1: There is no code.", "attempt 1: code failed: bad_request: down"]
 
-    async def test_where_every_step_failed_it_is_planned_again(self) -> None:
+    async def test_if_every_step_failed_it_is_planned_again(self) -> None:
         """Nothing is validated or synthesised without results; the planner gets the reason of each failure."""
         script = {
             "planner": [PLAN, PLAN],
@@ -301,7 +301,7 @@ class TestResilience:
         assert "no such table" in result.state.reasons[0]
 
     @pytest.mark.parametrize("agent", ["planner", "validator", "synthesiser"])
-    async def test_a_model_that_cannot_be_asked_fails_the_run_which_goes_on_with_another(self, agent: str) -> None:
+    async def test_a_run_with_an_unavailable_model_can_continue_with_another(self, agent: str) -> None:
         """It is not planned again, and no recorded call is repeated."""
         script: dict[str, list[object]] = {"planner": [PLAN], "researcher": [FOUND], "writer": ["Tides."]}
         script |= {"validator": [ACCEPT], "synthesiser": ["The moon."]}
@@ -319,7 +319,7 @@ class TestResilience:
         assert result.state.reasons == []
 
     @pytest.mark.parametrize("steps", range(1, 13))
-    async def test_stopped_anywhere_it_goes_on_without_asking_again(self, steps: int, tmp_path: Path) -> None:
+    async def test_a_run_stopped_anywhere_repeats_no_call(self, steps: int, tmp_path: Path) -> None:
         """Each scripted answer is used once over both parts of the run, and the output is the same."""
         script = {
             "planner": [PLAN, [*PLAN, WRITE.model_copy(update={"id": "again"})]],
@@ -460,10 +460,10 @@ class TestTheWhole:
         assert costs.pop("planner") is None
         assert all(cost == pytest.approx((12 + 5 * 5) / 1e6) for cost in costs.values())
         assert result.usage.cost_usd is None
-        assert {heard.max_tokens for heard in provider.heard()} == {1024, 2048, 4096, 8192}
+        assert {received.max_tokens for received in provider.received()} == {1024, 2048, 4096, 8192}
 
 
-def answer_of(heard: Heard) -> Says:
+def answer_of(received: Received) -> Says:
     """Return the answer of the agent with these instructions."""
     answers: Sequence[tuple[str, object]] = [
         ("You lead a team", PLAN),
@@ -472,5 +472,5 @@ def answer_of(heard: Heard) -> Says:
         ("You say whether the results", ACCEPT),
         ("You make one answer", "The moon."),
     ]
-    value = next(value for opening, value in answers if opening in heard.system)
+    value = next(value for opening, value in answers if opening in received.system)
     return Says(value if isinstance(value, str) else TypeAdapter(object).dump_json(value).decode())

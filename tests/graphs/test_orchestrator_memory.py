@@ -117,7 +117,7 @@ class TestMemory:
         model = await once(tmp_path / "runs.db", "second", {**GIVEN, "task": "How do vineyards ripen?"})
         assert not any("first" in prompt for agent in FIRST for prompt in prompts(model, agent))
 
-    async def test_a_run_that_goes_on_later_remembers_what_it_remembered(self, tmp_path: Path) -> None:
+    async def test_a_resumed_run_keeps_its_memory(self, tmp_path: Path) -> None:
         """Another run has finished in the meantime, which only a new run remembers."""
         database = tmp_path / "runs.db"
         await once(database, "first")
@@ -160,7 +160,7 @@ class TestMemory:
         assert "first" in str(result.state.recalled["researcher"])
         assert result.state.errors == []
 
-    async def test_without_memories_it_works_all_the_same(self, tmp_path: Path) -> None:
+    async def test_the_run_works_without_memories(self, tmp_path: Path) -> None:
         """For example if the results of earlier runs are too large to be read; that is among the errors."""
         script: dict[str, Sequence[object]] = {**FIRST, "writer": ["word " * 60_000 + CITED]}
         with ScriptedModel(script) as model:

@@ -11,11 +11,13 @@ from graphengine.errors import AnswerCut, BadRequest
 from graphengine.models import Request
 from graphengine.models.base import KnowsPrices
 from graphengine.models.names import model_of
-from graphengine.testing.model_scenes import Counted, Fails, Heard, Says
+from graphengine.testing.model_scenes import Counted, Fails, Received, Says
 from graphs.parallel_research import MODELS, Research, example, graph, parallel_research
 from nodes.reading.agents import MERGER_TOKENS, READER_TOKENS, Notes, reader
 from nodes.review.article import Fact
+from tests.models.acts import Raw
 from tests.models.edge_server import EdgeServer
+from tests.models.wire_messages import MessagesWire
 
 NAMES = ("a.md", "b.md", "c.md")
 TEXTS = [TextFile(path=name, text=f"The source {name} says this.") for name in NAMES]
@@ -189,9 +191,9 @@ async def test_a_merger_that_fails_is_asked_again_without_the_readers(tmp_path: 
 # -- through the providers' SDKs
 
 
-def reading(heard: Heard) -> Says:
+def reading(received: Received) -> Says:
     """Return the server's answer to any agent."""
-    text = heard.turns[-1].text
+    text = received.turns[-1].text
     counted = Counted(input_tokens=2000, output_tokens=100)
     if "path: " in text:
         return Says(SAID[source_of(text)].model_dump_json(), counted=counted)
@@ -200,60 +202,63 @@ def reading(heard: Heard) -> Says:
 
 async def test_all_readers_are_asked_before_one_is_answered(provider: EdgeServer) -> None:
     """They run in parallel if nothing is cached."""
-    provider.answer(lambda heard: Says(reading(heard).text, held="path: " in heard.turns[-1].text))
+    provider.answer(lambda received: Says(reading(received).text, held="path: " in received.turns[-1].text))
     async with Runner(models={"*": "anthropic:claude-haiku-4-5"}) as runner:
         run = runner.start(parallel_research(reader.but(cache=False)), given())
         await provider.arrived(3)
         assert len(provider.calls) == 3
         for _ in range(3):
-            provider.go_on()
+            provider.release()
         assert (await run.result()).output == "# Bees"
 
 
 async def test_one_after_the_other_is_an_option(provider: EdgeServer) -> None:
     """The second reader is called after the first has answered."""
-    provider.answer(lambda heard: Says(reading(heard).text, held="path: " in heard.turns[-1].text))
+    provider.answer(lambda received: Says(reading(received).text, held="path: " in received.turns[-1].text))
     async with Runner(models={"*": "anthropic:claude-haiku-4-5"}) as runner:
         run = runner.start(parallel_research(reader.but(cache=False), concurrency=1), given())
         for count in (1, 2, 3):
             await provider.arrived(count)
             await asyncio.sleep(0)
             assert len(provider.calls) == count
-            provider.go_on()
+            provider.release()
         assert (await run.result()).output == "# Bees"
 
 
-async def test_the_first_reader_goes_alone_where_its_instructions_are_cached(provider: EdgeServer) -> None:
+async def test_the_first_reader_runs_alone_if_its_instructions_are_cached(provider: EdgeServer) -> None:
     """The others read its cache; the usage has the cached tokens, and they are cheaper."""
     count = 0
 
-    def cached(heard: Heard) -> Says:
+    def cached(received: Received) -> Says | Raw:
         nonlocal count
-        text = heard.turns[-1].text
+        text = received.turns[-1].text
         if "path: " not in text:
-            return reading(heard)
+            return reading(received)
         count += 1
         used = (
             Counted(input_tokens=2000, cache_write_tokens=1400)
             if count == 1
             else Counted(input_tokens=2000, cache_read_tokens=1400)
         )
-        return Says(SAID[source_of(text)].model_dump_json(), counted=used, held=count == 1)
+        answer = Says(SAID[source_of(text)].model_dump_json(), counted=used)
+        return answer if count > 1 else Raw(events=tuple(MessagesWire().events(answer)), held=True)
 
     provider.answer(cached)
     async with Runner(models={"*": "anthropic:claude-haiku-4-5"}) as runner:
         run = runner.start(graph, given())
-        await provider.arrived(1)
+        await provider.arrived(1)  # its answer is held before the first byte, at which the others would follow
+        for _ in range(100):
+            await asyncio.sleep(0)
         assert len(provider.calls) == 1
-        provider.go_on()
+        provider.release()
         cheap = (await run.result()).usage
     assert (cheap.cache_write_tokens, cheap.cache_read_tokens) == (1400, 2 * 1400)
-    assert all("cache_control" in str(heard.body["system"]) for heard in provider.heard()[:3])
+    assert all("cache_control" in str(received.body["system"]) for received in provider.received()[:3])
     provider.reset()
     provider.answer(
-        lambda heard: Says(
-            reading(heard).text,
-            counted=Counted(input_tokens=2000) if "path: " in heard.turns[-1].text else reading(heard).counted,
+        lambda received: Says(
+            reading(received).text,
+            counted=Counted(input_tokens=2000) if "path: " in received.turns[-1].text else reading(received).counted,
         )
     )
     async with Runner(models={"*": "anthropic:claude-haiku-4-5"}) as runner:
@@ -270,7 +275,7 @@ async def test_readers_ask_one_model_and_the_merger_another(provider: EdgeServer
         run = runner.start(graph, given())
         result = await run.result()
         spent = {row.agent: row.usage for row in await runner.spending(run.id)}
-    asked = [(heard.body["model"], heard.max_tokens) for heard in provider.heard()]
+    asked = [(received.body["model"], received.max_tokens) for received in provider.received()]
     assert asked == [("claude-haiku-5-5", READER_TOKENS)] * 3 + [("claude-opus-5-5", MERGER_TOKENS)]
     call = (2000 * 1.0 + 100 * 5.0) / 1e6  # the server reports claude-haiku-4-5 as the model
     assert spent["reader"]["cost_usd"] == pytest.approx(3 * call)
@@ -280,9 +285,9 @@ async def test_readers_ask_one_model_and_the_merger_another(provider: EdgeServer
 async def test_a_provider_that_refuses_one_source_is_named_in_the_report(provider: EdgeServer) -> None:
     """The others are read, on another wire."""
 
-    def refusing(heard: Heard) -> Says | Fails:
-        text = heard.turns[-1].text
-        return Fails("bad_request", "too odd") if "path: b.md" in text else reading(heard)
+    def refusing(received: Received) -> Says | Fails:
+        text = received.turns[-1].text
+        return Fails("bad_request", "too odd") if "path: b.md" in text else reading(received)
 
     provider.answer(refusing)
     async with Runner(models={"*": "openai-chat:gpt-5-mini"}) as runner:

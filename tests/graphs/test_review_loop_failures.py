@@ -36,7 +36,7 @@ def scored(*scores: int) -> dict[str, Script]:
         ((1, 1), "no longer improving", 2),
     ],
 )
-async def test_a_reviewer_that_is_never_content_ends_with_the_best_draft(
+async def test_if_the_reviewer_never_approves_the_best_draft_is_kept(
     scores: tuple[int, ...], label: str, best: int
 ) -> None:
     """It ends at the limit, or when the score no longer rises; the history has every score."""
@@ -140,7 +140,7 @@ async def test_what_the_sceptic_invents_goes_back_to_it() -> None:
     assert played.state.doubts == AGAINST
 
 
-async def test_garbage_that_is_not_mended_leaves_empty_findings_of_their_type() -> None:
+async def test_persistent_garbage_leaves_typed_empty_findings() -> None:
     """If both sides fail, the run fails with its own label, before a writer costs anything."""
     script = {"researcher": [GARBAGE] * 3, "sceptic": [GARBAGE] * 3}
     with pytest.raises(RunFailed, match="nothing found") as failed:
@@ -175,7 +175,7 @@ async def test_a_reviewer_that_fails_leaves_the_draft_accepted_unreviewed(bad: l
     assert [(error.path, error.kind) for error in played.state.errors] == [("review", kind)]
 
 
-async def test_a_revision_that_nobody_judged_has_not_the_score_of_the_draft_before() -> None:
+async def test_an_unreviewed_revision_has_no_score() -> None:
     """The reviewer fails in the second round: the revision is accepted, unreviewed."""
     script = says(writer=["# One", "# Two"], reviewer=[judged(5), *[GARBAGE] * 3])
     played = await play(review_loop(), GIVEN, script)
@@ -216,7 +216,7 @@ async def test_a_model_that_cannot_be_asked_fails_the_run_and_hides_nothing(agen
 # -- the disagreement without end
 
 
-async def test_the_reviewer_is_shown_what_it_said_and_what_was_mended() -> None:
+async def test_the_reviewer_reads_its_earlier_points_and_their_fixes() -> None:
     """It need not raise a point again; its own verdict on that is typed."""
     first = judged(4, "The wind is missing.", "The title is dull.")
     second = judged(6, "The title is dull.", mended=["The wind is missing."])
@@ -230,7 +230,7 @@ async def test_the_reviewer_is_shown_what_it_said_and_what_was_mended() -> None:
     assert "Do not raise again what has been mended" in instructions
 
 
-async def test_a_point_cannot_be_mended_and_raised_in_one_review() -> None:
+async def test_a_point_cannot_be_fixed_and_raised_in_one_review() -> None:
     """Such a review goes back to the reviewer."""
     torn = judged(6, "The wind is missing!", mended=["the wind is missing"])
     played = await play(review_loop(), GIVEN, says(reviewer=[torn, judged(8)]))
@@ -238,7 +238,7 @@ async def test_a_point_cannot_be_mended_and_raised_in_one_review() -> None:
     assert "it belongs in one of them" in played.asked("reviewer")[1]
 
 
-async def test_a_reviewer_that_finds_the_same_fault_in_other_words_for_ever_is_not_heard_for_ever() -> None:
+async def test_a_reviewer_that_only_rewords_its_points_ends_the_loop() -> None:
     """The writer revises, the reviewer rewords, the score stays: the second such round is the last."""
     words = [judged(5, "Too vague."), judged(5, "Lacks precision."), judged(5, "Not concrete enough.")]
     script = says(writer=["# One", "# Two"], reviewer=words[:2])
@@ -246,7 +246,7 @@ async def test_a_reviewer_that_finds_the_same_fault_in_other_words_for_ever_is_n
     assert (played.label, played.result.output) == ("no longer improving", "# Two")
 
 
-async def test_by_rules_a_point_that_stays_is_marked_as_raised_before_and_one_that_is_gone_as_mended() -> None:
+async def test_the_reviewer_by_rules_marks_repeated_and_fixed_points() -> None:
     """The reviewer by rules compares its remarks item by item with its earlier ones."""
     given = example()
     asked = given.model_copy(update={"task": f"{given.task}, and penguins"})

@@ -102,14 +102,14 @@ async def test_an_agent_that_knows_nothing_of_rooms_may_sit_in_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("room", "run", "heard"), [(None, "", TONE), ("grave", "", "grave"), ("grave", "light", "light")]
+    ("room", "run", "received"), [(None, "", TONE), ("grave", "", "grave"), ("grave", "light", "light")]
 )
-async def test_a_tone_is_the_rooms_unless_the_run_has_its_own(room: str | None, run: str, heard: str) -> None:
+async def test_a_tone_is_the_rooms_unless_the_run_has_its_own(room: str | None, run: str, received: str) -> None:
     """All roles read it, in every round, and it is on the page."""
     one = writers_room(tone=room) if room else writers_room()
     played = await play(one, {**GIVEN, "tone": run}, script(2))
-    assert all(f"Tone: <tone>{heard}</tone>" in request.prompt for request in played.requests)
-    assert f"Tone: {heard}." in played.output
+    assert all(f"Tone: <tone>{received}</tone>" in request.prompt for request in played.requests)
+    assert f"Tone: {received}." in played.output
 
 
 @pytest.mark.parametrize(("room", "run", "held"), [(3, None, 3), (2, 4, 4), (4, 1, 1), (1, None, 1)])
@@ -129,7 +129,7 @@ async def test_bounds_are_checked_before_anything_runs(given: dict[str, object])
         await play(graph, {**GIVEN, **given}, {})
 
 
-async def test_no_room_goes_on_for_ever() -> None:
+async def test_every_room_ends() -> None:
     """Whatever the arguments are, it concludes after twelve rounds."""
     played = await play(writers_room(rounds=99), GIVEN, script(12))
     assert played.state.rounds_held == 12
@@ -170,7 +170,7 @@ def then_away(text: str) -> Callable[[Request], object]:
     return lambda request: away(request) if text in request.prompt else text
 
 
-async def test_a_role_that_fails_keeps_its_view_and_the_others_go_on() -> None:
+async def test_a_role_that_fails_keeps_its_view_and_the_others_continue() -> None:
     """The conclusion reads its old view and the new ones of the others; `errors` has the reason."""
     played = await play(graph, GIVEN, {**script(2), "continuity": then_away("continuity-1")})
     assert [failure.path for failure in played.state.errors] == ["continuity"]
@@ -189,13 +189,15 @@ async def test_a_role_that_never_speaks_is_not_among_the_roles() -> None:
     assert [failure.path for failure in played.state.errors] == ["continuity"] * 2
 
 
-async def test_a_room_where_nobody_speaks_fails() -> None:
+async def test_a_room_without_views_fails() -> None:
     """It invents no outline."""
     with pytest.raises(RunFailed, match="nobody has a view"):
         await play(graph, GIVEN, dict.fromkeys(NAMES, away))
 
 
-async def test_a_room_without_a_key_goes_on_with_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_room_without_a_key_can_be_resumed_with_other_models(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It fails with the reason instead of leaving out every role; here it is resumed by rules."""
     monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
     async with Runner(tmp_path / "runs.db", models=dict(MODELS["anthropic"])) as runner:
@@ -221,7 +223,7 @@ async def test_a_failed_outline_is_made_anew_without_asking_the_room_again(tmp_p
 
 
 @pytest.mark.parametrize("steps", range(1, 12))
-async def test_a_run_that_was_stopped_goes_on_where_it_was(steps: int, tmp_path: Path) -> None:
+async def test_a_stopped_run_continues_at_its_step(steps: int, tmp_path: Path) -> None:
     """This holds for every step, also within a round: no call is repeated, and the result is the same."""
     with ScriptedModel(script(2)) as model:
         async with Runner(tmp_path / "runs.db", models={"*": model}) as runner:

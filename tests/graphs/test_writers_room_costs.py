@@ -17,7 +17,7 @@ from graphengine.cli.main import main
 from graphengine.history.usage import summed
 from graphengine.models.base import KnowsPrices
 from graphengine.models.names import model_of
-from graphengine.testing.model_scenes import Counted, Heard, Says
+from graphengine.testing.model_scenes import Counted, Received, Says
 from graphs.writers_room import MODELS, ROLES, Episode, example, graph, network_exec, writers_room
 from tests.cli.programs import ROOT, document
 from tests.models.acts import Raw
@@ -37,14 +37,16 @@ TEXTS_MODELS: Final = {"showrunner": SONNET, "staff_writer": SONNET, "*": HAIKU}
 SENIOR: Final = ("showrunner", "staff_writer")
 BYTES_A_TOKEN: Final = 4  # English prose
 
-Count = Callable[[str, Heard, str], Counted]
+Count = Callable[[str, Received, str], Counted]
 
 
-def role_of(heard: Heard) -> str:
+def role_of(received: Received) -> str:
     """Return the role of a request; for the outline "outline"."""
-    if "The room is done." in heard.turns[-1].text:
+    if "The room is done." in received.turns[-1].text:
         return "outline"
-    return next(agent.name for agent in (*ROLES, network_exec) if heard.system.startswith(agent.system.split("\n")[0]))
+    return next(
+        agent.name for agent in (*ROLES, network_exec) if received.system.startswith(agent.system.split("\n")[0])
+    )
 
 
 @pytest.fixture(scope="module")
@@ -68,13 +70,13 @@ def serve(provider: EdgeServer, said: Mapping[str, Sequence[str]]) -> Serve:
     def begin(count: Count) -> Counter[str]:
         asked = Counter[str]()
 
-        def answer(heard: Heard) -> Raw:
-            role = role_of(heard)
+        def answer(received: Received) -> Raw:
+            role = role_of(received)
             text = said[role][asked[role]]
             asked[role] += 1
-            says = Says(text, counted=count(role, heard, text))
-            wire = MessagesWire() if "claude" in str(heard.body["model"]) else ResponsesWire()
-            return Raw(body={**wire.whole(says), "model": heard.body["model"]})  # it sets the price
+            says = Says(text, counted=count(role, received, text))
+            wire = MessagesWire() if "claude" in str(received.body["model"]) else ResponsesWire()
+            return Raw(body={**wire.whole(says), "model": received.body["model"]})  # it sets the price
 
         provider.answer(answer)
         return asked
@@ -90,7 +92,7 @@ async def run(room: Graph[Episode], models: Mapping[str, str] | None = None) -> 
 
 async def test_a_room_over_two_wires_is_counted_and_priced(serve: Serve) -> None:
     """Seniors at one provider, the others at another; each call is in the usage once, under its role and model."""
-    asked = serve(lambda role, heard, text: Counted(input_tokens=1000, output_tokens=100))
+    asked = serve(lambda role, received, text: Counted(input_tokens=1000, output_tokens=100))
     models = {"showrunner": SONNET, "staff_writer": SONNET, "*": "openai:gpt-5-mini"}
     async with Runner(models=models) as runner:
         result = await runner.start(graph, example()).result()
@@ -107,10 +109,10 @@ async def test_a_room_over_two_wires_is_counted_and_priced(serve: Serve) -> None
 
 def a_call(senior: Counted, support: Counted, outline: Counted) -> Count:
     """Return token counts for each kind of call."""
-    return lambda role, heard, text: outline if role == "outline" else senior if role in SENIOR else support
+    return lambda role, received, text: outline if role == "outline" else senior if role in SENIOR else support
 
 
-async def test_eight_short_calls_cost_what_the_text_says(serve: Serve) -> None:
+async def test_eight_short_calls_cost_as_documented(serve: Serve) -> None:
     """Assume 400 tokens per question, answers of 180 by the seniors and of 70 by the others, and a free outline.
 
     Four calls of each at the text's prices cost 0.0156 and 0.0024 USD, which is its 0.018.
@@ -130,9 +132,13 @@ async def test_nine_calls_cost_as_much_with_shorter_views(serve: Serve) -> None:
     assert result.usage.cost_usd == pytest.approx(0.018, abs=0.0001)
 
 
-def by_bytes(role: str, heard: Heard, text: str) -> Counted:
+def by_bytes(role: str, received: Received, text: str) -> Counted:
     """Count tokens by the bytes of the real request and answer; the outline's schema is part of the question."""
-    asked = heard.system + "".join(turn.text for turn in heard.turns) + (str(heard.schema) if heard.schema else "")
+    asked = (
+        received.system
+        + "".join(turn.text for turn in received.turns)
+        + (str(received.schema) if received.schema else "")
+    )
     del role
     return Counted(input_tokens=len(asked.encode()) // BYTES_A_TOKEN, output_tokens=len(text.encode()) // BYTES_A_TOKEN)
 
@@ -147,7 +153,7 @@ def by_bytes(role: str, heard: Heard, text: str) -> Counted:
     ],
     ids=["the text's", "all senior", "all cheap", "MODELS"],
 )
-async def test_what_our_own_prompts_come_to(serve: Serve, models: Mapping[str, str], usd: float) -> None:
+async def test_the_cost_of_the_actual_prompts(serve: Serve, models: Mapping[str, str], usd: float) -> None:
     """Estimate from the example's real questions and the rules' answers, at four bytes a token.
 
     That is 9 calls, 6,400 tokens of questions and 1,400 of answers. Cheap models for the two reviewing roles cost a
@@ -163,7 +169,7 @@ async def test_what_our_own_prompts_come_to(serve: Serve, models: Mapping[str, s
 @pytest.mark.parametrize(("roles", "rounds"), [(4, 1), (4, 3), (5, 2), (5, 3)])
 async def test_costs_grow_with_roles_and_rounds(serve: Serve, roles: int, rounds: int) -> None:
     """The views of all roles and rounds have one price, and so has the outline: here a cent each."""
-    serve(lambda role, heard, text: Counted(input_tokens=10_000, output_tokens=500))
+    serve(lambda role, received, text: Counted(input_tokens=10_000, output_tokens=500))
     room = writers_room([*ROLES, network_exec][:roles], rounds=rounds, converged=1.1, models={"*": HAIKU})
     result = await run(room)
     assert result.usage.cost_usd == pytest.approx((roles * rounds + 1) * 0.01)
@@ -171,7 +177,7 @@ async def test_costs_grow_with_roles_and_rounds(serve: Serve, roles: int, rounds
 
 async def test_a_limit_on_costs_stops_between_two_calls(serve: Serve) -> None:
     """Nothing is lost: with a higher limit the room continues, and no view is paid twice."""
-    asked = serve(lambda role, heard, text: Counted(input_tokens=10_000, output_tokens=500))
+    asked = serve(lambda role, received, text: Counted(input_tokens=10_000, output_tokens=500))
     async with Runner(models={"*": HAIKU}) as runner:
         stopped = await runner.start(graph, example(), run_id="r", limits=Limits(cost_usd=0.05)).result()
         assert stopped.status == "stopped"
@@ -181,7 +187,7 @@ async def test_a_limit_on_costs_stops_between_two_calls(serve: Serve) -> None:
     assert result.usage.cost_usd == pytest.approx(0.09)
 
 
-async def test_prices_are_known_or_said_not_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_prices_are_known_or_reported_as_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     """This covers our sets and the text's models; the text spells one of them in a way that no list has."""
     monkeypatch.delenv("ANTHROPIC_BASE_URL", raising=False)
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
@@ -221,7 +227,7 @@ def test_a_terminal_gives_premise_tone_rounds_and_length(command: Callable[..., 
 
 def test_a_terminal_gives_a_model_to_one_role(serve: Serve, command: Callable[..., str]) -> None:
     """The others answer by rules; the result has rounds, roles, calls and cost."""
-    asked = serve(lambda role, heard, text: Counted(input_tokens=1000, output_tokens=100))
+    asked = serve(lambda role, received, text: Counted(input_tokens=1000, output_tokens=100))
     made = document(command("run", "writers_room", "--model", f"showrunner={SONNET}", "--json"))
     assert asked == {"showrunner": 2, "outline": 1}
     assert (made["usage"]["calls"], made["usage"]["offline_calls"]) == (9, 6)
@@ -232,9 +238,9 @@ def test_a_terminal_gives_a_model_to_one_role(serve: Serve, command: Callable[..
 
 def test_a_set_of_models_is_taken_by_its_name(serve: Serve, provider: EdgeServer, command: Callable[..., str]) -> None:
     """It has strong models for the showrunner and the writer, a cheap one for the others."""
-    serve(lambda role, heard, text: Counted())
+    serve(lambda role, received, text: Counted())
     command("run", "writers_room", "--model", "anthropic")
-    used = Counter((role_of(heard), f"anthropic:{heard.body['model']}") for heard in provider.heard())
+    used = Counter((role_of(received), f"anthropic:{received.body['model']}") for received in provider.received())
     strong, cheap = MODELS["anthropic"]["showrunner"], MODELS["anthropic"]["*"]
     assert used == {
         ("showrunner", strong): 2,

@@ -119,7 +119,7 @@ async def test_a_run_of_an_older_version_keeps_its_draft() -> None:
 
 
 @EACH
-def test_an_exported_run_is_written_as_it_was_read(file: Path) -> None:
+def test_an_imported_run_is_exported_unchanged(file: Path) -> None:
     """Export of an imported run gives the same file except for the version."""
     run = read_file(file)
     assert read_file(file) == run

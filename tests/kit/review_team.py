@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from graphengine.testing.model_scenes import Heard, Scene
+from graphengine.testing.model_scenes import Received, Scene
 from graphs.review_loop import Article
 from nodes.review.doubts import doubt, merge
 from nodes.review.researcher import research
@@ -30,9 +30,9 @@ class Team:
     def __init__(self, scenes: Mapping[str, Iterable[Scene]]) -> None:
         self._left = {name: deque(each) for name, each in scenes.items()}
 
-    def __call__(self, heard: Heard) -> Scene:
+    def __call__(self, received: Received) -> Scene:
         """Return the next answer of the agent that a call is for."""
-        return self._left[asked(heard)].popleft()
+        return self._left[asked(received)].popleft()
 
     @property
     def left(self) -> int:
@@ -40,9 +40,9 @@ class Team:
         return sum(len(each) for each in self._left.values())
 
 
-def asked(heard: Heard) -> str:
+def asked(received: Received) -> str:
     """Return the agent that a call is for."""
-    (name,) = (name for name, question in QUESTIONS.items() if question in heard.turns[0].text)
+    (name,) = (name for name, question in QUESTIONS.items() if question in received.turns[0].text)
     return name
 
 

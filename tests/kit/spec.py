@@ -426,7 +426,7 @@ class Speaker:
     """A node function with a memory."""
 
     memory: str
-    said: type = int
+    message_type: type = int
 
     def body(self) -> Any:
         """Return the body, in place of an agent's."""

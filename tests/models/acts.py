@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from graphengine.testing.model_scenes import Babbles, Fails, Heard, Noise, Says, Scene, Tears
+from graphengine.testing.model_scenes import Babbles, Fails, Noise, Received, Says, Scene, Tears
 from tests.models.wire import Event, Wire
 
 _PAGE: Final = b"<!DOCTYPE html><html><body><h1>It works!</h1></body></html>"
@@ -24,6 +24,7 @@ class Raw:
         events: If given: a stream of these instead of a body.
         headers: In addition to the content type.
         broken: Whether the connection breaks afterwards.
+        held: Whether it waits for `release` before its first byte.
     """
 
     status: int = 200
@@ -31,6 +32,7 @@ class Raw:
     events: tuple[Event, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
     broken: bool = False
+    held: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,27 +57,31 @@ class Act:
         return [(name.encode(), value.encode()) for name, value in self.headers.items()]
 
 
-def stage(scene: Scene | Raw, wire: Wire, heard: Heard) -> Act:
+def stage(scene: Scene | Raw, wire: Wire, received: Received) -> Act:
     """Return the act of a scene on a wire, for a call."""
     match scene:
         case Raw():
             return raw(scene)
         case Says():
-            return _answer(scene, wire, stream=heard.stream)
+            return _answer(scene, wire, stream=received.stream)
         case Fails():
-            return _failure(replace(scene, message=scene.message.replace("{key}", heard.key or "")), wire, heard.stream)
+            return _failure(
+                replace(scene, message=scene.message.replace("{key}", received.key or "")), wire, received.stream
+            )
         case Tears():
-            return _torn(scene, wire, stream=heard.stream)
+            return _torn(scene, wire, stream=received.stream)
         case Babbles():
             return _noise(scene.noise, wire)
 
 
 def raw(scene: Raw) -> Act:
     """Return the act of a raw answer."""
+    held_before = 0 if scene.held else None
     if scene.events:
-        return Act(scene.status, {**_STREAM, **scene.headers}, _encoded(list(scene.events)), broken=scene.broken)
+        headers = {**_STREAM, **scene.headers}
+        return Act(scene.status, headers, _encoded(list(scene.events)), held_before, scene.broken)
     body = scene.body if isinstance(scene.body, bytes) else json.dumps(scene.body).encode()
-    return Act(scene.status, {**_JSON, **scene.headers}, (body,), broken=scene.broken)
+    return Act(scene.status, {**_JSON, **scene.headers}, (body,), held_before, scene.broken)
 
 
 def _answer(says: Says, wire: Wire, *, stream: bool) -> Act:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 from unittest import SkipTest
 
-from graphengine.testing.model_scenes import Fails, Heard, Says, Scene, Turn
+from graphengine.testing.model_scenes import Fails, Received, Says, Scene, Turn
 from tests.models.wire import Json
 from tests.models.wire_chat import ChatWire
 
@@ -110,20 +110,20 @@ class AimockService:
             self._aimock.add({"match": match, **_fixture(scene)})
             self._played += 1
 
-    def heard(self) -> list[Heard]:
+    def received(self) -> list[Received]:
         """Return all calls so far."""
-        calls = [ChatWire().hear(entry["headers"], entry["body"]) for entry in self._aimock.journal()]
+        calls = [ChatWire().read(entry["headers"], entry["body"]) for entry in self._aimock.journal()]
         return [replace(call, key=None, turns=_joined(call.turns)) for call in calls]
 
     async def arrived(self, count: int) -> None:
         """Not called: no answer is held."""
         raise AssertionError(HOLDS_NOTHING)
 
-    async def left(self) -> None:
+    async def disconnected(self) -> None:
         """Not called: no answer is held."""
         raise AssertionError(HOLDS_NOTHING)
 
-    def go_on(self) -> None:
+    def release(self) -> None:
         """Not called: no answer is held."""
         raise AssertionError(HOLDS_NOTHING)
 

@@ -6,7 +6,7 @@ port of 127.0.0.1 in a thread. A test sets the answers to the next calls, as sce
 
     edge.play(Fails("rate_limit", retry_after_seconds=2), Says("a draft"))
     …
-    assert edge.heard()[1].system == "be brief"
+    assert edge.received()[1].system == "be brief"
 
 `edge.url` is the base_url for Anthropic's SDK, `edge.openai_url` the one for OpenAI's. A call without a scene, and one
 that the provider would not accept (`objections`), is an error and fails the test at its end.
@@ -27,7 +27,7 @@ import uvicorn
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
 
-from graphengine.testing.model_scenes import Fails, Heard, Scene
+from graphengine.testing.model_scenes import Fails, Received, Scene
 from tests.models.acts import Act, Raw, raw, stage
 from tests.models.wire import Json, Wire
 from tests.models.wire_chat import ChatWire
@@ -78,7 +78,7 @@ class EdgeServer:
         with self._changed:
             self._scenes: deque[Scene | Raw] = deque()
             self._always: Scene | Raw | None = None
-            self._by: Callable[[Heard], Scene | Raw] | None = None
+            self._by: Callable[[Received], Scene | Raw] | None = None
             self.calls: list[Call] = []
             self.unscripted: list[Call] = []
             self._passes = 0
@@ -96,26 +96,26 @@ class EdgeServer:
         with self._changed:
             self._always = scene
 
-    def answer(self, by: Callable[[Heard], Scene | Raw]) -> None:
+    def answer(self, by: Callable[[Received], Scene | Raw]) -> None:
         """Answer every call without a scene by its content, for calls in no fixed order."""
         with self._changed:
             self._by = by
 
-    def heard(self) -> list[Heard]:
+    def received(self) -> list[Received]:
         """Return all calls so far, read."""
         with self._changed:
             calls = list(self.calls)
-        return [WIRES[call.path].hear(call.headers, call.body) for call in calls]
+        return [WIRES[call.path].read(call.headers, call.body) for call in calls]
 
     async def arrived(self, count: int) -> None:
         """Wait until this many calls have arrived."""
         await self._until(lambda: len(self.calls) >= count, f"{count} calls")
 
-    async def left(self) -> None:
+    async def disconnected(self) -> None:
         """Wait until a caller has disconnected before its answer was complete."""
         await self._until(lambda: self._gone > 0, "a caller that goes away")
 
-    def go_on(self) -> None:
+    def release(self) -> None:
         """Release one held answer."""
         with self._changed:
             self._passes += 1
@@ -173,7 +173,7 @@ class EdgeServer:
         if objection:
             self.objections.append(objection)
             scene = Fails("bad_request", objection)
-        await self._perform(stage(scene, wire, wire.hear(headers, call.body)), receive, send)
+        await self._perform(stage(scene, wire, wire.read(headers, call.body)), receive, send)
 
     def _next(self, call: Call) -> Scene | Raw:
         with self._changed:
@@ -183,7 +183,7 @@ class EdgeServer:
             elif self._always is not None:
                 scene = self._always
             elif self._by is not None:
-                scene = self._by(WIRES[call.path].hear(call.headers, call.body))
+                scene = self._by(WIRES[call.path].read(call.headers, call.body))
             else:
                 self.unscripted.append(call)
                 scene = _UNSCRIPTED
@@ -265,7 +265,12 @@ class WireService:
     def __init__(self, edge: EdgeServer, path: str) -> None:
         self._edge = edge
         self._wire = WIRES[path]
-        self.heard, self.arrived, self.left, self.go_on = edge.heard, edge.arrived, edge.left, edge.go_on
+        self.received, self.arrived, self.disconnected, self.release = (
+            edge.received,
+            edge.arrived,
+            edge.disconnected,
+            edge.release,
+        )
 
     def play(self, *scenes: Scene) -> None:
         """Answer the next calls with these, in order."""

@@ -114,18 +114,18 @@ async def test_a_stream_whose_watcher_raises_is_closed(model: Model, service: Wi
 async def test_a_stream_that_is_cancelled_is_closed(model: Model, service: WireService) -> None:
     """During an answer; the provider sees that its caller has disconnected."""
     service.play(Says("one two three", held=True))
-    heard = asyncio.Event()
+    received = asyncio.Event()
 
     async def ask(request: Request) -> None:
-        watched = Request(request.agent, "", request.messages, on_text=lambda _: heard.set())
+        watched = Request(request.agent, "", request.messages, on_text=lambda _: received.set())
         task = asyncio.ensure_future(model.answer(watched))
-        await heard.wait()
+        await received.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
 
     await abandoned(model, ask)
-    await service.left()
+    await service.disconnected()
 
 
 async def test_a_whole_stream_leaves_nothing_open(model: Model, service: WireService) -> None:

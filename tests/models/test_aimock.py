@@ -34,7 +34,7 @@ async def test_a_question_it_does_not_know_is_an_error(aimock: Aimock) -> None:
             await gpt.responses.create(model="m", input="something else")
 
 
-def test_what_is_missing_is_said_with_its_repair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_software_is_reported_with_the_repair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without Node.js, with an old one, and without the package, the reason to skip has the repair."""
     monkeypatch.setattr("tests.models.aimock_server.PROGRAM", tmp_path / "cli.js")
     monkeypatch.setenv("PATH", str(tmp_path))

@@ -74,24 +74,24 @@ class TestAnswers:
         )
         assert (answer.output_tokens, answer.reasoning_tokens) == (10_000, 500)
         assert answer.cost_usd == pytest.approx(0.7 + 0.01 + 0.25 + 0.05)
-        assert edge.heard()[0].stream is streamed
+        assert edge.received()[0].stream is streamed
 
     async def test_text_is_streamed_piece_by_piece(self, edge: EdgeServer, model: AnthropicModel) -> None:
         """The callback gets the words as they arrive, and all of them."""
-        received: list[str] = []
+        pieces: list[str] = []
         first = asyncio.Event()
 
         def on_text(piece: str) -> None:
-            received.append(piece)
+            pieces.append(piece)
             first.set()
 
         edge.play(Says("one two three", held=True))
         answering = asyncio.ensure_future(model.answer(Request("writer", "", [ASKED], on_text=on_text)))
         await asyncio.wait_for(first.wait(), 10)
         assert not answering.done()
-        assert "".join(received) != "one two three"
-        edge.go_on()
-        assert (await answering).content == "one two three" == "".join(received)
+        assert "".join(pieces) != "one two three"
+        edge.release()
+        assert (await answering).content == "one two three" == "".join(pieces)
 
     async def test_an_error_of_the_callback_is_not_the_providers(self, edge: EdgeServer, model: AnthropicModel) -> None:
         """A bug in a display is not retried as a torn answer."""
@@ -104,14 +104,14 @@ class TestAnswers:
             await model.answer(Request("writer", "", [ASKED], on_text=on_text))
         assert not isinstance(caught.value, ModelError)
 
-    async def test_an_answer_that_may_be_long_is_streamed_by_itself(
+    async def test_a_potentially_long_answer_is_streamed_automatically(
         self, edge: EdgeServer, model: AnthropicModel
     ) -> None:
         """A connection without traffic for ten minutes would be cut."""
         edge.always(Says("yes"))
         for max_tokens in (21_333, 21_334):
             assert (await model.answer(asks(max_tokens=max_tokens))).content == "yes"
-        assert [heard.stream for heard in edge.heard()] == [False, True]
+        assert [received.stream for received in edge.received()] == [False, True]
 
     @both_ways
     async def test_thinking_comes_back_in_a_tool_loop(
@@ -125,8 +125,8 @@ class TestAnswers:
         kept = Message.model_validate_json(answer.model_dump_json())  # as a record keeps it
         result = Message(role="tool", text="5", call_id="toolu_1")
         await model.answer(Request("writer", "", [ASKED, kept, result]))
-        assert edge.heard()[1].turns[1].thinking == ("sig-1",)
-        assert edge.heard()[1].turns[1].calls == (ADD,)
+        assert edge.received()[1].turns[1].thinking == ("sig-1",)
+        assert edge.received()[1].turns[1].calls == (ADD,)
 
     async def test_a_schema_goes_along_in_the_form_the_api_knows(self, edge: EdgeServer, model: AnthropicModel) -> None:
         """Unsupported keywords move into the description; a schema without a native form goes into the instructions."""
@@ -134,7 +134,7 @@ class TestAnswers:
         edge.always(Says('{"score": 7}'))
         await model.answer(asks(schema=schema))
         await model.answer(asks(schema={"type": "object", "properties": {"any": {}}}))
-        first, second = edge.heard()
+        first, second = edge.received()
         assert first.schema == {
             "type": "object",
             "properties": {"score": {"type": "integer", "description": "{minimum: 1}"}},
@@ -148,7 +148,7 @@ class TestAnswers:
         """Including temperature, for which the SDK has no argument."""
         edge.always(Says("yes"))
         await model.answer(asks(temperature=0.2, effort="low", max_tokens=50))
-        sent = edge.heard()[0].body
+        sent = edge.received()[0].body
         assert (sent["temperature"], sent["output_config"], sent["max_tokens"]) == (0.2, {"effort": "low"}, 50)
 
     async def test_an_answer_that_pauses_is_continued(self, edge: EdgeServer, model: AnthropicModel) -> None:
@@ -157,9 +157,9 @@ class TestAnswers:
         edge.play(Raw(body=part | {"usage": {"input_tokens": 1, "output_tokens": 2}}), Says("two"))
         answer = await model.answer(asks())
         assert (answer.content, answer.stop, answer.input_tokens) == ("one two", "end", 13)
-        assert edge.heard()[1].turns[-1].text == "one "
+        assert edge.received()[1].turns[-1].text == "one "
 
-    async def test_an_answer_that_pauses_again_is_given_back_once(
+    async def test_an_answer_that_pauses_twice_has_no_repeated_content(
         self, edge: EdgeServer, model: AnthropicModel
     ) -> None:
         """The content before the first pause is not repeated after the second."""
@@ -168,7 +168,7 @@ class TestAnswers:
             edge.play(Raw(body={"type": "message", "content": content, "stop_reason": "pause_turn"}))
         edge.play(Says("three"))
         assert (await model.answer(asks())).content == "one two three"
-        assert [turn.text for turn in edge.heard()[2].turns[1:]] == ["one two "]
+        assert [turn.text for turn in edge.received()[2].turns[1:]] == ["one two "]
 
     async def test_an_answer_that_only_pauses_ends(self, edge: EdgeServer, model: AnthropicModel) -> None:
         """It does not loop forever."""
@@ -183,9 +183,9 @@ class TestAnswers:
         edge.play(Raw(body=body))
         answer = await model.answer(Request("writer", "s\ud800", [Message(role="user", text="a\ud800")]))
         assert answer.content == "b\ufffd"
-        assert (edge.heard()[0].system, edge.heard()[0].turns[0].text) == ("s\ufffd", "a\ufffd")
+        assert (edge.received()[0].system, edge.received()[0].turns[0].text) == ("s\ufffd", "a\ufffd")
 
-    async def test_a_price_that_was_given_wins(self, edge: EdgeServer) -> None:
+    async def test_a_given_price_takes_precedence(self, edge: EdgeServer) -> None:
         """A server of your own costs nothing."""
         model = model_of(edge, price=Price(0, 0))
         edge.play(Says("yes"))
@@ -245,7 +245,7 @@ class TestStreams:
         edge.play(Raw(events=(start(), block(0, type="tool_use", id="t", name="now", input={}), END)))
         assert (await model.answer(asks(streamed=True))).calls == (ToolCall(id="t", name="now", arguments="{}"),)
 
-    async def test_citations_and_what_is_new_do_no_harm(self, edge: EdgeServer, model: AnthropicModel) -> None:
+    async def test_citations_and_unknown_events_are_accepted(self, edge: EdgeServer, model: AnthropicModel) -> None:
         """A quoted source is kept in native form; unknown events and pieces are ignored."""
         cited = {"type": "char_location", "cited_text": "x", "document_index": 0}
         edge.play(
@@ -288,7 +288,7 @@ class TestStreams:
         with pytest.raises(AnswerTorn):
             await model.answer(asks(streamed=True))
 
-    async def test_a_server_that_does_not_stream_may_answer_whole(
+    async def test_a_server_may_answer_a_stream_request_without_streaming(
         self, edge: EdgeServer, model: AnthropicModel
     ) -> None:
         """Both forms of the answer are equal."""
@@ -372,7 +372,7 @@ class TestFailures:
 
     @both_ways
     @pytest.mark.parametrize("body", [b"[1]", b"null", b'{"choices": []}', b'"text"'])
-    async def test_another_api_is_no_models_server(
+    async def test_another_api_is_not_a_model_server(
         self, edge: EdgeServer, model: AnthropicModel, body: bytes, *, streamed: bool
     ) -> None:
         """The error has the address of a server that returns other JSON."""
@@ -380,13 +380,13 @@ class TestFailures:
         with pytest.raises(NoModelServer, match=f"base_url=; the address is {edge.url}"):
             await model.answer(asks(streamed=streamed))
 
-    async def test_a_path_that_is_not_served_is_no_unknown_model(self, edge: EdgeServer, model: AnthropicModel) -> None:
+    async def test_an_unknown_path_is_not_an_unknown_model(self, edge: EdgeServer, model: AnthropicModel) -> None:
         """Only the provider's own 404 is about the model's name."""
         edge.play(Raw(404, {"detail": "Not Found"}))
         with pytest.raises(NoModelServer):
             await model.answer(asks())
 
-    async def test_a_spend_limit_is_no_rate_limit(self, edge: EdgeServer, model: AnthropicModel) -> None:
+    async def test_a_spend_limit_is_not_a_rate_limit(self, edge: EdgeServer, model: AnthropicModel) -> None:
         """It has the same status, but does not pass with time."""
         details = {"error_code": "enforced_spend_limit_reached"}
         body = {"type": "error", "error": {"type": "rate_limit_error", "message": "Stop.", "details": details}}
@@ -405,7 +405,7 @@ class TestFailures:
 
     @both_ways
     @pytest.mark.parametrize(("broken", "kind"), [(False, AnswerTorn), (True, ModelUnreachable)])
-    async def test_half_an_answer_is_no_answer(
+    async def test_half_a_stream_raises_an_error(
         self, edge: EdgeServer, model: AnthropicModel, *, broken: bool, kind: type[ModelError], streamed: bool
     ) -> None:
         """A stream that ends early raises nothing in the SDK; here it does."""
@@ -444,7 +444,7 @@ class TestFailures:
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call
-        await edge.left()
+        await edge.disconnected()
         assert (await model.answer(asks())).content == "three"
 
     async def test_without_a_key_nothing_is_called(self, edge: EdgeServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -518,7 +518,7 @@ class TestModel:
         model = AnthropicModel("m")
         edge.play(Says("yes"))
         assert (await model.answer(asks())).content == "yes"
-        assert edge.heard()[0].key == "from-environment"
+        assert edge.received()[0].key == "from-environment"
         await model.close()
 
     def test_one_object_serves_several_event_loops(self, edge: EdgeServer) -> None:

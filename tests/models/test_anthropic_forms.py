@@ -69,7 +69,7 @@ class TestConversation:
         made = conversation([Message(role="summary", text="They greeted.", covers=2), ASKED])
         assert made == [user(text("They greeted.\n\nhello"))]
 
-    def test_empty_messages_are_left_out(self) -> None:
+    def test_empty_messages_are_omitted(self) -> None:
         """The API refuses empty text, but accepts an empty result of a tool."""
         made = conversation(
             [
@@ -110,7 +110,7 @@ class TestConversation:
         assert made[2] == user({"type": "tool_result", "tool_use_id": "functions_add_0", "content": "1"})
 
     @pytest.mark.parametrize("written", ['{"a": ', "[1]", "", '{"a": NaN}', "[" * 100_000])
-    def test_arguments_that_are_no_object_are_sent_as_what_they_are(self, written: str) -> None:
+    def test_arguments_that_are_not_an_object_are_sent_unchanged(self, written: str) -> None:
         """The model sees its own text, next to the tool's error."""
         call = ToolCall(id="t", name="add", arguments=written)
         made = conversation([ASKED, Message(role="assistant", calls=(call,))])
@@ -130,7 +130,7 @@ class TestConversation:
 
 
 class TestBody:
-    def test_only_what_is_asked_for_is_sent(self) -> None:
+    def test_only_requested_settings_are_sent(self) -> None:
         """A plain question has a model, a limit and messages."""
         assert body("m", Request("a", "", [ASKED]), None) == {
             "model": "m",
@@ -138,7 +138,7 @@ class TestBody:
             "messages": [user(text("hello"))],
         }
 
-    def test_settings_are_sent_where_they_are_given(self) -> None:
+    def test_given_settings_are_sent(self) -> None:
         """Temperature is sent separately, as the SDK has no argument for it; 0 is a temperature."""
         made = body("m", Request("a", "be brief", [ASKED], max_tokens=9, temperature=0.0, effort="low"), None)
         assert made["system"] == [text("be brief")]
@@ -226,7 +226,7 @@ class TestSchemas:
             (Ring, False),
         ],
     )
-    def test_what_the_api_would_leave_empty_or_refuse_is_not_held_natively(
+    def test_schemas_that_the_api_does_not_enforce_go_into_the_prompt(
         self, *, kind: type[BaseModel], can: bool
     ) -> None:
         """A dict with free keys would always come back as {}, so its schema goes into the instructions."""
@@ -299,7 +299,7 @@ class TestReading:
         assert read(message(stop_reason="refusal", stop_details={"category": "bio"})).response.why == "bio"
         assert read(message(stop_reason="refusal")).response.why == ""
 
-    def test_only_what_is_more_than_text_and_calls_is_kept_in_its_own_form(self) -> None:
+    def test_the_native_form_is_kept_only_if_it_has_more_than_text_and_calls(self) -> None:
         """A record does not hold every answer twice."""
         call: JsonValue = use("t", {})
         thought: JsonValue = {"type": "thinking", "thinking": "hm", "signature": "s"}

@@ -159,7 +159,7 @@ async def test_a_held_answer_waits_for_its_release(edge: EdgeServer) -> None:
             if event.type == "content_block_delta" and event.delta.type == "text_delta":
                 texts.append(event.delta.text)
                 if len(texts) == 1:
-                    edge.go_on()
+                    edge.release()
     assert texts == ["one ", "two ", "three"]
 
 
@@ -169,7 +169,7 @@ async def test_a_disconnect_is_noticed(edge: EdgeServer) -> None:
     task = asyncio.create_task(ask_claude(edge))
     await edge.arrived(1)
     task.cancel()
-    await edge.left()
+    await edge.disconnected()
     with pytest.raises(asyncio.CancelledError):
         await task
 
@@ -288,9 +288,9 @@ async def test_calls_are_kept_and_read(edge: EdgeServer) -> None:
     edge.always(Says("yes"))
     async with gpt(edge) as client:
         await client.responses.create(model="m", instructions="be brief", input="hi", max_output_tokens=7)
-    (heard,) = edge.heard()
-    assert (heard.key, heard.system, heard.max_tokens, heard.stream) == ("sk-secret", "be brief", 7, False)
-    assert [(turn.role, turn.text) for turn in heard.turns] == [("user", "hi")]
+    (received,) = edge.received()
+    assert (received.key, received.system, received.max_tokens, received.stream) == ("sk-secret", "be brief", 7, False)
+    assert [(turn.role, turn.text) for turn in received.turns] == [("user", "hi")]
     assert edge.calls[0].body["model"] == "m"
     assert edge.calls[0].headers["authorization"] == "Bearer sk-secret"
 
@@ -323,9 +323,7 @@ async def test_a_call_without_a_scene_is_noted() -> None:
         ("chat/completions", {"messages": [HELLO], "tools": [{"function": STRICT}]}, "must name each"),
     ],
 )
-async def test_it_objects_to_what_a_provider_would_not_accept(
-    path: str, body: dict[str, object], objection: str
-) -> None:
+async def test_a_call_that_a_provider_refuses_is_refused(path: str, body: dict[str, object], objection: str) -> None:
     """A call that the real API refuses is refused here too, whatever the scene, and fails its test."""
     edge = EdgeServer()
     edge.start()

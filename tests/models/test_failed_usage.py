@@ -49,7 +49,7 @@ async def failed(path: str, url: str, *, seconds: float = 30.0, streams: bool = 
 
 
 @pytest.mark.parametrize("scene", [Tears(), Tears(broken=True), Fails("overloaded", in_stream=True)])
-async def test_what_a_stream_had_reported_is_booked(edge: EdgeServer, scene: Scene) -> None:
+async def test_usage_reported_before_a_failure_counts(edge: EdgeServer, scene: Scene) -> None:
     """Anthropic's begins with the tokens of the question: they are billed, whatever the outcome."""
     service = WireService(edge, "/v1/messages")
     service.play(scene)
@@ -62,7 +62,7 @@ async def test_what_a_stream_had_reported_is_booked(edge: EdgeServer, scene: Sce
 
 
 @pytest.mark.parametrize("path", ["/v1/responses", "/v1/chat/completions"])
-async def test_what_was_not_reported_is_unknown(edge: EdgeServer, path: str) -> None:
+async def test_usage_that_was_not_reported_is_unknown(edge: EdgeServer, path: str) -> None:
     """OpenAI's APIs report usage at the end of an answer: a torn one has none."""
     WireService(edge, path).play(Tears())
     assert usage_of_failure(await failed(path, edge.url)) == UNKNOWN
@@ -103,7 +103,7 @@ def torn(tokens: int) -> ModelError:
 ANSWER = Response("so", input_tokens=10, output_tokens=10, cost_usd=0.25, model="acme:big")
 
 
-async def test_failed_attempts_count_with_what_is_known_of_them() -> None:
+async def test_failed_attempts_count_with_their_known_usage() -> None:
     """A run's usage, and its limit of tokens, include them."""
     model = ScriptedModel([torn(50_000), torn(50_000), ANSWER])
     async with Runner(models={"writer": model}, clock=FakeClock()) as runner:

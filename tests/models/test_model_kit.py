@@ -31,7 +31,7 @@ async def test_an_answer_instead_of_an_error_is_reported() -> None:
     async def answers() -> str:
         return "hello"
 
-    with pytest.raises(AssertionError, match="RateLimited was expected, and this came: hello"):
+    with pytest.raises(AssertionError, match="RateLimited was expected, and the call returned hello"):
         await failure(answers(), RateLimited)
 
 
@@ -69,7 +69,7 @@ async def test_a_key_that_is_shown_is_found(error: ModelError, logged: str, wher
 
 async def test_an_error_has_a_repair() -> None:
     """An error without a repair fails the suite."""
-    with pytest.raises(AssertionError, match="says no repair"):
+    with pytest.raises(AssertionError, match="has no repair"):
         await failure(raises(ModelError("no")), ModelError)
 
 

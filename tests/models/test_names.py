@@ -94,7 +94,7 @@ async def test_a_name_leads_to_its_server(provider: str, edge: EdgeServer, monke
             await model.close()
         assert response.content in {"here", "there"}
         assert response.model.startswith(f"{provider}:")
-    assert len(edge.heard()) == 2
+    assert len(edge.received()) == 2
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_a_key_in_a_name_is_refused_and_not_shown(name: str, secret: str) -> Non
     assert secret not in refused(name)
 
 
-def test_models_are_taken_as_objects_too() -> None:
+def test_models_can_be_objects() -> None:
     """Any object with a name and `answer`; others are refused."""
     model = ScriptedModel([])
     assert as_model(model) is model

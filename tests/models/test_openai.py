@@ -82,7 +82,7 @@ async def test_nothing_is_sent_that_was_not_asked_for(edge: EdgeServer) -> None:
     assert edge.calls[0].body.keys() == {"model", "store", "input"}
 
 
-async def test_a_schema_is_held_to_strictly_where_it_can_be(edge: EdgeServer) -> None:
+async def test_a_schema_is_strict_if_possible(edge: EdgeServer) -> None:
     """The answer's format is native, strict, and has a valid name; without a strict form it is not strict."""
     free: dict[str, JsonValue] = {"type": "object", "additionalProperties": {"type": "integer"}}
     await answers(edge, Says("{}"), request=asked(schema=Review.model_json_schema(), output="Page[int]"))
@@ -96,7 +96,7 @@ async def test_a_schema_is_held_to_strictly_where_it_can_be(edge: EdgeServer) ->
     assert loose["schema"] == free
 
 
-async def test_tools_are_strict_where_every_argument_is_needed(edge: EdgeServer) -> None:
+async def test_tools_are_strict_if_every_argument_is_required(edge: EdgeServer) -> None:
     """A tool with optional arguments is not strict, and keeps its schema."""
     number: JsonValue = {"type": "integer"}
     needed: dict[str, JsonValue] = {"type": "object", "properties": {"a": number}, "required": ["a"]}
@@ -160,10 +160,10 @@ async def test_reasoning_is_sent_back_unchanged(edge: EdgeServer) -> None:
     [found] = await answers(edge, Says("well", (ADD,), thinking="sealed"))
     result = Message(role="tool", text="5", call_id="call_1")
     await answers(edge, Says("5"), request=asked(ASK, of_answer(found), result))
-    heard = edge.heard()[1].turns[1]
-    assert heard.thinking == ("sealed",)
-    assert heard.text == "well"
-    assert heard.calls == (ADD,)
+    received = edge.received()[1].turns[1]
+    assert received.thinking == ("sealed",)
+    assert received.text == "well"
+    assert received.calls == (ADD,)
     assert edge.calls[1].body["input"][1:4] == (found.native or {})["content"]
 
 
@@ -183,7 +183,7 @@ OPENED: Final[JsonValue] = {"type": "reasoning", "id": "rs_1"}
     ],
     ids=["other provider", "other server", "other text", "other calls", "no list", "no seal"],
 )
-async def test_what_does_not_belong_here_is_not_sent(edge: EdgeServer, change: dict[str, Any]) -> None:
+async def test_foreign_native_forms_are_not_sent(edge: EdgeServer, change: dict[str, Any]) -> None:
     """Another server's form, one that differs from the message, and reasoning that lost its seal are omitted."""
     [found] = await answers(edge, Says("well", (ADD,), thinking="sealed"))
     assert found.native is not None
@@ -192,18 +192,18 @@ async def test_what_does_not_belong_here_is_not_sent(edge: EdgeServer, change: d
     message = of_answer(found, **change)
     results = [Message(role="tool", text="5", call_id=call.id) for call in message.calls]
     await answers(edge, Says("5"), request=asked(ASK, message, *results))
-    heard = edge.heard()[1].turns[1]
-    assert (heard.text, heard.calls, heard.thinking) == (message.text, message.calls, ())
+    received = edge.received()[1].turns[1]
+    assert (received.text, received.calls, received.thinking) == (message.text, message.calls, ())
 
 
-async def test_only_what_is_more_than_text_is_kept(edge: EdgeServer) -> None:
+async def test_a_plain_answer_has_no_native_form(edge: EdgeServer) -> None:
     """A plain answer has no native form, so that a conversation's record is not twice as long."""
     [plain, thoughtful] = await answers(edge, Says("a", (ADD,)), Says("b", thinking="sealed"))
     assert plain.native is None
     assert thoughtful.native is not None
 
 
-async def test_the_final_answer_is_what_counts(edge: EdgeServer) -> None:
+async def test_only_the_final_answer_counts(edge: EdgeServer) -> None:
     """If a message is marked as the final answer, earlier comments are not part of it."""
     output: JsonValue = [message("Let me see.", phase="commentary"), message('{"score": 1}', phase="final_answer")]
     [found] = await answers(edge, whole(output))
@@ -211,7 +211,7 @@ async def test_the_final_answer_is_what_counts(edge: EdgeServer) -> None:
     assert found.native is not None
 
 
-async def test_a_stream_whose_end_leaves_out_its_parts_is_whole(edge: EdgeServer) -> None:
+async def test_a_stream_whose_end_omits_its_items_is_complete(edge: EdgeServer) -> None:
     """Some servers send each item, and then an end without them."""
     done: dict[str, JsonValue] = {"type": "response.output_item.done", "item": message("hello")}
     end: dict[str, JsonValue] = {"type": "response.completed", "response": {"status": "completed", "output": []}}
@@ -255,7 +255,7 @@ async def test_a_lone_surrogate_is_replaced(edge: EdgeServer) -> None:
         (whole("text"), NoModelServer),
     ],
 )
-async def test_what_is_no_answer_is_an_error_of_its_kind(edge: EdgeServer, scene: Raw, kind: type[ModelError]) -> None:
+async def test_an_invalid_answer_has_its_own_error(edge: EdgeServer, scene: Raw, kind: type[ModelError]) -> None:
     """Any response with status 200 is either an answer or a ModelError."""
     with pytest.raises(ModelError) as caught:
         await answers(edge, scene)
@@ -278,7 +278,7 @@ async def test_what_is_no_answer_is_an_error_of_its_kind(edge: EdgeServer, scene
         (Raw(body=b'{"half": ', headers={"content-type": "application/json"}), AnswerTorn),
     ],
 )
-async def test_what_is_no_stream_is_an_error_of_its_kind(edge: EdgeServer, scene: Raw, kind: type[ModelError]) -> None:
+async def test_an_invalid_stream_has_its_own_error(edge: EdgeServer, scene: Raw, kind: type[ModelError]) -> None:
     """A stream that ends early, breaks, fails or is not a stream is never accepted as an answer."""
     with pytest.raises(ModelError) as caught:
         await answers(edge, scene, request=asked(on_text=lambda _: None))

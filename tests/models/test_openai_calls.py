@@ -71,7 +71,7 @@ async def test_a_server_of_ones_own_needs_no_key(
         model = kind("m", base_url=edge.openai_url, api_key=given)
         await model.answer(asked())
         await model.close()
-    assert [each.key for each in edge.heard()] == ["not-needed", "its-own-key"]
+    assert [each.key for each in edge.received()] == ["not-needed", "its-own-key"]
 
 
 @BOTH
@@ -85,7 +85,7 @@ async def test_the_server_of_the_environment_gets_its_key(
     model = kind("m")
     await model.answer(asked())
     await model.close()
-    assert edge.heard()[0].key == KEY
+    assert edge.received()[0].key == KEY
 
 
 @BOTH
@@ -98,7 +98,7 @@ async def test_openai_itself_gets_more_fields(kind: type[Made], own_url: str, ed
         assert answer.cost_usd is not None
         assert answer.cost_usd > 0
     await model.close()
-    first, second = (each.body for each in edge.heard())
+    first, second = (each.body for each in edge.received())
     assert first["prompt_cache_key"] == second["prompt_cache_key"]
     assert "temperature" not in first
     if kind is OpenAIModel:
@@ -116,14 +116,14 @@ async def test_other_servers_get_only_common_fields(kind: type[Made], edge: Edge
     edge.play(Says("a"))
     await model.answer(asked(cache=True, temperature=0.5, max_tokens=9))
     await model.close()
-    body = edge.heard()[0].body
+    body = edge.received()[0].body
     assert not body.keys() & {"prompt_cache_key", "include", "max_completion_tokens"}
     assert body["temperature"] == 0.5
     assert body["max_output_tokens" if kind is OpenAIModel else "max_tokens"] == 9
 
 
 @BOTH
-async def test_prices_are_known_of_openai_alone(kind: type[Made]) -> None:
+async def test_only_openais_own_models_have_known_prices(kind: type[Made]) -> None:
     """OpenAI's own models have prices; other servers' models have them only if given."""
     assert await kind("gpt-5-mini").knows_price()
     assert not await kind("gpt-5-mini", base_url="http://127.0.0.1:1/v1").knows_price()
@@ -132,7 +132,7 @@ async def test_prices_are_known_of_openai_alone(kind: type[Made]) -> None:
 
 
 @BOTH
-async def test_a_price_that_is_given_is_what_it_costs(kind: type[Made], edge: EdgeServer) -> None:
+async def test_a_given_price_is_used(kind: type[Made], edge: EdgeServer) -> None:
     """A given price is used; without reported tokens the cost is unknown."""
     model = kind("m", base_url=edge.openai_url, price=Price(1, 2))
     edge.play(Says("a"), Says("b", counted=None))
@@ -198,7 +198,7 @@ async def test_a_cancelled_call_leaves_the_server(kind: type[Made], edge: EdgeSe
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await edge.left()
+    await edge.disconnected()
     await model.close()
 
 

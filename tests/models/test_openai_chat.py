@@ -192,7 +192,7 @@ async def test_ids_that_a_server_leaves_out_are_made(edge: EdgeServer) -> None:
     [('{"a": 1}', '{"a": 1}'), ({"a": 1}, '{"a": 1}'), ("", "{}"), (None, "{}"), ('{"a": ', '{"a": '), ([1], "[1]")],
 )
 @pytest.mark.parametrize("stream", [False, True])
-async def test_arguments_are_kept_as_they_are_written(
+async def test_arguments_are_kept_unchanged(
     edge: EdgeServer,
     given: JsonValue,
     read: str,
@@ -287,7 +287,7 @@ async def test_the_error_of_a_server_without_schemas_has_a_repair(edge: EdgeServ
         (Raw(404, b"404 page not found", headers={"content-type": "text/plain"}), NoModelServer),
     ],
 )
-async def test_what_is_no_answer_is_an_error_of_its_kind(edge: EdgeServer, scene: Raw, kind: type[ModelError]) -> None:
+async def test_an_invalid_answer_has_its_own_error(edge: EdgeServer, scene: Raw, kind: type[ModelError]) -> None:
     """A server's error instead of an answer has the matching class."""
     with pytest.raises(ModelError) as caught:
         await answer(edge, scene)
@@ -309,7 +309,7 @@ async def test_what_is_no_answer_is_an_error_of_its_kind(edge: EdgeServer, scene
         (events({"choices": None}, {"choices": [None]}, 3), AnswerTorn),
     ],
 )
-async def test_what_is_no_stream_is_an_error_of_its_kind(edge: EdgeServer, scene: Raw, kind: type[ModelError]) -> None:
+async def test_an_invalid_stream_has_its_own_error(edge: EdgeServer, scene: Raw, kind: type[ModelError]) -> None:
     """A stream that ends early, breaks or fails is never accepted as an answer."""
     with pytest.raises(ModelError) as caught:
         await answer(edge, scene, watched())

@@ -79,7 +79,7 @@ def error(
         (0, None, ModelOverloaded),
     ],
 )
-def test_what_servers_complain_of_has_a_kind(status: int, body: JsonValue, kind: type[ModelError]) -> None:
+def test_errors_of_servers_have_a_class(status: int, body: JsonValue, kind: type[ModelError]) -> None:
     """Codes take precedence over statuses, statuses over messages; pages are not from an API."""
     assert kind_of(complaint(body, status)) is kind
 

@@ -62,7 +62,7 @@ def test_every_object_lists_all_it_has_and_takes_no_more(model: type[BaseModel])
         assert each["additionalProperties"] is False
 
 
-def test_what_fits_the_strict_form_fits_the_schema() -> None:
+def test_an_answer_that_fits_the_strict_form_fits_the_schema() -> None:
     """An answer that fits the strict form fits the type."""
     answers: list[JsonValue] = [
         {
@@ -85,7 +85,7 @@ def test_what_fits_the_strict_form_fits_the_schema() -> None:
         {"pet": {"kind": "dog", "legs": 1}, "first": {"kind": "dog", "legs": 3}, "others": [], "mood": "bad"},
     ],
 )
-def test_what_does_not_fit_the_schema_does_not_fit_the_strict_form(answer: JsonValue) -> None:
+def test_an_answer_that_does_not_fit_the_schema_does_not_fit_the_strict_form(answer: JsonValue) -> None:
     """Discriminated unions, bounds and literals still apply."""
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(answer, strict(Home))
@@ -127,7 +127,7 @@ def test_values_without_a_type_get_one() -> None:
     assert mood["anyOf"] == [{"enum": ["good", 1], "type": ["string", "integer"]}, {"type": "null"}]
 
 
-def test_formats_and_patterns_are_kept_where_they_are_known() -> None:
+def test_known_formats_and_patterns_are_kept() -> None:
     """A format that strict mode does not know, and a pattern with look-around, move into the description."""
     schema: JsonObject = {
         "type": "object",
@@ -185,12 +185,12 @@ def test_schemas_beyond_strict_mode_have_no_strict_form(model: type[BaseModel]) 
         {"type": "object", "properties": [], "$defs": []},
     ],
 )
-def test_schemas_of_other_hands_may_have_no_strict_form(schema: JsonObject) -> None:
+def test_third_party_schemas_may_have_no_strict_form(schema: JsonObject) -> None:
     """Schemas of third-party tools without a strict form are unchanged, and never raise."""
     assert strict_schema(schema, optional=True) is None
 
 
-def test_extra_fields_are_given_up() -> None:
+def test_extra_fields_are_dropped() -> None:
     """A type that accepts extra fields is limited to the declared ones."""
     assert strict(Open)["additionalProperties"] is False
 
@@ -204,14 +204,14 @@ def test_a_schema_that_is_too_deep_has_no_strict_form() -> None:
     assert strict_schema({"type": "object", "properties": {"in": schema}}, optional=True) is None
 
 
-def test_what_may_be_left_out_has_no_strict_form_where_that_matters() -> None:
+def test_optional_arguments_of_tools_have_no_strict_form() -> None:
     """A tool's argument with a default is optional, and a strict model would have to make up a value."""
     assert strict_schema(Dog.model_json_schema(), optional=False) is None
     every: JsonObject = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
     assert strict_schema(every, optional=False) == {**every, "additionalProperties": False}
 
 
-def test_the_schema_itself_is_left_alone() -> None:
+def test_the_schema_is_not_modified() -> None:
     """The request's schema is not modified."""
     schema = Home.model_json_schema()
     strict_schema(schema, optional=True)

@@ -49,7 +49,7 @@ class TestTables:
         assert await prices.cost(spent, "haiku-in-our-cloud") == 1.0
 
     @pytest.mark.parametrize(("provider", "model"), [("anthropic", "my-own"), ("nobody", HAIKU), ("", HAIKU)])
-    async def test_what_the_tables_do_not_list_is_unknown_not_free(self, provider: str, model: str) -> None:
+    async def test_unlisted_models_have_unknown_prices(self, provider: str, model: str) -> None:
         """None is not zero."""
         prices = Prices(provider, model, address="http://127.0.0.1:1/v1")
         assert await prices.cost(Spent(input_tokens=5)) is None
@@ -91,7 +91,7 @@ class TestTables:
             assert await prices.cost(Spent(input_tokens=5, cache_read_tokens=6)) is None
             assert await prices.cost(Spent(input_tokens=5)) == 5e-06
 
-    async def test_a_provider_may_be_found_by_its_address(self) -> None:
+    async def test_a_provider_can_be_found_by_its_address(self) -> None:
         """A compatible server in the tables has its own prices."""
         assert await Prices("", "gpt-4o-mini", address="https://api.openai.com/v1").known()
 
@@ -112,13 +112,13 @@ class TestTables:
 
 
 class TestPrice:
-    async def test_a_price_that_was_given_wins(self) -> None:
+    async def test_a_given_price_takes_precedence(self) -> None:
         """Users with a contract or a server of their own set the price."""
         assert await Prices("anthropic", HAIKU, given=Price(2, 0)).cost(Spent(input_tokens=1_000_000)) == 2.0
         assert await Prices("nobody", "x", given=Price(0, 0)).cost(Spent(input_tokens=9)) == 0.0
         assert await Prices("nobody", "x", given=Price(0, 0)).known()
 
-    def test_cached_tokens_cost_what_is_said_else_what_others_do(self) -> None:
+    def test_cached_tokens_have_their_own_price_or_the_common_one(self) -> None:
         """Every token is paid once."""
         spent = Spent(
             input_tokens=3_000_000, cache_read_tokens=1_000_000, cache_write_tokens=1_000_000, output_tokens=1_000_000

@@ -28,9 +28,9 @@ def every_model(edge: EdgeServer) -> list[Model | str]:
     ]
 
 
-async def answered(model: Model, *turns: Message, heard: list[str] | None = None) -> Response:
+async def answered(model: Model, *turns: Message, received: list[str] | None = None) -> Response:
     """Return one answer, and close the connections."""
-    request = Request("writer", "be brief", turns, on_text=None if heard is None else heard.append)
+    request = Request("writer", "be brief", turns, on_text=None if received is None else received.append)
     try:
         return await model.answer(request)
     finally:
@@ -43,16 +43,16 @@ async def test_a_router_goes_from_provider_to_provider(edge: EdgeServer) -> None
     edge.play(Fails("overloaded"), Tears("half of it"), Says("whole"))
     response = await answered(Router(every_model(edge)), Message(role="user", text="go"))
     assert (response.content, response.model.partition(":")[0]) == ("whole", "openai-chat")
-    assert len(edge.heard()) == 3
+    assert len(edge.received()) == 3
 
 
 async def test_a_stream_is_one_models(edge: EdgeServer) -> None:
     """A half-streamed answer is not continued by the next model."""
     edge.play(Fails("overloaded", in_stream=True), Fails("rate_limit"), Says("a whole answer"))
-    heard: list[str] = []
-    response = await answered(Router(every_model(edge)), Message(role="user", text="go"), heard=heard)
+    received: list[str] = []
+    response = await answered(Router(every_model(edge)), Message(role="user", text="go"), received=received)
     assert response.content == "a whole answer"
-    assert "answer" not in "".join(heard)
+    assert "answer" not in "".join(received)
 
 
 async def test_a_wrong_key_is_raised_and_not_shown(edge: EdgeServer) -> None:
@@ -87,7 +87,7 @@ async def test_a_conversation_is_recorded_once_and_can_be_continued_anywhere(
     edge.play(Says(calls=(call,), thinking="sealed"), Says("five"))
     live = await talk(RecordedModel(file, every_model(edge)[number]))
     again = await talk(RecordedModel(file))
-    assert len(edge.heard()) == 2
+    assert len(edge.received()) == 2
     for was, now in zip(live, again, strict=True):
         assert (now.content, now.calls, now.stop, now.native) == (was.content, was.calls, was.stop, was.native)
         assert (now.model, now.input_tokens, now.output_tokens) == (was.model, was.input_tokens, was.output_tokens)

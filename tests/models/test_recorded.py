@@ -100,7 +100,7 @@ async def not_recorded(file: Path, request: Request) -> str:
     return str(caught.value)
 
 
-async def test_what_was_recorded_is_replayed_whole(file: Path) -> None:
+async def test_a_recorded_answer_is_replayed_completely(file: Path) -> None:
     """With its tokens, calls and native form; it is marked as free of cost."""
     live = await RecordedModel(file, ScriptedModel([WHOLE])).answer(asks("hi"))
     assert live == WHOLE
@@ -245,7 +245,7 @@ async def test_errors_of_the_request_itself_are_recorded(file: Path, kind: type[
 
 
 @pytest.mark.parametrize("kind", [RateLimited, ModelOverloaded, NotAuthenticated, BadRequest, KeyError])
-async def test_errors_that_may_pass_are_not_recorded(file: Path, kind: type[Exception]) -> None:
+async def test_transient_errors_are_not_recorded(file: Path, kind: type[Exception]) -> None:
     """The next attempt calls the model, and records its answer as the first."""
     model = RecordedModel(file, ScriptedModel([kind("x"), "fine"]))
     with pytest.raises(kind):
@@ -265,10 +265,10 @@ async def test_refusals_are_answers(file: Path) -> None:
 async def test_a_replay_streams(file: Path) -> None:
     """As the answer did."""
     await recorded(file, ("?", "some words\nmore"))
-    heard: list[str] = []
-    await RecordedModel(file).answer(Request("writer", "", [Message(role="user", text="?")], on_text=heard.append))
-    assert len(heard) == 3
-    assert "".join(heard) == "some words\nmore"
+    received: list[str] = []
+    await RecordedModel(file).answer(Request("writer", "", [Message(role="user", text="?")], on_text=received.append))
+    assert len(received) == 3
+    assert "".join(received) == "some words\nmore"
 
 
 async def test_a_lone_surrogate_survives(file: Path) -> None:
@@ -442,7 +442,7 @@ async def test_a_folder_that_cannot_be_written_is_an_error_before_any_call(tmp_p
     assert deep.exists()
 
 
-async def test_what_others_wrote_meanwhile_is_kept(file: Path) -> None:
+async def test_recordings_of_other_processes_are_kept(file: Path) -> None:
     """A recording that another process extended is read again before it is written."""
     mine = RecordedModel(file, ScriptedModel(["a", "b"]))
     await mine.answer(asks("1"))

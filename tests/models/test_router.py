@@ -316,15 +316,15 @@ async def test_text_of_one_model_only_is_passed_on() -> None:
         return AnswerTorn("torn")
 
     kept: list[Callable[[str], None]] = []
-    heard: list[str] = []
-    request = Request("writer", "", [], on_text=heard.append)
+    received: list[str] = []
+    request = Request("writer", "", [], on_text=received.append)
     router = Router([Named("a:1", breaks, DOWN), ScriptedModel(["a whole answer", "another one"])])
     assert (await router.answer(request)).content == "a whole answer"
     kept[0]("late")
-    assert heard == ["half an "]
-    heard.clear()
+    assert received == ["half an "]
+    received.clear()
     await router.answer(request)
-    assert "".join(heard) == "another one"
+    assert "".join(received) == "another one"
 
 
 async def test_closing_closes_every_model() -> None:

@@ -168,7 +168,7 @@ async def test_an_agent_that_is_not_in_the_script_is_an_error() -> None:
         await ScriptedModel({"writter": ["x"]}).answer(asks("?"))
 
 
-async def test_answers_left_over_are_listed() -> None:
+async def test_unused_answers_are_listed() -> None:
     """By number and agent, shortened."""
 
     def special(request: Request) -> str:

@@ -68,7 +68,7 @@ class TestLoading:
         with pytest.raises(ModelUnavailable) as caught:
             await load("sdk_of_a_test_2", "anthropic")
         assert "needs the package sdk_of_a_test_2" in str(caught.value)
-        assert "pip install 'graphengine[anthropic]'" in str(caught.value)
+        assert 'pip install "durable-graphengine[anthropic]"' in str(caught.value)
 
     async def test_a_package_that_lacks_another_names_that_one(self, folder: Path) -> None:
         """The error names the missing dependency."""
@@ -196,7 +196,7 @@ class TestClients:
 
 
 class TestKey:
-    def test_what_is_given_goes_before_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_arguments_take_precedence_over_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """An argument takes precedence over a variable."""
         monkeypatch.setenv("A_KEY", "from-environment")
         assert Key("given", "A_KEY").value("m") == "given"
@@ -234,7 +234,7 @@ class TestKey:
 
 
 class TestTexts:
-    def test_keys_and_what_looks_like_one_are_hidden(self) -> None:
+    def test_keys_and_similar_texts_are_hidden(self) -> None:
         """Providers quote the key that they refuse."""
         text = f"bad {MY_KEY}, sk-ant-api03-abc*****xyz; Authorization: Bearer abcdef.ghi; risk-averse task-list"
         assert hidden(text, MY_KEY) == (

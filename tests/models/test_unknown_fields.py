@@ -84,7 +84,7 @@ async def second_turn(model: Any, response: Response) -> None:
 
 
 @pytest.mark.parametrize("streams", [True, False])
-async def test_a_chat_server_gets_back_what_it_wrote(edge: EdgeServer, *, streams: bool) -> None:
+async def test_a_chat_servers_own_fields_are_sent_back(edge: EdgeServer, *, streams: bool) -> None:
     """DeepSeek requires its thinking back with a tool's result, Gemini a call's signature; else both return 400."""
     edge.play(Raw(events=STREAM) if streams else whole(MESSAGE), Says("5"))
     model = chat(edge)

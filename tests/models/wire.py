@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from graphengine.testing.model_scenes import Fails, Heard, Noise, Says, Scene
+from graphengine.testing.model_scenes import Fails, Noise, Received, Says, Scene
 
 Json = dict[str, Any]
 
@@ -67,7 +67,7 @@ class Wire(Protocol):
         """Return an incomplete answer: `no_answer` or `null_content`."""
         ...
 
-    def hear(self, headers: Mapping[str, str], body: Json) -> Heard:
+    def read(self, headers: Mapping[str, str], body: Json) -> Received:
         """Read a call."""
         ...
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from graphengine.models.base import ToolCall
-from graphengine.testing.model_scenes import Counted, Fails, Heard, Noise, Says, Scene, Turn
+from graphengine.testing.model_scenes import Counted, Fails, Noise, Received, Says, Scene, Turn
 from tests.models.wire import Event, Json, key_of, loose, pieces, text_of, unanswered
 
 _STOPS: Final = {"end": "stop", "tools": "tool_calls", "cut": "length", "refused": "stop"}
@@ -100,11 +100,11 @@ class ChatWire:
         """Return a completion with no choice, or one whose content is null."""
         return self.whole(Says()) | ({"choices": []} if noise == "no_answer" else {})
 
-    def hear(self, headers: Mapping[str, str], body: Json) -> Heard:
+    def read(self, headers: Mapping[str, str], body: Json) -> Received:
         """Read a call of create."""
         form = body.get("response_format") or {}
         standing = ("system", "developer")
-        return Heard(
+        return Received(
             key=key_of(headers),
             system="\n".join(text_of(each["content"]) for each in body["messages"] if each["role"] in standing),
             turns=tuple(_turn(each) for each in body["messages"] if each["role"] not in standing),

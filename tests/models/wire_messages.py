@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from graphengine.models.base import ToolCall
-from graphengine.testing.model_scenes import Counted, Fails, Heard, Noise, Says, Scene, Turn
+from graphengine.testing.model_scenes import Counted, Fails, Noise, Received, Says, Scene, Turn
 from tests.models.wire import Event, Json, key_of, pieces, text_of, unanswered
 
 _STOPS: Final = {
@@ -104,10 +104,10 @@ class MessagesWire:
         """Return a message without content."""
         return self.whole(Says()) | {"content": [] if noise == "no_answer" else None}
 
-    def hear(self, headers: Mapping[str, str], body: Json) -> Heard:
+    def read(self, headers: Mapping[str, str], body: Json) -> Received:
         """Read a call of create or stream."""
         form = (body.get("output_config") or {}).get("format") or {}
-        return Heard(
+        return Received(
             key=key_of(headers),
             system=text_of(body.get("system")),
             turns=tuple(turn for message in body["messages"] for turn in _turns(message)),

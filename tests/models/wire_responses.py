@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from graphengine.models.base import ToolCall
-from graphengine.testing.model_scenes import Counted, Fails, Heard, Noise, Says, Scene, Turn
+from graphengine.testing.model_scenes import Counted, Fails, Noise, Received, Says, Scene, Turn
 from tests.models.wire import Event, Json, key_of, loose, pieces, text_of, unanswered
 from tests.models.wire_chat import openai_error
 
@@ -70,14 +70,14 @@ class ResponsesWire:
         message = {"type": "message", "id": "msg_1", "status": "completed", "role": "assistant", "content": None}
         return self.whole(Says()) | {"output": [] if noise == "no_answer" else [message]}
 
-    def hear(self, headers: Mapping[str, str], body: Json) -> Heard:
+    def read(self, headers: Mapping[str, str], body: Json) -> Received:
         """Read a call of create."""
         form = (body.get("text") or {}).get("format") or {}
         given = body["input"]
         items = [{"role": "user", "content": given}] if isinstance(given, str) else given
         standing = ("system", "developer")
         spoken = [text_of(item["content"]) for item in items if item.get("role") in standing]
-        return Heard(
+        return Received(
             key=key_of(headers),
             system="\n".join(filter(None, [body.get("instructions"), *spoken])),
             turns=tuple(_turns([item for item in items if item.get("role") not in standing])),

@@ -271,7 +271,7 @@ def test_no_brief_is_approved_for_another_task(name: str) -> None:
     assert approved == []
 
 
-def test_a_brief_on_penguins_over_texts_on_databases_says_what_is_missing() -> None:
+def test_a_brief_on_a_topic_outside_its_sources_reports_what_is_missing() -> None:
     """The whole loop runs on a task that shares one word with its sources."""
     text = TextFile(
         path="migrating.md",

@@ -37,7 +37,7 @@ CHAIN = {
 
 
 @pytest.mark.parametrize("agents", [1, 2, 3])
-async def test_whoever_watches_what_changed_runs(agents: int) -> None:
+async def test_agents_that_watch_a_changed_field_run(agents: int) -> None:
     """In a chain each agent runs once, whatever its order, in as many rounds; then nothing changes any more."""
     names = ["scout", "sage", "clerk"][:agents]
     graph = blackboard(Case, {name: CHAIN[name] for name in sorted(names)})
@@ -77,7 +77,7 @@ async def test_agents_who_go_in_circles_are_stopped(rounds: int) -> None:
     assert (played.label, played.output) == ("out of rounds", 1 + rounds)
 
 
-async def test_two_agents_who_watch_one_field_run_side_by_side() -> None:
+async def test_two_agents_that_watch_one_field_run_in_parallel() -> None:
     """Both read the board as the previous round left it, and both write to one list."""
     model = named("first", "{task} {notes}")
     both = {

@@ -57,14 +57,14 @@ async def test_what_is_bounded_is_called_until_a_bound_is_met(limits: Limits, al
     assert played.result.usage.cost_usd == 0.25 * allowed
 
 
-async def test_without_anything_instead_the_answer_stays_as_it_was() -> None:
+async def test_without_a_replacement_the_answer_is_unchanged() -> None:
     """The label says so."""
     graph = bounded(Search, walk(5), answer="found", limits=Limits(steps=2))
     played = await play(graph, {"task": "?", "found": "old"}, {"look": lambda _: "new"})
     assert (played.label, played.output) == ("out of bounds", "old")
 
 
-async def test_an_agent_is_stopped_amid_its_conversation() -> None:
+async def test_an_agent_is_stopped_within_its_conversation() -> None:
     """It stops before the model call that would exceed the bound."""
 
     def look(what: str) -> str:

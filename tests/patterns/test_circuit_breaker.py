@@ -61,14 +61,14 @@ async def asked(graph: Graph[Shop], script: Sequence[object], gaps: Sequence[flo
 
 @pytest.mark.parametrize("failures", [1, 2, 4])
 @pytest.mark.parametrize("calls", [1, 3, 5])
-async def test_what_fails_is_called_so_many_times_and_then_passed_over(calls: int, failures: int) -> None:
+async def test_after_so_many_failures_the_call_is_skipped(calls: int, failures: int) -> None:
     """The fallback answers every time."""
     state, called, instead = await asked(shop(calls, failures), [away] * 9)
     assert (called, instead) == (min(calls, failures), calls)
     assert state.prices == ["old"] * calls
 
 
-async def test_what_answers_is_called_each_time() -> None:
+async def test_a_call_that_succeeds_is_made_each_time() -> None:
     """The fallback is never called."""
     state, called, instead = await asked(shop(3), ["1", "2", "3"])
     assert (state.prices, called, instead) == (["1", "2", "3"], 3, 0)
@@ -89,7 +89,7 @@ async def test_after_the_pause_one_call_is_let_through() -> None:
     assert (state.prices, called) == (["old", "old", "old", "old", "5"], 4)
 
 
-async def test_it_is_resumed_with_what_it_knew() -> None:
+async def test_a_resumed_run_keeps_its_circuit() -> None:
     """The circuit is in the state: a resumed run still skips what failed before."""
     graph = shop(3)
     model = ScriptedModel({"call": [away, away], "instead": lambda _: "old"})
@@ -112,7 +112,7 @@ async def test_the_failures_are_kept() -> None:
     assert (played.label, played.state.circuit.failures) == ("fallback", 1)
 
 
-async def test_where_the_fallback_fails_too_the_run_does() -> None:
+async def test_if_the_fallback_fails_too_the_run_fails() -> None:
     """The run has the fallback's error."""
     with pytest.raises(Exception, match="instead is away"):
         await play(

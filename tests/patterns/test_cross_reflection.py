@@ -56,7 +56,7 @@ async def test_a_critic_that_fails_leaves_the_others() -> None:
     assert [error.path for error in played.state.errors] == ["once"]
 
 
-async def test_where_all_critics_fail_the_draft_is_kept_unreviewed() -> None:
+async def test_if_all_critics_fail_the_draft_is_kept_unreviewed() -> None:
     """No opinion is not an approval."""
 
     def broken(draft: str) -> Critique:

@@ -43,7 +43,7 @@ async def test_agreement_ends_it_without_the_judge() -> None:
 
 
 @pytest.mark.parametrize(("one", "other"), [("approved", "NOT APPROVED"), ("1", "-1"), ("C", "C++"), ("5", ".5")])
-async def test_answers_that_differ_are_no_agreement(one: str, other: str) -> None:
+async def test_different_answers_are_no_agreement(one: str, other: str) -> None:
     """One answer that contains the other is still a different one."""
     script = {"ann": [holds(one)], "bob": [holds(other)]}
     played = await play(debate(debaters("ann", "bob"), rounds=1), {"task": "t"}, script)
@@ -57,7 +57,7 @@ async def test_without_a_judge_most_decide() -> None:
     assert (played.output, played.label) == ("no", "no agreement")
 
 
-async def test_a_debater_that_fails_says_nothing_in_that_round() -> None:
+async def test_a_debater_that_fails_is_silent_in_that_round() -> None:
     """It keeps its position, and the others continue."""
     answers = iter([holds("no")])
 

@@ -52,7 +52,7 @@ async def test_each_level_that_is_tried_costs_two_calls(count: int, good_at: int
     assert (played.label, played.output) == ("accepted", NAMES[good_at - 1])
 
 
-async def test_where_nothing_is_accepted_the_last_answer_is_kept() -> None:
+async def test_if_nothing_is_accepted_the_last_answer_is_kept() -> None:
     """The label says that it was not accepted."""
     played = await play(ladder(), {"task": "?"}, saying([BAD] * 3))
     assert (played.label, played.output) == ("not accepted", "large")
@@ -70,7 +70,7 @@ async def test_an_answer_that_cannot_be_checked_is_not_accepted() -> None:
     assert (played.calls["judge"], played.output) == (4, "middle")
 
 
-async def test_where_the_last_level_fails_the_run_does() -> None:
+async def test_if_the_last_level_fails_the_run_fails() -> None:
     """There is no other level."""
     with pytest.raises(RunFailed, match="middle is away"):
         await play(ladder(2), {"task": "?"}, {**saying([BAD]), "middle": away})

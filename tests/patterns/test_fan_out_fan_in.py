@@ -96,7 +96,7 @@ async def test_items_of_the_callers_type() -> None:
     assert played.requests[0].prompt == "<item_name>tides</item_name> 7"
 
 
-async def test_different_work_side_by_side() -> None:
+async def test_different_work_in_parallel() -> None:
     """A choice by item gives each worker its part."""
     parts = choose("item", {"facts": clerk("facts"), "counter": clerk("counter")})
     script = {"facts": ["for"], "counter": ["against"], "gather": ["both"]}

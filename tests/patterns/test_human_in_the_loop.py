@@ -51,7 +51,7 @@ async def test_the_note_reaches_the_next_proposal() -> None:
     assert "propose 2" in model.requests[-1].prompt
 
 
-async def test_what_is_rejected_is_not_done() -> None:
+async def test_a_rejected_action_is_not_done() -> None:
     """`act` does not run, and there is no output."""
     state, label, model = await decided(human_in_the_loop(PROPOSE, ACT), [NO])
     assert (label, state.output, len(model.requests)) == ("rejected", "", 1)
@@ -64,7 +64,7 @@ async def test_without_act_the_proposal_is_the_output() -> None:
 
 
 @pytest.mark.parametrize("answer", ["NOT APPROVED", "approve", {"verdict": "approved"}, True])
-async def test_an_answer_that_is_no_decision_is_refused(answer: object) -> None:
+async def test_an_answer_that_is_not_a_decision_is_refused(answer: object) -> None:
     """It is refused when it is given; the run still waits, and nothing is done."""
     graph = human_in_the_loop(PROPOSE, ACT)
     async with Runner(models={"*": ScriptedModel(["a plan"])}) as runner:

@@ -44,7 +44,7 @@ async def test_a_killed_pattern_continues_after_what_was_recorded(pattern: str, 
 
 
 @pytest.mark.parametrize("pattern", SCENES)
-async def test_a_pattern_asks_as_often_as_its_scene_says(pattern: str) -> None:
+async def test_a_pattern_makes_the_calls_of_its_scene(pattern: str) -> None:
     """The killed run is compared with an undisturbed one."""
     scene = SCENES[pattern]()
     model = ScriptedModel(scene.answers)

@@ -27,14 +27,14 @@ def scripts(sizes: Sequence[int]) -> dict[str, list[object]]:
 
 
 @pytest.mark.parametrize("sizes", [(1,), (3, 2), (2, 2, 1)])
-async def test_everybody_is_asked_once(sizes: Sequence[int]) -> None:
+async def test_each_agent_is_called_once(sizes: Sequence[int]) -> None:
     """A run costs the sum of the layers' sizes, and one call more."""
     played = await play(tower(sizes), {"task": "rain"}, scripts(sizes))
     assert played.calls.total() == sum(sizes) + 1
     assert played.state.output == "word of conclude"
 
 
-async def test_a_layer_reads_what_the_layer_below_said_and_no_more() -> None:
+async def test_a_layer_reads_only_the_outputs_of_the_layer_below() -> None:
     """It reads nothing of lower layers, and nothing of its own."""
     played = await play(tower((2, 2, 1)), {"task": "rain"}, scripts((2, 2, 1)))
     (lowest,), (middle,), (last,) = played.asked("l1a1"), played.asked("l2a1"), played.asked("conclude")
@@ -46,7 +46,7 @@ async def test_a_layer_reads_what_the_layer_below_said_and_no_more() -> None:
     assert "word of l2" not in last
 
 
-async def test_one_that_fails_is_left_out() -> None:
+async def test_an_agent_that_fails_is_left_out() -> None:
     """The next layer works on the others' outputs, and the failure is kept."""
     played = await play(tower((2, 1)), {"task": "rain"}, {**scripts((2, 1)), "l1a0": away})
     assert "word of l1a1" in played.asked("l2a0")[0]
@@ -54,7 +54,7 @@ async def test_one_that_fails_is_left_out() -> None:
 
 
 @pytest.mark.parametrize("silent", [1, 2])
-async def test_a_layer_that_says_nothing_fails_the_run(silent: int) -> None:
+async def test_a_layer_without_output_fails_the_run(silent: int) -> None:
     """This holds for every layer; the layers above it are not called."""
     answers = {**scripts((1, 1)), f"l{silent}a0": away}
     with pytest.raises(RunFailed, match="a layer said nothing"):

@@ -43,7 +43,7 @@ async def test_a_step_reads_the_results_it_needs_and_no_others() -> None:
     assert '"do"' in played.requests[0].prompt
 
 
-async def test_what_is_ready_runs_side_by_side() -> None:
+async def test_ready_steps_run_in_parallel() -> None:
     """Steps of one role and of several: each waits here for all others."""
     met = asyncio.Barrier(3)
 
@@ -125,7 +125,7 @@ async def test_a_worker_keeps_its_options() -> None:
     assert (played.state.results["a"].text, tried) == ("a", ["a", "a"])
 
 
-async def test_where_every_step_failed_nothing_is_made_of_it() -> None:
+async def test_if_every_step_failed_nothing_is_synthesised() -> None:
     """The run fails with that label."""
     plan = [step("bad"), step("b", "bad")]
     with pytest.raises(RunFailed, match="every step failed"):

@@ -28,7 +28,7 @@ async def test_each_stage_reads_what_the_one_before_wrote() -> None:
     assert "<text>facts</text>" in played.requests[1].prompt
 
 
-async def test_stages_hand_on_what_they_say_in_a_state_of_the_callers() -> None:
+async def test_stages_can_write_fields_of_the_callers_state() -> None:
     """Its fields reach the agents; a stage that names no field writes the result."""
     find = Node(Agent("find", prompt="{task}", output=list[str]), writes="points")
     graph = pipeline({"find": find, "write": clerk("write", "{points} {tone}")}, state=Article, result="draft")

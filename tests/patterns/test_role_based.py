@@ -64,7 +64,7 @@ async def test_agreement_is_counted_in_words() -> None:
     assert played.state.agreement == 0.75
 
 
-async def test_a_role_that_fails_keeps_its_view_and_the_others_go_on() -> None:
+async def test_a_role_that_fails_keeps_its_view_and_the_others_continue() -> None:
     """The failure is in the state, and the room has its output."""
 
     def once(request: Request) -> object:
@@ -114,7 +114,7 @@ class Dinner(Room):
     menu: Menu | None = None
 
 
-async def test_the_conclusions_node_says_where_it_goes() -> None:
+async def test_the_conclusion_can_be_written_to_a_field() -> None:
     """A typed conclusion goes into the caller's field, and a text of it into the output."""
     cook = Agent("conclude", prompt=READS, output=Menu)
     conclude = Node(cook, writes={"menu": ".", "output": lambda result: ", ".join(result.courses)})

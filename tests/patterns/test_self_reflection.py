@@ -34,7 +34,7 @@ async def test_the_verdict_counts_and_not_the_words_next_to_it() -> None:
     assert (played.output, played.label) == ("two", "accepted")
 
 
-async def test_what_is_no_verdict_goes_back_to_the_model() -> None:
+async def test_an_invalid_verdict_goes_back_to_the_model() -> None:
     """NOT APPROVED is not a verdict."""
     script = {"write": ["one"], "reflect": [{"verdict": "NOT APPROVED"}, GOOD]}
     played = await play(self_reflection(WRITE, REFLECT), {"task": "t"}, script)

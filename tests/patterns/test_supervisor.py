@@ -53,7 +53,7 @@ async def test_a_boss_that_is_a_function_is_held_to_the_names_too() -> None:
         await play(graph, {"task": "elsewhere"}, {})
 
 
-async def test_what_the_boss_checks_itself_is_checked_besides() -> None:
+async def test_the_supervisors_own_check_applies_too() -> None:
     """Its own check reads the state as usual."""
 
     def instructed(route: Route, task: str) -> None:
@@ -121,7 +121,7 @@ async def test_fields_of_the_caller_reach_agents_and_graphs() -> None:
     assert ['"worker"' in prompt for prompt in begins] == [False, True, False, False]
 
 
-async def test_what_is_no_text_is_reported_as_json() -> None:
+async def test_results_that_are_not_text_are_reported_as_json() -> None:
     """The boss can read any result of a worker."""
     graph = supervisor(BOSS, {"find": lambda: {"score": 7}, "line": pipeline({"a": clerk("a")})}, END)
     script = {"boss": [FIND, Route(next="line"), DONE], "a": ["text"], "end": ["done"]}

@@ -47,7 +47,7 @@ def heard(prompt: str) -> set[str]:
     return {f"{name}{number}" for name in NAMES for number in range(1, 9) if f"{name}{number}" in prompt}
 
 
-async def test_in_a_chain_each_hears_the_one_before() -> None:
+async def test_in_a_chain_each_agent_reads_the_previous_one() -> None:
     """From the second round on the first hears the last, whose text is the output."""
     played = await play(network("chain", 3, 2), {"task": "rain"}, counting())
     assert [heard(asked) for asked in played.asked("ann")] == [set(), {"cid1"}]
@@ -55,7 +55,7 @@ async def test_in_a_chain_each_hears_the_one_before() -> None:
     assert played.output == "cid2"
 
 
-async def test_in_a_star_only_the_hub_hears_all() -> None:
+async def test_in_a_star_only_the_hub_reads_all() -> None:
     """It speaks first, and has the last word."""
     played = await play(network("star", 3, 2), {"task": "rain"}, counting())
     assert [heard(asked) for asked in played.asked("ann")] == [set(), {"bob1", "cid1"}, {"bob2", "cid2"}]
@@ -63,7 +63,7 @@ async def test_in_a_star_only_the_hub_hears_all() -> None:
     assert played.output == "ann3"
 
 
-async def test_in_a_mesh_everybody_hears_everybody_else() -> None:
+async def test_in_a_mesh_all_agents_read_each_other() -> None:
     """They hear the texts of the previous round; the first one has the last word."""
     played = await play(network("mesh", 3, 2), {"task": "rain"}, counting())
     assert [heard(asked) for asked in played.asked("bob")] == [set(), {"ann1", "cid1"}]
@@ -72,7 +72,7 @@ async def test_in_a_mesh_everybody_hears_everybody_else() -> None:
 
 
 @pytest.mark.parametrize("kind", ["star", "mesh"])
-async def test_one_of_those_who_speak_side_by_side_may_fail(kind: Kind) -> None:
+async def test_an_agent_that_runs_in_parallel_can_fail(kind: Kind) -> None:
     """The others are heard, and the failure is kept."""
     played = await play(network(kind, 3), {"task": "rain"}, {**counting(), "cid": away})
     assert set(played.state.said) == {"ann", "bob"}

@@ -46,13 +46,13 @@ def test_one_vote_in_other_clothes(answer: str) -> None:
 
 
 @pytest.mark.parametrize("answer", ["yes, but", "not yes", "yesterday", "", "y", "yes no", "-yes", 1, None])
-def test_what_is_no_vote(answer: object) -> None:
+def test_other_texts_are_not_votes(answer: object) -> None:
     """Other words, more words and no words are not votes."""
     with pytest.raises(ValueError, match="is not a vote; answer with one of yes, no"):
         option_of(answer, ["yes", "no"])
 
 
-async def test_not_approved_is_no_approval() -> None:
+async def test_not_approved_is_not_an_approval() -> None:
     """It counts for no option, and the error says so."""
     result = await voting(saying("approved", "NOT APPROVED", "not approved"), Verdict, quorum=1).run({"task": "t"})
     assert (result.state.tally, result.output) == ({"approved": 1, "rejected": 0}, "approved")

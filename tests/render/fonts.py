@@ -13,7 +13,7 @@ _BOX: Final = struct.pack(">5h H H 4B 8h", 1, 0, 0, _EM, _EM, 3, 0, 1, 1, 1, 1, 
 
 
 def config(folder: Path, fonts: Path) -> Path:
-    """Write a configuration for fontconfig that knows the fonts of one folder alone.
+    """Write a configuration for fontconfig that lists only the fonts of one folder.
 
     Args:
         folder: Where the configuration and its cache go.
@@ -38,7 +38,7 @@ def giant(folder: Path) -> Path:
 
 
 def _tables() -> dict[bytes, bytes]:
-    """The tables of a font whose every character is the same square; of some, only what a reader looks at is set."""
+    """Return the tables of a font in which every character is the same square; only fields that readers use are set."""
     names = [(1, "Helvetica"), (2, "Regular"), (4, "Helvetica"), (6, "Helvetica")]
     texts = [text.encode("utf-16-be") for _, text in names]
     records, offset = b"", 0

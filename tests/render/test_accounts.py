@@ -45,7 +45,7 @@ def test_visits_of_a_node_add_up() -> None:
     assert drawing.caption[1].text.endswith("; 2.0 s, 0.0225 USD")
 
 
-def test_a_cost_that_is_not_known_is_never_nothing() -> None:
+def test_an_unknown_cost_is_never_shown_as_zero() -> None:
     """The cost is called unknown, and its known part is shown as a minimum."""
     steps = [started("a"), worked(2, 0.25, "END", calls=1, cost_usd=None)]
     assert " ".join(lines_of(drawing_of(one_node(), steps), "a")).endswith(" 1 visit, 0.25 s, cost unknown")
@@ -58,7 +58,7 @@ def test_a_cost_that_is_not_known_is_never_nothing() -> None:
     assert known.endswith(" 2 visits, 0.50 s, over 0.5000 USD, not all known")
 
 
-def test_failed_attempts_cost_too() -> None:
+def test_failed_attempts_have_a_time_and_a_cost() -> None:
     """A failed attempt takes time and money; the pause before the next attempt does not count."""
     error = {"kind": "E", "message": "m"}
     failed = made_step(
@@ -68,7 +68,7 @@ def test_failed_attempts_cost_too() -> None:
     assert lines_of(drawing, "a")[-1] == "1 visit, 0.75 s, 0.2000 USD"
 
 
-def test_a_stop_between_is_not_driven() -> None:
+def test_time_between_stop_and_resume_is_not_counted() -> None:
     """Time in which no process drove the run is not counted."""
     stop = made_step(2, "stopped", 2.0, data={"status": "stopped", "stop": {"reason": "limit", "label": ""}})
     resumed = made_step(3, "resumed", 1000.0, data={"limits": {}, "fingerprint": "f"})
@@ -79,7 +79,7 @@ def test_a_stop_between_is_not_driven() -> None:
     assert drawing.caption[1].text.endswith("; 2.0 s")
 
 
-async def test_a_graph_inside_has_the_cost_of_what_is_in_it() -> None:
+async def test_a_nested_graph_has_the_cost_of_its_nodes() -> None:
     """Its time is that of its visits; the cost of its nodes also counts for each enclosing graph."""
     graph, steps = await waiting_run()
     priced = [resaid(step, usage={"calls": 1, "cost_usd": 0.125}) if "usage" in said(step) else step for step in steps]
@@ -112,7 +112,7 @@ async def test_a_renamed_node_keeps_its_time_and_its_visits() -> None:
     )
 
 
-async def test_a_question_tells_how_long_it_was_open() -> None:
+async def test_an_answered_question_shows_how_long_it_was_open() -> None:
     """A question does no work: it shows no time while it waits, and its waiting time once it is answered."""
     graph, steps = await paper_run()
     asked = next(index for index, step in enumerate(steps) if step.kind == "waiting")
@@ -121,7 +121,7 @@ async def test_a_question_tells_how_long_it_was_open() -> None:
     assert lines_of(drawing_of(shape, steps), "approve")[-1] == "1 visit, waited 2 h 0 min"
 
 
-def test_a_function_that_waits_tells_how_long() -> None:
+def test_a_function_that_waits_shows_its_waiting_time() -> None:
     """It works before and after each answer; two waits in one visit add up."""
 
     def step(seq: int, kind: Kind, at: float, **data: Any) -> Step:
@@ -144,7 +144,7 @@ def test_a_function_that_waits_tells_how_long() -> None:
     ("seconds", "words"),
     [(0, "0 ms"), (0.0421, "42 ms"), (0.5, "0.50 s"), (9.99, "10.0 s"), (59.7, "1 min 0 s"), (3599.7, "1 h 0 min")],
 )
-def test_a_duration_has_the_digits_one_wants(seconds: float, words: str) -> None:
+def test_a_duration_is_rounded_sensibly(seconds: float, words: str) -> None:
     """Milliseconds, seconds, minutes, hours."""
     assert took(seconds) == words
 
@@ -165,7 +165,7 @@ def test_a_cost_in_words(usage: dict[str, float | None], words: str) -> None:
     assert cost(usage) == words
 
 
-def test_accounts_without_work_say_nothing() -> None:
+def test_an_account_without_work_is_empty() -> None:
     """An empty account has no text."""
     assert Account().in_words() == ""
     assert Account().plus(None, {}) == Account()

@@ -13,7 +13,7 @@ from tests.render.timed import Paper
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-async def test_where_they_part_is_told_with_each_ones_edge_and_why() -> None:
+async def test_the_divergence_shows_each_runs_edge_and_why() -> None:
     """The chart shows the shared steps, the first edge that differs in each run, and the fields that differ."""
     async with relatives() as runner:
         chart = beside(await pair_of(runner.store, "tides", "again"))
@@ -27,7 +27,7 @@ async def test_where_they_part_is_told_with_each_ones_edge_and_why() -> None:
     assert "ok: A none; B true" in chart.spoken
 
 
-async def test_both_graphs_are_in_it_with_the_parting_marked() -> None:
+async def test_both_graphs_are_drawn_with_the_divergence_marked() -> None:
     """Ids do not clash, colours and marks are kept, and the mark names each run's step."""
     async with relatives() as runner:
         root = read_xml(beside(await pair_of(runner.store, "tides", "again")).svg().encode())
@@ -44,7 +44,7 @@ async def test_both_graphs_are_in_it_with_the_parting_marked() -> None:
     assert named <= set(ids)
 
 
-async def test_a_run_that_ends_where_the_other_goes_on_says_so() -> None:
+async def test_a_run_that_ends_where_the_other_continues_has_no_step() -> None:
     """A branch that has not moved yet has no step to mark."""
     async with relatives() as runner:
         chart = beside(await pair_of(runner.store, "mine", "again"))
@@ -52,7 +52,7 @@ async def test_a_run_that_ends_where_the_other_goes_on_says_so() -> None:
     assert "A ends before" in chart.spoken
 
 
-async def test_runs_that_went_one_way_never_part() -> None:
+async def test_runs_with_the_same_path_do_not_diverge() -> None:
     """Two independent runs that did the same have no shared step and no difference."""
     graph = Graph("same", Paper)
     graph.add_node("write", lambda: "x", writes="draft", thread=False)
@@ -66,7 +66,7 @@ async def test_runs_that_went_one_way_never_part() -> None:
     assert "part at" not in chart.svg()
 
 
-async def test_long_ways_and_many_fields_are_cut_and_say_so() -> None:
+async def test_long_paths_and_many_fields_are_truncated() -> None:
     """At most a dozen of each are listed; the rest is counted."""
     graph = Graph("long", Paper)
     graph.add_node("write", lambda draft: draft + "x", writes="draft", thread=False)
@@ -96,7 +96,7 @@ async def test_runs_of_different_graphs_are_refused() -> None:
         assert "--timeline" in caught.value.repair
 
 
-async def test_without_a_painter_two_graphs_cannot_be_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_a_renderer_two_graphs_cannot_be_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tree of branches can be drawn: it needs no painter."""
     monkeypatch.setenv("PATH", "")
     monkeypatch.setitem(sys.modules, "pygraphviz", None)
@@ -121,7 +121,7 @@ def forking(name: str) -> Graph[Paper]:
     return graph
 
 
-async def test_the_mark_fits_round_nodes_and_nodes_of_graphs_inside() -> None:
+async def test_the_mark_fits_ellipses_and_nodes_of_nested_graphs() -> None:
     """An ellipse has no corners, and a node of a nested graph is found by its path."""
     outer = Graph("outer", Paper)
     outer.add_node("each", forking("inner"), writes="draft")

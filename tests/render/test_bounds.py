@@ -25,12 +25,12 @@ def bounds(*ways: EdgeOutline) -> dict[str, str]:
         ("iterations of b since c >= 3", "3 visits since c at most"),
     ],
 )
-def test_a_way_out_at_so_many_visits_is_a_bound(condition: str, bound: str) -> None:
-    """The edge is taken then, whatever else holds, and the loop ends."""
+def test_an_edge_out_after_a_number_of_visits_is_a_bound(condition: str, bound: str) -> None:
+    """The edge is then taken whatever else holds, and the loop ends."""
     assert bounds(edge("a", "b"), edge("b", "END", condition), edge("b", "a")) == {"b": bound}
 
 
-def test_the_least_bound_counts() -> None:
+def test_the_lowest_bound_is_shown() -> None:
     """Of two bounds, the one met first is shown."""
     ways = [edge("b", "END", "iterations of b >= 9"), edge("b", "END", "iterations of b >= 4"), edge("b", "a")]
     assert bounds(edge("a", "b"), *ways) == {"b": "4 visits at most"}
@@ -51,6 +51,6 @@ def test_the_least_bound_counts() -> None:
         [edge("b", "END", "iterations of b >= 3"), edge("b", "END")],
     ],
 )
-def test_what_is_not_certain_is_not_said(ways: list[EdgeOutline]) -> None:
+def test_a_bound_that_is_not_certain_is_not_shown(ways: list[EdgeOutline]) -> None:
     """Two combined conditions, another node's count, an earlier edge that loops, no loop at all."""
     assert bounds(edge("a", "b"), *ways) == {}

@@ -10,7 +10,7 @@ from tests.render.relatives import relatives
 from tests.render.samples import read_xml
 
 
-async def test_the_whole_family_is_drawn_whoever_of_it_is_asked_for() -> None:
+async def test_the_whole_family_is_drawn_for_any_of_its_runs() -> None:
     """The tree starts at the first run; later branches come first, each with its end, its steps and its cost."""
     async with relatives() as runner:
         families = [await family_of(runner.store, asked) for asked in ("tides", "again")]
@@ -25,7 +25,7 @@ async def test_the_whole_family_is_drawn_whoever_of_it_is_asked_for() -> None:
     assert spoken[5] == "anew, branched from tides at step 1: stopped: asked, steps 2 to 19"
 
 
-async def test_a_lane_leaves_its_parents_at_the_step_it_was_branched_at() -> None:
+async def test_a_lane_starts_at_the_step_of_its_branch() -> None:
     """Each branch has one curve, and each run one end mark, whose shape shows its status."""
     async with relatives() as runner:
         svg = branches(await family_of(runner.store, "tides")).svg()
@@ -52,7 +52,7 @@ class Pruned(MemoryStore):
         return await super().load(run_id, upto)
 
 
-async def test_a_family_that_lost_a_member_is_drawn_from_what_is_left() -> None:
+async def test_a_family_with_a_missing_run_is_drawn() -> None:
     """The first run is missing; a run that cannot be read gives the reason."""
     async with relatives() as runner:
         runner.store.__class__ = Pruned
@@ -63,7 +63,7 @@ async def test_a_family_that_lost_a_member_is_drawn_from_what_is_left() -> None:
     assert chart.spoken[1].startswith("mine, branched from tides at step 13: waiting")
 
 
-async def test_an_unknown_run_is_told() -> None:
+async def test_an_unknown_run_is_an_error() -> None:
     """The error is the same as elsewhere."""
     async with relatives() as runner:
         with pytest.raises(UnknownRun):

@@ -45,7 +45,7 @@ def tags(root: ET.Element) -> set[str]:
     return {element.tag.rpartition("}")[2] for element in root.iter()}
 
 
-def test_what_users_write_is_drawn_and_never_run() -> None:
+def test_users_text_is_drawn_and_never_executed() -> None:
     """No text produces a script, a handler, a link or an invisible character."""
     root = read_xml(hostile().svg().encode())
     assert tags(root) == {"svg", "title", "desc", "style", "rect", "g", "line", "text", "path"} - {"path"}
@@ -74,7 +74,7 @@ def test_labels_paths_ids_and_reasons_are_escaped_in_every_chart() -> None:
         assert "<script" not in html_page(chart)
 
 
-def test_a_page_stands_alone() -> None:
+def test_a_page_loads_and_runs_nothing() -> None:
     """It loads nothing, runs nothing, and its title is escaped."""
     page = html_page(hostile())
     assert "Content-Security-Policy" in page
@@ -82,7 +82,7 @@ def test_a_page_stands_alone() -> None:
     assert "http" not in page.replace("http-equiv", "").replace("http://www.w3.org/2000/svg", "")
 
 
-def test_those_who_listen_hear_what_it_says() -> None:
+def test_a_chart_has_a_title_and_a_description() -> None:
     """The picture has a title and a description for screen readers."""
     root = read_xml(timeline([started("a"), done(2, "a", "END")]).svg().encode())
     assert root.get("role") == "img"
@@ -92,7 +92,7 @@ def test_those_who_listen_hear_what_it_says() -> None:
 
 
 @pytest.mark.parametrize("night", [0, 1])
-def test_inks_can_be_read_by_day_and_by_night(night: int) -> None:
+def test_text_and_lines_are_readable_in_both_themes(night: int) -> None:
     """Text has a contrast of at least 4.5 to the paper, the stripes and the bars under it; lines have 3."""
     colour: dict[str, str] = {name: pair[night] for name, pair in INKS.items()}
     for sheet in ("paper", "stripe"):
@@ -104,7 +104,7 @@ def test_inks_can_be_read_by_day_and_by_night(night: int) -> None:
 
 
 @pytest.mark.parametrize("ending", [".svg", ".html", ".txt"])
-def test_the_ending_says_how(ending: str, tmp_path: Path) -> None:
+def test_the_file_extension_selects_the_format(ending: str, tmp_path: Path) -> None:
     """Each format needs nothing but this package."""
     target = tmp_path / f"a{ending}"
     write_chart(target, lambda: timeline([started("a")]))
@@ -112,24 +112,24 @@ def test_the_ending_says_how(ending: str, tmp_path: Path) -> None:
     assert target.read_text(encoding="utf-8").startswith(begins[ending])
 
 
-def test_a_png_is_painted_where_there_is_something_to_paint_with(tmp_path: Path) -> None:
+def test_a_png_is_rendered_by_resvg(tmp_path: Path) -> None:
     """The painter is resvg-py, of the extra `render`."""
     pytest.importorskip("resvg_py", reason="a painter of the extra `render`")
     write_chart(tmp_path / "a.png", lambda: timeline([started("a")]))
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_without_a_painter_a_png_is_refused_with_the_repair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_renderer_a_png_is_refused_with_the_repair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The error names the extra and the formats that need nothing."""
     monkeypatch.setitem(sys.modules, "resvg_py", None)
     with pytest.raises(RenderError, match="needs resvg-py") as caught:
         write_chart(tmp_path / "a.png", lambda: timeline([started("a")]))
-    assert "graphengine[render]" in caught.value.repair
+    assert "durable-graphengine[render]" in caught.value.repair
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("name", ["a.pdf", "a.dot", "a", ".svg"])
-def test_another_ending_is_refused_before_anything_is_drawn(name: str, tmp_path: Path) -> None:
+def test_an_unknown_extension_is_refused_before_drawing(name: str, tmp_path: Path) -> None:
     """The error names the formats, and no file is left."""
 
     def never() -> Chart:
@@ -141,7 +141,7 @@ def test_another_ending_is_refused_before_anything_is_drawn(name: str, tmp_path:
     assert not list(tmp_path.iterdir())
 
 
-def test_what_cannot_be_read_or_written_is_told(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_or_written_is_an_error(tmp_path: Path) -> None:
     """Damage and a missing folder raise the package's errors, with the repair."""
 
     def damaged() -> Chart:
@@ -153,7 +153,7 @@ def test_what_cannot_be_read_or_written_is_told(tmp_path: Path) -> None:
         write_chart(tmp_path / "none" / "a.svg", lambda: timeline([started("a")]))
 
 
-def test_text_that_is_too_long_ends_in_a_mark() -> None:
+def test_text_that_is_too_long_ends_with_an_ellipsis() -> None:
     """It never takes more than its room, wide characters included."""
     for text in (*HOSTILE, "日本語" * 30, "W" * 50, "i" * 50):
         for room in (0, 5, 40, 200):
@@ -174,7 +174,7 @@ def test_the_examples_of_units_hold() -> None:
     assert doctest.testmod(units).failed == 0
 
 
-def test_times_and_costs_are_told_as_people_tell_them() -> None:
+def test_times_and_costs_are_rounded_in_fitting_units() -> None:
     """Values are rounded sensibly, in a unit that fits."""
     assert [lasting(seconds) for seconds in (59.99, 3600, 86_400 * 3)] == ["1 min", "1 h", "3 d"]
     assert moment(1e30).endswith("after 1970")

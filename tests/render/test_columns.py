@@ -21,13 +21,13 @@ def posts(drawing: Drawing) -> list[str]:
     return [box.name for box in drawing.boxes if box.shape == "link"]
 
 
-def test_a_short_graph_stays_as_it_is() -> None:
+def test_a_short_graph_has_one_column() -> None:
     """A graph that fits in one column is unchanged."""
     for short in (review_loop(), hostile(), line(LONG_ROWS - 2)):
         assert in_columns(drawing_of(short)) is drawing_of(short) or not posts(in_columns(drawing_of(short)))
 
 
-def test_a_long_chain_is_broken_and_says_where_it_goes_on() -> None:
+def test_a_long_chain_is_broken_with_signposts() -> None:
     """Each break has a signpost at both ends, and every box and edge is still drawn once."""
     drawing = drawing_of(line(200))
     broken = in_columns(drawing)
@@ -40,14 +40,14 @@ def test_a_long_chain_is_broken_and_says_where_it_goes_on() -> None:
     assert {arrow.id for arrow in drawing.arrows} < {arrow.id for arrow in broken.arrows}
 
 
-def test_it_is_cut_where_few_arrows_cross() -> None:
+def test_columns_break_where_few_arrows_cross() -> None:
     """Loops stay in one column where possible."""
     broken = in_columns(drawing_of(chain(200)))
     assert len(posts(broken)) == 2 * 8
     assert len([arrow for arrow in broken.arrows if arrow.back]) == 40
 
 
-def test_a_long_graph_inside_has_columns_of_its_own() -> None:
+def test_a_long_nested_graph_has_its_own_columns() -> None:
     """Its signposts are in its cluster and name its nodes; outer signposts never cut it."""
     drawing = drawing_of(outline_of(tree(3, 20)))
     broken = in_columns(drawing)
@@ -77,7 +77,7 @@ def test_arrows_to_a_graph_still_end_at_its_border() -> None:
     assert posts(broken)
 
 
-def test_a_wide_graph_is_not_torn_apart() -> None:
+def test_a_wide_graph_is_not_broken() -> None:
     """If many arrows cross at every row, there is no good place to cut."""
     lanes = [[f"l{lane}_{i}" for i in range(60)] for lane in range(8)]
     edges = [edge("START", lane[0], f"{lane[0]} > 1") for lane in lanes]
@@ -86,7 +86,7 @@ def test_a_wide_graph_is_not_torn_apart() -> None:
     assert in_columns(drawing) is drawing
 
 
-def test_the_run_goes_on_in_the_next_column() -> None:
+def test_a_run_continues_in_the_next_column() -> None:
     """A signpost is drawn like its arrow, and the words stay at the first half."""
     steps = [started("s0"), *(done(i + 2, f"s{i}", f"s{i + 1}") for i in range(30))]
     broken = in_columns(drawing_of(line(200), steps))
@@ -103,7 +103,7 @@ def test_words_are_not_broken() -> None:
     assert "on to" in to_dot(chain(200))
 
 
-def test_what_nothing_leads_to_and_loops_without_a_way_in_are_placed() -> None:
+def test_unreachable_nodes_and_loops_are_placed() -> None:
     """An outline need not be sound to be drawn."""
     names = [f"s{i}" for i in range(60)]
     ring = [edge(a, b) for a, b in zip(names, [*names[1:], names[0]], strict=True)]

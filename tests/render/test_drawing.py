@@ -16,14 +16,14 @@ def words(element: Box | Arrow) -> list[str]:
     return [line.text for line in element.lines]
 
 
-def beside(drawing: Drawing) -> list[str]:
+def labels_of(drawing: Drawing) -> list[str]:
     """Return the words next to each arrow, in declared order."""
     return [" / ".join(words(arrow)) for arrow in drawing.arrows]
 
 
-def test_ways_are_numbered_in_the_order_they_are_tried() -> None:
+def test_edges_are_numbered_in_the_order_in_which_they_are_tried() -> None:
     """Edges after success count from 1; the edge after a failure is outside that order."""
-    assert beside(drawing_of(review_loop()))[3:] == [
+    assert labels_of(drawing_of(review_loop()))[3:] == [
         "accepted unreviewed / failed with Exception",
         "1. approved / history[-1].score >= 7",
         "2. no longer improving / history[-1].score no longer / improves",
@@ -32,12 +32,12 @@ def test_ways_are_numbered_in_the_order_they_are_tried() -> None:
     ]
 
 
-def test_a_single_way_needs_no_words() -> None:
-    """Without a choice there is no number and no otherwise."""
-    assert beside(drawing_of(review_loop()))[:3] == ["", "", ""]
+def test_a_single_edge_has_no_label() -> None:
+    """Without a choice there is no number and no `otherwise`."""
+    assert labels_of(drawing_of(review_loop()))[:3] == ["", "", ""]
 
 
-def test_failure_edges_have_an_order_of_their_own() -> None:
+def test_failure_edges_are_numbered_separately() -> None:
     """Several edges after failure are numbered among themselves."""
     edges = [
         edge("START", "a"),
@@ -46,7 +46,7 @@ def test_failure_edges_have_an_order_of_their_own() -> None:
         edge("a", "FAIL", "failed with Exception", failure=True),
     ]
     drawing = drawing_of(outline([node("a")], edges))
-    assert beside(drawing)[1:] == ["1. failed with KeyError", "", "2. failed with Exception"]
+    assert labels_of(drawing)[1:] == ["1. failed with KeyError", "", "2. failed with Exception"]
     assert [arrow.failure for arrow in drawing.arrows] == [False, True, False, True]
 
 
@@ -57,17 +57,17 @@ def test_the_cases_of_a_switch_that_lead_to_one_node_share_an_arrow() -> None:
     assert switch == ["kind is question or bug", "kind is spam", "kind is anything else"]
 
 
-def test_a_switch_among_other_ways_is_one_way() -> None:
+def test_a_switch_among_other_edges_has_one_number() -> None:
     """All arrows of a switch share its number, and the next edge has the next number."""
     switch: EdgeOutline = {"from": "a", "on": "x", "cases": {"1": "END", "2": "FAIL"}, "otherwise": None}
     drawing = drawing_of(outline([node("a")], [edge("START", "a"), edge("a", "a", "x < 1"), switch, edge("a", "END")]))
-    assert beside(drawing)[1:] == ["1. x < 1", "2. x is 1", "2. x is 2", "3. otherwise"]
+    assert labels_of(drawing)[1:] == ["1. x < 1", "2. x is 1", "2. x is 2", "3. otherwise"]
 
 
-def test_an_otherwise_that_leads_where_a_case_leads_is_told() -> None:
+def test_an_otherwise_with_the_target_of_a_case_is_shown() -> None:
     """An arrow for both a case and the otherwise shows both."""
     switch: EdgeOutline = {"from": "a", "on": "x", "cases": {"1": "END", "2": "FAIL"}, "otherwise": "END"}
-    assert beside(drawing_of(outline([node("a")], [edge("START", "a"), switch])))[1:] == [
+    assert labels_of(drawing_of(outline([node("a")], [edge("START", "a"), switch])))[1:] == [
         "x is 1, or otherwise",
         "x is 2",
     ]
@@ -95,13 +95,13 @@ def test_an_otherwise_that_leads_where_a_case_leads_is_told() -> None:
         ({"on_resume": "ask"}, ["n", "function", "after a crash somebody", "decides"]),
     ],
 )
-def test_a_box_says_what_a_node_is(facts: dict[str, Any], said: list[str]) -> None:
-    """Title, kind, what it writes, and what happens when it fails; the name where the title differs."""
+def test_a_box_describes_its_node(facts: dict[str, Any], said: list[str]) -> None:
+    """A box has the title, the kind, what it writes and its failure handling; the name if the title differs."""
     box = drawing_of(outline([node("n", **facts)], [])).boxes[0]
     assert words(box) == said
 
 
-def test_an_end_that_many_nodes_lead_to_has_a_box_for_each() -> None:
+def test_many_nodes_that_lead_to_end_have_separate_ends() -> None:
     """Up to four nodes share END; with more, each has its own, so that no arrow crosses the picture."""
     few = [edge("START", "a"), *(edge(name, "END") for name in "abcd")]
     shared = drawing_of(outline([node(name) for name in "abcd"], few))
@@ -111,7 +111,7 @@ def test_an_end_that_many_nodes_lead_to_has_a_box_for_each() -> None:
     assert len({arrow.target for arrow in many.arrows if arrow.target != many.arrows[0].target}) == 5
 
 
-def test_arrows_that_close_a_loop_are_known() -> None:
+def test_arrows_that_close_a_loop_are_recognised() -> None:
     """An edge back to an ancestor, or to the node itself, closes a loop; one to a node merely seen before does not."""
     edges = [edge("START", "a"), edge("a", "b"), edge("a", "c"), edge("b", "c"), edge("c", "a"), edge("b", "b")]
     drawing = drawing_of(outline([node(name) for name in "abc"], edges))
@@ -123,13 +123,13 @@ def test_a_graph_of_any_depth_is_drawn() -> None:
     assert len(drawing_of(chain(1500)).boxes) > 1500
 
 
-def test_a_node_that_only_ways_name_is_drawn() -> None:
+def test_a_node_that_only_edges_name_is_drawn() -> None:
     """An outline from a newer version loses nothing."""
     assert words(drawing_of(outline([], [edge("START", "ghost")])).boxes[1]) == ["ghost", "unknown node"]
 
 
 @pytest.mark.parametrize("broken", [{}, {"nodes": 3}, {"nodes": [{}]}, {"nodes": [], "ways": [{"from": "a"}]}])
-def test_what_is_no_outline_is_refused(broken: Any) -> None:
+def test_an_invalid_outline_is_refused(broken: Any) -> None:
     """A mapping that describes no graph raises one of the package's errors."""
     with pytest.raises(RenderError, match="is not the outline"):
         drawing_of(broken)

@@ -49,7 +49,7 @@ def fake_dot(folder: Path, does: str) -> None:
         (".SVG", b"<?xml"),
     ],
 )
-def test_the_ending_says_how(ending: str, begins: bytes, tmp_path: Path) -> None:
+def test_the_file_extension_selects_the_format(ending: str, begins: bytes, tmp_path: Path) -> None:
     """Each ending has its format, without a dot program, and nothing else is left in the folder."""
     target = tmp_path / f"picture{ending}"
     render_outline(review_loop(), target)
@@ -58,7 +58,7 @@ def test_the_ending_says_how(ending: str, begins: bytes, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("name", ["picture", "picture.gif", "picture.htm", ".svg"])
-def test_another_ending_is_refused(name: str, tmp_path: Path) -> None:
+def test_an_unknown_extension_is_refused(name: str, tmp_path: Path) -> None:
     """An unknown ending raises an error that lists the known ones, and writes no file."""
     with pytest.raises(RenderError) as caught:
         render_outline(review_loop(), tmp_path / name)
@@ -68,7 +68,7 @@ def test_another_ending_is_refused(name: str, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_a_folder_that_does_not_exist_is_told(tmp_path: Path) -> None:
+def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
     """A system error for a path becomes one of the package's errors."""
     with pytest.raises(RenderError, match="cannot be written"):
         render_outline(review_loop(), tmp_path / "missing" / "picture.dot")
@@ -83,14 +83,14 @@ def test_a_graph_is_drawn_from_its_declaration(tmp_path: Path) -> None:
     assert (tmp_path / "a.mmd").read_text(encoding="utf-8") == to_mermaid(graph.compile().outline)
 
 
-def test_a_graph_with_problems_tells_them(tmp_path: Path) -> None:
+def test_a_graph_with_problems_is_not_drawn(tmp_path: Path) -> None:
     """A graph that does not compile is not drawn."""
     with pytest.raises(CompileError):
         render_graph(Graph("empty", Article), tmp_path / "a.dot")
 
 
 @pytest.mark.usefixtures("no_dot")
-def test_nothing_to_paint_with_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_missing_renderer_is_an_error_with_the_repair(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Without dot and pygraphviz the error names both, the extra, and the formats that always work."""
     monkeypatch.setitem(sys.modules, "pygraphviz", None)
     with pytest.raises(RenderError, match=r"graphengine\[render\].*Graphviz.*\.dot or \.mmd"):
@@ -99,7 +99,7 @@ def test_nothing_to_paint_with_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the fake dot is a shell script")
-def test_dot_paints_where_there_is_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_dot_is_used_if_it_is_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The program reads the graph from standard input and leaves no file."""
     fake_dot(tmp_path, "printf painted")
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
@@ -109,7 +109,7 @@ def test_dot_paints_where_there_is_one(monkeypatch: pytest.MonkeyPatch, tmp_path
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the fake dot is a shell script")
-def test_a_dot_that_fails_is_told(
+def test_a_failure_of_dot_is_an_error(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """The program's complaint is in the error, and not on the user's terminal."""
@@ -121,7 +121,7 @@ def test_a_dot_that_fails_is_told(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the fake dot is a shell script")
-def test_a_dot_that_paints_nonsense_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_invalid_output_of_dot_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Output other than SVG is refused, and no file is written."""
     fake_dot(tmp_path, "printf nonsense")
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
@@ -131,7 +131,7 @@ def test_a_dot_that_paints_nonsense_is_told(monkeypatch: pytest.MonkeyPatch, tmp
 
 
 @pytest.mark.usefixtures("no_dot")
-def test_a_graphviz_that_fails_is_told(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_failure_of_pygraphviz_is_an_error(capfd: pytest.CaptureFixture[str]) -> None:
     """A pygraphviz error becomes one of the package's errors, and its output stays off the terminal."""
     with pytest.raises(RenderError, match="pygraphviz could not paint this"):
         paint("digraph { a -> ", "svg")
@@ -140,8 +140,8 @@ def test_a_graphviz_that_fails_is_told(capfd: pytest.CaptureFixture[str]) -> Non
 
 
 @pytest.mark.usefixtures("no_dot")
-def test_svg_is_told_to_those_who_do_not_see_it(tmp_path: Path) -> None:
-    """The picture has a title and a description, and each part says in words what it is."""
+def test_svg_is_accessible(tmp_path: Path) -> None:
+    """The picture has a title and a description, and each part has a text."""
     render_outline(review_loop(), tmp_path / "a.svg")
     root = read_xml((tmp_path / "a.svg").read_bytes())
     assert root.get("role") == "img"
@@ -154,8 +154,8 @@ def test_svg_is_told_to_those_who_do_not_see_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("no_dot")
-def test_svg_is_the_same_each_time() -> None:
-    """One input, one file: no version of Graphviz, no date; and on white, to be read by day and by night."""
+def test_svg_is_reproducible() -> None:
+    """The file has no version of Graphviz and no date, and has a white background."""
     drawing = drawing_of(hostile())
     first, second = (accessible_svg(paint(to_dot(hostile()), "svg"), drawing) for _ in range(2))
     assert first == second
@@ -173,15 +173,15 @@ def test_words_are_centred_on_their_box() -> None:
         assert {(text.get("text-anchor"), text.get("x")) for text in texts} == {("middle", texts[0].get("x"))}
 
 
-def test_labels_without_a_ground_are_refused() -> None:
-    """A Graphviz that paints other labels than it was given gets an error, and no words are put in a wrong place."""
+def test_labels_without_a_background_are_refused() -> None:
+    """If Graphviz renders other labels than it was given, an error is raised and no text is misplaced."""
     svg = b'<svg xmlns="http://www.w3.org/2000/svg"><g id="drawing"><title>a</title><text>review_loop</text></g></svg>'
     with pytest.raises(RenderError, match="differ from its input"):
         accessible_svg(svg, drawing_of(review_loop()))
 
 
 @pytest.mark.usefixtures("no_dot")
-def test_png_has_dots_enough_for_fine_screens() -> None:
+def test_png_has_two_pixels_per_point() -> None:
     """A PNG has two dots for each point of the SVG."""
     dot = to_dot(review_loop())
     width_points = float((read_xml(paint(dot, "svg")).get("width") or "").removesuffix("pt"))
@@ -190,15 +190,15 @@ def test_png_has_dots_enough_for_fine_screens() -> None:
 
 
 @pytest.mark.usefixtures("no_dot")
-def test_what_lies_in_the_working_directory_is_not_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A file there that is called pygraphviz.py does not paint."""
+def test_files_in_the_working_directory_are_not_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A file there that is named pygraphviz.py is not imported."""
     (tmp_path / "pygraphviz.py").write_text("raise SystemExit(7)", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     assert paint("digraph { a }", "svg").startswith(b"<?xml")
 
 
 @pytest.mark.usefixtures("no_dot")
-def test_two_hundred_nodes_can_be_painted(tmp_path: Path) -> None:
+def test_two_hundred_nodes_can_be_rendered(tmp_path: Path) -> None:
     """A large graph comes out whole, about as wide as high."""
     render_outline(chain(200), tmp_path / "big.svg")
     root = read_xml((tmp_path / "big.svg").read_bytes())

@@ -21,7 +21,7 @@ def words(drawing: Drawing, name: str) -> list[str]:
     return [line.text for line in box(drawing, name).lines]
 
 
-def test_a_folded_graph_is_one_box_that_says_what_is_in_it() -> None:
+def test_a_folded_graph_is_one_box_with_a_summary() -> None:
     """Its kind, how many nodes, which, and its ends; the arrows lead to the box, and no cluster is left."""
     drawing = drawing_of(outline_of(newsroom()), fold=0)
     assert not drawing.clusters
@@ -40,7 +40,7 @@ def test_a_folded_graph_is_one_box_that_says_what_is_in_it() -> None:
     assert not [arrow for arrow in drawing.arrows if arrow.head or arrow.tail]
 
 
-def test_a_depth_folds_what_stands_so_deep() -> None:
+def test_a_depth_folds_the_graphs_at_that_depth() -> None:
     """Depth 1 leaves the first nested graph open, folds those in it, and counts all their nodes."""
     outline = outline_of(tree(4, 2))
     assert [cluster.depth for cluster in drawing_of(outline, fold=1).clusters] == [0]
@@ -81,15 +81,15 @@ def test_an_invalid_fold_is_refused(fold: Any, message: str) -> None:
         drawing_of(outline_of(newsroom()), fold=fold)
 
 
-def test_a_graph_without_graphs_says_so() -> None:
-    """There is nothing to name."""
+def test_folding_a_graph_without_nested_graphs_is_refused() -> None:
+    """The error says that there is nothing to fold."""
     inner = outline_of(tree(1, 2))
     assert drawing_of(inner, fold=0) == drawing_of(inner)
     with pytest.raises(RenderError, match="this graph has no graphs inside"):
         drawing_of(inner, fold="x")
 
 
-async def test_a_run_in_a_folded_graph_is_told_at_its_box() -> None:
+async def test_a_run_in_a_folded_graph_is_shown_at_its_box() -> None:
     """A node that waits inside marks the box, which also has its visits and time."""
     graph, steps = await asking_run()
     drawing = drawing_of(graph.compile().outline, steps, fold=0)

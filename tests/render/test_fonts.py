@@ -58,7 +58,7 @@ def test_no_font_changes_a_picture(no_fonts: str, fonts: str, monkeypatch: pytes
 
 
 @pytest.mark.usefixtures("_painter")
-def test_graphviz_sees_the_fonts_it_is_given(no_fonts: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_graphviz_uses_the_configured_fonts(no_fonts: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The comparison above can fail: a label that Graphviz measures is larger in a larger font."""
     plain = 'digraph { a [fontname="Helvetica,Arial,sans-serif" label="measured by Graphviz"] }'
     monkeypatch.setenv("FONTCONFIG_FILE", no_fonts)
@@ -83,5 +83,5 @@ def test_text_is_measured_by_a_table(text: str, size: float, width: float) -> No
 
 
 def test_bold_text_takes_more_room() -> None:
-    """The table has widths of its own for it."""
+    """The table has separate widths for bold text."""
     assert text_width("approved", 12, strong=True) > text_width("approved", 12)

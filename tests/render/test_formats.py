@@ -37,7 +37,7 @@ BRACKETS = {
 
 
 def read_mermaid(text: str) -> tuple[list[str], list[str]]:
-    """The labels of boxes and clusters, and of arrows, in a Mermaid flowchart whose every line has to be known."""
+    """Return the labels of boxes, clusters and arrows of a Mermaid flowchart; every line must be known."""
     boxes: list[str] = []
     arrows: list[str] = []
     for line in text.splitlines():
@@ -54,7 +54,7 @@ def read_mermaid(text: str) -> tuple[list[str], list[str]]:
 
 
 def shown(label: str) -> str:
-    """What Mermaid shows of a label: markup is ours alone, entities are read once, joiners are not seen."""
+    """Return the text that Mermaid shows for a label, with entities decoded once and without joiners."""
     lines = re.sub(r"</?b>", "", label).split("<br/>")
     assert not [line for line in lines if set('<>"`|\\') & set(line)]
     assert all(re.fullmatch(r"(\w+|\d+)", name) for line in lines for name in re.findall(r"#([^;]*);", line))
@@ -63,12 +63,12 @@ def shown(label: str) -> str:
 
 
 def titled(title: str) -> Outline:
-    """A graph whose every text is this one."""
+    """Return a graph in which every text is this one."""
     return outline([node("a", title=title)], [edge("START", "a"), edge("a", "END", title, title)], title)
 
 
 def nested(title: str) -> Outline:
-    """A graph with a map over a graph, a choice among graphs, and a question, whose every text is this one."""
+    """Return a graph with a map, a choice among graphs, and a question, in which every text is this one."""
     inner = outline([node("a", title=title)], [edge("START", "a", title), edge("a", "END", title, title)], title)
     several = node("b", "choose", title=title, choices=[title, "x"], on=title, graphs={title: inner})
     nodes = [
@@ -80,8 +80,8 @@ def nested(title: str) -> Outline:
 
 
 @given(TITLES)
-def test_every_format_keeps_the_texts_of_clusters_texts(title: str) -> None:
-    """A graph inside a graph says what it says in DOT, Mermaid and plain text, whatever a text holds."""
+def test_texts_of_clusters_stay_texts_in_every_format(title: str) -> None:
+    """A nested graph has the same texts in DOT, Mermaid and plain text, whatever they contain."""
     drawing = drawing_of(nested(title))
     parts: list[Box | Cluster] = [*drawing.boxes, *drawing.clusters]
     words = sorted((" " if part in drawing.clusters else "\n").join(line.text for line in part.lines) for part in parts)
@@ -103,8 +103,8 @@ def texts(title: str) -> tuple[list[str], list[str]]:
 
 @pytest.mark.parametrize("name", GRAPHS)
 @pytest.mark.parametrize("ending", WRITERS)
-def test_a_picture_is_byte_for_byte_what_it_was(name: str, ending: str) -> None:
-    """The text of a picture changes only on purpose: `python -m tests.render.samples` writes it anew."""
+def test_pictures_are_unchanged_byte_for_byte(name: str, ending: str) -> None:
+    """A picture's text changes only on purpose: `python -m tests.render.samples` writes it again."""
     write = WRITERS[ending]
     golden = (GOLDEN / f"{name}.{ending}").read_bytes()
     assert write(GRAPHS[name]()).encode() == golden
@@ -112,8 +112,8 @@ def test_a_picture_is_byte_for_byte_what_it_was(name: str, ending: str) -> None:
 
 
 @pytest.mark.parametrize("name", GRAPHS)
-def test_graphviz_reads_what_we_wrote(name: str) -> None:
-    """Every box and arrow is there, with its id and a label of its own."""
+def test_graphviz_reads_the_dot_source(name: str) -> None:
+    """Every box and arrow is there, with its id and its own label."""
     drawing = drawing_of(GRAPHS[name]())
     read = pygraphviz.AGraph(string=to_dot(GRAPHS[name]()))
     assert sorted(boxes_of(read)) == sorted(box.id for box in drawing.boxes)
@@ -131,7 +131,7 @@ def boxes_of(read: pygraphviz.AGraph) -> list[str]:
 
 
 def arrows_of(read: pygraphviz.AGraph) -> list[tuple[str, str, str]]:
-    """All arrows with their ids, those that turn as one, whichever way round they are written."""
+    """Return all arrows with their ids; arrows that turn count as one, in either direction."""
     seen = [edge for edge in read.edges() if edge.attr["style"] != "invis"]
     ends = {edge[0]: edge[1] for edge in seen if edge[0].endswith("_turn")}
     begun = [edge for edge in seen if edge[0] not in ends]
@@ -140,13 +140,13 @@ def arrows_of(read: pygraphviz.AGraph) -> list[tuple[str, str, str]]:
 
 
 def names_of(read: pygraphviz.AGraph) -> list[str]:
-    """The names of all clusters, those in clusters included."""
+    """Return the names of all clusters, including nested ones."""
     return [name for inner in read.subgraphs() for name in (str(inner.name), *names_of(inner))]
 
 
 @pytest.mark.parametrize("name", GRAPHS)
-def test_boxes_stand_in_their_clusters(name: str) -> None:
-    """In DOT and in Mermaid each box is inside the cluster that the drawing says, and in no other."""
+def test_boxes_are_in_their_clusters(name: str) -> None:
+    """In DOT and in Mermaid, each box is in the cluster that the drawing defines, and in no other."""
     drawing = drawing_of(GRAPHS[name]())
     read = pygraphviz.AGraph(string=to_dot(GRAPHS[name]()))
     around = {cluster.id: cluster.parent for cluster in drawing.clusters}
@@ -167,12 +167,12 @@ def test_boxes_stand_in_their_clusters(name: str) -> None:
 
 
 def chain_of(cluster: str, around: dict[str, str]) -> list[str]:
-    """A cluster and those around it."""
+    """Return a cluster and those that enclose it."""
     return [cluster, *chain_of(around[cluster], around)] if cluster else []
 
 
 def subgraph(read: pygraphviz.AGraph, name: str) -> pygraphviz.AGraph:
-    """The cluster of this name, wherever it is."""
+    """Return the cluster with this name, at any depth."""
     left = list(read.subgraphs())
     while left[0].name != name:
         left += left.pop(0).subgraphs()
@@ -180,8 +180,8 @@ def subgraph(read: pygraphviz.AGraph, name: str) -> pygraphviz.AGraph:
 
 
 @given(TITLES)
-def test_dot_keeps_every_text_a_text(title: str) -> None:
-    """Whatever a text holds, Graphviz reads two ends, one node and two arrows, and in the labels just our markup."""
+def test_texts_stay_texts_in_dot(title: str) -> None:
+    """Whatever a text contains, Graphviz reads two ends, one node and two arrows, and only our markup in the labels."""
     read = pygraphviz.AGraph(string=to_dot(titled(title)))
     assert sorted(read.nodes()) == ["n0", "n1", "n2"]
     assert len(read.edges()) == 2
@@ -192,12 +192,12 @@ def test_dot_keeps_every_text_a_text(title: str) -> None:
 
 
 @given(TITLES)
-def test_mermaid_keeps_every_text_a_text(title: str) -> None:
-    """Whatever a text holds, each line is one of ours and each label reads as the text."""
+def test_texts_stay_texts_in_mermaid(title: str) -> None:
+    """Whatever a text contains, each line is one of ours and each label reads as the text."""
     assert read_mermaid(to_mermaid(titled(title))) == texts(title)
 
 
-def test_the_worst_texts_are_painted_as_they_are() -> None:
+def test_hostile_texts_are_rendered_unchanged() -> None:
     """Through Graphviz and into SVG, each line of each box is there and nothing else."""
     svg = read_xml(paint(to_dot(hostile()), "svg"))
     spaces = {"s": "http://www.w3.org/2000/svg"}
@@ -210,7 +210,7 @@ def test_the_worst_texts_are_painted_as_they_are() -> None:
 
 
 @pytest.mark.parametrize("text", ["$$x$$", "fa:fa-ban", "back\\new"])
-def test_what_mermaid_might_read_after_entities_is_broken_up(text: str) -> None:
+def test_markup_of_mermaid_after_entities_is_broken_up(text: str) -> None:
     """Mathematics, icons and line breaks are only text, whichever order a version reads in."""
     made = entities_read(to_mermaid(titled(text)))
     assert text not in made
@@ -218,7 +218,7 @@ def test_what_mermaid_might_read_after_entities_is_broken_up(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["1. one", "2) two", "- three", "# four", "===", "> five"])
-def test_no_line_begins_like_a_list_or_a_heading(text: str) -> None:
+def test_no_line_starts_like_a_list_or_a_heading(text: str) -> None:
     """Some versions read Markdown in every label, so its signs never begin a line."""
     labels = re.findall(r'"([^"]*)"', to_mermaid(titled(text)).partition("\n")[2])
     lines = [entities_read(re.sub("</?b>", "", line)) for label in labels for line in label.split("<br/>")]
@@ -227,7 +227,7 @@ def test_no_line_begins_like_a_list_or_a_heading(text: str) -> None:
 
 
 def entities_read(text: str) -> str:
-    """The text with Mermaid's entities put back."""
+    """Return the text with Mermaid's entities decoded."""
     return html.unescape(re.sub(r"#(\w+);", r"&#\1;", re.sub(r"#([a-z]+);", r"&\1;", text)))
 
 
@@ -239,8 +239,8 @@ def test_lines_of_a_label_differ_in_weight() -> None:
     assert "<b>Title</b><br/>a · function" in to_mermaid(titled("Title"))
 
 
-def test_a_loop_of_two_goes_around_the_right() -> None:
-    """A way back is kept off the way there; where several lead back to one node, Graphviz places them."""
+def test_the_back_edge_of_a_loop_of_two_is_on_the_right() -> None:
+    """An edge back is kept apart from the edge forward; several edges back to one node are placed by Graphviz."""
     there_and_back = [edge("START", "a"), edge("a", "b"), edge("b", "a", "again"), edge("b", "END")]
     assert to_dot(outline([node("a"), node("b")], there_and_back)).count('tailport="ne" headport="se"') == 1
     several = [*there_and_back, edge("a", "c", "other"), edge("c", "a")]

@@ -19,7 +19,7 @@ CORNER = 12
 
 
 def fork_of_graphs(count: int) -> Outline:
-    """A fork with a graph in each of its arms."""
+    """Return a fork with a graph in each of its arms."""
     inner = outline([node("a"), node("b")], [edge("START", "a"), edge("a", "b", "x > 1"), edge("b", "END")], "inner")
     names = [f"arm{index}" for index in range(count)]
     fork: EdgeOutline = {"from": "START", "arms": [{"to": name} for name in names], "join": "join"}
@@ -28,12 +28,12 @@ def fork_of_graphs(count: int) -> Outline:
 
 
 def points(element: ET.Element | None) -> list[tuple[float, float]]:
-    """The points of a polygon or a path."""
+    """Return the points of a polygon or a path."""
     assert element is not None
     return [(float(x), float(y)) for x, y in POINT.findall(element.get("points") or element.get("d") or "")]
 
 
-def test_arms_come_to_their_graphs_from_above() -> None:
+def test_arrows_reach_nested_graphs_from_above() -> None:
     """The tip of each arrow touches the upper border, well away from the corners."""
     drawing = drawing_of(fork_of_graphs(5))
     groups = {group.get("id"): group for group in read_xml(svg_of(drawing, "auto")).iter(f"{SVG}g")}
@@ -48,7 +48,7 @@ def test_arms_come_to_their_graphs_from_above() -> None:
 
 
 def test_the_halves_of_an_arrow_meet() -> None:
-    """Where an arrow turns, a segment of its own colour fills the gap between its halves."""
+    """If an arrow turns, a segment of its colour fills the gap between its halves."""
     drawing = drawing_of(outline_of(company()))
     groups = {group.get("id"): group for group in read_xml(svg_of(drawing, "auto")).iter(f"{SVG}g")}
     turns = [name for name in groups if name and name.endswith("_turn")]
@@ -64,12 +64,12 @@ def test_the_halves_of_an_arrow_meet() -> None:
         assert above < points(begun)[-1][1] < points(ended)[0][1] < below
 
 
-def test_an_arrow_alone_goes_straight() -> None:
+def test_a_single_arrow_is_straight() -> None:
     """A single edge to a graph does not turn, nor does an edge back."""
     assert "_turn" not in to_dot(outline_of(newsroom()))
 
 
-def test_the_painter_does_not_complain(capfd: pytest.CaptureFixture[str]) -> None:
-    """Graphviz finds no fault with the bits between halves."""
+def test_graphviz_reports_no_problem(capfd: pytest.CaptureFixture[str]) -> None:
+    """Graphviz prints no warning about the segments between halves."""
     assert image_of(drawing_of(fork_of_graphs(2)), "png", "auto").startswith(b"\x89PNG")
     assert capfd.readouterr().err == ""

@@ -21,25 +21,25 @@ EYES = {
 
 
 def contrast(one: str, other: str) -> float:
-    """The contrast of two colours as WCAG 2 defines it, from 1 to 21."""
+    """Return the contrast of two colours as WCAG 2 defines it, from 1 to 21."""
     darker, lighter = sorted((luminance(one), luminance(other)))
     return (lighter + 0.05) / (darker + 0.05)
 
 
 def luminance(colour: str) -> float:
-    """The relative luminance of `#rrggbb`, from 0 to 1."""
+    """Return the relative luminance of `#rrggbb`, from 0 to 1."""
     red, green, blue = linear(colour)
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
 def linear(colour: str) -> list[float]:
-    """Linear red, green and blue of `#rrggbb`, each from 0 to 1."""
+    """Return the linear red, green and blue of `#rrggbb`, each from 0 to 1."""
     shares = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     return [share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4 for share in shares]
 
 
 def seen(colour: str, eyes: str) -> tuple[float, float, float]:
-    """A colour as these eyes see it, in CIELAB, where a distance of 2 is just seen side by side."""
+    """Return a colour as these eyes see it, in CIELAB, where a distance of 2 is barely visible."""
     given = linear(colour)
     red, green, blue = (sum(a * b for a, b in zip(row, given, strict=True)) for row in EYES[eyes])
     x = 0.4339 * red + 0.3762 * green + 0.1899 * blue
@@ -50,7 +50,7 @@ def seen(colour: str, eyes: str) -> tuple[float, float, float]:
 
 
 @pytest.mark.parametrize(("eyes", "night"), list(product(EYES, (False, True))))
-def test_kinds_are_told_apart_by_all_eyes(eyes: str, night: bool) -> None:  # noqa: FBT001 - a case, not a switch
+def test_kinds_are_distinguishable_for_all_eyes(eyes: str, night: bool) -> None:  # noqa: FBT001 - a case, not a switch
     """The lines of any two kinds of nodes differ clearly, whatever colours a reader sees, by day and by night."""
     lines = [look_of_box(Box("n0", kind, (), "")).line for kind in KINDS]
     colours = [seen(by_night(line) if night else line, eyes) for line in lines]
@@ -58,12 +58,12 @@ def test_kinds_are_told_apart_by_all_eyes(eyes: str, night: bool) -> None:  # no
 
 
 def apart(one: tuple[str, str], other: tuple[str, str], eyes: str) -> float:
-    """How far a fill and a line are from others, whichever differs more."""
+    """The lines of any two kinds of nodes differ clearly, in light and dark themes, for every kind of colour vision."""
     return max(math.dist(seen(mine, eyes), seen(theirs, eyes)) for mine, theirs in zip(one, other, strict=True))
 
 
 @pytest.mark.parametrize(("eyes", "night"), list(product(EYES, (False, True))))
-def test_where_a_run_stands_is_told_apart_by_all_eyes(eyes: str, night: bool) -> None:  # noqa: FBT001 - a case
+def test_states_of_a_run_are_distinguishable_for_all_eyes(eyes: str, night: bool) -> None:  # noqa: FBT001 - a case
     """At work, waiting, failed, never reached and done, of whatever kind: each differs from all others."""
     shade = by_night if night else str
 
@@ -79,7 +79,7 @@ def test_where_a_run_stands_is_told_apart_by_all_eyes(eyes: str, night: bool) ->
 
 
 @pytest.mark.parametrize(("eyes", "night"), list(product(EYES, (False, True))))
-def test_bars_of_a_chart_are_told_apart_by_all_eyes(eyes: str, night: bool) -> None:  # noqa: FBT001 - a case
+def test_bars_of_a_chart_are_distinguishable_for_all_eyes(eyes: str, night: bool) -> None:  # noqa: FBT001 - a case
     """Work, a failed attempt, a fallback, a wait and the rest differ in their fill or their line."""
     bars: list[tuple[Ink, Ink]] = [
         ("work", "work-line"),
@@ -93,8 +93,8 @@ def test_bars_of_a_chart_are_told_apart_by_all_eyes(eyes: str, night: bool) -> N
 
 
 @pytest.mark.parametrize(("shape", "tone"), list(product(get_args(Shape), get_args(Tone))))
-def test_a_box_can_be_read(shape: Shape, tone: Tone) -> None:
-    """Text has a contrast of 4.5 to its box, and the line around it 3 to the paper."""
+def test_a_box_is_readable(shape: Shape, tone: Tone) -> None:
+    """Running, waiting, failed, never reached and done nodes differ from each other, whatever their kind."""
     look = look_of_box(Box("n0", shape, (), "", tone))
     for shade in (str, by_night):
         assert contrast(shade(look.text), shade(look.fill)) >= 4.5
@@ -103,7 +103,7 @@ def test_a_box_can_be_read(shape: Shape, tone: Tone) -> None:
 
 
 @pytest.mark.parametrize(("depth", "tone"), list(product(range(4), get_args(Tone))))
-def test_a_cluster_can_be_read(depth: int, tone: Tone) -> None:
+def test_a_cluster_is_readable(depth: int, tone: Tone) -> None:
     """The head and the border of a cluster are readable at any depth."""
     look = look_of_cluster(Cluster("g0", "graph", (), "", depth=depth, tone=tone))
     for shade in (str, by_night):
@@ -113,7 +113,7 @@ def test_a_cluster_can_be_read(depth: int, tone: Tone) -> None:
 
 
 @pytest.mark.parametrize(("failure", "tone"), list(product((False, True), get_args(Tone))))
-def test_an_arrow_can_be_read(failure: bool, tone: Tone) -> None:  # noqa: FBT001 - a case, not a switch
+def test_an_arrow_is_readable(failure: bool, tone: Tone) -> None:  # noqa: FBT001 - a case, not a switch
     """Its words have a contrast of 4.5 to the paper, and its line 3."""
     look = look_of_arrow(Arrow("w0", "n0", "n1", (), "", failure=failure, tone=tone))
     for shade in (str, by_night):
@@ -121,8 +121,8 @@ def test_an_arrow_can_be_read(failure: bool, tone: Tone) -> None:  # noqa: FBT00
         assert contrast(shade(look.line), shade(PAPER)) >= 3
 
 
-def test_what_a_run_did_stands_out_without_colour() -> None:
-    """The more was done, the wider the line: never taken, plain, done, and the run's current place."""
+def test_a_runs_path_is_visible_without_colour() -> None:
+    """Lines are wider the more was done: never taken, plain, done, and the current place."""
 
     def points(tone: Tone) -> float:
         look: Look = look_of_box(Box("n0", "agent", (), "", tone))

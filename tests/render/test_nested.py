@@ -20,32 +20,32 @@ from tests.render.samples import edge, node, outline, read_xml
 
 
 def box(drawing: Drawing, name: str) -> Box:
-    """The box that others call by this name."""
+    """Return the box with this name."""
     return next(box for box in drawing.boxes if box.name == name)
 
 
 def cluster(drawing: Drawing, title: str) -> Cluster:
-    """The cluster of this title."""
+    """Return the cluster with this title."""
     return next(cluster for cluster in drawing.clusters if cluster.lines[0].text == title)
 
 
 def words(part: Box | Cluster | Arrow) -> str:
-    """All lines as one."""
+    """Return all lines as one."""
     return " ".join(line.text for line in part.lines)
 
 
 def untimed(part: Box | Cluster) -> str:
-    """The same without how long it took."""
+    """Return the lines without durations."""
     return re.sub(r",? \d[\d.]* m?s\b", "", words(part))
 
 
 def arrows(drawing: Drawing) -> list[tuple[str, str]]:
-    """From where to where each arrow leads, by name."""
+    """Return the source and target of each arrow, by name."""
     names = {box.id: box.name for box in drawing.boxes}
     return [(names[arrow.source], names[arrow.target]) for arrow in drawing.arrows]
 
 
-def test_a_graph_that_is_a_node_is_a_cluster_with_its_nodes() -> None:
+def test_a_nested_graph_is_a_cluster_with_its_nodes() -> None:
     """It holds all its own nodes, and its head describes it."""
     drawing = drawing_of(outline_of(newsroom()))
     articles = cluster(drawing, "articles")
@@ -56,7 +56,7 @@ def test_a_graph_that_is_a_node_is_a_cluster_with_its_nodes() -> None:
 
 
 def test_arrows_to_a_graph_end_at_its_border() -> None:
-    """They do not cross its head, and what it begins with is plain: the node that nothing leads to, or a dot."""
+    """They do not cross its heading; the first node is the one without incoming edges, or is marked by a dot."""
     drawing = drawing_of(outline_of(newsroom()))
     assert ("plan", "articles/search") in arrows(drawing)
     assert [arrow.head for arrow in drawing.arrows if arrow.head] == [cluster(drawing, "articles").id]
@@ -66,7 +66,7 @@ def test_arrows_to_a_graph_end_at_its_border() -> None:
     assert ("START of n", "n/a") in arrows(looping)
 
 
-def test_a_graph_that_begins_in_several_ways_has_a_dot_for_its_start() -> None:
+def test_a_graph_with_several_first_edges_has_a_start_dot() -> None:
     """The edges from its START leave the dot; a graph with a single first edge has none."""
     found = arrows(drawing_of(outline_of(company())))
     assert ("team", "START of team (code)") in found
@@ -75,7 +75,7 @@ def test_a_graph_that_begins_in_several_ways_has_a_dot_for_its_start() -> None:
     assert ("team", "team (law)/find") in found
 
 
-def test_a_graph_with_one_plain_end_is_left_from_its_last_node() -> None:
+def test_edges_of_a_graph_with_one_plain_end_leave_from_its_last_node() -> None:
     """Its END is folded away; a dot replaces it if its ends need words."""
     found = arrows(drawing_of(outline_of(company())))
     assert ("team (law)/argue", "END of team") in found
@@ -96,29 +96,29 @@ def test_a_graph_with_one_plain_end_is_left_from_its_last_node() -> None:
         [edge("START", "END")],
     ],
 )
-def test_an_end_of_which_there_is_something_to_say_is_drawn(ways: list[EdgeOutline]) -> None:
-    """A label, a second way, a condition, no end at all: each keeps the dot, which arrows around leave."""
+def test_an_end_with_a_label_or_condition_has_a_dot(ways: list[EdgeOutline]) -> None:
+    """A label, a second edge, a condition, or no end at all: each keeps the dot, from which outer edges leave."""
     inner = outline([node("a")] if len(ways) > 1 else [], ways, "inner")
     drawing = drawing_of(outline([node("n", "graph", graphs={"": inner})], [edge("START", "n"), edge("n", "END")]))
     assert ("END of n", "END") in arrows(drawing)
 
 
-def test_the_legend_tells_of_the_dots_that_are_there() -> None:
-    """Where a graph begins, where it ends, or both."""
+def test_the_legend_explains_the_dots_in_the_picture() -> None:
+    """The legend explains the start, the end, or both."""
     dot = {shape: Box(shape, shape, (), "", "plain") for shape in ("entry", "exit")}
-    told = {
+    found = {
         ("entry",): ["dot: where a graph inside begins"],
         ("exit",): ["ringed dot: where a graph inside ends"],
         ("entry", "exit"): ["dot: where a graph inside begins, ringed where it ends"],
         (): [],
     }
-    for shapes, signs in told.items():
+    for shapes, signs in found.items():
         boxes = tuple(dot[shape] for shape in shapes)
         assert list(signs_of(Drawing("", (), "", boxes, ()))) == signs
 
 
-def test_ways_after_a_failure_leave_the_border() -> None:
-    """Anything in the cluster may have failed; a way to itself does not leave it."""
+def test_failure_edges_leave_from_the_border() -> None:
+    """Any node in the cluster can have failed; an edge back to the same graph does not leave from the border."""
     drawing = drawing_of(outline_of(newsroom()))
     tails = {arrow.words: arrow.tail for arrow in drawing.arrows if arrow.failure}
     assert tails == {"plan anew; failed with Exception": cluster(drawing, "articles").id}
@@ -127,24 +127,24 @@ def test_ways_after_a_failure_leave_the_border() -> None:
     assert [a.tail for a in drawing_of(outline([node("n", graphs={"": inner})], again)).arrows] == ["", "", ""]
 
 
-def test_a_choice_among_graphs_has_a_cluster_for_each() -> None:
-    """A box says what picks, an arrow to each graph says its value; what else may be picked has a box."""
+def test_a_choice_among_graphs_has_one_cluster_per_graph() -> None:
+    """A box names the selector, an arrow to each graph has its value; other targets share a box."""
     drawing = drawing_of(outline_of(company()))
     team = cluster(drawing, "team")
     assert [c.lines[0].text for c in drawing.clusters if c.parent == team.id] == ["law", "code"]
     picks = next(box for box in drawing.boxes if box.cluster == team.id and box.shape == "choose")
     assert words(picks) == "team"
-    told = [words(a) for a in drawing.arrows if a.source == picks.id and not a.tail]
-    assert told == ["is law", "is code", "is other"]
+    found = [words(a) for a in drawing.arrows if a.source == picks.id and not a.tail]
+    assert found == ["is law", "is code", "is other"]
 
 
-def test_labels_that_a_graph_ended_with_are_on_the_arrows() -> None:
-    """An edge that depends on how the graph ended says so."""
-    told = [words(arrow) for arrow in drawing_of(outline_of(company())).arrows]
-    assert "1. well done ended 'done'" in told
+def test_conditions_on_end_labels_are_on_the_arrows() -> None:
+    """An edge that depends on how the graph ended has that label."""
+    found = [words(arrow) for arrow in drawing_of(outline_of(company())).arrows]
+    assert "1. well done ended 'done'" in found
 
 
-def test_what_is_many_and_who_is_asked_can_be_seen() -> None:
+def test_maps_and_questions_have_their_own_shapes() -> None:
     """A map has several outlines; a question has a shape of its own."""
     drawing = drawing_of(outline_of(newsroom()))
     assert [box.name for box in drawing.boxes if box.many] == ["articles/read"]
@@ -152,8 +152,8 @@ def test_what_is_many_and_who_is_asked_can_be_seen() -> None:
     assert [box.name for box in drawing.boxes if box.shape == "ask"] == ["approve"]
 
 
-def test_three_levels_of_sixty_nodes_are_drawn_whole(tmp_path: Path) -> None:
-    """Each node is drawn once, each cluster in the one around it, and Graphviz paints them all."""
+def test_three_levels_of_sixty_nodes_are_drawn_completely(tmp_path: Path) -> None:
+    """Each node is drawn once, each cluster is in its parent, and Graphviz renders them all."""
     drawing = drawing_of(outline_of(tree(3, 20)))
     named = [box.name for box in drawing.boxes if "step_" in box.name]
     assert len(named) == len(set(named)) == 60
@@ -166,7 +166,7 @@ def test_three_levels_of_sixty_nodes_are_drawn_whole(tmp_path: Path) -> None:
     assert len([g for g in groups if g.get("class") == "cluster"]) == 2
 
 
-def test_plain_text_says_where_each_node_leads() -> None:
+def test_plain_text_lists_the_edges_of_each_node() -> None:
     """Each box has its edges below it, nodes of a cluster are indented, and failures have a sign of their own."""
     lines = to_text(outline_of(newsroom())).splitlines()
     assert "  -> articles" in lines
@@ -175,8 +175,8 @@ def test_plain_text_says_where_each_node_leads() -> None:
     assert lines[at + 1] == "      -> END of articles: 1. approved; score >= 7"
 
 
-def test_an_outline_tells_of_graphs_items_questions_and_choices() -> None:
-    """What a picture needs is in the outline, without any code, and the same each time."""
+def test_an_outline_has_graphs_items_questions_and_choices() -> None:
+    """Everything that a picture needs is in the outline, without code, and the outline is reproducible."""
     nodes = {facts["name"]: facts for facts in outline_of(newsroom())["nodes"]}
     assert nodes["articles"]["each"] == {"item": "topics"}
     assert list(nodes["articles"]["graphs"]) == [""]
@@ -188,7 +188,7 @@ def test_an_outline_tells_of_graphs_items_questions_and_choices() -> None:
     assert json.loads(json.dumps(outline_of(newsroom()))) == outline_of(newsroom())
 
 
-async def test_a_run_that_waits_shows_where_and_for_what() -> None:
+async def test_a_waiting_run_shows_where_and_for_what_it_waits() -> None:
     """The question is marked, and the steps of all items count at the nodes of their graph."""
     graph, steps = await waiting_run()
     drawing = drawing_of(graph.compile().outline, steps)
@@ -203,7 +203,7 @@ async def test_a_run_that_waits_shows_where_and_for_what() -> None:
     assert drawing.caption[1].text.startswith("run sea: waiting after ")
 
 
-async def test_a_map_under_way_tells_how_far_it_is() -> None:
+async def test_an_unfinished_map_shows_its_progress() -> None:
     """Items that are done are counted, and those that wait are marked where they wait."""
     graph, steps = await asking_run()
     drawing = drawing_of(graph.compile().outline, steps)
@@ -214,7 +214,7 @@ async def test_a_map_under_way_tells_how_far_it_is() -> None:
     assert box(drawing, "END").tone == "unused"
 
 
-async def test_a_failure_inside_is_shown_where_it_happened() -> None:
+async def test_a_failure_in_a_nested_graph_is_shown_where_it_happened() -> None:
     """The failed node is marked with its error, and so is the node of its graph; the map counts it."""
 
     def check(task: str) -> str:
@@ -254,7 +254,7 @@ async def test_a_run_shows_which_graph_was_chosen() -> None:
 
 
 def waits(**wait: Any) -> list[Step]:
-    """A run whose one node waits so."""
+    """Return a run whose one node waits in this way."""
     data = {"run_id": "r", "graph": "g", "fingerprint": "f", "limits": {}, "to": ["a"]}
     return [
         made_step(1, "started", 1.0, data=data),
@@ -263,7 +263,7 @@ def waits(**wait: Any) -> list[Step]:
 
 
 @pytest.mark.parametrize(
-    ("wait", "told"),
+    ("wait", "found"),
     [
         ({"kind": "ask", "question": "Go on?", "key": "k"}, "waits: Go on?"),
         ({"kind": "receive", "question": "a message on 'x'", "topic": "x"}, "waits for a message on 'x'"),
@@ -273,14 +273,14 @@ def waits(**wait: Any) -> list[Step]:
         ({"kind": "crash", "question": "…"}, "waits: run it again after the crash?"),
     ],
 )
-def test_each_kind_of_wait_has_its_words(wait: dict[str, Any], told: str) -> None:
+def test_each_kind_of_wait_has_its_text(wait: dict[str, Any], found: str) -> None:
     """A waiting node is marked with what it waits for."""
     drawing = drawing_of(outline([node("a")], [edge("START", "a"), edge("a", "END")]), waits(**wait))
     assert box(drawing, "a").tone == "waiting"
-    assert " ".join(line.text for line in box(drawing, "a").lines[2:]) == told
+    assert " ".join(line.text for line in box(drawing, "a").lines[2:]) == found
 
 
-async def test_arms_under_way_are_marked_where_they_are() -> None:
+async def test_unfinished_arms_are_marked_at_their_nodes() -> None:
     """Each arm is shown at its node, and the join shows how many have arrived."""
     graph = Graph("arms", Job)
     graph.add_node("ask", _asked, writes="first")

@@ -44,8 +44,8 @@ def drawn(outline: Any, path: Path, **options: Any) -> str:
     return path.read_text(encoding="utf-8")
 
 
-def test_a_page_needs_nothing_but_itself(tmp_path: Path) -> None:
-    """No script, no address but names of XML, a policy that forbids both, and the picture in it once."""
+def test_a_page_is_self_contained(tmp_path: Path) -> None:
+    """It has no script and no address except names of XML, a policy that forbids both, and the picture once."""
     page = drawn(review_loop(), tmp_path / "a.html")
     read = Reader(page)
     tags = [tag for tag, _ in read.elements]
@@ -61,8 +61,8 @@ def test_a_page_needs_nothing_but_itself(tmp_path: Path) -> None:
     assert "<?xml" not in page
 
 
-def test_a_page_has_the_picture_in_words_and_in_sizes(tmp_path: Path) -> None:
-    """Who does not see it reads it, and radio buttons that need no script choose the size."""
+def test_a_page_has_a_text_version_and_sizes(tmp_path: Path) -> None:
+    """Screen readers get a text, and radio buttons without a script choose the size."""
     read = Reader(drawn(outline_of(newsroom()), tmp_path / "a.html"))
     assert any("-x plan: plan anew; failed with Exception" in text for text in read.texts)
     radios = [facts["id"] for _, facts in read.elements if facts.get("type") == "radio"]
@@ -71,15 +71,15 @@ def test_a_page_has_the_picture_in_words_and_in_sizes(tmp_path: Path) -> None:
     assert all(f"#{radio}:checked" in style for radio in radios)
 
 
-def test_a_long_page_tells_its_words_in_one_piece(tmp_path: Path) -> None:
-    """The picture is in columns, the words are not."""
+def test_the_text_version_of_a_long_page_has_no_columns(tmp_path: Path) -> None:
+    """The picture is in columns, the text is not."""
     read = Reader(drawn(chain(60), tmp_path / "a.html"))
     words = next(text for text in read.texts if "-x END: gave up" in text)
     assert "on to" not in words
 
 
-def test_the_worst_texts_are_only_text_on_a_page(tmp_path: Path) -> None:
-    """Whatever users write, the page has the elements of any other page, and their words are in its texts."""
+def test_hostile_texts_stay_text_on_a_page(tmp_path: Path) -> None:
+    """Whatever users write, the page has the elements of any other page, and their text is in its texts."""
     plain = Reader(drawn(review_loop(), tmp_path / "a.html"))
     worst = Reader(drawn(hostile(), tmp_path / "b.html"))
     names = {tag for tag, _ in plain.elements}
@@ -92,13 +92,13 @@ def test_the_worst_texts_are_only_text_on_a_page(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def ordinary(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
-    """The names of the elements that a page of harmless words has."""
+    """Return the names of the elements of a page with harmless text."""
     return {tag for tag, _ in Reader(drawn(review_loop(), tmp_path_factory.mktemp("plain") / "a.html")).elements}
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_what_a_run_says_is_only_text(text: str, ordinary: set[str], tmp_path: Path) -> None:
-    """The id of a run, why it stopped, what failed, what is asked: no format takes any of it for more than words."""
+def test_texts_of_a_run_stay_texts(text: str, ordinary: set[str], tmp_path: Path) -> None:
+    """The id of a run, its stop, its failure and its question are only text in every format."""
     graph = outline(
         [node("a", "ask", question=text, writes=[text])], [edge("START", "a"), edge("a", "END", text, text)]
     )
@@ -123,12 +123,12 @@ def test_what_a_run_says_is_only_text(text: str, ordinary: set[str], tmp_path: P
 
 
 def harmless() -> Any:
-    """The same graph with harmless words."""
+    """Return the same graph with harmless text."""
     return outline([node("a", "ask", question="x", writes=["x"])], [edge("START", "a"), edge("a", "END", "x", "x")])
 
 
-def test_an_adaptive_picture_has_a_night_for_each_of_its_colours(tmp_path: Path) -> None:
-    """One rule for each colour of fills and lines, in this picture alone; light and dark ones have no rules."""
+def test_an_adaptive_picture_has_a_dark_rule_for_each_colour(tmp_path: Path) -> None:
+    """There is one rule for each colour of fills and lines in this picture; light and dark pictures have no rules."""
     root = read_xml(drawn(GRAPHS["newsroom"](), tmp_path / "a.svg"))
     style = root.findtext("s:style", "", SVG)
     assert style.strip().startswith("@media (prefers-color-scheme: dark)")
@@ -153,14 +153,14 @@ def test_a_dark_picture_is_dark_in_every_format(tmp_path: Path) -> None:
     assert (tmp_path / "dark.png").read_bytes() != (tmp_path / "light.png").read_bytes()
 
 
-def test_another_theme_is_refused(tmp_path: Path) -> None:
-    """The error names those there are."""
+def test_an_unknown_theme_is_refused(tmp_path: Path) -> None:
+    """The error names the themes."""
     with pytest.raises(RenderError, match=r"(?s)no theme 'sepia'.*auto, light, dark"):
         render_outline(review_loop(), tmp_path / "a.svg", theme="sepia")  # type: ignore[arg-type]
 
 
 def test_a_notebook_shows_the_picture() -> None:
-    """SVG and plain text; no Mermaid, which notebooks that know both would show instead."""
+    """SVG and plain text are offered; Mermaid is not, since a notebook that supports both would show it instead."""
     graph = newsroom()
     shown = graph._repr_mimebundle_()
     assert set(shown) == {"text/plain", "image/svg+xml"}
@@ -168,7 +168,7 @@ def test_a_notebook_shows_the_picture() -> None:
     assert read_xml(shown["image/svg+xml"].encode()).get("role") == "img"
 
 
-def test_a_notebook_gets_the_types_it_asks_for() -> None:
+def test_a_notebook_gets_the_requested_types() -> None:
     """`include` and `exclude` are IPython's; Mermaid replaces an SVG that is not wanted."""
     graph = newsroom()
     assert set(graph._repr_mimebundle_(include={"text/plain"})) == {"text/plain"}
@@ -189,13 +189,13 @@ def test_a_notebook_shows_the_problems_of_a_graph() -> None:
     assert "tsak" in shown["text/plain"]
 
 
-def test_a_notebook_without_a_painter_still_shows_text(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Mermaid is there, and the plain text says what to install."""
+def test_a_notebook_without_a_renderer_shows_text(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Mermaid is offered, and the plain text names the package to install."""
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setitem(sys.modules, "pygraphviz", None)
     shown = newsroom()._repr_mimebundle_()
     assert set(shown) == {"text/plain", "text/vnd.mermaid"}
-    assert "pip install 'graphengine[render]'" in shown["text/plain"]
+    assert 'pip install "durable-graphengine[render]"' in shown["text/plain"]
 
 
 def test_a_notebook_never_raises(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,7 +229,7 @@ def test_one_input_makes_the_same_bytes_in_every_process(tmp_path: Path) -> None
     assert len(made[0]) == 6
 
 
-def test_a_picture_is_drawn_only_when_it_is_asked_for() -> None:
+def test_the_renderer_is_loaded_only_when_needed() -> None:
     """Declaring and compiling a graph loads nothing of the renderer."""
     code = (
         "import sys; from pydantic import BaseModel; from graphengine import Graph\n"

@@ -49,7 +49,7 @@ def frames(svg: bytes, drawing: Drawing) -> Sides:
 
 
 @pytest.mark.parametrize("drawing", drawings())
-def test_frames_nest_and_never_overlap(drawing: Drawing) -> None:
+def test_frames_are_nested_and_never_overlap(drawing: Drawing) -> None:
     """Each is within its parent and next to its neighbours, and none is narrower than Graphviz made it."""
     sides = frames(svg_of(drawing, "auto"), drawing)
     before = frames(image_of(drawing, "svg", "auto"), drawing)
@@ -68,7 +68,7 @@ def test_frames_nest_and_never_overlap(drawing: Drawing) -> None:
             assert right < l2 or r2 < left or bottom < t2 or b2 < top
 
 
-def test_words_of_arrows_stay_in_their_frame() -> None:
+def test_labels_of_arrows_stay_in_their_frame() -> None:
     """Where Graphviz writes them across the border, the frame grows."""
     drawing = event_bus()
     svg = svg_of(drawing, "auto")

@@ -19,7 +19,7 @@ def boxes(drawing: Drawing) -> dict[str, Box]:
 
 
 def counts(drawing: Drawing) -> list[int]:
-    """How often each arrow was taken."""
+    """Return how often each arrow was taken."""
     last = [arrow.lines[-1].text if arrow.lines else "" for arrow in drawing.arrows]
     return [int(text[1:]) if text.startswith("\N{MULTIPLICATION SIGN}") else 0 for text in last]
 
@@ -34,7 +34,7 @@ LOOP = [
 ]
 
 
-def test_a_finished_run_shows_its_way() -> None:
+def test_a_finished_run_shows_its_path() -> None:
     """Each arrow shows how often it was taken, each node its visits, and the caption how the run ended."""
     drawing = drawing_of(review_loop(), LOOP)
     assert counts(drawing) == [1, 1, 2, 0, 1, 0, 0, 1]
@@ -44,14 +44,14 @@ def test_a_finished_run_shows_its_way() -> None:
     assert drawing.caption[1].text == "run r1: finished after 5 visits: approved; 5.0 s"
 
 
-def test_a_run_under_way_shows_where_it_stands() -> None:
+def test_an_unfinished_run_shows_its_next_node() -> None:
     """The node that comes next is marked; what was never reached is paler."""
     tones = {name: box.tone for name, box in boxes(drawing_of(review_loop(), LOOP[:2])).items()}
     assert tones == {"START": "done", "research": "done", "write": "here", "review": "unused", "END": "unused"}
     assert boxes(drawing_of(review_loop(), LOOP[:2]))["write"].lines[-1].text == "stands here"
 
 
-def test_a_stopped_run_says_that_it_stopped() -> None:
+def test_a_stopped_run_is_marked() -> None:
     """A limit or a person leaves the mark on the node that did not run."""
     stop = {"status": "stopped", "stop": {"reason": "limit", "label": "", "explanation": "steps 1 of 1"}}
     drawing = drawing_of(review_loop(), [*LOOP[:2], made_step(3, "stopped", 3.0, data=stop)])
@@ -60,13 +60,13 @@ def test_a_stopped_run_says_that_it_stopped() -> None:
 
 
 def failure(message: str) -> dict[str, Any]:
-    """What a step says of a failure that ends a run."""
+    """Return the facts of a failure that ends a run."""
     error = {"path": "a", "kind": "ValueError", "message": message, "attempt": 1}
     stop = {"reason": "failed", "label": "", "condition": "", "explanation": message}
     return {"error": error, "status": "failed", "stop": stop}
 
 
-def test_a_failed_run_shows_where_and_why() -> None:
+def test_a_failed_run_shows_its_node_and_error() -> None:
     """The failed node is marked and shows its error, once."""
     steps = [*LOOP[:2], made_step(3, "failed", 3.0, "", "write", 1, 1, data=failure("no <model>"))]
     box = boxes(drawing_of(review_loop(), steps))["write"]
@@ -74,7 +74,7 @@ def test_a_failed_run_shows_where_and_why() -> None:
     assert [line.text for line in box.lines[1:]] == ["agent", "writes draft", "failed here: ValueError: no", "<model>"]
 
 
-def test_retries_fallbacks_and_survived_failures_are_told() -> None:
+def test_retries_fallbacks_and_survived_failures_are_shown() -> None:
     """Each counts at its node, and a failure that an edge took on is an arrow that was taken."""
     error = {"kind": "E", "message": "m"}
     retried = made_step(2, "attempt", 2.0, "", "research", 1, 1, data={"error": error, "due_at": 3.0})
@@ -93,7 +93,7 @@ def test_retries_fallbacks_and_survived_failures_are_told() -> None:
     assert counts(drawing)[3] == 1
 
 
-def test_the_value_of_a_switch_tells_its_arrow() -> None:
+def test_the_value_of_a_switch_selects_its_arrow() -> None:
     """Values that share an arrow count together; FAIL is where the run ended."""
     spam = done(2, "sort", FAIL, edge="spam", why="kind is 'spam'", **failure("spam"))
     drawing = drawing_of(help_desk(), [started("sort"), spam])
@@ -102,21 +102,21 @@ def test_the_value_of_a_switch_tells_its_arrow() -> None:
     assert boxes(drawing)["Sort the request"].tone == "done"
 
 
-def test_equal_ways_are_told_apart_by_what_was_tried_before() -> None:
-    """Two edges with one source, target and label differ in how many conditions were looked at."""
+def test_equal_edges_are_distinguished_by_the_conditions_checked() -> None:
+    """Two edges with the same source, target and label differ in the number of conditions that were checked."""
     edges = [edge("START", "a"), edge("a", "a", "x > 1"), edge("a", "a", "y > 1"), edge("a", "END")]
     steps = [started("a"), done(2, "a", "a", why="x 0 > 1: no; y 2 > 1: yes"), done(3, "a", "a", 2, why="x 2 > 1: yes")]
     assert counts(drawing_of(outline([node("a")], edges), [*steps, done(4, "a", "a", 3, why="a; b")])) == [1, 1, 2, 0]
 
 
-def test_of_many_ends_the_one_that_was_reached_is_marked() -> None:
+def test_only_the_end_that_was_reached_is_marked() -> None:
     """If each node has an END of its own, only the one reached is marked."""
     edges = [edge("START", "a"), *(edge(name, "END") for name in "abcde"), *(edge("a", name, name) for name in "bcde")]
     drawing = drawing_of(outline([node(name) for name in "abcde"], edges), [started("a"), done(2, "a", END)])
     assert [box.tone for box in drawing.boxes if box.shape == "end"] == ["done", "unused", "unused", "unused", "unused"]
 
 
-async def test_every_end_that_joined_an_arm_is_marked() -> None:
+async def test_every_end_that_an_arm_reached_is_marked() -> None:
     """If END joins the arms of the whole run, each END that an arm reached is marked."""
     names = [*"abcde"]
     graph = Graph("arms", Article)
@@ -137,13 +137,13 @@ async def test_every_end_that_joined_an_arm_is_marked() -> None:
     assert [box.lines[-1].text for box in ends if box.tone == "here"] == ["1 of 5 arms arrived"]
 
 
-def test_a_step_that_the_graph_no_longer_has_is_left_out() -> None:
+def test_a_step_of_a_removed_node_is_omitted() -> None:
     """A run of an older form of the graph is drawn as far as it fits."""
     drawing = drawing_of(outline([node("a")], [edge("START", "a"), edge("a", "END")]), [started("gone")])
     assert counts(drawing) == [0, 0]
 
 
-def test_a_run_without_steps_has_not_begun() -> None:
+def test_a_run_without_steps_has_not_started() -> None:
     """No step at all is a picture of nothing done."""
     drawing = drawing_of(review_loop(), [])
     assert {box.tone for box in drawing.boxes} == {"unused"}
@@ -151,13 +151,13 @@ def test_a_run_without_steps_has_not_begun() -> None:
 
 
 @pytest.mark.parametrize("steps", [LOOP[2:], [made_step(1, "started", 1.0)]])
-def test_what_is_no_run_is_refused(steps: list[Step]) -> None:
+def test_an_invalid_run_is_refused(steps: list[Step]) -> None:
     """Steps that do not begin at 1, or do not fold, get an error with the repair."""
     with pytest.raises(RenderError, match="every step from seq 1"):
         drawing_of(review_loop(), steps)
 
 
-async def test_what_the_engine_records_is_what_is_drawn() -> None:
+async def test_the_arrows_of_a_run_match_the_engine() -> None:
     """The arrows of a real run are taken as often as the engine took them."""
     graph = Graph("drafts", Article)
     graph.add_node("write", lambda draft: draft + "x", writes="draft", thread=False)

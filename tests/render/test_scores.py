@@ -45,11 +45,11 @@ def drafts(name: str = "drafts") -> Graph[Text]:
 
 
 async def steps_of(graph: Graph[Any], state: BaseModel) -> list[Step]:
-    """A run of it by a fake clock."""
+    """Return the steps of a run with a fake clock."""
     return await history_of(graph, state, FakeClock(BEGAN))
 
 
-async def test_the_conditions_say_what_is_drawn() -> None:
+async def test_fields_of_conditions_are_drawn() -> None:
     """Thresholds with the labels they lead to, and plateaus; counts and costs are no fields."""
     graph, _ = await paper_run()
     label = "watched for a plateau: no longer improving"
@@ -58,7 +58,7 @@ async def test_the_conditions_say_what_is_drawn() -> None:
     ]
 
 
-async def test_each_step_that_writes_the_field_gives_a_sample() -> None:
+async def test_each_step_that_writes_the_field_is_a_sample() -> None:
     """The iterations are named by node and visit; the beginning is not an iteration."""
     graph, steps = await paper_run()
     (series,) = series_of(steps, watched_of(graph.compile().outline))
@@ -73,7 +73,7 @@ async def test_each_step_that_writes_the_field_gives_a_sample() -> None:
     assert "\N{GREATER-THAN OR EQUAL TO} 7 approved" in chart.svg()
 
 
-async def test_a_functions_plateau_is_read_from_the_marks() -> None:
+async def test_the_plateau_of_a_function_is_read_from_the_marks() -> None:
     """No code is called: what the run sampled is in its log."""
     graph = drafts()
     outline = graph.compile().outline
@@ -83,15 +83,15 @@ async def test_a_functions_plateau_is_read_from_the_marks() -> None:
     assert watched_of(outline)[1].plateau == "watched for a plateau of 5: worse"
 
 
-async def test_a_path_may_lead_anywhere() -> None:
+async def test_a_path_can_lead_into_dicts_and_lists() -> None:
     """Into dicts and lists, as paths of conditions do."""
     graph = drafts()
     chart = scores(graph.compile().outline, await steps_of(graph, Text()), "words.n")
     assert "words.n: write 1: 0, write 2: 30, write 3: 50" in chart.spoken
 
 
-async def test_each_visit_of_a_graph_inside_has_a_line_of_its_own() -> None:
-    """A map of graphs: one line an item, named by it; the path is found in the graph that has the field."""
+async def test_each_visit_of_a_nested_graph_has_its_own_line() -> None:
+    """A map of graphs has one line per item, named by it; the path is found in the graph that has the field."""
     inner = drafts("inner")
     graph = Graph("outer", Text)
     graph.add_node("pieces", inner, each={"name": "names"}, inputs={}, writes="done")
@@ -115,8 +115,8 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("path", "message", "repair"), REFUSED)
-async def test_a_path_without_numbers_is_told(path: str, message: str, repair: str) -> None:
-    """What is wrong, and which paths there are."""
+async def test_a_path_without_numbers_is_an_error(path: str, message: str, repair: str) -> None:
+    """The error has the problem and the paths that exist."""
     graph = drafts()
     steps = await steps_of(graph, Text())
     with pytest.raises(RenderError, match=message) as caught:
@@ -136,8 +136,8 @@ def test_a_graph_without_numbers_in_its_conditions_asks_for_a_path() -> None:
     assert "n" in caught.value.repair
 
 
-async def test_a_number_that_nothing_wrote_is_not_proposed_in_its_own_place() -> None:
-    """The run began with it; others are named."""
+async def test_a_number_that_was_never_written_is_not_suggested() -> None:
+    """The error suggests other numbers than one that the run only started with."""
     graph = Graph("plain", Text)
     graph.add_path(START, END)
     steps = await steps_of(graph, Text(score=3))
@@ -146,7 +146,7 @@ async def test_a_number_that_nothing_wrote_is_not_proposed_in_its_own_place() ->
     assert "'score'" not in caught.value.repair
 
 
-def test_a_run_that_wrote_no_number_yet_says_so() -> None:
+def test_a_run_without_numbers_is_an_error() -> None:
     """One step alone has no score."""
     loop: Outline = {**outline([node("a")], [edge("START", "a"), edge("a", "END", "n >= 3")]), "state": {"n": "int"}}
     with pytest.raises(RenderError, match="no step of the run wrote a number at n") as caught:
@@ -157,7 +157,7 @@ def test_a_run_that_wrote_no_number_yet_says_so() -> None:
 
 
 def numbered(values: list[float]) -> list[Step]:
-    """A run that wrote these numbers."""
+    """Return a run that wrote these numbers."""
     steps = [started("a")]
     for visit, number in enumerate(values, 1):
         steps.append(altered(done(visit + 1, "a", "a", visit), update=[["set", "n", number]]))
@@ -174,7 +174,7 @@ def test_any_numbers_have_a_scale(values: list[float]) -> None:
     assert "inf" not in svg
 
 
-def test_more_paths_than_have_room_are_told() -> None:
+def test_paths_that_do_not_fit_are_listed() -> None:
     """Six are drawn, the rest is named."""
     names = [f"n{number}" for number in range(8)]
     edges = [edge("START", "a"), *(edge("a", "END", f"{name} >= 3") for name in names)]
@@ -184,8 +184,8 @@ def test_more_paths_than_have_room_are_told() -> None:
     assert "not drawn: n6, n7; name one to see it" in chart.spoken
 
 
-async def test_an_arm_gives_its_sample_and_the_join_none() -> None:
-    """What an arm wrote is written again where the arms join; that is no iteration."""
+async def test_an_arm_is_a_sample_and_its_join_is_not() -> None:
+    """An arm's value is written again at the join, which is not an iteration."""
     graph = Graph("arms", Text)
     graph.add_node("rate", lambda: 4, writes="score", thread=False)
     graph.add_node("pay", lambda: 0.5, writes="cost", thread=False)
@@ -198,7 +198,7 @@ async def test_an_arm_gives_its_sample_and_the_join_none() -> None:
     assert "score: rate 1: 4, end 1: 5" in chart.spoken
 
 
-async def test_numbers_go_on_under_the_new_name_of_a_node() -> None:
+async def test_numbers_continue_under_the_new_name_of_a_node() -> None:
     """A graph that was changed meanwhile renames the graph inside whose state is drawn."""
     inner = drafts("inner")
     graph = Graph("outer", Text)

@@ -11,7 +11,7 @@ ANY_TEXT = st.text(st.characters(), max_size=80)
 
 
 @given(ANY_TEXT, st.integers(3, 20), st.integers(1, 5))
-def test_lines_keep_within_their_bounds(text: str, columns: int, lines: int) -> None:
+def test_lines_are_within_their_limits(text: str, columns: int, lines: int) -> None:
     """No line is wider than asked for, and there are no more of them."""
     wrapped = wrap(text, columns, lines)
     assert len(wrapped) <= lines
@@ -19,22 +19,22 @@ def test_lines_keep_within_their_bounds(text: str, columns: int, lines: int) -> 
 
 
 @given(ANY_TEXT, st.integers(3, 20))
-def test_wrapping_loses_nothing_but_blanks(text: str, columns: int) -> None:
+def test_wrapping_removes_only_blanks(text: str, columns: int) -> None:
     """Put together again, the lines are the text without its blanks."""
     together = "".join(wrap(text, columns, 1000))
     assert "".join(together.split()) == "".join(clean(text).split())
 
 
 @given(ANY_TEXT)
-def test_what_has_no_picture_becomes_visible(text: str) -> None:
+def test_invisible_characters_become_visible(text: str) -> None:
     """No control character, half surrogate or reordering mark is left, and the text can be written as UTF-8."""
     cleaned = clean(text).replace("\n", "").replace("\u200c", "").replace("\u200d", "")
     assert not [c for c in cleaned if unicodedata.category(c) in ("Cc", "Cf", "Cs")]
     cleaned.encode()
 
 
-def test_a_clipped_text_says_so() -> None:
-    """What does not fit ends in an ellipsis."""
+def test_a_clipped_text_ends_with_an_ellipsis() -> None:
+    """Text that does not fit ends with an ellipsis."""
     assert wrap("one two three four five", 9, 2) == ("one two", "three fo…")
 
 
@@ -48,7 +48,7 @@ def test_combining_marks_stay_with_their_letter() -> None:
     assert wrap("e\u0301" * 4, 2, 4) == ("e\u0301e\u0301", "e\u0301e\u0301")
 
 
-def test_one_line_is_one_line() -> None:
+def test_line_breaks_become_blanks() -> None:
     """Line breaks of every kind become blanks."""
     assert one_line("a\r\nb\u2028c\x0bd") == "a b c d"
 

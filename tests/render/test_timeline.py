@@ -17,7 +17,7 @@ SVG = {"s": "http://www.w3.org/2000/svg"}
 
 
 def spans(line: Timeline) -> dict[str, list[tuple[str, float, float]]]:
-    """What each row shows, in seconds since the run began."""
+    """Return the spans of each row, in seconds since the start of the run."""
     return {
         row.path: [
             (span.what, round(span.start - line.began, 3), round(span.end - line.began, 3)) for span in row.spans
@@ -26,12 +26,12 @@ def spans(line: Timeline) -> dict[str, list[tuple[str, float, float]]]:
     }
 
 
-def told(chart: Chart) -> list[str]:
+def tooltips(chart: Chart) -> list[str]:
     """Return the tooltips of a chart's parts."""
     return [title.text or "" for title in read_xml(chart.svg().encode()).iterfind(".//s:g/s:title", SVG)]
 
 
-async def test_every_attempt_wait_and_pause_stands_where_it_was() -> None:
+async def test_attempts_waits_and_pauses_are_drawn_at_their_times() -> None:
     """Items and arms are parallel, a retry follows its pause, a person's wait has its real length."""
     _, steps = await paper_run()
     line = timeline_of(steps)
@@ -51,18 +51,18 @@ async def test_every_attempt_wait_and_pause_stands_where_it_was() -> None:
     assert len(line.rows[4].marks) == 2
 
 
-async def test_a_long_wait_is_drawn_short_and_says_so() -> None:
-    """Two hours of a person do not dwarf sixteen seconds of work, and the break shows its length."""
+async def test_a_long_wait_is_shortened_with_its_length() -> None:
+    """Two hours of waiting do not dwarf sixteen seconds of work, and the break shows its length."""
     _, steps = await paper_run()
     chart = timeline(steps)
-    assert "2 h waiting, drawn short" in told(chart)
+    assert "2 h waiting, drawn short" in tooltips(chart)
     assert "2 h waiting, drawn short" in chart.spoken
     assert "time drawn short" in chart.svg()
-    assert any(words.startswith("waits for an answer: Publish it?; 2 h") for words in told(chart))
+    assert any(words.startswith("waits for an answer: Publish it?; 2 h") for words in tooltips(chart))
 
 
-async def test_the_head_tells_what_the_run_took() -> None:
-    """Steps, driven time, waits, when it began; each row shows its own."""
+async def test_the_heading_has_the_totals_of_the_run() -> None:
+    """The heading has steps, driven time, waits and the start; each row has its own."""
     _, steps = await paper_run()
     chart = timeline(steps)
     assert chart.title == "Timeline of paper, run tides: finished after 10 visits"
@@ -77,23 +77,23 @@ async def test_hundreds_of_items_share_rows() -> None:
     chart = timeline(steps)
     rows = [words for words in chart.spoken if words.startswith("count[")]
     assert len(rows) == 8
-    assert len([words for words in told(chart) if words.startswith("count[") and "step" in words]) == 480
+    assert len([words for words in tooltips(chart) if words.startswith("count[") and "step" in words]) == 480
     assert chart.height < 400
 
 
-async def test_one_input_gives_the_same_bytes() -> None:
+async def test_a_timeline_is_reproducible() -> None:
     """Drawn twice, from runs made twice."""
     (_, first), (_, second) = await paper_run(), await paper_run()
     assert timeline(first).svg() == timeline(second).svg()
 
 
-async def test_a_branch_shows_where_it_left_its_parent() -> None:
-    """A line for it and for each run that it comes from."""
+async def test_a_branch_shows_where_it_branched_off() -> None:
+    """There is a line for the run and for each of its ancestors."""
     async with relatives() as runner:
         chart = timeline(await runner.history("again"))
     words = ["run mine branched off at step 13", "run again branched off at step 14"]
     assert list(chart.spoken[-4:]) == ["6.6 s branched off", "3.4 s branched off", *words]
-    assert [each for each in told(chart) if "branched off at" in each] == words
+    assert [each for each in tooltips(chart) if "branched off at" in each] == words
     assert "branched off; what is before is shared" in chart.svg()
 
 
@@ -105,8 +105,8 @@ def worked(seq: int, name: str, to: str, began: float, at: float, **data: Any) -
 STOP = {"reason": "person", "label": "", "condition": "", "explanation": "stopped by a person"}
 
 
-def test_time_at_which_nobody_drove_it_is_told() -> None:
-    """A resumed run shows the time between; so does one whose process died."""
+def test_time_without_a_driver_is_shown() -> None:
+    """A resumed run shows the time between, as does a run whose process died."""
     stopped = made_step(3, "stopped", 3.0, data={"status": "stopped", "stop": STOP})
     back = {"limits": {}, "fingerprint": "f"}
     resumed = made_step(4, "resumed", 903.0, data=back)
@@ -126,7 +126,7 @@ def test_time_at_which_nobody_drove_it_is_told() -> None:
     assert chart.spoken[-2:] == ("15 min stopped, drawn short", "1 min 40 s interrupted, drawn short")
 
 
-def test_what_has_not_ended_yet_is_shown_as_begun() -> None:
+def test_unfinished_work_is_shown_as_started() -> None:
     """A node at work, a map under way and a wait in the last step are no finished work."""
     line = timeline_of([started("a"), worked(2, "a", "b", 1.0, 3.0)])
     assert spans(line)["b"] == [("begun", 2.0, 2.0)]
@@ -140,7 +140,7 @@ def test_what_has_not_ended_yet_is_shown_as_begun() -> None:
     )
 
 
-def test_a_fallback_is_told_apart() -> None:
+def test_a_fallback_has_its_own_look() -> None:
     """By its colour, its words and the legend."""
     fell = worked(3, "a", "END", 2.0, 4.0, fallback=True, error={"kind": "E", "message": "m"})
     failed = made_step(
@@ -148,7 +148,7 @@ def test_a_fallback_is_told_apart() -> None:
     )
     chart = timeline([started("a"), failed, altered(fell, attempt=2)])
     assert "the fallback stood in" in chart.svg()
-    assert "step 3, visit 1, attempt 2, the fallback stood in, then END; 2 s" in told(chart)
+    assert "step 3, visit 1, attempt 2, the fallback stood in, then END; 2 s" in tooltips(chart)
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_a_fallback_is_told_apart() -> None:
         ([made_step(1, "started", 1.0)], "do not make"),
     ],
 )
-def test_what_is_no_run_is_refused(steps: list[Step], message: str) -> None:
+def test_an_invalid_run_is_refused(steps: list[Step], message: str) -> None:
     """No step, or steps that do not fold, get an error with the repair."""
     with pytest.raises(RenderError, match=message) as caught:
         timeline(steps)
@@ -171,7 +171,7 @@ def test_a_run_of_one_step_is_drawn() -> None:
     assert timeline([started("a")]).spoken[1].startswith("1 step, 0 ms driven")
 
 
-def test_what_lies_between_is_to_scale_and_the_breaks_have_one_width() -> None:
+def test_work_is_to_scale_and_all_breaks_have_one_width() -> None:
     """Work keeps its proportions on both sides of a break; marks after it count from there."""
     scale = scale_of(0.0, 1010.0, [(0.0, 4.0), (1004.0, 1010.0)], 0.0, 640.0)
     assert len(scale.breaks()) == 1
@@ -179,7 +179,7 @@ def test_what_lies_between_is_to_scale_and_the_breaks_have_one_width() -> None:
     assert [mark.text for mark in scale.marks()] == ["0", "2 s", "4 s", "16 min 44 s", "+2 s", "+4 s", "+6 s"]
 
 
-def test_many_long_waits_leave_half_of_the_axis_to_the_work() -> None:
+def test_many_long_waits_leave_half_of_the_axis_for_work() -> None:
     """Twenty waits of an hour between twenty bits of work; each is drawn at one width."""
     busy = [(3600.0 * hour, 3600.0 * hour + 1) for hour in range(20)]
     scale = scale_of(0.0, 3600.0 * 20, busy, 0.0, 640.0)
@@ -187,8 +187,8 @@ def test_many_long_waits_leave_half_of_the_axis_to_the_work() -> None:
     assert sum(part.right - part.left for part in scale.breaks()) == pytest.approx(320)
 
 
-def test_an_idle_time_that_does_not_dwarf_the_work_is_drawn_to_scale() -> None:
-    """As the moment that an engine needs between two nodes."""
+def test_a_short_idle_time_is_drawn_to_scale() -> None:
+    """Short idle times, such as the engine's time between two nodes, are not shortened."""
     assert not scale_of(0.0, 10.0, [(0.0, 3.0), (5.5, 10.0)], 0.0, 640.0).breaks()
 
 
@@ -200,13 +200,13 @@ def test_one_long_wait_does_not_break_the_axis_at_every_short_pause() -> None:
 
 
 def test_times_without_work_are_not_squeezed() -> None:
-    """Where all work took no time at all there is nothing that a wait could dwarf."""
+    """If all work took no time, no wait can dwarf it."""
     assert not scale_of(0.0, 10.0, [(0.0, 0.0), (10.0, 10.0)], 0.0, 640.0).breaks()
     assert scale_of(5.0, 5.0, [], 0.0, 640.0).x(5.0) == 0.0
 
 
-async def test_who_has_not_ended_yet_is_not_told_as_nothing() -> None:
-    """A node that is asked says that it waits; one at work, how long; neither speaks of no visits."""
+async def test_an_unfinished_node_shows_its_progress() -> None:
+    """A node that asks is shown as waiting, a running one with its time so far; neither has a count of visits."""
     _, steps = await paper_run()
     asked = next(index for index, step in enumerate(steps) if step.kind == "waiting")
     assert "approve: waits" in timeline(steps[: asked + 1]).spoken

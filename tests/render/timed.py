@@ -14,7 +14,7 @@ HOURS = 3600.0
 
 
 class Round(BaseModel):
-    """What a reviewer says of a draft."""
+    """A reviewer's verdict on a draft."""
 
     score: float = 0
     issues: list[str] = []
@@ -86,7 +86,7 @@ def paper(clock: FakeClock) -> Graph[Paper]:
 
 
 async def paper_run() -> tuple[Graph[Paper], list[Step]]:
-    """A whole run of it; the person answers two hours later."""
+    """Return a whole run of the paper; the person answers two hours later."""
     clock = FakeClock(BEGAN)
     graph = paper(clock)
     async with Runner(clock=clock) as runner:

@@ -81,7 +81,7 @@ def arms() -> Graph[State]:
     return graph
 
 
-async def test_a_branch_amid_a_fork_continues_in_every_arm(runner: Runner) -> None:
+async def test_a_branch_within_a_fork_continues_in_every_arm(runner: Runner) -> None:
     """The work of each arm is kept; without an update no path is needed."""
     graph = arms()
     run = runner.start(graph)
@@ -143,7 +143,7 @@ def mapped(*, inside: bool = False) -> Graph[State]:
     return graph
 
 
-async def test_a_branch_amid_a_map_runs_the_remaining_items(runner: Runner) -> None:
+async def test_a_branch_within_a_map_runs_the_remaining_items(runner: Runner) -> None:
     """Finished items are kept even if the list changes."""
     graph = mapped()
     run = runner.start(graph)

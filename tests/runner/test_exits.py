@@ -208,7 +208,7 @@ async def test_a_worker_survives_an_exit(tmp_path: Path) -> None:
             if len(ended) == 2:
                 worker.stop()
 
-        worker = Worker(runner, {"bad": bad, "good": good}, concurrency=1, poll_seconds=0.01, tell=tell)
+        worker = Worker(runner, {"bad": bad, "good": good}, concurrency=1, poll_seconds=0.01, on_event=tell)
         await worker.run()
     assert ended == {"bad": "failed", "good": "finished"}
 

@@ -279,7 +279,7 @@ async def test_a_stop_lets_nodes_in_flight_finish(runner: Runner) -> None:
     assert (result.state.log, calls) == (["a", "b", "b2"], ["a", "b", "b2"])
 
 
-async def test_closing_amid_arms_leaves_a_run_that_another_runner_continues(tmp_path: Path) -> None:
+async def test_closing_within_arms_releases_the_run(tmp_path: Path) -> None:
     """Arms in flight are cancelled, the run is released, and a resume elsewhere continues each arm."""
     calls: list[str] = []
     waiting, wait = asyncio.Event(), True
@@ -448,7 +448,7 @@ async def test_need_counts_only_the_arms_that_run(runner: Runner) -> None:
     assert (await runner.start(graph).result()).state.log == ["a"]
 
 
-async def test_a_run_amid_a_fork_resumes_on_a_changed_graph_only_if_its_arms_fit(runner: Runner) -> None:
+async def test_a_run_within_a_fork_resumes_on_a_changed_graph_only_if_its_arms_fit(runner: Runner) -> None:
     """A distant node can be new; the join that the arms lead to cannot be another one."""
 
     async def a() -> str:

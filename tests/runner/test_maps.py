@@ -443,7 +443,7 @@ async def test_a_map_is_one_step_of_the_limits(runner: Runner) -> None:
     assert (await runner.resume(graph, result.run_id, limits=Limits(steps=3)).result()).status == "finished"
 
 
-async def test_a_stop_amid_a_map_lets_items_in_flight_finish(runner: Runner) -> None:
+async def test_a_stop_within_a_map_lets_items_in_flight_finish(runner: Runner) -> None:
     """No further item begins; the resume begins with the next."""
     calls: list[int] = []
     begun, leave = asyncio.Event(), asyncio.Event()
@@ -467,7 +467,7 @@ async def test_a_stop_amid_a_map_lets_items_in_flight_finish(runner: Runner) -> 
     assert (result.state.findings, calls) == (["0", "1", "2", "3", "4"], [0, 1, 2, 3, 4])
 
 
-async def test_another_runner_continues_amid_a_map(tmp_path: Path) -> None:
+async def test_another_runner_continues_within_a_map(tmp_path: Path) -> None:
     """Finished items do not run again, in order or not."""
     calls: list[int] = []
     hang = True

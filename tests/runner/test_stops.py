@@ -241,7 +241,7 @@ async def test_a_worker_finds_what_a_closed_runner_released(tmp_path: Path) -> N
                 if len(seen) == 4:
                     worker.stop()
 
-        worker = Worker(runner, {"gated": gate.graph(), "asleep": asleep}, concurrency=1, tell=tell)
+        worker = Worker(runner, {"gated": gate.graph(), "asleep": asleep}, concurrency=1, on_event=tell)
         clock.move(10**10)  # after every wait
         await worker.run()
     assert sorted(seen) == [("asleep", "due"), ("asleep", "finished"), ("flight", "finished"), ("flight", "orphan")]

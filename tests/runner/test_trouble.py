@@ -95,7 +95,7 @@ async def test_a_stand_in_that_times_out_is_waited_for() -> None:
     assert running == [0, 1]
 
 
-async def test_a_runner_that_closes_at_once_leaves_nothing_behind(tmp_path: Path) -> None:
+async def test_a_runner_that_closes_at_once_releases_everything(tmp_path: Path) -> None:
     """A run that was not recorded yet gets an error, and no thread or file of the store remains."""
     before = set(threading.enumerate())
     async with Runner(tmp_path / "runs.db") as runner:

@@ -132,7 +132,7 @@ async def work(runner: Runner, *graphs: Graph[Any], enough: int = 1, **options: 
         if sum(not isinstance(each, Took) for each in events) >= enough:
             worker.stop()
 
-    worker = Worker(runner, {graph.name: graph for graph in graphs}, tell=tell, **{"poll_seconds": HOUR, **options})
+    worker = Worker(runner, {graph.name: graph for graph in graphs}, on_event=tell, **{"poll_seconds": HOUR, **options})
     await asyncio.wait_for(worker.run(), 20)
     return events
 
@@ -201,7 +201,7 @@ async def test_an_orphan_is_resumed(runner: Runner) -> None:
     assert all("crashed" not in said(step) for step in await runner.history("r"))
 
 
-async def test_runs_of_other_graphs_are_left_alone_and_do_not_block_others(runner: Runner) -> None:
+async def test_runs_of_other_graphs_are_skipped(runner: Runner) -> None:
     """They have been due for longer, and the worker can drive only one run."""
     steps, other = Steps(), Steps("other")
     steps.gate.set()
@@ -254,7 +254,7 @@ async def test_a_worker_that_stops_releases_its_runs(runner: Runner) -> None:
     steps = Steps()
     await orphan(runner, steps.graph, "r")
     events: list[WorkerEvent] = []
-    worker = Worker(runner, {"steps": steps.graph}, tell=events.append)
+    worker = Worker(runner, {"steps": steps.graph}, on_event=events.append)
     working = asyncio.create_task(worker.run())
     await steps.begun.wait()
     worker.stop()
@@ -318,7 +318,7 @@ async def test_two_workers_share_a_database(tmp_path: Path) -> None:
                 for worker in workers:
                     worker.stop()
 
-        workers = [Worker(each, {"steps": steps.graph}, poll_seconds=0.01, tell=tell) for each in (one, two)]
+        workers = [Worker(each, {"steps": steps.graph}, poll_seconds=0.01, on_event=tell) for each in (one, two)]
         await asyncio.wait_for(asyncio.gather(*(worker.run() for worker in workers)), 20)
     assert sorted(ends(events)) == sorted((f"r{n}", "finished") for n in range(12))
     assert steps.ran.count("first") == 12
@@ -330,7 +330,7 @@ async def test_at_most_concurrency_runs_are_driven_at_once(runner: Runner) -> No
     for n in range(3):
         await orphan(runner, steps.graph, f"r{n}")
     events: list[WorkerEvent] = []
-    worker = Worker(runner, {"steps": steps.graph}, concurrency=2, tell=events.append)
+    worker = Worker(runner, {"steps": steps.graph}, concurrency=2, on_event=events.append)
     working = asyncio.create_task(worker.run())
     await until(lambda: len(steps.ran) >= 2)
     await turns()
@@ -370,7 +370,7 @@ async def test_a_store_that_fails_for_a_while_is_polled_again(clock: FakeClock) 
                 worker.stop()
 
         adding: list[asyncio.Future[None]] = []
-        worker = Worker(runner, {"steps": steps.graph}, tell=tell)
+        worker = Worker(runner, {"steps": steps.graph}, on_event=tell)
         await asyncio.wait_for(worker.run(), 10)
     assert [type(each) for each in events] == [Refused, Took, Ended]
 

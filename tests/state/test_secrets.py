@@ -139,7 +139,7 @@ def _open() -> Graph[Open]:
 
 
 @pytest.mark.parametrize("name", SHOWN)
-def test_a_secret_is_not_used_where_it_would_be_seen(name: str) -> None:
+def test_a_secret_is_not_used_where_it_would_be_visible(name: str) -> None:
     """Conditions with values, choices, maps, prompts, questions, keys: each is refused with `secret_field`."""
     made = graph()
     SHOWN[name](made)
@@ -292,7 +292,7 @@ async def test_a_node_cannot_record_a_secret_in_clear(tmp_path: Path, how: str) 
     assert all(b"a clear word" not in file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
 
 
-async def test_what_a_node_shows_has_no_secret_in_it() -> None:
+async def test_live_output_contains_no_secret() -> None:
     """Live output is shown without the clear text."""
     made = graph()
     made.add_node("leak", leaking("show"), writes=("plain", "found"))

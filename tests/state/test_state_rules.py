@@ -33,7 +33,7 @@ class Aliased(BaseModel):
     x: int = Field(1, alias="ex")
 
 
-def test_a_frozen_state_is_updated_all_the_same() -> None:
+def test_a_frozen_state_can_be_updated() -> None:
     """Frozen means that nodes change nothing in place, not that updates are refused."""
 
     class State(BaseModel):
@@ -190,7 +190,7 @@ class Capped(BaseModel):
         return self
 
 
-def test_what_a_validator_changes_in_place_is_recorded() -> None:
+def test_changes_of_a_validator_are_recorded() -> None:
     """A nested model that a validator changes is changed in the record too."""
     session = begin(Capped)
     session.view().get("review")

@@ -149,7 +149,7 @@ def test_a_stored_snapshot_continues_independently(updates: list[dict[str, Any]]
         pytest.param("number", 10**5000, id="a number too long for JSON"),
     ],
 )
-def test_what_cannot_be_recorded_fails_its_node(name: str, value: object) -> None:
+def test_a_value_that_cannot_be_recorded_fails_its_node(name: str, value: object) -> None:
     """A value that would not read back equal is refused by name, and nothing of its update is written."""
     session = Session(GRAPH)
     session.start()
@@ -161,7 +161,7 @@ def test_what_cannot_be_recorded_fails_its_node(name: str, value: object) -> Non
 
 
 @pytest.mark.parametrize("value", [{"ratio": float("nan")}, {"tidy": "\ud800"}, {"anything": (1, 2)}, {"day": "never"}])
-def test_what_cannot_be_recorded_begins_no_run(value: dict[str, object]) -> None:
+def test_a_state_that_cannot_be_recorded_starts_no_run(value: dict[str, object]) -> None:
     """The same holds for an initial state."""
     with pytest.raises(InputError):
         Session(GRAPH).start(value)

@@ -8,6 +8,6 @@ from tests.stateful.runner_prunes import FileRuns, MemoryRuns
 
 
 @pytest.mark.parametrize(("machine", "examples"), [(MemoryRuns, 40), (FileRuns, 12)])
-def test_runs_go_as_their_story_says(machine: type[RuleBasedStateMachine], examples: int) -> None:
+def test_runs_follow_the_model(machine: type[RuleBasedStateMachine], examples: int) -> None:
     """Crashed, resumed, branched, answered or stopped in any order, by two owners, a run does each thing once."""
     search(machine, examples, 30)

@@ -140,7 +140,7 @@ async def play(store: Store, asked: Sequence[Ask]) -> int:
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
 @given(chapters=CHAPTERS)
 @settings(max_examples=50, deadline=None)
-def test_a_prune_takes_what_the_model_takes_and_nothing_else(
+def test_a_prune_removes_exactly_the_runs_of_the_model(
     kind: Literal["memory", "sqlite"], chapters: list[tuple[list[Made], Rule]]
 ) -> None:
     """Kept runs are unchanged, step for step, through any number of prunes and new runs between them."""

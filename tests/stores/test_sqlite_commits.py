@@ -77,7 +77,7 @@ async def test_a_closed_connection_fails_every_waiter(worker: Worker, path: Path
             await each
 
 
-async def test_a_job_that_spoils_the_transaction_is_left_out(worker: Worker, path: Path) -> None:
+async def test_a_job_that_fails_does_not_affect_its_transaction(worker: Worker, path: Path) -> None:
     """The writes of a job that fails for its own reason are undone, and the other jobs are repeated."""
 
     def spoil(connection: sqlite3.Connection) -> None:

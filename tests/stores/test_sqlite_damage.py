@@ -102,7 +102,7 @@ def seen_by_doctor(path: Path) -> bool:
         return is_clear(error)
 
 
-async def test_a_flipped_byte_is_never_believed(path: Path, whole: bytes) -> None:
+async def test_a_flipped_byte_is_detected(path: Path, whole: bytes) -> None:
     """Each read returns what was recorded or a clear error; the doctor finds anything else in lists of runs."""
     truth = await facts_of(path)
     counts: Counter[str] = Counter()

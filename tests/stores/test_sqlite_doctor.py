@@ -139,7 +139,7 @@ async def test_a_gap_in_a_log_is_reported_and_remains(made: Path) -> None:
     assert found == {("steps_missing", "done"), ("parent_damaged", "branch")}
 
 
-async def test_doctor_checks_next_to_writers_and_repairs_alone(made: Path) -> None:
+async def test_doctor_checks_next_to_writers_but_repairs_only_without(made: Path) -> None:
     """Checking is possible next to a process that writes; a repair is refused, and names the process."""
     store = SQLiteStore(made, synchronous="NORMAL")
     await store.open()
@@ -153,7 +153,7 @@ async def test_doctor_checks_next_to_writers_and_repairs_alone(made: Path) -> No
     assert doctor.repair(made).report.is_sound
 
 
-async def test_a_file_that_was_cut_off_is_never_called_whole(made: Path) -> None:
+async def test_a_truncated_file_is_never_reported_as_complete(made: Path) -> None:
     """Steps on missing pages cannot be listed; their loss is reported."""
     whole = made.read_bytes()
     count = int.from_bytes(whole[28:32], "big")
@@ -186,7 +186,7 @@ async def test_a_restored_row_keeps_its_tags(made: Path) -> None:
     await store.close()
 
 
-async def test_what_would_undo_a_repair_is_dropped_first(made: Path) -> None:
+async def test_triggers_are_dropped_before_a_repair(made: Path) -> None:
     """A foreign trigger is dropped before anything else is repaired; a foreign table is a note."""
     change(
         made,
@@ -305,7 +305,7 @@ async def closing_store(path: Path, **options: Any) -> AsyncIterator[SQLiteStore
     await store.close()
 
 
-async def test_a_lock_is_no_damage(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_lock_is_not_damage(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A repair that meets another program's lock ends with that error; it does not replace a good file."""
     monkeypatch.setattr(doctor, "BUSY_TIMEOUT_SECONDS", 0.05)
     change(made, REPAIRABLE["step_time"])
@@ -390,7 +390,7 @@ async def test_a_death_in_the_middle_of_the_swap_loses_nothing(
     assert not [each for each in broken.parent.iterdir() if each.name.endswith(".new")]
 
 
-async def test_what_others_write_during_a_repair_is_kept(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_writes_of_others_during_a_repair_are_kept(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The new file does not replace one that was written to since it was read."""
     change(made, "DROP TABLE tags")
     salvage = doctor.salvage.salvage

@@ -91,7 +91,7 @@ async def test_steps_queued_after_a_failed_step_are_refused(open_store: OpenStor
     assert (await store.info("r")).seq == 0
 
 
-async def test_values_that_cannot_be_stored_fail_alone(store: SQLiteStore) -> None:
+async def test_values_that_cannot_be_stored_fail_only_their_job(store: SQLiteStore) -> None:
     """A job whose values SQLite refuses fails, and the others in its transaction are written."""
     fences = {run_id: await new_run(store, run_id) for run_id in ("a", "b", "c")}
     pending = [store.append(batch("a", fences["a"], [step(1)]))]
@@ -122,7 +122,7 @@ async def test_a_step_that_another_program_wrote_is_not_doubled(store: SQLiteSto
     await append(store, batch("r", fence, [step(3)]))
 
 
-def test_what_is_queued_is_written_when_the_loop_ends(path: Path) -> None:
+def test_queued_jobs_are_written_when_the_loop_ends(path: Path) -> None:
     """If everything is cancelled, as at the end of asyncio.run, closing still writes what was queued."""
 
     async def main() -> None:
@@ -155,7 +155,7 @@ def test_what_is_queued_is_written_when_the_loop_ends(path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
-async def test_closing_waits_for_what_is_queued(store: SQLiteStore, open_store: OpenStore) -> None:
+async def test_closing_waits_for_queued_jobs(store: SQLiteStore, open_store: OpenStore) -> None:
     """Jobs queued before `close` are durable after it."""
     fence = await new_run(store)
     pending = [store.append(batch("r", fence, [step(seq)])) for seq in range(1, 10)]

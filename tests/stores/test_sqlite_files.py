@@ -115,14 +115,14 @@ async def test_missing_folders_are_made(tmp_path: Path, open_store: OpenStore) -
     assert path.exists()
 
 
-async def test_a_new_file_is_for_its_user_alone(open_store: OpenStore, path: Path) -> None:
+async def test_a_new_file_is_restricted_to_its_owner(open_store: OpenStore, path: Path) -> None:
     """Neither the database nor the files next to it can be read by other users."""
     await new_run(await open_store())
     for each in path.parent.iterdir():
         assert stat.S_IMODE(each.stat().st_mode) & 0o077 == 0
 
 
-async def test_many_may_open_a_new_file_at_once(path: Path) -> None:
+async def test_several_stores_can_open_a_new_file_at_once(path: Path) -> None:
     """Stores that find no file at the same time all open the same database."""
     stores = [SQLiteStore(path, synchronous="NORMAL") for _ in range(8)]
     await asyncio.gather(*(store.open() for store in stores))
@@ -190,7 +190,7 @@ async def test_every_version_migrates_to_the_same_schema(
     assert schema(old) == schema(path)
 
 
-async def test_what_a_file_is_is_read_in_one_statement(path: Path) -> None:
+async def test_the_kind_of_a_file_is_read_in_one_statement(path: Path) -> None:
     """Mark, version and tables are consistent, so an unfinished database is never taken for another application's."""
     statements: list[str] = []
     with closing(sqlite3.connect(path)) as connection:
@@ -199,7 +199,7 @@ async def test_what_a_file_is_is_read_in_one_statement(path: Path) -> None:
     assert len([each for each in statements if not each.startswith("--")]) == 1
 
 
-async def test_a_migration_that_fails_leaves_the_database_as_it_was(path: Path) -> None:
+async def test_a_failed_migration_does_not_change_the_database(path: Path) -> None:
     """All statements of a migration take effect, or none."""
     make_database(path, f"PRAGMA application_id = {APPLICATION_ID}; CREATE TABLE steps (mine)")
     before = schema(path)
@@ -291,7 +291,7 @@ def test_there_is_a_recorded_database_of_every_version() -> None:
     ],
 )
 @pytest.mark.parametrize("read_only", [False, True])
-async def test_foreign_databases_are_left_alone(
+async def test_foreign_databases_are_refused_and_unchanged(
     path: Path, script: str, kind: type[StoreError], *, read_only: bool
 ) -> None:
     """Another application's database, or one of a newer version, is refused and unchanged."""
@@ -307,7 +307,7 @@ async def test_foreign_databases_are_left_alone(
 
 @pytest.mark.parametrize("content", [b"x", b"# Notes\n" * 1000, b"SQLite format 3\0" + b"\xff" * 5000])
 @pytest.mark.parametrize("read_only", [False, True])
-async def test_a_file_that_is_not_a_database_is_left_alone(path: Path, content: bytes, *, read_only: bool) -> None:
+async def test_a_file_that_is_not_a_database_is_unchanged(path: Path, content: bytes, *, read_only: bool) -> None:
     """Any other file is refused and unchanged."""
     path.write_bytes(content)
     with refused(StoreNotADatabase) as caught:
@@ -317,7 +317,7 @@ async def test_a_file_that_is_not_a_database_is_left_alone(path: Path, content: 
 
 
 @pytest.mark.parametrize("read_only", [False, True])
-async def test_a_folder_is_no_database(tmp_path: Path, *, read_only: bool) -> None:
+async def test_a_folder_is_refused(tmp_path: Path, *, read_only: bool) -> None:
     """The path of a folder, or one through a file, is refused with the repair."""
     with refused(StoreNotADatabase) as caught:
         await SQLiteStore(tmp_path, read_only=read_only).open()
@@ -329,7 +329,7 @@ async def test_a_folder_is_no_database(tmp_path: Path, *, read_only: bool) -> No
 
 
 @pytest.mark.parametrize("read_only", [False, True])
-async def test_what_is_no_file_is_no_database(tmp_path: Path, *, read_only: bool) -> None:
+async def test_special_files_are_refused(tmp_path: Path, *, read_only: bool) -> None:
     """Devices, pipes and sockets are refused by kind, and none is read or written."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
@@ -357,7 +357,7 @@ async def test_a_path_that_cannot_be_accessed_is_refused(as_nobody: Path, *, rea
 # -- read-only
 
 
-async def test_reading_where_there_is_no_database(path: Path) -> None:
+async def test_a_reader_does_not_create_a_database(path: Path) -> None:
     """A missing file is not created by a read-only store."""
     with refused(StoreMissing) as caught:
         await SQLiteStore(path.parent / "sub" / "runs.db", read_only=True).open()
@@ -451,7 +451,7 @@ async def test_reading_next_to_a_live_writer_in_a_read_only_folder(as_nobody: Pa
     await writer.close()
 
 
-async def test_an_empty_file_is_no_database_yet(path: Path) -> None:
+async def test_an_empty_file_has_no_runs(path: Path) -> None:
     """A file that was never set up has no runs, and is unchanged; a writer makes it a database."""
     path.touch()
     with refused(StoreMissing) as caught:

@@ -78,7 +78,7 @@ async def test_the_view_and_the_tables_must_be_as_graphengine_made_them(
     assert "table inbox" in str(caught[0])
 
 
-async def test_tables_of_other_programs_are_left_alone(open_store: OpenStore, path: Path) -> None:
+async def test_tables_of_other_programs_are_ignored(open_store: OpenStore, path: Path) -> None:
     """A table of another program, its index, and SQLite's own statistics do not prevent the use of a database."""
     await a_run(open_store, path)
     change(path, "CREATE TABLE theirs (a UNIQUE, b)", "CREATE INDEX theirs_b ON theirs (b)", "ANALYZE")
@@ -174,7 +174,7 @@ async def test_json_that_is_nested_without_end_is_damage(open_store: OpenStore, 
     assert seqs(await store.steps("s")) == [1]
 
 
-async def test_files_are_for_their_user_alone_whatever_the_umask(tmp_path: Path) -> None:
+async def test_files_are_restricted_to_their_owner_whatever_the_umask(tmp_path: Path) -> None:
     """Database, write-ahead log, its index, the folder of locks and its files, and a new folder around them."""
     path = tmp_path / "new" / "runs.db"
     before = os.umask(0)

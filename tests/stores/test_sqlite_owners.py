@@ -237,7 +237,7 @@ async def test_a_run_that_was_freed_by_hand_takes_no_steps(store: SQLiteStore, p
         await append(store, batch("r", fence, [step(1)]))
 
 
-async def test_an_owner_of_another_host_is_judged_by_its_lease_alone(store: SQLiteStore, path: Path) -> None:
+async def test_an_owner_on_another_host_is_judged_only_by_its_lease(store: SQLiteStore, path: Path) -> None:
     """A lock file that is missing here shows nothing about a process on another host."""
     fence = await new_run(store)
     await store.release("r", fence)
@@ -283,7 +283,7 @@ async def test_a_store_of_the_parent_process_refuses_work_after_a_fork(store: SQ
     await append(store, batch("r", fence, [step(1)]))
 
 
-def test_a_process_that_forgets_to_close_ends_all_the_same(path: Path) -> None:
+def test_a_process_that_does_not_close_its_store_exits(path: Path) -> None:
     """Threads of an open store do not keep a process from exiting, and its recorded steps are kept."""
     program = Path(__file__).with_name("forgetful.py")
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -124,7 +124,7 @@ async def found_in(path: Path, made: Recording, log: bytes) -> Logs:
 
 
 @pytest.mark.parametrize("moved", [False, True])
-async def test_what_a_power_cut_leaves_is_a_beginning(tmp_path: Path, *, moved: bool) -> None:
+async def test_a_power_cut_leaves_a_prefix_of_the_log(tmp_path: Path, *, moved: bool) -> None:
     """At every cut each log is a prefix of the true one, never shorter than at an earlier cut; resume completes it."""
     made = await recorded(tmp_path / "runs.db", moved=moved)
     counts: Counter[str] = Counter()

@@ -54,7 +54,7 @@ async def test_commits_after_damage_are_not_overwritten(left: Path, at: int, *, 
 
 
 @pytest.mark.parametrize("at", [10, 32 + 2 * FRAME + 100, 32 + 9 * FRAME + 4000])
-async def test_a_repair_saves_what_the_log_holds(left: Path, at: int) -> None:
+async def test_a_repair_keeps_the_rows_of_the_log(left: Path, at: int) -> None:
     """Rows are proved by their checksums: a repair loses at most those on the damaged page, and reports it."""
     damage(left, at)
     with pytest.raises(StoreCorrupt, match="SQLite reads none of the"):
@@ -68,7 +68,7 @@ async def test_a_repair_saves_what_the_log_holds(left: Path, at: int) -> None:
 
 
 @pytest.mark.parametrize("cut", [1, 5000, FRAME - 1, FRAME, 2 * FRAME + 7])
-async def test_a_log_that_ends_early_is_no_damage(left: Path, cut: int) -> None:
+async def test_a_log_that_ends_early_is_not_damage(left: Path, cut: int) -> None:
     """A power cut or a kill leaves such a log: the run continues from its last complete commit."""
     log = left.with_name(left.name + "-wal")
     log.write_bytes(log.read_bytes()[:-cut])
@@ -80,7 +80,7 @@ async def test_a_log_that_ends_early_is_no_damage(left: Path, cut: int) -> None:
     await store.close()
 
 
-async def test_what_a_killed_process_half_wrote_is_no_damage(left: Path) -> None:
+async def test_a_half_written_frame_of_a_killed_process_is_not_damage(left: Path) -> None:
     """The last frame's header can be present and its page not, and older frames can follow it."""
     log = left.with_name(left.name + "-wal")
     content = log.read_bytes()
@@ -125,7 +125,7 @@ def overwritten(left: Path) -> Path:
     return left
 
 
-async def test_remains_of_a_commit_that_was_not_finished_are_no_damage(overwritten: Path) -> None:
+async def test_remains_of_an_unfinished_commit_are_not_damage(overwritten: Path) -> None:
     """One process was killed in the sync of a commit, another one committed after that: nothing is missing."""
     assert {each.code for each in doctor.examine(overwritten).faults}.isdisjoint({"log_damaged", "page"})
     store = SQLiteStore(overwritten)

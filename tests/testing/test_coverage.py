@@ -59,8 +59,8 @@ def loop() -> Graph[Talk]:
 HERE = "tests/testing/test_coverage.py"
 
 
-async def test_what_was_never_taken_is_told() -> None:
-    """Edges that held, edges that never held, edges that were never tried, parts of conditions."""
+async def test_edges_that_were_never_taken_are_reported() -> None:
+    """The report has edges that never held, edges that were never checked, and parts of conditions."""
     with EdgeCoverage() as coverage:
         await loop().run({"n": 0})
 
@@ -76,7 +76,7 @@ async def test_what_was_never_taken_is_told() -> None:
     ]
 
 
-async def test_all_is_seen_once_every_way_was_taken() -> None:
+async def test_coverage_is_complete_once_every_edge_was_taken() -> None:
     """In several runs, in sequence and nested."""
     coverage = EdgeCoverage()
     with coverage:
@@ -91,8 +91,8 @@ async def test_all_is_seen_once_every_way_was_taken() -> None:
     assert [*coverage.graphs.values()] == [100.0]
 
 
-async def test_nothing_is_seen_outside() -> None:
-    """Nor does a run cost anything extra then."""
+async def test_nothing_is_recorded_outside_the_context() -> None:
+    """A run outside it is not recorded, and costs nothing extra."""
     with EdgeCoverage() as coverage:
         pass
     await loop().run()
@@ -102,7 +102,7 @@ async def test_nothing_is_seen_outside() -> None:
     assert Session.observed_by is None
 
 
-async def test_a_node_alone_in_another_thread_hides_nothing() -> None:
+async def test_a_node_alone_in_another_thread_does_not_stop_recording() -> None:
     """A node run alone is not counted; a run in parallel with it is."""
     alone, done = threading.Event(), threading.Event()
 
@@ -128,8 +128,8 @@ async def test_a_node_alone_in_another_thread_hides_nothing() -> None:
     assert coverage.report().splitlines()[0] == f"{HERE}: talk: 2 of 4 seen"
 
 
-async def test_two_see_the_same() -> None:
-    """One is inside the other, as a test's own is inside the session's."""
+async def test_two_coverages_record_the_same() -> None:
+    """Coverages can be nested, such as a test's own within the session's."""
     with EdgeCoverage() as outer:
         await loop().run({"n": -1})
         with EdgeCoverage() as inner:
@@ -138,8 +138,8 @@ async def test_two_see_the_same() -> None:
     assert outer.percent > inner.percent
 
 
-async def test_what_is_recorded_is_the_same_when_somebody_watches() -> None:
-    """Every explanation is identical, too."""
+async def test_coverage_does_not_change_what_a_run_records() -> None:
+    """Steps and explanations are the same with and without coverage."""
 
     async def steps(graph: Graph[Talk]) -> list[bytes]:
         async with Runner(clock=FakeClock(jumps=False)) as runner:
@@ -155,7 +155,7 @@ async def test_what_is_recorded_is_the_same_when_somebody_watches() -> None:
 
 def edges() -> Graph[Talk]:
     """A switch, and a fork with conditional arms."""
-    graph = Graph("ways", Talk)
+    graph = Graph("talk", Talk)
     for name in ("choose", "left", "right", "join"):
         graph.add_node(name, thread=False)
     graph.add_edge(START, "choose")
@@ -168,7 +168,7 @@ def edges() -> Graph[Talk]:
     return graph
 
 
-async def test_switches_and_forks_have_parts() -> None:
+async def test_cases_and_arms_are_units() -> None:
     """Each case and the otherwise, the fork itself, each arm with a condition."""
     with EdgeCoverage() as coverage:
         await edges().run()
@@ -185,7 +185,7 @@ async def test_switches_and_forks_have_parts() -> None:
     assert coverage.percent == 100.0
 
 
-async def test_an_exception_that_always_holds_need_not_fail_to() -> None:
+async def test_failed_with_exception_need_not_be_false() -> None:
     """`failed(Exception)` in a composed condition counts once."""
     graph = talk("talk", (END, {"when": failed(Exception) & (value("n") < 0)}), ("think", {}))
     with EdgeCoverage(graph) as coverage:
@@ -194,21 +194,21 @@ async def test_an_exception_that_always_holds_need_not_fail_to() -> None:
     assert "'n < 0' always held" in coverage.report()
 
 
-async def test_graphs_that_are_named_count_alone() -> None:
+async def test_only_named_graphs_count() -> None:
     """Graphs nested in a given graph count too, run or not; a name without a run is reported."""
     inner = loop().but(name="inner")
     outer = Graph("outer", Talk)
     outer.add_node("work", inner, writes=("n",))
     outer.add_path(START, "work", END)
 
-    with EdgeCoverage(outer) as whole, EdgeCoverage("inner", "nobody") as named:
+    with EdgeCoverage(outer) as whole, EdgeCoverage("inner", "unknown") as named:
         await edges().run()
         assert {name.partition(" ")[0]: share for name, share in whole.graphs.items()} == {"outer": 0.0, "inner": 0.0}
         await outer.run({"n": 98})
     assert [*whole.graphs.values()][1] == 100.0
     assert [*named.graphs] == [name for name in whole.graphs if name.startswith("inner")]
-    assert "nobody: never run" in named.report()
-    assert "ways:" not in whole.report()
+    assert "unknown: never run" in named.report()
+    assert "talk:" not in whole.report()
 
 
 async def test_a_replay_counts() -> None:
@@ -223,7 +223,7 @@ async def test_a_replay_counts() -> None:
     assert coverage.percent > 0
 
 
-async def test_graphs_that_differ_in_numbers_are_one() -> None:
+async def test_graphs_that_differ_only_in_numbers_count_as_one() -> None:
     """A factory with other thresholds makes the same graph; one with other edges does not."""
 
     def made(most: int, target: str = END) -> Graph[Talk]:

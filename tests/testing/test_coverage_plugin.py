@@ -51,7 +51,7 @@ def run(project: pytest.Pytester, *options: str) -> pytest.RunResult:
     return project.runpytest_inprocess("-p", "graphengine.testing.coverage_plugin", "-p", "no:cacheprovider", *options)
 
 
-def test_the_report_stands_below_the_tests(project: pytest.Pytester) -> None:
+def test_the_report_is_printed_below_the_tests(project: pytest.Pytester) -> None:
     """One graph after the other, with the edges never taken."""
     found = run(project, "--graphengine-coverage")
 
@@ -68,7 +68,7 @@ def test_the_report_stands_below_the_tests(project: pytest.Pytester) -> None:
     )
 
 
-def test_a_process_of_its_own_reports_the_same(project: pytest.Pytester) -> None:
+def test_a_separate_process_reports_the_same(project: pytest.Pytester) -> None:
     """Start it as a user does."""
     found = project.runpytest_subprocess("-p", "graphengine.testing.coverage_plugin", "--graphengine-coverage")
 
@@ -76,8 +76,8 @@ def test_a_process_of_its_own_reports_the_same(project: pytest.Pytester) -> None
     found.stdout.fnmatch_lines(["edges and conditions seen: 5 of 6, 83.3 %"])
 
 
-def test_without_the_options_nothing_is_said(project: pytest.Pytester) -> None:
-    """Nothing is watched either."""
+def test_without_the_options_there_is_no_report(project: pytest.Pytester) -> None:
+    """Nothing is recorded either."""
     found = run(project)
 
     assert found.ret == 0
@@ -95,7 +95,7 @@ def test_too_little_fails(project: pytest.Pytester, percent: str, code: int) -> 
     assert (failed in found.stdout.str()) is (code == 1)
 
 
-def test_named_graphs_alone_count(project: pytest.Pytester) -> None:
+def test_only_graphs_named_by_the_option_count(project: pytest.Pytester) -> None:
     """A graph that was never run counts as not seen."""
     found = run(project, "--graphengine-coverage-under=100", "--graphengine-coverage-graph=other")
     assert found.ret == 0
@@ -115,11 +115,11 @@ class Processes:  # as pytest-xdist has them
 
     def pytest_sessionstart(self, session):
         plugin = session.config.pluginmanager.get_plugin("graphengine.testing.coverage_plugin")
-        for told in ({"graphengine_coverage": self.file.read_text()}, {}, None):
-            plugin.pytest_testnodedown(types.SimpleNamespace(config=session.config, workeroutput=told))
+        for output in ({"graphengine_coverage": self.file.read_text()}, {}, None):
+            plugin.pytest_testnodedown(types.SimpleNamespace(config=session.config, workeroutput=output))
 
 def pytest_configure(config):
-    file = config.rootpath / "told.json"
+    file = config.rootpath / "recorded.json"
     if file.exists():
         config.pluginmanager.register(Processes(config, file))
     else:
@@ -127,11 +127,11 @@ def pytest_configure(config):
 
 def pytest_unconfigure(config):
     if hasattr(config, "workeroutput"):
-        (config.rootpath / "told.json").write_text(config.workeroutput["graphengine_coverage"])
+        (config.rootpath / "recorded.json").write_text(config.workeroutput["graphengine_coverage"])
 """
 
 
-def test_what_other_processes_saw_counts(project: pytest.Pytester) -> None:
+def test_coverage_of_worker_processes_counts(project: pytest.Pytester) -> None:
     """A worker process fails nothing; the process that started it reports all."""
     project.makeconftest(PROCESSES)
     assert run(project, "--graphengine-coverage-under=100", "-k", "test_one").ret == 0
@@ -141,7 +141,7 @@ def test_what_other_processes_saw_counts(project: pytest.Pytester) -> None:
     found.stdout.fnmatch_lines(["graphs_of_mine.py: count: 2 of 3 seen", "*: other: 3 of 3 seen", "*: 5 of 6, 83.3 %"])
 
 
-def test_where_no_graph_was_run_nothing_was_seen(project: pytest.Pytester) -> None:
+def test_without_a_run_coverage_is_zero(project: pytest.Pytester) -> None:
     """Running nothing does not reach a threshold."""
     project.makepyfile(test_none="def test_none(): pass")
     found = run(project, "--graphengine-coverage-under=1", "test_none.py")
@@ -156,10 +156,10 @@ def test_a_threshold_is_a_percentage(project: pytest.Pytester, text: str) -> Non
     found = run(project, f"--graphengine-coverage-under={text}")
 
     assert found.ret == pytest.ExitCode.USAGE_ERROR
-    found.stderr.fnmatch_lines([f"*'{text}' is not a number from 0 to 100; give the least percentage, as 90*"])
+    found.stderr.fnmatch_lines([f"*'{text}' is not a number from 0 to 100; give the required percentage, as 90*"])
 
 
-def test_failing_tests_fail_as_ever(project: pytest.Pytester) -> None:
+def test_failing_tests_still_fail(project: pytest.Pytester) -> None:
     """The report is printed as well."""
     project.makepyfile(test_more="def test_no(): assert False")
     found = run(project, "--graphengine-coverage-under=10")

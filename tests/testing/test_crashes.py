@@ -3,15 +3,15 @@
 import pytest
 
 from graphengine.testing.crashes import POINTS
-from tests.testing.test_plugin import run, said
+from tests.testing.test_plugin import output_of, run
 
 pytest_plugins = ("pytester",)
 
 DRIVING = ["before append", "after append", "before task", "after task"]
-"""What a run passes on its way, again and again."""
+"""The points that a run passes repeatedly."""
 
 
-def test_every_point_that_a_run_passes_can_be_died_at(pytester: pytest.Pytester) -> None:
+def test_a_runner_can_die_at_every_point(pytester: pytest.Pytester) -> None:
     """Durable work is not repeated, other work is, and the run reaches the same end."""
     result = run(
         pytester,
@@ -43,7 +43,7 @@ async def test_nothing_began(runner, crash_at, point):
     assert CALLS == []
 """,
     )
-    assert result.ret == 0, said(result)
+    assert result.ret == 0, output_of(result)
 
 
 def test_nothing_of_a_dead_runner_reaches_the_store(pytester: pytest.Pytester) -> None:
@@ -66,10 +66,10 @@ async def test_it(runner, crash_at, store):
     await runner.close()
 """,
     )
-    assert result.ret == 0, said(result)
+    assert result.ret == 0, output_of(result)
 
 
-def test_the_crashed_run_knows_of_its_crash(pytester: pytest.Pytester) -> None:
+def test_a_resumed_run_records_its_crash(pytester: pytest.Pytester) -> None:
     """The new runner finds a run whose process died."""
     result = run(
         pytester,
@@ -83,7 +83,7 @@ async def test_it(runner, crash_at, store):
     assert any(step.kind == "resumed" and step.data.crashed for step in await runner.history(run.id))
 """,
     )
-    assert result.ret == 0, said(result)
+    assert result.ret == 0, output_of(result)
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ async def test_it(runner, crash_at, store):
         ('crash_at("before append", 0)', "*count from 1*"),
     ],
 )
-def test_a_death_that_cannot_come_is_told(pytester: pytest.Pytester, test: str, message: str) -> None:
+def test_a_death_that_cannot_happen_is_an_error(pytester: pytest.Pytester, test: str, message: str) -> None:
     """An unknown point is refused with a suggestion; a point that is never passed fails the test."""
     result = run(pytester, f"async def test_it(runner, crash_at):\n    {test}\n")
     result.assert_outcomes(failed=1)

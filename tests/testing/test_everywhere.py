@@ -60,14 +60,14 @@ def by_a_runner() -> None:
 
 
 @pytest.mark.parametrize("run", [by_asyncio, by_anyio, by_a_runner])
-def test_a_plain_test_runs_them(run: Callable[[], object]) -> None:
+def test_a_plain_test_can_run_nodes_and_walks(run: Callable[[], object]) -> None:
     """By asyncio.run, by an asyncio Runner twice, by anyio; nothing is left open."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         run()
 
 
-async def test_a_node_that_parks_runs_in_a_cancel_scope() -> None:
+async def test_a_node_can_use_a_cancel_scope() -> None:
     """Ending its attempt inside cancels nothing outside."""
     async with anyio.create_task_group() as group:
         group.start_soon(both)
@@ -78,7 +78,7 @@ async def test_a_node_that_parks_runs_in_a_cancel_scope() -> None:
     assert not current.cancelling()
 
 
-async def test_many_at_once() -> None:
+async def test_nodes_can_run_concurrently() -> None:
     """Each has its own state, models and clock."""
     calls: list[Coroutine[Any, Any, Any]] = [run_node(counting(), "more", n=n, answers=[1]) for n in range(20)]
     found = await asyncio.gather(*calls)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.testing.test_plugin import run, said
+from tests.testing.test_plugin import output_of, run
 
 pytest_plugins = ("pytester",)
 
@@ -51,7 +51,7 @@ async def test_it(runner, scripted_model):
     )
 
 
-def test_a_request_that_the_error_shows_is_not_shown_twice(pytester: pytest.Pytester) -> None:
+def test_a_request_in_the_error_is_not_repeated(pytester: pytest.Pytester) -> None:
     """The error for an answer missing from a script already contains the request."""
     result = run(
         pytester,
@@ -61,11 +61,11 @@ async def test_it(runner, scripted_model):
     await runner.start(writing, {"n": 41}).result()
 """,
     )
-    assert "graphengine: node write failed" in said(result)
-    assert "what it asked" not in said(result)
+    assert "graphengine: node write failed" in output_of(result)
+    assert "what it asked" not in output_of(result)
 
 
-def test_a_test_that_passes_says_nothing(pytester: pytest.Pytester) -> None:
+def test_a_passing_test_has_no_report(pytester: pytest.Pytester) -> None:
     """Expected failures are not shown, nor are those of an earlier test."""
     result = run(
         pytester,
@@ -84,7 +84,7 @@ def test_second():
         "-rA",
     )
     result.assert_outcomes(passed=1, failed=1)
-    assert "graphengine: node" not in said(result)
+    assert "graphengine: node" not in output_of(result)
 
 
 def test_runs_of_any_runner_are_shown_and_only_the_first_failures(pytester: pytest.Pytester) -> None:
@@ -105,19 +105,19 @@ def test_it():
 """,
     )
     result.assert_outcomes(failed=1)
-    assert said(result).count("graphengine: node fail failed") == 5
+    assert output_of(result).count("graphengine: node fail failed") == 5
 
 
 def test_secrets_are_not_shown(pytester: pytest.Pytester) -> None:
     """A secret field is hidden, and so is its clear text if an error quotes it."""
     result = run(pytester, VAULT)
     result.assert_outcomes(failed=1)
-    section = said(result).partition("graphengine: node spill failed")[2]
+    section = output_of(result).partition("graphengine: node spill failed")[2]
     assert "token: **********" in section
     assert "correct horse" not in section
 
 
-def test_nodes_in_arms_and_items_show_their_own_view(pytester: pytest.Pytester) -> None:
+def test_nodes_in_arms_and_items_show_their_own_state(pytester: pytest.Pytester) -> None:
     """An arm of a fork and an item of a map are named by their paths, with their own state."""
     result = run(
         pytester,
@@ -152,6 +152,6 @@ async def test_it(runner):
 """,
     )
     result.assert_outcomes(failed=1)
-    output = said(result)
+    output = output_of(result)
     assert "graphengine: node each[0] failed" in output
     assert "  n: 5" in output

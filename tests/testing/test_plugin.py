@@ -12,7 +12,7 @@ pytest_plugins = ("pytester",)
 
 AUTO = ("-p", "pytest_asyncio", "-o", "asyncio_mode=auto", "-o", "asyncio_default_fixture_loop_scope=function")
 STRICT = ("-p", "pytest_asyncio", "-o", "asyncio_mode=strict", "-o", "asyncio_default_fixture_loop_scope=function")
-WAYS = {
+RUNNERS = {
     "plain": (("-p", "no:asyncio", "-p", "no:anyio"), PLAIN + ASYNC.replace("test_", "test_async_")),
     "asyncio auto": (AUTO, ASYNC + PLAIN.replace("test_", "test_plain_")),
     "asyncio strict": (
@@ -34,19 +34,19 @@ def run(pytester: pytest.Pytester, source: str, *args: str) -> pytest.RunResult:
     return pytester.runpytest_inprocess(*QUIET, "-q", "-W", "error", *mode, *args)
 
 
-def said(result: pytest.RunResult) -> str:
+def output_of(result: pytest.RunResult) -> str:
     """Return pytest's output."""
     return result.stdout.str()
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_the_fixtures_work_with_every_runner_of_tests(pytester: pytest.Pytester, way: str) -> None:
+@pytest.mark.parametrize("kind", RUNNERS)
+def test_the_fixtures_work_with_every_test_runner(pytester: pytest.Pytester, kind: str) -> None:
     """Plain pytest, pytest-asyncio in both modes and anyio: the same fixtures, no warning, nothing left open."""
-    args, source = WAYS[way]
+    args, source = RUNNERS[kind]
     pytester.makepyfile(GRAPHS + source)
     plugin = tuple(part for part in PLUGIN)
     result = pytester.runpytest_subprocess(*plugin, "-p", "no:cacheprovider", "-q", "-W", "error", *args)
-    assert result.ret == 0, said(result) + result.stderr.str()
+    assert result.ret == 0, output_of(result) + result.stderr.str()
     assert not result.parseoutcomes().get("skipped")
 
 
@@ -56,13 +56,13 @@ def test_loading_the_plugin_loads_nothing_of_the_engine() -> None:
         "import pytest, sys; before = set(sys.modules); import graphengine.testing.plugin\n"
         "print(*sorted(name for name in set(sys.modules) - before if not name.startswith(('importlib', 'typing'))))"
     )
-    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
-    ours = [name for name in told if name.startswith("graphengine")]
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    ours = [name for name in loaded if name.startswith("graphengine")]
     assert ours == ["graphengine", "graphengine.testing", "graphengine.testing.plugin"]
-    assert len(told) < 12, told
+    assert len(loaded) < 12, loaded
 
 
-def test_a_fixture_of_the_users_wins(pytester: pytest.Pytester) -> None:
+def test_a_fixture_of_the_user_takes_precedence(pytester: pytest.Pytester) -> None:
     """A test module's own `store` takes precedence, and the runner ignores it if it is not a store."""
     result = run(
         pytester,
@@ -109,14 +109,14 @@ def test_it(runner):
 
 
 @pytest.mark.parametrize("test", LEAVING.values(), ids=LEAVING)
-def test_a_run_that_is_left_under_way_fails_the_test(pytester: pytest.Pytester, test: str) -> None:
+def test_a_run_that_is_left_in_progress_fails_the_test(pytester: pytest.Pytester, test: str) -> None:
     """If a test ends while its runner drives a run, the error says so and names the repair."""
     result = run(pytester, test)
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*ended while its runner was driving run *", "*repair: await run.result()*"])
 
 
-def test_a_run_that_sleeps_or_waits_is_left_alone(pytester: pytest.Pytester) -> None:
+def test_a_test_may_leave_a_sleeping_or_waiting_run(pytester: pytest.Pytester) -> None:
     """A test can end while a run waits for a time: no work is in flight."""
     result = run(
         pytester,
@@ -132,7 +132,7 @@ async def test_it(runner, clock):
     result.assert_outcomes(passed=1)
 
 
-def test_a_test_that_fails_says_its_own_error(pytester: pytest.Pytester) -> None:
+def test_a_failing_test_reports_only_its_own_error(pytester: pytest.Pytester) -> None:
     """Open runs and unused answers are not reported on top of a test's own failure."""
     result = run(
         pytester,
@@ -145,19 +145,19 @@ async def test_it(runner, scripted_model):
 """,
     )
     result.assert_outcomes(failed=1)
-    assert "my own" in said(result)
-    assert "not used" not in said(result)
-    assert "driving" not in said(result)
+    assert "my own" in output_of(result)
+    assert "not used" not in output_of(result)
+    assert "driving" not in output_of(result)
 
 
-def test_an_answer_that_nobody_asked_for_fails_the_test(pytester: pytest.Pytester) -> None:
+def test_an_unused_answer_fails_the_test(pytester: pytest.Pytester) -> None:
     """The fixture's scripted model is checked once the test has passed."""
     result = run(pytester, 'def test_it(scripted_model):\n    scripted_model(["never asked for"])\n')
     result.assert_outcomes(failed=1)
-    assert "answer 1: 'never asked for'" in said(result)
+    assert "answer 1: 'never asked for'" in output_of(result)
 
 
-def test_a_runner_cannot_be_changed_behind_a_start(pytester: pytest.Pytester) -> None:
+def test_a_runner_cannot_be_changed_after_a_start(pytester: pytest.Pytester) -> None:
     """`use` and `crash_at` must come before the first run; later calls are refused."""
     result = run(
         pytester,

@@ -9,7 +9,7 @@ import pytest
 from graphengine.testing.model_scenes import Says
 from graphengine.testing.recordings import file_of
 from tests.models.edge_server import EdgeServer
-from tests.testing.test_plugin import run, said
+from tests.testing.test_plugin import output_of, run
 
 pytest_plugins = ("pytester",)
 
@@ -50,7 +50,7 @@ def test_a_test_is_recorded_once_and_replayed_without_its_server(
     monkeypatch.setenv("EDGE_KEY", KEY)
     source = TEST.format(url=edge.url, n=1, draft=f"a draft, signed {KEY}")
     run(pytester, source, "--graphengine-record").assert_outcomes(passed=1)
-    assert len(edge.heard()) == 1
+    assert len(edge.received()) == 1
     [file] = recorded(pytester)
     assert file.relative_to(pytester.path).parts[0] == "recordings"
     assert file.name == "test_it.json"
@@ -61,7 +61,7 @@ def test_a_test_is_recorded_once_and_replayed_without_its_server(
     gone = TEST.format(url="http://127.0.0.1:9", n=1, draft="a draft, signed [secret EDGE_KEY]")
     run(pytester, gone).assert_outcomes(passed=1)
     run(pytester, gone, "--graphengine-replay").assert_outcomes(passed=1)
-    assert len(edge.heard()) == 1
+    assert len(edge.received()) == 1
     run(pytester, gone, "--graphengine-record").assert_outcomes(passed=1)  # nothing is missing, so no model is called
 
 
@@ -69,22 +69,22 @@ def test_a_missing_recording_names_the_test_and_the_option(pytester: pytest.Pyte
     """Without a file no model is called: the test fails with its name, the prompt, and the recording command."""
     result = run(pytester, TEST.format(url="http://127.0.0.1:9", n=7, draft=""))
     result.assert_outcomes(failed=1)
-    output = said(result)
+    output = output_of(result)
     assert "::test_it has no recording" in output
     assert "user: 7" in output
     assert "pytest --graphengine-record " in output
     assert not recorded(pytester)
 
 
-def test_a_changed_prompt_is_shown_beside_the_recorded_one(pytester: pytest.Pytester, edge: EdgeServer) -> None:
+def test_a_changed_prompt_is_compared_with_the_recorded_one(pytester: pytest.Pytester, edge: EdgeServer) -> None:
     """If a request is not in the file, the error shows the nearest one and how to record it."""
     edge.play(Says("a draft"))
     run(pytester, TEST.format(url=edge.url, n=1, draft="a draft"), "--graphengine-record").assert_outcomes(passed=1)
     result = run(pytester, TEST.format(url=edge.url, n=2, draft="a draft"))
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*not_recorded: in test *::test_it: *no answer to this request of agent writer*"])
-    result.stdout.fnmatch_lines(["*pytest --graphengine-record *::test_it*what is recorded already is kept*"])
-    assert len(edge.heard()) == 1
+    result.stdout.fnmatch_lines(["*pytest --graphengine-record *::test_it*existing recordings are kept*"])
+    assert len(edge.received()) == 1
 
 
 def test_two_models_of_one_test_have_two_files(pytester: pytest.Pytester, edge: EdgeServer) -> None:
@@ -108,7 +108,7 @@ def test_two_models_of_one_test_have_two_files(pytester: pytest.Pytester, edge: 
         ("tests/test_a.py::test_x[" + "long " * 100 + "]", "test_x-long-long-"),
     ],
 )
-def test_a_tests_file_has_its_name_and_stays_in_its_folder(tmp_path: Path, test: str, name: str) -> None:
+def test_a_recording_has_the_name_of_its_test(tmp_path: Path, test: str, name: str) -> None:
     """Classes and parameters are part of the name; invalid characters are replaced, and a digest is added."""
     file = file_of(tmp_path / "test_a.py", test)
     assert file.parent == tmp_path / "recordings" / "test_a"
@@ -116,7 +116,7 @@ def test_a_tests_file_has_its_name_and_stays_in_its_folder(tmp_path: Path, test:
     assert len(file.name) < 150
 
 
-def test_names_that_differ_in_what_is_replaced_stay_apart(tmp_path: Path) -> None:
+def test_names_with_different_invalid_characters_have_different_files(tmp_path: Path) -> None:
     """Two parameters that look alike in a file name have two files."""
     module = tmp_path / "test_a.py"
     assert file_of(module, "m::t[a b]") != file_of(module, "m::t[a/b]")

@@ -27,7 +27,7 @@ from tests.kit.alone import Article, Review, graph_of, write
 # -- what it gives
 
 
-async def test_it_gives_the_update_the_state_and_the_way_out() -> None:
+async def test_the_result_has_the_update_the_state_and_the_edge() -> None:
     """Run one node; fields that it does not read can be left out."""
     done = await run_node(graph_of(write), "work", task="bread")
 
@@ -38,7 +38,7 @@ async def test_it_gives_the_update_the_state_and_the_way_out() -> None:
     assert (done.edge.to, done.edge.why, done.no_edge) == (("END",), "otherwise", "")
 
 
-async def test_the_update_is_what_is_added_and_the_state_what_comes_of_it() -> None:
+async def test_the_update_is_the_addition_and_the_state_the_result() -> None:
     """Reducers are applied as in a run."""
 
     async def work() -> dict[str, object]:
@@ -52,7 +52,7 @@ async def test_the_update_is_what_is_added_and_the_state_what_comes_of_it() -> N
 
 
 async def test_a_sync_function_runs_in_a_thread() -> None:
-    """As in a run."""
+    """A sync function runs in a thread, as in a run."""
 
     def work(task: str) -> str:
         with pytest.raises(RuntimeError):
@@ -62,7 +62,7 @@ async def test_a_sync_function_runs_in_a_thread() -> None:
     assert (await run_node(graph_of(work), "work", task="t")).update == {"draft": "t"}
 
 
-async def test_a_whole_state_and_fields_over_it() -> None:
+async def test_fields_by_name_override_the_state() -> None:
     """`state=` takes an instance or a mapping; fields by name take precedence."""
     graph, state = graph_of(write), Article(task="a", source="s", draft="old")
 
@@ -72,7 +72,7 @@ async def test_a_whole_state_and_fields_over_it() -> None:
     assert state.draft == "old"
 
 
-async def test_what_is_shown_sent_and_recorded_is_told() -> None:
+async def test_emitted_events_messages_and_work_are_returned() -> None:
     """`ctx.emit`, `ctx.send` and `ctx.step`."""
 
     async def fetch(url: str) -> int:
@@ -90,7 +90,7 @@ async def test_what_is_shown_sent_and_recorded_is_told() -> None:
     assert (done.events, done.sent) == ([{"at": 1}], [("news", {"n": 1})])
 
 
-async def test_an_agent_is_asked_with_the_prompt_of_its_fields() -> None:
+async def test_an_agents_prompt_is_made_from_the_given_fields() -> None:
     """Prompts, answers, tools and usage are returned."""
 
     @tool
@@ -111,7 +111,7 @@ async def test_an_agent_is_asked_with_the_prompt_of_its_fields() -> None:
     assert done.asked[1].response is not None
 
 
-async def test_models_by_agent_and_the_offline_stand_in() -> None:
+async def test_models_can_be_given_by_agent() -> None:
     """`models=` works as in a Runner; calls of an offline agent are returned too."""
     writer = Agent("writer", prompt="Write {task}", offline=lambda task: f"rules on {task}")
     named = await run_node(graph_of(writer), "work", task="t", models={"writer": ScriptedModel(["said"])})
@@ -121,7 +121,7 @@ async def test_models_by_agent_and_the_offline_stand_in() -> None:
     assert offline.prompts == ["Write <task>t</task>"]
 
 
-async def test_a_node_alone_leaves_no_trace() -> None:
+async def test_a_node_alone_resets_the_current_scope() -> None:
     """Work after it, such as an agent run directly, belongs to no node."""
     shout = Agent("shout", prompt="{word}", offline=lambda word: word.upper())
     await run_node(graph_of(shout, inputs={"word": "task"}), "work", task="a")
@@ -129,7 +129,7 @@ async def test_a_node_alone_leaves_no_trace() -> None:
     assert await shout.run(word="b") == "B"
 
 
-async def test_resources_are_given_or_built_and_closed() -> None:
+async def test_resources_are_passed_or_built_and_closed() -> None:
     """As in a Runner."""
     closed = []
 
@@ -156,7 +156,7 @@ async def test_resources_are_given_or_built_and_closed() -> None:
 # -- other kinds of nodes
 
 
-async def test_a_choice_is_told() -> None:
+async def test_the_choice_is_returned() -> None:
     """`choose` picks by the state; an unknown value fails by name."""
 
     async def short() -> str:
@@ -190,7 +190,7 @@ def mapped(concurrency: int = 4) -> Graph[Article]:
     return graph_of(note, "notes[{word}]", each={"word": "scores"}, concurrency=concurrency)
 
 
-async def test_all_items_of_a_map_or_one() -> None:
+async def test_a_map_runs_all_items_or_one() -> None:
     """Without `item=` the whole map is run, otherwise only this item."""
     whole = await run_node(mapped(1), "work", task="", source="", scores=[1, 2, 3], draft="d")
     one = await run_node(mapped(), "work", item=7, draft="d")
@@ -199,7 +199,7 @@ async def test_all_items_of_a_map_or_one() -> None:
     assert (one.update, one.edge) == ({"notes": {"7": "d7"}}, None)
 
 
-async def test_several_lists_side_by_side() -> None:
+async def test_items_with_several_parts_are_passed_by_name() -> None:
     """Their items are passed by name."""
 
     async def both(left: int, right: Review) -> str:
@@ -209,9 +209,9 @@ async def test_several_lists_side_by_side() -> None:
     done = await run_node(graph, "work", item={"left": 2, "right": {"score": 4}})
 
     assert done.update == {"notes": {"2": "8"}}
-    with pytest.raises(InputError, match="left and right side by side"):
+    with pytest.raises(InputError, match="an item of work consists of left and right"):
         await run_node(graph, "work", item=3)
-    with pytest.raises(InputError, match="run once, and not for items"):
+    with pytest.raises(InputError, match="runs once, not for items"):
         await run_node(graph_of(write), "work", task="", item=1)
     with pytest.raises(InputError, match="item right of node work"):
         await run_node(graph, "work", item={"left": 2, "right": {"score": 40}})
@@ -250,7 +250,7 @@ def nested(each: bool = False) -> Graph[Article]:  # noqa: FBT001, FBT002
     return graph
 
 
-async def test_a_graph_inside_is_run_as_a_whole() -> None:
+async def test_a_nested_graph_runs_as_a_whole() -> None:
     """It ends with its label, which the edges of its node can read."""
     done = await run_node(nested(), "drafting", task="rye")
 
@@ -260,7 +260,7 @@ async def test_a_graph_inside_is_run_as_a_whole() -> None:
 
 
 @pytest.mark.parametrize("each", [False, True])
-async def test_a_node_of_a_graph_inside(*, each: bool) -> None:
+async def test_a_node_of_a_nested_graph_is_named_by_its_path(*, each: bool) -> None:
     """It is addressed by a path, and the fields are those of its graph."""
     done = await run_node(nested(each), "drafting/compose", topic="rye")
 
@@ -271,12 +271,12 @@ async def test_a_node_of_a_graph_inside(*, each: bool) -> None:
         await run_node(nested(each), "drafting/compose")
 
 
-async def test_one_item_that_is_a_graph() -> None:
+async def test_one_item_can_be_a_graph() -> None:
     """It is run to its end."""
     assert (await run_node(nested(each=True), "drafting", item=3, task="t")).update == {"notes": {"3": "draft of t"}}
 
 
-async def test_a_case_that_is_a_graph() -> None:
+async def test_a_node_in_a_case_is_named_by_its_path() -> None:
     """The path finds the case that has the node."""
 
     class Draft(BaseModel):
@@ -297,7 +297,7 @@ async def test_a_case_that_is_a_graph() -> None:
 # -- waits
 
 
-async def test_a_question_is_answered_or_told() -> None:
+async def test_a_question_is_answered_or_returned() -> None:
     """By the wait's name, in order, or not at all."""
     graph = graph_of(ask("Publish {task}?", bool), "approved")
 
@@ -324,14 +324,14 @@ async def test_a_wrong_answer_is_refused() -> None:
         ([3], "3 is not a valid answer"),
         ([], "there is no answer to 'How many"),
         ({"wrok": 1}, "answers={'work': …} answers it"),
-        ("two", "is one text"),
+        ("two", "is a string"),
         ([NO_ANSWER], "has no timeout"),
     ):
         with pytest.raises(InputError, match=message):
             await run_node(graph, "work", answers=answers)
 
 
-async def test_a_context_asks_sleeps_and_receives() -> None:
+async def test_a_context_can_ask_sleep_and_receive() -> None:
     """A day passes at once; a question without an answer gets its default."""
 
     async def work(ctx: Context) -> str:
@@ -343,9 +343,9 @@ async def test_a_context_asks_sleeps_and_receives() -> None:
 
     graph, clock = graph_of(work), FakeClock(start=0.0)
     replies = {"work#2": "ann", "work#3": "bread"}
-    heard = await run_node(graph, "work", answers=replies, messages={"news": ["rain"]}, clock=clock)
+    received = await run_node(graph, "work", answers=replies, messages={"news": ["rain"]}, clock=clock)
     quiet = await run_node(graph, "work", answers={**replies, "work#3": NO_ANSWER}, messages={"news": []})
 
-    assert heard.update == {"draft": "ann bread rain 86400"}
+    assert received.update == {"draft": "ann bread rain 86400"}
     assert quiet.update["draft"].startswith("ann nothing none")
     assert (await run_node(graph, "work", answers=replies)).waits[0].topic == "news"

@@ -36,9 +36,7 @@ class Parts(BaseModel):
         ("total", 3, {"total": 3}),
     ],
 )
-async def test_what_an_item_writes_has_the_types_of_the_state(
-    writes: str, made: object, update: dict[str, object]
-) -> None:
+async def test_an_items_update_has_the_types_of_the_state(writes: str, made: object, update: dict[str, object]) -> None:
     """As for any other node, however it is reduced with the other items."""
     graph = Graph("parts", Parts)
     graph.add_node("make", lambda: made, each={"number": "numbers"}, writes=writes, thread=False)
@@ -46,7 +44,7 @@ async def test_what_an_item_writes_has_the_types_of_the_state(
     assert (await run_node(graph, "make", item=3)).update == update
 
 
-async def test_items_that_are_reduced_one_by_one_are_listed() -> None:
+async def test_updates_of_items_that_are_reduced_one_by_one_are_listed() -> None:
     """Each item's update is listed, under `add` and a user's function; the state has the reduced value."""
 
     class Sums(BaseModel):

@@ -34,8 +34,8 @@ from tests.kit.alone import Article, Review, graph_of, notes, raising, write
 # -- what is missing, and what is wrong
 
 
-async def test_missing_inputs_are_named_all_at_once() -> None:
-    """The error names the repair."""
+async def test_all_missing_inputs_are_reported_at_once() -> None:
+    """The error names the fields and the repair."""
 
     async def work(task: str, source: str) -> str:
         return task + source
@@ -45,7 +45,7 @@ async def test_missing_inputs_are_named_all_at_once() -> None:
     assert "task=…, source=…" in str(caught.value)
 
 
-async def test_whoever_takes_the_whole_state_needs_all_of_it() -> None:
+async def test_a_node_that_takes_the_whole_state_needs_all_required_fields() -> None:
     """A `state` parameter, and a validator of the whole model."""
 
     class Whole(BaseModel):
@@ -80,20 +80,20 @@ async def test_whoever_takes_the_whole_state_needs_all_of_it() -> None:
     ("path", "fields", "message"),
     [
         ("wrok", {}, "did you mean 'work'"),
-        ("work/deep", {}, "work is no graph, so there is no 'deep' in it"),
+        ("work/deep", {}, "work is not a graph, so there is no 'deep' in it"),
         ("work", {"taks": 1}, "unknown field 'taks': did you mean 'task'"),
         ("work", {"task": 1}, "task: Input should be a valid string"),
         ("work", {"task": "", "models": {"wrter": "offline"}}, "unknown agent 'wrter'"),
         ("work", {"state": Review(score=1)}, "the state is a Review, not a Article"),
     ],
 )
-async def test_what_is_misspelt_is_told(path: str, fields: dict[str, Any], message: str) -> None:
+async def test_a_misspelt_name_is_an_error(path: str, fields: dict[str, Any], message: str) -> None:
     """The error names the repair."""
     with pytest.raises(InputError, match=message):
         await run_node(graph_of(write), path, **fields)
 
 
-async def test_a_field_may_be_called_like_an_option() -> None:
+async def test_a_field_can_have_the_name_of_an_option() -> None:
     """The field is given in `state=`, and the name is the option's."""
 
     class Made(BaseModel):
@@ -136,7 +136,7 @@ async def test_fields_have_validators_and_aliases() -> None:
 # -- failing
 
 
-async def test_its_own_exception_is_raised_with_what_a_run_would_do() -> None:
+async def test_the_nodes_exception_has_a_note_on_what_a_run_would_do() -> None:
     """Only the first attempt is made."""
     calls = []
 
@@ -150,9 +150,9 @@ async def test_its_own_exception_is_raised_with_what_a_run_would_do() -> None:
 
     options: dict[str, Any]
     for options, then in (
-        ({"retry": Retry(attempts=3)}, "it is tried again"),
-        ({"fallback": "x"}, "the fallback's value stands in"),
-        ({"fallback": instead}, "its fallback is run"),
+        ({"retry": Retry(attempts=3)}, "it is retried"),
+        ({"fallback": "x"}, "the fallback's value is used"),
+        ({"fallback": instead}, "its fallback runs"),
         ({}, "the run fails"),
     ):
         with pytest.raises(TimeoutError, match="slow") as caught:
@@ -162,7 +162,7 @@ async def test_its_own_exception_is_raised_with_what_a_run_would_do() -> None:
     assert calls == ["t"] * 4
 
 
-async def test_a_way_after_failure_is_told() -> None:
+async def test_an_edge_after_a_failure_is_reported() -> None:
     """The exception is raised all the same."""
     graph = graph_of(raising(OSError("no disk")))
     graph.add_edge("work", END, when=failed(OSError), label="without")
@@ -172,7 +172,7 @@ async def test_a_way_after_failure_is_told() -> None:
     assert "the edge to END is taken" in notes(caught.value)
 
 
-async def test_an_update_that_does_not_fit_shows_node_update_field_and_state() -> None:
+async def test_an_invalid_update_shows_node_update_field_and_state() -> None:
     """It is validated after reduction, as in a run."""
 
     async def work() -> object:
@@ -195,7 +195,7 @@ async def test_an_update_that_does_not_fit_shows_node_update_field_and_state() -
         ({"draft": "\ud800"}, NotRecordable),
     ],
 )
-async def test_other_updates_that_do_not_fit(result: object, kind: type[NodeError]) -> None:
+async def test_other_invalid_updates(result: object, kind: type[NodeError]) -> None:
     """Undeclared keys, wrong types, what JSON cannot carry."""
 
     async def work() -> object:
@@ -205,7 +205,7 @@ async def test_other_updates_that_do_not_fit(result: object, kind: type[NodeErro
         await run_node(graph_of(work, ("draft", "total")), "work")
 
 
-async def test_what_a_writes_function_raises_is_told_by_its_name() -> None:
+async def test_an_exception_of_a_writes_function_is_reported_by_name() -> None:
     """The exception itself is only a record by then."""
 
     def pick(result: str) -> str:
@@ -221,7 +221,7 @@ async def test_a_bad_fallback_does_not_hide_the_failure() -> None:
         await run_node(graph_of(raising(OSError("gone")), fallback=3), "work")
 
 
-async def test_a_node_that_changes_what_it_is_given_is_caught() -> None:
+async def test_a_node_that_mutates_its_input_fails() -> None:
     """Unless the check is turned off."""
 
     async def work(scores: list[int]) -> str:
@@ -233,7 +233,7 @@ async def test_a_node_that_changes_what_it_is_given_is_caught() -> None:
     await run_node(graph_of(work), "work", check=False)
 
 
-async def test_a_model_that_ran_out_shows_what_it_was_asked() -> None:
+async def test_a_model_without_answers_shows_the_request() -> None:
     """The state that led to the request is shown too."""
     critic = Agent("critic", prompt="Task: {task}", output=Review)
     with pytest.raises(OffScript, match="Task: <task>bread</task>") as caught:
@@ -241,12 +241,12 @@ async def test_a_model_that_ran_out_shows_what_it_was_asked() -> None:
     assert "task='bread'" in notes(caught.value)
 
 
-async def test_a_failing_agent_shows_its_last_question() -> None:
+async def test_a_failing_agent_shows_its_last_request() -> None:
     """The number of the call is shown too."""
     critic = Agent("critic", prompt="Task: {task}", output=Review, output_retries=0)
     with pytest.raises(NodeError) as caught:
         await run_node(graph_of(critic, "reviews"), "work", task="bread", model=ScriptedModel(["no"]))
-    assert "model was asked, call 1:" in notes(caught.value)
+    assert "request to the model, call 1:" in notes(caught.value)
     assert "Task: <task>bread</task>" in notes(caught.value)
 
 
@@ -301,7 +301,7 @@ def improving() -> Graph[Article]:
     return graph
 
 
-async def test_ways_with_history_see_the_state_that_was_given() -> None:
+async def test_conditions_with_history_see_the_given_state() -> None:
     """A plateau's first sample is the given state."""
     fresh = await run_node(improving(), "work", task="", source="x")
     given = await run_node(improving(), "work", task="", source="x", total=5)
@@ -313,7 +313,7 @@ async def test_ways_with_history_see_the_state_that_was_given() -> None:
     assert given.edge.why == "total 6 after a best of 5, 1 of 1 without gain: yes"
 
 
-async def test_a_way_that_reads_what_was_not_given_is_no_failure() -> None:
+async def test_an_edge_that_reads_a_missing_field_is_no_failure() -> None:
     """The node is done; the result explains why no edge could be chosen."""
     done = await run_node(improving(), "work")
 
@@ -321,7 +321,7 @@ async def test_a_way_that_reads_what_was_not_given_is_no_failure() -> None:
     assert "source" in done.no_edge
 
 
-async def test_what_runs_alone_is_no_way_that_a_run_took() -> None:
+async def test_a_node_alone_does_not_count_for_coverage() -> None:
     """Edge coverage does not count it."""
     with EdgeCoverage() as coverage:
         await run_node(graph_of(write), "work", task="t")
@@ -329,14 +329,14 @@ async def test_what_runs_alone_is_no_way_that_a_run_took() -> None:
     assert coverage.report() == "no graph was run"
 
 
-async def test_a_graph_that_cannot_run_says_so() -> None:
-    """As in a run."""
+async def test_a_graph_that_cannot_run_is_an_error() -> None:
+    """CompileError is raised, as in a run."""
     graph = Graph("article", Article)
     with pytest.raises(DefinitionError):
         graph.add_path("one")
 
 
-async def test_options_of_the_node_hold() -> None:
+async def test_options_of_the_node_apply() -> None:
     """Its timeout, the question before it is repeated, and the field for survived failures."""
 
     async def hang() -> str:
@@ -366,11 +366,11 @@ async def test_the_items_of_a_whole_map_have_their_retries_and_fallbacks() -> No
     assert (done.update, attempts) == ({"notes": {"1": "1", "9": "?"}}, [1, 9, 9])
     with pytest.raises(OSError, match="9") as caught:
         await run_node(graph, "work", item=9)
-    assert notes(caught.value).endswith("then, in a run: it is tried again")
+    assert notes(caught.value).endswith("then, in a run: it is retried")
 
 
-async def test_a_clock_of_the_tests_own_is_waited_for() -> None:
-    """A clock that is advanced by hand stops until then."""
+async def test_a_clock_of_the_test_is_used() -> None:
+    """With a clock that is advanced by hand, the node waits until the test advances it."""
 
     async def work(ctx: Context) -> str:
         await ctx.sleep(60)

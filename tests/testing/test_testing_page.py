@@ -10,7 +10,7 @@ from graphengine import Runner, ScriptedModel
 from graphengine.models import RecordedModel
 from graphengine.testing.recordings import file_of
 from tests.testing.plain import QUIET
-from tests.testing.test_plugin import AUTO, said
+from tests.testing.test_plugin import AUTO, output_of
 
 pytest_plugins = ("pytester",)
 
@@ -32,7 +32,7 @@ def record(module: Path, source: str) -> None:
     asyncio.run(main())
 
 
-def test_every_test_of_the_page_passes_but_that_of_the_faulty_store(
+def test_every_test_of_the_page_passes_except_the_faulty_store(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With fixtures, options and recordings; the faulty store fails only at the rule that it breaks."""
@@ -43,7 +43,7 @@ def test_every_test_of_the_page_passes_but_that_of_the_faulty_store(
         monkeypatch.delenv(name, raising=False)
     result = pytester.runpytest_inprocess(*QUIET, *AUTO, "-q")
     counts = result.parseoutcomes()
-    assert counts["failed"] == 3, said(result)
+    assert counts["failed"] == 3, output_of(result)
     assert counts["passed"] > 100
     result.stdout.fnmatch_lines(["FAILED *::TestForgetful::test_the_same_key_again_changes_nothing*"])
-    assert said(result).count("FAILED test_article.py::TestForgetful::") == 3
+    assert output_of(result).count("FAILED test_article.py::TestForgetful::") == 3

@@ -86,8 +86,8 @@ async def test_the_edges_are_the_graphs_own(given: tuple[int, ...], path: str, l
     assert [review.score for review in walked.state.history] == [*given]
 
 
-async def test_why_each_edge_was_taken_is_told() -> None:
-    """With the values that the conditions saw."""
+async def test_each_visit_explains_its_edge() -> None:
+    """The explanations have the values that the conditions read."""
     walked = await walk(review_loop(), {"review": scores(5, 8)})
 
     assert walked.why[2] == (
@@ -98,7 +98,7 @@ async def test_why_each_edge_was_taken_is_told() -> None:
     assert (walked.visits[-1].visit, walked.visits[-1].edge.label) == (2, "approved")
 
 
-async def test_a_path_that_differs_is_shown_where_it_parts() -> None:
+async def test_the_error_shows_where_the_path_diverges() -> None:
     """The error shows the edge taken there, and the state."""
     walked = await walk(review_loop(), {"review": scores(8)}, task="rye")
 
@@ -116,24 +116,24 @@ async def test_a_path_that_differs_is_shown_where_it_parts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("expected", "told"),
+    ("expected", "message"),
     [
         ("write", "left the expected path at once"),
         ("research write review", "^ nothing more was expected"),
         ("research write review END more", "^ 'more' was expected"),
     ],
 )
-async def test_a_path_may_differ_anywhere(expected: str, told: str) -> None:
+async def test_a_path_can_diverge_anywhere(expected: str, message: str) -> None:
     """At its beginning, and if one path is longer."""
     with pytest.raises(AssertionError) as caught:
         (await walk(review_loop(), {"review": scores(8)})).assert_path(expected)
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
-# -- what stands in for a node
+# -- stand-ins
 
 
-async def test_a_mapping_stands_for_every_visit() -> None:
+async def test_a_mapping_replaces_every_visit() -> None:
     """A model does too; only its set fields count."""
     walked = await walk(review_loop(), {"review": {"history": Review(score=3)}, "write": Article(draft="d")})
 
@@ -159,7 +159,7 @@ async def test_an_exception_is_the_nodes_failure() -> None:
     assert "review, visit 1 failed with OSError: gone -> END 'accepted unreviewed'" in walked.why[-1]
 
 
-async def test_an_attempt_that_is_made_again_meets_the_same() -> None:
+async def test_a_retried_attempt_has_the_same_stand_in() -> None:
     """A list has one for each visit, not for each attempt."""
     graph = review_loop(retry=Retry(attempts=3, initial_seconds=3600), fallback=["none"])
     walked = await walk(graph, {"research": [TimeoutError], "review": scores(9)})
@@ -168,7 +168,7 @@ async def test_an_attempt_that_is_made_again_meets_the_same() -> None:
     assert walked.path == "research write review END"
 
 
-async def test_a_failure_nobody_catches_fails_the_walk() -> None:
+async def test_a_failure_without_an_edge_fails_the_walk() -> None:
     """The path ends with FAIL, and a failed assertion gives the reason."""
     walked = await walk(review_loop(), {"write": ValueError("no")})
 
@@ -179,7 +179,7 @@ async def test_a_failure_nobody_catches_fails_the_walk() -> None:
         walked.assert_path("research write review END")
 
 
-async def test_a_function_computes_what_is_written() -> None:
+async def test_a_function_can_compute_the_update() -> None:
     """It reads fields and the context; it can be async."""
 
     def review(history: list[Review], draft: str, ctx: Context) -> object:
@@ -194,7 +194,7 @@ async def test_a_function_computes_what_is_written() -> None:
     assert [each.score for each in walked.state.history] == [6, 7]
 
 
-async def test_the_state_is_given_by_fields_or_as_a_whole() -> None:
+async def test_the_state_can_be_passed_by_fields_or_as_a_whole() -> None:
     """Fields by name take precedence."""
     given = Article(task="a", draft="b")
 
@@ -204,7 +204,7 @@ async def test_the_state_is_given_by_fields_or_as_a_whole() -> None:
     assert (await walk(review_loop(), {"review": scores(9)}, {"task": "m"}, draft="d")).state.draft == "d"
 
 
-async def test_questions_and_choices_are_stood_in_for() -> None:
+async def test_questions_and_choices_have_stand_ins() -> None:
     """No question is asked, and no case is picked."""
     graph = Graph("desk", Article)
     graph.add_node("pick", choose("task", {"a": never}), writes="draft")
@@ -225,7 +225,7 @@ async def test_limits_end_a_walk() -> None:
         walked.assert_path("research")
 
 
-async def test_a_graph_on_its_way_is_in_the_path_where_the_run_ends() -> None:
+async def test_an_unfinished_nested_graph_is_in_the_path() -> None:
     """Its visits follow its name, in a map as in an arm."""
     inside = Graph("inside", Article, result="draft")
     inside.add_node("step", never, writes="draft")
@@ -245,7 +245,7 @@ async def test_a_graph_on_its_way_is_in_the_path_where_the_run_ends() -> None:
 
 
 @pytest.mark.parametrize(
-    ("nodes", "told"),
+    ("nodes", "message"),
     [
         ({"revew": None}, "has no node 'revew'"),
         ({"review": {"histry": 1}}, "review does not write 'histry'"),
@@ -253,7 +253,7 @@ async def test_a_graph_on_its_way_is_in_the_path_where_the_run_ends() -> None:
         ({"review": 3}, "3 is not an update of review"),
         ({"review": [int]}, "is not an update of review"),
         ({"review": Ended("approved")}, "review does not end 'approved'"),
-        ({"review": Items(None)}, "review is run for no items"),
+        ({"review": Items(None)}, "review is not a map, so it has no items"),
         ({"review": lambda: {"histry": 1}}, "review does not write 'histry'"),
         ({"review": lambda: 3}, "3 is not an update of review"),
         (
@@ -262,9 +262,9 @@ async def test_a_graph_on_its_way_is_in_the_path_where_the_run_ends() -> None:
         ),
     ],
 )
-async def test_what_cannot_stand_in_is_refused(nodes: dict[str, Any], told: str) -> None:
+async def test_an_invalid_stand_in_is_refused(nodes: dict[str, Any], message: str) -> None:
     """It is refused beforehand if possible, otherwise however the graph handles the failure."""
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=message):
         await walk(review_loop(), nodes)
 
 
@@ -296,7 +296,7 @@ def forked(need: int | None = None) -> Graph[Article]:
     return graph
 
 
-async def test_arms_stand_in_their_declared_order() -> None:
+async def test_arms_are_in_their_declared_order() -> None:
     """An empty one is a dash; each writes its key of a field."""
     nodes: dict[str, Visits] = {
         "facts": {"notes": {"facts": "F"}},
@@ -310,7 +310,7 @@ async def test_arms_stand_in_their_declared_order() -> None:
     assert (await walk(forked(), {}, task="short")).path == "plan [facts search | -] merge END"
 
 
-async def test_a_loop_around_a_fork_shows_each_time() -> None:
+async def test_a_loop_around_a_fork_repeats_it_in_the_path() -> None:
     """From START too."""
     graph = Graph("rounds", Article)
     for name, writes in (("left", "draft"), ("right", "task"), ("up", "draft"), ("down", "task"), ("merge", "facts")):
@@ -335,7 +335,7 @@ def mapped() -> Graph[Article]:
     return graph
 
 
-async def test_a_map_is_stood_in_for_as_a_whole() -> None:
+async def test_a_map_can_have_one_stand_in() -> None:
     """By the joint update of its items; a list where each is appended."""
     nodes: dict[str, Visits] = {
         "note": {"notes": {"a": "A", "b": "B"}},
@@ -348,7 +348,7 @@ async def test_a_map_is_stood_in_for_as_a_whole() -> None:
     assert [review.score for review in walked.state.history] == [1, 2]
 
 
-async def test_a_map_is_stood_in_for_item_by_item() -> None:
+async def test_a_map_can_have_stand_ins_item_by_item() -> None:
     """A list, one for all, or a function that may take the item; an item's failure is its own."""
     judge = Items([{"history": {"score": 1}}, {"history": {"score": 2}}])
     note = Items(lambda fact: {"notes": {fact: fact.upper()}})
@@ -362,7 +362,7 @@ async def test_a_map_is_stood_in_for_item_by_item() -> None:
         await walk(mapped(), {"judge": judge}, facts=["a", "b", "c"])
     with pytest.raises(InputError, match="some visits have Items"):
         await walk(mapped(), {"judge": [None, judge]})
-    with pytest.raises(InputError, match="Items of Items"):
+    with pytest.raises(InputError, match="Items cannot contain Items"):
         await walk(mapped(), {"judge": Items(judge)})  # type: ignore[arg-type]
 
 
@@ -383,7 +383,7 @@ def nested(each: bool = False) -> Graph[Article]:  # noqa: FBT001, FBT002
     return graph
 
 
-async def test_the_nodes_of_a_graph_inside_are_walked() -> None:
+async def test_the_nodes_of_a_nested_graph_are_walked() -> None:
     """They are addressed by path; their visits are in parentheses."""
     walked = await walk(nested(), {"article/review": scores(5, 8), "article/write": {"draft": "d"}})
 
@@ -391,8 +391,8 @@ async def test_the_nodes_of_a_graph_inside_are_walked() -> None:
     assert walked.state.draft == "d"
 
 
-async def test_a_graph_inside_ends_as_it_is_told() -> None:
-    """As a whole: with a label, without one, or failing."""
+async def test_a_nested_graph_ends_as_its_stand_in_defines() -> None:
+    """A nested graph ends with a label, without one, or with a failure."""
     good = await walk(nested(), {"article": Ended("approved", {"draft": "d"})})
     good.assert_path("article publish END")
     assert good.state.draft == "d"
@@ -431,7 +431,7 @@ async def test_cases_that_are_graphs_are_walked() -> None:
 
 
 async def test_resources_are_not_built() -> None:
-    """No node needs them."""
+    """Stand-ins need no resources."""
 
     def make() -> None:
         raise AssertionError
@@ -457,7 +457,7 @@ async def test_walks_count_for_edge_coverage() -> None:
     assert "review -> write (otherwise): never taken" in report
 
 
-async def test_a_fallback_is_the_graphs_own_and_asks_no_model_unasked() -> None:
+async def test_a_fallback_calls_no_model_unless_one_is_given() -> None:
     """A function is called unchanged, with its parameters; an agent needs a model to be given."""
 
     async def instead(task: str, engine: str) -> str:

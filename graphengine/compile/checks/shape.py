@@ -14,6 +14,7 @@ from graphengine.compile.checks.fork_regions import Fork as Shape
 from graphengine.compile.checks.fork_regions import region
 from graphengine.compile.reachability import can_reach, components, reachable_from
 from graphengine.errors import Problem
+from graphengine.graph.elsewhere import NODES
 from graphengine.graph.graph import END, FAIL, START, Edge, Fork, Switch
 from graphengine.state.path import nearest
 
@@ -64,19 +65,26 @@ class MeantShape:
         joined = [fork for fork in forks if fork.join in {*names, END}]
         return cls(names, out, joined, [name for name in used if name not in known])
 
-    def problems(self, missed: Collection[str]) -> Iterator[Problem]:
+    def problems(self, missed: Collection[str], open_ends: Sequence[str]) -> Iterator[Problem]:
         """Yield the nodes that no edge enters, and those that no edge leaves.
 
         Args:
             missed: The joins of forks that have problems themselves.
+            open_ends: The nodes all of whose edges have conditions: one may miss the edge that another node misses.
         """
         out = self._with_guesses()
         dead = self._dead(out)
         follows = {*missed, *(self._next(name) for name in dead if not out[name])}
         lost = [name for name in self._lost(out) if name not in follows]
-        if len(lost) == len(dead) == 1 and lost != dead and not out[dead[0]] and self._may_follow(dead[0], lost[0]):
-            text = f"it has no outgoing edge, and nothing leads to {lost[0]}"
-            yield Problem("dead_end", f"node {dead[0]}", text, f"add_edge({dead[0]!r}, {lost[0]!r})")
+        last = dead[0] if len(dead) == 1 and not out[dead[0]] and dead[0] not in lost else None
+        if lost and last and all(self._may_follow(last, name) for name in lost):
+            text = f"it has no outgoing edge, and nothing leads to {', '.join(lost)}"
+            yield Problem("dead_end", f"node {last}", text, self._edges_to(last, lost))
+            return
+        if lost and not dead and len(open_ends) == 1 and all(self._may_follow(open_ends[0], name) for name in lost):
+            others = f", nor to {', '.join(lost[1:])}" if lost[1:] else ""
+            text = f"no path leads here from START{others}; none of the edges of {open_ends[0]} is without a condition"
+            yield Problem("unreachable", f"node {lost[0]}", text, self._edges_to(open_ends[0], lost))
             return
         for name in self.names:
             if name in lost:
@@ -89,6 +97,15 @@ class MeantShape:
             elif name in dead and out[name]:
                 text = "no path from here leads to END"
                 yield Problem("dead_end", f"node {name}", text, "add an edge that leaves the loop")
+
+    def _edges_to(self, source: str, lost: Sequence[str]) -> str:
+        """Return the repair that leads from a node to those that nothing leads to: an edge, or a fork."""
+        if len(lost) == 1:
+            return f"add_edge({str(source)!r}, {str(lost[0])!r})"
+        after = [set(self.out.get(name, ())) for name in lost]
+        shared = sorted(set.intersection(*after) - set(lost) - {source})
+        join = repr(shared[0]) if len(shared) == 1 else "…"
+        return f"add_fork({str(source)!r}, {[str(name) for name in lost]}, join={join}), or an edge with when=… to each"
 
     def reached(self) -> set[str]:
         """Return the nodes that START leads to."""
@@ -167,8 +184,8 @@ def _meant(names: Sequence[str], edges: Iterable[Edge | Switch | Fork]) -> dict[
     for edge in edges:
         from_.add(edge.source)
         into |= {*targets_of(edge), *([edge.join] if isinstance(edge, Fork) else [])}
-    found: dict[str, str] = {}
-    for name in sorted((into | from_) - {*names, START, *_ENDS}):
+    found = {name: {"START": START, "END": END}[meant] for name, meant in NODES.items()}
+    for name in sorted((into | from_) - {*names, START, *_ENDS, *NODES}):
         near = nearest(name, [*names, *(_ENDS if name not in from_ else ())])
         if near and not (name in into and name in from_ and near in into | from_):
             found[name] = near

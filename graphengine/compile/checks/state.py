@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import is_dataclass
 from typing import TYPE_CHECKING, Any, Final, get_origin
 
 from pydantic import BaseModel
@@ -11,6 +12,7 @@ from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerati
 from graphengine.compile.checks.secrets import encrypted
 from graphengine.errors import Problem
 from graphengine.reducers import append
+from graphengine.state.declared import model_of
 from graphengine.state.field import reducers_of
 from graphengine.state.immutable import unrecordable
 from graphengine.state.path import members
@@ -33,10 +35,14 @@ def state_of(graph: Graph[Any]) -> tuple[StateType[Any] | None, list[Problem]]:
     Returns:
         The state, None if it is not a model or cannot be split; and the problems.
     """
-    model: object = graph.state
-    if not (isinstance(model, type) and issubclass(model, BaseModel)):
-        text = f"{model!r} is not a pydantic model"
-        return None, [Problem("bad_state", "state", text, "declare class State(BaseModel)")]
+    try:
+        model = model_of(graph.state)
+    except ValueError as error:
+        given: object = graph.state
+        kind = type(given)
+        is_instance = issubclass(kind, BaseModel) or is_dataclass(kind)
+        repair = f"pass the class: {kind.__name__}" if is_instance else "declare class State(BaseModel)"
+        return None, [Problem("bad_state", "state", str(error), repair)]
     problems = list(_whole_problems(model))
     try:
         state = StateType.of(model)

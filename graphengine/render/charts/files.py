@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from graphengine.errors import GraphEngineError
+from graphengine.errors import GraphEngineError, install_command
 from graphengine.render.charts.canvas import INKS, safe
 from graphengine.render.errors import RenderError
 from graphengine.render.writing import write_picture
@@ -91,7 +91,7 @@ def _png(chart: Chart) -> bytes:
     if find_spec("resvg_py") is None:
         raise RenderError(
             "a PNG of a chart needs resvg-py, which is not installed",
-            repair="pip install 'graphengine[render]'; an .svg or .html file needs nothing",
+            repair=f"{install_command('render')}; an .svg or .html file needs nothing",
         )
     import resvg_py  # noqa: PLC0415 - loaded on first use
 

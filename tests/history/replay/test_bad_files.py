@@ -75,7 +75,7 @@ def refusal(text: str | bytes) -> BadExport:
     ],
     ids=["empty", "cut", "no text", "deep", "NaN", "infinite", "twice", "half", "long", "list", "null", "document"],
 )
-def test_a_text_that_is_no_export_is_refused(text: str | bytes, expected: str) -> None:
+def test_a_text_that_is_not_an_export_is_refused(text: str | bytes, expected: str) -> None:
     """The bytes can be anything."""
     assert expected in refusal(text).message
 

@@ -30,7 +30,7 @@ from tests.kit.replays import State, counting, first_difference, first_of, more,
 # -- outgoing edges
 
 
-async def test_a_threshold_is_reported_where_it_decides_otherwise() -> None:
+async def test_a_changed_threshold_is_reported_at_the_first_different_edge() -> None:
     """The step has both edges and the explanations of the conditions."""
     run = await recorded(counting())
     found = replay(counting(limit=4), run)
@@ -45,7 +45,7 @@ async def test_a_threshold_is_reported_where_it_decides_otherwise() -> None:
     assert all(one.what == "reason" for one in found.reasons)
 
 
-async def test_a_reason_in_other_words_is_no_difference() -> None:
+async def test_a_reworded_explanation_is_not_a_difference() -> None:
     """A threshold that leads to the same edge is reported separately, and the replay is the same."""
     run = await recorded(counting(), {"n": 5})
     found = replay(counting(limit=2), run)
@@ -125,7 +125,7 @@ async def test_a_removed_edge_is_reported() -> None:
 # -- nodes
 
 
-async def test_a_renamed_node_is_reported_where_the_run_would_reach_it() -> None:
+async def test_a_renamed_node_is_reported_at_the_edge_that_leads_to_it() -> None:
     """First the edge that leads to it differs, then every step of the removed node."""
     run = await recorded(counting())
     found = replay(counting("again"), run)
@@ -180,7 +180,7 @@ async def test_other_inputs_are_reported_with_their_values() -> None:
     assert found.first.today == {"topic": "other = bees"}
 
 
-async def test_another_place_with_the_same_value_is_no_difference() -> None:
+async def test_another_path_with_the_same_value_is_not_a_difference() -> None:
     """Only the value counts."""
     run = await recorded(reading())
     assert replay(reading(inputs={"topic": "other"}), run).same
@@ -254,13 +254,13 @@ def narrowed(**fields: Any) -> type[BaseModel]:
     ],
     ids=["le", "literal", "type", "ge", "required"],
 )
-async def test_a_narrowed_type_is_reported_where_it_refuses(fields: dict[str, Any], seq: int, what: str) -> None:
+async def test_a_narrowed_type_is_reported_at_its_first_value(fields: dict[str, Any], seq: int, what: str) -> None:
     """It is the first value that does not fit, initial or in an update, or a reducer where there was none."""
     run = await recorded(counting())
     assert first_difference(replay(counting(state=narrowed(**fields)), run)) == (seq, what)
 
 
-async def test_another_reducer_is_reported_where_the_log_shows_it() -> None:
+async def test_another_reducer_is_reported_at_its_first_operation() -> None:
     """That is an operation the current field does not have; a value that was set is reported as not checked."""
 
     def keeping(state: type[BaseModel]) -> Graph[Any]:
@@ -293,7 +293,7 @@ async def test_a_new_field_with_a_default_changes_nothing() -> None:
     assert replay(again, run).same
 
 
-async def test_a_removed_field_is_reported_where_it_was_written() -> None:
+async def test_a_removed_field_is_reported_at_its_first_write() -> None:
     """A field that was never written can be removed."""
 
     class Small(BaseModel):

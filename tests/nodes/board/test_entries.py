@@ -80,7 +80,7 @@ class TestFindings:
         assert with_doubts(findings(fact("one")), doubts).caveats == [limit]
 
     @pytest.mark.parametrize("draft", ["", " \n"])
-    def test_a_team_that_wrote_nothing_says_why(self, draft: str) -> None:
+    def test_a_team_without_a_text_reports_the_reasons(self, draft: str) -> None:
         """The error has the reason of each agent; a draft is returned unchanged."""
         away = Failure(path="scout", kind="timeout", message="away", attempt=1)
         with pytest.raises(ValueError, match="nothing was written: scout: away"):

@@ -49,6 +49,6 @@ def test_a_review_that_wants_more_is_a_message_to_the_writer() -> None:
     ],
     ids=["approved", "no better", "worse", "often enough"],
 )
-def test_the_last_review_ends_it_for_everybody(history: list[Review]) -> None:
+def test_the_last_review_ends_the_run_for_all_agents(history: list[Review]) -> None:
     """It is an event for all."""
     assert verdict(history) == Letter(event=CLOSED)

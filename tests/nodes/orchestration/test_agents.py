@@ -39,7 +39,7 @@ def test_every_agent_knows_what_is_data_and_has_a_limit(agent: Agent[object]) ->
     assert agent.offline is not None
 
 
-def test_every_worker_has_a_duty_that_the_planner_is_told() -> None:
+def test_the_planner_knows_the_duty_of_every_worker() -> None:
     """The planner could not plan for a role without one."""
     assert DUTIES.keys() == WORKERS.keys()
 
@@ -91,7 +91,7 @@ def test_who_judges_sees_results_and_failures() -> None:
     assert "ValueError: no ink" in asked
 
 
-def test_an_answer_says_something_and_a_summary_is_short() -> None:
+def test_an_answer_has_content_and_a_summary_is_short() -> None:
     """Other answers go back to the model."""
     is_text("x")
     is_short("word " * SUMMARY_WORDS)

@@ -29,7 +29,7 @@ def test_a_further_attempt_adds_what_is_new() -> None:
     assert second[2].parents == ["1/a/done", "2/b/done"]
 
 
-def test_a_step_that_was_not_done_says_nothing() -> None:
+def test_a_step_that_was_not_done_has_no_result() -> None:
     """It has no result."""
     assert messages_of([A], {}, []) == []
 

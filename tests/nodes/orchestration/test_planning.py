@@ -72,7 +72,7 @@ def test_many_sources_and_questions_are_taken_together() -> None:
     ("task", "roles"),
     [("Show code for a parser", {"coder"}), ("A short summary of tides", {"summarizer"}), ("How tides come", set())],
 )
-def test_code_and_a_summary_are_planned_where_they_are_asked_for(task: str, roles: set[str]) -> None:
+def test_code_and_a_summary_are_planned_if_requested(task: str, roles: set[str]) -> None:
     """They are recognised by the task's words, in any inflection."""
     assert {step.role for step in plan(task)} - {"researcher", "writer", "reviewer"} == roles
 

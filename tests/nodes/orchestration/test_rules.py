@@ -37,7 +37,7 @@ def test_a_step_reads_the_sources_that_it_names(step: str, paths: list[str]) -> 
     assert [source.path for source in sources_for(step, sources)] == paths
 
 
-def test_what_is_looked_up_stands_in_the_sources(text: Callable[[str], TextFile]) -> None:
+def test_a_lookup_quotes_the_sources(text: Callable[[str], TextFile]) -> None:
     """It is quoted word for word, only from the named sources."""
     sources = [text("gears.md"), text("sourdough.md")]
     found = look_up(f"{JOB}\nIn these sources: gears.md", sources, {})
@@ -58,7 +58,7 @@ def test_a_source_without_a_sentence_is_an_error() -> None:
         look_up(JOB, [TextFile(path="a.md", text="")], {})
 
 
-def test_a_text_is_written_reviewed_and_mended(findings: Findings) -> None:
+def test_a_text_is_written_reviewed_and_revised(findings: Findings) -> None:
     """It uses the results as texts, in any order; the second text is better."""
     needed = {"facts": in_words(findings), "noise": "{not json", "more": "A remark."}
     first = write_up(JOB, needed, 350)
@@ -67,7 +67,7 @@ def test_a_text_is_written_reviewed_and_mended(findings: Findings) -> None:
     assert look_over(JOB, {**needed, "text": second}).score > judged.score
 
 
-def test_a_text_from_nothing_says_so() -> None:
+def test_a_text_without_results_makes_no_claims() -> None:
     """It makes no claims."""
     assert "makes no claims" in write_up(JOB, {}, 350)
 
@@ -97,7 +97,7 @@ def test_the_code_that_fits_a_step_best_comes_first() -> None:
     assert quote_code("x", [tricky]).splitlines()[2:] == ["````", "```", "````"]
 
 
-def test_long_code_is_cut_and_says_so() -> None:
+def test_long_code_is_cut_with_a_mark() -> None:
     """The last line marks the cut."""
     long = TextFile(path="a.md", text="```\n" + "x = 1\n" * 100 + "```\n")
     lines = quote_code("x", [long]).splitlines()

@@ -71,7 +71,7 @@ def test_a_title_is_used_once() -> None:
         check_listing(LISTED, Site(titles=["WHY THE SEA RISES TWICE A DAY"]), EDITED)
 
 
-async def test_what_an_agent_gets_wrong_is_told_to_it() -> None:
+async def test_an_agents_mistakes_are_reported_to_it() -> None:
     """A description of the wrong length goes back to the publisher's model with its length."""
     short = LISTED.model_dump() | {"description": "Tides."}
     model = ScriptedModel([short, LISTED])
@@ -98,7 +98,7 @@ async def test_each_agent_asks_for_what_it_needs_and_no_more() -> None:
     assert not any(request.tools for request in model.requests)
 
 
-async def test_rules_answer_where_there_is_no_model() -> None:
+async def test_rules_answer_without_a_model() -> None:
     """Each result has the type that the next agent reads, and passes its check."""
     found = await researcher.run(topic=TOPIC, sources=[SOURCE])
     made = await writer.run(topic=TOPIC, findings=found, word_budget=200, wishes=[], manuscript=None)
@@ -117,7 +117,7 @@ def test_each_agent_is_bounded_cached_and_has_rules(agent: Agent[object]) -> Non
     assert inspect.isfunction(agent.offline)
 
 
-def test_a_house_style_stands_before_everything_else() -> None:
+def test_a_house_style_comes_first() -> None:
     """All agents begin with the same text; without a style an agent is unchanged."""
     styled = [in_house(agent, "Write plainly.").system for agent in AGENTS]
     assert all(text.startswith("Write plainly.\n\nYou ") for text in styled)

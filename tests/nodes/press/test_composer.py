@@ -18,7 +18,7 @@ def found_on_gears(text: Callable[[str], TextFile]) -> Findings:
 
 
 @pytest.mark.parametrize("words", [LEAST_WORDS, 200, 400])
-def test_a_text_says_that_rules_wrote_it_and_keeps_its_length(gears: Findings, words: int) -> None:
+def test_a_text_of_rules_is_marked_and_keeps_its_length(gears: Findings, words: int) -> None:
     """The introduction says so, once."""
     made = compose("How bicycle gears work", gears, words, [], None)
     assert made.text.count(RULES_NOTE) == 1
@@ -52,7 +52,7 @@ def test_an_earlier_wish_is_not_forgotten(gears: Findings) -> None:
     assert "cable" in again.text
 
 
-def test_without_findings_the_text_says_so() -> None:
+def test_a_text_without_findings_makes_no_claims() -> None:
     """It makes no claims."""
     made = compose("Penguins", Findings(sources=["a.md"]), 200, ["on ice"], None)
     assert parse(made.text).claims() == []

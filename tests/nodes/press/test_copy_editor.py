@@ -56,7 +56,7 @@ def test_what_no_rule_is_safe_for_stays(text: str) -> None:
     assert (edited.text, edited.changes) == (text, NOTHING)
 
 
-def test_a_sentence_that_was_said_goes() -> None:
+def test_a_repeated_sentence_is_removed() -> None:
     """A repetition goes, literal or nearly so; the first sentence and all others stay."""
     text = (
         "# Tides\n\n## Moon\n\nThe moon pulls the water of the sea. Ships wait for it.\n"

@@ -7,7 +7,7 @@ from nodes.press.stages import Edited, Site
 from tests.graphs.press_kit import EDITED, LISTED, SOURCE, TEXT, WRITTEN
 
 
-def test_an_unedited_text_says_so() -> None:
+def test_an_unedited_text_is_marked() -> None:
     """It is the writer's text, word for word, with the reason."""
     made = unedited(WRITTEN, Failure(path="edit", kind="bad_answer", message="no"))
     assert (made.text, made.is_edited, made.changes) == (TEXT, False, ["None: the editor failed (bad_answer)."])

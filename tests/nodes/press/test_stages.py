@@ -30,7 +30,7 @@ def test_the_longest_and_the_shortest_that_fit_are_taken() -> None:
         ({"tags": ["sea", "moon", " "]}, "a tag has 1 to 40 characters"),
     ],
 )
-def test_what_does_not_fit_is_told_with_its_size(changes: dict[str, object], message: str) -> None:
+def test_an_invalid_length_is_reported_with_its_size(changes: dict[str, object], message: str) -> None:
     """The author learns by how much to change it."""
     with pytest.raises(ValidationError) as raised:
         Listing.model_validate({**GOOD, **changes})

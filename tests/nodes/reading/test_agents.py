@@ -66,7 +66,7 @@ def test_a_specialist_without_a_source_is_asked_for_its_knowledge() -> None:
     assert "There is no source" in ask_reader("bees", Job(specialist="law"), [])
 
 
-def test_notes_must_stand_in_the_readers_own_source() -> None:
+def test_notes_must_be_in_the_readers_own_source() -> None:
     """A sentence of another source is refused."""
     first, second = jobs(TEXTS, [])
     check_notes(Notes(facts=[fact("Bees make honey.")]), first, TEXTS)
@@ -95,7 +95,7 @@ def test_the_rules_quote_what_is_in_the_source(name: str) -> None:
     assert [each.rank for each in notes.facts] == sorted(each.rank for each in notes.facts)
 
 
-def test_a_field_pulls_the_quotations_its_way(text: Callable[[str], TextFile]) -> None:
+def test_a_field_selects_its_own_quotations(text: Callable[[str], TextFile]) -> None:
     """A specialist takes sentences of its field that a plain reader leaves out."""
     texts = [text("sourdough.md")]
     plain, baker = (quote("bread", jobs(texts, fields)[0], texts) for fields in ([], ["oven and crust"]))

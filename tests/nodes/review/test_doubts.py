@@ -83,7 +83,7 @@ def test_both_sides_become_one() -> None:
     assert (merged.key_areas, merged.facts, merged.notes) == (FACTS.key_areas, FACTS.facts, ["in haste"])
 
 
-def test_nothing_against_leaves_the_findings_as_they_were() -> None:
+def test_without_doubts_the_findings_are_unchanged() -> None:
     """With nothing at all the findings stay empty."""
     assert merge(FACTS, Doubts(), []) == FACTS
     assert merge(Findings(), Doubts(), []) == Findings()

@@ -56,7 +56,7 @@ def test_what_is_there_passes(text: str, line: int) -> None:
         (Findings(sources=["x.md"]), "there is no source 'x.md'"),
     ],
 )
-def test_what_does_not_is_told_with_where_it_stands(findings: Findings, message: str) -> None:
+def test_an_unsupported_statement_is_reported_with_its_place(findings: Findings, message: str) -> None:
     """The message helps to fix it."""
     with pytest.raises(ValueError, match="These findings are not what the sources say") as caught:
         check_findings(findings, [PAGE, OTHER])

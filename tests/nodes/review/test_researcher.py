@@ -37,7 +37,7 @@ def test_every_key_term_is_in_a_fact(text: Callable[[str], TextFile]) -> None:
     assert all(any(mentions(one, term) for one in known) for term in findings.key_terms)
 
 
-def test_the_task_says_what_is_picked(text: Callable[[str], TextFile]) -> None:
+def test_the_task_selects_the_facts(text: Callable[[str], TextFile]) -> None:
     """Two tasks on the same texts select different facts, each about its task."""
     sources = [text("gears.md"), text("lighthouses.txt"), text("sourdough.md")]
     fog, salt = research("fog horns", sources), research("salt and gluten", sources)
@@ -61,7 +61,7 @@ def test_caveats_limit_or_warn(text: Callable[[str], TextFile]) -> None:
     assert any("cannot be jammed" in one or "not reliable" in one for one in caveats)
 
 
-def test_what_is_said_twice_is_one_fact() -> None:
+def test_a_repeated_statement_is_one_fact() -> None:
     """A sentence that two files share word for word counts once, for the first."""
     text = "A kettle boils water for tea in about three minutes.\n"
     findings = research("kettle", [TextFile(path="a.md", text=text), TextFile(path="b.md", text=text)])
@@ -78,14 +78,14 @@ def test_one_sentence_is_enough() -> None:
 
 
 @pytest.mark.parametrize("texts", [[], [""], ["", "# Heading\n"], ["```\nx = 1\n```\n"]])
-def test_no_text_is_an_error_that_says_what_to_do(texts: list[str]) -> None:
+def test_no_text_is_an_error_with_a_repair(texts: list[str]) -> None:
     """Without a sentence to quote the research fails, and says what to pass."""
     sources = [TextFile(path=f"{at}.md", text=text) for at, text in enumerate(texts)]
     with pytest.raises(ValueError, match="pass"):
         research("anything", sources)
 
 
-def test_long_texts_are_cut_and_the_findings_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_texts_are_cut_with_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
     """Excess characters or statements are left out, with a note; every section keeps its first ones."""
     monkeypatch.setattr(survey, "MAX_CHARACTERS", 4_000)
     monkeypatch.setattr(survey, "MAX_STATEMENTS", 20)

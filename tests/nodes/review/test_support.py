@@ -164,13 +164,13 @@ NOT_KNOWN_AS_THE_SAME = [
 
 
 @pytest.mark.parametrize(("passage", "claim"), SUPPORTED)
-def test_a_claim_that_says_no_more_is_supported(passage: str, claim: str) -> None:
+def test_a_weaker_claim_is_supported(passage: str, claim: str) -> None:
     """Omitted clauses, inflections, and other spellings of figures and denials are allowed."""
     assert complaints(claim, passage) == ()
 
 
 @pytest.mark.parametrize(("passage", "claim"), UNSUPPORTED)
-def test_a_claim_that_says_something_else_is_not_supported(passage: str, claim: str) -> None:
+def test_a_different_claim_is_not_supported(passage: str, claim: str) -> None:
     """Another figure, unit, denial, quantifier, bound or name, or an opposite, makes it another claim."""
     assert complaints(claim, passage)
 
@@ -187,7 +187,7 @@ def test_what_rules_do_not_know_to_be_the_same(passage: str, claim: str) -> None
     assert complaints(claim, passage)
 
 
-def test_complaints_say_what_is_wrong() -> None:
+def test_complaints_name_the_mistake() -> None:
     """Each names the figure, the sign or the word."""
     passage = "The cache of PostgreSQL holds at least 1,000 entries."
     (figure,) = complaints("The cache of PostgreSQL holds at least 7,000 entries.", passage)

@@ -81,7 +81,7 @@ def test_sections_and_sentences_follow_the_sources(name: str, loop: Callable[...
         assert lines == sorted(lines)
 
 
-def test_empty_findings_are_said_plainly() -> None:
+def test_empty_findings_are_reported() -> None:
     """Without findings the brief makes no claims and says so."""
     assert write("Tea.", Findings(), 300, [], "") == (
         "# Tea\n\nNo source material on this task was found, so this brief makes no claims.\n"

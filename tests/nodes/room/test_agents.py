@@ -39,7 +39,7 @@ def test_each_role_reads_the_premise_and_all_views(agent: Agent[str]) -> None:
     assert request.max_tokens == VIEW_TOKENS
 
 
-def test_roles_are_told_who_they_are_and_how_to_react() -> None:
+def test_roles_have_a_duty_and_a_manner() -> None:
     """Their duties differ, and their manner is the same."""
     systems = [agent.system for agent in (*ROLES, network_exec)]
     assert len(set(systems)) == 5
@@ -75,7 +75,7 @@ def test_an_outline_that_does_not_fit_goes_back() -> None:
     assert "4 acts instead of 1" in asked[2]
 
 
-def test_the_outline_is_made_by_rules_where_there_is_no_model() -> None:
+def test_rules_make_the_outline_without_a_model() -> None:
     """The outline says so."""
     outline = asyncio.run(outliner(showrunner).run(**GIVEN, views={"showrunner": "THROUGHLINE: Ann decides"}))
     assert (outline.throughline, outline.minutes, outline.made_by_rules) == ("Ann decides", 42, True)

@@ -37,7 +37,7 @@ def test_what_is_no_note_is_passed_over(line: str) -> None:
     assert list(read_view(line)) == []
 
 
-def test_a_view_says_each_thing_once_and_nothing_empty() -> None:
+def test_a_view_has_no_repeated_or_empty_points() -> None:
     """Line breaks within a text become blanks."""
     assert write_view([Note("FACT", "it\nrains"), Note("FACT", "it rains"), Note("TONE", " ")]) == "FACT: it rains"
 

@@ -98,7 +98,7 @@ def test_a_page_leaves_out_what_there_is_not() -> None:
     assert "Ends on" not in page
 
 
-def test_rules_put_notes_in_order_and_say_that_it_was_them() -> None:
+def test_rules_order_the_notes_and_are_named_as_the_author() -> None:
     """Beats are under their acts with their authors, cuts are applied, minutes and questions come from the room."""
     views = {
         "boss": "THROUGHLINE: what she owes\nPIVOT act 1: she chooses\nADD act 2: the ledger\nAGREE act 1: she sings",

@@ -79,7 +79,7 @@ def test_the_place_in_the_season_is_found_and_is_no_event(
         ("Karl was killed in the fire. Karl opens the door.", "Karl is dead, and does something later"),
     ],
 )
-def test_what_may_contradict_itself_is_told(text: str, doubt: str) -> None:
+def test_possible_contradictions_are_reported(text: str, doubt: str) -> None:
     """There is one doubt, with the words concerned."""
     (found,) = read_premise(text).doubts
     assert doubt in found

@@ -67,7 +67,7 @@ def test_the_season_asks_for_something_else_from_time_to_time(number: int, words
     assert words in run_the_show(f"A storm. Episode {number} of 6.", "", 4, {})
 
 
-def test_the_showrunner_adds_what_the_season_wants_where_no_beat_does_it() -> None:
+def test_the_showrunner_adds_missing_wishes_of_the_season() -> None:
     """It adds them once there are beats; one beat that has it is enough."""
     without = run_the_show(PILOT, "", 4, {"staff_writer": "BEAT act 1: she waits"})
     assert notes(without, "ADD") == [
@@ -130,7 +130,7 @@ def test_the_editor_splits_the_time_and_gives_more_to_more_beats() -> None:
     assert then[2] == max(then) > then[1]
 
 
-def test_the_editor_cuts_what_is_told_twice_and_what_there_is_no_time_for() -> None:
+def test_the_editor_cuts_repeated_beats_and_those_without_time() -> None:
     """Beats that the room wanted stay, and so do those that were kept before."""
     beats = [
         "BEAT act 1: she finds the charts in the safe",
@@ -219,7 +219,7 @@ def whole(premise: str, minutes: int, acts: int) -> tuple[int, Outline]:
 
 @pytest.mark.parametrize(("minutes", "acts"), [(42, 4), (10, 1), (10, 8), (90, 5)])
 @pytest.mark.parametrize("read", [*ODD, *sorted(file.name for file in TEXTS.iterdir())])
-def test_the_room_comes_to_rest_with_a_whole_outline(read: str, minutes: int, acts: int) -> None:
+def test_the_room_ends_with_a_complete_outline(read: str, minutes: int, acts: int) -> None:
     """This holds for every premise: no decision is reversed, each part has beats, and the minutes add up."""
     premise = ODD.get(read) or (TEXTS / read).read_text("utf-8")
     count, outline = whole(premise, minutes, acts)

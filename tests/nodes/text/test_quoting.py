@@ -15,7 +15,7 @@ from nodes.text.quoting import stands_alone, without_opener
         "The baker takes the dough from the bowl and shapes it.",
     ],
 )
-def test_statements_stand_alone(sentence: str) -> None:
+def test_statements_are_self_contained(sentence: str) -> None:
     """A whole sentence that refers to nothing outside itself can be quoted."""
     assert stands_alone(sentence)
 

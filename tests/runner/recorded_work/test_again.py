@@ -149,7 +149,7 @@ async def test_a_fallback_can_record_work_too(runner: Runner) -> None:
 # -- cancellation, timeouts, threads
 
 
-async def test_a_timeout_amid_a_step_keeps_what_was_recorded_before(timed: Runner) -> None:
+async def test_a_timeout_within_a_step_keeps_earlier_records(timed: Runner) -> None:
     """Only the call that was cut off is repeated, since it took too long."""
     calls: list[str] = []
 
@@ -195,7 +195,7 @@ async def test_a_step_in_a_thread_is_waited_for_when_it_is_cut_off(timed: Runner
     assert (most, len(calls)) == (1, 2)
 
 
-async def test_closing_amid_a_step_keeps_what_was_recorded(tmp_path: Path) -> None:
+async def test_closing_within_a_step_keeps_the_record(tmp_path: Path) -> None:
     """Another runner continues with the record; the step in flight is repeated."""
     calls: list[str] = []
     begun, hang = asyncio.Event(), True
@@ -220,7 +220,7 @@ async def test_closing_amid_a_step_keeps_what_was_recorded(tmp_path: Path) -> No
     assert calls == ["first", "slow", "slow"]
 
 
-async def test_a_stop_amid_steps_lets_the_node_finish(runner: Runner) -> None:
+async def test_a_stop_between_steps_lets_the_node_finish(runner: Runner) -> None:
     """The node in flight ends with all its steps."""
     begun, leave = asyncio.Event(), asyncio.Event()
 

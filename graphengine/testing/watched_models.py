@@ -15,27 +15,27 @@ if TYPE_CHECKING:
     from graphengine.models.base import Model, Request, Response
 
 
-class Ears(Models):
-    """The models, and the requests to them."""
+class WatchedModels(Models):
+    """Models that note the requests to them, and their responses."""
 
     def __init__(self, given: Mapping[str, Model | str]) -> None:
         super().__init__(given)
         self.asked: list[Asked] = []
-        self._heard: dict[int, Model] = {}
+        self._watched: dict[int, Model] = {}
 
     def of(self, graph: str, path: str, agent: str, own: Model | str) -> Model:
-        """Return the model for an agent, which notes its requests."""
+        """Return the model for an agent, wrapped so that it notes its requests."""
         found = super().of(graph, path, agent, own)
-        if id(found) not in self._heard:
-            kinds = (_HeardOffline, found) if isinstance(found, OfflineModel) else (_Heard, found)
-            kind: type[_Heard] = kinds[0]
-            if kind is _Heard and isinstance(found, KnowsPrices):
-                kind = _HeardPriced
-            self._heard[id(found)] = kind(found, self.asked)
-        return self._heard[id(found)]
+        if id(found) not in self._watched:
+            kinds = (_WatchedOffline, found) if isinstance(found, OfflineModel) else (_Watched, found)
+            kind: type[_Watched] = kinds[0]
+            if kind is _Watched and isinstance(found, KnowsPrices):
+                kind = _WatchedPriced
+            self._watched[id(found)] = kind(found, self.asked)
+        return self._watched[id(found)]
 
 
-class _Heard:
+class _Watched:
     """A model that notes its requests."""
 
     def __init__(self, model: Model, asked: list[Asked]) -> None:
@@ -50,14 +50,14 @@ class _Heard:
         return response
 
 
-class _HeardPriced(_Heard):
+class _WatchedPriced(_Watched):
     async def knows_price(self) -> bool:
         model: Any = self._model
         return bool(await model.knows_price())
 
 
-class _HeardOffline(_HeardPriced, OfflineModel):
-    """The same for the offline model, which agents call in another way."""
+class _WatchedOffline(_WatchedPriced, OfflineModel):
+    """The same for the offline model, which agents call differently."""
 
 
-__all__ = ["Ears"]
+__all__ = ["WatchedModels"]

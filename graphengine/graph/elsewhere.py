@@ -1,0 +1,177 @@
+"""What is called otherwise here: names and habits of LangGraph, each with what to write instead.
+
+Those who come from there reach for these first. An unknown attribute, keyword or node name that is in these tables is
+answered with our way; all others are answered as Python answers them.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Coroutine
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
+
+from typing_extensions import override
+
+from graphengine.errors import DefinitionError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Mapping
+
+F = TypeVar("F", bound="Callable[..., Any]")
+T = TypeVar("T")
+
+_RUN: Final = "result = await graph.run(state), or graph.run_sync(state); Runner('runs.db') records the run"
+_STREAM: Final = "async for event in runner.start(graph, state).events(): …"
+_PATH: Final = "add_edge(START, 'first') and add_edge('last', END)"
+_STATE: Final = "await runner.state_at(run_id), or runner.state_at(run_id, step)"
+_PICTURE: Final = "graph.render('graph.svg'), graph.to_mermaid() or graph.to_dot()"
+_STORE: Final = "the runner records runs: Runner('runs.db').start(graph, state)"
+
+NAMES: Final[Mapping[str, str]] = {
+    "add_conditional_edges": "add_switch('a', route, {'x': 'b', 'y': END}), or add_edge('a', 'b', when=…) for each",
+    "add_sequence": "add_path('a', 'b', 'c')",
+    "set_entry_point": _PATH,
+    "set_finish_point": _PATH,
+    "set_conditional_entry_point": "add_switch(START, route, {'x': 'a', 'y': 'b'})",
+    "invoke": _RUN,
+    "ainvoke": _RUN,
+    "batch": "a node with each={'item': 'items'} runs once for every item",
+    "abatch": "a node with each={'item': 'items'} runs once for every item",
+    "stream": _STREAM,
+    "astream": _STREAM,
+    "astream_events": _STREAM,
+    "get_state": _STATE,
+    "aget_state": _STATE,
+    "get_state_history": "await runner.history(run_id), and runner.state_at(run_id, step)",
+    "aget_state_history": "await runner.history(run_id), and runner.state_at(run_id, step)",
+    "update_state": "runner.branch(graph, run_id, at=step, update={'field': value})",
+    "aupdate_state": "runner.branch(graph, run_id, at=step, update={'field': value})",
+    "get_graph": _PICTURE,
+    "draw_mermaid": _PICTURE,
+    "with_config": "limits=Limits(…) of the graph, or of Runner.start",
+}
+"""Attributes of graphs elsewhere."""
+
+KEYWORDS: Final[Mapping[str, str]] = {
+    "checkpointer": _STORE,
+    "interrupt_before": "Runner.start(graph, state, pause_before=['node'])",
+    "interrupt_after": "Runner.start(graph, state, pause_before=['next node'])",
+    "config": "runner.start(graph, state, run_id='…', limits=Limits(steps=…))",
+    "recursion_limit": "limits=Limits(steps=…)",
+    "retry_policy": "retry=Retry(attempts=3)",
+    "defer": "add_fork(source, arms, join='this node'): a join is visited once, after all arms",
+    "input_schema": "inputs={'parameter': 'field'}",
+    "destinations": "add_edge(…) for each target",
+    "state_schema": "Graph('name', State)",
+    "context_schema": "resources={'name': factory} of the graph",
+}
+"""Keywords of calls elsewhere."""
+
+NODES: Final[Mapping[str, str]] = {"__start__": "START", "__end__": "END"}
+"""Names of the two ends elsewhere."""
+
+PARAMETERS: Final[Mapping[str, str]] = {
+    "config": "ctx: Context has the run's id; declare other settings as resources of the graph",
+    "runtime": "ctx: Context, or a resource of the graph",
+    "store": "a resource of the graph: Graph(…, resources={'store': factory})",
+    "writer": "ctx: Context, and ctx.emit(…)",
+    "messages": "a field of the state that is called messages",
+}
+"""Parameters of nodes elsewhere."""
+
+RESULTS: Final[Mapping[str, str]] = {
+    "Command": "return the update alone; edges choose the next node: add_edge(…, when=…) or add_switch(…)",
+    "Send": "a node with each={'item': 'items'} runs once for every item",
+    "Interrupt": "add_node('approve', ask('…', bool)), or answer = await ctx.ask('…', bool)",
+}
+"""What nodes return elsewhere, by the name of its class."""
+
+
+class NotCalledSo(DefinitionError, AttributeError):
+    """The attribute has another name here."""
+
+    code = "not_called_so"
+
+
+def missing(owner: object, name: str) -> NoReturn:
+    """Raise the AttributeError for an attribute that an object does not have, with our name for it if there is one."""
+    text = f"{type(owner).__name__!r} object has no attribute {name!r}"
+    if name in NAMES:
+        raise NotCalledSo(text, where=repr(owner), repair=NAMES[name])
+    raise AttributeError(text, name=name, obj=owner)
+
+
+def with_our_keywords(function: F) -> F:
+    """Let a method refuse a keyword that has another name here with our name for it."""
+    own = frozenset(inspect.signature(function).parameters)
+    foreign = KEYWORDS.keys() - own
+
+    @functools.wraps(function)
+    def call(*args: object, **kwargs: object) -> object:
+        for name in foreign & kwargs.keys():
+            text = f"{function.__name__} has no option {name!r}"
+            raise DefinitionError(text, where=repr(args[0]), repair=KEYWORDS[name])
+        return function(*args, **kwargs)
+
+    return call  # type: ignore[return-value]
+
+
+def named_node(given: object, what: str, other: str) -> None:
+    """Check one end of an edge.
+
+    Raises:
+        DefinitionError: It is not a name. For a list, the repair is a fork.
+    """
+    if isinstance(given, str):
+        return
+    if isinstance(given, (list, tuple, set)):
+        names = [str(each) for each in given]
+        fork = f"add_fork(…, {names}, join={other!r})" if what == "source" else f"add_fork({other!r}, {names}, join=…)"
+        repair = f"{fork}: the arms run in parallel, and the join is visited once"
+        raise DefinitionError(f"the {what} of an edge is one node, not {given!r}", where="add_edge", repair=repair)
+    name = getattr(given, "__name__", None)
+    repair = f"its name: {name!r}" if name else "the name of a node"
+    raise DefinitionError(f"the {what} of an edge is a node's name, not {given!r}", where="add_edge", repair=repair)
+
+
+_OF_A_RESULT: Final = frozenset({"error", "output", "run_id", "state", "status", "stop", "usage", "waits"})
+
+
+class Awaited(Coroutine[Any, Any, T]):
+    """A run that begins when it is awaited. What its result has names the missing `await`."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, T], owner: object) -> None:
+        if isinstance(coroutine, CoroutineType):
+            coroutine.__qualname__ = f"{type(owner).__name__}.run"  # Python names it if it is never awaited
+        self._coroutine = coroutine
+        self._owner = owner
+
+    @override
+    def __await__(self) -> Generator[Any, Any, T]:
+        return self._coroutine.__await__()
+
+    @override
+    def send(self, value: Any) -> Any:
+        """Continue it."""
+        return self._coroutine.send(value)
+
+    @override
+    def throw(self, *error: Any) -> Any:
+        """Raise an error in it."""
+        return self._coroutine.throw(*error)
+
+    @override
+    def close(self) -> None:
+        """End it."""
+        self._coroutine.close()
+
+    if not TYPE_CHECKING:  # a type checker knows that it has no other attribute
+
+        def __getattr__(self, name: str) -> object:
+            if name not in _OF_A_RESULT:
+                return getattr(self._coroutine, name)
+            self._coroutine.close()
+            repair = "result = await graph.run(state); without an event loop: result = graph.run_sync(state)"
+            raise NotCalledSo(f"the run was not awaited, so it has no {name}", where=repr(self._owner), repair=repair)

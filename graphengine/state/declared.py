@@ -1,0 +1,140 @@
+"""States that are declared as a TypedDict or a dataclass.
+
+The engine works with pydantic models. For any other declaration it makes a model with the same fields, whose instances
+it never shows: whatever a user gets is a dict or an instance of the dataclass, made without calling the user's code.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from typing import Annotated, Any, ClassVar, Final, NotRequired, Required, get_args, get_origin, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic.errors import PydanticUserError
+from typing_extensions import ReadOnly, is_typeddict, override
+
+_MODEL: Final = "__graphengine_model__"
+_EMPTY: Final = (list, dict, set)
+
+
+class StandIn(BaseModel):
+    """The model that stands for a TypedDict or a dataclass."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    __declared__: ClassVar[Any]
+    __optional__: ClassVar[frozenset[str]]
+
+    @classmethod
+    @override
+    def model_construct(cls, _fields_set: set[str] | None = None, **values: Any) -> Any:
+        """Return what the user declared, with these values."""
+        if is_typeddict(cls.__declared__):
+            return {name: each for name, each in values.items() if each is not None or name not in cls.__optional__}
+        made = cls.__declared__.__new__(cls.__declared__)
+        for name, each in values.items():
+            object.__setattr__(made, name, each)
+        return made
+
+
+def model_of(declared: object) -> type[BaseModel]:
+    """Return the model of a declaration; a model is its own.
+
+    Raises:
+        ValueError: It is no declaration of a state, or its annotations cannot be evaluated. The message says why.
+    """
+    if not isinstance(declared, type) or not (
+        issubclass(declared, BaseModel) or is_typeddict(declared) or dataclasses.is_dataclass(declared)
+    ):
+        raise ValueError(f"{declared!r} is neither a pydantic model nor a TypedDict or a dataclass")
+    if issubclass(declared, BaseModel):
+        return declared
+    if _MODEL in vars(declared):
+        known: type[BaseModel] = vars(declared)[_MODEL]
+        return known
+    if hasattr(declared, "__pydantic_validator__"):
+        raise ValueError(f"{declared.__name__} is a pydantic dataclass, whose validators would not run")
+    if hasattr(declared, "__post_init__"):
+        raise ValueError(f"{declared.__name__}.__post_init__ runs when it is created, not when a node updates a field")
+    try:
+        hints = get_type_hints(declared, include_extras=True)
+    except NameError as error:
+        raise ValueError(f"an annotation of {declared.__name__} cannot be evaluated: {error}") from error
+    fields, optional = _of_keys(declared, hints) if is_typeddict(declared) else (_of_dataclass(declared, hints), [])
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a field may have the name of a method of BaseModel
+            made: type[StandIn] = create_model(
+                declared.__name__, __base__=StandIn, __module__=declared.__module__, __doc__=declared.__doc__, **fields
+            )
+    except (PydanticUserError, NameError) as error:
+        raise ValueError(f"{declared.__name__} cannot be a state: {str(error).splitlines()[0]}") from error
+    made.__declared__, made.__optional__ = declared, frozenset(optional)
+    setattr(declared, _MODEL, made)
+    return made
+
+
+def declared_of(model: type[Any]) -> type[Any]:
+    """Return what the user declared for a model: the model itself, a TypedDict or a dataclass."""
+    declared: type[Any] = model.__declared__ if issubclass(model, StandIn) else model
+    return declared
+
+
+def is_state(model: type[Any], given: object) -> bool:
+    """Return whether a value is an instance of a state's declaration; never true for a TypedDict."""
+    declared = declared_of(model)
+    return not is_typeddict(declared) and isinstance(given, declared)
+
+
+def values_of(state: object) -> dict[str, Any]:
+    """Return the values of a state's fields by name."""
+    if dataclasses.is_dataclass(state):
+        return {each.name: getattr(state, each.name) for each in dataclasses.fields(state)}
+    return dict(state) if isinstance(state, dict) else dict(vars(state))
+
+
+def given_in(state: object) -> dict[str, Any]:
+    """Return the fields that were given to a state: of a dataclass, those that differ from their defaults."""
+    if isinstance(state, BaseModel):
+        return {name: getattr(state, name) for name in sorted(state.model_fields_set)}
+    if not dataclasses.is_dataclass(state):
+        return dict(state)  # type: ignore[call-overload,no-any-return]
+    found: dict[str, Any] = {}
+    for each in dataclasses.fields(state):
+        value = getattr(state, each.name)
+        default = each.default_factory() if callable(each.default_factory) else each.default
+        if default is dataclasses.MISSING or (value is not default and value != default):
+            found[each.name] = value
+    return found
+
+
+def _of_dataclass(declared: type[Any], hints: dict[str, Any]) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    for each in dataclasses.fields(declared):
+        if callable(each.default_factory):
+            fields[each.name] = (hints[each.name], Field(default_factory=each.default_factory))
+        else:
+            fields[each.name] = (hints[each.name], ... if each.default is dataclasses.MISSING else each.default)
+    return fields
+
+
+def _of_keys(declared: type[Any], hints: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Return the fields of a TypedDict, and the keys that can be missing: these begin empty, or as None."""
+    fields: dict[str, Any] = {}
+    optional: list[str] = []
+    for name, hint in hints.items():
+        is_required, kind = name in declared.__required_keys__, hint
+        while get_origin(kind) in (Required, NotRequired, ReadOnly):
+            is_required = is_required if get_origin(kind) is ReadOnly else get_origin(kind) is Required
+            kind = get_args(kind)[0]
+        bare = get_args(kind)[0] if get_origin(kind) is Annotated else kind
+        empty = get_origin(bare) or bare
+        if is_required:
+            fields[name] = (kind, ...)
+        elif empty in _EMPTY:
+            fields[name] = (kind, Field(default_factory=empty))
+        else:
+            fields[name] = (kind | None, None)
+            optional.append(name)
+    return fields, optional

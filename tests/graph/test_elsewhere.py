@@ -1,0 +1,196 @@
+"""What somebody who comes from LangGraph writes first: each mistake is answered with our way."""
+
+import asyncio
+import operator
+import re
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+import pytest
+from pydantic import BaseModel
+
+from graphengine import END, START, Graph, RunFailed, Runner
+from graphengine.errors import DefinitionError, GraphEngineError
+from graphengine.graph import elsewhere
+from graphengine.graph.elsewhere import KEYWORDS, NAMES, NotCalledSo
+from graphs import blackboard, content_queue, content_shifts, event_bus, orchestrator, review_loop, writers_room
+
+
+class State(BaseModel):
+    text: str = ""
+    items: Annotated[list[str], operator.add] = []
+
+
+def work(text: str) -> str:
+    """A node."""
+    return text + "!"
+
+
+def three() -> Any:
+    """Three nodes, from a to b and c, of any type, so that the mistakes below are no errors of types."""
+    graph: Any = Graph("three", State)
+    for name in "abc":
+        graph.add_node(name, work, writes="text")
+    graph.add_edge(START, "a")
+    return graph
+
+
+def one(node: object, **options: Any) -> Any:
+    """One node."""
+    graph: Any = Graph("one", State)
+    graph.add_node("a", node, **options)
+    graph.add_path(START, "a", END)
+    return graph
+
+
+class Command:
+    def __init__(self, **_: object) -> None:
+        """As elsewhere."""
+
+
+class Send(Command):
+    pass
+
+
+CALLS: list[tuple[str, Callable[[], object], str]] = [
+    ("invoke", lambda: three().invoke({}), "graph.run_sync(state)"),
+    ("invoke of what compile returned", lambda: one(work, writes="text").compile().invoke({}), "graph.run_sync(state)"),
+    ("stream", lambda: three().stream({}), "runner.start(graph, state).events()"),
+    ("conditional edges", lambda: three().add_conditional_edges("a", work, {}), "add_switch("),
+    ("entry point", lambda: three().set_entry_point("a"), "add_edge(START, 'first')"),
+    ("finish point", lambda: three().set_finish_point("a"), "add_edge('last', END)"),
+    ("sequence", lambda: three().add_sequence(["a", "b"]), "add_path("),
+    ("state of a thread", lambda: three().get_state({}), "runner.state_at(run_id)"),
+    ("update of a thread", lambda: three().update_state({}, {}), "runner.branch("),
+    ("picture", lambda: three().get_graph().draw_mermaid(), "graph.to_mermaid()"),
+    ("checkpointer", lambda: three().compile(checkpointer=object()), "Runner('runs.db')"),
+    ("interrupt", lambda: three().compile(interrupt_before=["a"]), "pause_before=['node']"),
+    ("thread id", lambda: three().run_sync({}, config={"configurable": {"thread_id": "1"}}), "run_id='…'"),
+    ("retry policy", lambda: three().add_node("d", work, retry_policy=object()), "retry=Retry(attempts=3)"),
+    ("a graph without a name", lambda: Graph(State), "Graph('a_name', State)"),  # type: ignore[call-arg, arg-type]
+    ("edges from a list", lambda: three().add_edge(["b", "c"], "d"), "add_fork(…, ['b', 'c'], join='d')"),
+    ("edges to a list", lambda: three().add_edge("a", ["b", "c"]), "add_fork('a', ['b', 'c'], join=…)"),
+    ("a function as a node's name", lambda: three().add_edge(work, END), "its name: 'work'"),
+    ("a forgotten await", lambda: three().run({}).state, "await graph.run(state)"),
+    ("a result as a mapping", lambda: one(work, writes="text").run_sync({})["text"], "result.state.text"),
+]
+
+
+@pytest.mark.parametrize(("call", "repair"), [case[1:] for case in CALLS], ids=[case[0] for case in CALLS])
+def test_a_call_as_elsewhere_names_our_way(call: Callable[[], object], repair: str) -> None:
+    """It raises one error, whose repair is what to write here."""
+    with pytest.raises(DefinitionError) as caught:
+        call()
+    assert repair in caught.value.repair
+
+
+def route(text: str) -> Literal["b", "c"]:
+    """A router as elsewhere."""
+    return "b" if text else "c"
+
+
+def edges(*pairs: tuple[str, str], **options: object) -> Any:
+    """The three nodes with these edges."""
+    graph = three()
+    for source, target in pairs:
+        graph.add_edge(source, target, **options)
+    return graph
+
+
+def routed() -> Any:
+    """A condition that returns the name of a node."""
+    graph = edges(("b", END), ("c", END))
+    graph.add_edge("a", "b", when=route)
+    graph.add_edge("a", "c")
+    return graph
+
+
+PROBLEMS: list[tuple[str, Callable[[], Any], str, str]] = [
+    (
+        "two plain edges",
+        lambda: edges(("a", "b"), ("a", "c"), ("b", END), ("c", END)),
+        "two_otherwise",
+        "for parallel arms: add_fork('a', ['b', 'c'], join=…)",
+    ),
+    ("a route as a condition", routed, "wrong_comparison", "add_switch('a', route, {…})"),
+    ("the name of the end", lambda: edges(("a", "b"), ("b", "c"), ("c", "__end__")), "unknown_node", "write END"),
+    ("the config", lambda: one(lambda config: {}), "unknown_parameter", "ctx: Context has the run's id"),
+    ("a parameter of any name", lambda: one(lambda s: {}), "unknown_parameter", "known are: ctx, error, items, state"),
+]
+
+
+@pytest.mark.parametrize(("made", "code", "repair"), [p[1:] for p in PROBLEMS], ids=[p[0] for p in PROBLEMS])
+def test_a_graph_as_elsewhere_has_one_problem(made: Callable[[], Any], code: str, repair: str) -> None:
+    """Its repair is what to write here; nothing that follows from it is listed."""
+    (problem,) = made().check()
+    assert problem.code == code
+    assert repair in problem.repair
+
+
+async def unawaited() -> str:
+    """Return what a node forgets to await."""
+    return "x"
+
+
+RESULTS: list[tuple[str, object, dict[str, object], str]] = [
+    ("nothing under writes", lambda: None, {"writes": "text"}, "return a value on every path"),
+    ("a mapping under writes", lambda: {"text": "x"}, {"writes": "text"}, "remove writes='text'"),
+    ("a value without writes", lambda: "x", {}, "writes='field'"),
+    ("a command", lambda: Command(goto="b"), {}, "add_switch(…)"),
+    ("a list of sends", lambda: [Send()], {"writes": "text"}, "each={'item': 'items'}"),
+    ("a coroutine", lambda: {"text": unawaited()}, {}, "write await before the call of unawaited"),
+    ("a change in place", lambda state: state.items.append("x"), {}, "return the new value"),
+]
+
+
+@pytest.mark.parametrize(("node", "options", "repair"), [case[1:] for case in RESULTS], ids=[c[0] for c in RESULTS])
+def test_a_result_as_elsewhere_fails_the_run_with_our_way(
+    node: object, options: dict[str, object], repair: str
+) -> None:
+    """The repair of the failure is what to write here."""
+    with pytest.raises(RunFailed) as caught:
+        one(node, **options).run_sync()
+    assert repair in caught.value.repair
+
+
+def test_other_names_are_unknown_as_in_python() -> None:
+    """With Python's own suggestion; `hasattr` and copies work."""
+    with pytest.raises(AttributeError, match="'Graph' object has no attribute 'add_nodes'") as caught:
+        three().add_nodes()
+    assert not isinstance(caught.value, GraphEngineError)
+    assert (caught.value.name, hasattr(three(), "invoke")) == ("add_nodes", False)
+    assert issubclass(NotCalledSo, AttributeError)
+
+
+def test_each_of_our_ways_exists() -> None:
+    """Methods of graphs and runners that the tables name are there."""
+    graph, text = three(), " ".join((*NAMES.values(), *KEYWORDS.values(), *elsewhere.RESULTS.values()))
+    for name in re.findall(r"graph\.(\w+)\(|\b(add_\w+)\(", text):
+        assert hasattr(graph, "".join(name))
+    for name in re.findall(r"(?:runner|Runner)\.(\w+)\(", text):
+        assert hasattr(Runner, name)
+
+
+async def test_a_run_that_is_awaited_is_a_coroutine() -> None:
+    """It can be a task, and be awaited."""
+    graph = one(work, writes="text")
+    assert (await asyncio.create_task(graph.run({"text": "a"}))).state.text == "a!"
+    assert (await graph.run({"text": "b"})).state.text == "b!"
+
+
+def test_graphs_and_plans_are_shown_in_short() -> None:
+    """By name, state and number of nodes."""
+    graph = one(work, writes="text")
+    assert (repr(graph), repr(graph.compile())) == ("Graph('one', State, 1 nodes)", "Plan('one', State, 1 nodes)")
+
+
+def test_a_removed_edge_is_one_problem() -> None:
+    """Of each edge of the bundled workflows: what follows from it is not listed."""
+    for module in (blackboard, content_queue, content_shifts, event_bus, orchestrator, review_loop, writers_room):
+        whole: Graph[Any] = module.graph
+        for index, edge in enumerate(whole.edges):
+            part = whole.but()
+            part.edges.pop(index)
+            errors = [problem for problem in part.check() if not problem.warning]
+            assert len(errors) <= 1, (whole.name, edge, errors)
+            assert not errors or len(part.check()) == 1 + len(whole.check())

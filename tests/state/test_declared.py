@@ -1,0 +1,231 @@
+"""States that are declared as a TypedDict or a dataclass: they work as pydantic models do, and users get their own."""
+
+import operator
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, NotRequired, TypedDict, assert_type
+
+import pydantic
+import pytest
+from pydantic import Field
+
+from graphengine import END, START, Agent, Graph, Limits, Node, Runner, ScriptedModel, iterations
+from graphengine.errors import CompileError, DefinitionError, InputError
+from graphengine.reducers import append
+from graphengine.testing import run_node, walk
+
+
+class Keys(TypedDict):
+    text: str
+    items: Annotated[list[str], operator.add]
+    answer: NotRequired[str]
+    log: NotRequired[list[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    text: str
+    n: Annotated[int, Field(ge=0)] = 0
+    items: Annotated[list[str], append] = field(default_factory=list)
+
+
+def louder(text: str) -> str:
+    """Return it with an exclamation mark."""
+    return text + "!"
+
+
+SEEN: list[object] = []
+
+
+def seen(state: object) -> None:
+    """Keep the whole state as a node gets it."""
+    SEEN.append(state)
+
+
+def of_keys() -> Graph[Keys]:
+    """Two nodes over a TypedDict."""
+    graph = Graph("keys", Keys)
+    graph.add_node(seen)
+    graph.add_node(louder, writes="text")
+    graph.add_path(START, "seen", "louder", END)
+    return graph
+
+
+def of_values() -> Graph[Values]:
+    """Two nodes over a dataclass, in a loop."""
+    graph = Graph("values", Values)
+    graph.add_node(seen)
+    graph.add_node("louder", louder, writes={"text": ".", "items": "."})
+    graph.add_path(START, "seen", "louder")
+    graph.add_edge("louder", END, when=iterations("louder") >= 2)
+    graph.add_edge("louder", "seen")
+    return graph
+
+
+async def test_a_typed_dict_is_a_dict_everywhere() -> None:
+    """Nodes and results get a dict; a key that is not required is missing until it is written, or empty if a list."""
+    result = await of_keys().run({"text": "a", "items": ["x"]})
+    assert_type(result.state, Keys)
+    assert result.state == {"text": "a!", "items": ["x"], "log": []}
+    assert SEEN.pop() == {"text": "a", "items": ["x"], "log": []}
+
+
+async def test_a_dataclass_is_an_instance_everywhere() -> None:
+    """Nodes and results get one, frozen and with slots; its defaults hold, and its reducers."""
+    result = await of_values().run(Values("a"))
+    assert_type(result.state, Values)
+    assert result.state == Values("a!!", items=["a!", "a!!"])
+    assert SEEN[-2:] == [Values("a"), Values("a!", items=["a!"])]
+    assert (await of_values().run({"text": "a", "n": 1})).state.n == 1
+
+
+@pytest.mark.parametrize(("made", "given"), [(of_keys, {"text": "a", "items": []}), (of_values, Values("a"))])
+async def test_runs_are_resumed_branched_and_continued(tmp_path: Path, made: Any, given: object) -> None:
+    """From the same records as those of a model."""
+    graph = made()
+    whole = (await graph.run(given)).state
+    async with Runner(tmp_path / "runs.db") as runner:
+        run = runner.start(graph, given, limits=Limits(steps=1))
+        assert (await run.result()).status == "stopped"
+        assert (await runner.resume(graph, run.id, limits=Limits()).result()).state == whole
+        branch = await runner.branch(graph, run.id, at=2, update={"text": "b"}).result()
+        assert type(branch.state) is type(whole)
+        further = await runner.start(graph, {"text": "c"}, after=run.id).result()
+        assert type(further.state) is type(whole)
+
+
+async def test_nodes_and_paths_are_tested_alone() -> None:
+    """`run_node` and `walk` take an instance, or fields by name."""
+    graph = of_values()
+    assert (await run_node(graph, "louder", state=Values("a"))).update == {"text": "a!", "items": "a!"}
+    assert (await run_node(graph, "louder", text="b")).state == Values("b!", items=["b!"])
+    walked = await walk(graph, {"louder": [{"text": "x"}, {"text": "y"}]}, Values("a"))
+    walked.assert_path("seen louder seen louder END")
+    assert (await run_node(of_keys(), "louder", text="b")).update == {"text": "b!"}
+
+
+async def test_a_graph_of_one_is_a_node_of_another() -> None:
+    """Its whole state is a value of the type that the user declared."""
+
+    class Outer(TypedDict):
+        text: str
+        inside: NotRequired[Values]
+
+    outer = Graph("outer", Outer)
+    outer.add_node("inner", of_values(), inputs={"text": "text"}, writes="inside")
+    outer.add_path(START, "inner", END)
+    assert outer.check() == []
+    assert (await outer.run({"text": "a"})).state["inside"] == Values("a!!", items=["a!", "a!!"])
+
+
+async def test_a_dataclass_that_a_node_returns_names_fields() -> None:
+    """As a mapping does."""
+
+    @dataclass
+    class Changes:
+        text: str
+
+    def change(text: str) -> Changes:
+        return Changes(text + "?")
+
+    graph = Graph("changing", Keys)
+    graph.add_node(change)
+    graph.add_path(START, "change", END)
+    assert (await graph.run({"text": "a", "items": []})).state["text"] == "a?"
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    """As with a model: by field, with the value."""
+    with pytest.raises(InputError, match="items: Field required"):
+        of_keys().run_sync({"text": "a"})
+    with pytest.raises(InputError, match="n: Input should be greater than or equal to 0"):
+        of_values().run_sync(Values("a", n=-1))
+    with pytest.raises(InputError, match="unknown field 'txt'"):
+        of_keys().run_sync({"txt": "a"})
+
+
+def test_a_change_in_place_is_found() -> None:
+    """Also of a dict."""
+
+    def change(state: dict[str, Any]) -> None:
+        state["text"] = "b"
+
+    graph = Graph("changing", Keys)
+    graph.add_node(change)
+    graph.add_path(START, "change", END)
+    with pytest.raises(Exception, match="change changed text in place"):
+        graph.run_sync({"text": "a", "items": []})
+
+
+def test_its_problems_name_the_line_of_the_field() -> None:
+    """In the user's own class."""
+
+    class Wrong(TypedDict):
+        text: object
+        number: Annotated[int, append]
+
+    graph: Graph[Any] = Graph("wrong", Wrong)
+    (problem,) = [each for each in graph.check() if each.where == "field Wrong.number"]
+    assert problem.code == "bad_reducer"
+    assert Path(problem.file or "").name == Path(__file__).name
+    assert "number: Annotated" in Path(__file__).read_text("utf-8").splitlines()[(problem.line or 1) - 1]
+
+
+@dataclass
+class Checked:
+    text: str = ""
+
+    def __post_init__(self) -> None:
+        """Check nothing."""
+
+
+@pydantic.dataclasses.dataclass
+class Validated:
+    text: str = ""
+
+
+@pytest.mark.parametrize(
+    ("state", "message", "repair"),
+    [
+        (Checked, "__post_init__ runs when it is created", "declare class State(BaseModel)"),
+        (Validated, "is a pydantic dataclass", "declare class State(BaseModel)"),
+        (dict, "neither a pydantic model nor a TypedDict or a dataclass", "declare class State(BaseModel)"),
+        (Values("a"), "neither a pydantic model nor", "pass the class: Values"),
+    ],
+)
+def test_another_state_is_one_problem(state: Any, message: str, repair: str) -> None:
+    """When the graph is compiled, with the repair."""
+    graph: Graph[Any] = Graph("other", state)
+    graph.add_edge(START, END)
+    with pytest.raises(CompileError) as caught:
+        graph.compile()
+    (problem,) = caught.value.problems
+    assert (problem.code, problem.repair) == ("bad_state", repair)
+    assert message in problem.message
+
+
+def test_a_function_an_agent_and_a_graph_name_their_nodes() -> None:
+    """Also with options around them."""
+    graph = Graph("named", Keys)
+    graph.add_node(louder, writes="text")
+    graph.add_node(Agent("writer", prompt="{text}", model=ScriptedModel([])), writes="text")
+    graph.add_node(Node(of_values(), inputs={"text": "text"}), writes={"text": "text"})
+    assert [node.name for node in graph.nodes] == ["louder", "writer", "values"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [((lambda text: text,), "it has no name of its own"), ((louder, "louder"), "a node's name is a text")],
+)
+def test_what_has_no_name_is_refused(arguments: tuple[Any, ...], message: str) -> None:
+    """With the repair."""
+    with pytest.raises(DefinitionError, match=message) as caught:
+        Graph("named", Keys).add_node(*arguments)
+    assert caught.value.repair == "add_node('a_name', runnable)"
+
+
+def test_one_declaration_has_one_model() -> None:
+    """Two graphs over it have equal states; a model is its own."""
+    assert of_keys().state is of_keys().state
+    assert isinstance(Keys(text="a", items=[]), Mapping)

@@ -1,0 +1,178 @@
+"""The wheel alone, without extras, in a clean environment: what it has, what it can do, and what it says is missing."""
+
+import json
+import re
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from graphengine.cli.bundled import names
+from graphengine.errors import install_command
+from tests.kit.clean_environment import ROOT, Environment, add, built, environment
+
+EXTRAS = {  # a module of each extra
+    "anthropic": "anthropic",
+    "openai": "openai",
+    "mcp": "mcp",
+    "render": "pygraphviz",
+    "secrets": "cryptography",
+    "workflows": "snowballstemmer",
+}
+FIRST = """
+from pydantic import BaseModel, SecretStr
+from graphengine import END, START, Agent, Graph, ScriptedModel, mcp
+
+class State(BaseModel):
+    text: str = "Hi"
+    token: TYPE = "x"
+
+def work(text: str) -> str:
+    return text + "!"
+
+graph = Graph("first", State, secret_key="0123456789abcdefghijklmnopqrstuvwxyz")
+graph.add_node("work", NODE, writes="text")
+graph.add_path(START, "work", END)
+graph.run_sync(State())
+graph.render("graph.svg")
+"""
+SECRET = FIRST.replace("TYPE", "SecretStr").replace("NODE", "work")
+TOOLS = FIRST.replace("TYPE", "str").replace(
+    "NODE", 'Agent("reader", prompt="{text}", model=ScriptedModel(["x"]), tools=[mcp("server")])'
+)
+PICTURE = (
+    FIRST.replace("TYPE", "str")
+    .replace("NODE", "work")
+    .replace(', secret_key="0123456789abcdefghijklmnopqrstuvwxyz"', "")
+)
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of this source tree."""
+    return built(tmp_path_factory.mktemp("dist"))
+
+
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Environment:
+    """An environment with the wheel and what it requires without extras."""
+    return environment(tmp_path_factory.mktemp("clean") / "venv", wheel)
+
+
+@pytest.fixture(scope="module")
+def with_pytest(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Environment:
+    """Another one that has pytest too."""
+    made = environment(tmp_path_factory.mktemp("tested") / "venv", wheel)
+    add(made, "pytest")
+    return made
+
+
+def test_the_wheel_has_the_package_its_data_and_the_bundled_workflows(wheel: Path) -> None:
+    """And no test, no bytecode, and no folder next to the package."""
+    files = zipfile.ZipFile(wheel).namelist()
+    assert {file.split("/")[0] for file in files} == {"graphengine", "durable_graphengine-0.1.0.dist-info"}
+    assert not [file for file in files if file.endswith(".pyc")]
+    held = {file.removeprefix("graphengine/cli/workflows/") for file in files}
+    for folder in ("graphs", "nodes"):
+        here = {path.relative_to(ROOT).as_posix() for path in (ROOT / folder).rglob("*.*") if path.suffix != ".pyc"}
+        assert here <= held
+    assert {"graphengine/py.typed", "graphengine/cli/new_project/common/.gitignore.in"} <= set(files)
+
+
+def test_the_source_distribution_builds_the_same_wheel(wheel: Path, tmp_path: Path) -> None:
+    """It lacks nothing that the wheel needs."""
+    command = [sys.executable, "-m", "hatchling", "build", "--target", "sdist", "--directory", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (archive,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(archive) as opened:
+        opened.extractall(tmp_path, filter="data")
+    again = built(tmp_path / "again", tmp_path / archive.name.removesuffix(".tar.gz"))
+    assert zipfile.ZipFile(again).namelist() == zipfile.ZipFile(wheel).namelist()
+
+
+def test_no_extra_is_installed(clean: Environment, tmp_path: Path) -> None:
+    """Otherwise the tests below would show nothing."""
+    for module in (*EXTRAS.values(), "resvg_py", "genai_prices", "pytest", "pip"):
+        ended = clean.run("python", "-c", f"import {module}", where=tmp_path)
+        assert f"No module named '{module}'" in ended.stderr
+
+
+def test_a_new_project_runs_and_passes_its_tests(with_pytest: Environment, tmp_path: Path) -> None:
+    """With pytest alone, which the project's own README installs."""
+    made = with_pytest.run("graphengine", "new", "flows", where=tmp_path)
+    assert made.returncode == 0, made.stderr
+    ran = with_pytest.run("graphengine", "run", "review_loop", where=tmp_path / "flows")
+    assert (ran.returncode, ran.stdout[:6]) == (0, "Tides:"), ran.stderr
+    tested = with_pytest.run("python", "-m", "pytest", "-q", where=tmp_path / "flows")
+    assert tested.returncode == 0, tested.stdout
+    assert "12 passed" in tested.stdout
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_copied_workflow_runs_and_passes_its_tests(with_pytest: Environment, tmp_path: Path, name: str) -> None:
+    """Once the extra for the bundled workflows is installed, which `new` names."""
+    add(with_pytest, "snowballstemmer", "markdown-it-py")
+    made = with_pytest.run("graphengine", "new", "flows", "--from", name, where=tmp_path)
+    assert made.returncode == 0, made.stderr
+    ran = with_pytest.run("graphengine", "run", name, "--json", where=tmp_path / "flows")
+    assert ran.returncode == (3 if json.loads(ran.stdout)["waits"] else 0), ran.stderr
+    tested = with_pytest.run("python", "-m", "pytest", "-q", where=tmp_path / "flows")
+    assert (tested.returncode, "3 passed" in tested.stdout) == (0, True), tested.stdout
+
+
+def test_the_code_of_the_readme_works_as_files(with_pytest: Environment, tmp_path: Path) -> None:
+    """Its tests pass with pytest alone, and the command line reads `first.py` without starting its runs."""
+    first, then, tests = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+    (tmp_path / "first.py").write_text(first + then, encoding="utf-8")
+    (tmp_path / "test_first.py").write_text("from first import graph\n" + tests, encoding="utf-8")
+    drawn = with_pytest.run("graphengine", "render", "first.py", "-o", "first.txt", where=tmp_path)
+    assert (drawn.returncode, drawn.stdout) == (0, ""), drawn.stderr
+    tested = with_pytest.run("python", "-m", "pytest", "-q", where=tmp_path)
+    assert (tested.returncode, "3 passed" in tested.stdout) == (0, True), tested.stdout
+    assert not (tmp_path / "checkpoints").exists()
+    assert "Hello!! - good enough" in with_pytest.run("python", "first.py", where=tmp_path).stdout
+    assert (tmp_path / "checkpoints" / "runs.db").exists()
+
+
+def test_a_copied_workflow_names_the_extra_that_it_needs(clean: Environment, tmp_path: Path) -> None:
+    """As the first of the next steps, and in the error of a run without it."""
+    made = clean.run("graphengine", "new", "flows", "--from", "handoff", where=tmp_path)
+    steps = [line.strip() for line in made.stderr.splitlines()]
+    assert steps[1:3] == ["cd flows", f"python -m {install_command('workflows')}"]
+    ran = clean.run("graphengine", "run", "handoff", where=tmp_path / "flows")
+    assert install_command("workflows") in ran.stderr
+
+
+@pytest.mark.parametrize("extra", ["anthropic", "openai"])
+def test_a_model_names_the_extra_that_it_needs(clean: Environment, tmp_path: Path, extra: str) -> None:
+    """The run fails with the command that installs its SDK."""
+    clean.run("graphengine", "new", "flows", where=tmp_path)
+    key = {"ANTHROPIC_API_KEY": "x", "OPENAI_API_KEY": "x"}
+    model = f"{extra}:some-model"
+    ran = clean.run("graphengine", "run", "review_loop", "--model", model, where=tmp_path / "flows", **key)
+    assert install_command(extra) in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("extra", "source"),
+    [("secrets", SECRET), ("mcp", TOOLS), ("render", PICTURE)],
+    ids=["a secret", "an MCP server", "a picture"],
+)
+def test_a_program_names_the_extra_that_it_needs(clean: Environment, tmp_path: Path, extra: str, source: str) -> None:
+    """With the command that installs it under the name that is ours."""
+    (tmp_path / "program.py").write_text(source, encoding="utf-8")
+    ended = clean.run("python", "program.py", where=tmp_path)
+    assert (ended.returncode, install_command(extra) in ended.stderr) == (1, True), ended.stderr
+
+
+def test_a_chart_as_png_names_the_extra_that_it_needs(clean: Environment, tmp_path: Path) -> None:
+    """The same chart as .svg needs none."""
+    clean.run("graphengine", "new", "flows", where=tmp_path)
+    flows = tmp_path / "flows"
+    clean.run("graphengine", "run", "review_loop", "--run-id", "one", where=flows)
+    drawn = clean.run("graphengine", "render", "one", "--timeline", "-o", "one.png", where=flows)
+    assert (drawn.returncode, install_command("render") in drawn.stderr) == (2, True), drawn.stderr
+    assert clean.run("graphengine", "render", "one", "--timeline", "-o", "one.svg", where=flows).returncode == 0
