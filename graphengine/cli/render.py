@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from graphengine.graph.graph import Graph
     from graphengine.render.folding import Fold
     from graphengine.render.looks import Theme
+    from graphengine.render.parts import Detail
     from graphengine.stores.base import Store
 
     Drawn: TypeAlias = tuple[Outline, Sequence[Step]]
@@ -57,6 +58,12 @@ if TYPE_CHECKING:
     default="auto",
     help="The colours; auto: .svg and .html follow the reader's preference, other formats are light.",
 )
+@click.option(
+    "--detail",
+    type=click.Choice(("brief", "full")),
+    default="full",
+    help="How much to write; brief: only names and labels, for a large graph.",
+)
 @charts.options
 @options.database
 @options.common
@@ -69,13 +76,14 @@ def command(  # noqa: PLR0913 - one for each option
     database: Path | None,
     fold: tuple[str, ...],
     theme: Theme,
+    detail: Detail,
     timeline: bool,  # noqa: FBT001 - as click gives it
     scores: str | None,
     branches: bool,  # noqa: FBT001 - as click gives it
 ) -> int:
-    """Draw a graph, a run on its graph, two runs side by side, or a chart of a run.
+    """Draw a graph, a run on its graph, two runs compared on it, or a chart of a run.
 
-    A run is drawn from its record; its code is not needed. Two runs of one graph are drawn side by side, with the
+    A run is drawn from its record; its code is not needed. Two runs of one graph are drawn on it together, with the
     steps that they share and the point where they diverge. Charts, and two runs, can be .svg, .html, .png or .txt.
     """
     from graphengine.cli.places import place_of
@@ -84,9 +92,9 @@ def command(  # noqa: PLR0913 - one for each option
     place = place_of(database)
     wanted = charts.wanted(reference, other, timeline=timeline, scores=scores, branches=branches)
     if wanted is None:
-        _draw(session, place, reference, _Picture(output, _folded(fold), theme))
-    elif fold or theme != "auto":
-        raise click.UsageError("--fold and --theme are for the picture of a graph, or of a run on it")
+        _draw(session, place, reference, _Picture(output, _folded(fold), theme, detail))
+    elif fold or theme != "auto" or detail != "full":
+        raise click.UsageError("--fold, --theme and --detail are for the picture of a graph, or of a run on it")
     else:
         charts.draw(session, place, wanted, output)
     if session.json:
@@ -103,6 +111,7 @@ class _Picture:
     output: Path
     fold: Fold
     theme: Theme
+    detail: Detail
 
 
 def _folded(asked: tuple[str, ...]) -> Fold:
@@ -121,10 +130,12 @@ def _draw(session: Session, place: Place, reference: str, picture: _Picture) -> 
     recorded = _recorded(place, reference) if file_of(reference) is None else None
     drawn = recorded or _graph(session, place, reference)
     if isinstance(drawn, Graph):
-        render_graph(drawn, picture.output, fold=picture.fold, theme=picture.theme)
+        render_graph(drawn, picture.output, fold=picture.fold, theme=picture.theme, detail=picture.detail)
     else:
         outline, steps = drawn
-        render_outline(outline, picture.output, steps=steps, fold=picture.fold, theme=picture.theme)
+        render_outline(
+            outline, picture.output, steps=steps, fold=picture.fold, theme=picture.theme, detail=picture.detail
+        )
 
 
 def _graph(session: Session, place: Place, reference: str) -> Graph[Any] | Drawn:

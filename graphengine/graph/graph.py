@@ -26,13 +26,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Container, Coroutine, Mapping, Sequence
     from os import PathLike
 
+    from networkx import MultiDiGraph
     from typing_extensions import Unpack
 
     from graphengine.engine.plan import Plan
+    from graphengine.engine.steps import Step
     from graphengine.errors import Problem
     from graphengine.graph.runnable import Body, HasBody, Kind
     from graphengine.render.folding import Fold
     from graphengine.render.looks import Theme
+    from graphengine.render.parts import Detail
     from graphengine.runner.once import RunOptions
     from graphengine.runner.result import Result
     from graphengine.state.json_values import JsonValue
@@ -544,7 +547,9 @@ class Graph(Generic[S]):
         self.compile()
         return run_alone(lambda: run_once(self, state, **options), f"graph {self.name}")
 
-    def render(self, path: str | PathLike[str], *, fold: Fold = None, theme: Theme = "auto") -> None:
+    def render(
+        self, path: str | PathLike[str], *, fold: Fold = None, theme: Theme = "auto", detail: Detail = "full"
+    ) -> None:
         """Draw it into a file.
 
         Args:
@@ -553,15 +558,16 @@ class Graph(Generic[S]):
             fold: Which inner graphs to draw as one box each: those at this depth or deeper (0: every one), or the
                 nodes with these paths, such as `["articles", "desk/article"]`.
             theme: "light", "dark", or "auto": SVG and HTML follow the reader's preference, other formats are light.
+            detail: "full", or "brief" for only names and labels, which fits large graphs on a page.
 
         Raises:
             CompileError: The graph has problems.
-            RenderError: The extension, the theme or a path is unknown, a drawing program is missing, or the file
-                cannot be written.
+            RenderError: The extension, the theme, the detail or a path is unknown, a drawing program is missing, or
+                the file cannot be written.
         """
         from graphengine.render import render_graph  # noqa: PLC0415 - the lazy door to the renderer
 
-        render_graph(self, path, fold=fold, theme=theme)
+        render_graph(self, path, fold=fold, theme=theme, detail=detail)
 
     def to_dot(self, *, fold: Fold = None) -> str:
         """Return the picture as DOT text for Graphviz; `fold` is that of `render`.
@@ -584,6 +590,23 @@ class Graph(Generic[S]):
         from graphengine.render import to_mermaid  # noqa: PLC0415 - the same door
 
         return to_mermaid(self.compile().outline, fold=fold)
+
+    def to_networkx(self, steps: Sequence[Step] | None = None) -> MultiDiGraph[str]:
+        """Return it as a networkx graph, for critical paths, dominators and the like.
+
+        Args:
+            steps: All steps of a run of it, as from `runner.history(run_id)`, to add what it did; None for no run.
+
+        Returns:
+            A graph with the attributes that `graphengine.render.network.to_networkx` lists.
+
+        Raises:
+            CompileError: The graph has problems.
+            RenderError: The steps are not those of a run.
+        """
+        from graphengine.render.network import to_networkx  # noqa: PLC0415 - the same door
+
+        return to_networkx(self.compile().outline, steps)
 
     def _repr_mimebundle_(
         self, include: Container[str] | None = None, exclude: Container[str] | None = None

@@ -32,13 +32,21 @@ if TYPE_CHECKING:
     from graphengine.render.folding import Fold
     from graphengine.render.images import ImageFormat
     from graphengine.render.looks import Theme
-    from graphengine.render.parts import Drawing
+    from graphengine.render.parts import Detail, Drawing
 
 ENDINGS = (".svg", ".png", ".pdf", ".html", ".dot", ".mmd", ".txt")
 THEMES = ("auto", "light", "dark")
+DETAILS = ("brief", "full")
 
 
-def render_graph(graph: Graph[Any], path: str | PathLike[str], *, fold: Fold = None, theme: Theme = "auto") -> None:
+def render_graph(
+    graph: Graph[Any],
+    path: str | PathLike[str],
+    *,
+    fold: Fold = None,
+    theme: Theme = "auto",
+    detail: Detail = "full",
+) -> None:
     """Draw a graph into a file.
 
     Args:
@@ -47,22 +55,24 @@ def render_graph(graph: Graph[Any], path: str | PathLike[str], *, fold: Fold = N
         fold: The nested graphs to draw as one box each: those at this depth or deeper (0: all), or the nodes with
             these paths, as `["articles", "desk/article"]`.
         theme: The colours; see `Theme`.
+        detail: `brief` draws only names and labels; `full` also kinds, conditions and what nodes write.
 
     Raises:
         CompileError: The graph has problems.
         RenderError: The ending, the theme or a path is unknown, no painter is installed, or the file cannot be
             written.
     """
-    render_outline(graph.compile().outline, path, fold=fold, theme=theme)
+    render_outline(graph.compile().outline, path, fold=fold, theme=theme, detail=detail)
 
 
-def render_outline(
+def render_outline(  # noqa: PLR0913 - one for each property of a picture
     outline: Outline,
     path: str | PathLike[str],
     *,
     steps: Sequence[Step] | None = None,
     fold: Fold = None,
     theme: Theme = "auto",
+    detail: Detail = "full",
 ) -> None:
     """Draw a graph, and optionally a run on it, into a file without the graph's code.
 
@@ -72,6 +82,7 @@ def render_outline(
         steps: All steps of a run from seq 1 on; None draws the graph alone.
         fold: As for `render_graph`.
         theme: The colours; see `Theme`.
+        detail: As for `render_graph`.
 
     Raises:
         RenderError: As for `render_graph`, or the outline or the steps cannot be read.
@@ -86,8 +97,10 @@ def render_outline(
         )
     if theme not in THEMES:
         raise RenderError(f"there is no theme {theme!r}", where="theme=", repair=f"use one of {', '.join(THEMES)}")
+    if detail not in DETAILS:
+        raise RenderError(f"there is no detail {detail!r}", where="detail=", repair=f"use one of {', '.join(DETAILS)}")
     try:
-        made = _made(drawing_of(outline, steps, fold=fold), ending, theme)
+        made = _made(drawing_of(outline, steps, fold=fold, detail=detail), ending, theme)
     except GraphEngineError:
         raise
     except Exception as error:
@@ -99,14 +112,16 @@ def render_outline(
     write_picture(target, made)
 
 
-def to_dot(outline: Outline, steps: Sequence[Step] | None = None, *, fold: Fold = None) -> str:
+def to_dot(outline: Outline, steps: Sequence[Step] | None = None, *, fold: Fold = None, detail: Detail = "full") -> str:
     """Return the picture as DOT text; arguments and errors as for `render_outline`."""
-    return dot_text(in_columns(drawing_of(outline, steps, fold=fold)))
+    return dot_text(in_columns(drawing_of(outline, steps, fold=fold, detail=detail)))
 
 
-def to_mermaid(outline: Outline, steps: Sequence[Step] | None = None, *, fold: Fold = None) -> str:
+def to_mermaid(
+    outline: Outline, steps: Sequence[Step] | None = None, *, fold: Fold = None, detail: Detail = "full"
+) -> str:
     """Return the picture as a Mermaid flowchart; arguments and errors as for `render_outline`."""
-    return mermaid_text(in_columns(drawing_of(outline, steps, fold=fold)))
+    return mermaid_text(in_columns(drawing_of(outline, steps, fold=fold, detail=detail)))
 
 
 def to_text(outline: Outline, steps: Sequence[Step] | None = None, *, fold: Fold = None) -> str:
@@ -131,4 +146,14 @@ def _made(drawing: Drawing, ending: str, theme: Theme) -> bytes:
     return image_of(broken, cast("ImageFormat", ending[1:]), theme)
 
 
-__all__ = ["ENDINGS", "THEMES", "RenderError", "render_graph", "render_outline", "to_dot", "to_mermaid", "to_text"]
+__all__ = [
+    "DETAILS",
+    "ENDINGS",
+    "THEMES",
+    "RenderError",
+    "render_graph",
+    "render_outline",
+    "to_dot",
+    "to_mermaid",
+    "to_text",
+]

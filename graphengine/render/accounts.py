@@ -38,8 +38,11 @@ class Account:
         total = add_usage(self.usage, usage) if usage else self.usage
         return Account(sum(have) if have else None, total, self.waited + waited)
 
-    def in_words(self) -> str:
+    def in_words(self, *, is_offline_known: bool = False) -> str:
         """Return it as a picture shows it, with a cost only if models were called.
+
+        Args:
+            is_offline_known: Whether the caption says that the whole run was offline, so that this need not.
 
         >>> Account(1.25, {"calls": 2, "cost_usd": None}).in_words()
         '1.2 s, cost unknown'
@@ -47,7 +50,9 @@ class Account:
         waited = f"waited {took(self.waited)}" if self.waited >= _SHOWN_FROM else ""
         least = _SHOWN_FROM if waited else 0.0
         time = "" if self.seconds is None or self.seconds < least else took(self.seconds)
-        return ", ".join(part for part in (time, waited, cost(self.usage)) if part)
+        paid = cost(self.usage)
+        paid = "" if is_offline_known and paid == "offline" else paid
+        return ", ".join(part for part in (time, waited, paid) if part)
 
 
 def took(seconds: float) -> str:

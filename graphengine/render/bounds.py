@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from graphengine.render.edges import reached_from
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -57,21 +59,10 @@ def _caps(edge: DrawnEdge) -> Iterable[_Cap]:
 
 def _binds(cap: _Cap, edges: Sequence[DrawnEdge], out: Mapping[str, Sequence[str]]) -> bool:
     """Return whether a node in a loop is reached again only along edges that are tried after its cap."""
-    if cap.node not in _reached(out.get(cap.node, ()), out):
+    if cap.node not in reached_from(out.get(cap.node, ()), out):
         return False
     own = [edge for edge in edges if edge.source == cap.node and (edge.failure or edge.order <= cap.order)]
-    return all(cap.node not in _reached([edge.target], out) for edge in own)
-
-
-def _reached(begin: Iterable[str], out: Mapping[str, Sequence[str]]) -> set[str]:
-    """Return these nodes and all nodes that they lead to."""
-    reached, left = set(begin), list(begin)
-    while left:
-        for target in out.get(left.pop(), ()):
-            if target not in reached:
-                reached.add(target)
-                left.append(target)
-    return reached
+    return all(cap.node not in reached_from([edge.target], out) for edge in own)
 
 
 def _in_words(cap: _Cap) -> str:

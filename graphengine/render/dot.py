@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from collections import Counter
 from html import escape
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from graphengine.render.looks import INK, PAPER, SOFT_INK, by_night, look_of_arrow, look_of_box, look_of_cluster
+from graphengine.render.looks import INK, PALE, PAPER, SOFT_INK, by_night, look_of_arrow, look_of_box, look_of_cluster
 from graphengine.render.metrics import SIZES, line_height, line_width
 from graphengine.render.parts import Cluster
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from graphengine.render.looks import Look
-    from graphengine.render.parts import Arrow, Box, Drawing, Line
+    from graphengine.render.parts import Arrow, Box, Detail, Drawing, Line
 
 _FONT = "Helvetica,Arial,sans-serif"
 _SHAPES = {
@@ -43,9 +44,15 @@ _TABLE: Final = '<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="{
 _CELL: Final = '<TR><TD FIXEDSIZE="TRUE" WIDTH="{wide}" HEIGHT="{high}" ALIGN="{align}">{row}</TD></TR>'
 _BRIDGE: Final = ' FIXEDSIZE="TRUE" WIDTH="{wide}" HEIGHT="5" BGCOLOR="{colour}"'
 """Covers the gap of some points that Graphviz leaves between the halves of an arrow that turns."""
+_ROOM: Final = _TABLE.format(padding=0, facts=' FIXEDSIZE="TRUE" WIDTH="10" HEIGHT="10"', rows="<TR><TD></TD></TR>")
+"""The label of an arrow without words next to another one, which keeps it apart."""
 _ROW_OF: Final = 12
 """The most arrows out of one box to one row; with more, every other one leads a row lower."""
 _MOST_ROWS: Final = 4
+_APART: Final[Mapping[Detail, str]] = {"brief": "0.25", "full": "0.35"}
+"""Inches between two boxes next to each other."""
+_SPINE: Final = 12
+"""The weight of an arrow from a node to the one that is declared next."""
 
 
 def dot_text(drawing: Drawing, *, dark: bool = False) -> str:
@@ -69,6 +76,11 @@ class _Writer:
         self.lengths = _lengths(drawing, self.landing)
         self.borders = {each.id: f"cluster_{each.id}{'_many' * each.many}" for each in drawing.clusters}
         self.arrows = arrows_by_cluster(drawing)
+        self.ordered = _ordered(drawing)
+        top = [arrow for arrow in self.arrows.get("", ()) if not arrow.head]
+        self.cornered = {arrow.id for arrow in top if arrow.target in self.ordered}
+        pairs = Counter((arrow.source, arrow.target) for arrow in drawing.arrows)
+        self.doubled = {arrow.id for arrow in drawing.arrows if pairs[arrow.source, arrow.target] > 1}
 
     def text(self) -> str:
         """Return the whole text."""
@@ -78,7 +90,8 @@ class _Writer:
         caption = f"<{_table(above, self._shade(INK), self._shade(SOFT_INK))}>" if above else '""'
         lines = [
             "digraph {",
-            f'  graph [id="drawing" rankdir="TB" bgcolor="{self._shade(PAPER)}" pad="0.2" nodesep="0.35" ranksep="0.4"',
+            f'  graph [id="drawing" rankdir="TB" bgcolor="{self._shade(PAPER)}" pad="0.2"',
+            f'    nodesep="{_APART[drawing.detail]}" ranksep="0.4"',
             f'    fontname="{_FONT}" labelloc="t" labeljust="l"{compound} label={caption}]',
             f'  node [fontname="{_FONT}" margin="0.14,0.07" width="0.5" height="0.4"]',
             f'  edge [fontname="{_FONT}" arrowsize="0.8"]',
@@ -100,7 +113,7 @@ class _Writer:
                 yield from self._cluster(part, indent)
             else:
                 yield self._box(part, indent)
-        for arrow in self.arrows.get(cluster, ()):
+        for arrow in sorted(self.arrows.get(cluster, ()), key=lambda arrow: (arrow.back, arrow.failure)):
             yield from (f"{indent}{line}" for line in self._arrow(arrow))
         for box, below in _below(self.drawing, cluster):
             yield f'{indent}{box} -> {below} [style="invis" weight="0"]'
@@ -126,7 +139,8 @@ class _Writer:
         many = ' peripheries="3"' if box.many else ""
         rows = _table(box.lines, self._shade(look.text), self._shade(look.soft), align="CENTER")
         label = f"<{rows}>" if box.lines else '""'
-        facts = f'id="{box.id}" {_SHAPES[box.shape]}{many} {self._colours(look)}'
+        ordered = ' ordering="out"' if box.id in self.ordered else ""
+        facts = f'id="{box.id}" {_SHAPES[box.shape]}{many} {self._colours(look)}{ordered}'
         return f"{indent}{box.id} [{facts}\n{indent}  label={label}]"
 
     def _arrow(self, arrow: Arrow) -> Iterator[str]:
@@ -134,15 +148,16 @@ class _Writer:
         style = "dashed" if arrow.failure else "solid"
         line, text = self._shade(look.line), self._shade(look.text)
         painted = f'style="{style}" color="{line}" penwidth="{look.line_points:g}"'
-        tailport, headport, is_reversed = _ports(arrow, self.around, self.reversed)
+        tailport, headport, is_reversed = _ports(arrow, self.around, self.reversed, self.cornered)
         facts = f'id="{arrow.id}" {painted}'
         facts += "".join(f' {name}="{value}"' for name, value in self.lengths.get(arrow.id, {}).items())
-        if tailport:
-            facts += f' tailport="{tailport}" headport="{headport}"'
+        facts += f' tailport="{tailport}"' if tailport else ""
+        facts += f' headport="{headport}"' if headport else ""
         if arrow.tail:
             facts += f' {"lhead" if is_reversed else "ltail"}="{self.borders[arrow.tail]}"'
         head = f' {"ltail" if is_reversed else "lhead"}="{self.borders[arrow.head]}"' if arrow.head else ""
-        label = f"\n    label=<{_padded(arrow.lines, text)}>" if arrow.lines else ""
+        padded = _padded(arrow.lines, text, self._shade(PALE)) if arrow.lines else _ROOM
+        label = f"\n    label=<{padded}>" if arrow.lines or arrow.id in self.doubled else ""
         if arrow.id in self.landing:
             turn = f"{arrow.id}_turn"
             facts_of_bridge = _BRIDGE.format(wide=round(look.line_points), colour=line)
@@ -197,11 +212,21 @@ def _around(arrows: Sequence[Arrow]) -> set[str]:
 
 
 def _reversed(drawing: Drawing) -> set[str]:
-    """Return the backward arrows to write in reverse, so that a graph with clusters is not drawn upside down.
+    """Return the backward arrows, to write in reverse: Graphviz puts an arrow's target below its source.
 
-    Graphviz puts an arrow's target below its source, and detects loops through clusters too late.
+    Otherwise it would choose the backward arrows itself, and draw graphs in clusters upside down.
     """
-    return {a.id for a in drawing.arrows if a.back and a.source != a.target} if drawing.clusters else set()
+    return {a.id for a in drawing.arrows if a.back and a.source != a.target}
+
+
+def _ordered(drawing: Drawing) -> set[str]:
+    """Return the boxes whose arrows stand from left to right in the order in which they are tried.
+
+    Graphviz writes the words of two arrows between the same boxes over each other if it has to keep an order.
+    """
+    pairs = Counter(frozenset((arrow.source, arrow.target)) for arrow in drawing.arrows if arrow.lines)
+    doubled = {name for pair, count in pairs.items() if count > 1 for name in pair}
+    return {box.id for box in drawing.boxes} - doubled
 
 
 def _below(drawing: Drawing, cluster: str) -> list[tuple[str, str]]:
@@ -215,11 +240,12 @@ def _below(drawing: Drawing, cluster: str) -> list[tuple[str, str]]:
     return [(box.id, end.id) for end in ends for box in boxes if box is not end and box.id not in continuing]
 
 
-def _ports(arrow: Arrow, around: set[str], reversed_: set[str]) -> tuple[str, str, bool]:
+def _ports(arrow: Arrow, around: set[str], reversed_: set[str], cornered: set[str]) -> tuple[str, str, bool]:
     """Return where an arrow leaves and ends, "" for anywhere, and whether it is written in reverse."""
     is_reversed = arrow.id in reversed_
     if arrow.id not in around:
-        return "", "", is_reversed
+        # at the corner above, so that it does not end where arrows begin; in a frame, that needs too much room
+        return "ne" if is_reversed and arrow.id in cornered else "", "", is_reversed
     return ("se", "ne", True) if is_reversed else ("ne", "se", False)
 
 
@@ -228,6 +254,10 @@ def _lengths(drawing: Drawing, landing: set[str]) -> dict[str, dict[str, int]]:
     shapes = {box.id: box.shape for box in drawing.boxes}
     facts = {name: {"weight": 2} for name in landing}
     facts |= {arrow.id: {"weight": 8} for arrow in drawing.arrows if shapes[arrow.source] == "entry"}
+    following = {pair for units in _units(drawing) for pair in pairwise(units)}
+    for arrow in drawing.arrows:
+        if not arrow.failure and (arrow.source, arrow.target) in following:
+            facts[arrow.id] = {"weight": _SPINE}
     out: dict[str, list[Arrow]] = {}
     for arrow in drawing.arrows:
         if not arrow.back:
@@ -239,21 +269,30 @@ def _lengths(drawing: Drawing, landing: set[str]) -> dict[str, dict[str, int]]:
     return facts
 
 
-def _table(lines: Sequence[Line], ink: str, soft: str, align: str = "LEFT") -> str:
+def _units(drawing: Drawing) -> Iterator[list[str]]:
+    """Yield the boxes of each cluster, in declared order."""
+    for cluster in ("", *(each.id for each in drawing.clusters)):
+        yield [box.id for box in drawing.boxes if box.cluster == cluster]
+
+
+def _table(lines: Sequence[Line], ink: str, soft: str, align: str = "LEFT", pale: str = PALE) -> str:
     """Return lines as a table, each in a cell of its own height and of the width of the longest."""
     wide = max(map(line_width, lines), default=0)
     rows = (
         _CELL.format(
-            wide=wide, high=line_height(line), align=align, row=_row(line, soft if line.weight == "small" else ink)
+            wide=wide,
+            high=line_height(line),
+            align=align,
+            row=_row(line, pale if line.is_pale else soft if line.weight == "small" else ink),
         )
         for line in lines
     )
     return _TABLE.format(padding=0, facts=' BGCOLOR="transparent"', rows="".join(rows))
 
 
-def _padded(lines: Sequence[Line], ink: str) -> str:
+def _padded(lines: Sequence[Line], ink: str, pale: str) -> str:
     """Return a label with padding, so that it does not touch its arrow."""
-    return _TABLE.format(padding=4, facts="", rows=f"<TR><TD>{_table(lines, ink, ink)}</TD></TR>")
+    return _TABLE.format(padding=4, facts="", rows=f"<TR><TD>{_table(lines, ink, ink, pale=pale)}</TD></TR>")
 
 
 def _row(line: Line, colour: str) -> str:

@@ -5,8 +5,8 @@ mermaid, plain) print it and decide nothing: words, their order, line breaks and
 here too; the user's text never serves as one.
 
 A graph that is a node becomes a cluster, and arrows to it end at its border. It begins at the node that nothing leads
-to, or, if that is ambiguous, at a dot, its entry. Arrows from it leave its last node, or a dot, its exit, if it can end
-in more than one way. Failure edges leave its border, since any node in it can have failed.
+to, or, if that is ambiguous, at a dot, its entry. Arrows from it leave a dot, its exit. Failure edges leave its border,
+since any node in it can have failed.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, cast, get_args
 
 from graphengine.graph.options import END, FAIL, START
-from graphengine.render.accounts import Account
-from graphengine.render.arrows import arrow_of, fork_arrow, named, plain_arrow
+from graphengine.render.accounts import Account, cost
+from graphengine.render.arrows import Taken, arrow_of, fork_arrow, named, plain_arrow
 from graphengine.render.edges import closing_edges
 from graphengine.render.folding import Folding, contents_of, is_in, standing_in
 from graphengine.render.legend import legend_of
 from graphengine.render.parts import Arrow, Box, Cluster, Drawing, Line, Shape
-from graphengine.render.scopes import path_at, plain_end, plain_start, scopes_of
+from graphengine.render.scopes import path_at, plain_start, scopes_of
 from graphengine.render.text import one_line, wrap
 from graphengine.render.trace import trace_of
 from graphengine.render.words import counted, head_of, lines_of, listed, notes_of, title_of
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from graphengine.history.visit_tree import Place
     from graphengine.render.edges import DrawnEdge
     from graphengine.render.folding import Fold
-    from graphengine.render.parts import Tone
+    from graphengine.render.parts import Detail, Tone
     from graphengine.render.scopes import Scope, Spot
     from graphengine.render.trace import Trace
 
@@ -46,7 +46,9 @@ _ENDS: Final[Mapping[str, Shape]] = {START: "start", END: "end", FAIL: "fail"}
 _TONES: Final[Mapping[str, Tone]] = {"ended": "done", "here": "here", "waiting": "waiting", "failed": "failed"}
 
 
-def drawing_of(outline: Outline, steps: Sequence[Step] | None = None, *, fold: Fold = None) -> Drawing:
+def drawing_of(
+    outline: Outline, steps: Sequence[Step] | None = None, *, fold: Fold = None, detail: Detail = "full"
+) -> Drawing:
     """Draw a graph, and a run on it.
 
     Args:
@@ -54,13 +56,14 @@ def drawing_of(outline: Outline, steps: Sequence[Step] | None = None, *, fold: F
         steps: All steps of a run from seq 1 on; None draws the graph alone.
         fold: The nested graphs to draw as one box each: those at this depth or deeper (0: all), or the nodes with these
             paths.
+        detail: How much to write into it.
 
     Raises:
         RenderError: The outline or the steps cannot be read, or no graph is at a path of `fold`.
     """
     scopes = scopes_of(outline)
     trace = trace_of(scopes, steps) if steps is not None else None
-    drafter = _Drafter(scopes, trace, Folding.of(fold, scopes))
+    drafter = _Drafter(scopes, trace, Folding.of(fold, scopes), detail)
     drafter.whole()
     title = one_line(scopes[()].name) or "graph"
     caption = [Line(text, "strong") for text in wrap(title, CAPTION_COLUMNS, 1)]
@@ -71,7 +74,23 @@ def drawing_of(outline: Outline, steps: Sequence[Step] | None = None, *, fold: F
     parts: list[Box | Cluster | Arrow] = [*drafter.clusters, *drafter.boxes, *drafter.arrows]
     spoken = " ".join(f"{part.spoken}." for part in parts)
     made = Drawing(title, tuple(caption), spoken, tuple(drafter.boxes), tuple(drafter.arrows), tuple(drafter.clusters))
-    return replace(made, legend=legend_of(made))
+    made = replace(made, legend=legend_of(made), detail=detail)
+    return _with_large_text(made) if detail == "brief" else made
+
+
+def _with_large_text(drawing: Drawing) -> Drawing:
+    """Return the drawing without small text, so that it can be shown smaller."""
+
+    def large(lines: Sequence[Line]) -> tuple[Line, ...]:
+        return tuple(replace(line, weight="normal") if line.weight == "small" else line for line in lines)
+
+    return replace(
+        drawing,
+        caption=large(drawing.caption),
+        legend=large(drawing.legend),
+        boxes=tuple(replace(box, lines=large(box.lines)) for box in drawing.boxes),
+        clusters=tuple(replace(cluster, lines=large(cluster.lines)) for cluster in drawing.clusters),
+    )
 
 
 class _Place(NamedTuple):
@@ -92,10 +111,11 @@ class _Doors(NamedTuple):
 class _Drafter:
     """Draws graph by graph, from the outermost in; a node that is a graph is drawn in its place."""
 
-    def __init__(self, scopes: Mapping[Place, Scope], trace: Trace | None, folding: Folding) -> None:
+    def __init__(self, scopes: Mapping[Place, Scope], trace: Trace | None, folding: Folding, detail: Detail) -> None:
         self.scopes = scopes
         self.trace = trace
         self.folding = folding
+        self.detail: Detail = detail
         self.boxes: list[Box] = []
         self.arrows: list[Arrow] = []
         self.clusters: list[Cluster] = []
@@ -109,15 +129,14 @@ class _Drafter:
     def _inside(self, place: Place, cluster: str) -> _Doors:
         """Draw a graph that is a node into its cluster."""
         scope = self.scopes[place]
-        first, last = plain_start(scope), plain_end(scope)
+        first = plain_start(scope)
         doors: dict[_Place, _Doors] = {}
         if not first:
             doors[_Place(START)] = self._dot(place, "entry", cluster)
         doors |= {node: self._node(place, node, cluster) for node in _places(scope, FAIL)}
-        if not last:
-            doors[_Place(END)] = self._dot(place, "exit", cluster)
+        doors[_Place(END)] = self._dot(place, "exit", cluster)
         self._edges(place, doors)
-        return _Doors(doors[_Place(first or START)].entry, doors[_Place(last or END)].exit, cluster)
+        return _Doors(doors[_Place(first or START)].entry, doors[_Place(END)].exit, cluster)
 
     def _node(self, place: Place, node: _Place, cluster: str) -> _Doors:
         """Draw a node, or an end."""
@@ -126,31 +145,33 @@ class _Drafter:
         is_folded = bool(facts.get("graphs")) and self.folding.folds((place, name))
         if facts.get("graphs") and name not in _ENDS and not is_folded:
             return self._cluster((place, name), facts, cluster)
-        tone, happened = self._at((place, name), node.source)
+        tone, happened, position = self._at((place, name), node.source)
         if name in _ENDS:
-            shape, shown, notes = _ENDS[name], name, happened
+            shape, shown, notes = _ENDS[name], name, [*happened, *position]
         else:
             kind = "graph" if is_folded else facts.get("kind")
             shape = cast("Shape", kind) if kind in get_args(Shape) else "function"
             shown = title_of(name, facts)
-            notes = [*self._notes((place, name), facts), *happened]
+            notes = [*self._notes((place, name), facts), *happened, *position]
+        lines = lines_of(shown, notes if self.detail == "full" else position)
         said = "; ".join([named(place, shown if name not in _ENDS else name), *notes])
-        return self._box(
-            Box("", shape, lines_of(shown, notes), said, tone, cluster, bool(facts.get("each"))), place, name
-        )
+        visits = 0 if self.trace is None or name in _ENDS else self.trace.visits.get((place, name), 0)
+        box = Box("", shape, lines, said, tone, cluster, bool(facts.get("each")), count=visits)
+        return self._box(box, place, name)
 
     def _cluster(self, spot: Spot, facts: NodeOutline, parent: str) -> _Doors:
         """Draw a node that is a graph, or chooses among some."""
         place, name = spot
-        tone, happened = self._at(spot)
-        notes = self._notes(spot, facts)
+        tone, happened, position = self._at(spot)
+        notes = [*self._notes(spot, facts), *happened, *position]
         alone = "" in facts.get("graphs", ())
         shown = title_of(name, facts)
-        said = "; ".join([path_at(place, shown), *notes, *happened])
-        lines = head_of(shown, [*notes, *happened])
+        said = "; ".join([path_at(place, shown), *notes])
+        lines = head_of(shown, notes if self.detail == "full" else position)
         many = bool(facts.get("each"))
         shape: Shape = "graph" if alone else "choose"
-        cluster = self._frame(Cluster("", shape, lines, said, parent, 0, tone, many, named(place, name)))
+        visits = self.trace.visits.get(spot, 0) if self.trace is not None else 0
+        cluster = self._frame(Cluster("", shape, lines, said, parent, 0, tone, many, named(place, name), visits))
         return self._inside((*place, (name, "")), cluster) if alone else self._choices(spot, facts, cluster)
 
     def _notes(self, spot: Spot, facts: NodeOutline) -> list[str]:
@@ -181,7 +202,7 @@ class _Drafter:
             inner = (*place, (name, str(choice)))
             graph = f"graph {self.scopes[inner].name}"
             said, tone = f"{path_at(inner)}; {graph}", self._tone(times)
-            lines = head_of(str(choice), [graph])
+            lines = head_of(str(choice), [graph] if self.detail == "full" else [])
             frame = self._frame(Cluster("", "graph", lines, said, cluster, 0, tone, name=one_line(path_at(inner))))
             doors = self._inside(inner, frame)
             self._link(picked, doors, f"is {choice}", f"{path} to {path_at(inner)}", times)
@@ -211,23 +232,22 @@ class _Drafter:
     def _tone(self, times: int) -> Tone:
         return "plain" if self.trace is None else "done" if times else "unused"
 
-    def _at(self, spot: Spot, source: str = "") -> tuple[Tone, list[str]]:
-        """Return what a run did at a node: the tone and the words."""
+    def _at(self, spot: Spot, source: str = "") -> tuple[Tone, list[str], Sequence[str]]:
+        """Return what a run did at a node, the tone and the words, and in which state it is there."""
         if self.trace is None:
-            return "plain", []
+            return "plain", [], []
         visits = self.trace.visits.get(spot, 0)
         visited = counted(visits, "visit") if visits and spot[1] not in _ENDS else ""
         said = [", ".join(part for part in (visited, self._spent(spot)) if part)]
         said = [*filter(None, said), *self.trace.facts.get(spot, ())]
         standing = self.trace.standings.get(spot)
         if standing is None or (source and source not in standing.sources):
-            return self._tone(visits), said
-        said += standing.notes
+            return self._tone(visits), said, []
         facts = self.scopes[spot[0]].nodes.get(spot[1])
         if facts is not None and facts.get("graphs") and self.folding.folds(spot):
             inside, notes = standing_in(self.trace.standings, spot)
-            return _TONES[inside or standing.how], [*said, *notes]
-        return _TONES[standing.how], said
+            return _TONES[inside or standing.how], said, [*standing.notes, *notes]
+        return _TONES[standing.how], said, standing.notes
 
     def _spent(self, spot: Spot) -> str:
         """Return how long a node was driven, and what it and everything in it spent on models."""
@@ -237,41 +257,59 @@ class _Drafter:
         for (place, _), inner in self.trace.accounts.items():
             if is_in(place, spot):
                 account = account.plus(None, inner.usage)
-        return account.in_words()
+        return account.in_words(is_offline_known=cost(self.trace.account.usage) == "offline")
 
     def _edges(self, place: Place, doors: Mapping[_Place, _Doors]) -> None:
-        """Draw the edges of a graph, except those of a START or END that is not drawn."""
+        """Draw the edges of a graph, except those of a START or END that is not drawn; equal ends share an arrow."""
         edges = self.scopes[place].edges
-        closing = closing_edges(edges, START)
+        closing = closing_edges(edges, self.scopes[place].nodes)
         forks: dict[tuple[str, int], _Doors] = {}
+        shared: dict[tuple[_Doors, _Doors, bool], list[int]] = {}
         for index, edge in enumerate(edges):
             source = doors.get(_Place(edge.source))
             target = doors.get(_Place(edge.target)) or doors.get(_Place(edge.target, edge.source))
             if source is None or target is None:
                 continue
             if edge.fork and (edge.source, edge.order) not in forks:
-                forks[edge.source, edge.order] = self._fork(place, edge, source)
+                forks[edge.source, edge.order] = bar = self._bar(place, edge, source)
+                shared[source, bar, False] = [index]
             source = forks[edge.source, edge.order] if edge.fork else source
-            count = self.trace.taken[place][index] if self.trace is not None else None
-            arrow, back = arrow_of(place, edge, count), index in closing
-            tail = source.cluster if edge.failure and source.cluster != target.cluster else ""
+            shared.setdefault((source, target, edge.failure), []).append(index)
+        bars = {*forks.values()}
+        for (source, target, is_failure), indices in shared.items():
+            if target in bars:
+                arm = edges[indices[0]]
+                arrow = fork_arrow(place, arm, Taken(self._forked(place, arm)), self.detail)
+                self._add(replace(arrow, source=source.exit, target=target.entry))
+                continue
+            taken = [self._taken(place, index) for index in indices]
+            arrow = arrow_of(place, [edges[index] for index in indices], taken, self.detail)
+            back = indices[0] in closing
+            tail = source.cluster if is_failure and source.cluster != target.cluster else ""
             head = target.cluster if source.cluster != target.cluster else ""
             leaves = (
                 source.entry if tail and back else source.exit
             )  # the shorter line; it is visible only from the border on
             self._add(replace(arrow, source=leaves, target=target.entry, back=back, tail=tail, head=head))
 
-    def _fork(self, place: Place, edge: DrawnEdge, source: _Doors) -> _Doors:
-        """Draw the bar from which the arms of a fork leave, and the arrow to it."""
-        count = self.trace.forked.get(((place, edge.source), edge.order), 0) if self.trace is not None else None
-        arrow = fork_arrow(place, edge, count)
+    def _taken(self, place: Place, index: int) -> Taken:
+        """Return what a run did with an edge."""
+        if self.trace is None:
+            return Taken()
+        return Taken(self.trace.taken[place][index], self.trace.reasons.get((place, index), ""))
+
+    def _forked(self, place: Place, edge: DrawnEdge) -> int | None:
+        """Return how often a run took the fork of an arm; None if no run is drawn."""
+        return self.trace.forked.get(((place, edge.source), edge.order), 0) if self.trace is not None else None
+
+    def _bar(self, place: Place, edge: DrawnEdge, source: _Doors) -> _Doors:
+        """Draw the bar from which the arms of a fork leave."""
         cluster = next(box.cluster for box in self.boxes if box.id == source.exit)
         if source.cluster:
             cluster = next(frame.parent for frame in self.clusters if frame.id == source.cluster)
         name = f"fork of {named(place, edge.source)}"
-        bar = self._box(Box("", "fork", (), name, arrow.tone, cluster, name=name), place, "")
-        self._add(replace(arrow, source=source.exit, target=bar.entry))
-        return bar
+        tone = self._tone(self._forked(place, edge) or 0)
+        return self._box(Box("", "fork", (), name, tone, cluster, name=name), place, "")
 
     def _link(self, source: str, target: _Doors, words: str, spoken: str, count: int) -> None:
         """Draw an arrow that is not an edge of a graph."""

@@ -10,10 +10,11 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from graphengine.graph.options import START
 from graphengine.render.text import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from graphengine.engine.outline import EdgeOutline, Outline
 
@@ -42,6 +43,11 @@ class DrawnEdge:
     several: bool = False
     fork: str = ""
 
+    @property
+    def is_case(self) -> bool:
+        """Whether it is a case of a switch, whose condition is as good as a label."""
+        return self.recorded != {self.label}
+
 
 def edges_of(outline: Outline) -> list[DrawnEdge]:
     """Return all edges of an outline in declared order."""
@@ -65,29 +71,47 @@ def joins_of(outline: Outline) -> dict[str, str]:
     return {join: f"joins {' and '.join(counts)}" for join, counts in notes.items()}
 
 
-def closing_edges(edges: Sequence[DrawnEdge], start: str) -> set[int]:
-    """Return the indexes of the edges that close a loop: the back edges of a depth-first search from the start."""
-    out: dict[str, list[int]] = {}
-    for place, edge in enumerate(edges):
-        out.setdefault(edge.source, []).append(place)
-    closing: set[int] = set()
-    seen: set[str] = set()
-    for root in dict.fromkeys([start, *out]):
-        trail = {root: iter(out.get(root, ()))} if root not in seen else {}
-        seen.add(root)
-        while trail:
-            here = next(reversed(trail))
-            for index in trail[here]:
-                target = edges[index].target
-                if target in trail:
-                    closing.add(index)
-                elif target not in seen:
-                    seen.add(target)
-                    trail[target] = iter(out.get(target, ()))
-                    break
-            else:
-                del trail[here]
-    return closing
+def closing_edges(edges: Sequence[DrawnEdge], declared: Iterable[str]) -> set[int]:
+    """Return the indexes of the edges that close a loop; the others make no loop.
+
+    An edge closes a loop if it leads back to the only node through which the loop is entered. In a loop with several
+    entries, the edges against the declared order do.
+
+    Args:
+        edges: All edges of a graph.
+        declared: Its nodes in declared order; nodes that only edges name follow.
+    """
+    out, leading = _targets(edges), Counter(edge.target for edge in edges)
+    known, closing = reached_from([START], out), set[int]()
+    for target in (name for name, count in leading.items() if count > 1 and name in known):
+        others = {name: targets for name, targets in out.items() if name != target}
+        inside = (known - reached_from([START], others) | {target}) & reached_from([target], out)
+        closing |= {index for index, edge in enumerate(edges) if edge.target == target and edge.source in inside}
+    names = dict.fromkeys([START, *declared, *(name for edge in edges for name in (edge.source, edge.target))])
+    place = {name: index for index, name in enumerate(names)}
+    left = [(index, edge) for index, edge in enumerate(edges) if index not in closing]
+    out = _targets([edge for _, edge in left])
+    against = [(index, edge) for index, edge in left if place[edge.target] <= place[edge.source]]
+    return closing | {index for index, edge in against if edge.source in reached_from([edge.target], out)}
+
+
+def _targets(edges: Iterable[DrawnEdge]) -> dict[str, list[str]]:
+    """Return the targets of each node."""
+    out: dict[str, list[str]] = {}
+    for edge in edges:
+        out.setdefault(edge.source, []).append(edge.target)
+    return out
+
+
+def reached_from(begin: Iterable[str], out: Mapping[str, Sequence[str]]) -> set[str]:
+    """Return these nodes and all nodes that they lead to, given the targets of each node."""
+    reached, left = set(begin), list(begin)
+    while left:
+        for target in out.get(left.pop(), ()):
+            if target not in reached:
+                reached.add(target)
+                left.append(target)
+    return reached
 
 
 def _edge(facts: EdgeOutline) -> DrawnEdge:
@@ -127,7 +151,7 @@ def _fork(facts: EdgeOutline) -> list[DrawnEdge]:
     source, join, label = str(facts["from"]), str(facts["join"]), str(facts.get("label") or "")
     count, condition = facts.get("need"), facts.get("when")
     need = f", {count} of {len(facts['arms'])} needed" if count else ""
-    words = [f"side by side until {join}{need}"]
+    words = [f"in parallel until {join}{need}"]
     if condition:
         words.append(one_line(str(condition)))
     fork = "; ".join(words)

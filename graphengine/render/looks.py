@@ -23,7 +23,8 @@ Theme: TypeAlias = Literal["auto", "light", "dark"]
 INK = "#1f2328"
 SOFT_INK = "#57606a"
 PAPER = "#ffffff"
-_PALE = "#6e7781"
+FOUND = "#0072b2"
+PALE = "#6e7781"
 _PALE_LINE = "#8c959f"
 _BLUE = "#0072b2"
 _RED = "#9a2a00"
@@ -74,7 +75,7 @@ _NIGHT: Final[Mapping[str, str]] = {
     INK: "#f0f3f6",
     SOFT_INK: "#9aa4ae",
     PAPER: "#0d1117",
-    _PALE: "#8b949e",
+    PALE: "#8b949e",
     _PALE_LINE: "#6e7681",
     _BLUE: "#4a9fe0",
     _RED: "#f0883e",
@@ -108,8 +109,8 @@ def look_of_box(box: Box) -> Look:
     look = _SHAPES[box.shape]
     if box.tone == "unused":
         if box.shape in ("entry", "exit", "fork"):
-            return Look(_PALE, _PALE_LINE, PAPER, PAPER, 1.0)
-        return Look(PAPER, _PALE_LINE, _PALE, _PALE, 1.0)
+            return Look(PALE, _PALE_LINE, PAPER, PAPER, 1.0)
+        return Look(PAPER, _PALE_LINE, PALE, PALE, 1.0)
     if box.tone == "here":
         return Look("#f5e95c", INK, INK, INK, 3.5)
     if box.tone == "waiting":
@@ -123,15 +124,20 @@ def look_of_cluster(cluster: Cluster) -> Look:
     """Return how a cluster looks: a little darker or lighter than the one around it."""
     fill = _SHEETS[cluster.depth % len(_SHEETS)]
     if cluster.tone == "unused":
-        return Look(PAPER, _PALE_LINE, _PALE, _PALE, 1.0)
+        return Look(PAPER, _PALE_LINE, PALE, PALE, 1.0)
     line, points = _CLUSTER_LINES[cluster.tone]
     return Look(fill, line, INK, SOFT_INK, points)
+
+
+def mermaid_line(part: Arrow | Cluster) -> str:
+    """Return the colour of a line that has a contrast of 3 to a white and to a dark page."""
+    return "#d1570f" if getattr(part, "failure", False) or part.tone == "failed" else "#768390"
 
 
 def look_of_arrow(arrow: Arrow) -> Look:
     """Return how an arrow looks; its fill is not used."""
     if arrow.tone == "unused":
-        return Look(PAPER, _PALE_LINE, _PALE, _PALE, 1.0)
+        return Look(PAPER, _PALE_LINE, PALE, PALE, 1.0)
     line = _RED if arrow.failure else SOFT_INK
     text = _RED if arrow.failure else INK
     return Look(PAPER, line, text, text, 2.6 if arrow.tone == "done" else 1.2)

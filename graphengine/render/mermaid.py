@@ -5,6 +5,9 @@ mathematics. So every character except letters, digits and some harmless punctua
 `#`). Some versions decode these before they look for the rest, so an invisible word joiner breaks what they would still
 find: `$$`, `fa:fa-…`, a backslash before `n`, and the bullets and numbers of lists.
 
+A page can be light or dark, and a flowchart has one set of colours. So boxes bring their own background, clusters have
+none, and lines have colours between the two.
+
 The head of a cluster has room for one line of any length. Arrows to a cluster lead to its first box, since Mermaid lays
 out arrows between boxes better.
 """
@@ -14,13 +17,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from graphengine.render.looks import look_of_arrow, look_of_box, look_of_cluster
+from graphengine.render.looks import PALE, look_of_arrow, look_of_box, look_of_cluster, mermaid_line
 from graphengine.render.parts import Cluster
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from graphengine.render.looks import Look
     from graphengine.render.parts import Arrow, Box, Drawing, Line
 
 _OPEN_CLOSE = {
@@ -45,6 +47,8 @@ _LAST_WESTERN = 0x2FF
 _HARMLESS = frozenset(" .,-='/?·…\N{MULTIPLICATION SIGN}")
 _SETTINGS = '%%{init: {"flowchart": {"wrappingWidth": 2000}}}%%'
 """Lines are broken here already."""
+_DARK = ("start", "entry", "exit", "fork")
+"""Shapes whose fill would be dark on a dark page."""
 _JOINER = "\u2060"
 _SYNTAX = re.compile(r"\$(?=\$)|fa[a-z]?:(?=fa-)|\\(?=n)")
 _BULLET = re.compile(r"\d+[.)]|[^\w\s]")
@@ -88,29 +92,29 @@ def _arrow(arrow: Arrow) -> str:
 
 def _styles(drawing: Drawing) -> list[str]:
     """Return the styles: one class for the boxes and clusters that share a look, one line for such arrows."""
-    boxes: dict[Look, list[str]] = {}
+    classes: dict[str, list[str]] = {}
     for box in drawing.boxes:
-        boxes.setdefault(look_of_box(box), []).append(box.id)
+        look = look_of_box(box)
+        fill, line = (PALE, PALE) if box.shape in _DARK else (look.fill, look.line)
+        style = f"fill:{fill},stroke:{line},color:{look.text},stroke-width:{look.line_points:g}px"
+        classes.setdefault(style, []).append(box.id)
     for cluster in drawing.clusters:
-        boxes.setdefault(look_of_cluster(cluster), []).append(cluster.id)
-    arrows: dict[Look, list[str]] = {}
+        points = look_of_cluster(cluster).line_points
+        classes.setdefault(f"fill:none,stroke:{mermaid_line(cluster)},stroke-width:{points:g}px", []).append(cluster.id)
+    arrows: dict[str, list[str]] = {}
     for index, arrow in enumerate(drawing.arrows):
-        arrows.setdefault(look_of_arrow(arrow), []).append(str(index))
+        style = f"stroke:{mermaid_line(arrow)},stroke-width:{look_of_arrow(arrow).line_points:g}px"
+        arrows.setdefault(style, []).append(str(index))
     lines: list[str] = []
-    for index, (look, ids) in enumerate(boxes.items()):
-        width = f"{look.line_points:g}px"
-        lines.append(
-            f"  classDef look{index} fill:{look.fill},stroke:{look.line},color:{look.text},stroke-width:{width}"
-        )
-        lines.append(f"  class {','.join(ids)} look{index}")
-    for look, indices in arrows.items():
-        lines.append(f"  linkStyle {','.join(indices)} stroke:{look.line},stroke-width:{look.line_points:g}px")
-    return lines
+    for index, (style, ids) in enumerate(classes.items()):
+        lines += [f"  classDef look{index} {style}", f"  class {','.join(ids)} look{index}"]
+    return lines + [f"  linkStyle {','.join(indices)} {style}" for style, indices in arrows.items()]
 
 
 def _text(lines: Iterable[Line], between: str = "<br/>") -> str:
     return between.join(
-        f"<b>{_escaped(line.text)}</b>" if line.weight == "strong" else _escaped(line.text) for line in lines
+        f"<b>{_escaped(line.text)}</b>" if line.weight == "strong" and not line.is_pale else _escaped(line.text)
+        for line in lines
     )
 
 

@@ -9,15 +9,18 @@ Shape: TypeAlias = Literal[
     "start", "end", "fail", "function", "agent", "choose", "ask", "graph", "pass", "entry", "exit", "fork", "link"
 ]
 Tone: TypeAlias = Literal["plain", "done", "here", "waiting", "failed", "unused"]
+Detail: TypeAlias = Literal["brief", "full"]
+"""`brief`: only names and labels, and where a run is; `full`: also kinds, conditions, what nodes write and used."""
 Weight: TypeAlias = Literal["strong", "normal", "small"]
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of text in a picture."""
+    """One line of text in a picture; `is_pale` if it concerns an edge that the run never took."""
 
     text: str
     weight: Weight = "normal"
+    is_pale: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,7 @@ class Box:
         cluster: The id of the cluster it is in, "" for none.
         many: Whether it runs once for each item of a list.
         name: The name by which other parts refer to it.
+        count: How often a run visited it.
     """
 
     id: str
@@ -45,6 +49,7 @@ class Box:
     cluster: str = ""
     many: bool = False
     name: str = ""
+    count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,7 @@ class Cluster:
         depth: How many clusters it is in.
         many: Whether it runs once for each item of a list.
         name: The name by which other parts refer to it.
+        count: How often a run visited it.
     """
 
     id: str
@@ -71,11 +77,12 @@ class Cluster:
     tone: Tone = "plain"
     many: bool = False
     name: str = ""
+    count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Arrow:
-    """An edge from one box to another.
+    """The edges from one box to another that are tried after a success, or those tried after a failure.
 
     Attributes:
         lines: The text next to it.
@@ -84,8 +91,9 @@ class Arrow:
         tone: `done` if the run took it, `unused` if it never did, `plain` if no run is drawn.
         tail: The cluster at whose border it begins, since it can leave from any of its nodes; "" for none.
         head: The cluster whose border it ends at; "" for none.
-        words: Its text in one line: the label, the condition, how often it was taken.
-        number: Its place in the order in which its node's edges are tried, from 1; 0 if there is no choice.
+        words: The text of each edge in one line: its place in the order, label, condition, how often it was taken.
+        count: How often a run took its edges.
+        number: The last place of its edges in the order in which their node's edges are tried; 0 if there is no choice.
     """
 
     id: str
@@ -98,8 +106,9 @@ class Arrow:
     tone: Tone = "plain"
     tail: str = ""
     head: str = ""
-    words: str = ""
+    words: tuple[str, ...] = ()
     number: int = 0
+    count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +130,7 @@ class Drawing:
     arrows: tuple[Arrow, ...] = field(default=())
     clusters: tuple[Cluster, ...] = field(default=())
     legend: tuple[Line, ...] = field(default=())
+    detail: Detail = "full"
 
     def inside(self, cluster: str = "") -> list[Box | Cluster]:
         """Return the parts of a cluster, or those in none for "", in declared order."""

@@ -26,13 +26,14 @@ def _parts(drawing: Drawing, cluster: str, indent: str) -> Iterator[str]:
     for part in drawing.inside(cluster):
         yield f"{indent}{part.spoken}"
         leaving = [arrow for arrow in drawing.arrows if (arrow.tail or arrow.source) == part.id]
-        yield from (f"{indent}  {_arrow(drawing, arrow)}" for arrow in leaving)
+        yield from (f"{indent}  {text}" for arrow in leaving for text in _arrow(drawing, arrow))
         if isinstance(part, Cluster):
             yield from _parts(drawing, part.id, f"{indent}    ")
 
 
-def _arrow(drawing: Drawing, arrow: Arrow) -> str:
+def _arrow(drawing: Drawing, arrow: Arrow) -> Iterator[str]:
+    """Yield a line for each edge of an arrow."""
     parts: list[Box | Cluster] = [*drawing.boxes, *drawing.clusters]
     name = next(part.name for part in parts if part.id == (arrow.head or arrow.target))
-    number = f"{arrow.number}. " if arrow.number else ""
-    return f"{_SIGNS[arrow.failure]} {name}" + (f": {number}{arrow.words}" if arrow.words else "")
+    for words in arrow.words or ("",):
+        yield f"{_SIGNS[arrow.failure]} {name}" + (f": {words}" if words else "")

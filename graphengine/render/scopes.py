@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from graphengine.graph.options import END, FAIL, START
+from graphengine.graph.options import START
 from graphengine.history.visit_tree import Place
 from graphengine.render.bounds import bounds_of
-from graphengine.render.edges import closing_edges, edges_of, joins_of
+from graphengine.render.edges import edges_of, joins_of
 from graphengine.render.errors import RenderError
 
 if TYPE_CHECKING:
@@ -91,15 +91,3 @@ def plain_start(scope: Scope) -> str:
     if len(first) != 1 or not _bare(first[0]) or first[0].target not in scope.nodes:
         return ""
     return first[0].target if sum(edge.target == first[0].target for edge in scope.edges) == 1 else ""
-
-
-def plain_end(scope: Scope) -> str:
-    """Return the node after which a graph always ends, by its only edge, and to which all others lead; "" if none."""
-    last = [edge for edge in scope.edges if edge.target == END]
-    if len(last) != 1 or not _bare(last[0]) or last[0].source == START:
-        return ""
-    name = last[0].source
-    closing = closing_edges(scope.edges, START)
-    continuing = {edge.source for index, edge in enumerate(scope.edges) if index not in closing}
-    is_last = not any(edge.target == FAIL for edge in scope.edges) and continuing.issuperset(scope.nodes)
-    return name if is_last and sum(edge.source == name for edge in scope.edges) == 1 else ""

@@ -27,7 +27,7 @@ Move: TypeAlias = tuple[str, str]
 
 _SEVEREST: Final[Sequence[How]] = ("failed", "waiting", "here", "ended")
 _POSITIONS: Final = {
-    "running": ("stands here", "stand here"),
+    "running": ("is here", "are here"),
     "waiting": ("waits here", "wait here"),
     "stopped": ("stopped before this visit", "stopped before their visits"),
     "failed": ("stopped before this visit", "stopped before their visits"),

@@ -3,13 +3,15 @@
 Graphviz titles its elements with ids. Here each gets its text in words, the picture gets a title and a description, and
 comments with versions are removed. Graphviz places the lines of a label by their sizes in a font that it found; here
 they are placed on the background of the label, whose size depends on no font, and the lines of a box are centred, since
-a browser can use another font. The words of arrows get an outline that interrupts lines below them. A style replaces
-the light colours by the dark ones if the reader prefers a dark theme; a viewer without styles shows the light ones.
+a browser can use another font. The words of arrows get an outline that interrupts lines below them. Ids begin with a
+digest of the picture, so that a page can have several. A style replaces the light colours by the dark ones if the
+reader prefers a dark theme; a viewer without styles shows the light ones.
 """
 
 from __future__ import annotations
 
 import re
+from hashlib import sha256
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
@@ -65,7 +67,7 @@ def accessible_svg(svg: bytes, drawing: Drawing, *, is_adaptive: bool = True, is
             group.remove(title)
         if group.get("class") == "edge":
             _set_off(group, paper)
-    root.set("class", "graphengine")
+    root.set("id", "root")
     root.set("role", "img")
     root.set("style", f"--width: {root.get('width', '100%')}")
     root.set("aria-labelledby", "drawing-title drawing-desc")
@@ -74,9 +76,11 @@ def accessible_svg(svg: bytes, drawing: Drawing, *, is_adaptive: bool = True, is
         element.text = words
         element.tail = "\n"
         root.insert(index, element)
+    name = f"g{sha256(ET.tostring(root)).hexdigest()[:8]}"
+    _rename(root, name)
     if is_adaptive:
         style = ET.Element(f"{{{_SVG}}}style")
-        style.text, style.tail = _night(root), "\n"
+        style.text, style.tail = _night(root, name), "\n"
         root.insert(2, style)
     made: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=not is_part)
     return made + b"\n"
@@ -89,11 +93,24 @@ def _set_off(arrow: ET.Element, paper: str) -> None:
             text.set(name, value)
 
 
-def _night(root: ET.Element) -> str:
+def _rename(root: ET.Element, name: str) -> None:
+    """Prefix all ids with a name, since several pictures can be in one page; the root's becomes the name itself."""
+    for element in root.iter():
+        for key, value in element.attrib.items():
+            if key in ("id", "aria-labelledby"):
+                element.set(key, " ".join(f"{name}-{each}" for each in value.split()))
+            elif key.endswith("href") and value.startswith("#"):
+                element.set(key, f"#{name}-{value[1:]}")
+            elif "url(#" in value:
+                element.set(key, value.replace("url(#", f"url(#{name}-"))
+    root.set("id", name)
+
+
+def _night(root: ET.Element, name: str) -> str:
     """Return the style that makes a picture dark: a rule for each colour in it."""
-    used = {(name, element.get(name, "")) for element in root.iter() for name in ("fill", "stroke")}
-    known = sorted((name, colour) for name, colour in used if colour.startswith("#"))
-    rules = [f'  .graphengine [{name}="{colour}"] {{ {name}: {by_night(colour)}; }}' for name, colour in known]
+    used = {(key, element.get(key, "")) for element in root.iter() for key in ("fill", "stroke")}
+    known = sorted((key, colour) for key, colour in used if colour.startswith("#"))
+    rules = [f'  #{name} [{key}="{colour}"] {{ {key}: {by_night(colour)}; }}' for key, colour in known]
     return "\n".join(["", "@media (prefers-color-scheme: dark) {", *rules, "}", ""])
 
 

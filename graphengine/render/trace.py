@@ -44,6 +44,8 @@ class Trace:
         facts: What else happened at a node, in words.
         standings: Its state at the nodes where it is.
         taken: How often each edge was taken, in the order of the edges, by graph.
+        reasons: The recorded explanation of the condition of each edge taken, of the last time, by its graph and its
+            place; "" if it has none.
         picked: How often a node that chooses picked each of its choices.
         forked: How often each fork was taken, by its graph, its node and its place among that node's edges.
         accounts: How long each node was driven, and what it spent on models.
@@ -56,6 +58,7 @@ class Trace:
     facts: Mapping[Spot, Sequence[str]]
     standings: Mapping[Spot, Standing]
     taken: Mapping[Place, Sequence[int]]
+    reasons: Mapping[tuple[Place, int], str]
     picked: Mapping[tuple[Spot, str], int]
     forked: Mapping[tuple[Spot, int], int]
     accounts: Mapping[Spot, Account]
@@ -86,6 +89,7 @@ def trace_of(scopes: Mapping[Place, Scope], steps: Sequence[Step]) -> Trace:
         facts=tally.facts(standings),
         standings=standings,
         taken=tally.taken,
+        reasons=tally.reasons,
         picked=tally.picked,
         forked=tally.forked,
         accounts=tally.accounts,
@@ -135,6 +139,7 @@ class _Tally:
         self.moves: dict[str, Move] = {}
         self.visits: Counter[Spot] = Counter()
         self.taken = {place: [0] * len(scope.edges) for place, scope in scopes.items()}
+        self.reasons: dict[tuple[Place, int], str] = {}
         self.picked: Counter[tuple[Spot, str]] = Counter()
         self.forked: Counter[tuple[Spot, int]] = Counter()
         self.accounts: dict[Spot, Account] = {}
@@ -199,6 +204,7 @@ class _Tally:
         found = {index for target in edge.to if (index := _index_of(scope.edges, edge, target)) is not None}
         for index in found:
             self.taken[place][index] += 1
+            self.reasons[place, index] = _reason(scope.edges[index], edge.why)
         drawn = (scope.edges[index] for index in found)
         self.forked.update({((place, edge.source), each.order) for each in drawn if each.fork})
 
@@ -228,3 +234,17 @@ def _index_of(edges: Sequence[DrawnEdge], edge: Edge, target: str) -> int | None
     ]
     order = edge.why.count("; ")
     return next((index for index in found if edges[index].order == order), found[0] if found else None)
+
+
+def _reason(drawn: DrawnEdge, why: str) -> str:
+    """Return the recorded explanation of an edge's own condition, "" if that is not certain.
+
+    A step records one explanation for each edge that was tried, in order, and for each arm after that of its fork.
+    """
+    parts = why.split("; ")
+    if drawn.fork:
+        own = [part.removeprefix(f"{drawn.target}: ") for part in parts if part.startswith(f"{drawn.target}: ")]
+        return own[0] if len(own) == 1 else ""
+    own = parts[drawn.order :] if not drawn.order or len(parts) == drawn.order + 1 else []
+    reason = "; ".join(own)
+    return "" if reason == "otherwise" else reason

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
+from graphengine import errors
 from graphengine.render.parts import Line
 from graphengine.render.text import one_line, wrap
 
@@ -20,7 +22,8 @@ NOTE_LINES = 3
 HEAD_LINES = 4
 SHOWN_FIELDS = 3
 
-_KINDS: Final = {"ask": "somebody answers"}
+_KINDS: Final = {"ask": "question"}
+_ANY_FAILURE: Final = re.compile(r"\bfailed with Exception\b(?! or)(?: and not \(failed with ((?:\w+ or )*\w+)\))?")
 _UNITS: Final = ((86_400, "day", "days"), (3_600, "hour", "hours"), (60, "minute", "minutes"), (1, "second", "seconds"))
 
 
@@ -71,7 +74,7 @@ def notes_of(name: str, facts: NodeOutline, fields: frozenset[str]) -> list[str]
     elif writes:
         notes.append(f"writes {listed(writes)}")
     if facts.get("on_resume") == "ask":
-        notes.append("after a crash somebody decides")
+        notes.append("asks before it is repeated after a crash")
     safety = _safety(facts)
     return [*notes, safety] if safety else notes
 
@@ -97,6 +100,29 @@ def listed(names: Sequence[str]) -> str:
 def counted(number: int, one: str, several: str = "") -> str:
     """Return a counted noun: `1 visit`, `2 visits`."""
     return f"{number} {one if number == 1 else several or one + 's'}"
+
+
+def short(condition: str) -> str:
+    """Return a condition with the common tests of failures in short words.
+
+    >>> short("failed with Exception and not (failed with ValueError) and score > 1")
+    'any failure except ValueError and score > 1'
+    >>> short("failed with Exception and not (failed with ModelNotReady or ModelTransient)")
+    "any failure except the model's (2 kinds)"
+    """
+    return _ANY_FAILURE.sub(_any_failure, condition)
+
+
+def _any_failure(found: re.Match[str]) -> str:
+    kinds = found[1].split(" or ") if found[1] else []
+    if len(kinds) > 1 and all(_is_of_models(kind) for kind in kinds):
+        return f"any failure except the model's ({len(kinds)} kinds)"
+    return "any failure" + (f" except {' or '.join(kinds)}" if kinds else "")
+
+
+def _is_of_models(kind: str) -> bool:
+    found = getattr(errors, kind, None)
+    return isinstance(found, type) and issubclass(found, errors.ModelError)
 
 
 def times_in_words(count: int) -> str:

@@ -130,6 +130,12 @@ class Result(Generic[S]):
         """The state as it is recorded: JSON values, secret fields encrypted."""
         return {name: opened(record) for name, record in self.recorded.items()}
 
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: how the run ended, its cost, what it waits for, and its state."""
+        from graphengine.render.notebook import result_html  # noqa: PLC0415 - the lazy door to the renderer
+
+        return result_html(self)
+
     if not TYPE_CHECKING:  # type checkers know that it has none
 
         def __getitem__(self, name: object) -> NoReturn:

@@ -86,6 +86,12 @@ class Run(Generic[S]):
     def __repr__(self) -> str:
         return f"Run({self.id!r})"
 
+    def _repr_html_(self) -> str | None:
+        """Return what a notebook shows once the run is no longer driven here, as `Result` does; before, its repr."""
+        if self._task is None or not self._task.done() or self._task.cancelled() or self._task.exception() is not None:
+            return None
+        return self._task.result()._repr_html_()
+
     def start(self, work: Coroutine[Any, Any, Result[S]], over: Callable[[Run[S]], object]) -> None:
         """Drive it in the background, and call `over` when it has ended; called by the runner, once."""
         self._task = asyncio.create_task(work, name=f"graphengine run {self.id}")

@@ -57,10 +57,10 @@ def test_a_theme_colours_the_picture(nested: Invoke) -> None:
     assert nested("render", "outer", "--theme", "sepia", "-o", "a.dot").exit_code == 2
 
 
-@pytest.mark.parametrize("option", [["--fold", "0"], ["--theme", "dark"]])
+@pytest.mark.parametrize("option", [["--fold", "0"], ["--theme", "dark"], ["--detail", "brief"]])
 def test_charts_have_neither(option: list[str], nested: Invoke) -> None:
     """Charts refuse the options, and nothing is drawn."""
     found = nested("render", "r", "--timeline", *option, "-o", "a.txt")
     assert found.exit_code == 2
-    assert "--fold and --theme are for the picture of a graph" in found.stderr
+    assert "--fold, --theme and --detail are for the picture of a graph" in found.stderr
     assert not Path("a.txt").exists()

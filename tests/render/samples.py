@@ -125,6 +125,11 @@ def read_xml(text: bytes | str) -> ET.Element:
     return ET.fromstring(text)  # noqa: S314 - no stranger wrote it
 
 
+def own_id(element: ET.Element) -> str:
+    """The id of an element, without the name of its picture."""
+    return (element.get("id") or "").rpartition("-")[2]
+
+
 def node(name: str, kind: str = "function", **facts: Any) -> NodeOutline:
     """A node of an outline."""
     more: Any = facts

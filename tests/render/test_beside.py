@@ -1,5 +1,6 @@
 """Two runs side by side: what they share, where they diverge, and both pictures in one."""
 
+import re
 import sys
 
 import pytest
@@ -27,17 +28,21 @@ async def test_the_divergence_shows_each_runs_edge_and_why() -> None:
     assert "ok: A none; B true" in chart.spoken
 
 
-async def test_both_graphs_are_drawn_with_the_divergence_marked() -> None:
-    """Ids do not clash, colours and marks are kept, and the mark names each run's step."""
+async def test_one_graph_shows_both_runs_with_the_divergence_marked() -> None:
+    """Where they differ, it has the counts of both; the mark names each run's step."""
     async with relatives() as runner:
         root = read_xml(beside(await pair_of(runner.store, "tides", "again")).svg().encode())
     ids = [element.get("id") for element in root.iter() if element.get("id")]
     assert len(ids) == len(set(ids))
-    assert len(list(root.iter(f"{SVG}svg"))) == 3
+    assert len(list(root.iter(f"{SVG}svg"))) == 2
     words = [text.text for text in root.iter(f"{SVG}text")]
-    assert "part at step 14" in words
-    assert "part at step 16" in words
-    assert sum(str(text).startswith("1. 2. 3.: ways out are tried") for text in words) == 1  # one legend for both
+    assert "A parts at step 14" in words
+    assert "B parts at step 16" in words
+    assert words.count("A \N{MULTIPLICATION SIGN}3, B") == 3  # both nodes of the loop, and the edge between them
+    assert "only A \N{MULTIPLICATION SIGN}2" in words
+    assert "only B" in words
+    assert {"A: waits: Publish it?", "B: 1 visit", "B: ended here"} <= {*words}
+    assert sum(str(text).startswith("1. 2. 3.: edges are tried") for text in words) == 1  # one legend for both
     fills = {element.get("fill") for element in root.iter()}
     assert not any(str(fill).startswith(("#a-", "#b-")) for fill in fills)
     named = {each for svg in root.iter(f"{SVG}svg") for each in (svg.get("aria-labelledby") or "").split()}
@@ -131,4 +136,20 @@ async def test_the_mark_fits_ellipses_and_nodes_of_nested_graphs() -> None:
             for number, draft in enumerate(("x", "xxxxx")):
                 await runner.start(graph, Paper(draft=draft), run_id=f"{graph.name}{number}").result()
             chart = beside(await pair_of(runner.store, f"{graph.name}0", f"{graph.name}1"))
-            assert chart.svg().count(">part at step") == 2
+            assert re.findall(r">(.) parts at step", chart.svg()) == ["A", "B"]
+
+
+async def test_a_graph_that_changed_is_drawn_for_each_run() -> None:
+    """Each run is on the graph that made it."""
+    changed = Graph("flat", Paper)
+    changed.add_node("sort", lambda draft: draft[:3], writes="draft", thread=False)
+    changed.add_path(START, "sort", END)
+    async with Runner() as runner:
+        await runner.start(forking("flat"), Paper(draft="x"), run_id="a").result()
+        await runner.start(changed, Paper(draft="xxxxx"), run_id="b").result()
+        chart = beside(await pair_of(runner.store, "a", "b"))
+    root = read_xml(chart.svg().encode())
+    assert len(list(root.iter(f"{SVG}svg"))) == 3
+    assert chart.svg().count(">parts at step") > 0
+    ids = [element.get("id") for element in root.iter() if element.get("id")]
+    assert len(ids) == len(set(ids))

@@ -88,7 +88,7 @@ def test_a_chart_has_a_title_and_a_description() -> None:
     assert root.get("role") == "img"
     assert root.findtext("s:title", "", SVG) == "Timeline of sample, run r1: finished after 1 visit"
     assert "a: 1 visit" in root.findtext("s:desc", "", SVG)
-    assert root.get("aria-labelledby") == "chart-title chart-desc"
+    assert root.get("aria-labelledby") == f"{root[0].get('id')} {root[1].get('id')}"
 
 
 @pytest.mark.parametrize("night", [0, 1])

@@ -23,13 +23,17 @@ def labels_of(drawing: Drawing) -> list[str]:
 
 def test_edges_are_numbered_in_the_order_in_which_they_are_tried() -> None:
     """Edges after success count from 1; the edge after a failure is outside that order."""
-    assert labels_of(drawing_of(review_loop()))[3:] == [
-        "accepted unreviewed / failed with Exception",
-        "1. approved / history[-1].score >= 7",
-        "2. no longer improving / history[-1].score no longer / improves",
-        "3. out of iterations / iterations of review >= 3",
+    drawing = drawing_of(review_loop())
+    assert labels_of(drawing)[3:] == [
+        "accepted unreviewed / any failure",
+        (
+            "1. approved / history[-1].score >= 7 / 2. no longer improving / history[-1].score no / longer improves / "
+            "3. out of iterations / iterations of review >= 3"
+        ),
         "4. otherwise",
     ]
+    assert drawing.arrows[4].words[1] == "2. no longer improving; history[-1].score no longer improves"
+    assert drawing.arrows[4].number == 3
 
 
 def test_a_single_edge_has_no_label() -> None:
@@ -46,7 +50,7 @@ def test_failure_edges_are_numbered_separately() -> None:
         edge("a", "FAIL", "failed with Exception", failure=True),
     ]
     drawing = drawing_of(outline([node("a")], edges))
-    assert labels_of(drawing)[1:] == ["1. failed with KeyError", "", "2. failed with Exception"]
+    assert labels_of(drawing)[1:] == ["1. failed with KeyError", "", "2. any failure"]
     assert [arrow.failure for arrow in drawing.arrows] == [False, True, False, True]
 
 
@@ -61,7 +65,7 @@ def test_a_switch_among_other_edges_has_one_number() -> None:
     """All arrows of a switch share its number, and the next edge has the next number."""
     switch: EdgeOutline = {"from": "a", "on": "x", "cases": {"1": "END", "2": "FAIL"}, "otherwise": None}
     drawing = drawing_of(outline([node("a")], [edge("START", "a"), edge("a", "a", "x < 1"), switch, edge("a", "END")]))
-    assert labels_of(drawing)[1:] == ["1. x < 1", "2. x is 1", "2. x is 2", "3. otherwise"]
+    assert labels_of(drawing)[1:] == ["1. x < 1", "2. x is 1 / 3. otherwise", "2. x is 2"]
 
 
 def test_an_otherwise_with_the_target_of_a_case_is_shown() -> None:
@@ -88,11 +92,11 @@ def test_an_otherwise_with_the_target_of_a_case_is_shown() -> None:
         ({"attempts": 3, "fallback": True}, ["n", "function", "3 attempts, then a fallback"]),
         ({"kind": "choose", "choices": ["x", "y"]}, ["n", "choose", "one of x, y"]),
         ({"kind": "choose", "choices": ["x"], "on": "kind"}, ["n", "choose", "one of x by kind"]),
-        ({"kind": "ask", "question": "Really {x}?"}, ["n", "somebody answers", "asks: Really {x}?"]),
-        ({"kind": "ask", "timeout_seconds": 7200.0}, ["n", "somebody answers", "waits 2 hours at most"]),
+        ({"kind": "ask", "question": "Really {x}?"}, ["n", "question", "asks: Really {x}?"]),
+        ({"kind": "ask", "timeout_seconds": 7200.0}, ["n", "question", "waits 2 hours at most"]),
         ({"each": {"item": "items"}}, ["n", "function", "for each item of items"]),
         ({"each": {"a": "as", "b": "bs"}}, ["n", "function", "for each a of as and b of bs"]),
-        ({"on_resume": "ask"}, ["n", "function", "after a crash somebody", "decides"]),
+        ({"on_resume": "ask"}, ["n", "function", "asks before it is repeated", "after a crash"]),
     ],
 )
 def test_a_box_describes_its_node(facts: dict[str, Any], said: list[str]) -> None:

@@ -10,7 +10,7 @@ from graphengine.render import to_dot
 from graphengine.render.drawing import drawing_of
 from graphengine.render.painted import image_of, svg_of
 from tests.render.nested import company, newsroom, outline_of
-from tests.render.samples import edge, node, outline, read_xml
+from tests.render.samples import edge, node, outline, own_id, read_xml
 
 SVG = "{http://www.w3.org/2000/svg}"
 POINT = re.compile(r"(-?[\d.]+),(-?[\d.]+)")
@@ -36,7 +36,7 @@ def points(element: ET.Element | None) -> list[tuple[float, float]]:
 def test_arrows_reach_nested_graphs_from_above() -> None:
     """The tip of each arrow touches the upper border, well away from the corners."""
     drawing = drawing_of(fork_of_graphs(5))
-    groups = {group.get("id"): group for group in read_xml(svg_of(drawing, "auto")).iter(f"{SVG}g")}
+    groups = {own_id(group): group for group in read_xml(svg_of(drawing, "auto")).iter(f"{SVG}g")}
     arrows = [arrow for arrow in drawing.arrows if arrow.head]
     assert len(arrows) == 5
     for arrow in arrows:
@@ -50,7 +50,7 @@ def test_arrows_reach_nested_graphs_from_above() -> None:
 def test_the_halves_of_an_arrow_meet() -> None:
     """If an arrow turns, a segment of its colour fills the gap between its halves."""
     drawing = drawing_of(outline_of(company()))
-    groups = {group.get("id"): group for group in read_xml(svg_of(drawing, "auto")).iter(f"{SVG}g")}
+    groups = {own_id(group): group for group in read_xml(svg_of(drawing, "auto")).iter(f"{SVG}g")}
     turns = [name for name in groups if name and name.endswith("_turn")]
     assert turns
     for turn in turns:

@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
-from graphengine import Graph
+from graphengine import END, START, Graph, Runner, ask, iterations
 from graphengine.render import RenderError, notebook, render_outline, to_mermaid
+from graphengine.render.charts import timeline
 from graphengine.render.looks import PAPER, by_night
 from tests.kit.facts import made_step
 from tests.render.nested import newsroom, outline_of
 from tests.render.samples import GRAPHS, HOSTILE, Article, chain, edge, hostile, node, outline, read_xml, review_loop
+from tests.render.test_runs import LOOP
 
 SVG = {"s": "http://www.w3.org/2000/svg"}
 
@@ -51,7 +53,8 @@ def test_a_page_is_self_contained(tmp_path: Path) -> None:
     tags = [tag for tag, _ in read.elements]
     assert tags.count("svg") == 1
     assert not {"script", "link", "img", "iframe", "object"} & set(tags)
-    assert not [name for _, facts in read.elements for name in facts if name in ("src", "href") or name[:2] == "on"]
+    assert not [name for _, facts in read.elements for name in facts if name == "src" or name[:2] == "on"]
+    assert all(str(facts["href"]).startswith("#") for _, facts in read.elements if "href" in facts)
     assert set(re.findall(r"https?://[^\s\"'<]+", page)) <= {
         "http://www.w3.org/2000/svg",
         "http://www.w3.org/1999/xlink",
@@ -66,13 +69,37 @@ def test_a_page_has_a_text_version_and_sizes(tmp_path: Path) -> None:
     read = Reader(drawn(outline_of(newsroom()), tmp_path / "a.html"))
     assert any("-x plan: plan anew; failed with Exception" in text for text in read.texts)
     radios = [facts["id"] for _, facts in read.elements if facts.get("type") == "radio"]
-    assert radios == ["size-fit", "size-half", "size-full", "size-twice"]
+    assert radios == ["size-fit", "size-half", "size-full", "size-twice", "size-most"]
+    assert [facts["id"] for _, facts in read.elements if "checked" in facts] == ["size-fit"]
     style = next(text for text in read.texts if "body {" in text)
     assert all(f"#{radio}:checked" in style for radio in radios)
 
 
+def test_a_page_leads_to_each_node(tmp_path: Path) -> None:
+    """A list of all names links to the parts of the picture, which the page then frames."""
+    read = Reader(drawn(outline_of(newsroom()), tmp_path / "a.html"))
+    links = [str(facts["href"]) for tag, facts in read.elements if tag == "a"]
+    ids = {facts.get("id") for _, facts in read.elements}
+    assert len(links) == 11
+    assert {link[1:] for link in links} <= ids
+    assert any("g:target" in text for text in read.texts)
+
+
+def test_several_pictures_can_be_in_one_page(tmp_path: Path) -> None:
+    """Each has ids of its own, and a dark style that holds for it alone; charts too."""
+    first, second = (drawn(made, tmp_path / "a.svg") for made in (outline_of(newsroom()), review_loop()))
+    ids = [set(re.findall(r'\bid="([^"]+)"', text)) for text in (first, second)]
+    assert not ids[0] & ids[1]
+    assert all(id_.startswith(read_xml(second).get("id", "-")) for id_ in ids[1])
+    rules = re.findall(r"^ +(\S+) \[", second, re.MULTILINE)
+    assert set(rules) == {f"#{read_xml(second).get('id')}"}
+    charts = [timeline([*LOOP][:count]).element() for count in (3, 6)]
+    titles = [re.findall(r'\bid="([^"]+)"', chart) for chart in charts]
+    assert len({*titles[0], *titles[1]}) == 4
+
+
 def test_the_text_version_of_a_long_page_has_no_columns(tmp_path: Path) -> None:
-    """The picture is in columns, the text is not."""
+    """The picture is in columns, the words are not."""
     read = Reader(drawn(chain(60), tmp_path / "a.html"))
     words = next(text for text in read.texts if "-x END: gave up" in text)
     assert "on to" not in words
@@ -134,7 +161,7 @@ def test_an_adaptive_picture_has_a_dark_rule_for_each_colour(tmp_path: Path) -> 
     assert style.strip().startswith("@media (prefers-color-scheme: dark)")
     painted = [(name, part.get(name, "none")) for part in root.iter() for name in ("fill", "stroke")]
     used = {(name, colour) for name, colour in painted if colour.startswith("#")}
-    ruled = re.findall(r'\.graphengine \[(fill|stroke)="(#\w{6})"\] \{ \1: (#\w{6}); \}', style)
+    ruled = re.findall(r'#g\w+ \[(fill|stroke)="(#\w{6})"\] \{ \1: (#\w{6}); \}', style)
     assert {(name, day) for name, day, _ in ruled} == used
     assert all(by_night(day) == night for _, day, night in ruled)
     assert read_xml(drawn(review_loop(), tmp_path / "b.svg", theme="light")).find("s:style", SVG) is None
@@ -209,6 +236,37 @@ def test_a_notebook_never_raises(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = newsroom()._repr_mimebundle_()
     assert list(shown) == ["text/plain"]
     assert "It cannot be drawn: ZeroDivisionError: a mistake of ours" in shown["text/plain"]
+
+
+async def test_a_notebook_shows_a_result_and_a_run_that_ended() -> None:
+    """How it ended and why, what it used, and its state, as text only; a run that is under way shows its repr."""
+    graph = Graph("shown", Article)
+    graph.add_node("write", lambda task: f"<b>{task}</b>", writes="draft", thread=False)
+    graph.add_edge(START, "write")
+    graph.add_edge("write", END, when=iterations("write") >= 1, label="done & dusted")
+    async with Runner() as runner:
+        run = runner.start(graph, Article(task="<script>"))
+        assert run._repr_html_() is None
+        result = await run.result()
+    shown = result._repr_html_()
+    assert run._repr_html_() == shown
+    assert f"run {result.run_id}: finished" in shown
+    assert "done &amp; dusted: iterations of write 1 &gt;= 1: yes" in shown
+    assert "&lt;b&gt;&lt;script&gt;&lt;/b&gt;" in shown
+    assert "<script" not in shown
+    assert "1 visit" in shown
+
+
+async def test_a_notebook_shows_what_a_run_waits_for() -> None:
+    """The name to answer it by, and the question."""
+    async with Runner() as runner:
+        waiting = Graph("asks", Article)
+        waiting.add_node("approve", ask("Publish {task}?", str), writes="draft")
+        waiting.add_path(START, "approve", END)
+        shown = (await runner.start(waiting, Article(task="it")).result())._repr_html_()
+    assert "waiting" in shown
+    assert "waits (approve)" in shown
+    assert "Publish it?" in shown
 
 
 def test_one_input_makes_the_same_bytes_in_every_process(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from graphengine.render.painted import image_of, svg_of
 from graphengine.render.parts import Drawing
 from tests.kit.gallery import GALLERY
 from tests.render.nested import company, newsroom, outline_of, tree
-from tests.render.samples import hostile, read_xml
+from tests.render.samples import hostile, own_id, read_xml
 from tests.render.test_landing import SVG, points
 
 Sides = dict[str, tuple[float, float, float, float]]
@@ -42,9 +42,9 @@ def frames(svg: bytes, drawing: Drawing) -> Sides:
     found: Sides = {}
     names = {each.id for each in drawing.clusters} | {f"{each.id}_many" for each in drawing.clusters if each.many}
     for group in read_xml(svg).iter(f"{SVG}g"):
-        if group.get("id") in names:
+        if own_id(group) in names:
             xs, ys = zip(*points(group.find(f"{SVG}polygon")), strict=True)
-            found[str(group.get("id"))] = min(xs), max(xs), min(ys), max(ys)
+            found[own_id(group)] = min(xs), max(xs), min(ys), max(ys)
     return found
 
 
@@ -74,7 +74,7 @@ def test_labels_of_arrows_stay_in_their_frame() -> None:
     svg = svg_of(drawing, "auto")
     sides = frames(svg, drawing)
     begins = {
-        str(group.get("id")): [float(text.get("x", "0")) for text in group.findall(f"{SVG}text")]
+        own_id(group): [float(text.get("x", "0")) for text in group.findall(f"{SVG}text")]
         for group in read_xml(svg).iter(f"{SVG}g")
         if group.get("class") == "edge"
     }

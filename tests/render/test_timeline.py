@@ -147,8 +147,8 @@ def test_a_fallback_has_its_own_look() -> None:
         2, "attempt", 2.0, "", "a", 1, 1, 1.0, data={"error": {"kind": "E", "message": "m"}, "then": "fallback"}
     )
     chart = timeline([started("a"), failed, altered(fell, attempt=2)])
-    assert "the fallback stood in" in chart.svg()
-    assert "step 3, visit 1, attempt 2, the fallback stood in, then END; 2 s" in tooltips(chart)
+    assert "the fallback&#x27;s result" in chart.svg()
+    assert "step 3, visit 1, attempt 2, the fallback replaced its result, then END; 2 s" in tooltips(chart)
 
 
 @pytest.mark.parametrize(
@@ -211,3 +211,47 @@ async def test_an_unfinished_node_shows_its_progress() -> None:
     asked = next(index for index, step in enumerate(steps) if step.kind == "waiting")
     assert "approve: waits" in timeline(steps[: asked + 1]).spoken
     assert not any(": 0 visits" in words for count in range(1, asked) for words in timeline(steps[:count]).spoken)
+
+
+def long_run(visits: int) -> list[Step]:
+    """A loop of two nodes: one works for most of the time, the other for little; some visits of it failed."""
+    steps, at = [started("busy")], 1.0
+    for number in range(1, visits // 2 + 1):
+        at += 0.9
+        steps.append(made_step(len(steps) + 1, "node", at, "", "busy", number, 1, at - 0.9, data={"to": ["idle"]}))
+        if number % 500 == 0:
+            error = {"kind": "E", "message": "m"}
+            facts = {"error": error, "due_at": None}
+            steps.append(made_step(len(steps) + 1, "attempt", at, "", "idle", number, 1, at, data=facts))
+        at += 0.1
+        attempt = 2 if number % 500 == 0 else 1
+        ended = made_step(len(steps) + 1, "node", at, "", "idle", number, attempt, at - 0.1, data={"to": ["busy"]})
+        steps.append(ended)
+    return steps
+
+
+def test_many_visits_are_a_density() -> None:
+    """Ten thousand visits are not a solid bar: the height shows how much of the time was worked, and failures."""
+    chart = timeline(long_run(10_000))
+    svg = chart.svg()
+    assert len(svg) < 300_000
+    assert "many visits: as high as the part of the time at work" in svg
+    heights: dict[str, list[float]] = {"busy": [], "idle": []}
+    root = read_xml(svg.encode())
+    bars = [
+        (float(rect.get("y", "0")), float(rect.get("height", "0")))
+        for rect in root.iterfind(".//s:g/s:rect", SVG)
+        if rect.get("class") == "f-work-line"
+    ]
+    for top, high in bars:
+        heights["busy" if top + high < 140 else "idle"].append(high)
+    assert len(heights["busy"]) > 300
+    assert min(heights["busy"][5:-5]) > 2 * max(heights["idle"][5:-5])
+    assert sum("1 failed" in title for title in tooltips(chart)) == 10
+
+
+def test_few_visits_stay_bars() -> None:
+    """A row with few narrow bars keeps one for each visit."""
+    chart = timeline(long_run(100))
+    assert "many visits" not in chart.svg()
+    assert sum(title.startswith("step ") for title in tooltips(chart)) == 100

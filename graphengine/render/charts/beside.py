@@ -1,4 +1,4 @@
-"""Two runs next to each other: each drawn on its graph, with a mark where they diverge, and their differences below.
+"""Two runs compared: both drawn on one graph, with a mark where they diverge, and their differences below.
 
 `graphengine.history.load.diff` finds the differences; nothing is compared here.
 """
@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Final
 from pydantic_core import to_json
 
 from graphengine.engine.steps import failure_of, outcome_of
+from graphengine.render.charts.both import both_of
 from graphengine.render.charts.canvas import SMALL, Canvas, Paint, fit, measure
 from graphengine.render.charts.heading import standing
 from graphengine.render.charts.panels import panel_of
 from graphengine.render.charts.units import lasting, paid
+from graphengine.render.drawing import drawing_of
 from graphengine.render.legend import LEGEND_LINES
 from graphengine.render.text import one_line, wrap
 from graphengine.render.words import counted
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from graphengine.history.load import Difference, RunDiff, Side
     from graphengine.render.charts.canvas import Chart
     from graphengine.render.charts.pair import Pair
+    from graphengine.render.charts.panels import Panel
     from graphengine.state.json_values import JsonValue
 
 ROWS: Final = 12
@@ -59,28 +62,39 @@ def beside(pair: Pair) -> Chart:
     """
     found = pair.diff
     sides = (found.first, found.second)
-    panels = [
-        panel_of(outline, steps, _parting_of(side), name.lower())
-        for outline, steps, side, name in zip(pair.outlines, pair.steps, sides, _NAMES, strict=True)
-    ]
-    columns: list[_Column] = []
-    left = _MARGIN
-    for panel in panels:
-        columns.append(_Column(left, max(_LEAST, panel.width)))
-        left += columns[-1].wide + _GAP
-    across = left - _GAP + _MARGIN
+    panels = _panels(pair, sides)
+    wide = sum(panel.width for panel in panels) + _GAP * (len(panels) - 1)
+    room = max(_LEAST, (wide - _GAP) / 2)
+    columns = [_Column(_MARGIN, room), _Column(_MARGIN + room + _GAP, room)]
+    across = columns[-1].left + room + _MARGIN
     canvas = Canvas()
     spoken = _head(canvas, found, columns, across)
-    top = 128.0
-    for column, panel in zip(columns, panels, strict=True):
-        canvas.raw(panel.placed(column.left + (column.wide - panel.width) / 2, top))
+    top, left = 128.0, (across - wide) / 2
+    for panel in panels:
+        canvas.raw(panel.placed(left, top))
+        left += panel.width + _GAP
     y = top + max(panel.height for panel in panels) + 8
-    y = _legend(canvas, dict.fromkeys(sign for panel in panels for sign in panel.signs), across - 2 * _MARGIN, y) + 28
+    signs = [sign for panel in panels for sign in panel.signs]
+    if len(panels) == 1:
+        signs.append("A, B: what one run did and the other did not, or how often each did it")
+    y = _legend(canvas, dict.fromkeys(signs), across - 2 * _MARGIN, y) + 28
     y = _steps(canvas, sides, found.alike, columns, y, spoken)
     y = _fields(canvas, found.differences, columns, y, spoken)
     graph = one_line(found.first.info.graph) or "graph"
-    title = f"Runs {found.first.info.id} and {found.second.info.id} of {graph} beside each other"
+    title = f"Runs {found.first.info.id} and {found.second.info.id} of {graph} compared"
     return canvas.done(title, spoken, across, y)
+
+
+def _panels(pair: Pair, sides: Sequence[Side]) -> list[Panel]:
+    """Return both runs on their graph, or each on its own if the graph changed between them."""
+    partings = {name: step for side, name in zip(sides, _NAMES, strict=True) if (step := _parting_of(side)) is not None}
+    if pair.outlines[0] == pair.outlines[1]:
+        return [panel_of(both_of(pair.outlines[0], *pair.steps), partings)]
+    drawings = [
+        drawing_of(outline, steps, detail="brief") for outline, steps in zip(pair.outlines, pair.steps, strict=True)
+    ]
+    own = [{"": partings[name]} if name in partings else {} for name in _NAMES]
+    return [panel_of(drawing, marks) for drawing, marks in zip(drawings, own, strict=True)]
 
 
 def _parting_of(side: Side) -> Step | None:

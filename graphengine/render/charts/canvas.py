@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from hashlib import sha256
 from html import escape
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
@@ -98,13 +99,15 @@ class Chart:
         """Return the picture as an element of a page."""
         across, down = number(self.width), number(self.height)
         size = f'width="{across}" height="{down}" viewBox="0 0 {across} {down}"'
-        spoken = 'role="img" aria-labelledby="chart-title chart-desc"'
+        desc = safe(". ".join(self.spoken))
+        name = f"c{sha256(f'{self.title}{desc}{self.body}'.encode('utf-8', 'replace')).hexdigest()[:8]}"
+        spoken = f'role="img" aria-labelledby="{name}-title {name}-desc"'
         font = f'font-family="{FONT}" font-size="{number(SIZE)}"'
         return "\n".join(
             [
                 f'<svg xmlns="http://www.w3.org/2000/svg" {size} {spoken} {font}>',
-                f'<title id="chart-title">{safe(self.title)}</title>',
-                f'<desc id="chart-desc">{safe(". ".join(self.spoken))}</desc>',
+                f'<title id="{name}-title">{safe(self.title)}</title>',
+                f'<desc id="{name}-desc">{desc}</desc>',
                 f"<style>{_by_night()}</style>",
                 f'<rect width="100%" height="100%"{_painted(Paint("paper"))}/>',
                 self.body,

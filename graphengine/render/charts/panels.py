@@ -1,4 +1,4 @@
-"""A run drawn on its graph, as a part of a larger picture, with a mark on the node where two runs diverge."""
+"""Runs drawn on their graph, as a part of a larger picture, with a mark on the node where two runs diverge."""
 
 from __future__ import annotations
 
@@ -10,15 +10,13 @@ from xml.etree import ElementTree as ET
 from graphengine.engine.steps import without_items
 from graphengine.render.charts.canvas import Canvas, Paint, number
 from graphengine.render.columns import in_columns
-from graphengine.render.drawing import drawing_of
 from graphengine.render.legend import signs_of
 from graphengine.render.painted import svg_of
 from graphengine.render.parts import Box, Cluster, Line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from graphengine.engine.outline import Outline
     from graphengine.engine.steps import Step
     from graphengine.render.parts import Drawing
 
@@ -55,46 +53,32 @@ class Panel:
         return ET.tostring(self.root, encoding="unicode")
 
 
-def panel_of(outline: Outline, steps: Sequence[Step], parting: Step | None, prefix: str) -> Panel:
-    """Draw a run on its graph.
+def panel_of(whole: Drawing, partings: Mapping[str, Step]) -> Panel:
+    """Paint a drawing of one run or of two.
 
     Args:
-        outline: The graph's outline.
-        steps: All steps of the run.
-        parting: The step to mark; None for none.
-        prefix: Distinguishes its ids from those of other panels.
+        whole: The drawing.
+        partings: The steps at which runs diverge, by the name of the run, "" if there is only one; their nodes are
+            marked.
 
     Raises:
-        RenderError: No painter is installed, or it failed; the outline or the steps cannot be read.
+        RenderError: No painter is installed, or it failed.
     """
-    whole = drawing_of(outline, steps)
     drawing = in_columns(replace(whole, caption=(), legend=()))  # the larger picture has a caption and a legend
-    marked = _marked(drawing, parting) if parting is not None else ""
-    if parting is not None and marked:
-        drawing = _with_line(drawing, marked, f"part at step {parting.seq}")
+    marked: list[str] = []
+    for name, step in partings.items():
+        part = _marked(drawing, step)
+        marked += [part] if part else []
+        drawing = _with_line(drawing, part, f"{name} parts at step {step.seq}".strip())
     root = ET.fromstring(svg_of(drawing, "auto", is_part=True))  # noqa: S314 - painted a moment ago
-    _mark(root, marked)
-    _rename(root, prefix)
+    for part in dict.fromkeys(marked):
+        _mark(root, part)
     return Panel(root, _length(root, "width"), _length(root, "height"), tuple(signs_of(whole)))
 
 
 def _length(root: ET.Element, name: str) -> float:
     text = root.get(name, "0")
     return float(text.removesuffix("pt")) * (_PIXELS if text.endswith("pt") else 1.0)
-
-
-def _rename(root: ET.Element, prefix: str) -> None:
-    """Give all ids, and references to them, a prefix."""
-    for element in root.iter():
-        for name, value in element.attrib.items():
-            if name == "id":
-                element.set(name, f"{prefix}-{value}")
-            elif name == "aria-labelledby":
-                element.set(name, " ".join(f"{prefix}-{each}" for each in value.split()))
-            elif name.endswith("href") and value.startswith("#"):
-                element.set(name, f"#{prefix}-{value[1:]}")
-            elif "url(#" in value:
-                element.set(name, value.replace("url(#", f"url(#{prefix}-"))
 
 
 def _marked(drawing: Drawing, parting: Step) -> str:
@@ -118,9 +102,9 @@ def _with_line(drawing: Drawing, marked: str, words: str) -> Drawing:
 
 def _mark(root: ET.Element, marked: str) -> None:
     """Frame the node where the runs diverge."""
-    group = next((each for each in root.iter(f"{{{_SVG}}}g") if each.get("id") == marked), None)
+    group = next((each for each in root.iter(f"{{{_SVG}}}g") if each.get("id", "").endswith(f"-{marked}")), None)
     around = next(iter(root.iter(f"{{{_SVG}}}g")), None)
-    points = list(_points(group)) if group is not None and marked else []
+    points = list(_points(group)) if group is not None else []
     if not points or around is None:
         return
     (left, right), (top, bottom) = ((min(places), max(places)) for places in zip(*points, strict=True))

@@ -219,7 +219,7 @@ def _said(entry: Entry) -> str:
     if failure is not None and step.kind in ("attempt", "failed"):
         visit += f" failed: {failure.kind}: {one_line(failure.message)}"
     elif falls_back(step):
-        visit += ", the fallback stood in"
+        visit += ", the fallback replaced its result"
     then = f", then {', '.join(entry.edge.to)}" if entry.edge is not None else ""
     return f"step {step.seq}, {visit}{then}"
 

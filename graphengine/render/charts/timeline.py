@@ -36,8 +36,14 @@ _LEAST: Final = 2.5
 """The least width of a bar."""
 _BREAK: Final = "time drawn short"
 _BRANCH: Final = "branched off; what is before is shared"
+_DENSITY: Final = "many visits: as high as the part of the time at work"
 _MARK: Final = "a piece of work was recorded"
 _THIN: Final = 4.0
+_DENSE: Final = ("work", "failed", "fallback")
+_MANY: Final = 100
+"""From so many visits of a row that are narrower than a pixel on, they are drawn as a density."""
+_COLUMN: Final = 2.0
+"""The width of a column of a density."""
 _WORK: Final = ("work", "failed", "fallback", "begun")
 
 _PAINTS: Final[Mapping[What, Paint]] = {
@@ -52,7 +58,7 @@ _PAINTS: Final[Mapping[What, Paint]] = {
 _WORDS: Final[Mapping[What, str]] = {
     "work": "work",
     "failed": "a failed attempt",
-    "fallback": "the fallback stood in",
+    "fallback": "the fallback's result",
     "wait": "waits",
     "pause": "pause before another attempt",
     "inside": "a graph or map, whose parts are below",
@@ -80,6 +86,10 @@ class _Sheet:
     top: float
     row: float
     scale: Scale
+
+    def wide(self, span: Span) -> float:
+        """Return the width of a time."""
+        return self.scale.x(span.end) - self.scale.x(span.start)
 
     def y(self, index: int) -> float:
         """Return the top of a row."""
@@ -114,7 +124,12 @@ def timeline(steps: Sequence[Step]) -> Chart:
     for index, lane in enumerate(lanes):
         _lane(canvas, sheet, index, lane)
     branched = _branches(canvas, sheet, line, len(lanes))
-    signs = ((scale.breaks(), _BREAK), (any(lane.marks for lane in lanes), _MARK), (branched, _BRANCH))
+    signs = (
+        (any(_narrow(sheet, lane) for lane in lanes), _DENSITY),
+        (scale.breaks(), _BREAK),
+        (any(lane.marks for lane in lanes), _MARK),
+        (branched, _BRANCH),
+    )
     more = [words for shown, words in signs if shown]
     down = _legend(canvas, sheet.y(len(lanes)) + 20, across, spans, more)
     gaps = [_gap(gap.why, gap.end - gap.start, short=_is_short(scale, gap)) for gap in line.gaps]
@@ -272,12 +287,43 @@ def _lane(canvas: Canvas, sheet: _Sheet, index: int, lane: _Lane) -> None:
         canvas.text(_MARGIN + indent, middle + 4, fit(lane.name, sheet.names - indent))
     right = sheet.scale.stretches[-1].right
     canvas.text(right + 12, middle + 4, fit(lane.facts, sheet.facts, SMALL), ink="soft", size=SMALL)
-    for span in sorted(lane.spans, key=lambda span: (span.what not in ("inside", "pause"), span.start, span.seq)):
+    narrow = _narrow(sheet, lane)
+    if narrow:
+        _density(canvas, sheet, y, narrow)
+    dense = {*narrow}
+    bars = [span for span in lane.spans if span not in dense]
+    for span in sorted(bars, key=lambda span: (span.what not in ("inside", "pause"), span.start, span.seq)):
         with canvas.said(f"{span.said}; {lasting(span.seconds)}"):
             _bar(canvas, sheet, y, span)
-    for at in lane.marks:
+    for at in lane.marks[:: max(1, len(lane.marks) // _MANY)]:
         x = sheet.scale.x(at)
         canvas.line((x, y + sheet.row - 7), (x, y + sheet.row - 3), Paint("none", "ink"))
+
+
+def _narrow(sheet: _Sheet, lane: _Lane) -> list[Span]:
+    """Return the attempts of a row that are narrower than a pixel, if so many that their bars would be solid."""
+    narrow = [span for span in lane.spans if span.what in _DENSE and sheet.wide(span) < 1]
+    return narrow if len(narrow) >= _MANY else []
+
+
+def _density(canvas: Canvas, sheet: _Sheet, y: float, spans: Sequence[Span]) -> None:
+    """Draw visits that are narrower than a pixel as columns: as high as the part of their time that was worked.
+
+    A column in which an attempt failed has the colour and the line of failures on top.
+    """
+    columns: dict[int, list[Span]] = {}
+    for span in spans:
+        columns.setdefault(int(sheet.scale.x((span.start + span.end) / 2) // _COLUMN), []).append(span)
+    high = sheet.row - 6
+    for column, inside in columns.items():
+        x, failed = column * _COLUMN, sum(span.what == "failed" for span in inside)
+        part = min(1.0, sum(sheet.wide(span) for span in inside) / _COLUMN)
+        words = f"{len(inside)} attempts" + (f", {failed} failed" if failed else "")
+        with canvas.said(f"{words}; {lasting(sum(span.seconds for span in inside))} of work"):
+            top = max(_LEAST, high * part)
+            canvas.rect(x, y + sheet.row - 3 - top, _COLUMN, top, Paint("work-line"))
+            if failed:
+                canvas.rect(x, y + 2, _COLUMN, 3, Paint("bad-line"))
 
 
 def _bar(canvas: Canvas, sheet: _Sheet, y: float, span: Span) -> None:
@@ -324,6 +370,9 @@ def _legend(canvas: Canvas, y: float, across: float, spans: Sequence[Span], more
             _sample(canvas, x, y, what)
         elif words == _MARK:
             canvas.line((x + 10, y - 2), (x + 10, y + 3), Paint("none", "ink"))
+        elif words == _DENSITY:
+            for index, high in enumerate((4.0, 10.0, 7.0)):
+                canvas.rect(x + 4 + 4 * index, y + 6 - high, 3, high, Paint("work-line"))
         elif words == _BRANCH:
             canvas.line((x + 10, y - 8), (x + 10, y + 8), Paint("none", "ink", 1.6, "6 3"))
         else:

@@ -1,0 +1,98 @@
+"""A graph as a networkx graph, for its algorithms: critical paths, dominators, reachability.
+
+networkx is loaded when this module is: it takes longer to import than the rest of the package.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import networkx as nx
+
+from graphengine.graph.options import END, FAIL, START
+from graphengine.render.accounts import Account
+from graphengine.render.edges import closing_edges
+from graphengine.render.scopes import path_at, scopes_of
+from graphengine.render.trace import trace_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from graphengine.engine.outline import Outline
+    from graphengine.engine.steps import Step
+    from graphengine.history.visit_tree import Place
+    from graphengine.render.scopes import Scope
+    from graphengine.render.trace import Trace
+
+_ENDS = (START, END, FAIL)
+
+
+def to_networkx(outline: Outline, steps: Sequence[Step] | None = None) -> nx.MultiDiGraph[str]:
+    """Return a graph, and a run on it, as a networkx graph.
+
+    Nodes are paths: `review`, `article/write` for a node of a graph inside, `teams (law)/write` in one of several. A
+    node that is a graph stays a node, with an edge of kind `enter` to the START of each graph inside, and one of kind
+    `leave` from its END.
+
+    A node has `kind` (`function`, `agent`, …, `start`, `end`, `fail`), `title`, `writes`, and on a run `visits`,
+    `seconds` and `cost_usd` (None if unknown). An edge has `kind` (`edge`, `failure`, `fork`, `enter`, `leave`),
+    `label`, `condition`, `order` (its place among those of its node), `back` (whether it closes a loop), and on a run
+    `taken` and `explanation`. The graph has `name`.
+
+    Args:
+        outline: The graph's outline, from its plan or from a store.
+        steps: All steps of a run from seq 1 on; None for no run.
+
+    Raises:
+        RenderError: The outline or the steps cannot be read.
+    """
+    scopes = scopes_of(outline)
+    trace = trace_of(scopes, steps) if steps is not None else None
+    found: nx.MultiDiGraph[str] = nx.MultiDiGraph(name=scopes[()].name)
+    for place, scope in scopes.items():
+        _add_nodes(found, place, scope, trace)
+        _add_edges(found, place, scope, trace)
+    for place in scopes:
+        if place:
+            around = path_at(place[:-1], place[-1][0])
+            _add_link(found, around, path_at(place, START), "enter", place[-1][1])
+            _add_link(found, path_at(place, END), around, "leave", place[-1][1])
+    return found
+
+
+def _add_nodes(found: nx.MultiDiGraph[str], place: Place, scope: Scope, trace: Trace | None) -> None:
+    names: list[str] = [START, *scope.nodes, *(name for edge in scope.edges for name in (edge.source, edge.target))]
+    for name in dict.fromkeys([*names, END] if place else names):
+        facts = scope.nodes.get(name) or {"name": name}
+        said: dict[str, Any] = {
+            "kind": name.lower() if name in _ENDS else facts.get("kind", ""),
+            "title": facts.get("title") or name,
+            "writes": tuple(facts.get("writes", ())),
+        }
+        if trace is not None:
+            account = trace.accounts.get((place, name), Account())
+            said |= {
+                "visits": trace.visits.get((place, name), 0),
+                "seconds": account.seconds or 0.0,
+                "cost_usd": account.usage.get("cost_usd", 0.0),
+            }
+        found.add_node(path_at(place, name), **said)
+
+
+def _add_edges(found: nx.MultiDiGraph[str], place: Place, scope: Scope, trace: Trace | None) -> None:
+    closing = closing_edges(scope.edges, scope.nodes)
+    for index, edge in enumerate(scope.edges):
+        said: dict[str, Any] = {
+            "kind": "failure" if edge.failure else "fork" if edge.fork else "edge",
+            "label": edge.label,
+            "condition": edge.condition,
+            "order": edge.order,
+            "back": index in closing,
+        }
+        if trace is not None:
+            said |= {"taken": trace.taken[place][index], "explanation": trace.reasons.get((place, index), "")}
+        found.add_edge(path_at(place, edge.source), path_at(place, edge.target), **said)
+
+
+def _add_link(found: nx.MultiDiGraph[str], source: str, target: str, kind: str, label: str) -> None:
+    found.add_edge(source, target, kind=kind, label=label, condition="", order=0, back=kind == "leave")

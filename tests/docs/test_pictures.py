@@ -1,0 +1,41 @@
+"""The pictures of the docs can be read where they are shown: in a column of 830 px, as GitHub shows a README."""
+
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from tests.render.samples import read_xml
+
+ROOT = Path(__file__).resolve().parents[2]
+PICTURES = sorted((ROOT / "docs").rglob("*.svg"))
+COLUMN = 830.0
+LEAST = 9.0
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def pixels(length: str) -> float:
+    """A length of an SVG in CSS pixels."""
+    return float(length.removesuffix("pt")) * (96 / 72 if length.endswith("pt") else 1)
+
+
+def sizes(element: ET.Element, size: float, scale: float) -> list[float]:
+    """The sizes of all text in an element, in CSS pixels of its natural size."""
+    size = float(element.get("font-size", size))
+    if element.tag == f"{SVG}svg":
+        scale *= pixels(element.get("width", "0")) / float(element.get("viewBox", "0 0 1 1").split()[2])
+    own = [size * scale] if element.tag == f"{SVG}text" else []
+    return own + [found for child in element for found in sizes(child, size, scale)]
+
+
+@pytest.mark.parametrize("picture", PICTURES, ids=lambda path: path.relative_to(ROOT / "docs").as_posix())
+def test_no_text_is_too_small(picture: Path) -> None:
+    """The smallest text of a picture has 9 px, scaled down to the column if it is wider."""
+    root = read_xml(picture.read_bytes())
+    shrunk = min(1.0, COLUMN / pixels(root.get("width", "0")))
+    assert min(sizes(root, 16.0, 1.0)) * shrunk >= LEAST
+
+
+def test_all_pictures_are_measured() -> None:
+    """A picture that is nowhere else in the docs would not be found."""
+    assert len(PICTURES) > 40

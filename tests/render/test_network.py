@@ -1,0 +1,75 @@
+"""Graphs and runs as networkx graphs."""
+
+import subprocess
+import sys
+
+import networkx as nx
+
+from graphengine.history.export import read_file
+from graphengine.render.network import to_networkx
+from tests.kit.gallery import GALLERY, graph_of
+from tests.render.nested import newsroom
+from tests.render.samples import review_loop
+from tests.render.test_runs import LOOP
+
+
+def test_nodes_and_edges_keep_their_facts() -> None:
+    """Kinds, labels, conditions, the order of evaluation, and parallel edges of their own."""
+    found = to_networkx(review_loop())
+    assert found.name == "review_loop"
+    assert found.nodes["write"] == {"kind": "agent", "title": "write", "writes": ("draft",)}
+    assert found.nodes["START"]["kind"] == "start"
+    edges = list(found.get_edge_data("review", "END").values())
+    assert [(edge["kind"], edge["label"], edge["order"]) for edge in edges] == [
+        ("failure", "accepted unreviewed", 0),
+        ("edge", "approved", 0),
+        ("edge", "no longer improving", 1),
+        ("edge", "out of iterations", 2),
+    ]
+    assert edges[1]["condition"] == "history[-1].score >= 7"
+    assert [edge["back"] for edge in found.get_edge_data("review", "write").values()] == [True]
+
+
+def test_a_run_adds_visits_times_and_explanations() -> None:
+    """What was never taken has 0."""
+    found = to_networkx(review_loop(), LOOP)
+    assert found.nodes["write"]["visits"] == 2
+    assert found.nodes["write"]["cost_usd"] == 0.0
+    taken = [(edge["taken"], edge["explanation"]) for edge in found.get_edge_data("review", "END").values()]
+    assert taken == [(0, ""), (1, "history[-1].score 8 >= 7: yes"), (0, ""), (0, "")]
+
+
+def test_the_critical_path_of_a_run() -> None:
+    """The longest chain by time: of the two researchers, the slower one."""
+    run = read_file(GALLERY / "review_loop.json")
+    found = to_networkx(run.outlines[run.info.fingerprint], run.steps)
+    once: nx.DiGraph[str] = nx.DiGraph(
+        (source, target, {"seconds": found.nodes[target]["seconds"]})
+        for source, target, edge in found.edges(data=True)
+        if edge["taken"] and not edge["back"]
+    )
+    path = nx.dag_longest_path(once, weight="seconds")
+    assert path == ["START", "recall", "research", "merge", "write", "review"]
+    assert found.nodes["research"]["seconds"] > found.nodes["doubt"]["seconds"]
+
+
+def test_nodes_that_every_run_passes() -> None:
+    """The dominators of END: no run finishes without them."""
+    found = graph_of("review_loop").to_networkx()
+    dominators = nx.immediate_dominators(nx.DiGraph(found), "START")
+    assert dominators["END"] == "write"
+
+
+def test_graphs_inside_are_connected() -> None:
+    """A node that is a graph leads to its START, and its END leads back."""
+    found = newsroom().to_networkx()
+    assert nx.has_path(found, "START", "articles/review")
+    assert found.get_edge_data("articles", "articles/START")[0]["kind"] == "enter"
+    assert found.get_edge_data("articles/END", "articles")[0]["kind"] == "leave"
+
+
+def test_networkx_is_loaded_only_when_it_is_asked_for() -> None:
+    """It takes longer to import than the package."""
+    program = "import sys, graphengine.render; print('networkx' in sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "False"
