@@ -12,6 +12,7 @@ import lazy_loader
 
 if TYPE_CHECKING:
     from graphengine.agents import Agent, Window, mcp, tool
+    from graphengine.cli.live import show
     from graphengine.errors import CompileError, GraphEngineError
     from graphengine.graph.conditions import (
         Condition,
@@ -29,7 +30,19 @@ if TYPE_CHECKING:
     from graphengine.graph.question import ask
     from graphengine.models import Message, Model, Router, ScriptedModel
     from graphengine.reducers import Replace
-    from graphengine.runner import Context, PastRun, Pruned, Result, Run, RunFailed, Runner, Usage, Wait, Worker
+    from graphengine.runner import (
+        Context,
+        PastRun,
+        Pruned,
+        Result,
+        Run,
+        RunFailed,
+        Runner,
+        SyncRunner,
+        Usage,
+        Wait,
+        Worker,
+    )
     from graphengine.state.failure import Failure
     from graphengine.state.secret import Secret
     from graphengine.state.stop import Stop
@@ -39,6 +52,7 @@ else:
         __name__,
         submod_attrs={
             "agents": ("Agent", "Window", "mcp", "tool"),
+            "cli.live": ("show",),
             "graph.question": ("ask",),
             "graph.conditions": (
                 "Condition",
@@ -79,6 +93,7 @@ else:
                 "Run",
                 "RunFailed",
                 "Runner",
+                "SyncRunner",
                 "Usage",
                 "Wait",
                 "Worker",
@@ -118,6 +133,7 @@ __all__ = [
     "Secret",
     "Sizes",
     "Stop",
+    "SyncRunner",
     "TextFile",
     "Usage",
     "Wait",
@@ -132,6 +148,7 @@ __all__ = [
     "iterations",
     "mcp",
     "plateau",
+    "show",
     "tool",
     "usage",
     "value",

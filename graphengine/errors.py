@@ -6,6 +6,7 @@ Errors in a node's work (`NodeError`) are recorded in the run's log as a `Failur
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, ClassVar, Final
@@ -157,8 +158,14 @@ class RunIsDriven(GraphEngineError):
         super().__init__(
             f"run {run_id} is driven by {owner}{_lease(expires_at)}",
             where=f"run {run_id}",
-            repair=f"wait until that process is done, stop it, or follow it: graphengine watch {run_id}",
+            repair=_repair(run_id, expires_at),
         )
+
+
+def _repair(run_id: str, expires_at: float) -> str:
+    if expires_at == math.inf:
+        return f"use its handle: runner.get({run_id!r}), or wait until it is no longer driven"
+    return f"wait until that process is done, stop it, or follow it: graphengine watch {run_id}, or runner.watch(…)"
 
 
 def _lease(expires_at: float) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import inspect
 import json
-import traceback
 from dataclasses import dataclass, field
 from typing import Final
 
 from pydantic_core import to_json, to_jsonable_python
 
+from graphengine.calls.user_frames import user_traceback
 from graphengine.engine.failures import text_of
 from graphengine.state.json_values import utf8_text
 
@@ -72,7 +72,7 @@ def single(error: Exception) -> Exception:
 
 def traceback_text(error: BaseException) -> str:
     """Return the traceback for the record; only the end of a long one, which names the line that raised."""
-    text = utf8_text("".join(traceback.format_exception(error)))
+    text = utf8_text(user_traceback(error))
     return text if len(text) <= MAX_ERROR_CHARACTERS else f"…{text[-MAX_ERROR_CHARACTERS:]}"
 
 

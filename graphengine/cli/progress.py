@@ -2,7 +2,7 @@
 
 A map shows a count of its items, in at most ten lines, and its first failures. Work below an item, such as a graph's
 nodes, is not shown unless it asks a question. On a terminal, a transient line below shows the end of the text that a
-model is writing, or else the nodes at work and for how long.
+model is writing, or else a bar for a map with the time it is likely to take, or the nodes at work and for how long.
 """
 
 from __future__ import annotations
@@ -66,6 +66,7 @@ _VERBS: Final = {
     "failed": "bold red",
 }
 _FAILURES: Final = 5
+_BAR_COLUMNS: Final = 20
 _TENTHS: Final = 10
 _KEPT_CHARACTERS: Final = 500  # of a model's text; more than fits a line of any terminal
 _PATH_CHARACTERS: Final = 40
@@ -76,6 +77,7 @@ _READ_SECONDS: Final = 2.0
 _INDENT: Final = 9
 _NAMED: Final = 3
 """The most nodes at work that are shown by name; further ones are counted."""
+_MAP_ENDS: Final = ("node", "failed", "attempt")
 _ENDS: Final = ("attempt", "node", "failed")
 _INSIDE: Final = ("recorded", "message", "refused", "begun")
 """Kinds of steps after which their node is still at work."""
@@ -83,12 +85,26 @@ _INSIDE: Final = ("recorded", "message", "refused", "begun")
 
 @dataclass(slots=True)
 class _Count:
-    """The progress of a map's items; `total` is None if the map began before this process."""
+    """The progress of a map's items.
+
+    Attributes:
+        path: The map.
+        total: How many items it has; None if it began before this process.
+        since: When the map began, or its run was last resumed.
+        done: How many items have ended.
+        failed: How many of them failed.
+        by_fallback: How many of them have the result of their fallback.
+        before: How many of them had ended at `since`.
+        shown: How many of them had ended when a line was last written.
+    """
 
     path: str
     total: int | None
+    since: float = 0.0
     done: int = 0
     failed: int = 0
+    by_fallback: int = 0
+    before: int = 0
     shown: int = 0
 
     @property
@@ -100,7 +116,20 @@ class _Count:
 
     def __str__(self) -> str:
         of = f" of {self.total:,} items" if self.total is not None else f" more {'item' if self.done == 1 else 'items'}"
-        return f"{self.done:,}{of} done" + (f", {self.failed:,} of them failed" if self.failed else "")
+        return f"{self.done:,}{of} done{self._faults}"
+
+    @property
+    def _faults(self) -> str:
+        failed = f", {self.failed:,} of them failed" if self.failed else ""
+        return failed + (f", {self.by_fallback:,} by fallback" if self.by_fallback else "")
+
+    def bar(self, at: float) -> str:
+        """Return the share that is done as a bar, and how long the rest will take at the same pace."""
+        total = self.total or 1
+        filled = "#" * (self.done * _BAR_COLUMNS // total)
+        fresh, elapsed = self.done - self.before, at - self.since
+        left = f", about {_whole_seconds((total - self.done) * elapsed / fresh)} left" if fresh > 0 else ""
+        return f"{self.path}: [{filled:.<{_BAR_COLUMNS}}] {self.done:,} of {total:,}{self._faults}{left}"
 
 
 class Progress:
@@ -145,7 +174,10 @@ class Progress:
         elif isinstance(event, Emitted):
             self._line("emit", event.path, f": {one_line(compact(event.data))}")
         else:
-            self.recorded(self.visits.feed(event.step))
+            from graphengine.runner.run import StepRecorded
+
+            if isinstance(event, StepRecorded):
+                self.recorded(self.visits.feed(event.step))
 
     def recorded(self, entry: Entry) -> None:
         """Show a durable step."""
@@ -183,6 +215,11 @@ class Progress:
         self._channel.wipe()
 
     def _has_moved(self, step: Step) -> None:
+        if step.kind in ("resumed", "branched"):
+            for count in self._counts.values():
+                count.since, count.before = step.at, count.done
+        elif step.kind in _MAP_ENDS:
+            self._counts = {key: count for key, count in self._counts.items() if count.path != step.path}
         if step.kind not in _INSIDE:
             self._at_work.pop(step.path, None)
         if isinstance(step.data, Joined) and step.data.cancelled:  # arms, whose nodes have the paths of their graph
@@ -210,10 +247,19 @@ class Progress:
             self._channel.wipe()
 
     def tick(self, at: float) -> None:
-        """Show which nodes are at work at a time, epoch seconds, unless a model is writing."""
+        """Show a bar for the map with most left to do, or which nodes are at work, unless a model is writing.
+
+        Args:
+            at: The time, epoch seconds.
+        """
         if not self._is_live or not self._at_work:
             return
         if self._written and self._now() - self._shown_at < _READ_SECONDS:
+            return
+        bars = [count for count in self._counts.values() if count.total is not None and count.done < count.total]
+        if bars:
+            widest = max(bars, key=lambda count: (count.total or 0) - count.done)
+            self._channel.transient(f"{'items':<9}", widest.bar(at), keeps_end=False)
             return
         self._channel.transient(f"{'at work':<9}", in_flight(list(self._at_work.values()), at), keeps_end=False)
 
@@ -262,7 +308,7 @@ class Progress:
         """Show that a node began its items or its graph, or recorded a piece of its work."""
         facts = step.data
         if isinstance(facts, Mapped):
-            self._counts[child_id(step.frame, step.node)] = _Count(step.path, facts.count)
+            self._counts[child_id(step.frame, step.node)] = _Count(step.path, facts.count, step.at)
             self._line("items", step.path, f": {mapped(facts)}")
         elif isinstance(facts, Entered):
             self._line("entered", step.path, f": graph {facts.graph}", *arrow(step))
@@ -293,6 +339,7 @@ class Progress:
         if step.kind == "attempt":
             return
         count.done += 1
+        count.by_fallback += falls_back(step)
         if count.is_news:
             count.shown = count.done
             self._line("items", count.path, f": {count}")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeVar
 from graphengine.cli.places import shown
 from graphengine.errors import UnknownRun
 from graphengine.history.load import load_snapshot
+from graphengine.history.selection import NEWEST, other_words
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -29,8 +30,6 @@ _SHORTEST: Final = 4  # the least length of a prefix of an id
 _COUNTED: Final = 1000
 _LISTED: Final = 5
 _BEFORE: Final = 1000
-NEWEST: Final = 1000
-"""How many of the newest runs are searched for a similar word: enough for a misspelling, and quick."""
 
 _NEAR: Final = 0.75  # ids created in the same minute are similar, and must not match
 
@@ -122,14 +121,6 @@ def near_word(place: Place, given: str, what: Literal["graph", "tag"]) -> str:
     """
     near = get_close_matches(given, read(place, lambda store: other_words(store, given, what)), n=1)
     return near[0] if near else ""
-
-
-async def other_words(store: Store, given: str, what: Literal["graph", "tag"]) -> Sequence[str]:
-    """Return the graphs or tags of the newest runs; [] if any run has the given one."""
-    if await (store.runs(limit=1, graph=given) if what == "graph" else store.runs(limit=1, tag=given)):
-        return []
-    newest = await store.runs(limit=NEWEST)
-    return sorted({word for info in newest for word in ([info.graph] if what == "graph" else info.tags)})
 
 
 def read_run(place: Place, run_id: str, at: int | None = None) -> Recorded:

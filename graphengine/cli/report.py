@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import to_json, to_jsonable_python
 
+from graphengine.calls.user_frames import is_user_code
 from graphengine.cli.places import command, picture_ending, shown
 from graphengine.cli.session import Exit
 from graphengine.cli.steps import counted, explained, is_offline, usage_line
@@ -22,6 +22,7 @@ from graphengine.history.json_document import explanation_of, run_document, usag
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from graphengine.cli.models import Chosen
     from graphengine.cli.places import Place
@@ -217,15 +218,9 @@ def show_failure(err: Channel, failure: FailureRecord) -> None:
 
 def place_in_user_code(traceback_text: str) -> str:
     """Return the innermost frame of the user's code in a traceback, as `file:line in function`; "" if none is."""
-    import sysconfig
-
-    import graphengine
-
-    libraries = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-    foreign = ("<frozen", f"{Path(graphengine.__file__).parent}{os.sep}", *(f"{path}{os.sep}" for path in libraries))
     found = ""
     for file, line, function in re.findall(r'^[ |+]*File "(.+)", line (\d+), in (.+)$', traceback_text, re.MULTILINE):
-        if not file.startswith(foreign) and "site-packages" not in file:
+        if is_user_code(file):
             found = f"{file}:{line} in {function}"
     return found
 

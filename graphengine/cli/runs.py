@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from graphengine.cli.selecting import Wanted
     from graphengine.cli.session import Session
     from graphengine.cli.tree import Tree
     from graphengine.engine.snapshot import Snapshot
+    from graphengine.history.selection import Wanted
     from graphengine.history.usage import Usage
     from graphengine.stores.base import RunInfo, Store
 
@@ -71,8 +71,8 @@ def command(  # noqa: PLR0913 - one for each option
     """
     from graphengine.cli.places import place_of, shown
     from graphengine.cli.recorded import read
-    from graphengine.cli.selecting import Wanted, hint_of
     from graphengine.history.json_document import runs_document
+    from graphengine.history.selection import Wanted, hint_of
 
     if older_than is not None and newer_than is not None and older_than >= newer_than:
         raise click.UsageError("no run can be both: --older-than 1d --newer-than 7d lists the runs in between")
@@ -106,9 +106,9 @@ async def _listed(store: Store, wanted: Wanted) -> tuple[Sequence[RunInfo], Mapp
     """Return the newest runs that match, and the snapshots of those that wait."""
     from contextlib import suppress
 
-    from graphengine.cli.selecting import newest
     from graphengine.errors import StoreError
     from graphengine.history.load import load_snapshot
+    from graphengine.history.selection import newest
 
     found = await newest(store, wanted)
     waiting: dict[str, Snapshot] = {}
@@ -120,9 +120,9 @@ async def _listed(store: Store, wanted: Wanted) -> tuple[Sequence[RunInfo], Mapp
 
 
 def _show(session: Session, runs: Sequence[RunInfo], waiting: Mapping[str, Snapshot]) -> None:
-    from graphengine.cli.selecting import status_of
     from graphengine.cli.tables import aligned
     from graphengine.cli.times import short_time, when
+    from graphengine.history.selection import status_of
 
     columns = session.out.columns
     at = when if columns is None else short_time
@@ -147,9 +147,9 @@ def _show_tree(session: Session, tree: Tree) -> None:
     """Show each run below its parent, with the step where it branched off."""
     import time
 
-    from graphengine.cli.selecting import status_of
     from graphengine.cli.tables import aligned
     from graphengine.cli.times import age
+    from graphengine.history.selection import status_of
 
     now, drawn, sums = time.time(), list(tree.rows()), tree.sums()
     parents = {info.parent for _, info in drawn}

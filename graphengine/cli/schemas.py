@@ -374,6 +374,40 @@ class WatchEnded(WatchLine):
     stop: Stop | None = Field(description="why it ended")
     error: Failure | None = Field(description="what it failed with")
     waits: Sequence[Wait] = Field(description="what it waits for")
+    state: Mapping[str, JsonValue] = Field(description="its fields")
+    usage: Usage = Field(description="its usage of models, including what it inherited")
+
+
+class LiveLine(WatchLine):
+    """What happens now and is not recorded."""
+
+    path: str = Field(description="the node")
+
+
+class Began(LiveLine):
+    """An attempt of a node began."""
+
+    event: Literal["began"] = Field(description="which line it is")
+    node: str = Field(description="the node's name")
+    visit: int = Field(description="which visit of the node, from 1")
+    attempt: int = Field(description="which attempt of the visit, from 1")
+    at: float = Field(description="when it began")
+    after: int = Field(description="the number of the last step before it")
+
+
+class Emitted(LiveLine):
+    """A node showed a value with `ctx.emit`."""
+
+    event: Literal["emitted"] = Field(description="which line it is")
+    data: JsonValue = Field(description="the value")
+
+
+class Text(LiveLine):
+    """A piece of a model's answer."""
+
+    event: Literal["text"] = Field(description="which line it is")
+    agent: str = Field(description="the agent")
+    text: str = Field(description="the piece")
 
 
 class Failed(Document):
@@ -400,6 +434,8 @@ class Kind:
 _DRIVEN: Final = "if it resumes the run"
 _POSTED: Final = "if it does not"
 
+_LIVE: Final = (Began, Emitted, Text)
+
 DOCUMENTS: Final[Mapping[str, Sequence[Kind]]] = {
     "new": [Kind(Made)],
     "list": [Kind(Graphs)],
@@ -412,6 +448,7 @@ DOCUMENTS: Final[Mapping[str, Sequence[Kind]]] = {
         Kind(Stepped, "for each step", lines=True),
         Kind(Stands, "when its status changes", lines=True),
         Kind(WatchEnded, "at the end", lines=True),
+        *(Kind(model, "only in Python: `event_document` of a live event", lines=True) for model in _LIVE),
     ],
     "worker": [
         Kind(GoesOn, "when it takes a run", lines=True),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from graphengine.cli.terminal import OutputFailed
 from graphengine.errors import (
+    CompileError,
     GraphEngineError,
     LeaseLost,
     NodeError,
@@ -81,7 +82,7 @@ class Session:
 
     def fail(self, error: GraphEngineError) -> None:
         """Report an error that ended the command."""
-        if self.debug:
+        if self.debug and not isinstance(error, CompileError):  # its problems name the lines
             cause = error.__cause__ if isinstance(error, Unexpected) and error.__cause__ is not None else error
             self.err.line("".join(traceback.format_exception(cause)).rstrip())
         if self.json:

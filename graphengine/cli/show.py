@@ -161,10 +161,10 @@ def _show_usage(session: Session, recorded: Recorded) -> None:
 def _show(session: Session, place: Place, recorded: Recorded) -> None:
     from graphengine.cli.places import graph_words
     from graphengine.cli.report import OFFLINE, run_usage, show_cost, show_end, show_kept
-    from graphengine.cli.selecting import status_of
     from graphengine.cli.steps import is_offline
     from graphengine.cli.times import when
     from graphengine.cli.waits import show_waits
+    from graphengine.history.selection import status_of
 
     out, info, snapshot = session.out, recorded.info, recorded.snapshot
     is_past = snapshot.seq < info.seq

@@ -8,7 +8,6 @@ work and what the run waits for.
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Final, Protocol
 
 import click
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import RunInfo, Store
 
-_POLL_SECONDS: Final = 0.2
 _LAST: Final = 5
 """The number of past steps that are shown without --from."""
 _OVER: Final = ("finished", "stopped", "failed")
@@ -151,32 +149,31 @@ class _Watching:
             UnknownRun: The run was removed in the meantime.
             StoreError: It cannot be read.
         """
-        import asyncio
+        from contextlib import aclosing
 
-        from graphengine.cli.selecting import status_of
+        from graphengine.history.polling import polled
+        from graphengine.history.selection import status_of
 
-        info = await store.info(run_id)
-        self._view.begins(info)
-        visits = await self._past(store, info)
+        first = await store.info(run_id)
+        self._view.begins(first)
+        visits = await self._past(store, first)
         snapshot = visits.snapshot
         reported: tuple[object, ...] = ()
-        while True:
-            for step in await store.steps(run_id, snapshot.seq, info.seq):
-                self._view.step(visits.feed(step), is_past=False)
-            status = status_of(info)
-            if status in _OVER or (self._ends_idle and status != "running"):
-                self._view.ends(info, snapshot)
-                return _exit_code(status)
-            standing = (status, info.seq, info.driver)
-            if standing != reported:
-                reported = standing
-                self._view.stands(info, snapshot)
-            else:
-                self._view.tick()
-            await asyncio.sleep(_POLL_SECONDS)
-            before, info = info, await store.info(run_id)
-            if info.created_at != before.created_at or info.seq < before.seq:
-                raise _removed(run_id)
+        async with aclosing(polled(store, first, snapshot.seq)) as polls:
+            async for info, steps in polls:
+                for step in steps:
+                    self._view.step(visits.feed(step), is_past=False)
+                status = status_of(info)
+                if status in _OVER or (self._ends_idle and status != "running"):
+                    self._view.ends(info, snapshot)
+                    return _exit_code(status)
+                standing = (status, info.seq, info.driver)
+                if standing != reported:
+                    reported = standing
+                    self._view.stands(info, snapshot)
+                else:
+                    self._view.tick()
+        return Exit.FINISHED  # not reached: the loop above ends with a return or an error
 
     async def _past(self, store: Store, info: RunInfo) -> Visits:
         """Return the run before the first step that is shown."""
@@ -191,12 +188,6 @@ class _Watching:
             self._view.step(visits.feed(step), is_past=True)
         self._view.joins(visits)
         return visits
-
-
-def _removed(run_id: str) -> Exception:
-    from graphengine.errors import UnknownRun
-
-    return UnknownRun(f"run {run_id} was removed while it was watched", where=f"run {run_id}")
 
 
 def _exit_code(status: str) -> int:
@@ -308,11 +299,11 @@ class _Documents:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._reported: tuple[object, ...] = ()
-        self._whose: dict[str, JsonValue] = {}
+        self._reported: Mapping[str, JsonValue] = {}
+        self._info: RunInfo | None = None
 
     def begins(self, info: RunInfo) -> None:
-        self._whose = {"run_id": info.id, "graph": info.graph}
+        self._info = info
 
     def step(self, entry: Entry, *, is_past: bool) -> None:
         from graphengine.history.json_document import step_document
@@ -330,25 +321,21 @@ class _Documents:
         """Write a document if the run's status, driver or waits have changed."""
         from graphengine.history.json_document import waits_document
 
-        waits = waits_document(snapshot)
-        standing = (info.status, info.driver, waits)
+        standing = {"status": info.status, "driver": info.driver, "waits": waits_document(snapshot)}
         if standing != self._reported:
             self._reported = standing
-            self._line("stands", {"status": info.status, "driver": info.driver, "waits": waits})
+            self._line("stands", standing)
 
     def tick(self) -> None:
         pass
 
-    def ends(self, info: RunInfo, snapshot: Snapshot) -> None:
-        from graphengine.history.json_document import failure_document, waits_document
+    def ends(self, info: RunInfo, snapshot: Snapshot) -> None:  # noqa: ARG002 - as its protocol
+        from graphengine.history.json_document import ended_document
 
-        error = failure_document(snapshot.failure) if snapshot.failure is not None else None
-        stop = asdict(snapshot.stop) if snapshot.stop is not None else None
-        outcome: Mapping[str, JsonValue] = {"seq": info.seq, "stop": stop, "error": error}
-        ended = {"status": info.status, "driver": info.driver, **outcome, "waits": waits_document(snapshot)}
-        self._line("ended", ended)
+        self._line("ended", ended_document(snapshot))
 
     def _line(self, event: str, content: Mapping[str, JsonValue]) -> None:
-        from graphengine.history.json_document import SCHEMA
+        from graphengine.history.json_document import event_line
 
-        self._session.line({"schema": SCHEMA, "event": event, **self._whose, **content})
+        if self._info is not None:
+            self._session.line(event_line(event, self._info, content))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import traceback
 from typing import TYPE_CHECKING, Final
 
 from graphengine.calls.interrupts import reraise_interrupt
+from graphengine.calls.user_frames import has_user_code, user_traceback
 from graphengine.engine.events import Error
 from graphengine.engine.steps import FailureRecord
 from graphengine.errors import NodeError, is_repeating
@@ -34,8 +34,9 @@ def error_of(error: BaseException) -> Error:
         asked = getattr(error, "retry_after_seconds", None)  # a model's
         pause: float = asked if is_seconds(asked) else 0.0
         retryable = error.retryable and not repeats
-        return Error(error.code, names, _utf8(error.message), "", retryable, where, repair, pause, error, repeats)
-    text, trace = text_of(error) or names[0], _utf8("".join(traceback.format_exception(error)))
+        trace = _utf8(user_traceback(error.__cause__)) if has_user_code(error.__cause__) and error.__cause__ else ""
+        return Error(error.code, names, _utf8(error.message), trace, retryable, where, repair, pause, error, repeats)
+    text, trace = text_of(error) or names[0], _utf8(user_traceback(error))
     repair = "" if isinstance(error, Exception) else _NO_EXIT
     return Error(names[0], names, text, trace, not repeats, repair=repair, raised=error, repeats=repeats)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NoReturn, TypeAl
 
 from pydantic import BaseModel
 
-from graphengine.errors import DefinitionError
+from graphengine.errors import CompileError, DefinitionError
 from graphengine.graph.conditions import Condition, as_condition
 from graphengine.graph.elsewhere import Awaited, missing, named_node, with_our_keywords
 from graphengine.graph.options import END, FAIL, START, Limits, Migration, Retry, none_for_ever
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from graphengine.render.folding import Fold
     from graphengine.render.looks import Theme
     from graphengine.render.parts import Detail
+    from graphengine.runner.once import RunOptions
     from graphengine.runner.result import Result
     from graphengine.state.json_values import JsonValue
     from graphengine.state.secret import Keys
@@ -449,7 +450,12 @@ class Graph(Generic[S]):
         if self._plan is None or any(graph.edits != edits for graph, edits in self._inner):
             from graphengine.compile.compiler import compile_graph  # noqa: PLC0415 - it reads this module
 
-            self._plan, inner = compile_graph(self)
+            try:
+                self._plan, inner = compile_graph(self)
+            except CompileError as error:
+                raise error.with_traceback(
+                    None
+                ) from None  # the lines of the problems matter, not those of the compiler
             self._inner = [(graph, graph.edits) for graph in inner]
         return self._plan
 
@@ -509,45 +515,37 @@ class Graph(Generic[S]):
 
     @with_our_keywords
     def run(
-        self, state: S | Mapping[str, object] | None = None, *, limits: Limits | None = None
+        self, state: S | Mapping[str, object] | None = None, **options: Unpack[RunOptions]
     ) -> Coroutine[Any, Any, Result[S]]:
-        """Run it once in memory. Use `Runner` for runs that outlive the process, and for graphs that ask questions.
+        """Run it once, in memory if no store is given. Use `Runner` for several runs, or to answer questions.
+
+        Args:
+            state: The initial state, or a mapping of its fields.
+            options: `limits=` in place of the graph's own, `store=` (the path of a SQLite database, or a Store),
+                `run_id=`, `models=` and `resources=` as in `Runner`.
 
         Returns:
             The result: `finished`, `stopped` at a limit, or `waiting` for an answer or a message, which can no longer
-            arrive since the run is in memory only. A run that only sleeps is waited for.
+            arrive if the run is in memory only. A run that only sleeps is waited for.
 
         Raises:
-            CompileError, InputError; RunFailed, with the result up to the failure.
+            CompileError, InputError; RunExists; RunFailed, with the result up to the failure.
         """
-        return Awaited(self._run(state, limits), self)
+        from graphengine.runner.once import run_once  # noqa: PLC0415 - the one lazy door to the runner
 
-    async def _run(self, state: S | Mapping[str, object] | None, limits: Limits | None) -> Result[S]:
-        from graphengine.runner import Runner  # noqa: PLC0415 - the one lazy door to the runner
-
-        async with Runner() as runner:
-            return await runner.start(self, state, limits=limits).result()
+        return Awaited(run_once(self, state, **options), self)
 
     @with_our_keywords
-    def run_sync(self, state: S | Mapping[str, object] | None = None, *, limits: Limits | None = None) -> Result[S]:
-        """`run` for scripts without an event loop.
+    def run_sync(self, state: S | Mapping[str, object] | None = None, **options: Unpack[RunOptions]) -> Result[S]:
+        """`run` for scripts without an event loop. `SyncRunner` has the methods of a Runner for them.
 
         Raises:
             DefinitionError: An event loop is running here, as in a notebook. Also what `run` raises.
         """
-        import asyncio  # noqa: PLC0415 - declaring a graph needs no event loop
+        from graphengine.runner.once import run_alone, run_once  # noqa: PLC0415 - as above
 
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            is_running = False
-        else:
-            is_running = True
-        if is_running:
-            message = "run_sync was called where an event loop is running"
-            raise DefinitionError(message, where=f"graph {self.name}", repair="write: result = await graph.run(…)")
         self.compile()
-        return asyncio.run(self._run(state, limits))
+        return run_alone(lambda: run_once(self, state, **options), f"graph {self.name}")
 
     def render(
         self, path: str | PathLike[str], *, fold: Fold = None, theme: Theme = "auto", detail: Detail = "full"

@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from graphengine.errors import GraphEngineError, Problem
     from graphengine.history.load import RunDiff, Side
     from graphengine.history.usage import Spent, Usage
+    from graphengine.state.failure import Failure
     from graphengine.state.json_values import JsonValue
+    from graphengine.state.stop import Stop
     from graphengine.stores.base import RunInfo
     from graphengine.stores.sqlite.doctor.findings import Repaired, Report
 
@@ -85,7 +87,7 @@ class Explanation(NamedTuple):
     repair: str = ""
 
 
-def explanation_of(failure: FailureRecord) -> Explanation:
+def explanation_of(failure: FailureRecord | Failure) -> Explanation:
     """Return the text of a recorded failure; older versions recorded place and repair as lines of the message."""
     where, repair, message = failure.where, failure.repair, failure.message
     if not where and not repair and not failure.traceback:
@@ -159,7 +161,44 @@ def _wait(name: str, wait: WaitRecord) -> dict[str, JsonValue]:
     }
 
 
-def failure_document(failure: FailureRecord) -> dict[str, JsonValue]:
+def event_line(event: str, info: RunInfo, content: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """Return the document of an event of a run."""
+    return {"schema": SCHEMA, "event": event, "run_id": info.id, "graph": info.graph, **content}
+
+
+class Ending(NamedTuple):
+    """How a run ended, or where it is when it is no longer watched."""
+
+    status: str
+    seq: int
+    stop: Stop | None
+    error: FailureRecord | Failure | None
+    waits: list[JsonValue]
+    state: Mapping[str, JsonValue]
+    usage: Mapping[str, float | None]
+
+    def document(self) -> dict[str, JsonValue]:
+        """Return it as a document; no process drives the run then."""
+        return {
+            "status": self.status,
+            "driver": None,
+            "seq": self.seq,
+            "stop": None if self.stop is None else asdict(self.stop),
+            "error": None if self.error is None else failure_document(self.error),
+            "waits": self.waits,
+            "state": self.state,
+            "usage": usage_document(self.usage),
+        }
+
+
+def ended_document(snapshot: Snapshot) -> dict[str, JsonValue]:
+    """Return how a run ended, or where it is when it is no longer watched."""
+    waits, state = waits_document(snapshot), snapshot.root.values
+    facts = snapshot.status, snapshot.seq, snapshot.stop, snapshot.failure
+    return Ending(*facts, waits, state, snapshot.usage).document()
+
+
+def failure_document(failure: FailureRecord | Failure) -> dict[str, JsonValue]:
     """Return the document of a recorded failure: the parts of every error, the node's path and the attempt."""
     text = explanation_of(failure)
     found: dict[str, JsonValue] = {

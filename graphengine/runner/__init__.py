@@ -8,24 +8,28 @@ import lazy_loader
 
 if TYPE_CHECKING:
     from graphengine.runner.context import Context
+    from graphengine.runner.event_json import event_document
     from graphengine.runner.live_events import Emitted, NodeBegan, TextDelta
     from graphengine.runner.previous_runs import PastRun
     from graphengine.runner.result import Result, RunFailed, Usage, Wait
     from graphengine.runner.retention import Pruned, Vacuumed
-    from graphengine.runner.run import Run, StepRecorded
+    from graphengine.runner.run import Run, RunEnded, StatusChanged, StepRecorded
     from graphengine.runner.runner import Runner
+    from graphengine.runner.sync import SyncRun, SyncRunner
     from graphengine.runner.worker import Worker
 else:
     __getattr__, __dir__, _ = lazy_loader.attach(
         __name__,
         submod_attrs={
             "context": ("Context",),
+            "event_json": ("event_document",),
             "live_events": ("Emitted", "NodeBegan", "TextDelta"),
             "previous_runs": ("PastRun",),
             "retention": ("Pruned", "Vacuumed"),
             "result": ("Result", "RunFailed", "Usage", "Wait"),
-            "run": ("Run", "StepRecorded"),
+            "run": ("Run", "RunEnded", "StatusChanged", "StepRecorded"),
             "runner": ("Runner",),
+            "sync": ("SyncRun", "SyncRunner"),
             "worker": ("Worker",),
         },
     )
@@ -38,12 +42,17 @@ __all__ = [
     "Pruned",
     "Result",
     "Run",
+    "RunEnded",
     "RunFailed",
     "Runner",
+    "StatusChanged",
     "StepRecorded",
+    "SyncRun",
+    "SyncRunner",
     "TextDelta",
     "Usage",
     "Vacuumed",
     "Wait",
     "Worker",
+    "event_document",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pydantic_core import PydanticSerializationError, from_json, to_json
@@ -12,7 +13,7 @@ from graphengine.state.json_values import check_depth
 from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from graphengine.engine.snapshot import Snapshot
     from graphengine.engine.steps import WaitRecord
@@ -78,6 +79,36 @@ def check_answer(snapshot: Snapshot, wait: str | None, answered: Collection[str]
     return next(asked for asked in open_ones if asked.name == wait)
 
 
+_WORDS: Final = {"yes": True, "no": False, "true": True, "false": False}
+
+
+def parsed(text: str, schema: Mapping[str, JsonValue] | None) -> JsonValue:
+    """Return the value that a person means by a text, such as `5` or `yes`: the first of these that fits the schema.
+
+    1. The text parsed as JSON, if it is valid.
+    2. The text itself.
+    3. For a bool: `yes` as true and `no` as false, in any case.
+
+    Without a schema (a message), valid JSON is parsed; anything else is text.
+    """
+    candidates: list[JsonValue] = []
+    with suppress(ValueError, TypeError):  # the latter for lone surrogates
+        candidates.append(from_json(text, allow_inf_nan=False))
+    candidates.append(text)
+    if text.strip().lower() in _WORDS:
+        candidates.append(_WORDS[text.strip().lower()])
+    fits = (value for value in candidates if schema is None or not whats_wrong(schema, value))
+    return next(fits, candidates[0])
+
+
+def fitting(value: object, schema: Mapping[str, JsonValue] | None) -> object:
+    """Return an answer; a text that is no answer as it is becomes the value that it means, if that is one."""
+    if not isinstance(value, str) or schema is None or not whats_wrong(schema, value):
+        return value
+    meant = parsed(value, schema)
+    return value if whats_wrong(schema, meant) else meant
+
+
 def check_against(asked: Asked, record: JsonValue) -> None:
     """Check an answer against the schema that is recorded with its question.
 
@@ -91,9 +122,6 @@ def check_against(asked: Asked, record: JsonValue) -> None:
     if wrong:
         wanted = f"answer {in_words(schema)}"
         near = did_you_mean(record, choices(schema)) if isinstance(record, str) else ""
-        is_word = str(record).lower() in ("yes", "no", "true", "false")  # only a program passes these as strings
-        if is_word and "yes or no" in wanted:
-            wanted += ", in Python True or False"
         raise InputError(
             f"this does not answer {_first_line(str(asked.facts.question))!r}: {'; '.join(wrong)}",
             where=f"wait {asked.name}",

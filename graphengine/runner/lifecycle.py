@@ -178,7 +178,7 @@ class Opener:
                 run.recorded()
                 return result_of(plan, there)
         if run.id in self._driven:
-            raise RunIsDriven(run.id, "this runner", math.inf)
+            raise RunIsDriven(run.id, "this Runner", math.inf)
         if info.fingerprint != plan.fingerprint:  # a graph that no longer fits must not touch the run
             await self._refit(plan, await load_snapshot(self._store, run.id, None))
         fence = await self._store.claim(run.id)
@@ -321,6 +321,10 @@ class Opener:
     def is_idle(self) -> bool:
         """Whether no run is driven or being resumed here."""
         return not self._opening and not self._driven
+
+    def plan_by(self, fingerprint: str) -> Plan[Any] | None:
+        """Return the plan of a graph whose runs were opened here, while any of them or the graph is in use."""
+        return self._plans.get(fingerprint)
 
     async def wants_alone(self, info: RunInfo) -> bool:
         """Return whether a run should be alone in its process, because one of its nodes was in flight at crashes."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from graphengine.errors import DefinitionError, InputError
+from graphengine.errors import CompileError, DefinitionError, InputError
 from graphengine.graph.graph import Graph
 from graphengine.runner.lifecycle import as_limits
 from graphengine.state.path import did_you_mean
@@ -29,7 +29,10 @@ def plan_of(graph: Graph[S], limits: Limits | None) -> Plan[S]:
         raise DefinitionError(f"{given!r} is not a Graph", repair="give the Graph itself; the CLI finds graphs by name")
     if limits is not None:
         as_limits(limits)
-    return graph.compile()
+    try:
+        return graph.compile()
+    except CompileError as error:
+        raise error.with_traceback(None) from None
 
 
 def pauses_of(plan: Plan[Any], paths: Sequence[str]) -> Sequence[str]:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
+from pydantic import BaseModel, ConfigDict
+
+from graphengine.calls.user_frames import cut_to_user_code
 from graphengine.engine.failures import survived
 from graphengine.errors import DefinitionError, GraphEngineError
 from graphengine.state.declared import values_of
+from graphengine.state.encoded import opened
 from graphengine.state.view import Held, View
 
 if TYPE_CHECKING:
@@ -98,6 +103,7 @@ class Result(Generic[S]):
         elapsed_seconds: Driven time.
         waits: What it waits for.
         cut_off: The nodes, by path, that were in flight when the Runner closed; they run again when the run is resumed.
+        recorded: The records of the state's fields, which may still be encoded; use `values`.
         cause: The exception that caused `error`, if it was raised in this process by this handle's run and the graph
             has no secrets.
     """
@@ -117,6 +123,12 @@ class Result(Generic[S]):
     waits: Sequence[Wait] = ()
     cut_off: Sequence[str] = ()
     cause: BaseException | None = field(default=None, compare=False, repr=False)
+    recorded: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def values(self) -> Mapping[str, Any]:
+        """The state as it is recorded: JSON values, secret fields encrypted."""
+        return {name: opened(record) for name, record in self.recorded.items()}
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows: how the run ended, its cost, what it waits for, and its state."""
@@ -130,12 +142,18 @@ class Result(Generic[S]):
             raise DefinitionError(f"a result has no item {name!r}", repair=f"result.state.{name}, or result.output")
 
 
+class RecordedState(BaseModel):
+    """The state of a run whose graph is not known here: the recorded JSON values, as attributes."""
+
+    model_config = ConfigDict(extra="allow")
+
+
 class RunFailed(GraphEngineError):
     """A run failed. It can be resumed once the cause is fixed.
 
     Attributes:
         result: How far the run got. `result.error.traceback` is the recorded traceback; `__cause__` is the exception
-            itself, if it was raised in this process.
+            itself, if it was raised in this process. Neither has frames of the engine.
     """
 
     code = "run_failed"
@@ -143,6 +161,8 @@ class RunFailed(GraphEngineError):
     def __init__(self, result: Result[Any]) -> None:
         self.result = result
         self.__cause__ = result.cause
+        if result.cause is not None:
+            cut_to_user_code(result.cause)
         error = result.error
         text = f"{error.kind}: {error.message}" if error is not None else "no reason recorded"
         super().__init__(
@@ -157,6 +177,17 @@ def result_of(plan: Plan[S], snapshot: Snapshot, cause: BaseException | None = N
     state = plan.state.rebuild(snapshot.root.values)
     view = View(plan.state, Held(snapshot.root.values, values_of(state)))
     output = plan.result.read(view) if plan.result is not None else state
+    return _result_of(snapshot, state, output, cause)
+
+
+def recorded_result_of(snapshot: Snapshot) -> Result[RecordedState]:
+    """Return the result of a snapshot of a run whose graph is not known here; its output is the state."""
+    records = snapshot.root.values
+    state = RecordedState.model_construct(**{name: deepcopy(opened(record)) for name, record in records.items()})
+    return _result_of(snapshot, state, state, None)
+
+
+def _result_of(snapshot: Snapshot, state: S, output: object, cause: BaseException | None) -> Result[S]:
     failed = (frame.failure for frame in snapshot.frames.values() if frame.failure is not None)
     failure = snapshot.failure or next(failed, None)  # a failed part is reported while others still wait
     return Result(
@@ -174,6 +205,7 @@ def result_of(plan: Plan[S], snapshot: Snapshot, cause: BaseException | None = N
         repair=failure.repair if failure else "",
         waits=waits_of(snapshot),
         cause=cause,
+        recorded=snapshot.root.values,
     )
 
 

@@ -14,10 +14,10 @@ from graphengine.runner.live_events import Emitted, NodeBegan, TextDelta
 from graphengine.runner.result import RunFailed
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 
-    from graphengine.engine.steps import Step
-    from graphengine.runner.result import Result
+    from graphengine.engine.steps import RunStatus, Step
+    from graphengine.runner.result import Result, Wait
 
 S = TypeVar("S")
 
@@ -36,7 +36,29 @@ class StepRecorded:
         return f"{self.seq} {step.kind}{visit}{to}"
 
 
-Event: TypeAlias = "NodeBegan | Emitted | TextDelta | StepRecorded"
+@dataclass(frozen=True, slots=True)
+class StatusChanged:
+    """The status, the driver or the waits of a run are these now; only for runs that are not driven here.
+
+    Attributes:
+        status: As of the last step.
+        driver: The process that drives it; None if none does, or if the process of a `running` one has died.
+        waits: What it waits for.
+    """
+
+    status: RunStatus
+    driver: str | None
+    waits: Sequence[Wait]
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnded:
+    """The run is over, waits, or is released: the last event, with the result. A failed run has its error there."""
+
+    result: Result[Any]
+
+
+Event: TypeAlias = "NodeBegan | Emitted | TextDelta | StepRecorded | StatusChanged | RunEnded"
 
 
 class Run(Generic[S]):
@@ -52,6 +74,7 @@ class Run(Generic[S]):
         self.waits_out = True  # whether to wait here if it waits only for a time; set by the runner
         self.due_only = False  # leave it alone if it failed or was stopped: no caller asked to resume it
         self.tags: tuple[str, ...] = ()  # the tags it begins with; set by the runner
+        self.is_parked = False  # takes no more messages, because it waits for one; set by the supervisor
         self.left = False  # released, for another process to resume; set by the runner
         self.context = contextvars.copy_context()  # its nodes run in copies of this; set by the runner when it begins
         self.is_clean = True  # its asyncio task still has that context: no node set a variable in it; set by the driver
@@ -95,6 +118,11 @@ class Run(Generic[S]):
     def is_going(self) -> bool:
         """Whether it is supervised here: driven, about to be, or asleep."""
         return self._task is not None and not self._task.done()
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether its first step here is durable."""
+        return self._recorded
 
     @property
     def has_trouble(self) -> bool:
@@ -165,15 +193,17 @@ class Run(Generic[S]):
         finally:
             self.watchers.remove(events)
 
-    def events(self, after: int = 0) -> AsyncIterator[Event]:
+    def events(self, after: int = 0) -> AsyncGenerator[Event, None]:
         """Iterate over what happens until the run ends: recorded steps after seq `after`, and live events.
+
+        The last event is `RunEnded`, with the result that `result()` returns, or with that of a failed run.
 
         The run is watched from this call on, even if the iterator is awaited later. Call it before anything else is
         awaited, or at most one turn of the event loop later, to get all text of models' answers: an answer is streamed
         only if the run has a watcher when the model is called.
 
         Raises:
-            GraphEngineError: When iterated, if the run could not be begun or claimed, as `RunIsDriven`.
+            GraphEngineError: When iterated, if the run could not be begun or claimed, as `RunIsDriven`, or recorded.
         """
         queue: asyncio.Queue[Event | None] = asyncio.Queue()
         self.watchers.append(queue)
@@ -185,12 +215,12 @@ class Run(Generic[S]):
         if queue in self.watchers:
             self.watchers.remove(queue)
 
-    async def _events(self, queue: asyncio.Queue[Event | None], after: int) -> AsyncIterator[Event]:
+    async def _events(self, queue: asyncio.Queue[Event | None], after: int) -> AsyncGenerator[Event, None]:
         last = after
         try:
             await self.begun()
             if not self._recorded:
-                self._over_at_once()
+                yield RunEnded(self._over_at_once())
                 return
             for step in await self._steps(after):
                 last = step.seq
@@ -206,11 +236,13 @@ class Run(Generic[S]):
                 if isinstance(event, NodeBegan) and event.after < last:
                     continue  # its end was among the recorded steps
                 yield event
+            if not self._started().cancelled():  # else the event loop ends: there is no result
+                yield RunEnded(self._started().result())
         finally:
             self._unwatched(queue)
 
-    def _over_at_once(self) -> None:
-        """Raise the error because of which the run could not be begun or claimed.
+    def _over_at_once(self) -> Result[S]:
+        """Return the result, or raise the error because of which the run could not be begun or claimed.
 
         Raises:
             GraphEngineError: That error; RunnerClosed: its task was cancelled before.
@@ -218,7 +250,7 @@ class Run(Generic[S]):
         task = self._started()
         if task.cancelled():
             raise self._closed()
-        task.result()
+        return task.result()
 
     def _closed(self) -> RunnerClosed:
         return RunnerClosed(

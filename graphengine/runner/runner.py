@@ -4,42 +4,39 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 import secrets
 from concurrent.futures import ThreadPoolExecutor
-from copy import deepcopy
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from graphengine.agents.run_scope import CURRENT
 from graphengine.calls.import_guard import check_may_run
-from graphengine.errors import DefinitionError, InputError, RunnerClosed
+from graphengine.errors import DefinitionError, InputError, RunExists, RunIsDriven, RunnerClosed, UnknownRun
 from graphengine.graph.options import Sizes
-from graphengine.history.load import Difference, differences, load_snapshot
-from graphengine.history.usage import spending
+from graphengine.history.load import load_snapshot
 from graphengine.runner import retention as pruning
-from graphengine.runner.answers import as_record, check_against, check_answer
+from graphengine.runner.answers import as_record, check_against, check_answer, fitting
 from graphengine.runner.clock import Clock, SystemClock
 from graphengine.runner.context import Context
 from graphengine.runner.model_routing import Models
 from graphengine.runner.plans import pauses_of, plan_of
+from graphengine.runner.records import Records
 from graphengine.runner.resources import Resources
-from graphengine.runner.result import Result, Wait, waits_of
 from graphengine.runner.run import Run
 from graphengine.runner.supervisor import Supervisor
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Mapping, Sequence
-    from datetime import timedelta
     from os import PathLike
     from types import TracebackType
     from typing import Self
 
     from graphengine.engine.plan import Plan
-    from graphengine.engine.steps import Step
     from graphengine.graph.graph import Graph, Limits
-    from graphengine.history.usage import Spent
     from graphengine.models.base import Model
     from graphengine.runner.loop import Driver
+    from graphengine.runner.result import Result
     from graphengine.stores.base import RunInfo, Store
 
 S = TypeVar("S")
@@ -48,7 +45,7 @@ _PAGE: Final = 1000
 """How many due runs `recover` asks for at first; it asks for more if there may be more."""
 
 
-class Runner:
+class Runner(Records):
     """Drives runs and records them in a store. Use it as an async context manager.
 
     Args:
@@ -122,7 +119,8 @@ class Runner:
 
         Nodes in flight have `grace_seconds` to finish, and no node begins. Nodes that are still in flight then are cut
         off, and run again when the run is resumed. Released runs stay `running`: `recover`, `resume` and workers find
-        them, like those of a process that died. A warning names each; its `result()` has the status `running`.
+        them, like those of a process that died. A warning names each, and any run that was just being started;
+        the `result()` of a released run has the status `running`.
         """
         self._supervisor.closed = True
         if self._closing is None:
@@ -137,10 +135,12 @@ class Runner:
             if self._threads is not None:
                 stack.callback(self._threads.shutdown, wait=False)
             await self._supervisor.release_all()
-            left: list[asyncio.Task[Any]] = [*self._supervisor.close(), *(run.cancel() for run in self._runs)]
+            runs = list(self._runs)
+            left: list[asyncio.Task[Any]] = [*self._supervisor.close(), *(run.cancel() for run in runs)]
             left += self._supervisor.opener.turns.cancelled
             if left:
                 await asyncio.wait(left)
+            self._supervisor.warn_of_unopened(runs)
 
     def start(  # noqa: PLR0913 - what a run begins with
         self,
@@ -211,7 +211,8 @@ class Runner:
             wait_out: Whether to wait if the run waits only for a time; else `result()` then returns at once.
 
         Raises:
-            CompileError: At once. `UnknownRun`, `RunIsDriven`, `GraphChanged` are raised by `result()`.
+            CompileError: At once, as `RunIsDriven` if it is driven here: `get` returns its handle then. `UnknownRun`,
+                `RunIsDriven` by another process and `GraphChanged` are raised by `result()`, and by `events()`.
 
         Example:
             >>> async def main() -> None:
@@ -225,6 +226,8 @@ class Runner:
         self._usable()
         plan = plan_of(graph, limits)
         self._check_names(plan)
+        if self.drives(run_id):
+            raise RunIsDriven(run_id, "this Runner", math.inf)
         run = self._run(run_id, graph)
         run.waits_out = wait_out
         pause = None if pause_before is None else pauses_of(plan, pause_before)
@@ -330,12 +333,6 @@ class Runner:
             for run in runs:
                 await run.ended()
 
-    async def due(self, graphs: Sequence[str] | None = None, *, limit: int = 100) -> Sequence[RunInfo]:
-        """Return the runs that are due to be resumed, those that are due for longest first; see `Store.due`."""
-        self._usable()
-        await self.store.open()
-        return await self.store.due(self._clock.now(), limit=limit, graphs=graphs)
-
     async def wants_alone(self, info: RunInfo) -> bool:
         """Return whether a run was in flight at two crashes in a row, so that it should be alone in its process."""
         self._usable()
@@ -388,17 +385,13 @@ class Runner:
         opening = self._supervisor.opener.resume(run, plan)
         return self._live(run, plan, self._supervisor.when_idle(opening) if alone else opening)
 
-    async def waits(self, run_id: str) -> Sequence[Wait]:
-        """Return what a run waits for. Raises: UnknownRun."""
-        await self._known(run_id)
-        return waits_of(await load_snapshot(self.store, run_id, None))
-
     async def answer(self, run_id: str, value: object, *, wait: str | None = None) -> None:
         """Answer a question of a run. If no process drives the run, `resume` it then.
 
         Args:
             run_id: The run.
-            value: The answer, a JSON value or a pydantic model.
+            value: The answer, a JSON value or a pydantic model. A text that does not fit the question, as from a form,
+                is parsed as on the command line: `"yes"` and `"5"` also answer questions for a bool and a number.
             wait: The name of the wait; required if the run has several.
 
         Raises:
@@ -422,7 +415,7 @@ class Runner:
         snapshot = await load_snapshot(self.store, run_id, None)
         given = {m.payload["id"] for m in await self.store.inbox([run_id]) if m.kind == "answer"}
         asked = check_answer(snapshot, wait, given)
-        record = as_record(value, "the answer", self._sizes.message_bytes)
+        record = as_record(fitting(value, asked.facts.schema), "the answer", self._sizes.message_bytes)
         check_against(asked, record)
         identity = asked.facts.id
         payload = {"wait": asked.name, "id": identity, "value": record}
@@ -450,6 +443,54 @@ class Runner:
         await self.store.post(run_id, "message", message, key=f"message {topic} {key or secrets.token_hex(8)}")
         await self._look(run_id)
 
+    async def start_or_send(  # noqa: PLR0913 - what a run begins with, and a message
+        self,
+        graph: Graph[S],
+        run_id: str,
+        topic: str,
+        payload: object,
+        *,
+        state: S | Mapping[str, object] | None = None,
+        key: str | None = None,
+        limits: Limits | None = None,
+        tags: Iterable[str] = (),
+    ) -> Run[S]:
+        """Send a message to a run that is driven here from then on; start the run first if there is none.
+
+        For a chat, or an account, that has one run: its first message starts it, and every further one continues it.
+        Any number of processes can call it at the same time. After a crash in between, call it again, with a `key`.
+
+        Args:
+            graph: The run's graph.
+            run_id: The run.
+            topic: The topic of the message.
+            payload: A JSON value or a pydantic model.
+            state: The initial state if the run is started, as for `start`.
+            key: A second message with the same key is not sent.
+            limits: Limits that replace the graph's own if the run is started.
+            tags: Tags of the run if it is started.
+
+        Returns:
+            A handle on the run. If another process drives it, its `result()` raises `RunIsDriven`: the message is
+            recorded, and that process continues the run. A run that failed or was stopped is resumed.
+
+        Raises:
+            CompileError, StoreError; InputError: The run is over, or JSON cannot represent the payload.
+        """
+        record = as_record(payload, "the message", self._sizes.message_bytes)
+        await self._known(run_id)
+        try:
+            await self.store.info(run_id)
+        except UnknownRun:
+            run = self.start(graph, state, run_id=run_id, limits=limits, tags=tags)
+            await run.begun()
+            if run.has_trouble:
+                with contextlib.suppress(RunExists):  # another caller has just started it
+                    await run.result()
+        await self.send(run_id, topic, record, key=key)
+        here = self._here(run_id)
+        return here if here is not None and not here.is_parked else self.resume(graph, run_id)
+
     async def _look(self, run_id: str) -> None:
         """Read a run's inbox now, if it is driven here, or wake it, if it sleeps here."""
         driver = self._supervisor.drivers.get(run_id)
@@ -461,106 +502,15 @@ class Runner:
         if run_id in self._supervisor.sleeping:
             self._supervisor.sleeping[run_id].set()
 
-    async def history(self, run_id: str) -> Sequence[Step]:
-        """Return every step of a run, including those it shares with its parents. Raises: UnknownRun."""
-        await self._known(run_id)
-        return await self.store.steps(run_id)
+    def _plan_by(self, fingerprint: str) -> Plan[Any] | None:
+        return self._supervisor.opener.plan_by(fingerprint)
 
-    async def state_at(self, run_id: str, seq: int | None = None) -> Mapping[str, Any]:
-        """Return the recorded state after a step (the last one if not given). Raises: UnknownRun, UnknownStep."""
-        await self._known(run_id)
-        return deepcopy((await load_snapshot(self.store, run_id, seq)).root.values)
-
-    async def diff(
-        self, first: str, second: str, *, first_seq: int | None = None, second_seq: int | None = None
-    ) -> Sequence[Difference]:
-        """Compare the states of two runs, or of one run at two steps. Raises: UnknownRun, UnknownStep."""
-        return differences(await self.state_at(first, first_seq), await self.state_at(second, second_seq))
-
-    async def tag(self, run_id: str, *, add: Iterable[str] = (), remove: Iterable[str] = ()) -> Sequence[str]:
-        """Change a run's tags, in any status and whichever process drives it, and return them sorted.
-
-        Args:
-            run_id: The run.
-            add: Tags to add, each of 1 to 100 printable characters.
-            remove: Tags to remove; those that it does not have are ignored.
-
-        Raises:
-            UnknownRun; InputError: A text that cannot be a tag.
-        """
-        added, removed = pruning.checked_tags(add, "add="), pruning.checked_tags(remove, "remove=")
-        await self._known(run_id)
-        return await self.store.tag(run_id, added, removed)
-
-    async def prune(  # noqa: PLR0913 - one parameter for each reason to keep a run
-        self,
-        *,
-        keep_last: int | None = None,
-        older_than: float | timedelta | None = None,
-        keep_tags: Iterable[str] = (),
-        graph: str | None = None,
-        statuses: Iterable[str] = ("finished",),
-        dry_run: bool = False,
-    ) -> pruning.Pruned:
-        """Remove old runs, with everything that is recorded of them. This cannot be undone.
-
-        A run is always kept if it is running or waiting, if a live process holds it, or if a kept branch needs its
-        steps. When this returns, the runs are removed and their space can be reused; other processes can work
-        meanwhile. If it is interrupted, no kept run is lost, and the next process that opens the store for writing
-        frees the rest.
-
-        Args:
-            keep_last: Keep this many of the newest runs of each graph, in any status.
-            older_than: Remove only runs whose last step is at least this old: seconds, or a timedelta.
-            keep_tags: Keep runs with one of these tags.
-            graph: Remove only runs of this graph, by name.
-            statuses: Remove only runs in these statuses; `failed` and `stopped` runs can still be resumed, so they must
-                be named.
-            dry_run: Only report what would be removed.
-
-        Returns:
-            The removed runs, and the runs that were old enough but kept, with the reasons.
-
-        Raises:
-            InputError: Neither keep_last nor older_than is given, or a value is invalid.
-        """
-        self._usable()
-        wanted = pruning.rule(keep_last, older_than, keep_tags, graph, statuses)
-        await self.store.open()
-        return await pruning.prune(self.store, wanted, self._clock.now(), dry_run=dry_run)
-
-    async def vacuum(self) -> pruning.Vacuumed:
-        """Return the space of pruned runs to the disk.
-
-        It works in chunks between which other processes can write, and returns when all space is returned. A database
-        of a version before format 3 is rewritten once: that needs twice its size of free space, and processes that
-        write meanwhile wait, and fail with `store_locked` if it takes longer than their timeout (10 s by default);
-        their runs can then be resumed. Choose a quiet time for that.
-
-        Raises:
-            StoreLocked: Another process was writing all the time.
-            StoreFull: The disk has no space for the copy; nothing has changed.
-        """
-        self._usable()
-        await self.store.open()
-        return pruning.Vacuumed(*await self.store.vacuum())
-
-    async def spending(self, run_id: str) -> Sequence[Spent]:
-        """Return what a run spent on models so far, by agent, model and node; what it inherited is separate.
-
-        Raises:
-            UnknownRun.
-
-        Example:
-            >>> async def main() -> None:
-            ...     async with Runner() as runner:
-            ...         run = await runner.start(count).result()
-            ...         print([spent.model for spent in await runner.spending(run.run_id)])
-            >>> asyncio.run(main())
-            []
-        """
-        await self._known(run_id)
-        return spending(await self.store.steps(run_id), (await self.store.info(run_id)).parent_seq)
+    def _here(self, run_id: str) -> Run[Any] | None:
+        """Return the handle of a run that is driven here, is about to be, or sleeps here."""
+        driver = self._supervisor.drivers.get(run_id)
+        if driver is not None:
+            return driver.run
+        return next((run for run in self._runs if run.id == run_id and run.is_going), None)
 
     async def _known(self, run_id: str) -> None:
         """Wait until a run that was just started here is recorded, so that the store can be queried for it."""

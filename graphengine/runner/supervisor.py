@@ -25,7 +25,7 @@ from graphengine.runner.recorded_work import outside_work
 from graphengine.runner.result import Result, result_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Iterable
     from concurrent.futures import Executor
 
     from graphengine.engine.plan import Plan
@@ -41,6 +41,10 @@ S = TypeVar("S")
 log = logging.getLogger("graphengine.runner")
 
 _CLOSED: Final = "await run.result() before the Runner closes, or raise grace_seconds; resume or recover continues it"
+_UNOPENED: Final = (
+    "run %s was just being started or resumed when its Runner closed, and may not be recorded\n"
+    "  repair: await run.result() before the Runner closes"
+)
 _INBOX_SECONDS: Final = 0.5
 """How often to poll the inbox of driven runs for messages of other processes. This process delivers its own messages at
 once. Half a second is short for a person who stops a run, and one query costs the store little."""
@@ -120,14 +124,20 @@ class Supervisor:
         """Start no more nodes, wait the grace time for those in flight, and release the runs unchanged."""
         for driver in self.drivers.values():
             driver.leave()
-        ending = [asyncio.ensure_future(driver.run.ended()) for driver in self.drivers.values()]
-        if ending and self._grace_seconds:
+        runs = [driver.run for driver in self.drivers.values()]
+        if runs and self._grace_seconds:
             grace = asyncio.ensure_future(self._clock.sleep_until(self._clock.now() + self._grace_seconds))
-            await asyncio.wait((asyncio.gather(*ending), grace), return_when=asyncio.FIRST_COMPLETED)
-            ending.append(grace)
-        for each in ending:
-            each.cancel()
-        await asyncio.gather(*ending, return_exceptions=True)
+            ended = asyncio.gather(*(run.ended() for run in runs), return_exceptions=True)
+            await asyncio.wait((ended, grace), return_when=asyncio.FIRST_COMPLETED)
+            for each in (ended, grace):
+                each.cancel()
+            await asyncio.gather(ended, grace, return_exceptions=True)
+
+    def warn_of_unopened(self, runs: Iterable[Run[Any]]) -> None:
+        """Log which runs were cut off before they were opened: nothing else would report that."""
+        for run in runs:
+            if run.was_cut_off and not run.is_recorded:
+                log.warning(_UNOPENED, run.id)
 
     def close(self) -> list[asyncio.Task[None]]:
         """Stop polling, and return the asyncio tasks to wait for."""
@@ -185,6 +195,7 @@ class Supervisor:
             seq, due = result.seq, min(dues, default=math.inf) if sleeps and run.waits_out else None
             del result, opened  # frees the state and the driver: many runs can wait here
             if not await self._sleep(run, seq, due):
+                run.is_parked = True
                 return await self._current_result(run, plan)
             opened = await self._resume(run, plan)
 
@@ -279,9 +290,10 @@ class Supervisor:
                 return False
             alarm = self.sleeping[run.id] = asyncio.Event()
             if not await self._store.inbox([run.id]):
-                if due is None:
+                if due is not None:
+                    await self._until(due, alarm, run, seq)
+                elif not alarm.is_set():
                     return False
-                await self._until(due, alarm, run, seq)
             status = (await self._store.info(run.id)).status
             return status in ("waiting", "running") and run.left is False  # noqa: TRY300 - the except is for the wait
         except asyncio.CancelledError:

@@ -15,6 +15,8 @@ class Recorded(Protocol):
     message: str
     attempt: int
     traceback: str
+    where: str
+    repair: str
 
 
 class Failure(BaseModel):
@@ -26,8 +28,8 @@ class Failure(BaseModel):
         message: The error's message.
         attempt: The number of the attempt, from 1.
 
-    Failures read from a run also have `traceback`, the recorded text of the traceback. It is not a field, so a state
-    that keeps failures does not store it again.
+    Failures read from a run also have what is recorded of the error besides: `traceback`, `where` and `repair`. They
+    are not fields, so a state that keeps failures does not store them again.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -37,10 +39,26 @@ class Failure(BaseModel):
     message: str
     attempt: int = 1
     _traceback: str = PrivateAttr(default="")
+    _where: str = PrivateAttr(default="")
+    _repair: str = PrivateAttr(default="")
+
+    @property
+    def where(self) -> str:
+        """The place that the error names: a field, a node; "" if it names none."""
+        return self._where
+
+    @property
+    def repair(self) -> str:
+        """How to fix it, if the engine knows; else ""."""
+        return self._repair
 
     @property
     def traceback(self) -> str:
-        """The recorded traceback; "" if the engine raised the error, or if the failure was read from a state."""
+        """The recorded traceback, without frames of the engine.
+
+        It is "" if the engine raised the error and no code of the user caused it, or if the failure was read from a
+        state.
+        """
         return self._traceback
 
     def __eq__(self, other: object) -> bool:
@@ -55,5 +73,5 @@ class Failure(BaseModel):
     def of(cls, record: Recorded) -> Failure:
         """Return the failure for a step's record of an error."""
         made = cls(path=record.path, kind=record.kind, message=record.message, attempt=record.attempt or 1)
-        made._traceback = record.traceback
+        made._traceback, made._where, made._repair = record.traceback, record.where, record.repair
         return made

@@ -158,6 +158,34 @@ async def test_the_nodes_at_work_are_shown_while_no_model_writes() -> None:
     assert len(screen.getvalue()) == written
 
 
+def test_a_map_has_a_bar_while_its_items_are_at_work() -> None:
+    """It shows how many are done, failed and have a fallback's result, and how long the rest takes at this pace."""
+    channel = Channel(Screen(), must_arrive=False)
+    bars: list[str] = []
+    channel.transient = lambda head, text, *, keeps_end=True: bars.append(head + text)  # type: ignore[method-assign]
+    progress = Progress(channel)
+    begun(progress, "each")
+    items = {"count": 500, "concurrency": 8, "fields": {"n": "n"}}
+    of_fields = [["set", "n", list(range(500))]]
+    progress.skip(progress.visits.feed(made_step(2, "branched", 100.0, update=of_fields)))
+    progress.skip(progress.visits.feed(made_step(3, "mapped", 100.0, "", "each", 1, 1, data=items)))
+    progress.show(NodeBegan("each[120]", "each", 1, 1, 100.0, 2))
+    progress.tick(101.0)
+    for n in range(120):
+        data = {"fallback": True} if n < 10 else {}
+        progress.skip(
+            progress.visits.feed(made_step(4 + n, "item", 100.0, f"each[{n}]", "each", 1, 1, 100.0, data=data))
+        )
+    progress.tick(112.0)
+    assert bars == [
+        "items    each: [....................] 0 of 500",
+        "items    each: [####................] 120 of 500, 10 by fallback, about 38 s left",
+    ]
+    progress.skip(progress.visits.feed(made_step(124, "resumed", 200.0)))
+    progress.tick(201.0)
+    assert bars[-1].endswith("120 of 500, 10 by fallback")
+
+
 ENDED = ((2, "a"), (3, "b"), (4, "c"))
 AT_WORK = [
     NodeBegan(path, path, visit, 1, at, 0)

@@ -447,7 +447,9 @@ def test_items_are_counted_and_not_listed(project: Path, invoke: Invoke) -> None
     lines = found.stderr.splitlines()
     assert len(lines) < 60
     assert "items    read: 200 items, 16 at a time" in lines
-    assert [line for line in lines if "read: " in line and "done" in line][-1] == "items    read: 200 of 200 items done"
+    assert [line for line in lines if "read: " in line and "done" in line][-1] == (
+        "items    read: 200 of 200 items done, 2 by fallback"
+    )
     assert sum("of 200 items done" in line for line in lines) == 20
     assert sum("no such topic" in line for line in lines) == 2
     assert any(line.startswith("fallback read[3]") for line in lines)

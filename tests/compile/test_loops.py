@@ -159,11 +159,12 @@ def test_a_loop_that_waits_for_input_is_not_reported(node: Any, expected: list[s
     assert loops(("a", "b"), ("b", "a", UNCERTAIN), ("b", END), b=node) == expected
 
 
-def test_a_graph_can_declare_that_it_never_ends() -> None:
-    """`Limits(steps=None)` declares it; any other limit still ends the run at an unwanted place."""
+@pytest.mark.parametrize("limits", [Limits(steps=None), Limits(steps=50), Limits(cost_usd=1)])
+def test_a_limit_that_was_given_explicitly_is_no_warning(limits: Limits) -> None:
+    """The user decided where the graph ends, or that it never does; the default limit is no such decision."""
     edges: Ways = [("a", END, UNCERTAIN), ("a", "a")]
-    assert loops(*edges, limits=Limits(steps=None)) == []
-    assert loops(*edges, limits=Limits(steps=50)) == ["aa"]
+    assert loops(*edges, limits=limits) == []
+    assert loops(*edges) == ["aa"]
 
 
 # -- every graph by brute force

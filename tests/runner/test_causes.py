@@ -2,6 +2,8 @@
 
 import asyncio
 import gc
+import re
+import traceback
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -52,6 +54,91 @@ async def test_run_failed_has_the_exception_as_its_cause(runner: Runner) -> None
         assert error is not None
         assert "in breaks" in error.traceback
         assert "traceback" not in error.model_dump()
+
+
+def frames_of(error: BaseException | None) -> list[tuple[str, str]]:
+    """Return the file and the function of each frame of an exception and of those that caused it."""
+    found: list[tuple[str, str]] = []
+    while error is not None:
+        entries = traceback.walk_tb(error.__traceback__)
+        found += [(Path(frame.f_code.co_filename).name, frame.f_code.co_name) for frame, _ in entries]
+        error = error.__cause__ or error.__context__
+    return found
+
+
+def deeper(n: int) -> int:
+    """Fail with an error that another one caused."""
+    try:
+        return breaks(n)
+    except Odd as error:
+        raise ValueError("deeper") from error
+
+
+async def awaits(n: int) -> int:
+    """Fail on the event loop."""
+    return breaks(n)
+
+
+@pytest.mark.parametrize(
+    ("node", "options", "functions"),
+    [
+        (breaks, {}, ["breaks"]),
+        (awaits, {}, ["awaits", "breaks"]),
+        (awaits, {"timeout_seconds": 60}, ["awaits", "breaks"]),
+        (deeper, {}, ["deeper", "deeper", "breaks"]),
+    ],
+)
+async def test_a_traceback_has_only_frames_of_user_code(
+    runner: Runner, node: Any, options: dict[str, Any], functions: list[str]
+) -> None:
+    """The exception and the recorded text lead from the node to the line that raised, in a thread and on the loop."""
+    with pytest.raises(RunFailed) as caught:
+        await runner.start(one(node, **options)).result()
+    assert frames_of(caught.value.__cause__) == [("test_causes.py", name) for name in functions]
+    error = caught.value.result.error
+    assert error is not None
+    assert error.traceback.startswith("Traceback (most recent call last):\n")
+    assert set(re.findall(r'File ".*[/\\](.+)", line', error.traceback)) == {"test_causes.py"}
+    assert "During handling" not in error.traceback
+
+
+async def test_an_error_that_user_code_caused_has_its_traceback(runner: Runner) -> None:
+    """A condition that raises fails the run with an error of the engine; the record leads to the condition."""
+
+    def explode(n: int) -> bool:
+        raise Odd("in a condition")
+
+    graph = Graph("condition", State)
+    graph.add_node("a", lambda n: n + 1, writes="n")
+    graph.add_edge(START, "a")
+    graph.add_edge("a", END, when=explode)
+    graph.add_edge("a", "a")
+    with pytest.raises(RunFailed) as caught:
+        await runner.start(graph).result()
+    error = caught.value.result.error
+    assert error is not None
+    assert (error.kind, error.traceback.count("File ")) == ("condition_failed", 1)
+    assert "in explode" in error.traceback
+
+
+async def test_an_error_of_the_engine_alone_has_no_traceback(runner: Runner) -> None:
+    """Its message has the value and the repair; no line of the user raised it."""
+    with pytest.raises(RunFailed) as caught:
+        await runner.start(one(lambda n: "x")).result()
+    error = caught.value.result.error
+    assert error is not None
+    assert (error.kind, error.traceback) == ("invalid_update", "")
+
+
+async def test_a_compile_error_shows_no_frame_of_the_compiler(runner: Runner) -> None:
+    """Its traceback ends with the method that the user called; its problems name the lines."""
+    graph = Graph("bad", State)
+    graph.add_edge(START, "missing")
+    for call in (graph.compile, lambda: runner.start(graph)):
+        with pytest.raises(CompileError) as caught:
+            call()
+        files = {file for file, _ in frames_of(caught.value)}
+        assert files <= {"test_causes.py", "graph.py", "elsewhere.py", "runner.py", "plans.py"}
 
 
 async def test_the_cause_belongs_to_the_reported_failure(runner: Runner) -> None:

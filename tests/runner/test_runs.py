@@ -33,6 +33,7 @@ from graphengine.errors import (
     UnknownStep,
 )
 from graphengine.reducers import append
+from graphengine.runner import RunEnded
 from tests.kit.facts import said
 
 
@@ -497,4 +498,7 @@ async def test_the_events_of_a_run_that_could_not_begin_raise(runner: Runner) ->
     with pytest.raises(RunExists):
         await second.result()
     again = runner.resume(counting(), "r")
-    assert len([event async for event in again.events()]) == 7
+    *steps, ended = [event async for event in again.events()]
+    assert len(steps) == 7
+    assert isinstance(ended, RunEnded)
+    assert ended.result.status == "finished"

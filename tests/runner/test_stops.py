@@ -1,13 +1,17 @@
 """Stopping runs: the recorded reason, whichever process stops the run."""
 
 import asyncio
+import gc
+import logging
 from pathlib import Path
 
 import pytest
 from pydantic import BaseModel, SecretStr
 
-from graphengine import END, START, Graph, Runner, ask
+from graphengine import END, START, Context, Graph, Runner, Worker, ask
 from graphengine.errors import DefinitionError
+from graphengine.runner import StepRecorded
+from graphengine.runner.worker import Ended, Took
 from graphengine.state.secret import HIDDEN
 from graphengine.testing import FakeClock
 from tests.kit.facts import said
@@ -108,7 +112,7 @@ class Gate:
     """A node that reports its entry and waits until it is released."""
 
     def __init__(self) -> None:
-        self.entered, self.leave = asyncio.Event(), asyncio.Event()
+        self.entered, self.leave, self.both = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self.calls = 0
 
     def graph(self) -> Graph[Plain]:
@@ -117,6 +121,8 @@ class Gate:
         async def a(n: int) -> int:
             self.calls += 1
             self.entered.set()
+            if self.calls == 2:
+                self.both.set()
             await self.leave.wait()
             return n + 1
 
@@ -174,6 +180,71 @@ async def test_a_node_that_exceeds_the_grace_period_is_cut_off(tmp_path: Path) -
         await gate.entered.wait()
     assert (await run.result()).cut_off == ("a",)
     assert clock.now() == 1060.0
+
+
+async def test_a_grace_period_that_runs_out_is_no_error_of_its_own(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log has the warning that names the run, and no traceback of asyncio."""
+    gate = Gate()
+    async with Runner(tmp_path / "runs.db", grace_seconds=60, clock=FakeClock()) as runner:
+        for run_id in ("r", "s"):
+            runner.start(gate.graph(), run_id=run_id)
+        await gate.both.wait()
+    gc.collect()
+    warnings = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert sorted(text.partition(" was in progress")[0] for text in warnings) == ["run r", "run s"]
+
+
+@pytest.mark.parametrize("is_begun", [False, True])
+async def test_leaving_a_runner_right_after_start_is_reported(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, *, is_begun: bool
+) -> None:
+    """The caller forgot to await the result: a warning names the run, whether or not it is recorded already."""
+    gate = Gate()
+    async with Runner(tmp_path / "runs.db") as runner:
+        run = runner.start(gate.graph(), run_id="r")
+        if is_begun:
+            await run.begun()
+    assert ("in progress" if is_begun else "just being started") in caplog.text
+    assert "run r was" in caplog.text
+    assert "repair: await run.result()" in caplog.text
+
+
+async def test_a_worker_finds_what_a_closed_runner_released(tmp_path: Path) -> None:
+    """It takes a run in flight as an orphan, as if its process had been killed, and one that sleeps when it is due."""
+    gate, clock = Gate(), FakeClock(start=1000.0)
+
+    async def sleeps(n: int, ctx: Context) -> int:
+        await ctx.sleep(60)
+        return n + 5
+
+    asleep = Graph("asleep", Plain)
+    asleep.add_node("a", sleeps, writes="n")
+    asleep.add_path(START, "a", END)
+    async with Runner(tmp_path / "runs.db") as runner:
+        runs = [runner.start(asleep, run_id="asleep"), runner.start(gate.graph(), run_id="flight")]
+        async for event in runs[0].events():
+            if isinstance(event, StepRecorded) and event.step.kind == "waiting":
+                break
+        await gate.entered.wait()
+    assert [(await run.result()).status for run in runs] == ["waiting", "running"]
+    gate.leave.set()
+    seen: list[tuple[str, str]] = []
+    async with Runner(tmp_path / "runs.db", clock=clock) as runner:
+
+        def tell(event: object) -> None:
+            if isinstance(event, Took):
+                seen.append((event.info.id, event.why))
+            if isinstance(event, Ended):
+                seen.append((event.info.id, event.result.status))
+                if len(seen) == 4:
+                    worker.stop()
+
+        worker = Worker(runner, {"gated": gate.graph(), "asleep": asleep}, concurrency=1, on_event=tell)
+        clock.move(10**10)  # after every wait
+        await worker.run()
+    assert sorted(seen) == [("asleep", "due"), ("asleep", "finished"), ("flight", "finished"), ("flight", "orphan")]
 
 
 @pytest.mark.parametrize("grace", [-1.0, float("nan"), float("inf")])

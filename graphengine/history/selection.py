@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from graphengine.stores.base import RunInfo, Status, Store
 
 _PAGE: Final = 200
+NEWEST: Final = 1000
+"""How many of the newest runs are searched for a similar word: enough for a misspelling, and quick."""
+STATUSES: Final = ("running", "interrupted", "waiting", "finished", "stopped", "failed")
+"""The statuses to select by; see `status_of`."""
+
 _ONLY_SEEN: Final = ("running", "interrupted")
 """Statuses that the store does not distinguish: whether a driver is alive separates them."""
 
@@ -89,8 +94,7 @@ async def _all(store: Store, wanted: Wanted) -> AsyncIterator[RunInfo]:
 
 async def hint_of(store: Store, wanted: Wanted) -> str:
     """Return a hint about a graph or tag that no run has; "" if they are known."""
-    from graphengine.cli.recorded import other_words
-    from graphengine.state.path import did_you_mean
+    from graphengine.state.path import did_you_mean  # noqa: PLC0415 - listing runs must not load pydantic
 
     words: Sequence[tuple[Literal["graph", "tag"], str | None]] = (("graph", wanted.graph), ("tag", wanted.tag))
     for what, given in words:
@@ -98,3 +102,11 @@ async def hint_of(store: Store, wanted: Wanted) -> str:
         if given and known:
             return f"no run has the {what} {given!r}; {did_you_mean(given, known)}"
     return ""
+
+
+async def other_words(store: Store, given: str, what: Literal["graph", "tag"]) -> Sequence[str]:
+    """Return the graphs or tags of the newest runs; [] if any run has the given one."""
+    if await (store.runs(limit=1, graph=given) if what == "graph" else store.runs(limit=1, tag=given)):
+        return []
+    newest = await store.runs(limit=NEWEST)
+    return sorted({word for info in newest for word in ([info.graph] if what == "graph" else info.tags)})

@@ -1,0 +1,70 @@
+"""Events as JSON documents, for programs in any language: the same as the lines of `graphengine watch --json`.
+
+`graphengine schema watch` prints their JSON Schema.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from pydantic_core import from_json, to_json
+
+from graphengine.history.json_document import Ending, event_line, step_document
+from graphengine.runner.live_events import Emitted, NodeBegan, TextDelta
+from graphengine.runner.run import RunEnded, StatusChanged, StepRecorded
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from graphengine.runner.result import Result
+    from graphengine.runner.run import Event
+    from graphengine.state.json_values import JsonValue
+    from graphengine.stores.base import RunInfo
+
+
+def event_document(event: Event, info: RunInfo) -> dict[str, JsonValue]:
+    """Return an event of a run as JSON values, such as the data of a server-sent event.
+
+    Args:
+        event: The event.
+        info: The run, as `Runner.info` returned it at any time.
+
+    Example:
+        >>> async def main() -> None:
+        ...     async with Runner() as runner:
+        ...         await runner.start(count, run_id="first").result()
+        ...         info = await runner.info("first")
+        ...         async for event in runner.watch("first", after=3):
+        ...             document = event_document(event, info)
+        ...             print(document["event"], document.get("state"))
+        >>> asyncio.run(main())
+        step None
+        ended {'n': 3}
+    """
+    name, content = _content(event)
+    return event_line(name, info, content)
+
+
+def _content(event: Event) -> tuple[str, Mapping[str, JsonValue]]:
+    match event:
+        case StepRecorded():
+            return "step", {"step": step_document(event.step)}
+        case StatusChanged():
+            waits = [asdict(wait) for wait in event.waits]
+            return "stands", {"status": event.status, "driver": event.driver, "waits": waits}
+        case RunEnded():
+            return "ended", _ended(event.result)
+        case NodeBegan():
+            return "began", asdict(event)
+        case Emitted():
+            data = from_json(to_json(event.data, inf_nan_mode="strings", serialize_unknown=True))
+            return "emitted", {"path": event.path, "data": data}
+        case TextDelta():
+            return "text", asdict(event)
+
+
+def _ended(result: Result[Any]) -> Mapping[str, JsonValue]:
+    waits: list[JsonValue] = [asdict(wait) for wait in result.waits]
+    facts = result.status, result.seq, result.stop, result.error, waits, result.values, asdict(result.usage)
+    return Ending(*facts).document()

@@ -1,0 +1,122 @@
+"""An event loop in a thread of its own, for callers without one: scripts, threads of a web server, notebooks."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from graphengine.errors import DefinitionError, RunnerClosed
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+
+T = TypeVar("T")
+
+
+class Portal:
+    """Runs async functions in an event loop of its own, and waits for them. Any thread may call it.
+
+    The thread is started by the first call, and it is a daemon: a program that ends without `stop` loses its work in
+    flight, as if it had been killed.
+    """
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
+        self._pid = os.getpid()
+        self._stopped = False
+
+    def call(self, function: Callable[[], Awaitable[T]]) -> T:
+        """Await what the function returns in the loop, and return the result.
+
+        If the caller is interrupted, as by Ctrl-C, what it waits for is cancelled.
+
+        Raises:
+            RunnerClosed: The portal is stopped, or belongs to another process.
+            DefinitionError: The caller runs in this loop, which would wait for itself.
+        """
+        loop = self._usable()
+
+        async def awaited() -> T:
+            return await function()
+
+        future = asyncio.run_coroutine_threadsafe(awaited(), loop)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    def run(self, function: Callable[[], T]) -> T:
+        """Call a plain function in the loop, and return its result. Raises: as `call`."""
+
+        async def called() -> T:
+            return function()
+
+        return self.call(called)
+
+    def iterate(self, function: Callable[[], AsyncGenerator[T, None]]) -> Iterator[T]:
+        """Yield what an async generator yields. It begins with this call, and is closed with the iterator.
+
+        Raises:
+            RunnerClosed, DefinitionError: As `call`.
+        """
+        return self._iterated(self.run(function))
+
+    def _iterated(self, generator: AsyncGenerator[T, None]) -> Iterator[T]:
+        try:
+            while True:
+                try:
+                    item = self.call(generator.__anext__)
+                except StopAsyncIteration:
+                    return
+                yield item
+        finally:
+            with suppress(RunnerClosed):
+                self.call(generator.aclose)
+
+    def stop(self) -> None:
+        """End the loop and its thread. Idempotent."""
+        self._stopped = True
+        with self._starting:
+            loop, thread, self._loop = self._loop, self._thread, None
+        if loop is not None and thread is not None and self._pid == os.getpid():
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
+
+    def _usable(self) -> asyncio.AbstractEventLoop:
+        if self._pid != os.getpid():
+            text = "this SyncRunner belongs to the process that this one was forked from"
+            raise RunnerClosed(text, repair="create one in each process, after the fork")
+        if self._thread is threading.current_thread():
+            text = "a node waits for its own SyncRunner, which would wait for the node"
+            raise DefinitionError(text, repair="use ctx, or a graph as a node; or make the node a plain function")
+        with self._starting:
+            if self._stopped:
+                raise RunnerClosed("this SyncRunner is closed", repair="create a new one: with SyncRunner(path)")
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                target, arguments = _run, (self._loop,)
+                self._thread = threading.Thread(target=target, args=arguments, name="graphengine loop", daemon=True)
+                self._thread.start()
+            return self._loop
+
+
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    """Run a loop until it is stopped, then end its tasks, as `asyncio.run` does."""
+    asyncio.set_event_loop(loop)
+    try:
+        loop.run_forever()
+        left: set[asyncio.Task[Any]] = asyncio.all_tasks(loop)
+        for task in left:
+            task.cancel()
+        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.run_until_complete(loop.shutdown_default_executor())
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()

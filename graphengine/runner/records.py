@@ -1,0 +1,303 @@
+"""Recorded runs: list, read, compare, tag and remove them. Nothing here drives a run."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from contextlib import aclosing
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from graphengine.errors import InputError
+from graphengine.history.load import Difference, differences, load_snapshot
+from graphengine.history.selection import STATUSES, Wanted, newest
+from graphengine.history.usage import spending
+from graphengine.runner import retention as pruning
+from graphengine.runner.following import Followed, Follower
+from graphengine.runner.plans import plan_of
+from graphengine.runner.result import Wait, recorded_result_of, result_of, waits_of
+from graphengine.state.path import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+    from datetime import timedelta
+
+    from graphengine.engine.plan import Plan
+    from graphengine.engine.snapshot import Snapshot
+    from graphengine.engine.steps import Step
+    from graphengine.graph.graph import Graph
+    from graphengine.history.usage import Spent
+    from graphengine.runner.clock import Clock
+    from graphengine.runner.result import Result
+    from graphengine.runner.run import Event, Run
+    from graphengine.stores.base import RunInfo, Store
+
+S = TypeVar("S")
+
+
+class Records(ABC):
+    """The recorded runs of a store, as a Runner offers them.
+
+    Attributes:
+        store: The store.
+    """
+
+    store: Store
+    _clock: Clock
+
+    @abstractmethod
+    def _usable(self) -> None:
+        """Check that the Runner is open. Raises: RunnerClosed."""
+
+    @abstractmethod
+    def _here(self, run_id: str) -> Run[Any] | None:
+        """Return the handle of a run that is driven here, is about to be, or sleeps here."""
+
+    @abstractmethod
+    def _plan_by(self, fingerprint: str) -> Plan[Any] | None:
+        """Return the plan with this fingerprint, if its graph is in use here."""
+
+    async def _known(self, run_id: str) -> None:
+        """Open the store. A run that is just being started here is recorded when this returns."""
+        del run_id
+        self._usable()
+        await self.store.open()
+
+    @overload
+    def get(self, run_id: str, graph: None = None) -> Run[Any]: ...
+
+    @overload
+    def get(self, run_id: str, graph: Graph[S]) -> Run[S]: ...
+
+    def get(self, run_id: str, graph: Graph[Any] | None = None) -> Run[Any]:
+        """Return a handle on a run: the same one that `start` or `resume` returned if it is driven here.
+
+        For any other run it is a handle that only reads: `events()` follows the run, and `result()` waits until no
+        process drives it. To drive it here, call `resume`.
+
+        Args:
+            run_id: The run.
+            graph: The run's graph, for the types of the result's state. Without it, and if no run of it is driven here,
+                the state of the result has the recorded JSON values.
+
+        Raises:
+            CompileError: At once. `UnknownRun` by the handle's methods.
+
+        Example:
+            >>> async def main() -> None:
+            ...     async with Runner() as runner:
+            ...         run = runner.start(count, run_id="first")
+            ...         print(runner.get("first") is run, (await runner.get("first").result()).state.n)
+            ...         print((await runner.get("first", count).result()).state)
+            >>> asyncio.run(main())
+            True 3
+            n=3
+        """
+        self._usable()
+        if graph is not None:
+            plan_of(graph, None)
+        here = self._here(run_id)
+        if here is not None:
+            return here
+        follower = self._follower
+        return Followed(
+            run_id, lambda after: self._watched(run_id, follower(run_id, graph, wait_out=False).events(after))
+        )
+
+    def watch(
+        self, run_id: str, graph: Graph[Any] | None = None, *, after: int = 0, wait_out: bool = True
+    ) -> AsyncGenerator[Event, None]:
+        """Iterate over what happens to a run, whichever process drives it, until it is over.
+
+        The events are recorded steps after seq `after`, `StatusChanged` whenever the status, the driver or the waits
+        have changed, live events while the run is driven here, and `RunEnded` with the result. Only the database is
+        read: the run and its driver are not affected.
+
+        Args:
+            run_id: The run.
+            graph: The run's graph, as for `get`.
+            after: Leave out the steps up to this seq; for a client that reconnects.
+            wait_out: Whether to continue while the run waits, or while no process drives it; else that is its end.
+
+        Raises:
+            CompileError: At once. `UnknownRun` when iterated.
+
+        Example:
+            >>> from graphengine.runner import RunEnded, StepRecorded
+            >>> async def main() -> None:
+            ...     async with Runner() as runner:
+            ...         runner.start(count, run_id="first")
+            ...         async for event in runner.watch("first", after=2):
+            ...             if isinstance(event, StepRecorded):
+            ...                 print(event)
+            ...             if isinstance(event, RunEnded):
+            ...                 print(event.result.status)
+            >>> asyncio.run(main())
+            3 node more (visit 2, attempt 1) → more
+            4 node more (visit 3, attempt 1) → END
+            finished
+        """
+        self._usable()
+        if graph is not None:
+            plan_of(graph, None)
+        return self._watched(run_id, self._follower(run_id, graph, wait_out=wait_out).events(after))
+
+    async def _watched(self, run_id: str, events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
+        async with aclosing(events):
+            await self._known(run_id)
+            async for event in events:
+                yield event
+
+    def _follower(self, run_id: str, graph: Graph[Any] | None, *, wait_out: bool) -> Follower:
+        def result(snapshot: Snapshot, info: RunInfo) -> Result[Any]:
+            plan = plan_of(graph, None) if graph is not None else self._plan_by(info.fingerprint)
+            return recorded_result_of(snapshot) if plan is None else result_of(plan, snapshot)
+
+        return Follower(self.store, run_id, lambda: self._here(run_id), result, wait_out=wait_out)
+
+    async def runs(
+        self, *, status: str | None = None, graph: str | None = None, tag: str | None = None, limit: int = 100
+    ) -> Sequence[RunInfo]:
+        """Return the recorded runs, the newest first, whichever process drives them.
+
+        Args:
+            status: Only runs with this status: `running`, `waiting`, `finished`, `stopped`, `failed`, or `interrupted`
+                for a running run that no process drives; `running` then are those that one drives.
+            graph: Only runs of this graph, by name.
+            tag: Only runs with this tag.
+            limit: The maximum number.
+
+        Raises:
+            InputError: There is no such status, or the limit is below 1.
+
+        Example:
+            >>> async def main() -> None:
+            ...     async with Runner() as runner:
+            ...         await runner.start(count, run_id="first", tags=["nightly"]).result()
+            ...         print([(info.id, info.status) for info in await runner.runs(tag="nightly")])
+            >>> asyncio.run(main())
+            [('first', 'finished')]
+        """
+        self._usable()
+        if status is not None and status not in STATUSES:
+            raise InputError(f"no run has the status {status!r}", where="runs", repair=did_you_mean(status, STATUSES))
+        if limit < 1:
+            raise InputError(f"runs(limit={limit})", repair="give 1 or more")
+        await self.store.open()
+        return await newest(self.store, Wanted(limit, status, graph, tag))
+
+    async def info(self, run_id: str) -> RunInfo:
+        """Return the facts about a run: its graph, status, last seq, driver, times, tags. Raises: UnknownRun."""
+        await self._known(run_id)
+        return await self.store.info(run_id)
+
+    async def due(self, graphs: Sequence[str] | None = None, *, limit: int = 100) -> Sequence[RunInfo]:
+        """Return the runs that are due to be resumed, those that are due for longest first; see `Store.due`."""
+        self._usable()
+        await self.store.open()
+        return await self.store.due(self._clock.now(), limit=limit, graphs=graphs)
+
+    async def waits(self, run_id: str) -> Sequence[Wait]:
+        """Return what a run waits for. Raises: UnknownRun."""
+        await self._known(run_id)
+        return waits_of(await load_snapshot(self.store, run_id, None))
+
+    async def history(self, run_id: str) -> Sequence[Step]:
+        """Return every step of a run, including those it shares with its parents. Raises: UnknownRun."""
+        await self._known(run_id)
+        return await self.store.steps(run_id)
+
+    async def state_at(self, run_id: str, seq: int | None = None) -> Mapping[str, Any]:
+        """Return the recorded state after a step (the last one if not given). Raises: UnknownRun, UnknownStep."""
+        await self._known(run_id)
+        return deepcopy((await load_snapshot(self.store, run_id, seq)).root.values)
+
+    async def diff(
+        self, first: str, second: str, *, first_seq: int | None = None, second_seq: int | None = None
+    ) -> Sequence[Difference]:
+        """Compare the states of two runs, or of one run at two steps. Raises: UnknownRun, UnknownStep."""
+        return differences(await self.state_at(first, first_seq), await self.state_at(second, second_seq))
+
+    async def tag(self, run_id: str, *, add: Iterable[str] = (), remove: Iterable[str] = ()) -> Sequence[str]:
+        """Change a run's tags, in any status and whichever process drives it, and return them sorted.
+
+        Args:
+            run_id: The run.
+            add: Tags to add, each of 1 to 100 printable characters.
+            remove: Tags to remove; those that it does not have are ignored.
+
+        Raises:
+            UnknownRun; InputError: A text that cannot be a tag.
+        """
+        added, removed = pruning.checked_tags(add, "add="), pruning.checked_tags(remove, "remove=")
+        await self._known(run_id)
+        return await self.store.tag(run_id, added, removed)
+
+    async def prune(  # noqa: PLR0913 - one parameter for each reason to keep a run
+        self,
+        *,
+        keep_last: int | None = None,
+        older_than: float | timedelta | None = None,
+        keep_tags: Iterable[str] = (),
+        graph: str | None = None,
+        statuses: Iterable[str] = ("finished",),
+        dry_run: bool = False,
+    ) -> pruning.Pruned:
+        """Remove old runs, with everything that is recorded of them. This cannot be undone.
+
+        A run is always kept if it is running or waiting, if a live process holds it, or if a kept branch needs its
+        steps. When this returns, the runs are removed and their space can be reused; other processes can work
+        meanwhile. If it is interrupted, no kept run is lost, and the next process that opens the store for writing
+        frees the rest.
+
+        Args:
+            keep_last: Keep this many of the newest runs of each graph, in any status.
+            older_than: Remove only runs whose last step is at least this old: seconds, or a timedelta.
+            keep_tags: Keep runs with one of these tags.
+            graph: Remove only runs of this graph, by name.
+            statuses: Remove only runs in these statuses; `failed` and `stopped` runs can still be resumed, so they must
+                be named.
+            dry_run: Only report what would be removed.
+
+        Returns:
+            The removed runs, and the runs that were old enough but kept, with the reasons.
+
+        Raises:
+            InputError: Neither keep_last nor older_than is given, or a value is invalid.
+        """
+        self._usable()
+        wanted = pruning.rule(keep_last, older_than, keep_tags, graph, statuses)
+        await self.store.open()
+        return await pruning.prune(self.store, wanted, self._clock.now(), dry_run=dry_run)
+
+    async def vacuum(self) -> pruning.Vacuumed:
+        """Return the space of pruned runs to the disk.
+
+        It works in chunks between which other processes can write, and returns when all space is returned. A database
+        of a version before format 3 is rewritten once: that needs twice its size of free space, and processes that
+        write meanwhile wait, and fail with `store_locked` if it takes longer than their timeout (10 s by default);
+        their runs can then be resumed. Choose a quiet time for that.
+
+        Raises:
+            StoreLocked: Another process was writing all the time.
+            StoreFull: The disk has no space for the copy; nothing has changed.
+        """
+        self._usable()
+        await self.store.open()
+        return pruning.Vacuumed(*await self.store.vacuum())
+
+    async def spending(self, run_id: str) -> Sequence[Spent]:
+        """Return what a run spent on models so far, by agent, model and node; what it inherited is separate.
+
+        Raises:
+            UnknownRun.
+
+        Example:
+            >>> async def main() -> None:
+            ...     async with Runner() as runner:
+            ...         run = await runner.start(count).result()
+            ...         print([spent.model for spent in await runner.spending(run.run_id)])
+            >>> asyncio.run(main())
+            []
+        """
+        await self._known(run_id)
+        return spending(await self.store.steps(run_id), (await self.store.info(run_id)).parent_seq)

@@ -1,0 +1,488 @@
+"""Handles on any run: driven here, by another process, waiting, or over."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from pydantic import BaseModel, SecretStr
+
+from graphengine import END, START, Context, Graph, Limits, RunFailed, Runner, ask
+from graphengine.cli.schemas import schema_of
+from graphengine.errors import InputError, RunIsDriven, StoreError, UnknownRun
+from graphengine.runner import Emitted, NodeBegan, RunEnded, StatusChanged, StepRecorded, TextDelta, event_document
+from graphengine.runner.run import Event
+from graphengine.stores.memory import MemoryStore
+
+KEY = "a-key-for-tests-0123456789-abcdefghijklmnop"
+
+
+class State(BaseModel):
+    n: int = 0
+    text: str = ""
+    heard: list[str] = []
+
+
+class Gate:
+    """A node that reports its entry and waits until it is released."""
+
+    def __init__(self) -> None:
+        self.entered, self.leave = asyncio.Event(), asyncio.Event()
+
+    def graph(self) -> Graph[State]:
+        """Return a graph START → a → END; a is this node."""
+
+        async def a(n: int, ctx: Context) -> int:
+            self.entered.set()
+            await self.leave.wait()
+            ctx.emit("left")
+            return n + 1
+
+        return one("gated", a)
+
+
+def one(name: str, runnable: Any, writes: str = "n") -> Graph[State]:
+    """Return a graph START → a → END."""
+    graph = Graph(name, State)
+    graph.add_node("a", runnable, writes=writes)
+    graph.add_path(START, "a", END)
+    return graph
+
+
+def asking(kind: Any = int, writes: str = "n") -> Graph[State]:
+    """Return a graph that asks one question."""
+    return one("asking", ask("Which?", kind), writes)
+
+
+def chat() -> Graph[State]:
+    """Return a graph that receives messages until one is `bye`."""
+
+    async def hear(heard: list[str], ctx: Context) -> list[str]:
+        return [*heard, await ctx.receive("said", str)]
+
+    graph = Graph("chat", State)
+    graph.add_node("hear", hear, writes="heard")
+    graph.add_edge(START, "hear")
+    graph.add_edge("hear", END, when=lambda heard: heard[-1] == "bye")
+    graph.add_edge("hear", "hear")
+    return graph
+
+
+async def kinds_of(events: AsyncIterator[Event]) -> list[str]:
+    """Return the kind of each event until the last one; of a step, that of the step."""
+    return [event.step.kind if isinstance(event, StepRecorded) else type(event).__name__ async for event in events]
+
+
+async def test_get_returns_the_handle_of_a_run_that_is_driven_here(runner: Runner) -> None:
+    """It is the same object from the call of `start` on, until the run is over; then another one only reads."""
+    gate = Gate()
+    run = runner.start(gate.graph(), run_id="r")
+    assert runner.get("r") is run
+    await gate.entered.wait()
+    assert runner.get("r") is run
+    gate.leave.set()
+    await run.result()
+    later = runner.get("r", gate.graph())
+    assert later is not run
+    assert (await later.result()).state == State(n=1)
+    assert (await kinds_of(later.events()))[-2:] == ["node", "RunEnded"]
+    assert (await kinds_of(later.events(after=2))) == ["RunEnded"]
+
+
+async def test_a_handle_on_a_run_of_another_process_waits_for_its_end(tmp_path: Path) -> None:
+    """Its result is that of the other process; without the graph, the state has the recorded values."""
+    gate = Gate()
+    async with Runner(tmp_path / "runs.db") as runner, Runner(tmp_path / "runs.db") as other:
+        runner.start(gate.graph(), run_id="r")
+        await gate.entered.wait()
+        typed = asyncio.create_task(other.get("r", gate.graph()).result())
+        untyped = asyncio.create_task(other.get("r").result())
+        await asyncio.sleep(0)
+        assert not untyped.done()
+        gate.leave.set()
+        assert (await typed).state == State(n=1)
+        assert (await untyped).state.model_dump() == {"n": 1, "text": "", "heard": []}
+
+
+async def test_the_result_of_a_handle_is_that_of_any_status(runner: Runner) -> None:
+    """A waiting run is returned as it waits, and a failed one raises RunFailed with its result."""
+    asked = await runner.start(asking(), run_id="w").result()
+    assert (await runner.get("w", asking()).result()).waits == asked.waits
+
+    def breaks(n: int) -> int:
+        raise ValueError("broken")
+
+    with pytest.raises(RunFailed):
+        await runner.start(one("breaks", breaks), run_id="f").result()
+    with pytest.raises(RunFailed) as caught:
+        await runner.get("f", one("breaks", breaks)).result()
+    error = caught.value.result.error
+    assert error is not None
+    assert (error.message, "in breaks" in error.traceback) == ("broken", True)
+
+
+async def test_an_unknown_run_is_reported_by_every_method_of_its_handle(runner: Runner) -> None:
+    """`get` asks the store only when the handle is used."""
+    run = runner.get("missing")
+    for call in (
+        run.result(),
+        run.ended(),
+        anext(run.events()),
+        anext(runner.watch("missing")),
+        runner.info("missing"),
+    ):
+        with pytest.raises(UnknownRun, match="missing"):
+            await call
+
+
+async def test_events_end_with_the_result(runner: Runner) -> None:
+    """It equals what `result` returns; the result of a failed run has the error instead of raising it."""
+    run = runner.start(one("adds", lambda n: n + 1))
+    *_, last = [event async for event in run.events()]
+    assert isinstance(last, RunEnded)
+    assert last.result == await run.result()
+
+    def breaks(n: int) -> int:
+        raise ValueError("broken")
+
+    run = runner.start(one("breaks", breaks))
+    *_, last = [event async for event in run.events()]
+    assert isinstance(last, RunEnded)
+    assert last.result.status == "failed"
+    assert last.result.error is not None
+
+
+async def test_events_raise_the_error_because_of_which_there_is_no_result() -> None:
+    """If a step cannot be recorded, the stream does not end as if the run had."""
+
+    class Full(MemoryStore):
+        """A store that records only the first step."""
+
+        def append(self, batch: Any) -> None:
+            raise StoreError("no room")
+
+    async with Runner(Full()) as runner:
+        run = runner.start(one("adds", lambda n: n + 1))
+        seen: list[Event] = []
+        with pytest.raises(StoreError, match="no room"):
+            await _collect(run.events(), seen)
+        assert [event.seq for event in seen if isinstance(event, StepRecorded)] == [1]
+
+
+async def test_resume_of_a_run_that_is_driven_here_is_refused_at_once(runner: Runner) -> None:
+    """The error names the handle; a run that waits or was stopped is still resumed."""
+    gate = Gate()
+    run = runner.start(gate.graph(), run_id="r")
+    await gate.entered.wait()
+    with pytest.raises(RunIsDriven, match=r"runner\.get\('r'\)"):
+        runner.resume(gate.graph(), "r")
+    gate.leave.set()
+    assert (await run.result()).state.n == 1
+
+
+async def test_watch_follows_a_run_through_its_waits(tmp_path: Path) -> None:
+    """Another process sees each step once, what the run waits for, and the result; live events only where it runs."""
+    async with Runner(tmp_path / "runs.db") as runner, Runner(tmp_path / "runs.db") as other:
+        watched: list[Event] = []
+        is_waiting = asyncio.Event()
+
+        async def watch() -> None:
+            async for event in other.watch("r", asking()):
+                watched.append(event)
+                if isinstance(event, StatusChanged) and event.waits:
+                    is_waiting.set()
+
+        await runner.start(asking(), run_id="r").result()
+        task = asyncio.create_task(watch())
+        await is_waiting.wait()
+        await runner.answer("r", 5)
+        await runner.resume(asking(), "r").result()
+        await task
+    steps = [event.seq for event in watched if isinstance(event, StepRecorded)]
+    assert steps == list(range(1, len(steps) + 1))
+    changes = [event for event in watched if isinstance(event, StatusChanged)]
+    assert (changes[0].status, [wait.question for wait in changes[0].waits]) == ("waiting", ["Which?"])
+    assert isinstance(watched[-1], RunEnded)
+    assert watched[-1].result.state == State(n=5)
+
+
+async def test_watch_has_live_events_of_a_run_that_is_driven_here(runner: Runner) -> None:
+    """They come in order with the steps, also after the run waited and was resumed here."""
+    gate = Gate()
+
+    async def both(n: int, ctx: Context) -> int:
+        ctx.emit("before")
+        n = await ctx.ask("Which?", int)
+        ctx.emit(f"answered {n}")
+        return n
+
+    graph = one("both", both)
+    run = runner.start(graph, run_id="r")
+    watched = asyncio.create_task(_collect(runner.watch("r", graph), []))
+    await run.result()
+    gate.leave.set()
+    await runner.answer("r", 5)
+    await runner.resume(graph, "r").result()
+    events = await watched
+    assert "before" in [event.data for event in events if isinstance(event, Emitted)]
+    seqs = [event.seq for event in events if isinstance(event, StepRecorded)]
+    assert seqs == sorted(set(seqs))
+    assert seqs[0] == 1
+    assert isinstance(events[-1], RunEnded)
+    assert events[-1].result.state.n == 5
+
+
+async def _collect(events: AsyncIterator[Event], found: list[Event]) -> list[Event]:
+    """Add each event to the list as it comes, and return the list."""
+    async for event in events:
+        found.append(event)  # noqa: PERF401 - also those before an error
+    return found
+
+
+async def test_watch_can_end_when_the_run_waits(runner: Runner) -> None:
+    """`wait_out=False` ends it with a result that names the wait; `after` leaves out the steps that are known."""
+    await runner.start(asking(), run_id="r").result()
+    events = [event async for event in runner.watch("r", after=1, wait_out=False)]
+    assert [event.seq for event in events if isinstance(event, StepRecorded)] == [2]
+    assert isinstance(events[-1], RunEnded)
+    assert (events[-1].result.status, len(events[-1].result.waits)) == ("waiting", 1)
+
+
+async def test_a_broken_off_watch_leaves_nothing_behind(runner: Runner) -> None:
+    """A client that disconnects closes the stream: no task polls on, and the run has no watcher."""
+    gate = Gate()
+    run = runner.start(gate.graph(), run_id="r")
+    await gate.entered.wait()
+    before = asyncio.all_tasks()
+    events: Any = runner.watch("r")
+    await anext(events)
+    assert run.watchers
+    await events.aclose()
+    assert not run.watchers
+    assert asyncio.all_tasks() <= before
+    gate.leave.set()
+    await run.result()
+
+
+async def test_a_run_that_is_removed_while_it_is_watched_is_reported(runner: Runner) -> None:
+    """The stream raises UnknownRun instead of waiting for ever."""
+    await runner.start(asking(), run_id="r").result()
+    events = runner.watch("r")
+    async for event in events:
+        if isinstance(event, StatusChanged):
+            break
+    await runner.stop("r")
+    await runner.prune(keep_last=0, statuses=["stopped"])
+    with pytest.raises(UnknownRun):
+        await anext(events)
+
+
+async def test_runs_are_selected_by_status_graph_and_tag(tmp_path: Path) -> None:
+    """The newest come first; a running run without a process is `interrupted`."""
+    gate = Gate()
+    async with Runner(tmp_path / "runs.db") as runner:
+        runner.start(gate.graph(), run_id="cut", tags=["x"])
+        await gate.entered.wait()
+    gate = Gate()
+    async with Runner(tmp_path / "runs.db") as runner:
+        await runner.start(asking(), run_id="waits", tags=["x", "y"]).result()
+        await runner.start(one("adds", lambda n: n + 1), run_id="done", tags=["y"]).result()
+        run = runner.start(gate.graph(), run_id="now")
+        await gate.entered.wait()
+
+        async def ids(**wanted: Any) -> list[str]:
+            return [info.id for info in await runner.runs(**wanted)]
+
+        assert await ids() == ["now", "done", "waits", "cut"]
+        assert await ids(limit=2) == ["now", "done"]
+        assert await ids(status="running") == ["now"]
+        assert await ids(status="interrupted") == ["cut"]
+        assert await ids(status="waiting", tag="x") == ["waits"]
+        assert await ids(graph="adds") == ["done"]
+        assert await ids(tag="y") == ["done", "waits"]
+        assert (await runner.info("waits")).tags == ("x", "y")
+        with pytest.raises(InputError, match="waiting"):
+            await ids(status="wating")
+        with pytest.raises(InputError, match="limit"):
+            await ids(limit=0)
+        gate.leave.set()
+        await run.result()
+
+
+async def test_the_documents_of_events_match_the_schema_of_watch(runner: Runner) -> None:
+    """Every kind of event is JSON, with the keys that `graphengine schema watch` lists."""
+    await runner.start(asking(), run_id="r").result()
+    info = await runner.info("r")
+    ended = [event async for event in runner.watch("r", wait_out=False)]
+    live: list[Event] = [
+        NodeBegan("a", "a", 1, 1, 5.0, 1),
+        Emitted("a", {"odd": object(), "inf": float("inf")}),
+        TextDelta("a", "writer", "Once"),
+        StatusChanged("waiting", None, ended[-1].result.waits if isinstance(ended[-1], RunEnded) else ()),
+    ]
+    documents = [event_document(event, info) for event in [*ended, *live]]
+    for document in documents:
+        jsonschema.validate(json.loads(json.dumps(document, allow_nan=False)), schema_of("watch"))
+    assert {str(document["event"]) for document in documents} == {"step", "ended", "began", "emitted", "text", "stands"}
+
+
+async def test_the_document_of_a_result_has_the_state_as_json(runner: Runner) -> None:
+    """Also the lists that its last step has just written, which are kept encoded in the process that drives it."""
+    graph = one("lists", lambda n: ["a", "b"], "heard")
+    run = runner.start(graph, run_id="r")
+    events = [event async for event in run.events()]
+    documents = [event_document(event, await runner.info("r")) for event in events]
+    assert json.loads(json.dumps(documents[-1]["state"])) == {"n": 0, "text": "", "heard": ["a", "b"]}
+    assert (await runner.get("r", graph).result()).values == documents[-1]["state"]
+
+
+async def test_the_document_of_a_result_has_no_secret_in_clear_text() -> None:
+    """Its state is the recorded one, in which secret fields are encrypted."""
+    pytest.importorskip("cryptography")
+
+    class Vault(BaseModel):
+        token: SecretStr = SecretStr("hunter2-very-secret")
+        n: int = 0
+
+    graph = Graph("vault", Vault, secret_key=KEY)
+    graph.add_node("a", lambda n: n + 1, writes="n")
+    graph.add_path(START, "a", END)
+    async with Runner() as runner:
+        run = runner.start(graph, run_id="r")
+        *_, last = [event async for event in run.events()]
+        assert isinstance(last, RunEnded)
+        assert last.result.state.token.get_secret_value() == "hunter2-very-secret"
+        assert "hunter2" not in json.dumps(event_document(last, await runner.info("r")))
+
+
+@pytest.mark.parametrize(
+    ("kind", "writes", "text", "value"),
+    [
+        (int, "n", "5", 5),
+        (bool, "n", " Yes ", 1),
+        (str, "text", "5", "5"),
+        (str, "text", "yes", "yes"),
+        (list[str], "heard", '["a"]', ["a"]),
+    ],
+)
+async def test_an_answer_given_as_text_is_parsed_if_it_does_not_fit(
+    runner: Runner, kind: Any, writes: str, text: str, value: object
+) -> None:
+    """A form sends text; a text that answers the question is kept as it is."""
+    graph = asking(kind, writes)
+    await runner.start(graph, run_id="r").result()
+    await runner.answer("r", text)
+    result = await runner.resume(graph, "r").result()
+    assert getattr(result.state, writes) == value
+
+
+async def test_an_answer_that_no_parsing_makes_fit_is_refused(runner: Runner) -> None:
+    """The error quotes the text itself."""
+    await runner.start(asking(), run_id="r").result()
+    for text in ("many", '"5"', "5.5"):
+        with pytest.raises(InputError, match="does not answer 'Which\\?'"):
+            await runner.answer("r", text)
+
+
+async def test_start_or_send_starts_a_run_with_its_first_message(runner: Runner) -> None:
+    """Every further message continues the same run; one with a key that was sent already does nothing."""
+    run = await runner.start_or_send(chat(), "c", "said", "hello", key="1", tags=["talk"])
+    await run.result()
+    for text, key in (("again", "2"), ("again", "2"), ("bye", "3")):
+        run = await runner.start_or_send(chat(), "c", "said", text, key=key, tags=["talk"])
+        await run.result()
+    result = await run.result()
+    assert (result.status, result.state.heard) == ("finished", ["hello", "again", "bye"])
+    assert (await runner.info("c")).tags == ("talk",)
+    with pytest.raises(InputError, match="is over"):
+        await runner.start_or_send(chat(), "c", "said", "more")
+
+
+async def test_a_chat_without_a_limit_of_steps_outlives_the_default_limit() -> None:
+    """As the guide advises for chats; with the default of 1,000 steps it would stop after 500 exchanges of two."""
+
+    async def hear(ctx: Context) -> str:
+        return await ctx.receive("said", str)
+
+    graph = Graph("bot", State)
+    graph.add_node("hear", hear, writes="text")
+    graph.add_node("reply", lambda n: n + 1, writes="n", thread=False)
+    graph.add_edge(START, "hear")
+    graph.add_edge("hear", END, when=lambda text: text == "bye")
+    graph.add_edge("hear", "reply")
+    graph.add_edge("reply", "hear")
+    assert list(graph.check()) == []
+    async with Runner() as runner:
+        endless = graph.but(limits=Limits(steps=None))
+        for number in range(510):
+            run = await runner.start_or_send(endless, "chat", "said", str(number))
+            await run.result()
+        result = await runner.get("chat", endless).result()
+        assert (result.status, result.state.n, result.steps) == ("waiting", 510, 1020)
+
+
+async def test_start_or_send_by_many_callers_starts_one_run(runner: Runner) -> None:
+    """Each message is received once, whichever of them starts the run."""
+    sent = [str(number) for number in range(8)]
+    runs = await asyncio.gather(*(runner.start_or_send(chat(), "c", "said", text) for text in sent))
+    results = await asyncio.gather(*(run.result() for run in runs), return_exceptions=True)
+    assert all(not isinstance(result, BaseException) or isinstance(result, RunIsDriven) for result in results)
+    result = await (await runner.start_or_send(chat(), "c", "said", "bye")).result()
+    assert sorted(result.state.heard[:-1]) == sent
+    assert result.state.heard[-1] == "bye"
+
+
+async def test_start_or_send_to_a_run_of_another_process_leaves_it_the_message(tmp_path: Path) -> None:
+    """The handle's result raises RunIsDriven, and the other process receives the message."""
+    gate = Gate()
+
+    async def hear(n: int, ctx: Context) -> int:
+        gate.entered.set()
+        await gate.leave.wait()
+        return await ctx.receive("said", int)
+
+    graph = one("listens", hear)
+    async with Runner(tmp_path / "runs.db") as runner, Runner(tmp_path / "runs.db") as other:
+        run = runner.start(graph, run_id="r")
+        await gate.entered.wait()
+        theirs = await other.start_or_send(graph, "r", "said", 7)
+        with pytest.raises(RunIsDriven):
+            await theirs.result()
+        gate.leave.set()
+        assert (await run.result()).state.n == 7
+
+
+async def test_start_or_send_starts_with_state_and_limits(runner: Runner) -> None:
+    """They are those of `start`; a bad payload starts nothing."""
+    with pytest.raises(InputError, match="the message"):
+        await runner.start_or_send(chat(), "c", "said", object())
+    assert await runner.runs() == []
+    run = await runner.start_or_send(chat(), "c", "said", "b", state={"heard": ["a"]}, limits=Limits(steps=1))
+    result = await run.result()
+    assert (result.status, result.state.heard) == ("stopped", ["a", "b"])
+
+
+async def test_a_message_that_arrives_while_a_run_is_being_parked_is_received() -> None:
+    """1. The run waits, and reads its inbox: empty. 2. A message is posted. 3. The run notices, and does not park."""
+
+    class Late(MemoryStore):
+        """A store that posts a message while the inbox is read."""
+
+        runner: Runner
+        is_sent = False
+
+        async def inbox(self, run_ids: Any) -> Any:
+            found = await super().inbox(run_ids)
+            if not self.is_sent and (await self.info("c")).status == "waiting":
+                self.is_sent = True
+                await self.runner.send("c", "said", "bye")
+            return found
+
+    store = Late()
+    async with Runner(store) as runner:
+        store.runner = runner
+        result = await runner.start(chat(), run_id="c").result()
+        assert (result.status, result.state.heard) == ("finished", ["bye"])

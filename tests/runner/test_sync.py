@@ -1,0 +1,202 @@
+"""Runs from code without an event loop: SyncRunner, and the options of run_sync."""
+
+import asyncio
+import inspect
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from graphengine import END, START, Agent, Context, Graph, RunFailed, Runner, ScriptedModel, SyncRunner, ask
+from graphengine.errors import DefinitionError, RunExists, RunnerClosed, UnknownRun
+from graphengine.runner import Emitted, Run, RunEnded, StepRecorded, SyncRun
+from scripts import sync_runner
+
+
+class State(BaseModel):
+    n: int = 0
+    text: str = ""
+
+
+def one(name: str, runnable: Any, writes: str = "n", **options: Any) -> Graph[State]:
+    """Return a graph START → a → END."""
+    graph = Graph(name, State, **options)
+    graph.add_node("a", runnable, writes=writes)
+    graph.add_path(START, "a", END)
+    return graph
+
+
+def adds() -> Graph[State]:
+    """Return a graph that adds 1."""
+    return one("adds", lambda n: n + 1)
+
+
+def test_the_file_is_generated_from_the_async_classes() -> None:
+    """`python -m scripts.sync_runner` writes it."""
+    assert sync_runner.FILE.read_text() == sync_runner.source()
+
+
+def test_every_method_has_the_parameters_of_the_async_one() -> None:
+    """Only what runners and workers use themselves is left out."""
+    for made, given in ((SyncRunner, Runner), (SyncRun, Run)):
+        left_out = sync_runner.LEFT_OUT[given.__name__]
+        for name, member in inspect.getmembers(given, inspect.isfunction):
+            if not name.startswith("_") and name not in left_out:
+                assert list(inspect.signature(getattr(made, name)).parameters) == list(
+                    inspect.signature(member).parameters
+                )
+
+
+def test_a_script_starts_answers_and_lists_runs(tmp_path: Path) -> None:
+    """The methods are those of Runner, without await."""
+    asking = one("asking", ask("Which?", int))
+    with SyncRunner(tmp_path / "runs.db") as runner:
+        assert runner.start(adds(), {"n": 1}, run_id="first").result().state.n == 2
+        run = runner.start(asking, run_id="second")
+        assert [wait.question for wait in run.result().waits] == ["Which?"]
+        runner.answer("second", "5")
+        assert runner.resume(asking, "second").result().state.n == 5
+        assert [info.id for info in runner.runs()] == ["second", "first"]
+        assert runner.get("first", adds()).result().state == State(n=2)
+        assert runner.history("first")[-1].kind == "node"
+        assert [each.id for each in runner.recover(asking)] == []
+
+
+def test_events_are_iterated_as_they_come(tmp_path: Path) -> None:
+    """Of the own run and of any other one; leaving the loop early closes the stream."""
+
+    async def emits(n: int, ctx: Context) -> int:
+        ctx.emit("shown")
+        return n + 1
+
+    with SyncRunner(tmp_path / "runs.db") as runner:
+        events = list(runner.start(one("emits", emits), run_id="r").events())
+        assert [event.data for event in events if isinstance(event, Emitted)] == ["shown"]
+        assert isinstance(events[-1], RunEnded)
+        assert [event.seq for event in runner.watch("r") if isinstance(event, StepRecorded)] == [1, 2]
+        first = next(runner.watch("r"))
+        assert isinstance(first, StepRecorded)
+
+
+def test_errors_are_those_of_the_async_runner() -> None:
+    """A failed run has the exception as its cause."""
+
+    def breaks(n: int) -> int:
+        raise ValueError("broken")
+
+    with SyncRunner() as runner:
+        with pytest.raises(RunFailed) as caught:
+            runner.start(one("breaks", breaks)).result()
+        assert isinstance(caught.value.__cause__, ValueError)
+        with pytest.raises(UnknownRun):
+            runner.info("missing")
+        runner.start(adds(), run_id="r").result()
+        with pytest.raises(RunExists):
+            runner.start(adds(), run_id="r").result()
+
+
+def test_any_thread_may_use_it() -> None:
+    """As the threads of a web server do."""
+    with SyncRunner() as runner, ThreadPoolExecutor(4) as threads:
+        results = threads.map(lambda n: runner.start(adds(), {"n": n}).result().state.n, range(8))
+        assert list(results) == list(range(1, 9))
+
+
+async def test_it_works_where_an_event_loop_is_running() -> None:
+    """As in a notebook: its loop is in another thread."""
+    with SyncRunner() as runner:
+        assert runner.start(adds()).result().state.n == 1
+
+
+def test_a_closed_one_refuses_calls_and_ends_its_thread(tmp_path: Path) -> None:
+    """Its runs are released; closing it again does nothing."""
+    entered = threading.Event()
+
+    async def waits(n: int) -> int:
+        entered.set()
+        await asyncio.Event().wait()
+        return n
+
+    graph = one("waits", waits)
+    runner = SyncRunner(tmp_path / "runs.db")
+    runner.start(graph, run_id="r")
+    assert entered.wait(60)
+    runner.close()
+    runner.close()
+    assert "graphengine loop" not in [thread.name for thread in threading.enumerate()]
+    with pytest.raises(RunnerClosed, match="with SyncRunner"):
+        runner.runs()
+    with SyncRunner(tmp_path / "runs.db") as later:
+        assert [info.id for info in later.runs(status="interrupted")] == ["r"]
+
+
+def test_a_node_that_waits_for_its_own_runner_is_refused() -> None:
+    """It would wait for itself; a node in a thread may use it."""
+    with SyncRunner() as runner:
+
+        async def on_the_loop(n: int) -> int:
+            return runner.start(adds()).result().state.n
+
+        def in_a_thread(n: int) -> int:
+            return runner.start(adds()).result().state.n
+
+        with pytest.raises(RunFailed) as caught:
+            runner.start(one("loop", on_the_loop)).result()
+        assert isinstance(caught.value.__cause__, DefinitionError)
+        assert runner.start(one("thread", in_a_thread)).result().state.n == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_a_forked_process_is_told_to_create_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread of the loop is not in the child; waiting for it would never end."""
+    with SyncRunner() as runner:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "getpid", lambda: -1)
+            with pytest.raises(RunnerClosed, match="forked"):
+                runner.runs()
+        assert runner.runs() == []
+
+
+def test_an_interrupted_caller_cancels_what_it_waits_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run itself continues until the runner closes."""
+    with SyncRunner() as runner:
+        run = runner.start(one("waits", ask("Which?", int)), run_id="r")
+        run.result()
+        with monkeypatch.context() as patch:
+
+            def interrupted(_: object, timeout: float | None = None) -> None:
+                raise KeyboardInterrupt
+
+            patch.setattr("concurrent.futures.Future.result", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                run.result()
+        assert runner.info("r").status == "waiting"
+
+
+def test_run_sync_takes_what_a_script_needs(tmp_path: Path) -> None:
+    """A store and an id, so that the run can be continued; models and resources in place of the graph's own."""
+    path = tmp_path / "runs.db"
+    assert adds().run_sync({"n": 1}, store=path, run_id="r").state.n == 2
+    with SyncRunner(path) as runner:
+        assert runner.info("r").status == "finished"
+    with pytest.raises(RunExists):
+        adds().run_sync(store=path, run_id="r")
+    writer = Agent("writer", prompt="go")
+    result = one("writes", writer, "text").run_sync(models={"writer": ScriptedModel(["Once"])})
+    assert result.state.text == "Once"
+
+    def uses(db: str) -> str:
+        return db
+
+    graph = one("uses", uses, "text", resources={"db": lambda: "own"})
+    assert graph.run_sync(resources={"db": "given"}).state.text == "given"
+
+
+def test_a_misspelt_option_of_run_sync_is_refused() -> None:
+    """Type checkers refuse it, too."""
+    with pytest.raises(TypeError, match="run_idd"):
+        adds().run_sync(run_idd="r")  # type: ignore[call-arg]
