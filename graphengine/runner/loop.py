@@ -76,9 +76,13 @@ class Turns:
         """Whether the runs have occupied the event loop for long enough."""
         return time.monotonic() - self._began > _TURN_SECONDS
 
+    def begin(self) -> None:
+        """Begin a turn, since the event loop has just had one."""
+        self._began = time.monotonic()
+
     async def yield_loop(self) -> None:
         """Let other work on the event loop proceed."""
-        self._began = time.monotonic()
+        self.begin()
         await asyncio.sleep(0)
 
 

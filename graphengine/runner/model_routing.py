@@ -106,6 +106,11 @@ class Models:
                     self._sources[id(source)] = (source, await source.open())
         return self._sources[id(source)][1]
 
+    @property
+    def is_used(self) -> bool:
+        """Whether a model or a tool source was used."""
+        return bool(self._used or self._sources)
+
     async def close(self) -> None:
         """Close tool sources, and models that no other Runner of this event loop uses."""
         async with contextlib.AsyncExitStack() as stack:  # closes each, even if another one raises

@@ -45,6 +45,11 @@ class Resources:
         self._stack = AsyncExitStack()
         self._lock = asyncio.Lock()
 
+    @property
+    def is_used(self) -> bool:
+        """Whether any resource was built."""
+        return bool(self._built)
+
     async def of(self, factories: Mapping[str, Callable[[], Any]]) -> dict[str, object]:
         """Return the resources that a graph declares, and build those that do not exist yet.
 

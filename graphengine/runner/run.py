@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import weakref
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from graphengine.engine.steps import Outcome
@@ -95,15 +96,15 @@ class Run(Generic[S]):
     def start(self, work: Coroutine[Any, Any, Result[S]], over: Callable[[Run[S]], object]) -> None:
         """Drive it in the background, and call `over` when it has ended; called by the runner, once."""
         self._task = asyncio.create_task(work, name=f"graphengine run {self.id}")
-        self._task.add_done_callback(self._over)
-        self._task.add_done_callback(lambda _: over(self))
+        self._task.add_done_callback(partial(self._over, over))
 
-    def _over(self, task: asyncio.Task[Result[S]]) -> None:
+    def _over(self, over: Callable[[Run[S]], object], task: asyncio.Task[Result[S]]) -> None:
         if not task.cancelled():
             task.exception()  # marks it as retrieved, so that asyncio does not warn if `result` is never called
         self._set_begun()
         for queue in self.watchers:
             queue.put_nowait(None)
+        over(self)
 
     def recorded(self) -> None:
         """Record that its first step is durable; called by the runner."""

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import math
 import os
+import re
 import secrets
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -82,6 +83,7 @@ class Runner(Records):
         grace_seconds: float = 0.0,
     ) -> None:
         self.store: Store = _store(store)
+        self._in_memory = store is None
         self._resources = Resources(resources or {})
         self._models = Models(models or {})
         if threads < 1:
@@ -123,9 +125,18 @@ class Runner(Records):
         the `result()` of a released run has the status `running`.
         """
         self._supervisor.closed = True
+        if self._has_nothing_to_wait_for:
+            await self.store.close()
+            return
         if self._closing is None:
             self._closing = asyncio.create_task(self._close(), name="graphengine close")
         await asyncio.shield(self._closing)
+
+    @property
+    def _has_nothing_to_wait_for(self) -> bool:
+        """Whether it was used only for runs in memory that are over, so that it can close at once."""
+        opened = self._resources.is_used or self._models.is_used or self._threads is not None
+        return self._in_memory and not (opened or self._runs or self._supervisor.opener.turns.cancelled)
 
     async def _close(self) -> None:
         async with contextlib.AsyncExitStack() as stack:  # closes each, even if another one raises
@@ -520,7 +531,7 @@ class Runner(Records):
         await self.store.open()
 
     def _run(self, run_id: str, graph: Graph[S]) -> Run[S]:  # noqa: ARG002 - it gives the run its type
-        if not run_id or any(c.isspace() or ord(c) < ord(" ") for c in run_id) or len(run_id) > 200:  # noqa: PLR2004
+        if not run_id or _NOT_IN_IDS.search(run_id) or len(run_id) > _LONGEST_ID:
             raise InputError(f"{run_id!r} cannot be a run's id", repair="use up to 200 characters without blanks")
         return Run(run_id, lambda after: self.store.steps(run_id, after))
 
@@ -551,6 +562,10 @@ class Runner(Records):
         plans = plan.nest
         self._resources.check({name: factory for here in plans for name, factory in here.resources.items()})
         self._models.check(plan)
+
+
+_NOT_IN_IDS: Final = re.compile(r"[\s\x00-\x1f]")
+_LONGEST_ID: Final = 200  # characters
 
 
 def _is_inside(run_id: str) -> bool:

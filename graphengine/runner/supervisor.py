@@ -235,6 +235,8 @@ class Supervisor:
     async def _drive(self, run: Run[S], driver: Driver) -> Result[S]:
         """Drive a run that was opened, and return its result."""
         self.drivers[run.id] = driver
+        if len(self.drivers) == 1:
+            self.opener.turns.begin()
         if run.left or self.closed:
             driver.leave()
         run.recorded()
