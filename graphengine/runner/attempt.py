@@ -254,12 +254,12 @@ class TaskRunner:
                 result = await result
         finally:
             changed = view.changed(own)
+            replaced = _replaced(values["state"], view, plan.state.fields) if "state" in values else []
             view.forget(changed)
         changed += [name for name, digest in parts.items() if digest_of(values[name]) != digest]
         if parts and changed:
             view.forget(fields)
-        if "state" in values:
-            changed += _replaced(values["state"], view, plan.state.fields)
+        changed += [name for name in replaced if name not in changed]
         if changed:
             raise MutatedInput(
                 f"{call.body.name} changed {', '.join(changed)} in place",

@@ -243,3 +243,14 @@ async def test_a_handed_on_value_is_checked_for_changes() -> None:
             await runner.start(graph, Talk(messages=GIVEN, n=1), run_id="run").result()
         result = await runner.branch(graph, "run", 2, update={"n": 0}).result()
     assert result.state.messages == [*GIVEN, *GIVEN, *GIVEN]
+
+
+async def test_only_the_changed_field_of_a_state_is_named() -> None:
+    """A node that takes the whole state, and changes one field of it in place."""
+
+    async def spoil(state: Talk) -> int:
+        state.messages[0]["text"] = "spoilt"
+        return 2
+
+    with pytest.raises(RunFailed, match="spoil changed messages in place"):
+        await talk((spoil, "n")).run(Talk(messages=GIVEN))
