@@ -158,6 +158,7 @@ class Progress:
         self._now = now
         self._written: dict[tuple[str, str], str] = {}  # by node and agent: the end of its model's text
         self._shown_at = 0.0
+        self._unshown: tuple[str, str] | None = None  # node and agent of text that was not shown, being too early
         self._begun: dict[str, tuple[int, int]] = {}
         self._falls_back: dict[str, int] = {}  # by path: the visit whose fallback is run
         self._counts: dict[str, _Count] = {}  # by the frame of the items, without their index
@@ -197,9 +198,14 @@ class Progress:
             return
         key = (delta.path, delta.agent)
         text = self._written[key] = (self._written.get(key, "") + delta.text)[-_KEPT_CHARACTERS:]
+        self._unshown = key
         if self._now() - self._shown_at >= _SHOWN_SECONDS:
-            self._shown_at = self._now()
-            self._channel.transient(f"{'writes':<9} {one_line(delta.path, _PATH_CHARACTERS)}: ", text)
+            self._show_text(delta.path, text)
+
+    def _show_text(self, path: str, text: str) -> None:
+        self._unshown = None
+        self._shown_at = self._now()
+        self._channel.transient(f"{'writes':<9} {one_line(path, _PATH_CHARACTERS)}: ", text)
 
     def skip(self, entry: Entry) -> None:
         """Process a past step without showing it."""
@@ -252,7 +258,12 @@ class Progress:
         Args:
             at: The time, epoch seconds.
         """
-        if not self._is_live or not self._at_work:
+        if not self._is_live:
+            return
+        if self._unshown in self._written:
+            self._show_text(self._unshown[0], self._written[self._unshown])
+            return
+        if not self._at_work:
             return
         if self._written and self._now() - self._shown_at < _READ_SECONDS:
             return

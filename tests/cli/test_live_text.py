@@ -227,3 +227,14 @@ def test_cancelled_arms_are_no_longer_at_work() -> None:
     written = len(screen.getvalue())
     progress.tick(103.0)
     assert len(screen.getvalue()) == written
+
+
+def test_text_that_came_too_early_is_shown_at_the_next_tick() -> None:
+    """The model then writes nothing more for a while."""
+    screen, now = Screen(), [1.0]
+    progress = Progress(Channel(screen, must_arrive=False), now=lambda: now[0])
+    progress.show(TextDelta("n", "writer", "one "))
+    progress.show(TextDelta("n", "writer", "two"))
+    assert "two" not in screen.getvalue()
+    progress.tick(0.0)
+    assert screen.getvalue().endswith("one two")
