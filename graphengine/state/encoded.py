@@ -125,7 +125,7 @@ def _codec(annotation: object) -> Exact | None:
         return None
     try:
         return Exact(msgspec.json.Decoder(annotation)) if _is_exact(annotation) else None
-    except (TypeError, NameError, RecursionError):  # a union that cannot be told apart, an unknown name
+    except (TypeError, NameError, RecursionError):  # an ambiguous union, an unknown name
         return None
 
 
