@@ -18,6 +18,7 @@ from contextlib import suppress
 from typing import Any, ClassVar, TypeVar
 from unittest.mock import patch
 
+import pytest
 from hypothesis import event
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
@@ -251,7 +252,7 @@ class RunnerMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.runs)
     @rule(pick=picks, who=picks, limit=limits, raises=st.booleans())
     def resume(self, pick: int, who: int, limit: int | None, *, raises: bool) -> None:
-        """Resume a run: refused while a live owner drives it, else everything unfinished runs."""
+        """Resume a run: refused while a live owner drives it, by that owner at once; else all that is unfinished runs."""
         run_id, _ = self.picked(pick)
         self.resume_as(self.at(who), run_id, Limits(steps=limit) if raises else None)
 
@@ -262,7 +263,11 @@ class RunnerMachine(RuleBasedStateMachine):
         has_mail = bool(self.do(process.store.store.inbox([run_id])))
         length = len(known.log)
 
-        async def go_on() -> Run[Book]:
+        async def go_on() -> Run[Book] | None:
+            if process.runner.drives(run_id):
+                with pytest.raises(RunIsDriven):
+                    process.runner.resume(process.graph, run_id, limits=given, wait_out=False)
+                return None
             run = process.runner.resume(process.graph, run_id, limits=given, wait_out=False)
             process.handles.append(run)
             await self.settle()
@@ -270,6 +275,9 @@ class RunnerMachine(RuleBasedStateMachine):
 
         run = self.do(go_on())
         self.look()
+        if run is None:
+            event("resumed where it is driven")
+            return
         has_gone_on = len(known.log) > length and known.log[length].kind == "resumed"
         error = None if run.is_going else self.error_of(run)
         assert error is None or error.code in ("run_failed", "run_is_driven"), error
