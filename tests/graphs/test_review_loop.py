@@ -81,7 +81,7 @@ async def test_by_rules_the_example_is_revised_once_and_approved() -> None:
     result = await graph.run(example())
     assert result.stop is not None
     assert (result.stop.label, result.state.final_score) == ("approved", 9)
-    assert [review.score for review in result.state.history] == [3, 8]
+    assert [review.score for review in result.state.history] == [4, 9]
     texts = [fact.text for fact in result.state.findings.caveats]
     assert all(fact.text in texts for fact in (*result.state.doubts.limits, *result.state.doubts.objections))
     assert result.state.doubts.objections
