@@ -112,6 +112,12 @@ class InputError(GraphEngineError):
     code = "invalid_input"
 
 
+class SourceUnreadable(InputError):
+    """A file or folder cannot be read as text: missing, damaged, encrypted, too large, or of an unknown kind."""
+
+    code = "source_unreadable"
+
+
 class GraphNotFound(GraphEngineError):
     """There is no graph, or more than one, where exactly one was expected."""
 

@@ -20,6 +20,7 @@ EXTRAS = {  # a module of each extra
     "mcp": "mcp",
     "render": "pygraphviz",
     "secrets": "cryptography",
+    "sources": "pypdf",
     "workflows": "snowballstemmer",
 }
 FIRST = """

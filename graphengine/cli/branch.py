@@ -61,7 +61,8 @@ def command(  # noqa: PLR0913 - one for each option
 
     job, limits = recorded_job(session, run_id, reference, given, at)
     graph = job.found.graph
-    update = parse_pairs(pairs, update_forms_of(_plan_at(graph.compile(), path or "").state), "--set")
+    forms = update_forms_of(_plan_at(graph.compile(), path or "").state)
+    update = parse_pairs(pairs, forms, "--set", job.notes)
     more: dict[str, Any] = {"path": path, "branch_id": branch_id, "limits": limits}
     more |= {"pause_before": given.pauses, "tags": tags}
 

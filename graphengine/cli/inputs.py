@@ -2,13 +2,15 @@
 
 A field whose values are all texts (str, dates, paths, text enums) takes the value unchanged; it is never parsed. Any
 other field takes JSON; if the field also allows text, a value that is not valid JSON is text. A list takes a whole
-JSON array, or one item each time its key is given. `@file` is a `TextFile` for a field of that type, the file's text
-for a text field, and JSON read from the file for any other; a leading `@@` means a literal `@`. `key:=value` is JSON
+JSON array, or one item each time its key is given. `@file` is a `TextFile` for a field of that type, read by its kind
+(`graphengine.sources`), the file's text for a text field, and JSON read from the file for any other; `@folder` adds a
+`TextFile` for each file in it to a list. A leading `@@` means a literal `@`. `key:=value` is JSON
 for every field, so that a text can be None: `name:=null`.
 """
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
@@ -17,14 +19,15 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
-from graphengine.errors import InputError
+from graphengine.errors import InputError, SourceUnreadable
+from graphengine.sources import read_source, read_sources
 from graphengine.state.field import explain
 from graphengine.state.path import did_you_mean, members
 from graphengine.state.secret import is_secret
 from graphengine.state.text_file import TextFile
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from graphengine.state.json_values import JsonValue
     from graphengine.state.schema import StateType
@@ -77,13 +80,16 @@ def update_forms_of(state: StateType[Any]) -> dict[str, Form]:
     return forms
 
 
-def parse_pairs(pairs: Sequence[str], forms: Mapping[str, Form], option: str) -> dict[str, object]:
+def parse_pairs(
+    pairs: Sequence[str], forms: Mapping[str, Form], option: str, notes: list[str] | None = None
+) -> dict[str, object]:
     """Return the values of `key=value` pairs.
 
     Args:
         pairs: The arguments.
         forms: The forms of the fields that can be given.
         option: The option they came with, for errors.
+        notes: A list that receives a note on each folder of which files were left out.
 
     Raises:
         InputError: A pair without `=`, an unknown key, a key given twice, invalid JSON, or an unreadable file.
@@ -104,7 +110,8 @@ def parse_pairs(pairs: Sequence[str], forms: Mapping[str, Form], option: str) ->
         known = values.get(key)
         is_whole = is_json or (raw == "null" and "null" in form.kinds)
         if form.item is not None and not is_whole:
-            values[key] = [*(known if isinstance(known, list) else ()), *_items(raw, form.item, where)]
+            items = _items(raw, form.item, where, [] if notes is None else notes)
+            values[key] = [*(known if isinstance(known, list) else ()), *items]
         elif key in values:
             raise InputError(f"{key!r} is given twice", where=where, repair="give it once")
         else:
@@ -160,10 +167,12 @@ def read_text(name: str, where: str) -> str:
         ) from error
 
 
-def _items(raw: str, item: Form, where: str) -> list[object]:
+def _items(raw: str, item: Form, where: str, notes: list[str]) -> list[object]:
     """Return the items that one occurrence of a key adds to a list."""
     if raw.startswith("@") and not raw.startswith("@@"):
-        if item.file is not None or item.is_text:
+        if item.file is not None:
+            return _files(raw[1:], item.file, where, notes)
+        if item.is_text:
             return [_value(raw, item, where)]
         found = _parsed(read_text(raw[1:], where), item, where)
         return found if isinstance(found, list) else [found]
@@ -174,13 +183,36 @@ def _items(raw: str, item: Form, where: str) -> list[object]:
     return found if isinstance(found, list) else [_value(raw, item, where)]
 
 
+def _files(name: str, kind: type[TextFile], where: str, notes: list[str]) -> list[object]:
+    """Return the file, or the files of the folder."""
+    with _at(where):
+        found = read_sources(name)
+    if found.left_out:
+        notes.append(f"{where}: {found}")
+    return [kind(path=one.path, text=one.text) for one in found.files]
+
+
+@contextmanager
+def _at(where: str) -> Iterator[None]:
+    """Add the option to an error about a file that it names."""
+    try:
+        yield
+    except SourceUnreadable as error:
+        error.where = where
+        if isinstance(error.__cause__, OSError):
+            error.repair += "; a text that begins with @ is written with @@"
+        raise
+
+
 def _value(raw: str, form: Form, where: str) -> object:
     if raw.startswith("@@"):
         raw = raw[1:]
+    elif raw.startswith("@") and form.file is not None:
+        with _at(where):
+            found = read_source(raw[1:])
+        return form.file(path=found.path, text=found.text)
     elif raw.startswith("@"):
         text = read_text(raw[1:], where)
-        if form.file is not None:
-            return form.file(path=raw[1:], text=text)
         return text if "string" in form.kinds else _parsed(text, form, where)
     return raw if form.is_text else _parsed(raw, form, where)
 

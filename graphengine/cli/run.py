@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     "pairs",
     metavar="KEY=VALUE",
     multiple=True,
-    help="A field of the state: plain text, JSON for other types, @file for a file; KEY:=JSON is JSON for any "
-    "field, e.g. name:=null. Repeat the key to add items to a list.",
+    help="A field of the state: plain text, JSON for other types, @file for a file or @folder for its files; KEY:=JSON "
+    "is JSON for any field, e.g. name:=null. Repeat the key to add items to a list.",
 )
 @click.option("--run-id", metavar="ID", help="The run's id; generated if not given.")
 @click.option(
@@ -105,7 +105,7 @@ def _state(notes: list[str], found: Found, pairs: tuple[str, ...], *, is_continu
 
     state = found.graph.state
     if is_continued:
-        return parse_pairs(pairs, update_forms_of(found.graph.compile().state), "--input")
+        return parse_pairs(pairs, update_forms_of(found.graph.compile().state), "--input", notes)
     wrong = ""
     if not pairs:
         example = _example(found)
@@ -118,7 +118,7 @@ def _state(notes: list[str], found: Found, pairs: tuple[str, ...], *, is_continu
             wrong = f"the example of {found.file.name} is not used: it is {kind}, neither {state.__name__} nor a dict"
             notes.append(wrong)
     try:
-        return state_from(state, parse_pairs(pairs, forms_of(state), "--input"))
+        return state_from(state, parse_pairs(pairs, forms_of(state), "--input", notes))
     except InputError as error:
         if wrong:
             error.message += f"; {wrong}"

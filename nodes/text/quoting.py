@@ -12,6 +12,8 @@ from nodes.text.words import count_words, words
 MIN_WORDS = 5  # shorter ones are more often labels and captions than statements
 SHORT_WORDS = 6  # a shorter one needs an auxiliary verb: "The file size in bytes." is not a statement
 POINTING_WORDS = 9  # a shorter one that ends in "it" has no room to say what "it" is
+MIN_ENTRY_WORDS = 3  # of a list entry, one less if it has a figure; shorter ones are names
+SHORTEST_WHOLE, LONGEST_WHOLE = 3, 30  # words of a list entry with what introduces it; cut later, it would lose that
 MAX_WORDS = 60  # longer ones are usually lists that run together
 AUXILIARIES = "is|are|was|were|has|have|had|can|cannot|may|must|should|will|would|does|do|did"
 PROSE_SHARE = 0.85  # of letters and blanks, without code; less is a formula or a row of options
@@ -65,6 +67,26 @@ def stands_alone(sentence: str, *, closed: bool = True) -> bool:
         and not _ELSEWHERE.search(sentence)
         and _is_balanced(sentence)
         and _reads_as_prose(sentence)
+    )
+
+
+def is_whole_entry(whole: str, entry: str, *, introduced: bool) -> bool:
+    """Return whether a list entry that is no sentence is a statement with what is above it.
+
+    Args:
+        whole: The entry after the line or heading that introduces it.
+        entry: The entry alone.
+        introduced: Whether a line introduces its list, so that a name alone says something.
+    """
+    least = 1 if introduced else MIN_ENTRY_WORDS - any(character.isdigit() for character in entry)
+    return (
+        count_words(entry) >= least
+        and SHORTEST_WHOLE <= count_words(whole) <= LONGEST_WHOLE
+        and any(character.isalpha() for character in _CODE.sub("", entry))
+        and entry.rstrip("\"'\u201d\u2019)")[-1:] not in ":?,\uff1f"
+        and not _POINTING.match(entry)
+        and not _ELSEWHERE.search(entry)
+        and _is_balanced(entry)
     )
 
 

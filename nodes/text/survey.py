@@ -19,6 +19,7 @@ from nodes.text.words import stems, subject_words
 TOPIC_PULL = 4.0  # a sentence with all words of the topic starts with five times the weight of one with none
 HEADING_SHARE = 0.5  # the weight of a topic word that is only in the headings above
 LEAD_PULL = 1.0  # the first sentence of a section usually says what the section is about
+DATA_SHARE = 0.5  # of the weight of a sentence: a row of a table counts where it has words of the topic
 MAX_STATEMENTS = 400  # ranking compares all pairs; this many take a fraction of a second
 MAX_CHARACTERS = 400_000  # of one file; about a book
 
@@ -145,6 +146,7 @@ def _pulls(statements: Sequence[Statement], bags: Sequence[Sequence[str]], topic
         headings = stems(" ".join(statement.headings))
         near = sum(1.0 if one in bag else HEADING_SHARE * (one in headings) for one in topic) / max(1, len(topic))
         here = (statement.file, statement.headings)
-        pulls.append(1.0 + TOPIC_PULL * near + LEAD_PULL * (here != section))
+        own = DATA_SHARE if statement.is_data else 1.0 + LEAD_PULL * (here != section)
+        pulls.append(own + TOPIC_PULL * near)
         section = here
     return pulls

@@ -153,3 +153,37 @@ def test_a_missing_field_is_named_in_the_repair() -> None:
     with pytest.raises(InputError) as caught:
         state_from(Needy, {})
     assert caught.value.repair == "--input task=…"
+
+
+def test_a_file_of_any_kind_is_read_for_a_text_file_field(tmp_path: Path) -> None:
+    """A page becomes Markdown as a TextFile; a text field takes the file unchanged."""
+    page = tmp_path / "page.html"
+    page.write_text("<h1>Tides</h1><p>They turn.</p>")
+    found = parsed(f"file=@{page}", f"text=@{page}")
+    assert found["file"] == TextFile(path=str(page), text="# Tides\n\nThey turn.\n")
+    assert found["text"] == "<h1>Tides</h1><p>They turn.</p>"
+
+
+def test_a_folder_adds_its_files_to_a_list_with_a_note(tmp_path: Path) -> None:
+    """The note says what was left out; a field of one file refuses a folder."""
+    (tmp_path / "b.md").write_text("B")
+    (tmp_path / "a.csv").write_text("A")
+    (tmp_path / "photo.png").write_bytes(b"\x89PNG\0")
+    notes: list[str] = []
+    found = parse_pairs([f"files=@{tmp_path}"], forms_of(State), "--input", notes)
+    assert found == {
+        "files": [TextFile(path=(tmp_path / n).as_posix(), text=t) for n, t in (("a.csv", "A"), ("b.md", "B"))]
+    }
+    assert len(notes) == 1
+    assert "2 files were read, 1 left out" in notes[0]
+    assert "photo.png" in notes[0]
+    with pytest.raises(InputError, match="is a folder"):
+        parsed(f"file=@{tmp_path}")
+
+
+def test_an_unreadable_source_is_an_error_at_its_option() -> None:
+    """The error names the option; only a missing file could be a text that begins with @."""
+    with pytest.raises(InputError) as caught:
+        parsed("files=@missing.pdf")
+    assert caught.value.where == "--input files=@missing.pdf"
+    assert "@@" in caught.value.repair

@@ -51,11 +51,11 @@ class TestWithoutAModel:
 
     def test_any_text_is_answered_from_its_own_words(self) -> None:
         """Every claim cites a line of the source; a second attempt revises the first."""
-        text = (ROOT / "tests/nodes/texts/gears.md").read_text(encoding="utf-8")
-        given = {"task": "How bicycle gears work", "sources": [TextFile(path="gears.md", text=text)]}
+        text = (ROOT / "tests/nodes/texts/sourdough.md").read_text(encoding="utf-8")
+        given = {"task": "How sourdough bread is made", "sources": [TextFile(path="sourdough.md", text=text)]}
         result = graph.run_sync(given)
         assert label(result) == "answered"
-        assert "[gears.md:" in result.state.output
+        assert "[sourdough.md:" in result.state.output
         scores = [verdict.score for verdict in result.state.verdicts]
         assert len(scores) > 1
         assert scores == sorted(scores)

@@ -80,8 +80,8 @@ async def test_by_rules_the_example_is_revised_once_and_approved() -> None:
     """The findings have both sides; the brief cites each sentence."""
     result = await graph.run(example())
     assert result.stop is not None
-    assert (result.stop.label, result.state.final_score) == ("approved", 8)
-    assert [review.score for review in result.state.history] == [3, 8]
+    assert (result.stop.label, result.state.final_score) == ("approved", 9)
+    assert [review.score for review in result.state.history] == [4, 9]
     texts = [fact.text for fact in result.state.findings.caveats]
     assert all(fact.text in texts for fact in (*result.state.doubts.limits, *result.state.doubts.objections))
     assert result.state.doubts.objections
@@ -98,7 +98,7 @@ async def test_rules_finish_with_any_text(name: str) -> None:
     assert result.state.final_score is not None
 
 
-@pytest.mark.parametrize("text", ["", "word", "```\nx = 1\n```\n", "| a | b |\n|---|---|\n| 1 | 2 |\n"])
+@pytest.mark.parametrize("text", ["", "word", "```\nx = 1\n```\n", "| a | b |\n|---|---|\n"])
 async def test_by_rules_sources_without_a_sentence_fail_the_run(text: str) -> None:
     """Both researchers fail, both failures are kept, and the label says that nothing was found."""
     with pytest.raises(RunFailed, match="nothing found") as failed:
