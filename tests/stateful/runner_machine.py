@@ -252,7 +252,7 @@ class RunnerMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.runs)
     @rule(pick=picks, who=picks, limit=limits, raises=st.booleans())
     def resume(self, pick: int, who: int, limit: int | None, *, raises: bool) -> None:
-        """Resume a run: refused while a live owner drives it, by that owner at once; else all that is unfinished runs."""
+        """Resume a run: a live owner refuses others, and itself at once; without one, all that is unfinished runs."""
         run_id, _ = self.picked(pick)
         self.resume_as(self.at(who), run_id, Limits(steps=limit) if raises else None)
 
