@@ -244,7 +244,7 @@ def test_it_is_drawn_and_compiles_without_warnings(tmp_path: Path) -> None:
     """All specialists are in the picture."""
     assert graph.check() == []
     graph.render(tmp_path / "graph.mmd")
-    drawn = (tmp_path / "graph.mmd").read_text(encoding="utf-8")
+    drawn = (tmp_path / "graph.mmd").read_text(encoding="utf-8").replace("</b><br/><b>", " ")
     for name in (*SPECIALISTS, "report", "nothing changes any more"):
         assert name in drawn
 

@@ -509,7 +509,7 @@ def test_the_graph_has_no_problems_and_a_picture(tmp_path: Path) -> None:
     """The check reports no problems."""
     assert graph.check() == []
     graph.render(tmp_path / "pipeline.mmd")
-    drawn = (tmp_path / "pipeline.mmd").read_text(encoding="utf-8")
+    drawn = (tmp_path / "pipeline.mmd").read_text(encoding="utf-8").replace("</b><br/><b>", " ")
     assert all(words in drawn for words in ("as Markdown", "out of revisions", "nothing found to write on"))
 
 
