@@ -111,7 +111,7 @@ pin: .venv-pin/ready ## write constraints.txt and tests/wheel_tags.txt anew, wit
 
 docs: .venv/ready-docs ## build the documentation as a site in build/site; warnings are errors
 	$(BIN)/python scripts/site_pages.py
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 dist: .venv/ready-test ## build the wheel and the source distribution in dist/
 	@rm -rf dist
