@@ -90,13 +90,12 @@ def page() -> str:
 
 
 def _table(members: list[type[GraphEngineError]], retries: bool) -> Iterator[str]:  # noqa: FBT001 - a private helper
-    yield "| code | class | meaning |" + (" retried |" if retries else "")
-    yield "|---|---|---|" + ("---|" if retries else "")
+    yield "| code | class, and what happened |\n|---|---|"
     for made in members:
         about = " ".join((inspect.getdoc(made) or "").partition("\n\n")[0].split()).replace("|", "\\|")
         name = made.__name__ if made.__module__ == "graphengine.errors" else f"{made.__module__}.{made.__name__}"
-        retried = f" {'yes' if getattr(made, 'retryable', False) else 'no'} |" if retries else ""
-        yield f"| `{made.code}` | `{name}` | {about} |{retried}"
+        retried = " *Retried.*" if retries and getattr(made, "retryable", False) else ""
+        yield f"| `{made.code}` | `{name}`: {about}{retried} |"
 
 
 if __name__ == "__main__":

@@ -15,4 +15,4 @@ def test_the_page_is_up_to_date() -> None:
 def test_every_error_has_one_row() -> None:
     """In the table of its nearest group."""
     for made in error_docs.classes():
-        assert sum(f"| `{made.code}` | `" in line and f"{made.__name__}` |" in line for line in PAGE.splitlines()) == 1
+        assert sum(f"| `{made.code}` | `" in line and f"{made.__name__}`: " in line for line in PAGE.splitlines()) == 1
