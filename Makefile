@@ -48,7 +48,7 @@ types = $(call shown,mypy) && { $(call shown,basedpyright --pythonpath $(BIN)/py
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run demo check test lint style types pytest soak format servers bench pin dist clean
+.PHONY: help run demo check test lint style types pytest soak format servers bench pin docs dist clean
 
 # --- targets --------------------------------------------------------------------------------------------------
 
@@ -109,6 +109,10 @@ bench: .venv-bench/ready ## the benchmarks, side by side with other libraries (a
 pin: .venv-pin/ready ## write constraints.txt and tests/wheel_tags.txt anew, with the newest versions that fit
 	.venv-pin/bin/python scripts/pin.py
 
+docs: .venv/ready-docs ## build the documentation as a site in build/site; warnings are errors
+	$(BIN)/python scripts/site_pages.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 dist: .venv/ready-test ## build the wheel and the source distribution in dist/
 	@rm -rf dist
 	$(BIN)/python -m hatchling build
@@ -134,6 +138,9 @@ install = @printf 'Installing durable-graphengine[%s] into %s\n' '$(1)' '$(@D)';
 .venv/ready-test: .venv/$(IDENTITY) pyproject.toml constraints.txt
 	$(call install,dev)
 	@touch .venv/ready-run
+
+.venv/ready-docs: .venv/ready-test
+	$(call install,docs)
 
 .venv-bench/ready: .venv-bench/$(IDENTITY) pyproject.toml constraints.txt
 	$(call install,bench)

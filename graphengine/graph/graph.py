@@ -529,7 +529,10 @@ class Graph(Generic[S]):
             arrive if the run is in memory only. A run that only sleeps is waited for.
 
         Raises:
-            CompileError, InputError; RunExists; RunFailed, with the result up to the failure.
+            CompileError: The graph cannot run.
+            InputError: The state is invalid.
+            RunExists: A run with this id is recorded.
+            RunFailed: The run failed; the error has the result up to the failure.
         """
         from graphengine.runner.once import run_once  # noqa: PLC0415 - the one lazy door to the runner
 

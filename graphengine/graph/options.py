@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 START: Final = "START"
+"""The source of the first edge of a graph."""
 END: Final = "END"
+"""The target of an edge that finishes the graph."""
 FAIL: Final = "FAIL"
+"""The target of an edge that fails the graph, with the edge's label as the reason."""
 
 
 LONGEST_SECONDS: Final = 1e15

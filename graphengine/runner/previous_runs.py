@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class PastRun(BaseModel):
     """A finished run.
 
-    Args:
+    Attributes:
         run_id: Its id.
         created_at: When it began, epoch seconds.
         state: Its final state, as recorded; only the requested fields that it has.

@@ -289,7 +289,7 @@ class Records(ABC):
         """Return what a run spent on models so far, by agent, model and node; what it inherited is separate.
 
         Raises:
-            UnknownRun.
+            UnknownRun: No run with this id is recorded.
 
         Example:
             >>> async def main() -> None:

@@ -308,7 +308,7 @@ class Runner(Records):
                 run's graph cannot find them, and then withholds the reason.
 
         Raises:
-            UnknownRun.
+            UnknownRun: No run with this id is recorded.
         """
         self._usable()
         await self._known(run_id)

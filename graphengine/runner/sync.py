@@ -219,7 +219,7 @@ class SyncRunner:
                 run's graph cannot find them, and then withholds the reason.
 
         Raises:
-            UnknownRun.
+            UnknownRun: No run with this id is recorded.
         """
         self._portal.call(lambda: self._runner.stop(run_id, why))
 
@@ -485,7 +485,7 @@ class SyncRunner:
         """Return what a run spent on models so far, by agent, model and node; what it inherited is separate.
 
         Raises:
-            UnknownRun.
+            UnknownRun: No run with this id is recorded.
         """
         return self._portal.call(lambda: self._runner.spending(run_id))
 

@@ -22,7 +22,7 @@ class Recorded(Protocol):
 class Failure(BaseModel):
     """Why a node failed.
 
-    Args:
+    Attributes:
         path: The node's place in the run, such as `article/review`.
         kind: The exception's name, or the engine's code (`timeout`, `invalid_update`, …).
         message: The error's message.

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 class TextFile(BaseModel):
     """A text file as a value of the state.
 
-    Args:
+    Attributes:
         path: The name of the file as the user wrote it; it is only shown, never opened again.
         text: The content of the file.
 

@@ -1,0 +1,104 @@
+"""docs/use/web.md: its service runs under uvicorn on loopback; it streams, takes answers and survives a kill."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "use" / "web.md").read_text(encoding="utf-8")
+(SOURCE,) = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+SLOW = 'if not __import__("pathlib").Path("quick").exists():\n        await asyncio.sleep(60)\n    return f"All'
+
+
+class Service:
+    """The service in a process of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        command = [sys.executable, "-m", "uvicorn", "service:app", "--port", "0"]
+        env = {**os.environ, "PYTHONPATH": str(ROOT)}
+        self.process = subprocess.Popen(command, cwd=folder, env=env, stderr=subprocess.PIPE, text=True)
+        assert self.process.stderr is not None
+        lines: list[str] = []
+        for line in self.process.stderr:
+            lines.append(line)
+            if found := re.search(r"running on (http://127\.0\.0\.1:\d+)", line):
+                self.address = found[1]
+                return
+        raise AssertionError("the service did not start: " + "".join(lines))
+
+    def call(self, path: str, body: object = None) -> tuple[int, str]:
+        """Return the status and the text of an answer."""
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.address + path, data)  # noqa: S310 - loopback
+        try:
+            with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310 - loopback
+                return response.status, response.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+    def events(self, run_id: str) -> list[dict[str, Any]]:
+        """Return the events of a run until it waits or is over."""
+        _, text = self.call(f"/posts/{run_id}/events")
+        return [json.loads(line.removeprefix("data: ")) for line in text.splitlines() if line.startswith("data: ")]
+
+    def end(self, signum: int) -> None:
+        """End the process with a signal."""
+        self.process.send_signal(signum)
+        self.process.communicate(timeout=30)
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[[str], Service]]:
+    """Start the service with this source; it is killed at the end."""
+    started: list[Service] = []
+
+    def start(source: str) -> Service:
+        (tmp_path / "service.py").write_text(source, encoding="utf-8")
+        started.append(Service(tmp_path))
+        return started[-1]
+
+    yield start
+    for service in started:
+        service.process.kill()
+        service.process.communicate()
+
+
+def test_a_run_is_started_streamed_and_answered(serve: Callable[[str], Service]) -> None:
+    """The stream ends with the result; a wrong answer and an unknown run are refused with their codes."""
+    service = serve(SOURCE)
+    status, text = service.call("/posts", {"title": "Tides"})
+    assert status == 202
+    run_id = json.loads(text)["id"]
+    last = service.events(run_id)[-1]
+    assert (last["event"], last["status"], last["waits"][0]["question"]) == ("ended", "waiting", "Publish Tides?")
+    assert service.call("/posts", {"title": 5})[0] == 422
+    assert service.call(f"/posts/{run_id}/answer", "perhaps")[0] == 422
+    status, text = service.call(f"/posts/{run_id}/answer", body=True)
+    assert (status, json.loads(text)["status"]) == (200, "finished")
+    assert service.events(run_id)[-1]["state"]["approved"] is True
+    assert service.call("/posts/none/events")[0] == 404
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGKILL])
+def test_a_run_that_was_cut_off_continues_at_the_next_start(
+    serve: Callable[[str], Service], tmp_path: Path, signum: int
+) -> None:
+    """After SIGTERM as after SIGKILL: `recover` finds it."""
+    source = SOURCE.replace('return f"All', SLOW).replace("grace_seconds=5", "grace_seconds=0")
+    first = serve(source)
+    run_id = json.loads(first.call("/posts", {"title": "Tides"})[1])["id"]
+    first.end(signum)
+    (tmp_path / "quick").touch()
+    last = serve(source).events(run_id)[-1]
+    assert (last["status"], last["state"]["text"]) == ("waiting", "All about Tides")
