@@ -14,24 +14,24 @@ from tests.models.aimock_server import Aimock, AimockService
 from tests.models.edge_server import EdgeServer, WireService
 
 HAPPY = (
-    "test_an_answer_comes_as_it_was_said",
-    "test_a_question_arrives_as_it_was_asked",
+    "test_an_answer_comes_back_unchanged",
+    "test_a_question_arrives_unchanged",
     "test_a_conversation_arrives_in_order",
     "test_a_summary_is_sent_as_a_users_message",
-    "test_settings_that_a_model_lacks_are_passed_over",
-    "test_an_answer_that_was_cut_says_so",
-    "test_a_schema_and_tools_go_together",
+    "test_settings_that_a_model_lacks_are_ignored",
+    "test_an_answer_that_was_cut_is_marked",
+    "test_a_schema_and_tools_can_be_combined",
     "test_tools_arrive_and_are_called",
-    "test_several_calls_come_at_once",
-    "test_results_go_back_to_their_calls",
-    "test_a_tools_error_goes_back_as_one",
-    "test_another_providers_form_is_passed_over",
+    "test_one_answer_can_have_several_calls",
+    "test_results_are_sent_with_the_ids_of_their_calls",
+    "test_a_tools_error_is_sent_as_an_error",
+    "test_another_providers_form_is_ignored",
     "test_pieces_join_to_the_text",
-    "test_calls_run_side_by_side",
+    "test_calls_run_concurrently",
     "test_a_closed_model_can_be_used_again",
     "test_a_model_serves_one_event_loop_after_another",
-    "test_plain_usage_is_told",
-    "test_a_known_price_is_asked",
+    "test_plain_usage_is_reported",
+    "test_a_known_price_gives_a_cost",
 )
 """The scenes that aimock can play and report in its journal."""
 
