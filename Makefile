@@ -69,11 +69,12 @@ check: style ## the inner loop, under a minute: style, types by mypy, the scenar
 	@printf '\n== %s\n' 'pytest tests/scenarios tests/engine, few random cases'
 	@SCENES=300 $(BIN)/pytest -q $(PARALLEL) $(ARGS) tests/scenarios tests/engine
 
+# SCENES is the number of random graphs; `make soak` and the tests alone take more.
 test: style ## every check: style, then the tests with branch coverage, and in parallel the types
 	@printf '\n== %s\n' 'pytest --cov, and in parallel the types, reported after it'
 	@{ $(types); } >.types.log 2>&1 & types=$$!; \
 	trap 'kill $$types 2>/dev/null; rm -f .types.log; exit 130' INT TERM; \
-	$(BIN)/pytest -q $(PARALLEL) --cov; tests=$$?; \
+	SCENES=$${SCENES:-600} $(BIN)/pytest -q $(PARALLEL) --cov; tests=$$?; \
 	wait $$types; typed=$$?; \
 	cat .types.log; rm -f .types.log; failed=; \
 	[ $$tests -eq 0 ] || failed=' the tests'; \
