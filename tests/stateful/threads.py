@@ -144,6 +144,7 @@ class Threads:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._busy: dict[Line, None] = {}
+        self._next: asyncio.Handle | None = None
         self._turns: Iterator[int] = itertools.repeat(0)
 
     def patches(self) -> list[Any]:
@@ -168,20 +169,27 @@ class Threads:
         if self._loop.is_closed():
             line.finish()
             return
-        if not self._busy:
-            self._loop.call_soon(self._turn)
         self._busy[line] = None
+        self._schedule()
 
     def rest(self, line: Line) -> None:
         """Note that a thread has nothing left to do."""
         self._busy.pop(line, None)
 
+    def _schedule(self) -> None:
+        """Let the next turn pass, unless it is scheduled already."""
+        if self._next is None or self._next.cancelled():
+            self._next = self._loop.call_soon(self._turn)
+
     def _turn(self) -> None:
-        for line in list(self._busy):
-            if not line.turn():
-                del self._busy[line]
-        if self._busy:
-            self._loop.call_soon(self._turn)
+        self._next = None
+        try:
+            for line in list(self._busy):
+                if not line.turn():
+                    self._busy.pop(line, None)
+        finally:  # an error in one turn must not keep the others from passing
+            if self._busy:
+                self._schedule()
 
     def end(self) -> None:
         """Let every thread do its remaining work at once."""
