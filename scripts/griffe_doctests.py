@@ -12,7 +12,7 @@ from typing import Any
 import griffe
 
 
-class Doctests(griffe.Extension):
+class Doctests(griffe.Extension):  # type: ignore[misc, unused-ignore]  # griffe is not in every environment
     """Fence the doctests of every docstring that is rendered."""
 
     def on_object(self, *, obj: griffe.Object, **_kwargs: Any) -> None:  # noqa: ANN401 - as griffe declares it

@@ -392,9 +392,10 @@ class Runner(Records):
     def _recovered(self, graph: Graph[S], run_id: str, *, alone: bool) -> Run[S]:
         plan, run = plan_of(graph, None), self._run(run_id, graph)
         run.due_only = True  # if another process was faster and the run ended there, do not retry it
+        run.is_held_back = alone
         self._check_names(plan)
         opening = self._supervisor.opener.resume(run, plan)
-        return self._live(run, plan, self._supervisor.when_idle(opening) if alone else opening)
+        return self._live(run, plan, self._supervisor.when_idle(run, opening) if alone else opening)
 
     async def answer(self, run_id: str, value: object, *, wait: str | None = None) -> None:
         """Answer a question of a run. If no process drives the run, `resume` it then.
@@ -526,7 +527,7 @@ class Runner(Records):
     async def _known(self, run_id: str) -> None:
         """Wait until a run that was just started here is recorded, so that the store can be queried for it."""
         self._usable()
-        for run in [run for run in self._runs if run.id == run_id]:
+        for run in [run for run in self._runs if run.id == run_id and not run.is_held_back]:
             await run.begun()
         await self.store.open()
 

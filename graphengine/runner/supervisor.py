@@ -99,13 +99,14 @@ class Supervisor:
         self._grace_seconds = 0.0
         self.opener = Opener(store, clock, self.drivers, sizes, checks=check)
 
-    async def when_idle(self, opening: Coroutine[Any, Any, Driver | Result[S]]) -> Driver | Result[S]:
+    async def when_idle(self, run: Run[S], opening: Coroutine[Any, Any, Driver | Result[S]]) -> Driver | Result[S]:
         """Open a run when no other is driven here; several such runs are opened one after the other."""
         try:
             async with self._one_at_a_time:
                 while not self.opener.is_idle:
                     self._quieter.clear()
                     await self._quieter.wait()
+                run.is_held_back = False
                 return await opening
         finally:
             opening.close()

@@ -559,3 +559,39 @@ async def test_a_crash_before_a_failure_is_handled_repeats_no_attempt(left: int)
         assert result.state.xs == [7]
         steps = await store.steps("run")
     assert [step.kind for step in steps if step.node == "fail"] == ["attempt", "failed"]
+
+
+async def test_a_run_that_waits_to_be_alone_can_be_read() -> None:
+    """After two crashes it is resumed when no other run is driven here; until then queries do not wait for it."""
+    goes, began = asyncio.Event(), asyncio.Event()
+
+    async def work() -> int:
+        began.set()
+        await goes.wait()
+        return 1
+
+    graph = Graph("g", State)
+    graph.add_node("work", work, writes="n")
+    graph.add_path(START, "work", END)
+    store = Dying()
+    async with Runner(store) as runner:
+        runner.start(graph, run_id="suspect")
+        await began.wait()
+    store.died = True
+    for _ in range(2):
+        async with Runner(store) as runner:
+            began.clear()
+            runner.resume(graph, "suspect")
+            await began.wait()
+    store.died = False
+    async with Runner(store) as runner:
+        began.clear()
+        other = runner.start(graph, run_id="other")
+        await began.wait()
+        (suspect,) = [run for run in await runner.recover(graph) if run.id == "suspect"]
+        async with asyncio.timeout(20):
+            assert [step.kind for step in await runner.history("suspect")][-1] == "resumed"
+            assert (await runner.info("suspect")).status == "running"
+        goes.set()
+        assert (await other.result()).status == "finished"
+        assert (await suspect.result()).status == "finished"
