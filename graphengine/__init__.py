@@ -12,6 +12,7 @@ import lazy_loader
 
 if TYPE_CHECKING:
     from graphengine.agents import Agent, Window, mcp, tool
+    from graphengine.api.graph import Graph
     from graphengine.cli.live import show
     from graphengine.errors import CompileError, GraphEngineError
     from graphengine.graph.conditions import (
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
         usage,
         value,
     )
+    from graphengine.graph.definition import END, FAIL, START, Limits, Migration, Node, Retry, Runnable, choose
     from graphengine.graph.endings import ended
-    from graphengine.graph.graph import END, FAIL, START, Graph, Limits, Migration, Node, Retry, Runnable, choose
     from graphengine.graph.options import Sizes
     from graphengine.graph.question import ask
     from graphengine.models import Message, Model, Router, ScriptedModel
@@ -69,11 +70,11 @@ else:
             "errors": ("CompileError", "GraphEngineError"),
             "state.failure": ("Failure",),
             "state.text_file": ("TextFile",),
-            "graph.graph": (
+            "api.graph": ("Graph",),
+            "graph.definition": (
                 "END",
                 "FAIL",
                 "START",
-                "Graph",
                 "Limits",
                 "Migration",
                 "Node",

@@ -18,7 +18,7 @@ from pydantic import BaseModel, Field
 
 from graphengine import END, FAIL, START, Graph, Migration, Retry, TextFile, value
 from graphengine.errors import ModelTransient
-from graphengine.graph.graph import Node, Runnable, choose
+from graphengine.graph.definition import Node, Runnable, choose
 from graphengine.patterns import Board, Subscriber, blackboard
 from graphengine.reducers import append, merge
 from nodes.board import agents as team

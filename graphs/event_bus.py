@@ -17,7 +17,7 @@ from typing import Annotated
 from pydantic import BaseModel, Field
 
 from graphengine import END, START, Context, Failure, Graph, TextFile, failed, iterations, value
-from graphengine.graph.graph import Runnable
+from graphengine.graph.definition import Runnable
 from graphengine.reducers import append, extend, merge
 from nodes.board.entries import written
 from nodes.board.letters import CLOSED, Letter, found, inboxes, verdict

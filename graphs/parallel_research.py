@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 
 from graphengine import END, START, Agent, Graph, Retry, TextFile
 from graphengine.errors import ModelTransient
-from graphengine.graph.graph import Node
+from graphengine.graph.definition import Node
 from graphengine.patterns import FanOut, fan_out_fan_in
 from graphengine.patterns.outcomes import Outcome
 from nodes.reading import agents as team

@@ -1,4 +1,4 @@
-"""Rules that import-linter cannot check: no impure calls in the engine, and runs move only by `Session.commit`.
+"""Rules that import-linter cannot check: no impure calls in the engine, no circles, runs move only by `Session.commit`.
 
 The contracts in pyproject.toml keep impure modules out of graphengine/engine. `datetime` and `uuid` stay
 allowed, since values of their types pass through, and `open` needs no import; so the calls are searched for.
@@ -8,6 +8,8 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+import grimp
+import networkx as nx
 import pytest
 
 CORE = Path(__file__).resolve().parent.parent / "graphengine" / "engine"
@@ -70,3 +72,14 @@ def test_only_the_session_moves_a_run(name: str) -> None:
         if name in names and (name == "decide" or place.parts[0] in makers):
             callers.add(place.as_posix())
     assert callers == ONE_DOOR[name]
+
+
+def test_no_circle_of_imports_has_more_than_two_files() -> None:
+    """Imports inside functions and for types count too; two packages next to each other never import each other."""
+    found = grimp.build_graph("graphengine")
+    imports = found.find_modules_directly_imported_by
+    files: nx.DiGraph[str] = nx.DiGraph([(one, other) for one in found.modules for other in imports(one)])
+    assert [sorted(circle) for circle in nx.strongly_connected_components(files) if len(circle) > 2] == []
+    ends = [(one.split(".")[1], other.split(".")[1]) for one, other in files.edges if "." in one and "." in other]
+    packages: nx.DiGraph[str] = nx.DiGraph([(one, other) for one, other in ends if one != other])
+    assert [sorted(circle) for circle in nx.strongly_connected_components(packages) if len(circle) > 1] == []

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from graphengine.api.graph import Graph
     from graphengine.cli.project import GraphFileBroken, Listed
     from graphengine.cli.session import Session
     from graphengine.errors import Problem
-    from graphengine.graph.graph import Graph
     from graphengine.state.json_values import JsonValue
 
 

@@ -15,9 +15,9 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from graphengine.api.graph import Graph
 from graphengine.cli.project import GraphFileBroken
 from graphengine.errors import DefinitionError, InputError, ModelUnavailable
-from graphengine.graph.graph import Graph
 from graphengine.models.hiding import struck
 from graphengine.models.names import model_of
 from graphengine.runner.model_routing import ALL, Models

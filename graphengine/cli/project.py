@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from types import CodeType, ModuleType
 
-    from graphengine.graph.graph import Graph
+    from graphengine.api.graph import Graph
 
 
 class GraphFileBroken(GraphEngineError):
@@ -282,7 +282,7 @@ def load(file: Path) -> ModuleType:
 
 def graphs_of(module: ModuleType) -> Iterator[tuple[str, Graph[Any]]]:
     """Yield the graphs of a module, each once, with the name of its variable."""
-    from graphengine.graph.graph import Graph
+    from graphengine.api.graph import Graph
 
     seen: set[int] = set()
     for variable, value in list(vars(module).items()):
@@ -353,7 +353,8 @@ def _outermost(graphs: list[Graph[Any]]) -> list[Graph[Any]]:
 
 def _nodes_of(graph: Graph[Any], seen: set[int]) -> Iterator[Graph[Any]]:
     """Yield the graphs that are nodes of a graph, and the graphs inside them, each once."""
-    from graphengine.graph.graph import Choose, Graph, Node
+    from graphengine.api.graph import Graph
+    from graphengine.graph.definition import Choose, Node
 
     left: list[object] = [declared.runnable for declared in graph.nodes]
     while left:

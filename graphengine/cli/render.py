@@ -13,11 +13,11 @@ from graphengine.cli import charts, completing, helping, options
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from graphengine.api.graph import Graph
     from graphengine.cli.places import Place
     from graphengine.cli.session import Session
     from graphengine.engine.outline import Outline
     from graphengine.engine.steps import Step
-    from graphengine.graph.graph import Graph
     from graphengine.render.folding import Fold
     from graphengine.render.looks import Theme
     from graphengine.render.parts import Detail
@@ -123,14 +123,14 @@ def _folded(asked: tuple[str, ...]) -> Fold:
 
 def _draw(session: Session, place: Place, reference: str, picture: _Picture) -> None:
     """Draw a graph, or a run on it."""
+    from graphengine.api.graph import Graph
     from graphengine.cli.project import file_of
-    from graphengine.graph.graph import Graph
-    from graphengine.render import render_graph, render_outline
+    from graphengine.render import render_outline
 
     recorded = _recorded(place, reference) if file_of(reference) is None else None
     drawn = recorded or _graph(session, place, reference)
     if isinstance(drawn, Graph):
-        render_graph(drawn, picture.output, fold=picture.fold, theme=picture.theme, detail=picture.detail)
+        drawn.render(picture.output, fold=picture.fold, theme=picture.theme, detail=picture.detail)
     else:
         outline, steps = drawn
         render_outline(

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from graphengine.api.graph import Graph
     from graphengine.cli.models import Chosen
     from graphengine.cli.places import Place
     from graphengine.cli.session import Session
     from graphengine.cli.signals import Stopper
-    from graphengine.graph.graph import Graph
     from graphengine.runner.worker import Ended, Refused, WorkerEvent
     from graphengine.state.json_values import JsonValue
 

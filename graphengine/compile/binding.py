@@ -15,8 +15,8 @@ from pydantic import BaseModel
 
 from graphengine.engine.plan import Argument, Call, Each, Fallback, Target, Writer
 from graphengine.errors import DefinitionError, Problem
+from graphengine.graph.definition import UNSET, Choose, Declared, GraphBody, Node, Options, choose
 from graphengine.graph.elsewhere import PARAMETERS
-from graphengine.graph.graph import UNSET, Choose, Declared, GraphBody, Node, Options, choose
 from graphengine.graph.question import ask
 from graphengine.graph.runnable import FunctionBody, HasBody
 from graphengine.state.declared import declared_of
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
     from graphengine.engine.plan import Plan
-    from graphengine.graph.graph import Graph, Runnable, Writes
+    from graphengine.graph.definition import GraphDefinition, Runnable, Writes
     from graphengine.graph.runnable import Body
     from graphengine.state.schema import StateType
 
@@ -47,7 +47,7 @@ class Binder:
 
     state: StateType[Any]
     resources: frozenset[str]
-    compile: Callable[[Graph[Any], str], Plan[Any] | None]
+    compile: Callable[[GraphDefinition[Any], str], Plan[Any] | None]
     problems: list[Problem] = field(default_factory=list)
     unknowns: dict[tuple[str, str], list[int]] = field(default_factory=dict)
 

@@ -12,7 +12,7 @@ import json
 import re
 from collections import defaultdict
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, cast, get_args, get_origin
 
 from graphengine.compile.binding import Binder, returns_of
 from graphengine.compile.checks.forks import fork_problems
@@ -34,9 +34,20 @@ from graphengine.graph.conditions import (
     is_on_failure,
     mentions_failure,
 )
+from graphengine.graph.definition import (
+    END,
+    FAIL,
+    START,
+    Choose,
+    Compiled,
+    Edge,
+    Fork,
+    GraphDefinition,
+    Options,
+    Switch,
+)
 from graphengine.graph.elsewhere import NODES
 from graphengine.graph.endings import Ended
-from graphengine.graph.graph import END, FAIL, START, Choose, Edge, Fork, Graph, Options, Switch
 from graphengine.graph.locating import join_places, place, place_rest
 from graphengine.graph.options import Limits, Migration
 from graphengine.state.failure import Failure
@@ -48,37 +59,42 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from graphengine.engine.plan import Call
-    from graphengine.graph.graph import Declared
+    from graphengine.graph.definition import Declared
     from graphengine.graph.source_location import Origin
     from graphengine.state.schema import StateType
     from graphengine.state.selector import Reading, Tracker
+
+S = TypeVar("S")
 
 _NAME: Final = re.compile(r"[A-Za-z_][\w-]*")
 _PLAIN: Final = ("function", "agent", "pass")
 _ORDERED: Final = (">=", "<=", ">", "<")
 
 
-def compile_graph(graph: Graph[Any]) -> tuple[Plan[Any], Sequence[Graph[Any]]]:
-    """Return the graph's plan, and the graphs inside it.
+def compiled(graph: GraphDefinition[S]) -> Plan[S]:
+    """Return the graph's plan, cached until the graph or one inside it changes.
 
     Raises:
         CompileError: With all problems, if any of them is more than a warning.
     """
-    compiler = _Compiler(graph)
-    plan = compiler.plan()
-    if plan is None:
-        raise CompileError(graph.name, compiler.problems)
-    return plan, compiler.inner
+    known = graph.compiled
+    if known is None or any(inner.edits != edits for inner, edits in known.inner):
+        compiler = _Compiler(graph)
+        plan = compiler.plan()
+        if plan is None:
+            raise CompileError(graph.name, compiler.problems)
+        graph.compiled = known = Compiled(plan, [(inner, inner.edits) for inner in compiler.inner])
+    return cast("Plan[S]", known.plan)
 
 
-def problems_of(graph: Graph[Any]) -> Sequence[Problem]:
+def problems_of(graph: GraphDefinition[Any]) -> Sequence[Problem]:
     """Return all problems and warnings of a graph."""
     compiler = _Compiler(graph)
     compiler.plan()
     return compiler.problems
 
 
-_Known: TypeAlias = "dict[tuple[int, object], tuple[Plan[Any] | None, Sequence[Graph[Any]]]]"
+_Known: TypeAlias = "dict[tuple[int, object], tuple[Plan[Any] | None, Sequence[GraphDefinition[Any]]]]"
 
 
 class _Compiler:
@@ -94,8 +110,8 @@ class _Compiler:
 
     def __init__(
         self,
-        graph: Graph[Any],
-        around: tuple[Graph[Any], ...] = (),
+        graph: GraphDefinition[Any],
+        around: tuple[GraphDefinition[Any], ...] = (),
         resources: Mapping[str, object] | None = None,
         known: _Known | None = None,
     ) -> None:
@@ -104,7 +120,7 @@ class _Compiler:
         self.resources = {**(resources or {}), **graph.resources}
         self.known: _Known = {} if known is None else known
         self.problems: list[Problem] = []
-        self.inner: list[Graph[Any]] = []
+        self.inner: list[GraphDefinition[Any]] = []
         self.names = [d.name for d in graph.nodes]
         self.trackers: dict[str, Tracker] = {}
         self.broken = False  # an inner graph has problems that were reported before
@@ -179,7 +195,7 @@ class _Compiler:
             secret=bool(state.secrets) or any(graph.secret for graph in _graphs(nodes.values())),
         )
 
-    def _inner(self, graph: Graph[Any], where: str) -> Plan[Any] | None:
+    def _inner(self, graph: GraphDefinition[Any], where: str) -> Plan[Any] | None:
         """Compile a graph that is a node of this one, and report its problems with that node."""
         chain = (*self.around, self.graph)
         if any(graph is other for other in chain):

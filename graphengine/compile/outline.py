@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.engine.plan import EdgePlan, SwitchPlan
 from graphengine.graph.conditions import is_on_failure
-from graphengine.graph.graph import END, Edge, Fork, Switch
+from graphengine.graph.definition import END, Edge, Fork, Switch
 from graphengine.graph.options import MODEL_RETRY
 from graphengine.graph.question import AskBody
 from graphengine.state.field import reducers_of, type_name
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from graphengine.engine.outline import AgentOutline, ArmOutline, EdgeOutline, NodeOutline, Outline
     from graphengine.engine.plan import Call, NodePlan, Plan
-    from graphengine.graph.graph import Graph
+    from graphengine.graph.definition import GraphDefinition
     from graphengine.state.selector import Reading
 
 
@@ -33,7 +33,7 @@ FORMAT: Final = 2
 """The version of outlines. Version 1 has no reducers, reads, sources, agents and types of answers."""
 
 
-def outline_of(graph: Graph[Any], nodes: Mapping[str, NodePlan]) -> Outline:
+def outline_of(graph: GraphDefinition[Any], nodes: Mapping[str, NodePlan]) -> Outline:
     """Return the outline of a graph.
 
     Args:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from graphengine.errors import Problem
-    from graphengine.graph.graph import Graph
+    from graphengine.graph.definition import GraphDefinition
     from graphengine.graph.source_location import Origin
 
 
@@ -26,7 +26,7 @@ def place(problems: list[Problem], begin: int, origin: Origin | None) -> None:
     problems[begin:] = [_placed(problem, origin) for problem in problems[begin:]]
 
 
-def place_rest(problems: list[Problem], graph: Graph[Any]) -> None:
+def place_rest(problems: list[Problem], graph: GraphDefinition[Any]) -> None:
     """Set the line of the remaining problems: that of the node, edge or field they name, else that of the graph."""
     for index, problem in enumerate(problems):
         if problem.line is None:
@@ -60,7 +60,7 @@ def _placed(problem: Problem, origin: Origin | None) -> Problem:
     return replace(problem, file=origin.file, line=origin.line)
 
 
-def _origin(where: str, graph: Graph[Any]) -> Origin | None:
+def _origin(where: str, graph: GraphDefinition[Any]) -> Origin | None:
     """Return the declaration that the place of a problem names."""
     for place_name, origin in (
         *((f"node {declared.name}", declared.origin) for declared in graph.nodes),

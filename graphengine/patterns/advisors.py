@@ -5,8 +5,9 @@ from typing import Annotated, Self
 from pydantic import BaseModel, model_validator
 from typing_extensions import TypeVar
 
+from graphengine.api.graph import Graph
 from graphengine.graph.conditions import iterations, value
-from graphengine.graph.graph import END, START, Graph, Runnable
+from graphengine.graph.definition import END, START, Runnable
 from graphengine.patterns.parts import checked, part
 from graphengine.reducers import append
 from graphengine.state.failure import Failure

@@ -5,9 +5,10 @@ from typing import Annotated, Literal
 from pydantic import BaseModel
 from typing_extensions import TypeVar
 
+from graphengine.api.graph import Graph
 from graphengine.errors import DefinitionError
 from graphengine.graph.conditions import iterations, value
-from graphengine.graph.graph import END, START, Graph, Runnable
+from graphengine.graph.definition import END, START, Runnable
 from graphengine.graph.question import ask
 from graphengine.patterns.parts import part
 from graphengine.reducers import append

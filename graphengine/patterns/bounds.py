@@ -3,9 +3,10 @@
 from pydantic import BaseModel
 from typing_extensions import TypeVar
 
+from graphengine.api.graph import Graph
 from graphengine.errors import NodeTimeout, SubgraphLimit
 from graphengine.graph.conditions import failed
-from graphengine.graph.graph import END, START, Choose, Graph, Limits, Node, Runnable
+from graphengine.graph.definition import END, START, Choose, Limits, Node, Runnable
 from graphengine.graph.runnable import HasBody
 from graphengine.patterns.parts import part
 

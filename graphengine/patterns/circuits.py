@@ -10,9 +10,10 @@ from typing import Annotated
 from pydantic import BaseModel
 from typing_extensions import TypeVar
 
+from graphengine.api.graph import Graph
 from graphengine.errors import DefinitionError
 from graphengine.graph.conditions import failed, value
-from graphengine.graph.graph import END, START, Graph, Runnable
+from graphengine.graph.definition import END, START, Runnable
 from graphengine.graph.options import is_seconds
 from graphengine.patterns.parts import part
 from graphengine.reducers import append

@@ -9,8 +9,9 @@ from typing import Annotated
 from pydantic import BaseModel
 from typing_extensions import TypeVar
 
+from graphengine.api.graph import Graph
 from graphengine.graph.conditions import iterations, value
-from graphengine.graph.graph import END, START, Graph, Runnable
+from graphengine.graph.definition import END, START, Runnable
 from graphengine.patterns.critiques import Critique
 from graphengine.patterns.outcomes import SURVIVED
 from graphengine.patterns.parts import check_names, part

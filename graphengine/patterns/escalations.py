@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from pydantic import BaseModel
 from typing_extensions import TypeVar
 
+from graphengine.api.graph import Graph
 from graphengine.errors import DefinitionError
 from graphengine.graph.conditions import Condition, failed
-from graphengine.graph.graph import END, START, Graph, Runnable
+from graphengine.graph.definition import END, START, Runnable
 from graphengine.patterns.parts import part
 
 S = TypeVar("S", bound=BaseModel)

@@ -8,9 +8,10 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 from typing_extensions import TypeVar
 
+from graphengine.api.graph import Graph
 from graphengine.errors import ModelError
 from graphengine.graph.conditions import Condition, failed, iterations, plateau, value
-from graphengine.graph.graph import END, START, Graph, Runnable
+from graphengine.graph.definition import END, START, Runnable
 from graphengine.patterns.parts import writing
 from graphengine.reducers import append
 

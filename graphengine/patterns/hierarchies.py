@@ -6,8 +6,9 @@ from typing import Annotated
 from pydantic import BaseModel
 from typing_extensions import TypeVar
 
+from graphengine.api.graph import Graph
 from graphengine.graph.conditions import value
-from graphengine.graph.graph import END, START, Graph, Runnable
+from graphengine.graph.definition import END, START, Runnable
 from graphengine.patterns.outcomes import Outcome, outcome, surviving
 from graphengine.patterns.parts import called, check_names, checked, part, validating
 from graphengine.reducers import append

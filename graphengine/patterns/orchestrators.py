@@ -11,8 +11,9 @@ from typing import Annotated
 from pydantic import BaseModel
 from typing_extensions import TypeVar
 
+from graphengine.api.graph import Graph
 from graphengine.graph.conditions import iterations, value
-from graphengine.graph.graph import END, FAIL, START, Graph, Runnable
+from graphengine.graph.definition import END, FAIL, START, Runnable
 from graphengine.patterns.outcomes import Outcome, outcome, surviving
 from graphengine.patterns.parts import called, check_names, checked, part, validating
 from graphengine.reducers import merge

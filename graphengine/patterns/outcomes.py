@@ -19,7 +19,7 @@ from graphengine.errors import (
     UnknownModel,
 )
 from graphengine.graph.conditions import Condition, failed
-from graphengine.graph.graph import UNSET, Node
+from graphengine.graph.definition import UNSET, Node
 from graphengine.graph.templates import as_text
 from graphengine.state.failure import Failure
 

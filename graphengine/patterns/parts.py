@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 from pydantic import TypeAdapter
 
 from graphengine.agents import Agent
+from graphengine.api.graph import Graph
 from graphengine.errors import DefinitionError
-from graphengine.graph.graph import UNSET, Choose, Graph, Node
+from graphengine.graph.definition import UNSET, Choose, Node
 from graphengine.graph.runnable import FunctionBody, HasBody
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
-    from graphengine.graph.graph import NodeOptions, Options, Runnable
+    from graphengine.graph.definition import NodeOptions, Options, Runnable
 
 Source: TypeAlias = "str | Callable[..., object]"
 F = TypeVar("F", bound="Callable[..., Any]")

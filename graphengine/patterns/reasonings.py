@@ -10,8 +10,9 @@ from typing import Annotated, Self
 from pydantic import BaseModel, model_validator
 from typing_extensions import TypeVar
 
+from graphengine.api.graph import Graph
 from graphengine.graph.conditions import iterations, value
-from graphengine.graph.graph import END, START, UNSET, Graph, Runnable
+from graphengine.graph.definition import END, START, UNSET, Runnable
 from graphengine.graph.templates import as_text
 from graphengine.patterns.parts import checked, part
 from graphengine.reducers import append

@@ -8,9 +8,10 @@ from typing import Annotated
 from pydantic import BaseModel
 from typing_extensions import TypeVar
 
+from graphengine.api.graph import Graph
 from graphengine.errors import ModelError
 from graphengine.graph.conditions import failed, iterations, value
-from graphengine.graph.graph import END, START, Graph, Runnable
+from graphengine.graph.definition import END, START, Runnable
 from graphengine.patterns.critiques import Critique
 from graphengine.patterns.parts import part
 from graphengine.reducers import append

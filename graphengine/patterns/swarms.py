@@ -6,9 +6,10 @@ from typing import Annotated
 from pydantic import BaseModel
 from typing_extensions import TypeVar
 
+from graphengine.api.graph import Graph
 from graphengine.errors import DefinitionError
 from graphengine.graph.conditions import iterations, value
-from graphengine.graph.graph import END, FAIL, START, Graph, Runnable
+from graphengine.graph.definition import END, FAIL, START, Runnable
 from graphengine.patterns.parts import checked, part
 from graphengine.reducers import append
 

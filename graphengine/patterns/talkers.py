@@ -3,8 +3,9 @@
 from pydantic import BaseModel
 from typing_extensions import TypeVar
 
+from graphengine.api.graph import Graph
 from graphengine.graph.conditions import iterations, value
-from graphengine.graph.graph import END, START, Graph, Runnable
+from graphengine.graph.definition import END, START, Runnable
 from graphengine.patterns.outcomes import SURVIVED
 from graphengine.patterns.parts import part
 

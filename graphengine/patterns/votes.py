@@ -16,9 +16,10 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import BaseModel
 from typing_extensions import TypeVar
 
+from graphengine.api.graph import Graph
 from graphengine.errors import DefinitionError
 from graphengine.graph.conditions import value
-from graphengine.graph.graph import END, START, Graph, Runnable
+from graphengine.graph.definition import END, START, Runnable
 from graphengine.patterns.outcomes import SURVIVED
 from graphengine.patterns.parts import check_names, checked, part
 from graphengine.reducers import append

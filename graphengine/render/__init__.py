@@ -11,7 +11,7 @@ plain text need only this package.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from graphengine.errors import GraphEngineError
 from graphengine.render.columns import in_columns
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from graphengine.engine.outline import Outline
     from graphengine.engine.steps import Step
-    from graphengine.graph.graph import Graph
     from graphengine.render.folding import Fold
     from graphengine.render.images import ImageFormat
     from graphengine.render.looks import Theme
@@ -37,32 +36,6 @@ if TYPE_CHECKING:
 ENDINGS = (".svg", ".png", ".pdf", ".html", ".dot", ".mmd", ".txt")
 THEMES = ("auto", "light", "dark")
 DETAILS = ("brief", "full")
-
-
-def render_graph(
-    graph: Graph[Any],
-    path: str | PathLike[str],
-    *,
-    fold: Fold = None,
-    theme: Theme = "auto",
-    detail: Detail = "full",
-) -> None:
-    """Draw a graph into a file.
-
-    Args:
-        graph: The graph; it must compile.
-        path: The file; its ending, one of `ENDINGS`, selects the format.
-        fold: The nested graphs to draw as one box each: those at this depth or deeper (0: all), or the nodes with
-            these paths, as `["articles", "desk/article"]`.
-        theme: The colours; see `Theme`.
-        detail: `brief` draws only names and labels; `full` also kinds, conditions and what nodes write.
-
-    Raises:
-        CompileError: The graph has problems.
-        RenderError: The ending, the theme or a path is unknown, no painter is installed, or the file cannot be
-            written.
-    """
-    render_outline(graph.compile().outline, path, fold=fold, theme=theme, detail=detail)
 
 
 def render_outline(  # noqa: PLR0913 - one for each property of a picture
@@ -80,12 +53,14 @@ def render_outline(  # noqa: PLR0913 - one for each property of a picture
         outline: The graph's outline, from its plan or from a store.
         path: The file; its ending, one of `ENDINGS`, selects the format.
         steps: All steps of a run from seq 1 on; None draws the graph alone.
-        fold: As for `render_graph`.
+        fold: The nested graphs to draw as one box each: those at this depth or deeper (0: all), or the nodes with
+            these paths, as `["articles", "desk/article"]`.
         theme: The colours; see `Theme`.
-        detail: As for `render_graph`.
+        detail: `brief` draws only names and labels; `full` also kinds, conditions and what nodes write.
 
     Raises:
-        RenderError: As for `render_graph`, or the outline or the steps cannot be read.
+        RenderError: The ending, the theme or a path is unknown, no painter is installed, the file cannot be written,
+            or the outline or the steps cannot be read.
     """
     target = Path(path)
     ending = target.suffix.lower()
@@ -151,7 +126,6 @@ __all__ = [
     "ENDINGS",
     "THEMES",
     "RenderError",
-    "render_graph",
     "render_outline",
     "to_dot",
     "to_mermaid",

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from graphengine.engine.events import Event
     from graphengine.engine.redaction import Guard
     from graphengine.engine.snapshot import Frame, Snapshot, Task
-    from graphengine.graph.graph import Graph
+    from graphengine.graph.definition import GraphDefinition
     from graphengine.models.base import Model
     from graphengine.runner.live_events import Emitted
     from graphengine.runner.model_routing import Models
@@ -362,7 +362,7 @@ class Context:
         self._say("sent", [topic, self._record(payload, "the message")])
 
     async def runs(
-        self, graph: Graph[Any] | str, last: int = 20, *, fields: Collection[str] | None = None
+        self, graph: GraphDefinition[Any] | str, last: int = 20, *, fields: Collection[str] | None = None
     ) -> Sequence[PastRun]:
         """Return earlier finished runs of a graph, newest first: memory across runs. The returned runs are recorded.
 
@@ -600,7 +600,7 @@ _CALL: Final[ContextVar[tuple[Context, str] | None]] = ContextVar("graphengine_t
 """The context and the key of the tool call that is being made."""
 
 
-def _check_fields(graph: Graph[Any], fields: Collection[str]) -> None:
+def _check_fields(graph: GraphDefinition[Any], fields: Collection[str]) -> None:
     """Check that a graph's state has these fields."""
     unknown = [name for name in fields if name not in graph.state.model_fields]
     if unknown:

@@ -32,7 +32,7 @@ from graphengine.errors import (
     StoreError,
     TooLarge,
 )
-from graphengine.graph.graph import Limits
+from graphengine.graph.definition import Limits
 from graphengine.history.load import load_snapshot, outline_of
 from graphengine.runner.answers import TooLargeInput
 from graphengine.runner.loop import Driver, Turns

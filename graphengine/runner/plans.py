@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from graphengine.compile.compiler import compiled
 from graphengine.errors import CompileError, DefinitionError, InputError
-from graphengine.graph.graph import Graph
+from graphengine.graph.definition import GraphDefinition
 from graphengine.runner.lifecycle import as_limits
 from graphengine.state.path import did_you_mean
 
@@ -13,24 +14,24 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphengine.engine.plan import Plan
-    from graphengine.graph.graph import Limits
+    from graphengine.graph.definition import Limits
 
 S = TypeVar("S")
 
 
-def plan_of(graph: Graph[S], limits: Limits | None) -> Plan[S]:
+def plan_of(graph: GraphDefinition[S], limits: Limits | None) -> Plan[S]:
     """Return the plan of a graph to run.
 
     Raises:
         DefinitionError: The argument is not a Graph, or the limits are not Limits; CompileError.
     """
     given: object = graph
-    if not isinstance(given, Graph):
+    if not isinstance(given, GraphDefinition):
         raise DefinitionError(f"{given!r} is not a Graph", repair="give the Graph itself; the CLI finds graphs by name")
     if limits is not None:
         as_limits(limits)
     try:
-        return graph.compile()
+        return compiled(graph)
     except CompileError as error:
         raise error.with_traceback(None) from None
 

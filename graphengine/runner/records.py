@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from graphengine.engine.plan import Plan
     from graphengine.engine.snapshot import Snapshot
     from graphengine.engine.steps import Step
-    from graphengine.graph.graph import Graph
+    from graphengine.graph.definition import GraphDefinition
     from graphengine.history.usage import Spent
     from graphengine.runner.clock import Clock
     from graphengine.runner.result import Result
@@ -66,9 +66,9 @@ class Records(ABC):
     def get(self, run_id: str, graph: None = None) -> Run[Any]: ...
 
     @overload
-    def get(self, run_id: str, graph: Graph[S]) -> Run[S]: ...
+    def get(self, run_id: str, graph: GraphDefinition[S]) -> Run[S]: ...
 
-    def get(self, run_id: str, graph: Graph[Any] | None = None) -> Run[Any]:
+    def get(self, run_id: str, graph: GraphDefinition[Any] | None = None) -> Run[Any]:
         """Return a handle on a run: the same one that `start` or `resume` returned if it is driven here.
 
         For any other run it is a handle that only reads: `events()` follows the run, and `result()` waits until no
@@ -104,7 +104,7 @@ class Records(ABC):
         )
 
     def watch(
-        self, run_id: str, graph: Graph[Any] | None = None, *, after: int = 0, wait_out: bool = True
+        self, run_id: str, graph: GraphDefinition[Any] | None = None, *, after: int = 0, wait_out: bool = True
     ) -> AsyncGenerator[Event, None]:
         """Iterate over what happens to a run, whichever process drives it, until it is over.
 
@@ -147,7 +147,7 @@ class Records(ABC):
             async for event in events:
                 yield event
 
-    def _follower(self, run_id: str, graph: Graph[Any] | None, *, wait_out: bool) -> Follower:
+    def _follower(self, run_id: str, graph: GraphDefinition[Any] | None, *, wait_out: bool) -> Follower:
         def result(snapshot: Snapshot, info: RunInfo) -> Result[Any]:
             plan = plan_of(graph, None) if graph is not None else self._plan_by(info.fingerprint)
             return recorded_result_of(snapshot) if plan is None else result_of(plan, snapshot)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from graphengine.engine.plan import Plan
-    from graphengine.graph.graph import Graph, Limits
+    from graphengine.graph.definition import GraphDefinition, Limits
     from graphengine.models.base import Model
     from graphengine.runner.loop import Driver
     from graphengine.runner.result import Result
@@ -155,7 +155,7 @@ class Runner(Records):
 
     def start(  # noqa: PLR0913 - what a run begins with
         self,
-        graph: Graph[S],
+        graph: GraphDefinition[S],
         state: S | Mapping[str, object] | None = None,
         *,
         run_id: str | None = None,
@@ -202,7 +202,7 @@ class Runner(Records):
 
     def resume(
         self,
-        graph: Graph[S],
+        graph: GraphDefinition[S],
         run_id: str,
         *,
         limits: Limits | None = None,
@@ -246,7 +246,7 @@ class Runner(Records):
 
     def branch(  # noqa: PLR0913 - a run, a place and what differs
         self,
-        graph: Graph[S],
+        graph: GraphDefinition[S],
         run_id: str,
         at: int,
         *,
@@ -349,7 +349,7 @@ class Runner(Records):
         self._usable()
         return await self._supervisor.opener.wants_alone(info)
 
-    async def recover(self, *graphs: Graph[Any]) -> Sequence[Run[Any]]:
+    async def recover(self, *graphs: GraphDefinition[Any]) -> Sequence[Run[Any]]:
         """Resume every orphan of these graphs: running runs that no process drives, because their process died.
 
         For a program that restarts and should finish what it had started. `Worker` does the same continuously, with a
@@ -389,7 +389,7 @@ class Runner(Records):
         are_taken = iter(taken)
         return [run for run, a in zip(runs, alone, strict=True) if a or next(are_taken) or run.has_trouble]
 
-    def _recovered(self, graph: Graph[S], run_id: str, *, alone: bool) -> Run[S]:
+    def _recovered(self, graph: GraphDefinition[S], run_id: str, *, alone: bool) -> Run[S]:
         plan, run = plan_of(graph, None), self._run(run_id, graph)
         run.due_only = True  # if another process was faster and the run ended there, do not retry it
         run.is_held_back = alone
@@ -457,7 +457,7 @@ class Runner(Records):
 
     async def start_or_send(  # noqa: PLR0913 - what a run begins with, and a message
         self,
-        graph: Graph[S],
+        graph: GraphDefinition[S],
         run_id: str,
         topic: str,
         payload: object,
@@ -531,7 +531,7 @@ class Runner(Records):
             await run.begun()
         await self.store.open()
 
-    def _run(self, run_id: str, graph: Graph[S]) -> Run[S]:  # noqa: ARG002 - it gives the run its type
+    def _run(self, run_id: str, graph: GraphDefinition[S]) -> Run[S]:  # noqa: ARG002 - it gives the run its type
         if not run_id or _NOT_IN_IDS.search(run_id) or len(run_id) > _LONGEST_ID:
             raise InputError(f"{run_id!r} cannot be a run's id", repair="use up to 200 characters without blanks")
         return Run(run_id, lambda after: self.store.steps(run_id, after))

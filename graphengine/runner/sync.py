@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from graphengine.engine.steps import Step
-    from graphengine.graph.graph import Graph, Limits
+    from graphengine.graph.definition import GraphDefinition, Limits
     from graphengine.graph.options import Sizes
     from graphengine.history.load import Difference
     from graphengine.history.usage import Spent
@@ -97,7 +97,7 @@ class SyncRunner:
 
     def start(
         self,
-        graph: Graph[S],
+        graph: GraphDefinition[S],
         state: S | Mapping[str, object] | None = None,
         *,
         run_id: str | None = None,
@@ -133,7 +133,7 @@ class SyncRunner:
 
     def resume(
         self,
-        graph: Graph[S],
+        graph: GraphDefinition[S],
         run_id: str,
         *,
         limits: Limits | None = None,
@@ -165,7 +165,7 @@ class SyncRunner:
 
     def branch(
         self,
-        graph: Graph[S],
+        graph: GraphDefinition[S],
         run_id: str,
         at: int,
         *,
@@ -235,7 +235,7 @@ class SyncRunner:
         """
         self._portal.call(lambda: self._runner.leave(run_id))
 
-    def recover(self, *graphs: Graph[Any]) -> Sequence[SyncRun[Any]]:
+    def recover(self, *graphs: GraphDefinition[Any]) -> Sequence[SyncRun[Any]]:
         """Resume every orphan of these graphs: running runs that no process drives, because their process died.
 
         For a program that restarts and should finish what it had started. `Worker` does the same continuously, with a
@@ -285,7 +285,7 @@ class SyncRunner:
 
     def start_or_send(
         self,
-        graph: Graph[S],
+        graph: GraphDefinition[S],
         run_id: str,
         topic: str,
         payload: object,
@@ -330,9 +330,9 @@ class SyncRunner:
     def get(self, run_id: str, graph: None = None) -> SyncRun[Any]: ...
 
     @overload
-    def get(self, run_id: str, graph: Graph[S]) -> SyncRun[S]: ...
+    def get(self, run_id: str, graph: GraphDefinition[S]) -> SyncRun[S]: ...
 
-    def get(self, run_id: str, graph: Graph[Any] | None = None) -> SyncRun[Any]:
+    def get(self, run_id: str, graph: GraphDefinition[Any] | None = None) -> SyncRun[Any]:
         """Return a handle on a run: the same one that `start` or `resume` returned if it is driven here.
 
         For any other run it is a handle that only reads: `events()` follows the run, and `result()` waits until no
@@ -349,7 +349,7 @@ class SyncRunner:
         return SyncRun(self._portal, self._portal.run(lambda: self._runner.get(run_id, graph)))
 
     def watch(
-        self, run_id: str, graph: Graph[Any] | None = None, *, after: int = 0, wait_out: bool = True
+        self, run_id: str, graph: GraphDefinition[Any] | None = None, *, after: int = 0, wait_out: bool = True
     ) -> Iterator[Event]:
         """Iterate over what happens to a run, whichever process drives it, until it is over.
 

@@ -19,7 +19,7 @@ from graphengine.runner.result import RunFailed
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from graphengine.graph.graph import Graph
+    from graphengine.graph.definition import GraphDefinition
     from graphengine.runner.result import Result
     from graphengine.runner.runner import Runner
     from graphengine.stores.base import RunInfo
@@ -83,7 +83,7 @@ class Worker:
     def __init__(
         self,
         runner: Runner,
-        graphs: Mapping[str, Graph[Any]],
+        graphs: Mapping[str, GraphDefinition[Any]],
         *,
         concurrency: int = 4,
         poll_seconds: float = 1.0,

@@ -48,10 +48,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from concurrent.futures import Executor
 
+    from graphengine.api.graph import Graph
     from graphengine.engine.events import Event, NodeFailed
     from graphengine.engine.snapshot import Task
     from graphengine.engine.steps import Step, WaitRecord
-    from graphengine.graph.graph import Graph
     from graphengine.models.base import Model
     from graphengine.runner.clock import Clock
     from graphengine.runner.context import Context

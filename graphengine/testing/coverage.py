@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from typing_extensions import override
 
+from graphengine.api.graph import Graph
 from graphengine.engine.plan import EdgePlan, SwitchPlan
 from graphengine.engine.session import Session
 from graphengine.graph.conditions import Composed, Condition, Negated
-from graphengine.graph.graph import Graph
 from graphengine.testing.coverage_units import WHOLE, Shape, Unit, leaves, shape_of
 
 if TYPE_CHECKING:

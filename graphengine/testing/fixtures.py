@@ -160,7 +160,7 @@ def pytest_runtest_makereport(
 
 def _watch_nodes(item: pytest.Item) -> None:
     """Note the nodes that fail in this test, if the process has loaded graphengine's engine."""
-    if "graphengine.graph.graph" in sys.modules:
+    if "graphengine.api.graph" in sys.modules:
         from graphengine.testing import failed_nodes  # noqa: PLC0415
 
         failed_nodes.watch(item.nodeid)

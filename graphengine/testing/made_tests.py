@@ -37,10 +37,10 @@ from graphengine.testing.stage import partial
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from graphengine.api.graph import Graph
     from graphengine.engine.plan import Call, NodePlan, Plan
     from graphengine.engine.snapshot import Frame, Snapshot
     from graphengine.engine.steps import Recorded, Step
-    from graphengine.graph.graph import Graph
     from graphengine.history.visit_tree import Entry
     from graphengine.state.json_values import JsonObject, JsonValue
     from graphengine.stores.base import Store

@@ -15,7 +15,7 @@ from graphengine.history.replay import replay as replays
 if TYPE_CHECKING:
     from os import PathLike
 
-    from graphengine.graph.graph import Graph
+    from graphengine.api.graph import Graph
 
 
 def replay(graph: Graph[Any], run: str | PathLike[str] | Exported) -> replays.Replayed:

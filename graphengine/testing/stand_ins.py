@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel
 
+from graphengine.api.graph import Graph
 from graphengine.compile.binding import Binder
 from graphengine.engine.events import Written
 from graphengine.engine.plan import Argument, Call, NodePlan, Plan, Writer
 from graphengine.errors import CompileError, InputError
 from graphengine.graph.conditions import value
-from graphengine.graph.graph import Graph
 from graphengine.graph.options import END, START
 from graphengine.graph.runnable import FunctionBody
 from graphengine.runner.context import Context  # noqa: TC001 - compile reads the annotation of `end`

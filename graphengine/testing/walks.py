@@ -9,11 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from typing_extensions import override
-
+from graphengine.api.graph import Graph
 from graphengine.engine.steps import Failed, Node, RunStatus, failure_of, without_items
 from graphengine.errors import InputError, ModelUnavailable
-from graphengine.graph.graph import Graph
+from graphengine.graph.definition import Compiled
 from graphengine.history.visits import Visits as Run
 from graphengine.models.scripted import shortened
 from graphengine.runner import RunFailed, Runner
@@ -191,7 +190,7 @@ async def walk(
     plan, scripts = with_stand_ins(original, nodes)
     given = state if not fields else {**given_in(state or {}), **fields}
     async with Runner(clock=FakeClock(), models={ALL: model or _NoModel()}) as runner:
-        run = runner.start(_Copy(graph, plan), given, limits=limits)
+        run = runner.start(_with_plan(graph, plan), given, limits=limits)
         try:
             result = await run.result()
         except RunFailed as error:
@@ -215,16 +214,11 @@ class _NoModel:
         )
 
 
-class _Copy(Graph[S]):
-    """A graph that has a plan already."""
-
-    def __init__(self, graph: Graph[S], plan: Plan[S]) -> None:
-        super().__init__(graph.name, graph.state, limits=graph.own_limits)
-        self._made = plan
-
-    @override
-    def compile(self) -> Plan[S]:
-        return self._made
+def _with_plan(graph: Graph[S], plan: Plan[S]) -> Graph[S]:
+    """Return a graph with the name and limits of another that has a plan already."""
+    copy = Graph(graph.name, graph.state, limits=graph.own_limits)
+    copy.compiled = Compiled(plan, ())
+    return copy
 
 
 def _check_stand_ins(steps: Sequence[Step], scripts: Sequence[Script]) -> None:

@@ -16,7 +16,7 @@ HEAVY = {
     "pygraphviz",
     "rich.console",  # a pipe gets no colours
 }
-WRITING = {"graphengine.graph.graph", "graphengine.runner.runner", "pydantic.main"}
+WRITING = {"graphengine.api.graph", "graphengine.runner.runner", "pydantic.main"}
 """Modules that run graphs; commands that only read records do not import them."""
 ASKING = {"graphengine.cli.recorded", "graphengine.engine", "pydantic_core", "rich", "sqlite3"}
 """Modules that read a database; `--help` does not import them."""

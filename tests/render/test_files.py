@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from graphengine import CompileError, Graph, GraphEngineError
-from graphengine.render import ENDINGS, RenderError, render_graph, render_outline, to_dot, to_mermaid
+from graphengine.render import ENDINGS, RenderError, render_outline, to_dot, to_mermaid
 from graphengine.render.drawing import drawing_of
 from graphengine.render.images import paint
 from graphengine.render.svg import accessible_svg
@@ -86,7 +86,7 @@ def test_a_graph_is_drawn_from_its_declaration(tmp_path: Path) -> None:
 def test_a_graph_with_problems_is_not_drawn(tmp_path: Path) -> None:
     """A graph that does not compile is not drawn."""
     with pytest.raises(CompileError):
-        render_graph(Graph("empty", Article), tmp_path / "a.dot")
+        Graph("empty", Article).render(tmp_path / "a.dot")
 
 
 @pytest.mark.usefixtures("no_dot")

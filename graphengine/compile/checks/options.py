@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from graphengine.errors import Problem
-from graphengine.graph.graph import Choose
+from graphengine.graph.definition import Choose
 from graphengine.graph.options import START, Limits, Migration, Retry, is_seconds
 from graphengine.graph.runnable import is_async
 from graphengine.state.path import did_you_mean
@@ -15,7 +15,7 @@ from graphengine.state.path import did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from graphengine.graph.graph import Declared, Graph
+    from graphengine.graph.definition import Declared, GraphDefinition
 
 
 def node_problems(declared: Declared) -> Iterator[tuple[str, str]]:
@@ -63,7 +63,7 @@ def _map_problems(declared: Declared) -> Iterator[tuple[str, str]]:
         yield f"concurrency={wanted!r} without each", "concurrency limits the items that run at a time: add each={…}"
 
 
-def graph_problems(graph: Graph[Any]) -> Iterator[tuple[str, str]]:
+def graph_problems(graph: GraphDefinition[Any]) -> Iterator[tuple[str, str]]:
     """Yield the problems of a graph's own options by themselves, as (message, repair)."""
     if not isinstance(graph.limits, Limits):
         yield f"limits={graph.limits!r} is not a Limits", "write limits=Limits(steps=…)"
@@ -77,7 +77,7 @@ def graph_problems(graph: Graph[Any]) -> Iterator[tuple[str, str]]:
         yield from _version_problems(graph)
 
 
-def _version_problems(graph: Graph[Any]) -> Iterator[tuple[str, str]]:
+def _version_problems(graph: GraphDefinition[Any]) -> Iterator[tuple[str, str]]:
     for version, given in graph.migrate.items():
         name = f"migrate={{{version!r}: …}}"
         if type(version) is not int or not 1 <= version < graph.version:
@@ -102,7 +102,7 @@ def _migration_problems(given: Migration, name: str) -> Iterator[tuple[str, str]
             yield f"{name}: {word}={names!r} does not map names", f"give a mapping of names: {word}={{'old': 'new'}}"
 
 
-def migration_problems(graph: Graph[Any]) -> Iterator[Problem]:
+def migration_problems(graph: GraphDefinition[Any]) -> Iterator[Problem]:
     """Yield the problems of the chain of a graph's migrations, and of the nodes that the last of them names."""
     where = f"graph {graph.name}"
     versions = sorted(graph.migrate)

@@ -10,14 +10,14 @@ from graphengine.state.secret import cipher_of, nested_secret
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from graphengine.graph.graph import Graph
+    from graphengine.graph.definition import GraphDefinition
     from graphengine.state.field import FieldType
     from graphengine.state.schema import StateType
 
 _CODE = "secret_field"
 
 
-def encrypted(graph: Graph[Any], state: StateType[Any]) -> Iterator[Problem]:
+def encrypted(graph: GraphDefinition[Any], state: StateType[Any]) -> Iterator[Problem]:
     """Set up the encryption of a state's secret fields with the graph's key, and yield their problems."""
     for name, field in state.fields.items():
         yield from _field_problems(graph, f"field {state.model.__name__}.{name}", field)
@@ -33,7 +33,7 @@ def encrypted(graph: Graph[Any], state: StateType[Any]) -> Iterator[Problem]:
         state.fields[name].cipher = cipher
 
 
-def _field_problems(graph: Graph[Any], where: str, field: FieldType) -> Iterator[Problem]:
+def _field_problems(graph: GraphDefinition[Any], where: str, field: FieldType) -> Iterator[Problem]:
     nested = nested_secret(field.model.model_fields[field.name].annotation)
     if nested:
         text = f"{nested} is a secret inside a model, but only whole fields are encrypted"

@@ -14,14 +14,14 @@ from graphengine.compile.checks.fork_regions import Fork as Shape
 from graphengine.compile.checks.fork_regions import region
 from graphengine.compile.reachability import can_reach, components, reachable_from
 from graphengine.errors import Problem
+from graphengine.graph.definition import END, FAIL, START, Edge, Fork, Switch
 from graphengine.graph.elsewhere import NODES
-from graphengine.graph.graph import END, FAIL, START, Edge, Fork, Switch
 from graphengine.state.path import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-    from graphengine.graph.graph import Graph
+    from graphengine.graph.definition import GraphDefinition
 
 _ENDS = (END, FAIL)
 
@@ -43,7 +43,7 @@ class MeantShape:
     unknown: Sequence[str]
 
     @classmethod
-    def of(cls, graph: Graph[Any]) -> MeantShape:
+    def of(cls, graph: GraphDefinition[Any]) -> MeantShape:
         """Read the declared edges."""
         names = [name for name in dict.fromkeys(d.name for d in graph.nodes) if name not in (START, *_ENDS)]
         meant = _meant(names, graph.edges)

@@ -23,13 +23,13 @@ from graphengine.state.type_facts import has_plain_bytes
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from graphengine.graph.graph import Graph
+    from graphengine.graph.definition import GraphDefinition
     from graphengine.state.field import FieldType
 
 _LIST_REDUCERS: Final = {"append": list, "extend": list, "merge": dict}
 
 
-def state_of(graph: Graph[Any]) -> tuple[StateType[Any] | None, list[Problem]]:
+def state_of(graph: GraphDefinition[Any]) -> tuple[StateType[Any] | None, list[Problem]]:
     """Split a graph's state into its fields, and list its problems.
 
     Returns:

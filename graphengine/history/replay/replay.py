@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
 
+from graphengine.compile.compiler import compiled
 from graphengine.engine.events import NodeEntered, NodeFailed, Settled
 from graphengine.engine.fold import evolve
 from graphengine.engine.lookup import StaleEvent
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from graphengine.engine.plan import Plan
     from graphengine.engine.snapshot import Frame
     from graphengine.engine.steps import Step
-    from graphengine.graph.graph import Graph
+    from graphengine.graph.definition import GraphDefinition
     from graphengine.state.json_values import JsonValue
 
 _LIMITS: Final = "limits of the run: whether the caller or the graph gave them is not recorded"
@@ -121,7 +122,7 @@ class Replayed:
         return "\n".join(lines)
 
 
-def replay(graph: Graph[Any], run: Exported | Sequence[Step]) -> Replayed:
+def replay(graph: GraphDefinition[Any], run: Exported | Sequence[Step]) -> Replayed:
     """Decide every step of a recorded run again with today's graph, and report where it decides differently.
 
     Args:
@@ -139,7 +140,7 @@ def replay(graph: Graph[Any], run: Exported | Sequence[Step]) -> Replayed:
         SecretKeyWrong: The run has secrets, and the graph was given another key.
         StoreCorrupt: The steps do not fold.
     """
-    plan: Plan[Any] = graph.compile()
+    plan: Plan[Any] = compiled(graph)
     steps, outlines = (run.steps, run.outlines) if isinstance(run, Exported) else (run, {})
     marked = frozenset(key for step in steps for key in marks_in(step))
     replayer = _Replayer(plan, outlines, marked, marked & frozenset(_keys(plan)))

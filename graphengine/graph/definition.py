@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NoReturn, TypeAl
 
 from pydantic import BaseModel
 
-from graphengine.errors import CompileError, DefinitionError
+from graphengine.errors import DefinitionError
 from graphengine.graph.conditions import Condition, as_condition
-from graphengine.graph.elsewhere import Awaited, missing, named_node, with_our_keywords
+from graphengine.graph.elsewhere import missing, named_node, with_our_keywords
 from graphengine.graph.options import END, FAIL, START, Limits, Migration, Retry, none_for_ever
 from graphengine.graph.source_location import Origin, origin_of_call
 from graphengine.state.declared import declared_of, model_of
@@ -23,21 +23,12 @@ from graphengine.state.injection import NO_DEFAULT, Parameter
 from graphengine.state.path import parse, type_at
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Coroutine, Mapping, Sequence
-    from os import PathLike
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Self
 
-    from networkx import MultiDiGraph
     from typing_extensions import Unpack
 
-    from graphengine.engine.plan import Plan
-    from graphengine.engine.steps import Step
-    from graphengine.errors import Problem
     from graphengine.graph.runnable import Body, HasBody, Kind
-    from graphengine.render.folding import Fold
-    from graphengine.render.looks import Theme
-    from graphengine.render.parts import Detail
-    from graphengine.runner.once import RunOptions
-    from graphengine.runner.result import Result
     from graphengine.state.json_values import JsonValue
     from graphengine.state.secret import Keys
 
@@ -179,44 +170,24 @@ class Declared:
     origin: Origin | None = field(default=None, compare=False, repr=False)
 
 
-class Graph(Generic[S]):
-    """A directed graph of nodes over a typed state.
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """The plan of a graph, with the graphs inside it and how often each of them had been changed by then."""
 
-    Args:
-        name: Its name in runs, messages and pictures.
-        state: The type of its state: a pydantic model, a TypedDict or a dataclass.
-        result: The field or path that is its result, for an enclosing graph and for `Result.output`.
-        resources: Factories of the objects that nodes can take by parameter name. Each is called once per runner, and
-            its object is closed with the runner.
-        errors: A `list[Failure]` field with the `append` reducer, to which every survived failure is appended.
-        keep: The fields that `after=` carries over; all if not given.
-        limits: The default limits of its runs: 1,000 steps if not given. As a node of another graph it has only the
-            limits given here; reaching one fails the node.
-        version: A whole number from 1. Raise it with each change that unfinished runs do not fit by themselves.
-        migrate: How a run of an older version becomes one of the next, keyed by the older version: a function of the
-            recorded fields of this graph's state, or a `Migration`, which can change nodes too. They are called one
-            after the other, up to `version`, when such a run is resumed or branched.
-        secret_key: The key that encrypts the secret fields of its state (`SecretStr`, `Secret`): text or bytes with at
-            least 32 random bytes, such as `secrets.token_urlsafe(32)` returns, or a function without arguments that
-            returns it when the graph is compiled. Of several keys the first encrypts, and each can decrypt records.
+    plan: object
+    inner: Sequence[tuple[GraphDefinition[Any], int]]
 
-    Example:
-        >>> class Count(BaseModel):
-        ...     n: int = 0
-        >>> graph = Graph("count", Count)
-        >>> def more(n: int) -> int:
-        ...     return n + 1
-        >>> graph.add_node("more", more, writes="n")
-        >>> graph.add_edge(START, "more")
-        >>> graph.add_edge("more", END, when=lambda n: n >= 3)
-        >>> graph.add_edge("more", "more")
-        >>> graph.run_sync().state.n
-        3
+
+class GraphDefinition(Generic[S]):
+    """The nodes and edges of a graph, as they are declared. `Graph` describes the arguments.
+
+    Attributes:
+        compiled: Its plan, if it was compiled and has not changed since; kept here by the compiler.
     """
 
     if not TYPE_CHECKING:  # type checkers know what it has
 
-        def __new__(cls, *args: object, **_: object) -> Graph[Any]:
+        def __new__(cls, *args: object, **_: object) -> Self:
             """Refuse a state without a name before it: Python would report the state as missing."""
             if len(args) == 1 and isinstance(args[0], type):
                 name = args[0].__name__
@@ -255,9 +226,8 @@ class Graph(Generic[S]):
         self.origin = origin_of_call()
         self.nodes: list[Declared] = []
         self.edges: list[Edge | Switch | Fork] = []
-        self._plan: Plan[S] | None = None
+        self.compiled: Compiled | None = None
         self._edits = 0
-        self._inner: Sequence[tuple[Graph[Any], int]] = ()
 
     def __repr__(self) -> str:
         state = getattr(self.state, "__name__", self.state)
@@ -440,28 +410,9 @@ class Graph(Generic[S]):
         """Return the graph as the body of a node in another one."""
         return GraphBody(self)
 
-    @with_our_keywords
-    def compile(self) -> Plan[S]:
-        """Check the whole graph and return the plan of its runs, cached until it or a graph inside it changes.
-
-        Raises:
-            CompileError: With every problem, warnings included.
-        """
-        if self._plan is None or any(graph.edits != edits for graph, edits in self._inner):
-            from graphengine.compile.compiler import compile_graph  # noqa: PLC0415 - it reads this module
-
-            try:
-                self._plan, inner = compile_graph(self)
-            except CompileError as error:
-                raise error.with_traceback(
-                    None
-                ) from None  # the lines of the problems matter, not those of the compiler
-            self._inner = [(graph, graph.edits) for graph in inner]
-        return self._plan
-
     def but(
         self, *, name: str | None = None, result: str | EllipsisType | None = ..., limits: Limits | None = None
-    ) -> Graph[S]:
+    ) -> Self:
         """Return a copy with changes. Later additions to one are not in the other.
 
         Args:
@@ -476,7 +427,7 @@ class Graph(Generic[S]):
             >>> Graph("count", Count, result="n").but(name="counted", result=None)
             Graph('counted', Count, 0 nodes)
         """
-        other = Graph(
+        other = type(self)(
             self.name if name is None else name,
             self.state,
             result=self.result if isinstance(result, EllipsisType) else result,
@@ -497,134 +448,15 @@ class Graph(Generic[S]):
         return self._edits
 
     def _edited(self) -> None:
-        self._plan = None
+        self.compiled = None
         self._edits += 1
-
-    def check(self) -> Sequence[Problem]:
-        """Return every problem and warning, without raising.
-
-        Example:
-            >>> graph = Graph("g", Count)
-            >>> graph.add_edge(START, "more")
-            >>> [problem.code for problem in graph.check()]
-            ['unknown_node']
-        """
-        from graphengine.compile.compiler import problems_of  # noqa: PLC0415
-
-        return problems_of(self)
-
-    @with_our_keywords
-    def run(
-        self, state: S | Mapping[str, object] | None = None, **options: Unpack[RunOptions]
-    ) -> Coroutine[Any, Any, Result[S]]:
-        """Run it once, in memory if no store is given. Use `Runner` for several runs, or to answer questions.
-
-        Args:
-            state: The initial state, or a mapping of its fields.
-            options: `limits=` in place of the graph's own, `store=` (the path of a SQLite database, or a Store),
-                `run_id=`, `models=` and `resources=` as in `Runner`.
-
-        Returns:
-            The result: `finished`, `stopped` at a limit, or `waiting` for an answer or a message, which can no longer
-            arrive if the run is in memory only. A run that only sleeps is waited for.
-
-        Raises:
-            CompileError: The graph cannot run.
-            InputError: The state is invalid.
-            RunExists: A run with this id is recorded.
-            RunFailed: The run failed; the error has the result up to the failure.
-        """
-        from graphengine.runner.once import run_once  # noqa: PLC0415 - the one lazy door to the runner
-
-        return Awaited(run_once(self, state, **options), self)
-
-    @with_our_keywords
-    def run_sync(self, state: S | Mapping[str, object] | None = None, **options: Unpack[RunOptions]) -> Result[S]:
-        """`run` for scripts without an event loop. `SyncRunner` has the methods of a Runner for them.
-
-        Raises:
-            DefinitionError: An event loop is running here, as in a notebook. Also what `run` raises.
-        """
-        from graphengine.runner.once import run_alone, run_once  # noqa: PLC0415 - as above
-
-        self.compile()
-        return run_alone(lambda: run_once(self, state, **options), f"graph {self.name}")
-
-    def render(
-        self, path: str | PathLike[str], *, fold: Fold = None, theme: Theme = "auto", detail: Detail = "full"
-    ) -> None:
-        """Draw it into a file.
-
-        Args:
-            path: The file. Its extension selects the format: .svg, .png, .pdf, .html, .dot, .mmd for Mermaid, or .txt
-                for text.
-            fold: Which inner graphs to draw as one box each: those at this depth or deeper (0: every one), or the
-                nodes with these paths, such as `["articles", "desk/article"]`.
-            theme: "light", "dark", or "auto": SVG and HTML follow the reader's preference, other formats are light.
-            detail: "full", or "brief" for only names and labels, which fits large graphs on a page.
-
-        Raises:
-            CompileError: The graph has problems.
-            RenderError: The extension, the theme, the detail or a path is unknown, a drawing program is missing, or
-                the file cannot be written.
-        """
-        from graphengine.render import render_graph  # noqa: PLC0415 - the lazy door to the renderer
-
-        render_graph(self, path, fold=fold, theme=theme, detail=detail)
-
-    def to_dot(self, *, fold: Fold = None) -> str:
-        """Return the picture as DOT text for Graphviz; `fold` is that of `render`.
-
-        Raises:
-            CompileError: The graph has problems.
-            RenderError: `fold` names an unknown path.
-        """
-        from graphengine.render import to_dot  # noqa: PLC0415 - the same door
-
-        return to_dot(self.compile().outline, fold=fold)
-
-    def to_mermaid(self, *, fold: Fold = None) -> str:
-        """Return the picture as a Mermaid flowchart, which GitHub and others draw; `fold` is that of `render`.
-
-        Raises:
-            CompileError: The graph has problems.
-            RenderError: `fold` names an unknown path.
-        """
-        from graphengine.render import to_mermaid  # noqa: PLC0415 - the same door
-
-        return to_mermaid(self.compile().outline, fold=fold)
-
-    def to_networkx(self, steps: Sequence[Step] | None = None) -> MultiDiGraph[str]:
-        """Return it as a networkx graph, for critical paths, dominators and the like.
-
-        Args:
-            steps: All steps of a run of it, as from `runner.history(run_id)`, to add what it did; None for no run.
-
-        Returns:
-            A graph with the attributes that `graphengine.render.network.to_networkx` lists.
-
-        Raises:
-            CompileError: The graph has problems.
-            RenderError: The steps are not those of a run.
-        """
-        from graphengine.render.network import to_networkx  # noqa: PLC0415 - the same door
-
-        return to_networkx(self.compile().outline, steps)
-
-    def _repr_mimebundle_(
-        self, include: Container[str] | None = None, exclude: Container[str] | None = None
-    ) -> dict[str, str]:
-        """Return what a notebook shows: the picture if it can be drawn, or the problems of the graph."""
-        from graphengine.render.notebook import mimebundle_of  # noqa: PLC0415 - the same door
-
-        return mimebundle_of(self, include, exclude)
 
 
 @dataclass(frozen=True, slots=True)
 class GraphBody:
     """A graph as a node's body: its parameters are the fields of its state. The engine runs its nodes one by one."""
 
-    graph: Graph[Any]
+    graph: GraphDefinition[Any]
     kind: Kind = "graph"
     thread: bool = False
 
@@ -709,7 +541,7 @@ __all__ = [
     "Declared",
     "Edge",
     "Fork",
-    "Graph",
+    "GraphDefinition",
     "Limits",
     "Migration",
     "Node",

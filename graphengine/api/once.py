@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
     from os import PathLike
 
-    from graphengine.graph.graph import Graph, Limits
+    from graphengine.api.graph import Graph
+    from graphengine.graph.definition import Limits
     from graphengine.models.base import Model
     from graphengine.runner.result import Result
     from graphengine.stores.base import Store

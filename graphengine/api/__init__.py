@@ -1,0 +1,1 @@
+"""What users call on a graph: it compiles, runs and draws itself with the packages below."""
