@@ -39,7 +39,8 @@ class Service:
     def call(self, path: str, body: object = None) -> tuple[int, str]:
         """Return the status and the text of an answer."""
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.address + path, data)  # noqa: S310 - loopback
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(self.address + path, data, headers)  # noqa: S310 - loopback
         try:
             with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310 - loopback
                 return response.status, response.read().decode()
