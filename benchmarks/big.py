@@ -145,7 +145,7 @@ async def _branched_rows(count: int) -> list[writes.Row]:
     async with Runner() as runner:
         await runner.start(graph, Counter(), run_id=_PARENT, limits=Limits(steps=count - 2)).result()
         limits = Limits(steps=count - 3)
-        await runner.branch(graph, _PARENT, count // 2, branch_id=_TEMPLATE, limits=limits).result()
+        await runner.branch(graph, _PARENT, count // 2, run_id=_TEMPLATE, limits=limits).result()
         return _rows(await runner.history(_TEMPLATE))[count // 2 :]
 
 

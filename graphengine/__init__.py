@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         value,
     )
     from graphengine.graph.definition import END, FAIL, START, Limits, Migration, Node, Retry, Runnable, choose
-    from graphengine.graph.endings import ended
+    from graphengine.graph.endings import ended_with
     from graphengine.graph.options import Sizes
     from graphengine.graph.question import ask
     from graphengine.models import Message, Model, Router, ScriptedModel
@@ -44,9 +44,9 @@ if TYPE_CHECKING:
         Wait,
         Worker,
     )
+    from graphengine.state.ending import Ending
     from graphengine.state.failure import Failure
     from graphengine.state.secret import Secret
-    from graphengine.state.stop import Stop
     from graphengine.state.text_file import TextFile
 else:
     __getattr__, __dir__, _ = lazy_loader.attach(
@@ -65,8 +65,8 @@ else:
                 "usage",
                 "value",
             ),
-            "graph.endings": ("ended",),
-            "state.stop": ("Stop",),
+            "graph.endings": ("ended_with",),
+            "state.ending": ("Ending",),
             "errors": ("CompileError", "GraphEngineError"),
             "state.failure": ("Failure",),
             "state.text_file": ("TextFile",),
@@ -112,6 +112,7 @@ __all__ = [
     "CompileError",
     "Condition",
     "Context",
+    "Ending",
     "Failure",
     "Graph",
     "GraphEngineError",
@@ -133,7 +134,6 @@ __all__ = [
     "ScriptedModel",
     "Secret",
     "Sizes",
-    "Stop",
     "SyncRunner",
     "TextFile",
     "Usage",
@@ -144,7 +144,7 @@ __all__ = [
     "changed",
     "choose",
     "elapsed_seconds",
-    "ended",
+    "ended_with",
     "failed",
     "iterations",
     "mcp",

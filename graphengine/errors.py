@@ -348,7 +348,7 @@ class NoChoice(NodeError):
     retryable = False
 
 
-class NoWayOut(NodeError):
+class NoEdge(NodeError):
     """The condition of no outgoing edge of the node holds, and it has no `otherwise` edge."""
 
     code = "no_way_out"

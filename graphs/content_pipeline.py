@@ -64,7 +64,7 @@ def content_pipeline(
         revisions: How often a person can send a post back.
         answer_seconds: How long to wait for that person; after that the post counts as rejected. None: for ever.
     """
-    graph = Graph("content_pipeline", Piece, result="output", errors="errors")
+    graph = Graph("content_pipeline", Piece, result="output", collect_errors="errors")
     again = Retry(attempts=3, initial_seconds=1, max_seconds=60, on=(OSError, ModelTransient))  # transient errors
     late = Decision(verdict="reject", note="no answer in time")
     asked = (

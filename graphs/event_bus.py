@@ -94,7 +94,7 @@ def desk(name: str, member: Member, post: Callable[[Context, Letter], None]) -> 
     def give_up(ctx: Context) -> None:
         post(ctx, Letter(event=CLOSED, sender=name))
 
-    graph = Graph(name, Desk, errors="errors")
+    graph = Graph(name, Desk, collect_errors="errors")
     graph.add_node("inbox", open_letter, writes=("letter", "letters", "findings", "draft", "history"))
     graph.add_node("work", member.work, writes=member.writes)
     graph.add_node("tell", tell)

@@ -60,7 +60,7 @@ def handoff(
         "edited.text" if editor else "manuscript.text",
         {1: Migration()},
     )  # version 1 wrote that nothing was found
-    graph = Graph("handoff", Handoff, result=result, errors="errors", version=2, migrate=migrate)
+    graph = Graph("handoff", Handoff, result=result, collect_errors="errors", version=2, migrate=migrate)
     again = Retry(attempts=3, initial_seconds=1, max_seconds=60, on=(OSError, ModelTransient))  # transient errors
     graph.add_node("research", in_house(researcher, house_style), writes="findings", retry=again)
     graph.add_node("write", in_house(writer, house_style), writes="manuscript", retry=again)

@@ -97,7 +97,7 @@ def orchestrator(
 ) -> Graph[Assignment]:
     """Return the graph with these agents. A worker with a new name needs no change in the others."""
     attempt = orchestrator_workers(planner, workers, gathered, most_steps=MOST_STEPS, may_fail=True, state=Assignment)
-    graph = Graph("orchestrator", Assignment, result="output", errors="errors")
+    graph = Graph("orchestrator", Assignment, result="output", collect_errors="errors")
     graph.add_node("recall", recall, writes="recalled")
     kept = {name: name for name in ("plan", "results", "conversations")}
     graph.add_node("attempt", attempt.but(result=None), writes={**kept, "messages": said})  # of all its fields

@@ -111,15 +111,16 @@ def review_loop(  # noqa: PLR0913 - the agents by name, and the limits of the lo
     without = failed(Exception) & ~failed(ModelNotReady, ModelTransient, ContextFull)  # these fail the run
     kept = ("task", "sources", "word_budget")  # for the next article, which gets its own findings and reviews
     migrate = {1: Migration(from_version_1, moved={"research": "recall"}), 2: Migration()}
-    graph = Graph("review_loop", Article, result="article", errors="errors", keep=kept, version=3, migrate=migrate)
+    graph = Graph(
+        "review_loop", Article, result="article", collect_errors="errors", carry_over=kept, version=3, migrate=migrate
+    )
     graph.add_node("recall", recalling("review_loop", remembered), writes="earlier", fallback=[])
     graph.add_node("research", researcher, writes="findings", retry=again)
     graph.add_node("doubt", sceptic, writes="doubts", retry=again)
     graph.add_node("merge", merge, writes="findings")
     graph.add_node("write", writer, writes="draft", retry=again)
-    graph.add_node(
-        "review", reviewer, writes={"history": ".", "article": best_draft, "final_score": best_score}, retry=again
-    )
+    judged = {"history": ".", "article": best_draft, "final_score": best_score}
+    graph.add_node("review", reviewer, writes=judged, retry=again)
     graph.add_node("accept", accept, writes=("article", "final_score"))
     graph.add_edge(START, "recall")
     graph.add_fork("recall", ["research", "doubt"], join="merge")

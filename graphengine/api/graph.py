@@ -36,8 +36,8 @@ class Graph(GraphDefinition[S]):
         result: The field or path that is its result, for an enclosing graph and for `Result.output`.
         resources: Factories of the objects that nodes can take by parameter name. Each is called once per runner, and
             its object is closed with the runner.
-        errors: A `list[Failure]` field with the `append` reducer, to which every survived failure is appended.
-        keep: The fields that `after=` carries over; all if not given.
+        collect_errors: A `list[Failure]` field with the `append` reducer, to which every survived failure is appended.
+        carry_over: The fields that `after=` carries over; all if not given.
         limits: The default limits of its runs: 1,000 steps if not given. As a node of another graph it has only the
             limits given here; reaching one fails the node.
         version: A whole number from 1. Raise it with each change that unfinished runs do not fit by themselves.

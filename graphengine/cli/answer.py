@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     examples="""
         graphengine answer post yes
         graphengine answer post-2 no --no-resume     # for a worker, or a later resume
-        graphengine answer post-3 @answer.txt --wait approve
+        graphengine answer post-3 @answer.txt --question approve
     """,
     exits={
         **helping.DRIVES,
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 )
 @click.argument("run_id", metavar="RUN_ID", shell_complete=completing.runs)
 @click.argument("value", metavar="VALUE|@FILE|-", required=False)
-@click.option("--wait", metavar="NAME", help="The question to answer; required if the run asks several.")
+@click.option("--question", metavar="NAME", help="The question to answer; required if the run asks several.")
 @options.no_resume
 @options.graph
 @click.pass_obj
@@ -45,7 +45,7 @@ def command(  # noqa: PLR0913 - one for each option
     session: Session,
     run_id: str,
     value: str | None,
-    wait: str | None,
+    question: str | None,
     no_resume: bool,  # noqa: FBT001 - as click gives it
     reference: str | None,
     given: Given,
@@ -70,14 +70,17 @@ def command(  # noqa: PLR0913 - one for each option
     check_options(given, resumes=not no_resume)
     place = place_of(given.database, file_of(reference))
     run_id = run_id_of(session, place, run_id)
-    asked, is_driven = read(place, lambda store: _asked(store, run_id, wait))
+    asked, is_driven = read(place, lambda store: _asked(store, run_id, question))
     if value is None:
-        named = [*(["--wait", wait] if wait is not None else []), *(["--graph", reference] if reference else [])]
+        named = [
+            *(["--question", question] if question is not None else []),
+            *(["--graph", reference] if reference else []),
+        ]
         raise _no_value(asked, run_id, place, named)
     answer = value_from(value, asked.facts.schema)
 
     async def send(runner: Runner) -> None:
-        await runner.answer(run_id, answer, wait=asked.name)
+        await runner.answer(run_id, answer, question=asked.name)
 
     post = Post(run_id, place, send, ("answer", "recorded"))
     if no_resume or is_driven:
@@ -97,11 +100,11 @@ def _no_value(asked: Asked, run_id: str, place: Place, named: Sequence[str]) -> 
     return InputError(message, where=f"wait {asked.name}", repair=repair)
 
 
-async def _asked(store: Store, run_id: str, wait: str | None) -> tuple[Asked, bool]:
+async def _asked(store: Store, run_id: str, question: str | None) -> tuple[Asked, bool]:
     """Return the question, and whether a process drives the run."""
     from graphengine.history.load import load_snapshot
     from graphengine.runner.answers import check_answer
 
     snapshot = await load_snapshot(store, run_id, None)
     answered = {message.payload["id"] for message in await store.inbox([run_id]) if message.kind == "answer"}
-    return check_answer(snapshot, wait, answered), (await store.info(run_id)).driver is not None
+    return check_answer(snapshot, question, answered), (await store.info(run_id)).driver is not None

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     cls=helping.Command,
     examples="""
         graphengine branch tides --at 1 --set "draft=Tides come twice a day."
-        graphengine branch tides --at 2 --branch-id tides-3 --tag tried
+        graphengine branch tides --at 2 --run-id tides-3 --tag tried
     """,
     exits=helping.DRIVES,
 )
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     help="The state that --set updates, if several are active at that step: '' for the run's, article for that of the "
     "graph at that node, ~facts for that of the arm to facts.",
 )
-@click.option("--branch-id", metavar="ID", help="The branch's id; generated if not given.")
+@click.option("--run-id", "branch_id", metavar="ID", help="The branch's id; generated if not given.")
 @options.tags
 @options.graph
 @click.pass_obj
@@ -63,7 +63,7 @@ def command(  # noqa: PLR0913 - one for each option
     graph = job.found.graph
     forms = update_forms_of(_plan_at(graph.compile(), path or "").state)
     update = parse_pairs(pairs, forms, "--set", job.notes)
-    more: dict[str, Any] = {"path": path, "branch_id": branch_id, "limits": limits}
+    more: dict[str, Any] = {"path": path, "run_id": branch_id, "limits": limits}
     more |= {"pause_before": given.pauses, "tags": tags}
 
     async def begin(runner: Runner) -> Run[Any]:

@@ -179,7 +179,7 @@ class _Watch:
         """Stop the run after the node in flight; release it on SIGTERM, or if it waits with nothing in flight."""
         is_waiting = not self._runner.drives(self._run.id) and await self._status() == "waiting"
         if is_waiting or self._stopper.asked_by == "SIGTERM":
-            await self._runner.leave(self._run.id)
+            await self._runner.release(self._run.id)
         else:
             await self._runner.stop(self._run.id)
 

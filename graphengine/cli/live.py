@@ -58,7 +58,7 @@ async def show(run: Run[S], *, stream: TextIO | None = None) -> Result[S]:
                 continue
             result: Result[S] = event.result
             progress.idles()
-            why = explained(result.stop.explanation if result.stop is not None else "", _WHY_COLUMNS)
+            why = explained(result.ending.explanation if result.ending is not None else "", _WHY_COLUMNS)
             channel.prose((result.status, "bold"), f" {run.id}", f": {why}" if why else "")
             if result.status == "failed":
                 raise RunFailed(result)

@@ -61,7 +61,7 @@ class Failure(Error):
 class Wait(Part):
     """Something that a run waits for."""
 
-    name: str = Field(description="the name for `graphengine answer RUN_ID VALUE --wait NAME`")
+    name: str = Field(description="the name for `graphengine answer RUN_ID VALUE --question NAME`")
     kind: Literal["ask", "receive", "sleep", "pause", "crash"] = Field(description="its kind")
     question: str = Field(description="the question")
     answer_schema: Mapping[str, Any] | None = Field(

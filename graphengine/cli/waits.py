@@ -94,7 +94,7 @@ def show_waits(out: Channel, snapshot: Snapshot, graph: Sequence[str], place: Pl
         out.line(("    since: ", "dim"), when(wait.since))
         if kind in ANSWERED:
             value, alternatives = example(wait.facts)
-            named = [*([] if is_one else ["--wait", wait.name]), *graph]
+            named = [*([] if is_one else ["--question", wait.name]), *graph]
             words = command("answer", snapshot.run_id, *named, place=place, arguments=[value])
             out.line(("    answer: ", "dim"), words, alternatives)
         elif kind == "receive":

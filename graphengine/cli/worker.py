@@ -153,8 +153,8 @@ def _show_end(session: Session, place: Place, event: Ended) -> None:
     text = ""
     if result.error is not None:
         text = f" at {result.error.path or 'the run'}: {one_line(f'{result.error.kind}: {result.error.message}')}"
-    elif result.stop is not None and (result.stop.label or result.status == "stopped"):
-        text = f" [{result.stop.label}]" if result.stop.label else f": {one_line(result.stop.explanation)}"
+    elif result.ending is not None and (result.label or result.status == "stopped"):
+        text = f" [{result.label}]" if result.label else f": {one_line(result.ending.explanation)}"
     elif result.waits:
         first, *others = result.waits
         text = f": {one_line(first.question)}" + (f" (and {len(others)} more)" if others else "")
@@ -200,7 +200,7 @@ def _outcome(event: Ended) -> dict[str, JsonValue]:
     return {
         "status": "left" if result.status == "running" else result.status,
         "seq": result.seq,
-        "stop": asdict(result.stop) if result.stop is not None else None,
+        "stop": asdict(result.ending) if result.ending is not None else None,
         "error": error,
         "waits": [asdict(wait) for wait in result.waits],
     }

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from graphengine.state.schema import StateType
 
 _NUMBERS = (int, float)
-_RESERVED = ("ctx", "error", "state", "result", "stop")
+_RESERVED = ("ctx", "error", "state", "result", "ending")
 _CONCURRENCY = 16
 _TEMPLATED = re.compile(r"([A-Za-z_]\w*)\[(.*\{.*\}.*)\]")
 
@@ -502,7 +502,7 @@ class Binder:
         if callable(source):
             injected = Injected.of(source)
             ends = any(call.body.kind == "graph" for call in calls)
-            self.function(injected, where, also=("result", "stop") if ends else ("result",))
+            self.function(injected, where, also=("result", "ending") if ends else ("result",))
             return injected
         try:
             path = parse(source)  # type: ignore[arg-type]

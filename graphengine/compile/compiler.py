@@ -47,7 +47,7 @@ from graphengine.graph.definition import (
     Switch,
 )
 from graphengine.graph.elsewhere import NODES
-from graphengine.graph.endings import Ended
+from graphengine.graph.endings import EndedWith
 from graphengine.graph.locating import join_places, place, place_rest
 from graphengine.graph.options import Limits, Migration
 from graphengine.state.failure import Failure
@@ -184,8 +184,8 @@ class _Compiler:
             epochs=epochs,
             limits=graph.limits,
             own_limits=graph.own_limits.given() if isinstance(graph.own_limits, Limits) else {},
-            errors=graph.errors,
-            keep=graph.keep,
+            collect_errors=graph.collect_errors,
+            carry_over=graph.carry_over,
             result=result,
             resources=graph.resources,
             migrate={v: m if isinstance(m, Migration) else Migration(state=m) for v, m in graph.migrate.items()},
@@ -327,7 +327,7 @@ class _Compiler:
                     self._unknown_node(name, where)
 
     def _leaf(self, leaf: Condition, where: str) -> None:
-        if isinstance(leaf, Ended) and where == f"edge from {START}":
+        if isinstance(leaf, EndedWith) and where == f"edge from {START}":
             self._labels(leaf, (), (), where)
         if isinstance(leaf, Function):
             self.binder.function(leaf.injected, where)
@@ -445,10 +445,10 @@ class _Compiler:
             return  # its ends are not known
         for condition in self._conditions_from(declared.name):
             for leaf in _leaves(condition):
-                if isinstance(leaf, Ended):
+                if isinstance(leaf, EndedWith):
                     self._labels(leaf, graphs, labels, f"edge from {declared.name}")
 
-    def _labels(self, leaf: Ended, graphs: Sequence[str], labels: Collection[str], where: str) -> None:
+    def _labels(self, leaf: EndedWith, graphs: Sequence[str], labels: Collection[str], where: str) -> None:
         if not graphs:
             self.report("bad_ended", where, f"{leaf}: the node is not a graph", "test a field with value(…)")
             return
@@ -546,17 +546,17 @@ class _Compiler:
         for name in sorted({"ctx", "error", "state"} & set(state.fields)):
             text = f"a parameter named {name!r} gets the field, not what the engine passes under that name"
             self.report("name_clash", f"field {name}", text, "rename the field", warning=True)
-        for name in graph.keep or ():
+        for name in graph.carry_over or ():
             if name not in state.fields:
-                self.report("unknown_field", "keep=", f"unknown field {name!r}", did_you_mean(name, state.fields))
-        if graph.errors is not None:
-            field = state.fields.get(graph.errors)
+                self.report("unknown_field", "carry_over=", f"unknown field {name!r}", did_you_mean(name, state.fields))
+        if graph.collect_errors is not None:
+            field = state.fields.get(graph.collect_errors)
             if field is None:
-                near = did_you_mean(graph.errors, state.fields)
-                self.report("unknown_field", "errors=", f"unknown field {graph.errors!r}", near)
+                near = did_you_mean(graph.collect_errors, state.fields)
+                self.report("unknown_field", "collect_errors=", f"unknown field {graph.collect_errors!r}", near)
             elif field.operation != "append" or Failure not in get_args(field.info.annotation):
-                text = f"{graph.errors} must be Annotated[list[Failure], append]"
-                self.report("bad_errors", "errors=", text, "change the field's type")
+                text = f"{graph.collect_errors} must be Annotated[list[Failure], append]"
+                self.report("bad_errors", "collect_errors=", text, "change the field's type")
 
 
 def _graphs(nodes: Iterable[NodePlan]) -> Iterable[Plan[Any]]:

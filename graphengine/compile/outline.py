@@ -56,7 +56,7 @@ def outline_of(graph: GraphDefinition[Any], nodes: Mapping[str, NodePlan]) -> Ou
 
 
 def ends_of(plan: Plan[Any]) -> Iterable[str]:
-    """Yield the labels with which a graph can end, which `ended(…)` around it can test."""
+    """Yield the labels with which a graph can end, which `ended_with(…)` around it can test."""
     for edge in (*plan.start, *(w for n in plan.nodes.values() for w in (*n.edges, *n.failure_edges))):
         if isinstance(edge, SwitchPlan):
             yield from (_choice(v) for v, target in edge.cases.items() if target == END)

@@ -11,8 +11,8 @@ from graphengine.engine.steps import FailureRecord
 from graphengine.errors import NodeError, is_repeating
 from graphengine.graph.conditions import exception_name
 from graphengine.graph.options import is_seconds
+from graphengine.state.ending import Ending
 from graphengine.state.failure import Failure
-from graphengine.state.stop import Stop
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,12 +72,12 @@ def fail_with(facts: Outcome, frame: Frame, failure: FailureRecord, names: Seque
     """Record that a frame fails; `names`, what the failure can be matched by, is for the frames around it."""
     facts.error = failure
     facts.status = "failed"
-    facts.stop = Stop("failed", explanation=failure.message)
+    facts.stop = Ending("failed", explanation=failure.message)
     if frame.up is not None:
         facts.names = names
         facts.lasting = lasting
 
 
 def survived(failure: FailureRecord) -> Failure:
-    """Return a failure as nodes, results and a graph's `errors` field get it."""
+    """Return a failure as nodes, results and the field of `collect_errors=` get it."""
     return Failure.of(failure)

@@ -12,8 +12,8 @@ from typing import Any, TypeAlias
 from msgspec import UNSET, Struct, UnsetType
 
 from graphengine.engine.steps import FailureRecord, ForkRecord, Number, Said, WaitRecord
+from graphengine.state.ending import Ending
 from graphengine.state.json_values import JsonValue
-from graphengine.state.stop import Stop
 
 
 class Memo(Struct, omit_defaults=True, forbid_unknown_fields=True):
@@ -72,7 +72,7 @@ class Failing(Struct, frozen=True):
     error: FailureRecord
     names: Sequence[str] = ()
     lasting: bool = False
-    stop: Stop | None = None
+    stop: Ending | None = None
 
 
 class FailedItem(Struct, omit_defaults=True, forbid_unknown_fields=True):
@@ -149,7 +149,7 @@ class GivenUp(Struct, frozen=True):
 class Ended(Struct, frozen=True):
     """It ended; `stop` records how, except for arms, which end at their join."""
 
-    stop: Stop | None = None
+    stop: Ending | None = None
 
 
 Phase: TypeAlias = Ready | Fallback | Leaving | Forked | Collecting | Inside | Waiting | GivenUp | Ended

@@ -178,22 +178,22 @@ class Writer:
     parts: tuple[tuple[Target, Reading | Injected | None], ...] = ()
     memory: Target | None = None
 
-    def updates(self, result: object, view: View, node: str, stop: object = None) -> Updates:
-        """Return the updates that a result makes; `stop` is how a subgraph ended.
+    def updates(self, result: object, view: View, node: str, ending: object = None) -> Updates:
+        """Return the updates that a result makes; `ending` is how a subgraph ended.
 
         Raises:
             InvalidUpdate: The result does not have the declared shape.
         """
         if self.memory is not None and type(result) is Remembered:
             messages = result.said if self.memory.adds else [*result.before, *result.said]
-            rest = replace(self, memory=None).updates(result.value, view, node, stop)
+            rest = replace(self, memory=None).updates(result.value, view, node, ending)
             return [*rest, self.memory.update(list(messages), view)]
         whole = self.whole
         if whole is not None:
             return [(whole.field, result) if whole.key is None else whole.update(result, view)]
         if self.keys is not None:
             return self._by_keys(result, node)
-        return [target.update(self._part(result, source, view, stop), view) for target, source in self.parts]
+        return [target.update(self._part(result, source, view, ending), view) for target, source in self.parts]
 
     def _by_keys(self, result: object, node: str) -> Updates:
         if result is None:
@@ -220,11 +220,11 @@ class Writer:
         return list(given.items())
 
     @staticmethod
-    def _part(result: object, source: Reading | Injected | None, view: View, stop: object) -> object:
+    def _part(result: object, source: Reading | Injected | None, view: View, ending: object) -> object:
         if source is None:
             return result
         if isinstance(source, Injected):
-            return source.call(view, {"result": result, "stop": stop})
+            return source.call(view, {"result": result, "ending": ending})
         return source.path.walk(result) if source.path is not None else None
 
     @property
@@ -434,8 +434,8 @@ class Plan(Generic[S]):
     epochs: Mapping[str, tuple[Tracker, ...]]
     limits: Limits
     own_limits: Mapping[str, float | None]
-    errors: str | None
-    keep: tuple[str, ...] | None
+    collect_errors: str | None
+    carry_over: tuple[str, ...] | None
     result: Reading | None
     resources: Mapping[str, Callable[[], Any]]
     migrate: Mapping[int, Migration]

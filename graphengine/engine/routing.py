@@ -9,10 +9,10 @@ from graphengine.engine.failures import attempt_of, error_of, fail_with, failure
 from graphengine.engine.plan import EdgePlan, SwitchPlan
 from graphengine.engine.steps import FailureRecord, ForkRecord, path_of
 from graphengine.engine.trackers import note_changes
-from graphengine.errors import ConditionFailed, FailReached, NodeError, NoWayOut
+from graphengine.errors import ConditionFailed, FailReached, NodeError, NoEdge
 from graphengine.graph.conditions import exception_name
 from graphengine.graph.options import END, FAIL
-from graphengine.state.stop import Stop
+from graphengine.state.ending import Ending
 from graphengine.state.type_facts import enum_value
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def find_edge(  # noqa: PLR0913 - as take_edge
 
     Raises:
         ConditionFailed: A condition raised an error.
-        NoWayOut: No edge holds.
+        NoEdge: No edge holds.
     """
     reasons: list[str] = []
     condition: Condition | str | None
@@ -100,7 +100,7 @@ def find_edge(  # noqa: PLR0913 - as take_edge
                 observer.took(plan, view.node, edges, edge, label)
             arrive(facts, frame, target, label, condition, "; ".join(reasons))
             return
-    raise NoWayOut(
+    raise NoEdge(
         f"no edge out of {view.node} holds: {'; '.join(reasons)}",
         where=f"node {view.node}",
         repair="add an edge without a condition, and resume",
@@ -163,8 +163,8 @@ def arrive(  # noqa: PLR0913 - all that a step records of its edge
     if target == END:
         if frame.up is None:
             facts.status = "finished"
-        facts.stop = Stop("end", label, words, why)
+        facts.stop = Ending("end", label, words, why)
         return
     failure = FailureRecord(path_of(frame.id, ""), "fail", label or why, attempt_of(frame))
     fail_with(facts, frame, failure, _FAILED, lasting=False)
-    facts.stop = Stop("failed", label, words, why)
+    facts.stop = Ending("failed", label, words, why)

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from graphengine.engine.phases import Failing, Memo
     from graphengine.engine.plan import Plan
     from graphengine.engine.steps import FailureRecord, Limits, Number, RunStatus, Usage, WaitRecord
+    from graphengine.state.ending import Ending
     from graphengine.state.json_values import JsonValue, Mark, Op
-    from graphengine.state.stop import Stop
 
 FrameKind: TypeAlias = Literal["root", "arm", "item", "sub"]
 Mode: TypeAlias = Literal[
@@ -125,7 +125,7 @@ class Frame(Struct, eq=False):
         return self.failing.error if self.failing is not None else None
 
     @property
-    def stop(self) -> Stop | None:
+    def stop(self) -> Ending | None:
         """The end of a frame that ended or failed."""
         if self.failing is not None:
             return self.failing.stop
@@ -214,7 +214,7 @@ class Snapshot(Struct, eq=False):
     usage: Usage = field(default_factory=dict)
     inherited: Usage = field(default_factory=dict)
     limits: Limits = field(default_factory=dict)
-    stop: Stop | None = None
+    stop: Ending | None = None
     failure: FailureRecord | None = None
     pause: Sequence[str] = ()
     mailbox: dict[str, list[JsonValue]] = field(default_factory=dict)

@@ -23,8 +23,8 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 from pydantic_core import from_json
 
+from graphengine.state.ending import Ending
 from graphengine.state.json_values import JsonValue, Mark, Op
-from graphengine.state.stop import Stop
 
 FORMAT: Final = 1
 """The version of the log's format, written with every run."""
@@ -185,7 +185,7 @@ class Outcome(Spent, kw_only=True):
     names: Sequence[str] = ()
     lasting: bool = False
     status: Literal["", "finished", "failed"] = ""
-    stop: Stop | None = None
+    stop: Ending | None = None
     to: Sequence[str] = ()
     why: str = ""
     edge: str = ""
@@ -242,7 +242,7 @@ class Node(AttemptEnded, kw_only=True):
 
     kind: ClassVar[Kind] = "node"
     fallback: bool = False
-    inside: Stop | None = None
+    inside: Ending | None = None
     sent: Sequence[Any] = ()
     emitted: Sequence[JsonValue] = ()
     unused: Sequence[str] = ()
@@ -440,7 +440,7 @@ class Stopped(Spent, kw_only=True):
 
     kind: ClassVar[Kind] = "stopped"
     status: Literal["stopped", "failed"]
-    stop: Stop
+    stop: Ending
     error: FailureRecord | None = None
 
 

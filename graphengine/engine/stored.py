@@ -38,8 +38,8 @@ from graphengine.engine.steps import (
     WaitRecord,
     read_json,
 )
+from graphengine.state.ending import Ending
 from graphengine.state.json_values import JsonValue
-from graphengine.state.stop import Stop
 
 if TYPE_CHECKING:
     from graphengine.engine.phases import Phase
@@ -75,7 +75,7 @@ class _Frame(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only=Tru
     map: Collecting | None = None
     journal: list[Sequence[Any]] = []
     samples: list[Any] = []
-    stop: Stop | None = None
+    stop: Ending | None = None
     names: Sequence[str] = ()
     lasting: bool = False
     since: Number = 0.0
@@ -104,7 +104,7 @@ class _Snapshot(Struct, forbid_unknown_fields=True, kw_only=True):
     usage: Usage
     inherited: Usage
     limits: Limits
-    stop: Stop | None
+    stop: Ending | None
     failure: FailureRecord | None
     pause: Sequence[str]
     mailbox: dict[str, list[Any]]

@@ -205,8 +205,8 @@ class GraphDefinition(Generic[S]):
         *,
         result: str | None = None,
         resources: Mapping[str, Callable[[], object]] | None = None,
-        errors: str | None = None,
-        keep: Sequence[str] | None = None,
+        collect_errors: str | None = None,
+        carry_over: Sequence[str] | None = None,
         limits: Limits | None = None,
         version: int = 1,
         migrate: Mapping[int, Migrate] | None = None,
@@ -216,8 +216,8 @@ class GraphDefinition(Generic[S]):
         self.state: type[Any] = _model(state)
         self.result = result
         self.resources = dict(resources or {})
-        self.errors = errors
-        self.keep = tuple(keep) if keep is not None else None
+        self.collect_errors = collect_errors
+        self.carry_over = tuple(carry_over) if carry_over is not None else None
         self.limits = Limits() if limits is None else limits
         self.own_limits = limits
         self.version = version
@@ -317,7 +317,7 @@ class GraphDefinition(Generic[S]):
             >>> graph.add_edge(START, "more")
             >>> graph.add_edge("more", END, when=value("n") >= 3, label="enough")
             >>> graph.add_edge("more", "more")
-            >>> graph.run_sync().stop.label
+            >>> graph.run_sync().label
             'enough'
         """
         named_node(source, "source", str(target))
@@ -432,8 +432,8 @@ class GraphDefinition(Generic[S]):
             self.state,
             result=self.result if isinstance(result, EllipsisType) else result,
             resources=self.resources,
-            errors=self.errors,
-            keep=self.keep,
+            collect_errors=self.collect_errors,
+            carry_over=self.carry_over,
             limits=self.own_limits if limits is None else limits,
             version=self.version,
             migrate=self.migrate,

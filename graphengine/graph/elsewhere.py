@@ -136,7 +136,7 @@ def named_node(given: object, what: str, other: str) -> None:
     raise DefinitionError(f"the {what} of an edge is a node's name, not {given!r}", where="add_edge", repair=repair)
 
 
-_OF_A_RESULT: Final = frozenset({"error", "output", "run_id", "state", "status", "stop", "usage", "waits"})
+_OF_A_RESULT: Final = frozenset({"ending", "error", "label", "output", "run_id", "state", "status", "usage", "waits"})
 
 
 class Awaited(Coroutine[Any, Any, T]):

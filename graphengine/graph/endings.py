@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended(Condition):
-    """See `ended`."""
+class EndedWith(Condition):
+    """See `ended_with`."""
 
     labels: tuple[str, ...]
 
@@ -31,15 +31,15 @@ class Ended(Condition):
         return f"ended {' or '.join(map(repr, self.labels))}"
 
 
-def ended(*labels: str) -> Condition:
+def ended_with(*labels: str) -> Condition:
     """Return a condition that holds if the graph that this edge leaves stopped at END with one of these labels.
 
     Raises:
         DefinitionError: No label is given.
 
-    >>> str(ended("approved", "good enough"))
+    >>> str(ended_with("approved", "good enough"))
     "ended 'approved' or 'good enough'"
     """
     if not labels:
-        raise DefinitionError("ended() has no label", repair="name at least one: ended('approved')")
-    return Ended(labels)
+        raise DefinitionError("ended_with() has no label", repair="name at least one: ended_with('approved')")
+    return EndedWith(labels)

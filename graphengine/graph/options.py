@@ -152,7 +152,7 @@ class Limits:
     Example:
         With the graph of `Graph`'s example:
 
-        >>> count.run_sync(limits=Limits(steps=2)).stop.explanation
+        >>> count.run_sync(limits=Limits(steps=2)).ending.explanation
         'steps 2 >= 2'
     """
 

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from graphengine.errors import GraphEngineError, Problem
     from graphengine.history.load import RunDiff, Side
     from graphengine.history.usage import Spent, Usage
+    from graphengine.state.ending import Ending
     from graphengine.state.failure import Failure
     from graphengine.state.json_values import JsonValue
-    from graphengine.state.stop import Stop
     from graphengine.stores.base import RunInfo
     from graphengine.stores.sqlite.doctor.findings import Repaired, Report
 
@@ -166,12 +166,12 @@ def event_line(event: str, info: RunInfo, content: Mapping[str, JsonValue]) -> d
     return {"schema": SCHEMA, "event": event, "run_id": info.id, "graph": info.graph, **content}
 
 
-class Ending(NamedTuple):
+class EndDocument(NamedTuple):
     """How a run ended, or where it is when it is no longer watched."""
 
     status: str
     seq: int
-    stop: Stop | None
+    stop: Ending | None
     error: FailureRecord | Failure | None
     waits: list[JsonValue]
     state: Mapping[str, JsonValue]
@@ -195,7 +195,7 @@ def ended_document(snapshot: Snapshot) -> dict[str, JsonValue]:
     """Return how a run ended, or where it is when it is no longer watched."""
     waits, state = waits_document(snapshot), snapshot.root.values
     facts = snapshot.status, snapshot.seq, snapshot.stop, snapshot.failure
-    return Ending(*facts, waits, state, snapshot.usage).document()
+    return EndDocument(*facts, waits, state, snapshot.usage).document()
 
 
 def failure_document(failure: FailureRecord | Failure) -> dict[str, JsonValue]:

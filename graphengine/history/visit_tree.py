@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from graphengine.engine.snapshot import Frame, FrameKind
     from graphengine.engine.steps import FailureRecord, Kind, RunStatus, Step, Usage
+    from graphengine.state.ending import Ending
     from graphengine.state.json_values import Op
-    from graphengine.state.stop import Stop
 
 Place: TypeAlias = tuple[tuple[str, str], ...]
 """The position of a graph: the nodes around it from the outermost in, each with the choice that selects it."""
@@ -315,7 +315,7 @@ class Turn:
     run_id: str
     crashed: bool = False
     cut_off: Sequence[Visit] = ()
-    stop: Stop | None = None
+    stop: Ending | None = None
 
 
 def end_waits(visit: Visit, at: float, seq: int, ended: tuple[str, str]) -> None:

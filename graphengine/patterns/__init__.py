@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from graphengine.patterns.advisors import Advice, Advised, Attempt, advisor
     from graphengine.patterns.approvals import Decision, Desk, human_in_the_loop
     from graphengine.patterns.blackboards import Board, Entry, Subscriber, blackboard
-    from graphengine.patterns.bounds import bounded
     from graphengine.patterns.circuits import Circuit, Guarded, circuit_breaker
     from graphengine.patterns.critiques import Critique
     from graphengine.patterns.cross_reflections import CrossReflection, cross_reflection
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from graphengine.patterns.fan_outs import FanOut, fan_out_fan_in
     from graphengine.patterns.hierarchies import Assignment, Company, TeamReport, hierarchical
     from graphengine.patterns.layers import Layers, layered
+    from graphengine.patterns.limits import with_limits
     from graphengine.patterns.orchestrators import Job, Step, orchestrator_workers
     from graphengine.patterns.outcomes import Outcome
     from graphengine.patterns.pipelines import Passage, pipeline
@@ -42,7 +42,6 @@ else:
             "advisors": ("Advice", "Advised", "Attempt", "advisor"),
             "approvals": ("Decision", "Desk", "human_in_the_loop"),
             "blackboards": ("Board", "Entry", "Subscriber", "blackboard"),
-            "bounds": ("bounded",),
             "circuits": ("Circuit", "Guarded", "circuit_breaker"),
             "critiques": ("Critique",),
             "cross_reflections": ("CrossReflection", "cross_reflection"),
@@ -52,6 +51,7 @@ else:
             "fan_outs": ("FanOut", "fan_out_fan_in"),
             "hierarchies": ("Assignment", "Company", "TeamReport", "hierarchical"),
             "layers": ("Layers", "layered"),
+            "limits": ("with_limits",),
             "orchestrators": ("Job", "Step", "orchestrator_workers"),
             "outcomes": ("Outcome",),
             "pipelines": ("Passage", "pipeline"),
@@ -109,7 +109,6 @@ __all__ = [
     "Turn",
     "advisor",
     "blackboard",
-    "bounded",
     "circuit_breaker",
     "cross_reflection",
     "debate",
@@ -129,4 +128,5 @@ __all__ = [
     "talker_reasoner",
     "topology",
     "voting",
+    "with_limits",
 ]

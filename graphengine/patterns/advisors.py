@@ -101,7 +101,7 @@ def advisor(
             raise ValueError(message)
 
     shared = {field: field for field in state.model_fields if field not in _OWN}
-    graph = Graph("advisor", state, result="attempt.answer", errors="errors")
+    graph = Graph("advisor", state, result="attempt.answer", collect_errors="errors")
     graph.add_node("work", part(checked(worker, may_ask), state, _OWN, {**shared, "left": left}), writes="attempt")
     asked = {**shared, "question": "attempt.question"}
     graph.add_node("advise", part(expert, state, _OWN, asked), writes={"advice": advised}, fallback=no_advice)

@@ -99,7 +99,7 @@ def blackboard(
         >>> done.theory, [entry.author for entry in done.entries]
         ('it was the cat', ['detective'])
     """
-    graph = Graph("blackboard", board, result=result, errors="errors")
+    graph = Graph("blackboard", board, result=result, collect_errors="errors")
     graph.add_node("round", title="whoever watches what changed")
     graph.add_node("note", note, writes=("entries", "written"))
     graph.add_edge(START, "round")

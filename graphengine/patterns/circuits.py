@@ -93,7 +93,7 @@ def circuit_breaker(  # noqa: PLR0913 - the call, its fallback, and the breaker'
         failed_now = circuit.failures + 1
         return Circuit(failures=failed_now, open_until=ctx.now() + pause_seconds if failed_now >= failures else None)
 
-    graph = Graph("circuit_breaker", state, errors="errors")
+    graph = Graph("circuit_breaker", state, collect_errors="errors")
     graph.add_node("gate", gate, writes="let_through", thread=False)
     graph.add_node("call", part(runnable, state, _OWN), writes={answer: ".", "circuit": closed})
     graph.add_node("trip", trip, writes="circuit", thread=False)

@@ -67,7 +67,7 @@ def cross_reflection(
         'Rain. Rain. '
     """
     check_names("cross_reflection(critics", critics, {"write", "round", "weigh", "revise"})
-    graph = Graph("cross_reflection", state, result="draft", errors="errors")
+    graph = Graph("cross_reflection", state, result="draft", collect_errors="errors")
     graph.add_node("write", part(write, state, _OWN), writes="draft")
     graph.add_node("round", _anew, writes="critiques", thread=False)
     for name, critic in critics.items():

@@ -93,7 +93,7 @@ def debate(
         counts = Counter(map(folded, answers))
         return max(answers, key=lambda answer: counts[folded(answer)])
 
-    graph = Graph("debate", state, result="output", errors="errors")
+    graph = Graph("debate", state, result="output", collect_errors="errors")
     graph.add_node("round")
     for name, debater in debaters.items():
         node = part(debater, state, _OWN)

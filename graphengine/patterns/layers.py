@@ -60,7 +60,7 @@ def layered(
         >>> layered([two], lambda below: " ".join(below.values())).run_sync({"task": "ho"}).output
         'ho! ho?'
     """
-    graph = Graph("layered", state, result="output", errors="errors")
+    graph = Graph("layered", state, result="output", collect_errors="errors")
     previous = START
     for number, layer in enumerate(layers, 1):
         join = f"layer_{number}"

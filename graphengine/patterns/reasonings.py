@@ -117,7 +117,7 @@ def react(
         return list(tools)
 
     shared = {field: field for field in state.model_fields if field not in _OWN}
-    graph = Graph("react", state, result="thought.answer", errors="errors")
+    graph = Graph("react", state, result="thought.answer", collect_errors="errors")
     graph.add_node("think", part(checked(think, known), state, _OWN, {**shared, "tools": names}), writes="thought")
     graph.add_edge(START, "think")
     graph.add_edge("think", END, when=value("thought.tool").is_none(), label="answered")

@@ -73,7 +73,7 @@ def role_based(
         >>> role_based(roles, lambda views: " / ".join(views.values())).run_sync({"premise": "rain"}).output
         'rain: good / rain: bad'
     """
-    graph = Graph("role_based", state, result="output", errors="errors")
+    graph = Graph("role_based", state, result="output", collect_errors="errors")
     graph.add_node("settle", settle, writes=("before", "agreement", "rounds_held"))
     graph.add_node("conclude", writing(part(conclude, state, _OWN), "output"))
     graph.add_edge(START, "settle")

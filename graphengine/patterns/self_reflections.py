@@ -62,7 +62,7 @@ def self_reflection(
         >>> graph.run_sync({"task": "It rains"}).output
         'It rains.'
     """
-    graph = Graph("self_reflection", state, result="draft", errors="errors")
+    graph = Graph("self_reflection", state, result="draft", collect_errors="errors")
     graph.add_node("write", part(write, state, _OWN), writes="draft")
     graph.add_node("reflect", part(reflect, state, _OWN), writes="critiques")
     graph.add_node("revise", part(revise or write, state, _OWN), writes="draft")

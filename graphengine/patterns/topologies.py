@@ -73,7 +73,7 @@ def topology(
     """
     if len(agents) < 2:  # noqa: PLR2004 - no one to hear
         raise DefinitionError(f"topology({kind!r}, agents={list(agents)})", repair="name at least two agents")
-    graph = Graph("topology", state, result="output", errors="errors")
+    graph = Graph("topology", state, result="output", collect_errors="errors")
     {"chain": _chain, "star": _star, "mesh": _mesh}[kind](graph, agents, rounds)
     return graph
 

@@ -103,7 +103,7 @@ def voting(  # noqa: PLR0913 - the rules of a vote
         winner = ctx.random.choice(first) if tie == "random" else first[0]
         return {"tally": tally, "output": winner if won else ""}
 
-    graph = Graph("voting", state, result="output", errors="errors")
+    graph = Graph("voting", state, result="output", collect_errors="errors")
     graph.add_node("count", count, writes=("tally", "output"))
     for name, voter in voters.items():
         node = part(checked(voter, is_option), state, _OWN, {"options": lambda: names})

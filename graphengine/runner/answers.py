@@ -41,12 +41,12 @@ class Asked(NamedTuple):
     facts: WaitRecord
 
 
-def check_answer(snapshot: Snapshot, wait: str | None, answered: Collection[str] = ()) -> Asked:
+def check_answer(snapshot: Snapshot, question: str | None, answered: Collection[str] = ()) -> Asked:
     """Return the wait that an answer is for. If several have the same name, the first is answered first.
 
     Args:
         snapshot: The run.
-        wait: The name of the wait; None if the run has only one question.
+        question: The name of the wait; None if the run has only one question.
         answered: The ids of waits whose answer the run has not taken yet.
 
     Raises:
@@ -66,17 +66,17 @@ def check_answer(snapshot: Snapshot, wait: str | None, answered: Collection[str]
         if asks:
             text, repair = f"run {snapshot.run_id} was answered already", "resume it, or start `graphengine worker`"
         raise InputError(text, where=where, repair=repair)
-    if wait is None:
+    if question is None:
         if len(names) > 1:
             text = f"run {snapshot.run_id} asks several questions"
-            raise InputError(text, where=where, repair=f"name one of: {', '.join(names)}, by wait=… or --wait")
-        wait = names[0]
-    if wait not in names:
-        text = f"run {snapshot.run_id} has no question named {wait!r}"
-        if any(asked.name == wait for asked in asks):
-            text = f"{wait!r} of run {snapshot.run_id} was answered already"
-        raise InputError(text, where=where, repair=did_you_mean(wait, names))
-    return next(asked for asked in open_ones if asked.name == wait)
+            raise InputError(text, where=where, repair=f"name one of: {', '.join(names)}, by question=… or --question")
+        question = names[0]
+    if question not in names:
+        text = f"run {snapshot.run_id} has no question named {question!r}"
+        if any(asked.name == question for asked in asks):
+            text = f"{question!r} of run {snapshot.run_id} was answered already"
+        raise InputError(text, where=where, repair=did_you_mean(question, names))
+    return next(asked for asked in open_ones if asked.name == question)
 
 
 _WORDS: Final = {"yes": True, "no": False, "true": True, "false": False}

@@ -34,8 +34,8 @@ def result_html(result: Result[Any]) -> str:
 
 def _facts(result: Result[Any]) -> Iterator[tuple[str, str]]:
     """Yield the rows of a result."""
-    if result.stop is not None and (result.stop.label or result.stop.explanation):
-        yield "because", ": ".join(text for text in (result.stop.label, result.stop.explanation) if text)
+    if result.ending is not None and (result.label or result.ending.explanation):
+        yield "because", ": ".join(text for text in (result.label, result.ending.explanation) if text)
     if result.error is not None:
         yield "failure", f"{result.error.path}: {result.error.kind}: {result.error.message}"
     used = [counted(result.steps, "visit"), took(result.elapsed_seconds)]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json, to_json
 
-from graphengine.history.json_document import Ending, event_line, step_document
+from graphengine.history.json_document import EndDocument, event_line, step_document
 from graphengine.runner.live_events import Emitted, NodeBegan, TextDelta
 from graphengine.runner.run import RunEnded, StatusChanged, StepRecorded
 
@@ -66,5 +66,5 @@ def _content(event: Event) -> tuple[str, Mapping[str, JsonValue]]:
 
 def _ended(result: Result[Any]) -> Mapping[str, JsonValue]:
     waits: list[JsonValue] = [asdict(wait) for wait in result.waits]
-    facts = result.status, result.seq, result.stop, result.error, waits, result.values, asdict(result.usage)
-    return Ending(*facts).document()
+    facts = result.status, result.seq, result.ending, result.error, waits, result.values, asdict(result.usage)
+    return EndDocument(*facts).document()

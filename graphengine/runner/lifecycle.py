@@ -134,7 +134,7 @@ class Opener:
         earlier = values_of(plan.state.rebuild(_own_secrets(plan, left)))
         update = given_in(given)
         written = sorted(update)
-        kept = plan.keep if plan.keep is not None else tuple(plan.state.fields)
+        kept = plan.carry_over if plan.carry_over is not None else tuple(plan.state.fields)
         base: dict[str, Any] = {name: earlier[name] for name in kept if name in earlier}
         for name, field in plan.state.fields.items():
             if name not in base and field.info.is_required() and name in update:

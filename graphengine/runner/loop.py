@@ -149,9 +149,9 @@ class Driver:
         """Request a stop at the next safe point: when everything in flight is recorded."""
         self._stop_reason = explanation or "asked"
         self._consume = consume
-        self.leave()
+        self.release()
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Release the run when everything in flight is recorded, without ending it: another process can resume it."""
         self._halting = True
         if self._stopped is not None:

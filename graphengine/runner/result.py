@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from graphengine.engine.plan import Plan
     from graphengine.engine.snapshot import Snapshot
     from graphengine.engine.steps import RunStatus
+    from graphengine.state.ending import Ending
     from graphengine.state.failure import Failure
-    from graphengine.state.stop import Stop
 
 S = TypeVar("S")
 
@@ -32,7 +32,7 @@ class Wait:
     """Something that a run waits for.
 
     Attributes:
-        name: Its name, to answer it by: `runner.answer(run_id, value, wait=name)`.
+        name: Its name, to answer it by: `runner.answer(run_id, value, question=name)`.
         kind: `ask` (an answer), `receive` (a message), `sleep` (a time), `pause` (the answer True to continue), or
             `crash` (whether to rerun a node whose attempt a crash ended: "rerun", "fail" or {"result": …}).
         question: The question, as text.
@@ -92,7 +92,7 @@ class Result(Generic[S]):
         status: `finished`, `waiting`, `stopped`, `failed`, or `running` if it was released for another process.
         state: The state, an instance that nothing else holds.
         output: What the graph's `result=` names; the state if it has none.
-        stop: Why it ended.
+        ending: Why it ended; None while it is running or waits.
         error: The failure it ended with; if the run has not failed, the failure of a part of it, while others wait or
             could continue.
         repair: How to fix the failure, if the engine knows.
@@ -112,7 +112,7 @@ class Result(Generic[S]):
     status: RunStatus
     state: S
     output: object
-    stop: Stop | None
+    ending: Ending | None
     error: Failure | None
     usage: Usage
     inherited: Usage
@@ -124,6 +124,11 @@ class Result(Generic[S]):
     cut_off: Sequence[str] = ()
     cause: BaseException | None = field(default=None, compare=False, repr=False)
     recorded: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def label(self) -> str:
+        """The label of the edge that led to the end; "" if there is none."""
+        return self.ending.label if self.ending is not None else ""
 
     @property
     def values(self) -> Mapping[str, Any]:
@@ -195,7 +200,7 @@ def _result_of(snapshot: Snapshot, state: S, output: object, cause: BaseExceptio
         status=snapshot.status,
         state=state,
         output=output,
-        stop=snapshot.stop,
+        ending=snapshot.stop,
         error=survived(failure) if failure else None,
         usage=Usage(**snapshot.usage),  # type: ignore[arg-type]
         inherited=Usage(**snapshot.inherited),  # type: ignore[arg-type]

@@ -77,7 +77,7 @@ class Run(Generic[S]):
         self.tags: tuple[str, ...] = ()  # the tags it begins with; set by the runner
         self.is_parked = False  # takes no more messages, because it waits for one; set by the supervisor
         self.is_held_back = False  # recorded, but not opened here until no other run is; set by the runner
-        self.left = False  # released, for another process to resume; set by the runner
+        self.released = False  # released, for another process to resume; set by the runner
         self.context = contextvars.copy_context()  # its nodes run in copies of this; set by the runner when it begins
         self.is_clean = True  # its asyncio task still has that context: no node set a variable in it; set by the driver
         self._steps = steps
@@ -157,7 +157,7 @@ class Run(Generic[S]):
     async def result(self) -> Result[S]:
         """Wait until it is no longer driven, and return its result: finished, waiting, stopped, or running if released.
 
-        `Runner.leave` releases a run, and so does a Runner that closes.
+        `Runner.release` releases a run, and so does a Runner that closes.
 
         Raises:
             RunFailed: It failed; the error has the result.

@@ -247,12 +247,12 @@ class Runner(Records):
     def branch(  # noqa: PLR0913 - a run, a place and what differs
         self,
         graph: GraphDefinition[S],
-        run_id: str,
+        parent: str,
         at: int,
         *,
         update: Mapping[str, object] | None = None,
         path: str | None = None,
-        branch_id: str | None = None,
+        run_id: str | None = None,
         limits: Limits | None = None,
         pause_before: Sequence[str] | None = None,
         tags: Iterable[str] = (),
@@ -261,12 +261,12 @@ class Runner(Records):
 
         Args:
             graph: The run's graph.
-            run_id: The parent.
+            parent: The id of the run to branch from.
             at: The seq of the last step that the child shares with the parent.
             update: Fields to write first, through their reducers.
             path: The state to write to, if several are open at that step: "" for the run's, `article` for that of the
                 graph at that path, `~facts` for the view of the arm to `facts`, `article/~facts` for an arm in a graph.
-            branch_id: The child's id; generated if not given.
+            run_id: The child's id; generated if not given.
             limits: Limits that replace those last in force in the parent.
             pause_before: Nodes that replace those before which the parent pauses.
             tags: Tags of the child; it does not inherit the parent's.
@@ -286,16 +286,16 @@ class Runner(Records):
         self._usable()
         plan = plan_of(graph, limits)
         self._check_names(plan)
-        if branch_id == run_id:
-            text = f"a branch of run {run_id!r} cannot have the same id"
-            raise InputError(text, where=f"run {run_id}", repair="choose another branch_id, or omit it")
-        run = self._run(branch_id or new_id(self._clock.now()), graph)
+        if run_id == parent:
+            text = f"a branch of run {parent!r} cannot have the same id"
+            raise InputError(text, where=f"run {parent}", repair="choose another run_id, or omit it")
+        run = self._run(run_id or new_id(self._clock.now()), graph)
         run.tags = pruning.checked_tags(tags, "tags=")
         pause = None if pause_before is None else pauses_of(plan, pause_before)
 
         async def opening() -> Driver:
-            await self._known(run_id)
-            return await self._supervisor.opener.branch_off(run, plan, run_id, at, update or {}, path, limits, pause)
+            await self._known(parent)
+            return await self._supervisor.opener.branch_off(run, plan, parent, at, update or {}, path, limits, pause)
 
         return self._live(run, plan, opening())
 
@@ -326,7 +326,7 @@ class Runner(Records):
         """Return whether a run is being driven here now; a run that sleeps or waits is not."""
         return run_id in self._supervisor.drivers
 
-    async def leave(self, run_id: str) -> None:
+    async def release(self, run_id: str) -> None:
         """Release a run that is driven here, or sleeps here, without ending it, and return when it is released.
 
         Nodes in flight finish and are recorded; nothing more is started. The run stays `running`, or `waiting`, and
@@ -335,10 +335,10 @@ class Runner(Records):
         self._usable()
         runs = [run for run in self._runs if run.id == run_id]
         for run in runs:
-            run.left = True
+            run.released = True
         driver = self._supervisor.drivers.get(run_id)
         if driver is not None:
-            driver.leave()
+            driver.release()
         self._alarm(run_id)
         if not _is_inside(run_id):
             for run in runs:
@@ -397,14 +397,14 @@ class Runner(Records):
         opening = self._supervisor.opener.resume(run, plan)
         return self._live(run, plan, self._supervisor.when_idle(run, opening) if alone else opening)
 
-    async def answer(self, run_id: str, value: object, *, wait: str | None = None) -> None:
+    async def answer(self, run_id: str, value: object, *, question: str | None = None) -> None:
         """Answer a question of a run. If no process drives the run, `resume` it then.
 
         Args:
             run_id: The run.
             value: The answer, a JSON value or a pydantic model. A text that does not fit the question, as from a form,
                 is parsed as on the command line: `"yes"` and `"5"` also answer questions for a bool and a number.
-            wait: The name of the wait; required if the run has several.
+            question: The name of the question, as `Wait.name` has it; required if the run asks several.
 
         Raises:
             UnknownRun; InputError: The run has no such question, or the answer does not fit it.
@@ -426,7 +426,7 @@ class Runner(Records):
         await self._known(run_id)
         snapshot = await load_snapshot(self.store, run_id, None)
         given = {m.payload["id"] for m in await self.store.inbox([run_id]) if m.kind == "answer"}
-        asked = check_answer(snapshot, wait, given)
+        asked = check_answer(snapshot, question, given)
         record = as_record(fitting(value, asked.facts.schema), "the answer", self._sizes.message_bytes)
         check_against(asked, record)
         identity = asked.facts.id

@@ -124,7 +124,7 @@ class Supervisor:
     async def release_all(self) -> None:
         """Start no more nodes, wait the grace time for those in flight, and release the runs unchanged."""
         for driver in self.drivers.values():
-            driver.leave()
+            driver.release()
         runs = [driver.run for driver in self.drivers.values()]
         if runs and self._grace_seconds:
             grace = asyncio.ensure_future(self._clock.sleep_until(self._clock.now() + self._grace_seconds))
@@ -224,7 +224,7 @@ class Supervisor:
     async def _wait_to_retry(self, run: Run[Any]) -> bool:
         """Wait a moment, and return whether to try again; False if the run is released or the Runner closed."""
         try:
-            if self.closed or run.left:
+            if self.closed or run.released:
                 return False
             await asyncio.sleep(_INBOX_SECONDS)
         except asyncio.CancelledError:
@@ -238,8 +238,8 @@ class Supervisor:
         self.drivers[run.id] = driver
         if len(self.drivers) == 1:
             self.opener.turns.begin()
-        if run.left or self.closed:
-            driver.leave()
+        if run.released or self.closed:
+            driver.release()
         run.recorded()
         is_cut = False
         try:
@@ -289,7 +289,7 @@ class Supervisor:
         after it sets the alarm. In the other order, a message between the two would be missed.
         """
         try:
-            if run.left or self.closed:
+            if run.released or self.closed:
                 return False
             alarm = self.sleeping[run.id] = asyncio.Event()
             if not await self._store.inbox([run.id]):
@@ -298,7 +298,7 @@ class Supervisor:
                 elif not alarm.is_set():
                     return False
             status = (await self._store.info(run.id)).status
-            return status in ("waiting", "running") and run.left is False  # noqa: TRY300 - the except is for the wait
+            return status in ("waiting", "running") and run.released is False  # noqa: TRY300 - the except is for the wait
         except asyncio.CancelledError:
             if not self.closed:
                 raise

@@ -166,12 +166,12 @@ class SyncRunner:
     def branch(
         self,
         graph: GraphDefinition[S],
-        run_id: str,
+        parent: str,
         at: int,
         *,
         update: Mapping[str, object] | None = None,
         path: str | None = None,
-        branch_id: str | None = None,
+        run_id: str | None = None,
         limits: Limits | None = None,
         pause_before: Sequence[str] | None = None,
         tags: Iterable[str] = (),
@@ -180,12 +180,12 @@ class SyncRunner:
 
         Args:
             graph: The run's graph.
-            run_id: The parent.
+            parent: The id of the run to branch from.
             at: The seq of the last step that the child shares with the parent.
             update: Fields to write first, through their reducers.
             path: The state to write to, if several are open at that step: "" for the run's, `article` for that of the
                 graph at that path, `~facts` for the view of the arm to `facts`, `article/~facts` for an arm in a graph.
-            branch_id: The child's id; generated if not given.
+            run_id: The child's id; generated if not given.
             limits: Limits that replace those last in force in the parent.
             pause_before: Nodes that replace those before which the parent pauses.
             tags: Tags of the child; it does not inherit the parent's.
@@ -198,11 +198,11 @@ class SyncRunner:
             self._portal.run(
                 lambda: self._runner.branch(
                     graph,
-                    run_id,
+                    parent,
                     at,
                     update=update,
                     path=path,
-                    branch_id=branch_id,
+                    run_id=run_id,
                     limits=limits,
                     pause_before=pause_before,
                     tags=tags,
@@ -227,13 +227,13 @@ class SyncRunner:
         """Return whether a run is being driven here now; a run that sleeps or waits is not."""
         return self._portal.run(lambda: self._runner.drives(run_id))
 
-    def leave(self, run_id: str) -> None:
+    def release(self, run_id: str) -> None:
         """Release a run that is driven here, or sleeps here, without ending it, and return when it is released.
 
         Nodes in flight finish and are recorded; nothing more is started. The run stays `running`, or `waiting`, and
         another Runner can resume it at once. Does nothing if the run is not driven here.
         """
-        self._portal.call(lambda: self._runner.leave(run_id))
+        self._portal.call(lambda: self._runner.release(run_id))
 
     def recover(self, *graphs: GraphDefinition[Any]) -> Sequence[SyncRun[Any]]:
         """Resume every orphan of these graphs: running runs that no process drives, because their process died.
@@ -255,19 +255,19 @@ class SyncRunner:
         """
         return [SyncRun(self._portal, run) for run in self._portal.call(lambda: self._runner.recover(*graphs))]
 
-    def answer(self, run_id: str, value: object, *, wait: str | None = None) -> None:
+    def answer(self, run_id: str, value: object, *, question: str | None = None) -> None:
         """Answer a question of a run. If no process drives the run, `resume` it then.
 
         Args:
             run_id: The run.
             value: The answer, a JSON value or a pydantic model. A text that does not fit the question, as from a form,
                 is parsed as on the command line: `"yes"` and `"5"` also answer questions for a bool and a number.
-            wait: The name of the wait; required if the run has several.
+            question: The name of the question, as `Wait.name` has it; required if the run asks several.
 
         Raises:
             UnknownRun; InputError: The run has no such question, or the answer does not fit it.
         """
-        self._portal.call(lambda: self._runner.answer(run_id, value, wait=wait))
+        self._portal.call(lambda: self._runner.answer(run_id, value, question=question))
 
     def send(self, run_id: str, topic: str, payload: object, *, key: str | None = None) -> None:
         """Send a message to a run; it is kept until a node receives its topic.
@@ -517,7 +517,7 @@ class SyncRun(Generic[S]):
     def result(self) -> Result[S]:
         """Wait until it is no longer driven, and return its result: finished, waiting, stopped, or running if released.
 
-        `Runner.leave` releases a run, and so does a Runner that closes.
+        `Runner.release` releases a run, and so does a Runner that closes.
 
         Raises:
             RunFailed: It failed; the error has the result.

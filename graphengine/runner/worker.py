@@ -170,7 +170,7 @@ class Worker:
         """Release all driven runs."""
         self._stopping.set()
         with suppress(RunnerClosed):
-            await asyncio.gather(*(self._runner.leave(run_id) for run_id in self._driven))
+            await asyncio.gather(*(self._runner.release(run_id) for run_id in self._driven))
         await asyncio.gather(*self._driven.values(), return_exceptions=True)
         self._driven.clear()
 

@@ -169,7 +169,7 @@ class _Kept(Writer):
 
     script: Script | None = None
 
-    def updates(self, result: object, view: View, node: str, stop: object = None) -> Updates:  # noqa: ARG002 - a Writer's
+    def updates(self, result: object, view: View, node: str, ending: object = None) -> Updates:  # noqa: ARG002 - a Writer's
         """Return the updates of the visit that is the graph's result."""
         return self.script.kept(result) if self.script is not None else []
 

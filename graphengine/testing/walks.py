@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from graphengine.history.visit_tree import Visit as Visited
     from graphengine.models.base import Model, Request, Response
     from graphengine.runner.result import Result
+    from graphengine.state.ending import Ending
     from graphengine.state.failure import Failure
-    from graphengine.state.stop import Stop
     from graphengine.testing.scripts import Script, Visits
 
 S = TypeVar("S")
@@ -72,7 +72,7 @@ class Walked(Generic[S]):
     Attributes:
         path: The nodes that were visited, in one line; see `walk`.
         status: `finished`, `failed` (as at FAIL), or `stopped` at a limit.
-        stop: Why it ended.
+        ending: Why it ended.
         state: The state at the end.
         output: What the graph's `result=` names; the state without one.
         error: The error with which it failed.
@@ -81,12 +81,17 @@ class Walked(Generic[S]):
 
     path: str
     status: RunStatus
-    stop: Stop | None
+    ending: Ending | None
     state: S
     output: object
     error: Failure | None
     visits: Sequence[Visit]
     _words: Sequence[Word] = field(default=(), repr=False)
+
+    @property
+    def label(self) -> str:
+        """The label of the edge that led to the end; "" if there is none."""
+        return self.ending.label if self.ending is not None else ""
 
     @property
     def why(self) -> Sequence[str]:
@@ -123,8 +128,8 @@ class Walked(Generic[S]):
             lines.append(f"  {_visit(last)}")
         if self.error is not None:
             lines.append(f"  it failed at {self.error.path or 'FAIL'}: {self.error.kind}: {self.error.message}")
-        elif self.status == "stopped" and self.stop is not None:
-            lines.append(f"  it stopped: {self.stop.explanation}")
+        elif self.status == "stopped" and self.ending is not None:
+            lines.append(f"  it stopped: {self.ending.explanation}")
         return "\n".join([*lines, f"  state: {shortened(repr(self.state), 600)}"])
 
 
@@ -182,7 +187,7 @@ async def walk(
         >>> graph.add_edge("more", END, when=value("n") >= 3, label="enough")
         >>> graph.add_edge("more", "more")
         >>> walked = asyncio.run(walk(graph, {"more": [{"n": 1}, {"n": 5}]}))
-        >>> walked.path, walked.stop.label
+        >>> walked.path, walked.label
         ('more more END', 'enough')
     """
     original = graph.compile()
@@ -245,7 +250,7 @@ def _walked(result: Result[S], run: Run) -> Walked[S]:
     return Walked(
         path=text_of(words),
         status=result.status,
-        stop=result.stop,
+        ending=result.ending,
         state=result.state,
         output=result.output,
         error=result.error,

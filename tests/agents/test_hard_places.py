@@ -268,10 +268,10 @@ async def test_two_calls_of_one_turn_wait_for_approval_concurrently() -> None:
             run = runner.start(graph)
             waits = (await within(run)).waits
             assert [wait.name for wait in waits] == ["work", "work#2"]
-            await runner.answer(run.id, value=False, wait="work#2")
+            await runner.answer(run.id, value=False, question="work#2")
             (left,) = (await within(runner.resume(graph, run.id))).waits
             assert left.name == "work"
-            await runner.answer(run.id, value=True, wait="work")
+            await runner.answer(run.id, value=True, question="work")
             result = await within(runner.resume(graph, run.id))
         assert (result.state.draft, sent, result.usage.cost_usd) == ("done", ["a"], 2.0)
         results = [

@@ -270,8 +270,8 @@ async def test_a_limit_stops_between_two_turns_and_no_call_is_repeated() -> None
         run = runner.start(graph, limits=Limits(cost_usd=0.5))
         stopped = await run.result()
         assert (stopped.status, stopped.usage.cost_usd, len(model.requests)) == ("stopped", 0.5, 2)
-        assert stopped.stop is not None
-        assert "cost_usd 0.5 >= 0.5" in stopped.stop.explanation
+        assert stopped.ending is not None
+        assert "cost_usd 0.5 >= 0.5" in stopped.ending.explanation
         done = await runner.resume(graph, run.id, limits=Limits(cost_usd=5)).result()
     assert (done.status, done.state.draft, done.usage.cost_usd, len(model.requests)) == ("finished", "5", 0.75, 3)
 

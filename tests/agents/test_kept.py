@@ -56,8 +56,8 @@ async def test_a_branch_during_a_conversation_continues_after_the_turn() -> None
     async with Runner() as runner:
         await within(runner.start(graph, run_id="r"))
         assert (await names(runner, "r")).index("tool add") == 2
-        child = await within(runner.branch(graph, "r", 3, branch_id="child"))
-        other = await within(runner.branch(graph, "r", 2, branch_id="other"))
+        child = await within(runner.branch(graph, "r", 3, run_id="child"))
+        other = await within(runner.branch(graph, "r", 2, run_id="other"))
     assert (child.state.draft, child.usage.cost_usd, child.inherited.cost_usd) == ("done", 2.0, 1.0)
     assert (other.usage.cost_usd, other.inherited.cost_usd) == (2.0, 1.0)
     assert len(model.requests) == 4

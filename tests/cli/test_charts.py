@@ -8,7 +8,7 @@ from tests.cli.programs import Invoke, document
 
 BRANCHES = [
     ["run", "counter", "--run-id", "first"],
-    ["branch", "first", "--at", "2", "--branch-id", "second", "--set", "n=0"],
+    ["branch", "first", "--at", "2", "--run-id", "second", "--set", "n=0"],
 ]
 
 

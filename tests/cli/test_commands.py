@@ -331,7 +331,7 @@ def test_output_goes_to_a_file_as_text_or_json(project: Path, invoke: Invoke) ->
 def test_branch_writes_fields_through_their_reducers(invoke: Invoke) -> None:
     """--set replaces a field, or appends one item if that is the field's reducer; the parent stays unchanged."""
     invoke("run", "counter", "--input", 'notes=["a"]', "--run-id", "r")
-    words = ("branch", "r", "--at", "2", "--set", "n=0", "--set", "notes=b", "--branch-id", "child", "--json")
+    words = ("branch", "r", "--at", "2", "--set", "n=0", "--set", "notes=b", "--run-id", "child", "--json")
     state = document(invoke(*words).stdout)["state"]
     assert (state["n"], state["notes"]) == (3, ["a", "b"])
     assert document(invoke("show", "r", "--json").stdout)["state"]["notes"] == ["a"]
@@ -361,7 +361,7 @@ def test_runs_lists_the_recorded_runs(invoke: Invoke) -> None:
 def test_show_shows_steps_state_and_parent(invoke: Invoke) -> None:
     """The table of steps with updates and reasons, the state at a step, and the run's parent."""
     invoke("run", "counter", "--input", "text=hello", "--run-id", "r")
-    invoke("branch", "r", "--at", "3", "--branch-id", "child")
+    invoke("branch", "r", "--at", "3", "--run-id", "child")
     found = invoke("show", "child")
     assert "branched from r after its step 3" in found.stdout
     assert "n = 2" in found.stdout

@@ -7,9 +7,9 @@ from tests.cli.programs import COUNTER, WAITING, Invoke, document
 
 BRANCHES = [
     ["run", "counter", "--run-id", "one"],
-    ["branch", "one", "--at", "2", "--branch-id", "two", "--set", "n=0"],
-    ["branch", "two", "--at", "4", "--branch-id", "three", "--set", f"text={'long ' * 100}"],
-    ["branch", "one", "--at", "3", "--branch-id", "four"],
+    ["branch", "one", "--at", "2", "--run-id", "two", "--set", "n=0"],
+    ["branch", "two", "--at", "4", "--run-id", "three", "--set", f"text={'long ' * 100}"],
+    ["branch", "one", "--at", "3", "--run-id", "four"],
     ["run", "counter", "--run-id", "next", "--after", "one"],
 ]
 
@@ -76,7 +76,7 @@ def test_a_diff_document_has_the_schema_and_nothing_else(invoke: Invoke) -> None
 def test_a_branch_of_a_branch_shares_its_steps_of_both(invoke: Invoke) -> None:
     """A branch of `two` at a step of `one` shares only the steps of `one` up to it."""
     begin(invoke)
-    invoke("branch", "two", "--at", "1", "--branch-id", "early")
+    invoke("branch", "two", "--at", "1", "--run-id", "early")
     assert document(invoke("diff", "early", "one", "--json").stdout)["shared"] == {"run_id": "one", "seq": 1}
     assert document(invoke("diff", "early", "four", "--json").stdout)["shared"] == {"run_id": "one", "seq": 1}
 
@@ -128,7 +128,7 @@ def test_a_tree_shows_branches_below_their_parents(invoke: Invoke) -> None:
 def test_a_tree_has_parents_that_are_older_than_the_list(invoke: Invoke) -> None:
     """All of them, up to the first; they are marked as not matching."""
     begin(invoke)
-    invoke("branch", "three", "--at", "5", "--branch-id", "five")
+    invoke("branch", "three", "--at", "5", "--run-id", "five")
     found = invoke("runs", "--tree", "--limit", "1")
     names = [re.sub(r"[├└│─ ]*", "", line.split("  counter")[0]) for line in found.stdout.splitlines()[1:]]
     assert names == ["one", "two", "three", "five"]
@@ -172,7 +172,7 @@ def test_a_graph_that_no_longer_fits_is_reported_on_one_screen(project: Path, in
     reported = document(invoke("resume", "r", "--json").stdout)["error"]
     assert set(reported) == {"code", "message", "where", "repair"}
     file.write_text(WAITING)
-    assert invoke("answer", "r", "plain", "--wait", "style").exit_code == 3
+    assert invoke("answer", "r", "plain", "--question", "style").exit_code == 3
 
 
 MIGRATION = """

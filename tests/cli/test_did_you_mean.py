@@ -34,7 +34,7 @@ MISSPELT = [
     ("run review --limit stps=1", "steps=…"),
     ("run review --model ofline", "'offline'"),
     ("run review --model writer=offline", "'write'"),
-    ("answer post yes --wait approv", "'approve'"),
+    ("answer post yes --question approv", "'approve'"),
 ]
 
 

@@ -78,4 +78,4 @@ def test_the_list_describes_a_command_by_its_first_sentence_or_less() -> None:
 
 def test_the_scratch_project_has_the_runs_of_the_examples() -> None:
     """Each has an id, so that examples can name it."""
-    assert all("--run-id" in line or "--branch-id" in line or line.startswith("export") for line, _ in RUNS)
+    assert all("--run-id" in line or line.startswith("export") for line, _ in RUNS)

@@ -400,7 +400,7 @@ def test_a_branch_shows_what_it_spent_itself(edge: EdgeServer, invoke: Invoke) -
     edge.play(*says("What is it?", "A cloud.", "A cow."))
     claude = ("--model", "anthropic:claude-haiku-4-5")
     invoke("run", "asking", *claude, "--run-id", "r")
-    assert invoke("branch", "r", "--at", "3", *claude, "--branch-id", "b").stdout == "A cow.\n"
+    assert invoke("branch", "r", "--at", "3", *claude, "--run-id", "b").stdout == "A cow.\n"
     table = invoke("show", "b", "--usage").stdout
     assert re.search(r"(?m)^answerer +own +1 ", table)
     assert re.search(r"(?m)^asker +inherited +1 ", table)

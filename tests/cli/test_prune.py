@@ -13,7 +13,7 @@ def recorded(invoke: Invoke) -> None:
     """Three finished runs, a branch of the first one with the tag `keep`, and a stopped run."""
     for run_id in ("r1", "r2", "r3"):
         invoke("run", "counter", "--run-id", run_id, "--tag", "nightly", "--tag", f"of {run_id}")
-    invoke("branch", "r1", "--at", "2", "--branch-id", "b", "--tag", "keep")
+    invoke("branch", "r1", "--at", "2", "--run-id", "b", "--tag", "keep")
     invoke("run", "counter", "--run-id", "s", "--limit", "steps=1")
 
 

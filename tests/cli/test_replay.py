@@ -140,7 +140,7 @@ def test_a_run_continues_in_another_database(project: Path, invoke: Invoke) -> N
     assert found.exit_code == 0, found.output
     assert "run w of waiting, 3 steps, waiting: recorded" in found.stdout
     assert "resume: graphengine resume w --db other.db" in found.stderr
-    answered = invoke("answer", "w", '"short"', "--wait", "style", "--db", "other.db", "--json")
+    answered = invoke("answer", "w", '"short"', "--question", "style", "--db", "other.db", "--json")
     assert document(answered.stdout)["state"]["tip"] == 1
     assert document(invoke("show", "w", "--json").stdout)["state"]["style"] == ""
     again = invoke("import", "w.json", "--json")

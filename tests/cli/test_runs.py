@@ -101,7 +101,7 @@ def test_the_table_fits_the_terminal(
     recorded: Invoke, monkeypatch: pytest.MonkeyPatch, columns: int, words: list[str]
 ) -> None:
     """Expendable columns are dropped, wide characters count as two; ids are never cut."""
-    recorded("branch", "third", "--at", "2", "--branch-id", "水水水水")
+    recorded("branch", "third", "--at", "2", "--run-id", "水水水水")
     monkeypatch.setattr(Channel, "columns", columns)
     recorded("run", "counter")  # whose id is a long one
     lines = recorded(*words).stdout.splitlines()

@@ -75,7 +75,7 @@ async def test_nothing_shows_a_secret_while_a_run_is_driven(
         print(caught.value, caught.value.result, repr(caught.value.result.error), file=message)
         steps = await runner.history("r")
         assert sum("**********" in repr(said(step).get("error")) for step in steps) >= 4
-        branch = runner.branch(graph, "r", 5, update={"token": CANARY + "x", "tries": -1}, branch_id="b")
+        branch = runner.branch(graph, "r", 5, update={"token": CANARY + "x", "tries": -1}, run_id="b")
         print((await branch.result()).status, file=message)
         for run_id in ("r", "b"):
             print(await runner.history(run_id), await runner.state_at(run_id), file=message)

@@ -198,7 +198,7 @@ def test_an_answer_can_be_read_from_stdin(project: Path, invoke: Invoke) -> None
     [
         (["answer", "a", "maybe", "--graph", "asking.py"], "this does not answer 'What?'"),
         (["answer", "a", "@nowhere", "--graph", "asking.py"], "cannot be read"),
-        (["answer", "a", "yes", "--wait", "questoin", "--graph", "asking.py"], "did you mean 'question'?"),
+        (["answer", "a", "yes", "--question", "questoin", "--graph", "asking.py"], "did you mean 'question'?"),
         (["answer", "a", "yes", "--graph", "asking.py", "-o", "missing/file.txt"], "missing"),
         (["answer", "a", "yes", "--graph", "asking.py", "--limit", "stepz=1"], "stepz"),
         (["answer", "a", "yes", "--no-resume", "--limit", "steps=1"], "--no-resume"),
@@ -251,7 +251,7 @@ def test_without_an_answer_the_question_is_shown(waiting: Invoke) -> None:
     assert "no answer is given; the run asks: Which style?" in found.stderr
     (repair,) = [line.partition("repair: ")[2] for line in found.stderr.splitlines() if "repair: " in line]
     assert repair.endswith("answer r TEXT")
-    assert waiting("answer", "r", "--wait", "style").stderr.endswith("answer r TEXT --wait style\n")
+    assert waiting("answer", "r", "--question", "style").stderr.endswith("answer r TEXT --question style\n")
     assert document(waiting("show", "r", "--json").stdout)["status"] == "waiting"
 
 
@@ -357,13 +357,13 @@ def test_one_of_several_questions_must_be_named(project: Path, invoke: Invoke) -
     (project / "flows" / "waiting.py").write_text(text)
     found = invoke("run", "waiting", "--run-id", "r")
     assert commands(found.stderr, "answer") == [
-        ["answer", "r", "TEXT", "--wait", "style"],
-        ["answer", "r", "TEXT", "--wait", "listen"],
+        ["answer", "r", "TEXT", "--question", "style"],
+        ["answer", "r", "TEXT", "--question", "listen"],
     ]
     refused = invoke("answer", "r", "dry")
     assert refused.exit_code == 2
     assert "name one of: style, listen" in refused.stderr
-    assert invoke("answer", "r", "dry", "--wait", "listen").exit_code == 3
+    assert invoke("answer", "r", "dry", "--question", "listen").exit_code == 3
     assert document(invoke("show", "r", "--json").stdout)["waits"][0]["name"] == "style"
 
 
@@ -400,7 +400,7 @@ def test_a_run_pauses_before_the_given_nodes(invoke: Invoke) -> None:
     refused = invoke("run", "counter", "--pause-before", "mroe")
     assert (refused.exit_code, "did you mean 'more'?" in refused.stderr) == (2, True)
     invoke("run", "counter", "--run-id", "whole")
-    branched = invoke("branch", "whole", "--at", "2", "--branch-id", "b", "--pause-before", "more")
+    branched = invoke("branch", "whole", "--at", "2", "--run-id", "b", "--pause-before", "more")
     assert branched.exit_code == 3
 
 

@@ -11,15 +11,15 @@ from graphengine import (
     START,
     Agent,
     CompileError,
+    Ending,
     Graph,
     Node,
     Retry,
     ScriptedModel,
-    Stop,
     ask,
     changed,
     choose,
-    ended,
+    ended_with,
     failed,
     value,
 )
@@ -94,9 +94,9 @@ def mapping(x: Any) -> dict[str, str]:
     return {}
 
 
-def when_stopped(stop: Stop) -> str:
+def when_stopped(ending: Ending) -> str:
     """Take how a graph ended."""
-    return stop.label
+    return ending.label
 
 
 def inner(**options: Any) -> Graph[Inner]:
@@ -155,10 +155,13 @@ SOUND: list[tuple[str, Callable[[], Sequence[Problem]]]] = [
     ("prepared", lambda: problems(Node(item, each={"x": "names"}, concurrency=2), writes="findings")),
     ("a graph", lambda: problems(inner(), writes="task")),
     ("a graph's fields", lambda: problems(inner(result=None), writes={"task": "draft", "n": "need"})),
-    ("a graph's end", lambda: problems(inner(), ended("approved"), ended("given up"), writes={"task": when_stopped})),
+    (
+        "a graph's end",
+        lambda: problems(inner(), ended_with("approved"), ended_with("given up"), writes={"task": when_stopped}),
+    ),
     ("a graph given what it needs", lambda: problems(needy(), inputs={"topic": "task"}, writes="task")),
     ("a graph for each", lambda: problems(inner(), each={"x": "names"}, inputs={"task": "x"}, writes="findings")),
-    ("labels of a choice", lambda: problems(choose("kind", {"a": inner()}), ended("approved"), writes="task")),
+    ("labels of a choice", lambda: problems(choose("kind", {"a": inner()}), ended_with("approved"), writes="task")),
     ("a question", lambda: problems(ask("Publish {task}?", bool), writes="ok")),
     ("a question for each", lambda: problems(ask("{x.id}?", str), each={"x": "sources"}, writes="findings")),
     ("tried again", lambda: problems(ask("Well?"), retry=Retry(), fallback="", writes="task")),
@@ -209,8 +212,8 @@ WRONG: list[tuple[str, Callable[[], Sequence[Problem]], str, str, str, str]] = [
      "name_clash", "node b, each", "'db'", "another name"),
     ("item called state", lambda: problems(item, each={"state": "names"}, writes="findings"),
      "name_clash", "node b, each", "'state'", "another name"),
-    ("item called stop", lambda: problems(item, each={"stop": "names"}, writes="findings"),
-     "name_clash", "node b, each", "'stop'", "another name"),
+    ("item called ending", lambda: problems(item, each={"ending": "names"}, writes="findings"),
+     "name_clash", "node b, each", "'ending'", "another name"),
     ("item with a blank", lambda: problems(item, each={"a b": "names"}, writes="findings"),
      "name_clash", "node b, each", "'a b'", "another name"),
     ("each as a text", lambda: problems(item, each="names", writes="findings"),
@@ -232,7 +235,7 @@ WRONG: list[tuple[str, Callable[[], Sequence[Problem]], str, str, str, str]] = [
     ("part of a graph", lambda: problems(inner(result=None), writes={"task": "drft"}),
      "unknown_field", "node b", "'drft'", "draft"),
     ("end of no graph", lambda: problems(words, writes={"task": when_stopped}),
-     "unknown_parameter", "node b", "'stop'", "known are"),
+     "unknown_parameter", "node b", "'ending'", "did you mean"),
     ("result of a graph", lambda: problems(inner(result="need"), writes="task"),
      "type_disagrees", "node b", "inner returns int, but task takes str", "its type"),
     ("input of no field", lambda: problems(inner(), inputs={"tpic": "task"}, writes="task"),
@@ -243,15 +246,15 @@ WRONG: list[tuple[str, Callable[[], Sequence[Problem]], str, str, str, str]] = [
      "unknown_field", "node b, parameter draft", "'tsk'", "did you mean 'task'"),
     ("field that must be given", lambda: problems(needy(), writes="task"),
      "unknown_parameter", "node b", "nothing provides 'topic'", ""),
-    ("misspelt label", lambda: problems(inner(), ended("aproved"), writes="task"),
+    ("misspelt label", lambda: problems(inner(), ended_with("aproved"), writes="task"),
      "unknown_label", "edge from b", "'aproved'", "did you mean 'approved'"),
-    ("one of two labels", lambda: problems(inner(), ended("approved", "givn up"), writes="task"),
+    ("one of two labels", lambda: problems(inner(), ended_with("approved", "givn up"), writes="task"),
      "unknown_label", "edge from b", "'givn up'", "did you mean 'given up'"),
-    ("label amid a condition", lambda: problems(inner(), ended("aproved") & (value("n") > 1), writes="task"),
+    ("label amid a condition", lambda: problems(inner(), ended_with("aproved") & (value("n") > 1), writes="task"),
      "unknown_label", "edge from b", "'aproved'", "did you mean 'approved'"),
-    ("label of none", lambda: problems(needy(), ended("approved"), inputs={"topic": "task"}, writes="task"),
+    ("label of none", lambda: problems(needy(), ended_with("approved"), inputs={"topic": "task"}, writes="task"),
      "unknown_label", "edge from b", "'approved'", "add label=… to one of its edges to END"),
-    ("ended of a function", lambda: problems(words, ended("approved"), writes="task"),
+    ("ended_with of a function", lambda: problems(words, ended_with("approved"), writes="task"),
      "bad_ended", "edge from b", "not a graph", "value(…)"),
     ("time of a graph", lambda: problems(inner(), timeout_seconds=3, writes="task"),
      "bad_option", "node b", "timeout_seconds does not apply to inner, which is a graph", "Limits(seconds=…)"),
@@ -420,11 +423,11 @@ async def test_an_agent_can_be_a_fallback() -> None:
 def test_no_graph_ends_at_start() -> None:
     """An edge from START does not leave a graph."""
     graph = Graph("g", State)
-    graph.add_edge(START, END, when=ended("x"))
+    graph.add_edge(START, END, when=ended_with("x"))
     graph.add_edge(START, END)
     assert [(problem.code, problem.where) for problem in graph.check()] == [("bad_ended", "edge from START")]
     with pytest.raises(DefinitionError, match="has no label"):
-        ended()
+        ended_with()
 
 
 def test_two_nodes_of_one_name_are_refused() -> None:
@@ -477,7 +480,7 @@ def test_arms_that_write_over_each_other_are_refused(left: Any, right: Any, clas
 
 
 def test_failures_and_ends_of_a_graph_are_separate_edges() -> None:
-    """failed(…) and ended(…) can be on two edges, but not in one condition."""
-    assert list(problems(inner(), failed(Exception), ended("approved"), writes="task")) == []
-    found = problems(inner(), failed(Exception) | ended("approved"), writes="task")
+    """failed(…) and ended_with(…) can be on two edges, but not in one condition."""
+    assert list(problems(inner(), failed(Exception), ended_with("approved"), writes="task")) == []
+    found = problems(inner(), failed(Exception) | ended_with("approved"), writes="task")
     assert [problem.code for problem in found] == ["mixed_failure"]

@@ -58,7 +58,7 @@ async def slept(ctx: Context) -> int:
 
 
 UNCERTAIN = value("score") >= 7
-Ways = list[tuple[Any, ...]]
+Edges = list[tuple[Any, ...]]
 
 
 def loops(*edges: tuple[Any, ...], limits: Limits | None = None, **runnables: Any) -> list[str]:
@@ -92,7 +92,7 @@ def loops(*edges: tuple[Any, ...], limits: Limits | None = None, **runnables: An
         [("a", "a", failed(ValueError) & (iterations("a") < 3)), ("a", END)],
     ],
 )
-def test_a_guard_may_be_on_either_edge(edges: Ways) -> None:
+def test_a_guard_may_be_on_either_edge(edges: Edges) -> None:
     """An edge back that stops holding ends a loop just as an outgoing edge that starts to hold."""
     assert loops(*edges) == []
 
@@ -114,7 +114,7 @@ def test_a_guard_may_be_on_either_edge(edges: Ways) -> None:
         ([("a", "a", UNCERTAIN), ("a", "b", UNCERTAIN), ("a", END), ("b", "b", UNCERTAIN), ("b", END)], ["aa", "bb"]),
     ],
 )
-def test_a_cap_must_guard_every_round(edges: Ways, expected: list[str]) -> None:
+def test_a_cap_must_guard_every_round(edges: Edges, expected: list[str]) -> None:
     """The edges before a cap, uncounted rounds, and the node since which it counts all matter."""
     assert loops(*edges) == expected
 
@@ -162,7 +162,7 @@ def test_a_loop_that_waits_for_input_is_not_reported(node: Any, expected: list[s
 @pytest.mark.parametrize("limits", [Limits(steps=None), Limits(steps=50), Limits(cost_usd=1)])
 def test_a_limit_that_was_given_explicitly_is_no_warning(limits: Limits) -> None:
     """The user decided where the graph ends, or that it never does; the default limit is no such decision."""
-    edges: Ways = [("a", END, UNCERTAIN), ("a", "a")]
+    edges: Edges = [("a", END, UNCERTAIN), ("a", "a")]
     assert loops(*edges, limits=limits) == []
     assert loops(*edges) == ["aa"]
 

@@ -208,8 +208,8 @@ async def test_a_switch_takes_the_case_of_a_value() -> None:
     graph.add_edge(START, "a")
     graph.add_switch("a", "task", {"stop": END, "break": FAIL}, otherwise=END)
     result = await graph.run(State(task="stop"))
-    assert result.stop is not None
-    assert (result.stop.label, result.stop.condition) == ("stop", "task == 'stop'")
+    assert result.ending is not None
+    assert (result.label, result.ending.condition) == ("stop", "task == 'stop'")
     with pytest.raises(RunFailed, match="break"):
         await graph.run(State(task="break"))
     assert (await graph.run(State(task="other"))).status == "finished"
@@ -294,8 +294,7 @@ async def test_start_can_choose_its_edge() -> None:
     graph.add_edge("a", END)
     assert (await graph.run(State(task="go"))).state.n == 1
     result = await graph.run()
-    assert result.stop is not None
-    assert (result.stop.label, result.steps) == ("nothing to do", 0)
+    assert (result.label, result.steps) == ("nothing to do", 0)
 
 
 def test_a_copy_of_a_graph_has_another_name_and_result() -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, FAIL, START, Agent, Graph, choose, ended, iterations, value
+from graphengine import END, FAIL, START, Agent, Graph, choose, ended_with, iterations, value
 from graphengine.reducers import append
 
 
@@ -75,7 +75,7 @@ def asking(label: str, condition: Any = None) -> Graph[State]:
     graph.add_node("first", inner, writes="x")
     graph.add_node("second", inner, writes="y")
     graph.add_path(START, "first")
-    graph.add_edge("first", "second", when=ended(label))
+    graph.add_edge("first", "second", when=ended_with(label))
     graph.add_edge("first", END)
     graph.add_edge("second", END)
     return graph

@@ -284,9 +284,9 @@ CASES: list[tuple[str, Callable[[Graph[State]], object], str, str, str]] = [
     ),
     ("limits as a number", lambda g: setattr(g, "limits", 5), "bad_option", "limits=5", "Limits"),
     ("ready-made resource", ready_made, "bad_option", "'db'", "lambda"),
-    ("bad errors field", lambda g: setattr(g, "errors", "views"), "bad_errors", "views", "type"),
-    ("unknown errors field", lambda g: setattr(g, "errors", "erors"), "unknown_field", "erors", "'errors'"),
-    ("unknown kept field", lambda g: setattr(g, "keep", ("tsk",)), "unknown_field", "tsk", "'task'"),
+    ("bad errors field", lambda g: setattr(g, "collect_errors", "views"), "bad_errors", "views", "type"),
+    ("unknown errors field", lambda g: setattr(g, "collect_errors", "erors"), "unknown_field", "erors", "'errors'"),
+    ("unknown kept field", lambda g: setattr(g, "carry_over", ("tsk",)), "unknown_field", "tsk", "'task'"),
     ("bad result", lambda g: setattr(g, "result", "tsk"), "unknown_field", "tsk", "'task'"),
     ("resource like a field", lambda g: g.resources.update(task=dict), "name_clash", "task", "rename"),
 ]

@@ -282,7 +282,7 @@ async def live(runner: Runner) -> None:
     await to_the_end(runner, MAIN, "main", lambda: begin_main(runner))
     at = await step_of_merge(runner)
     update = {"name": "Eve"}
-    await to_the_end(runner, MAIN, "branch", lambda: runner.branch(MAIN, "main", at, update=update, branch_id="branch"))
+    await to_the_end(runner, MAIN, "branch", lambda: runner.branch(MAIN, "main", at, update=update, run_id="branch"))
     await to_the_end(runner, DIARY, "after", lambda: runner.start(DIARY, {"total": 1}, after="main", run_id="after"))
     await live_short(runner)
     await tidy(runner)
@@ -351,7 +351,7 @@ async def answer_all(runner: Runner, run_id: str) -> None:
     for wait in await runner.waits(run_id):
         with contextlib.suppress(InputError):  # it was answered already, and the run has not read it yet
             if wait.answerable:
-                await runner.answer(run_id, "rerun" if wait.kind == "crash" else ANSWERS[wait.name], wait=wait.name)
+                await runner.answer(run_id, "rerun" if wait.kind == "crash" else ANSWERS[wait.name], question=wait.name)
 
 
 # -- processes

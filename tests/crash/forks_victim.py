@@ -105,7 +105,7 @@ async def main() -> None:
     async with Runner(DATABASE) as runner:
         run = runner.resume(graph, "r") if len(sys.argv) > 4 else runner.start(graph, State(), run_id="r")
         result = await run.result()
-        label = result.stop.label if result.stop else ""
+        label = result.label
         sys.stdout.write(f"{result.state.model_dump_json()} {label} {result.steps}\n")
 
 

@@ -20,7 +20,7 @@ async def test_a_run_that_kills_its_process_is_given_up_alone(tmp_path: Path, ho
     async with Runner(tmp_path / "runs.db") as runner:
         for name in ("bad", *GOOD):
             runner.start(GRAPHS[name.rstrip("123")], State(name=name), run_id=name)
-            await runner.leave(name)  # before anything is in flight
+            await runner.release(name)  # before anything is in flight
     codes: list[int] = []
     while not codes or codes[-1]:
         process = await asyncio.create_subprocess_exec(

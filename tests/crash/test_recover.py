@@ -101,7 +101,7 @@ async def test_memory_has_no_orphans() -> None:
         two.add_path(START, "hold", "work", END)
         runner.start(two, run_id="a2")
         await begun.wait()
-        leaving = asyncio.create_task(runner.leave("a2"))
+        leaving = asyncio.create_task(runner.release("a2"))
         await asyncio.sleep(0)  # it has asked, and waits for the node
         go.set()
         await leaving

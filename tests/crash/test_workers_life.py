@@ -82,7 +82,7 @@ async def crew(tmp_path: Path) -> AsyncIterator[Crew]:
     async with Runner(tmp_path / "runs.db") as runner:
         for number in range(RUNS):
             runner.start(small(), run_id=f"r{number}")
-            await runner.leave(f"r{number}")  # before any node begins
+            await runner.release(f"r{number}")  # before any node begins
     crew = Crew(tmp_path / "runs.db")
     yield crew
     crew.close()

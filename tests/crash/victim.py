@@ -72,7 +72,7 @@ async def main() -> None:
         resume = len(sys.argv) > 4
         run = runner.resume(graph, "r") if resume else runner.start(graph, State(), run_id="r")
         result = await run.result()
-        label = result.stop.label if result.stop else ""
+        label = result.label
         sys.stdout.write(f"{result.state.model_dump_json()} {label} {result.steps}\n")
 
 

@@ -67,7 +67,7 @@ def test_an_example_is_written_as_a_doctest() -> None:
 
 OWNERS: dict[object, str] = {
     graphengine: "Agent Context Graph Limits Node Replace Retry Router Runner ScriptedModel TextFile Worker ask "
-    "changed choose elapsed_seconds ended failed iterations plateau usage value",
+    "changed choose elapsed_seconds ended_with failed iterations plateau usage value",
     graphengine.Graph: "add_node add_edge add_path add_switch add_fork check but",
     Runner: "start resume branch answer recover spending",
     reducers: "add append extend maximum merge",

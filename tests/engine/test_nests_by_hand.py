@@ -5,7 +5,7 @@ from typing import Annotated
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Failure, Graph, Limits, Retry, elapsed_seconds, ended, failed
+from graphengine import END, START, Failure, Graph, Limits, Retry, elapsed_seconds, ended_with, failed
 from graphengine.engine.events import LimitMet, NodeEntered, Settled
 from graphengine.engine.ready import ready
 from graphengine.engine.snapshot import Task
@@ -75,12 +75,12 @@ def graph_with_a_label(*, repaired: bool) -> Graph[Outer]:
             raise ValueError(n)
         return False
 
-    graph = Graph("outer", Outer, errors="errors")
+    graph = Graph("outer", Outer, collect_errors="errors")
     graph.add_node("sub", inside(), writes="n", fallback=5)
     graph.add_node("other")
     graph.add_edge(START, "sub")
     graph.add_edge("sub", END, when=broken, label="broken")
-    graph.add_edge("sub", "other", when=ended("good"))
+    graph.add_edge("sub", "other", when=ended_with("good"))
     graph.add_edge("sub", END, label="otherwise")
     graph.add_edge("other", "sub")
     return graph
@@ -156,7 +156,7 @@ def test_time_in_a_graph_begins_with_its_visit() -> None:
 
 def test_a_limit_records_its_attempt() -> None:
     """A graph that is begun again and reaches its limit then reports the second attempt."""
-    graph = Graph("outer", Outer, errors="errors")
+    graph = Graph("outer", Outer, collect_errors="errors")
     graph.add_node("sub", inside(steps=1, visits=2), writes="n", retry=Retry(attempts=2, initial_seconds=0))
     graph.add_edge(START, "sub")
     graph.add_edge("sub", END, when=failed(Exception))

@@ -36,7 +36,7 @@ def found(graph: Graph[State], code: str) -> Problem:
 
 def test_a_problem_has_the_line_of_its_declaration() -> None:
     """For a node, an edge, a switch and a fork; else the line of the graph."""
-    graph, begin = Graph("g", State, keep=("m",)), line(inspect.currentframe())
+    graph, begin = Graph("g", State, carry_over=("m",)), line(inspect.currentframe())
     graph.add_node("a", lambda m: m, writes="n")
     graph.add_edge(START, "a")
     graph.add_edge(

@@ -53,8 +53,7 @@ def prompts(model: ScriptedModel, agent: str) -> list[str]:
 
 def label(result: Result[Any]) -> str:
     """Return the last label of a run."""
-    assert result.stop is not None
-    return result.stop.label
+    return result.label
 
 
 FIRST: Mapping[str, Sequence[object]] = {

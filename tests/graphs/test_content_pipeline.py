@@ -45,7 +45,7 @@ def site(tmp_path: Path) -> Path:
 
 def label(result: Result[Any]) -> str:
     """Return the last label of a run."""
-    return result.stop.label if result.stop else ""
+    return result.label
 
 
 async def decided(runner: Runner, site: Path, decisions: Sequence[Decision] = (YES,), **more: Any) -> Result[Piece]:

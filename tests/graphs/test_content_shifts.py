@@ -14,7 +14,7 @@ from tests.models.edge_server import EdgeServer
 
 def label(result: Result[Shift]) -> str:
     """Return the last label of a run."""
-    return result.stop.label if result.stop else ""
+    return result.label
 
 
 async def shift(database: Path, stage: Stage, answers: Mapping[str, Sequence[object]] = ANSWERS) -> Result[Shift]:

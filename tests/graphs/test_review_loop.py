@@ -79,8 +79,7 @@ async def test_threshold_and_number_of_drafts_are_arguments(threshold: int, draf
 async def test_by_rules_the_example_is_revised_once_and_approved() -> None:
     """The findings have both sides; the brief cites each sentence."""
     result = await graph.run(example())
-    assert result.stop is not None
-    assert (result.stop.label, result.state.final_score) == ("approved", 9)
+    assert (result.label, result.state.final_score) == ("approved", 9)
     assert [review.score for review in result.state.history] == [4, 9]
     texts = [fact.text for fact in result.state.findings.caveats]
     assert all(fact.text in texts for fact in (*result.state.doubts.limits, *result.state.doubts.objections))
@@ -104,8 +103,7 @@ async def test_by_rules_sources_without_a_sentence_fail_the_run(text: str) -> No
     with pytest.raises(RunFailed, match="nothing found") as failed:
         await graph.run(Article(task="Anything", sources=[TextFile(path="a.md", text=text)]))
     found = failed.value.result
-    assert found.stop is not None
-    assert (found.status, found.stop.label, found.output) == ("failed", "nothing found", "")
+    assert (found.status, found.label, found.output) == ("failed", "nothing found", "")
     assert sorted(error.path for error in found.state.errors) == ["doubt", "research"]
 
 
@@ -214,8 +212,7 @@ async def test_a_searching_researcher_may_not_invent_either() -> None:
 async def test_by_rules_it_searches_too() -> None:
     """The notes say how much was found, and that no more was read."""
     result = await review_loop(searching_researcher).run(example())
-    assert result.stop is not None
-    assert result.stop.label == "approved"
+    assert result.label == "approved"
     assert "no other was read" in result.state.findings.notes[0]
 
 

@@ -52,7 +52,7 @@ async def test_spending_adds_up_to_the_usage_of_the_run() -> None:
         assert (total["calls"], total["cost_usd"]) == (result.usage.calls, result.usage.cost_usd) == (3, 1.0)
         steps = await runner.store.steps("r")
         at = next(step.seq for step in steps if step.kind == "node" and step.node == "each")
-        await runner.branch(shouting(), "r", at, branch_id="b").result()
+        await runner.branch(shouting(), "r", at, run_id="b").result()
         assert [(s.node, s.inherited) for s in await runner.spending("b")] == [("each", True), ("join", False)]
 
 

@@ -15,7 +15,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from graphengine.errors import ConditionFailed, CrashLoop, FailReached, InvalidUpdate, NodeError, NoWayOut
+from graphengine.errors import ConditionFailed, CrashLoop, FailReached, InvalidUpdate, NodeError, NoEdge
 from tests.kit.spec import (
     EXCEPTIONS,
     Boom,
@@ -109,7 +109,7 @@ class Interpreter:
             self.story.state["double"] = 2 * self.story.state["n"]
         self.recorded = self.due = self.priced = 0.0
         self.failure: type[Exception] | None = None
-        self.stuck: type[NodeError] = NoWayOut
+        self.stuck: type[NodeError] = NoEdge
         self.cause: Fault | None = None
         self.fault: Fault | None = None
         self.latest_fault: Fault | None = None
@@ -311,7 +311,7 @@ class Interpreter:
         except ConditionFailed:
             self.stuck = ConditionFailed
             return _NO_EDGE
-        self.stuck = NoWayOut
+        self.stuck = NoEdge
         return _NO_EDGE
 
     def holds(self, cond: Cond) -> bool:

@@ -133,7 +133,7 @@ async def branched() -> Exported:
     store, graph = MemoryStore(), GRAPHS["loop"]
     async with runner(store) as made:
         await made.start(graph, Text(), run_id="loop").result()
-        await made.branch(graph, "loop", 2, update={"title": "Bees"}, branch_id="branch").result()
+        await made.branch(graph, "loop", 2, update={"title": "Bees"}, run_id="branch").result()
         return await export_run(store, "branch")
 
 

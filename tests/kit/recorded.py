@@ -22,7 +22,7 @@ from graphengine import (
     Retry,
     ask,
     choose,
-    ended,
+    ended_with,
     failed,
     iterations,
     plateau,
@@ -185,8 +185,8 @@ def made_subgraph() -> Graph[Text]:
     graph.add_node("article", made_loop(), writes="draft")
     graph.add_node("note", note, writes="notes")
     graph.add_path(START, "article")
-    graph.add_edge("article", END, when=ended("approved"))
-    graph.add_edge("article", "note", when=ended("no longer improving"), label="as good as it gets")
+    graph.add_edge("article", END, when=ended_with("approved"))
+    graph.add_edge("article", "note", when=ended_with("no longer improving"), label="as good as it gets")
     graph.add_edge("article", FAIL, label="neither")
     graph.add_edge("note", END)
     return graph
@@ -223,7 +223,7 @@ def made_failing() -> Graph[Text]:
 
 def made_surviving() -> Graph[Text]:
     """Survive a failure by an edge."""
-    graph = Graph("surviving", Text, errors="errors")
+    graph = Graph("surviving", Text, collect_errors="errors")
     graph.add_node("fail", fail, writes="draft")
     graph.add_node("note", note, writes="notes")
     graph.add_path(START, "fail", END)

@@ -25,7 +25,7 @@ from graphengine import (
     Retry,
     changed,
     elapsed_seconds,
-    ended,
+    ended_with,
     failed,
     iterations,
     plateau,
@@ -37,7 +37,7 @@ from graphengine.errors import FailReached, InvalidUpdate, SubgraphLimit
 from graphengine.graph.conditions import Comparison, Quantity, as_condition
 from graphengine.graph.runnable import FunctionBody
 from graphengine.reducers import add, append, extend, maximum, merge
-from graphengine.state.stop import Stop
+from graphengine.state.ending import Ending
 
 
 class Boom(ValueError):
@@ -443,7 +443,7 @@ def build(spec: Spec, calls: list[str]) -> Graph[Any]:
     graph: Graph[Any] = Graph(
         "random",
         state,
-        errors=f"errors{mark}" if spec.errors else None,
+        collect_errors=f"errors{mark}" if spec.errors else None,
         result=marked(spec.result, mark) if spec.result else None,
         limits=Limits(steps=spec.steps or 1000),
     )
@@ -509,8 +509,8 @@ def _target(node: NodeSpec, name: str, mark: str) -> str:
     return f"slots{mark}[{name}]" if node.form == "key" else name + mark
 
 
-def _stopped(result: object, stop: Stop | None) -> list[str]:
-    return [stop.label if stop else "none"]
+def _stopped(result: object, ending: Ending | None) -> list[str]:
+    return [ending.label if ending else "none"]
 
 
 def _part(name: str) -> Any:
@@ -529,7 +529,7 @@ def condition(cond: Cond, calls: list[str], mark: str = "") -> Condition:
         ),
         "changed": lambda path, since: changed(marked(path, mark), since),
         "failed": lambda *names: failed(*(EXCEPTIONS[name] for name in names)),
-        "ended": ended,
+        "ended": ended_with,
         "function": lambda name, modulus: _function(name, modulus, calls, mark),
         "true": lambda path: value(marked(path, mark)).is_true(),
         "none": lambda path: value(marked(path, mark)).is_none(),

@@ -20,7 +20,6 @@ from graphengine.patterns import (
     Turn,
     advisor,
     blackboard,
-    bounded,
     circuit_breaker,
     escalation,
     human_in_the_loop,
@@ -30,6 +29,7 @@ from graphengine.patterns import (
     swarm,
     talker_reasoner,
     topology,
+    with_limits,
 )
 from graphengine.reducers import append
 from tests.patterns.kits import SCENES as FIRST
@@ -148,13 +148,13 @@ def _escalation() -> Scene:
     return Scene(graph, {"task": "?"}, answers, 4, "large")
 
 
-def _bounded() -> Scene:
+def _with_limits() -> Scene:
     walk = Graph("walk", Question, result="answer")
     walk.add_node("look", clerk("look"), writes="answer")
     walk.add_edge(START, "look")
     walk.add_edge("look", END, when=iterations("look") >= 9)
     walk.add_edge("look", "look")
-    graph = bounded(Question, walk, answer="answer", limits=Limits(steps=3), instead=clerk("instead"))
+    graph = with_limits(Question, walk, answer="answer", limits=Limits(steps=3), instead=clerk("instead"))
     return Scene(graph, {"task": "?"}, {"look": says("x"), "instead": says("nothing")}, 4, "nothing")
 
 
@@ -200,7 +200,7 @@ SCENES: dict[str, Callable[[], Scene]] = {
     **FIRST,
     "advisor": _advisor,
     "blackboard": _blackboard,
-    "bounded": _bounded,
+    "with_limits": _with_limits,
     "circuit_breaker": _circuit_breaker,
     "escalation": _escalation,
     "human_in_the_loop": _human_in_the_loop,

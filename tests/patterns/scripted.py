@@ -40,7 +40,7 @@ class Played(Generic[S]):
     @property
     def label(self) -> str:
         """The label of its last edge."""
-        return self.result.stop.label if self.result.stop else ""
+        return self.result.label
 
     @property
     def requests(self) -> Sequence[Request]:

@@ -6,7 +6,7 @@ from typing import Literal
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Condition, Graph, Node, RunFailed, ended, value
+from graphengine import END, START, Condition, Graph, Node, RunFailed, ended_with, value
 from graphengine.errors import DefinitionError
 from graphengine.patterns import escalation
 from tests.patterns.kits import says
@@ -97,7 +97,7 @@ async def test_a_level_may_be_a_ladder_itself() -> None:
     around = Graph("around", Question, result="answer")
     around.add_node("ask", graph, inputs={"task": "task"}, writes="answer")
     around.add_edge(START, "ask")
-    around.add_edge("ask", END, when=ended("accepted"), label="well")
+    around.add_edge("ask", END, when=ended_with("accepted"), label="well")
     around.add_edge("ask", END, label="not well")
     played = await play(around, {"task": "?"}, saying([BAD, BAD, BAD, GOOD]))
     assert (played.label, played.output) == ("well", "large")

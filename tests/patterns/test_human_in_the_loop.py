@@ -28,8 +28,7 @@ async def decided(graph: Graph[Desk], decisions: Sequence[Decision]) -> tuple[De
             assert result.status == "waiting"
             await runner.answer(run.id, decision)
             result = await runner.resume(graph, run.id).result()
-    assert result.stop is not None
-    return result.state, result.stop.label, model
+    return result.state, result.label, model
 
 
 @pytest.mark.parametrize("revisions", [0, 1, 3])
@@ -85,7 +84,7 @@ async def test_silence_is_no_approval() -> None:
         await run.result()
         clock.move(3600)
         result = await runner.resume(graph, run.id).result()
-    assert (result.status, result.stop.label if result.stop else "") == ("finished", "rejected")
+    assert (result.status, result.label) == ("finished", "rejected")
     assert result.state.decisions[0].note == "no answer in time"
 
 
@@ -113,7 +112,7 @@ async def test_it_is_a_node_of_another_graph() -> None:
         run = runner.start(office, Office(tasks=["move", "stay"]))
         waits = (await run.result()).waits
         assert [wait.question for wait in waits] == ["to move?", "to stay?"]
-        await runner.answer(run.id, NO, wait=waits[1].name)
-        await runner.answer(run.id, YES, wait=waits[0].name)
+        await runner.answer(run.id, NO, question=waits[1].name)
+        await runner.answer(run.id, YES, question=waits[0].name)
         result = await runner.resume(office, run.id).result()
     assert result.state.done == ["to move", ""]

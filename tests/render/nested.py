@@ -17,7 +17,7 @@ from graphengine import (
     Runner,
     ask,
     choose,
-    ended,
+    ended_with,
     failed,
     iterations,
     value,
@@ -109,7 +109,7 @@ def company() -> Graph[Job]:
     graph.add_node("team", choose("team", teams), inputs={"task": "task"}, writes="answer")
     graph.add_node("tell", _first, writes="answer")
     graph.add_path(START, "route", "team")
-    graph.add_edge("team", "tell", when=ended("done"), label="well done")
+    graph.add_edge("team", "tell", when=ended_with("done"), label="well done")
     graph.add_edge("team", "route", when=failed(Exception), label="again")
     graph.add_edge("team", END)
     graph.add_edge("tell", END)

@@ -115,9 +115,9 @@ def hostile() -> Outline:
     return outline(nodes, [edge(START, "h0"), *edges, last], name='"]; <evil>\\N\n%%')
 
 
-def outline(nodes: list[NodeOutline], ways: list[EdgeOutline], name: str = "sample") -> Outline:
+def outline(nodes: list[NodeOutline], edges: list[EdgeOutline], name: str = "sample") -> Outline:
     """An outline as the engine records it."""
-    return {"graph": name, "version": 1, "state": {"a": "int", "b": "int"}, "nodes": nodes, "ways": ways}
+    return {"graph": name, "version": 1, "state": {"a": "int", "b": "int"}, "nodes": nodes, "ways": edges}
 
 
 def read_xml(text: bytes | str) -> ET.Element:
@@ -152,15 +152,15 @@ def edge(source: str, target: str, when: str = "", label: str = "", *, failure: 
 def chain(length: int) -> Outline:
     """A long graph with loops, forward edges, and many edges to END."""
     nodes = [node(f"s{i}", ("function", "agent", "choose")[i % 3]) for i in range(length)]
-    ways = [edge(START, "s0")]
+    edges = [edge(START, "s0")]
     for i in range(length):
         here, following = f"s{i}", f"s{i + 1}" if i + 1 < length else END
         if i % 5 == 4:
-            ways.append(edge(here, f"s{i - 3}", f"value_{i}.score < 7 and iterations of s{i} < 3"))
+            edges.append(edge(here, f"s{i - 3}", f"value_{i}.score < 7 and iterations of s{i} < 3"))
         if i % 10 == 3:
-            ways.append(edge(here, END, "failed with Exception", "gave up", failure=True))
-        ways.append(edge(here, following))
-    return outline(nodes, ways, f"chain_{length}")
+            edges.append(edge(here, END, "failed with Exception", "gave up", failure=True))
+        edges.append(edge(here, following))
+    return outline(nodes, edges, f"chain_{length}")
 
 
 def started(to: str) -> Step:

@@ -10,9 +10,9 @@ from tests.render.samples import edge, node, outline
 BEGIN = edge("START", "a")
 
 
-def bounds(*ways: EdgeOutline) -> dict[str, str]:
+def bounds(*edges: EdgeOutline) -> dict[str, str]:
     """Return the proven bounds of these nodes."""
-    return bounds_of(edges_of(outline([node(name) for name in "abc"], [BEGIN, *ways])))
+    return bounds_of(edges_of(outline([node(name) for name in "abc"], [BEGIN, *edges])))
 
 
 @pytest.mark.parametrize(
@@ -32,12 +32,12 @@ def test_an_edge_out_after_a_number_of_visits_is_a_bound(condition: str, bound: 
 
 def test_the_lowest_bound_is_shown() -> None:
     """Of two bounds, the one met first is shown."""
-    ways = [edge("b", "END", "iterations of b >= 9"), edge("b", "END", "iterations of b >= 4"), edge("b", "a")]
-    assert bounds(edge("a", "b"), *ways) == {"b": "4 visits at most"}
+    edges = [edge("b", "END", "iterations of b >= 9"), edge("b", "END", "iterations of b >= 4"), edge("b", "a")]
+    assert bounds(edge("a", "b"), *edges) == {"b": "4 visits at most"}
 
 
 @pytest.mark.parametrize(
-    "ways",
+    "edges",
     [
         [edge("b", "END", "iterations of b >= 3 and x > 1"), edge("b", "a")],
         [edge("b", "END", "not (iterations of b >= 3 or x > 1)"), edge("b", "a")],
@@ -51,6 +51,6 @@ def test_the_lowest_bound_is_shown() -> None:
         [edge("b", "END", "iterations of b >= 3"), edge("b", "END")],
     ],
 )
-def test_a_bound_that_is_not_certain_is_not_shown(ways: list[EdgeOutline]) -> None:
+def test_a_bound_that_is_not_certain_is_not_shown(edges: list[EdgeOutline]) -> None:
     """Two combined conditions, another node's count, an earlier edge that loops, no loop at all."""
-    assert bounds(edge("a", "b"), *ways) == {}
+    assert bounds(edge("a", "b"), *edges) == {}

@@ -87,7 +87,7 @@ def test_a_graph_is_left_through_its_end() -> None:
 
 
 @pytest.mark.parametrize(
-    "ways",
+    "edges",
     [
         [edge("START", "a"), edge("a", "END", label="done")],
         [edge("START", "a"), edge("a", "END"), edge("a", "FAIL", "failed with E", failure=True)],
@@ -96,9 +96,9 @@ def test_a_graph_is_left_through_its_end() -> None:
         [edge("START", "END")],
     ],
 )
-def test_an_end_with_a_label_or_condition_has_a_dot(ways: list[EdgeOutline]) -> None:
+def test_an_end_with_a_label_or_condition_has_a_dot(edges: list[EdgeOutline]) -> None:
     """A label, a second edge, a condition, or no end at all: each keeps the dot, from which outer edges leave."""
-    inner = outline([node("a")] if len(ways) > 1 else [], ways, "inner")
+    inner = outline([node("a")] if len(edges) > 1 else [], edges, "inner")
     drawing = drawing_of(outline([node("n", "graph", graphs={"": inner})], [edge("START", "n"), edge("n", "END")]))
     assert ("END of n", "END") in arrows(drawing)
 

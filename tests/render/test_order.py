@@ -8,39 +8,39 @@ from graphengine.render.edges import closing_edges, edges_of
 from tests.render.samples import edge, node, outline
 
 
-def closing(ways: list[EdgeOutline], declared: str) -> list[str]:
+def closing(outlined: list[EdgeOutline], declared: str) -> list[str]:
     """The edges that close a loop, as `ba`."""
-    edges = edges_of(outline([], ways))
+    edges = edges_of(outline([], outlined))
     return [edges[index].source + edges[index].target for index in sorted(closing_edges(edges, declared))]
 
 
-def ways(*ends: str) -> list[EdgeOutline]:
+def edges_between(*ends: str) -> list[EdgeOutline]:
     """Edges between nodes with names of one letter; S is START."""
     return [edge("START" if each[0] == "S" else each[0], each[1]) for each in ends]
 
 
 def test_an_edge_back_to_the_entry_of_its_loop_closes_it() -> None:
     """Whatever the order of the declarations: nodes that only a router reaches are below it."""
-    assert closing(ways("Sa", "ab", "ba", "bc", "cb"), "abc") == ["ba", "cb"]
-    assert closing(ways("Sa", "ab", "ba", "bc", "cb"), "cba") == ["ba", "cb"]
-    assert closing(ways("Sa", "aa", "ab"), "ab") == ["aa"]
+    assert closing(edges_between("Sa", "ab", "ba", "bc", "cb"), "abc") == ["ba", "cb"]
+    assert closing(edges_between("Sa", "ab", "ba", "bc", "cb"), "cba") == ["ba", "cb"]
+    assert closing(edges_between("Sa", "aa", "ab"), "ab") == ["aa"]
 
 
 def test_in_a_loop_with_two_entries_the_declared_order_decides() -> None:
     """Both nodes can come first, so the author's order is the one to read."""
-    assert closing(ways("Sa", "Sb", "ab", "ba"), "ab") == ["ba"]
-    assert closing(ways("Sa", "Sb", "ab", "ba"), "ba") == ["ab"]
+    assert closing(edges_between("Sa", "Sb", "ab", "ba"), "ab") == ["ba"]
+    assert closing(edges_between("Sa", "Sb", "ab", "ba"), "ba") == ["ab"]
 
 
 def test_what_is_in_no_loop_closes_none() -> None:
     """An edge against the declared order is not a loop."""
-    assert closing(ways("Sc", "cb", "ba"), "abc") == []
-    assert closing(ways("ab", "ba"), "ab") == ["ba"]
+    assert closing(edges_between("Sc", "cb", "ba"), "abc") == []
+    assert closing(edges_between("ab", "ba"), "ab") == ["ba"]
 
 
 def test_edges_to_the_next_node_make_a_straight_line() -> None:
     """They weigh more than others, so that Graphviz draws a chain as a spine."""
-    dot = to_dot(outline([node(name) for name in "abc"], [*ways("Sa", "ab", "bc", "ac"), edge("c", "END")]))
+    dot = to_dot(outline([node(name) for name in "abc"], [*edges_between("Sa", "ab", "bc", "ac"), edge("c", "END")]))
     weights = dict(re.findall(r"^  (n\d -> n\d) \[.*?weight=\"(\d+)\"", dot, re.MULTILINE))
     assert set(weights) == {"n0 -> n1", "n1 -> n2", "n2 -> n3", "n3 -> n4"}
 
@@ -52,6 +52,6 @@ def test_edges_stand_in_the_order_in_which_they_are_tried() -> None:
         edge("a", "c", "x"),
         edge("a", "b"),
     ]
-    dot = to_dot(outline([node(name) for name in "abcd"], [*ways("Sa"), *tried]))
+    dot = to_dot(outline([node(name) for name in "abcd"], [*edges_between("Sa"), *tried]))
     assert re.findall(r"^  n1 -> (n\d)", dot, re.MULTILINE) == ["n3", "n2", "n4"]
     assert 'ordering="out"' in dot

@@ -42,12 +42,12 @@ async def test_branches_of_branches_share_the_steps_of_their_parents(runner: Run
     graph = counting()
     await runner.start(graph, run_id="0").result()
     for depth in range(1, 5):
-        await runner.branch(graph, str(depth - 1), depth, update={"log": str(depth)}, branch_id=str(depth)).result()
+        await runner.branch(graph, str(depth - 1), depth, update={"log": str(depth)}, run_id=str(depth)).result()
     deepest = await runner.resume(graph, "4").result()
     assert deepest.state.log == ["1", "2", "3", "4"]
     steps = await runner.history("4")
     assert [step.kind for step in steps[:5]] == ["started", "branched", "branched", "branched", "branched"]
-    early = await runner.branch(graph, "4", 2, branch_id="early").result()
+    early = await runner.branch(graph, "4", 2, run_id="early").result()
     assert early.state.log == ["1"]
     info = await runner.store.info("early")
     assert (info.parent, info.parent_seq) == ("4", 2)
@@ -230,10 +230,10 @@ async def test_a_bad_edit_is_refused_and_nothing_is_written(
     await runner.start(graph, run_id="r").result()
     before = list(await runner.history("r"))
     with pytest.raises(InputError, match=expected):
-        await runner.branch(graph, "r", 2, update=update, branch_id="child").result()
+        await runner.branch(graph, "r", 2, update=update, run_id="child").result()
     assert [info.id for info in await runner.store.runs()] == ["r"]
     assert list(await runner.history("r")) == before
-    assert (await runner.branch(graph, "r", 2, update={"n": 3}, branch_id="child").result()).state.n == 4
+    assert (await runner.branch(graph, "r", 2, update={"n": 3}, run_id="child").result()).state.n == 4
 
 
 async def test_a_run_that_is_driven_can_be_branched(runner: Runner) -> None:
@@ -263,7 +263,7 @@ async def test_if_nothing_is_ready_the_step_before_is_named(runner: Runner) -> N
     """This is so at the last step of a finished run, also of a branch, whose steps continue from its parent's."""
     graph = counting()
     await runner.start(graph, run_id="r").result()
-    child = await runner.branch(graph, "r", 3, branch_id="child").result()
+    child = await runner.branch(graph, "r", 3, run_id="child").result()
     for run_id, at in (("r", 5), ("child", child.seq)):
         with pytest.raises(RunNotResumable) as caught:
             await runner.branch(graph, run_id, at).result()
@@ -278,4 +278,4 @@ async def test_a_branch_has_an_id_of_its_own(runner: Runner) -> None:
     graph.add_path(START, "a", END)
     await runner.start(graph, run_id="r").result()
     with pytest.raises(InputError, match="cannot have the same id"):
-        runner.branch(graph, "r", 1, branch_id="r")
+        runner.branch(graph, "r", 1, run_id="r")

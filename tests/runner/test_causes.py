@@ -222,7 +222,7 @@ async def test_no_store_keeps_exceptions_alive() -> None:
         much = Big()
         raise Odd(str(much))
 
-    graph = Graph("loop", State, errors="errors")
+    graph = Graph("loop", State, collect_errors="errors")
     graph.add_node("a", holds_much, writes="n", retry=Retry(attempts=2, initial_seconds=0))
     graph.add_node("b")
     graph.add_edge(START, "a")

@@ -198,7 +198,7 @@ async def test_a_worker_survives_an_exit(tmp_path: Path) -> None:
     async with Runner(tmp_path / "runs.db") as first:
         for graph, run_id in ((bad, "bad"), (good, "good")):
             first.start(graph, run_id=run_id)
-            await first.leave(run_id)
+            await first.release(run_id)
     ended: dict[str, str] = {}
     async with Runner(tmp_path / "runs.db") as runner:
 

@@ -52,7 +52,7 @@ class State(BaseModel):
 
 def mapped(work: Any, writes: Any = "findings", each: Any = None, **options: Any) -> Graph[State]:
     """Return a graph of one map."""
-    graph = Graph("map", State, errors="survived")
+    graph = Graph("map", State, collect_errors="survived")
     graph.add_node("work", work, each=each or {"n": "numbers"}, writes=writes, **options)
     graph.add_path(START, "work", END)
     return graph
@@ -223,8 +223,7 @@ async def test_a_list_that_cannot_be_read_fails_the_node(runner: Runner, each: A
     graph.add_edge("work", END, when=failed(Exception), label="no list")
     graph.add_edge("work", END)
     result = await runner.start(graph, given).result()
-    assert result.stop is not None
-    assert (result.stop.label, begun) == ("no list", [])
+    assert (result.label, begun) == ("no list", [])
 
 
 async def test_ten_thousand_items() -> None:
@@ -274,7 +273,7 @@ async def test_the_fallback_of_an_item_gets_item_error_context_and_resources(run
     async def instead(source: Source, error: Failure, ctx: Context, table_of: dict[str, str]) -> str:
         return f"{table_of[source.id]} {error.kind} {error.message} {ctx.path} {ctx.attempt}"
 
-    graph = Graph("map", State, errors="survived", resources={"table_of": lambda: {"b": "B"}})
+    graph = Graph("map", State, collect_errors="survived", resources={"table_of": lambda: {"b": "B"}})
     graph.add_node("work", work, each={"source": "sources"}, writes="findings", fallback=instead)
     graph.add_path(START, "work", END)
     state = (await runner.start(graph).result()).state

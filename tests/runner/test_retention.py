@@ -52,7 +52,7 @@ async def listed(runner: Runner) -> list[str]:
 async def test_a_run_begins_with_its_tags(runner: Runner) -> None:
     """Repeated tags count once; a branch has its own tags and none of its parent's."""
     await finish(runner, "r", tags=["b", "a", "b"])
-    await runner.branch(counting(), "r", 2, branch_id="child", tags={"c"}).result()
+    await runner.branch(counting(), "r", 2, run_id="child", tags={"c"}).result()
     assert (await runner.store.info("r")).tags == ("a", "b")
     assert (await runner.store.info("child")).tags == ("c",)
 
@@ -124,8 +124,8 @@ async def test_the_newest_runs_of_each_graph_are_kept(timed: Runner) -> None:
 async def test_the_reason_that_keeps_a_run_is_reported(timed: Runner) -> None:
     """It is a tag, or a kept branch; parents of such branches are kept all the way up."""
     await finish(timed, "a", "tagged")
-    await timed.branch(counting(), "a", 2, branch_id="b").result()
-    await timed.branch(counting(), "b", 3, branch_id="c", limits=Limits(steps=2)).result()
+    await timed.branch(counting(), "a", 2, run_id="b").result()
+    await timed.branch(counting(), "b", 3, run_id="c", limits=Limits(steps=2)).result()
     await timed.tag("tagged", add=["keep"])
     done = await timed.prune(older_than=0, keep_tags=["keep", "more"])
     assert done.runs == ()

@@ -68,9 +68,9 @@ async def test_a_run_reaches_its_end_and_records_why(runner: Runner) -> None:
     result = await runner.start(counting(), Count()).result()
     assert result.state == Count(n=3, seen=[1, 2, 3])
     assert result.status == "finished"
-    assert result.stop is not None
-    assert (result.stop.reason, result.stop.label, result.stop.condition) == ("end", "enough", "n >= 3")
-    assert result.stop.explanation == "n 3 >= 3: yes"
+    assert result.ending is not None
+    assert (result.ending.reason, result.label, result.ending.condition) == ("end", "enough", "n >= 3")
+    assert result.ending.explanation == "n 3 >= 3: yes"
     assert (result.steps, result.seq) == (6, 7)
 
 
@@ -116,8 +116,8 @@ async def test_a_branch_of_a_branch_reads_through_both_parents(runner: Runner) -
     """Logs are shared by reference at any depth."""
     graph = counting(until=5)
     await runner.start(graph, Count(), run_id="a").result()
-    await runner.branch(graph, "a", at=3, update={"n": 2}, branch_id="b").result()
-    third = await runner.branch(graph, "b", at=6, branch_id="c").result()
+    await runner.branch(graph, "a", at=3, update={"n": 2}, run_id="b").result()
+    third = await runner.branch(graph, "b", at=6, run_id="c").result()
     assert third.state.n == 5
     assert [s.seq for s in await runner.history("c")] == list(range(1, third.seq + 1))
 
@@ -168,8 +168,8 @@ async def test_a_limit_stops_a_run_and_a_higher_one_continues_it(runner: Runner)
     run = runner.start(graph, Count(), limits=Limits(steps=3))
     stopped = await run.result()
     assert stopped.status == "stopped"
-    assert stopped.stop is not None
-    assert (stopped.stop.reason, stopped.stop.explanation) == ("limit", "steps 3 >= 3")
+    assert stopped.ending is not None
+    assert (stopped.ending.reason, stopped.ending.explanation) == ("limit", "steps 3 >= 3")
     result = await runner.resume(graph, run.id, limits=Limits(steps=10)).result()
     assert result.state.seen == [1, 2, 3]
     assert result.steps == 6
@@ -211,7 +211,7 @@ async def test_a_run_can_begin_where_another_ended(runner: Runner) -> None:
 async def test_only_the_kept_fields_are_carried_over(runner: Runner) -> None:
     """Fields outside `keep` start from their defaults."""
     graph = counting()
-    graph.keep = ("seen",)
+    graph.carry_over = ("seen",)
     graph.limits = Limits()
     await runner.start(graph, Count(), run_id="first").result()
     result = await runner.start(graph, after="first").result()
@@ -313,8 +313,8 @@ async def test_a_stop_requested_by_another_process_arrives(tmp_path: Path) -> No
         await second.stop("r")
         result = await run.result()
         assert result.status == "stopped"
-        assert result.stop is not None
-        assert result.stop.reason == "asked"
+        assert result.ending is not None
+        assert result.ending.reason == "asked"
         assert await first.store.inbox(["r"]) == []
 
 
@@ -356,7 +356,7 @@ async def test_an_edge_after_a_failure_passes_the_error_on() -> None:
     async def repair(error: Failure) -> str:
         return f"repaired {error.kind} of {error.path}"
 
-    graph = Graph("repair", Work, errors="errors")
+    graph = Graph("repair", Work, collect_errors="errors")
     graph.add_node("bad", bad, writes="done")
     graph.add_node("repair", repair, writes="done")
     graph.add_edge(START, "bad")

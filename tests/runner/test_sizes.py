@@ -361,7 +361,7 @@ async def test_additions_of_a_migration_count_for_the_size_of_the_state() -> Non
         await runner.answer("r", value=True)
         with pytest.raises(RunFailed, match="too_large: the state would take"):
             await runner.resume(newer, "r").result()
-        await runner.branch(newer, "r", 2, branch_id="b").result()
+        await runner.branch(newer, "r", 2, run_id="b").result()
         await runner.answer("b", value=True)
         with pytest.raises(RunFailed, match="too_large: the state would take"):
             await runner.resume(newer, "b").result()
@@ -371,7 +371,7 @@ async def test_the_update_of_a_branch_counts_for_the_size_of_the_state() -> None
     """A later write can be too large together with it."""
     async with Runner(sizes=Sizes(state_bytes=100 * KB)) as runner:
         await runner.start(asking(Grown), run_id="r").result()
-        await runner.branch(asking(Grown), "r", 2, update={"blob": "x" * 90 * KB}, branch_id="b").result()
+        await runner.branch(asking(Grown), "r", 2, update={"blob": "x" * 90 * KB}, run_id="b").result()
         assert (await runner.waits("b"))[0].name == "ask"
         with pytest.raises(InputError) as caught:
             await runner.branch(asking(Grown), "r", 2, update={"blob": "x" * 200 * KB}).result()

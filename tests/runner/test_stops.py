@@ -85,8 +85,8 @@ async def test_the_message_that_stops_a_run_elsewhere_holds_no_secret(tmp_path: 
         leave.set()
         result = await run.result()
         assert result.status == "stopped"
-        assert result.stop is not None
-        assert "withheld" in result.stop.explanation
+        assert result.ending is not None
+        assert "withheld" in result.ending.explanation
 
 
 async def test_the_reason_of_a_stop_without_secrets_is_kept(runner: Runner) -> None:
@@ -141,7 +141,7 @@ async def test_a_runner_that_closes_releases_its_runs(tmp_path: Path, caplog: py
         run = runner.start(graph, run_id="r")
         await gate.entered.wait()
     result = await run.result()
-    assert (result.status, result.cut_off, result.stop) == ("running", ("a",), None)
+    assert (result.status, result.cut_off, result.ending) == ("running", ("a",), None)
     assert "run r was in progress when its Runner closed, and is released; cut off: a" in caplog.text
     for _ in range(4):  # more often than a node is allowed to crash
         gate.entered.clear()

@@ -15,6 +15,7 @@ from graphengine import (
     START,
     Agent,
     Context,
+    Ending,
     Failure,
     Graph,
     Limits,
@@ -23,9 +24,8 @@ from graphengine import (
     RunFailed,
     Runner,
     ScriptedModel,
-    Stop,
     choose,
-    ended,
+    ended_with,
     failed,
     iterations,
     plateau,
@@ -137,8 +137,8 @@ async def test_a_subgraph_gets_the_inputs_of_its_node(
 async def test_parts_of_a_subgraphs_state_can_be_written(runner: Runner) -> None:
     """A graph without a result gives its fields; a function can take how it stopped."""
 
-    def how(stop: Stop) -> str:
-        return f"{stop.reason} {stop.label} {stop.condition}"
+    def how(ending: Ending) -> str:
+        return f"{ending.reason} {ending.label} {ending.condition}"
 
     graph = around(article(result=None), {"text": "draft", "score": "score", "label": how})
     state = (await runner.start(graph).result()).state
@@ -150,13 +150,13 @@ async def test_edges_can_test_how_a_subgraph_ended(runner: Runner) -> None:
     for until, label in ((2, "fine"), (9, "no good")):
         graph = around(article(until))
         graph.edges.pop()
-        graph.add_edge("article", END, when=ended("approved"), label="fine")
-        graph.add_edge("article", END, when=ended("given up"), label="no good")
+        graph.add_edge("article", END, when=ended_with("approved"), label="fine")
+        graph.add_edge("article", END, when=ended_with("given up"), label="no good")
         graph.add_edge("article", END)
         result = await runner.start(graph).result()
-        assert result.stop is not None
-        assert result.stop.label == label
-        assert result.stop.explanation.startswith("article ended")
+        assert result.ending is not None
+        assert result.label == label
+        assert result.ending.explanation.startswith("article ended")
 
 
 async def test_each_visit_of_a_subgraph_begins_from_scratch(runner: Runner) -> None:
@@ -320,9 +320,7 @@ async def test_a_retry_begins_a_subgraph_again(timed: Runner) -> None:
     graph.edges.pop()
     graph.add_edge("article", END, when=failed(OSError), label="without it")
     graph.add_edge("article", END)
-    stop = (await timed.start(graph).result()).stop
-    assert stop is not None
-    assert stop.label == "without it"
+    assert (await timed.start(graph).result()).label == "without it"
 
 
 async def test_fail_in_a_subgraph_is_its_nodes_failure(runner: Runner) -> None:
@@ -575,7 +573,7 @@ async def test_a_graph_without_limits_has_none_inside_another(runner: Runner) ->
     graph.add_path(START, "inner", END)
     assert (await runner.start(graph, limits=Limits(steps=None)).result()).state.score == 1001
     stopped = await runner.start(graph).result(), await runner.start(inner).result()
-    assert [(result.status, result.stop.reason) for result in stopped if result.stop] == [("stopped", "limit")] * 2
+    assert [(result.status, result.ending.reason) for result in stopped if result.ending] == [("stopped", "limit")] * 2
 
 
 async def test_events_inside_have_their_paths(runner: Runner) -> None:

@@ -129,7 +129,7 @@ async def test_a_run_can_be_named_as_soon_as_it_was_started(runner: Runner) -> N
         runner.waits,
         runner.history,
         runner.state_at,
-        runner.leave,
+        runner.release,
         lambda run_id: runner.send(run_id, "topic", 1),
         lambda run_id: runner.diff(run_id, run_id),
         lambda run_id: runner.branch(graph, run_id, at=1).result(),
@@ -357,7 +357,7 @@ async def test_a_condition_gets_a_copy_of_what_its_step_writes() -> None:
     graph.add_edge("a", END, when=value("xs").length() == 3, label="whole")
     graph.add_edge("a", END)
     result = await graph.run()
-    assert (result.stop and result.stop.label, result.state.xs) == ("whole", [1, 2, 3])
+    assert (result.label, result.state.xs) == ("whole", [1, 2, 3])
 
 
 async def test_a_writes_function_that_changes_its_input_and_raises_spoils_no_retry() -> None:
@@ -414,8 +414,8 @@ async def test_a_node_can_stop_its_own_run() -> None:
     graph.add_edge("a", "a")
     async with Runner() as runner:
         result = await runner.start(graph).result()
-    assert result.stop is not None
-    assert (result.status, result.state.n, result.stop.explanation) == ("stopped", 1, "enough")
+    assert result.ending is not None
+    assert (result.status, result.state.n, result.ending.explanation) == ("stopped", 1, "enough")
 
 
 async def test_closing_waits_for_every_thread_however_often_it_is_cancelled(tmp_path: Path) -> None:
@@ -507,8 +507,7 @@ async def test_new_conditions_of_a_changed_graph_begin_with_what_is_known(runner
     run = runner.start(loop(new=False), limits=Limits(steps=4))
     await run.result()
     result = await runner.resume(loop(new=True), run.id, limits=Limits()).result()
-    assert result.stop is not None
-    assert result.stop.label == "enough"
+    assert result.label == "enough"
 
 
 async def test_a_claimed_run_is_released_if_it_cannot_be_read_then() -> None:

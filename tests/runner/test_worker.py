@@ -148,14 +148,14 @@ async def left_asleep(runner: Runner, graph: Graph[Log], run_id: str) -> None:
     await run.begun()
     while (await runner.store.info(run_id)).status != "waiting":
         await turns(1)
-    await runner.leave(run_id)
+    await runner.release(run_id)
     assert (await run.result()).status == "waiting"
 
 
 async def orphan(runner: Runner, graph: Graph[Log], run_id: str) -> None:
     """Leave a run that was released before its first node."""
     run = runner.start(graph, run_id=run_id)
-    await runner.leave(run_id)
+    await runner.release(run_id)
     assert (await run.result()).status == "running"
 
 
@@ -396,7 +396,7 @@ async def test_invalid_numbers_are_refused(runner: Runner, options: dict[str, An
         Worker(runner, {}, **options)
 
 
-# -- Runner.leave
+# -- Runner.release
 
 
 async def test_a_run_that_waits_for_its_next_attempt_is_released_at_once() -> None:
@@ -413,7 +413,7 @@ async def test_a_run_that_waits_for_its_next_attempt_is_released_at_once() -> No
         async for event in run.events():
             if isinstance(event, StepRecorded) and event.step.kind == "attempt":
                 break
-        await runner.leave("r")
+        await runner.release("r")
         assert (await run.result()).status == "running"
         assert [step.kind for step in await runner.history("r")] == ["started", "attempt"]
 
@@ -424,7 +424,7 @@ async def test_a_stop_takes_precedence_over_a_release(runner: Runner, other: str
     steps = Steps()
     run = runner.start(steps.graph, run_id="r")
     await steps.begun.wait()
-    calls: list[Callable[[str], Any]] = [runner.leave, runner.stop]
+    calls: list[Callable[[str], Any]] = [runner.release, runner.stop]
     asked = [asyncio.ensure_future(call("r")) for call in (calls if other == "stop last" else reversed(calls))]
     await asyncio.sleep(0)
     steps.gate.set()
@@ -436,7 +436,7 @@ async def test_a_node_can_release_its_own_run(runner: Runner) -> None:
     """It finishes, and the next nodes are left to other processes."""
 
     async def leave(ctx: Context) -> str:
-        await runner.leave(ctx.run_id)
+        await runner.release(ctx.run_id)
         return "left"
 
     graph = Graph("leaving", Log, limits=Limits(steps=5))
@@ -467,7 +467,7 @@ async def test_items_in_flight_are_finished_and_the_others_left(runner: Runner) 
     graph.add_path(START, "one", END)
     run = runner.start(graph, Many(numbers=list(range(5))), run_id="r")
     await until(lambda: len(ran) >= 2)
-    leaving = asyncio.ensure_future(runner.leave("r"))
+    leaving = asyncio.ensure_future(runner.release("r"))
     await asyncio.sleep(0)
     gate.set()
     await leaving
@@ -508,4 +508,4 @@ async def test_a_run_that_failed_elsewhere_meanwhile_is_not_retried(
 
 async def test_releasing_a_run_that_is_not_driven_here_does_nothing(runner: Runner) -> None:
     """This is also true if the run does not exist."""
-    await runner.leave("unknown")
+    await runner.release("unknown")

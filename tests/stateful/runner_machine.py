@@ -351,7 +351,7 @@ class RunnerMachine(RuleBasedStateMachine):
         self.runs[child_id] = child
 
         async def begin() -> Run[Book]:
-            run = process.runner.branch(process.graph, run_id, seq, update=update, path="", branch_id=child_id)
+            run = process.runner.branch(process.graph, run_id, seq, update=update, path="", run_id=child_id)
             process.handles.append(run)
             await self.settle()
             return run
@@ -444,7 +444,7 @@ class RunnerMachine(RuleBasedStateMachine):
         driver = self.driver(run_id)
         if driver is process:
             known.halting = known.orphan = True
-        self.let_land(process.runner.leave(run_id), run_id, driver)
+        self.let_land(process.runner.release(run_id), run_id, driver)
 
     def let_land(self, asking: Coroutine[Any, Any, None], run_id: str, driver: Process | None) -> None:
         """Ask a run to start nothing more: its driver's nodes in flight stay there until they end."""

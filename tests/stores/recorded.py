@@ -125,7 +125,7 @@ async def record(path: Path, **options: Any) -> None:
         async with Runner(store) as runner:
             await runner.start(graph, run_id="done").result()
             await runner.start(graph, State(asks=True), run_id="asks").result()
-            await runner.branch(graph, "done", 12, update={"total": 5}, branch_id="branch").result()
+            await runner.branch(graph, "done", 12, update={"total": 5}, run_id="branch").result()
             with pytest.raises(RunFailed):
                 await runner.start(graph, State(fails=True), run_id="failed").result()
             await store.post("asks", "message", {"topic": "t", "payload": 1}, "k")

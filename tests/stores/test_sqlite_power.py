@@ -103,7 +103,7 @@ async def recorded(path: Path, *, moved: bool) -> Recording:
                         assert 0 < safe < total
                 await runner.answer("second", value=True)
                 await runner.resume(everything(), "second").result()
-                await runner.branch(everything(), "first", 8, branch_id="child").result()
+                await runner.branch(everything(), "first", 8, run_id="child").result()
                 file, log = path.read_bytes(), path.with_name(path.name + "-wal").read_bytes()
                 logs = await logs_of(store)
                 state = dict(await runner.state_at("second"))

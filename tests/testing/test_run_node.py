@@ -14,7 +14,7 @@ from graphengine import (
     ScriptedModel,
     ask,
     choose,
-    ended,
+    ended_with,
     tool,
 )
 from graphengine.errors import (
@@ -245,7 +245,7 @@ def nested(each: bool = False) -> Graph[Article]:  # noqa: FBT001, FBT002
     graph.add_node("drafting", inner, inputs={"topic": "task"}, writes=writes, **options)
     graph.add_path(START, "drafting")
     if not each:
-        graph.add_edge("drafting", END, when=ended("composed"), label="done")
+        graph.add_edge("drafting", END, when=ended_with("composed"), label="done")
     graph.add_edge("drafting", END)
     return graph
 

@@ -16,7 +16,7 @@ from graphengine import (
     ScriptedModel,
     ask,
     choose,
-    ended,
+    ended_with,
     failed,
     iterations,
     plateau,
@@ -81,8 +81,7 @@ async def test_the_edges_are_the_graphs_own(given: tuple[int, ...], path: str, l
 
     walked.assert_path(path)
     assert walked.path == path
-    assert walked.stop is not None
-    assert (walked.stop.label, walked.status) == (label, "finished")
+    assert (walked.label, walked.status) == (label, "finished")
     assert [review.score for review in walked.state.history] == [*given]
 
 
@@ -154,8 +153,7 @@ async def test_an_exception_is_the_nodes_failure() -> None:
     walked = await walk(review_loop(), {"review": [OSError("gone")]})
 
     walked.assert_path("research write review END")
-    assert walked.stop is not None
-    assert walked.stop.label == "accepted unreviewed"
+    assert walked.label == "accepted unreviewed"
     assert "review, visit 1 failed with OSError: gone -> END 'accepted unreviewed'" in walked.why[-1]
 
 
@@ -374,7 +372,7 @@ def nested(each: bool = False) -> Graph[Article]:  # noqa: FBT001, FBT002
     graph.add_node("publish", never, writes="approved")
     graph.add_path(START, "article")
     if not each:
-        graph.add_edge("article", "publish", when=ended("approved"), label="good")
+        graph.add_edge("article", "publish", when=ended_with("approved"), label="good")
         graph.add_edge("article", "publish", when=failed(OSError), label="without")
         graph.add_edge("article", END, label="bad")
     else:
@@ -490,5 +488,4 @@ async def test_a_bundled_workflow_is_walked() -> None:
     )
 
     walked.assert_path("recall [research | doubt] merge write review write review END")
-    assert walked.stop is not None
-    assert walked.stop.label == "approved"
+    assert walked.label == "approved"

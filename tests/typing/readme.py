@@ -27,8 +27,7 @@ graph.add_edge("judge", "improve")  # no condition: otherwise
 
 if __name__ == "__main__":  # so that `graphengine render first.py` only reads the graph
     result = graph.run_sync(State(text="Hello"))
-    if result.stop:
-        print(result.state.text, "-", result.stop.label)  # Hello!! - good enough
+    print(result.state.text, "-", result.label)  # Hello!! - good enough
 
 
 import asyncio
@@ -62,7 +61,7 @@ async def test_judge() -> None:
 async def test_a_text_that_stops_improving_ends_the_loop() -> None:
     walked = await walk(graph, {"judge": [{"score": 5}, {"score": 5}]}, text="Hi")
     walked.assert_path("improve judge improve judge END")
-    assert walked.stop and walked.stop.label == "no longer improving"
+    assert walked.label == "no longer improving"
 
 
 async def test_the_answer_of_the_critic_is_a_number() -> None:

@@ -25,7 +25,6 @@ from graphengine.patterns import (
     Supervised,
     Swarm,
     Turn,
-    bounded,
     circuit_breaker,
     cross_reflection,
     debate,
@@ -41,6 +40,7 @@ from graphengine.patterns import (
     swarm,
     topology,
     voting,
+    with_limits,
 )
 
 
@@ -117,6 +117,6 @@ async def test_teams_and_frames_around_others_know_their_states_too() -> None:
     good = value("draft").length() > 0
     ladder = escalation(Article, {"shout": shout, "chain": chain}, answer="draft", accept=good)
     assert_type(ladder, Graph[Article])
-    assert_type(bounded(Article, ladder, answer="draft", limits=Limits(steps=9)), Graph[Article])
+    assert_type(with_limits(Article, ladder, answer="draft", limits=Limits(steps=9)), Graph[Article])
     assert_type(circuit_breaker(Offer, lambda: 1.0, lambda: 2.0, answer="price"), Graph[Offer])
     assert (await ladder.run({"task": "ho"})).output == "ho!"

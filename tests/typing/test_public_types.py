@@ -11,6 +11,7 @@ from graphengine import (
     Agent,
     Condition,
     Context,
+    Ending,
     Failure,
     Graph,
     Message,
@@ -22,7 +23,6 @@ from graphengine import (
     Runnable,
     Runner,
     ScriptedModel,
-    Stop,
     Window,
     ask,
     iterations,
@@ -71,7 +71,7 @@ async def test_types_of_the_public_api() -> None:
     result = await graph.run(Article(task="abcdefgh"))
     assert_type(result, Result[Article])
     assert_type(result.state, Article)
-    assert_type(result.stop, Stop | None)
+    assert_type(result.ending, Ending | None)
     assert_type(result.error, Failure | None)
     assert_type(result.usage.cost_usd, float | None)
     async with Runner() as runner:
@@ -213,7 +213,7 @@ async def test_types_of_what_a_node_may_do() -> None:
             for wait in result.waits:
                 assert_type((wait.name, wait.kind, wait.due_at), tuple[str, str, float | None])
                 given = True if wait.kind == "pause" else answers[wait.question]
-                await runner.answer(result.run_id, given, wait=wait.name)
+                await runner.answer(result.run_id, given, question=wait.name)
             result = await runner.resume(published, result.run_id).result()
     assert_type(result, Result[Article])
     assert (result.status, result.state.review, seen) == ("finished", Review(score=7), ["Ants b"])

@@ -5,7 +5,7 @@ from typing import Any, assert_type
 
 from pydantic import BaseModel
 
-from graphengine import END, START, Graph, ScriptedModel, Stop, Usage, Wait, value
+from graphengine import END, START, Ending, Graph, ScriptedModel, Usage, Wait, value
 from graphengine.testing import (
     NO_ANSWER,
     Done,
@@ -69,7 +69,7 @@ async def test_types_of_a_walk() -> None:
 
     assert_type(walked, Walked[Article])
     assert_type(walked.state, Article)
-    assert_type(walked.stop, Stop | None)
+    assert_type(walked.ending, Ending | None)
     assert_type(walked.visits, Sequence[Visit])
     assert_type(walked.why, Sequence[str])
     walked.assert_path("review review END")

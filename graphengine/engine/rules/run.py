@@ -16,7 +16,7 @@ from graphengine.engine.snapshot import CRASHES, Frame
 from graphengine.engine.steps import Branched, Shift, Started, Step, Stopped
 from graphengine.engine.trackers import default_marks, first_marks, sample
 from graphengine.graph.options import START
-from graphengine.state.stop import Stop
+from graphengine.state.ending import Ending
 from graphengine.state.view import View
 
 if TYPE_CHECKING:
@@ -123,9 +123,9 @@ def stop_asked(snapshot: Snapshot, event: StopAsked) -> Step:
     """Return the step that stops or fails a run; it can be resumed."""
     if event.error is not None:
         failure = failure_record(event.error, "", 1)
-        facts = Stopped(status="failed", stop=Stop("failed", explanation=failure.message), error=failure)
+        facts = Stopped(status="failed", stop=Ending("failed", explanation=failure.message), error=failure)
     else:
-        facts = Stopped(status="stopped", stop=Stop(event.reason, explanation=event.explanation))
+        facts = Stopped(status="stopped", stop=Ending(event.reason, explanation=event.explanation))
     return Step(snapshot.seq + 1, event.now, facts)
 
 

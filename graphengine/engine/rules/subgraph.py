@@ -17,8 +17,8 @@ from graphengine.engine.steps import Entered, Failed, FailureRecord, Node, Step,
 from graphengine.errors import InputError, InvalidInputs, SubgraphLimit
 from graphengine.graph.conditions import exception_name
 from graphengine.graph.options import START
+from graphengine.state.ending import Ending
 from graphengine.state.field import LONG
-from graphengine.state.stop import Stop
 from graphengine.state.view import View
 
 if TYPE_CHECKING:
@@ -108,5 +108,5 @@ def limit_met(run: RunState, frame: Frame, event: LimitMet) -> Step:
     failure = FailureRecord(path, "limit", message, attempt_of(frame), repair=repair)
     facts = Failed()
     fail_with(facts, frame, failure, _LIMIT, lasting=True)
-    facts.stop = Stop("limit", explanation=reached)
+    facts.stop = Ending("limit", explanation=reached)
     return Step(snapshot.seq + 1, event.now, facts, frame.id, "", frame.visit, frame.attempt)

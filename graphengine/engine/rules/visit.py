@@ -16,7 +16,7 @@ from graphengine.engine.rules.items import item_writes
 from graphengine.engine.size_limits import MEASURED_STEPS, weigh
 from graphengine.engine.steps import Attempt, Failed, Item, Left, Node, Step, path_of
 from graphengine.engine.trackers import note_changes, sample_again, track
-from graphengine.errors import NoWayOut
+from graphengine.errors import NoEdge
 from graphengine.graph.conditions import exception_name
 from graphengine.graph.options import START
 from graphengine.state.schema import NO_CHANGE
@@ -30,16 +30,16 @@ if TYPE_CHECKING:
     from graphengine.engine.run_state import RunState
     from graphengine.engine.snapshot import Frame, Snapshot
     from graphengine.engine.steps import AnyFacts, FailureRecord
+    from graphengine.state.ending import Ending
     from graphengine.state.json_values import Op
     from graphengine.state.schema import Change
-    from graphengine.state.stop import Stop
 
 
 def node_finished(  # noqa: C901 - the parts of a result, in the order in which they can fail
     run: RunState,
     frame: Frame,
     event: NodeFinished,
-    stop: Stop | None = None,
+    stop: Ending | None = None,
     failed: NodeFailed | None = None,
 ) -> Step:
     """Return the step of a result: of an attempt, of a subgraph that ended with `stop`, or of a fallback's value."""
@@ -57,8 +57,8 @@ def node_finished(  # noqa: C901 - the parts of a result, in the order in which 
         cause = frame.cause if failed is None else failed.failure
         if cause is not None:  # the result is a fallback's
             facts.fallback, facts.error = True, cause
-            if inner.errors is not None:
-                updates = [*updates, (inner.errors, survived(cause))]
+            if inner.collect_errors is not None:
+                updates = [*updates, (inner.collect_errors, survived(cause))]
         if isinstance(facts, Item):
             facts.writes = item_writes(inner.state, view, updates)
             if run.plan.secret:
@@ -180,12 +180,14 @@ def give_up(run: RunState, frame: Frame, event: NodeFailed, failure: FailureReco
     set_facts(snapshot, frame, view, event)
     view.failure = error.names
     try:
-        change = plan.state.apply(view, [(plan.errors, survived(failure))]) if plan.errors else NO_CHANGE
+        change = (
+            plan.state.apply(view, [(plan.collect_errors, survived(failure))]) if plan.collect_errors else NO_CHANGE
+        )
         track(plan, view, event.node, change.ops)
         find_edge(facts, plan, node.failure_edges, view, frame, run.observer)
     except BaseException as raised:  # noqa: BLE001 - user code of any kind: validators, conditions
         reraise_interrupt(raised)
-        if not isinstance(raised, NoWayOut):
+        if not isinstance(raised, NoEdge):
             error = error_of(raised)
             # Recorded, and parsed by a replay (`history.replay.event_of_step`): the words stay, as those of `_misfit`.
             text = f"{error.message}; it came with {failure.kind}: {failure.message}"

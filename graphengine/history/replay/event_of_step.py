@@ -315,8 +315,8 @@ def _written(plan: Plan[Any], frame: Frame, step: Step, node: NodePlan) -> tuple
     """Return the updates that a result led to, in place of the result."""
     view = view_of(plan, frame)
     ops = list(ops_of(step))
-    if falls_back(step) and plan.errors is not None and frame.cause is not None:
-        _drop_failure(ops, plan.errors, frame.cause)  # the engine adds it again
+    if falls_back(step) and plan.collect_errors is not None and frame.cause is not None:
+        _drop_failure(ops, plan.collect_errors, frame.cause)  # the engine adds it again
     unsure = []
     if any(source is not None for _, source in node.writer.parts):
         whole = _from_whole(plan, ops, node, view)
@@ -344,7 +344,7 @@ def _check_targets(plan: Plan[Any], node: NodePlan, ops: Sequence[Op], step: Ste
     """
     written, writer = {op[1] for op in ops}, node.writer
     always = writer.fields if writer.keys is None else frozenset()
-    others = sorted(written - writer.fields - {plan.errors})
+    others = sorted(written - writer.fields - {plan.collect_errors})
     missing = sorted(always - written)
     if others or missing:
         parts = [f"no longer writes {', '.join(others)}"] if others else []

@@ -13,7 +13,7 @@ from graphengine import (
     Limits,
     Retry,
     ask,
-    ended,
+    ended_with,
     failed,
     value,
 )
@@ -32,7 +32,7 @@ async def broken(n: int) -> int:
 
 def failing(**options: Any) -> Graph[State]:
     """Return a graph of a node that fails."""
-    graph = Graph("failing", State, errors="errors")
+    graph = Graph("failing", State, collect_errors="errors")
     graph.add_node("more", broken, writes="n", **options)
     graph.add_path(START, "more")
     graph.add_edge("more", END, when=failed(BadAnswer), label="survived")
@@ -171,7 +171,7 @@ def inside(limit: int = 2, **options: Any) -> Graph[State]:
     graph = Graph("outer", State)
     graph.add_node("count", inner, writes="n", **options)
     graph.add_path(START, "count")
-    graph.add_edge("count", END, when=ended("enough"))
+    graph.add_edge("count", END, when=ended_with("enough"))
     graph.add_edge("count", FAIL)
     return graph
 

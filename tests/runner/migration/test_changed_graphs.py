@@ -391,7 +391,7 @@ async def test_a_run_that_does_not_fit_is_left_unchanged(
     result = await runner.resume(desk(before), run_id).result()
     while result.waits:
         for name in dict.fromkeys(wait.name for wait in result.waits):
-            await runner.answer(run_id, value=True, wait=name)
+            await runner.answer(run_id, value=True, question=name)
         result = await runner.resume(desk(before), run_id).result()
     assert result.status == "finished"
 
@@ -535,7 +535,7 @@ async def test_a_forked_run_is_refused_if_its_arms_are_gone(runner: Runner, afte
     run_id = await waiting(runner, forked())
     await refused(runner, after, run_id, expected)
     for name in ("a2", "b2"):
-        await runner.answer(run_id, name, wait=name)
+        await runner.answer(run_id, name, question=name)
     result = await runner.resume(forked(), run_id).result()
     assert result.state == Plan(log=["begun", "x", "x", "merged"], one="a2", two="b2")
 
@@ -543,7 +543,7 @@ async def test_a_forked_run_is_refused_if_its_arms_are_gone(runner: Runner, afte
 async def test_a_field_that_an_arm_wrote_cannot_be_removed(runner: Runner) -> None:
     """The join could not apply the write."""
     run_id = await waiting(runner, forked())
-    await runner.answer(run_id, "one", wait="a2")
+    await runner.answer(run_id, "one", question="a2")
     assert (await runner.resume(forked(), run_id).result()).status == "waiting"
     after = forked(state=PlanWithout, edit=replaced("a2", ask("Well?"), writes="log"))
     await refused(runner, after, run_id, "the arm to a wrote field 'one', which is gone")
@@ -554,7 +554,7 @@ async def test_a_new_arm_is_for_the_next_fork(runner: Runner) -> None:
     run_id = await waiting(runner, forked())
     after = forked(("a", "b", "c"))
     for name in ("a2", "b2"):
-        await runner.answer(run_id, name, wait=name)
+        await runner.answer(run_id, name, question=name)
     result = await runner.resume(after, run_id).result()
     assert result.state.log == ["begun", "x", "x", "merged"]
 

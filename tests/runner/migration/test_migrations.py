@@ -236,7 +236,7 @@ async def test_a_migration_that_fails_leaves_the_run_unchanged(
         assert text in str(error)
     assert isinstance(error, MigrationFailed) or "is new" in str(error)
     with pytest.raises(GraphChanged):
-        await runner.branch(rated(Second, {1: bad}), run_id, at=2, branch_id="child").result()
+        await runner.branch(rated(Second, {1: bad}), run_id, at=2, run_id="child").result()
     assert [info.id for info in await runner.store.runs()] == [run_id]
     assert (await runner.resume(rated(Second, {1: to_second}), run_id).result()).state.title == "ANTS"
 
@@ -279,7 +279,7 @@ async def test_a_renamed_node_keeps_its_records(runner: Runner) -> None:
     await runner.answer(run_id, 3)
     after = rated(First, {1: Migration(renamed={"rate": "review"})}, node="review")
     result = await runner.resume(after, run_id).result()
-    assert (result.status, result.stop and result.stop.label) == ("finished", "thrice")
+    assert (result.status, result.label) == ("finished", "thrice")
     step = await last(runner, run_id)
     assert said(step)["renamed"] == {"": {"rate": "review"}}
     assert [s.path for s in await runner.history(run_id) if s.kind == "node"] == [
@@ -439,7 +439,7 @@ async def test_a_subgraph_has_its_own_versions(runner: Runner) -> None:
     after = book(inner, version=2, migrate={1: Migration(renamed=names)})
     waits = [w.name for w in await runner.waits(run.id)]
     assert sorted(waits) == ["chapter/rate", "other"]
-    await runner.answer(run.id, 4, wait="chapter/rate")
+    await runner.answer(run.id, 4, question="chapter/rate")
     result = await runner.resume(after, run.id).result()
     step = await last(runner, run.id)
     assert said(step)["refit"] == {"~part/part/": [["set", "title", "ANTS"], ["drop", "name"]]}
@@ -447,9 +447,9 @@ async def test_a_subgraph_has_its_own_versions(runner: Runner) -> None:
     for score in (5, 6):
         names_now = [wait.name for wait in result.waits]
         assert "part/judge" in names_now
-        await runner.answer(run.id, score, wait="part/judge")
+        await runner.answer(run.id, score, question="part/judge")
         result = await runner.resume(after, run.id).result()
-    await runner.answer(run.id, "well", wait="other")
+    await runner.answer(run.id, "well", question="other")
     result = await runner.resume(after, run.id).result()
     assert (result.status, result.state.score, result.state.log) == ("finished", 6, ["well"])
 

@@ -267,7 +267,7 @@ async def test_arms_and_items_have_their_own_steps(runner: Runner) -> None:
     graph.add_path(START, "work", END)
     run_id = (await runner.start(graph).result()).run_id
     for wait in await runner.waits(run_id):
-        await runner.answer(run_id, value=True, wait=wait.name)
+        await runner.answer(run_id, value=True, question=wait.name)
     assert (await runner.resume(graph, run_id).result()).state.items == [1, 2, 3]
     assert calls == ["same"] * 3
     recorded = [step.path for step in await runner.history(run_id) if step.kind == "recorded"]

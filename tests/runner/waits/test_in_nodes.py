@@ -55,7 +55,7 @@ async def test_questions_can_have_names_of_their_own(runner: Runner) -> None:
     graph = path(("work", work, "ok"))
     run_id = await waiting(runner, graph)
     assert names(await runner.waits(run_id)) == ["editor"]
-    await runner.answer(run_id, value=True, wait="editor")
+    await runner.answer(run_id, value=True, question="editor")
     assert (await resume_run(runner, graph, run_id)).state.ok is True
 
 
@@ -85,10 +85,10 @@ async def test_two_questions_at_once_are_answered_in_any_order(
     assert sorted(asked) == ["one?", "two?"]
     questions = ["one?", "two?"]
     first, second = (questions[n] for n in order)
-    await runner.answer(result.run_id, first.upper(), wait=asked[first])
+    await runner.answer(result.run_id, first.upper(), question=asked[first])
     result = await resume_run(runner, graph, result.run_id)
     assert {wait.question: wait.name for wait in result.waits} == {second: asked[second]}
-    await runner.answer(result.run_id, second.upper(), wait=asked[second])
+    await runner.answer(result.run_id, second.upper(), question=asked[second])
     assert (await resume_run(runner, graph, result.run_id)).state.word == "ONE? TWO?"
 
 
@@ -97,7 +97,7 @@ async def test_both_answers_at_once_cost_one_more_run_each(runner: Runner) -> No
     graph = path(("work", gathered, "word"))
     run_id = await waiting(runner, graph)
     for wait in await runner.waits(run_id):
-        await runner.answer(run_id, wait.question.upper(), wait=wait.name)
+        await runner.answer(run_id, wait.question.upper(), question=wait.name)
     assert (await resume_run(runner, graph, run_id)).state.word == "ONE? TWO?"
 
 

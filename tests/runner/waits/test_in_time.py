@@ -59,8 +59,7 @@ async def test_a_timeout_is_a_failure_like_any_other(timed: Runner, clock: FakeC
     run_id = await waiting(timed, graph)
     clock.move(60)
     result = await resume_run(timed, graph, run_id)
-    assert result.stop is not None
-    assert result.stop.label == "no answer"
+    assert result.label == "no answer"
 
 
 async def test_a_late_answer_is_refused(timed: Runner, clock: FakeClock) -> None:
@@ -73,7 +72,7 @@ async def test_a_late_answer_is_refused(timed: Runner, clock: FakeClock) -> None
     clock.move(61)
     assert names((await resume_run(timed, graph, run_id)).waits) == ["more"]
     with pytest.raises(InputError, match="has no question named 'q'"):
-        await timed.answer(run_id, value=True, wait="q")
+        await timed.answer(run_id, value=True, question="q")
 
 
 async def test_a_nodes_question_has_its_timeout_and_default(timed: Runner, clock: FakeClock) -> None:
@@ -111,7 +110,7 @@ async def test_the_times_of_two_questions_continue_while_one_is_answered(timed: 
     graph = path(("work", work, "word"))
     result = await timed.start(graph).result()
     clock.move(60)
-    await timed.answer(result.run_id, "x", wait="work")
+    await timed.answer(result.run_id, "x", question="work")
     result = await resume_run(timed, graph, result.run_id)
     assert [(wait.name, wait.due_at) for wait in result.waits] == [("work#2", 1100.0)]
     clock.move(40)
@@ -198,7 +197,7 @@ async def test_a_run_that_sleeps_can_be_answered_meanwhile(timed: Runner) -> Non
     result = await timed.start(graph).result()
     assert sorted((wait.name, wait.kind) for wait in result.waits) == [("q", "ask"), ("rest", "sleep")]
     with pytest.raises(InputError, match="has no question named 'rest'"):
-        await timed.answer(result.run_id, value=True, wait="rest")
+        await timed.answer(result.run_id, value=True, question="rest")
     await timed.answer(result.run_id, "x")
     async with asyncio.timeout(SOON):
         done = await timed.resume(graph, result.run_id).result()
@@ -317,7 +316,7 @@ async def test_waits_of_one_name_are_answered_one_after_another(runner: Runner) 
     graph.add_path(START, "work", END)
     run_id = await waiting(runner, graph, state={"items": ["a", "b"]})
     for given in (True, False):
-        await runner.answer(run_id, given, wait="editor")
+        await runner.answer(run_id, given, question="editor")
         await resume_run(runner, graph, run_id)
     assert (await resume_run(runner, graph, run_id)).state.answers == [True, False]
 

@@ -439,8 +439,7 @@ async def test_a_blackboard_runs_the_subscribers_of_what_changed(runner: Runner)
         result = await runner.start(graph, {"task": "ants"}).result()
     assert log == ["research", "write", "review"]
     assert (result.state.draft, result.state.review) == ("about ants", "more")
-    assert result.stop is not None
-    assert result.stop.label == "nothing changes any more"
+    assert result.label == "nothing changes any more"
 
 
 async def test_agents_of_a_blackboard_that_feed_each_other_continue_until_they_agree(runner: Runner) -> None:
@@ -459,8 +458,7 @@ async def test_agents_of_a_blackboard_that_feed_each_other_continue_until_they_a
     async with asyncio.timeout(SOON):
         result = await runner.start(graph, {"draft": "short"}).result()
     assert log == ["review", "write", "review", "write"]
-    assert result.stop is not None
-    assert (result.state.draft, result.state.review, result.stop.label) == ("long", "fine", "nothing changes any more")
+    assert (result.state.draft, result.state.review, result.label) == ("long", "fine", "nothing changes any more")
 
 
 async def test_agents_that_never_agree_are_stopped(runner: Runner) -> None:
@@ -471,8 +469,8 @@ async def test_agents_that_never_agree_are_stopped(runner: Runner) -> None:
 
     graph = blackboard({"write": ("review", more, "draft"), "review": ("draft", more, "review")})
     result = await runner.start(graph, {"draft": "x"}).result()
-    assert result.stop is not None
-    assert (result.stop.label, result.stop.explanation) == (
+    assert result.ending is not None
+    assert (result.label, result.ending.explanation) == (
         "went round in circles",
         "iterations of round 20 >= 20: yes",
     )
@@ -499,8 +497,7 @@ async def test_an_edge_can_be_taken_only_if_something_changed(runner: Runner) ->
     graph.add_edge("digest", "look")
     result = await runner.start(graph).result()
     assert rounds == [1, 2]
-    assert result.stop is not None
-    assert result.stop.label == "nothing new"
+    assert result.label == "nothing new"
 
 
 async def test_a_blackboard_continues_in_another_process(tmp_path: Path) -> None:

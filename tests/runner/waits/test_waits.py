@@ -109,7 +109,7 @@ async def test_answers_find_their_run_and_wait(runner: Runner) -> None:
     with pytest.raises(UnknownRun):
         await runner.answer("unknown", "x")
     with pytest.raises(InputError, match=r"has no question named 'p'[\s\S]*known are: q"):
-        await runner.answer(run_id, "x", wait="p")
+        await runner.answer(run_id, "x", question="p")
     await runner.answer(run_id, "x")
     await resume_run(runner, graph, run_id)
     with pytest.raises(InputError, match="is finished and asks nothing"):
@@ -125,7 +125,7 @@ async def test_a_question_is_answered_once(runner: Runner) -> None:
     await runner.answer(run_id, "first")
     for wait in (None, "q"):
         with pytest.raises(InputError, match="was answered already"):
-            await runner.answer(run_id, "second", wait=wait)
+            await runner.answer(run_id, "second", question=wait)
     assert (await resume_run(runner, graph, run_id)).state.word == "first"
 
 
@@ -193,7 +193,7 @@ async def test_questions_of_arms_are_answered_by_name_in_any_order(runner: Runne
     with pytest.raises(InputError, match=r"several questions[\s\S]*a, b, c"):
         await runner.answer(result.run_id, "which?")
     for done, arm in enumerate(order, 1):
-        await runner.answer(result.run_id, arm.upper(), wait=arm)
+        await runner.answer(result.run_id, arm.upper(), question=arm)
         result = await resume_run(runner, graph, result.run_id)
         assert len(result.waits) == 3 - done
     assert (result.status, result.state.log) == ("finished", ["A", "B", "C"])
@@ -204,7 +204,7 @@ async def test_all_answers_can_be_given_before_the_run_continues(runner: Runner)
     graph = forked(*((arm, ask(f"{arm}?", str), "log") for arm in "abc"))
     run_id = await waiting(runner, graph)
     for arm in "bca":
-        await runner.answer(run_id, arm, wait=arm)
+        await runner.answer(run_id, arm, question=arm)
     assert (await resume_run(runner, graph, run_id)).state.log == ["a", "b", "c"]
 
 
@@ -237,7 +237,7 @@ async def test_enough_answers_cancel_the_remaining_questions(runner: Runner) -> 
     """With need=1 the other question is closed and takes no answer."""
     graph = forked(("a", ask("a?", str), "log"), ("b", ask("b?", str), "log"), need=1)
     run_id = await waiting(runner, graph)
-    await runner.answer(run_id, "B", wait="b")
+    await runner.answer(run_id, "B", question="b")
     result = await resume_run(runner, graph, run_id)
     assert (result.status, result.state.log, result.waits) == ("finished", ["B"], [])
 
@@ -250,11 +250,11 @@ async def test_items_of_a_map_ask_by_their_paths(runner: Runner) -> None:
     result = await runner.start(graph).result()
     assert names(result.waits) == ["review[0]", "review[1]", "review[2]"]
     assert result.waits[1].question == "Is b fine?"
-    await runner.answer(result.run_id, value=False, wait="review[1]")
+    await runner.answer(result.run_id, value=False, question="review[1]")
     result = await resume_run(runner, graph, result.run_id)
     assert names(result.waits) == ["review[0]", "review[2]", "review[3]"]
     for wait in reversed(names(result.waits)):
-        await runner.answer(result.run_id, value=True, wait=wait)
+        await runner.answer(result.run_id, value=True, question=wait)
     assert (await resume_run(runner, graph, result.run_id)).state.answers == [True, False, True, True]
 
 
@@ -268,7 +268,7 @@ async def test_a_question_in_a_subgraph_has_its_path(runner: Runner) -> None:
     run_id = await waiting(runner, outer, state={"title": "Bees"})
     (wait,) = await runner.waits(run_id)
     assert (wait.name, wait.question) == ("round/article/approve", "Publish Bees?")
-    await runner.answer(run_id, value=True, wait="round/article/approve")
+    await runner.answer(run_id, value=True, question="round/article/approve")
     assert (await resume_run(runner, outer, run_id)).state.ok is True
 
 
@@ -285,6 +285,6 @@ async def test_a_question_in_the_subgraph_of_an_item_has_the_items_path(runner: 
         ("review[0]/approve", "Publish x?"),
         ("review[1]/approve", "Publish y?"),
     ]
-    await runner.answer(run_id, value=False, wait="review[1]/approve")
-    await runner.answer(run_id, value=True, wait="review[0]/approve")
+    await runner.answer(run_id, value=False, question="review[1]/approve")
+    await runner.answer(run_id, value=True, question="review[0]/approve")
     assert (await resume_run(runner, graph, run_id)).state.answers == [True, False]

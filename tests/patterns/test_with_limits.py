@@ -1,4 +1,4 @@
-"""A bound around a runnable."""
+"""Limits around a runnable."""
 
 import asyncio
 from typing import Any
@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Graph, Limits, RunFailed, Runner, ScriptedModel, ended, iterations
+from graphengine import END, START, Graph, Limits, RunFailed, Runner, ScriptedModel, ended_with, iterations
 from graphengine.models import Response
 from graphengine.models.scripted import calls
-from graphengine.patterns import bounded
+from graphengine.patterns import with_limits
 from tests.patterns.scripted import named, play
 
 
@@ -47,25 +47,25 @@ INSTEAD = named("instead")
         (Limits(), 5),
     ],
 )
-async def test_what_is_bounded_is_called_until_a_bound_is_met(limits: Limits, allowed: int) -> None:
-    """When a bound is met, the replacement runs once; within the bounds it does not run."""
-    graph = bounded(Search, walk(5), answer="found", limits=limits, instead=INSTEAD)
+async def test_a_runnable_is_called_until_a_limit_is_reached(limits: Limits, allowed: int) -> None:
+    """When a limit is reached, the replacement runs once; within the limits it does not run."""
+    graph = with_limits(Search, walk(5), answer="found", limits=limits, instead=INSTEAD)
     met = allowed < 5
     played = await play(graph, {"task": "?"}, {"look": lambda _: priced(), "instead": ["nothing"] if met else []})
     assert played.calls.total() == allowed + met
-    assert (played.label, played.output) == (("out of bounds", "nothing") if met else ("within bounds", "found it"))
+    assert (played.label, played.output) == (("limit reached", "nothing") if met else ("within limits", "found it"))
     assert played.result.usage.cost_usd == 0.25 * allowed
 
 
 async def test_without_a_replacement_the_answer_is_unchanged() -> None:
     """The label says so."""
-    graph = bounded(Search, walk(5), answer="found", limits=Limits(steps=2))
+    graph = with_limits(Search, walk(5), answer="found", limits=Limits(steps=2))
     played = await play(graph, {"task": "?", "found": "old"}, {"look": lambda _: "new"})
-    assert (played.label, played.output) == ("out of bounds", "old")
+    assert (played.label, played.output) == ("limit reached", "old")
 
 
 async def test_an_agent_is_stopped_within_its_conversation() -> None:
-    """It stops before the model call that would exceed the bound."""
+    """It stops before the model call that would exceed the limit."""
 
     def look(what: str) -> str:
         """Look."""
@@ -74,7 +74,7 @@ async def test_an_agent_is_stopped_within_its_conversation() -> None:
     again = calls(("look", {"what": "x"}))
     turn = Response("", again.calls, "tools", input_tokens=40, output_tokens=10, cost_usd=0.25)
     agent = named("look").but(tools=[look])
-    graph = bounded(Search, agent, answer="found", limits=Limits(cost_usd=0.5), instead=INSTEAD)
+    graph = with_limits(Search, agent, answer="found", limits=Limits(cost_usd=0.5), instead=INSTEAD)
     played = await play(graph, {"task": "?"}, {"look": lambda _: turn, "instead": ["nothing"]})
     assert (played.calls["look"], played.output) == (2, "nothing")
 
@@ -86,30 +86,30 @@ async def test_seconds_cut_off_a_function_in_its_midst() -> None:
         await asyncio.Event().wait()
         return task
 
-    graph = bounded(Search, wait, answer="found", limits=Limits(seconds=0.01), instead=lambda: "nothing")
+    graph = with_limits(Search, wait, answer="found", limits=Limits(seconds=0.01), instead=lambda: "nothing")
     assert (await graph.run({"task": "?"})).output == "nothing"
 
 
 @pytest.mark.parametrize("instead", [None, lambda: "nothing"])
-async def test_what_fails_by_itself_is_no_bound(instead: Any) -> None:
+async def test_a_failure_by_itself_is_no_limit(instead: Any) -> None:
     """Its failure is that of the run."""
 
     def fail(task: str) -> str:
         raise TimeoutError(task)
 
-    graph = bounded(Search, fail, answer="found", limits=Limits(seconds=60), instead=instead)
+    graph = with_limits(Search, fail, answer="found", limits=Limits(seconds=60), instead=instead)
     with pytest.raises(RunFailed, match="TimeoutError"):
         await graph.run({"task": "?"})
 
 
-async def test_bounds_can_be_nested() -> None:
-    """The inner bound is met and its replacement runs; the outer one includes both and is not met."""
-    inner: Graph[Any] = bounded(Search, walk(5), answer="found", limits=Limits(steps=2), instead=INSTEAD)
-    outer = bounded(Search, inner, answer="found", limits=Limits(steps=20))
+async def test_limits_can_be_nested() -> None:
+    """The inner limit is reached and its replacement runs; the outer one includes both and is not reached."""
+    inner: Graph[Any] = with_limits(Search, walk(5), answer="found", limits=Limits(steps=2), instead=INSTEAD)
+    outer = with_limits(Search, inner, answer="found", limits=Limits(steps=20))
     graph = Graph("around", Search)
     graph.add_node("search", outer, writes="found")
     graph.add_edge(START, "search")
-    graph.add_edge("search", END, when=ended("within bounds"), label="well")
+    graph.add_edge("search", END, when=ended_with("within limits"), label="well")
     graph.add_edge("search", END)
     played = await play(graph, {"task": "?"}, {"look": lambda _: "x", "instead": ["nothing"]})
     assert (played.label, played.state.found) == ("well", "nothing")
@@ -117,7 +117,7 @@ async def test_bounds_can_be_nested() -> None:
 
 async def test_a_limit_of_the_run_is_another_thing() -> None:
     """It stops the run, which can be resumed; the replacement does not run."""
-    graph = bounded(Search, walk(3), answer="found", limits=Limits(steps=50), instead=INSTEAD)
+    graph = with_limits(Search, walk(3), answer="found", limits=Limits(steps=50), instead=INSTEAD)
     async with Runner(models={"*": ScriptedModel({"look": ["a", "b", "c"]})}) as runner:
         run = runner.start(graph, {"task": "?"}, limits=Limits(steps=2))
         assert (await run.result()).status == "stopped"

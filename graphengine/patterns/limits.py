@@ -1,4 +1,4 @@
-"""Bounded: a limit of steps, tokens, dollars or seconds around a runnable, and a replacement if it is reached."""
+"""With limits: a limit of steps, tokens, dollars or seconds around a runnable, and a replacement if it is reached."""
 
 from pydantic import BaseModel
 from typing_extensions import TypeVar
@@ -13,7 +13,7 @@ from graphengine.patterns.parts import part
 S = TypeVar("S", bound=BaseModel)
 
 
-def bounded(
+def with_limits(
     state: type[S], runnable: Runnable, *, answer: str, limits: Limits, instead: "Runnable | None" = None
 ) -> Graph[S]:
     """Return a graph that runs something within limits, and something else if it reaches them.
@@ -37,25 +37,25 @@ def bounded(
         >>> loop.add_edge(START, "look")
         >>> loop.add_edge("look", END, when=lambda found: "gold" in found)
         >>> loop.add_edge("look", "look")
-        >>> graph = bounded(Search, loop, answer="found", limits=Limits(steps=5), instead=lambda: "nothing")
+        >>> graph = with_limits(Search, loop, answer="found", limits=Limits(steps=5), instead=lambda: "nothing")
         >>> done = graph.run_sync()
-        >>> done.output, done.stop.label
-        ('nothing', 'out of bounds')
+        >>> done.output, done.label
+        ('nothing', 'limit reached')
     """
-    inside = Graph("bounds", state, result=answer, limits=limits)
+    inside = Graph("limited", state, result=answer, limits=limits)
     inside.add_node("work", _timed(part(runnable, state), limits.seconds), writes=answer)
     inside.add_path(START, "work", END)
-    graph = Graph("bounded", state, result=answer)
+    graph = Graph("with_limits", state, result=answer)
     graph.add_node("within", inside, writes=answer)
     graph.add_edge(START, "within")
     out = failed(SubgraphLimit) if limits.seconds is None else failed(SubgraphLimit, NodeTimeout)
     if instead is None:
-        graph.add_edge("within", END, when=out, label="out of bounds")
+        graph.add_edge("within", END, when=out, label="limit reached")
     else:
         graph.add_node("instead", part(instead, state), writes=answer)
-        graph.add_edge("within", "instead", when=out, label="out of bounds")
-        graph.add_edge("instead", END, label="out of bounds")
-    graph.add_edge("within", END, label="within bounds")
+        graph.add_edge("within", "instead", when=out, label="limit reached")
+        graph.add_edge("instead", END, label="limit reached")
+    graph.add_edge("within", END, label="within limits")
     return graph
 
 
@@ -68,4 +68,4 @@ def _timed(node: Node, seconds: float | None) -> Node:
     return Node(node, timeout_seconds=seconds)
 
 
-__all__ = ["bounded"]
+__all__ = ["with_limits"]
