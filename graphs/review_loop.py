@@ -11,7 +11,7 @@ was the last; a draft without a usable review is accepted unreviewed, without a 
 `errors`. A model that cannot be called at all, or cannot hold the sources, fails the run; resume it with another one.
 """
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, JsonValue
 
@@ -119,7 +119,7 @@ def review_loop(  # noqa: PLR0913 - the agents by name, and the limits of the lo
     graph.add_node("doubt", sceptic, writes="doubts", retry=again)
     graph.add_node("merge", merge, writes="findings")
     graph.add_node("write", writer, writes="draft", retry=again)
-    judged = {"history": ".", "article": best_draft, "final_score": best_score}
+    judged: dict[str, Any] = {"history": ".", "article": best_draft, "final_score": best_score}
     graph.add_node("review", reviewer, writes=judged, retry=again)
     graph.add_node("accept", accept, writes=("article", "final_score"))
     graph.add_edge(START, "recall")
