@@ -330,7 +330,8 @@ class Runner(Records):
         """Release a run that is driven here, or sleeps here, without ending it, and return when it is released.
 
         Nodes in flight finish and are recorded; nothing more is started. The run stays `running`, or `waiting`, and
-        another Runner can resume it at once. Does nothing if the run is not driven here.
+        another Runner can resume it at once. Right after `start` this records the run and starts no node, so that a
+        worker drives it. Does nothing if the run is not driven here.
         """
         self._usable()
         runs = [run for run in self._runs if run.id == run_id]

@@ -1,0 +1,87 @@
+"""docs/use/deployment.md: a service submits jobs, and workers finish them, also after one of them is killed."""
+
+import asyncio
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from graphengine import Runner
+from graphengine.errors import RunExists
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "use" / "deployment.md").read_text(encoding="utf-8")
+(SOURCE,) = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+(COMMAND,) = re.findall(r"^\$ (graphengine worker .*)$", PAGE, re.MULTILINE)
+SLOW = SOURCE.replace(
+    "return len", 'open("began", "w").close()\n    import asyncio\n    await asyncio.sleep(60)\n    return len'
+)
+
+
+class Workers:
+    """The page's worker command, in processes of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.started: list[subprocess.Popen[str]] = []
+
+    def start(self, source: str) -> subprocess.Popen[str]:
+        """Start one on this source."""
+        (self.folder / "jobs.py").write_text(source, encoding="utf-8")
+        command = [sys.executable, "-m", *COMMAND.split(), "--db", "runs.db", "--poll", "0.05", "--json"]
+        env = {**os.environ, "PYTHONPATH": str(ROOT)}
+        with (self.folder / "stderr").open("a") as log:
+            process = subprocess.Popen(command, cwd=self.folder, env=env, stdout=subprocess.PIPE, stderr=log, text=True)
+        self.started.append(process)
+        return self.started[-1]
+
+
+@pytest.fixture
+def workers(tmp_path: Path) -> Iterator[Workers]:
+    """Workers in the folder of the test; they are killed at the end."""
+    made = Workers(tmp_path)
+    yield made
+    for process in made.started:
+        process.kill()
+        process.communicate()
+
+
+def documents(process: subprocess.Popen[str], until: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
+    """Return what a worker prints up to a document."""
+    found: list[dict[str, Any]] = []
+    assert process.stdout is not None
+    for line in process.stdout:
+        found.append(json.loads(line))
+        if until(found[-1]):
+            return found
+    raise AssertionError(f"the worker ended with {process.wait()}: {found}")
+
+
+async def test_a_submitted_job_is_finished_by_a_worker_although_the_first_one_is_killed(
+    workers: Workers, tmp_path: Path
+) -> None:
+    """The second worker takes it; a second submission of the order is refused; SIGTERM ends the worker with 0."""
+    page = ModuleType("jobs")
+    exec(compile(SOURCE, "jobs.py", "exec"), page.__dict__)  # noqa: S102 - the page's own code
+    async with Runner(tmp_path / "runs.db") as runner:
+        await page.submit(runner, page.Job(text="one two three"), "order-7")
+        first = workers.start(SLOW)
+        documents(first, lambda line: line.get("run_id") == "order-7")
+        while not (tmp_path / "began").exists():  # noqa: ASYNC110 - it waits for another process
+            await asyncio.sleep(0.01)
+        first.kill()
+        second = workers.start(SOURCE)
+        last = documents(second, lambda line: line.get("status") == "finished")[-1]
+        assert last["run_id"] == "order-7"
+        assert (await runner.state_at("order-7"))["words"] == 3
+        with pytest.raises(RunExists):
+            await page.submit(runner, page.Job(text="again"), "order-7")
+        second.terminate()
+        assert second.wait(30) == 0
