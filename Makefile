@@ -129,9 +129,8 @@ clean: ## remove environments, caches and builds; recorded runs stay
 # An empty file in each names the interpreter that created it, another what has been installed since. pip reads the
 # constraints from the environment, so that they apply to build requirements too (newer versions read the second
 # variable for that).
-install = @printf 'Installing durable-graphengine[%s] into %s\n' '$(1)' '$(@D)'; \
-  PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
-  $(@D)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[$(1)]' && touch $@
+install = @PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
+  $(@D)/bin/python scripts/install.py '$(1)' && touch $@
 
 .venv/ready-run: .venv/$(IDENTITY) pyproject.toml constraints.txt
 	$(call install,workflows)
@@ -154,4 +153,5 @@ install = @printf 'Installing durable-graphengine[%s] into %s\n' '$(1)' '$(@D)';
 	@npm ci --prefix $* --ignore-scripts --loglevel=error && touch $@
 
 %/$(IDENTITY):
+	@printf 'Creating a virtual environment in %s\n' '$(@D)'
 	@"$(INTERPRETER)" -m venv --clear $(@D) && touch $@

@@ -9,7 +9,7 @@ from graphengine.cli import notices, options
 from graphengine.cli.places import command, place_of
 from graphengine.cli.progress import Progress
 from graphengine.cli.project import file_of, graph_of
-from graphengine.cli.recorded import read_run, run_id_of
+from graphengine.cli.recorded import fallbacks_of, read_run, run_id_of
 from graphengine.cli.report import Ended, Job, check_output, report
 from graphengine.cli.session import Interrupted, as_json
 from graphengine.cli.signals import STOPPING, Stopper, run_loop
@@ -154,7 +154,8 @@ class _Watch:
         """Load the run's state before its first event here."""
         if isinstance(event, StepRecorded) and event.seq != self._progress.visits.snapshot.seq + 1:
             before = await load_snapshot(self._runner.store, self._run.id, event.seq - 1)
-            self._progress.visits = Visits(before, keeps=False)
+            fallbacks = await fallbacks_of(self._runner.store, before)
+            self._progress.continues(Visits(before, keeps=False), fallbacks)
 
     def _begun(self) -> None:
         if self._is_begun:
@@ -168,8 +169,8 @@ class _Watch:
         self._stopper.drives(self._stop)
 
     async def _asleep_until(self) -> float | None:
-        """Return when the run wakes up if all of it sleeps; otherwise None."""
-        if not self._run.is_going or (await self._runner.store.info(self._run.id)).status != "waiting":
+        """Return when the run wakes up here if all of it sleeps; otherwise None."""
+        if not self._run.waits_out or not self._run.is_going or await self._status() != "waiting":
             return None
         waits = await self._runner.waits(self._run.id)
         dues = [wait.due_at for wait in waits if wait.due_at is not None and wait.kind == "sleep"]

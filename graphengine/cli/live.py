@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, TextIO, TypeVar
 
 from graphengine.cli.progress import Progress
 from graphengine.cli.steps import explained
-from graphengine.cli.terminal import Channel
+from graphengine.cli.terminal import STATUS_STYLES, Channel
 from graphengine.runner.result import RunFailed
 from graphengine.runner.run import RunEnded
 
@@ -59,7 +59,7 @@ async def show(run: Run[S], *, stream: TextIO | None = None) -> Result[S]:
             result: Result[S] = event.result
             progress.idles()
             why = explained(result.ending.explanation if result.ending is not None else "", _WHY_COLUMNS)
-            channel.prose((result.status, "bold"), f" {run.id}", f": {why}" if why else "")
+            channel.prose((result.status, STATUS_STYLES[result.status]), f" {run.id}", f": {why}" if why else "")
             if result.status == "failed":
                 raise RunFailed(result)
             return result

@@ -29,6 +29,7 @@ from graphengine.cli.tables import wrapped
 from graphengine.cli.terminal import Channel, making_room, one_line
 from graphengine.cli.times import seconds
 from graphengine.cli.waits import in_words
+from graphengine.engine.phases import Collecting
 from graphengine.engine.snapshot import child_id
 from graphengine.engine.steps import (
     Attempt,
@@ -40,6 +41,7 @@ from graphengine.engine.steps import (
     Waiting,
     failure_of,
     falls_back,
+    path_of,
     without_items,
 )
 from graphengine.history.timing import is_by_answer
@@ -47,7 +49,7 @@ from graphengine.history.visits import Visits
 from graphengine.runner.live_events import Emitted, NodeBegan, TextDelta
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from graphengine.cli.terminal import Part
     from graphengine.engine.steps import Step
@@ -67,6 +69,7 @@ _VERBS: Final = {
 }
 _FAILURES: Final = 5
 _BAR_COLUMNS: Final = 20
+_LEAST_BAR_COLUMNS: Final = 5
 _TENTHS: Final = 10
 _KEPT_CHARACTERS: Final = 500  # of a model's text; more than fits a line of any terminal
 _PATH_CHARACTERS: Final = 40
@@ -89,8 +92,8 @@ class _Count:
 
     Attributes:
         path: The map.
-        total: How many items it has; None if it began before this process.
-        since: When the map began, or its run was last resumed.
+        total: How many items it has.
+        since: When the map began, its run was last resumed, or this process joined.
         done: How many items have ended.
         failed: How many of them failed.
         by_fallback: How many of them have the result of their fallback.
@@ -99,8 +102,8 @@ class _Count:
     """
 
     path: str
-    total: int | None
-    since: float = 0.0
+    total: int
+    since: float
     done: int = 0
     failed: int = 0
     by_fallback: int = 0
@@ -110,26 +113,30 @@ class _Count:
     @property
     def is_news(self) -> bool:
         """Whether the count has grown enough to be shown again."""
-        if self.total is None:
-            return set(str(self.done)) <= {"1", "0"} and str(self.done).startswith("1")  # 1, 10, 100, …
         return self.done == self.total or self.done * _TENTHS // self.total > self.shown * _TENTHS // self.total
 
     def __str__(self) -> str:
-        of = f" of {self.total:,} items" if self.total is not None else f" more {'item' if self.done == 1 else 'items'}"
-        return f"{self.done:,}{of} done{self._faults}"
+        return f"{self.done:,} of {counted(self.total, 'item')} done{self._faults}"
 
     @property
     def _faults(self) -> str:
-        failed = f", {self.failed:,} of them failed" if self.failed else ""
+        failed = f", {self.failed:,} failed" if self.failed else ""
         return failed + (f", {self.by_fallback:,} by fallback" if self.by_fallback else "")
 
-    def bar(self, at: float) -> str:
-        """Return the share that is done as a bar, and how long the rest will take at the same pace."""
-        total = self.total or 1
-        filled = "#" * (self.done * _BAR_COLUMNS // total)
+    def bar(self, at: float, columns: int) -> str:
+        """Return the share that is done as a bar, and how long the rest will take at the same pace.
+
+        Args:
+            at: The time, epoch seconds.
+            columns: The room for it; the bar is as long as the text next to it allows, or left out.
+        """
         fresh, elapsed = self.done - self.before, at - self.since
-        left = f", about {_whole_seconds((total - self.done) * elapsed / fresh)} left" if fresh > 0 else ""
-        return f"{self.path}: [{filled:.<{_BAR_COLUMNS}}] {self.done:,} of {total:,}{self._faults}{left}"
+        left = max(1.0, (self.total - self.done) * elapsed / fresh) if fresh > 0 else 0.0
+        text = f"{self.done:,} of {self.total:,}{self._faults}{f', about {_whole_seconds(left)} left' if left else ''}"
+        path = one_line(self.path, _PATH_CHARACTERS)
+        room = min(_BAR_COLUMNS, columns - len(f"{path}: [] {text}"))
+        filled = "#" * (self.done * room // max(1, self.total))
+        return f"{path}: [{filled:.<{room}}] {text}" if room >= _LEAST_BAR_COLUMNS else f"{path}: {text}"
 
 
 class Progress:
@@ -207,6 +214,35 @@ class Progress:
         self._shown_at = self._now()
         self._channel.transient(f"{'writes':<9} {one_line(path, _PATH_CHARACTERS)}: ", text)
 
+    def continues(self, visits: Visits, fallbacks: Mapping[str, int]) -> None:
+        """Continue with a run that is here now.
+
+        Args:
+            visits: The run.
+            fallbacks: How many items have the result of their fallback, by the frame of the items without their index.
+        """
+        self.visits = visits
+        self._count_maps(visits.snapshot.now)
+        for key, count in self._counts.items():
+            count.by_fallback = fallbacks.get(key, 0)
+
+    def _count_maps(self, at: float) -> None:
+        """Count the ended items of the maps that are in progress, except maps in items of others."""
+        known, self._counts = self._counts, {}
+        for frame in self.visits.snapshot.frames.values():
+            phase = frame.phase
+            if isinstance(phase, Collecting) and "[" not in frame.id:
+                key, done = child_id(frame.id, frame.at), phase.count - phase.left
+                by_fallback = known[key].by_fallback if key in known else 0
+                count = _Count(path_of(frame.id, frame.at), phase.count, at, done, len(phase.failed), by_fallback)
+                count.before = count.shown = done
+                self._counts[key] = count
+
+    def counts(self) -> None:
+        """Show how far the maps in progress are."""
+        for count in self._counts.values():
+            self._line("items", count.path, f": {count}")
+
     def skip(self, entry: Entry) -> None:
         """Process a past step without showing it."""
         channel, self._channel = self._channel, Channel(None, must_arrive=False)
@@ -222,8 +258,7 @@ class Progress:
 
     def _has_moved(self, step: Step) -> None:
         if step.kind in ("resumed", "branched"):
-            for count in self._counts.values():
-                count.since, count.before = step.at, count.done
+            self._count_maps(step.at)  # items that had failed begin again
         elif step.kind in _MAP_ENDS:
             self._counts = {key: count for key, count in self._counts.items() if count.path != step.path}
         if step.kind not in _INSIDE:
@@ -267,10 +302,11 @@ class Progress:
             return
         if self._written and self._now() - self._shown_at < _READ_SECONDS:
             return
-        bars = [count for count in self._counts.values() if count.total is not None and count.done < count.total]
+        bars = [count for count in self._counts.values() if count.done < count.total]
         if bars:
-            widest = max(bars, key=lambda count: (count.total or 0) - count.done)
-            self._channel.transient(f"{'items':<9}", widest.bar(at), keeps_end=False)
+            longest, head = max(bars, key=lambda count: count.total - count.done), f"{'items':<9}"
+            room = (self._channel.columns or 0) - 1 - len(head)
+            self._channel.transient(head, longest.bar(at, room), keeps_end=False)
             return
         self._channel.transient(f"{'at work':<9}", in_flight(list(self._at_work.values()), at), keeps_end=False)
 
@@ -330,7 +366,7 @@ class Progress:
         """Show a question, an answer or a message, also below items."""
         if isinstance(step.data, Waiting):
             for name, wait in step.data.waits.items():
-                self._prose("waits", step.path, f": {in_words(name, wait, step.path)}")
+                self._line("waits", step.path, f": {in_words(name, wait, step.path)}")
         elif step.kind == "answered":
             self._line("answered", step.path, f": {answer(step, 200)}")
         elif step.kind == "refused":
@@ -343,7 +379,9 @@ class Progress:
         key, _, index = step.frame.rpartition("[")
         if "[" in key or not index.endswith("]") or step.kind not in ("item", "failed", "attempt"):
             return
-        count = self._counts.setdefault(key, _Count(step.path.rpartition("[")[0], None))
+        count = self._counts.get(key)
+        if count is None:  # of a map that ended already
+            return
         if failure_of(step) is not None:
             count.failed += step.kind == "failed"
             self._item_failed(step, count)
@@ -410,10 +448,7 @@ class Progress:
             self._line("", (part, style))
 
     def _line(self, verb: str, first: Part, *rest: Part) -> None:
-        self._channel.line(*_begun(verb, first), *rest)
-
-    def _prose(self, verb: str, first: Part, *rest: Part) -> None:
-        """Show a line of prose, with continuation lines indented."""
+        """Show a line, wrapped between words on a terminal."""
         self._channel.prose(*_begun(verb, first), *rest, indent=_INDENT)
 
 

@@ -6,17 +6,22 @@ A run can be named by a prefix of its id, like commits in git; `run_id_of` resol
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from dataclasses import dataclass
 from difflib import get_close_matches
+from math import inf
 from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
 from graphengine.cli.places import shown
+from graphengine.engine.phases import Collecting
+from graphengine.engine.snapshot import child_id
+from graphengine.engine.steps import falls_back
 from graphengine.errors import UnknownRun
 from graphengine.history.load import load_snapshot
 from graphengine.history.selection import NEWEST, other_words
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from graphengine.cli.places import Place
     from graphengine.cli.session import Session
@@ -30,6 +35,8 @@ _SHORTEST: Final = 4  # the least length of a prefix of an id
 _COUNTED: Final = 1000
 _LISTED: Final = 5
 _BEFORE: Final = 1000
+_OF_MAPS: Final = 20_000
+"""How many steps are searched for the ended items of a map."""
 
 _NEAR: Final = 0.75  # ids created in the same minute are similar, and must not match
 
@@ -153,6 +160,28 @@ def read_end(place: Place, run_id: str, at: int | None, count: int) -> Recorded:
         return Recorded(await store.info(run_id), snapshot, await store.steps(run_id, before, snapshot.seq), start)
 
     return read(place, reading)
+
+
+async def fallbacks_of(store: Store, snapshot: Snapshot) -> Mapping[str, int]:
+    """Count the items of the maps in progress that have the result of their fallback, as far as the last steps show.
+
+    Args:
+        store: The store.
+        snapshot: The run.
+
+    Returns:
+        The counts by the frame of the items without their index; empty if no map is in progress.
+    """
+    if not any(isinstance(frame.phase, Collecting) for frame in snapshot.frames.values()):
+        return {}
+    steps = await store.steps(snapshot.run_id, max(0, snapshot.seq - _OF_MAPS), snapshot.seq)
+    began = {
+        child_id(frame.id, frame.at): frame.phase.began
+        for frame in snapshot.frames.values()
+        if isinstance(frame.phase, Collecting)
+    }
+    maps = ((step.frame.rpartition("[")[0], step) for step in steps if step.kind == "item" and falls_back(step))
+    return Counter(key for key, step in maps if step.at >= began.get(key, inf))
 
 
 def read_info(place: Place, run_id: str) -> RunInfo:

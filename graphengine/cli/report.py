@@ -12,10 +12,11 @@ from pydantic_core import to_json, to_jsonable_python
 from graphengine.calls.user_frames import is_user_code
 from graphengine.cli.places import command, picture_ending, shown
 from graphengine.cli.session import Exit
+from graphengine.cli.state import show_state
 from graphengine.cli.steps import counted, explained, is_offline, usage_line
-from graphengine.cli.terminal import OutputFailed, clean
+from graphengine.cli.terminal import STATUS_STYLES, OutputFailed, clean
 from graphengine.cli.times import seconds
-from graphengine.cli.waits import show_waits
+from graphengine.cli.waits import all_waits, show_waits
 from graphengine.engine.ready import limit_reached, spent
 from graphengine.errors import GraphEngineError, PriceUnknown
 from graphengine.history.json_document import explanation_of, run_document, usage_document
@@ -46,8 +47,9 @@ CODES: Final = {
     "stopped": Exit.STOPPED,
     "running": Exit.DRIVEN,
 }
-_STYLES: Final = {"finished": "bold green", "failed": "bold red", "stopped": "bold yellow", "waiting": "bold yellow"}
 _LAST_LINES: Final = 8
+_RESULT_LINES: Final = 40
+"""The most lines of a result that are printed as JSON on a terminal."""
 _UNKNOWN_COST: Final = ["--limit", "unknown_cost=yes"]
 
 
@@ -89,6 +91,12 @@ class Job:
         return ["--graph", self.found.reference] if self.found.reference else []
 
     @property
+    def words(self) -> list[str]:
+        """The options with which a later command continues the run as this one drove it."""
+        output = ["-o", str(self.output)] if self.output is not None else []
+        return [*self.model_words, *output, *self.graph_words]
+
+    @property
     def model_words(self) -> list[str]:
         """The options that a later command needs to use the same models: a run does not record them."""
         return [word for name in self.models for word in ("--model", name)]
@@ -127,11 +135,11 @@ def report(job: Job, ended: Ended) -> int:
     """
     session = job.session
     result = ended.result
-    is_finished = result.status == "finished"
+    is_finished, is_cut = result.status == "finished", False
     if session.json:
         session.document(_document(job, ended))
-    elif is_finished:
-        _print_output(session.out, result.output, is_kept=job.output is not None)
+    elif is_finished and (isinstance(result.output, str) or job.output is None):
+        is_cut = _print_output(session.out, result.output)
     try:
         if job.output is not None and is_finished:
             _write_output(job, ended)
@@ -140,11 +148,14 @@ def report(job: Job, ended: Ended) -> int:
             session.err.line(result.error.traceback.rstrip())
         show_end(session.err, ended.snapshot, ended.asked_by)
         if ended.snapshot.status == "waiting":
-            show_waits(session.err, ended.snapshot, job.graph_words, job.place)
+            show_waits(session.err, ended.snapshot, job.words, job.place)
             show_kept(session.err, ended.snapshot)
         show_cost(session.err, ended.snapshot)
         if not job.is_known_offline and is_offline(run_usage(ended.snapshot)):
             session.err.line((OFFLINE, "yellow"))
+        if is_cut:
+            whole = command("resume", result.run_id, "-o", "result.json", *job.graph_words, place=job.place)
+            session.err.line(("whole:  ", "dim"), whole)
         show_next(job, ended)
     if job.output is not None:
         text = (
@@ -188,7 +199,7 @@ def show_end(err: Channel, snapshot: Snapshot, asked_by: str = "") -> None:
     if snapshot.status == "running" and asked_by:
         err.prose(("released", "bold yellow"), f": asked by {asked_by}; a worker or resume continues it")
         return
-    err.prose((snapshot.status, _STYLES.get(snapshot.status, "bold")), *parts)
+    err.prose((snapshot.status, STATUS_STYLES.get(snapshot.status, "bold")), *parts)
     if failure is not None and not is_edge:
         show_failure(err, failure)
 
@@ -239,14 +250,12 @@ def run_usage(snapshot: Snapshot, *, inherited: bool = False) -> dict[str, Any]:
 
 
 def show_next(job: Job, ended: Ended) -> None:
-    """Show the commands that resume, branch and draw this run."""
+    """Show the commands that resume, branch and draw this run, as far as they apply."""
     info, place, graph = ended.info, job.place, job.graph_words
     err = job.session.err
-    if info.status not in ("finished", "running") or _is_released(ended):
-        output = ["-o", str(job.output)] if job.output is not None else []
+    if _can_resume(ended):
         higher = raised_limit(ended.snapshot)
-        models = job.model_words
-        err.line(("resume: ", "dim"), command("resume", info.id, *models, *higher, *output, *graph, place=place))
+        err.line(("resume: ", "dim"), command("resume", info.id, *higher, *job.words, place=place))
     at = info.seq - 1 if info.status == "finished" else info.seq
     if at > 0:
         err.line(
@@ -254,6 +263,17 @@ def show_next(job: Job, ended: Ended) -> None:
         )
     picture = f"{info.id.lstrip('-') or 'run'}.{picture_ending()}".replace("/", "_")
     err.line(("draw:   ", "dim"), command("render", info.id, "-o", picture, place=place))
+
+
+def _can_resume(ended: Ended) -> bool:
+    """Return whether `resume` continues the run, now or once a wait has ended by itself.
+
+    A run that waits only for answers and messages continues with the commands shown for them.
+    """
+    if ended.info.status == "waiting":
+        has_failed = any(frame.failure is not None for frame in ended.snapshot.frames.values())
+        return has_failed or any(wait.facts.due is not None for wait in all_waits(ended.snapshot))
+    return ended.info.status not in ("finished", "running") or _is_released(ended)
 
 
 def raised_limit(snapshot: Snapshot) -> list[str]:
@@ -272,12 +292,17 @@ def raised_limit(snapshot: Snapshot) -> list[str]:
     return ["--limit", f"{name}={higher:.0f}" if name in ("steps", "tokens") else f"{name}={higher:g}"]
 
 
-def _print_output(out: Channel, output: object, *, is_kept: bool) -> None:
-    """Print the result; skip one that is not text if it is also written to a file."""
+def _print_output(out: Channel, output: object) -> bool:
+    """Print the result; return whether it was cut: on a terminal, a long one that is not text is."""
     if isinstance(output, str):
         out.write(clean(output).rstrip("\n") + "\n")
-    elif not is_kept:
-        out.write(clean(_as_text(output)))
+        return False
+    text = _as_text(output)
+    if out.columns is None or text.count("\n") <= _RESULT_LINES:
+        out.write(clean(text))
+        return False
+    value = to_jsonable_python(output, by_alias=False, fallback=str)
+    return show_state(out, value if isinstance(value, dict) else {"result": value})
 
 
 def check_output(path: Path) -> None:

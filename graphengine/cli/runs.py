@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from graphengine.cli.session import Session
+    from graphengine.cli.terminal import Part
     from graphengine.cli.tree import Tree
     from graphengine.engine.snapshot import Snapshot
     from graphengine.history.selection import Wanted
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from graphengine.stores.base import RunInfo, Store
 
 _STATUSES: Final = ("running", "interrupted", "waiting", "finished", "stopped", "failed")
-_WAIT_COLUMNS: Final = 60
+_WAIT_CHARACTERS: Final = 200
+_INDENT: Final = 4
 
 
 @click.command(
@@ -120,34 +122,46 @@ async def _listed(store: Store, wanted: Wanted) -> tuple[Sequence[RunInfo], Mapp
 
 
 def _show(session: Session, runs: Sequence[RunInfo], waiting: Mapping[str, Snapshot]) -> None:
-    from graphengine.cli.tables import aligned
+    """Show a row for each run; on a terminal, below a run that waits, what it waits for."""
+    from graphengine.cli.tables import padded
     from graphengine.cli.times import short_time, when
     from graphengine.history.selection import status_of
 
-    columns = session.out.columns
+    out = session.out
+    columns = out.columns
     at = when if columns is None else short_time
     rows = [
         (
             *(i.id, i.graph, status_of(i), str(i.seq), at(i.created_at), at(i.updated_at), _parent(i)),
             ", ".join(i.tags),
             at(i.due_at) if i.due_at is not None else "",
-            _waits(waiting[i.id]) if i.id in waiting else "",
+            _waits(waiting[i.id]) if i.id in waiting and columns is None else "",
         )
         for i in runs
     ]
     headings = ("run", "graph", "status", "seq", "begun", "last step", "branched from", "tags", "due", "waits for")
-    expendable = ("begun", "seq", "branched from", "tags", "due", "waits for", "last step", "graph")
-    heading, *lines = aligned(headings, rows, columns=columns, expendable=expendable, shrinks="waits for")
-    session.out.line((heading, "bold"))
-    for line in lines:
-        session.out.line(line)
+    expendable = ("begun", "seq", "branched from", "tags", "due", "last step", "graph")
+    heading, *lines = padded(headings, rows, columns=columns, expendable=expendable)
+    out.line(("".join(heading), "bold"))
+    for info, line in zip(runs, lines, strict=True):
+        out.line(*_with_status(heading, line, status_of(info)))
+        if info.id in waiting and columns is not None:
+            out.prose(" " * _INDENT, _waits(waiting[info.id]), indent=0)
+
+
+def _with_status(heading: Sequence[str], line: Sequence[str], status: str) -> list[Part]:
+    """Return the cells of a row, the status in its colour."""
+    from graphengine.cli.terminal import STATUS_STYLES
+
+    style = STATUS_STYLES[status]
+    return [(cell, style) if name.strip() == "status" else cell for name, cell in zip(heading, line, strict=True)]
 
 
 def _show_tree(session: Session, tree: Tree) -> None:
     """Show each run below its parent, with the step where it branched off."""
     import time
 
-    from graphengine.cli.tables import aligned
+    from graphengine.cli.tables import padded
     from graphengine.cli.times import age
     from graphengine.history.selection import status_of
 
@@ -169,10 +183,10 @@ def _show_tree(session: Session, tree: Tree) -> None:
     ]
     headings = ("run", "graph", "status", "branched at", "seq", "last step", "follows", "spent", "in all")
     expendable = ("seq", "follows", "graph", "last step", "branched at")
-    heading, *body = aligned(headings, rows, columns=session.out.columns, expendable=expendable)
-    session.out.line((heading, "bold"))
-    for (lines, _), line in zip(drawn, body, strict=True):
-        session.out.line(lines + line[len(lines) :])
+    heading, *body = padded(headings, rows, columns=session.out.columns, expendable=expendable)
+    session.out.line(("".join(heading), "bold"))
+    for (lines, info), (first, *others) in zip(drawn, body, strict=True):
+        session.out.line(*_with_status(heading, [lines + first[len(lines) :], *others], status_of(info)))
     if len(tree.runs) > len(tree.listed):
         session.err.line("*: not in the list; shown because a branch of it is")
 
@@ -198,7 +212,7 @@ def _waits(snapshot: Snapshot) -> str:
         return ""
     first, *others = waits
     facts = structs.replace(first.facts, due=None)
-    text = one_line(in_words(first.name, facts, ""), _WAIT_COLUMNS)
+    text = one_line(in_words(first.name, facts, ""), _WAIT_CHARACTERS)
     return text + (f" (and {len(others)} more)" if others else "")
 
 

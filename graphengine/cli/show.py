@@ -1,4 +1,4 @@
-"""`graphengine show`: a run with its steps, state, waits and cost; or one of its steps."""
+"""`graphengine show`: how a run ended or what it waits for, its cost, state and steps; or one of its steps."""
 
 from __future__ import annotations
 
@@ -19,11 +19,8 @@ if TYPE_CHECKING:
     from graphengine.engine.steps import Step
     from graphengine.history.timing import DrivenTime
     from graphengine.history.visit_tree import Entry, Track
-    from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import RunInfo
 
-_STATE_LINES: Final = 24
-_STATE_COLUMNS: Final = 500
 _PIPE_COLUMNS: Final = 200  # the width of a line about a step without a terminal
 _STEPS: Final = 200
 """The most steps of a long run that are listed without --all."""
@@ -35,6 +32,7 @@ _FLAGS: Final = {
     "--step": "step",
     "--usage": "is_usage",
     "--all": "is_whole",
+    "--state": "is_state",
     "--as-test": "tested",
     "--output": "output",
     "--graph": "reference",
@@ -47,6 +45,10 @@ _EXCLUSIVE: Final = (
     ("--usage", "--as-test"),
     ("--all", "--as-test"),
     ("--all", "--usage"),
+    ("--state", "--step"),
+    ("--state", "--usage"),
+    ("--state", "--all"),
+    ("--state", "--as-test"),
 )
 
 
@@ -55,6 +57,7 @@ _EXCLUSIVE: Final = (
     cls=helping.Command,
     examples="""
         graphengine show tides
+        graphengine show tides --state           # all of the state
         graphengine show tides --at 2            # as of that step
         graphengine show tides --step 3 --json
         graphengine show tides --usage
@@ -65,6 +68,7 @@ _EXCLUSIVE: Final = (
 @click.option("--at", type=int, metavar="SEQ", help="Show the run as of this step.")
 @click.option("--step", type=int, metavar="SEQ", help="Show this step with everything recorded.")
 @click.option("--all", "is_whole", is_flag=True, help="Show every step of a long run.")
+@click.option("--state", "is_state", is_flag=True, help="Show the state with every value uncut, and no steps.")
 @click.option("--usage", "is_usage", is_flag=True, help="Show what it spent on models, by agent, by model and by node.")
 @click.option(
     "--as-test",
@@ -92,11 +96,13 @@ def command(  # noqa: PLR0913 - one for each option
     reference: str | None,
     database: Path | None,
     is_whole: bool,
+    is_state: bool,
 ) -> int:
-    """Show a run: its steps, its state, what it waits for, what it cost.
+    """Show a run: how it ended and why, what it waits for, what it cost, its state, its steps.
 
-    Of a run with more than 1,200 steps the last 200 are shown; --all shows every step. More than five consecutive items
-    of a map are shown as one line; --step shows one of them, --json has them all.
+    Long values of the state are cut; --state shows all of it. Of a run with more than 1,200 steps the last 200 are
+    shown; --all shows every step. More than five consecutive items of a map are shown as one line; --step shows one of
+    them, --json has them all.
     `took` counts only time in which the run was driven, not stops or waits. With --as-test, the test runs the node on
     its recorded input, replays the answers of models, and asserts its update.
     """
@@ -128,7 +134,7 @@ def command(  # noqa: PLR0913 - one for each option
     elif session.json:
         session.document(run_document(recorded.info, recorded.snapshot, recorded.steps))
     else:
-        _show(session, place, recorded)
+        _show(session, place, recorded, is_state=is_state)
     return 0
 
 
@@ -158,7 +164,22 @@ def _show_usage(session: Session, recorded: Recorded) -> None:
         show_spending(session.out, recorded)
 
 
-def _show(session: Session, place: Place, recorded: Recorded) -> None:
+def _show(session: Session, place: Place, recorded: Recorded, *, is_state: bool) -> None:
+    from graphengine.cli.state import show_state
+
+    out = session.out
+    _show_outcome(out, place, recorded)
+    out.line("")
+    is_cut = show_state(out, recorded.snapshot.root.values, is_whole=is_state)
+    if is_cut:
+        out.line(("--state shows all of it", "dim"))
+    if not is_state:
+        out.line("")
+        _show_steps(out, recorded)
+
+
+def _show_outcome(out: Channel, place: Place, recorded: Recorded) -> None:
+    """Show how a run ended or what it waits for, and its cost."""
     from graphengine.cli.places import graph_words
     from graphengine.cli.report import OFFLINE, run_usage, show_cost, show_end, show_kept
     from graphengine.cli.steps import is_offline
@@ -166,7 +187,7 @@ def _show(session: Session, place: Place, recorded: Recorded) -> None:
     from graphengine.cli.waits import show_waits
     from graphengine.history.selection import status_of
 
-    out, info, snapshot = session.out, recorded.info, recorded.snapshot
+    info, snapshot = recorded.info, recorded.snapshot
     is_past = snapshot.seq < info.seq
     out.line("run ", (info.id, "bold"), f" of {info.graph}, begun {when(info.created_at)}")
     if info.parent is not None:
@@ -177,12 +198,6 @@ def _show(session: Session, place: Place, recorded: Recorded) -> None:
         out.line(f"as of step {snapshot.seq} of {info.seq}; the run is {status_of(info)} now")
     elif info.status == "running":
         out.line(*driven(info, place))
-    out.line("")
-    _show_steps(out, recorded)
-    out.line("")
-    for name, value in snapshot.root.values.items():
-        out.line((name, "bold"), ": ", _value(value))
-    out.line("")
     if snapshot.status != "running":
         show_end(out, snapshot)
     if not is_past and info.status in ("running", "waiting"):
@@ -197,11 +212,13 @@ def driven(info: RunInfo, place: Place) -> Sequence[Part]:
     """Return which process drives a run that is not over, or how to resume it."""
     from graphengine.cli.places import command as to_paste
     from graphengine.cli.places import graph_words
+    from graphengine.cli.terminal import STATUS_STYLES
 
     if info.driver is not None:
-        return (f"running: driven by {info.driver}; follow it: {to_paste('watch', info.id, place=place)}",)
+        follow = to_paste("watch", info.id, place=place)
+        return ("running", STATUS_STYLES["running"]), f": driven by {info.driver}; follow it: {follow}"
     resume = to_paste("resume", info.id, *graph_words(info.graph), place=place)
-    return (("interrupted", "bold yellow"), f": no process drives it; resume: {resume}")
+    return (("interrupted", STATUS_STYLES["interrupted"]), f": no process drives it; resume: {resume}")
 
 
 def _show_steps(out: Channel, recorded: Recorded) -> None:
@@ -221,7 +238,7 @@ def _show_steps(out: Channel, recorded: Recorded) -> None:
     room = (out.columns or _PIPE_COLUMNS) - len(indent)
     out.line((heading, "bold"))
     for (_, step), line in zip(rows, lines, strict=True):
-        out.line(line)
+        out.line((line, _style(step)))
         if step is None:
             continue
         for change in in_short(step, room):
@@ -231,6 +248,14 @@ def _show_steps(out: Channel, recorded: Recorded) -> None:
                 out.line(indent, (part, "dim"))
         for part in wrapped(_because(step, is_last=step is steps[-1]), room):
             out.line(indent, (part, "dim"))
+
+
+def _style(step: Step | None) -> str:
+    from graphengine.engine.steps import failure_of
+
+    if step is None or (failure_of(step) is None and step.kind != "waiting"):
+        return ""
+    return "red" if step.kind == "failed" or (step.kind == "joined" and failure_of(step)) else "yellow"
 
 
 def _rows(recorded: Recorded, first: int) -> Iterator[tuple[tuple[str, ...], Step | None]]:
@@ -306,6 +331,7 @@ def _because(step: Step, *, is_last: bool) -> str:
 
 def _show_step(out: Channel, recorded: Recorded) -> None:
     """Show one step with everything recorded."""
+    from graphengine.cli.state import whole
     from graphengine.cli.steps import arrow, changes_of, facts_of, reason, tool_value
     from graphengine.cli.times import when
     from graphengine.engine.steps import failure_of, falls_back, ops_of
@@ -323,14 +349,14 @@ def _show_step(out: Channel, recorded: Recorded) -> None:
     out.line(f"recorded {when(step.at)}{start}" + (f", took {_seconds(took)}" if took is not None else ""))
     for fact in (*facts_of(step, 100_000), *changes_of(step), reason(step)):
         if fact:
-            out.line(fact)
+            out.prose(fact)
     for op in ops_of(step):
         sign = {"set": "=", "reduce": "=", "put": f"[{op[2]}] =", "grow": f"[{op[2]}] +="}.get(op[0], "+=")
-        out.line((str(op[1]), "bold"), f" {sign} ", _value(op[-1], whole=True))
+        out.prose((str(op[1]), "bold"), f" {sign} ", whole(op[-1]))
     failure = failure_of(step)
     if failure is not None:
         explanation = explanation_of(failure)
-        out.line((f"{failure.kind}: {explanation.message}", "red"))
+        out.prose((f"{failure.kind}: {explanation.message}", "red"))
         for word, text in (("at", explanation.where), ("repair", explanation.repair)):
             if text:
                 out.prose((f"  {word}: ", "dim"), text)
@@ -338,20 +364,3 @@ def _show_step(out: Channel, recorded: Recorded) -> None:
     traceback = failure.traceback if failure is not None else value.get("traceback")
     if traceback:
         out.line(str(traceback).rstrip())
-
-
-def _value(value: JsonValue, *, whole: bool = False) -> str:
-    """Return a field's value: a text on lines of its own below its name, anything else as JSON on one line."""
-    import json
-
-    if not isinstance(value, str):
-        text = json.dumps(value, ensure_ascii=False)
-        left_out = len(text) - _STATE_COLUMNS
-        short = left_out <= 0 or whole
-        return text if short else f"{text[:_STATE_COLUMNS]}… {left_out} characters more; --json shows all"
-    lines = value.splitlines()
-    if not whole:
-        lines = [line if len(line) <= _STATE_COLUMNS else line[:_STATE_COLUMNS] + "…" for line in lines]
-    if len(lines) > _STATE_LINES and not whole:
-        lines[_STATE_LINES:] = [f"… {len(lines) - _STATE_LINES} lines more; --json shows all"]
-    return "".join(lines) if len(lines) <= 1 else "".join(f"\n    {line}" for line in lines)

@@ -31,6 +31,7 @@ from graphengine.engine.steps import (
     failure_of,
     ops_of,
     outcome_of,
+    own_name,
     path_of,
     usage_of,
 )
@@ -136,7 +137,7 @@ def facts_of(step: Step, limit: int = 200) -> list[str]:
 
 def recorded(step: Step, facts: Recorded, limit: int) -> list[str]:
     """Return what recorded work returned; for a model's turn, the agent, the model, its usage and its reply."""
-    name, value = facts.name.rpartition("<locals>.")[2], facts.value
+    name, value = own_name(facts.name), facts.value
     if not facts.by:
         return [f"{name} returned {one_line(compact(tool_value(step).get('text', value)), limit)}"]
     what = "" if name == "turn" else f" for a {name}"
@@ -172,7 +173,7 @@ def _extras(facts: AnyFacts, limit: int) -> list[str]:
     if isinstance(facts, Node):
         found += [f"sent {topic}: {one_line(compact(payload), limit)}" for topic, payload in facts.sent]
         found += [f"emitted {one_line(compact(shown), limit)}" for shown in facts.emitted]
-        unused = ", ".join(key.partition("|")[0] for key in facts.unused)
+        unused = ", ".join(own_name(key.partition("|")[0]) for key in facts.unused)
         found += [f"recorded, but not used again: {unused}"] if facts.unused else []
     return found
 
@@ -230,9 +231,14 @@ def compact(value: JsonValue) -> str:
 
 
 def usage_line(usage: Mapping[str, Any]) -> str:
-    """Return the calls, tokens and cost of a usage with every figure."""
-    calls = f"{counted(usage['calls'], 'model call')} ({usage['offline_calls']} offline)"
-    return f"{calls}, {tokens_line(usage)}, cost {cost(usage)}"
+    """Return the calls, tokens and cost of a usage with every figure; tokens and cost only of language models."""
+    calls, offline = usage["calls"], usage["offline_calls"]
+    if not calls and not usage.get("unknown_calls"):
+        return "no model calls"
+    if calls == offline and not usage.get("unknown_calls"):
+        return f"{counted(calls, 'model call')}, all offline"
+    some_offline = f" ({offline} offline)" if offline else ""
+    return f"{counted(calls, 'model call')}{some_offline}, {tokens_line(usage)}, cost {cost(usage)}"
 
 
 def tokens_line(usage: Mapping[str, Any]) -> str:

@@ -33,6 +33,16 @@ _UNSAFE: Final = re.compile(
 _PIPE_COLUMNS: Final = 10_000
 """Wide enough that no table row is broken in a pipe."""
 
+STATUS_STYLES: Final = {
+    "running": "bold cyan",
+    "interrupted": "bold yellow",
+    "waiting": "bold yellow",
+    "finished": "bold green",
+    "stopped": "bold yellow",
+    "failed": "bold red",
+}
+"""How a run's status is coloured."""
+
 WIPE: Final = "\r\x1b[2K"
 """Clears the terminal line that the cursor is on."""
 

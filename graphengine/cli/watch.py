@@ -112,8 +112,8 @@ class _View(Protocol):
     def step(self, entry: Entry, *, is_past: bool) -> None:
         """Called for each recorded step; a past one is not shown."""
 
-    def follows(self, visits: Visits) -> None:
-        """Called with the state from which the run is read."""
+    def follows(self, visits: Visits, fallbacks: Mapping[str, int]) -> None:
+        """Called with the state from which the run is read, and the items of its maps that ended by fallback."""
 
     def joins(self, visits: Visits) -> None:
         """Called after the past steps; further steps are shown."""
@@ -122,7 +122,7 @@ class _View(Protocol):
         """Called with the current status, after all steps so far were shown."""
 
     def tick(self) -> None:
-        """Called after each poll without a change."""
+        """Called after each poll."""
 
     def ends(self, info: RunInfo, snapshot: Snapshot) -> None:
         """Called when the run is over, or is no longer watched."""
@@ -171,19 +171,19 @@ class _Watching:
                 if standing != reported:
                     reported = standing
                     self._view.stands(info, snapshot)
-                else:
-                    self._view.tick()
+                self._view.tick()
         return Exit.FINISHED  # not reached: the loop above ends with a return or an error
 
     async def _past(self, store: Store, info: RunInfo) -> Visits:
         """Return the run before the first step that is shown."""
+        from graphengine.cli.recorded import fallbacks_of
         from graphengine.history.load import load_snapshot
         from graphengine.history.visits import Visits
 
         first = max(1, info.seq - _LAST + 1) if self._first is None else min(self._first, info.seq + 1)
         begin = max(0, first - 1 - _LAST)  # a few earlier steps supply when the shown ones began
         visits = Visits(await load_snapshot(store, info.id, begin) if begin else None, keeps=False)
-        self._view.follows(visits)
+        self._view.follows(visits, await fallbacks_of(store, visits.snapshot))
         for step in await store.steps(info.id, begin, first - 1):
             self._view.step(visits.feed(step), is_past=True)
         self._view.joins(visits)
@@ -234,8 +234,8 @@ class _Lines:
         else:
             self._progress.recorded(entry)
 
-    def follows(self, visits: Visits) -> None:
-        self._progress.visits = visits
+    def follows(self, visits: Visits, fallbacks: Mapping[str, int]) -> None:
+        self._progress.continues(visits, fallbacks)
 
     def joins(self, visits: Visits) -> None:
         """Show maps and graphs that began earlier as started, so that their ends follow a start."""
@@ -243,6 +243,7 @@ class _Lines:
             visit = track.visit
             if visit is not None and visit.nested is not None and "[" not in visit.path:
                 self._progress.began(visit.path, visit.number, visits.snapshot.frames[frame].attempt)
+        self._progress.counts()
 
     def stands(self, info: RunInfo, snapshot: Snapshot) -> None:
         from graphengine.cli.show import driven
@@ -311,7 +312,7 @@ class _Documents:
         if not is_past:
             self._line("step", {"step": step_document(entry.step)})
 
-    def follows(self, visits: Visits) -> None:
+    def follows(self, visits: Visits, fallbacks: Mapping[str, int]) -> None:
         pass
 
     def joins(self, visits: Visits) -> None:

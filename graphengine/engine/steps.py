@@ -519,6 +519,15 @@ def path_of(frame: str, node: str) -> str:
     return "/".join(part for part in parts if part)
 
 
+def own_name(name: str) -> str:
+    """Return the name of a function, or the key of its work, without the functions around it.
+
+    >>> own_name("write.<locals>.fetch")
+    'fetch'
+    """
+    return name.rpartition("<locals>.")[2]
+
+
 def without_items(path: str) -> str:
     """Return a path without item indexes: `research[3]` becomes `research`."""
     return _ITEM.sub("", path)

@@ -19,6 +19,7 @@ from pydantic.errors import PydanticSchemaGenerationError
 from pydantic_core import PydanticSerializationError, to_json
 
 from graphengine.engine.failures import text_of
+from graphengine.engine.steps import own_name
 from graphengine.errors import NotRecordable
 from graphengine.state.json_values import check_depth
 
@@ -140,8 +141,8 @@ def digest_of_call(name: str, args: Sequence[object], kwargs: Mapping[str, objec
         body = to_json([_steady(args), _steady(dict(sorted(kwargs.items())))])
     except PydanticSerializationError as error:
         raise NotRecordable(
-            f"the arguments of {name} cannot identify the call: {error}",
-            where=f"ctx.step({name})",
+            f"the arguments of {own_name(name)} cannot identify the call: {error}",
+            where=f"ctx.step({own_name(name)})",
             repair="give it key='…', which identifies the call",
         ) from error
     return hashlib.blake2b(body, digest_size=9).hexdigest()

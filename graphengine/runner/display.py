@@ -1,21 +1,32 @@
-"""The display of a result in a notebook."""
+"""The display of a result, or of a run that is driven, in a notebook."""
 
 from __future__ import annotations
 
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
+from graphengine.engine.phases import Collecting
+from graphengine.engine.ready import ready
+from graphengine.engine.steps import path_of
 from graphengine.render.accounts import took
 from graphengine.render.charts.units import paid
 from graphengine.render.text import clean, one_line
 from graphengine.render.words import counted
+from graphengine.runner.result import result_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
+    from graphengine.engine.plan import Plan
+    from graphengine.engine.snapshot import Snapshot
     from graphengine.runner.result import Result
 
 _VALUE_CHARACTERS: Final = 400
+
+
+def run_html(plan: Plan[Any], snapshot: Snapshot) -> str:
+    """Return a run that is driven as a table: its nodes at work, how far its maps are, and what `result_html` shows."""
+    return _table(f"{snapshot.status}, as of step {snapshot.seq}", result_of(plan, snapshot), _at_work(snapshot))
 
 
 def result_html(result: Result[Any]) -> str:
@@ -23,13 +34,31 @@ def result_html(result: Result[Any]) -> str:
 
     Fields of secret types show what their `repr` shows.
     """
+    return _table(result.status, result)
+
+
+def _table(status: str, result: Result[Any], more: Iterable[tuple[str, str]] = ()) -> str:
     left = 'style="text-align:left"'
     rows = "".join(
         f"<tr><th {left}>{escape(one_line(name))}</th>"
         f'<td {left}><code style="white-space:pre-wrap">{escape(clean(_clipped(text)))}</code></td></tr>'
-        for name, text in _facts(result)
+        for name, text in (*more, *_facts(result))
     )
-    return f"<table><caption>run {escape(one_line(result.run_id))}: {result.status}</caption>{rows}</table>"
+    return f"<table><caption>run {escape(one_line(result.run_id))}: {status}</caption>{rows}</table>"
+
+
+def _at_work(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
+    """Yield the nodes at work, without the items of maps, and how far each map is."""
+    tasks = [task for task in ready(snapshot) if task.mode in ("run", "fallback")]
+    paths = {path_of(task.frame, task.node): task.visit for task in tasks if "[" not in task.frame}
+    if paths:
+        yield "at work", ", ".join(f"{path} (visit {visit})" for path, visit in paths.items())
+    for frame in snapshot.frames.values():
+        phase = frame.phase
+        if isinstance(phase, Collecting) and "[" not in frame.id:
+            failed = f", {len(phase.failed):,} failed" if phase.failed else ""
+            done = f"{phase.count - phase.left:,} of {counted(phase.count, 'item')} done{failed}"
+            yield f"map ({path_of(frame.id, frame.at)})", done
 
 
 def _facts(result: Result[Any]) -> Iterator[tuple[str, str]]:

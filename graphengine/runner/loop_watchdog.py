@@ -23,6 +23,7 @@ import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from graphengine.agents.run_scope import CURRENT
+from graphengine.engine.steps import own_name
 from graphengine.runner.attempt import TaskRunner
 from graphengine.runner.context import Context
 
@@ -191,7 +192,7 @@ def holder_of(thread: int) -> Holder | None:
     if place is None:
         return None
     code = place.f_code
-    where = f"{code.co_qualname} ({code.co_filename}:{place.f_lineno})"
+    where = f"{own_name(code.co_qualname)} ({code.co_filename}:{place.f_lineno})"
     is_body = code.co_flags & inspect.CO_COROUTINE or caller in ("", _BODIES) or caller.startswith("asyncio")
     repair = _REPAIR if is_body else _REPAIR_ASIDE
     return Holder(node.path, node.run_id, where, repair) if node is not None else Holder("", "", where, repair)

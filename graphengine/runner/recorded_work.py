@@ -27,7 +27,7 @@ from pydantic import ValidationError
 from graphengine.agents.run_scope import Piece
 from graphengine.engine.events import AnswerRefused, WorkDone
 from graphengine.engine.phases import Memo
-from graphengine.engine.steps import WaitRecord, path_of
+from graphengine.engine.steps import WaitRecord, own_name, path_of
 from graphengine.errors import DefinitionError, NodeTimeout, NotAwaited, NotRecordable, TooLarge, WaitTimeout
 from graphengine.graph.question import NO_ANSWER, Answers
 from graphengine.graph.runnable import is_async
@@ -231,8 +231,8 @@ class Work:
         if key is None:
             self._one_function(name, what, identity)
         place = self._key(name, what)
-        kind = returned(function, name)
-        self.check_not_over(f"ctx.step({name})")
+        kind = returned(function, own_name(name))
+        self.check_not_over(f"ctx.step({own_name(name)})")
         if place in self._frame.memos:
             return kind.read(self._known(place))
 
@@ -241,10 +241,10 @@ class Work:
             result = made() if is_async(function) else await in_thread(self._threads(), made)
             if inspect.isawaitable(result):
                 result = await result
-            record, back, size_bytes = kind.record(result, name)
+            record, back, size_bytes = kind.record(result, own_name(name))
             return Piece(record, size_bytes), back
 
-        return await self._done(place, name, make, f"ctx.step({name})", is_call=True)
+        return await self._done(place, name, make, f"ctx.step({own_name(name)})", is_call=True)
 
     async def piece(self, name: str, what: str, make: Callable[[], Awaitable[Piece]]) -> JsonValue:
         """Return the record of a piece of work: the existing one, or the one that `make` returns after doing the work.
@@ -383,7 +383,7 @@ class Work:
                 piece, back = await make()
                 self._fits(name, piece.size_bytes, where)
                 if self._guard is not None:
-                    self._guard.refuse([piece.record, place], f"the result of {name}, or its key,", where)
+                    self._guard.refuse([piece.record, place], f"the result of {own_name(name)}, or its key,", where)
             done = WorkDone(*self._visit, began, self._now(), place, name, piece.record)
             said = self._said.get(place)
             await self._note(done._replace(size_bytes=piece.size_bytes, usage=piece.usage, by=piece.by, said=said))
@@ -405,7 +405,7 @@ class Work:
         """
         most = self._sizes.work_bytes
         if most is not None and size_bytes > most:
-            text = f"the result of {name} takes {size_bytes:,} bytes, {most:,} are allowed"
+            text = f"the result of {own_name(name)} takes {size_bytes:,} bytes, {most:,} are allowed"
             repair = "return less, the name of a file for instance, or raise Sizes(work_bytes=…)"
             raise TooLarge(text, where=where, repair=repair)
 
@@ -418,8 +418,8 @@ class Work:
         known = self._functions.setdefault(f"{name}|{what}", identity)
         if known != identity:
             raise NotRecordable(
-                f"two different functions named {name} were called with the same arguments",
-                where=f"ctx.step({name})",
+                f"two different functions named {own_name(name)} were called with the same arguments",
+                where=f"ctx.step({own_name(name)})",
                 repair="give each call key='…', or pass what differs as an argument",
             )
 

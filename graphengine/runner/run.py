@@ -80,6 +80,7 @@ class Run(Generic[S]):
         self.released = False  # released, for another process to resume; set by the runner
         self.context = contextvars.copy_context()  # its nodes run in copies of this; set by the runner when it begins
         self.is_clean = True  # its asyncio task still has that context: no node set a variable in it; set by the driver
+        self.so_far: Callable[[], str] | None = None  # its display while it is driven here; set by the supervisor
         self._steps = steps
         self._task: asyncio.Task[Result[S]] | None = None
         self._recorded = False
@@ -89,7 +90,9 @@ class Run(Generic[S]):
         return f"Run({self.id!r})"
 
     def _repr_html_(self) -> str | None:
-        """Return what a notebook shows once the run is no longer driven here, as `Result` does; before, its repr."""
+        """Return what a notebook shows: how far a run is that is driven here, or as `Result` does; else its repr."""
+        if self.so_far is not None:
+            return self.so_far()
         if self._task is None or not self._task.done() or self._task.cancelled() or self._task.exception() is not None:
             return None
         return self._task.result()._repr_html_()

@@ -236,6 +236,7 @@ class Supervisor:
     async def _drive(self, run: Run[S], driver: Driver) -> Result[S]:
         """Drive a run that was opened, and return its result."""
         self.drivers[run.id] = driver
+        run.so_far = functools.partial(_html, driver)
         if len(self.drivers) == 1:
             self.opener.turns.begin()
         if run.released or self.closed:
@@ -258,6 +259,7 @@ class Supervisor:
         finally:
             CURRENT.set(None)  # otherwise this asyncio task keeps the last node's context alive
             self.drivers.pop(run.id, None)
+            run.so_far = None
             self._quieter.set()
             if driver.is_driving:
                 await release(self._store, run.id, driver.fence)
@@ -370,3 +372,10 @@ class Supervisor:
                     if driver is not None:
                         driver.deliver([message])
             await asyncio.sleep(_INBOX_SECONDS)
+
+
+def _html(driver: Driver) -> str:
+    """Return what a notebook shows of a run that is driven."""
+    from graphengine.runner.display import run_html  # noqa: PLC0415 - only notebooks need the renderer
+
+    return run_html(driver.plan, driver.snapshot)

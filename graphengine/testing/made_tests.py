@@ -21,6 +21,7 @@ from graphengine.engine.steps import (
     falls_back,
     ops_of,
     outcome_of,
+    own_name,
     usage_of,
     without_items,
 )
@@ -195,7 +196,7 @@ class _Made:
             else:
                 self.work[key] = done.value
         if self.work:
-            names = ", ".join(dict.fromkeys(key.rpartition("/")[2].partition("|")[0] for key in self.work))
+            names = ", ".join(dict.fromkeys(own_name(key.rpartition("/")[2].partition("|")[0]) for key in self.work))
             self.notes.append(
                 f"Recorded work is not repeated: {names}. If the node now requests different work, it is done, and the "
                 "test fails."

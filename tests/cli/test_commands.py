@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from graphengine import Graph
+from graphengine.cli.terminal import Channel
 from graphengine.engine.steps import FailureRecord
 from graphengine.history.json_document import explanation_of
 from tests.cli.programs import COUNTER, Invoke, call, document
@@ -32,7 +33,7 @@ def test_run_writes_the_result_to_stdout_and_the_rest_to_stderr(project: Path, i
         " -> END [enough]",
         "n 3 >= 3: yes",
         "3 steps in ",
-        "0 model calls (0 offline), 0 tokens, cost 0 USD",
+        ", no model calls\n",
         "branch: graphengine branch r --at 3",
         "draw:   graphengine render r -o r.svg",
     ):
@@ -367,7 +368,53 @@ def test_show_shows_steps_state_and_parent(invoke: Invoke) -> None:
     assert "n = 2" in found.stdout
     assert "END [enough]" in found.stdout
     assert "text: hello" in found.stdout
+    parts = ("run child of counter", "finished [enough]: n 3 >= 3: yes", " steps in ", "n: 3", "seq  step")
+    places = [found.stdout.index(part) for part in parts]
+    assert places == sorted(places), "the outcome and its reason, the cost, the state, the steps"
     assert document(invoke("show", "r", "--at", "2", "--json").stdout)["state"]["n"] == 1
+
+
+@pytest.mark.parametrize("columns", [None, 80, 120])
+def test_show_cuts_long_values_between_words_and_state_shows_all(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch, columns: int | None
+) -> None:
+    """At most three lines of a value on a terminal; `--state` shows every word of it, and no steps."""
+    monkeypatch.setattr(Channel, "columns", columns)
+    text = " ".join(f"word{n}" for n in range(400))
+    assert invoke("run", "counter", "--input", f"text={text}", "--run-id", "r").exit_code == 0
+    shown = invoke("show", "r").stdout
+    lines = shown[shown.index("text: ") : shown.index("--state shows all of it")].splitlines()
+    assert len(lines) <= 3
+    assert max(map(len, lines)) <= (columns or 600)
+    value, _, left_out = " ".join(line.strip() for line in lines).partition(" … ")
+    assert columns is None or set(value.removeprefix("text: ").split()) <= set(text.split())
+    assert left_out == f"{len(text) - len(value.removeprefix('text: ')):,} characters more"
+    whole = invoke("show", "r", "--state").stdout
+    assert " ".join(whole.split()).endswith(text)
+    assert "finished" in whole
+    assert "seq" not in whole
+    refused = invoke("show", "r", "--state", "--all")
+    assert (refused.exit_code, "give --state or --all, not both" in refused.stderr) == (2, True)
+
+
+def test_a_long_result_is_cut_on_a_terminal_only(
+    project: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the command that writes all of it; a pipe gets all."""
+    (project / "flows" / "listing.py").write_text(
+        COUNTER.replace('result="text"', 'result="words"').replace('"counter"', '"listing"')
+    )
+    words = f"words:={json.dumps([f'word {n}' for n in range(500)])}"
+    piped = invoke("run", "listing", "--input", words)
+    assert (piped.stdout.count("\n"), "whole:" in piped.stderr) == (502, False)
+    monkeypatch.setattr(Channel, "columns", 80)
+    found = invoke("run", "listing", "--run-id", "r", "--input", words)
+    assert found.stdout.startswith('result: ["word 0", "word 1", ')
+    assert found.stdout.endswith(" more\n")
+    assert found.stdout.count("\n") == 3
+    assert "whole:  graphengine resume r -o result.json\n" in found.stderr
+    assert invoke("resume", "r", "-o", "result.json").exit_code == 0
+    assert (project / "result.json").read_text() == piped.stdout
 
 
 def test_show_lists_the_end_of_a_long_run(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:

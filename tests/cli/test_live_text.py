@@ -158,8 +158,12 @@ async def test_the_nodes_at_work_are_shown_while_no_model_writes() -> None:
     assert len(screen.getvalue()) == written
 
 
-def test_a_map_has_a_bar_while_its_items_are_at_work() -> None:
-    """It shows how many are done, failed and have a fallback's result, and how long the rest takes at this pace."""
+def test_a_map_has_a_bar_while_its_items_are_at_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It shows how many are done, failed and have a fallback's result, and how long the rest takes at this pace.
+
+    The bar is shorter on a narrow terminal, so that no number is cut.
+    """
+    monkeypatch.setattr(Channel, "columns", 100)
     channel = Channel(Screen(), must_arrive=False)
     bars: list[str] = []
     channel.transient = lambda head, text, *, keeps_end=True: bars.append(head + text)  # type: ignore[method-assign]
@@ -181,9 +185,35 @@ def test_a_map_has_a_bar_while_its_items_are_at_work() -> None:
         "items    each: [....................] 0 of 500",
         "items    each: [####................] 120 of 500, 10 by fallback, about 38 s left",
     ]
+    for columns, bar in ((72, "each: [##........] 120 of"), (60, "each: 120 of")):
+        monkeypatch.setattr(Channel, "columns", columns)
+        progress.tick(112.0)
+        assert bars[-1] == f"items    {bar} 500, 10 by fallback, about 38 s left"
+        assert len(bars[-1]) < columns
     progress.skip(progress.visits.feed(made_step(124, "resumed", 200.0)))
     progress.tick(201.0)
     assert bars[-1].endswith("120 of 500, 10 by fallback")
+
+
+def test_a_map_that_began_before_is_counted_from_its_begin() -> None:
+    """As after a resume, or if another process watches: the total, and what ended before, failed or by fallback."""
+    pipe = io.StringIO()
+    before = begun(Progress(Channel(io.StringIO(), must_arrive=False)), "each")
+    items = {"count": 20, "concurrency": 8, "fields": {"n": "n"}}
+    before.skip(before.visits.feed(made_step(2, "branched", 100.0, update=[["set", "n", list(range(20))]])))
+    before.skip(before.visits.feed(made_step(3, "mapped", 100.0, "", "each", 1, 1, data=items)))
+    for n in range(3):
+        before.skip(before.visits.feed(made_step(4 + n, "item", 101.0, f"each[{n}]", "each", 1, 1, 100.0)))
+    lost = {"error": {**ERROR, "path": "each[3]"}, "status": "failed", "names": []}
+    before.skip(before.visits.feed(made_step(7, "failed", 101.0, "each[3]", "each", 1, 1, 100.0, data=lost)))
+
+    progress = Progress(Channel(pipe, must_arrive=False))
+    progress.continues(before.visits, {"each": 2})
+    progress.counts()
+    assert pipe.getvalue() == "items    each: 4 of 20 items done, 1 failed, 2 by fallback\n"
+    progress.skip(progress.visits.feed(made_step(8, "item", 102.0, "each[4]", "each", 1, 1, 100.0)))
+    progress.recorded(progress.visits.feed(made_step(9, "item", 102.0, "each[5]", "each", 1, 1, 100.0)))
+    assert pipe.getvalue().endswith("items    each: 6 of 20 items done, 1 failed, 2 by fallback\n")
 
 
 ENDED = ((2, "a"), (3, "b"), (4, "c"))

@@ -110,7 +110,7 @@ def test_the_review_loop_runs_with_language_models(  # noqa: PLR0913 - fixtures
     ran = call(folder, "run", LOOP, "--model", model, "--run-id", "r", "--db", "runs.db")
     assert (ran.returncode, ran.stdout.strip()) == (0, texts["writer"][1].strip())
     assert "Traceback" not in ran.stderr
-    total = "6 model calls (0 offline), 6,300 tokens (6,000 in, 3,000 of them cached; 300 out)"
+    total = "6 model calls, 6,300 tokens (6,000 in, 3,000 of them cached; 300 out)"
     assert f"{total}, {cost}" in ran.stderr
     assert f"researcher asked {model}: 1,050 tokens" in ran.stderr
     assert "offline: rule-based" not in ran.stderr
@@ -135,7 +135,7 @@ def test_the_review_loop_runs_against_a_server_that_others_made(
         aimock.add({"match": {"userMessage": question}, "response": {"content": texts[name][-1]}})
     found = invoke("run", LOOP, "--model", model, "--db", "runs.db")
     assert (found.exit_code, found.stdout.strip()) == (0, texts["writer"][1].strip())
-    assert "4 model calls (0 offline)" in found.stderr
+    assert "4 model calls," in found.stderr
 
 
 def test_what_a_researcher_invents_goes_back_to_it(
@@ -486,7 +486,7 @@ def test_a_set_of_models_serves_every_graph_of_its_file(
     edge.answer(a_line)
     given = ["--input", "task=What makes tides?", "--input", "sources=@tides.md"]
     found = invoke("run", LINE, *given, "--model", provider, "--run-id", "r", "--db", "runs.db")
-    assert (found.exit_code, "5 model calls (0 offline)" in found.stderr) == (0, True)
+    assert (found.exit_code, "5 model calls," in found.stderr) == (0, True)
     models = {model.partition(":")[2] for model in ORCHESTRATED[provider].values()}
     assert {each.body["model"] for each in edge.received()} <= models
     assert "- The moon raises tides." in invoke("show", "r", "--db", "runs.db").stdout

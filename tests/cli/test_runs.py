@@ -124,18 +124,19 @@ def test_the_table_of_what_was_spent_fits_a_narrow_terminal(
     assert lines[0].split() == ["agent", "calls", "offline", "cost"]
 
 
-def test_the_column_of_waits_is_cut_before_it_is_dropped(
-    invoke: Invoke, project: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("columns", [120, 80, 40])
+def test_what_a_run_waits_for_is_shown_below_it_on_a_terminal(
+    invoke: Invoke, project: Path, monkeypatch: pytest.MonkeyPatch, columns: int
 ) -> None:
-    """As long as twenty columns are left for it."""
+    """All words of a question, however narrow the terminal."""
     (project / "flows" / "asking.py").write_text(ASKING.replace("TYPE", "str").replace("What?", "水 or wine? " * 9))
     invoke("run", "asking", "--run-id", "r")
-    for columns, message in ((80, "水 or wine? 水 or"), (60, "水 or wine?"), (50, "")):
-        monkeypatch.setattr(Channel, "columns", columns)
-        heading, line = invoke("runs").stdout.splitlines()
-        assert message in line
-        assert ("waits for" in heading) == line.endswith("…") == bool(message)
-        assert len(line) + line.count("水") <= columns
+    monkeypatch.setattr(Channel, "columns", columns)
+    heading, row, *lines = invoke("runs").stdout.splitlines()
+    assert "waits for" not in heading
+    assert row.startswith("r ")
+    assert " ".join(line.strip() for line in lines).endswith(("水 or wine? " * 9).strip())
+    assert all(line.startswith("    ") and len(line) + line.count("水") <= columns for line in lines)
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,7 @@ def test_a_waiting_run_shows_the_commands_that_continue_it(waiting: Invoke) -> N
     assert "Which style?" in found.stderr
     assert commands(found.stderr, "answer") == [["answer", "r", "TEXT"]]
     assert commands(found.stderr, "send") == [["send", "r", "tips", "VALUE"]]
+    assert "resume: " not in found.stderr, "it would wait for the same again"
     (answer,) = commands(waiting("show", "r").stdout, "answer")
     assert waiting(*answer).exit_code == 3
     (send,) = commands(waiting("show", "r").stdout, "send")
@@ -93,12 +94,29 @@ def test_a_waiting_run_shows_the_commands_that_continue_it(waiting: Invoke) -> N
     assert sent.exit_code == 3
     assert "Publish Ants? (until " in sent.stderr
     assert "then the answer is false" in sent.stderr
+    assert commands(sent.stderr, "resume") == [["resume", "r"]], "once the default is the answer"
     (publish,) = commands(sent.stderr, "answer")
     assert publish == ["answer", "r", "yes"]
     done = waiting(*publish)
     assert (done.exit_code, done.stdout) == (0, "TEXT\n")
     state = document(waiting("show", "r", "--json").stdout)["state"]
     assert (state["style"], state["tip"], state["ok"]) == ("TEXT", "VALUE", True)
+
+
+def test_the_command_that_answers_keeps_the_options_of_this_one(waiting: Invoke) -> None:
+    """The file for the result, since no `resume` is shown that would have it."""
+    found = waiting("resume", "r", "-o", "article.md")
+    assert commands(found.stderr, "answer") == [["answer", "r", "TEXT", "-o", "article.md"]]
+    assert commands(found.stderr, "send") == [["send", "r", "tips", "VALUE", "-o", "article.md"]]
+
+
+def test_a_sleeping_run_that_is_left_is_not_said_to_be_waited_for(waiting: Invoke) -> None:
+    """With --no-wait there is nothing that Ctrl-C could end; `resume` waits for its time."""
+    found = waiting("run", "napping", "--run-id", "n", "--input", "seconds=1000", "--no-wait")
+    assert found.exit_code == 3
+    assert "Ctrl-C" not in found.stderr
+    assert "sleeps until " in found.stderr
+    assert commands(found.stderr, "resume") == [["resume", "n"]]
 
 
 def test_the_documents_have_the_waits(waiting: Invoke) -> None:
@@ -470,7 +488,7 @@ def test_many_failures_of_items_are_cut_short(project: Path, invoke: Invoke) -> 
     assert found.exit_code == 1
     assert sum("failed   read[" in line for line in found.stderr.splitlines()) == 5
     assert "further failures of read are counted only" in found.stderr
-    assert "20 of 20 items done, 20 of them failed" in found.stderr
+    assert "20 of 20 items done, 20 failed" in found.stderr
 
 
 def test_one_step_is_shown_whole(project: Path, invoke: Invoke) -> None:

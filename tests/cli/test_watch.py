@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from graphengine import END, START, Context, Graph, Runner, ask
 from graphengine.cli.places import Place
+from graphengine.cli.recorded import fallbacks_of
 from graphengine.cli.session import Session
 from graphengine.cli.terminal import Channel
 from graphengine.cli.watch import _Documents, _Lines, _Watching
@@ -271,6 +272,8 @@ async def test_a_map_that_is_joined_midway_is_shown_as_started_first(tmp_path: P
     """So that its end follows a start, and recorded work the start of its node; no inner names are shown."""
 
     async def double(item: int) -> int:
+        if item == first:
+            raise ValueError("the first")
         return 2 * item
 
     async def more(ctx: Context) -> str:
@@ -278,7 +281,8 @@ async def test_a_map_that_is_joined_midway_is_shown_as_started_first(tmp_path: P
         return "done"
 
     graph = Graph("joined", Work)
-    graph.add_node("double", double, each={"item": "items"}, writes="sums")
+    first = Work().items[0]
+    graph.add_node("double", double, each={"item": "items"}, writes="sums", concurrency=1, fallback=0)
     graph.add_node("more", more, writes="text")
     graph.add_path(START, "double", "more", END)
     stream = io.StringIO()
@@ -298,5 +302,8 @@ async def test_a_map_that_is_joined_midway_is_shown_as_started_first(tmp_path: P
         output_text.index(text) for text in ("started  double", "done     double", "started  more", "recorded more")
     ]
     assert order == sorted(order)
+    total = len(Work().items)
+    assert f"items    double: 1 of {total} items done, 1 by fallback\n" in output_text
+    assert f"items    double: {total} of {total} items done, 1 by fallback\n" in output_text
     assert "recorded more: earlier_runs returned" in output_text
     assert "<locals>" not in output_text

@@ -110,7 +110,7 @@ async def warnings_of(made: Graph[State], caplog: pytest.LogCaptureFixture, stor
 @pytest.mark.parametrize("kept", [False, True], ids=["memory", "sqlite"])
 @pytest.mark.parametrize(
     ("made", "place"),
-    [(graph(holding), "holding"), (graph(hold, thread=False), "hold"), (graph(in_task), "in_task.<locals>.inner")],
+    [(graph(holding), "holding"), (graph(hold, thread=False), "hold"), (graph(in_task), "inner")],
     ids=["async", "sync", "task"],
 )
 async def test_a_node_that_blocks_the_loop_is_named(

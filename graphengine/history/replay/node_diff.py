@@ -26,6 +26,7 @@ from graphengine.engine.steps import (
     failure_of,
     falls_back,
     outcome_of,
+    own_name,
 )
 from graphengine.errors import GraphEngineError, MissingInput
 from graphengine.graph.question import NO_ANSWER, AskBody
@@ -146,7 +147,7 @@ def _work(node: NodePlan, call: Call, view: View, frame: Frame, step: Step) -> I
             yield _nature(step, f"a {call.body.kind}")
     elif uses_context and not is_ask and ("ctx" not in call.extras or (call.thread and not sent)):
         lack = "takes no ctx" if "ctx" not in call.extras else "is not async"
-        name = (step.data.name if isinstance(step.data, Recorded) else "") or ", ".join(waits) or "messages"
+        name = (own_name(step.data.name) if isinstance(step.data, Recorded) else "") or ", ".join(waits) or "messages"
         message = f"{step.path} recorded {name}; today's {call.body.name} {lack}, so it could not"
         yield StepDifference("work", name, None, message, "make it async and let it take ctx")
 
