@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 from shutil import copy, which
 
@@ -66,3 +67,56 @@ def test_any_failure_is_one_of_the_whole(tmp_path: Path, target: str, failing: s
     if target == "test" and named:
         assert f"== FAILED: {named}\n" in output
         assert "pytest" in called  # the tests ran all the same
+
+
+PIP = """Looking in indexes: https://pypi.org/simple
+Obtaining file:///project
+  Installing build dependencies: started
+  Installing build dependencies: finished with status 'done'
+Collecting click==8.3.1 (from durable-graphengine==0.1.0)
+  Downloading click-8.3.1-py3-none-any.whl (108 kB)
+Collecting rich==14.2.0 (from durable-graphengine==0.1.0)
+Building wheels for collected packages: durable-graphengine
+Installing collected packages: rich, click, durable-graphengine
+Successfully installed click-8.3.1 durable-graphengine-0.1.0 rich-14.2.0
+"""
+
+
+def installed(folder: Path, code: int) -> subprocess.CompletedProcess[str]:
+    """Run the script that installs, with a pip that prints the above and ends with this code."""
+    package = folder / "pip"
+    package.mkdir()
+    (package / "__init__.py").touch()  # a folder without it would not be found before the real pip
+    (package / "__main__.py").write_text(f"print({PIP!r}, end=''); raise SystemExit({code})")
+    return subprocess.run(
+        [sys.executable, ROOT / "scripts" / "install.py", "workflows"],
+        cwd=folder,  # where there is nothing to install
+        env={**os.environ, "PYTHONPATH": str(folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def test_installing_prints_a_line_for_each_stage(tmp_path: Path) -> None:
+    """The first line names what is installed; of pip's own output nothing is printed."""
+    ended = installed(tmp_path, 0)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    first, *stages = ended.stdout.splitlines()
+    assert first.startswith("Installing durable-graphengine[workflows] into ")
+    assert [line.partition(" s  ")[2] for line in stages] == [
+        "preparing the build",
+        "finding and downloading packages",
+        "building this project",
+        "installing 3 packages",
+        "ready",
+        "",
+    ]
+
+
+def test_a_failed_installation_prints_all_of_pips_output(tmp_path: Path) -> None:
+    """With pip's exit code, so that make stops."""
+    ended = installed(tmp_path, 3)
+    assert (ended.returncode, ended.stderr) == (3, PIP)
+    assert "ready" not in ended.stdout

@@ -168,3 +168,20 @@ def test_a_narrow_terminal_has_a_line_that_fits(folder: Path) -> None:
     passing = [line for part in terminal.raw.split("\x1b[2K") for line in screen(part) if "at work" in line]
     assert passing
     assert max(map(len, passing)) < 40
+
+
+def test_statuses_have_colours(folder: Path) -> None:
+    """In `runs` and at the beginning of `show`: green if finished, yellow if waiting; none with NO_COLOR."""
+    (folder / "gate").touch()
+    assert Terminal(folder, "run", "gated.py", "--run-id", "g").ends() == 0
+    assert Terminal(folder, "run", "waiting.py", "--run-id", "w").ends() == 3
+    for words, texts in (
+        (("runs",), ("\x1b[1;32mfinished", "\x1b[1;33mwaiting")),
+        (("show", "g"), ("\x1b[1;32mfinished",)),
+        (("show", "w"), ("\x1b[1;33mwaiting",)),
+    ):
+        coloured, plain = Terminal(folder, *words), Terminal(folder, *words, NO_COLOR="1")
+        assert (coloured.ends(), plain.ends()) == (0, 0)
+        assert all(text in coloured.raw for text in texts)
+        assert not any(text in plain.raw for text in ("\x1b[1;32m", "\x1b[1;33m"))
+        assert coloured.lines == plain.lines

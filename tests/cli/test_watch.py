@@ -10,7 +10,6 @@ from pydantic import BaseModel
 
 from graphengine import END, START, Context, Graph, Runner, ask
 from graphengine.cli.places import Place
-from graphengine.cli.recorded import fallbacks_of
 from graphengine.cli.session import Session
 from graphengine.cli.terminal import Channel
 from graphengine.cli.watch import _Documents, _Lines, _Watching
@@ -293,7 +292,7 @@ async def test_a_map_that_is_joined_midway_is_shown_as_started_first(tmp_path: P
         mid = next(step.seq for step in steps if step.kind == "item")
         visits = Visits(await load_snapshot(runner.store, "r", mid), keeps=False)
         lines = _Lines(session, Place(tmp_path / "runs.db"))
-        lines.follows(visits)
+        lines.follows(visits, await fallbacks_of(runner.store, visits.snapshot))
         lines.joins(visits)
         for step in steps[mid:]:
             lines.step(visits.feed(step), is_past=False)

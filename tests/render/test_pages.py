@@ -1,5 +1,6 @@
 """Pages with a picture, themes, and what a notebook shows."""
 
+import asyncio
 import re
 import subprocess
 import sys
@@ -8,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
-from graphengine import END, START, Graph, Runner, ask, iterations
+from graphengine import END, START, Graph, RunFailed, Runner, ask, iterations
 from graphengine.render import RenderError, notebook, render_outline, to_mermaid
 from graphengine.render.charts import timeline
 from graphengine.render.looks import PAPER, by_night
+from graphengine.runner import StepRecorded
 from tests.kit.facts import made_step
 from tests.render.nested import newsroom, outline_of
 from tests.render.samples import GRAPHS, HOSTILE, Article, chain, edge, hostile, node, outline, read_xml, review_loop
@@ -239,7 +242,7 @@ def test_a_notebook_never_raises(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_a_notebook_shows_a_result_and_a_run_that_ended() -> None:
-    """How it ended and why, what it used, and its state, as text only; a run that is under way shows its repr."""
+    """How it ended and why, what it used, and its state, as text only; a run that has not begun shows its repr."""
     graph = Graph("shown", Article)
     graph.add_node("write", lambda task: f"<b>{task}</b>", writes="draft", thread=False)
     graph.add_edge(START, "write")
@@ -255,6 +258,55 @@ async def test_a_notebook_shows_a_result_and_a_run_that_ended() -> None:
     assert "&lt;b&gt;&lt;script&gt;&lt;/b&gt;" in shown
     assert "<script" not in shown
     assert "1 visit" in shown
+
+
+async def test_a_notebook_shows_how_far_a_run_is() -> None:
+    """The nodes at work, how far its maps are with their failures, and its state, while it is driven here."""
+    gate = asyncio.Event()
+
+    class News(BaseModel):
+        topics: list[str] = ["a", "b", "c"]
+        found: list[str] = []
+        note: str = ""
+
+    async def find(topic: str) -> str:
+        if topic == "b":
+            raise ValueError("no such topic")
+        if topic == "c":
+            await gate.wait()
+        return topic
+
+    async def write(topics: list[str]) -> str:
+        await gate.wait()
+        return "<written>"
+
+    graph = Graph("news", News)
+    graph.add_node("begin", lambda topics: "<begun>", writes="note", thread=False)
+    graph.add_node("find", find, each={"topic": "topics"}, writes="found")
+    graph.add_node("write", write, writes="note")
+    graph.add_node("join", lambda note: note, writes="note", thread=False)
+    graph.add_edge(START, "begin")
+    graph.add_fork("begin", ["find", "write"], join="join")
+    graph.add_edge("find", "join")
+    graph.add_edge("write", "join")
+    graph.add_edge("join", END)
+    async with Runner() as runner:
+        run = runner.start(graph, run_id="r")
+        async for event in run.events():
+            if isinstance(event, StepRecorded) and event.step.kind == "failed":
+                break
+        shown = run._repr_html_()
+        gate.set()
+        with pytest.raises(RunFailed):
+            await run.result()
+    assert shown is not None
+    assert re.search("<caption>run r: running, as of step [0-9]+</caption>", shown)
+    assert re.search("at work</th>.*?>write \\(visit 1\\)</code>", shown)
+    assert re.search("map \\(find\\)</th>.*?>2 of 3 items done, 1 failed</code>", shown)
+    assert "&lt;begun&gt;" in shown
+    ended = run._repr_html_()
+    assert ended is not None
+    assert "run r: failed" in ended
 
 
 async def test_a_notebook_shows_what_a_run_waits_for() -> None:
