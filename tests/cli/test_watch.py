@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from graphengine import END, START, Context, Graph, Runner, ask
 from graphengine.cli.places import Place
+from graphengine.cli.recorded import fallbacks_of
 from graphengine.cli.session import Session
 from graphengine.cli.terminal import Channel
 from graphengine.cli.watch import _Documents, _Lines, _Watching
