@@ -65,7 +65,8 @@ def command(  # noqa: PLR0913 - one for each option
     """List the recorded runs, the newest first.
 
     `seq` is the number of a run's last recorded step. A waiting run has waited since its `last step`, and `due` is when
-    its first wait ends by itself; `graphengine show` shows the commands that answer it.
+    its first wait ends by itself. What it waits for is in the last column, or on a terminal below its line;
+    `graphengine show` shows the commands that answer it.
 
     With --tree, a run is shown below the run it was branched from, even if that one is not in the list. `spent` is the
     cost of models for the run itself, without the steps a branch shares with its parent; `in all` adds the cost of all
@@ -146,7 +147,7 @@ def _show(session: Session, runs: Sequence[RunInfo], waiting: Mapping[str, Snaps
     for info, line in zip(runs, lines, strict=True):
         out.line(*_with_status(heading, line, status_of(info)))
         if info.id in waiting and columns is not None:
-            out.prose(" " * _INDENT, _waits(waiting[info.id]), indent=0)
+            out.prose(" " * _INDENT, _waits(waiting[info.id], has_due=True), indent=0)
 
 
 def _with_status(heading: Sequence[str], line: Sequence[str], status: str) -> list[Part]:
@@ -200,8 +201,8 @@ def _spent(usage: Usage | None) -> str:
     return cost(full) if full["calls"] != full["offline_calls"] else ""
 
 
-def _waits(snapshot: Snapshot) -> str:
-    """Return the first thing that a run waits for, and how many more there are."""
+def _waits(snapshot: Snapshot, *, has_due: bool = False) -> str:
+    """Return the first thing that a run waits for, when it ends by itself if wanted, and how many more there are."""
     from msgspec import structs
 
     from graphengine.cli.terminal import one_line
@@ -211,7 +212,7 @@ def _waits(snapshot: Snapshot) -> str:
     if not waits:
         return ""
     first, *others = waits
-    facts = structs.replace(first.facts, due=None)
+    facts = first.facts if has_due else structs.replace(first.facts, due=None)
     text = one_line(in_words(first.name, facts, ""), _WAIT_CHARACTERS)
     return text + (f" (and {len(others)} more)" if others else "")
 

@@ -71,6 +71,6 @@ def _for_pipe(value: JsonValue) -> tuple[str, str]:
         left_out = len(text) - _PIPE_COLUMNS
         return text[:_PIPE_COLUMNS], f"{left_out:,} characters" if left_out > 0 else ""
     lines = value.splitlines()
-    shown = [line if len(line) <= _PIPE_COLUMNS else f"{line[:_PIPE_COLUMNS]}…" for line in lines[:_PIPE_LINES]]
-    left_out = len(lines) - len(shown)
-    return whole("\n".join(shown)), f"{left_out:,} lines" if left_out else ""
+    shown = [line[:_PIPE_COLUMNS] for line in lines[:_PIPE_LINES]]
+    left_out = sum(map(len, lines)) - sum(map(len, shown))
+    return whole("\n".join(shown)), f"{left_out:,} characters" if left_out else ""

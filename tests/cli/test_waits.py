@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from graphengine.cli.main import main
+from graphengine.cli.terminal import Channel
 from tests.cli.programs import ASKING, COUNTER, NAPPING, WAITING, Invoke, call, document
 
 MAPPED = """
@@ -110,13 +111,17 @@ def test_the_command_that_answers_keeps_the_options_of_this_one(waiting: Invoke)
     assert commands(found.stderr, "send") == [["send", "r", "tips", "VALUE", "-o", "article.md"]]
 
 
-def test_a_sleeping_run_that_is_left_is_not_said_to_be_waited_for(waiting: Invoke) -> None:
-    """With --no-wait there is nothing that Ctrl-C could end; `resume` waits for its time."""
+def test_a_sleeping_run_that_is_left_is_not_said_to_be_waited_for(
+    waiting: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With --no-wait there is nothing that Ctrl-C could end; `resume` waits for its time, which `runs` shows."""
     found = waiting("run", "napping", "--run-id", "n", "--input", "seconds=1000", "--no-wait")
     assert found.exit_code == 3
     assert "Ctrl-C" not in found.stderr
     assert "sleeps until " in found.stderr
     assert commands(found.stderr, "resume") == [["resume", "n"]]
+    monkeypatch.setattr(Channel, "columns", 60)
+    assert "    sleeps until 2" in waiting("runs").stdout
 
 
 def test_the_documents_have_the_waits(waiting: Invoke) -> None:

@@ -2,6 +2,9 @@ import asyncio
 import io
 import json
 import signal
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +17,11 @@ from graphengine.cli.recorded import fallbacks_of
 from graphengine.cli.session import Session
 from graphengine.cli.terminal import Channel
 from graphengine.cli.watch import _Documents, _Lines, _Watching
+from graphengine.engine.steps import Step
 from graphengine.errors import UnknownRun
 from graphengine.history.load import load_snapshot
 from graphengine.history.visits import Visits
+from graphengine.stores.base import RunInfo
 from graphengine.stores.sqlite import SQLiteStore
 from tests.cli.programs import COUNTER, GATED, WAITING, Invoke, call, read_line, read_until, start
 from tests.cli.screens import plain
@@ -192,6 +197,39 @@ async def test_a_run_is_followed_from_its_first_node_over_a_question_to_its_end(
     assert "3 of 3 items done" in shown
     assert "waiting since" in shown
     assert "finished" in shown.splitlines()[-3]
+
+
+async def test_the_transient_line_is_redrawn_at_each_poll(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if each poll finds steps, as with a map whose items end all the time: its bar would never be shown."""
+    ticks = []
+
+    class Ticks(_Documents):
+        def tick(self) -> None:
+            ticks.append(time.monotonic())
+
+    graph = Graph("mapped", Work)
+    graph.add_node("each", lambda item: item, writes="sums", each={"item": "items"}, thread=False)
+    graph.add_path(START, "each", END)
+    async with Runner() as runner:
+        await runner.start(graph, run_id="r").result()
+        info, steps = await runner.store.info("r"), await runner.store.steps("r")
+
+        async def polls(*_: object) -> AsyncIterator[tuple[RunInfo, Sequence[Step]]]:
+            for step in steps:
+                yield replace(info, status="running", driver="another", seq=step.seq), [step]
+            yield info, []
+
+        monkeypatch.setattr("graphengine.history.polling.polled", polls)
+        channel = Channel(io.StringIO(), must_arrive=False)
+        view = Ticks(Session(channel, channel, json=True, debug=False))
+        monkeypatch.setattr(_Watching, "_past", lambda *_: nothing())
+        assert await _Watching(view, 1, ends_idle=False).follow(runner.store, "r") == 0
+    assert len(ticks) == len(steps)
+
+
+async def nothing() -> Visits:
+    """Return a run that has not begun."""
+    return Visits(keeps=False)
 
 
 async def test_a_document_is_written_whenever_the_status_changes(tmp_path: Path) -> None:
