@@ -16,8 +16,8 @@ unexport TASK SOURCES
 RUN_ARGS ?= --output brief.md
 ARGS ?=
 
-# How many processes run the tests of `make test` and `make check`: one for each core that this process may use.
-# A process that has none left takes tests from another.
+# How many processes run the tests of `make test`, `make check` and `make coverage`: by default three for two cores, see
+# tests/conftest.py. A process that has none left takes tests from another.
 WORKERS ?= auto
 PARALLEL = -n $(WORKERS) --dist worksteal
 
@@ -48,7 +48,7 @@ types = $(call shown,mypy) && { $(call shown,basedpyright --pythonpath $(BIN)/py
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run demo check test lint style types pytest soak format servers bench pin docs dist clean
+.PHONY: help run demo check test coverage lint style types pytest soak format servers bench pin docs dist clean
 
 # --- targets --------------------------------------------------------------------------------------------------
 
@@ -70,17 +70,20 @@ check: style ## the inner loop, under a minute: style, types by mypy, the scenar
 	@SCENES=300 $(BIN)/pytest -q $(PARALLEL) $(ARGS) tests/scenarios tests/engine
 
 # SCENES is the number of random graphs; `make soak` and the tests alone take more.
-test: style ## every check: style, then the tests with branch coverage, and in parallel the types
-	@printf '\n== %s\n' 'pytest --cov, and in parallel the types, reported after it'
+test: style ## every check: style, then the tests, and in parallel the types
+	@printf '\n== %s\n' 'pytest, and in parallel the types, reported after it'
 	@{ $(types); } >.types.log 2>&1 & types=$$!; \
 	trap 'kill $$types 2>/dev/null; rm -f .types.log; exit 130' INT TERM; \
-	SCENES=$${SCENES:-600} $(BIN)/pytest -q $(PARALLEL) --cov; tests=$$?; \
+	SCENES=$${SCENES:-600} $(BIN)/pytest -q $(PARALLEL); tests=$$?; \
 	wait $$types; typed=$$?; \
 	cat .types.log; rm -f .types.log; failed=; \
 	[ $$tests -eq 0 ] || failed=' the tests'; \
 	[ $$typed -eq 0 ] || failed="$$failed the types"; \
 	printf '\n== %s\n' "$${failed:+FAILED:}$${failed:-all passed: style, tests, types}"; \
 	[ -z "$$failed" ]
+
+coverage: .venv/ready-test ## which lines and branches no test runs, and a failure if they become more
+	$(BIN)/pytest -q $(PARALLEL) -m 'not search' --cov $(ARGS)
 
 lint: style types ## style, layers and types, without the tests
 

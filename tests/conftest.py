@@ -1,9 +1,10 @@
 """Mark the tests that search: at random, through thousands of cases, in large texts, or by killing processes.
 
-Measuring which lines run makes these several times slower and finds no line that the others do not run, so they run
-without it (`no_cover`). `pytest -m search` runs them alone, `pytest -m "not search"` leaves them out.
+Measuring which lines run makes these several times slower and finds no line that the others do not run, so
+`make coverage` leaves them out (`-m "not search"`). `pytest -m search` runs them alone.
 """
 
+import os
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,12 @@ WHOLE = frozenset(ROOT / each for each in SEARCHES if "::" not in each)
 SOME = frozenset((ROOT / file, name) for file, _, name in (each.partition("::") for each in SEARCHES) if name)
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Return three workers for two cores: a quarter of the time, a test waits for a disk, a process or a timeout."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cores + (cores + 1) // 2
+
+
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Leave out the files of which `-m search` or `-m "not search"` runs nothing: importing them costs seconds."""
     if collection_path.suffix != ".py" or collection_path.name == "conftest.py":
@@ -58,7 +65,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if found[item.path] or (item.path, getattr(item, "originalname", item.name)) in SOME:
             item.add_marker(pytest.mark.search)
-            item.add_marker(pytest.mark.no_cover)
+            item.add_marker(pytest.mark.no_cover)  # also in `pytest --cov` of a folder
 
 
 @pytest.hookimpl(wrapper=True)

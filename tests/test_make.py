@@ -1,4 +1,4 @@
-"""`make test` and `make check`, with tools that only report their calls: what runs, and what a failure leads to."""
+"""`make test`, `check` and `coverage`, with tools that only report their calls: what runs, what a failure leads to."""
 
 import os
 import subprocess
@@ -120,3 +120,11 @@ def test_a_failed_installation_prints_all_of_pips_output(tmp_path: Path) -> None
     ended = installed(tmp_path, 3)
     assert (ended.returncode, ended.stderr) == (3, PIP)
     assert "ready" not in ended.stdout
+
+
+def test_coverage_measures_the_tests_that_do_not_search(tmp_path: Path) -> None:
+    """It runs pytest alone; `make test` measures no coverage."""
+    code, output, called = made("coverage", tmp_path)
+    assert (code, called) == (0, ["pytest"]), output
+    assert "-m not search --cov" in output
+    assert "--cov" not in made("test", tmp_path)[1]
