@@ -12,11 +12,15 @@ from __future__ import annotations
 
 import json
 import shlex
-import subprocess
 import sys
+from contextlib import chdir
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+
+from click.testing import CliRunner
+
+from graphengine.cli.main import main as command_line
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 WAITING: Final = 3  # the exit code of a run that waits
@@ -127,12 +131,12 @@ def show(listed: dict[str, Any], folder: Path) -> Shown:
 
 
 def graphengine(folder: Path, *words: str) -> str:
-    """Return what the command line writes to stdout; a run that waits is not a failure."""
+    """Return what the command line, in this process, writes to stdout; a run that waits is not a failure."""
     print("$ graphengine", shlex.join(words))
-    command = [sys.executable, "-m", "graphengine", *words]
-    ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, encoding="utf-8", check=False)
-    if ran.returncode not in (0, WAITING):
-        raise Failed(f"`graphengine {shlex.join(words)}` ended with {ran.returncode}:\n{ran.stderr or ran.stdout}")
+    with chdir(folder):
+        ran = CliRunner().invoke(command_line, words)
+    if ran.exit_code not in (0, WAITING):
+        raise Failed(f"`graphengine {shlex.join(words)}` ended with {ran.exit_code}:\n{ran.stderr or ran.stdout}")
     return ran.stdout
 
 
