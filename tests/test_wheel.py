@@ -96,9 +96,10 @@ def test_the_source_distribution_builds_the_same_wheel(wheel: Path, tmp_path: Pa
 
 def test_no_extra_is_installed(clean: Environment, tmp_path: Path) -> None:
     """Otherwise the tests below would show nothing."""
-    for module in (*EXTRAS.values(), "resvg_py", "genai_prices", "pytest", "pip"):
-        ended = clean.run("python", "-c", f"import {module}", where=tmp_path)
-        assert f"No module named '{module}'" in ended.stderr
+    modules = (*EXTRAS.values(), "resvg_py", "genai_prices", "pytest", "pip")
+    program = f"from importlib.util import find_spec\nprint(*[find_spec(name) for name in {modules}])"
+    ended = clean.run("python", "-c", program, where=tmp_path)
+    assert ended.stdout.split() == ["None"] * len(modules), ended.stdout + ended.stderr
 
 
 def test_a_new_project_runs_and_passes_its_tests(with_pytest: Environment, tmp_path: Path) -> None:
@@ -113,15 +114,25 @@ def test_a_new_project_runs_and_passes_its_tests(with_pytest: Environment, tmp_p
 
 
 @pytest.mark.parametrize("name", names())
-def test_a_copied_workflow_runs_and_passes_its_tests(with_pytest: Environment, tmp_path: Path, name: str) -> None:
-    """Once the extra for the bundled workflows is installed, which `new` names."""
-    add(with_pytest, "snowballstemmer", "markdown-it-py")
-    made = with_pytest.run("graphengine", "new", "flows", "--from", name, where=tmp_path)
-    assert made.returncode == 0, made.stderr
-    ran = with_pytest.run("graphengine", "run", name, "--json", where=tmp_path / "flows")
-    assert ran.returncode == (3 if json.loads(ran.stdout)["waits"] else 0), ran.stderr
+def test_a_copied_workflow_passes_its_tests(with_pytest: Environment, tmp_path: Path, name: str) -> None:
+    """They run its example, once the extra for the bundled workflows is installed, which `new` names."""
+    copied(with_pytest, tmp_path, name)
     tested = with_pytest.run("python", "-m", "pytest", "-q", where=tmp_path / "flows")
     assert (tested.returncode, "3 passed" in tested.stdout) == (0, True), tested.stdout
+
+
+def test_a_copied_workflow_runs_by_its_name(with_pytest: Environment, tmp_path: Path) -> None:
+    """The command line finds it in the project, and runs it until it asks."""
+    copied(with_pytest, tmp_path, "content_pipeline")
+    ran = with_pytest.run("graphengine", "run", "content_pipeline", "--json", where=tmp_path / "flows")
+    assert (ran.returncode, len(json.loads(ran.stdout)["waits"])) == (3, 1), ran.stderr
+
+
+def copied(made: Environment, folder: Path, name: str) -> None:
+    """Copy a bundled workflow to `flows`, in an environment with what all of them need."""
+    add(made, "snowballstemmer", "markdown-it-py")
+    ended = made.run("graphengine", "new", "flows", "--from", name, where=folder)
+    assert ended.returncode == 0, ended.stderr
 
 
 def test_the_code_of_the_readme_works_as_files(with_pytest: Environment, tmp_path: Path) -> None:
