@@ -100,15 +100,16 @@ async def alternate(sides: Mapping[str, Side], unit: str, rounds: int) -> dict[s
     """Let the sides take turns.
 
     Args:
-        sides: The sides by name. Each runs one round beforehand that does not count.
+        sides: The sides by name. Each runs one round beforehand that does not count, unless only one round counts.
         unit: The unit of the figures.
-        rounds: How many rounds count.
+        rounds: How many rounds count; one, as in a quick run, only shows that the sides work.
     """
     found: dict[str, list[float]] = {name: [] for name in sides}
-    for one_round in range(rounds + 1):
+    warm_ups = int(rounds > 1)
+    for one_round in range(warm_ups + rounds):
         for name, side in sides.items():
             figure = await side()
-            if one_round > 0:
+            if one_round >= warm_ups:
                 found[name].append(figure)
     return {name: Figure(name, unit, tuple(figures)) for name, figures in found.items()}
 

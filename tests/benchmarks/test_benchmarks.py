@@ -58,6 +58,18 @@ async def test_the_sides_take_turns() -> None:
     assert found["left"].rounds == (3.0, 5.0)
 
 
+async def test_a_single_round_has_no_warm_up() -> None:
+    """A quick run calls each side once."""
+    calls: list[str] = []
+
+    async def side() -> float:
+        calls.append("side")
+        return 1.0
+
+    assert (await alternate({"one": side}, "s", 1))["one"].rounds == (1.0,)
+    assert calls == ["side"]
+
+
 def test_a_ratio_is_of_neighbouring_rounds() -> None:
     """A round that is slow for every side does not change the ratio."""
     ours, theirs = Figure("ours", "s", (1.0, 9.0, 2.0)), Figure("theirs", "s", (3.0, 27.0, 6.0))
