@@ -1,8 +1,9 @@
 """Power cuts: whatever part of the write-ahead log reached the disk, the database holds a prefix of what was recorded.
 
 A power cut leaves a truncated log, or frames that were not completely written. So a run is recorded without its log
-ever being moved into the file, and a copy is truncated at every frame and inside some. `DAMAGE=all` resumes the run at
-every cut, and damages every 97th byte of the log; `SEED=7` cuts and damages elsewhere. `pytest -s` prints the counts.
+ever being moved into the file, and a copy is truncated at frames and inside some. `make test` takes every third frame,
+`CUTS=all` every frame, as `make soak` does. `DAMAGE=all` resumes the run at every cut too, and damages every 97th byte
+of the log; `SEED=7` cuts and damages elsewhere. `pytest -s` prints the counts.
 
 Sources: https://sqlite.org/wal.html and https://sqlite.org/fileformat2.html#the_write_ahead_log (frames, commits),
 https://sqlite.org/testing.html (how SQLite itself tests power cuts).
@@ -30,6 +31,7 @@ from tests.stores.recorded import State, everything, finish, small_snapshots
 
 ALL = os.environ.get("DAMAGE") == "all"
 SEED = os.environ.get("SEED", "")
+FRAMES_BETWEEN_CUTS = 1 if ALL or os.environ.get("CUTS") == "all" else 3
 HEADER = 32
 FRAME_HEADER = 24
 RUNS = ("first", "second", "child")
@@ -125,15 +127,16 @@ async def found_in(path: Path, made: Recording, log: bytes) -> Logs:
 
 @pytest.mark.parametrize("moved", [False, True])
 async def test_a_power_cut_leaves_a_prefix_of_the_log(tmp_path: Path, *, moved: bool) -> None:
-    """At every cut each log is a prefix of the true one, never shorter than at an earlier cut; resume completes it."""
+    """At each cut every log is a prefix of the true one, never shorter than at an earlier cut; resume completes it."""
     made = await recorded(tmp_path / "runs.db", moved=moved)
     counts: Counter[str] = Counter()
     cut_file = tmp_path / "cut.db"
     known = dict.fromkeys(RUNS, 0)
     chosen = random.Random(f"cuts {SEED}")  # noqa: S311 - repeatable, not for security
-    for frame in range(made.safe, made.frames + 1):
+    frames = sorted({*range(made.safe, made.frames + 1, FRAMES_BETWEEN_CUTS), made.frames})
+    for number, frame in enumerate(frames):
         at = HEADER + frame * made.frame_bytes
-        inside = [at + chosen.randrange(made.frame_bytes)] if frame % 5 == 0 and frame < made.frames else []
+        inside = [at + chosen.randrange(made.frame_bytes)] if number % 5 == 0 and frame < made.frames else []
         for cut in [at, *inside]:
             found = await found_in(cut_file, made, made.log[:cut])
             for run_id, steps in found.items():
@@ -141,8 +144,8 @@ async def test_a_power_cut_leaves_a_prefix_of_the_log(tmp_path: Path, *, moved: 
                 assert len(steps) >= known[run_id], (cut, run_id)
                 known[run_id] = len(steps)
             counts["cuts inside frames" if cut != at else "cuts at frames"] += 1
-        if known["second"] and (ALL or frame % 23 == 0):
-            if ALL or frame % 46 == 0:
+        if known["second"] and (ALL or number % (24 // FRAMES_BETWEEN_CUTS) == 0):
+            if ALL or number % (48 // FRAMES_BETWEEN_CUTS) == 0:
                 assert doctor.examine(cut_file).faults == [], frame
             assert await finish(cut_file, "second") == made.state, frame
             counts["resumed"] += 1
