@@ -12,7 +12,10 @@ from typing import Any, TypeAlias
 import pytest
 from click.testing import Result
 
+from tests.kit import forks
+
 ROOT = Path(__file__).resolve().parents[2]
+VARIABLES = {"FORCE_COLOR": "1", "TERM": "xterm-256color"}
 
 COUNTER = """
 from typing import Annotated
@@ -149,7 +152,7 @@ Invoke: TypeAlias = Callable[..., Result]
 def start(folder: Path, *words: str, **options: Any) -> "subprocess.Popen[str]":
     """Start the command line as a process of its own."""
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    environment = {**os.environ, "PYTHONPATH": path, "FORCE_COLOR": "1", "TERM": "xterm-256color"}
+    environment = {**os.environ, "PYTHONPATH": path, **VARIABLES}
     settings = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": environment, **options}
     command = [sys.executable, "-m", "graphengine", *words]
     process = subprocess.Popen(command, cwd=folder, text=True, **settings)
@@ -158,10 +161,8 @@ def start(folder: Path, *words: str, **options: Any) -> "subprocess.Popen[str]":
 
 
 def call(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
-    """Run the command line as a process of its own, and wait for its end."""
-    process = start(folder, *words)
-    out, err = process.communicate(timeout=60)
-    return subprocess.CompletedProcess(words, process.returncode, out, err)
+    """Run the command line in a process of its own, a fork of one that has loaded it, and wait for its end."""
+    return forks.run("graphengine", *words, folder=folder, variables=VARIABLES)
 
 
 def read_until(process: "subprocess.Popen[str]", text: str) -> str:

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.kit import forks
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 
 
 def victim(database: Path, log: Path, kill_at: int, *resume: str) -> subprocess.CompletedProcess[str]:
     """Run the victim to its end, or to its death."""
-    words = [sys.executable, str(HERE / "victim.py"), str(database), str(log), str(kill_at), *resume]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.run(words, capture_output=True, text=True, env=environment, check=False, timeout=60)
+    return forks.run(HERE / "victim.py", str(database), str(log), str(kill_at), *resume)
 
 
 @pytest.fixture(scope="module")

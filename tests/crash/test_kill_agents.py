@@ -1,14 +1,13 @@
 """An agent's process is killed during a conversation of twelve turns: no recorded work is repeated."""
 
-import os
 import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.kit import forks
+
 PROGRAM = Path(__file__).with_name("agent_victim.py")
 NESTED = Path(__file__).with_name("nested_victim.py")
 ALL = [f"{what} {turn}" for turn in range(1, 13) for what in ("model", "tool")]
@@ -16,9 +15,7 @@ ALL = [f"{what} {turn}" for turn in range(1, 13) for what in ("model", "tool")]
 
 def life(folder: Path, die: str, program: Path = PROGRAM) -> subprocess.CompletedProcess[str]:
     """Run one process of the run, to its end or its death."""
-    command = [sys.executable, str(program), str(folder / "runs.db"), str(folder / "effects"), *([die] if die else [])]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
+    return forks.run(program, str(folder / "runs.db"), str(folder / "effects"), *([die] if die else []))
 
 
 @pytest.mark.parametrize(

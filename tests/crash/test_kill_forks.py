@@ -1,26 +1,22 @@
 """Processes that are killed with several arms in flight: each arm starts again, and nothing else."""
 
 import asyncio
-import os
 import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from graphengine import Runner
+from tests.kit import forks
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
 WORKS = 16
 
 
 def victim(database: Path, log: Path, kill_at: int, *resume: str) -> subprocess.CompletedProcess[str]:
     """Run the victim to its end, or to its death."""
-    words = [sys.executable, str(HERE / "forks_victim.py"), str(database), str(log), str(kill_at), *resume]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.run(words, capture_output=True, text=True, env=environment, check=False, timeout=60)
+    return forks.run(HERE / "forks_victim.py", str(database), str(log), str(kill_at), *resume)
 
 
 def recorded(database: Path) -> Counter[str]:

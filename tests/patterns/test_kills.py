@@ -1,25 +1,22 @@
 """The process of each pattern is killed during its work, and another one continues after the recorded steps."""
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from graphengine import Runner, ScriptedModel
+from tests.kit import forks
 from tests.patterns.scenes import SCENES, to_its_end
 
-ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = Path(__file__).with_name("victim.py")
 
 
 def life(folder: Path, pattern: str, die: int = 0) -> subprocess.CompletedProcess[str]:
     """Run one process until it ends or dies."""
-    command = [sys.executable, str(PROGRAM), pattern, str(folder / "runs.db"), str(folder / "effects"), str(die)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
+    words = (pattern, str(folder / "runs.db"), str(folder / "effects"), str(die))
+    return forks.run(PROGRAM, *words, loads=("tests.patterns.scenes",))
 
 
 async def turns(folder: Path) -> int:
