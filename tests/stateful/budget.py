@@ -2,8 +2,8 @@
 
 EXAMPLES=5000 COMMANDS=80 pytest tests/stateful --hypothesis-seed=7
 
-`make soak` sets both, and prints the seed of every turn, so that a failure can be reproduced. It also sets SHRINK=0,
-since shrinking a failing example takes minutes, in which nothing else is searched.
+Without a seed, the cases are the same each time. `make soak` sets all three, and prints the seed of every turn. It also
+sets SHRINK=0, since shrinking a failing example takes minutes, in which nothing else is searched.
 """
 
 from __future__ import annotations
