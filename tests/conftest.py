@@ -52,14 +52,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Let Python look for garbage less often, and never among what was imported: a tenth of the time of the tests."""
+    """Let Python look for garbage less often, and never among what was imported: 7 % of the time."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Return three workers for two cores: a quarter of the time, a test waits for a disk, a process or a timeout."""
+    """Return three workers for two cores: a fifth of the time, tests wait for disks and processes."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return cores + (cores + 1) // 2
 
