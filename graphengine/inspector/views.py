@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from starlette.datastructures import QueryParams
 
+    from graphengine.engine.outline import NodeOutline
     from graphengine.history.visit_tree import Entry, Visit
     from graphengine.inspector.books import Book, Books
     from graphengine.inspector.pictures import Pictures
@@ -280,11 +281,12 @@ class Views:
         if visit is not None:
             document["attempts"] = _attempts(visit)
             document["calls"] = _calls(visit)
-            if document["calls"]:
+            facts = _facts(visit, book)
+            if facts is not None and facts.get("agents"):
                 first = visit.entries[0].step.seq
                 earlier = await load_snapshot(self.store, info.id, first - 1) if first > 1 else Snapshot()
                 read = States([visit.entries[0].step], earlier).before(visit.entries[0])
-                document["agents"] = await asyncio.to_thread(_agents, visit, book, read)
+                document["agents"] = await asyncio.to_thread(_agents, facts, read)
         return document
 
     async def picture(self, query: Query) -> dict[str, Any]:
@@ -392,12 +394,14 @@ def _calls(visit: Visit) -> list[dict[str, Any]]:
     ]
 
 
-def _agents(visit: Visit, book: Book, values: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the instructions of the agents at a node, and their prompts filled again from the recorded state."""
+def _facts(visit: Visit, book: Book) -> NodeOutline | None:
+    """Return what the outline has of a visit's node."""
     scope = book.atlas.scopes.get(visit.track.place)
-    facts = scope.nodes.get(visit.node) if scope is not None else None
-    if facts is None:
-        return []
+    return scope.nodes.get(visit.node) if scope is not None else None
+
+
+def _agents(facts: NodeOutline, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the instructions of the agents at a node, and their prompts filled again from the recorded state."""
     named = [text.partition("=") for text in facts.get("reads", ())]
     found: list[dict[str, Any]] = []
     for choice, agent in facts.get("agents", {}).items():

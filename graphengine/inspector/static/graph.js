@@ -15,7 +15,7 @@ export function GraphPage({ name }) {
   document.title = `${name} · graphengine inspector`;
   return html`<main class="graph">
     <header class="bar"><${Link} to="/" class="back">‹ runs</${Link}><h1>${name}</h1><${Link} to=${`/?${query({ graph: name })}`}>all runs of it</${Link}></header>
-    <p class="soft">As its newest run has it. Pale: what none of its newest ${count(found.counted, "run")} took.</p>
+    <p class="soft">As its newest run has it. Pale: what was not taken in the ${count(found.counted, "run")} that are counted.</p>
     <${Picture} fingerprint=${found.fingerprint} lit=${found.counted ? lit : null} />
     <h2>Newest runs</h2>
     <ul class="branches">${found.runs.map((run) => html`<li><${Status} status=${run.status} word=${false} /> <${Link} to=${runAddress(run.run_id)}>${run.run_id}</${Link}> <span class="soft">${count(run.seq, "step")}, ${ago(run.updated_at, now)}</span></li>`)}</ul>

@@ -21,7 +21,7 @@ export function Panel({ id, seq, select }) {
       <td>${each.before === null ? html`<span class="soft">none</span>` : html`<${Value} value=${each.before} />`}</td><td aria-label="becomes">→</td><td><${Value} value=${each.after} /></td></tr>`)}</tbody></table>`}
     ${attempts?.length > 1 && html`<h3>Attempts</h3><ol class="attempts">${attempts.map((each) => html`<li><button class="link" onClick=${() => select(each.seq)}>attempt ${each.number}</button>
       ${seconds(each.took)} ${each.error ? html`<span class="is-failed">${each.error.code}: ${each.error.message}</span>` : html`<span class="is-finished">done</span>`} ${each.fallback ? "by its fallback" : ""}</li>`)}</ol>`}
-    ${calls?.length > 0 && html`<${Calls} calls=${calls} agents=${agents || []} seq=${seq} select=${select} />`}
+    ${(calls?.length || agents?.length) > 0 && html`<${Calls} calls=${calls} agents=${agents || []} seq=${seq} select=${select} />`}
     <${Facts} detail=${detail} />
     ${commands.test && html`<details><summary>Commands for this step</summary><${Command} words="make a test of this step" text=${commands.test} /><${Command} words="branch from here" text=${commands.branch} /></details>`}
   </article>`;

@@ -116,10 +116,10 @@ export function Run({ id, at, session }) {
       <span class="ends"><b class="is-${head.shown}">${head.shown}</b> ${reason(head)}</span>
       <span class="soft">${seconds(head.took)}${cost(head.usage) && `, ${cost(head.usage)}`}${tokens(head.usage) && `, ${tokens(head.usage)} tokens`}, ${count(head.seq, "step")}, ${ago(head.updated_at, now)}</span>
       ${head.parent && html`<span>branch of <${Link} to=${runAddress(head.parent.run_id, head.parent.seq)}>${head.parent.run_id} at ${head.parent.seq}</${Link}></span>`}
-      <span class="live ${live ? "on" : ""}" role="status">${live ? (selected ? "● live, elsewhere" : "● live") : "○ not connected"}</span>
+      <span class="live ${live ? "on" : ""}" role="status">${live ? "● live" : "○ not connected"}</span>
     </header>
     ${error && html`<${Failure} error=${error} />`}
-    ${head.waits.length > 0 && html`<${Questions} id=${id} head=${head} session=${session} />`}
+    ${head.waits.length > 0 && ["waiting", "running"].includes(head.shown) && html`<${Questions} id=${id} head=${head} session=${session} />`}
     <div class="columns">
       <div class="left">
         <${Picture} fingerprint=${head.fingerprint} lit=${lit} standings=${shown.standings} choose=${choose} />
