@@ -31,7 +31,7 @@ class Acts:
     async def answer(self, body: Mapping[str, Any]) -> None:
         """Answer a question of a run."""
         async with Runner(self._database) as runner:
-            await runner.answer(_text(body, "id"), body.get("value"), wait=_text(body, "wait"))
+            await runner.answer(_text(body, "id"), body.get("value"), question=_text(body, "wait"))
 
     async def send(self, body: Mapping[str, Any]) -> None:
         """Send a message to a run; with the same key it is sent once."""

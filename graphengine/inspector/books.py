@@ -10,7 +10,10 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from contextlib import suppress
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from pydantic_core import to_json
 
 from graphengine.engine.steps import (
     Attempt,
@@ -46,6 +49,7 @@ if TYPE_CHECKING:
     from graphengine.engine.steps import Step
     from graphengine.history.visit_tree import Entry
     from graphengine.render.trace import Counted
+    from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import RunInfo, Store
 
 Row: TypeAlias = list[Any]
@@ -230,8 +234,19 @@ def _short(text: str) -> str:
 
 def _updates(step: Step) -> str:
     ops = [op for op in ops_of(step) if step.kind not in ("started", "entered") or op[-1] not in ("", [], {}, None)]
-    shown = [f"{op[1]} {'=' if op[0] in ('set', 'reduce') else '+='} {str(op[-1])[:_TEXT]}" for op in ops[:_LISTED]]
+    shown = [f"{op[1]} {'=' if op[0] in ('set', 'reduce') else '+='} {_value(op[-1])}" for op in ops[:_LISTED]]
     return ", ".join(shown) + (" …" if len(ops) > _LISTED else "")
+
+
+def _value(value: JsonValue) -> str:
+    """Return a value in short, at a cost that does not depend on its size."""
+    if isinstance(value, str):
+        return value[:_TEXT]
+    if isinstance(value, dict):
+        return "{" + ", ".join([*islice(value, _LISTED), *["…"] * (len(value) > _LISTED)]) + "}"
+    if isinstance(value, list):
+        return f"[{len(value)}]"
+    return to_json(value).decode()
 
 
 __all__ = ["Book", "Books", "Row", "tone_of"]

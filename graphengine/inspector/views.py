@@ -10,6 +10,7 @@ import time
 from collections import OrderedDict
 from contextlib import suppress
 from dataclasses import dataclass, field
+from math import ceil
 from typing import TYPE_CHECKING, Any, Final, cast, get_args
 
 from graphengine.engine.snapshot import Snapshot
@@ -51,6 +52,7 @@ _SEQ: Final = 1 << 32
 _PAGE: Final = 200
 _BARS: Final = 48
 _DAY: Final = 86_400.0
+_FEW_DAYS: Final = 3
 _KEPT: Final = 2000
 _UNUSED_RUNS: Final = 20
 _UNUSED_STEPS: Final = 2000
@@ -172,12 +174,14 @@ class Views:
         statuses["running"] = max(0, statuses.get("running", 0) - statuses["interrupted"])
         first = min((each.since for each in counts), default=0.0)
         last = max((each.since for each in counts), default=0.0) + _DAY
-        width = max(1.0, round((last - first) / _BARS)) if last - first > 3 * _DAY else 1800.0
+        base = max(60.0, round((last - first) / _BARS)) if last - first > _FEW_DAYS * _DAY else 60.0
+        fine = [each for each in await self.store.counts(**wanted, every_seconds=base) if graph in {None, each.graph}]
+        times = [each.since for each in fine] or [0.0]
+        width = base * ceil((max(times) - min(times)) / base / _BARS + 0.001)
         bars: dict[float, dict[str, int]] = {}
-        for each in await self.store.counts(**wanted, every_seconds=width):
-            if graph in {None, each.graph}:
-                bar = bars.setdefault(each.since, {})
-                bar[each.status] = bar.get(each.status, 0) + each.runs
+        for each in fine:
+            bar = bars.setdefault(min(times) + (each.since - min(times)) // width * width, {})
+            bar[each.status] = bar.get(each.status, 0) + each.runs
         return {"statuses": statuses, "graphs": graphs, "width": width, "bars": sorted(bars.items())}
 
     async def lines(self, query: Query) -> dict[str, Any]:

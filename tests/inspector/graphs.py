@@ -1,6 +1,7 @@
 """Graphs whose runs the inspector shows, and a function that records some."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal
@@ -98,16 +99,16 @@ def mapped(count: int) -> Graph[State]:
     return graph
 
 
-async def record(runner: Runner, graph: Graph[State], run_id: str, **more: object) -> None:
+async def record(runner: Runner, graph: Graph[State], run_id: str, tags: Sequence[str] = ()) -> None:
     """Record a run until it ends or waits."""
     with suppress(RunFailed):
-        await runner.start(graph, run_id=run_id, **more).result()  # type: ignore[arg-type]
+        await runner.start(graph, run_id=run_id, tags=tags).result()
 
 
 async def record_some(runner: Runner) -> None:
     """Record one run of each kind: `five`, its branch `other`, `asks`, `broken`, `hostile` and `items`."""
     await record(runner, counter(5), "five", tags=["nightly"])
-    await runner.branch(counter(5), "five", at=4, update={"n": 3, "text": "branched"}, branch_id="other").result()
+    await runner.branch(counter(5), "five", at=4, update={"n": 3, "text": "branched"}, run_id="other").result()
     await record(runner, review(), "asks")
     await record(runner, flaky(), "broken")
     await record(runner, mapped(12), "items")

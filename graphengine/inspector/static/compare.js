@@ -25,7 +25,7 @@ export function Compare({ a, b }) {
   const isSame = found.same;
   const badge = (_, spot) => {
     const times = [both.one.spots.get(spot) || 0, both.other.spots.get(spot) || 0];
-    return times[0] + times[1] ? `A ×${times[0]} B ×${times[1]}` : "";
+    return times[0] !== times[1] ? `A ${times[0]} · B ${times[1]}` : "";
   };
   return html`<main class="compare">
     <header class="bar"><${Link} to="/" class="back">‹ runs</${Link}><h1>Compare</h1>

@@ -5,6 +5,7 @@ import { get } from "./api.js";
 import { Failure, useDark } from "./parts.js";
 
 const NAMESPACE = "http://www.w3.org/2000/svg";
+const LEGIBLE = 0.55;
 const pictures = new Map();
 
 function load(parameters) {
@@ -39,7 +40,7 @@ export function countsOf(rows, at) {
 export function Picture({ fingerprint, lit, standings = {}, marks = null, badge = (times) => (times > 1 ? `×${times}` : ""), choose }) {
   const dark = useDark();
   const [detail, setDetail] = useState("brief");
-  const [zoom, setZoom] = useState(0);
+  const [zoom, setZoom] = useState(null); // 0 fits the window, and null does unless its words would be too small
   const [found, setFound] = useState(null);
   const [error, setError] = useState(null);
   const [wordy, setWordy] = useState(false);
@@ -65,10 +66,14 @@ export function Picture({ fingerprint, lit, standings = {}, marks = null, badge 
     const width = Number.parseFloat(svg.getAttribute("data-width") || svg.getAttribute("width")) * (4 / 3);
     svg.setAttribute("data-width", svg.getAttribute("data-width") || svg.getAttribute("width"));
     svg.removeAttribute("height");
-    if (zoom) svg.setAttribute("width", `${Math.round(width * zoom)}`);
-    else svg.setAttribute("width", `${Math.round(width)}`);
+    svg.setAttribute("width", `${Math.round(width * (zoom || 1))}`);
     svg.classList.toggle("fits", !zoom);
+    if (zoom === null && fitted(svg) < LEGIBLE) setZoom(LEGIBLE);
   }, [svg, zoom]);
+  useEffect(() => {
+    const here = zoom && box.current?.querySelector(".node:is(.lit-here, .lit-waiting, .lit-failed)");
+    if (here) centre(box.current, here);
+  }, [svg, lit, standings, zoom]);
   if (error) return html`<${Failure} error=${error} />`;
   if (!found) return html`<section class="picture" aria-busy="true"></section>`;
   const clicked = (event) => {
@@ -92,6 +97,13 @@ export function Picture({ fingerprint, lit, standings = {}, marks = null, badge 
 
 function fitted(svg) {
   return svg ? svg.getBoundingClientRect().width / (Number.parseFloat(svg.getAttribute("data-width")) * (4 / 3)) : 1;
+}
+
+/** Scroll a part into the middle of its window, unless it is in view. */
+function centre(box, part) {
+  const [outer, inner] = [box.getBoundingClientRect(), part.getBoundingClientRect()];
+  if (inner.top < outer.top || inner.bottom > outer.bottom) box.scrollTop += (inner.top + inner.bottom - outer.top - outer.bottom) / 2;
+  if (inner.left < outer.left || inner.right > outer.right) box.scrollLeft += (inner.left + inner.right - outer.left - outer.right) / 2;
 }
 
 /** Set the classes of all parts, and their badges. */

@@ -206,7 +206,7 @@ function Histogram({ overview, filters, change }) {
   const { bars, width } = overview;
   if (bars.length < 2 && !filters.begun_after) return null;
   const first = bars[0]?.[0] ?? 0;
-  const columns = bars.length ? Math.round((bars.at(-1)[0] - first) / width) + 1 : 1;
+  const columns = Math.max(24, bars.length ? Math.round((bars.at(-1)[0] - first) / width) + 1 : 1);
   const most = Math.max(1, ...bars.map(([, each]) => Object.values(each).reduce((sum, one) => sum + one, 0)));
   const place = (event) => {
     const box = event.currentTarget.getBoundingClientRect();
@@ -231,6 +231,6 @@ function Histogram({ overview, filters, change }) {
     </svg>
     <div class="soft ends"><span>${bars.length ? when(first) : ""}</span>
       ${filters.begun_after ? html`<button class="small" onClick=${() => change({ begun_after: "", begun_before: "" })}>every time</button>` : html`<span>drag to select a time</span>`}
-      <span>${bars.length ? when(bars.at(-1)[0] + width) : ""}</span></div>
+      <span>${bars.length ? when(first + columns * width) : ""}</span></div>
   </div>`;
 }

@@ -9,6 +9,7 @@ import { seconds } from "./words.js";
 const ROW = 18;
 const MOST_ROWS = 9;
 const GUTTER = 130;
+const TICKS = [0, 0.25, 0.5, 0.75];
 const IDLE = 0.03; // the width of an idle time, as a part of the whole
 const COLOURS = { work: "--work", failed: "--failed", fallback: "--fallback", wait: "--waiting", pause: "--pause", inside: "--inside", begun: "--running" };
 
@@ -66,7 +67,7 @@ export function Timeline({ id, steps, selected, select, whole }) {
   const scale = useMemo(() => (found ? scaleOf(found) : null), [found]);
   const gutter = width < 500 ? 80 : GUTTER;
   const rows = found?.rows || [];
-  const height = Math.max(1, rows.length) * ROW + 18;
+  const height = Math.max(1, rows.length) * ROW;
   useEffect(() => {
     if (found && canvas.current) draw(canvas.current, { found, scale, view, width, height, gutter, selected });
   }, [found, scale, view, width, height, selected, dark]);
@@ -117,8 +118,9 @@ export function Timeline({ id, steps, selected, select, whole }) {
     <div class="tools"><span class="soft">${seconds(found.ended - found.began)}${scale.long.length ? `, ${scale.long.length} idle times folded` : ""}</span>
       <button class="small" aria-label="show a shorter time" onClick=${() => zoom(0.5)}>+</button><button class="small" aria-label="show a longer time" onClick=${() => zoom(2)}>−</button>
       <button class="small" onClick=${() => setView([0, 1])}>all</button></div>
-    <div class="scroll" style=${{ maxHeight: `${MOST_ROWS * ROW + 18}px` }}>
+    <div class="scroll" style=${{ maxHeight: `${MOST_ROWS * ROW}px` }}>
       <canvas ref=${canvas} role="img" aria-label="Timeline; the list of steps has the same" onPointerDown=${down} onPointerMove=${moved} onPointerUp=${up} onDblClick=${() => setView([0, 1])}></canvas></div>
+    <div class="ticks" style=${{ marginLeft: `${gutter}px` }}>${TICKS.map((each) => html`<span>+${seconds(inverse(scale, found, view[0] + each * (view[1] - view[0])) - found.began)}</span>`)}</div>
   </section>`;
 }
 
@@ -166,13 +168,7 @@ function draw(canvas, { found, scale, view, width, height, gutter, selected }) {
     pen.fillRect(marked[0] - 4, marked[1] * ROW + 1, 8, ROW - 2);
   }
   pen.fillStyle = colour("--soft");
-  let before = "";
-  for (const each of [0, 0.25, 0.5, 0.75]) {
-    const words = `+${seconds(inverse(scale, found, view[0] + each * (view[1] - view[0])) - found.began)}`;
-    if (words !== before) pen.fillText(words, gutter + each * room + 2, bottom + 9);
-    before = words;
-    pen.fillRect(gutter + each * room, 0, 0.5, bottom + 4);
-  }
+  for (const each of TICKS) pen.fillRect(gutter + each * room, 0, 0.5, bottom);
 }
 
 /** The time at a place of the scale, by halving. */
