@@ -73,7 +73,7 @@ def command(
         if session.json:
             session.line({"schema": 1, "url": url, "database": str(place.database), "read_only": read_only})
         else:
-            session.out.line("inspecting ", (shown(place.database), "bold"), ", until Ctrl-C:")
+            session.err.line("inspecting ", (shown(place.database), "bold"), ", until Ctrl-C:")
             session.out.line(url)
         if not no_open:
             click.launch(url)

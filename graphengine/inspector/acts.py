@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.errors import InputError
 from graphengine.history.selection import status_of
-from graphengine.runner import Runner
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from graphengine.runner import Runner
     from graphengine.stores.base import Store
 
 _ID_LENGTH: Final = 500
@@ -28,14 +28,19 @@ class Acts:
         self._database = database
         self._reader = reader
 
+    def _runner(self) -> Runner:
+        from graphengine.runner import Runner  # noqa: PLC0415 - the page opens without it
+
+        return Runner(self._database)
+
     async def answer(self, body: Mapping[str, Any]) -> None:
         """Answer a question of a run."""
-        async with Runner(self._database) as runner:
+        async with self._runner() as runner:
             await runner.answer(_text(body, "id"), body.get("value"), question=_text(body, "wait"))
 
     async def send(self, body: Mapping[str, Any]) -> None:
         """Send a message to a run; with the same key it is sent once."""
-        async with Runner(self._database) as runner:
+        async with self._runner() as runner:
             await runner.send(_text(body, "id"), _text(body, "topic"), body.get("payload"), key=_text(body, "key"))
 
     async def stop(self, body: Mapping[str, Any]) -> None:
@@ -44,12 +49,12 @@ class Acts:
         if status_of(info) not in ("running", "waiting"):
             message = f"run {info.id} is {status_of(info)}, so there is nothing to stop"
             raise InputError(message, where=f"run {info.id}", repair="resume it if it is to continue")
-        async with Runner(self._database) as runner:
+        async with self._runner() as runner:
             await runner.stop(info.id)
 
     async def tag(self, body: Mapping[str, Any]) -> None:
         """Add and remove tags of a run."""
-        async with Runner(self._database) as runner:
+        async with self._runner() as runner:
             await runner.tag(_text(body, "id"), add=_texts(body, "add"), remove=_texts(body, "remove"))
 
 

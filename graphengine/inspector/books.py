@@ -38,7 +38,6 @@ from graphengine.history.json_document import explanation_of
 from graphengine.history.load import load_snapshot, outline_of
 from graphengine.history.visits import Visits
 from graphengine.inspector.pictures import Atlas
-from graphengine.render.charts.spans import laid_out
 from graphengine.render.standings import standings_of
 from graphengine.render.text import one_line
 from graphengine.render.trace import Tally
@@ -95,6 +94,8 @@ class Book:
         """Return its rows over time; the items of a map are one row."""
         if not self.visits.entries:
             return {"began": 0, "ended": 0, "rows": [], "gaps": []}
+        from graphengine.render.charts.spans import laid_out  # noqa: PLC0415 - the page opens without it
+
         found = laid_out(self.visits)
         rows: dict[str, list[Any]] = {}
         for row in found.rows:

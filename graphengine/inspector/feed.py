@@ -1,7 +1,8 @@
 """The feed: one poller for the whole database, while a page is open, that wakes the streams of all pages.
 
-The store's `pulse` is asked some 25 times a second; only if it differs are the rows of the runs read that pages show,
-in one query. Nothing in the database tells that a driver died, so these rows are read once a second in any case.
+The store's `pulse` is asked 25 times a second, and 11 times if nothing was written for some seconds. Only if it differs
+are the rows of the runs read that pages show, in one query. Nothing in the database tells that a driver died, so these
+rows are read once a second in any case.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from graphengine.stores.base import RunInfo, Store
 
 POLL_SECONDS: Final = 0.04
+_CALM_SECONDS: Final = 0.09
+_CALM_AFTER: Final = 3.0
 _LOOK_SECONDS: Final = 1.0
 _RUNNING: Final = 200
 
@@ -77,7 +80,7 @@ class Feed:
 
     async def watch(self) -> None:
         """Poll until it is cancelled, while there is a listener."""
-        pulse, looked, running = "", 0.0, ""
+        pulse, looked, running, wrote = "", 0.0, "", 0.0
         greeted: set[Listener] = set()
         while True:
             await self._wanted.wait()
@@ -85,6 +88,7 @@ class Feed:
                 now, before = time.monotonic(), pulse
                 pulse = await self._store.pulse()
                 is_new = not self._listeners <= greeted
+                wrote = wrote if pulse == before else now
                 if pulse != before or now - looked >= _LOOK_SECONDS or is_new:
                     looked = now
                     was, running = running, await self._running()
@@ -95,7 +99,7 @@ class Feed:
                     listener.trouble = error.message
                     listener.wake()
                 await asyncio.sleep(_LOOK_SECONDS)
-            await asyncio.sleep(POLL_SECONDS)
+            await asyncio.sleep(POLL_SECONDS if time.monotonic() - wrote < _CALM_AFTER else _CALM_SECONDS)
 
     async def _running(self) -> str:
         """Return who drives the running runs: the death of a driver changes nothing else."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
+import signal
 import socket
 import sys
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
@@ -29,7 +30,7 @@ from graphengine.inspector.pictures import Pictures
 from graphengine.inspector.views import Query, Views
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
     from pathlib import Path
 
     from starlette.requests import Request
@@ -65,6 +66,18 @@ class Settings:
     is_read_only: bool = False
 
 
+class _Server(uvicorn.Server):
+    """A server that ends without an error at Ctrl-C and SIGTERM; uvicorn's own dies of the signal after it ended."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        with suppress(NotImplementedError, RuntimeError, ValueError):  # on Windows, and in other threads
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.add_signal_handler(number, self.handle_exit, number, None)
+        yield
+
+
 def serve(settings: Settings, opened: Callable[[str], object]) -> None:
     """Serve until interrupted.
 
@@ -85,7 +98,7 @@ def serve(settings: Settings, opened: Callable[[str], object]) -> None:
         await settings.reader.open()
         try:
             opened(f"http://{HOST}:{port}/#token={token}")  # the port is open: early requests wait
-            await uvicorn.Server(config).serve([listening])
+            await _Server(config).serve([listening])
         finally:
             await settings.reader.close()
 

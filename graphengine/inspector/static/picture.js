@@ -5,7 +5,8 @@ import { get } from "./api.js";
 import { Failure, useDark } from "./parts.js";
 
 const NAMESPACE = "http://www.w3.org/2000/svg";
-const LEGIBLE = 0.55;
+const LEGIBLE = 0.7;
+const POINT = 4 / 3; // in pixels
 const pictures = new Map();
 
 function load(parameters) {
@@ -63,10 +64,8 @@ export function Picture({ fingerprint, lit, standings = {}, marks = null, badge 
   }, [svg, lit, standings, marks, wordy]);
   useEffect(() => {
     if (!svg) return;
-    const width = Number.parseFloat(svg.getAttribute("data-width") || svg.getAttribute("width")) * (4 / 3);
-    svg.setAttribute("data-width", svg.getAttribute("data-width") || svg.getAttribute("width"));
     svg.removeAttribute("height");
-    svg.setAttribute("width", `${Math.round(width * (zoom || 1))}`);
+    svg.setAttribute("width", `${Math.round(svg.viewBox.baseVal.width * POINT * (zoom || 1))}`);
     svg.classList.toggle("fits", !zoom);
     if (zoom === null && fitted(svg) < LEGIBLE) setZoom(LEGIBLE);
   }, [svg, zoom]);
@@ -95,8 +94,10 @@ export function Picture({ fingerprint, lit, standings = {}, marks = null, badge 
   </section>`;
 }
 
+/** The scale at which the whole picture is shown. */
 function fitted(svg) {
-  return svg ? svg.getBoundingClientRect().width / (Number.parseFloat(svg.getAttribute("data-width")) * (4 / 3)) : 1;
+  const [frame, { width, height }] = [svg.getBoundingClientRect(), svg.viewBox.baseVal];
+  return Math.min(frame.width / width, frame.height / height) / POINT;
 }
 
 /** Scroll a part into the middle of its window, unless it is in view. */
