@@ -69,12 +69,16 @@ class Settings:
 class _Server(uvicorn.Server):
     """A server that ends without an error at Ctrl-C and SIGTERM; uvicorn's own dies of the signal after it ended."""
 
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
         loop = asyncio.get_running_loop()
         with suppress(NotImplementedError, RuntimeError, ValueError):  # on Windows, and in other threads
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.add_signal_handler(number, self.handle_exit, number, None)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals to the handlers above, which are there before the URL is printed."""
         yield
 
 
@@ -97,8 +101,9 @@ def serve(settings: Settings, opened: Callable[[str], object]) -> None:
     async def whole() -> None:
         await settings.reader.open()
         try:
+            server = _Server(config)
             opened(f"http://{HOST}:{port}/#token={token}")  # the port is open: early requests wait
-            await _Server(config).serve([listening])
+            await server.serve([listening])
         finally:
             await settings.reader.close()
 
