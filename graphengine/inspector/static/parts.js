@@ -101,7 +101,7 @@ export function useKeys(handlers) {
 }
 
 /** A list of any length, of which only the visible rows exist. `show` keeps the row with this index in view. */
-export function List({ rows, height, row, label, show = -1, seen, near }) {
+export function List({ rows, height, row, label, role = "listbox", show = -1, seen, near }) {
   const box = useRef(null);
   const [top, setTop] = useState(0);
   const [size, setSize] = useState(600);
@@ -122,9 +122,9 @@ export function List({ rows, height, row, label, show = -1, seen, near }) {
     seen?.(first, last);
     if (near && last >= rows.length) near();
   }, [first, last, rows]);
-  return html`<div class="list" ref=${box} role="listbox" aria-label=${label} tabindex="0" onScroll=${(event) => setTop(event.target.scrollTop)}>
-    <div class="room" style=${{ height: `${rows.length * height}px` }}>
-      <div style=${{ transform: `translateY(${first * height}px)` }}>${rows.slice(first, last).map((each, index) => row(each, first + index))}</div>
+  return html`<div class="list" ref=${box} role=${role} aria-label=${label} tabindex="0" onScroll=${(event) => setTop(event.target.scrollTop)}>
+    <div class="room" role="presentation" style=${{ height: `${rows.length * height}px` }}>
+      <div role="presentation" style=${{ transform: `translateY(${first * height}px)` }}>${rows.slice(first, last).map((each, index) => row(each, first + index))}</div>
     </div>
   </div>`;
 }

@@ -7,6 +7,7 @@ import { STATUSES, ago, cost, seconds, tokens, when } from "./words.js";
 
 const PAGE = 200;
 const HEIGHT = 52;
+const COUNT_AGAIN = 2000;
 
 /** The filters of the address, and the words of the search: `tag:x graph:y text`. */
 function wanted(filters) {
@@ -59,6 +60,8 @@ export function Runs({ filters, session }) {
   const [search, setSearch] = useState(searchText(filters));
   const field = useRef(null);
   const busy = useRef(false);
+  const counted = useRef(0);
+  const later = useRef(null);
   const visible = useRef([]);
   const now = useNow();
   const key = query(wanted(filters));
@@ -69,13 +72,22 @@ export function Runs({ filters, session }) {
       setLines((was) => ({ ...was, ...found }));
     }
   };
+  const latest = useRef(null);
+  latest.current = wanted(filters);
   const refresh = async () => {
     if (busy.current) return;
     busy.current = true;
+    const mine = latest.current;
+    const isStale = () => query(mine) !== query(latest.current);
     try {
-      const [page, counts] = await Promise.all([get("runs", { ...wanted(filters), limit: PAGE }), get("overview", wanted(filters))]);
+      // Counting reads an index of all runs, so not for each of many changes a second.
+      const old = Date.now() - counted.current > COUNT_AGAIN;
+      if (old) counted.current = Date.now();
+      const [page, counts] = await Promise.all([get("runs", { ...mine, limit: PAGE }), old && get("overview", mine)]);
+      if (isStale()) return;
       setError(null);
-      setOverview(counts);
+      if (counts) setOverview(counts);
+      else if (!later.current) later.current = setTimeout(() => ((later.current = null), refresh()), COUNT_AGAIN);
       setRuns((was) => {
         const fresh = new Set(page.runs.map((run) => run.run_id));
         const last = page.runs.at(-1);
@@ -85,17 +97,27 @@ export function Runs({ filters, session }) {
       });
       await loadLines(visible.current);
     } catch (problem) {
-      setError(problem);
+      if (!isStale()) setError(problem);
     } finally {
       busy.current = false;
+      if (isStale()) {
+        counted.current = 0;
+        refresh();
+      }
     }
   };
   useEffect(() => {
     setRuns([]);
     setSearch(searchText(filters));
     document.title = "runs · graphengine inspector";
+    counted.current = 0;
     refresh();
-    return follow(() => ({}), { changed: refresh, live: setLive, trouble: (text) => setError({ message: text }) });
+    const stop = follow(() => ({}), { changed: refresh, live: setLive, trouble: (text) => setError({ message: text }) });
+    return () => {
+      stop();
+      clearTimeout(later.current);
+      later.current = null;
+    };
   }, [key]);
 
   const more = async () => {
@@ -103,6 +125,7 @@ export function Runs({ filters, session }) {
     busy.current = true;
     try {
       const page = await get("runs", { ...wanted(filters), limit: PAGE, before: next });
+      if (query(latest.current) !== key) return;
       setRuns((was) => [...was, ...page.runs]);
       setNext(page.next);
     } catch (problem) {
@@ -161,7 +184,7 @@ export function Runs({ filters, session }) {
     </div>
     <div class="row heading" aria-hidden="true"><span></span><span>run</span><span>graph</span><span>how it stands, and why</span><span>took</span><span>cost</span><span>tokens</span><span>last step</span></div>
     ${!shown.length && overview && html`<p class="soft">${total ? "No run fits these filters." : "No runs yet: `graphengine run GRAPH` starts one."}</p>`}
-    <${List} rows=${shown} height=${HEIGHT} label="Runs" show=${index} seen=${seen} near=${more} row=${(each) => html`<${Line}
+    <${List} rows=${shown} height=${HEIGHT} label="Runs" role="list" show=${index} seen=${seen} near=${more} row=${(each) => html`<${Line}
       key=${each.run.run_id} ...${each} line=${lines[each.run.run_id]} now=${now} selected=${each.run.run_id === selected}
       ticked=${ticked.includes(each.run.run_id)} tick=${tick} fold=${(id) => setClosed((was) => {
         const made = new Set(was);
@@ -174,7 +197,7 @@ export function Runs({ filters, session }) {
 function Line({ run, depth, branches, closed, line, now, selected, ticked, tick, fold }) {
   const id = run.run_id;
   const status = line?.shown || run.shown;
-  return html`<div class="row ${selected ? "selected" : ""}" role="option" aria-selected=${selected} data-run=${id} onClick=${() => go(runAddress(id))}>
+  return html`<div class="row ${selected ? "selected" : ""}" role="listitem" aria-current=${selected} data-run=${id} onClick=${() => go(runAddress(id))}>
     <span onClick=${(event) => event.stopPropagation()}><input type="checkbox" aria-label=${`tick ${id}`} checked=${ticked} onChange=${() => tick(id)} /></span>
     <span class="name" style=${{ paddingLeft: `${Math.min(depth, 6) * 1.2}em` }}>
       ${branches > 0 && html`<button class="fold" aria-expanded=${!closed} aria-label=${`${branches} branches`} onClick=${(event) => (event.stopPropagation(), fold(id))}>${closed ? "▸" : "▾"}</button>`}
