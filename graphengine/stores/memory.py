@@ -230,7 +230,7 @@ class MemoryStore:
         """Return how many runs there are by graph and status; see `Store.counts`."""
         self._check_open()
         logs = [log for log in self._logs.values() if tag is None or tag in log.tags]
-        found = Counter(
+        found: Counter[tuple[str, Status, float]] = Counter(
             (log.info.graph, log.status, _since(log.info.created_at, every_seconds))
             for log in logs
             if text is None or text in log.info.id
