@@ -17,7 +17,7 @@ from benchmarks.measure import KILO, MICRO, Figure, Outcome, Settings, Target, a
 from benchmarks.model_server import SAID, serving
 from graphengine import END, START, Agent, Graph, Runner
 from graphengine.models.anthropic import AnthropicModel
-from graphengine.models.sdk import CONNECTIONS
+from graphengine.models.sdk import CALLS_AT_ONCE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -102,8 +102,8 @@ async def calls_at_once(settings: Settings) -> Outcome:
         found = await alternate(sides, "ms", settings.count(3, 1))
         held = {name: await _held(servers[name], sides[name]) for name in (OURS, MAP, SDK)}
     targets = [
-        Target("connections of agents' calls at once", held[OURS].connections, "≤", CONNECTIONS, "connections"),
-        Target("connections of items' calls at once", held[MAP].connections, "≤", CONNECTIONS, "connections"),
+        Target("connections of agents' calls at once", held[OURS].connections, "≤", CALLS_AT_ONCE, "connections"),
+        Target("connections of items' calls at once", held[MAP].connections, "≤", CALLS_AT_ONCE, "connections"),
         Target("agents' calls at once, against the SDK's", found[OURS].against(found[SDK]), "≤", 1.1),
     ]
     more = [Figure(f"{name}, connections", "open", (float(each.connections),)) for name, each in held.items()]

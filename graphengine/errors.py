@@ -458,6 +458,13 @@ class ModelOverloaded(ModelTransient):
     code = "model_overloaded"
 
 
+class ModelBusy(ModelTransient):
+    """The provider refused a call, or all calls of its lane, for longer than the lane is patient."""
+
+    code = "model_busy"
+    retryable = False  # it was retried, for as long as it may be
+
+
 class ModelUnreachable(ModelTransient):
     """The provider's server cannot be reached, or the connection broke."""
 

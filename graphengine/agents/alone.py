@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Final
-from weakref import WeakKeyDictionary
 
 from graphengine.calls.time_limit import queued
 from graphengine.errors import DefinitionError
+from graphengine.graph.options import MODEL_RETRY
+from graphengine.models.line import PLAIN
 from graphengine.models.names import model_of
 
 if TYPE_CHECKING:
@@ -16,11 +17,12 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from graphengine.agents.run_scope import Opens, Piece
-    from graphengine.models.base import Model
+    from graphengine.errors import ModelTransient
+    from graphengine.models.base import Model, Request
+    from graphengine.models.line import Waits
     from graphengine.state.json_values import JsonValue
 
 _MODELS: Final[dict[str, Model]] = {}
-_SHARED: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, object]]] = WeakKeyDictionary()
 
 
 class Alone:
@@ -115,9 +117,22 @@ class Alone:
         """Return None: sources of tools are opened for each call."""
         return None
 
-    def shared(self, key: str, make: Callable[[], object]) -> object:
-        """Return the object under a key that all agents running alone in this event loop share."""
-        known = _SHARED.setdefault(self._loop, {})
-        if key not in known:
-            known[key] = make()
-        return known[key]
+    @property
+    def waits(self) -> Waits:
+        """The machine's clock."""
+        return PLAIN
+
+    def pause_after(self, error: ModelTransient, tries: int) -> float | None:
+        """Return the delay that a node without `retry=` has in a run."""
+        if not error.retryable or tries >= MODEL_RETRY.attempts:
+            return None
+        delay = MODEL_RETRY.initial_seconds * MODEL_RETRY.multiplier ** (tries - 1)
+        return max(delay, error.retry_after_seconds or 0.0)
+
+    async def reserved(
+        self,
+        model: Model,  # noqa: ARG002 - no limit applies
+        request: Request,  # noqa: ARG002
+    ) -> AbstractContextManager[Callable[[Mapping[str, float | None]], None]]:
+        """Return a context that does nothing."""
+        return nullcontext(lambda _usage: None)

@@ -15,7 +15,7 @@ import inspect
 import json
 import logging
 from collections import Counter
-from contextlib import AsyncExitStack, nullcontext
+from contextlib import AsyncExitStack, ExitStack, nullcontext
 from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, Generic, cast
@@ -26,7 +26,6 @@ from typing_extensions import TypeVar
 from graphengine.agents import window
 from graphengine.agents.guards import apply_to_value, check_text
 from graphengine.agents.outcomes import traceback_text
-from graphengine.agents.prefixes import Prefixes
 from graphengine.agents.records import checked, record_of, response_of
 from graphengine.agents.run_scope import FROM_THREAD, Outcome, Piece, as_outcome
 from graphengine.agents.tools import ToolOutcome, ToolSource, by_name
@@ -36,20 +35,20 @@ from graphengine.errors import (
     AnswerRefused,
     BadAnswer,
     ContextFull,
-    ModelError,
+    ModelTransient,
     TooManyTurns,
     mark_repeating,
 )
 from graphengine.graph.runnable import is_async
 from graphengine.graph.templates import DATA_NOTE, as_text
-from graphengine.models.base import Message, Request, Response, usage_of, usage_of_failure
+from graphengine.models.base import Message, Request, Response, usage_of
+from graphengine.models.lane import CACHED_CHARACTERS, paced
 from graphengine.models.offline import OfflineModel
 from graphengine.state.digest import digest_of
 from graphengine.state.json_values import utf8_text
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-    from contextlib import AbstractAsyncContextManager
 
     from graphengine.agents.agent import Agent
     from graphengine.agents.run_scope import Scope
@@ -227,16 +226,13 @@ class Conversation(Generic[T]):
     ) -> JsonObject:
         """Return the record of one answer."""
         await self._scope.may_call(model)
+        reserved = ExitStack()  # released when the answer is recorded, which is when it counts
 
         async def make() -> Piece:
-            async with self._prefix_turn(model, request) as begun:
-                asked = replace(request, on_begin=begun, on_spent=self._spent)
-                try:
-                    response = checked(await _asked(model, asked), model, request.agent)
-                except BaseException as error:
-                    self._spent(usage_of_failure(error))
-                    raise
-            record = {**record_of(response, self._called() if response.calls else set()), **extra}
+            used = reserved.enter_context(await self._scope.reserved(model, request))
+            response = checked(await self._called(model, request), model, request.agent)
+            used(usage_of(response))
+            record = {**record_of(response, self._ids() if response.calls else set()), **extra}
             if self._turn == 1 and callable(self._agent.prompt) and self._scope.may_record(self.messages[0].text):
                 record["question"] = self.messages[0].text
             if response.stop in _NO_USE:
@@ -244,8 +240,23 @@ class Conversation(Generic[T]):
             by = {"agent": utf8_text(request.agent), "model": utf8_text(response.model or model.name)}
             return Piece(record, len(to_json(record)), usage_of(response), by)
 
-        kept: JsonObject = await self._scope.piece(name, number, make)
-        return kept
+        with reserved:
+            kept: JsonObject = await self._scope.piece(name, number, make)
+            return kept
+
+    async def _called(self, model: Model, request: Request) -> Response:
+        """Call a model through its lane. Alone, call it again after a failure that passes, as a node does in a run."""
+        asked = replace(request, on_spent=self._spent, waits=self._scope.waits)
+        for tries in count(1):
+            try:
+                return await paced(model, asked, beginning=_beginning(model, request))
+            except ModelTransient as error:
+                pause = self._scope.pause_after(error, tries)
+                if pause is None:
+                    raise
+                clock = self._scope.waits.clock
+                await clock.sleep_until(clock.now() + pause)
+        raise AssertionError
 
     def _spent(self, usage: Mapping[str, float | None]) -> None:
         """Count the usage of a failed call; it has no record of its own, so it is counted with its attempt."""
@@ -253,17 +264,9 @@ class Conversation(Generic[T]):
             self._scope.paid(usage)
             self.usage = add_usage(self.usage, usage)
 
-    def _called(self) -> set[str]:
+    def _ids(self) -> set[str]:
         """Return the ids of the tool calls of this conversation."""
         return {call.id for message in (*self._before, *self.messages) for call in message.calls}
-
-    def _prefix_turn(self, model: Model, request: Request) -> AbstractAsyncContextManager[Callable[[], None] | None]:
-        """Let the first call with a cached prefix go alone until the prefix is cached, then release the others."""
-        if not request.cache:
-            return nullcontext()
-        prefixes = cast("Prefixes", self._scope.shared("prefixes", Prefixes))
-        beginning = to_json([model.name, request.system, [(tool.name, tool.schema) for tool in request.tools]])
-        return prefixes.turn(_digest(beginning), len(beginning))
 
     def _request(self) -> Request:
         agent = self._agent
@@ -510,19 +513,12 @@ async def in_loop_of(scope: Scope, call: Coroutine[Any, Any, T]) -> T:
     return (await asyncio.wrap_future(future)).result()
 
 
-async def _asked(model: Model, request: Request) -> Response:
-    """Return a model's answer.
-
-    Raises:
-        ModelError: The model's code was cancelled from within. Errors of the model are raised too.
-    """
-    try:
-        return await model.answer(request)
-    except asyncio.CancelledError as error:
-        if _is_cancelled():
-            raise
-        message = f"{model.name} was cancelled by its own code"
-        raise ModelError(message, where=f"agent {request.agent}", repair="check the model's code") from error
+def _beginning(model: Model, request: Request) -> str:
+    """Return the identity of the part of a request that the provider caches, "" if there is none."""
+    if not request.cache:
+        return ""
+    beginning = to_json([model.name, request.system, [(tool.name, tool.schema) for tool in request.tools]])
+    return _digest(beginning) if len(beginning) >= CACHED_CHARACTERS else ""
 
 
 def _is_cancelled() -> bool:

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from graphengine.models.base import Model
+    from graphengine.errors import ModelTransient
+    from graphengine.models.base import Model, Request
+    from graphengine.models.line import Waits
     from graphengine.state.json_values import JsonValue
 
 T = TypeVar("T")
@@ -155,8 +157,27 @@ class Scope(Protocol):
         """Return the tools of a source that stays open as long as the Runner, or None if it is opened for each call."""
         ...
 
-    def shared(self, key: str, make: Callable[[], object]) -> object:
-        """Return an object that all agents of the Runner share, made on first use and closed with the Runner."""
+    @property
+    def waits(self) -> Waits:
+        """How to wait for a model."""
+        ...
+
+    def pause_after(self, error: ModelTransient, tries: int) -> float | None:
+        """Return how long to wait before a model is called again after a failure; None to raise it.
+
+        Args:
+            error: The failure. Its lane has waited already if the server refused the call.
+            tries: How often the model was called.
+        """
+        ...
+
+    async def reserved(
+        self, model: Model, request: Request
+    ) -> AbstractContextManager[Callable[[Mapping[str, float | None]], None]]:
+        """Reserve what a call may use of the run's limits; wait until that is free.
+
+        It is reserved until the block ends. The block gets a function to call with what the call used.
+        """
         ...
 
 

@@ -187,6 +187,14 @@ def _around(frame: Frame) -> Iterator[Frame]:
         sub = sub.up.sub if sub.up is not None else None
 
 
+def budgets(snapshot: Snapshot, frame: Frame) -> Iterator[tuple[Frame | None, Limits, Usage]]:
+    """Yield the limits around a frame with the usage that counts: those of the run, and of each subgraph."""
+    yield None, snapshot.limits, snapshot.usage
+    for sub in _around(frame):
+        if sub.limits:
+            yield sub, sub.limits, sub.spent
+
+
 def spent(snapshot: Snapshot, name: str) -> float:
     """Return how much of a limited quantity a run has used."""
     return _spent(name, snapshot.steps, snapshot.elapsed_seconds, snapshot.usage)
@@ -211,6 +219,11 @@ def _spent(name: str, steps: int, seconds: float, usage: Usage) -> float:
         return steps
     if name == "seconds":
         return round(seconds, 3)
+    return of_limit(name, usage)
+
+
+def of_limit(name: str, usage: Usage) -> float:
+    """Return how much of a limit on tokens or costs a usage is."""
     if name == "tokens":
         return (usage.get("input_tokens") or 0) + (usage.get("output_tokens") or 0)
     return priced(usage)

@@ -9,6 +9,7 @@ import lazy_loader
 if TYPE_CHECKING:
     from graphengine.models.anthropic import AnthropicModel
     from graphengine.models.base import Closes, KnowsPrices, Message, Model, Request, Response, ToolCall, ToolSpec
+    from graphengine.models.lane import Lane
     from graphengine.models.names import as_model, model_of
     from graphengine.models.offline import OfflineModel
     from graphengine.models.openai import OpenAIModel
@@ -32,6 +33,7 @@ else:
                 "ToolCall",
                 "ToolSpec",
             ),
+            "lane": ("Lane",),
             "names": ("as_model", "model_of"),
             "offline": ("OfflineModel",),
             "openai": ("OpenAIModel",),
@@ -48,6 +50,7 @@ __all__ = [
     "BadRecording",
     "Closes",
     "KnowsPrices",
+    "Lane",
     "Message",
     "Model",
     "NotRecorded",

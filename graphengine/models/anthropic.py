@@ -43,8 +43,10 @@ from graphengine.models.anthropic_forms import (
     read,
     reported,
 )
-from graphengine.models.prices import Prices
+from graphengine.models.lane import lane_for
+from graphengine.models.prices import Prices, Spent
 from graphengine.models.sdk import (
+    CALLS_AT_ONCE,
     SHOWN_CHARACTERS,
     WHAT,
     Clients,
@@ -69,6 +71,7 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from graphengine.models.base import Request, Response
+    from graphengine.models.lane import Lane
     from graphengine.models.prices import Price
 
 ADDRESS: Final = "https://api.anthropic.com"
@@ -102,6 +105,7 @@ class AnthropicModel:
         base_url: The server's address; None for the environment variable ANTHROPIC_BASE_URL, else Anthropic's.
         timeout_seconds: How long the server may send nothing before the call fails with `ModelTimeout`.
         price: Its price, if the price tables do not have it or do not apply.
+        lane: Its lane; None for the one that all models with this name, address and key share.
 
     Raises:
         DefinitionError: An argument is invalid.
@@ -111,7 +115,7 @@ class AnthropicModel:
         'anthropic:claude-haiku-4-5'
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a separate setting of the server
         self,
         model: str,
         *,
@@ -119,6 +123,7 @@ class AnthropicModel:
         base_url: str | None = None,
         timeout_seconds: float = 600.0,
         price: Price | None = None,
+        lane: Lane | None = None,
     ) -> None:
         if not model.strip():
             raise DefinitionError(f"AnthropicModel({model!r})", repair="give a model's name, as 'claude-haiku-4-5'")
@@ -131,6 +136,7 @@ class AnthropicModel:
         self._prices = Prices(PROVIDER, model, given=price)
         self._failures = Failures(self.name, self._address, self._key, float(timeout_seconds))
         self._clients = Clients(self._make_client)
+        self.lane = lane or lane_for((self.name, self._address, self._key.identity), CALLS_AT_ONCE)
 
     def __repr__(self) -> str:
         return f"AnthropicModel({self._model!r})"
@@ -152,8 +158,7 @@ class AnthropicModel:
             )
         usages: list[JsonValue] = []
         try:
-            async with self._clients.turn() as client:
-                message = await self._whole(client, sent, request, usages)
+            message = await self._whole(await self._clients.get(), sent, request, usages)
             with self._failing():
                 if message.get("type") == "error":  # with status 200, as some proxies make of every status
                     raise self._refused(_OK, message, {})
@@ -170,6 +175,10 @@ class AnthropicModel:
         """Return whether `cost_usd` of its answers will be known."""
         return await self._prices.known()
 
+    async def price_of(self, input_tokens: int, output_tokens: int) -> float | None:
+        """Return the cost of so many tokens in US dollars; None if it is unknown."""
+        return await self._prices.cost(Spent(input_tokens, output_tokens=output_tokens))
+
     async def close(self) -> None:
         """Close the running event loop's connections."""
         await self._clients.close()
@@ -179,7 +188,7 @@ class AnthropicModel:
     def _make_client(self) -> anthropic.AsyncAnthropic:
         import anthropic  # noqa: PLC0415 - `answer` has loaded it
 
-        http = http_client(anthropic, self._failures.timeout_seconds)
+        http = http_client(anthropic, self._failures.timeout_seconds, self.lane.rates.calls_at_once)
         client = anthropic.AsyncAnthropic(
             api_key=self._key.value(self.name),
             base_url=self._address,

@@ -18,6 +18,8 @@ from graphengine.errors import AnswerTorn, ModelError, ModelTimeout, ModelUnreac
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+    from graphengine.models.line import Waits
+
 Effort: TypeAlias = Literal["low", "medium", "high"]
 """How much a model thinks before it answers, if it supports that."""
 
@@ -110,8 +112,8 @@ class Request:
             that cannot stream.
         on_begin: Called when the first part of the answer arrives, whether text, thinking or a tool call; None if that
             is not wanted. It can be called more than once. Ignored by a model that cannot stream.
-        on_spent: Gets the usage of calls that failed before another one answered, as in a Router; see
-            `usage_of_failure`.
+        on_spent: Gets the usage of each call that failed; see `usage_of_failure`.
+        waits: How to wait in the model's lane; None for the machine's clock. Adapters ignore it.
         stand_in: The agent's rule-based answer to this question, None if it has none.
     """
 
@@ -128,6 +130,7 @@ class Request:
     on_text: Callable[[str], None] | None = None
     on_begin: Callable[[], None] | None = None
     on_spent: Callable[[Mapping[str, float | None]], None] | None = None
+    waits: Waits | None = None
     stand_in: Callable[[], Awaitable[object]] | None = None
 
     @property
@@ -233,6 +236,10 @@ class Model(Protocol):
     Calls may run concurrently, and may be cancelled. A call returns one complete answer or raises the matching
     `ModelError`; it does not retry, and keeps nothing of a conversation between calls. No error, log line or answer
     contains an API key.
+
+    Agents call it through its lane, which waits and calls again; see `graphengine.models.Lane`. A model may have an
+    attribute `lane`: a `Lane`, or None for a model that calls others and has nothing to pace. Without one it gets a
+    lane of its own, without limits.
     """
 
     @property
@@ -263,6 +270,15 @@ class KnowsPrices(Protocol):
         ...
 
 
+@runtime_checkable
+class TellsPrices(Protocol):
+    """A model that can tell what a call of some size would cost."""
+
+    async def price_of(self, input_tokens: int, output_tokens: int) -> float | None:
+        """Return the cost of so many tokens in US dollars, without a cache; None if it is unknown."""
+        ...
+
+
 __all__ = [
     "UNKNOWN_USAGE",
     "Closes",
@@ -273,6 +289,7 @@ __all__ = [
     "Request",
     "Response",
     "Stop",
+    "TellsPrices",
     "ToolCall",
     "ToolSpec",
     "usage_of",

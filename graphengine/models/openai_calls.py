@@ -11,27 +11,39 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Final
 from urllib.parse import urlsplit
 
 from graphengine.errors import AnswerTorn, DefinitionError
 from graphengine.graph.options import is_seconds
+from graphengine.models.lane import lane_for
 from graphengine.models.openai_errors import complaint, failed, not_this_api, raised
 from graphengine.models.openai_parts import inside, text, used
-from graphengine.models.prices import Prices
-from graphengine.models.sdk import Clients, Failures, Key, http_address, http_client, load, shown_address, sound_json
+from graphengine.models.prices import Prices, Spent
+from graphengine.models.sdk import (
+    CALLS_AT_ONCE,
+    Clients,
+    Failures,
+    Key,
+    http_address,
+    http_client,
+    load,
+    shown_address,
+    sound_json,
+)
 from graphengine.models.server_events import ServerEvents
 from graphengine.state.json_values import utf8_text
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import Callable, Iterator
 
     from openai import AsyncOpenAI, AsyncStream
 
     from graphengine.errors import ModelError
     from graphengine.models.base import Response
+    from graphengine.models.lane import Lane
     from graphengine.models.openai_schema import JsonObject
     from graphengine.models.prices import Price
 
@@ -55,6 +67,7 @@ class Server:
         api_key: The key; None for the environment's.
         base_url: The API's address, which usually ends in /v1; None for the environment's, or OpenAI's own.
         timeout_seconds: How long the server may send nothing before the call fails with `ModelTimeout`.
+        lane: Its lane; None for the one that all models with this name, address and key share.
 
     Attributes:
         is_own: Whether this is OpenAI itself.
@@ -63,7 +76,15 @@ class Server:
         shown_address: The same without credentials.
     """
 
-    def __init__(self, model: str, *, api_key: str | None, base_url: str | None, timeout_seconds: float) -> None:
+    def __init__(
+        self,
+        model: str,
+        *,
+        api_key: str | None,
+        base_url: str | None,
+        timeout_seconds: float,
+        lane: Lane | None = None,
+    ) -> None:
         if not model.partition(":")[2].strip():
             raise DefinitionError(f"{model!r} names no model", repair="give a model's name, as 'gpt-5-mini'")
         if not is_seconds(timeout_seconds):
@@ -78,6 +99,7 @@ class Server:
         self._key = Key(given, KEY, unless=None if self.is_own else "not-needed")
         self._model = model
         self._clients: Clients[AsyncOpenAI] = Clients(self._make)
+        self.lane = lane or lane_for((model, self.address, self._key.identity), CALLS_AT_ONCE)
         self.failures = Failures(model, self.address, self._key, float(timeout_seconds))
 
     async def whole(self, path: str, body: JsonObject) -> JsonObject:
@@ -86,11 +108,11 @@ class Server:
         Raises:
             ModelError: The call failed; the class states how.
         """
-        async with self._calling() as client:
-            try:
-                answer: object = await client.post(path, body=sound_json(body), cast_to=object)
-            except self._errors as error:
-                raise raised(error, self.failures) from None
+        client = await self._client()
+        try:
+            answer: object = await client.post(path, body=sound_json(body), cast_to=object)
+        except self._errors as error:
+            raise raised(error, self.failures) from None
         return self._object(answer)
 
     async def stream(self, path: str, body: JsonObject, take: Callable[[JsonObject], bool]) -> JsonObject | None:
@@ -107,21 +129,21 @@ class Server:
         Raises:
             ModelError: The call failed; the class states how.
         """
-        async with self._calling() as client:
-            from openai import AsyncStream  # noqa: PLC0415 - loaded by now
+        client = await self._client()
+        from openai import AsyncStream  # noqa: PLC0415 - loaded by now
 
-            try:
-                stream = await client.post(
-                    path, body=sound_json(body), cast_to=object, stream=True, stream_cls=AsyncStream[object]
-                )
-            except self._errors as error:
-                raise raised(error, self.failures) from None
-            kind = stream.response.headers.get("content-type", "")
-            if "json" in kind or "html" in kind:
-                async with stream:
-                    return await self._unstreamed(stream)
-            async with ServerEvents(stream.response) as events:
-                await self._follow(events, take)
+        try:
+            stream = await client.post(
+                path, body=sound_json(body), cast_to=object, stream=True, stream_cls=AsyncStream[object]
+            )
+        except self._errors as error:
+            raise raised(error, self.failures) from None
+        kind = stream.response.headers.get("content-type", "")
+        if "json" in kind or "html" in kind:
+            async with stream:
+                return await self._unstreamed(stream)
+        async with ServerEvents(stream.response) as events:
+            await self._follow(events, take)
         return None
 
     async def close(self) -> None:
@@ -177,12 +199,10 @@ class Server:
         except RecursionError:
             raise self.torn("returned an answer that is nested too deeply") from None
 
-    @asynccontextmanager
-    async def _calling(self) -> AsyncIterator[AsyncOpenAI]:
+    async def _client(self) -> AsyncOpenAI:
         self._key.value(self._model)
         await load("openai", "openai")
-        async with self._clients.turn() as client:
-            yield client
+        return await self._clients.get()
 
     @property
     def _errors(self) -> tuple[type[Exception], ...]:
@@ -195,7 +215,7 @@ class Server:
     def _make(self) -> AsyncOpenAI:
         import openai  # noqa: PLC0415 - a client is made once the SDK is loaded
 
-        http = http_client(openai, self.failures.timeout_seconds)
+        http = http_client(openai, self.failures.timeout_seconds, self.lane.rates.calls_at_once)
         key = self._key.value(self._model)
         return openai.AsyncOpenAI(
             api_key=key, base_url=self.address, timeout=http.timeout, max_retries=0, http_client=http
@@ -209,7 +229,7 @@ class ServedModel:
     _tokens: ClassVar[tuple[str, str]]
     """The API's names for the question's and the answer's tokens."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a separate setting of the server
         self,
         model: str,
         *,
@@ -217,11 +237,13 @@ class ServedModel:
         base_url: str | None = None,
         timeout_seconds: float = 600.0,
         price: Price | None = None,
+        lane: Lane | None = None,
     ) -> None:
         self.model = model
         self.name = f"{self._api}:{model}"
-        server = Server(self.name, api_key=api_key, base_url=base_url, timeout_seconds=timeout_seconds)
+        server = Server(self.name, api_key=api_key, base_url=base_url, timeout_seconds=timeout_seconds, lane=lane)
         self._server = server
+        self.lane = server.lane
         self._provider = self._api if server.is_own else f"{self._api} {server.shown_address}"
         self._prices = Prices("openai" if server.is_own else "", model, given=price, address=server.address)
 
@@ -232,6 +254,10 @@ class ServedModel:
     async def knows_price(self) -> bool:
         """Return whether `cost_usd` of its answers will be known."""
         return await self._prices.known()
+
+    async def price_of(self, input_tokens: int, output_tokens: int) -> float | None:
+        """Return the cost of so many tokens in US dollars; None if it is unknown."""
+        return await self._prices.cost(Spent(input_tokens, output_tokens=output_tokens))
 
     async def _usage_of_failure(self, usage: JsonObject) -> dict[str, float | None] | None:
         spent = used(usage, *self._tokens)

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias
 
 from graphengine.errors import ModelError
-from graphengine.models.base import Closes, KnowsPrices
+from graphengine.models.base import Closes, KnowsPrices, TellsPrices
+from graphengine.models.lane import lane_of
 from graphengine.models.names import as_model
 from graphengine.models.recording import LASTING, Answered, Asked, BadRecording, Exchange, Failed, Recording
 from graphengine.models.scripted import stream
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from graphengine.models.base import Model, Request, Response
+    from graphengine.models.lane import Lane
 
 _Part: TypeAlias = "tuple[str, ...]"
 
@@ -102,10 +104,27 @@ class RecordedModel:
             return await self._record(request, asked)
         return _replayed(found, request)
 
+    @property
+    def lane(self) -> Lane | None:
+        """The lane of the underlying model; None without one, as replayed answers need not wait."""
+        return None if self._model is None else lane_of(self._model)
+
+    @property
+    def reports_usage(self) -> bool:
+        """Whether the underlying model reports what its calls used."""
+        return getattr(self._model, "reports_usage", False)
+
     async def knows_price(self) -> bool:
         """Return whether the underlying model knows its price; True without one, as replayed answers cost nothing."""
         model: object = self._model
         return await model.knows_price() if isinstance(model, KnowsPrices) else True
+
+    async def price_of(self, input_tokens: int, output_tokens: int) -> float | None:
+        """Return what the underlying model tells; 0.0 without one, as replayed answers cost nothing."""
+        model: object = self._model
+        if model is None:
+            return 0.0
+        return await model.price_of(input_tokens, output_tokens) if isinstance(model, TellsPrices) else None
 
     async def close(self) -> None:
         """Close the underlying model's connections."""

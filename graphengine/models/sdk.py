@@ -1,7 +1,7 @@
 """Code that the adapters over providers' SDKs share.
 
 An SDK is loaded on first use, in a thread (`load`). Its client is made there too, one for each model object and running
-event loop, and makes no more calls at a time than it has connections (`Clients`). `Key` holds the API key and does not
+event loop (`Clients`), with as many connections as its lane allows calls. `Key` holds the API key and does not
 show it. `Failures` puts texts from outside into errors, with keys hidden, and shortened. `sound_json` makes JSON
 that is sent or recorded encodable as UTF-8.
 """
@@ -9,17 +9,17 @@ that is sent or recorded encodable as UTF-8.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import importlib
 import json
 import os
 import re
 import threading
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from math import isfinite
-from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeAlias, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 from weakref import WeakKeyDictionary
 
@@ -42,10 +42,11 @@ from graphengine.errors import (
     install_command,
 )
 from graphengine.models.hiding import struck
+from graphengine.models.lane import HEADERS
 from graphengine.state.json_values import utf8_text
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import Callable, Mapping
     from types import ModuleType
 
     import httpx2
@@ -53,8 +54,8 @@ if TYPE_CHECKING:
 
     from graphengine.models.base import Request
 
-CONNECTIONS: Final = 100
-"""The most calls that one model object has in flight in one event loop; further calls wait."""
+CALLS_AT_ONCE: Final = 100
+"""The most calls that a lane of these models has in flight if none is given; further calls wait."""
 
 CONNECT_SECONDS: Final = 10.0
 """The longest time to connect to a server."""
@@ -102,20 +103,30 @@ def _load(module: str, extra: str) -> ModuleType:
         return _loaded[module]
 
 
-def http_client(sdk: ModuleType, timeout_seconds: float) -> httpx2.AsyncClient:
-    """Return an HTTP client for an SDK's client, with as many connections as turns. Making it takes about 50 ms.
+def http_client(sdk: ModuleType, timeout_seconds: float, connections: int | None) -> httpx2.AsyncClient:
+    """Return an HTTP client for an SDK's client. Making it takes about 50 ms.
 
     Args:
         sdk: The SDK's module, whose defaults apply otherwise (proxies, keep-alive).
         timeout_seconds: How long a server may send nothing.
+        connections: As many as there are calls at a time, None for no limit; a call that waits for one does not time
+            out.
     """
     import httpx2  # noqa: PLC0415 - comes with the SDKs, and is as heavy
 
     client: httpx2.AsyncClient = sdk.DefaultAsyncHttpxClient(
-        limits=httpx2.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS, keepalive_expiry=30),
+        limits=httpx2.Limits(max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=30),
         timeout=httpx2.Timeout(timeout_seconds, connect=min(timeout_seconds, CONNECT_SECONDS), pool=None),
+        event_hooks={"response": [_hear]},
     )
     return client
+
+
+async def _hear(response: httpx2.Response) -> None:
+    """Pass a response's headers on to the lane of the call, for the limits that they state."""
+    heard = HEADERS.get()
+    if heard is not None:
+        heard(response.headers)
 
 
 def http_address(given: str) -> str:
@@ -168,10 +179,9 @@ C = TypeVar("C", bound=_Client)
 
 @dataclass(slots=True)
 class _Place(Generic[C]):
-    """One event loop's client, if made, and its turns."""
+    """One event loop's client, if made."""
 
     making: asyncio.Lock = field(default_factory=asyncio.Lock)
-    turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CONNECTIONS))
     client: C | None = None
 
 
@@ -184,8 +194,7 @@ class Clients(Generic[C]):
     Example:
         >>> async def main() -> None:
         ...     clients = Clients(lambda: "a client of the provider's SDK")
-        ...     async with clients.turn() as client:
-        ...         print(client)
+        ...     print(await clients.get())
         >>> asyncio.run(main())
         a client of the provider's SDK
     """
@@ -195,15 +204,13 @@ class Clients(Generic[C]):
         self._places: WeakKeyDictionary[asyncio.AbstractEventLoop, _Place[C]] = WeakKeyDictionary()
         self._guard = threading.Lock()
 
-    @asynccontextmanager
-    async def turn(self) -> AsyncIterator[C]:
-        """Yield the running loop's client once one of its connections is free. No call's timeout runs meanwhile."""
+    async def get(self) -> C:
+        """Return the running loop's client."""
         place = self._place()
-        async with place.turns:
-            yield place.client if place.client is not None else await self._made(place)
+        return place.client if place.client is not None else await self._made(place)
 
     async def close(self) -> None:
-        """Close the running loop's client, if there is one. The next turn makes another."""
+        """Close the running loop's client, if there is one. The next `get` makes another."""
         with self._guard:
             place = self._places.pop(asyncio.get_running_loop(), None)
         if place is not None and place.client is not None:
@@ -274,6 +281,13 @@ class Key:
         """Return the keys to hide in texts."""
         return tuple(key for key in (self._found(), self._given) if key)
 
+    @property
+    def identity(self) -> str:
+        """A text that two sources of the same key have in common, and that does not show it."""
+        if self._given is None:
+            return self.variable
+        return hashlib.blake2b(self._given.encode(errors="replace"), digest_size=9).hexdigest()
+
     def _found(self) -> str:
         return (self._given if self._given is not None else os.environ.get(self.variable, "")).strip()
 
@@ -342,6 +356,45 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         if seconds is None:
             seconds = _seconds_until(text)
     return None if seconds is None else min(max(seconds, 0.0), LONGEST_WAIT_SECONDS)
+
+
+_Left: TypeAlias = "tuple[int, float] | None"
+_DURATION: Final = re.compile(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:([\d.]+)s)?(?:([\d.]+)ms)?")
+_STATED: Final = (  # what is left, and when it is whole again; of Anthropic, and of OpenAI and servers like it
+    ("anthropic-ratelimit-{}-remaining", "anthropic-ratelimit-{}-reset"),
+    ("x-ratelimit-remaining-{}", "x-ratelimit-reset-{}"),
+)
+
+
+def limits_stated(headers: Mapping[str, str]) -> tuple[_Left, _Left]:
+    """Return how many requests and tokens a server still allows, each with the seconds until it allows more.
+
+    None for what its headers do not state.
+    """
+    return _stated(headers, "requests"), _stated(headers, "tokens")
+
+
+def _stated(headers: Mapping[str, str], what: str) -> _Left:
+    for left_name, reset_name in _STATED:
+        left = _number(headers.get(left_name.format(what)))
+        seconds = _until_reset(headers.get(reset_name.format(what)))
+        if left is not None and seconds is not None:
+            return int(left), min(max(seconds, 0.0), LONGEST_WAIT_SECONDS)
+    return None
+
+
+def _until_reset(text: str | None) -> float | None:
+    """Return the seconds until a time such as `2026-11-21T17:05:00Z`, or those of a duration such as `6m0s`."""
+    given = (text or "").strip()
+    found = _DURATION.fullmatch(given)
+    if found is not None and given:
+        hours, minutes, seconds, milliseconds = (float(part or 0) for part in found.groups())
+        return hours * 3600 + minutes * 60 + seconds + milliseconds / 1000
+    try:
+        moment = datetime.fromisoformat(given)
+    except ValueError:
+        return None
+    return (moment - datetime.now(UTC)).total_seconds() if moment.tzinfo is not None else None
 
 
 def _number(text: str | None) -> float | None:
@@ -488,7 +541,7 @@ class Failures:
 
 
 __all__ = [
-    "CONNECTIONS",
+    "CALLS_AT_ONCE",
     "CONNECT_SECONDS",
     "WHAT",
     "Clients",
@@ -498,6 +551,7 @@ __all__ = [
     "http_address",
     "http_client",
     "kind_of_status",
+    "limits_stated",
     "load",
     "retry_after",
     "says_too_long",

@@ -36,6 +36,8 @@ from graphengine.engine.steps import WaitRecord, path_of
 from graphengine.errors import CrashLoop, MutatedInput, NodeTimeout
 from graphengine.graph.options import Sizes
 from graphengine.graph.question import NO_ANSWER, AskBody
+from graphengine.models.line import MACHINE_CLOCK
+from graphengine.runner.budget import Budgets
 from graphengine.runner.context import Context, Surroundings
 from graphengine.runner.threads import in_thread
 from graphengine.state.declared import values_of
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
     from graphengine.engine.plan import Call, NodePlan, Plan
     from graphengine.engine.run_state import RunState
     from graphengine.engine.snapshot import Frame, Task
+    from graphengine.models.line import Clock
     from graphengine.runner.context import Host
     from graphengine.runner.model_routing import Models
     from graphengine.runner.previous_runs import Past
@@ -67,6 +70,7 @@ class TaskRunner:
         now: The clock of the run's log.
         wall: The machine's clock, by which waits end.
         past: Finds earlier runs.
+        clock: The clock of the lanes of models.
     """
 
     __slots__ = ("_checks", "_now", "_plan", "_resources", "_snapshot", "_surroundings", "_threads", "_wall", "context")
@@ -82,6 +86,7 @@ class TaskRunner:
         now: Callable[[], float],
         wall: Callable[[], float],
         past: Past,
+        clock: Clock = MACHINE_CLOCK,
     ) -> None:
         self._resources = resources
         self._threads = threads
@@ -94,7 +99,21 @@ class TaskRunner:
         guard = Guard(plan, snapshot) if plan.secret else None
         given = functools.partial(_given, plan, resources)
         self._surroundings = Surroundings(
-            snapshot.run_id, plan.graph, host, models, now, wall, threads, loop, past, snapshot, given, sizes, guard
+            run_id=snapshot.run_id,
+            graph=plan.graph,
+            host=host,
+            models=models,
+            now=now,
+            wall=wall,
+            threads=threads,
+            loop=loop,
+            past=past,
+            snapshot=snapshot,
+            resources=given,
+            clock=clock,
+            budgets=Budgets(snapshot),
+            sizes=sizes,
+            guard=guard,
         )
         self._checks = run.checks
         self.context = copy_context()  # the context in which the last node began

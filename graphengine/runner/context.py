@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import math
 import random
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, overload
 
 from graphengine.agents.run_scope import FROM_THREAD
@@ -18,11 +18,14 @@ from graphengine.errors import DefinitionError, InputError, NotRecordable, Price
 from graphengine.graph.options import LONGEST_SECONDS, Sizes, is_seconds, none_for_ever
 from graphengine.graph.question import NO_ANSWER
 from graphengine.models.base import KnowsPrices
+from graphengine.models.lane import characters
 from graphengine.runner.answers import as_record
+from graphengine.runner.budget import ModelCall, guessed
 from graphengine.runner.live_events import TextDelta
 from graphengine.runner.previous_runs import Past, PastRun  # noqa: TC001 - ctx.step reads the annotation of a call when it is made
 from graphengine.runner.recorded_work import Work, answers_of
 from graphengine.runner.threads import in_thread
+from graphengine.runner.waits import RunWaits
 from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
@@ -36,8 +39,11 @@ if TYPE_CHECKING:
     from graphengine.engine.events import Event
     from graphengine.engine.redaction import Guard
     from graphengine.engine.snapshot import Frame, Snapshot, Task
+    from graphengine.errors import ModelTransient
     from graphengine.graph.definition import GraphDefinition
-    from graphengine.models.base import Model
+    from graphengine.models.base import Model, Request
+    from graphengine.models.line import Clock, Waits
+    from graphengine.runner.budget import Budgets
     from graphengine.runner.live_events import Emitted
     from graphengine.runner.model_routing import Models
     from graphengine.state.json_values import JsonValue
@@ -84,6 +90,10 @@ class Host(Protocol):
         """Show a live event."""
         ...
 
+    async def halted(self) -> None:
+        """Return when the run will stop, or be released, at the next safe point."""
+        ...
+
     @property
     def note(self) -> Callable[[Event], Awaitable[None]]:
         """Record an event of a node that is still running, and return when it is durable."""
@@ -92,7 +102,10 @@ class Host(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What the contexts of a run share; `now` is the clock of its log, `wall` the clock by which waits end."""
+    """What the contexts of a run share.
+
+    `now` is the clock of its log, `wall` the clock by which waits end, `clock` the one of the lanes of models.
+    """
 
     run_id: str
     graph: str
@@ -105,6 +118,8 @@ class Surroundings:
     past: Past
     snapshot: Snapshot
     resources: Callable[[Frame], Mapping[str, object]]
+    clock: Clock
+    budgets: Budgets
     sizes: Sizes = _SIZES
     guard: Guard | None = None  # where the graph has secrets
 
@@ -431,6 +446,7 @@ class Context:
             self.work.over = True
             if self.work.is_left:
                 await self.work.end()
+            self._surroundings.budgets.recorded(self._frame)
 
     # What agents need of the run: `graphengine.agents.run_scope.Scope`.
 
@@ -544,9 +560,26 @@ class Context:
         """Return the tools of a source, which stays open as long as the Runner."""
         return await self._surroundings.models.opened(source)
 
-    def shared(self, key: str, make: Callable[[], object]) -> object:
-        """Return an object that all agents of the Runner share."""
-        return self._surroundings.models.shared(key, make)
+    @property
+    def waits(self) -> Waits:
+        """How to wait for a model: by the Runner's clock, until the run stops or reaches a limit."""
+        return RunWaits(self._surroundings, self._frame, self._work(""))
+
+    def pause_after(self, error: ModelTransient, tries: int) -> float | None:  # noqa: ARG002
+        """Return None: the node's `retry=` decides."""
+        return None
+
+    async def reserved(
+        self, model: Model, request: Request
+    ) -> AbstractContextManager[Callable[[Mapping[str, float | None]], None]]:
+        """Reserve what a call may use of the limits, once it fits."""
+        budgets = self._surroundings.budgets
+        if not budgets.limits(self._frame):
+            return nullcontext(_nothing)
+        call = ModelCall(request.agent, model.name, characters(request))
+        if not budgets.knows(call):
+            call = replace(call, guess=await guessed(model, request))
+        return (await budgets.reserve(self._frame, call, self.waits.first_of)).held()
 
     async def blocking(self, function: Callable[[], object]) -> object:
         """Call a blocking function in the runner's thread pool.
@@ -560,6 +593,7 @@ class Context:
     def paid(self, usage: Mapping[str, float | None]) -> None:
         """Add the usage of a model call that is not recorded as a piece of work."""
         self.usage = add_usage(self.usage or {}, usage)
+        self._surroundings.budgets.unrecorded(self._frame, usage)
 
     def own(self) -> Work:
         """Create the attempt's work, bound to the node's asyncio task, which its waits cancel. Called by the runner."""
@@ -594,6 +628,10 @@ class Context:
             wait.due = self._surroundings.wall() + timeout_seconds
         if default is not NO_ANSWER:
             wait.default = record
+
+
+def _nothing(_usage: Mapping[str, float | None]) -> None:
+    """Do nothing: no limit needs to know what a call used."""
 
 
 _CALL: Final[ContextVar[tuple[Context, str] | None]] = ContextVar("graphengine_tool_call", default=None)

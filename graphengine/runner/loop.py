@@ -162,6 +162,12 @@ class Driver:
         """Whether no more tasks are started."""
         return self._halting
 
+    async def halted(self) -> None:
+        """Return when no more tasks are started."""
+        self._stopped = self._stopped or asyncio.Event()
+        if not self._halting:
+            await self._stopped.wait()
+
     @property
     def is_watched(self) -> bool:
         """Whether live events have a watcher."""

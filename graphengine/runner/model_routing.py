@@ -19,7 +19,7 @@ from graphengine.models.base import Closes
 from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from types import FunctionType
 
     from graphengine.agents.run_scope import Opens
@@ -46,7 +46,6 @@ class Models:
         self._given = dict(given)
         self._made: dict[str, Model] = {}
         self._used: dict[int, Model] = {}
-        self._shared: dict[str, object] = {}
         self._sources: dict[int, tuple[Opens, Sequence[Any]]] = {}
         self._opening: dict[int, asyncio.Lock] = {}
         self._checked: Plan[Any] | None = (
@@ -69,12 +68,6 @@ class Models:
             self._used[id(model)] = model
             _USERS[_user(model)] += 1
         return model
-
-    def shared(self, key: str, make: Callable[[], object]) -> object:
-        """Return the object that all agents share under a key, created when first needed."""
-        if key not in self._shared:
-            self._shared[key] = make()
-        return self._shared[key]
 
     def check(self, plan: Plan[Any]) -> None:
         """Refuse keys that match nothing in a graph.

@@ -16,7 +16,9 @@ from graphengine.calls.interrupts import reraise_interrupt
 from graphengine.engine.snapshot import Snapshot
 from graphengine.errors import DefinitionError, ResourceFailed, RunIsDriven, StoreError
 from graphengine.history.load import load_snapshot
+from graphengine.models.line import MACHINE_CLOCK
 from graphengine.runner.attempt import TaskRunner
+from graphengine.runner.clock import SystemClock
 from graphengine.runner.lifecycle import Opener, release
 from graphengine.runner.loop import Driver
 from graphengine.runner.loop_watchdog import WATCH
@@ -351,6 +353,7 @@ class Supervisor:
             now=driver.time.now,
             wall=self._clock.now,
             past=functools.partial(past_runs, self._store),
+            clock=MACHINE_CLOCK if isinstance(self._clock, SystemClock) else self._clock,
         )
 
     def _start_inbox(self) -> None:

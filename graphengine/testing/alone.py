@@ -348,6 +348,10 @@ class _Alone:
     is_watched = False
     is_halting = False
 
+    async def halted(self) -> None:
+        """Never return: nothing stops the run."""
+        await asyncio.Event().wait()
+
     def check(self) -> None:
         """Do nothing: there is no store to check."""
 

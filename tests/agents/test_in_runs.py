@@ -13,7 +13,7 @@ from graphengine import END, START, Agent, Context, Graph, Limits, Retry, RunFai
 from graphengine.agents.tools import tool
 from graphengine.agents.window import Window
 from graphengine.engine.steps import Step
-from graphengine.errors import BadAnswer, CompileError, DefinitionError, InputError, RateLimited
+from graphengine.errors import BadAnswer, CompileError, DefinitionError, InputError, ModelUnreachable, RateLimited
 from graphengine.models import Message, Request, Response
 from graphengine.models.scripted import calls
 from graphengine.reducers import append, extend
@@ -81,10 +81,10 @@ async def test_each_turn_and_tool_call_is_a_step_with_what_it_cost() -> None:
 
 
 async def test_what_was_recorded_before_a_failure_is_not_asked_again() -> None:
-    """A rate limit during a conversation waits as long as the server asks, and the next attempt continues after it."""
+    """A call that may have been paid fails its attempt; the next one continues, when the server allows it."""
     script = [
         wanting(("add", {"first": 1, "second": 2})),
-        RateLimited("slow down", retry_after_seconds=90.0),
+        ModelUnreachable("the connection broke", retry_after_seconds=90.0),
         answer("3"),
     ]
     model = ScriptedModel(script)
@@ -94,7 +94,7 @@ async def test_what_was_recorded_before_a_failure_is_not_asked_again() -> None:
         steps = await steps_of(runner, run.id)
     assert result.state.draft == "3"
     (failed,) = [step for step in steps if step.kind == "attempt"]
-    assert (said(failed)["error"]["kind"], said(failed)["due_at"] - failed.at) == ("rate_limited", 90.0)
+    assert (said(failed)["error"]["kind"], said(failed)["due_at"] - failed.at) == ("model_unreachable", 90.0)
     assert [said(step)["name"] for step in steps if step.kind == "recorded"] == ["turn", "tool add", "turn"]
     assert len(model.requests) == 3
 

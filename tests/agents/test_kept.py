@@ -29,7 +29,7 @@ from graphengine import (
 )
 from graphengine.agents.tools import Tool, ToolsUnavailable
 from graphengine.engine.steps import encode_step
-from graphengine.errors import AnswerCut, InputError, RateLimited
+from graphengine.errors import AnswerCut, InputError, ModelTransient
 from graphengine.history.export import export_run, import_run
 from graphengine.history.replay.replay import replay
 from graphengine.models import Request, Response
@@ -65,7 +65,7 @@ async def test_a_branch_during_a_conversation_continues_after_the_turn() -> None
 
 async def test_a_changed_prompt_starts_anew_and_the_old_turns_are_listed() -> None:
     """The step of the node lists the unused records; all usage stays counted."""
-    model = ScriptedModel([paid("", ADD), RateLimited("slow down"), paid("", ADD), paid("3")])
+    model = ScriptedModel([paid("", ADD), ModelTransient("later"), paid("", ADD), paid("3")])
     before, after = (Agent("writer", prompt=prompt, tools=[add], model=model) for prompt in ("{task}", "Write. {task}"))
     never = Retry(attempts=1)
     async with Runner() as runner:
@@ -82,7 +82,7 @@ async def test_a_run_continues_with_another_model_after_the_first_ones_turns() -
     """Records are independent of the provider."""
     store = MemoryStore()
     graph = one(Agent("writer", prompt="{task}", tools=[add]), retry=Retry(attempts=1))
-    async with Runner(store, models={"writer": ScriptedModel([paid("", ADD), RateLimited("slow down")])}) as runner:
+    async with Runner(store, models={"writer": ScriptedModel([paid("", ADD), ModelTransient("later")])}) as runner:
         await failing(runner.start(graph, run_id="r"))
     other = ScriptedModel([paid("three")])
     async with Runner(store, models={"writer": other}) as runner:
@@ -146,7 +146,7 @@ async def test_failed_and_called_off_agents_are_replayed() -> None:
             return paid("", ADD) if request.messages[-1].role == "user" else await asyncio.Event().wait()  # type: ignore[return-value]
         tries += 1
         if tries == 2:
-            raise RateLimited("slow down")
+            raise ModelTransient("slow down")
         await asyncio.sleep(0.01)
         return script(request)
 
@@ -196,7 +196,7 @@ async def test_what_a_recorded_call_sent_is_delivered_once(whose: str) -> None:
 
     async def fail() -> None:
         if tries == 1:
-            raise RateLimited("slow down")
+            raise ModelTransient("slow down")
 
     async def hear(ctx: Context) -> str:
         return await ctx.receive("news", str)
@@ -305,7 +305,7 @@ async def test_too_many_turns_lose_nothing() -> None:
 async def test_a_window_that_is_put_on_later_shifts_no_turns() -> None:
     """The recorded answers keep their places; the summary is one more call."""
     turn = replace(paid("word " * 400, ADD), input_tokens=900)
-    model = ScriptedModel([turn, turn, turn, RateLimited("no"), paid("done")])
+    model = ScriptedModel([turn, turn, turn, ModelTransient("no"), paid("done")])
     cheap = ScriptedModel(lambda request: paid("in short"))
     agent = Agent("writer", prompt="{task}", tools=[add], model=model)
     never = Retry(attempts=1)
@@ -423,7 +423,7 @@ async def test_agents_can_be_used_wherever_nodes_can() -> None:
     """In a choose, as a fallback, in a graph with limits of its own, as items of a map."""
     model = ScriptedModel(lambda request: f"{request.agent}")
     cheap, strong, spare = (Agent(name, prompt="{task}", model=model) for name in ("cheap", "strong", "spare"))
-    broken = Agent("broken", prompt="{task}", model=ScriptedModel([RateLimited("no")]))
+    broken = Agent("broken", prompt="{task}", model=ScriptedModel([ModelTransient("no")]))
     inner = Graph("inner", Work, limits=Limits(cost_usd=1))
     inner.add_node("write", cheap, writes="draft")
     inner.add_path(START, "write", END)
@@ -440,7 +440,7 @@ async def test_agents_can_be_used_wherever_nodes_can() -> None:
 
 async def test_a_fallback_continues_after_the_recorded_turns() -> None:
     """An agent of the same name and question on another model repeats no turn."""
-    first = ScriptedModel([paid("", ADD), RateLimited("no")])
+    first = ScriptedModel([paid("", ADD), ModelTransient("no")])
     second = ScriptedModel([paid("three")])
     agent = Agent("writer", prompt="{task}", tools=[add], model=first)
     async with Runner() as runner:

@@ -14,7 +14,7 @@ import pytest
 from pydantic_core import to_json
 
 from graphengine import END, START, Agent, Context, Graph, Limits, Retry, RunFailed, Runner, ScriptedModel, Sizes, tool
-from graphengine.errors import RateLimited
+from graphengine.errors import ModelTransient
 from graphengine.models import Request, Response, ToolCall
 from graphengine.models.scripted import calls
 from graphengine.stores.memory import MemoryStore
@@ -129,7 +129,7 @@ async def test_thousands_of_calls_of_one_turn_are_made() -> None:
         return str(number)
 
     many = calls(*(("note", {"number": number}) for number in range(3000)))
-    model = ScriptedModel([many, RateLimited("slow down"), "done"])
+    model = ScriptedModel([many, ModelTransient("slow down"), "done"])
     graph = one(Agent("writer", prompt="{task}", tools=[note]), retry=Retry(attempts=2, initial_seconds=0))
     async with asyncio.timeout(20), Runner(models={"writer": model}) as runner:
         result = await runner.start(graph).result()
@@ -251,7 +251,7 @@ async def test_concurrent_agents_that_fail_leave_nothing_in_flight() -> None:
         if request.agent == "quick" and not failed:
             failed = True
             await reached.wait()
-            raise RateLimited("slow down")
+            raise ModelTransient("later")
         if request.agent == "slow" and not reached.is_set():
             reached.set()
             try:

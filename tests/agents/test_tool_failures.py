@@ -15,7 +15,6 @@ from graphengine.errors import (
     NotAuthenticated,
     PriceUnknown,
     QuotaExceeded,
-    RateLimited,
 )
 from graphengine.models.scripted import calls
 from graphengine.testing import FakeClock
@@ -39,10 +38,10 @@ def consulting(inner: Agent[str], *, wrapped: bool = False) -> Agent[str]:
 
 @pytest.mark.parametrize("wrapped", [False, True])
 async def test_what_passes_at_a_sub_agents_model_is_tried_again(*, wrapped: bool) -> None:
-    """A 429 of an agent that is a tool is retried as any other, and the outer model does not see it."""
+    """A failure of an agent that is a tool is retried as any other, and the outer model does not see it."""
     script = {
         "outer": [calls(("consult", {"text": "?"})), "so"],
-        "inner": [RateLimited("slow down", retry_after_seconds=7), "yes"],
+        "inner": [ModelTransient("later", retry_after_seconds=7), "yes"],
     }
     model = ScriptedModel(script)
     async with Runner(models={"*": model}, clock=FakeClock()) as runner:

@@ -71,6 +71,10 @@ class Alone:
     is_watched: bool = False
     is_halting: bool = False
 
+    async def halted(self) -> None:
+        """Never return: nothing stops the run."""
+        await asyncio.Event().wait()
+
     def check(self) -> None:
         """Do nothing: everything recorded is kept."""
 

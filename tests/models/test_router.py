@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -19,7 +20,10 @@ from graphengine.errors import (
     QuotaExceeded,
     RateLimited,
 )
-from graphengine.models import Closes, KnowsPrices, Message, Model, Request, Response, Router, ScriptedModel
+from graphengine.models import Closes, KnowsPrices, Lane, Message, Model, Request, Response, Router, ScriptedModel
+from graphengine.models.lane import paced
+from graphengine.models.line import Plain
+from graphengine.testing import FakeClock
 
 ASKED = Request("writer", "", [Message(role="user", text="?")])
 DOWN = ModelOverloaded("overloaded")
@@ -28,8 +32,9 @@ DOWN = ModelOverloaded("overloaded")
 class Named:
     """A model with a name whose answers are set by the test."""
 
-    def __init__(self, name: str, *does: object, always: object = None) -> None:
+    def __init__(self, name: str, *does: object, always: object = None, lane: Lane | None = None) -> None:
         self.name = name
+        self.lane = lane or Lane()
         self.does = list(does)
         self.always = always
         self.calls = 0
@@ -57,26 +62,27 @@ class Named:
         self.closed += 1
 
 
-class Time:
-    """A clock that a test sets."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+@pytest.fixture
+def clock() -> FakeClock:
+    """Return a clock that a test moves."""
+    return FakeClock(1000.0, jumps=False)
 
 
-async def text_of(router: Model) -> str:
+async def text_of(router: Model, clock: FakeClock | None = None) -> str:
     """Return its answer."""
-    return str((await router.answer(ASKED)).content)
+    return str((await router.answer(asked(clock))).content)
 
 
-async def failed(router: Model) -> ModelError:
+async def failed(router: Model, clock: FakeClock | None = None) -> ModelError:
     """Return its failure."""
     with pytest.raises(ModelError) as caught:
-        await router.answer(ASKED)
+        await router.answer(asked(clock))
     return caught.value
+
+
+def asked(clock: FakeClock | None) -> Request:
+    """Return a request whose lanes use this clock."""
+    return ASKED if clock is None else replace(ASKED, waits=Plain(clock))
 
 
 @pytest.mark.parametrize(
@@ -123,93 +129,87 @@ async def test_on_decides_which_errors_call_the_next_model() -> None:
         await Router([Named("a:1", DOWN), Named("b:2")], on=QuotaExceeded).answer(ASKED)
 
 
-async def test_a_model_that_failed_often_is_skipped_for_a_while() -> None:
+async def test_a_model_that_failed_often_is_skipped_for_a_while(clock: FakeClock) -> None:
     """Failures in a row count; then one call tries it again, and success resets it."""
-    clock = Time()
-    first, second = Named("a:1", DOWN, "fine", DOWN, DOWN), Named("b:2")
-    router = Router([first, second], failures=2, pause_seconds=30, clock=clock)
-    assert [await text_of(router) for _ in range(4)] == ["b:2 says", "fine", "b:2 says", "b:2 says"]
+    first, second = Named("a:1", DOWN, "fine", DOWN, DOWN, lane=Lane(failures=2)), Named("b:2")
+    router = Router([first, second])
+    assert [await text_of(router, clock) for _ in range(4)] == ["b:2 says", "fine", "b:2 says", "b:2 says"]
     assert first.calls == 4
-    clock.now += 29.9
-    assert await text_of(router) == "b:2 says"
+    clock.move(0.9)
+    assert await text_of(router, clock) == "b:2 says"
     assert first.calls == 4
-    clock.now += 0.2
-    assert await text_of(router) == "a:1 says"
+    clock.move(0.2)
+    assert await text_of(router, clock) == "a:1 says"
     first.does = [DOWN]
-    assert [await text_of(router), await text_of(router)] == ["b:2 says", "a:1 says"]
+    assert [await text_of(router, clock), await text_of(router, clock)] == ["b:2 says", "a:1 says"]
 
 
-async def test_a_trial_that_fails_begins_another_pause() -> None:
-    """One failure is enough then."""
-    clock = Time()
-    first = Named("a:1", always=DOWN)
-    router = Router([first, Named("b:2")], failures=3, pause_seconds=30, clock=clock)
+async def test_each_trial_that_fails_doubles_the_pause(clock: FakeClock) -> None:
+    """Up to the lane's longest."""
+    first = Named("a:1", always=DOWN, lane=Lane(failures=3, pause_seconds=3))
+    router = Router([first, Named("b:2")])
     for _ in range(5):
-        await text_of(router)
+        await text_of(router, clock)
     assert first.calls == 3
-    for calls in (4, 5):
-        clock.now += 30
-        await text_of(router)
-        await text_of(router)
+    for calls, seconds in ((4, 1), (5, 2), (6, 3), (7, 3)):
+        clock.move(seconds)
+        await text_of(router, clock)
+        await text_of(router, clock)
         assert first.calls == calls
 
 
-async def test_only_one_of_concurrent_calls_is_a_trial() -> None:
+async def test_only_one_of_concurrent_calls_is_a_trial(clock: FakeClock) -> None:
     """The others skip it meanwhile, and call it again after it answered."""
-    clock = Time()
     gate = asyncio.Event()
 
     async def slowly(request: Request) -> Response:
         await gate.wait()
         return Response("back")
 
-    first, second = Named("a:1", DOWN, slowly), Named("b:2")
-    router = Router([first, second], failures=1, pause_seconds=30, clock=clock)
-    await text_of(router)
-    clock.now += 31
-    trial = asyncio.create_task(text_of(router))
+    first, second = Named("a:1", DOWN, slowly, lane=Lane(failures=1)), Named("b:2")
+    router = Router([first, second])
+    await text_of(router, clock)
+    clock.move(31)
+    trial = asyncio.create_task(text_of(router, clock))
     await asyncio.sleep(0)
-    assert await asyncio.gather(*(text_of(router) for _ in range(20))) == ["b:2 says"] * 20
+    assert await asyncio.gather(*(text_of(router, clock) for _ in range(20))) == ["b:2 says"] * 20
     assert first.calls == 2
     gate.set()
     assert await trial == "back"
-    assert await text_of(router) == "a:1 says"
+    assert await text_of(router, clock) == "a:1 says"
 
 
-async def test_a_trial_that_is_cancelled_leaves_the_next_call_to_try() -> None:
+async def test_a_trial_that_is_cancelled_leaves_the_next_call_to_try(clock: FakeClock) -> None:
     """Otherwise no call would ever try again."""
-    clock = Time()
-    first = Named("a:1", DOWN, lambda request: asyncio.Event().wait(), "back")
-    router = Router([first, Named("b:2")], failures=1, clock=clock)
-    await text_of(router)
-    clock.now += 31
-    trial = asyncio.create_task(text_of(router))
+    first = Named("a:1", DOWN, lambda request: asyncio.Event().wait(), "back", lane=Lane(failures=1))
+    router = Router([first, Named("b:2")])
+    await text_of(router, clock)
+    clock.move(31)
+    trial = asyncio.create_task(text_of(router, clock))
     await asyncio.sleep(0)
     trial.cancel()
     with pytest.raises(asyncio.CancelledError):
         await trial
-    assert await text_of(router) == "back"
+    assert await text_of(router, clock) == "back"
 
 
-async def test_an_error_that_does_not_pass_shows_that_the_provider_is_there() -> None:
+async def test_an_error_that_does_not_pass_shows_that_the_provider_is_there(clock: FakeClock) -> None:
     """The trial is over, and the breaker closed."""
-    clock = Time()
 
     async def slowly(request: Request) -> Response:
         await asyncio.sleep(0)
         return Response("a:1 says")
 
-    first = Named("a:1", DOWN, BadRequest("no"), always=slowly)
-    router = Router([first, Named("b:2")], failures=1, clock=clock)
-    await text_of(router)
-    clock.now += 31
-    assert isinstance(await failed(router), BadRequest)
-    assert list(await asyncio.gather(text_of(router), text_of(router))) == ["a:1 says"] * 2
+    first = Named("a:1", DOWN, BadRequest("no"), always=slowly, lane=Lane(failures=1))
+    router = Router([first, Named("b:2")])
+    await text_of(router, clock)
+    clock.move(31)
+    assert isinstance(await failed(router, clock), BadRequest)
+    assert list(await asyncio.gather(text_of(router, clock), text_of(router, clock))) == ["a:1 says"] * 2
 
 
-async def test_late_results_of_earlier_calls_have_no_effect() -> None:
+async def test_late_results_of_earlier_calls_have_no_effect(clock: FakeClock) -> None:
     """Neither their answers nor their failures change which model is called now."""
-    clock = Time()
     gates = [asyncio.Event(), asyncio.Event()]
 
     def after(gate: asyncio.Event, then: Response | Exception) -> Callable[[Request], object]:
@@ -219,67 +219,94 @@ async def test_late_results_of_earlier_calls_have_no_effect() -> None:
 
         return wait
 
-    first = Named("a:1", after(gates[0], Response("late")), after(gates[1], DOWN), DOWN)
-    router = Router([first, Named("b:2")], failures=1, pause_seconds=30, clock=clock)
-    late = [asyncio.create_task(text_of(router)) for _ in range(2)]
+    lane = Lane(failures=1)
+    first = Named("a:1", after(gates[0], Response("late")), after(gates[1], DOWN), DOWN, lane=lane)
+    router = Router([first, Named("b:2")])
+    late = [asyncio.create_task(text_of(router, clock)) for _ in range(2)]
     await asyncio.sleep(0)
-    assert await text_of(router) == "b:2 says"
+    assert await text_of(router, clock) == "b:2 says"
     gates[0].set()
     assert await late[0] == "late"
-    assert await text_of(router) == "b:2 says"
-    clock.now += 29
+    assert await text_of(router, clock) == "b:2 says"
+    clock.move(0.9)
     gates[1].set()
     assert await late[1] == "b:2 says"
-    clock.now += 1
-    assert await text_of(router) == "a:1 says"
+    clock.move(0.2)
+    assert await text_of(router, clock) == "a:1 says"
 
 
-async def test_a_provider_that_asks_to_wait_is_skipped() -> None:
+async def test_a_provider_that_asks_to_wait_is_skipped(clock: FakeClock) -> None:
     """At once and for that time, regardless of `failures` and `pause_seconds`; not longer than that either."""
-    clock = Time()
     first = Named("a:1", RateLimited("slow", retry_after_seconds=5))
-    router = Router([first, Named("b:2")], failures=3, pause_seconds=30, clock=clock)
-    assert [await text_of(router), await text_of(router)] == ["b:2 says"] * 2
-    clock.now += 4.9
-    assert await text_of(router) == "b:2 says"
-    clock.now += 0.2
-    assert await text_of(router) == "a:1 says"
+    router = Router([first, Named("b:2")])
+    assert [await text_of(router, clock), await text_of(router, clock)] == ["b:2 says"] * 2
+    clock.move(4.9)
+    assert await text_of(router, clock) == "b:2 says"
+    clock.move(0.2)
+    assert await text_of(router, clock) == "a:1 says"
+    clock.move(90)
     first.does = [RateLimited("slow", retry_after_seconds=90)] * 3
     for _ in range(3):
-        await text_of(router)
-        clock.now += 89
-        assert await text_of(router) == "b:2 says"
-        clock.now += 1
-    assert await text_of(router) == "a:1 says"
+        await text_of(router, clock)
+        clock.move(89)
+        assert await text_of(router, clock) == "b:2 says"
+        clock.move(1)
+    assert await text_of(router, clock) == "a:1 says"
 
 
-async def test_if_no_model_answers_each_is_listed() -> None:
+async def test_a_model_without_room_is_skipped_for_one_with_room(clock: FakeClock) -> None:
+    """If none has room, the call waits in the line of the first."""
+    gate = asyncio.Event()
+
+    async def slowly(request: Request) -> Response:
+        await gate.wait()
+        return Response("a:1 says")
+
+    first, second = (Named(name, always=slowly, lane=Lane(calls_at_once=1)) for name in ("a:1", "b:2"))
+    router = Router([first, second])
+    calls = [asyncio.create_task(text_of(router, clock)) for _ in range(3)]
+    await asyncio.sleep(0)
+    assert (first.calls, second.calls) == (1, 1)
+    gate.set()
+    await asyncio.gather(*calls)
+    assert (first.calls, second.calls) == (2, 1)
+
+
+async def test_if_no_model_answers_each_is_listed(clock: FakeClock) -> None:
     """The error is that of the model that is back soonest, with its time."""
-    clock = Time()
-    first = Named("a:1", always=ModelUnreachable("cannot be reached"))
-    second = Named("b:2", always=RateLimited("slow down", retry_after_seconds=8))
-    router = Router([first, second], failures=1, pause_seconds=30, clock=clock)
-    error = await failed(router)
+    first = Named("a:1", always=ModelUnreachable("cannot be reached", retry_after_seconds=30), lane=Lane(failures=1))
+    second = Named("b:2", always=RateLimited("slow down", retry_after_seconds=25))
+    router = Router([first, second])
+    error = await failed(router, clock)
     assert type(error) is RateLimited
     assert error.retryable
-    assert error.retry_after_seconds == 30
+    assert error.retry_after_seconds == 25
     assert "a:1: cannot be reached; called again in 30 s at the earliest" in str(error)
-    assert "b:2: slow down; called again in 30 s at the earliest" in str(error)
-    clock.now += 10
-    again = await failed(router)
-    assert again.retry_after_seconds == 20
+    assert "b:2: slow down; called again in 25 s at the earliest" in str(error)
+    clock.move(10)
+    again = await failed(router, clock)
+    assert again.retry_after_seconds == 15
     assert "a:1: skipped after: cannot be reached; called again in 20 s" in str(again)
     assert (first.calls, second.calls) == (1, 1)
 
 
-async def test_the_soonest_back_gives_the_error() -> None:
+async def test_the_soonest_back_gives_the_error(clock: FakeClock) -> None:
     """A transient error takes precedence over others."""
     models = [Named("a:1", RateLimited("slow", retry_after_seconds=9)), Named("b:2", ModelTimeout("late"))]
-    error = await failed(Router(models))
+    error = await failed(Router(models), clock)
     assert (type(error), error.retry_after_seconds) == (ModelTimeout, None)
     models = [Named("a:1", RateLimited("slow", retry_after_seconds=9)), Named("b:2", QuotaExceeded("broke"))]
-    error = await failed(Router(models, on=ModelError, clock=Time()))
+    error = await failed(Router(models, on=ModelError), clock)
     assert (type(error), error.retry_after_seconds) == (RateLimited, 9)
+
+
+async def test_an_agent_waits_for_a_router_of_which_no_model_has_room(clock: FakeClock) -> None:
+    """As long as the first of them asks."""
+    moving = FakeClock(1000.0)
+    first = Named("a:1", RateLimited("slow", retry_after_seconds=9))
+    second = Named("b:2", RateLimited("slow", retry_after_seconds=20))
+    answer = await paced(Router([first, second]), asked(moving))
+    assert (answer.content, moving.now()) == ("a:1 says", 1009.0)
 
 
 async def test_other_exceptions_are_raised_unchanged() -> None:
@@ -289,17 +316,16 @@ async def test_other_exceptions_are_raised_unchanged() -> None:
     assert "a:1: own" in caught.value.__notes__[0]
 
 
-async def test_no_model_answers_while_another_call_tries_the_only_one() -> None:
+async def test_no_model_answers_while_another_call_tries_the_only_one(clock: FakeClock) -> None:
     """That error is transient too."""
-    clock = Time()
     gate = asyncio.Event()
-    first = Named("a:1", DOWN, lambda request: gate.wait())
-    router = Router([first], failures=1, clock=clock)
-    await failed(router)
-    clock.now += 31
-    trial = asyncio.create_task(router.answer(ASKED))
+    first = Named("a:1", DOWN, lambda request: gate.wait(), lane=Lane(failures=1))
+    router = Router([first])
+    await failed(router, clock)
+    clock.move(31)
+    trial = asyncio.create_task(router.answer(asked(clock)))
     await asyncio.sleep(0)
-    error = await failed(router)
+    error = await failed(router, clock)
     assert (type(error), error.retry_after_seconds) == (ModelOverloaded, None)
     assert "skipped after: overloaded; another call is trying it" in str(error)
     gate.set()
@@ -368,10 +394,6 @@ async def test_an_agent_takes_a_router_for_a_model() -> None:
         ([], {}, "no model"),
         ("anthropic:x", {}, "give a list"),
         ([7], {}, "7 is not a model"),
-        (["offline"], {"failures": 0}, "failures=0"),
-        (["offline"], {"failures": True}, "failures=True"),
-        (["offline"], {"pause_seconds": 0}, "pause_seconds=0"),
-        (["offline"], {"pause_seconds": float("nan")}, "pause_seconds=nan"),
         (["offline"], {"on": "ModelError"}, "on='ModelError'"),
         (["offline"], {"on": (KeyboardInterrupt,)}, "KeyboardInterrupt"),
     ],

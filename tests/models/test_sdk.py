@@ -22,7 +22,6 @@ from graphengine.errors import (
 )
 from graphengine.models.base import Request
 from graphengine.models.sdk import (
-    CONNECTIONS,
     LONGEST_WAIT_SECONDS,
     SHOWN_CHARACTERS,
     Clients,
@@ -115,8 +114,7 @@ class TestClients:
         clients = Clients(maker)
 
         async def call() -> Client:
-            async with clients.turn() as client:
-                return client
+            return await clients.get()
 
         calls = [asyncio.ensure_future(call()) for _ in range(3)]
         await asyncio.to_thread(maker.asked.wait, 10)
@@ -131,8 +129,7 @@ class TestClients:
         clients = Clients(maker)
 
         async def call() -> Client:
-            async with clients.turn() as client:
-                return client
+            return await clients.get()
 
         first, second = asyncio.ensure_future(call()), asyncio.ensure_future(call())
         await asyncio.to_thread(maker.asked.wait, 10)
@@ -147,11 +144,9 @@ class TestClients:
         maker.may.set()
         clients = Clients(maker)
         await clients.close()  # no client exists yet
-        async with clients.turn() as first:
-            pass
+        first = await clients.get()
         await clients.close()
-        async with clients.turn() as second:
-            pass
+        second = await clients.get()
         assert first.closed
         assert not second.closed
         assert first is not second
@@ -161,38 +156,15 @@ class TestClients:
         clients = Clients(Client)
 
         async def call() -> weakref.ref[Client]:
-            async with clients.turn() as client:
-                client.loop = asyncio.get_running_loop()  # as open connections do
-                return weakref.ref(client)
+            client = await clients.get()
+            client.loop = asyncio.get_running_loop()  # as open connections do
+            return weakref.ref(client)
 
         first = asyncio.run(call())
         second = asyncio.run(call())
         gc.collect()
         assert first() is None
         assert second() is not None
-
-    async def test_no_more_calls_are_in_flight_than_there_are_connections(self) -> None:
-        """A thousand concurrent calls wait, and their timeouts begin after that."""
-        maker = Maker()
-        maker.may.set()
-        clients = Clients(maker)
-        most, now, full, go = 0, 0, asyncio.Event(), asyncio.Event()
-
-        async def call() -> None:
-            nonlocal most, now
-            async with clients.turn():
-                now += 1
-                most = max(most, now)
-                if now == CONNECTIONS:
-                    full.set()
-                await go.wait()
-                now -= 1
-
-        calls = [asyncio.ensure_future(call()) for _ in range(CONNECTIONS + 5)]
-        await asyncio.wait_for(full.wait(), 10)
-        go.set()
-        await asyncio.gather(*calls)
-        assert most == CONNECTIONS
 
 
 class TestKey:

@@ -1,0 +1,172 @@
+"""When calls may begin: given limits, limits learned from refusals, and the circuit breaker; no clock is involved."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+
+import pytest
+
+from graphengine.errors import ModelOverloaded, RateLimited
+from graphengine.models.pace import Pace, Rates, Turn
+
+NO_ROOM = RateLimited("slow down")
+DOWN = ModelOverloaded("overloaded")
+
+
+def served(
+    pace: Pace, calls: int, *, allowed: int, seconds: float = 1.0, asks: float | None = 1.0
+) -> tuple[float, int]:
+    """Make calls of a server that allows so many in any span; return when the last is answered, and its refusals."""
+    now, refused = 0.0, 0
+    accepted: deque[float] = deque()
+    while calls:
+        at = pace.free_at(now, 1)
+        assert at < math.inf
+        now = max(now, at)
+        turn = pace.begin(now, 1)
+        while accepted and accepted[0] <= now - seconds:
+            accepted.popleft()
+        if len(accepted) < allowed:
+            accepted.append(now)
+            pace.answered(turn, now)
+            calls -= 1
+        else:
+            pace.refused(turn, now, NO_ROOM, asks)
+            refused += 1
+        pace.end(turn)
+    return now, refused
+
+
+def test_the_limit_of_a_server_is_learned_from_its_refusals() -> None:
+    """Forty calls take little longer than the limit requires, and few are refused."""
+    last, refused = served(Pace(Rates()), 40, allowed=5)
+    assert 7.0 <= last <= 8.0
+    assert refused <= 8
+
+
+def test_forty_calls_at_once_are_refused_once_and_then_paced() -> None:
+    """The refusals of one burst count as one; from then on as many begin in a span as were answered."""
+    pace = Pace(Rates())
+    turns = [pace.begin(0.0, 1) for _ in range(40)]
+    for turn in turns[:5]:
+        pace.answered(turn, 0.1)
+        pace.end(turn)
+    for turn in turns[5:]:
+        assert pace.refused(turn, 0.1, NO_ROOM, 1.0) == 1.0
+        pace.end(turn)
+    begun = 0
+    while pace.free_at(1.2, 1) <= 1.2:
+        pace.begin(1.2, 1)
+        begun += 1
+    assert begun == 5
+    assert 2.2 < pace.free_at(1.2, 1) < 2.4
+
+
+def test_a_limit_that_was_raised_is_found_again() -> None:
+    """The number doubles from span to span until the next refusal."""
+    pace = Pace(Rates())
+    turn = pace.begin(0.0, 1)
+    pace.refused(turn, 0.0, NO_ROOM, 1.0)
+    pace.end(turn)
+    last, refused = served(pace, 1000, allowed=100_000)
+    assert (refused, last < 15) == (0, True)
+
+
+def test_a_learned_limit_is_forgotten_after_a_while() -> None:
+    """A pause of ten spans ends it."""
+    pace = Pace(Rates())
+    pace.refused(pace.begin(0.0, 1), 0.0, NO_ROOM, 1.0)
+    assert pace.free_at(60.0, 1) == -math.inf
+
+
+def test_without_a_time_from_the_server_pauses_double() -> None:
+    """Refusals of calls that began before a pause do not prolong the next one."""
+    pace = Pace(Rates())
+    late = pace.begin(0.0, 1)
+    now = 0.0
+    for pause in (1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0):
+        assert pace.refused(pace.begin(now, 1), now, NO_ROOM, None) == pause
+        now += pause
+    pace.refused(late, now, NO_ROOM, None)
+    pace.answered(pace.begin(now, 1), now)
+    assert pace.refused(pace.begin(now, 1), now, NO_ROOM, None) == 1.0
+
+
+def test_given_limits_hold_in_any_minute() -> None:
+    """Requests and tokens; a call that is answered counts with the tokens that it took."""
+    pace = Pace(Rates(requests_per_minute=2, tokens_per_minute=100))
+    first = pace.begin(0.0, 60)
+    assert pace.free_at(1.0, 50) == 60.0
+    pace.answered(first, 1.0, tokens=10)
+    assert pace.free_at(1.0, 50) == -math.inf
+    pace.begin(10.0, 50)
+    assert pace.free_at(11.0, 1) == 60.0
+    assert pace.free_at(61.0, 51) == 70.0
+
+
+def test_a_call_larger_than_the_limit_goes_alone() -> None:
+    """Otherwise it would wait for ever."""
+    pace = Pace(Rates(tokens_per_minute=100))
+    assert pace.free_at(0.0, 500) == -math.inf
+    pace.begin(0.0, 500)
+    assert pace.free_at(1.0, 1) == 60.0
+
+
+def test_no_more_calls_are_in_flight_than_allowed() -> None:
+    """The next one begins when one ends."""
+    pace = Pace(Rates(calls_at_once=2))
+    first, _ = pace.begin(0.0, 1), pace.begin(0.0, 1)
+    assert pace.free_at(0.0, 1) == math.inf
+    pace.end(first)
+    pace.end(first)
+    assert pace.free_at(0.0, 1) == -math.inf
+    pace.begin(0.0, 1)
+    assert pace.free_at(0.0, 1) == math.inf
+
+
+def failing(pace: Pace, now: float) -> Turn:
+    """Make a call that fails."""
+    turn = pace.begin(now, 1)
+    pace.failed(turn, now, DOWN, None)
+    pace.end(turn)
+    return turn
+
+
+def test_after_failures_in_a_row_one_call_at_a_time_is_tried() -> None:
+    """With a pause before each that doubles; its answer ends that, even while it is still streamed."""
+    pace = Pace(Rates(failures=3, pause_seconds=3))
+    for _ in range(3):
+        assert not failing(pace, 0.0).is_trial
+    assert pace.closed_until(0.0) == 1.0
+    now = 1.0
+    for pause in (2.0, 3.0, 3.0):
+        assert failing(pace, now).is_trial
+        now += pause
+        assert pace.closed_until(now - 0.1) == now
+    trial = pace.begin(now, 1)
+    assert pace.free_at(now, 1) == math.inf
+    pace.begun(trial)
+    assert pace.free_at(now, 1) == -math.inf
+    assert not pace.begin(now, 1).is_trial
+
+
+def test_concurrent_failures_count_up_to_the_pause_that_they_begin() -> None:
+    """Forty calls that fail together make one short pause."""
+    pace = Pace(Rates())
+    for turn in [pace.begin(0.0, 1) for _ in range(40)]:
+        pace.failed(turn, 0.5, DOWN, None)
+        pace.end(turn)
+    assert pace.closed_until(0.5) == 1.5
+
+
+@pytest.mark.parametrize(("left", "at"), [(0, 20.0), (2, -math.inf)])
+def test_what_a_servers_headers_allow_is_kept(left: int, at: float) -> None:
+    """No call begins when none is left, until the time that they name."""
+    pace = Pace(Rates())
+    pace.heard(0.0, left, 20.0)
+    assert pace.free_at(1.0, 1) == at
+    for _ in range(left):
+        pace.begin(1.0, 1)
+    assert pace.free_at(1.0, 1) == 20.0
+    assert pace.free_at(20.0, 1) == -math.inf
