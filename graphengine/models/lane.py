@@ -31,7 +31,7 @@ from graphengine.errors import (
     RateLimited,
 )
 from graphengine.graph.options import is_seconds
-from graphengine.models.base import usage_of_failure
+from graphengine.models.base import UNKNOWN_USAGE, usage_of_failure
 from graphengine.models.line import PLAIN, Line, asked_seconds, until
 from graphengine.models.pace import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Pace, Rates
 
@@ -172,7 +172,7 @@ class Call:
         try:
             response = await asked(self._model, heard.request)
         except BaseException as error:
-            used = usage_of_failure(error)
+            used = usage_of_failure(error) or (UNKNOWN_USAGE if heard.has_begun else {})
             if used and self._request.on_spent is not None and not getattr(self._model, "reports_usage", False):
                 self._request.on_spent(used)
             if isinstance(error, Exception):

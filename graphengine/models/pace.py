@@ -4,7 +4,8 @@ Nothing here waits or reads a clock: every method gets the time. `graphengine.mo
 
 A server that refuses a call tells how long to wait, and nothing about its limit. The limit is learned: of the calls
 that began within that time before the refusal, those that were not refused are as many as it allows. From then on no
-more begin in any such span. The number doubles after each span that was used up without a refusal, and after the next
+more begin in any such span. One refusal alone teaches nothing, as others may use the limit too, and a call that waits alone
+needs no limit. The number doubles after each span that was used up without a refusal, and after the next
 refusal it grows by a tenth, so that a limit that was raised, or was low because others used it too, is found again.
 Source: the slow start and congestion avoidance of TCP (RFC 5681), with a span in place of a round trip.
 
@@ -91,6 +92,7 @@ class Pace:
         self._trial: Turn | None = None
         self._paused_until = -math.inf
         self._pauses = 0  # without an answer between them
+        self._refusals = 0  # that began the last pause
         self._failures = 0  # in a row
         self._era = 0
         self._recent: deque[Turn] = deque(maxlen=_KEPT)
@@ -174,10 +176,13 @@ class Pace:
             if turn.era == self._era:
                 self._pauses += 1
             seconds = self._backoff(self._pauses)
-        self._learn(turn, now, max(seconds, _SLACK_SECONDS))
         if turn.era == self._era:
             self._failures = 0  # it is up
             self._era += 1
+            self._refusals = 0
+        self._refusals += 1
+        if self._refusals > 1:
+            self._learn(turn, now, max(seconds, _SLACK_SECONDS))
         self._paused_until = max(self._paused_until, now + seconds)
         return seconds
 
@@ -226,8 +231,8 @@ class Pace:
         allowed = [
             each for each in takewhile(lambda each: each.began > since, reversed(self._recent)) if not each.refused
         ]
-        is_first = known is None or (turn.era != self._era and known.is_rising)
-        self._learned = _Learned(max(1, len(allowed)), seconds, now, is_rising=is_first)
+        rises = known is None or (known.is_rising and known.learned_in == self._era)
+        self._learned = _Learned(max(1, len(allowed)), seconds, now, learned_in=self._era, is_rising=rises)
         self._learned.span.take(reversed(allowed))
 
     def _backoff(self, pauses: int) -> float:
@@ -284,13 +289,15 @@ class _Learned:
     Attributes:
         seconds: The server's span, as it named it.
         span: The calls that began within it, somewhat longer.
+        learned_in: The pause before which it was learned.
         is_rising: Whether the number doubles after each span without a refusal; else it grows by a tenth.
     """
 
-    __slots__ = ("_count", "_since", "is_rising", "seconds", "span")
+    __slots__ = ("_count", "_since", "is_rising", "learned_in", "seconds", "span")
 
-    def __init__(self, most: int, seconds: float, now: float, *, is_rising: bool) -> None:
+    def __init__(self, most: int, seconds: float, now: float, *, learned_in: int, is_rising: bool) -> None:
         self.seconds = seconds
+        self.learned_in = learned_in
         self.span = _Span(most, seconds * _SLACK + _SLACK_SECONDS)
         self.is_rising = is_rising
         self._since = now

@@ -45,16 +45,22 @@ def test_the_limit_of_a_server_is_learned_from_its_refusals() -> None:
     assert refused <= 8
 
 
-def test_forty_calls_at_once_are_refused_once_and_then_paced() -> None:
-    """The refusals of one burst count as one; from then on as many begin in a span as were answered."""
+def burst(answered: int, refused: int) -> Pace:
+    """Make calls at once, of which the server answers some, and refuses the others for a second."""
     pace = Pace(Rates())
-    turns = [pace.begin(0.0, 1) for _ in range(40)]
-    for turn in turns[:5]:
+    turns = [pace.begin(0.0, 1) for _ in range(answered + refused)]
+    for turn in turns[:answered]:
         pace.answered(turn, 0.1)
         pace.end(turn)
-    for turn in turns[5:]:
+    for turn in turns[answered:]:
         assert pace.refused(turn, 0.1, NO_ROOM, 1.0) == 1.0
         pace.end(turn)
+    return pace
+
+
+def test_forty_calls_at_once_are_refused_once_and_then_paced() -> None:
+    """The refusals of one burst count as one; from then on as many begin in a span as were answered."""
+    pace = burst(answered=5, refused=35)
     begun = 0
     while pace.free_at(1.2, 1) <= 1.2:
         pace.begin(1.2, 1)
@@ -65,19 +71,25 @@ def test_forty_calls_at_once_are_refused_once_and_then_paced() -> None:
 
 def test_a_limit_that_was_raised_is_found_again() -> None:
     """The number doubles from span to span until the next refusal."""
-    pace = Pace(Rates())
-    turn = pace.begin(0.0, 1)
-    pace.refused(turn, 0.0, NO_ROOM, 1.0)
-    pace.end(turn)
-    last, refused = served(pace, 1000, allowed=100_000)
-    assert (refused, last < 15) == (0, True)
+    last, refused = served(burst(answered=0, refused=2), 1000, allowed=100_000)
+    assert (refused, 8 < last < 15) == (0, True)
 
 
 def test_a_learned_limit_is_forgotten_after_a_while() -> None:
     """A pause of ten spans ends it."""
-    pace = Pace(Rates())
-    pace.refused(pace.begin(0.0, 1), 0.0, NO_ROOM, 1.0)
+    pace = burst(answered=1, refused=2)
+    pace.begin(1.2, 1)
+    assert pace.free_at(1.2, 1) > 1.2
     assert pace.free_at(60.0, 1) == -math.inf
+
+
+def test_a_single_refusal_teaches_no_limit() -> None:
+    """A lone caller waits as it is told, and then calls as before: others may have used the limit."""
+    pace = burst(answered=1, refused=1)
+    assert pace.free_at(0.1, 1) == 1.1
+    for _ in range(5):
+        assert pace.free_at(1.1, 1) == -math.inf
+        pace.begin(1.1, 1)
 
 
 def test_without_a_time_from_the_server_pauses_double() -> None:
