@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
 SAID: Final = "A draft of some words, as models write them."
-_ANSWER: Final = {
+ANSWER: Final = {
     "id": "msg_1",
     "type": "message",
     "role": "assistant",
@@ -181,5 +181,5 @@ async def serve(delay_seconds: float, answer: Callable[[bytes], bytes]) -> None:
 
 
 if __name__ == "__main__":
-    always = json.dumps(_ANSWER).encode()
+    always = json.dumps(ANSWER).encode()
     asyncio.run(serve(float(sys.argv[1]), lambda _: always))

@@ -4,9 +4,9 @@ Nothing here waits or reads a clock: every method gets the time. `graphengine.mo
 
 A server that refuses a call tells how long to wait, and nothing about its limit. The limit is learned: of the calls
 that began within that time before the refusal, those that were not refused are as many as it allows. From then on no
-more begin in any such span. One refusal alone teaches nothing, as others may use the limit too, and a call that waits alone
-needs no limit. The number doubles after each span that was used up without a refusal, and after the next
-refusal it grows by a tenth, so that a limit that was raised, or was low because others used it too, is found again.
+more begin in any such span. One refusal alone teaches nothing, as others may use the limit too, and a call that waits
+alone needs no limit. The number doubles after each span that was used up without a refusal, and after the next refusal
+it grows by a tenth, so that a limit that was raised, or was low because others used it too, is found again.
 Source: the slow start and congestion avoidance of TCP (RFC 5681), with a span in place of a round trip.
 
 Example, with a server that allows five calls a second: forty calls begin at 0.0 s. Five are answered; the others are

@@ -151,7 +151,8 @@ async def test_an_answer_that_has_begun_is_not_repeated(clock: FakeClock) -> Non
             request.emit_text("half")
             raise ModelOverloaded("busy")
 
-    model, heard = Breaks(), []
+    heard: list[str] = []
+    model = Breaks()
     with pytest.raises(ModelOverloaded):
         await paced(model, replace(question(clock), on_text=heard.append))
     assert (model.calls, heard) == (1, ["half"])
@@ -249,7 +250,7 @@ def test_models_with_the_same_address_name_and_key_share_a_lane() -> None:
     """Others have their own, and so has every object of another kind."""
     one = AnthropicModel("claude-haiku-4-5", api_key="sk-1")
     assert one.lane is AnthropicModel("claude-haiku-4-5", api_key="sk-1").lane
-    others = [
+    others: list[AnthropicModel | OpenAIModel | OpenAIChatModel] = [
         AnthropicModel("claude-haiku-4-5", api_key="sk-2"),
         AnthropicModel("claude-haiku-4-5"),
         AnthropicModel("claude-sonnet-5-5", api_key="sk-1"),
