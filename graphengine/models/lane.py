@@ -149,6 +149,7 @@ class Call:
         self.line = lane.line(self.waits.clock)
         self.number = self.line.number()
         self.tokens = estimated_tokens(request)
+        self._paces_others = getattr(model, "reports_usage", False)  # as a Router: its models' lanes know their limits
         self._entered = self.waits.clock.now()
         self._waited: list[float] = []
         self._tries = 0
@@ -173,7 +174,7 @@ class Call:
             response = await asked(self._model, heard.request)
         except BaseException as error:
             used = usage_of_failure(error) or (UNKNOWN_USAGE if heard.has_begun else {})
-            if used and self._request.on_spent is not None and not getattr(self._model, "reports_usage", False):
+            if used and self._request.on_spent is not None and not self._paces_others:
                 self._request.on_spent(used)
             if isinstance(error, Exception):
                 self._note(turn, error, may_repeat=not used and not heard.has_begun)
@@ -190,12 +191,12 @@ class Call:
         if isinstance(error, ModelBusy) or not isinstance(error, self._failures):
             if isinstance(error, ModelError):
                 self.line.answered(turn, None)  # the server is up
-        elif isinstance(error, RateLimited):
+        elif isinstance(error, RateLimited) and not self._paces_others:
             pause = self.line.refused(turn, error)
             self.pause = pause if may_repeat else None
         else:
             self.line.failed(turn, error)
-            if may_repeat and isinstance(error, ModelOverloaded):
+            if may_repeat and isinstance(error, (RateLimited, ModelOverloaded)):
                 self.pause = asked_seconds(error) or self._own_pause()
 
     async def refused(self, error: ModelError) -> None:
@@ -210,7 +211,7 @@ class Call:
             raise self._busy(f"has asked it to wait for {_seconds(sum(self._waited))} in all") from error
         if pause >= _LONG_WAIT_SECONDS:
             log.warning("%s: a call waits %s: %s", self._model.name, _seconds(pause), error.message)
-        if not isinstance(error, RateLimited):  # a pause of the lane is waited for in line
+        if self._paces_others or not isinstance(error, RateLimited):  # else the whole lane waits, in line
             await until(self.waits.clock.now() + pause, asyncio.get_running_loop().create_future(), self.waits)
 
     def _check(self, until: float, last_answer: float) -> None:

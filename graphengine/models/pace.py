@@ -293,19 +293,19 @@ class _Learned:
         is_rising: Whether the number doubles after each span without a refusal; else it grows by a tenth.
     """
 
-    __slots__ = ("_count", "_since", "is_rising", "learned_in", "seconds", "span")
+    __slots__ = ("_count", "_last", "_since", "is_rising", "learned_in", "seconds", "span")
 
     def __init__(self, most: int, seconds: float, now: float, *, learned_in: int, is_rising: bool) -> None:
         self.seconds = seconds
         self.learned_in = learned_in
         self.span = _Span(most, seconds * _SLACK + _SLACK_SECONDS)
         self.is_rising = is_rising
-        self._since = now
+        self._since = self._last = now
         self._count = 0
 
     def is_old(self, now: float) -> bool:
         """Return whether no call has begun for so long that the limit may have changed."""
-        return now - self._since > _FORGOTTEN_SPANS * self.span.seconds and not self._count
+        return now - self._last > _FORGOTTEN_SPANS * self.span.seconds
 
     def begin(self, turn: Turn) -> None:
         """Count a call; raise the limit if the span before it was used up."""
@@ -314,6 +314,7 @@ class _Learned:
             if self._count >= most:
                 self.span.most = 2 * most if self.is_rising else most + max(1, most // 10)
             self._since, self._count = turn.began, 0
+        self._last = turn.began
         self._count += 1
         self.span.add(turn, 1)
 

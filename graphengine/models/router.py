@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import sys
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
@@ -61,7 +62,9 @@ class Router:
             raise DefinitionError(f"Router({models!r})", repair="give a list: Router(['anthropic:…', 'openai:…'])")
         self._on = on if isinstance(on, tuple) else (on,)
         self._models = [as_model(model) for model in models]
-        self.lane = Lane()  # if no model answers, calls wait here
+        self.lane = Lane(
+            failures=sys.maxsize
+        )  # if no model has room, calls wait here; each model's lane has the breaker
         if not self._models:
             raise DefinitionError("Router([]) has no model", repair="give it one model or more")
         given: tuple[object, ...] = self._on

@@ -1,0 +1,56 @@
+"""The limits that servers state in their headers reach the lane, through each adapter's HTTP client."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from graphengine.models import Lane, Request
+from graphengine.models.anthropic import AnthropicModel
+from graphengine.models.base import Closes, Model
+from graphengine.models.lane import lane_of, paced
+from graphengine.models.line import MACHINE_CLOCK
+from graphengine.models.openai import OpenAIModel
+from graphengine.models.openai_chat import OpenAIChatModel
+from graphengine.testing.model_kit import question
+from graphengine.testing.model_scenes import Says
+from tests.models import acts
+from tests.models.edge_server import EdgeServer, WireService
+
+KEY = "sk-test-12345678"
+MAKE: dict[str, Callable[[str], Model]] = {
+    "/v1/messages": lambda url: AnthropicModel("claude-haiku-4-5", api_key=KEY, base_url=url, lane=Lane()),
+    "/v1/responses": lambda url: OpenAIModel("gpt-5-mini", api_key=KEY, base_url=f"{url}/v1", lane=Lane()),
+    "/v1/chat/completions": lambda url: OpenAIChatModel("gpt-5-mini", api_key=KEY, base_url=f"{url}/v1", lane=Lane()),
+}
+
+
+@pytest.mark.parametrize("streams", [False, True])
+@pytest.mark.parametrize("path", MAKE)
+async def test_no_call_begins_when_the_server_says_that_none_is_left(
+    edge: EdgeServer, monkeypatch: pytest.MonkeyPatch, path: str, *, streams: bool
+) -> None:
+    """Neither after a whole answer nor after a streamed one, for as long as the server says."""
+    later = (datetime.now(UTC) + timedelta(seconds=50)).isoformat()
+    stated = {
+        "/v1/messages": {
+            "anthropic-ratelimit-requests-remaining": "0",
+            "anthropic-ratelimit-requests-reset": later,
+        }
+    }.get(path, {"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "50s"})
+    for headers in (acts._JSON, acts._STREAM):  # noqa: SLF001 - the headers of every answer
+        for name, value in stated.items():
+            monkeypatch.setitem(headers, name, value)
+    model = MAKE[path](edge.url)
+    lane = lane_of(model)
+    assert lane is not None
+    line = lane.line(MACHINE_CLOCK)
+    assert line.is_free(1)
+    WireService(edge, path).play(Says("fine"))
+    request = Request("tester", "", [question()], on_text=(lambda _: None) if streams else None)
+    assert (await paced(model, request)).content == "fine"
+    assert not line.is_free(1)
+    if isinstance(model, Closes):
+        await model.close()
