@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 from graphengine import Limits, Result, RunFailed, Runner, ScriptedModel, TextFile
 from graphengine.cli.main import main
-from graphengine.errors import BadRequest, InputError, ModelOverloaded, QuotaExceeded
+from graphengine.errors import BadRequest, InputError, ModelTimeout, QuotaExceeded
 from graphengine.models import Request
 from graphengine.models.scripted import calls
 from graphengine.patterns import Decision
@@ -280,8 +280,8 @@ async def test_if_the_writer_fails_the_findings_are_kept(site: Path, tmp_path: P
 
 
 async def test_each_agent_retries_transient_errors(site: Path) -> None:
-    """Each of the four models is overloaded twice, and none gives up."""
-    script = {name: [ModelOverloaded("busy"), ModelOverloaded("busy"), *answers] for name, answers in ANSWERS.items()}
+    """Each of the four models is late twice, and none gives up."""
+    script = {name: [ModelTimeout("late"), ModelTimeout("late"), *answers] for name, answers in ANSWERS.items()}
     with ScriptedModel(script) as model:
         async with Runner(models={"*": model}, clock=FakeClock()) as runner:
             result = await decided(runner, site)

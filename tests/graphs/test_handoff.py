@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from graphengine import Limits, RunFailed, Runner, ScriptedModel, TextFile
-from graphengine.errors import BadRequest, ModelOverloaded, QuotaExceeded
+from graphengine.errors import BadRequest, ModelUnreachable, QuotaExceeded
 from graphengine.testing import FakeClock
 from graphengine.testing.model_scenes import Says
 from graphs.handoff import MODELS, Handoff, example, graph, handoff
@@ -63,8 +63,8 @@ async def test_sources_that_hold_nothing_on_the_topic_are_an_end_of_their_own() 
 
 
 async def test_what_passes_by_itself_is_tried_again() -> None:
-    """An overloaded model is called again, and the failed attempt is in the log."""
-    script = {"researcher": [ModelOverloaded("busy"), FOUND], "writer": [WRITTEN], "editor": [EDITED]}
+    """A call whose connection broke is made again, and the failed attempt is in the log."""
+    script = {"researcher": [ModelUnreachable("the connection broke"), FOUND], "writer": [WRITTEN], "editor": [EDITED]}
     async with Runner(models={"*": ScriptedModel(script)}, clock=FakeClock()) as runner:
         result = await runner.start(graph, GIVEN, run_id="r").result()
         kinds = [(step.node, step.kind) for step in await runner.history("r")]
