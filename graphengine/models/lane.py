@@ -221,9 +221,11 @@ class Call:
             ModelBusy: That is too long.
         """
         if until - max(self._entered, last_answer) > self._lane.patience_seconds:
-            since = self.waits.clock.now() - max(self._entered, last_answer)
-            more = until - self.waits.clock.now()
-            raise self._busy(f"has answered no call for {_seconds(since)}, and is not called for {_seconds(more)} more")
+            now = self.waits.clock.now()
+            since = now - max(self._entered, last_answer)
+            what = [f"has answered no call for {_seconds(since)}"] if since >= 1 else []
+            what += [f"is not called for {_seconds(until - now)} more"] if until > now else []
+            raise self._busy(", and ".join(what) or "answers no call")
 
     def _own_pause(self) -> float:
         """Return how long this call alone waits after a failure for which the server named no time."""

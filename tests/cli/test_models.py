@@ -285,7 +285,7 @@ def test_an_answer_is_not_recorded_if_the_model_is_invalid(folder: Path, invoke:
         ([Fails("unknown_model")], ("unknown_model", "claude-haiku-4-5")),
         ([Fails("no_credit")], ("quota_exceeded",)),
         ([Babbles("html")], ("no_model_server", "127.0.0.1")),
-        ([Fails("overloaded"), Fails("overloaded")], ("model_overloaded",)),
+        ([Fails("overloaded", retry_after_seconds=900)], ("model_busy", "asked it to wait for 900 s", "Router")),
         ([Says("", stop="refused", why="no")], ("answer_refused",)),
     ],
 )

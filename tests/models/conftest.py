@@ -2,6 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from graphengine.models import lane
 from tests.models.aimock_server import Aimock, missing
 from tests.models.edge_server import EdgeServer
 
@@ -19,6 +20,7 @@ def edge_process() -> Iterator[EdgeServer]:
 def edge(edge_process: EdgeServer) -> Iterator[EdgeServer]:
     """Return our own model server, without scenes and calls. A call to which it objects fails the test."""
     edge_process.reset()
+    lane._NAMED.clear()  # noqa: SLF001 - models of earlier tests have the same address, and their lanes may be closed
     yield edge_process
     assert edge_process.faults == []
     assert edge_process.objections == []
