@@ -19,7 +19,16 @@ SOURCES = [("records.py", "Records"), ("runner.py", "Runner"), ("run.py", "Run")
 LEFT_OUT = {
     "Runner": {"close", "wants_alone"},  # written below; for workers alone
     "Records": set[str](),
-    "Run": {"start", "recorded", "is_recorded", "has_trouble", "was_cut_off", "cancel", "is_taken"},  # for the runner
+    "Run": {
+        "start",
+        "recorded",
+        "is_recorded",
+        "is_awaited",
+        "has_trouble",
+        "was_cut_off",
+        "cancel",
+        "is_taken",
+    },  # for the runner
 }
 
 _AT_RUNTIME = ("__future__", "typing", "pydantic", "graphengine.errors")

@@ -52,7 +52,9 @@ async def run_once(  # noqa: PLR0913 - the run options
 ) -> Result[S]:
     """Run a graph once, and return its result. Raises: as `Run.result`."""
     async with Runner(store, models=models, resources=resources) as runner:
-        return await runner.start(graph, state, run_id=run_id, limits=limits).result()
+        run = runner.start(graph, state, run_id=run_id, limits=limits)
+        run.is_hidden = True
+        return await run.result()
 
 
 def run_alone(function: Callable[[], Coroutine[Any, Any, T]], where: str) -> T:

@@ -17,10 +17,9 @@ from graphengine.runner.result import RunFailed, waits_of
 from graphengine.runner.run import Run, RunEnded, StatusChanged, StepRecorded
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Sequence
+    from collections.abc import AsyncGenerator, Callable
 
     from graphengine.engine.snapshot import Snapshot
-    from graphengine.engine.steps import Step
     from graphengine.runner.result import Result
     from graphengine.runner.run import Event
     from graphengine.stores.base import RunInfo, Store
@@ -138,7 +137,7 @@ class Followed(Run[S]):
     """
 
     def __init__(self, run_id: str, follow: Callable[[int | None], AsyncGenerator[Event, None]]) -> None:
-        super().__init__(run_id, _no_steps)
+        super().__init__(run_id, None)
         self._follow = follow
 
     def events(self, after: int = 0) -> AsyncGenerator[Event, None]:
@@ -175,7 +174,3 @@ class Followed(Run[S]):
         if result.status == "failed":
             raise RunFailed(result)
         return result
-
-
-async def _no_steps(_: int) -> Sequence[Step]:
-    return ()

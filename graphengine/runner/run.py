@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import weakref
 from dataclasses import dataclass
 from functools import partial
@@ -15,10 +14,12 @@ from graphengine.runner.live_events import Emitted, NodeBegan, TextDelta
 from graphengine.runner.result import RunFailed
 
 if TYPE_CHECKING:
+    import contextvars
     from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 
     from graphengine.engine.steps import RunStatus, Step
     from graphengine.runner.result import Result, Wait
+    from graphengine.stores.base import Store
 
 S = TypeVar("S")
 
@@ -69,20 +70,25 @@ class Run(Generic[S]):
         id: Its id.
     """
 
-    def __init__(self, run_id: str, steps: Callable[[int], Awaitable[Sequence[Step]]]) -> None:
+    context: contextvars.Context
+    """Its nodes run in copies of this; set by the supervisor when it begins."""
+
+    def __init__(self, run_id: str, store: Store | None) -> None:
         self.id = run_id
         self.watchers: list[asyncio.Queue[Event | None]] = []
         self.waits_out = True  # whether to wait here if it waits only for a time; set by the runner
         self.due_only = False  # leave it alone if it failed or was stopped: no caller asked to resume it
         self.tags: tuple[str, ...] = ()  # the tags it begins with; set by the runner
         self.is_parked = False  # takes no more messages, because it waits for one; set by the supervisor
+        self.is_hidden = False  # nobody can watch it from its first event on; set by `graph.run`
         self.is_held_back = False  # recorded, but not opened here until no other run is; set by the runner
         self.released = False  # released, for another process to resume; set by the runner
-        self.context = contextvars.copy_context()  # its nodes run in copies of this; set by the runner when it begins
         self.is_clean = True  # its asyncio task still has that context: no node set a variable in it; set by the driver
         self.so_far: Callable[[], str] | None = None  # its display while it is driven here; set by the supervisor
-        self._steps = steps
-        self._task: asyncio.Task[Result[S]] | None = None
+        self._store = store
+        self._task: asyncio.Task[Result[S] | None] | None = None
+        self.read: Callable[[], Awaitable[Result[S]]] | None = None  # its result, if it slept when the runner closed
+        self._callers = 0  # how many wait for its result
         self._recorded = False
         self._begun: asyncio.Event | None = None  # created by the first caller that waits for it
 
@@ -95,14 +101,15 @@ class Run(Generic[S]):
             return self.so_far()
         if self._task is None or not self._task.done() or self._task.cancelled() or self._task.exception() is not None:
             return None
-        return self._task.result()._repr_html_()
+        result = self._task.result()
+        return None if result is None else result._repr_html_()
 
-    def start(self, work: Coroutine[Any, Any, Result[S]], over: Callable[[Run[S]], object]) -> None:
+    def start(self, work: Coroutine[Any, Any, Result[S] | None], over: Callable[[Run[S]], object]) -> None:
         """Drive it in the background, and call `over` when it has ended; called by the runner, once."""
-        self._task = asyncio.create_task(work, name=f"graphengine run {self.id}")
+        self._task = asyncio.get_running_loop().create_task(work, name=f"graphengine run {self.id}")
         self._task.add_done_callback(partial(self._over, over))
 
-    def _over(self, over: Callable[[Run[S]], object], task: asyncio.Task[Result[S]]) -> None:
+    def _over(self, over: Callable[[Run[S]], object], task: asyncio.Task[Result[S] | None]) -> None:
         if not task.cancelled():
             task.exception()  # marks it as retrieved, so that asyncio does not warn if `result` is never called
         self._set_begun()
@@ -141,13 +148,18 @@ class Run(Generic[S]):
         """Whether its task was cancelled, as by an event loop that ends before it."""
         return self._task is not None and self._task.cancelled()
 
-    def cancel(self) -> asyncio.Task[Result[S]]:
+    @property
+    def is_awaited(self) -> bool:
+        """Whether anyone waits for its result, or watches it."""
+        return bool(self._callers or self.watchers)
+
+    def cancel(self) -> asyncio.Task[Result[S] | None]:
         """Cancel its task, and return it; called by the runner when it closes, which then waits for the task."""
         task = self._started()
         task.cancel()
         return task
 
-    def _started(self) -> asyncio.Task[Result[S]]:
+    def _started(self) -> asyncio.Task[Result[S] | None]:
         if self._task is None:
             message = "the run was never started"
             raise RuntimeError(message)
@@ -155,7 +167,7 @@ class Run(Generic[S]):
 
     async def ended(self) -> None:
         """Return when it is no longer driven, for whatever reason."""
-        await asyncio.wait((self._started(),))
+        await _over(self._started())
 
     async def result(self) -> Result[S]:
         """Wait until it is no longer driven, and return its result: finished, waiting, stopped, or running if released.
@@ -168,10 +180,12 @@ class Run(Generic[S]):
             GraphEngineError: It could not be started, recorded or claimed.
         """
         task = self._started()
-        await asyncio.wait((task,))
-        if task.cancelled():
-            raise self._closed()
-        result = task.result()
+        self._callers += 1
+        try:
+            await _over(task)
+        finally:
+            self._callers -= 1
+        result = await self._ended_with()
         if result.status == "failed":
             raise RunFailed(result)
         return result
@@ -225,9 +239,9 @@ class Run(Generic[S]):
         try:
             await self.begun()
             if not self._recorded:
-                yield RunEnded(self._over_at_once())
+                yield RunEnded(await self._ended_with())
                 return
-            for step in await self._steps(after):
+            for step in () if self._store is None else await self._store.steps(self.id, after):
                 last = step.seq
                 yield StepRecorded(step.seq, step)
             while not (self._task is not None and self._task.done() and queue.empty()):
@@ -242,24 +256,41 @@ class Run(Generic[S]):
                     continue  # its end was among the recorded steps
                 yield event
             if not self._started().cancelled():  # else the event loop ends: there is no result
-                yield RunEnded(self._started().result())
+                yield RunEnded(await self._ended_with())
         finally:
             self._unwatched(queue)
 
-    def _over_at_once(self) -> Result[S]:
+    async def _ended_with(self) -> Result[S]:
         """Return the result, or raise the error because of which the run could not be begun or claimed.
 
         Raises:
             GraphEngineError: That error; RunnerClosed: its task was cancelled before.
         """
         task = self._started()
-        if task.cancelled():
-            raise self._closed()
-        return task.result()
+        result = None if task.cancelled() else task.result()
+        if result is None and self.read is not None:
+            result = await self.read()
+        if result is None:
+            raise RunnerClosed(
+                f"the runner was closed before run {self.id} was recorded",
+                where=f"run {self.id}",
+                repair="keep the Runner open until result() returns",
+            )
+        return result
 
-    def _closed(self) -> RunnerClosed:
-        return RunnerClosed(
-            f"the runner was closed before run {self.id} was recorded",
-            where=f"run {self.id}",
-            repair="keep the Runner open until result() returns",
-        )
+
+async def _over(task: asyncio.Task[Any]) -> None:
+    """Return when a task is over, as `asyncio.wait` does, with less work."""
+    if task.done():
+        return
+    over: asyncio.Future[None] = task.get_loop().create_future()
+
+    def wake(_: object) -> None:
+        if not over.done():
+            over.set_result(None)
+
+    task.add_done_callback(wake)
+    try:
+        await over
+    finally:
+        task.remove_done_callback(wake)

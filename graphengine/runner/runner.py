@@ -8,7 +8,6 @@ import math
 import os
 import re
 import secrets
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from graphengine.agents.run_scope import CURRENT
@@ -26,6 +25,7 @@ from graphengine.runner.records import Records
 from graphengine.runner.resources import Resources
 from graphengine.runner.run import Run
 from graphengine.runner.supervisor import Supervisor
+from graphengine.runner.threads import Threads
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Mapping, Sequence
@@ -88,13 +88,12 @@ class Runner(Records):
         self._models = Models(models or {})
         if threads < 1:
             raise DefinitionError(f"Runner(threads={threads})", repair="give 1 or more")
-        self._thread_count = threads
-        self._threads: ThreadPoolExecutor | None = None
+        self._threads = Threads(threads)
         self._clock = clock or SystemClock()
         self._runs: set[Run[Any]] = set()
         self._sizes = _sizes(sizes)
         self._supervisor = Supervisor(
-            self.store, self._clock, self._resources, self._models, self._pool, check=check, sizes=self._sizes
+            self.store, self._clock, self._resources, self._models, self._threads, check=check, sizes=self._sizes
         )
         self._supervisor.grace(grace_seconds)
         self._pid = os.getpid()
@@ -135,7 +134,7 @@ class Runner(Records):
     @property
     def _has_nothing_to_wait_for(self) -> bool:
         """Whether it was used only for runs in memory that are over, so that it can close at once."""
-        opened = self._resources.is_used or self._models.is_used or self._threads is not None
+        opened = self._resources.is_used or self._models.is_used or self._threads.pool is not None
         return self._in_memory and not (opened or self._runs or self._supervisor.opener.turns.cancelled)
 
     async def _close(self) -> None:
@@ -143,8 +142,7 @@ class Runner(Records):
             stack.push_async_callback(self.store.close)
             stack.push_async_callback(self._resources.close)
             stack.push_async_callback(self._models.close)
-            if self._threads is not None:
-                stack.callback(self._threads.shutdown, wait=False)
+            stack.callback(self._threads.shutdown)
             await self._supervisor.release_all()
             runs = list(self._runs)
             left: list[asyncio.Task[Any]] = [*self._supervisor.close(), *(run.cancel() for run in runs)]
@@ -316,7 +314,7 @@ class Runner(Records):
         if driver is None:
             await self.store.open()
             await self._supervisor.opener.stop(run_id, why)
-            self._alarm(run_id)
+            self._supervisor.wake(run_id)
             return
         driver.stop(why)
         if not _is_inside(run_id):
@@ -340,7 +338,7 @@ class Runner(Records):
         driver = self._supervisor.drivers.get(run_id)
         if driver is not None:
             driver.release()
-        self._alarm(run_id)
+        self._supervisor.wake(run_id)
         if not _is_inside(run_id):
             for run in runs:
                 await run.ended()
@@ -509,11 +507,7 @@ class Runner(Records):
         driver = self._supervisor.drivers.get(run_id)
         if driver is not None:
             driver.deliver(await self.store.inbox([run_id]))
-        self._alarm(run_id)
-
-    def _alarm(self, run_id: str) -> None:
-        if run_id in self._supervisor.sleeping:
-            self._supervisor.sleeping[run_id].set()
+        self._supervisor.wake(run_id)
 
     def _plan_by(self, fingerprint: str) -> Plan[Any] | None:
         return self._supervisor.opener.plan_by(fingerprint)
@@ -535,18 +529,13 @@ class Runner(Records):
     def _run(self, run_id: str, graph: GraphDefinition[S]) -> Run[S]:  # noqa: ARG002 - it gives the run its type
         if not run_id or _NOT_IN_IDS.search(run_id) or len(run_id) > _LONGEST_ID:
             raise InputError(f"{run_id!r} cannot be a run's id", repair="use up to 200 characters without blanks")
-        return Run(run_id, lambda after: self.store.steps(run_id, after))
+        return Run(run_id, self.store)
 
     def _live(self, run: Run[S], plan: Plan[S], opening: Coroutine[Any, Any, Driver | Result[S]]) -> Run[S]:
         """Start to drive a run in the background, from its opening to its result."""
         self._runs.add(run)
         run.start(self._supervisor.supervise(run, plan, opening), self._runs.discard)
         return run
-
-    def _pool(self) -> ThreadPoolExecutor:
-        if self._threads is None:
-            self._threads = ThreadPoolExecutor(self._thread_count, thread_name_prefix="graphengine-node")
-        return self._threads
 
     def _usable(self) -> None:
         check_may_run()
@@ -566,6 +555,7 @@ class Runner(Records):
         self._models.check(plan)
 
 
+_SIZES: Final = Sizes()
 _NOT_IN_IDS: Final = re.compile(r"[\s\x00-\x1f]")
 _LONGEST_ID: Final = 200  # characters
 
@@ -591,9 +581,9 @@ def _store(given: str | PathLike[str] | Store | None) -> Store:
 def _sizes(given: object) -> Sizes:
     if given is not None and not isinstance(given, Sizes):
         raise DefinitionError(f"Runner(sizes={given!r})", repair="write sizes=Sizes(update_bytes=…)")
-    return given or Sizes()
+    return given or _SIZES
 
 
 def new_id(now: float) -> str:
     """Return a new, unique run id that sorts by time of creation, to the millisecond."""
-    return f"{int(now * 1000):011x}-{secrets.token_hex(4)}"
+    return f"{int(now * 1000):011x}-{os.urandom(4).hex()}"

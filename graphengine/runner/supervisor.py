@@ -17,6 +17,7 @@ from graphengine.engine.snapshot import Snapshot
 from graphengine.errors import DefinitionError, ResourceFailed, RunIsDriven, StoreError
 from graphengine.history.load import load_snapshot
 from graphengine.models.line import MACHINE_CLOCK
+from graphengine.runner.alarms import Alarms
 from graphengine.runner.attempt import TaskRunner
 from graphengine.runner.clock import SystemClock
 from graphengine.runner.lifecycle import Opener, release
@@ -70,7 +71,7 @@ class Supervisor:
     Attributes:
         opener: Opens runs.
         drivers: The drivers of the runs that are driven now, by run id.
-        sleeping: The events that wake runs which sleep here, by run id.
+        sleeping: The alarms of runs that sleep here, by run id; `wake` sets one off.
         closed: Whether the Runner is closed, so that no run continues.
     """
 
@@ -94,8 +95,10 @@ class Supervisor:
         self._sleepers_task: asyncio.Task[None] | None = None
         self._seen: dict[str, int] = {}  # the last seq of each sleeping run when it fell asleep
         self.drivers: dict[str, Driver] = {}
-        self.sleeping: dict[str, asyncio.Event] = {}
+        self.sleeping: dict[str, asyncio.Future[None]] = {}
         self.closed = False
+        self._readers = 0  # of results after the Runner was closed
+        self._alarms = Alarms(clock)
         self._one_at_a_time = asyncio.Lock()
         self._quieter = asyncio.Event()  # set when a run was opened, or is no longer driven here
         self._grace_seconds = 0.0
@@ -144,22 +147,28 @@ class Supervisor:
 
     def close(self) -> list[asyncio.Task[None]]:
         """Stop polling, and return the asyncio tasks to wait for."""
-        polling = [task for task in (self._inbox_task, self._sleepers_task) if task is not None]
+        tasks = self._inbox_task, self._sleepers_task, self._alarms.close()
+        polling = [task for task in tasks if task is not None]
         for task in polling:
             task.cancel()
         return polling
 
     async def supervise(
         self, run: Run[S], plan: Plan[S], opening: Coroutine[Any, Any, Driver | Result[S]]
-    ) -> Result[S]:
-        """Drive a run from its opening to its result. A run that only sleeps is resumed when its time comes."""
+    ) -> Result[S] | None:
+        """Drive a run from its opening to its result. A run that only sleeps is resumed when its time comes.
+
+        Returns:
+            None if the Runner closed while the run slept and nothing waited for its result; `run.read` reads it.
+        """
         # A node, or a tool of an agent, may have started this run: do not inherit their context.
         FROM_THREAD.set(None)
         CURRENT.set(None)
         outside_work()
         run.context = copy_context()
         try:
-            await asyncio.sleep(0)  # lets the caller watch the run from its first event on
+            if not run.is_hidden:
+                await asyncio.sleep(0)  # lets the caller watch the run from its first event on
         except BaseException:
             opening.close()
             raise
@@ -177,7 +186,7 @@ class Supervisor:
 
     async def _supervised(
         self, run: Run[S], plan: Plan[S], opening: Coroutine[Any, Any, Driver | Result[S]]
-    ) -> Result[S]:
+    ) -> Result[S] | None:
         opened = await opening
         self._quieter.set()
         run.due_only = True  # if it ends in another process while it sleeps here, that end is not retried
@@ -188,7 +197,13 @@ class Supervisor:
                 raise
             return await self._current_result(run, plan)
 
-    async def _until_end(self, run: Run[S], plan: Plan[S], opened: Driver | Result[S]) -> Result[S]:
+    def wake(self, run_id: str) -> None:
+        """Wake a run, if it sleeps here."""
+        alarm = self.sleeping.get(run_id)
+        if alarm is not None and not alarm.done():
+            alarm.set_result(None)
+
+    async def _until_end(self, run: Run[S], plan: Plan[S], opened: Driver | Result[S]) -> Result[S] | None:
         while True:
             result = await self._drive(run, opened) if isinstance(opened, Driver) else opened
             if result.status != "waiting":
@@ -199,6 +214,9 @@ class Supervisor:
             del result, opened  # frees the state and the driver: many runs can wait here
             if not await self._sleep(run, seq, due):
                 run.is_parked = True
+                if self.closed and not run.is_awaited:  # thousands may sleep: they are read when they are asked for
+                    run.read = functools.partial(self._late_result, run, plan)
+                    return None
                 return await self._current_result(run, plan)
             opened = await self._resume(run, plan)
 
@@ -213,6 +231,17 @@ class Supervisor:
                     loading.cancel()
                     raise
         return result_of(plan, loading.result())
+
+    async def _late_result(self, run: Run[S], plan: Plan[S]) -> Result[S]:
+        """Return the result of a run that slept when the Runner closed; the store is opened again to read it."""
+        self._readers += 1
+        try:
+            await self._store.open()
+            return await self._current_result(run, plan)
+        finally:
+            self._readers -= 1
+            if not self._readers:
+                await self._store.close()
 
     async def _resume(self, run: Run[S], plan: Plan[S]) -> Driver | Result[S]:
         """Resume a run. If another process claimed it first, retry until that process ends it, releases it or dies."""
@@ -295,11 +324,11 @@ class Supervisor:
         try:
             if run.released or self.closed:
                 return False
-            alarm = self.sleeping[run.id] = asyncio.Event()
+            alarm = self.sleeping[run.id] = asyncio.get_running_loop().create_future()
             if not await self._store.inbox([run.id]):
                 if due is not None:
                     await self._until(due, alarm, run, seq)
-                elif not alarm.is_set():
+                elif not alarm.done():
                     return False
             status = (await self._store.info(run.id)).status
             return status in ("waiting", "running") and run.released is False  # noqa: TRY300 - the except is for the wait
@@ -310,21 +339,18 @@ class Supervisor:
         finally:
             self.sleeping.pop(run.id, None)
 
-    async def _until(self, due: float, alarm: asyncio.Event, run: Run[Any], seq: int) -> None:
-        """Return at a time, or when the alarm is set. A step after `seq` that another process records also sets it."""
-        sleeper = asyncio.ensure_future(self._clock.sleep_until(due))
-        waker = asyncio.ensure_future(alarm.wait())
+    async def _until(self, due: float, alarm: asyncio.Future[None], run: Run[Any], seq: int) -> None:
+        """Return at a time, or when the alarm is set off. A step after `seq` by another process sets it off too."""
+        if self._store.shared:
+            self._seen[run.id] = seq  # not what is recorded now: another process may have stopped it meanwhile
+            if self._sleepers_task is None:
+                self._sleepers_task = asyncio.create_task(self._poll_sleepers(), name="graphengine sleepers")
+        self._alarms.set(alarm, due)
         try:
-            if self._store.shared:
-                self._seen[run.id] = seq  # not what is recorded now: another process may have stopped it meanwhile
-                if self._sleepers_task is None:
-                    self._sleepers_task = asyncio.create_task(self._poll_sleepers(), name="graphengine sleepers")
-            await asyncio.wait((sleeper, waker), return_when=asyncio.FIRST_COMPLETED)
+            await alarm
         finally:
             self._seen.pop(run.id, None)
-            sleeper.cancel()
-            waker.cancel()
-            await asyncio.gather(sleeper, waker, return_exceptions=True)
+            self._alarms.drop(alarm)
 
     async def _poll_sleepers(self) -> None:
         """Wake each sleeping run of which another process recorded a step. Ends when no run sleeps here."""
@@ -338,7 +364,7 @@ class Supervisor:
                         # 1. A run sleeps at seq 5, and the query begins. 2. The run wakes, moves, and sleeps at seq 7.
                         # 3. The query returns 5 or 7. Neither means that another process moved it: `_seen` is 7 now.
                         if seqs.get(run_id, 0) != seen and self._seen.get(run_id) == seen:
-                            self.sleeping[run_id].set()
+                            self.wake(run_id)
         finally:
             self._sleepers_task = None
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from graphengine.agents.run_scope import FROM_THREAD, Calls, Outcome
@@ -18,6 +19,31 @@ from graphengine.calls.time_limit import queued
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Executor
+
+
+class Threads:
+    """The thread pool of one Runner, created when first needed.
+
+    Args:
+        count: The maximum number of threads; Python's default if not given.
+    """
+
+    __slots__ = ("_count", "pool")
+
+    def __init__(self, count: int | None = None) -> None:
+        self._count = count
+        self.pool: ThreadPoolExecutor | None = None
+
+    def __call__(self) -> ThreadPoolExecutor:
+        """Return the pool."""
+        if self.pool is None:
+            self.pool = ThreadPoolExecutor(self._count, thread_name_prefix="graphengine-node")
+        return self.pool
+
+    def shutdown(self) -> None:
+        """Let its threads end, without waiting for them."""
+        if self.pool is not None:
+            self.pool.shutdown(wait=False)
 
 
 async def in_thread(pool: Executor, function: Callable[[], object]) -> object:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import BaseModel  # noqa: TC002 - the example of run_node uses it
@@ -27,6 +26,7 @@ from graphengine.runner.attempt import TaskRunner
 from graphengine.runner.model_routing import ALL
 from graphengine.runner.resources import Resources
 from graphengine.runner.result import Usage, waits_of
+from graphengine.runner.threads import Threads
 from graphengine.state.declared import given_in
 from graphengine.state.view import View
 from graphengine.testing.clock import FakeClock
@@ -46,7 +46,6 @@ from graphengine.testing.watched_models import WatchedModels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from concurrent.futures import Executor
 
     from graphengine.api.graph import Graph
     from graphengine.engine.events import Event, NodeFailed
@@ -164,7 +163,7 @@ class _Alone:
         self._answers = _Answers(answers)
         self._topics = messages
         self._task = asyncio.current_task()
-        self._threads: ThreadPoolExecutor | None = None
+        self._threads = Threads()
         self._resources: Resources | None = None
         self.work: list[Recorded] = []
         self.shown: list[object] = []
@@ -181,7 +180,7 @@ class _Alone:
             host=self,
             resources=await resources.of_nest(stage.plan),
             models=self._models,
-            threads=self._pool,
+            threads=self._threads,
             now=self._clock.now,
             wall=self._clock.now,
             past=_no_runs,
@@ -203,8 +202,7 @@ class _Alone:
 
     async def close(self) -> None:
         """Release its resources."""
-        if self._threads is not None:
-            self._threads.shutdown(wait=False)
+        self._threads.shutdown()
         await self._models.close()
         if self._resources is not None:
             await self._resources.close()
@@ -376,11 +374,6 @@ class _Alone:
         if isinstance(event, WorkDone):
             by = event.by or {}
             self.work.append(Recorded(event.name, event.value, by.get("agent", ""), by.get("model", "")))
-
-    def _pool(self) -> Executor:
-        if self._threads is None:
-            self._threads = ThreadPoolExecutor(thread_name_prefix="graphengine-node")
-        return self._threads
 
 
 class _Attempts(TaskRunner):

@@ -93,8 +93,7 @@ class OpenRunner(Runner):
         await asyncio.gather(*(task for task in left if task is not current), return_exceptions=True)
         await self._resources.close()
         await self._models.close()
-        if self._threads is not None:
-            self._threads.shutdown(wait=False)
+        self._threads.shutdown()
         crashed = await points.release(self._real)
         self._points = None
         self._started.clear()
@@ -140,8 +139,7 @@ class OpenRunner(Runner):
         if self._supervisor.closed or self._loop is None:
             return
         self._supervisor.closed = True
-        if self._threads is not None:
-            self._threads.shutdown(wait=False)
+        self._threads.shutdown()
         close_leftover(self._real)
 
     def _live(self, run: Run[S], plan: Plan[S], opening: Coroutine[Any, Any, Driver | Result[S]]) -> Run[S]:
