@@ -7,6 +7,7 @@ reports problems, and the core reads it. A plan holds no state of any run.
 from __future__ import annotations
 
 from dataclasses import dataclass, is_dataclass, replace
+from dataclasses import field as dataclass_field
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeAlias, TypeVar, cast
 
 from pydantic import BaseModel
@@ -423,6 +424,7 @@ class Plan(Generic[S]):
         fingerprint: The outline's digest.
         warnings: The warnings of compile.
         secret: Whether its state, or that of a graph inside it, has secrets.
+        graphs: The graphs among its calls.
     """
 
     graph: str
@@ -443,6 +445,11 @@ class Plan(Generic[S]):
     fingerprint: str
     warnings: tuple[Problem, ...]
     secret: bool = False
+    graphs: tuple[Plan[Any], ...] = dataclass_field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Work out what each start of a run needs."""
+        object.__setattr__(self, "graphs", tuple(call.graph for call in self.calls if call.graph is not None))
 
     def __repr__(self) -> str:
         return f"Plan({self.graph!r}, {self.state.model.__name__}, {len(self.nodes)} nodes)"
@@ -458,14 +465,11 @@ class Plan(Generic[S]):
         return [c for n in self.nodes.values() for c in (n.call, *n.choices.values()) if c is not None]
 
     @property
-    def graphs(self) -> Sequence[Plan[Any]]:
-        """The graphs among its calls."""
-        return [call.graph for call in self.calls if call.graph is not None]
-
-    @property
     def nest(self) -> Sequence[Plan[Any]]:
         """Itself and every graph inside it, each once, even if it is used at several places."""
         found: list[Plan[Any]] = [self]
+        if not self.graphs:
+            return found
         seen = {id(self)}
         for plan in found:
             new = {id(inner): inner for inner in plan.graphs if id(inner) not in seen}

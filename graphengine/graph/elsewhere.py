@@ -110,7 +110,7 @@ def with_our_keywords(function: F) -> F:
 
     @functools.wraps(function)
     def call(*args: object, **kwargs: object) -> object:
-        for name in foreign & kwargs.keys():
+        for name in foreign & kwargs.keys() if kwargs else ():
             text = f"{function.__name__} has no option {name!r}"
             raise DefinitionError(text, where=repr(args[0]), repair=KEYWORDS[name])
         return function(*args, **kwargs)

@@ -7,8 +7,10 @@ import math
 import random
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, overload
+
+from msgspec import Struct
 
 from graphengine.agents.run_scope import FROM_THREAD
 from graphengine.engine.frame_tree import add_usage, place_of
@@ -100,8 +102,7 @@ class Host(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(Struct, frozen=True):
     """What the contexts of a run share.
 
     `now` is the clock of its log, `wall` the clock by which waits end, `clock` the one of the lanes of models.

@@ -117,8 +117,9 @@ class Opener:
     async def _create(self, driver: Driver, steps: Sequence[Step]) -> None:
         """Record a run with its first step, and claim it."""
         run, plan, snapshot, first = driver.run, driver.plan, driver.snapshot, steps[0]
+        first.typed = None  # as in `Driver.append`
         facts = run.id, plan.graph, plan.fingerprint, snapshot.status, first.seq, first.at, first.at
-        info = RunInfo(*facts, due_at=next_due(snapshot), tags=run.tags)
+        info = RunInfo(*facts, due_at=next_due(snapshot) if snapshot.waiting else None, tags=run.tags)
         if isinstance(first.data, Branched):
             info = replace(info, parent=first.data.parent, parent_seq=first.seq - 1)
         driver.fence = await self._store.create(info, steps, plan.outline)

@@ -70,7 +70,9 @@ class Resources:
         Raises:
             ResourceFailed: A resource could not be built.
         """
-        found: dict[int, Mapping[str, object]] = {}
+        found: dict[int, Mapping[str, object]] = {id(plan): {}}
+        if not (plan.resources or plan.graphs):
+            return found
         await self._gather(plan, {}, found)
         return found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -81,6 +81,9 @@ class Usage:
     reasoning_tokens: int = 0
     priced_usd: float = 0.0
     unknown_calls: int = 0
+
+
+_NO_USAGE: Final = Usage()
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,8 +183,9 @@ class RunFailed(GraphEngineError):
 def result_of(plan: Plan[S], snapshot: Snapshot, cause: BaseException | None = None) -> Result[S]:
     """Return the result of a snapshot; `cause` is the exception that the run failed with."""
     state = plan.state.rebuild(snapshot.root.values)
-    view = View(plan.state, Held(snapshot.root.values, values_of(state)))
-    output = plan.result.read(view) if plan.result is not None else state
+    if plan.result is None:
+        return _result_of(snapshot, state, state, cause)
+    output = plan.result.read(View(plan.state, Held(snapshot.root.values, values_of(state))))
     return _result_of(snapshot, state, output, cause)
 
 
@@ -202,8 +206,8 @@ def _result_of(snapshot: Snapshot, state: S, output: object, cause: BaseExceptio
         output=output,
         ending=snapshot.stop,
         error=survived(failure) if failure else None,
-        usage=Usage(**snapshot.usage),  # type: ignore[arg-type]
-        inherited=Usage(**snapshot.inherited),  # type: ignore[arg-type]
+        usage=Usage(**snapshot.usage) if snapshot.usage else _NO_USAGE,  # type: ignore[arg-type]
+        inherited=Usage(**snapshot.inherited) if snapshot.inherited else _NO_USAGE,  # type: ignore[arg-type]
         steps=snapshot.steps,
         seq=snapshot.seq,
         elapsed_seconds=snapshot.elapsed_seconds,

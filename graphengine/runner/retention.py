@@ -81,6 +81,8 @@ def checked_tags(tags: object, where: str) -> tuple[str, ...]:
     Raises:
         InputError: The argument is not a list of tags.
     """
+    if tags == ():
+        return ()
     if isinstance(tags, str) or not isinstance(tags, Iterable):
         raise InputError(f"{where}{tags!r} is not a list of tags", repair=f"give a list: {where}[{tags!r}]")
     found = set()

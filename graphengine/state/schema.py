@@ -49,7 +49,7 @@ S = TypeVar("S")
 _SMALL: Final = 1 << 62  # every JSON reader accepts ints below this
 
 
-class Change(Struct):
+class Change(Struct, gc=False):
     """Operations for the log, the typed value that each adds or sets, and their size (see `Step.weight`)."""
 
     ops: Sequence[Op]
@@ -108,7 +108,9 @@ class StateType(Generic[S]):
             )
             back = self.model.__pydantic_validator__.validate_json(body, by_name=True, by_alias=False)
             check_depth(body)
-            record = {name: record_of(memoryview(part)) for name, part in keys_of(Raw(body)).items()}
+            typed = {name: back.__dict__[name] for name in self.fields}
+            plain = all(f.plain is type(typed[n]) and is_plain(typed[n]) for n, f in self.fields.items())
+            record = typed.copy() if plain else {n: record_of(memoryview(r)) for n, r in keys_of(Raw(body)).items()}
         except (PydanticSerializationError, ValidationError, ValueError, RecursionError) as error:
             raise InputError(f"the state does not fit {self.model.__name__}: {why(error)}", where=where) from error
         if back != instance:
@@ -118,7 +120,6 @@ class StateType(Generic[S]):
                 where=where,
                 repair="pass values that JSON can carry and that validate again when read",
             )
-        typed = {name: back.__dict__[name] for name in self.fields}
         return Initial(record, typed, sorted(instance.model_fields_set & set(self.fields)), len(body))
 
     def _initial_with_secrets(self, instance: BaseModel, where: str) -> Initial:
@@ -182,7 +183,7 @@ class StateType(Generic[S]):
                 ops.append(op)
                 typed.append(new)
                 lay_over(view, op, new)
-        return Change(ops, typed)
+        return Change(tuple(ops), typed)
 
     def _apply_whole(self, view: View, updates: Sequence[tuple[str, object]]) -> Change:
         before = {name: view.get(name) for name in self.fields}

@@ -12,7 +12,7 @@ import uuid
 from collections import Counter
 from dataclasses import replace
 from math import inf
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from graphengine.engine.steps import as_stored, encode_step
 from graphengine.errors import (
@@ -129,13 +129,18 @@ class MemoryStore:
 
     def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self._owner: Final = f"this process (owner {uuid.uuid4().hex})"
+        self._made_owner = ""
         self._is_open = False
         self._logs: dict[str, _Log] = {}
         self._going: dict[str, _Log] = {}  # the runs that have not ended: the only ones `due` checks
         self._outlines: dict[str, Outline] = {}
         self._posted = 0
         self._writes = 0
+
+    @property
+    def _owner(self) -> str:
+        self._made_owner = self._made_owner or f"this process (owner {uuid.uuid4().hex})"
+        return self._made_owner
 
     @property
     def shared(self) -> bool:
@@ -160,7 +165,8 @@ class MemoryStore:
             raise RunExists(message, where=f"run {info.id}", repair="choose another id, or resume that run")
         parent = None if info.parent is None else self._log(info.parent)
         if parent is None:
-            info = replace(info, parent_seq=0)
+            if info.parent_seq:
+                info = replace(info, parent_seq=0)
         elif not 1 <= info.parent_seq < parent.next_seq:
             raise _unknown_step(parent, info.parent_seq)
         _check_dense(info.id, steps, info.parent_seq + 1)
