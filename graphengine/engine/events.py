@@ -64,7 +64,7 @@ class Error(NamedTuple):
         return not self.retryable and not self.repeats
 
 
-class NodeFinished(Struct):
+class NodeFinished(Struct, gc=False):
     """An attempt (or a fallback) ended with a result. `more` has further facts for its step."""
 
     frame: str

@@ -50,7 +50,7 @@ def take_edge(  # noqa: PLR0913 - all that the choice of an edge depends on
     if view.new_marks:
         facts.marks = view.new_marks
         if view.until:
-            facts.samples = view.new_samples
+            facts.samples = tuple(view.new_samples)
 
 
 def find_edge(  # noqa: PLR0913 - as take_edge

@@ -88,7 +88,7 @@ class Session(RunState):
         snapshot = self.snapshot
         for event in events:
             try:
-                step = self.decide(event)
+                step = decide(self, event) if self.call_in is None else self.decide(event)
             except StaleEvent:
                 continue
             evolve(snapshot, step)

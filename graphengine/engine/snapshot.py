@@ -230,7 +230,7 @@ class Snapshot(Struct, eq=False):
         return self.frames[ROOT]
 
 
-class Task(Struct):
+class Task(Struct, gc=False):
     """Something that should be running now.
 
     Attributes:

@@ -150,8 +150,11 @@ Said: TypeAlias = Mapping[str, Sequence[JsonValue]]
 # --- The facts of each kind of step ----------------------------------------------------------------------------------
 
 
-class Facts(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
-    """What a step records in addition to its position, times and operations. Each kind of step has its own class."""
+class Facts(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only=True, gc=False):
+    """What a step records in addition to its position, times and operations. Each kind of step has its own class.
+
+    Nothing in a step refers to the step, so steps are left out of garbage collection: a process holds many of them.
+    """
 
     kind: ClassVar[Kind]
 
@@ -191,7 +194,7 @@ class Outcome(Spent, kw_only=True):
     edge: str = ""
     fork: ForkRecord | None = None
     marks: dict[str, Mark] = {}
-    samples: list[Sequence[Any]] = []
+    samples: Sequence[Sequence[Any]] = ()
 
     @property
     def has_failed(self) -> bool:
@@ -469,7 +472,7 @@ AnyFacts: TypeAlias = (
 # --- A step ----------------------------------------------------------------------------------------------------------
 
 
-class Step(Struct):
+class Step(Struct, gc=False):
     """One row of the log.
 
     Attributes:

@@ -294,8 +294,9 @@ class Comparison(Condition):
             if left is None:
                 held = False
             else:
+                like = left if type(left) is type(self.other) else _like(left, self.other)
                 try:
-                    held = bool(self._compare(_like(left, self.other), self.other))
+                    held = bool(self._compare(like, self.other))
                 except TypeError:
                     held = False
                     note = f" ({type(left).__name__} cannot be compared with {type(self.other).__name__})"

@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Sized
 from copy import deepcopy
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from msgspec import Struct
 
 from graphengine.state.encoded import encode
 from graphengine.state.path import walk
@@ -24,10 +27,10 @@ if TYPE_CHECKING:
     from graphengine.state.path import Path
 
 MISSING: Final = object()
-_NO_KEYS: Final[Mapping[str, Mapping[Any, object]]] = {}
-_NO_GROWN: Final[Mapping[str, Mapping[Any, Sequence[object]]]] = {}
-_NO_ITEMS: Final[Mapping[str, Sequence[object]]] = {}
-_NO_USAGE: Final[Mapping[str, float | None]] = {}
+_NO_KEYS: Final[Mapping[str, Mapping[Any, object]]] = MappingProxyType({})
+_NO_GROWN: Final[Mapping[str, Mapping[Any, Sequence[object]]]] = MappingProxyType({})
+_NO_ITEMS: Final[Mapping[str, Sequence[object]]] = MappingProxyType({})
+_NO_USAGE: Final[Mapping[str, float | None]] = MappingProxyType({})
 
 
 class FieldFacts(Protocol):
@@ -101,7 +104,7 @@ class Held:
         return 0
 
 
-class View:
+class View(Struct, eq=False):
     """The fields of a frame, read as typed values, and the other facts that conditions use.
 
     Attributes:
@@ -117,41 +120,23 @@ class View:
         weight: An upper bound on the bytes of JSON that the step being decided writes; small values count as 0.
     """
 
-    __slots__ = (
-        "_frame",
-        "_grown",
-        "_items",
-        "_keys",
-        "_new",
-        "_state",
-        "checks",
-        "completing",
-        "elapsed_seconds",
-        "ended",
-        "failure",
-        "new_marks",
-        "new_samples",
-        "node",
-        "until",
-        "usage",
-        "weight",
-    )
-
-    def __init__(self, state: StateFacts, frame: FrameFacts) -> None:
-        self._state = state
-        self._frame = frame
-        self.checks = True
-        self._new: dict[str, object] = {}
-        self._items: Mapping[str, Sequence[object]] = _NO_ITEMS
-        self._keys: Mapping[str, Mapping[Any, object]] = _NO_KEYS
-        self._grown: Mapping[str, Mapping[Any, Sequence[object]]] = _NO_GROWN
-        self.node = self.completing = self.until = self.ended = ""
-        self.new_marks: dict[str, Mark] = {}
-        self.new_samples: list[Sequence[Any]] = []
-        self.usage: Mapping[str, float | None] = _NO_USAGE
-        self.elapsed_seconds = 0.0
-        self.failure: Sequence[str] = ()
-        self.weight = 0
+    _state: StateFacts
+    _frame: FrameFacts
+    checks: bool = True
+    node: str = ""
+    completing: str = ""
+    until: str = ""
+    ended: str = ""
+    new_marks: dict[str, Mark] = {}
+    new_samples: list[Sequence[Any]] = []
+    usage: Mapping[str, float | None] = _NO_USAGE
+    elapsed_seconds: float = 0.0
+    failure: Sequence[str] = ()
+    weight: int = 0
+    _new: dict[str, object] = {}
+    _items: Mapping[str, Sequence[object]] = _NO_ITEMS
+    _keys: Mapping[str, Mapping[Any, object]] = _NO_KEYS
+    _grown: Mapping[str, Mapping[Any, Sequence[object]]] = _NO_GROWN
 
     def count(self, node: str) -> int:
         """Return the number of completed visits of a node, including the current one."""
@@ -182,7 +167,7 @@ class View:
     def lend(self, name: str) -> object:
         """Return a field's value for a function that might change it; a copy if this step writes the field."""
         value = self.get(name)
-        return deepcopy(value) if self._pending(name) and not self._state.fields[name].immutable else value
+        return value if self._state.fields[name].immutable or not self._pending(name) else deepcopy(value)
 
     def changed(self, names: Iterable[str]) -> list[str]:
         """Return those of these fields whose value was changed in place; none if `checks` is off."""

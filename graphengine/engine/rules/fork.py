@@ -61,7 +61,7 @@ def arms_arrived(run: RunState, frame: Frame, event: Settled) -> Step:
     arrive(facts, frame, fork.join, fork.label, fork.condition or None, f"{len(arrived)} of {len(arms)} arms arrived")
     facts.marks = view.new_marks
     if view.new_marks and view.until:
-        facts.samples = view.new_samples
+        facts.samples = tuple(view.new_samples)
     facts.cancelled = [arm.id for arm in arms if not isinstance(arm.phase, Ended)] or ()
     step.update, step.typed = change.ops, change.typed
     step.weight = added(run, view.weight) if view.weight else 0

@@ -14,6 +14,7 @@ from graphengine.engine.redaction import Guard
 from graphengine.engine.routing import find_edge, take_edge
 from graphengine.engine.rules.items import item_writes
 from graphengine.engine.size_limits import MEASURED_STEPS, weigh
+from graphengine.engine.snapshot import READY
 from graphengine.engine.steps import Attempt, Failed, Item, Left, Node, Step, path_of
 from graphengine.engine.trackers import note_changes, sample_again, track
 from graphengine.errors import NoEdge
@@ -50,11 +51,12 @@ def node_finished(  # noqa: C901 - the parts of a result, in the order in which 
     view.checks = run.checks
     is_item = frame.kind == "item"
     facts = Item(writes=()) if is_item else Node()
-    _note(facts, event)
+    if event.usage or event.choice or event.more is not None:
+        _note(facts, event)
     try:
         result = event.result
         updates = [*result.updates] if type(result) is Written else node.writer.updates(result, view, node.name, stop)
-        cause = frame.cause if failed is None else failed.failure
+        cause = failed.failure if failed is not None else None if frame.phase is READY else frame.cause
         if cause is not None:  # the result is a fallback's
             facts.fallback, facts.error = True, cause
             if inner.collect_errors is not None:
@@ -200,7 +202,7 @@ def give_up(run: RunState, frame: Frame, event: NodeFailed, failure: FailureReco
     note_changes(plan, view)
     facts.marks = view.new_marks
     if view.new_marks and view.until:
-        facts.samples = view.new_samples
+        facts.samples = tuple(view.new_samples)
     step = step_of(snapshot, event, facts)
     step.update, step.typed = change.ops, change.typed
     return step
