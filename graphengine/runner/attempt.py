@@ -33,7 +33,7 @@ from graphengine.engine.failures import error_of, survived
 from graphengine.engine.lookup import plan_of, view_of
 from graphengine.engine.redaction import Guard
 from graphengine.engine.steps import WaitRecord, path_of
-from graphengine.errors import CrashLoop, MutatedInput, NodeTimeout
+from graphengine.errors import CrashLoop, MutatedInput, NoChoice, NodeTimeout
 from graphengine.graph.options import Sizes
 from graphengine.graph.question import NO_ANSWER, AskBody
 from graphengine.models.line import MACHINE_CLOCK
@@ -123,6 +123,7 @@ class TaskRunner:
         began = self._now()
         mode = task.mode
         if mode != "run" and mode not in ("fallback", "crash_loop"):
+            self.context = copy_context()  # no node runs: the caller finds it unchanged
             return self._moved(task, began)
         frame = self._snapshot.frames[task.frame]
         context = Context(task, frame, self._surroundings)
@@ -179,6 +180,23 @@ class TaskRunner:
         return NodeFinished(
             task.frame, task.node, task.visit, task.attempt, began, ended, result, context.usage, choice, chance, more
         )
+
+    def move(self, task: Task) -> Event | None:
+        """Return the event of a task that runs no code of the graph, so that it needs no asyncio task; else None."""
+        mode = task.mode
+        if task.due or mode in ("fallback", "crash_loop"):
+            return None
+        if mode != "run":
+            return self._moved(task, self._now())
+        frame = self._snapshot.frames[task.frame]
+        try:
+            plan = plan_of(self._plan, frame)
+        except (KeyError, NoChoice):  # the graph was changed: `run` reports it
+            return None
+        node = plan.nodes.get(task.node)
+        if node is None or node.call is None or node.plain or (node.plain_items and frame.kind == "item"):
+            return None
+        return self._other(task, frame, node, view_of(plan, frame))
 
     def _moved(self, task: Task, now: float) -> Event:
         """Return the event of a task that runs no code of a node."""

@@ -228,15 +228,9 @@ class Driver:
                     await self._run_sequence(tasks, ready[0])
                     ready = self._all_ready()
                     continue
-                for task in ready:
-                    if task.frame not in jobs and not (task.mode == "limit" and self._has_job_below(task.frame)):
-                        context = self.run.context.copy()
-                        jobs[task.frame] = asyncio.create_task(self._run_job(tasks, task), context=context)
-                        if task.due:
-                            # Already here, since a step can cancel the job before its coroutine has begun.
-                            self._asleep[task.frame] = task
-                if jobs:
-                    await self.commit(await self._next_events())
+                moves = self._begin_jobs(tasks, ready)
+                if moves or jobs:
+                    await self.commit(moves or await self._next_events())
                     ready = self._newly_ready()
                     continue
                 ready = self._all_ready()
@@ -248,6 +242,24 @@ class Driver:
         is_released = self._halting and not self._stop_reason
         if (snapshot.status == "running" and not is_released) or (self._stop_reason and self.is_driving):
             await self.end()
+
+    def _begin_jobs(self, tasks: TaskRunner, ready: Iterable[Task]) -> list[Event]:
+        """Begin an asyncio task for each task that runs code of the graph, and return the events of the others."""
+        events: list[Event] = []
+        jobs, watched = self._jobs, bool(self.run.watchers)
+        for task in ready:
+            if task.frame in jobs or (task.mode == "limit" and self._has_job_below(task.frame)):
+                continue
+            event = None if watched else tasks.move(task)
+            if event is not None:
+                events.append(event)
+                continue
+            job = self._run_job(tasks, task)
+            jobs[task.frame] = self._loop.create_task(job, context=self.run.context.copy())
+            if task.due:
+                # Already here, since a step can cancel the job before its coroutine has begun.
+                self._asleep[task.frame] = task
+        return events
 
     def _all_ready(self) -> list[Task]:
         """Return all tasks to do now; of a run that waits, only those that are due."""
@@ -294,6 +306,7 @@ class Driver:
                 raise self._broken
             done = session.commit((event,), self.append)  # as `commit`, but inline, to save a call for each step
             status = self._recorded  # read before the await, in which other events may be appended
+            del event
             if done.durable is not None:
                 await done.durable
             elif snapshot.seq % _TURN_STEPS == 0 or self._turns.over:
@@ -329,7 +342,7 @@ class Driver:
             outcome = error
             raise
         finally:
-            self._add_completion((task.frame, asyncio.current_task(), outcome))
+            self._add_completion((task.frame, asyncio.current_task(self._loop), outcome))
 
     def _add_completion(self, completion: Completion) -> None:
         self._completions.append(completion)
@@ -380,6 +393,8 @@ class Driver:
             failure = failure_of(step)
             if failure is not None and failure.raised is not None:
                 self._take_raised(step, failure)
+            if step.update:
+                step.typed = None  # the frame has them now, and no store should keep them
         if self._jobs:  # a join may have dropped arms that are still in flight
             for frame in [key for key in self._jobs if key not in snapshot.frames]:
                 self._cancel_job(frame)

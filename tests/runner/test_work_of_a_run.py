@@ -1,0 +1,204 @@
+"""What a run does not do: keep garbage, create asyncio tasks without need, or read the store at its end."""
+
+import asyncio
+import gc
+import weakref
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from graphengine import END, START, Context, Graph, Runner
+from graphengine.stores.base import Loaded
+from graphengine.stores.memory import MemoryStore
+from graphengine.stores.sqlite import SQLiteStore
+from graphengine.testing import FakeClock
+
+
+class State(BaseModel):
+    n: int = 0
+    seconds: float = 60.0
+    numbers: list[int] = []
+    totals: list[int] = []
+
+
+async def one() -> int:
+    """Return 1."""
+    return 1
+
+
+def plain() -> Graph[State]:
+    """Return a graph of one node."""
+    graph = Graph("plain", State)
+    graph.add_node("one", one, writes="n")
+    graph.add_path(START, "one", END)
+    return graph
+
+
+def sleeping() -> Graph[State]:
+    """Return a graph that sleeps for as long as its state says."""
+
+    async def nap(seconds: float, ctx: Context) -> int:
+        await ctx.sleep(seconds)
+        return 1
+
+    graph = Graph("sleeping", State)
+    graph.add_node("nap", nap, writes="n")
+    graph.add_path(START, "nap", END)
+    return graph
+
+
+async def test_a_closed_runner_is_freed_without_garbage_collection() -> None:
+    """Nothing that a run leaves refers to itself: short runs leave no work to the collector."""
+    gc.collect()
+    gc.disable()
+    try:
+        runner = Runner()
+        async with runner:
+            result = await runner.start(plain()).result()
+        left = weakref.ref(runner)
+        del runner
+        await asyncio.sleep(0)
+        assert left() is None
+        assert result.state.n == 1
+    finally:
+        gc.enable()
+
+
+async def test_steps_in_memory_do_not_keep_the_values_of_nodes() -> None:
+    """The store has the records; the typed value belongs to the run alone."""
+    store = MemoryStore()
+    async with Runner(store) as runner:
+        run = runner.start(plain())
+        await run.result()
+        kept = store._logs[run.id].steps  # noqa: SLF001 - reading them makes copies
+        assert [step.typed for step in kept] == [None, None]
+
+
+class CountsLoads(MemoryStore):
+    """A store that counts what is loaded from it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loads: list[str] = []
+
+    async def load(self, run_id: str, upto: int | None = None) -> Loaded:
+        """Count, and load."""
+        self.loads.append(run_id)
+        return await super().load(run_id, upto)
+
+
+def sleepers(runner: Runner) -> int:
+    """Return how many runs sleep in a runner."""
+    return len(runner._supervisor.sleeping)  # noqa: SLF001 - nothing public tells
+
+
+async def asleep(runner: Runner, count: int) -> Sequence[Any]:
+    """Start runs that sleep, and return them once all do."""
+    runs = [runner.start(sleeping(), {"seconds": 60.0 + number}) for number in range(count)]
+    while sleepers(runner) < count:  # noqa: ASYNC110 - there is no event for it
+        await asyncio.sleep(0)
+    return runs
+
+
+async def test_closing_a_runner_reads_only_those_sleeping_runs_whose_result_is_awaited() -> None:
+    """Ten thousand runs that sleep do not delay the end of a process."""
+    store = CountsLoads()
+    async with Runner(store, clock=FakeClock(jumps=False)) as runner:
+        runs = await asleep(runner, 20)
+        awaited = asyncio.create_task(runs[3].result())
+        await asyncio.sleep(0)
+        store.loads.clear()
+    assert store.loads == [runs[3].id]
+    assert (await awaited).status == "waiting"
+
+
+@pytest.mark.parametrize("is_on_disk", [False, True])
+async def test_the_results_of_runs_that_slept_can_be_read_after_the_runner_closed(
+    tmp_path: Path, *, is_on_disk: bool
+) -> None:
+    """The store is opened once for all that are read together, and closed again."""
+    store = SQLiteStore(tmp_path / "runs.db") if is_on_disk else MemoryStore()
+    async with Runner(store, clock=FakeClock(jumps=False)) as runner:
+        runs = await asleep(runner, 5)
+    results = await asyncio.gather(*(run.result() for run in runs))
+    assert [result.status for result in results] == ["waiting"] * 5
+    assert [result.state.seconds for result in results] == [60.0, 61.0, 62.0, 63.0, 64.0]
+    assert [wait.kind for result in results for wait in result.waits] == ["sleep"] * 5
+    async with Runner(tmp_path / "runs.db") if is_on_disk else Runner(store) as other:
+        assert [(await other.info(run.id)).status for run in runs] == ["waiting"] * 5
+
+
+async def test_one_asyncio_task_waits_for_all_sleeping_runs() -> None:
+    """Each is woken at its own time, also one that fell asleep later and is due earlier."""
+    clock = FakeClock(jumps=False)
+    async with Runner(clock=clock) as runner:
+        late = await asleep(runner, 3)
+        early = runner.start(sleeping(), {"seconds": 10.0})
+        while sleepers(runner) < 4:  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        names = [task.get_name() for task in asyncio.all_tasks()]
+        assert names.count("graphengine alarms") == 1
+        clock.move(10)
+        assert (await early.result()).status == "finished"
+        assert all(run.is_going for run in late)
+        clock.move(51)
+        assert [(await run.result()).status for run in late[:2]] == ["finished", "finished"]
+        assert late[2].is_going
+        await runner.stop(late[2].id)
+        assert (await late[2].result()).status == "stopped"
+        await asyncio.sleep(0)
+        assert "graphengine alarms" not in [task.get_name() for task in asyncio.all_tasks()]
+
+
+def joined(seen: list[Any]) -> Graph[State]:
+    """Return a graph with a fork whose nodes before and after it note their asyncio tasks."""
+
+    async def note() -> int:
+        seen.append(asyncio.current_task())
+        return 1
+
+    graph = Graph("joined", State)
+    graph.add_node("first", note, writes="n")
+    graph.add_node("left", one, writes={"seconds": "."})
+    graph.add_node("right", one, writes="n")
+    graph.add_node("then", note, writes="n")
+    graph.add_node("last", note, writes="n")
+    graph.add_edge(START, "first")
+    graph.add_fork("first", ["left", "right"], join="then")
+    graph.add_edge("left", "then")
+    graph.add_edge("right", "then")
+    graph.add_path("then", "last", END)
+    return graph
+
+
+async def test_nodes_after_a_join_run_in_the_asyncio_task_of_the_run() -> None:
+    """A fork does not count as a node that set a context variable, after which each node has a task of its own."""
+    seen: list[Any] = []
+    await joined(seen).run()
+    assert len(set(map(id, seen))) == 1
+
+
+async def test_entering_and_leaving_a_graph_for_each_item_needs_no_asyncio_tasks() -> None:
+    """Only nodes get asyncio tasks: three items with two nodes each need six, and the run one."""
+    inner = Graph("inner", State, result="n")
+    inner.add_node("a", one, writes="n")
+    inner.add_node("b", lambda n: n + 1, writes="n", thread=False)
+    inner.add_path(START, "a", "b", END)
+    graph = Graph("outer", State)
+    graph.add_node("each", inner, each={"number": "numbers"}, inputs={"n": "number"}, writes="totals")
+    graph.add_path(START, "each", END)
+    graph.compile()
+    made: list[object] = []
+
+    def factory(loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> asyncio.Task[Any]:
+        made.append(coroutine)
+        return asyncio.Task(coroutine, loop=loop, **options)
+
+    asyncio.get_running_loop().set_task_factory(factory)
+    result = await graph.run({"numbers": [1, 2, 3]})
+    assert result.state.totals == [2, 2, 2]
+    assert len(made) == 7
