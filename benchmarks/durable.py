@@ -115,6 +115,10 @@ async def many(settings: Settings) -> Outcome:
     From the first `start` to the last `result()`. Only node visits count, not the row with which each run starts.
     `synchronous` is FULL, the default, and NORMAL. Each round has a new database. They are compared with inserts of
     equal rows by `executemany`, 2,000 in a transaction at FULL, without a graph, an engine or an event loop.
+
+    In a profile of a step's CPU time (86 µs), 27 % is garbage collection, since each run in progress has some 70
+    containers, 16 % the beginning of the runs, 14 % the engine, and 5 % SQLite; the rest are futures, the queue of the
+    writing thread and waiting for the interpreter's lock.
     """
     runs, steps = settings.count(2000, 20), 10
     async with Runner() as runner:

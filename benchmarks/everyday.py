@@ -118,6 +118,7 @@ async def sleepers(settings: Settings) -> Outcome:
         Target("memory of a sleeping run", figures[f"memory of a run {many}"].median, "≤", 16.0, "KB"),
         Target("a core while all sleep", figures[f"a core while all sleep {many}"].median, "≤", 5.0, "%"),
         Target("what is due", figures[f"what is due {many}"].median, "≤", 20.0, "ms"),
+        Target("to close", figures[f"to close, a run {many}"].median * many / MILLI, "≤", 1.0, "s"),
     ]
     return Outcome(f"{many:,} sleeping runs", figures, targets)
 

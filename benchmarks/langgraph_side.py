@@ -7,6 +7,7 @@ number of steps. In memory there is no checkpointer, which is its fastest mode.
 
 from __future__ import annotations
 
+import itertools
 import operator
 import time
 import types
@@ -19,7 +20,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.types import Send
 from pydantic import BaseModel
 
-from benchmarks.ours import Counter
+from benchmarks.ours import Counter, Pair
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -79,6 +80,75 @@ def writing(steps: int, entry: str, visited: Callable[[], object], saver: AsyncS
         return "__end__" if state.count >= steps else "write"
 
     return _loop(Pages, write, ahead, saver)
+
+
+class Totals(BaseModel):
+    """A list, and what the graph made of each of its numbers, in any order."""
+
+    numbers: list[int] = []
+    totals: Annotated[list[int], operator.add] = []
+
+
+class Total(TypedDict):
+    """The result of the graph for one number."""
+
+    totals: list[int]
+
+
+def chain(nodes: int, saver: AsyncSqliteSaver | None = None) -> Any:  # noqa: ANN401 - as above
+    """Return a graph of this many nodes in a row, each of which adds one."""
+
+    async def increase(state: Counter) -> dict[str, int]:
+        return {"count": state.count + 1}
+
+    graph = StateGraph(Counter)
+    names = [f"node{number}" for number in range(nodes)]
+    for name in names:
+        graph.add_node(name, increase)
+    for source, target in itertools.pairwise((START, *names, END)):
+        graph.add_edge(source, target)
+    return graph.compile(checkpointer=saver)
+
+
+def counting_pairs(steps: int) -> Any:  # noqa: ANN401 - as above
+    """Return a graph whose node writes two fields."""
+
+    async def increase(state: Pair) -> dict[str, object]:
+        return {"count": state.count + 1, "name": f"number {state.count}"}
+
+    def ahead(state: Pair) -> str:
+        return "__end__" if state.count >= steps else "increase"
+
+    return _loop(Pair, increase, ahead, None)
+
+
+def spreading(loops: int) -> Any:  # noqa: ANN401 - as above
+    """Return a graph that sends each number of a list to a graph, which loops this many times."""
+
+    async def increase(state: Counter) -> dict[str, float]:
+        return {"count": state.count + 1, "ratio": state.ratio + 1}
+
+    async def last(state: Counter) -> Total:
+        return {"totals": [state.count]}
+
+    def ahead(state: Counter) -> str:
+        return "last" if state.ratio >= loops else "increase"
+
+    inner = StateGraph(Counter, output_schema=Total)
+    inner.add_node("increase", increase)
+    inner.add_node("last", last)
+    inner.add_edge(START, "increase")
+    inner.add_conditional_edges("increase", ahead, ["increase", "last"])
+    inner.add_edge("last", END)
+
+    def send(state: Totals) -> list[Send]:
+        return [Send("inner", {"count": number}) for number in state.numbers]
+
+    graph = StateGraph(Totals)
+    graph.add_node("inner", inner.compile())
+    graph.add_conditional_edges(START, send, ["inner"])
+    graph.add_edge("inner", END)
+    return graph.compile()
 
 
 class Squares(BaseModel):

@@ -33,6 +33,20 @@ class Diary(BaseModel):
     entries: Annotated[list[str], append] = []
 
 
+class Pair(BaseModel):
+    """Two fields that each visit writes."""
+
+    count: int = 0
+    name: str = ""
+
+
+class Jobs(BaseModel):
+    """A list, and what the graph made of each of its numbers."""
+
+    numbers: list[int] = []
+    totals: list[int] = []
+
+
 class Visits:
     """The times of a node's visits. They cost about 0.1 µs per visit, so only some graphs note them."""
 
@@ -127,6 +141,51 @@ def mapping(concurrency: int, *, yields: bool = False) -> Graph[Numbers]:
     graph = Graph("mapping", Numbers)
     graph.add_node("square", square, each={"number": "numbers"}, concurrency=concurrency, writes="squares")
     graph.add_path(START, "square", END)
+    return graph
+
+
+def chain(nodes: int) -> Graph[Counter]:
+    """Return a graph of this many nodes in a row, each of which adds one."""
+
+    async def increase(count: int) -> int:
+        return count + 1
+
+    graph = Graph("chain", Counter, limits=Limits(steps=None))
+    names = [f"node{number}" for number in range(nodes)]
+    for name in names:
+        graph.add_node(name, increase, writes="count")
+    graph.add_path(START, *names, END)
+    return graph
+
+
+def counting_pairs(steps: int) -> Graph[Pair]:
+    """Return a graph whose node writes two fields, under a function as condition and a cap on its visits."""
+
+    async def increase(count: int) -> dict[str, object]:
+        return {"count": count + 1, "name": f"number {count}"}
+
+    graph = Graph("pairs", Pair, limits=Limits(steps=None))
+    graph.add_node("increase", increase, writes=("count", "name"))
+    graph.add_edge(START, "increase")
+    graph.add_edge("increase", END, when=lambda count: count >= steps)
+    graph.add_edge("increase", "increase", when=iterations("increase") < NEVER)
+    return graph
+
+
+def spreading(loops: int) -> Graph[Jobs]:
+    """Return a graph that runs a graph for each number of a list, which loops this many times."""
+
+    async def increase(count: int) -> int:
+        return count + 1
+
+    inner = Graph("inner", Counter, result="count", limits=Limits(steps=None))
+    inner.add_node("increase", increase, writes="count")
+    inner.add_edge(START, "increase")
+    inner.add_edge("increase", END, when=iterations("increase") >= loops)
+    inner.add_edge("increase", "increase")
+    graph = Graph("spreading", Jobs, limits=Limits(steps=None))
+    graph.add_node("inner", inner, each={"number": "numbers"}, inputs={"count": "number"}, writes="totals")
+    graph.add_path(START, "inner", END)
     return graph
 
 

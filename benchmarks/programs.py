@@ -16,6 +16,7 @@ from benchmarks import (
     memory,
     pacing,
     research,
+    short,
     startup,
     stored,
     values,
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 PROGRAMS: Final[Mapping[str, Callable[[Settings], Coroutine[None, None, Outcome]]]] = {
     "step": memory.step,
+    "short": short.short,
+    "shapes": short.shapes,
     "list": memory.long_list,
     "full": durable.full,
     "normal": durable.normal,
