@@ -239,7 +239,7 @@ async def test_an_unfinished_nested_graph_is_in_the_path() -> None:
     graph.add_edge("each", "last")
     graph.add_edge("last", END)
     walked = await walk(graph, {"each/step": None}, facts=["a", "b"], limits=Limits(steps=6))
-    walked.assert_path("[one (step step step) | each (step step | step step)] STOPPED")
+    walked.assert_path("[one (step step) | each (step step | step step)] STOPPED")
 
 
 @pytest.mark.parametrize(
