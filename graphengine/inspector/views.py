@@ -58,10 +58,10 @@ _UNUSED_RUNS: Final = 20
 _UNUSED_STEPS: Final = 2000
 
 
-class BadRequest(InputError):
+class BadQuery(InputError):
     """A parameter of a request is invalid."""
 
-    code = "bad_request"
+    code = "bad_query"
 
 
 class Query:
@@ -79,21 +79,21 @@ class Query:
         """Return all texts of this name."""
         found = self._given.getlist(name)
         if any(len(text) > _ID_LENGTH for text in found):
-            raise BadRequest(f"{name} has more than {_ID_LENGTH} characters", where=name)
+            raise BadQuery(f"{name} has more than {_ID_LENGTH} characters", where=name)
         return found
 
     def id(self, name: str = "id") -> str:
         """Return the id of a run."""
         found = self.text(name)
         if found is None:
-            raise BadRequest(f"{name} is missing", where=name)
+            raise BadQuery(f"{name} is missing", where=name)
         return found
 
     def seq(self, name: str) -> int | None:
         """Return a step's number; None if there is none."""
         found = self.number(name)
         if found is not None and not 0 <= found < _SEQ:
-            raise BadRequest(f"{name} is not the number of a step", where=name)
+            raise BadQuery(f"{name} is not the number of a step", where=name)
         return None if found is None else int(found)
 
     def number(self, name: str) -> float | None:
@@ -103,14 +103,14 @@ class Query:
         except ValueError:
             found = float("nan")
         if found is not None and not abs(found) < float("inf"):
-            raise BadRequest(f"{name} is not a number", where=name)
+            raise BadQuery(f"{name} is not a number", where=name)
         return found
 
     def one_of(self, name: str, words: Sequence[str]) -> str | None:
         """Return one of these words; None if there is none."""
         found = self._given.get(name) or None
         if found is not None and found not in words:
-            raise BadRequest(f"{name} is none of {', '.join(words)}", where=name)
+            raise BadQuery(f"{name} is none of {', '.join(words)}", where=name)
         return found
 
 
@@ -264,7 +264,7 @@ class Views:
         info, seq = await self.store.info(query.id()), query.seq("seq") or 0
         book = await self.books.book(info)
         if not 1 <= seq <= len(book.rows):
-            raise BadRequest(f"run {info.id} has no step {seq}", where="seq")
+            raise BadQuery(f"run {info.id} has no step {seq}", where="seq")
         entry = book.visits.entries[seq - 1]
         before = await load_snapshot(self.store, info.id, seq - 1) if seq > 1 else Snapshot()
         states = States([entry.step], before)
@@ -317,7 +317,7 @@ class Views:
         name = query.id("graph")
         newest = await self.store.runs(limit=_UNUSED_RUNS, graph=name)
         if not newest:
-            raise BadRequest(f"no run is of a graph {name!r}", where="graph")
+            raise BadQuery(f"no run is of a graph {name!r}", where="graph")
         fingerprint = newest[0].fingerprint
         counted = [info for info in newest if info.fingerprint == fingerprint and info.seq <= _UNUSED_STEPS]
         edges: dict[int, int] = {}
@@ -419,4 +419,4 @@ def _agents(facts: NodeOutline, values: Mapping[str, Any]) -> list[dict[str, Any
     return found
 
 
-__all__ = ["BadRequest", "Query", "Views"]
+__all__ = ["BadQuery", "Query", "Views"]
