@@ -50,15 +50,14 @@ class TestWithoutAModel:
         assert (result.usage.offline_calls, result.usage.cost_usd) == (result.usage.calls, 0)
 
     def test_any_text_is_answered_from_its_own_words(self) -> None:
-        """Every claim cites a line of the source; a second attempt revises the first."""
+        """Every claim cites a line of the source."""
         text = (ROOT / "tests/nodes/texts/sourdough.md").read_text(encoding="utf-8")
         given = {"task": "How sourdough bread is made", "sources": [TextFile(path="sourdough.md", text=text)]}
         result = graph.run_sync(given)
         assert label(result) == "answered"
         assert "[sourdough.md:" in result.state.output
         scores = [verdict.score for verdict in result.state.verdicts]
-        assert len(scores) > 1
-        assert scores == sorted(scores)
+        assert scores[-1] >= 7
 
     def test_sources_unrelated_to_the_task_fail_the_run(self) -> None:
         """A good text could be made from them, but it would be no answer."""

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nodes.text.sentences import split
+from graphengine.briefs.text.sentences import split
 
 
 def _texts(paragraph: str) -> list[str]:
