@@ -1,6 +1,7 @@
 """Research for and against, write, review, and write again until the review approves or stops improving.
 
-`graphengine run review_loop` runs it on an example; `--input task=…` and `--input sources=@file.md` on your own texts.
+`graphengine run review_loop` runs it on an example; `--input task=…` and `--input sources=@file.md` on your own texts;
+`--input task=…` alone on pages of the web, if SEARXNG_URL or BRAVE_API_KEY names a search.
 The agents answer by rules unless they get models: `--model anthropic` or `--model openai` selects a set of `MODELS`
 below, `--model reviewer=openai:MODEL` a model for one agent, `--model openai-chat:MODEL@http://HOST:PORT/v1` for all.
 
@@ -40,6 +41,7 @@ from graphengine.briefs.text.samples import sample
 from graphengine.errors import ContextFull, ModelNotReady, ModelTransient
 from graphengine.reducers import append
 from nodes.review.agents import researcher, reviewer, sceptic, writer
+from nodes.review.gathering import gather
 
 THRESHOLD = 7  # a review with at least this score approves
 ITERATIONS = 3  # more drafts do not improve enough for their price
@@ -56,7 +58,7 @@ class Article(BaseModel):
     """The state of the loop."""
 
     task: str = Field(min_length=1, pattern=r"\S")
-    sources: list[TextFile] = Field(min_length=1)
+    sources: list[TextFile] = []  # empty: pages of the web
     word_budget: int = Field(default=350, ge=100)
     earlier: list[Earlier] = []
     findings: Findings = Findings()
@@ -110,7 +112,10 @@ def review_loop(  # noqa: PLR0913 - the agents by name, and the limits of the lo
     judged: dict[str, Any] = {"history": ".", "article": best_draft, "final_score": best_score}
     graph.add_node("review", reviewer, writes=judged, retry=again)
     graph.add_node("accept", accept, writes=("article", "final_score"))
+    graph.add_node("gather", gather, writes="sources", retry=again)
+    graph.add_edge(START, "gather", when=value("sources").length() == 0, label="no sources")
     graph.add_edge(START, "recall")
+    graph.add_edge("gather", "recall")
     graph.add_fork("recall", ["research", "doubt"], join="merge")
     graph.add_edge("research", "merge", when=unusable, label="without facts")
     graph.add_edge("research", "merge")

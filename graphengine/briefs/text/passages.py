@@ -91,8 +91,9 @@ def read(source: TextFile) -> list[Statement]:
     text = source.text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     text = _CONTROL.sub(" ", text)
     suffix = PurePath(source.path).suffix.lower()
-    markdown = suffix in _MARKDOWN_SUFFIXES or (not suffix and _LOOKS_LIKE_MARKDOWN.search(text))
-    if suffix in _TABLE_SUFFIXES:
+    is_page = source.path.startswith(("http://", "https://"))
+    markdown = is_page or suffix in _MARKDOWN_SUFFIXES or (not suffix and _LOOKS_LIKE_MARKDOWN.search(text))
+    if suffix in _TABLE_SUFFIXES and not is_page:
         blocks = _table_blocks(text)
     else:
         blocks = _markdown_blocks(text) if markdown else _plain_blocks(text)
