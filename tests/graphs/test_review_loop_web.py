@@ -4,6 +4,7 @@ import functools
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -61,7 +62,7 @@ async def test_a_model_searches_reads_and_quotes_pages(site: Site) -> None:
         key_areas=["Cause"], facts={"Cause": [Fact(text="Tides are oak.", file=f"{site.address}/tides", line=3)]}
     )
     answers = script(site)
-    answers["researcher"] = [wrong, *answers["researcher"]]  # type: ignore[misc]
+    answers["researcher"] = [wrong, *cast("list[object]", answers["researcher"])]
     with ScriptedModel(answers) as model:
         async with Runner(models={"*": model}) as runner:
             result = await runner.start(graph, {"task": TASK}).result()
@@ -86,12 +87,13 @@ async def test_by_rules_the_first_results_are_read(site: Site) -> None:
 async def test_searches_are_recorded_and_not_made_again(site: Site, tmp_path: Path) -> None:
     """A run whose model fails after a search continues after it, in another process too."""
     answers = script(site)
-    first, second = answers["librarian"]  # type: ignore[misc]
+    first, second = cast("list[object]", answers["librarian"])
     broken = script(site, librarian=[first, ModelUnavailable("no key")])
     async with Runner(tmp_path / "runs.db", models={"*": ScriptedModel(broken)}) as runner:
         with pytest.raises(RunFailed):
             await runner.start(graph, {"task": TASK}, run_id="r").result()
-    async with Runner(tmp_path / "runs.db", models={"*": ScriptedModel({**answers, "librarian": [second]})}) as runner:
+    rest = ScriptedModel(script(site, librarian=[second]))
+    async with Runner(tmp_path / "runs.db", models={"*": rest}) as runner:
         result = await runner.resume(graph, "r").result()
     assert result.label == "approved"
     assert sum(path.startswith("/search") for path in site.asked) == 1

@@ -74,10 +74,10 @@ def _texts(value: object) -> Iterator[str]:
         yield value
     elif isinstance(value, Mapping):
         yield from _texts(value.values())
-    elif hasattr(value, "all_facts"):
-        yield from _texts(value.all_facts())
-    elif hasattr(value, "text"):
-        yield from _texts(value.text)
+    elif callable(facts := getattr(value, "all_facts", None)):
+        yield from _texts(facts())
+    elif (text := getattr(value, "text", None)) is not None:
+        yield from _texts(text)
     elif isinstance(value, Iterable):
         for each in value:
             yield from _texts(each)

@@ -27,7 +27,7 @@ def split(text: str) -> list[tuple[int, str]]:
     pieces: list[tuple[int, str]] = []
     start = 0
     for end in _ends(masked):
-        if _is_boundary(masked[start:end].strip(), masked[end:].lstrip()):
+        if _is_boundary(masked[start:end], masked[end:]):
             pieces.append((start, text[start:end]))
             start = end
     pieces.append((start, text[start:]))
@@ -44,8 +44,11 @@ def _ends(text: str) -> list[int]:
 
 
 def _is_boundary(before: str, after: str) -> bool:
-    if _CJK_END.search(before[-2:]):
+    if _CJK_END.search(before.strip()[-2:]):
         return True
+    if not (before[-1:].isspace() or after[:1].isspace()):  # "asyncio.Lock"
+        return False
+    before, after = before.strip(), after.strip()
     if after.lstrip("\"'\u201c\u2018([*_")[:1].islower():
         return False
     return not _INITIAL.search(before) and not _NUMBER.match(before)

@@ -61,7 +61,11 @@ class Web:
 
     async def __aenter__(self) -> Self:
         """Open the client."""
-        self._client = client_library().AsyncClient(timeout=TIMEOUT_SECONDS, follow_redirects=False, trust_env=False)
+        httpx = client_library()
+        unshared = httpx.Limits(max_keepalive_connections=0)  # hosts of one number must not share a connection
+        self._client = httpx.AsyncClient(
+            timeout=TIMEOUT_SECONDS, follow_redirects=False, trust_env=False, limits=unshared
+        )
         return self
 
     async def __aexit__(
