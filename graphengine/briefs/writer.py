@@ -119,7 +119,8 @@ class _Desk:
         chosen = [self._entry(self._answer)] if self._answer else []
         for topic in self._findings.key_areas:
             treated = sum(entry.topic == topic for entry in chosen)
-            chosen = self._add_topic(chosen, topic, TOPIC_FACTS - treated)
+            unused = self._unused(chosen, self._findings.facts[topic])
+            chosen = [*chosen, *sorted(unused, key=lambda entry: entry.fact.rank)[: TOPIC_FACTS - treated]]
         if self._findings.caveats and not any(self._limits(entry) for entry in chosen):
             chosen = self._add_topic(chosen, CAVEATS_TITLE, 1)
         chosen = self._without_overlong(self._add_terms(chosen, self._wanted))

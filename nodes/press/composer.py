@@ -14,7 +14,7 @@ from graphengine.briefs.text.words import count_words, mentions, stem_sequence, 
 from graphengine.briefs.writer import write
 from nodes.press.stages import Manuscript
 
-RULES_NOTE = "Rules put these sentences together from the sources; no language model wrote them."
+RULES_NOTE = "No language model wrote this text."
 UNCHANGED = "The last note changed nothing: rules can only add words that the text lacks and a source has."
 
 

@@ -422,7 +422,7 @@ async def test_rules_do_the_work_without_a_model(site: Path) -> None:
             await runner.answer(run.id, YES)
             result = await runner.resume(graph, run.id).result()
         assert (label(result), result.usage.offline_calls) == ("published", 4)
-        assert "no language model wrote them" in str(result.output)
+        assert "No language model wrote this text" in str(result.output)
         assert result.state.published is not None
         titles.append(result.state.published.post.title)
     assert titles[1:] == ["How bicycle gears work", "How bicycle gears work (2)"]

@@ -124,7 +124,7 @@ async def test_rules_do_the_work_without_a_model() -> None:
     for result, word in ((first, "checkpoint"), (second, "cable")):
         assert (result.status, result.state.errors) == ("finished", [])
         assert word in str(result.output)
-        assert "no language model wrote them" in str(result.output)
+        assert "No language model wrote this text" in str(result.output)
         assert (result.usage.calls, result.usage.offline_calls) == (3, 3)
 
 

@@ -20,7 +20,7 @@ from graphengine.state.text_file import TextFile
 TOPIC_PULL = 4.0  # a sentence with all words of the topic starts with five times the weight of one with none
 HEADING_SHARE = 0.5  # the weight of a topic word that is only in the headings above
 LEAD_PULL = 1.0  # the first sentence of a section usually says what the section is about
-DATA_SHARE = 0.5  # of the weight of a sentence: a row of a table counts where it has words of the topic
+DATA_SHARE = 0.25  # of the weight of a sentence: a row of a table counts where it has words of the topic
 MAX_STATEMENTS = 400  # ranking compares all pairs; this many take a fraction of a second
 MAX_CHARACTERS = 400_000  # of one file; about a book
 
