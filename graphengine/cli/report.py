@@ -148,6 +148,9 @@ def report(job: Job, ended: Ended) -> int:
         if session.debug and result.error is not None and result.error.traceback:
             session.err.line(result.error.traceback.rstrip())
         show_end(session.err, ended.snapshot, ended.asked_by)
+        if _ends_at_fail(ended.snapshot) and isinstance(result.output, str):  # such a graph may state its reasons
+            for line in result.output.splitlines():
+                session.err.line("  ", line)
         if ended.snapshot.status == "waiting":
             show_waits(session.err, ended.snapshot, job.words, job.place)
             show_kept(session.err, ended.snapshot)
@@ -164,6 +167,11 @@ def report(job: Job, ended: Ended) -> int:
         )
         session.err.line(text)
     return Exit.STOPPED if _is_released(ended) else CODES[result.status]
+
+
+def _ends_at_fail(snapshot: Snapshot) -> bool:
+    """Return whether an edge to FAIL ended the run."""
+    return snapshot.failure is not None and snapshot.failure.kind == "fail"
 
 
 def _is_released(ended: Ended) -> bool:

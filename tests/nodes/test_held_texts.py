@@ -1,6 +1,7 @@
 """The review loop by rules on texts that no rule was tuned for; `held/cases.toml` has what a fair brief holds."""
 
 import re
+import sys
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -8,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from graphengine import RunFailed, TextFile
 from graphengine.briefs.article import Findings, Remarks, Review
@@ -20,7 +22,9 @@ from graphengine.briefs.support import complaints
 from graphengine.briefs.text.relation import UNRELATED
 from graphengine.briefs.text.words import subject_words
 from graphengine.briefs.writer import write
+from graphengine.cli.main import main
 from graphs.review_loop import Article, graph
+from tests.cli.programs import ROOT
 from tests.kit.review_team import cut
 
 HELD = Path(__file__).parent / "held"
@@ -193,3 +197,14 @@ async def test_a_run_on_unrelated_sources_ends_without_a_brief() -> None:
     result = failed.value.result
     assert result.label == "nothing found"
     assert UNRELATED in str(result.output)
+
+
+def test_the_command_line_shows_the_reasons(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that an edge to FAIL ended shows its result below its label, and exits with 1."""
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (case,) = (case for case in CASES if not case.facts)
+    given = ["--input", f"task={case.task}", "--input", f"sources=@{HELD / case.file}"]
+    done = CliRunner().invoke(main, ["run", "review_loop", *given, "--db", str(tmp_path / "runs.db")])
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert f"  - {UNRELATED}" in done.stderr
