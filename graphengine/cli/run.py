@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     examples="""
         graphengine run review --input task=Tides
         graphengine run flows/review.py --input task=@task.txt -o draft.md
-        graphengine run review --model anthropic --estimate
+        graphengine run review --estimate
         graphengine run review --limit steps=50 --run-id moon --tag nightly
         graphengine run publish --pause-before approve     # exits with 3, waiting
     """,
