@@ -148,9 +148,7 @@ def report(job: Job, ended: Ended) -> int:
         if session.debug and result.error is not None and result.error.traceback:
             session.err.line(result.error.traceback.rstrip())
         show_end(session.err, ended.snapshot, ended.asked_by)
-        if _ends_at_fail(ended.snapshot) and isinstance(result.output, str):  # such a graph may state its reasons
-            for line in result.output.splitlines():
-                session.err.line("  ", line)
+        show_reasons(session.err, ended)
         if ended.snapshot.status == "waiting":
             show_waits(session.err, ended.snapshot, job.words, job.place)
             show_kept(session.err, ended.snapshot)
@@ -169,9 +167,12 @@ def report(job: Job, ended: Ended) -> int:
     return Exit.STOPPED if _is_released(ended) else CODES[result.status]
 
 
-def _ends_at_fail(snapshot: Snapshot) -> bool:
-    """Return whether an edge to FAIL ended the run."""
-    return snapshot.failure is not None and snapshot.failure.kind == "fail"
+def show_reasons(err: Channel, ended: Ended) -> None:
+    """Show the result of a run that an edge to FAIL ended, if it is text: such a graph may state its reasons there."""
+    failure, output = ended.snapshot.failure, ended.result.output
+    if failure is not None and failure.kind == "fail" and isinstance(output, str):
+        for line in output.splitlines():
+            err.line("  ", line)
 
 
 def _is_released(ended: Ended) -> bool:
