@@ -121,13 +121,9 @@ class _Desk:
             treated = sum(entry.topic == topic for entry in chosen)
             unused = self._unused(chosen, self._findings.facts[topic])
             chosen = [*chosen, *sorted(unused, key=lambda entry: entry.fact.rank)[: TOPIC_FACTS - treated]]
-        if self._findings.caveats and not any(self._limits(entry) for entry in chosen):
-            chosen = self._add_topic(chosen, CAVEATS_TITLE, 1)
+        chosen = self._add_topic(chosen, CAVEATS_TITLE, 1) if self._findings.caveats else chosen
         chosen = self._without_overlong(self._add_terms(chosen, self._wanted))
         return self._add_more(chosen) or [self._entry(fact) for fact in self._facts()[:1]]
-
-    def _limits(self, entry: _Entry) -> bool:
-        return any(entry.fact.key == fact.key for fact in self._findings.caveats)
 
     # A revision.
 
@@ -157,6 +153,7 @@ class _Desk:
     def revise(self, entries: Sequence[_Entry], last: Review) -> list[_Entry]:
         """Act on each remark of the last review."""
         remarks = last.remarks
+        self._asked = list(dict.fromkeys([*self._asked, *remarks.missed_task_words]))  # also a person's wishes
         kept: list[_Entry] = []
         if remarks.missed_answers and self._answer and not any(entry.fact == self._answer for entry in entries):
             entries = [self._entry(self._answer), *entries]
