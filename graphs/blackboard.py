@@ -17,6 +17,8 @@ from typing import Annotated
 from pydantic import BaseModel, Field
 
 from graphengine import END, FAIL, START, Graph, Migration, Retry, TextFile, value
+from graphengine.briefs.article import Findings, Review
+from graphengine.briefs.text.samples import sample
 from graphengine.errors import ModelTransient
 from graphengine.graph.definition import Node, Runnable, choose
 from graphengine.patterns import Board, Subscriber, blackboard
@@ -24,11 +26,10 @@ from graphengine.reducers import append, merge
 from nodes.board import agents as team
 from nodes.board.entries import Doubt, Gap, add_findings, written
 from nodes.board.rules import ask_again, is_looked_for, nothing
-from nodes.review.article import Findings, Review
-from nodes.text.samples import sample
 
 ROUNDS = 20  # stops specialists that trigger each other for ever
 
+ESTIMATE_BY_RULES = True  # without models it has no effects, so `--estimate` may rehearse it
 MODELS = {  # cheap models gather and judge, a strong one writes
     "anthropic": {"*": "anthropic:claude-haiku-5-5", "writer": "anthropic:claude-opus-5-5"},
     "openai": {"*": "openai:gpt-5-mini", "writer": "openai:gpt-6.1-sol"},

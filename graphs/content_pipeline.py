@@ -16,6 +16,8 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel, Field
 
 from graphengine import END, FAIL, START, Failure, Graph, Retry, TextFile, ask, failed, iterations, value
+from graphengine.briefs.article import Findings
+from graphengine.briefs.text.samples import sample
 from graphengine.errors import ModelTransient
 from graphengine.patterns import Decision
 from graphengine.reducers import append, extend
@@ -23,9 +25,8 @@ from nodes.press.agents import TEAM, Team
 from nodes.press.desk import as_markdown, form_of, looks, notes_of, output_of, publishes, question, unedited
 from nodes.press.site import FOLDER, Cms
 from nodes.press.stages import LEAST_WORDS, Edited, Listing, Manuscript, Published, Site
-from nodes.review.article import Findings
-from nodes.text.samples import sample
 
+ESTIMATE_BY_RULES = True  # without models it has no effects, so `--estimate` may rehearse it
 MODELS = {  # cheap ones for the work, a strong one for the text
     "anthropic": {"*": "anthropic:claude-haiku-5-5", "writer": "anthropic:claude-opus-5-5"},
     "openai": {"*": "openai:gpt-5-mini", "writer": "openai:gpt-6.1-sol"},

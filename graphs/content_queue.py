@@ -16,12 +16,13 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel
 
 from graphengine import END, START, Context, Failure, Graph, Limits, Retry, Runnable, iterations, value
+from graphengine.briefs.text.samples import sample
 from graphengine.errors import ModelTransient
 from graphengine.reducers import append, merge
 from nodes.press.agents import TEAM, Team
 from nodes.press.stages import Parcel
-from nodes.text.samples import sample
 
+ESTIMATE_BY_RULES = True  # without models it has no effects, so `--estimate` may rehearse it
 MODELS = {
     "anthropic": {"*": "anthropic:claude-haiku-5-5", "writer": "anthropic:claude-opus-5-5"},
     "openai": {"*": "openai:gpt-5-mini", "writer": "openai:gpt-6.1-sol"},

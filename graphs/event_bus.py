@@ -17,17 +17,17 @@ from typing import Annotated
 from pydantic import BaseModel, Field
 
 from graphengine import END, START, Context, Failure, Graph, TextFile, failed, iterations, value
+from graphengine.briefs.article import Findings, Review
+from graphengine.briefs.text.samples import sample
 from graphengine.graph.definition import Runnable
 from graphengine.reducers import append, extend, merge
 from nodes.board.entries import written
 from nodes.board.letters import CLOSED, Letter, found, inboxes, verdict
 from nodes.review.agents import researcher, reviewer, writer
-from nodes.review.article import Findings, Review
-from nodes.text.samples import sample
 
 READY = "research_complete"
 LETTERS = 20  # more letters mean that the agents go in circles
-
+ESTIMATE_BY_RULES = True  # without models it has no effects, so `--estimate` may rehearse it
 MODELS = {  # cheap models gather and judge, a strong one writes
     "anthropic": {"*": "anthropic:claude-haiku-5-5", "writer": "anthropic:claude-opus-5-5"},
     "openai": {"*": "openai:gpt-5-mini", "writer": "openai:gpt-6.1-sol"},

@@ -14,14 +14,15 @@ from typing import Annotated
 from pydantic import BaseModel, Field
 
 from graphengine import END, FAIL, START, Agent, Failure, Graph, Migration, Retry, TextFile, value
+from graphengine.briefs.article import Findings
+from graphengine.briefs.text.samples import sample
 from graphengine.errors import ModelTransient
 from graphengine.reducers import append
 from nodes.press.agents import editor, in_house, researcher, writer
 from nodes.press.desk import unedited
 from nodes.press.stages import LEAST_WORDS, Edited, Manuscript
-from nodes.review.article import Findings
-from nodes.text.samples import sample
 
+ESTIMATE_BY_RULES = True  # without models it has no effects, so `--estimate` may rehearse it
 MODELS = {  # cheap models gather and edit, a strong one writes
     "anthropic": {"*": "anthropic:claude-haiku-5-5", "writer": "anthropic:claude-opus-5-5"},
     "openai": {"*": "openai:gpt-5-mini", "writer": "openai:gpt-6.1-sol"},

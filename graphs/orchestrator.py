@@ -32,6 +32,7 @@ from graphengine import (
     iterations,
     value,
 )
+from graphengine.briefs.text.samples import sample
 from graphengine.errors import ModelError
 from graphengine.patterns import Job, Passage, orchestrator_workers, pipeline
 from graphengine.patterns.orchestrators import successes
@@ -40,13 +41,13 @@ from nodes.orchestration.agents import WORKERS, planner, synthesiser, validator
 from nodes.orchestration.handover import Memory, Role, TeamMessage, Verdict, in_words, messages_of
 from nodes.orchestration.judging import no_further, take_stock
 from nodes.orchestration.recall import LOOKED_AT, remembered
-from nodes.text.samples import sample
 
 ATTEMPTS = 5  # at planning and doing the work, before the run fails
 MOST_STEPS = 24  # of a plan, including steps of earlier attempts that still count
 EARLIER_RUNS = 20  # that are searched for similar work
 
 OPUS, SOL = "anthropic:claude-opus-5-5", "openai:gpt-6.1-sol"
+ESTIMATE_BY_RULES = True  # without models it has no effects, so `--estimate` may rehearse it
 MODELS = {  # strong models plan and synthesise, cheap ones work and judge
     "anthropic": {"*": "anthropic:claude-haiku-5-5", "planner": OPUS, "synthesiser": OPUS},
     "openai": {"*": "openai:gpt-5-mini", "planner": SOL, "synthesiser": SOL},

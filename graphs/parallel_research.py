@@ -15,17 +15,18 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from graphengine import END, START, Agent, Graph, Retry, TextFile
+from graphengine.briefs.text.samples import sample
 from graphengine.errors import ModelTransient
 from graphengine.graph.definition import Node
 from graphengine.patterns import FanOut, fan_out_fan_in
 from graphengine.patterns.outcomes import Outcome
 from nodes.reading import agents as team
 from nodes.reading.agents import Job, Notes
-from nodes.text.samples import sample
 
 CONCURRENCY = 8  # readers at a time
 TIMEOUT_SECONDS = 120.0  # of one reading, its retries not counted
 
+ESTIMATE_BY_RULES = True  # without models it has no effects, so `--estimate` may rehearse it
 MODELS = {  # many cheap readers, one strong merger
     "anthropic": {"*": "anthropic:claude-haiku-5-5", "merger": "anthropic:claude-opus-5-5"},
     "openai": {"*": "openai:gpt-5-mini", "merger": "openai:gpt-6.1-sol"},

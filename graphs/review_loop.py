@@ -1,14 +1,16 @@
 """Research for and against, write, review, and write again until the review approves or stops improving.
 
-`graphengine run review_loop` runs it on an example; `--input task=…` and `--input sources=@file.md` on your own texts.
+`graphengine run review_loop` runs it on an example; `--input task=…` and `--input sources=@file.md` on your own texts;
+`--input task=…` alone on pages of the web, if SEARXNG_URL or BRAVE_API_KEY names a search.
 The agents answer by rules unless they get models: `--model anthropic` or `--model openai` selects a set of `MODELS`
 below, `--model reviewer=openai:MODEL` a model for one agent, `--model openai-chat:MODEL@http://HOST:PORT/v1` for all.
 
-Two researchers read the sources in parallel, one for facts, one for limits and objections. If one of them fails, the
-other's result is used; if neither finds anything, the run fails as `nothing found` before a writer costs anything. The
-writer sees earlier articles of the same database on similar subjects. The result is the best draft, whether or not it
-was the last; a draft without a usable review is accepted unreviewed, without a score. All such failures are kept in
-`errors`. A model that cannot be called at all, or cannot hold the sources, fails the run; resume it with another one.
+Two researchers read the sources in parallel, one for facts, one for limits and objections. If one of them gives no
+usable answer, the other's is used: the result begins with a warning, and the run ends as `incomplete research`. If
+there are no findings, the run fails as `nothing found`, or as `sources too long` for the model, with the reasons as its
+result. The writer sees earlier articles of the same database on similar subjects. The result is the best draft, whether
+or not it was the last; one without a usable review is accepted unreviewed, without a score. All such failures are kept
+in `errors`. A model that cannot be called at all fails the run; resume it with another one.
 """
 
 from typing import Annotated, Any
@@ -31,18 +33,21 @@ from graphengine import (
     plateau,
     value,
 )
+from graphengine.briefs.article import Doubts, Earlier, Findings, Review
+from graphengine.briefs.doubts import merge
+from graphengine.briefs.endings import accept, best_draft, best_score, lacks_research, no_brief, too_long
+from graphengine.briefs.memory import recalling
+from graphengine.briefs.text.samples import sample
 from graphengine.errors import ContextFull, ModelNotReady, ModelTransient
 from graphengine.reducers import append
 from nodes.review.agents import researcher, reviewer, sceptic, writer
-from nodes.review.article import Doubts, Earlier, Findings, Review
-from nodes.review.doubts import merge
-from nodes.review.memory import recalling
-from nodes.text.samples import sample
+from nodes.review.gathering import gather
 
 THRESHOLD = 7  # a review with at least this score approves
 ITERATIONS = 3  # more drafts do not improve enough for their price
 REMEMBERED = 3  # earlier articles that the writer sees
 
+ESTIMATE_BY_RULES = True  # without models it has no effects, so `--estimate` may rehearse it
 MODELS = {  # cheap models gather and judge, a strong one writes
     "anthropic": {"*": "anthropic:claude-haiku-5-5", "writer": "anthropic:claude-opus-5-5"},
     "openai": {"*": "openai:gpt-5-mini", "writer": "openai:gpt-6.1-sol"},
@@ -53,7 +58,7 @@ class Article(BaseModel):
     """The state of the loop."""
 
     task: str = Field(min_length=1, pattern=r"\S")
-    sources: list[TextFile] = Field(min_length=1)
+    sources: list[TextFile] = []  # empty: pages of the web
     word_budget: int = Field(default=350, ge=100)
     earlier: list[Earlier] = []
     findings: Findings = Findings()
@@ -63,22 +68,6 @@ class Article(BaseModel):
     article: str = ""  # the best draft so far
     final_score: int | None = None  # and its score; None if it was not reviewed
     errors: Annotated[list[Failure], append] = []
-
-
-def best_score(result: Review, history: list[Review]) -> int:
-    """Return the score of the best draft, this one or an earlier one."""
-    return max(review.score for review in (*history, result))
-
-
-def best_draft(result: Review, history: list[Review], draft: str, article: str) -> str:
-    """Return the best draft: this one, which profits from the reviews, unless an earlier one scored better."""
-    marks = [(review.score, review.points) for review in history]
-    return draft if (result.score, result.points) >= max(marks, default=(0, 0)) else article
-
-
-def accept(draft: str) -> dict[str, str | None]:
-    """Accept the draft unchanged, because it could not be reviewed."""
-    return {"article": draft, "final_score": None}
 
 
 def from_version_1(state: dict[str, JsonValue]) -> dict[str, JsonValue]:
@@ -108,32 +97,40 @@ def review_loop(  # noqa: PLR0913 - the agents by name, and the limits of the lo
         remembered: The maximum number of earlier articles that the writer sees; 0 for none.
     """
     again = Retry(attempts=4, initial_seconds=1, max_seconds=60, on=(OSError, ModelTransient))  # transient errors
-    without = failed(Exception) & ~failed(ModelNotReady, ModelTransient, ContextFull)  # these fail the run
+    unusable = failed(Exception) & ~failed(ModelNotReady, ModelTransient)  # these fail the run
+    without = unusable & ~failed(ContextFull)
     kept = ("task", "sources", "word_budget")  # for the next article, which gets its own findings and reviews
-    migrate = {1: Migration(from_version_1, moved={"research": "recall"}), 2: Migration()}
+    migrate = {1: Migration(from_version_1, moved={"research": "recall"}), 2: Migration(), 3: Migration()}
     graph = Graph(
-        "review_loop", Article, result="article", collect_errors="errors", carry_over=kept, version=3, migrate=migrate
+        "review_loop", Article, result="article", collect_errors="errors", carry_over=kept, version=4, migrate=migrate
     )
     graph.add_node("recall", recalling("review_loop", remembered), writes="earlier", fallback=[])
     graph.add_node("research", researcher, writes="findings", retry=again)
     graph.add_node("doubt", sceptic, writes="doubts", retry=again)
-    graph.add_node("merge", merge, writes="findings")
+    graph.add_node("merge", merge, writes={"findings": ".", "article": no_brief})
     graph.add_node("write", writer, writes="draft", retry=again)
     judged: dict[str, Any] = {"history": ".", "article": best_draft, "final_score": best_score}
     graph.add_node("review", reviewer, writes=judged, retry=again)
     graph.add_node("accept", accept, writes=("article", "final_score"))
+    graph.add_node("gather", gather, writes="sources", retry=again)
+    graph.add_edge(START, "gather", when=value("sources").length() == 0, label="no sources")
     graph.add_edge(START, "recall")
+    graph.add_edge("gather", "recall")
     graph.add_fork("recall", ["research", "doubt"], join="merge")
-    graph.add_edge("research", "merge", when=without, label="without facts")
+    graph.add_edge("research", "merge", when=unusable, label="without facts")
     graph.add_edge("research", "merge")
-    graph.add_edge("doubt", "merge", when=without, label="without doubts")
+    graph.add_edge("doubt", "merge", when=unusable, label="without doubts")
     graph.add_edge("doubt", "merge")
-    graph.add_edge("merge", FAIL, when=value("findings.key_areas").length() == 0, label="nothing found")
+    nothing, lacking = value("findings.key_areas").length() == 0, value(lacks_research).is_true()
+    graph.add_edge("merge", FAIL, when=nothing & value(too_long).is_true(), label="sources too long")
+    graph.add_edge("merge", FAIL, when=nothing, label="nothing found")
     graph.add_edge("merge", "write")
     graph.add_edge("write", END, when=without & (value("history").length() > 0), label="revision failed")
     graph.add_edge("write", "review")
     graph.add_edge("review", "accept", when=without, label="nobody judged it")
-    graph.add_edge("review", END, when=value("history[-1].score") >= threshold, label="approved")
+    good = value("history[-1].score") >= threshold
+    graph.add_edge("review", END, when=good & lacking, label="incomplete research")
+    graph.add_edge("review", END, when=good, label="approved")
     graph.add_edge("review", END, when=plateau("history[-1].score"), label="no longer improving")
     graph.add_edge("review", END, when=iterations("review") >= drafts, label="out of iterations")
     graph.add_edge("review", "write")

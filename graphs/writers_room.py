@@ -1,8 +1,9 @@
 """A writers' room: roles react to each other over rounds, until the showrunner makes the episode's outline.
 
 `graphengine run writers_room` runs it on an example, `--input premise=…` (or `premise=@file.txt`) on yours; set
-`--input tone=…`, `rounds=…`, `minutes=…` and `acts=…` per run. The roles answer by rules unless they get models:
-`--model anthropic` or `--model openai` selects a set of `MODELS` below, `--model showrunner=NAME` a model for one role.
+`--input tone=…`, `rounds=…`, `minutes=…` and `acts=…` per run. It needs language models, because rules cannot invent
+a story: `--model anthropic` or `--model openai` selects a set of `MODELS` below, `--model showrunner=NAME` a model for
+one role. Without a model for the showrunner the result is a page with the room's roles, prompts, graph and cost.
 
 In code everything is an argument. A season finale with a fifth role, another tone and models of your choice:
 
@@ -26,6 +27,7 @@ from graphengine.patterns import Room, role_based
 from graphengine.patterns.parts import part
 from nodes.room.agents import ROLES, network_exec, outliner
 from nodes.room.outline import Outline, as_page
+from nodes.room.unplayed import plan
 
 T = TypeVar("T")
 
@@ -35,6 +37,7 @@ CONVERGED = 0.95  # share of the words of all views; the rounds end when this ma
 TONE = "as the premise has it"
 AGAIN = Retry(attempts=3, initial_seconds=1, on=(OSError, ModelTransient))  # transient errors
 
+ESTIMATE_BY_RULES = True  # without models it has no effects, so `--estimate` may rehearse it
 MODELS = {  # strong models write the story, a cheap one reviews it
     "anthropic": {
         "*": "anthropic:claude-haiku-5-5",
@@ -83,20 +86,26 @@ def writers_room(
         return rounds_held >= (rounds or house_rounds)
 
     def page(result: Outline, tone: str, views: dict[str, str], rounds_held: int) -> str:
-        return f"{as_page(result, tone_here(tone))}\n\nRoles: {', '.join(views)}. Rounds: {rounds_held}."
+        roles = f"\n\nRoles: {', '.join(views)}. Rounds: {rounds_held}."
+        return as_page(result, tone_here(tone)) + ("" if result.plan else roles)
 
     def seat(agent: Agent[T]) -> Node:
         model = by_role.get(agent.name, by_role.get("*", agent.model))
         return part(Node(agent.but(model=model), retry=AGAIN), Episode, inputs={"tone": tone_here})
 
+    def drawn() -> str:
+        return room.to_mermaid()
+
+    chair = outliner(roles[0])
+    chair = chair.but(offline=plan(roles, chair, MODELS, house_rounds, drawn))
     room = role_based(
         {agent.name: seat(agent) for agent in roles},
-        Node(seat(outliner(roles[0])), writes={"outline": ".", "output": page, "roles": names}),
+        Node(seat(chair), writes={"outline": ".", "output": page, "roles": names}),
         rounds=value(enough_rounds).is_true() | (iterations("settle") > MOST_ROUNDS),
         converged=converged,
         state=Episode,
-    )
-    return room.but(name="writers_room")
+    ).but(name="writers_room")
+    return room
 
 
 def names(views: dict[str, str]) -> list[str]:

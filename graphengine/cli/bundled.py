@@ -28,15 +28,12 @@ def names() -> list[str]:
 
 
 def files_of(name: str) -> dict[str, str]:
-    """Return the texts of a workflow's files by their paths: its graph, the nodes that it imports, and their data.
+    """Return the texts of a workflow's files by their paths: its graph, and the nodes that it imports.
 
     Args:
         name: One of `names()`.
     """
-    modules = _modules(f"graphs.{name}")
-    data = {file for folder in {each.parent for each in modules} for file in folder.glob("*.txt")}
-    samples = (root() / "graphs" / "samples").glob("*/*")
-    found = sorted({*modules, *data, *(file for file in samples if file.is_file())})
+    found = sorted(_modules(f"graphs.{name}"))
     return {file.relative_to(root()).as_posix(): file.read_text(encoding="utf-8") for file in found}
 
 

@@ -33,7 +33,6 @@ _OWN: Final = "review_loop"
 _COPIED: Final = {
     "extra": "[workflows]",
     "isort": '\n[tool.ruff.lint.isort]\nknown-first-party = ["graphengine", "graphs", "nodes"]\n',
-    "mypy": '\n[[tool.mypy.overrides]]\nmodule = ["snowballstemmer"]\nignore_missing_imports = true\n',
 }
 """What pyproject.toml has for a copied workflow."""
 _TAKEN: Final = ("graphengine", DISTRIBUTION)

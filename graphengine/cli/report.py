@@ -148,6 +148,7 @@ def report(job: Job, ended: Ended) -> int:
         if session.debug and result.error is not None and result.error.traceback:
             session.err.line(result.error.traceback.rstrip())
         show_end(session.err, ended.snapshot, ended.asked_by)
+        show_reasons(session.err, ended)
         if ended.snapshot.status == "waiting":
             show_waits(session.err, ended.snapshot, job.words, job.place)
             show_kept(session.err, ended.snapshot)
@@ -164,6 +165,14 @@ def report(job: Job, ended: Ended) -> int:
         )
         session.err.line(text)
     return Exit.STOPPED if _is_released(ended) else CODES[result.status]
+
+
+def show_reasons(err: Channel, ended: Ended) -> None:
+    """Show the result of a run that an edge to FAIL ended, if it is text: such a graph may state its reasons there."""
+    failure, output = ended.snapshot.failure, ended.result.output
+    if failure is not None and failure.kind == "fail" and isinstance(output, str):
+        for line in output.splitlines():
+            err.line("  ", line)
 
 
 def _is_released(ended: Ended) -> bool:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     examples="""
         graphengine run review --input task=Tides
         graphengine run flows/review.py --input task=@task.txt -o draft.md
+        graphengine run review --estimate
         graphengine run review --limit steps=50 --run-id moon --tag nightly
         graphengine run publish --pause-before approve     # exits with 3, waiting
     """,
@@ -42,6 +43,12 @@ if TYPE_CHECKING:
     shell_complete=completing.runs,
     help="Start with the final state of this earlier run.",
 )
+@click.option(
+    "--estimate",
+    is_flag=True,
+    help="Show the expected cost and run nothing: agents are rehearsed by rules, if the graph's file declares "
+    "ESTIMATE_BY_RULES = True.",
+)
 @options.tags
 @options.no_wait
 @click.pass_obj
@@ -54,6 +61,7 @@ def command(  # noqa: PLR0913 - one for each option
     after: str | None,
     tags: tuple[str, ...],
     no_wait: bool,  # noqa: FBT001 - as click gives it
+    estimate: bool,  # noqa: FBT001
     given: Given,
 ) -> int:
     """Run a graph and record every step.
@@ -83,6 +91,10 @@ def command(  # noqa: PLR0913 - one for each option
         session, found, place_of(given.database, found.file), given.output, sleeps=not no_wait, models=given.models
     )
     state = _state(job.notes, found, pairs, is_continued=after is not None)
+    if estimate:
+        from graphengine.cli.estimate import show_estimate
+
+        return show_estimate(job, state)
     limits = options.limits_from(given.limits, graph.limits)
     if after is not None and job.place.database.exists():
         after = run_id_of(session, job.place, after)

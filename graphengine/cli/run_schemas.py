@@ -212,6 +212,29 @@ class SpendingOfRun(Document):
     spending: Sequence[Spending] = Field(description="the same by agent, model and node")
 
 
+class EstimatedAgent(Part):
+    """The calls of one agent to one model, as a rehearsal by rules counts them."""
+
+    agent: str = Field(description="the agent")
+    model: str = Field(description="its model; offline for rules")
+    calls: int = Field(description="its calls")
+    input_tokens: int = Field(description="the tokens of its questions, estimated by their length")
+    output_tokens: int = Field(description="the tokens of its answers, estimated by the length of the rules' answers")
+    cost_usd: float | None = Field(description="their cost; null if it is unknown")
+    most_usd: float | None = Field(description="the same if each answer is as long as it may be")
+
+
+class Estimated(Document):
+    """What a run is expected to cost."""
+
+    graph: str = Field(description="the graph")
+    agents: Sequence[EstimatedAgent] = Field(description="the calls by agent and model")
+    cost_usd: float | None = Field(description="the expected cost; null if it is unknown")
+    most_usd: float | None = Field(description="the same if each answer is as long as it may be")
+    unknown: str = Field(description="why the cost is unknown, else empty")
+    ended: str = Field(description="how the rehearsal ended, as a run's status; empty if there was none")
+
+
 class Answered(Document):
     """A recorded answer to a run that is not resumed here."""
 

@@ -20,6 +20,7 @@ from graphengine.cli.run_schemas import (
     Answered,
     Document,
     Error,
+    Estimated,
     Failure,
     OneStep,
     Part,
@@ -447,7 +448,7 @@ _LIVE: Final = (Began, Emitted, Text)
 DOCUMENTS: Final[Mapping[str, Sequence[Kind]]] = {
     "new": [Kind(Made)],
     "list": [Kind(Graphs)],
-    "run": [Kind(Run)],
+    "run": [Kind(Run), Kind(Estimated, "with `--estimate`")],
     "resume": [Kind(Run)],
     "answer": [Kind(Run, _DRIVEN), Kind(Answered, _POSTED)],
     "send": [Kind(Run, _DRIVEN), Kind(Sent, _POSTED)],

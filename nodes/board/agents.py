@@ -7,13 +7,13 @@ Quotes of the skeptic and the scout must be in the sources; other quotes are sen
 from collections.abc import Sequence
 
 from graphengine import Agent, TextFile
+from graphengine.briefs import citing
+from graphengine.briefs.article import Findings
+from graphengine.briefs.evidence import check_findings, numbered
 from graphengine.graph.templates import DATA_NOTE, labelled
 from nodes.board import rules as board_rules
 from nodes.board.entries import Doubt, Gap, with_doubts
 from nodes.review import agents as review_team
-from nodes.review import citing
-from nodes.review.article import Findings
-from nodes.review.evidence import check_findings, numbered
 
 
 def pages(sources: Sequence[TextFile]) -> dict[str, str]:
@@ -50,13 +50,13 @@ def check_doubts(doubts: Sequence[Doubt], findings: Findings, sources: Sequence[
     check_findings(Findings(caveats=[doubt.against for doubt in doubts]), sources)
 
 
-def check_brief(draft: str, findings: Findings, doubts: Sequence[Doubt] | None) -> None:
+def check_brief(draft: str, findings: Findings, doubts: Sequence[Doubt] | None, word_budget: int) -> None:
     """Check that every claim of a brief cites the board, and agrees with the cited place.
 
     Raises:
         ValueError: A claim does not; the message names the places and the sentences.
     """
-    citing.check_brief(draft, with_doubts(findings, doubts or ()))
+    citing.check_brief(draft, with_doubts(findings, doubts or ()), word_budget)
 
 
 scout = review_team.researcher.but(name="scout", prompt=ask_scout, offline=board_rules.scout, max_tokens=8192)

@@ -10,7 +10,7 @@ from itertools import zip_longest
 from pydantic import BaseModel, ConfigDict, Field
 
 from graphengine import Failure
-from nodes.review.article import Fact, Findings
+from graphengine.briefs.article import Fact, Findings
 
 
 class _Frozen(BaseModel):

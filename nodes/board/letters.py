@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import BaseModel, ConfigDict
 
-from nodes.review.article import Findings, Review
+from graphengine.briefs.article import Findings, Review
 
 CLOSED = "closed"  # the event that everyone gets, and that ends their work
 MOST_DRAFTS = 3  # more do not improve enough for their price

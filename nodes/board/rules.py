@@ -9,16 +9,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from graphengine import TextFile
+from graphengine.briefs.article import Fact, Findings, Review
+from graphengine.briefs.doubts import is_limit
+from graphengine.briefs.draft import parse, render
+from graphengine.briefs.researcher import research
+from graphengine.briefs.reviewer import review
+from graphengine.briefs.support import repeats
+from graphengine.briefs.text.language import in_language_of
+from graphengine.briefs.text.passages import read
+from graphengine.briefs.text.words import count_words, mentions, stem_sequence, stems, subject_words
+from graphengine.briefs.writer import MIN_BUDGET_WORDS, write
 from nodes.board.entries import Doubt, Gap, with_doubts
-from nodes.review.article import Fact, Findings, Review
-from nodes.review.doubts import is_limit
-from nodes.review.draft import parse, render
-from nodes.review.researcher import research
-from nodes.review.reviewer import review
-from nodes.review.support import repeats
-from nodes.review.writer import write
-from nodes.text.passages import read
-from nodes.text.words import mentions, stem_sequence, stems, subject_words
 
 FIRST_LOOK = 3  # facts per area; the surveyor names what is missing after that
 FACTS_A_GAP = 2  # additional sentences for each gap
@@ -64,6 +65,7 @@ def nothing() -> Findings:
     return Findings()
 
 
+@in_language_of("sources")
 def skeptic(findings: Findings, sources: Sequence[TextFile]) -> list[Doubt]:
     """Find what limits or contradicts the facts: for each such sentence the fact that it is about.
 
@@ -82,6 +84,7 @@ def skeptic(findings: Findings, sources: Sequence[TextFile]) -> list[Doubt]:
     return [doubt for _, _, doubt in sorted(found, key=lambda row: row[:2])[:MAX_DOUBTS]]
 
 
+@in_language_of("sources")
 def surveyor(task: str, sources: Sequence[TextFile], findings: Findings) -> list[Gap]:
     """Find what is missing: words of the task, unused sources, key terms with a single fact.
 
@@ -119,14 +122,15 @@ def compose(  # noqa: PLR0913 - all that the writer reads of the board
     draft: str,
 ) -> str:
     """Write the brief, or revise it by the last review; its introduction says what the sources leave open."""
-    brief = write(task, with_doubts(findings, doubts or ()), word_budget, history, draft)
     asked = subject_words(task)
     missing = [gap.about for gap in gaps or () if gap.about in asked]
+    note = f" The sources hold nothing that could be quoted on: {', '.join(missing)}." if missing else ""
+    room = max(MIN_BUDGET_WORDS, word_budget - count_words(note))
+    brief = write(task, with_doubts(findings, doubts or ()), room, history, draft)
     if not missing or not findings.key_areas:
         return brief
     page = parse(brief)
-    introduction = f"{page.introduction} The sources hold nothing that could be quoted on: {', '.join(missing)}."
-    return render(replace(page, introduction=introduction))
+    return render(replace(page, introduction=page.introduction + note))
 
 
 def judge(

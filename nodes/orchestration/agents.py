@@ -7,6 +7,11 @@ and the results of the steps that theirs needs. Their work in earlier runs is pa
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from graphengine import Agent, Node, TextFile, Window
+from graphengine.briefs.article import Findings
+from graphengine.briefs.citing import check_brief, check_cited, passages_in, passages_of
+from graphengine.briefs.draft import citations
+from graphengine.briefs.evidence import check_findings, numbered
+from graphengine.briefs.merging import merged
 from graphengine.graph.templates import DATA_NOTE, labelled
 from graphengine.patterns import Outcome, Step
 from nodes.orchestration import judging, planning
@@ -14,11 +19,6 @@ from nodes.orchestration import rules as workers
 from nodes.orchestration.handover import Memory, Role, Verdict, drafts_in, findings_in, why_failed
 from nodes.orchestration.rules import sources_for
 from nodes.review import agents as review_team
-from nodes.review.article import Findings
-from nodes.review.citing import check_brief, check_cited, passages_in, passages_of
-from nodes.review.draft import citations
-from nodes.review.evidence import check_findings, numbered
-from nodes.review.merging import merged
 
 WINDOW = Window(max_tokens=8000, keep=5)  # of the conversation so far, for a worker that is called again
 SUMMARY_WORDS = 150
@@ -117,14 +117,14 @@ def is_short(answer: str) -> None:
         raise ValueError(message)
 
 
-def check_text(answer: str, needed: Mapping[str, str]) -> None:
-    """Check that a text is not blank, and that its claims cite the findings that its step needs.
+def check_text(answer: str, needed: Mapping[str, str], word_budget: int) -> None:
+    """Check that a text is not blank, keeps to its length, and cites the findings that its step needs.
 
     Raises:
         ValueError: It is blank, or a claim cites something else.
     """
     is_text(answer)
-    check_brief(answer, merged(findings_in(needed.values())))
+    check_brief(answer, merged(findings_in(needed.values())), word_budget)
 
 
 def check_summary(answer: str, needed: Mapping[str, str]) -> None:

@@ -10,10 +10,10 @@ from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from graphengine.briefs.article import Findings, Review
+from graphengine.briefs.draft import parse
 from graphengine.graph.templates import as_text
 from graphengine.patterns import Outcome, Step
-from nodes.review.article import Findings, Review
-from nodes.review.draft import parse
 
 T = TypeVar("T", bound=BaseModel)
 

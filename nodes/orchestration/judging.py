@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 
 from graphengine import Context, Failure, Replace
+from graphengine.briefs import rubric
+from graphengine.briefs.merging import merged
+from graphengine.briefs.reviewer import review
+from graphengine.briefs.text.words import share_within, stems, subject_words
 from graphengine.patterns import Outcome, Step
 from nodes.orchestration.handover import Role, Verdict, findings_in, why_failed
 from nodes.orchestration.planning import topic_of
-from nodes.review import rubric
-from nodes.review.merging import merged
-from nodes.review.reviewer import review
-from nodes.text.words import share_within, stems, subject_words
 
 MIN_SHARE = 0.5  # of the task's words have to be covered, and of the claims supported
 MAX_REASONS = 5  # the planner acts on the first ones

@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from graphengine import TextFile
+from graphengine.briefs.text.sentences import split
+from graphengine.briefs.text.words import stems, subject_words
 from graphengine.patterns import Outcome, Step
 from nodes.orchestration.handover import Role, Verdict
-from nodes.text.sentences import split
-from nodes.text.words import stems, subject_words
 
 MAX_QUESTIONS = 4  # more research steps repeat each other
 

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pydantic import BaseModel, ValidationError
 
 from graphengine import PastRun
+from graphengine.briefs.text.words import share_within, stems, subject_words
 from graphengine.patterns import Outcome, Step
 from nodes.orchestration.handover import Memory, Role, Verdict
-from nodes.text.words import share_within, stems, subject_words
 
 MOST = 3  # memories per role; more would crowd out the task
 LEAST_RELEVANCE = 0.3  # with a smaller share of the task's words it is about something else

@@ -10,15 +10,15 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from graphengine import TextFile
+from graphengine.briefs.article import Findings, Review
+from graphengine.briefs.draft import Draft, parse
+from graphengine.briefs.merging import merged
+from graphengine.briefs.researcher import research
+from graphengine.briefs.reviewer import review
+from graphengine.briefs.text.words import share_within, stems, subject_words
+from graphengine.briefs.writer import write
 from nodes.orchestration.handover import Memory, drafts_in, findings_in, reviews_in
 from nodes.orchestration.planning import topic_of
-from nodes.review.article import Findings, Review
-from nodes.review.draft import Draft, parse
-from nodes.review.merging import merged
-from nodes.review.researcher import research
-from nodes.review.reviewer import review
-from nodes.review.writer import write
-from nodes.text.words import share_within, stems, subject_words
 
 if TYPE_CHECKING:
     from markdown_it.token import Token

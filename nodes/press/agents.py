@@ -3,7 +3,7 @@
 Each has instructions for one job, only the tools that the job needs (here none: the sources are in the question, and a
 function publishes, see `site.py`), the smallest token limit that fits its answers, and an answer type that the next one
 reads (see `stages.py`). A failed check is sent back to the model. Without a language model rules answer, from
-`nodes/review/researcher.py`, `composer.py`, `copy_editor.py` and `listing.py`.
+`rules.py`.
 """
 
 from collections.abc import Sequence
@@ -11,18 +11,15 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from graphengine import Agent, TextFile
+from graphengine.briefs.article import Findings
+from graphengine.briefs.citing import check_cited, check_length, passages_in, passages_of
+from graphengine.briefs.draft import citations
+from graphengine.briefs.evidence import check_findings
+from graphengine.briefs.text.words import count_words
 from graphengine.graph.templates import DATA_NOTE
-from nodes.press.composer import compose
-from nodes.press.copy_editor import edit
-from nodes.press.listing import list_post
+from nodes.press.rules import compose, enter, gather, tidy
 from nodes.press.stages import CHARACTERS, TAGS, Edited, Listing, Manuscript, Site
 from nodes.review.agents import ask_researcher
-from nodes.review.article import Findings
-from nodes.review.citing import check_cited, passages_in, passages_of
-from nodes.review.draft import citations
-from nodes.review.evidence import check_findings
-from nodes.review.researcher import research
-from nodes.text.words import count_words
 
 MAX_FACTS = 24  # some 1,800 tokens as JSON, and more than a post of a thousand words can use
 LONGER = 1.1  # an editor that adds more than a tenth is writing
@@ -51,30 +48,13 @@ def question(topic: str, sources: Sequence[TextFile]) -> str:
     return ask_researcher(topic, sources)
 
 
-def gather(topic: str, sources: Sequence[TextFile]) -> Findings:
-    """Research by rules; see `nodes.review.researcher.research`."""
-    return research(topic, sources)
-
-
-def tidy(manuscript: Manuscript) -> Edited:
-    """Edit by rules; see `nodes.press.copy_editor.edit`."""
-    return edit(manuscript.text)
-
-
-def enter(topic: str, edited: Edited, findings: Findings, site: Site) -> Listing:
-    """List by rules; see `nodes.press.listing.list_post`."""
-    return list_post(topic, edited.text, findings.key_terms, site)
-
-
 def check_manuscript(manuscript: Manuscript, findings: Findings, word_budget: int) -> None:
     """Check that a text keeps to its length, cites only the findings, and has their figures.
 
     Raises:
         ValueError: It does not; the message names the places and sentences, or how many words are too many.
     """
-    words = count_words(manuscript.text)
-    if words > word_budget:
-        raise ValueError(f"the text has {words} words, {words - word_budget} more than {word_budget}")
+    check_length(manuscript.text, word_budget)
     if findings.all_facts() and not citations(manuscript.text):
         raise ValueError("nothing is cited: name after each claim the finding it rests on, as [file:line]")
     check_cited(manuscript.text, passages_of(findings))

@@ -7,16 +7,18 @@ other wish ("be funnier"), and lists the words that no finding has as open quest
 from collections.abc import Sequence
 from dataclasses import replace
 
+from graphengine.briefs.article import Findings, Remarks, Review
+from graphengine.briefs.draft import parse, render
+from graphengine.briefs.text.language import in_language_of
+from graphengine.briefs.text.words import count_words, mentions, stem_sequence, subject_words
+from graphengine.briefs.writer import write
 from nodes.press.stages import Manuscript
-from nodes.review.article import Findings, Remarks, Review
-from nodes.review.draft import parse, render
-from nodes.review.writer import write
-from nodes.text.words import count_words, mentions, stem_sequence, subject_words
 
-RULES_NOTE = "Rules put these sentences together from the sources; no language model wrote them."
+RULES_NOTE = "No language model wrote this text."
 UNCHANGED = "The last note changed nothing: rules can only add words that the text lacks and a source has."
 
 
+@in_language_of("findings")
 def compose(
     topic: str, findings: Findings, word_budget: int, wishes: Sequence[str], manuscript: Manuscript | None
 ) -> Manuscript:

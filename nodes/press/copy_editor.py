@@ -10,13 +10,13 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 
+from graphengine.briefs import rubric
+from graphengine.briefs.draft import SOURCES_TITLE
+from graphengine.briefs.support import repeats
+from graphengine.briefs.text.editing import shorten
+from graphengine.briefs.text.sentences import split
+from graphengine.briefs.text.words import count_words, stems
 from nodes.press.stages import Edited
-from nodes.review import rubric
-from nodes.review.draft import SOURCES_TITLE
-from nodes.review.support import repeats
-from nodes.text.editing import shorten
-from nodes.text.sentences import split
-from nodes.text.words import count_words, stems
 
 SAID_TWICE = 0.85  # of all stems; more than a reviewer's 0.7, because a cut cannot be undone
 LEAST_STEMS = 4  # shorter sentences are similar by chance

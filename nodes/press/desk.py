@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 from typing import Literal, TypedDict
 
 from graphengine import Context, Failure, TextFile
+from graphengine.briefs.draft import citations, without_title
+from graphengine.briefs.text.words import count_words
 from graphengine.patterns import Decision
 from nodes.press.footnotes import with_footnotes
 from nodes.press.site import Put, page_of
 from nodes.press.stages import Edited, Listing, Manuscript, Post, Published, Site
-from nodes.review.draft import citations, without_title
-from nodes.text.words import count_words
 
 
 class AsMarkdown(TypedDict):

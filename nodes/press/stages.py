@@ -1,7 +1,7 @@
 """The data passed between stages until a post is published: each stage's result has a type that the next one reads.
 
-Findings (see `nodes/review/article.py`), then a `Manuscript`, an `Edited` text, a `Listing`, and at the end a `Post`.
-The limits of a post are constraints of these types: if a model's answer breaks one, the message says by how much.
+`graphengine.briefs.article.Findings`, then a `Manuscript`, an `Edited` text, a `Listing`, and at the end a `Post`. The
+limits of a post are constraints of these types: if a model's answer breaks one, the message says by how much.
 """
 
 import unicodedata
@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationInfo
 from pydantic.json_schema import SkipJsonSchema
 
 from graphengine import Failure, TextFile
-from nodes.review.article import Findings
+from graphengine.briefs.article import Findings
 
 CHARACTERS: Final = {"title": (1, 69), "description": (150, 160)}
 """The minimum and maximum: a title is under 70 characters, and search engines show some 160 of a description."""

@@ -8,16 +8,16 @@ is wrong. Each agent sees only what it needs, so that its question does not grow
 from collections.abc import Sequence
 
 from graphengine import Agent, TextFile
+from graphengine.briefs import rubric
+from graphengine.briefs.article import Doubts, Findings, Review
+from graphengine.briefs.citing import check_brief
+from graphengine.briefs.doubts import doubt
+from graphengine.briefs.evidence import check_doubts, check_findings, numbered
+from graphengine.briefs.researcher import research
+from graphengine.briefs.reviewer import review
+from graphengine.briefs.text.words import stem_sequence
+from graphengine.briefs.writer import write
 from graphengine.graph.templates import DATA_NOTE, block, labelled
-from nodes.review import rubric
-from nodes.review.article import Doubts, Findings, Review
-from nodes.review.citing import check_brief
-from nodes.review.doubts import doubt
-from nodes.review.evidence import check_doubts, check_findings, numbered
-from nodes.review.researcher import research
-from nodes.review.reviewer import review
-from nodes.review.writer import write
-from nodes.text.words import stem_sequence
 
 EARLIER_REVIEWS = 3  # that a reviewer sees; more would not change its verdict
 SHOWN_POINTS = 8  # of each list of an earlier review

@@ -1,57 +1,18 @@
 """The searching researcher: it searches the sources with a tool instead of reading them.
 
 It replaces the researcher of the review loop, `review_loop(researcher=searching_researcher)`, if the sources are too
-long to be read whole. A language model searches as it sees fit, within a number of turns; without one the rules search
-for the topic, for its words, and for the terms of the first results. In both cases facts have to be in the sources.
+long to be read whole. A language model searches as it sees fit, within a number of turns; without one the rules of
+`graphengine.briefs.finding` do. In both cases facts have to be in the sources.
 """
 
-from collections.abc import Sequence
-
 from graphengine import Agent, TextFile
+from graphengine.briefs.article import Findings
+from graphengine.briefs.evidence import check_findings
+from graphengine.briefs.finding import find
+from graphengine.briefs.text.library import Library
 from graphengine.graph.templates import DATA_NOTE
-from nodes.review.article import Findings
-from nodes.review.evidence import check_findings
-from nodes.review.researcher import compose
-from nodes.text.library import MAX_HITS, Library
-from nodes.text.terms import key_terms
-from nodes.text.words import subject_words
 
 TURNS = 8  # turns with searches, several in each; more find nothing new
-MAX_SEARCHES = 16  # by the rules
-NEXT_TERMS = 8  # of the first results, to search for next
-
-
-def find(task: str, sources: Sequence[TextFile]) -> Findings:
-    """Search the sources for a topic, by rules.
-
-    Args:
-        task: The topic, in words.
-        sources: The texts to search.
-
-    Returns:
-        Findings from the search results alone; empty, with a note, if there are none.
-
-    Raises:
-        ValueError: There is no source, or none has a statement that can be quoted.
-    """
-    library = Library(task, sources)
-    words = subject_words(task)
-    first = _found(library, [" ".join(words), *words][:MAX_SEARCHES])
-    texts = [library.survey.statements[at].text for at in first]
-    terms = key_terms(texts, [library.survey.weights[at] for at in first])[:NEXT_TERMS]
-    places = [*first, *_found(library, terms[: MAX_SEARCHES - len(words) - 1])] if first else []
-    paths = [source.path for source in sources]
-    if not places:
-        return Findings(sources=paths, notes=["no sentence of the sources has a word of the topic"])
-    found = library.survey.only(set(places))
-    findings = compose(task, found, paths)
-    all_of_them = len(library.survey.statements)
-    note = f"searches found {len(found.statements)} of the {all_of_them} sentences of the sources; no other was read"
-    return findings.model_copy(update={"notes": [*findings.notes, note]})
-
-
-def _found(library: Library, queries: Sequence[str]) -> list[int]:
-    return list(dict.fromkeys(at for query in queries for at in library.places(query)[:MAX_HITS]))
 
 
 searcher = Agent(

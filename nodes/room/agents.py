@@ -1,16 +1,14 @@
-"""The roles of a writers' room: their prompts for a language model, and the rules used without one.
+"""The roles of a writers' room: their prompts for a language model.
 
-`role(…)` makes one more. All read the same fields and answer in the notes of `notes.py`, which models and rules both
-understand, so that models and rules can play different roles of one room. `outliner(…)` is a role with another task:
-the outline.
+`role(…)` makes one more. All read the same fields and answer in labelled lines. `outliner(…)` is a role with another
+task: the outline. A role without a model has no view; see `unplayed.py`.
 """
 
 from collections.abc import Callable
 
 from graphengine import Agent
 from nodes.room.outline import MINUTES_OFF, Outline, check_outline
-from nodes.room.outline_rules import make_outline
-from nodes.room.rules import edit, keep_continuity, note_for_the_network, run_the_show, write_beats
+from nodes.room.unplayed import silent
 
 VIEW_TOKENS = 600  # every role reads every view, so that long ones cost most
 OUTLINE_TOKENS = 3000
@@ -29,7 +27,7 @@ CONCLUDES = (
     "- `by` and `role` are names of roles as the views have them. A beat is by the role whose idea it was; `credits` "
     "have, for each role, what else of the outline is due to it.\n"
     "- `ends_on` is what an act leaves open. `open_points` are what only somebody outside of the room can settle.\n"
-    "- `episode` is the place in the season as the premise tells it, else empty. Leave out `made_by_rules`."
+    "- `episode` is the place in the season as the premise tells it, else empty."
 )
 
 _MANNER = (
@@ -43,13 +41,13 @@ _MANNER = (
 )
 
 
-def role(name: str, duty: str, offline: Callable[..., str] | None = None) -> Agent[str]:
+def role(name: str, duty: str, offline: Callable[..., str] = silent) -> Agent[str]:
     """Return a role of the room.
 
     Args:
         name: Its name for the others, the credits and `--model NAME=…`.
         duty: Its character, and the kinds of lines to write, in a few sentences for a model.
-        offline: Its rules; they can read premise, tone, minutes, acts and views.
+        offline: Its view without a model; by default it says that it has none.
 
     Example:
         >>> role("composer", "You think of what is heard. `BEAT`: a moment that sound carries.").name
@@ -69,7 +67,6 @@ def outliner(chair: Agent[str]) -> Agent[Outline]:
         check=check_outline,
         max_tokens=OUTLINE_TOKENS,
         cache=chair.cache,
-        offline=make_outline,
     )
 
 
@@ -79,7 +76,6 @@ showrunner = role(
     "`THROUGHLINE`: what the episode is about for its lead, in one sentence. `ARC`: where the season stands and what "
     "it wants of this episode. `PIVOT`: the choice that everything turns on, with its act. `ADD`: what is missing, "
     "with its act. `KEEP` or `AGREE`: your word on each cut that was proposed. `SETTLE`: your word on a doubt.",
-    run_the_show,
 )
 
 staff_writer = role(
@@ -87,7 +83,6 @@ staff_writer = role(
     "You write for this series: you turn the premise into things that can be filmed.\n"
     "`BEAT`: one turn of the story that somebody causes and that changes something, with its place, in order. Each "
     "serves the throughline. Drop what was cut, and take in what was added or called back.",
-    write_beats,
 )
 
 script_editor = role(
@@ -95,7 +90,6 @@ script_editor = role(
     "You edit the scripts of this series. You care for pace and for the ends of acts.\n"
     "`TIME`: whole minutes for each part; all of them add up to the length. `CUT`: a beat that tells again what is "
     "known, or for which there is no time. `QUESTION`: what each act leaves open at its end.",
-    edit,
 )
 
 continuity = role(
@@ -104,7 +98,6 @@ continuity = role(
     "`FACT`: what no scene may contradict. `KNOWS`: from which act on somebody knows something, and who must not act "
     "on it yet. `CALLBACK`: something from earlier episodes that is worth using again; what you cannot know you ask "
     "for. `FLAG`: what contradicts the premise, a beat or itself.",
-    keep_continuity,
 )
 
 network_exec = role(
@@ -112,7 +105,6 @@ network_exec = role(
     "You speak for the network. You want many people to stay and nobody to sue.\n"
     "`LOGLINE`: the episode in one plain sentence. `BREAK`: at which minute an act ends, and whether people come back "
     "after it. `STANDARDS`: a word, or a thing shown, that standards and practices will ask about.",
-    note_for_the_network,
 )
 
 ROLES = (showrunner, staff_writer, script_editor, continuity)

@@ -6,6 +6,7 @@ Authorship is part of the data: each beat names the role it came from, and `cred
 from collections.abc import Mapping
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.json_schema import SkipJsonSchema
 
 MINUTES_OFF = 1  # how much the minutes of the parts can differ from the episode's length
 
@@ -54,30 +55,37 @@ class Outline(_Frozen):
         title: The episode's title.
         episode: Its place in the season, for example "Episode 4 of 6"; empty if unknown.
         throughline: What the episode is about for its lead.
-        cold_open: The part before the first act.
+        cold_open: The part before the first act; None in a plan.
         acts: The acts in order.
         continuity: Facts that the script must not contradict, and who knows what from when on.
         callbacks: What returns from earlier episodes.
         open_points: What the room could not settle.
         credits: Contributions other than beats.
-        made_by_rules: True if no language model made it; a model leaves it out.
+        made_by_rules: True in a plan, and in outlines of earlier versions, which had rules for the roles.
+        plan: The page that is shown instead if no language model makes an outline.
     """
 
     title: str = Field(min_length=1)
     episode: str = ""
     throughline: str
-    cold_open: Act
-    acts: list[Act] = Field(min_length=1)
+    cold_open: Act | SkipJsonSchema[None] = None
+    acts: list[Act] = []
     continuity: list[str] = []
     callbacks: list[str] = []
     open_points: list[str] = []
     credits: list[Credit] = []
-    made_by_rules: bool = False
+    made_by_rules: SkipJsonSchema[bool] = False
+    plan: SkipJsonSchema[str] = Field(default="", exclude_if=lambda text: not text)
 
     @property
     def minutes(self) -> int:
         """The total length of all parts."""
-        return sum(part.minutes for part in (self.cold_open, *self.acts))
+        return sum(part.minutes for part in self.parts)
+
+    @property
+    def parts(self) -> list[Act]:
+        """The cold open and the acts."""
+        return [*([self.cold_open] if self.cold_open else []), *self.acts]
 
 
 def check_outline(outline: Outline, minutes: int, acts: int, views: Mapping[str, str]) -> None:
@@ -92,11 +100,15 @@ def check_outline(outline: Outline, minutes: int, acts: int, views: Mapping[str,
     Raises:
         ValueError: It does not; the message names every fault.
     """
-    named = [beat.by for part in (outline.cold_open, *outline.acts) for beat in part.beats]
+    if outline.plan:
+        return
+    named = [beat.by for part in outline.parts for beat in part.beats]
     strangers = dict.fromkeys(
         role for role in (*named, *(credit.role for credit in outline.credits)) if role not in views
     )
     faults = [f"{role!r} is not in the room, which has {', '.join(views)}" for role in strangers]
+    if outline.cold_open is None:
+        faults.append("there is no cold open")
     if len(outline.acts) != acts:
         faults.append(f"there are {len(outline.acts)} acts instead of {acts}")
     if abs(outline.minutes - minutes) > MINUTES_OFF:
@@ -112,18 +124,18 @@ def as_page(outline: Outline, tone: str = "") -> str:
         outline: The outline.
         tone: The tone it was made for, which is not part of it.
     """
+    if outline.plan:
+        return outline.plan.rstrip()
     head = f"{outline.episode}: {outline.title}" if outline.episode else outline.title
     acts = f"{len(outline.acts)} act{'s' if len(outline.acts) > 1 else ''}"
     summary = [f"Cold open and {acts}, {outline.minutes} minutes.", f"Tone: {tone}." if tone else ""]
     lines = [f"# {head}", "", " ".join(filter(None, summary)), "", f"**Throughline:** {outline.throughline}"]
-    lines += _part("Cold open", outline.cold_open)
+    lines += _part("Cold open", outline.cold_open) if outline.cold_open else []
     for number, act in enumerate(outline.acts, start=1):
         lines += _part(f"Act {number}", act)
     lines += _list("Continuity", outline.continuity) + _list("Callbacks", outline.callbacks)
     lines += _list("Open points", outline.open_points)
     lines += _list("Who gave what", [f"{credit.role}: {credit.gave}" for credit in outline.credits])
-    if outline.made_by_rules:
-        lines += ["", "*Put together by rules, without a language model: a plan to write from, and no story yet.*"]
     return "\n".join(lines)
 
 

@@ -13,12 +13,12 @@ pytest.importorskip("anthropic")
 pytest.importorskip("openai")
 pytest.importorskip("genai_prices")
 
+from graphengine.briefs.article import Fact, Findings, Review
 from graphengine.models.base import KnowsPrices
 from graphengine.models.names import model_of
 from graphengine.testing.model_scenes import Babbles, Counted, Fails, Received, Says
 from graphs.orchestrator import MODELS as ORCHESTRATED
 from graphs.review_loop import MODELS, example
-from nodes.review.article import Fact, Findings, Review
 from tests.cli.programs import ROOT, Invoke, call, document, start
 from tests.graphs.orchestrator_kit import FOUND, REVIEW, SOURCE
 from tests.kit.review_team import QUESTIONS, Team, answers

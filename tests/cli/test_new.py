@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from graphengine.cli.bundled import names
+from graphengine.cli.bundled import files_of, names
 from graphengine.cli.new import NoPlaceForProject, name_of, project_files, write
 from graphengine.cli.places import picture_ending
 from tests.cli.programs import ROOT, Invoke, call, document
@@ -103,8 +103,7 @@ def test_a_new_project_is_clean(made: Path) -> None:
 def test_a_copied_workflow_is_clean_and_whole(invoke: Invoke, project: Path) -> None:
     """It has the modules that its graph imports, and no other workflow; its own checks find nothing."""
     made = document(invoke("new", "copied", "--from", "handoff", "--json").stdout)
-    assert {"graphs/handoff.py", "nodes/press/agents.py", "nodes/text/stop_words.txt"} <= set(made["files"])
-    assert "graphs/samples/write_ahead_log/topic.txt" in made["files"]
+    assert {"graphs/handoff.py", "nodes/press/agents.py", "nodes/press/rules.py"} <= set(made["files"])
     assert not [
         file for file in made["files"] if file.startswith(("graphs/review", "nodes/room", "tests/test_writing"))
     ]
@@ -115,6 +114,14 @@ def test_a_copied_workflow_is_clean_and_whole(invoke: Invoke, project: Path) -> 
     for words in (("ruff", "check", "--no-cache"), ("ruff", "format", "--check", "--no-cache"), ("mypy",)):
         found = tool(project / "copied", *words)
         assert found.returncode == 0, found.stdout + found.stderr
+
+
+def test_the_review_loop_is_copied_in_few_files() -> None:
+    """It has the graph, the agents and their prompts; data, checks and rules are imported from graphengine."""
+    files = files_of("review_loop")
+    assert len(files) <= 6
+    assert sum(text.count("\n") for text in files.values()) <= 500
+    assert "You judge the draft of a brief" in files["nodes/review/agents.py"]
 
 
 def test_an_unknown_workflow_is_refused_with_those_that_exist(invoke: Invoke, project: Path) -> None:

@@ -17,7 +17,11 @@ from tests.cli.programs import COUNTER, start
 CALLS: dict[str, list[tuple[str, str]]] = {
     "new": [("new my_flows", "Made")],
     "list": [("list", "Graphs")],
-    "run": [("run review --pause-before review", "Run"), ("run review --after tides --run-id p", "Run")],
+    "run": [
+        ("run review --pause-before review", "Run"),
+        ("run review --after tides --run-id p", "Run"),
+        ("run review --estimate", "Estimated"),
+    ],
     "resume": [("resume cut", "Run"), ("resume tides", "Run"), ("resume failing", "Run")],
     "answer": [("answer post yes", "Run"), ("answer post-2 yes --no-resume", "Answered")],
     "send": [("send desk tips one", "Run"), ("send desk-2 tips one --no-resume", "Sent")],

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from graphengine import Result, RunFailed, Runner, ScriptedModel, TextFile
+from graphengine.briefs.article import Fact, Findings, Review
 from graphengine.patterns import Step
 from graphs.orchestrator import Assignment, graph
 from nodes.orchestration.handover import Verdict
-from nodes.review.article import Fact, Findings, Review
 
 SOURCE = TextFile(path="tides.md", text="The moon raises tides twice a day.\n\nThe sun raises smaller tides.\n")
 GIVEN: Mapping[str, object] = {"task": "What makes tides?", "sources": [SOURCE]}

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 from graphengine import TextFile
+from graphengine.briefs.article import Fact, Findings
 from graphengine.testing.model_scenes import Counted, Received, Says
 from nodes.press.stages import Edited, Listing, Manuscript
-from nodes.review.article import Fact, Findings
 
 SOURCE = TextFile(
     path="tides.md",

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from graphengine import TextFile
+from graphengine.briefs.article import Doubts, Fact, Findings, Review
 from graphengine.models.scripted import Script
 from graphs.review_loop import Article
-from nodes.review.article import Doubts, Fact, Findings, Review
 
 PAGE: Final = TextFile(
     path="tides.md",

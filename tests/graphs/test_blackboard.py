@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from graphengine import Limits, Result, RunFailed, Runner, ScriptedModel, TextFile
+from graphengine.briefs.article import Fact, Findings, Review
 from graphengine.errors import BadRequest
 from graphengine.models import Request
 from graphengine.patterns import Entry, Subscriber
@@ -14,7 +15,6 @@ from graphengine.testing import FakeClock
 from graphengine.testing.model_scenes import Counted, Received, Says
 from graphs.blackboard import SPECIALISTS, Assignment, Research, example, graph, research_board
 from nodes.board.entries import Doubt, Gap
-from nodes.review.article import Fact, Findings, Review
 from tests.models.edge_server import EdgeServer
 
 TEXT = "Bees make honey.\nBees do not fly in rain.\nA hive has one queen.\n"
@@ -167,13 +167,13 @@ class TestScripted:
 
 class TestByRules:
     async def test_the_example(self) -> None:
-        """Facts, doubts, and a brief that is revised until its review approves, all without a model."""
+        """Facts, doubts, and a brief that its review approves, all without a model."""
         async with Runner() as runner:
             result = await runner.start(graph, example()).result()
         scores = [review.score for review in board(result).history]
-        assert scores[0] < 7 <= scores[-1]
+        assert scores[-1] >= 7
         assert "## Limits and caveats" in result.state.report
-        assert result.usage.calls == result.usage.offline_calls == 7
+        assert result.usage.calls == result.usage.offline_calls == 5
 
     async def test_another_text_and_a_word_that_it_lacks(self) -> None:
         """The report lists what is open; equal input gives an equal report."""

@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from graphengine import Limits, Result, RunFailed, Runner, ScriptedModel, TextFile
+from graphengine.briefs.article import Findings
 from graphengine.cli.main import main
 from graphengine.errors import BadRequest, InputError, ModelTimeout, QuotaExceeded
 from graphengine.models import Request
@@ -27,7 +28,6 @@ from nodes.press.agents import Team, researcher
 from nodes.press.footnotes import with_footnotes
 from nodes.press.site import Cms, look_at, put
 from nodes.press.stages import Post, Published, Site
-from nodes.review.article import Findings
 from tests.graphs.press_kit import ANSWERS, COUNTED, EDITED, FOUND, GIVEN, LISTED, SOURCE, TEXT, TOPIC, WRITTEN, by_role
 from tests.models.edge_server import EdgeServer
 
@@ -179,9 +179,10 @@ async def test_it_waits_in_the_database_for_another_process(site: Path, tmp_path
 def test_from_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`run` ends with exit code 3, `answer` with the published post."""
     monkeypatch.chdir(tmp_path)
+    source = ROOT / "graphengine" / "briefs" / "samples" / "write_ahead_log" / "recovery.md"
     file, ours = str(ROOT / "graphs" / "content_pipeline.py"), ("--db", "runs.db")
     begun = CliRunner().invoke(main, ["run", file, "--input", "site=blog", "--input", "topic=Recovery after a crash",
-                                      "--input", f"sources=@{ROOT}/graphs/samples/write_ahead_log/recovery.md",
+                                      "--input", f"sources=@{source}",
                                       "--run-id", "r", *ours])  # fmt: skip
     assert (begun.exit_code, "Publish this?" in begun.stderr) == (3, True)
     bad = CliRunner().invoke(main, ["answer", "r", '{"verdict": "publish"}', "--graph", file, *ours])
@@ -421,7 +422,7 @@ async def test_rules_do_the_work_without_a_model(site: Path) -> None:
             await runner.answer(run.id, YES)
             result = await runner.resume(graph, run.id).result()
         assert (label(result), result.usage.offline_calls) == ("published", 4)
-        assert "no language model wrote them" in str(result.output)
+        assert "No language model wrote this text" in str(result.output)
         assert result.state.published is not None
         titles.append(result.state.published.post.title)
     assert titles[1:] == ["How bicycle gears work", "How bicycle gears work (2)"]
@@ -431,7 +432,7 @@ async def test_a_wish_that_rules_can_grant_is_granted(site: Path) -> None:
     """Facts on what the note names are added to the text."""
     gears = TextFile(path="gears.md", text=(TEXTS / "gears.md").read_text(encoding="utf-8"))
     async with Runner() as runner:
-        given = Piece(topic="How bicycle gears work", sources=[gears], word_budget=300, site=str(site))
+        given = Piece(topic="How bicycle gears work", sources=[gears], word_budget=150, site=str(site))
         first = await runner.start(graph, given, run_id="r").result()
         await runner.answer("r", Decision(verdict="revise", note="more on the cable"))
         second = await runner.resume(graph, "r").result()
@@ -440,7 +441,7 @@ async def test_a_wish_that_rules_can_grant_is_granted(site: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["The moon pulls the water of the sea.", "Die Hefe ist ein Pilz, der den Teig in der W\u00e4rme hebt."]
+    "text", ["The moon makes the tides of the sea.", "Der Mond macht die Tides, sagt ein Buch \u00fcber das Meer."]
 )
 async def test_a_text_that_is_too_short_for_a_description_is_markdown(site: Path, text: str) -> None:
     """Nothing is padded: the state has what could not be made, and the result is the text."""

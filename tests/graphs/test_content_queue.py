@@ -137,7 +137,7 @@ async def test_rules_do_the_work_without_a_model() -> None:
     """It runs on the example."""
     result = await graph.run(example())
     assert [parcel.failure for parcel in result.state.parcels] == [None, None]
-    assert all("no language model wrote them" in text for text in result.state.texts)
+    assert all("No language model wrote this text" in text for text in result.state.texts)
 
 
 async def test_through_a_server(provider: EdgeServer) -> None:

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from graphengine import Limits, RunFailed, Runner, ScriptedModel, TextFile
+from graphengine.briefs.article import Findings
 from graphengine.errors import BadRequest, ModelUnreachable, QuotaExceeded
 from graphengine.testing import FakeClock
 from graphengine.testing.model_scenes import Says
 from graphs.handoff import MODELS, Handoff, example, graph, handoff
 from nodes.press.agents import editor, researcher, writer
 from nodes.press.stages import Edited
-from nodes.review.article import Findings
 from tests.graphs.press_kit import ANSWERS, EDITED, FOUND, GIVEN, TEXT, WRITTEN, by_role
 from tests.models.edge_server import EdgeServer
 
@@ -124,7 +124,7 @@ async def test_rules_do_the_work_without_a_model() -> None:
     for result, word in ((first, "checkpoint"), (second, "cable")):
         assert (result.status, result.state.errors) == ("finished", [])
         assert word in str(result.output)
-        assert "no language model wrote them" in str(result.output)
+        assert "No language model wrote this text" in str(result.output)
         assert (result.usage.calls, result.usage.offline_calls) == (3, 3)
 
 

@@ -162,7 +162,7 @@ class TestMemory:
 
     async def test_the_run_works_without_memories(self, tmp_path: Path) -> None:
         """For example if the results of earlier runs are too large to be read; that is among the errors."""
-        script: dict[str, Sequence[object]] = {**FIRST, "writer": ["word " * 60_000 + CITED]}
+        script: dict[str, Sequence[object]] = {**FIRST, "writer": ["w" * 300_000 + " " + CITED]}
         with ScriptedModel(script) as model:
             async with Runner(tmp_path / "runs.db", models={"*": model}) as runner:
                 await runner.start(graph, GIVEN).result()

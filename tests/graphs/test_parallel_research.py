@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from graphengine import Limits, RunFailed, Runner, ScriptedModel, TextFile
+from graphengine.briefs.article import Fact
 from graphengine.errors import AnswerCut, BadRequest
 from graphengine.models import Request
 from graphengine.models.base import KnowsPrices
@@ -14,7 +15,6 @@ from graphengine.models.names import model_of
 from graphengine.testing.model_scenes import Counted, Fails, Received, Says
 from graphs.parallel_research import MODELS, Research, example, graph, parallel_research
 from nodes.reading.agents import MERGER_TOKENS, READER_TOKENS, Notes, reader
-from nodes.review.article import Fact
 from tests.models.acts import Raw
 from tests.models.edge_server import EdgeServer
 from tests.models.wire_messages import MessagesWire
@@ -153,16 +153,17 @@ async def test_the_example_runs_by_rules() -> None:
 
 
 async def test_by_rules_too_a_source_that_cannot_be_read_is_named() -> None:
-    """Another text is read next to one without a sentence."""
+    """Another text is read next to one without a sentence, and one on something else is left out."""
     texts = [Path("tests/nodes/texts/gears.md"), Path("tests/nodes/texts/hefeteig.md")]
     root = Path(__file__).resolve().parents[2]
     sources = [TextFile(path=path.name, text=(root / path).read_text(encoding="utf-8")) for path in texts]
     empty = TextFile(path="empty.md", text="# Nothing")
     async with Runner() as runner:
-        result = await runner.start(graph, given([*sources, empty])).result()
+        state = given([*sources, empty]).model_copy(update={"task": "gears"})
+        result = await runner.start(graph, state).result()
     assert "## Not read\n\n- empty.md: no sentence that can be quoted was found in empty.md" in result.state.output
     assert "[gears.md:" in result.state.output
-    assert "[hefeteig.md:" in result.state.output
+    assert "[hefeteig.md:" not in result.state.output
 
 
 async def test_a_run_that_was_stopped_reads_nothing_again(tmp_path: Path) -> None:

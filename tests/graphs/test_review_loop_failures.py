@@ -3,14 +3,18 @@
 import pytest
 
 from graphengine import RunFailed, Runner, ScriptedModel
+from graphengine.briefs.article import Doubts, Findings, Review
+from graphengine.briefs.draft import CAVEATS_TITLE
+from graphengine.briefs.researcher import research
+from graphengine.briefs.reviewer import review
+from graphengine.briefs.writer import write
 from graphengine.errors import AnswerRefused, ContextFull, ModelUnavailable
 from graphengine.models import Response
 from graphengine.models.scripted import Script
 from graphs.review_loop import Article, example, review_loop
 from nodes.review.agents import EARLIER_REVIEWS, SHOWN_CHARACTERS, SHOWN_POINTS
-from nodes.review.article import Doubts, Findings, Review
-from nodes.review.draft import CAVEATS_TITLE
 from tests.graphs.review_kit import AGAINST, FOUND, GARBAGE, MOON, TIDES, judged, says
+from tests.kit.review_team import cut
 from tests.patterns.scripted import Played, play
 
 GIVEN = {"task": TIDES.task, "sources": TIDES.sources}
@@ -147,16 +151,36 @@ async def test_persistent_garbage_leaves_typed_empty_findings() -> None:
         await play(review_loop(), GIVEN, script)
     state = failed.value.result.state
     assert state.findings == Findings(notes=state.findings.notes)
-    assert (state.doubts, state.article) == (Doubts(), "")
+    assert state.doubts == Doubts()
+    assert state.article.startswith(f"# {TIDES.task}\n\n> **Warning:** there is no brief")
+    assert "doubt gave no usable result (bad_answer)" in state.article
     assert [error.kind for error in state.errors] == ["bad_answer", "bad_answer"]
 
 
 async def test_sources_that_no_model_can_hold_fail_the_run() -> None:
-    """This is not the same as sources without content; with a larger model the run continues."""
-    with pytest.raises(RunFailed, match="too long") as failed:
-        await play(review_loop(), GIVEN, says(researcher=[ContextFull("too long")], writer=[], reviewer=[]))
-    assert failed.value.result.error is not None
-    assert failed.value.result.error.kind == "context_full"
+    """The label and the result say so: this is not the same as sources without content."""
+    full = ContextFull("209,000 tokens")
+    with pytest.raises(RunFailed, match="sources too long") as failed:
+        await play(review_loop(), GIVEN, {"researcher": [full], "sceptic": [full]})
+    assert "research gave no usable result (context_full): 209,000 tokens" in str(failed.value.result.output)
+
+
+@pytest.mark.parametrize("agent", ["researcher", "sceptic"])
+@pytest.mark.parametrize(
+    ("bad", "kind"),
+    [
+        (ContextFull("too long"), "context_full"),
+        (AnswerRefused("no"), "answer_refused"),
+        (Response("{", stop="cut", output_tokens=9), "answer_cut"),
+    ],
+)
+async def test_without_a_researcher_nothing_is_approved(agent: str, bad: object, kind: str) -> None:
+    """However good the score is, the label says that the research is incomplete, and the result warns of it."""
+    script = says(writer=["# One", "# Two"], reviewer=[judged(5), judged(9)], **{agent: [bad]})
+    played = await play(review_loop(), GIVEN, script)
+    assert (played.label, played.state.final_score) == ("incomplete research", 9)
+    assert f"gave no usable result ({kind})" in played.state.article
+    assert played.state.article.startswith("# Two\n\n> **Warning:**")
 
 
 @pytest.mark.parametrize(
@@ -246,11 +270,13 @@ async def test_a_reviewer_that_only_rewords_its_points_ends_the_loop() -> None:
     assert (played.label, played.result.output) == ("no longer improving", "# Two")
 
 
-async def test_the_reviewer_by_rules_marks_repeated_and_fixed_points() -> None:
+def test_the_reviewer_by_rules_marks_repeated_and_fixed_points() -> None:
     """The reviewer by rules compares its remarks item by item with its earlier ones."""
-    given = example()
-    asked = given.model_copy(update={"task": f"{given.task}, and penguins"})
-    first, second = (await review_loop(threshold=NEVER).run(asked)).state.history[:2]
+    task = f"{example().task}, and penguins"
+    findings = research(task, example().sources)
+    poor = cut(write(task, findings, 350, [], ""))
+    first = review(task, poor, findings, [])
+    second = review(task, write(task, findings, 350, [first], poor), findings, [first])
     again = [issue for issue in second.issues if issue.endswith("(as before).")]
     assert "The task's word \u201cpenguins\u201d is not used (as before)." in again
     assert all(issue.removesuffix(" (as before).") + "." in first.issues for issue in again)

@@ -1,5 +1,6 @@
 """The writers' room as a graph: rounds, roles, tone and models, all from arguments, and its failures."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import cast
@@ -10,9 +11,10 @@ from graphengine import Agent, Limits, RunFailed, Runner, ScriptedModel
 from graphengine.errors import BadRequest, InputError
 from graphengine.models import Request
 from graphengine.models.scripted import Script
-from graphs.writers_room import MODELS, ROLES, TONE, Episode, example, graph, network_exec, writers_room
+from graphs.writers_room import MODELS, ROLES, TONE, example, graph, network_exec, writers_room
 from nodes.room.agents import role
 from nodes.room.outline import Act, Beat, Credit, Outline
+from nodes.room.unplayed import NO_VIEW
 from tests.patterns.scripted import away, play
 
 NAMES = [agent.name for agent in ROLES]
@@ -25,7 +27,6 @@ OUTLINE = Outline(
     acts=[Act(minutes=10, beats=[Beat(what=f"Turn {n}.", by="showrunner")], ends_on="And now?") for n in range(4)],
     credits=[Credit(role="continuity", gave="the ledger of episode 1")],
 )
-TEXTS = Path(__file__).parents[1] / "nodes" / "texts"
 
 
 def views(name: str, count: int) -> list[object]:
@@ -235,52 +236,36 @@ async def test_a_stopped_run_continues_at_its_step(steps: int, tmp_path: Path) -
     assert (result.state.outline, result.state.rounds_held) == (OUTLINE, 2)
 
 
-def test_the_example_runs_without_a_model() -> None:
-    """The outline has the requested length, and says that rules made it; a second run gives the same."""
+def test_without_a_model_the_room_shows_its_prompts_and_its_cost_and_invents_nothing() -> None:
+    """The result is a page; it has every role, the questions, the graph, and the cost of each set of models."""
     result = graph.run_sync(example())
-    outline = result.state.outline
-    assert outline is not None
-    assert (outline.episode, outline.minutes, len(outline.acts)) == ("Episode 4 of 6", 42, 4)
-    assert {beat.by for act in outline.acts for beat in act.beats} == {"showrunner", "staff_writer", "continuity"}
-    assert {credit.role for credit in outline.credits} == set(NAMES)
-    assert "Put together by rules" in result.state.output
-    assert "Tone: grave, without comfort." in result.state.output
-    assert (result.usage.calls, result.usage.offline_calls, result.usage.cost_usd) == (9, 9, 0)
-    assert graph.run_sync(example()).output == result.output
-
-
-def test_the_rules_agree_after_some_rounds() -> None:
-    """Rounds change the outline until the views are stable, long before the twelfth."""
-    states = [graph.run_sync(example().model_copy(update={"rounds": rounds})).state for rounds in (1, 2, 3, 12)]
-    outlines = [state.outline.model_dump_json() for state in states if state.outline]
-    assert len(set(outlines[:3])) == 3
-    assert outlines[3] == outlines[2]
-    assert [state.rounds_held for state in states] == [1, 2, 3, 3]
-
-
-@pytest.mark.parametrize(
-    "premise",
-    ["Heist", "刑事は師匠が証拠を捏造したことを知る。", *(file.read_text("utf-8") for file in TEXTS.iterdir())],
-)
-@pytest.mark.parametrize(("minutes", "acts"), [(42, 4), (22, 2)])
-def test_any_premise_becomes_an_outline(premise: str, minutes: int, acts: int) -> None:
-    """It has the requested length and acts, with five roles."""
-    room = writers_room([*ROLES, network_exec], rounds=3)
-    result = room.run_sync(Episode(premise=premise, minutes=minutes, acts=acts))
+    page = str(result.output)
+    assert page.startswith("# No outline: no language model plays this room")
+    assert all(agent.system.split("\n\n")[0] in page for agent in ROLES)
+    assert str(ROLES[0].prompt) in page
+    assert graph.to_mermaid().strip() in page
+    assert "At most 9 calls" in page
+    assert all(re.search(rf"`--model {name}`: \$0\.\d\d if every answer", page) for name in MODELS)
     assert result.state.outline is not None
-    assert (result.state.outline.minutes, len(result.state.outline.acts)) == (minutes, acts)
-    assert result.state.errors == []
+    assert (result.state.outline.acts, result.state.outline.made_by_rules) == ([], True)
+    assert (result.usage.calls, result.usage.cost_usd) == (9, 0)
 
 
-async def test_models_and_rules_sit_in_one_room() -> None:
-    """The rules react to a model's notes: here to a cut, and to an addition."""
-    editor = ScriptedModel(["CUT act 2: the lead looks for proof and pays\nADD act 2: the dog comes home"] * 2)
-    async with Runner(models={"script_editor": editor}) as runner:
-        result = await runner.start(graph, {"premise": "Heist"}).result()
-    assert result.state.outline is not None
-    beats = [beat.what for act in result.state.outline.acts for beat in act.beats]
-    assert "the dog comes home" in beats
-    assert "The lead looks for proof, and pays for it." not in beats
+def test_a_cost_that_is_unknown_is_said_to_be_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It names the model that no list of prices has."""
+    monkeypatch.setitem(MODELS, "own", {"*": "openai-chat:mine@http://localhost:1/v1"})
+    page = str(writers_room().run_sync(example()).output)
+    assert "`--model own`: unknown, because the price of openai-chat:mine@http://localhost:1/v1 is unknown" in page
+
+
+async def test_a_role_without_a_model_is_said_to_have_no_view() -> None:
+    """The others and the outline read that; nothing is made up for it."""
+    boss = ScriptedModel([*views("showrunner", 2), OUTLINE])
+    async with Runner(models={"showrunner": boss}) as runner:
+        result = await runner.start(graph, GIVEN).result()
+    assert result.state.outline == OUTLINE
+    assert set(result.state.views.values()) == {"showrunner-2", NO_VIEW}
+    assert boss.requests[-1].prompt.count(NO_VIEW) == 3
 
 
 def test_the_room_has_no_problems_and_is_drawn(tmp_path: Path) -> None:

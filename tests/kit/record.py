@@ -14,6 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from graphengine import Graph, Limits, RunFailed, Runner, TextFile, __version__
+from graphengine.briefs.article import Doubts, Findings
+from graphengine.briefs.doubts import doubt
+from graphengine.briefs.researcher import research
 from graphengine.errors import StoreError
 from graphengine.history.export import Exported, export_run, to_json_text
 from graphengine.stores.base import Append, RunInfo
@@ -21,9 +24,6 @@ from graphengine.stores.memory import MemoryStore
 from graphengine.testing import FakeClock
 from graphs.review_loop import example, review_loop
 from nodes.review.agents import researcher, sceptic
-from nodes.review.article import Doubts, Findings
-from nodes.review.doubts import doubt
-from nodes.review.researcher import research
 from tests.kit.facts import resaid, said
 from tests.kit.recorded import GRAPHS, Talk, Text, Workshop
 

@@ -1,15 +1,16 @@
 """The team of the review loop as a model server plays it: two of them are called at once, in no fixed order."""
 
+import re
 from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from graphengine.briefs.doubts import doubt, merge
+from graphengine.briefs.researcher import research
+from graphengine.briefs.reviewer import review
+from graphengine.briefs.writer import write
 from graphengine.testing.model_scenes import Received, Scene
 from graphs.review_loop import Article
-from nodes.review.doubts import doubt, merge
-from nodes.review.researcher import research
-from nodes.review.reviewer import review
-from nodes.review.writer import write
 
 QUESTIONS: Final[Mapping[str, str]] = {
     "researcher": "What do these sources say",
@@ -46,11 +47,18 @@ def asked(received: Received) -> str:
     return name
 
 
+def cut(draft: str) -> str:
+    """Return a draft with a third of its claims, as a hasty writer might hand in."""
+    lines = draft.split("\n")
+    claims = [at for at, line in enumerate(lines) if re.search(r"\[[^\]]+:\d+\]", line)]
+    return "\n".join(line for at, line in enumerate(lines) if at not in claims[len(claims) // 3 :])
+
+
 def answers(given: Article) -> dict[str, list[str]]:
     """Return the rules' answers to a task as a model would write them: a draft that is sent back, and its revision."""
     found, against = research(given.task, given.sources), doubt(given.task, given.sources)
     findings = merge(found, against, [])
-    first = write(given.task, findings, given.word_budget, [], "")
+    first = cut(write(given.task, findings, given.word_budget, [], ""))
     judged = review(given.task, first, findings, [])
     second = write(given.task, findings, given.word_budget, [judged], first)
     verdict = review(given.task, second, findings, [judged])

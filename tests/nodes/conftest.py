@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from graphengine import TextFile
-from nodes.review import researcher, reviewer, writer
-from nodes.review.article import Findings, Review
+from graphengine.briefs import researcher, reviewer, writer
+from graphengine.briefs.article import Findings, Review
 
 TEXTS = Path(__file__).with_name("texts")
 TASKS = {
@@ -82,7 +82,7 @@ def text_fixture() -> Callable[[str], TextFile]:
 @pytest.fixture(name="sample_loop")
 def sample_loop_fixture() -> Loop:
     """Run the loop on the example of the workflow."""
-    folder = Path(__file__).parents[2] / "graphs" / "samples" / "write_ahead_log"
+    folder = Path(__file__).parents[2] / "graphengine" / "briefs" / "samples" / "write_ahead_log"
     names = ("logging.md", "recovery.md", "what_a_commit_costs.md")
     sources = [TextFile(path=name, text=(folder / name).read_text("utf-8")) for name in names]
     return run_loop((folder / "topic.txt").read_text("utf-8"), sources, 350)

@@ -14,16 +14,16 @@ from pathlib import Path
 import pytest
 
 from graphengine import TextFile
+from graphengine.briefs import rubric
+from graphengine.briefs.article import Fact, Findings, Review
+from graphengine.briefs.draft import Claim, Draft, Section, parse, render
+from graphengine.briefs.reviewer import review
+from graphengine.briefs.support import complaints
+from graphengine.briefs.text.survey import survey
+from graphengine.briefs.text.wording import is_specific, wording
+from graphengine.briefs.text.words import words
+from graphengine.briefs.writer import write
 from graphs.review_loop import example
-from nodes.review import rubric
-from nodes.review.article import Fact, Findings, Review
-from nodes.review.draft import Claim, Draft, Section, parse, render
-from nodes.review.reviewer import review
-from nodes.review.support import complaints
-from nodes.review.writer import write
-from nodes.text.survey import survey
-from nodes.text.wording import is_specific, wording
-from nodes.text.words import words
 from tests.nodes.conftest import TASKS, Loop, run_loop, source
 
 ROOT = Path(__file__).parents[2]
@@ -234,10 +234,10 @@ def test_figures_times_seven_and_an_added_not_make_a_ten_worthless() -> None:
     run = run_loop("The piers of the harbour", [MEASURED], 350)
     assert run.scores[-1] == 10
     wrong = re.sub(r"(?<![:\d])\d+(?![\]\d])", lambda one: str(int(one[0]) * 7), run.drafts[-1])
-    assert review(run.task, wrong, run.findings, []).score <= rubric.UNTRACEABLE_SCORE
+    assert review(run.task, wrong, run.findings, []).score <= rubric.FALSE_SCORE
     for word in ("is", "has"):
         denial = run.drafts[-1].replace(f" {word} ", f" {word} not ", 1)
-        assert review(run.task, denial, run.findings, []).score == rubric.FLAWED_SCORE
+        assert review(run.task, denial, run.findings, []).score == rubric.FALSE_SCORE
 
 
 # -- other tasks

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import pytest
 
+from graphengine.briefs import researcher, reviewer
+from graphengine.briefs.evidence import check_findings
 from graphengine.sources import source_from_bytes
-from nodes.review import researcher, reviewer
-from nodes.review.evidence import check_findings
 from tests.nodes.conftest import run_loop
 
 

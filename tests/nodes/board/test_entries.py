@@ -5,6 +5,10 @@ from collections.abc import Callable
 import pytest
 
 from graphengine import Failure, TextFile
+from graphengine.briefs.article import Fact, Findings, Review
+from graphengine.briefs.draft import parse
+from graphengine.briefs.evidence import check_findings
+from graphengine.briefs.text.samples import sample
 from nodes.board.agents import ask_scout, ask_skeptic, check_doubts
 from nodes.board.entries import Doubt, Gap, add_findings, by_turns, with_doubts, written
 from nodes.board.rules import (
@@ -19,10 +23,6 @@ from nodes.board.rules import (
     skeptic,
     surveyor,
 )
-from nodes.review.article import Fact, Findings, Review
-from nodes.review.draft import parse
-from nodes.review.evidence import check_findings
-from nodes.text.samples import sample
 from tests.nodes.conftest import TASKS, source
 
 
@@ -115,8 +115,8 @@ class TestScout:
     def test_a_source_that_was_passed_over_is_read(self, text: Callable[[str], TextFile]) -> None:
         """The gap is its path."""
         texts = [text("sourdough.md"), text("gears.md")]
-        known = scout("bread", texts[:1], Findings(), None)
-        more = scout("bread", texts, known, [Gap(about="gears.md")])
+        known = scout("bread and gears", texts[:1], Findings(), None)
+        more = scout("bread and gears", texts, known, [Gap(about="gears.md")])
         assert {each.file for each in more.all_facts()} == {"gears.md"}
 
     @pytest.mark.parametrize("content", ["", " \n", "word", "```\ncode\n```", "\x00\x01"])

@@ -1,7 +1,7 @@
 import pytest
 
+from graphengine.briefs.article import Findings, Review
 from nodes.board.letters import CLOSED, MOST_DRAFTS, Letter, inboxes, verdict
-from nodes.review.article import Findings, Review
 
 SUBSCRIBERS = {"draft_ready": ["reviewer", "archive"]}
 

@@ -1,7 +1,7 @@
 from graphengine import Failure
+from graphengine.briefs.article import Findings, Review
 from graphengine.patterns import Outcome, Step
 from nodes.orchestration.handover import drafts_in, findings_in, in_words, messages_of, reviews_in
-from nodes.review.article import Findings, Review
 
 A = Step(id="a", role="researcher", input="Look.")
 B = Step(id="b", role="writer", input="Write.", needs=["a"])

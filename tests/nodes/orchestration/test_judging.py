@@ -3,12 +3,13 @@ from collections.abc import Callable
 import pytest
 
 from graphengine import Failure, Replace, TextFile
+from graphengine.briefs.researcher import research
+from graphengine.briefs.reviewer import review
+from graphengine.briefs.writer import write
 from graphengine.patterns import Outcome, Step
 from nodes.orchestration.handover import Verdict, in_words
 from nodes.orchestration.judging import check_verdict, judge, no_further, put_together, take_stock
-from nodes.review.researcher import research
-from nodes.review.reviewer import review
-from nodes.review.writer import write
+from tests.kit.review_team import cut
 
 TASK = "How bicycle gears work and how to care for them"
 FACTS = Step(id="facts", role="researcher", input=TASK)
@@ -21,7 +22,7 @@ RETRY = Verdict(outcome="retry", score=4, reasons=["Too thin."], redo=["text"])
 def drafts_fixture(text: Callable[[str], TextFile]) -> list[dict[str, Outcome]]:
     """Return the results of a first attempt, and of one that revises its text."""
     findings = research(TASK, [text("gears.md")])
-    first = write(TASK, findings, 350, [], "")
+    first = cut(write(TASK, findings, 350, [], ""))
     second = write(TASK, findings, 350, [review(TASK, first, findings, [])], first)
     return [{"facts": Outcome(text=in_words(findings)), "text": Outcome(text=draft)} for draft in (first, second)]
 

@@ -3,10 +3,11 @@ from collections.abc import Callable
 import pytest
 
 from graphengine import TextFile
+from graphengine.briefs.article import Findings
+from graphengine.briefs.evidence import check_findings
 from nodes.orchestration.handover import Memory, in_words
 from nodes.orchestration.rules import MAX_LINES, look_over, look_up, quote_code, sources_for, sum_up, write_up
-from nodes.review.article import Findings
-from nodes.review.evidence import check_findings
+from tests.kit.review_team import cut
 
 JOB = "How bicycle gears work and how to care for them"
 CODE = TextFile(
@@ -61,7 +62,7 @@ def test_a_source_without_a_sentence_is_an_error() -> None:
 def test_a_text_is_written_reviewed_and_revised(findings: Findings) -> None:
     """It uses the results as texts, in any order; the second text is better."""
     needed = {"facts": in_words(findings), "noise": "{not json", "more": "A remark."}
-    first = write_up(JOB, needed, 350)
+    first = cut(write_up(JOB, needed, 350))
     judged = look_over(JOB, {"text": first, **needed})
     second = write_up(JOB, {**needed, "text": first, "review": in_words(judged)}, 350)
     assert look_over(JOB, {**needed, "text": second}).score > judged.score

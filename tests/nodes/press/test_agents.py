@@ -5,6 +5,7 @@ from dataclasses import fields
 import pytest
 
 from graphengine import Agent, ScriptedModel
+from graphengine.briefs.article import Findings
 from nodes.press.agents import (
     TEAM,
     check_edited,
@@ -17,7 +18,6 @@ from nodes.press.agents import (
     writer,
 )
 from nodes.press.stages import Edited, Listing, Manuscript, Site
-from nodes.review.article import Findings
 from tests.graphs.press_kit import EDITED, FOUND, LISTED, SOURCE, TEXT, TOPIC, WRITTEN
 
 AGENTS: list[Agent[object]] = [getattr(TEAM, each.name) for each in fields(TEAM)]

@@ -3,12 +3,12 @@ from collections.abc import Callable
 import pytest
 
 from graphengine import TextFile
+from graphengine.briefs.article import Findings
+from graphengine.briefs.draft import parse
+from graphengine.briefs.researcher import research
+from graphengine.briefs.text.words import count_words
 from nodes.press.composer import RULES_NOTE, UNCHANGED, compose
 from nodes.press.stages import LEAST_WORDS
-from nodes.review.article import Findings
-from nodes.review.draft import parse
-from nodes.review.researcher import research
-from nodes.text.words import count_words
 
 
 @pytest.fixture(name="gears")
@@ -35,13 +35,13 @@ def test_wishes_for_more_than_there_is_room_for_are_cut(gears: Findings, words: 
 
 def test_what_is_wished_for_comes_into_the_text(gears: Findings) -> None:
     """This needs a fact with the word; other words are open questions, and the words of the request itself are not."""
-    first = compose("How bicycle gears work", gears, 300, [], None)
+    first = compose("How bicycle gears work", gears, 150, [], None)
     assert "cable" not in first.text
-    again = compose("How bicycle gears work", gears, 300, ["Please write more on the cable and on penguins."], first)
+    again = compose("How bicycle gears work", gears, 150, ["Please write more on the cable and on penguins."], first)
     assert "cable" in again.text
     assert "The text says nothing of \u201cpenguins\u201d." in again.open_questions
     assert not any("cable" in each for each in again.open_questions)
-    assert count_words(again.text) <= 300
+    assert count_words(again.text) <= 150
     assert again.text.count(RULES_NOTE) == 1
 
 
@@ -69,9 +69,9 @@ def test_a_manuscript_of_another_writer_is_continued(gears: Findings) -> None:
 @pytest.mark.parametrize("note", ["Be funnier.", "More on the chain.", ""])
 def test_a_note_that_changes_nothing_is_reported(gears: Findings, note: str) -> None:
     """The person who sent the text back would look for a change in vain; a changed text has no such note."""
-    first = compose("How bicycle gears work", gears, 300, [], None)
-    again = compose("How bicycle gears work", gears, 300, [note] if note else [], first)
+    first = compose("How bicycle gears work", gears, 150, [], None)
+    again = compose("How bicycle gears work", gears, 150, [note] if note else [], first)
     assert again.text == first.text
     assert (UNCHANGED in again.open_questions) is bool(note)
-    changed = compose("How bicycle gears work", gears, 300, ["more on the cable"], first)
+    changed = compose("How bicycle gears work", gears, 150, ["more on the cable"], first)
     assert UNCHANGED not in [*first.open_questions, *changed.open_questions]

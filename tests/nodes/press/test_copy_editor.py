@@ -3,8 +3,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from graphengine.briefs.draft import citations
 from nodes.press.copy_editor import edit
-from nodes.review.draft import citations
 
 if TYPE_CHECKING:
     from tests.nodes.conftest import Loop

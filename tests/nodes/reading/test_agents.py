@@ -5,22 +5,11 @@ from collections.abc import Callable
 import pytest
 
 from graphengine import Failure, TextFile
+from graphengine.briefs.article import Fact
+from graphengine.briefs.writer import OFF_TASK
 from graphengine.patterns.outcomes import Outcome
-from nodes.reading.agents import (
-    MERGED_POINTS,
-    POINTS,
-    Job,
-    Notes,
-    ask_reader,
-    check_notes,
-    jobs,
-    merge,
-    merger,
-    quote,
-    reader,
-)
-from nodes.review.article import Fact
-from nodes.review.writer import OFF_TASK
+from nodes.reading.agents import ask_reader, check_notes, merger, reader
+from nodes.reading.rules import MERGED_POINTS, POINTS, Job, Notes, jobs, merge, quote
 from tests.nodes.conftest import TASKS, source
 
 TEXTS = [TextFile(path="a.md", text="Bees make honey."), TextFile(path="b.md", text="Wasps do not.")]

@@ -1,5 +1,5 @@
-from nodes.review.areas import OTHER_AREA, name_areas
-from nodes.text.passages import Statement
+from graphengine.briefs.areas import OTHER_AREA, name_areas
+from graphengine.briefs.text.passages import Statement
 
 
 def _statements(*headings: tuple[str, ...], file: str = "a.md", text: str = "A ship is here.") -> list[Statement]:

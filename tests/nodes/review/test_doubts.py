@@ -3,11 +3,11 @@ from collections.abc import Callable
 import pytest
 
 from graphengine import Failure, TextFile
+from graphengine.briefs.article import Doubts, Fact, Findings
+from graphengine.briefs.doubts import MAX_CAVEATS, doubt, is_limit, is_objection, merge
+from graphengine.briefs.draft import CAVEATS_TITLE
+from graphengine.briefs.evidence import check_doubts
 from nodes.review.agents import ask_sceptic
-from nodes.review.article import Doubts, Fact, Findings
-from nodes.review.doubts import MAX_CAVEATS, doubt, is_limit, is_objection, merge
-from nodes.review.draft import CAVEATS_TITLE
-from nodes.review.evidence import check_doubts
 
 TEXTS = ["sourdough.md", "lighthouses.txt", "gears.md", "hefeteig.md"]
 

@@ -3,8 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from nodes.review.article import Fact, Findings
-from nodes.review.draft import Claim, Draft, Section, citations, labels, parse, render, without_title
+from graphengine.briefs.article import Fact, Findings
+from graphengine.briefs.draft import Claim, Draft, Section, citations, labels, parse, render, without_title
 
 BRIEF = Draft(
     title="Kettles & pots",

@@ -3,10 +3,10 @@ from collections.abc import Callable
 import pytest
 
 from graphengine import TextFile
+from graphengine.briefs.article import Fact, Findings, Review
+from graphengine.briefs.evidence import MAX_COMPLAINTS, check_findings, numbered
+from graphengine.briefs.researcher import research
 from nodes.review.agents import ask_researcher, check_verdict
-from nodes.review.article import Fact, Findings, Review
-from nodes.review.evidence import MAX_COMPLAINTS, check_findings, numbered
-from nodes.review.researcher import research
 
 PAGE = TextFile(
     path="notes.md",

@@ -4,7 +4,7 @@ from typing import Any, cast
 import pytest
 
 from graphengine import Context, PastRun
-from nodes.review.memory import EXCERPT_CHARACTERS, FIELDS, LOOKED_AT, recalling, relevant
+from graphengine.briefs.memory import EXCERPT_CHARACTERS, FIELDS, LOOKED_AT, recalling, relevant
 
 TIDES = "# The tides\n\nAn opening.\n\n## Cause\n\nThe moon raises the sea [sea.md:3].\n\n## Sources\n\n- sea.md\n"
 

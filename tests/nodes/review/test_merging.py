@@ -1,10 +1,10 @@
 from collections.abc import Callable
 
 from graphengine import TextFile
-from nodes.review.article import Fact, Findings
-from nodes.review.evidence import check_findings
-from nodes.review.merging import merged
-from nodes.review.researcher import research
+from graphengine.briefs.article import Fact, Findings
+from graphengine.briefs.evidence import check_findings
+from graphengine.briefs.merging import merged
+from graphengine.briefs.researcher import research
 
 
 def found(area: str, *facts: Fact, source: str = "a.md") -> Findings:

@@ -4,11 +4,11 @@ from pathlib import Path
 import pytest
 
 from graphengine import TextFile
-from nodes.review import researcher
-from nodes.review.article import Fact, Findings
-from nodes.review.researcher import research
-from nodes.text import survey
-from nodes.text.words import mentions, stem_sequence
+from graphengine.briefs import researcher
+from graphengine.briefs.article import Fact, Findings
+from graphengine.briefs.researcher import research
+from graphengine.briefs.text import survey
+from graphengine.briefs.text.words import mentions, stem_sequence
 
 
 def test_facts_are_quotations(text: Callable[[str], TextFile]) -> None:
@@ -108,7 +108,7 @@ def test_findings_survive_json(text: Callable[[str], TextFile]) -> None:
 
 def test_the_example_of_the_workflow_has_rich_findings() -> None:
     """The bundled sample, in any order of its files, gives at least five areas and thirty facts."""
-    folder = Path(__file__).parents[3] / "graphs" / "samples" / "write_ahead_log"
+    folder = Path(__file__).parents[3] / "graphengine" / "briefs" / "samples" / "write_ahead_log"
     sources = [TextFile(path=one.name, text=one.read_text("utf-8")) for one in sorted(folder.glob("*.md"))]
     findings = research((folder / "topic.txt").read_text("utf-8"), sources)
     assert len(findings.key_areas) >= 5

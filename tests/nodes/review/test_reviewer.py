@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nodes.review import rubric
-from nodes.review.article import Fact, Findings, Review
-from nodes.review.draft import CAVEATS_TITLE, Claim, Draft, Section, parse, render
-from nodes.review.reviewer import review
-from nodes.text.words import count_words
+from graphengine.briefs import rubric
+from graphengine.briefs.article import Fact, Findings, Review
+from graphengine.briefs.draft import CAVEATS_TITLE, Claim, Draft, Section, parse, render
+from graphengine.briefs.reviewer import review
+from graphengine.briefs.text.words import count_words
 
 if TYPE_CHECKING:
     from tests.nodes.conftest import Loop

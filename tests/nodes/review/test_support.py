@@ -2,7 +2,7 @@
 
 import pytest
 
-from nodes.review.support import complaints, repeats
+from graphengine.briefs.support import complaints, repeats
 
 SUPPORTED = [
     # a claim can be its source, or a part of it

@@ -3,11 +3,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nodes.review.areas import OTHER_AREA
-from nodes.review.article import Fact, Findings, Remarks, Review
-from nodes.review.draft import CAVEATS_TITLE, Draft, parse, render
-from nodes.review.writer import MIN_BUDGET_WORDS, OFF_TASK, write
-from nodes.text.words import count_words, mentions, stem_sequence
+from graphengine.briefs.areas import OTHER_AREA
+from graphengine.briefs.article import Fact, Findings, Remarks, Review
+from graphengine.briefs.draft import CAVEATS_TITLE, Draft, parse, render
+from graphengine.briefs.reviewer import review
+from graphengine.briefs.text.words import count_words, mentions, stem_sequence
+from graphengine.briefs.writer import MIN_BUDGET_WORDS, OFF_TASK, write
+from tests.kit.review_team import cut
 
 if TYPE_CHECKING:
     from tests.nodes.conftest import Loop
@@ -177,11 +179,13 @@ def test_a_lost_draft_is_written_anew() -> None:
 def test_a_revision_settles_most_remarks(name: str, loop: Callable[..., "Loop"]) -> None:
     """On real text most terms and topics that a review misses are in the next draft."""
     run = loop(name)
-    before, after = run.reviews[0], parse(run.drafts[1])
+    poor = cut(run.drafts[0])
+    before = review(run.task, poor, run.findings, [])
+    after = parse(write(run.task, run.findings, 350, [before], poor))
     sequences = [stem_sequence(claim.text) for claim in after.claims()]
     asked = [*before.remarks.missed_terms, *before.remarks.missed_task_words]
     assert sum(any(mentions(one, term) for one in sequences) for term in asked) >= len(asked) / 2
-    assert not set(before.missed_topics) & set(run.reviews[1].missed_topics)
+    assert not set(before.missed_topics) & set(review(run.task, render(after), run.findings, []).missed_topics)
     assert not set(before.remarks.long_sentences) & {claim.text for claim in after.claims()}
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from graphengine import Agent, ScriptedModel
 from nodes.room.agents import OUTLINE_TOKENS, ROLES, VIEW_TOKENS, network_exec, outliner, role, showrunner
-from nodes.room.notes import read_view
 from nodes.room.outline import Act, Beat, Outline
+from nodes.room.unplayed import NO_VIEW
 
 GIVEN = {"premise": "A storm. Ann finds a body.", "tone": "dry", "minutes": 42, "acts": 4}
 FOG = Outline(
@@ -19,11 +19,9 @@ FOG = Outline(
 
 
 @pytest.mark.parametrize("agent", [*ROLES, network_exec], ids=lambda agent: agent.name)
-def test_each_role_answers_without_a_model(agent: Agent[str]) -> None:
-    """It answers in notes, in the first round and later."""
-    first = asyncio.run(agent.run(**GIVEN, views={}))
-    assert list(read_view(first))
-    assert list(read_view(asyncio.run(agent.run(**GIVEN, views={agent.name: first}))))
+def test_without_a_model_a_role_has_no_view(agent: Agent[str]) -> None:
+    """It says so instead of making something up."""
+    assert asyncio.run(agent.run(**GIVEN, views={})) == NO_VIEW
 
 
 @pytest.mark.parametrize("agent", [*ROLES, network_exec], ids=lambda agent: agent.name)
@@ -73,9 +71,3 @@ def test_an_outline_that_does_not_fit_goes_back() -> None:
     asked = [request.messages[-1].text for request in model.requests]
     assert "'showrunner' is not in the room, which has editor" in asked[1]
     assert "4 acts instead of 1" in asked[2]
-
-
-def test_rules_make_the_outline_without_a_model() -> None:
-    """The outline says so."""
-    outline = asyncio.run(outliner(showrunner).run(**GIVEN, views={"showrunner": "THROUGHLINE: Ann decides"}))
-    assert (outline.throughline, outline.minutes, outline.made_by_rules) == ("Ann decides", 42, True)

@@ -1,9 +1,8 @@
-"""The outline of an episode: its checks, its page, and how rules make it."""
+"""The outline of an episode: its checks and its page."""
 
 import pytest
 
 from nodes.room.outline import Act, Beat, Credit, Outline, as_page, check_outline
-from nodes.room.outline_rules import make_outline
 
 VIEWS = {"boss": "KEEP act 1: she waits", "author": "BEAT act 1: she waits", "editor": "TIME act 1: 8 minutes"}
 OUTLINE = Outline(
@@ -98,39 +97,8 @@ def test_a_page_leaves_out_what_there_is_not() -> None:
     assert "Ends on" not in page
 
 
-def test_rules_order_the_notes_and_are_named_as_the_author() -> None:
-    """Beats are under their acts with their authors, cuts are applied, minutes and questions come from the room."""
-    views = {
-        "boss": "THROUGHLINE: what she owes\nPIVOT act 1: she chooses\nADD act 2: the ledger\nAGREE act 1: she sings",
-        "author": "BEAT cold open: fog\nBEAT act 1: she sings\nBEAT act 1: she chooses\nBEAT act 2: he goes",
-        "editor": "TIME cold open: 2\nTIME act 1: 10\nTIME act 2: 8\nCUT act 1: she sings\nQUESTION act 1: who?",
-        "memory": "FACT: it is night\nKNOWS act 2: he knows\nCALLBACK: the lamp\nFLAG act 2: which lamp?",
-    }
-    outline = make_outline("A storm. Episode 2 of 6.", 20, 2, views)
-    assert (outline.title, outline.episode, outline.throughline) == ("Storm", "Episode 2 of 6", "what she owes")
-    assert [part.minutes for part in (outline.cold_open, *outline.acts)] == [2, 10, 8]
-    assert [(beat.what, beat.by) for beat in outline.acts[0].beats] == [("she chooses", "boss")]
-    assert [(beat.what, beat.by) for beat in outline.acts[1].beats] == [("the ledger", "boss"), ("he goes", "author")]
-    assert [act.ends_on for act in outline.acts] == ["who?", ""]
-    assert (outline.continuity, outline.callbacks) == (["it is night", "Act 2: he knows"], ["the lamp"])
-    assert outline.open_points == ["act 2: which lamp?"]
-    assert {credit.role for credit in outline.credits} == set(views)
-    assert outline.made_by_rules
-    assert "Put together by rules, without a language model" in as_page(outline)
-    check_outline(outline, 20, 2, views)
-
-
-def test_minutes_that_do_not_add_up_are_scaled() -> None:
-    """Proportions are kept; if a part has no minutes, all are split by beats."""
-    times = "TIME cold open: 4\nTIME act 1: 20\nTIME act 2: 20"
-    outline = make_outline("A storm", 22, 2, {"editor": times})
-    assert [part.minutes for part in (outline.cold_open, *outline.acts)] == [3, 10, 9]
-    assert make_outline("A storm", 22, 2, {"editor": "TIME act 1: 20"}).minutes == 22
-
-
-def test_a_part_without_a_beat_gets_one_from_the_premise() -> None:
-    """A view in prose, which rules cannot read, is an open point."""
-    outline = make_outline("A storm", 42, 4, {"author": "I see a storm."})
-    assert [bool(act.beats) for act in outline.acts] == [True] * 4
-    assert outline.open_points == ["the view of author has no notes that rules can read"]
-    check_outline(outline, 42, 4, {"author": ""})
+def test_an_outline_without_a_cold_open_goes_back() -> None:
+    """Only a plan, which a model does not make, has none."""
+    with pytest.raises(ValueError, match="there is no cold open"):
+        check_outline(OUTLINE.model_copy(update={"cold_open": None}), 18, 2, VIEWS)
+    assert "plan" not in Outline.model_json_schema()["properties"]

@@ -1,6 +1,6 @@
 import pytest
 
-from nodes.text.editing import shorten
+from graphengine.briefs.text.editing import shorten
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ from collections.abc import Callable
 import pytest
 
 from graphengine import TextFile
-from nodes.text.passages import Statement, read
+from graphengine.briefs.text.passages import Statement, read
 
 MARKDOWN = """\
 ---

@@ -1,6 +1,6 @@
 import pytest
 
-from nodes.text.quoting import stands_alone, without_opener
+from graphengine.briefs.text.quoting import stands_alone, without_opener
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 import pytest
 
-from nodes.text.ranking import rank
+from graphengine.briefs.text.ranking import rank
 
 SENTENCES = [
     ["log", "record", "disk"],

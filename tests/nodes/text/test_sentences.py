@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nodes.text.sentences import split
+from graphengine.briefs.text.sentences import split
 
 
 def _texts(paragraph: str) -> list[str]:
@@ -18,6 +18,8 @@ def _texts(paragraph: str) -> list[str]:
         "Der Bäcker knetet z. B. zehn Minuten.",
         "Call `a. B` twice.",
         "See no. 5 for it.",
+        "The class asyncio.Lock is not reentrant.",
+        "Die Arbeiten beginnen am 14. April 2025 und dauern neun Monate.",
         "It ran node.js. then it stopped.",
     ],
 )

@@ -3,12 +3,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from nodes.text.words import (
+from graphengine.briefs.text.words import (
+    _stem,
     count_words,
     likeness,
     mentions,
     share_within,
-    stem,
     stem_sequence,
     stems,
     subject_words,
@@ -69,12 +69,12 @@ def test_likeness_and_share() -> None:
 def test_stems_are_the_same_in_many_threads() -> None:
     """Parallel nodes share one stemmer, which handles one word at a time."""
     some = [f"{start}{middle}ations" for start in "abcdefghij" for middle in "klmnopqrstuvw"]
-    alone = [stem.__wrapped__(word) for word in some]
+    alone = [_stem.__wrapped__(word, "en") for word in some]
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
         with ThreadPoolExecutor(4) as threads:
-            shared = list(threads.map(lambda _: [stem.__wrapped__(word) for word in some], range(8)))
+            shared = list(threads.map(lambda _: [_stem.__wrapped__(word, "en") for word in some], range(8)))
     finally:
         sys.setswitchinterval(interval)
     assert shared == [alone] * 8

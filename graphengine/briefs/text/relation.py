@@ -1,0 +1,46 @@
+"""Relation: whether sources are about a task at all.
+
+A word of the task is evidence if it is in a heading or a file name, in two statements, or in one statement with another
+word of the task. One shared word, as "holes" in a text on walls, is none. Sources with evidence for less than half of
+the words are unrelated, unless most of several words are in some statement each.
+"""
+
+import re
+from pathlib import PurePath
+
+from graphengine.briefs.text.survey import Survey
+from graphengine.briefs.text.wording import specific_words
+from graphengine.briefs.text.words import mentions, stem_sequence, subject_words
+
+RELATED_SHARE = 0.5  # of the words that name the subject of a task
+UNRELATED = "The sources seem unrelated to the task"
+SEVERAL, MOST = 3, 0.75  # words that are in one statement each are evidence if there are so many of them
+_NO_WORD = re.compile(r"[\W_]+")
+
+
+def unrelated(task: str, found: Survey) -> str:
+    """Return why sources are not about a task, in a sentence; "" if they are.
+
+    Args:
+        task: The task; one without a word that names a subject fits all sources.
+        found: The statements of the sources.
+    """
+    asked = specific_words(task) or subject_words(task)
+    texts = [stem_sequence(one.text) for one in found.statements]
+    paths = {PurePath(one.file) for one in found.statements}
+    named = {part for one in found.statements for part in one.headings}
+    named |= {part for path in paths for part in (path.name, _NO_WORD.sub(" ", path.stem))}
+    above = [stem_sequence(each) for each in sorted(named)]
+    holders = {word: [at for at, text in enumerate(texts) if mentions(text, word)] for word in asked}
+    lacking = [word for word in asked if not any(mentions(each, word) for each in above) and not _counts(word, holders)]
+    found_at_all = sum(bool(at) for at in holders.values())
+    if len(asked) - len(lacking) >= RELATED_SHARE * len(asked) or found_at_all >= max(SEVERAL, MOST * len(asked)):
+        return ""
+    words = ", ".join(f"\u201c{word}\u201d" for word in lacking)
+    return f"{UNRELATED}: they hold little or nothing on {words}. They can also be in another language."
+
+
+def _counts(word: str, holders: dict[str, list[int]]) -> bool:
+    own = set(holders[word])
+    others = [set(at) for other, at in holders.items() if other != word]
+    return len(own) > 1 or (bool(own) and not others) or any(own & other for other in others)

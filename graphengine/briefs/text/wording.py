@@ -1,0 +1,343 @@
+"""Wording: the commitments of a sentence in order: its words, its figures with their units, and its signs.
+
+A sign is a word that changes the meaning of others: "not", "only", "at least", "may". Other stop words are left out,
+words are compared by stems, and figures by value: "1,000" is "1000", "three" is "3", "5ms" is "5 milliseconds"; but
+"3.10" is not "3.1", since it can be a version. A comma between digits separates thousands if three digits follow it,
+otherwise decimals.
+"""
+
+import functools
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Final, Literal
+
+from graphengine.briefs.text.language import ENGLISH, current
+from graphengine.briefs.text.words import (
+    INSTRUCTION_WORDS,
+    STOP_WORDS,
+    is_stop_word,
+    stem,
+    stem_sequence,
+    subject_words,
+    word_list,
+    words,
+)
+
+Kind = Literal["word", "figure", "sign"]
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A word, figure or sign of a sentence.
+
+    Args:
+        kind: A word, a figure or a sign.
+        key: What is compared: the stem, the value, the sign's name.
+        text: The original spelling.
+        clause: The clause of the sentence, from 0.
+        unit: The unit of a figure; "" for none.
+        name: Whether a word is a name: it has a capital or a digit, or is code.
+        opens: Whether it is the first word of the sentence, whose capital means nothing.
+    """
+
+    kind: Kind
+    key: str
+    text: str
+    clause: int = 0
+    unit: str = ""
+    name: bool = False
+    opens: bool = False
+
+    @property
+    def value(self) -> tuple[Kind, str, str]:
+        """The kind, key and unit: two tokens with the same value mean the same."""
+        return self.kind, self.key, self.unit
+
+
+_UNIT_WORDS: Final[Mapping[str, str]] = {
+    "%": "% percent percentage",
+    "\u2030": "\u2030 permille",
+    "$": "$ usd dollar dollars",
+    "\u20ac": "\u20ac eur euro euros",
+    "\u00a3": "\u00a3 gbp pound pounds",
+    "ns": "ns nanosecond nanoseconds",
+    "us": "us \u00b5s \u03bcs microsecond microseconds",
+    "ms": "ms msec millisecond milliseconds",
+    "s": "s sec secs second seconds",
+    "min": "min mins minute minutes",
+    "h": "h hr hrs hour hours",
+    "day": "d day days",
+    "week": "week weeks",
+    "month": "month months",
+    "year": "yr yrs year years",
+    "bit": "bit bits",
+    "byte": "b byte bytes",
+    "kb": "kb kilobyte kilobytes",
+    "mb": "mb megabyte megabytes",
+    "gb": "gb gigabyte gigabytes",
+    "tb": "tb terabyte terabytes",
+    "kib": "kib kibibyte kibibytes",
+    "mib": "mib mebibyte mebibytes",
+    "gib": "gib gibibyte gibibytes",
+    "tib": "tib tebibyte tebibytes",
+    "hz": "hz hertz",
+    "khz": "khz kilohertz",
+    "mhz": "mhz megahertz",
+    "ghz": "ghz gigahertz",
+    "mm": "mm millimetre millimetres millimeter millimeters",
+    "cm": "cm centimetre centimetres centimeter centimeters",
+    "m": "m metre metres meter meters",
+    "km": "km kilometre kilometres kilometer kilometers",
+    "mile": "mi mile miles",
+    "foot": "ft foot feet",
+    "mg": "mg milligram milligrams",
+    "g": "g gram grams",
+    "kg": "kg kilogram kilograms",
+    "ton": "t ton tons tonne tonnes",
+    "ml": "ml millilitre millilitres milliliter milliliters",
+    "l": "l litre litres liter liters",
+    "w": "w watt watts",
+    "kw": "kw kilowatt kilowatts",
+    "mw": "mw megawatt megawatts",
+    "v": "volt volts",
+    "\u00b0": "\u00b0 degree degrees",
+    "\u00b0c": "\u00b0c celsius",
+    "\u00b0f": "\u00b0f fahrenheit",
+    "x": "x \u00d7 times fold",
+}
+_UNITS: Final = {word: unit for unit, spelt in _UNIT_WORDS.items() for word in spelt.split()}
+_BELOW_TWENTY: Final = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "eighteen nineteen"
+)
+_TENS: Final = "twenty thirty forty fifty sixty seventy eighty ninety"
+_NUMERALS: Final = {
+    **{word: value for value, word in enumerate(_BELOW_TWENTY.split())},
+    **{word: 10 * tens for tens, word in enumerate(_TENS.split(), start=2)},
+}
+_SCALES: Final = {"hundred": 100, "thousand": 1_000, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+_OTHER_FIGURES: Final = {
+    "half": "1/2", "halves": "1/2", "twice": "2x", "double": "2x", "doubles": "2x", "doubled": "2x", "triple": "3x",
+    "triples": "3x", "tripled": "3x", "thrice": "3x", "dozen": "12", "first": "1st", "third": "3rd", "fourth": "4th",
+    "fifth": "5th", "sixth": "6th", "seventh": "7th", "eighth": "8th", "ninth": "9th", "tenth": "10th",
+    "hundreds": "100s", "thousands": "1000s", "millions": "1000000s", "billions": "1000000000s", "dozens": "12s",
+    "tens": "10s", "single": "1",
+}  # fmt: skip
+_PHRASES: Final = tuple(
+    (re.compile(rf"\b(?:{phrase})\b|{sign}" if sign else rf"\b(?:{phrase})\b", re.IGNORECASE), f" \ue000{name}\ue001 ")
+    for name, phrase, sign in (
+        ("NOT-ONLY", r"not (?:only|just|merely)", ""),
+        ("AT-LEAST", r"at least|no (?:less|fewer) than|not (?:less|fewer) than|(?:a )?minimum of", r"\u2265|>="),
+        ("AT-MOST", r"at most|no more than|not more than|up to(?= (?:\d|the|an?|\w+ty|ten|\w+teen))|(?:a )?maximum of",
+         r"\u2264|<="),
+        ("MORE-THAN", r"more than|greater than|larger than|higher than|(?:above|over|exceeds?)(?= \d)",
+         r"(?<![-=])>(?=\s?\d)"),
+        ("LESS-THAN", r"(?:less|fewer|smaller|lower) than|(?:below|under)(?= \d)", r"<(?=\s?\d)"),
+        ("NOT", r"no longer", ""),
+    )
+)  # fmt: skip
+_SIGNS: Final = {
+    word: sign
+    for sign, spelt in {
+        "NOT": "not cannot",
+        "NO": "no none nobody nothing neither nor nowhere",
+        "NEVER": "never",
+        "WITHOUT": "without",
+        "RARELY": "rarely seldom hardly scarcely barely",
+        "ONLY": "only solely exclusively",
+        "ALL": "all every each everything everybody everyone always entirely completely whole",
+        "ANY": "any anything anybody anyone",
+        "BOTH": "both",
+        "MOST": "most mostly usually typically generally often frequently largely mainly normally",
+        "SOME": "some sometimes occasionally several partly partially",
+        "MANY": "many",
+        "FEW": "few",
+        "ALMOST": "almost nearly approximately roughly",
+        "MAY": "can could may might possibly perhaps maybe",
+        "MUST": "must shall",
+        "SHOULD": "should ought",
+        "UNLESS": "unless",
+        "EXCEPT": "except excluding",
+        "IF": "if",
+        "BEFORE": "before prior",
+        "AFTER": "after",
+        "UNTIL": "until till",
+        "ABOVE": "above",
+        "BELOW": "below beneath",
+        "MORE": "more",
+        "LESS": "less fewer",
+        "LAST": "last",
+        "BY": "by",
+        "OFF": "off",
+    }.items()
+    for word in spelt.split()
+}
+_LEXEME: Final = re.compile(
+    r"(?P<sign>\ue000[A-Z-]+\ue001)"
+    r"|(?P<date>\d{4}-\d{2}-\d{2})"
+    r"|(?P<clock>(?<![\w.])\d{1,2}:\d{2}(?::\d{2})?)"
+    r"|(?P<ordinal>\d+(?:st|nd|rd|th)\b)"
+    r"|(?P<version>(?<![\w.])v?\d+(?:\.\d+){2,}[\w+-]*|(?<![\w.])v\d+(?:\.\d+)*)"
+    r"|(?P<fraction>\d+/\d+(?![\w/]))"
+    r"|(?P<hex>0x[0-9a-fA-F]+)"
+    r"|(?P<number>(?:(?<![\w)\]])[-+\u2212])?"
+    r"(?:\d{1,3}(?:[,'\u2019_\u00a0\u202f\u2009 ]\d{3})+(?![\d,])(?:\.\d+)?|\d+(?:[.,]\d+)?(?:[eE][-+]?\d+)?))"
+    r"|(?P<word>[^\W\d_](?:\w|['\u2019.](?=\w))*)"
+    r"|(?P<mark>[%\u2030$\u20ac\u00a3\u00b0\u00d7](?:[CF]\b)?)"
+    r"|(?P<clause>[|;:,()\u2014!?\u3002\uff0c]|\.(?=\s|$)|--|\s\u2013\s)"
+    r"|(?P<other>\S)"
+)
+_CODE: Final = re.compile(r"`([^`]*)`")
+_NEGATED: Final = re.compile(
+    r"\b(ca|wo|sha|ai|is|are|was|were|do|does|did|has|have|had|could|would|should|must|might|need)n['\u2019]?t\b",
+    re.IGNORECASE,
+)
+_CURRENCIES: Final = "$\u20ac\u00a3"
+_ARTICLES: Final = frozenset(["a", "an"])
+
+
+def wording(sentence: str) -> tuple[Token, ...]:
+    """Split a sentence into tokens.
+
+    Args:
+        sentence: One sentence; code in backticks counts as names.
+    """
+    return _wording(sentence, current())
+
+
+@functools.lru_cache(maxsize=4096)
+def _wording(sentence: str, language: str) -> tuple[Token, ...]:  # noqa: ARG001 - part of the cache's key
+    return tuple(_with_units(_numerals(_tokens(sentence))))
+
+
+def exact(sentence: str) -> tuple[object, ...]:
+    """Return a key that is equal for sentences with the same words and figures, ignoring case and punctuation."""
+    figures = tuple(one.value for one in wording(sentence) if one.kind == "figure")
+    return (*(word.casefold() for word in words(sentence)), *figures) or (sentence,)
+
+
+@functools.cache
+def _common() -> frozenset[str]:
+    return frozenset(stem(word) for word in word_list("common_words.txt") | INSTRUCTION_WORDS | STOP_WORDS)
+
+
+def is_specific(word: str) -> bool:
+    """Return whether a word names a specific subject, like "penguin" and unlike "problem"."""
+    return not is_stop_word(word) and not (current() == ENGLISH and stem(word) in _common())
+
+
+def specific_words(task: str) -> list[str]:
+    """Return the words of a task that name its subject and not the kind of request."""
+    return [word for word in subject_words(task) if is_specific(word)]
+
+
+def _prepared(sentence: str) -> str:
+    plain = _CODE.sub(lambda code: " ".join(f"\ue002{part}" for part in code[1].split()) or " ", sentence)
+    plain = _NEGATED.sub(lambda found: f"{_AUXILIARY.get(found[1].lower(), found[1])} not", plain)
+    for phrase, sign in _PHRASES:
+        plain = phrase.sub(sign, plain)
+    return plain
+
+
+_AUXILIARY: Final = {"ca": "can", "wo": "will", "sha": "shall", "ai": "is"}
+
+
+def _tokens(sentence: str) -> Iterator[Token]:
+    text = _prepared(sentence)
+    clause, opens = 0, True
+    for match in _LEXEME.finditer(text):
+        kind, written = str(match.lastgroup), match[0]
+        if kind == "clause":
+            clause += 1
+        elif kind == "sign":
+            yield Token(
+                "sign", written.strip("\ue000\ue001"), written.strip("\ue000\ue001").lower().replace("-", " "), clause
+            )
+        elif kind == "word":
+            yield from _word(written, clause, opens=opens, code=text[: match.start()].endswith("\ue002"))
+        elif kind == "mark":
+            yield Token("word", written.lower(), written, clause, unit=_UNITS.get(written.lower(), ""))
+        elif kind != "other":
+            yield Token("figure", _value(written, kind), written, clause, opens=opens)
+        opens = opens and kind in {"clause", "other", "mark"}
+
+
+def _word(written: str, clause: int, *, opens: bool, code: bool) -> Iterator[Token]:
+    plain = written.lower().replace("\u2019", "'")
+    if not code and plain == "cannot":
+        yield Token("sign", "MAY", "can", clause)
+    if not code and plain in _SIGNS:
+        yield Token("sign", _SIGNS[plain], written, clause)
+        return
+    shows = any(character.isupper() for character in (written[1:] if opens else written))
+    named = code or shows or any(character.isdigit() for character in written)
+    if plain in _NUMERALS or plain in _SCALES or plain in _OTHER_FIGURES or plain in _ARTICLES:
+        yield Token("word", plain, written, clause)  # `_numerals` makes figures of them
+    elif code:
+        yield Token("word", plain, written, clause, name=True)
+    else:
+        unit = _UNITS.get(plain, "")
+        for one in stem_sequence(written):
+            if one or unit:
+                yield Token("word", one or plain, written, clause, unit, name=bool(one) and named, opens=opens)
+
+
+def _value(written: str, kind: str) -> str:
+    """Return the value of a figure, the same for every spelling."""
+    if kind == "version":
+        return written.lower().removeprefix("v")
+    if kind != "number":
+        return written.lower()
+    plain = written.replace("\u2212", "-").removeprefix("+")
+    grouped = re.fullmatch(r"-?\d{1,3}(?:[,'\u2019_\u00a0\u202f\u2009 ]\d{3})+(?:\.\d+)?", plain)
+    return re.sub(r"[,'\u2019_\u00a0\u202f\u2009 ]", "", plain) if grouped else plain.replace(",", ".")
+
+
+def _numerals(tokens: Iterable[Token]) -> list[Token]:
+    """Turn numerals into figures: "twenty-five", "two million", "half"; remove articles."""
+    found: list[Token] = []
+    for token in tokens:
+        last = found[-1] if found and found[-1].kind == "figure" and found[-1].clause == token.clause else None
+        if token.kind != "word" or (token.name and token.key not in _NUMERALS):
+            found.append(token)
+        elif token.key in _NUMERALS:
+            value = _NUMERALS[token.key]
+            if last and last.text.lower() in _NUMERALS and int(last.key) >= 20 and value < 10:  # noqa: PLR2004
+                found[-1] = replace(last, key=str(int(last.key) + value), text=f"{last.text}-{token.text}")
+            else:
+                found.append(replace(token, kind="figure", key=str(value)))
+        elif token.key in _SCALES:
+            if last and re.fullmatch(r"-?\d+(?:\.\d+)?", last.key):
+                scaled = Decimal(last.key) * _SCALES[token.key]
+                found[-1] = replace(last, key=f"{scaled.normalize():f}", text=f"{last.text} {token.text}")
+            else:
+                found.append(replace(token, kind="figure", key=str(_SCALES[token.key])))
+        elif token.key in _OTHER_FIGURES:
+            found.append(replace(token, kind="figure", key=_OTHER_FIGURES[token.key]))
+        elif token.key not in _ARTICLES:
+            found.append(token)
+    return found
+
+
+def _with_units(tokens: Sequence[Token]) -> Iterator[Token]:
+    """Give figures the units next to them: "$5", "5 ms"; in "5 to 10 ms" both get ms."""
+    found = list(tokens)
+    unit = ""
+    for at in reversed(range(len(found))):
+        token, is_followed = found[at], at + 1 < len(found) and found[at + 1].kind == "figure"
+        if token.kind == "figure":
+            found[at] = replace(token, unit=unit)
+        elif token.text in _CURRENCIES and is_followed:
+            found[at + 1] = replace(found[at + 1], unit=token.unit)
+            unit = ""
+        else:
+            unit = token.unit if token.kind == "word" else ""
+    for at, token in enumerate(found):
+        taken = at > 0 and found[at - 1].kind == "figure" and found[at - 1].unit == token.unit
+        leads = token.text in _CURRENCIES and at + 1 < len(found) and found[at + 1].kind == "figure"
+        if token.kind == "figure" or not token.unit:
+            yield token
+        elif not taken and not leads and len(token.text) > 1:
+            yield replace(token, unit="")  # a word like any other

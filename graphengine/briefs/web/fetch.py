@@ -1,0 +1,194 @@
+"""Fetching pages: within limits, as robots.txt allows, and never from a private network.
+
+A page is refused if its address, or that of a redirect, is not public: a model that reads hostile pages must not reach
+the services of this machine or network. The connection is made to the address that was checked, so that a second answer
+of the name server cannot change it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+from typing import TYPE_CHECKING, Any, Final, Self
+from urllib.robotparser import RobotFileParser
+
+from graphengine.briefs.web.search import TIMEOUT_SECONDS, client_library
+from graphengine.errors import GraphEngineError, SourceUnreadable
+from graphengine.sources.kinds import source_from_bytes
+from graphengine.state.text_file import TextFile
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from types import TracebackType
+
+AGENT: Final = "graphengine"
+MOST_BYTES: Final = 5_000_000
+MOST_CHARACTERS: Final = 200_000  # of the text of a page; the rest is left out
+MOST_REDIRECTS: Final = 5
+ROBOTS_BYTES: Final = 500_000
+_ENDINGS: Final = {
+    "text/html": ".html",
+    "application/xhtml+xml": ".html",
+    "application/pdf": ".pdf",
+    "text/csv": ".csv",
+    "text/plain": ".txt",
+    "text/markdown": ".md",
+    "text/x-markdown": ".md",
+}
+_SCHEMES: Final = ("http", "https")
+_CLIENT_ERROR, _SERVER_ERROR = 400, 500
+
+
+class PageRefused(GraphEngineError):
+    """A page that is not fetched: private, forbidden by robots.txt, too large, unreadable, or not there."""
+
+    code = "page_refused"
+
+
+class Web:
+    """Fetches pages; each at most once in its life.
+
+    Args:
+        private: Hosts to fetch from although their addresses are private, for a server of your own.
+    """
+
+    def __init__(self, private: Collection[str] = ()) -> None:
+        self._private = frozenset(private)
+        self._pages: dict[str, TextFile] = {}
+        self._robots: dict[str, RobotFileParser] = {}
+        self._client: Any = None
+
+    async def __aenter__(self) -> Self:
+        """Open the client."""
+        httpx = client_library()
+        unshared = httpx.Limits(max_keepalive_connections=0)  # hosts of one number must not share a connection
+        self._client = httpx.AsyncClient(
+            timeout=TIMEOUT_SECONDS, follow_redirects=False, trust_env=False, limits=unshared
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the client."""
+        await self._client.aclose()
+
+    async def fetch(self, url: str) -> TextFile:
+        """Return a page as a text whose path is its address, HTML as Markdown.
+
+        Raises:
+            PageRefused: It cannot be fetched, or must not be.
+        """
+        if url not in self._pages:
+            self._pages[url] = await self._fetched(url)
+        return self._pages[url]
+
+    async def _fetched(self, url: str) -> TextFile:
+        at = url
+        for _ in range(MOST_REDIRECTS + 1):
+            await self._check_robots(at)
+            status, headers, content = await self._get(at, MOST_BYTES)
+            if "location" in headers and status // 100 == 3:  # noqa: PLR2004 - the class of redirects
+                at = str(client_library().URL(at).join(headers["location"]))
+                continue
+            if status >= _CLIENT_ERROR:
+                raise PageRefused(f"the server answered with status {status}", where=at, repair="name another page")
+            return _text(url, headers.get("content-type", ""), content)
+        raise PageRefused(f"it redirects more than {MOST_REDIRECTS} times", where=url, repair="name another page")
+
+    async def _get(self, url: str, most_bytes: int) -> tuple[int, dict[str, str], bytes]:
+        """Return status, headers and content of one answer, without following redirects."""
+        httpx = client_library()
+        target, extensions, host = await self._checked(url)
+        headers = {"User-Agent": f"{AGENT} (+https://pypi.org/project/durable-graphengine)", "Host": host}
+        try:
+            async with (
+                asyncio.timeout(TIMEOUT_SECONDS),
+                self._client.stream("GET", target, headers=headers, extensions=extensions) as answer,
+            ):
+                content = b""
+                async for piece in answer.aiter_bytes():
+                    content += piece
+                    if len(content) > most_bytes:
+                        message = f"it has more than {most_bytes:,} bytes"
+                        raise PageRefused(message, where=url, repair="name another page")
+                return answer.status_code, {name.lower(): text for name, text in answer.headers.items()}, content
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
+            message = f"it could not be fetched: {type(error).__name__}: {error}"
+            raise PageRefused(message, where=url, repair="name another page") from error
+
+    async def _checked(self, url: str) -> tuple[Any, dict[str, str], str]:
+        """Return the address to connect to, with the host as a checked number, and the name to ask for.
+
+        Raises:
+            PageRefused: The address is not one of the public web.
+        """
+        httpx = client_library()
+        try:
+            parsed = httpx.URL(url)
+        except httpx.InvalidURL as error:
+            raise PageRefused(f"it is not an address: {error}", where=url, repair="name a page of the web") from error
+        if parsed.scheme not in _SCHEMES or not parsed.host or parsed.userinfo:
+            message = "only http and https addresses without a user are fetched"
+            raise PageRefused(message, where=url, repair="name a page of the web")
+        port = parsed.port or {"http": 80, "https": 443}[parsed.scheme]
+        try:
+            found = await asyncio.get_running_loop().getaddrinfo(parsed.host, port, type=socket.SOCK_STREAM)
+        except OSError as error:
+            raise PageRefused(f"there is no host {parsed.host}", where=url, repair="name another page") from error
+        numbers = [str(each[4][0]) for each in found]
+        if parsed.host not in self._private and not all(is_public(number) for number in numbers):
+            message = f"{parsed.host} is an address of a private network"
+            raise PageRefused(message, where=url, repair="name a page of the public web, or give the file as a source")
+        host = parsed.netloc.decode("ascii")
+        return parsed.copy_with(host=numbers[0]), {"sni_hostname": parsed.host}, host
+
+    async def _check_robots(self, url: str) -> None:
+        """Ask the robots.txt of a host, which counts as RFC 9309 says: without one all is allowed, on errors nothing.
+
+        Raises:
+            PageRefused: It forbids the page.
+        """
+        parsed = client_library().URL(url)
+        origin = f"{parsed.scheme}://{parsed.netloc.decode('ascii')}"
+        if origin not in self._robots:
+            self._robots[origin] = await self._read_robots(origin)
+        if not self._robots[origin].can_fetch(AGENT, url):
+            raise PageRefused(f"{origin}/robots.txt forbids it", where=url, repair="name another page")
+
+    async def _read_robots(self, origin: str) -> RobotFileParser:
+        rules = RobotFileParser()
+        status, _, content = await self._get(f"{origin}/robots.txt", ROBOTS_BYTES)
+        if status >= _SERVER_ERROR:
+            rules.parse(["User-agent: *", "Disallow: /"])
+        else:
+            is_there = status // 100 == 2  # noqa: PLR2004 - the class of successes
+            rules.parse(content.decode("utf-8", "replace").splitlines() if is_there else [])
+        return rules
+
+
+def is_public(number: str) -> bool:
+    """Return whether an IP address belongs to the public internet.
+
+    >>> is_public("93.184.216.34"), is_public("127.0.0.1"), is_public("10.0.0.1"), is_public("::ffff:10.0.0.1")
+    (True, False, False, False)
+    """
+    address = ipaddress.ip_address(number.partition("%")[0])
+    if isinstance(address, ipaddress.IPv6Address):
+        inner = address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
+        if inner is not None:
+            return is_public(str(inner))
+    return address.is_global and not address.is_multicast
+
+
+def _text(url: str, content_type: str, content: bytes) -> TextFile:
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind not in _ENDINGS:
+        message = f"it is of the kind {kind or 'unknown'}, which cannot be read"
+        raise PageRefused(message, where=url, repair=f"readable are {', '.join(_ENDINGS)}")
+    try:
+        found = source_from_bytes(f"page{_ENDINGS[kind]}", content)
+    except SourceUnreadable as error:
+        raise PageRefused(error.message, where=url, repair=error.repair) from error
+    return TextFile(path=url, text=found.text[:MOST_CHARACTERS])

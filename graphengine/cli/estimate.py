@@ -1,0 +1,208 @@
+"""`graphengine run --estimate`: what a run would cost, before any model is called.
+
+The run is rehearsed in memory: agents answer by their rules, and each question and answer is counted as the tokens that
+it would be for a model. Only a graph whose file has `ESTIMATE_BY_RULES = True` is rehearsed, because its functions are
+called. A cost that nothing is known of is reported as unknown, never as 0.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from pydantic_core import to_json
+
+from graphengine.cli.steps import dollars
+from graphengine.cli.tables import aligned
+from graphengine.history.json_document import SCHEMA
+from graphengine.models.offline import OfflineModel
+from graphengine.models.prices import Prices, Spent
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from graphengine.cli.report import Job
+    from graphengine.engine.plan import Plan
+    from graphengine.models.base import Request, Response
+    from graphengine.state.json_values import JsonValue
+
+DECLARES: Final = "ESTIMATE_BY_RULES"
+"""The variable of a graph file that allows rehearsals: its functions have no effects before the first wait."""
+BYTES_A_TOKEN: Final = 4
+"""Of English prose; other languages and code have up to twice as many tokens."""
+RULES: Final = "offline"
+
+
+@dataclass(slots=True)
+class Counted:
+    """The calls of one agent to one model."""
+
+    agent: str
+    model: str
+    calls: int = 0
+    spent: list[Spent] = field(default_factory=list)
+    longest: list[Spent] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Estimate:
+    """What a rehearsal counted.
+
+    Attributes:
+        rows: The calls by agent and model.
+        ended: How the rehearsal ended, in words; "" if there was none.
+        unknown: Why the cost is unknown; "" if it is known.
+    """
+
+    rows: Sequence[Counted] = ()
+    ended: str = ""
+    unknown: str = ""
+
+
+class _Counting(OfflineModel):
+    """Answers by the agents' rules, and counts what a model would have read and written."""
+
+    def __init__(self, models: Mapping[str, str], name: str, rows: dict[tuple[str, str], Counted]) -> None:
+        self.name = RULES
+        self._own = models
+        self._name = name
+        self._rows = rows
+
+    async def answer(self, request: Request) -> Response:
+        """Return the stand-in's answer, and count it."""
+        model = self._name or self._own.get(request.agent, RULES)
+        response = await super().answer(request)
+        row = self._rows.setdefault((request.agent, model), Counted(request.agent, model))
+        row.calls += 1
+        if model != RULES:
+            schemas = [request.schema, *(f"{one.name} {one.description} {dict(one.schema)}" for one in request.tools)]
+            texts = [request.system, *(message.text for message in request.messages)]
+            read, written = _tokens(*texts, *schemas), _tokens(response.content)
+            row.spent.append(Spent(input_tokens=read, output_tokens=written))
+            most = max(written, request.max_tokens or written)
+            row.longest.append(Spent(input_tokens=read, output_tokens=most))
+        return response
+
+
+def _tokens(*parts: object) -> int:
+    whole = sum(len(part.encode() if isinstance(part, str) else to_json(part)) for part in parts if part is not None)
+    return -(-whole // BYTES_A_TOKEN)
+
+
+def show_estimate(job: Job, state: Any) -> int:  # noqa: ANN401 - a state of any graph
+    """Rehearse a run, and show its expected cost; return the exit code."""
+    estimate, costs = asyncio.run(_estimate(job, state))
+    if job.session.json:
+        job.session.document(_document(job.found.graph.name, estimate, costs))
+        return 0
+    out = job.session.out
+    if estimate.rows:
+        headings = ("agent", "model", "calls", "tokens in", "tokens out", "cost", "at most")
+        rows = [_cells(row, *costs[at]) for at, row in enumerate(estimate.rows)]
+        for line in aligned(headings, rows, columns=out.columns, expendable=("tokens in", "tokens out")):
+            out.line(line)
+    for line in _in_words(estimate, costs):
+        out.line(line)
+    return 0
+
+
+Costs: TypeAlias = "list[tuple[float | None, float | None]]"
+
+
+async def _estimate(job: Job, state: Any) -> tuple[Estimate, Costs]:  # noqa: ANN401
+    from graphengine.runner import RunFailed, Runner
+
+    plan = job.found.graph.compile()
+    if not getattr(job.found.module, DECLARES, False):
+        why = (
+            f"{job.found.file.name} does not declare {DECLARES} = True, which allows a rehearsal by rules; "
+            "--limit cost_usd=… bounds the cost of a run"
+        )
+        return Estimate(unknown=why), []
+    rows: dict[tuple[str, str], Counted] = {}
+    own = dict(_own_models(plan))
+    models = {who: _Counting(own, _name_of(model), rows) for who, model in job.chosen.items()}
+    models.setdefault("*", _Counting(own, "", rows))
+    unknown = ""
+    async with Runner(models=models) as runner:
+        try:
+            result = await runner.start(job.found.graph, state).result()
+        except RunFailed as failed:
+            result = failed.result
+            unknown = f"the rehearsal failed: {failed.result.error.message if failed.result.error else failed}"
+    costs = [(await _cost(row.model, row.spent), await _cost(row.model, row.longest)) for row in rows.values()]
+    unpriced = [row.model for row, (usd, _) in zip(rows.values(), costs, strict=True) if usd is None]
+    if unpriced and not unknown:
+        unknown = f"the price of {', '.join(dict.fromkeys(unpriced))} is unknown"
+    return Estimate(list(rows.values()), result.status, unknown), costs
+
+
+def _own_models(plan: Plan[Any]) -> list[tuple[str, str]]:
+    """Return the models that agents have of their own, by the agents' names."""
+    bodies = [node.call.body for here in plan.nest for node in here.nodes.values() if node.call is not None]
+    agents = [getattr(body, "agent", None) for body in bodies if body.kind == "agent"]
+    return [(agent.name, _name_of(agent.model)) for agent in agents if agent is not None]
+
+
+def _name_of(model: object) -> str:
+    return model if isinstance(model, str) else str(getattr(model, "name", "an object"))
+
+
+async def _cost(model: str, spent: Sequence[Spent]) -> float | None:
+    if model == RULES:
+        return 0.0
+    provider, _, name = model.partition(":")
+    prices = Prices(provider, name) if provider in {"anthropic", "openai"} else Prices("", name.partition("@")[0])
+    each = [await prices.cost(one) for one in spent]
+    return None if None in each else sum(usd for usd in each if usd is not None)
+
+
+def _cells(row: Counted, usd: float | None, most: float | None) -> tuple[str, ...]:
+    read, written = (sum(getattr(one, name) for one in row.spent) for name in ("input_tokens", "output_tokens"))
+    return (row.agent, row.model, str(row.calls), f"{read:,}", f"{written:,}", _usd(usd), _usd(most))
+
+
+def _usd(amount: float | None) -> str:
+    return "unknown" if amount is None else f"{dollars(amount)} USD"
+
+
+def _in_words(estimate: Estimate, costs: Costs) -> list[str]:
+    if estimate.unknown:
+        return [f"expected cost: unknown, because {estimate.unknown}"]
+    if all(row.model == RULES for row in estimate.rows):
+        return ["expected cost: 0 USD, since rules answer; name models with --model"]
+    usd, most = (sum(one[at] or 0.0 for one in costs) for at in (0, 1))
+    lines = [f"expected cost: about {_usd(usd)}, at most {_usd(most)} if every answer is as long as it may be"]
+    lines.append("counted in a rehearsal by rules; models may need more calls, for example to correct an answer")
+    if estimate.ended == "waiting":
+        lines.append("the run then waits; what follows the answer is not included")
+    return lines
+
+
+def _document(graph: str, estimate: Estimate, costs: Costs) -> dict[str, JsonValue]:
+    agents: list[JsonValue] = [
+        {
+            "agent": row.agent,
+            "model": row.model,
+            "calls": row.calls,
+            "input_tokens": sum(one.input_tokens for one in row.spent),
+            "output_tokens": sum(one.output_tokens for one in row.spent),
+            "cost_usd": usd,
+            "most_usd": most,
+        }
+        for row, (usd, most) in zip(estimate.rows, costs, strict=True)
+    ]
+    known = not estimate.unknown
+    return {
+        "schema": SCHEMA,
+        "graph": graph,
+        "agents": agents,
+        "cost_usd": sum(usd or 0.0 for usd, _ in costs) if known else None,
+        "most_usd": sum(most or 0.0 for _, most in costs) if known else None,
+        "unknown": estimate.unknown,
+        "ended": estimate.ended,
+    }
+
+
+__all__ = ["DECLARES", "show_estimate"]

@@ -1,0 +1,92 @@
+"""`graphengine run --estimate`: the expected cost before a run, which calls no model and records nothing."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from graphengine.cli.bundled import names
+from graphengine.cli.main import main
+from tests.cli.programs import ROOT, document
+
+pytest.importorskip("genai_prices")
+
+PLAIN = """
+from graphengine import END, START, Graph
+from pydantic import BaseModel
+
+class State(BaseModel):
+    text: str = ""
+
+def publish(text: str) -> str:
+    raise AssertionError("it was called")
+
+graph = Graph("plain", State)
+graph.add_node("publish", publish, writes="text")
+graph.add_path(START, "publish", END)
+"""
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """Run the command line in this process and the project; return its output."""
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    for name in ("ANTHROPIC_API_KEY", "OPENAI_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+
+    def call(*words: str) -> str:
+        done = CliRunner().invoke(main, ["run", *words, "--estimate", "--db", str(tmp_path / "runs.db")])
+        assert done.exit_code == 0, done.output
+        assert not (tmp_path / "runs.db").exists()
+        return done.stdout
+
+    return call
+
+
+@pytest.mark.parametrize("models", ["anthropic", "openai"])
+@pytest.mark.parametrize("name", sorted({*names(), "line"} - {"content_shifts"}))
+def test_every_workflow_takes_models_and_is_estimated_without_a_key(
+    name: str, models: str, command: Callable[..., str]
+) -> None:
+    """The cost of each agent is known, and at most what the longest answers would cost."""
+    found = document(command(name, "--model", models, "--json"))
+    assert (found["unknown"], bool(found["agents"])) == ("", True)
+    assert all(row["model"].startswith(f"{models}:") and row["calls"] for row in found["agents"])
+    assert 0 < found["cost_usd"] <= found["most_usd"] < 2
+
+
+def test_a_table_shows_each_agent_and_the_sum(command: Callable[..., str]) -> None:
+    """The writer has the strong model of the set; the last lines say how it was counted."""
+    lines = command("review_loop", "--model", "anthropic").splitlines()
+    (writer,) = (line for line in lines if line.startswith("writer"))
+    assert "anthropic:claude-opus-5-5" in writer
+    assert lines[-2].startswith("expected cost: about 0.0")
+    assert "models may need more calls" in lines[-1]
+
+
+def test_a_run_that_waits_is_counted_until_it_waits(command: Callable[..., str]) -> None:
+    """Nothing is published in a rehearsal."""
+    assert "what follows the answer is not included" in command("content_pipeline", "--model", "openai")
+
+
+def test_an_unknown_price_is_said_to_be_unknown(command: Callable[..., str]) -> None:
+    """The tokens are shown, the cost is not 0."""
+    mine = "openai-chat:mine@http://127.0.0.1:9/v1"
+    shown = command("handoff", "--model", mine)
+    assert f"expected cost: unknown, because the price of {mine} is unknown" in shown
+    assert document(command("handoff", "--model", mine, "--json"))["cost_usd"] is None
+
+
+def test_rules_cost_nothing(command: Callable[..., str]) -> None:
+    """Without --model the line says how to name models."""
+    assert "expected cost: 0 USD, since rules answer; name models with --model" in command("handoff")
+
+
+def test_a_graph_that_may_have_effects_is_not_rehearsed(tmp_path: Path, command: Callable[..., str]) -> None:
+    """Its functions are not called, and the cost is unknown."""
+    file = tmp_path / "plain.py"
+    file.write_text(PLAIN)
+    assert "plain.py does not declare ESTIMATE_BY_RULES = True" in command(str(file))
