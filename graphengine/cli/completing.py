@@ -81,12 +81,13 @@ def nodes(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[C
 
 def visited(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete the paths of nodes with steps in the given run; without such a run, the nodes in the project's files."""
+    from graphengine.cli.folders import database_from
     from graphengine.cli.places import place_of
     from graphengine.cli.recorded import read
 
     given, run_id = ctx.params.get("database"), ctx.params.get("run_id")
     try:
-        place = place_of(Path(given) if given is not None else None)
+        place = place_of(database_from(given) if isinstance(given, str) else given)
         steps = read(place, lambda store: store.steps(str(run_id)))
     except (GraphEngineError, OSError):
         return nodes(ctx, param, incomplete)
@@ -127,12 +128,13 @@ def _files() -> Sequence[Path]:
 
 def _newest(ctx: click.Context) -> Sequence[RunInfo]:
     """Return the newest runs of the database given on the line, or of the project's database."""
+    from graphengine.cli.folders import database_from
     from graphengine.cli.places import place_of
     from graphengine.cli.recorded import read
 
     given = ctx.params.get("database")
     try:
-        place = place_of(Path(given) if given is not None else None)
+        place = place_of(database_from(given) if isinstance(given, str) else given)
         return read(place, lambda store: store.runs(limit=_RUNS))
     except (GraphEngineError, OSError):
         return []

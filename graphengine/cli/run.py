@@ -84,7 +84,7 @@ def command(  # noqa: PLR0913 - one for each option
     )
     state = _state(job.notes, found, pairs, is_continued=after is not None)
     limits = options.limits_from(given.limits, graph.limits)
-    if after is not None and job.place.database.exists():
+    if after is not None and job.place.exists:
         after = run_id_of(session, job.place, after)
 
     more: dict[str, Any] = {"limits": limits, "after": after, "pause_before": given.pauses or (), "tags": tags}
