@@ -64,13 +64,17 @@ def pytest_xdist_auto_num_workers() -> int:
     """Return three workers for two cores: a fifth of the time, tests wait for disks and processes."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return cores + (cores + 1) // 2
+
+
 @pytest.fixture(scope="session")
-def postgres_server() -> Iterator[PostgresServer]:
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
     """A PostgreSQL server for all tests of this process; its data does not survive a power cut."""
     why = why_missing()
     if why:
         pytest.skip(why)
-    server = PostgresServer()
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    server = PostgresServer(shared / "postgres")
     yield server
     server.remove()
 

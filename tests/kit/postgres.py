@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 
 import psycopg
+from filelock import FileLock
 
 _NOBODY = "postgres", "nobody"
 _START_SECONDS = 30.0
@@ -48,33 +49,50 @@ def why_missing() -> str:
 
 
 class PostgresServer:
-    """A server in a folder of its own, which listens on a socket there, and ends with the test session.
+    """A server in a folder of its own, which listens on a socket there.
 
     Args:
+        template: A folder that keeps what `initdb` makes, for the next server: it takes seconds.
         settings: Settings of the server, `name=value`, besides those that make it fast and unsafe.
         is_safe: Whether it keeps what was committed when it is killed.
         copy_of: A server to be a standby of.
     """
 
-    def __init__(self, *settings: str, is_safe: bool = False, copy_of: PostgresServer | None = None) -> None:
+    def __init__(
+        self, template: Path, *settings: str, is_safe: bool = False, copy_of: PostgresServer | None = None
+    ) -> None:
         found = binaries()
         assert found is not None
+        self.template = template
         self._bin = found
         self.folder = Path(tempfile.mkdtemp(prefix="ge-pg-", dir="/tmp"))
         self._user = _plain_user()
-        if self._user is not None:
-            shutil.chown(self.folder, self._user)
         self._data = self.folder / "data"
         self._settings = [*(() if is_safe else _SPEEDY), *settings]
         self._process: subprocess.Popen[bytes] | None = None
+        self._own(self.folder)
         if copy_of is None:
-            self._run(
-                "initdb", "-D", self._data, "-U", "tester", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"
-            )
+            self._make_data()
         else:
             source = ["-h", str(copy_of.folder), "-U", "tester"]
             self._run("pg_basebackup", "-D", self._data, "-R", "--no-sync", "-c", "fast", *source)
         self.start()
+
+    def _make_data(self) -> None:
+        with FileLock(self.template.with_suffix(".lock")):
+            if not self.template.exists():
+                plain = ["--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"]
+                self._run("initdb", "-D", self._data, "-U", "tester", *plain)
+                shutil.copytree(self._data, self.template)
+                return
+        shutil.copytree(self.template, self._data)
+        for each in (self._data, *self._data.rglob("*")):
+            self._own(each)
+
+    def _own(self, path: Path) -> None:
+        """Give a file to the user of the server."""
+        if self._user is not None:
+            shutil.chown(path, self._user)
 
     @property
     def hba(self) -> Path:

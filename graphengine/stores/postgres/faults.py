@@ -151,7 +151,7 @@ def _meaning_of(error: Exception) -> _Meaning:
     if code:
         return _MEANINGS.get(code) or _MEANINGS.get(code[:2]) or _OTHER
     text = str(error)
-    if "FATAL" in text or "session is" in text:
+    if "FATAL" in text or "no password" in text or "session is" in text:
         for words, meaning in _WORDS.items():
             if words in text and (not words.endswith(" ") or "does not exist" in text):
                 return meaning
