@@ -15,6 +15,7 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar
 
 import psycopg
@@ -24,6 +25,8 @@ from graphengine.stores.postgres.arrays import register
 from graphengine.stores.postgres.faults import explain, is_lost, is_undone, words_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from psycopg.rows import TupleRow
 
     from graphengine.stores.addresses import Address
@@ -172,6 +175,7 @@ class Sessions:
         self._server = server
         self._threads: ThreadPoolExecutor | None = ThreadPoolExecutor(count, thread_name_prefix=name)
         self._idle: deque[Session] = deque()
+        self._pending: set[asyncio.Future[Any]] = set()
 
     async def run(self, work: Work[T]) -> T:
         """Call `work` on a thread. If the caller is cancelled, it ends there nevertheless.
@@ -180,11 +184,18 @@ class Sessions:
             RunnerClosed: The sessions were closed.
             GraphEngineError: As by `Session.run`, with errors of the server translated.
         """
+        return await self.call(partial(self._run, work))
+
+    async def call(self, function: Callable[[], T]) -> T:
+        """Call a function on a thread, without a session."""
         threads = self._threads
         if threads is None:
             message = "the store is closed"
             raise RunnerClosed(message)
-        return await asyncio.get_running_loop().run_in_executor(threads, self._run, work)
+        pending = asyncio.get_running_loop().run_in_executor(threads, function)
+        self._pending.add(pending)
+        pending.add_done_callback(self._pending.discard)
+        return await pending
 
     def _run(self, work: Work[T]) -> T:
         try:
@@ -200,7 +211,16 @@ class Sessions:
             if self._threads is None:  # closed meanwhile
                 self._close_idle()
 
-    def close(self) -> None:
+    async def close(self) -> None:
+        """Wait for the work that was begun, then end the threads and close the connections."""
+        while self._pending:
+            await asyncio.wait(self._pending.copy())
+        threads, self._threads = self._threads, None
+        if threads is not None:
+            threads.shutdown()  # they have nothing to do, so this does not block
+            self._close_idle()
+
+    def abandon(self) -> None:
         """Let the threads end after their work, and close the connections; callable from any thread."""
         threads, self._threads = self._threads, None
         if threads is not None:

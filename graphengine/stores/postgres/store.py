@@ -122,10 +122,13 @@ class PostgresStore:
             if self._readers is None:
                 self._pid = os.getpid()
                 server = Server(self.address, self._patience_seconds, read_only=self._read_only)
-                loop = asyncio.get_running_loop()
-                has_trash = await loop.run_in_executor(None, self._connect, server, threading.current_thread())
-                self._server = server
-                self._readers = Sessions(server, _READERS, "graphengine-read")
+                readers = Sessions(server, _READERS, "graphengine-read")
+                try:
+                    has_trash = await readers.call(partial(self._connect, server, threading.current_thread()))
+                except BaseException:
+                    readers.abandon()
+                    raise
+                self._server, self._readers = server, readers
                 if self.lease is not None:
                     self._writer = Sessions(server, 1, "graphengine-write")
                     self._commits = GroupCommit(self._writer, self.address, self.lease.id)
@@ -166,7 +169,6 @@ class PostgresStore:
         lease, self.lease = self.lease, None
         server, self._server = self._server, None
         self._driven.clear()
-        loop = asyncio.get_running_loop()
         if writer is not None and commits is not None and lease is not None and server is not None:
             await commits.drain()
             server.patience_seconds = min(server.patience_seconds, _CLOSING_SECONDS)
@@ -175,11 +177,11 @@ class PostgresStore:
             except GraphEngineError as failure:
                 text = "the lease on %s was not deleted; the end of its session shows that it is free: %s"
                 log.warning(text, self.address.shown, failure.message)
-            await loop.run_in_executor(None, lease.stop)
-            writer.close()
+            await readers.call(lease.stop)
+            await writer.close()
         if server is not None:
             server.stopped.set()
-        readers.close()
+        await readers.close()
 
     def abandon(self) -> None:
         """Free all resources without the event loop in which the store was opened. If that loop runs, use `close`.
@@ -201,7 +203,7 @@ class PostgresStore:
             lease.stop()
         for each in (writer, readers):
             if each is not None:
-                each.close()
+                each.abandon()
 
     async def create(self, info: RunInfo, steps: Sequence[Step], outline: Outline) -> int:
         """Record a new run, driven by this owner; see `Store.create`."""
