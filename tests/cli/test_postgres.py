@@ -38,7 +38,7 @@ def test_a_run_is_driven_listed_shown_branched_and_resumed(invoke: Invoke, addre
     assert "one" in checked(invoke("runs", "--tag", "x", "--db", address))
     for words in (
         ["show", "one"],
-        ["show", "on", "--json"],
+        ["show", "one", "--json"],
         ["diff", "one", "two"],
         ["render", "one", "-f", "mermaid"],
     ):

@@ -102,6 +102,8 @@ _WORDS: Final = {
 }
 """What a server answers to a connection has no code in libpq, only words: those of a server that speaks English."""
 
+_STARTING: Final = ("the database system is starting up", "the database system is not yet accepting connections")
+
 _AGAIN: Final = frozenset({"40001", "40P01"})
 """The server undid the transaction for the sake of another one: it can be repeated at once."""
 
@@ -115,6 +117,12 @@ def is_lost(error: Exception) -> bool:
     if isinstance(error, OSError) or code[:2] == "08" or code in {"57P01", "57P02", "57P03", "57P05", "53300"}:
         return True
     return isinstance(error, psycopg.InterfaceError | psycopg.OperationalError) and not code
+
+
+def is_starting(error: Exception) -> bool:
+    """Return whether a server refused a connection because it is not up yet."""
+    text = str(error)
+    return is_lost(error) and any(words in text for words in _STARTING)
 
 
 def is_undone(error: Exception) -> bool:

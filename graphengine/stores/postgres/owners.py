@@ -136,8 +136,9 @@ class Lease:
                     due = time.monotonic() + interval
                     self._renew(self._connection)
             except (psycopg.Error, OSError) as error:
-                address = self._server.address
-                log.warning("the lease on %s could not be renewed: %s", address.shown, words_of(error, address))
+                if self._connection is not None:  # only the first time
+                    address = self._server.address
+                    log.warning("the lease on %s could not be renewed: %s", address.shown, words_of(error, address))
                 self._disconnect()
                 self._stopped.wait(_PAUSE_SECONDS)
 

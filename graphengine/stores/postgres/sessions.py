@@ -22,7 +22,7 @@ import psycopg
 
 from graphengine.errors import GraphEngineError, RunnerClosed
 from graphengine.stores.postgres.arrays import register
-from graphengine.stores.postgres.faults import explain, is_lost, is_undone, words_of
+from graphengine.stores.postgres.faults import explain, is_lost, is_starting, is_undone, words_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +39,7 @@ log = logging.getLogger("graphengine.stores")
 
 _FIRST_PAUSE_SECONDS: Final = 0.02
 _LONGEST_PAUSE_SECONDS: Final = 1.0
+_STARTING_PAUSE_SECONDS: Final = 0.1
 _OPTIONS: Final = (
     "-csearch_path={schema} -cenable_seqscan=off -cjit=off -cdefault_transaction_isolation=read\\ committed"
 )
@@ -75,6 +76,20 @@ class Server:
     patience_seconds: float
     read_only: bool = False
     stopped: threading.Event = field(default_factory=threading.Event)
+
+    def first_connect(self) -> Connection:
+        """Open the first connection: wait for a server that is just starting, and for no other.
+
+        Raises:
+            psycopg.Error: As `connect`.
+        """
+        deadline = time.monotonic() + self.patience_seconds
+        while True:
+            try:
+                return self.connect()
+            except psycopg.Error as error:
+                if not is_starting(error) or time.monotonic() > deadline or self.stopped.wait(_STARTING_PAUSE_SECONDS):
+                    raise
 
     def connect(self) -> Connection:
         """Open a connection in autocommit.

@@ -57,7 +57,7 @@ class PostgresStore:
         lease_seconds: How long an owner counts as alive after its host or its network disappeared. A process that dies
             is noticed at once.
         patience_seconds: How long to try to reach a server that went away before a call fails. The first connection is
-            tried once.
+            tried once, unless the server answers that it is just starting.
         read_only: Whether to only read: take no lease, create no schema, and work on a standby.
 
     Attributes:
@@ -94,6 +94,8 @@ class PostgresStore:
         self._commits: GroupCommit | None = None
         self.lease: Lease | None = None
         self._driven: dict[str, Claimed] = {}
+        self._announced = 0
+        self._waiting: set[asyncio.Future[None]] = set()  # those who wait for the next announcement
         self._sweeping: asyncio.Task[None] | None = None
 
     @property
@@ -124,7 +126,9 @@ class PostgresStore:
                 server = Server(self.address, self._patience_seconds, read_only=self._read_only)
                 readers = Sessions(server, _READERS, "graphengine-read")
                 try:
-                    has_trash = await readers.call(partial(self._connect, server, threading.current_thread()))
+                    has_trash = await readers.call(
+                        partial(self._connect, server, asyncio.get_running_loop(), threading.current_thread())
+                    )
                 except BaseException:
                     readers.abandon()
                     raise
@@ -135,16 +139,16 @@ class PostgresStore:
                 if has_trash:
                     self._sweeping = asyncio.create_task(self._resume_sweep(), name="graphengine sweep")
 
-    def _connect(self, server: Server, loop_thread: threading.Thread) -> bool:
+    def _connect(self, server: Server, loop: asyncio.AbstractEventLoop, loop_thread: threading.Thread) -> bool:
         """Check and prepare the schema, and take the lease. Return whether rows of removed runs are left."""
         try:
-            with server.connect() as connection:
+            with server.first_connect() as connection:
                 if self._read_only:
                     opening.check_readable(connection, self.address)
                     return False
                 opening.prepare(connection, self.address)
                 has_trash = removal.has_trash(connection)
-            lease = Lease(server, self._lease_seconds, self._hear)
+            lease = Lease(server, self._lease_seconds, partial(self._hear, loop))
             lease.connect()
         except (psycopg.Error, OSError) as error:
             raise explain(error, self.address) from None
@@ -152,8 +156,17 @@ class PostgresStore:
         lease.keep(loop_thread, self.abandon)
         return has_trash
 
-    def _hear(self) -> None:
-        """Note that a run may need attention; called by the lease's thread."""
+    def _hear(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Announce that a run may need attention; called by the lease's thread."""
+        with suppress(RuntimeError):  # the loop was closed
+            loop.call_soon_threadsafe(self._announce)
+
+    def _announce(self) -> None:
+        self._announced += 1
+        waiting, self._waiting = self._waiting, set()
+        for each in waiting:
+            if not each.done():
+                each.set_result(None)
 
     async def close(self) -> None:
         """Finish pending writes, release runs and lease, and end the connections; see `Store.close`."""
@@ -315,6 +328,15 @@ class PostgresStore:
         """Return the undelivered messages of these runs; see `Store.inbox`."""
         return await self._read(partial(reads.inbox, run_ids=run_ids)) if run_ids else []
 
+    async def news(self, after: int) -> int:
+        """Return once another process announced something; see `Store.news`."""
+        self._check_open()
+        while self._announced <= after:
+            waiting = asyncio.get_running_loop().create_future()
+            self._waiting.add(waiting)
+            await waiting
+        return self._announced
+
     async def tag(self, run_id: str, add: Sequence[str] = (), remove: Sequence[str] = ()) -> tuple[str, ...]:
         """Change a run's tags; see `Store.tag`."""
         commits, _ = self._writing()
@@ -359,19 +381,20 @@ class PostgresStore:
         return Own(None, ()) if lease is None else Own(lease.id, lease.owed.copy())
 
     async def _read(self, read: Callable[[Connection], T]) -> T:
-        if self._readers is None:
-            raise _closed()
-        self._check_process()
-        return await self._readers.run(partial(_once, read))
+        return await self._check_open().run(partial(_once, read))
 
     def _writing(self) -> tuple[GroupCommit, Lease]:
-        if self._readers is None:
-            raise _closed()
-        self._check_process()
+        self._check_open()
         if self._commits is None or self.lease is None:
             message = "the database was opened read-only"
             raise StoreReadOnly(message, where=self.address.shown, repair="open the store without read_only=True")
         return self._commits, self.lease
+
+    def _check_open(self) -> Sessions:
+        if self._readers is None:
+            raise _closed()
+        self._check_process()
+        return self._readers
 
     def _check_process(self) -> None:
         if self._pid != os.getpid():
