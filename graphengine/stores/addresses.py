@@ -30,7 +30,7 @@ _HOST: Final = re.compile(r"[A-Za-z0-9._\-]*|\[[0-9A-Fa-f:.%]+\]|(?:%2[Ff])[^@/?
 _PORT: Final = re.compile(r"(:\d{0,5})?")
 _USER: Final = re.compile(r"[^:@/?#\[\]\s]*")
 _NAME: Final = re.compile(r"[^@/?#:\s]*")
-_SCHEMA_NAME: Final = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+_SCHEMA_NAME: Final = re.compile(r"[a-z_][a-z0-9_]{0,49}")
 _BAD_PERCENT: Final = re.compile(r"%(?![0-9A-Fa-f]{2})|%00")
 _SECRETS: Final = frozenset({"password", "sslpassword"})
 _OPTIONS: Final = frozenset(
@@ -225,8 +225,14 @@ def _unreadable(wrong: list[str]) -> StoreNotSupported:
     return StoreNotSupported(message, where="postgresql://…", repair=repair)
 
 
-def password_of(address: Address) -> str:
-    """Return the password in an address, to strike it out of the messages of other programs; "" if there is none."""
-    authority, _, _ = address.url.removeprefix("postgresql://").partition("/")
-    account, _, _ = authority.rpartition("@")
-    return unquote(account.partition(":")[2])
+def secrets_of(address: Address) -> list[str]:
+    """Return the passwords in an address, to strike them out of the messages of other programs.
+
+    Example:
+        >>> secrets_of(parse("postgresql://me:a%40b@db/runs?sslpassword=c"))
+        ['a@b', 'c']
+    """
+    before, _, query = address.url.removeprefix("postgresql://").partition("?")
+    account, _, _ = before.partition("/")[0].rpartition("@")
+    options = [value for name, value in parse_qsl(query) if name in _SECRETS]
+    return [secret for secret in (unquote(account.partition(":")[2]), *options) if secret]

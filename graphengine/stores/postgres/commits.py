@@ -39,13 +39,14 @@ T = TypeVar("T")
 class Job(Generic[T]):
     """One write, and the future that gets its result."""
 
-    __slots__ = ("error", "future", "result", "write")
+    __slots__ = ("error", "future", "is_done", "result", "write")
 
     def __init__(self, write: Call[T] | Addition, future: asyncio.Future[T]) -> None:
         self.write = write
         self.future = future
         self.result: T | None = None
         self.error: Exception | None = None
+        self.is_done = False
 
     def settle(self) -> None:
         """Resolve the future unless it was cancelled; called on the loop after the commit."""
@@ -104,23 +105,31 @@ class GroupCommit:
         """Write until the queue is empty; continue when cancelled, as every task is when the loop ends."""
         while self._queue:
             jobs, self._queue = self._queue, []
-            writing = asyncio.ensure_future(self._sessions.run(partial(self._write, jobs)))
+            error = await self._written(jobs)
+            for job in jobs:
+                if error is not None and not job.is_done:
+                    job.error = explain(error, self._address) if isinstance(error, StoreError) else error
+                job.settle()
+
+    async def _written(self, jobs: Sequence[Job[Any]]) -> Exception | None:
+        """Write jobs; return why those that are not done failed."""
+        try:
+            writing = self._sessions.begin(partial(self._write, jobs))
             while not writing.done():
                 try:
                     await asyncio.wait([writing])
                 except asyncio.CancelledError:
                     continue
-            error = writing.exception()
-            for job in jobs:
-                if error is not None and job.error is None and job.result is None:
-                    shared = error if isinstance(error, Exception) else StoreError(str(error))
-                    job.error = explain(shared, self._address) if isinstance(shared, StoreError) else shared
-                job.settle()
+            writing.result()
+        except Exception as error:  # noqa: BLE001 - whatever it was, the waiters must get it
+            return error
+        return None
 
     def _write(self, jobs: Sequence[Job[Any]], connection: Connection, *, again: bool) -> None:
         """Write jobs in one transaction; on the writing thread."""
         for job in jobs:
             job.result = job.error = None
+            job.is_done = False
         try:
             self._transact(jobs, connection, again=again)
         except (psycopg.Error, ValueError, TypeError, OverflowError) as error:
@@ -130,6 +139,7 @@ class GroupCommit:
                 connection.rollback()
             if len(jobs) == 1:
                 jobs[0].error = explain(error, self._address)
+                jobs[0].is_done = True
                 return
             for job in jobs:
                 self._write([job], connection, again=again)
@@ -147,6 +157,8 @@ class GroupCommit:
                 connection.execute("COMMIT")
         for group, answer in zip(groups, answers, strict=True):
             self._finish(group, answer, connection, again=again)
+            for job in group:
+                job.is_done = True
 
     def _send(self, group: Sequence[Job[Any]], connection: Connection) -> Cursor:
         write = group[0].write

@@ -21,7 +21,7 @@ from graphengine.errors import (
     StoreReadOnly,
     StoreUnreachable,
 )
-from graphengine.stores.addresses import password_of
+from graphengine.stores.addresses import secrets_of
 
 if TYPE_CHECKING:
     from graphengine.stores.addresses import Address
@@ -150,8 +150,9 @@ def explain(error: Exception, address: Address) -> StoreError:
 def words_of(error: Exception, address: Address) -> str:
     """Return the words of an error on one line, without the password."""
     text = " ".join(line.strip() for line in str(error).splitlines() if line.strip()) or type(error).__name__
-    secret = password_of(address)
-    return text.replace(secret, "…") if secret else text
+    for secret in secrets_of(address):
+        text = text.replace(secret, "…")
+    return text
 
 
 def _meaning_of(error: Exception) -> _Meaning:

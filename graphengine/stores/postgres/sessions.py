@@ -199,9 +199,13 @@ class Sessions:
             RunnerClosed: The sessions were closed.
             GraphEngineError: As by `Session.run`, with errors of the server translated.
         """
-        return await self.call(partial(self._run, work))
+        return await self.begin(work)
 
-    async def call(self, function: Callable[[], T]) -> T:
+    def begin(self, work: Work[T]) -> asyncio.Future[T]:
+        """Like `run`; the future is no task, so that the end of the event loop does not cancel it."""
+        return self.call(partial(self._run, work))
+
+    def call(self, function: Callable[[], T]) -> asyncio.Future[T]:
         """Call a function on a thread, without a session."""
         threads = self._threads
         if threads is None:
@@ -210,7 +214,7 @@ class Sessions:
         pending = asyncio.get_running_loop().run_in_executor(threads, function)
         self._pending.add(pending)
         pending.add_done_callback(self._pending.discard)
-        return await pending
+        return pending
 
     def _run(self, work: Work[T]) -> T:
         try:
