@@ -144,7 +144,7 @@ async def test_an_older_format_is_migrated(opening: Opening, postgres: str, monk
     target = "graphengine.stores.postgres.opening"
     monkeypatch.setattr(f"{target}.FORMAT", 2)
     monkeypatch.setattr(f"{target}.prepare.__kwdefaults__", {"upto": 2})
-    monkeypatch.setattr(f"{target}.migration", lambda number: f"CREATE TABLE added_{number} (a integer)")
+    monkeypatch.setattr(f"{target}.migration", lambda number: f"CREATE TABLE added_{number} (a integer)".encode())
     assert type(await refusal(PostgresStore(postgres, read_only=True))) is StoreReadOnly
     opened = await asyncio.gather(*(opening() for _ in range(4)))
     assert len(opened) == 4

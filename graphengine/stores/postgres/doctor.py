@@ -171,6 +171,6 @@ def _row(info: RunInfo, snapshot: Snapshot) -> Iterator[Finding]:
         yield Finding("run_differs", f"its row has {'; '.join(differing)}", info.id, repair=_BACKUP)
 
 
-def _number(connection: Connection, statement: str) -> int:
-    row = connection.execute(statement.encode()).fetchone()
+def _number(connection: Connection, statement: bytes) -> int:
+    row = connection.execute(statement).fetchone()
     return 0 if row is None else int(row[0])

@@ -47,7 +47,7 @@ def prepare(connection: Connection, address: Address, *, upto: int = FORMAT) -> 
         if version == 0 and not _count(connection, "schema_exists", address.schema):
             connection.execute(f"CREATE SCHEMA {address.schema}".encode())
         for number in range(version + 1, upto + 1):
-            connection.execute(migration(number).encode())
+            connection.execute(migration(number))
         if version < upto:
             connection.execute("DELETE FROM meta")
             connection.execute("INSERT INTO meta (format, oldest) VALUES (%s, %s)", (upto, min(OLDEST, upto)))

@@ -15,10 +15,10 @@ FORMAT: Final = len(MIGRATIONS)
 OLDEST: Final = 1
 """The oldest format whose code can use a schema of this one: processes of both versions can work at the same time."""
 
-SQL: Final = named(__name__, "queries.sql")
-"""The statements of the store by name."""
+SQL: Final = {name: text.encode() for name, text in named(__name__, "queries.sql").items()}
+"""The statements of the store by name, as bytes: psycopg takes a text only if it is a literal."""
 
 
-def migration(version: int) -> str:
+def migration(version: int) -> bytes:
     """Return the statements that migrate from the previous version to this one."""
-    return text_of(__name__, f"schema/{MIGRATIONS[version - 1]}")
+    return text_of(__name__, f"schema/{MIGRATIONS[version - 1]}").encode()

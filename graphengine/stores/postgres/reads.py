@@ -290,7 +290,7 @@ def runs(connection: Connection, page: Page, own: Own) -> list[RunInfo]:
     filters = [f"{name} = %({name})s" for name in ("status", "graph") if values[name] is not None]
     where = " AND ".join([*filters, "(created_at, id) < (%(created_at)s, %(id)s)"])
     statement = f"SELECT * FROM run_facts WHERE {where} ORDER BY created_at DESC, id DESC LIMIT %(limit)s"  # noqa: S608
-    return [from_facts(row, own) for row in connection.execute(statement, values).fetchall()]
+    return [from_facts(row, own) for row in connection.execute(statement.encode(), values).fetchall()]
 
 
 def branches(connection: Connection, run_ids: Sequence[str], own: Own) -> list[RunInfo]:

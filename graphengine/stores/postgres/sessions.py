@@ -19,6 +19,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
 from graphengine.errors import GraphEngineError, RunnerClosed
 from graphengine.stores.postgres.arrays import register
@@ -59,6 +60,7 @@ class Work(Protocol[T_co]):
 
     def __call__(self, connection: Connection, *, again: bool) -> T_co:
         """Do it."""
+        ...
 
 
 @dataclass(slots=True)
@@ -100,7 +102,7 @@ class Server:
         options = _OPTIONS.format(schema=self.address.schema)
         if self.read_only:
             options += " -cdefault_transaction_read_only=on"
-        given = psycopg.conninfo.conninfo_to_dict(self.address.url)
+        given = conninfo_to_dict(self.address.url)
         chosen = {name: value for name, value in _KEEPALIVES.items() if name not in given}
         options = f"{given.pop('options', '') or ''} {options}".strip()
         connection = psycopg.connect(**{**given, **chosen}, autocommit=True, options=options)

@@ -62,7 +62,7 @@ class Call(Generic[T]):
     """
 
     run_ids: Sequence[str]
-    statement: str
+    statement: bytes
     values: Sequence[Any]
     read: Callable[[Sequence[Any]], T]
 
@@ -147,14 +147,14 @@ def addition_of(batch: Append, driven: Claimed) -> Addition:
     )
 
 
-def one_step(addition: Addition, owner: str) -> tuple[str, Sequence[Any]]:
+def one_step(addition: Addition, owner: str) -> tuple[bytes, Sequence[Any]]:
     """Return the statement for a plain addition, which answers with whether it was written."""
     (row,) = addition.rows
     facts = owner, addition.key, addition.fence, row.seq, row.at, row.sum, row.body.decode()
     return SQL["append_one"], (*facts, addition.status, addition.due_at)
 
 
-def many_steps(additions: Sequence[Addition], owner: str) -> tuple[str, Sequence[Any]]:
+def many_steps(additions: Sequence[Addition], owner: str) -> tuple[bytes, Sequence[Any]]:
     """Return the statement for additions to different runs, which answers with those that were refused."""
     rows = [(each.key, row) for each in additions for row in each.rows]
     shots = [(each.key, each.shot) for each in additions if each.shot is not None]
@@ -204,7 +204,7 @@ def refusal(addition: Addition, answer: Sequence[Any], owner: str) -> StoreError
     return not_dense(addition.run_id, addition.rows[0].seq if addition.rows else 0, last + 1)
 
 
-def were_written(addition: Addition) -> tuple[str, Sequence[Any]]:
+def were_written(addition: Addition) -> tuple[bytes, Sequence[Any]]:
     """Return the statement that counts how many steps of an addition are recorded exactly so."""
     rows = addition.rows
     lists = Ints(row.seq for row in rows), Floats(row.at for row in rows), Ints(row.sum for row in rows)
@@ -316,7 +316,7 @@ def tag(run_id: str, added: Iterable[str], removed: Iterable[str]) -> Call[tuple
     return Call([run_id], SQL["tag"], (known(run_id), Strings(added), Strings(removed)), read)
 
 
-def remove(info: RunInfo, owner: str, token: int) -> tuple[str, Sequence[Any]]:
+def remove(info: RunInfo, owner: str, token: int) -> tuple[bytes, Sequence[Any]]:
     """Return the statement that removes a run, which answers with why it stays."""
     return SQL["remove"], (owner, token, known(info.id), info.status, clamped(info.seq), Strings(info.tags))
 
