@@ -12,6 +12,7 @@ from benchmarks import (
     durable,
     everyday,
     held,
+    inspecting,
     memory,
     research,
     startup,
@@ -53,4 +54,5 @@ PROGRAMS: Final[Mapping[str, Callable[[Settings], Coroutine[None, None, Outcome]
     "alone": alone.alone,
     "startup": startup.startup,
     "drawing": drawing.drawing,
+    "inspector": inspecting.inspecting,
 }

@@ -1,4 +1,4 @@
-"""Mark the tests that search: at random, through thousands of cases, in large texts, or by killing processes.
+"""Mark the tests that search: at random, through thousands of cases, in large texts, by kills, in a browser.
 
 Measuring which lines run makes these several times slower and finds no line that the others do not run, so
 `make coverage` leaves them out (`-m "not search"`). `pytest -m search` runs them alone.
@@ -28,6 +28,8 @@ SEARCHES = (
     "engine/test_random_replays.py",
     "fuzz",
     "history/replay/test_bad_files.py::test_any_bytes_are_refused",
+    "inspector/test_browser.py",
+    "inspector/test_events.py",
     "nodes/test_reviewer_sees.py::test_no_brief_is_approved_for_another_task",
     "nodes/test_reviewer_sees.py::test_no_sentence_of_held_out_texts_is_called_false",
     "nodes/test_reviewer_sees.py::test_one_changed_claim_costs_the_approval",

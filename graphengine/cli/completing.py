@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Final
 from graphengine.errors import GraphEngineError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
 
     import click
     from click.shell_completion import CompletionItem
 
-    from graphengine.stores.base import RunInfo
+    from graphengine.stores.base import RunInfo, Store
 
 _GRAPH: Final = re.compile(r"""\bGraph(?:\[[^\]]*\])?\(\s*["']([\w-]+)["']""")
 _NODE: Final = re.compile(r"""\.add_node\(\s*["']([\w-]+)["']""")
@@ -45,13 +45,15 @@ def graph_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> 
 
 
 def runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Complete the ids of the newest runs, each with its graph and status."""
+    """Complete the ids of runs, each with its graph and status; without a beginning, those of the newest runs."""
     del param
-    return [
-        _item(info.id, help=f"{info.graph} ({info.status})")
-        for info in _newest(ctx)
-        if info.id.startswith(incomplete) and _PLAIN.fullmatch(info.id)
-    ]
+
+    async def named(store: Store) -> Sequence[RunInfo]:
+        found = await store.infos(await store.ids(incomplete, limit=_RUNS))
+        return sorted(found, key=lambda info: info.created_at, reverse=True)
+
+    found = _read(ctx, named) if incomplete else _newest(ctx)
+    return [_item(info.id, help=f"{info.graph} ({info.status})") for info in found if _PLAIN.fullmatch(info.id)]
 
 
 def runs_or_graphs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -127,7 +129,12 @@ def _files() -> Sequence[Path]:
 
 
 def _newest(ctx: click.Context) -> Sequence[RunInfo]:
-    """Return the newest runs of the database given on the line, or of the project's database."""
+    """Return the newest runs."""
+    return _read(ctx, lambda store: store.runs(limit=_RUNS))
+
+
+def _read(ctx: click.Context, reading: Callable[[Store], Awaitable[Sequence[RunInfo]]]) -> Sequence[RunInfo]:
+    """Read the database given on the line, or the project's database; return [] if it cannot be read."""
     from graphengine.cli.folders import database_from
     from graphengine.cli.places import place_of
     from graphengine.cli.recorded import read
@@ -135,6 +142,6 @@ def _newest(ctx: click.Context) -> Sequence[RunInfo]:
     given = ctx.params.get("database")
     try:
         place = place_of(database_from(given) if isinstance(given, str) else given)
-        return read(place, lambda store: store.runs(limit=_RUNS))
+        return read(place, reading)
     except (GraphEngineError, OSError):
         return []

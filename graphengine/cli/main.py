@@ -40,6 +40,7 @@ COMMANDS: Final = {
     "stop": "Stop a run that waits, or that another process drives, at its next safe point.",
     "runs": "List the recorded runs.",
     "show": "Show a run: its steps, state and cost.",
+    "inspect": "Show the runs of a database live in a browser.",
     "doctor": "Check a database for faults, and repair it.",
     "replay": "Replay recorded runs on the current graph, and show the differences.",
     "export": "Export a run to a JSON file.",

@@ -416,6 +416,14 @@ class Failed(Document):
     error: Refusal = Field(description="why")
 
 
+class Inspected(Document):
+    """A local page that is served until Ctrl-C."""
+
+    url: str = Field(description="the page, with the token that opens it")
+    database: str = Field(description="the database that it shows")
+    read_only: bool = Field(description="whether it writes nothing")
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """A document of a command.
@@ -463,6 +471,7 @@ DOCUMENTS: Final[Mapping[str, Sequence[Kind]]] = {
         Kind(SpendingOfRun, "with `--usage`"),
         Kind(MadeTest, "with `--as-test`"),
     ],
+    "inspect": [Kind(Inspected)],
     "doctor": [Kind(Examined)],
     "replay": [Kind(Replays)],
     "export": [

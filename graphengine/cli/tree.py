@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from graphengine.engine.frame_tree import add_usage
 from graphengine.engine.steps import Started
-from graphengine.errors import StoreError, UnknownRun
+from graphengine.errors import StoreError
 from graphengine.history.load import load_snapshot, own_usage
 
 if TYPE_CHECKING:
@@ -69,14 +69,11 @@ class Tree:
 async def tree_of(store: Store, found: Sequence[RunInfo]) -> Tree:
     """Return the tree of runs and the runs they were branched from."""
     runs = {info.id: info for info in found}
-    for info in found:
-        parent = info.parent
-        while parent is not None and parent not in runs:
-            try:
-                runs[parent] = await store.info(parent)
-            except UnknownRun:
-                break
-            parent = runs[parent].parent
+    missing = {info.parent for info in found if info.parent is not None} - runs.keys()
+    while missing:
+        parents = await store.infos(sorted(missing))
+        runs |= {info.id: info for info in parents}
+        missing = {info.parent for info in parents if info.parent is not None} - runs.keys()
     after: dict[str, str] = {}
     for info in runs.values():
         if info.parent is None:

@@ -105,8 +105,10 @@ async def hint_of(store: Store, wanted: Wanted) -> str:
 
 
 async def other_words(store: Store, given: str, what: Literal["graph", "tag"]) -> Sequence[str]:
-    """Return the graphs or tags of the newest runs; [] if any run has the given one."""
-    if await (store.runs(limit=1, graph=given) if what == "graph" else store.runs(limit=1, tag=given)):
+    """Return the graphs of all runs, or the tags of the newest; [] if any run has the given one."""
+    if what == "graph":
+        graphs = {count.graph for count in await store.counts()}
+        return [] if given in graphs else sorted(graphs)
+    if await store.runs(limit=1, tag=given):
         return []
-    newest = await store.runs(limit=NEWEST)
-    return sorted({word for info in newest for word in ([info.graph] if what == "graph" else info.tags)})
+    return sorted({tag for info in await store.runs(limit=NEWEST) for tag in info.tags})

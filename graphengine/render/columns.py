@@ -148,7 +148,7 @@ class _Breaker:
         self.arrows.append(replace(arrow, target=ends, head="", back=False))
         spoken = f"{arrow.spoken}, from another column"
         rest = Arrow(f"{arrow.id}b", begins, arrow.target, (), spoken, arrow.failure, tone=arrow.tone, head=arrow.head)
-        self.arrows.append(rest)
+        self.arrows.append(replace(rest, edges=arrow.edges))
 
     def _post(self, words: str, arrow: Arrow, neighbour: str, cluster: str) -> str:
         name = f"n{len(self.drawing.boxes) + len(self.posts)}"

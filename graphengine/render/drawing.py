@@ -171,7 +171,7 @@ class _Drafter:
         many = bool(facts.get("each"))
         shape: Shape = "graph" if alone else "choose"
         visits = self.trace.visits.get(spot, 0) if self.trace is not None else 0
-        cluster = self._frame(Cluster("", shape, lines, said, parent, 0, tone, many, named(place, name), visits))
+        cluster = self._frame(Cluster("", shape, lines, said, parent, 0, tone, many, named(place, name), visits, spot))
         return self._inside((*place, (name, "")), cluster) if alone else self._choices(spot, facts, cluster)
 
     def _notes(self, spot: Spot, facts: NodeOutline) -> list[str]:
@@ -280,7 +280,8 @@ class _Drafter:
             if target in bars:
                 arm = edges[indices[0]]
                 arrow = fork_arrow(place, arm, Taken(self._forked(place, arm)), self.detail)
-                self._add(replace(arrow, source=source.exit, target=target.entry))
+                arms = tuple((place, i) for i, e in enumerate(edges) if (e.source, e.order) == (arm.source, arm.order))
+                self._add(replace(arrow, source=source.exit, target=target.entry, edges=arms))
                 continue
             taken = [self._taken(place, index) for index in indices]
             arrow = arrow_of(place, [edges[index] for index in indices], taken, self.detail)
@@ -290,7 +291,8 @@ class _Drafter:
             leaves = (
                 source.entry if tail and back else source.exit
             )  # the shorter line; it is visible only from the border on
-            self._add(replace(arrow, source=leaves, target=target.entry, back=back, tail=tail, head=head))
+            own = tuple((place, index) for index in indices)
+            self._add(replace(arrow, source=leaves, target=target.entry, back=back, tail=tail, head=head, edges=own))
 
     def _taken(self, place: Place, index: int) -> Taken:
         """Return what a run did with an edge."""
@@ -320,7 +322,9 @@ class _Drafter:
         self.arrows.append(replace(arrow, id=f"w{len(self.arrows)}"))
 
     def _box(self, box: Box, place: Place, name: str) -> _Doors:
-        made = replace(box, id=f"n{len(self.boxes)}", spoken=one_line(box.spoken), name=box.name or named(place, name))
+        spot = (place, name) if name and box.shape not in ("entry", "exit") else None
+        words = one_line(box.spoken)
+        made = replace(box, id=f"n{len(self.boxes)}", spoken=words, name=box.name or named(place, name), spot=spot)
         self.boxes.append(made)
         return _Doors(made.id, made.id)
 

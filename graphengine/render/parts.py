@@ -12,6 +12,7 @@ Tone: TypeAlias = Literal["plain", "done", "here", "waiting", "failed", "unused"
 Detail: TypeAlias = Literal["brief", "full"]
 """`brief`: only names and labels, and where a run is; `full`: also kinds, conditions, what nodes write and used."""
 Weight: TypeAlias = Literal["strong", "normal", "small"]
+_Place: TypeAlias = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ class Box:
         many: Whether it runs once for each item of a list.
         name: The name by which other parts refer to it.
         count: How often a run visited it.
+        spot: The graph and the node that it is; None if it is no node.
     """
 
     id: str
@@ -50,6 +52,7 @@ class Box:
     many: bool = False
     name: str = ""
     count: int = 0
+    spot: tuple[_Place, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,7 @@ class Cluster:
         many: Whether it runs once for each item of a list.
         name: The name by which other parts refer to it.
         count: How often a run visited it.
+        spot: The graph and the node that it is; None if it is a choice of one.
     """
 
     id: str
@@ -78,6 +82,7 @@ class Cluster:
     many: bool = False
     name: str = ""
     count: int = 0
+    spot: tuple[_Place, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +99,7 @@ class Arrow:
         words: The text of each edge in one line: its place in the order, label, condition, how often it was taken.
         count: How often a run took its edges.
         number: The last place of its edges in the order in which their node's edges are tried; 0 if there is no choice.
+        edges: The edges, each by its graph and its place in the order of that graph's edges.
     """
 
     id: str
@@ -109,6 +115,7 @@ class Arrow:
     words: tuple[str, ...] = ()
     number: int = 0
     count: int = 0
+    edges: tuple[tuple[_Place, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,8 @@ def clean(text: str) -> str:
     >>> clean("a\tb\x00c\r\nd")
     'a b�c\nd'
     """
+    if text.isprintable():  # the most frequent case: none of the categories below is
+        return text
     lines = text.replace("\t", " ").splitlines()
     return "\n".join("".join(_seen(character) for character in line) for line in lines)
 

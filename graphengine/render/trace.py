@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from graphengine.engine.steps import Attempt, Entered, Failed, Node, Started, falls_back, usage_of
 from graphengine.graph.options import START
@@ -76,7 +76,7 @@ def trace_of(scopes: Mapping[Place, Scope], steps: Sequence[Step]) -> Trace:
         RenderError: The steps do not follow each other from 1 on.
     """
     run = visits_of(steps)
-    tally = _Tally(scopes)
+    tally = Tally(scopes)
     for entry in run.entries:
         tally.add(entry)
     snapshot = run.snapshot
@@ -131,8 +131,15 @@ def _summary(snapshot: Snapshot) -> str:
     return f"{snapshot.status} after {counted(snapshot.steps, 'visit')}" + (f": {why}" if why else "")
 
 
-class _Tally:
-    """The counts of a run's steps."""
+class Counted(NamedTuple):
+    """What one step adds: the completed visits, START for a graph that begins, and the edges taken by their places."""
+
+    visits: Sequence[Spot]
+    edges: Sequence[tuple[Place, int]]
+
+
+class Tally:
+    """The counts of a run's steps, one step at a time; see `Trace` for what it counts."""
 
     def __init__(self, scopes: Mapping[Place, Scope]) -> None:
         self.scopes = scopes
@@ -145,26 +152,28 @@ class _Tally:
         self.accounts: dict[Spot, Account] = {}
         self._events: Counter[tuple[Spot, str]] = Counter()
 
-    def add(self, entry: Entry) -> None:
-        """Count one step."""
+    def add(self, entry: Entry) -> Counted:
+        """Count one step; return the visits and edges that it added."""
         step, facts, visit, track, edge = entry.step, entry.step.data, entry.visit, entry.track, entry.edge
         begins = isinstance(facts, (Started, Entered))
+        visited: list[Spot] = []
         if begins and track is not None:
-            self.visits[track.place, START] += 1
+            visited.append((track.place, START))
         if visit is not None:
             spot = (visit.track.place, visit.node)
             if step.kind == "node" or (isinstance(facts, Failed) and not facts.has_failed):
-                self.visits[spot] += 1
+                visited.append(spot)
             if isinstance(facts, Node) and facts.choice:
                 self.picked[spot, facts.choice] += 1
             self._pay(spot, entry)
             for what in _what(entry):
                 self._events[spot, what] += 1
-        if edge is not None:
-            self._take(edge)
+        self.visits.update(visited)
+        taken = self._take(edge) if edge is not None else ()
         if track is not None and step.kind in _MOVES:
             source = START if begins else visit.node if visit is not None else ""
             self.moves[track.frame] = (edge.source, edge.to[0]) if edge is not None else (source, "")
+        return Counted(visited, taken)
 
     def facts(self, standings: Mapping[Spot, Standing]) -> dict[Spot, list[str]]:
         """Return retries, fallbacks, failures, refusals and items by node, in words, unless its standing has them."""
@@ -195,18 +204,19 @@ class _Tally:
         if took is not None or usage or entry.waited:
             self.accounts[spot] = self.accounts.get(spot, Account()).plus(took, usage, entry.waited)
 
-    def _take(self, edge: Edge) -> None:
+    def _take(self, edge: Edge) -> Sequence[tuple[Place, int]]:
         """Count the drawn edges of a taken edge; a fork's arms count for themselves, so that a join counts none."""
         place = edge.track.place
         scope = self.scopes.get(place)
         if scope is None or not edge.source:
-            return
+            return ()
         found = {index for target in edge.to if (index := _index_of(scope.edges, edge, target)) is not None}
         for index in found:
             self.taken[place][index] += 1
             self.reasons[place, index] = _reason(scope.edges[index], edge.why)
         drawn = (scope.edges[index] for index in found)
         self.forked.update({((place, edge.source), each.order) for each in drawn if each.fork})
+        return [(place, index) for index in sorted(found)]
 
 
 def _what(entry: Entry) -> Iterator[str]:
@@ -234,6 +244,32 @@ def _index_of(edges: Sequence[DrawnEdge], edge: Edge, target: str) -> int | None
     ]
     order = edge.why.count("; ")
     return next((index for index in found if edges[index].order == order), found[0] if found else None)
+
+
+class Tried(NamedTuple):
+    """An outgoing edge of a node, the explanation of its condition, "" if it has none, and whether it was taken."""
+
+    edge: DrawnEdge
+    why: str
+    is_taken: bool
+
+
+def tried_edges(scope: Scope, edge: Edge) -> list[Tried]:
+    """Return the edges among which a recorded one was chosen, in the order in which they are tried.
+
+    Those after the one that was taken have no explanation: their conditions were not evaluated.
+    """
+    indices = {_index_of(scope.edges, edge, target) for target in edge.to}
+    taken = [each for index, each in enumerate(scope.edges) if index in indices]
+    last = min((each.order for each in taken), default=0)
+    parts = edge.why.split("; ")
+    found: list[Tried] = []
+    for index, drawn in enumerate(scope.edges):
+        if (drawn.source, drawn.failure) == (edge.source, edge.is_failure):
+            before = parts[drawn.order] if drawn.order < last < len(parts) else ""
+            is_taken = index in indices
+            found.append(Tried(drawn, _reason(drawn, edge.why) if is_taken else before, is_taken))
+    return found
 
 
 def _reason(drawn: DrawnEdge, why: str) -> str:

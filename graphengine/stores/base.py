@@ -101,6 +101,15 @@ class Message(NamedTuple):
     payload: Any  # its shape depends on the kind
 
 
+class Count(NamedTuple):
+    """How many runs of a graph have a status, of those that began in the interval from `since`, epoch seconds."""
+
+    graph: str
+    status: Status
+    since: float
+    runs: int
+
+
 class Store(Protocol):
     """A store of runs. One instance belongs to one Runner and one event loop.
 
@@ -166,6 +175,28 @@ class Store(Protocol):
         """
         ...
 
+    async def infos(self, run_ids: Sequence[str]) -> Sequence[RunInfo]:
+        """Return the facts about each of these runs in any order, as `info` does; unknown ids are left out."""
+        ...
+
+    async def pulse(self) -> str:
+        """Return a text that differs from the last one if a process, this one included, has written since then.
+
+        It can also differ without a write. It is cheap enough to be called fifty times a second. What no process
+        writes does not change it: the death of a driver, and a lease that ends.
+        """
+        ...
+
+    async def counts(
+        self, *, tag: str | None = None, text: str | None = None, every_seconds: float | None = None
+    ) -> Sequence[Count]:
+        """Return how many runs there are by graph and status, in any order; only numbers above 0.
+
+        With `every_seconds` also by when they began: `since` is then a multiple of it, otherwise 0. `tag` and `text`
+        select runs as for `runs`. A run whose driver died counts as `running`.
+        """
+        ...
+
     async def ids(self, prefix: str, *, limit: int = 50) -> Sequence[str]:
         """Return the ids of runs that begin with this text, sorted, at most `limit`.
 
@@ -187,7 +218,7 @@ class Store(Protocol):
         """
         ...
 
-    async def runs(
+    async def runs(  # noqa: PLR0913 - what a run can be selected by
         self,
         *,
         limit: int = 50,
@@ -195,8 +226,22 @@ class Store(Protocol):
         graph: str | None = None,
         tag: str | None = None,
         before: str | None = None,
+        text: str | None = None,
+        begun_after: float | None = None,
+        begun_before: float | None = None,
     ) -> Sequence[RunInfo]:
-        """Return runs, newest first by `created_at` then id; `before` is the id of the last one seen, for paging."""
+        """Return runs, newest first by `created_at` then id.
+
+        Args:
+            limit: At most how many.
+            status: Only those with this status.
+            graph: Only those of this graph.
+            tag: Only those with this tag.
+            before: The id of the last one seen, for paging.
+            text: Only those whose id contains this text.
+            begun_after: Only those that began at this time or later, epoch seconds.
+            begun_before: Only those that began before this time.
+        """
         ...
 
     async def tag(self, run_id: str, add: Sequence[str] = (), remove: Sequence[str] = ()) -> tuple[str, ...]:

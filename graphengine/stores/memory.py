@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
+from collections import Counter
 from dataclasses import replace
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 from graphengine.engine.steps import as_stored, encode_step
@@ -23,7 +25,7 @@ from graphengine.errors import (
     UnknownRun,
     UnknownStep,
 )
-from graphengine.stores.base import Loaded, Message, RunInfo
+from graphengine.stores.base import Count, Loaded, Message, RunInfo
 from graphengine.stores.snapshots import MIN_ROWS
 
 if TYPE_CHECKING:
@@ -134,6 +136,7 @@ class MemoryStore:
         self._going: dict[str, _Log] = {}  # the runs that have not ended: the only ones `due` checks
         self._outlines: dict[str, Outline] = {}
         self._posted = 0
+        self._writes = 0
 
     @property
     def shared(self) -> bool:
@@ -162,6 +165,7 @@ class MemoryStore:
         elif not 1 <= info.parent_seq < parent.next_seq:
             raise _unknown_step(parent, info.parent_seq)
         _check_dense(info.id, steps, info.parent_seq + 1)
+        self._writes += 1
         self._logs[info.id] = log = _Log(info, parent, steps)
         self._sort_in(log)
         self._outlines.setdefault(info.fingerprint, outline)
@@ -172,6 +176,7 @@ class MemoryStore:
         log = self._log(run_id)
         if log.driver_fence is not None:
             raise RunIsDriven(run_id, self._owner, float("inf"))
+        self._writes += 1
         log.fence += 1
         log.driver_fence = log.fence
         return log.fence
@@ -181,6 +186,7 @@ class MemoryStore:
         self._check_open()
         log = self._logs.get(run_id)
         if log is not None and log.fence == fence:
+            self._writes += 1
             self._free(log)
 
     def append(self, batch: Append) -> None:
@@ -190,6 +196,7 @@ class MemoryStore:
         if log is None or log.driver_fence != batch.fence:
             raise self._refusal(batch)
         expected = log.next_seq
+        self._writes += 1
         if len(steps) == 1 and steps[0].seq == expected:
             log.steps.append(steps[0])
         else:
@@ -207,6 +214,29 @@ class MemoryStore:
         """Return the last seq of these runs; see `Store.seqs`."""
         self._check_open()
         return {run_id: self._logs[run_id].next_seq - 1 for run_id in run_ids if run_id in self._logs}
+
+    async def infos(self, run_ids: Sequence[str]) -> Sequence[RunInfo]:
+        """Return the facts about these runs; see `Store.infos`."""
+        self._check_open()
+        return [self._info(self._logs[run_id]) for run_id in dict.fromkeys(run_ids) if run_id in self._logs]
+
+    async def pulse(self) -> str:
+        """Return how often a run was written; see `Store.pulse`."""
+        self._check_open()
+        return str(self._writes)
+
+    async def counts(
+        self, *, tag: str | None = None, text: str | None = None, every_seconds: float | None = None
+    ) -> Sequence[Count]:
+        """Return how many runs there are by graph and status; see `Store.counts`."""
+        self._check_open()
+        logs = [log for log in self._logs.values() if tag is None or tag in log.tags]
+        found = Counter(
+            (log.info.graph, log.status, _since(log.info.created_at, every_seconds))
+            for log in logs
+            if text is None or text in log.info.id
+        )
+        return [Count(*key, number) for key, number in found.items()]
 
     async def ids(self, prefix: str, *, limit: int = 50) -> Sequence[str]:
         """Return the ids that begin with this text; see `Store.ids`."""
@@ -232,7 +262,7 @@ class MemoryStore:
         last = log.next_seq - 1
         return log.read(max(after, 0), last if upto is None else min(upto, last))
 
-    async def runs(
+    async def runs(  # noqa: PLR0913 - what a run can be selected by
         self,
         *,
         limit: int = 50,
@@ -240,6 +270,9 @@ class MemoryStore:
         graph: str | None = None,
         tag: str | None = None,
         before: str | None = None,
+        text: str | None = None,
+        begun_after: float | None = None,
+        begun_before: float | None = None,
     ) -> Sequence[RunInfo]:
         """Return a page of the list of runs; see `Store.runs`."""
         self._check_open()
@@ -249,6 +282,9 @@ class MemoryStore:
             logs = [log for log in logs if _age(log) < last]
         wanted = [log for log in logs if status in {None, log.status} and graph in {None, log.info.graph}]
         wanted = [log for log in wanted if tag is None or tag in log.tags]
+        wanted = [log for log in wanted if text is None or text in log.info.id]
+        first, end = begun_after or -inf, inf if begun_before is None else begun_before
+        wanted = [log for log in wanted if first <= log.info.created_at < end]
         return [self._info(log) for log in wanted[: max(limit, 0)]]
 
     async def due(self, now: float, *, limit: int = 100, graphs: Sequence[str] | None = None) -> Sequence[RunInfo]:
@@ -256,7 +292,7 @@ class MemoryStore:
         self._check_open()
         wanted = [log for log in self._going.values() if graphs is None or log.info.graph in graphs]
         found = [(since, log) for log in wanted if (since := log.due_since(now)) is not None]
-        found.sort(key=_since)
+        found.sort(key=_due_since)
         return [self._info(log) for _, log in found[: max(limit, 0)]]
 
     async def outline(self, fingerprint: str) -> Outline | None:
@@ -270,6 +306,7 @@ class MemoryStore:
         if key in log.keys:
             return False
         log.keys.add(key)
+        self._writes += 1
         self._posted += 1
         log.inbox[self._posted] = self._clock(), Message(self._posted, run_id, kind, payload)
         return True
@@ -289,6 +326,7 @@ class MemoryStore:
     async def tag(self, run_id: str, add: Sequence[str] = (), remove: Sequence[str] = ()) -> tuple[str, ...]:
         """Change a run's tags; see `Store.tag`."""
         log = self._log(run_id)
+        self._writes += 1
         log.tags = log.tags.difference(remove).union(add)
         return tuple(sorted(log.tags))
 
@@ -313,6 +351,7 @@ class MemoryStore:
             if reason:
                 kept[expected.id] = reason
             else:
+                self._writes += 1
                 log = self._logs.pop(expected.id)
                 if log.parent is not None:
                     log.parent.branches -= 1
@@ -426,7 +465,12 @@ def _age(log: _Log) -> tuple[float, str]:
     return log.info.created_at, log.info.id
 
 
-def _since(found: tuple[float, _Log]) -> float:
+def _since(at: float, every_seconds: float | None) -> float:
+    """Return the beginning of the interval in which a time is."""
+    return at // every_seconds * every_seconds if every_seconds else 0.0
+
+
+def _due_since(found: tuple[float, _Log]) -> float:
     return found[0]
 
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.errors import RunnerClosed, UnknownRun
 from graphengine.stores.base import Append
@@ -25,7 +25,7 @@ from graphengine.testing.store_kit import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from graphengine.stores.base import Status, Store
 
@@ -121,6 +121,92 @@ class GrowingStores(StoreSuite):
         wanted = ["a", "unknown", "b", "c", *(f"none {n}" for n in range(2000))]
         assert dict(await store.seqs(wanted)) == {"a": 3, "b": 0, "c": 4}
         assert dict(await store.seqs([])) == {}
+
+    @scenario
+    async def test_the_facts_of_many_runs(self, store: Store) -> None:
+        """`infos` returns what `info` returns for each existing run, once, however many are requested."""
+        await new_run(store, "a", count=3)
+        await ended_run(store, "b")
+        await branch(store, "c", "a", at=2, count=2)
+        found = await store.infos(["a", "unknown", "b", "c", "a", *(f"none {n}" for n in range(2000))])
+        assert sorted(info.id for info in found) == ["a", "b", "c"]
+        for info in found:
+            assert info == await store.info(info.id)
+        assert list(await store.infos([])) == []
+
+    @scenario
+    async def test_every_write_changes_the_pulse(self, store: Store) -> None:
+        """`pulse` differs after a run is created, claimed, released, continued, tagged, removed, or gets a message."""
+        fence = 0
+
+        async def claim() -> None:
+            nonlocal fence
+            fence = await store.claim("r")
+
+        async def create() -> None:
+            nonlocal fence
+            fence = await new_run(store, "r")
+
+        async def remove() -> None:
+            assert await store.remove([await store.info("r")]) == {}
+
+        writes: list[Callable[[], Awaitable[object]]] = [
+            create,
+            lambda: append(store, batch("r", fence, [step(1)])),
+            lambda: store.release("r", fence),
+            claim,
+            lambda: store.post("r", "send", {}, "key"),
+            lambda: store.tag("r", ["x"]),
+            lambda: append(store, batch("r", fence, [step(2)], "finished")),
+            remove,
+        ]
+        before = await store.pulse()
+        for write in writes:
+            await write()
+            after = await store.pulse()
+            assert after != before
+            before = after
+
+    @scenario
+    async def test_runs_are_counted(self, store: Store) -> None:
+        """`counts` has a number for each graph, status and interval that has runs; tag and text select runs."""
+        for n, (created_at, graph) in enumerate(((5.0, "g"), (61.0, "g"), (62.5, "g"), (59.9, "h"))):
+            fence = await new_run(store, f"r{n}", created_at=created_at, graph=graph)
+            if n in {1, 2}:
+                await append(store, batch(f"r{n}", fence, [step(1)], "finished"))
+        await store.tag("r1", ["x"])
+        await store.tag("r3", ["x"])
+        assert sorted(await store.counts()) == [("g", "finished", 0, 2), ("g", "running", 0, 1), ("h", "running", 0, 1)]
+        by_minute = [("g", "finished", 60, 2), ("g", "running", 0, 1), ("h", "running", 0, 1)]
+        assert sorted(await store.counts(every_seconds=60)) == by_minute
+        assert sorted(await store.counts(tag="x")) == [("g", "finished", 0, 1), ("h", "running", 0, 1)]
+        assert sorted(await store.counts(text="2")) == [("g", "finished", 0, 1)]
+        assert sorted(await store.counts(text="2", tag="x")) == []
+
+    @scenario
+    async def test_runs_are_listed_by_text_and_time(self, store: Store) -> None:
+        """`text` is part of the id; `begun_after` includes its time, `begun_before` does not; all can be combined."""
+        for n in range(8):
+            fence = await new_run(store, f"{'ab%Ä'[n % 4]}-{n}", created_at=float(n), graph=f"g{n % 2}")
+            await store.tag(f"{'ab%Ä'[n % 4]}-{n}", ["x"] if n > 3 else ["y"])
+            if n % 3 == 0:
+                await append(store, batch(f"{'ab%Ä'[n % 4]}-{n}", fence, [step(1)], "finished"))
+
+        async def ids(**wanted: Any) -> list[str]:  # noqa: ANN401 - the parameters of `runs`
+            return [info.id for info in await store.runs(**wanted)]
+
+        assert await ids(text="a") == ["a-4", "a-0"]
+        assert await ids(text="%") == ["%-6", "%-2"]
+        assert await ids(text="Ä-") == ["Ä-7", "Ä-3"]
+        assert await ids(text="nothing") == []
+        assert await ids(begun_after=5.0) == ["Ä-7", "%-6", "b-5"]
+        assert await ids(begun_before=2.0) == ["b-1", "a-0"]
+        assert await ids(begun_after=1.0, begun_before=3.0) == ["%-2", "b-1"]
+        assert await ids(begun_after=1.0, before="b-5", limit=2) == ["a-4", "Ä-3"]
+        assert await ids(begun_before=4.0, before="b-5") == ["Ä-3", "%-2", "b-1", "a-0"]
+        assert await ids(text="-", tag="x", graph="g1") == ["Ä-7", "b-5"]
+        assert await ids(begun_before=6.5, tag="x", begun_after=5.0) == ["%-6", "b-5"]
+        assert await ids(text="-", status="finished", begun_after=1.0) == ["%-6", "Ä-3"]
 
     @scenario
     async def test_ids_by_their_beginning(self, store: Store) -> None:

@@ -60,6 +60,7 @@ def test_run_writes_the_result_to_stdout_and_the_rest_to_stderr(project: Path, i
         ", no model calls\n",
         "branch: graphengine branch r --at 3",
         "draw:   graphengine render r -o r.svg",
+        "look:   graphengine inspect",
     ):
         assert text in found.stderr
     assert "resume:" not in found.stderr

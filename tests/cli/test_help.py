@@ -12,8 +12,8 @@ from graphengine.cli.session import Exit
 from tests.cli.programs import ROOT, read_until, start
 from tests.cli.scratch import RUNS
 
-ENDLESS = {"worker"}
-"""Commands whose examples run until they are stopped."""
+ENDLESS = {"worker": "worker for ", "inspect": "inspecting "}
+"""Commands whose examples run until they are stopped, and the text with which they show that they run."""
 
 
 def command(name: str) -> Command:
@@ -39,8 +39,8 @@ def test_every_example_works(tried: Path, name: str) -> None:
         words = words_of(line)
         assert words[0] == name
         if name in ENDLESS:
-            process = start(tried, *words)
-            read_until(process, f"{name} for ")
+            process = start(tried, *words, *["--no-open"] * (name == "inspect"))
+            read_until(process, ENDLESS[name])
             process.terminate()
             assert process.wait(30) == 0
             continue

@@ -124,13 +124,17 @@ def timeline_of(steps: Sequence[Step]) -> Timeline:
     """
     if not steps:
         raise RenderError("a run without steps has no timeline", where="steps=", repair="pass the steps of a run")
-    run = visits_of(steps)
+    return laid_out(visits_of(steps))
+
+
+def laid_out(run: Visits) -> Timeline:
+    """Lay out visits in time; they have at least one step."""
     rows = _rows(run)
-    began = min([steps[0].at, *(span.start for row in rows for span in row.spans)])
+    began = min([run.entries[0].step.at, *(span.start for row in rows for span in row.spans)])
     back = [turn for turn in run.turns if turn.kind in ("branched", "resumed")]
     gaps = [Gap(turn.since, turn.at, _why(turn)) for turn in back if turn.at > turn.since]
     branched = [Branching(turn.run_id, turn.seq - 1, turn.at) for turn in back if turn.kind == "branched"]
-    return Timeline(run.snapshot, began, max(began, run.snapshot.now), rows, gaps, branched, len(steps))
+    return Timeline(run.snapshot, began, max(began, run.snapshot.now), rows, gaps, branched, len(run.entries))
 
 
 def _rows(run: Visits) -> list[Row]:

@@ -85,11 +85,18 @@ SELECT id FROM runs WHERE id >= %(prefix)s::text AND id < %(prefix)s::text || ch
 -- name: log
 SELECT kind, holder, seq, sum, place, body FROM read_log(%s::text, %s::integer, %s::integer, %s::integer);
 
--- name: runs_of_tag
-SELECT f.* FROM tags AS t JOIN run_facts AS f ON f.key = t.run
-WHERE t.tag = %(tag)s AND t.created_at <= %(created_at)s AND (t.created_at, f.id) < (%(created_at)s, %(id)s)
-    AND (%(graph)s::text IS NULL OR f.graph = %(graph)s) AND (%(status)s::text IS NULL OR f.status = %(status)s)
-ORDER BY t.created_at DESC, f.id DESC LIMIT %(limit)s;
+-- name: infos
+SELECT * FROM run_facts WHERE id = ANY (%b);
+
+-- name: pulse
+SELECT pg_current_snapshot()::text;
+
+-- name: counts
+SELECT r.graph, r.status, coalesce(floor(r.created_at / %(every)s::float8) * %(every)s::float8, 0) AS since, count(*)
+FROM runs AS r
+WHERE (%(text)s::text IS NULL OR strpos(r.id, %(text)s::text) > 0)
+    AND (%(tag)s::text IS NULL OR EXISTS (SELECT FROM tags AS t WHERE t.run = r.key AND t.tag = %(tag)s::text))
+GROUP BY 1, 2, 3;
 
 -- name: branches
 SELECT f.* FROM run_facts AS f

@@ -11,7 +11,7 @@ from psycopg.adapt import Loader
 
 from graphengine.engine.steps import decode_step, read_json
 from graphengine.errors import StoreCorrupt
-from graphengine.stores.base import Loaded, Message, RunInfo
+from graphengine.stores.base import Count, Loaded, Message, RunInfo
 from graphengine.stores.checksums import sum_of
 from graphengine.stores.long_texts import join
 from graphengine.stores.postgres.arrays import Bigints, Strings
@@ -55,6 +55,9 @@ class Page(NamedTuple):
     graph: str | None
     tag: str | None
     before: str | None
+    text: str | None = None
+    begun_after: float | None = None
+    begun_before: float | None = None
 
 
 class _Entry(NamedTuple):
@@ -269,6 +272,16 @@ def damaged(what: str, why: str) -> StoreCorrupt:
     return StoreCorrupt(f"{what} cannot be read: {why}", where=what, repair=repair)
 
 
+_FILTERS: Final = {
+    "status": "f.status = %(status)s",
+    "graph": "f.graph = %(graph)s",
+    "tag": "t.tag = %(tag)s",
+    "text": "strpos(f.id, %(text)s) > 0",
+    "begun_after": "f.created_at >= %(begun_after)s::float8",
+    "begun_before": "f.created_at < %(begun_before)s::float8",
+}
+
+
 def runs(connection: Connection, page: Page, own: Own) -> list[RunInfo]:
     """Return one page of the list of runs, newest first.
 
@@ -281,16 +294,39 @@ def runs(connection: Connection, page: Page, own: Own) -> list[RunInfo]:
     if page.before is not None:
         last = info(connection, page.before, own)
         created_at, run_id = last.created_at, last.id
-    values: dict[str, Any] = {"created_at": created_at, "id": run_id, "limit": clamped(page.limit)}
-    values |= {"status": page.status, "graph": page.graph, "tag": page.tag}
-    if not all(fits(str(value)) for value in (page.status, page.graph, page.tag)):
+    given = {name: getattr(page, name) for name in _FILTERS if getattr(page, name) is not None}
+    if not all(fits(value) for value in given.values() if isinstance(value, str)):
         return []
-    if page.tag is not None:
-        return [from_facts(row, own) for row in connection.execute(SQL["runs_of_tag"], values).fetchall()]
-    filters = [f"{name} = %({name})s" for name in ("status", "graph") if values[name] is not None]
-    where = " AND ".join([*filters, "(created_at, id) < (%(created_at)s, %(id)s)"])
-    statement = f"SELECT * FROM run_facts WHERE {where} ORDER BY created_at DESC, id DESC LIMIT %(limit)s"  # noqa: S608
+    # The index of tags has the time too, so that only one page of the runs of a tag is read.
+    source, at = ("tags AS t JOIN run_facts AS f ON f.key = t.run", "t") if "tag" in given else ("run_facts AS f", "f")
+    where = [_FILTERS[name] for name in given]
+    where += [
+        f"{at}.created_at <= %(created_at)s::float8",
+        f"({at}.created_at, f.id) < (%(created_at)s::float8, %(id)s)",
+    ]
+    order = f"ORDER BY {at}.created_at DESC, f.id DESC LIMIT %(limit)s"
+    statement = f"SELECT f.* FROM {source} WHERE {' AND '.join(where)} {order}"  # noqa: S608 - of our own texts
+    values = {**given, "created_at": created_at, "id": run_id, "limit": clamped(page.limit)}
     return [from_facts(row, own) for row in connection.execute(statement.encode(), values).fetchall()]
+
+
+def infos(connection: Connection, run_ids: Sequence[str], own: Own) -> list[RunInfo]:
+    """Return the facts about each of these runs that exists."""
+    return [from_facts(row, own) for row in connection.execute(SQL["infos"], (_ids(run_ids),)).fetchall()]
+
+
+def pulse(connection: Connection) -> str:
+    """Return which transactions of the server have ended: every commit changes that."""
+    row = connection.execute(SQL["pulse"]).fetchone()
+    return "" if row is None else str(row[0])
+
+
+def counts(connection: Connection, tag: str | None, text: str | None, every_seconds: float | None) -> list[Count]:
+    """Return how many runs there are by graph, status and interval."""
+    if not all(fits(value) for value in (tag, text) if value is not None):
+        return []
+    found = connection.execute(SQL["counts"], {"tag": tag, "text": text, "every": every_seconds or None})
+    return [Count(*row) for row in found.fetchall()]
 
 
 def branches(connection: Connection, run_ids: Sequence[str], own: Own) -> list[RunInfo]:

@@ -34,7 +34,11 @@ _NONSENSE: Final = (TypeError, ValueError, IndexError, OverflowError)
 
 
 class Reader:
-    """The reads of one file. `at_rest` allows opening it as immutable, for a store that only reads."""
+    """The reads of one file. `at_rest` allows opening it as immutable, for a store that only reads.
+
+    Attributes:
+        connections: How often it was opened.
+    """
 
     def __init__(self, path: Path, *, busy_timeout_seconds: float, at_rest: bool) -> None:
         self._path = path
@@ -43,6 +47,7 @@ class Reader:
         self._worker: Worker | None = None
         self._opened_at: FileState | None = None
         self._connecting = asyncio.Lock()
+        self.connections = 0
 
     async def run(self, read: Callable[[sqlite3.Connection], T]) -> T:
         """Call `read` in a read transaction on the reading thread.
@@ -85,6 +90,7 @@ class Reader:
             await worker.close()
             raise
         self._worker, self._opened_at = worker, state
+        self.connections += 1
         return worker
 
     async def close(self) -> None:

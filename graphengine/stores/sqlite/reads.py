@@ -14,7 +14,7 @@ from pydantic_core import to_json
 
 from graphengine.engine.steps import Branched, Started, decode_step, read_json
 from graphengine.errors import StoreCorrupt, UnknownRun, UnknownStep
-from graphengine.stores.base import Loaded, Message, RunInfo
+from graphengine.stores.base import Count, Loaded, Message, RunInfo
 from graphengine.stores.checksums import message_place, sum_of
 from graphengine.stores.sqlite.queries import DOCTOR_SQL, SQL
 from graphengine.stores.sqlite.texts import Texts
@@ -80,6 +80,9 @@ class Page(NamedTuple):
     graph: str | None
     tag: str | None
     before: str | None
+    text: str | None = None
+    begun_after: float | None = None
+    begun_before: float | None = None
 
 
 def find(connection: sqlite3.Connection, run_id: str, onlooker: Onlooker | None = None) -> Found:
@@ -107,6 +110,29 @@ def seqs(connection: sqlite3.Connection, run_ids: Sequence[str]) -> dict[str, in
     """Return the seq of the last step of each of these runs that exists."""
     known = to_json([run_id for run_id in run_ids if _can_be_an_id(run_id)]).decode()
     return dict(connection.execute(SQL["seqs"], (known,)))
+
+
+def infos(connection: sqlite3.Connection, run_ids: Sequence[str], onlooker: Onlooker) -> list[RunInfo]:
+    """Return the facts about each of these runs that exists."""
+    known = to_json([run_id for run_id in dict.fromkeys(run_ids) if _can_be_an_id(run_id)]).decode()
+    return [from_row(connection, row, onlooker).info for row in connection.execute(SQL["infos"], (known,))]
+
+
+def pulse(connection: sqlite3.Connection) -> str:
+    """Return a number that changes when another connection commits."""
+    return str(connection.execute(SQL["pulse"]).fetchone()[0])
+
+
+def counts(
+    connection: sqlite3.Connection, tag: str | None, text: str | None, every_seconds: float | None
+) -> list[Count]:
+    """Return how many runs there are by graph, status and, if wanted, the time when they began."""
+    if text is not None and not _can_be_an_id(text):
+        return []
+    every = math.inf if every_seconds is None else every_seconds
+    query = SQL["counts" if tag is None else "counts_of_tag"]
+    rows = connection.execute(query, {"every": every, "tag": tag, "text": text})
+    return [Count(graph, status, since or 0.0, number) for graph, status, since, number in rows]
 
 
 def ids(connection: sqlite3.Connection, prefix: str, limit: int) -> list[str]:
@@ -351,11 +377,16 @@ def runs(connection: sqlite3.Connection, page: Page, onlooker: Onlooker) -> list
     if page.before is not None:
         last = find(connection, page.before).info
         created_at, run_id = last.created_at, last.id
+    if page.begun_before is not None and page.begun_before <= created_at:
+        created_at, run_id = page.begun_before, ""
     limit = min(page.limit, _LARGEST_LIMIT)
-    if page.tag is not None:
-        selection = {"tag": page.tag, "graph": page.graph, "status": page.status}
-        place = {"created_at": created_at, "id": run_id, "limit": limit}
-        rows = connection.execute(SQL["runs_of_tag"], selection | place)
+    if page.text is not None and not _can_be_an_id(page.text):
+        return []
+    if page.tag is not None or page.text is not None or page.begun_after is not None:
+        begun_after = -math.inf if page.begun_after is None else page.begun_after
+        place = {"created_at": created_at, "id": run_id, "limit": limit, "begun_after": begun_after}
+        query = SQL["runs_that_match" if page.tag is None else "runs_of_tag"]
+        rows = connection.execute(query, page._asdict() | place)
         return [from_row(connection, row, onlooker).info for row in rows]
     names = {"graph": page.graph, "status": page.status}
     given = {name: value for name, value in names.items() if value is not None}

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from graphengine.engine.outline import Outline
     from graphengine.engine.steps import Step
     from graphengine.state.json_values import JsonValue
-    from graphengine.stores.base import Append, Loaded, Message, RunInfo, Status
+    from graphengine.stores.base import Append, Count, Loaded, Message, RunInfo, Status
     from graphengine.stores.sqlite.files import Synchronous
     from graphengine.stores.sqlite.writes import Addition, Claimed
 
@@ -300,6 +300,21 @@ class SQLiteStore:
         """Return the last seq of these runs; see `Store.seqs`."""
         return await self._read(partial(reads.seqs, run_ids=run_ids)) if run_ids else {}
 
+    async def infos(self, run_ids: Sequence[str]) -> Sequence[RunInfo]:
+        """Return the facts about these runs; see `Store.infos`."""
+        return await self._read(partial(reads.infos, run_ids=run_ids, onlooker=self._onlooker())) if run_ids else []
+
+    async def pulse(self) -> str:
+        """Return a text that differs after every commit; see `Store.pulse`."""
+        version = await self._read(reads.pulse)
+        return f"{0 if self._reader is None else self._reader.connections}.{version}"
+
+    async def counts(
+        self, *, tag: str | None = None, text: str | None = None, every_seconds: float | None = None
+    ) -> Sequence[Count]:
+        """Return how many runs there are by graph and status; see `Store.counts`."""
+        return await self._read(partial(reads.counts, tag=tag, text=text, every_seconds=every_seconds))
+
     async def ids(self, prefix: str, *, limit: int = 50) -> Sequence[str]:
         """Return the ids that begin with this text; see `Store.ids`."""
         return await self._read(partial(reads.ids, prefix=prefix, limit=limit))
@@ -312,7 +327,7 @@ class SQLiteStore:
         """Return a range of the log; see `Store.steps`."""
         return await self._read(partial(reads.steps, run_id=run_id, after=after, upto=upto))
 
-    async def runs(
+    async def runs(  # noqa: PLR0913 - what a run can be selected by
         self,
         *,
         limit: int = 50,
@@ -320,9 +335,12 @@ class SQLiteStore:
         graph: str | None = None,
         tag: str | None = None,
         before: str | None = None,
+        text: str | None = None,
+        begun_after: float | None = None,
+        begun_before: float | None = None,
     ) -> Sequence[RunInfo]:
         """Return a page of the list of runs; see `Store.runs`."""
-        page = reads.Page(limit, status, graph, tag, before)
+        page = reads.Page(limit, status, graph, tag, before, text, begun_after, begun_before)
         return await self._read(partial(reads.runs, page=page, onlooker=self._onlooker()))
 
     async def due(self, now: float, *, limit: int = 100, graphs: Sequence[str] | None = None) -> Sequence[RunInfo]:

@@ -213,12 +213,12 @@ class Counting(SQLiteStore):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        self.infos = 0
+        self.lookups = 0
         self.polls: list[int] = []
         self.three_looks = asyncio.Event()
 
     async def info(self, run_id: str) -> RunInfo:
-        self.infos += 1
+        self.lookups += 1
         return await super().info(run_id)
 
     async def seqs(self, run_ids: Sequence[str]) -> Mapping[str, int]:
@@ -238,7 +238,7 @@ async def test_one_poll_serves_all_runs_that_sleep(tmp_path: Path) -> None:
             await until(run, "waiting")
         await store.three_looks.wait()
         assert store.polls.count(1) <= 1, "a run is not polled when it falls asleep"
-        assert store.infos <= 20
+        assert store.lookups <= 20
         async with Runner(tmp_path / "runs.db") as other:
             for run in runs:
                 await other.stop(run.id)

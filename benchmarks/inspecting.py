@@ -1,0 +1,224 @@
+"""The inspector: how soon its pages show something, how large they are, and what it costs while nothing happens."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import http.client
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import asynccontextmanager, contextmanager
+from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from pydantic import BaseModel
+
+from benchmarks.measure import MILLI, Figure, Outcome, Settings, Target
+from graphengine import END, START, Graph, Limits, Runner, value
+from graphengine.stores.sqlite import SQLiteStore
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+
+UP = "`graphengine inspect`, until its page is served"
+LIST = "the list of 1,000 runs"
+HEAD = "the head and last steps of a run of 10,000 steps"
+ROWS = "a row for each of its steps, folded already"
+PAINT = "first paint of that run in Chromium, the page and the picture loaded before"
+PAGE = "the page's files, compressed"
+IDLE = "processor time while a page looks at a run that waits"
+_CHROMIUM: Final = shutil.which("chromium") or shutil.which("chromium-browser")
+_ROOT: Final = Path(__file__).resolve().parents[1]
+_IDLE_SECONDS: Final = 5
+
+
+class Count(BaseModel):
+    """A counter with a score that changes."""
+
+    n: int = 0
+    score: int = 0
+
+
+def _graph(most: int) -> Graph[Count]:
+    graph = Graph("count", Count, limits=Limits(steps=2 * most + 9))
+    graph.add_node("more", lambda n: {"n": n + 1, "score": n % 11}, writes=["n", "score"], thread=False)
+    graph.add_edge(START, "more")
+    graph.add_edge("more", END, when=value("n") >= most, label="enough")
+    graph.add_edge("more", "more")
+    return graph
+
+
+class _Server(NamedTuple):
+    url: str
+    pid: int
+    up_ms: float
+
+    @property
+    def host(self) -> str:
+        return self.url.removeprefix("http://").partition("/")[0]
+
+
+async def inspecting(settings: Settings) -> Outcome:
+    """A database with one run of 10,000 steps and 1,000 short ones, and the inspector as a process of its own.
+
+    The documents are timed by a client without a browser. First paint is from the click on the run to its first
+    steps on the screen, if Playwright and Chromium are installed; else it is left out.
+    """
+    if find_spec("starlette") is None or find_spec("uvicorn") is None:
+        return Outcome("The inspector", {}, [])
+    steps, runs = settings.count(10_000, 50), settings.count(1000, 5)
+    rounds = settings.count(9, 1)
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / "runs.db"
+        await _record(path, steps, runs)
+        found = {UP: [(await asyncio.to_thread(_once, path)) for _ in range(rounds)]}
+        with _served(path) as server:
+            cookie = _cookie(server)
+            for side, address in (
+                (LIST, f"/api/runs?limit={runs}"),
+                (HEAD, "/api/run?id=long"),
+                (ROWS, "/api/rows?id=long"),
+            ):
+                times = [await asyncio.to_thread(_get, server, cookie, address) for _ in range(rounds + 1)]
+                found[side] = times[1:]
+            if _CHROMIUM is not None and find_spec("playwright") is not None:
+                found[PAINT] = await _paints(server, rounds)
+            idle = await asyncio.to_thread(_idle, server, cookie, settings.count(_IDLE_SECONDS, 1))
+    figures = {side: Figure(side, "ms", tuple(times)) for side, times in found.items()}
+    figures[PAGE] = Figure(PAGE, "KB", (_page_kilobytes(),))
+    figures[IDLE] = Figure(IDLE, "%", (max(idle, 0.01),))
+    limits = {UP: 500.0, LIST: 100.0, PAINT: 200.0, PAGE: 60.0, IDLE: 1.0}
+    targets = [
+        Target(f"{side}, {figures[side].unit}", figures[side].median, "≤", limit)
+        for side, limit in limits.items()
+        if side in figures
+    ]
+    return Outcome("The inspector", figures, targets)
+
+
+async def _record(path: Path, steps: int, runs: int) -> None:
+    async with Runner(SQLiteStore(path, synchronous="NORMAL")) as runner:
+        await runner.start(_graph(steps), run_id="long").result()
+        for _ in range(runs // 20):
+            await asyncio.gather(*(runner.start(_graph(2)).result() for _ in range(20)))
+
+
+@contextmanager
+def _served(path: Path) -> Iterator[_Server]:
+    words = [sys.executable, "-m", "graphengine", "inspect", "--db", str(path), "--no-open", "--json"]
+    environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
+    began = time.perf_counter()
+    with subprocess.Popen(words, stdout=subprocess.PIPE, env=environment, text=True) as process:  # noqa: S603 - our own
+        try:
+            line = process.stdout.readline() if process.stdout is not None else ""
+            server = _Server(json.loads(line)["url"], process.pid, 0.0)
+            connection = http.client.HTTPConnection(server.host, timeout=10)
+            connection.request("GET", "/")
+            connection.getresponse().read()
+            connection.close()
+            yield server._replace(up_ms=(time.perf_counter() - began) * MILLI)
+        finally:
+            process.terminate()
+
+
+def _once(path: Path) -> float:
+    with _served(path) as server:
+        return server.up_ms
+
+
+def _cookie(server: _Server) -> str:
+    base, _, token = server.url.partition("/#token=")
+    connection = http.client.HTTPConnection(server.host, timeout=10)
+    headers = {"Origin": base, "X-Graphengine": "1", "Content-Type": "application/json"}
+    connection.request("POST", "/api/session", json.dumps({"token": token}), headers)
+    found = str(connection.getresponse().headers["set-cookie"]).partition(";")[0]
+    connection.close()
+    return found
+
+
+def _get(server: _Server, cookie: str, address: str) -> float:
+    connection = http.client.HTTPConnection(server.host, timeout=60)
+    began = time.perf_counter()
+    connection.request("GET", address, headers={"Cookie": cookie})
+    connection.getresponse().read()
+    took = (time.perf_counter() - began) * MILLI
+    connection.close()
+    return took
+
+
+def _idle(server: _Server, cookie: str, seconds: float) -> float:
+    """Return the per cent of one processor that the server takes while a stream is open."""
+    connection = http.client.HTTPConnection(server.host, timeout=60)
+    connection.request("GET", "/api/events?id=long&after=100000", headers={"Cookie": cookie})
+    response = connection.getresponse()
+    response.readline()
+    time.sleep(1)
+    before = _processor_seconds(server.pid)
+    time.sleep(seconds)
+    used = _processor_seconds(server.pid) - before
+    connection.close()
+    return 100 * used / seconds
+
+
+def _processor_seconds(pid: int) -> float:
+    stat = Path(f"/proc/{pid}/stat")
+    if not stat.exists():  # no Linux: not measured
+        return 0.0
+    fields = stat.read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+async def _paints(server: _Server, rounds: int) -> list[float]:
+    """Return how long each of some openings of the long run took."""
+    async with _page(server) as open_run:
+        times = [await open_run() for _ in range(rounds + 2)]
+    return times[2:]
+
+
+@asynccontextmanager
+async def _page(server: _Server) -> AsyncIterator[Callable[[], Coroutine[None, None, float]]]:
+    from playwright.async_api import async_playwright  # noqa: PLC0415 - not in every environment
+
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=_CHROMIUM, args=["--no-sandbox"])
+        page = await browser.new_page()
+        await page.goto(server.url)
+        await page.wait_for_selector(".list .row")
+
+        async def open_run() -> float:
+            await page.evaluate(
+                "history.pushState(null, '', '/?text=long'); dispatchEvent(new PopStateEvent('popstate'))"
+            )
+            await page.wait_for_selector(".row[data-run=long]")
+            await page.wait_for_timeout(300)
+            took: float = await page.evaluate(_PAINT)
+            return took
+
+        yield open_run
+        await browser.close()
+
+
+_PAINT: Final = """
+() => new Promise((done) => {
+  const began = performance.now();
+  const seen = () => (document.querySelector(".picture svg") && document.querySelector(".steps .step")
+    ? requestAnimationFrame(() => done(performance.now() - began)) : requestAnimationFrame(seen));
+  document.querySelector(".row[data-run=long]").click();
+  seen();
+})
+"""
+
+
+def _page_kilobytes() -> float:
+    """Return the size of the page's files as a server that compresses them would send them."""
+    folder = files("graphengine.inspector") / "static"
+    every = [file for part in (folder, folder / "vendor") for file in part.iterdir() if file.is_file()]
+    shown = [file for file in every if not file.name.endswith(".txt")]
+    return sum(len(gzip.compress(file.read_bytes())) for file in shown) / 1000

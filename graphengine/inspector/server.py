@@ -1,0 +1,294 @@
+"""The server: routes, streams of events, and the program around them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import signal
+import socket
+import sys
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, Final
+
+import uvicorn
+from pydantic_core import to_json
+from starlette.applications import Starlette
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from graphengine.errors import GraphEngineError, InputError, StoreError, UnknownRun, UnknownStep
+from graphengine.history.json_document import error_document
+from graphengine.history.selection import status_of
+from graphengine.inspector.acts import Acts
+from graphengine.inspector.books import Books
+from graphengine.inspector.feed import Feed
+from graphengine.inspector.guard import Guard
+from graphengine.inspector.pictures import Pictures
+from graphengine.inspector.views import Query, Views
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from starlette.requests import Request
+
+    from graphengine.stores.base import RunInfo, Store
+
+HOST: Final = "127.0.0.1"
+_PAGES: Final = ("/", "/run", "/compare", "/graph")
+_KINDS: Final = {"js": "text/javascript", "css": "text/css", "svg": "image/svg+xml", "html": "text/html"}
+_HEARTBEAT_SECONDS: Final = 15.0
+_LIST_SECONDS: Final = 0.2
+_MOST_BEHIND: Final = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What an inspector shows.
+
+    Attributes:
+        database: The database.
+        reader: The same as a store that is only read, not open yet.
+        command: Returns a command line to paste, given a run, the command and its further words.
+        version: This package's version.
+        port: The port; 0 for a free one.
+        is_read_only: Whether nothing can be answered, sent, stopped or tagged.
+    """
+
+    database: Path
+    reader: Store
+    command: Callable[..., str]
+    version: str
+    port: int = 0
+    is_read_only: bool = False
+
+
+class _Server(uvicorn.Server):
+    """A server that ends without an error at Ctrl-C and SIGTERM; uvicorn's own dies of the signal after it ended."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        loop = asyncio.get_running_loop()
+        with suppress(NotImplementedError, RuntimeError, ValueError):  # on Windows, and in other threads
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.add_signal_handler(number, self.handle_exit, number, None)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals to the handlers above, which are there before the URL is printed."""
+        yield
+
+
+def serve(settings: Settings, opened: Callable[[str], object]) -> None:
+    """Serve until interrupted.
+
+    Args:
+        settings: What to serve.
+        opened: Called with the URL once requests are accepted.
+
+    Raises:
+        InputError: The port is taken.
+        StoreError: The database cannot be read.
+    """
+    listening = listen(settings.port)
+    port, token = listening.getsockname()[1], secrets.token_urlsafe(32)
+    guarded = Guard(application(settings), port=port, token=token)
+    config = uvicorn.Config(guarded, log_level="critical", lifespan="on", timeout_graceful_shutdown=1, ws="none")
+
+    async def whole() -> None:
+        await settings.reader.open()
+        try:
+            server = _Server(config)
+            opened(f"http://{HOST}:{port}/#token={token}")  # the port is open: early requests wait
+            await server.serve([listening])
+        finally:
+            await settings.reader.close()
+
+    asyncio.run(whole())
+
+
+def listen(port: int) -> socket.socket:
+    """Listen on a port of this machine only.
+
+    Raises:
+        InputError: It is taken, or not allowed.
+    """
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        if sys.platform != "win32":  # there it would let another program take the port
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((HOST, port))
+        listening.listen(64)
+    except OSError as error:
+        listening.close()
+        repair = "choose another with --port; --port 0 finds a free one"
+        raise InputError(
+            f"port {port} cannot be used: {error.strerror}", where=f"{HOST}:{port}", repair=repair
+        ) from error
+    return listening
+
+
+def application(settings: Settings) -> Starlette:
+    """Return the application, without its guard."""
+    store = settings.reader
+    books, feed = Books(store), Feed(store)
+    about = {"version": settings.version, "database": str(settings.database), "read_only": settings.is_read_only}
+    views = Views(store, books, Pictures(), settings.command, about)
+    acts = Acts(settings.database, store)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        watching = asyncio.create_task(feed.watch(), name="graphengine inspector feed")
+        try:
+            yield
+        finally:
+            watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await watching
+
+    writes = () if settings.is_read_only else (acts.answer, acts.send, acts.stop, acts.tag)
+    routes = [Route(page, _page) for page in _PAGES]
+    routes += [Route("/static/{name:path}", _static)]
+    routes += [Route(f"/api/{view.__name__}", _reading(view)) for view in views.all]
+    routes += [Route(f"/api/{act.__name__}", _writing(act), methods=["POST"]) for act in writes]
+    routes += [Route("/api/events", _events(views, books, feed))]
+    return Starlette(routes=routes, lifespan=lifespan)
+
+
+async def _page(_: Request) -> Response:
+    return _file("index.html")
+
+
+async def _static(request: Request) -> Response:
+    return _file(request.path_params["name"])
+
+
+def _file(name: str) -> Response:
+    """Return one of the page's files; only names in the package's list exist, so no path leaves the folder."""
+    if name not in _shell():
+        return Response("not found", 404)
+    content, kind = _shell()[name]
+    return Response(content, media_type=kind, headers={"Cache-Control": "no-cache"})
+
+
+def _shell() -> Mapping[str, tuple[bytes, str]]:
+    """Return the files of the page, with their types."""
+    if not _FILES:
+        folder = files("graphengine.inspector") / "static"
+        for part in (folder, folder / "vendor"):
+            for file in part.iterdir():
+                ending = file.name.rpartition(".")[2]
+                if file.is_file() and ending in _KINDS:
+                    name = file.name if part is folder else f"vendor/{file.name}"
+                    _FILES[name] = file.read_bytes(), _KINDS[ending]
+    return _FILES
+
+
+_FILES: Final[dict[str, tuple[bytes, str]]] = {}
+
+
+def _reading(view: Callable[[Query], Awaitable[Mapping[str, Any]]]) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        try:
+            return _json(await view(Query(request.query_params)))
+        except GraphEngineError as error:
+            return _refused(error)
+
+    return endpoint
+
+
+def _writing(act: Callable[[Mapping[str, Any]], Awaitable[None]]) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        try:
+            try:
+                body = json.loads(await request.body())
+            except (ValueError, RecursionError):
+                body = None
+            if not isinstance(body, dict):
+                raise InputError("the body is not a JSON object", where="body")
+            await act(body)
+        except GraphEngineError as error:
+            return _refused(error)
+        return _json({})
+
+    return endpoint
+
+
+def _refused(error: GraphEngineError) -> Response:
+    is_missing = isinstance(error, UnknownRun | UnknownStep)
+    return _json(error_document(error), 404 if is_missing else 500 if isinstance(error, StoreError) else 400)
+
+
+def _json(content: object, status: int = 200) -> Response:
+    body = to_json(content, inf_nan_mode="null")
+    return Response(body, status, media_type="application/json", headers={"Cache-Control": "no-store"})
+
+
+def _events(views: Views, books: Books, feed: Feed) -> Callable[[Request], Awaitable[Response]]:
+    """Return the endpoint of the streams: of one run with `id`, else of the list of runs."""
+
+    async def endpoint(request: Request) -> Response:
+        try:
+            query = Query(request.query_params)
+            run_id, after = query.text("id"), query.seq("after") or 0
+        except GraphEngineError as error:
+            return _refused(error)
+        last = request.headers.get("last-event-id", "")
+        after = max(after, int(last)) if last.isdecimal() and len(last) < len(str(1 << 32)) else after
+        stream = _list_events(feed) if run_id is None else _run_events(views, books, feed, run_id, after)
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
+
+    return endpoint
+
+
+async def _list_events(feed: Feed) -> AsyncIterator[bytes]:
+    yield _event("hello", {})
+    with feed.listener(None) as listener:
+        while True:
+            if await listener.changed(_HEARTBEAT_SECONDS):
+                yield _event("trouble", listener.trouble) if listener.trouble else _event("changed", listener.version)
+                await asyncio.sleep(_LIST_SECONDS)
+            else:
+                yield b": still here\n\n"
+
+
+async def _run_events(views: Views, books: Books, feed: Feed, run_id: str, after: int) -> AsyncIterator[bytes]:
+    """Yield each step after a seq once, in order, and where the run is; a page that is far behind is told to reload."""
+    yield b"retry: 500\n\n"
+    shown: object = None
+    with feed.listener(run_id) as listener:
+        while True:
+            if not await listener.changed(_HEARTBEAT_SECONDS):
+                yield b": still here\n\n"
+                continue
+            if listener.trouble or listener.info is None:
+                yield _event("trouble" if listener.trouble else "gone", listener.trouble)
+                continue
+            info: RunInfo = listener.info
+            try:
+                book = await books.book(info)
+                if info.seq - after > _MOST_BEHIND:
+                    yield _event("reset", {}, info.seq)
+                    after = info.seq
+                for row in book.rows[after : info.seq]:
+                    yield _event("step", row, row[0])
+                after = max(after, info.seq)
+                standing = (info, status_of(info))
+                if standing != shown:
+                    shown = standing
+                    yield _event("stands", views.head(info, book))
+            except GraphEngineError as error:
+                yield _event("trouble", error.message)
+
+
+def _event(name: str, content: object, number: int | None = None) -> bytes:
+    """Return one event of a stream."""
+    head = f"id: {number}\n" if number is not None else ""
+    return f"{head}event: {name}\ndata: ".encode() + to_json(content, inf_nan_mode="null") + b"\n\n"
+
+
+__all__ = ["HOST", "Settings", "application", "listen", "serve"]

@@ -1,0 +1,71 @@
+// A form made from a JSON Schema: as far as answers of people go. Anything else is a field for JSON.
+
+import { html } from "./vendor/preact-htm.js";
+
+/** The schema that a reference leads to; `anyOf` with null is the other one, which may then be left out. */
+function resolved(schema, root) {
+  let found = schema || {};
+  for (let depth = 0; found.$ref && depth < 20; depth += 1) {
+    const path = found.$ref.replace(/^#\//, "").split("/");
+    found = { ...path.reduce((at, key) => at?.[key], root), ...Object.fromEntries(Object.entries(found).filter(([key]) => key !== "$ref")) };
+  }
+  const others = (found.anyOf || []).filter((each) => each.type !== "null");
+  if (found.anyOf && others.length === 1) return { ...resolved(others[0], root), optional: true, title: found.title };
+  if (found.allOf?.length === 1) return { ...resolved(found.allOf[0], root), ...found, allOf: undefined };
+  return found;
+}
+
+export function blank(schema, root = schema) {
+  const found = resolved(schema, root);
+  if (found.default !== undefined) return found.default;
+  if (found.const !== undefined) return found.const;
+  if (found.type === "object" && found.properties) {
+    const required = found.required || [];
+    return Object.fromEntries(Object.entries(found.properties).filter(([name, each]) => required.includes(name) || resolved(each, root).default !== undefined).map(([name, each]) => [name, blank(each, root)]));
+  }
+  if (found.type === "string" && !found.enum) return "";
+  return found.type === "array" ? [] : undefined;
+}
+
+/** What is missing before an answer can be sent; "" if nothing. */
+export function problemOf(schema, value, root = schema) {
+  const found = resolved(schema, root);
+  if (value === undefined && !found.optional) return "not answered yet";
+  if (Number.isNaN(value)) return "not a number";
+  if (found.type === "object" && found.properties && value) {
+    for (const name of found.required || []) {
+      const problem = problemOf(found.properties[name], value[name], root);
+      if (problem) return `${name}: ${problem}`;
+    }
+  }
+  return value?.broken !== undefined ? "not JSON" : "";
+}
+
+export function Field({ schema, root, value, set, name }) {
+  const found = resolved(schema, root);
+  const options = found.enum || (found.type === "boolean" ? [true, false] : null);
+  const about = found.description ? html`<small class="soft">${found.description}</small>` : null;
+  if (options) {
+    const word = (each) => (each === true ? "yes" : each === false ? "no" : String(each));
+    return html`<div role="radiogroup" aria-label=${name} class="options">${options.map((each) => html`<button type="button" role="radio" aria-checked=${value === each} onClick=${() => set(each)}>${word(each)}</button>`)} ${about}</div>`;
+  }
+  if (found.type === "object" && found.properties) {
+    return html`<fieldset>${Object.entries(found.properties).map(([key, each]) => html`<div class="field"><span class="label">${key}${(found.required || []).includes(key) ? "" : html` <small class="soft">optional</small>`}</span>
+      <${Field} schema=${each} root=${root} value=${value?.[key]} name=${key} set=${(made) => set({ ...value, [key]: made })} /></div>`)}</fieldset>`;
+  }
+  if (found.type === "integer" || found.type === "number") {
+    return html`<input type="number" aria-label=${name} step=${found.type === "integer" ? 1 : "any"} min=${found.minimum} max=${found.maximum} value=${value ?? ""}
+      onInput=${(event) => set(event.target.value === "" ? undefined : Number(event.target.value))} /> ${about}`;
+  }
+  if (found.type === "string" || !schema) {
+    return html`<textarea aria-label=${name} rows=${found.maxLength && found.maxLength < 100 ? 1 : 3} maxlength=${found.maxLength} value=${value ?? ""} onInput=${(event) => set(event.target.value)}></textarea> ${about}`;
+  }
+  const parse = (text) => {
+    try {
+      set(JSON.parse(text));
+    } catch {
+      set({ broken: text });
+    }
+  };
+  return html`<textarea aria-label=${`${name}, as JSON`} rows="4" onInput=${(event) => parse(event.target.value)}>${value?.broken ?? JSON.stringify(value ?? null, null, 2)}</textarea> <small class="soft">JSON</small> ${about}`;
+}

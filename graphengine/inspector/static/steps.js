@@ -1,0 +1,82 @@
+// The list of a run's steps: any number of them, with failures marked, kinds, search, and maps' items folded.
+
+import { html, useState, useMemo, useRef } from "./vendor/preact-htm.js";
+import { List, useKeys } from "./parts.js";
+import { count, seconds } from "./words.js";
+
+const SIGNS = { failed: "✗", retry: "↻", fallback: "⤵", waiting: "⏸", call: "✦", ended: "■" };
+const FOLDED = 8;
+
+/** The rows to show: those that fit, and one line for each long row of steps inside a map's items. */
+function listed(rows, { bad, kind, text, opened }) {
+  const words = text.toLowerCase();
+  const fits = (row) =>
+    (!bad || ["failed", "retry", "fallback"].includes(row[7])) && (!kind || row[1] === kind) &&
+    (!words || `${row[0]} ${row[2]} ${row[1]} ${row[9]} ${row[10]} ${row[11]} ${row[8]}`.toLowerCase().includes(words));
+  const found = [];
+  const plain = bad || kind || words;
+  for (let index = 0; index < rows.length; index += 1) {
+    const row = rows[index];
+    if (!fits(row)) continue;
+    if (!plain && row[2].includes("[") && !opened.has(row[0])) {
+      let end = index;
+      while (end < rows.length && rows[end][2].includes("[")) end += 1;
+      if (end - index > FOLDED) {
+        const inner = rows.slice(index, end);
+        found.push({ fold: row[0], last: inner.at(-1)[0], size: inner.length, path: row[2].replace(/\[\d+\].*/, "[…]"), bad: inner.filter((each) => each[7] === "failed").length });
+        index = end - 1;
+        continue;
+      }
+    }
+    if (!plain && opened.has(row[0])) {
+      while (index < rows.length && rows[index][2].includes("[")) found.push({ row: rows[index++] });
+      index -= 1;
+      continue;
+    }
+    found.push({ row });
+  }
+  return found;
+}
+
+export function Steps({ rows, whole, total, selected, select, search, setSearch }) {
+  const [bad, setBad] = useState(false);
+  const [kind, setKind] = useState("");
+  const [opened, setOpened] = useState(new Set());
+  const field = useRef(null);
+  const shown = useMemo(() => listed(rows, { bad, kind, text: search, opened }), [rows, bad, kind, search, opened]);
+  const kinds = useMemo(() => [...new Set(rows.map((row) => row[1]))].sort(), [rows]);
+  const failures = useMemo(() => rows.filter((row) => row[7] === "failed" || row[7] === "retry").length, [rows]);
+  const index = selected ? shown.findIndex((each) => (each.row ? each.row[0] >= selected : each.last >= selected)) : shown.length - 1;
+  const move = (step) => {
+    const next = shown[Math.min(Math.max(index + step, 0), shown.length - 1)];
+    if (next) select(next.row ? next.row[0] : next.fold);
+  };
+  const down = () => move(1);
+  const up = () => move(-1);
+  useKeys({ j: down, ArrowDown: down, k: up, ArrowUp: up, Home: () => select(1), End: () => select(0), "/": () => field.current.focus() });
+  return html`<section class="steps" aria-label="Steps">
+    <div class="bar slim">
+      <label class="check"><input type="checkbox" checked=${bad} onChange=${() => setBad(!bad)} /> only failures (${failures})</label>
+      <select aria-label="Kind of step" value=${kind} onChange=${(event) => setKind(event.target.value)}><option value="">every kind</option>${kinds.map((each) => html`<option>${each}</option>`)}</select>
+      <input ref=${field} type="search" aria-label="Search in steps" placeholder="search" value=${search} onInput=${(event) => setSearch(event.target.value)} />
+      <span class="soft">${whole ? count(shown.length, "line") : `the last ${rows.length} of ${total} steps`}</span>
+      <span class="walk"><button class="small" aria-label="previous step" onClick=${up}>◀</button><button class="small" aria-label="next step" onClick=${down}>▶</button>
+        <button class="small" aria-pressed=${!selected} onClick=${() => select(0)}>follow</button></span>
+    </div>
+    <${List} rows=${shown} height=${27} label="Steps of the run" show=${index} row=${(each, at) => (each.row
+      ? html`<${Line} key=${each.row[0]} row=${each.row} selected=${at === index} select=${select} />`
+      : html`<div key=${`fold ${each.fold}`} class="step folded ${at === index ? "selected" : ""}" role="option" aria-selected=${at === index} onClick=${() => setOpened(new Set([...opened, each.fold]))}>
+          <span>${each.fold}</span><span></span><span>▸ ${each.path}</span><span></span><span>${count(each.size, "step")}${each.bad ? html`, <b class="is-failed">${each.bad} failed</b>` : ""}; click to unfold</span></div>`)} />
+  </section>`;
+}
+
+function Line({ row, selected, select }) {
+  const [seq, kind, path, visit, attempt, , took, tone, to, label, why, text] = row;
+  return html`<div class="step tone-${tone} ${selected ? "selected" : ""}" role="option" aria-selected=${selected} data-seq=${seq} onClick=${() => select(seq)}>
+    <span>${seq}</span>
+    <span class="sign" title=${tone || kind}>${SIGNS[tone] || ""}</span>
+    <span class="path">${path || kind}${visit > 1 && path ? html` <small>visit ${visit}</small>` : null}${attempt > 1 ? html` <small>attempt ${attempt}</small>` : null}</span>
+    <span class="number">${seconds(took)}</span>
+    <span>${text} ${to.length ? html`<b>→ ${to.join(", ")}</b>` : null} ${label ? html`<span class="edge">${label}</span>` : null} <span class="soft">${why}</span></span>
+  </div>`;
+}

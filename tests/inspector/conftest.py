@@ -1,0 +1,128 @@
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from starlette.types import ASGIApp
+
+from graphengine.history.selection import status_of
+from graphengine.inspector.guard import Guard
+from graphengine.inspector.server import Settings, application
+from graphengine.stores.sqlite import SQLiteStore
+from tests.inspector.client import PORT, TOKEN
+from tests.inspector.graphs import write_some
+
+ROOT = Path(__file__).resolve().parents[2]
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+Opened: TypeAlias = Callable[..., Page]
+
+
+@pytest.fixture(scope="session")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with a run of each kind; only read."""
+    path = tmp_path_factory.mktemp("inspector") / "runs.db"
+    write_some(path)
+    return path
+
+
+@pytest.fixture
+def database(recorded: Path, tmp_path: Path) -> Path:
+    """A copy of it to write to."""
+    return Path(shutil.copy(recorded, tmp_path / "runs.db"))
+
+
+def command(info: Any, *words: str) -> str:
+    """Return a command to paste, as the command line would."""
+    return " ".join(["graphengine", words[0], info.id, *words[1:], status_of(info)])
+
+
+@pytest.fixture
+async def app(database: Path) -> AsyncIterator[ASGIApp]:
+    """The guarded application over the database."""
+    async with opened(database) as found:
+        yield found
+
+
+@pytest.fixture
+async def read_only(database: Path) -> AsyncIterator[ASGIApp]:
+    """The same, read-only."""
+    async with opened(database, is_read_only=True) as found:
+        yield found
+
+
+class opened:  # noqa: N801 - used as a function
+    def __init__(self, path: Path, **more: Any) -> None:
+        self._store = SQLiteStore(path, read_only=True)
+        self._app = application(Settings(path, self._store, command, "1.2.3", **more))
+
+    async def __aenter__(self) -> ASGIApp:
+        await self._store.open()
+        return Guard(self._app, port=PORT, token=TOKEN)
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._store.close()
+
+
+@contextmanager
+def served(path: Path, *words: str) -> Iterator[str]:
+    """Run `graphengine inspect` as a program; yield the URL that it prints."""
+    program = [sys.executable, "-m", "graphengine", "inspect", "--db", str(path), "--no-open", "--json", *words]
+    process = subprocess.Popen(program, stdout=subprocess.PIPE, cwd=ROOT, text=True)
+    assert process.stdout is not None
+    try:
+        yield json.loads(process.stdout.readline())["url"]
+    finally:
+        process.send_signal(signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(10)
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """The distribution's Chromium. Its event loop counts as running in this thread until the module is done."""
+    if CHROMIUM is None:
+        pytest.skip("Chromium is not installed: apt-get install chromium, or name it in CHROMIUM")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+def is_problem(said: ConsoleMessage) -> bool:
+    """Return whether a page reports a problem of its own: not that its server, which ended first, is gone."""
+    return said.type in ("error", "warning") and "net::ERR_" not in said.text
+
+
+@pytest.fixture
+def visit(browser: Browser) -> Iterator[Opened]:
+    """Open a page of an inspector; whatever it reports as an error fails the test."""
+    problems: list[str] = []
+    contexts = []
+
+    def open_page(url: str, path: str = "/", **more: Any) -> Page:
+        context = browser.new_context(**{"viewport": {"width": 1400, "height": 900}, **more})
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(8000)
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("console", lambda said: problems.append(said.text) if is_problem(said) else None)
+        base, _, token = url.partition("/#")
+        page.goto(f"{base}{path}#{token}")
+        page.wait_for_selector("main")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert problems == []

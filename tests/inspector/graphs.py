@@ -1,0 +1,126 @@
+"""Graphs whose runs the inspector shows, and a function that records some."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+from graphengine import END, START, Graph, Limits, Retry, Runner, ask, value
+from graphengine.runner.result import RunFailed
+
+HOSTILE = '</textarea><img src=x onerror="window.hit=1"><script>window.hit=1</script>\'"'
+"""A text that does something wherever it is used as HTML, as a template or in a quoted attribute."""
+
+HOSTILE_ID = 'hostile<img/src=x/onerror="window.hit=1">\'&a=b/../%2F'
+
+
+class Verdict(BaseModel):
+    decision: Literal["publish", "revise"]
+    stars: int = Field(ge=1, le=5)
+    remarks: str = ""
+
+
+class State(BaseModel):
+    n: int = 0
+    score: int = 0
+    items: list[int] = []
+    text: str = ""
+    agreed: bool = False
+    verdict: Verdict | None = None
+
+
+def counter(most: int, *, seconds: float = 0) -> Graph[State]:
+    """Return a graph that counts to `most`, with a detour for high scores; each visit takes so many seconds."""
+    graph = Graph("counter", State, limits=Limits(steps=10 * most + 10))
+
+    async def work(n: int) -> dict[str, int]:
+        if seconds:
+            await asyncio.sleep(seconds)
+        return {"n": n + 1, "score": n * 7 % 11}
+
+    def boost(score: int) -> int:
+        return score + 1
+
+    graph.add_node("work", work, writes=["n", "score"])
+    graph.add_node("boost", boost, writes="score", thread=False)
+    graph.add_edge(START, "work")
+    graph.add_edge("work", END, when=value("n") >= most, label="enough")
+    graph.add_edge("work", "boost", when=value("score") >= 7, label="high enough")
+    graph.add_edge("work", "work", label="again")
+    graph.add_edge("boost", "work")
+    return graph
+
+
+def review(question: str = "Publish this draft?") -> Graph[State]:
+    """Return a graph that asks for a verdict, then whether to go on."""
+    graph = Graph("review", State)
+    graph.add_node("approve", ask(question, Verdict), writes="verdict")
+    graph.add_node("agree", ask("Go on?", bool), writes="agreed")
+    graph.add_path(START, "approve", "agree", END)
+    return graph
+
+
+def flaky(message: str = "it broke") -> Graph[State]:
+    """Return a graph whose first node fails twice before it succeeds, and whose second one always fails."""
+    graph, tries = Graph("flaky", State), [0]
+
+    def shaky(n: int) -> int:
+        tries[0] += 1
+        if tries[0] < 3:
+            raise ConnectionError(f"503 at try {tries[0]}")
+        return n + 1
+
+    def boom(n: int) -> int:
+        raise RuntimeError(message)
+
+    retry = Retry(attempts=3, initial_seconds=0.001, jitter=0)
+    graph.add_node("shaky", shaky, writes="n", retry=retry, thread=False)
+    graph.add_node("boom", boom, writes="n", thread=False)
+    graph.add_path(START, "shaky", "boom", END)
+    return graph
+
+
+def mapped(count: int) -> Graph[State]:
+    """Return a graph with a map over so many items."""
+    graph = Graph("mapped", State)
+
+    def begin() -> list[int]:
+        return list(range(count))
+
+    def double(item: int) -> int:
+        return item * 2
+
+    graph.add_node("begin", begin, writes="items", thread=False)
+    graph.add_node("double", double, each={"item": "items"}, writes="items", thread=False)
+    graph.add_path(START, "begin", "double", END)
+    return graph
+
+
+async def record(runner: Runner, graph: Graph[State], run_id: str, tags: Sequence[str] = ()) -> None:
+    """Record a run until it ends or waits."""
+    with suppress(RunFailed):
+        await runner.start(graph, run_id=run_id, tags=tags).result()
+
+
+async def record_some(runner: Runner) -> None:
+    """Record one run of each kind: `five`, its branch `other`, `asks`, `broken`, `hostile` and `items`."""
+    await record(runner, counter(5), "five", tags=["nightly"])
+    await runner.branch(counter(5), "five", at=4, update={"n": 3, "text": "branched"}, run_id="other").result()
+    await record(runner, review(), "asks")
+    await record(runner, flaky(), "broken")
+    await record(runner, mapped(12), "items")
+    await record(runner, review(HOSTILE), HOSTILE_ID, tags=["<b>x</b>"])
+    await record(runner, flaky(HOSTILE), "hostile-failure")
+
+
+def write_some(path: Path) -> None:
+    """Record them into a database."""
+
+    async def whole() -> None:
+        async with Runner(path) as runner:
+            await record_some(runner)
+
+    asyncio.run(whole())

@@ -1,0 +1,69 @@
+import json
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import jsonschema
+import pytest
+from click.testing import CliRunner
+
+from graphengine.cli.main import main
+from graphengine.cli.schemas import schema_of
+from graphengine.inspector.server import listen
+from tests.inspector.conftest import ROOT
+
+
+def invoke(*words: str) -> tuple[int, str]:
+    """Call the command line here; return the exit code and what it wrote."""
+    done = CliRunner().invoke(main, ["inspect", "--no-open", *words])
+    return done.exit_code, done.output
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_prints_its_url_and_ends_at_a_signal(recorded: Path, number: signal.Signals) -> None:
+    """The document of one line has the URL; Ctrl-C and SIGTERM end it without an error or an output."""
+    program = [sys.executable, "-m", "graphengine", "inspect", "--db", str(recorded), "--no-open", "--json"]
+    with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT, text=True) as process:
+        assert process.stdout is not None
+        document = json.loads(process.stdout.readline())
+        jsonschema.validate(document, schema_of("inspect"))
+        host, _, token = document["url"].removeprefix("http://").partition("/#token=")
+        assert len(token) == 43  # 256 bits
+        with socket.create_connection(("127.0.0.1", int(host.rpartition(":")[2])), timeout=10) as connection:
+            connection.sendall(f"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+            assert connection.recv(100).startswith(b"HTTP/1.1 200")
+        process.send_signal(number)
+        assert process.communicate(timeout=30) == ("", "")
+        assert process.returncode == 0
+
+
+def test_a_port_that_is_taken_is_named(recorded: Path) -> None:
+    """The error names the port and how to find a free one."""
+    with listen(0) as taken:
+        code, text = invoke("--db", str(recorded), "--port", str(taken.getsockname()[1]))
+    assert code == 2
+    assert "--port 0" in text
+
+
+def test_only_this_machine_is_listened_to() -> None:
+    """The socket is bound to the loopback address."""
+    with listen(0) as listening:
+        assert listening.getsockname()[0] == "127.0.0.1"
+
+
+def test_a_missing_database_is_named(tmp_path: Path) -> None:
+    """Nothing is created by looking."""
+    code, text = invoke("--db", str(tmp_path / "none.db"))
+    assert code == 5
+    assert "there is no database of runs" in text
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_extra_is_named(recorded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without starlette the command says what to install."""
+    monkeypatch.setitem(sys.modules, "graphengine.inspector.server", None)
+    code, text = invoke("--db", str(recorded))
+    assert code == 2
+    assert "durable-graphengine[inspect]" in text

@@ -1,0 +1,248 @@
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.datastructures import QueryParams
+from starlette.types import ASGIApp
+
+from graphengine import END, START, Agent, Graph, Runner
+from graphengine.inspector.books import Books
+from graphengine.inspector.feed import Feed
+from graphengine.inspector.pictures import Pictures
+from graphengine.inspector.views import Query, Views
+from graphengine.models.scripted import ScriptedModel
+from graphengine.stores.sqlite import SQLiteStore
+from tests.inspector.client import address, cookie, post, request
+from tests.inspector.graphs import HOSTILE_ID, State, counter, record
+
+
+async def read(app: ASGIApp, path: str, **parameters: object) -> Any:
+    """Return the document of a read that succeeds."""
+    answer = await request(app, address(f"/api/{path}", **parameters), headers={"cookie": await cookie(app)})
+    assert answer.status == 200, answer.body
+    return answer.document
+
+
+async def test_the_list_has_filters_and_pages(app: ASGIApp) -> None:
+    """Runs are found by status, graph, tag and a part of the id, and page by page."""
+    every = [run["run_id"] for run in (await read(app, "runs"))["runs"]]
+    assert len(every) == 7
+    assert [run["run_id"] for run in (await read(app, "runs", status="failed"))["runs"]] == [
+        "hostile-failure",
+        "broken",
+    ]
+    assert [run["run_id"] for run in (await read(app, "runs", tag="nightly"))["runs"]] == ["five"]
+    assert [run["run_id"] for run in (await read(app, "runs", text="tem"))["runs"]] == ["items"]
+    found: list[str] = []
+    before = ""
+    while before is not None:
+        page = await read(app, "runs", limit=3, before=before)
+        found += [run["run_id"] for run in page["runs"]]
+        before = page["next"]
+    assert found == every
+
+
+async def test_the_overview_counts_runs(app: ASGIApp) -> None:
+    """Statuses, graphs and times add up to the runs."""
+    found = await read(app, "overview")
+    assert found["statuses"] == {"finished": 3, "waiting": 2, "failed": 2, "running": 0, "interrupted": 0}
+    assert found["graphs"] == {"counter": 2, "flaky": 2, "mapped": 1, "review": 2}
+    assert sum(sum(bar.values()) for _, bar in found["bars"]) == 7
+    assert (await read(app, "overview", graph="review"))["statuses"]["waiting"] == 2
+
+
+async def test_a_line_says_how_a_run_stands_and_why(app: ASGIApp) -> None:
+    """The list shows the error of a failed run, the question of a waiting one, the label of a finished one."""
+    answer = await request(app, "/api/lines?id=five&id=broken&id=asks&id=none", headers={"cookie": await cookie(app)})
+    found = answer.document
+    assert sorted(found) == ["asks", "broken", "five"]
+    assert (found["five"]["shown"], found["five"]["why"]) == ("finished", "enough")
+    assert (found["broken"]["error"]["path"], found["broken"]["error"]["message"]) == ("boom", "it broke")
+    assert found["asks"]["waits"][0]["question"] == "Publish this draft?"
+
+
+async def test_every_step_has_a_row(app: ASGIApp) -> None:
+    """A row has the position, the edge with the explanation, and what it adds to the picture's counts."""
+    rows = (await read(app, "rows", id="five"))["rows"]
+    assert [row[0] for row in rows] == list(range(1, len(rows) + 1))
+    detour = next(row for row in rows if row[9] == "high enough")
+    assert (detour[2], detour[8], detour[10]) == ("work", ["boost"], "n 2 >= 5: no; score 7 >= 7: yes")
+    picture = await read(app, "picture", fingerprint=(await read(app, "run", id="five"))["fingerprint"])
+    nodes = {int(number): path for number, path in picture["nodes"].items()}
+    assert [nodes[spot] for spot in detour[12]] == ["work"]
+    arrows = {edge: part for part, about in picture["arrows"].items() for edge in about["edges"]}
+    assert f'id="{arrows[detour[13][0]]}"' in picture["svg"]
+
+
+async def test_a_step_tells_why_what_and_how(app: ASGIApp) -> None:
+    """A step has each edge that was tried with what its condition said, and the fields that it changed."""
+    found = await read(app, "step", id="five", seq=3)
+    tried = [(each["label"], each["why"], each["taken"]) for each in found["tried"]]
+    assert tried == [
+        ("enough", "n 2 >= 5: no", False),
+        ("high enough", "score 7 >= 7: yes", True),
+        ("again", "", False),
+    ]
+    assert found["changes"] == [{"path": "n", "before": 1, "after": 2}, {"path": "score", "before": 0, "after": 7}]
+    assert found["commands"]["branch"] == "graphengine branch five --at 3 finished"
+    assert found["commands"]["test"] == "graphengine show five --as-test work finished"
+
+
+async def test_a_step_has_its_attempts(app: ASGIApp) -> None:
+    """A visit that was tried three times has each attempt with its error and traceback."""
+    found = await read(app, "step", id="broken", seq=4)
+    assert [(each["number"], each["error"] and each["error"]["message"]) for each in found["attempts"]] == [
+        (1, "503 at try 1"),
+        (2, "503 at try 2"),
+        (3, None),
+    ]
+    assert "ConnectionError" in found["attempts"][0]["error"]["traceback"]
+
+
+async def test_a_run_stands_where_it_stood_at_a_step(app: ASGIApp) -> None:
+    """With `at`, the picture shows where the run was after that step; without, where it is."""
+    picture = await read(app, "picture", fingerprint=(await read(app, "run", id="broken"))["fingerprint"])
+
+    async def places(**more: object) -> dict[str, str]:
+        found = (await read(app, "run", id="broken", **more))["standings"]
+        return {picture["nodes"][number]: each["how"] for number, each in found.items()}
+
+    assert await places(at=2) == {"shaky": "here"}
+    assert await places() == {"boom": "failed"}
+    assert (await read(app, "state", id="broken", at=2))["state"]["n"] == 0
+    assert (await read(app, "state", id="broken"))["state"]["n"] == 1
+
+
+async def test_the_items_of_a_map_are_one_row_of_the_timeline(app: ASGIApp) -> None:
+    """Twelve items are twelve spans of one row, so that a map of ten thousand is readable."""
+    rows = {row["path"]: row["spans"] for row in (await read(app, "timeline", id="items"))["rows"]}
+    assert list(rows) == ["begin", "double"]
+    assert len([span for span in rows["double"] if span[0] == "work"]) == 12
+
+
+async def test_runs_are_compared(app: ASGIApp) -> None:
+    """A comparison has where both part, both sides, and whether one picture shows both."""
+    found = await read(app, "compare", a="five", b="other")
+    assert found["diff"]["shared"] == {"run_id": "five", "seq": 4}
+    assert found["same"] is True
+    assert (await read(app, "compare", a="five", b="asks"))["same"] is False
+
+
+async def test_a_graph_shows_what_its_runs_took(app: ASGIApp) -> None:
+    """The edges that the newest runs of a graph took are counted."""
+    found = await read(app, "graph", graph="counter")
+    assert found["counted"] == 2
+    assert sum(found["edges"].values()) > 10
+
+
+async def test_any_id_can_be_opened(app: ASGIApp) -> None:
+    """Ids are texts: one with slashes, quotes and tags is opened as any other."""
+    found = await read(app, "run", id=HOSTILE_ID)
+    assert found["run_id"] == HOSTILE_ID
+    assert found["waits"][0]["question"].startswith("</textarea>")
+    assert (await read(app, "branches", id="five"))["runs"][0]["run_id"] == "other"
+
+
+async def test_an_answer_is_recorded(app: ASGIApp, database: Path) -> None:
+    """An answer that fits is recorded for the process that continues the run; one that does not is refused."""
+    known = await cookie(app)
+    wrong = {"id": "asks", "wait": "approve", "value": {"decision": "publish", "stars": 9}}
+    refused = await post(app, "/api/answer", wrong, cookie=known)
+    assert refused.status == 400
+    assert "5" in refused.document["error"]["message"]
+    right = {**wrong, "value": {"decision": "publish", "stars": 4, "remarks": "good"}}
+    assert (await post(app, "/api/answer", right, cookie=known)).status == 200
+    assert (await post(app, "/api/answer", right, cookie=known)).status == 400  # answered already
+    async with Runner(database) as runner:
+        assert [message.kind for message in await runner.store.inbox(["asks"])] == ["answer"]
+
+
+async def test_a_run_is_stopped_and_tagged_and_gets_a_message(app: ASGIApp, database: Path) -> None:
+    """Stopping a waiting run takes effect at once; tags are changed; a message is sent once for one key."""
+    known = await cookie(app)
+    message = {"id": "asks", "topic": "news", "payload": {"a": 1}, "key": "k"}
+    for _ in range(2):
+        assert (await post(app, "/api/send", message, cookie=known)).status == 200
+    assert (
+        await post(app, "/api/tag", {"id": "five", "add": ["x"], "remove": ["nightly"]}, cookie=known)
+    ).status == 200
+    assert (await read(app, "run", id="five"))["tags"] == ["x"]
+    async with Runner(database) as runner:
+        assert len(await runner.store.inbox(["asks"])) == 1
+    assert (await post(app, "/api/stop", {"id": "asks"}, cookie=known)).status == 200
+    assert (await read(app, "run", id="asks"))["shown"] == "stopped"
+    assert (await post(app, "/api/stop", {"id": "asks"}, cookie=known)).status == 400
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"id": 5},
+        {"id": ""},
+        {"id": "five", "add": "x"},
+        {"id": "five", "add": [1]},
+        {"id": "five", "add": ["x"] * 51},
+        [],
+    ],
+)
+async def test_a_write_is_checked(app: ASGIApp, body: object) -> None:
+    """A body of another shape is refused."""
+    assert (await post(app, "/api/tag", body, cookie=await cookie(app))).status == 400
+
+
+async def test_a_call_has_its_prompt_filled_again() -> None:
+    """The prompt of an agent is filled from the recorded state, without running the user's code."""
+    graph = Graph("shouts", State)
+    shout = Agent("shout", system="Be loud.", prompt="Shout: {text}", model=ScriptedModel(["HELLO"]))
+    graph.add_node("shout", shout, writes="text")
+    graph.add_path(START, "shout", END)
+    async with Runner() as runner:
+        await runner.start(graph, State(text="hello"), run_id="r").result()
+        store = runner.store
+        views = Views(store, Books(store), Pictures(), lambda *_: "", {})
+        found = await views.step(Query(QueryParams({"id": "r", "seq": "3"})))
+    assert found["agents"][0]["system"] == "Be loud."
+    assert found["agents"][0]["filled"] == "Shout: <text>hello</text>"
+    assert found["calls"][0]["by"]["agent"] == "shout"
+
+
+async def test_a_book_continues_where_it_ended() -> None:
+    """A run that goes on is folded from its next step, and one that took its id is folded anew."""
+    async with Runner() as runner:
+        await record(runner, counter(3), "r")
+        books = Books(runner.store)
+        info = await runner.info("r")
+        book = await books.book(info)
+        assert await books.book(info) is book
+        assert len(book.rows) == info.seq
+        whole = [row[:5] for row in book.rows]
+        recent = await books.recent(info, info.seq)
+        assert [row[:5] for row in recent.rows] == whole
+        await runner.store.remove([info])
+        await record(runner, counter(3), "r")
+        assert await books.book(await runner.info("r")) is not book
+
+
+async def test_a_feed_wakes_the_pages_that_a_write_concerns(tmp_path: Path) -> None:
+    """A step of a run wakes the page of that run and the list, and no other page."""
+    async with Runner(tmp_path / "runs.db") as runner:
+        await record(runner, counter(3), "a")
+        await record(runner, counter(3), "b")
+        store = SQLiteStore(tmp_path / "runs.db", read_only=True)
+        await store.open()
+        feed = Feed(store)
+        watching = asyncio.create_task(feed.watch())
+        with feed.listener("a") as first, feed.listener("b") as second, feed.listener(None) as listed:
+            for each in (first, second, listed):
+                assert await each.changed(5)
+            await runner.tag("a", add=["x"])
+            assert await first.changed(5)
+            assert first.info is not None
+            assert first.info.tags == ("x",)
+            assert await listed.changed(5)
+            assert not await second.changed(0.01)
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+        await store.close()
