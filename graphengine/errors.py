@@ -224,6 +224,18 @@ class StoreNotSupported(StoreError):
     code = "store_not_supported"
 
 
+class StoreUnreachable(StoreError):
+    """The database server cannot be reached, or the connection to it was lost for longer than the store waits."""
+
+    code = "store_unreachable"
+
+
+class StoreForbidden(StoreError):
+    """The database server refuses this user: a wrong password, or a right that is missing."""
+
+    code = "store_forbidden"
+
+
 class StoreNotADatabase(StoreError):
     """The file exists but is not a database of graphengine."""
 

@@ -6,12 +6,14 @@ Measuring which lines run makes these several times slower and finds no line tha
 
 import gc
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import settings
+
+from tests.kit.postgres import PostgresServer, why_missing
 
 ROOT = Path(__file__).resolve().parent
 
@@ -64,6 +66,25 @@ def pytest_xdist_auto_num_workers() -> int:
     """Return three workers for two cores: a fifth of the time, tests wait for disks and processes."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return cores + (cores + 1) // 2
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    """A PostgreSQL server for all tests of this process; its data does not survive a power cut."""
+    why = why_missing()
+    if why:
+        pytest.skip(why)
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    server = PostgresServer(shared / "postgres")
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def postgres(postgres_server: PostgresServer) -> str:
+    """The address of a new schema; the server is removed at the end with all of them."""
+    return postgres_server.new_address()
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -83,12 +83,13 @@ def nodes(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[C
 
 def visited(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete the paths of nodes with steps in the given run; without such a run, the nodes in the project's files."""
+    from graphengine.cli.folders import database_from
     from graphengine.cli.places import place_of
     from graphengine.cli.recorded import read
 
     given, run_id = ctx.params.get("database"), ctx.params.get("run_id")
     try:
-        place = place_of(Path(given) if given is not None else None)
+        place = place_of(database_from(given) if isinstance(given, str) else given)
         steps = read(place, lambda store: store.steps(str(run_id)))
     except (GraphEngineError, OSError):
         return nodes(ctx, param, incomplete)
@@ -134,12 +135,13 @@ def _newest(ctx: click.Context) -> Sequence[RunInfo]:
 
 def _read(ctx: click.Context, reading: Callable[[Store], Awaitable[Sequence[RunInfo]]]) -> Sequence[RunInfo]:
     """Read the database given on the line, or the project's database; return [] if it cannot be read."""
+    from graphengine.cli.folders import database_from
     from graphengine.cli.places import place_of
     from graphengine.cli.recorded import read
 
     given = ctx.params.get("database")
     try:
-        place = place_of(Path(given) if given is not None else None)
+        place = place_of(database_from(given) if isinstance(given, str) else given)
         return read(place, reading)
     except (GraphEngineError, OSError):
         return []

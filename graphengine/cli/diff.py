@@ -10,8 +10,8 @@ from graphengine.cli import completing, helping, options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
+    from graphengine.cli.folders import Database
     from graphengine.cli.session import Session
     from graphengine.cli.terminal import Channel
     from graphengine.engine.steps import Step
@@ -48,7 +48,7 @@ _GAP: Final = 2
 @options.database
 @options.common
 @click.pass_obj
-def command(session: Session, first: str, second: str, at: tuple[int, ...], database: Path | None) -> int:
+def command(session: Session, first: str, second: str, at: tuple[int, ...], database: Database | None) -> int:
     """Show where two runs diverge: the last step they share, the paths from there side by side, and how they differ.
 
     Runs that share no step are compared from their beginnings. A run can be compared with itself, at two steps.

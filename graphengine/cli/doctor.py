@@ -10,11 +10,11 @@ from graphengine.cli import helping, options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
+    from graphengine.cli.folders import Database
     from graphengine.cli.places import Place
     from graphengine.cli.session import Session
-    from graphengine.stores.sqlite.doctor.findings import Finding, Repaired, Report
+    from graphengine.stores.findings import Finding, Progress, Repaired, Report
 
 _FAULTS_REMAIN: Final = 1
 _SHOWN: Final = 50
@@ -39,7 +39,7 @@ _SHOWN: Final = 50
 @options.database
 @options.common
 @click.pass_obj
-def command(session: Session, database: Path | None, *, repair: bool, quick: bool) -> int:
+def command(session: Session, database: Database | None, *, repair: bool, quick: bool) -> int:
     """Check a database of runs for faults, and repair it.
 
     A check changes nothing and can be run while runs are driven. --repair copies the file first, keeps every recorded
@@ -48,7 +48,6 @@ def command(session: Session, database: Path | None, *, repair: bool, quick: boo
     """
     from graphengine.cli.busy import busy
     from graphengine.cli.places import place_of
-    from graphengine.stores.sqlite import doctor
 
     place = place_of(database)
     with busy(session, "checking the file") as work:
@@ -56,11 +55,8 @@ def command(session: Session, database: Path | None, *, repair: bool, quick: boo
         def progress(what: str, done: int, total: int) -> None:
             work.update(f"checking {what}", done, total)
 
-        if repair:
-            repaired = doctor.repair(place.database, quick=quick, progress=progress)
-            report = repaired.report
-        else:
-            repaired, report = None, doctor.examine(place.database, quick=quick, progress=progress)
+        repaired = _repaired(place, progress, quick=quick) if repair else None
+        report = repaired.report if repaired is not None else _examined(place, progress, quick=quick)
     if session.json:
         from graphengine.history.json_document import doctor_document
 
@@ -71,6 +67,37 @@ def command(session: Session, database: Path | None, *, repair: bool, quick: boo
         _show(session, report, place)
     is_well = report.is_sound if repaired is None else repaired.is_whole
     return 0 if is_well else _FAULTS_REMAIN
+
+
+def _examined(place: Place, progress: Progress, *, quick: bool) -> Report:
+    if isinstance(place.database, str):
+        from graphengine.stores.places import require_postgres
+
+        require_postgres(place.database)
+        from graphengine.stores.postgres.doctor import examine
+
+        return examine(place.database, quick=quick, progress=progress)
+    from graphengine.stores.sqlite import doctor
+
+    return doctor.examine(place.database, quick=quick, progress=progress)
+
+
+def _repaired(place: Place, progress: Progress, *, quick: bool) -> Repaired:
+    """Repair a file.
+
+    Raises:
+        StoreNotSupported: It is not a file.
+    """
+    if isinstance(place.database, str):
+        from graphengine.cli.places import shown
+        from graphengine.errors import StoreNotSupported
+
+        message = "--repair repairs files; a PostgreSQL database is only checked"
+        repair = "restore a backup; runs that are intact can be saved with `graphengine export`"
+        raise StoreNotSupported(message, where=shown(place.database), repair=repair)
+    from graphengine.stores.sqlite import doctor
+
+    return doctor.repair(place.database, quick=quick, progress=progress)
 
 
 def _show(session: Session, report: Report, place: Place) -> None:

@@ -11,6 +11,7 @@ from graphengine.cli import completing, helping, options
 from graphengine.errors import GraphEngineError
 
 if TYPE_CHECKING:
+    from graphengine.cli.folders import Database
     from graphengine.cli.session import Session
 
 _STDOUT: Final = "-"
@@ -41,7 +42,7 @@ class ExportUnwritable(GraphEngineError):
 @options.database
 @options.common
 @click.pass_obj
-def command(session: Session, run_id: str, output: str, database: Path | None) -> int:
+def command(session: Session, run_id: str, output: str, database: Database | None) -> int:
     """Export a run to a JSON file: its steps, including those shared with its parents, and its unread messages.
 
     `graphengine import` records the run in another database, where it can be resumed; `graphengine replay` reads the

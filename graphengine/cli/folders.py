@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from graphengine.errors import GraphEngineError
-from graphengine.stores.addresses import refuse_address
+from graphengine.stores.addresses import is_postgres, parse, refuse_address
+
+Database: TypeAlias = "Path | str"
+"""Where runs are stored: the path of a file, or the address of a PostgreSQL database."""
 
 DATABASE: Final = Path("checkpoints", "runs.db")
-_MAY_NAME_ADDRESS: Final = re.compile(r"\bdb\b.*://")
+_MAY_NAME_DATABASE: Final = re.compile(r"""^\s*(\S+\s*\.\s*)*["']?db["']?\s*=""", re.MULTILINE)
 """A cheap pre-check: parsing the settings takes longer than most commands."""
 
 
@@ -27,27 +30,48 @@ def project_of(start: Path) -> Path | None:
     return next((folder for folder in (start, *start.parents) if (folder / "pyproject.toml").is_file()), None)
 
 
-def database_of(file: Path | None = None) -> Path:
+def database_of(file: Path | None = None) -> Database:
     """Return the default database: of the project of a graph's file, or of the current project.
 
     Raises:
-        StoreNotSupported: The project's settings give an address instead of a path.
+        StoreNotSupported: The project's settings give an address of another kind, or one that cannot be read.
+        ProjectBroken: They give something else than a text.
     """
     root = project_of(file.parent if file is not None else Path.cwd())
-    if root is not None:
-        _refuse_address_in(root / "pyproject.toml")
-    return (root or Path.cwd()) / DATABASE
+    found = _database_in(root) if root is not None else None
+    return found or (root or Path.cwd()) / DATABASE
 
 
-def _refuse_address_in(settings: Path) -> None:
-    """Refuse `[tool.graphengine] db = "scheme://…"`: the runs would be stored in a file, contrary to the setting."""
+def database_from(given: str, folder: Path | None = None) -> Database:
+    """Return the database that a user names: an address, or a path, which can be relative to a folder.
+
+    Raises:
+        StoreNotSupported: It is an address of another kind, or one that cannot be read.
+    """
+    if is_postgres(given):
+        parse(given)
+        return given
+    refuse_address(given)
+    return Path(given) if folder is None else folder / given
+
+
+def _database_in(root: Path) -> Database | None:
+    """Return what a project names as `[tool.graphengine] db = …`; None if it names nothing."""
+    found: object = None
     # Other errors of the settings are reported by the commands that need them.
     with suppress(OSError, ValueError, LookupError, AttributeError, TypeError):
-        text = settings.read_text(encoding="utf-8")
-        if _MAY_NAME_ADDRESS.search(text):
+        text = (root / "pyproject.toml").read_text(encoding="utf-8")
+        if _MAY_NAME_DATABASE.search(text):
             import tomllib
 
-            refuse_address(tomllib.loads(text)["tool"]["graphengine"]["db"])
+            found = tomllib.loads(text)["tool"]["graphengine"]["db"]
+    if found is None:
+        return None
+    if not isinstance(found, str) or not found:
+        message = f"db is {found!r}, not the path or the address of a database"
+        repair = 'write [tool.graphengine] and below it db = "runs.db", or db = "postgresql://user@host/database"'
+        raise ProjectBroken(message, where=str(root / "pyproject.toml"), repair=repair)
+    return database_from(found, root)
 
 
 def graph_files(root: Path) -> list[Path]:

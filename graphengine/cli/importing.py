@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphengine.cli.busy import Busy
+    from graphengine.cli.folders import Database
     from graphengine.cli.places import Place
     from graphengine.cli.session import Session
     from graphengine.history.export import Exported
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 @options.database
 @options.common
 @click.pass_obj
-def command(session: Session, files: tuple[Path, ...], database: Path | None) -> int:
+def command(session: Session, files: tuple[Path, ...], database: Database | None) -> int:
     """Import runs from files that `graphengine export` wrote, under their original ids.
 
     Every file is checked before anything is written. A run that waits, failed or was interrupted can be resumed in
@@ -74,9 +75,9 @@ async def _record(work: Busy, place: Place, runs: Sequence[Exported]) -> list[bo
         RunExists: A different run has one of the ids; no run was recorded.
     """
     from graphengine.history.export import check_ids, import_run
-    from graphengine.stores.sqlite import SQLiteStore
+    from graphengine.stores.places import store_at
 
-    store = SQLiteStore(place.database)
+    store = store_at(place.database)
     await store.open()
     try:
         await check_ids(store, runs)

@@ -57,6 +57,7 @@ def command(
     from graphengine.cli.places import command as to_paste
     from graphengine.cli.places import graph_words, place_of, shown
     from graphengine.errors import InputError, install_command
+    from graphengine.stores import addresses
 
     try:
         from graphengine.inspector.server import Settings, serve
@@ -71,7 +72,7 @@ def command(
 
     def opened(url: str) -> None:
         if session.json:
-            session.line({"schema": 1, "url": url, "database": str(place.database), "read_only": read_only})
+            session.line({"schema": 1, "url": url, "database": addresses.shown(place.database), "read_only": read_only})
         else:
             session.err.line("inspecting ", (shown(place.database), "bold"), ", until Ctrl-C:")
             session.out.line(url)

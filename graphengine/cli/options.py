@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from graphengine.cli import completing, helping
-from graphengine.stores.addresses import refuse_address
+from graphengine.cli.folders import database_from
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Sequence
 
+    from graphengine.cli.folders import Database
     from graphengine.graph.options import Limits
 
 F = TypeVar("F", bound="Callable[..., Any]")
@@ -43,27 +44,29 @@ class Given:
     limits: Sequence[str] = ()
     pauses: Sequence[str] | None = None
     output: Path | None = None
-    database: Path | None = None
+    database: Database | None = None
     models: Sequence[str] = ()
 
 
-class _DatabasePath(click.Path):
-    """A path that refuses addresses: as a path, an address would lose a slash and show its password."""
+class _Database(click.Path):
+    """A path, or an address: as a path, an address would lose a slash and show its password."""
 
     def convert(
         self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
     ) -> str | bytes | os.PathLike[str]:
-        """Refuse an address before it is converted to a path."""
-        refuse_address(value)
+        """Return the address as it is; refuse one of another kind before it is converted to a path."""
+        if isinstance(value, str) and isinstance(database_from(value), str):
+            return value
         return super().convert(value, param, ctx)
 
 
 database = click.option(
     "--db",
     "database",
-    metavar="PATH",
-    type=_DatabasePath(path_type=Path, readable=False),
-    help="The database of runs; the project's checkpoints/runs.db if not given.",
+    metavar="PATH|ADDRESS",
+    type=_Database(path_type=Path, readable=False),
+    help="The database of runs: a file, or postgresql://user@host/database with the password in PGPASSWORD. If not "
+    "given, the `db` of [tool.graphengine] in pyproject.toml, else the project's checkpoints/runs.db.",
 )
 graph = click.option(
     "--graph",
@@ -168,7 +171,7 @@ def driving(function: Callable[..., int]) -> Callable[..., int]:
         limits: tuple[str, ...],
         pauses: tuple[str, ...],
         output: Path | None,
-        database: Path | None,
+        database: Database | None,
         models: tuple[str, ...],
         **rest: Any,  # noqa: ANN401 - the command's own options
     ) -> int:

@@ -10,20 +10,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from graphengine.cli.folders import database_of, may_find
+from graphengine.cli.folders import Database, database_of, may_find
 from graphengine.errors import StoreMissing
+from graphengine.stores import addresses
+from graphengine.stores.places import store_at
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphengine.stores.sqlite import SQLiteStore
+    from graphengine.stores.base import Store
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
     """A database, and the option that names it to a later command."""
 
-    database: Path
+    database: Database
     option: str = ""
 
     @property
@@ -31,38 +33,48 @@ class Place:
         """The option that names it; empty if none is needed."""
         return ["--db", self.option] if self.option else []
 
-    def reader(self) -> SQLiteStore:
+    @property
+    def exists(self) -> bool:
+        """Whether there can be runs: a file that exists, or an address, which nobody has asked yet."""
+        return not isinstance(self.database, Path) or self.database.exists()
+
+    def reader(self) -> Store:
         """Return the store, read-only.
 
         Raises:
             StoreMissing: There is no database yet.
         """
-        from graphengine.stores.sqlite import SQLiteStore
-
-        if not self.database.exists():
+        if not self.exists:
             raise StoreMissing(
                 f"there is no database of runs at {shown(self.database)}",
                 where=str(self.database),
                 repair="choose a database with --db PATH; `graphengine run` creates it",
             )
-        return SQLiteStore(self.database, read_only=True)
+        return store_at(self.database, read_only=True)
 
 
-def place_of(given: Path | None, file: Path | None = None) -> Place:
+def place_of(given: Database | None, file: Path | None = None) -> Place:
     """Return the given database, or else the one of a graph's file, or else of the current project."""
     here = database_of()
     if given is not None:
-        return Place(given, "" if given.absolute() == here else str(given))
+        is_here = given == here if isinstance(given, str) else given.absolute() == here
+        return Place(given, "" if is_here else _named(given))
     found = database_of(file)
     return Place(found, "" if found == here else shown(found))
 
 
-def shown(path: Path) -> str:
-    """Return the path, relative to the current folder if it is inside."""
+def _named(given: Database) -> str:
+    return shown(given) if isinstance(given, str) else str(given)
+
+
+def shown(database: Database) -> str:
+    """Return the path, relative to the current folder if it is inside; or the address without a password."""
+    if isinstance(database, str):
+        return addresses.shown(database)
     try:
-        return str(path.relative_to(Path.cwd()))
+        return str(database.relative_to(Path.cwd()))
     except ValueError:
-        return str(path)
+        return str(database)
 
 
 def command(name: str, run_id: str, *words: str, place: Place, arguments: Sequence[str] = ()) -> str:

@@ -14,8 +14,8 @@ from graphengine.cli import completing, helping, options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
+    from graphengine.cli.folders import Database
     from graphengine.cli.places import Place
     from graphengine.cli.session import Session
     from graphengine.runner import Pruned, Runner, Vacuumed
@@ -77,7 +77,16 @@ class _Asked:
 @options.database
 @options.common
 @click.pass_obj
-def command(session: Session, /, *, yes: bool, dry_run: bool, vacuum: bool, database: Path | None, **given: Any) -> int:  # noqa: ANN401
+def command(
+    session: Session,
+    /,
+    *,
+    yes: bool,
+    dry_run: bool,
+    vacuum: bool,
+    database: Database | None,
+    **given: Any,  # noqa: ANN401 - the options that select runs
+) -> int:
     """Remove old runs with all their records, and show how much space that frees.
 
     Runs that are running or waiting are kept, and so are runs whose steps a kept branch needs. Bytes are an estimate:
@@ -128,12 +137,12 @@ def _check_words(session: Session, place: Place, given: Mapping[str, Any]) -> No
 
 
 async def _work(
-    session: Session, path: Path, asked: _Asked, consents: Callable[[Pruned], bool]
+    session: Session, database: Database, asked: _Asked, consents: Callable[[Pruned], bool]
 ) -> tuple[Pruned | None, Vacuumed | None]:
     from graphengine.cli.busy import busy
     from graphengine.runner import Runner
 
-    async with Runner(path) as runner:
+    async with Runner(database) as runner:
         pruned = await _prune(session, runner, asked, consents) if asked.prunes else None
         if not asked.vacuum or asked.dry_run or (pruned is not None and pruned.dry_run):
             return pruned, None

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphengine.api.graph import Graph
+    from graphengine.cli.folders import Database
     from graphengine.cli.places import Place
     from graphengine.cli.session import Session
     from graphengine.engine.outline import Outline
@@ -73,7 +74,7 @@ def command(  # noqa: PLR0913 - one for each option
     reference: str,
     other: str | None,
     output: Path,
-    database: Path | None,
+    database: Database | None,
     fold: tuple[str, ...],
     theme: Theme,
     detail: Detail,
@@ -156,7 +157,7 @@ def _graph(session: Session, place: Place, reference: str) -> Graph[Any] | Drawn
             raise
         near = "see the ids with `graphengine runs`, or name another database with --db PATH"
         try:
-            drawn = _recorded(place, run_id_of(session, place, reference)) if place.database.exists() else None
+            drawn = _recorded(place, run_id_of(session, place, reference)) if place.exists else None
         except UnknownRun as unknown:
             drawn, near = None, unknown.repair
         if drawn is not None:
@@ -176,7 +177,7 @@ def _recorded(place: Place, run_id: str) -> Drawn | None:
         info = await store.info(run_id)
         return await outline_of(store, info.fingerprint) or {}, await store.steps(run_id)
 
-    if not place.database.exists():
+    if not place.exists:
         return None
     try:
         return read(place, reading)

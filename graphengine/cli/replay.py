@@ -10,8 +10,8 @@ from graphengine.cli import completing, helping, options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
+    from graphengine.cli.folders import Database
     from graphengine.cli.session import Session
     from graphengine.history.export import Exported
     from graphengine.history.replay.replay import Difference, Replayed
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 @options.common
 @click.pass_obj
 def command(
-    session: Session, *, runs: tuple[str, ...], everything: bool, reference: str | None, database: Path | None
+    session: Session, *, runs: tuple[str, ...], everything: bool, reference: str | None, database: Database | None
 ) -> int:
     """Replay recorded runs on the current graph, and show the first step that it decides differently.
 
@@ -64,7 +64,7 @@ def command(
     return 0 if all(replayed.same for _, replayed in found) else 1
 
 
-def _read(session: Session, name: str, reference: str | None, database: Path | None) -> Exported:
+def _read(session: Session, name: str, reference: str | None, database: Database | None) -> Exported:
     """Return the run of a name: an exported file, or an id in the database."""
     from pathlib import Path
 

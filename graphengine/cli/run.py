@@ -96,7 +96,7 @@ def command(  # noqa: PLR0913 - one for each option
 
         return show_estimate(job, state)
     limits = options.limits_from(given.limits, graph.limits)
-    if after is not None and job.place.database.exists():
+    if after is not None and job.place.exists:
         after = run_id_of(session, job.place, after)
 
     more: dict[str, Any] = {"limits": limits, "after": after, "pause_before": given.pauses or (), "tags": tags}

@@ -10,8 +10,8 @@ from graphengine.cli import completing, helping, options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
+    from graphengine.cli.folders import Database
     from graphengine.cli.session import Session
     from graphengine.cli.terminal import Part
     from graphengine.cli.tree import Tree
@@ -57,7 +57,7 @@ def command(  # noqa: PLR0913 - one for each option
     *,
     limit: int,
     is_tree: bool,
-    database: Path | None,
+    database: Database | None,
     older_than: float | None,
     newer_than: float | None,
     **named: str | None,

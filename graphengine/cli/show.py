@@ -10,8 +10,8 @@ from graphengine.cli import completing, helping, options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
+    from graphengine.cli.folders import Database
     from graphengine.cli.places import Place
     from graphengine.cli.recorded import Recorded
     from graphengine.cli.session import Session
@@ -94,7 +94,7 @@ def command(  # noqa: PLR0913 - one for each option
     tested: str | None,
     output: str | None,
     reference: str | None,
-    database: Path | None,
+    database: Database | None,
     is_whole: bool,
     is_state: bool,
 ) -> int:

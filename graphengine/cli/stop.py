@@ -10,8 +10,7 @@ from graphengine.cli import completing, helping, options
 from graphengine.errors import GraphEngineError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    from graphengine.cli.folders import Database
     from graphengine.cli.session import Session
 
 
@@ -37,7 +36,7 @@ class NotRunning(GraphEngineError):
 @options.database
 @options.common
 @click.pass_obj
-def command(session: Session, run_id: str, database: Path | None) -> int:
+def command(session: Session, run_id: str, database: Database | None) -> int:
     """Stop a run: at its next safe point if another process drives it, at once if it waits."""
     import asyncio
 

@@ -17,8 +17,8 @@ from graphengine.cli.session import Exit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
+    from graphengine.cli.folders import Database
     from graphengine.cli.places import Place
     from graphengine.cli.session import Session
     from graphengine.engine.snapshot import Snapshot
@@ -70,7 +70,7 @@ def command(
     run_id: str,
     first: int | None,
     no_wait: bool,  # noqa: FBT001 - as click gives it
-    database: Path | None,
+    database: Database | None,
 ) -> int:
     """Follow a run live while another process drives it, until it is over.
 

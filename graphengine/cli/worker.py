@@ -11,9 +11,9 @@ from graphengine.cli import completing, helping, options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from graphengine.api.graph import Graph
+    from graphengine.cli.folders import Database
     from graphengine.cli.models import Chosen
     from graphengine.cli.places import Place
     from graphengine.cli.session import Session
@@ -64,7 +64,7 @@ def command(  # noqa: PLR0913 - one for each option
     poll_seconds: float,
     references: tuple[str, ...],
     models: tuple[str, ...],
-    database: Path | None,
+    database: Database | None,
 ) -> int:
     """Continue the due runs of a database until stopped.
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from graphengine.state.failure import Failure
     from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import RunInfo
-    from graphengine.stores.sqlite.doctor.findings import Repaired, Report
+    from graphengine.stores.findings import Repaired, Report
 
 SCHEMA: Final = 1
 """The version of the documents; it rises when a reader of the old ones would misread the new ones."""

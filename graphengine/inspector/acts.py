@@ -24,7 +24,7 @@ _TAGS: Final = 50
 class Acts:
     """Writes to one database. A store is opened for each, so that the inspector holds no lease meanwhile."""
 
-    def __init__(self, database: Path, reader: Store) -> None:
+    def __init__(self, database: Path | str, reader: Store) -> None:
         self._database = database
         self._reader = reader
 

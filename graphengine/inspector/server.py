@@ -28,6 +28,7 @@ from graphengine.inspector.feed import Feed
 from graphengine.inspector.guard import Guard
 from graphengine.inspector.pictures import Pictures
 from graphengine.inspector.views import Query, Views
+from graphengine.stores.addresses import shown
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
@@ -50,7 +51,7 @@ class Settings:
     """What an inspector shows.
 
     Attributes:
-        database: The database.
+        database: The path of the database, or its address.
         reader: The same as a store that is only read, not open yet.
         command: Returns a command line to paste, given a run, the command and its further words.
         version: This package's version.
@@ -58,7 +59,7 @@ class Settings:
         is_read_only: Whether nothing can be answered, sent, stopped or tagged.
     """
 
-    database: Path
+    database: Path | str
     reader: Store
     command: Callable[..., str]
     version: str
@@ -135,7 +136,7 @@ def application(settings: Settings) -> Starlette:
     """Return the application, without its guard."""
     store = settings.reader
     books, feed = Books(store), Feed(store)
-    about = {"version": settings.version, "database": str(settings.database), "read_only": settings.is_read_only}
+    about = {"version": settings.version, "database": shown(settings.database), "read_only": settings.is_read_only}
     views = Views(store, books, Pictures(), settings.command, about)
     acts = Acts(settings.database, store)
 

@@ -572,9 +572,9 @@ def _store(given: str | PathLike[str] | Store | None) -> Store:
 
         return MemoryStore()
     if isinstance(given, (str, os.PathLike)):
-        from graphengine.stores.sqlite import SQLiteStore  # noqa: PLC0415
+        from graphengine.stores.places import store_at  # noqa: PLC0415
 
-        return SQLiteStore(given)
+        return store_at(given)
     return given
 
 

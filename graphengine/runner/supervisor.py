@@ -50,7 +50,8 @@ _UNOPENED: Final = (
 )
 _INBOX_SECONDS: Final = 0.5
 """How often to poll the inbox of driven runs for messages of other processes. This process delivers its own messages at
-once. Half a second is short for a person who stops a run, and one query costs the store little."""
+once. Half a second is short for a person who stops a run, and one query costs the store little. A store that hears of
+such messages ends the pause."""
 _LOOK_SECONDS: Final = 2.0
 """How often to check, with one query for all sleeping runs, whether another process recorded a step of one. It may be
 longer than the poll of the inbox: a sleeping run has nothing to do, and its own time wakes it anyway."""
@@ -394,13 +395,16 @@ class Supervisor:
             self._inbox_task = None
 
     async def _deliver(self) -> None:
+        seen = 0
         while self.drivers:
             with contextlib.suppress(StoreError):  # the next poll may succeed; a lasting fault fails the runs' appends
                 for message in await self._store.inbox(list(self.drivers)):
                     driver = self.drivers.get(message.run_id)
                     if driver is not None:
                         driver.deliver([message])
-            await asyncio.sleep(_INBOX_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_INBOX_SECONDS):
+                    seen = await self._store.news(seen)
 
 
 def _html(driver: Driver) -> str:

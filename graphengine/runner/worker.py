@@ -68,7 +68,8 @@ class Worker:
         runner: The runner that drives them. It must stay open while the worker works.
         graphs: The graphs by name. Runs of other graphs are left alone.
         concurrency: The maximum number of runs at the same time.
-        poll_seconds: How long to wait, by the runner's clock, after a poll that found nothing.
+        poll_seconds: How long to wait, by the runner's clock, after a poll that found nothing. PostgreSQL announces
+            messages, releases and deaths of owners, which end the wait at once.
         on_event: Called with each event.
 
     Example:
@@ -102,6 +103,7 @@ class Worker:
         self._aside: dict[str, float] = {}
         self._is_alone = False  # the run that is driven must be the only one
         self._stopping = asyncio.Event()
+        self._heard = 0  # announcements of the store
 
     async def run(self) -> None:
         """Work until `stop` is called, or this is cancelled. In both cases the runs are released before it returns.
@@ -150,12 +152,13 @@ class Worker:
                 return
 
     async def _rest(self) -> None:
-        """Wait until the next poll: a run has ended, the poll's time is over, or the worker must stop."""
+        """Wait until the next poll: a run has ended, the poll's time is over or cut short, or the worker must stop."""
         clock = self._runner.clock
         waker = asyncio.ensure_future(self._stopping.wait())
         waiting: list[asyncio.Future[Any]] = [waker, *self._driven.values()]
         if len(self._driven) < self._concurrency:
             waiting.append(asyncio.ensure_future(clock.sleep_until(clock.now() + self._poll_seconds)))
+            waiting.append(asyncio.ensure_future(self._hear()))
         try:
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -165,6 +168,10 @@ class Worker:
             await asyncio.gather(*own, return_exceptions=True)
             for run_id in [run_id for run_id, task in self._driven.items() if task.done()]:
                 self._driven.pop(run_id).result()
+
+    async def _hear(self) -> None:
+        """Wait for an announcement of the store: another process may have made a run due."""
+        self._heard = await self._runner.store.news(self._heard)
 
     async def _drain(self) -> None:
         """Release all driven runs."""

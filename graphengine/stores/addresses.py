@@ -1,22 +1,125 @@
-"""Reject addresses passed as the path of a database: they would create a file whose name can contain a password."""
+"""Addresses of databases: a path names a SQLite file, `postgresql://…` a PostgreSQL database.
+
+An address can contain a password, and a mistyped one can contain it where another part belongs. So an address is only
+ever shown without it, and nothing of an address is shown that cannot be read.
+"""
 
 from __future__ import annotations
 
 import os
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 from graphengine.errors import StoreNotSupported
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from os import PathLike
+
+SCHEMA: Final = "graphengine"
+"""The schema of a database in which runs are kept unless the address names another one."""
 
 # A `Path` drops one of the two slashes. A single letter before the colon is a Windows drive.
 _ADDRESS: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]+):/(/?)")
+_POSTGRES: Final = ("postgresql", "postgres")
+_EXAMPLE: Final = "postgresql://user@host:5432/database"
+
+_HOST: Final = re.compile(r"[A-Za-z0-9._\-]*|\[[0-9A-Fa-f:.%]+\]|(?:%2[Ff])[^@/?#:\s]*")
+_PORT: Final = re.compile(r"(:\d{0,5})?")
+_USER: Final = re.compile(r"[^:@/?#\[\]\s]*")
+_NAME: Final = re.compile(r"[^@/?#:\s]*")
+_SCHEMA_NAME: Final = re.compile(r"[a-z_][a-z0-9_]{0,49}")
+_BAD_PERCENT: Final = re.compile(r"%(?![0-9A-Fa-f]{2})|%00")
+_SECRETS: Final = frozenset({"password", "sslpassword"})
+_OPTIONS: Final = frozenset(
+    [
+        "application_name",
+        "channel_binding",
+        "client_encoding",
+        "connect_timeout",
+        "dbname",
+        "gssdelegation",
+        "gssencmode",
+        "gsslib",
+        "host",
+        "hostaddr",
+        "keepalives",
+        "keepalives_count",
+        "keepalives_idle",
+        "keepalives_interval",
+        "krbsrvname",
+        "load_balance_hosts",
+        "max_protocol_version",
+        "min_protocol_version",
+        "options",
+        "passfile",
+        "password",
+        "port",
+        "require_auth",
+        "requirepeer",
+        "service",
+        "ssl_max_protocol_version",
+        "ssl_min_protocol_version",
+        "sslcert",
+        "sslcertmode",
+        "sslcompression",
+        "sslcrl",
+        "sslcrldir",
+        "sslkey",
+        "sslmode",
+        "sslnegotiation",
+        "sslpassword",
+        "sslrootcert",
+        "sslsni",
+        "target_session_attrs",
+        "tcp_user_timeout",
+        "user",
+    ]
+)
+"""The options that libpq knows; see https://www.postgresql.org/docs/current/libpq-connect.html."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """The address of a PostgreSQL database.
+
+    Attributes:
+        url: For libpq, password included.
+        schema: The schema that holds the runs.
+        shown: For people: the address without a password.
+    """
+
+    url: str
+    schema: str
+    shown: str
+
+    def __repr__(self) -> str:
+        return f"Address({self.shown!r})"
+
+    def __str__(self) -> str:
+        return self.shown
+
+
+def scheme_of(given: str | PathLike[str]) -> str:
+    """Return what precedes `://`; "" if it is a path.
+
+    Example:
+        >>> scheme_of("postgresql://db.example/runs"), scheme_of("runs.db"), scheme_of("C:/runs.db")
+        ('postgresql', '', '')
+    """
+    found = _ADDRESS.match(os.fsdecode(given))
+    return "" if found is None or (isinstance(given, str) and not found[2]) else found[1]
+
+
+def is_postgres(given: str | PathLike[str]) -> bool:
+    """Return whether it is the address of a PostgreSQL database."""
+    return isinstance(given, str) and scheme_of(given).lower() in _POSTGRES
 
 
 def refuse_address(given: str | PathLike[str]) -> None:
-    """Check that the name of a database is a path.
+    """Check that the name of a database is a path, and not an address of another kind.
 
     Args:
         given: The name that the caller passed.
@@ -26,16 +129,110 @@ def refuse_address(given: str | PathLike[str]) -> None:
 
     Example:
         >>> refuse_address("runs.db")
-        >>> refuse_address("postgresql://me:secret@db.example/runs")
+        >>> refuse_address("mysql://me:secret@db.example/runs")
         Traceback (most recent call last):
         ...
-        graphengine.errors.StoreNotSupported: runs cannot be kept at postgresql://…: a database is a file
-          at: postgresql://…
-          repair: give the path of a file, such as runs.db
+        graphengine.errors.StoreNotSupported: runs cannot be kept at mysql://…
+          at: mysql://…
+          repair: give the path of a file, such as runs.db, or an address: postgresql://user@host:5432/database
     """
-    found = _ADDRESS.match(os.fsdecode(given))
-    if found is None or (isinstance(given, str) and not found[2]):
-        return
-    shown = f"{found[1]}://…"
-    message = f"runs cannot be kept at {shown}: a database is a file"
-    raise StoreNotSupported(message, where=shown, repair="give the path of a file, such as runs.db")
+    scheme = scheme_of(given)
+    if scheme:
+        shown = f"{scheme}://…"
+        message = f"runs cannot be kept at {shown}"
+        if scheme.lower() in _POSTGRES:
+            message += ": this needs the path of a file"
+        repair = f"give the path of a file, such as runs.db, or an address: {_EXAMPLE}"
+        raise StoreNotSupported(message, where=shown, repair=repair)
+
+
+def parse(given: str) -> Address:
+    """Return the parts of a PostgreSQL address.
+
+    Besides the options of libpq it can name a schema: `postgresql://user@host/database?schema=tests`.
+
+    Raises:
+        StoreNotSupported: It cannot be read. The message shows nothing of it: what is in the wrong place can be a
+            password.
+
+    Example:
+        >>> parse("postgresql://me:secret@db.example/runs?sslmode=require").shown
+        'postgresql://me@db.example/runs?sslmode=require'
+    """
+    _, _, rest = given.partition("://")
+    before, mark, query = rest.partition("?")
+    authority, slash, name = before.partition("/")
+    account, at, hosts = authority.rpartition("@")
+    user, _, password = account.partition(":")
+    parts = {
+        "the user": bool(_USER.fullmatch(user)),
+        "the password": "@" not in password,
+        "the host": all(_is_host(host) for host in hosts.split(",")),
+        "the database": bool(_NAME.fullmatch(name)),
+        "a percent sign": not _BAD_PERCENT.search(rest),
+    }
+    wrong = [part for part, is_right in parts.items() if not is_right]
+    options = parse_qsl(query, keep_blank_values=True)
+    unknown = [key for key, _ in options if key not in _OPTIONS and key != "schema"]
+    if unknown or (mark and "#" in query):
+        wrong.append("an option after the question mark")
+    if wrong:
+        raise _unreadable(wrong)
+    given_options = dict(options)
+    schema = given_options.pop("schema", SCHEMA)
+    if not _SCHEMA_NAME.fullmatch(schema):
+        message = f"{schema!r} cannot be the name of a schema"
+        raise StoreNotSupported(message, where="postgresql://…", repair="use small letters, digits and underscores")
+    plain = {key: value for key, value in given_options.items() if key not in _SECRETS}
+    shown_options = plain if schema == SCHEMA else {**plain, "schema": schema}
+    base, shown = f"{authority}{slash}{name}", f"{user}{at}{hosts}{slash}{name}"
+    return Address(
+        f"postgresql://{base}{_query(given_options)}", schema, f"postgresql://{shown}{_query(shown_options)}"
+    )
+
+
+def shown(given: str | PathLike[str]) -> str:
+    """Return a path or an address as people may see it: without a password.
+
+    Example:
+        >>> shown("runs.db"), shown("postgresql://me:secret@db.example/runs"), shown("postgresql://me:se@cret@db/")
+        ('runs.db', 'postgresql://me@db.example/runs', 'postgresql://…')
+    """
+    if not is_postgres(given):
+        scheme = scheme_of(given)
+        return f"{scheme}://…" if scheme else os.fsdecode(given)
+    try:
+        return parse(os.fsdecode(given)).shown
+    except StoreNotSupported:
+        return "postgresql://…"
+
+
+def _is_host(text: str) -> bool:
+    found = re.fullmatch(rf"({_HOST.pattern}){_PORT.pattern}", text)
+    return found is not None
+
+
+def _query(options: Mapping[str, str]) -> str:
+    return f"?{urlencode(options, quote_via=quote)}" if options else ""
+
+
+def _unreadable(wrong: list[str]) -> StoreNotSupported:
+    message = f"the address of the database cannot be read: {', '.join(wrong)}"
+    repair = (
+        f"write {_EXAMPLE}, with %40 for @, %2F for /, %3A for :, %23 for # and %3F for ? in a password; "
+        "or leave the password out and set PGPASSWORD"
+    )
+    return StoreNotSupported(message, where="postgresql://…", repair=repair)
+
+
+def secrets_of(address: Address) -> list[str]:
+    """Return the passwords in an address, to strike them out of the messages of other programs.
+
+    Example:
+        >>> secrets_of(parse("postgresql://me:a%40b@db/runs?sslpassword=c"))
+        ['a@b', 'c']
+    """
+    before, _, query = address.url.removeprefix("postgresql://").partition("?")
+    account, _, _ = before.partition("/")[0].rpartition("@")
+    options = [value for name, value in parse_qsl(query) if name in _SECRETS]
+    return [secret for secret in (unquote(account.partition(":")[2]), *options) if secret]

@@ -295,6 +295,15 @@ class Store(Protocol):
         """Return the undelivered messages of these runs, of every kind, oldest first."""
         ...
 
+    async def news(self, after: int) -> int:
+        """Return once more than `after` announcements were received since the store was opened; return how many.
+
+        Other processes announce what can need attention here: a message to a run that waits or is driven here, a run
+        that was released, an owner that died. It is a hint to poll earlier: announcements can be lost or mean nothing,
+        and a store that receives none never returns. Begin with 0.
+        """
+        ...
+
     async def weigh(self, run_ids: Sequence[str]) -> Mapping[str, int]:
         """Return the approximate bytes that each run alone takes: its own steps, snapshots and messages.
 

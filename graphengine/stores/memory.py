@@ -7,6 +7,7 @@ the store behaves like one on disk.
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 from collections import Counter
@@ -321,6 +322,12 @@ class MemoryStore:
         self._check_open()
         logs = [self._logs[run_id] for run_id in set(run_ids) if run_id in self._logs]
         return sorted(message for log in logs for _, message in log.inbox.values())
+
+    async def news(self, after: int) -> int:
+        """Wait for ever: nothing is announced; see `Store.news`."""
+        del after
+        forever: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        return await forever
 
     async def tag(self, run_id: str, add: Sequence[str] = (), remove: Sequence[str] = ()) -> tuple[str, ...]:
         """Change a run's tags; see `Store.tag`."""

@@ -21,17 +21,22 @@ import itertools
 import math
 import sys
 import threading
+from concurrent.futures import thread
 from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary
 
 from graphengine.errors import DefinitionError
 
 if TYPE_CHECKING:
-    from collections.abc import Sized
+    from collections.abc import Mapping, Sized
+    from queue import SimpleQueue
     from types import FrameType
 
 _WORKERS: Final = ("concurrent.futures.thread", "aiosqlite.core")
 """Modules whose threads work for an event loop; such a thread is idle while it is in its module's own code."""
+
+_POOLS: Final[Mapping[threading.Thread, SimpleQueue[object]]] = getattr(thread, "_threads_queues", {})
+"""The queue of work of each thread of a pool; there is no public access to it."""
 
 _LOOK_SECONDS: Final = 0.0005
 _QUIET_LOOKS: Final = 4
@@ -149,6 +154,7 @@ def _threads() -> list[bool]:
     if threading.active_count() == 1:
         return []
     here = threading.get_ident()
+    waiting = {worker.ident for worker, queue in list(_POOLS.items()) if not queue.empty()}  # work to be picked up
     found: list[bool] = []
     for ident, frame in sys._current_frames().items():  # noqa: SLF001 - the documented way to see what threads do
         if ident == here:
@@ -157,7 +163,7 @@ def _threads() -> list[bool]:
         while below is not None and below.f_globals.get("__name__") not in _WORKERS:
             below = below.f_back
         if below is not None:
-            found.append(below is not frame)
+            found.append(below is not frame or ident in waiting)
     return found
 
 

@@ -10,7 +10,7 @@ from graphengine.stores.sqlite import SQLiteStore
 from tests.cli.programs import Invoke
 
 ADDRESSES = [
-    "postgresql://me:secret@db.example:5432/runs",
+    "oracle://me:secret@db.example:5432/runs",
     "postgresql+asyncpg://me:secret@db.example/runs?password=secret",
     "mysql://host/secret",
     "sqlite:///secret.db",

@@ -28,8 +28,8 @@ from pydantic import BaseModel
 from graphengine import END, START, Context, Graph, Limits, Retry, Run, Runner, ask, value
 from graphengine.errors import InputError, UnknownRun
 from graphengine.reducers import add
-from graphengine.stores import snapshots
-from graphengine.stores.sqlite import SQLiteStore, texts
+from graphengine.stores import long_texts, snapshots
+from graphengine.stores.sqlite import SQLiteStore
 from graphengine.testing.crash_points import CrashPoints, Point
 
 RUNS: Final = ("main", "branch", "after", "short")
@@ -386,7 +386,7 @@ def be_born(order: Order) -> None:
 def main() -> None:
     """Fork a child for each line of stdin, and write how it ended."""
     setattr(snapshots, "MIN_ROWS", SNAPSHOT_ROWS)  # noqa: B010 - it is Final for other code
-    setattr(texts, "LEAST_BYTES", TEXT_BYTES)  # noqa: B010
+    setattr(long_texts, "LEAST_BYTES", TEXT_BYTES)  # noqa: B010
     for graph in (MAIN, DIARY, SHORT, LATER):
         graph.compile()  # here, so that no child has to
     for line in sys.stdin:

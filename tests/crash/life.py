@@ -24,9 +24,9 @@ from pydantic import BaseModel
 from graphengine import END, START, Context, Graph, Retry, Runner, ask, iterations
 from graphengine.reducers import add, extend
 from graphengine.runner.worker import Ended, Worker, WorkerEvent
-from graphengine.stores import snapshots
+from graphengine.stores import long_texts, snapshots
 from graphengine.stores.base import Append
-from graphengine.stores.sqlite import SQLiteStore, texts
+from graphengine.stores.sqlite import SQLiteStore
 
 RUN = "life"
 TOPICS = [f"t{number}" for number in range(8)]
@@ -375,5 +375,5 @@ async def main() -> None:
 
 if __name__ == "__main__":
     setattr(snapshots, "MIN_ROWS", SNAPSHOT_ROWS)  # noqa: B010 - it is Final for other code
-    setattr(texts, "LEAST_BYTES", TEXT_BYTES)  # noqa: B010
+    setattr(long_texts, "LEAST_BYTES", TEXT_BYTES)  # noqa: B010
     asyncio.run(main())

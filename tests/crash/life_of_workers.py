@@ -1,7 +1,7 @@
-"""A worker process of a small graph: `life_of_workers.py DATABASE`; it waits for a line on stdin, then works.
+"""A worker process of a small graph: `life_of_workers.py DATABASE EFFECTS`; it waits for a line on stdin, then works.
 
-The effect of a node is a line `PID WHAT` in the file `effects` next to the database, and its result is the same line:
-so the log shows whose work was recorded.
+The effect of a node is a line `PID WHAT` in the file EFFECTS, and its result is the same line: so the log shows whose
+work was recorded.
 """
 
 import asyncio
@@ -14,12 +14,17 @@ from typing import Final
 from pydantic import BaseModel
 
 from graphengine import END, START, Context, Graph, Runner, Worker
+from graphengine.errors import StoreUnreachable
+from graphengine.stores.addresses import is_postgres
+from graphengine.stores.base import Store
 
-DATABASE: Final = Path(sys.argv[1]) if len(sys.argv) > 1 else Path()
+DATABASE: Final = sys.argv[1] if len(sys.argv) > 1 else ""
+FILE: Final = Path(sys.argv[2]) if len(sys.argv) > 2 else Path()
 CONCURRENCY: Final = 4
 POLL_SECONDS: Final = 0.02
 NAP_SECONDS: Final = 0.02
 WORK_SECONDS: Final = 0.01
+LEASE_SECONDS: Final = 3.0
 EFFECTS: Final = 6
 """How many lines a run writes."""
 
@@ -37,7 +42,7 @@ class State(BaseModel):
 def effect(what: str) -> str:
     """Cause an external effect, and return which process did it."""
     line = f"{os.getpid()} {what}"
-    file = os.open(DATABASE.with_name("effects"), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    file = os.open(FILE, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.write(file, f"{line}\n".encode())
     os.close(file)
     return line
@@ -88,6 +93,22 @@ def small() -> Graph[State]:
     return graph
 
 
+async def store_at(database: str) -> Store | str:
+    """Return the store; on a server with a short lease, which counts after the server was killed together with us."""
+    if not is_postgres(database):
+        return database
+    from graphengine.stores.postgres import PostgresStore  # noqa: PLC0415 - it needs an extra
+
+    store = PostgresStore(database, lease_seconds=LEASE_SECONDS)
+    while True:  # the server may be killed right now; whatever starts workers would start this one again
+        try:
+            await store.open()
+        except StoreUnreachable:
+            await asyncio.sleep(POLL_SECONDS)
+        else:
+            return store
+
+
 async def main() -> None:
     """Work until killed."""
     graph = small()
@@ -96,7 +117,7 @@ async def main() -> None:
     sys.stdout.flush()
     if not await asyncio.to_thread(sys.stdin.readline):
         return
-    async with Runner(DATABASE) as runner:
+    async with Runner(await store_at(DATABASE)) as runner:
         worker = Worker(runner, {graph.name: graph}, concurrency=CONCURRENCY, poll_seconds=POLL_SECONDS)
         await worker.run()
 

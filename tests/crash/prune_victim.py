@@ -22,8 +22,9 @@ from pydantic_core import to_json
 
 from graphengine.engine.steps import encode_step
 from graphengine.runner.retention import Rule, prune
+from graphengine.stores import long_texts
 from graphengine.stores.base import Append
-from graphengine.stores.sqlite import SQLiteStore, removal, texts
+from graphengine.stores.sqlite import SQLiteStore, removal
 from graphengine.stores.sqlite.queries import DOCTOR_SQL
 from graphengine.testing.store_kit import append, batch, branch, new_run, step
 
@@ -129,7 +130,7 @@ def orphans(path: Path) -> int:
 
 def main(folder: Path) -> None:
     """Kill at each point until a prune survives."""
-    setattr(texts, "LEAST_BYTES", 4)  # noqa: B010 - it is Final for other code; all steps hold the same text
+    setattr(long_texts, "LEAST_BYTES", 4)  # noqa: B010 - it is Final for other code; all steps hold the same text
     original, path = folder / "original.db", folder / "runs.db"
     asyncio.run(build(original))
     whole = asyncio.run(logs(original))

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter, defaultdict, deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -21,6 +21,7 @@ from graphengine.engine.steps import Step
 from tests.crash.deaths import done
 from tests.crash.life_of_workers import CONCURRENCY, EFFECTS, WORK_SECONDS, small
 from tests.kit.facts import said
+from tests.kit.postgres import PostgresServer
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 PROGRAM: Final = Path(__file__).with_name("life_of_workers.py")
@@ -35,8 +36,8 @@ PATIENCE_SECONDS: Final = 60.0
 class Crew:
     """The workers at work, and two more that have loaded everything and wait."""
 
-    def __init__(self, database: Path) -> None:
-        self._database = database
+    def __init__(self, database: str, effects: Path) -> None:
+        self._words = [database, str(effects)]
         self.dead: set[int] = set()
         self._spares = deque(self._load() for _ in range(WORKERS + 2))
         for spare in self._spares:
@@ -67,7 +68,7 @@ class Crew:
 
     def _load(self) -> "subprocess.Popen[str]":
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        words = [sys.executable, str(PROGRAM), str(self._database)]
+        words = [sys.executable, str(PROGRAM), *self._words]
         return subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
 
     @staticmethod
@@ -76,30 +77,53 @@ class Crew:
         worker.communicate()
 
 
+@pytest.fixture(params=["sqlite", "postgres"])
+def server(request: pytest.FixtureRequest) -> Iterator[PostgresServer | None]:
+    """The server of the runs, if they are not in a file: one that keeps what was committed when it is killed."""
+    if request.param == "sqlite":
+        yield None
+        return
+    template: PostgresServer = request.getfixturevalue("postgres_server")
+    made = PostgresServer(template.template, is_safe=True)
+    yield made
+    made.remove()
+
+
 @pytest.fixture
-async def crew(tmp_path: Path) -> AsyncIterator[Crew]:
+def database(server: PostgresServer | None, tmp_path: Path) -> str:
+    """Where the runs are."""
+    return str(tmp_path / "runs.db") if server is None else server.address()
+
+
+@pytest.fixture
+async def crew(database: str, tmp_path: Path) -> AsyncIterator[Crew]:
     """Three workers over a database with many orphaned runs."""
-    async with Runner(tmp_path / "runs.db") as runner:
+    async with Runner(database) as runner:
         for number in range(RUNS):
             runner.start(small(), run_id=f"r{number}")
             await runner.release(f"r{number}")  # before any node begins
-    crew = Crew(tmp_path / "runs.db")
+    crew = Crew(database, tmp_path / "effects")
     yield crew
     crew.close()
 
 
-async def test_all_runs_end_whichever_worker_is_killed(tmp_path: Path, crew: Crew) -> None:
-    """Each step is recorded once, and only work in flight at a kill is repeated."""
+async def test_all_runs_end_whichever_worker_is_killed(
+    tmp_path: Path, crew: Crew, database: str, server: PostgresServer | None
+) -> None:
+    """Each step is recorded once, and only work in flight at a kill is repeated. The server dies too."""
     random = Random(SEED)  # noqa: S311 - repeatable, not for security
     began = time.monotonic()
     effects = tmp_path / "effects"
     moments = sorted(random.randrange(RUNS * EFFECTS) for _ in range(KILLS))
-    async with Runner(tmp_path / "runs.db") as runner:
-        for moment in moments:
+    async with Runner(database) as runner:
+        for number, moment in enumerate(moments):
             await reach(effects, moment)
             await asyncio.sleep(random.uniform(0, WORK_SECONDS))
             last, _ = done(effects)[-1]  # a process with a recent effect has work in flight
-            busy = [number for number, worker in enumerate(crew.at_work) if worker.pid == last]
+            busy = [each for each, worker in enumerate(crew.at_work) if worker.pid == last]
+            if server is not None and number % 2 == 0:
+                server.kill()
+                await asyncio.to_thread(server.start)
             crew.kill(busy[0] if busy and random.random() < 0.5 else random.randrange(WORKERS))
         await all_over(runner, effects)
         logs = [await runner.history(f"r{number}") for number in range(RUNS)]

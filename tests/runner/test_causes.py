@@ -177,12 +177,12 @@ async def test_the_cause_belongs_to_the_reported_failure(runner: Runner) -> None
     assert isinstance(caught.value.__cause__.__cause__, Odd)
 
 
-async def test_another_process_gets_only_the_recorded_traceback(tmp_path: Path) -> None:
+async def test_another_process_gets_only_the_recorded_traceback(database: Path | str) -> None:
     """A failed run that is read again has the text, and no exception."""
-    async with Runner(tmp_path / "runs.db") as runner:
+    async with Runner(database) as runner:
         with pytest.raises(RunFailed):
             await runner.start(one(breaks), run_id="r").result()
-    async with Runner(tmp_path / "runs.db") as runner:
+    async with Runner(database) as runner:
         run = runner.resume(one(breaks), "r")
         run.due_only = True  # only read it
         with pytest.raises(RunFailed) as caught:

@@ -94,7 +94,7 @@ async def test_a_condition_does_not_see_what_a_node_set(runner: Runner) -> None:
     assert found == ["unset"]
 
 
-async def test_a_node_does_not_see_what_was_set_before_a_wait(tmp_path: Path) -> None:
+async def test_a_node_does_not_see_what_was_set_before_a_wait(database: Path | str) -> None:
     """This is true if the run continues in this process and after a resume."""
     graph = Graph("g", State)
     graph.add_node("a", sets, writes="a")
@@ -107,7 +107,7 @@ async def test_a_node_does_not_see_what_was_set_before_a_wait(tmp_path: Path) ->
     graph.add_node("q", ask("n?", int), writes="n")
     graph.add_node("c", reads, writes="c")
     graph.add_path(START, "a", "b", "q", "c", END)
-    async with Runner(tmp_path / "runs.db") as runner:
+    async with Runner(database) as runner:
         waiting = await runner.start(graph, run_id="r").result()
         assert (waiting.status, waiting.state.b) == ("waiting", "unset")
         await runner.answer("r", 5)

@@ -189,18 +189,18 @@ async def test_an_exit_in_a_tool_fails_its_node(*, is_async: bool, seconds: floa
             assert (await failure_of(runner, one(node, writes="text")))[1] == "SystemExit"
 
 
-async def test_a_worker_survives_an_exit(tmp_path: Path) -> None:
+async def test_a_worker_survives_an_exit(database: Path | str) -> None:
     """The run fails, and the same worker drives the next one."""
     bad, good = Graph("bad", State), Graph("good", State)
     for graph, node in ((bad, exits), (good, lambda n: n + 1)):
         graph.add_node("a", node, writes="n")
         graph.add_path(START, "a", END)
-    async with Runner(tmp_path / "runs.db") as first:
+    async with Runner(database) as first:
         for graph, run_id in ((bad, "bad"), (good, "good")):
             first.start(graph, run_id=run_id)
             await first.release(run_id)
     ended: dict[str, str] = {}
-    async with Runner(tmp_path / "runs.db") as runner:
+    async with Runner(database) as runner:
 
         def tell(event: Any) -> None:
             if hasattr(event, "result"):

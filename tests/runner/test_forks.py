@@ -279,7 +279,7 @@ async def test_a_stop_lets_nodes_in_flight_finish(runner: Runner) -> None:
     assert (result.state.log, calls) == (["a", "b", "b2"], ["a", "b", "b2"])
 
 
-async def test_closing_within_arms_releases_the_run(tmp_path: Path) -> None:
+async def test_closing_within_arms_releases_the_run(database: Path | str) -> None:
     """Arms in flight are cancelled, the run is released, and a resume elsewhere continues each arm."""
     calls: list[str] = []
     waiting, wait = asyncio.Event(), True
@@ -296,14 +296,14 @@ async def test_closing_within_arms_releases_the_run(tmp_path: Path) -> None:
         return "b"
 
     graph = fork(a, b)
-    async with Runner(tmp_path / "runs.db") as runner:
+    async with Runner(database) as runner:
         run = runner.start(graph)
         await waiting.wait()
         async for event in run.events():
             if isinstance(event, StepRecorded) and event.step.node == "a":
                 break
     wait = False
-    async with Runner(tmp_path / "runs.db") as runner:
+    async with Runner(database) as runner:
         assert (await runner.store.info(run.id)).status == "running"
         result = await runner.resume(graph, run.id).result()
     assert (result.state.log, calls) == (["a", "b"], ["a", "b", "b"])
@@ -406,7 +406,7 @@ async def test_a_stop_does_not_wait_for_the_next_attempt_of_an_arm() -> None:
         assert (await runner.store.info(run.id)).status == "stopped"
 
 
-async def test_a_failed_run_is_over_though_an_arm_sleeps(tmp_path: Path) -> None:
+async def test_a_failed_run_is_over_though_an_arm_sleeps(database: Path | str) -> None:
     """Two of three arms fail where two are needed; the third waits for its next attempt: the store has `failed`."""
 
     async def a() -> str:
@@ -423,7 +423,7 @@ async def test_a_failed_run_is_over_though_an_arm_sleeps(tmp_path: Path) -> None
     graph.add_edge("a", "merge")
     graph.edges = [edge for edge in graph.edges if edge.source != START]
     graph.add_fork(START, ["a", "b", "c"], join="merge", need=2)
-    async with Runner(tmp_path / "runs.db", clock=Still()) as runner, asyncio.timeout(SOON):
+    async with Runner(database, clock=Still()) as runner, asyncio.timeout(SOON):
         run = runner.start(graph)
         with pytest.raises(RunFailed, match="KeyError"):
             await run.result()
@@ -501,7 +501,7 @@ async def test_an_arm_knows_its_visit_and_its_place(runner: Runner) -> None:
     assert sorted(seen) == [("a", 1), ("a", 2), ("b", 1), ("b", 2)]
 
 
-async def test_a_resume_tries_a_failed_arm_while_another_waits(tmp_path: Path) -> None:
+async def test_a_resume_tries_a_failed_arm_while_another_waits(database: Path | str) -> None:
     """This is so if a caller asks for it; a worker that took the run for another reason leaves the arm alone."""
     broken = [True]
     calls: list[int] = []
@@ -517,7 +517,7 @@ async def test_a_resume_tries_a_failed_arm_while_another_waits(tmp_path: Path) -
         return await ctx.ask("b?")
 
     graph = fork(a, b)
-    async with Runner(tmp_path / "runs.db") as runner:
+    async with Runner(database) as runner:
         waiting = await runner.start(graph, run_id="r").result()
         assert waiting.status == "waiting"
         assert waiting.error is not None

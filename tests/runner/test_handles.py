@@ -92,10 +92,10 @@ async def test_get_returns_the_handle_of_a_run_that_is_driven_here(runner: Runne
     assert (await kinds_of(later.events(after=2))) == ["RunEnded"]
 
 
-async def test_a_handle_on_a_run_of_another_process_waits_for_its_end(tmp_path: Path) -> None:
+async def test_a_handle_on_a_run_of_another_process_waits_for_its_end(database: Path | str) -> None:
     """Its result is that of the other process; without the graph, the state has the recorded values."""
     gate = Gate()
-    async with Runner(tmp_path / "runs.db") as runner, Runner(tmp_path / "runs.db") as other:
+    async with Runner(database) as runner, Runner(database) as other:
         runner.start(gate.graph(), run_id="r")
         await gate.entered.wait()
         typed = asyncio.create_task(other.get("r", gate.graph()).result())
@@ -183,9 +183,9 @@ async def test_resume_of_a_run_that_is_driven_here_is_refused_at_once(runner: Ru
     assert (await run.result()).state.n == 1
 
 
-async def test_watch_follows_a_run_through_its_waits(tmp_path: Path) -> None:
+async def test_watch_follows_a_run_through_its_waits(database: Path | str) -> None:
     """Another process sees each step once, what the run waits for, and the result; live events only where it runs."""
-    async with Runner(tmp_path / "runs.db") as runner, Runner(tmp_path / "runs.db") as other:
+    async with Runner(database) as runner, Runner(database) as other:
         watched: list[Event] = []
         is_waiting = asyncio.Event()
 
@@ -280,14 +280,14 @@ async def test_a_run_that_is_removed_while_it_is_watched_is_reported(runner: Run
         await anext(events)
 
 
-async def test_runs_are_selected_by_status_graph_and_tag(tmp_path: Path) -> None:
+async def test_runs_are_selected_by_status_graph_and_tag(database: Path | str) -> None:
     """The newest come first; a running run without a process is `interrupted`."""
     gate = Gate()
-    async with Runner(tmp_path / "runs.db") as runner:
+    async with Runner(database) as runner:
         runner.start(gate.graph(), run_id="cut", tags=["x"])
         await gate.entered.wait()
     gate = Gate()
-    async with Runner(tmp_path / "runs.db") as runner:
+    async with Runner(database) as runner:
         await runner.start(asking(), run_id="waits", tags=["x", "y"]).result()
         await runner.start(one("adds", lambda n: n + 1), run_id="done", tags=["y"]).result()
         run = runner.start(gate.graph(), run_id="now")
@@ -435,7 +435,7 @@ async def test_start_or_send_by_many_callers_starts_one_run(runner: Runner) -> N
     assert result.state.heard[-1] == "bye"
 
 
-async def test_start_or_send_to_a_run_of_another_process_leaves_it_the_message(tmp_path: Path) -> None:
+async def test_start_or_send_to_a_run_of_another_process_leaves_it_the_message(database: Path | str) -> None:
     """The handle's result raises RunIsDriven, and the other process receives the message."""
     gate = Gate()
 
@@ -445,7 +445,7 @@ async def test_start_or_send_to_a_run_of_another_process_leaves_it_the_message(t
         return await ctx.receive("said", int)
 
     graph = one("listens", hear)
-    async with Runner(tmp_path / "runs.db") as runner, Runner(tmp_path / "runs.db") as other:
+    async with Runner(database) as runner, Runner(database) as other:
         run = runner.start(graph, run_id="r")
         await gate.entered.wait()
         theirs = await other.start_or_send(graph, "r", "said", 7)

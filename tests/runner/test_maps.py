@@ -466,7 +466,7 @@ async def test_a_stop_within_a_map_lets_items_in_flight_finish(runner: Runner) -
     assert (result.state.findings, calls) == (["0", "1", "2", "3", "4"], [0, 1, 2, 3, 4])
 
 
-async def test_another_runner_continues_within_a_map(tmp_path: Path) -> None:
+async def test_another_runner_continues_within_a_map(database: Path | str) -> None:
     """Finished items do not run again, in order or not."""
     calls: list[int] = []
     hang = True
@@ -481,7 +481,7 @@ async def test_another_runner_continues_within_a_map(tmp_path: Path) -> None:
         return str(n)
 
     graph = mapped(work, concurrency=3)
-    async with Runner(tmp_path / "runs.db") as runner:
+    async with Runner(database) as runner:
         run = runner.start(graph)
         await waiting.wait()
         async for event in run.events():
@@ -489,7 +489,7 @@ async def test_another_runner_continues_within_a_map(tmp_path: Path) -> None:
                 break
     hang = False
     calls.clear()
-    async with Runner(tmp_path / "runs.db") as runner:
+    async with Runner(database) as runner:
         result = await runner.resume(graph, run.id).result()
     assert (result.state.findings, sorted(calls)) == (["0", "1", "2", "3", "4"], [1, 3])
 

@@ -183,9 +183,9 @@ async def test_more_runs_than_a_page_are_pruned(runner: Runner) -> None:
     assert len(await listed(runner)) == 5
 
 
-async def test_a_closed_runner_prunes_nothing(tmp_path: Path) -> None:
+async def test_a_closed_runner_prunes_nothing(database: Path | str) -> None:
     """It raises an error."""
-    runner = Runner(tmp_path / "runs.db")
+    runner = Runner(database)
     async with runner:
         await finish(runner, "r")
     for ask_for in (runner.prune(keep_last=0), runner.vacuum(), runner.tag("r", add=["x"])):

@@ -235,15 +235,15 @@ async def test_states_can_be_read_and_compared_at_any_step(runner: Runner) -> No
     assert [str(d) for d in found] == ["n: 1 → 2", "seen[1]: None → 2"]
 
 
-async def test_a_closed_runner_refuses_to_start_runs(tmp_path: Path) -> None:
+async def test_a_closed_runner_refuses_to_start_runs(database: Path | str) -> None:
     """The error says that it is closed."""
-    async with Runner(tmp_path / "runs.db") as runner:
+    async with Runner(database) as runner:
         pass
     with pytest.raises(RunnerClosed):
         runner.start(counting())
 
 
-async def test_closing_releases_driven_runs_to_be_resumed(tmp_path: Path) -> None:
+async def test_closing_releases_driven_runs_to_be_resumed(database: Path | str) -> None:
     """A run in flight when its runner closes keeps what is recorded, and its node runs again."""
     entered = asyncio.Event()
     calls: list[int] = []
@@ -258,17 +258,17 @@ async def test_closing_releases_driven_runs_to_be_resumed(tmp_path: Path) -> Non
     graph = Graph("hang", Count)
     graph.add_node("hang", hang, writes="n")
     graph.add_path(START, "hang", END)
-    async with Runner(tmp_path / "runs.db") as runner:
+    async with Runner(database) as runner:
         run = runner.start(graph, run_id="r")
         await entered.wait()
     assert (await run.result()).status == "running"
-    async with Runner(tmp_path / "runs.db") as runner:
+    async with Runner(database) as runner:
         assert (await runner.store.info("r")).status == "running"
         assert (await runner.resume(graph, "r").result()).state.n == 1
     assert calls == [0, 0]
 
 
-async def test_a_run_is_driven_by_one_runner(tmp_path: Path) -> None:
+async def test_a_run_is_driven_by_one_runner(database: Path | str) -> None:
     """A second runner on the same database gets an error with the driver, and can request a stop."""
     entered, leave = asyncio.Event(), asyncio.Event()
 
@@ -282,7 +282,7 @@ async def test_a_run_is_driven_by_one_runner(tmp_path: Path) -> None:
     graph.add_edge(START, "wait")
     graph.add_edge("wait", END, when=iterations("wait") >= 2)
     graph.add_edge("wait", "wait")
-    async with Runner(tmp_path / "runs.db") as first, Runner(tmp_path / "runs.db") as second:
+    async with Runner(database) as first, Runner(database) as second:
         run = first.start(graph, run_id="r")
         await entered.wait()
         with pytest.raises(RunIsDriven):
@@ -293,7 +293,7 @@ async def test_a_run_is_driven_by_one_runner(tmp_path: Path) -> None:
         assert (await run.result()).state.n == 2
 
 
-async def test_a_stop_requested_by_another_process_arrives(tmp_path: Path) -> None:
+async def test_a_stop_requested_by_another_process_arrives(database: Path | str) -> None:
     """A message in the inbox stops the run at its next safe point, and is consumed with the step."""
     entered = asyncio.Event()
 
@@ -307,7 +307,7 @@ async def test_a_stop_requested_by_another_process_arrives(tmp_path: Path) -> No
     graph.add_edge(START, "turn")
     graph.add_edge("turn", END, when=value("n") < 0)
     graph.add_edge("turn", "turn")
-    async with Runner(tmp_path / "runs.db") as first, Runner(tmp_path / "runs.db") as second:
+    async with Runner(database) as first, Runner(database) as second:
         run = first.start(graph, run_id="r")
         await entered.wait()
         await second.stop("r")
@@ -465,10 +465,10 @@ async def test_resources_are_built_once_and_closed_with_the_runner() -> None:
         assert (await runner.start(graph).result()).state.done == "faked"
 
 
-async def test_a_run_continues_on_a_changed_graph_if_it_still_fits(tmp_path: Path) -> None:
+async def test_a_run_continues_on_a_changed_graph_if_it_still_fits(database: Path | str) -> None:
     """A new field with a default and a new edge are recorded as changes; a removed position is refused with a diff."""
     graph = counting(trouble={2: ValueError("stop here")})
-    async with Runner(tmp_path / "runs.db") as runner:
+    async with Runner(database) as runner:
         with pytest.raises(RunFailed):
             await runner.start(graph, Count(), run_id="r").result()
 

@@ -55,11 +55,11 @@ def one(field: str, value: object, **options: Any) -> Graph[Doc]:
 
 
 @pytest.mark.parametrize("name", WRITES)
-async def test_an_update_that_is_too_large_fails_its_node(name: str, tmp_path: Path) -> None:
+async def test_an_update_that_is_too_large_fails_its_node(name: str, database: Path | str) -> None:
     """The failure `too_large` has size, limit, field and repair; it is not retried, and can be resumed."""
     field, value = WRITES[name]
     graph = one(field, value, retry=Retry(attempts=3, initial_seconds=0))
-    async with Runner(tmp_path / "runs.db", sizes=Sizes(update_bytes=12 * KB)) as runner:
+    async with Runner(database, sizes=Sizes(update_bytes=12 * KB)) as runner:
         with pytest.raises(RunFailed) as caught:
             await runner.start(graph, run_id="r").result()
         error = caught.value.result.error
@@ -69,7 +69,7 @@ async def test_an_update_that_is_too_large_fails_its_node(name: str, tmp_path: P
         assert repr(field) in error.message
         assert "Sizes(update_bytes" in caught.value.result.repair
         assert graph.calls == [0]  # type: ignore[attr-defined]
-    async with Runner(tmp_path / "runs.db") as runner:
+    async with Runner(database) as runner:
         assert (await runner.resume(graph, "r").result()).status == "finished"
 
 
@@ -225,10 +225,10 @@ def listening() -> Graph[Doc]:
     return graph
 
 
-async def test_an_answer_and_a_message_are_refused_by_the_call(tmp_path: Path) -> None:
+async def test_an_answer_and_a_message_are_refused_by_the_call(database: Path | str) -> None:
     """Nothing of them is stored, and a smaller one is accepted."""
     graph = listening()
-    async with Runner(tmp_path / "runs.db", sizes=Sizes(message_bytes=1000)) as runner:
+    async with Runner(database, sizes=Sizes(message_bytes=1000)) as runner:
         await runner.start(graph, run_id="r").result()
         with pytest.raises(InputError, match="1,000 are allowed") as caught:
             await runner.answer("r", "x" * 999)

@@ -133,11 +133,11 @@ class Gate:
         return graph
 
 
-async def test_a_runner_that_closes_releases_its_runs(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_runner_that_closes_releases_its_runs(database: Path | str, caplog: pytest.LogCaptureFixture) -> None:
     """It stays `running`, its log names what was cut off, and recover finds it; this does not count as a crash."""
     gate = Gate()
     graph = gate.graph()
-    async with Runner(tmp_path / "runs.db") as runner:
+    async with Runner(database) as runner:
         run = runner.start(graph, run_id="r")
         await gate.entered.wait()
     result = await run.result()
@@ -145,37 +145,37 @@ async def test_a_runner_that_closes_releases_its_runs(tmp_path: Path, caplog: py
     assert "run r was in progress when its Runner closed, and is released; cut off: a" in caplog.text
     for _ in range(4):  # more often than a node is allowed to crash
         gate.entered.clear()
-        async with Runner(tmp_path / "runs.db") as runner:
+        async with Runner(database) as runner:
             assert [info.id for info in await runner.due()] == ["r"]
             [run] = await runner.recover(graph)
             await gate.entered.wait()
     gate.leave.set()
-    async with Runner(tmp_path / "runs.db") as runner:
+    async with Runner(database) as runner:
         [run] = await runner.recover(graph)
         result = await run.result()
         assert (result.status, result.state.n, result.cut_off) == ("finished", 11, ())
         assert not [step for step in await runner.history("r") if said(step).get("crashed")]
 
 
-async def test_nodes_in_flight_finish_in_the_grace_period_of_a_runner(tmp_path: Path) -> None:
+async def test_nodes_in_flight_finish_in_the_grace_period_of_a_runner(database: Path | str) -> None:
     """What finishes in time is recorded, and nothing more begins."""
     gate, clock = Gate(), FakeClock()
-    async with Runner(tmp_path / "runs.db", grace_seconds=60, clock=clock) as runner:
+    async with Runner(database, grace_seconds=60, clock=clock) as runner:
         run = runner.start(gate.graph(), run_id="r")
         await gate.entered.wait()
         asyncio.get_running_loop().call_soon(gate.leave.set)
     result = await run.result()
     assert (result.status, result.state.n, result.cut_off) == ("running", 1, ())
-    async with Runner(tmp_path / "runs.db") as runner:
+    async with Runner(database) as runner:
         [run] = await runner.recover(gate.graph())
         assert (await run.result()).state.n == 11
     assert gate.calls == 1
 
 
-async def test_a_node_that_exceeds_the_grace_period_is_cut_off(tmp_path: Path) -> None:
+async def test_a_node_that_exceeds_the_grace_period_is_cut_off(database: Path | str) -> None:
     """The time is that of the Runner's clock, which jumps here when nothing else is to be done."""
     gate, clock = Gate(), FakeClock(start=1000.0)
-    async with Runner(tmp_path / "runs.db", grace_seconds=60, clock=clock) as runner:
+    async with Runner(database, grace_seconds=60, clock=clock) as runner:
         run = runner.start(gate.graph(), run_id="r")
         await gate.entered.wait()
     assert (await run.result()).cut_off == ("a",)
@@ -183,11 +183,11 @@ async def test_a_node_that_exceeds_the_grace_period_is_cut_off(tmp_path: Path) -
 
 
 async def test_a_grace_period_that_runs_out_is_no_error_of_its_own(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    database: Path | str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The log has the warning that names the run, and no traceback of asyncio."""
     gate = Gate()
-    async with Runner(tmp_path / "runs.db", grace_seconds=60, clock=FakeClock()) as runner:
+    async with Runner(database, grace_seconds=60, clock=FakeClock()) as runner:
         for run_id in ("r", "s"):
             runner.start(gate.graph(), run_id=run_id)
         await gate.both.wait()
@@ -198,11 +198,11 @@ async def test_a_grace_period_that_runs_out_is_no_error_of_its_own(
 
 @pytest.mark.parametrize("is_begun", [False, True])
 async def test_leaving_a_runner_right_after_start_is_reported(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, *, is_begun: bool
+    database: Path | str, caplog: pytest.LogCaptureFixture, *, is_begun: bool
 ) -> None:
     """The caller forgot to await the result: a warning names the run, whether or not it is recorded already."""
     gate = Gate()
-    async with Runner(tmp_path / "runs.db") as runner:
+    async with Runner(database) as runner:
         run = runner.start(gate.graph(), run_id="r")
         if is_begun:
             await run.begun()
@@ -211,7 +211,7 @@ async def test_leaving_a_runner_right_after_start_is_reported(
     assert "repair: await run.result()" in caplog.text
 
 
-async def test_a_worker_finds_what_a_closed_runner_released(tmp_path: Path) -> None:
+async def test_a_worker_finds_what_a_closed_runner_released(database: Path | str) -> None:
     """It takes a run in flight as an orphan, as if its process had been killed, and one that sleeps when it is due."""
     gate, clock = Gate(), FakeClock(start=1000.0)
 
@@ -222,7 +222,7 @@ async def test_a_worker_finds_what_a_closed_runner_released(tmp_path: Path) -> N
     asleep = Graph("asleep", Plain)
     asleep.add_node("a", sleeps, writes="n")
     asleep.add_path(START, "a", END)
-    async with Runner(tmp_path / "runs.db") as runner:
+    async with Runner(database) as runner:
         runs = [runner.start(asleep, run_id="asleep"), runner.start(gate.graph(), run_id="flight")]
         async for event in runs[0].events():
             if isinstance(event, StepRecorded) and event.step.kind == "waiting":
@@ -231,7 +231,7 @@ async def test_a_worker_finds_what_a_closed_runner_released(tmp_path: Path) -> N
     assert [(await run.result()).status for run in runs] == ["waiting", "running"]
     gate.leave.set()
     seen: list[tuple[str, str]] = []
-    async with Runner(tmp_path / "runs.db", clock=clock) as runner:
+    async with Runner(database, clock=clock) as runner:
 
         def tell(event: object) -> None:
             if isinstance(event, Took):
@@ -254,10 +254,10 @@ def test_a_grace_period_is_a_number_of_seconds(grace: float) -> None:
         Runner(grace_seconds=grace)
 
 
-async def test_an_explicit_stop_remains_a_stop(tmp_path: Path) -> None:
+async def test_an_explicit_stop_remains_a_stop(database: Path | str) -> None:
     """A closing Runner releases its runs; `runner.stop` records a stop, and no process continues the run by itself."""
     gate = Gate()
-    async with Runner(tmp_path / "runs.db") as runner:
+    async with Runner(database) as runner:
         run = runner.start(gate.graph(), run_id="r")
         await gate.entered.wait()
         stopping = asyncio.create_task(runner.stop("r"))

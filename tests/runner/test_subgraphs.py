@@ -270,7 +270,7 @@ async def test_the_failure_of_a_subgraph_is_its_nodes(runner: Runner) -> None:
     assert calls == ["write", "rate", "write", "rate", "rate"]
 
 
-async def test_a_failed_run_inside_is_resumed_in_another_runner(tmp_path: Path) -> None:
+async def test_a_failed_run_inside_is_resumed_in_another_runner(database: Path | str) -> None:
     """The failure can be at any depth; the database suffices."""
     broken = True
 
@@ -283,12 +283,12 @@ async def test_a_failed_run_inside_is_resumed_in_another_runner(tmp_path: Path) 
     middle.add_node("article", article(write=shaky), writes="draft")
     middle.add_path(START, "article", END)
     graph = around(middle)
-    async with Runner(tmp_path / "runs.db") as runner:
+    async with Runner(database) as runner:
         run = runner.start(graph)
         with pytest.raises(RunFailed):
             await run.result()
     broken = False
-    async with Runner(tmp_path / "runs.db") as runner:
+    async with Runner(database) as runner:
         assert (await runner.resume(graph, run.id).result()).state.text == "ants"
 
 

@@ -51,10 +51,10 @@ def test_every_method_has_the_parameters_of_the_async_one() -> None:
                 )
 
 
-def test_a_script_starts_answers_and_lists_runs(tmp_path: Path) -> None:
+def test_a_script_starts_answers_and_lists_runs(database: Path | str) -> None:
     """The methods are those of Runner, without await."""
     asking = one("asking", ask("Which?", int))
-    with SyncRunner(tmp_path / "runs.db") as runner:
+    with SyncRunner(database) as runner:
         assert runner.start(adds(), {"n": 1}, run_id="first").result().state.n == 2
         run = runner.start(asking, run_id="second")
         assert [wait.question for wait in run.result().waits] == ["Which?"]
@@ -66,14 +66,14 @@ def test_a_script_starts_answers_and_lists_runs(tmp_path: Path) -> None:
         assert [each.id for each in runner.recover(asking)] == []
 
 
-def test_events_are_iterated_as_they_come(tmp_path: Path) -> None:
+def test_events_are_iterated_as_they_come(database: Path | str) -> None:
     """Of the own run and of any other one; leaving the loop early closes the stream."""
 
     async def emits(n: int, ctx: Context) -> int:
         ctx.emit("shown")
         return n + 1
 
-    with SyncRunner(tmp_path / "runs.db") as runner:
+    with SyncRunner(database) as runner:
         events = list(runner.start(one("emits", emits), run_id="r").events())
         assert [event.data for event in events if isinstance(event, Emitted)] == ["shown"]
         assert isinstance(events[-1], RunEnded)
@@ -112,7 +112,7 @@ async def test_it_works_where_an_event_loop_is_running() -> None:
         assert runner.start(adds()).result().state.n == 1
 
 
-def test_a_closed_one_refuses_calls_and_ends_its_thread(tmp_path: Path) -> None:
+def test_a_closed_one_refuses_calls_and_ends_its_thread(database: Path | str) -> None:
     """Its runs are released; closing it again does nothing."""
     entered = threading.Event()
 
@@ -122,7 +122,7 @@ def test_a_closed_one_refuses_calls_and_ends_its_thread(tmp_path: Path) -> None:
         return n
 
     graph = one("waits", waits)
-    runner = SyncRunner(tmp_path / "runs.db")
+    runner = SyncRunner(database)
     runner.start(graph, run_id="r")
     assert entered.wait(60)
     runner.close()
@@ -130,7 +130,7 @@ def test_a_closed_one_refuses_calls_and_ends_its_thread(tmp_path: Path) -> None:
     assert "graphengine loop" not in [thread.name for thread in threading.enumerate()]
     with pytest.raises(RunnerClosed, match="with SyncRunner"):
         runner.runs()
-    with SyncRunner(tmp_path / "runs.db") as later:
+    with SyncRunner(database) as later:
         assert [info.id for info in later.runs(status="interrupted")] == ["r"]
 
 

@@ -136,23 +136,24 @@ async def test_a_run_can_be_named_as_soon_as_it_was_started(runner: Runner) -> N
     ]
     for use in uses:
         run = runner.start(graph)
-        await use(run.id)
+        with contextlib.suppress(InputError):  # it may be over when the message is sent
+            await use(run.id)
         await run.result()
     run = runner.start(one(ask("Well?", int), writes="n"))
     with contextlib.suppress(InputError):  # it may not have reached its question yet
         await runner.answer(run.id, 5)
 
 
-async def test_a_closed_runner_does_not_open_its_store_again(tmp_path: Path) -> None:
+async def test_a_closed_runner_does_not_open_its_store_again(database: Path | str) -> None:
     """Reading through it is refused like driving."""
-    async with Runner(tmp_path / "runs.db") as runner:
+    async with Runner(database) as runner:
         await runner.start(one(lambda n: n, writes="n"), run_id="r").result()
     for call in (runner.history("r"), runner.state_at("r"), runner.diff("r", "r"), runner.stop("r")):
         with pytest.raises(RunnerClosed):
             await call
 
 
-async def test_the_store_is_closed_even_if_a_resource_raises(tmp_path: Path) -> None:
+async def test_the_store_is_closed_even_if_a_resource_raises(database: Path | str) -> None:
     """A resource whose exit fails keeps nothing open."""
 
     class Bad:
@@ -168,7 +169,7 @@ async def test_the_store_is_closed_even_if_a_resource_raises(tmp_path: Path) -> 
 
     before = threading.active_count()
     with pytest.raises(OSError, match="cannot close"):
-        async with Runner(tmp_path / "runs.db") as runner:
+        async with Runner(database) as runner:
             await runner.start(one(use, writes="n", resources={"bad": Bad})).result()
     assert threading.active_count() == before
 
@@ -418,7 +419,7 @@ async def test_a_node_can_stop_its_own_run() -> None:
     assert (result.status, result.state.n, result.ending.explanation) == ("stopped", 1, "enough")
 
 
-async def test_closing_waits_for_every_thread_however_often_it_is_cancelled(tmp_path: Path) -> None:
+async def test_closing_waits_for_every_thread_however_often_it_is_cancelled(database: Path | str) -> None:
     """When close returns, a node that timed out and whose run is closed has ended; a queued one never begins."""
     began: list[int] = []
     ended: list[int] = []
@@ -431,7 +432,7 @@ async def test_closing_waits_for_every_thread_however_often_it_is_cancelled(tmp_
         ended.append(n)
         return n
 
-    async with Runner(tmp_path / "runs.db", threads=1) as runner:
+    async with Runner(database, threads=1) as runner:
         graph = one(slow, writes="n", timeout_seconds=0.05)
         runs = [runner.start(graph, {"n": n}) for n in range(3)]
         await asyncio.to_thread(begun.wait)

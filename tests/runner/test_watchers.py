@@ -84,7 +84,7 @@ async def test_events_that_are_never_read_are_not_collected(runner: Runner) -> N
     await run.result()
 
 
-async def test_the_events_of_a_driven_run_raise_at_once(tmp_path: Path) -> None:
+async def test_the_events_of_a_driven_run_raise_at_once(database: Path | str) -> None:
     """They do so here and in another process, instead of ending at once as if nothing had happened."""
     entered, leave = asyncio.Event(), asyncio.Event()
 
@@ -94,7 +94,7 @@ async def test_the_events_of_a_driven_run_raise_at_once(tmp_path: Path) -> None:
         return n + 1
 
     graph = one(work)
-    async with Runner(tmp_path / "runs.db") as runner, Runner(tmp_path / "runs.db") as other:
+    async with Runner(database) as runner, Runner(database) as other:
         run = runner.start(graph, run_id="r")
         await entered.wait()
         for each in (runner, other):

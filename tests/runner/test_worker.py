@@ -303,11 +303,11 @@ async def test_a_run_that_sleeps_again_frees_its_slot(still: Runner) -> None:
     assert ends(events) == [("first", "waiting"), ("second", "finished")], [e for e in events if isinstance(e, Refused)]
 
 
-async def test_two_workers_share_a_database(tmp_path: Path) -> None:
+async def test_two_workers_share_a_database(database: Path | str) -> None:
     """Each of many runs is driven by one of them, once."""
     steps = Steps()
     steps.gate.set()
-    async with Runner(tmp_path / "runs.db") as one, Runner(tmp_path / "runs.db") as two:
+    async with Runner(database) as one, Runner(database) as two:
         for n in range(12):
             await orphan(one, steps.graph, f"r{n}")
         events: list[WorkerEvent] = []

@@ -60,7 +60,7 @@ class RunnerMachine(RuleBasedStateMachine):
             patch("graphengine.runner.supervisor._INBOX_SECONDS", NEVER_SECONDS),
             patch("graphengine.runner.supervisor._LOOK_SECONDS", NEVER_SECONDS),
             *(patch(f"graphengine.stores.{name}.MIN_ROWS", 4) for name in ("snapshots", "memory")),
-            patch("graphengine.stores.sqlite.texts.LEAST_BYTES", 6),
+            patch("graphengine.stores.long_texts.LEAST_BYTES", 6),
         ]
         for each in self.patches:
             each.start()

@@ -22,8 +22,8 @@ from graphengine.engine.stored import to_record
 from graphengine.errors import GraphEngineError
 from graphengine.history.load import load_snapshot
 from graphengine.reducers import add, append
-from graphengine.stores import snapshots
-from graphengine.stores.sqlite import SQLiteStore, texts
+from graphengine.stores import long_texts, snapshots
+from graphengine.stores.sqlite import SQLiteStore
 from tests.kit.facts import resaid
 
 RUNS = ("done", "asks", "branch", "failed", "left")
@@ -113,7 +113,7 @@ def small_snapshots(rows: int = 6) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(snapshots, "MIN_ROWS", rows)
         patch.setattr(snapshots, "MIN_RATIO", 0)
-        patch.setattr(texts, "LEAST_BYTES", 12)
+        patch.setattr(long_texts, "LEAST_BYTES", 12)
         yield
 
 

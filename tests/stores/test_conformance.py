@@ -1,4 +1,4 @@
-"""Both stores of the package, tested by the conformance suite for any store."""
+"""The stores of the package, tested by the conformance suite for any store."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 from graphengine.errors import DefinitionError
 from graphengine.stores.memory import MemoryStore
+from graphengine.stores.postgres import PostgresStore
 from graphengine.stores.sqlite import SQLiteStore
 from graphengine.testing.conformance import StoreConformance
 
@@ -47,6 +48,29 @@ class TestSQLiteStore(StoreConformance):
     async def abandon_store(self, store: Store) -> None:
         """The system frees its locks, and its row remains."""
         assert isinstance(store, SQLiteStore)
+        await asyncio.to_thread(store.abandon)
+
+
+class TestPostgresStore(StoreConformance):
+    """Runs in a PostgreSQL database."""
+
+    address: str
+
+    @pytest.fixture(autouse=True)
+    def _schema(self, postgres: str) -> None:
+        self.address = postgres
+
+    async def make_store(self) -> Store:
+        """Return a store on a new schema."""
+        return PostgresStore(self.address, patience_seconds=5)
+
+    async def make_second_store(self, first: Store) -> Store:
+        """Return another store on the same schema."""
+        return PostgresStore(self.address, patience_seconds=5)
+
+    async def abandon_store(self, store: Store) -> None:
+        """The server notices that its session has ended, and its row remains."""
+        assert isinstance(store, PostgresStore)
         await asyncio.to_thread(store.abandon)
 
 

@@ -19,10 +19,11 @@ from graphengine import END, START, Graph, Runner, value
 from graphengine.errors import GraphEngineError, StoreCorrupt
 from graphengine.history.export import export_run, import_run
 from graphengine.reducers import append
+from graphengine.stores import long_texts
+from graphengine.stores.long_texts import LEAST_BYTES, cut
 from graphengine.stores.memory import MemoryStore
-from graphengine.stores.sqlite import SQLiteStore, texts
+from graphengine.stores.sqlite import SQLiteStore
 from graphengine.stores.sqlite.doctor import examine, repair
-from graphengine.stores.sqlite.texts import LEAST_BYTES, cut
 from graphengine.testing.store_kit import append as write
 from graphengine.testing.store_kit import batch, new_run, refused, same, step
 from tests.stores.recorded import small_snapshots
@@ -88,7 +89,7 @@ def test_long_strings_are_cut_out_and_put_back(value: object, count: int) -> Non
 @pytest.mark.parametrize("seed", range(30))
 def test_any_json_is_put_together_unchanged(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Random JSON, with a low limit: each string of that length or more is cut, unless it looks like numbers."""
-    monkeypatch.setattr(texts, "LEAST_BYTES", 8)
+    monkeypatch.setattr(long_texts, "LEAST_BYTES", 8)
     chance = random.Random(seed)  # noqa: S311 - for a test
 
     def some(depth: int) -> object:
@@ -107,7 +108,7 @@ def test_any_json_is_put_together_unchanged(seed: int, monkeypatch: pytest.Monke
         assert together(body) == body
         from_json(short)
         for _, text in found:
-            assert len(text) >= texts.LEAST_BYTES
+            assert len(text) >= long_texts.LEAST_BYTES
             assert isinstance(from_json(b'"' + text + b'"'), str)
 
 
@@ -297,7 +298,7 @@ async def test_a_text_that_would_unfold_beyond_the_limit_is_refused(
     open_store: OpenStore, shared: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A small file cannot make a step of any size: the limit is that of a row."""
-    monkeypatch.setattr(texts, "LARGEST_BYTES", 3_000_000)
+    monkeypatch.setattr(long_texts, "LARGEST_BYTES", 3_000_000)
     change(shared, "UPDATE steps SET texts = '[[5,2],[5,2],[5,2]]' WHERE texts IS NOT NULL")
     store = await open_store()
     with refused(StoreCorrupt) as caught:

@@ -15,7 +15,7 @@ from pydantic_core import to_json
 from graphengine.engine.steps import Branched, Started, decode_step, read_json
 from graphengine.errors import StoreCorrupt, UnknownRun, UnknownStep
 from graphengine.stores.base import Count, Loaded, Message, RunInfo
-from graphengine.stores.sqlite.checksums import message_place, sum_of
+from graphengine.stores.checksums import message_place, sum_of
 from graphengine.stores.sqlite.queries import DOCTOR_SQL, SQL
 from graphengine.stores.sqlite.texts import Texts
 

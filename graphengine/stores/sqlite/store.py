@@ -361,6 +361,12 @@ class SQLiteStore:
         """Return the undelivered messages of these runs; see `Store.inbox`."""
         return await self._read(partial(reads.inbox, run_ids=run_ids)) if run_ids else []
 
+    async def news(self, after: int) -> int:
+        """Wait for ever: nothing is announced; see `Store.news`."""
+        del after
+        forever: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        return await forever
+
     async def tag(self, run_id: str, add: Sequence[str] = (), remove: Sequence[str] = ()) -> tuple[str, ...]:
         """Change a run's tags; see `Store.tag`."""
         commits, _ = self._writing()

@@ -15,91 +15,20 @@ its last use a text is deleted too. Encrypted records stay in their rows.
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from graphengine.stores.sqlite.checksums import sum_of
+from graphengine.stores.checksums import sum_of
+from graphengine.stores.long_texts import cut, join
 from graphengine.stores.sqlite.queries import SQL
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator, Sequence
-
-LEAST_BYTES: Final = 4096
-"""The length from which a text is stored apart. Half a page: below, a reference and two index entries save little."""
-
-LARGEST_BYTES: Final = 1_000_000_000
-"""The longest body that is cut and put together again: the longest text that SQLite stores in a row."""
+    from collections.abc import Sequence
 
 _DIGEST_BYTES: Final = 16
-_BACKSLASH: Final = ord("\\")
-_SEALED: Final = b'"$secret":"'
-_OUTSIDE_STRINGS: Final = b"-+.0123456789Eaeflnrstu,:[]{} \n\r\t"
-"""All bytes of JSON that are not in strings: numbers, `true`, `false`, `null`, punctuation."""
-
 _listed: Final = msgspec.json.Decoder(list[tuple[int, int]])
-
-
-class Cut(NamedTuple):
-    """A body without its long texts, and these, each with its offset in that body."""
-
-    body: bytes
-    texts: Sequence[tuple[int, bytes]]
-
-
-def cut(body: bytes) -> Cut:
-    """Take the long texts out of a body.
-
-    Example:
-        >>> long = "x" * 5000
-        >>> body, [(offset, text)] = cut(f'{{"draft":"{long}"}}'.encode())
-        >>> body, offset, text == long.encode()
-        (b'{"draft":""}', 10, True)
-    """
-    kept: list[bytes] = []
-    texts: list[tuple[int, bytes]] = []
-    length = done = 0
-    for start, end in _long_strings(body):
-        kept.append(body[done:start])
-        length += start - done
-        texts.append((length, body[start:end]))
-        done = end
-    if not texts:
-        return Cut(body, ())
-    kept.append(body[done:])
-    return Cut(b"".join(kept), texts)
-
-
-def _long_strings(body: bytes) -> Iterator[tuple[int, int]]:
-    r"""Yield where the contents of the long strings of a JSON text begin and end.
-
-    It looks only at every 4096th byte or so, and there for the quotes around it: a string that has none of these bytes
-    is short. If one of the quotes may be escaped, `\"`, all escaped characters are blanked first.
-    """
-    if not LEAST_BYTES <= len(body) <= LARGEST_BYTES:
-        return
-    quoted = body
-    done, at = 0, LEAST_BYTES
-    while at < len(body):
-        start, end = quoted.rfind(b'"', done, at) + 1, quoted.find(b'"', at)
-        if quoted is body and (body[start - 2] == _BACKSLASH or body[end - 1] == _BACKSLASH):
-            quoted = body.replace(b"\\\\", b"  ").replace(b'\\"', b"  ")
-            continue
-        if end < 0:
-            return
-        if start > done and end - start >= LEAST_BYTES and _is_text(body, start):
-            yield start, end
-        done, at = end, end + LEAST_BYTES
-
-
-def _is_text(body: bytes, start: int) -> bool:
-    """Return whether a long stretch between two quotes is a string that can be stored apart.
-
-    Between two strings there can be thousands of numbers. A string that looks like them stays in its row too.
-    """
-    is_inside = bool(body[start : start + LEAST_BYTES].translate(None, _OUTSIDE_STRINGS))
-    return is_inside and not body.endswith(_SEALED, 0, start)
 
 
 def store(connection: sqlite3.Connection, row: int, body: bytes) -> tuple[bytes, str | None]:
@@ -110,8 +39,6 @@ def store(connection: sqlite3.Connection, row: int, body: bytes) -> tuple[bytes,
         row: The id of a step, or of a snapshot, negated.
         body: The whole body.
     """
-    if len(body) < LEAST_BYTES:
-        return body, None
     short, texts = cut(body)
     if not texts:
         return body, None
@@ -153,21 +80,7 @@ class Texts:
         Raises:
             ValueError: A text is missing, or the list is damaged.
         """
-        places = _listed.decode(listed)
-        parts: list[bytes] = []
-        done = length = 0
-        for offset, key in places:
-            if not done <= offset <= len(body):
-                message = f"text {key} has no place in it"
-                raise ValueError(message)
-            text = self._text(key)
-            length += len(text)
-            if length > LARGEST_BYTES:
-                message = f"its texts have more than {LARGEST_BYTES} bytes"
-                raise ValueError(message)
-            parts += body[done:offset], text
-            done = offset
-        return b"".join((*parts, body[done:]))
+        return join(body, ((offset, self._text(key)) for offset, key in _listed.decode(listed)))
 
     def whole(self, row: int, body: bytes | None, listed: str | None, recorded: int | None) -> bytes:
         """Return the whole body of a row after comparing it with its checksum, if it has one.

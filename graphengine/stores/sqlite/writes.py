@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from graphengine.errors import LeaseLost, RunExists, RunIsDriven, StoreError
+from graphengine.stores.checksums import message_place, sum_of
 from graphengine.stores.snapshots import MIN_RATIO, Tail
 from graphengine.stores.sqlite import texts
-from graphengine.stores.sqlite.checksums import message_place, sum_of
 from graphengine.stores.sqlite.queries import SQL
 from graphengine.stores.sqlite.reads import KEY_BITS, SEQ_MASK, find, lineage, unknown_step
 

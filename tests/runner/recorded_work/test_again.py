@@ -195,7 +195,7 @@ async def test_a_step_in_a_thread_is_waited_for_when_it_is_cut_off(timed: Runner
     assert (most, len(calls)) == (1, 2)
 
 
-async def test_closing_within_a_step_keeps_the_record(tmp_path: Path) -> None:
+async def test_closing_within_a_step_keeps_the_record(database: Path | str) -> None:
     """Another runner continues with the record; the step in flight is repeated."""
     calls: list[str] = []
     begun, hang = asyncio.Event(), True
@@ -211,11 +211,11 @@ async def test_closing_within_a_step_keeps_the_record(tmp_path: Path) -> None:
         return await ctx.step(counted(calls, "first")) + await ctx.step(slow)
 
     graph = one(work)
-    async with Runner(tmp_path / "runs.db") as runner:
+    async with Runner(database) as runner:
         run = runner.start(graph)
         await begun.wait()
     hang = False
-    async with Runner(tmp_path / "runs.db") as runner:
+    async with Runner(database) as runner:
         assert (await runner.resume(graph, run.id).result()).state.text == "firstslow"
     assert calls == ["first", "slow", "slow"]
 
@@ -408,7 +408,7 @@ async def test_without_a_crash_nothing_is_asked(runner: Runner) -> None:
     assert await kinds(runner, run.id) == ["started", "begun", "node"]
 
 
-async def test_a_clean_close_is_a_stop_of_a_node_that_must_not_be_repeated(tmp_path: Path) -> None:
+async def test_a_clean_close_is_a_stop_of_a_node_that_must_not_be_repeated(database: Path | str) -> None:
     """The close cut it off amid its work: whether that asks or reruns, it does not run twice without confirmation."""
     begun = asyncio.Event()
     calls: list[int] = []
@@ -421,10 +421,10 @@ async def test_a_clean_close_is_a_stop_of_a_node_that_must_not_be_repeated(tmp_p
         return "x"
 
     graph = one(work, on_resume="ask")
-    async with Runner(tmp_path / "runs.db") as runner:
+    async with Runner(database) as runner:
         run = runner.start(graph)
         await begun.wait()
-    async with Runner(tmp_path / "runs.db") as runner:
+    async with Runner(database) as runner:
         result = await runner.resume(graph, run.id).result()
         assert (result.status, [wait.kind for wait in result.waits], len(calls)) == ("waiting", ["crash"], 1)
 

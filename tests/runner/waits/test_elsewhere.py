@@ -94,7 +94,7 @@ async def rest(ctx: Context) -> str:
     return "rested"
 
 
-async def taken(path: Path, graph: Graph[State], *, fails: bool = False) -> Any:
+async def taken(path: Path | str, graph: Graph[State], *, fails: bool = False) -> Any:
     """Return the result of a sleeping run that another runner continues meanwhile."""
     clock = FakeClock(start=0.0, jumps=False)
     async with Runner(path, clock=clock) as first, Runner(path, clock=FakeClock(start=100.0)) as second:
@@ -111,14 +111,14 @@ async def taken(path: Path, graph: Graph[State], *, fails: bool = False) -> Any:
 
 
 @pytest.mark.usefixtures("quick_polls")
-async def test_a_sleeping_run_that_another_process_finishes_has_its_result(tmp_path: Path) -> None:
+async def test_a_sleeping_run_that_another_process_finishes_has_its_result(database: Path | str) -> None:
     """Its own runner does not wait for the time."""
-    result = await taken(tmp_path / "runs.db", one(rest))
+    result = await taken(database, one(rest))
     assert (result.status, result.state.word) == ("finished", "rested")
 
 
 @pytest.mark.usefixtures("quick_polls")
-async def test_a_sleeping_run_that_fails_in_another_process_fails_here(tmp_path: Path) -> None:
+async def test_a_sleeping_run_that_fails_in_another_process_fails_here(database: Path | str) -> None:
     """It raises as if it had failed here."""
 
     async def breaks(ctx: Context) -> str:
@@ -126,7 +126,7 @@ async def test_a_sleeping_run_that_fails_in_another_process_fails_here(tmp_path:
         raise ValueError
 
     with pytest.raises(RunFailed):
-        await taken(tmp_path / "runs.db", one(breaks), fails=True)
+        await taken(database, one(breaks), fails=True)
 
 
 @pytest.mark.usefixtures("quick_polls")

@@ -19,7 +19,7 @@ from tests.kit.waiting import State, forked, names, path, resume_run, waiting
 # -- restarts, other runners, stops, branches
 
 
-async def test_an_answer_survives_restarts(tmp_path: Path) -> None:
+async def test_an_answer_survives_restarts(database: Path | str) -> None:
     """One process asks, another one answers, and a third one resumes."""
     calls: list[str] = []
 
@@ -32,28 +32,28 @@ async def test_an_answer_survives_restarts(tmp_path: Path) -> None:
         return text if await ctx.ask("Fine?", bool) else ""
 
     graph = path(("work", work, "word"))
-    async with Runner(tmp_path / "runs.db") as runner:
+    async with Runner(database) as runner:
         run_id = await waiting(runner, graph)
-    async with Runner(tmp_path / "runs.db") as runner:
+    async with Runner(database) as runner:
         assert (await runner.store.info(run_id)).status == "waiting"
         assert names(await runner.waits(run_id)) == ["work"]
         await runner.answer(run_id, value=True)
-    async with Runner(tmp_path / "runs.db") as runner:
+    async with Runner(database) as runner:
         assert (await resume_run(runner, graph, run_id)).state.word == "text"
     assert calls == ["draft"]
 
 
-async def test_two_runners_can_share_a_waiting_run(tmp_path: Path) -> None:
+async def test_two_runners_can_share_a_waiting_run(database: Path | str) -> None:
     """One that did not start it answers and resumes it; the first sees the result."""
     graph = path(("q", ask("Well?", str), "word"))
-    async with Runner(tmp_path / "runs.db") as first, Runner(tmp_path / "runs.db") as second:
+    async with Runner(database) as first, Runner(database) as second:
         run_id = await waiting(first, graph)
         await second.answer(run_id, "x")
         assert (await resume_run(second, graph, run_id)).state.word == "x"
         assert (await resume_run(first, graph, run_id)).state.word == "x"
 
 
-async def test_an_answer_of_another_process_reaches_a_run_that_is_driven(tmp_path: Path) -> None:
+async def test_an_answer_of_another_process_reaches_a_run_that_is_driven(database: Path | str) -> None:
     """Here one arm works while the other's question is answered through the database."""
     leave = asyncio.Event()
 
@@ -62,7 +62,7 @@ async def test_an_answer_of_another_process_reaches_a_run_that_is_driven(tmp_pat
         return "worked"
 
     graph = forked(("q", ask("Well?", str), "log"), ("work", work, "log"))
-    async with Runner(tmp_path / "runs.db") as first, Runner(tmp_path / "runs.db") as second:
+    async with Runner(database) as first, Runner(database) as second:
         run = first.start(graph)
         async for event in run.events():
             if isinstance(event, StepRecorded) and event.step.kind == "waiting":
@@ -76,7 +76,7 @@ async def test_an_answer_of_another_process_reaches_a_run_that_is_driven(tmp_pat
         assert (await run.result()).state.log == ["x", "worked"]
 
 
-async def test_a_sleeping_run_continues_in_another_process(tmp_path: Path) -> None:
+async def test_a_sleeping_run_continues_in_another_process(database: Path | str) -> None:
     """Closing its runner leaves it waiting; a resume waits for the rest of its time."""
 
     async def rest(ctx: Context) -> str:
@@ -85,14 +85,14 @@ async def test_a_sleeping_run_continues_in_another_process(tmp_path: Path) -> No
 
     graph = path(("rest", rest, "word"))
     clock = FakeClock(start=0.0, jumps=False)
-    async with Runner(tmp_path / "runs.db", clock=clock) as runner:
+    async with Runner(database, clock=clock) as runner:
         run = runner.start(graph)
         async for event in run.events():
             if isinstance(event, StepRecorded) and event.step.kind == "waiting":
                 break
     assert (await run.result()).status == "waiting"
     clock = FakeClock(start=86_400.0)
-    async with Runner(tmp_path / "runs.db", clock=clock) as runner, asyncio.timeout(SOON):
+    async with Runner(database, clock=clock) as runner, asyncio.timeout(SOON):
         assert (await runner.resume(graph, run.id).result()).state.word == "rested"
     assert clock.now() == WEEK
 

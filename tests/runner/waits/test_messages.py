@@ -194,15 +194,15 @@ async def test_a_message_wakes_a_run_that_only_sleeps(timed: Runner, clock: Fake
             assert (await run.result()).state.text == "x"
 
 
-async def test_messages_survive_restarts(tmp_path: Path) -> None:
+async def test_messages_survive_restarts(database: Path | str) -> None:
     """They are sent by a process that drives nothing, and received by another."""
     graph = path(("hear", hear_three, "text"))
-    async with Runner(tmp_path / "runs.db") as runner:
+    async with Runner(database) as runner:
         run_id = (await runner.start(graph).result()).run_id
     for word in ("one", "two", "three"):
-        async with Runner(tmp_path / "runs.db") as runner:
+        async with Runner(database) as runner:
             await runner.send(run_id, "topic", word)
-    async with Runner(tmp_path / "runs.db") as runner:
+    async with Runner(database) as runner:
         assert (await resume_run(runner, graph, run_id)).state.text == "one two three"
 
 
@@ -500,13 +500,13 @@ async def test_an_edge_can_be_taken_only_if_something_changed(runner: Runner) ->
     assert result.label == "nothing new"
 
 
-async def test_a_blackboard_continues_in_another_process(tmp_path: Path) -> None:
+async def test_a_blackboard_continues_in_another_process(database: Path | str) -> None:
     """It is a graph like any other: stopped by a limit amid its rounds, resumed elsewhere, no agent runs twice."""
     log: list[str] = []
-    async with Runner(tmp_path / "runs.db") as runner:
+    async with Runner(database) as runner:
         result = await runner.start(board_of_three(log), {"task": "ants"}, limits=Limits(steps=4)).result()
         assert (result.status, log) == ("stopped", ["research"])
-    async with Runner(tmp_path / "runs.db") as runner:
+    async with Runner(database) as runner:
         result = await runner.resume(board_of_three(log), result.run_id, limits=Limits()).result()
     assert (result.status, log) == ("finished", ["research", "write", "review"])
 

@@ -15,9 +15,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from graphengine.errors import StoreError, StoreFull, StoreLocked, StoreReadOnly, StoreTooNew
+from graphengine.stores.findings import Finding, Lost, Progress, Repaired, Report
 from graphengine.stores.sqlite.definitions import harden
 from graphengine.stores.sqlite.doctor import checks, logs, pages
-from graphengine.stores.sqlite.doctor.findings import Finding, Lost, Progress, Repaired, Report
 from graphengine.stores.sqlite.doctor.inspection import BUSY_TIMEOUT_SECONDS, all_findings, open_for_inspection
 from graphengine.stores.sqlite.faults import explain, explain_os, shows_damage
 from graphengine.stores.sqlite.files import (

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from graphengine.engine.steps import decode_step, fingerprint_of
+from graphengine.stores.checksums import message_place, sum_of
+from graphengine.stores.findings import Finding
 from graphengine.stores.sqlite import definitions
-from graphengine.stores.sqlite.checksums import message_place, sum_of
-from graphengine.stores.sqlite.doctor.findings import Finding
 from graphengine.stores.sqlite.faults import shows_damage
 from graphengine.stores.sqlite.files import APPLICATION_ID, VERSION, log_of, migrate
 from graphengine.stores.sqlite.owners import Owner, lock_shows_death

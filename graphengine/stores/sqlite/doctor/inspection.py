@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from graphengine.stores.findings import Finding, Progress
     from graphengine.stores.sqlite.doctor.checks import Check
-    from graphengine.stores.sqlite.doctor.findings import Finding, Progress
     from graphengine.stores.sqlite.owners import LeaseOptions
 
 

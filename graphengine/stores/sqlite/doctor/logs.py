@@ -17,8 +17,8 @@ from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.steps import decode_step
 from graphengine.engine.stored import decode_snapshot, to_record
 from graphengine.errors import GraphEngineError
+from graphengine.stores.findings import Finding
 from graphengine.stores.sqlite.doctor.checks import NONSENSE, key_of
-from graphengine.stores.sqlite.doctor.findings import Finding
 from graphengine.stores.sqlite.faults import shows_damage
 from graphengine.stores.sqlite.queries import DOCTOR_SQL, SQL
 from graphengine.stores.sqlite.reads import KEY_BITS, SEQ_MASK, in_snapshot, newest_snapshot, read_steps, recorded_facts

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from graphengine.stores.sqlite.doctor.findings import Finding, Progress
+    from graphengine.stores.findings import Finding, Progress
     from graphengine.stores.sqlite.owners import LeaseOptions
 
 _PASSES: Final = 8

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import from_json
 
-from graphengine.stores.sqlite.checksums import message_place, sum_of
+from graphengine.stores.checksums import message_place, sum_of
+from graphengine.stores.findings import Lost
 from graphengine.stores.sqlite.doctor import pages
-from graphengine.stores.sqlite.doctor.findings import Lost
 from graphengine.stores.sqlite.doctor.inspection import open_for_inspection
 from graphengine.stores.sqlite.faults import shows_damage
 from graphengine.stores.sqlite.files import PAGE_BYTES, migrate

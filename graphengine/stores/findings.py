@@ -46,7 +46,7 @@ class Report:
     """The result of checking a database.
 
     Attributes:
-        path: The file.
+        path: The file; or the address, without a password.
         findings: In the order of the checks; at most `checks.MOST_FINDINGS`.
         more: How many further findings were left out.
         runs: How many runs were checked.
@@ -54,7 +54,7 @@ class Report:
         snapshots: How many of their snapshots were checked.
     """
 
-    path: Path
+    path: Path | str
     findings: Sequence[Finding]
     more: int = 0
     runs: int = 0

@@ -1,0 +1,198 @@
+"""Steps of runs stored in PostgreSQL: one run, many runs at once, and from an answer to the end in another process.
+
+    python -m benchmarks.postgres postgresql://user@host/database [--quick]
+
+It uses schemas of its own in that database, and drops them. With langgraph-checkpoint-postgres installed, LangGraph's
+Postgres saver takes part.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import itertools
+import time
+import uuid
+from contextlib import AsyncExitStack, asynccontextmanager
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+from benchmarks.measure import MICRO, MILLI, Figure, Outcome, Settings, Target, alternate
+from benchmarks.ours import Counter, Visits, counting, counting_noted
+from benchmarks.report import figures, targets
+from graphengine import END, START, Graph, Runner, Worker, ask
+from graphengine.engine.steps import encode_step
+from graphengine.stores.addresses import parse
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from benchmarks.measure import Side
+
+OURS, RAW, PEER = "graphengine", "raw psycopg: one insert, one commit", 'LangGraph, durability="sync"'
+
+
+@asynccontextmanager
+async def schema_at(address: str) -> AsyncIterator[str]:
+    """Yield the address of a new schema, which is dropped at the end."""
+    name = f"bench_{uuid.uuid4().hex[:8]}"
+    yield f"{address}{'&' if '?' in address else '?'}schema={name}"
+    async with await psycopg.AsyncConnection.connect(parse(address).url, autocommit=True) as connection:
+        await connection.execute(f"DROP SCHEMA IF EXISTS {name} CASCADE".encode())
+
+
+@asynccontextmanager
+async def saving(address: str) -> AsyncIterator[Any]:
+    """Yield LangGraph's saver over a new schema, with connections of a pool as its documentation shows."""
+    from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver  # noqa: PLC0415
+    from psycopg.rows import dict_row  # noqa: PLC0415
+    from psycopg_pool import AsyncConnectionPool  # noqa: PLC0415
+
+    name = f"bench_{uuid.uuid4().hex[:8]}"
+    url = parse(address).url
+    options = {"autocommit": True, "prepare_threshold": 0, "row_factory": dict_row, "options": f"-csearch_path={name}"}
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+        await connection.execute(f"CREATE SCHEMA {name}".encode())
+        try:
+            async with AsyncConnectionPool(url, max_size=10, kwargs=options) as pool:
+                saver = AsyncPostgresSaver(pool)
+                await saver.setup()
+                yield saver
+        finally:
+            await connection.execute(f"DROP SCHEMA {name} CASCADE".encode())
+
+
+async def step(settings: Settings, address: str) -> Outcome:
+    """The time between a node's first visit and its last, divided by the steps between.
+
+    Each step is durable before the next node starts. It is compared with an insert of an equally long row and a commit
+    through psycopg's asynchronous connection, and with LangGraph's saver: from the call to the result, by the steps.
+    """
+    steps, visits = settings.count(200, 10), Visits()
+    async with AsyncExitStack() as stack:
+        runner = await stack.enter_async_context(Runner(await stack.enter_async_context(schema_at(address))))
+        graph = counting_noted(steps, visits.note)
+        raw = await stack.enter_async_context(_raw(address, steps, await _row_bytes(runner)))
+
+        async def ours() -> float:
+            await runner.start(graph, Counter()).result()
+            return visits.seconds_a_step() * MICRO
+
+        sides: dict[str, Side] = {OURS: ours, RAW: raw}
+        if settings.peers:
+            from benchmarks import langgraph_side as peer  # noqa: PLC0415
+
+            app = peer.counting(steps, await stack.enter_async_context(saving(address)))
+
+            async def langgraph() -> float:
+                return await peer.run(app, Counter().model_dump(), steps, durability="sync") * MICRO
+
+            sides[PEER] = langgraph
+        found = await alternate(sides, "µs", settings.count(10, 2))
+    targets = [Target("a durable step, against a raw commit", found[OURS].against(found[RAW]), "≤", 1.3)]
+    if PEER in found:
+        targets.append(Target("LangGraph's step, against ours", found[PEER].against(found[OURS]), "≥", 3.0))
+    return Outcome("Durable step in PostgreSQL", found, targets)
+
+
+async def _row_bytes(runner: Runner) -> int:
+    run = runner.start(counting(3), Counter())
+    await run.result()
+    return len(encode_step((await runner.history(run.id))[1]))
+
+
+@asynccontextmanager
+async def _raw(address: str, steps: int, row_bytes: int) -> AsyncIterator[Side]:
+    name = f"bench_{uuid.uuid4().hex[:8]}"
+    numbers, body = itertools.count(1), "x" * row_bytes
+    async with await psycopg.AsyncConnection.connect(parse(address).url, autocommit=True) as connection:
+        await connection.execute(f"CREATE TABLE {name} (id bigint PRIMARY KEY, at float8, body text)".encode())
+        insert = f"INSERT INTO {name} VALUES (%s, %s, %s)".encode()  # noqa: S608 - the name is made here
+
+        async def commit() -> float:
+            began = time.perf_counter()
+            for _ in range(steps):
+                await connection.execute(insert, (next(numbers), time.time(), body))
+            return (time.perf_counter() - began) / steps * MICRO
+
+        yield commit
+        await connection.execute(f"DROP TABLE {name}".encode())
+
+
+async def many(settings: Settings, address: str) -> Outcome:
+    """Steps a second of 2,000 runs of 10 steps, all started at once in one Runner; of LangGraph a tenth as many runs.
+
+    From the first `start` to the last `result()`. Only node visits count, not the row with which each run starts.
+    """
+    runs, few, steps = settings.count(2000, 20), settings.count(200, 5), 10
+
+    async def ours() -> float:
+        async with schema_at(address) as place, Runner(place) as runner:
+            graph = counting(steps)
+            graph.compile()
+            began = time.perf_counter()
+            started = [runner.start(graph, Counter()) for _ in range(runs)]
+            await asyncio.gather(*(run.result() for run in started))
+            return runs * steps / (time.perf_counter() - began)
+
+    async def langgraph() -> float:
+        from benchmarks import langgraph_side as peer  # noqa: PLC0415
+
+        async with saving(address) as saver:
+            app = peer.counting(steps, saver)
+            began = time.perf_counter()
+            await asyncio.gather(*(peer.run(app, Counter().model_dump(), steps, durability="sync") for _ in range(few)))
+            return few * steps / (time.perf_counter() - began)
+
+    sides: dict[str, Side] = {OURS: ours} | ({PEER: langgraph} if settings.peers else {})
+    found = await alternate(sides, "steps/s", settings.count(3, 1))
+    targets = [Target("steps/s of 2,000 runs", found[OURS].median, "≥", 5000, "steps/s")]
+    if PEER in found:
+        targets.append(Target("steps/s, against LangGraph's", found[OURS].against(found[PEER]), "≥", 20))
+    return Outcome("Many runs at once in PostgreSQL", found, targets)
+
+
+async def wake(settings: Settings, address: str) -> Outcome:
+    """From an answer in one Runner until a worker on another Runner has finished the run; its poll is an hour away."""
+    graph = Graph("asks", Counter)
+    graph.add_node("q", ask("Well?", str), writes="name")
+    graph.add_path(START, "q", END)
+    rounds: list[float] = []
+    async with schema_at(address) as place, Runner(place) as here, Runner(place) as there:
+        worker = Worker(there, {graph.name: graph}, poll_seconds=3600)
+        working = asyncio.create_task(worker.run())
+        for _ in range(settings.count(50, 3)):
+            run = here.start(graph)
+            await run.result()
+            await asyncio.sleep(0.1)  # the worker rests again
+            began = time.perf_counter()
+            await here.answer(run.id, "yes")
+            while (await here.store.info(run.id)).status != "finished":  # noqa: ASYNC110 - it ends elsewhere
+                await asyncio.sleep(0.001)
+            rounds.append((time.perf_counter() - began) * MILLI)
+        worker.stop()
+        await working
+    figure = Figure(OURS, "ms", tuple(rounds))
+    return Outcome("From an answer to the end in another process", {OURS: figure}, [
+        Target("an answer until the end", figure.median, "≤", 30, "ms"),
+    ])  # fmt: skip
+
+
+PROGRAMS = {"step": step, "many": many, "wake": wake}
+
+
+def main() -> None:
+    """Run all programs over a database."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.postgres")
+    parser.add_argument("address", help="the database: postgresql://…")
+    parser.add_argument("--quick", action="store_true", help="only a few steps, to check that everything works")
+    given = parser.parse_args()
+    settings = Settings(quick=given.quick, peers=find_spec("langgraph.checkpoint.postgres") is not None)
+    outcomes = {name: asyncio.run(program(settings, given.address)) for name, program in PROGRAMS.items()}
+    print("\n\n".join([targets(outcomes), *(f"## {each.title}\n\n{figures(each)}" for each in outcomes.values())]))
+
+
+if __name__ == "__main__":
+    main()

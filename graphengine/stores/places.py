@@ -1,0 +1,45 @@
+"""The store for the name of a database."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from graphengine.errors import StoreNotSupported, install_command
+from graphengine.stores.addresses import is_postgres, shown
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    from graphengine.stores.base import Store
+
+
+def store_at(given: str | PathLike[str], *, read_only: bool = False) -> Store:
+    """Return the store at a path or an address; each is imported when it is used.
+
+    Args:
+        given: The path of a SQLite file, or `postgresql://…`.
+        read_only: Whether to only read.
+
+    Raises:
+        StoreNotSupported: It is an address of another kind, or what it needs is not installed.
+    """
+    if isinstance(given, str) and is_postgres(given):
+        require_postgres(given)
+        from graphengine.stores.postgres import PostgresStore  # noqa: PLC0415
+
+        return PostgresStore(given, read_only=read_only)
+    from graphengine.stores.sqlite import SQLiteStore  # noqa: PLC0415
+
+    return SQLiteStore(given, read_only=read_only)
+
+
+def require_postgres(address: str) -> None:
+    """Check that what a PostgreSQL database needs is installed.
+
+    Raises:
+        StoreNotSupported: It is not.
+    """
+    if find_spec("psycopg") is None:
+        message = "runs in PostgreSQL need psycopg, which is not installed"
+        raise StoreNotSupported(message, where=shown(address), repair=install_command("postgres"))

@@ -1,0 +1,176 @@
+"""Owners, the processes that drive runs: a row for each open store, a lease that a thread renews, and a lock.
+
+An owner holds an advisory lock of the server in a session of its own. When its process ends, however it ends, the
+server sees its connection close and frees the lock, so other processes detect at once that the owner is dead. If the
+host or the network disappears without a word, an owner is dead when its lease has expired; the lease also counts after
+the server was restarted, until the owner has connected again. A wrong judgement can take a run from its driver but
+never damage its log: the fence decides which writes are accepted.
+
+The same session hears for which runs messages are posted (`LISTEN`), and looks for owners that died since.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import socket
+import threading
+import time
+import uuid
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+import psycopg
+
+from graphengine.stores.postgres.faults import words_of
+from graphengine.stores.postgres.queries import SQL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from graphengine.stores.postgres.sessions import Connection, Server
+
+log = logging.getLogger("graphengine.stores")
+
+_RENEWALS_PER_LEASE: Final = 3
+_TICK_SECONDS: Final = 0.2  # how soon the thread notices that an owner died, or that the event loop's thread has ended
+_PAUSE_SECONDS: Final = 0.1
+_LOCK_BITS: Final = 63
+
+WAKE: Final = "due"
+"""What is announced on the channel if any process may continue the run."""
+
+
+class Lease:
+    """This process's ownership: its row, its lock, and the thread that renews it.
+
+    Args:
+        server: The database.
+        lease_seconds: How long an owner counts as alive without a renewal.
+        heard: Called on the thread when a message was posted to a run that is driven here or waits, or an owner died.
+
+    Attributes:
+        id: The owner's id.
+        channel: The channel on which it is announced that runs need attention.
+        owed: Released runs, with their fences, whose release is not recorded yet. Each renewal tries again, so that no
+            run stays with a live owner that does not drive it. The loop's thread adds pairs, both threads remove them.
+    """
+
+    def __init__(self, server: Server, lease_seconds: float, heard: Callable[[], None]) -> None:
+        self.id: Final = uuid.uuid4().hex
+        self.channel: Final = f"graphengine {server.address.schema}"
+        self.owed: set[tuple[str, int]] = set()
+        self._server = server
+        self._seconds = lease_seconds
+        self._heard = heard
+        self._lock: Final = secrets.randbits(_LOCK_BITS)
+        self._connection: Connection | None = None
+        self._known_dead: frozenset[str] = frozenset()
+        self._is_retired = False
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def connect(self) -> None:
+        """Open the session: register this owner, take its lock, listen.
+
+        Raises:
+            psycopg.Error: The server cannot be reached, or refuses.
+        """
+        connection = self._server.connect()
+        try:
+            self._register(connection)
+            # The session that broke can hold the lock until the server notices.
+            connection.execute(f"SET lock_timeout = {int(self._seconds * 1000 / _RENEWALS_PER_LEASE)}".encode())
+            connection.execute(SQL["lock_owner"], (self._lock,))
+            connection.execute("SET lock_timeout = 0")
+            connection.execute(SQL["locked"], (self.id,))
+            connection.execute(f'LISTEN "{self.channel}"'.encode())
+            connection.execute(SQL["forget_owners"])
+        except BaseException:
+            connection.close()
+            raise
+        self._connection = connection
+
+    def _register(self, connection: Connection) -> None:
+        facts = self.id, socket.gethostname(), os.getpid(), self._lock, self._seconds
+        connection.execute(SQL["register"], facts)
+
+    def keep(self, loop_thread: threading.Thread, abandon: Callable[[], None]) -> None:
+        """Start the thread that renews the lease until `stop`.
+
+        If `loop_thread` ends first, the store can no longer be closed: then `abandon` is called.
+        """
+        self._thread = threading.Thread(
+            target=self._run, args=(loop_thread, abandon), name="graphengine-lease", daemon=True
+        )
+        self._thread.start()
+
+    def retire(self) -> None:
+        """Renew the lease no more, since its row is being deleted, and end the thread at the next notification."""
+        self._is_retired = True
+        self._stopped.set()
+
+    def stop(self) -> None:
+        """Stop the thread, wait until it has ended, and close the session, which frees the lock."""
+        self._stopped.set()
+        thread, self._thread = self._thread, None
+        if thread is not None and thread is not threading.current_thread():
+            thread.join()
+        self._disconnect()
+
+    def _run(self, loop_thread: threading.Thread, abandon: Callable[[], None]) -> None:
+        interval = self._seconds / _RENEWALS_PER_LEASE
+        due = time.monotonic() + interval
+        while not self._stopped.is_set():
+            if not loop_thread.is_alive():
+                abandon()
+                return
+            try:
+                if self._connection is None:
+                    self.connect()
+                    self._heard()  # notifications may have been missed
+                self._listen(self._connection)
+                self._look(self._connection)
+                if time.monotonic() >= due:
+                    due = time.monotonic() + interval
+                    self._renew(self._connection)
+            except (psycopg.Error, OSError) as error:
+                if self._connection is not None:  # only the first time
+                    address = self._server.address
+                    log.warning("the lease on %s could not be renewed: %s", address.shown, words_of(error, address))
+                self._disconnect()
+                self._stopped.wait(_PAUSE_SECONDS)
+
+    def _listen(self, connection: Connection | None) -> None:
+        """Wait for notifications, but not for long."""
+        if connection is None:
+            return
+        for note in connection.notifies(timeout=_TICK_SECONDS, stop_after=1):
+            if note.payload in {WAKE, self.id}:
+                self._heard()
+
+    def _look(self, connection: Connection | None) -> None:
+        """Look for owners that died with runs since the last time."""
+        if connection is None or self._stopped.is_set():
+            return
+        dead = frozenset(row[0] for row in connection.execute(SQL["dead"], (self.id,)).fetchall())
+        if dead - self._known_dead:
+            self._heard()
+        self._known_dead = dead
+
+    def _renew(self, connection: Connection | None) -> None:
+        if connection is None or self._is_retired:
+            return
+        if connection.execute(SQL["renew"], (self._seconds, self.id)).rowcount == 0:
+            message = "another process removed this owner"
+            raise psycopg.OperationalError(message)  # connects and registers again
+        for run_id, fence in self.owed.copy():
+            connection.execute(SQL["release"], (self.id, run_id, fence, self.channel))
+            self.owed.discard((run_id, fence))
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(psycopg.Error):
+                connection.close()

@@ -1,0 +1,24 @@
+"""The statements in `queries.sql` and the migrations in `schema/`, read once."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from graphengine.stores.statements import named, text_of
+
+MIGRATIONS: Final = ("0001_runs.sql",)
+"""The migrations in order; the number of the last one is the format's version."""
+
+FORMAT: Final = len(MIGRATIONS)
+"""The format that this code writes."""
+
+OLDEST: Final = 1
+"""The oldest format whose code can use a schema of this one: processes of both versions can work at the same time."""
+
+SQL: Final = {name: text.encode() for name, text in named(__name__, "queries.sql").items()}
+"""The statements of the store by name, as bytes: psycopg takes a text only if it is a literal."""
+
+
+def migration(version: int) -> bytes:
+    """Return the statements that migrate from the previous version to this one."""
+    return text_of(__name__, f"schema/{MIGRATIONS[version - 1]}").encode()

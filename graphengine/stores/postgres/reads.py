@@ -1,0 +1,395 @@
+"""All reads, as functions of a connection. Each is one statement, so that its rows are of one moment."""
+
+from __future__ import annotations
+
+import logging
+import math
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import msgspec
+from psycopg.adapt import Loader
+
+from graphengine.engine.steps import decode_step, read_json
+from graphengine.errors import StoreCorrupt
+from graphengine.stores.base import Count, Loaded, Message, RunInfo
+from graphengine.stores.checksums import sum_of
+from graphengine.stores.long_texts import join
+from graphengine.stores.postgres.arrays import Bigints, Strings
+from graphengine.stores.postgres.queries import SQL
+from graphengine.stores.postgres.values import LARGEST, clamped, fits, signed
+from graphengine.stores.postgres.writes import known, message_place_of, unknown_run, unknown_step
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+
+    from psycopg.abc import Buffer
+
+    from graphengine.engine.outline import Outline
+    from graphengine.engine.steps import Step
+    from graphengine.stores.base import Status
+    from graphengine.stores.postgres.sessions import Connection
+
+log = logging.getLogger("graphengine.stores")
+
+_CHANGED: Final = "its checksum shows that it was changed since it was written"
+_warned: set[tuple[str, int]] = set()  # the damaged snapshots that a warning was logged for
+
+
+class Own(NamedTuple):
+    """What a store knows about its own runs better than the database: its owner, and the releases still to be recorded.
+
+    Attributes:
+        id: The id of its owner; None if it only reads.
+        owed: The runs that it released, with their fences.
+    """
+
+    id: str | None
+    owed: Collection[tuple[str, int]]
+
+
+class Page(NamedTuple):
+    """The selection of runs to list."""
+
+    limit: int
+    status: Status | None
+    graph: str | None
+    tag: str | None
+    before: str | None
+    text: str | None = None
+    begun_after: float | None = None
+    begun_before: float | None = None
+
+
+class _Entry(NamedTuple):
+    """A row of a log as it is read; `at` is the id of the run that holds it, and its seq."""
+
+    at: tuple[str, int]
+    sum: int
+    body: bytes
+
+
+class _RawText(Loader):
+    """Reads `text` as bytes."""
+
+    def load(self, data: Buffer) -> bytes:
+        return bytes(data)
+
+
+def from_facts(row: Sequence[Any], own: Own) -> RunInfo:
+    """Return the run for a row of `run_facts`."""
+    _, run_id, graph, fingerprint, status, seq, created_at, updated_at, parent, parent_seq = row[:10]
+    driver, fence, due_at, tags, is_driven = row[10:]
+    if (run_id, fence) in own.owed:
+        driver = None
+    return RunInfo(
+        run_id,
+        graph,
+        fingerprint,
+        status,
+        seq,
+        float(created_at),
+        float(updated_at),
+        parent,
+        parent_seq,
+        driver=driver if driver is not None and (is_driven or driver == own.id) else None,
+        held=driver is not None,
+        due_at=None if due_at is None else float(due_at),
+        tags=tuple(sorted(tags or ())),
+    )
+
+
+def info(connection: Connection, run_id: str, own: Own) -> RunInfo:
+    """Return the facts about a run.
+
+    Raises:
+        UnknownRun: No such run.
+    """
+    row = connection.execute(SQL["facts"], (known(run_id),)).fetchone()
+    if row is None:
+        raise unknown_run(run_id)
+    return from_facts(row, own)
+
+
+def seqs(connection: Connection, run_ids: Sequence[str]) -> dict[str, int]:
+    """Return the seq of the last step of each of these runs that exists."""
+    return dict(connection.execute(SQL["seqs"], (_ids(run_ids),)).fetchall())
+
+
+def ids(connection: Connection, prefix: str, limit: int) -> list[str]:
+    """Return the ids that begin with a text, sorted."""
+    if not fits(prefix):
+        return []
+    found = connection.execute(SQL["ids"], {"prefix": prefix, "limit": max(clamped(limit), 0)})
+    return [row[0] for row in found.fetchall()]
+
+
+def load(connection: Connection, run_id: str, upto: int | None, own: Own) -> Loaded:
+    """Return the newest readable snapshot at or before `upto` and the steps after it.
+
+    Snapshots are derived from the log, so a damaged one only costs time: an older one is used instead.
+
+    Raises:
+        UnknownRun: No such run.
+        UnknownStep: The run has no such step.
+        StoreCorrupt: A row is damaged or missing.
+    """
+    top = LARGEST if upto is None else clamped(upto)
+    newest = LARGEST
+    while True:
+        found = _Log(connection, run_id, top, 0, newest, own)
+        if upto is not None and not 1 <= upto <= found.info.seq:
+            raise unknown_step(run_id, upto, found.info.seq)
+        last = found.info.seq if upto is None else upto
+        shot = found.shot
+        if shot is None:
+            return Loaded(found.info, None, found.steps(0, last))
+        try:
+            return Loaded(found.info, found.whole(shot, in_snapshot=True), found.steps(shot.at[1], last))
+        except ValueError as error:
+            if isinstance(error, StoreCorrupt):
+                raise
+            newest = shot.at[1] - 1
+            if shot.at not in _warned:
+                _warned.add(shot.at)
+                text = "the snapshot of run %s after step %d cannot be read: %s; the run is read from what precedes it"
+                log.warning(text, *shot.at, error)
+
+
+def snapshot_at(connection: Connection, run_id: str, seq: int) -> bytes:
+    """Return the run's snapshot after a step.
+
+    Raises:
+        StoreCorrupt: There is none, or it is damaged.
+    """
+    found = _Log(connection, run_id, seq, seq - 1, seq, Own(None, ()))
+    what = f"the snapshot after step {seq} of run {run_id}"
+    if found.shot is None or found.shot.at[1] != seq:
+        raise damaged(what, "it is missing")
+    try:
+        return found.whole(found.shot, in_snapshot=True)
+    except ValueError as error:
+        raise damaged(what, str(error)) from error
+
+
+def steps(connection: Connection, run_id: str, after: int, upto: int | None) -> list[Step]:
+    """Return the steps with `after < seq <= upto`.
+
+    Raises:
+        UnknownRun: No such run.
+        StoreCorrupt: A row is damaged or missing.
+    """
+    after = max(clamped(after), 0)
+    top = LARGEST if upto is None else clamped(upto)
+    found = _Log(connection, run_id, top, after, -1, Own(None, ()))
+    return found.steps(after, min(top, found.info.seq))
+
+
+class _Log:
+    """The rows of a log that one statement returned.
+
+    Attributes:
+        info: The facts about the run.
+        shot: The newest snapshot, if one was requested.
+    """
+
+    def __init__(  # noqa: PLR0913 - the parameters of the statement
+        self, connection: Connection, run_id: str, upto: int, after: int, newest: int, own: Own
+    ) -> None:
+        self.info: RunInfo
+        self.shot: _Entry | None = None
+        self._run_id = run_id
+        self._parts: list[list[_Entry]] = []
+        self._uses: dict[tuple[bool, tuple[str, int]], list[tuple[int, str]]] = {}
+        self._texts: dict[str, bytes] = {}
+        cursor = connection.cursor()
+        cursor.adapters.register_loader("text", _RawText)
+        holders: list[str] = []
+        facts: bytes | None = None
+        for raw, where, seq, checksum, place, body in cursor.execute(SQL["log"], (known(run_id), upto, after, newest)):
+            kind, holder = raw.decode(), where.decode()
+            if kind == "n":
+                if not holders or holders[-1] != holder:
+                    holders.append(holder)
+                    self._parts.append([])
+                self._parts[-1].append(_Entry((holder, seq), checksum, body))
+            elif kind == "f":
+                facts = body
+            elif kind == "s":
+                self.shot = _Entry((holder, seq), checksum, body)
+            elif kind == "t":
+                self._texts[holder] = body
+            else:
+                self._uses.setdefault((kind == "v", (holder, seq)), []).append((place, body.decode()))
+        if facts is None:
+            raise unknown_run(run_id)
+        self.info = from_facts(tuple(msgspec.json.decode(facts, type=dict[str, Any]).values()), own)
+
+    def whole(self, entry: _Entry, *, in_snapshot: bool = False) -> bytes:
+        """Return a body with its texts.
+
+        Raises:
+            ValueError: It is damaged.
+        """
+        body, uses = entry.body, self._uses.get((in_snapshot, entry.at))
+        if uses is not None:
+            body = join(body, self._texts_of(uses))
+        run_id, seq = entry.at
+        if signed(sum_of(f"{run_id} {seq}", body)) != entry.sum:
+            raise ValueError(_CHANGED)
+        return body
+
+    def _texts_of(self, uses: Sequence[tuple[int, str]]) -> Iterator[tuple[int, bytes]]:
+        for place, digest in uses:
+            if digest not in self._texts:
+                message = f"its text {digest} is missing"
+                raise ValueError(message)
+            yield place, self._texts[digest]
+
+    def steps(self, after: int, upto: int) -> list[Step]:
+        """Return the steps with `after < seq <= upto`; raise if one is missing or damaged."""
+        found: list[Step] = []
+        expected = after + 1
+        for part in reversed(self._parts):  # the oldest first
+            for entry in part:
+                seq = entry.at[1]
+                if seq != expected:
+                    break
+                expected += 1
+                what = f"step {seq} of run {self._run_id}"
+                try:
+                    found.append(decode_step(seq, self.whole(entry)))
+                except (ValueError, KeyError, TypeError) as error:
+                    why = str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
+                    raise damaged(what, why) from error
+        if expected <= upto:
+            raise damaged(f"step {expected} of run {self._run_id}", "its row is missing")
+        return found
+
+
+def damaged(what: str, why: str) -> StoreCorrupt:
+    """Return the error for a row that cannot be read."""
+    repair = "restore a backup, or branch the run at a step before this one; other runs are not affected"
+    return StoreCorrupt(f"{what} cannot be read: {why}", where=what, repair=repair)
+
+
+_FILTERS: Final = {
+    "status": "f.status = %(status)s",
+    "graph": "f.graph = %(graph)s",
+    "tag": "t.tag = %(tag)s",
+    "text": "strpos(f.id, %(text)s) > 0",
+    "begun_after": "f.created_at >= %(begun_after)s::float8",
+    "begun_before": "f.created_at < %(begun_before)s::float8",
+}
+
+
+def runs(connection: Connection, page: Page, own: Own) -> list[RunInfo]:
+    """Return one page of the list of runs, newest first.
+
+    Raises:
+        UnknownRun: There is no run `before`.
+    """
+    if page.limit <= 0:
+        return []
+    created_at, run_id = math.inf, ""
+    if page.before is not None:
+        last = info(connection, page.before, own)
+        created_at, run_id = last.created_at, last.id
+    given = {name: getattr(page, name) for name in _FILTERS if getattr(page, name) is not None}
+    if not all(fits(value) for value in given.values() if isinstance(value, str)):
+        return []
+    # The index of tags has the time too, so that only one page of the runs of a tag is read.
+    source, at = ("tags AS t JOIN run_facts AS f ON f.key = t.run", "t") if "tag" in given else ("run_facts AS f", "f")
+    where = [_FILTERS[name] for name in given]
+    where += [
+        f"{at}.created_at <= %(created_at)s::float8",
+        f"({at}.created_at, f.id) < (%(created_at)s::float8, %(id)s)",
+    ]
+    order = f"ORDER BY {at}.created_at DESC, f.id DESC LIMIT %(limit)s"
+    statement = f"SELECT f.* FROM {source} WHERE {' AND '.join(where)} {order}"  # noqa: S608 - of our own texts
+    values = {**given, "created_at": created_at, "id": run_id, "limit": clamped(page.limit)}
+    return [from_facts(row, own) for row in connection.execute(statement.encode(), values).fetchall()]
+
+
+def infos(connection: Connection, run_ids: Sequence[str], own: Own) -> list[RunInfo]:
+    """Return the facts about each of these runs that exists."""
+    return [from_facts(row, own) for row in connection.execute(SQL["infos"], (_ids(run_ids),)).fetchall()]
+
+
+def pulse(connection: Connection) -> str:
+    """Return which transactions of the server have ended: every commit changes that."""
+    row = connection.execute(SQL["pulse"]).fetchone()
+    return "" if row is None else str(row[0])
+
+
+def counts(connection: Connection, tag: str | None, text: str | None, every_seconds: float | None) -> list[Count]:
+    """Return how many runs there are by graph, status and interval."""
+    if not all(fits(value) for value in (tag, text) if value is not None):
+        return []
+    found = connection.execute(SQL["counts"], {"tag": tag, "text": text, "every": every_seconds or None})
+    return [Count(*row) for row in found.fetchall()]
+
+
+def branches(connection: Connection, run_ids: Sequence[str], own: Own) -> list[RunInfo]:
+    """Return the direct branches of these runs."""
+    return [from_facts(row, own) for row in connection.execute(SQL["branches"], (_ids(run_ids),)).fetchall()]
+
+
+def outline(connection: Connection, fingerprint: str) -> Outline | None:
+    """Return the outline recorded under a fingerprint.
+
+    Raises:
+        StoreCorrupt: It is damaged.
+    """
+    row = connection.execute(SQL["outline"], (known(fingerprint),)).fetchone()
+    if row is None:
+        return None
+    body = row[0].encode()
+    what = f"the outline {fingerprint}"
+    if signed(sum_of(fingerprint, body)) != row[1]:
+        raise damaged(what, _CHANGED)
+    found: Outline = _json(body, what)
+    return found
+
+
+def due(connection: Connection, now: float, limit: int, graphs: Sequence[str] | None, own: Own) -> list[RunInfo]:
+    """Return the runs that are due at `now`, in the order of `Store.due`."""
+    if limit <= 0:
+        return []
+    names = None if graphs is None else Strings(name for name in graphs if fits(name))
+    keys = [row[0] for row in connection.execute(SQL["due"], (own.id or "", now, clamped(limit), names)).fetchall()]
+    if not keys:
+        return []
+    found = [from_facts(row, own) for row in connection.execute(SQL["facts_of"], (Bigints(keys),)).fetchall()]
+    return [each for each in found if each.driver is None]
+
+
+def inbox(connection: Connection, run_ids: Sequence[str]) -> list[Message]:
+    """Return the undelivered messages of these runs, oldest first.
+
+    Raises:
+        StoreCorrupt: One is damaged.
+    """
+    found: list[Message] = []
+    for number, run_id, kind, payload, checksum, key in connection.execute(SQL["inbox"], (_ids(run_ids),)).fetchall():
+        body = payload.encode()
+        what = f"message {number} of run {run_id}"
+        if signed(sum_of(message_place_of(run_id, kind, key), body)) != checksum:
+            raise damaged(what, _CHANGED)
+        found.append(Message(number, run_id, kind, _json(body, what)))
+    return found
+
+
+def weigh(connection: Connection, run_ids: Sequence[str]) -> Mapping[str, int]:
+    """Return the bytes of each run's own steps, snapshots, messages and texts."""
+    return dict(connection.execute(SQL["weigh"], (_ids(run_ids),)).fetchall())
+
+
+def _ids(run_ids: Sequence[str]) -> Strings:
+    return Strings(run_id for run_id in run_ids if fits(run_id))
+
+
+def _json(body: bytes, what: str) -> Any:  # noqa: ANN401 - JSON of any shape
+    try:
+        return read_json(body)
+    except ValueError as error:
+        raise damaged(what, str(error)) from error

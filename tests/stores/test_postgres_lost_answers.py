@@ -1,0 +1,184 @@
+"""A connection can break after the commit and before the answer: a repeated write is recognised, and not made twice."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import psycopg
+import pytest
+
+from graphengine.errors import LeaseLost, RunExists, RunIsDriven
+from graphengine.stores.base import Append
+from graphengine.stores.postgres import PostgresStore, sessions
+from graphengine.testing.store_kit import (
+    SnapshotProbe,
+    append,
+    batch,
+    branch,
+    covers,
+    new_run,
+    refused,
+    run_info,
+    same,
+    step,
+    steps,
+)
+
+
+class Cuts:
+    """Cuts connections after their next calls."""
+
+    def __init__(self) -> None:
+        self.left = 0
+        self.made = 0
+
+    def after(self, work: Callable[..., Any], connection: Any, *, again: bool) -> Any:
+        """Do the work, and lose its answer if a cut is left."""
+        result = work(connection, again=again)
+        if self.left and not again:
+            self.left -= 1
+            self.made += 1
+            connection.close()
+            message = "the connection was cut after the commit"
+            raise psycopg.OperationalError(message)
+        return result
+
+
+@pytest.fixture
+def cuts(monkeypatch: pytest.MonkeyPatch) -> Cuts:
+    """What cuts the connections of the stores of a test; at first nothing."""
+    found = Cuts()
+    run = sessions.Session.run
+    monkeypatch.setattr(sessions.Session, "run", lambda session, work: run(session, partial(found.after, work)))
+    return found
+
+
+@pytest.fixture
+async def store(postgres: str, cuts: Cuts) -> AsyncIterator[PostgresStore]:
+    """An open store on a new schema."""
+    opened = PostgresStore(postgres)
+    await opened.open()
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture(autouse=True)
+def _every_cut_was_made(cuts: Cuts) -> Any:
+    yield
+    assert (cuts.left, cuts.made > 0) == (0, True)
+
+
+async def test_runs_and_branches_are_created_once(store: PostgresStore, cuts: Cuts) -> None:
+    """The caller gets its fence; a second run with that id is refused, also in the same transaction."""
+    cuts.left = 1
+    fence = await new_run(store, count=2)
+    await append(store, batch("r", fence, [step(3)]))
+    cuts.left = 1
+    fence = await branch(store, "b", "r", at=2, count=1)
+    await append(store, batch("b", fence, [step(4, field="b")]))
+    cuts.left = 1
+    results = await asyncio.gather(new_run(store, "twin"), new_run(store, "twin"), return_exceptions=True)
+    assert [type(each) for each in results] == [int, RunExists]
+    with refused(RunExists):
+        await new_run(store, "twin")
+    assert same(await store.steps("r"), steps(1, 3))
+    assert (await store.info("b")).seq == 4
+
+
+async def test_steps_are_recorded_once(store: PostgresStore, cuts: Cuts) -> None:
+    """One step, several, those of many runs in a transaction, and one that releases the run."""
+    fence = await new_run(store)
+    for added in ([step(1)], steps(2, 5)):
+        cuts.left = 1
+        await append(store, batch("r", fence, added))
+    fences = {f"r{n}": await new_run(store, f"r{n}") for n in range(5)}
+    cuts.left = 1
+    await asyncio.gather(*(append(store, batch(run_id, fence, [step(1)])) for run_id, fence in fences.items()))
+    cuts.left = 1
+    await append(store, Append("r", fence, [step(6)], "waiting", due_at=5.0))
+    assert same(await store.steps("r"), steps(1, 6))
+    info = await store.info("r")
+    assert (info.status, info.due_at, info.held) == ("waiting", 5.0, False)
+    assert [(await store.info(run_id)).seq for run_id in fences] == [1] * 5
+
+
+async def test_a_step_that_another_process_follows_is_recorded(
+    store: PostgresStore, cuts: Cuts, postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the commit and the repeated call the run can be claimed elsewhere: the step counts as written."""
+    fence = await new_run(store)
+    other = PostgresStore(postgres)
+    await other.open()
+    pause = sessions.Session._can_repeat  # noqa: SLF001 - the moment between the two calls
+
+    def claimed(session: sessions.Session, error: Exception) -> bool:
+        asyncio.run_coroutine_threadsafe(other.claim("r"), loop).result()
+        return pause(session, error)
+
+    loop = asyncio.get_running_loop()
+    with monkeypatch.context() as patch:
+        patch.setattr(sessions.Session, "_can_repeat", claimed)
+        cuts.left = 1
+        await append(store, batch("r", fence, [step(1)], "waiting"))
+    assert same(await other.steps("r"), [step(1)])
+    await other.close()
+
+
+async def test_a_stale_batch_stays_stale(store: PostgresStore, cuts: Cuts, postgres: str) -> None:
+    """A repeated call is no way around the fence."""
+    fence = await new_run(store)
+    other = PostgresStore(postgres)
+    await other.open()
+    await store._release("r", fence)  # noqa: SLF001 - as another process sees it, without telling this store
+    await other.claim("r")
+    cuts.left = 1
+    with refused(LeaseLost):
+        await append(store, batch("r", fence, [step(1)]))
+    assert (await other.info("r")).seq == 0
+    await other.close()
+
+
+async def test_snapshots_and_messages_are_consumed_once(store: PostgresStore, cuts: Cuts) -> None:
+    """All parts of a batch are written together."""
+    fence = await new_run(store, count=300)
+    await store.post("r", "answer", 1, "k")
+    [message] = await store.inbox(["r"])
+    probe = SnapshotProbe()
+    cuts.left = 1
+    await probe.append(store, fence, 301)
+    cuts.left = 1
+    await append(store, Append("r", fence, [step(302)], "running", consume=[message.id]))
+    assert await store.inbox(["r"]) == []
+    assert covers(await store.load("r"), 302)
+
+
+async def test_claims_and_releases(store: PostgresStore, cuts: Cuts) -> None:
+    """A claim that was made is the caller's, with one new fence; a release does not release the next driver."""
+    fence = await new_run(store)
+    cuts.left = 1
+    await store.release("r", fence)
+    cuts.left = 1
+    assert await store.claim("r") == fence + 1
+    with refused(RunIsDriven):
+        await store.claim("r")
+    await append(store, batch("r", fence + 1, [step(1)]))
+
+
+async def test_messages_tags_and_removals(store: PostgresStore, cuts: Cuts) -> None:
+    """A message is new to the caller that posted it, and a removed run counts as removed."""
+    fence = await new_run(store)
+    cuts.left = 1
+    assert await store.post("r", "answer", 1, "k") is True
+    assert await store.post("r", "answer", 1, "k") is False
+    cuts.left = 1
+    assert await store.tag("r", ["x"]) == ("x",)
+    await append(store, batch("r", fence, [step(1)], "finished"))
+    info = await store.info("r")
+    assert info == replace(run_info(), status="finished", seq=1, updated_at=101.0, tags=("x",))
+    cuts.left = 1
+    assert await store.remove([info]) == {}
+    cuts.left = 1
+    await store.sweep()
+    assert await store.ids("") == []

@@ -1,0 +1,154 @@
+"""Processes announce what others may have to do, so that nobody waits for the next poll."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from graphengine import END, START, Graph, Runner, Worker, ask
+from graphengine.runner.worker import Ended, WorkerEvent
+from graphengine.stores.postgres import PostgresStore
+from graphengine.testing.store_kit import append, batch, new_run, step
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE_SECONDS = 30.0
+"""More than any wait here, and less than the polls of these tests."""
+LONG_SECONDS = 3600.0
+
+HOLDER = """
+import asyncio, sys
+from graphengine.stores.postgres import PostgresStore
+from graphengine.testing.store_kit import new_run
+
+async def main():
+    store = PostgresStore(sys.argv[1])
+    await store.open()
+    await new_run(store, "held")
+    print("ok", flush=True)
+    await asyncio.sleep(1000)
+
+asyncio.run(main())
+"""
+
+
+class Note(BaseModel):
+    text: str = ""
+
+
+@pytest.fixture
+async def pair(postgres: str) -> AsyncIterator[tuple[PostgresStore, PostgresStore]]:
+    """Two stores on one schema, as two processes have them."""
+    one, two = PostgresStore(postgres), PostgresStore(postgres)
+    await one.open()
+    await two.open()
+    yield one, two
+    await one.close()
+    await two.close()
+
+
+async def heard(store: PostgresStore, after: int) -> int:
+    """Wait for an announcement."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        return await store.news(after)
+
+
+async def test_messages_and_releases_are_announced(pair: tuple[PostgresStore, PostgresStore]) -> None:
+    """A message to a run that is driven here or waits, and a run that another process left."""
+    one, two = pair
+    fence = await new_run(one)
+    before = await settled(one)
+    await two.post("r", "message", 1, "a")
+    after = await heard(one, before)
+    await append(one, batch("r", fence, [step(1)], "waiting"))
+    quiet = await settled(two)
+    await one.post("r", "answer", 1, "b")
+    assert await heard(two, quiet) > quiet
+    assert await heard(one, after) > after
+    fence = await new_run(one, "left")
+    quiet = await settled(two)
+    await one.release("left", fence)
+    assert await heard(two, quiet) > quiet
+
+
+async def settled(store: PostgresStore) -> int:
+    """Return how much a store has heard, once it hears nothing more."""
+    found = 0
+    while True:
+        try:
+            async with asyncio.timeout(0.3):
+                found = await store.news(found)
+        except TimeoutError:
+            return found
+
+
+async def test_two_can_wait_for_one_announcement(pair: tuple[PostgresStore, PostgresStore]) -> None:
+    """And one who begins to wait after it came gets it too."""
+    one, two = pair
+    await new_run(one)
+    before = await settled(one)
+    waiting = [asyncio.ensure_future(heard(one, before)) for _ in range(2)]
+    await asyncio.sleep(0)
+    await two.post("r", "message", 1, "a")
+    await asyncio.gather(*waiting)
+    assert await heard(one, before) > before
+
+
+async def test_the_death_of_a_process_is_noticed(postgres: str) -> None:
+    """Another process hears of it and can claim its runs at once."""
+    store = PostgresStore(postgres)
+    await store.open()
+    words = [sys.executable, "-c", HOLDER, postgres]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = await asyncio.to_thread(subprocess.Popen, words, stdout=subprocess.PIPE, env=environment)
+    try:
+        assert process.stdout is not None
+        assert await asyncio.to_thread(process.stdout.readline) == b"ok\n"
+        before = await settled(store)
+        process.kill()
+        await heard(store, before)
+        assert [info.id for info in await store.due(time.time())] == ["held"]
+        assert await store.claim("held") == 2
+    finally:
+        process.kill()
+        await asyncio.to_thread(process.communicate)
+        await store.close()
+
+
+def asks() -> Graph[Note]:
+    """Return a graph that asks one question."""
+    graph = Graph("asks", Note)
+    graph.add_node("q", ask("Well?", str), writes="text")
+    graph.add_path(START, "q", END)
+    return graph
+
+
+async def test_a_worker_does_not_wait_for_its_next_poll(postgres: str) -> None:
+    """An answer that another process gives is taken at once."""
+    graph, ended = asks(), asyncio.Event()
+
+    def on_event(event: WorkerEvent) -> None:
+        if isinstance(event, Ended) and event.result.status == "finished":
+            ended.set()
+
+    async with Runner(postgres) as here, Runner(postgres) as there, asyncio.timeout(PATIENCE_SECONDS):
+        await here.start(graph, run_id="r").result()
+        worker = Worker(there, {graph.name: graph}, poll_seconds=LONG_SECONDS, on_event=on_event)
+        working = asyncio.create_task(worker.run())
+        await settled_worker(worker)
+        await here.answer("r", "yes")
+        await ended.wait()
+        worker.stop()
+        await working
+
+
+async def settled_worker(worker: Worker) -> None:
+    """Wait until a worker waits for its next poll."""
+    resting: Callable[[], bool] = lambda: worker._runner.store._waiting != set()  # type: ignore[attr-defined]  # noqa: SLF001, E731
+    while not resting():  # noqa: ASYNC110 - there is nothing to wait for
+        await asyncio.sleep(0.01)
