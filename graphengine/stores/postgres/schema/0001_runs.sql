@@ -196,9 +196,7 @@ DECLARE
     held bytea[];
 BEGIN
     SELECT * INTO facts FROM run_facts AS f WHERE f.id = p_id;
-    IF NOT FOUND THEN
-        RETURN;
-    END IF;
+    IF NOT FOUND THEN RETURN; END IF;
     RETURN QUERY SELECT 'f', facts.id, facts.seq, 0, 0, to_json(facts)::text;
     top := least(facts.seq, p_upto);
     FOR part IN SELECT * FROM lineage(facts.key, top, p_after, p_newest) LOOP
@@ -433,9 +431,7 @@ DECLARE
     o owners;
 BEGIN
     SELECT * INTO r FROM runs AS x WHERE x.id = p_id FOR NO KEY UPDATE;
-    IF NOT FOUND THEN
-        RETURN;
-    END IF;
+    IF NOT FOUND THEN RETURN; END IF;
     key := r.key;
     fence := r.fence;
     IF r.driver IS NOT NULL AND r.token <> p_token THEN
@@ -535,9 +531,7 @@ BEGIN
     SELECT * INTO r FROM runs AS x WHERE x.id = p_id FOR NO KEY UPDATE;
     is_known := FOUND;
     is_new := false;
-    IF NOT is_known THEN
-        RETURN;
-    END IF;
+    IF NOT is_known THEN RETURN; END IF;
     INSERT INTO inbox (run, key, kind, payload, sum, posted_at, token)
     VALUES (r.key, p_key, p_kind, p_payload, p_sum, posted, p_token) ON CONFLICT (run, key) DO NOTHING;
     IF NOT FOUND THEN
@@ -559,9 +553,7 @@ DECLARE
 BEGIN
     SELECT * INTO r FROM runs AS x WHERE x.id = p_id FOR NO KEY UPDATE;
     is_known := FOUND;
-    IF NOT is_known THEN
-        RETURN;
-    END IF;
+    IF NOT is_known THEN RETURN; END IF;
     DELETE FROM tags AS t WHERE t.run = r.key AND t.tag = ANY (p_remove);
     INSERT INTO tags (run, tag, created_at) SELECT r.key, a, r.created_at FROM unnest(p_add) AS a ON CONFLICT DO NOTHING;
     SELECT coalesce(array_agg(t.tag), '{}') INTO tags FROM tags AS t WHERE t.run = r.key;
