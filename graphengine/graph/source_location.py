@@ -10,6 +10,7 @@ import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    import ast
     from types import FrameType
 
 _OWN = "graphengine."
@@ -32,19 +33,21 @@ def origin_of_call() -> Origin | None:
 
 def origin_of_field(model: type, name: str) -> Origin | None:
     """Return the line that declares a field of a model, else that of its class; None if its source cannot be read."""
-    model = getattr(model, "__declared__", model)  # a TypedDict or a dataclass
-    found: Origin | None = None
-    for owner in model.__mro__:
-        if name in vars(owner).get("__annotations__", {}) or owner is model:
-            place = _line_in(owner, name)
-            if place is not None and name in vars(owner).get("__annotations__", {}):
-                return place
-            found = found or place
-    return found
-
-
-def _line_in(owner: type, name: str) -> Origin | None:
     import ast  # noqa: PLC0415 - needed only to report a problem
+
+    model = getattr(model, "__declared__", model)  # a TypedDict or a dataclass
+    for owner in model.__mro__:
+        file, tree = _class_in(owner)
+        for node in getattr(tree, "body", ()):
+            if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.target.id == name:
+                return Origin(file, node.lineno)
+    file, tree = _class_in(model)
+    return None if tree is None else Origin(file, getattr(tree, "lineno", 1))
+
+
+def _class_in(owner: type) -> tuple[str, ast.AST | None]:
+    """Return the file of a class, and the class in it; None if its source cannot be read."""
+    import ast  # noqa: PLC0415
     import inspect  # noqa: PLC0415
     from pathlib import Path  # noqa: PLC0415
 
@@ -52,18 +55,15 @@ def _line_in(owner: type, name: str) -> Origin | None:
         file = inspect.getfile(owner)
         tree: ast.AST = ast.parse(Path(file).read_bytes())
     except (OSError, TypeError, SyntaxError, ValueError):  # entered at a prompt, or deleted since
-        return None
+        return "", None
     for part in owner.__qualname__.split("."):
         if part == "<locals>":
             continue
         named = [node for node in ast.walk(tree) if getattr(node, "name", None) == part]
         if not named:
-            return None
+            return file, None
         tree = named[-1]
-    for node in getattr(tree, "body", ()):
-        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.target.id == name:
-            return Origin(file, node.lineno)
-    return Origin(file, getattr(tree, "lineno", 1))
+    return file, tree
 
 
 __all__ = ["Origin", "origin_of_call", "origin_of_field"]

@@ -22,7 +22,7 @@ from graphengine.stores.sqlite import SQLiteStore
 from graphengine.testing import FakeClock, replay
 from graphs.review_loop import review_loop
 from tests.kit.facts import said
-from tests.kit.record import BEGAN, FOLDER, RUNS, graph_for, recorded
+from tests.kit.record import BEGAN, FOLDER, RUNS, graph_for, recorded, reviewed
 from tests.kit.recorded import GRAPHS, Workshop
 from tests.kit.session import place
 
@@ -75,13 +75,14 @@ def test_the_current_graph_replays_a_run(file: Path) -> None:
     assert not found.reasons
 
 
-def test_a_run_of_an_older_version_is_reported_as_such() -> None:
-    """The current version does not replay runs of the loop's first and second versions, but those of the third."""
-    for version, name in ((1, "review_loop"), (2, "review_loop_2")):
-        old = replay(review_loop(), FOLDER / "format_1" / f"{name}.json")
+async def test_a_run_of_an_older_version_is_reported_as_such() -> None:
+    """The current version does not replay runs of the loop's earlier versions, but those of its own."""
+    older = (1, "format_1/review_loop"), (2, "format_1/review_loop_2"), (3, "gallery/review_loop")
+    for version, name in older:
+        old = replay(review_loop(), FOLDER / f"{name}.json")
         summary = f"recorded under version {version} of the graph, which a migration replaced since"
         assert old.unchecked == {summary: old.steps}
-    new = replay(review_loop(), FOLDER / "gallery" / "review_loop.json")
+    new = replay(review_loop(), await reviewed())
     assert not any("version" in why for why in new.unchecked)
 
 
