@@ -36,10 +36,10 @@ from graphengine.models.line import PLAIN, Line, asked_seconds, until
 from graphengine.models.pace import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Pace, Rates
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Mapping
+    from collections.abc import Callable, Hashable
 
     from graphengine.models.base import Model, Request, Response
-    from graphengine.models.line import Clock, Waits
+    from graphengine.models.line import Clock, Left, Waits
     from graphengine.models.pace import Turn
 
 log = logging.getLogger("graphengine.models")
@@ -55,8 +55,8 @@ _CHARACTERS_PER_TOKEN: Final = 4
 _JITTER: Final = 0.1
 
 
-HEADERS: Final[ContextVar[Callable[[Mapping[str, str]], None] | None]] = ContextVar("graphengine_headers", default=None)
-"""Gets the headers of every response to the call that is being made; adapters' HTTP clients call it."""
+LEFT: Final[ContextVar[Callable[[Left, Left], None] | None]] = ContextVar("graphengine_left", default=None)
+"""Gets the limits on requests and tokens that a response to the call being made states; adapters' clients call it."""
 
 
 class Lane:
@@ -169,7 +169,7 @@ class Call:
         line, self.pause = self.line, None
         turn = line.begin_now(self.tokens) or await line.begin(self.number, self.tokens, self.waits, self._check)
         heard = _Heard(line, turn, request or self._request, writes)
-        token = HEADERS.set(line.heard)
+        token = LEFT.set(line.heard)
         try:
             response = await asked(self._model, heard.request)
         except BaseException as error:
@@ -183,7 +183,7 @@ class Call:
             line.answered(turn, _tokens_of(response))
             return response
         finally:
-            HEADERS.reset(token)
+            LEFT.reset(token)
             line.end(turn)
 
     def _note(self, turn: Turn, error: Exception, *, may_repeat: bool) -> None:
@@ -404,7 +404,7 @@ def _seconds(seconds: float) -> str:
 
 __all__ = [
     "CACHED_CHARACTERS",
-    "HEADERS",
+    "LEFT",
     "Call",
     "Lane",
     "asked",

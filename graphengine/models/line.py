@@ -13,13 +13,13 @@ import math
 import threading
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from graphengine.errors import ModelError, ModelOverloaded, RateLimited
 from graphengine.graph.options import is_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from graphengine.models.pace import Pace, Turn
 
@@ -27,6 +27,10 @@ CACHED_SECONDS: Final = 240.0
 """How long a beginning counts as cached after a call: somewhat less than the actual five minutes."""
 _MOST_BEGINNINGS: Final = 1000
 """The number of beginnings from which expired ones are removed."""
+
+
+Left: TypeAlias = "tuple[int, float] | None"
+"""How many a server still allows, and the seconds until it allows more; None if it does not state it."""
 
 
 class Clock(Protocol):
@@ -233,11 +237,8 @@ class Line:
             self._pace.end(turn)
             self._wake()
 
-    def heard(self, headers: Mapping[str, str]) -> None:
-        """Note the limits that a response's headers state."""
-        from graphengine.models.sdk import limits_stated  # noqa: PLC0415 - loaded, as an adapter called
-
-        requests, tokens = limits_stated(headers)
+    def heard(self, requests: Left, tokens: Left) -> None:
+        """Note the limits on requests and tokens that a response states."""
         if requests is None and tokens is None:
             return
         with self._lock:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from math import isfinite
-from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 from weakref import WeakKeyDictionary
 
@@ -42,7 +42,7 @@ from graphengine.errors import (
     install_command,
 )
 from graphengine.models.hiding import struck
-from graphengine.models.lane import HEADERS
+from graphengine.models.lane import LEFT
 from graphengine.state.json_values import utf8_text
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from graphengine.models.base import Request
+    from graphengine.models.line import Left
 
 CALLS_AT_ONCE: Final = 100
 """The most calls that a lane of these models has in flight if none is given; further calls wait."""
@@ -124,9 +125,9 @@ def http_client(sdk: ModuleType, timeout_seconds: float, connections: int | None
 
 async def _hear(response: httpx2.Response) -> None:
     """Pass a response's headers on to the lane of the call, for the limits that they state."""
-    heard = HEADERS.get()
+    heard = LEFT.get()
     if heard is not None:
-        heard(response.headers)
+        heard(*limits_stated(response.headers))
 
 
 def http_address(given: str) -> str:
@@ -358,7 +359,6 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     return None if seconds is None else min(max(seconds, 0.0), LONGEST_WAIT_SECONDS)
 
 
-_Left: TypeAlias = "tuple[int, float] | None"
 _DURATION: Final = re.compile(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:([\d.]+)s)?(?:([\d.]+)ms)?")
 _STATED: Final = (  # what is left, and when it is whole again; of Anthropic, and of OpenAI and servers like it
     ("anthropic-ratelimit-{}-remaining", "anthropic-ratelimit-{}-reset"),
@@ -366,7 +366,7 @@ _STATED: Final = (  # what is left, and when it is whole again; of Anthropic, an
 )
 
 
-def limits_stated(headers: Mapping[str, str]) -> tuple[_Left, _Left]:
+def limits_stated(headers: Mapping[str, str]) -> tuple[Left, Left]:
     """Return how many requests and tokens a server still allows, each with the seconds until it allows more.
 
     None for what its headers do not state.
@@ -374,7 +374,7 @@ def limits_stated(headers: Mapping[str, str]) -> tuple[_Left, _Left]:
     return _stated(headers, "requests"), _stated(headers, "tokens")
 
 
-def _stated(headers: Mapping[str, str], what: str) -> _Left:
+def _stated(headers: Mapping[str, str], what: str) -> Left:
     for left_name, reset_name in _STATED:
         left = _number(headers.get(left_name.format(what)))
         seconds = _until_reset(headers.get(reset_name.format(what)))

@@ -564,7 +564,8 @@ class Context:
     @property
     def waits(self) -> Waits:
         """How to wait for a model: by the Runner's clock, until the run stops or reaches a limit."""
-        return RunWaits(self._surroundings, self._frame, self._work(""))
+        around = self._surroundings
+        return RunWaits(around.clock, around.host, around.snapshot, self._frame, self._work(""))
 
     def pause_after(self, error: ModelTransient, tries: int) -> float | None:  # noqa: ARG002
         """Return None: the node's `retry=` decides."""

@@ -289,7 +289,10 @@ async def live(runner: Runner) -> None:
 
 
 async def tidy(runner: Runner) -> None:
-    """Poll runs as those that sleep are polled, tag one, remove one that is not needed, and return its space."""
+    """Poll runs as sleepers and the inspector do, tag one, remove one that is not needed, and return its space."""
+    await runner.store.pulse()
+    await runner.store.counts()
+    await runner.store.infos(["main", "branch"])
     await runner.store.seqs(["main", "branch", "after", "short"])
     await runner.store.ids("ma")
     await runner.tag("main", add=["kept"])

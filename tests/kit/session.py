@@ -61,6 +61,7 @@ from graphengine.runner.model_routing import Models
 from graphengine.runner.previous_runs import PastRun
 from graphengine.state.json_values import JsonValue
 from graphengine.state.view import View
+from graphengine.testing import FakeClock
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,6 +312,7 @@ class Session:
             tasks = TaskRunner(
                 engine.Session(self.plan, self.snapshot), host=Alone(note), resources={}, models=Models({}),
                 threads=lambda: pool, now=lambda: self.now, wall=lambda: self.now, past=no_past,
+                clock=FakeClock(self.now),
             )  # fmt: skip
             came = await tasks.run(task)
             assert came is not None
