@@ -16,7 +16,8 @@ from graphengine.graph.conditions import is_on_failure
 from graphengine.graph.definition import END, Edge, Fork, Switch
 from graphengine.graph.options import MODEL_RETRY
 from graphengine.graph.question import AskBody
-from graphengine.state.field import reducers_of, type_name
+from graphengine.state.field import type_name
+from graphengine.state.field_from_model import reducers_of
 from graphengine.state.injection import Injected
 from graphengine.state.type_facts import enum_value
 

@@ -33,7 +33,8 @@ from graphengine.calls.interrupts import reraise_interrupt
 from graphengine.errors import InputError, InvalidUpdate, NotRecordable
 from graphengine.state.declared import given_in, is_state
 from graphengine.state.encoded import keys_of, record_of
-from graphengine.state.field import LONG, FieldType, explain, field_type, is_plain, weight_of, why
+from graphengine.state.field import LONG, FieldType, explain, is_plain, weight_of, why
+from graphengine.state.field_from_model import field_type
 from graphengine.state.json_values import check_depth
 from graphengine.state.path import did_you_mean
 from graphengine.state.view import Held, View

@@ -101,7 +101,7 @@ class Web:
         """Return status, headers and content of one answer, without following redirects."""
         httpx = client_library()
         target, extensions, host = await self._checked(url)
-        headers = {"User-Agent": f"{AGENT} (+https://pypi.org/project/durable-graphengine)", "Host": host}
+        headers = {"User-Agent": AGENT, "Host": host}
         try:
             async with (
                 asyncio.timeout(TIMEOUT_SECONDS),

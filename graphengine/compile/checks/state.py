@@ -14,7 +14,7 @@ from graphengine.compile.checks.secrets import encrypted
 from graphengine.errors import Problem
 from graphengine.reducers import append
 from graphengine.state.declared import model_of
-from graphengine.state.field import reducers_of
+from graphengine.state.field_from_model import reducers_of
 from graphengine.state.immutable import unrecordable
 from graphengine.state.path import members
 from graphengine.state.schema import StateType

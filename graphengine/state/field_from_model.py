@@ -1,0 +1,157 @@
+"""The analysis of a field of a model: which rules it has, and which shortcuts they allow."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from copy import copy
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Final, Union, get_args, get_origin, get_type_hints
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    PlainValidator,
+    TypeAdapter,
+    WrapValidator,
+    create_model,
+)
+from pydantic.fields import FieldInfo
+
+from graphengine.reducers import OPERATIONS, maximum
+from graphengine.state.encoded import codec_of
+from graphengine.state.field import FieldType
+from graphengine.state.immutable import is_immutable
+from graphengine.state.path import members
+from graphengine.state.secret import Secret, is_secret, revealed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_PLAIN: Final = (int, str, bool, float)
+
+_VALIDATORS: Final[dict[str, Callable[..., object]]] = {
+    "before": BeforeValidator,
+    "after": AfterValidator,
+    "wrap": WrapValidator,
+    "plain": PlainValidator,
+}
+
+_EXACT_CONFIG: Final = frozenset(
+    (
+        "arbitrary_types_allowed",
+        "extra",
+        "frozen",
+        "populate_by_name",
+        "protected_namespaces",
+        "title",
+        "use_attribute_docstrings",
+        "validate_assignment",
+        "validate_by_alias",
+        "validate_by_name",
+    )
+)
+"""Settings of a state that do not change how its JSON values are validated and written."""
+
+_CONTAINERS: Final = {"append": (list,), "extend": (list,), "merge": (dict,), "add": (int, float)}
+
+
+def reducers_of(info: FieldInfo) -> list[Callable[[Any, Any], object]]:
+    """Return the reducers in a field's annotation: its plain functions."""
+    return [item for item in info.metadata if inspect.isroutine(item)]
+
+
+def _given(reducer: Callable[[Any, Any], object]) -> TypeAdapter[Any] | None:
+    """Return the annotated type of a reducer's second argument; None if it has none."""
+    if reducer.__module__ == maximum.__module__:
+        return None  # a built-in reducer: its updates have the field's type
+    try:
+        names = list(inspect.signature(reducer).parameters)
+        return TypeAdapter(get_type_hints(reducer)[names[1]])
+    except Exception:  # noqa: BLE001 - any annotation may raise anything, or be missing
+        return None
+
+
+def _single(model: type[BaseModel], name: str, info: FieldInfo, annotation: object) -> type[BaseModel]:
+    """Return a model of one field alone, with the state's configuration."""
+    config = ConfigDict(**{**model.model_config, "extra": "forbid", "frozen": False})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a field may shadow a name of BaseModel; the user's own model warned already
+        return create_model(f"{model.__name__}.{name}", __config__=config, **{name: (annotation, info)})  # type: ignore[call-overload,no-any-return]
+
+
+def field_type(model: type[BaseModel], name: str, info: FieldInfo) -> FieldType:
+    """Analyse a field of a model."""
+    secret = is_secret(info.annotation, info.metadata)
+    if secret:
+        info = _without_mark(info)
+    reducers = reducers_of(info)
+    others = [item for item in info.metadata if not inspect.isroutine(item)]
+    decorators = model.__pydantic_decorators__
+    validators = [v for v in decorators.field_validators.values() if name in v.info.fields or "*" in v.info.fields]
+    serializers = [v for v in decorators.field_serializers.values() if name in v.info.fields or "*" in v.info.fields]
+    own, dumped = bool(validators), bool(serializers)
+    annotation: Any = info.annotation
+    single = checked = _single(model, name, info, annotation)
+    if own:
+        for validator in validators:
+            annotation = Annotated[annotation, _VALIDATORS[validator.info.mode](validator.func)]
+        checked = _single(model, name, info, annotation)
+    loose = _single(model, name, FieldInfo(annotation=annotation), info.annotation) if others or own else single
+    reducer = reducers[0] if reducers else None
+    annotation = info.annotation
+    plain = not others and not own and not dumped and not secret
+    transforms = any(key.startswith("str_") for key in model.model_config) or "strict" in model.model_config
+    simple = annotation in _PLAIN and plain and not transforms
+    operation = OPERATIONS.get(reducer) if reducer else None
+    kinds = [getattr(m, "__origin__", m) for m in members(annotation)]
+    if operation and sum(kind in _CONTAINERS[operation] for kind in kinds) != 1:
+        operation = None  # with several list types, an item alone does not show which of them it belongs to
+    return FieldType(
+        name=name,
+        info=info,
+        model=model,
+        single=single,
+        plain=annotation if simple else None,
+        assigned=annotation if simple and reducer is None else None,
+        one="" if dumped or secret else "item" if reducer is None else "append" if operation == "append" else "",
+        item=_item(annotation) if plain and not transforms else None,
+        scalar=plain and all(m in (*_PLAIN, type(None), None) for m in members(annotation)),
+        checked=checked,
+        loose=loose,
+        given=_given(reducer) if reducer is not None and operation is None else None,
+        own=own,
+        dumped=dumped,
+        reducer=reducer,
+        operation=operation,
+        constrained=own or dumped or bool(others),
+        grows=not (own or dumped or others or secret) and _has_lists(annotation),
+        immutable=is_immutable(annotation),
+        secret=secret,
+        exact=codec_of(info.annotation) if plain and _EXACT_CONFIG.issuperset(model.model_config) else None,
+    )
+
+
+def _without_mark(info: FieldInfo) -> FieldInfo:
+    """Return a secret field's info for the internal models, which write its values in clear, to be encrypted."""
+    made = copy(info)
+    made.annotation = revealed(info.annotation)
+    made.metadata = [item for item in info.metadata if item is not Secret and not isinstance(item, Secret)]
+    return made
+
+
+def _has_lists(annotation: object) -> bool:
+    """Return whether an annotation is a dict of plain lists without rules for a list as a whole."""
+    kinds = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+    dicts = [kind for kind in kinds if kind is not type(None)]
+    return len(dicts) == 1 and get_origin(dicts[0]) is dict and get_origin(get_args(dicts[0])[1]) is list
+
+
+def _item(annotation: object) -> type | None:
+    """Return the plain type of the items of a `list[int]` or similar; None for other annotations."""
+    if get_origin(annotation) is not list or get_args(annotation)[0] not in _PLAIN:
+        return None
+    found: type = get_args(annotation)[0]
+    return found
