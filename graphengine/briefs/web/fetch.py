@@ -101,7 +101,7 @@ class Web:
         """Return status, headers and content of one answer, without following redirects."""
         httpx = client_library()
         target, extensions, host = await self._checked(url)
-        headers = {"User-Agent": AGENT, "Host": host}
+        headers = {"User-Agent": f"{AGENT} (durable-graphengine)", "Host": host}
         try:
             async with (
                 asyncio.timeout(TIMEOUT_SECONDS),
