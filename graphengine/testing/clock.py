@@ -154,7 +154,8 @@ def _threads() -> list[bool]:
     if threading.active_count() == 1:
         return []
     here = threading.get_ident()
-    waiting = {worker.ident for worker, queue in list(_POOLS.items()) if not queue.empty()}  # work to be picked up
+    # Work to be picked up. A thread that has ended leaves a mark in its queue, and its number to another thread.
+    waiting = {worker.ident for worker, queue in list(_POOLS.items()) if worker.is_alive() and not queue.empty()}
     found: list[bool] = []
     for ident, frame in sys._current_frames().items():  # noqa: SLF001 - the documented way to see what threads do
         if ident == here:

@@ -4,6 +4,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -224,3 +225,18 @@ async def test_several_clocks_of_one_event_loop_jump_independently() -> None:
             await asyncio.gather(*(clock.sleep_until(clock.now() + 60 * n) for n, clock in enumerate(clocks, start=1)))
 
     assert [clock.now() for clock in clocks] == [120.0, 240.0, 360.0]
+
+
+async def test_a_pool_that_was_closed_does_not_hold_back_the_clock() -> None:
+    """A thread that ended has a mark in its queue, and the system gives its number to a new thread."""
+    ended: list[threading.Thread] = []
+    for _ in range(20):
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(lambda: ended.append(threading.current_thread())).result()
+    clock = FakeClock(0.0)
+    with ThreadPoolExecutor(1) as pool:
+        number = pool.submit(threading.get_ident).result()
+        assert number in {thread.ident for thread in ended}, "otherwise this test shows nothing"
+        async with asyncio.timeout(20):
+            await clock.sleep_until(60)
+    assert clock.now() == 60
