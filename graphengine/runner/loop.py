@@ -246,12 +246,13 @@ class Driver:
     def _begin_jobs(self, tasks: TaskRunner, ready: Iterable[Task]) -> list[Event]:
         """Begin an asyncio task for each task that runs code of the graph, and return the events of the others."""
         events: list[Event] = []
-        jobs, watched = self._jobs, bool(self.run.watchers)
+        jobs = self._jobs
         for task in ready:
             if task.frame in jobs or (task.mode == "limit" and self._has_job_below(task.frame)):
                 continue
-            event = None if watched else tasks.move(task)
+            event = tasks.move(task)
             if event is not None:
+                self._announce(task)
                 events.append(event)
                 continue
             job = self._run_job(tasks, task)
@@ -326,12 +327,17 @@ class Driver:
         """Run a task once it is due, and announce its node to watchers; None if a stop came first."""
         if task.due and not await self._due(task):
             return None
-        if self.run.watchers and task.mode in ("run", "fallback"):
-            began = self.time.now()
-            path = path_of(task.frame, task.node)
-            self.show(NodeBegan(path, task.node, task.visit, task.attempt, began, self.snapshot.seq))
+        if self._announce(task):
             await asyncio.sleep(0)  # lets watchers see it before a node that blocks the event loop
         return await tasks.run(task)
+
+    def _announce(self, task: Task) -> bool:
+        """Announce the node of a task to watchers, and return whether there was anything to announce."""
+        if not self.run.watchers or task.mode not in ("run", "fallback"):
+            return False
+        path, now = path_of(task.frame, task.node), self.time.now()
+        self.show(NodeBegan(path, task.node, task.visit, task.attempt, now, self.snapshot.seq))
+        return True
 
     async def _run_job(self, tasks: TaskRunner, task: Task) -> None:
         """Run one of several tasks, and add its completion."""

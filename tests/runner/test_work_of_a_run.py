@@ -11,6 +11,7 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import END, START, Context, Graph, Runner
+from graphengine.runner import NodeBegan
 from graphengine.stores.base import Loaded
 from graphengine.stores.memory import MemoryStore
 from graphengine.stores.sqlite import SQLiteStore
@@ -202,3 +203,28 @@ async def test_entering_and_leaving_a_graph_for_each_item_needs_no_asyncio_tasks
     result = await graph.run({"numbers": [1, 2, 3]})
     assert result.state.totals == [2, 2, 2]
     assert len(made) == 7
+
+
+async def test_a_watched_run_records_its_steps_in_the_order_of_one_that_is_not() -> None:
+    """Arms and items that enter graphs, next to a plain one; watchers still learn which nodes run."""
+    inner = Graph("inner", State, result="n")
+    inner.add_node("one", one, writes="n")
+    inner.add_path(START, "one", END)
+    graph = Graph("outer", State)
+    graph.add_node("plain", one, writes="seconds")
+    graph.add_node("graph", inner, inputs={}, writes="n")
+    graph.add_node("each", inner, each={"number": "numbers"}, inputs={"n": "number"}, writes="totals")
+    graph.add_node("join", lambda: None)
+    graph.add_fork(START, ["plain", "graph", "each"], join="join")
+    for arm in ("plain", "graph", "each"):
+        graph.add_edge(arm, "join")
+    graph.add_edge("join", END)
+    orders: list[list[tuple[str, str, str]]] = []
+    async with Runner() as runner:
+        for watched in (False, True):
+            run = runner.start(graph, State(numbers=[1, 2]))
+            began = [event.path async for event in run.events() if isinstance(event, NodeBegan)] if watched else []
+            await run.result()
+            orders.append([(step.kind, step.frame, step.node) for step in await runner.history(run.id)])
+    assert orders[0] == orders[1]
+    assert {"plain", "join", "graph/one"} <= set(began)
