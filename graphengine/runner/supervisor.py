@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from graphengine.agents.run_scope import CURRENT, FROM_THREAD
 from graphengine.calls.interrupts import reraise_interrupt
 from graphengine.engine.snapshot import Snapshot
-from graphengine.errors import DefinitionError, ResourceFailed, RunIsDriven, StoreError
+from graphengine.errors import DefinitionError, ResourceFailed, RunIsDriven, RunnerClosed, StoreError
 from graphengine.history.load import load_snapshot
 from graphengine.models.line import MACHINE_CLOCK
 from graphengine.runner.alarms import Alarms
@@ -235,6 +235,8 @@ class Supervisor:
 
     async def _late_result(self, run: Run[S], plan: Plan[S]) -> Result[S]:
         """Return the result of a run that slept when the Runner closed; the store is opened again to read it."""
+        with contextlib.suppress(RunnerClosed):  # another Runner may have it open, and must keep it
+            return await self._current_result(run, plan)
         self._readers += 1
         try:
             await self._store.open()

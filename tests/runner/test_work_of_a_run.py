@@ -130,6 +130,9 @@ async def test_the_results_of_runs_that_slept_can_be_read_after_the_runner_close
     assert [wait.kind for result in results for wait in result.waits] == ["sleep"] * 5
     async with Runner(tmp_path / "runs.db") if is_on_disk else Runner(store) as other:
         assert [(await other.info(run.id)).status for run in runs] == ["waiting"] * 5
+    async with Runner(store) as other:  # which keeps the store open
+        assert (await runs[0].result()).status == "waiting"
+        assert (await other.info(runs[0].id)).status == "waiting"
 
 
 async def test_one_asyncio_task_waits_for_all_sleeping_runs() -> None:
