@@ -130,9 +130,22 @@ async def test_the_results_of_runs_that_slept_can_be_read_after_the_runner_close
     assert [wait.kind for result in results for wait in result.waits] == ["sleep"] * 5
     async with Runner(tmp_path / "runs.db") if is_on_disk else Runner(store) as other:
         assert [(await other.info(run.id)).status for run in runs] == ["waiting"] * 5
-    async with Runner(store) as other:  # which keeps the store open
+    began, goes = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> int:
+        began.set()
+        await goes.wait()
+        return 1
+
+    graph = Graph("slow", State)
+    graph.add_node("slow", slow, writes="n")
+    graph.add_path(START, "slow", END)
+    async with Runner(store) as other:  # it drives a run meanwhile, and keeps the store
+        going = other.start(graph)
+        await began.wait()
         assert (await runs[0].result()).status == "waiting"
-        assert (await other.info(runs[0].id)).status == "waiting"
+        goes.set()
+        assert (await going.result()).status == "finished"
 
 
 async def test_one_asyncio_task_waits_for_all_sleeping_runs() -> None:
