@@ -110,6 +110,19 @@ class Count(NamedTuple):
     runs: int
 
 
+class Page(NamedTuple):
+    """A page of the list of runs, as `Store.runs` describes it."""
+
+    limit: int
+    status: Status | None
+    graph: str | None
+    tag: str | None
+    before: str | None
+    text: str | None = None
+    begun_after: float | None = None
+    begun_before: float | None = None
+
+
 class Store(Protocol):
     """A store of runs. One instance belongs to one Runner and one event loop.
 

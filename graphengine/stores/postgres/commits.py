@@ -14,7 +14,7 @@ import asyncio
 from collections import deque
 from contextvars import Context
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import psycopg
 
@@ -24,6 +24,7 @@ from graphengine.stores.postgres.faults import explain, is_of_the_medium
 from graphengine.stores.postgres.queries import SQL
 from graphengine.stores.postgres.values import fits
 from graphengine.stores.postgres.writes import Addition, Call, is_repeated, many_steps, one_step, refusal, were_written
+from graphengine.stores.promises import Promise
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -36,26 +37,15 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Job(Generic[T]):
+class Job(Promise[T]):
     """One write, and the future that gets its result."""
 
-    __slots__ = ("error", "future", "is_done", "result", "write")
+    __slots__ = ("is_done", "write")
 
     def __init__(self, write: Call[T] | Addition, future: asyncio.Future[T]) -> None:
+        super().__init__(future)
         self.write = write
-        self.future = future
-        self.result: T | None = None
-        self.error: Exception | None = None
         self.is_done = False
-
-    def settle(self) -> None:
-        """Resolve the future unless it was cancelled; called on the loop after the commit."""
-        if self.future.done():
-            return
-        if self.error is not None:
-            self.future.set_exception(self.error)
-        else:
-            self.future.set_result(self.result)  # type: ignore[arg-type]  # a T once there is no error
 
     def finish(self, answer: Sequence[Any]) -> None:
         """Keep the answer to a call."""

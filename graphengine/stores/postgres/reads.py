@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from graphengine.engine.outline import Outline
     from graphengine.engine.steps import Step
-    from graphengine.stores.base import Status
+    from graphengine.stores.base import Page
     from graphengine.stores.postgres.sessions import Connection
 
 log = logging.getLogger("graphengine.stores")
@@ -45,19 +45,6 @@ class Own(NamedTuple):
 
     id: str | None
     owed: Collection[tuple[str, int]]
-
-
-class Page(NamedTuple):
-    """The selection of runs to list."""
-
-    limit: int
-    status: Status | None
-    graph: str | None
-    tag: str | None
-    before: str | None
-    text: str | None = None
-    begun_after: float | None = None
-    begun_before: float | None = None
 
 
 class _Entry(NamedTuple):

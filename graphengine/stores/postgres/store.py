@@ -20,6 +20,7 @@ import psycopg
 from graphengine.errors import DefinitionError, GraphEngineError, RunnerClosed, StoreReadOnly
 from graphengine.graph.options import is_seconds
 from graphengine.stores.addresses import is_postgres, parse, refuse_address
+from graphengine.stores.base import Page
 from graphengine.stores.postgres import opening, reads, removal, writes
 from graphengine.stores.postgres.commits import GroupCommit
 from graphengine.stores.postgres.faults import explain
@@ -325,7 +326,7 @@ class PostgresStore:
         begun_before: float | None = None,
     ) -> Sequence[RunInfo]:
         """Return a page of the list of runs; see `Store.runs`."""
-        page = reads.Page(limit, status, graph, tag, before, text, begun_after, begun_before)
+        page = Page(limit, status, graph, tag, before, text, begun_after, begun_before)
         return await self._read(partial(reads.runs, page=page, own=self._own()))
 
     async def due(self, now: float, *, limit: int = 100, graphs: Sequence[str] | None = None) -> Sequence[RunInfo]:

@@ -16,9 +16,10 @@ import sqlite3
 from collections import deque
 from contextlib import suppress
 from contextvars import Context
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from graphengine.errors import GraphEngineError, RunnerClosed
+from graphengine.stores.promises import Promise
 from graphengine.stores.sqlite.faults import explain, is_of_the_medium
 
 if TYPE_CHECKING:
@@ -31,28 +32,17 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Job(Generic[T]):
+class Job(Promise[T]):
     """One write, and the future that gets its result."""
 
-    __slots__ = ("error", "future", "result", "work", "written_bytes")
+    __slots__ = ("work", "written_bytes")
 
     def __init__(
         self, work: Callable[[sqlite3.Connection], T], future: asyncio.Future[T], written_bytes: int = 0
     ) -> None:
+        super().__init__(future)
         self.work = work
         self.written_bytes = written_bytes
-        self.future = future
-        self.result: T | None = None
-        self.error: Exception | None = None
-
-    def settle(self) -> None:
-        """Resolve the future unless it was cancelled; called on the loop after the commit."""
-        if self.future.done():
-            return
-        if self.error is not None:
-            self.future.set_exception(self.error)
-        else:
-            self.future.set_result(self.result)  # type: ignore[arg-type]  # a T once there is no error
 
 
 class GroupCommit:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from graphengine.engine.outline import Outline
     from graphengine.engine.steps import Step
     from graphengine.state.json_values import JsonValue
-    from graphengine.stores.base import Status
+    from graphengine.stores.base import Page
     from graphengine.stores.sqlite.owners import Onlooker
 
 T = TypeVar("T")
@@ -70,19 +70,6 @@ class Part(NamedTuple):
     def id_of(self, seq: int) -> int:
         """Return the key of this run's row with that seq."""
         return self.key << KEY_BITS | seq
-
-
-class Page(NamedTuple):
-    """The selection of runs to list."""
-
-    limit: int
-    status: Status | None
-    graph: str | None
-    tag: str | None
-    before: str | None
-    text: str | None = None
-    begun_after: float | None = None
-    begun_before: float | None = None
 
 
 def find(connection: sqlite3.Connection, run_id: str, onlooker: Onlooker | None = None) -> Found:

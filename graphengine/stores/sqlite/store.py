@@ -25,6 +25,7 @@ from graphengine.engine.steps import encode_step
 from graphengine.errors import DefinitionError, GraphEngineError, RunnerClosed, StoreReadOnly
 from graphengine.graph.options import is_seconds
 from graphengine.stores.addresses import refuse_address
+from graphengine.stores.base import Page
 from graphengine.stores.sqlite import files, reads, removal, writes
 from graphengine.stores.sqlite.checkpoints import Checkpoints
 from graphengine.stores.sqlite.commits import GroupCommit
@@ -340,7 +341,7 @@ class SQLiteStore:
         begun_before: float | None = None,
     ) -> Sequence[RunInfo]:
         """Return a page of the list of runs; see `Store.runs`."""
-        page = reads.Page(limit, status, graph, tag, before, text, begun_after, begun_before)
+        page = Page(limit, status, graph, tag, before, text, begun_after, begun_before)
         return await self._read(partial(reads.runs, page=page, onlooker=self._onlooker()))
 
     async def due(self, now: float, *, limit: int = 100, graphs: Sequence[str] | None = None) -> Sequence[RunInfo]:
