@@ -54,7 +54,7 @@ class _Database(click.Path):
     def convert(
         self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
     ) -> str | bytes | os.PathLike[str]:
-        """Return the address as it is; refuse one of another kind before it is converted to a path."""
+        """Return the address unchanged; refuse one of another kind before it is converted to a path."""
         if isinstance(value, str) and isinstance(database_from(value), str):
             return value
         return super().convert(value, param, ctx)

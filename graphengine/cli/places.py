@@ -35,7 +35,7 @@ class Place:
 
     @property
     def exists(self) -> bool:
-        """Whether there can be runs: a file that exists, or an address, which nobody has asked yet."""
+        """Whether there can be runs: a file that exists, or an address, which is not contacted for this."""
         return not isinstance(self.database, Path) or self.database.exists()
 
     def reader(self) -> Store:

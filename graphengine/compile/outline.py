@@ -143,7 +143,7 @@ def _agent(body: Any) -> AgentOutline:  # noqa: ANN401 - an agent's body, which 
 
 
 def _add_question(facts: NodeOutline, body: AskBody) -> None:
-    """Add a question as it is declared, and how long it waits."""
+    """Add the declaration of a question, and how long it waits."""
     question = body.ask.question
     text = question if isinstance(question, str) else getattr(question, "__name__", "function")
     facts["question"], facts["answer"] = text, type_name(body.ask.answers.type)

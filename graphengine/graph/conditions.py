@@ -570,7 +570,7 @@ def mentions_failure(condition: Condition) -> bool:
 
 
 def _like(value: object, other: object) -> object:
-    """Return a value as it is compared: an enum member by its value, unless the other is a member too."""
+    """Return the form of a value that is compared: an enum member by its value, unless the other is a member too."""
     return value.value if isinstance(value, enum.Enum) and not isinstance(other, enum.Enum) else value
 
 

@@ -208,7 +208,7 @@ class _Tags:
         return self._names[key]
 
     def around(self, key: str, wanted: str, value: _Shown) -> tuple[str, bool]:
-        """Return a value as it is inserted into a text, and whether it takes separate lines."""
+        """Return the text of a value in a prompt, and whether it takes separate lines."""
         return (value.text, False) if value.bare else (self.block(key, wanted, value), value.lines)
 
     def block(self, key: str, wanted: str, value: _Shown) -> str:

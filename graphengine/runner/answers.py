@@ -102,7 +102,7 @@ def parsed(text: str, schema: Mapping[str, JsonValue] | None) -> JsonValue:
 
 
 def fitting(value: object, schema: Mapping[str, JsonValue] | None) -> object:
-    """Return an answer; a text that is no answer as it is becomes the value that it means, if that is one."""
+    """Return an answer; an invalid text is parsed, and replaced by the parsed value if that is valid."""
     if not isinstance(value, str) or schema is None or not whats_wrong(schema, value):
         return value
     meant = parsed(value, schema)

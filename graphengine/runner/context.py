@@ -546,16 +546,16 @@ class Context:
         return bool(await self._work("").wait(wait, [question, None], answers))
 
     def listener(self, agent: str) -> Callable[[str], None] | None:
-        """Return a function that shows the text of an answer as it is streamed; None if the run has no watchers."""
+        """Return a function that emits the text of a streamed answer; None if the run has no watchers."""
         around = self._surroundings
         if not around.host.is_watched:
             return None
         path = self.path
 
-        def hear(text: str) -> None:
+        def show(text: str) -> None:
             around.host.show(TextDelta(path, agent, text if around.guard is None else around.guard.hide(text)))
 
-        return hear
+        return show
 
     async def opened(self, source: Opens) -> Sequence[Any]:
         """Return the tools of a source, which stays open as long as the Runner."""

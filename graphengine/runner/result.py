@@ -135,7 +135,7 @@ class Result(Generic[S]):
 
     @property
     def values(self) -> Mapping[str, Any]:
-        """The state as it is recorded: JSON values, secret fields encrypted."""
+        """The recorded state: JSON values, secret fields encrypted."""
         return {name: opened(record) for name, record in self.recorded.items()}
 
     def _repr_html_(self) -> str:

@@ -80,7 +80,7 @@ class Run(Generic[S]):
         self.due_only = False  # leave it alone if it failed or was stopped: no caller asked to resume it
         self.tags: tuple[str, ...] = ()  # the tags it begins with; set by the runner
         self.is_parked = False  # takes no more messages, because it waits for one; set by the supervisor
-        self.is_hidden = False  # nobody can watch it from its first event on; set by `graph.run`
+        self.is_hidden = False  # its first events have no watcher; set by `graph.run`
         self.is_held_back = False  # recorded, but not opened here until no other run is; set by the runner
         self.released = False  # released, for another process to resume; set by the runner
         self.is_clean = True  # its asyncio task still has that context: no node set a variable in it; set by the driver

@@ -50,8 +50,8 @@ _UNOPENED: Final = (
 )
 _INBOX_SECONDS: Final = 0.5
 """How often to poll the inbox of driven runs for messages of other processes. This process delivers its own messages at
-once. Half a second is short for a person who stops a run, and one query costs the store little. A store that hears of
-such messages ends the pause."""
+once. Half a second is short for a person who stops a run, and one query costs the store little. A store that is
+notified of such messages ends the pause."""
 _LOOK_SECONDS: Final = 2.0
 """How often to check, with one query for all sleeping runs, whether another process recorded a step of one. It may be
 longer than the poll of the inbox: a sleeping run has nothing to do, and its own time wakes it anyway."""
@@ -222,7 +222,7 @@ class Supervisor:
             opened = await self._resume(run, plan)
 
     async def _current_result(self, run: Run[S], plan: Plan[S]) -> Result[S]:
-        """Return the result of a run as it is recorded, even if the Runner closes while it is read."""
+        """Return the recorded result of a run, even if the Runner closes while it is read."""
         loading = asyncio.ensure_future(load_snapshot(self._store, run.id, None))
         while not loading.done():
             try:

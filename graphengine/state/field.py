@@ -554,7 +554,7 @@ def explain(error: ValidationError, *, hide: bool = False) -> str:
 
 
 def type_name(annotation: object) -> str:
-    """Return an annotation as it is written in code, without module names."""
+    """Return the source text of an annotation, without module names."""
     if isinstance(annotation, type) and not get_args(annotation):
         return annotation.__name__
     return re.sub(r"\b(?:\w+\.)+(?=\w)", "", str(annotation))

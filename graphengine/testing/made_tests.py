@@ -65,7 +65,7 @@ async def make_test(store: Store, run_id: str, seq: int, graph: Graph[Any], *, s
         run_id: The run.
         seq: The step: a completed visit of a function, of an agent or of a case that `choose` picked, or one item of a
             map.
-        graph: The run's graph, as it is today.
+        graph: The run's graph, in its present form.
         source: The import of the graph: `graphs.review_loop:graph`.
 
     Raises:

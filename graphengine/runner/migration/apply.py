@@ -39,7 +39,7 @@ _SHOWN: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class Walked:
-    """A graph that a run is in: as recorded, as it is today, and the migrations between the two.
+    """A graph that a run is in: as recorded, in its present form, and the migrations between the two.
 
     Attributes:
         plan: Today's plan.

@@ -6,7 +6,7 @@ host or the network disappears without a word, an owner is dead when its lease h
 the server was restarted, until the owner has connected again. A wrong judgement can take a run from its driver but
 never damage its log: the fence decides which writes are accepted.
 
-The same session hears for which runs messages are posted (`LISTEN`), and looks for owners that died since.
+The same session is notified (`LISTEN`) of the runs to which messages are posted, and looks for owners that died since.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Lease:
     Args:
         server: The database.
         lease_seconds: How long an owner counts as alive without a renewal.
-        heard: Called on the thread when a message was posted to a run that is driven here or waits, or an owner died.
+        on_news: Called on the thread when a message was posted to a run that is driven here or waits, or an owner died.
 
     Attributes:
         id: The owner's id.
@@ -57,13 +57,13 @@ class Lease:
             run stays with a live owner that does not drive it. The loop's thread adds pairs, both threads remove them.
     """
 
-    def __init__(self, server: Server, lease_seconds: float, heard: Callable[[], None]) -> None:
+    def __init__(self, server: Server, lease_seconds: float, on_news: Callable[[], None]) -> None:
         self.id: Final = uuid.uuid4().hex
         self.channel: Final = f"graphengine {server.address.schema}"
         self.owed: set[tuple[str, int]] = set()
         self._server = server
         self._seconds = lease_seconds
-        self._heard = heard
+        self._on_news = on_news
         self._lock: Final = secrets.randbits(_LOCK_BITS)
         self._connection: Connection | None = None
         self._known_dead: frozenset[str] = frozenset()
@@ -129,7 +129,7 @@ class Lease:
             try:
                 if self._connection is None:
                     self.connect()
-                    self._heard()  # notifications may have been missed
+                    self._on_news()  # notifications may have been missed
                 self._listen(self._connection)
                 self._look(self._connection)
                 if time.monotonic() >= due:
@@ -148,7 +148,7 @@ class Lease:
             return
         for note in connection.notifies(timeout=_TICK_SECONDS, stop_after=1):
             if note.payload in {WAKE, self.id}:
-                self._heard()
+                self._on_news()
 
     def _look(self, connection: Connection | None) -> None:
         """Look for owners that died with runs since the last time."""
@@ -156,7 +156,7 @@ class Lease:
             return
         dead = frozenset(row[0] for row in connection.execute(SQL["dead"], (self.id,)).fetchall())
         if dead - self._known_dead:
-            self._heard()
+            self._on_news()
         self._known_dead = dead
 
     def _renew(self, connection: Connection | None) -> None:

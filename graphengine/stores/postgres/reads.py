@@ -48,7 +48,7 @@ class Own(NamedTuple):
 
 
 class _Entry(NamedTuple):
-    """A row of a log as it is read; `at` is the id of the run that holds it, and its seq."""
+    """A row of a log that was read; `at` is the id of the run that holds it, and its seq."""
 
     at: tuple[str, int]
     sum: int

@@ -44,7 +44,7 @@ def has_trash(connection: Connection) -> bool:
 
 
 def vacuum(connection: Connection, schema: str) -> tuple[int, int]:
-    """Return free space to the disk, as far as it is at the end of a table; return the bytes before and after."""
+    """Return free space to the disk, if it is at the end of a table; return the bytes before and after."""
     before = _bytes(connection, schema)
     for table in _TABLES:
         connection.execute(f"VACUUM (ANALYZE) {schema}.{table}".encode())

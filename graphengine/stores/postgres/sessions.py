@@ -71,7 +71,7 @@ class Server:
         address: The database.
         patience_seconds: How long to try to reach the server again before a call fails.
         read_only: Whether the server must refuse writes.
-        stopped: Set when nobody waits for an answer any more.
+        stopped: Set when no caller waits for an answer any more.
     """
 
     address: Address

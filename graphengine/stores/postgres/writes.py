@@ -103,7 +103,7 @@ class Addition:
 
 
 def row_of(run_id: str, seq: int, at: float, body: bytes) -> Row:
-    """Return a step or snapshot as it is stored."""
+    """Return the stored form of a step or snapshot."""
     short, texts = cut(body)
     return Row(seq, at, signed(sum_of(f"{run_id} {seq}", body)), short, texts, len(body))
 
@@ -125,7 +125,7 @@ def rows_of(run_id: str, steps: Sequence[Step], first: int | None = None) -> lis
 
 
 def addition_of(batch: Append, driven: Claimed) -> Addition:
-    """Return a batch as it is stored, with a snapshot if one is due."""
+    """Return the stored form of a batch, with a snapshot if one is due."""
     rows = rows_of(batch.run_id, batch.steps)
     shot: Row | None = None
     if driven.tail.grow(len(rows), sum(row.size for row in rows)) and batch.snapshot is not None and rows:

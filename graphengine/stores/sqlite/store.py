@@ -485,7 +485,7 @@ def _row(step: Step) -> writes.Row:
 
 
 def _encode(batch: Append, driven: Claimed, owner: str) -> tuple[Addition, int]:
-    """Return a batch as it is written, and how many bytes it has."""
+    """Return the stored form of a batch, and its size in bytes."""
     rows = [_row(step) for step in batch.steps]
     row_bytes = len(rows[0].body) if len(rows) == 1 else sum(len(row.body) for row in rows)
     snapshot: bytes | None = None
