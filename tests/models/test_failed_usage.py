@@ -88,7 +88,7 @@ async def test_a_call_that_is_refused_used_nothing(edge: EdgeServer, path: str) 
 async def test_a_call_that_timed_out_is_unknown(edge: EdgeServer, path: str) -> None:
     """The provider may have answered, and bill the call."""
     WireService(edge, path).play(Says("late", held=True))
-    error = await failed(path, edge.url, seconds=0.05, streams=False)
+    error = await failed(path, edge.url, seconds=0.5, streams=False)  # not too short to connect
     assert isinstance(error, ModelTimeout)
     assert usage_of_failure(error) == UNKNOWN
 

@@ -6,16 +6,15 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 from pydantic import BaseModel, SecretStr
 
 from graphengine import END, START, Context, Graph, Limits, RunFailed, Runner, ask
-from graphengine.cli.schemas import schema_of
 from graphengine.errors import InputError, RunIsDriven, StoreError, UnknownRun
 from graphengine.runner import Emitted, NodeBegan, RunEnded, StatusChanged, StepRecorded, TextDelta, event_document
 from graphengine.runner.run import Event
 from graphengine.stores.memory import MemoryStore
+from tests.kit.documents import check_document
 
 KEY = "a-key-for-tests-0123456789-abcdefghijklmnop"
 
@@ -325,7 +324,7 @@ async def test_the_documents_of_events_match_the_schema_of_watch(runner: Runner)
     ]
     documents = [event_document(event, info) for event in [*ended, *live]]
     for document in documents:
-        jsonschema.validate(json.loads(json.dumps(document, allow_nan=False)), schema_of("watch"))
+        check_document("watch", json.loads(json.dumps(document, allow_nan=False)))
     assert {str(document["event"]) for document in documents} == {"step", "ended", "began", "emitted", "text", "stands"}
 
 

@@ -106,6 +106,8 @@ def _json_problems(where: str, field: FieldType) -> Iterator[Problem]:
     lost = "" if field.secret else unrecordable(field.info.annotation)
     if lost:
         yield Problem("not_recordable", where, f"{lost} cannot be read back from JSON", "use another type")
+    if field.scalar or field.exact is not None:
+        return  # all its values are JSON; making a schema to see that takes most of a compilation
     try:
         field.single.model_json_schema(mode="serialization")
     except (PydanticInvalidForJsonSchema, PydanticUserError) as error:
