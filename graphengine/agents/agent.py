@@ -20,6 +20,7 @@ from graphengine.agents.reading import Output
 from graphengine.agents.run_scope import CURRENT
 from graphengine.agents.tools import Tool, ToolSource, as_tools
 from graphengine.agents.window import Window
+from graphengine.calls.caller_line import ends_at_caller
 from graphengine.engine.plan import Remembered
 from graphengine.errors import DefinitionError, ModelError
 from graphengine.graph.runnable import is_async
@@ -59,6 +60,7 @@ class Answer(Generic[T]):
     usage: Mapping[str, float | None]
 
 
+@ends_at_caller
 @dataclass(frozen=True, slots=True)
 class Agent(Generic[T]):
     """A role that answers prompts with values of one type.

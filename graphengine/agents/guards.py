@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, TypeAlias, Type
 from pydantic import BaseModel
 
 from graphengine.agents.personal import KINDS, Kind, masked
+from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import BadAnswer, DefinitionError, GuardFailed
 from graphengine.graph.runnable import is_async
 
@@ -60,6 +61,7 @@ class Guard:
     whole: bool = False
 
 
+@ends_at_caller
 def max_characters(most: int, *, on: On = "output", then: Then | None = None) -> Guard:
     """Limit each text to this many characters.
 
@@ -89,6 +91,7 @@ def max_characters(most: int, *, on: On = "output", then: Then | None = None) ->
     return Guard("max_characters", check, on, chosen)
 
 
+@ends_at_caller
 def max_words(most: int, *, on: On = "output", then: Then | None = None) -> Guard:
     """Limit each text to this many words, separated by whitespace.
 
@@ -119,6 +122,7 @@ def max_words(most: int, *, on: On = "output", then: Then | None = None) -> Guar
     return Guard("max_words", check, on, chosen)
 
 
+@ends_at_caller
 def required(*needed: str | re.Pattern[str], on: On = "output", then: Then | None = None) -> Guard:
     """Require that each of these occurs in the text; in a structured answer, in any of its texts.
 
@@ -146,6 +150,7 @@ def required(*needed: str | re.Pattern[str], on: On = "output", then: Then | Non
     return Guard("required", check, on, chosen, whole=True)
 
 
+@ends_at_caller
 def forbidden(*words: str | re.Pattern[str], on: On = "output", then: Then | None = None) -> Guard:
     """Require that none of these occurs in a text.
 
@@ -175,6 +180,7 @@ def forbidden(*words: str | re.Pattern[str], on: On = "output", then: Then | Non
     return Guard("forbidden", check, on, chosen)
 
 
+@ends_at_caller
 def personal_data(*kinds: Kind, on: On = "output", then: Then = "rewrite") -> Guard:
     """Require that no text has personal data of these kinds, as far as its form shows it. Tool results are not checked.
 
@@ -212,6 +218,7 @@ def personal_data(*kinds: Kind, on: On = "output", then: Then = "rewrite") -> Gu
     return Guard("personal_data", check, on, chosen)
 
 
+@ends_at_caller
 def guard(function: Callable[[str], str], *, on: On = "output", then: Then | None = None) -> Guard:
     """Make a guard from a function.
 

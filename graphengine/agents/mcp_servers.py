@@ -21,6 +21,7 @@ from pydantic_core import to_json
 from graphengine.agents.arguments import NAME
 from graphengine.agents.mcp_connection import Address, Connection, is_closed
 from graphengine.agents.tools import Tool, ToolOutcome, ToolsUnavailable, by_name
+from graphengine.calls.caller_line import ends_at_caller
 from graphengine.engine.failures import text_of
 from graphengine.errors import DefinitionError
 from graphengine.graph.options import is_seconds
@@ -35,6 +36,7 @@ _MAX_PAGES: Final = 1_000
 _BASE64_TO_BYTES: Final = 3 / 4
 
 
+@ends_at_caller
 def mcp(  # noqa: PLR0913 - keyword options of a call that is written once
     command: str | Sequence[str] | None = None,
     *,

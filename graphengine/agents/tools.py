@@ -22,6 +22,7 @@ from typing_extensions import ParamSpec, TypeVar
 
 from graphengine.agents.arguments import NAME, BadArguments, Form, Signature, as_object
 from graphengine.agents.outcomes import MAX_RESULT_CHARACTERS, ToolOutcome, failed, outcome_of, single
+from graphengine.calls.caller_line import ends_at_caller
 from graphengine.calls.time_limit import TimeLimit
 from graphengine.errors import (
     DefinitionError,
@@ -273,6 +274,7 @@ def tool(
 ) -> Callable[[Callable[P, R_co]], Tool[P, R_co]]: ...
 
 
+@ends_at_caller
 def tool(
     function: Callable[..., object] | None = None,
     *,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from graphengine.errors import CompileError
+from graphengine.calls.caller_line import ends_at_caller
 from graphengine.graph.definition import GraphDefinition
 from graphengine.graph.elsewhere import Awaited, with_our_keywords
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 S = TypeVar("S")
 
 
+@ends_at_caller
 class Graph(GraphDefinition[S]):
     """A directed graph of nodes over a typed state.
 
@@ -71,10 +72,7 @@ class Graph(GraphDefinition[S]):
         """
         from graphengine.compile.compiler import compiled  # noqa: PLC0415 - declaring a graph needs no compiler
 
-        try:
-            return compiled(self)
-        except CompileError as error:
-            raise error.with_traceback(None) from None  # the lines of the problems matter, not those of the compiler
+        return compiled(self)
 
     def check(self) -> Sequence[Problem]:
         """Return every problem and warning, without raising.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
+from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import DefinitionError
 from graphengine.runner.runner import Runner
 
@@ -40,6 +41,7 @@ class RunOptions(TypedDict, total=False):
     resources: Mapping[str, object] | None
 
 
+@ends_at_caller
 async def run_once(  # noqa: PLR0913 - the run options
     graph: Graph[S],
     state: S | Mapping[str, object] | None,

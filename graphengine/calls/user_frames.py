@@ -26,6 +26,16 @@ def is_user_code(file: str) -> bool:
     return not file.startswith(_foreign()) and "site-packages" not in file
 
 
+def is_standard_library(file: str) -> bool:
+    """Return whether a file belongs to Python itself, and to no installed package."""
+    return file.startswith(_standard()) and "site-packages" not in file
+
+
+@cache
+def _standard() -> tuple[str, ...]:
+    return ("<frozen", *(f"{sysconfig.get_path(name)}{_PACKAGE[-1]}" for name in ("stdlib", "platstdlib")))
+
+
 @cache
 def _foreign() -> tuple[str, ...]:
     libraries = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
+from graphengine.calls.caller_line import users_part
 from graphengine.cli.terminal import OutputFailed
 from graphengine.errors import (
     CompileError,
@@ -83,8 +84,7 @@ class Session:
     def fail(self, error: GraphEngineError) -> None:
         """Report an error that ended the command."""
         if self.debug and not isinstance(error, CompileError):  # its problems name the lines
-            cause = error.__cause__ if isinstance(error, Unexpected) and error.__cause__ is not None else error
-            self.err.line("".join(traceback.format_exception(cause)).rstrip())
+            self.err.line(_traceback_of(error))
         if self.json:
             from graphengine.history.json_document import error_document
 
@@ -99,6 +99,17 @@ class Session:
             self.err.prose(("  at: ", "dim"), error.where)
         if error.repair:
             self.err.prose(("  repair: ", "bold"), error.repair)
+
+
+def _traceback_of(error: GraphEngineError) -> str:
+    """Return the traceback to show; of a graph's file that raised, from the first line of the file."""
+    from graphengine.cli.project import GraphFileBroken
+
+    cause: BaseException = error
+    if isinstance(error, Unexpected | GraphFileBroken) and error.__cause__ is not None:
+        cause = error.__cause__
+    trace = users_part(cause.__traceback__) if isinstance(error, GraphFileBroken) else cause.__traceback__
+    return "".join(traceback.format_exception(type(cause), cause, trace)).rstrip()
 
 
 _CONTROLS: Final = {code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)}

@@ -19,6 +19,7 @@ from graphengine.graph.definition import UNSET, Choose, Declared, GraphBody, Nod
 from graphengine.graph.elsewhere import PARAMETERS
 from graphengine.graph.question import ask
 from graphengine.graph.runnable import FunctionBody, HasBody
+from graphengine.reducers import Replace
 from graphengine.state.declared import declared_of
 from graphengine.state.field import type_name
 from graphengine.state.immutable import unrecordable
@@ -536,7 +537,7 @@ class Binder:
             annotation = items[0] if len(items) == 1 else Any
         elif found.reducer is not None and found.operation is None:
             return
-        if not fits(members(call.body.returns), annotation):
+        if not _can_write(call.body.returns, annotation, found.info.annotation):
             message = f"{call.body.name} returns {type_name(call.body.returns)}, but {target.field} takes "
             repair = "write it to a field of its type"
             if found.operation == "append":
@@ -598,6 +599,14 @@ def _nothing() -> None:
 def _is_dict(annotation: object) -> bool:
     kinds = [get_origin(m) or m for m in members(annotation)]
     return any(k is Any or (isinstance(k, type) and issubclass(k, Mapping)) for k in kinds)
+
+
+def _can_write(returns: object, update: object, whole: object) -> bool:
+    """Return whether some result can be an update of a field, or a `Replace` of the whole field; True if unknown."""
+    sets = [kind for kind in members(returns) if (get_origin(kind) or kind) is Replace]
+    if any(fits(members((get_args(kind) or (Any,))[0]), whole) for kind in sets):
+        return True
+    return fits([kind for kind in members(returns) if kind not in sets], update)
 
 
 def fits(have: Sequence[object], want: object) -> bool:

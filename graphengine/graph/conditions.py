@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
 
 from typing_extensions import override
 
+from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import DefinitionError
 from graphengine.state.digest import digest_of
 from graphengine.state.injection import Injected
@@ -36,6 +37,7 @@ _ORDER: Final[dict[str, Callable[[Any, Any], bool]]] = {
 }
 
 
+@ends_at_caller
 class Condition(ABC):
     """A test of the run that holds or does not, and explains why."""
 
@@ -132,6 +134,7 @@ class Negated(Condition):
         return f"not ({self.of})"
 
 
+@ends_at_caller
 class Quantity(ABC):
     """A value that changes during a run and can be compared: `value("score") >= 7`."""
 
@@ -437,6 +440,7 @@ class Function(Condition):
         return self.injected.name
 
 
+@ends_at_caller
 def value(source: Source) -> Value:
     """Return the value at a path of the state, or of a pure function of its fields, to be compared.
 
@@ -449,6 +453,7 @@ def value(source: Source) -> Value:
     return Value(source)
 
 
+@ends_at_caller
 def iterations(node: str, since: str | None = None) -> Fact:
     """Return how often a node was completed, this visit included.
 
@@ -462,6 +467,7 @@ def iterations(node: str, since: str | None = None) -> Fact:
     return Fact("iterations", node, since)
 
 
+@ends_at_caller
 def usage(what: Literal["cost_usd", "tokens", "calls"]) -> Fact:
     """Return what model calls used so far: `"cost_usd"` (US dollars; None while unknown), `"tokens"` or `"calls"`.
 
@@ -473,6 +479,7 @@ def usage(what: Literal["cost_usd", "tokens", "calls"]) -> Fact:
     return Fact(what)
 
 
+@ends_at_caller
 def elapsed_seconds() -> Fact:
     """Return how long a run was driven so far, in seconds; waiting does not count.
 
@@ -482,6 +489,7 @@ def elapsed_seconds() -> Fact:
     return Fact("elapsed_seconds")
 
 
+@ends_at_caller
 def plateau(
     source: Source,
     *,
@@ -505,6 +513,7 @@ def plateau(
     return Plateau(source, patience, min_delta, mode, since)
 
 
+@ends_at_caller
 def changed(source: Source, since: str | None = None) -> Condition:
     """Return a condition that holds if a value changed since the edge's node (or `since`) was last left.
 
@@ -516,6 +525,7 @@ def changed(source: Source, since: str | None = None) -> Condition:
     return Changed(source, since)
 
 
+@ends_at_caller
 def failed(*types: type[BaseException]) -> Condition:
     """Return a condition that holds if the node failed with one of these exceptions, after retries, without a fallback.
 

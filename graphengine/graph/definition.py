@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NoReturn, TypeAl
 
 from pydantic import BaseModel
 
+from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import DefinitionError
 from graphengine.graph.conditions import Condition, as_condition
 from graphengine.graph.elsewhere import missing, named_node, with_our_keywords
@@ -75,6 +76,7 @@ class Options:
     on_resume: OnResume | None = None
 
 
+@ends_at_caller
 @dataclass(frozen=True, slots=True, init=False)
 class Node:
     """A runnable with node options, so that a pattern can take prepared nodes as arguments.
@@ -108,6 +110,7 @@ class Choose:
 Runnable: TypeAlias = "Callable[..., Any] | HasBody | Node | Choose"
 
 
+@ends_at_caller
 def choose(source: str | Callable[..., object], cases: Mapping[Any, Runnable]) -> Choose:
     """Return a runnable that routes each visit to one of several runnables.
 
@@ -178,6 +181,7 @@ class Compiled:
     inner: Sequence[tuple[GraphDefinition[Any], int]]
 
 
+@ends_at_caller
 class GraphDefinition(Generic[S]):
     """The nodes and edges of a graph, as they are declared. `Graph` describes the arguments.
 

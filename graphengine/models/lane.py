@@ -22,6 +22,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
+from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import (
     DefinitionError,
     ModelBusy,
@@ -59,6 +60,7 @@ LEFT: Final[ContextVar[Callable[[Left, Left], None] | None]] = ContextVar("graph
 """Gets the limits on requests and tokens that a response to the call being made states; adapters' clients call it."""
 
 
+@ends_at_caller
 class Lane:
     """The calls of one model in this process, of all agents, runs and items that use it.
 

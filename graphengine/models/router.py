@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import DefinitionError, ModelError, ModelOverloaded, ModelTransient
 from graphengine.models.base import Closes, KnowsPrices, TellsPrices
 from graphengine.models.lane import Call, Lane, lane_of
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from graphengine.models.base import Model, Request, Response
 
 
+@ends_at_caller
 class Router:
     """Calls several models in order until one answers.
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias, cast
 
 from pydantic_core import PydanticSerializationError, to_json
 
+from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import DefinitionError, ModelError
 from graphengine.models.base import Request, Response, ToolCall
 from graphengine.state.path import did_you_mean
@@ -37,6 +38,7 @@ class OffScript(ModelError, AssertionError):
     code: ClassVar[str] = "off_script"
 
 
+@ends_at_caller
 class ScriptedModel:
     """Returns prepared answers one after the other, and records the requests it gets.
 
@@ -141,6 +143,7 @@ class ScriptedModel:
         return OffScript(message, where=f"agent {request.agent}", repair=repair)
 
 
+@ends_at_caller
 def calls(*wanted: tuple[str, Mapping[str, object] | str], text: str = "") -> Response:
     """Return a scripted answer that calls tools, several of them concurrently.
 

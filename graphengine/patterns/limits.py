@@ -4,6 +4,7 @@ from pydantic import BaseModel
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
+from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import NodeTimeout, SubgraphLimit
 from graphengine.graph.conditions import failed
 from graphengine.graph.definition import END, START, Choose, Limits, Node, Runnable
@@ -13,6 +14,7 @@ from graphengine.patterns.parts import part
 S = TypeVar("S", bound=BaseModel)
 
 
+@ends_at_caller
 def with_limits(
     state: type[S], runnable: Runnable, *, answer: str, limits: Limits, instead: "Runnable | None" = None
 ) -> Graph[S]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from graphengine.compile.compiler import compiled
-from graphengine.errors import CompileError, DefinitionError, InputError
+from graphengine.errors import DefinitionError, InputError
 from graphengine.graph.definition import GraphDefinition
 from graphengine.runner.lifecycle import as_limits
 from graphengine.state.path import did_you_mean
@@ -30,10 +30,7 @@ def plan_of(graph: GraphDefinition[S], limits: Limits | None) -> Plan[S]:
         raise DefinitionError(f"{given!r} is not a Graph", repair="give the Graph itself; the CLI finds graphs by name")
     if limits is not None:
         as_limits(limits)
-    try:
-        return compiled(graph)
-    except CompileError as error:
-        raise error.with_traceback(None) from None
+    return compiled(graph)
 
 
 def pauses_of(plan: Plan[Any], paths: Sequence[str]) -> Sequence[str]:

@@ -7,6 +7,7 @@ from contextlib import aclosing
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import InputError
 from graphengine.history.load import Difference, differences, load_snapshot
 from graphengine.history.selection import STATUSES, Wanted, newest
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 S = TypeVar("S")
 
 
+@ends_at_caller
 class Records(ABC):
     """The recorded runs of a store, as a Runner offers them.
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
+from graphengine.calls.caller_line import ends_at_caller
 from graphengine.engine.steps import Outcome
 from graphengine.errors import RunIsDriven, RunnerClosed
 from graphengine.runner.live_events import Emitted, NodeBegan, TextDelta
@@ -63,6 +64,7 @@ class RunEnded:
 Event: TypeAlias = "NodeBegan | Emitted | TextDelta | StepRecorded | StatusChanged | RunEnded"
 
 
+@ends_at_caller
 class Run(Generic[S]):
     """A run that is being driven in the background.
 

@@ -11,6 +11,7 @@ import secrets
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from graphengine.agents.run_scope import CURRENT
+from graphengine.calls.caller_line import ends_at_caller
 from graphengine.calls.import_guard import check_may_run
 from graphengine.errors import DefinitionError, InputError, RunExists, RunIsDriven, RunnerClosed, UnknownRun
 from graphengine.graph.options import Sizes
@@ -46,6 +47,7 @@ _PAGE: Final = 1000
 """How many due runs `recover` asks for at first; it asks for more if there may be more."""
 
 
+@ends_at_caller
 class Runner(Records):
     """Drives runs and records them in a store. Use it as an async context manager.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
+from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import RunnerClosed
 from graphengine.runner.portal import Portal
 from graphengine.runner.runner import Runner
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 S = TypeVar("S")
 
 
+@ends_at_caller
 class SyncRunner:
     """A Runner for scripts, threads of a web server, task queues and notebooks. Any thread may use it.
 
@@ -491,6 +493,7 @@ class SyncRunner:
         return self._portal.call(lambda: self._runner.spending(run_id))
 
 
+@ends_at_caller
 class SyncRun(Generic[S]):
     """A handle on a run, as `Run` is."""
 

@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
+from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import DefinitionError, RunIsDriven, RunnerClosed, StoreError
 from graphengine.graph.options import is_seconds
 from graphengine.runner.result import RunFailed
@@ -61,6 +62,7 @@ class Refused:
 WorkerEvent: TypeAlias = "Took | Ended | Refused"
 
 
+@ends_at_caller
 class Worker:
     """Drives the due runs in the store of a Runner.
 

@@ -25,6 +25,7 @@ from concurrent.futures import thread
 from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary
 
+from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import DefinitionError
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ _LOOKS: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, int]] = WeakKeyDictio
 """How many clocks check an event loop in its next turn; they do not wait for each other."""
 
 
+@ends_at_caller
 class FakeClock:
     """A clock for `Runner(clock=…)` whose time passes without waiting.
 

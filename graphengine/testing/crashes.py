@@ -21,6 +21,7 @@ from contextvars import ContextVar
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from graphengine.calls.caller_line import ends_at_caller
 from graphengine.calls.interrupts import Interrupt
 from graphengine.errors import DefinitionError
 from graphengine.runner.attempt import TaskRunner
@@ -158,6 +159,7 @@ class Crash:
         )
 
 
+@ends_at_caller
 class CrashAt:
     """The fixture `crash_at`, which sets where the test's runner dies."""
 

@@ -10,6 +10,7 @@ import asyncio
 import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import DefinitionError
 from graphengine.runner.runner import Runner
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 S = TypeVar("S")
 
 
+@ends_at_caller
 class OpenRunner(Runner):
     """A Runner for one test, which belongs to the event loop that first uses it.
 

@@ -137,6 +137,14 @@ def test_a_file_without_a_usable_graph_is_one_clear_error(  # noqa: PLR0913 - a 
     assert error["repair"]
 
 
+def test_the_traceback_of_a_file_shows_its_lines_alone(project: Path, invoke: Invoke) -> None:
+    """With --debug; the frames that import the file are left out."""
+    (project / "bad.py").write_text(COUNTER + '\ngraph.add_edge("a", "b", when=3)\n')
+    shown = [line for line in invoke("run", "bad.py", "--debug").stderr.splitlines() if line.startswith("  File ")]
+    assert len(shown) == 1
+    assert "bad.py" in shown[0]
+
+
 def test_the_line_that_raises_is_shown(project: Path, invoke: Invoke) -> None:
     """So that a misspelled option is seen at once."""
     (project / "broken.py").write_text(COUNTER + "graph.add_node('x', more, write='n')\n")

@@ -132,6 +132,11 @@ def yields() -> Iterator[str]:
     yield ""
 
 
+def replaced() -> Replace[str]:
+    """Replace a list by a text."""
+    return Replace("")
+
+
 def reviews() -> list[Review]:
     """Return a list although one item is expected."""
     return []
@@ -259,6 +264,7 @@ CASES: list[tuple[str, Callable[[Graph[State]], object], str, str, str]] = [
     ),
     ("yields", node("b", yields, writes="task"), "bad_option", "generator", "emit"),
     ("no writes", node("b", words), "no_writes", "returns str", "writes="),
+    ("replaces a wrong type", node("b", replaced, writes="history"), "type_disagrees", "returns Replace", ""),
     ("append of a list", node("b", reviews, writes="history"), "type_disagrees", "returns list", "extend"),
     ("the whole state", node("b", whole), "returns_state", "whole state", "changes"),
     (

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import pytest
 from pydantic import (
@@ -21,7 +21,8 @@ from pydantic import (
 )
 from typing_extensions import override
 
-from graphengine import END, START, Graph, RunFailed, Runner
+from graphengine import END, START, Graph, Replace, RunFailed, Runner
+from graphengine.reducers import append, extend
 
 MADE: list[str] = []
 
@@ -277,3 +278,34 @@ def test_graphs_over_one_class_with_a_secret_have_their_own_ciphers() -> None:
     ciphers = [plan.state.fields["token"].cipher for plan in plans]
     assert ciphers[0] is not None
     assert ciphers[0] is not ciphers[1]
+
+
+class Lines(BaseModel):
+    lines: Annotated[list[str], append] = ["old"]
+    words: Annotated[list[str], extend] = ["old"]
+
+
+def clears() -> Replace[list[str]]:
+    """Set the whole field."""
+    return Replace([])
+
+
+def may_clear() -> Replace[list[str]] | str:
+    """Set the whole field, or add an item."""
+    return Replace([])
+
+
+def clears_somehow() -> "Replace[Any] | None":
+    """Set the whole field to something."""
+    return Replace([])
+
+
+def test_a_function_may_be_declared_to_return_a_replacement() -> None:
+    """Its value is compared with the field, not with what the reducer adds."""
+    graph = Graph("lines", Lines)
+    graph.add_node("one", clears, writes="lines")
+    graph.add_node("two", clears, writes="words")
+    graph.add_node("three", may_clear, writes="lines")
+    graph.add_node("four", clears_somehow, writes="words")
+    graph.add_path(START, "one", "two", "three", "four", END)
+    assert graph.run_sync().state == Lines(lines=[], words=[])

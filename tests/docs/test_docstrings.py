@@ -7,6 +7,7 @@ import inspect
 import pkgutil
 import re
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated
 
 import pytest
@@ -22,7 +23,17 @@ MODULES = [
     for found in pkgutil.walk_packages(graphengine.__path__, "graphengine.")
     if not found.name.endswith("__main__")
 ]
-FINDER = doctest.DocTestFinder(exclude_empty=True)
+
+
+class Finder(doctest.DocTestFinder):
+    """Finds the examples of decorated functions too: their wrappers belong to the decorator's module."""
+
+    def _from_module(self, module: ModuleType | None, object: object) -> bool:  # noqa: A002 - the name in doctest
+        given = inspect.unwrap(object) if inspect.isfunction(object) else object
+        return super()._from_module(module, given)  # type: ignore[misc, no-any-return]
+
+
+FINDER = Finder(exclude_empty=True)
 
 
 class Count(BaseModel):

@@ -291,10 +291,20 @@ class Talk(BaseModel):
 
 
 def made_memory() -> Graph[Talk]:
-    """Make a poet and a critic who remember, each under a key, and in arms under a shared one."""
+    """Make a poet and a critic who remember, each under a key, and in arms under a shared one.
+
+    Their stand-ins are async: blocking ones run in threads, and either arm may then end first.
+    """
+
+    async def rhyme(topic: str) -> str:
+        return f"{topic}!"
+
+    async def judge(verse: str) -> str:
+        return verse[:3]
+
     graph = Graph("memory", Talk)
-    poet = Agent("poet", prompt="{topic}", memory="memories[poet]", offline=lambda topic: f"{topic}!")
-    critic = Agent("critic", prompt="{verse}", memory="memories[critic]", offline=lambda verse: verse[:3])
+    poet = Agent("poet", prompt="{topic}", memory="memories[poet]", offline=rhyme)
+    critic = Agent("critic", prompt="{verse}", memory="memories[critic]", offline=judge)
     graph.add_node("write", poet, writes="verse")
     graph.add_node("judge", critic, writes="verdict")
     graph.add_node("once", poet.but(memory="memories[both]"), writes="verse")
