@@ -34,6 +34,7 @@ from graphengine.errors import (
 )
 from graphengine.graph.definition import Limits
 from graphengine.history.load import load_snapshot, outline_of
+from graphengine.history.summary import summary_of
 from graphengine.runner.answers import TooLargeInput
 from graphengine.runner.loop import Driver, Turns
 from graphengine.runner.migration.compatibility import Refit, check_name, frame_at, misfit_error, refit
@@ -45,7 +46,7 @@ from graphengine.state.view import View
 from graphengine.stores.base import Append, RunInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Awaitable, Mapping, Sequence
 
     from graphengine.engine.plan import Plan
     from graphengine.engine.steps import Limits as StepLimits
@@ -122,6 +123,8 @@ class Opener:
         info = RunInfo(*facts, due_at=next_due(snapshot) if snapshot.waiting else None, tags=run.tags)
         if isinstance(first.data, Branched):
             info = replace(info, parent=first.data.parent, parent_seq=first.seq - 1)
+        if snapshot.status != "running":
+            info = replace(info, summary=summary_of(snapshot))
         driver.fence = await self._store.create(info, steps, plan.outline)
 
     async def _continued(self, plan: Plan[S], after: str, given: object) -> Initial:
@@ -354,9 +357,13 @@ class Opener:
             snapshot = await load_snapshot(self._store, run_id, None)
             if snapshot.status == "waiting":
                 stop = StopAsked(self._clock.now(), "asked", why)
-                done = Session(plan, snapshot).commit(
-                    [stop], lambda steps: self._store.append(Append(run_id, fence, steps, snapshot.status, consume))
-                )
+
+                def append(steps: Sequence[Step]) -> Awaitable[None] | None:
+                    summary = summary_of(snapshot)
+                    batch = Append(run_id, fence, steps, snapshot.status, consume, summary=summary)
+                    return self._store.append(batch)
+
+                done = Session(plan, snapshot).commit([stop], append)
                 if done.durable is not None:
                     await done.durable
         finally:

@@ -160,8 +160,9 @@ class Records(ABC):
         """Return the recorded runs, the newest first, whichever process drives them.
 
         Args:
-            status: Only runs with this status: `running`, `waiting`, `finished`, `stopped`, `failed`, or `interrupted`
-                for a running run that no process drives; `running` then are those that one drives.
+            status: Only runs with this status: `running`, `waiting`, `finished`, `stopped` or `failed`; `queued` for a
+                running run that no process has driven yet, `interrupted` for one that no process drives any more;
+                `running` then are those that one drives.
             graph: Only runs of this graph, by name.
             tag: Only runs with this tag.
             limit: The maximum number.

@@ -7,7 +7,9 @@ the steps; that is the engine's part. `graphengine.testing.conformance` tests an
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, TypeAlias
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -17,6 +19,48 @@ if TYPE_CHECKING:
     from graphengine.state.json_values import JsonValue
 
 Status: TypeAlias = Literal["running", "waiting", "finished", "stopped", "failed"]
+
+
+DEFAULT_QUEUE: Final = "default"
+"""The queue of runs that were started without one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a list shows of a run, as of the last change of its status.
+
+    Attributes:
+        reason: What it waits for, or why it ended: the label of the edge to the end, or how the run stopped or failed,
+            on one line; "" while it runs.
+        kind: The kind of its first wait (`ask`, `receive`, `sleep`, `pause`, `crash`), or of its end (`end`, `failed`,
+            `limit`, `asked`); "" while it runs.
+        waits: How many things it waits for.
+        cost_usd: What models cost so far, US dollars; None if the price of any call is not known.
+        tokens: The tokens of all calls of models.
+        visits: Completed node visits.
+        seconds: Driven time.
+    """
+
+    reason: str = ""
+    kind: str = ""
+    waits: int = 0
+    cost_usd: float | None = 0.0
+    tokens: int = 0
+    visits: int = 0
+    seconds: float = 0.0
+
+
+def summary_text(summary: Summary) -> str:
+    """Return a summary as stores keep it: JSON."""
+    return msgspec.json.encode(summary).decode()
+
+
+def read_summary(text: str | None) -> Summary | None:
+    """Return the summary that a store kept; None if there is none, or it cannot be read."""
+    try:
+        return None if text is None else msgspec.json.decode(text, type=Summary)
+    except ValueError:  # it is derived from the log, which can always be folded
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +81,12 @@ class RunInfo:
         held: Whether an owner claimed the run and has not released it: its driver is at work, or died.
         due_at: While it waits: when its first timer is due, epoch seconds; None if it waits for no timer.
         tags: Its tags, sorted.
+        queue: The queue from which workers take it.
+        priority: The higher, the sooner it is taken from its queue.
+        key: For whom it is in its queue, such as a tenant: keys take turns. None for no key.
+        queued: Whether no process has driven it yet.
+        summary: Why it ended or what it waits for, and its costs; None before the first change of its status, and if
+            an older version wrote that.
     """
 
     id: str
@@ -52,6 +102,11 @@ class RunInfo:
     held: bool = False
     due_at: float | None = None
     tags: tuple[str, ...] = ()
+    queue: str = DEFAULT_QUEUE
+    priority: int = 0
+    key: str | None = None
+    queued: bool = False
+    summary: Summary | None = None
 
 
 @dataclass(slots=True)
@@ -71,6 +126,7 @@ class Append:
         outline: The outline to keep under the new fingerprint, as for `create`.
         due_at: With the status `waiting`: when the run's first timer is due, epoch seconds; None if there is none.
             With any other status it is ignored, and the run has no `due_at` afterwards.
+        summary: The run's new summary; None: unchanged.
     """
 
     run_id: str
@@ -82,6 +138,7 @@ class Append:
     fingerprint: str | None = None
     outline: Outline | None = None
     due_at: float | None = None
+    summary: Summary | None = None
 
 
 class Loaded(NamedTuple):
@@ -152,7 +209,9 @@ class Store(Protocol):
 
         For a run with a parent the log before `parent_seq + 1` is the parent's; nothing is copied.
         `outline` describes the graph and is kept once per `info.fingerprint`. A run created as `waiting` keeps
-        `info.due_at`; every run keeps `info.tags`.
+        `info.due_at`; every run keeps `info.tags`, `queue`, `priority`, `key` and `summary`.
+
+        With `info.queued` it has no driver, and the fence is 0: it is due since `info.created_at`.
 
         Raises: RunExists; UnknownRun (the parent); UnknownStep (the parent has no such seq).
         """

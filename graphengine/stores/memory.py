@@ -62,6 +62,7 @@ class _Log:
         "shots",
         "status",
         "steps",
+        "summary",
         "tags",
     )  # fmt: skip
 
@@ -73,9 +74,10 @@ class _Log:
         self.status: Status = info.status
         self.fingerprint = info.fingerprint
         self.due_at = info.due_at if info.status == "waiting" else None
-        self.fence = 1
-        self.driver_fence: int | None = 1
-        self.freed_at = 0.0
+        self.fence = 0 if info.queued else 1
+        self.driver_fence: int | None = None if info.queued else 1
+        self.freed_at = info.created_at
+        self.summary = info.summary
         self.inbox: dict[int, tuple[float, Message]] = {}
         self.keys: set[str] = set()
         self.tags = frozenset(info.tags)
@@ -175,7 +177,7 @@ class MemoryStore:
         self._logs[info.id] = log = _Log(info, parent, steps)
         self._sort_in(log)
         self._outlines.setdefault(info.fingerprint, outline)
-        return 1
+        return log.fence
 
     async def claim(self, run_id: str) -> int:
         """Become the run's driver; see `Store.claim`."""
@@ -209,6 +211,8 @@ class MemoryStore:
             _check_dense(run_id, steps, expected)
             log.steps.extend(steps)
         log.next_seq = expected + len(steps)
+        if batch.summary is not None:
+            log.summary = batch.summary
         if batch.consume or batch.fingerprint is not None or status != log.status or status != "running":
             self._change(log, batch)
 
@@ -454,6 +458,8 @@ class MemoryStore:
             held=held,
             due_at=log.due_at,
             tags=tuple(sorted(log.tags)),
+            queued=log.fence == 0,
+            summary=log.summary,
         )
 
 

@@ -5,6 +5,17 @@ SELECT run, fence, driver, last, status FROM append(
     %b, %b, %b, %b, %b, %b,  %b, %b, %b, %b, %b,  %b, %b,  %b, %b, %b, %b,  %b, %b, %b, %b,  %b, %b,  %b, %b, %b, %b, %b
 );
 
+-- name: append_and_sum
+SELECT run, fence, driver, last, status FROM append_and_sum(
+    %b, %b, %b, %b, %b, %b,  %b, %b, %b, %b, %b,  %b, %b,  %b, %b, %b, %b,  %b, %b, %b, %b,  %b, %b,  %b, %b, %b, %b, %b,
+    %b, %b
+);
+
+-- name: append_last
+SELECT append_last(
+    %s::text, %s::bigint, %s::integer, %s::integer, %s::float8, %s::integer, %s::text, %s::text, %s::float8, %s::text
+);
+
 -- name: append_one
 SELECT append_one(%s::text, %s::bigint, %s::integer, %s::integer, %s::float8, %s::integer, %s::text, %s::text, %s::float8);
 
@@ -18,6 +29,14 @@ SELECT outcome, key, fence, rows, row_bytes, shot_bytes FROM create_run(
     %s::text, %s::bigint, %s::text, %s::text, %s::text, %s::text, %s::integer,
     %s::text, %s::float8, %s::float8, %s::text, %s::integer, %b,
     %b, %b, %b, %b,  %b, %b, %b, %b, %b
+);
+
+-- name: create_in_queue
+SELECT outcome, key, fence, rows, row_bytes, shot_bytes FROM create_in_queue(
+    %s::text, %s::bigint, %s::text, %s::text, %s::text, %s::text, %s::integer,
+    %s::text, %s::float8, %s::float8, %s::text, %s::integer, %b,
+    %b, %b, %b, %b,  %b, %b, %b, %b, %b,
+    %s::text, %s::integer, %s::text, %s::text, %s::boolean, %s::text
 );
 
 -- name: claim
@@ -70,10 +89,10 @@ SELECT id FROM dead_drivers(%s::text);
 DELETE FROM owners AS o WHERE o.expires_at < epoch() - 3600 AND NOT EXISTS (SELECT FROM runs AS r WHERE r.driver = o.id);
 
 -- name: facts
-SELECT * FROM run_facts WHERE id = %s;
+SELECT * FROM run_rows WHERE id = %s;
 
 -- name: facts_of
-SELECT f.* FROM unnest(%b::bigint[]) WITH ORDINALITY AS k (key, place) JOIN run_facts AS f ON f.key = k.key ORDER BY k.place;
+SELECT f.* FROM unnest(%b::bigint[]) WITH ORDINALITY AS k (key, place) JOIN run_rows AS f ON f.key = k.key ORDER BY k.place;
 
 -- name: seqs
 SELECT r.id, last_seq(r.key, r.parent_seq) FROM runs AS r WHERE r.id = ANY (%b);
@@ -83,10 +102,13 @@ SELECT r.id, last_seq(r.key, r.parent_seq) FROM runs AS r WHERE r.id = ANY (%b);
 SELECT id FROM runs WHERE id >= %(prefix)s::text AND id < %(prefix)s::text || chr(1114111) ORDER BY id LIMIT %(limit)s;
 
 -- name: log
-SELECT kind, holder, seq, sum, place, body FROM read_log(%s::text, %s::integer, %s::integer, %s::integer);
+-- Also what the facts of the log do not have (kind q), as JSON.
+SELECT kind, holder, seq, sum, place, body FROM read_log(%(id)s::text, %(upto)s::integer, %(after)s::integer, %(newest)s::integer)
+UNION ALL
+SELECT 'q', r.id, 0, 0, 0, json_build_array(r.queue, r.priority, r.queue_key, r.summary)::text FROM runs AS r WHERE r.id = %(id)s::text;
 
 -- name: infos
-SELECT * FROM run_facts WHERE id = ANY (%b);
+SELECT * FROM run_rows WHERE id = ANY (%b);
 
 -- name: pulse
 SELECT pg_current_snapshot()::text;
@@ -99,7 +121,7 @@ WHERE (%(text)s::text IS NULL OR strpos(r.id, %(text)s::text) > 0)
 GROUP BY 1, 2, 3;
 
 -- name: branches
-SELECT f.* FROM run_facts AS f
+SELECT f.* FROM run_rows AS f
 WHERE f.key IN (SELECT c.key FROM runs AS p JOIN runs AS c ON c.parent = p.key WHERE p.id = ANY (%b)) ORDER BY f.key;
 
 -- name: outline

@@ -25,7 +25,7 @@ from graphengine.stores.postgres import opening, reads, removal, writes
 from graphengine.stores.postgres.commits import GroupCommit
 from graphengine.stores.postgres.faults import explain
 from graphengine.stores.postgres.owners import Lease
-from graphengine.stores.postgres.queries import SQL
+from graphengine.stores.postgres.queries import FORMAT, SQL
 from graphengine.stores.postgres.reads import Own
 from graphengine.stores.postgres.sessions import Server, Sessions
 
@@ -88,6 +88,7 @@ class PostgresStore:
         self._patience_seconds = patience_seconds
         self._read_only = read_only
         self._pid = 0
+        self._format = FORMAT
         self._opening: asyncio.Lock | None = None
         self._server: Server | None = None
         self._readers: Sessions | None = None
@@ -145,7 +146,7 @@ class PostgresStore:
         try:
             with server.first_connect() as connection:
                 if self._read_only:
-                    opening.check_readable(connection, self.address)
+                    self._format = opening.check_readable(connection, self.address)
                     return False
                 opening.prepare(connection, self.address)
                 has_trash = removal.has_trash(connection)
@@ -222,7 +223,10 @@ class PostgresStore:
     async def create(self, info: RunInfo, steps: Sequence[Step], outline: Outline) -> int:
         """Record a new run, driven by this owner; see `Store.create`."""
         commits, lease = self._writing()
-        return await self._drive(info.id, commits, writes.create(info, steps, outline, lease.id))
+        work = writes.create(info, steps, outline, lease.id, lease.channel)
+        if info.queued:
+            return (await commits.submit(work)).fence
+        return await self._drive(info.id, commits, work)
 
     async def claim(self, run_id: str) -> int:
         """Become the run's driver; see `Store.claim`."""
@@ -311,7 +315,7 @@ class PostgresStore:
 
     async def steps(self, run_id: str, after: int = 0, upto: int | None = None) -> Sequence[Step]:
         """Return a range of the log; see `Store.steps`."""
-        return await self._read(partial(reads.steps, run_id=run_id, after=after, upto=upto))
+        return await self._read(partial(reads.steps, run_id=run_id, after=after, upto=upto, own=self._own()))
 
     async def runs(  # noqa: PLR0913 - what a run can be selected by
         self,
@@ -396,7 +400,7 @@ class PostgresStore:
 
     def _own(self) -> Own:
         lease = self.lease
-        return Own(None, ()) if lease is None else Own(lease.id, lease.owed.copy())
+        return Own(None, (), self._format) if lease is None else Own(lease.id, lease.owed.copy())
 
     async def _read(self, read: Callable[[Connection], T]) -> T:
         return await self._check_open().run(partial(_once, read))

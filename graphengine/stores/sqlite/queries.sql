@@ -72,11 +72,23 @@ INSERT INTO outlines (fingerprint, body, sum) VALUES (?, ?, ?) ON CONFLICT (fing
 
 -- name: add_run
 -- The key is above those of removed runs whose rows are not deleted yet.
-INSERT INTO runs (key, id, graph, fingerprint, status, created_at, due_at, parent, parent_seq, fence, driver)
+INSERT INTO runs (key, id, graph, fingerprint, status, created_at, due_at, parent, parent_seq, fence, driver, summary)
 VALUES (
     1 + max(coalesce((SELECT max(key) FROM runs), 0), coalesce((SELECT max(key) FROM trash), 0)),
-    ?, ?, ?, ?, ?, ?, ?, ?, 1, ?
+    ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?
 );
+
+-- name: set_queue
+UPDATE runs SET queue = ?, priority = ?, queue_key = ? WHERE key = ?;
+
+-- name: enqueue
+-- Its turn is one after the last of its key, but not before those whose turn it is now.
+UPDATE runs SET driver = NULL, fence = 0, wanted_at = ?, turn = max(
+    coalesce((SELECT r.turn FROM runs AS r WHERE r.fence = 0 AND r.queue = runs.queue AND r.priority = runs.priority
+              ORDER BY r.turn LIMIT 1), 0),
+    coalesce((SELECT 1 + r.turn FROM runs AS r WHERE r.fence = 0 AND r.queue = runs.queue
+              AND r.queue_key = runs.queue_key AND r.priority = runs.priority ORDER BY r.turn DESC LIMIT 1), 0)
+) WHERE key = ?;
 
 -- name: add_tag
 INSERT INTO tags (run, tag, created_at) SELECT key, ?, created_at FROM runs WHERE key = ?
@@ -121,11 +133,11 @@ DELETE FROM texts WHERE key = ? AND NOT EXISTS (SELECT * FROM text_uses WHERE te
 
 -- name: set_status
 -- Any status but 'waiting'.
-UPDATE runs SET status = ?, driver = ?, due_at = NULL, wanted_at = NULL WHERE key = ?;
+UPDATE runs SET status = ?, driver = ?, due_at = NULL, wanted_at = NULL, summary = coalesce(?, summary) WHERE key = ?;
 
 -- name: set_waiting
 -- Messages posted before the run began to wait count too.
-UPDATE runs SET status = 'waiting', driver = NULL, due_at = ?,
+UPDATE runs SET status = 'waiting', driver = NULL, due_at = ?, summary = coalesce(?, summary),
     wanted_at = (SELECT i.posted_at FROM inbox AS i
                  WHERE i.run = runs.key AND i.payload IS NOT NULL AND i.kind <> 'stop' ORDER BY i.id LIMIT 1)
 WHERE key = ?;

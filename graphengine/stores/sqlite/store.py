@@ -25,7 +25,7 @@ from graphengine.engine.steps import encode_step
 from graphengine.errors import DefinitionError, GraphEngineError, RunnerClosed, StoreReadOnly
 from graphengine.graph.options import is_seconds
 from graphengine.stores.addresses import refuse_address
-from graphengine.stores.base import Page
+from graphengine.stores.base import Page, summary_text
 from graphengine.stores.sqlite import files, reads, removal, writes
 from graphengine.stores.sqlite.checkpoints import Checkpoints
 from graphengine.stores.sqlite.commits import GroupCommit
@@ -233,6 +233,8 @@ class SQLiteStore:
         if body is None:
             body = self._outlines[info.fingerprint] = _json(outline)
         work = partial(writes.create, info=info, rows=rows, outline=body, owner=lease.id)
+        if info.queued:
+            return (await commits.submit(work)).fence
         return await self._drive(info.id, commits, work)
 
     async def claim(self, run_id: str) -> int:
@@ -505,5 +507,6 @@ def _encode(batch: Append, driven: Claimed, owner: str) -> tuple[Addition, int]:
         batch.fingerprint,
         None if batch.outline is None else _json(batch.outline),
         batch.due_at,
+        None if batch.summary is None else summary_text(batch.summary),
     )
     return addition, row_bytes + len(snapshot or b"")
