@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, Typ
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
     from graphengine.engine.outline import Outline
     from graphengine.engine.steps import Step
@@ -156,6 +156,87 @@ class Message(NamedTuple):
     run_id: str
     kind: str
     payload: Any  # its shape depends on the kind
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """What a worker takes from the queues.
+
+    Attributes:
+        now: The time, epoch seconds.
+        limit: At most how many runs.
+        graphs: Only runs of these graphs; None for all.
+        queues: Only runs of these queues; None for all.
+        aside: Not these runs.
+    """
+
+    now: float
+    limit: int
+    graphs: Sequence[str] | None = None
+    queues: Sequence[str] | None = None
+    aside: Collection[str] = ()
+
+
+class Taken(NamedTuple):
+    """A run that a worker takes.
+
+    Attributes:
+        info: The run as it was found.
+        fence: Its fence; None for the run of a dead owner, which is still to be claimed: whether its process died
+            decides how it is resumed.
+        loaded: What `load` returns; None if that is still to be read.
+        inbox: What `inbox` returns.
+    """
+
+    info: RunInfo
+    fence: int | None
+    loaded: Loaded | None = None
+    inbox: Sequence[Message] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class QueueLimits:
+    """How much of a queue is driven at the same time, and begins in a time, over all workers.
+
+    Attributes:
+        concurrency: At most so many of its runs are driven at the same time.
+        rate: At most so many of its runs begin in so many seconds, as (count, seconds).
+        key_concurrency: The same as `concurrency` for the runs of each key.
+        key_rate: The same as `rate` for the runs of each key.
+    """
+
+    concurrency: int | None = None
+    rate: tuple[int, float] | None = None
+    key_concurrency: int | None = None
+    key_rate: tuple[int, float] | None = None
+
+
+class QueueCount(NamedTuple):
+    """How many runs of a queue have never been driven, and how many are driven now."""
+
+    queue: str
+    queued: int
+    driven: int
+
+
+class OwnerInfo(NamedTuple):
+    """A process that is alive and can drive runs.
+
+    Attributes:
+        id: Its owner, as `RunInfo.driver` has it.
+        host: Its host.
+        pid: Its number there.
+        role: What it takes as a worker: a JSON object; None if it is no worker.
+        runs: The runs that it drives, at most a hundred.
+        driven: How many runs it drives.
+    """
+
+    id: str
+    host: str
+    pid: int
+    role: Mapping[str, Any] | None
+    runs: Sequence[str]
+    driven: int
 
 
 class Count(NamedTuple):
@@ -351,6 +432,38 @@ class Store(Protocol):
         find the same runs, and `claim` decides. It is cheap enough to be called every second: its cost does not
         depend on the number of ended runs or the length of the logs.
         """
+        ...
+
+    async def take(self, pick: Pick) -> Sequence[Taken]:
+        """Become the driver of due runs that no process drives, and return them; of several callers one gets a run.
+
+        In each queue, the higher `priority` comes first, then runs that have been driven before, longest due first,
+        then queued runs, whose keys take turns. Queues take turns. The limits of the queues hold over all owners; runs
+        of dead owners that are due are exempt, come first, and are returned without being claimed.
+
+        Its cost does not depend on how many runs are queued or have ended; with limits for keys it depends on the
+        number of keys that have queued runs.
+        """
+        ...
+
+    async def limit_queue(self, queue: str, limits: QueueLimits | None) -> None:
+        """Set the limits of a queue, or remove them."""
+        ...
+
+    async def queue_limits(self) -> Mapping[str, QueueLimits]:
+        """Return the limits by queue."""
+        ...
+
+    async def queue_counts(self) -> Sequence[QueueCount]:
+        """Return how many runs each queue has that are queued or driven, by name; only numbers above 0."""
+        ...
+
+    async def set_role(self, role: Mapping[str, JsonValue]) -> None:
+        """Record that this owner is a worker, and what it takes."""
+        ...
+
+    async def owners(self) -> Sequence[OwnerInfo]:
+        """Return the owners that are alive, in any order."""
         ...
 
     async def post(self, run_id: str, kind: str, payload: JsonValue, key: str) -> bool:

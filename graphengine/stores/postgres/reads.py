@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 import math
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 from psycopg.adapt import Loader
 
 from graphengine.engine.steps import decode_step, read_json
-from graphengine.errors import StoreCorrupt
+from graphengine.errors import StoreCorrupt, StoreError
 from graphengine.stores.base import DEFAULT_QUEUE, Count, Loaded, Message, RunInfo, read_summary
 from graphengine.stores.checksums import sum_of
 from graphengine.stores.long_texts import join
@@ -20,14 +22,17 @@ from graphengine.stores.postgres.values import LARGEST, clamped, fits, signed
 from graphengine.stores.postgres.writes import known, message_place_of, unknown_run, unknown_step
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
+    import psycopg
     from psycopg.abc import Buffer
 
     from graphengine.engine.outline import Outline
     from graphengine.engine.steps import Step
     from graphengine.stores.base import Page
     from graphengine.stores.postgres.sessions import Connection
+
+    Cursor: TypeAlias = psycopg.Cursor[tuple[Any, ...]]
 
 log = logging.getLogger("graphengine.stores")
 
@@ -104,6 +109,16 @@ def from_facts(row: Sequence[Any], own: Own) -> RunInfo:
     )
 
 
+def rows(statement: str, values: Sequence[Any], connection: Connection) -> list[tuple[Any, ...]]:
+    """Return the rows of a statement."""
+    return connection.execute(SQL[statement], values).fetchall()
+
+
+def execute(statement: str, values: Sequence[Any], connection: Connection) -> None:
+    """Run a statement that can be repeated."""
+    connection.execute(SQL[statement], values)
+
+
 def info(connection: Connection, run_id: str, own: Own) -> RunInfo:
     """Return the facts about a run.
 
@@ -142,7 +157,7 @@ def load(connection: Connection, run_id: str, upto: int | None, own: Own) -> Loa
     top = LARGEST if upto is None else clamped(upto)
     newest = LARGEST
     while True:
-        found = _Log(connection, run_id, top, 0, newest, own)
+        found = _log(connection, run_id, top, 0, newest, own)
         if upto is not None and not 1 <= upto <= found.info.seq:
             raise unknown_step(run_id, upto, found.info.seq)
         last = found.info.seq if upto is None else upto
@@ -167,7 +182,7 @@ def snapshot_at(connection: Connection, run_id: str, seq: int, own: Own) -> byte
     Raises:
         StoreCorrupt: There is none, or it is damaged.
     """
-    found = _Log(connection, run_id, seq, seq - 1, seq, own)
+    found = _log(connection, run_id, seq, seq - 1, seq, own)
     what = f"the snapshot after step {seq} of run {run_id}"
     if found.shot is None or found.shot.at[1] != seq:
         raise damaged(what, "it is missing")
@@ -186,8 +201,50 @@ def steps(connection: Connection, run_id: str, after: int, upto: int | None, own
     """
     after = max(clamped(after), 0)
     top = LARGEST if upto is None else clamped(upto)
-    found = _Log(connection, run_id, top, after, -1, own)
+    found = _log(connection, run_id, top, after, -1, own)
     return found.steps(after, min(top, found.info.seq))
+
+
+def _log(  # noqa: PLR0913 - the parameters of the statement
+    connection: Connection, run_id: str, upto: int, after: int, newest: int, own: Own
+) -> _Log:
+    """Read a log.
+
+    Raises:
+        UnknownRun: No such run.
+    """
+    values = {"id": known(run_id), "upto": upto, "after": after, "newest": newest}
+    return _Log(run_id, _raw(connection).execute(own.statement("log"), values), own)
+
+
+def _raw(connection: Connection) -> Cursor:
+    """Return a cursor that returns texts as bytes."""
+    cursor = connection.cursor()
+    cursor.adapters.register_loader("text", _RawText)
+    return cursor
+
+
+def logs(connection: Connection, run_ids: Sequence[str], own: Own) -> dict[str, Loaded]:
+    """Return what `load` returns for each of these runs, without those that cannot be read so: `load` reports why."""
+    if not run_ids:
+        return {}
+    found: dict[str, Loaded] = {}
+    rows = _raw(connection).execute(SQL["logs"], {"ids": _ids(run_ids), "top": LARGEST}).fetchall()
+    grouped: dict[str, list[Sequence[Any]]] = {}
+    for run_id, *row in rows:
+        grouped.setdefault(run_id.decode(), []).append(row)
+    for run_id, group in grouped.items():
+        with suppress(StoreError, ValueError):
+            log = _Log(run_id, group, own)
+            shot = None if log.shot is None else log.whole(log.shot, in_snapshot=True)
+            start = 0 if log.shot is None else log.shot.at[1]
+            found[run_id] = Loaded(log.info, shot, log.steps(start, log.info.seq))
+    return found
+
+
+def undriven(info: RunInfo, fence: int) -> RunInfo:
+    """Return a run as it was before this owner took it: the first owner of a queued run gets the fence 1."""
+    return replace(info, driver=None, held=False, queued=fence == 1)
 
 
 class _Log:
@@ -198,22 +255,17 @@ class _Log:
         shot: The newest snapshot, if one was requested.
     """
 
-    def __init__(  # noqa: PLR0913 - the parameters of the statement
-        self, connection: Connection, run_id: str, upto: int, after: int, newest: int, own: Own
-    ) -> None:
+    def __init__(self, run_id: str, rows: Iterable[Sequence[Any]], own: Own) -> None:
         self.info: RunInfo
         self.shot: _Entry | None = None
         self._run_id = run_id
         self._parts: list[list[_Entry]] = []
         self._uses: dict[tuple[bool, tuple[str, int]], list[tuple[int, str]]] = {}
         self._texts: dict[str, bytes] = {}
-        cursor = connection.cursor()
-        cursor.adapters.register_loader("text", _RawText)
         holders: list[str] = []
         facts: bytes | None = None
         more: Sequence[Any] = ()
-        values = {"id": known(run_id), "upto": upto, "after": after, "newest": newest}
-        for raw, where, seq, checksum, place, body in cursor.execute(own.statement("log"), values):
+        for raw, where, seq, checksum, place, body in rows:
             kind, holder = raw.decode(), where.decode()
             if kind == "n":
                 if not holders or holders[-1] != holder:

@@ -16,12 +16,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import psycopg
+from pydantic_core import from_json, to_json
 
 from graphengine.errors import DefinitionError, GraphEngineError, RunnerClosed, StoreReadOnly
 from graphengine.graph.options import is_seconds
 from graphengine.stores.addresses import is_postgres, parse, refuse_address
-from graphengine.stores.base import Page
-from graphengine.stores.postgres import opening, reads, removal, writes
+from graphengine.stores.base import OwnerInfo, Page, QueueCount
+from graphengine.stores.dispatch import limits_text, read_limits
+from graphengine.stores.postgres import opening, reads, removal, taking, writes
 from graphengine.stores.postgres.commits import GroupCommit
 from graphengine.stores.postgres.faults import explain
 from graphengine.stores.postgres.owners import Lease
@@ -36,7 +38,17 @@ if TYPE_CHECKING:
     from graphengine.engine.steps import Step
     from graphengine.state.json_values import JsonValue
     from graphengine.stores.addresses import Address
-    from graphengine.stores.base import Append, Count, Loaded, Message, RunInfo, Status
+    from graphengine.stores.base import (
+        Append,
+        Count,
+        Loaded,
+        Message,
+        Pick,
+        QueueLimits,
+        RunInfo,
+        Status,
+        Taken,
+    )
     from graphengine.stores.postgres.sessions import Connection
     from graphengine.stores.postgres.writes import Call, Claimed
 
@@ -336,6 +348,48 @@ class PostgresStore:
     async def due(self, now: float, *, limit: int = 100, graphs: Sequence[str] | None = None) -> Sequence[RunInfo]:
         """Return the runs that are due to be resumed; see `Store.due`."""
         return await self._read(partial(reads.due, now=now, limit=limit, graphs=graphs, own=self._own()))
+
+    async def take(self, pick: Pick) -> Sequence[Taken]:
+        """Become the driver of due runs that no process drives; see `Store.take`."""
+        _, lease = self._writing()
+        own = Own(lease.id, ())
+        work = partial(taking.take, pick=pick, own=own, token=writes.new_token())
+        pending = self._check_open().begin(work)
+        try:
+            haul = await asyncio.shield(pending)
+        except asyncio.CancelledError:  # the caller does not get them, so nothing would drive them
+            haul = await pending
+            for run_id, claimed in haul.claimed.items():
+                with suppress(GraphEngineError):
+                    await self._release(run_id, claimed.fence)
+            raise
+        self._driven.update(haul.claimed)
+        return haul.taken
+
+    async def limit_queue(self, queue: str, limits: QueueLimits | None) -> None:
+        """Set the limits of a queue, or remove them; see `Store.limit_queue`."""
+        self._writing()
+        values = (queue,) if limits is None else (queue, limits_text(limits))
+        await self._read(partial(reads.execute, "drop_limits" if limits is None else "set_limits", values))
+
+    async def queue_limits(self) -> Mapping[str, QueueLimits]:
+        """Return the limits by queue; see `Store.queue_limits`."""
+        rows = await self._read(partial(reads.rows, "limits", ()))
+        return {name: read_limits(text) for name, text in rows}
+
+    async def queue_counts(self) -> Sequence[QueueCount]:
+        """Return how many runs each queue has; see `Store.queue_counts`."""
+        return [QueueCount(*row) for row in await self._read(partial(reads.rows, "queue_counts", ()))]
+
+    async def set_role(self, role: Mapping[str, JsonValue]) -> None:
+        """Record that this owner is a worker; see `Store.set_role`."""
+        _, lease = self._writing()
+        await self._read(partial(reads.execute, "set_role", (to_json(role).decode(), lease.id)))
+
+    async def owners(self) -> Sequence[OwnerInfo]:
+        """Return the owners that are alive; see `Store.owners`."""
+        rows = await self._read(partial(reads.rows, "owners", (self._own().id,)))
+        return [OwnerInfo(*row[:3], from_json(row[3]) if row[3] else None, row[5], row[4]) for row in rows]
 
     async def outline(self, fingerprint: str) -> Outline | None:
         """Return the outline of this fingerprint; see `Store.outline`."""

@@ -272,7 +272,7 @@ def create(info: RunInfo, steps: Sequence[Step], outline: Outline, owner: str, c
             return Claimed(key, 0, Tail())
         if info.parent is None and tail[0] is None:
             return Claimed(key, fence, Tail(len(rows), sum(row.size for row in rows)))
-        return Claimed(key, fence, _tail(tail))
+        return Claimed(key, fence, tail_of(tail))
 
     if (info.queue, info.priority, info.key, info.summary, info.queued) == (DEFAULT_QUEUE, 0, None, None, False):
         return Call([info.id], SQL["create"], values, read)
@@ -291,7 +291,7 @@ def claim(run_id: str, owner: str, owed: Collection[int]) -> Call[Claimed]:
             raise unknown_run(run_id)
         if driven_by is not None:
             raise RunIsDriven(run_id, driven_by, until)
-        return Claimed(key, fence, _tail(tail))
+        return Claimed(key, fence, tail_of(tail))
 
     return Call([run_id], SQL["claim"], values, read)
 
@@ -410,6 +410,7 @@ def _outline_sum(fingerprint: str | None, body: bytes | None) -> int | None:
     return None if body is None or fingerprint is None else signed(sum_of(fingerprint, body))
 
 
-def _tail(found: Sequence[int]) -> Tail:
+def tail_of(found: Sequence[int]) -> Tail:
+    """Return what was recorded since the last snapshot, from the columns of `tail`."""
     rows, row_bytes, shot_bytes = found
     return Tail(rows, row_bytes, MIN_RATIO * shot_bytes)
