@@ -21,7 +21,12 @@ if TYPE_CHECKING:
     from graphengine.runner.worker import Ended, Refused, WorkerEvent
     from graphengine.state.json_values import JsonValue
 
-_WHY = {"due": "its time has come", "sent": "it was answered or sent a message", "orphan": "no process drove it"}
+_WHY = {
+    "queued": "it begins",
+    "due": "its time has come",
+    "sent": "it was answered or sent a message",
+    "orphan": "no process drove it",
+}
 _COLUMNS = len("finished ")
 _STYLES = {"finished": "bold green", "failed": "bold red"}
 

@@ -105,8 +105,15 @@ class SyncRunner:
         after: str | None = None,
         pause_before: Sequence[str] = (),
         tags: Iterable[str] = (),
+        queue: str | None = None,
+        priority: int = 0,
+        key: str | None = None,
     ) -> SyncRun[S]:
-        """Start a run; it is driven in the background.
+        """Start a run; it is driven in the background, or by a worker if a queue is given.
+
+        With a queue the run is only recorded here, as `queued`, and `result()` returns then, with the status `running`:
+        a `Worker` of that queue drives it, in this process or another one. `get(run_id, graph).result()` waits for its
+        end.
 
         Args:
             graph: The graph.
@@ -118,6 +125,9 @@ class SyncRunner:
             pause_before: Nodes, by path (`publish`, `article/review`), before which the run waits on every visit, until
                 it is answered True.
             tags: Tags of the run, for `runs` and `prune`.
+            queue: The queue from which a worker takes the run.
+            priority: The higher, the sooner it is taken from its queue.
+            key: For whom the run is, such as a tenant: the keys of a queue take turns, and can have limits.
 
         Raises:
             CompileError, InputError: At once. Errors of the store (`RunExists`) are raised by `result()`.
@@ -126,7 +136,16 @@ class SyncRunner:
             self._portal,
             self._portal.run(
                 lambda: self._runner.start(
-                    graph, state, run_id=run_id, limits=limits, after=after, pause_before=pause_before, tags=tags
+                    graph,
+                    state,
+                    run_id=run_id,
+                    limits=limits,
+                    after=after,
+                    pause_before=pause_before,
+                    tags=tags,
+                    queue=queue,
+                    priority=priority,
+                    key=key,
                 )
             ),
         )
@@ -375,8 +394,9 @@ class SyncRunner:
         """Return the recorded runs, the newest first, whichever process drives them.
 
         Args:
-            status: Only runs with this status: `running`, `waiting`, `finished`, `stopped`, `failed`, or `interrupted`
-                for a running run that no process drives; `running` then are those that one drives.
+            status: Only runs with this status: `running`, `waiting`, `finished`, `stopped` or `failed`; `queued` for a
+                running run that no process has driven yet, `interrupted` for one that no process drives any more;
+                `running` then are those that one drives.
             graph: Only runs of this graph, by name.
             tag: Only runs with this tag.
             limit: The maximum number.

@@ -282,13 +282,14 @@ class QueuedRuns(StoreSuite):
     @scenario
     async def test_limits_hold_over_processes(self, store: Store) -> None:
         """Two processes that take at the same time never exceed them together."""
+        most = 3
         second = await self.open_second(store)
         try:
-            await store.limit_queue("mail", QueueLimits(concurrency=3, key_concurrency=2))
+            await store.limit_queue("mail", QueueLimits(concurrency=most, key_concurrency=2))
             for number in range(12):
                 await queue_run(store, f"r{number:02}", queue="mail", key=f"{number % 2}")
             both = await asyncio.gather(*(each.take(pick(limit=2)) for each in (store, second) for _ in range(3)))
-            assert len([each for taken in both for each in taken]) == 3
+            assert len([each for taken in both for each in taken]) == most
         finally:
             await second.close()
 

@@ -357,14 +357,25 @@ class PostgresStore:
         pending = self._check_open().begin(work)
         try:
             haul = await asyncio.shield(pending)
-        except asyncio.CancelledError:  # the caller does not get them, so nothing would drive them
-            haul = await pending
-            for run_id, claimed in haul.claimed.items():
-                with suppress(GraphEngineError):
-                    await self._release(run_id, claimed.fence)
+        except asyncio.CancelledError:
+            pending.add_done_callback(self._give_back)
             raise
         self._driven.update(haul.claimed)
         return haul.taken
+
+    def _give_back(self, pending: asyncio.Future[taking.Haul]) -> None:
+        """Release what was taken for a caller that did not get it: nothing would drive it."""
+        commits, lease = self._commits, self.lease
+        if commits is None or lease is None or pending.cancelled() or pending.exception() is not None:
+            return  # closing releases everything
+        for run_id, claimed in pending.result().claimed.items():
+            lease.owed.add((run_id, claimed.fence))  # tried again with each renewal, should this fail
+            released = commits.submit(writes.release(run_id, claimed.fence, lease.id, lease.channel))
+            released.add_done_callback(partial(self._given_back, lease, (run_id, claimed.fence)))
+
+    def _given_back(self, lease: Lease, given: tuple[str, int], released: asyncio.Future[None]) -> None:
+        if not released.cancelled() and released.exception() is None:
+            lease.owed.discard(given)
 
     async def limit_queue(self, queue: str, limits: QueueLimits | None) -> None:
         """Set the limits of a queue, or remove them; see `Store.limit_queue`."""
@@ -389,7 +400,10 @@ class PostgresStore:
     async def owners(self) -> Sequence[OwnerInfo]:
         """Return the owners that are alive; see `Store.owners`."""
         rows = await self._read(partial(reads.rows, "owners", (self._own().id,)))
-        return [OwnerInfo(*row[:3], from_json(row[3]) if row[3] else None, row[5], row[4]) for row in rows]
+        return [
+            OwnerInfo(owner, host, pid, from_json(role) if role else None, runs, driven)
+            for owner, host, pid, role, driven, runs in rows
+        ]
 
     async def outline(self, fingerprint: str) -> Outline | None:
         """Return the outline of this fingerprint; see `Store.outline`."""

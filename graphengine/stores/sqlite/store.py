@@ -371,13 +371,25 @@ class SQLiteStore:
         try:
             haul = await asyncio.shield(pending)
             taken = await self._read(partial(taking.read, taken=haul.taken, onlooker=onlooker))
-        except (asyncio.CancelledError, GraphEngineError):  # the caller does not get them: nothing would drive them
-            with suppress(GraphEngineError):
-                for run_id, claimed in (await pending).claimed.items():
-                    await self._release(run_id, claimed.fence)
+        except (asyncio.CancelledError, GraphEngineError):
+            pending.add_done_callback(self._give_back)
             raise
         self._driven.update(haul.claimed)
         return taken
+
+    def _give_back(self, pending: asyncio.Future[taking.Haul]) -> None:
+        """Release what was taken for a caller that did not get it: nothing would drive it."""
+        commits, lease = self._commits, self.lease
+        if commits is None or lease is None or pending.cancelled() or pending.exception() is not None:
+            return  # closing releases everything
+        for run_id, claimed in pending.result().claimed.items():
+            lease.owed.add((run_id, claimed.fence))  # tried again with each renewal, should this fail
+            released = commits.submit(partial(writes.release, run_id=run_id, fence=claimed.fence, lease=lease))
+            released.add_done_callback(partial(self._given_back, lease, (run_id, claimed.fence)))
+
+    def _given_back(self, lease: Lease, given: tuple[str, int], released: asyncio.Future[None]) -> None:
+        if not released.cancelled() and released.exception() is None:
+            lease.owed.discard(given)
 
     async def limit_queue(self, queue: str, limits: QueueLimits | None) -> None:
         """Set the limits of a queue, or remove them; see `Store.limit_queue`."""

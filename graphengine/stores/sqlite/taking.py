@@ -59,11 +59,11 @@ def take(connection: sqlite3.Connection, pick: Pick, lease: Lease, onlooker: Onl
         connection.execute(SQL["keep_rate"], (queue, key, until))
     if chosen.ids:
         lease.register(connection)  # a process suspended past its lease would lose the runs again at once
-    for key in map(int, chosen.ids):
-        row = connection.execute(SQL["facts_of"], (key,)).fetchone()
+    for number in map(int, chosen.ids):
+        row = connection.execute(SQL["facts_of"], (number,)).fetchone()
         run = reads.from_row(connection, row, onlooker)
-        connection.execute(SQL["set_driver"], (lease.id, run.fence + 1, key))
-        claimed[run.info.id] = Claimed(key, run.fence + 1, tail(connection, key, run.info.seq))
+        connection.execute(SQL["set_driver"], (lease.id, run.fence + 1, number))
+        claimed[run.info.id] = Claimed(number, run.fence + 1, tail(connection, number, run.info.seq))
         taken.append(Taken(run.info, run.fence + 1))
     return Haul(taken, claimed)
 
@@ -108,7 +108,7 @@ def _candidates(connection: sqlite3.Connection, pick: Pick, queue: str, load: Lo
 
     def fitting(rows: Iterable[Sequence[Any]], count: int) -> Iterator[Candidate]:
         fit = (
-            Candidate(*row[:4], bool(row[4]), row[5])
+            Candidate(row[0], row[1], row[2], row[3], bool(row[4]), row[5])
             for row in rows
             if row[8] is None
             and row[2] not in full
