@@ -16,6 +16,7 @@ from graphengine.runner.following import Followed, Follower
 from graphengine.runner.plans import plan_of
 from graphengine.runner.result import Wait, recorded_result_of, result_of, waits_of
 from graphengine.state.path import did_you_mean
+from graphengine.stores.dispatch import check_limits
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from graphengine.runner.clock import Clock
     from graphengine.runner.result import Result
     from graphengine.runner.run import Event, Run
-    from graphengine.stores.base import RunInfo, Store
+    from graphengine.stores.base import QueueLimits, RunInfo, Store
 
 S = TypeVar("S")
 
@@ -72,7 +73,7 @@ class Records(ABC):
         """Return a handle on a run: the same one that `start` or `resume` returned if it is driven here.
 
         For any other run it is a handle that only reads: `events()` follows the run, and `result()` waits until no
-        process drives it. To drive it here, call `resume`.
+        process drives it, and it is not queued. To drive it here, call `resume`.
 
         Args:
             run_id: The run.
@@ -153,6 +154,21 @@ class Records(ABC):
             return recorded_result_of(snapshot) if plan is None else result_of(plan, snapshot)
 
         return Follower(self.store, run_id, lambda: self._here(run_id), result, wait_out=wait_out)
+
+    async def limit_queue(self, queue: str, limits: QueueLimits | None) -> None:
+        """Set how much of a queue is driven at a time, and begins in a time, over all workers; None: no limits.
+
+        Example:
+            >>> from graphengine.stores.base import QueueLimits
+            >>> async def main() -> None:
+            ...     async with Runner() as runner:
+            ...         await runner.limit_queue("mail", QueueLimits(concurrency=20, key_rate=(10, 60.0)))
+            >>> asyncio.run(main())
+        """
+        self._usable()
+        check_limits(queue, limits)
+        await self.store.open()
+        await self.store.limit_queue(queue, limits)
 
     async def runs(
         self, *, status: str | None = None, graph: str | None = None, tag: str | None = None, limit: int = 100

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from graphengine.runner.clock import Clock
     from graphengine.runner.result import Result, Wait
     from graphengine.runner.run import Event, Run
-    from graphengine.stores.base import RunInfo, Store
+    from graphengine.stores.base import QueueLimits, RunInfo, Store
 
 S = TypeVar("S")
 
@@ -356,7 +356,7 @@ class SyncRunner:
         """Return a handle on a run: the same one that `start` or `resume` returned if it is driven here.
 
         For any other run it is a handle that only reads: `events()` follows the run, and `result()` waits until no
-        process drives it. To drive it here, call `resume`.
+        process drives it, and it is not queued. To drive it here, call `resume`.
 
         Args:
             run_id: The run.
@@ -387,6 +387,10 @@ class SyncRunner:
             CompileError: At once. `UnknownRun` when iterated.
         """
         return self._portal.iterate(lambda: self._runner.watch(run_id, graph, after=after, wait_out=wait_out))
+
+    def limit_queue(self, queue: str, limits: QueueLimits | None) -> None:
+        """Set how much of a queue is driven at a time, and begins in a time, over all workers; None: no limits."""
+        self._portal.call(lambda: self._runner.limit_queue(queue, limits))
 
     def runs(
         self, *, status: str | None = None, graph: str | None = None, tag: str | None = None, limit: int = 100

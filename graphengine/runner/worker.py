@@ -70,6 +70,7 @@ class Standing:
         driven: The ids of the runs that it drives.
         concurrency: The maximum number of runs at the same time.
         polled_at: When it last looked for runs, epoch seconds; None if not yet.
+        idle_seconds: How much later than it should it looks again, if it has room; None if it has none.
         trouble: Why that failed since; None if it did not.
     """
 
@@ -77,6 +78,7 @@ class Standing:
     driven: Sequence[str]
     concurrency: int
     polled_at: float | None
+    idle_seconds: float | None
     trouble: StoreError | None
 
 
@@ -161,7 +163,10 @@ class Worker:
     def standing(self) -> Standing:
         """How the worker is: for health checks."""
         driven = sorted(run_id for run_id, task in self._driven.items() if not task.done())
-        return Standing(self._stopping.is_set(), driven, self._concurrency, self._polled_at, self._trouble)
+        idle: float | None = None
+        if self._polled_at is not None and len(driven) < self._concurrency and not self._is_alone:
+            idle = max(0.0, self._runner.clock.now() - self._polled_at - self._poll_seconds)
+        return Standing(self._stopping.is_set(), driven, self._concurrency, self._polled_at, idle, self._trouble)
 
     async def _introduce(self) -> None:
         """Record what this worker takes, for `graphengine workers`."""

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
+from graphengine.errors import InputError
+from graphengine.graph.options import is_seconds, is_tag
 from graphengine.stores.base import QueueLimits
 
 if TYPE_CHECKING:
@@ -176,6 +178,25 @@ def each_key(limits: QueueLimits | None, room: int) -> int | None:
         return None
     counts = limits.key_concurrency, limits.key_rate and limits.key_rate[0]
     return min(room, *(count for count in counts if count is not None))
+
+
+def check_limits(queue: str, limits: QueueLimits | None) -> None:
+    """Check the name and the limits of a queue.
+
+    Raises:
+        InputError: One is invalid.
+    """
+    where = f"queue {queue!r}"
+    if not is_tag(queue):
+        raise InputError(f"{queue!r} cannot be the name of a queue", where=where, repair="use printable characters")
+    for name in ("concurrency", "key_concurrency") if limits is not None else ():
+        count = getattr(limits, name)
+        if count is not None and (type(count) is not int or count < 1):
+            raise InputError(f"{name}={count!r}", where=where, repair="give 1 or more, or None")
+    for name in ("rate", "key_rate") if limits is not None else ():
+        rate = getattr(limits, name)
+        if rate is not None and not (len(rate) == 2 and type(rate[0]) is int and rate[0] > 0 and is_seconds(rate[1])):  # noqa: PLR2004 - a pair
+            raise InputError(f"{name}={rate!r}", where=where, repair=f"give a count and seconds: {name}=(100, 60.0)")
 
 
 def limits_text(limits: QueueLimits) -> str:
