@@ -37,6 +37,8 @@ COMMANDS: Final = {
     "branch": "Start a new run from a step of another run.",
     "watch": "Follow a run live while another process drives it.",
     "worker": "Continue the due runs of a database until stopped.",
+    "workers": "List the processes that drive runs, and what they drive.",
+    "queues": "List the queues, and set their limits.",
     "stop": "Stop a run that waits, or that another process drives, at its next safe point.",
     "runs": "List the recorded runs.",
     "show": "Show a run: its steps, state and cost.",

@@ -9,10 +9,13 @@ import click
 from graphengine.cli import completing, helping, options
 
 if TYPE_CHECKING:
+    from graphengine.cli.driving import Begin
     from graphengine.cli.options import Given
     from graphengine.cli.project import Found
+    from graphengine.cli.report import Job
     from graphengine.cli.session import Session
     from graphengine.runner import Run, Runner
+    from graphengine.stores.base import RunInfo
 
 
 @click.command(
@@ -50,6 +53,9 @@ if TYPE_CHECKING:
     "ESTIMATE_BY_RULES = True.",
 )
 @options.tags
+@click.option("--queue", metavar="NAME", help="Put the run into this queue and exit: a worker drives it.")
+@click.option("--priority", type=int, default=0, help="With --queue: the higher, the sooner it is taken.  [default: 0]")
+@click.option("--key", metavar="NAME", help="With --queue: for whom the run is; the keys of a queue take turns.")
 @options.no_wait
 @click.pass_obj
 @options.driving
@@ -60,6 +66,9 @@ def command(  # noqa: PLR0913 - one for each option
     run_id: str | None,
     after: str | None,
     tags: tuple[str, ...],
+    queue: str | None,
+    priority: int,
+    key: str | None,
     no_wait: bool,  # noqa: FBT001 - as click gives it
     estimate: bool,  # noqa: FBT001
     given: Given,
@@ -74,7 +83,8 @@ def command(  # noqa: PLR0913 - one for each option
     run. If the run only sleeps, the command waits for it unless --no-wait is given; Ctrl-C then leaves the run waiting.
 
     Ctrl-C stops the run after the node in flight and records the stop: only `resume` continues it. SIGTERM releases the
-    run after the node in flight, so that a worker can also continue it.
+    run after the node in flight, so that a worker can also continue it. With --queue the run is only recorded, with
+    exit code 0: `graphengine worker` drives it, and `graphengine watch` follows it.
     """
     from graphengine.cli.driving import drive
     from graphengine.cli.places import place_of
@@ -101,10 +111,44 @@ def command(  # noqa: PLR0913 - one for each option
 
     more: dict[str, Any] = {"limits": limits, "after": after, "pause_before": given.pauses or (), "tags": tags}
 
+    more |= {"queue": queue, "priority": priority, "key": key}
+
     async def begin(runner: Runner) -> Run[Any]:
         return runner.start(graph, state, run_id=run_id, **more)
 
-    return drive(job, begin)
+    return _enqueue(job, begin) if queue is not None else drive(job, begin)
+
+
+def _enqueue(job: Job, begin: Begin) -> int:
+    """Record a run in its queue, and show how it is driven and followed."""
+    import asyncio
+
+    from graphengine.cli.places import command as to_paste
+    from graphengine.history.json_document import SCHEMA
+    from graphengine.runner import Runner
+
+    async def queued() -> RunInfo:
+        async with Runner(job.place.database, models=job.chosen) as runner:
+            run = await begin(runner)
+            await run.result()
+            return await runner.store.info(run.id)
+
+    info = asyncio.run(queued())
+    session = job.session
+    if session.json:
+        facts = {
+            "run_id": info.id,
+            "graph": info.graph,
+            "queue": info.queue,
+            "priority": info.priority,
+            "key": info.key,
+        }
+        session.document({"schema": SCHEMA, **facts, "status": "queued"})
+        return 0
+    session.out.line("queued run ", (info.id, "bold"), f" of {info.graph} in {info.queue}")
+    session.err.line(("worker: ", "dim"), to_paste("worker", "--queue", info.queue, place=job.place))
+    session.err.line(("follow: ", "dim"), to_paste("watch", info.id, place=job.place))
+    return 0
 
 
 def _state(notes: list[str], found: Found, pairs: tuple[str, ...], *, is_continued: bool) -> Any:  # noqa: ANN401

@@ -260,6 +260,18 @@ class Stopped(Document):
     )
 
 
+class RunSummary(Part):
+    """What a list shows of a run, as of the last change of its status."""
+
+    reason: str = Field(description="what it waits for, or why it ended, on one line; empty while it runs")
+    kind: str = Field(description="the kind of its first wait, or of its end: `end`, `failed`, `limit`, `asked`")
+    waits: int = Field(description="how many things it waits for")
+    cost_usd: float | None = Field(description="what models cost so far; null if the price of any call is not known")
+    tokens: int = Field(description="the tokens of all calls of models")
+    visits: int = Field(description="completed node visits")
+    seconds: float = Field(description="driven time")
+
+
 class ListedRun(Part):
     """A run in a list."""
 
@@ -273,6 +285,11 @@ class ListedRun(Part):
     tags: Sequence[str] = Field(description="its tags")
     driver: str | None = Field(description="the process that drives it now")
     due_at: float | None = Field(description="when its first timer is due")
+    queue: str = Field(description="the queue from which workers take it")
+    priority: int = Field(description="the higher, the sooner it is taken")
+    key: str | None = Field(description="for whom it is in its queue; keys take turns")
+    queued: bool = Field(description="whether no process has driven it yet")
+    summary: RunSummary | None = Field(description="null before its status first changed")
     waits: Sequence[Wait] = Field(description="what it waits for")
 
 

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from graphengine.engine.snapshot import Snapshot
     from graphengine.history.selection import Wanted
     from graphengine.history.usage import Usage
-    from graphengine.stores.base import RunInfo, Store
+    from graphengine.stores.base import RunInfo, Store, Summary
 
-_STATUSES: Final = ("running", "interrupted", "waiting", "finished", "stopped", "failed")
+_STATUSES: Final = ("queued", "running", "interrupted", "waiting", "finished", "stopped", "failed")
 _WAIT_CHARACTERS: Final = 200
 _INDENT: Final = 4
 
@@ -64,9 +64,10 @@ def command(  # noqa: PLR0913 - one for each option
 ) -> int:
     """List the recorded runs, the newest first.
 
-    `seq` is the number of a run's last recorded step. A waiting run has waited since its `last step`, and `due` is when
-    its first wait ends by itself. What it waits for is in the last column, or on a terminal below its line;
-    `graphengine show` shows the commands that answer it.
+    `seq` is the number of a run's last recorded step, `cost` what models cost until its status last changed: `?` if a
+    price is not known. A waiting run has waited since its `last step`, and `due` is when its first wait ends by itself.
+    What a run waits for, or why it ended, is in the last column, or on a terminal below its line; `graphengine show`
+    shows the commands that answer it.
 
     With --tree, a run is shown below the run it was branched from, even if that one is not in the list. `spent` is the
     cost of models for the run itself, without the steps a branch shares with its parent; `in all` adds the cost of all
@@ -81,7 +82,8 @@ def command(  # noqa: PLR0913 - one for each option
         raise click.UsageError("no run can be both: --older-than 1d --newer-than 7d lists the runs in between")
     place = place_of(database)
     wanted = Wanted(limit, named["status"], named["graph"], named["tag"], older_than, newer_than)
-    found, waiting = read(place, lambda store: _listed(store, wanted))
+    found = read(place, lambda store: _listed(store, wanted))
+    waiting = read(place, lambda store: _waiting(store, found)) if session.json else {}
     if is_tree and found:
         from graphengine.cli.tree import tree_of
         from graphengine.history.json_document import tree_document
@@ -94,7 +96,7 @@ def command(  # noqa: PLR0913 - one for each option
     elif session.json:
         session.document(runs_document(found, waiting))
     elif found:
-        _show(session, found, waiting)
+        _show(session, found)
     else:
         session.err.line(f"no runs{wanted} in {shown(place.database)}")
         hint = read(place, lambda store: hint_of(store, wanted))
@@ -105,25 +107,41 @@ def command(  # noqa: PLR0913 - one for each option
     return 0
 
 
-async def _listed(store: Store, wanted: Wanted) -> tuple[Sequence[RunInfo], Mapping[str, Snapshot]]:
-    """Return the newest runs that match, and the snapshots of those that wait."""
+async def _listed(store: Store, wanted: Wanted) -> Sequence[RunInfo]:
+    """Return the newest runs that match; a summary that an older version did not write is made of the log."""
     from contextlib import suppress
+    from dataclasses import replace
 
     from graphengine.errors import StoreError
     from graphengine.history.load import load_snapshot
     from graphengine.history.selection import newest
+    from graphengine.history.summary import summary_of
 
-    found = await newest(store, wanted)
+    found = list(await newest(store, wanted))
+    for place, info in enumerate(found):
+        if info.summary is None and info.status != "running":
+            with suppress(StoreError):  # a run that cannot be read is still listed; `show` reports the error
+                found[place] = replace(info, summary=summary_of(await load_snapshot(store, info.id, None)))
+    return found
+
+
+async def _waiting(store: Store, found: Sequence[RunInfo]) -> Mapping[str, Snapshot]:
+    """Return the snapshots of the runs that wait: the schemas of their answers are only there."""
+    from contextlib import suppress
+
+    from graphengine.errors import StoreError
+    from graphengine.history.load import load_snapshot
+
     waiting: dict[str, Snapshot] = {}
     for info in found:
         if info.status == "waiting":
-            with suppress(StoreError):  # a run that cannot be read is still listed; `show` reports the error
+            with suppress(StoreError):
                 waiting[info.id] = await load_snapshot(store, info.id, None)
-    return found, waiting
+    return waiting
 
 
-def _show(session: Session, runs: Sequence[RunInfo], waiting: Mapping[str, Snapshot]) -> None:
-    """Show a row for each run; on a terminal, below a run that waits, what it waits for."""
+def _show(session: Session, runs: Sequence[RunInfo]) -> None:
+    """Show a row for each run; on a terminal, below a run that waits, failed or was stopped, the reason."""
     from graphengine.cli.tables import padded
     from graphengine.cli.times import short_time, when
     from graphengine.history.selection import status_of
@@ -136,18 +154,19 @@ def _show(session: Session, runs: Sequence[RunInfo], waiting: Mapping[str, Snaps
             *(i.id, i.graph, status_of(i), str(i.seq), at(i.created_at), at(i.updated_at), _parent(i)),
             ", ".join(i.tags),
             at(i.due_at) if i.due_at is not None else "",
-            _waits(waiting[i.id]) if i.id in waiting and columns is None else "",
+            _cost(i.summary),
+            _why(i) if columns is None else "",
         )
         for i in runs
     ]
-    headings = ("run", "graph", "status", "seq", "begun", "last step", "branched from", "tags", "due", "waits for")
-    expendable = ("begun", "seq", "branched from", "tags", "due", "last step", "graph")
+    headings = ("run", "graph", "status", "seq", "begun", "last step", "branched from", "tags", "due", "cost", "why")
+    expendable = ("begun", "seq", "branched from", "tags", "due", "last step", "cost", "graph")
     heading, *lines = padded(headings, rows, columns=columns, expendable=expendable)
     out.line(("".join(heading), "bold"))
     for info, line in zip(runs, lines, strict=True):
         out.line(*_with_status(heading, line, status_of(info)))
-        if info.id in waiting and columns is not None:
-            out.prose(" " * _INDENT, _waits(waiting[info.id], has_due=True), indent=0)
+        if columns is not None and info.status != "finished" and (why := _why(info, due=True)):
+            out.prose(" " * _INDENT, why, indent=0)
 
 
 def _with_status(heading: Sequence[str], line: Sequence[str], status: str) -> list[Part]:
@@ -201,20 +220,28 @@ def _spent(usage: Usage | None) -> str:
     return cost(full) if full["calls"] != full["offline_calls"] else ""
 
 
-def _waits(snapshot: Snapshot, *, has_due: bool = False) -> str:
-    """Return the first thing that a run waits for, when it ends by itself if wanted, and how many more there are."""
-    from msgspec import structs
+def _cost(summary: Summary | None) -> str:
+    """Return what models cost; "" if nothing."""
+    from graphengine.cli.steps import dollars
 
-    from graphengine.cli.terminal import one_line
-    from graphengine.cli.waits import all_waits, in_words
-
-    waits = all_waits(snapshot)
-    if not waits:
+    if summary is None or not (summary.tokens or summary.cost_usd):
         return ""
-    first, *others = waits
-    facts = first.facts if has_due else structs.replace(first.facts, due=None)
-    text = one_line(in_words(first.name, facts, ""), _WAIT_CHARACTERS)
-    return text + (f" (and {len(others)} more)" if others else "")
+    return "?" if summary.cost_usd is None else dollars(summary.cost_usd)
+
+
+def _why(info: RunInfo, *, due: bool = False) -> str:
+    """Return the first thing that a run waits for and how many more there are, or why it ended."""
+    from graphengine.cli.terminal import one_line
+    from graphengine.cli.times import when
+
+    summary = info.summary
+    if summary is None or info.status == "running":
+        return ""
+    text = one_line(summary.reason, _WAIT_CHARACTERS)
+    if due and info.due_at is not None:
+        until = f"until {when(info.due_at)}"
+        text += f" {until}" if summary.kind == "sleep" else f" ({until})"
+    return text + (f" (and {summary.waits - 1} more)" if summary.waits > 1 else "")
 
 
 def _parent(info: RunInfo) -> str:

@@ -302,6 +302,58 @@ class MadeTest(Document):
     test: str = Field(description="its text")
 
 
+class Limits(Part):
+    """The limits of a queue; null for no limit."""
+
+    concurrency: int | None = Field(description="at most so many of its runs are driven at a time")
+    rate: tuple[int, float] | None = Field(description="at most so many of its runs begin in so many seconds")
+    key_concurrency: int | None = Field(description="the same for the runs of each key")
+    key_rate: tuple[int, float] | None = Field(description="the same for the runs of each key")
+
+
+class OneQueue(Part):
+    """A queue."""
+
+    queue: str = Field(description="its name")
+    queued: int = Field(description="how many of its runs were never driven")
+    driven: int = Field(description="how many of its runs are driven now")
+    limits: Limits | None = Field(description="its limits")
+
+
+class Queues(Document):
+    """The queues of a database."""
+
+    queues: Sequence[OneQueue] = Field(description="the queues, by name")
+
+
+class OneWorker(Part):
+    """A process that drives runs."""
+
+    id: str = Field(description="its owner, the `driver` of its runs")
+    host: str = Field(description="its host")
+    pid: int = Field(description="its number on the host")
+    role: Mapping[str, JsonValue] | None = Field(description="what it takes: graphs, queues; null if it is no worker")
+    runs: Sequence[str] = Field(description="the runs that it drives, at most a hundred")
+    driven: int = Field(description="how many it drives")
+
+
+class Workers(Document):
+    """The processes that are alive and drive runs."""
+
+    workers: Sequence[OneWorker] = Field(description="the processes")
+
+
+class Queued(Document):
+    """A run that a worker will drive."""
+
+    run_id: str = Field(description="its id")
+    graph: str = Field(description="the name of its graph")
+    queue: str = Field(description="its queue")
+    priority: int = Field(description="its priority")
+    key: str | None = Field(description="its key")
+    status: Literal["queued"] = Field(description="no process has driven it yet")
+
+
 class WorkerLine(Document):
     """A line of a worker."""
 
@@ -313,8 +365,8 @@ class GoesOn(WorkerLine):
 
     event: Literal["goes_on"] = Field(description="which line it is")
     graph: str = Field(description="the name of its graph")
-    why: Literal["due", "sent", "orphan"] = Field(
-        description="its time has come, it received an answer or a message, or its process died"
+    why: Literal["queued", "due", "sent", "orphan"] = Field(
+        description="it was queued, its time has come, it received an answer or a message, or its process died"
     )
 
 
@@ -448,7 +500,11 @@ _LIVE: Final = (Began, Emitted, Text)
 DOCUMENTS: Final[Mapping[str, Sequence[Kind]]] = {
     "new": [Kind(Made)],
     "list": [Kind(Graphs)],
-    "run": [Kind(Run), Kind(Estimated, "with `--estimate`")],
+    "run": [
+        Kind(Run, "without the options below"),
+        Kind(Estimated, "with `--estimate`"),
+        Kind(Queued, "with `--queue`"),
+    ],
     "resume": [Kind(Run)],
     "answer": [Kind(Run, _DRIVEN), Kind(Answered, _POSTED)],
     "send": [Kind(Run, _DRIVEN), Kind(Sent, _POSTED)],
@@ -464,6 +520,8 @@ DOCUMENTS: Final[Mapping[str, Sequence[Kind]]] = {
         Kind(Ended, "when it is done with the run", lines=True),
         Kind(Refused, "when a run cannot be resumed", lines=True),
     ],
+    "workers": [Kind(Workers)],
+    "queues": [Kind(Queues)],
     "stop": [Kind(Stopped)],
     "runs": [Kind(Runs, "without `--tree`"), Kind(Tree, "with `--tree`")],
     "show": [

@@ -37,7 +37,7 @@ class NotRunning(GraphEngineError):
 @options.common
 @click.pass_obj
 def command(session: Session, run_id: str, database: Database | None) -> int:
-    """Stop a run: at its next safe point if another process drives it, at once if it waits."""
+    """Stop a run: at its next safe point if another process drives it, at once if it waits or is queued."""
     import asyncio
 
     from graphengine.cli.places import command as to_paste
@@ -54,7 +54,7 @@ def command(session: Session, run_id: str, database: Database | None) -> int:
         raise NotRunning(
             f"run {run_id} is already {info.status}", where=f"run {run_id}", repair="nothing needs to be done"
         )
-    is_waiting = info.status == "waiting" and info.driver is None
+    is_waiting = info.driver is None and (info.status == "waiting" or info.queued)
     if info.driver is None and not is_waiting:
         message = f"no process drives run {run_id}: its process died before finishing it"
         raise NotRunning(message, where=f"run {run_id}", repair=resume)
@@ -68,6 +68,8 @@ def command(session: Session, run_id: str, database: Database | None) -> int:
         session.document({"schema": SCHEMA, "run_id": run_id, "stop": "done" if is_waiting else "asked"})
     else:
         asked = f"asked the process that drives run {run_id} to stop it after the node in flight"
-        session.out.line(f"stopped run {run_id}, which waited" if is_waiting else asked)
+        session.out.line(
+            f"stopped run {run_id}, which {'was queued' if info.queued else 'waited'}" if is_waiting else asked
+        )
         session.err.line(("resume: ", "dim"), resume)
     return 0

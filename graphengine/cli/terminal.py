@@ -34,6 +34,7 @@ _PIPE_COLUMNS: Final = 10_000
 """Wide enough that no table row is broken in a pipe."""
 
 STATUS_STYLES: Final = {
+    "queued": "cyan",
     "running": "bold cyan",
     "interrupted": "bold yellow",
     "waiting": "bold yellow",

@@ -11,6 +11,7 @@ from msgspec import UNSET
 from graphengine.cli.places import command
 from graphengine.cli.terminal import one_line
 from graphengine.cli.times import when
+from graphengine.history.summary import wait_words
 from graphengine.runner.answer_schema import choices
 from graphengine.runner.answer_schema import example as an_example
 from graphengine.runner.answer_schema import in_words as wanted
@@ -63,15 +64,9 @@ def all_waits(snapshot: Snapshot) -> list[Waiting]:
 
 def in_words(name: str, facts: WaitRecord, path: str = "") -> str:
     """Return a wait on one line; its name is left out if it is the path."""
-    kind = facts.kind
-    named = "" if name == path or kind in ("sleep", "pause") else f"{name}: "
-    text = {
-        "receive": f"waits for a message on {facts.topic!r}",
-        "sleep": "sleeps",
-        "pause": "waits for approval to continue",
-    }.get(kind, one_line(facts.question, _LINE))
+    kind, text = facts.kind, wait_words(name, facts, path=path, characters=_LINE)
     due = Waiting(name, facts, 0.0).due
-    return f"{named}{text}" + (f" ({due})" if due and kind != "sleep" else f" {due}" if due else "")
+    return text + (f" ({due})" if due and kind != "sleep" else f" {due}" if due else "")
 
 
 def show_waits(out: Channel, snapshot: Snapshot, graph: Sequence[str], place: Place) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from contextlib import AsyncExitStack
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -21,7 +22,12 @@ if TYPE_CHECKING:
     from graphengine.runner.worker import Ended, Refused, WorkerEvent
     from graphengine.state.json_values import JsonValue
 
-_WHY = {"due": "its time has come", "sent": "it was answered or sent a message", "orphan": "no process drove it"}
+_WHY = {
+    "queued": "it begins",
+    "due": "its time has come",
+    "sent": "it was answered or sent a message",
+    "orphan": "no process drove it",
+}
 _COLUMNS = len("finished ")
 _STYLES = {"finished": "bold green", "failed": "bold red"}
 
@@ -32,6 +38,7 @@ _STYLES = {"finished": "bold green", "failed": "bold red"}
     examples="""
         graphengine worker
         graphengine worker --concurrency 8 --graph flows/review.py
+        graphengine worker --queue mail --queue reports --health 8080
         graphengine worker --json                # a JSON document on each line
     """,
     exits={0: "stopped by SIGTERM or Ctrl-C; another worker can continue its runs"},
@@ -54,6 +61,18 @@ _STYLES = {"finished": "bold green", "failed": "bold red"}
     shell_complete=completing.graphs,
     help="Drive only runs of these graphs; may be repeated. Default: all graphs of the project.",
 )
+@click.option(
+    "--queue",
+    "queues",
+    metavar="NAME",
+    multiple=True,
+    help="Take only runs of this queue; may be repeated. Default: all queues, in turn.",
+)
+@click.option(
+    "--health",
+    metavar="[HOST:]PORT",
+    help="Answer HTTP requests with its health: 200, or 503 if it stops or fails. By default only on 127.0.0.1.",
+)
 @options.model
 @options.database
 @options.common
@@ -63,13 +82,16 @@ def command(  # noqa: PLR0913 - one for each option
     concurrency: int,
     poll_seconds: float,
     references: tuple[str, ...],
+    queues: tuple[str, ...],
+    health: str | None,
     models: tuple[str, ...],
     database: Database | None,
 ) -> int:
     """Continue the due runs of a database until stopped.
 
-    A run is due if its sleep is over, if it received an answer or a message, or if the process that drove it died.
-    Runs of other graphs are left alone. Any number of workers can share a database. The worker prints a line on stdout
+    A run is due if it is queued (`run --queue`), if its sleep is over, if it received an answer or a message, or if the
+    process that drove it died. Runs of other graphs are left alone. Any number of workers can share a database. The
+    worker prints a line on stdout
     for each run that it takes, and another with the outcome; under --json each line is a JSON document. A --model
     option for an agent applies to the graphs that have this agent.
 
@@ -96,19 +118,41 @@ def command(  # noqa: PLR0913 - one for each option
         stopper.last_words = last_words(session, safe)
         names = ", ".join(found.graphs)
         session.err.line(f"worker for {counted(len(found.graphs), 'graph')} ({names}) in {shown(place.database)}")
-        run_loop(_work(session, place, (found.graphs, chosen), (concurrency, poll_seconds), stopper))
+        pace = _Pace(concurrency, poll_seconds, queues or None, _endpoint(health))
+        run_loop(_work(session, place, (found.graphs, chosen), pace, stopper))
     session.err.line("worker stopped; another worker can continue the runs that it released")
     return 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Pace:
+    """How the worker works."""
+
+    concurrency: int
+    poll_seconds: float
+    queues: tuple[str, ...] | None
+    health: tuple[str, int] | None
+
+
+def _endpoint(given: str | None) -> tuple[str, int] | None:
+    """Return the host and port of the health endpoint."""
+    if given is None:
+        return None
+    host, _, port = given.rpartition(":")
+    if not port.isdecimal() or int(port) >= 1 << 16:
+        raise click.UsageError(f"--health {given}: give a port, or HOST:PORT")
+    return host.strip("[]") or "127.0.0.1", int(port)
 
 
 async def _work(
     session: Session,
     place: Place,
     what: tuple[Mapping[str, Graph[Any]], Chosen],
-    pace: tuple[int, float],
+    pace: _Pace,
     stopper: Stopper,
 ) -> None:
     from graphengine.runner import Runner
+    from graphengine.runner.health import serving_health
     from graphengine.runner.worker import Worker
 
     graphs, models = what
@@ -116,8 +160,9 @@ async def _work(
         worker = Worker(
             runner,
             graphs,
-            concurrency=pace[0],
-            poll_seconds=pace[1],
+            queues=pace.queues,
+            concurrency=pace.concurrency,
+            poll_seconds=pace.poll_seconds,
             on_event=lambda event: _show(session, place, event),
         )
 
@@ -125,7 +170,12 @@ async def _work(
             worker.stop()
 
         stopper.drives(stop)
-        await worker.run()
+        async with AsyncExitStack() as stack:
+            if pace.health is not None:
+                host, port = pace.health
+                port = await stack.enter_async_context(serving_health(worker, host, port))
+                session.err.line(f"health: http://{f'[{host}]' if ':' in host else host}:{port}/")
+            await worker.run()
 
 
 def _show(session: Session, place: Place, event: WorkerEvent) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, get_args
 from msgspec import structs
 from pydantic_core import from_json, to_json
 
-from graphengine.engine.fold import evolve
+from graphengine.engine.fold import evolve, fold
 from graphengine.engine.outline_check import check_outline
 from graphengine.engine.ready import next_due, ready
 from graphengine.engine.snapshot import Snapshot
@@ -25,6 +25,7 @@ from graphengine.engine.steps import Branched, Step, decode_step, encode_step, f
 from graphengine.engine.stored import copy_of
 from graphengine.errors import GraphEngineError, RunExists, UnknownRun
 from graphengine.graph.options import is_tag
+from graphengine.history.summary import summary_of
 from graphengine.stores.base import Append, RunInfo, Status
 
 if TYPE_CHECKING:
@@ -370,7 +371,7 @@ async def _is_recorded(store: Store, run: Exported) -> bool:
 
 async def _record(store: Store, run: Exported) -> None:
     """Write the run. The first write records all its steps; the later ones add its inbox and older outlines."""
-    info = replace(run.info, parent=None, parent_seq=0, driver=None, held=False)
+    info = replace(run.info, parent=None, parent_seq=0, driver=None, held=False, queued=False, summary=None)
     fence = await store.create(replace(info, status="running"), run.steps, run.outlines[info.fingerprint])
     for number, (kind, payload) in enumerate(run.inbox, start=1):
         key = f"answer {payload['id']}" if kind == "answer" else f"imported {number}"
@@ -378,7 +379,7 @@ async def _record(store: Store, run: Exported) -> None:
     for fingerprint, outline in run.outlines.items():
         if fingerprint != info.fingerprint:
             await _append(store, Append(info.id, fence, [], "running", fingerprint=fingerprint, outline=outline))
-    last = Append(info.id, fence, [], info.status, due_at=info.due_at)
+    last = Append(info.id, fence, [], info.status, due_at=info.due_at, summary=summary_of(fold(run.steps)))
     if len(run.outlines) > 1:
         last = replace(last, fingerprint=info.fingerprint, outline=run.outlines[info.fingerprint])
     await _append(store, last)

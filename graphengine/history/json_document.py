@@ -287,6 +287,11 @@ def _run_line(info: RunInfo, snapshot: Snapshot | None) -> dict[str, JsonValue]:
         "tags": list(info.tags),
         "driver": info.driver,
         "due_at": info.due_at,
+        "queue": info.queue,
+        "priority": info.priority,
+        "key": info.key,
+        "queued": info.queued,
+        "summary": None if info.summary is None else asdict(info.summary),
         "waits": [] if snapshot is None else waits_document(snapshot),
     }
 

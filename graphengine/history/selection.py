@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 _PAGE: Final = 200
 NEWEST: Final = 1000
 """How many of the newest runs are searched for a similar word: enough for a misspelling, and quick."""
-STATUSES: Final = ("running", "interrupted", "waiting", "finished", "stopped", "failed")
+STATUSES: Final = ("queued", "running", "interrupted", "waiting", "finished", "stopped", "failed")
 """The statuses to select by; see `status_of`."""
 
-_ONLY_SEEN: Final = ("running", "interrupted")
-"""Statuses that the store does not distinguish: whether a driver is alive separates them."""
+_ONLY_SEEN: Final = ("queued", "running", "interrupted")
+"""Statuses that the store does not distinguish: whether there was a driver, and whether it is alive, separates them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +59,15 @@ class Wanted:
 
 
 def status_of(info: RunInfo) -> str:
-    """Return a run's status as shown: a running one without a driver is interrupted."""
-    return "interrupted" if info.status == "running" and info.driver is None else info.status
+    """Return a run's status as shown: a running one without a driver is queued, if it never had one, or interrupted."""
+    if info.status == "running" and info.driver is None:
+        return "queued" if info.queued else "interrupted"
+    return info.status
+
+
+def stored_status(shown: str | None) -> Status | None:
+    """Return the status that the store has for one as shown."""
+    return cast("Status | None", "running" if shown in _ONLY_SEEN else shown)
 
 
 async def newest(store: Store, wanted: Wanted) -> Sequence[RunInfo]:
@@ -81,7 +88,7 @@ async def newest(store: Store, wanted: Wanted) -> Sequence[RunInfo]:
 
 async def _all(store: Store, wanted: Wanted) -> AsyncIterator[RunInfo]:
     """Yield the runs that match as far as the store checks, page by page."""
-    status = cast("Status | None", "running" if wanted.status in _ONLY_SEEN else wanted.status)
+    status = stored_status(wanted.status)
     before: str | None = None
     while True:
         page = await store.runs(limit=_PAGE, status=status, graph=wanted.graph, tag=wanted.tag, before=before)

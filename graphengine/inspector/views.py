@@ -27,7 +27,7 @@ from graphengine.history.json_document import (
     waits_document,
 )
 from graphengine.history.load import diff, differences, load_snapshot
-from graphengine.history.selection import STATUSES, status_of
+from graphengine.history.selection import STATUSES, status_of, stored_status
 from graphengine.history.states import States
 from graphengine.history.usage import spending
 from graphengine.inspector.books import tone_of
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from graphengine.history.visit_tree import Entry, Visit
     from graphengine.inspector.books import Book, Books
     from graphengine.inspector.pictures import Pictures
-    from graphengine.stores.base import RunInfo, Status, Store
+    from graphengine.stores.base import RunInfo, Store
 
 _ID_LENGTH: Final = 500
 _SEQ: Final = 1 << 32
@@ -147,7 +147,7 @@ class Views:
     async def runs(self, query: Query) -> dict[str, Any]:
         """Return a page of the list of runs, each with its status as shown."""
         status = query.one_of("status", STATUSES)
-        stored = cast("Status | None", "running" if status == "interrupted" else status)
+        stored = stored_status(status)
         wanted: dict[str, Any] = {name: query.text(name) for name in ("graph", "tag", "text", "before")}
         wanted |= {name: query.number(name) for name in ("begun_after", "begun_before")}
         limit = int(min(query.number("limit") or _PAGE, 1000))

@@ -115,7 +115,7 @@ class Follower:
                     if step.seq > snapshot.seq:
                         visits.feed(step)
                     yield StepRecorded(step.seq, step)
-                is_idle = row.status != "running" or row.driver is None
+                is_idle = row.status != "running" or (row.driver is None and not row.queued)
                 if row.status in _OVER or (is_idle and not self._wait_out):
                     yield RunEnded(self._result(snapshot, row))
                     return

@@ -33,7 +33,8 @@ from graphengine.errors import (
     TooLarge,
 )
 from graphengine.graph.definition import Limits
-from graphengine.history.load import load_snapshot, outline_of
+from graphengine.history.load import load_snapshot, outline_of, snapshot_of
+from graphengine.history.summary import summary_of
 from graphengine.runner.answers import TooLargeInput
 from graphengine.runner.loop import Driver, Turns
 from graphengine.runner.migration.compatibility import Refit, check_name, frame_at, misfit_error, refit
@@ -45,7 +46,7 @@ from graphengine.state.view import View
 from graphengine.stores.base import Append, RunInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Awaitable, Mapping, Sequence
 
     from graphengine.engine.plan import Plan
     from graphengine.engine.steps import Limits as StepLimits
@@ -55,7 +56,7 @@ if TYPE_CHECKING:
     from graphengine.runner.run import Run
     from graphengine.state.json_values import JsonValue
     from graphengine.state.schema import Initial
-    from graphengine.stores.base import Store
+    from graphengine.stores.base import Store, Taken
 
 S = TypeVar("S")
 
@@ -94,8 +95,8 @@ class Opener:
         limits: Limits,
         after: str | None,
         pause: Sequence[str],
-    ) -> Driver:
-        """Record the first step of a new run.
+    ) -> Driver | Result[S]:
+        """Record the first step of a new run. Return its result so far if it begins in a queue, for a worker.
 
         Raises:
             RunExists; InputError: The run in `after` is not over.
@@ -112,6 +113,9 @@ class Opener:
         now = driver.time.now()
         event = Begun(now, run.id, initial.values, initial.typed, as_limits(limits), initial.given, after or "", pause)
         await driver.commit([event], partial(self._create, driver))
+        if run.place is not None:
+            run.recorded()
+            return result_of(plan, driver.snapshot)
         return driver
 
     async def _create(self, driver: Driver, steps: Sequence[Step]) -> None:
@@ -122,6 +126,11 @@ class Opener:
         info = RunInfo(*facts, due_at=next_due(snapshot) if snapshot.waiting else None, tags=run.tags)
         if isinstance(first.data, Branched):
             info = replace(info, parent=first.data.parent, parent_seq=first.seq - 1)
+        if snapshot.status != "running":
+            info = replace(info, summary=summary_of(snapshot))
+        place = run.place
+        if place is not None:
+            info = replace(info, queue=place.queue, priority=place.priority, key=place.key, queued=True)
         driver.fence = await self._store.create(info, steps, plan.outline)
 
     async def _continued(self, plan: Plan[S], after: str, given: object) -> Initial:
@@ -166,6 +175,8 @@ class Opener:
         self, run: Run[S], plan: Plan[S], limits: Limits | None, pause: Sequence[str] | None
     ) -> Driver | Result[S]:
         await self._store.open()
+        if run.taken is not None and run.taken.fence is not None:
+            return await self._of_taken(run, plan, run.taken, run.taken.fence)
         info = await self._store.info(run.id)
         check_name(plan, info.graph, run.id)
         if plan.secret:  # a wrong key must not touch the run
@@ -178,8 +189,7 @@ class Opener:
             if run.due_only or not has_failed_parts(there):
                 run.recorded()
                 return result_of(plan, there)
-        if run.id in self._driven:
-            raise RunIsDriven(run.id, "this Runner", math.inf)
+        self._check_free(run)
         if info.fingerprint != plan.fingerprint:  # a graph that no longer fits must not touch the run
             await self._refit(plan, await load_snapshot(self._store, run.id, None))
         fence = await self._store.claim(run.id)
@@ -193,6 +203,36 @@ class Opener:
         # succeeded. The checks above were made for step 5, so they are repeated.
         await release(self._store, run.id, fence)
         return await self._claimed(run, plan, limits, pause)
+
+    async def _of_taken(self, run: Run[S], plan: Plan[S], taken: Taken, fence: int) -> Driver | Result[S]:
+        """Resume a run that was claimed when it was taken; release it if it cannot be resumed, or still waits."""
+        info = taken.info
+        try:
+            self._check_free(run)
+            check_name(plan, info.graph, run.id)
+            there = await self._snapshot(taken)
+            if plan.secret:
+                check_secrets(plan, there)
+            due = info.due_at is not None and info.due_at <= self._clock.now()
+            if info.status == "waiting" and not due and not taken.inbox and info.fingerprint == plan.fingerprint:
+                await release(self._store, run.id, fence)
+                run.recorded()
+                return result_of(plan, there)
+            return await self._resumed(run, plan, fence, None, None, held=False, taken=taken)
+        except BaseException:
+            await release(self._store, run.id, fence)
+            raise
+
+    def _check_free(self, run: Run[Any]) -> None:
+        """Raise RunIsDriven if the run is driven here."""
+        if run.id in self._driven:
+            raise RunIsDriven(run.id, "this Runner", math.inf)
+
+    async def _snapshot(self, taken: Taken) -> Snapshot:
+        run_id = taken.info.id
+        if taken.loaded is None:
+            return await load_snapshot(self._store, run_id, None)
+        return snapshot_of(taken.loaded, run_id)
 
     async def _still_waits(self, info: RunInfo, plan: Plan[Any]) -> bool:
         """Return whether there is no reason to resume: no answer or message, no time that has come, the same graph."""
@@ -208,12 +248,13 @@ class Opener:
         pause: Sequence[str] | None,
         *,
         held: bool,
+        taken: Taken | None = None,
     ) -> Driver:
         """Record the resume of a claimed run, and return its driver. Earlier requests to stop it are discarded.
 
         If the run was `held` before it was claimed, the process that held it has died.
         """
-        snapshot = await load_snapshot(self._store, run.id, None)
+        snapshot = await load_snapshot(self._store, run.id, None) if taken is None else await self._snapshot(taken)
         changed = snapshot.fingerprint != plan.fingerprint
         fitted = await self._refit(plan, snapshot)
         driver = self._driver(run, plan, snapshot)
@@ -224,7 +265,7 @@ class Opener:
         company = self._opening > 1 or bool(self._driven.keys() - {run.id})
         rests = mover_of(snapshot) is None  # else a part that failed may still be handled, as by a fallback
         event = Resumed(*facts, company=company, asked=rests and not run.due_only)
-        inbox = await self._store.inbox([run.id])
+        inbox = await self._store.inbox([run.id]) if taken is None else taken.inbox
         driver.deliver([message for message in inbox if message.kind != "stop"])
         stale = [message.id for message in inbox if message.kind == "stop"]
         await driver.commit([event], partial(driver.append, consume=stale, changed=changed))
@@ -337,12 +378,12 @@ class Opener:
             return False
 
     async def stop(self, run_id: str, why: str, consume: Sequence[int] = ()) -> None:
-        """Stop a run that is not driven here: at once if it waits, else by a message to its driver."""
+        """Stop a run that is not driven here: at once if it waits or is queued, else by a message to its driver."""
         info = await self._store.info(run_id)
         if info.status not in ("running", "waiting"):
             return
         plan = self._plans.get(info.fingerprint)
-        if info.status == "running":
+        if info.status == "running" and not info.queued:
             await self._post_stop(plan, run_id, f"{why} by another process" if why == "asked" else why)
             return
         try:
@@ -352,11 +393,15 @@ class Opener:
             return
         try:
             snapshot = await load_snapshot(self._store, run_id, None)
-            if snapshot.status == "waiting":
+            if snapshot.status == "waiting" or info.queued:
                 stop = StopAsked(self._clock.now(), "asked", why)
-                done = Session(plan, snapshot).commit(
-                    [stop], lambda steps: self._store.append(Append(run_id, fence, steps, snapshot.status, consume))
-                )
+
+                def append(steps: Sequence[Step]) -> Awaitable[None] | None:
+                    summary = summary_of(snapshot)
+                    batch = Append(run_id, fence, steps, snapshot.status, consume, summary=summary)
+                    return self._store.append(batch)
+
+                done = Session(plan, snapshot).commit([stop], append)
                 if done.durable is not None:
                     await done.durable
         finally:

@@ -29,6 +29,7 @@ from graphengine.engine.session import Session
 from graphengine.engine.steps import RunStatus, as_stored, failure_of, outcome_of, path_of
 from graphengine.engine.stored import encode_snapshot
 from graphengine.errors import StoreError
+from graphengine.history.summary import summary_of
 from graphengine.runner.clock import steady
 from graphengine.runner.live_events import Emitted, NodeBegan
 from graphengine.runner.run import StepRecorded
@@ -136,7 +137,7 @@ class Driver:
         self._next_completion: asyncio.Future[None] | None = None  # set by the next completion
         self.cut_off: list[str] = []
         self._raised: dict[str, BaseException] = {}  # the exceptions of failed frames, by path
-        self._recorded: RunStatus = "running"  # the status of the last append
+        self._recorded: RunStatus = snapshot.status  # the status of the last append
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
 
@@ -408,10 +409,11 @@ class Driver:
                 self._cancel_sleepers()
         if status is None:
             status = self._status() if snapshot.waiting or self._jobs else snapshot.status
-        self._recorded = status
         batch = Append(snapshot.run_id, self.fence, steps, status, consume, self._snapshot_record)
-        if status == "waiting":
-            batch.due_at = next_due(snapshot)
+        if status != self._recorded or status != "running":
+            batch.summary = summary_of(snapshot, status)
+            batch.due_at = next_due(snapshot) if status == "waiting" else None
+        self._recorded = status
         if changed:
             batch.fingerprint, batch.outline = self.plan.fingerprint, self.plan.outline
         return self._store.append(batch)

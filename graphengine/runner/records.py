@@ -17,6 +17,7 @@ from graphengine.runner.following import Followed, Follower
 from graphengine.runner.plans import plan_of
 from graphengine.runner.result import Wait, recorded_result_of, result_of, waits_of
 from graphengine.state.path import did_you_mean
+from graphengine.stores.dispatch import check_limits
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from graphengine.runner.clock import Clock
     from graphengine.runner.result import Result
     from graphengine.runner.run import Event, Run
-    from graphengine.stores.base import RunInfo, Store
+    from graphengine.stores.base import QueueLimits, RunInfo, Store
 
 S = TypeVar("S")
 
@@ -74,7 +75,7 @@ class Records(ABC):
         """Return a handle on a run: the same one that `start` or `resume` returned if it is driven here.
 
         For any other run it is a handle that only reads: `events()` follows the run, and `result()` waits until no
-        process drives it. To drive it here, call `resume`.
+        process drives it, and it is not queued. To drive it here, call `resume`.
 
         Args:
             run_id: The run.
@@ -156,14 +157,30 @@ class Records(ABC):
 
         return Follower(self.store, run_id, lambda: self._here(run_id), result, wait_out=wait_out)
 
+    async def limit_queue(self, queue: str, limits: QueueLimits | None) -> None:
+        """Set how much of a queue is driven at a time, and begins in a time, over all workers; None: no limits.
+
+        Example:
+            >>> from graphengine.stores.base import QueueLimits
+            >>> async def main() -> None:
+            ...     async with Runner() as runner:
+            ...         await runner.limit_queue("mail", QueueLimits(concurrency=20, key_rate=(10, 60.0)))
+            >>> asyncio.run(main())
+        """
+        self._usable()
+        check_limits(queue, limits)
+        await self.store.open()
+        await self.store.limit_queue(queue, limits)
+
     async def runs(
         self, *, status: str | None = None, graph: str | None = None, tag: str | None = None, limit: int = 100
     ) -> Sequence[RunInfo]:
         """Return the recorded runs, the newest first, whichever process drives them.
 
         Args:
-            status: Only runs with this status: `running`, `waiting`, `finished`, `stopped`, `failed`, or `interrupted`
-                for a running run that no process drives; `running` then are those that one drives.
+            status: Only runs with this status: `running`, `waiting`, `finished`, `stopped` or `failed`; `queued` for a
+                running run that no process has driven yet, `interrupted` for one that no process drives any more;
+                `running` then are those that one drives.
             graph: Only runs of this graph, by name.
             tag: Only runs with this tag.
             limit: The maximum number.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from graphengine.engine.steps import RunStatus, Step
     from graphengine.runner.result import Result, Wait
-    from graphengine.stores.base import Store
+    from graphengine.stores.base import Store, Taken
 
 S = TypeVar("S")
 
@@ -61,6 +61,15 @@ class RunEnded:
     result: Result[Any]
 
 
+@dataclass(frozen=True, slots=True)
+class InQueue:
+    """Where a run is queued: its queue, its priority, and for whom it is."""
+
+    queue: str
+    priority: int
+    key: str | None
+
+
 Event: TypeAlias = "NodeBegan | Emitted | TextDelta | StepRecorded | StatusChanged | RunEnded"
 
 
@@ -81,6 +90,8 @@ class Run(Generic[S]):
         self.waits_out = True  # whether to wait here if it waits only for a time; set by the runner
         self.due_only = False  # leave it alone if it failed or was stopped: no caller asked to resume it
         self.tags: tuple[str, ...] = ()  # the tags it begins with; set by the runner
+        self.place: InQueue | None = None  # the queue in which it is to begin; set by the runner
+        self.taken: Taken | None = None  # what a worker took, to be resumed; set by the runner
         self.is_parked = False  # takes no more messages, because it waits for one; set by the supervisor
         self.is_hidden = False  # its first events have no watcher; set by `graph.run`
         self.is_held_back = False  # recorded, but not opened here until no other run is; set by the runner

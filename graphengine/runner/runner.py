@@ -14,7 +14,7 @@ from graphengine.agents.run_scope import CURRENT
 from graphengine.calls.caller_line import ends_at_caller
 from graphengine.calls.import_guard import check_may_run
 from graphengine.errors import DefinitionError, InputError, RunExists, RunIsDriven, RunnerClosed, UnknownRun
-from graphengine.graph.options import Sizes
+from graphengine.graph.options import Sizes, is_tag
 from graphengine.history.load import load_snapshot
 from graphengine.runner import retention as pruning
 from graphengine.runner.answers import as_record, check_against, check_answer, fitting
@@ -24,7 +24,7 @@ from graphengine.runner.model_routing import Models
 from graphengine.runner.plans import pauses_of, plan_of
 from graphengine.runner.records import Records
 from graphengine.runner.resources import Resources
-from graphengine.runner.run import Run
+from graphengine.runner.run import InQueue, Run
 from graphengine.runner.supervisor import Supervisor
 from graphengine.runner.threads import Threads
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from graphengine.models.base import Model
     from graphengine.runner.loop import Driver
     from graphengine.runner.result import Result
-    from graphengine.stores.base import RunInfo, Store
+    from graphengine.stores.base import Pick, RunInfo, Store, Taken
 
 S = TypeVar("S")
 
@@ -163,8 +163,15 @@ class Runner(Records):
         after: str | None = None,
         pause_before: Sequence[str] = (),
         tags: Iterable[str] = (),
+        queue: str | None = None,
+        priority: int = 0,
+        key: str | None = None,
     ) -> Run[S]:
-        """Start a run; it is driven in the background.
+        """Start a run; it is driven in the background, or by a worker if a queue is given.
+
+        With a queue the run is only recorded here, as `queued`, and `result()` returns then, with the status `running`:
+        a `Worker` of that queue drives it, in this process or another one. `get(run_id, graph).result()` waits for its
+        end.
 
         Args:
             graph: The graph.
@@ -176,6 +183,9 @@ class Runner(Records):
             pause_before: Nodes, by path (`publish`, `article/review`), before which the run waits on every visit, until
                 it is answered True.
             tags: Tags of the run, for `runs` and `prune`.
+            queue: The queue from which a worker takes the run.
+            priority: The higher, the sooner it is taken from its queue.
+            key: For whom the run is, such as a tenant: the keys of a queue take turns, and can have limits.
 
         Raises:
             CompileError, InputError: At once. Errors of the store (`RunExists`) are raised by `result()`.
@@ -197,6 +207,7 @@ class Runner(Records):
         pause = pauses_of(plan, pause_before)
         run = self._run(run_id or new_id(self._clock.now()), graph)
         run.tags = pruning.checked_tags(tags, "tags=")
+        run.place = _place(queue, priority, key)
         opening = self._supervisor.opener.begin(run, plan, initial, given, limits or graph.limits, after, pause)
         return self._live(run, plan, opening)
 
@@ -344,6 +355,23 @@ class Runner(Records):
         if not _is_inside(run_id):
             for run in runs:
                 await run.ended()
+
+    async def take(self, pick: Pick) -> Sequence[Taken]:
+        """Take due runs from the queues, for a worker, which drives them with `resume_taken`; see `Store.take`."""
+        self._usable()
+        await self.store.open()
+        return await self.store.take(pick)
+
+    def resume_taken(self, graph: GraphDefinition[S], taken: Taken) -> Run[S]:
+        """Resume a run that was taken from a queue, for a worker; a run of a dead process is claimed here."""
+        self._usable()
+        plan = plan_of(graph, None)
+        self._check_names(plan)
+        run = self._run(taken.info.id, graph)
+        run.taken = taken
+        run.waits_out = False
+        run.due_only = True  # if another worker was faster and the run failed there, do not retry it
+        return self._live(run, plan, self._supervisor.opener.resume(run, plan))
 
     async def wants_alone(self, info: RunInfo) -> bool:
         """Return whether a run was in flight at two crashes in a row, so that it should be alone in its process."""
@@ -557,6 +585,26 @@ class Runner(Records):
         self._models.check(plan)
 
 
+def _place(queue: str | None, priority: int, key: str | None) -> InQueue | None:
+    """Return the place in a queue.
+
+    Raises:
+        InputError: A part of it is invalid.
+    """
+    if queue is None:
+        if priority or key is not None:
+            raise InputError("priority= and key= need a queue", where="start", repair='give queue="default"')
+        return None
+    for name, given in (("queue", queue), ("key", key)):
+        if given is not None and not is_tag(given):
+            repair = "use 1 to 100 printable characters, not only blanks"
+            raise InputError(f"{name}={given!r} cannot be the name of a {name}", where="start", repair=repair)
+    if type(priority) is not int or abs(priority) > _LARGEST_PRIORITY:
+        raise InputError(f"priority={priority!r}", where="start", repair="give an integer, such as 10 or -10")
+    return InQueue(queue, priority, key)
+
+
+_LARGEST_PRIORITY: Final = 1_000_000
 _SIZES: Final = Sizes()
 _NOT_IN_IDS: Final = re.compile(r"[\s\x00-\x1f]")
 _LONGEST_ID: Final = 200  # characters

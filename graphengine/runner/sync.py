@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from graphengine.runner.clock import Clock
     from graphengine.runner.result import Result, Wait
     from graphengine.runner.run import Event, Run
-    from graphengine.stores.base import RunInfo, Store
+    from graphengine.stores.base import QueueLimits, RunInfo, Store
 
 S = TypeVar("S")
 
@@ -107,8 +107,15 @@ class SyncRunner:
         after: str | None = None,
         pause_before: Sequence[str] = (),
         tags: Iterable[str] = (),
+        queue: str | None = None,
+        priority: int = 0,
+        key: str | None = None,
     ) -> SyncRun[S]:
-        """Start a run; it is driven in the background.
+        """Start a run; it is driven in the background, or by a worker if a queue is given.
+
+        With a queue the run is only recorded here, as `queued`, and `result()` returns then, with the status `running`:
+        a `Worker` of that queue drives it, in this process or another one. `get(run_id, graph).result()` waits for its
+        end.
 
         Args:
             graph: The graph.
@@ -120,6 +127,9 @@ class SyncRunner:
             pause_before: Nodes, by path (`publish`, `article/review`), before which the run waits on every visit, until
                 it is answered True.
             tags: Tags of the run, for `runs` and `prune`.
+            queue: The queue from which a worker takes the run.
+            priority: The higher, the sooner it is taken from its queue.
+            key: For whom the run is, such as a tenant: the keys of a queue take turns, and can have limits.
 
         Raises:
             CompileError, InputError: At once. Errors of the store (`RunExists`) are raised by `result()`.
@@ -128,7 +138,16 @@ class SyncRunner:
             self._portal,
             self._portal.run(
                 lambda: self._runner.start(
-                    graph, state, run_id=run_id, limits=limits, after=after, pause_before=pause_before, tags=tags
+                    graph,
+                    state,
+                    run_id=run_id,
+                    limits=limits,
+                    after=after,
+                    pause_before=pause_before,
+                    tags=tags,
+                    queue=queue,
+                    priority=priority,
+                    key=key,
                 )
             ),
         )
@@ -339,7 +358,7 @@ class SyncRunner:
         """Return a handle on a run: the same one that `start` or `resume` returned if it is driven here.
 
         For any other run it is a handle that only reads: `events()` follows the run, and `result()` waits until no
-        process drives it. To drive it here, call `resume`.
+        process drives it, and it is not queued. To drive it here, call `resume`.
 
         Args:
             run_id: The run.
@@ -371,14 +390,19 @@ class SyncRunner:
         """
         return self._portal.iterate(lambda: self._runner.watch(run_id, graph, after=after, wait_out=wait_out))
 
+    def limit_queue(self, queue: str, limits: QueueLimits | None) -> None:
+        """Set how much of a queue is driven at a time, and begins in a time, over all workers; None: no limits."""
+        self._portal.call(lambda: self._runner.limit_queue(queue, limits))
+
     def runs(
         self, *, status: str | None = None, graph: str | None = None, tag: str | None = None, limit: int = 100
     ) -> Sequence[RunInfo]:
         """Return the recorded runs, the newest first, whichever process drives them.
 
         Args:
-            status: Only runs with this status: `running`, `waiting`, `finished`, `stopped`, `failed`, or `interrupted`
-                for a running run that no process drives; `running` then are those that one drives.
+            status: Only runs with this status: `running`, `waiting`, `finished`, `stopped` or `failed`; `queued` for a
+                running run that no process has driven yet, `interrupted` for one that no process drives any more;
+                `running` then are those that one drives.
             graph: Only runs of this graph, by name.
             tag: Only runs with this tag.
             limit: The maximum number.

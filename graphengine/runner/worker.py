@@ -1,8 +1,9 @@
 """The Worker: resumes the due runs of a database, until it is stopped.
 
-`Store.due` lists them: runs whose time has come, runs that were answered or sent a message, and runs whose process
-died. Any number of workers can poll one database: each run goes to the one that claims it first. A worker that ends
-does not end its runs: it releases them, and another worker resumes them.
+`Store.take` gives it runs whose time has come, runs that were answered or sent a message, runs that were released, and
+queued runs that no process has driven yet; each goes to one worker. Runs whose process died it claims by itself. Any
+number of workers can work on one database. A worker that ends does not end its runs: it releases them, and another
+worker resumes them.
 """
 
 from __future__ import annotations
@@ -16,14 +17,15 @@ from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import DefinitionError, RunIsDriven, RunnerClosed, StoreError
 from graphengine.graph.options import is_seconds
 from graphengine.runner.result import RunFailed
+from graphengine.stores.base import Pick
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from graphengine.graph.definition import GraphDefinition
     from graphengine.runner.result import Result
     from graphengine.runner.runner import Runner
-    from graphengine.stores.base import RunInfo
+    from graphengine.stores.base import RunInfo, Taken
 
 _AGAIN_SECONDS: Final = 60.0
 """How long to leave a run alone that could not be resumed. The cause, a changed graph for instance, usually needs a
@@ -36,11 +38,12 @@ class Took:
 
     Attributes:
         info: The run as it was found.
-        why: `due`, its time has come; `sent`, it was answered or sent a message; `orphan`, no process drove it.
+        why: `queued`, it begins; `due`, its time has come; `sent`, it was answered or sent a message; `orphan`, no
+            process drove it any more.
     """
 
     info: RunInfo
-    why: Literal["due", "sent", "orphan"]
+    why: Literal["queued", "due", "sent", "orphan"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,27 @@ class Refused:
     error: Exception
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a worker is.
+
+    Attributes:
+        is_stopping: Whether it takes no more runs.
+        driven: The ids of the runs that it drives.
+        concurrency: The maximum number of runs at the same time.
+        polled_at: When it last looked for runs, epoch seconds; None if not yet.
+        idle_seconds: How much later than it should it looks again, if it has room; None if it has none.
+        trouble: Why that failed since; None if it did not.
+    """
+
+    is_stopping: bool
+    driven: Sequence[str]
+    concurrency: int
+    polled_at: float | None
+    idle_seconds: float | None
+    trouble: StoreError | None
+
+
 WorkerEvent: TypeAlias = "Took | Ended | Refused"
 
 
@@ -69,6 +93,7 @@ class Worker:
     Args:
         runner: The runner that drives them. It must stay open while the worker works.
         graphs: The graphs by name. Runs of other graphs are left alone.
+        queues: The queues to take from, in turn; None for all.
         concurrency: The maximum number of runs at the same time.
         poll_seconds: How long to wait, by the runner's clock, after a poll that found nothing. PostgreSQL announces
             messages, releases and deaths of owners, which end the wait at once.
@@ -83,11 +108,12 @@ class Worker:
         >>> asyncio.run(main())
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - keyword options of a call that people write once
         self,
         runner: Runner,
         graphs: Mapping[str, GraphDefinition[Any]],
         *,
+        queues: Sequence[str] | None = None,
         concurrency: int = 4,
         poll_seconds: float = 1.0,
         on_event: Callable[[WorkerEvent], object] = lambda _: None,
@@ -98,13 +124,17 @@ class Worker:
             raise DefinitionError(f"Worker(poll_seconds={poll_seconds!r})", repair="give seconds above 0")
         self._runner = runner
         self._graphs = dict(graphs)
+        self._queues = None if queues is None else tuple(queues)
         self._concurrency = concurrency
         self._poll_seconds = poll_seconds
         self._on_event = on_event
         self._driven: dict[str, asyncio.Task[None]] = {}
         self._aside: dict[str, float] = {}
         self._is_alone = False  # the run that is driven must be the only one
+        self._awaits_idle = False  # such a run was found: take no others until it can be driven
         self._stopping = asyncio.Event()
+        self._polled_at: float | None = None  # the last poll that succeeded
+        self._trouble: StoreError | None = None  # why the last poll failed
         self._heard = 0  # announcements of the store
 
     async def run(self) -> None:
@@ -116,17 +146,36 @@ class Worker:
         """
         is_first = True
         try:
+            await self._introduce()
             while not self._stopping.is_set():
                 try:
                     await self._take()
+                    self._polled_at, self._trouble = self._runner.clock.now(), None
                 except StoreError as error:
                     if is_first:
                         raise
+                    self._trouble = error
                     self._on_event(Refused(None, error))
                 is_first = False
                 await self._rest()
         finally:
             await self._drain()
+
+    @property
+    def standing(self) -> Standing:
+        """How the worker is: for health checks."""
+        driven = sorted(run_id for run_id, task in self._driven.items() if not task.done())
+        idle: float | None = None
+        if self._polled_at is not None and len(driven) < self._concurrency and not self._is_alone:
+            idle = max(0.0, self._runner.clock.now() - self._polled_at - self._poll_seconds)
+        return Standing(self._stopping.is_set(), driven, self._concurrency, self._polled_at, idle, self._trouble)
+
+    async def _introduce(self) -> None:
+        """Record what this worker takes, for `graphengine workers`."""
+        facts = {"graphs": sorted(self._graphs), "concurrency": self._concurrency, "since": self._runner.clock.now()}
+        queues = None if self._queues is None else list(self._queues)
+        await self._runner.store.open()
+        await self._runner.store.set_role({**facts, "queues": queues})
 
     def stop(self) -> None:
         """Request its end: nodes in flight finish and are recorded, then the runs are released unchanged."""
@@ -134,24 +183,38 @@ class Worker:
 
     async def _take(self) -> None:
         """Start to drive due runs, up to the concurrency."""
-        room = self._concurrency - len(self._driven)
-        if room <= 0 or (self._is_alone and self._driven):
-            return
-        self._is_alone = False
-        now = self._runner.clock.now()
-        self._aside = {run_id: until for run_id, until in self._aside.items() if until > now}
-        enough = room + len(self._aside) + len(self._driven)
-        found = await self._runner.due(list(self._graphs), limit=enough)
-        fresh = [info for info in found if info.id not in self._driven and info.id not in self._aside]
-        for info in fresh[:room]:
-            if await self._runner.wants_alone(info):  # wait until the driven runs have ended, and start no others
-                if self._driven:
-                    return
-                self._is_alone = True
-            if not self._stopping.is_set():
-                self._driven[info.id] = asyncio.create_task(self._drive(info), name=f"graphengine worker {info.id}")
-            if self._is_alone:
+        while not self._stopping.is_set():
+            room = self._concurrency - len(self._driven)
+            if room <= 0 or (self._driven and (self._is_alone or self._awaits_idle)):
                 return
+            now = self._runner.clock.now()
+            self._aside = {run_id: until for run_id, until in self._aside.items() if until > now}
+            aside = {*self._aside, *self._driven}
+            pick = Pick(now, 1 if self._awaits_idle else room, list(self._graphs), self._queues, aside)
+            taken = await self._runner.take(pick)
+            self._is_alone = self._awaits_idle = False
+            for each in taken:
+                if each.fence is not None:
+                    self._begin(each)
+            for each in taken:
+                if each.fence is None:
+                    await self._begin_orphan(each)
+            if not taken or self._is_alone:
+                return
+
+    def _begin(self, taken: Taken) -> None:
+        run_id = taken.info.id
+        self._driven[run_id] = asyncio.create_task(self._drive(taken), name=f"graphengine worker {run_id}")
+
+    async def _begin_orphan(self, taken: Taken) -> None:
+        """Claim and drive the run of a dead process; if it must be alone, only once no other run is driven."""
+        if await self._runner.wants_alone(taken.info):
+            if self._driven:
+                self._awaits_idle = True
+                return
+            self._is_alone = True
+        if not self._is_alone or not self._driven:
+            self._begin(taken)
 
     async def _rest(self) -> None:
         """Wait until the next poll: a run has ended, the poll's time is over or cut short, or the worker must stop."""
@@ -183,12 +246,11 @@ class Worker:
         await asyncio.gather(*self._driven.values(), return_exceptions=True)
         self._driven.clear()
 
-    async def _drive(self, info: RunInfo) -> None:
+    async def _drive(self, taken: Taken) -> None:
         """Resume a run, and drive it until it ends, waits, or is released."""
-        now = self._runner.clock.now()
+        info, now = taken.info, self._runner.clock.now()
         try:
-            run = self._runner.resume(self._graphs[info.graph], info.id, wait_out=False)
-            run.due_only = True  # if another worker was faster and the run failed there, do not retry it
+            run = self._runner.resume_taken(self._graphs[info.graph], taken)
             is_taken = await run.is_taken()
             if is_taken:
                 self._on_event(Took(info, _why(info, now)))
@@ -208,10 +270,10 @@ class Worker:
             self._on_event(Refused(info, error))
 
 
-def _why(info: RunInfo, now: float) -> Literal["due", "sent", "orphan"]:
+def _why(info: RunInfo, now: float) -> Literal["queued", "due", "sent", "orphan"]:
     if info.status == "running":
-        return "orphan"
+        return "queued" if info.queued else "orphan"
     return "due" if info.due_at is not None and info.due_at <= now else "sent"
 
 
-__all__ = ["Ended", "Refused", "Took", "Worker", "WorkerEvent"]
+__all__ = ["Ended", "Refused", "Standing", "Took", "Worker", "WorkerEvent"]

@@ -7,16 +7,60 @@ the steps; that is the engine's part. `graphengine.testing.conformance` tests an
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, TypeAlias
+
+import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
     from graphengine.engine.outline import Outline
     from graphengine.engine.steps import Step
     from graphengine.state.json_values import JsonValue
 
 Status: TypeAlias = Literal["running", "waiting", "finished", "stopped", "failed"]
+
+
+DEFAULT_QUEUE: Final = "default"
+"""The queue of runs that were started without one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a list shows of a run, as of the last change of its status.
+
+    Attributes:
+        reason: What it waits for, or why it ended: the label of the edge to the end, or how the run stopped or failed,
+            on one line; "" while it runs.
+        kind: The kind of its first wait (`ask`, `receive`, `sleep`, `pause`, `crash`), or of its end (`end`, `failed`,
+            `limit`, `asked`); "" while it runs.
+        waits: How many things it waits for.
+        cost_usd: What models cost so far, US dollars; None if the price of any call is not known.
+        tokens: The tokens of all calls of models.
+        visits: Completed node visits.
+        seconds: Driven time.
+    """
+
+    reason: str = ""
+    kind: str = ""
+    waits: int = 0
+    cost_usd: float | None = 0.0
+    tokens: int = 0
+    visits: int = 0
+    seconds: float = 0.0
+
+
+def summary_text(summary: Summary) -> str:
+    """Return a summary as stores keep it: JSON."""
+    return msgspec.json.encode(summary).decode()
+
+
+def read_summary(text: str | None) -> Summary | None:
+    """Return the summary that a store kept; None if there is none, or it cannot be read."""
+    try:
+        return None if text is None else msgspec.json.decode(text, type=Summary)
+    except ValueError:  # it is derived from the log, which can always be folded
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +81,12 @@ class RunInfo:
         held: Whether an owner claimed the run and has not released it: its driver is at work, or died.
         due_at: While it waits: when its first timer is due, epoch seconds; None if it waits for no timer.
         tags: Its tags, sorted.
+        queue: The queue from which workers take it.
+        priority: The higher, the sooner it is taken from its queue.
+        key: For whom it is in its queue, such as a tenant: keys take turns. None for no key.
+        queued: Whether no process has driven it yet.
+        summary: Why it ended or what it waits for, and its costs; None before the first change of its status, and if
+            an older version wrote that.
     """
 
     id: str
@@ -52,6 +102,11 @@ class RunInfo:
     held: bool = False
     due_at: float | None = None
     tags: tuple[str, ...] = ()
+    queue: str = DEFAULT_QUEUE
+    priority: int = 0
+    key: str | None = None
+    queued: bool = False
+    summary: Summary | None = None
 
 
 @dataclass(slots=True)
@@ -71,6 +126,7 @@ class Append:
         outline: The outline to keep under the new fingerprint, as for `create`.
         due_at: With the status `waiting`: when the run's first timer is due, epoch seconds; None if there is none.
             With any other status it is ignored, and the run has no `due_at` afterwards.
+        summary: The run's new summary; None: unchanged.
     """
 
     run_id: str
@@ -82,6 +138,7 @@ class Append:
     fingerprint: str | None = None
     outline: Outline | None = None
     due_at: float | None = None
+    summary: Summary | None = None
 
 
 class Loaded(NamedTuple):
@@ -99,6 +156,87 @@ class Message(NamedTuple):
     run_id: str
     kind: str
     payload: Any  # its shape depends on the kind
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """What a worker takes from the queues.
+
+    Attributes:
+        now: The time, epoch seconds.
+        limit: At most how many runs.
+        graphs: Only runs of these graphs; None for all.
+        queues: Only runs of these queues; None for all.
+        aside: Not these runs.
+    """
+
+    now: float
+    limit: int
+    graphs: Sequence[str] | None = None
+    queues: Sequence[str] | None = None
+    aside: Collection[str] = ()
+
+
+class Taken(NamedTuple):
+    """A run that a worker takes.
+
+    Attributes:
+        info: The run as it was found.
+        fence: Its fence; None for the run of a dead owner, which is still to be claimed: whether its process died
+            decides how it is resumed.
+        loaded: What `load` returns; None if that is still to be read.
+        inbox: What `inbox` returns.
+    """
+
+    info: RunInfo
+    fence: int | None
+    loaded: Loaded | None = None
+    inbox: Sequence[Message] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class QueueLimits:
+    """How much of a queue is driven at the same time, and begins in a time, over all workers.
+
+    Attributes:
+        concurrency: At most so many of its runs are driven at the same time.
+        rate: At most so many of its runs begin in so many seconds, as (count, seconds).
+        key_concurrency: The same as `concurrency` for the runs of each key.
+        key_rate: The same as `rate` for the runs of each key.
+    """
+
+    concurrency: int | None = None
+    rate: tuple[int, float] | None = None
+    key_concurrency: int | None = None
+    key_rate: tuple[int, float] | None = None
+
+
+class QueueCount(NamedTuple):
+    """How many runs of a queue have never been driven, and how many are driven now."""
+
+    queue: str
+    queued: int
+    driven: int
+
+
+class OwnerInfo(NamedTuple):
+    """A process that is alive and can drive runs.
+
+    Attributes:
+        id: Its owner, as `RunInfo.driver` has it.
+        host: Its host.
+        pid: Its number there.
+        role: What it takes as a worker: a JSON object; None if it is no worker.
+        runs: The runs that it drives, at most a hundred.
+        driven: How many runs it drives.
+    """
+
+    id: str
+    host: str
+    pid: int
+    role: Mapping[str, Any] | None
+    runs: Sequence[str]
+    driven: int
 
 
 class Count(NamedTuple):
@@ -152,7 +290,9 @@ class Store(Protocol):
 
         For a run with a parent the log before `parent_seq + 1` is the parent's; nothing is copied.
         `outline` describes the graph and is kept once per `info.fingerprint`. A run created as `waiting` keeps
-        `info.due_at`; every run keeps `info.tags`.
+        `info.due_at`; every run keeps `info.tags`, `queue`, `priority`, `key` and `summary`.
+
+        With `info.queued` it has no driver, and the fence is 0: it is due since `info.created_at`.
 
         Raises: RunExists; UnknownRun (the parent); UnknownStep (the parent has no such seq).
         """
@@ -292,6 +432,38 @@ class Store(Protocol):
         find the same runs, and `claim` decides. It is cheap enough to be called every second: its cost does not
         depend on the number of ended runs or the length of the logs.
         """
+        ...
+
+    async def take(self, pick: Pick) -> Sequence[Taken]:
+        """Become the driver of due runs that no process drives, and return them; of several callers one gets a run.
+
+        In each queue, the higher `priority` comes first, then runs that have been driven before, longest due first,
+        then queued runs, whose keys take turns. Queues take turns. The limits of the queues hold over all owners; runs
+        of dead owners that are due are exempt, come first, and are returned without being claimed.
+
+        Its cost does not depend on how many runs are queued or have ended; with limits for keys it depends on the
+        number of keys that have queued runs.
+        """
+        ...
+
+    async def limit_queue(self, queue: str, limits: QueueLimits | None) -> None:
+        """Set the limits of a queue, or remove them."""
+        ...
+
+    async def queue_limits(self) -> Mapping[str, QueueLimits]:
+        """Return the limits by queue."""
+        ...
+
+    async def queue_counts(self) -> Sequence[QueueCount]:
+        """Return how many runs each queue has that are queued or driven, by name; only numbers above 0."""
+        ...
+
+    async def set_role(self, role: Mapping[str, JsonValue]) -> None:
+        """Record that this owner is a worker, and what it takes."""
+        ...
+
+    async def owners(self) -> Sequence[OwnerInfo]:
+        """Return the owners that are alive, in any order."""
         ...
 
     async def post(self, run_id: str, kind: str, payload: JsonValue, key: str) -> bool:

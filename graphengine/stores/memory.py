@@ -8,6 +8,8 @@ the store behaves like one on disk.
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 import time
 import uuid
 from collections import Counter
@@ -25,7 +27,8 @@ from graphengine.errors import (
     UnknownRun,
     UnknownStep,
 )
-from graphengine.stores.base import Count, Loaded, Message, RunInfo
+from graphengine.stores.base import Count, Loaded, Message, OwnerInfo, QueueCount, RunInfo, Taken
+from graphengine.stores.dispatch import Candidate, Load, choose
 from graphengine.stores.snapshots import MIN_ROWS
 
 if TYPE_CHECKING:
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
     from graphengine.engine.outline import Outline
     from graphengine.engine.steps import Step
     from graphengine.state.json_values import JsonValue
-    from graphengine.stores.base import Append, Status
+    from graphengine.stores.base import Append, Pick, QueueLimits, Status
 
 
 class _Log:
@@ -62,7 +65,9 @@ class _Log:
         "shots",
         "status",
         "steps",
+        "summary",
         "tags",
+        "turn",
     )  # fmt: skip
 
     def __init__(self, info: RunInfo, parent: _Log | None, steps: Sequence[Step]) -> None:
@@ -73,9 +78,11 @@ class _Log:
         self.status: Status = info.status
         self.fingerprint = info.fingerprint
         self.due_at = info.due_at if info.status == "waiting" else None
-        self.fence = 1
-        self.driver_fence: int | None = 1
-        self.freed_at = 0.0
+        self.fence = 0 if info.queued else 1
+        self.driver_fence: int | None = None if info.queued else 1
+        self.freed_at = info.created_at
+        self.summary = info.summary
+        self.turn = 0
         self.inbox: dict[int, tuple[float, Message]] = {}
         self.keys: set[str] = set()
         self.tags = frozenset(info.tags)
@@ -135,6 +142,9 @@ class MemoryStore:
         self._logs: dict[str, _Log] = {}
         self._going: dict[str, _Log] = {}  # the runs that have not ended: the only ones `due` checks
         self._outlines: dict[str, Outline] = {}
+        self._limits: dict[str, QueueLimits] = {}
+        self._rates: dict[tuple[str, str], float] = {}
+        self._role: dict[str, JsonValue] | None = None
         self._posted = 0
         self._writes = 0
 
@@ -173,9 +183,11 @@ class MemoryStore:
         _check_dense(info.id, steps, info.parent_seq + 1)
         self._writes += 1
         self._logs[info.id] = log = _Log(info, parent, steps)
+        if info.queued:
+            log.turn = self._next_turn(info)
         self._sort_in(log)
         self._outlines.setdefault(info.fingerprint, outline)
-        return 1
+        return log.fence
 
     async def claim(self, run_id: str) -> int:
         """Become the run's driver; see `Store.claim`."""
@@ -209,6 +221,8 @@ class MemoryStore:
             _check_dense(run_id, steps, expected)
             log.steps.extend(steps)
         log.next_seq = expected + len(steps)
+        if batch.summary is not None:
+            log.summary = batch.summary
         if batch.consume or batch.fingerprint is not None or status != log.status or status != "running":
             self._change(log, batch)
 
@@ -300,6 +314,69 @@ class MemoryStore:
         found = [(since, log) for log in wanted if (since := log.due_since(now)) is not None]
         found.sort(key=_due_since)
         return [self._info(log) for _, log in found[: max(limit, 0)]]
+
+    def _next_turn(self, info: RunInfo) -> int:
+        """Return one after the last turn of the run's key, but not before those whose turn it is."""
+        others = [
+            (log.info.key, log.turn)
+            for log in self._going.values()
+            if log.fence == 0 and (log.info.queue, log.info.priority) == (info.queue, info.priority)
+        ]
+        own = max((turn + 1 for key, turn in others if key == info.key), default=0)
+        return max(own, min((turn for _, turn in others), default=0))
+
+    async def take(self, pick: Pick) -> Sequence[Taken]:
+        """Become the driver of due runs that no process drives; see `Store.take`."""
+        self._check_open()
+        found: list[Candidate] = []
+        for run_id, log in self._going.items():
+            info = log.info
+            fits = info.graph in (pick.graphs or (info.graph,)) and info.queue in (pick.queues or (info.queue,))
+            since = log.due_since(pick.now)
+            if fits and since is not None and run_id not in pick.aside:
+                place = log.turn if log.fence == 0 else since
+                found.append(Candidate(run_id, info.queue, info.key or "", info.priority, log.fence == 0, place))
+        driven = Counter((log.info.queue, log.info.key or "") for log in self._going.values() if log.driver_fence)
+        chosen = choose(found, pick.limit, Load(self._limits, driven, self._rates), pick.now)
+        self._rates.update(chosen.rates)
+        taken: list[Taken] = []
+        for run_id in map(str, chosen.ids):
+            info = self._info(self._logs[run_id])
+            fence = await self.claim(run_id)
+            taken.append(Taken(info, fence, await self.load(run_id), await self.inbox([run_id])))
+        return taken
+
+    async def limit_queue(self, queue: str, limits: QueueLimits | None) -> None:
+        """Set the limits of a queue, or remove them; see `Store.limit_queue`."""
+        self._check_open()
+        self._limits.pop(queue, None)
+        if limits is not None:
+            self._limits[queue] = limits
+
+    async def queue_limits(self) -> Mapping[str, QueueLimits]:
+        """Return the limits by queue; see `Store.queue_limits`."""
+        self._check_open()
+        return self._limits.copy()
+
+    async def queue_counts(self) -> Sequence[QueueCount]:
+        """Return how many runs each queue has; see `Store.queue_counts`."""
+        self._check_open()
+        logs = self._going.values()
+        queued = Counter(log.info.queue for log in logs if log.fence == 0)
+        driven = Counter(log.info.queue for log in logs if log.driver_fence is not None)
+        return [QueueCount(name, queued[name], driven[name]) for name in sorted(queued.keys() | driven.keys())]
+
+    async def set_role(self, role: Mapping[str, JsonValue]) -> None:
+        """Record that this owner is a worker; see `Store.set_role`."""
+        self._check_open()
+        self._role = dict(role)
+
+    async def owners(self) -> Sequence[OwnerInfo]:
+        """Return this process; see `Store.owners`."""
+        self._check_open()
+        driven = sorted(log.info.id for log in self._going.values() if log.driver_fence is not None)
+        here = self._owner, socket.gethostname(), os.getpid()
+        return [OwnerInfo(*here, self._role, driven[:100], len(driven))]
 
     async def outline(self, fingerprint: str) -> Outline | None:
         """Return the outline of this fingerprint; see `Store.outline`."""
@@ -454,6 +531,8 @@ class MemoryStore:
             held=held,
             due_at=log.due_at,
             tags=tuple(sorted(log.tags)),
+            queued=log.fence == 0,
+            summary=log.summary,
         )
 
 

@@ -8,7 +8,8 @@ Subclass `StoreConformance`, define how an empty store is made, and let pytest c
 
 Each test is a plain function that runs an event loop of its own, so no plugin is needed. Tests with two processes are
 skipped unless `make_second_store` is defined too. Each test's docstring is a sentence of `stores/base.py`. Tests of
-waiting runs and their messages are in `waiting_runs.py`; those of tags and removed runs in `growing_stores.py`.
+waiting runs and their messages are in `waiting_runs.py`; those of tags and removed runs in `growing_stores.py`,
+those of queues in `queued_runs.py`.
 """
 # ruff: noqa: S101, PLR2004  # these are tests, though they are part of the product
 
@@ -33,6 +34,7 @@ from graphengine.errors import (
 )
 from graphengine.stores.base import Append, RunInfo
 from graphengine.testing.growing_stores import GrowingStores
+from graphengine.testing.queued_runs import QueuedRuns
 from graphengine.testing.store_kit import (
     SnapshotProbe,
     append,
@@ -61,7 +63,7 @@ MANY_STEPS: Final = 1200
 """Enough steps for several snapshots."""
 
 
-class StoreConformance(GrowingStores, WaitingRuns):
+class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
     """All tests; a subclass defines how a store is made."""
 
     # -- opening and closing

@@ -148,7 +148,7 @@ def test_the_documents_have_the_waits(waiting: Invoke) -> None:
 def test_runs_shows_what_a_run_waits_for(waiting: Invoke) -> None:
     """The first question, how many more there are, and when it ends by itself."""
     heading, row = waiting("runs").stdout.splitlines()
-    assert heading.split()[-2:] == ["waits", "for"]
+    assert heading.split()[-1] == "why"
     assert row.endswith("style: Which style? (and 1 more)")
     waiting("answer", "r", "x")
     waiting("send", "r", "tips", "1")

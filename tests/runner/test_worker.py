@@ -14,7 +14,7 @@ from graphengine.errors import DefinitionError, RunnerClosed, StoreMissing
 from graphengine.reducers import append
 from graphengine.runner import StepRecorded
 from graphengine.runner.worker import Ended, Refused, Took, Worker, WorkerEvent
-from graphengine.stores.base import RunInfo
+from graphengine.stores.base import Pick, Taken
 from graphengine.stores.memory import MemoryStore
 from graphengine.testing import FakeClock
 from tests.kit.facts import said
@@ -348,11 +348,11 @@ async def test_a_store_that_fails_for_a_while_is_polled_again(clock: FakeClock) 
     class Failing(MemoryStore):
         polls = 0
 
-        async def due(self, *given: Any, **options: Any) -> Any:
+        async def take(self, pick: Pick) -> Sequence[Taken]:
             self.polls += 1
             if self.polls in failing:
                 raise StoreMissing("gone", where="here")
-            return await super().due(*given, **options)
+            return await super().take(pick)
 
     steps = Steps()
     steps.gate.set()
@@ -497,10 +497,10 @@ async def test_a_run_that_failed_elsewhere_meanwhile_is_not_retried(
         await still.resume(broken, "r").result()
     polls = [found]
 
-    async def due(graphs: object = None, *, limit: int = 0) -> Sequence[RunInfo]:
-        return polls.pop() if polls else ()
+    async def take(pick: Pick) -> Sequence[Taken]:
+        return [Taken(info, None) for info in polls.pop()] if polls else ()
 
-    monkeypatch.setattr(still, "due", due)
+    monkeypatch.setattr(still, "take", take)
     other = Steps("other")
     other.gate.set()
     assert ends(await work(still, broken, other.graph)) == [("s", "finished")]

@@ -5,7 +5,7 @@ Runs: `done` (finished), `asks` (waits for an answer, with a message in its inbo
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -23,6 +23,7 @@ from graphengine.errors import GraphEngineError
 from graphengine.history.load import load_snapshot
 from graphengine.reducers import add, append
 from graphengine.stores import long_texts, snapshots
+from graphengine.stores.base import RunInfo
 from graphengine.stores.sqlite import SQLiteStore
 from tests.kit.facts import resaid
 
@@ -156,6 +157,19 @@ Facts = dict[str, Any]
 """For each read, the result as JSON, or the error."""
 
 
+def _proved(info: RunInfo) -> RunInfo:
+    """Return the facts that a checksum or the log proves: the queue, and what lists show of a run, are not."""
+    return replace(info, queue="", priority=0, key=None, queued=False, summary=None)
+
+
+async def _one(reading: Awaitable[RunInfo]) -> RunInfo:
+    return _proved(await reading)
+
+
+async def _listed(reading: Awaitable[Sequence[RunInfo]]) -> list[RunInfo]:
+    return [_proved(info) for info in await reading]
+
+
 async def facts_of(path: Path) -> Facts:
     """Return the result of every read of every run: JSON, or the error."""
     found: Facts = {}
@@ -184,14 +198,14 @@ async def facts_of(path: Path) -> Facts:
     except GraphEngineError as error:
         return {"open": error}
     try:
-        await ask_for("list", store.runs())
+        await ask_for("list", _listed(store.runs()))
         for run_id in RUNS:
             await ask_for(f"steps {run_id}", steps(run_id))
             await ask_for(f"state {run_id}", state(run_id))
             await ask_for(f"middle {run_id}", middle(run_id))
-            await ask_for(f"info {run_id}", store.info(run_id))
+            await ask_for(f"info {run_id}", _one(store.info(run_id)))
         await ask_for("inbox", messages())
-        await ask_for("due", store.due(1e12))
+        await ask_for("due", _listed(store.due(1e12)))
         await ask_for("outline", store.outline(_fingerprint()))
     finally:
         await store.close()

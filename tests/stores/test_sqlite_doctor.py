@@ -215,7 +215,7 @@ async def test_leftovers_of_a_death_are_notes(made: Path) -> None:
     (folder / f"{unknown}.lock").touch()
     change(
         made,
-        f"INSERT INTO owners VALUES ('{dead}', 'elsewhere', 1, '{dead}.lock', 5)",  # noqa: S608 - constant words
+        f"INSERT INTO owners VALUES ('{dead}', 'elsewhere', 1, '{dead}.lock', 5, '')",  # noqa: S608 - constant words
         f"UPDATE runs SET driver = '{dead}', wanted_at = NULL WHERE id = 'left'",  # noqa: S608
         "INSERT INTO trash VALUES (99)",
     )

@@ -28,7 +28,7 @@ from graphengine.errors import (
     StoreReadOnly,
     StoreTooNew,
 )
-from graphengine.stores.base import Append
+from graphengine.stores.base import Append, Summary
 from graphengine.stores.sqlite import SQLiteStore
 from graphengine.stores.sqlite.files import APPLICATION_ID, VERSION, check_format, migrate
 from graphengine.stores.sqlite.queries import SQL
@@ -275,6 +275,28 @@ async def test_an_old_version_is_not_read_before_it_was_migrated(open_store: Ope
     await (await open_store()).close()
     reader = await open_store(read_only=True)
     assert [info.id for info in await reader.runs()] == ["child", "parent"]
+
+
+async def test_the_previous_version_is_read_without_migrating_it(open_store: OpenStore, path: Path) -> None:
+    """What it does not record has its default; the file does not change."""
+    make_database(path, (FORMATS / "0004.sql").read_text())
+    before = path.read_bytes()
+    reader = await open_store(read_only=True)
+    assert [(info.id, info.queue, info.summary) for info in await reader.runs()] == [
+        ("child", "default", None),
+        ("parent", "default", None),
+    ]
+    assert [info.id for info in await reader.due(0.0)] == ["child"]
+    assert seqs((await reader.load("child")).steps) == [1, 2, 3]
+    assert path.read_bytes() == before
+
+
+async def test_queue_and_summary_of_a_recorded_database(open_store: OpenStore, path: Path) -> None:
+    """They are read as they were written; what a summary does not have has its default."""
+    make_database(path, (FORMATS / "0005.sql").read_text())
+    info = await (await open_store()).info("parent")
+    assert (info.queue, info.priority, info.key) == ("mail", 2, "tenant")
+    assert info.summary == Summary("ok", "end", cost_usd=None, tokens=7)
 
 
 def test_there_is_a_recorded_database_of_every_version() -> None:

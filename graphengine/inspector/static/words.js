@@ -1,6 +1,7 @@
 // Numbers, times and statuses in words.
 
 export const STATUSES = {
+  queued: ["○", "queued"],
   running: ["●", "running"],
   interrupted: ["◌", "interrupted"],
   waiting: ["⏸", "waiting"],

@@ -61,8 +61,8 @@ def examine(address: str, *, quick: bool = False, progress: Progress | None = No
     more = 0
     try:
         with Server(place, 0.0, read_only=True).connect() as connection:
-            opening.check_readable(connection, place)
-            for finding in _all(connection, counted, progress, quick=quick):
+            own = Own(None, (), opening.check_readable(connection, place))
+            for finding in _all(connection, counted, progress, own, quick=quick):
                 if len(findings) < MOST_FINDINGS:
                     findings.append(finding)
                 else:
@@ -72,7 +72,9 @@ def examine(address: str, *, quick: bool = False, progress: Progress | None = No
     return Report(place.shown, findings, more, counted.runs, counted.steps, counted.snapshots)
 
 
-def _all(connection: Connection, counted: _Counted, progress: Progress | None, *, quick: bool) -> Iterator[Finding]:
+def _all(
+    connection: Connection, counted: _Counted, progress: Progress | None, own: Own, *, quick: bool
+) -> Iterator[Finding]:
     yield from _checksums(connection)
     yield from _outlines(connection)
     total = _number(connection, SQL["count_runs"])
@@ -85,7 +87,7 @@ def _all(connection: Connection, counted: _Counted, progress: Progress | None, *
             counted.runs += 1
             if progress is not None:
                 progress("runs", counted.runs, total)
-            yield from _run(connection, run_id, counted, quick=quick)
+            yield from _run(connection, run_id, counted, own, quick=quick)
         last = found[-1]
 
 
@@ -105,14 +107,14 @@ def _outlines(connection: Connection) -> Iterator[Finding]:
             yield Finding("outline_damaged", error.message, repair=_BACKUP)
 
 
-def _run(connection: Connection, run_id: str, counted: _Counted, *, quick: bool) -> Iterator[Finding]:
+def _run(connection: Connection, run_id: str, counted: _Counted, only: Own, *, quick: bool) -> Iterator[Finding]:
     try:
         reads.inbox(connection, [run_id])
     except StoreCorrupt as error:
         yield Finding("message_damaged", error.message, run_id, repair=_BACKUP)
     try:
-        info = reads.info(connection, run_id, Own(None, ()))
-        steps = reads.steps(connection, run_id, 0, info.seq)
+        info = reads.info(connection, run_id, only)
+        steps = reads.steps(connection, run_id, 0, info.seq, only)
     except UnknownRun:  # removed meanwhile
         return
     except StoreCorrupt as error:
@@ -131,15 +133,15 @@ def _run(connection: Connection, run_id: str, counted: _Counted, *, quick: bool)
             return
         if step.seq in shots:
             counted.snapshots += 1
-            yield from _snapshot(connection, run_id, snapshot)
+            yield from _snapshot(connection, run_id, snapshot, only)
     yield from _row(info, snapshot)
 
 
-def _snapshot(connection: Connection, run_id: str, snapshot: Snapshot) -> Iterator[Finding]:
+def _snapshot(connection: Connection, run_id: str, snapshot: Snapshot, own: Own) -> Iterator[Finding]:
     seq = snapshot.seq
     repair = "no step is affected: the run is read from an older snapshot, and this one goes with its run"
     try:
-        stored = decode_snapshot(reads.snapshot_at(connection, run_id, seq))
+        stored = decode_snapshot(reads.snapshot_at(connection, run_id, seq, own))
         if from_json(to_json(to_record(stored))) != from_json(to_json(to_record(snapshot))):
             what = f"the snapshot after step {seq} differs from the log"
             yield Finding("snapshot_differs", what, run_id, seq, repair)

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from graphengine.stores.addresses import Address
     from graphengine.stores.postgres.sessions import Connection
 
+OLDEST_READ: Final = 1
+"""The oldest format that is read without migrating it."""
+
 _OLDEST_SERVER: Final = 130_000
 _LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
 
@@ -53,8 +56,8 @@ def prepare(connection: Connection, address: Address, *, upto: int = FORMAT) -> 
             connection.execute("INSERT INTO meta (format, oldest) VALUES (%s, %s)", (upto, min(OLDEST, upto)))
 
 
-def check_readable(connection: Connection, address: Address) -> None:
-    """Check that the schema can be read by this version.
+def check_readable(connection: Connection, address: Address) -> int:
+    """Check that the schema can be read by this version, and return its format.
 
     Raises:
         StoreMissing: There is none.
@@ -66,11 +69,12 @@ def check_readable(connection: Connection, address: Address) -> None:
     if version == 0:
         message = f"there is no schema {address.schema} of graphengine in the database"
         raise StoreMissing(message, where=address.shown, repair="check the address; the first run creates the schema")
-    if version < FORMAT:
+    if version < OLDEST_READ:
         message = f"the schema has format {version} and must be brought to format {FORMAT} before it is read"
         raise StoreReadOnly(
             message, where=address.shown, repair="open it once with write access, as by `graphengine run`"
         )
+    return version
 
 
 def format_of(connection: Connection, address: Address) -> int:

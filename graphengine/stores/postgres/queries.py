@@ -6,7 +6,7 @@ from typing import Final
 
 from graphengine.stores.statements import named, text_of
 
-MIGRATIONS: Final = ("0001_runs.sql",)
+MIGRATIONS: Final = ("0001_runs.sql", "0002_dispatch.sql")
 """The migrations in order; the number of the last one is the format's version."""
 
 FORMAT: Final = len(MIGRATIONS)

@@ -5,6 +5,17 @@ SELECT run, fence, driver, last, status FROM append(
     %b, %b, %b, %b, %b, %b,  %b, %b, %b, %b, %b,  %b, %b,  %b, %b, %b, %b,  %b, %b, %b, %b,  %b, %b,  %b, %b, %b, %b, %b
 );
 
+-- name: append_and_sum
+SELECT run, fence, driver, last, status FROM append_and_sum(
+    %b, %b, %b, %b, %b, %b,  %b, %b, %b, %b, %b,  %b, %b,  %b, %b, %b, %b,  %b, %b, %b, %b,  %b, %b,  %b, %b, %b, %b, %b,
+    %b, %b
+);
+
+-- name: append_last
+SELECT append_last(
+    %s::text, %s::bigint, %s::integer, %s::integer, %s::float8, %s::integer, %s::text, %s::text, %s::float8, %s::text
+);
+
 -- name: append_one
 SELECT append_one(%s::text, %s::bigint, %s::integer, %s::integer, %s::float8, %s::integer, %s::text, %s::text, %s::float8);
 
@@ -18,6 +29,14 @@ SELECT outcome, key, fence, rows, row_bytes, shot_bytes FROM create_run(
     %s::text, %s::bigint, %s::text, %s::text, %s::text, %s::text, %s::integer,
     %s::text, %s::float8, %s::float8, %s::text, %s::integer, %b,
     %b, %b, %b, %b,  %b, %b, %b, %b, %b
+);
+
+-- name: create_in_queue
+SELECT outcome, key, fence, rows, row_bytes, shot_bytes FROM create_in_queue(
+    %s::text, %s::bigint, %s::text, %s::text, %s::text, %s::text, %s::integer,
+    %s::text, %s::float8, %s::float8, %s::text, %s::integer, %b,
+    %b, %b, %b, %b,  %b, %b, %b, %b, %b,
+    %s::text, %s::integer, %s::text, %s::text, %s::boolean, %s::text
 );
 
 -- name: claim
@@ -70,10 +89,10 @@ SELECT id FROM dead_drivers(%s::text);
 DELETE FROM owners AS o WHERE o.expires_at < epoch() - 3600 AND NOT EXISTS (SELECT FROM runs AS r WHERE r.driver = o.id);
 
 -- name: facts
-SELECT * FROM run_facts WHERE id = %s;
+SELECT * FROM run_rows WHERE id = %s;
 
 -- name: facts_of
-SELECT f.* FROM unnest(%b::bigint[]) WITH ORDINALITY AS k (key, place) JOIN run_facts AS f ON f.key = k.key ORDER BY k.place;
+SELECT f.* FROM unnest(%b::bigint[]) WITH ORDINALITY AS k (key, place) JOIN run_rows AS f ON f.key = k.key ORDER BY k.place;
 
 -- name: seqs
 SELECT r.id, last_seq(r.key, r.parent_seq) FROM runs AS r WHERE r.id = ANY (%b);
@@ -83,10 +102,13 @@ SELECT r.id, last_seq(r.key, r.parent_seq) FROM runs AS r WHERE r.id = ANY (%b);
 SELECT id FROM runs WHERE id >= %(prefix)s::text AND id < %(prefix)s::text || chr(1114111) ORDER BY id LIMIT %(limit)s;
 
 -- name: log
-SELECT kind, holder, seq, sum, place, body FROM read_log(%s::text, %s::integer, %s::integer, %s::integer);
+-- Also what the facts of the log do not have (kind q), as JSON.
+SELECT kind, holder, seq, sum, place, body FROM read_log(%(id)s::text, %(upto)s::integer, %(after)s::integer, %(newest)s::integer)
+UNION ALL
+SELECT 'q', r.id, 0, 0, 0, json_build_array(r.queue, r.priority, r.queue_key, r.summary)::text FROM runs AS r WHERE r.id = %(id)s::text;
 
 -- name: infos
-SELECT * FROM run_facts WHERE id = ANY (%b);
+SELECT * FROM run_rows WHERE id = ANY (%b);
 
 -- name: pulse
 SELECT pg_current_snapshot()::text;
@@ -99,7 +121,7 @@ WHERE (%(text)s::text IS NULL OR strpos(r.id, %(text)s::text) > 0)
 GROUP BY 1, 2, 3;
 
 -- name: branches
-SELECT f.* FROM run_facts AS f
+SELECT f.* FROM run_rows AS f
 WHERE f.key IN (SELECT c.key FROM runs AS p JOIN runs AS c ON c.parent = p.key WHERE p.id = ANY (%b)) ORDER BY f.key;
 
 -- name: outline
@@ -147,3 +169,144 @@ SELECT id FROM runs WHERE id > %s::text ORDER BY id LIMIT %s;
 
 -- name: shots
 SELECT s.seq FROM runs AS r JOIN snapshots AS s ON s.run = r.key WHERE r.id = %s ORDER BY s.seq;
+
+-- name: take_again
+-- What a call took whose answer was lost.
+SELECT r.key FROM runs AS r WHERE r.driver = %(owner)s::text AND r.token = %(token)s::bigint ORDER BY r.key;
+
+-- name: queues_with_work
+WITH RECURSIVE
+queued (name) AS (
+    SELECT min(r.queue) FROM runs AS r WHERE r.fence = 0
+    UNION ALL SELECT (SELECT min(r.queue) FROM runs AS r WHERE r.fence = 0 AND r.queue > q.name)
+    FROM queued AS q WHERE q.name IS NOT NULL
+),
+wanted (name) AS (
+    SELECT min(r.queue) FROM runs AS r WHERE r.wanted_at IS NOT NULL AND r.fence > 0
+    UNION ALL SELECT (SELECT min(r.queue) FROM runs AS r WHERE r.wanted_at IS NOT NULL AND r.fence > 0 AND r.queue > q.name)
+    FROM wanted AS q WHERE q.name IS NOT NULL
+),
+timed (name) AS (
+    SELECT min(r.queue) FROM runs AS r WHERE r.due_at IS NOT NULL
+    UNION ALL SELECT (SELECT min(r.queue) FROM runs AS r WHERE r.due_at IS NOT NULL AND r.queue > q.name)
+    FROM timed AS q WHERE q.name IS NOT NULL
+)
+SELECT f.name, l.limits FROM (SELECT name FROM queued UNION SELECT name FROM wanted UNION SELECT name FROM timed) AS f
+LEFT JOIN queues AS l ON l.name = f.name
+WHERE f.name IS NOT NULL AND (%(queues)b::text[] IS NULL OR f.name = ANY (%(queues)b::text[]));
+
+-- name: lock_limits
+-- Workers take from a queue with limits one after the other.
+SELECT l.name, l.limits FROM queues AS l WHERE l.name = ANY (%b) ORDER BY l.name FOR UPDATE;
+
+-- name: driven_of
+SELECT r.queue, r.queue_key, count(*) FROM runs AS r
+WHERE r.driver IS NOT NULL AND r.driver <> ALL (%(dead)b::text[]) AND r.queue = ANY (%(queues)b::text[]) GROUP BY 1, 2;
+
+-- name: rates_of
+SELECT queue, queue_key, until FROM rates WHERE queue = ANY (%b);
+
+-- name: orphans_of
+SELECT r.key FROM runs AS r
+WHERE r.driver = ANY (%(dead)b::text[])
+    AND (r.status = 'running' OR r.wanted_at IS NOT NULL OR r.due_at <= %(now)s::float8)
+    AND (%(graphs)b::text[] IS NULL OR r.graph = ANY (%(graphs)b::text[]))
+    AND (%(queues)b::text[] IS NULL OR r.queue = ANY (%(queues)b::text[])) AND r.id <> ALL (%(aside)b::text[])
+ORDER BY r.key LIMIT %(limit)s::integer;
+
+-- name: candidates
+-- The first of each queue: those that messages or releases made due, those whose time has come, and queued ones. Rows
+-- that another call has locked are left to it.
+SELECT c.* FROM unnest(%(names)b::text[]) AS q (name), LATERAL (
+    SELECT * FROM (
+        SELECT r.key, r.queue, r.queue_key, r.priority, false AS is_queued, r.wanted_at AS place FROM runs AS r
+        WHERE r.queue = q.name AND r.wanted_at IS NOT NULL AND r.fence > 0 AND r.driver IS NULL
+            AND (%(graphs)b::text[] IS NULL OR r.graph = ANY (%(graphs)b::text[])) AND r.id <> ALL (%(aside)b::text[])
+            AND r.queue_key <> ALL (%(blocked)b::text[])
+        ORDER BY r.wanted_at LIMIT %(limit)s::integer FOR NO KEY UPDATE SKIP LOCKED
+    ) AS wanted
+    UNION ALL
+    SELECT * FROM (
+        SELECT r.key, r.queue, r.queue_key, r.priority, false, r.due_at FROM runs AS r
+        WHERE r.queue = q.name AND r.due_at <= %(now)s::float8 AND r.wanted_at IS NULL AND r.driver IS NULL
+            AND (%(graphs)b::text[] IS NULL OR r.graph = ANY (%(graphs)b::text[])) AND r.id <> ALL (%(aside)b::text[])
+            AND r.queue_key <> ALL (%(blocked)b::text[])
+        ORDER BY r.due_at LIMIT %(limit)s::integer FOR NO KEY UPDATE SKIP LOCKED
+    ) AS timed
+    UNION ALL
+    SELECT * FROM (
+        SELECT r.key, r.queue, r.queue_key, r.priority, true, r.turn FROM runs AS r
+        WHERE NOT %(by_key)s::boolean AND r.queue = q.name AND r.fence = 0 AND r.driver IS NULL
+            AND (%(graphs)b::text[] IS NULL OR r.graph = ANY (%(graphs)b::text[])) AND r.id <> ALL (%(aside)b::text[])
+        ORDER BY r.priority DESC, r.turn, r.key LIMIT %(limit)s::integer FOR NO KEY UPDATE SKIP LOCKED
+    ) AS queued
+) AS c;
+
+-- name: candidates_by_key
+-- The first queued runs of each key of one queue.
+WITH RECURSIVE keys (key) AS (
+    SELECT min(r.queue_key) FROM runs AS r WHERE r.fence = 0 AND r.queue = %(queue)s::text
+    UNION ALL
+    SELECT (SELECT min(r.queue_key) FROM runs AS r WHERE r.fence = 0 AND r.queue = %(queue)s::text AND r.queue_key > k.key)
+    FROM keys AS k WHERE k.key IS NOT NULL
+)
+SELECT c.* FROM keys AS k, LATERAL (
+    SELECT r.key, r.queue, r.queue_key, r.priority, true, r.turn::float8 FROM runs AS r
+    WHERE r.queue = %(queue)s::text AND r.queue_key = k.key AND r.fence = 0 AND r.driver IS NULL
+        AND (%(graphs)b::text[] IS NULL OR r.graph = ANY (%(graphs)b::text[])) AND r.id <> ALL (%(aside)b::text[])
+    ORDER BY r.priority DESC, r.turn, r.key LIMIT CASE k.key WHEN '' THEN %(limit)s::integer ELSE %(each)s::integer END
+) AS c
+WHERE k.key IS NOT NULL AND k.key <> ALL (%(blocked)b::text[])
+ORDER BY c.priority DESC, c.turn LIMIT %(limit)s::integer;
+
+-- name: take
+-- The rows can have changed since they were found, if they were not locked then.
+UPDATE runs AS r SET driver = %(owner)s::text, fence = r.fence + 1, token = %(token)s::bigint,
+    wanted_at = CASE r.status WHEN 'waiting' THEN r.wanted_at END
+FROM (
+    SELECT x.key FROM runs AS x WHERE x.key = ANY (%(keys)b::bigint[]) AND x.driver IS NULL
+        AND (x.wanted_at IS NOT NULL OR x.due_at <= %(now)s::float8) FOR NO KEY UPDATE SKIP LOCKED
+) AS free
+WHERE r.key = free.key RETURNING r.key;
+
+-- name: keep_rate
+INSERT INTO rates (queue, queue_key, until) VALUES (%s::text, %s::text, %s::float8)
+ON CONFLICT (queue, queue_key) DO UPDATE SET until = excluded.until;
+
+-- name: drop_rates
+DELETE FROM rates WHERE queue = ANY (%b) AND until <= %s::float8;
+
+-- name: tails
+SELECT r.key, r.id, r.fence, t.rows, t.row_bytes, t.shot_bytes
+FROM runs AS r, LATERAL tail(r.key, last_seq(r.key, r.parent_seq)) AS t WHERE r.key = ANY (%b);
+
+-- name: logs
+SELECT x.id, l.kind, l.holder, l.seq, l.sum, l.place, l.body
+FROM unnest(%(ids)b::text[]) AS x (id), LATERAL read_log(x.id, %(top)s::integer, 0, %(top)s::integer) AS l
+UNION ALL
+SELECT r.id, 'q', r.id, 0, 0, 0, json_build_array(r.queue, r.priority, r.queue_key, r.summary)::text
+FROM runs AS r WHERE r.id = ANY (%(ids)b::text[]);
+
+-- name: set_limits
+INSERT INTO queues (name, limits) VALUES (%s::text, %s::text) ON CONFLICT (name) DO UPDATE SET limits = excluded.limits;
+
+-- name: drop_limits
+DELETE FROM queues WHERE name = %s::text;
+
+-- name: limits
+SELECT name, limits FROM queues;
+
+-- name: queue_counts
+SELECT c.queue, sum(c.queued)::bigint, sum(c.driven)::bigint FROM (
+    SELECT r.queue, count(*) AS queued, 0 AS driven FROM runs AS r WHERE r.fence = 0 GROUP BY 1
+    UNION ALL
+    SELECT r.queue, 0, count(*) FROM runs AS r WHERE r.driver IS NOT NULL GROUP BY 1
+) AS c GROUP BY 1 ORDER BY 1;
+
+-- name: set_role
+UPDATE owners SET role = %s::text WHERE id = %s::text;
+
+-- name: owners
+SELECT o.id, o.host, o.pid, o.role, (SELECT count(*) FROM runs AS r WHERE r.driver = o.id),
+       ARRAY(SELECT r.id FROM runs AS r WHERE r.driver = o.id ORDER BY r.id LIMIT 100)
+FROM owners AS o WHERE o.id = %s::text OR is_alive(o);

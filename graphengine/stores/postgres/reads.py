@@ -4,30 +4,35 @@ from __future__ import annotations
 
 import logging
 import math
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 from psycopg.adapt import Loader
 
 from graphengine.engine.steps import decode_step, read_json
-from graphengine.errors import StoreCorrupt
-from graphengine.stores.base import Count, Loaded, Message, RunInfo
+from graphengine.errors import StoreCorrupt, StoreError
+from graphengine.stores.base import DEFAULT_QUEUE, Count, Loaded, Message, RunInfo, read_summary
 from graphengine.stores.checksums import sum_of
 from graphengine.stores.long_texts import join
 from graphengine.stores.postgres.arrays import Bigints, Strings
-from graphengine.stores.postgres.queries import SQL
+from graphengine.stores.postgres.queries import FORMAT, SQL
 from graphengine.stores.postgres.values import LARGEST, clamped, fits, signed
 from graphengine.stores.postgres.writes import known, message_place_of, unknown_run, unknown_step
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
+    import psycopg
     from psycopg.abc import Buffer
 
     from graphengine.engine.outline import Outline
     from graphengine.engine.steps import Step
     from graphengine.stores.base import Page
     from graphengine.stores.postgres.sessions import Connection
+
+    Cursor: TypeAlias = psycopg.Cursor[tuple[Any, ...]]
 
 log = logging.getLogger("graphengine.stores")
 
@@ -41,10 +46,23 @@ class Own(NamedTuple):
     Attributes:
         id: The id of its owner; None if it only reads.
         owed: The runs that it released, with their fences.
+        format: The format of the schema: a store that only reads does not migrate it.
     """
 
     id: str | None
     owed: Collection[tuple[str, int]]
+    format: int = FORMAT
+
+    def statement(self, name: str) -> bytes:
+        """Return a statement about runs."""
+        return as_in(self.format, SQL[name])
+
+
+def as_in(version: int, statement: bytes) -> bytes:
+    """Return a statement about runs as an older format understands it: that has only `run_facts`."""
+    if version > 1:
+        return statement
+    return statement.partition(b"UNION ALL")[0].replace(b"run_rows", b"run_facts")
 
 
 class _Entry(NamedTuple):
@@ -63,9 +81,10 @@ class _RawText(Loader):
 
 
 def from_facts(row: Sequence[Any], own: Own) -> RunInfo:
-    """Return the run for a row of `run_facts`."""
+    """Return the run for a row of `run_rows`, or of `run_facts`, which format 1 has in its place."""
     _, run_id, graph, fingerprint, status, seq, created_at, updated_at, parent, parent_seq = row[:10]
-    driver, fence, due_at, tags, is_driven = row[10:]
+    driver, fence, due_at, tags, is_driven = row[10:15]
+    queue, priority, queue_key, summary = row[15:] or (DEFAULT_QUEUE, 0, "", None)
     if (run_id, fence) in own.owed:
         driver = None
     return RunInfo(
@@ -82,7 +101,22 @@ def from_facts(row: Sequence[Any], own: Own) -> RunInfo:
         held=driver is not None,
         due_at=None if due_at is None else float(due_at),
         tags=tuple(sorted(tags or ())),
+        queue=queue,
+        priority=priority,
+        key=queue_key or None,
+        queued=fence == 0,
+        summary=read_summary(summary),
     )
+
+
+def rows(statement: str, values: Sequence[Any], connection: Connection) -> list[tuple[Any, ...]]:
+    """Return the rows of a statement."""
+    return connection.execute(SQL[statement], values).fetchall()
+
+
+def execute(statement: str, values: Sequence[Any], connection: Connection) -> None:
+    """Run a statement that can be repeated."""
+    connection.execute(SQL[statement], values)
 
 
 def info(connection: Connection, run_id: str, own: Own) -> RunInfo:
@@ -91,7 +125,7 @@ def info(connection: Connection, run_id: str, own: Own) -> RunInfo:
     Raises:
         UnknownRun: No such run.
     """
-    row = connection.execute(SQL["facts"], (known(run_id),)).fetchone()
+    row = connection.execute(own.statement("facts"), (known(run_id),)).fetchone()
     if row is None:
         raise unknown_run(run_id)
     return from_facts(row, own)
@@ -123,7 +157,7 @@ def load(connection: Connection, run_id: str, upto: int | None, own: Own) -> Loa
     top = LARGEST if upto is None else clamped(upto)
     newest = LARGEST
     while True:
-        found = _Log(connection, run_id, top, 0, newest, own)
+        found = _log(connection, run_id, top, 0, newest, own)
         if upto is not None and not 1 <= upto <= found.info.seq:
             raise unknown_step(run_id, upto, found.info.seq)
         last = found.info.seq if upto is None else upto
@@ -142,13 +176,13 @@ def load(connection: Connection, run_id: str, upto: int | None, own: Own) -> Loa
                 log.warning(text, *shot.at, error)
 
 
-def snapshot_at(connection: Connection, run_id: str, seq: int) -> bytes:
+def snapshot_at(connection: Connection, run_id: str, seq: int, own: Own) -> bytes:
     """Return the run's snapshot after a step.
 
     Raises:
         StoreCorrupt: There is none, or it is damaged.
     """
-    found = _Log(connection, run_id, seq, seq - 1, seq, Own(None, ()))
+    found = _log(connection, run_id, seq, seq - 1, seq, own)
     what = f"the snapshot after step {seq} of run {run_id}"
     if found.shot is None or found.shot.at[1] != seq:
         raise damaged(what, "it is missing")
@@ -158,7 +192,7 @@ def snapshot_at(connection: Connection, run_id: str, seq: int) -> bytes:
         raise damaged(what, str(error)) from error
 
 
-def steps(connection: Connection, run_id: str, after: int, upto: int | None) -> list[Step]:
+def steps(connection: Connection, run_id: str, after: int, upto: int | None, own: Own) -> list[Step]:
     """Return the steps with `after < seq <= upto`.
 
     Raises:
@@ -167,8 +201,50 @@ def steps(connection: Connection, run_id: str, after: int, upto: int | None) -> 
     """
     after = max(clamped(after), 0)
     top = LARGEST if upto is None else clamped(upto)
-    found = _Log(connection, run_id, top, after, -1, Own(None, ()))
+    found = _log(connection, run_id, top, after, -1, own)
     return found.steps(after, min(top, found.info.seq))
+
+
+def _log(  # noqa: PLR0913 - the parameters of the statement
+    connection: Connection, run_id: str, upto: int, after: int, newest: int, own: Own
+) -> _Log:
+    """Read a log.
+
+    Raises:
+        UnknownRun: No such run.
+    """
+    values = {"id": known(run_id), "upto": upto, "after": after, "newest": newest}
+    return _Log(run_id, _raw(connection).execute(own.statement("log"), values), own)
+
+
+def _raw(connection: Connection) -> Cursor:
+    """Return a cursor that returns texts as bytes."""
+    cursor = connection.cursor()
+    cursor.adapters.register_loader("text", _RawText)
+    return cursor
+
+
+def logs(connection: Connection, run_ids: Sequence[str], own: Own) -> dict[str, Loaded]:
+    """Return what `load` returns for each of these runs, without those that cannot be read so: `load` reports why."""
+    if not run_ids:
+        return {}
+    found: dict[str, Loaded] = {}
+    rows = _raw(connection).execute(SQL["logs"], {"ids": _ids(run_ids), "top": LARGEST}).fetchall()
+    grouped: dict[str, list[Sequence[Any]]] = {}
+    for run_id, *row in rows:
+        grouped.setdefault(run_id.decode(), []).append(row)
+    for run_id, group in grouped.items():
+        with suppress(StoreError, ValueError):
+            log = _Log(run_id, group, own)
+            shot = None if log.shot is None else log.whole(log.shot, in_snapshot=True)
+            start = 0 if log.shot is None else log.shot.at[1]
+            found[run_id] = Loaded(log.info, shot, log.steps(start, log.info.seq))
+    return found
+
+
+def undriven(info: RunInfo, fence: int) -> RunInfo:
+    """Return a run as it was before this owner took it: the first owner of a queued run gets the fence 1."""
+    return replace(info, driver=None, held=False, queued=fence == 1)
 
 
 class _Log:
@@ -179,20 +255,17 @@ class _Log:
         shot: The newest snapshot, if one was requested.
     """
 
-    def __init__(  # noqa: PLR0913 - the parameters of the statement
-        self, connection: Connection, run_id: str, upto: int, after: int, newest: int, own: Own
-    ) -> None:
+    def __init__(self, run_id: str, rows: Iterable[Sequence[Any]], own: Own) -> None:
         self.info: RunInfo
         self.shot: _Entry | None = None
         self._run_id = run_id
         self._parts: list[list[_Entry]] = []
         self._uses: dict[tuple[bool, tuple[str, int]], list[tuple[int, str]]] = {}
         self._texts: dict[str, bytes] = {}
-        cursor = connection.cursor()
-        cursor.adapters.register_loader("text", _RawText)
         holders: list[str] = []
         facts: bytes | None = None
-        for raw, where, seq, checksum, place, body in cursor.execute(SQL["log"], (known(run_id), upto, after, newest)):
+        more: Sequence[Any] = ()
+        for raw, where, seq, checksum, place, body in rows:
             kind, holder = raw.decode(), where.decode()
             if kind == "n":
                 if not holders or holders[-1] != holder:
@@ -201,6 +274,8 @@ class _Log:
                 self._parts[-1].append(_Entry((holder, seq), checksum, body))
             elif kind == "f":
                 facts = body
+            elif kind == "q":
+                more = msgspec.json.decode(body)
             elif kind == "s":
                 self.shot = _Entry((holder, seq), checksum, body)
             elif kind == "t":
@@ -209,7 +284,7 @@ class _Log:
                 self._uses.setdefault((kind == "v", (holder, seq)), []).append((place, body.decode()))
         if facts is None:
             raise unknown_run(run_id)
-        self.info = from_facts(tuple(msgspec.json.decode(facts, type=dict[str, Any]).values()), own)
+        self.info = from_facts((*msgspec.json.decode(facts, type=dict[str, Any]).values(), *more), own)
 
     def whole(self, entry: _Entry, *, in_snapshot: bool = False) -> bytes:
         """Return a body with its texts.
@@ -285,7 +360,7 @@ def runs(connection: Connection, page: Page, own: Own) -> list[RunInfo]:
     if not all(fits(value) for value in given.values() if isinstance(value, str)):
         return []
     # The index of tags has the time too, so that only one page of the runs of a tag is read.
-    source, at = ("tags AS t JOIN run_facts AS f ON f.key = t.run", "t") if "tag" in given else ("run_facts AS f", "f")
+    source, at = ("tags AS t JOIN run_rows AS f ON f.key = t.run", "t") if "tag" in given else ("run_rows AS f", "f")
     where = [_FILTERS[name] for name in given]
     where += [
         f"{at}.created_at <= %(created_at)s::float8",
@@ -294,12 +369,14 @@ def runs(connection: Connection, page: Page, own: Own) -> list[RunInfo]:
     order = f"ORDER BY {at}.created_at DESC, f.id DESC LIMIT %(limit)s"
     statement = f"SELECT f.* FROM {source} WHERE {' AND '.join(where)} {order}"  # noqa: S608 - of our own texts
     values = {**given, "created_at": created_at, "id": run_id, "limit": clamped(page.limit)}
-    return [from_facts(row, own) for row in connection.execute(statement.encode(), values).fetchall()]
+    return [
+        from_facts(row, own) for row in connection.execute(as_in(own.format, statement.encode()), values).fetchall()
+    ]
 
 
 def infos(connection: Connection, run_ids: Sequence[str], own: Own) -> list[RunInfo]:
     """Return the facts about each of these runs that exists."""
-    return [from_facts(row, own) for row in connection.execute(SQL["infos"], (_ids(run_ids),)).fetchall()]
+    return [from_facts(row, own) for row in connection.execute(own.statement("infos"), (_ids(run_ids),)).fetchall()]
 
 
 def pulse(connection: Connection) -> str:
@@ -318,7 +395,7 @@ def counts(connection: Connection, tag: str | None, text: str | None, every_seco
 
 def branches(connection: Connection, run_ids: Sequence[str], own: Own) -> list[RunInfo]:
     """Return the direct branches of these runs."""
-    return [from_facts(row, own) for row in connection.execute(SQL["branches"], (_ids(run_ids),)).fetchall()]
+    return [from_facts(row, own) for row in connection.execute(own.statement("branches"), (_ids(run_ids),)).fetchall()]
 
 
 def outline(connection: Connection, fingerprint: str) -> Outline | None:
@@ -346,7 +423,7 @@ def due(connection: Connection, now: float, limit: int, graphs: Sequence[str] | 
     keys = [row[0] for row in connection.execute(SQL["due"], (own.id or "", now, clamped(limit), names)).fetchall()]
     if not keys:
         return []
-    found = [from_facts(row, own) for row in connection.execute(SQL["facts_of"], (Bigints(keys),)).fetchall()]
+    found = [from_facts(row, own) for row in connection.execute(own.statement("facts_of"), (Bigints(keys),)).fetchall()]
     return [each for each in found if each.driver is None]
 
 

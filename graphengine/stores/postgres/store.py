@@ -16,16 +16,18 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import psycopg
+from pydantic_core import from_json, to_json
 
 from graphengine.errors import DefinitionError, GraphEngineError, RunnerClosed, StoreReadOnly
 from graphengine.graph.options import is_seconds
 from graphengine.stores.addresses import is_postgres, parse, refuse_address
-from graphengine.stores.base import Page
-from graphengine.stores.postgres import opening, reads, removal, writes
+from graphengine.stores.base import OwnerInfo, Page, QueueCount
+from graphengine.stores.dispatch import limits_text, read_limits
+from graphengine.stores.postgres import opening, reads, removal, taking, writes
 from graphengine.stores.postgres.commits import GroupCommit
 from graphengine.stores.postgres.faults import explain
 from graphengine.stores.postgres.owners import Lease
-from graphengine.stores.postgres.queries import SQL
+from graphengine.stores.postgres.queries import FORMAT, SQL
 from graphengine.stores.postgres.reads import Own
 from graphengine.stores.postgres.sessions import Server, Sessions
 
@@ -36,7 +38,17 @@ if TYPE_CHECKING:
     from graphengine.engine.steps import Step
     from graphengine.state.json_values import JsonValue
     from graphengine.stores.addresses import Address
-    from graphengine.stores.base import Append, Count, Loaded, Message, RunInfo, Status
+    from graphengine.stores.base import (
+        Append,
+        Count,
+        Loaded,
+        Message,
+        Pick,
+        QueueLimits,
+        RunInfo,
+        Status,
+        Taken,
+    )
     from graphengine.stores.postgres.sessions import Connection
     from graphengine.stores.postgres.writes import Call, Claimed
 
@@ -88,6 +100,7 @@ class PostgresStore:
         self._patience_seconds = patience_seconds
         self._read_only = read_only
         self._pid = 0
+        self._format = FORMAT
         self._opening: asyncio.Lock | None = None
         self._server: Server | None = None
         self._readers: Sessions | None = None
@@ -145,7 +158,7 @@ class PostgresStore:
         try:
             with server.first_connect() as connection:
                 if self._read_only:
-                    opening.check_readable(connection, self.address)
+                    self._format = opening.check_readable(connection, self.address)
                     return False
                 opening.prepare(connection, self.address)
                 has_trash = removal.has_trash(connection)
@@ -222,7 +235,10 @@ class PostgresStore:
     async def create(self, info: RunInfo, steps: Sequence[Step], outline: Outline) -> int:
         """Record a new run, driven by this owner; see `Store.create`."""
         commits, lease = self._writing()
-        return await self._drive(info.id, commits, writes.create(info, steps, outline, lease.id))
+        work = writes.create(info, steps, outline, lease.id, lease.channel)
+        if info.queued:
+            return (await commits.submit(work)).fence
+        return await self._drive(info.id, commits, work)
 
     async def claim(self, run_id: str) -> int:
         """Become the run's driver; see `Store.claim`."""
@@ -311,7 +327,7 @@ class PostgresStore:
 
     async def steps(self, run_id: str, after: int = 0, upto: int | None = None) -> Sequence[Step]:
         """Return a range of the log; see `Store.steps`."""
-        return await self._read(partial(reads.steps, run_id=run_id, after=after, upto=upto))
+        return await self._read(partial(reads.steps, run_id=run_id, after=after, upto=upto, own=self._own()))
 
     async def runs(  # noqa: PLR0913 - what a run can be selected by
         self,
@@ -332,6 +348,62 @@ class PostgresStore:
     async def due(self, now: float, *, limit: int = 100, graphs: Sequence[str] | None = None) -> Sequence[RunInfo]:
         """Return the runs that are due to be resumed; see `Store.due`."""
         return await self._read(partial(reads.due, now=now, limit=limit, graphs=graphs, own=self._own()))
+
+    async def take(self, pick: Pick) -> Sequence[Taken]:
+        """Become the driver of due runs that no process drives; see `Store.take`."""
+        _, lease = self._writing()
+        own = Own(lease.id, ())
+        work = partial(taking.take, pick=pick, own=own, token=writes.new_token())
+        pending = self._check_open().begin(work)
+        try:
+            haul = await asyncio.shield(pending)
+        except asyncio.CancelledError:
+            pending.add_done_callback(self._give_back)
+            raise
+        self._driven.update(haul.claimed)
+        return haul.taken
+
+    def _give_back(self, pending: asyncio.Future[taking.Haul]) -> None:
+        """Release what was taken for a caller that did not get it: nothing would drive it."""
+        commits, lease = self._commits, self.lease
+        if commits is None or lease is None or pending.cancelled() or pending.exception() is not None:
+            return  # closing releases everything
+        for run_id, claimed in pending.result().claimed.items():
+            lease.owed.add((run_id, claimed.fence))  # tried again with each renewal, should this fail
+            released = commits.submit(writes.release(run_id, claimed.fence, lease.id, lease.channel))
+            released.add_done_callback(partial(self._given_back, lease, (run_id, claimed.fence)))
+
+    def _given_back(self, lease: Lease, given: tuple[str, int], released: asyncio.Future[None]) -> None:
+        if not released.cancelled() and released.exception() is None:
+            lease.owed.discard(given)
+
+    async def limit_queue(self, queue: str, limits: QueueLimits | None) -> None:
+        """Set the limits of a queue, or remove them; see `Store.limit_queue`."""
+        self._writing()
+        values = (queue,) if limits is None else (queue, limits_text(limits))
+        await self._read(partial(reads.execute, "drop_limits" if limits is None else "set_limits", values))
+
+    async def queue_limits(self) -> Mapping[str, QueueLimits]:
+        """Return the limits by queue; see `Store.queue_limits`."""
+        rows = await self._read(partial(reads.rows, "limits", ()))
+        return {name: read_limits(text) for name, text in rows}
+
+    async def queue_counts(self) -> Sequence[QueueCount]:
+        """Return how many runs each queue has; see `Store.queue_counts`."""
+        return [QueueCount(*row) for row in await self._read(partial(reads.rows, "queue_counts", ()))]
+
+    async def set_role(self, role: Mapping[str, JsonValue]) -> None:
+        """Record that this owner is a worker; see `Store.set_role`."""
+        _, lease = self._writing()
+        await self._read(partial(reads.execute, "set_role", (to_json(role).decode(), lease.id)))
+
+    async def owners(self) -> Sequence[OwnerInfo]:
+        """Return the owners that are alive; see `Store.owners`."""
+        rows = await self._read(partial(reads.rows, "owners", (self._own().id,)))
+        return [
+            OwnerInfo(owner, host, pid, from_json(role) if role else None, runs, driven)
+            for owner, host, pid, role, driven, runs in rows
+        ]
 
     async def outline(self, fingerprint: str) -> Outline | None:
         """Return the outline of this fingerprint; see `Store.outline`."""
@@ -396,7 +468,7 @@ class PostgresStore:
 
     def _own(self) -> Own:
         lease = self.lease
-        return Own(None, ()) if lease is None else Own(lease.id, lease.owed.copy())
+        return Own(None, (), self._format) if lease is None else Own(lease.id, lease.owed.copy())
 
     async def _read(self, read: Callable[[Connection], T]) -> T:
         return await self._check_open().run(partial(_once, read))

@@ -11,6 +11,7 @@ from pydantic_core import to_json
 
 from graphengine.engine.steps import encode_step
 from graphengine.errors import LeaseLost, RunExists, RunIsDriven, StoreError, UnknownRun, UnknownStep
+from graphengine.stores.base import DEFAULT_QUEUE, summary_text
 from graphengine.stores.checksums import sum_of
 from graphengine.stores.long_texts import cut
 from graphengine.stores.postgres.arrays import Bigints, Bools, Bytes, Floats, Ints, Strings
@@ -82,6 +83,7 @@ class Addition:
         shot: The snapshot after the steps, if one is due.
         fingerprint: The new fingerprint, if it changed.
         outline: The JSON of its outline.
+        summary: The JSON of the run's new summary, if it changed.
     """
 
     run_id: str
@@ -94,6 +96,7 @@ class Addition:
     shot: Row | None
     fingerprint: str | None
     outline: bytes | None
+    summary: str | None = None
 
     @property
     def is_plain(self) -> bool:
@@ -144,6 +147,7 @@ def addition_of(batch: Append, driven: Claimed) -> Addition:
         shot,
         batch.fingerprint,
         outline,
+        None if batch.summary is None else summary_text(batch.summary),
     )
 
 
@@ -151,6 +155,8 @@ def one_step(addition: Addition, owner: str) -> tuple[bytes, Sequence[Any]]:
     """Return the statement for a plain addition, which answers with whether it was written."""
     (row,) = addition.rows
     facts = owner, addition.key, addition.fence, row.seq, row.at, row.sum, row.body.decode()
+    if addition.summary is not None:
+        return SQL["append_last"], (*facts, addition.status, addition.due_at, addition.summary)
     return SQL["append_one"], (*facts, addition.status, addition.due_at)
 
 
@@ -165,7 +171,8 @@ def many_steps(additions: Sequence[Addition], owner: str) -> tuple[bytes, Sequen
         texts.add(key, row)
     for key, row in shots:
         texts.add(key, row, in_snapshot=True)
-    return SQL["append"], (
+    summed = [each for each in additions if each.summary is not None]
+    values = (
         owner,
         Bigints(each.key for each in additions),
         Ints(each.fence for each in additions),
@@ -194,6 +201,10 @@ def many_steps(additions: Sequence[Addition], owner: str) -> tuple[bytes, Sequen
         texts.in_snapshots,
         texts.digests,
     )
+    if not summed:
+        return SQL["append"], values
+    summaries = Bigints(each.key for each in summed), Strings(each.summary for each in summed)
+    return SQL["append_and_sum"], (*values, *summaries)
 
 
 def refusal(addition: Addition, answer: Sequence[Any], owner: str) -> StoreError:
@@ -217,8 +228,8 @@ def is_repeated(addition: Addition, answer: Sequence[Any]) -> bool:
     return (fence, driver, status) == (addition.fence, None, addition.status) and addition.status != "running"
 
 
-def create(info: RunInfo, steps: Sequence[Step], outline: Outline, owner: str) -> Call[Claimed]:
-    """Return the write of a new run."""
+def create(info: RunInfo, steps: Sequence[Step], outline: Outline, owner: str, channel: str) -> Call[Claimed]:
+    """Return the write of a new run; if it is queued, the channel hears of it."""
     texts = _Texts()
     rows = rows_of(info.id, steps, info.parent_seq + 1 if info.parent is not None else 1)
     for row in rows:
@@ -257,11 +268,17 @@ def create(info: RunInfo, steps: Sequence[Step], outline: Outline, owner: str) -
             raise unknown_run(str(info.parent))
         if outcome == "no_step":
             raise unknown_step(str(info.parent), info.parent_seq, fence)
+        if info.queued:
+            return Claimed(key, 0, Tail())
         if info.parent is None and tail[0] is None:
             return Claimed(key, fence, Tail(len(rows), sum(row.size for row in rows)))
-        return Claimed(key, fence, _tail(tail))
+        return Claimed(key, fence, tail_of(tail))
 
-    return Call([info.id], SQL["create"], values, read)
+    if (info.queue, info.priority, info.key, info.summary, info.queued) == (DEFAULT_QUEUE, 0, None, None, False):
+        return Call([info.id], SQL["create"], values, read)
+    summary = None if info.summary is None else summary_text(info.summary)
+    in_queue = info.queue, info.priority, info.key or "", summary, info.queued, channel
+    return Call([info.id], SQL["create_in_queue"], (*values, *in_queue), read)
 
 
 def claim(run_id: str, owner: str, owed: Collection[int]) -> Call[Claimed]:
@@ -274,7 +291,7 @@ def claim(run_id: str, owner: str, owed: Collection[int]) -> Call[Claimed]:
             raise unknown_run(run_id)
         if driven_by is not None:
             raise RunIsDriven(run_id, driven_by, until)
-        return Claimed(key, fence, _tail(tail))
+        return Claimed(key, fence, tail_of(tail))
 
     return Call([run_id], SQL["claim"], values, read)
 
@@ -393,6 +410,7 @@ def _outline_sum(fingerprint: str | None, body: bytes | None) -> int | None:
     return None if body is None or fingerprint is None else signed(sum_of(fingerprint, body))
 
 
-def _tail(found: Sequence[int]) -> Tail:
+def tail_of(found: Sequence[int]) -> Tail:
+    """Return what was recorded since the last snapshot, from the columns of `tail`."""
     rows, row_bytes, shot_bytes = found
     return Tail(rows, row_bytes, MIN_RATIO * shot_bytes)

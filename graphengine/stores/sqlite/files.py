@@ -31,6 +31,9 @@ APPLICATION_ID: Final = 0x47726147
 VERSION: Final = len(MIGRATIONS)
 """The format that this code writes."""
 
+OLDEST_READ: Final = 4
+"""The oldest format that is read without migrating it."""
+
 PAGE_BYTES: Final = 8192
 """A step of a conversation takes about 1.3 KB: a page of 4 KB holds two or three of those, this one holds six."""
 
@@ -264,7 +267,7 @@ def set_up_reader(connection: sqlite3.Connection, path: Path, *, is_alone: bool 
     if version == 0:
         message = f"{path} is empty: it is not a database yet"
         raise StoreMissing(message, where=str(path), repair="check the path; the first run makes it a database")
-    if version < VERSION:
+    if version < OLDEST_READ:
         message = f"the database has format {version} and must be brought to format {VERSION} before it is read"
         raise StoreReadOnly(message, where=str(path), repair="open it once with write access, as by `graphengine run`")
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from graphengine.stores.statements import named, text_of
 
-MIGRATIONS: Final = ("0001_runs.sql", "0002_waits.sql", "0003_trust.sql", "0004_texts.sql")
+MIGRATIONS: Final = ("0001_runs.sql", "0002_waits.sql", "0003_trust.sql", "0004_texts.sql", "0005_dispatch.sql")
 """The migrations in order; the number of the last one is the format's version, the database's `user_version`."""
 
 SQL: Final = named(__name__, "queries.sql")

@@ -72,11 +72,23 @@ INSERT INTO outlines (fingerprint, body, sum) VALUES (?, ?, ?) ON CONFLICT (fing
 
 -- name: add_run
 -- The key is above those of removed runs whose rows are not deleted yet.
-INSERT INTO runs (key, id, graph, fingerprint, status, created_at, due_at, parent, parent_seq, fence, driver)
+INSERT INTO runs (key, id, graph, fingerprint, status, created_at, due_at, parent, parent_seq, fence, driver, summary)
 VALUES (
     1 + max(coalesce((SELECT max(key) FROM runs), 0), coalesce((SELECT max(key) FROM trash), 0)),
-    ?, ?, ?, ?, ?, ?, ?, ?, 1, ?
+    ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?
 );
+
+-- name: set_queue
+UPDATE runs SET queue = ?, priority = ?, queue_key = ? WHERE key = ?;
+
+-- name: enqueue
+-- Its turn is one after the last of its key, but not before those whose turn it is now.
+UPDATE runs SET driver = NULL, fence = 0, wanted_at = ?, turn = max(
+    coalesce((SELECT r.turn FROM runs AS r WHERE r.fence = 0 AND r.queue = runs.queue AND r.priority = runs.priority
+              ORDER BY r.turn LIMIT 1), 0),
+    coalesce((SELECT 1 + r.turn FROM runs AS r WHERE r.fence = 0 AND r.queue = runs.queue
+              AND r.queue_key = runs.queue_key AND r.priority = runs.priority ORDER BY r.turn DESC LIMIT 1), 0)
+) WHERE key = ?;
 
 -- name: add_tag
 INSERT INTO tags (run, tag, created_at) SELECT key, ?, created_at FROM runs WHERE key = ?
@@ -121,11 +133,11 @@ DELETE FROM texts WHERE key = ? AND NOT EXISTS (SELECT * FROM text_uses WHERE te
 
 -- name: set_status
 -- Any status but 'waiting'.
-UPDATE runs SET status = ?, driver = ?, due_at = NULL, wanted_at = NULL WHERE key = ?;
+UPDATE runs SET status = ?, driver = ?, due_at = NULL, wanted_at = NULL, summary = coalesce(?, summary) WHERE key = ?;
 
 -- name: set_waiting
 -- Messages posted before the run began to wait count too.
-UPDATE runs SET status = 'waiting', driver = NULL, due_at = ?,
+UPDATE runs SET status = 'waiting', driver = NULL, due_at = ?, summary = coalesce(?, summary),
     wanted_at = (SELECT i.posted_at FROM inbox AS i
                  WHERE i.run = runs.key AND i.payload IS NOT NULL AND i.kind <> 'stop' ORDER BY i.id LIMIT 1)
 WHERE key = ?;
@@ -318,3 +330,94 @@ SELECT fingerprint FROM outlines WHERE sum IS NOT NULL
 DELETE FROM outlines WHERE fingerprint IN (SELECT value FROM json_each(?)) AND sum IS NOT NULL
     AND fingerprint NOT IN (SELECT fingerprint FROM runs)
     AND fingerprint NOT IN (SELECT fingerprint FROM earlier_outlines);
+
+-- name: queues_with_work
+-- It skips from one queue to the next in each index, without reading each run.
+WITH RECURSIVE
+queued (name) AS (
+    SELECT min(r.queue) FROM runs AS r WHERE r.fence = 0
+    UNION ALL SELECT (SELECT min(r.queue) FROM runs AS r WHERE r.fence = 0 AND r.queue > q.name)
+    FROM queued AS q WHERE q.name IS NOT NULL
+),
+wanted (name) AS (
+    SELECT min(r.queue) FROM runs AS r WHERE r.wanted_at IS NOT NULL AND r.fence > 0
+    UNION ALL SELECT (SELECT min(r.queue) FROM runs AS r WHERE r.wanted_at IS NOT NULL AND r.fence > 0 AND r.queue > q.name)
+    FROM wanted AS q WHERE q.name IS NOT NULL
+),
+timed (name) AS (
+    SELECT min(r.queue) FROM runs AS r WHERE r.due_at IS NOT NULL
+    UNION ALL SELECT (SELECT min(r.queue) FROM runs AS r WHERE r.due_at IS NOT NULL AND r.queue > q.name)
+    FROM timed AS q WHERE q.name IS NOT NULL
+)
+SELECT f.name, l.limits FROM (SELECT name FROM queued UNION SELECT name FROM wanted UNION SELECT name FROM timed) AS f
+LEFT JOIN queues AS l ON l.name = f.name WHERE f.name IS NOT NULL;
+
+-- name: driven_of
+SELECT r.queue, r.queue_key, r.driver, count(*) FROM runs AS r INDEXED BY runs_by_driver
+WHERE r.driver IS NOT NULL GROUP BY 1, 2, 3;
+
+-- name: rates_of
+SELECT queue, queue_key, until FROM rates WHERE queue = ?;
+
+-- name: keep_rate
+INSERT INTO rates (queue, queue_key, until) VALUES (?, ?, ?)
+ON CONFLICT (queue, queue_key) DO UPDATE SET until = excluded.until;
+
+-- name: drop_rates
+DELETE FROM rates WHERE queue = ? AND until <= ?;
+
+-- name: wanted_of_queue
+SELECT r.key, r.queue, r.queue_key, r.priority, 0, r.wanted_at, r.graph, r.id, r.driver FROM runs AS r
+WHERE r.queue = ? AND r.wanted_at IS NOT NULL AND r.fence > 0 ORDER BY r.wanted_at;
+
+-- name: timed_of_queue
+SELECT r.key, r.queue, r.queue_key, r.priority, 0, r.due_at, r.graph, r.id, r.driver FROM runs AS r
+WHERE r.queue = ? AND r.due_at <= ? AND r.wanted_at IS NULL ORDER BY r.due_at;
+
+-- name: queued_of_queue
+SELECT r.key, r.queue, r.queue_key, r.priority, 1, r.turn, r.graph, r.id, r.driver FROM runs AS r
+WHERE r.queue = ? AND r.fence = 0 ORDER BY r.priority DESC, r.turn, r.key;
+
+-- name: keys_of_queue
+WITH RECURSIVE keys (key) AS (
+    SELECT min(r.queue_key) FROM runs AS r WHERE r.fence = 0 AND r.queue = :queue
+    UNION ALL
+    SELECT (SELECT min(r.queue_key) FROM runs AS r WHERE r.fence = 0 AND r.queue = :queue AND r.queue_key > k.key)
+    FROM keys AS k WHERE k.key IS NOT NULL
+)
+SELECT key FROM keys WHERE key IS NOT NULL;
+
+-- name: queued_of_key
+SELECT r.key, r.queue, r.queue_key, r.priority, 1, r.turn, r.graph, r.id, r.driver FROM runs AS r
+WHERE r.queue = ? AND r.queue_key = ? AND r.fence = 0 ORDER BY r.priority DESC, r.turn, r.key;
+
+-- name: facts_of_driver
+SELECT * FROM run_facts WHERE driver = ? ORDER BY key;
+
+-- name: facts_of
+SELECT * FROM run_facts WHERE key = ?;
+
+-- name: set_limits
+INSERT INTO queues (name, limits) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET limits = excluded.limits;
+
+-- name: drop_limits
+DELETE FROM queues WHERE name = ?;
+
+-- name: limits
+SELECT name, limits FROM queues;
+
+-- name: queue_counts
+SELECT queue, sum(queued), sum(driven) FROM (
+    SELECT queue, count(*) AS queued, 0 AS driven FROM runs WHERE fence = 0 GROUP BY 1
+    UNION ALL
+    SELECT queue, 0, count(*) FROM runs WHERE driver IS NOT NULL GROUP BY 1
+) GROUP BY 1 ORDER BY 1;
+
+-- name: set_role
+UPDATE owners SET role = ? WHERE id = ?;
+
+-- name: owners
+SELECT id, host, pid, expires_at, role FROM owners;
+
+-- name: driven_by
+SELECT id FROM runs WHERE driver = ? ORDER BY id;

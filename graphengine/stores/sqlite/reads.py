@@ -14,7 +14,7 @@ from pydantic_core import to_json
 
 from graphengine.engine.steps import Branched, Started, decode_step, read_json
 from graphengine.errors import StoreCorrupt, UnknownRun, UnknownStep
-from graphengine.stores.base import Count, Loaded, Message, RunInfo
+from graphengine.stores.base import DEFAULT_QUEUE, Count, Loaded, Message, RunInfo, read_summary
 from graphengine.stores.checksums import message_place, sum_of
 from graphengine.stores.sqlite.queries import DOCTOR_SQL, SQL
 from graphengine.stores.sqlite.texts import Texts
@@ -145,7 +145,19 @@ def from_row(connection: sqlite3.Connection, row: Sequence[Any], onlooker: Onloo
     held = driver is not None
     is_alive = held and (onlooker is None or onlooker.sees_alive(connection, driver, driven_until))
     facts = run_id, graph, fingerprint, status, seq, created_at, updated_at, parent, parent_seq
-    info = RunInfo(*facts, driver=driver if is_alive else None, held=held, due_at=due_at, tags=tags)
+    queue, priority, queue_key, summary = row[16:] or (DEFAULT_QUEUE, 0, "", None)  # format 4 has none of them
+    info = RunInfo(
+        *facts,
+        driver=driver if is_alive else None,
+        held=held,
+        due_at=due_at,
+        tags=tags,
+        queue=queue,
+        priority=priority,
+        key=queue_key or None,
+        queued=fence == 0,
+        summary=read_summary(summary),
+    )
     return Found(info, key, fence, driver)
 
 

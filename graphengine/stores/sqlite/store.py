@@ -25,8 +25,9 @@ from graphengine.engine.steps import encode_step
 from graphengine.errors import DefinitionError, GraphEngineError, RunnerClosed, StoreReadOnly
 from graphengine.graph.options import is_seconds
 from graphengine.stores.addresses import refuse_address
-from graphengine.stores.base import Page
-from graphengine.stores.sqlite import files, reads, removal, writes
+from graphengine.stores.base import Page, summary_text
+from graphengine.stores.dispatch import limits_text
+from graphengine.stores.sqlite import files, reads, removal, taking, writes
 from graphengine.stores.sqlite.checkpoints import Checkpoints
 from graphengine.stores.sqlite.commits import GroupCommit
 from graphengine.stores.sqlite.due import due
@@ -41,7 +42,19 @@ if TYPE_CHECKING:
     from graphengine.engine.outline import Outline
     from graphengine.engine.steps import Step
     from graphengine.state.json_values import JsonValue
-    from graphengine.stores.base import Append, Count, Loaded, Message, RunInfo, Status
+    from graphengine.stores.base import (
+        Append,
+        Count,
+        Loaded,
+        Message,
+        OwnerInfo,
+        Pick,
+        QueueCount,
+        QueueLimits,
+        RunInfo,
+        Status,
+        Taken,
+    )
     from graphengine.stores.sqlite.files import Synchronous
     from graphengine.stores.sqlite.writes import Addition, Claimed
 
@@ -233,6 +246,8 @@ class SQLiteStore:
         if body is None:
             body = self._outlines[info.fingerprint] = _json(outline)
         work = partial(writes.create, info=info, rows=rows, outline=body, owner=lease.id)
+        if info.queued:
+            return (await commits.submit(work)).fence
         return await self._drive(info.id, commits, work)
 
     async def claim(self, run_id: str) -> int:
@@ -347,6 +362,57 @@ class SQLiteStore:
     async def due(self, now: float, *, limit: int = 100, graphs: Sequence[str] | None = None) -> Sequence[RunInfo]:
         """Return the runs that are due to be resumed; see `Store.due`."""
         return await self._read(partial(due, now=now, limit=limit, onlooker=self._onlooker(), graphs=graphs))
+
+    async def take(self, pick: Pick) -> Sequence[Taken]:
+        """Become the driver of due runs that no process drives; see `Store.take`."""
+        commits, lease = self._writing()
+        onlooker = self._onlooker()
+        pending = commits.submit(partial(taking.take, pick=pick, lease=lease, onlooker=onlooker))
+        try:
+            haul = await asyncio.shield(pending)
+            taken = await self._read(partial(taking.read, taken=haul.taken, onlooker=onlooker))
+        except (asyncio.CancelledError, GraphEngineError):
+            pending.add_done_callback(self._give_back)
+            raise
+        self._driven.update(haul.claimed)
+        return taken
+
+    def _give_back(self, pending: asyncio.Future[taking.Haul]) -> None:
+        """Release what was taken for a caller that did not get it: nothing would drive it."""
+        commits, lease = self._commits, self.lease
+        if commits is None or lease is None or pending.cancelled() or pending.exception() is not None:
+            return  # closing releases everything
+        for run_id, claimed in pending.result().claimed.items():
+            lease.owed.add((run_id, claimed.fence))  # tried again with each renewal, should this fail
+            released = commits.submit(partial(writes.release, run_id=run_id, fence=claimed.fence, lease=lease))
+            released.add_done_callback(partial(self._given_back, lease, (run_id, claimed.fence)))
+
+    def _given_back(self, lease: Lease, given: tuple[str, int], released: asyncio.Future[None]) -> None:
+        if not released.cancelled() and released.exception() is None:
+            lease.owed.discard(given)
+
+    async def limit_queue(self, queue: str, limits: QueueLimits | None) -> None:
+        """Set the limits of a queue, or remove them; see `Store.limit_queue`."""
+        commits, _ = self._writing()
+        text = None if limits is None else limits_text(limits)
+        await commits.submit(partial(taking.set_limits, queue=queue, limits=text))
+
+    async def queue_limits(self) -> Mapping[str, QueueLimits]:
+        """Return the limits by queue; see `Store.queue_limits`."""
+        return await self._read(taking.limits)
+
+    async def queue_counts(self) -> Sequence[QueueCount]:
+        """Return how many runs each queue has; see `Store.queue_counts`."""
+        return await self._read(taking.counts)
+
+    async def set_role(self, role: Mapping[str, JsonValue]) -> None:
+        """Record that this owner is a worker; see `Store.set_role`."""
+        commits, lease = self._writing()
+        await commits.submit(partial(taking.set_role, role=_json(dict(role)), owner=lease.id))
+
+    async def owners(self) -> Sequence[OwnerInfo]:
+        """Return the owners that are alive; see `Store.owners`."""
+        return await self._read(partial(taking.owners, onlooker=self._onlooker()))
 
     async def outline(self, fingerprint: str) -> Outline | None:
         """Return the outline of this fingerprint; see `Store.outline`."""
@@ -505,5 +571,6 @@ def _encode(batch: Append, driven: Claimed, owner: str) -> tuple[Addition, int]:
         batch.fingerprint,
         None if batch.outline is None else _json(batch.outline),
         batch.due_at,
+        None if batch.summary is None else summary_text(batch.summary),
     )
     return addition, row_bytes + len(snapshot or b"")

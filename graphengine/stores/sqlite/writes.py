@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from graphengine.errors import LeaseLost, RunExists, RunIsDriven, StoreError
+from graphengine.stores.base import DEFAULT_QUEUE, summary_text
 from graphengine.stores.checksums import message_place, sum_of
 from graphengine.stores.snapshots import MIN_RATIO, Tail
 from graphengine.stores.sqlite import texts
@@ -56,6 +57,7 @@ class Addition(NamedTuple):
         fingerprint: The new fingerprint, if it changed.
         outline: The JSON of its outline.
         due_at: When the first timer of a waiting run is due, epoch seconds.
+        summary: The JSON of the run's new summary, if it changed.
     """
 
     run_id: str
@@ -69,6 +71,7 @@ class Addition(NamedTuple):
     fingerprint: str | None
     outline: str | None
     due_at: float | None
+    summary: str | None = None
 
     def write(self, connection: sqlite3.Connection) -> None:
         """Write it; see `append`."""
@@ -125,10 +128,10 @@ def append(connection: sqlite3.Connection, addition: Addition) -> None:
     for message_id in addition.consume:
         connection.execute(SQL["consume"], (message_id, key))
     if addition.status == "waiting":
-        connection.execute(SQL["set_waiting"], (addition.due_at, key))
-    elif addition.status != status or addition.status != "running":
+        connection.execute(SQL["set_waiting"], (addition.due_at, addition.summary, key))
+    elif addition.status != status or addition.status != "running" or addition.summary is not None:
         driver = addition.owner if addition.status == "running" else None
-        connection.execute(SQL["set_status"], (addition.status, driver, key))
+        connection.execute(SQL["set_status"], (addition.status, driver, addition.summary, key))
     if addition.snapshot is not None:
         seq = addition.rows[-1].seq if addition.rows else expected - 1
         row_id = key << KEY_BITS | seq
@@ -144,6 +147,8 @@ def append(connection: sqlite3.Connection, addition: Addition) -> None:
 
 def create(connection: sqlite3.Connection, info: RunInfo, rows: Sequence[Row], outline: str, owner: str) -> Claimed:
     """Record a new run and its first steps; for a branch, nothing of the parent is copied.
+
+    A queued run has no driver, and is due since it was created.
 
     Raises:
         RunExists: The id is taken.
@@ -162,13 +167,18 @@ def create(connection: sqlite3.Connection, info: RunInfo, rows: Sequence[Row], o
     due_at = info.due_at if info.status == "waiting" else None
     facts = info.id, info.graph, info.fingerprint, info.status, info.created_at, due_at
     parent_key = None if parent is None else parent.key
-    added = connection.execute(SQL["add_run"], (*facts, parent_key, parent_seq, owner))
+    summary = None if info.summary is None else summary_text(info.summary)
+    added = connection.execute(SQL["add_run"], (*facts, parent_key, parent_seq, owner, summary))
     key = added.lastrowid or 0
+    if (info.queue, info.priority, info.key) != (DEFAULT_QUEUE, 0, None):
+        connection.execute(SQL["set_queue"], (info.queue, info.priority, info.key or "", key))
+    if info.queued:
+        connection.execute(SQL["enqueue"], (info.created_at, key))
     _keep_outline(connection, info.fingerprint, outline)
     for each in info.tags:
         connection.execute(SQL["add_tag"], (each, key))
     _add_rows(connection, key, rows)
-    return Claimed(key, 1, tail(connection, key, rows[-1].seq if rows else parent_seq))
+    return Claimed(key, 0 if info.queued else 1, tail(connection, key, rows[-1].seq if rows else parent_seq))
 
 
 def claim(connection: sqlite3.Connection, run_id: str, lease: Lease) -> Claimed:

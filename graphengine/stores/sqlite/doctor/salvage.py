@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import from_json
 
+from graphengine.stores.base import DEFAULT_QUEUE
 from graphengine.stores.checksums import message_place, sum_of
 from graphengine.stores.findings import Lost
 from graphengine.stores.sqlite.doctor import pages
@@ -35,7 +36,10 @@ _HIGHEST: Final = (1 << 63) - 1
 _LONGEST_GAP: Final = 100_000
 _COLUMNS: Final = {
     "texts": "key, digest, body",  # first: the checksums of the rows below cover them
-    "runs": ("key, id, graph, fingerprint, status, created_at, parent, parent_seq, fence, driver, due_at, wanted_at"),
+    "runs": (
+        "key, id, graph, fingerprint, status, created_at, parent, parent_seq, fence, driver, due_at, wanted_at,"
+        " queue, priority, queue_key, turn, summary"
+    ),
     "steps": "id, at, CAST(body AS BLOB), sum, texts",
     "snapshots": "id, CAST(body AS BLOB), sum, texts",
     "inbox": "id, run, key, kind, CAST(payload AS BLOB), posted_at, sum",
@@ -44,7 +48,7 @@ _COLUMNS: Final = {
 }
 _ADD: Final = {
     "texts": "INSERT OR IGNORE INTO texts (key, digest, body) VALUES (?, ?, ?)",
-    "runs": "INSERT OR IGNORE INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    "runs": "INSERT OR IGNORE INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     "steps": "INSERT OR IGNORE INTO steps (id, at, body, sum, texts) VALUES (?, ?, CAST(? AS TEXT), ?, ?)",
     "snapshots": "INSERT OR IGNORE INTO snapshots (id, body, sum, texts) VALUES (?, CAST(? AS TEXT), ?, ?)",
     "inbox": (
@@ -61,7 +65,7 @@ _SHAPES: Final = {
     "snapshots": ("n", "t", "i?", "t?"),
     "inbox": ("n", "i", "t", "t", "t?", "r", "i?"),
     "outlines": ("t", "t", "i?"),
-    "runs": ("n", "t", "t", "t", "t", "r", "i?", "i", "i", "t?", "r?", "r?"),
+    "runs": ("n", "t", "t", "t", "t", "r", "i?", "i", "i", "t?", "r?", "r?", "t?", "i?", "t?", "i?", "t?"),
 }
 _FEWEST: Final = {"texts": 3, "steps": 3, "snapshots": 2, "inbox": 5, "outlines": 2, "runs": 10}
 """The number of columns that the first format wrote; later ones are at the end of a row."""
@@ -250,6 +254,8 @@ def _columns_of(table: str, row: RawRow) -> list[Any]:
     cells[0] = row.rowid
     if table == "inbox" and cells[5] is None:
         cells[5] = 0.0
+    if table == "runs" and cells[12] is None:  # a row of an older format
+        cells[12:16] = DEFAULT_QUEUE, 0, "", 0
     return cells
 
 

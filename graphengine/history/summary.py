@@ -1,0 +1,74 @@
+"""The summary of a run in a list: why it ended or what it waits for, and what it cost.
+
+It is written with each change of a run's status, so that a list of runs reads no log.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from graphengine.engine.ready import of_limit
+from graphengine.stores.base import Summary
+
+if TYPE_CHECKING:
+    from graphengine.engine.snapshot import Snapshot
+    from graphengine.engine.steps import RunStatus, WaitRecord
+
+_CHARACTERS: Final = 200
+
+
+def summary_of(snapshot: Snapshot, status: RunStatus | None = None) -> Summary:
+    """Return the summary of a run at a snapshot, with another status than its own while work is still in flight.
+
+    Example:
+        >>> from graphengine.engine.snapshot import Snapshot
+        >>> from graphengine.state.ending import Ending
+        >>> summary_of(Snapshot(status="finished", stop=Ending("end", label="approved"), steps=3))
+        Summary(reason='approved', kind='end', waits=0, cost_usd=0.0, tokens=0, visits=3, seconds=0.0)
+    """
+    reason = kind = ""
+    waits = 0
+    status = status or snapshot.status
+    if status == "waiting":
+        found = [(name, wait) for frame in snapshot.frames.values() for name, wait in frame.waits.items()]
+        waits = len(found)
+        if found:
+            reason, kind = wait_words(*found[0], characters=_CHARACTERS), found[0][1].kind
+    elif status != "running":
+        stop, failure = snapshot.stop, snapshot.failure
+        kind = stop.reason if stop is not None else status
+        if failure is not None:
+            place = f"{failure.path}: " if failure.path else ""
+            reason = f"{place}{failure.kind}: {failure.message}"
+        elif stop is not None:
+            reason = stop.label or stop.explanation
+    usage = snapshot.usage
+    return Summary(
+        _one_line(reason, _CHARACTERS),
+        kind,
+        waits,
+        usage.get("cost_usd", 0.0),
+        int(of_limit("tokens", usage)),
+        snapshot.steps,
+        float(snapshot.elapsed_seconds),
+    )
+
+
+def wait_words(name: str, wait: WaitRecord, *, path: str = "", characters: int) -> str:
+    """Return a wait on one line; its name is left out if it is the path."""
+    named = "" if name == path or wait.kind in ("sleep", "pause") else f"{name}: "
+    text = {
+        "receive": f"waits for a message on {wait.topic!r}",
+        "sleep": "sleeps",
+        "pause": "waits for approval to continue",
+    }.get(wait.kind, _one_line(wait.question, characters))
+    return f"{named}{text}"
+
+
+def _one_line(text: str, characters: int) -> str:
+    """Return a text on one line of at most so many characters."""
+    line = " ".join(text[: 4 * characters].split())
+    return line if len(line) <= characters and len(text) <= 4 * characters else f"{line[: characters - 1].rstrip()}…"
+
+
+__all__ = ["summary_of", "wait_words"]

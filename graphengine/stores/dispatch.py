@@ -1,0 +1,209 @@
+"""Which runs a worker takes from the queues: one decision for all stores.
+
+A store finds candidates, the first of each queue in the order in which they are to be taken, and counts what is driven.
+`choose` applies the limits and lets queues take turns. Keys take turns because of `RunInfo.queued` runs' turns: a new
+run gets the turn after the last run of its key, but not before those whose turn it is.
+
+1. Tenant A queues runs with the turns 0, 1, 2, …, 99,999. 2. Tenant B queues three: they get the turns 0, 1, 2, and are
+taken after the first, second and third of A. 3. When A's turn 40,000 is the first one, C's first run gets 40,000 too.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from itertools import chain, zip_longest
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import msgspec
+
+from graphengine.errors import InputError
+from graphengine.graph.options import is_seconds, is_tag
+from graphengine.stores.base import QueueLimits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+WHOLE: Final = ""
+"""The key of runs without one, and of the limits of a whole queue."""
+
+
+class Candidate(NamedTuple):
+    """A run that could be taken.
+
+    Attributes:
+        id: What the store knows it by.
+        queue: Its queue.
+        key: Its key; "" for none.
+        priority: Its priority.
+        is_queued: Whether it was never driven: it comes after runs that were begun, and counts for rates.
+        place: Its turn if it is queued, else since when it is due.
+    """
+
+    id: int | str
+    queue: str
+    key: str
+    priority: int
+    is_queued: bool
+    place: float
+
+    @property
+    def order(self) -> tuple[int, bool, float]:
+        """Its place among the candidates of its queue."""
+        return -self.priority, self.is_queued, self.place
+
+
+class Load(NamedTuple):
+    """What the limits of some queues depend on.
+
+    Attributes:
+        limits: The limits by queue.
+        driven: How many runs are driven, by queue and key.
+        rates: Until when a rate is used up, by queue and key, epoch seconds.
+    """
+
+    limits: Mapping[str, QueueLimits]
+    driven: Mapping[tuple[str, str], int]
+    rates: Mapping[tuple[str, str], float]
+
+    def is_full(self, queue: str) -> bool:
+        """Return whether a queue has as many driven runs as it may have."""
+        limits = self.limits.get(queue)
+        if limits is None or limits.concurrency is None:
+            return False
+        return sum(count for (name, _), count in self.driven.items() if name == queue) >= limits.concurrency
+
+    def full_keys(self, queue: str) -> list[str]:
+        """Return the keys of a queue that have as many driven runs as they may have."""
+        limits = self.limits.get(queue)
+        if limits is None or limits.key_concurrency is None:
+            return []
+        driven = ((key, count) for (name, key), count in self.driven.items() if name == queue and key)
+        return sorted(key for key, count in driven if count >= limits.key_concurrency)
+
+    def spent_keys(self, queue: str, now: float) -> list[str]:
+        """Return the keys of a queue of which no run may begin now."""
+        limits = self.limits.get(queue)
+        if limits is None or limits.key_rate is None:
+            return []
+        rates = ((key, until) for (name, key), until in self.rates.items() if name == queue and key)
+        return sorted(key for key, until in rates if _left(until, limits.key_rate, now) < 1)
+
+
+_SKEW_SECONDS: Final = 60.0
+"""How far the clocks of workers may be apart."""
+
+NO_LOAD: Final = Load({}, {}, {})
+
+
+class Chosen(NamedTuple):
+    """The runs to take, and the rates after that."""
+
+    ids: Sequence[int | str]
+    rates: Mapping[tuple[str, str], float]
+
+
+def choose(candidates: Iterable[Candidate], limit: int, load: Load, now: float) -> Chosen:
+    """Return which runs to take, at most `limit`, in the order in which they are taken.
+
+    Example:
+        >>> runs = [Candidate(n, queue, "", 0, True, n) for n, queue in enumerate(["a", "a", "a", "b"])]
+        >>> choose(runs, 3, NO_LOAD, 0.0).ids
+        [0, 3, 1]
+    """
+    queues: dict[str, list[Candidate]] = defaultdict(list)
+    for each in candidates:
+        queues[each.queue].append(each)
+    allowed = [
+        _allowed(sorted(found, key=lambda each: each.order), load, queue, now)
+        for queue, found in sorted(queues.items())
+    ]
+    in_turn = [each for each in chain.from_iterable(zip_longest(*allowed)) if each is not None][: max(limit, 0)]
+    rates: dict[tuple[str, str], float] = {}
+    for each in in_turn:
+        for key, rate in _rates(each, load.limits.get(each.queue)):
+            place = each.queue, key
+            rates[place] = _until(rates.get(place, load.rates.get(place, 0.0)), rate, now) + rate[1] / rate[0]
+    return Chosen([each.id for each in in_turn], rates)
+
+
+def _allowed(found: Sequence[Candidate], load: Load, queue: str, now: float) -> list[Candidate]:
+    """Return the candidates of one queue that its limits allow."""
+    limits = load.limits.get(queue)
+    if limits is None:
+        return list(found)
+    driven = defaultdict(int, {key: count for (name, key), count in load.driven.items() if name == queue})
+    total = sum(driven.values())
+    left: dict[str, int] = {}
+    allowed: list[Candidate] = []
+    for each in found:
+        if limits.concurrency is not None and total >= limits.concurrency:
+            break
+        if each.key and limits.key_concurrency is not None and driven[each.key] >= limits.key_concurrency:
+            continue
+        rates = _rates(each, limits)
+        for key, rate in rates:
+            left.setdefault(key, _left(load.rates.get((queue, key), 0.0), rate, now))
+        if any(left[key] < 1 for key, _ in rates):
+            continue
+        for key, _ in rates:
+            left[key] -= 1
+        total += 1
+        driven[each.key] += 1
+        allowed.append(each)
+    return allowed
+
+
+def _rates(run: Candidate, limits: QueueLimits | None) -> list[tuple[str, tuple[int, float]]]:
+    """Return the limits on rates that hold for a run, by key; only beginning counts."""
+    if limits is None or not run.is_queued:
+        return []
+    found = [(WHOLE, limits.rate)] if limits.rate is not None else []
+    return found + ([(run.key, limits.key_rate)] if limits.key_rate is not None and run.key else [])
+
+
+def _until(recorded: float, rate: tuple[int, float], now: float) -> float:
+    """Return until when a rate is used up. A clock that was set back must not block it until it has caught up."""
+    return now if recorded > now + rate[1] + _SKEW_SECONDS else max(recorded, now)
+
+
+def _left(recorded: float, rate: tuple[int, float], now: float) -> int:
+    """Return how many runs a rate still allows now: all at once after a pause, then one after the other."""
+    count, seconds = rate
+    return int((now + seconds - _until(recorded, rate, now)) * count / seconds + 1e-6)
+
+
+def each_key(limits: QueueLimits | None, room: int) -> int | None:
+    """Return how many runs of each key at most begin at once; None if there are no limits for keys."""
+    if limits is None or (limits.key_concurrency is None and limits.key_rate is None):
+        return None
+    counts = limits.key_concurrency, limits.key_rate and limits.key_rate[0]
+    return min(room, *(count for count in counts if count is not None))
+
+
+def check_limits(queue: str, limits: QueueLimits | None) -> None:
+    """Check the name and the limits of a queue.
+
+    Raises:
+        InputError: One is invalid.
+    """
+    where = f"queue {queue!r}"
+    if not is_tag(queue):
+        raise InputError(f"{queue!r} cannot be the name of a queue", where=where, repair="use printable characters")
+    for name in ("concurrency", "key_concurrency") if limits is not None else ():
+        count = getattr(limits, name)
+        if count is not None and (type(count) is not int or count < 1):
+            raise InputError(f"{name}={count!r}", where=where, repair="give 1 or more, or None")
+    for name in ("rate", "key_rate") if limits is not None else ():
+        rate = getattr(limits, name)
+        if rate is not None and not (len(rate) == 2 and type(rate[0]) is int and rate[0] > 0 and is_seconds(rate[1])):  # noqa: PLR2004 - a pair
+            raise InputError(f"{name}={rate!r}", where=where, repair=f"give a count and seconds: {name}=(100, 60.0)")
+
+
+def limits_text(limits: QueueLimits) -> str:
+    """Return limits as stores keep them: JSON."""
+    return msgspec.json.encode(limits).decode()
+
+
+def read_limits(text: str) -> QueueLimits:
+    """Return the limits that a store kept."""
+    return msgspec.json.decode(text, type=QueueLimits)

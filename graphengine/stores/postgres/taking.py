@@ -1,0 +1,146 @@
+"""Taking runs from queues: in one transaction, which skips the rows that another worker is just taking.
+
+The transaction takes the runs; what they need is read after it, when no other process can change them. Workers take
+from a queue with limits one after the other, since its row is locked; from others at the same time.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from graphengine.stores.base import Taken
+from graphengine.stores.dispatch import NO_LOAD, Candidate, Load, choose, each_key, read_limits
+from graphengine.stores.postgres import reads
+from graphengine.stores.postgres.arrays import Bigints, Strings
+from graphengine.stores.postgres.queries import SQL
+from graphengine.stores.postgres.values import clamped, fits
+from graphengine.stores.postgres.writes import Claimed, tail_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from graphengine.stores.base import Pick
+    from graphengine.stores.postgres.reads import Own
+    from graphengine.stores.postgres.sessions import Connection
+
+
+class Haul(NamedTuple):
+    """What one call took: the runs, and those that are driven here now, by id."""
+
+    taken: Sequence[Taken]
+    claimed: Mapping[str, Claimed]
+
+
+def take(connection: Connection, *, again: bool, pick: Pick, own: Own, token: int) -> Haul:
+    """Take due runs that no process drives; see `Store.take`.
+
+    Raises:
+        StoreCorrupt: A message is damaged.
+    """
+    owner = own.id or ""
+    orphans: list[int] = []
+    with connection.transaction():
+        keys = (
+            [row[0] for row in connection.execute(SQL["take_again"], {"owner": owner, "token": token})] if again else []
+        )
+        if not keys:
+            orphans, keys = _taken(connection, pick, owner, token)
+    claimed = {
+        run_id: Claimed(key, fence, tail_of(tail)) for key, run_id, fence, *tail in _rows(connection, "tails", keys)
+    }
+    infos = [reads.from_facts(row, own) for row in _rows(connection, "facts_of", [*orphans, *keys])]
+    logs = reads.logs(connection, list(claimed), own)
+    inbox = reads.inbox(connection, list(claimed))
+    taken = [
+        Taken(
+            reads.undriven(info, claimed[info.id].fence),
+            claimed[info.id].fence,
+            logs.get(info.id),
+            [m for m in inbox if m.run_id == info.id],
+        )
+        if info.id in claimed
+        else Taken(info, None)
+        for info in infos
+    ]
+    return Haul([each for each in taken if each.fence is not None or each.info.driver is None], claimed)
+
+
+def _rows(connection: Connection, statement: str, keys: Sequence[int]) -> list[tuple[Any, ...]]:
+    return connection.execute(SQL[statement], (Bigints(keys),)).fetchall() if keys else []
+
+
+def _taken(connection: Connection, pick: Pick, owner: str, token: int) -> tuple[list[int], list[int]]:
+    """Return the keys of due runs of dead owners, and of the runs that were taken, in their order."""
+    named = None if pick.queues is None else _strings(pick.queues)
+    dead = Strings(row[0] for row in connection.execute(SQL["dead"], (owner,)))
+    values: dict[str, Any] = {
+        "now": pick.now,
+        "limit": max(clamped(pick.limit), 0),
+        "graphs": None if pick.graphs is None else _strings(pick.graphs),
+        "queues": named,
+        "aside": _strings(pick.aside),
+        "dead": dead,
+        "blocked": Strings(),
+        "by_key": False,
+    }
+    orphans = [row[0] for row in connection.execute(SQL["orphans_of"], values)] if dead else []
+    values["limit"] -= len(orphans)
+    if values["limit"] <= 0:
+        return orphans, []
+    work = connection.execute(SQL["queues_with_work"], {"queues": named}).fetchall()
+    limited = sorted(name for name, limits in work if limits is not None)
+    load = _load(connection, limited, dead) if limited else NO_LOAD
+    free = Strings(name for name, _ in work if name not in load.limits)
+    found = _candidates(connection, {**values, "names": free}) if free else []
+    for queue, limits in load.limits.items():
+        if load.is_full(queue):
+            continue
+        full, each = load.full_keys(queue), each_key(limits, values["limit"])
+        asked = {
+            **values,
+            "names": Strings([queue]),
+            "queue": queue,
+            "blocked": Strings(full),
+            "by_key": each is not None,
+        }
+        found += _candidates(connection, asked)
+        if each is not None:
+            asked |= {"each": each, "blocked": Strings([*full, *load.spent_keys(queue, pick.now)])}
+            found += [Candidate(key, *others) for key, *others in connection.execute(SQL["candidates_by_key"], asked)]
+    chosen = choose(found, values["limit"], load, pick.now)
+    if not chosen.ids:
+        return orphans, []
+    keys = Bigints(int(key) for key in chosen.ids)
+    got = {row[0] for row in connection.execute(SQL["take"], {**values, "owner": owner, "token": token, "keys": keys})}
+    _keep_rates(connection, chosen.rates, limited, pick.now)
+    return orphans, [key for key in keys if key in got]
+
+
+def _candidates(connection: Connection, values: Mapping[str, Any]) -> list[Candidate]:
+    return [Candidate(key, *others) for key, *others in connection.execute(SQL["candidates"], values)]
+
+
+def _load(connection: Connection, queues: Sequence[str], dead: Strings) -> Load:
+    """Return what the limits of queues depend on, which no other worker can change until the transaction ends."""
+    names = Strings(queues)
+    limits = {name: read_limits(text) for name, text in connection.execute(SQL["lock_limits"], (names,))}
+    driven = connection.execute(SQL["driven_of"], {"queues": names, "dead": dead})
+    rates = connection.execute(SQL["rates_of"], (names,))
+    return Load(
+        limits,
+        {(queue, key): count for queue, key, count in driven},
+        {(queue, key): until for queue, key, until in rates},
+    )
+
+
+def _keep_rates(
+    connection: Connection, rates: Mapping[tuple[str, str], float], queues: Sequence[str], now: float
+) -> None:
+    if rates:
+        connection.execute(SQL["drop_rates"], (Strings(queues), now))
+    for (queue, key), until in rates.items():
+        connection.execute(SQL["keep_rate"], (queue, key, until))
+
+
+def _strings(texts: Iterable[str]) -> Strings:
+    return Strings(text for text in texts if fits(text))

@@ -1,0 +1,174 @@
+"""Taking runs from queues, in one write transaction: no other process can take them meanwhile."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from pydantic_core import from_json
+
+from graphengine.errors import StoreError
+from graphengine.stores.base import OwnerInfo, QueueCount, Taken
+from graphengine.stores.dispatch import Candidate, Load, choose, each_key, read_limits
+from graphengine.stores.sqlite import reads
+from graphengine.stores.sqlite.queries import SQL
+from graphengine.stores.sqlite.writes import Claimed, tail
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from graphengine.stores.base import Pick, QueueLimits, RunInfo
+    from graphengine.stores.sqlite.owners import Lease, Onlooker
+
+_LISTED: Final = 100
+
+
+class Haul(NamedTuple):
+    """What one call took: the runs, and those that are driven here now, by id."""
+
+    taken: Sequence[Taken]
+    claimed: Mapping[str, Claimed]
+
+
+def take(connection: sqlite3.Connection, pick: Pick, lease: Lease, onlooker: Onlooker) -> Haul:
+    """Take due runs that no process drives; see `Store.take`. What they need is still to be read."""
+    taken: list[Taken] = []
+    claimed: dict[str, Claimed] = {}
+    dead = [
+        driver
+        for driver, expires_at in connection.execute(SQL["drivers"]).fetchall()
+        if not onlooker.sees_alive(connection, driver, expires_at)
+    ]
+    taken = [Taken(info, None) for info in _orphans(connection, pick, dead, onlooker)]
+    room = pick.limit - len(taken)
+    if room <= 0:
+        return Haul(taken, claimed)
+    work = connection.execute(SQL["queues_with_work"]).fetchall()
+    work = [(name, limits) for name, limits in work if pick.queues is None or name in pick.queues]
+    load = _load(connection, {name: read_limits(text) for name, text in work if text is not None}, dead)
+    found: list[Candidate] = []
+    for name, _ in work:
+        if not load.is_full(name):
+            found += _candidates(connection, pick, name, load, room)
+    chosen = choose(found, room, load, pick.now)
+    for queue in load.limits if chosen.rates else ():
+        connection.execute(SQL["drop_rates"], (queue, pick.now))
+    for (queue, key), until in chosen.rates.items():
+        connection.execute(SQL["keep_rate"], (queue, key, until))
+    if chosen.ids:
+        lease.register(connection)  # a process suspended past its lease would lose the runs again at once
+    for number in map(int, chosen.ids):
+        row = connection.execute(SQL["facts_of"], (number,)).fetchone()
+        run = reads.from_row(connection, row, onlooker)
+        connection.execute(SQL["set_driver"], (lease.id, run.fence + 1, number))
+        claimed[run.info.id] = Claimed(number, run.fence + 1, tail(connection, number, run.info.seq))
+        taken.append(Taken(run.info, run.fence + 1))
+    return Haul(taken, claimed)
+
+
+def read(connection: sqlite3.Connection, taken: Sequence[Taken], onlooker: Onlooker) -> list[Taken]:
+    """Return what was taken, with the logs and messages of the runs that are driven here now."""
+    ids = [each.info.id for each in taken if each.fence is not None]
+    inbox = reads.inbox(connection, ids) if ids else []
+    found: list[Taken] = []
+    for each in taken:
+        run_id = each.info.id
+        loaded = None
+        if each.fence is not None:
+            with suppress(StoreError):  # `load` reports it when the run is resumed
+                loaded = reads.load(connection, run_id, None, onlooker)
+        found.append(each._replace(loaded=loaded, inbox=[message for message in inbox if message.run_id == run_id]))
+    return found
+
+
+def _orphans(connection: sqlite3.Connection, pick: Pick, dead: Sequence[str], onlooker: Onlooker) -> list[RunInfo]:
+    """Return the due runs of dead owners."""
+    rows = (row for driver in dead for row in connection.execute(SQL["facts_of_driver"], (driver,)))
+    infos = ((row, reads.from_row(connection, row, onlooker).info) for row in rows)
+    return list(
+        islice(
+            (
+                info
+                for row, info in infos
+                if (info.status == "running" or row[14] is not None or (info.due_at or pick.now + 1) <= pick.now)
+                and (pick.graphs is None or info.graph in pick.graphs)
+                and (pick.queues is None or info.queue in pick.queues)
+                and info.id not in pick.aside
+            ),
+            max(pick.limit, 0),
+        )
+    )
+
+
+def _candidates(connection: sqlite3.Connection, pick: Pick, queue: str, load: Load, room: int) -> Iterator[Candidate]:
+    """Yield the first runs of a queue that no process drives, without those of keys that have all they may."""
+    full = load.full_keys(queue)
+
+    def fitting(rows: Iterable[Sequence[Any]], count: int) -> Iterator[Candidate]:
+        fit = (
+            Candidate(row[0], row[1], row[2], row[3], bool(row[4]), row[5])
+            for row in rows
+            if row[8] is None
+            and row[2] not in full
+            and (pick.graphs is None or row[6] in pick.graphs)
+            and row[7] not in pick.aside
+        )
+        return islice(fit, count)
+
+    yield from fitting(connection.execute(SQL["wanted_of_queue"], (queue,)), room)
+    yield from fitting(connection.execute(SQL["timed_of_queue"], (queue, pick.now)), room)
+    each = each_key(load.limits.get(queue), room)
+    if each is None:
+        yield from fitting(connection.execute(SQL["queued_of_queue"], (queue,)), room)
+        return
+    blocked = {*full, *load.spent_keys(queue, pick.now)}
+    for (key,) in connection.execute(SQL["keys_of_queue"], {"queue": queue}).fetchall():
+        if key not in blocked:
+            yield from fitting(connection.execute(SQL["queued_of_key"], (queue, key)), each if key else room)
+
+
+def _load(connection: sqlite3.Connection, limits: Mapping[str, QueueLimits], dead: Sequence[str]) -> Load:
+    """Return what the limits of queues depend on."""
+    driven: dict[tuple[str, str], int] = {}
+    rates: dict[tuple[str, str], float] = {}
+    for queue, key, driver, count in connection.execute(SQL["driven_of"]) if limits else ():
+        if queue in limits and driver not in dead:
+            driven[queue, key] = driven.get((queue, key), 0) + count
+    for name in limits:
+        rates |= {(queue, key): until for queue, key, until in connection.execute(SQL["rates_of"], (name,))}
+    return Load(limits, driven, rates)
+
+
+def counts(connection: sqlite3.Connection) -> list[QueueCount]:
+    """Return how many runs each queue has that are queued or driven."""
+    return [QueueCount(*row) for row in connection.execute(SQL["queue_counts"])]
+
+
+def owners(connection: sqlite3.Connection, onlooker: Onlooker) -> list[OwnerInfo]:
+    """Return the owners that are alive."""
+    found: list[OwnerInfo] = []
+    for owner, host, pid, expires_at, role in connection.execute(SQL["owners"]).fetchall():
+        if onlooker.sees_alive(connection, owner, expires_at):
+            runs = [run_id for (run_id,) in connection.execute(SQL["driven_by"], (owner,))]
+            found.append(OwnerInfo(owner, host, pid, from_json(role) if role else None, runs[:_LISTED], len(runs)))
+    return found
+
+
+def set_limits(connection: sqlite3.Connection, queue: str, limits: str | None) -> None:
+    """Set the limits of a queue, or remove them."""
+    if limits is None:
+        connection.execute(SQL["drop_limits"], (queue,))
+    else:
+        connection.execute(SQL["set_limits"], (queue, limits))
+
+
+def set_role(connection: sqlite3.Connection, role: str, owner: str) -> None:
+    """Record what an owner takes as a worker."""
+    connection.execute(SQL["set_role"], (role, owner))
+
+
+def limits(connection: sqlite3.Connection) -> dict[str, QueueLimits]:
+    """Return the limits by queue."""
+    return {name: read_limits(text) for name, text in connection.execute(SQL["limits"])}

@@ -1,0 +1,335 @@
+"""Requirements for stores about queues: which runs a worker gets, and what a list shows of a run.
+
+Part of the suite in `conformance.py`, which explains how to use it.
+"""
+# ruff: noqa: S101  # these are tests, though they are part of the product
+
+from __future__ import annotations
+
+import asyncio
+import os
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from graphengine.errors import LeaseLost
+from graphengine.stores.base import Append, Pick, QueueCount, QueueLimits, Summary
+from graphengine.testing.store_kit import (
+    StoreSuite,
+    append,
+    batch,
+    due_ids,
+    new_run,
+    refused,
+    run_info,
+    same,
+    scenario,
+    step,
+    waiting_run,
+)
+
+if TYPE_CHECKING:
+    from graphengine.stores.base import Store
+
+SUMMARY: Final = Summary("approved", "end", cost_usd=0.25, tokens=70, visits=3, seconds=1.5)
+
+
+class QueuedRuns(StoreSuite):
+    """Tests of queues and summaries."""
+
+    # -- summaries
+
+    @scenario
+    async def test_a_summary_is_written_with_a_change_of_status(self, store: Store) -> None:
+        """A run has no summary at first, and afterwards the last one that was appended, in every list."""
+        fence = await new_run(store, count=1)
+        assert (await store.info("r")).summary is None
+        waits = Summary("Publish it?", "ask", waits=2, cost_usd=None, tokens=9)
+        await append(store, Append("r", fence, [step(2)], "waiting", summary=waits))
+        assert (await store.info("r")).summary == waits
+        fence = await store.claim("r")
+        await append(store, Append("r", fence, [step(3)], "running", summary=Summary(tokens=9)))
+        assert [info.summary for info in await store.runs()] == [Summary(tokens=9)]
+        await append(store, batch("r", fence, [step(4)]))
+        assert [info.summary for info in await store.infos(["r"])] == [Summary(tokens=9)]
+        await append(store, Append("r", fence, [step(5)], "finished", summary=SUMMARY))
+        assert (await store.load("r")).info.summary == SUMMARY
+        assert (await store.info("r")).summary == SUMMARY
+
+    @scenario
+    async def test_a_refused_batch_leaves_the_summary(self, store: Store) -> None:
+        """Of several batches only those that are recorded change a summary."""
+        fence = await new_run(store, count=1)
+        other = await new_run(store, "other", count=1)
+        with refused(LeaseLost):
+            await append(store, Append("r", fence + 1, [step(2)], "finished", summary=SUMMARY))
+        pending = store.append(Append("other", other, [step(2)], "finished", summary=SUMMARY))
+        with refused(LeaseLost):
+            await append(store, Append("r", fence + 1, [step(2), step(3)], "finished", summary=SUMMARY))
+        if pending is not None:
+            await pending
+        assert (await store.info("r")).summary is None
+        assert (await store.info("other")).summary == SUMMARY
+
+    @scenario
+    async def test_a_run_can_be_created_with_a_summary(self, store: Store) -> None:
+        """A run that waits from its first step on has one."""
+        await store.create(replace(run_info(), status="waiting", summary=SUMMARY), [step(1)], {"nodes": []})
+        assert (await store.info("r")).summary == SUMMARY
+
+    # -- queues
+
+    @scenario
+    async def test_a_run_has_the_queue_it_was_created_in(self, store: Store) -> None:
+        """Queue, priority and key are kept; without any it is the default queue."""
+        await store.create(replace(run_info(), queue="mail", priority=-3, key="tenant"), [step(1)], {"nodes": []})
+        await new_run(store, "other")
+        info, other = await store.info("r"), await store.info("other")
+        assert (info.queue, info.priority, info.key, info.queued) == ("mail", -3, "tenant", False)
+        assert (other.queue, other.priority, other.key, other.queued) == ("default", 0, None, False)
+        assert info.driver is not None
+
+    @scenario
+    async def test_a_queued_run_has_no_driver(self, store: Store) -> None:
+        """It is due at once, and whoever claims it drives it; from then on it is not queued."""
+        info = replace(run_info(), queued=True, queue="mail")
+        assert await store.create(info, [step(1)], {"nodes": []}) == 0
+        found = await store.info("r")
+        assert (found.queued, found.status, found.driver, found.held) == (True, "running", None, False)
+        assert await due_ids(store, 0.0) == ["r"]
+        with refused(LeaseLost):
+            await append(store, batch("r", 0, [step(2)]))
+        fence = await store.claim("r")
+        assert fence > 0
+        found = await store.info("r")
+        assert (found.queued, found.driver is not None, found.queue) == (False, True, "mail")
+        await append(store, batch("r", fence, [step(2)]))
+        assert await due_ids(store, 0.0) == []
+        await store.release("r", fence)
+        assert (await store.info("r")).queued is False
+
+    # -- taking runs
+
+    @scenario
+    async def test_a_queued_run_is_taken_once(self, store: Store) -> None:
+        """The taker gets the run as it was, its fence, its log and its messages; it drives it from then on."""
+        await queue_run(store, "r")
+        await store.post("r", "message", {"topic": "t", "payload": 1}, "k")
+        (taken,) = await store.take(pick())
+        assert (taken.info.id, taken.info.queued, taken.info.driver, taken.info.seq) == ("r", True, None, 1)
+        assert taken.fence is not None
+        assert taken.loaded is not None
+        assert (taken.loaded.snapshot, same(taken.loaded.steps, [step(1)])) == (None, True)
+        assert [message.payload for message in taken.inbox] == [{"topic": "t", "payload": 1}]
+        assert list(await store.take(pick())) == []
+        info = await store.info("r")
+        assert (info.queued, info.driver is not None) == (False, True)
+        await append(store, batch("r", taken.fence, [step(2)], "finished"))
+        assert list(await store.take(pick())) == []
+        assert (await store.info("r")).status == "finished"
+
+    @scenario
+    async def test_runs_that_are_due_are_taken(self, store: Store) -> None:
+        """Timers that have come, messages, and released runs; not those that wait for later or are driven."""
+        await waiting_run(store, "later", due_at=2e9)
+        await waiting_run(store, "due", due_at=5.0)
+        await waiting_run(store, "asked")
+        await store.post("asked", "answer", 1, "k")
+        await waiting_run(store, "silent")
+        await store.post("silent", "stop", None, "k")
+        await new_run(store, "driven")
+        await store.release("released", await new_run(store, "released", count=1))
+        taken = await store.take(pick(now=10.0))
+        assert {each.info.id: each.info.status for each in taken} == {
+            "due": "waiting",
+            "asked": "waiting",
+            "released": "running",
+        }
+        assert not any(each.info.queued for each in taken)
+
+    @scenario
+    async def test_only_what_is_picked_is_taken(self, store: Store) -> None:
+        """By graph, queue and limit; runs set aside are left alone."""
+        for number, (queue, graph) in enumerate([("a", "g"), ("a", "h"), ("b", "g")]):
+            await queue_run(store, f"{queue}{graph}", queue=queue, graph=graph, created_at=float(number))
+        assert await ids(store, pick(graphs=["h"], queues=["b"])) == []
+        assert await ids(store, pick(graphs=["h"])) == ["ah"]
+        assert await ids(store, pick(queues=["b", "other"])) == ["bg"]
+        assert await ids(store, pick(aside=["ag"])) == []
+        assert await ids(store, pick(limit=0)) == []
+        assert await ids(store, pick(limit=1)) == ["ag"]
+
+    @scenario
+    async def test_priority_then_what_was_begun_then_the_order_of_arrival(self, store: Store) -> None:
+        """A run that was driven before comes before queued ones of its priority."""
+        for number in range(3):
+            await queue_run(store, f"r{number}")
+        await queue_run(store, "urgent", priority=7)
+        await queue_run(store, "lazy", priority=-1)
+        await store.release("begun", await new_run(store, "begun", count=1))
+        assert await ids(store, pick(limit=4)) == ["urgent", "begun", "r0", "r1"]
+        assert await ids(store, pick()) == ["r2", "lazy"]
+
+    @scenario
+    async def test_keys_take_turns(self, store: Store) -> None:
+        """A key with few runs does not wait for all runs of another one; a late key begins with the present turn."""
+        for number in range(4):
+            await queue_run(store, f"a{number}", key="a")
+        for number in range(2):
+            await queue_run(store, f"b{number}", key="b")
+        assert await ids(store, pick(limit=4)) == ["a0", "b0", "a1", "b1"]
+        await queue_run(store, "c0", key="c")
+        await queue_run(store, "c1", key="c")
+        assert await ids(store, pick()) == ["a2", "c0", "a3", "c1"]
+
+    @scenario
+    async def test_queues_take_turns(self, store: Store) -> None:
+        """A short queue does not wait for a long one."""
+        for number in range(4):
+            await queue_run(store, f"a{number}", queue="a")
+        await queue_run(store, "b0", queue="b")
+        assert await ids(store, pick(limit=3)) == ["a0", "b0", "a1"]
+
+    @scenario
+    async def test_a_queue_drives_no_more_than_its_concurrency(self, store: Store) -> None:
+        """Also over several calls; a run that ends or waits makes room."""
+        await store.limit_queue("mail", QueueLimits(concurrency=2))
+        for number in range(4):
+            await queue_run(store, f"r{number}", queue="mail")
+        await queue_run(store, "free", queue="other")
+        taken = await store.take(pick())
+        assert sorted(each.info.id for each in taken) == ["free", "r0", "r1"]
+        assert await ids(store, pick()) == []
+        fences = {each.info.id: each.fence or 0 for each in taken}
+        await append(store, batch("r0", fences["r0"], [step(2)], "waiting"))
+        assert await ids(store, pick()) == ["r2"]
+        await store.limit_queue("mail", None)
+        assert await ids(store, pick()) == ["r3"]
+        assert await store.queue_limits() == {}
+
+    @scenario
+    async def test_a_key_has_no_more_than_its_concurrency(self, store: Store) -> None:
+        """The others of its queue go on, and runs without a key are not limited."""
+        limits = QueueLimits(key_concurrency=1)
+        await store.limit_queue("mail", limits)
+        assert await store.queue_limits() == {"mail": limits}
+        for number in range(3):
+            await queue_run(store, f"a{number}", queue="mail", key="a")
+        await queue_run(store, "b0", queue="mail", key="b")
+        await queue_run(store, "n0", queue="mail")
+        await queue_run(store, "n1", queue="mail")
+        taken = await store.take(pick())
+        assert {each.info.id for each in taken} == {"a0", "b0", "n0", "n1"}
+        fences = {each.info.id: each.fence or 0 for each in taken}
+        await append(store, batch("a0", fences["a0"], [step(2)], "finished"))
+        assert await ids(store, pick()) == ["a1"]
+
+    @scenario
+    async def test_a_rate_limits_what_begins(self, store: Store) -> None:
+        """At once, then one after the other. Runs that were begun before do not count; a clock may jump back."""
+        await store.limit_queue("mail", QueueLimits(rate=(2, 10.0)))
+        for number in range(6):
+            await queue_run(store, f"r{number}", queue="mail")
+        await store.create(replace(run_info("begun"), queue="mail"), [step(1)], {"nodes": []})
+        await store.release("begun", 1)
+        assert await ids(store, pick(now=1000.0)) == ["begun", "r0", "r1"]
+        assert await ids(store, pick(now=1004.0)) == []
+        assert await ids(store, pick(now=1005.0)) == ["r2"]
+        assert await ids(store, pick(now=1005.0)) == []
+        assert await ids(store, pick(now=500.0)) == ["r3", "r4"]
+        assert await ids(store, pick(now=501.0)) == []
+
+    @scenario
+    async def test_a_rate_of_a_key_leaves_other_keys_alone(self, store: Store) -> None:
+        """Each key has its own."""
+        await store.limit_queue("mail", QueueLimits(key_rate=(1, 10.0)))
+        for number in range(2):
+            for key in "ab":
+                await queue_run(store, f"{key}{number}", queue="mail", key=key)
+        assert await ids(store, pick(now=1000.0)) == ["a0", "b0"]
+        assert await ids(store, pick(now=1001.0)) == []
+        assert await ids(store, pick(now=1010.0, limit=1)) == ["a1"]
+        assert await ids(store, pick(now=1010.0)) == ["b1"]
+
+    @scenario
+    async def test_what_is_queued_and_driven_is_counted(self, store: Store) -> None:
+        """By queue; and the owner that drives is listed with what it drives."""
+        await queue_run(store, "a0", queue="a")
+        await queue_run(store, "a1", queue="a")
+        await queue_run(store, "b0", queue="b")
+        await store.take(pick(queues=["a"], limit=1))
+        assert list(await store.queue_counts()) == [QueueCount("a", 1, 1), QueueCount("b", 1, 0)]
+        await store.set_role({"queues": ["a"], "concurrency": 3})
+        (owner,) = await store.owners()
+        assert (owner.id, owner.runs, owner.driven) == ((await store.info("a0")).driver, ["a0"], 1)
+        assert owner.role == {"queues": ["a"], "concurrency": 3}
+        assert owner.pid == os.getpid()
+
+    @scenario
+    async def test_no_run_is_taken_twice(self, store: Store) -> None:
+        """Of two processes that take at the same time each gets other runs, and together they get all."""
+        second = await self.open_second(store)
+        try:
+            for number in range(40):
+                await queue_run(store, f"r{number:02}", key=f"{number % 3}")
+            found: list[str] = []
+            for _ in range(30):
+                both = await asyncio.gather(store.take(pick(limit=3)), second.take(pick(limit=3)))
+                found += [each.info.id for taken in both for each in taken]
+            assert sorted(found) == [f"r{number:02}" for number in range(40)]
+        finally:
+            await second.close()
+
+    @scenario
+    async def test_limits_hold_over_processes(self, store: Store) -> None:
+        """Two processes that take at the same time never exceed them together."""
+        most = 3
+        second = await self.open_second(store)
+        try:
+            await store.limit_queue("mail", QueueLimits(concurrency=most, key_concurrency=2))
+            for number in range(12):
+                await queue_run(store, f"r{number:02}", queue="mail", key=f"{number % 2}")
+            both = await asyncio.gather(*(each.take(pick(limit=2)) for each in (store, second) for _ in range(3)))
+            assert len([each for taken in both for each in taken]) == most
+        finally:
+            await second.close()
+
+    @scenario
+    async def test_the_runs_of_a_dead_process_are_offered(self, store: Store) -> None:
+        """They come first, unclaimed, whatever the limits; those that it had only queued are taken."""
+        second = await self.open_second(store)
+        await second.limit_queue("default", QueueLimits(concurrency=1))
+        await queue_run(second, "r0")
+        await queue_run(second, "r1")
+        await second.take(pick(limit=1))
+        await self.abandon_store(second)
+        while (await store.info("r0")).driver is not None:  # noqa: ASYNC110 - the death is not announced here
+            await asyncio.sleep(0.01)
+        first, other = await store.take(pick())
+        assert (first.info.id, first.fence, first.info.held, first.info.driver) == ("r0", None, True, None)
+        assert (other.info.id, other.fence is not None) == ("r1", True)
+        assert await store.claim("r0") > 0
+
+
+async def queue_run(  # noqa: PLR0913 - what a run is queued with
+    store: Store,
+    run_id: str,
+    *,
+    queue: str = "default",
+    priority: int = 0,
+    key: str | None = None,
+    graph: str = "g",
+    created_at: float = 100.0,
+) -> None:
+    """Create a queued run of one step."""
+    info = replace(run_info(run_id, graph=graph, created_at=created_at), queued=True)
+    await store.create(replace(info, queue=queue, priority=priority, key=key), [step(1)], {"nodes": []})
+
+
+def pick(now: float = 1e9, limit: int = 100, **only: Any) -> Pick:  # noqa: ANN401 - fields of Pick
+    """Return what to take."""
+    return Pick(now, limit, **only)
+
+
+async def ids(store: Store, wanted: Pick) -> list[str]:
+    """Take, and return the ids of the runs in their order."""
+    return [each.info.id for each in await store.take(wanted)]

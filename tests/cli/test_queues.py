@@ -1,0 +1,103 @@
+"""`run --queue`, `queues`, `workers` and `worker --queue`: a run is queued in one process and driven in another."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from graphengine.cli.main import main
+
+FLOW = """
+from pydantic import BaseModel
+from graphengine import END, START, Graph
+
+
+class State(BaseModel):
+    n: int = 0
+
+
+def more(n: int) -> int:
+    return n + 1
+
+
+graph = Graph("flow", State)
+graph.add_node("more", more, writes="n")
+graph.add_path(START, "more", END)
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a graph."""
+    (tmp_path / "flow.py").write_text(FLOW)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def ran(*words: str, code: int = 0) -> str:
+    """Return what a command prints."""
+    found = CliRunner().invoke(main, words)
+    assert found.exit_code == code, found.output
+    return found.stdout
+
+
+def test_a_run_is_queued_listed_and_driven(project: Path) -> None:
+    """Every command shows it, and a worker of its queue with a health endpoint drives it."""
+    queued = json.loads(ran("run", "flow.py", "--run-id", "r", "--queue", "mail", "--priority", "3", "--json"))
+    assert (queued["run_id"], queued["queue"], queued["priority"], queued["status"]) == ("r", "mail", 3, "queued")
+    assert "queued" in ran("runs")
+    (listed,) = json.loads(ran("runs", "--status", "queued", "--json"))["runs"]
+    assert (listed["queued"], listed["queue"], listed["key"]) == (True, "mail", None)
+    limits = json.loads(ran("queues", "mail", "--concurrency", "2", "--key-rate", "5/1m", "--json"))
+    (queue,) = limits["queues"]
+    assert (queue["queued"], queue["driven"], queue["limits"]["key_rate"]) == (1, 0, [5, 60.0])
+    assert "2 at a time, 5 in 60 s of a key" in ran("queues")
+    assert json.loads(ran("workers", "--json"))["workers"] == []
+    words = [sys.executable, "-m", "graphengine", "worker", "--graph", "flow.py", "--queue", "mail", "--json"]
+    with subprocess.Popen(
+        [*words, "--health", "0"], cwd=project, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as worker:
+        assert worker.stdout is not None
+        assert worker.stderr is not None
+        lines = [json.loads(worker.stdout.readline()) for _ in range(2)]
+        assert [(line["event"], line["run_id"]) for line in lines] == [("goes_on", "r"), ("ended", "r")]
+        assert lines[0]["why"] == "queued"
+        address = next(line.split()[-1] for line in worker.stderr if line.startswith("health: "))
+        with urllib.request.urlopen(address, timeout=10) as answer:  # noqa: S310 - our own address
+            assert json.load(answer)["status"] == "working"
+        (found,) = json.loads(ran("workers", "--json"))["workers"]
+        assert (found["pid"], found["role"]["queues"], found["driven"]) == (worker.pid, ["mail"], 0)
+        assert "worker" in ran("workers")
+        os.kill(worker.pid, signal.SIGTERM)
+        assert worker.wait(20) == 0
+    assert "finished" in ran("runs")
+    assert "queue" not in json.loads(ran("queues", "mail", "--no-limits", "--json"))["queues"]
+
+
+def test_a_queued_run_is_stopped_at_once(project: Path) -> None:
+    """No process has to be asked."""
+    del project
+    ran("run", "flow.py", "--run-id", "r", "--queue", "mail", "--key", "ann")
+    assert "which was queued" in ran("stop", "r")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["queues", "--concurrency", "2"],
+        ["queues", "mail", "--rate", "fast"],
+        ["queues", "mail", "--rate", "5/0s"],
+        ["run", "flow.py", "--key", "ann"],
+        ["worker", "--graph", "flow.py", "--health", "here:there"],
+    ],
+)
+def test_wrong_options_are_refused(project: Path, words: list[str]) -> None:
+    """With exit code 2."""
+    del project
+    ran(*words, code=2)

@@ -1,0 +1,73 @@
+"""Workers that are killed while they take queued runs: each run is driven to its end, and no step is recorded twice."""
+
+import asyncio
+import random
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from graphengine import Runner
+from graphengine.stores.base import QueueLimits
+from tests.crash.queue_worker import NODES, flow
+
+RUNS = 40
+KILLS = 6
+MOST = 7
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A file, then a schema of PostgreSQL."""
+    if request.param == "sqlite":
+        return str(tmp_path / "runs.db")
+    address: str = request.getfixturevalue("postgres")
+    return address
+
+
+def worker(database: str, file: Path) -> subprocess.Popen[str]:
+    """Start a worker, and return when it has opened the database."""
+    words = [sys.executable, "-m", "tests.crash.queue_worker", database, str(file)]
+    started = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    assert started.stdout is not None
+    with started.stdout as lines:
+        assert lines.readline() == "ready\n"
+    return started
+
+
+async def test_killed_workers_lose_no_queued_run(database: str, tmp_path: Path) -> None:
+    """Two workers are killed at random moments and replaced; a limit holds at every moment."""
+    notes = tmp_path / "notes"
+    chance = random.Random(7)  # noqa: S311 - not a secret
+    async with Runner(database) as runner:
+        await runner.limit_queue("work", QueueLimits(concurrency=MOST))
+        for number in range(RUNS):
+            await runner.start(
+                flow(), {"name": f"r{number}"}, run_id=f"r{number}", queue="work", key=f"k{number % 3}"
+            ).result()
+        workers = [await asyncio.to_thread(worker, database, notes) for _ in range(2)]
+        try:
+            for _ in range(KILLS):
+                await asyncio.sleep(chance.uniform(0.05, 0.3))
+                driven = [info for info in await runner.store.runs(limit=RUNS, status="running") if info.driver]
+                assert len(driven) <= MOST
+                killed = workers.pop(0)
+                killed.kill()
+                await asyncio.to_thread(killed.wait)
+                workers.append(await asyncio.to_thread(worker, database, notes))
+            async with asyncio.timeout(60):
+                while sum(each.runs for each in await runner.store.counts() if each.status == "finished") < RUNS:  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+        finally:
+            for each in workers:
+                each.kill()
+                each.wait()
+        for number in range(RUNS):
+            result = await runner.get(f"r{number}", flow()).result()
+            assert (result.status, result.state.seen) == ("finished", list(range(NODES)))
+    done = Counter(notes.read_text().splitlines())
+    assert len(done) == RUNS * NODES
+    again = sum(count - 1 for count in done.values())
+    assert again <= KILLS * 5  # at most what a killed worker had in flight

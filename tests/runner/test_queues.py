@@ -1,0 +1,201 @@
+"""Runs that begin in a queue: a worker drives them, each once, and limits and keys decide when."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from graphengine import END, START, Graph, Runner, SyncRunner, ask
+from graphengine.errors import InputError, RunExists
+from graphengine.history.selection import status_of
+from graphengine.runner.health import serving_health
+from graphengine.runner.worker import Ended, Took, Worker, WorkerEvent
+from graphengine.stores.base import QueueLimits
+from graphengine.testing import FakeClock
+
+
+class State(BaseModel):
+    n: int = 0
+    ok: bool = False
+
+
+def counting(order: list[int] | None = None) -> Graph[State]:
+    """Return a graph of one node, which notes the order in which runs begin."""
+
+    def more(n: int) -> int:
+        if order is not None:
+            order.append(n)
+        return n + 1
+
+    graph = Graph("counting", State)
+    graph.add_node("more", more, writes="n")
+    graph.add_path(START, "more", END)
+    return graph
+
+
+def asking() -> Graph[State]:
+    """Return a graph with a question."""
+    graph = Graph("asking", State)
+    graph.add_node("approve", ask("Continue?", bool), writes="ok")
+    graph.add_path(START, "approve", END)
+    return graph
+
+
+async def work(runner: Runner, ends: int, *graphs: Graph[State], **options: Any) -> Sequence[WorkerEvent]:
+    """Let a worker work until so many runs have ended or wait, and return its events."""
+    events: list[WorkerEvent] = []
+
+    def note(event: WorkerEvent) -> None:
+        events.append(event)
+        if sum(isinstance(each, Ended) for each in events) >= ends:
+            worker.stop()
+
+    worker = Worker(runner, {graph.name: graph for graph in graphs}, on_event=note, **options)
+    await asyncio.wait_for(worker.run(), 30)
+    return events
+
+
+async def test_a_queued_run_is_recorded_and_driven_by_a_worker(runner: Runner) -> None:
+    """Its handle returns once it is recorded; a handle that `get` returns waits for its end."""
+    graph = counting()
+    result = await runner.start(graph, {"n": 4}, run_id="r", queue="mail", priority=2, key="ann").result()
+    assert (result.status, result.state.n) == ("running", 4)
+    info = await runner.info("r")
+    assert (status_of(info), info.queue, info.priority, info.key) == ("queued", "mail", 2, "ann")
+    assert [each.id for each in await runner.runs(status="queued")] == ["r"]
+    assert await runner.runs(status="interrupted") == []
+    waiting = asyncio.ensure_future(runner.get("r", graph).result())
+    took, ended = await work(runner, 1, graph)
+    assert isinstance(took, Took)
+    assert (took.why, took.info.id) == ("queued", "r")
+    assert isinstance(ended, Ended)
+    assert (ended.result.status, (await waiting).state.n) == ("finished", 5)
+    assert [step.kind for step in await runner.history("r")] == ["started", "resumed", "node"]
+
+
+async def test_a_run_that_waited_returns_to_its_queue(runner: Runner) -> None:
+    """A worker of its queue continues it after the answer, one of another queue does not."""
+    graph = asking()
+    await runner.start(graph, run_id="r", queue="mail").result()
+    await work(runner, 1, graph)
+    assert (await runner.info("r")).status == "waiting"
+    await runner.answer("r", value=True)
+    other = Worker(runner, {graph.name: graph}, queues=["reports"])
+    working = asyncio.create_task(other.run())
+    await asyncio.sleep(0.05)
+    other.stop()
+    await working
+    assert (await runner.info("r")).status == "waiting"
+    took, _ = await work(runner, 1, graph, queues=["mail"])
+    assert isinstance(took, Took)
+    assert took.why == "sent"
+    assert (await runner.info("r")).status == "finished"
+
+
+async def test_the_same_id_is_queued_once(runner: Runner) -> None:
+    """A second start reports it, also while the first run is queued."""
+    await runner.start(counting(), run_id="r", queue="mail").result()
+    with pytest.raises(RunExists):
+        await runner.start(counting(), run_id="r", queue="mail").result()
+
+
+async def test_a_queued_run_can_be_stopped_and_resumed(runner: Runner) -> None:
+    """A stop takes effect at once; a resume drives it here."""
+    graph = counting()
+    await runner.start(graph, run_id="r", queue="mail").result()
+    await runner.stop("r", "not needed")
+    info = await runner.info("r")
+    assert (info.status, info.summary is not None and "not needed" in info.summary.reason) == ("stopped", True)
+    assert (await runner.resume(graph, "r").result()).state.n == 1
+    await runner.start(graph, run_id="s", queue="mail").result()
+    assert (await runner.resume(graph, "s").result()).state.n == 1
+
+
+async def test_keys_take_turns(runner: Runner) -> None:
+    """A tenant that queued many runs does not hold up another one."""
+    order: list[int] = []
+    graph = counting(order)
+    for number in range(6):
+        await runner.start(graph, {"n": number}, queue="mail", key="ann").result()
+    await runner.start(graph, {"n": 100}, queue="mail", key="bob").result()
+    await work(runner, 7, graph, concurrency=1)
+    assert order == [0, 100, 1, 2, 3, 4, 5]
+
+
+async def test_a_rate_by_the_clock(timed: Runner, clock: FakeClock) -> None:
+    """Runs begin as fast as the rate allows."""
+    graph = counting()
+    await timed.limit_queue("mail", QueueLimits(rate=(1, 60.0)))
+    for number in range(3):
+        await timed.start(graph, run_id=f"r{number}", queue="mail").result()
+    await work(timed, 3, graph)
+    began = sorted([(await timed.history(f"r{number}"))[1].at for number in range(3)])
+    assert all(60.0 <= later - earlier < 63.0 for earlier, later in pairwise(began))
+    assert clock.now() < 1200.0
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"priority": 1},
+        {"key": "ann"},
+        {"queue": ""},
+        {"queue": "a\nb"},
+        {"queue": "a", "priority": 1.5},
+        {"queue": "a", "key": " "},
+    ],
+)
+async def test_invalid_places_are_refused(given: dict[str, Any]) -> None:
+    """At once, with the repair."""
+    async with Runner() as runner:
+        with pytest.raises(InputError) as caught:
+            runner.start(counting(), **given)
+        assert caught.value.repair
+
+
+@pytest.mark.parametrize(
+    "limits", [{"concurrency": 0}, {"rate": (0, 1.0)}, {"key_rate": (1, 0.0)}, {"rate": (1, 2, 3)}]
+)
+async def test_invalid_limits_are_refused(limits: dict[str, Any]) -> None:
+    """Before anything is changed."""
+    async with Runner() as runner:
+        with pytest.raises(InputError) as caught:
+            await runner.limit_queue("mail", QueueLimits(**limits))
+        assert caught.value.repair
+        assert await runner.store.queue_limits() == {}
+
+
+def test_without_an_event_loop(tmp_path: Path) -> None:
+    """`SyncRunner` queues too."""
+    with SyncRunner(tmp_path / "runs.db") as runner:
+        runner.start(counting(), run_id="r", queue="mail").result()
+        assert status_of(runner.info("r")) == "queued"
+
+
+async def test_the_health_of_a_worker(runner: Runner) -> None:
+    """200 while it works, with what it drives; 503 once it stops."""
+    worker = Worker(runner, {})
+    working = asyncio.create_task(worker.run())
+    while worker.standing.polled_at is None:  # noqa: ASYNC110 - nothing announces a poll
+        await asyncio.sleep(0.01)
+    async with serving_health(worker, "127.0.0.1", 0) as port:
+        status, found = await ask_health(port)
+        assert (status, found["status"], found["driven"], found["concurrency"]) == (200, "working", [], 4)
+        assert (await ask_health(port, "POST"))[0] == 405
+        worker.stop()
+        assert (await ask_health(port))[0] == 503
+    await working
+
+
+async def ask_health(port: int, method: str = "GET") -> tuple[int, dict[str, Any]]:
+    """Return the status and the body of an answer."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(f"{method} / HTTP/1.1\r\nHost: here\r\n\r\n".encode())
+    head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    writer.close()
+    return int(head.split()[1]), json.loads(body)
