@@ -189,7 +189,7 @@ def _row(entry: Entry, counted: Counted, atlas: Atlas) -> Row:
 
 
 def tone_of(step: Step) -> str:
-    """Return what is notable about a step: `failed`, `retry`, `fallback`, `waiting`, `call`, `ended`, or ""."""
+    """Return the tone of a step: `failed`, `retry`, `fallback`, `waiting`, `call`, `ended`, or ""."""
     facts = step.data
     if isinstance(facts, (Outcome, Stopped)) and facts.status == "failed":
         return "failed"

@@ -258,7 +258,7 @@ async def _list_events(feed: Feed) -> AsyncIterator[bytes]:
 
 
 async def _run_events(views: Views, books: Books, feed: Feed, run_id: str, after: int) -> AsyncIterator[bytes]:
-    """Yield each step after a seq once, in order, and where the run is; a page that is far behind is told to reload."""
+    """Yield each step after a seq once, in order, and where the run is; a page that is far behind reloads when it gets `reset`."""
     yield b"retry: 500\n\n"
     shown: object = None
     with feed.listener(run_id) as listener:

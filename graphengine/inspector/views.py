@@ -110,7 +110,7 @@ class Query:
         """Return one of these words; None if there is none."""
         found = self._given.get(name) or None
         if found is not None and found not in words:
-            raise BadQuery(f"{name} is none of {', '.join(words)}", where=name)
+            raise BadQuery(f"{name} must be one of {', '.join(words)}", where=name)
         return found
 
 
@@ -185,7 +185,7 @@ class Views:
         return {"statuses": statuses, "graphs": graphs, "width": width, "bars": sorted(bars.items())}
 
     async def lines(self, query: Query) -> dict[str, Any]:
-        """Return how each of some runs stands, and why: what the visible part of the list shows."""
+        """Return the status of runs and its reason, for the visible part of the list."""
         found: dict[str, Any] = {}
         for info in await self.store.infos(query.texts("id")[:_PAGE]):
             key = (info.id, info.seq, info.status)
@@ -334,7 +334,7 @@ class Views:
 
 
 def _line(snapshot: Snapshot) -> dict[str, Any]:
-    """Return how a run stands, and why."""
+    """Return the status of a run and its reason."""
     at = [frame.at for frame in snapshot.frames.values() if frame.at]
     stop, failure = snapshot.stop, snapshot.failure
     return {
@@ -410,7 +410,7 @@ def _agents(facts: NodeOutline, values: Mapping[str, Any]) -> list[dict[str, Any
     found: list[dict[str, Any]] = []
     for choice, agent in facts.get("agents", {}).items():
         template, filled = agent.get("prompt", ""), ""
-        with suppress(GraphEngineError):  # a prompt that a function writes, or that reads what is not recorded
+        with suppress(GraphEngineError):  # a function writes the prompt, or it reads a value that is not recorded
             parsed = {name: parse(path) for name, _, path in named if path}
             more = {name: path.walk(values.get(path.root)) for name, path in parsed.items()}
             filled = fill(template, {**values, **more}) if holes(template) else ""

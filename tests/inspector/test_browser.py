@@ -161,7 +161,7 @@ def test_hostile_texts_are_only_text(url: str, visit: Opened) -> None:
 
 
 def test_a_page_without_the_cookie_shows_nothing(url: str, visit: Opened) -> None:
-    """Another browser that knows only the port is told how to open the page."""
+    """Another browser that knows only the port sees how to open the page."""
     base = url.partition("/#")[0]
     page = visit(url).context.browser.new_context().new_page()  # type: ignore[union-attr]
     page.goto(base)
@@ -231,7 +231,7 @@ def test_a_read_only_page_offers_no_action(recorded: Path, visit: Opened) -> Non
 
 
 def test_a_run_of_another_process_is_seen_live(tmp_path: Path, visit: Opened) -> None:
-    """Its steps appear as they are recorded; when its driver is killed, the page says that it is interrupted."""
+    """Its steps appear as they are recorded; when its driver is killed, the page shows it as interrupted."""
     path = tmp_path / "runs.db"
     with driving(path) as driver, served(path) as url:
         page = visit(url, "/run?id=driven")

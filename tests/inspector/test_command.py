@@ -62,7 +62,7 @@ def test_a_missing_database_is_named(tmp_path: Path) -> None:
 
 
 def test_a_missing_extra_is_named(recorded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without starlette the command says what to install."""
+    """Without starlette the error names what to install."""
     monkeypatch.setitem(sys.modules, "graphengine.inspector.server", None)
     code, text = invoke("--db", str(recorded))
     assert code == 2

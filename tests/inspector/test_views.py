@@ -52,7 +52,7 @@ async def test_the_overview_counts_runs(app: ASGIApp) -> None:
     assert (await read(app, "overview", graph="review"))["statuses"]["waiting"] == 2
 
 
-async def test_a_line_says_how_a_run_stands_and_why(app: ASGIApp) -> None:
+async def test_a_line_has_the_status_of_a_run_and_its_reason(app: ASGIApp) -> None:
     """The list shows the error of a failed run, the question of a waiting one, the label of a finished one."""
     answer = await request(app, "/api/lines?id=five&id=broken&id=asks&id=none", headers={"cookie": await cookie(app)})
     found = answer.document
@@ -75,7 +75,7 @@ async def test_every_step_has_a_row(app: ASGIApp) -> None:
     assert f'id="{arrows[detour[13][0]]}"' in picture["svg"]
 
 
-async def test_a_step_tells_why_what_and_how(app: ASGIApp) -> None:
+async def test_a_step_has_its_edges_and_changes(app: ASGIApp) -> None:
     """A step has each edge that was tried with what its condition said, and the fields that it changed."""
     found = await read(app, "step", id="five", seq=3)
     tried = [(each["label"], each["why"], each["taken"]) for each in found["tried"]]
@@ -209,7 +209,7 @@ async def test_a_call_has_its_prompt_filled_again() -> None:
 
 
 async def test_a_book_continues_where_it_ended() -> None:
-    """A run that goes on is folded from its next step, and one that took its id is folded anew."""
+    """A run that continues is folded from its next step, and one that took its id is folded anew."""
     async with Runner() as runner:
         await record(runner, counter(3), "r")
         books = Books(runner.store)
