@@ -78,6 +78,12 @@ class Feed:
             if not self._listeners:
                 self._wanted.clear()
 
+    def touch(self, run_id: str) -> None:
+        """Wake the pages of a run that is driven here: something happened that is not recorded."""
+        for listener in self._listeners:
+            if listener.run_id == run_id and listener.info is not None:
+                listener.wake()
+
     async def watch(self) -> None:
         """Poll until it is cancelled, while there is a listener."""
         pulse, looked, running, wrote = "", 0.0, "", 0.0

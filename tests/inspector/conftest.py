@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -41,6 +41,8 @@ def database(recorded: Path, tmp_path: Path) -> Path:
 
 def command(info: Any, *words: str) -> str:
     """Return a command to paste, as the command line would."""
+    if info is None:
+        return " ".join(["graphengine", *words])
     return " ".join(["graphengine", words[0], info.id, *words[1:], status_of(info)])
 
 
@@ -58,17 +60,17 @@ async def read_only(database: Path) -> AsyncIterator[ASGIApp]:
         yield found
 
 
-class opened:  # noqa: N801 - used as a function
-    def __init__(self, path: Path, **more: Any) -> None:
-        self._store = SQLiteStore(path, read_only=True)
-        self._app = application(Settings(path, self._store, command, "1.2.3", **more))
-
-    async def __aenter__(self) -> ASGIApp:
-        await self._store.open()
-        return Guard(self._app, port=PORT, token=TOKEN)
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._store.close()
+@asynccontextmanager
+async def opened(path: Path, **more: Any) -> AsyncIterator[ASGIApp]:
+    """Open an application over a database."""
+    store = SQLiteStore(path, read_only=True)
+    await store.open()
+    try:
+        app = application(Settings(path, store, command, "1.2.3", **more))
+        async with app.router.lifespan_context(app):
+            yield Guard(app, port=PORT, token=TOKEN)
+    finally:
+        await store.close()
 
 
 @contextmanager

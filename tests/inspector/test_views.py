@@ -7,17 +7,19 @@ from starlette.datastructures import QueryParams
 from starlette.types import ASGIApp
 
 from graphengine import END, START, Agent, Graph, Runner
+from graphengine.history.export import import_run, parse
 from graphengine.inspector.books import Books
 from graphengine.inspector.feed import Feed
 from graphengine.inspector.pictures import Pictures
-from graphengine.inspector.views import Query, Views
+from graphengine.inspector.queries import Query
+from graphengine.inspector.views import Views
 from graphengine.models.scripted import ScriptedModel
 from graphengine.stores.sqlite import SQLiteStore
 from tests.inspector.client import address, cookie, post, request
 from tests.inspector.graphs import HOSTILE_ID, State, counter, record
 
 
-async def read(app: ASGIApp, path: str, **parameters: object) -> Any:
+async def read(app: ASGIApp, path: str, /, **parameters: object) -> Any:
     """Return the document of a read that succeeds."""
     answer = await request(app, address(f"/api/{path}", **parameters), headers={"cookie": await cookie(app)})
     assert answer.status == 200, answer.body
@@ -246,3 +248,37 @@ async def test_a_feed_wakes_the_pages_that_a_write_concerns(tmp_path: Path) -> N
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
         await store.close()
+
+
+async def test_a_text_is_found_in_whole_steps(app: ASGIApp) -> None:
+    """A search finds what the rows of the list leave out, such as tracebacks, in any case."""
+    found = (await read(app, "find", id="broken", text="raise connectionerror"))["found"]
+    assert found == [2, 3]
+    assert (await read(app, "find", id="broken", text="no such text"))["found"] == []
+
+
+async def test_scores_are_read_from_the_conditions(app: ASGIApp) -> None:
+    """The numbers that conditions compare are there with their thresholds; a path can be named; others are refused."""
+    series = {each["path"]: each for each in (await read(app, "scores", id="five"))["series"]}
+    assert series["score"]["thresholds"] == [{"sign": ">=", "value": 7.0, "label": "high enough"}]
+    assert [sample[3] for sample in series["n"]["samples"]] == [1, 2, 3, 4, 5]
+    assert [each["path"] for each in (await read(app, "scores", id="five", path="n"))["series"]] == ["n"]
+    refused = await request(app, address("/api/scores", id="asks"), headers={"cookie": await cookie(app)})
+    assert (refused.status, refused.document["error"]["repair"][:4]) == (400, "name")
+
+
+async def test_a_run_is_exported(app: ASGIApp, tmp_path: Path) -> None:
+    """The download is the file of `graphengine export`, which another database can import."""
+    answer = await request(app, address("/api/export", id="five"), headers={"cookie": await cookie(app)})
+    assert answer.headers["content-disposition"] == "attachment"
+    async with Runner(tmp_path / "other.db") as runner:
+        assert await import_run(runner.store, parse(answer.body, "the download"))
+        assert (await runner.info("five")).status == "finished"
+
+
+async def test_a_graph_lists_the_edges_that_no_run_took(app: ASGIApp) -> None:
+    """Edges without a visit in the newest runs are listed with their conditions."""
+    found = await read(app, "graph", graph="flaky")
+    assert [(each["from"], each["to"]) for each in found["unused"]] == [("boom", "END")]
+    assert found["command"] == "graphengine check flaky"
+    assert list((await read(app, "all_graphs"))["graphs"]) == ["counter", "flaky", "mapped", "review"]
