@@ -230,6 +230,7 @@ class Driver:
             live.trouble = {"message": error.message, "repair": error.repair} if run.is_recorded else None
         finally:
             run.watchers.remove(events)
+            live.is_driven = False
             live.nodes.clear()
             live.texts.clear()
             if live.trouble is None and self.live.get(run.id) is live:

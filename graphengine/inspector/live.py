@@ -59,12 +59,14 @@ class LiveRun:
         nodes: The nodes that run, by path.
         texts: The texts of the running calls, by node and agent.
         trouble: Why it could not be driven on; None if nothing is wrong.
+        is_driven: Whether it is still driven here.
     """
 
     def __init__(self) -> None:
         self.nodes: dict[str, NodeBegan] = {}
         self.texts: dict[tuple[str, str], Text] = {}
         self.trouble: dict[str, Any] | None = None
+        self.is_driven = True
         self._numbers = count(1)
 
     def feed(self, event: Event) -> None:
@@ -95,6 +97,7 @@ class LiveRun:
             "nodes": [asdict(each) for each in self.nodes.values()],
             "texts": [each.after(sent.get(each.number, 0)) for each in self.texts.values()],
             "trouble": self.trouble,
+            "here": self.is_driven,
         }
 
 

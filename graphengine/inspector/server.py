@@ -316,7 +316,7 @@ class _Now:
             return None
         self._was_shown = run is not None
         if run is None:
-            return {"nodes": [], "texts": [], "trouble": None}
+            return {"nodes": [], "texts": [], "trouble": None, "here": False}
         found = run.document(self._sent)
         self._sent = {each["number"]: each["at"] + len(each["text"]) for each in found["texts"]}
         return found

@@ -101,9 +101,9 @@ def browser() -> Iterator[Browser]:
         started.close()
 
 
-def is_problem(said: ConsoleMessage) -> bool:
-    """Return whether a page reports a problem of its own: not that its server, which ended first, is gone."""
-    return said.type in ("error", "warning") and "net::ERR_" not in said.text
+def is_problem(said: ConsoleMessage, expected: str) -> bool:
+    """Return whether a page reports a problem: not that its server ended first, or refused what it had to refuse."""
+    return said.type in ("error", "warning") and "net::ERR_" not in said.text and expected not in said.text
 
 
 @pytest.fixture
@@ -112,13 +112,14 @@ def visit(browser: Browser) -> Iterator[Opened]:
     problems: list[str] = []
     contexts = []
 
-    def open_page(url: str, path: str = "/", **more: Any) -> Page:
+    def open_page(url: str, path: str = "/", *, is_refused: bool = False, **more: Any) -> Page:
         context = browser.new_context(**{"viewport": {"width": 1400, "height": 900}, **more})
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(8000)
         page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on("console", lambda said: problems.append(said.text) if is_problem(said) else None)
+        expected = "status of 400" if is_refused else "net::ERR_"
+        page.on("console", lambda said: problems.append(said.text) if is_problem(said, expected) else None)
         base, _, token = url.partition("/#")
         page.goto(f"{base}{path}#{token}")
         page.wait_for_selector("main")

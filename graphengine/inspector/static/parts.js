@@ -1,7 +1,7 @@
 // Small parts that several pages share.
 
 import { html, useState, useEffect, useRef } from "./vendor/preact-htm.js";
-import { get, query } from "./api.js";
+import { get, post, query } from "./api.js";
 import { STATUSES, brief, shown } from "./words.js";
 
 /** Go to another address of the page without loading it again. */
@@ -78,6 +78,24 @@ export function useDocument(name, parameters) {
     return () => (stale = true);
   }, [name, key]);
   return [found, error];
+}
+
+/** Run an action, and show that it is busy, done or refused; the action returns what the server answered. */
+export function useAct() {
+  const [state, setState] = useState({});
+  const act = async (name, body, done) => {
+    setState({ busy: true });
+    try {
+      const answer = await post(name, body);
+      setState({ done });
+      return answer;
+    } catch (error) {
+      setState({ error });
+      return null;
+    }
+  };
+  const said = html`${state.done && html`<p role="status">${state.done}</p>`}${state.error && html`<${Failure} error=${state.error} />`}`;
+  return [act, state.busy, said];
 }
 
 /** Handle keys of the page, except while the reader writes. */

@@ -158,6 +158,7 @@ export function Runs({ filters, session }) {
   return html`<main class="runs">
     <header class="bar">
       <h1>Runs</h1><span class="soft path">${session.database}</span>
+      <${Link} to="/graphs">graphs</${Link}>
       ${session.read_only && html`<span class="tag">read-only</span>`}
       <span class="live ${live ? "on" : ""}" role="status">${live ? "● live" : "○ not connected"}</span>
     </header>
