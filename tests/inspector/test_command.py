@@ -67,3 +67,39 @@ def test_a_missing_extra_is_named(recorded: Path, monkeypatch: pytest.MonkeyPatc
     code, text = invoke("--db", str(recorded))
     assert code == 2
     assert "durable-graphengine[inspect]" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["--drive", "--read-only"], "--drive and --read-only exclude each other"),
+        (["--graph", "tests/inspector/driven.py"], "--graph needs --drive"),
+        (["--model", "offline"], "--model needs --drive"),
+        (["--drive", "--graph", "none.py"], "none.py does not exist"),
+    ],
+)
+def test_options_that_contradict_are_refused(recorded: Path, words: list[str], problem: str) -> None:
+    """What drives needs --drive, which a read-only inspector refuses; a file that does not exist is named."""
+    code, text = invoke("--db", str(recorded), *words)
+    assert code == 2
+    assert problem in text
+
+
+def test_an_inspector_that_drives_creates_the_database(tmp_path: Path) -> None:
+    """With --drive the first run can be started in the page; the graphs that can be driven are printed."""
+    path = tmp_path / "new" / "runs.db"
+    words = ["inspect", "--db", str(path), "--no-open", "--drive", "--graph", "tests/inspector/driven.py"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "graphengine", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=ROOT,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("http://127.0.0.1:")
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert "the page can drive runs of essay" in err
+    assert path.exists()

@@ -1,4 +1,5 @@
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +17,7 @@ from graphengine.inspector.live import LiveRun
 from graphengine.inspector.server import Settings
 from graphengine.runner import RunFailed, TextDelta
 from graphengine.stores.sqlite import SQLiteStore
+from tests.cli.secret_graph import CANARY, made
 from tests.inspector import driven
 from tests.inspector.client import cookie, post
 from tests.inspector.conftest import command, opened
@@ -217,3 +219,25 @@ async def test_a_read_only_inspector_drives_nothing(tmp_path: Path) -> None:
     """--drive and --read-only exclude each other."""
     with pytest.raises(InputError, match="read-only"):
         Settings(tmp_path, SQLiteStore(tmp_path), command, "1", is_read_only=True, drives=Drives(GRAPHS, {}))
+
+
+async def test_secrets_stay_hidden(tmp_path: Path) -> None:
+    """Forms, previews and branches take secrets, and no document shows one: neither the example's nor a run's."""
+    example = {"token": CANARY, "word": CANARY, "done": "not yet"}
+    vault = Drivable(made(), "vault.py", lambda: example, lambda: "vault:graph")
+    async with Runner(tmp_path / "runs.db"):
+        pass
+    async with opened(tmp_path / "runs.db", drives=Drives({"vault": vault}, {})) as app:
+        form = await read(app, "form", graph="vault")
+        assert form["example"] == {"done": "not yet"}
+        assert "token" in form["secrets"]
+        run = (await act(app, "start", graph="vault", state={"token": CANARY, "word": CANARY}))["id"]
+        await until(app, run, "waiting")
+        preview = await act(app, "preview", id=run, at=2, update={"word": CANARY + "!"})
+        assert [each["path"].partition(".")[0] for each in preview["changes"]] == ["word"]
+        seen = [form, preview, await read(app, "fields", id=run, at=2), await read(app, "state", id=run)]
+        seen += [await read(app, "find", id=run, text="token"), await read(app, "step", id=run, seq=2)]
+        assert CANARY not in json.dumps(seen, ensure_ascii=False)
+        assert (await read(app, "find", id=run, text=CANARY))["found"] == []
+        refused = await act(app, "start", 400, graph="vault", state={"word": "bad" + CANARY})
+        assert CANARY not in json.dumps(refused, ensure_ascii=False)
