@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections import OrderedDict
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from math import ceil
 from typing import TYPE_CHECKING, Any, Final, cast, get_args
 
@@ -54,6 +54,7 @@ _BARS: Final = 48
 _DAY: Final = 86_400.0
 _FEW_DAYS: Final = 3
 _KEPT: Final = 2000
+_COST_PAGES: Final = 50
 _UNUSED_RUNS: Final = 20
 _UNUSED_STEPS: Final = 2000
 
@@ -98,8 +99,15 @@ class Views:
         wanted: dict[str, Any] = {name: query.text(name) for name in ("graph", "tag", "text", "before")}
         wanted |= {name: query.number(name) for name in ("begun_after", "begun_before")}
         limit = int(min(query.number("limit") or _PAGE, 1000))
-        found = await self.store.runs(limit=limit, status=stored, **wanted)
-        shown = [info for info in found if status is None or status_of(info) == status]
+        least = query.number("cost_above")
+        found: Sequence[RunInfo] = ()
+        shown: list[RunInfo] = []
+        for _ in range(1 if least is None else _COST_PAGES):  # the store does not select by cost
+            found = await self.store.runs(limit=limit, status=stored, **wanted)
+            shown += [info for info in found if status in {None, status_of(info)} and _costs(info, least)]
+            if len(shown) >= limit or len(found) < limit:
+                break
+            wanted["before"] = found[-1].id
         lines = cast("list[dict[str, Any]]", runs_document(shown)["runs"])
         for line, info in zip(lines, shown, strict=True):
             line["shown"] = status_of(info)
@@ -117,8 +125,9 @@ class Views:
             if graph in {None, each.graph}:
                 statuses[each.status] = statuses.get(each.status, 0) + each.runs
         running = await self.store.runs(limit=_KEPT, status="running", graph=graph, tag=wanted["tag"])
-        statuses["interrupted"] = sum(status_of(info) == "interrupted" for info in running)
-        statuses["running"] = max(0, statuses.get("running", 0) - statuses["interrupted"])
+        for name in ("queued", "interrupted"):
+            statuses[name] = sum(status_of(info) == name for info in running)
+        statuses["running"] = max(0, statuses.get("running", 0) - statuses["queued"] - statuses["interrupted"])
         first = min((each.since for each in counts), default=0.0)
         last = max((each.since for each in counts), default=0.0) + _DAY
         base = max(60.0, round((last - first) / _BARS)) if last - first > _FEW_DAYS * _DAY else 60.0
@@ -132,15 +141,22 @@ class Views:
         return {"statuses": statuses, "graphs": graphs, "width": width, "bars": sorted(bars.items())}
 
     async def lines(self, query: Query) -> dict[str, Any]:
-        """Return the status of runs and its reason, for the visible part of the list."""
+        """Return the status of runs and its reason, for the visible part of the list.
+
+        A run's row has its summary as of the last change of its status. A run that is driven, or whose row an earlier
+        version wrote, is read from its snapshot.
+        """
         found: dict[str, Any] = {}
         for info in await self.store.infos(query.texts("id")[:_PAGE]):
+            shown = {"shown": status_of(info), "seq": info.seq, "updated_at": info.updated_at}
+            if info.summary is not None and info.status != "running":
+                found[info.id] = {"summary": asdict(info.summary), **shown}
+                continue
             key = (info.id, info.seq, info.status)
             if key not in self._lines:
                 with suppress(StoreError, ValueError):  # a run that cannot be read is still listed
                     self._lines[key] = _line(await load_snapshot(self.store, info.id, None))
             if key in self._lines:
-                shown = {"shown": status_of(info), "seq": info.seq, "updated_at": info.updated_at}
                 found[info.id] = self._lines[key] | shown
         while len(self._lines) > _KEPT:
             self._lines.popitem(last=False)
@@ -310,6 +326,11 @@ class Views:
             runs = found.setdefault(each.graph, {})
             runs[each.status] = runs.get(each.status, 0) + each.runs
         return {"graphs": dict(sorted(found.items()))}
+
+
+def _costs(info: RunInfo, least: float | None) -> bool:
+    """Return whether models cost more than this until the run's status last changed; an unknown cost is not more."""
+    return least is None or (info.summary is not None and (info.summary.cost_usd or 0.0) > least)
 
 
 def _unused(atlas: Atlas, taken: Mapping[int, int]) -> list[dict[str, str]]:

@@ -70,8 +70,8 @@ def opened_run(page: Page) -> Page:
 def test_the_list_opens_a_run(url: str, visit: Opened) -> None:
     """The list shows how each run stands and why; a click opens it, and the browser's button returns."""
     page = visit(url)
-    expect(page.locator(".row[data-run=broken]")).to_contain_text("failed at boom: it broke")
-    expect(page.locator(".row[data-run=asks]")).to_contain_text("asks Publish this draft?")
+    expect(page.locator(".row[data-run=broken]")).to_contain_text("failed at boom: RuntimeError: it broke")
+    expect(page.locator(".row[data-run=asks]")).to_contain_text("asks approve: Publish this draft?")
     expect(page.locator(".row[data-run=five]")).to_contain_text("nightly")
     assert "token" not in page.url
     page.locator(".row[data-run=broken]").click()

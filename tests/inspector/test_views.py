@@ -1,4 +1,6 @@
 import asyncio
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +50,8 @@ async def test_the_list_has_filters_and_pages(app: ASGIApp) -> None:
 async def test_the_overview_counts_runs(app: ASGIApp) -> None:
     """Statuses, graphs and times add up to the runs."""
     found = await read(app, "overview")
-    assert found["statuses"] == {"finished": 3, "waiting": 2, "failed": 2, "running": 0, "interrupted": 0}
+    ended = {"finished": 3, "waiting": 2, "failed": 2}
+    assert found["statuses"] == ended | {"running": 0, "interrupted": 0, "queued": 0}
     assert found["graphs"] == {"counter": 2, "flaky": 2, "mapped": 1, "review": 2}
     assert sum(sum(bar.values()) for _, bar in found["bars"]) == 7
     assert (await read(app, "overview", graph="review"))["statuses"]["waiting"] == 2
@@ -59,9 +62,35 @@ async def test_a_line_has_the_status_of_a_run_and_its_reason(app: ASGIApp) -> No
     answer = await request(app, "/api/lines?id=five&id=broken&id=asks&id=none", headers={"cookie": await cookie(app)})
     found = answer.document
     assert sorted(found) == ["asks", "broken", "five"]
+    reasons = {name: (each["shown"], each["summary"]["reason"]) for name, each in found.items()}
+    assert reasons == {
+        "five": ("finished", "enough"),
+        "broken": ("failed", "boom: RuntimeError: it broke"),
+        "asks": ("waiting", "approve: Publish this draft?"),
+    }
+
+
+async def test_a_line_of_an_earlier_version_is_read_from_the_log(app: ASGIApp, database: Path) -> None:
+    """A run whose row has no summary has the same reasons, from its snapshot."""
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("UPDATE runs SET summary = NULL")
+    answer = await request(app, "/api/lines?id=five&id=broken&id=asks&id=none", headers={"cookie": await cookie(app)})
+    found = answer.document
     assert (found["five"]["shown"], found["five"]["why"]) == ("finished", "enough")
     assert (found["broken"]["error"]["path"], found["broken"]["error"]["message"]) == ("boom", "it broke")
     assert found["asks"]["waits"][0]["question"] == "Publish this draft?"
+
+
+async def test_runs_are_selected_by_cost(app: ASGIApp, database: Path) -> None:
+    """Only runs whose models cost more are listed, page by page; an unknown cost is not more."""
+    with closing(sqlite3.connect(database)) as connection, connection:
+        for run, cost in (("five", 0.5), ("items", 0.25), ("broken", None)):
+            connection.execute("UPDATE runs SET summary = json_set(summary, '$.cost_usd', ?) WHERE id = ?", (cost, run))
+    for least, wanted in ((0.1, ["items", "five"]), (0.25, ["five"]), (1, [])):
+        assert [run["run_id"] for run in (await read(app, "runs", cost_above=least))["runs"]] == wanted
+    first = await read(app, "runs", cost_above=0.1, limit=1)
+    rest = await read(app, "runs", cost_above=0.1, before=first["next"])
+    assert [run["run_id"] for run in (*first["runs"], *rest["runs"])] == ["items", "five"]
 
 
 async def test_every_step_has_a_row(app: ASGIApp) -> None:
