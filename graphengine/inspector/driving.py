@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from graphengine.engine.fold import evolve
@@ -240,10 +241,13 @@ class Driver:
     async def form(self, query: Query) -> dict[str, Any]:
         """Return the type of a graph's state, and the example of its file, for a form."""
         found = self.graph(query.id("graph"))
-        state = found.graph.compile().state
+        state, example = found.graph.compile().state, found.example()
+        hidden = set(state.secrets)
+        if isinstance(example, BaseModel):
+            hidden |= state.fields.keys() - example.model_fields_set  # they have their defaults
         values: object = None
         with suppress(PydanticSerializationError):  # the form then begins empty
-            values = to_jsonable_python(found.example(), by_alias=False, exclude=set(state.secrets))
+            values = to_jsonable_python(example, by_alias=False, exclude=hidden)
         return {
             "schema": state.model.model_json_schema(by_alias=False),
             "example": values if isinstance(values, dict) else {},

@@ -25,7 +25,7 @@ class Essay(BaseModel):
     agreed: bool = False
 
 
-example = {"topic": "tides"}
+example = Essay(topic="tides")
 
 
 async def opened(gate: str) -> None:

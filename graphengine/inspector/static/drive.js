@@ -24,6 +24,10 @@ export function Start({ graph }) {
   useEffect(() => found && setValue({ ...blank(found.schema), ...found.example }), [found]);
   if (error) return html`<${Failure} error=${error} />`;
   if (!found || !value) return null;
+  const names = Object.keys(found.schema.properties || {});
+  const first = names.filter((name) => (found.schema.required || []).includes(name) || name in found.example);
+  const others = first.length ? names.filter((name) => !first.includes(name)) : [];
+  const part = (wanted) => ({ ...found.schema, properties: Object.fromEntries(wanted.map((name) => [name, found.schema.properties[name]])) });
   const start = async (event) => {
     event.preventDefault();
     const state = changedFields(found.schema, value);
@@ -32,7 +36,8 @@ export function Start({ graph }) {
   };
   return html`<form class="start form" onSubmit=${start}>
     <p class="soft">The initial state, of type <code>${found.schema.title || "state"}</code>${Object.keys(found.example).length ? ", filled in with the example" : ""} of ${found.file}.</p>
-    <${Field} schema=${found.schema} root=${found.schema} value=${value} set=${setValue} name="state" />
+    <${Field} schema=${part(first.length ? first : names)} root=${found.schema} value=${value} set=${setValue} name="state" />
+    ${others.length > 0 && html`<details><summary>${count(others.length, "more field")}, with defaults</summary><${Field} schema=${part(others)} root=${found.schema} value=${value} set=${setValue} name="more of the state" /></details>`}
     <div class="field"><span class="label">run id <small class="soft">optional</small></span><input aria-label="run id" maxlength="200" value=${id} onInput=${(event) => setId(event.target.value)} /></div>
     <div class="field"><span class="label">tags <small class="soft">optional</small></span><input aria-label="tags" placeholder="a, b" value=${tags} onInput=${(event) => setTags(event.target.value)} /></div>
     <button class="main" disabled=${busy}>Start the run</button>${said}</form>`;
@@ -115,7 +120,7 @@ function Edit({ field, schema, state, edits, setEdits }) {
 
 function Preview({ preview, at }) {
   const { changes, shared, in_flight: flying, left_out: left } = preview;
-  const calls = (each) => `${count(each.calls, "recorded call")}${each.model_calls ? ` (${each.model_calls} of models${each.cost_usd ? `, ${dollars(each.cost_usd)} USD` : ""})` : ""}`;
+  const calls = (each) => `${count(each.calls, "recorded call")}${each.model_calls ? ` (${each.model_calls} of ${each.model_calls === 1 ? "a model" : "models"}${each.cost_usd ? `, ${dollars(each.cost_usd)} USD` : ""})` : ""}`;
   return html`<section aria-label="Preview"><h3>What differs</h3>
     ${changes.length ? html`<table class="changes"><tbody>${changes.map((each) => html`<tr><th scope="row">${each.path}</th><td><${Value} value=${each.before} /></td><td aria-label="becomes">→</td><td><${Value} value=${each.after} /></td></tr>`)}</tbody></table>` : html`<p class="soft">No field yet: the branch runs again from step ${at} with the same state.</p>`}
     <h3>What is kept</h3>

@@ -67,7 +67,7 @@ function Call({ call, here, select }) {
   const isTurn = Boolean(by?.agent);
   const text = value && typeof value === "object" && "text" in value ? value.text : isTurn ? "" : value;
   return html`<li class=${here ? "here" : ""}>
-    <button class="link" onClick=${() => select(call.seq)}>${isTurn ? `${by.agent} asked ${by.model}` : call.name.replace(/^.*<locals>\./, "")}</button>
+    <button class="link" onClick=${() => select(call.seq)}>${isTurn ? `${by.agent} asked ${by.model}` : call.name.replace(/^.*<locals>\./, "")}</button>${" "}
     <span class="soft">${usage ? `${usage.input_tokens}→${usage.output_tokens} tokens ${cost(usage)} ` : ""}${seconds(call.took)}${value?.stop && !["end", "tools"].includes(value.stop) ? ` ended by ${value.stop}` : ""}</span>
     ${value?.error ? html`<b class="is-failed">failed</b>` : null}
     ${text !== "" && text !== undefined && html`<div><${Value} value=${text} open=${here} /></div>`}
