@@ -11,6 +11,8 @@ import click
 from graphengine.cli import completing, helping, options
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from graphengine.cli.folders import Database
     from graphengine.cli.places import Place
     from graphengine.cli.project import Found
@@ -77,13 +79,9 @@ def command(  # noqa: PLR0913 - one for each option
 
     Under --json the URL is a document of one line.
     """
-    import shlex
-
     from graphengine import __version__
     from graphengine.cli import notices
-    from graphengine.cli.places import command as to_paste
-    from graphengine.cli.places import graph_words, place_of, program, shown
-    from graphengine.cli.project import file_of
+    from graphengine.cli.places import place_of
     from graphengine.errors import InputError, install_command
     from graphengine.stores import addresses
 
@@ -92,34 +90,68 @@ def command(  # noqa: PLR0913 - one for each option
     except ImportError as error:
         text = f"the inspector needs {error.name}, which is not installed"
         raise InputError(text, where="graphengine inspect", repair=install_command("inspect")) from error
-    if not drive and (references or models):
-        option = "--graph" if references else "--model"
-        raise click.UsageError(f"{option} needs --drive")
-    if drive and read_only:
-        raise click.UsageError("--drive and --read-only exclude each other")
-    place = place_of(database, file_of(references[0]) if references else None)
+    _check_options(references, models, is_driving=drive, is_read_only=read_only)
+    place = place_of(database, _file_of(references))
     drives = _drives(session, place, references, models) if drive else None
-
-    def paste(info: RunInfo | None, name: str, *words: str) -> str:
-        if info is None:
-            return shlex.join([*program(), name, *words])
-        graph = graph_words(info.graph) if name in ("resume", "branch") else []
-        return to_paste(name, info.id, *words, *graph, place=place)
 
     def opened(url: str) -> None:
         if session.json:
             session.line({"schema": 1, "url": url, "database": addresses.shown(place.database), "read_only": read_only})
         else:
-            session.err.line("inspecting ", (shown(place.database), "bold"), ", until Ctrl-C:")
-            if drives is not None:
-                session.err.line(f"the page can drive runs of {', '.join(sorted(drives.graphs))}")
-            session.out.line(url)
+            _show(session, place, drives, url)
         if not no_open:
             click.launch(url)
 
+    paste = partial(_paste, place)
     with suppress(KeyboardInterrupt), notices.shown(session):
-        serve(Settings(place.database, place.reader(), paste, __version__, port, read_only, drives), opened)
+        settings = Settings(place.database, place.reader(), paste, __version__, port, read_only, drives)
+        for info in serve(settings, opened):
+            session.err.line("run ", (info.id, "bold"), " was released; resume: ", paste(info, "resume"))
     return 0
+
+
+def _check_options(
+    references: tuple[str, ...], models: tuple[str, ...], *, is_driving: bool, is_read_only: bool
+) -> None:
+    """Check that no option contradicts another one.
+
+    Raises:
+        click.UsageError: One does.
+    """
+    if not is_driving and (references or models):
+        option = "--graph" if references else "--model"
+        raise click.UsageError(f"{option} needs --drive")
+    if is_driving and is_read_only:
+        raise click.UsageError("--drive and --read-only exclude each other")
+
+
+def _file_of(references: tuple[str, ...]) -> Path | None:
+    if not references:
+        return None
+    from graphengine.cli.project import file_of
+
+    return file_of(references[0])
+
+
+def _paste(place: Place, info: RunInfo | None, name: str, *words: str) -> str:
+    """Return a command to paste, about a run or none."""
+    import shlex
+
+    from graphengine.cli.places import command, graph_words, program
+
+    if info is None:
+        return shlex.join([*program(), name, *words])
+    graph = graph_words(info.graph) if name in ("resume", "branch") else []
+    return command(name, info.id, *words, *graph, place=place)
+
+
+def _show(session: Session, place: Place, drives: Drives | None, url: str) -> None:
+    from graphengine.cli.places import shown
+
+    session.err.line("inspecting ", (shown(place.database), "bold"), ", until Ctrl-C:")
+    if drives is not None:
+        session.err.line(f"the page can drive runs of {', '.join(sorted(drives.graphs))}")
+    session.out.line(url)
 
 
 def _drives(session: Session, place: Place, references: tuple[str, ...], models: tuple[str, ...]) -> Drives:
@@ -151,12 +183,10 @@ def _drives(session: Session, place: Place, references: tuple[str, ...], models:
 
 
 def _drivable(found: Found) -> Drivable:
-    from pathlib import Path
-
     from graphengine.cli.as_test import source_of
     from graphengine.cli.places import shown
     from graphengine.cli.run import example_of
     from graphengine.inspector.driving import Drivable
 
-    file = shown(Path(found.file).absolute())
+    file = shown(found.file.absolute())
     return Drivable(found.graph, file, partial(example_of, found), partial(source_of, found))

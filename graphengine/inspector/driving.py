@@ -83,17 +83,24 @@ class Drives:
 
 
 class Driver:
-    """Starts, resumes and branches runs, and follows those that it drives."""
+    """Starts, resumes and branches runs, and follows those that it drives.
+
+    Attributes:
+        drives: What it can drive.
+        live: What its runs do now, by run id.
+        released: The runs that it released at its end, which another process can resume.
+    """
 
     def __init__(self, drives: Drives, database: Path | str, reader: Store, books: Books, feed: Feed) -> None:
         self.drives = drives
         self.live: dict[str, LiveRun] = {}
+        self.released: list[RunInfo] = []
         self._database = database
         self._reader = reader
         self._books = books
         self._feed = feed
         self._runner: Runner | None = None
-        self._following: set[asyncio.Task[None]] = set()
+        self._following: dict[asyncio.Task[None], str] = {}
 
     @cached_property
     def fingerprints(self) -> Mapping[str, str]:
@@ -124,13 +131,23 @@ class Driver:
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
         """Open the Runner; at the end, runs that are driven are released after their nodes in flight."""
-        async with Runner(self._database, models=self.drives.models, grace_seconds=_GRACE_SECONDS) as self._runner:
+        async with Runner(self._database, models=self.drives.models) as self._runner:
             try:
                 yield
             finally:
-                for task in self._following:
-                    task.cancel()
-                await asyncio.gather(*self._following, return_exceptions=True)
+                await self._release()
+
+    async def _release(self) -> None:
+        """Release the runs that are driven; nodes in flight have some seconds to finish."""
+        following = dict(self._following)
+        releasing = [asyncio.create_task(self.runner.release(run_id)) for run_id in following.values()]
+        if releasing:
+            await asyncio.wait(releasing, timeout=_GRACE_SECONDS)
+            infos = await self._reader.infos([*following.values()])
+            self.released = [info for info in infos if info.status == "running"]
+        for task in (*releasing, *following):
+            task.cancel()
+        await asyncio.gather(*releasing, *following, return_exceptions=True)
 
     def graph(self, name: str) -> Drivable:
         """Return a graph.
@@ -204,10 +221,9 @@ class Driver:
         """
         events: asyncio.Queue[Event | None] = asyncio.Queue()
         run.watchers.append(events)
-        live = self.live[run.id] = LiveRun()
-        task = asyncio.create_task(self._follow(run, events, live), name=f"graphengine inspector follows {run.id}")
-        self._following.add(task)
-        task.add_done_callback(self._following.discard)
+        task = asyncio.create_task(self._follow(run, events), name=f"graphengine inspector follows {run.id}")
+        self._following[task] = run.id
+        task.add_done_callback(self._following.pop)
         with suppress(TimeoutError):  # a run that only sleeps has no step before its time
             await asyncio.wait_for(run.begun(), _BEGIN_SECONDS)
         if not run.is_recorded and not run.is_going:
@@ -215,11 +231,13 @@ class Driver:
                 await run.result()
         return {"id": run.id}
 
-    async def _follow(self, run: Run[Any], events: asyncio.Queue[Event | None], live: LiveRun) -> None:
+    async def _follow(self, run: Run[Any], events: asyncio.Queue[Event | None]) -> None:
         """Pass on live events until the run is no longer driven here, at most 20 times a second."""
+        live = LiveRun()
         try:
             event = await events.get()
             while event is not None:
+                self.live[run.id] = live  # not before: the id of a start that is refused can be that of a driven run
                 live.feed(event)
                 if events.empty():
                     self._feed.touch(run.id)

@@ -32,12 +32,12 @@ from graphengine.inspector.views import Views
 from graphengine.stores.addresses import shown
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from starlette.requests import Request
 
-    from graphengine.inspector.driving import Drives
+    from graphengine.inspector.driving import Driver, Drives
     from graphengine.inspector.live import LiveRun
     from graphengine.stores.base import RunInfo, Store
 
@@ -97,8 +97,8 @@ class _Server(uvicorn.Server):
         yield
 
 
-def serve(settings: Settings, opened: Callable[[str], object]) -> None:
-    """Serve until interrupted.
+def serve(settings: Settings, opened: Callable[[str], object]) -> Sequence[RunInfo]:
+    """Serve until interrupted; return the runs that were driven here, and released.
 
     Args:
         settings: What to serve.
@@ -110,7 +110,8 @@ def serve(settings: Settings, opened: Callable[[str], object]) -> None:
     """
     listening = listen(settings.port)
     port, token = listening.getsockname()[1], secrets.token_urlsafe(32)
-    guarded = Guard(application(settings), port=port, token=token)
+    app = application(settings)
+    guarded = Guard(app, port=port, token=token)
     config = uvicorn.Config(guarded, log_level="critical", lifespan="on", timeout_graceful_shutdown=1, ws="none")
 
     async def whole() -> None:
@@ -123,6 +124,8 @@ def serve(settings: Settings, opened: Callable[[str], object]) -> None:
             await settings.reader.close()
 
     asyncio.run(whole())
+    driver: Driver | None = app.state.driver
+    return () if driver is None else driver.released
 
 
 def listen(port: int) -> socket.socket:
@@ -152,9 +155,9 @@ def application(settings: Settings) -> Starlette:
     books, feed = Books(store), Feed(store)
     driver = None
     if settings.drives is not None:
-        from graphengine.inspector.driving import Driver  # noqa: PLC0415 - the page opens without it
+        from graphengine.inspector import driving  # noqa: PLC0415 - the page opens without it
 
-        driver = Driver(settings.drives, settings.database, store, books, feed)
+        driver = driving.Driver(settings.drives, settings.database, store, books, feed)
     views = Views(
         store, books, Pictures(), settings.command, _about(settings), {} if driver is None else driver.fingerprints
     )
@@ -182,7 +185,9 @@ def application(settings: Settings) -> Starlette:
     routes += [Route(f"/api/{act.__name__}", _writing(act), methods=["POST"]) for act in writes]
     routes += [Route("/api/export", _download(views.export))]
     routes += [Route("/api/events", _events(views, books, feed, {} if driver is None else driver.live))]
-    return Starlette(routes=routes, lifespan=lifespan)
+    app = Starlette(routes=routes, lifespan=lifespan)
+    app.state.driver = driver
+    return app
 
 
 def _about(settings: Settings) -> Mapping[str, Any]:

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from graphengine.cli.main import main
 from graphengine.cli.schemas import schema_of
 from graphengine.inspector.server import listen
+from graphengine.stores.base import RunInfo
 from tests.inspector.conftest import ROOT
 
 
@@ -88,14 +89,9 @@ def test_options_that_contradict_are_refused(recorded: Path, words: list[str], p
 def test_an_inspector_that_drives_creates_the_database(tmp_path: Path) -> None:
     """With --drive the first run can be started in the page; the graphs that can be driven are printed."""
     path = tmp_path / "new" / "runs.db"
-    words = ["inspect", "--db", str(path), "--no-open", "--drive", "--graph", "tests/inspector/driven.py"]
-    with subprocess.Popen(
-        [sys.executable, "-m", "graphengine", *words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        cwd=ROOT,
-        text=True,
-    ) as process:
+    program = [sys.executable, "-m", "graphengine", "inspect", "--db", str(path), "--no-open"]
+    program += ["--drive", "--graph", "tests/inspector/driven.py"]
+    with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline().startswith("http://127.0.0.1:")
         process.send_signal(signal.SIGINT)
@@ -103,3 +99,12 @@ def test_an_inspector_that_drives_creates_the_database(tmp_path: Path) -> None:
     assert process.returncode == 0
     assert "the page can drive runs of essay" in err
     assert path.exists()
+
+
+def test_released_runs_are_named(recorded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After Ctrl-C the command prints how to resume each run that was driven and released."""
+    info = RunInfo("cut", "essay", "f", "running", 3, 0.0, 0.0)
+    monkeypatch.setattr("graphengine.inspector.server.serve", lambda *_: [info])
+    code, text = invoke("--db", str(recorded), "--drive", "--graph", "tests/inspector/driven.py")
+    assert code == 0
+    assert "run cut was released; resume: graphengine resume cut" in text

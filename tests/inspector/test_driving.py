@@ -1,7 +1,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import pytest
 from starlette.types import ASGIApp
 
 from graphengine import Runner
-from graphengine.errors import InputError
+from graphengine.errors import InputError, RunExists
 from graphengine.inspector.books import Books
 from graphengine.inspector.driving import Drivable, Driver, Drives
 from graphengine.inspector.feed import Feed
@@ -47,6 +47,19 @@ async def act(app: ASGIApp, name: str, status: int = 200, /, **body: object) -> 
     answer = await post(app, f"/api/{name}", body, cookie=await cookie(app))
     assert answer.status == status, answer.body
     return answer.document
+
+
+@asynccontextmanager
+async def driver_of(path: Path) -> AsyncIterator[Driver]:
+    """Open a driver over a new database, without a server."""
+    async with Runner(path):
+        pass
+    store = SQLiteStore(path, read_only=True)
+    await store.open()
+    driver = Driver(Drives(GRAPHS, {}), path, store, Books(store), Feed(store))
+    async with driver.opened():
+        yield driver
+    await store.close()
 
 
 async def eventually(condition: Callable[[], object]) -> None:
@@ -168,12 +181,7 @@ async def test_a_step_becomes_a_test(driving: ASGIApp) -> None:
 
 async def test_the_text_of_a_running_call_is_streamed(tmp_path: Path) -> None:
     """While a call runs, its text so far can be read, and pages are woken; once it is recorded, it is gone."""
-    async with Runner(tmp_path / "runs.db"):
-        pass
-    store = SQLiteStore(tmp_path / "runs.db", read_only=True)
-    await store.open()
-    driver = Driver(Drives(GRAPHS, {}), tmp_path / "runs.db", store, Books(store), Feed(store))
-    async with asyncio.timeout(10), driver.opened():
+    async with asyncio.timeout(10), driver_of(tmp_path / "runs.db") as driver:
         state = {"topic": "tides", "gate": str(tmp_path / "gate")}
         run = (await driver.start({"graph": "essay", "state": state}))["id"]
         live = driver.live[run]
@@ -184,8 +192,33 @@ async def test_the_text_of_a_running_call_is_streamed(tmp_path: Path) -> None:
         assert [node["path"] for node in live.document({})["nodes"]] == ["write"]
         (tmp_path / "gate").touch()
         await eventually(lambda: not live.texts)
-        assert any(step.kind == "recorded" for step in await store.steps(run))
-    await store.close()
+        assert any(step.kind == "recorded" for step in await driver.runner.history(run))
+
+
+async def test_runs_are_released_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run whose node is still in flight after the grace is released and named; another process can resume it."""
+    monkeypatch.setattr("graphengine.inspector.driving._GRACE_SECONDS", 0.05)
+    async with asyncio.timeout(10), driver_of(tmp_path / "runs.db") as driver:
+        state = {"topic": "tides", "gate": str(tmp_path / "gate")}
+        await driver.start({"graph": "essay", "state": state, "id": "cut"})
+        await eventually(lambda: "cut" in driver.live)
+    assert [info.id for info in driver.released] == ["cut"]
+    (tmp_path / "gate").touch()
+    async with Runner(tmp_path / "runs.db") as runner:
+        assert (await runner.resume(driven.graph, "cut").result()).status == "waiting"
+
+
+async def test_a_refused_start_does_not_hide_a_driven_run(tmp_path: Path) -> None:
+    """A start with the id of a run that is driven here is refused; the text of that run is still live."""
+    async with asyncio.timeout(10), driver_of(tmp_path / "runs.db") as driver:
+        body = {"graph": "essay", "state": {"topic": "tides", "gate": str(tmp_path / "gate")}, "id": "one"}
+        await driver.start(body)
+        await eventually(lambda: "one" in driver.live and driver.live["one"].texts)
+        with pytest.raises(RunExists):
+            await driver.start(body)
+        assert driver.live["one"].texts
+        (tmp_path / "gate").touch()
+        await eventually(lambda: "one" not in driver.live)
 
 
 def test_a_long_text_is_sent_in_pieces() -> None:
