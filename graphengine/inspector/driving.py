@@ -377,10 +377,11 @@ def _kept(entries: Sequence[Entry], at: int) -> dict[str, Any]:
 
 def _sum(entries: Sequence[Entry]) -> dict[str, Any]:
     costs = [usage_of(entry.step).get("cost_usd", 0.0) for entry in entries]
+    known = [cost for cost in costs if cost is not None]
     return {
         "calls": len(entries),
         "model_calls": sum(1 for entry in entries if cast("Recorded", entry.step.data).by),
-        "cost_usd": None if None in costs else sum(costs),
+        "cost_usd": sum(known) if len(known) == len(costs) else None,
     }
 
 

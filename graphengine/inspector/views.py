@@ -100,18 +100,18 @@ class Views:
         wanted |= {name: query.number(name) for name in ("begun_after", "begun_before")}
         limit = int(min(query.number("limit") or _PAGE, 1000))
         least = query.number("cost_above")
-        found: Sequence[RunInfo] = ()
         shown: list[RunInfo] = []
+        following: str | None = None
         for _ in range(1 if least is None else _COST_PAGES):  # the store does not select by cost
             found = await self.store.runs(limit=limit, status=stored, **wanted)
             shown += [info for info in found if status in {None, status_of(info)} and _costs(info, least)]
-            if len(shown) >= limit or len(found) < limit:
+            wanted["before"] = following = found[-1].id if len(found) == limit else None
+            if following is None or len(shown) >= limit:
                 break
-            wanted["before"] = found[-1].id
         lines = cast("list[dict[str, Any]]", runs_document(shown)["runs"])
         for line, info in zip(lines, shown, strict=True):
             line["shown"] = status_of(info)
-        return {"runs": lines, "next": found[-1].id if len(found) == limit else None}
+        return {"runs": lines, "next": following}
 
     async def overview(self, query: Query) -> dict[str, Any]:
         """Return how many runs there are by status, graph and when they began."""

@@ -353,6 +353,24 @@ def test_a_failed_run_is_branched_and_retried(acting: str, written: Path, visit:
     expect(page.locator("header .ends")).to_contain_text("waiting", timeout=PATIENT)
 
 
+def test_a_branch_is_made_with_the_keyboard(acting: str, visit: Opened) -> None:
+    """The drawer takes the focus, keys of the page do nothing in it, Escape closes it, and Enter begins the branch."""
+    page = opened_run(visit(acting, "/run?id=draft&at=2"))
+    page.get_by_role("button", name="Branch at step 2").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog")).to_be_focused()
+    page.keyboard.press("j")
+    expect(page.get_by_role("dialog")).to_contain_text("Branch draft at step 2")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("button", name="Branch at step 2")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("Preview")).to_contain_text("are shared")
+    page.get_by_label("id of the branch").focus()
+    page.keyboard.type("typed")
+    page.keyboard.press("Enter")
+    expect(page.locator("h1")).to_contain_text("typed")
+
+
 def test_scores_searches_exports_and_tests(acting: str, visit: Opened) -> None:
     """Scores are drawn with their thresholds, a search finds what the list leaves out, and a run is downloaded."""
     page = opened_run(visit(acting, "/run?id=five&at=6"))

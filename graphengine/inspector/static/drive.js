@@ -63,7 +63,11 @@ export function Branch({ id, at, close }) {
   const [name, setName] = useState("");
   const [act, busy, said] = useAct();
   const box = useRef(null);
-  useEffect(() => box.current?.focus(), []);
+  useEffect(() => {
+    const before = document.activeElement;
+    box.current.focus();
+    return () => before?.focus?.();
+  }, []);
   useEffect(() => {
     let stale = false;
     const timer = setTimeout(() => post("preview", { id, at, update: edits, path }).then(

@@ -105,7 +105,7 @@ export function useKeys(handlers) {
   useEffect(() => {
     const pressed = (event) => {
       if (event.ctrlKey || event.metaKey || event.altKey) return;
-      if (event.target.closest?.("input, textarea, select")) return event.key === "Escape" && event.target.blur();
+      if (event.target.closest?.("input, textarea, select, [role=dialog]")) return event.key === "Escape" && event.target.blur();
       if (["Enter", " "].includes(event.key) && event.target.closest?.("button, a, summary, label, [role=option]")) return;
       const handle = latest.current[event.key];
       if (handle) {
