@@ -19,7 +19,7 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from graphengine.engine.fold import evolve
 from graphengine.engine.steps import AttemptEnded, Recorded, usage_of
-from graphengine.errors import GraphEngineError, InputError, StoreError
+from graphengine.errors import GraphEngineError, InputError
 from graphengine.history.json_document import problems_listed
 from graphengine.history.load import differences, load_snapshot
 from graphengine.inspector.live import LiveRun
@@ -295,7 +295,7 @@ class Driver:
         return {"file": found.file, "problems": problems_listed(found.graph.check())}
 
 
-class _NotKept(StoreError):
+class _NotKept(Exception):
     """A store that keeps nothing got the first step of a run."""
 
 
@@ -326,7 +326,7 @@ class _Unkept:
         """Keep the step, and end the run before anything of it runs."""
         del info, outline
         self._step = steps[0]
-        raise _NotKept("a preview records nothing", where="preview")
+        raise _NotKept
 
 
 def _object(body: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -27,16 +27,18 @@ export function GraphList({ session }) {
   </main>`;
 }
 
-/** What \`check\` finds. It needs the graph's code, which is there only with --drive. */
+/** What `check` finds. It needs the graph's code, which is there only with --drive. */
 function Problems({ name, session, command }) {
-  const [found, error] = useDocument(canDrive(session, name) ? "problems" : "session", { graph: name });
-  if (!canDrive(session, name)) return html`<h2>Problems</h2><${Command} words="check the graph's code" text=${command} />`;
-  if (error) return html`<h2>Problems</h2><${Failure} error=${error} />`;
-  if (!found?.problems) return null;
-  return html`<h2>Problems</h2>${found.problems.length
-    ? html`<ul class="problems">${found.problems.map((each) => html`<li><b class=${each.warning ? "is-interrupted" : "is-failed"}>${each.warning ? "warning" : "error"}</b> <code>${each.code}</code> at ${each.where}: ${each.message}
-        ${each.repair && html`<br /><span class="soft">${each.repair}</span>`}${each.file && html`<br /><code class="soft">${each.file}:${each.line}</code>`}</li>`)}</ul>`
-    : html`<p class="is-finished">\`check\` finds none in ${found.file}.</p>`}`;
+  return html`<h2>Problems</h2>${canDrive(session, name) ? html`<${Checked} name=${name} />` : html`<${Command} words="check the graph's code" text=${command} />`}`;
+}
+
+function Checked({ name }) {
+  const [found, error] = useDocument("problems", { graph: name });
+  if (error) return html`<${Failure} error=${error} />`;
+  if (!found) return null;
+  if (!found.problems.length) return html`<p class="is-finished">\`check\` finds none in ${found.file}.</p>`;
+  return html`<ul class="problems">${found.problems.map((each) => html`<li><b class=${each.warning ? "is-interrupted" : "is-failed"}>${each.warning ? "warning" : "error"}</b> <code>${each.code}</code> at ${each.where}: ${each.message}
+    ${each.repair && html`<br /><span class="soft">${each.repair}</span>`}${each.file && html`<br /><code class="soft">${each.file}:${each.line}</code>`}</li>`)}</ul>`;
 }
 
 export function GraphPage({ name, session }) {
