@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 
 from graphengine import Runner
 from graphengine.errors import InputError, RunExists
+from graphengine.inspector.acts import Acts
 from graphengine.inspector.books import Books
 from graphengine.inspector.driving import Drivable, Driver, Drives
 from graphengine.inspector.feed import Feed
@@ -184,8 +185,8 @@ async def test_the_text_of_a_running_call_is_streamed(tmp_path: Path) -> None:
     async with asyncio.timeout(10), driver_of(tmp_path / "runs.db") as driver:
         state = {"topic": "tides", "gate": str(tmp_path / "gate")}
         run = (await driver.start({"graph": "essay", "state": state}))["id"]
+        await eventually(lambda: run in driver.live and driver.live[run].texts)
         live = driver.live[run]
-        await eventually(lambda: live.texts)
         (text,) = live.document({})["texts"]
         assert (text["path"], text["agent"], text["at"]) == ("write", "writer", 0)
         assert 0 < len(text["text"]) < len(driven.TOLD)
@@ -274,3 +275,17 @@ async def test_secrets_stay_hidden(tmp_path: Path) -> None:
         assert (await read(app, "find", id=run, text=CANARY))["found"] == []
         refused = await act(app, "start", 400, graph="vault", state={"word": "bad" + CANARY})
         assert CANARY not in json.dumps(refused, ensure_ascii=False)
+
+
+async def test_a_driven_run_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stop of a run that is driven here is answered at once, and takes effect after the node in flight."""
+    monkeypatch.setattr("graphengine.inspector.acts._STOP_SECONDS", 0.05)
+    async with asyncio.timeout(10), driver_of(tmp_path / "runs.db") as driver:
+        state = {"topic": "tides", "gate": str(tmp_path / "gate")}
+        run = (await driver.start({"graph": "essay", "state": state}))["id"]
+        await eventually(lambda: run in driver.live and driver.live[run].texts)
+        await Acts(tmp_path / "runs.db", driver.runner.store, lambda: driver.runner).stop({"id": run})
+        assert (await driver.runner.info(run)).status == "running"
+        (tmp_path / "gate").touch()
+        await eventually(lambda: run not in driver.live)
+        assert (await driver.runner.info(run)).status == "stopped"
