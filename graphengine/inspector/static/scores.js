@@ -1,7 +1,7 @@
 // Numbers of a run's state over time, with the thresholds that conditions compare them with.
 
 import { html, useState } from "./vendor/preact-htm.js";
-import { Failure, useDocument } from "./parts.js";
+import { useDocument } from "./parts.js";
 
 const WIDTH = 440;
 const HEIGHT = 140;
@@ -16,7 +16,7 @@ export function Scores({ id, seq, selected, select }) {
   return html`<h2>Scores</h2>
     <form class="bar slim" onSubmit=${(event) => (event.preventDefault(), setWanted(path.trim()))}>
       <input aria-label="Path of a number" placeholder="path of a number, as history[-1].score" value=${path} onInput=${(event) => setPath(event.target.value)} /><button>Draw</button></form>
-    ${error ? html`<${Failure} error=${error} />` : found?.series.map((series) => html`<${Chart} key=${`${series.path} ${series.visit}`} series=${series} selected=${selected} select=${select} />`)}`;
+    ${error ? html`<p class="soft">${error.message}${error.repair ? html`<br />${error.repair}` : null}</p>` : found?.series.map((series) => html`<${Chart} key=${`${series.path} ${series.visit}`} series=${series} selected=${selected} select=${select} />`)}`;
 }
 
 function Chart({ series, selected, select }) {
