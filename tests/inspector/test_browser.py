@@ -214,7 +214,7 @@ PAGES = (
     "/graphs",
 )
 WINDOWS = ((360, "light"), (830, "dark"), (1600, "light"), (2560, "dark"))
-AXE_WIDTHS = (360, 830, 1600)
+AXE_WIDTHS = (830, 1600)
 AXE = Path(__file__).parent / "axe" / "node_modules" / "axe-core" / "axe.min.js"
 _RUN_AXE = """() => axe.run(document, {resultTypes: ["violations"]}).then((found) => found.violations
   .filter((each) => ["serious", "critical"].includes(each.impact))

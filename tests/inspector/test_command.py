@@ -15,6 +15,8 @@ from graphengine.inspector.server import listen
 from graphengine.stores.base import RunInfo
 from tests.inspector.conftest import ROOT
 
+DRIVEN = str(ROOT / "tests" / "inspector" / "driven.py")
+
 
 def invoke(*words: str) -> tuple[int, str]:
     """Call the command line here; return the exit code and what it wrote."""
@@ -74,7 +76,7 @@ def test_a_missing_extra_is_named(recorded: Path, monkeypatch: pytest.MonkeyPatc
     ("words", "problem"),
     [
         (["--drive", "--read-only"], "--drive and --read-only exclude each other"),
-        (["--graph", "tests/inspector/driven.py"], "--graph needs --drive"),
+        (["--graph", DRIVEN], "--graph needs --drive"),
         (["--model", "offline"], "--model needs --drive"),
         (["--drive", "--graph", "none.py"], "none.py does not exist"),
     ],
@@ -90,7 +92,7 @@ def test_an_inspector_that_drives_creates_the_database(tmp_path: Path) -> None:
     """With --drive the first run can be started in the page; the graphs that can be driven are printed."""
     path = tmp_path / "new" / "runs.db"
     program = [sys.executable, "-m", "graphengine", "inspect", "--db", str(path), "--no-open"]
-    program += ["--drive", "--graph", "tests/inspector/driven.py"]
+    program += ["--drive", "--graph", DRIVEN]
     with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline().startswith("http://127.0.0.1:")
@@ -105,6 +107,6 @@ def test_released_runs_are_named(recorded: Path, monkeypatch: pytest.MonkeyPatch
     """After Ctrl-C the command prints how to resume each run that was driven and released."""
     info = RunInfo("cut", "essay", "f", "running", 3, 0.0, 0.0)
     monkeypatch.setattr("graphengine.inspector.server.serve", lambda *_: [info])
-    code, text = invoke("--db", str(recorded), "--drive", "--graph", "tests/inspector/driven.py")
+    code, text = invoke("--db", str(recorded), "--drive", "--graph", DRIVEN)
     assert code == 0
     assert "run cut was released; resume: graphengine resume cut" in text
