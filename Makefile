@@ -39,7 +39,7 @@ $(error No Python >= 3.11 among: $(CANDIDATES). Install one, or name it: make PY
 endif
 
 BIN := .venv/bin
-SERVER_FOLDERS := tests/models/aimock tests/agents/mcp_reference
+SERVER_FOLDERS := tests/models/aimock tests/agents/mcp_reference tests/inspector/axe
 SERVERS := $(SERVER_FOLDERS:%=%/node_modules/.package-lock.json)
 shown = printf '\n== %s\n' '$(1)'; $(BIN)/$(1)
 check = @$(call shown,$(1))
@@ -105,7 +105,7 @@ format: .venv/ready-test ## let ruff format and fix what it can
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-servers: $(SERVERS) ## install the model and MCP servers that some tests use (needs npm; else these tests are skipped)
+servers: $(SERVERS) ## install the servers and axe-core that some tests use (needs npm; else these tests are skipped)
 
 bench: .venv-bench/ready ## the benchmarks, side by side with other libraries (an environment of their own)
 	.venv-bench/bin/python -m benchmarks $(ARGS)

@@ -20,6 +20,7 @@ from benchmarks import (
     startup,
     stored,
     values,
+    watching,
     wide,
 )
 
@@ -60,4 +61,5 @@ PROGRAMS: Final[Mapping[str, Callable[[Settings], Coroutine[None, None, Outcome]
     "startup": startup.startup,
     "drawing": drawing.drawing,
     "inspector": inspecting.inspecting,
+    "watched": watching.watching,
 }

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
-from graphengine.cli import helping, options
+from graphengine.cli import completing, helping, options
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from graphengine.cli.folders import Database
+    from graphengine.cli.places import Place
+    from graphengine.cli.project import Found
     from graphengine.cli.session import Session
+    from graphengine.inspector.driving import Drivable, Drives
     from graphengine.stores.base import RunInfo
 
 
@@ -23,6 +28,7 @@ if TYPE_CHECKING:
         graphengine inspect
         graphengine inspect --db checkpoints/runs.db --port 8765 --no-open
         graphengine inspect --read-only
+        graphengine inspect --drive           # start, resume and branch in the page
     """,
     exits={0: "it was ended with Ctrl-C", 2: "the port is taken, or the extra `inspect` is not installed"},
 )
@@ -35,27 +41,47 @@ if TYPE_CHECKING:
 )
 @click.option("--no-open", is_flag=True, help="Do not open a browser; only print the URL.")
 @click.option("--read-only", is_flag=True, help="Show everything, but answer, send, stop and tag nothing.")
+@click.option(
+    "--drive",
+    is_flag=True,
+    help="Let the page start, resume and branch runs, which this command then drives. It imports the graphs' code.",
+)
+@click.option(
+    "--graph",
+    "references",
+    metavar="FILE[:NAME]",
+    multiple=True,
+    shell_complete=completing.graphs,
+    help="With --drive: drive only runs of these graphs; may be repeated. Default: all graphs of the project.",
+)
+@options.model
 @options.database
 @options.common
 @click.pass_obj
-def command(
+def command(  # noqa: PLR0913 - one for each option
     session: Session,
     port: int,
     no_open: bool,  # noqa: FBT001 - as click gives it
-    read_only: bool,  # noqa: FBT001 - as click gives it
-    database: Path | None,
+    read_only: bool,  # noqa: FBT001
+    drive: bool,  # noqa: FBT001
+    references: tuple[str, ...],
+    models: tuple[str, ...],
+    database: Database | None,
 ) -> int:
     """Show the runs of a database live in a browser, until Ctrl-C.
 
     The page lists the runs, shows each run on its graph with every step, decision, state, model call and error, and
-    follows runs that other processes drive. It answers questions, sends messages, stops and tags; it runs no graph's
-    code. Only this machine can open it, and only with the printed URL, which contains a token.
+    follows runs that other processes drive. It answers questions, sends messages, stops and tags. Only this machine can
+    open it, and only with the printed URL, which contains a token.
+
+    Without --drive it runs no graph's code. With --drive, the page also starts, resumes and branches runs of the
+    project's graphs; Ctrl-C releases those that are driven, so that `resume` or a worker can continue them.
 
     Under --json the URL is a document of one line.
     """
     from graphengine import __version__
-    from graphengine.cli.places import command as to_paste
-    from graphengine.cli.places import graph_words, place_of, shown
+    from graphengine.cli import notices
+    from graphengine.cli.places import place_of
     from graphengine.errors import InputError, install_command
     from graphengine.stores import addresses
 
@@ -64,21 +90,103 @@ def command(
     except ImportError as error:
         text = f"the inspector needs {error.name}, which is not installed"
         raise InputError(text, where="graphengine inspect", repair=install_command("inspect")) from error
-    place = place_of(database)
-
-    def paste(info: RunInfo, name: str, *words: str) -> str:
-        graph = graph_words(info.graph) if name in ("resume", "branch") else []
-        return to_paste(name, info.id, *words, *graph, place=place)
+    _check_options(references, models, is_driving=drive, is_read_only=read_only)
+    place = place_of(database, _file_of(references))
+    drives = _drives(session, place, references, models) if drive else None
 
     def opened(url: str) -> None:
         if session.json:
             session.line({"schema": 1, "url": url, "database": addresses.shown(place.database), "read_only": read_only})
         else:
-            session.err.line("inspecting ", (shown(place.database), "bold"), ", until Ctrl-C:")
-            session.out.line(url)
+            _show(session, place, drives, url)
         if not no_open:
             click.launch(url)
 
-    with suppress(KeyboardInterrupt):
-        serve(Settings(place.database, place.reader(), paste, __version__, port, read_only), opened)
+    paste = partial(_paste, place)
+    with suppress(KeyboardInterrupt), notices.shown(session):
+        settings = Settings(place.database, place.reader(), paste, __version__, port, read_only, drives)
+        for info in serve(settings, opened):
+            session.err.line("run ", (info.id, "bold"), " was released; resume: ", paste(info, "resume"))
     return 0
+
+
+def _check_options(
+    references: tuple[str, ...], models: tuple[str, ...], *, is_driving: bool, is_read_only: bool
+) -> None:
+    """Check that no option contradicts another one.
+
+    Raises:
+        click.UsageError: One does.
+    """
+    if not is_driving and (references or models):
+        option = "--graph" if references else "--model"
+        raise click.UsageError(f"{option} needs --drive")
+    if is_driving and is_read_only:
+        raise click.UsageError("--drive and --read-only exclude each other")
+
+
+def _file_of(references: tuple[str, ...]) -> Path | None:
+    if not references:
+        return None
+    from graphengine.cli.project import file_of
+
+    return file_of(references[0])
+
+
+def _paste(place: Place, info: RunInfo | None, name: str, *words: str) -> str:
+    """Return a command to paste, about a run or none."""
+    import shlex
+
+    from graphengine.cli.places import command, graph_words, program
+
+    if info is None:
+        return shlex.join([*program(), name, *words])
+    graph = graph_words(info.graph) if name in ("resume", "branch") else []
+    return command(name, info.id, *words, *graph, place=place)
+
+
+def _show(session: Session, place: Place, drives: Drives | None, url: str) -> None:
+    from graphengine.cli.places import shown
+
+    session.err.line("inspecting ", (shown(place.database), "bold"), ", until Ctrl-C:")
+    if drives is not None:
+        session.err.line(f"the page can drive runs of {', '.join(sorted(drives.graphs))}")
+    session.out.line(url)
+
+
+def _drives(session: Session, place: Place, references: tuple[str, ...], models: tuple[str, ...]) -> Drives:
+    """Return the graphs whose runs the page can drive; create the database if there is none yet.
+
+    Raises:
+        GraphNotFound: There is no graph. GraphEngineError: A given graph or model cannot be used.
+    """
+    import asyncio
+
+    from graphengine.cli.models import models_for_all
+    from graphengine.cli.project import graphs_to_drive
+    from graphengine.inspector.driving import Drives
+    from graphengine.stores.places import store_at
+
+    found = graphs_to_drive(references)
+    for problem in found.unread:
+        session.err.line(("warning ", "bold yellow"), problem)
+    chosen = models_for_all(models, found.found)
+
+    async def create() -> None:
+        store = store_at(place.database)
+        await store.open()
+        await store.close()
+
+    if not place.exists:
+        asyncio.run(create())
+    return Drives({name: _drivable(each) for name, each in found.found.items()}, chosen, found.unread)
+
+
+def _drivable(found: Found) -> Drivable:
+    from graphengine.cli.as_test import source_of
+    from graphengine.cli.places import shown
+    from graphengine.cli.run import example_of
+    from graphengine.inspector.driving import Drivable
+
+    file = shown(found.file.absolute())
+    return Drivable(found.graph, file, partial(example_of, found), partial(source_of, found))

@@ -164,7 +164,7 @@ def _state(notes: list[str], found: Found, pairs: tuple[str, ...], *, is_continu
         return parse_pairs(pairs, update_forms_of(found.graph.compile().state), "--input", notes)
     wrong = ""
     if not pairs:
-        example = _example(found)
+        example = example_of(found)
         if is_state(state, example) or isinstance(example, Mapping):
             notes.append(f"input: the example of {found.file.name}; give your own with --input key=value")
             found.graph.compile().state.initial(example, f"the example of {found.file.name}")
@@ -181,7 +181,7 @@ def _state(notes: list[str], found: Found, pairs: tuple[str, ...], *, is_continu
         raise
 
 
-def _example(found: Found) -> object:
+def example_of(found: Found) -> object:
     """Return the `example` of the graph's file, or the result of calling it if it is a function; None without one."""
     from graphengine.cli.project import GraphFileBroken
 

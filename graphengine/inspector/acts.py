@@ -1,75 +1,80 @@
 """What the page writes: answers, messages, stops and tags, through a `Runner`, as the command line does.
 
-None needs a graph's code. What does, resuming, branching and starting, is left to a worker or to the command line.
+None of these needs a graph's code. Starting, resuming and branching do: see `driving`.
 """
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.errors import InputError
 from graphengine.history.selection import status_of
+from graphengine.inspector.queries import text_of, texts_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
     from pathlib import Path
 
     from graphengine.runner import Runner
     from graphengine.stores.base import Store
 
-_ID_LENGTH: Final = 500
-_TAGS: Final = 50
+
+_STOP_SECONDS: Final = 2.0
 
 
 class Acts:
-    """Writes to one database. A store is opened for each, so that the inspector holds no lease meanwhile."""
+    """Writes to one database.
 
-    def __init__(self, database: Path | str, reader: Store) -> None:
+    Args:
+        database: Where to write.
+        reader: The same, to read from.
+        driving: Returns the Runner that drives runs here, so that they get what is sent at once. Without one, a Runner
+            is opened for each write, so that the inspector holds no lease meanwhile.
+    """
+
+    def __init__(self, database: Path | str, reader: Store, driving: Callable[[], Runner] | None = None) -> None:
         self._database = database
         self._reader = reader
+        self._driving = driving
 
-    def _runner(self) -> Runner:
+    @asynccontextmanager
+    async def _runner(self) -> AsyncIterator[Runner]:
+        if self._driving is not None:
+            yield self._driving()
+            return
         from graphengine.runner import Runner  # noqa: PLC0415 - the page opens without it
 
-        return Runner(self._database)
+        async with Runner(self._database) as runner:
+            yield runner
 
     async def answer(self, body: Mapping[str, Any]) -> None:
         """Answer a question of a run."""
         async with self._runner() as runner:
-            await runner.answer(_text(body, "id"), body.get("value"), question=_text(body, "wait"))
+            await runner.answer(text_of(body, "id"), body.get("value"), question=text_of(body, "wait"))
 
     async def send(self, body: Mapping[str, Any]) -> None:
         """Send a message to a run; with the same key it is sent once."""
         async with self._runner() as runner:
-            await runner.send(_text(body, "id"), _text(body, "topic"), body.get("payload"), key=_text(body, "key"))
+            await runner.send(
+                text_of(body, "id"), text_of(body, "topic"), body.get("payload"), key=text_of(body, "key")
+            )
 
     async def stop(self, body: Mapping[str, Any]) -> None:
         """Stop a run that waits, or ask its driver to stop it."""
-        info = await self._reader.info(_text(body, "id"))
+        info = await self._reader.info(text_of(body, "id"))
         if status_of(info) not in ("running", "waiting"):
             message = f"run {info.id} is {status_of(info)}, so there is nothing to stop"
             raise InputError(message, where=f"run {info.id}", repair="resume it if it is to continue")
         async with self._runner() as runner:
-            await runner.stop(info.id)
+            with suppress(TimeoutError):  # a run that is driven here stops after its nodes in flight
+                await asyncio.wait_for(runner.stop(info.id), _STOP_SECONDS)
 
     async def tag(self, body: Mapping[str, Any]) -> None:
         """Add and remove tags of a run."""
         async with self._runner() as runner:
-            await runner.tag(_text(body, "id"), add=_texts(body, "add"), remove=_texts(body, "remove"))
-
-
-def _text(body: Mapping[str, Any], name: str) -> str:
-    found = body.get(name)
-    if not isinstance(found, str) or not 0 < len(found) <= _ID_LENGTH:
-        raise InputError(f"{name} is not a text of 1 to {_ID_LENGTH} characters", where=name)
-    return found
-
-
-def _texts(body: Mapping[str, Any], name: str) -> list[str]:
-    found = body.get(name, [])
-    if not isinstance(found, list) or len(found) > _TAGS:
-        raise InputError(f"{name} is not a list of at most {_TAGS} texts", where=name)
-    return [_text({name: each}, name) for each in found]
+            await runner.tag(text_of(body, "id"), add=texts_of(body, "add"), remove=texts_of(body, "remove"))
 
 
 __all__ = ["Acts"]

@@ -26,6 +26,7 @@ from graphengine.engine.steps import (
     Resumed,
     Stopped,
     Waiting,
+    encode_step,
     failure_of,
     falls_back,
     ops_of,
@@ -38,6 +39,7 @@ from graphengine.history.json_document import explanation_of
 from graphengine.history.load import load_snapshot, outline_of
 from graphengine.history.visits import Visits
 from graphengine.inspector.pictures import Atlas
+from graphengine.render.scopes import path_at
 from graphengine.render.standings import standings_of
 from graphengine.render.text import one_line
 from graphengine.render.trace import Tally
@@ -45,6 +47,7 @@ from graphengine.render.trace import Tally
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from graphengine.engine.outline import Outline
     from graphengine.engine.steps import Step
     from graphengine.history.visit_tree import Entry
     from graphengine.render.trace import Counted
@@ -90,6 +93,34 @@ class Book:
         spots = self.atlas.spots
         return {spots[spot]: {"how": each.how, "notes": each.notes} for spot, each in found.items() if spot in spots}
 
+    def find(self, text: str) -> list[int]:
+        """Return the steps whose record contains a text, in any case, besides those whose row does."""
+        wanted = to_json(text).decode()[1:-1].casefold()  # as a quoted text has it
+        steps = [entry.step for entry in self.visits.entries]
+        return [step.seq for step in steps if wanted in encode_step(step).decode().casefold()]
+
+    def scores(self, path: str) -> list[dict[str, Any]]:
+        """Return numbers of the state over time: those that the conditions compare, or those at a path.
+
+        Raises:
+            RenderError: The path is invalid, or there are no numbers.
+        """
+        from graphengine.render.charts.samples import series_of, watched_of  # noqa: PLC0415 - only this read needs it
+
+        watched = watched_of(self.atlas.outline, path)
+        return [
+            {
+                "path": path_at(each.watched.place, each.watched.text),
+                "visit": each.name,
+                "thresholds": [
+                    {"sign": one.sign, "value": one.value, "label": one.label} for one in each.watched.thresholds
+                ],
+                "plateau": each.watched.plateau,
+                "samples": [[sample.seq, sample.node, sample.visit, sample.value] for sample in each.samples],
+            }
+            for each in series_of([entry.step for entry in self.visits.entries], watched)
+        ]
+
     def timeline(self) -> dict[str, Any]:
         """Return its rows over time; the items of a map are one row."""
         if not self.visits.entries:
@@ -125,6 +156,10 @@ class Books:
                 if outline is not None:
                     self._atlases[fingerprint] = Atlas(outline)
         return self._atlases.get(fingerprint, _NO_GRAPH)
+
+    def know(self, fingerprint: str, outline: Outline) -> None:
+        """Take the outline of a graph that may have no run yet."""
+        self._atlases[fingerprint] = Atlas(outline)
 
     async def book(self, info: RunInfo) -> Book:
         """Return the book of a run, with all its steps.
@@ -189,7 +224,7 @@ def _row(entry: Entry, counted: Counted, atlas: Atlas) -> Row:
 
 
 def tone_of(step: Step) -> str:
-    """Return what is notable about a step: `failed`, `retry`, `fallback`, `waiting`, `call`, `ended`, or ""."""
+    """Return the tone of a step: `failed`, `retry`, `fallback`, `waiting`, `call`, `ended`, or ""."""
     facts = step.data
     if isinstance(facts, (Outcome, Stopped)) and facts.status == "failed":
         return "failed"

@@ -1,8 +1,8 @@
 """The feed: one poller for the whole database, while a page is open, that wakes the streams of all pages.
 
-The store's `pulse` is asked 25 times a second, and 11 times if nothing was written for some seconds. Only if it differs
-are the rows of the runs read that pages show, in one query. Nothing in the database tells that a driver died, so these
-rows are read once a second in any case.
+The store's `pulse` is read 25 times a second, and 11 times if nothing was written for some seconds. Only if it changed
+are the rows of the shown runs read, in one query. The death of a driver writes nothing to the database, so these rows
+are also read once a second.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Listener:
 
     Attributes:
         run_id: The run that it shows; None for the list of runs.
-        version: Grows with each change of what it shows.
+        version: The number of changes so far.
         info: The row of the run; None if it does not exist.
         trouble: Why the database cannot be read; "" if it can.
     """
@@ -78,6 +78,12 @@ class Feed:
             if not self._listeners:
                 self._wanted.clear()
 
+    def touch(self, run_id: str) -> None:
+        """Wake the pages of a run that is driven here: something happened that is not recorded."""
+        for listener in self._listeners:
+            if listener.run_id == run_id and listener.info is not None:
+                listener.wake()
+
     async def watch(self) -> None:
         """Poll until it is cancelled, while there is a listener."""
         pulse, looked, running, wrote = "", 0.0, "", 0.0
@@ -102,7 +108,7 @@ class Feed:
             await asyncio.sleep(POLL_SECONDS if time.monotonic() - wrote < _CALM_AFTER else _CALM_SECONDS)
 
     async def _running(self) -> str:
-        """Return who drives the running runs: the death of a driver changes nothing else."""
+        """Return the drivers of the running runs: the death of a driver changes nothing else."""
         if all(listener.run_id is not None for listener in self._listeners):
             return ""
         return repr([(info.id, info.driver) for info in await self._store.runs(limit=_RUNNING, status="running")])

@@ -99,20 +99,20 @@ class Guard:
         is_data = path.startswith("/api/") and not (path == SESSION and is_post)
         content, site = headers.get("content-type", "").partition(";")[0].strip(), headers.get("sec-fetch-site", "none")
         origin = headers.get("origin", "").removeprefix("http://")
-        knows = "open the URL that `graphengine inspect` printed"
+        unknown = "open the URL that `graphengine inspect` printed"
         checks = (
             (client is None or client[0] not in _LOCAL, _Refusal(403, "the inspector serves only this machine")),
             (host not in self._hosts, _Refusal(421, "the inspector does not serve this host")),
-            (method not in ("GET", "HEAD", "POST"), _Refusal(405, "the inspector knows GET and POST")),
+            (method not in ("GET", "HEAD", "POST"), _Refusal(405, "the method must be GET or POST")),
             (is_post and origin != host, _Refusal(403, "the request comes from a page of another origin")),
             (is_post and headers.get("x-graphengine") != "1", _Refusal(403, "the header X-Graphengine is missing")),
             (is_post and content != "application/json", _Refusal(415, "the body is not JSON")),
             (is_data and site not in ("same-origin", "none"), _Refusal(403, "the request comes from another site")),
-            (is_data and not self._knows(headers.get("cookie", "")), _Refusal(401, knows)),
+            (is_data and not self._has_cookie(headers.get("cookie", "")), _Refusal(401, unknown)),
         )
         return next((refusal for is_refused, refusal in checks if is_refused), None)
 
-    def _knows(self, text: str) -> bool:
+    def _has_cookie(self, text: str) -> bool:
         """Return whether a Cookie header has this server's cookie."""
         try:
             found = SimpleCookie(text).get(self._cookie)

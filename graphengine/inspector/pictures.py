@@ -1,4 +1,4 @@
-"""Pictures of graphs for the page: drawn once for each graph, with a map that tells which part is which node or edge.
+"""Pictures of graphs for the page: drawn once for each graph, with a map from its parts to nodes and edges.
 
 A picture is drawn without a run. The page lights its parts as at the selected step, so no step needs a new layout.
 """

@@ -8,10 +8,10 @@ import secrets
 import signal
 import socket
 import sys
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import uvicorn
 from pydantic_core import to_json
@@ -27,19 +27,25 @@ from graphengine.inspector.books import Books
 from graphengine.inspector.feed import Feed
 from graphengine.inspector.guard import Guard
 from graphengine.inspector.pictures import Pictures
-from graphengine.inspector.views import Query, Views
+from graphengine.inspector.queries import Query
+from graphengine.inspector.views import Views
 from graphengine.stores.addresses import shown
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from starlette.requests import Request
 
+    from graphengine.inspector.driving import Driver, Drives
+    from graphengine.inspector.live import LiveRun
     from graphengine.stores.base import RunInfo, Store
 
+_Read: TypeAlias = "Callable[[Query], Awaitable[Mapping[str, Any]]]"
+_Write: TypeAlias = "Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any] | None]]"
+
 HOST: Final = "127.0.0.1"
-_PAGES: Final = ("/", "/run", "/compare", "/graph")
+_PAGES: Final = ("/", "/run", "/compare", "/graph", "/graphs")
 _KINDS: Final = {"js": "text/javascript", "css": "text/css", "svg": "image/svg+xml", "html": "text/html"}
 _HEARTBEAT_SECONDS: Final = 15.0
 _LIST_SECONDS: Final = 0.2
@@ -53,10 +59,11 @@ class Settings:
     Attributes:
         database: The path of the database, or its address.
         reader: The same as a store that is only read, not open yet.
-        command: Returns a command line to paste, given a run, the command and its further words.
+        command: Returns a command line to paste, given a run or None, the command and its further words.
         version: This package's version.
         port: The port; 0 for a free one.
         is_read_only: Whether nothing can be answered, sent, stopped or tagged.
+        drives: The graphs whose runs the page can start, resume and branch; None for none.
     """
 
     database: Path | str
@@ -65,6 +72,13 @@ class Settings:
     version: str
     port: int = 0
     is_read_only: bool = False
+    drives: Drives | None = None
+
+    def __post_init__(self) -> None:
+        if self.is_read_only and self.drives is not None:
+            raise InputError(
+                "a read-only inspector drives no run", where="--drive", repair="leave out --read-only or --drive"
+            )
 
 
 class _Server(uvicorn.Server):
@@ -83,8 +97,8 @@ class _Server(uvicorn.Server):
         yield
 
 
-def serve(settings: Settings, opened: Callable[[str], object]) -> None:
-    """Serve until interrupted.
+def serve(settings: Settings, opened: Callable[[str], object]) -> Sequence[RunInfo]:
+    """Serve until interrupted; return the runs that were driven here, and released.
 
     Args:
         settings: What to serve.
@@ -96,7 +110,8 @@ def serve(settings: Settings, opened: Callable[[str], object]) -> None:
     """
     listening = listen(settings.port)
     port, token = listening.getsockname()[1], secrets.token_urlsafe(32)
-    guarded = Guard(application(settings), port=port, token=token)
+    app = application(settings)
+    guarded = Guard(app, port=port, token=token)
     config = uvicorn.Config(guarded, log_level="critical", lifespan="on", timeout_graceful_shutdown=1, ws="none")
 
     async def whole() -> None:
@@ -109,6 +124,8 @@ def serve(settings: Settings, opened: Callable[[str], object]) -> None:
             await settings.reader.close()
 
     asyncio.run(whole())
+    driver: Driver | None = app.state.driver
+    return () if driver is None else driver.released
 
 
 def listen(port: int) -> socket.socket:
@@ -136,27 +153,52 @@ def application(settings: Settings) -> Starlette:
     """Return the application, without its guard."""
     store = settings.reader
     books, feed = Books(store), Feed(store)
-    about = {"version": settings.version, "database": shown(settings.database), "read_only": settings.is_read_only}
-    views = Views(store, books, Pictures(), settings.command, about)
-    acts = Acts(settings.database, store)
+    driver = None
+    if settings.drives is not None:
+        from graphengine.inspector import driving  # noqa: PLC0415 - the page opens without it
+
+        driver = driving.Driver(settings.drives, settings.database, store, books, feed)
+    views = Views(
+        store, books, Pictures(), settings.command, _about(settings), {} if driver is None else driver.fingerprints
+    )
+    acts = Acts(settings.database, store, None if driver is None else lambda: driver.runner)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         watching = asyncio.create_task(feed.watch(), name="graphengine inspector feed")
         try:
-            yield
+            async with driver.opened() if driver is not None else nullcontext():
+                yield
         finally:
             watching.cancel()
             with suppress(asyncio.CancelledError):
                 await watching
 
-    writes = () if settings.is_read_only else (acts.answer, acts.send, acts.stop, acts.tag)
+    writes: list[_Write] = [] if settings.is_read_only else [acts.answer, acts.send, acts.stop, acts.tag]
+    reads: list[_Read] = [*views.all]
+    if driver is not None:
+        writes += driver.writes
+        reads += driver.reads
     routes = [Route(page, _page) for page in _PAGES]
     routes += [Route("/static/{name:path}", _static)]
-    routes += [Route(f"/api/{view.__name__}", _reading(view)) for view in views.all]
+    routes += [Route(f"/api/{view.__name__}", _reading(view)) for view in reads]
     routes += [Route(f"/api/{act.__name__}", _writing(act), methods=["POST"]) for act in writes]
-    routes += [Route("/api/events", _events(views, books, feed))]
-    return Starlette(routes=routes, lifespan=lifespan)
+    routes += [Route("/api/export", _download(views.export))]
+    routes += [Route("/api/events", _events(views, books, feed, {} if driver is None else driver.live))]
+    app = Starlette(routes=routes, lifespan=lifespan)
+    app.state.driver = driver
+    return app
+
+
+def _about(settings: Settings) -> Mapping[str, Any]:
+    """Return what does not change while the server runs."""
+    drives = settings.drives
+    return {
+        "version": settings.version,
+        "database": shown(settings.database),
+        "read_only": settings.is_read_only,
+        "drives": None if drives is None else {"graphs": sorted(drives.graphs), "left_out": [*drives.left_out]},
+    }
 
 
 async def _page(_: Request) -> Response:
@@ -191,7 +233,7 @@ def _shell() -> Mapping[str, tuple[bytes, str]]:
 _FILES: Final[dict[str, tuple[bytes, str]]] = {}
 
 
-def _reading(view: Callable[[Query], Awaitable[Mapping[str, Any]]]) -> Callable[[Request], Awaitable[Response]]:
+def _reading(view: _Read) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         try:
             return _json(await view(Query(request.query_params)))
@@ -201,7 +243,7 @@ def _reading(view: Callable[[Query], Awaitable[Mapping[str, Any]]]) -> Callable[
     return endpoint
 
 
-def _writing(act: Callable[[Mapping[str, Any]], Awaitable[None]]) -> Callable[[Request], Awaitable[Response]]:
+def _writing(act: _Write) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         try:
             try:
@@ -210,10 +252,21 @@ def _writing(act: Callable[[Mapping[str, Any]], Awaitable[None]]) -> Callable[[R
                 body = None
             if not isinstance(body, dict):
                 raise InputError("the body is not a JSON object", where="body")
-            await act(body)
+            return _json(await act(body) or {})
         except GraphEngineError as error:
             return _refused(error)
-        return _json({})
+
+    return endpoint
+
+
+def _download(view: Callable[[Query], Awaitable[str]]) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        try:
+            text = await view(Query(request.query_params))
+        except GraphEngineError as error:
+            return _refused(error)
+        headers = {"Cache-Control": "no-store", "Content-Disposition": "attachment"}
+        return Response(text, media_type="application/json", headers=headers)
 
     return endpoint
 
@@ -228,7 +281,9 @@ def _json(content: object, status: int = 200) -> Response:
     return Response(body, status, media_type="application/json", headers={"Cache-Control": "no-store"})
 
 
-def _events(views: Views, books: Books, feed: Feed) -> Callable[[Request], Awaitable[Response]]:
+def _events(
+    views: Views, books: Books, feed: Feed, live: Mapping[str, LiveRun]
+) -> Callable[[Request], Awaitable[Response]]:
     """Return the endpoint of the streams: of one run with `id`, else of the list of runs."""
 
     async def endpoint(request: Request) -> Response:
@@ -239,11 +294,37 @@ def _events(views: Views, books: Books, feed: Feed) -> Callable[[Request], Await
             return _refused(error)
         last = request.headers.get("last-event-id", "")
         after = max(after, int(last)) if last.isdecimal() and len(last) < len(str(1 << 32)) else after
-        stream = _list_events(feed) if run_id is None else _run_events(views, books, feed, run_id, after)
+        stream = _list_events(feed) if run_id is None else _run_events(views, books, _Now(feed, live, run_id), after)
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
 
     return endpoint
+
+
+class _Now:
+    """What a run does between two steps, for one stream: it sends each text once, in pieces."""
+
+    def __init__(self, feed: Feed, live: Mapping[str, LiveRun], run_id: str) -> None:
+        self.feed = feed
+        self.run_id = run_id
+        self._live = live
+        self._sent: dict[int, int] = {}
+        self._run: LiveRun | None = None
+        self._was_shown = False
+
+    def document(self) -> Mapping[str, Any] | None:
+        """Return what is new; None if the run is not driven here."""
+        run = self._live.get(self.run_id)
+        if run is not self._run:
+            self._run, self._sent = run, {}
+        if run is None and not self._was_shown:
+            return None
+        self._was_shown = run is not None
+        if run is None:
+            return {"nodes": [], "texts": [], "trouble": None, "here": False}
+        found = run.document(self._sent)
+        self._sent = {each["number"]: each["at"] + len(each["text"]) for each in found["texts"]}
+        return found
 
 
 async def _list_events(feed: Feed) -> AsyncIterator[bytes]:
@@ -257,11 +338,11 @@ async def _list_events(feed: Feed) -> AsyncIterator[bytes]:
                 yield b": still here\n\n"
 
 
-async def _run_events(views: Views, books: Books, feed: Feed, run_id: str, after: int) -> AsyncIterator[bytes]:
-    """Yield each step after a seq once, in order, and where the run is; a page that is far behind is told to reload."""
+async def _run_events(views: Views, books: Books, now: _Now, after: int) -> AsyncIterator[bytes]:
+    """Yield each step after a seq once, in order, and where the run is; a page far behind gets `reset` and reloads."""
     yield b"retry: 500\n\n"
     shown: object = None
-    with feed.listener(run_id) as listener:
+    with now.feed.listener(now.run_id) as listener:
         while True:
             if not await listener.changed(_HEARTBEAT_SECONDS):
                 yield b": still here\n\n"
@@ -282,6 +363,8 @@ async def _run_events(views: Views, books: Books, feed: Feed, run_id: str, after
                 if standing != shown:
                     shown = standing
                     yield _event("stands", views.head(info, book))
+                if (fresh := now.document()) is not None:
+                    yield _event("now", fresh)
             except GraphEngineError as error:
                 yield _event("trouble", error.message)
 

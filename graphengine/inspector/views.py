@@ -9,13 +9,14 @@ import asyncio
 import time
 from collections import OrderedDict
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from math import ceil
 from typing import TYPE_CHECKING, Any, Final, cast, get_args
 
 from graphengine.engine.snapshot import Snapshot
-from graphengine.errors import GraphEngineError, InputError, StoreError
+from graphengine.errors import GraphEngineError, StoreError
 from graphengine.graph.templates import fill, holes
+from graphengine.history.export import export_run, to_json_text
 from graphengine.history.json_document import (
     diff_document,
     failure_document,
@@ -31,87 +32,31 @@ from graphengine.history.selection import STATUSES, status_of, stored_status
 from graphengine.history.states import States
 from graphengine.history.usage import spending
 from graphengine.inspector.books import tone_of
+from graphengine.inspector.queries import BadQuery
 from graphengine.render.looks import Theme
 from graphengine.render.parts import Detail
+from graphengine.render.scopes import path_at
 from graphengine.render.trace import tried_edges
 from graphengine.state.path import parse
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from starlette.datastructures import QueryParams
-
     from graphengine.engine.outline import NodeOutline
     from graphengine.history.visit_tree import Entry, Visit
     from graphengine.inspector.books import Book, Books
-    from graphengine.inspector.pictures import Pictures
+    from graphengine.inspector.pictures import Atlas, Pictures
+    from graphengine.inspector.queries import Query
     from graphengine.stores.base import RunInfo, Store
 
-_ID_LENGTH: Final = 500
-_SEQ: Final = 1 << 32
 _PAGE: Final = 200
 _BARS: Final = 48
 _DAY: Final = 86_400.0
 _FEW_DAYS: Final = 3
 _KEPT: Final = 2000
+_COST_PAGES: Final = 50
 _UNUSED_RUNS: Final = 20
 _UNUSED_STEPS: Final = 2000
-
-
-class BadQuery(InputError):
-    """A parameter of a request is invalid."""
-
-    code = "bad_query"
-
-
-class Query:
-    """The parameters of a request, checked."""
-
-    def __init__(self, given: QueryParams) -> None:
-        self._given = given
-
-    def text(self, name: str) -> str | None:
-        """Return a text; None if there is none."""
-        found = self.texts(name)
-        return found[0] if found and found[0] else None
-
-    def texts(self, name: str) -> list[str]:
-        """Return all texts of this name."""
-        found = self._given.getlist(name)
-        if any(len(text) > _ID_LENGTH for text in found):
-            raise BadQuery(f"{name} has more than {_ID_LENGTH} characters", where=name)
-        return found
-
-    def id(self, name: str = "id") -> str:
-        """Return the id of a run."""
-        found = self.text(name)
-        if found is None:
-            raise BadQuery(f"{name} is missing", where=name)
-        return found
-
-    def seq(self, name: str) -> int | None:
-        """Return a step's number; None if there is none."""
-        found = self.number(name)
-        if found is not None and not 0 <= found < _SEQ:
-            raise BadQuery(f"{name} is not the number of a step", where=name)
-        return None if found is None else int(found)
-
-    def number(self, name: str) -> float | None:
-        """Return a number that is not infinite; None if there is none."""
-        try:
-            found = float(self._given[name]) if self._given.get(name) else None
-        except ValueError:
-            found = float("nan")
-        if found is not None and not abs(found) < float("inf"):
-            raise BadQuery(f"{name} is not a number", where=name)
-        return found
-
-    def one_of(self, name: str, words: Sequence[str]) -> str | None:
-        """Return one of these words; None if there is none."""
-        found = self._given.get(name) or None
-        if found is not None and found not in words:
-            raise BadQuery(f"{name} is none of {', '.join(words)}", where=name)
-        return found
 
 
 @dataclass(slots=True)
@@ -122,8 +67,9 @@ class Views:
         store: The database.
         books: Its runs that were looked at.
         pictures: Their pictures.
-        command: Returns a command line to paste, given the command, the run and further words.
+        command: Returns a command line to paste, given the run or None, the command and its further words.
         about: What the page shows of the database itself.
+        graphs: The fingerprints of the graphs whose runs can be driven here, by name.
     """
 
     store: Store
@@ -131,13 +77,15 @@ class Views:
     pictures: Pictures
     command: Callable[..., str]
     about: Mapping[str, Any]
+    graphs: Mapping[str, str] = field(default_factory=dict)
     _lines: OrderedDict[tuple[str, int, str], dict[str, Any]] = field(default_factory=OrderedDict)
 
     @property
     def all(self) -> Sequence[Callable[[Query], Awaitable[dict[str, Any]]]]:
         """The reads, each under its name."""
         first = (self.session, self.runs, self.overview, self.lines, self.branches, self.run, self.rows, self.timeline)
-        return *first, self.usage, self.state, self.step, self.picture, self.compare, self.graph
+        more = (self.usage, self.state, self.step, self.find, self.scores, self.picture, self.compare)
+        return *first, *more, self.graph, self.all_graphs
 
     async def session(self, query: Query) -> dict[str, Any]:
         """Return what does not change while the server runs."""
@@ -151,12 +99,19 @@ class Views:
         wanted: dict[str, Any] = {name: query.text(name) for name in ("graph", "tag", "text", "before")}
         wanted |= {name: query.number(name) for name in ("begun_after", "begun_before")}
         limit = int(min(query.number("limit") or _PAGE, 1000))
-        found = await self.store.runs(limit=limit, status=stored, **wanted)
-        shown = [info for info in found if status is None or status_of(info) == status]
+        least = query.number("cost_above")
+        shown: list[RunInfo] = []
+        following: str | None = None
+        for _ in range(1 if least is None else _COST_PAGES):  # the store does not select by cost
+            found = await self.store.runs(limit=limit, status=stored, **wanted)
+            shown += [info for info in found if status in {None, status_of(info)} and _costs(info, least)]
+            wanted["before"] = following = found[-1].id if len(found) == limit else None
+            if following is None or len(shown) >= limit:
+                break
         lines = cast("list[dict[str, Any]]", runs_document(shown)["runs"])
         for line, info in zip(lines, shown, strict=True):
             line["shown"] = status_of(info)
-        return {"runs": lines, "next": found[-1].id if len(found) == limit else None}
+        return {"runs": lines, "next": following}
 
     async def overview(self, query: Query) -> dict[str, Any]:
         """Return how many runs there are by status, graph and when they began."""
@@ -170,8 +125,9 @@ class Views:
             if graph in {None, each.graph}:
                 statuses[each.status] = statuses.get(each.status, 0) + each.runs
         running = await self.store.runs(limit=_KEPT, status="running", graph=graph, tag=wanted["tag"])
-        statuses["interrupted"] = sum(status_of(info) == "interrupted" for info in running)
-        statuses["running"] = max(0, statuses.get("running", 0) - statuses["interrupted"])
+        for name in ("queued", "interrupted"):
+            statuses[name] = sum(status_of(info) == name for info in running)
+        statuses["running"] = max(0, statuses.get("running", 0) - statuses["queued"] - statuses["interrupted"])
         first = min((each.since for each in counts), default=0.0)
         last = max((each.since for each in counts), default=0.0) + _DAY
         base = max(60.0, round((last - first) / _BARS)) if last - first > _FEW_DAYS * _DAY else 60.0
@@ -185,15 +141,22 @@ class Views:
         return {"statuses": statuses, "graphs": graphs, "width": width, "bars": sorted(bars.items())}
 
     async def lines(self, query: Query) -> dict[str, Any]:
-        """Return how each of some runs stands, and why: what the visible part of the list shows."""
+        """Return the status of runs and its reason, for the visible part of the list.
+
+        A run's row has its summary as of the last change of its status. A run that is driven, or whose row an earlier
+        version wrote, is read from its snapshot.
+        """
         found: dict[str, Any] = {}
         for info in await self.store.infos(query.texts("id")[:_PAGE]):
+            shown = {"shown": status_of(info), "seq": info.seq, "updated_at": info.updated_at}
+            if info.summary is not None and info.status != "running":
+                found[info.id] = {"summary": asdict(info.summary), **shown}
+                continue
             key = (info.id, info.seq, info.status)
             if key not in self._lines:
                 with suppress(StoreError, ValueError):  # a run that cannot be read is still listed
                     self._lines[key] = _line(await load_snapshot(self.store, info.id, None))
             if key in self._lines:
-                shown = {"shown": status_of(info), "seq": info.seq, "updated_at": info.updated_at}
                 found[info.id] = self._lines[key] | shown
         while len(self._lines) > _KEPT:
             self._lines.popitem(last=False)
@@ -312,13 +275,28 @@ class Views:
         first, second = (book.atlas.shape for book in books)
         return {"diff": found, "heads": heads, "rows": [book.rows for book in books], "same": first == second}
 
+    async def find(self, query: Query) -> dict[str, Any]:
+        """Return the steps of a run whose record contains a text."""
+        book = await self.books.book(await self.store.info(query.id()))
+        return {"found": await asyncio.to_thread(book.find, query.id("text"))}
+
+    async def scores(self, query: Query) -> dict[str, Any]:
+        """Return numbers of a run's state over time."""
+        book = await self.books.book(await self.store.info(query.id()))
+        return {"series": await asyncio.to_thread(book.scores, query.text("path") or "")}
+
+    async def export(self, query: Query) -> str:
+        """Return a run as the file that `graphengine export` writes."""
+        found = await export_run(self.store, query.id())
+        return await asyncio.to_thread(to_json_text, found, self.about["version"])
+
     async def graph(self, query: Query) -> dict[str, Any]:
         """Return a graph by name: as its newest run has it, with the edges that its newest runs took."""
         name = query.id("graph")
         newest = await self.store.runs(limit=_UNUSED_RUNS, graph=name)
-        if not newest:
-            raise BadQuery(f"no run is of a graph {name!r}", where="graph")
-        fingerprint = newest[0].fingerprint
+        if not newest and name not in self.graphs:
+            raise BadQuery(f"there is no run of graph {name!r}", where="graph")
+        fingerprint = newest[0].fingerprint if newest else self.graphs[name]
         counted = [info for info in newest if info.fingerprint == fingerprint and info.seq <= _UNUSED_STEPS]
         edges: dict[int, int] = {}
         visits: dict[int, int] = {}
@@ -329,12 +307,49 @@ class Views:
                         visits[spot] = visits.get(spot, 0) + 1
                     for edge in row[13]:
                         edges[edge] = edges.get(edge, 0) + 1
-        lines = runs_document(newest)["runs"]
-        return {"fingerprint": fingerprint, "counted": len(counted), "edges": edges, "visits": visits, "runs": lines}
+        return {
+            "fingerprint": fingerprint,
+            "is_changed": self.graphs.get(name, fingerprint) != fingerprint,
+            "counted": len(counted),
+            "edges": edges,
+            "visits": visits,
+            "unused": _unused(await self.books.atlas(fingerprint), edges) if counted else [],
+            "runs": runs_document(newest)["runs"],
+            "command": self.command(None, "check", name),
+        }
+
+    async def all_graphs(self, query: Query) -> dict[str, Any]:
+        """Return the graphs that have runs or can be driven here, each with its runs by status."""
+        del query
+        found: dict[str, dict[str, int]] = {name: {} for name in self.graphs}
+        for each in await self.store.counts(every_seconds=_DAY):
+            runs = found.setdefault(each.graph, {})
+            runs[each.status] = runs.get(each.status, 0) + each.runs
+        return {"graphs": dict(sorted(found.items()))}
+
+
+def _costs(info: RunInfo, least: float | None) -> bool:
+    """Return whether models cost more than this until the run's status last changed; an unknown cost is not more."""
+    return least is None or (info.summary is not None and (info.summary.cost_usd or 0.0) > least)
+
+
+def _unused(atlas: Atlas, taken: Mapping[int, int]) -> list[dict[str, str]]:
+    """Return the edges that were never taken."""
+    return [
+        {
+            "from": path_at(place, edge.source),
+            "to": edge.target,
+            "label": edge.label,
+            "condition": edge.condition or edge.fork,
+        }
+        for (place, index), number in atlas.edges.items()
+        for edge in [atlas.scopes[place].edges[index]]
+        if number not in taken
+    ]
 
 
 def _line(snapshot: Snapshot) -> dict[str, Any]:
-    """Return how a run stands, and why."""
+    """Return the status of a run and its reason."""
     at = [frame.at for frame in snapshot.frames.values() if frame.at]
     stop, failure = snapshot.stop, snapshot.failure
     return {
@@ -410,7 +425,7 @@ def _agents(facts: NodeOutline, values: Mapping[str, Any]) -> list[dict[str, Any
     found: list[dict[str, Any]] = []
     for choice, agent in facts.get("agents", {}).items():
         template, filled = agent.get("prompt", ""), ""
-        with suppress(GraphEngineError):  # a prompt that a function writes, or that reads what is not recorded
+        with suppress(GraphEngineError):  # a function writes the prompt, or it reads a value that is not recorded
             parsed = {name: parse(path) for name, _, path in named if path}
             more = {name: path.walk(values.get(path.root)) for name, path in parsed.items()}
             filled = fill(template, {**values, **more}) if holes(template) else ""
@@ -419,4 +434,4 @@ def _agents(facts: NodeOutline, values: Mapping[str, Any]) -> list[dict[str, Any
     return found
 
 
-__all__ = ["BadQuery", "Query", "Views"]
+__all__ = ["Views"]

@@ -81,6 +81,6 @@ async def cookie(app: ASGIApp) -> str:
     return answer.headers["set-cookie"].partition(";")[0]
 
 
-def address(path: str, **parameters: object) -> str:
+def address(path: str, /, **parameters: object) -> str:
     """Return a path with parameters."""
     return f"{path}?" + "&".join(f"{key}={quote(str(value), safe='')}" for key, value in parameters.items())

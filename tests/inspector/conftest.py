@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -41,6 +41,8 @@ def database(recorded: Path, tmp_path: Path) -> Path:
 
 def command(info: Any, *words: str) -> str:
     """Return a command to paste, as the command line would."""
+    if info is None:
+        return " ".join(["graphengine", *words])
     return " ".join(["graphengine", words[0], info.id, *words[1:], status_of(info)])
 
 
@@ -58,17 +60,17 @@ async def read_only(database: Path) -> AsyncIterator[ASGIApp]:
         yield found
 
 
-class opened:  # noqa: N801 - used as a function
-    def __init__(self, path: Path, **more: Any) -> None:
-        self._store = SQLiteStore(path, read_only=True)
-        self._app = application(Settings(path, self._store, command, "1.2.3", **more))
-
-    async def __aenter__(self) -> ASGIApp:
-        await self._store.open()
-        return Guard(self._app, port=PORT, token=TOKEN)
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._store.close()
+@asynccontextmanager
+async def opened(path: Path, **more: Any) -> AsyncIterator[ASGIApp]:
+    """Open an application over a database."""
+    store = SQLiteStore(path, read_only=True)
+    await store.open()
+    try:
+        app = application(Settings(path, store, command, "1.2.3", **more))
+        async with app.router.lifespan_context(app):
+            yield Guard(app, port=PORT, token=TOKEN)
+    finally:
+        await store.close()
 
 
 @contextmanager
@@ -99,9 +101,9 @@ def browser() -> Iterator[Browser]:
         started.close()
 
 
-def is_problem(said: ConsoleMessage) -> bool:
-    """Return whether a page reports a problem of its own: not that its server, which ended first, is gone."""
-    return said.type in ("error", "warning") and "net::ERR_" not in said.text
+def is_problem(said: ConsoleMessage, expected: str) -> bool:
+    """Return whether a page reports a problem: not that its server ended first, or refused what it had to refuse."""
+    return said.type in ("error", "warning") and "net::ERR_" not in said.text and expected not in said.text
 
 
 @pytest.fixture
@@ -110,13 +112,14 @@ def visit(browser: Browser) -> Iterator[Opened]:
     problems: list[str] = []
     contexts = []
 
-    def open_page(url: str, path: str = "/", **more: Any) -> Page:
+    def open_page(url: str, path: str = "/", *, is_refused: bool = False, **more: Any) -> Page:
         context = browser.new_context(**{"viewport": {"width": 1400, "height": 900}, **more})
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(8000)
         page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on("console", lambda said: problems.append(said.text) if is_problem(said) else None)
+        expected = "status of 400" if is_refused else "net::ERR_"
+        page.on("console", lambda said: problems.append(said.text) if is_problem(said, expected) else None)
         base, _, token = url.partition("/#")
         page.goto(f"{base}{path}#{token}")
         page.wait_for_selector("main")

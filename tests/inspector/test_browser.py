@@ -1,9 +1,10 @@
 import asyncio
 import re
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -11,7 +12,9 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from graphengine import Runner
+from graphengine.runner import RunFailed
 from graphengine.stores.sqlite import SQLiteStore
+from tests.inspector import driven
 from tests.inspector.conftest import Opened, served
 from tests.inspector.graphs import HOSTILE, HOSTILE_ID, counter, record
 from tests.inspector.test_events import driving
@@ -22,9 +25,40 @@ PATIENT = 15_000
 
 @pytest.fixture(scope="module")
 def url(recorded: Path) -> Iterator[str]:
-    """An inspector of a run of each kind."""
-    with served(recorded) as found:
+    """An inspector of a run of each kind, which is only read."""
+    with served(recorded, "--read-only") as found:
         yield found
+
+
+@pytest.fixture(scope="module")
+def written(recorded: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the database to write to, with a run of 10,000 steps and one of `essay` that failed."""
+    folder = tmp_path_factory.mktemp("written")
+    path = Path(shutil.copy(recorded, folder / "runs.db"))
+    with ThreadPoolExecutor() as pool:  # the browser's event loop is in this thread
+        pool.submit(asyncio.run, record_more(path, folder / "boat")).result()
+    return path
+
+
+@pytest.fixture(scope="module")
+def acting(written: Path) -> Iterator[str]:
+    """An inspector of that copy, which drives runs of `essay`."""
+    with served(written, "--drive", "--graph", "tests/inspector/driven.py") as found:
+        yield found
+
+
+async def record_more(path: Path, gate: Path) -> None:
+    """Record a run of 10,000 steps, first in memory, which is quick, and two of `essay`: one fails, one waits."""
+    store = SQLiteStore(path)
+    await store.open()
+    async with Runner() as runner:
+        await record(runner, counter(7333), "long")
+        info, steps = await runner.info("long"), await runner.store.steps("long")
+        await store.create(info, steps, await runner.store.outline(info.fingerprint) or {"graph": ""})
+    async with Runner(store) as runner:
+        with suppress(RunFailed):
+            await runner.start(driven.graph, {"topic": "storms", "gate": str(gate)}, run_id="storms").result()
+        await runner.start(driven.graph, driven.example, run_id="draft").result()
 
 
 def opened_run(page: Page) -> Page:
@@ -36,8 +70,8 @@ def opened_run(page: Page) -> Page:
 def test_the_list_opens_a_run(url: str, visit: Opened) -> None:
     """The list shows how each run stands and why; a click opens it, and the browser's button returns."""
     page = visit(url)
-    expect(page.locator(".row[data-run=broken]")).to_contain_text("failed at boom: it broke")
-    expect(page.locator(".row[data-run=asks]")).to_contain_text("asks Publish this draft?")
+    expect(page.locator(".row[data-run=broken]")).to_contain_text("failed at boom: RuntimeError: it broke")
+    expect(page.locator(".row[data-run=asks]")).to_contain_text("asks approve: Publish this draft?")
     expect(page.locator(".row[data-run=five]")).to_contain_text("nightly")
     assert "token" not in page.url
     page.locator(".row[data-run=broken]").click()
@@ -161,7 +195,7 @@ def test_hostile_texts_are_only_text(url: str, visit: Opened) -> None:
 
 
 def test_a_page_without_the_cookie_shows_nothing(url: str, visit: Opened) -> None:
-    """Another browser that knows only the port is told how to open the page."""
+    """Another browser that knows only the port sees how to open the page."""
     base = url.partition("/#")[0]
     page = visit(url).context.browser.new_context().new_page()  # type: ignore[union-attr]
     page.goto(base)
@@ -170,105 +204,224 @@ def test_a_page_without_the_cookie_shows_nothing(url: str, visit: Opened) -> Non
     page.context.close()
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (830, "dark"), (1600, "light")])
-def test_no_page_is_wider_than_its_window(url: str, visit: Opened, width: int, scheme: str) -> None:
-    """On a phone, in a README's width and on a wide screen, by day and by night, nothing is cut off at the side."""
-    page = visit(url, viewport={"width": width, "height": 800}, color_scheme=scheme)
-    base = url.partition("/#")[0]
-    for path in (
-        "/",
-        "/run?id=five&at=3",
-        "/run?id=asks",
-        "/run?id=broken",
-        "/compare?a=five&b=other",
-        "/graph?graph=review",
-    ):
-        page.goto(base + path)
-        page.wait_for_selector(".list .row, .picture svg")
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+PAGES = (
+    "/",
+    "/run?id=five&at=3",
+    "/run?id=asks",
+    "/run?id=broken",
+    "/compare?a=five&b=other",
+    "/graph?graph=review",
+    "/graphs",
+)
+WINDOWS = ((360, "light"), (830, "dark"), (1600, "light"), (2560, "dark"))
+AXE_WIDTHS = (830, 1600)
+AXE = Path(__file__).parent / "axe" / "node_modules" / "axe-core" / "axe.min.js"
+_RUN_AXE = """() => axe.run(document, {resultTypes: ["violations"]}).then((found) => found.violations
+  .filter((each) => ["serious", "critical"].includes(each.impact))
+  .map((each) => `${each.id}: ${each.nodes.slice(0, 3).map((node) => node.html).join(" | ")}`))"""
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_no_page_is_wider_than_its_window(url: str, visit: Opened, path: str) -> None:
+    """From a phone to a very wide screen, by day and by night, nothing is cut off, and axe-core finds nothing serious.
+
+    axe-core checks contrast, names, roles and structure; where it is not installed, only the width is tested.
+    """
+    page = visit(url, path)
+    page.wait_for_selector(".list .row, .picture svg, main.graphs table")
+    if AXE.is_file():
+        page.evaluate(AXE.read_text(encoding="utf-8"))
+    for width, scheme in WINDOWS:
+        page.set_viewport_size({"width": width, "height": 800})
+        page.emulate_media(color_scheme="light" if scheme == "light" else "dark")
+        page.wait_for_function("document.documentElement.scrollWidth <= innerWidth")
         paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert paper == ("rgb(255, 255, 255)" if scheme == "light" else "rgb(13, 17, 23)")
+        if AXE.is_file() and width in AXE_WIDTHS:
+            assert page.evaluate(_RUN_AXE) == []
 
 
-def test_a_question_is_answered_by_a_form(database: Path, visit: Opened) -> None:
-    """A form made from the schema takes only what fits; the answer is recorded, and a resumed run has it."""
-    with served(database) as url:
-        page = visit(url, "/run?id=asks")
-        form = page.locator("form.question")
-        send = form.get_by_role("button", name="Send the answer")
-        expect(send).to_be_disabled()
-        form.get_by_role("radio", name="publish").click()
-        form.get_by_label("stars").fill("4")
-        form.get_by_label("remarks").fill("good <b>work</b>")
-        send.click()
-        expect(form).to_contain_text("the answer is recorded")
-        expect(form.locator(".command")).to_contain_text("resume asks")
-    with closing(sqlite3.connect(database)) as connection:
+@pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not installed, so no page is checked by it: make servers")
+def test_axe_finds_what_is_wrong(url: str, visit: Opened) -> None:
+    """The check can fail: a button without a name and text without contrast are found."""
+    page = visit(url)
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    page.evaluate("""() => {
+      const text = document.createElement("p");
+      text.style.cssText = "color: #ddd; background: #fff";
+      text.append("pale", document.createElement("button"));
+      document.querySelector("main").append(text);
+    }""")
+    found = page.evaluate(_RUN_AXE)
+    assert [each.partition(":")[0] for each in found] == ["button-name", "color-contrast"]
+
+
+def test_a_question_is_answered_by_a_form(acting: str, written: Path, visit: Opened) -> None:
+    """A form made from the schema takes only what fits; the answer is recorded, and the next command is shown."""
+    page = visit(acting, "/run?id=asks")
+    form = page.locator("form.question")
+    send = form.get_by_role("button", name="Send the answer")
+    expect(send).to_be_disabled()
+    form.get_by_role("radio", name="publish").click()
+    form.get_by_label("stars").fill("4")
+    form.get_by_label("remarks").fill("good <b>work</b>")
+    send.click()
+    expect(form).to_contain_text("the answer is recorded")
+    expect(form.locator(".command")).to_contain_text("resume asks")
+    expect(page.locator(".acts")).to_contain_text("This inspector drives runs of essay.")
+    with closing(sqlite3.connect(written)) as connection:
         (payload,) = connection.execute("SELECT payload FROM inbox WHERE kind = 'answer'").fetchone()
     assert '"decision":"publish"' in payload
     assert '"stars":4' in payload
 
 
-def test_a_run_is_stopped_and_tagged(database: Path, visit: Opened) -> None:
-    """Stop asks once more; tags are added and removed; the page follows what was written."""
-    with served(database) as url:
-        page = opened_run(visit(url, "/run?id=asks"))
-        page.get_by_label("New tag").fill("seen")
-        page.keyboard.press("Enter")
-        expect(page.locator(".acts .tag")).to_contain_text("seen", timeout=PATIENT)
-        page.get_by_role("button", name="Stop", exact=True).click()
-        page.get_by_role("button", name="Stop it now").click()
-        expect(page.locator("header .ends")).to_contain_text("stopped", timeout=PATIENT)
-        expect(page.locator("form.question")).to_have_count(0)
+def test_a_run_is_stopped_and_tagged(acting: str, visit: Opened) -> None:
+    """Stop asks once more; tags and notes are added; the page follows what was written."""
+    page = opened_run(visit(acting, f"/run?id={quote(HOSTILE_ID, safe='')}"))
+    page.get_by_label("New tag").fill("seen")
+    page.keyboard.press("Enter")
+    expect(page.locator(".acts")).to_contain_text("seen", timeout=PATIENT)
+    page.get_by_label("Note on this step").fill("odd <i>markup</i>")
+    page.keyboard.press("Enter")
+    expect(page.locator(".step .note")).to_have_text("✎ odd <i>markup</i>", timeout=PATIENT)
+    page.get_by_label("notes (1)").check()
+    expect(page.locator(".list .step")).to_have_count(1)
+    page.get_by_label("remove the note odd <i>markup</i>").click()
+    expect(page.locator(".note")).to_have_count(0, timeout=PATIENT)
+    page.get_by_role("button", name="Stop", exact=True).click()
+    page.get_by_role("button", name="Stop it now").click()
+    expect(page.locator("header .ends")).to_contain_text("stopped", timeout=PATIENT)
+    expect(page.locator("form.question")).to_have_count(0)
 
 
-def test_a_read_only_page_offers_no_action(recorded: Path, visit: Opened) -> None:
-    """With --read-only there is no form, no stop and no tag."""
-    with served(recorded, "--read-only") as url:
-        page = opened_run(visit(url, "/run?id=asks"))
-        expect(page.locator("main")).to_contain_text("this inspector is read-only")
-        assert page.get_by_role("button", name=re.compile("Stop|Send")).count() == 0
+def test_a_read_only_page_offers_no_action(url: str, visit: Opened) -> None:
+    """With --read-only there is no form, no stop, no tag and no note."""
+    page = opened_run(visit(url, "/run?id=asks"))
+    expect(page.locator("main")).to_contain_text("this inspector is read-only")
+    assert page.get_by_role("button", name=re.compile("Stop|Send|Branch|Resume")).count() == 0
+    assert page.get_by_label(re.compile("New tag|Note on")).count() == 0
 
 
-def test_a_run_of_another_process_is_seen_live(tmp_path: Path, visit: Opened) -> None:
-    """Its steps appear as they are recorded; when its driver is killed, the page says that it is interrupted."""
-    path = tmp_path / "runs.db"
-    with driving(path) as driver, served(path) as url:
-        page = visit(url, "/run?id=driven")
+def test_a_run_is_started_and_its_text_is_streamed(acting: str, tmp_path: Path, visit: Opened) -> None:
+    """A form made from the state starts a run; its answer appears while it is written; the answered run continues."""
+    gate = tmp_path / "gate"
+    page = visit(acting, "/graphs", is_refused=True)
+    page.get_by_role("link", name="start a run").click()
+    form = page.locator("form.start")
+    expect(form.get_by_label("topic")).to_have_value("tides")
+    form.get_by_text("6 more fields").click()
+    form.get_by_label("gate").fill(str(gate))
+    form.get_by_label("stars").fill("4")
+    form.get_by_label("run id").fill("five")
+    form.get_by_role("button", name="Start the run").click()
+    expect(form.get_by_role("alert")).to_contain_text("five")
+    form.get_by_label("run id").fill("tides")
+    form.get_by_role("button", name="Start the run").click()
+    text = page.locator("[data-live=writer]")
+    expect(text).to_contain_text("Tides", timeout=PATIENT)
+    expect(text).not_to_contain_text("day")
+    expect(page.get_by_label("Running now")).to_contain_text("write")
+    gate.touch()
+    expect(page.locator("form.question")).to_contain_text("Is it good?", timeout=PATIENT)
+    expect(text).to_have_count(0)
+    page.locator("form.question").get_by_role("radio", name="yes").click()
+    page.get_by_role("button", name="Send the answer").click()
+    expect(page.locator("header .ends")).to_contain_text("finished", timeout=PATIENT)
+
+
+def test_a_failed_run_is_branched_and_retried(acting: str, written: Path, visit: Opened) -> None:
+    """A branch shows what it changes and keeps before it begins; a failed run is retried in place."""
+    page = opened_run(visit(acting, "/run?id=storms&at=1", is_refused=True))
+    page.get_by_role("button", name="Branch at step 1").click()
+    drawer = page.get_by_role("dialog")
+    drawer.get_by_role("button", name="change topic").click()
+    drawer.get_by_label("topic", exact=True).fill("calm sea")
+    expect(drawer.get_by_label("Preview").locator(".changes")).to_contain_text("storms→calm sea")
+    expect(drawer.get_by_label("Preview")).to_contain_text("Steps 1 to 1 are shared")
+    drawer.get_by_role("button", name="change stars").click()
+    drawer.get_by_label("stars", exact=True).fill("7")
+    expect(drawer.get_by_role("alert")).to_contain_text("stars")
+    expect(drawer.get_by_role("button", name="Begin the branch")).to_be_disabled()
+    drawer.get_by_role("button", name="keep stars").click()
+    drawer.get_by_label("id of the branch").fill("calm")
+    drawer.get_by_role("button", name="Begin the branch").click()
+    expect(page.locator("h1")).to_contain_text("calm")
+    (written.parent / "boat").touch()
+    expect(page.locator("header")).to_contain_text("branch of storms at 1")
+    page.get_by_role("link", name="storms at 1").click()
+    page.get_by_role("button", name="Retry").click()
+    expect(page.locator("header .ends")).to_contain_text("waiting", timeout=PATIENT)
+
+
+def test_a_branch_is_made_with_the_keyboard(acting: str, visit: Opened) -> None:
+    """The drawer takes the focus, keys of the page do nothing in it, Escape closes it, and Enter begins the branch."""
+    page = opened_run(visit(acting, "/run?id=draft&at=2"))
+    page.get_by_role("button", name="Branch at step 2").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog")).to_be_focused()
+    page.keyboard.press("j")
+    expect(page.get_by_role("dialog")).to_contain_text("Branch draft at step 2")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("button", name="Branch at step 2")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("Preview")).to_contain_text("are shared")
+    page.get_by_label("id of the branch").focus()
+    page.keyboard.type("typed")
+    page.keyboard.press("Enter")
+    expect(page.locator("h1")).to_contain_text("typed")
+
+
+def test_scores_searches_exports_and_tests(acting: str, visit: Opened) -> None:
+    """Scores are drawn with their thresholds, a search finds what the list leaves out, and a run is downloaded."""
+    page = opened_run(visit(acting, "/run?id=five&at=6"))
+    page.get_by_role("tab", name="scores").click()
+    expect(page.locator(".chart")).to_have_count(2)
+    expect(page.locator(".chart").nth(1)).to_contain_text(re.compile(r">= 7.*high enough"))
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Export the run as a file").click()
+    assert download.value.suggested_filename == "five.json"
+    page.goto(page.url.partition("/run")[0] + "/run?id=broken")
+    opened_run(page).get_by_label("Search in steps").fill("raise ConnectionError")
+    expect(page.locator(".list .step")).to_have_count(2)
+    page = opened_run(visit(acting, "/run?id=draft&at=2"))
+    page.get_by_role("button", name="Make a test").click()
+    expect(page.locator(".made, .failure")).to_contain_text("tests.inspector.driven")
+
+
+def test_a_graph_has_its_problems_and_unused_edges(url: str, acting: str, visit: Opened) -> None:
+    """A graph's page lists the edges that no run took; what `check` finds if the code is there, else the command."""
+    page = visit(url, "/graph?graph=flaky")
+    expect(page.locator(".unused")).to_contain_text("boom → END")
+    expect(page.locator(".command")).to_contain_text("check flaky")
+    page = visit(acting, "/graph?graph=essay")
+    expect(page.locator("main")).to_contain_text("`check` finds none in tests/inspector/driven.py")
+
+
+def test_a_run_of_another_process_is_seen_live(acting: str, written: Path, visit: Opened) -> None:
+    """Its steps appear as they are recorded; when its driver is killed, the page shows it as interrupted."""
+    with driving(written) as driver:
+        page = visit(acting, "/run?id=driven")
+        expect(page.locator(".now")).to_contain_text("Another process drives this run", timeout=PATIENT)
         expect(page.locator(".live")).to_contain_text("live", timeout=PATIENT)
         steps = page.locator("header.bar .soft")
         expect(steps).to_contain_text(re.compile(r"\b[3-9]\d steps|\d{3} steps"), timeout=PATIENT)
         expect(page.locator("header .ends")).to_contain_text("running")
         shown = [int(each) for each in page.locator(".list .step").evaluate_all("all => all.map((e) => e.dataset.seq)")]
         assert shown == list(range(shown[0], shown[0] + len(shown)))
-        listed = visit(url)
+        listed = visit(acting)
         expect(listed.locator(".row[data-run=driven]")).to_contain_text("running", timeout=PATIENT)
         driver.kill()
         expect(page.locator("header .ends")).to_contain_text("interrupted", timeout=PATIENT)
         expect(listed.locator(".row[data-run=driven]")).to_contain_text("interrupted", timeout=PATIENT)
 
 
-async def record_long(path: Path) -> None:
-    """Record a run of 10,000 steps: in memory, which is quick, and from there into the database in one write."""
-    store = SQLiteStore(path)
-    await store.open()
-    async with Runner() as runner:
-        await record(runner, counter(7333), "long")
-        info, steps = await runner.info("long"), await runner.store.steps("long")
-        await store.create(info, steps, await runner.store.outline(info.fingerprint) or {"graph": ""})
-    await store.close()
-
-
-def test_a_run_of_ten_thousand_steps_opens(tmp_path: Path, visit: Opened) -> None:
+def test_a_run_of_ten_thousand_steps_opens(acting: str, visit: Opened) -> None:
     """Its last steps come at once, then all; the list has few elements, and jumping to any step works."""
-    with ThreadPoolExecutor() as pool:  # the browser's event loop is in this thread
-        pool.submit(asyncio.run, record_long(tmp_path / "runs.db")).result()
-    with served(tmp_path / "runs.db") as url:
-        page = visit(url, "/run?id=long")
-        expect(page.locator(".steps .soft").first).to_contain_text("line", timeout=PATIENT)
-        assert page.locator(".list .step").count() < 80
-        page.get_by_label("Search in steps").fill("5000 ")
-        page.keyboard.press("Escape")
-        page.locator(".step").first.click()
-        expect(page.locator(".panel .changes")).to_be_visible(timeout=PATIENT)
-        expect(page.locator(".timeline canvas")).to_be_visible(timeout=PATIENT)
+    page = visit(acting, "/run?id=long")
+    expect(page.locator(".steps .soft").first).to_contain_text("line", timeout=PATIENT)
+    assert page.locator(".list .step").count() < 80
+    page.get_by_label("Search in steps").fill("5000 ")
+    page.keyboard.press("Escape")
+    page.locator(".step").first.click()
+    expect(page.locator(".panel .changes")).to_be_visible(timeout=PATIENT)
+    expect(page.locator(".timeline canvas")).to_be_visible(timeout=PATIENT)

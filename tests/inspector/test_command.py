@@ -12,7 +12,10 @@ from click.testing import CliRunner
 from graphengine.cli.main import main
 from graphengine.cli.schemas import schema_of
 from graphengine.inspector.server import listen
+from graphengine.stores.base import RunInfo
 from tests.inspector.conftest import ROOT
+
+DRIVEN = str(ROOT / "tests" / "inspector" / "driven.py")
 
 
 def invoke(*words: str) -> tuple[int, str]:
@@ -62,8 +65,48 @@ def test_a_missing_database_is_named(tmp_path: Path) -> None:
 
 
 def test_a_missing_extra_is_named(recorded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without starlette the command says what to install."""
+    """Without starlette the error names what to install."""
     monkeypatch.setitem(sys.modules, "graphengine.inspector.server", None)
     code, text = invoke("--db", str(recorded))
     assert code == 2
     assert "durable-graphengine[inspect]" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["--drive", "--read-only"], "--drive and --read-only exclude each other"),
+        (["--graph", DRIVEN], "--graph needs --drive"),
+        (["--model", "offline"], "--model needs --drive"),
+        (["--drive", "--graph", "none.py"], "none.py does not exist"),
+    ],
+)
+def test_options_that_contradict_are_refused(recorded: Path, words: list[str], problem: str) -> None:
+    """What drives needs --drive, which a read-only inspector refuses; a file that does not exist is named."""
+    code, text = invoke("--db", str(recorded), *words)
+    assert code == 2
+    assert problem in text
+
+
+def test_an_inspector_that_drives_creates_the_database(tmp_path: Path) -> None:
+    """With --drive the first run can be started in the page; the graphs that can be driven are printed."""
+    path = tmp_path / "new" / "runs.db"
+    program = [sys.executable, "-m", "graphengine", "inspect", "--db", str(path), "--no-open"]
+    program += ["--drive", "--graph", DRIVEN]
+    with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("http://127.0.0.1:")
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert "the page can drive runs of essay" in err
+    assert path.exists()
+
+
+def test_released_runs_are_named(recorded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After Ctrl-C the command prints how to resume each run that was driven and released."""
+    info = RunInfo("cut", "essay", "f", "running", 3, 0.0, 0.0)
+    monkeypatch.setattr("graphengine.inspector.server.serve", lambda *_: [info])
+    code, text = invoke("--db", str(recorded), "--drive", "--graph", DRIVEN)
+    assert code == 0
+    assert "run cut was released; resume: graphengine resume cut" in text

@@ -101,7 +101,7 @@ def test_the_last_event_counts_before_the_address(url: str) -> None:
     stream.close()
 
 
-def test_a_stream_says_where_the_run_is(url: str) -> None:
+def test_a_stream_has_where_the_run_is(url: str) -> None:
     """After the steps comes where the run stands, and again with further steps."""
     stream = Stream(url, "/api/events?id=driven")
     standings = [each for (name, each, _), _ in zip(stream, range(200), strict=False) if name == "stands"]
@@ -111,7 +111,7 @@ def test_a_stream_says_where_the_run_is(url: str) -> None:
 
 
 def test_a_missing_run_is_gone(url: str) -> None:
-    """A stream of a run that does not exist says so, and goes on: the run may come."""
+    """A stream of a run that does not exist reports that, and stays open: the run may come."""
     stream = Stream(url, "/api/events?id=none")
     assert next(iter(stream))[0] == "gone"
     stream.close()

@@ -173,14 +173,14 @@ async def test_no_path_leaves_the_folder(app: ASGIApp, name: str) -> None:
     ],
 )
 async def test_parameters_are_checked(app: ASGIApp, path: str) -> None:
-    """A parameter that is none is refused with its name, and is no part of a statement."""
+    """An invalid parameter is refused with its name, and is no part of a statement."""
     answer = await request(app, path, headers={"cookie": await cookie(app)})
     assert answer.status == 400
     assert answer.document["error"]["where"]
 
 
 async def test_an_unknown_run_is_not_found(app: ASGIApp) -> None:
-    """An id that is none, also one with odd characters, is answered with 404."""
+    """An unknown id, also one with odd characters, is answered with 404."""
     for name in ("none", "a/../b", "\x00", "%00", "'; DROP TABLE runs; --"):
         answer = await request(app, address("/api/run", id=name), headers={"cookie": await cookie(app)})
         assert answer.status == 404

@@ -1,4 +1,6 @@
 import asyncio
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -7,17 +9,19 @@ from starlette.datastructures import QueryParams
 from starlette.types import ASGIApp
 
 from graphengine import END, START, Agent, Graph, Runner
+from graphengine.history.export import import_run, parse
 from graphengine.inspector.books import Books
 from graphengine.inspector.feed import Feed
 from graphengine.inspector.pictures import Pictures
-from graphengine.inspector.views import Query, Views
+from graphengine.inspector.queries import Query
+from graphengine.inspector.views import Views
 from graphengine.models.scripted import ScriptedModel
 from graphengine.stores.sqlite import SQLiteStore
 from tests.inspector.client import address, cookie, post, request
 from tests.inspector.graphs import HOSTILE_ID, State, counter, record
 
 
-async def read(app: ASGIApp, path: str, **parameters: object) -> Any:
+async def read(app: ASGIApp, path: str, /, **parameters: object) -> Any:
     """Return the document of a read that succeeds."""
     answer = await request(app, address(f"/api/{path}", **parameters), headers={"cookie": await cookie(app)})
     assert answer.status == 200, answer.body
@@ -46,20 +50,47 @@ async def test_the_list_has_filters_and_pages(app: ASGIApp) -> None:
 async def test_the_overview_counts_runs(app: ASGIApp) -> None:
     """Statuses, graphs and times add up to the runs."""
     found = await read(app, "overview")
-    assert found["statuses"] == {"finished": 3, "waiting": 2, "failed": 2, "running": 0, "interrupted": 0}
+    ended = {"finished": 3, "waiting": 2, "failed": 2}
+    assert found["statuses"] == ended | {"running": 0, "interrupted": 0, "queued": 0}
     assert found["graphs"] == {"counter": 2, "flaky": 2, "mapped": 1, "review": 2}
     assert sum(sum(bar.values()) for _, bar in found["bars"]) == 7
     assert (await read(app, "overview", graph="review"))["statuses"]["waiting"] == 2
 
 
-async def test_a_line_says_how_a_run_stands_and_why(app: ASGIApp) -> None:
+async def test_a_line_has_the_status_of_a_run_and_its_reason(app: ASGIApp) -> None:
     """The list shows the error of a failed run, the question of a waiting one, the label of a finished one."""
     answer = await request(app, "/api/lines?id=five&id=broken&id=asks&id=none", headers={"cookie": await cookie(app)})
     found = answer.document
     assert sorted(found) == ["asks", "broken", "five"]
+    reasons = {name: (each["shown"], each["summary"]["reason"]) for name, each in found.items()}
+    assert reasons == {
+        "five": ("finished", "enough"),
+        "broken": ("failed", "boom: RuntimeError: it broke"),
+        "asks": ("waiting", "approve: Publish this draft?"),
+    }
+
+
+async def test_a_line_of_an_earlier_version_is_read_from_the_log(app: ASGIApp, database: Path) -> None:
+    """A run whose row has no summary has the same reasons, from its snapshot."""
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("UPDATE runs SET summary = NULL")
+    answer = await request(app, "/api/lines?id=five&id=broken&id=asks&id=none", headers={"cookie": await cookie(app)})
+    found = answer.document
     assert (found["five"]["shown"], found["five"]["why"]) == ("finished", "enough")
     assert (found["broken"]["error"]["path"], found["broken"]["error"]["message"]) == ("boom", "it broke")
     assert found["asks"]["waits"][0]["question"] == "Publish this draft?"
+
+
+async def test_runs_are_selected_by_cost(app: ASGIApp, database: Path) -> None:
+    """Only runs whose models cost more are listed, page by page; an unknown cost is not more."""
+    with closing(sqlite3.connect(database)) as connection, connection:
+        for run, cost in (("five", 0.5), ("items", 0.25), ("broken", None)):
+            connection.execute("UPDATE runs SET summary = json_set(summary, '$.cost_usd', ?) WHERE id = ?", (cost, run))
+    for least, wanted in ((0.1, ["items", "five"]), (0.25, ["five"]), (1, [])):
+        assert [run["run_id"] for run in (await read(app, "runs", cost_above=least))["runs"]] == wanted
+    first = await read(app, "runs", cost_above=0.1, limit=1)
+    rest = await read(app, "runs", cost_above=0.1, before=first["next"])
+    assert [run["run_id"] for run in (*first["runs"], *rest["runs"])] == ["items", "five"]
 
 
 async def test_every_step_has_a_row(app: ASGIApp) -> None:
@@ -75,7 +106,7 @@ async def test_every_step_has_a_row(app: ASGIApp) -> None:
     assert f'id="{arrows[detour[13][0]]}"' in picture["svg"]
 
 
-async def test_a_step_tells_why_what_and_how(app: ASGIApp) -> None:
+async def test_a_step_has_its_edges_and_changes(app: ASGIApp) -> None:
     """A step has each edge that was tried with what its condition said, and the fields that it changed."""
     found = await read(app, "step", id="five", seq=3)
     tried = [(each["label"], each["why"], each["taken"]) for each in found["tried"]]
@@ -209,7 +240,7 @@ async def test_a_call_has_its_prompt_filled_again() -> None:
 
 
 async def test_a_book_continues_where_it_ended() -> None:
-    """A run that goes on is folded from its next step, and one that took its id is folded anew."""
+    """A run that continues is folded from its next step, and one that took its id is folded anew."""
     async with Runner() as runner:
         await record(runner, counter(3), "r")
         books = Books(runner.store)
@@ -246,3 +277,37 @@ async def test_a_feed_wakes_the_pages_that_a_write_concerns(tmp_path: Path) -> N
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
         await store.close()
+
+
+async def test_a_text_is_found_in_whole_steps(app: ASGIApp) -> None:
+    """A search finds what the rows of the list leave out, such as tracebacks, in any case."""
+    found = (await read(app, "find", id="broken", text="raise connectionerror"))["found"]
+    assert found == [2, 3]
+    assert (await read(app, "find", id="broken", text="no such text"))["found"] == []
+
+
+async def test_scores_are_read_from_the_conditions(app: ASGIApp) -> None:
+    """The numbers that conditions compare are there with their thresholds; a path can be named; others are refused."""
+    series = {each["path"]: each for each in (await read(app, "scores", id="five"))["series"]}
+    assert series["score"]["thresholds"] == [{"sign": ">=", "value": 7.0, "label": "high enough"}]
+    assert [sample[3] for sample in series["n"]["samples"]] == [1, 2, 3, 4, 5]
+    assert [each["path"] for each in (await read(app, "scores", id="five", path="n"))["series"]] == ["n"]
+    refused = await request(app, address("/api/scores", id="asks"), headers={"cookie": await cookie(app)})
+    assert (refused.status, refused.document["error"]["repair"][:4]) == (400, "name")
+
+
+async def test_a_run_is_exported(app: ASGIApp, tmp_path: Path) -> None:
+    """The download is the file of `graphengine export`, which another database can import."""
+    answer = await request(app, address("/api/export", id="five"), headers={"cookie": await cookie(app)})
+    assert answer.headers["content-disposition"] == "attachment"
+    async with Runner(tmp_path / "other.db") as runner:
+        assert await import_run(runner.store, parse(answer.body, "the download"))
+        assert (await runner.info("five")).status == "finished"
+
+
+async def test_a_graph_lists_the_edges_that_no_run_took(app: ASGIApp) -> None:
+    """Edges without a visit in the newest runs are listed with their conditions."""
+    found = await read(app, "graph", graph="flaky")
+    assert [(each["from"], each["to"]) for each in found["unused"]] == [("boom", "END")]
+    assert found["command"] == "graphengine check flaky"
+    assert list((await read(app, "all_graphs"))["graphs"]) == ["counter", "flaky", "mapped", "review"]

@@ -5,6 +5,7 @@ export class Refused extends Error {
     super(error?.message || `the server answered ${status}`);
     this.status = status;
     this.repair = error?.repair || "";
+    this.code = error?.code || "";
   }
 }
 

@@ -5,7 +5,7 @@ import { openSession } from "./api.js";
 import { Runs } from "./runs.js";
 import { Run } from "./run.js";
 import { Compare } from "./compare.js";
-import { GraphPage } from "./graph.js";
+import { GraphPage, GraphList } from "./graph.js";
 import { go } from "./parts.js";
 
 const KEYS = [
@@ -50,7 +50,8 @@ function App() {
   const page = {
     "/run": () => html`<${Run} key=${parameters.id} id=${parameters.id} at=${Number(parameters.at) || 0} session=${session} />`,
     "/compare": () => html`<${Compare} key=${address} a=${parameters.a} b=${parameters.b} />`,
-    "/graph": () => html`<${GraphPage} key=${parameters.graph} name=${parameters.graph} />`,
+    "/graph": () => html`<${GraphPage} key=${parameters.graph} name=${parameters.graph} session=${session} />`,
+    "/graphs": () => html`<${GraphList} session=${session} />`,
   }[url.pathname];
   return html`
     ${page ? page() : html`<${Runs} filters=${parameters} session=${session} />`}

@@ -27,6 +27,12 @@ export function blank(schema, root = schema) {
   return found.type === "array" ? [] : undefined;
 }
 
+/** The members of an object that differ from their defaults, or that have none: so that the server knows which were set. */
+export function changedFields(schema, value) {
+  const isSame = (name, each) => JSON.stringify(schema.properties?.[name]?.default) === JSON.stringify(each);
+  return Object.fromEntries(Object.entries(value).filter(([name, each]) => each !== undefined && each?.broken === undefined && !isSame(name, each)));
+}
+
 /** What is missing before an answer can be sent; "" if nothing. */
 export function problemOf(schema, value, root = schema) {
   const found = resolved(schema, root);
@@ -51,21 +57,25 @@ export function Field({ schema, root, value, set, name }) {
   }
   if (found.type === "object" && found.properties) {
     return html`<fieldset>${Object.entries(found.properties).map(([key, each]) => html`<div class="field"><span class="label">${key}${(found.required || []).includes(key) ? "" : html` <small class="soft">optional</small>`}</span>
-      <${Field} schema=${each} root=${root} value=${value?.[key]} name=${key} set=${(made) => set({ ...value, [key]: made })} /></div>`)}</fieldset>`;
+      <div><${Field} schema=${each} root=${root} value=${value?.[key]} name=${key} set=${(made) => set({ ...value, [key]: made })} /></div></div>`)}</fieldset>`;
   }
   if (found.type === "integer" || found.type === "number") {
     return html`<input type="number" aria-label=${name} step=${found.type === "integer" ? 1 : "any"} min=${found.minimum} max=${found.maximum} value=${value ?? ""}
       onInput=${(event) => set(event.target.value === "" ? undefined : Number(event.target.value))} /> ${about}`;
   }
+  if (found.format === "password") {
+    return html`<input type="password" aria-label=${name} autocomplete="off" value=${value ?? ""} onInput=${(event) => set(event.target.value || undefined)} /> ${about}`;
+  }
   if (found.type === "string" || !schema) {
-    return html`<textarea aria-label=${name} rows=${found.maxLength && found.maxLength < 100 ? 1 : 3} maxlength=${found.maxLength} value=${value ?? ""} onInput=${(event) => set(event.target.value)}></textarea> ${about}`;
+    return html`<textarea aria-label=${name} rows=${found.maxLength && found.maxLength < 100 ? 1 : String(value ?? "").length > 60 ? 4 : 2} maxlength=${found.maxLength} value=${value ?? ""} onInput=${(event) => set(event.target.value)}></textarea> ${about}`;
   }
   const parse = (text) => {
+    if (!text.trim()) return set(undefined);
     try {
       set(JSON.parse(text));
     } catch {
       set({ broken: text });
     }
   };
-  return html`<textarea aria-label=${`${name}, as JSON`} rows="4" onInput=${(event) => parse(event.target.value)}>${value?.broken ?? JSON.stringify(value ?? null, null, 2)}</textarea> <small class="soft">JSON</small> ${about}`;
+  return html`<textarea aria-label=${`${name}, as JSON`} rows=${Array.isArray(value) && !value.length ? 1 : 3} onInput=${(event) => parse(event.target.value)}>${value?.broken ?? (value === undefined ? "" : JSON.stringify(value, null, 2))}</textarea> <small class="soft">JSON</small> ${about}`;
 }

@@ -1,10 +1,12 @@
 // Everything about one step: why it went where, what it changed, which models it asked, and how it failed.
 
 import { html, useState } from "./vendor/preact-htm.js";
+import { get } from "./api.js";
 import { Command, Failure, Link, Status, Value, runAddress, useDocument } from "./parts.js";
+import { Notes } from "./notes.js";
 import { cost, dollars, seconds, shown, tokens, when } from "./words.js";
 
-export function Panel({ id, seq, select }) {
+export function Panel({ id, seq, select, tags, session, drives }) {
   const [found, error] = useDocument("step", { id, seq });
   if (error) return html`<${Failure} error=${error} />`;
   if (!found) return html`<div aria-busy="true"></div>`;
@@ -14,6 +16,7 @@ export function Panel({ id, seq, select }) {
     <h2><span>${step.kind}</span> ${step.path} ${step.visit > 1 ? html`<small>visit ${step.visit}</small>` : null} ${step.attempt > 1 ? html`<small>attempt ${step.attempt}</small>` : null}
       ${step.targets.length ? html` → ${step.targets.join(", ")}` : null} ${step.edge ? html`<span class="edge">${step.edge}</span>` : null}</h2>
     <p class="soft">recorded ${when(step.finished_at)}${found.took !== null ? `, took ${seconds(found.took)}` : ""}${found.waited ? `, the question was open for ${seconds(found.waited)}` : ""}${detail.choice ? `, chose ${shown(detail.choice)}` : ""}${detail.fallback ? ", by its fallback" : ""}</p>
+    <${Notes} id=${id} seq=${seq} tags=${tags} session=${session} key=${seq} />
     ${step.error && html`<${Trouble} error=${step.error} />`}
     ${tried.length > 0 && html`<${Tried} tried=${tried} explanation=${step.explanation} />`}
     ${!tried.length && step.explanation && step.explanation !== "otherwise" ? html`<h3>Why</h3><p>${step.explanation}</p>` : null}
@@ -23,8 +26,18 @@ export function Panel({ id, seq, select }) {
       ${seconds(each.took)} ${each.error ? html`<span class="is-failed">${each.error.code}: ${each.error.message}</span>` : html`<span class="is-finished">done</span>`} ${each.fallback ? "by its fallback" : ""}</li>`)}</ol>`}
     ${(calls?.length || agents?.length) > 0 && html`<${Calls} calls=${calls} agents=${agents || []} seq=${seq} select=${select} />`}
     <${Facts} detail=${detail} />
-    ${commands.test && html`<details><summary>Commands for this step</summary><${Command} words="make a test of this step" text=${commands.test} /><${Command} words="branch from here" text=${commands.branch} /></details>`}
+    ${drives && commands.test && html`<div class="bar slim"><${Test} id=${id} seq=${seq} key=${seq} /></div>`}
+    ${!drives && commands.test && html`<details><summary>Commands for this step</summary><${Command} words="make a test of this step" text=${commands.test} /><${Command} words="branch from here" text=${commands.branch} /></details>`}
   </article>`;
+}
+
+/** A pytest file made from a step, once it is asked for. */
+function Test({ id, seq }) {
+  const [found, setFound] = useState(null);
+  const [error, setError] = useState(null);
+  const make = () => get("test", { id, seq }).then((made) => (setFound(made.test), setError(null)), setError);
+  return html`<button onClick=${make}>Make a test</button>${error && html`<${Failure} error=${error} />`}
+    ${found && html`<div class="made"><button class="small" onClick=${() => navigator.clipboard?.writeText(found)}>copy</button><pre tabindex="0">${found}</pre></div>`}`;
 }
 
 function Trouble({ error }) {
@@ -37,7 +50,7 @@ function Tried({ tried, explanation }) {
   const last = tried.findIndex((each) => each.taken);
   return html`<h3>Why</h3><table class="tried"><tbody>${tried.map((each, index) => html`<tr class=${each.taken ? "taken" : ""}>
       <td>${index + 1}</td><td>${each.label ? html`<span class="edge">${each.label}</span> ` : null}→ ${each.to}<br /><small class="soft">${each.condition}</small></td>
-      <td>${each.why || (each.taken ? "" : index > last ? html`<span class="soft">not asked</span>` : "")}</td><td>${each.taken ? html`<b>taken</b>` : ""}</td></tr>`)}</tbody></table>
+      <td>${each.why || (each.taken ? "" : index > last ? html`<span class="soft">not evaluated</span>` : "")}</td><td>${each.taken ? html`<b>taken</b>` : ""}</td></tr>`)}</tbody></table>
     ${tried.every((each) => !each.why) && explanation && explanation !== "otherwise" ? html`<p>${explanation}</p>` : null}`;
 }
 
@@ -54,7 +67,7 @@ function Call({ call, here, select }) {
   const isTurn = Boolean(by?.agent);
   const text = value && typeof value === "object" && "text" in value ? value.text : isTurn ? "" : value;
   return html`<li class=${here ? "here" : ""}>
-    <button class="link" onClick=${() => select(call.seq)}>${isTurn ? `${by.agent} asked ${by.model}` : call.name.replace(/^.*<locals>\./, "")}</button>
+    <button class="link" onClick=${() => select(call.seq)}>${isTurn ? `${by.agent} asked ${by.model}` : call.name.replace(/^.*<locals>\./, "")}</button>${" "}
     <span class="soft">${usage ? `${usage.input_tokens}→${usage.output_tokens} tokens ${cost(usage)} ` : ""}${seconds(call.took)}${value?.stop && !["end", "tools"].includes(value.stop) ? ` ended by ${value.stop}` : ""}</span>
     ${value?.error ? html`<b class="is-failed">failed</b>` : null}
     ${text !== "" && text !== undefined && html`<div><${Value} value=${text} open=${here} /></div>`}

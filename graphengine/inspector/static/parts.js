@@ -1,7 +1,7 @@
 // Small parts that several pages share.
 
 import { html, useState, useEffect, useRef } from "./vendor/preact-htm.js";
-import { get, query } from "./api.js";
+import { get, post, query } from "./api.js";
 import { STATUSES, brief, shown } from "./words.js";
 
 /** Go to another address of the page without loading it again. */
@@ -80,6 +80,24 @@ export function useDocument(name, parameters) {
   return [found, error];
 }
 
+/** Run an action, and show that it is busy, done or refused; the action returns what the server answered. */
+export function useAct() {
+  const [state, setState] = useState({});
+  const act = async (name, body, done) => {
+    setState({ busy: true });
+    try {
+      const answer = await post(name, body);
+      setState({ done });
+      return answer;
+    } catch (error) {
+      setState({ error });
+      return null;
+    }
+  };
+  const said = html`${state.done && html`<p role="status">${state.done}</p>`}${state.error && html`<${Failure} error=${state.error} />`}`;
+  return [act, state.busy, said];
+}
+
 /** Handle keys of the page, except while the reader writes. */
 export function useKeys(handlers) {
   const latest = useRef(handlers);
@@ -87,7 +105,7 @@ export function useKeys(handlers) {
   useEffect(() => {
     const pressed = (event) => {
       if (event.ctrlKey || event.metaKey || event.altKey) return;
-      if (event.target.closest?.("input, textarea, select")) return event.key === "Escape" && event.target.blur();
+      if (event.target.closest?.("input, textarea, select, [role=dialog]")) return event.key === "Escape" && event.target.blur();
       if (["Enter", " "].includes(event.key) && event.target.closest?.("button, a, summary, label, [role=option]")) return;
       const handle = latest.current[event.key];
       if (handle) {

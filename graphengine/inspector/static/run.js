@@ -8,9 +8,12 @@ import { Steps } from "./steps.js";
 import { Timeline } from "./timeline.js";
 import { Branches, Panel, Spending } from "./panel.js";
 import { Acts, Questions } from "./acts.js";
+import { Branch, Now, canDrive, joined } from "./drive.js";
+import { notesOf } from "./notes.js";
+import { Scores } from "./scores.js";
 import { ago, cost, count, seconds, tokens } from "./words.js";
 
-const TABS = ["step", "state", "cost", "branches", "raw"];
+const TABS = ["step", "state", "scores", "cost", "branches", "raw"];
 
 export function Run({ id, at, session }) {
   const [head, setHead] = useState(null);
@@ -23,6 +26,8 @@ export function Run({ id, at, session }) {
   const [error, setError] = useState(null);
   const [live, setLive] = useState(false);
   const [missing, setMissing] = useState(null);
+  const [doing, setDoing] = useState(null);
+  const [branching, setBranching] = useState(0);
   const now = useNow(2);
   const seq = useRef(0);
   const pending = useRef([]);
@@ -63,7 +68,11 @@ export function Run({ id, at, session }) {
         reset: () => load().catch(setError),
         gone: () => setMissing("this run is no longer in the database"),
         trouble: (text) => setError({ message: text }),
-        live: setLive,
+        now: (found) => setDoing((was) => joined(was, found)),
+        live: (is) => {
+          setLive(is);
+          setDoing(null);
+        },
       });
     }, (problem) => (problem instanceof Refused && problem.status === 404 ? setMissing(problem.message) : setError(problem)));
     return () => {
@@ -89,6 +98,12 @@ export function Run({ id, at, session }) {
     setTab((was) => (was === "cost" || was === "branches" ? "step" : was));
     go(runAddress(id, number), { replace: true });
   };
+  const walk = (number) => {
+    setSelected(number);
+    go(runAddress(id, number), { replace: true });
+  };
+  const tags = head?.tags.join("\n") || "";
+  const notes = useMemo(() => new Map(notesOf(tags.split("\n")).map((note) => [note.seq, note.text])), [tags]);
   const lit = useMemo(() => (whole ? countsOf(rows, seen) : null), [rows, seen, whole]);
   const choose = (spot, name) => {
     const visits = rows.filter((row) => row[12].includes(spot));
@@ -108,6 +123,7 @@ export function Run({ id, at, session }) {
   if (missing) return html`<main class="alone"><h1>${id}</h1><p role="alert">${missing}</p><${Link} to="/">to the list of runs</${Link}></main>`;
   if (!head) return html`<main class="alone">${error && html`<${Failure} error=${error} />`}</main>`;
   const shown = selected && then ? then : head;
+  const drives = canDrive(session, head.graph) && !session.read_only;
   return html`<main class="run">
     <header class="bar">
       <${Link} to="/" class="back" aria-label="to the list of runs">‹ runs</${Link}>
@@ -124,20 +140,23 @@ export function Run({ id, at, session }) {
       <div class="left">
         <${Picture} fingerprint=${head.fingerprint} lit=${lit} standings=${shown.standings} choose=${choose} />
         <${Timeline} id=${id} steps=${rows.length} selected=${seen} select=${select} whole=${whole} />
-        <${Steps} rows=${rows} whole=${whole} total=${head.seq} selected=${selected} select=${select} search=${search} setSearch=${setSearch} />
+        <${Steps} rows=${rows} whole=${whole} total=${head.seq} selected=${selected} select=${select} search=${search} setSearch=${setSearch} id=${id} notes=${notes} />
       </div>
       <section class="panel" aria-label="Details">
+        <${Now} now=${doing} head=${head} time=${now} />
         <div class="tabs" role="tablist" aria-label="What to show">
           ${TABS.map((name) => html`<button role="tab" aria-selected=${tab === name} onClick=${() => setTab(name)}>${name === "step" ? `step ${seen}` : name}</button>`)}
         </div>
-        ${tab === "step" && seen > 0 && html`<${Panel} id=${id} seq=${seen} select=${select} key=${id} />`}
+        ${tab === "step" && seen > 0 && html`<${Panel} id=${id} seq=${seen} select=${select} key=${id} tags=${head.tags} session=${session} drives=${drives} />`}
         ${tab === "state" && html`<${State} id=${id} at=${seen} />`}
+        ${tab === "scores" && html`<${Scores} id=${id} seq=${head.seq} selected=${seen} select=${walk} />`}
         ${tab === "cost" && html`<${Spending} id=${id} seq=${head.seq} />`}
         ${tab === "branches" && html`<${Branches} id=${id} />`}
         ${tab === "raw" && html`<${Raw} id=${id} seq=${seen} head=${shown} />`}
-        <${Acts} id=${id} head=${head} at=${seen} session=${session} />
+        <${Acts} id=${id} head=${head} at=${seen} session=${session} branch=${() => setBranching(seen)} />
       </section>
     </div>
+    ${branching > 0 && html`<${Branch} id=${id} at=${branching} close=${() => setBranching(0)} />`}
   </main>`;
 }
 

@@ -3,27 +3,27 @@
 import { html, useState, useEffect, useMemo, useRef } from "./vendor/preact-htm.js";
 import { follow, get, query } from "./api.js";
 import { Failure, Link, List, Status, go, runAddress, useKeys, useNow } from "./parts.js";
-import { STATUSES, ago, cost, seconds, tokens, when } from "./words.js";
+import { STATUSES, ago, cost, dollars, seconds, tokens, when } from "./words.js";
 
 const PAGE = 200;
 const HEIGHT = 52;
 const COUNT_AGAIN = 2000;
 
-/** The filters of the address, and the words of the search: `tag:x graph:y text`. */
+/** The filters of the address, and the words of the search: `tag:x graph:y cost>0.1 text`. */
 function wanted(filters) {
-  const { status, graph, tag, text, begun_after, begun_before } = filters;
-  return { status, graph, tag, text, begun_after, begun_before };
+  const { status, graph, tag, text, begun_after, begun_before, cost_above } = filters;
+  return { status, graph, tag, text, begun_after, begun_before, cost_above };
 }
 
-function searchText({ text, tag, graph }) {
-  return [tag && `tag:${tag}`, graph && `graph:${graph}`, text].filter(Boolean).join(" ");
+function searchText({ text, tag, graph, cost_above }) {
+  return [tag && `tag:${tag}`, graph && `graph:${graph}`, cost_above && `cost>${cost_above}`, text].filter(Boolean).join(" ");
 }
 
 function searched(words) {
-  const found = { text: "", tag: "", graph: "" };
+  const found = { text: "", tag: "", graph: "", cost_above: "" };
   for (const word of words.split(/\s+/)) {
-    const [, name, value] = /^(tag|graph):(.*)$/.exec(word) || [];
-    if (name) found[name] = value;
+    const [, name, value] = /^(tag:|graph:|cost>)(.*)$/.exec(word) || [];
+    if (name) found[{ "tag:": "tag", "graph:": "graph", "cost>": "cost_above" }[name]] = value;
     else found.text = word || found.text;
   }
   return found;
@@ -158,6 +158,7 @@ export function Runs({ filters, session }) {
   return html`<main class="runs">
     <header class="bar">
       <h1>Runs</h1><span class="soft path">${session.database}</span>
+      <${Link} to="/graphs">graphs</${Link}>
       ${session.read_only && html`<span class="tag">read-only</span>`}
       <span class="live ${live ? "on" : ""}" role="status">${live ? "● live" : "○ not connected"}</span>
     </header>
@@ -167,7 +168,7 @@ export function Runs({ filters, session }) {
         ${Object.keys(STATUSES).map((name) => tab(name, overview?.statuses[name] || 0, html`<${Status} status=${name} />`))}
       </div>
       <form class="search" onSubmit=${(event) => (event.preventDefault(), field.current.blur(), change(searched(search)))}>
-        <input ref=${field} type="search" aria-label="Search" placeholder="part of an id, tag:x, graph:y" value=${search} onInput=${(event) => setSearch(event.target.value)} />
+        <input ref=${field} type="search" aria-label="Search" placeholder="part of an id, tag:x, graph:y, cost>0.1" value=${search} onInput=${(event) => setSearch(event.target.value)} />
         <select aria-label="Graph" value=${filters.graph || ""} onChange=${(event) => change({ graph: event.target.value })}>
           <option value="">every graph</option>
           ${Object.entries(overview?.graphs || {}).sort().map(([name, number]) => html`<option value=${name}>${name} (${number})</option>`)}
@@ -182,7 +183,7 @@ export function Runs({ filters, session }) {
       ${ticked.length > 0 && html`<button class="small" onClick=${() => setTicked([])}>untick</button>`}
       <span class="soft">${runs.length < total && !filters.status ? `the newest ${runs.length.toLocaleString("en")} of ${total.toLocaleString("en")}; scroll for more` : ""} <kbd>?</kbd> keys</span>
     </div>
-    <div class="row heading" aria-hidden="true"><span></span><span>run</span><span>graph</span><span>how it stands, and why</span><span>took</span><span>cost</span><span>tokens</span><span>last step</span></div>
+    <div class="row heading" aria-hidden="true"><span></span><span>run</span><span>graph</span><span>status, and why</span><span>took</span><span>cost</span><span>tokens</span><span>last step</span></div>
     ${!shown.length && overview && html`<p class="soft">${total ? "No run fits these filters." : "No runs yet: `graphengine run GRAPH` starts one."}</p>`}
     <${List} rows=${shown} height=${HEIGHT} label="Runs" role="list" show=${index} seen=${seen} near=${more} row=${(each) => html`<${Line}
       key=${each.run.run_id} ...${each} line=${lines[each.run.run_id]} now=${now} selected=${each.run.run_id === selected}
@@ -197,6 +198,8 @@ export function Runs({ filters, session }) {
 function Line({ run, depth, branches, closed, line, now, selected, ticked, tick, fold }) {
   const id = run.run_id;
   const status = line?.shown || run.shown;
+  const summary = line ? line.summary : run.summary;
+  const spent = line && !summary ? { took: line.took, cost: cost(line.usage), tokens: tokens(line.usage) } : spentOf(summary);
   return html`<div class="row ${selected ? "selected" : ""}" role="listitem" aria-current=${selected} data-run=${id} onClick=${() => go(runAddress(id))}>
     <span onClick=${(event) => event.stopPropagation()}><input type="checkbox" aria-label=${`tick ${id}`} checked=${ticked} onChange=${() => tick(id)} /></span>
     <span class="name" style=${{ paddingLeft: `${Math.min(depth, 6) * 1.2}em` }}>
@@ -205,12 +208,27 @@ function Line({ run, depth, branches, closed, line, now, selected, ticked, tick,
       <small>${run.parent && !depth ? `branch of ${run.parent.run_id} at ${run.parent.seq} ` : depth ? `at step ${run.parent.seq} ` : ""}${run.tags.map((tag) => html`<span class="tag">${tag}</span>`)}</small>
     </span>
     <span class="graph">${run.graph}</span>
-    <span class="why">${line ? html`<${Why} line=${line} status=${status} />` : html`<${Status} status=${status} />`}</span>
-    <span class="number">${line ? seconds(line.took) : ""}</span>
-    <span class="number">${line ? cost(line.usage) : ""}</span>
-    <span class="number">${line ? tokens(line.usage) : ""}</span>
+    <span class="why">${summary ? html`<${Reason} summary=${summary} status=${status} />` : line ? html`<${Why} line=${line} status=${status} />` : html`<${Status} status=${status} />`}</span>
+    <span class="number">${seconds(spent.took)}</span>
+    <span class="number">${spent.cost}</span>
+    <span class="number">${spent.tokens}</span>
     <span class="number" title=${when(line?.updated_at || run.updated_at)}>${ago(line?.updated_at || run.updated_at, now)}</span>
   </div>`;
+}
+
+/** What the summary of a run has of its cost; models that cost nothing have no price to show. */
+function spentOf(summary) {
+  if (!summary) return { took: null, cost: "", tokens: "" };
+  const price = summary.cost_usd === null ? "unknown USD" : summary.cost_usd ? `${dollars(summary.cost_usd)} USD` : "";
+  return { took: summary.seconds, cost: price, tokens: tokens({ input_tokens: summary.tokens }) };
+}
+
+/** Why a run ended or what it waits for, from its summary. */
+function Reason({ summary, status }) {
+  const { reason, kind, waits } = summary;
+  if (status === "waiting") return html`<b class="is-waiting">${kind === "ask" ? "asks" : "waits"}</b> ${reason}${waits > 1 ? ` (and ${waits - 1} more)` : ""}`;
+  const place = status === "failed" ? "at " : "";
+  return html`<b class="is-${status}">${status}</b> ${reason !== "otherwise" && reason ? place + reason : ""}`;
 }
 
 function Why({ line, status }) {

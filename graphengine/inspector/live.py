@@ -1,0 +1,104 @@
+"""What a run does between two steps: the nodes that run, and the text of model calls as it is streamed.
+
+Live events are not recorded, and no other process can read them. So they exist only for runs that the inspector itself
+drives. A stream sends each page the new pieces of each text, and the whole text first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from itertools import count
+from typing import TYPE_CHECKING, Any, Final
+
+from graphengine.engine.steps import AttemptEnded, Recorded
+from graphengine.runner import NodeBegan, StepRecorded, TextDelta
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from graphengine.runner.run import Event
+
+_CHARACTERS: Final = 200_000
+"""How much of a text is kept; the whole answer is recorded."""
+
+
+@dataclass(slots=True)
+class Text:
+    """The text of one running call, so far.
+
+    Attributes:
+        number: A number of its own: the next call of the same agent at the same node has another.
+        path: The node.
+        agent: The agent.
+        text: Its last characters.
+        length: How many characters it has in all.
+    """
+
+    number: int
+    path: str
+    agent: str
+    text: str = ""
+    length: int = 0
+
+    def add(self, piece: str) -> None:
+        """Add a piece."""
+        self.text = (self.text + piece)[-_CHARACTERS:]
+        self.length += len(piece)
+
+    def after(self, sent: int) -> dict[str, Any]:
+        """Return it without the characters that were sent; `at` is where the rest begins."""
+        begin = max(sent, self.length - len(self.text))
+        rest = self.text[len(self.text) - (self.length - begin) :] if begin < self.length else ""
+        return {"number": self.number, "path": self.path, "agent": self.agent, "at": begin, "text": rest}
+
+
+class LiveRun:
+    """What a run does now.
+
+    Attributes:
+        nodes: The nodes that run, by path.
+        texts: The texts of the running calls, by node and agent.
+        trouble: Why it could not be driven on; None if nothing is wrong.
+        is_driven: Whether it is still driven here.
+    """
+
+    def __init__(self) -> None:
+        self.nodes: dict[str, NodeBegan] = {}
+        self.texts: dict[tuple[str, str], Text] = {}
+        self.trouble: dict[str, Any] | None = None
+        self.is_driven = True
+        self._numbers = count(1)
+
+    def feed(self, event: Event) -> None:
+        """Take the next event."""
+        match event:
+            case TextDelta(path, agent, text):
+                if (path, agent) not in self.texts:
+                    self.texts[path, agent] = Text(next(self._numbers), path, agent)
+                self.texts[path, agent].add(text)
+            case NodeBegan():
+                self.nodes[event.path] = event
+                self._end(event.path)
+            case StepRecorded(_, step) if isinstance(step.data, Recorded) and step.data.by:
+                self.texts.pop((step.path, step.data.by["agent"]), None)
+            case StepRecorded(_, step) if isinstance(step.data, AttemptEnded) or step.kind == "waiting":
+                self.nodes.pop(step.path, None)
+                self._end(step.path)
+            case _:
+                pass
+
+    def _end(self, path: str) -> None:
+        for key in [key for key in self.texts if key[0] == path]:
+            del self.texts[key]
+
+    def document(self, sent: Mapping[int, int]) -> dict[str, Any]:
+        """Return what runs, each text without the characters that were sent, by the number of the text."""
+        return {
+            "nodes": [asdict(each) for each in self.nodes.values()],
+            "texts": [each.after(sent.get(each.number, 0)) for each in self.texts.values()],
+            "trouble": self.trouble,
+            "here": self.is_driven,
+        }
+
+
+__all__ = ["LiveRun", "Text"]
