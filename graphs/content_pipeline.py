@@ -7,24 +7,26 @@ a set of `MODELS`; `--input topic=…`, `--input sources=@file.md`, `--input sit
 After its retries, a failing researcher or writer fails the run, which keeps its state and can be resumed. If the
 editor fails, the draft is kept unedited, with a note that says so. If the publisher fails, the result is the text as
 Markdown (see `form`). If the survey of the site fails, the site counts as empty. These failures are in `errors`.
-Publishing writes a file into the folder `site`, a stand-in for a CMS, exactly once, even if the process dies. A post
-has footnotes with the titles of its sources and never a file path.
+A post is published once, even if the process dies, and has footnotes with the titles of its sources, never a file path.
+`site` is a folder, `wordpress:https://…`, `ghost:https://…`, `webhook:https://…` or `telegram:@channel`, with secrets
+from the environment (see `graphengine.briefs.publishing.places`).
 """
 
+from collections.abc import Callable
 from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, Field
 
 from graphengine import END, FAIL, START, Failure, Graph, Retry, TextFile, ask, failed, iterations, value
 from graphengine.briefs.article import Findings
+from graphengine.briefs.publishing import Cms, Listing, Published, Site, cms_at
 from graphengine.briefs.text.samples import sample
 from graphengine.errors import ModelTransient
 from graphengine.patterns import Decision
 from graphengine.reducers import append, extend
 from nodes.press.agents import TEAM, Team
 from nodes.press.desk import as_markdown, form_of, looks, notes_of, output_of, publishes, question, unedited
-from nodes.press.site import FOLDER, Cms
-from nodes.press.stages import LEAST_WORDS, Edited, Listing, Manuscript, Published, Site
+from nodes.press.stages import LEAST_WORDS, Edited, Manuscript
 
 ESTIMATE_BY_RULES = True  # without models it has no effects, so `--estimate` may rehearse it
 MODELS = {  # cheap ones for the work, a strong one for the text
@@ -55,13 +57,13 @@ class Piece(BaseModel):
 
 
 def content_pipeline(
-    team: Team = TEAM, *, cms: Cms = FOLDER, revisions: int = 3, answer_seconds: float | None = None
+    team: Team = TEAM, *, cms: Callable[[str], Cms] = cms_at, revisions: int = 3, answer_seconds: float | None = None
 ) -> Graph[Piece]:
     """Return the pipeline with these agents.
 
     Args:
         team: Researcher, writer, editor and publisher.
-        cms: How to survey a site and publish on it; by default a folder of Markdown files.
+        cms: Returns the site of a name, to survey and to publish on.
         revisions: How often a person can send a post back.
         answer_seconds: How long to wait for that person; after that the post counts as rejected. None: for ever.
     """
@@ -75,14 +77,14 @@ def content_pipeline(
     )
 
     graph.add_node("research", team.researcher, writes="findings", retry=again)
-    graph.add_node("survey", looks(cms.look), writes="on_site", retry=again, fallback=Site())
+    graph.add_node("survey", looks(cms), writes="on_site", retry=again, fallback=Site())
     graph.add_node("write", team.writer, writes="manuscript", retry=again)
     graph.add_node("edit", team.editor, writes="edited", retry=again, fallback=unedited)
     graph.add_node("list", team.publisher, inputs={"site": "on_site"}, writes="listing", retry=again)
     graph.add_node("as_markdown", as_markdown, writes=("form", "listing", "output"))
     graph.add_node("approve", asked, writes={"decisions": ".", "wishes": notes_of})
     graph.add_node(
-        "publish", publishes(cms.put), writes={"published": ".", "form": form_of, "output": output_of}, retry=again
+        "publish", publishes(cms), writes={"published": ".", "form": form_of, "output": output_of}, retry=again
     )
 
     graph.add_fork(START, ["research", "survey"], join="write")

@@ -55,6 +55,9 @@ async def evaluate(  # noqa: PLR0913 - a graph, its cases, what it is compared w
         RunFailed: A model cannot be called, or the run failed otherwise; it can be resumed.
 
     Example:
+        >>> from graphengine.evaluation import Case
+        >>> class Words(BaseModel):
+        ...     text: str
         >>> graph = Graph("shout", Words, result="text")
         >>> graph.add_node("shout", lambda text: text.upper(), writes="text")
         >>> graph.add_path(START, "shout", END)

@@ -88,6 +88,8 @@ def evaluation(
         DefinitionError: There is no scorer, or one has no name.
 
     Example:
+        >>> class Words(BaseModel):
+        ...     text: str
         >>> graph = Graph("shout", Words, result="text")
         >>> graph.add_node("shout", lambda text: text.upper(), writes="text")
         >>> graph.add_path(START, "shout", END)
@@ -95,7 +97,7 @@ def evaluation(
         ...     return output == expected
         >>> case = Case(name="ho", input={"text": "ho"}, expected="HO")
         >>> evaluation(graph, [exact]).run_sync({"cases": [case]}).state.trials[0].scores
-        {'exact': Score(value=1.0, why='')}
+        {'exact': Score(value=1.0, why='', failure='')}
     """
     named = named_scorers(scorers)
     whole = Graph(f"eval_{graph.name}", EvaluationState, limits=Limits(steps=None), secret_key=graph.secret_key)
