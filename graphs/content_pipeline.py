@@ -1,8 +1,9 @@
 """Research, write, edit, list and publish a post once a person approves; each step that can fail has a fallback.
 
 `graphengine run content_pipeline` runs it on an example, by rules unless `--model anthropic` or `--model openai` names
-a set of `MODELS`; `--input topic=…`, `--input sources=@file.md`, `--input site=FOLDER` for your own. It waits for
-`graphengine answer RUN '{"verdict": "approve"}'`; `revise` with a `note` sends it back to the writer, `reject` ends it.
+a set of `MODELS`; `--input topic=…` on pages of the web or `--input sources=@file.md`, and `--input site=…`, for your
+own. It waits for `graphengine answer RUN '{"verdict": "approve"}'`; `revise` with a `note` sends it back to the writer,
+`reject` ends it.
 
 After its retries, a failing researcher or writer fails the run, which keeps its state and can be resumed. If the
 editor fails, the draft is kept unedited, with a note that says so. If the publisher fails, the result is the text as
@@ -17,7 +18,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, Field
 
-from graphengine import END, FAIL, START, Failure, Graph, Retry, TextFile, ask, failed, iterations, value
+from graphengine import END, FAIL, Failure, Graph, Retry, TextFile, ask, failed, iterations, value
 from graphengine.briefs.article import Findings
 from graphengine.briefs.publishing import Cms, Listing, Published, Site, cms_at
 from graphengine.briefs.text.samples import sample
@@ -27,6 +28,7 @@ from graphengine.reducers import append, extend
 from nodes.press.agents import TEAM, Team
 from nodes.press.desk import as_markdown, form_of, looks, notes_of, output_of, publishes, question, unedited
 from nodes.press.stages import LEAST_WORDS, Edited, Manuscript
+from nodes.review.gathering import add_gathering
 
 ESTIMATE_BY_RULES = True  # without models it has no effects, so `--estimate` may rehearse it
 MODELS = {  # cheap ones for the work, a strong one for the text
@@ -40,7 +42,7 @@ class Piece(BaseModel):
     """The state: the order, the result of each stage, the decisions, and the post."""
 
     topic: str = Field(min_length=1, pattern=r"\S")
-    sources: list[TextFile] = Field(min_length=1)
+    sources: list[TextFile] = []  # empty: pages of the web
     word_budget: int = Field(default=1000, ge=LEAST_WORDS)
     site: str = Field(default=PLACE, min_length=1)
     wishes: Annotated[list[str], extend] = []
@@ -87,7 +89,9 @@ def content_pipeline(
         "publish", publishes(cms), writes={"published": ".", "form": form_of, "output": output_of}, retry=again
     )
 
-    graph.add_fork(START, ["research", "survey"], join="write")
+    graph.add_node("begin")
+    add_gathering(graph, "begin", topic="topic")
+    graph.add_fork("begin", ["research", "survey"], join="write")
     graph.add_edge("research", FAIL, when=value("findings.key_areas").length() == 0, label="nothing found to write on")
     graph.add_edge("research", "write")
     graph.add_path("survey", "write", "edit", "list")
