@@ -1,6 +1,6 @@
 """Specialists at a shared board: each runs when a field that it watches changes, until nothing changes any more.
 
-`graphengine run blackboard` runs it on an example; `--input task=…` and `--input sources=@file.md` on your own texts,
+`graphengine run blackboard` runs it on an example; `--input task=…` on pages of the web or `--input sources=@file.md`,
 `--model anthropic` with language models. No agent decides which one is next, and none knows of another: a scout looks
 for facts, a skeptic for objections, a surveyor for gaps (which send the scout out again), a writer writes, a reviewer
 reviews, an editor decides whether to revise. The table in `SPECIALISTS` has who watches what; add a row to add a
@@ -16,7 +16,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from graphengine import END, FAIL, START, Graph, Migration, Retry, TextFile, value
+from graphengine import END, FAIL, Graph, Migration, Retry, TextFile, value
 from graphengine.briefs.article import Findings, Review
 from graphengine.briefs.text.samples import sample
 from graphengine.errors import ModelTransient
@@ -26,6 +26,7 @@ from graphengine.reducers import append, merge
 from nodes.board import agents as team
 from nodes.board.entries import Doubt, Gap, add_findings, written
 from nodes.board.rules import ask_again, is_looked_for, nothing
+from nodes.review.gathering import add_gathering
 
 ROUNDS = 20  # stops specialists that trigger each other for ever
 
@@ -67,7 +68,7 @@ class Assignment(BaseModel):
     """The state of the workflow: the input, the final board, and the report."""
 
     task: str = Field(min_length=1, pattern=r"\S")
-    sources: list[TextFile] = Field(min_length=1)
+    sources: list[TextFile] = []  # empty: pages of the web
     word_budget: int = Field(default=350, ge=100)
     board: Research | None = None
     report: str = ""
@@ -103,7 +104,7 @@ def research_board(specialists: Mapping[str, Subscriber] = SPECIALISTS, *, round
     graph.add_node("board", blackboard(Research, patient, rounds=rounds).but(name="board"), writes="board")
     graph.add_node("report", report, writes="report")
     nothing_found = (value("board.findings.key_areas").length() == 0) & (value("board.errors").length() == 0)
-    graph.add_edge(START, "board")
+    add_gathering(graph, "board")
     graph.add_edge("board", FAIL, when=nothing_found, label="nothing found")
     graph.add_path("board", "report", END)
     return graph

@@ -1,30 +1,34 @@
 """Research, write, edit, list and publish a post once a person approves; each step that can fail has a fallback.
 
 `graphengine run content_pipeline` runs it on an example, by rules unless `--model anthropic` or `--model openai` names
-a set of `MODELS`; `--input topic=…`, `--input sources=@file.md`, `--input site=FOLDER` for your own. It waits for
-`graphengine answer RUN '{"verdict": "approve"}'`; `revise` with a `note` sends it back to the writer, `reject` ends it.
+a set of `MODELS`; `--input topic=…` on pages of the web or `--input sources=@file.md`, and `--input site=…`, for your
+own. It waits for `graphengine answer RUN '{"verdict": "approve"}'`; `revise` with a `note` sends it back to the writer,
+`reject` ends it.
 
 After its retries, a failing researcher or writer fails the run, which keeps its state and can be resumed. If the
 editor fails, the draft is kept unedited, with a note that says so. If the publisher fails, the result is the text as
 Markdown (see `form`). If the survey of the site fails, the site counts as empty. These failures are in `errors`.
-Publishing writes a file into the folder `site`, a stand-in for a CMS, exactly once, even if the process dies. A post
-has footnotes with the titles of its sources and never a file path.
+A post is published once, even if the process dies, and has footnotes with the titles of its sources, never a file path.
+`site` is a folder, `wordpress:https://…`, `ghost:https://…`, `webhook:https://…` or `telegram:@channel`, with secrets
+from the environment (see `graphengine.briefs.publishing.places`).
 """
 
+from collections.abc import Callable
 from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, Field
 
-from graphengine import END, FAIL, START, Failure, Graph, Retry, TextFile, ask, failed, iterations, value
+from graphengine import END, FAIL, Failure, Graph, Retry, TextFile, ask, failed, iterations, value
 from graphengine.briefs.article import Findings
+from graphengine.briefs.publishing import Cms, Listing, Published, Site, cms_at
 from graphengine.briefs.text.samples import sample
 from graphengine.errors import ModelTransient
 from graphengine.patterns import Decision
 from graphengine.reducers import append, extend
 from nodes.press.agents import TEAM, Team
 from nodes.press.desk import as_markdown, form_of, looks, notes_of, output_of, publishes, question, unedited
-from nodes.press.site import FOLDER, Cms
-from nodes.press.stages import LEAST_WORDS, Edited, Listing, Manuscript, Published, Site
+from nodes.press.stages import LEAST_WORDS, Edited, Manuscript
+from nodes.review.gathering import add_gathering
 
 ESTIMATE_BY_RULES = True  # without models it has no effects, so `--estimate` may rehearse it
 MODELS = {  # cheap ones for the work, a strong one for the text
@@ -38,7 +42,7 @@ class Piece(BaseModel):
     """The state: the order, the result of each stage, the decisions, and the post."""
 
     topic: str = Field(min_length=1, pattern=r"\S")
-    sources: list[TextFile] = Field(min_length=1)
+    sources: list[TextFile] = []  # empty: pages of the web
     word_budget: int = Field(default=1000, ge=LEAST_WORDS)
     site: str = Field(default=PLACE, min_length=1)
     wishes: Annotated[list[str], extend] = []
@@ -55,13 +59,13 @@ class Piece(BaseModel):
 
 
 def content_pipeline(
-    team: Team = TEAM, *, cms: Cms = FOLDER, revisions: int = 3, answer_seconds: float | None = None
+    team: Team = TEAM, *, cms: Callable[[str], Cms] = cms_at, revisions: int = 3, answer_seconds: float | None = None
 ) -> Graph[Piece]:
     """Return the pipeline with these agents.
 
     Args:
         team: Researcher, writer, editor and publisher.
-        cms: How to survey a site and publish on it; by default a folder of Markdown files.
+        cms: Returns the site of a name, to survey and to publish on.
         revisions: How often a person can send a post back.
         answer_seconds: How long to wait for that person; after that the post counts as rejected. None: for ever.
     """
@@ -75,17 +79,19 @@ def content_pipeline(
     )
 
     graph.add_node("research", team.researcher, writes="findings", retry=again)
-    graph.add_node("survey", looks(cms.look), writes="on_site", retry=again, fallback=Site())
+    graph.add_node("survey", looks(cms), writes="on_site", retry=again, fallback=Site())
     graph.add_node("write", team.writer, writes="manuscript", retry=again)
     graph.add_node("edit", team.editor, writes="edited", retry=again, fallback=unedited)
     graph.add_node("list", team.publisher, inputs={"site": "on_site"}, writes="listing", retry=again)
     graph.add_node("as_markdown", as_markdown, writes=("form", "listing", "output"))
     graph.add_node("approve", asked, writes={"decisions": ".", "wishes": notes_of})
     graph.add_node(
-        "publish", publishes(cms.put), writes={"published": ".", "form": form_of, "output": output_of}, retry=again
+        "publish", publishes(cms), writes={"published": ".", "form": form_of, "output": output_of}, retry=again
     )
 
-    graph.add_fork(START, ["research", "survey"], join="write")
+    graph.add_node("begin")
+    add_gathering(graph, "begin", topic="topic")
+    graph.add_fork("begin", ["research", "survey"], join="write")
     graph.add_edge("research", FAIL, when=value("findings.key_areas").length() == 0, label="nothing found to write on")
     graph.add_edge("research", "write")
     graph.add_path("survey", "write", "edit", "list")

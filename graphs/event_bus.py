@@ -1,13 +1,13 @@
 """Agents that know events and not each other: each has an inbox, works on what arrives, and sends an event.
 
-`graphengine run event_bus` runs it on an example; `--input task=…` and `--input sources=@file.md` on your own texts,
+`graphengine run event_bus` runs it on an example; `--input task=…` on pages of the web or `--input sources=@file.md`,
 `--model anthropic` with language models. The researcher works on `task_given` and sends `research_complete`, to which
 the writer and the reviewer subscribe; the writer's `draft_ready` goes to the reviewer, which sends the writer a direct
 message, `please_mend`, or sends everyone `closed`. The subscriptions are in `MEMBERS`.
 
 An inbox is a topic of `ctx.send` and `ctx.receive`: a letter is delivered with the step that sends it and received
-exactly once, even if the process dies in between; `graphengine send RUN_ID writer '{"event": "please_mend"}'` adds one
-from outside. An agent that fails, or gets too many letters, sends everyone `closed`, and the run ends.
+exactly once, even if the process dies in between; `graphengine send RUN_ID writer '{"event": "please_mend"}'` adds one.
+An agent that fails, or gets too many letters, sends everyone `closed`, and the run ends.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,14 +16,14 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from graphengine import END, START, Context, Failure, Graph, TextFile, failed, iterations, value
+from graphengine import END, START, Context, Failure, Graph, Runnable, TextFile, failed, iterations, value
 from graphengine.briefs.article import Findings, Review
 from graphengine.briefs.text.samples import sample
-from graphengine.graph.definition import Runnable
 from graphengine.reducers import append, extend, merge
 from nodes.board.entries import written
 from nodes.board.letters import CLOSED, Letter, found, inboxes, verdict
 from nodes.review.agents import researcher, reviewer, writer
+from nodes.review.gathering import add_gathering
 
 READY = "research_complete"
 LETTERS = 20  # more letters mean that the agents go in circles
@@ -38,7 +38,7 @@ class Given(BaseModel):
     """The input, which every agent can read."""
 
     task: str = Field(min_length=1, pattern=r"\S")
-    sources: list[TextFile] = Field(min_length=1)
+    sources: list[TextFile] = []  # empty: pages of the web
     word_budget: int = Field(default=350, ge=100)
 
 
@@ -131,7 +131,7 @@ def event_bus(members: Mapping[str, Member] = MEMBERS, results: Mapping[str, str
     graph = Graph("event_bus", Office, result="draft")
     graph.add_node("begin", begin)
     graph.add_node("end", written, writes="draft")
-    graph.add_edge(START, "begin")
+    add_gathering(graph, "begin")
     for name, member in members.items():
         taken = {field: field for field in ("errors", *results) if results.get(field, name) == name}
         graph.add_node(name, desk(name, member, post), inputs=given, writes={f"letters[{name}]": "letters", **taken})

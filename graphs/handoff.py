@@ -1,8 +1,9 @@
 """Research, write, edit: three agents in a row that pass typed values to each other, with failures kept next to them.
 
 `graphengine run handoff` runs it on an example; `--input topic=…` and `--input sources=@file.md` on your own texts, and
-`--input wishes=…` for what the text should cover. The agents answer by rules unless they get models:
-`--model anthropic` or `--model openai` selects a set of `MODELS` below.
+`--input wishes=…` for what the text should cover. A topic without sources is searched for on the web, as in
+`review_loop`. The agents answer by rules unless they get models: `--model anthropic` or `--model openai` selects a set
+of `MODELS` below.
 
 If the research finds nothing, the run fails as `nothing found` before a writer costs anything. If the editor fails, the
 draft is kept unchanged and the failure is in `errors`. A researcher or a writer without a usable answer fails the run:
@@ -13,7 +14,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from graphengine import END, FAIL, START, Agent, Failure, Graph, Migration, Retry, TextFile, value
+from graphengine import END, FAIL, Agent, Failure, Graph, Migration, Retry, TextFile, value
 from graphengine.briefs.article import Findings
 from graphengine.briefs.text.samples import sample
 from graphengine.errors import ModelTransient
@@ -21,6 +22,7 @@ from graphengine.reducers import append
 from nodes.press.agents import editor, in_house, researcher, writer
 from nodes.press.desk import unedited
 from nodes.press.stages import LEAST_WORDS, Edited, Manuscript
+from nodes.review.gathering import add_gathering
 
 ESTIMATE_BY_RULES = True  # without models it has no effects, so `--estimate` may rehearse it
 MODELS = {  # cheap models gather and edit, a strong one writes
@@ -33,7 +35,7 @@ class Handoff(BaseModel):
     """The state: each field is one agent's result, of the type that the next one reads."""
 
     topic: str = Field(min_length=1, pattern=r"\S")
-    sources: list[TextFile] = Field(min_length=1)
+    sources: list[TextFile] = []  # empty: pages of the web
     word_budget: int = Field(default=400, ge=LEAST_WORDS)
     wishes: list[str] = []
     findings: Findings = Findings()
@@ -65,7 +67,7 @@ def handoff(
     again = Retry(attempts=3, initial_seconds=1, max_seconds=60, on=(OSError, ModelTransient))  # transient errors
     graph.add_node("research", in_house(researcher, house_style), writes="findings", retry=again)
     graph.add_node("write", in_house(writer, house_style), writes="manuscript", retry=again)
-    graph.add_edge(START, "research")
+    add_gathering(graph, "research", topic="topic")
     graph.add_edge("research", FAIL, when=value("findings.key_areas").length() == 0, label="nothing found")
     graph.add_edge("research", "write")
     if editor is None:

@@ -1,6 +1,6 @@
 """Plan a task, have workers do the steps in parallel, judge the results, and plan again until they are an answer.
 
-`graphengine run orchestrator` runs it on an example; `--input task=…` and `--input sources=@file.md` on your own task.
+`graphengine run orchestrator` runs it on an example; `--input task=…` on the web or `--input sources=@file.md`.
 The agents answer by rules unless they get models: `--model anthropic` or `--model openai` selects a set of `MODELS`
 below. `graphengine run line` runs the workers one after the other instead, each on the results of those before it, with
 the same sets.
@@ -20,7 +20,6 @@ from pydantic import BaseModel, Field
 from graphengine import (
     END,
     FAIL,
-    START,
     Context,
     Failure,
     Graph,
@@ -41,6 +40,7 @@ from nodes.orchestration.agents import WORKERS, planner, synthesiser, validator
 from nodes.orchestration.handover import Memory, Role, TeamMessage, Verdict, in_words, messages_of
 from nodes.orchestration.judging import no_further, take_stock
 from nodes.orchestration.recall import LOOKED_AT, remembered
+from nodes.review.gathering import add_gathering
 
 ATTEMPTS = 5  # at planning and doing the work, before the run fails
 MOST_STEPS = 24  # of a plan, including steps of earlier attempts that still count
@@ -57,7 +57,7 @@ MODELS = {  # strong models plan and synthesise, cheap ones work and judge
 class Material(BaseModel):
     """What every worker can read in addition to its task."""
 
-    sources: list[TextFile] = Field(min_length=1)
+    sources: list[TextFile] = []  # empty: pages of the web
     word_budget: int = Field(default=350, ge=100)
     recalled: dict[str, list[Memory]] = {}  # by role, from earlier runs
     conversations: dict[str, list[Message]] = {}  # by agent, in this run
@@ -107,7 +107,7 @@ def orchestrator(
     graph.add_node("synthesise", synthesiser, writes="output")
     of_no_use = failed(Exception) & ~failed(ModelError)  # a model that cannot be called fails the run
     nothing_done = value(successes) == 0
-    graph.add_edge(START, "recall")
+    add_gathering(graph, "recall")
     graph.add_edge("recall", "attempt", when=failed(Exception), label="without memories")
     graph.add_path("recall", "attempt")
     graph.add_edge("attempt", "take_stock", when=of_no_use, label="nothing came of it")
@@ -128,6 +128,7 @@ def orchestrator(
 class Line(Material, Passage):
     """The state of a line of workers: `needed` has each worker's result by name, `text` the last one."""
 
+    sources: list[TextFile] = Field(min_length=1)
     needed: dict[str, str] = {}
 
 

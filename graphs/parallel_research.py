@@ -2,17 +2,16 @@
 
 `graphengine run parallel_research` runs it on an example; `--input task=…` and `--input sources=@file.md` (once per
 file) on your own texts, `--input specialists=…` once or several times for points of view: each specialist then reads
-each source or, without sources, reports what it knows. `--model anthropic` or `--model openai` names a set of `MODELS`
-below: readers on a cheap model with short answers, one merger on a strong one.
+each source or, without sources, reports what it knows. A task alone is searched for on the web. `--model anthropic` or
+`--model openai` names a set of `MODELS` below: readers on a cheap model with short answers, one merger on a strong one.
 
 A reading that still fails after its retries does not stop the others; the report names it and the reason. With fewer
 than `need` successes the run fails. `python -m benchmarks research` measures the savings in time and money.
 """
 
 from collections.abc import Sequence
-from typing import Self
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from graphengine import END, START, Agent, Graph, Retry, TextFile
 from graphengine.briefs.text.samples import sample
@@ -22,6 +21,7 @@ from graphengine.patterns import FanOut, fan_out_fan_in
 from graphengine.patterns.outcomes import Outcome
 from nodes.reading import agents as team
 from nodes.reading.agents import Job, Notes
+from nodes.review.gathering import gather
 
 CONCURRENCY = 8  # readers at a time
 TIMEOUT_SECONDS = 120.0  # of one reading, its retries not counted
@@ -42,12 +42,13 @@ class Research(FanOut):
     jobs: list[Job] = Field(default_factory=list)
     merged: str = ""
 
-    @model_validator(mode="after")
-    def _something_to_read(self) -> Self:
-        if not self.sources and not any(name.strip() for name in self.specialists):
-            message = "give sources, specialists, or both"
-            raise ValueError(message)
-        return self
+
+async def planned(task: str, sources: list[TextFile], specialists: list[str]) -> dict[str, object]:
+    """Return the readings; with neither sources nor specialists, those of pages of the web."""
+    if sources or any(name.strip() for name in specialists):
+        return {"jobs": team.jobs(sources, specialists)}
+    pages = await gather(task)
+    return {"sources": pages, "jobs": team.jobs(pages, specialists)}
 
 
 def report(merged: str, jobs: Sequence[Job], outcomes: Sequence[Outcome]) -> str:
@@ -89,7 +90,7 @@ def parallel_research(
     return fan_out_fan_in(
         Node(reader, retry=again, timeout_seconds=timeout_seconds),
         Node(gathering(merger), inputs={name: name for name in ("task", "sources", "specialists", "jobs", "outcomes")}),
-        split=team.jobs,
+        split=Node(planned, writes=("sources", "jobs"), retry=again),
         over="jobs",
         concurrency=concurrency,
         need=need,

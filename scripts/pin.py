@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "constraints.txt"
 TAGS = ROOT / "tests" / "wheel_tags.txt"
-OF_USERS = ("anthropic", "openai", "mcp", "postgres", "render", "secrets", "sources", "workflows")
+OF_USERS = ("anthropic", "openai", "mcp", "postgres", "render", "sandbox", "secrets", "sources", "workflows")
 OLDEST_PYTHON = "3.11"
 HEADER = """\
 # Exact versions of everything that `make` installs, the same on every Python from {oldest} on.

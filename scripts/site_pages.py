@@ -25,6 +25,7 @@ API: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = MappingProxyType(
     {
         "graphengine": ("Graphs, conditions, runners, agents: the names of every day.", ()),
         "graphengine.testing": ("Run one node, walk a graph, crash a run.", ()),
+        "graphengine.evaluation": ("Run a graph on a data set, and compare two versions.", ()),
         "graphengine.patterns": ("Functions that return a graph.", ()),
         "graphengine.models": ("Models of providers, and models for tests.", ()),
         "graphengine.reducers": (

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from graphengine.cli import notices, options
-from graphengine.cli.places import command, place_of
+from graphengine.cli.places import place_of
 from graphengine.cli.progress import Progress
 from graphengine.cli.project import file_of, graph_of
 from graphengine.cli.recorded import fallbacks_of, read_run, run_id_of
@@ -79,12 +79,20 @@ def drive(job: Job, begin: Begin) -> int:
     Raises:
         GraphEngineError: The run cannot be started or recorded.
     """
+    return report(job, driven(job, begin))
+
+
+def driven(job: Job, begin: Begin) -> Ended:
+    """Drive a run until it ends or waits, and show its progress.
+
+    Raises:
+        GraphEngineError: The run cannot be started or recorded.
+    """
     with Stopper() as stopper, notices.shown(job.session):
         stopper.wipes = job.session.err.is_live and not job.session.json
         stopper.last_words = last_words(job.session, Interrupted(_BEGINNING, repair=_LOOK))
         job.session.has_driven = True
-        ended = run_loop(_drive(job, begin, stopper))
-    return report(job, ended)
+        return run_loop(_drive(job, begin, stopper))
 
 
 def last_words(session: Session, error: Interrupted) -> list[tuple[int, str]]:
@@ -162,7 +170,7 @@ class _Watch:
             return
         self._is_begun = True
         run_id = self._run.id
-        resume = command("resume", run_id, *self._job.graph_words, place=self._job.place)
+        resume = self._job.resume_command(run_id, *self._job.graph_words)
         safe = Interrupted("interrupted; what was recorded is safe", where=f"run {run_id}", repair=resume)
         self._stopper.last_words = last_words(self._job.session, safe)
         self._job.announce(run_id)

@@ -4,8 +4,8 @@ A field whose values are all texts (str, dates, paths, text enums) takes the val
 other field takes JSON; if the field also allows text, a value that is not valid JSON is text. A list takes a whole
 JSON array, or one item each time its key is given. `@file` is a `TextFile` for a field of that type, read by its kind
 (`graphengine.sources`), the file's text for a text field, and JSON read from the file for any other; `@folder` adds a
-`TextFile` for each file in it to a list. A leading `@@` means a literal `@`. `key:=value` is JSON
-for every field, so that a text can be None: `name:=null`.
+`TextFile` for each file in it to a list. An address, `https://…`, is a `TextFile` of that page for such a field. A
+leading `@@` means a literal `@`. `key:=value` is JSON for every field, so that a text can be None: `name:=null`.
 """
 
 from __future__ import annotations
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 S = TypeVar("S", bound=BaseModel)
 
+PRIVATE: Final[set[str]] = set()
+"""Hosts whose pages are read although their addresses are private; a test adds its own server."""
+_ADDRESSES: Final = ("http://", "https://")
 _DEPTH: Final = 20  # the most nested references of a schema that are followed
 
 
@@ -176,6 +179,8 @@ def _items(raw: str, item: Form, where: str, notes: list[str]) -> list[object]:
             return [_value(raw, item, where)]
         found = _parsed(read_text(raw[1:], where), item, where)
         return found if isinstance(found, list) else [found]
+    if item.file is not None and raw.startswith(_ADDRESSES):
+        return [_page(raw, item.file, where)]
     try:
         found = from_json(raw, allow_inf_nan=False)
     except (ValueError, TypeError):  # the latter for lone surrogates
@@ -190,6 +195,23 @@ def _files(name: str, kind: type[TextFile], where: str, notes: list[str]) -> lis
     if found.left_out:
         notes.append(f"{where}: {found}")
     return [kind(path=one.path, text=one.text) for one in found.files]
+
+
+def _page(url: str, kind: type[TextFile], where: str) -> TextFile:
+    """Return a page of the web, as robots.txt allows, within limits, and never from a private network."""
+    import asyncio
+
+    from graphengine.briefs.web import PageRefused, SearchFailed, Web
+
+    async def fetched() -> TextFile:
+        async with Web(PRIVATE) as web:
+            return await web.fetch(url)
+
+    try:
+        found = asyncio.run(fetched())
+    except (PageRefused, SearchFailed) as error:
+        raise InputError(f"{url}: {error.message}", where=where, repair=error.repair) from error
+    return kind(path=found.path, text=found.text)
 
 
 @contextmanager
@@ -211,6 +233,8 @@ def _value(raw: str, form: Form, where: str) -> object:
         with _at(where):
             found = read_source(raw[1:])
         return form.file(path=found.path, text=found.text)
+    elif form.file is not None and raw.startswith(_ADDRESSES):
+        return _page(raw, form.file, where)
     elif raw.startswith("@"):
         text = read_text(raw[1:], where)
         return text if "string" in form.kinds else _parsed(text, form, where)

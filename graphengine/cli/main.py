@@ -49,16 +49,17 @@ COMMANDS: Final = {
     "import": "Import exported runs into a database.",
     "prune": "Remove old runs, and free disk space.",
     "diff": "Show where two runs diverge, and how they differ.",
+    "eval": "Run a graph on a data set, and score and compare the results.",
     "check": "List the errors and warnings of graphs, by file and line.",
     "render": "Draw a graph or a run.",
     "schema": "Print the JSON Schema of a command's --json output.",
     "completion": "Print a shell completion script.",
 }
 
-MODULES: Final = {"import": "importing", "list": "listing"}
+MODULES: Final = {"eval": "evaluating", "import": "importing", "list": "listing"}
 """Modules of commands whose name is reserved or would shadow a built-in."""
 
-DRIVING: Final = ("run", "resume", "branch")
+DRIVING: Final = ("run", "resume", "branch", "eval")
 """The commands that drive a run."""
 
 COMPLETES: Final = "_GRAPHENGINE_COMPLETE"

@@ -56,7 +56,7 @@ def models_for(given: Sequence[str], found: Found) -> Chosen:
     """
     asked: dict[str, str] = {}
     for text in given:
-        who, name = _split(text)
+        who, name = split(text)
         if who in asked:
             what = "all agents" if who == ALL else who
             raise InputError(f"the model for {what} is given twice", where=_where(text), repair="give it once")
@@ -84,7 +84,7 @@ def models_for_all(given: Sequence[str], graphs: Mapping[str, Found]) -> Chosen:
         fitting = []
         for text in given:
             try:
-                _known(_split(text)[0], found.graph)
+                _known(split(text)[0], found.graph)
             except UnknownAgent as error:
                 refused[text] = error
                 continue
@@ -124,8 +124,8 @@ def _has(graph: Graph[Any], who: str) -> bool:
     return True
 
 
-def _split(text: str) -> tuple[str, str]:
-    """Return the agent or node that a model is for, and its name."""
+def split(text: str) -> tuple[str, str]:
+    """Return the agent or node that a `--model` option is for, and the model's name."""
     who, equals, name = text.partition("=")
     if not equals or _IS_NAME.match(who):
         return ALL, text
@@ -192,4 +192,4 @@ def _where(text: str) -> str:
     return f"--model {struck(text)}"
 
 
-__all__ = ["Chosen", "models_for", "models_for_all"]
+__all__ = ["Chosen", "models_for", "models_for_all", "split"]

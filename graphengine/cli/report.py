@@ -65,6 +65,7 @@ class Job:
         sleeps: Whether to wait while the whole run sleeps, instead of leaving it to a worker.
         run_id: The recorded run that it continues; "" if it starts one.
         notes: Lines to show before it begins.
+        is_in_file: Whether other commands can find the graph; the graph of an evaluation is made by its command.
         models: The `--model` options, unchanged.
         chosen: The same models, as a Runner takes them.
     """
@@ -76,6 +77,7 @@ class Job:
     run_id: str = ""
     sleeps: bool = True
     notes: list[str] = field(default_factory=list)
+    is_in_file: bool = True
     models: Sequence[str] = ()
     chosen: Chosen = field(default_factory=dict)
     is_known_offline: bool = False
@@ -101,6 +103,10 @@ class Job:
     def model_words(self) -> list[str]:
         """The options that a later command needs to use the same models: a run does not record them."""
         return [word for name in self.models for word in ("--model", name)]
+
+    def resume_command(self, run_id: str, *more: str) -> str:
+        """Return the command that resumes the run, with more options."""
+        return command("resume", run_id, *more, place=self.place)
 
     def announce(self, run_id: str) -> None:
         """Show which run was started, once its start is recorded."""
@@ -265,9 +271,9 @@ def show_next(job: Job, ended: Ended) -> None:
     err = job.session.err
     if _can_resume(ended):
         higher = raised_limit(ended.snapshot)
-        err.line(("resume: ", "dim"), command("resume", info.id, *higher, *job.words, place=place))
+        err.line(("resume: ", "dim"), job.resume_command(info.id, *higher, *job.words))
     at = info.seq - 1 if info.status == "finished" else info.seq
-    if at > 0:
+    if at > 0 and job.is_in_file:
         err.line(
             ("branch: ", "dim"), command("branch", info.id, "--at", str(at), *job.model_words, *graph, place=place)
         )

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     "pairs",
     metavar="KEY=VALUE",
     multiple=True,
-    help="A field of the state: plain text, JSON for other types, @file for a file or @folder for its files; KEY:=JSON "
-    "is JSON for any field, e.g. name:=null. Repeat the key to add items to a list.",
+    help="A field of the state: plain text, JSON for other types, @file for a file or @folder for its files, https://… "
+    "for a page as a source; KEY:=JSON is JSON for any field, e.g. name:=null. Repeat the key to add items to a list.",
 )
 @click.option("--run-id", metavar="ID", help="The run's id; generated if not given.")
 @click.option(

@@ -235,6 +235,60 @@ class Estimated(Document):
     ended: str = Field(description="how the rehearsal ended, as a run's status; empty if there was none")
 
 
+class Scored(Part):
+    """A scorer's judgement of one result."""
+
+    value: float | None = Field(description="from 0 to 1; null if the scorer does not apply, or failed")
+    why: str = Field(description="its reason")
+    failure: str = Field(default="", description="why it gave none")
+
+
+class EvaluatedCase(Part):
+    """What one version did in one case."""
+
+    case: str = Field(description="the case")
+    label: str = Field(description="the label that the graph ended with")
+    failure: str = Field(description='why the graph failed; "" if it did not')
+    scores: Mapping[str, Scored] = Field(description="the judgements by scorer; all are 0 if the graph failed")
+    output: JsonValue = Field(description="the graph's result")
+    cost_usd: float | None = Field(description="US dollars without the scorers; null if unknown")
+    calls: int = Field(description="model calls of the graph")
+    offline_calls: int = Field(description="how many of them rules answered")
+    seconds: float = Field(description="from its first step to its last")
+
+
+class EvaluatedVersion(Part):
+    """What one version did in all cases."""
+
+    name: str = Field(description="its name")
+    means: Mapping[str, float | None] = Field(description="the mean by scorer; a failed case counts as 0")
+    cost_usd: float | None = Field(description="US dollars without the scorers; null if unknown")
+    trials: Sequence[EvaluatedCase] = Field(description="in the order of the cases")
+
+
+class ScoreDifference(Part):
+    """How two versions differ in the cases that both have a score in."""
+
+    mean: float = Field(description="the mean of the differences: the graph's score minus the other version's")
+    error: float | None = Field(description="the standard error of that mean; null for fewer than two cases")
+    better: int = Field(description="in how many cases the graph is better")
+    worse: int = Field(description="in how many it is worse")
+    equal: int = Field(description="in how many they are equal")
+
+
+class Evaluated(Document):
+    """The report of an evaluation."""
+
+    run_id: str = Field(description="its run")
+    graph: str = Field(description="the graph under test")
+    scorers: Sequence[str] = Field(description="the scorers")
+    subject: EvaluatedVersion = Field(description="what the graph did")
+    against: EvaluatedVersion | None = Field(description="what the other version did; null without one")
+    differences: Mapping[str, ScoreDifference | None] = Field(description="by scorer; empty without another version")
+    scoring_usd: float | None = Field(description="the cost of the scorers; null if unknown")
+    below: Sequence[str] = Field(description="the thresholds that the graph does not reach, in words")
+
+
 class Answered(Document):
     """A recorded answer to a run that is not resumed here."""
 

@@ -8,7 +8,7 @@ from graphengine.calls.caller_line import ends_at_caller
 from graphengine.graph.conditions import value
 from graphengine.graph.definition import END, FAIL, START, Runnable
 from graphengine.patterns.outcomes import Outcome, outcome, surviving
-from graphengine.patterns.parts import part
+from graphengine.patterns.parts import part, writing
 
 
 class FanOut(BaseModel):
@@ -49,7 +49,7 @@ def fan_out_fan_in(  # noqa: PLR0913 - the runnables, and how many at a time
             A failing item does not stop the others; `gather` reads its failure.
         gather: Makes the result from `outcomes`, which are in the order of the items; it can also read the items and
             `task`.
-        split: Makes the items from the task; without it they are part of the input.
+        split: Makes the items from the task; without it they are part of the input. A Node can write more fields.
         over: The field of the items, if they are not texts.
         concurrency: How many items are worked on at a time.
         need: How many items have to succeed; with fewer the run fails as `too few succeeded`, before `gather`.
@@ -65,7 +65,7 @@ def fan_out_fan_in(  # noqa: PLR0913 - the runnables, and how many at a time
     graph.add_node("work", doer, each={"item": over}, concurrency=concurrency, writes={"outcomes": outcome})
     graph.add_node("gather", part(gather, state, _OWN), writes="output")
     if split is not None:
-        graph.add_node("split", part(split, state, _OWN), writes=over)
+        graph.add_node("split", writing(part(split, state, _OWN), over))
         graph.add_edge("split", "work")
     graph.add_edge(START, "work" if split is None else "split")
     graph.add_edge("work", FAIL, when=value(successes) < need, label="too few succeeded")

@@ -1,8 +1,8 @@
 """The choice of a model for each agent, in the runs of one Runner.
 
 The Runner's models replace an agent's own, and a more specific key wins: `article/write` (a node's path) over
-`article/writer` (an agent anywhere below that path), over `writer` (an agent anywhere), over `*` (all). A key such as
-`review_loop:writer` applies only in runs of that graph.
+`article/writer` (an agent anywhere below that path), over `article/*` (all agents below it), over `writer` (an agent
+anywhere), over `*` (all). A key such as `review_loop:writer` applies only in runs of that graph.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Models:
             return
         agents = sorted(set(_agents_of(plan)))
         paths = list(plan.paths())
-        known = {*agents, *paths, ALL, *(f"{path}/{agent}" for path in paths for agent in agents)}
+        known = {*agents, *paths, ALL, *(f"{path}/{agent}" for path in paths for agent in (*agents, ALL))}
         for name in self._given:
             graph, colon, rest = name.partition(":")
             wanted = rest if colon else name
@@ -141,7 +141,7 @@ def _names(graph: str, path: str, agent: str) -> Iterator[str]:
     """Return all keys that match an agent at a path, the most specific first."""
     parts = path.split("/")
     found = [f"{path}/{agent}", path]
-    found += ["/".join((*parts[:count], agent)) for count in range(len(parts) - 1, 0, -1)]
+    found += ["/".join((*parts[:count], who)) for count in range(len(parts) - 1, 0, -1) for who in (agent, ALL)]
     found += [agent, ALL]
     for name in found:
         yield f"{graph}:{name}"

@@ -12,9 +12,11 @@ from graphengine.briefs.citing import check_brief, check_cited, passages_in, pas
 from graphengine.briefs.draft import citations
 from graphengine.briefs.evidence import check_findings, numbered
 from graphengine.briefs.merging import merged
+from graphengine.briefs.publishing import CHARACTERS, TAGS
 from graphengine.graph.templates import DATA_NOTE, labelled
 from graphengine.patterns import Outcome, Step
-from nodes.orchestration import judging, planning
+from graphengine.tools import calculate
+from nodes.orchestration import judging, planning, specialists
 from nodes.orchestration import rules as workers
 from nodes.orchestration.handover import Memory, Role, Verdict, drafts_in, findings_in, why_failed
 from nodes.orchestration.rules import sources_for
@@ -29,6 +31,9 @@ DUTIES = {
     Role.WRITER: "writes the text from the findings it needs; given a text and its review, it mends that text",
     Role.REVIEWER: "judges a text by the findings; it needs both",
     Role.SUMMARIZER: "sums up a text, or findings, in a few points",
+    Role.ANALYST: "computes with the figures of the findings it needs: shares, differences, means, comparisons",
+    Role.FACT_CHECKER: "compares each claim of a text with the findings; it needs both",
+    Role.SEO: "gives a text the title, description and tags for search engines; it needs the text",
 }
 
 
@@ -137,6 +142,19 @@ def check_summary(answer: str, needed: Mapping[str, str]) -> None:
     _check_places(answer, needed.values())
 
 
+def check_analysis(answer: str, needed: Mapping[str, str]) -> None:
+    """Check that an answer is not blank, and cites only what the results of its step cite.
+
+    Raises:
+        ValueError: It is blank, or cites something else.
+    """
+    is_text(answer)
+    known = passages_of(merged(findings_in(needed.values())))
+    if unknown := [place for place in citations(answer) if place not in known]:
+        message = f"there is no {unknown[0]} in the findings"
+        raise ValueError(message)
+
+
 def check_answer(answer: str, results: Mapping[str, Outcome]) -> None:
     """Check that an answer is not blank, and cites only what the results cite.
 
@@ -232,6 +250,52 @@ summarizer = Agent(
     offline=workers.sum_up,
 )
 
+analyst = Agent(
+    "analyst",
+    system=(
+        "You compute what a step asks for with the figures of the findings you are given: shares, differences, means, "
+        "growth. Never compute in your head: call `calculate`, and write down each expression that you called it with. "
+        "End each statement with the places of its figures as [file:line]. Say which figures you would need and do "
+        "not have. Do not compare figures of different units, dates or groups without saying so.\n\n" + DATA_NOTE
+    ),
+    prompt=ask_as(Role.ANALYST),
+    check=check_analysis,
+    tools=[calculate],
+    max_tokens=2048,
+    offline=specialists.list_figures,
+)
+
+fact_checker = Agent(
+    "fact_checker",
+    system=(
+        "You check a text against findings, claim by claim, and change nothing. For each claim answer with a line\n"
+        "- VERDICT: the claim [file:line] (why)\n"
+        "where VERDICT is `supported` if a finding says it with the same figures, names, dates and negations, "
+        "`contradicted` if a finding says otherwise, and `not found` if none says it. What you know yourself is no "
+        "evidence. Answer with these lines alone.\n\n" + DATA_NOTE
+    ),
+    prompt=ask_as(Role.FACT_CHECKER),
+    check=specialists.check_checked,
+    max_tokens=4096,
+    offline=specialists.check_facts,
+)
+
+seo = Agent(
+    "seo",
+    system=(
+        "You say how a text is found. Answer with three lines and nothing else:\n"
+        f"Title: under {CHARACTERS['title'][1] + 1} characters, with the words that somebody would search for\n"
+        f"Description: {CHARACTERS['description'][0]} to {CHARACTERS['description'][1]} characters, what a reader "
+        "learns, without praise\n"
+        f"Tags: {TAGS[0]} to {TAGS[1]} words or phrases in lower case, with commas between them\n"
+        "Promise nothing that the text does not hold.\n\n" + DATA_NOTE
+    ),
+    prompt=ask_as(Role.SEO),
+    check=specialists.check_listed,
+    max_tokens=512,
+    offline=specialists.list_for_search,
+)
+
 validator = Agent(
     "validator",
     system=(
@@ -270,4 +334,7 @@ WORKERS: Mapping[str, Node] = {
     Role.WRITER: Node(writer, inputs=_JOB),
     Role.REVIEWER: Node(reviewer, inputs=_JOB),
     Role.SUMMARIZER: Node(summarizer, inputs=_JOB),
+    Role.ANALYST: Node(analyst, inputs=_JOB),
+    Role.FACT_CHECKER: Node(fact_checker, inputs=_JOB),
+    Role.SEO: Node(seo, inputs=_JOB),
 }

@@ -27,6 +27,9 @@ class Role(StrEnum):
     WRITER = "writer"
     REVIEWER = "reviewer"
     SUMMARIZER = "summarizer"
+    ANALYST = "analyst"
+    FACT_CHECKER = "fact_checker"
+    SEO = "seo"
 
 
 class _Frozen(BaseModel):

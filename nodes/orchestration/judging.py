@@ -116,7 +116,14 @@ def put_together(task: str, plan: Sequence[Step], results: Mapping[str, Outcome]
 
 
 def _title(role: str) -> str:
-    return {Role.CODER: "Code", Role.SUMMARIZER: "In short"}.get(Role(role), role) if role in set(Role) else role
+    titles = {
+        Role.CODER: "Code",
+        Role.SUMMARIZER: "In short",
+        Role.ANALYST: "Figures",
+        Role.FACT_CHECKER: "Facts checked",
+        Role.SEO: "For search engines",
+    }
+    return titles.get(Role(role), role) if role in set(Role) else role
 
 
 def _measured(task: str, plan: Sequence[Step], results: Mapping[str, Outcome]) -> tuple[int, bool, list[str]]:

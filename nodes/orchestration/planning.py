@@ -1,9 +1,10 @@
 """Planning by rules: which worker does what, from the words of a task and its sources.
 
 Each question of the task is a research step; if it asks only one thing, each source is. These steps need nothing, so
-they run in parallel. A text is written from their findings, then reviewed. Code and a summary are planned if the task
-asks for them. After an attempt that was not accepted, results are kept, steps without a result are planned again
-without those that failed before them, and a text that its review does not approve is written again.
+they run in parallel. A text is written from their findings, then reviewed. Code, a summary, an analysis of figures, a
+check of the facts and a listing for search engines are planned if the task asks for them. After an attempt that was not
+accepted, results are kept, steps without a result are planned again without those that failed before them, and a text
+that its review does not approve is written again.
 """
 
 import re
@@ -20,7 +21,11 @@ MAX_QUESTIONS = 4  # more research steps repeat each other
 
 _CODE = frozenset(stems("code snippet script program command query"))
 _SUMMARY = frozenset(stems("summary summarise summarize abstract conclusion tldr"))
-_FORM = _CODE | _SUMMARY | frozenset(stems("example text add end finish finally begin short sentence paragraph"))
+_ANALYSIS = frozenset(stems("calculate compute percentage analyse analyze"))
+_CHECKING = frozenset(stems("verify factcheck fact-check"))
+_SEARCH = frozenset(["seo"])
+_OTHER_FORMS = frozenset(stems("example text add end finish finally begin short sentence paragraph"))
+_FORM = _CODE | _SUMMARY | _ANALYSIS | _CHECKING | _SEARCH | _OTHER_FORMS
 _BULLET = re.compile(r"^\s*(?:[-*+\u2022]|\d+[.)])\s+")
 
 
@@ -127,11 +132,18 @@ def _first(task: str, sources: Sequence[TextFile], workers: Sequence[str]) -> li
     text = add(Role.WRITER, "text", f"Write the text on this: {topic_of(task)}", facts)
     if text:
         add(Role.REVIEWER, "review", "Review the text.", [*facts, *text])
-    if words & _SUMMARY:
-        add(Role.SUMMARIZER, "summary", "Sum up what was found.", text or facts)
-    for role in workers:
-        if role not in set(Role):
-            add(role, role, task, text or facts)
+    checked = [*facts, *text]
+    for wanted, role, id_, instruction, needs in (
+        (_ANALYSIS, Role.ANALYST, "analysis", task, facts),
+        (_CHECKING, Role.FACT_CHECKER, "check", "Check each claim of the text.", checked),
+        (_SEARCH, Role.SEO, "seo", "Give the text a title, a description and tags.", checked),
+        (_SUMMARY, Role.SUMMARIZER, "summary", "Sum up what was found.", text or facts),
+    ):
+        if words & wanted:
+            add(role, id_, instruction, needs)
+    for name in workers:
+        if name not in set(Role):
+            add(name, name, task, text or facts)
     return steps or [Step(id=role, role=role, input=task) for role in workers]
 
 

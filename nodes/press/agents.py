@@ -15,10 +15,11 @@ from graphengine.briefs.article import Findings
 from graphengine.briefs.citing import check_cited, check_length, passages_in, passages_of
 from graphengine.briefs.draft import citations
 from graphengine.briefs.evidence import check_findings
+from graphengine.briefs.publishing import CHARACTERS, TAGS, Listing, Site
 from graphengine.briefs.text.words import count_words
 from graphengine.graph.templates import DATA_NOTE
 from nodes.press.rules import compose, enter, gather, tidy
-from nodes.press.stages import CHARACTERS, TAGS, Edited, Listing, Manuscript, Site
+from nodes.press.stages import Edited, Manuscript
 from nodes.review.agents import ask_researcher
 
 MAX_FACTS = 24  # some 1,800 tokens as JSON, and more than a post of a thousand words can use

@@ -4,17 +4,25 @@ Plain functions of fields, each a node or a part of one. None calls a model, and
 `publishes`, uses an idempotency key that stays the same over retries.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Literal, TypedDict
 
 from graphengine import Context, Failure, TextFile
 from graphengine.briefs.draft import citations, without_title
+from graphengine.briefs.publishing import (
+    Cms,
+    Listing,
+    Post,
+    Published,
+    Site,
+    page_of,
+    publish_once,
+    with_footnotes,
+)
 from graphengine.briefs.text.words import count_words
 from graphengine.patterns import Decision
-from nodes.press.footnotes import with_footnotes
-from nodes.press.site import Put, page_of
-from nodes.press.stages import Edited, Listing, Manuscript, Post, Published, Site
+from nodes.press.stages import Edited, Manuscript
 
 
 class AsMarkdown(TypedDict):
@@ -61,26 +69,28 @@ def output_of(result: Published) -> str:
     return page_of(result.post)
 
 
-def looks(look: Callable[[str], Site]) -> Callable[[str], Site]:
+def looks(cms: Callable[[str], Cms]) -> Callable[[str], Awaitable[Site]]:
     """Return a node that surveys a site."""
 
-    def survey(site: str) -> Site:
-        return look(site)
+    async def survey(site: str) -> Site:
+        return await cms(site).look()
 
     return survey
 
 
-def publishes(put: Put) -> Callable[[Listing, Edited, list[TextFile], str, Context], Published]:
+def publishes(
+    cms: Callable[[str], Cms],
+) -> Callable[[Listing, Edited, list[TextFile], str, Context], Awaitable[Published]]:
     """Return a node that publishes the approved text, with footnotes instead of files and lines.
 
     Its time is the log's, and its key that of the visit: an attempt that is repeated, because the process died between
     publishing and recording, produces the same post under the same key.
 
     Args:
-        put: The function that publishes.
+        cms: Returns the site of a name.
     """
 
-    def publish(listing: Listing, edited: Edited, sources: list[TextFile], site: str, ctx: Context) -> Published:
+    async def publish(listing: Listing, edited: Edited, sources: list[TextFile], site: str, ctx: Context) -> Published:
         body, titles = with_footnotes(without_title(edited.text) or edited.text, sources)
         post = Post(
             **dict(listing),
@@ -88,6 +98,6 @@ def publishes(put: Put) -> Callable[[Listing, Edited, list[TextFile], str, Conte
             sources=titles,
             published_at=datetime.fromtimestamp(ctx.now(), UTC),
         )
-        return put(site, post, ctx.idempotency_key)
+        return await publish_once(cms(site), post, ctx)
 
     return publish

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 
 from graphengine import TextFile
 from graphengine.briefs.draft import citations, parse
+from graphengine.briefs.publishing import CHARACTERS, TAG_CHARACTERS, TAGS, Listing, Site
 from graphengine.briefs.text.passages import read
 from graphengine.briefs.text.words import is_cjk, stem_sequence, subject_words
 from nodes.press.composer import RULES_NOTE
-from nodes.press.stages import CHARACTERS, TAG_CHARACTERS, TAGS, Listing, Site
 
 OPENINGS = 3  # sentences at which a description can begin so that it ends with a sentence
 CANDIDATES = 8  # later terms are too weak for a tag, even if the site has it

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 from graphengine import TextFile
 from graphengine.briefs.article import Findings
+from graphengine.briefs.publishing import Listing, Site
 from graphengine.briefs.researcher import research
 from nodes.press.composer import compose
 from nodes.press.copy_editor import edit
 from nodes.press.listing import list_post
-from nodes.press.stages import Edited, Listing, Manuscript, Site
+from nodes.press.stages import Edited, Manuscript
 
 
 def gather(topic: str, sources: Sequence[TextFile]) -> Findings:

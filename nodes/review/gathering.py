@@ -4,11 +4,14 @@ A librarian searches and chooses pages. Its searches are recorded, so that a res
 become sources like files: the researchers quote them, and every quotation is checked against them.
 """
 
+from typing import Any
+
 from pydantic import BaseModel, Field
 
-from graphengine import Agent, TextFile
+from graphengine import START, Agent, Graph, Retry, TextFile, value
 from graphengine.briefs.text.words import subject_words
 from graphengine.briefs.web import Hit, PageRefused, SearchEngine, SearchFailed, Web, engine_from_environment
+from graphengine.errors import ModelTransient
 from graphengine.graph.templates import DATA_NOTE
 
 PAGES = 6  # that become sources; more are not read with care
@@ -38,6 +41,21 @@ librarian = Agent(
     max_tokens=2048,
     turns=TURNS,
 )
+
+
+def add_gathering(graph: Graph[Any], first: str, topic: str = "task") -> None:
+    """Let a graph begin at a node, but without sources with a search for pages of the web.
+
+    Args:
+        graph: A graph with a field `sources`.
+        first: The node at which it begins.
+        topic: The field of the topic.
+    """
+    again = Retry(attempts=3, initial_seconds=1, max_seconds=60, on=(OSError, ModelTransient))  # transient errors
+    graph.add_node("gather", gather, inputs={"task": topic}, writes="sources", retry=again)
+    graph.add_edge(START, "gather", when=value("sources").length() == 0, label="no sources")
+    graph.add_edge(START, first)
+    graph.add_edge("gather", first)
 
 
 async def gather(task: str) -> list[TextFile]:

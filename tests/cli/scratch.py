@@ -89,6 +89,25 @@ RUNS = (
 )
 """Commands that record the runs, with their exit codes."""
 
+SCORERS = """\
+
+
+def brief(draft: str) -> float:
+    return min(1.0, 20 / len(draft))
+
+
+def named(draft: str, expected: str) -> bool:
+    return expected in draft
+
+
+SCORERS = [brief, named]
+"""
+
+CASES = """\
+{"name": "tides", "input": {"task": "Tides"}, "expected": "Tides"}
+{"name": "winds", "input": {"task": "Winds"}, "expected": "winds"}
+"""
+
 
 def scratch(folder: Path) -> None:
     """Create the project in a folder, which becomes the current one."""
@@ -96,6 +115,9 @@ def scratch(folder: Path) -> None:
     (folder / "pyproject.toml").write_text('[tool.graphengine]\ngraphs = ["flows"]\n')
     for name, text in (("review", REVIEW), ("publish", PUBLISH), ("desk", DESK)):
         (folder / "flows" / f"{name}.py").write_text(text)
+    (folder / "flows" / "review.py").write_text(REVIEW + SCORERS)
+    (folder / "scorers.py").write_text(SCORERS)
+    (folder / "cases.jsonl").write_text(CASES)
     (folder / "task.txt").write_text("The tides of the moon\n")
     (folder / "tip.txt").write_text("Ants swim\n")
     (folder / "answer.txt").write_text("yes\n")

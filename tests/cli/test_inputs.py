@@ -8,8 +8,10 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import TextFile
+from graphengine.cli import inputs
 from graphengine.cli.inputs import forms_of, parse_pairs, state_from
 from graphengine.errors import InputError
+from tests.kit.pages import Page, serving
 
 
 class Color(enum.Enum):
@@ -187,3 +189,39 @@ def test_an_unreadable_source_is_an_error_at_its_option() -> None:
         parsed("files=@missing.pdf")
     assert caught.value.where == "--input files=@missing.pdf"
     assert "@@" in caught.value.repair
+
+
+@pytest.mark.parametrize("pair", ["file", "files"])
+def test_an_address_is_the_page_for_a_text_file_field(pair: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """HTML becomes Markdown whose path is the address; for a text field an address is a text."""
+    pytest.importorskip("html_to_markdown")
+    monkeypatch.setattr(inputs, "PRIVATE", {"127.0.0.1"})
+    with serving({"/tides": Page("<title>Tides</title><p>The moon pulls.</p>")}) as site:
+        url = f"{site.address}/tides"
+        found = parse_pairs([f"{pair}={url}"], forms_of(State), "--input")[pair]
+        (page,) = found if isinstance(found, list) else [found]
+        assert isinstance(page, TextFile)
+        assert (page.path, "The moon pulls." in page.text) == (url, True)
+        assert parse_pairs([f"text={url}"], forms_of(State), "--input") == {"text": url}
+        assert site.asked == ["/robots.txt", "/tides"]
+
+
+def test_an_address_of_this_network_is_refused() -> None:
+    """The error is at the option, and nothing is asked."""
+    pytest.importorskip("httpx2")
+    with serving({"/tides": Page("text")}) as site:
+        with pytest.raises(InputError, match="is an address of a private network") as caught:
+            parse_pairs([f"files={site.address}/tides"], forms_of(State), "--input")
+        assert site.asked == []
+    assert caught.value.where.startswith("--input files=http://127.0.0.1")
+
+
+def test_a_page_that_robots_txt_forbids_or_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the reason."""
+    pytest.importorskip("httpx2")
+    monkeypatch.setattr(inputs, "PRIVATE", {"127.0.0.1"})
+    robots = Page("User-agent: *\nDisallow: /secret", "text/plain")
+    with serving({"/robots.txt": robots, "/secret": Page("text")}) as site:
+        for path, message in (("/secret", "robots.txt forbids it"), ("/gone", "status 404")):
+            with pytest.raises(InputError, match=message):
+                parse_pairs([f"files={site.address}{path}"], forms_of(State), "--input")

@@ -10,6 +10,7 @@ from graphengine.cli.bundled import files_of, names
 from graphengine.cli.new import NoPlaceForProject, name_of, project_files, write
 from graphengine.cli.places import picture_ending
 from tests.cli.programs import ROOT, Invoke, call, document
+from tests.kit import forks
 
 FILES = [
     ".gitignore",
@@ -114,6 +115,30 @@ def test_a_copied_workflow_is_clean_and_whole(invoke: Invoke, project: Path) -> 
     for words in (("ruff", "check", "--no-cache"), ("ruff", "format", "--check", "--no-cache"), ("mypy",)):
         found = tool(project / "copied", *words)
         assert found.returncode == 0, found.stdout + found.stderr
+
+
+PLACED = """
+from pathlib import Path
+
+from graphs import {name}
+
+
+def test_the_copy_is_tested() -> None:
+    assert Path({name}.__file__).is_relative_to(Path.cwd())
+"""
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_copied_workflow_runs_and_passes_its_tests(name: str, tmp_path: Path) -> None:
+    """Its own files are imported, and not those of this checkout."""
+    pytest.importorskip("snowballstemmer")
+    folder = tmp_path / "flows"
+    write(folder, project_files("flows", name), tmp_path)
+    (folder / "tests" / "test_placed.py").write_text(PLACED.format(name=name), encoding="utf-8")
+    tested = forks.run("pytest", "-q", "-p", "no:cacheprovider", folder=folder)
+    assert (tested.returncode, "4 passed" in tested.stdout) == (0, True), tested.stdout
+    ran = forks.run("graphengine", "run", name, "--json", "--limit", "steps=1", folder=folder)
+    assert (ran.returncode, document(ran.stdout)["graph"]) == (4, name), ran.stderr  # its tests run it to the end
 
 
 def test_the_review_loop_is_copied_in_few_files() -> None:

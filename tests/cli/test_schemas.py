@@ -23,6 +23,10 @@ CALLS: dict[str, list[tuple[str, str]]] = {
         ("run review --after tides --run-id p", "Run"),
         ("run review --estimate", "Estimated"),
     ],
+    "eval": [
+        ("eval review --data cases.jsonl --against flows/review.py", "Evaluated"),
+        ("eval review --data cases.jsonl --limit steps=1", "Run"),
+    ],
     "resume": [("resume cut", "Run"), ("resume tides", "Run"), ("resume failing", "Run")],
     "answer": [("answer post yes", "Run"), ("answer post-2 yes --no-resume", "Answered")],
     "send": [("send desk tips one", "Run"), ("send desk-2 tips one --no-resume", "Sent")],

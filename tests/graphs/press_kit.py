@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 
 from graphengine import TextFile
 from graphengine.briefs.article import Fact, Findings
+from graphengine.briefs.publishing import Listing
 from graphengine.testing.model_scenes import Counted, Received, Says
-from nodes.press.stages import Edited, Listing, Manuscript
+from nodes.press.stages import Edited, Manuscript
 
 SOURCE = TextFile(
     path="tides.md",

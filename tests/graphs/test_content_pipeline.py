@@ -16,6 +16,7 @@ from click.testing import CliRunner
 
 from graphengine import Limits, Result, RunFailed, Runner, ScriptedModel, TextFile
 from graphengine.briefs.article import Findings
+from graphengine.briefs.publishing import Folder, Post, Published, Site, with_footnotes
 from graphengine.cli.main import main
 from graphengine.errors import BadRequest, InputError, ModelTimeout, QuotaExceeded
 from graphengine.models import Request
@@ -25,9 +26,6 @@ from graphengine.testing import FakeClock
 from graphengine.testing.model_scenes import Says
 from graphs.content_pipeline import MODELS, Piece, content_pipeline, example, graph
 from nodes.press.agents import Team, researcher
-from nodes.press.footnotes import with_footnotes
-from nodes.press.site import Cms, look_at, put
-from nodes.press.stages import Post, Published, Site
 from tests.graphs.press_kit import ANSWERS, COUNTED, EDITED, FOUND, GIVEN, LISTED, SOURCE, TEXT, TOPIC, WRITTEN, by_role
 from tests.models.edge_server import EdgeServer
 
@@ -294,10 +292,11 @@ async def test_each_agent_retries_transient_errors(site: Path) -> None:
 async def test_a_site_that_cannot_be_surveyed_counts_as_empty(site: Path) -> None:
     """It is retried first; the failure is kept."""
 
-    def closed(folder: str) -> Site:
-        raise PermissionError(folder)
+    class Closed(Folder):
+        async def look(self) -> Site:
+            raise PermissionError("closed")
 
-    made = content_pipeline(cms=Cms(closed, put))
+    made = content_pipeline(cms=Closed)
     async with Runner(models={"*": ScriptedModel(ANSWERS)}, clock=FakeClock()) as runner:
         result = await decided(runner, site, graph=made)
     assert (label(result), result.state.on_site) == ("published", Site())
@@ -309,13 +308,14 @@ async def test_publishing_is_tried_again_then_fails_with_all_that_there_is(site:
     """The post, the decision and the error are kept, and a resume publishes without another question."""
     tries: list[str] = []
 
-    def flaky(folder: str, post: Post, key: str) -> Published:
-        tries.append(key)
-        if len(tries) <= 3:
-            raise OSError("no space left")
-        return put(folder, post, key)
+    class Full(Folder):
+        async def put(self, post: Post, key: str) -> Published:
+            tries.append(key)
+            if len(tries) <= 3:
+                raise OSError("no space left")
+            return await super().put(post, key)
 
-    made = content_pipeline(cms=Cms(look_at, flaky))
+    made = content_pipeline(cms=Full)
     with ScriptedModel(ANSWERS) as model:
         async with Runner(models={"*": model}, clock=FakeClock()) as runner:
             with pytest.raises(RunFailed, match="no space left") as failed:
@@ -332,10 +332,11 @@ async def test_the_survey_runs_in_parallel_with_the_research(site: Path) -> None
     """The researcher's model waits for the survey, and the survey for the call of the model."""
     asked, looked = threading.Event(), threading.Event()
 
-    def look(folder: str) -> Site:
-        assert asked.wait(20)
-        looked.set()
-        return Site()
+    class Slow(Folder):
+        async def look(self) -> Site:
+            assert await asyncio.to_thread(asked.wait, 20)
+            looked.set()
+            return Site()
 
     async def late(request: Request) -> object:
         asked.set()
@@ -343,7 +344,7 @@ async def test_the_survey_runs_in_parallel_with_the_research(site: Path) -> None
         return FOUND
 
     script: dict[str, Sequence[object]] = {**ANSWERS, "researcher": [late]}
-    made = content_pipeline(cms=Cms(look, put))
+    made = content_pipeline(cms=Slow)
     async with Runner(models={"*": ScriptedModel(script)}) as runner:
         assert (await decided(runner, site, [], graph=made)).status == "waiting"
 
@@ -353,15 +354,16 @@ import asyncio, os, signal, sys
 from graphengine import Runner, ScriptedModel
 from graphengine.patterns import Decision
 from graphs.content_pipeline import content_pipeline
-from nodes.press.site import Cms, look_at, put
+from graphengine.briefs.publishing import Folder
 from tests.graphs.press_kit import ANSWERS, GIVEN
 
-def put_and_die(site, post, key):
-    put(site, post, key)
-    os.kill(os.getpid(), signal.SIGKILL)
+class Dies(Folder):
+    async def put(self, post, key):
+        await super().put(post, key)
+        os.kill(os.getpid(), signal.SIGKILL)
 
 async def main(folder):
-    graph = content_pipeline(cms=Cms(look_at, put_and_die))
+    graph = content_pipeline(cms=Dies)
     async with Runner(folder + "/runs.db", models={"*": ScriptedModel(ANSWERS)}) as runner:
         await runner.start(graph, {**GIVEN, "site": folder + "/site"}, run_id="r").result()
         await runner.answer("r", Decision(verdict="approve"))

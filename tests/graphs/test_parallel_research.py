@@ -134,12 +134,6 @@ async def test_any_specialists_can_be_given(sources: list[TextFile], calls: int)
     assert sorted(fields) == ["cooking"] * (calls // 2) + ["insurance"] * (calls // 2)
 
 
-def test_there_has_to_be_something_to_read() -> None:
-    """At least sources or specialists are needed."""
-    with pytest.raises(ValueError, match="give sources, specialists, or both"):
-        given([], [" "])
-
-
 async def test_the_example_runs_by_rules() -> None:
     """Without a model every quotation has its place, and the text says that rules made it."""
     async with Runner() as runner:

@@ -6,6 +6,7 @@ import pytest
 
 from graphengine import Agent, ScriptedModel
 from graphengine.briefs.article import Findings
+from graphengine.briefs.publishing import Listing, Site
 from nodes.press.agents import (
     TEAM,
     check_edited,
@@ -17,7 +18,7 @@ from nodes.press.agents import (
     researcher,
     writer,
 )
-from nodes.press.stages import Edited, Listing, Manuscript, Site
+from nodes.press.stages import Edited, Manuscript
 from tests.graphs.press_kit import EDITED, FOUND, LISTED, SOURCE, TEXT, TOPIC, WRITTEN
 
 AGENTS: list[Agent[object]] = [getattr(TEAM, each.name) for each in fields(TEAM)]

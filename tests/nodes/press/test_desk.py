@@ -1,9 +1,10 @@
 import pytest
 
 from graphengine import Failure
+from graphengine.briefs.publishing import Site
 from graphengine.patterns import Decision
 from nodes.press.desk import as_markdown, notes_of, question, unedited
-from nodes.press.stages import Edited, Site
+from nodes.press.stages import Edited
 from tests.graphs.press_kit import EDITED, LISTED, SOURCE, TEXT, WRITTEN
 
 

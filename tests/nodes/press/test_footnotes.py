@@ -3,7 +3,7 @@
 import pytest
 
 from graphengine import TextFile
-from nodes.press.footnotes import titles_of, with_footnotes, without_paths
+from graphengine.briefs.publishing.footnotes import titles_of, with_footnotes, without_paths
 
 LOGS = TextFile(path="/home/ann/secret plans/logs.md", text="---\ntitle: The log\n---\n\n# Logs\n\nText.\n")
 PAGES = TextFile(path="C:\\Users\\ann\\pages.txt", text="```\n# no title\n```\nA page is torn.\n")

@@ -3,10 +3,10 @@ from collections.abc import Callable
 import pytest
 
 from graphengine import TextFile
+from graphengine.briefs.publishing import CHARACTERS, Site
 from graphengine.briefs.researcher import research
 from nodes.press.composer import RULES_NOTE, compose
 from nodes.press.listing import list_post
-from nodes.press.stages import CHARACTERS, Site
 
 LEAST, MOST = CHARACTERS["description"]
 SENTENCES = (

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from nodes.press.site import look_at, page_of, put
-from nodes.press.stages import Post, Site
+from graphengine.briefs.publishing import Post, Site
+from graphengine.briefs.publishing.folder import look_at, page_of, put
 
 POST = Post(
     title='Tides: "high" & low',

@@ -3,7 +3,8 @@ from datetime import UTC, datetime
 import pytest
 from pydantic import ValidationError
 
-from nodes.press.stages import CHARACTERS, Edited, Listing, Manuscript, Post
+from graphengine.briefs.publishing import CHARACTERS, Listing, Post
+from nodes.press.stages import Edited, Manuscript
 
 GOOD = {"title": "Tides", "description": "d" * 150, "tags": ["sea", "moon", "sun"]}
 

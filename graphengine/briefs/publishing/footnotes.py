@@ -8,8 +8,8 @@ list of files is removed.
 import re
 from collections.abc import Sequence
 
-from graphengine import TextFile
 from graphengine.briefs.draft import SOURCES_TITLE
+from graphengine.state.text_file import TextFile
 
 _FENCED = re.compile(r"(^[ \t]*(?:```|~~~).*?(?:^[ \t]*(?:```|~~~)[ \t]*$|\Z))", re.MULTILINE | re.DOTALL)
 _CITED = re.compile(r"\s*\[([^\[\]\n]+):\d+\]")

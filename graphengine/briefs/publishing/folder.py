@@ -12,37 +12,42 @@ at all, nothing is overwritten, and publishing twice under one key publishes onc
     The moon …
 """
 
+import asyncio
 import hashlib
 import json
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final, TypeAlias, cast
+from typing import Final, cast
 
-from nodes.press.stages import Post, Published, Site
-
-Put: TypeAlias = Callable[[str, Post, str], Published]
-"""Publishes a post on a site: `put(site, post, key)`. Under one key it publishes once, however often it is called."""
+from graphengine.briefs.publishing.post import Post, Published, Site
 
 MAX_POSTS: Final = 500  # the newest ones; a larger site needs an index
 SLUG_CHARACTERS: Final = 48  # even with four bytes each below the 255 bytes of a file's name
 _RULE: Final = "---"
 
 
-@dataclass(frozen=True, slots=True)
-class Cms:
-    """The functions that access a site; replace those of a folder with those of your own CMS.
+class Folder:
+    """A folder as a site.
 
     Args:
-        look: Returns the titles and tags of a site.
-        put: Publishes a post on it, once per key.
+        path: The folder of the site's posts; created if missing.
     """
 
-    look: Callable[[str], Site]
-    put: Put
+    finds = True
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    async def look(self) -> Site:
+        """Return the titles and tags of its posts."""
+        return await asyncio.to_thread(look_at, self._path)
+
+    async def put(self, post: Post, key: str) -> Published:
+        """Write a post, once per key."""
+        return await asyncio.to_thread(put, self._path, post, key)
 
 
 def look_at(folder: str) -> Site:
@@ -71,7 +76,7 @@ def put(folder: str, post: Post, key: str) -> Published:
     """
     page = page_of(post)
     mark = hashlib.sha256(key.encode()).hexdigest()[:10]
-    path = Path(folder) / f"{_slug(post.title)}-{mark}.md"
+    path = Path(folder) / f"{slug_of(post.title)}-{mark}.md"
     path.parent.mkdir(parents=True, exist_ok=True)
     existing = next(path.parent.glob(f"*-{mark}.md"), None)
     if existing is not None:
@@ -92,9 +97,6 @@ def page_of(post: Post) -> str:
     listed = post.model_dump(mode="json", exclude={"body"}) | {"published_at": post.published_at.isoformat()}
     rows = [f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in listed.items()]
     return "\n".join([_RULE, *rows, _RULE, "", post.body.strip(), ""])
-
-
-FOLDER: Final = Cms(look_at, put)
 
 
 def _newest(folder: Path) -> list[Path]:
@@ -129,7 +131,7 @@ def _texts(value: object) -> list[str]:
     return [each for each in values if isinstance(each, str) and each]
 
 
-def _slug(title: str) -> str:
+def slug_of(title: str) -> str:
     """Return a title as part of a file's name: letters and digits of any language, no path separators."""
     plain = re.sub(r"[\W_]+", "-", title.casefold()).strip("-")
     return plain[:SLUG_CHARACTERS].rstrip("-") or "post"

@@ -1,0 +1,1 @@
+"""Data sets and scorers for the bundled workflows; `graphengine eval` runs them."""

@@ -1,0 +1,65 @@
+"""Scorers for the review loop: does a brief hold the facts that its task asks for, and does it keep to its sources?
+
+`graphengine eval review_loop --data evals/review_loop.jsonl --scorers evals/review_loop.py` runs the loop by rules on
+texts that no rule was tuned for; `--against anthropic` compares with language models. `JUDGED` adds a judge, which
+needs a model: `--scorers evals/review_loop.py:JUDGED --model answers=anthropic:claude-haiku-5-5`.
+"""
+
+from pydantic import BaseModel
+
+from graphengine.briefs.article import Findings
+from graphengine.briefs.citing import passages_of
+from graphengine.briefs.draft import parse
+from graphengine.briefs.support import complaints
+from graphengine.briefs.text.words import count_words
+from graphengine.evaluation import Score, judge
+
+
+class Expected(BaseModel):
+    """What a case expects of a brief.
+
+    Attributes:
+        facts: For each fact, the strings that one line of a fair brief has.
+    """
+
+    facts: list[list[str]]
+
+
+def facts(article: str, expected: Expected) -> Score:
+    """Score the share of the expected facts that the brief holds, each in one line."""
+    lines = article.splitlines()
+    missed = [fact for fact in expected.facts if not any(all(part in line for part in fact) for line in lines)]
+    named = "; ".join(" … ".join(fact) for fact in missed)
+    return Score(value=1 - len(missed) / len(expected.facts), why=f"it lacks {named}" if missed else "")
+
+
+def grounded(article: str, findings: Findings) -> Score:
+    """Score the share of the claims that a cited passage supports, with their figures and negations."""
+    passages = passages_of(findings)
+    claims = parse(article).claims()
+    wrong = [
+        claim.text
+        for claim in claims
+        if not any(not complaints(claim.text, text) for place in claim.citations for text in passages.get(place, []))
+    ]
+    return Score(
+        value=1 - len(wrong) / len(claims) if claims else 0.0, why=f"not supported: {wrong[0]}" if wrong else ""
+    )
+
+
+def length(article: str, word_budget: int) -> Score:
+    """Score 1 for a brief within its budget, and less the longer it is."""
+    words = count_words(article)
+    return Score(value=min(1.0, word_budget / max(1, words)), why=f"{words} words of {word_budget}")
+
+
+SCORERS = {"facts": facts, "grounded": grounded, "length": length}
+JUDGED = {
+    **SCORERS,
+    "answers": judge(
+        "answers",
+        "Does the brief answer its task, for a reader who knows the field and has little time? 1: it answers all of "
+        "it, with the figures and limits that matter. 0: it treats something else.",
+        reads=("task", "article"),
+    ),
+}

@@ -1,0 +1,49 @@
+"""Python for a model, in the sandbox of pydantic-monty.
+
+Monty is an interpreter of a subset of Python, written in Rust, in a process of its own: the code has no files, network,
+environment, subprocesses or imports beyond a few modules of the standard library, because the interpreter has none of
+them. That is no wall around CPython, which could be climbed. What remains is the risk of an error in that interpreter;
+run it in a container if hostile people write the prompts.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from graphengine.errors import DefinitionError, install_command
+
+SECONDS: Final = 5.0
+MEMORY_BYTES: Final = 200_000_000
+MOST_CHARACTERS: Final = 20_000
+
+
+async def run_python(code: str) -> str:
+    """Run Python code, and return what it prints and the value of its last expression.
+
+    There are no files, no network and no third-party packages; math, re, json and datetime can be imported.
+
+    Args:
+        code: The code. Each call starts anew.
+
+    Raises:
+        DefinitionError: pydantic-monty is not installed.
+        ValueError: The code fails, or takes more than 5 seconds or 200 MB; the message is for the model.
+    """
+    try:
+        from pydantic_monty import AsyncMonty, CollectString, MontyError  # noqa: PLC0415 - an extra
+    except ModuleNotFoundError as error:
+        raise DefinitionError(f"{error}; run_python needs it", repair=install_command("sandbox")) from error
+    printed = CollectString()
+    try:
+        async with (
+            AsyncMonty(max_processes=1, request_timeout=2 * SECONDS) as pool,
+            pool.checkout(limits={"max_feed_duration_secs": SECONDS, "max_memory": MEMORY_BYTES}) as session,
+        ):
+            value = await session.feed_run(code, print_callback=printed)
+    except MontyError as error:
+        raise ValueError(f"the code failed: {error}") from error
+    text = printed.output + ("" if value is None else repr(value))
+    return text if len(text) <= MOST_CHARACTERS else text[:MOST_CHARACTERS] + "…"
+
+
+__all__ = ["run_python"]
