@@ -271,8 +271,8 @@ class KnowsPrices(Protocol):
 
 
 @runtime_checkable
-class TellsPrices(Protocol):
-    """A model that can tell what a call of some size would cost."""
+class EstimatesCosts(Protocol):
+    """A model that can estimate the cost of a call from its size."""
 
     async def price_of(self, input_tokens: int, output_tokens: int) -> float | None:
         """Return the cost of so many tokens in US dollars, without a cache; None if it is unknown."""
@@ -283,13 +283,13 @@ __all__ = [
     "UNKNOWN_USAGE",
     "Closes",
     "Effort",
+    "EstimatesCosts",
     "KnowsPrices",
     "Message",
     "Model",
     "Request",
     "Response",
     "Stop",
-    "TellsPrices",
     "ToolCall",
     "ToolSpec",
     "usage_of",

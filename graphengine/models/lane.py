@@ -170,16 +170,16 @@ class Call:
         """
         line, self.pause = self.line, None
         turn = line.begin_now(self.tokens) or await line.begin(self.number, self.tokens, self.waits, self._check)
-        heard = _Heard(line, turn, request or self._request, writes)
-        token = LEFT.set(line.heard)
+        watched = _Watched(line, turn, request or self._request, writes)
+        token = LEFT.set(line.note_limits)
         try:
-            response = await asked(self._model, heard.request)
+            response = await asked(self._model, watched.request)
         except BaseException as error:
-            used = usage_of_failure(error) or (UNKNOWN_USAGE if heard.has_begun else {})
+            used = usage_of_failure(error) or (UNKNOWN_USAGE if watched.has_begun else {})
             if used and self._request.on_spent is not None and not self._paces_others:
                 self._request.on_spent(used)
             if isinstance(error, Exception):
-                self._note(turn, error, may_repeat=not used and not heard.has_begun)
+                self._note(turn, error, may_repeat=not used and not watched.has_begun)
             raise
         else:
             line.answered(turn, _tokens_of(response))
@@ -293,7 +293,7 @@ async def _is_first(call: Call, beginning: str) -> bool:
     return False
 
 
-class _Heard:
+class _Watched:
     """Notes when an answer begins.
 
     Attributes:
@@ -308,7 +308,7 @@ class _Heard:
         self._on_text = request.on_text
         self.has_begun = False
         wanted = request.on_begin
-        if turn.is_trial or writes:  # the only reasons to stream an answer that nobody watches
+        if turn.is_trial or writes:  # the only reasons to stream an answer without a listener
             wanted = self._begin
         self.request = replace(request, on_begin=wanted, on_text=None if self._on_text is None else self._text)
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias
 
 from graphengine.errors import ModelError
-from graphengine.models.base import Closes, KnowsPrices, TellsPrices
+from graphengine.models.base import Closes, EstimatesCosts, KnowsPrices
 from graphengine.models.lane import lane_of
 from graphengine.models.names import as_model
 from graphengine.models.recording import LASTING, Answered, Asked, BadRecording, Exchange, Failed, Recording
@@ -120,11 +120,11 @@ class RecordedModel:
         return await model.knows_price() if isinstance(model, KnowsPrices) else True
 
     async def price_of(self, input_tokens: int, output_tokens: int) -> float | None:
-        """Return what the underlying model tells; 0.0 without one, as replayed answers cost nothing."""
+        """Return the underlying model's estimate; 0.0 without one, as replayed answers cost nothing."""
         model: object = self._model
         if model is None:
             return 0.0
-        return await model.price_of(input_tokens, output_tokens) if isinstance(model, TellsPrices) else None
+        return await model.price_of(input_tokens, output_tokens) if isinstance(model, EstimatesCosts) else None
 
     async def close(self) -> None:
         """Close the underlying model's connections."""

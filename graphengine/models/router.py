@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import DefinitionError, ModelError, ModelOverloaded, ModelTransient
-from graphengine.models.base import Closes, KnowsPrices, TellsPrices
+from graphengine.models.base import Closes, EstimatesCosts, KnowsPrices
 from graphengine.models.lane import Call, Lane, lane_of
 from graphengine.models.line import PLAIN
 from graphengine.models.names import as_model
@@ -107,9 +107,9 @@ class Router:
         return all([await model.knows_price() for model in self._models if isinstance(model, KnowsPrices)])
 
     async def price_of(self, input_tokens: int, output_tokens: int) -> float | None:
-        """Return the cost of so many tokens at the dearest model; None if one does not tell it."""
+        """Return the cost of so many tokens at the dearest model; None if it is unknown for one of them."""
         prices = [
-            await model.price_of(input_tokens, output_tokens) if isinstance(model, TellsPrices) else None
+            await model.price_of(input_tokens, output_tokens) if isinstance(model, EstimatesCosts) else None
             for model in self._models
         ]
         known = [price for price in prices if price is not None]
