@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from graphengine.graph.endings import ended_with
     from graphengine.graph.options import Sizes
     from graphengine.graph.question import ask
-    from graphengine.models import Lane, Message, Model, Router, ScriptedModel
+    from graphengine.models import Lane, Message, Model, Router, ScriptedModel, Settings
     from graphengine.reducers import Replace
     from graphengine.runner import (
         Context,
@@ -82,7 +82,7 @@ else:
                 "Runnable",
                 "choose",
             ),
-            "models": ("Lane", "Message", "Model", "Router", "ScriptedModel"),
+            "models": ("Lane", "Message", "Model", "Router", "ScriptedModel", "Settings"),
             "graph.options": ("Sizes",),
             "state.secret": ("Secret",),
             "reducers": ("Replace",),
@@ -134,6 +134,7 @@ __all__ = [
     "Runner",
     "ScriptedModel",
     "Secret",
+    "Settings",
     "Sizes",
     "SyncRunner",
     "TextFile",

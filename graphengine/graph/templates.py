@@ -32,6 +32,9 @@ DATA_NOTE: Final[str] = (
 )
 """The addition to an agent's system instructions if its prompt has delimited data."""
 
+SYSTEM_DATA_NOTE: Final[str] = DATA_NOTE.replace("in a question", "in these instructions or in a question")
+"""The same if the instructions themselves have delimited data."""
+
 _HOLE: Final = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
 _UNSEEN: Final = re.compile(  # blanks, control characters and invisible characters
     "[\\s\x00-\x20\x7f-\xa0\u00ad\u034f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\U000e0000-\U000e01ef]+"
@@ -339,6 +342,7 @@ def _sorted(value: object) -> object:
 
 __all__ = [
     "DATA_NOTE",
+    "SYSTEM_DATA_NOTE",
     "MessageLike",
     "as_text",
     "block",

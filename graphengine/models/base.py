@@ -14,14 +14,12 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, runt
 from pydantic import BaseModel, ConfigDict, JsonValue, SerializerFunctionWrapHandler, model_serializer
 
 from graphengine.errors import AnswerTorn, ModelError, ModelTimeout, ModelUnreachable
+from graphengine.models.settings import NO_SETTINGS, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from graphengine.models.line import Waits
-
-Effort: TypeAlias = Literal["low", "medium", "high"]
-"""How much a model thinks before it answers, if it supports that."""
 
 Stop: TypeAlias = Literal["end", "tools", "cut", "refused", "full"]
 """Why an answer ends: it is complete; it calls tools; it reached `max_tokens`; it was refused; the context window is
@@ -103,11 +101,7 @@ class Request:
             for schemas puts it into the instructions.
         output: The schema's name, as `Review`.
         tools: The tools that may be called.
-        max_tokens: The most tokens of the answer; None for the model's own default.
-        temperature: How varied answers are; None for the model's own default. Ignored by a model that has no such
-            setting.
-        effort: How much to think; None for the model's own default. Ignored by a model that has no such setting.
-        cache: Whether the provider should cache the instructions and tools, since many calls share them.
+        settings: How to answer: the most tokens, how much to think, and so on; see `Settings`.
         on_text: Gets the text of the answer piece by piece as it arrives; None if it is not wanted. Ignored by a model
             that cannot stream.
         on_begin: Called when the first part of the answer arrives, whether text, thinking or a tool call; None if that
@@ -123,10 +117,7 @@ class Request:
     schema: Mapping[str, JsonValue] | None = None
     output: str = "answer"
     tools: Sequence[ToolSpec] = ()
-    max_tokens: int | None = None
-    temperature: float | None = None
-    effort: Effort | None = None
-    cache: bool = False
+    settings: Settings = NO_SETTINGS
     on_text: Callable[[str], None] | None = None
     on_begin: Callable[[], None] | None = None
     on_spent: Callable[[Mapping[str, float | None]], None] | None = None
@@ -282,7 +273,6 @@ class EstimatesCosts(Protocol):
 __all__ = [
     "UNKNOWN_USAGE",
     "Closes",
-    "Effort",
     "EstimatesCosts",
     "KnowsPrices",
     "Message",

@@ -7,7 +7,7 @@ a stream, `_response` reads the answer; `openai_calls.py` makes the call.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 from uuid import uuid4
 
 from graphengine.errors import AnswerTorn, BadRequest, ModelError, ModelOverloaded
@@ -15,9 +15,11 @@ from graphengine.models.base import Response, ToolCall
 from graphengine.models.openai_calls import ServedModel
 from graphengine.models.openai_errors import complaint, failed, not_this_api
 from graphengine.models.openai_parts import (
+    CHOICES,
     arguments,
     cache_key,
     call_id,
+    common_settings,
     form_of_answer,
     form_of_tool,
     inside,
@@ -30,9 +32,12 @@ from graphengine.models.openai_parts import (
     unknown,
 )
 from graphengine.models.sdk import sound_json
+from graphengine.models.settings import merged, refuse_lacking
 from graphengine.state.json_values import DEEPEST, utf8_text
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pydantic import JsonValue
 
     from graphengine.models.base import Message, Request, Stop, ToolSpec
@@ -91,6 +96,9 @@ class OpenAIChatModel(ServedModel):
 
     _api = "openai-chat"
     _tokens = "prompt_tokens", "completion_tokens"
+    _lacking: ClassVar[Mapping[str, str]] = {
+        "thinking": "give effort=, or in extra={…} the field that this server has for it",
+    }
 
     def __init__(  # noqa: PLR0913 - each is a separate setting of the server
         self,
@@ -114,6 +122,7 @@ class OpenAIChatModel(ServedModel):
         Raises:
             ModelError: The call failed; the class states how.
         """
+        refuse_lacking(self, request.settings, request.agent)
         body = self._body(request)
         chunks = _Chunks(self._server, request)
         try:
@@ -129,10 +138,11 @@ class OpenAIChatModel(ServedModel):
             raise
 
     async def _whole(self, body: JsonObject, request: Request, chunks: _Chunks) -> JsonObject:
+        headers = request.settings.headers
         if not request.streams:
-            return await self._server.whole(_PATH, body)
+            return await self._server.whole(_PATH, body, headers)
         body = {**body, "stream": True, "stream_options": {"include_usage": True}}
-        unstreamed = await self._server.stream(_PATH, body, chunks.take)
+        unstreamed = await self._server.stream(_PATH, body, headers, chunks.take)
         return chunks.whole() if unstreamed is None else unstreamed
 
     def _repair(self, request: Request, repair: str) -> str:
@@ -155,7 +165,7 @@ class OpenAIChatModel(ServedModel):
         if form is not None:
             wanted: JsonObject = {"name": form.name, "schema": form.schema, "strict": form.strict}
             body["response_format"] = {"type": "json_schema", "json_schema": wanted}
-        return body | self._settings(request)
+        return merged(body | self._settings(request), request.settings.extra)
 
     def _message(self, message: Message) -> JsonObject:
         made = _message(message)
@@ -183,15 +193,18 @@ class OpenAIChatModel(ServedModel):
 
     def _settings(self, request: Request) -> JsonObject:
         """Return the settings. OpenAI and Azure renamed `max_tokens` and refuse the old name, which others know."""
-        found: JsonObject = {}
-        server = self._server
-        if request.max_tokens is not None:
-            found["max_completion_tokens" if server.knows_new_names else "max_tokens"] = request.max_tokens
-        if request.temperature is not None and not (server.is_own and thinks(self.model)):
-            found["temperature"] = request.temperature
-        if request.effort is not None:
-            found["reasoning_effort"] = request.effort
-        if request.cache and server.is_own:
+        settings, server = request.settings, self._server
+        found = common_settings(request, samples=not (server.is_own and thinks(self.model)))
+        if settings.max_tokens is not None:
+            found["max_completion_tokens" if server.knows_new_names else "max_tokens"] = settings.max_tokens
+        if settings.effort is not None:
+            found["reasoning_effort"] = settings.effort
+        if settings.stop:
+            found["stop"] = list(settings.stop)
+        choice = settings.tool_choice
+        if request.tools and choice is not None:
+            found["tool_choice"] = choice if choice in CHOICES else {"type": "function", "function": {"name": choice}}
+        if settings.cache and server.is_own:
             found["prompt_cache_key"] = cache_key(request.system, request.tools)
         return found
 

@@ -139,6 +139,22 @@ def instructions(request: Request, *, native_schema: bool = True) -> str:
     return f"{request.system}\n\n{form}" if request.system else form
 
 
+CHOICES: Final = ("auto", "none", "required")
+"""Choices of tools; any other is the name of a tool."""
+
+
+def common_settings(request: Request, *, samples: bool) -> JsonObject:
+    """Return the settings that both APIs call by the same name.
+
+    Args:
+        request: The request.
+        samples: Whether the model has `temperature` and `top_p`.
+    """
+    names = ("temperature", "top_p", "service_tier") if samples else ("service_tier",)
+    given = request.settings.given()
+    return {name: given[name] for name in names if name in given}
+
+
 def cache_key(system: str, tools: Sequence[ToolSpec]) -> str:
     """Return a key that is equal for calls with equal instructions and tools, so that they share a server's cache."""
     whole = json.dumps([system, [[tool.name, tool.description, dict(tool.schema)] for tool in tools]])
@@ -159,12 +175,14 @@ def thinks(model: str) -> bool:
 
 
 __all__ = [
+    "CHOICES",
     "LONGEST_ID",
     "LONGEST_NAME",
     "Form",
     "arguments",
     "cache_key",
     "call_id",
+    "common_settings",
     "count",
     "form_of_answer",
     "form_of_tool",

@@ -24,13 +24,15 @@ from graphengine.models.lane import lane_of
 from graphengine.models.names import as_model
 from graphengine.models.recording import LASTING, Answered, Asked, BadRecording, Exchange, Failed, Recording
 from graphengine.models.scripted import stream
+from graphengine.models.settings import ChecksSettings
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from graphengine.models.base import Model, Request, Response
     from graphengine.models.lane import Lane
+    from graphengine.models.settings import Settings
 
 _Part: TypeAlias = "tuple[str, ...]"
 
@@ -108,6 +110,11 @@ class RecordedModel:
     def lane(self) -> Lane | None:
         """The lane of the underlying model; None without one, as replayed answers need not wait."""
         return None if self._model is None else lane_of(self._model)
+
+    def lacks(self, settings: Settings) -> Mapping[str, str]:
+        """Return the repair for each setting that the underlying model does not have, by name."""
+        model: object = self._model
+        return model.lacks(settings) if isinstance(model, ChecksSettings) else {}
 
     @property
     def reports_usage(self) -> bool:
@@ -257,7 +264,7 @@ def _parts(asked: Asked) -> list[_Part]:
     ]
     if asked.form is not None:
         parts.append((f"wants {asked.output}:", *_lines(_pretty(asked.form))))
-    settings = asked.model_dump(include={"max_tokens", "temperature", "effort"}, exclude_none=True)
+    settings = asked.model_dump(include={"max_tokens", "temperature", "effort"}, exclude_none=True) | asked.settings
     return parts + [(f"{name}: {value}",) for name, value in settings.items()]
 
 

@@ -96,10 +96,14 @@ class Asked(_Part):
     max_tokens: int | None = None
     temperature: float | None = None
     effort: str | None = None
+    settings: dict[str, JsonValue] = {}
 
     @classmethod
     def of(cls, request: Request) -> Self:
-        """Make it from a request, secrets included."""
+        """Make it from a request, secrets included, without headers and what a cache is asked for."""
+        given = request.settings.given()
+        plain = {name: given.pop(name, None) for name in ("max_tokens", "temperature", "effort")}
+        given |= {"stop": list(given["stop"])} if "stop" in given else {}
         return cls(
             agent=request.agent,
             system=request.system,
@@ -110,9 +114,8 @@ class Asked(_Part):
                 AskedTool(name=tool.name, description=tool.description, parameters=dict(tool.schema))
                 for tool in request.tools
             ),
-            max_tokens=request.max_tokens,
-            temperature=request.temperature,
-            effort=request.effort,
+            **plain,
+            settings={name: value for name, value in given.items() if name not in {"cache", "headers"}},
         )
 
     def without_secrets(self) -> Self:

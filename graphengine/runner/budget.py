@@ -224,7 +224,7 @@ class Reservation:
 
 async def guessed(model: Model, request: Request) -> Mapping[str, float]:
     """Return what a first call may use: about the tokens of the question, and the most of an answer."""
-    asked, answered = estimated_tokens(request), request.max_tokens or _ANSWER_TOKENS
+    asked, answered = estimated_tokens(request), request.settings.max_tokens or _ANSWER_TOKENS
     found = {"tokens": float(asked + answered)}
     cost = await model.price_of(asked, answered) if isinstance(model, EstimatesCosts) else None
     return found if cost is None else {**found, "cost_usd": cost}
