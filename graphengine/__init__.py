@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     )
     from graphengine.state.ending import Ending
     from graphengine.state.failure import Failure
+    from graphengine.state.media import Media
     from graphengine.state.secret import Secret
     from graphengine.state.text_file import TextFile
 else:
@@ -69,6 +70,7 @@ else:
             "state.ending": ("Ending",),
             "errors": ("CompileError", "GraphEngineError"),
             "state.failure": ("Failure",),
+            "state.media": ("Media",),
             "state.text_file": ("TextFile",),
             "api.graph": ("Graph",),
             "graph.definition": (
@@ -118,6 +120,7 @@ __all__ = [
     "GraphEngineError",
     "Lane",
     "Limits",
+    "Media",
     "Message",
     "Migration",
     "Model",

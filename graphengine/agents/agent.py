@@ -30,6 +30,7 @@ from graphengine.models.names import model_of
 from graphengine.models.settings import NO_SETTINGS, Cache, ChecksSettings, Effort, Settings
 from graphengine.state.injection import Injected, Parameter
 from graphengine.state.json_values import utf8_text
+from graphengine.state.media import Media, joined
 from graphengine.state.path import is_path, parse
 
 if TYPE_CHECKING:
@@ -70,7 +71,8 @@ class Agent(Generic[T]):
             `"offline"`, or an object with the `Model` protocol. A Runner can replace it.
         system: Standing instructions: text with `{paths}` of the state, or a function of fields that returns the text.
         prompt: Text whose `{paths}` name what it reads of the state, each delimited so that it cannot pass for
-            instructions; or a function of fields that returns the text. Without it the inputs become labelled blocks.
+            instructions, and pictures and documents shown in their place; or a function of fields that returns the
+            text, or a list of texts and media. Without it the inputs become labelled blocks.
         output: The type of its answers; text if not given.
         check: Validates each answer, `check(answer, **fields)`; its ValueError is sent to the model.
         tools: What the model may call: functions, `tool(function, …)`, `mcp(…)`.
@@ -99,7 +101,7 @@ class Agent(Generic[T]):
     name: str
     model: str | Model = "offline"
     system: str | Callable[..., str] = ""
-    prompt: str | Callable[..., str] = ""
+    prompt: str | Callable[..., str | Sequence[str | Media]] = ""
     output: TypeForm[T] = str  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
     check: Callable[..., object] | None = None
     tools: Sequence[ToolLike] = ()
@@ -171,39 +173,45 @@ class Agent(Generic[T]):
         stand_in = self._stand_in(scope, given) if self.offline is not None else None
         try:
             talk = Conversation(self, scope, await self._instructions(scope, given), before, given, stand_in)
-            question = await self._question(scope, given)
-            value = await talk.hold(question)
+            question, media = await self._question(scope, given)
+            value = await talk.hold(question, media)
         except ModelError as error:
             if not error.where:
                 error.where = f"agent {self.name}"
             raise
         return Answer(value, talk.messages, talk.usage)
 
-    async def _question(self, scope: Scope, inputs: Mapping[str, object]) -> str:
-        """Return the question; the user's functions that make or guard it are called in a thread."""
+    async def _question(self, scope: Scope, inputs: Mapping[str, object]) -> tuple[str, Sequence[Media]]:
+        """Return the question and its media; the user's functions that make or guard it are called in a thread."""
+        media: list[Media] = []
         if callable(self.prompt):
-            text = await self._made("prompt", self.prompt, scope, inputs)
+            text, media = await self._made("prompt", self.prompt, scope, inputs)
         else:
-            text = fill(self.prompt, inputs) if self.prompt else labelled(inputs)
+            text = fill(self.prompt, inputs, media) if self.prompt else labelled(inputs, media)
         if not any(guard.on == "input" for guard in self.watch):
-            return text
+            return text, media
         guarded = functools.partial(check_text, self.watch, text, "input", where=f"agent {self.name}")
-        return cast("str", await scope.blocking(guarded))
+        return cast("str", await scope.blocking(guarded)), media
 
-    async def _made(self, what: str, function: Callable[..., str], scope: Scope, inputs: Mapping[str, object]) -> str:
-        """Return the text that a function of fields makes; it is called in a thread."""
+    async def _made(
+        self, what: str, function: Callable[..., object], scope: Scope, inputs: Mapping[str, object]
+    ) -> tuple[str, list[Media]]:
+        """Return the text and the media that a function of fields makes; it is called in a thread."""
         values = {name: value for name, value in inputs.items() if name in Injected.of(function).names}
-        text = await scope.blocking(functools.partial(function, **values))
-        if not isinstance(text, str):
-            message = f"the {what} of {self.name} is {type(text).__name__}"
-            raise DefinitionError(message, where=f"agent {self.name}", repair="return the text from its function")
-        return text
+        made = await scope.blocking(functools.partial(function, **values))
+        takes_media = what == "prompt"
+        parts = made if takes_media and isinstance(made, (list, tuple)) else [made]
+        if not all(isinstance(part, str) or (takes_media and isinstance(part, Media)) for part in parts):
+            repair = "return the text from its function" + (", or a list of texts and media" if takes_media else "")
+            message = f"the {what} of {self.name} is {type(made).__name__}"
+            raise DefinitionError(message, where=f"agent {self.name}", repair=repair)
+        return joined(cast("Sequence[str | Media]", parts))
 
     async def _instructions(self, scope: Scope, inputs: Mapping[str, object]) -> str:
         """Return the standing instructions, with a note on delimited data if they or the question have some."""
         has_data = not callable(self.prompt) and bool(holes(self.prompt) if self.prompt else inputs)
         if callable(self.system):
-            system = await self._made("system", self.system, scope, inputs)
+            system, _ = await self._made("system", self.system, scope, inputs)
         else:
             system = fill(self.system, inputs)
             if holes(self.system):

@@ -47,6 +47,7 @@ from graphengine.models.offline import OfflineModel
 from graphengine.models.settings import NO_SETTINGS, Settings
 from graphengine.state.digest import digest_of
 from graphengine.state.json_values import utf8_text
+from graphengine.state.media import Media
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
@@ -113,13 +114,14 @@ class Conversation(Generic[T]):
         self._equal: Counter[str] = Counter()
         self.usage: dict[str, float | None] = {}
 
-    async def hold(self, prompt: str) -> T:
-        """Send the question, and continue until there is an answer.
+    async def hold(self, prompt: str, media: Sequence[Media] = ()) -> T:
+        """Send the question, with what it shows, and continue until there is an answer.
 
         Raises:
             ModelError, BadAnswer: There is no answer.
         """
-        self.messages.append(Message(role="user", text=utf8_text(prompt), agent=self._agent.name))
+        question = Message(role="user", text=utf8_text(prompt), media=tuple(media), agent=self._agent.name)
+        self.messages.append(question)
         if isinstance(self._model, OfflineModel):
             return await self._offline()
         async with AsyncExitStack() as stack:
@@ -238,6 +240,8 @@ class Conversation(Generic[T]):
                 record["settings"] = request.settings.recorded()
             if self._turn == 1:
                 record |= {name: text for name, text in self._made_texts() if self._scope.may_record(text)}
+                if "question" in record and self.messages[0].media:
+                    record["media"] = [one.model_dump() for one in self.messages[0].media]
             if response.stop in _NO_USE:
                 record["attempt"] = self._scope.attempt
             by = {"agent": utf8_text(request.agent), "model": utf8_text(response.model or model.name)}
@@ -443,6 +447,8 @@ class Conversation(Generic[T]):
             with self._scope.call(key):
                 outcome = misfit if misfit is not None else await self._outcome(tool, call)
             record: dict[str, JsonValue] = {"text": outcome.text}
+            if outcome.media:
+                record["media"] = [one.model_dump() for one in outcome.media]
             if outcome.is_error:
                 record["error"] = True
             if outcome.error is not None:
@@ -505,7 +511,8 @@ class Conversation(Generic[T]):
             return by_question
         for record in self._scope.recorded(self._key):
             if isinstance(record, dict) and "question" in record:
-                self.messages[0] = self.messages[0].model_copy(update={"text": record["question"]})
+                media = tuple(Media.model_validate(one) for one in record.get("media", ()))
+                self.messages[0] = self.messages[0].model_copy(update={"text": record["question"], "media": media})
             if isinstance(record, dict) and "system" in record:
                 self._system = record["system"]
         return self._key
@@ -565,4 +572,6 @@ def _digest(body: bytes) -> str:
 
 
 def _result(call: ToolCall, record: JsonObject) -> Message:
-    return Message(role="tool", text=record["text"], call_id=call.id, is_error=record.get("error", False))
+    media = tuple(Media.model_validate(one) for one in record.get("media", ()))
+    failed = record.get("error", False)
+    return Message(role="tool", text=record["text"], media=media, call_id=call.id, is_error=failed)

@@ -14,6 +14,7 @@ from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import BadAnswer, DefinitionError
 from graphengine.graph.templates import block, conversation
 from graphengine.models.base import Message
+from graphengine.models.lane import media_tokens
 from graphengine.state.json_values import utf8_text
 
 if TYPE_CHECKING:
@@ -188,7 +189,7 @@ def _estimate(message: Message) -> int:
     """Return the approximate number of tokens of a message."""
     texts = [message.text, *(part for call in message.calls for part in (call.name, call.arguments))]
     size_bytes = sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
-    return _AROUND_A_MESSAGE + -(-size_bytes // _BYTES_A_TOKEN)
+    return _AROUND_A_MESSAGE + -(-size_bytes // _BYTES_A_TOKEN) + sum(map(media_tokens, message.media))
 
 
 __all__ = [

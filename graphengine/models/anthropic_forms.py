@@ -13,14 +13,14 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
-from graphengine.models.base import Response, ToolCall
+from graphengine.models.base import PDF, CannotShow, Response, ToolCall
 from graphengine.models.prices import Spent
 from graphengine.models.sdk import schema_in_words, sound_json
 from graphengine.models.settings import merged
 from graphengine.state.json_values import utf8_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from pydantic import JsonValue
 
@@ -133,7 +133,8 @@ def _cache_ends(messages: Sequence[Json]) -> None:
     ends = [message["content"] for message in messages if message["role"] == "user"]
     for content in ends[-2:]:
         if isinstance(content, list) and isinstance(content[-1], dict):
-            content[-1] = content[-1] | {"cache_control": _CACHED}
+            marked: Json = {**content[-1], "cache_control": _CACHED}
+            content[-1] = marked
 
 
 def conversation(messages: Iterable[Message]) -> list[Json]:
@@ -155,7 +156,9 @@ def conversation(messages: Iterable[Message]) -> list[Json]:
 def _content(message: Message) -> list[JsonValue]:
     if message.role == "tool":
         result: Json = {"type": "tool_result", "tool_use_id": _id(message.call_id)}
-        if message.text.strip():
+        if message.media:
+            result["content"] = [_text(utf8_text(message.text)), *_media(message)]
+        elif message.text.strip():
             result["content"] = utf8_text(message.text)
         return [result | ({"is_error": True} if message.is_error else {})]
     native = message.native or {}
@@ -163,7 +166,7 @@ def _content(message: Message) -> list[JsonValue]:
     if message.role == "assistant" and native.get("provider") == PROVIDER and isinstance(content, list):
         return [block for block in content if not _is_empty(block)]
     text: list[JsonValue] = [_text(utf8_text(message.text))] if message.text.strip() else []
-    return text + [
+    return [*text, *_media(message)] + [
         {"type": "tool_use", "id": _id(call.id), "name": call.name, "input": _input(call.arguments)}
         for call in message.calls
     ]
@@ -171,6 +174,23 @@ def _content(message: Message) -> list[JsonValue]:
 
 def _text(text: str) -> Json:
     return {"type": "text", "text": text}
+
+
+def _media(message: Message) -> Iterator[JsonValue]:
+    """Yield the media of a message, each after the text that stands for it.
+
+    Raises:
+        CannotShow: The API has no form for one.
+    """
+    for text, one in message.labelled_media():
+        source: Json = {"type": "base64", "media_type": one.type, "data": one.data}
+        if one.kind == "image":
+            yield _text(text)
+            yield {"type": "image", "source": source}
+        elif one.type == PDF:
+            yield {"type": "document", "source": source, "title": text}
+        else:
+            raise CannotShow(one)
 
 
 def _are_text(blocks: Sequence[JsonValue]) -> bool:

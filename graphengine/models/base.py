@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, runt
 
 from pydantic import BaseModel, ConfigDict, JsonValue, SerializerFunctionWrapHandler, model_serializer
 
-from graphengine.errors import AnswerTorn, ModelError, ModelTimeout, ModelUnreachable
+from graphengine.errors import AnswerTorn, BadRequest, ModelError, ModelTimeout, ModelUnreachable
 from graphengine.models.settings import NO_SETTINGS, Settings
+from graphengine.state.media import Media, label
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
     from graphengine.models.line import Waits
 
@@ -50,6 +51,8 @@ class Message(BaseModel):
             replacement of earlier messages that are no longer sent).
         text: The message's text.
         calls: For an assistant's message: the tools that it calls.
+        media: What the question or a tool's result shows besides its text, where `[media 1: photo.png]` stands for the
+            first of it.
         call_id: For a tool's message: the call that it is the result of.
         is_error: For a tool's message: whether the tool failed; `text` is then the error.
         agent: The agent that wrote the message, or that received it.
@@ -64,6 +67,7 @@ class Message(BaseModel):
 
     role: Literal["user", "assistant", "tool", "summary"]
     text: str = ""
+    media: tuple[Media, ...] = ()
     calls: tuple[ToolCall, ...] = ()
     call_id: str = ""
     is_error: bool = False
@@ -72,11 +76,29 @@ class Message(BaseModel):
     tokens: int | None = None
     native: dict[str, JsonValue] | None = None
 
+    def labelled_media(self) -> Iterator[tuple[str, Media]]:
+        """Yield each medium with the text that stands for it, for adapters."""
+        for number, one in enumerate(self.media, 1):
+            yield label(number, one), one
+
     @model_serializer(mode="wrap")
     def _without_defaults(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Dump only the fields that differ from their defaults, to keep states with many messages small."""
         fields = type(self).model_fields
         return {name: value for name, value in dump(self).items() if getattr(self, name) != fields[name].default}
+
+
+PDF: Final = "application/pdf"
+
+
+class CannotShow(BadRequest):
+    """The model's API takes no media of this type."""
+
+    def __init__(self, one: Media) -> None:
+        super().__init__(
+            f"the model's API takes no {one.type} ({one})",
+            repair="give the media to another model, or turn them into text or pictures in a node before",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,7 +293,9 @@ class EstimatesCosts(Protocol):
 
 
 __all__ = [
+    "PDF",
     "UNKNOWN_USAGE",
+    "CannotShow",
     "Closes",
     "EstimatesCosts",
     "KnowsPrices",

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from graphengine.errors import ModelError, ModelOverloaded
-from graphengine.models.base import Response, ToolCall
+from graphengine.models.base import PDF, CannotShow, Response, ToolCall
 from graphengine.models.openai_calls import ServedModel
 from graphengine.models.openai_errors import complaint, failed, not_this_api
 from graphengine.models.openai_parts import (
@@ -19,6 +19,8 @@ from graphengine.models.openai_parts import (
     cache_key,
     call_id,
     common_settings,
+    data_url,
+    file_name,
     form_of_answer,
     form_of_tool,
     inside,
@@ -138,10 +140,14 @@ class OpenAIModel(ServedModel):
 
     def _items(self, message: Message) -> Iterator[JsonValue]:
         if message.role == "tool":
-            output = tool_result(message.text, is_error=message.is_error)
+            output: JsonValue = tool_result(message.text, is_error=message.is_error)
+            if message.media:
+                output = [{"type": "input_text", "text": output}, *_media(message)]
             yield {"type": "function_call_output", "call_id": call_id(message.call_id), "output": output}
         elif message.role == "assistant":
             yield from self._sealed(message) or _assembled(message)
+        elif message.media:
+            yield {"role": "user", "content": [{"type": "input_text", "text": message.text}, *_media(message)]}
         else:
             yield {"role": "user", "content": message.text}
 
@@ -223,6 +229,22 @@ class _Events:
         if self._last is None:
             raise self._server.torn("ended its answer before it was complete")
         return self._last if self._last.get("output") else {**self._last, "output": self._items}
+
+
+def _media(message: Message) -> Iterator[JsonValue]:
+    """Yield the media of a message, each after the text that stands for it.
+
+    Raises:
+        CannotShow: The API has no form for one.
+    """
+    for mark, one in message.labelled_media():
+        yield {"type": "input_text", "text": mark}
+        if one.kind == "image":
+            yield {"type": "input_image", "image_url": data_url(one), "detail": "auto"}
+        elif one.type == PDF:
+            yield {"type": "input_file", "filename": file_name(one), "file_data": data_url(one)}
+        else:
+            raise CannotShow(one)
 
 
 def _assembled(message: Message) -> Iterator[JsonValue]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from uuid import uuid4
 
 from graphengine.errors import AnswerTorn, BadRequest, ModelError, ModelOverloaded
-from graphengine.models.base import Response, ToolCall
+from graphengine.models.base import PDF, CannotShow, Response, ToolCall
 from graphengine.models.openai_calls import ServedModel
 from graphengine.models.openai_errors import complaint, failed, not_this_api
 from graphengine.models.openai_parts import (
@@ -20,6 +20,8 @@ from graphengine.models.openai_parts import (
     cache_key,
     call_id,
     common_settings,
+    data_url,
+    file_name,
     form_of_answer,
     form_of_tool,
     inside,
@@ -36,7 +38,7 @@ from graphengine.models.settings import merged, refuse_lacking
 from graphengine.state.json_values import DEEPEST, utf8_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pydantic import JsonValue
 
@@ -63,6 +65,9 @@ _FAILED: Final[dict[str, type[ModelError]]] = {
 }
 """Some servers' reasons for answers that end in a failure."""
 
+
+_SOUNDS: Final = {"audio/wav": "wav", "audio/x-wav": "wav", "audio/mpeg": "mp3", "audio/mp3": "mp3"}
+"""The names of formats of sound, by MIME type."""
 
 _KNOWN: Final = ("role", "content", "refusal", "tool_calls", "function_call", "annotations", "audio")
 """Fields of an answer's message that are read here, or that the server does not need back."""
@@ -158,7 +163,7 @@ class OpenAIChatModel(ServedModel):
     def _body(self, request: Request) -> JsonObject:
         system = instructions(request, native_schema=self._native_schema)
         first: list[JsonValue] = [{"role": "system", "content": system}] if system else []
-        body: JsonObject = {"model": self.model, "messages": [*first, *map(self._message, request.messages)]}
+        body: JsonObject = {"model": self.model, "messages": [*first, *self._messages(request.messages)]}
         if request.tools:
             body["tools"] = [_tool(tool) for tool in request.tools]
         form = form_of_answer(request) if self._native_schema else None
@@ -166,6 +171,19 @@ class OpenAIChatModel(ServedModel):
             wanted: JsonObject = {"name": form.name, "schema": form.schema, "strict": form.strict}
             body["response_format"] = {"type": "json_schema", "json_schema": wanted}
         return merged(body | self._settings(request), request.settings.extra)
+
+    def _messages(self, messages: Sequence[Message]) -> Iterator[JsonObject]:
+        """Yield the messages. A tool's result is text alone, so the media of a turn's results follow in a question."""
+        shown: list[JsonValue] = []
+        for message in messages:
+            if message.role != "tool" and shown:
+                yield {"role": "user", "content": shown}
+                shown = []
+            yield self._message(message)
+            if message.role == "tool" and message.media:
+                shown += [_text(f"Shown by the result of call {call_id(message.call_id)}:"), *_media(message)]
+        if shown:
+            yield {"role": "user", "content": shown}
 
     def _message(self, message: Message) -> JsonObject:
         made = _message(message)
@@ -347,11 +365,34 @@ def _message(message: Message) -> JsonObject:
         result = tool_result(message.text, is_error=message.is_error)
         return {"role": "tool", "tool_call_id": call_id(message.call_id), "content": result}
     if message.role != "assistant":
-        return {"role": "user", "content": message.text}
+        content: JsonValue = [_text(message.text), *_media(message)] if message.media else message.text
+        return {"role": "user", "content": content}
     if not message.calls:
         return {"role": "assistant", "content": message.text}
     calls: list[JsonValue] = [_call(call) for call in message.calls]
     return {"role": "assistant", "content": message.text or None, "tool_calls": calls}
+
+
+def _text(text: str) -> JsonObject:
+    return {"type": "text", "text": text}
+
+
+def _media(message: Message) -> Iterator[JsonValue]:
+    """Yield the media of a message, each after the text that stands for it.
+
+    Raises:
+        CannotShow: The API has no form for one.
+    """
+    for mark, one in message.labelled_media():
+        yield _text(mark)
+        if one.kind == "image":
+            yield {"type": "image_url", "image_url": {"url": data_url(one)}}
+        elif one.type == PDF:
+            yield {"type": "file", "file": {"filename": file_name(one), "file_data": data_url(one)}}
+        elif one.type in _SOUNDS:
+            yield {"type": "input_audio", "input_audio": {"data": one.data, "format": _SOUNDS[one.type]}}
+        else:
+            raise CannotShow(one)
 
 
 def _call(call: ToolCall) -> JsonObject:

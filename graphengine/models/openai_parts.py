@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from graphengine.models.base import Request, ToolSpec
     from graphengine.models.openai_schema import JsonObject
+    from graphengine.state.media import Media
 
 LONGEST_ID: Final = 64
 """The longest id of a tool call; other providers write longer ones."""
@@ -107,6 +108,16 @@ def tool_result(content: str, *, is_error: bool) -> str:
     return f"Error: {content}" if is_error else content
 
 
+def data_url(one: Media) -> str:
+    """Return a medium as a URL that holds it."""
+    return f"data:{one.type};base64,{one.data}"
+
+
+def file_name(one: Media) -> str:
+    """Return the name under which a document is sent; the APIs require one."""
+    return one.name or "document.pdf"
+
+
 @dataclass(frozen=True, slots=True)
 class Form:
     """A schema as it is sent: its name, the schema, and whether strict mode applies."""
@@ -184,6 +195,8 @@ __all__ = [
     "call_id",
     "common_settings",
     "count",
+    "data_url",
+    "file_name",
     "form_of_answer",
     "form_of_tool",
     "inside",

@@ -257,8 +257,9 @@ def _parts(asked: Asked) -> list[_Part]:
         parts.append(("system:", *_lines(asked.system)))
     for message in asked.messages:
         role = message.role + (f" {message.call_id}" if message.call_id else "") + (" (error)" * message.is_error)
+        shown = [f"  media {one.type} {one.name} {one.digest}" for one in message.media]
         wanted = [f"  calls {call.name} {call.arguments} as {call.id}" for call in message.calls]
-        parts.append((f"{role}:", *_lines(message.text), *wanted))
+        parts.append((f"{role}:", *_lines(message.text), *shown, *wanted))
     parts += [
         (f"tool {tool.name}:", *_lines(tool.description), *_lines(_pretty(tool.parameters))) for tool in asked.tools
     ]

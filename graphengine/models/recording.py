@@ -8,6 +8,7 @@ that a new recording differs only where the content does. Secrets are hidden bef
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Self
 
+    from graphengine.state.media import Media
+
 FORMAT: Final = "graphengine recording"
 VERSION: Final = 1
 LASTING: Final = (AnswerRefused, AnswerCut, ContextFull)
@@ -66,6 +69,14 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class AskedMedia(_Part):
+    """A picture, document or sound, by the digest of its data."""
+
+    type: str
+    name: str = ""
+    digest: str
+
+
 class AskedMessage(_Part):
     """A message, without the fields that are not sent to a model."""
 
@@ -74,6 +85,7 @@ class AskedMessage(_Part):
     calls: tuple[ToolCall, ...] = ()
     call_id: str = ""
     is_error: bool = False
+    media: tuple[AskedMedia, ...] = ()
 
 
 class AskedTool(_Part):
@@ -390,7 +402,12 @@ def _asked(message: Message) -> AskedMessage:
         calls=message.calls,
         call_id=message.call_id,
         is_error=message.is_error,
+        media=tuple(AskedMedia(type=one.type, name=one.name, digest=_digest(one)) for one in message.media),
     )
+
+
+def _digest(one: Media) -> str:
+    return hashlib.blake2b(one.data.encode(), digest_size=18).hexdigest()
 
 
 def _canonical(value: object) -> str:
