@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
-from graphengine.models.base import PDF, CannotShow, Response, ToolCall
+from graphengine.models.base import PDF, Response, ToolCall, cannot_show
 from graphengine.models.prices import Spent
 from graphengine.models.sdk import schema_in_words, sound_json
 from graphengine.models.settings import merged
@@ -180,7 +180,7 @@ def _media(message: Message) -> Iterator[JsonValue]:
     """Yield the media of a message, each after the text that stands for it.
 
     Raises:
-        CannotShow: The API has no form for one.
+        BadRequest: The API has no form for one.
     """
     for text, one in message.labelled_media():
         source: Json = {"type": "base64", "media_type": one.type, "data": one.data}
@@ -190,7 +190,7 @@ def _media(message: Message) -> Iterator[JsonValue]:
         elif one.type == PDF:
             yield {"type": "document", "source": source, "title": text}
         else:
-            raise CannotShow(one)
+            raise cannot_show(one)
 
 
 def _are_text(blocks: Sequence[JsonValue]) -> bool:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
     from graphengine.models.line import Waits
+    from graphengine.models.parts import Part
 
 Stop: TypeAlias = Literal["end", "tools", "cut", "refused", "full"]
 """Why an answer ends: it is complete; it calls tools; it reached `max_tokens`; it was refused; the context window is
@@ -76,6 +77,18 @@ class Message(BaseModel):
     tokens: int | None = None
     native: dict[str, JsonValue] | None = None
 
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """Its parts in order: `Text`, `Media`, `Thinking`, `ToolCall`, `ToolResult`, `Citation` and `Native`.
+
+        Example:
+            >>> Message(role="user", text="Hello").parts
+            (Text(text='Hello'),)
+        """
+        from graphengine.models.parts import parts_of  # noqa: PLC0415 - that module reads messages
+
+        return parts_of(self)
+
     def labelled_media(self) -> Iterator[tuple[str, Media]]:
         """Yield each medium with the text that stands for it, for adapters."""
         for number, one in enumerate(self.media, 1):
@@ -91,14 +104,10 @@ class Message(BaseModel):
 PDF: Final = "application/pdf"
 
 
-class CannotShow(BadRequest):
-    """The model's API takes no media of this type."""
-
-    def __init__(self, one: Media) -> None:
-        super().__init__(
-            f"the model's API takes no {one.type} ({one})",
-            repair="give the media to another model, or turn them into text or pictures in a node before",
-        )
+def cannot_show(one: Media) -> BadRequest:
+    """Return the error for a medium that a model's API does not take."""
+    repair = "give the media to another model, or turn them into text or pictures in a node before"
+    return BadRequest(f"the model's API takes no {one.type} ({one})", repair=repair)
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,7 +304,6 @@ class EstimatesCosts(Protocol):
 __all__ = [
     "PDF",
     "UNKNOWN_USAGE",
-    "CannotShow",
     "Closes",
     "EstimatesCosts",
     "KnowsPrices",
@@ -306,6 +314,7 @@ __all__ = [
     "Stop",
     "ToolCall",
     "ToolSpec",
+    "cannot_show",
     "usage_of",
     "usage_of_failure",
 ]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from graphengine.errors import ModelError, ModelOverloaded
-from graphengine.models.base import PDF, CannotShow, Response, ToolCall
+from graphengine.models.base import PDF, Response, ToolCall, cannot_show
 from graphengine.models.openai_calls import ServedModel
 from graphengine.models.openai_errors import complaint, failed, not_this_api
 from graphengine.models.openai_parts import (
@@ -189,6 +189,7 @@ class OpenAIModel(ServedModel):
     def _native(self, items: list[JsonObject]) -> dict[str, JsonValue] | None:
         """Return the answer's items for the next question, if they hold more than text and calls."""
         more = any(unknown(item, _KNOWN.get(text(item, "type"), ())) for item in items)
+        more = more or any(part.get("annotations") for item in items for part in listed(item, "content"))
         return {"provider": self._provider, "content": sound_json([*items], levels=DEEPEST)} if more else None
 
 
@@ -235,7 +236,7 @@ def _media(message: Message) -> Iterator[JsonValue]:
     """Yield the media of a message, each after the text that stands for it.
 
     Raises:
-        CannotShow: The API has no form for one.
+        BadRequest: The API has no form for one.
     """
     for mark, one in message.labelled_media():
         yield {"type": "input_text", "text": mark}
@@ -244,7 +245,7 @@ def _media(message: Message) -> Iterator[JsonValue]:
         elif one.type == PDF:
             yield {"type": "input_file", "filename": file_name(one), "file_data": data_url(one)}
         else:
-            raise CannotShow(one)
+            raise cannot_show(one)
 
 
 def _assembled(message: Message) -> Iterator[JsonValue]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from uuid import uuid4
 
 from graphengine.errors import AnswerTorn, BadRequest, ModelError, ModelOverloaded
-from graphengine.models.base import PDF, CannotShow, Response, ToolCall
+from graphengine.models.base import PDF, Response, ToolCall, cannot_show
 from graphengine.models.openai_calls import ServedModel
 from graphengine.models.openai_errors import complaint, failed, not_this_api
 from graphengine.models.openai_parts import (
@@ -197,16 +197,19 @@ class OpenAIChatModel(ServedModel):
         return made
 
     def _native(self, message: JsonObject, calls: tuple[ToolCall, ...]) -> dict[str, JsonValue] | None:
-        """Return the fields that this server needs back with tool results and that are not read here (signed thinking).
+        """Return the fields that are not read here, as thinking, and the citations.
 
-        An answer without calls has none: no server needs them, and some refuse them (DeepSeek's first reasoning
-        models).
+        Those of an answer with calls go back with the results. Those of other answers do not: no server needs them, and
+        some refuse them (DeepSeek's first reasoning models).
         """
-        of_message = unknown(message, _KNOWN)
-        of_calls = [unknown(call, _KNOWN_OF_CALL) for call in listed(message, "tool_calls")]
-        if not calls or not (of_message or any(of_calls)):
+        found: JsonObject = {"message": unknown(message, _KNOWN)}
+        of_calls = [unknown(call, _KNOWN_OF_CALL) for call in listed(message, "tool_calls")] if calls else []
+        found["tool_calls"] = [*of_calls]
+        if annotations := listed(message, "annotations"):
+            found["annotations"] = [*annotations]
+        if not (found["message"] or any(of_calls) or annotations):
             return None
-        content = sound_json({"message": of_message, "tool_calls": [*of_calls]}, levels=DEEPEST)
+        content = sound_json(found, levels=DEEPEST)
         return {"provider": self._provider, "content": content}
 
     def _settings(self, request: Request) -> JsonObject:
@@ -327,7 +330,9 @@ class _Chunks:
             self._text.append(content)
             self._request.emit_text(utf8_text(content))
         self._refusal.append(text(delta, "refusal"))
-        for key, value in unknown(delta, _KNOWN).items():
+        annotations = listed(delta, "annotations")
+        more: JsonObject = {"annotations": [*annotations]} if annotations else {}
+        for key, value in (unknown(delta, _KNOWN) | more).items():
             self._more[key] = _grown(self._more.get(key), value)
         for piece in listed(delta, "tool_calls"):
             self._add_call(piece)
@@ -381,7 +386,7 @@ def _media(message: Message) -> Iterator[JsonValue]:
     """Yield the media of a message, each after the text that stands for it.
 
     Raises:
-        CannotShow: The API has no form for one.
+        BadRequest: The API has no form for one.
     """
     for mark, one in message.labelled_media():
         yield _text(mark)
@@ -392,7 +397,7 @@ def _media(message: Message) -> Iterator[JsonValue]:
         elif one.type in _SOUNDS:
             yield {"type": "input_audio", "input_audio": {"data": one.data, "format": _SOUNDS[one.type]}}
         else:
-            raise CannotShow(one)
+            raise cannot_show(one)
 
 
 def _call(call: ToolCall) -> JsonObject:

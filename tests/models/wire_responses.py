@@ -187,14 +187,14 @@ def _turns(items: list[Json]) -> Iterator[Turn]:
     text, calls, begun = "", list[ToolCall](), False
     for item in items:
         kind = item.get("type", "message")
-        if kind in {"reasoning", "function_call"} or item.get("role") == "assistant":
+        if kind == "reasoning" or kind.endswith("_call") or item.get("role") == "assistant":
             begun = True
             if kind == "reasoning":
                 thinking.append(item.get("encrypted_content") or "")
             elif kind == "function_call":
                 calls.append(ToolCall(id=item["call_id"], name=item["name"], arguments=item["arguments"]))
             else:
-                text += text_of(item["content"])
+                text += text_of(item.get("content"))
             continue
         if begun:
             yield Turn("assistant", text, tuple(calls), thinking=tuple(thinking))
