@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from graphengine.graph.endings import ended_with
     from graphengine.graph.options import Sizes
     from graphengine.graph.question import ask
-    from graphengine.models import Lane, Message, Model, Router, ScriptedModel
+    from graphengine.models import Lane, Message, Model, Router, ScriptedModel, Settings
     from graphengine.reducers import Replace
     from graphengine.runner import (
         Context,
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     )
     from graphengine.state.ending import Ending
     from graphengine.state.failure import Failure
+    from graphengine.state.media import Media
     from graphengine.state.secret import Secret
     from graphengine.state.text_file import TextFile
 else:
@@ -69,6 +70,7 @@ else:
             "state.ending": ("Ending",),
             "errors": ("CompileError", "GraphEngineError"),
             "state.failure": ("Failure",),
+            "state.media": ("Media",),
             "state.text_file": ("TextFile",),
             "api.graph": ("Graph",),
             "graph.definition": (
@@ -82,7 +84,7 @@ else:
                 "Runnable",
                 "choose",
             ),
-            "models": ("Lane", "Message", "Model", "Router", "ScriptedModel"),
+            "models": ("Lane", "Message", "Model", "Router", "ScriptedModel", "Settings"),
             "graph.options": ("Sizes",),
             "state.secret": ("Secret",),
             "reducers": ("Replace",),
@@ -118,6 +120,7 @@ __all__ = [
     "GraphEngineError",
     "Lane",
     "Limits",
+    "Media",
     "Message",
     "Migration",
     "Model",
@@ -134,6 +137,7 @@ __all__ = [
     "Runner",
     "ScriptedModel",
     "Secret",
+    "Settings",
     "Sizes",
     "SyncRunner",
     "TextFile",

@@ -18,17 +18,19 @@ from graphengine.agents.conversation import Conversation, in_loop_of
 from graphengine.agents.guards import as_guards, check_text
 from graphengine.agents.reading import Output
 from graphengine.agents.run_scope import CURRENT
-from graphengine.agents.tools import Tool, ToolSource, as_tools
+from graphengine.agents.tools import Tool, ToolSource, as_tools, check_choice
 from graphengine.agents.window import Window
 from graphengine.calls.caller_line import ends_at_caller
 from graphengine.engine.plan import Remembered
 from graphengine.errors import DefinitionError, ModelError
 from graphengine.graph.runnable import is_async
-from graphengine.graph.templates import DATA_NOTE, fill, holes, labelled
-from graphengine.models.base import Effort, Message, Model
+from graphengine.graph.templates import DATA_NOTE, SYSTEM_DATA_NOTE, fill, holes, labelled
+from graphengine.models.base import Message, Model
 from graphengine.models.names import model_of
+from graphengine.models.settings import NO_SETTINGS, Cache, ChecksSettings, Effort, Settings
 from graphengine.state.injection import Injected, Parameter
 from graphengine.state.json_values import utf8_text
+from graphengine.state.media import Media, joined
 from graphengine.state.path import is_path, parse
 
 if TYPE_CHECKING:
@@ -41,8 +43,6 @@ T = TypeVar("T", default=str)
 
 ToolLike: TypeAlias = "Callable[..., object] | Tool | ToolSource"
 GuardLike: TypeAlias = "Callable[[str], str] | Guard"
-
-_EFFORTS: Final = ("low", "medium", "high")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,17 +69,19 @@ class Agent(Generic[T]):
         name: Its name in usage and messages.
         model: The model that answers: its name, as `"anthropic:claude-…"`, `"openai:…"`, `"openai-chat:…"` or
             `"offline"`, or an object with the `Model` protocol. A Runner can replace it.
-        system: Standing instructions.
+        system: Standing instructions: text with `{paths}` of the state, or a function of fields that returns the text.
         prompt: Text whose `{paths}` name what it reads of the state, each delimited so that it cannot pass for
-            instructions; or a function of fields that returns the text. Without it the inputs become labelled blocks.
+            instructions, and pictures and documents shown in their place; or a function of fields that returns the
+            text, or a list of texts and media. Without it the inputs become labelled blocks.
         output: The type of its answers; text if not given.
         check: Validates each answer, `check(answer, **fields)`; its ValueError is sent to the model.
         tools: What the model may call: functions, `tool(function, …)`, `mcp(…)`.
         guards: Checks of the texts that go to the model and come from it; see `graphengine.agents.guards`.
-        max_tokens: The most tokens of one answer; the model's own default if not given.
-        temperature: How varied answers are, for models with such a setting.
-        effort: How much to think before an answer, for models with such a setting.
-        cache: Whether the provider should cache the instructions and tools, since many calls share them.
+        settings: How its model is called; see `Settings`.
+        max_tokens: The most tokens of one answer, as `Settings(max_tokens=…)`.
+        temperature: How varied answers are, as `Settings(temperature=…)`.
+        effort: How much to think before an answer, as `Settings(effort=…)`.
+        cache: Whether the provider should cache what calls share, as `Settings(cache=…)`.
         memory: A field of the state that keeps the conversation over visits: `"messages"`, a list of `Message` with the
             reducer `extend`, or one key of a dict of such lists, `"memories[editor]"`.
         window: When older messages are replaced by a summary; see `Window`.
@@ -98,16 +100,17 @@ class Agent(Generic[T]):
 
     name: str
     model: str | Model = "offline"
-    system: str = ""
-    prompt: str | Callable[..., str] = ""
+    system: str | Callable[..., str] = ""
+    prompt: str | Callable[..., str | Sequence[str | Media]] = ""
     output: TypeForm[T] = str  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
     check: Callable[..., object] | None = None
     tools: Sequence[ToolLike] = ()
     guards: Sequence[GuardLike] = ()
+    settings: Settings = NO_SETTINGS
     max_tokens: int | None = None
     temperature: float | None = None
     effort: Effort | None = None
-    cache: bool = False
+    cache: Cache = False
     memory: str = ""
     window: Window | None = None
     offline: Callable[..., object] | None = None
@@ -117,6 +120,7 @@ class Agent(Generic[T]):
     checker: Injected | None = field(init=False, repr=False, compare=False)
     kit: tuple[Tool | ToolSource, ...] = field(init=False, repr=False, compare=False)
     watch: tuple[Guard, ...] = field(init=False, repr=False, compare=False)
+    chosen: Settings = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for invalid, repair in _invalid(self):
@@ -125,9 +129,13 @@ class Agent(Generic[T]):
             text = getattr(self, name)
             if isinstance(text, str):
                 object.__setattr__(self, name, utf8_text(text))
+        object.__setattr__(self, "chosen", _chosen(self))
         object.__setattr__(self, "reader", Output(self.output, where=f"agent {self.name}"))
         object.__setattr__(self, "checker", Injected.of(self.check) if self.check is not None else None)
         object.__setattr__(self, "kit", as_tools(self.tools))
+        named = [each.name for each in self.kit if isinstance(each, Tool)]
+        if len(named) == len(self.kit):  # the tools of a server are known when it is opened
+            check_choice(self.chosen.tool_choice, named, where=f"agent {self.name}")
         object.__setattr__(self, "watch", as_guards(self.guards))
 
     def but(self, **changes: Any) -> Agent[T]:  # noqa: ANN401 - the arguments of Agent
@@ -163,34 +171,52 @@ class Agent(Generic[T]):
         before = _remembered(inputs.get(self.memory)) if self.memory else ()
         given = {name: value for name, value in inputs.items() if name != self.memory}
         stand_in = self._stand_in(scope, given) if self.offline is not None else None
-        talk = Conversation(self, scope, self._instructions(given), before, given, stand_in)
         try:
-            question = await self._question(scope, given)
-            value = await talk.hold(question)
+            talk = Conversation(self, scope, await self._instructions(scope, given), before, given, stand_in)
+            question, media = await self._question(scope, given)
+            value = await talk.hold(question, media)
         except ModelError as error:
             if not error.where:
                 error.where = f"agent {self.name}"
             raise
         return Answer(value, talk.messages, talk.usage)
 
-    async def _question(self, scope: Scope, inputs: Mapping[str, object]) -> str:
-        """Return the question; the user's functions that make or guard it are called in a thread."""
+    async def _question(self, scope: Scope, inputs: Mapping[str, object]) -> tuple[str, Sequence[Media]]:
+        """Return the question and its media; the user's functions that make or guard it are called in a thread."""
+        media: list[Media] = []
         if callable(self.prompt):
-            values = {name: value for name, value in inputs.items() if name in Injected.of(self.prompt).names}
-            text = await scope.blocking(functools.partial(self.prompt, **values))
-            if not isinstance(text, str):
-                message = f"the prompt of {self.name} is {type(text).__name__}"
-                raise DefinitionError(message, where=f"agent {self.name}", repair="return the text from its function")
+            text, media = await self._made("prompt", self.prompt, scope, inputs)
         else:
-            text = fill(self.prompt, inputs) if self.prompt else labelled(inputs)
+            text = fill(self.prompt, inputs, media) if self.prompt else labelled(inputs, media)
         if not any(guard.on == "input" for guard in self.watch):
-            return text
+            return text, media
         guarded = functools.partial(check_text, self.watch, text, "input", where=f"agent {self.name}")
-        return cast("str", await scope.blocking(guarded))
+        return cast("str", await scope.blocking(guarded)), media
 
-    def _instructions(self, inputs: Mapping[str, object]) -> str:
+    async def _made(
+        self, what: str, function: Callable[..., object], scope: Scope, inputs: Mapping[str, object]
+    ) -> tuple[str, list[Media]]:
+        """Return the text and the media that a function of fields makes; it is called in a thread."""
+        values = {name: value for name, value in inputs.items() if name in Injected.of(function).names}
+        made = await scope.blocking(functools.partial(function, **values))
+        takes_media = what == "prompt"
+        parts = made if takes_media and isinstance(made, (list, tuple)) else [made]
+        if not all(isinstance(part, str) or (takes_media and isinstance(part, Media)) for part in parts):
+            repair = "return the text from its function" + (", or a list of texts and media" if takes_media else "")
+            message = f"the {what} of {self.name} is {type(made).__name__}"
+            raise DefinitionError(message, where=f"agent {self.name}", repair=repair)
+        return joined(cast("Sequence[str | Media]", parts))
+
+    async def _instructions(self, scope: Scope, inputs: Mapping[str, object]) -> str:
+        """Return the standing instructions, with a note on delimited data if they or the question have some."""
         has_data = not callable(self.prompt) and bool(holes(self.prompt) if self.prompt else inputs)
-        return "\n\n".join(part for part in (self.system, DATA_NOTE if has_data else "") if part)
+        if callable(self.system):
+            system, _ = await self._made("system", self.system, scope, inputs)
+        else:
+            system = fill(self.system, inputs)
+            if holes(self.system):
+                return f"{system}\n\n{SYSTEM_DATA_NOTE}"
+        return "\n\n".join(part for part in (system, DATA_NOTE if has_data else "") if part)
 
     def _for_tools(self, inputs: Mapping[str, object]) -> dict[str, object]:
         """Return the inputs that only a tool can read."""
@@ -246,7 +272,7 @@ class AgentBody(Generic[T]):
     @property
     def parameters(self) -> Sequence[Parameter]:
         """The paths of its prompt, the parameters of its functions, and its memory."""
-        found = {hole: Parameter(hole, shown=True) for hole in self._paths()}
+        found = {hole: Parameter(hole, shown=True) for _, hole in self._holes() if is_path(hole)}
         for function, first in self._functions():
             for parameter in Injected.of(function).parameters[first:]:
                 found[parameter.name] = parameter
@@ -257,13 +283,13 @@ class AgentBody(Generic[T]):
     def _functions(self) -> Sequence[tuple[Callable[..., object], int]]:
         """Return the functions that read fields, each with the index of its first parameter that is a field."""
         agent = self.agent
-        prompt = agent.prompt if callable(agent.prompt) else None
-        given = ((prompt, 0), (agent.offline, 0), (agent.check, 1))
-        return [(function, first) for function, first in given if function is not None]
+        given = ((agent.prompt, 0), (agent.system, 0), (agent.offline, 0), (agent.check, 1))
+        return [(function, first) for function, first in given if callable(function)]
 
-    def _paths(self) -> list[str]:
-        prompt = self.agent.prompt
-        return [] if callable(prompt) else [hole for hole in holes(prompt) if is_path(hole)]
+    def _holes(self) -> Sequence[tuple[str, str]]:
+        """Return the paths in the texts of prompt and system, possibly malformed, each with the text's name."""
+        texts = (("prompt", self.agent.prompt), ("system", self.agent.system))
+        return [(name, hole) for name, text in texts if isinstance(text, str) for hole in holes(text)]
 
     async def call(self, **values: object) -> object:
         """Answer once. With a memory, return the messages too."""
@@ -276,10 +302,10 @@ class AgentBody(Generic[T]):
         """List the invalid paths of the prompt, the functions that cannot get their parameters, a bad model name."""
         agent = self.agent
         found: list[tuple[str, str, str]] = []
-        if not callable(agent.prompt):
-            bad = [hole for hole in holes(agent.prompt) if not is_path(hole)]
-            template = f"the prompt of {self.name} has {{%s}}, which is not a path"
-            found += [("bad_path", template % hole, "write {{ and }} for braces") for hole in bad]
+        for name, hole in self._holes():
+            if not is_path(hole):
+                message = f"the {name} of {self.name} has {{{hole}}}, which is not a path"
+                found.append(("bad_path", message, "write {{ and }} for braces"))
         for function, _ in self._functions():
             injected = Injected.of(function)
             what = "stand-in" if function is agent.offline else injected.name
@@ -288,12 +314,21 @@ class AgentBody(Generic[T]):
         if agent.memory and not is_path(agent.memory):
             repair = "name a field, or one key of one: 'memories[editor]'"
             found.append(("bad_path", f"memory={agent.memory!r} is not a path", repair))
-        if isinstance(agent.model, str):
-            try:
-                model_of(agent.model)
-            except (DefinitionError, ModelError) as error:
-                found.append(("bad_model", error.message, error.repair))
-        return found
+        return [*found, *self._problems_of_model()]
+
+    def _problems_of_model(self) -> Sequence[tuple[str, str, str]]:
+        """List a bad model name, and the settings that the model does not have."""
+        agent = self.agent
+        try:
+            model = model_of(agent.model) if isinstance(agent.model, str) else agent.model
+        except (DefinitionError, ModelError) as error:
+            return [("bad_model", error.message, error.repair)]
+        lacking = model.lacks(agent.chosen) if isinstance(model, ChecksSettings) else {}
+        template = f"{model.name}, the model of {self.name}, has no setting"
+        return [
+            ("bad_setting", f"{template} {setting}={getattr(agent.chosen, setting)!r}", repair)
+            for setting, repair in lacking.items()
+        ]
 
 
 def _invalid(agent: Agent[Any]) -> Sequence[tuple[str, str]]:
@@ -303,9 +338,9 @@ def _invalid(agent: Agent[Any]) -> Sequence[tuple[str, str]]:
         found.append(("", "give it a name"))
     if not isinstance(agent.model, str) and not callable(getattr(agent.model, "answer", None)):
         found.append((f"model={agent.model!r}", "give a name, as 'anthropic:…', or a Model"))
-    for name, least in (("max_tokens", 1), ("output_retries", 0), ("turns", 1)):
+    for name, least in (("output_retries", 0), ("turns", 1)):
         number = getattr(agent, name)
-        if number is not None and not (type(number) is int and number >= least):
+        if not (type(number) is int and number >= least):
             found.append((f"{name}={number!r}", f"give a whole number from {least} on"))
     return [*found, *_invalid_types(agent)]
 
@@ -313,11 +348,11 @@ def _invalid(agent: Agent[Any]) -> Sequence[tuple[str, str]]:
 def _invalid_types(agent: Agent[Any]) -> Sequence[tuple[str, str]]:
     """List the settings of a wrong type or range, each with its repair."""
     found = []
-    heat = agent.temperature
-    if heat is not None and not (type(heat) in (int, float) and 0 <= heat <= 2):  # noqa: PLR2004 - the providers' range
-        found.append((f"temperature={heat!r}", "give a number from 0 to 2"))
-    if agent.effort is not None and agent.effort not in _EFFORTS:
-        found.append((f"effort={agent.effort!r}", f"give one of {', '.join(_EFFORTS)}"))
+    for name in ("system", "prompt"):
+        text = getattr(agent, name)
+        if not isinstance(text, str) and not callable(text):
+            found.append((f"{name}={text!r}", "give a text, or a function that returns it"))
+    found += _invalid_settings(agent)
     for name in ("check", "offline"):
         function = getattr(agent, name)
         if function is not None and not callable(function):
@@ -327,6 +362,38 @@ def _invalid_types(agent: Agent[Any]) -> Sequence[tuple[str, str]]:
     if agent.window is not None and not isinstance(agent.window, Window):
         found.append((f"window={agent.window!r}", "write window=Window(max_tokens=…)"))
     return found
+
+
+_OF_AGENT: Final = ("max_tokens", "temperature", "effort", "cache")
+"""Settings that are arguments of an agent too."""
+
+
+def _invalid_settings(agent: Agent[Any]) -> Sequence[tuple[str, str]]:
+    """List the invalid settings of the model's call, each with its repair."""
+    if not isinstance(agent.settings, Settings):
+        return [(f"settings={agent.settings!r}", "write settings=Settings(…)")]
+    found = [
+        (f"{name}={value!r}, settings={agent.settings!r}", f"give {name} once")
+        for name, value in _own_settings(agent).items()
+        if name in agent.settings.given()
+    ]
+    try:
+        _chosen(agent)
+    except DefinitionError as error:
+        return [(error.message.removeprefix("Settings(").removesuffix(")"), error.repair)]
+    return found
+
+
+def _chosen(agent: Agent[Any]) -> Settings:
+    """Return all settings of the model's call, those that are arguments of the agent included."""
+    given = _own_settings(agent)
+    return agent.settings.but(**given) if given else agent.settings
+
+
+def _own_settings(agent: Agent[Any]) -> dict[str, Any]:
+    """Return the settings that are arguments of the agent, as far as they are set."""
+    given = {name: getattr(agent, name) for name in _OF_AGENT}
+    return {name: value for name, value in given.items() if value is not None and value is not False}
 
 
 def _remembered(value: object) -> Sequence[Message]:

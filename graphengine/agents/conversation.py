@@ -28,7 +28,7 @@ from graphengine.agents.guards import apply_to_value, check_text
 from graphengine.agents.outcomes import traceback_text
 from graphengine.agents.records import checked, record_of, response_of
 from graphengine.agents.run_scope import FROM_THREAD, Outcome, Piece, as_outcome
-from graphengine.agents.tools import ToolOutcome, ToolSource, by_name
+from graphengine.agents.tools import ToolOutcome, ToolSource, by_name, check_choice
 from graphengine.engine.frame_tree import add_usage
 from graphengine.errors import (
     AnswerCut,
@@ -44,11 +44,13 @@ from graphengine.graph.templates import DATA_NOTE, as_text
 from graphengine.models.base import Message, Request, Response, usage_of
 from graphengine.models.lane import CACHED_CHARACTERS, paced
 from graphengine.models.offline import OfflineModel
+from graphengine.models.settings import NO_SETTINGS, Settings
 from graphengine.state.digest import digest_of
 from graphengine.state.json_values import utf8_text
+from graphengine.state.media import Media
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 
     from graphengine.agents.agent import Agent
     from graphengine.agents.run_scope import Scope
@@ -107,18 +109,19 @@ class Conversation(Generic[T]):
         self._turn = 0
         self.messages: list[Message] = []
         self._key = ""
-        if callable(agent.prompt) and not isinstance(self._model, OfflineModel):
+        if self._is_made and not isinstance(self._model, OfflineModel):
             self._key = scope.place(f"agent {agent.name}", self._identity(_steady(inputs)))
         self._equal: Counter[str] = Counter()
         self.usage: dict[str, float | None] = {}
 
-    async def hold(self, prompt: str) -> T:
-        """Send the question, and continue until there is an answer.
+    async def hold(self, prompt: str, media: Sequence[Media] = ()) -> T:
+        """Send the question, with what it shows, and continue until there is an answer.
 
         Raises:
             ModelError, BadAnswer: There is no answer.
         """
-        self.messages.append(Message(role="user", text=utf8_text(prompt), agent=self._agent.name))
+        question = Message(role="user", text=utf8_text(prompt), media=tuple(media), agent=self._agent.name)
+        self.messages.append(question)
         if isinstance(self._model, OfflineModel):
             return await self._offline()
         async with AsyncExitStack() as stack:
@@ -233,8 +236,12 @@ class Conversation(Generic[T]):
             response = checked(await self._called(model, request), model, request.agent)
             used(usage_of(response))
             record = {**record_of(response, self._ids() if response.calls else set()), **extra}
-            if self._turn == 1 and callable(self._agent.prompt) and self._scope.may_record(self.messages[0].text):
-                record["question"] = self.messages[0].text
+            if request.settings != NO_SETTINGS:
+                record["settings"] = request.settings.recorded()
+            if self._turn == 1:
+                record |= {name: text for name, text in self._made_texts() if self._scope.may_record(text)}
+                if "question" in record and self.messages[0].media:
+                    record["media"] = [one.model_dump() for one in self.messages[0].media]
             if response.stop in _NO_USE:
                 record["attempt"] = self._scope.attempt
             by = {"agent": utf8_text(request.agent), "model": utf8_text(response.model or model.name)}
@@ -264,6 +271,18 @@ class Conversation(Generic[T]):
             self._scope.paid(usage)
             self.usage = add_usage(self.usage, usage)
 
+    @property
+    def _is_made(self) -> bool:
+        """Whether a function makes the question or the instructions."""
+        return callable(self._agent.prompt) or callable(self._agent.system)
+
+    def _made_texts(self) -> Iterator[tuple[str, str]]:
+        """Yield the texts that functions made, by the names of their records."""
+        if callable(self._agent.prompt):
+            yield "question", self.messages[0].text
+        if callable(self._agent.system):
+            yield "system", self._system
+
     def _ids(self) -> set[str]:
         """Return the ids of the tool calls of this conversation."""
         return {call.id for message in (*self._before, *self.messages) for call in message.calls}
@@ -277,13 +296,23 @@ class Conversation(Generic[T]):
             schema=agent.reader.schema,
             output=agent.reader.name,
             tools=self._specs,
-            max_tokens=agent.max_tokens,
-            temperature=agent.temperature,
-            effort=agent.effort,
-            cache=agent.cache,
+            settings=self._settings(),
             on_text=self._scope.listener(agent.name),
             stand_in=self._stand_in,
         )
+
+    def _settings(self) -> Settings:
+        """Return the settings of this turn.
+
+        A call of a tool can be required in the first turn alone, as the model could never answer otherwise. Caching
+        covers the conversation if it is sent again.
+        """
+        agent, settings = self._agent, self._agent.chosen
+        if self._turn > 1 and settings.tool_choice != "none":
+            settings = settings.but(tool_choice=None)
+        if settings.cache and (agent.kit or agent.memory):
+            settings = settings.but(cache="conversation")
+        return settings
 
     def _check_usable(self, response: Response, model: Model) -> None:
         """Check that an answer is complete.
@@ -293,7 +322,8 @@ class Conversation(Generic[T]):
         """
         name, where = response.model or model.name, f"agent {self._agent.name}"
         if response.stop == "cut":
-            most = f"max_tokens={self._agent.max_tokens}" if self._agent.max_tokens else "the model's most tokens"
+            tokens = self._agent.chosen.max_tokens
+            most = f"max_tokens={tokens}" if tokens else "the model's most tokens"
             message = f"the answer of {name} was cut off at {most}, after {response.output_tokens} tokens"
             raise AnswerCut(message, where=where, repair="raise max_tokens=…, or ask for a shorter answer")
         if response.stop == "refused":
@@ -355,6 +385,7 @@ class Conversation(Generic[T]):
         for source in self._agent.kit:
             tools += await self._opened(source, stack) if isinstance(source, ToolSource) else [source]
         self._tools = by_name(tools)
+        check_choice(self._agent.chosen.tool_choice, self._tools, where=f"agent {self._agent.name}")
         self._specs = [tool.spec(self._given.keys()) for tool in tools]
 
     async def _opened(self, source: ToolSource, stack: AsyncExitStack) -> Sequence[Tool]:
@@ -416,6 +447,8 @@ class Conversation(Generic[T]):
             with self._scope.call(key):
                 outcome = misfit if misfit is not None else await self._outcome(tool, call)
             record: dict[str, JsonValue] = {"text": outcome.text}
+            if outcome.media:
+                record["media"] = [one.model_dump() for one in outcome.media]
             if outcome.is_error:
                 record["error"] = True
             if outcome.error is not None:
@@ -460,7 +493,10 @@ class Conversation(Generic[T]):
         text = window.summary_request_text(window.to_summarise(messages, count))
         asked = Message(role="user", text=text, agent=self._agent.name)
         extra: dict[str, JsonValue] = {"context_tokens": tokens, "estimated": is_estimate, "covers": count}
-        response = await self._ask(model, Request(self._agent.name, DATA_NOTE, [asked]), "summary", extra)
+        of_server = {name: getattr(self._agent.chosen, name) for name in ("service_tier", "headers", "extra")}
+        settings = Settings(**of_server) if limit.model is None else NO_SETTINGS
+        request = Request(self._agent.name, DATA_NOTE, [asked], settings=settings)
+        response = await self._ask(model, request, "summary", extra)
         self.messages.append(window.with_summary(messages, str(response.content), count))
 
     def _place(self) -> str:
@@ -475,14 +511,18 @@ class Conversation(Generic[T]):
             return by_question
         for record in self._scope.recorded(self._key):
             if isinstance(record, dict) and "question" in record:
-                self.messages[0] = self.messages[0].model_copy(update={"text": record["question"]})
+                media = tuple(Media.model_validate(one) for one in record.get("media", ()))
+                self.messages[0] = self.messages[0].model_copy(update={"text": record["question"], "media": media})
+            if isinstance(record, dict) and "system" in record:
+                self._system = record["system"]
         return self._key
 
     def _identity(self, inputs: JsonValue = None) -> str:
-        """Return the identity of this call: its messages, or the inputs of its prompt function."""
+        """Return the identity of this call: its messages, or the inputs of the functions that make its texts."""
         messages = [message.model_dump(mode="json") for message in (*self._before, *self.messages)]
         more = [] if inputs is None else [inputs]
-        return _digest(to_json([self._system, messages, self._agent.reader.schema, *more]))
+        system = "" if callable(self._agent.system) else self._system
+        return _digest(to_json([system, messages, self._agent.reader.schema, *more]))
 
 
 def _steady(inputs: Mapping[str, object]) -> JsonValue:
@@ -515,7 +555,7 @@ async def in_loop_of(scope: Scope, call: Coroutine[Any, Any, T]) -> T:
 
 def _beginning(model: Model, request: Request) -> str:
     """Return the identity of the part of a request that the provider caches, "" if there is none."""
-    if not request.cache:
+    if not request.settings.cache:
         return ""
     beginning = to_json([model.name, request.system, [(tool.name, tool.schema) for tool in request.tools]])
     return _digest(beginning) if len(beginning) >= CACHED_CHARACTERS else ""
@@ -532,4 +572,6 @@ def _digest(body: bytes) -> str:
 
 
 def _result(call: ToolCall, record: JsonObject) -> Message:
-    return Message(role="tool", text=record["text"], call_id=call.id, is_error=record.get("error", False))
+    media = tuple(Media.model_validate(one) for one in record.get("media", ()))
+    failed = record.get("error", False)
+    return Message(role="tool", text=record["text"], media=media, call_id=call.id, is_error=failed)

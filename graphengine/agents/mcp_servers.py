@@ -12,10 +12,12 @@ import functools
 import os
 import re
 import shlex
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary
 
+from pydantic import ValidationError
 from pydantic_core import to_json
 
 from graphengine.agents.arguments import NAME
@@ -25,6 +27,7 @@ from graphengine.calls.caller_line import ends_at_caller
 from graphengine.engine.failures import text_of
 from graphengine.errors import DefinitionError
 from graphengine.graph.options import is_seconds
+from graphengine.state.media import Media, mark
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -34,6 +37,8 @@ if TYPE_CHECKING:
 _UNFIT: Final = re.compile(r"[^A-Za-z0-9_-]")
 _MAX_PAGES: Final = 1_000
 _BASE64_TO_BYTES: Final = 3 / 4
+_SHOWN: Final = ("image/png", "image/jpeg", "image/gif", "image/webp", "application/pdf")
+"""Types of media that the providers take in results of tools."""
 
 
 @ends_at_caller
@@ -47,6 +52,7 @@ def mcp(  # noqa: PLR0913 - keyword options of a call that is written once
     prefix: str = "",
     timeout_seconds: float = 60.0,
     approve: bool | Collection[str] = False,
+    media: bool = False,
 ) -> McpServer:
     """Return the tools of an MCP server, for `Agent(tools=[mcp(…)])`. Needs the extra `mcp`.
 
@@ -61,6 +67,7 @@ def mcp(  # noqa: PLR0913 - keyword options of a call that is written once
         prefix: Put before each name, so that tools of two servers do not clash.
         timeout_seconds: How long the server may take to start and list its tools, and for each call.
         approve: Whether a person has to approve each call, or the tools whose calls need that, by the server's names.
+        media: Whether to show pictures and PDF documents in results to the model; else a line describes them.
 
     Returns:
         A source of tools; nothing is started yet.
@@ -83,7 +90,8 @@ def mcp(  # noqa: PLR0913 - keyword options of a call that is written once
         raise _refused(f"timeout_seconds={timeout_seconds!r}", "give seconds above 0")
     address = Address(words, url or "", dict(env or {}), dict(headers or {}))
     chosen = None if only is None else tuple(only)
-    return McpServer(address, chosen, prefix, timeout_seconds, approve if isinstance(approve, bool) else tuple(approve))
+    asks = approve if isinstance(approve, bool) else tuple(approve)
+    return McpServer(address, chosen, prefix, timeout_seconds, asks, media)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,6 +103,7 @@ class McpServer:
     prefix: str
     timeout_seconds: float
     approve: bool | tuple[str, ...]
+    media: bool = False
     _shared: WeakKeyDictionary[asyncio.AbstractEventLoop, _Shared] = field(
         init=False, repr=False, default_factory=WeakKeyDictionary
     )
@@ -205,7 +214,9 @@ class _Shared:
             if is_closed(error) or connection.ended:
                 return ToolOutcome(await self._died(connection), is_error=True)
             return ToolOutcome(self._text_of(error), is_error=True)
-        return ToolOutcome(self._server.address.struck(text_of_result(result)), result.is_error)
+        shown: list[Media] | None = [] if self._server.media else None
+        text = self._server.address.struck(text_of_result(result, shown))
+        return ToolOutcome(text, result.is_error, shown or ())
 
     async def end(self) -> None:
         """End the server, if it is running."""
@@ -262,18 +273,21 @@ def _is_long_work(spec: types.Tool) -> bool:
     return spec.execution is not None and spec.execution.task_support == "required"
 
 
-def text_of_result(result: types.CallToolResult) -> str:
+def text_of_result(result: types.CallToolResult, media: list[Media] | None = None) -> str:
     """Return a result as text: its text blocks, or its structured content if it has none.
 
-    Images, audio and other binary content are replaced by a line that describes them.
+    Args:
+        result: The result.
+        media: Gets its pictures and PDF documents, for which marks are in the text. Without it, and for all other
+            binary content, a line describes them.
     """
-    parts = [_text_of_block(block) for block in result.content]
+    parts = [_text_of_block(block, media) for block in result.content]
     if result.structured_content is not None and not any(block.type == "text" for block in result.content):
         parts.append(to_json(result.structured_content, inf_nan_mode="strings").decode())
     return "\n".join(parts)
 
 
-def _text_of_block(block: types.ContentBlock) -> str:
+def _text_of_block(block: types.ContentBlock, media: list[Media] | None) -> str:
     from mcp.types import TextResourceContents  # noqa: PLC0415 - loaded by now
 
     if block.type == "text":
@@ -284,11 +298,15 @@ def _text_of_block(block: types.ContentBlock) -> str:
         found = block.resource
         if isinstance(found, TextResourceContents):
             return f"[resource {found.uri}]\n{found.text}"
-        return _not_carried(f"resource {found.uri}", found.mime_type, found.blob)
-    return _not_carried(block.type, block.mime_type, block.data)
+        return _binary(f"resource {found.uri}", found.mime_type, found.blob, media)
+    return _binary(block.type, block.mime_type, block.data, media)
 
 
-def _not_carried(what: str, mime_type: str | None, base64: str) -> str:
+def _binary(what: str, mime_type: str | None, base64: str, media: list[Media] | None) -> str:
+    """Return the mark of a medium that is shown, or a line that describes it."""
+    if media is not None and mime_type in _SHOWN:
+        with suppress(ValidationError):  # data that is not base64
+            return mark(Media(data=base64, type=mime_type), media)
     kind = f", {mime_type}" if mime_type else ""
     return f"[{what}{kind}, about {int(len(base64) * _BASE64_TO_BYTES):,} bytes: not passed on]"
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import inspect
 import json
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
 
 from pydantic_core import to_json, to_jsonable_python
 
 from graphengine.calls.user_frames import user_traceback
 from graphengine.engine.failures import text_of
 from graphengine.state.json_values import utf8_text
+from graphengine.state.media import Media, joined
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 MAX_RESULT_CHARACTERS: Final = 200_000
 """The longest result that is passed on to a model; a longer one is an error with its size and its beginning."""
@@ -33,21 +37,29 @@ class ToolOutcome:
     Attributes:
         text: The text for the model.
         is_error: Whether it describes an error.
+        media: What the result shows besides the text, where `[media 1: chart.png]` stands for the first of it.
         error: The exception of the function, for the record and the log; None if it raised none.
     """
 
     text: str
     is_error: bool = False
+    media: Sequence[Media] = ()
     error: BaseException | None = field(default=None, compare=False, repr=False)
 
 
 def outcome_of(tool: str, value: object) -> ToolOutcome:
     """Return the outcome for the value that a tool's function returned.
 
-    Text is unchanged, any other value becomes JSON. A value without a JSON form, or one that is too long, is an error.
+    Text is unchanged, media and lists of texts and media are shown, any other value becomes JSON. A value without a
+    JSON form, or one that is too long, is an error.
     """
     if isinstance(value, ToolOutcome):
-        return _passable(tool, value.text, is_error=value.is_error)
+        return replace(_passable(tool, value.text, is_error=value.is_error), media=tuple(value.media))
+    items: Sequence[object] = value if isinstance(value, (list, tuple)) else [value]
+    parts = [item for item in items if isinstance(item, (str, Media))]
+    if len(parts) == len(items) and any(isinstance(part, Media) for part in parts):
+        text, media = joined(parts)
+        return replace(_passable(tool, text), media=tuple(media))
     try:
         return _passable(tool, _text(value))
     except (ValueError, RecursionError) as error:

@@ -36,6 +36,7 @@ from graphengine.errors import (
 from graphengine.graph.options import is_seconds, none_for_ever
 from graphengine.graph.runnable import is_async
 from graphengine.models.base import ToolSpec
+from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
@@ -406,6 +407,18 @@ def _leave(task: asyncio.Future[object], name: str) -> None:
     task.cancel()
 
 
+def check_choice(choice: str | None, tools: Collection[str], *, where: str) -> None:
+    """Check the setting `tool_choice`: `auto`, `none`, or with tools `required` or the name of one.
+
+    Raises:
+        DefinitionError: It is none of these.
+    """
+    if choice is None or choice in {"auto", "none", *tools} or (choice == "required" and tools):
+        return
+    repair = did_you_mean(choice, tools) if tools else "give it tools"
+    raise DefinitionError(f"tool_choice={choice!r} names no tool", where=where, repair=repair)
+
+
 def _plain_object(text: str) -> dict[str, object]:
     return cast("dict[str, object]", from_json(text, allow_inf_nan=False))
 
@@ -438,5 +451,6 @@ __all__ = [
     "ToolsUnavailable",
     "as_tools",
     "by_name",
+    "check_choice",
     "tool",
 ]

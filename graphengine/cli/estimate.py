@@ -80,7 +80,7 @@ class _Counting(OfflineModel):
             texts = [request.system, *(message.text for message in request.messages)]
             read, written = _tokens(*texts, *schemas), _tokens(response.content)
             row.spent.append(Spent(input_tokens=read, output_tokens=written))
-            most = max(written, request.max_tokens or written)
+            most = max(written, request.settings.max_tokens or written)
             row.longest.append(Spent(input_tokens=read, output_tokens=most))
         return response
 

@@ -232,7 +232,7 @@ class Binder:
                 "change the annotation, or read a field of that type",
             )
         if parameter.shown and any(isinstance(t, type) and issubclass(t, (bytes, bytearray)) for t in types):
-            repair = "read a field of type str, or add a node before that decodes the bytes"
+            repair = "read a field of type str or Media, or add a node before that decodes the bytes"
             self.report("bytes_in_prompt", where, f"{reading.text} is bytes, but a prompt is text", repair)
 
     def body(self, runnable: Runnable | None, options: Options, where: str) -> Body | None:

@@ -132,10 +132,11 @@ def _agent(body: Any) -> AgentOutline:  # noqa: ANN401 - an agent's body, which 
     agent = body.agent
     model = agent.model if isinstance(agent.model, str) else type(agent.model).__name__
     prompt = agent.prompt if isinstance(agent.prompt, str) else getattr(agent.prompt, "__name__", "function")
-    facts: AgentOutline = {"model": model, "system": agent.system, "prompt": prompt, "output": type_name(agent.output)}
+    system = agent.system if isinstance(agent.system, str) else getattr(agent.system, "__name__", "function")
+    facts: AgentOutline = {"model": model, "system": system, "prompt": prompt, "output": type_name(agent.output)}
     if not model:
         del facts["model"]
-    if not agent.system:
+    if not system:
         del facts["system"]
     if not prompt:
         del facts["prompt"]

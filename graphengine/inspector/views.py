@@ -428,7 +428,7 @@ def _agents(facts: NodeOutline, values: Mapping[str, Any]) -> list[dict[str, Any
         with suppress(GraphEngineError):  # a function writes the prompt, or it reads a value that is not recorded
             parsed = {name: parse(path) for name, _, path in named if path}
             more = {name: path.walk(values.get(path.root)) for name, path in parsed.items()}
-            filled = fill(template, {**values, **more}) if holes(template) else ""
+            filled = fill(template, {**values, **more}, []) if holes(template) else ""
         about: dict[str, Any] = {**agent}
         found.append(about | {"choice": choice, "filled": filled})
     return found

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from graphengine.models.recorded import BadRecording, NotRecorded, RecordedModel
     from graphengine.models.router import Router
     from graphengine.models.scripted import OffScript, ScriptedModel, calls
+    from graphengine.models.settings import Settings
 else:
     __getattr__, __dir__, _ = lazy_loader.attach(
         __name__,
@@ -42,6 +43,7 @@ else:
             "recorded": ("BadRecording", "NotRecorded", "RecordedModel"),
             "router": ("Router",),
             "scripted": ("OffScript", "ScriptedModel", "calls"),
+            "settings": ("Settings",),
         },
     )
 
@@ -64,6 +66,7 @@ __all__ = [
     "Response",
     "Router",
     "ScriptedModel",
+    "Settings",
     "ToolCall",
     "ToolSpec",
     "as_model",

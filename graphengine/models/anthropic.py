@@ -60,6 +60,7 @@ from graphengine.models.sdk import (
     says_too_long,
 )
 from graphengine.models.server_events import ServerEvents
+from graphengine.models.settings import refuse_lacking
 from graphengine.state.json_values import utf8_text
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ if TYPE_CHECKING:
     from graphengine.models.base import Request, Response
     from graphengine.models.lane import Lane
     from graphengine.models.prices import Price
+    from graphengine.models.settings import Settings
 
 ADDRESS: Final = "https://api.anthropic.com"
 MOST_PAUSES: Final = 8
@@ -147,6 +149,7 @@ class AnthropicModel:
         Raises:
             ModelError: The call failed; the class states how, see `graphengine.errors`.
         """
+        refuse_lacking(self, request.settings, request.agent)
         self._key.value(self.name)
         await load("anthropic", "anthropic")
         sent = body(self._model, request, _native_schema(request))
@@ -170,6 +173,12 @@ class AnthropicModel:
             return answer.response
         cost_usd = await self._prices.cost(answer.spent, answer.response.model.removeprefix(f"{PROVIDER}:"))
         return replace(answer.response, cost_usd=cost_usd)
+
+    def lacks(self, settings: Settings) -> Mapping[str, str]:
+        """Return the repair for each setting that the API does not have, by name."""
+        if settings.effort not in {"none", "minimal"}:
+            return {}
+        return {"effort": "give thinking=False, or an effort from low on"}
 
     async def knows_price(self) -> bool:
         """Return whether `cost_usd` of its answers will be known."""

@@ -13,17 +13,19 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
-from graphengine.models.base import Response, ToolCall
+from graphengine.models.base import PDF, Response, ToolCall, cannot_show
 from graphengine.models.prices import Spent
 from graphengine.models.sdk import schema_in_words, sound_json
+from graphengine.models.settings import merged
 from graphengine.state.json_values import utf8_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from pydantic import JsonValue
 
     from graphengine.models.base import Message, Request, Stop
+    from graphengine.models.settings import Settings
 
 Json: TypeAlias = "dict[str, JsonValue]"
 
@@ -68,11 +70,11 @@ def body(model: str, request: Request, schema: Json | None) -> dict[str, Any]:
         request: The request.
         schema: The schema in its native form; None to put the request's schema, if it has one, into the instructions.
     """
-    made: dict[str, Any] = {
-        "model": model,
-        "max_tokens": request.max_tokens or DEFAULT_MAX_TOKENS,
-        "messages": conversation(request.messages),
-    }
+    settings = request.settings
+    messages = conversation(request.messages)
+    if settings.cache == "conversation":
+        _cache_ends(messages)
+    made: dict[str, Any] = {"model": model, "max_tokens": _most_tokens(settings), "messages": messages}
     system = utf8_text(request.system)
     if request.schema is not None and schema is None:
         system = "\n\n".join(part for part in (system, utf8_text(schema_in_words(request))) if part)
@@ -80,12 +82,59 @@ def body(model: str, request: Request, schema: Json | None) -> dict[str, Any]:
         made["system"] = [_text(system) | _cached(request)]
     if request.tools:
         made["tools"] = _tools(request)
-    config = {"effort": request.effort, "format": schema and {"type": "json_schema", "schema": schema}}
+        if settings.tool_choice is not None:
+            made["tool_choice"] = _tool_choice(settings.tool_choice)
+    config = {"effort": settings.effort, "format": schema and {"type": "json_schema", "schema": schema}}
     if any(config.values()):
         made["output_config"] = {name: value for name, value in config.items() if value}
-    if request.temperature is not None:
-        made["extra_body"] = {"temperature": request.temperature}  # not an argument of the SDK: newer models refuse it
-    return made
+    if settings.thinking is not None:
+        made["thinking"] = _thinking(settings)
+    if settings.stop:
+        made["stop_sequences"] = list(settings.stop)
+    if settings.service_tier is not None:
+        made["service_tier"] = settings.service_tier
+    return made | _more(made, settings)
+
+
+def _most_tokens(settings: Settings) -> int:
+    """Return the most tokens of an answer. Those of its thinking count, so a budget for it is added to the default."""
+    thinking = settings.thinking
+    return settings.max_tokens or DEFAULT_MAX_TOKENS + (
+        0 if thinking is None or isinstance(thinking, bool) else thinking
+    )
+
+
+def _thinking(settings: Settings) -> Json:
+    if isinstance(settings.thinking, bool):
+        return {"type": "adaptive" if settings.thinking else "disabled"}
+    return {"type": "enabled", "budget_tokens": settings.thinking}
+
+
+def _tool_choice(choice: str) -> Json:
+    kind = {"auto": "auto", "required": "any", "none": "none"}.get(choice)
+    return {"type": "tool", "name": choice} if kind is None else {"type": kind}
+
+
+def _more(made: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
+    """Return the arguments for what the SDK has no arguments for. Newer models refuse `temperature` and `top_p`."""
+    sampling = {"temperature": settings.temperature, "top_p": settings.top_p}
+    extra: dict[str, Any] = {name: value for name, value in sampling.items() if value is not None}
+    whole = merged(made, settings.extra)
+    extra |= {name: whole[name] for name in settings.extra}
+    more: dict[str, Any] = {"extra_body": extra} if extra else {}
+    return more | ({"extra_headers": dict(settings.headers)} if settings.headers else {})
+
+
+def _cache_ends(messages: Sequence[Json]) -> None:
+    """Mark the ends of the last two questions: what the next call finds in the cache, and what this one finds there.
+
+    The provider looks for the second only 20 blocks before the first, and one turn can have more tool calls than that.
+    """
+    ends = [message["content"] for message in messages if message["role"] == "user"]
+    for content in ends[-2:]:
+        if isinstance(content, list) and isinstance(content[-1], dict):
+            marked: Json = {**content[-1], "cache_control": _CACHED}
+            content[-1] = marked
 
 
 def conversation(messages: Iterable[Message]) -> list[Json]:
@@ -107,7 +156,9 @@ def conversation(messages: Iterable[Message]) -> list[Json]:
 def _content(message: Message) -> list[JsonValue]:
     if message.role == "tool":
         result: Json = {"type": "tool_result", "tool_use_id": _id(message.call_id)}
-        if message.text.strip():
+        if message.media:
+            result["content"] = [_text(utf8_text(message.text)), *_media(message)]
+        elif message.text.strip():
             result["content"] = utf8_text(message.text)
         return [result | ({"is_error": True} if message.is_error else {})]
     native = message.native or {}
@@ -115,7 +166,7 @@ def _content(message: Message) -> list[JsonValue]:
     if message.role == "assistant" and native.get("provider") == PROVIDER and isinstance(content, list):
         return [block for block in content if not _is_empty(block)]
     text: list[JsonValue] = [_text(utf8_text(message.text))] if message.text.strip() else []
-    return text + [
+    return [*text, *_media(message)] + [
         {"type": "tool_use", "id": _id(call.id), "name": call.name, "input": _input(call.arguments)}
         for call in message.calls
     ]
@@ -123,6 +174,23 @@ def _content(message: Message) -> list[JsonValue]:
 
 def _text(text: str) -> Json:
     return {"type": "text", "text": text}
+
+
+def _media(message: Message) -> Iterator[JsonValue]:
+    """Yield the media of a message, each after the text that stands for it.
+
+    Raises:
+        BadRequest: The API has no form for one.
+    """
+    for text, one in message.labelled_media():
+        source: Json = {"type": "base64", "media_type": one.type, "data": one.data}
+        if one.kind == "image":
+            yield _text(text)
+            yield {"type": "image", "source": source}
+        elif one.type == PDF:
+            yield {"type": "document", "source": source, "title": text}
+        else:
+            raise cannot_show(one)
 
 
 def _are_text(blocks: Sequence[JsonValue]) -> bool:
@@ -157,7 +225,7 @@ def _no_constant(name: str) -> None:
 
 
 def _cached(request: Request) -> Json:
-    return {"cache_control": _CACHED} if request.cache else {}
+    return {"cache_control": _CACHED} if request.settings.cache else {}
 
 
 def _tools(request: Request) -> list[Json]:
@@ -338,6 +406,7 @@ def _spent(usage: JsonValue) -> Spent | None:
         cache_write_1h_tokens=_count(written.get("ephemeral_1h_input_tokens")) if isinstance(written, dict) else 0,
         output_tokens=_count(usage.get("output_tokens")),
         reasoning_tokens=_count(thought.get("thinking_tokens")) if isinstance(thought, dict) else 0,
+        is_special=usage.get("speed") == "fast",
     )
 
 

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, runt
 
 from pydantic import BaseModel, ConfigDict, JsonValue, SerializerFunctionWrapHandler, model_serializer
 
-from graphengine.errors import AnswerTorn, ModelError, ModelTimeout, ModelUnreachable
+from graphengine.errors import AnswerTorn, BadRequest, ModelError, ModelTimeout, ModelUnreachable
+from graphengine.models.settings import NO_SETTINGS, Settings
+from graphengine.state.media import Media, label
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
     from graphengine.models.line import Waits
-
-Effort: TypeAlias = Literal["low", "medium", "high"]
-"""How much a model thinks before it answers, if it supports that."""
+    from graphengine.models.parts import Part
 
 Stop: TypeAlias = Literal["end", "tools", "cut", "refused", "full"]
 """Why an answer ends: it is complete; it calls tools; it reached `max_tokens`; it was refused; the context window is
@@ -52,6 +52,8 @@ class Message(BaseModel):
             replacement of earlier messages that are no longer sent).
         text: The message's text.
         calls: For an assistant's message: the tools that it calls.
+        media: What the question or a tool's result shows besides its text, where `[media 1: photo.png]` stands for the
+            first of it.
         call_id: For a tool's message: the call that it is the result of.
         is_error: For a tool's message: whether the tool failed; `text` is then the error.
         agent: The agent that wrote the message, or that received it.
@@ -66,6 +68,7 @@ class Message(BaseModel):
 
     role: Literal["user", "assistant", "tool", "summary"]
     text: str = ""
+    media: tuple[Media, ...] = ()
     calls: tuple[ToolCall, ...] = ()
     call_id: str = ""
     is_error: bool = False
@@ -74,11 +77,37 @@ class Message(BaseModel):
     tokens: int | None = None
     native: dict[str, JsonValue] | None = None
 
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """Its parts in order: `Text`, `Media`, `Thinking`, `ToolCall`, `ToolResult`, `Citation` and `Native`.
+
+        Example:
+            >>> Message(role="user", text="Hello").parts
+            (Text(text='Hello'),)
+        """
+        from graphengine.models.parts import parts_of  # noqa: PLC0415 - that module reads messages
+
+        return parts_of(self)
+
+    def labelled_media(self) -> Iterator[tuple[str, Media]]:
+        """Yield each medium with the text that stands for it, for adapters."""
+        for number, one in enumerate(self.media, 1):
+            yield label(number, one), one
+
     @model_serializer(mode="wrap")
     def _without_defaults(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Dump only the fields that differ from their defaults, to keep states with many messages small."""
         fields = type(self).model_fields
         return {name: value for name, value in dump(self).items() if getattr(self, name) != fields[name].default}
+
+
+PDF: Final = "application/pdf"
+
+
+def cannot_show(one: Media) -> BadRequest:
+    """Return the error for a medium that a model's API does not take."""
+    repair = "give the media to another model, or turn them into text or pictures in a node before"
+    return BadRequest(f"the model's API takes no {one.type} ({one})", repair=repair)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +132,7 @@ class Request:
             for schemas puts it into the instructions.
         output: The schema's name, as `Review`.
         tools: The tools that may be called.
-        max_tokens: The most tokens of the answer; None for the model's own default.
-        temperature: How varied answers are; None for the model's own default. Ignored by a model that has no such
-            setting.
-        effort: How much to think; None for the model's own default. Ignored by a model that has no such setting.
-        cache: Whether the provider should cache the instructions and tools, since many calls share them.
+        settings: How to answer: the most tokens, how much to think, and so on; see `Settings`.
         on_text: Gets the text of the answer piece by piece as it arrives; None if it is not wanted. Ignored by a model
             that cannot stream.
         on_begin: Called when the first part of the answer arrives, whether text, thinking or a tool call; None if that
@@ -123,10 +148,7 @@ class Request:
     schema: Mapping[str, JsonValue] | None = None
     output: str = "answer"
     tools: Sequence[ToolSpec] = ()
-    max_tokens: int | None = None
-    temperature: float | None = None
-    effort: Effort | None = None
-    cache: bool = False
+    settings: Settings = NO_SETTINGS
     on_text: Callable[[str], None] | None = None
     on_begin: Callable[[], None] | None = None
     on_spent: Callable[[Mapping[str, float | None]], None] | None = None
@@ -271,8 +293,8 @@ class KnowsPrices(Protocol):
 
 
 @runtime_checkable
-class TellsPrices(Protocol):
-    """A model that can tell what a call of some size would cost."""
+class EstimatesCosts(Protocol):
+    """A model that can estimate the cost of a call from its size."""
 
     async def price_of(self, input_tokens: int, output_tokens: int) -> float | None:
         """Return the cost of so many tokens in US dollars, without a cache; None if it is unknown."""
@@ -280,18 +302,19 @@ class TellsPrices(Protocol):
 
 
 __all__ = [
+    "PDF",
     "UNKNOWN_USAGE",
     "Closes",
-    "Effort",
+    "EstimatesCosts",
     "KnowsPrices",
     "Message",
     "Model",
     "Request",
     "Response",
     "Stop",
-    "TellsPrices",
     "ToolCall",
     "ToolSpec",
+    "cannot_show",
     "usage_of",
     "usage_of_failure",
 ]

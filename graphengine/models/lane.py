@@ -39,9 +39,10 @@ from graphengine.models.pace import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
-    from graphengine.models.base import Model, Request, Response
+    from graphengine.models.base import Message, Model, Request, Response
     from graphengine.models.line import Clock, Left, Waits
     from graphengine.models.pace import Turn
+    from graphengine.state.media import Media
 
 log = logging.getLogger("graphengine.models")
 
@@ -53,6 +54,10 @@ _LONG_WAIT_SECONDS: Final = 5.0
 """Pauses from this length on are logged."""
 _SHOWN_WAITS: Final = 6
 _CHARACTERS_PER_TOKEN: Final = 4
+PICTURE_TOKENS: Final = 1600
+"""The most tokens of a picture, to which Anthropic scales larger ones."""
+_BYTES_PER_TOKEN: Final = 30
+"""About, in documents: a page with text and its picture has 3,000 tokens and 90 KB."""
 _JITTER: Final = 0.1
 
 
@@ -170,16 +175,16 @@ class Call:
         """
         line, self.pause = self.line, None
         turn = line.begin_now(self.tokens) or await line.begin(self.number, self.tokens, self.waits, self._check)
-        heard = _Heard(line, turn, request or self._request, writes)
-        token = LEFT.set(line.heard)
+        watched = _Watched(line, turn, request or self._request, writes)
+        token = LEFT.set(line.note_limits)
         try:
-            response = await asked(self._model, heard.request)
+            response = await asked(self._model, watched.request)
         except BaseException as error:
-            used = usage_of_failure(error) or (UNKNOWN_USAGE if heard.has_begun else {})
+            used = usage_of_failure(error) or (UNKNOWN_USAGE if watched.has_begun else {})
             if used and self._request.on_spent is not None and not self._paces_others:
                 self._request.on_spent(used)
             if isinstance(error, Exception):
-                self._note(turn, error, may_repeat=not used and not heard.has_begun)
+                self._note(turn, error, may_repeat=not used and not watched.has_begun)
             raise
         else:
             line.answered(turn, _tokens_of(response))
@@ -293,7 +298,7 @@ async def _is_first(call: Call, beginning: str) -> bool:
     return False
 
 
-class _Heard:
+class _Watched:
     """Notes when an answer begins.
 
     Attributes:
@@ -308,7 +313,7 @@ class _Heard:
         self._on_text = request.on_text
         self.has_begun = False
         wanted = request.on_begin
-        if turn.is_trial or writes:  # the only reasons to stream an answer that nobody watches
+        if turn.is_trial or writes:  # the only reasons to stream an answer without a listener
             wanted = self._begin
         self.request = replace(request, on_begin=wanted, on_text=None if self._on_text is None else self._text)
 
@@ -390,8 +395,17 @@ def estimated_tokens(request: Request) -> int:
 
 def characters(request: Request) -> int:
     """Return how many characters a question has."""
-    messages = sum(len(each.text) + sum(len(call.arguments) for call in each.calls) for each in request.messages)
-    return len(request.system) + messages
+    return len(request.system) + sum(_characters_of(message) for message in request.messages)
+
+
+def _characters_of(message: Message) -> int:
+    calls = sum(len(call.arguments) for call in message.calls)
+    return len(message.text) + calls + sum(media_tokens(one) * _CHARACTERS_PER_TOKEN for one in message.media)
+
+
+def media_tokens(one: Media) -> int:
+    """Return about how many tokens a medium has: those of a large picture, or by its size."""
+    return PICTURE_TOKENS if one.kind == "image" else max(PICTURE_TOKENS, one.size_bytes // _BYTES_PER_TOKEN)
 
 
 def _tokens_of(response: Response) -> int | None:
@@ -414,5 +428,6 @@ __all__ = [
     "estimated_tokens",
     "lane_for",
     "lane_of",
+    "media_tokens",
     "paced",
 ]

@@ -1,4 +1,4 @@
-"""The line of calls to one model: who waits, in which order, and who may go.
+"""The line of calls to one model: which calls wait, in which order, and which one is next.
 
 `graphengine.models.pace` decides when the next call may begin; `Line` waits for it. A line may be used from several
 threads and event loops: its state is behind a lock, and a call that waits is woken in its own event loop.
@@ -237,16 +237,16 @@ class Line:
             self._pace.end(turn)
             self._wake()
 
-    def heard(self, requests: Left, tokens: Left) -> None:
+    def note_limits(self, requests: Left, tokens: Left) -> None:
         """Note the limits on requests and tokens that a response states."""
         if requests is None and tokens is None:
             return
         with self._lock:
             now = self._now()
             if requests is not None:
-                self._pace.heard(now, *requests)
+                self._pace.limit_calls(now, *requests)
             if tokens is not None and tokens[0] <= 0:
-                self._pace.heard_tokens(now, tokens[1])
+                self._pace.limit_tokens(now, tokens[1])
 
     # Beginnings of questions that the provider caches.
 
@@ -295,7 +295,7 @@ async def until(when: float, awake: asyncio.Future[None], waits: Waits) -> None:
 
 
 def asked_seconds(error: Exception) -> float | None:
-    """Return how long a server asks to wait; None if it does not say."""
+    """Return how long a server asks to wait; None if it does not state it."""
     seconds = getattr(error, "retry_after_seconds", None)
     return float(seconds) if seconds is not None and is_seconds(seconds) else None
 

@@ -7,16 +7,20 @@ in `Message.native`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from graphengine.errors import ModelError, ModelOverloaded
-from graphengine.models.base import Response, ToolCall
+from graphengine.models.base import PDF, Response, ToolCall, cannot_show
 from graphengine.models.openai_calls import ServedModel
 from graphengine.models.openai_errors import complaint, failed, not_this_api
 from graphengine.models.openai_parts import (
+    CHOICES,
     arguments,
     cache_key,
     call_id,
+    common_settings,
+    data_url,
+    file_name,
     form_of_answer,
     form_of_tool,
     inside,
@@ -29,10 +33,11 @@ from graphengine.models.openai_parts import (
     unknown,
 )
 from graphengine.models.sdk import sound_json
+from graphengine.models.settings import merged, refuse_lacking
 from graphengine.state.json_values import DEEPEST, utf8_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from pydantic import JsonValue
 
@@ -74,19 +79,24 @@ class OpenAIModel(ServedModel):
 
     _api = "openai"
     _tokens = "input_tokens", "output_tokens"
+    _lacking: ClassVar[Mapping[str, str]] = {
+        "stop": "leave it out, or use the Chat Completions API: openai-chat:MODEL",
+        "thinking": "give effort= instead; effort='none' for none",
+    }
 
     async def answer(self, request: Request) -> Response:
-        """Return the answer to one request. `temperature` is ignored for models that think, which do not have it.
+        """Return the answer to one request. Models that think have no `temperature` and `top_p`, which are left out.
 
         Raises:
             ModelError: The call failed; the class states how.
         """
-        body = self._body(request)
+        refuse_lacking(self, request.settings, request.agent)
+        body, headers = self._body(request), request.settings.headers
         if not request.streams:
-            whole = await self._server.whole(_PATH, body)
+            whole = await self._server.whole(_PATH, body, headers)
         else:
             events = _Events(self._server, request)
-            unstreamed = await self._server.stream(_PATH, {**body, "stream": True}, events.take)
+            unstreamed = await self._server.stream(_PATH, {**body, "stream": True}, headers, events.take)
             whole = events.whole() if unstreamed is None else unstreamed
         try:
             with self._server.reading():
@@ -108,30 +118,36 @@ class OpenAIModel(ServedModel):
         if form is not None:
             wanted: JsonObject = {"type": "json_schema", "name": form.name, "schema": form.schema}
             body["text"] = {"format": {**wanted, "strict": form.strict}}
-        return body | self._settings(request)
+        return merged(body | self._settings(request), request.settings.extra)
 
     def _settings(self, request: Request) -> JsonObject:
         """Return the settings. Some are only for OpenAI's own server, as others may refuse fields they do not know."""
-        found: JsonObject = {}
+        settings = request.settings
         thinking = self._server.is_own and thinks(self.model)
-        if request.max_tokens is not None:
-            found["max_output_tokens"] = request.max_tokens
-        if request.temperature is not None and not thinking:
-            found["temperature"] = request.temperature
-        if request.effort is not None:
-            found["reasoning"] = {"effort": request.effort}
+        found = common_settings(request, samples=not thinking)
+        if settings.max_tokens is not None:
+            found["max_output_tokens"] = settings.max_tokens
+        if settings.effort is not None:
+            found["reasoning"] = {"effort": settings.effort}
         if thinking:
             found["include"] = [_SEALED]
-        if request.cache and self._server.is_own:
+        choice = settings.tool_choice
+        if request.tools and choice is not None:
+            found["tool_choice"] = choice if choice in CHOICES else {"type": "function", "name": choice}
+        if settings.cache and self._server.is_own:
             found["prompt_cache_key"] = cache_key(request.system, request.tools)
         return found
 
     def _items(self, message: Message) -> Iterator[JsonValue]:
         if message.role == "tool":
-            output = tool_result(message.text, is_error=message.is_error)
+            output: JsonValue = tool_result(message.text, is_error=message.is_error)
+            if message.media:
+                output = [{"type": "input_text", "text": output}, *_media(message)]
             yield {"type": "function_call_output", "call_id": call_id(message.call_id), "output": output}
         elif message.role == "assistant":
             yield from self._sealed(message) or _assembled(message)
+        elif message.media:
+            yield {"role": "user", "content": [{"type": "input_text", "text": message.text}, *_media(message)]}
         else:
             yield {"role": "user", "content": message.text}
 
@@ -173,6 +189,7 @@ class OpenAIModel(ServedModel):
     def _native(self, items: list[JsonObject]) -> dict[str, JsonValue] | None:
         """Return the answer's items for the next question, if they hold more than text and calls."""
         more = any(unknown(item, _KNOWN.get(text(item, "type"), ())) for item in items)
+        more = more or any(part.get("annotations") for item in items for part in listed(item, "content"))
         return {"provider": self._provider, "content": sound_json([*items], levels=DEEPEST)} if more else None
 
 
@@ -213,6 +230,22 @@ class _Events:
         if self._last is None:
             raise self._server.torn("ended its answer before it was complete")
         return self._last if self._last.get("output") else {**self._last, "output": self._items}
+
+
+def _media(message: Message) -> Iterator[JsonValue]:
+    """Yield the media of a message, each after the text that stands for it.
+
+    Raises:
+        BadRequest: The API has no form for one.
+    """
+    for mark, one in message.labelled_media():
+        yield {"type": "input_text", "text": mark}
+        if one.kind == "image":
+            yield {"type": "input_image", "image_url": data_url(one), "detail": "auto"}
+        elif one.type == PDF:
+            yield {"type": "input_file", "filename": file_name(one), "file_data": data_url(one)}
+        else:
+            raise cannot_show(one)
 
 
 def _assembled(message: Message) -> Iterator[JsonValue]:

@@ -37,21 +37,24 @@ from graphengine.models.server_events import ServerEvents
 from graphengine.state.json_values import utf8_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from openai import AsyncOpenAI, AsyncStream
+    from openai._types import RequestOptions
 
     from graphengine.errors import ModelError
     from graphengine.models.base import Response
     from graphengine.models.lane import Lane
     from graphengine.models.openai_schema import JsonObject
     from graphengine.models.prices import Price
+    from graphengine.models.settings import Settings
 
 OWN_URL: Final = "https://api.openai.com/v1"
 OWN_HOST: Final = "api.openai.com"
 AZURE_HOSTS: Final = ".openai.azure.com", ".services.ai.azure.com"
 KEY: Final = "OPENAI_API_KEY"
 URL: Final = "OPENAI_BASE_URL"
+_SPECIAL_TIERS: Final = ("fast", "flex", "priority", "scale")
 _DONE: Final = "[DONE]"
 """What these APIs send after the last event of a stream."""
 
@@ -102,25 +105,34 @@ class Server:
         self.lane = lane or lane_for((model, self.address, self._key.identity), CALLS_AT_ONCE)
         self.failures = Failures(model, self.address, self._key, float(timeout_seconds))
 
-    async def whole(self, path: str, body: JsonObject) -> JsonObject:
+    async def whole(self, path: str, body: JsonObject, headers: Mapping[str, str]) -> JsonObject:
         """Return the answer to one call, a JSON object.
+
+        Args:
+            path: The path of the API's endpoint.
+            body: The request.
+            headers: Its headers, besides those of the SDK.
 
         Raises:
             ModelError: The call failed; the class states how.
         """
         client = await self._client()
         try:
-            answer: object = await client.post(path, body=sound_json(body), cast_to=object)
+            options: RequestOptions = {"headers": dict(headers)}
+            answer: object = await client.post(path, body=sound_json(body), cast_to=object, options=options)
         except self._errors as error:
             raise raised(error, self.failures) from None
         return self._object(answer)
 
-    async def stream(self, path: str, body: JsonObject, take: Callable[[JsonObject], bool]) -> JsonObject | None:
+    async def stream(
+        self, path: str, body: JsonObject, headers: Mapping[str, str], take: Callable[[JsonObject], bool]
+    ) -> JsonObject | None:
         """Read the answer to one call event by event.
 
         Args:
             path: The path of the API's endpoint.
             body: The request.
+            headers: Its headers, besides those of the SDK.
             take: Gets each event. Returns whether it completes the answer, so that no further event is awaited.
 
         Returns:
@@ -133,8 +145,14 @@ class Server:
         from openai import AsyncStream  # noqa: PLC0415 - loaded by now
 
         try:
+            options: RequestOptions = {"headers": dict(headers)}
             stream = await client.post(
-                path, body=sound_json(body), cast_to=object, stream=True, stream_cls=AsyncStream[object]
+                path,
+                body=sound_json(body),
+                cast_to=object,
+                options=options,
+                stream=True,
+                stream_cls=AsyncStream[object],
             )
         except self._errors as error:
             raise raised(error, self.failures) from None
@@ -228,6 +246,8 @@ class ServedModel:
     _api: ClassVar[str]
     _tokens: ClassVar[tuple[str, str]]
     """The API's names for the question's and the answer's tokens."""
+    _lacking: ClassVar[Mapping[str, str]]
+    """The settings that the API does not have, each with the repair."""
 
     def __init__(  # noqa: PLR0913 - each is a separate setting of the server
         self,
@@ -259,6 +279,10 @@ class ServedModel:
         """Return the cost of so many tokens in US dollars; None if it is unknown."""
         return await self._prices.cost(Spent(input_tokens, output_tokens=output_tokens))
 
+    def lacks(self, settings: Settings) -> Mapping[str, str]:
+        """Return the repair for each setting that the API does not have, by name."""
+        return {name: repair for name, repair in self._lacking.items() if name in settings.given()}
+
     async def _usage_of_failure(self, usage: JsonObject) -> dict[str, float | None] | None:
         spent = used(usage, *self._tokens)
         return await self._prices.usage(spent if spent.input_tokens else None)
@@ -266,6 +290,7 @@ class ServedModel:
     async def _counted(self, response: Response, whole: JsonObject) -> Response:
         """Return the response with the model that answered, its tokens and their cost."""
         spent = used(inside(whole, "usage"), *self._tokens)
+        spent = replace(spent, is_special=text(whole, "service_tier") in _SPECIAL_TIERS)
         answered = utf8_text(text(whole, "model"))
         return replace(
             response,

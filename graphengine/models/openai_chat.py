@@ -7,17 +7,21 @@ a stream, `_response` reads the answer; `openai_calls.py` makes the call.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 from uuid import uuid4
 
 from graphengine.errors import AnswerTorn, BadRequest, ModelError, ModelOverloaded
-from graphengine.models.base import Response, ToolCall
+from graphengine.models.base import PDF, Response, ToolCall, cannot_show
 from graphengine.models.openai_calls import ServedModel
 from graphengine.models.openai_errors import complaint, failed, not_this_api
 from graphengine.models.openai_parts import (
+    CHOICES,
     arguments,
     cache_key,
     call_id,
+    common_settings,
+    data_url,
+    file_name,
     form_of_answer,
     form_of_tool,
     inside,
@@ -30,9 +34,12 @@ from graphengine.models.openai_parts import (
     unknown,
 )
 from graphengine.models.sdk import sound_json
+from graphengine.models.settings import merged, refuse_lacking
 from graphengine.state.json_values import DEEPEST, utf8_text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
     from pydantic import JsonValue
 
     from graphengine.models.base import Message, Request, Stop, ToolSpec
@@ -58,6 +65,9 @@ _FAILED: Final[dict[str, type[ModelError]]] = {
 }
 """Some servers' reasons for answers that end in a failure."""
 
+
+_SOUNDS: Final = {"audio/wav": "wav", "audio/x-wav": "wav", "audio/mpeg": "mp3", "audio/mp3": "mp3"}
+"""The names of formats of sound, by MIME type."""
 
 _KNOWN: Final = ("role", "content", "refusal", "tool_calls", "function_call", "annotations", "audio")
 """Fields of an answer's message that are read here, or that the server does not need back."""
@@ -91,6 +101,9 @@ class OpenAIChatModel(ServedModel):
 
     _api = "openai-chat"
     _tokens = "prompt_tokens", "completion_tokens"
+    _lacking: ClassVar[Mapping[str, str]] = {
+        "thinking": "give effort=, or in extra={…} the field that this server has for it",
+    }
 
     def __init__(  # noqa: PLR0913 - each is a separate setting of the server
         self,
@@ -114,6 +127,7 @@ class OpenAIChatModel(ServedModel):
         Raises:
             ModelError: The call failed; the class states how.
         """
+        refuse_lacking(self, request.settings, request.agent)
         body = self._body(request)
         chunks = _Chunks(self._server, request)
         try:
@@ -129,10 +143,11 @@ class OpenAIChatModel(ServedModel):
             raise
 
     async def _whole(self, body: JsonObject, request: Request, chunks: _Chunks) -> JsonObject:
+        headers = request.settings.headers
         if not request.streams:
-            return await self._server.whole(_PATH, body)
+            return await self._server.whole(_PATH, body, headers)
         body = {**body, "stream": True, "stream_options": {"include_usage": True}}
-        unstreamed = await self._server.stream(_PATH, body, chunks.take)
+        unstreamed = await self._server.stream(_PATH, body, headers, chunks.take)
         return chunks.whole() if unstreamed is None else unstreamed
 
     def _repair(self, request: Request, repair: str) -> str:
@@ -148,14 +163,27 @@ class OpenAIChatModel(ServedModel):
     def _body(self, request: Request) -> JsonObject:
         system = instructions(request, native_schema=self._native_schema)
         first: list[JsonValue] = [{"role": "system", "content": system}] if system else []
-        body: JsonObject = {"model": self.model, "messages": [*first, *map(self._message, request.messages)]}
+        body: JsonObject = {"model": self.model, "messages": [*first, *self._messages(request.messages)]}
         if request.tools:
             body["tools"] = [_tool(tool) for tool in request.tools]
         form = form_of_answer(request) if self._native_schema else None
         if form is not None:
             wanted: JsonObject = {"name": form.name, "schema": form.schema, "strict": form.strict}
             body["response_format"] = {"type": "json_schema", "json_schema": wanted}
-        return body | self._settings(request)
+        return merged(body | self._settings(request), request.settings.extra)
+
+    def _messages(self, messages: Sequence[Message]) -> Iterator[JsonObject]:
+        """Yield the messages. A tool's result is text alone, so the media of a turn's results follow in a question."""
+        shown: list[JsonValue] = []
+        for message in messages:
+            if message.role != "tool" and shown:
+                yield {"role": "user", "content": shown}
+                shown = []
+            yield self._message(message)
+            if message.role == "tool" and message.media:
+                shown += [_text(f"Shown by the result of call {call_id(message.call_id)}:"), *_media(message)]
+        if shown:
+            yield {"role": "user", "content": shown}
 
     def _message(self, message: Message) -> JsonObject:
         made = _message(message)
@@ -169,29 +197,35 @@ class OpenAIChatModel(ServedModel):
         return made
 
     def _native(self, message: JsonObject, calls: tuple[ToolCall, ...]) -> dict[str, JsonValue] | None:
-        """Return the fields that this server needs back with tool results and that are not read here (signed thinking).
+        """Return the fields that are not read here, as thinking, and the citations.
 
-        An answer without calls has none: no server needs them, and some refuse them (DeepSeek's first reasoning
-        models).
+        Those of an answer with calls go back with the results. Those of other answers do not: no server needs them, and
+        some refuse them (DeepSeek's first reasoning models).
         """
-        of_message = unknown(message, _KNOWN)
-        of_calls = [unknown(call, _KNOWN_OF_CALL) for call in listed(message, "tool_calls")]
-        if not calls or not (of_message or any(of_calls)):
+        found: JsonObject = {"message": unknown(message, _KNOWN)}
+        of_calls = [unknown(call, _KNOWN_OF_CALL) for call in listed(message, "tool_calls")] if calls else []
+        found["tool_calls"] = [*of_calls]
+        if annotations := listed(message, "annotations"):
+            found["annotations"] = [*annotations]
+        if not (found["message"] or any(of_calls) or annotations):
             return None
-        content = sound_json({"message": of_message, "tool_calls": [*of_calls]}, levels=DEEPEST)
+        content = sound_json(found, levels=DEEPEST)
         return {"provider": self._provider, "content": content}
 
     def _settings(self, request: Request) -> JsonObject:
         """Return the settings. OpenAI and Azure renamed `max_tokens` and refuse the old name, which others know."""
-        found: JsonObject = {}
-        server = self._server
-        if request.max_tokens is not None:
-            found["max_completion_tokens" if server.knows_new_names else "max_tokens"] = request.max_tokens
-        if request.temperature is not None and not (server.is_own and thinks(self.model)):
-            found["temperature"] = request.temperature
-        if request.effort is not None:
-            found["reasoning_effort"] = request.effort
-        if request.cache and server.is_own:
+        settings, server = request.settings, self._server
+        found = common_settings(request, samples=not (server.is_own and thinks(self.model)))
+        if settings.max_tokens is not None:
+            found["max_completion_tokens" if server.knows_new_names else "max_tokens"] = settings.max_tokens
+        if settings.effort is not None:
+            found["reasoning_effort"] = settings.effort
+        if settings.stop:
+            found["stop"] = list(settings.stop)
+        choice = settings.tool_choice
+        if request.tools and choice is not None:
+            found["tool_choice"] = choice if choice in CHOICES else {"type": "function", "function": {"name": choice}}
+        if settings.cache and server.is_own:
             found["prompt_cache_key"] = cache_key(request.system, request.tools)
         return found
 
@@ -296,7 +330,9 @@ class _Chunks:
             self._text.append(content)
             self._request.emit_text(utf8_text(content))
         self._refusal.append(text(delta, "refusal"))
-        for key, value in unknown(delta, _KNOWN).items():
+        annotations = listed(delta, "annotations")
+        more: JsonObject = {"annotations": [*annotations]} if annotations else {}
+        for key, value in (unknown(delta, _KNOWN) | more).items():
             self._more[key] = _grown(self._more.get(key), value)
         for piece in listed(delta, "tool_calls"):
             self._add_call(piece)
@@ -334,11 +370,34 @@ def _message(message: Message) -> JsonObject:
         result = tool_result(message.text, is_error=message.is_error)
         return {"role": "tool", "tool_call_id": call_id(message.call_id), "content": result}
     if message.role != "assistant":
-        return {"role": "user", "content": message.text}
+        content: JsonValue = [_text(message.text), *_media(message)] if message.media else message.text
+        return {"role": "user", "content": content}
     if not message.calls:
         return {"role": "assistant", "content": message.text}
     calls: list[JsonValue] = [_call(call) for call in message.calls]
     return {"role": "assistant", "content": message.text or None, "tool_calls": calls}
+
+
+def _text(text: str) -> JsonObject:
+    return {"type": "text", "text": text}
+
+
+def _media(message: Message) -> Iterator[JsonValue]:
+    """Yield the media of a message, each after the text that stands for it.
+
+    Raises:
+        BadRequest: The API has no form for one.
+    """
+    for mark, one in message.labelled_media():
+        yield _text(mark)
+        if one.kind == "image":
+            yield {"type": "image_url", "image_url": {"url": data_url(one)}}
+        elif one.type == PDF:
+            yield {"type": "file", "file": {"filename": file_name(one), "file_data": data_url(one)}}
+        elif one.type in _SOUNDS:
+            yield {"type": "input_audio", "input_audio": {"data": one.data, "format": _SOUNDS[one.type]}}
+        else:
+            raise cannot_show(one)
 
 
 def _call(call: ToolCall) -> JsonObject:

@@ -1,8 +1,8 @@
 """The errors of OpenAI's APIs as `ModelError`s, for any server that implements them.
 
 A call fails in one of three forms: the SDK raises, an answer with status 200 holds an error object, or an event of a
-stream does. Each becomes a `Complaint`, and `kind_of` decides its class. Codes say more than statuses (an account
-without credit is a 429 like any other). Messages are examined last, for servers that send no codes.
+stream does. Each becomes a `Complaint`, and `kind_of` decides its class. A code is more precise than a status (an
+account without credit is a 429 like any other). Messages are examined last, for servers that send no codes.
 """
 
 from __future__ import annotations
@@ -201,7 +201,7 @@ def raised(error: Exception, failures: Failures, *, began: bool = False) -> Mode
         headers = error.response.headers
         return failed(complaint(_json(error.body), error.status_code, retry_after(headers)), failures)
     if isinstance(error, (openai.APIConnectionError, httpx2.HTTPError)):
-        # The SDK's own message says nothing; its cause does.
+        # The SDK's own message is general; its cause has the details.
         return failures.lost(error if isinstance(error, httpx2.HTTPError) else error.__cause__, began=began)
     if isinstance(error, openai.APIError) and error.body is not None:
         return failed(complaint(_json(error.body)), failures)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from graphengine.models.base import Request, ToolSpec
     from graphengine.models.openai_schema import JsonObject
+    from graphengine.state.media import Media
 
 LONGEST_ID: Final = 64
 """The longest id of a tool call; other providers write longer ones."""
@@ -107,6 +108,16 @@ def tool_result(content: str, *, is_error: bool) -> str:
     return f"Error: {content}" if is_error else content
 
 
+def data_url(one: Media) -> str:
+    """Return a medium as a URL that holds it."""
+    return f"data:{one.type};base64,{one.data}"
+
+
+def file_name(one: Media) -> str:
+    """Return the name under which a document is sent; the APIs require one."""
+    return one.name or "document.pdf"
+
+
 @dataclass(frozen=True, slots=True)
 class Form:
     """A schema as it is sent: its name, the schema, and whether strict mode applies."""
@@ -139,6 +150,22 @@ def instructions(request: Request, *, native_schema: bool = True) -> str:
     return f"{request.system}\n\n{form}" if request.system else form
 
 
+CHOICES: Final = ("auto", "none", "required")
+"""Choices of tools; any other is the name of a tool."""
+
+
+def common_settings(request: Request, *, samples: bool) -> JsonObject:
+    """Return the settings that both APIs call by the same name.
+
+    Args:
+        request: The request.
+        samples: Whether the model has `temperature` and `top_p`.
+    """
+    names = ("temperature", "top_p", "service_tier") if samples else ("service_tier",)
+    given = request.settings.given()
+    return {name: given[name] for name in names if name in given}
+
+
 def cache_key(system: str, tools: Sequence[ToolSpec]) -> str:
     """Return a key that is equal for calls with equal instructions and tools, so that they share a server's cache."""
     whole = json.dumps([system, [[tool.name, tool.description, dict(tool.schema)] for tool in tools]])
@@ -159,13 +186,17 @@ def thinks(model: str) -> bool:
 
 
 __all__ = [
+    "CHOICES",
     "LONGEST_ID",
     "LONGEST_NAME",
     "Form",
     "arguments",
     "cache_key",
     "call_id",
+    "common_settings",
     "count",
+    "data_url",
+    "file_name",
     "form_of_answer",
     "form_of_tool",
     "inside",

@@ -2,7 +2,7 @@
 
 Nothing here waits or reads a clock: every method gets the time. `graphengine.models.lane` waits.
 
-A server that refuses a call tells how long to wait, and nothing about its limit. The limit is learned: of the calls
+A server that refuses a call states how long to wait, but not its limit. The limit is learned: of the calls
 that began within that time before the refusal, those that were not refused are as many as it allows. From then on no
 more begin in any such span. One refusal alone teaches nothing, as others may use the limit too, and a call that waits
 alone needs no limit. The number doubles after each span that was used up without a refusal, and after the next refusal
@@ -167,8 +167,8 @@ class Pace:
         Args:
             turn: The call.
             now: The time.
-            error: What the server said.
-            seconds: How long it asks to wait; None if it does not say.
+            error: The server's answer.
+            seconds: How long it asks to wait; None if it does not state it.
         """
         self.last_failure = error
         turn.refused = True
@@ -213,12 +213,12 @@ class Pace:
             if self._trial is turn:
                 self._trial = None
 
-    def heard(self, now: float, left: int, seconds: float) -> None:
+    def limit_calls(self, now: float, left: int, seconds: float) -> None:
         """Note that the server allows so many more calls for so many seconds."""
         self._left = min(self._left, left) if now < self._left_until else left
         self._left_until = max(self._left_until, now + seconds)
 
-    def heard_tokens(self, now: float, seconds: float) -> None:
+    def limit_tokens(self, now: float, seconds: float) -> None:
         """Note that the server allows no more tokens for so many seconds."""
         self._paused_until = max(self._paused_until, now + seconds)
 

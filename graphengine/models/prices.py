@@ -79,6 +79,7 @@ class Spent:
         cache_write_1h_tokens: Of those written, kept for an hour, which may cost more.
         output_tokens: All tokens of the answer.
         reasoning_tokens: Of those, thinking.
+        is_special: Whether the call had another class of service, as `flex` or `priority`, than the tables are for.
     """
 
     input_tokens: int = 0
@@ -87,6 +88,7 @@ class Spent:
     cache_write_1h_tokens: int = 0
     output_tokens: int = 0
     reasoning_tokens: int = 0
+    is_special: bool = False
 
     @property
     def adds_up(self) -> bool:
@@ -127,6 +129,8 @@ class Prices:
         """
         if self._given is not None:
             return self._given.of(spent)
+        if spent.is_special:
+            return None
         names = [name for name in dict.fromkeys((answered, self._model)) if name and name not in self._unknown]
         if not names:
             return None

@@ -19,18 +19,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias
 
 from graphengine.errors import ModelError
-from graphengine.models.base import Closes, KnowsPrices, TellsPrices
+from graphengine.models.base import Closes, EstimatesCosts, KnowsPrices
 from graphengine.models.lane import lane_of
 from graphengine.models.names import as_model
 from graphengine.models.recording import LASTING, Answered, Asked, BadRecording, Exchange, Failed, Recording
 from graphengine.models.scripted import stream
+from graphengine.models.settings import ChecksSettings
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from graphengine.models.base import Model, Request, Response
     from graphengine.models.lane import Lane
+    from graphengine.models.settings import Settings
 
 _Part: TypeAlias = "tuple[str, ...]"
 
@@ -109,6 +111,11 @@ class RecordedModel:
         """The lane of the underlying model; None without one, as replayed answers need not wait."""
         return None if self._model is None else lane_of(self._model)
 
+    def lacks(self, settings: Settings) -> Mapping[str, str]:
+        """Return the repair for each setting that the underlying model does not have, by name."""
+        model: object = self._model
+        return model.lacks(settings) if isinstance(model, ChecksSettings) else {}
+
     @property
     def reports_usage(self) -> bool:
         """Whether the underlying model reports what its calls used."""
@@ -120,11 +127,11 @@ class RecordedModel:
         return await model.knows_price() if isinstance(model, KnowsPrices) else True
 
     async def price_of(self, input_tokens: int, output_tokens: int) -> float | None:
-        """Return what the underlying model tells; 0.0 without one, as replayed answers cost nothing."""
+        """Return the underlying model's estimate; 0.0 without one, as replayed answers cost nothing."""
         model: object = self._model
         if model is None:
             return 0.0
-        return await model.price_of(input_tokens, output_tokens) if isinstance(model, TellsPrices) else None
+        return await model.price_of(input_tokens, output_tokens) if isinstance(model, EstimatesCosts) else None
 
     async def close(self) -> None:
         """Close the underlying model's connections."""
@@ -250,14 +257,15 @@ def _parts(asked: Asked) -> list[_Part]:
         parts.append(("system:", *_lines(asked.system)))
     for message in asked.messages:
         role = message.role + (f" {message.call_id}" if message.call_id else "") + (" (error)" * message.is_error)
+        shown = [f"  media {one.type} {one.name} {one.digest}" for one in message.media]
         wanted = [f"  calls {call.name} {call.arguments} as {call.id}" for call in message.calls]
-        parts.append((f"{role}:", *_lines(message.text), *wanted))
+        parts.append((f"{role}:", *_lines(message.text), *shown, *wanted))
     parts += [
         (f"tool {tool.name}:", *_lines(tool.description), *_lines(_pretty(tool.parameters))) for tool in asked.tools
     ]
     if asked.form is not None:
         parts.append((f"wants {asked.output}:", *_lines(_pretty(asked.form))))
-    settings = asked.model_dump(include={"max_tokens", "temperature", "effort"}, exclude_none=True)
+    settings = asked.model_dump(include={"max_tokens", "temperature", "effort"}, exclude_none=True) | asked.settings
     return parts + [(f"{name}: {value}",) for name, value in settings.items()]
 
 

@@ -8,6 +8,7 @@ that a new recording differs only where the content does. Secrets are hidden bef
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Self
 
+    from graphengine.state.media import Media
+
 FORMAT: Final = "graphengine recording"
 VERSION: Final = 1
 LASTING: Final = (AnswerRefused, AnswerCut, ContextFull)
@@ -66,6 +69,14 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class AskedMedia(_Part):
+    """A picture, document or sound, by the digest of its data."""
+
+    type: str
+    name: str = ""
+    digest: str
+
+
 class AskedMessage(_Part):
     """A message, without the fields that are not sent to a model."""
 
@@ -74,6 +85,7 @@ class AskedMessage(_Part):
     calls: tuple[ToolCall, ...] = ()
     call_id: str = ""
     is_error: bool = False
+    media: tuple[AskedMedia, ...] = ()
 
 
 class AskedTool(_Part):
@@ -96,10 +108,14 @@ class Asked(_Part):
     max_tokens: int | None = None
     temperature: float | None = None
     effort: str | None = None
+    settings: dict[str, JsonValue] = {}
 
     @classmethod
     def of(cls, request: Request) -> Self:
-        """Make it from a request, secrets included."""
+        """Make it from a request, secrets included, without headers and what a cache is asked for."""
+        given = request.settings.given()
+        plain = {name: given.pop(name, None) for name in ("max_tokens", "temperature", "effort")}
+        given |= {"stop": list(given["stop"])} if "stop" in given else {}
         return cls(
             agent=request.agent,
             system=request.system,
@@ -110,9 +126,8 @@ class Asked(_Part):
                 AskedTool(name=tool.name, description=tool.description, parameters=dict(tool.schema))
                 for tool in request.tools
             ),
-            max_tokens=request.max_tokens,
-            temperature=request.temperature,
-            effort=request.effort,
+            **plain,
+            settings={name: value for name, value in given.items() if name not in {"cache", "headers"}},
         )
 
     def without_secrets(self) -> Self:
@@ -387,7 +402,12 @@ def _asked(message: Message) -> AskedMessage:
         calls=message.calls,
         call_id=message.call_id,
         is_error=message.is_error,
+        media=tuple(AskedMedia(type=one.type, name=one.name, digest=_digest(one)) for one in message.media),
     )
+
+
+def _digest(one: Media) -> str:
+    return hashlib.blake2b(one.data.encode(), digest_size=18).hexdigest()
 
 
 def _canonical(value: object) -> str:

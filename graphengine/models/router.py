@@ -17,15 +17,17 @@ from typing import TYPE_CHECKING, Final
 
 from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import DefinitionError, ModelError, ModelOverloaded, ModelTransient
-from graphengine.models.base import Closes, KnowsPrices, TellsPrices
+from graphengine.models.base import Closes, EstimatesCosts, KnowsPrices
 from graphengine.models.lane import Call, Lane, lane_of
 from graphengine.models.line import PLAIN
 from graphengine.models.names import as_model
+from graphengine.models.settings import ChecksSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from graphengine.models.base import Model, Request, Response
+    from graphengine.models.settings import Settings
 
 
 @ends_at_caller
@@ -106,10 +108,18 @@ class Router:
         """Return whether every model that implements `KnowsPrices` knows its price."""
         return all([await model.knows_price() for model in self._models if isinstance(model, KnowsPrices)])
 
+    def lacks(self, settings: Settings) -> Mapping[str, str]:
+        """Return the repair for each setting that some of the models does not have, by name."""
+        found: dict[str, str] = {}
+        for model in self._models:
+            if isinstance(model, ChecksSettings):
+                found |= {name: f"for {model.name}, {repair}" for name, repair in model.lacks(settings).items()}
+        return found
+
     async def price_of(self, input_tokens: int, output_tokens: int) -> float | None:
-        """Return the cost of so many tokens at the dearest model; None if one does not tell it."""
+        """Return the cost of so many tokens at the dearest model; None if it is unknown for one of them."""
         prices = [
-            await model.price_of(input_tokens, output_tokens) if isinstance(model, TellsPrices) else None
+            await model.price_of(input_tokens, output_tokens) if isinstance(model, EstimatesCosts) else None
             for model in self._models
         ]
         known = [price for price in prices if price is not None]

@@ -118,16 +118,16 @@ def http_client(sdk: ModuleType, timeout_seconds: float, connections: int | None
     client: httpx2.AsyncClient = sdk.DefaultAsyncHttpxClient(
         limits=httpx2.Limits(max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=30),
         timeout=httpx2.Timeout(timeout_seconds, connect=min(timeout_seconds, CONNECT_SECONDS), pool=None),
-        event_hooks={"response": [_hear]},
+        event_hooks={"response": [_note_limits]},
     )
     return client
 
 
-async def _hear(response: httpx2.Response) -> None:
+async def _note_limits(response: httpx2.Response) -> None:
     """Pass a response's headers on to the lane of the call, for the limits that they state."""
-    heard = LEFT.get()
-    if heard is not None:
-        heard(*limits_stated(response.headers))
+    note = LEFT.get()
+    if note is not None:
+        note(*limits_stated(response.headers))
 
 
 def http_address(given: str) -> str:

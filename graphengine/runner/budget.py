@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Final
 
 from graphengine.engine.frame_tree import add_usage
 from graphengine.engine.ready import budgets, of_limit
-from graphengine.models.base import TellsPrices
+from graphengine.models.base import EstimatesCosts
 from graphengine.models.lane import estimated_tokens
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class ModelCall:
 
     @property
     def kinds(self) -> tuple[tuple[str, str], tuple[str, str]]:
-        """The kinds of calls that tell what it may use, the nearest first."""
+        """The kinds of earlier calls from which its use is estimated, the most similar first."""
         return (self.agent, self.model), ("", self.model)
 
 
@@ -224,9 +224,9 @@ class Reservation:
 
 async def guessed(model: Model, request: Request) -> Mapping[str, float]:
     """Return what a first call may use: about the tokens of the question, and the most of an answer."""
-    asked, answered = estimated_tokens(request), request.max_tokens or _ANSWER_TOKENS
+    asked, answered = estimated_tokens(request), request.settings.max_tokens or _ANSWER_TOKENS
     found = {"tokens": float(asked + answered)}
-    cost = await model.price_of(asked, answered) if isinstance(model, TellsPrices) else None
+    cost = await model.price_of(asked, answered) if isinstance(model, EstimatesCosts) else None
     return found if cost is None else {**found, "cost_usd": cost}
 
 

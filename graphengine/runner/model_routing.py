@@ -180,6 +180,7 @@ def _agents_below(thing: object, depth: int, seen: set[int]) -> Iterator[str]:
             yield f"{thing.name} summary"
         for function in (
             thing.prompt,
+            thing.system,
             thing.check,
             thing.offline,
             *(getattr(each, "function", None) for each in thing.kit),

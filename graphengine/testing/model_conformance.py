@@ -28,6 +28,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from graphengine.models.base import Closes, KnowsPrices, Message, ToolCall
+from graphengine.models.settings import Settings
 from graphengine.testing.failing_models import FailingModels
 from graphengine.testing.model_kit import (
     ADD,
@@ -74,7 +75,7 @@ class ModelConformance(FailingModels):
     async def test_a_question_arrives_unchanged(self, service: Service, model: Model) -> None:
         """The instructions, the question, `max_tokens` and the key reach the server."""
         service.play(Says("yes"))
-        await model.answer(replace(ask(question(WORDS), system="Be brief."), max_tokens=321))
+        await model.answer(replace(ask(question(WORDS), system="Be brief."), settings=Settings(max_tokens=321)))
         (received,) = service.received()
         assert "Be brief." in received.system
         assert _texts(received) == [("user", WORDS)]
@@ -116,7 +117,8 @@ class ModelConformance(FailingModels):
     async def test_settings_that_a_model_lacks_are_ignored(self, service: Service, model: Model) -> None:
         """A call never fails because of temperature, effort or cache."""
         service.play(Says("yes"))
-        request = replace(ask(system="Be brief.", tools=[ADD]), temperature=0.2, effort="low", cache=True)
+        settings = Settings(temperature=0.2, effort="low", cache=True)
+        request = replace(ask(system="Be brief.", tools=[ADD]), settings=settings)
         assert (await model.answer(request)).content == "yes"
 
     @scenario

@@ -199,7 +199,7 @@ planner = Agent(
 )
 
 researcher: Agent[Findings] = review_team.researcher.but(
-    system=review_team.researcher.system + "\nYour work in earlier runs may say where to look; it is no source.",
+    system=f"{review_team.researcher.system}\nYour work in earlier runs may say where to look; it is no source.",
     prompt=ask_researcher,
     check=check_findings,
     max_tokens=4096,

@@ -61,7 +61,7 @@ def outliner(chair: Agent[str]) -> Agent[Outline]:
     return Agent(
         chair.name,
         model=chair.model,
-        system=chair.system.removesuffix(_MANNER).rstrip(),
+        system=str(chair.system).removesuffix(_MANNER).rstrip(),
         prompt=CONCLUDES,
         output=Outline,
         check=check_outline,

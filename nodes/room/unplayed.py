@@ -65,7 +65,7 @@ def plan(
 
 def _prompts(roles: Sequence[Agent[str]]) -> list[tuple[str, str]]:
     """Return the instructions of each role, and what several of them share, once."""
-    parts = {each.name: each.system.partition("\n\n") for each in roles}
+    parts = {each.name: str(each.system).partition("\n\n") for each in roles}
     shared = {rest for _, _, rest in parts.values() if rest}
     return [
         *((name, duty) for name, (duty, _, _) in parts.items()),

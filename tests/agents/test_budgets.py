@@ -10,7 +10,7 @@ import pytest
 from graphengine import END, START, Agent, Graph, Limits, Runner, ScriptedModel, tool
 from graphengine.errors import ModelUnreachable
 from graphengine.models import Request, Response, Router
-from graphengine.models.base import TellsPrices
+from graphengine.models.base import EstimatesCosts
 from graphengine.models.scripted import calls
 from tests.agents.run_kits import Work, one, paid, within
 
@@ -22,14 +22,14 @@ class Server:
 
     Args:
         cost_usd: What a call costs, by its number from 1.
-        tells: What it says a call would cost; None if it does not say.
+        estimate: Its estimate of what a call costs; None if it has none.
     """
 
     name = "server"
 
-    def __init__(self, cost_usd: Callable[[int], float] = lambda _: 0.04, tells: float | None = None) -> None:
+    def __init__(self, cost_usd: Callable[[int], float] = lambda _: 0.04, estimate: float | None = None) -> None:
         self.cost_usd = cost_usd
-        self.tells = tells
+        self.estimate = estimate
         self.calls = self.inside = self.most = 0
 
     async def answer(self, request: Request) -> Response:
@@ -43,8 +43,8 @@ class Server:
         return Response("ok", input_tokens=8, output_tokens=2, cost_usd=cost_usd)
 
     async def price_of(self, input_tokens: int, output_tokens: int) -> float | None:
-        """Return what it was told to say."""
-        return self.tells
+        """Return the estimate."""
+        return self.estimate
 
 
 def mapped(concurrency: int = 50) -> Graph[Work]:
@@ -78,10 +78,10 @@ async def test_calls_that_fit_go_together() -> None:
     assert result.usage.cost_usd == pytest.approx(0.52)
 
 
-async def test_a_model_that_tells_its_price_needs_no_first_call_alone() -> None:
+async def test_a_model_that_knows_its_price_needs_no_first_call_alone() -> None:
     """Router and recordings pass the price on."""
-    server = Server(tells=0.1)
-    assert isinstance(server, TellsPrices)
+    server = Server(estimate=0.1)
+    assert isinstance(server, EstimatesCosts)
     async with Runner(models={"writer": Router([server])}) as runner:
         result = await within(runner.start(mapped(), {"items": MANY}, limits=Limits(cost_usd=1)))
     assert server.most >= 10

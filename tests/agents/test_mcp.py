@@ -105,6 +105,20 @@ async def test_content_that_is_not_text_is_described(shelf: dict[str, Tool]) -> 
     ]
 
 
+@pytest.mark.parametrize("media", [False, True])
+async def test_pictures_of_a_server_are_shown_if_wanted(*, media: bool) -> None:
+    """Media of types that not every provider takes are still described."""
+    source = mcp([sys.executable, "-m", "tests.agents.mcp_server"], media=media)
+    try:
+        tools = {each.name: each for each in await source.open()}
+        outcome = await called(tools["mixed"])
+    finally:
+        await source.close()
+    assert [one.type for one in outcome.media] == (["image/png"] if media else [])
+    assert ("[media 1: image/png]" in outcome.text) == media
+    assert "image/tiff, about 600 bytes: not passed on" in outcome.text
+
+
 @SHARED
 async def test_errors_of_a_servers_tool_are_reported_to_the_model(shelf: dict[str, Tool]) -> None:
     """Invalid arguments, an exception, and a result that the server marks as an error."""

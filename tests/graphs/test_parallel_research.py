@@ -64,10 +64,10 @@ async def test_each_agent_has_its_cap_and_readers_share_what_is_cached() -> None
         async with Runner(models={"*": model}) as runner:
             await runner.start(graph, given()).result()
     *readers, merger = model.requests
-    assert {request.max_tokens for request in readers} == {READER_TOKENS}
-    assert merger.max_tokens == MERGER_TOKENS
+    assert {request.settings.max_tokens for request in readers} == {READER_TOKENS}
+    assert merger.settings.max_tokens == MERGER_TOKENS
     assert len({request.system for request in readers}) == 1
-    assert [request.cache for request in model.requests] == [True, True, True, False]
+    assert [request.settings.cache for request in model.requests] == [True, True, True, False]
 
 
 async def test_a_source_that_fails_leaves_the_others_and_is_named() -> None:

@@ -46,7 +46,7 @@ def role_of(received: Received) -> str:
     if "The room is done." in received.turns[-1].text:
         return "outline"
     return next(
-        agent.name for agent in (*ROLES, network_exec) if received.system.startswith(agent.system.split("\n")[0])
+        agent.name for agent in (*ROLES, network_exec) if received.system.startswith(str(agent.system).split("\n")[0])
     )
 
 

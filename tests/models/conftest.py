@@ -1,4 +1,6 @@
+import socket
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -25,6 +27,18 @@ def edge(edge_process: EdgeServer) -> Iterator[EdgeServer]:
     assert edge_process.faults == []
     assert edge_process.objections == []
     assert edge_process.unscripted == []
+
+
+@pytest.fixture
+def own_url(edge: EdgeServer, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return an address of OpenAI's own host, which leads to the edge server."""
+    real = socket.getaddrinfo
+
+    def found(host: Any, *rest: Any, **more: Any) -> Any:
+        return real("127.0.0.1" if host in ("api.openai.com", b"api.openai.com") else host, *rest, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", found)
+    return edge.openai_url.replace("127.0.0.1", "api.openai.com")
 
 
 @pytest.fixture(scope="session")

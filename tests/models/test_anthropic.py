@@ -27,6 +27,7 @@ from graphengine.models import sdk
 from graphengine.models.anthropic import AnthropicModel
 from graphengine.models.base import Closes, KnowsPrices, Message, Model, Request, ToolCall
 from graphengine.models.prices import Price
+from graphengine.models.settings import Settings
 from graphengine.testing.model_scenes import Babbles, Counted, Fails, Noise, Says, Tears, Trouble
 from tests.models.acts import Raw
 from tests.models.edge_server import EdgeServer
@@ -110,7 +111,7 @@ class TestAnswers:
         """A connection without traffic for ten minutes would be cut."""
         edge.always(Says("yes"))
         for max_tokens in (21_333, 21_334):
-            assert (await model.answer(asks(max_tokens=max_tokens))).content == "yes"
+            assert (await model.answer(asks(settings=Settings(max_tokens=max_tokens)))).content == "yes"
         assert [received.stream for received in edge.received()] == [False, True]
 
     @both_ways
@@ -147,7 +148,7 @@ class TestAnswers:
     async def test_settings_reach_the_server(self, edge: EdgeServer, model: AnthropicModel) -> None:
         """Including temperature, for which the SDK has no argument."""
         edge.always(Says("yes"))
-        await model.answer(asks(temperature=0.2, effort="low", max_tokens=50))
+        await model.answer(asks(settings=Settings(temperature=0.2, effort="low", max_tokens=50)))
         sent = edge.received()[0].body
         assert (sent["temperature"], sent["output_config"], sent["max_tokens"]) == (0.2, {"effort": "low"}, 50)
 
@@ -400,7 +401,7 @@ class TestFailures:
         """Newer models refuse a temperature."""
         edge.play(Fails("bad_request", "temperature is not supported by this model"))
         with pytest.raises(BadRequest) as caught:
-            await model.answer(asks(temperature=0.5))
+            await model.answer(asks(settings=Settings(temperature=0.5)))
         assert "leave temperature out" in caught.value.repair
 
     @both_ways

@@ -14,6 +14,7 @@ from graphengine.models.anthropic_forms import (
     read,
 )
 from graphengine.models.base import Message, Request, ToolCall, ToolSpec
+from graphengine.models.settings import Settings
 
 ADD = ToolCall(id="toolu_1", name="add", arguments='{"a": 2}')
 ASKED = Message(role="user", text="hello")
@@ -140,7 +141,9 @@ class TestBody:
 
     def test_given_settings_are_sent(self) -> None:
         """Temperature is sent separately, as the SDK has no argument for it; 0 is a temperature."""
-        made = body("m", Request("a", "be brief", [ASKED], max_tokens=9, temperature=0.0, effort="low"), None)
+        made = body(
+            "m", Request("a", "be brief", [ASKED], settings=Settings(max_tokens=9, temperature=0.0, effort="low")), None
+        )
         assert made["system"] == [text("be brief")]
         assert made["max_tokens"] == 9
         assert made["extra_body"] == {"temperature": 0.0}
@@ -150,7 +153,7 @@ class TestBody:
         """The mark is on the last block of each: everything before it is cached with it."""
         schema: dict[str, JsonValue] = {"properties": {}}
         tools = [ToolSpec("one", "first", schema), ToolSpec("two", "second", schema)]
-        made = body("m", Request("a", "be brief", [ASKED], tools=tools, cache=True), None)
+        made = body("m", Request("a", "be brief", [ASKED], tools=tools, settings=Settings(cache=True)), None)
         mark = {"cache_control": {"type": "ephemeral"}}
         assert made["system"] == [{"type": "text", "text": "be brief"} | mark]
         assert made["tools"] == [
@@ -161,7 +164,9 @@ class TestBody:
 
     def test_a_schema_is_sent_natively_or_in_the_instructions(self) -> None:
         """Always exactly one of the two."""
-        request = Request("a", "be brief", [ASKED], {"type": "object", "title": "Review"}, "Review", effort="high")
+        request = Request(
+            "a", "be brief", [ASKED], {"type": "object", "title": "Review"}, "Review", settings=Settings(effort="high")
+        )
         held = body("m", request, {"type": "object"})
         assert held["output_config"] == {
             "effort": "high",

@@ -44,7 +44,7 @@ def question(clock: FakeClock, text: str = "?") -> Request:
 
 
 class Counter:
-    """A server that allows some calls in any span, and tells how long to wait."""
+    """A server that allows some calls in any span, and states how long to wait."""
 
     name = "counter"
 
@@ -151,11 +151,11 @@ async def test_an_answer_that_has_begun_is_not_repeated(clock: FakeClock) -> Non
             request.emit_text("half")
             raise ModelOverloaded("busy")
 
-    heard: list[str] = []
+    pieces: list[str] = []
     model = Breaks()
     with pytest.raises(ModelOverloaded):
-        await paced(model, replace(question(clock), on_text=heard.append))
-    assert (model.calls, heard) == (1, ["half"])
+        await paced(model, replace(question(clock), on_text=pieces.append))
+    assert (model.calls, pieces) == (1, ["half"])
 
 
 async def test_calls_that_wait_for_a_trial_fail_with_it(clock: FakeClock) -> None:

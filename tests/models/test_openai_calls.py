@@ -11,6 +11,7 @@ from graphengine.models.base import Closes, KnowsPrices, Message, Model, Request
 from graphengine.models.openai import OpenAIModel
 from graphengine.models.openai_chat import OpenAIChatModel
 from graphengine.models.prices import Price
+from graphengine.models.settings import Settings
 from graphengine.testing.model_scenes import Says
 from tests.models.edge_server import EdgeServer
 
@@ -29,18 +30,6 @@ def clean(monkeypatch: pytest.MonkeyPatch) -> None:
     """Remove OpenAI's variables from the environment."""
     for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture
-def own_url(edge: EdgeServer, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Return an address of OpenAI's own host, which leads to the edge server."""
-    real = socket.getaddrinfo
-
-    def found(host: Any, *rest: Any, **more: Any) -> Any:
-        return real("127.0.0.1" if host in ("api.openai.com", b"api.openai.com") else host, *rest, **more)
-
-    monkeypatch.setattr(socket, "getaddrinfo", found)
-    return edge.openai_url.replace("127.0.0.1", "api.openai.com")
 
 
 @BOTH
@@ -94,7 +83,8 @@ async def test_openai_itself_gets_more_fields(kind: type[Made], own_url: str, ed
     model = kind("gpt-5-mini", base_url=own_url, api_key=KEY)
     edge.play(Says("a"), Says("b"))
     for text in ("one", "two"):
-        answer = await model.answer(asked(text, cache=True, temperature=0.5, max_tokens=9, effort="low"))
+        settings = Settings(cache=True, temperature=0.5, max_tokens=9, effort="low")
+        answer = await model.answer(asked(text, settings=settings))
         assert answer.cost_usd is not None
         assert answer.cost_usd > 0
     await model.close()
@@ -114,7 +104,7 @@ async def test_other_servers_get_only_common_fields(kind: type[Made], edge: Edge
     """Other servers do not get fields that only OpenAI knows; they do get a temperature for any name."""
     model = kind("gpt-5-mini", base_url=edge.openai_url)
     edge.play(Says("a"))
-    await model.answer(asked(cache=True, temperature=0.5, max_tokens=9))
+    await model.answer(asked(settings=Settings(cache=True, temperature=0.5, max_tokens=9)))
     await model.close()
     body = edge.received()[0].body
     assert not body.keys() & {"prompt_cache_key", "include", "max_completion_tokens"}

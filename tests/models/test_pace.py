@@ -86,7 +86,7 @@ def test_a_learned_limit_is_forgotten_after_a_while() -> None:
 
 
 def test_a_single_refusal_teaches_no_limit() -> None:
-    """A lone caller waits as it is told, and then calls as before: others may have used the limit."""
+    """A lone caller waits as the server asks, and then calls as before: others may have used the limit."""
     pace = burst(answered=1, refused=1)
     assert pace.free_at(0.1, 1) == 1.1
     for _ in range(5):
@@ -178,7 +178,7 @@ def test_concurrent_failures_count_up_to_the_pause_that_they_begin() -> None:
 def test_what_a_servers_headers_allow_is_kept(left: int, at: float) -> None:
     """No call begins when none is left, until the time that they name."""
     pace = Pace(Rates())
-    pace.heard(0.0, left, 20.0)
+    pace.limit_calls(0.0, left, 20.0)
     assert pace.free_at(1.0, 1) == at
     for _ in range(left):
         pace.begin(1.0, 1)

@@ -32,6 +32,7 @@ from graphengine.models import (
     ToolSpec,
     model_of,
 )
+from graphengine.models.settings import Settings
 
 WHOLE = Response(
     "Grüße,\nzweite Zeile",
@@ -148,7 +149,9 @@ async def test_a_conversation_with_tools_is_replayed(file: Path) -> None:
 async def test_fields_that_are_not_sent_to_a_model_do_not_matter(file: Path) -> None:
     """Nor do native forms and token counts, which differ between providers."""
     message = Message(role="assistant", text="a", tokens=5, native={"provider": "x"}, agent="b")
-    await RecordedModel(file, ScriptedModel(["ok"])).answer(Request("writer", "", [message], cache=True))
+    await RecordedModel(file, ScriptedModel(["ok"])).answer(
+        Request("writer", "", [message], settings=Settings(cache=True))
+    )
     plain = Request("writer", "", [Message(role="assistant", text="a")], on_text=lambda text: None)
     assert (await RecordedModel(file).answer(plain)).content == "ok"
 
@@ -162,9 +165,11 @@ async def test_fields_that_are_not_sent_to_a_model_do_not_matter(file: Path) -> 
         {"messages": [Message(role="user", text="hi!")]},
         {"schema": {"type": "object"}},
         {"tools": [ToolSpec("add", "", {})]},
-        {"max_tokens": 5},
-        {"temperature": 0.5},
-        {"effort": "low"},
+        {"settings": Settings(max_tokens=5)},
+        {"settings": Settings(temperature=0.5)},
+        {"settings": Settings(effort="low")},
+        {"settings": Settings(thinking=False)},
+        {"settings": Settings(stop=["\n"], extra={"verbosity": "low"})},
     ],
     ids=str,
 )

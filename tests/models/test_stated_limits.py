@@ -32,7 +32,7 @@ MAKE: dict[str, Callable[[str], Model]] = {
 async def test_no_call_begins_when_the_server_says_that_none_is_left(
     edge: EdgeServer, monkeypatch: pytest.MonkeyPatch, path: str, *, streams: bool
 ) -> None:
-    """Neither after a whole answer nor after a streamed one, for as long as the server says."""
+    """Neither after a whole answer nor after a streamed one, for as long as the server states."""
     later = (datetime.now(UTC) + timedelta(seconds=50)).isoformat()
     stated = {
         "/v1/messages": {

@@ -12,6 +12,7 @@ from graphengine.models import Message, Request, Response
 from graphengine.models.anthropic import AnthropicModel
 from graphengine.models.openai import OpenAIModel
 from graphengine.models.openai_chat import OpenAIChatModel
+from graphengine.models.parts import Text, Thinking
 from graphengine.testing.model_kit import question, result
 from graphengine.testing.model_scenes import Says
 from tests.agents.run_kits import add, one, within
@@ -117,12 +118,17 @@ async def test_another_server_does_not_get_it(edge: EdgeServer) -> None:
     assert "extra_content" not in sent["tool_calls"][0]
 
 
-async def test_thoughts_of_an_answer_without_calls_stay_out(edge: EdgeServer) -> None:
-    """DeepSeek's first reasoning models refuse it, and no server needs it."""
-    edge.play(
-        Raw(body={"choices": [{"message": {"content": "5", "reasoning_content": "hm"}, "finish_reason": "stop"}]})
-    )
-    assert (await first_turn(chat(edge))).native is None
+async def test_thoughts_of_an_answer_without_calls_are_not_sent_back(edge: EdgeServer) -> None:
+    """DeepSeek's first reasoning models refuse it, and no server needs it; they are only recorded."""
+    body = {"choices": [{"message": {"content": "5", "reasoning_content": "hm"}, "finish_reason": "stop"}]}
+    edge.play(Raw(body=body), Says("6"))
+    response = await first_turn(chat(edge))
+    answer = Message(role="assistant", text="5", native=response.native)
+    assert answer.parts == (Thinking("hm"), Text("5"))
+    model = chat(edge)
+    await model.answer(Request("tester", "", [question(), answer, question()]))
+    await model.close()
+    assert edge.calls[1].body["messages"][1] == {"role": "assistant", "content": "5"}
 
 
 async def test_the_address_in_a_native_form_has_no_credentials(edge: EdgeServer) -> None:

@@ -111,7 +111,7 @@ class MessagesWire:
             key=key_of(headers),
             system=text_of(body.get("system")),
             turns=tuple(turn for message in body["messages"] for turn in _turns(message)),
-            tools={tool["name"]: tool["input_schema"] for tool in body.get("tools") or ()},
+            tools={tool["name"]: tool.get("input_schema", {}) for tool in body.get("tools") or ()},
             schema=form.get("schema"),
             stream=bool(body.get("stream")),
             max_tokens=body.get("max_tokens"),

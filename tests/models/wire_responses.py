@@ -81,7 +81,7 @@ class ResponsesWire:
             key=key_of(headers),
             system="\n".join(filter(None, [body.get("instructions"), *spoken])),
             turns=tuple(_turns([item for item in items if item.get("role") not in standing])),
-            tools={tool["name"]: tool["parameters"] for tool in body.get("tools") or ()},
+            tools={tool["name"]: tool.get("parameters", {}) for tool in body.get("tools") or ()},
             schema=form.get("schema"),
             stream=bool(body.get("stream")),
             max_tokens=body.get("max_output_tokens"),
@@ -187,14 +187,14 @@ def _turns(items: list[Json]) -> Iterator[Turn]:
     text, calls, begun = "", list[ToolCall](), False
     for item in items:
         kind = item.get("type", "message")
-        if kind in {"reasoning", "function_call"} or item.get("role") == "assistant":
+        if kind == "reasoning" or kind.endswith("_call") or item.get("role") == "assistant":
             begun = True
             if kind == "reasoning":
                 thinking.append(item.get("encrypted_content") or "")
             elif kind == "function_call":
                 calls.append(ToolCall(id=item["call_id"], name=item["name"], arguments=item["arguments"]))
             else:
-                text += text_of(item["content"])
+                text += text_of(item.get("content"))
             continue
         if begun:
             yield Turn("assistant", text, tuple(calls), thinking=tuple(thinking))

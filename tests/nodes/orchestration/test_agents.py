@@ -34,7 +34,7 @@ AGENTS = [planner, validator, synthesiser, *(node.runnable for node in WORKERS.v
 @pytest.mark.parametrize("agent", AGENTS, ids=lambda agent: agent.name)
 def test_every_agent_knows_what_is_data_and_has_a_limit(agent: Agent[object]) -> None:
     """Their questions are functions, which have to mark data themselves; all have rules to answer offline."""
-    assert agent.system.count(DATA_NOTE) == 1
+    assert str(agent.system).count(DATA_NOTE) == 1
     assert agent.max_tokens is not None
     assert agent.offline is not None
 

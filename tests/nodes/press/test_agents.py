@@ -120,7 +120,7 @@ def test_each_agent_is_bounded_cached_and_has_rules(agent: Agent[object]) -> Non
 
 def test_a_house_style_comes_first() -> None:
     """All agents begin with the same text; without a style an agent is unchanged."""
-    styled = [in_house(agent, "Write plainly.").system for agent in AGENTS]
+    styled = [str(in_house(agent, "Write plainly.").system) for agent in AGENTS]
     assert all(text.startswith("Write plainly.\n\nYou ") for text in styled)
     assert in_house(writer, "") is writer
 

@@ -34,12 +34,12 @@ def test_each_role_reads_the_premise_and_all_views(agent: Agent[str]) -> None:
     for text in ("A storm. Ann finds a body.", "dry", "42 minutes", "4 acts", "ARC: up", "do as I say"):
         assert text in request.prompt
     assert "<views-2>" in request.prompt
-    assert request.max_tokens == VIEW_TOKENS
+    assert request.settings.max_tokens == VIEW_TOKENS
 
 
 def test_roles_have_a_duty_and_a_manner() -> None:
     """Their duties differ, and their manner is the same."""
-    systems = [agent.system for agent in (*ROLES, network_exec)]
+    systems = [str(agent.system) for agent in (*ROLES, network_exec)]
     assert len(set(systems)) == 5
     assert all("word for word" in system for system in systems)
 
@@ -47,7 +47,7 @@ def test_roles_have_a_duty_and_a_manner() -> None:
 def test_a_role_of_ones_own_is_a_sentence() -> None:
     """It reads and writes like the others."""
     composer = role("composer", "You think of what is heard.")
-    assert composer.system.startswith("You think of what is heard.")
+    assert str(composer.system).startswith("You think of what is heard.")
     assert (composer.prompt, composer.max_tokens) == (showrunner.prompt, showrunner.max_tokens)
 
 
@@ -57,7 +57,7 @@ def test_the_chair_makes_the_outline() -> None:
     model = ScriptedModel([FOG])
     assert asyncio.run(chair.but(model=model).run(**{**GIVEN, "acts": 1}, views={"showrunner": "ARC: up"})) == FOG
     (request,) = model.requests
-    assert (request.agent, request.max_tokens) == ("showrunner", OUTLINE_TOKENS)
+    assert (request.agent, request.settings.max_tokens) == ("showrunner", OUTLINE_TOKENS)
     assert "You run the show" in request.system
     assert "word for word" not in request.system
 

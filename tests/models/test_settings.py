@@ -1,0 +1,285 @@
+"""Settings of calls, in the wire formats of Messages, Responses and Chat Completions."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
+
+import pytest
+
+from graphengine.errors import BadRequest, DefinitionError
+from graphengine.models import (
+    AnthropicModel,
+    Message,
+    OpenAIChatModel,
+    OpenAIModel,
+    Price,
+    RecordedModel,
+    Request,
+    Response,
+    Router,
+    ScriptedModel,
+    Settings,
+    ToolCall,
+    ToolSpec,
+)
+from graphengine.testing.model_scenes import Says
+from tests.models.acts import Raw
+from tests.models.edge_server import EdgeServer
+
+ASK = Message(role="user", text="hi")
+ADD = ToolSpec("add", "Adds.", {"type": "object", "properties": {}})
+SERVICE_TIER = Settings(service_tier="flex")
+Made = AnthropicModel | OpenAIModel | OpenAIChatModel
+Asks = Callable[..., Any]
+
+
+def request(settings: Settings, *messages: Message, **more: Any) -> Request:
+    """Return a question with a tool."""
+    return Request("writer", "be brief", messages or [ASK], tools=[ADD], settings=settings, **more)
+
+
+@pytest.fixture(params=["anthropic", "openai", "openai-chat"])
+async def model(request: pytest.FixtureRequest, edge: EdgeServer) -> AsyncIterator[Made]:
+    """Return each adapter in turn."""
+    made: Made
+    if request.param == "anthropic":
+        made = AnthropicModel("claude-sonnet-5-5", api_key="k", base_url=edge.url)
+    else:
+        kind = OpenAIModel if request.param == "openai" else OpenAIChatModel
+        made = kind("gpt-6", base_url=edge.openai_url)
+    yield made
+    await made.close()
+
+
+def api(model: Made) -> str:
+    """Return the adapter's name of its API."""
+    return model.name.partition(":")[0]
+
+
+async def sent(model: Made, edge: EdgeServer, settings: Settings, *messages: Message, **more: Any) -> Mapping[str, Any]:
+    """Return the body of a call with these settings."""
+    edge.play(Says("yes"))
+    await model.answer(request(settings, *messages, **more))
+    body: Mapping[str, Any] = edge.received()[-1].body
+    return body
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_each_setting_is_sent_under_the_name_of_its_api(model: Made, edge: EdgeServer, *, streamed: bool) -> None:
+    """Streamed or not, and none is lost."""
+    settings = Settings(effort="low", temperature=0.5, top_p=0.9, max_tokens=50, service_tier="auto")
+    body = await sent(model, edge, settings, on_text=(lambda _: None) if streamed else None)
+    most, effort = {
+        "anthropic": ("max_tokens", ("output_config", {"effort": "low"})),
+        "openai": ("max_output_tokens", ("reasoning", {"effort": "low"})),
+        "openai-chat": ("max_tokens", ("reasoning_effort", "low")),
+    }[api(model)]
+    assert (body["temperature"], body["top_p"], body["service_tier"], body[most]) == (0.5, 0.9, "auto", 50)
+    assert body[effort[0]] == effort[1]
+
+
+@pytest.mark.parametrize(
+    ("choice", "forms"),
+    [
+        ("auto", ({"type": "auto"}, "auto", "auto")),
+        ("none", ({"type": "none"}, "none", "none")),
+        ("required", ({"type": "any"}, "required", "required")),
+        (
+            "add",
+            (
+                {"type": "tool", "name": "add"},
+                {"type": "function", "name": "add"},
+                {"type": "function", "function": {"name": "add"}},
+            ),
+        ),
+    ],
+)
+async def test_a_choice_of_tools_is_sent_in_the_form_of_its_api(
+    model: Made, edge: EdgeServer, choice: str, forms: tuple[object, object, object]
+) -> None:
+    """A name that is no general choice is that of a tool."""
+    body = await sent(model, edge, Settings(tool_choice=choice))
+    assert body["tool_choice"] == dict(zip(("anthropic", "openai", "openai-chat"), forms, strict=True))[api(model)]
+
+
+async def test_texts_that_end_an_answer(model: Made, edge: EdgeServer) -> None:
+    """The Responses API has no such setting: the call is refused with a repair, and not made."""
+    settings = Settings(stop=["END"])
+    if api(model) == "openai":
+        with pytest.raises(BadRequest, match=r"no setting stop=\('END',\)") as caught:
+            await model.answer(request(settings))
+        assert "openai-chat" in caught.value.repair
+        assert not edge.received()
+        return
+    body = await sent(model, edge, settings)
+    assert body["stop_sequences" if api(model) == "anthropic" else "stop"] == ["END"]
+
+
+@pytest.mark.parametrize(
+    ("thinking", "form"),
+    [
+        (True, {"type": "adaptive"}),
+        (False, {"type": "disabled"}),
+        (2000, {"type": "enabled", "budget_tokens": 2000}),
+    ],
+)
+async def test_thinking_is_a_setting_of_anthropic(
+    model: Made, edge: EdgeServer, *, thinking: bool | int, form: object
+) -> None:
+    """The others refuse it, and name effort; a budget for thinking is added to the default of max_tokens."""
+    if api(model) != "anthropic":
+        with pytest.raises(BadRequest, match="no setting thinking") as caught:
+            await model.answer(request(Settings(thinking=thinking)))
+        assert "effort=" in caught.value.repair
+        return
+    body = await sent(model, edge, Settings(thinking=thinking))
+    assert (body["thinking"], body["max_tokens"]) == (form, 16_384 + (2000 if thinking == 2000 else 0))
+
+
+async def test_efforts_that_anthropic_lacks_are_refused(edge: EdgeServer) -> None:
+    """The repair has the setting that it does have."""
+    model = AnthropicModel("claude-sonnet-5-5", api_key="k", base_url=edge.url)
+    with pytest.raises(BadRequest) as caught:
+        await model.answer(request(Settings(effort="none")))
+    assert "thinking=False" in caught.value.repair
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_headers_and_further_fields_are_passed_on(model: Made, edge: EdgeServer, *, streamed: bool) -> None:
+    """Objects are merged with those of the request, lists are appended, other values are added."""
+    wanted = {"type": "object", "properties": {"score": {"type": "integer"}}, "required": ["score"]}
+    search = {"type": "web_search", "name": "search", "function": {"name": "search", "parameters": {}}}
+    merges = {"anthropic": "output_config", "openai": "text", "openai-chat": "response_format"}[api(model)]
+    extra: dict[str, Any] = {merges: {"verbosity": "low"}, "tools": [search], "seed": 7}
+    settings = Settings(headers={"x-project": "tides", "anthropic-beta": "new-2026"}, extra=extra)
+    edge.play(Says('{"score": 1}'))
+    await model.answer(
+        request(settings, schema=wanted, output="Review", on_text=(lambda _: None) if streamed else None)
+    )
+    body: Mapping[str, Any] = edge.received()[-1].body
+    assert body["seed"] == 7
+    assert body["tools"][-1] == search
+    assert len(body["tools"]) == 2
+    assert body[merges].keys() > {"verbosity"}
+    headers = edge.calls[-1].headers
+    assert (headers["x-project"], headers["anthropic-beta"]) == ("tides", "new-2026")
+
+
+class TestCache:
+    """What Anthropic is asked to cache; OpenAI caches the beginnings of all conversations by itself."""
+
+    TURN = (
+        ASK,
+        Message(role="assistant", calls=(ToolCall(id="c1", name="add"), ToolCall(id="c2", name="add"))),
+        Message(role="tool", text="1", call_id="c1"),
+        Message(role="tool", text="2", call_id="c2"),
+    )
+
+    async def test_true_covers_instructions_and_tools(self, edge: EdgeServer) -> None:
+        """A question that no further call sends again is not written to the cache, which would cost more."""
+        assert await self.marked(edge, Settings(cache=True)) == ["tools.0", "system.0"]
+
+    async def test_conversation_covers_the_last_two_questions_too(self, edge: EdgeServer) -> None:
+        """At most four places are marked, as the provider accepts no more."""
+        marked = await self.marked(edge, Settings(cache="conversation"))
+        assert marked == ["tools.0", "system.0", "messages.0.0", "messages.2.1"]
+
+    async def marked(self, edge: EdgeServer, settings: Settings) -> list[str]:
+        """Return the places that are marked."""
+        model = AnthropicModel("claude-sonnet-5-5", api_key="k", base_url=edge.url)
+        body = await sent(model, edge, settings, *self.TURN)
+        await model.close()
+        blocks = [(f"tools.{at}", tool) for at, tool in enumerate(body["tools"])]
+        blocks += [(f"system.{at}", block) for at, block in enumerate(body["system"])]
+        for number, message in enumerate(body["messages"]):
+            blocks += [(f"messages.{number}.{at}", block) for at, block in enumerate(message["content"])]
+        return [name for name, block in blocks if "cache_control" in block]
+
+
+async def test_the_price_of_another_class_of_service_is_unknown(edge: EdgeServer, own_url: str) -> None:
+    """The tables have standard prices; a price given by the user still applies."""
+    body = {
+        "status": "completed",
+        "output": [],
+        "service_tier": "flex",
+        "usage": {"input_tokens": 9, "output_tokens": 1},
+    }
+    for price, cost in ((None, None), (Price(1, 1), 10e-6)):
+        edge.play(Raw(body=body))
+        model = OpenAIModel("gpt-5-mini", base_url=own_url, api_key="k", price=price)
+        assert (await model.answer(request(SERVICE_TIER))).cost_usd == cost
+        await model.close()
+
+
+@pytest.mark.parametrize(
+    ("setting", "repair"),
+    [
+        ({"effort": "extreme"}, "give one of none, minimal, low"),
+        ({"thinking": 5}, "from 1024 on"),
+        ({"thinking": "yes"}, "give True, False"),
+        ({"temperature": 3}, "from 0 to 2"),
+        ({"temperature": True}, "from 0 to 2"),
+        ({"top_p": 0}, "above 0"),
+        ({"max_tokens": 0}, "from 1 on"),
+        ({"max_tokens": 2000, "thinking": 2000}, "give more than thinking=2000"),
+        ({"stop": "END"}, "a list of at most 4 texts"),
+        ({"stop": 5}, "a list of at most 4 texts"),
+        ({"stop": ["a", "b", "c", "d", "e"]}, "a list of at most 4 texts"),
+        ({"cache": "all"}, "conversation"),
+        ({"tool_choice": ""}, "give a text"),
+        ({"service_tier": 1}, "give a text"),
+        ({"headers": {"x y": "z"}}, "header names"),
+        ({"headers": {"x": "a\nb"}}, "header names"),
+        ({"headers": ["x"]}, "header names"),
+        ({"extra": {"x": int}}, "JSON"),
+        ({"extra": {1: 2}}, "JSON"),
+        ({"extra": {"model": "x"}}, "the agent writes it"),
+        ({"extra": {"max_tokens": 1}}, "give max_tokens="),
+    ],
+    ids=str,
+)
+def test_invalid_settings_are_refused_with_the_repair(setting: dict[str, Any], repair: str) -> None:
+    """The error has the name and the repair, and the values of no header."""
+    with pytest.raises(DefinitionError) as caught:
+        Settings(**setting)
+    assert repair in caught.value.repair
+    assert next(iter(setting)) in caught.value.message
+    assert "a\nb" not in caught.value.message
+
+
+def test_a_record_has_what_is_set_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Values of headers are hidden, except versions; so are values of the environment's secrets."""
+    monkeypatch.setenv("MY_TOKEN", "hunter2-hunter2")
+    headers = {"authorization": "Bearer x", "anthropic-beta": "b-1", "openai-version": "2"}
+    settings = Settings(thinking=False, temperature=0.0, stop=["a"], headers=headers, extra={"user": "hunter2-hunter2"})
+    assert settings.recorded() == {
+        "thinking": False,
+        "temperature": 0.0,
+        "stop": ["a"],
+        "headers": {"authorization": "[hidden]", "anthropic-beta": "b-1", "openai-version": "2"},
+        "extra": {"user": "[secret MY_TOKEN]"},
+    }
+    assert "Bearer" not in repr(settings)
+    assert Settings().recorded() == {}
+
+
+def test_a_model_over_others_lacks_what_any_of_them_lacks(tmp_path: Any) -> None:
+    """A Router names the model; a RecordedModel without a model lacks nothing."""
+    router = Router([ScriptedModel([]), OpenAIModel("m", base_url="http://127.0.0.1:1/v1")])
+    assert router.lacks(Settings(stop=["x"])).keys() == {"stop"}
+    assert "for openai:m" in router.lacks(Settings(stop=["x"]))["stop"]
+    assert RecordedModel(tmp_path / "x.json").lacks(Settings(stop=["x"])) == {}
+    assert RecordedModel(tmp_path / "x.json", router).lacks(Settings(stop=["x"])).keys() == {"stop"}
+
+
+async def test_a_recorded_request_is_compared_by_its_settings(tmp_path: Any) -> None:
+    """Headers and caching are not compared: they do not change the answer."""
+    file = tmp_path / "x.json"
+    asked = request(Settings(stop=["x"], headers={"authorization": "Bearer one"}, cache=True))
+    await RecordedModel(file, ScriptedModel([Response("ok")])).answer(asked)
+    again = request(Settings(stop=["x"], headers={"authorization": "Bearer two"}))
+    assert (await RecordedModel(file).answer(again)).content == "ok"
+    assert "Bearer" not in file.read_text()
+    with pytest.raises(Exception, match="stop"):
+        await RecordedModel(file).answer(request(Settings(stop=["y"])))
