@@ -137,7 +137,8 @@ class Driver:
         self._next_completion: asyncio.Future[None] | None = None  # set by the next completion
         self.cut_off: list[str] = []
         self._raised: dict[str, BaseException] = {}  # the exceptions of failed frames, by path
-        self._recorded: RunStatus = snapshot.status  # the status of the last append
+        self._recorded: RunStatus = "running"  # the status of the last append
+        self._listed: RunStatus = snapshot.status  # the status to which the summary in the run's row belongs
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
 
@@ -410,10 +411,10 @@ class Driver:
         if status is None:
             status = self._status() if snapshot.waiting or self._jobs else snapshot.status
         batch = Append(snapshot.run_id, self.fence, steps, status, consume, self._snapshot_record)
-        if status != self._recorded or status != "running":
+        if status != self._listed or status != "running":
             batch.summary = summary_of(snapshot, status)
             batch.due_at = next_due(snapshot) if status == "waiting" else None
-        self._recorded = status
+        self._recorded = self._listed = status
         if changed:
             batch.fingerprint, batch.outline = self.plan.fingerprint, self.plan.outline
         return self._store.append(batch)
