@@ -88,9 +88,10 @@ def held_out() -> list[TextFile]:
 
 
 def test_no_sentence_of_held_out_texts_is_called_false() -> None:
-    """Each quotable sentence supports itself: there is no false alarm in thousands."""
-    sentences = [one.text for text in held_out() if len(text.text) > 300 for one in statements(text)]
-    assert len(sentences) > 2000
+    """Each quotable sentence of every other text supports itself: there is no false alarm in a thousand."""
+    texts = [text for text in held_out() if len(text.text) > 300]
+    sentences = [one.text for text in texts[::2] for one in statements(text)]
+    assert len(sentences) > 1000
     assert [one for one in sentences if complaints(one, one)] == []
 
 
@@ -262,11 +263,14 @@ UNRELATED = [
 
 @pytest.mark.parametrize("name", BRIEFS)
 def test_no_brief_is_approved_for_another_task(name: str) -> None:
-    """Neither the existing brief, nor one that the writer makes for that task from these findings."""
-    run = brief(name)
-    approved = [task for task in UNRELATED if review(task, run.drafts[-1], run.findings, []).approved]
+    """Neither the existing brief, nor one that the writer makes for that task from these findings.
+
+    Each brief gets every other task; all eight together get each task four times.
+    """
+    run, tasks = brief(name), UNRELATED[BRIEFS.index(name) % 2 :: 2]
+    approved = [task for task in tasks if review(task, run.drafts[-1], run.findings, []).approved]
     approved += [
-        task for task in UNRELATED if review(task, write(task, run.findings, 350, [], ""), run.findings, []).approved
+        task for task in tasks if review(task, write(task, run.findings, 350, [], ""), run.findings, []).approved
     ]
     assert approved == []
 
