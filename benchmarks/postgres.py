@@ -24,12 +24,15 @@ from benchmarks.ours import Counter, Visits, counting, counting_noted
 from benchmarks.report import figures, targets
 from graphengine import END, START, Graph, Runner, Worker, ask
 from graphengine.engine.steps import encode_step
+from graphengine.runner.worker import Ended
 from graphengine.stores.addresses import parse
+from graphengine.stores.base import Pick
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from benchmarks.measure import Side
+    from graphengine.runner.worker import WorkerEvent
 
 OURS, RAW, PEER = "graphengine", "raw psycopg: one insert, one commit", 'LangGraph, durability="sync"'
 
@@ -180,7 +183,73 @@ async def wake(settings: Settings, address: str) -> Outcome:
     ])  # fmt: skip
 
 
-PROGRAMS = {"step": step, "many": many, "wake": wake}
+async def take(settings: Settings, address: str) -> Outcome:
+    """Queued runs that one process takes a second, 50 at a time, while 1,000 and 100,000 others wait in the queue.
+
+    Each comes with its log and its messages, and is claimed for this process. And runs of one node that a worker with
+    a concurrency of 50 drives to their end, from its first poll.
+    """
+    depths, count = (settings.count(1000, 50), settings.count(100_000, 500)), settings.count(1000, 100)
+    graph = counting(1)
+    taken: dict[int, list[float]] = {depth: [] for depth in depths}
+    driven: list[float] = []
+    for depth in depths * settings.count(3, 1):
+        async with schema_at(address) as place, Runner(place) as runner:
+            await _queue(runner, graph, count, priority=1)
+            await asyncio.to_thread(_fill, place, depth)
+            began = time.perf_counter()
+            found = 0
+            while found < count:
+                found += len(await runner.store.take(Pick(time.time(), 50, [graph.name])))
+            taken[depth].append(count / (time.perf_counter() - began))
+            if depth == depths[0]:
+                await _queue(runner, graph, count, priority=2)
+                driven.append(await _drive(runner, graph, count))
+    sides = {f"take, {depth:,} others queued": Figure(OURS, "runs/s", tuple(each)) for depth, each in taken.items()}
+    few, many = sides.values()
+    worker = Figure(OURS, "runs/s", tuple(driven))
+    return Outcome("Runs taken from a queue", {**sides, "a worker, to the end": worker}, [
+        Target("runs taken a second by one process", few.median, "≥", 2000, "runs/s"),
+        Target("the same with a hundred times as many queued", many.against(few), "≥", 0.8),
+    ])  # fmt: skip
+
+
+async def _queue(runner: Runner, graph: Graph[Counter], count: int, *, priority: int) -> None:
+    started = [runner.start(graph, Counter(), queue="bench", priority=priority) for _ in range(count)]
+    await asyncio.gather(*(run.result() for run in started))
+
+
+async def _drive(runner: Runner, graph: Graph[Counter], count: int) -> float:
+    """Return how many runs a second a worker drives to their end."""
+    ended = 0
+
+    def note(event: WorkerEvent) -> None:
+        nonlocal ended
+        ended += isinstance(event, Ended)
+        if ended == count:
+            worker.stop()
+
+    worker = Worker(runner, {graph.name: graph}, concurrency=50, on_event=note)
+    began = time.perf_counter()
+    await worker.run()
+    return count / (time.perf_counter() - began)
+
+
+def _fill(address: str, count: int) -> None:
+    """Put rows of runs without a log behind the others in the queue."""
+    parsed = parse(address)
+    options = f"-csearch_path={parsed.schema}"
+    with psycopg.connect(parsed.url, autocommit=True, options=options) as connection:
+        connection.execute(
+            "INSERT INTO runs (id, graph, fingerprint, status, created_at, parent_seq, fence, token, wanted_at, queue,"
+            " turn, priority) SELECT 'filler' || n, 'filler', 'f', 'running', n, 0, 0, 0, n, 'bench', n, -1"
+            " FROM generate_series(1, %s) AS n",
+            (count,),
+        )
+        connection.execute("ANALYZE runs")
+
+
+PROGRAMS = {"step": step, "many": many, "wake": wake, "take": take}
 
 
 def main() -> None:

@@ -39,6 +39,7 @@ COMMANDS: Final = {
     "worker": "Continue the due runs of a database until stopped.",
     "workers": "List the processes that drive runs, and what they drive.",
     "queues": "List the queues, and set their limits.",
+    "schedule": "List, add, remove, pause and resume schedules.",
     "stop": "Stop a run that waits, or that another process drives, at its next safe point.",
     "runs": "List the recorded runs.",
     "show": "Show a run: its steps, state and cost.",

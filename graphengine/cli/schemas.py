@@ -327,6 +327,29 @@ class Queues(Document):
     queues: Sequence[OneQueue] = Field(description="the queues, by name")
 
 
+class OneSchedule(Part):
+    """A schedule."""
+
+    name: str = Field(description="its name")
+    cron: str = Field(description="its times: minute, hour, day, month, day of the week")
+    zone: str = Field(description="the time zone of its times")
+    graph: str = Field(description="the name of the graph that it starts")
+    input: Mapping[str, JsonValue] = Field(description="the fields of the initial state")
+    missed: Literal["skip", "one", "all"] = Field(description="what happens to times at which no worker was there")
+    queue: str = Field(description="the queue of its runs")
+    priority: int = Field(description="their priority")
+    key: str | None = Field(description="their key")
+    tags: Sequence[str] = Field(description="their tags")
+    paused: bool = Field(description="whether it starts nothing")
+    next_at: float | None = Field(description="its next time; null while it is paused")
+
+
+class Schedules(Document):
+    """The schedules of a database."""
+
+    schedules: Sequence[OneSchedule] = Field(description="the schedules, by name")
+
+
 class OneWorker(Part):
     """A process that drives runs."""
 
@@ -524,6 +547,7 @@ DOCUMENTS: Final[Mapping[str, Sequence[Kind]]] = {
     ],
     "workers": [Kind(Workers)],
     "queues": [Kind(Queues)],
+    "schedule": [Kind(Schedules)],
     "stop": [Kind(Stopped)],
     "runs": [Kind(Runs, "without `--tree`"), Kind(Tree, "with `--tree`")],
     "show": [

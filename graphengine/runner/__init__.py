@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from graphengine.runner.retention import Pruned, Vacuumed
     from graphengine.runner.run import Run, RunEnded, StatusChanged, StepRecorded
     from graphengine.runner.runner import Runner
+    from graphengine.runner.schedules import Schedule
     from graphengine.runner.sync import SyncRun, SyncRunner
     from graphengine.runner.worker import Worker
 else:
@@ -29,6 +30,7 @@ else:
             "result": ("Result", "RunFailed", "Usage", "Wait"),
             "run": ("Run", "RunEnded", "StatusChanged", "StepRecorded"),
             "runner": ("Runner",),
+            "schedules": ("Schedule",),
             "sync": ("SyncRun", "SyncRunner"),
             "worker": ("Worker",),
         },
@@ -45,6 +47,7 @@ __all__ = [
     "RunEnded",
     "RunFailed",
     "Runner",
+    "Schedule",
     "StatusChanged",
     "StepRecorded",
     "SyncRun",

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from graphengine.runner.clock import Clock
     from graphengine.runner.result import Result, Wait
     from graphengine.runner.run import Event, Run
+    from graphengine.runner.schedules import Schedule
     from graphengine.stores.base import QueueLimits, RunInfo, Store
 
 S = TypeVar("S")
@@ -389,6 +390,42 @@ class SyncRunner:
             CompileError: At once. `UnknownRun` when iterated.
         """
         return self._portal.iterate(lambda: self._runner.watch(run_id, graph, after=after, wait_out=wait_out))
+
+    def schedule(self, schedule: Schedule, graph: GraphDefinition[Any], state: object = None) -> Schedule:
+        """Start runs of a graph at given times: workers that have the graph start and drive them, each time once.
+
+        Args:
+            schedule: The times, and where the runs are queued; it replaces an earlier one of its name.
+            graph: The graph.
+            state: The initial state, or a mapping of its fields, as for `start`.
+
+        Returns:
+            The schedule with its next time.
+
+        Raises:
+            CompileError; InputError: The times, the zone or the state are invalid.
+        """
+        return self._portal.call(lambda: self._runner.schedule(schedule, graph, state))
+
+    def schedules(self) -> Sequence[Schedule]:
+        """Return the schedules, by name."""
+        return self._portal.call(self._runner.schedules)
+
+    def unschedule(self, name: str) -> None:
+        """Remove a schedule; the runs that it started are not affected.
+
+        Raises:
+            InputError: There is no schedule of this name.
+        """
+        self._portal.call(lambda: self._runner.unschedule(name))
+
+    def pause_schedule(self, name: str, *, paused: bool = True) -> Schedule:
+        """Let a schedule start nothing, or continue with its next time; what was missed meanwhile is not started.
+
+        Raises:
+            InputError: There is no schedule of this name.
+        """
+        return self._portal.call(lambda: self._runner.pause_schedule(name, paused=paused))
 
     def limit_queue(self, queue: str, limits: QueueLimits | None) -> None:
         """Set how much of a queue is driven at a time, and begins in a time, over all workers; None: no limits."""

@@ -17,6 +17,7 @@ from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import DefinitionError, RunIsDriven, RunnerClosed, StoreError
 from graphengine.graph.options import is_seconds
 from graphengine.runner.result import RunFailed
+from graphengine.runner.ticker import Ticker
 from graphengine.stores.base import Pick
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A run could not be resumed, or, if `info` is None, the store could not be polled; both are retried."""
+    """A run could not be resumed, or, if `info` is None, a schedule not started or the store not polled; retried."""
 
     info: RunInfo | None
     error: Exception
@@ -132,6 +133,7 @@ class Worker:
         self._aside: dict[str, float] = {}
         self._is_alone = False  # the run that is driven must be the only one
         self._awaits_idle = False  # such a run was found: take no others until it can be driven
+        self._ticker = Ticker(runner, self._graphs)
         self._stopping = asyncio.Event()
         self._polled_at: float | None = None  # the last poll that succeeded
         self._trouble: StoreError | None = None  # why the last poll failed
@@ -149,6 +151,9 @@ class Worker:
             await self._introduce()
             while not self._stopping.is_set():
                 try:
+                    trouble = await self._ticker.tick()
+                    if trouble is not None:
+                        self._on_event(Refused(None, trouble))
                     await self._take()
                     self._polled_at, self._trouble = self._runner.clock.now(), None
                 except StoreError as error:

@@ -239,6 +239,14 @@ class OwnerInfo(NamedTuple):
     driven: int
 
 
+class KeptSchedule(NamedTuple):
+    """A schedule: its name, its facts as JSON, and its next time, epoch seconds."""
+
+    name: str
+    body: Mapping[str, Any]
+    next_at: float
+
+
 class Count(NamedTuple):
     """How many runs of a graph have a status, of those that began in the interval from `since`, epoch seconds."""
 
@@ -456,6 +464,22 @@ class Store(Protocol):
 
     async def queue_counts(self) -> Sequence[QueueCount]:
         """Return how many runs each queue has that are queued or driven, by name; only numbers above 0."""
+        ...
+
+    async def keep_schedule(self, schedule: KeptSchedule) -> None:
+        """Add a schedule, or replace the one of its name."""
+        ...
+
+    async def drop_schedule(self, name: str) -> bool:
+        """Remove a schedule. Return whether there was one."""
+        ...
+
+    async def schedules(self) -> Sequence[KeptSchedule]:
+        """Return all schedules by name."""
+        ...
+
+    async def move_schedule(self, name: str, seen: float, next_at: float) -> None:
+        """Set the next time of a schedule, if it still is the one that was seen."""
         ...
 
     async def set_role(self, role: Mapping[str, JsonValue]) -> None:

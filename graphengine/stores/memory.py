@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from graphengine.engine.outline import Outline
     from graphengine.engine.steps import Step
     from graphengine.state.json_values import JsonValue
-    from graphengine.stores.base import Append, Pick, QueueLimits, Status
+    from graphengine.stores.base import Append, KeptSchedule, Pick, QueueLimits, Status
 
 
 class _Log:
@@ -144,6 +144,7 @@ class MemoryStore:
         self._outlines: dict[str, Outline] = {}
         self._limits: dict[str, QueueLimits] = {}
         self._rates: dict[tuple[str, str], float] = {}
+        self._schedules: dict[str, KeptSchedule] = {}
         self._role: dict[str, JsonValue] | None = None
         self._posted = 0
         self._writes = 0
@@ -365,6 +366,28 @@ class MemoryStore:
         queued = Counter(log.info.queue for log in logs if log.fence == 0)
         driven = Counter(log.info.queue for log in logs if log.driver_fence is not None)
         return [QueueCount(name, queued[name], driven[name]) for name in sorted(queued.keys() | driven.keys())]
+
+    async def keep_schedule(self, schedule: KeptSchedule) -> None:
+        """Add or replace a schedule; see `Store.keep_schedule`."""
+        self._check_open()
+        self._schedules[schedule.name] = schedule
+
+    async def drop_schedule(self, name: str) -> bool:
+        """Remove a schedule; see `Store.drop_schedule`."""
+        self._check_open()
+        return self._schedules.pop(name, None) is not None
+
+    async def schedules(self) -> Sequence[KeptSchedule]:
+        """Return all schedules; see `Store.schedules`."""
+        self._check_open()
+        return [self._schedules[name] for name in sorted(self._schedules)]
+
+    async def move_schedule(self, name: str, seen: float, next_at: float) -> None:
+        """Set the next time of a schedule; see `Store.move_schedule`."""
+        self._check_open()
+        found = self._schedules.get(name)
+        if found is not None and found.next_at == seen:
+            self._schedules[name] = found._replace(next_at=next_at)
 
     async def set_role(self, role: Mapping[str, JsonValue]) -> None:
         """Record that this owner is a worker; see `Store.set_role`."""

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.errors import LeaseLost
-from graphengine.stores.base import Append, Pick, QueueCount, QueueLimits, Summary
+from graphengine.stores.base import Append, KeptSchedule, Pick, QueueCount, QueueLimits, Summary
 from graphengine.testing.store_kit import (
     StoreSuite,
     append,
@@ -308,6 +308,32 @@ class QueuedRuns(StoreSuite):
         assert (first.info.id, first.fence, first.info.held, first.info.driver) == ("r0", None, True, None)
         assert (other.info.id, other.fence is not None) == ("r1", True)
         assert await store.claim("r0") > 0
+
+    # -- schedules
+
+    @scenario
+    async def test_schedules_are_kept_by_name(self, store: Store) -> None:
+        """One of the same name replaces another; they survive closing the store."""
+        first, second = KeptSchedule("b", {"cron": "* * * * *"}, 60.0), KeptSchedule("a", {"tags": ["é"]}, float("inf"))
+        await store.keep_schedule(first._replace(body={}))
+        await store.keep_schedule(first)
+        await store.keep_schedule(second)
+        await store.close()
+        await store.open()
+        assert list(await store.schedules()) == [second, first]
+        assert await store.drop_schedule("a") is True
+        assert await store.drop_schedule("a") is False
+        assert list(await store.schedules()) == [first]
+
+    @scenario
+    async def test_a_schedule_is_moved_by_the_first(self, store: Store) -> None:
+        """A caller that saw an earlier state changes nothing."""
+        schedule = KeptSchedule("a", {}, 60.0)
+        await store.keep_schedule(schedule)
+        await store.move_schedule("a", 60.0, 120.0)
+        await store.move_schedule("a", 60.0, 180.0)
+        await store.move_schedule("unknown", 60.0, 180.0)
+        assert list(await store.schedules()) == [schedule._replace(next_at=120.0)]
 
 
 async def queue_run(  # noqa: PLR0913 - what a run is queued with

@@ -92,7 +92,8 @@ DELETE FROM owners AS o WHERE o.expires_at < epoch() - 3600 AND NOT EXISTS (SELE
 SELECT * FROM run_rows WHERE id = %s;
 
 -- name: facts_of
-SELECT f.* FROM unnest(%b::bigint[]) WITH ORDINALITY AS k (key, place) JOIN run_rows AS f ON f.key = k.key ORDER BY k.place;
+-- A join with a list of keys would read the last step of every run.
+SELECT * FROM run_rows WHERE key = ANY (%b);
 
 -- name: seqs
 SELECT r.id, last_seq(r.key, r.parent_seq) FROM runs AS r WHERE r.id = ANY (%b);
@@ -215,32 +216,9 @@ WHERE r.driver = ANY (%(dead)b::text[])
 ORDER BY r.key LIMIT %(limit)s::integer;
 
 -- name: candidates
--- The first of each queue: those that messages or releases made due, those whose time has come, and queued ones. Rows
--- that another call has locked are left to it.
-SELECT c.* FROM unnest(%(names)b::text[]) AS q (name), LATERAL (
-    SELECT * FROM (
-        SELECT r.key, r.queue, r.queue_key, r.priority, false AS is_queued, r.wanted_at AS place FROM runs AS r
-        WHERE r.queue = q.name AND r.wanted_at IS NOT NULL AND r.fence > 0 AND r.driver IS NULL
-            AND (%(graphs)b::text[] IS NULL OR r.graph = ANY (%(graphs)b::text[])) AND r.id <> ALL (%(aside)b::text[])
-            AND r.queue_key <> ALL (%(blocked)b::text[])
-        ORDER BY r.wanted_at LIMIT %(limit)s::integer FOR NO KEY UPDATE SKIP LOCKED
-    ) AS wanted
-    UNION ALL
-    SELECT * FROM (
-        SELECT r.key, r.queue, r.queue_key, r.priority, false, r.due_at FROM runs AS r
-        WHERE r.queue = q.name AND r.due_at <= %(now)s::float8 AND r.wanted_at IS NULL AND r.driver IS NULL
-            AND (%(graphs)b::text[] IS NULL OR r.graph = ANY (%(graphs)b::text[])) AND r.id <> ALL (%(aside)b::text[])
-            AND r.queue_key <> ALL (%(blocked)b::text[])
-        ORDER BY r.due_at LIMIT %(limit)s::integer FOR NO KEY UPDATE SKIP LOCKED
-    ) AS timed
-    UNION ALL
-    SELECT * FROM (
-        SELECT r.key, r.queue, r.queue_key, r.priority, true, r.turn FROM runs AS r
-        WHERE NOT %(by_key)s::boolean AND r.queue = q.name AND r.fence = 0 AND r.driver IS NULL
-            AND (%(graphs)b::text[] IS NULL OR r.graph = ANY (%(graphs)b::text[])) AND r.id <> ALL (%(aside)b::text[])
-        ORDER BY r.priority DESC, r.turn, r.key LIMIT %(limit)s::integer FOR NO KEY UPDATE SKIP LOCKED
-    ) AS queued
-) AS c;
+SELECT key, queue, queue_key, priority, is_queued, place FROM queue_heads(
+    %(names)b, %(now)s::float8, %(limit)s::integer, %(graphs)b::text[], %(aside)b, %(blocked)b, %(by_key)s::boolean
+);
 
 -- name: candidates_by_key
 -- The first queued runs of each key of one queue.
@@ -253,7 +231,8 @@ WITH RECURSIVE keys (key) AS (
 SELECT c.* FROM keys AS k, LATERAL (
     SELECT r.key, r.queue, r.queue_key, r.priority, true, r.turn::float8 FROM runs AS r
     WHERE r.queue = %(queue)s::text AND r.queue_key = k.key AND r.fence = 0 AND r.driver IS NULL
-        AND (%(graphs)b::text[] IS NULL OR r.graph = ANY (%(graphs)b::text[])) AND r.id <> ALL (%(aside)b::text[])
+        AND CASE WHEN %(graphs)b::text[] IS NULL THEN true ELSE r.graph = ANY (%(graphs)b::text[]) END
+        AND r.id <> ALL (%(aside)b::text[])
     ORDER BY r.priority DESC, r.turn, r.key LIMIT CASE k.key WHEN '' THEN %(limit)s::integer ELSE %(each)s::integer END
 ) AS c
 WHERE k.key IS NOT NULL AND k.key <> ALL (%(blocked)b::text[])
@@ -310,3 +289,16 @@ UPDATE owners SET role = %s::text WHERE id = %s::text;
 SELECT o.id, o.host, o.pid, o.role, (SELECT count(*) FROM runs AS r WHERE r.driver = o.id),
        ARRAY(SELECT r.id FROM runs AS r WHERE r.driver = o.id ORDER BY r.id LIMIT 100)
 FROM owners AS o WHERE o.id = %s::text OR is_alive(o);
+
+-- name: keep_schedule
+INSERT INTO schedules (name, body, next_at) VALUES (%s::text, %s::text, %s::float8)
+ON CONFLICT (name) DO UPDATE SET body = excluded.body, next_at = excluded.next_at;
+
+-- name: drop_schedule
+DELETE FROM schedules WHERE name = %s::text;
+
+-- name: schedules
+SELECT name, body, next_at FROM schedules ORDER BY name;
+
+-- name: move_schedule
+UPDATE schedules SET next_at = %s::float8 WHERE name = %s::text AND next_at = %s::float8;

@@ -114,9 +114,9 @@ def rows(statement: str, values: Sequence[Any], connection: Connection) -> list[
     return connection.execute(SQL[statement], values).fetchall()
 
 
-def execute(statement: str, values: Sequence[Any], connection: Connection) -> None:
-    """Run a statement that can be repeated."""
-    connection.execute(SQL[statement], values)
+def execute(statement: str, values: Sequence[Any], connection: Connection) -> bool:
+    """Run a statement that can be repeated; return whether it changed anything."""
+    return connection.execute(SQL[statement], values).rowcount > 0
 
 
 def info(connection: Connection, run_id: str, own: Own) -> RunInfo:
@@ -222,6 +222,14 @@ def _raw(connection: Connection) -> Cursor:
     cursor = connection.cursor()
     cursor.adapters.register_loader("text", _RawText)
     return cursor
+
+
+def facts_of(connection: Connection, keys: Sequence[int], own: Own) -> list[tuple[Any, ...]]:
+    """Return the rows of runs by key, in this order."""
+    if not keys:
+        return []
+    found = {row[0]: row for row in connection.execute(own.statement("facts_of"), (Bigints(keys),)).fetchall()}
+    return [found[key] for key in keys if key in found]
 
 
 def logs(connection: Connection, run_ids: Sequence[str], own: Own) -> dict[str, Loaded]:
@@ -423,7 +431,7 @@ def due(connection: Connection, now: float, limit: int, graphs: Sequence[str] | 
     keys = [row[0] for row in connection.execute(SQL["due"], (own.id or "", now, clamped(limit), names)).fetchall()]
     if not keys:
         return []
-    found = [from_facts(row, own) for row in connection.execute(own.statement("facts_of"), (Bigints(keys),)).fetchall()]
+    found = [from_facts(row, own) for row in facts_of(connection, keys, own)]
     return [each for each in found if each.driver is None]
 
 

@@ -21,7 +21,7 @@ from pydantic_core import from_json, to_json
 from graphengine.errors import DefinitionError, GraphEngineError, RunnerClosed, StoreReadOnly
 from graphengine.graph.options import is_seconds
 from graphengine.stores.addresses import is_postgres, parse, refuse_address
-from graphengine.stores.base import OwnerInfo, Page, QueueCount
+from graphengine.stores.base import KeptSchedule, OwnerInfo, Page, QueueCount
 from graphengine.stores.dispatch import limits_text, read_limits
 from graphengine.stores.postgres import opening, reads, removal, taking, writes
 from graphengine.stores.postgres.commits import GroupCommit
@@ -391,6 +391,28 @@ class PostgresStore:
     async def queue_counts(self) -> Sequence[QueueCount]:
         """Return how many runs each queue has; see `Store.queue_counts`."""
         return [QueueCount(*row) for row in await self._read(partial(reads.rows, "queue_counts", ()))]
+
+    async def keep_schedule(self, schedule: KeptSchedule) -> None:
+        """Add or replace a schedule; see `Store.keep_schedule`."""
+        await self._change("keep_schedule", (schedule.name, to_json(schedule.body).decode(), schedule.next_at))
+
+    async def drop_schedule(self, name: str) -> bool:
+        """Remove a schedule; see `Store.drop_schedule`."""
+        return await self._change("drop_schedule", (name,))
+
+    async def schedules(self) -> Sequence[KeptSchedule]:
+        """Return all schedules; see `Store.schedules`."""
+        rows = await self._read(partial(reads.rows, "schedules", ()))
+        return [KeptSchedule(name, from_json(body), next_at) for name, body, next_at in rows]
+
+    async def move_schedule(self, name: str, seen: float, next_at: float) -> None:
+        """Set the next time of a schedule; see `Store.move_schedule`."""
+        await self._change("move_schedule", (next_at, name, seen))
+
+    async def _change(self, statement: str, values: Sequence[object]) -> bool:
+        """Run a statement that can be repeated; return whether it changed anything."""
+        self._writing()
+        return await self._read(partial(reads.execute, statement, values))
 
     async def set_role(self, role: Mapping[str, JsonValue]) -> None:
         """Record that this owner is a worker; see `Store.set_role`."""

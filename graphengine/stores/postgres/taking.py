@@ -48,7 +48,7 @@ def take(connection: Connection, *, again: bool, pick: Pick, own: Own, token: in
     claimed = {
         run_id: Claimed(key, fence, tail_of(tail)) for key, run_id, fence, *tail in _rows(connection, "tails", keys)
     }
-    infos = [reads.from_facts(row, own) for row in _rows(connection, "facts_of", [*orphans, *keys])]
+    infos = [reads.from_facts(row, own) for row in reads.facts_of(connection, [*orphans, *keys], own)]
     logs = reads.logs(connection, list(claimed), own)
     inbox = reads.inbox(connection, list(claimed))
     taken = [

@@ -421,3 +421,16 @@ SELECT id, host, pid, expires_at, role FROM owners;
 
 -- name: driven_by
 SELECT id FROM runs WHERE driver = ? ORDER BY id;
+
+-- name: keep_schedule
+INSERT INTO schedules (name, body, next_at) VALUES (?, ?, ?)
+ON CONFLICT (name) DO UPDATE SET body = excluded.body, next_at = excluded.next_at;
+
+-- name: drop_schedule
+DELETE FROM schedules WHERE name = ?;
+
+-- name: schedules
+SELECT name, body, next_at FROM schedules ORDER BY name;
+
+-- name: move_schedule
+UPDATE schedules SET next_at = ? WHERE name = ? AND next_at = ?;

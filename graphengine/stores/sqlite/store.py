@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from graphengine.stores.base import (
         Append,
         Count,
+        KeptSchedule,
         Loaded,
         Message,
         OwnerInfo,
@@ -404,6 +405,27 @@ class SQLiteStore:
     async def queue_counts(self) -> Sequence[QueueCount]:
         """Return how many runs each queue has; see `Store.queue_counts`."""
         return await self._read(taking.counts)
+
+    async def keep_schedule(self, schedule: KeptSchedule) -> None:
+        """Add or replace a schedule; see `Store.keep_schedule`."""
+        await self._change("keep_schedule", (schedule.name, _json(dict(schedule.body)), schedule.next_at))
+
+    async def drop_schedule(self, name: str) -> bool:
+        """Remove a schedule; see `Store.drop_schedule`."""
+        return await self._change("drop_schedule", (name,))
+
+    async def schedules(self) -> Sequence[KeptSchedule]:
+        """Return all schedules; see `Store.schedules`."""
+        return await self._read(taking.schedules)
+
+    async def move_schedule(self, name: str, seen: float, next_at: float) -> None:
+        """Set the next time of a schedule; see `Store.move_schedule`."""
+        await self._change("move_schedule", (next_at, name, seen))
+
+    async def _change(self, statement: str, values: Sequence[object]) -> bool:
+        """Run a statement that can be repeated; return whether it changed anything."""
+        commits, _ = self._writing()
+        return await commits.submit(partial(taking.change, statement=statement, values=values))
 
     async def set_role(self, role: Mapping[str, JsonValue]) -> None:
         """Record that this owner is a worker; see `Store.set_role`."""

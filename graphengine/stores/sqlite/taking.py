@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from pydantic_core import from_json
 
 from graphengine.errors import StoreError
-from graphengine.stores.base import OwnerInfo, QueueCount, Taken
+from graphengine.stores.base import KeptSchedule, OwnerInfo, QueueCount, Taken
 from graphengine.stores.dispatch import Candidate, Load, choose, each_key, read_limits
 from graphengine.stores.sqlite import reads
 from graphengine.stores.sqlite.queries import SQL
@@ -172,3 +172,14 @@ def set_role(connection: sqlite3.Connection, role: str, owner: str) -> None:
 def limits(connection: sqlite3.Connection) -> dict[str, QueueLimits]:
     """Return the limits by queue."""
     return {name: read_limits(text) for name, text in connection.execute(SQL["limits"])}
+
+
+def schedules(connection: sqlite3.Connection) -> list[KeptSchedule]:
+    """Return all schedules by name."""
+    rows = connection.execute(SQL["schedules"])
+    return [KeptSchedule(name, from_json(body), next_at) for name, body, next_at in rows]
+
+
+def change(connection: sqlite3.Connection, statement: str, values: Sequence[object]) -> bool:
+    """Run a statement, and return whether it changed anything."""
+    return connection.execute(SQL[statement], values).rowcount > 0

@@ -91,7 +91,8 @@ BEGIN
 END $$;
 
 -- The turn of a new run in its queue: one after the last of its key, but not before those whose turn it is now.
-CREATE FUNCTION next_turn(p_queue text, p_priority integer, p_queue_key text) RETURNS integer LANGUAGE sql STABLE AS $$
+CREATE FUNCTION next_turn(p_queue text, p_priority integer, p_queue_key text) RETURNS integer LANGUAGE sql STABLE
+SET enable_sort = off SET enable_bitmapscan = off AS $$
     SELECT greatest(
         coalesce((SELECT r.turn FROM runs AS r WHERE r.fence = 0 AND r.queue = p_queue AND r.priority = p_priority
                   ORDER BY r.turn LIMIT 1), 0),
@@ -129,4 +130,40 @@ BEGIN
     WHERE r.key = create_in_queue.key AND r.token = p_token AND r.driver = p_owner AND r.fence = 1;
     fence := 0;
     PERFORM pg_notify(p_channel, 'due');
+END $$;
+
+-- The first runs of each queue that no process drives: those that messages or releases made due, those whose time has
+-- come, and queued ones unless these are read by key. Rows that another call has locked are left to it.
+--
+-- No plan but reading the indexes from their beginning is fast when many runs are queued, so others are made dear, and
+-- `CASE` keeps the index of graphs out.
+CREATE FUNCTION queue_heads(
+    p_names text[], p_now float8, p_limit integer, p_graphs text[], p_aside text[], p_blocked text[], p_by_key boolean
+) RETURNS TABLE (key bigint, queue text, queue_key text, priority integer, is_queued boolean, place float8)
+LANGUAGE plpgsql SET enable_sort = off SET enable_bitmapscan = off SET enable_seqscan = off AS $$
+#variable_conflict use_column
+DECLARE
+    name text;
+BEGIN
+    FOREACH name IN ARRAY p_names LOOP
+        RETURN QUERY
+        SELECT r.key, r.queue, r.queue_key, r.priority, false, r.wanted_at FROM runs AS r
+        WHERE r.queue = name AND r.wanted_at IS NOT NULL AND r.fence > 0 AND r.driver IS NULL
+            AND CASE WHEN p_graphs IS NULL THEN true ELSE r.graph = ANY (p_graphs) END
+            AND r.id <> ALL (p_aside) AND r.queue_key <> ALL (p_blocked)
+        ORDER BY r.wanted_at LIMIT p_limit FOR NO KEY UPDATE SKIP LOCKED;
+        RETURN QUERY
+        SELECT r.key, r.queue, r.queue_key, r.priority, false, r.due_at FROM runs AS r
+        WHERE r.queue = name AND r.due_at <= p_now AND r.wanted_at IS NULL AND r.driver IS NULL
+            AND CASE WHEN p_graphs IS NULL THEN true ELSE r.graph = ANY (p_graphs) END
+            AND r.id <> ALL (p_aside) AND r.queue_key <> ALL (p_blocked)
+        ORDER BY r.due_at LIMIT p_limit FOR NO KEY UPDATE SKIP LOCKED;
+        IF NOT p_by_key THEN
+            RETURN QUERY
+            SELECT r.key, r.queue, r.queue_key, r.priority, true, r.turn::float8 FROM runs AS r
+            WHERE r.queue = name AND r.fence = 0 AND r.driver IS NULL
+                AND CASE WHEN p_graphs IS NULL THEN true ELSE r.graph = ANY (p_graphs) END AND r.id <> ALL (p_aside)
+            ORDER BY r.priority DESC, r.turn, r.key LIMIT p_limit FOR NO KEY UPDATE SKIP LOCKED;
+        END IF;
+    END LOOP;
 END $$;

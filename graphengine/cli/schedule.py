@@ -1,0 +1,162 @@
+"""`graphengine schedule`: list, add, remove, pause and resume the schedules of a database."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from graphengine.cli import completing, helping, options
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
+    from pathlib import Path
+
+    from graphengine.cli.folders import Database
+    from graphengine.cli.session import Session
+    from graphengine.runner import Runner, Schedule
+    from graphengine.stores.base import Store
+
+_ACTIONS: Final = ("list", "add", "remove", "pause", "resume")
+_MISSED: Final = ("skip", "one", "all")
+
+
+@click.command(
+    "schedule",
+    cls=helping.Command,
+    examples="""
+        graphengine schedule
+        graphengine schedule add daily --cron "0 7 * * *" --zone Europe/Berlin --graph report --input topic=Tides
+        graphengine schedule pause daily
+        graphengine schedule remove daily
+    """,
+)
+@click.argument("action", metavar="[list|add|remove|pause|resume]", type=helping.Choice(_ACTIONS), default="list")
+@click.argument("name", metavar="[NAME]", required=False)
+@click.option("--cron", metavar="TIMES", help='add: minute, hour, day, month, day of the week, e.g. "0 7 * * *".')
+@click.option("--zone", metavar="NAME", default="UTC", show_default=True, help="add: The time zone of the times.")
+@click.option(
+    "--graph",
+    "reference",
+    metavar="FILE[:NAME]|NAME",
+    shell_complete=completing.graphs,
+    help="add: The graph to start.",
+)
+@click.option("--input", "pairs", metavar="KEY=VALUE", multiple=True, help="add: A field of the state, as for `run`.")
+@click.option(
+    "--missed",
+    type=helping.Choice(_MISSED),
+    default="skip",
+    show_default=True,
+    help="add: What to do with times at which no worker was there: skip them, start the last one, or all.",
+)
+@click.option("--queue", metavar="NAME", default="default", show_default=True, help="add: The queue of the runs.")
+@click.option("--priority", type=int, default=0, help="add: The higher, the sooner a run is taken.  [default: 0]")
+@click.option("--key", metavar="NAME", help="add: For whom the runs are; the keys of a queue take turns.")
+@options.tags
+@options.database
+@options.common
+@click.pass_obj
+def command(
+    session: Session,
+    /,
+    *,
+    action: str,
+    name: str | None,
+    database: Database | None,
+    **given: Any,  # noqa: ANN401 - options
+) -> int:
+    """Start runs at given times: workers that have the graph start and drive them, each time once.
+
+    `list` shows the schedules. `add` adds one, or replaces the one of its name; its runs have ids such as
+    daily@20261121T060000Z, with the time in UTC. A paused schedule starts nothing, and what it missed is not started
+    when it is resumed.
+    """
+    from graphengine.cli.places import place_of
+    from graphengine.cli.recorded import read
+    from graphengine.runner.schedules import as_schedule
+
+    if action != "list" and name is None:
+        raise click.UsageError(f"name the schedule: graphengine schedule {action} NAME")
+    if action == "add":
+        _add(session, str(name), database, given)
+    elif action != "list":
+        _change(database, lambda runner: _asked(runner, action, str(name)))
+    place = place_of(database)
+
+    async def listed(store: Store) -> Sequence[Schedule]:
+        return [as_schedule(kept) for kept in await store.schedules()]
+
+    found = [each for each in read(place, listed) if name in (None, each.name)]
+    if session.json:
+        session.document(_document(found))
+    elif found:
+        _show(session, found)
+    else:
+        session.err.line(f"removed schedule {name}" if action == "remove" else "there is no schedule")
+    return 0
+
+
+def _add(session: Session, name: str, database: Database | None, given: Mapping[str, Any]) -> None:
+    from graphengine.cli.inputs import forms_of, parse_pairs
+    from graphengine.cli.project import find
+    from graphengine.runner import Schedule
+
+    if given["cron"] is None or given["reference"] is None:
+        raise click.UsageError('give the times and the graph: --cron "0 7 * * *" --graph NAME')
+    found = find(given["reference"])
+    notes: list[str] = []
+    state = parse_pairs(given["pairs"], forms_of(found.graph.state), "--input", notes)
+    for note in notes:
+        session.err.line(note)
+    facts = {each: given[each] for each in ("cron", "zone", "missed", "queue", "priority", "key", "tags")}
+    schedule = Schedule(name=name, graph=found.graph.name, **facts)
+    _change(database, lambda runner: runner.schedule(schedule, found.graph, state), found.file)
+
+
+async def _asked(runner: Runner, action: str, name: str) -> None:
+    if action == "remove":
+        await runner.unschedule(name)
+    else:
+        await runner.pause_schedule(name, paused=action == "pause")
+
+
+def _change(
+    database: Database | None, change: Callable[[Runner], Coroutine[Any, Any, object]], file: Path | None = None
+) -> None:
+    import asyncio
+
+    from graphengine.cli.places import place_of
+    from graphengine.runner import Runner
+
+    async def changing() -> None:
+        async with Runner(place_of(database, file).database) as runner:
+            await change(runner)
+
+    asyncio.run(changing())
+
+
+def _document(found: Sequence[Schedule]) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from graphengine.history.json_document import SCHEMA
+
+    return {"schema": SCHEMA, "schedules": [{**asdict(each), "tags": list(each.tags)} for each in found]}
+
+
+def _show(session: Session, found: Sequence[Schedule]) -> None:
+    from graphengine.cli.tables import padded
+    from graphengine.cli.times import when
+
+    rows = [
+        (
+            *(each.name, each.cron, each.zone, each.graph, each.queue, each.missed),
+            "paused" if each.next_at is None else when(each.next_at),
+        )
+        for each in found
+    ]
+    headings = ("schedule", "times", "zone", "graph", "queue", "missed", "next")
+    heading, *lines = padded(headings, rows, columns=session.out.columns, expendable=("missed", "queue", "zone"))
+    session.out.line(("".join(heading), "bold"))
+    for line in lines:
+        session.out.line("".join(line))

@@ -1,0 +1,163 @@
+"""Schedules: the times at which workers start runs, as a cron expression in a time zone, and what they start."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args
+
+from pydantic_core import to_jsonable_python
+
+from graphengine.errors import InputError
+from graphengine.graph.options import is_tag
+from graphengine.state.declared import given_in
+from graphengine.stores.base import DEFAULT_QUEUE, KeptSchedule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from graphengine.engine.plan import Plan
+    from graphengine.stores.base import Store
+
+Missed: TypeAlias = Literal["skip", "one", "all"]
+
+_NEVER: Final = float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Runs that workers start at given times.
+
+    Attributes:
+        name: Its name; its runs are `NAME@20261121T060000Z`, with the time in UTC.
+        cron: The times: minute, hour, day of the month, month, day of the week.
+        zone: The time zone of the times, as `Europe/Berlin`.
+        graph: The name of the graph.
+        input: The fields of the initial state.
+        missed: What happens to ticks at which no worker was there: `skip` them, start the last `one`, or `all`.
+        queue: The queue of the runs.
+        priority: Their priority in it.
+        key: Their key in it.
+        tags: Their tags.
+        paused: Whether it starts nothing until it is resumed.
+        next_at: The next tick, epoch seconds; None while it is paused.
+    """
+
+    name: str
+    cron: str
+    graph: str
+    zone: str = "UTC"
+    input: Mapping[str, Any] = field(default_factory=dict)
+    missed: Missed = "skip"
+    queue: str = DEFAULT_QUEUE
+    priority: int = 0
+    key: str | None = None
+    tags: Sequence[str] = ()
+    paused: bool = False
+    next_at: float | None = None
+
+
+def checked(schedule: Schedule, plan: Plan[Any], given: object, now: float) -> Schedule:
+    """Return a schedule with its input and its next tick.
+
+    Raises:
+        InputError: The times, the zone or the input are invalid.
+    """
+    where = f"schedule {schedule.name!r}"
+    if not is_tag(schedule.name) or any(map(str.isspace, schedule.name)) or "@" in schedule.name:
+        raise InputError(
+            f"{schedule.name!r} cannot be the name of a schedule", repair="use a word, such as daily-report"
+        )
+    if schedule.missed not in get_args(Missed):
+        raise InputError(f"missed={schedule.missed!r}", where=where, repair='write "skip", "one" or "all"')
+    fields = given_in(given if given is not None else {})
+    secret = sorted(plan.state.secrets & fields.keys())
+    if secret:
+        message = f"a schedule keeps its input in clear text, and {', '.join(secret)} is secret"
+        raise InputError(message, where=where, repair="read the secret in a node")
+    kept = to_jsonable_python(fields)
+    plan.state.initial(kept, where)
+    found = replace(schedule, input=kept)
+    return replace(found, next_at=next_tick(found, now))
+
+
+def next_tick(schedule: Schedule, after: float) -> float:
+    """Return the first tick after a time, epoch seconds.
+
+    Raises:
+        InputError: The times or the zone are invalid, or no tick ever comes.
+    """
+    for tick in ticks(schedule, after):
+        return tick
+    where = f"schedule {schedule.name!r}"
+    raise InputError(f"the times {schedule.cron!r} never come", where=where, repair="choose a date that exists")
+
+
+def ticks(schedule: Schedule, after: float) -> Iterator[float]:
+    """Yield the ticks after a time. A change of the clocks in its zone is handled as by Debian's cron.
+
+    Raises:
+        InputError: The times or the zone are invalid.
+
+    Example:
+        >>> daily = Schedule("daily", "0 7 * * *", "report", zone="Europe/Berlin")
+        >>> next(ticks(daily, 1_000_000_000.0))
+        1000011600.0
+    """
+    from zoneinfo import ZoneInfo  # noqa: PLC0415 - only schedules need it
+
+    from cronsim import CronSim, CronSimError  # noqa: PLC0415
+
+    where = f"schedule {schedule.name!r}"
+    try:
+        zone = ZoneInfo(schedule.zone)
+    except (KeyError, ValueError, OSError) as error:
+        repair = "use a name of the IANA database, such as Europe/Berlin"
+        raise InputError(f"there is no time zone {schedule.zone!r}", where=where, repair=repair) from error
+    try:
+        found = CronSim(schedule.cron, datetime.fromtimestamp(after, zone))
+    except CronSimError as error:
+        repair = 'write minute, hour, day, month and day of the week: "0 7 * * *" is every day at 7:00'
+        raise InputError(f"{schedule.cron!r} are no times: {error}", where=where, repair=repair) from error
+    for tick in found:
+        yield tick.timestamp()
+
+
+def run_id_of(name: str, tick: float) -> str:
+    """Return the id of the run of a tick.
+
+    >>> run_id_of("daily", 1_000_000_000.0)
+    'daily@20010909T014640Z'
+    """
+    return f"{name}@{datetime.fromtimestamp(tick, UTC):%Y%m%dT%H%M%SZ}"
+
+
+def as_schedule(kept: KeptSchedule) -> Schedule:
+    """Return a schedule as a store kept it."""
+    known = {name: fact for name, fact in kept.body.items() if name in Schedule.__dataclass_fields__}
+    found = Schedule(**{**known, "name": kept.name, "tags": tuple(known.get("tags", ()))})
+    return replace(found, next_at=None if found.paused else kept.next_at)
+
+
+def as_kept(schedule: Schedule) -> KeptSchedule:
+    """Return a schedule as a store keeps it."""
+    body = asdict(schedule)
+    next_at = body.pop("next_at")
+    return KeptSchedule(body.pop("name"), body, _NEVER if schedule.paused or next_at is None else next_at)
+
+
+async def find(store: Store, name: str) -> Schedule:
+    """Return a schedule by name.
+
+    Raises:
+        InputError: There is none.
+    """
+    found = [kept for kept in await store.schedules() if kept.name == name]
+    if not found:
+        raise InputError(
+            f"there is no schedule {name!r}", where="schedules", repair="`graphengine schedule` lists them"
+        )
+    return as_schedule(found[0])
+
+
+__all__ = ["Schedule", "as_kept", "as_schedule", "checked", "find", "next_tick", "run_id_of", "ticks"]

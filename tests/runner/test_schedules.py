@@ -1,0 +1,255 @@
+"""Schedules: a tick starts one run, over all workers, crashes and clocks that jump."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from graphengine import END, START, Graph, Runner
+from graphengine.errors import InputError
+from graphengine.history.load import load_snapshot
+from graphengine.runner import Schedule
+from graphengine.runner.schedules import ticks
+from graphengine.runner.ticker import Ticker
+from graphengine.runner.worker import Worker
+from graphengine.testing import FakeClock
+
+HOUR = 3600.0
+NOON = datetime(2026, 6, 1, 12, 0, tzinfo=UTC).timestamp()
+
+
+class State(BaseModel):
+    topic: str = "none"
+    day: int = 0
+
+
+def write(topic: str) -> str:
+    """Return the topic in capitals."""
+    return topic.upper()
+
+
+def passed(must: int) -> int:
+    """Return the number."""
+    return must
+
+
+def report(name: str = "report") -> Graph[State]:
+    """Return a graph of one node."""
+    graph = Graph(name, State)
+    graph.add_node("write", write, writes="topic")
+    graph.add_path(START, "write", END)
+    return graph
+
+
+def hourly(**more: Any) -> Schedule:
+    """Return a schedule at every full hour."""
+    return Schedule("hourly", "0 * * * *", "report", **more)
+
+
+@pytest.fixture
+def noon() -> FakeClock:
+    """Return a clock at noon, which moves only by itself if told."""
+    return FakeClock(start=NOON + 60, jumps=False)
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
+async def still(request: pytest.FixtureRequest, tmp_path: Path, noon: FakeClock) -> AsyncIterator[Runner]:
+    """Yield a Runner on that clock, over each store."""
+    place: Any = {"memory": None, "sqlite": tmp_path / "runs.db"}.get(request.param)
+    if request.param == "postgres":
+        place = request.getfixturevalue("postgres")
+    async with Runner(place, clock=noon) as runner:
+        yield runner
+
+
+async def started(runner: Runner) -> Sequence[str]:
+    """Return the ids of all runs, the oldest first."""
+    return sorted([info.id for info in await runner.runs()])
+
+
+def ticker(runner: Runner) -> Ticker:
+    """Return what a worker ticks with."""
+    return Ticker(runner, {"report": report()})
+
+
+async def test_a_tick_starts_a_queued_run(still: Runner, noon: FakeClock) -> None:
+    """With the input, the place in the queue and the tags of the schedule; not before its time, and once."""
+    made = await still.schedule(hourly(queue="mail", priority=2, key="ann", tags=("nightly",)), report(), {"day": 3})
+    assert made.next_at == NOON + HOUR
+    assert await still.schedules() == [made]
+    ticking = ticker(still)
+    await ticking.tick()
+    assert await started(still) == []
+    noon.move(HOUR)
+    await ticking.tick()
+    await ticking.tick()
+    (info,) = await still.runs()
+    assert (info.id, info.queued, info.queue, info.priority, info.key) == (
+        "hourly@20260601T130000Z",
+        True,
+        "mail",
+        2,
+        "ann",
+    )
+    assert info.tags == ("nightly",)
+    assert (await load_snapshot(still.store, info.id, None)).root.values["day"] == 3
+    assert (await still.schedules())[0].next_at == NOON + 2 * HOUR
+
+
+async def test_a_tick_fires_once_with_two_workers(still: Runner, noon: FakeClock) -> None:
+    """Also if both see it at the same time, and one of them died before the schedule was moved."""
+    await still.schedule(hourly(), report())
+    noon.move(HOUR)
+    kept = (await still.store.schedules())[0]
+    await asyncio.gather(*(ticker(still).tick() for _ in range(4)))
+    assert await started(still) == ["hourly@20260601T130000Z"]
+    await still.store.keep_schedule(kept)  # as if it had not been moved
+    await ticker(still).tick()
+    assert await started(still) == ["hourly@20260601T130000Z"]
+
+
+@pytest.mark.parametrize(("missed", "hours"), [("skip", []), ("one", [16]), ("all", [13, 14, 15, 16])])
+async def test_missed_ticks(still: Runner, noon: FakeClock, missed: Any, hours: list[int]) -> None:
+    """They are skipped, or the last one or all are started, as the schedule has it; then it goes on."""
+    await still.schedule(hourly(missed=missed), report())
+    noon.move(4.5 * HOUR)
+    ticking = ticker(still)
+    await ticking.tick()
+    assert await started(still) == [f"hourly@20260601T{hour}0000Z" for hour in hours]
+    noon.move(0.5 * HOUR)
+    await ticking.tick()
+    assert (await started(still))[-1] == "hourly@20260601T170000Z"
+
+
+async def test_many_missed_ticks_are_started_in_parts(still: Runner, noon: FakeClock) -> None:
+    """None is lost, and none started twice."""
+    await still.schedule(Schedule("often", "* * * * *", "report", missed="all"), report())
+    noon.move(150 * 60)
+    ticking = ticker(still)
+    await ticking.tick()
+    await ticking.tick()
+    assert len(await still.runs(limit=1000)) == 150
+
+
+async def test_a_clock_that_jumps(still: Runner, noon: FakeClock) -> None:
+    """Ahead and back again: what was started is not started again, and the schedule does not stay silent."""
+    await still.schedule(hourly(missed="one"), report())
+    ticking = ticker(still)
+    await ticking.tick()
+    noon.move(1000 * HOUR)
+    await ticking.tick()
+    assert len(await started(still)) == 1
+    noon._set(noon.now() - 1000 * HOUR)  # noqa: SLF001 - `move` refuses it, and a machine's clock does not
+    await ticking.tick()
+    assert (await still.schedules())[0].next_at == NOON + HOUR
+    noon.move(HOUR)
+    await ticking.tick()
+    assert (await started(still))[0] == "hourly@20260601T130000Z"
+
+
+async def test_a_paused_schedule_starts_nothing(still: Runner, noon: FakeClock) -> None:
+    """What it missed is not started when it is resumed; a removed one is gone."""
+    await still.schedule(hourly(missed="all"), report())
+    assert (await still.pause_schedule("hourly")).next_at is None
+    noon.move(5 * HOUR)
+    await ticker(still).tick()
+    assert await started(still) == []
+    assert (await still.pause_schedule("hourly", paused=False)).next_at == NOON + 6 * HOUR
+    await still.unschedule("hourly")
+    noon.move(5 * HOUR)
+    await ticker(still).tick()
+    assert await started(still) == []
+    with pytest.raises(InputError):
+        await still.unschedule("hourly")
+
+
+async def test_schedules_of_other_graphs_are_left_alone(still: Runner, noon: FakeClock) -> None:
+    """A worker that has the graph starts them."""
+    await still.schedule(hourly(), report())
+    noon.move(HOUR)
+    await Ticker(still, {"other": report("other")}).tick()
+    assert await started(still) == []
+
+
+async def test_an_input_that_no_longer_fits_is_reported(still: Runner, noon: FakeClock) -> None:
+    """The schedule stays, and is tried again later; others are started."""
+
+    class Other(BaseModel):
+        must: int
+
+    changed = Graph("report", Other)
+    changed.add_node("write", passed, writes="must")
+    changed.add_path(START, "write", END)
+    await still.schedule(hourly(), report())
+    noon.move(HOUR)
+    ticking = Ticker(still, {"report": changed})
+    assert isinstance(await ticking.tick(), InputError)
+    assert await ticking.tick() is None
+    assert await started(still) == []
+    await ticker(still).tick()
+    assert len(await started(still)) == 1
+
+
+async def test_a_worker_starts_and_drives_them(timed: Runner) -> None:
+    """With no one else there."""
+    await timed.schedule(Schedule("often", "* * * * *", "report"), report(), {"topic": "tides"})
+    events: list[object] = []
+
+    def note(event: object) -> None:
+        events.append(event)
+        if len(events) >= 4:
+            worker.stop()
+
+    worker = Worker(timed, {"report": report()}, on_event=note)
+    await asyncio.wait_for(worker.run(), 30)
+    ended = [info for info in await timed.runs() if info.status == "finished"]
+    assert len(ended) >= 2
+    assert all(info.id.startswith("often@") for info in ended)
+
+
+@pytest.mark.parametrize(
+    ("given", "word"),
+    [
+        ({"cron": "every day"}, "minute"),
+        ({"cron": "0 0 30 2 *"}, "minute"),
+        ({"zone": "Mars/Phobos"}, "IANA"),
+        ({"missed": "some"}, "skip"),
+        ({"name": "a b"}, "word"),
+    ],
+)
+async def test_invalid_schedules_are_refused(given: dict[str, Any], word: str) -> None:
+    """With the repair, and nothing is kept."""
+    async with Runner() as runner:
+        with pytest.raises(InputError) as caught:
+            await runner.schedule(Schedule(**{"name": "a", "cron": "* * * * *", "graph": "report", **given}), report())
+        assert word in str(caught.value)
+        assert await runner.schedules() == []
+
+
+async def test_an_input_is_checked() -> None:
+    """When the schedule is added: a person is there then."""
+    async with Runner() as runner:
+        with pytest.raises(InputError):
+            await runner.schedule(hourly(), report(), {"day": "many"})
+        with pytest.raises(InputError):
+            await runner.schedule(hourly(), report(), {"unknown": 1})
+
+
+def test_ticks_follow_the_clocks_of_the_zone() -> None:
+    """A daily time stays the same on the wall when the clocks change, and is not doubled."""
+    daily = Schedule("daily", "30 2 * * *", "report", zone="Europe/Berlin")
+    before = datetime(2026, 3, 27, 12, 0, tzinfo=UTC).timestamp()
+    found = [datetime.fromtimestamp(at, UTC) for at, _ in zip(ticks(daily, before), range(4), strict=False)]
+    assert [each.strftime("%m-%d %H:%M") for each in found] == [
+        "03-28 01:30",
+        "03-29 01:00",
+        "03-30 00:30",
+        "03-31 00:30",
+    ]
+    before = datetime(2026, 10, 24, 12, 0, tzinfo=UTC).timestamp()
+    found = [datetime.fromtimestamp(at, UTC) for at, _ in zip(ticks(daily, before), range(2), strict=False)]
+    assert [each.strftime("%m-%d %H:%M") for each in found] == ["10-25 00:30", "10-26 01:30"]
