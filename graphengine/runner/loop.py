@@ -26,7 +26,8 @@ from graphengine.engine.lookup import StaleEvent
 from graphengine.engine.ready import limit_reached, next_due, task_of
 from graphengine.engine.rules.wait import waiting_for
 from graphengine.engine.session import Session
-from graphengine.engine.steps import RunStatus, as_stored, failure_of, outcome_of, path_of
+from graphengine.engine.step_json import as_stored
+from graphengine.engine.steps import RunStatus, failure_of, outcome_of, path_of
 from graphengine.engine.stored import encode_snapshot
 from graphengine.errors import StoreError
 from graphengine.runner.clock import steady

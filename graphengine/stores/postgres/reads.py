@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 from psycopg.adapt import Loader
 
-from graphengine.engine.steps import decode_step, read_json
+from graphengine.engine.step_json import decode_step, read_json
 from graphengine.errors import StoreCorrupt
 from graphengine.stores.base import Count, Loaded, Message, RunInfo
 from graphengine.stores.checksums import sum_of
