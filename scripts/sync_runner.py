@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FILE = ROOT / "graphengine" / "runner" / "sync.py"
 SOURCES = [("records.py", "Records"), ("runner.py", "Runner"), ("run.py", "Run")]
 LEFT_OUT = {
-    "Runner": {"close", "wants_alone"},  # written below; for workers alone
+    "Runner": {"close", "wants_alone", "run_here"},  # written below; for workers alone; for `Graph.run`
     "Records": set[str](),
     "Run": {
         "start",

@@ -70,7 +70,7 @@ class Turns:
     """
 
     cancelled: set[asyncio.Task[None]] = field(default_factory=set)
-    _began: float = 0.0
+    _began: float = field(default_factory=time.monotonic)
 
     @property
     def over(self) -> bool:

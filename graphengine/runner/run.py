@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 from graphengine.engine.steps import Outcome
 from graphengine.errors import RunIsDriven, RunnerClosed
 from graphengine.runner.live_events import Emitted, NodeBegan, TextDelta
-from graphengine.runner.result import RunFailed
+from graphengine.runner.result import unless_failed
 
 if TYPE_CHECKING:
     import contextvars
@@ -80,7 +80,7 @@ class Run(Generic[S]):
         self.due_only = False  # leave it alone if it failed or was stopped: no caller asked to resume it
         self.tags: tuple[str, ...] = ()  # the tags it begins with; set by the runner
         self.is_parked = False  # takes no more messages, because it waits for one; set by the supervisor
-        self.is_hidden = False  # its first events have no watcher; set by `graph.run`
+        self.is_hidden = False  # its first events have no watcher; set by the runner
         self.is_held_back = False  # recorded, but not opened here until no other run is; set by the runner
         self.released = False  # released, for another process to resume; set by the runner
         self.is_clean = True  # its asyncio task still has that context: no node set a variable in it; set by the driver
@@ -185,10 +185,7 @@ class Run(Generic[S]):
             await _over(task)
         finally:
             self._callers -= 1
-        result = await self._ended_with()
-        if result.status == "failed":
-            raise RunFailed(result)
-        return result
+        return unless_failed(await self._ended_with())
 
     async def begun(self) -> None:
         """Return when its first step is durable, or when it has ended without one."""

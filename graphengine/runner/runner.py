@@ -8,9 +8,12 @@ import math
 import os
 import re
 import secrets
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+import threading
+from contextvars import copy_context
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from graphengine.agents.run_scope import CURRENT
+from graphengine.calls.contexts import in_context
 from graphengine.calls.import_guard import check_may_run
 from graphengine.errors import DefinitionError, InputError, RunExists, RunIsDriven, RunnerClosed, UnknownRun
 from graphengine.graph.options import Sizes
@@ -19,10 +22,12 @@ from graphengine.runner import retention as pruning
 from graphengine.runner.answers import as_record, check_against, check_answer, fitting
 from graphengine.runner.clock import Clock, SystemClock
 from graphengine.runner.context import Context
+from graphengine.runner.loop import Turns
 from graphengine.runner.model_routing import Models
 from graphengine.runner.plans import pauses_of, plan_of
 from graphengine.runner.records import Records
 from graphengine.runner.resources import Resources
+from graphengine.runner.result import unless_failed
 from graphengine.runner.run import Run
 from graphengine.runner.supervisor import Supervisor
 from graphengine.runner.threads import Threads
@@ -187,6 +192,44 @@ class Runner(Records):
             >>> asyncio.run(main())
             3 3
         """
+        return self._live(*self._new(graph, state, run_id, limits, after, pause_before, tags))
+
+    async def run_here(
+        self,
+        graph: GraphDefinition[S],
+        state: S | Mapping[str, object] | None,
+        *,
+        run_id: str | None = None,
+        limits: Limits | None = None,
+    ) -> Result[S]:
+        """Start a run that nothing else can see, as `Graph.run` does, and return its result.
+
+        In memory it needs no asyncio task: the caller's drives it. A task that was cancelled before cannot, since a
+        node's own cancellations could not be told from that one.
+
+        Raises: as `start` and `Run.result`.
+        """
+        if _HERE.turns.over:  # otherwise runs one after the other, none of which suspends, would hold the event loop
+            await _HERE.turns.yield_loop()
+        run, plan, opening = self._new(graph, state, run_id, limits)
+        run.is_hidden = True
+        task = asyncio.current_task()
+        if not self._in_memory or task is None or task.cancelling():
+            return await self._live(run, plan, opening).result()
+        result = await in_context(copy_context(), self._supervisor.supervise(run, plan, opening))
+        return unless_failed(cast("Result[S]", result))  # None only if the Runner was closed meanwhile
+
+    def _new(  # noqa: PLR0913 - what a run begins with
+        self,
+        graph: GraphDefinition[S],
+        state: S | Mapping[str, object] | None,
+        run_id: str | None,
+        limits: Limits | None,
+        after: str | None = None,
+        pause_before: Sequence[str] = (),
+        tags: Iterable[str] = (),
+    ) -> tuple[Run[S], Plan[S], Coroutine[Any, Any, Driver | Result[S]]]:
+        """Return a new run, its plan, and the coroutine that opens it."""
         self._usable()
         plan = plan_of(graph, limits)
         self._check_names(plan)
@@ -196,7 +239,7 @@ class Runner(Records):
         run = self._run(run_id or new_id(self._clock.now()), graph)
         run.tags = pruning.checked_tags(tags, "tags=")
         opening = self._supervisor.opener.begin(run, plan, initial, given, limits or graph.limits, after, pause)
-        return self._live(run, plan, opening)
+        return run, plan, opening
 
     def resume(
         self,
@@ -555,6 +598,14 @@ class Runner(Records):
         self._models.check(plan)
 
 
+class _Here(threading.local):
+    """The turns of a thread's event loop that runs without an asyncio task of their own take."""
+
+    def __init__(self) -> None:
+        self.turns = Turns()
+
+
+_HERE: Final = _Here()
 _SIZES: Final = Sizes()
 _NOT_IN_IDS: Final = re.compile(r"[\s\x00-\x1f]")
 _LONGEST_ID: Final = 200  # characters
