@@ -32,7 +32,8 @@ from benchmarks.everyday import command_seconds
 from benchmarks.measure import MICRO, MILLI, Figure, Outcome, Settings, Target, alternate
 from benchmarks.ours import NEVER, Counter, Visits, counting, counting_noted
 from graphengine import Limits, Runner
-from graphengine.engine.steps import Branched, Started, decode_step, encode_step
+from graphengine.engine.step_json import decode_step, encode_step
+from graphengine.engine.steps import Branched, Started
 from graphengine.stores.base import Append, RunInfo
 from graphengine.stores.sqlite import SQLiteStore, writes
 from graphengine.testing.store_kit import append, new_run, step

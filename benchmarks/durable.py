@@ -16,7 +16,7 @@ import aiosqlite
 from benchmarks.measure import MICRO, Outcome, Settings, Target, alternate
 from benchmarks.ours import Counter, Visits, counting, counting_noted
 from graphengine import Runner
-from graphengine.engine.steps import encode_step
+from graphengine.engine.step_json import encode_step
 from graphengine.stores.sqlite import SQLiteStore
 from graphengine.stores.sqlite.files import PAGE_BYTES
 

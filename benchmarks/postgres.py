@@ -23,7 +23,7 @@ from benchmarks.measure import MICRO, MILLI, Figure, Outcome, Settings, Target, 
 from benchmarks.ours import Counter, Visits, counting, counting_noted
 from benchmarks.report import figures, targets
 from graphengine import END, START, Graph, Runner, Worker, ask
-from graphengine.engine.steps import encode_step
+from graphengine.engine.step_json import encode_step
 from graphengine.runner.worker import Ended
 from graphengine.stores.addresses import parse
 from graphengine.stores.base import Pick

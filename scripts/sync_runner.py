@@ -17,7 +17,8 @@ ROOT = Path(__file__).resolve().parents[1]
 FILE = ROOT / "graphengine" / "runner" / "sync.py"
 SOURCES = [("records.py", "Records"), ("runner.py", "Runner"), ("run.py", "Run")]
 LEFT_OUT = {
-    "Runner": {"close", "wants_alone", "take", "resume_taken"},  # written below; for workers alone
+    # Written below; for workers alone; for `Graph.run`.
+    "Runner": {"close", "wants_alone", "take", "resume_taken", "run_here"},
     "Records": set[str](),
     "Run": {
         "start",

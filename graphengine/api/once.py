@@ -54,9 +54,7 @@ async def run_once(  # noqa: PLR0913 - the run options
 ) -> Result[S]:
     """Run a graph once, and return its result. Raises: as `Run.result`."""
     async with Runner(store, models=models, resources=resources) as runner:
-        run = runner.start(graph, state, run_id=run_id, limits=limits)
-        run.is_hidden = True
-        return await run.result()
+        return await runner.run_here(graph, state, run_id=run_id, limits=limits)
 
 
 def run_alone(function: Callable[[], Coroutine[Any, Any, T]], where: str) -> T:

@@ -1,6 +1,6 @@
 """A check of the shape of a recorded outline where it is read: a valid checksum does not prove who wrote it.
 
-Steps are checked as they are decoded (`steps.decode_step`). Outlines stay plain JSON, because they are only compared
+Steps are checked as they are decoded (`decode_step`). Outlines stay plain JSON, because they are only compared
 and drawn. The structs here list the keys that the code relies on, with their types; other keys are not checked.
 """
 

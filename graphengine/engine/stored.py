@@ -27,6 +27,7 @@ from graphengine.engine.phases import (
     Waiting,
 )
 from graphengine.engine.snapshot import READY, Frame, FrameKind, Snapshot
+from graphengine.engine.step_json import read_json
 from graphengine.engine.steps import (
     FORMAT,
     FailureRecord,
@@ -36,7 +37,6 @@ from graphengine.engine.steps import (
     RunStatus,
     Usage,
     WaitRecord,
-    read_json,
 )
 from graphengine.state.ending import Ending
 from graphengine.state.json_values import JsonValue

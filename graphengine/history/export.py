@@ -21,7 +21,8 @@ from graphengine.engine.fold import evolve, fold
 from graphengine.engine.outline_check import check_outline
 from graphengine.engine.ready import next_due, ready
 from graphengine.engine.snapshot import Snapshot
-from graphengine.engine.steps import Branched, Step, decode_step, encode_step, fingerprint_of
+from graphengine.engine.step_json import decode_step, encode_step
+from graphengine.engine.steps import Branched, Step, fingerprint_of
 from graphengine.engine.stored import copy_of
 from graphengine.errors import GraphEngineError, RunExists, UnknownRun
 from graphengine.graph.options import is_tag

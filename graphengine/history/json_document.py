@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from graphengine.engine.step_json import facts_record
 from graphengine.engine.steps import (
     AnyFacts,
     FailureRecord,
     Waiting,
     WaitRecord,
-    facts_record,
     failure_of,
     outcome_of,
     usage_of,

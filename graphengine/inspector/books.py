@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from pydantic_core import to_json
 
+from graphengine.engine.step_json import encode_step
 from graphengine.engine.steps import (
     Attempt,
     Entered,
@@ -26,7 +27,6 @@ from graphengine.engine.steps import (
     Resumed,
     Stopped,
     Waiting,
-    encode_step,
     failure_of,
     falls_back,
     ops_of,

@@ -36,9 +36,10 @@ from graphengine.graph.definition import Limits
 from graphengine.history.load import load_snapshot, outline_of, snapshot_of
 from graphengine.history.summary import summary_of
 from graphengine.runner.answers import TooLargeInput
-from graphengine.runner.loop import Driver, Turns
+from graphengine.runner.loop import Driver
 from graphengine.runner.migration.compatibility import Refit, check_name, frame_at, misfit_error, refit
 from graphengine.runner.result import Result, result_of
+from graphengine.runner.turns import Turns
 from graphengine.state.declared import given_in, values_of
 from graphengine.state.path import did_you_mean
 from graphengine.state.secret import is_sealed

@@ -180,6 +180,17 @@ class RunFailed(GraphEngineError):
         )
 
 
+def unless_failed(result: Result[S]) -> Result[S]:
+    """Return a result.
+
+    Raises:
+        RunFailed: It is that of a run that failed.
+    """
+    if result.status == "failed":
+        raise RunFailed(result)
+    return result
+
+
 def result_of(plan: Plan[S], snapshot: Snapshot, cause: BaseException | None = None) -> Result[S]:
     """Return the result of a snapshot; `cause` is the exception that the run failed with."""
     state = plan.state.rebuild(snapshot.root.values)

@@ -12,7 +12,7 @@ from graphengine.calls.caller_line import ends_at_caller
 from graphengine.engine.steps import Outcome
 from graphengine.errors import RunIsDriven, RunnerClosed
 from graphengine.runner.live_events import Emitted, NodeBegan, TextDelta
-from graphengine.runner.result import RunFailed
+from graphengine.runner.result import unless_failed
 
 if TYPE_CHECKING:
     import contextvars
@@ -93,7 +93,7 @@ class Run(Generic[S]):
         self.place: InQueue | None = None  # the queue in which it is to begin; set by the runner
         self.taken: Taken | None = None  # what a worker took, to be resumed; set by the runner
         self.is_parked = False  # takes no more messages, because it waits for one; set by the supervisor
-        self.is_hidden = False  # its first events have no watcher; set by `graph.run`
+        self.is_hidden = False  # its first events have no watcher; set by the runner
         self.is_held_back = False  # recorded, but not opened here until no other run is; set by the runner
         self.released = False  # released, for another process to resume; set by the runner
         self.is_clean = True  # its asyncio task still has that context: no node set a variable in it; set by the driver
@@ -198,10 +198,7 @@ class Run(Generic[S]):
             await _over(task)
         finally:
             self._callers -= 1
-        result = await self._ended_with()
-        if result.status == "failed":
-            raise RunFailed(result)
-        return result
+        return unless_failed(await self._ended_with())
 
     async def begun(self) -> None:
         """Return when its first step is durable, or when it has ended without one."""

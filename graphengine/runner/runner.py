@@ -6,27 +6,30 @@ import asyncio
 import contextlib
 import math
 import os
-import re
 import secrets
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from contextvars import copy_context
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from graphengine.agents.run_scope import CURRENT
 from graphengine.calls.caller_line import ends_at_caller
+from graphengine.calls.contexts import in_context
 from graphengine.calls.import_guard import check_may_run
 from graphengine.errors import DefinitionError, InputError, RunExists, RunIsDriven, RunnerClosed, UnknownRun
-from graphengine.graph.options import Sizes, is_tag
 from graphengine.history.load import load_snapshot
 from graphengine.runner import retention as pruning
 from graphengine.runner.answers import as_record, check_against, check_answer, fitting
+from graphengine.runner.arguments import checked_id, new_id, place_in, sizes_of, store_of
 from graphengine.runner.clock import Clock, SystemClock
 from graphengine.runner.context import Context
 from graphengine.runner.model_routing import Models
 from graphengine.runner.plans import pauses_of, plan_of
 from graphengine.runner.records import Records
 from graphengine.runner.resources import Resources
-from graphengine.runner.run import InQueue, Run
+from graphengine.runner.result import unless_failed
+from graphengine.runner.run import Run
 from graphengine.runner.supervisor import Supervisor
 from graphengine.runner.threads import Threads
+from graphengine.runner.turns import HERE
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Mapping, Sequence
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
 
     from graphengine.engine.plan import Plan
     from graphengine.graph.definition import GraphDefinition, Limits
+    from graphengine.graph.options import Sizes
     from graphengine.models.base import Model
     from graphengine.runner.loop import Driver
     from graphengine.runner.result import Result
@@ -84,7 +88,7 @@ class Runner(Records):
         sizes: Sizes | None = None,
         grace_seconds: float = 0.0,
     ) -> None:
-        self.store: Store = _store(store)
+        self.store: Store = store_of(store)
         self._in_memory = store is None
         self._resources = Resources(resources or {})
         self._models = Models(models or {})
@@ -93,7 +97,7 @@ class Runner(Records):
         self._threads = Threads(threads)
         self._clock = clock or SystemClock()
         self._runs: set[Run[Any]] = set()
-        self._sizes = _sizes(sizes)
+        self._sizes = sizes_of(sizes)
         self._supervisor = Supervisor(
             self.store, self._clock, self._resources, self._models, self._threads, check=check, sizes=self._sizes
         )
@@ -199,6 +203,47 @@ class Runner(Records):
             >>> asyncio.run(main())
             3 3
         """
+        place = place_in(queue, priority, key)
+        run, plan, opening = self._new(graph, state, run_id, limits, after, pause_before, tags)
+        run.place = place
+        return self._live(run, plan, opening)
+
+    async def run_here(
+        self,
+        graph: GraphDefinition[S],
+        state: S | Mapping[str, object] | None,
+        *,
+        run_id: str | None = None,
+        limits: Limits | None = None,
+    ) -> Result[S]:
+        """Start a run that nothing else can see, as `Graph.run` does, and return its result.
+
+        In memory it needs no asyncio task: the caller's drives it. A task that was cancelled before cannot, since a
+        node's own cancellations could not be told from that one.
+
+        Raises: as `start` and `Run.result`.
+        """
+        if HERE.turns.over:  # otherwise runs one after the other, none of which suspends, would hold the event loop
+            await HERE.turns.yield_loop()
+        run, plan, opening = self._new(graph, state, run_id, limits)
+        run.is_hidden = True
+        task = asyncio.current_task()
+        if not self._in_memory or task is None or task.cancelling():
+            return await self._live(run, plan, opening).result()
+        result = await in_context(copy_context(), self._supervisor.supervise(run, plan, opening))
+        return unless_failed(cast("Result[S]", result))  # None only if the Runner was closed meanwhile
+
+    def _new(  # noqa: PLR0913 - what a run begins with
+        self,
+        graph: GraphDefinition[S],
+        state: S | Mapping[str, object] | None,
+        run_id: str | None,
+        limits: Limits | None,
+        after: str | None = None,
+        pause_before: Sequence[str] = (),
+        tags: Iterable[str] = (),
+    ) -> tuple[Run[S], Plan[S], Coroutine[Any, Any, Driver | Result[S]]]:
+        """Return a new run, its plan, and the coroutine that opens it."""
         self._usable()
         plan = plan_of(graph, limits)
         self._check_names(plan)
@@ -207,9 +252,8 @@ class Runner(Records):
         pause = pauses_of(plan, pause_before)
         run = self._run(run_id or new_id(self._clock.now()), graph)
         run.tags = pruning.checked_tags(tags, "tags=")
-        run.place = _place(queue, priority, key)
         opening = self._supervisor.opener.begin(run, plan, initial, given, limits or graph.limits, after, pause)
-        return self._live(run, plan, opening)
+        return run, plan, opening
 
     def resume(
         self,
@@ -557,9 +601,7 @@ class Runner(Records):
         await self.store.open()
 
     def _run(self, run_id: str, graph: GraphDefinition[S]) -> Run[S]:  # noqa: ARG002 - it gives the run its type
-        if not run_id or _NOT_IN_IDS.search(run_id) or len(run_id) > _LONGEST_ID:
-            raise InputError(f"{run_id!r} cannot be a run's id", repair="use up to 200 characters without blanks")
-        return Run(run_id, self.store)
+        return Run(checked_id(run_id), self.store)
 
     def _live(self, run: Run[S], plan: Plan[S], opening: Coroutine[Any, Any, Driver | Result[S]]) -> Run[S]:
         """Start to drive a run in the background, from its opening to its result."""
@@ -585,55 +627,7 @@ class Runner(Records):
         self._models.check(plan)
 
 
-def _place(queue: str | None, priority: int, key: str | None) -> InQueue | None:
-    """Return the place in a queue.
-
-    Raises:
-        InputError: A part of it is invalid.
-    """
-    if queue is None:
-        if priority or key is not None:
-            raise InputError("priority= and key= need a queue", where="start", repair='give queue="default"')
-        return None
-    for name, given in (("queue", queue), ("key", key)):
-        if given is not None and not is_tag(given):
-            repair = "use 1 to 100 printable characters, not only blanks"
-            raise InputError(f"{name}={given!r} cannot be the name of a {name}", where="start", repair=repair)
-    if type(priority) is not int or abs(priority) > _LARGEST_PRIORITY:
-        raise InputError(f"priority={priority!r}", where="start", repair="give an integer, such as 10 or -10")
-    return InQueue(queue, priority, key)
-
-
-_LARGEST_PRIORITY: Final = 1_000_000
-_SIZES: Final = Sizes()
-_NOT_IN_IDS: Final = re.compile(r"[\s\x00-\x1f]")
-_LONGEST_ID: Final = 200  # characters
-
-
 def _is_inside(run_id: str) -> bool:
     """Return whether the caller is a node of this run, which would wait for itself if it waited for the run."""
     here = CURRENT.get()
     return isinstance(here, Context) and here.run_id == run_id
-
-
-def _store(given: str | PathLike[str] | Store | None) -> Store:
-    if given is None:
-        from graphengine.stores.memory import MemoryStore  # noqa: PLC0415 - each store is imported when it is used
-
-        return MemoryStore()
-    if isinstance(given, (str, os.PathLike)):
-        from graphengine.stores.places import store_at  # noqa: PLC0415
-
-        return store_at(given)
-    return given
-
-
-def _sizes(given: object) -> Sizes:
-    if given is not None and not isinstance(given, Sizes):
-        raise DefinitionError(f"Runner(sizes={given!r})", repair="write sizes=Sizes(update_bytes=…)")
-    return given or _SIZES
-
-
-def new_id(now: float) -> str:
-    """Return a new, unique run id that sorts by time of creation, to the millisecond."""
-    return f"{int(now * 1000):011x}-{os.urandom(4).hex()}"

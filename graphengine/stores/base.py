@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, TypeAlias
 
 import msgspec
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -109,8 +110,7 @@ class RunInfo:
     summary: Summary | None = None
 
 
-@dataclass(slots=True)
-class Append:
+class Append(Struct):
     """Steps to add to one run, atomically.
 
     Attributes:

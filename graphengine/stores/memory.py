@@ -17,7 +17,7 @@ from dataclasses import replace
 from math import inf
 from typing import TYPE_CHECKING
 
-from graphengine.engine.steps import as_stored, encode_step
+from graphengine.engine.step_json import as_stored, encode_step
 from graphengine.errors import (
     LeaseLost,
     RunExists,

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pydantic_core import from_json, to_json
 
-from graphengine.engine.steps import Node, Step, encode_step
+from graphengine.engine.step_json import encode_step
+from graphengine.engine.steps import Node, Step
 from graphengine.errors import DefinitionError
 from graphengine.stores.base import Append, RunInfo
 

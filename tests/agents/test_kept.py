@@ -28,7 +28,7 @@ from graphengine import (
     tool,
 )
 from graphengine.agents.tools import Tool, ToolsUnavailable
-from graphengine.engine.steps import encode_step
+from graphengine.engine.step_json import encode_step
 from graphengine.errors import AnswerCut, InputError, ModelTransient
 from graphengine.history.export import export_run, import_run
 from graphengine.history.replay.replay import replay

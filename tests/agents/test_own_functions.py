@@ -13,7 +13,7 @@ from pydantic_core import to_json
 
 from graphengine import END, START, Agent, Context, Graph, Runner, ScriptedModel
 from graphengine.agents import guard
-from graphengine.engine.steps import encode_step
+from graphengine.engine.step_json import encode_step
 from graphengine.models import Message
 from graphengine.models.scripted import calls
 from tests.agents.run_kits import Stuck, one, paid, within

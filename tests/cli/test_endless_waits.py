@@ -12,7 +12,8 @@ import pytest
 from pydantic_core import from_json, to_json
 
 from graphengine import Graph, Runner
-from graphengine.engine.steps import Step, encode_step
+from graphengine.engine.step_json import encode_step
+from graphengine.engine.steps import Step
 from graphengine.stores.sqlite import store as sqlite_store
 from tests.cli.programs import Invoke
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from graphengine.engine.steps import encode_step
+from graphengine.engine.step_json import encode_step
 from graphengine.runner.retention import Rule, prune
 from graphengine.stores import long_texts
 from graphengine.stores.base import Append

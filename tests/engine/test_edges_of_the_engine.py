@@ -13,7 +13,8 @@ from graphengine.engine.events import Begun, BranchedOff, NodeLeft, Resumed
 from graphengine.engine.fold import evolve, fold
 from graphengine.engine.lookup import StaleEvent
 from graphengine.engine.snapshot import Snapshot
-from graphengine.engine.steps import Shift, Step, decode_step, encode_step
+from graphengine.engine.step_json import decode_step, encode_step
+from graphengine.engine.steps import Shift, Step
 from graphengine.engine.stored import from_record, to_record
 from graphengine.reducers import maximum
 from graphengine.state.encoded import opened

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, field_validator, model_validator
 from graphengine import END, START, Agent, Graph, Message, Runner, ScriptedModel, iterations
 from graphengine.engine.fold import fold
 from graphengine.engine.plan import Remembered
-from graphengine.engine.steps import encode_step
+from graphengine.engine.step_json import encode_step
 from graphengine.engine.stored import from_record, to_record
 from graphengine.errors import GraphEngineError
 from graphengine.reducers import merge

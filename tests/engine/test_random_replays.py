@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from graphengine import Graph
-from graphengine.engine.steps import Step, decode_step
+from graphengine.engine.step_json import decode_step
+from graphengine.engine.steps import Step
 from graphengine.history.replay.replay import replay
 from tests.kit.drive import Drive
 from tests.kit.facts import resaid, said

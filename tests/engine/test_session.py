@@ -15,7 +15,8 @@ from graphengine.engine.failures import error_of
 from graphengine.engine.fold import fold
 from graphengine.engine.session import Session, in_memory
 from graphengine.engine.snapshot import Snapshot
-from graphengine.engine.steps import Step, encode_step
+from graphengine.engine.step_json import encode_step
+from graphengine.engine.steps import Step
 from graphengine.engine.stored import decode_snapshot, encode_snapshot
 from graphengine.errors import InvalidUpdate
 from graphengine.reducers import append, merge

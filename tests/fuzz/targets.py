@@ -22,7 +22,7 @@ from graphengine import END, START, Context, Graph, Limits, Runner, ask, value
 from graphengine.cli.folders import graph_files
 from graphengine.cli.inputs import forms_of, parse_pairs, state_from
 from graphengine.cli.values import value_from
-from graphengine.engine.steps import decode_step, encode_step
+from graphengine.engine.step_json import decode_step, encode_step
 from graphengine.errors import GraphEngineError
 from graphengine.history.json_document import run_document
 from graphengine.history.load import load_snapshot, snapshot_of

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from graphengine.engine.fold import fold
-from graphengine.engine.steps import decode_step
+from graphengine.engine.step_json import decode_step
 from graphengine.engine.stored import to_record
 from tests.fuzz.targets import DATABASE, OUTLINE, STEPS, TARGETS
 from tests.fuzz.targets import ours as comes_to_something

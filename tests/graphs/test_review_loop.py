@@ -8,7 +8,7 @@ import pytest
 
 from graphengine import Limits, RunFailed, Runner, ScriptedModel, TextFile
 from graphengine.briefs.draft import CAVEATS_TITLE
-from graphengine.engine.steps import encode_step
+from graphengine.engine.step_json import encode_step
 from graphengine.errors import ModelUnavailable
 from graphengine.models import Request
 from graphengine.models.scripted import calls

@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from graphengine.engine.fold import fold
 from graphengine.engine.frame_tree import add_usage
 from graphengine.engine.phases import Collecting, Inside
-from graphengine.engine.steps import Shift, decode_step, encode_step, usage_of
+from graphengine.engine.step_json import decode_step, encode_step
+from graphengine.engine.steps import Shift, usage_of
 from graphengine.engine.stored import to_record
 from graphengine.errors import StoreCorrupt
 from graphengine.history.export import import_run, read_file

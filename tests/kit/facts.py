@@ -8,7 +8,8 @@ from pydantic_core import from_json, to_json
 
 from graphengine.engine.phases import Collecting as Mapping_
 from graphengine.engine.phases import Ended, Fallback, Forked, GivenUp, Inside, Leaving, Phase, Ready, Waiting
-from graphengine.engine.steps import FACTS, Step, decode_step, encode_step
+from graphengine.engine.step_json import FACTS, decode_step, encode_step
+from graphengine.engine.steps import Step
 
 _NEEDED: Final[Mapping[str, dict[str, Any]]] = {
     "started": {"run_id": "r", "graph": "g", "fingerprint": "f", "limits": {}},

@@ -30,7 +30,8 @@ from graphengine.engine.lookup import StaleEvent, plan_of
 from graphengine.engine.phases import Collecting, Ended, Fallback, Forked, Inside, Leaving, Ready
 from graphengine.engine.ready import ready
 from graphengine.engine.snapshot import Frame, Snapshot, Task
-from graphengine.engine.steps import Step, decode_step, encode_step
+from graphengine.engine.step_json import decode_step, encode_step
+from graphengine.engine.steps import Step
 from graphengine.engine.stored import decode_snapshot, encode_snapshot
 from graphengine.state.encoded import opened, opened_ops
 from graphengine.state.json_values import JsonValue

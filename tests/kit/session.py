@@ -52,7 +52,8 @@ from graphengine.engine.phases import Phase, Waiting
 from graphengine.engine.plan import Plan
 from graphengine.engine.ready import limit_reached, ready
 from graphengine.engine.snapshot import Frame, Snapshot, Task
-from graphengine.engine.steps import Step, WaitRecord, decode_step, encode_step, path_of
+from graphengine.engine.step_json import decode_step, encode_step
+from graphengine.engine.steps import Step, WaitRecord, path_of
 from graphengine.engine.stored import from_record, to_record
 from graphengine.errors import CrashLoop
 from graphengine.runner.attempt import TaskRunner

@@ -24,7 +24,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from pydantic_core import from_json, to_json
 
 from graphengine.engine.outline import Outline
-from graphengine.engine.steps import Step, encode_step
+from graphengine.engine.step_json import encode_step
+from graphengine.engine.steps import Step
 from graphengine.errors import GraphEngineError, UnknownRun, UnknownStep
 from graphengine.state.json_values import JsonValue
 from graphengine.stores.base import Append, Loaded, RunInfo, Status, Store

@@ -14,7 +14,7 @@ from hypothesis import event
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
-from graphengine.engine.steps import encode_step
+from graphengine.engine.step_json import encode_step
 from graphengine.stores.base import RunInfo, Status, Store
 from graphengine.stores.long_texts import cut
 from graphengine.testing.store_kit import run_info

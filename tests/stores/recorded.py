@@ -17,7 +17,7 @@ from pydantic_core import from_json, to_json
 
 from graphengine import END, START, Context, Graph, Retry, RunFailed, Runner, ask
 from graphengine.engine.snapshot import Snapshot
-from graphengine.engine.steps import encode_step
+from graphengine.engine.step_json import encode_step
 from graphengine.engine.stored import to_record
 from graphengine.errors import GraphEngineError
 from graphengine.history.load import load_snapshot

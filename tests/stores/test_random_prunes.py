@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from graphengine.engine.steps import Step, encode_step
+from graphengine.engine.step_json import encode_step
+from graphengine.engine.steps import Step
 from graphengine.runner.retention import Rule, prune
 from graphengine.stores.base import RunInfo, Status, Store
 from graphengine.stores.memory import MemoryStore

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from graphengine.engine.steps import encode_step
+from graphengine.engine.step_json import encode_step
 from graphengine.errors import GraphEngineError, StoreCorrupt, StoreError, UnknownRun, UnknownStep
 from graphengine.history.load import load_snapshot
 from graphengine.stores.sqlite import SQLiteStore, doctor

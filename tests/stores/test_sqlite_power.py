@@ -24,7 +24,7 @@ from typing import NamedTuple
 import pytest
 
 from graphengine import Runner
-from graphengine.engine.steps import encode_step
+from graphengine.engine.step_json import encode_step
 from graphengine.errors import StoreCorrupt, StoreMissing, StoreNotADatabase, UnknownRun
 from graphengine.stores.sqlite import SQLiteStore, doctor
 from tests.stores.recorded import State, everything, finish, small_snapshots

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from graphengine import Runner
-from graphengine.engine.steps import encode_step
+from graphengine.engine.step_json import encode_step
 from graphengine.errors import StoreLocked, StoreReadOnly
 from graphengine.runner import StepRecorded
 from graphengine.stores.sqlite import SQLiteStore, doctor

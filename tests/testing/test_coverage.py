@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from graphengine import END, START, Graph, Runner, failed, iterations, value
 from graphengine.engine.session import Session
-from graphengine.engine.steps import encode_step
+from graphengine.engine.step_json import encode_step
 from graphengine.history.export import export_run
 from graphengine.testing import EdgeCoverage, FakeClock, replay, run_node
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pydantic_core import from_json, to_json
 
-from graphengine.engine.steps import Attempt, facts_record, failure_of
+from graphengine.engine.step_json import facts_record
+from graphengine.engine.steps import Attempt, failure_of
 from graphengine.state.encoded import opened
 
 if TYPE_CHECKING:

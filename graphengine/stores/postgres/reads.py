@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 import msgspec
 from psycopg.adapt import Loader
 
-from graphengine.engine.steps import decode_step, read_json
+from graphengine.engine.step_json import decode_step, read_json
 from graphengine.errors import StoreCorrupt, StoreError
 from graphengine.stores.base import DEFAULT_QUEUE, Count, Loaded, Message, RunInfo, read_summary
 from graphengine.stores.checksums import sum_of

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
 from pydantic_core import to_json
 
-from graphengine.engine.steps import encode_step
+from graphengine.engine.step_json import encode_step
 from graphengine.errors import LeaseLost, RunExists, RunIsDriven, StoreError, UnknownRun, UnknownStep
 from graphengine.stores.base import DEFAULT_QUEUE, summary_text
 from graphengine.stores.checksums import sum_of

@@ -15,7 +15,6 @@ import asyncio
 import sqlite3
 from collections import deque
 from contextlib import suppress
-from contextvars import Context
 from typing import TYPE_CHECKING, TypeVar
 
 from graphengine.errors import GraphEngineError, RunnerClosed
@@ -46,7 +45,11 @@ class Job(Promise[T]):
 
 
 class GroupCommit:
-    """The queue of one writing connection. Jobs are written in the order in which they were submitted."""
+    """The queue of one writing connection. Jobs are written in the order in which they were submitted.
+
+    No asyncio task is needed: `submit` lets the thread write what is queued at the end of this turn of the event loop,
+    and the thread lets the loop settle the jobs.
+    """
 
     def __init__(self, worker: Worker, place: Place, checkpoints: Checkpoints) -> None:
         self._worker = worker
@@ -56,7 +59,7 @@ class GroupCommit:
         self._queue: deque[Job[object]] = deque()
         self._written: deque[Job[object]] = deque()
         self._unsettled = 0
-        self._task: asyncio.Task[None] | None = None
+        self._drained: asyncio.Future[None] | None = None
 
     def submit(self, work: Callable[[sqlite3.Connection], T], written_bytes: int = 0) -> asyncio.Future[T]:
         """Queue a job. Its future is done when its transaction is durable or has failed.
@@ -66,31 +69,47 @@ class GroupCommit:
         future: asyncio.Future[T] = self._loop.create_future()
         job = Job(work, future, written_bytes)
         self._queue.append(job)  # type: ignore[arg-type]  # jobs of all kinds in one queue
+        if not self._unsettled:
+            self._loop.call_soon(self._begin)  # not at once: jobs of the same turn share the transaction
         self._unsettled += 1
-        if self._task is None or self._task.done():
-            # in a new context: the context of the calling node would otherwise live as long as the task
-            self._task = self._loop.create_task(self.drain(), context=Context())
         return future
 
     async def drain(self) -> None:
-        """Write until the queue is empty; continue when cancelled, as every task is when the loop ends."""
+        """Return when everything that was submitted is durable or has failed, also if the caller is cancelled."""
         while self._unsettled:
-            try:
-                await self._worker.run(self._write_queued)
-            except asyncio.CancelledError:
-                continue
-            except Exception as error:  # noqa: BLE001  # whatever it was, the waiters must get it
-                self._fail(self._queue, error)
+            self._drained = self._drained or self._loop.create_future()
+            with suppress(asyncio.CancelledError):
+                await asyncio.shield(self._drained)
+
+    def _begin(self) -> None:
+        """Let the thread write what is queued."""
+        try:
+            self._worker.post(self._write)
+        except RunnerClosed as error:
+            self._fail(self._queue, error)
             self._settle()
-            if self._checkpoints.are_due:  # after the waiters were resumed, since it can take a while
-                with suppress(asyncio.CancelledError, RunnerClosed):
-                    await self._worker.run(self._checkpoints.make)
+
+    def _write(self, connection: sqlite3.Connection) -> None:
+        """Write what is queued, and let the event loop settle it; on the thread."""
+        try:
+            self._write_queued(connection)
+        finally:
+            with suppress(RuntimeError):  # the event loop was closed, so that nothing waits
+                self._loop.call_soon_threadsafe(self._settle)
 
     def _settle(self) -> None:
         while self._written:
             job = self._written.popleft()
             self._unsettled -= 1
             job.settle()
+        if self._checkpoints.are_due:
+            with suppress(RunnerClosed):
+                self._worker.post(self._checkpoints.make)
+        if self._unsettled:
+            self._begin()
+        elif self._drained is not None:
+            self._drained.set_result(None)
+            self._drained = None
 
     def _fail(self, jobs: deque[Job[object]], error: Exception) -> None:
         while jobs:

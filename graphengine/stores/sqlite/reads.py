@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from pydantic_core import to_json
 
-from graphengine.engine.steps import Branched, Started, decode_step, read_json
+from graphengine.engine.step_json import decode_step, read_json
+from graphengine.engine.steps import Branched, Started
 from graphengine.errors import StoreCorrupt, UnknownRun, UnknownStep
 from graphengine.stores.base import DEFAULT_QUEUE, Count, Loaded, Message, RunInfo, read_summary
 from graphengine.stores.checksums import message_place, sum_of

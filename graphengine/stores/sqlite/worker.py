@@ -64,6 +64,11 @@ async def _open(
         raise
 
 
+def _closed() -> RunnerClosed:
+    message = "the store is closed"
+    return RunnerClosed(message)
+
+
 class Worker:
     """A connection that runs functions one after another, in the order of the calls of `run`."""
 
@@ -100,8 +105,7 @@ class Worker:
         """
         connection = self._connection
         if connection is None:
-            message = "the store is closed"
-            raise RunnerClosed(message)
+            raise _closed()
         results: list[T] = []
 
         def piece(raw: sqlite3.Connection) -> None:
@@ -116,6 +120,19 @@ class Worker:
                 await connection.commit()  # after the queued work
             raise
         return results[0]
+
+    def post(self, work: Callable[[sqlite3.Connection], None]) -> None:
+        """Call `work(connection)` on the connection's thread, after what was queued before, without waiting for it.
+
+        Raises:
+            RunnerClosed: The connection was closed.
+        """
+        connection = self._connection
+        if connection is None:
+            raise _closed()
+        self._pieces.append(work)
+        # A future for it would cost two more turns of the event loop, and there is no public way to omit it.
+        connection._tx.put_nowait((None, connection._conn.commit))  # noqa: SLF001
 
     async def close(self) -> None:
         """Finish the queued work and free the connection and its thread."""

@@ -14,7 +14,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from graphengine.engine.steps import decode_step, fingerprint_of
+from graphengine.engine.step_json import decode_step
+from graphengine.engine.steps import fingerprint_of
 from graphengine.stores.checksums import message_place, sum_of
 from graphengine.stores.findings import Finding
 from graphengine.stores.sqlite import definitions

@@ -14,7 +14,7 @@ from pydantic_core import from_json, to_json
 from graphengine.engine.fold import evolve, fold
 from graphengine.engine.ready import next_due
 from graphengine.engine.snapshot import Snapshot
-from graphengine.engine.steps import decode_step
+from graphengine.engine.step_json import decode_step
 from graphengine.engine.stored import decode_snapshot, to_record
 from graphengine.errors import GraphEngineError
 from graphengine.stores.findings import Finding

@@ -1,0 +1,115 @@
+"""The JSON of steps, which omits empty values; see `graphengine.engine.steps`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence  # noqa: TC003 - msgspec reads the annotations of `_Row`
+from math import isfinite
+from typing import TYPE_CHECKING, Annotated, Any, Final, get_args
+
+import msgspec
+from msgspec import Raw, Struct
+from pydantic_core import from_json
+
+from graphengine.engine.steps import AnyFacts, Continued, Count, Facts, Mapped, Step, Time
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from graphengine.state.json_values import JsonValue
+
+
+class _Row(Struct, forbid_unknown_fields=True):
+    kind: str
+    at: Time
+    frame: str = ""
+    node: str = ""
+    visit: Count = 0
+    attempt: Count = 0
+    began: Time = 0.0
+    update: Sequence[Annotated[Sequence[Any], msgspec.Meta(min_length=2)]] = ()
+    data: Raw = Raw(b"{}")
+
+
+_encode: Final = msgspec.json.Encoder().encode
+_rows: Final = msgspec.json.Decoder(_Row)
+FACTS: Final[Mapping[str, type[AnyFacts]]] = {facts.kind: facts for facts in get_args(AnyFacts)}
+"""The record of each kind of step."""
+_facts: Final = {kind: msgspec.json.Decoder(facts) for kind, facts in FACTS.items()}
+_EMPTY: Final = frozenset(kind for kind, facts in FACTS.items() if not facts.__struct_fields__)
+
+
+def encode_step(step: Step) -> bytes:
+    """Return a step as JSON bytes, without `seq`, by which a store keys its rows."""
+    kind = step.data.kind
+    row: dict[str, object] = {"kind": kind, "at": step.at}
+    if step.frame:
+        row["frame"] = step.frame
+    if step.node:
+        row["node"] = step.node
+    if step.visit:
+        row["visit"] = step.visit
+    if step.attempt:
+        row["attempt"] = step.attempt
+    if step.began:
+        row["began"] = step.began
+    if step.update:
+        row["update"] = step.update
+    if kind not in _EMPTY:
+        row["data"] = step.data
+    return _encode(row)
+
+
+def read_json(body: bytes | str) -> Any:  # noqa: ANN401 - as `json.loads`
+    """Return recorded JSON, without infinite numbers: earlier versions wrote them for dates and limits that do not end.
+
+    Raises:
+        ValueError: The body is not JSON.
+    """
+    found: object = from_json(body)
+    # A string in the JSON can contain these words too, so this is only a quick test before the values are checked.
+    odd = ("Infinity", "NaN") if isinstance(body, str) else (b"Infinity", b"NaN")
+    return _without_odd_numbers(found) if any(word in body for word in odd) else found  # type: ignore[operator]
+
+
+def _without_odd_numbers(value: JsonValue) -> JsonValue:
+    if isinstance(value, dict):
+        return {k: _without_odd_numbers(v) for k, v in value.items() if not isinstance(v, float) or isfinite(v)}
+    if isinstance(value, list):
+        return [_without_odd_numbers(item) for item in value]
+    return value
+
+
+def as_stored(step: Step) -> Step:
+    """Return a step as a store returns it: with JSON values, without typed ones."""
+    if step.typed is None and not step.update and not isinstance(step.data, (Mapped, Continued)):
+        return step
+    return decode_step(step.seq, encode_step(step))
+
+
+def decode_step(seq: int, body: bytes | str) -> Step:
+    """Return the step that `encode_step` wrote under this seq.
+
+    Raises:
+        ValueError: The body is not a step, or has keys that only a newer version knows.
+    """
+    try:
+        try:
+            row = _rows.decode(body)
+            data: AnyFacts = _facts[row.kind].decode(row.data)
+        except (msgspec.DecodeError, UnicodeError):  # NaN, or a form that only an earlier version wrote
+            record = read_json(body)
+            facts = record.pop("data", {})
+            if isinstance(facts, dict) and isinstance(facts.get("to"), str):
+                facts["to"] = [facts["to"]]
+            row = msgspec.convert(record, _Row)
+            data = msgspec.convert(facts, FACTS[row.kind])
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
+        message = f"step {seq} is not a valid step: {error}"
+        raise ValueError(message) from error
+    return Step(seq, row.at, data, row.frame, row.node, row.visit, row.attempt, row.began, row.update)
+
+
+def facts_record(facts: Facts) -> dict[str, Any]:
+    """Return the facts of a step as JSON values, without empty ones."""
+    record: dict[str, Any] = from_json(_encode(facts))
+    return record

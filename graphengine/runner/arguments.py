@@ -1,0 +1,80 @@
+"""What a Runner is given, checked and in the form in which it is used."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING, Final
+
+from graphengine.errors import DefinitionError, InputError
+from graphengine.graph.options import Sizes, is_tag
+from graphengine.runner.run import InQueue
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    from graphengine.stores.base import Store
+
+_LARGEST_PRIORITY: Final = 1_000_000
+_SIZES: Final = Sizes()
+_NOT_IN_IDS: Final = re.compile(r"[\s\x00-\x1f]")
+_LONGEST_ID: Final = 200  # characters
+
+
+def new_id(now: float) -> str:
+    """Return a new, unique run id that sorts by time of creation, to the millisecond."""
+    return f"{int(now * 1000):011x}-{os.urandom(4).hex()}"
+
+
+def checked_id(run_id: str) -> str:
+    """Return a run's id.
+
+    Raises:
+        InputError: It cannot be one.
+    """
+    if not run_id or _NOT_IN_IDS.search(run_id) or len(run_id) > _LONGEST_ID:
+        raise InputError(f"{run_id!r} cannot be a run's id", repair="use up to 200 characters without blanks")
+    return run_id
+
+
+def place_in(queue: str | None, priority: int, key: str | None) -> InQueue | None:
+    """Return the place in a queue; None without a queue.
+
+    Raises:
+        InputError: A part of it is invalid.
+    """
+    if queue is None:
+        if priority or key is not None:
+            raise InputError("priority= and key= need a queue", where="start", repair='give queue="default"')
+        return None
+    for name, given in (("queue", queue), ("key", key)):
+        if given is not None and not is_tag(given):
+            repair = "use 1 to 100 printable characters, not only blanks"
+            raise InputError(f"{name}={given!r} cannot be the name of a {name}", where="start", repair=repair)
+    if type(priority) is not int or abs(priority) > _LARGEST_PRIORITY:
+        raise InputError(f"priority={priority!r}", where="start", repair="give an integer, such as 10 or -10")
+    return InQueue(queue, priority, key)
+
+
+def store_of(given: str | PathLike[str] | Store | None) -> Store:
+    """Return the store that is given, or the one at a path or address; None is one in memory."""
+    if given is None:
+        from graphengine.stores.memory import MemoryStore  # noqa: PLC0415 - each store is imported when it is used
+
+        return MemoryStore()
+    if isinstance(given, (str, os.PathLike)):
+        from graphengine.stores.places import store_at  # noqa: PLC0415
+
+        return store_at(given)
+    return given
+
+
+def sizes_of(given: object) -> Sizes:
+    """Return the sizes that are given, or the default.
+
+    Raises:
+        DefinitionError: They are of another type.
+    """
+    if given is not None and not isinstance(given, Sizes):
+        raise DefinitionError(f"Runner(sizes={given!r})", repair="write sizes=Sizes(update_bytes=…)")
+    return given or _SIZES
