@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from graphengine import END, START, Context, Graph
 from graphengine.calls.contexts import in_context
-from graphengine.runner import loop
+from graphengine.runner import turns
 
 SEEN: ContextVar[str] = ContextVar("SEEN", default="unset")
 
@@ -67,7 +67,7 @@ async def test_runs_in_a_row_let_other_tasks_move(monkeypatch: pytest.MonkeyPatc
     await graph.run()
     asyncio.get_running_loop().call_soon(over.set)
     passed = itertools.count(time.monotonic(), 0.0002)
-    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: next(passed)))
+    monkeypatch.setattr(turns, "time", SimpleNamespace(monotonic=lambda: next(passed)))
     for _ in range(50):
         await graph.run()
     assert over.is_set()
