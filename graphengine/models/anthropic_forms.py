@@ -157,7 +157,8 @@ def _content(message: Message) -> list[JsonValue]:
     if message.role == "tool":
         result: Json = {"type": "tool_result", "tool_use_id": _id(message.call_id)}
         if message.media:
-            result["content"] = [_text(utf8_text(message.text)), *_media(message)]
+            texts = [_text(utf8_text(message.text))] if message.text.strip() else []
+            result["content"] = [*texts, *_media(message)]
         elif message.text.strip():
             result["content"] = utf8_text(message.text)
         return [result | ({"is_error": True} if message.is_error else {})]

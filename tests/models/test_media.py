@@ -118,6 +118,15 @@ async def test_a_result_of_a_tool_shows_a_picture(model: Made, edge: EdgeServer)
         assert texts == ["Shown by the result of call c1:", "[media 1: photo.png]", None]
 
 
+async def test_a_result_without_text_shows_a_picture_alone(model: Made, edge: EdgeServer) -> None:
+    """Anthropic refuses empty texts."""
+    call = Message(role="assistant", calls=(ToolCall(id="c1", name="shoot"),))
+    result = Message(role="tool", media=(PHOTO,), call_id="c1")
+    messages = await sent(model, edge, Message(role="user", text="Look."), call, result)
+    if api(model) == "anthropic":
+        assert [block["type"] for block in messages[2]["content"][0]["content"]] == ["text", "image"]
+
+
 async def test_media_of_earlier_turns_stay_with_their_results(edge: EdgeServer) -> None:
     """In Chat Completions they come before the next answer."""
     model = OpenAIChatModel("m", base_url=edge.openai_url)
