@@ -26,9 +26,9 @@ _MISSED: Final = ("skip", "one", "all")
     cls=helping.Command,
     examples="""
         graphengine schedule
-        graphengine schedule add daily --cron "0 7 * * *" --zone Europe/Berlin --graph report --input topic=Tides
-        graphengine schedule pause daily
-        graphengine schedule remove daily
+        graphengine schedule add daily --cron "0 7 * * *" --graph review
+        graphengine schedule add tea --cron "0 16 * * *" --zone Asia/Tokyo --graph desk
+        graphengine schedule list --json
     """,
 )
 @click.argument("action", metavar="[list|add|remove|pause|resume]", type=helping.Choice(_ACTIONS), default="list")
@@ -66,11 +66,11 @@ def command(
     database: Database | None,
     **given: Any,  # noqa: ANN401 - options
 ) -> int:
-    """Start runs at given times: workers that have the graph start and drive them, each time once.
+    """List, add, remove, pause and resume schedules.
 
-    `list` shows the schedules. `add` adds one, or replaces the one of its name; its runs have ids such as
-    daily@20261121T060000Z, with the time in UTC. A paused schedule starts nothing, and what it missed is not started
-    when it is resumed.
+    A schedule starts runs at given times: workers that have the graph start and drive them, each time once. `add` adds
+    one, or replaces the one of its name; its runs have ids such as daily@20261121T060000Z, with the time in UTC. A
+    paused schedule starts nothing, and what it missed is not started when it is resumed.
     """
     from graphengine.cli.places import place_of
     from graphengine.cli.recorded import read

@@ -13,9 +13,12 @@ from pydantic import BaseModel
 from graphengine import END, START, Graph, Runner, SyncRunner, ask
 from graphengine.errors import InputError, RunExists
 from graphengine.history.selection import status_of
+from graphengine.runner import Schedule
 from graphengine.runner.health import serving_health
 from graphengine.runner.worker import Ended, Took, Worker, WorkerEvent
 from graphengine.stores.base import QueueLimits
+from graphengine.stores.postgres.doctor import examine
+from graphengine.stores.sqlite import doctor as sqlite_doctor
 from graphengine.testing import FakeClock
 
 
@@ -168,6 +171,18 @@ async def test_invalid_limits_are_refused(limits: dict[str, Any]) -> None:
             await runner.limit_queue("mail", QueueLimits(**limits))
         assert caught.value.repair
         assert await runner.store.queue_limits() == {}
+
+
+async def test_the_doctor_finds_no_fault_in_queued_runs(tmp_path: Path, postgres: str) -> None:
+    """Nor in limits and schedules."""
+    for place in (tmp_path / "runs.db", postgres):
+        async with Runner(place) as runner:
+            await runner.start(counting(), run_id="r", queue="mail", key="ann").result()
+            await runner.limit_queue("mail", QueueLimits(concurrency=1, rate=(1, 9.0)))
+            await runner.schedule(Schedule("daily", "0 7 * * *", "counting"), counting())
+            await work(runner, 1, counting())
+            await runner.start(counting(), queue="mail").result()
+        assert (sqlite_doctor.examine(place) if isinstance(place, Path) else examine(place)).is_sound
 
 
 def test_without_an_event_loop(tmp_path: Path) -> None:

@@ -292,7 +292,8 @@ def _row(connection: sqlite3.Connection, run: _RunCheck) -> Iterator[Finding]:
     }
     differing = [f"{name} {row[name]!r} instead of {value!r}" for name, value in right.items() if row[name] != value]
     is_wanted = bool(row["wanted"]) if waits else status == "running" and row["driver"] is None
-    right["fence"] = row["fence"] if isinstance(row["fence"], int) and row["fence"] >= 1 else 1
+    lowest = 0 if row["driver"] is None else 1  # a run that is queued had no driver yet
+    right["fence"] = row["fence"] if isinstance(row["fence"], int) and row["fence"] >= lowest else 1
     if right["fence"] != row["fence"]:
         differing.append(f"fence {row['fence']!r}")
     right["wanted_at"] = row["wanted_at"]
