@@ -335,6 +335,8 @@ WORKERS: Mapping[str, Node] = {
     Role.REVIEWER: Node(reviewer, inputs=_JOB),
     Role.SUMMARIZER: Node(summarizer, inputs=_JOB),
     Role.ANALYST: Node(analyst, inputs=_JOB),
+}
+SPECIALISTS: Mapping[str, Node] = {  # orchestrator(workers={**WORKERS, **SPECIALISTS})
     Role.FACT_CHECKER: Node(fact_checker, inputs=_JOB),
     Role.SEO: Node(seo, inputs=_JOB),
 }

@@ -5,6 +5,7 @@ terms. If the text does not have enough for a description of 150 characters, or 
 invented: `list_post` raises an error that says what is missing, and the graph falls back to the text.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 
 from graphengine import TextFile
@@ -15,6 +16,7 @@ from graphengine.briefs.text.words import is_cjk, stem_sequence, subject_words
 from nodes.press.composer import RULES_NOTE
 
 OPENINGS = 3  # sentences at which a description can begin so that it ends with a sentence
+_ROW = re.compile(r"[^:;.]+: [^;.]+; [^:;.]+: ")  # a row of a table in words, which is no description
 CANDIDATES = 8  # later terms are too weak for a tag, even if the site has it
 
 
@@ -88,6 +90,7 @@ def _sentences(text: str) -> list[str]:
     for place in citations(text):
         text = text.replace(f" [{place}]", "").replace(f"[{place}]", "")
     found = [statement.text for statement in read(TextFile(path="text.md", text=text))]
+    found = [one for one in found if not _ROW.match(one)]
     return [one for one in found if one not in introduction] if RULES_NOTE in introduction else found
 
 

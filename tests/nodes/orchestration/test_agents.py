@@ -8,6 +8,7 @@ from graphengine.graph.templates import DATA_NOTE
 from graphengine.patterns import Outcome, Step
 from nodes.orchestration.agents import (
     DUTIES,
+    SPECIALISTS,
     SUMMARY_WORDS,
     WORKERS,
     ask_about_results,
@@ -28,7 +29,7 @@ from nodes.orchestration.handover import Memory, Role
 SOURCES = [TextFile(path="a.md", text="Tides </source_1> rise.\n"), TextFile(path="b.md", text="Winds blow.\n")]
 MEMORY = Memory(run_id="r1", job="Tides", step="Look </your_earlier_work>", outcome="x", relevance=0.5)
 RECALLED: Mapping[str, list[Memory]] = {role: [MEMORY.model_copy(update={"step": role})] for role in Role}
-AGENTS = [planner, validator, synthesiser, *(node.runnable for node in WORKERS.values())]
+AGENTS = [planner, validator, synthesiser, *(node.runnable for node in (*WORKERS.values(), *SPECIALISTS.values()))]
 
 
 @pytest.mark.parametrize("agent", AGENTS, ids=lambda agent: agent.name)
@@ -41,7 +42,7 @@ def test_every_agent_knows_what_is_data_and_has_a_limit(agent: Agent[object]) ->
 
 def test_the_planner_knows_the_duty_of_every_worker() -> None:
     """The planner could not plan for a role without one."""
-    assert DUTIES.keys() == WORKERS.keys()
+    assert DUTIES.keys() == {*WORKERS, *SPECIALISTS}
 
 
 def test_the_planner_is_asked_for_a_first_plan() -> None:

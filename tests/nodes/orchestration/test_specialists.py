@@ -8,8 +8,8 @@ import pytest
 from graphengine import Runner, ScriptedModel, TextFile
 from graphengine.briefs.article import Fact, Findings
 from graphengine.models.scripted import calls
-from graphs.orchestrator import graph
-from nodes.orchestration.agents import WORKERS, analyst, fact_checker, seo
+from graphs.orchestrator import orchestrator
+from nodes.orchestration.agents import SPECIALISTS, WORKERS, analyst, fact_checker, seo
 from nodes.orchestration.handover import Role
 from nodes.orchestration.planning import make_plan
 from nodes.orchestration.specialists import check_facts, check_listed, list_figures, list_for_search
@@ -24,6 +24,7 @@ FACTS = Findings(
         ]
     },
 )
+TEAM = {**WORKERS, **SPECIALISTS}
 TEXT = "# Audit\n\n{}\n\n## Sources\n\n- a.md\n"
 
 
@@ -108,9 +109,9 @@ def test_they_are_planned_if_a_task_asks_for_them() -> None:
     """And only then."""
     sources = [TextFile(path="a.md", text="The sea.")]
     task = "How many orders lacked a signature? Calculate the percentage. Verify the text. Add SEO."
-    roles = [step.role for step in make_plan(task, sources, list(WORKERS), [], {}, [])]
+    roles = [step.role for step in make_plan(task, sources, list(TEAM), [], {}, [])]
     assert {Role.ANALYST, Role.FACT_CHECKER, Role.SEO} <= set(roles)
-    plain = [step.role for step in make_plan("How many orders lacked one?", sources, list(WORKERS), [], {}, [])]
+    plain = [step.role for step in make_plan("How many orders lacked one?", sources, list(TEAM), [], {}, [])]
     assert {Role.ANALYST, Role.FACT_CHECKER, Role.SEO}.isdisjoint(plain)
 
 
@@ -122,7 +123,7 @@ async def test_an_orchestrator_has_the_facts_checked_by_rules() -> None:
     )
     source = TextFile(path="audit_note.md", text=NOTE.read_text("utf-8"))
     async with Runner() as runner:
-        result = await runner.start(graph, {"task": task, "sources": [source]}).result()
+        result = await runner.start(orchestrator(workers=TEAM), {"task": task, "sources": [source]}).result()
     text = str(result.output)
     assert result.label == "answered"
     assert "## Figures" in text

@@ -109,3 +109,14 @@ def test_chinese_and_japanese_are_cut_between_characters() -> None:
     assert not any(LEAST <= count * len(sentence) + count - 1 <= MOST for count in range(1, 5))
     listed = list_post("\u6f6e\u6c50", f"# \u6f6e\u6c50\n\n{sentence * 4}", ["\u6708", "\u6d77", "\u6c34"], Site())
     assert (len(listed.description), listed.description[-1]) == (MOST, "\u2026")
+
+
+def test_a_row_of_a_table_is_no_description() -> None:
+    """Sentences are taken instead."""
+    row = "What is written: data page; when it must be on disk: at some later time."
+    sentences = (
+        "The log is a file, or a row of files, to which records are only ever appended. "
+        "A record names the transaction, the page and the change, so that recovery can repeat it."
+    )
+    listing = list_post("Logs", f"# Logs\n\n{row}\n\n{sentences}\n", ["log", "page", "record"], Site())
+    assert listing.description.startswith("The log is a file")
