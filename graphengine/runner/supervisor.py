@@ -100,10 +100,13 @@ class Supervisor:
         self.closed = False
         self._readers = 0  # of results after the Runner was closed
         self._alarms = Alarms(clock)
-        self._one_at_a_time = asyncio.Lock()
         self._quieter = asyncio.Event()  # set when a run was opened, or is no longer driven here
         self._grace_seconds = 0.0
         self.opener = Opener(store, clock, self.drivers, sizes, checks=check)
+
+    @functools.cached_property
+    def _one_at_a_time(self) -> asyncio.Lock:
+        return asyncio.Lock()
 
     async def when_idle(self, run: Run[S], opening: Coroutine[Any, Any, Driver | Result[S]]) -> Driver | Result[S]:
         """Open a run when no other is driven here; several such runs are opened one after the other."""

@@ -464,15 +464,15 @@ class FieldType:
 
     def _dump(self, value: object) -> bytes:
         if self.dumped:
-            whole = _holding(self.model, {self.name: value})
+            whole = holding(self.model, {self.name: value})
             only = {self.name}
             return self.model.__pydantic_serializer__.to_json(whole, include=only, by_alias=False, round_trip=True)
-        alone = _holding(self.single, {self.name: value})
+        alone = holding(self.single, {self.name: value})
         return self.single.__pydantic_serializer__.to_json(alone, by_alias=False, round_trip=True, warnings="error")
 
     def _assigned(self, value: object, view: View) -> object:
         """Return the value after the state's validators for the field, which may read the other fields."""
-        draft = _holding(self.checked, view.other_fields(self.name))
+        draft = holding(self.checked, view.other_fields(self.name))
         self.checked.__pydantic_validator__.validate_assignment(draft, self.name, value, by_name=True, by_alias=True)
         return vars(draft)[self.name]
 
@@ -498,7 +498,7 @@ class FieldType:
         return declared
 
 
-def _holding(model: type[BaseModel], values: dict[str, Any]) -> BaseModel:
+def holding(model: type[BaseModel], values: dict[str, Any]) -> BaseModel:
     """Make an instance with exactly these values: no defaults are created, and no code of the model runs."""
     made = model.__new__(model)
     for name, held in (("__dict__", values), ("__pydantic_fields_set__", set(values)), *_NOTHING_ELSE):

@@ -32,8 +32,8 @@ from pydantic_core import PydanticSerializationError
 from graphengine.calls.interrupts import reraise_interrupt
 from graphengine.errors import InputError, InvalidUpdate, NotRecordable
 from graphengine.state.declared import given_in, is_state
-from graphengine.state.encoded import keys_of, record_of
-from graphengine.state.field import LONG, FieldType, explain, is_plain, weight_of, why
+from graphengine.state.encoded import encode, keys_of, record_of
+from graphengine.state.field import LONG, FieldType, explain, holding, is_plain, weight_of, why
 from graphengine.state.field_from_model import field_type
 from graphengine.state.json_values import check_depth
 from graphengine.state.path import did_you_mean
@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 S = TypeVar("S")
 
 
+_CODE: Final = ("__init__", "__eq__", "__get_pydantic_core_schema__", "model_construct", "model_post_init")
+"""Methods of a model that can change what is read back from the record of an instance, or how the two are compared."""
 _SMALL: Final = 1 << 62  # every JSON reader accepts ints below this
 
 
@@ -72,12 +74,21 @@ class Initial(NamedTuple):
 
 @dataclass(slots=True)
 class StateType(Generic[S]):
-    """A state model, split into its fields."""
+    """A state model, split into its fields.
+
+    Attributes:
+        model: The model.
+        fields: Its fields by name.
+        whole: Whether it has validators of the model as a whole.
+        secrets: The fields whose record is encrypted.
+        plain: Whether an instance of it is its own record if each field has a value of its plain type.
+    """
 
     model: type[BaseModel]
     fields: dict[str, FieldType] = dataclass_field(default_factory=dict)
     whole: bool = False
     secrets: frozenset[str] = frozenset()
+    plain: bool = False
 
     @classmethod
     def of(cls, model: type[BaseModel]) -> StateType[Any]:
@@ -90,6 +101,11 @@ class StateType(Generic[S]):
             if made.fields[name].secret:
                 info.repr = False  # hide it also in the repr of the state
         made.secrets = frozenset(name for name, field in made.fields.items() if field.secret)
+        adds = (
+            decorators.model_serializers or model.__private_attributes__ or model.model_config.get("extra") == "allow"
+        )
+        own_code = any(name in vars(kind) for kind in model.__mro__[: model.__mro__.index(BaseModel)] for name in _CODE)
+        made.plain = not (made.whole or adds or own_code) and all(field.plain for field in made.fields.values())
         return made
 
     def initial(self, given: S | Mapping[str, object], where: str) -> Initial:
@@ -103,6 +119,9 @@ class StateType(Generic[S]):
         instance = given if isinstance(given, self.model) else self._validated(given, where)
         if self.secrets:
             return self._initial_with_secrets(instance, where)
+        if self.plain and type(instance) is self.model and self._is_plain(instance.__dict__):
+            typed = {name: instance.__dict__[name] for name in self.fields}
+            return Initial(typed.copy(), typed, self._given(instance), len(encode(typed)))
         try:
             body = self.model.__pydantic_serializer__.to_json(
                 instance, by_alias=False, round_trip=True, warnings="error"
@@ -110,8 +129,11 @@ class StateType(Generic[S]):
             back = self.model.__pydantic_validator__.validate_json(body, by_name=True, by_alias=False)
             check_depth(body)
             typed = {name: back.__dict__[name] for name in self.fields}
-            plain = all(f.plain is type(typed[n]) and is_plain(typed[n]) for n, f in self.fields.items())
-            record = typed.copy() if plain else {n: record_of(memoryview(r)) for n, r in keys_of(Raw(body)).items()}
+            records = (
+                typed.copy()
+                if self._is_plain(typed)
+                else {name: record_of(memoryview(raw)) for name, raw in keys_of(Raw(body)).items()}
+            )
         except (PydanticSerializationError, ValidationError, ValueError, RecursionError) as error:
             raise InputError(f"the state does not fit {self.model.__name__}: {why(error)}", where=where) from error
         if back != instance:
@@ -121,7 +143,19 @@ class StateType(Generic[S]):
                 where=where,
                 repair="pass values that JSON can carry and that validate again when read",
             )
-        return Initial(record, typed, sorted(instance.model_fields_set & set(self.fields)), len(body))
+        return Initial(records, typed, self._given(instance), len(body))
+
+    def _is_plain(self, values: Mapping[str, object]) -> bool:
+        """Return whether these values of the fields are their own records."""
+        for name, field in self.fields.items():
+            value = values.get(name)
+            if type(value) is not field.plain or not is_plain(value):
+                return False
+        return True
+
+    def _given(self, instance: BaseModel) -> Sequence[str]:
+        """Return the fields that were set explicitly."""
+        return sorted(instance.model_fields_set & self.fields.keys())
 
     def _initial_with_secrets(self, instance: BaseModel, where: str) -> Initial:
         """Do the same field by field, since serialising the state as a whole hides its secrets."""
@@ -134,8 +168,7 @@ class StateType(Generic[S]):
             except (NotRecordable, AttributeError) as error:
                 problem = error.message if isinstance(error, NotRecordable) else f"{name} is missing"
                 raise InputError(f"the state does not fit {self.model.__name__}: {problem}", where=where) from None
-        given = sorted(instance.model_fields_set & set(self.fields))
-        return Initial(values, typed, given, view.weight)
+        return Initial(values, typed, self._given(instance), view.weight)
 
     def _validated(self, given: object, where: str) -> BaseModel:
         if isinstance(given, BaseModel):
@@ -222,6 +255,8 @@ class StateType(Generic[S]):
 
     def rebuild(self, records: Mapping[str, JsonValue]) -> S:
         """Return a new instance built from records. A record that no longer fits its field is used unvalidated."""
+        if self.plain and self._is_plain(records):
+            return cast("S", holding(self.model, {name: records[name] for name in self.fields}))
         values: dict[str, Any] = {}
         view = View(self, Held(dict(records)))
         for name in self.fields:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias
 
+from msgspec import Struct
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
@@ -54,8 +56,7 @@ class RunInfo:
     tags: tuple[str, ...] = ()
 
 
-@dataclass(slots=True)
-class Append:
+class Append(Struct):
     """Steps to add to one run, atomically.
 
     Attributes:

@@ -7,11 +7,11 @@ from __future__ import annotations
 import random
 import sqlite3
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import pytest
+from msgspec.structs import replace
 from pydantic import BaseModel, SecretStr
 from pydantic_core import from_json, to_json
 
