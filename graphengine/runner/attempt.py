@@ -118,6 +118,13 @@ class TaskRunner:
         self._checks = run.checks
         self.context = copy_context()  # the context in which the last node began
 
+    def is_clean(self) -> bool:
+        """Return whether the node that began last set no context variable; call it in the context in which it ran."""
+        try:
+            return copy_context() == self.context
+        except Exception:  # noqa: BLE001 - values of context variables may not be comparable
+            return False
+
     async def run(self, task: Task) -> Event | None:  # noqa: C901, PLR0911, PLR0912, PLR0915 - an attempt in the order it happens
         """Run a task and return its event; None if its node halted, to run again when the run is resumed."""
         began = self._now()

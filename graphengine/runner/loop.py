@@ -14,10 +14,10 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections import deque
 from contextlib import suppress
-from contextvars import copy_context
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from graphengine.engine.events import Answered, MessageCame, StopAsked
@@ -36,7 +36,7 @@ from graphengine.runner.run import StepRecorded
 from graphengine.stores.base import Append
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 
     from graphengine.engine.events import Event
     from graphengine.engine.plan import Plan
@@ -50,10 +50,8 @@ if TYPE_CHECKING:
     from graphengine.runner.run import Run
     from graphengine.stores.base import Message, Store
 
-Completion: TypeAlias = "tuple[str, asyncio.Task[Any] | None, Event | BaseException | None]"
-"""A finished task: its frame, the asyncio task that ran it, and its event or error, None for neither.
-
-Without an asyncio task it only wakes the loop, because mail has arrived."""
+Completion: TypeAlias = "tuple[_Job | None, Event | BaseException | None]"
+"""A finished job, and its event or error, None for neither. Without a job it only wakes the loop: mail has arrived."""
 
 _TURN_SECONDS: Final = 0.005
 """Runs whose nodes never suspend yield to the event loop after this time, or this many steps: rarely enough to cost
@@ -85,6 +83,23 @@ class Turns:
         """Let other work on the event loop proceed."""
         self.begin()
         await asyncio.sleep(0)
+
+
+class _Job:
+    """A task that runs next to others.
+
+    Attributes:
+        task: The task.
+        within: The asyncio task that runs it, maybe after others that did not suspend; None if it has not begun.
+        is_over: Whether it has ended.
+    """
+
+    __slots__ = ("is_over", "task", "within")
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        self.within: asyncio.Task[None] | None = None
+        self.is_over = False
 
 
 class Driver:
@@ -127,7 +142,8 @@ class Driver:
         self._stopped: asyncio.Event | None = None  # created by the first task that waits for it
         self._consume: Sequence[int] = ()
         self._turns = turns
-        self._jobs: dict[str, asyncio.Task[None]] = {}
+        self._jobs: dict[str, _Job] = {}
+        self._starter: asyncio.Handle | None = None  # begins the pending ones as soon as one suspends
         self._task: asyncio.Task[Any] | None = None
         self._asleep: dict[str, Task] = {}
         self._mail: dict[int, Message] = {}
@@ -140,6 +156,11 @@ class Driver:
         self._recorded: RunStatus = "running"  # the status of the last append
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
+
+    @cached_property
+    def _pending(self) -> deque[_Job]:
+        """The jobs that have not begun."""
+        return deque()
 
     @property
     def snapshot(self) -> Snapshot:
@@ -180,7 +201,8 @@ class Driver:
 
     def task_of(self, frame: str) -> asyncio.Task[Any] | None:
         """Return the asyncio task in which a frame's node runs: one of its own, or the run's."""
-        return self._jobs.get(frame, self._task)
+        job = self._jobs.get(frame)
+        return self._task if job is None else job.within
 
     def note_cut_off(self, frame: str, path: str) -> bool:
         """Return whether the driver cancelled the node in a frame, or was cancelled with it; if so, note it as cut off.
@@ -188,7 +210,7 @@ class Driver:
         Otherwise code of the graph cancelled the node's asyncio task, which is a failure of the node.
         """
         job = self._jobs.get(frame)
-        if job is not None and job is asyncio.current_task() and not (self._task and self._task.cancelling()):
+        if job is not None and job.within is asyncio.current_task() and not (self._task and self._task.cancelling()):
             return False
         if frame in self.snapshot.frames:
             self.cut_off.append(path)
@@ -245,9 +267,14 @@ class Driver:
             await self.end()
 
     def _begin_jobs(self, tasks: TaskRunner, ready: Iterable[Task]) -> list[Event]:
-        """Begin an asyncio task for each task that runs code of the graph, and return the events of the others."""
+        """Begin a job for each task that runs code of the graph, and return the events of the others.
+
+        Most nodes of a run in memory never suspend, and an asyncio task costs half as much as a visit. So one asyncio
+        task runs the first job and, if that did not suspend, the next one. When one has suspended, or has left a
+        context variable behind, the others begin in asyncio tasks of their own, in the same turn of the event loop.
+        """
         events: list[Event] = []
-        jobs = self._jobs
+        jobs, pending = self._jobs, self._pending
         for task in ready:
             if task.frame in jobs or (task.mode == "limit" and self._has_job_below(task.frame)):
                 continue
@@ -256,12 +283,39 @@ class Driver:
                 self._announce(task)
                 events.append(event)
                 continue
-            job = self._run_job(tasks, task)
-            jobs[task.frame] = self._loop.create_task(job, context=self.run.context.copy())
+            job = jobs[task.frame] = _Job(task)
+            pending.append(job)
             if task.due:
                 # Already here, since a step can cancel the job before its coroutine has begun.
                 self._asleep[task.frame] = task
+        if pending and self.run.watchers:  # each suspends, to be announced
+            self._begin_pending(tasks)
+        elif pending and self._starter is None:
+            self._create_task(self._run_pending(tasks))
+            self._starter = self._loop.call_soon(self._begin_pending, tasks)  # after that one, in the same turn
         return events
+
+    def _create_task(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        return self._loop.create_task(work, context=self.run.context.copy())
+
+    def _begin_pending(self, tasks: TaskRunner) -> None:
+        """Begin each job that has not begun in an asyncio task of its own."""
+        if self._starter is not None:
+            self._starter.cancel()
+            self._starter = None
+        while self._pending:
+            job = self._pending.popleft()
+            job.within = self._create_task(self._run_job(tasks, job))
+
+    async def _run_pending(self, tasks: TaskRunner) -> None:
+        """Run the jobs that have not begun, until one suspends: then `_begin_pending` has begun the others."""
+        within = asyncio.current_task(self._loop)
+        while self._starter is not None and self._pending:
+            job = self._pending.popleft()
+            job.within = within
+            await self._run_job(tasks, job)
+            if (within is not None and within.cancelling()) or not tasks.is_clean():
+                return
 
     def _all_ready(self) -> list[Task]:
         """Return all tasks to do now; of a run that waits, only those that are due."""
@@ -288,7 +342,7 @@ class Driver:
     def _has_job_below(self, frame: str) -> bool:
         return any(key.startswith(frame) for key in self._jobs)
 
-    async def _run_sequence(self, tasks: TaskRunner, task: Task) -> None:  # noqa: C901 - one step after the other, in order
+    async def _run_sequence(self, tasks: TaskRunner, task: Task) -> None:
         """Run a sequence of tasks, as long as each is the only one, in the run's own asyncio task.
 
         That saves an asyncio task for each step, but a node runs in the context of this coroutine: a context variable
@@ -300,10 +354,7 @@ class Driver:
             event = await self._run_one(tasks, task) if task.due or run.watchers else await tasks.run(task)
             if event is None:
                 return
-            try:  # inline, because it runs after each step
-                session.call_in = None if copy_context() == tasks.context else self._call_in
-            except Exception:  # noqa: BLE001 - values of context variables may not be comparable
-                session.call_in = self._call_in
+            session.call_in = None if tasks.is_clean() else self._call_in
             if self._broken is not None:
                 raise self._broken
             done = session.commit((event,), self.append)  # as `commit`, but inline, to save a call for each step
@@ -340,8 +391,9 @@ class Driver:
         self.show(NodeBegan(path, task.node, task.visit, task.attempt, now, self.snapshot.seq))
         return True
 
-    async def _run_job(self, tasks: TaskRunner, task: Task) -> None:
+    async def _run_job(self, tasks: TaskRunner, job: _Job) -> None:
         """Run one of several tasks, and add its completion."""
+        task = job.task
         outcome: Event | BaseException | None = None
         try:
             outcome = await (self._run_one(tasks, task) if task.due or self.run.watchers else tasks.run(task))
@@ -349,7 +401,8 @@ class Driver:
             outcome = error
             raise
         finally:
-            self._add_completion((task.frame, asyncio.current_task(self._loop), outcome))
+            job.is_over = True
+            self._add_completion((job, outcome))
 
     def _add_completion(self, completion: Completion) -> None:
         self._completions.append(completion)
@@ -363,9 +416,10 @@ class Driver:
             await self._next_completion
         found, self._completions = self._completions, []
         events: list[Event] = []
-        for frame, job, outcome in found:
+        for job, outcome in found:
             if job is None:
                 continue  # mail arrived
+            frame = job.task.frame
             if self._jobs.get(frame) is not job:
                 continue  # it was cancelled: another job may be in flight in its frame already
             del self._jobs[frame]
@@ -473,7 +527,7 @@ class Driver:
                 self._known.add(message.id)
                 self._mail[message.id] = message
         if self._mail:
-            self._add_completion(("", None, None))
+            self._add_completion((None, None))
 
     def _has_usable_mail(self) -> bool:
         """Return whether any message can be recorded now."""
@@ -521,16 +575,22 @@ class Driver:
     def _cancel_job(self, frame: str) -> None:
         job = self._jobs.pop(frame)
         self._asleep.pop(frame, None)
-        self._turns.cancelled.add(job)
-        job.add_done_callback(self._turns.cancelled.discard)
-        job.cancel()
+        if job.within is None:
+            self._pending.remove(job)
+        elif not job.is_over:  # else its asyncio task may run another job
+            self._turns.cancelled.add(job.within)
+            job.within.add_done_callback(self._turns.cancelled.discard)
+            job.within.cancel()
 
     async def _cancel_all(self) -> None:
         """Cancel everything in flight, when the run cannot continue, and wait until it has ended, threads included."""
-        left = list(self._jobs.values())
+        if not self._jobs:
+            return
+        left = [job.within for job in self._jobs.values() if job.within is not None and not job.is_over]
         self._jobs.clear()  # first, so that `note_cut_off` sees that the driver cancels them, not code of the graph
-        for job in left:
-            job.cancel()
+        self._pending.clear()
+        for within in left:
+            within.cancel()
         if left:
             await asyncio.gather(*left, return_exceptions=True)
 

@@ -56,6 +56,18 @@ def reads_in_thread() -> str:
     return SEEN.get()
 
 
+def in_fork(first: Any, then: Any, last: Any = reads) -> Graph[State]:
+    """Return a graph with a fork to a, b and c."""
+    graph = Graph("g", State)
+    for name, runnable in zip("abc", (first, then, last), strict=True):
+        graph.add_node(name, runnable, writes=name)
+        graph.add_edge(name, "n")
+    graph.add_node("n", lambda: None)
+    graph.add_fork(START, ["a", "b", "c"], join="n")
+    graph.add_edge("n", END)
+    return graph
+
+
 def in_sequence(first: Any, then: Any, last: Any = reads) -> Graph[State]:
     """Return a graph START → a → b → c → END."""
     graph = Graph("g", State)
@@ -67,11 +79,12 @@ def in_sequence(first: Any, then: Any, last: Any = reads) -> Graph[State]:
 
 @pytest.mark.parametrize("first", [sets, sets_odd])
 @pytest.mark.parametrize("then", [reads, reads_in_thread, sets])
-async def test_a_node_does_not_see_what_another_one_set(runner: Runner, first: Any, then: Any) -> None:
+@pytest.mark.parametrize("shape", [in_sequence, in_fork])
+async def test_a_node_does_not_see_what_another_one_set(runner: Runner, first: Any, then: Any, shape: Any) -> None:
     """This is true in sequence and in a fork; all nodes see what the caller set."""
     token = SEEN.set("caller")
     try:
-        result = await runner.start(in_sequence(first, then)).result()
+        result = await runner.start(shape(first, then)).result()
     finally:
         SEEN.reset(token)
     assert (result.state.a, result.state.b, result.state.c) == ("caller", "caller", "caller")

@@ -88,12 +88,15 @@ async def test_no_more_items_run_in_parallel_than_allowed(runner: Runner, concur
 
 async def test_sixteen_items_run_in_parallel_by_default() -> None:
     """It is the default concurrency."""
-    running, most = 0, 0
+    running, most, full = 0, 0, asyncio.Event()
 
     async def work(n: int) -> str:
         nonlocal running, most
         running += 1
         most = max(most, running)
+        if running == 16:
+            full.set()
+        await full.wait()
         await asyncio.sleep(0)
         running -= 1
         return str(n)

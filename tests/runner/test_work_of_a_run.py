@@ -200,7 +200,7 @@ async def test_nodes_after_a_join_run_in_the_asyncio_task_of_the_run() -> None:
 
 
 async def test_entering_and_leaving_a_graph_for_each_item_needs_no_asyncio_tasks() -> None:
-    """Only nodes get asyncio tasks: three items with two nodes each need six, and the run one."""
+    """Only nodes get asyncio tasks, and those that begin together and do not suspend share one."""
     inner = Graph("inner", State, result="n")
     inner.add_node("a", one, writes="n")
     inner.add_node("b", lambda n: n + 1, writes="n", thread=False)
@@ -218,7 +218,7 @@ async def test_entering_and_leaving_a_graph_for_each_item_needs_no_asyncio_tasks
     asyncio.get_running_loop().set_task_factory(factory)
     result = await graph.run({"numbers": [1, 2, 3]})
     assert result.state.totals == [2, 2, 2]
-    assert len(made) == 6  # the two nodes of each item
+    assert len(made) == 2  # the nodes `a` of all items, and the nodes `b`
 
 
 async def test_a_watched_run_records_its_steps_in_the_order_of_one_that_is_not() -> None:
@@ -246,3 +246,37 @@ async def test_a_watched_run_records_its_steps_in_the_order_of_one_that_is_not()
             orders.append([(step.kind, step.frame, step.node) for step in await runner.history(run.id)])
     assert orders[0] == orders[1]
     assert {"plain", "join", "graph/one"} <= began
+
+
+async def test_a_node_that_suspends_does_not_hold_up_those_that_began_with_it() -> None:
+    """An arm waits for the one after it, which begins in an asyncio task of its own."""
+    last = asyncio.Event()
+    within: dict[str, asyncio.Task[Any] | None] = {}
+
+    async def quick() -> int:
+        within["quick"] = asyncio.current_task()
+        return 1
+
+    async def waits() -> float:
+        within["waits"] = asyncio.current_task()
+        await last.wait()
+        return 2.0
+
+    async def ends() -> list[int]:
+        within["ends"] = asyncio.current_task()
+        last.set()
+        return [3]
+
+    graph = Graph("arms", State)
+    graph.add_node("quick", quick, writes="n")
+    graph.add_node("waits", waits, writes="seconds")
+    graph.add_node("ends", ends, writes="totals")
+    graph.add_node("join", lambda: None)
+    graph.add_fork(START, ["quick", "waits", "ends"], join="join")
+    for arm in ("quick", "waits", "ends"):
+        graph.add_edge(arm, "join")
+    graph.add_edge("join", END)
+    async with asyncio.timeout(60):
+        state = (await graph.run()).state
+    assert (state.n, state.seconds, state.totals) == (1, 2.0, [3])
+    assert within["quick"] is within["waits"] is not within["ends"]
