@@ -47,7 +47,7 @@ def move(snapshot: Snapshot, frame: Frame, facts: Outcome) -> None:
     else:
         enter(snapshot, frame, facts.to[0])
     snapshot.changed.append(frame.id)
-    if frame.up is not None:
+    if frame.up is not None and isinstance(frame.phase, Ended):  # otherwise the frame around it waits as before
         snapshot.changed.append(frame.parent)
 
 
