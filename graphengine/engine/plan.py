@@ -199,7 +199,10 @@ class Writer:
     def _by_keys(self, result: object, node: str) -> Updates:
         if result is None:
             return []
-        if isinstance(result, BaseModel):
+        given: Mapping[str, object]
+        if isinstance(result, dict):
+            given = result
+        elif isinstance(result, BaseModel):
             given = {name: getattr(result, name) for name in sorted(result.model_fields_set)}
         elif hasattr(result, "keys"):
             given = dict(cast("Mapping[str, object]", result))
@@ -211,12 +214,13 @@ class Writer:
                 where=f"node {node}",
                 repair="return a mapping of fields, {'field': value}, or name the field of the result: writes='field'",
             )
-        unknown = [key for key in given if key not in (self.keys or ())]
-        if unknown:
+        keys = self.keys or frozenset[str]()
+        if not keys.issuperset(given):
+            unknown = [key for key in given if key not in keys]
             raise InvalidUpdate(
                 f"{node} returned {', '.join(map(repr, unknown))}, which it does not declare to write",
                 where=f"node {node}",
-                repair=f"it writes {', '.join(sorted(self.keys or ()))}",
+                repair=f"it writes {', '.join(sorted(keys))}",
             )
         return list(given.items())
 
