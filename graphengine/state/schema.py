@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 S = TypeVar("S")
 
 
-_CODE: Final = ("__init__", "__eq__", "__get_pydantic_core_schema__", "model_post_init")
+_CODE: Final = ("__init__", "__eq__", "__get_pydantic_core_schema__", "model_construct", "model_post_init")
 """Methods of a model that can change what is read back from the record of an instance, or how the two are compared."""
 _SMALL: Final = 1 << 62  # every JSON reader accepts ints below this
 

@@ -229,3 +229,21 @@ def test_one_declaration_has_one_model() -> None:
     """Two graphs over it have equal states; a model is its own."""
     assert of_keys().state is of_keys().state
     assert isinstance(Keys(text="a", items=[]), Mapping)
+
+
+class Text(TypedDict):
+    text: str
+
+
+@dataclass
+class Line:
+    text: str = ""
+
+
+@pytest.mark.parametrize(("state", "made"), [(Text, {"text": "a!"}), (Line, Line("a!"))])
+async def test_a_state_of_plain_fields_is_what_was_declared(state: type[Any], made: object) -> None:
+    """It is its own record, and the result has it in the declared type."""
+    graph: Graph[Any] = Graph("plain", state)
+    graph.add_node(louder, writes="text")
+    graph.add_path(START, "louder", END)
+    assert (await graph.run({"text": "a"})).state == made
