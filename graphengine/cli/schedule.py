@@ -27,7 +27,7 @@ _MISSED: Final = ("skip", "one", "all")
     examples="""
         graphengine schedule
         graphengine schedule add daily --cron "0 7 * * *" --graph review
-        graphengine schedule add tea --cron "0 16 * * *" --zone Asia/Tokyo --graph desk
+        graphengine schedule add tea --cron "0 16 * * *" --graph desk --missed one
         graphengine schedule list --json
     """,
 )
