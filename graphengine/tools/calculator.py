@@ -24,13 +24,13 @@ _BINARY: Final[dict[type[ast.operator], Callable[[Decimal, Decimal], Decimal]]] 
     ast.Pow: operator.pow,
 }
 _FUNCTIONS: Final[dict[str, Callable[..., Decimal]]] = {
-    "abs": abs,
+    "abs": Decimal.__abs__,
     "exp": Decimal.exp,
     "ln": Decimal.ln,
     "log10": Decimal.log10,
-    "max": max,
+    "max": lambda *values: max(values),
     "mean": lambda *values: sum(values, Decimal(0)) / len(values),
-    "min": min,
+    "min": lambda *values: min(values),
     "round": lambda value, digits=Decimal(0): round(value, int(digits)) + Decimal(0),
     "sqrt": Decimal.sqrt,
     "sum": lambda *values: sum(values, Decimal(0)),
