@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from graphengine.cli.main import main
+from graphengine.cli.schemas import Workers
 
 FLOW = """
 from pydantic import BaseModel
@@ -71,7 +72,9 @@ def test_a_run_is_queued_listed_and_driven(project: Path) -> None:
         address = next(line.split()[-1] for line in worker.stderr if line.startswith("health: "))
         with urllib.request.urlopen(address, timeout=10) as answer:  # noqa: S310 - our own address
             assert json.load(answer)["status"] == "working"
-        (found,) = json.loads(ran("workers", "--json"))["workers"]
+        document = ran("workers", "--json")
+        Workers.model_validate_json(document, strict=True, extra="forbid")
+        (found,) = json.loads(document)["workers"]
         assert (found["pid"], found["role"]["queues"], found["driven"]) == (worker.pid, ["mail"], 0)
         assert "worker" in ran("workers")
         os.kill(worker.pid, signal.SIGTERM)

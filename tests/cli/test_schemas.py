@@ -22,7 +22,7 @@ CALLS: dict[str, list[tuple[str, str]]] = {
         ("run review --pause-before review", "Run"),
         ("run review --after tides --run-id p", "Run"),
         ("run review --estimate", "Estimated"),
-        ("run review --queue mail", "Queued"),
+        ("run review --queue mail --key ann", "Queued"),
     ],
     "eval": [
         ("eval review --data cases.jsonl --against flows/review.py", "Evaluated"),
@@ -32,13 +32,10 @@ CALLS: dict[str, list[tuple[str, str]]] = {
     "answer": [("answer post yes", "Run"), ("answer post-2 yes --no-resume", "Answered")],
     "send": [("send desk tips one", "Run"), ("send desk-2 tips one --no-resume", "Sent")],
     "branch": [("branch tides --at 2 --set score=9", "Run")],
-    "workers": [("workers", "Workers")],
-    "queues": [("queues", "Queues"), ("queues mail --concurrency 20", "Queues")],
-    "schedule": [
-        ("schedule add daily --cron @daily --graph review", "Schedules"),
-        ("schedule list", "Schedules"),
-    ],
     "stop": [("stop post", "Stopped")],
+    "workers": [("workers", "Workers")],
+    "queues": [("queues", "Queues"), ("queues mail --concurrency 2 --key-rate 5/1m", "Queues")],
+    "schedule": [("schedule", "Schedules"), ("schedule add daily --cron @daily --graph review", "Schedules")],
     "runs": [("runs", "Runs"), ("runs --tree", "Tree")],
     "show": [
         ("show tides", "Run"),
