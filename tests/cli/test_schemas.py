@@ -35,7 +35,7 @@ CALLS: dict[str, list[tuple[str, str]]] = {
     "stop": [("stop post", "Stopped")],
     "workers": [("workers", "Workers")],
     "queues": [("queues", "Queues"), ("queues mail --concurrency 2 --key-rate 5/1m", "Queues")],
-    "schedule": [("schedule", "Schedules"), ("schedule add daily --cron @daily --graph review", "Schedules")],
+    "schedule": [("schedule", "Schedules")],
     "runs": [("runs", "Runs"), ("runs --tree", "Tree")],
     "show": [
         ("show tides", "Run"),
