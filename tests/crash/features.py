@@ -29,6 +29,7 @@ from graphengine import END, START, Context, Graph, Limits, Retry, Run, Runner, 
 from graphengine.errors import InputError, UnknownRun
 from graphengine.reducers import add
 from graphengine.stores import long_texts, snapshots
+from graphengine.stores.base import KeptSchedule, Pick, QueueLimits
 from graphengine.stores.sqlite import SQLiteStore
 from graphengine.testing.crash_points import CrashPoints, Point
 
@@ -289,7 +290,21 @@ async def live(runner: Runner) -> None:
 
 
 async def tidy(runner: Runner) -> None:
-    """Poll runs as sleepers and the inspector do, tag one, remove one that is not needed, and return its space."""
+    """Poll runs as sleepers and the inspector do, tag one, remove one that is not needed, and return its space.
+
+    Also look at queues and schedules, as a worker does; nothing is due.
+    """
+    store = runner.store
+    await store.limit_queue("default", QueueLimits(concurrency=9))
+    await store.set_role({"queues": None})
+    assert not await store.take(Pick(time.time(), 1, aside=await store.ids("")))
+    await store.queue_limits()
+    await store.queue_counts()
+    await store.owners()
+    await store.keep_schedule(KeptSchedule("daily", {}, 1.0))
+    assert [each.name for each in await store.schedules()] == ["daily"]
+    await store.move_schedule("daily", 1.0, 2.0)
+    await store.drop_schedule("daily")
     await runner.store.pulse()
     await runner.store.counts()
     await runner.store.infos(["main", "branch"])

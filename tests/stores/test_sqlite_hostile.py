@@ -134,8 +134,8 @@ async def test_a_lock_file_that_is_a_link_or_a_pipe_is_not_followed(open_store: 
     store = await open_store()
     for owner in ids:
         with closing(sqlite3.connect(path)) as connection:
-            facts = (owner, socket.gethostname(), 1, f"{owner}.lock", 4e9)
-            connection.execute("INSERT INTO owners VALUES (?, ?, ?, ?, ?)", facts)
+            facts = (owner, socket.gethostname(), 1, f"{owner}.lock", 4e9, "")
+            connection.execute("INSERT INTO owners VALUES (?, ?, ?, ?, ?, ?)", facts)
             connection.execute("UPDATE runs SET driver = ?, status = 'running'", (owner,))
             connection.commit()
         assert (await store.info("r")).held
@@ -224,6 +224,8 @@ def test_no_value_is_ever_part_of_a_statement() -> None:
     for file in sorted(file for file in folder.parent.parent.rglob("*.py") if others not in file.parents):
         for statement in executed(ast.parse(file.read_text())):
             where = f"{file.name}:{statement.lineno}: {ast.unparse(statement)}"
+            if file.parent.name == "tools":
+                continue  # a model's own query, which SQLite lets read only; see tests/tools
             assert folder in file.parents or file.name == "crash_points.py", where  # that one passes its arguments on
             if isinstance(statement, ast.JoinedStr):
                 built.add(ast.unparse(statement)[2:-1].replace("\\'", "'"))

@@ -243,7 +243,7 @@ async def test_an_owner_on_another_host_is_judged_only_by_its_lease(store: SQLit
     await store.release("r", fence)
     connection = sqlite3.connect(path)
     with connection:
-        connection.execute("INSERT INTO owners VALUES ('far', 'elsewhere', 1, 'far.lock', 9e9)")
+        connection.execute("INSERT INTO owners VALUES ('far', 'elsewhere', 1, 'far.lock', 9e9, '')")
         connection.execute("UPDATE runs SET driver = 'far'")
     assert (await store.info("r")).driver == "far"
     with refused(RunIsDriven):
