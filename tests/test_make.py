@@ -69,7 +69,7 @@ def test_any_failure_is_one_of_the_whole(tmp_path: Path, target: str, failing: s
         assert "pytest" in called  # the tests ran all the same
 
 
-PIP = """Looking in indexes: https://pypi.org/simple
+PIP = """Looking in indexes: https://index.example/simple
 Obtaining file:///project
   Installing build dependencies: started
   Installing build dependencies: finished with status 'done'
