@@ -183,6 +183,9 @@ class File:
         if sweeping is not None:
             sweeping.cancel()
         lose(writer)
+        checkpoints = store._checkpoints  # noqa: SLF001
+        assert checkpoints is not None
+        await writer.run(lambda _: checkpoints.close())
         await writer.close()  # work queued after the current transaction is lost with it
         if sweeping is not None:
             await asyncio.wait([sweeping])

@@ -188,7 +188,7 @@ class SQLiteStore:
         self._checkpoints = Checkpoints(path, self._synchronous)
         lease.place = files.Place(path)
         self._commits = GroupCommit(worker, lease.place, self._checkpoints)
-        lease.keep(threading.current_thread(), partial(_abandon, worker, reader))
+        lease.keep(threading.current_thread(), partial(_abandon, worker, reader, self._checkpoints))
         return has_trash
 
     async def close(self) -> None:
@@ -233,9 +233,7 @@ class SQLiteStore:
         self._driven.clear()
         if lease is not None:
             lease.stop()
-        if writer is not None:
-            writer.abandon()
-        reader.abandon()
+        _abandon(writer, reader, self._checkpoints)
         if lease is not None:
             lease.release_lock()
 
@@ -559,8 +557,9 @@ def _end_lease(connection: sqlite3.Connection, lease: Lease, checkpoints: Checkp
         checkpoints.close()
 
 
-def _abandon(writer: Worker, reader: Reader) -> None:
-    writer.abandon()
+def _abandon(writer: Worker | None, reader: Reader, checkpoints: Checkpoints | None) -> None:
+    if writer is not None:
+        writer.abandon(None if checkpoints is None else checkpoints.close)
     reader.abandon()
 
 

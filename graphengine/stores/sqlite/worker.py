@@ -140,8 +140,10 @@ class Worker:
         if connection is not None:
             await connection.close()
 
-    def abandon(self) -> None:
-        """Let the thread end after the queued work, without the event loop; callable from any thread."""
+    def abandon(self, last: Callable[[], None] | None = None) -> None:
+        """Let the thread end after the queued work and a last call, without the event loop; for any thread."""
+        if last is not None and self._connection is not None:
+            self.post(lambda _: last())
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.stop()  # pyright: ignore[reportUnknownMemberType]  # returns a bare Future
