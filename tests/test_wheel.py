@@ -18,7 +18,10 @@ EXTRAS = {  # a module of each extra
     "anthropic": "anthropic",
     "openai": "openai",
     "mcp": "mcp",
+    "postgres": "psycopg",
     "render": "pygraphviz",
+    "inspect": "uvicorn",
+    "sandbox": "pydantic_monty",
     "secrets": "cryptography",
     "sources": "pypdf",
     "workflows": "snowballstemmer",
@@ -49,6 +52,19 @@ PICTURE = (
     .replace("NODE", "work")
     .replace(', secret_key="0123456789abcdefghijklmnopqrstuvwxyz"', "")
 )
+SOURCE = """
+from graphengine.sources import source_from_bytes
+source_from_bytes("a.pdf", b"%PDF-1.7")
+"""
+POSTGRES = """
+from graphengine import Runner
+Runner("postgresql://user@host/runs")
+"""
+SANDBOX = """
+import asyncio
+from graphengine.tools import run_python
+asyncio.run(run_python("1"))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -170,8 +186,15 @@ def test_a_model_names_the_extra_that_it_needs(clean: Environment, tmp_path: Pat
 
 @pytest.mark.parametrize(
     ("extra", "source"),
-    [("secrets", SECRET), ("mcp", TOOLS), ("render", PICTURE)],
-    ids=["a secret", "an MCP server", "a picture"],
+    [
+        ("secrets", SECRET),
+        ("mcp", TOOLS),
+        ("render", PICTURE),
+        ("sources", SOURCE),
+        ("postgres", POSTGRES),
+        ("sandbox", SANDBOX),
+    ],
+    ids=["a secret", "an MCP server", "a picture", "a PDF", "PostgreSQL", "a sandbox"],
 )
 def test_a_program_names_the_extra_that_it_needs(clean: Environment, tmp_path: Path, extra: str, source: str) -> None:
     """With the command that installs it under the name that is ours."""
@@ -188,3 +211,13 @@ def test_a_chart_as_png_names_the_extra_that_it_needs(clean: Environment, tmp_pa
     drawn = clean.run("graphengine", "render", "one", "--timeline", "-o", "one.png", where=flows)
     assert (drawn.returncode, install_command("render") in drawn.stderr) == (2, True), drawn.stderr
     assert clean.run("graphengine", "render", "one", "--timeline", "-o", "one.svg", where=flows).returncode == 0
+
+
+def test_the_inspector_names_the_extra_that_it_needs(clean: Environment, tmp_path: Path) -> None:
+    """And no run suggests it without that."""
+    clean.run("graphengine", "new", "flows", where=tmp_path)
+    ran = clean.run("graphengine", "run", "review_loop", where=tmp_path / "flows")
+    assert "draw:" in ran.stderr
+    assert "look:" not in ran.stderr
+    ended = clean.run("graphengine", "inspect", where=tmp_path / "flows")
+    assert (ended.returncode, install_command("inspect") in ended.stderr) == (2, True), ended.stderr

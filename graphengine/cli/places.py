@@ -107,6 +107,13 @@ def picture_ending() -> str:
     return "svg" if shutil.which("dot") or find_spec("pygraphviz") else "mmd"
 
 
+def can_inspect() -> bool:
+    """Return whether the packages of the inspector are installed."""
+    from importlib.util import find_spec
+
+    return bool(find_spec("starlette") and find_spec("uvicorn"))
+
+
 def program() -> Sequence[str]:
     """Return the words with which this program was called."""
     called = sys.argv[0]

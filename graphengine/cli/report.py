@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic_core import to_json, to_jsonable_python
 
 from graphengine.calls.user_frames import is_user_code
-from graphengine.cli.places import command, picture_ending, program, shown
+from graphengine.cli.places import can_inspect, command, picture_ending, program, shown
 from graphengine.cli.session import Exit
 from graphengine.cli.state import show_state
 from graphengine.cli.steps import counted, explained, is_offline, usage_line
@@ -279,7 +279,8 @@ def show_next(job: Job, ended: Ended) -> None:
         )
     picture = f"{info.id.lstrip('-') or 'run'}.{picture_ending()}".replace("/", "_")
     err.line(("draw:   ", "dim"), command("render", info.id, "-o", picture, place=place))
-    err.line(("look:   ", "dim"), shlex.join([*program(), "inspect", *place.words]))
+    if can_inspect():
+        err.line(("look:   ", "dim"), shlex.join([*program(), "inspect", *place.words]))
 
 
 def _can_resume(ended: Ended) -> bool:
