@@ -24,6 +24,21 @@ TOP: Final = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")
 API: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = MappingProxyType(
     {
         "graphengine": ("Graphs, conditions, runners, agents: the names of every day.", ()),
+        "graphengine.runner": (
+            "Events of runs, and less frequent names around a Runner.",
+            (
+                "event_document",
+                "StepRecorded",
+                "StatusChanged",
+                "RunEnded",
+                "NodeBegan",
+                "Emitted",
+                "TextDelta",
+                "SyncRun",
+                "Schedule",
+                "Vacuumed",
+            ),
+        ),
         "graphengine.testing": ("Run one node, walk a graph, crash a run.", ()),
         "graphengine.evaluation": ("Run a graph on a data set, and compare two versions.", ()),
         "graphengine.patterns": ("Functions that return a graph.", ()),
@@ -32,6 +47,8 @@ API: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = MappingProxyType(
             "How updates of one field are combined.",
             ("Replace", "append", "extend", "merge", "add", "maximum"),
         ),
+        "graphengine.sources": ("Files and folders as texts for agents.", ()),
+        "graphengine.tools": ("Ready tools of agents.", ()),
         "graphengine.stores": (
             "Where runs are recorded.",
             (
