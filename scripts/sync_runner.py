@@ -43,10 +43,11 @@ Each method calls the async one of the same name in a loop that a thread runs; n
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, overload
 
 from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import RunnerClosed
+from graphengine.graph import elsewhere
 from graphengine.runner.portal import Portal
 from graphengine.runner.runner import Runner
 
@@ -107,6 +108,11 @@ class SyncRun(Generic[S]):
 
     def __repr__(self) -> str:
         return f"SyncRun({{self.id!r}})"
+
+    if not TYPE_CHECKING:  # type checkers know what it has
+
+        def __getattr__(self, name: str) -> NoReturn:
+            elsewhere.not_of_a_run(self, name, "result = run.result()")
 
 {run}
 

@@ -111,8 +111,9 @@ def with_our_keywords(function: F) -> F:
     @functools.wraps(function)
     def call(*args: object, **kwargs: object) -> object:
         for name in foreign & kwargs.keys() if kwargs else ():
-            text = f"{function.__name__} has no option {name!r}"
-            raise DefinitionError(text, where=repr(args[0]), repair=KEYWORDS[name])
+            is_made = function.__name__ != "__init__"  # until then an object has no repr
+            called, where = (function.__name__, repr(args[0])) if is_made else (type(args[0]).__name__, "")
+            raise DefinitionError(f"{called} has no option {name!r}", where=where, repair=KEYWORDS[name])
         return function(*args, **kwargs)
 
     return call  # type: ignore[return-value]
@@ -137,6 +138,14 @@ def named_node(given: object, what: str, other: str) -> None:
 
 
 _OF_A_RESULT: Final = frozenset({"ending", "error", "label", "output", "run_id", "state", "status", "usage", "waits"})
+
+
+def not_of_a_run(run: object, name: str, repair: str) -> NoReturn:
+    """Raise the AttributeError for an attribute that a handle on a run does not have, but perhaps its result."""
+    text = f"{type(run).__name__!r} object has no attribute {name!r}"
+    if name in _OF_A_RESULT:
+        raise NotCalledSo(f"{text}: its result has", where=repr(run), repair=repair)
+    raise AttributeError(text, name=name, obj=run)
 
 
 class Awaited(Coroutine[Any, Any, T]):

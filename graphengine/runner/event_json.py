@@ -17,7 +17,7 @@ from graphengine.runner.run import RunEnded, StatusChanged, StepRecorded
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from graphengine.runner.result import Result
+    from graphengine.runner.result import Result, Usage
     from graphengine.runner.run import Event
     from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import RunInfo
@@ -66,5 +66,11 @@ def _content(event: Event) -> tuple[str, Mapping[str, JsonValue]]:
 
 def _ended(result: Result[Any]) -> Mapping[str, JsonValue]:
     waits: list[JsonValue] = [asdict(wait) for wait in result.waits]
-    facts = result.status, result.seq, result.ending, result.error, waits, result.values, asdict(result.usage)
+    facts = result.status, result.seq, result.ending, result.error, waits, result.values, _usage(result.usage)
     return EndDocument(*facts).document()
+
+
+def _usage(usage: Usage) -> Mapping[str, float | None]:
+    """Return the figures that a run records: those that are not zero, and the priced part of an unknown cost."""
+    kept = {"priced_usd"} if usage.cost_usd is None else ()
+    return {name: figure for name, figure in asdict(usage).items() if figure != 0 or name in kept}

@@ -6,11 +6,12 @@ import asyncio
 import weakref
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeAlias, TypeVar
 
 from graphengine.calls.caller_line import ends_at_caller
 from graphengine.engine.steps import Outcome
 from graphengine.errors import RunIsDriven, RunnerClosed
+from graphengine.graph.elsewhere import not_of_a_run
 from graphengine.runner.live_events import Emitted, NodeBegan, TextDelta
 from graphengine.runner.result import unless_failed
 
@@ -107,6 +108,11 @@ class Run(Generic[S]):
 
     def __repr__(self) -> str:
         return f"Run({self.id!r})"
+
+    if not TYPE_CHECKING:  # type checkers know what it has
+
+        def __getattr__(self, name: str) -> NoReturn:
+            not_of_a_run(self, name, "result = await run.result()")
 
     def _repr_html_(self) -> str | None:
         """Return what a notebook shows: how far a run is that is driven here, or as `Result` does; else its repr."""

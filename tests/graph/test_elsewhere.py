@@ -43,6 +43,11 @@ def one(node: object, **options: Any) -> Any:
     return graph
 
 
+def configured(**options: Any) -> Any:
+    """A graph with options of any name."""
+    return Graph("configured", State, **options)
+
+
 class Command:
     def __init__(self, **_: object) -> None:
         """As elsewhere."""
@@ -64,6 +69,7 @@ CALLS: list[tuple[str, Callable[[], object], str]] = [
     ("update of a thread", lambda: three().update_state({}, {}), "runner.branch("),
     ("picture", lambda: three().get_graph().draw_mermaid(), "graph.to_mermaid()"),
     ("checkpointer", lambda: three().compile(checkpointer=object()), "Runner('runs.db')"),
+    ("checkpointer of a graph", lambda: configured(checkpointer=object()), "Runner('runs.db')"),
     ("interrupt", lambda: three().compile(interrupt_before=["a"]), "pause_before=['node']"),
     ("thread id", lambda: three().run_sync({}, config={"configurable": {"thread_id": "1"}}), "run_id='…'"),
     ("retry policy", lambda: three().add_node("d", work, retry_policy=object()), "retry=Retry(attempts=3)"),

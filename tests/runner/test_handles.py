@@ -3,15 +3,27 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import BaseModel, SecretStr
 
-from graphengine import END, START, Context, Graph, Limits, RunFailed, Runner, ask
+from graphengine import END, START, Agent, Context, Graph, Limits, RunFailed, Runner, ScriptedModel, ask
 from graphengine.errors import InputError, RunIsDriven, StoreError, UnknownRun
-from graphengine.runner import Emitted, NodeBegan, RunEnded, StatusChanged, StepRecorded, TextDelta, event_document
+from graphengine.history.json_document import ended_document
+from graphengine.history.load import load_snapshot
+from graphengine.runner import (
+    Emitted,
+    NodeBegan,
+    RunEnded,
+    StatusChanged,
+    StepRecorded,
+    TextDelta,
+    Usage,
+    event_document,
+)
 from graphengine.runner.run import Event
 from graphengine.stores.memory import MemoryStore
 from tests.kit.documents import check_document
@@ -89,6 +101,16 @@ async def test_get_returns_the_handle_of_a_run_that_is_driven_here(runner: Runne
     assert (await later.result()).state == State(n=1)
     assert (await kinds_of(later.events()))[-2:] == ["node", "RunEnded"]
     assert (await kinds_of(later.events(after=2))) == ["RunEnded"]
+
+
+async def test_what_the_result_has_is_refused_with_the_forgotten_await(runner: Runner) -> None:
+    """A name that neither has is reported as Python does."""
+    run: Any = runner.start(one("adds", lambda n: n + 1))
+    with pytest.raises(AttributeError, match=r"its result has\n  at: Run.*\n  repair: result = await run.result\(\)"):
+        _ = run.state
+    with pytest.raises(AttributeError, match=r"^'Run' object has no attribute 'nothing'$"):
+        _ = run.nothing
+    assert (await run.result()).state == State(n=1)
 
 
 async def test_a_handle_on_a_run_of_another_process_waits_for_its_end(database: Path | str) -> None:
@@ -326,6 +348,31 @@ async def test_the_documents_of_events_match_the_schema_of_watch(runner: Runner)
     for document in documents:
         check_document("watch", json.loads(json.dumps(document, allow_nan=False)))
     assert {str(document["event"]) for document in documents} == {"step", "ended", "began", "emitted", "text", "stands"}
+
+
+async def test_the_last_document_is_that_of_the_command_line(runner: Runner) -> None:
+    """Of a run that finished, waits or failed, with and without its graph, also where figures of its usage are zero."""
+
+    def fails(n: int) -> int:
+        raise ValueError
+
+    told = Agent("told", prompt="?", model=ScriptedModel(["Once"]))
+    for name, graph in {"finished": one("tells", told, "text"), "waiting": asking(), "failed": one("f", fails)}.items():
+        await runner.start(graph, run_id=name).ended()
+        info = await runner.info(name)
+        expected = ended_document(await load_snapshot(runner.store, name, None))
+        for known in (graph, None):
+            *_, last = [event_document(event, info) async for event in runner.watch(name, known, wait_out=False)]
+            assert last["status"] == name
+            assert {key: last[key] for key in expected} == expected
+
+
+async def test_the_last_document_has_an_unknown_cost(runner: Runner) -> None:
+    """It is null, and the part with a known price stays."""
+    result = await runner.start(one("adds", lambda n: n + 1), run_id="r").result()
+    ended = RunEnded(replace(result, usage=Usage(calls=2, cost_usd=None)))
+    usage: Any = event_document(ended, await runner.info("r"))["usage"]
+    assert (usage["calls"], usage["cost_usd"], usage["priced_usd"]) == (2, None, 0.0)
 
 
 async def test_the_document_of_a_result_has_the_state_as_json(runner: Runner) -> None:

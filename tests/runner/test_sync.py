@@ -200,3 +200,12 @@ def test_a_misspelt_option_of_run_sync_is_refused() -> None:
     """Type checkers refuse it, too."""
     with pytest.raises(TypeError, match="run_idd"):
         adds().run_sync(run_idd="r")  # type: ignore[call-arg]
+
+
+def test_what_the_result_has_is_refused_with_the_call() -> None:
+    """As the async handle does, without `await`."""
+    with SyncRunner() as runner:
+        run: Any = runner.start(adds())
+        with pytest.raises(AttributeError, match=r"its result has\n  at: SyncRun.*\n  repair: result = run.result\(\)"):
+            _ = run.state
+        assert run.result().state.n == 1
