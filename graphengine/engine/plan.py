@@ -456,7 +456,8 @@ class Plan(Generic[S]):
         object.__setattr__(self, "graphs", tuple(call.graph for call in self.calls if call.graph is not None))
 
     def __repr__(self) -> str:
-        return f"Plan({self.graph!r}, {self.state.model.__name__}, {len(self.nodes)} nodes)"
+        nodes = len(self.nodes)
+        return f"Plan({self.graph!r}, {self.state.model.__name__}, {nodes} node{'s' * (nodes != 1)})"
 
     if not TYPE_CHECKING:  # type checkers know what it has
 

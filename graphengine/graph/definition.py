@@ -235,7 +235,8 @@ class GraphDefinition(Generic[S]):
 
     def __repr__(self) -> str:
         state = getattr(self.state, "__name__", self.state)
-        return f"Graph({self.name!r}, {state}, {len(self.nodes)} nodes)"
+        nodes = len(self.nodes)
+        return f"Graph({self.name!r}, {state}, {nodes} node{'s' * (nodes != 1)})"
 
     @with_our_keywords
     def add_node(  # noqa: PLR0913 - the options of a node, given by keyword

@@ -187,7 +187,7 @@ async def test_a_run_that_is_awaited_is_a_coroutine() -> None:
 def test_graphs_and_plans_are_shown_in_short() -> None:
     """By name, state and number of nodes."""
     graph = one(work, writes="text")
-    assert (repr(graph), repr(graph.compile())) == ("Graph('one', State, 1 nodes)", "Plan('one', State, 1 nodes)")
+    assert (repr(graph), repr(graph.compile())) == ("Graph('one', State, 1 node)", "Plan('one', State, 1 node)")
 
 
 def test_a_removed_edge_is_one_problem() -> None:
