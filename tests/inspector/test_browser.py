@@ -48,7 +48,7 @@ def acting(written: Path) -> Iterator[str]:
 
 
 async def record_more(path: Path, gate: Path) -> None:
-    """Record a run of 10,000 steps, first in memory, which is quick, and two of `essay`: one fails, one waits."""
+    """Record a run of 10,000 steps, first in memory, which is quick, and three of `essay`: failed, waiting, queued."""
     store = SQLiteStore(path)
     await store.open()
     async with Runner() as runner:
@@ -59,6 +59,7 @@ async def record_more(path: Path, gate: Path) -> None:
         with suppress(RunFailed):
             await runner.start(driven.graph, {"topic": "storms", "gate": str(gate)}, run_id="storms").result()
         await runner.start(driven.graph, driven.example, run_id="draft").result()
+        await runner.start(driven.graph, driven.example, run_id="lined-up", queue="night").result()
 
 
 def opened_run(page: Page) -> Page:
@@ -153,6 +154,7 @@ def test_a_failed_run_shows_its_attempts(url: str, visit: Opened) -> None:
     """Retries are flagged; the step that succeeded lists the attempts before it."""
     page = opened_run(visit(url, "/run?id=broken&at=4"))
     expect(page.locator(".attempts li")).to_have_count(3)
+    expect(page.locator(".attempts li").first).to_contain_text(re.compile(r"attempt 1 \d"))
     page.get_by_label("only failures").check()
     expect(page.locator(".list .step")).to_have_count(3)
     expect(page.locator(".acts")).to_contain_text("Commands")
@@ -292,6 +294,15 @@ def test_a_run_is_stopped_and_tagged(acting: str, visit: Opened) -> None:
     page.get_by_role("button", name="Stop it now").click()
     expect(page.locator("header .ends")).to_contain_text("stopped", timeout=PATIENT)
     expect(page.locator("form.question")).to_have_count(0)
+
+
+def test_a_queued_run_is_stopped(acting: str, visit: Opened) -> None:
+    """A run that no worker took yet can be stopped, and its page shows what it waits for."""
+    page = opened_run(visit(acting, "/run?id=lined-up"))
+    expect(page.locator("header .ends")).to_have_text("queued a worker of its queue takes it")
+    page.get_by_role("button", name="Stop", exact=True).click()
+    page.get_by_role("button", name="Stop it now").click()
+    expect(page.locator("header .ends")).to_contain_text("stopped", timeout=PATIENT)
 
 
 def test_a_read_only_page_offers_no_action(url: str, visit: Opened) -> None:
