@@ -105,6 +105,17 @@ def test_filters_are_in_the_address(url: str, visit: Opened) -> None:
     expect(page.locator(".list .row")).to_have_count(1)
 
 
+def test_a_search_that_goes_on_is_not_called_empty(url: str, visit: Opened) -> None:
+    """While older pages are still searched, the list does not report that no run fits."""
+    page = visit(url)
+    page.route(re.compile(r"/api/runs\?.*before="), lambda _: None)  # the next page takes long
+    page.route(re.compile(r"/api/runs\?(?!.*before=)"), lambda route: route.fulfill(json={"runs": [], "next": "five"}))
+    page.get_by_label("Search", exact=True).fill("cost>9")
+    page.keyboard.press("Enter")
+    expect(page.locator("main")).to_contain_text("Older runs are searched")
+    expect(page.locator("main")).not_to_contain_text("No run fits")
+
+
 def test_the_keyboard_is_enough(url: str, visit: Opened) -> None:
     """Runs are selected, ticked, compared and opened, and steps walked through, without a pointer."""
     page = visit(url)

@@ -184,7 +184,7 @@ export function Runs({ filters, session }) {
       <span class="soft">${runs.length < total && !filters.status ? `the newest ${runs.length.toLocaleString("en")} of ${total.toLocaleString("en")}; scroll for more` : ""} <kbd>?</kbd> keys</span>
     </div>
     <div class="row heading" aria-hidden="true"><span></span><span>run</span><span>graph</span><span>status, and why</span><span>took</span><span>cost</span><span>tokens</span><span>last step</span></div>
-    ${!shown.length && overview && html`<p class="soft">${total ? "No run fits these filters." : "No runs yet: `graphengine run GRAPH` starts one."}</p>`}
+    ${!shown.length && overview && html`<p class="soft">${next ? "Older runs are searched…" : total ? "No run fits these filters." : "No runs yet: `graphengine run GRAPH` starts one."}</p>`}
     <${List} rows=${shown} height=${HEIGHT} label="Runs" role="list" show=${index} seen=${seen} near=${more} row=${(each) => html`<${Line}
       key=${each.run.run_id} ...${each} line=${lines[each.run.run_id]} now=${now} selected=${each.run.run_id === selected}
       ticked=${ticked.includes(each.run.run_id)} tick=${tick} fold=${(id) => setClosed((was) => {
