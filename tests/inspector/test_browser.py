@@ -172,7 +172,14 @@ def test_a_failed_run_shows_its_attempts(url: str, visit: Opened) -> None:
 
 
 def test_items_of_a_map_are_folded(url: str, visit: Opened) -> None:
-    """Twelve items are one line until they are unfolded."""
+    """Twelve items are one line until they are unfolded, by a click or with the keyboard."""
+    page = opened_run(visit(url, "/run?id=items"))
+    expect(page.locator(".step.folded")).to_have_count(1)
+    page.keyboard.press("k")
+    expect(page.locator(".step.folded.selected")).to_have_count(1)
+    page.keyboard.press("Enter")
+    expect(page.locator(".list .step", has_text="double[")).not_to_have_count(0)
+    expect(page.locator(".step.folded")).to_have_count(0)
     page = opened_run(visit(url, "/run?id=items"))
     fold = page.locator(".step.folded")
     expect(fold).to_contain_text("double[…]")
