@@ -100,9 +100,14 @@ def test_filters_are_in_the_address(url: str, visit: Opened) -> None:
     page.goto(page.url)
     expect(page.locator(".list .row")).to_have_count(2)
     page.get_by_role("tab", name="all").click()
-    page.get_by_label("Search", exact=True).fill("tag:nightly")
-    page.keyboard.press("Enter")
-    expect(page.locator(".list .row")).to_have_count(1)
+    search = page.get_by_label("Search", exact=True)
+    for words, count in (("tag:nightly", 1), ("before:2001-01-01", 0), ("after:2001-01-01", 7)):
+        search.fill(words)
+        page.keyboard.press("Enter")
+        expect(page.locator(".list .row")).to_have_count(count)
+    expect(search).to_have_value("after:2001-01-01T00:00:00.000Z")
+    page.get_by_role("button", name="every time").click()
+    expect(search).to_have_value("")
 
 
 def test_a_search_that_goes_on_is_not_called_empty(url: str, visit: Opened) -> None:

@@ -9,21 +9,23 @@ const PAGE = 200;
 const HEIGHT = 52;
 const COUNT_AGAIN = 2000;
 
-/** The filters of the address, and the words of the search: `tag:x graph:y cost>0.1 text`. */
+/** The filters of the address, and the words of the search: `tag:x graph:y cost>0.1 after:2026-01-31 text`. */
 function wanted(filters) {
   const { status, graph, tag, text, begun_after, begun_before, cost_above } = filters;
   return { status, graph, tag, text, begun_after, begun_before, cost_above };
 }
 
-function searchText({ text, tag, graph, cost_above }) {
-  return [tag && `tag:${tag}`, graph && `graph:${graph}`, cost_above && `cost>${cost_above}`, text].filter(Boolean).join(" ");
+function searchText({ text, tag, graph, cost_above, begun_after, begun_before }) {
+  const times = Object.entries({ after: begun_after, before: begun_before }).filter(([, at]) => Number(at));
+  return [...times.map(([name, at]) => `${name}:${new Date(at * 1000).toISOString()}`), tag && `tag:${tag}`, graph && `graph:${graph}`, cost_above && `cost>${cost_above}`, text].filter(Boolean).join(" ");
 }
 
 function searched(words) {
-  const found = { text: "", tag: "", graph: "", cost_above: "" };
+  const found = { text: "", tag: "", graph: "", cost_above: "", begun_after: "", begun_before: "" };
   for (const word of words.split(/\s+/)) {
-    const [, name, value] = /^(tag:|graph:|cost>)(.*)$/.exec(word) || [];
-    if (name) found[{ "tag:": "tag", "graph:": "graph", "cost>": "cost_above" }[name]] = value;
+    const [, name, value] = /^(tag:|graph:|cost>|after:|before:)(.*)$/.exec(word) || [];
+    if (name === "after:" || name === "before:") found[`begun_${name.slice(0, -1)}`] = Date.parse(value) / 1000 || "";
+    else if (name) found[{ "tag:": "tag", "graph:": "graph", "cost>": "cost_above" }[name]] = value;
     else found.text = word || found.text;
   }
   return found;
@@ -168,7 +170,7 @@ export function Runs({ filters, session }) {
         ${Object.keys(STATUSES).map((name) => tab(name, overview?.statuses[name] || 0, html`<${Status} status=${name} />`))}
       </div>
       <form class="search" onSubmit=${(event) => (event.preventDefault(), field.current.blur(), change(searched(search)))}>
-        <input ref=${field} type="search" aria-label="Search" placeholder="part of an id, tag:x, graph:y, cost>0.1" value=${search} onInput=${(event) => setSearch(event.target.value)} />
+        <input ref=${field} type="search" aria-label="Search" placeholder="part of an id, tag:x, graph:y, cost>0.1, after:2026-01-31" value=${search} onInput=${(event) => setSearch(event.target.value)} />
         <select aria-label="Graph" value=${filters.graph || ""} onChange=${(event) => change({ graph: event.target.value })}>
           <option value="">every graph</option>
           ${Object.entries(overview?.graphs || {}).sort().map(([name, number]) => html`<option value=${name}>${name} (${number})</option>`)}
