@@ -62,9 +62,9 @@ class Acts:
             )
 
     async def stop(self, body: Mapping[str, Any]) -> None:
-        """Stop a run that waits, or ask its driver to stop it."""
+        """Stop a run that waits or is queued, or ask its driver to stop it."""
         info = await self._reader.info(text_of(body, "id"))
-        if status_of(info) not in ("running", "waiting"):
+        if status_of(info) not in ("queued", "running", "waiting"):
             message = f"run {info.id} is {status_of(info)}, so there is nothing to stop"
             raise InputError(message, where=f"run {info.id}", repair="resume it if it is to continue")
         async with self._runner() as runner:

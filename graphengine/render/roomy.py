@@ -1,6 +1,7 @@
 """Clusters made wide enough for their arrows: sometimes Graphviz leads an arrow, or its words, across the border.
 
-A frame grows to the side up to the next element, so that everything stays where Graphviz put it.
+A frame grows to the side up to the next element, so that everything stays where Graphviz put it. Where Graphviz leads
+an arrow across the words of another one, the words are drawn after it.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ _AIR: Final = 6.0
 _DOCK: Final = 3.0
 """An arrow that ends within this many points of a side ends at that side."""
 _SAMPLES: Final = 8
+_FINE: Final = 64
 
 
 class _Area(NamedTuple):
@@ -72,6 +74,40 @@ def widen(root: ET.Element, drawing: Drawing) -> None:
             )
 
 
+def uncover(root: ET.Element) -> None:
+    """Draw an arrow last if the line of a later one crosses its words: words interrupt the lines below them.
+
+    An arrow whose own line crosses words of a later one stays below it.
+    """
+    graph = root.find(f"{_SVG}g")
+    arrows = [group for group in graph if group.get("class") == "edge"] if graph is not None else []
+    words = [[_of_text(text) for text in arrow.findall(f"{_SVG}text")] for arrow in arrows]
+    lines = [[p for path in arrow.findall(f"{_SVG}path") for p in _curve([*_points(path)], _FINE)] for arrow in arrows]
+    bounds = [_around(line) for line in lines]
+
+    def crosses(line: int, other: int) -> bool:
+        near = [area for area in words[other] if _meet(area, bounds[line])]
+        return any(a.left < x < a.right and a.top < y < a.bottom for a in near for x, y in lines[line])
+
+    for index in reversed(range(len(arrows))):
+        later = range(index + 1, len(arrows))
+        is_struck = any(crosses(each, index) for each in later)
+        if graph is not None and is_struck and not any(crosses(index, each) for each in later):
+            graph.remove(arrows[index])
+            graph.append(arrows[index])
+
+
+def _of_text(text: ET.Element) -> _Area:
+    """Return the bounds of a line of text without the room above and below its small letters."""
+    x, y, size = (float(text.get(name, "0")) for name in ("x", "y", "font-size"))
+    wide = text_width(text.text or "", size, strong=text.get("font-weight") == "bold")
+    return _Area(x, x + wide, y - size / 2, y)
+
+
+def _meet(one: _Area, other: _Area) -> bool:
+    return one.left < other.right and other.left < one.right and one.top < other.bottom and other.top < one.bottom
+
+
 def _stretch(group: ET.Element, wanted: _Area, others: Sequence[_Area], paper: _Area, docks: Sequence[float]) -> None:
     """Move the sides of a frame outwards up to its neighbours, except a side at which an arrow ends."""
     polygon = group.find(f"{_SVG}polygon")
@@ -117,11 +153,11 @@ def _of_arrow(group: ET.Element) -> _Area:
     return _around(points)
 
 
-def _curve(points: Sequence[tuple[float, float]]) -> Iterator[tuple[float, float]]:
+def _curve(points: Sequence[tuple[float, float]], samples: int = _SAMPLES) -> Iterator[tuple[float, float]]:
     """Yield points on a line of cubic Bézier curves, each with two control points."""
     for index in range(0, len(points) - 3, 3):
-        for step in range(_SAMPLES + 1):
-            t = step / _SAMPLES
+        for step in range(samples + 1):
+            t = step / samples
             shares = ((1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t * t * (1 - t), t**3)
             piece = points[index : index + 4]
             yield (

@@ -48,7 +48,7 @@ def acting(written: Path) -> Iterator[str]:
 
 
 async def record_more(path: Path, gate: Path) -> None:
-    """Record a run of 10,000 steps, first in memory, which is quick, and two of `essay`: one fails, one waits."""
+    """Record a run of 10,000 steps, first in memory, which is quick, and three of `essay`: failed, waiting, queued."""
     store = SQLiteStore(path)
     await store.open()
     async with Runner() as runner:
@@ -59,6 +59,7 @@ async def record_more(path: Path, gate: Path) -> None:
         with suppress(RunFailed):
             await runner.start(driven.graph, {"topic": "storms", "gate": str(gate)}, run_id="storms").result()
         await runner.start(driven.graph, driven.example, run_id="draft").result()
+        await runner.start(driven.graph, driven.example, run_id="lined-up", queue="night").result()
 
 
 def opened_run(page: Page) -> Page:
@@ -99,9 +100,25 @@ def test_filters_are_in_the_address(url: str, visit: Opened) -> None:
     page.goto(page.url)
     expect(page.locator(".list .row")).to_have_count(2)
     page.get_by_role("tab", name="all").click()
-    page.get_by_label("Search", exact=True).fill("tag:nightly")
+    search = page.get_by_label("Search", exact=True)
+    for words, count in (("tag:nightly", 1), ("before:2001-01-01", 0), ("after:2001-01-01", 7)):
+        search.fill(words)
+        page.keyboard.press("Enter")
+        expect(page.locator(".list .row")).to_have_count(count)
+    expect(search).to_have_value("after:2001-01-01T00:00:00.000Z")
+    page.get_by_role("button", name="every time").click()
+    expect(search).to_have_value("")
+
+
+def test_a_search_that_goes_on_is_not_called_empty(url: str, visit: Opened) -> None:
+    """While older pages are still searched, the list does not report that no run fits."""
+    page = visit(url)
+    page.route(re.compile(r"/api/runs\?.*before="), lambda _: None)  # the next page takes long
+    page.route(re.compile(r"/api/runs\?(?!.*before=)"), lambda route: route.fulfill(json={"runs": [], "next": "five"}))
+    page.get_by_label("Search", exact=True).fill("cost>9")
     page.keyboard.press("Enter")
-    expect(page.locator(".list .row")).to_have_count(1)
+    expect(page.locator("main")).to_contain_text("Older runs are searched")
+    expect(page.locator("main")).not_to_contain_text("No run fits")
 
 
 def test_the_keyboard_is_enough(url: str, visit: Opened) -> None:
@@ -153,13 +170,21 @@ def test_a_failed_run_shows_its_attempts(url: str, visit: Opened) -> None:
     """Retries are flagged; the step that succeeded lists the attempts before it."""
     page = opened_run(visit(url, "/run?id=broken&at=4"))
     expect(page.locator(".attempts li")).to_have_count(3)
+    expect(page.locator(".attempts li").first).to_contain_text(re.compile(r"attempt 1 \d"))
     page.get_by_label("only failures").check()
     expect(page.locator(".list .step")).to_have_count(3)
     expect(page.locator(".acts")).to_contain_text("Commands")
 
 
 def test_items_of_a_map_are_folded(url: str, visit: Opened) -> None:
-    """Twelve items are one line until they are unfolded."""
+    """Twelve items are one line until they are unfolded, by a click or with the keyboard."""
+    page = opened_run(visit(url, "/run?id=items"))
+    expect(page.locator(".step.folded")).to_have_count(1)
+    page.keyboard.press("k")
+    expect(page.locator(".step.folded.selected")).to_have_count(1)
+    page.keyboard.press("Enter")
+    expect(page.locator(".list .step", has_text="double[")).not_to_have_count(0)
+    expect(page.locator(".step.folded")).to_have_count(0)
     page = opened_run(visit(url, "/run?id=items"))
     fold = page.locator(".step.folded")
     expect(fold).to_contain_text("double[…]")
@@ -292,6 +317,15 @@ def test_a_run_is_stopped_and_tagged(acting: str, visit: Opened) -> None:
     page.get_by_role("button", name="Stop it now").click()
     expect(page.locator("header .ends")).to_contain_text("stopped", timeout=PATIENT)
     expect(page.locator("form.question")).to_have_count(0)
+
+
+def test_a_queued_run_is_stopped(acting: str, visit: Opened) -> None:
+    """A run that no worker took yet can be stopped, and its page shows what it waits for."""
+    page = opened_run(visit(acting, "/run?id=lined-up"))
+    expect(page.locator("header .ends")).to_have_text("queued a worker of its queue takes it")
+    page.get_by_role("button", name="Stop", exact=True).click()
+    page.get_by_role("button", name="Stop it now").click()
+    expect(page.locator("header .ends")).to_contain_text("stopped", timeout=PATIENT)
 
 
 def test_a_read_only_page_offers_no_action(url: str, visit: Opened) -> None:

@@ -1,9 +1,12 @@
 import gzip
 import hashlib
+import math
 import re
+from itertools import combinations
 from pathlib import Path
 
 import graphengine.inspector
+from tests.render.test_looks import EYES, seen
 
 STATIC = Path(graphengine.inspector.__file__).parent / "static"
 FILES = [file for file in STATIC.rglob("*") if file.suffix in {".js", ".css", ".html"}]
@@ -41,3 +44,15 @@ def test_the_page_loads_nothing_from_elsewhere() -> None:
         assert "://" not in text, file.name
     page = (STATIC / "index.html").read_text(encoding="utf-8")
     assert not re.search(r"<style|\son\w+=|<script(?![^>]*\bsrc=)", page)
+
+
+def test_outcomes_are_distinguishable_for_all_eyes() -> None:
+    """In the bars over the list only colours distinguish outcomes: each differs for every kind of colour vision."""
+    text = (STATIC / "app.css").read_text(encoding="utf-8")
+    fills = re.findall(r"\.fill-\w+ \{ fill: var\(--(\w+)\)", text)
+    assert len(fills) == 5
+    for rules in re.findall(r":root \{(.*?)\}", text, re.DOTALL):
+        colours = dict(re.findall(r"--([\w-]+): (#\w+)", rules))
+        for eyes in EYES:
+            shown = [seen(colours[fill], eyes) for fill in fills]
+            assert min(math.dist(one, other) for one, other in combinations(shown, 2)) >= 11

@@ -206,6 +206,15 @@ async def test_a_run_is_stopped_and_tagged_and_gets_a_message(app: ASGIApp, data
     assert (await post(app, "/api/stop", {"id": "asks"}, cookie=known)).status == 400
 
 
+async def test_a_queued_run_is_stopped(app: ASGIApp, database: Path) -> None:
+    """No process drives it, so it ends at once, as with `graphengine stop`."""
+    async with Runner(database) as runner:
+        await runner.start(counter(5), run_id="lined-up", queue="night").result()
+    assert (await read(app, "run", id="lined-up"))["shown"] == "queued"
+    assert (await post(app, "/api/stop", {"id": "lined-up"}, cookie=await cookie(app))).status == 200
+    assert (await read(app, "run", id="lined-up"))["shown"] == "stopped"
+
+
 @pytest.mark.parametrize(
     "body",
     [

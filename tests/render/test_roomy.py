@@ -13,7 +13,7 @@ from graphengine.render.painted import image_of, svg_of
 from graphengine.render.parts import Drawing
 from tests.kit.gallery import GALLERY
 from tests.render.nested import company, newsroom, outline_of, tree
-from tests.render.samples import hostile, own_id, read_xml
+from tests.render.samples import edge, hostile, node, outline, own_id, read_xml
 from tests.render.test_landing import SVG, points
 
 Sides = dict[str, tuple[float, float, float, float]]
@@ -66,6 +66,22 @@ def test_frames_are_nested_and_never_overlap(drawing: Drawing) -> None:
         if one.parent == other.parent:
             (left, right, top, bottom), (l2, r2, t2, b2) = outer[one.id], outer[other.id]
             assert right < l2 or r2 < left or bottom < t2 or b2 < top
+
+
+def test_no_later_line_strikes_through_words() -> None:
+    """The label of a loop is drawn after the arrow that leads back across it."""
+    edges = [
+        edge("START", "work"),
+        edge("work", "END", "n >= 5", label="enough"),
+        edge("work", "boost", "score >= 7", label="high enough"),
+        edge("work", "work", label="again"),
+        edge("boost", "work"),
+    ]
+    drawing = drawing_of(outline([node("work"), node("boost")], edges), detail="brief")
+    groups = read_xml(svg_of(drawing, "auto")).iter(f"{SVG}g")
+    spoken = {arrow.id: arrow.spoken.partition(":")[0] for arrow in drawing.arrows}
+    order = [spoken[own_id(group)] for group in groups if group.get("class") == "edge"]
+    assert order.index("boost to work") < order.index("work to work")
 
 
 def test_labels_of_arrows_stay_in_their_frame() -> None:

@@ -45,7 +45,7 @@ export function Acts({ id, head, at, session, branch }) {
   const [topic, setTopic] = useState("");
   const [payload, setPayload] = useState("");
   const [sure, setSure] = useState(false);
-  const canStop = ["running", "waiting"].includes(head.shown);
+  const canStop = ["queued", "running", "waiting"].includes(head.shown);
   const isOver = head.shown === "finished";
   const label = (event) => {
     event.preventDefault();

@@ -22,7 +22,7 @@ export function Panel({ id, seq, select, tags, session, drives }) {
     ${!tried.length && step.explanation && step.explanation !== "otherwise" ? html`<h3>Why</h3><p>${step.explanation}</p>` : null}
     ${changes.length > 0 && html`<h3>State</h3><table class="changes"><tbody>${changes.map((each) => html`<tr><th scope="row">${each.path}</th>
       <td>${each.before === null ? html`<span class="soft">none</span>` : html`<${Value} value=${each.before} />`}</td><td aria-label="becomes">→</td><td><${Value} value=${each.after} /></td></tr>`)}</tbody></table>`}
-    ${attempts?.length > 1 && html`<h3>Attempts</h3><ol class="attempts">${attempts.map((each) => html`<li><button class="link" onClick=${() => select(each.seq)}>attempt ${each.number}</button>
+    ${attempts?.length > 1 && html`<h3>Attempts</h3><ol class="attempts">${attempts.map((each) => html`<li><button class="link" onClick=${() => select(each.seq)}>attempt ${each.number}</button>${" "}
       ${seconds(each.took)} ${each.error ? html`<span class="is-failed">${each.error.code}: ${each.error.message}</span>` : html`<span class="is-finished">done</span>`} ${each.fallback ? "by its fallback" : ""}</li>`)}</ol>`}
     ${(calls?.length || agents?.length) > 0 && html`<${Calls} calls=${calls} agents=${agents || []} seq=${seq} select=${select} />`}
     <${Facts} detail=${detail} />

@@ -9,21 +9,23 @@ const PAGE = 200;
 const HEIGHT = 52;
 const COUNT_AGAIN = 2000;
 
-/** The filters of the address, and the words of the search: `tag:x graph:y cost>0.1 text`. */
+/** The filters of the address, and the words of the search: `tag:x graph:y cost>0.1 after:2026-01-31 text`. */
 function wanted(filters) {
   const { status, graph, tag, text, begun_after, begun_before, cost_above } = filters;
   return { status, graph, tag, text, begun_after, begun_before, cost_above };
 }
 
-function searchText({ text, tag, graph, cost_above }) {
-  return [tag && `tag:${tag}`, graph && `graph:${graph}`, cost_above && `cost>${cost_above}`, text].filter(Boolean).join(" ");
+function searchText({ text, tag, graph, cost_above, begun_after, begun_before }) {
+  const times = Object.entries({ after: begun_after, before: begun_before }).filter(([, at]) => Number(at));
+  return [...times.map(([name, at]) => `${name}:${new Date(at * 1000).toISOString()}`), tag && `tag:${tag}`, graph && `graph:${graph}`, cost_above && `cost>${cost_above}`, text].filter(Boolean).join(" ");
 }
 
 function searched(words) {
-  const found = { text: "", tag: "", graph: "", cost_above: "" };
+  const found = { text: "", tag: "", graph: "", cost_above: "", begun_after: "", begun_before: "" };
   for (const word of words.split(/\s+/)) {
-    const [, name, value] = /^(tag:|graph:|cost>)(.*)$/.exec(word) || [];
-    if (name) found[{ "tag:": "tag", "graph:": "graph", "cost>": "cost_above" }[name]] = value;
+    const [, name, value] = /^(tag:|graph:|cost>|after:|before:)(.*)$/.exec(word) || [];
+    if (name === "after:" || name === "before:") found[`begun_${name.slice(0, -1)}`] = Date.parse(value) / 1000 || "";
+    else if (name) found[{ "tag:": "tag", "graph:": "graph", "cost>": "cost_above" }[name]] = value;
     else found.text = word || found.text;
   }
   return found;
@@ -168,7 +170,7 @@ export function Runs({ filters, session }) {
         ${Object.keys(STATUSES).map((name) => tab(name, overview?.statuses[name] || 0, html`<${Status} status=${name} />`))}
       </div>
       <form class="search" onSubmit=${(event) => (event.preventDefault(), field.current.blur(), change(searched(search)))}>
-        <input ref=${field} type="search" aria-label="Search" placeholder="part of an id, tag:x, graph:y, cost>0.1" value=${search} onInput=${(event) => setSearch(event.target.value)} />
+        <input ref=${field} type="search" aria-label="Search" placeholder="part of an id, tag:x, graph:y, cost>0.1, after:2026-01-31" value=${search} onInput=${(event) => setSearch(event.target.value)} />
         <select aria-label="Graph" value=${filters.graph || ""} onChange=${(event) => change({ graph: event.target.value })}>
           <option value="">every graph</option>
           ${Object.entries(overview?.graphs || {}).sort().map(([name, number]) => html`<option value=${name}>${name} (${number})</option>`)}
@@ -184,7 +186,7 @@ export function Runs({ filters, session }) {
       <span class="soft">${runs.length < total && !filters.status ? `the newest ${runs.length.toLocaleString("en")} of ${total.toLocaleString("en")}; scroll for more` : ""} <kbd>?</kbd> keys</span>
     </div>
     <div class="row heading" aria-hidden="true"><span></span><span>run</span><span>graph</span><span>status, and why</span><span>took</span><span>cost</span><span>tokens</span><span>last step</span></div>
-    ${!shown.length && overview && html`<p class="soft">${total ? "No run fits these filters." : "No runs yet: `graphengine run GRAPH` starts one."}</p>`}
+    ${!shown.length && overview && html`<p class="soft">${next ? "Older runs are searched…" : total ? "No run fits these filters." : "No runs yet: `graphengine run GRAPH` starts one."}</p>`}
     <${List} rows=${shown} height=${HEIGHT} label="Runs" role="list" show=${index} seen=${seen} near=${more} row=${(each) => html`<${Line}
       key=${each.run.run_id} ...${each} line=${lines[each.run.run_id]} now=${now} selected=${each.run.run_id === selected}
       ticked=${ticked.includes(each.run.run_id)} tick=${tick} fold=${(id) => setClosed((was) => {

@@ -68,7 +68,8 @@ export function Steps({ rows, whole, total, selected, select, search, setSearch,
   };
   const down = () => move(1);
   const up = () => move(-1);
-  useKeys({ j: down, ArrowDown: down, k: up, ArrowUp: up, Home: () => select(1), End: () => select(0), "/": () => field.current.focus() });
+  const unfold = (each) => setOpened(new Set([...opened, each.fold]));
+  useKeys({ Enter: () => shown[index]?.fold && unfold(shown[index]), j: down, ArrowDown: down, k: up, ArrowUp: up, Home: () => select(1), End: () => select(0), "/": () => field.current.focus() });
   return html`<section class="steps" aria-label="Steps">
     <div class="bar slim">
       <label class="check"><input type="checkbox" checked=${bad} onChange=${() => setBad(!bad)} /> only failures (${failures})</label>
@@ -81,8 +82,8 @@ export function Steps({ rows, whole, total, selected, select, search, setSearch,
     </div>
     <${List} rows=${shown} height=${27} label="Steps of the run" show=${index} row=${(each, at) => (each.row
       ? html`<${Line} key=${each.row[0]} row=${each.row} note=${notes.get(each.row[0])} selected=${at === index} select=${select} />`
-      : html`<div key=${`fold ${each.fold}`} class="step folded ${at === index ? "selected" : ""}" role="option" aria-selected=${at === index} onClick=${() => setOpened(new Set([...opened, each.fold]))}>
-          <span>${each.fold}</span><span></span><span>▸ ${each.path}</span><span></span><span>${count(each.size, "step")}${each.bad ? html`, <b class="is-failed">${each.bad} failed</b>` : ""}; click to unfold</span></div>`)} />
+      : html`<div key=${`fold ${each.fold}`} class="step folded ${at === index ? "selected" : ""}" role="option" aria-selected=${at === index} onClick=${() => unfold(each)}>
+          <span>${each.fold}</span><span></span><span>▸ ${each.path}</span><span></span><span>${count(each.size, "step")}${each.bad ? html`, <b class="is-failed">${each.bad} failed</b>` : ""}; click or Enter to unfold</span></div>`)} />
   </section>`;
 }
 
