@@ -411,7 +411,7 @@ def check_choice(choice: str | None, tools: Collection[str], *, where: str) -> N
     """Check the setting `tool_choice`: `auto`, `none`, or with tools `required` or the name of one.
 
     Raises:
-        DefinitionError: It is none of these.
+        DefinitionError: It is of another type.
     """
     if choice is None or choice in {"auto", "none", *tools} or (choice == "required" and tools):
         return

@@ -84,7 +84,7 @@ class Program(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import a command; return None if there is none of this name."""
+        """Import a command; return None if it does not exist."""
         del ctx
         if cmd_name not in COMMANDS:
             return None

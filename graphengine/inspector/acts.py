@@ -1,6 +1,6 @@
 """What the page writes: answers, messages, stops and tags, through a `Runner`, as the command line does.
 
-None of these needs a graph's code. Starting, resuming and branching do: see `driving`.
+These work without a graph's code. Starting, resuming and branching need it: see `driving`.
 """
 
 from __future__ import annotations

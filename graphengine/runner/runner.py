@@ -219,7 +219,7 @@ class Runner(Records):
         """Start a run that nothing else can see, as `Graph.run` does, and return its result.
 
         In memory it needs no asyncio task: the caller's drives it. A task that was cancelled before cannot, since a
-        node's own cancellations could not be told from that one.
+        node's own cancellations could not be distinguished from that one.
 
         Raises: as `start` and `Run.result`.
         """

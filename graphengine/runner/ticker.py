@@ -74,7 +74,7 @@ class Ticker:
             if tick > now:
                 after = tick
                 break
-            if schedule.missed == "all" and len(due) == _AT_ONCE:  # the next call goes on with the others
+            if schedule.missed == "all" and len(due) == _AT_ONCE:  # the next call starts the others
                 after = tick
                 break
             due = [*due, tick] if schedule.missed == "all" else [tick]

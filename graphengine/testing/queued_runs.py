@@ -90,7 +90,7 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_a_queued_run_has_no_driver(self, store: Store) -> None:
-        """It is due at once, and whoever claims it drives it; from then on it is not queued."""
+        """It is due at once; the process that claims it drives it, and it is no longer queued."""
         info = replace(run_info(), queued=True, queue="mail")
         assert await store.create(info, [step(1)], {"nodes": []}) == 0
         found = await store.info("r")

@@ -63,7 +63,7 @@ class TestPrompts:
     """What a question shows."""
 
     async def test_a_path_shows_a_picture(self) -> None:
-        """A mark stands in its place, and the picture goes with the message."""
+        """A mark replaces it, and the picture goes with the message."""
         agent = Agent("eye", prompt="Describe {picture}, not {pages}. {none}")
         request = await asked(agent, picture=PHOTO, pages=[REPORT, PHOTO], none=None)
         message = request.messages[0]

@@ -11,6 +11,7 @@ import json
 import os
 import re
 import signal
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -40,7 +41,7 @@ class Asked:
 
 
 @dataclass
-class Service:
+class Service(ABC):
     """A service.
 
     Attributes:
@@ -59,14 +60,14 @@ class Service:
     answers: list[Answer | None] = field(default_factory=list)
     writes: int = 0
 
+    @abstractmethod
     def answer(self, asked: Asked) -> Answer:
         """Carry out a request."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def public(self) -> list[str]:
         """The titles that readers see."""
-        raise NotImplementedError
 
 
 class WordPressServer(Service):
@@ -197,7 +198,7 @@ class GhostServer(Service):
 
 
 class TelegramServer(Service):
-    """Messages of a channel, which nobody can look up."""
+    """Messages of a channel, which cannot be looked up."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,10 +1,11 @@
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 
-from graphengine.models import lane
+from graphengine.models import AnthropicModel, OpenAIChatModel, OpenAIModel, lane
+from tests.models.adapters import Made
 from tests.models.aimock_server import Aimock, missing
 from tests.models.edge_server import EdgeServer
 
@@ -27,6 +28,19 @@ def edge(edge_process: EdgeServer) -> Iterator[EdgeServer]:
     assert edge_process.faults == []
     assert edge_process.objections == []
     assert edge_process.unscripted == []
+
+
+@pytest.fixture(params=["anthropic", "openai", "openai-chat"])
+async def model(request: pytest.FixtureRequest, edge: EdgeServer) -> AsyncIterator[Made]:
+    """Return each adapter in turn."""
+    made: Made
+    if request.param == "anthropic":
+        made = AnthropicModel("claude-sonnet-5-5", api_key="k", base_url=edge.url)
+    else:
+        kind = OpenAIModel if request.param == "openai" else OpenAIChatModel
+        made = kind("gpt-6", base_url=edge.openai_url)
+    yield made
+    await made.close()
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -13,9 +13,10 @@ from pydantic import TypeAdapter
 
 from graphengine import Media
 from graphengine.errors import BadRequest
-from graphengine.models import AnthropicModel, Message, OpenAIChatModel, OpenAIModel, Request, ToolCall
+from graphengine.models import Message, OpenAIChatModel, Request, ToolCall
 from graphengine.models.lane import estimated_tokens
 from graphengine.testing.model_scenes import Says
+from tests.models.adapters import Made, api
 from tests.models.edge_server import EdgeServer
 
 PHOTO = Media(data=b"\x89PNG\r\n\x1a\n", name="photo.png")
@@ -32,25 +33,6 @@ FORMS: dict[str, Any] = {
     "openai": list[ResponseInputItemParam],
     "openai-chat": list[ChatCompletionMessageParam],
 }
-Made = AnthropicModel | OpenAIModel | OpenAIChatModel
-
-
-@pytest.fixture(params=["anthropic", "openai", "openai-chat"])
-async def model(request: pytest.FixtureRequest, edge: EdgeServer) -> AsyncIterator[Made]:
-    """Return each adapter in turn."""
-    made: Made
-    if request.param == "anthropic":
-        made = AnthropicModel("claude-sonnet-5-5", api_key="k", base_url=edge.url)
-    else:
-        kind = OpenAIModel if request.param == "openai" else OpenAIChatModel
-        made = kind("gpt-6", base_url=edge.openai_url)
-    yield made
-    await made.close()
-
-
-def api(model: Made) -> str:
-    """Return the adapter's name of its API."""
-    return model.name.partition(":")[0]
 
 
 async def sent(model: Made, edge: EdgeServer, *messages: Message) -> list[Mapping[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -11,7 +11,6 @@ from graphengine.errors import BadRequest, DefinitionError
 from graphengine.models import (
     AnthropicModel,
     Message,
-    OpenAIChatModel,
     OpenAIModel,
     Price,
     RecordedModel,
@@ -25,36 +24,18 @@ from graphengine.models import (
 )
 from graphengine.testing.model_scenes import Says
 from tests.models.acts import Raw
+from tests.models.adapters import Made, api
 from tests.models.edge_server import EdgeServer
 
 ASK = Message(role="user", text="hi")
 ADD = ToolSpec("add", "Adds.", {"type": "object", "properties": {}})
 SERVICE_TIER = Settings(service_tier="flex")
-Made = AnthropicModel | OpenAIModel | OpenAIChatModel
 Asks = Callable[..., Any]
 
 
 def request(settings: Settings, *messages: Message, **more: Any) -> Request:
     """Return a question with a tool."""
     return Request("writer", "be brief", messages or [ASK], tools=[ADD], settings=settings, **more)
-
-
-@pytest.fixture(params=["anthropic", "openai", "openai-chat"])
-async def model(request: pytest.FixtureRequest, edge: EdgeServer) -> AsyncIterator[Made]:
-    """Return each adapter in turn."""
-    made: Made
-    if request.param == "anthropic":
-        made = AnthropicModel("claude-sonnet-5-5", api_key="k", base_url=edge.url)
-    else:
-        kind = OpenAIModel if request.param == "openai" else OpenAIChatModel
-        made = kind("gpt-6", base_url=edge.openai_url)
-    yield made
-    await made.close()
-
-
-def api(model: Made) -> str:
-    """Return the adapter's name of its API."""
-    return model.name.partition(":")[0]
 
 
 async def sent(model: Made, edge: EdgeServer, settings: Settings, *messages: Message, **more: Any) -> Mapping[str, Any]:

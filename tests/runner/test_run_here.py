@@ -103,7 +103,7 @@ async def test_a_cancelled_caller_ends_its_run() -> None:
 
 
 async def test_a_task_that_was_cancelled_before_can_still_run_a_graph_that_waits() -> None:
-    """A node that ends itself to wait is told from the earlier cancellation, as in the clean-up of a cancelled task."""
+    """A node that ends itself to wait differs from the earlier cancellation, as in the clean-up of a cancelled task."""
 
     async def asks(ctx: Context) -> int:
         return await ctx.ask("n?", int)

@@ -52,7 +52,7 @@ def hourly(**more: Any) -> Schedule:
 
 @pytest.fixture
 def noon() -> FakeClock:
-    """Return a clock at noon, which moves only by itself if told."""
+    """Return a clock at noon, which moves by itself only if asked to."""
     return FakeClock(start=NOON + 60, jumps=False)
 
 
@@ -114,7 +114,7 @@ async def test_a_tick_fires_once_with_two_workers(still: Runner, noon: FakeClock
 
 @pytest.mark.parametrize(("missed", "hours"), [("skip", []), ("one", [16]), ("all", [13, 14, 15, 16])])
 async def test_missed_ticks(still: Runner, noon: FakeClock, missed: Any, hours: list[int]) -> None:
-    """They are skipped, or the last one or all are started, as the schedule has it; then it goes on."""
+    """They are skipped, or the last one or all are started, as the schedule says; later times follow as usual."""
     await still.schedule(hourly(missed=missed), report())
     noon.move(4.5 * HOUR)
     ticking = ticker(still)

@@ -93,7 +93,7 @@ class CountsLoads(MemoryStore):
 
 def sleepers(runner: Runner) -> int:
     """Return how many runs sleep in a runner."""
-    return len(runner._supervisor.sleeping)  # noqa: SLF001 - nothing public tells
+    return len(runner._supervisor.sleeping)  # noqa: SLF001 - not public
 
 
 async def asleep(runner: Runner, count: int) -> Sequence[Any]:

@@ -53,7 +53,7 @@ class Ghost:
         return Site(titles=[one["title"] for one in posts["posts"]], tags=[one["name"] for one in tags["tags"]])
 
     async def put(self, post: Post, key: str) -> Published:
-        """Create a draft, if there is none of this key, and publish it."""
+        """Create a draft, unless one has this key, and publish it."""
         slug = slug_for(post.title, key)
         found = await self._of(slug)
         was_there = found is not None and found["status"] == "published"

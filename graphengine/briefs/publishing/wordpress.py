@@ -47,7 +47,7 @@ class WordPress:
         )
 
     async def put(self, post: Post, key: str) -> Published:
-        """Create a draft, if there is none of this key, and publish the first one."""
+        """Create a draft, unless one has this key, and publish the first that has it."""
         slug = slug_for(post.title, key)
         found = await self._of(slug)
         was_there = bool(found) and found[0]["status"] == "publish"
@@ -86,7 +86,7 @@ class WordPress:
         }
 
     async def _tag(self, name: str) -> int:
-        """Return the number of a tag, which is created if there is none of this name."""
+        """Return the number of the tag with this name; create it if it does not exist."""
         status, found = await self._api.call(
             "POST", "/tags", body={"name": name}, headers=self._headers, allowed=(_BAD_REQUEST,)
         )

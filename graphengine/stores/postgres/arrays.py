@@ -6,6 +6,7 @@ psycopg's own dumper goes item by item, which costs more than the server needs t
 from __future__ import annotations
 
 import struct
+from abc import abstractmethod
 from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -76,9 +77,9 @@ class _ArrayDumper(Dumper):
             parts += _LENGTH.pack(len(raw)), raw
         return b"".join(parts)
 
+    @abstractmethod
     def one(self, item: Any) -> bytes:  # noqa: ANN401 - each subclass has its own items
         """Return one packed item."""
-        raise NotImplementedError
 
 
 class _FixedDumper(_ArrayDumper):

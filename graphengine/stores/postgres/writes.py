@@ -229,7 +229,7 @@ def is_repeated(addition: Addition, answer: Sequence[Any]) -> bool:
 
 
 def create(info: RunInfo, steps: Sequence[Step], outline: Outline, owner: str, channel: str) -> Call[Claimed]:
-    """Return the write of a new run; if it is queued, the channel hears of it."""
+    """Return the write of a new run; if it is queued, it is announced on the channel."""
     texts = _Texts()
     rows = rows_of(info.id, steps, info.parent_seq + 1 if info.parent is not None else 1)
     for row in rows:

@@ -253,7 +253,7 @@ async def test_a_refusal_is_reported_in_the_services_words(service: Service) -> 
 
 
 async def test_a_service_that_is_not_there_was_sent_nothing(kind: Kind) -> None:
-    """So that a retry asks nobody."""
+    """So that a retry asks no person."""
     service = kind.server()
     with running(service):
         pass

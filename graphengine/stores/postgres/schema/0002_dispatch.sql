@@ -101,7 +101,7 @@ SET enable_sort = off SET enable_bitmapscan = off AS $$
     )
 $$;
 
--- As `create_run`, with what that does not know. A queued run has no driver, and the channel hears of it.
+-- As `create_run`, with the columns of this format. A queued run has no driver, and is announced on the channel.
 CREATE FUNCTION create_in_queue(
     p_owner text, p_token bigint, p_id text, p_graph text, p_print text, p_outline text, p_outline_sum integer,
     p_status text, p_created float8, p_due float8, p_parent text, p_parent_seq integer, p_tags text[],
