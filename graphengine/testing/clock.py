@@ -163,8 +163,12 @@ def _threads() -> list[bool]:
         if ident == here:
             continue
         below: FrameType | None = frame
-        while below is not None and below.f_globals.get("__name__") not in _WORKERS:
-            below = below.f_back
+        try:
+            while below is not None and below.f_globals.get("__name__") not in _WORKERS:
+                below = below.f_back
+        except AttributeError:  # the thread was between two calls: CPython then gives another object than a frame
+            found.append(True)
+            continue
         if below is not None:
             found.append(below is not frame or ident in waiting)
     return found

@@ -1,10 +1,12 @@
 """The fake clock: weeks pass in milliseconds, in order, and never ahead of work in progress."""
 
 import asyncio
+import sys
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from graphengine import END, Context, Graph, Limits, Retry, Runner, value
 from graphengine.errors import DefinitionError
 from graphengine.runner.clock import SystemClock
 from graphengine.testing import FakeClock
+from graphengine.testing import clock as clocks
 from tests.kit.runs import SOON, WEEK, alone
 
 
@@ -240,3 +243,11 @@ async def test_a_pool_that_was_closed_does_not_hold_back_the_clock() -> None:
         async with asyncio.timeout(20):
             await clock.sleep_until(60)
     assert clock.now() == 60
+
+
+def test_a_thread_between_two_calls_counts_as_at_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CPython can return another object than a frame for a thread that runs meanwhile; the clock looks again."""
+    torn = SimpleNamespace(f_globals={}, f_back=test_a_thread_between_two_calls_counts_as_at_work.__code__)
+    monkeypatch.setattr(sys, "_current_frames", lambda: {-1: torn})
+    monkeypatch.setattr(threading, "active_count", lambda: 2)
+    assert clocks._threads() == [True]  # noqa: SLF001
