@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from graphengine.stores.base import RunInfo
+    from graphengine.stores.sqlite.checkpoints import Checkpoints
     from graphengine.stores.sqlite.owners import Lease, Onlooker
     from graphengine.stores.sqlite.reads import Found
 
@@ -41,6 +42,7 @@ RETURNED_BYTES: Final = 4 << 20
 """Roughly how much a stride of `return_pages` writes: the rows that it changes do not show that."""
 SHORTEST_LOG_BYTES: Final = 32 + 24 + PAGE_BYTES
 """The header of a log, and one frame: its header and its page."""
+_ATTEMPTS_TO_EMPTY_LOG: Final = 10
 _INCREMENTAL: Final = 2
 _KEYS: Final = (1 << KEY_BITS) - 1
 _MOST_REST_SECONDS: Final = 0.2
@@ -159,7 +161,7 @@ def rewrite(connection: sqlite3.Connection) -> None:
     connection.execute("VACUUM")
 
 
-def shorten_log(connection: sqlite3.Connection) -> None:
+def _shorten_log(connection: sqlite3.Connection) -> None:
     """Commit one page: if the whole log was moved and no reader needs it, this commit restarts and truncates it.
 
     `wal_checkpoint(TRUNCATE)` is no alternative: it moves the log without the write lock if it does not get it.
@@ -169,6 +171,18 @@ def shorten_log(connection: sqlite3.Connection) -> None:
         connection.execute(f"PRAGMA user_version = {VERSION}")  # unchanged, but it writes one page
     finally:
         connection.execute("PRAGMA journal_size_limit = -1").fetchone()
+
+
+def empty_log(connection: sqlite3.Connection, path: Path, checkpoints: Checkpoints) -> None:
+    """Move the write-ahead log into the file and truncate it, also while other processes write.
+
+    A commit of another process between the two steps keeps the log as it is, so they are repeated a few times.
+    """
+    for _ in range(_ATTEMPTS_TO_EMPTY_LOG):
+        checkpoints.make(connection)
+        _shorten_log(connection)
+        if log_of(path).stat().st_size <= SHORTEST_LOG_BYTES:
+            return
 
 
 def bytes_of(path: Path) -> int:

@@ -503,9 +503,9 @@ class SQLiteStore:
                 await removal.in_strides(lambda: self._read(removal.has_free_pages), return_pages)
             else:
                 await writer.run(removal.rewrite)
-            if self._checkpoints is not None:
-                await writer.run(self._checkpoints.make)
-            await writer.run(removal.shorten_log)
+            checkpoints = self._checkpoints
+            if checkpoints is not None:
+                await writer.run(lambda connection: removal.empty_log(connection, self.path, checkpoints))
         except sqlite3.Error as error:
             raise explain(error, self.path) from error
         return before, removal.bytes_of(self._options.path)
