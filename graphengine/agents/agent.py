@@ -187,7 +187,7 @@ class Agent(Generic[T]):
         if callable(self.prompt):
             text, media = await self._made("prompt", self.prompt, scope, inputs)
         else:
-            text = fill(self.prompt, inputs, media) if self.prompt else labelled(inputs, media)
+            text = fill(self.prompt, inputs, media) if self.prompt else labelled(self._shown(inputs), media)
         if not any(guard.on == "input" for guard in self.watch):
             return text, media
         guarded = functools.partial(check_text, self.watch, text, "input", where=f"agent {self.name}")
@@ -209,7 +209,7 @@ class Agent(Generic[T]):
 
     async def _instructions(self, scope: Scope, inputs: Mapping[str, object]) -> str:
         """Return the standing instructions, with a note on delimited data if they or the question have some."""
-        has_data = not callable(self.prompt) and bool(holes(self.prompt) if self.prompt else inputs)
+        has_data = not callable(self.prompt) and bool(holes(self.prompt) if self.prompt else self._shown(inputs))
         if callable(self.system):
             system, _ = await self._made("system", self.system, scope, inputs)
         else:
@@ -217,6 +217,11 @@ class Agent(Generic[T]):
             if holes(self.system):
                 return f"{system}\n\n{SYSTEM_DATA_NOTE}"
         return "\n\n".join(part for part in (system, DATA_NOTE if has_data else "") if part)
+
+    def _shown(self, inputs: Mapping[str, object]) -> dict[str, object]:
+        """Return the inputs that become the question if there is no prompt: all that no tool reads."""
+        read = {parameter.name for parameter in _of_tools(self)}
+        return {name: value for name, value in inputs.items() if name not in read}
 
     def _for_tools(self, inputs: Mapping[str, object]) -> dict[str, object]:
         """Return the inputs that only a tool can read."""
@@ -276,6 +281,8 @@ class AgentBody(Generic[T]):
         for function, first in self._functions():
             for parameter in Injected.of(function).parameters[first:]:
                 found[parameter.name] = parameter
+        for parameter in _of_tools(self.agent):
+            found.setdefault(parameter.name, parameter)
         if self.agent.memory:
             found[self.agent.memory] = Parameter(self.agent.memory)
         return list(found.values())
@@ -394,6 +401,11 @@ def _own_settings(agent: Agent[Any]) -> dict[str, Any]:
     """Return the settings that are arguments of the agent, as far as they are set."""
     given = {name: getattr(agent, name) for name in _OF_AGENT}
     return {name: value for name, value in given.items() if value is not None and value is not False}
+
+
+def _of_tools(agent: Agent[Any]) -> Sequence[Parameter]:
+    """Return the paths of the state that an agent's tools read."""
+    return [parameter for each in agent.kit if isinstance(each, Tool) for parameter in each.reads()]
 
 
 def _remembered(value: object) -> Sequence[Message]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import nullcontext
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.calls.time_limit import queued
@@ -14,6 +15,7 @@ from graphengine.models.names import model_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from concurrent.futures import Executor
     from contextlib import AbstractContextManager
 
     from graphengine.agents.run_scope import Opens, Piece
@@ -54,10 +56,12 @@ class Alone:
         """The number of the attempt, always 1."""
         return 1
 
-    async def blocking(self, function: Callable[[], object]) -> object:
+    async def blocking(self, function: Callable[[], object], threads: Executor | None = None) -> object:
         """Call a function in a thread."""
         with queued(function) as wanted:
-            return await asyncio.to_thread(wanted)
+            if threads is None:
+                return await asyncio.to_thread(wanted)
+            return await asyncio.wrap_future(threads.submit(copy_context().run, wanted))
 
     def paid(self, usage: Mapping[str, float | None]) -> None:
         """Do nothing: no run counts usage."""

@@ -386,7 +386,11 @@ class Conversation(Generic[T]):
             tools += await self._opened(source, stack) if isinstance(source, ToolSource) else [source]
         self._tools = by_name(tools)
         check_choice(self._agent.chosen.tool_choice, self._tools, where=f"agent {self._agent.name}")
-        self._specs = [tool.spec(self._given.keys()) for tool in tools]
+        self._specs = [tool.spec(self._given_to(tool).keys()) for tool in tools]
+
+    def _given_to(self, tool: Tool) -> Mapping[str, object]:
+        """Return what a tool gets besides the model's arguments."""
+        return tool.given(self._given, self._inputs)
 
     async def _opened(self, source: ToolSource, stack: AsyncExitStack) -> Sequence[Tool]:
         opened = await self._scope.opened(source)
@@ -408,6 +412,8 @@ class Conversation(Generic[T]):
 
         try:
             for index, call in enumerate(calls):
+                if tasks and any(self._is_serial(each) for each in calls[index - 1 : index + 1]):
+                    await asyncio.wait(tasks)
                 await room.acquire()
                 if failed:
                     break
@@ -419,6 +425,10 @@ class Conversation(Generic[T]):
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _is_serial(self, call: ToolCall) -> bool:
+        tool = self._tools.get(call.name)
+        return tool is not None and tool.serial
 
     def _key_of(self, call: ToolCall) -> str:
         """Return the call's key, from the conversation, the call, and its number among equal calls.
@@ -438,7 +448,9 @@ class Conversation(Generic[T]):
         if tool is None:
             known = ", ".join(self._tools) or "none"
             return _result(call, {"text": f"There is no tool {call.name!r}. There are: {known}.", "error": True})
-        misfit = tool.misfit(call.arguments, self._given) if tool.approve else None  # a person is asked only if it fits
+        misfit = (
+            tool.misfit(call.arguments, self._given_to(tool)) if tool.approve else None
+        )  # a person is asked only if it fits
         if tool.approve and misfit is None and not await self._scope.allowed(self._question(call)):
             return _result(call, {"text": _REFUSED, "error": True})
         raised: list[BaseException] = []
@@ -465,11 +477,13 @@ class Conversation(Generic[T]):
     async def _outcome(self, tool: Tool, call: ToolCall) -> ToolOutcome:
         """Return the call's outcome; a tool whose own code was cancelled has failed."""
         try:
-            return await tool.call(call.arguments, self._given, self._scope.blocking)
+            return await tool.call(call.arguments, self._given_to(tool), self._scope.blocking)
         except asyncio.CancelledError as error:
             if _is_cancelled():
                 raise
             text = f"{type(error).__name__}: {error}".rstrip(": ")
+            if tool.on_error == "raise":
+                raise RuntimeError(f"the tool {tool.name} was cancelled by its own code: {text}") from error
             return ToolOutcome(text, is_error=True, error=error)
 
     def _question(self, call: ToolCall) -> str:

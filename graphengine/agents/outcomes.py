@@ -15,7 +15,7 @@ from graphengine.state.json_values import utf8_text
 from graphengine.state.media import Media, joined
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 MAX_RESULT_CHARACTERS: Final = 200_000
 """The longest result that is passed on to a model; a longer one is an error with its size and its beginning."""
@@ -82,6 +82,15 @@ def single(error: Exception) -> Exception:
     return error
 
 
+def leaves(error: Exception) -> Iterator[Exception]:
+    """Yield the errors of a group, and of the groups in it; or the error itself."""
+    if not isinstance(error, ExceptionGroup):
+        yield error
+        return
+    for each in error.exceptions:
+        yield from leaves(each)
+
+
 def traceback_text(error: BaseException) -> str:
     """Return the traceback for the record; only the end of a long one, which names the line that raised."""
     text = utf8_text(user_traceback(error))
@@ -136,6 +145,7 @@ __all__ = [
     "MAX_RESULT_CHARACTERS",
     "ToolOutcome",
     "failed",
+    "leaves",
     "outcome_of",
     "single",
     "traceback_text",

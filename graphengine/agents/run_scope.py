@@ -12,6 +12,7 @@ from graphengine.calls.interrupts import reraise_interrupt
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+    from concurrent.futures import Executor
     from contextlib import AbstractContextManager
 
     from graphengine.errors import ModelTransient
@@ -97,8 +98,8 @@ class Scope(Protocol):
         """The number of this attempt of the node, from 1."""
         ...
 
-    async def blocking(self, function: Callable[[], object]) -> object:
-        """Call a blocking function in a thread of the run, and wait for it even if cancelled."""
+    async def blocking(self, function: Callable[[], object], threads: Executor | None = None) -> object:
+        """Call a blocking function in a thread, of the run if none are given, and wait for it even if cancelled."""
         ...
 
     def paid(self, usage: Mapping[str, float | None]) -> None:

@@ -14,14 +14,16 @@ import functools
 import inspect
 import logging
 import reprlib
+from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field, replace
-from typing import TYPE_CHECKING, Final, Generic, Protocol, cast, overload, runtime_checkable
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, Protocol, TypeAlias, cast, overload, runtime_checkable
 
 from pydantic_core import from_json
 from typing_extensions import ParamSpec, TypeVar
 
 from graphengine.agents.arguments import NAME, BadArguments, Form, Signature, as_object
-from graphengine.agents.outcomes import MAX_RESULT_CHARACTERS, ToolOutcome, failed, outcome_of, single
+from graphengine.agents.outcomes import MAX_RESULT_CHARACTERS, ToolOutcome, failed, leaves, outcome_of
+from graphengine.agents.tool_threads import MOST_LEFT, CallThread, threads_of
 from graphengine.calls.caller_line import ends_at_caller
 from graphengine.calls.time_limit import TimeLimit
 from graphengine.errors import (
@@ -36,20 +38,23 @@ from graphengine.errors import (
 from graphengine.graph.options import is_seconds, none_for_ever
 from graphengine.graph.runnable import is_async
 from graphengine.models.base import ToolSpec
-from graphengine.state.path import did_you_mean
+from graphengine.state.injection import NO_DEFAULT, Parameter
+from graphengine.state.path import did_you_mean, is_path
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-    from typing import TypeAlias
+    from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+    from concurrent.futures import Executor
 
     from pydantic import JsonValue
 
-    Blocking: TypeAlias = Callable[[Callable[[], object]], Awaitable[object]]
+    Blocking: TypeAlias = Callable[[Callable[[], object], Executor], Awaitable[object]]
 
 log = logging.getLogger("graphengine.agents")
 
 P = ParamSpec("P", default=...)
 R_co = TypeVar("R_co", covariant=True, default=object)
+
+OnError: TypeAlias = Literal["tell", "raise"]
 
 _PASSES: Final = (StoreError, RunnerClosed, WorkNotRepeatable, ModelTransient, ModelNotReady)
 """Errors that are not the tool's: the run cannot continue, or the model of an agent in the tool could not be called."""
@@ -69,8 +74,13 @@ class Tool(Generic[P, R_co]):
         approve: Whether a person has to approve each call.
         timeout_seconds: How long a call may take; None for no limit. An async function is then cancelled. A sync one
             cannot be: the model gets a timeout error, the conversation is continued, and the function keeps running in
-            its thread. Its side effects still happen, its result is dropped, the thread is occupied until it returns,
-            and the program does not end before that.
+            its thread until it returns or the program ends. Its side effects still happen, its result is dropped.
+        serial: Whether a call never runs at the same time as another call of the same turn: it begins when those before
+            it have ended, and those after it begin when it has ended.
+        on_error: What an exception of the function, or a timeout, does: `"tell"` gives its text to the model, `"raise"`
+            raises it from the agent, so that its node fails or is retried.
+        inputs: The parameters that are read from the state, not described to models: their names, if they are those of
+            fields, or a dict of parameter to path.
         schema: JSON Schema of the arguments (an object), to use instead of the signature. The function then gets them
             unvalidated, as one dict.
 
@@ -84,6 +94,9 @@ class Tool(Generic[P, R_co]):
     description: str = ""
     approve: bool = False
     timeout_seconds: float | None = None
+    serial: bool = False
+    on_error: OnError = "tell"
+    inputs: Mapping[str, str] | Sequence[str] = ()
     schema: Mapping[str, JsonValue] | None = field(default=None, compare=False)
     _signature: Signature | None = field(init=False, repr=False, compare=False, default=None)
     _forms: dict[frozenset[str], Form] = field(init=False, repr=False, compare=False, default_factory=dict)
@@ -96,8 +109,10 @@ class Tool(Generic[P, R_co]):
         if not self.name:
             object.__setattr__(self, "name", getattr(self.function, "__name__", type(self.function).__name__))
         _check(self)
+        object.__setattr__(self, "inputs", _as_inputs(self.inputs, f"tool {self.name}"))
         if self.schema is None:
             signature = Signature.of(self.function, self.name)
+            _check_inputs(self, signature)
             object.__setattr__(self, "_signature", signature)
             if not self.description:
                 object.__setattr__(self, "description", signature.summary)
@@ -116,8 +131,36 @@ class Tool(Generic[P, R_co]):
             DefinitionError: A remaining parameter has a type without a JSON form, or a name that providers do not
                 accept, or is `ctx` outside a run.
         """
-        schema = self.schema if self.schema is not None else self._form(given).schema
+        schema = self.schema if self.schema is not None else self._form({*given, *self.inputs}).schema
         return ToolSpec(self.name, self.description, schema)
+
+    def reads(self) -> Sequence[Parameter]:
+        """Return the paths of the state that it reads."""
+        taken = {} if self._signature is None else {each.name: each for each in self._signature.parameters}
+        inputs = cast("Mapping[str, str]", self.inputs)
+        return [Parameter(path, taken[name].annotation, taken[name].default) for name, path in inputs.items()]
+
+    def given(self, given: Mapping[str, object], fields: Mapping[str, object]) -> Mapping[str, object]:
+        """Return what it gets besides the model's arguments.
+
+        Args:
+            given: The values that the run provides, by name.
+            fields: The values of the state, by path.
+
+        Raises:
+            DefinitionError: A path that it reads has no value.
+        """
+        if not self.inputs:
+            return given
+        found: dict[str, object] = {}
+        for name, parameter in zip(self.inputs, self.reads(), strict=True):
+            if parameter.name in fields:
+                found[name] = fields[parameter.name]
+            elif parameter.default is NO_DEFAULT:
+                problem = f"the tool {self.name} reads {parameter.name!r}, which is not given"
+                repair = f"give it to the agent: agent.run({parameter.name}=…)"
+                raise DefinitionError(problem, where=f"tool {self.name}", repair=repair)
+        return {**{name: value for name, value in given.items() if name not in self.inputs}, **found}
 
     async def call(self, arguments: str, given: Mapping[str, object], blocking: Blocking) -> ToolOutcome:
         """Make the call of a model; failures are reported in the outcome.
@@ -125,12 +168,13 @@ class Tool(Generic[P, R_co]):
         Args:
             arguments: The model's arguments: a JSON object, possibly malformed.
             given: The values that the run provides, by name.
-            blocking: Calls a function in a thread and returns its result.
+            blocking: Calls a function in one of the given threads, and returns its result.
 
         Raises:
             asyncio.CancelledError: This call was cancelled. It waited for a sync function, if `blocking` does that.
             StoreError, RunnerClosed, WorkNotRepeatable: Raised by the function: the run cannot continue.
             ModelTransient, ModelNotReady: The model of an agent in the function could not be called.
+            Exception: Whatever the function raised, and TimeoutError, with `on_error="raise"`.
         """
         try:
             call = self._bound(arguments, given)
@@ -139,12 +183,18 @@ class Tool(Generic[P, R_co]):
             return await self._in_thread(call, blocking)
         except BadArguments as error:
             return ToolOutcome(str(error), is_error=True)
-        except _PASSES:
-            raise
-        except Exception as error:  # noqa: BLE001 - a tool may raise anything
-            if isinstance(single(error), _PASSES):
-                raise single(error) from None
+        except Exception as error:
+            passes = self._passing(error)
+            if passes is error:
+                raise
+            if passes is not None:
+                raise passes from None
             return failed(error)
+
+    def _passing(self, error: Exception) -> Exception | None:
+        """Return the error to raise instead of telling it to the model, None if there is none."""
+        passes = next((each for each in leaves(error) if isinstance(each, _PASSES)), None)
+        return passes if passes is not None or self.on_error == "tell" else error
 
     def misfit(self, arguments: str, given: Mapping[str, object]) -> ToolOutcome | None:
         """Validate a model's arguments without calling the function.
@@ -169,8 +219,9 @@ class Tool(Generic[P, R_co]):
         function = cast("Callable[..., object]", self.function)
         if self.schema is not None:
             return functools.partial(function, as_object(arguments, _plain_object))
-        form = self._form(given.keys())
-        return functools.partial(function, **form.read(arguments), **{name: given[name] for name in form.injected})
+        form = self._form({*given, *self.inputs})
+        provided = {name: given[name] for name in form.injected if name in given}
+        return functools.partial(function, **form.read(arguments), **provided)
 
     def _form(self, given: Collection[str]) -> Form:
         signature = cast("Signature", self._signature)
@@ -193,13 +244,21 @@ class Tool(Generic[P, R_co]):
 
     async def _in_thread(self, call: Callable[[], object], blocking: Blocking) -> ToolOutcome:
         """Return the outcome of a sync function, which keeps running if its time is over."""
-        answer = functools.partial(blocking, functools.partial(self._answer, call))
+        threads = threads_of(self.name)
+        if threads.is_stuck:
+            text = (
+                f"{MOST_LEFT} calls of {self.name} that ran out of time are still running; it is not called again yet."
+            )
+            return self._problem(text)
+        thread = CallThread(threads)
+        answer = functools.partial(blocking, functools.partial(self._answer, call), thread)
         if self.timeout_seconds is None:
             found = await answer()
         else:
             task = await _in_time(answer, self.timeout_seconds)
             if not task.done():
                 _leave(task, self.name)
+                thread.leave()
                 return self._late("It cannot be stopped: what it does may still happen, its result is dropped.")
             found = task.result()
         if isinstance(found, _Raised):
@@ -214,13 +273,23 @@ class Tool(Generic[P, R_co]):
             found = call()
             return found if inspect.isawaitable(found) else outcome_of(self.name, found)
         except Exception as error:  # noqa: BLE001 - a tool may raise anything; no future carries a StopIteration
-            cause = single(error)
-            return _Raised(cause) if isinstance(cause, _PASSES) else failed(error)
+            passes = self._passing(error)
+            return failed(error) if passes is None else _Raised(passes)
         except BaseException as error:  # noqa: BLE001 - SystemExit in an asyncio task would end the event loop
             return _Raised(error)
 
     def _late(self, then: str) -> ToolOutcome:
-        return ToolOutcome(f"{self.name} gave no result within {self.timeout_seconds:g} seconds. {then}", is_error=True)
+        return self._problem(f"{self.name} gave no result within {self.timeout_seconds:g} seconds. {then}")
+
+    def _problem(self, text: str) -> ToolOutcome:
+        """Return the outcome of a call without a result.
+
+        Raises:
+            TimeoutError: The tool's errors are raised.
+        """
+        if self.on_error == "raise":
+            raise TimeoutError(text)
+        return ToolOutcome(text, is_error=True)
 
 
 @runtime_checkable
@@ -262,6 +331,9 @@ def tool(
     description: str | None = None,
     approve: bool = False,
     timeout_seconds: float | None = None,
+    serial: bool = False,
+    on_error: OnError | None = None,
+    inputs: Mapping[str, str] | Sequence[str] = (),
 ) -> Tool[P, R_co]: ...
 
 
@@ -272,17 +344,23 @@ def tool(
     description: str | None = None,
     approve: bool = False,
     timeout_seconds: float | None = None,
+    serial: bool = False,
+    on_error: OnError | None = None,
+    inputs: Mapping[str, str] | Sequence[str] = (),
 ) -> Callable[[Callable[P, R_co]], Tool[P, R_co]]: ...
 
 
 @ends_at_caller
-def tool(
+def tool(  # noqa: PLR0913 - the options of a tool
     function: Callable[..., object] | None = None,
     *,
     name: str | None = None,
     description: str | None = None,
     approve: bool = False,
     timeout_seconds: float | None = None,
+    serial: bool = False,
+    on_error: OnError | None = None,
+    inputs: Mapping[str, str] | Sequence[str] = (),
 ) -> object:
     """Make a tool from a function, as a decorator or by a call. Plain functions need it only for these options.
 
@@ -292,6 +370,9 @@ def tool(
         description: Its purpose; the docstring's text if not given.
         approve: Whether a person has to approve each call.
         timeout_seconds: How long a call may take; see `Tool` for the effect on a sync function.
+        serial: Whether a call never runs at the same time as another call of the same turn.
+        on_error: Whether the model is told of an exception of the function, as is usual, or the agent raises it.
+        inputs: The parameters that are read from the state, by name, or a dict of parameter to path.
 
     Returns:
         A Tool, or a decorator.
@@ -311,7 +392,14 @@ def tool(
     """
     if function is None:
         return functools.partial(
-            tool, name=name, description=description, approve=approve, timeout_seconds=timeout_seconds
+            tool,
+            name=name,
+            description=description,
+            approve=approve,
+            timeout_seconds=timeout_seconds,
+            serial=serial,
+            on_error=on_error,
+            inputs=inputs,
         )
     if isinstance(function, Tool):
         return replace(
@@ -320,6 +408,9 @@ def tool(
             description=function.description if description is None else description,
             approve=approve or function.approve,
             timeout_seconds=function.timeout_seconds if timeout_seconds is None else timeout_seconds,
+            serial=serial or function.serial,
+            on_error=on_error or function.on_error,
+            inputs=inputs or function.inputs,
         )
     return Tool(
         function,
@@ -327,6 +418,9 @@ def tool(
         description=description or "",
         approve=approve,
         timeout_seconds=timeout_seconds,
+        serial=serial,
+        on_error=on_error or "tell",
+        inputs=inputs,
     )
 
 
@@ -441,6 +535,36 @@ def _check(made: Tool) -> None:
     seconds = made.timeout_seconds
     if seconds is not None and not is_seconds(seconds):
         raise DefinitionError(f"timeout_seconds={seconds!r}", where=where, repair="give seconds above 0, or None")
+    if made.on_error not in ("tell", "raise"):
+        repair = 'give "tell", for the model, or "raise"'
+        raise DefinitionError(f"on_error={made.on_error!r}", where=where, repair=repair)
+
+
+def _as_inputs(inputs: object, where: str) -> dict[str, str]:
+    """Return what a tool reads: parameter to path.
+
+    Raises:
+        DefinitionError: It is something else.
+    """
+    pairs: object = inputs if isinstance(inputs, Mapping) else None
+    if pairs is None and isinstance(inputs, (list, tuple, set, frozenset)) and all(isinstance(n, str) for n in inputs):
+        pairs = {name: name for name in inputs}
+    if not isinstance(pairs, Mapping):
+        repair = "name the parameters: inputs=['customer'], or inputs={'who': 'customer.name'}"
+        raise DefinitionError(f"inputs={inputs!r}", where=where, repair=repair)
+    for name, path in pairs.items():
+        if not isinstance(name, str) or not isinstance(path, str) or not is_path(path):
+            raise DefinitionError(f"inputs={{{name!r}: {path!r}}}", where=where, repair="give a path: 'customer.name'")
+    return dict(pairs)
+
+
+def _check_inputs(made: Tool[Any, Any], signature: Signature) -> None:
+    """Refuse inputs that are no parameters of the function."""
+    names = [each.name for each in signature.parameters]
+    for name in made.inputs:
+        if name not in names:
+            text, repair = f"it has no parameter {name!r}, as inputs= says", did_you_mean(name, names)
+            raise DefinitionError(f"tool {made.name}: {text}", where=f"tool {made.name}", repair=repair)
 
 
 __all__ = [

@@ -583,14 +583,15 @@ class Context:
             call = replace(call, guess=await guessed(model, request))
         return (await budgets.reserve(self._frame, call, self.waits.first_of)).held()
 
-    async def blocking(self, function: Callable[[], object]) -> object:
-        """Call a blocking function in the runner's thread pool.
+    async def blocking(self, function: Callable[[], object], threads: Executor | None = None) -> object:
+        """Call a blocking function in the given threads, else in the runner's thread pool.
 
         If a thread of that pool is waiting for this call, use the extra threads of its calls: the pool may be full of
         such threads, which would wait for each other.
         """
         calls = FROM_THREAD.get()
-        return await in_thread(self._surroundings.threads() if calls is None else calls.threads(), function)
+        own = self._surroundings.threads if calls is None else calls.threads
+        return await in_thread(threads or own(), function)
 
     def paid(self, usage: Mapping[str, float | None]) -> None:
         """Add the usage of a model call that is not recorded as a piece of work."""

@@ -30,7 +30,7 @@ pytestmark = [
 ]
 
 
-async def in_thread(function: Callable[[], object]) -> object:
+async def in_thread(function: Callable[[], object], _threads: object = None) -> object:
     """Call a blocking function as an agent outside a run does."""
     return await asyncio.to_thread(function)
 

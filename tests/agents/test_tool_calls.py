@@ -313,7 +313,7 @@ async def test_a_cancelled_call_waits_for_its_thread_if_the_run_does() -> None:
         release.wait()
         returned.append(True)
 
-    async def waiting(function: Callable[[], object]) -> object:
+    async def waiting(function: Callable[[], object], _threads: object = None) -> object:
         thread = asyncio.ensure_future(asyncio.to_thread(function))
         while not thread.done():
             try:

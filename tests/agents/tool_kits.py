@@ -4,6 +4,7 @@ import asyncio
 import enum
 import json
 from collections.abc import Callable
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -52,9 +53,11 @@ def yielding() -> Any:
     yield 1
 
 
-async def in_thread(function: Callable[[], object]) -> object:
+async def in_thread(function: Callable[[], object], threads: Executor | None = None) -> object:
     """Call a blocking function as an agent outside a run does."""
-    return await asyncio.to_thread(function)
+    if threads is None:
+        return await asyncio.to_thread(function)
+    return await asyncio.wrap_future(threads.submit(function))
 
 
 async def called(function: object, arguments: object = "", **given: object) -> ToolOutcome:

@@ -80,7 +80,7 @@ async def test_tools_that_wait_for_a_thread_use_up_no_time() -> None:
     slow, over = tool(work, timeout_seconds=LIMIT), threading.Event()
     with ThreadPoolExecutor(1) as pool:
         pool.submit(over.wait, MOST)
-        call = asyncio.create_task(slow.call("{}", {}, lambda function: in_thread(pool, function)))
+        call = asyncio.create_task(slow.call("{}", {}, lambda function, _: in_thread(pool, function)))
         await asyncio.sleep(2 * LIMIT)
         over.set()
         assert await call == ToolOutcome("1")
