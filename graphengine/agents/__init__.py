@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         personal_data,
         required,
     )
+    from graphengine.agents.hooks import Hooks
     from graphengine.agents.mcp_servers import mcp
     from graphengine.agents.tools import Tool, ToolSource, tool
     from graphengine.agents.window import Window
@@ -34,6 +35,7 @@ else:
                 "personal_data",
                 "required",
             ),
+            "hooks": ("Hooks",),
             "mcp_servers": ("mcp",),
             "tools": ("Tool", "ToolSource", "tool"),
             "window": ("Window",),
@@ -44,6 +46,7 @@ __all__ = [
     "Agent",
     "Answer",
     "Guard",
+    "Hooks",
     "Tool",
     "ToolSource",
     "Window",

@@ -15,7 +15,7 @@ from typing_extensions import TypeForm, TypeVar
 
 from graphengine.agents.alone import Alone
 from graphengine.agents.conversation import Conversation, in_loop_of
-from graphengine.agents.guards import as_guards, check_text
+from graphengine.agents.guards import Guard, as_guards, check_text
 from graphengine.agents.reading import Output
 from graphengine.agents.run_scope import CURRENT
 from graphengine.agents.tools import Tool, ToolSource, as_tools, check_choice
@@ -36,13 +36,13 @@ from graphengine.state.path import is_path, parse
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from graphengine.agents.guards import Guard
+    from graphengine.agents.hooks import Hooks
     from graphengine.agents.run_scope import Scope
 
 T = TypeVar("T", default=str)
 
 ToolLike: TypeAlias = "Callable[..., object] | Tool | ToolSource"
-GuardLike: TypeAlias = "Callable[[str], str] | Guard"
+GuardLike: TypeAlias = "Callable[[str], str] | Guard | Hooks"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,8 @@ class Agent(Generic[T]):
         output: The type of its answers; text if not given.
         check: Validates each answer, `check(answer, **fields)`; its ValueError is sent to the model.
         tools: What the model may call: functions, `tool(function, …)`, `mcp(…)`.
-        guards: Checks of the texts that go to the model and come from it; see `graphengine.agents.guards`.
+        guards: Checks of questions, answers and tool results, see `graphengine.agents.guards`; and `Hooks`, code around
+            the calls of the model and of tools.
         settings: How its model is called; see `Settings`.
         max_tokens: The most tokens of one answer, as `Settings(max_tokens=…)`.
         temperature: How varied answers are, as `Settings(temperature=…)`.
@@ -119,7 +120,8 @@ class Agent(Generic[T]):
     reader: Output[T] = field(init=False, repr=False, compare=False)
     checker: Injected | None = field(init=False, repr=False, compare=False)
     kit: tuple[Tool | ToolSource, ...] = field(init=False, repr=False, compare=False)
-    watch: tuple[Guard, ...] = field(init=False, repr=False, compare=False)
+    watch: tuple[Hooks, ...] = field(init=False, repr=False, compare=False)
+    checks: tuple[Guard, ...] = field(init=False, repr=False, compare=False)
     chosen: Settings = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -137,6 +139,7 @@ class Agent(Generic[T]):
         if len(named) == len(self.kit):  # the tools of a server are known when it is opened
             check_choice(self.chosen.tool_choice, named, where=f"agent {self.name}")
         object.__setattr__(self, "watch", as_guards(self.guards))
+        object.__setattr__(self, "checks", tuple(each for each in self.watch if isinstance(each, Guard)))
 
     def but(self, **changes: Any) -> Agent[T]:  # noqa: ANN401 - the arguments of Agent
         """Return a copy with changes."""
@@ -188,9 +191,9 @@ class Agent(Generic[T]):
             text, media = await self._made("prompt", self.prompt, scope, inputs)
         else:
             text = fill(self.prompt, inputs, media) if self.prompt else labelled(self._shown(inputs), media)
-        if not any(guard.on == "input" for guard in self.watch):
+        if not any(guard.on == "input" for guard in self.checks):
             return text, media
-        guarded = functools.partial(check_text, self.watch, text, "input", where=f"agent {self.name}")
+        guarded = functools.partial(check_text, self.checks, text, "input", where=f"agent {self.name}")
         return cast("str", await scope.blocking(guarded)), media
 
     async def _made(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from contextlib import AbstractContextManager
 
+    from graphengine.agents.live_events import Live
     from graphengine.agents.run_scope import Opens, Piece
     from graphengine.errors import ModelTransient
     from graphengine.models.base import Model, Request
@@ -113,8 +114,8 @@ class Alone:
             repair="run the agent in a graph, whose run can wait for the answer; in a test, omit approve=",
         )
 
-    def listener(self, agent: str) -> Callable[[str], None] | None:  # noqa: ARG002
-        """Return None: the text is not streamed."""
+    def live(self, agent: str) -> Live | None:  # noqa: ARG002
+        """Return None: there are no watchers."""
         return None
 
     async def opened(self, source: Opens) -> Sequence[Any] | None:  # noqa: ARG002

@@ -25,7 +25,9 @@ from typing_extensions import TypeVar
 
 from graphengine.agents import window
 from graphengine.agents.guards import apply_to_value, check_text
+from graphengine.agents.hooks import around_model, around_tool
 from graphengine.agents.outcomes import traceback_text
+from graphengine.agents.reading import KEY
 from graphengine.agents.records import checked, record_of, response_of
 from graphengine.agents.run_scope import FROM_THREAD, Outcome, Piece, as_outcome
 from graphengine.agents.tools import ToolOutcome, ToolSource, by_name, check_choice
@@ -51,6 +53,7 @@ from graphengine.state.media import Media
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from graphengine.agents.agent import Agent
     from graphengine.agents.run_scope import Scope
@@ -103,6 +106,7 @@ class Conversation(Generic[T]):
         self._inputs = inputs
         self._stand_in = stand_in
         self._model = scope.model_for(agent.name, agent.model)
+        self._live = scope.live(agent.name)
         self._tools: dict[str, Tool] = {}
         self._specs: Sequence[ToolSpec] = ()
         self._given: Mapping[str, object] = {}
@@ -128,8 +132,16 @@ class Conversation(Generic[T]):
             with self._scope.keeping():
                 await self._open_tools(stack)
             self._key = self._place()
-            with self._scope.group(self._key):
+            with self._scope.group(self._key), self._shown():
                 return await self._to_the_answer()
+
+    def _shown(self) -> AbstractContextManager[object]:
+        """Return the block in which the call's live events are shown."""
+        live, reader = self._live, self._agent.reader
+        if live is None:
+            return nullcontext()
+        live.call, live.structured, live.key = self._key, reader.schema is not None, KEY if reader.wrapped else ""
+        return live
 
     async def _offline(self) -> T:
         """Return the rule-based answer. It is computed once, as rules would return or raise the same again."""
@@ -163,6 +175,8 @@ class Conversation(Generic[T]):
                     raise
                 retries += 1
                 feedback = agent.reader.feedback(error)
+                if self._live is not None:
+                    self._live.retract(error.message)
                 self.messages.append(Message(role="user", text=utf8_text(feedback), agent=agent.name))
 
     def _check_turns(self, tool_turns: int) -> None:
@@ -189,7 +203,11 @@ class Conversation(Generic[T]):
         """
         self._turn += 1
         await self._shorten()
+        if self._live is not None:
+            self._live.begin(self._turn)
         response = await self._ask(self._model, self._request(), "turn")
+        if self._live is not None:
+            self._live.end()
         message = Message(
             role="assistant",
             text=str(response.content),
@@ -233,7 +251,7 @@ class Conversation(Generic[T]):
 
         async def make() -> Piece:
             used = reserved.enter_context(await self._scope.reserved(model, request))
-            response = checked(await self._called(model, request), model, request.agent)
+            response = checked(await self._hooked(model, request), model, request.agent)
             used(usage_of(response))
             record = {**record_of(response, self._ids() if response.calls else set()), **extra}
             if request.settings != NO_SETTINGS:
@@ -250,6 +268,26 @@ class Conversation(Generic[T]):
         with reserved:
             kept: JsonObject = await self._scope.piece(name, number, make)
             return kept
+
+    async def _hooked(self, model: Model, request: Request) -> Response:
+        """Call a model with the agent's hooks around it. An answer that they drop is counted all the same."""
+        answered: list[Response] = []
+
+        async def call(request: Request) -> Response:
+            answered.append(await self._called(model, request))
+            return answered[-1]
+
+        try:
+            response = await around_model(self._agent.watch, call)(request)
+        except BaseException as error:
+            for lost in answered:
+                self._spent(_used(lost))
+            if self._live is not None:
+                self._live.reset(str(error) or type(error).__name__)
+            raise
+        for lost in answered[:-1]:
+            self._spent(_used(lost))
+        return response
 
     async def _called(self, model: Model, request: Request) -> Response:
         """Call a model through its lane. Alone, call it again after a failure that passes, as a node does in a run."""
@@ -297,7 +335,9 @@ class Conversation(Generic[T]):
             output=agent.reader.name,
             tools=self._specs,
             settings=self._settings(),
-            on_text=self._scope.listener(agent.name),
+            on_text=None if self._live is None else self._live.text,
+            on_thinking=None if self._live is None else self._live.thinking,
+            on_reset=None if self._live is None else self._live.reset,
             stand_in=self._stand_in,
         )
 
@@ -345,13 +385,13 @@ class Conversation(Generic[T]):
             GuardFailed: A guard rejects it.
         """
         agent, where = self._agent, f"agent {self._agent.name}"
-        guards = any(guard.on == "output" for guard in agent.watch)
+        guards = any(guard.on == "output" for guard in agent.checks)
         if guards and isinstance(content, str) and agent.reader.schema is None:
-            guarded = functools.partial(check_text, agent.watch, content, "output", where=where)
+            guarded = functools.partial(check_text, agent.checks, content, "output", where=where)
             content = await self._scope.blocking(guarded)
         value = agent.reader.read(content)
         if guards and agent.reader.schema is not None:
-            watched = cast("T", await self._scope.blocking(lambda: apply_to_value(agent.watch, value, where=where)))
+            watched = cast("T", await self._scope.blocking(lambda: apply_to_value(agent.checks, value, where=where)))
             value = value if watched is value else agent.reader.again(watched)
         await self._check(value)
         return value
@@ -456,8 +496,12 @@ class Conversation(Generic[T]):
         raised: list[BaseException] = []
 
         async def make() -> Piece:
+            if self._live is not None:
+                self._live.called(call)
             with self._scope.call(key):
                 outcome = misfit if misfit is not None else await self._outcome(tool, call)
+            if self._live is not None:
+                self._live.returned(call, outcome.text, is_error=outcome.is_error)
             record: dict[str, JsonValue] = {"text": outcome.text}
             if outcome.media:
                 record["media"] = [one.model_dump() for one in outcome.media]
@@ -476,8 +520,12 @@ class Conversation(Generic[T]):
 
     async def _outcome(self, tool: Tool, call: ToolCall) -> ToolOutcome:
         """Return the call's outcome; a tool whose own code was cancelled has failed."""
-        try:
+
+        async def made(call: ToolCall) -> ToolOutcome:
             return await tool.call(call.arguments, self._given_to(tool), self._scope.blocking)
+
+        try:
+            return await around_tool(self._agent.watch, made)(call)
         except asyncio.CancelledError as error:
             if _is_cancelled():
                 raise
@@ -573,6 +621,11 @@ def _beginning(model: Model, request: Request) -> str:
         return ""
     beginning = to_json([model.name, request.system, [(tool.name, tool.schema) for tool in request.tools]])
     return _digest(beginning) if len(beginning) >= CACHED_CHARACTERS else ""
+
+
+def _used(response: object) -> Mapping[str, float | None]:
+    """Return the usage of an answer that is not recorded."""
+    return usage_of(response) if isinstance(response, Response) else {}
 
 
 def _is_cancelled() -> bool:

@@ -5,13 +5,15 @@ decides what follows: the model is asked again (`retry`), the text is changed so
 fails (`fail`). `max_characters`, `max_words`, `required`, `forbidden` and `personal_data` make guards; `guard` makes
 one from a function.
 
-Guards check two texts: the question, before it is sent, and the complete final answer. They check neither the results
-of tools, which go to the model unchanged, nor the arguments of its calls. Streamed text (`TextDelta`) is shown before
-any guard checks it. The log and a memory contain each answer as the model gave it.
+Guards check the question before it is sent, the complete final answer, or the results of tools before the model gets
+them. They do not check the arguments of calls. Streamed text (`TextDelta`) is shown before a guard checks it. The log
+and a memory contain each answer as the model gave it. `Hooks` go further: they are async, see every call and the text
+that is streamed, and what they return is recorded.
 """
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import enum
 import re
@@ -20,36 +22,41 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, TypeAlias, Type
 
 from pydantic import BaseModel
 
+from graphengine.agents.hooks import Hooks
 from graphengine.agents.personal import KINDS, Kind, masked
 from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import BadAnswer, DefinitionError, GuardFailed
 from graphengine.graph.runnable import is_async
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Sequence
+
+    from graphengine.agents.outcomes import ToolOutcome
+    from graphengine.models.base import ToolCall
 
 T = TypeVar("T")
 
-On: TypeAlias = Literal["input", "output"]
-"""What a guard checks: the question that goes to the model, or its final answer; never a tool's result."""
+On: TypeAlias = Literal["input", "output", "tool"]
+"""What a guard checks: the question that goes to the model, its final answer, or the results of its tools."""
 
 Then: TypeAlias = Literal["retry", "rewrite", "fail"]
-"""What happens to a text that does not pass: the model is asked again, the text is changed, or the node fails."""
+"""What happens to a text that does not pass: the model is asked again, the text is changed, or the node fails. Of a
+tool's result, `retry` gives the model the reason in place of the result."""
 
 REMOVED: Final = "[removed]"
 """The replacement for text that `forbidden(…, then="rewrite")` removes."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Guard:
+class Guard(Hooks):
     """A check of the texts that go into an agent, or come out of it. Made by the functions of this module.
 
-    It checks the question or the final answer, not the results or arguments of tools, nor text that is streamed.
+    It checks the question, the final answer or the results of tools, not arguments, nor text that is streamed.
 
     Attributes:
         name: Its name in messages.
         check: Returns the text, perhaps changed, or raises ValueError.
-        on: Whether it checks questions or answers.
+        on: What it checks.
         then: What happens to a text that does not pass.
         whole: Whether it checks all texts of a structured answer together, and not each by itself.
     """
@@ -60,6 +67,22 @@ class Guard:
     then: Then
     whole: bool = False
 
+    async def around_tool(self, call: ToolCall, make: Callable[[ToolCall], Awaitable[ToolOutcome]]) -> ToolOutcome:
+        """Check a tool's result, if that is what the guard is for.
+
+        Raises:
+            GuardFailed: A guard with `then="fail"` rejects it.
+        """
+        outcome = await make(call)
+        if self.on != "tool":
+            return outcome
+        try:
+            text = await asyncio.to_thread(_checked, self, outcome.text, f"tool {call.name}")
+        except BadAnswer as error:
+            text = f"The result of {call.name} is withheld: {error.message}"
+            return dataclasses.replace(outcome, text=text, is_error=True, media=())
+        return outcome if text == outcome.text else dataclasses.replace(outcome, text=text)
+
 
 @ends_at_caller
 def max_characters(most: int, *, on: On = "output", then: Then | None = None) -> Guard:
@@ -67,7 +90,7 @@ def max_characters(most: int, *, on: On = "output", then: Then | None = None) ->
 
     Args:
         most: The limit, in Python's characters.
-        on: The question, or the answer; each text of a structured answer is measured by itself.
+        on: The question, the answer, or a tool's result; each text of a structured answer is measured by itself.
         then: `retry` (the default on output), `rewrite` (cut it, with … at the end), `fail` (the default on input).
             A question cannot be cut: the end that it would lose may be the author's.
 
@@ -128,7 +151,7 @@ def required(*needed: str | re.Pattern[str], on: On = "output", then: Then | Non
 
     Args:
         needed: Words, found as whole words in any case; or compiled patterns, searched for unchanged.
-        on: The question, or the answer.
+        on: The question, the answer, or a tool's result.
         then: `retry` (the default on output) or `fail` (the default on input); a guard cannot add missing words.
 
     Raises:
@@ -156,7 +179,7 @@ def forbidden(*words: str | re.Pattern[str], on: On = "output", then: Then | Non
 
     Args:
         words: Words, found as whole words in any case; or compiled patterns, searched for unchanged.
-        on: The question, or the answer.
+        on: The question, the answer, or a tool's result.
         then: `retry` (the default on output), `rewrite` (each becomes `[removed]`), `fail` (the default on input).
 
     Raises:
@@ -182,7 +205,7 @@ def forbidden(*words: str | re.Pattern[str], on: On = "output", then: Then | Non
 
 @ends_at_caller
 def personal_data(*kinds: Kind, on: On = "output", then: Then = "rewrite") -> Guard:
-    """Require that no text has personal data of these kinds, as far as its form shows it. Tool results are not checked.
+    """Require that no text has personal data of these kinds, as far as its form shows it.
 
     E-mail addresses, IBANs and card numbers (both by their check digits), IP addresses, and telephone numbers written
     in international or American form, or with a leading 0. It does not find names, postal addresses, dates of birth,
@@ -192,7 +215,7 @@ def personal_data(*kinds: Kind, on: On = "output", then: Then = "rewrite") -> Gu
 
     Args:
         kinds: `email`, `iban`, `card`, `ip`, `phone`; all if none is given.
-        on: The question, or the answer.
+        on: The question, the answer, or a tool's result.
         then: `rewrite` (each becomes its kind, as `[e-mail address]`), `retry` or `fail`. Messages contain only the
             kinds, not the data.
 
@@ -224,7 +247,7 @@ def guard(function: Callable[[str], str], *, on: On = "output", then: Then | Non
 
     Args:
         function: Returns the text, perhaps changed, or raises ValueError with what is wrong, in words for the model.
-        on: The question, or the answer; it is called with each text of a structured answer.
+        on: The question, the answer, or a tool's result; it is called with each text of a structured answer.
         then: What its ValueError causes: `retry` (the default on output) or `fail` (the default on input). To rewrite a
             text, it returns the new one.
 
@@ -254,19 +277,20 @@ def guard(function: Callable[[str], str], *, on: On = "output", then: Then | Non
     return Guard(name, check, on, chosen)
 
 
-def as_guards(given: Sequence[Guard | Callable[[str], str]]) -> tuple[Guard, ...]:
-    """Return the guards, with plain functions made into guards on output.
+def as_guards(given: Sequence[Hooks | Callable[[str], str]]) -> tuple[Hooks, ...]:
+    """Return the guards and hooks, with plain functions made into guards on output.
 
     Raises:
-        DefinitionError: An item is neither a guard nor a function.
+        DefinitionError: An item is neither a guard nor hooks nor a function.
     """
-    made = []
+    made: list[Hooks] = []
     for item in given:
-        if not isinstance(item, Guard) and not callable(item):
+        if isinstance(item, type) or (not isinstance(item, Hooks) and not callable(item)):
             raise DefinitionError(
-                f"{item!r} is not a guard", repair="give a function of a text, or a guard such as max_words(…)"
+                f"{item!r} is not a guard",
+                repair="give a function of a text, a guard such as max_words(…), or Hooks",
             )
-        made.append(item if isinstance(item, Guard) else guard(item))
+        made.append(item if isinstance(item, Hooks) else guard(item))
     return tuple(made)
 
 
@@ -320,7 +344,7 @@ def _checked(one: Guard, text: str, where: str) -> str:
             raise BadAnswer(
                 str(error), where=where, repair=f"ask for it in the prompt, or loosen the guard {one.name}"
             ) from error
-        side = "question" if one.on == "input" else "answer"
+        side = {"input": "question", "output": "answer", "tool": "result"}[one.on]
         raise GuardFailed(
             f"the guard {one.name} did not let the {side} pass: {error}",
             where=where,
@@ -381,15 +405,15 @@ def _replaced(value: object, new: Mapping[str, object]) -> object:
 def _then(name: str, on: On, then: Then | None, *, rewrites: bool = True, cuts: bool = False) -> Then:
     """Return what follows a rejection, after validating it."""
     if on not in get_args(On):
-        raise DefinitionError(f"{name}(on={on!r})", repair="on is 'input' or 'output'")
+        raise DefinitionError(f"{name}(on={on!r})", repair="on is 'input', 'output' or 'tool'")
     if then is None:
-        return "retry" if on == "output" else "fail"
+        return "fail" if on == "input" else "retry"
     if then not in get_args(Then):
         raise DefinitionError(f"{name}(then={then!r})", repair="then is 'retry', 'rewrite' or 'fail'")
     if on == "input" and then == "retry":
         _refuse(name, on, then, "a model cannot correct the question: use 'fail'")
     if then == "rewrite" and not rewrites:
-        _refuse(name, on, then, "it cannot change a text by itself: use 'fail'" + (" or 'retry'" * (on == "output")))
+        _refuse(name, on, then, "it cannot change a text by itself: use 'fail'" + (" or 'retry'" * (on != "input")))
     if then == "rewrite" and cuts and on == "input":
         _refuse(name, on, then, "the part that is cut may be the author's own words: use 'fail', or shorten the field")
     return then

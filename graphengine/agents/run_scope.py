@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from contextlib import AbstractContextManager
 
+    from graphengine.agents.live_events import Live
     from graphengine.errors import ModelTransient
     from graphengine.models.base import Model, Request
     from graphengine.models.line import Waits
@@ -150,8 +151,8 @@ class Scope(Protocol):
         """Ask a person for permission, and return the answer."""
         ...
 
-    def listener(self, agent: str) -> Callable[[str], None] | None:
-        """Return the callback for the streamed text of an answer, or None if it is not wanted."""
+    def live(self, agent: str) -> Live | None:
+        """Return what shows the live events of a call of an agent, or None if they are not wanted."""
         ...
 
     async def opened(self, source: Opens) -> Sequence[Any] | None:

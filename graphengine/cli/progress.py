@@ -46,7 +46,7 @@ from graphengine.engine.steps import (
 )
 from graphengine.history.timing import is_by_answer
 from graphengine.history.visits import Visits
-from graphengine.runner.live_events import Emitted, NodeBegan, TextDelta
+from graphengine.runner.live_events import AnswerReset, Emitted, NodeBegan, TextDelta
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -179,6 +179,8 @@ class Progress:
             self._at_work[event.path] = event
             if "[" not in event.path:
                 self.began(event.path, event.visit, event.attempt)
+        elif isinstance(event, AnswerReset):
+            self._written.pop((event.path, event.agent), None)
         elif isinstance(event, Emitted):
             self._line("emit", event.path, f": {one_line(compact(event.data))}")
         else:

@@ -479,12 +479,62 @@ class Emitted(LiveLine):
     data: JsonValue = Field(description="the value")
 
 
-class Text(LiveLine):
+class OfTurn(LiveLine):
+    """What an agent shows in one turn of its model."""
+
+    agent: str = Field(description="the agent")
+    call: str = Field(description="the agent's call in its run")
+    turn: int = Field(description="the turn of the model in that call, from 1")
+    attempt: int = Field(description="the attempt of the node, from 1")
+
+
+class Text(OfTurn):
     """A piece of a model's answer."""
 
     event: Literal["text"] = Field(description="which line it is")
-    agent: str = Field(description="the agent")
     text: str = Field(description="the piece")
+    skipped: int = Field(description="how many characters before it were left out, for a late watcher")
+
+
+class Thinking(OfTurn):
+    """A piece of a model's thinking."""
+
+    event: Literal["thinking"] = Field(description="which line it is")
+    text: str = Field(description="the piece")
+    skipped: int = Field(description="how many characters before it were left out, for a late watcher")
+
+
+class Partial(OfTurn):
+    """A structured answer as far as it was streamed."""
+
+    event: Literal["partial"] = Field(description="which line it is")
+    value: JsonValue = Field(description="the value so far, not validated")
+
+
+class ToolCalled(OfTurn):
+    """A tool is called."""
+
+    event: Literal["tool_called"] = Field(description="which line it is")
+    tool: str = Field(description="the tool")
+    id: str = Field(description="the provider's id of the call")
+    arguments: str = Field(description="the arguments as the model wrote them, a JSON text")
+
+
+class ToolReturned(OfTurn):
+    """A tool's result."""
+
+    event: Literal["tool_returned"] = Field(description="which line it is")
+    tool: str = Field(description="the tool")
+    id: str = Field(description="the provider's id of the call")
+    text: str = Field(description="the result, or the error")
+    is_error: bool = Field(description="whether it is an error")
+
+
+class Reset(OfTurn):
+    """What was shown of an answer does not count, and it is made again."""
+
+    event: Literal["reset"] = Field(description="which line it is")
+    why: str = Field(description="the reason")
 
 
 class Failed(Document):
@@ -519,7 +569,7 @@ class Kind:
 _DRIVEN: Final = "if it resumes the run"
 _POSTED: Final = "if it does not"
 
-_LIVE: Final = (Began, Emitted, Text)
+_LIVE: Final = (Began, Emitted, Text, Thinking, Partial, ToolCalled, ToolReturned, Reset)
 
 DOCUMENTS: Final[Mapping[str, Sequence[Kind]]] = {
     "new": [Kind(Made)],

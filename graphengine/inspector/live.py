@@ -11,7 +11,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.engine.steps import AttemptEnded, Recorded
-from graphengine.runner import NodeBegan, StepRecorded, TextDelta
+from graphengine.runner import AnswerReset, NodeBegan, StepRecorded, TextDelta
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,6 +76,8 @@ class LiveRun:
                 if (path, agent) not in self.texts:
                     self.texts[path, agent] = Text(next(self._numbers), path, agent)
                 self.texts[path, agent].add(text)
+            case AnswerReset(path, agent):
+                self.texts.pop((path, agent), None)
             case NodeBegan():
                 self.nodes[event.path] = event
                 self._end(event.path)

@@ -263,11 +263,13 @@ class AnthropicModel:
                     return gathered.whole()
                 if event.kind == "error":
                     raise self._refused(_OK, _read(event.data), headers)
-                text = gathered.add(_object(event.data)) if event.kind not in {"", "ping"} else ""
+                text, thought = gathered.add(_object(event.data)) if event.kind not in {"", "ping"} else ("", "")
             if gathered.has_begun:
                 request.began()
             if text:  # outside `_failing`: an exception of `on_text` is not the provider's
                 request.emit_text(utf8_text(text))
+            if thought:
+                request.emit_thinking(utf8_text(thought))
 
     # -- errors
 

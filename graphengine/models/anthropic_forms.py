@@ -454,8 +454,8 @@ class Gathered:
         """Whether a part of the answer has arrived."""
         return bool(self._blocks)
 
-    def add(self, event: Json) -> str:
-        """Add one event, and return the text that it adds to the answer."""
+    def add(self, event: Json) -> tuple[str, str]:
+        """Add one event, and return the text and the thinking that it adds to the answer."""
         kind = event.get("type")
         if kind == "content_block_delta":
             delta = event["delta"]
@@ -470,9 +470,9 @@ class Gathered:
             self._message |= _object(event.get("delta"))
             usage = {name: value for name, value in _object(event.get("usage")).items() if value is not None}
             self._message["usage"] = {**_object(self._message.get("usage")), **usage}
-        return ""
+        return "", ""
 
-    def _delta(self, index: int, delta: Json) -> str:
+    def _delta(self, index: int, delta: Json) -> tuple[str, str]:
         kind = delta.get("type")
         if kind == "citations_delta":
             quoted = self._blocks[index].get("citations")
@@ -482,8 +482,8 @@ class Gathered:
             source, part = _PIECES[kind]
             piece = str(delta[source])
             self._pieces.setdefault((index, part), []).append(piece)
-            return piece if part == "text" else ""
-        return ""
+            return piece if part == "text" else "", piece if part == "thinking" else ""
+        return "", ""
 
     def whole(self) -> Json:
         """Return the message.

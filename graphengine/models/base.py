@@ -135,6 +135,9 @@ class Request:
         settings: How to answer: the most tokens, how much to think, and so on; see `Settings`.
         on_text: Gets the text of the answer piece by piece as it arrives; None if it is not wanted. Ignored by a model
             that cannot stream.
+        on_thinking: Gets the model's thinking in the same way, if the provider shows it.
+        on_reset: Called with the reason when what was passed on does not count, because the call failed; None if that
+            is not wanted. The call may then be made again, or by another model.
         on_begin: Called when the first part of the answer arrives, whether text, thinking or a tool call; None if that
             is not wanted. It can be called more than once. Ignored by a model that cannot stream.
         on_spent: Gets the usage of each call that failed; see `usage_of_failure`.
@@ -150,6 +153,8 @@ class Request:
     tools: Sequence[ToolSpec] = ()
     settings: Settings = NO_SETTINGS
     on_text: Callable[[str], None] | None = None
+    on_thinking: Callable[[str], None] | None = None
+    on_reset: Callable[[str], None] | None = None
     on_begin: Callable[[], None] | None = None
     on_spent: Callable[[Mapping[str, float | None]], None] | None = None
     waits: Waits | None = None
@@ -158,7 +163,7 @@ class Request:
     @property
     def streams(self) -> bool:
         """Whether the caller wants any part of the answer before it is complete."""
-        return self.on_text is not None or self.on_begin is not None
+        return self.on_text is not None or self.on_thinking is not None or self.on_begin is not None
 
     def began(self) -> None:
         """Report that a part of the answer has arrived; adapters that stream call it."""
@@ -169,6 +174,11 @@ class Request:
         """Pass on a piece of the answer's text; adapters that stream call it."""
         if self.on_text is not None:
             self.on_text(text)
+
+    def emit_thinking(self, text: str) -> None:
+        """Pass on a piece of the model's thinking; adapters that stream call it."""
+        if self.on_thinking is not None:
+            self.on_thinking(text)
 
     @property
     def prompt(self) -> str:

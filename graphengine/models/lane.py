@@ -339,7 +339,13 @@ async def asked(model: Model, request: Request) -> Response:
     """
     try:
         return await model.answer(request)
+    except Exception as error:
+        if request.on_reset is not None:
+            request.on_reset(getattr(error, "message", "") or str(error) or type(error).__name__)
+        raise
     except asyncio.CancelledError as error:
+        if request.on_reset is not None:
+            request.on_reset("the call was cancelled")
         task = asyncio.current_task()
         if task is not None and task.cancelling():
             raise

@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 
 _PATH: Final = "/responses"
 _SEALED: Final = "reasoning.encrypted_content"
+_THINKING: Final = ("response.reasoning_summary_text.delta", "response.reasoning_text.delta")
+"""Events with pieces of thinking: a summary of it, or, of open models, the thinking itself."""
 
 
 _KNOWN: Final = {
@@ -213,6 +215,8 @@ class _Events:
             self._request.began()
         if kind == "response.output_text.delta":
             self._request.emit_text(utf8_text(text(event, "delta")))
+        elif kind in _THINKING:
+            self._request.emit_thinking(utf8_text(text(event, "delta")))
         elif kind == "response.output_item.done":
             self._items.append(event.get("item"))
         elif kind in {"response.completed", "response.incomplete", "response.failed"}:

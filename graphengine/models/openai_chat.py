@@ -72,6 +72,9 @@ _SOUNDS: Final = {"audio/wav": "wav", "audio/x-wav": "wav", "audio/mpeg": "mp3",
 _KNOWN: Final = ("role", "content", "refusal", "tool_calls", "function_call", "annotations", "audio")
 """Fields of an answer's message that are read here, or that the server does not need back."""
 
+_THINKING: Final = ("reasoning_content", "reasoning")
+"""Fields of a piece with thinking, by server: DeepSeek, vLLM and llama.cpp; OpenRouter and Ollama."""
+
 _KNOWN_OF_CALL: Final = ("id", "type", "index", "function")
 """The same for a tool call."""
 
@@ -329,6 +332,10 @@ class _Chunks:
         if content:
             self._text.append(content)
             self._request.emit_text(utf8_text(content))
+        for field in _THINKING:
+            if thought := text(delta, field):
+                self._request.emit_thinking(utf8_text(thought))
+                break
         self._refusal.append(text(delta, "refusal"))
         annotations = listed(delta, "annotations")
         more: JsonObject = {"annotations": [*annotations]} if annotations else {}

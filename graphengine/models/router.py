@@ -24,7 +24,7 @@ from graphengine.models.names import as_model
 from graphengine.models.settings import ChecksSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from graphengine.models.base import Model, Request, Response
     from graphengine.models.settings import Settings
@@ -88,7 +88,7 @@ class Router:
         Raises:
             ModelError: An error that `on` does not name, unchanged; or no model answered.
         """
-        watched = _Watched(request.on_text)
+        watched = _Watched(request)
         failed: dict[int, Exception] = {}
         for waits in (False, True):  # first those that can be called now, then those with a line
             for number, model in enumerate(self._models):
@@ -158,21 +158,22 @@ class Router:
 
 
 class _Watched:
-    """Passes on the text of one model: the first that streams any."""
+    """Passes on the text of one model: the first that streams any; of each one if `on_reset` is called between them."""
 
-    def __init__(self, on_text: Callable[[str], None] | None) -> None:
-        self._on_text = on_text
+    def __init__(self, request: Request) -> None:
+        self._on_text = request.on_text
+        self._streams_one = request.on_reset is None
         self._streamed = False
 
     async def call(self, model: Model, call: Call | None, request: Request) -> Response:
         """Return the model's answer. Pass on its text if no earlier model streamed any, until the call ends."""
         if self._on_text is None or self._streamed:
-            return await _answer(model, call, replace(request, on_text=None))
+            return await _answer(model, call, replace(request, on_text=None, on_thinking=None))
         on_text, over = self._on_text, False
 
         def passed_on(text: str) -> None:
             if not over:
-                self._streamed = True
+                self._streamed = self._streams_one
                 on_text(text)
 
         try:

@@ -9,7 +9,16 @@ import lazy_loader
 if TYPE_CHECKING:
     from graphengine.runner.context import Context
     from graphengine.runner.event_json import event_document
-    from graphengine.runner.live_events import Emitted, NodeBegan, TextDelta
+    from graphengine.runner.live_events import (
+        AnswerReset,
+        Emitted,
+        NodeBegan,
+        PartialAnswer,
+        TextDelta,
+        ThinkingDelta,
+        ToolCalled,
+        ToolReturned,
+    )
     from graphengine.runner.previous_runs import PastRun
     from graphengine.runner.result import Result, RunFailed, Usage, Wait
     from graphengine.runner.retention import Pruned, Vacuumed
@@ -24,7 +33,16 @@ else:
         submod_attrs={
             "context": ("Context",),
             "event_json": ("event_document",),
-            "live_events": ("Emitted", "NodeBegan", "TextDelta"),
+            "live_events": (
+                "AnswerReset",
+                "Emitted",
+                "NodeBegan",
+                "PartialAnswer",
+                "TextDelta",
+                "ThinkingDelta",
+                "ToolCalled",
+                "ToolReturned",
+            ),
             "previous_runs": ("PastRun",),
             "retention": ("Pruned", "Vacuumed"),
             "result": ("Result", "RunFailed", "Usage", "Wait"),
@@ -37,9 +55,11 @@ else:
     )
 
 __all__ = [
+    "AnswerReset",
     "Context",
     "Emitted",
     "NodeBegan",
+    "PartialAnswer",
     "PastRun",
     "Pruned",
     "Result",
@@ -53,6 +73,9 @@ __all__ = [
     "SyncRun",
     "SyncRunner",
     "TextDelta",
+    "ThinkingDelta",
+    "ToolCalled",
+    "ToolReturned",
     "Usage",
     "Vacuumed",
     "Wait",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, overload
 
 from msgspec import Struct
 
+from graphengine.agents.live_events import Live
 from graphengine.agents.run_scope import FROM_THREAD
 from graphengine.engine.frame_tree import add_usage, place_of
 from graphengine.engine.ready import limit_over, limits_costs
@@ -23,7 +24,6 @@ from graphengine.models.base import KnowsPrices
 from graphengine.models.lane import characters
 from graphengine.runner.answers import as_record
 from graphengine.runner.budget import ModelCall, guessed
-from graphengine.runner.live_events import TextDelta
 from graphengine.runner.previous_runs import Past, PastRun  # noqa: TC001 - ctx.step reads the annotation of a call when it is made
 from graphengine.runner.recorded_work import Work, answers_of
 from graphengine.runner.threads import in_thread
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import TypeForm
 
+    from graphengine.agents.live_events import AgentEvent
     from graphengine.agents.run_scope import Opens, Piece
     from graphengine.engine.events import Event
     from graphengine.engine.redaction import Guard
@@ -64,6 +65,11 @@ class Host(Protocol):
         ...
 
     @property
+    def in_flight(self) -> set[Live]:
+        """The calls of agents that are in flight."""
+        ...
+
+    @property
     def is_halting(self) -> bool:
         """Whether the run will stop, or be released, at the next safe point."""
         ...
@@ -88,7 +94,7 @@ class Host(Protocol):
         """Show data that a node emits, from any thread."""
         ...
 
-    def show(self, event: Emitted | TextDelta) -> None:
+    def show(self, event: Emitted | AgentEvent) -> None:
         """Show a live event."""
         ...
 
@@ -545,17 +551,11 @@ class Context:
         wait = WaitRecord(kind="ask", question=question, schema=answers.schema)
         return bool(await self._work("").wait(wait, [question, None], answers))
 
-    def listener(self, agent: str) -> Callable[[str], None] | None:
-        """Return a function that emits the text of a streamed answer; None if the run has no watchers."""
-        around = self._surroundings
-        if not around.host.is_watched:
-            return None
-        path = self.path
-
-        def show(text: str) -> None:
-            around.host.show(TextDelta(path, agent, text if around.guard is None else around.guard.hide(text)))
-
-        return show
+    def live(self, agent: str) -> Live | None:
+        """Return what shows the live events of a call of an agent."""
+        host, guard = self._surroundings.host, self._surroundings.guard
+        hide = None if guard is None else guard.hide
+        return Live(agent, self.path, self.attempt, host.show, lambda: host.is_watched, host.in_flight, hide)
 
     async def opened(self, source: Opens) -> Sequence[Any]:
         """Return the tools of a source, which stays open as long as the Runner."""

@@ -6,17 +6,27 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import from_json, to_json
 
 from graphengine.history.json_document import EndDocument, event_line, step_document
-from graphengine.runner.live_events import Emitted, NodeBegan, TextDelta
+from graphengine.runner.live_events import (
+    AnswerReset,
+    Emitted,
+    NodeBegan,
+    PartialAnswer,
+    TextDelta,
+    ThinkingDelta,
+    ToolCalled,
+    ToolReturned,
+)
 from graphengine.runner.run import RunEnded, StatusChanged, StepRecorded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from graphengine.agents.live_events import AgentEvent
     from graphengine.runner.result import Result, Usage
     from graphengine.runner.run import Event
     from graphengine.state.json_values import JsonValue
@@ -60,8 +70,18 @@ def _content(event: Event) -> tuple[str, Mapping[str, JsonValue]]:
         case Emitted():
             data = from_json(to_json(event.data, inf_nan_mode="strings", serialize_unknown=True))
             return "emitted", {"path": event.path, "data": data}
-        case TextDelta():
-            return "text", asdict(event)
+        case _:
+            return _OF_AGENTS[type(event)], asdict(event)
+
+
+_OF_AGENTS: Final[Mapping[type[AgentEvent], str]] = {
+    TextDelta: "text",
+    ThinkingDelta: "thinking",
+    PartialAnswer: "partial",
+    ToolCalled: "tool_called",
+    ToolReturned: "tool_returned",
+    AnswerReset: "reset",
+}
 
 
 def _ended(result: Result[Any]) -> Mapping[str, JsonValue]:

@@ -4,6 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from graphengine.agents.live_events import (
+    AnswerReset,
+    PartialAnswer,
+    TextDelta,
+    ThinkingDelta,
+    ToolCalled,
+    ToolReturned,
+)
+
 
 @dataclass(frozen=True, slots=True)
 class NodeBegan:
@@ -25,16 +34,13 @@ class Emitted:
     data: object
 
 
-@dataclass(frozen=True, slots=True)
-class TextDelta:
-    """A piece of a model's answer, as it is streamed. Only the agent's result of the whole answer is recorded.
-
-    Attributes:
-        path: The node's path.
-        agent: The agent's name.
-        text: The piece.
-    """
-
-    path: str
-    agent: str
-    text: str
+__all__ = [
+    "AnswerReset",
+    "Emitted",
+    "NodeBegan",
+    "PartialAnswer",
+    "TextDelta",
+    "ThinkingDelta",
+    "ToolCalled",
+    "ToolReturned",
+]

@@ -37,6 +37,7 @@ from graphengine.stores.base import Append
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 
+    from graphengine.agents.live_events import Live
     from graphengine.engine.events import Event
     from graphengine.engine.plan import Plan
     from graphengine.engine.session import Appender
@@ -167,6 +168,11 @@ class Driver:
     def is_watched(self) -> bool:
         """Whether live events have a watcher."""
         return bool(self.run.watchers)
+
+    @property
+    def in_flight(self) -> set[Live]:
+        """The calls of agents that are in flight, for watchers that subscribe late."""
+        return self.run.in_flight
 
     def _call_in(self, call: Callable[[], Step]) -> Step:
         """Call in the context in which the run was started, without the context variables that nodes set."""

@@ -12,14 +12,16 @@ from graphengine.calls.caller_line import ends_at_caller
 from graphengine.engine.steps import Outcome
 from graphengine.errors import RunIsDriven, RunnerClosed
 from graphengine.graph.elsewhere import not_of_a_run
-from graphengine.runner.live_events import Emitted, NodeBegan, TextDelta
+from graphengine.runner.live_events import NodeBegan
 from graphengine.runner.result import unless_failed
 
 if TYPE_CHECKING:
     import contextvars
     from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 
+    from graphengine.agents.live_events import AgentEvent, Live
     from graphengine.engine.steps import RunStatus, Step
+    from graphengine.runner.live_events import Emitted
     from graphengine.runner.result import Result, Wait
     from graphengine.stores.base import Store, Taken
 
@@ -71,7 +73,7 @@ class InQueue:
     key: str | None
 
 
-Event: TypeAlias = "NodeBegan | Emitted | TextDelta | StepRecorded | StatusChanged | RunEnded"
+Event: TypeAlias = "NodeBegan | Emitted | AgentEvent | StepRecorded | StatusChanged | RunEnded"
 
 
 @ends_at_caller
@@ -88,6 +90,7 @@ class Run(Generic[S]):
     def __init__(self, run_id: str, store: Store | None) -> None:
         self.id = run_id
         self.watchers: list[asyncio.Queue[Event | None]] = []
+        self.in_flight: set[Live] = set()  # the calls of agents here, with what they have shown so far
         self.waits_out = True  # whether to wait here if it waits only for a time; set by the runner
         self.due_only = False  # leave it alone if it failed or was stopped: no caller asked to resume it
         self.tags: tuple[str, ...] = ()  # the tags it begins with; set by the runner
@@ -234,13 +237,17 @@ class Run(Generic[S]):
         The last event is `RunEnded`, with the result that `result()` returns, or with that of a failed run.
 
         The run is watched from this call on, even if the iterator is awaited later. Call it before anything else is
-        awaited, or at most one turn of the event loop later, to get all text of models' answers: an answer is streamed
-        only if the run has a watcher when the model is called.
+        awaited, or at most one turn of the event loop later, to get all live events. A later watcher gets what the
+        agents' calls in flight have shown of their current turn, in one piece each, at most the last 100,000
+        characters; what was shown of earlier turns is in the recorded steps.
 
         Raises:
             GraphEngineError: When iterated, if the run could not be begun or claimed, as `RunIsDriven`, or recorded.
         """
         queue: asyncio.Queue[Event | None] = asyncio.Queue()
+        for live in self.in_flight:
+            for event in live.so_far():
+                queue.put_nowait(event)
         self.watchers.append(queue)
         events = self._events(queue, after)
         weakref.finalize(events, self._unwatched, queue).atexit = False  # also if it is never iterated

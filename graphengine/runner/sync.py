@@ -607,8 +607,9 @@ class SyncRun(Generic[S]):
         The last event is `RunEnded`, with the result that `result()` returns, or with that of a failed run.
 
         The run is watched from this call on, even if the iterator is awaited later. Call it before anything else is
-        awaited, or at most one turn of the event loop later, to get all text of models' answers: an answer is streamed
-        only if the run has a watcher when the model is called.
+        awaited, or at most one turn of the event loop later, to get all live events. A later watcher gets what the
+        agents' calls in flight have shown of their current turn, in one piece each, at most the last 100,000
+        characters; what was shown of earlier turns is in the recorded steps.
 
         Raises:
             GraphEngineError: When iterated, if the run could not be begun or claimed, as `RunIsDriven`, or recorded.

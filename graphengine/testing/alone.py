@@ -48,6 +48,7 @@ from graphengine.testing.watched_models import WatchedModels
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from graphengine.agents.live_events import Live
     from graphengine.api.graph import Graph
     from graphengine.engine.events import Event, NodeFailed
     from graphengine.engine.snapshot import Task
@@ -347,6 +348,11 @@ class _Alone:
 
     is_watched = False
     is_halting = False
+
+    @property
+    def in_flight(self) -> set[Live]:
+        """Nothing that a watcher could miss: there are none."""
+        return set()
 
     async def halted(self) -> None:
         """Never return: nothing stops the run."""

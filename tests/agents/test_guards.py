@@ -132,6 +132,7 @@ def test_a_plain_function_is_a_guard() -> None:
         return text.lower()
 
     (one,) = as_guards([kind])
+    assert isinstance(one, Guard)
     assert check_text([one], "HO", "output") == "ho"
     assert retried(one, "fool") == "be kind"
     with pytest.raises(GuardFailed, match="kind did not let the answer pass: be kind"):

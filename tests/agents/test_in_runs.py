@@ -495,14 +495,6 @@ async def test_text_is_streamed_to_subscribers() -> None:
     assert {(event.path, event.agent) for event in texts} == {("write", "writer")}
 
 
-async def test_without_subscribers_nothing_is_streamed() -> None:
-    """A model is asked to stream only if the text is wanted."""
-    model = ScriptedModel(["x"])
-    async with Runner(models={"writer": model}) as runner:
-        await runner.start(graph_of(Agent("writer", prompt="{task}"))).result()
-    assert model.requests[0].on_text is None
-
-
 @pytest.mark.parametrize(
     "given",
     [

@@ -73,6 +73,11 @@ class Alone:
     is_watched: bool = False
     is_halting: bool = False
 
+    @property
+    def in_flight(self) -> set[Any]:
+        """The calls of agents in flight: none that a watcher could miss."""
+        return set()
+
     async def halted(self) -> None:
         """Never return: nothing stops the run."""
         await asyncio.Event().wait()

@@ -63,11 +63,12 @@ def whole(message: JsonValue) -> Raw:
     return Raw(body={"choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}]})
 
 
-async def first_turn(model: Any, *, streams: bool = False) -> Response:
+async def first_turn(model: Any, *, streams: bool = False, thinking: list[str] | None = None) -> Response:
     """Call the model once."""
+    heard = None if thinking is None else thinking.append
     try:
         answer: Response = await model.answer(
-            Request("tester", "", [question()], on_text=(lambda _: None) if streams else None)
+            Request("tester", "", [question()], on_text=(lambda _: None) if streams else None, on_thinking=heard)
         )
     finally:
         await model.close()
@@ -93,6 +94,22 @@ async def test_a_chat_servers_own_fields_are_sent_back(edge: EdgeServer, *, stre
     await second_turn(model, response)
     sent = edge.calls[1].body["messages"][1]
     assert sent == {"role": "assistant", "content": None, "reasoning_content": "I add them up.", "tool_calls": [CALL]}
+
+
+async def test_thinking_is_streamed(edge: EdgeServer) -> None:
+    """By each API, under its own name."""
+    thought = {"type": "response.reasoning_summary_text.delta", "delta": "hm"}
+    done = {"type": "response.completed", "response": {"status": "completed", "output": []}}
+    heard: list[str] = []
+    edge.play(Raw(events=STREAM), Raw(events=(Event(thought), Event(done))), Says("yes", thinking="sealed"))
+    for model in (
+        chat(edge),
+        OpenAIModel("gpt-5", base_url=edge.openai_url),
+        AnthropicModel("claude-haiku-4-5", api_key="key-for-tests", base_url=edge.url),
+    ):
+        await first_turn(model, thinking=heard)
+        heard.append("|")
+    assert "".join(heard) == "I add them up.|hm|hm|"
 
 
 async def test_it_is_recorded_and_survives_a_new_process(edge: EdgeServer) -> None:

@@ -1,0 +1,335 @@
+"""What an agent shows while it works: text, thinking, partial answers, tool calls and their results, and resets.
+
+Live events are not recorded. A model's answer is always streamed in a run, so that a watcher that subscribes late gets
+what was shown of the calls in flight (`Live.so_far`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from pydantic_core import from_json
+
+from graphengine.agents.json_text import unfenced
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+    from typing import Self
+
+    from pydantic import JsonValue
+
+    from graphengine.models.base import ToolCall
+
+MOST_KEPT: Final = 100_000
+"""The most characters of a text in flight that a late watcher gets; of a longer one, its end."""
+
+_PARTIAL_STEP: Final = 8
+"""A partial answer is read again when its text has grown by one part in so many, so that reading stays linear."""
+_LEAST_STEP: Final = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfTurn:
+    """The turn of an agent's call to which a live event belongs.
+
+    Attributes:
+        call: The agent's call in its run, as `agent writer:3f2a`; two calls of one agent in one node differ in it.
+        turn: The turn of the model in that call, from 1.
+        attempt: The attempt of the node, from 1.
+    """
+
+    call: str = ""
+    turn: int = 0
+    attempt: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta(OfTurn):
+    """A piece of a model's answer, as it is streamed. Only the whole answer is recorded.
+
+    Attributes:
+        path: The node's path.
+        agent: The agent's name.
+        text: The piece; for a watcher that subscribed late, the first one is the text so far.
+        skipped: How many characters before this piece such a watcher did not get, because there were too many.
+    """
+
+    path: str
+    agent: str
+    text: str
+    skipped: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ThinkingDelta(OfTurn):
+    """A piece of a model's thinking, if the provider shows it. The attributes are those of `TextDelta`."""
+
+    path: str
+    agent: str
+    text: str
+    skipped: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PartialAnswer(OfTurn):
+    """A structured answer as far as it was streamed: JSON, not validated, with the fields that have arrived.
+
+    Attributes:
+        path: The node's path.
+        agent: The agent's name.
+        value: The value so far.
+    """
+
+    path: str
+    agent: str
+    value: JsonValue
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCalled(OfTurn):
+    """A tool is called. A call whose result is recorded already is not shown again.
+
+    Attributes:
+        path: The node's path.
+        agent: The agent's name.
+        tool: The tool's name.
+        id: The provider's id of the call; `ToolReturned` has the same.
+        arguments: The arguments, a JSON text as the model wrote it.
+    """
+
+    path: str
+    agent: str
+    tool: str
+    id: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolReturned(OfTurn):
+    """A tool's result, as the model gets it.
+
+    Attributes:
+        path: The node's path.
+        agent: The agent's name.
+        tool: The tool's name.
+        id: The provider's id of the call.
+        text: The result, or the error.
+        is_error: Whether it is an error.
+    """
+
+    path: str
+    agent: str
+    tool: str
+    id: str
+    text: str
+    is_error: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerReset(OfTurn):
+    """What was shown of an answer does not count: the call failed, or the answer did not fit, and it is made again.
+
+    Attributes:
+        path: The node's path.
+        agent: The agent's name.
+        why: The reason, in a line.
+    """
+
+    path: str
+    agent: str
+    why: str
+
+
+AgentEvent: TypeAlias = "TextDelta | ThinkingDelta | PartialAnswer | ToolCalled | ToolReturned | AnswerReset"
+
+
+class Live:
+    """The live events of one call of an agent. As a context manager it is listed among those in flight.
+
+    Args:
+        agent: The agent's name.
+        path: The node's path.
+        attempt: The node's attempt.
+        show: Shows an event to the watchers.
+        is_watched: Returns whether there are any.
+        in_flight: The calls in flight in this run.
+        hide: Removes secrets from a value; None if the run has none.
+
+    Attributes:
+        call: The call's key, set when it is known.
+        turn: The number of the turn.
+        structured: Whether the answer is JSON.
+        key: The key under which its value is, "" for none.
+    """
+
+    def __init__(  # noqa: PLR0913 - the parts of an event, and where it goes
+        self,
+        agent: str,
+        path: str,
+        attempt: int,
+        show: Callable[[AgentEvent], None],
+        is_watched: Callable[[], bool],
+        in_flight: set[Live],
+        hide: Callable[[Any], Any] | None,
+    ) -> None:
+        self._agent = agent
+        self._path = path
+        self._attempt = attempt
+        self._show = show
+        self._is_watched = is_watched
+        self._in_flight = in_flight
+        self._hide: Callable[[Any], Any] = hide or _unchanged
+        self._tools: dict[str, ToolCall] = {}
+        self.call = ""
+        self.turn = 0
+        self.structured, self.key = False, ""
+        self._clear()
+
+    def __enter__(self) -> Self:
+        self._in_flight.add(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._in_flight.discard(self)
+
+    def begin(self, turn: int) -> None:
+        """Begin a turn of the model."""
+        self.turn = turn
+        self._clear()
+
+    def text(self, piece: str) -> None:
+        """Show a piece of the answer."""
+        self._text.add(piece)
+        if self._is_watched():
+            self._show(TextDelta(self._path, self._agent, self._hide(piece), **self._place))
+            if self.structured and self._text.length >= self._next_partial:
+                self._partial()
+
+    def thinking(self, piece: str) -> None:
+        """Show a piece of the thinking."""
+        self._thinking.add(piece)
+        if self._is_watched():
+            self._show(ThinkingDelta(self._path, self._agent, self._hide(piece), **self._place))
+
+    def end(self) -> None:
+        """End the turn: the answer is recorded. Its last partial answer is shown."""
+        if self.structured and self._text.length and self._is_watched():
+            self._partial()
+        self._clear()
+
+    def reset(self, why: str) -> None:
+        """Show that what was shown of this turn does not count; nothing if nothing was."""
+        if not (self._text.length or self._thinking.length):
+            return
+        self._clear()
+        self.retract(why)
+
+    def retract(self, why: str) -> None:
+        """Show that the turn's answer does not count."""
+        self._show(AnswerReset(self._path, self._agent, self._hide(" ".join(why.split())), **self._place))
+
+    def called(self, call: ToolCall) -> None:
+        """Show that a tool is called."""
+        self._tools[call.id] = call
+        self._show(self._called(call))
+
+    def returned(self, call: ToolCall, text: str, *, is_error: bool) -> None:
+        """Show a tool's result."""
+        self._tools.pop(call.id, None)
+        found = ToolReturned(self._path, self._agent, call.name, call.id, self._hide(text), is_error, **self._place)
+        self._show(found)
+
+    def so_far(self) -> list[AgentEvent]:
+        """Return what a watcher has missed of this turn."""
+        found: list[AgentEvent] = []
+        for kind, kept in ((ThinkingDelta, self._thinking), (TextDelta, self._text)):
+            if kept.length:
+                end, skipped = kept.end()
+                found.append(kind(self._path, self._agent, self._hide(end), skipped, **self._place))
+        if self.structured and self._text.length and (value := self._read()) is not _NONE:
+            found.append(PartialAnswer(self._path, self._agent, value, **self._place))
+        return [*found, *map(self._called, self._tools.values())]
+
+    @property
+    def _place(self) -> dict[str, Any]:
+        return {"call": self.call, "turn": self.turn, "attempt": self._attempt}
+
+    def _clear(self) -> None:
+        self._text = _Kept()
+        self._thinking = _Kept()
+        self._next_partial = 1
+
+    def _called(self, call: ToolCall) -> ToolCalled:
+        return ToolCalled(self._path, self._agent, call.name, call.id, self._hide(call.arguments), **self._place)
+
+    def _partial(self) -> None:
+        length = self._text.length
+        self._next_partial = length + max(_LEAST_STEP, length // _PARTIAL_STEP)
+        value = self._read()
+        if value is not _NONE:
+            self._show(PartialAnswer(self._path, self._agent, value, **self._place))
+
+    def _read(self) -> Any:  # noqa: ANN401 - JSON
+        """Return the value so far; `_NONE` if there is none that can be read."""
+        if self._text.skipped:
+            return _NONE
+        try:
+            value = from_json(unfenced(self._text.text()), allow_partial="trailing-strings")
+        except ValueError:
+            return _NONE
+        if self.key and isinstance(value, dict):
+            value = value.get(self.key, _NONE)
+        return _NONE if value is _NONE else self._hide(value)
+
+
+class _Kept:
+    """A text that grows, and of which the end is kept."""
+
+    __slots__ = ("_pieces", "length", "skipped")
+
+    def __init__(self) -> None:
+        self._pieces: list[str] = []
+        self.length = 0
+        self.skipped = 0
+
+    def add(self, piece: str) -> None:
+        self._pieces.append(piece)
+        self.length += len(piece)
+        if self.length - self.skipped > 2 * MOST_KEPT:
+            end, self.skipped = self.end()
+            self._pieces = [end]
+
+    def text(self) -> str:
+        """Return what is kept of it."""
+        self._pieces = ["".join(self._pieces)]
+        return self._pieces[0]
+
+    def end(self) -> tuple[str, int]:
+        """Return its end, of bounded length, and how many characters come before it."""
+        end = self.text()[-MOST_KEPT:]
+        return end, self.length - len(end)
+
+
+_NONE: Final[Any] = object()
+
+
+def _unchanged(value: Any) -> Any:  # noqa: ANN401 - any value
+    return value
+
+
+__all__ = [
+    "MOST_KEPT",
+    "AgentEvent",
+    "AnswerReset",
+    "Live",
+    "OfTurn",
+    "PartialAnswer",
+    "TextDelta",
+    "ThinkingDelta",
+    "ToolCalled",
+    "ToolReturned",
+]

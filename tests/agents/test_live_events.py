@@ -1,0 +1,241 @@
+"""Live events of agents, and hooks around their calls."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from graphengine import Agent, Retry, Runner, ScriptedModel
+from graphengine.agents import Hooks, forbidden, max_characters
+from graphengine.agents.live_events import (
+    MOST_KEPT,
+    AnswerReset,
+    OfTurn,
+    PartialAnswer,
+    TextDelta,
+    ThinkingDelta,
+    ToolCalled,
+    ToolReturned,
+)
+from graphengine.agents.outcomes import ToolOutcome
+from graphengine.errors import AnswerTorn, GuardFailed
+from graphengine.models import Request, Response, Router
+from graphengine.models.base import ToolCall
+from graphengine.models.scripted import calls
+from graphengine.runner import event_document
+from graphengine.testing import FakeClock
+from tests.agents.run_kits import add, failing, one, paid, within
+from tests.kit.facts import said
+
+
+class Poem(BaseModel):
+    """An answer."""
+
+    title: str
+    lines: list[str]
+
+
+POEM = '{"title": "Tide", "lines": ["the sea comes in", "the sea goes out"]}'
+
+
+async def shown(events: Any) -> list[Any]:
+    """Return the agents' events of a run."""
+    async with asyncio.timeout(60):
+        return [event async for event in events if isinstance(event, OfTurn)]
+
+
+async def test_a_watcher_gets_typed_events_of_each_turn() -> None:
+    """Text, partial values, tool calls and results, each with its call, turn and attempt; and as JSON documents."""
+    model = ScriptedModel([calls(("add", {"first": 2, "second": 3}), text="let me add"), '{"title": "no"}', POEM])
+    agent = Agent("poet", prompt="{task}", output=Poem, tools=[add])
+    async with Runner(models={"poet": model}) as runner:
+        run = runner.start(one(agent, writes={"draft": "title"}))
+        found = await shown(run.events())
+        info = await runner.info(run.id)
+    assert {(event.path, event.agent, event.attempt, event.call) for event in found} == {
+        (found[0].path, "poet", 1, found[0].call)
+    }
+    assert found[0].call.startswith("agent poet")
+    (called,) = (each for each in found if isinstance(each, ToolCalled))
+    (returned,) = (each for each in found if isinstance(each, ToolReturned))
+    assert (called.turn, called.tool, json.loads(called.arguments)) == (1, "add", {"first": 2, "second": 3})
+    assert (returned.turn, returned.id, returned.text, returned.is_error) == (1, called.id, "5", False)
+    (reset,) = (each for each in found if isinstance(each, AnswerReset))
+    assert (reset.turn, "lines" in reset.why) == (2, True)
+    partial = [each.value for each in found if isinstance(each, PartialAnswer) and each.turn == 3]
+    assert partial[0] in ({}, {"title": ""}, {"title": "Tide"})
+    assert partial[-1] == json.loads(POEM)
+    assert "".join(each.text for each in found if isinstance(each, TextDelta) and each.turn == 3) == POEM
+    lines = [event_document(event, info) for event in found]
+    assert {line["event"] for line in lines} == {"text", "partial", "tool_called", "tool_returned", "reset"}
+    assert all(line["call"] == called.call and line["turn"] for line in lines)
+
+
+class Slow:
+    """A model that streams the first half of its answer, and the other half when it may."""
+
+    name = "slow"
+
+    def __init__(self, half: str) -> None:
+        self.half, self.may, self.begun = half, asyncio.Event(), asyncio.Event()
+
+    async def answer(self, request: Request) -> Response:
+        """Stream an answer."""
+        request.emit_thinking("hm")
+        request.emit_text(self.half)
+        self.begun.set()
+        await self.may.wait()
+        request.emit_text(' in"}')
+        return Response(self.half + ' in"}', cost_usd=0.0)
+
+
+async def test_a_late_watcher_gets_what_was_shown_so_far() -> None:
+    """In one piece, with the partial value, then what follows; the end of a very long one."""
+
+    class Title(BaseModel):
+        title: str
+        text: str = ""
+
+    for length in (1, MOST_KEPT):
+        half = '{"text": "' + "x" * length + '", "title": "The tide comes'
+        model = Slow(half)
+        async with Runner(models={"poet": model}) as runner:
+            run = runner.start(one(Agent("poet", prompt="{task}", output=Title), writes={"draft": "title"}))
+            await model.begun.wait()
+            late = run.events()
+            model.may.set()
+            found = await shown(late)
+            assert (await within(run)).state.draft == "The tide comes in"
+        assert [each.text for each in found if isinstance(each, ThinkingDelta)] == ["hm"]
+        first, last = (each for each in found if isinstance(each, TextDelta))
+        assert (first.text, first.skipped, last.text) == (half[-MOST_KEPT:], max(0, len(half) - MOST_KEPT), ' in"}')
+        values = [each.value for each in found if isinstance(each, PartialAnswer)]
+        assert values[0]["title"] == "The tide comes"  # type: ignore[index, call-overload]
+
+
+async def test_a_failed_call_resets_what_it_has_shown() -> None:
+    """Before the next model of a router, and before the node's next attempt."""
+
+    class Torn:
+        name = "torn"
+
+        async def answer(self, request: Request) -> Response:
+            request.emit_text("half an ")
+            raise AnswerTorn("the connection was lost")
+
+    clock = FakeClock()
+    for model in (Router([Torn(), ScriptedModel(["whole"])]), Once(Torn())):
+        async with Runner(models={"poet": model}, clock=clock) as runner:
+            run = runner.start(one(Agent("poet", prompt="{task}"), retry=Retry(attempts=2, initial_seconds=0.001)))
+            found = await shown(run.events())
+            assert (await within(run)).state.draft == "whole"
+        kinds = [type(each) for each in found]
+        assert kinds == [TextDelta, AnswerReset, TextDelta], kinds
+        assert "connection was lost" in found[1].why
+        assert found[2].attempt == (1 if isinstance(model, Router) else 2)
+
+
+class Once:
+    """A model that fails once."""
+
+    name = "once"
+
+    def __init__(self, bad: Any) -> None:
+        self.bad: Any = bad
+
+    async def answer(self, request: Request) -> Response:
+        """Fail, then answer."""
+        bad, self.bad = self.bad, ScriptedModel(["whole"])
+        answer: Response = await bad.answer(request)
+        return answer
+
+
+class Masks(Hooks):
+    """Hooks that change all that passes."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    async def around_model(self, request: Request, call: Callable[[Request], Awaitable[Response]]) -> Response:
+        """Show upper case, ask twice in the first turn, and change the answer."""
+
+        def loud(text: str) -> None:
+            self.seen.append(text)
+            request.emit_text(text.upper())
+
+        if len(request.messages) == 1:
+            await call(request)
+        response = await call(replace(request, on_text=loud))
+        return replace(response, content=f"{response.content}!")
+
+    async def around_tool(self, call: ToolCall, make: Callable[[ToolCall], Awaitable[ToolOutcome]]) -> ToolOutcome:
+        """Change the arguments and the result."""
+        outcome = await make(call.model_copy(update={"arguments": '{"first": 20, "second": 30}'}))
+        return replace(outcome, text=f"about {outcome.text}")
+
+
+async def test_hooks_wrap_each_call_that_is_made() -> None:
+    """They see live text, change requests and results; what they return is recorded, and every call is counted."""
+    hooks = Masks()
+    wanted = paid("", ("add", {"first": 2, "second": 3}))
+    model = ScriptedModel([wanted, wanted, paid("done")])
+    agent = Agent("poet", prompt="{task}", tools=[add], guards=[hooks])
+    async with Runner(models={"poet": model}) as runner:
+        run = runner.start(one(agent))
+        found = await shown(run.events())
+        result = await within(run)
+        records = [said(step) for step in await runner.history(run.id)]
+    assert result.state.draft == "done!"
+    assert (result.usage.calls, result.usage.cost_usd) == (3, 3.0)
+    assert "".join(each.text for each in found if isinstance(each, TextDelta)) == "DONE"
+    assert "".join(hooks.seen) == "done"
+    assert [each.text for each in found if isinstance(each, ToolReturned)] == ["about 50"]
+    assert [each["value"]["text"] for each in records if each.get("name") in ("tool add", "turn")] == [
+        "!", "about 50", "done!"
+    ]  # fmt: skip
+
+
+async def test_a_hook_that_refuses_leaves_nothing_unpaid_or_shown() -> None:
+    """The call is counted, and what was shown of it is taken back."""
+
+    class Refuses(Hooks):
+        async def around_model(self, request: Request, call: Callable[[Request], Awaitable[Response]]) -> Response:
+            await call(request)
+            raise GuardFailed("not this", where="here")
+
+    async with Runner(models={"poet": ScriptedModel([paid("bad words")])}) as runner:
+        run = runner.start(one(Agent("poet", prompt="{task}", guards=[Refuses()])))
+        found = await shown(run.events())
+        result = await failing(run)
+    assert result.usage.cost_usd == 1.0
+    assert isinstance(found[-1], AnswerReset)
+
+
+@pytest.mark.parametrize(
+    ("guard", "text", "is_error"),
+    [
+        (max_characters(4, on="tool", then="rewrite"), "sec…", False),
+        (forbidden("secret", on="tool"), "The result of tell is withheld: it must not have 'secret'", True),
+    ],
+)
+async def test_a_guard_can_check_the_results_of_tools(guard: Any, text: str, is_error: bool) -> None:  # noqa: FBT001
+    """Before the model gets them: cut, or replaced by the reason."""
+
+    def tell() -> str:
+        return "secret words"
+
+    model = ScriptedModel([calls(("tell", {})), "done"])
+    answer = await Agent("poet", model, prompt="go", tools=[tell], guards=[guard]).answer()
+    assert [(each.text, each.is_error) for each in answer.messages if each.role == "tool"] == [(text, is_error)]
+    fails = Agent(
+        "poet", ScriptedModel([calls(("tell", {}))]), prompt="go", tools=[tell],
+        guards=[forbidden("secret", on="tool", then="fail")],
+    )  # fmt: skip
+    with pytest.raises(GuardFailed, match="did not let the result pass"):
+        await fails.run()
