@@ -76,11 +76,15 @@ def evolve(snapshot: Snapshot, step: Step) -> Snapshot:
     snapshot.seq = step.seq
     if snapshot.waiting:
         _settle(snapshot)
+    elif snapshot.movers is not None:
+        snapshot.movers = None
     return snapshot
 
 
 def _settle(snapshot: Snapshot) -> None:
     """Set the status `waiting` if nothing can move before an answer, a message or a time arrives, else `running`."""
+    if snapshot.movers is not None:
+        snapshot.movers.update(dict.fromkeys(snapshot.changed))
     if snapshot.status in ("running", "waiting"):
         snapshot.mover = mover_of(snapshot)
         snapshot.status = "waiting" if snapshot.mover is None else "running"
@@ -156,6 +160,8 @@ def _resumed(snapshot: Snapshot, step: Step, facts: steps.Resumed) -> None:
     cut_off = _in_flight(snapshot, step) if facts.crashed else ()
     _continue(snapshot, facts, cut_off, retries=facts.retries)
     snapshot.company = facts.company
+    if facts.sub_limits:
+        snapshot.movers = None
     for key, limits in facts.sub_limits.items():
         snapshot.frames[key].limits = limits
     snapshot.root.marks.update(facts.marks)
@@ -172,6 +178,8 @@ def _continue(
     snapshot.limits = facts.limits
     snapshot.fingerprint = facts.fingerprint
     was_failed = snapshot.status == "failed" or retries
+    if was_failed or facts.moves:  # any frame can change
+        snapshot.movers = snapshot.open = None
     snapshot.status, snapshot.stop, snapshot.failure = "running", None, None
     apply_shift(snapshot, facts)
     for frame in cut_off:
@@ -453,7 +461,11 @@ def _refused(snapshot: Snapshot, step: Step, facts: steps.Refused) -> None:
         frame.memos[f"asked {facts.key}"] = Memo(given.due, name=given.name)
     elif frame is not None and facts.wait in frame.waits and isinstance(frame.phase, Waiting):
         asked = frame.phase.waits[facts.wait]
-        frame.phase.waits[facts.wait] = replace(asked, id=asked.id + "+")  # so that the next answer has another key
+        again = replace(asked, id=asked.id + "+")  # so that the next answer has another key
+        frame.phase.waits[facts.wait] = again
+        if snapshot.open is not None:
+            snapshot.open.remove({facts.wait: asked})
+            snapshot.open.add(frame.id, {facts.wait: again})
 
 
 def _message(snapshot: Snapshot, facts: steps.Message) -> None:

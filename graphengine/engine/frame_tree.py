@@ -101,19 +101,24 @@ def wait(snapshot: Snapshot, frame: Frame, waits: Mapping[str, WaitRecord]) -> N
     frame.phase = Waiting(named, then)
     frame.since = snapshot.now
     snapshot.waiting += 1
+    if snapshot.open is not None:
+        snapshot.open.add(frame.id, named)
     touch(snapshot, frame)
 
 
 def wake(snapshot: Snapshot, frame: Frame) -> None:
     """End a frame's wait, so that its node or fallback runs, or runs again with its recorded work."""
+    waits = frame.waits
     if isinstance(frame.phase, Waiting):
         frame.phase = frame.phase.then
-    _count_wait_over(snapshot)
+    _count_wait_over(snapshot, waits)
     touch(snapshot, frame)
 
 
-def _count_wait_over(snapshot: Snapshot) -> None:
+def _count_wait_over(snapshot: Snapshot, waits: Mapping[str, WaitRecord]) -> None:
     snapshot.waiting -= 1
+    if snapshot.open is not None:
+        snapshot.open.remove(waits)
     if not snapshot.waiting and snapshot.status == "waiting":
         snapshot.status = "running"
 
@@ -248,6 +253,8 @@ def open_sub(snapshot: Snapshot, frame: Frame, at: float, facts: Entered) -> Fra
         since=at,
     )
     sub.sub = sub
+    if facts.limits:
+        snapshot.movers = None
     return sub
 
 
@@ -269,7 +276,7 @@ def drop(snapshot: Snapshot, frame: Frame, heir: Frame, *, counts: bool) -> None
     for key in children(frame):
         drop(snapshot, snapshot.frames[key], heir, counts=counts)
     if isinstance(frame.phase, Waiting):
-        _count_wait_over(snapshot)
+        _count_wait_over(snapshot, frame.phase.waits)
     del snapshot.frames[frame.id]
 
 

@@ -7,7 +7,6 @@ flight is still recorded then, because `decide` does not check the run's limits.
 
 from __future__ import annotations
 
-from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from graphengine.engine.frame_tree import priced
@@ -101,21 +100,36 @@ def mover_of(snapshot: Snapshot) -> str | None:
     """Return the id of a frame that can move before an answer, a message or a time arrives; None if none can.
 
     The frame found after the last step and those that this step changed are tried first. One of them usually can move,
-    and then the others, of which thousands may wait, need not be checked.
+    and then the others need not be checked. Thousands may wait, and none of them can move before a step changes it. So
+    a frame that was checked is only checked again once it has changed. The exception is a graph with a limit of its
+    own: the steps of its other frames change what its frames can do.
     """
     frames = snapshot.frames
     likely = [snapshot.mover, *snapshot.changed[-_LIKELY:]]
-    for key in chain((key for key in likely if key in frames), reversed(frames)):
-        task = task_of(snapshot, frames[key])
-        if task is not None and task.mode != "wake":
+    for key in likely:
+        if key in frames and _can_move(snapshot, frames[key]):
+            return key
+    if snapshot.movers is None:
+        if any(frame.limits for frame in frames.values() if frame.kind == "sub"):
+            return next((key for key in reversed(frames) if _can_move(snapshot, frames[key])), None)
+        snapshot.movers = dict.fromkeys(frames)
+    movers = snapshot.movers
+    while movers:
+        key, _ = movers.popitem()
+        if key in frames and _can_move(snapshot, frames[key]):
+            movers[key] = None
             return key
     return None
 
 
+def _can_move(snapshot: Snapshot, frame: Frame) -> bool:
+    task = task_of(snapshot, frame)
+    return task is not None and task.mode != "wake"
+
+
 def next_due(snapshot: Snapshot) -> float | None:
     """Return when the first wait of a run times out, epoch seconds; None if none does."""
-    dues = (wait.due for frame in snapshot.frames.values() for wait in frame.waits.values())
-    return min((due for due in dues if due is not None), default=None)
+    return snapshot.open_waits.next_due()
 
 
 def held_by(snapshot: Snapshot, frame: Frame) -> tuple[bool, Frame | None]:

@@ -107,6 +107,10 @@ class Session(RunState):
         changed, self._changed = self._changed, []
         return ready(self.snapshot, changed)
 
+    def recheck(self, frames: Iterable[str]) -> None:
+        """Let the next `take_tasks` return the tasks of these frames too: they were taken, and not started."""
+        self._changed += frames
+
     def take_all_tasks(self) -> list[Task]:
         """Return all tasks that are ready; `take_tasks` then does not return them again."""
         self._changed = []

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from msgspec import Struct, field
 
+from graphengine.engine.open_waits import OpenWaits
 from graphengine.engine.phases import Collecting, Ended, Fallback, Forked, Inside, Phase, Ready, Waiting
 
 if TYPE_CHECKING:
@@ -200,6 +201,8 @@ class Snapshot(Struct, eq=False):
         company: Whether the process that drives it also drove others, at a point where a third crash would fail a node.
         frames: All live frames by id.
         mover: A frame that could move after the last step, while other frames wait: a hint for `mover_of`.
+        movers: While frames wait, those that can move or may be able to; None if unknown.
+        open: The index of its waits; None if it is not built. Use `open_waits`.
         changed: The frames that the last step changed, so that they may have new tasks.
     """
 
@@ -222,12 +225,21 @@ class Snapshot(Struct, eq=False):
     company: bool = False
     frames: dict[str, Frame] = field(default_factory=dict)
     mover: str | None = ROOT
+    movers: dict[str, None] | None = None
+    open: OpenWaits | None = None
     changed: list[str] = field(default_factory=list)
 
     @property
     def root(self) -> Frame:
         """The run's own frame."""
         return self.frames[ROOT]
+
+    @property
+    def open_waits(self) -> OpenWaits:
+        """The index of its waits."""
+        if self.open is None:
+            self.open = OpenWaits(self.frames)
+        return self.open
 
 
 class Task(Struct, gc=False):

@@ -30,10 +30,10 @@ def summary_of(snapshot: Snapshot, status: RunStatus | None = None) -> Summary:
     waits = 0
     status = status or snapshot.status
     if status == "waiting":
-        found = [(name, wait) for frame in snapshot.frames.values() for name, wait in frame.waits.items()]
-        waits = len(found)
-        if found:
-            reason, kind = wait_words(*found[0], characters=_CHARACTERS), found[0][1].kind
+        waits = snapshot.open_waits.count
+        first = next((frame.waits for frame in snapshot.frames.values() if frame.waits), {})
+        for name, wait in list(first.items())[:1]:
+            reason, kind = wait_words(name, wait, characters=_CHARACTERS), wait.kind
     elif status != "running":
         stop, failure = snapshot.stop, snapshot.failure
         kind = stop.reason if stop is not None else status

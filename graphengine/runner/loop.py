@@ -224,8 +224,10 @@ class Driver:
             ready = self._all_ready()
             while self.is_driving:
                 if self._mail:
+                    rested = snapshot.status == "waiting"
+                    session.recheck(task.frame for task in ready)
                     await self._take_mail()
-                    ready = self._all_ready()
+                    ready = self._all_ready() if rested else self._newly_ready()
                 if len(ready) == 1 and not jobs and not snapshot.waiting and session.call_in is None:
                     await self._run_sequence(tasks, ready[0])
                     ready = self._all_ready()
@@ -310,7 +312,10 @@ class Driver:
 
     def _is_due(self) -> bool:
         """Return whether a run that waits has something to do now."""
-        return not self._halting and bool(self._due_now(self.session.tasks()))
+        due = next_due(self.snapshot)
+        if self._halting or due is None or due > self._clock.now():
+            return False  # none of thousands of waits is over
+        return bool(self._due_now(self.session.tasks()))
 
     def _newly_ready(self) -> list[Task]:
         """Return the tasks that the last steps made ready; all others are in flight already."""

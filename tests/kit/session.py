@@ -50,7 +50,7 @@ from graphengine.engine.lookup import StaleEvent, plan_of, view_of
 from graphengine.engine.machine import AFTER, TABLE
 from graphengine.engine.phases import Phase, Waiting
 from graphengine.engine.plan import Plan
-from graphengine.engine.ready import limit_reached, ready
+from graphengine.engine.ready import limit_reached, mover_of, next_due, ready
 from graphengine.engine.snapshot import Frame, Snapshot, Task
 from graphengine.engine.step_json import decode_step, encode_step
 from graphengine.engine.steps import Step, WaitRecord, path_of
@@ -172,6 +172,7 @@ class Session:
         again = from_record(to_record(self.snapshot))
         assert recorded(again) == recorded(self.snapshot)
         assert ready(again) == ready(self.snapshot)
+        check_waits(self.snapshot, again)
         assert [encode_step(s) for s in self.log[-2:]] == self.rows[-2:], "a step changed after it was recorded"
         return step
 
@@ -361,7 +362,7 @@ class Session:
 
     def answer(self, wait: str, value: JsonValue, *, identity: str | None = None) -> Step:
         """Answer an open question, or one that was asked before."""
-        known = next((f.waits[wait].id for f in self.snapshot.frames.values() if wait in f.waits), "")
+        known = identity or next((f.waits[wait].id for f in self.snapshot.frames.values() if wait in f.waits), "")
         return self.send(Answered(wait, known if identity is None else identity, self.now, value))
 
     def message(self, topic: str, payload: JsonValue) -> Step:
@@ -501,6 +502,15 @@ async def no_past(run_id: str, graph: str, last: int, fields: Collection[str] | 
 def places(task: Task) -> Sequence[str]:
     """Return the names of a task: its frame and its path; for a limit the path of the graph."""
     return task.frame, path_of(task.frame, "" if task.mode == "limit" else task.node)
+
+
+def check_waits(kept: Snapshot, again: Snapshot) -> None:
+    """Check what a snapshot keeps of its waits, and of the frames that can move, against one that was just read."""
+    assert (mover_of(kept) is None) == (mover_of(again) is None), "the frames that can move are not known"
+    waits = [(name, wait, frame) for frame in kept.frames.values() for name, wait in frame.waits.items()]
+    assert kept.open_waits.count == len(waits)
+    assert next_due(kept) == min((wait.due for _, wait, _ in waits if wait.due is not None), default=None)
+    assert all(kept.open_waits.holder(name, wait.id) is frame for name, wait, frame in waits)
 
 
 def place(step: Step) -> tuple[object, ...]:

@@ -139,8 +139,7 @@ def message_came(run: RunState, event: MessageCame) -> Step:
 
 def waiting_for(snapshot: Snapshot, name: str, identity: str) -> Frame | None:
     """Return the frame that has this wait; None if no frame has it."""
-    frames = (frame for frame in snapshot.frames.values() if name in frame.waits)
-    return next((frame for frame in frames if frame.waits[name].id == identity), None)
+    return snapshot.open_waits.holder(name, identity)
 
 
 def _question(plan: Plan[Any], frame: Frame, wait: WaitRecord) -> Any:  # noqa: ANN401 - the type of the answer

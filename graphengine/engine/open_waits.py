@@ -1,0 +1,73 @@
+"""An index of the waits of a run, so that the cost of an answer does not depend on how many others are open.
+
+It is derived from the frames, never stored, and built when it is first asked for; from then on the fold keeps it.
+"""
+
+from __future__ import annotations
+
+from heapq import heapify, heappop, heappush
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from graphengine.engine.snapshot import Frame
+    from graphengine.engine.steps import WaitRecord
+
+
+class OpenWaits:
+    """The waits of some frames.
+
+    Args:
+        frames: The frames of a run by id.
+
+    Attributes:
+        count: How many waits there are.
+    """
+
+    __slots__ = ("_dues", "_frames", "_holders", "count")
+
+    def __init__(self, frames: Mapping[str, Frame]) -> None:
+        self._frames = frames
+        self._holders: dict[str, str] = {}  # the frame of each wait, by the wait's id
+        self._dues: list[tuple[float, str, str]] = []  # a heap; it can contain waits that are over
+        self.count = 0
+        for frame in frames.values():
+            self.add(frame.id, frame.waits)
+
+    def add(self, frame: str, waits: Mapping[str, WaitRecord]) -> None:
+        """Add the waits of a frame that begins to wait."""
+        self.count += len(waits)
+        for name, wait in waits.items():
+            self._holders[wait.id] = frame
+            if wait.due is not None:
+                heappush(self._dues, (wait.due, frame, name))
+
+    def remove(self, waits: Mapping[str, WaitRecord]) -> None:
+        """Remove the waits of a frame that waits no longer."""
+        self.count -= len(waits)
+        for wait in waits.values():
+            self._holders.pop(wait.id, None)
+
+    def holder(self, name: str, identity: str) -> Frame | None:
+        """Return the frame that has the wait with this name and id; None if no frame has it."""
+        frame = self._frames.get(self._holders.get(identity, "\0"))
+        return frame if frame is not None and name in frame.waits and frame.waits[name].id == identity else None
+
+    def next_due(self) -> float | None:
+        """Return when the first wait times out, epoch seconds; None if none does."""
+        dues = self._dues
+        if len(dues) > 2 * self.count:  # more than half of them are over
+            self._dues = dues = [each for each in dues if self._is_open(*each)]
+            heapify(dues)
+        while dues and not self._is_open(*dues[0]):
+            heappop(dues)
+        return dues[0][0] if dues else None
+
+    def _is_open(self, due: float, frame: str, name: str) -> bool:
+        holder = self._frames.get(frame)
+        wait = holder.waits.get(name) if holder is not None else None
+        return wait is not None and wait.due == due
+
+
+__all__ = ["OpenWaits"]

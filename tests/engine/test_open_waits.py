@@ -1,0 +1,77 @@
+"""What a step costs does not depend on how many questions are open."""
+
+import sys
+from collections.abc import Callable
+
+from pydantic import BaseModel
+
+from graphengine import END, START, Context, Graph
+from graphengine.engine.ready import next_due
+from graphengine.history.summary import summary_of
+from tests.kit.session import Session
+
+
+class State(BaseModel):
+    """Items, and what was answered."""
+
+    items: list[int] = []
+    answers: list[str] = []
+
+
+async def ask(item: int, ctx: Context) -> str:
+    """Ask about an item."""
+    return await ctx.ask(f"{item}?", str)
+
+
+def open_questions(count: int) -> Session:
+    """Return a run in which each item of a map waits for an answer, with a time limit."""
+    graph = Graph("questions", State)
+    graph.add_node("each", ask, each={"item": "items"}, concurrency=count, writes="answers")
+    graph.add_path(START, "each", END)
+    session = Session(graph, careful=False)
+    session.start({"items": list(range(count))})
+    session.enter("each")
+    for item in range(count):
+        wait = {"kind": "ask", "question": f"{item}?", "schema": {"type": "string"}, "key": "ask", "due": 1000.0 + item}
+        session.wait({f"each[{item}]": wait}, of=f"each[{item}]")
+    assert (session.snapshot.status, session.snapshot.waiting) == ("waiting", count)
+    return session
+
+
+def calls(work: Callable[[], object]) -> int:
+    """Return how many functions of the engine some work calls."""
+    count = 0
+
+    def seen(_: object, event: str, __: object) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    sys.setprofile(seen)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+def test_an_answer_costs_the_same_beside_few_and_many_open_questions() -> None:
+    """To decide, fold and list it, no other wait is looked at, whichever of them is answered."""
+
+    def cost(session: Session, item: int) -> int:
+        name = f"each[{item}]"
+        identity = session.snapshot.frames[name].waits[name].id
+
+        def answer() -> None:
+            session.answer(name, "yes", identity=identity)
+            session.run.take_tasks()
+            summary_of(session.snapshot)
+            next_due(session.snapshot)
+
+        return calls(answer)
+
+    few, many = open_questions(10), open_questions(250)
+    cost(few, 0), cost(many, 0)  # builds the index
+    for item in (1, 5, 9):
+        assert cost(many, item * 25) <= cost(few, item) + 5
+    assert next_due(many.snapshot) == 1001.0
+    assert summary_of(many.snapshot, "waiting").waits == 246
