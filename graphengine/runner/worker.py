@@ -96,8 +96,8 @@ class Worker:
         graphs: The graphs by name. Runs of other graphs are left alone.
         queues: The queues to take from, in turn; None for all.
         concurrency: The maximum number of runs at the same time.
-        poll_seconds: How long to wait, by the runner's clock, after a poll that found nothing. PostgreSQL announces
-            messages, releases and deaths of owners, which end the wait at once.
+        poll_seconds: How long to wait, by the runner's clock, after a poll that found nothing. New queued runs,
+            messages and releases end the wait; over PostgreSQL also the death of an owner.
         on_event: Called with each event.
 
     Example:

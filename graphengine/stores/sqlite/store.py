@@ -28,6 +28,7 @@ from graphengine.stores.addresses import refuse_address
 from graphengine.stores.base import Page, summary_text
 from graphengine.stores.dispatch import limits_text
 from graphengine.stores.sqlite import files, reads, removal, taking, writes
+from graphengine.stores.sqlite.announcements import Announcements
 from graphengine.stores.sqlite.checkpoints import Checkpoints
 from graphengine.stores.sqlite.commits import GroupCommit
 from graphengine.stores.sqlite.due import due
@@ -119,6 +120,7 @@ class SQLiteStore:
         self._outlines: dict[str, str] = {}  # the JSON of outlines by fingerprint, encoded once
         self._sweeping: asyncio.Task[None] | None = None
         self._driven: dict[str, Claimed] = {}
+        self._announcements = Announcements(self._options.folder)
 
     @property
     def shared(self) -> bool:
@@ -184,6 +186,7 @@ class SQLiteStore:
             if isinstance(error, sqlite3.Error | OSError | UnicodeDecodeError):
                 raise explain(error, path) from error
             raise
+        self._announcements = Announcements(self._options.folder)  # what was announced before has been done
         self._writer, self.lease = worker, lease
         self._checkpoints = Checkpoints(path, self._synchronous)
         lease.place = files.Place(path)
@@ -246,7 +249,9 @@ class SQLiteStore:
             body = self._outlines[info.fingerprint] = _json(outline)
         work = partial(writes.create, info=info, rows=rows, outline=body, owner=lease.id)
         if info.queued:
-            return (await commits.submit(work)).fence
+            fence = (await commits.submit(work)).fence
+            self._announcements.announce()
+            return fence
         return await self._drive(info.id, commits, work)
 
     async def claim(self, run_id: str) -> int:
@@ -285,6 +290,7 @@ class SQLiteStore:
         lease.owed.add((run_id, fence))
         await commits.submit(partial(writes.release, run_id=run_id, fence=fence, lease=lease))
         lease.owed.discard((run_id, fence))
+        self._announcements.announce()
 
     def append(self, batch: Append) -> asyncio.Future[None]:
         """Encode and queue steps. The future is done when they are durable; see `Store.append`."""
@@ -442,17 +448,18 @@ class SQLiteStore:
         """Put a message into a run's inbox; see `Store.post`."""
         commits, lease = self._writing()
         message = writes.Post(run_id, kind, _json(payload), key, lease.now())
-        return await commits.submit(partial(writes.post, message=message))
+        is_new = await commits.submit(partial(writes.post, message=message))
+        self._announcements.announce()
+        return is_new
 
     async def inbox(self, run_ids: Sequence[str]) -> Sequence[Message]:
         """Return the undelivered messages of these runs; see `Store.inbox`."""
         return await self._read(partial(reads.inbox, run_ids=run_ids)) if run_ids else []
 
     async def news(self, after: int) -> int:
-        """Wait for ever: nothing is announced; see `Store.news`."""
-        del after
-        forever: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        return await forever
+        """Return once another process announced something; see `Store.news`."""
+        self._writing()
+        return await self._announcements.heard(after)
 
     async def tag(self, run_id: str, add: Sequence[str] = (), remove: Sequence[str] = ()) -> tuple[str, ...]:
         """Change a run's tags; see `Store.tag`."""

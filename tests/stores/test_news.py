@@ -5,15 +5,18 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 from pydantic import BaseModel
 
 from graphengine import END, START, Graph, Runner, Worker, ask
 from graphengine.runner.worker import Ended, WorkerEvent
+from graphengine.stores.addresses import is_postgres
 from graphengine.stores.postgres import PostgresStore
+from graphengine.stores.sqlite import SQLiteStore
 from graphengine.testing.store_kit import append, batch, new_run, step
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,7 +26,9 @@ LONG_SECONDS = 3600.0
 
 HOLDER = """
 import asyncio, sys
+from graphengine.stores.addresses import is_postgres
 from graphengine.stores.postgres import PostgresStore
+from graphengine.stores.sqlite import SQLiteStore
 from graphengine.testing.store_kit import new_run
 
 async def main():
@@ -41,10 +46,20 @@ class Note(BaseModel):
     text: str = ""
 
 
+Pair: TypeAlias = "tuple[PostgresStore | SQLiteStore, PostgresStore | SQLiteStore]"
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where the runs are."""
+    return str(tmp_path / "runs.db") if request.param == "sqlite" else request.getfixturevalue("postgres")
+
+
 @pytest.fixture
-async def pair(postgres: str) -> AsyncIterator[tuple[PostgresStore, PostgresStore]]:
-    """Two stores on one schema, as two processes have them."""
-    one, two = PostgresStore(postgres), PostgresStore(postgres)
+async def pair(database: str) -> AsyncIterator[Pair]:
+    """Two stores on one database, as two processes have them."""
+    kind = PostgresStore if is_postgres(database) else SQLiteStore
+    one, two = kind(database), kind(database)
     await one.open()
     await two.open()
     yield one, two
@@ -52,13 +67,13 @@ async def pair(postgres: str) -> AsyncIterator[tuple[PostgresStore, PostgresStor
     await two.close()
 
 
-async def heard(store: PostgresStore, after: int) -> int:
+async def heard(store: PostgresStore | SQLiteStore, after: int) -> int:
     """Wait for an announcement."""
     async with asyncio.timeout(PATIENCE_SECONDS):
         return await store.news(after)
 
 
-async def test_messages_and_releases_are_announced(pair: tuple[PostgresStore, PostgresStore]) -> None:
+async def test_messages_and_releases_are_announced(pair: Pair) -> None:
     """A message to a run that is driven here or waits, and a run that another process left."""
     one, two = pair
     fence = await new_run(one)
@@ -76,7 +91,7 @@ async def test_messages_and_releases_are_announced(pair: tuple[PostgresStore, Po
     assert await heard(two, quiet) > quiet
 
 
-async def settled(store: PostgresStore) -> int:
+async def settled(store: PostgresStore | SQLiteStore) -> int:
     """Return how much a store has heard, once it hears nothing more."""
     found = 0
     while True:
@@ -87,7 +102,7 @@ async def settled(store: PostgresStore) -> int:
             return found
 
 
-async def test_two_can_wait_for_one_announcement(pair: tuple[PostgresStore, PostgresStore]) -> None:
+async def test_two_can_wait_for_one_announcement(pair: Pair) -> None:
     """And one who begins to wait after it came gets it too."""
     one, two = pair
     await new_run(one)
@@ -128,19 +143,20 @@ def asks() -> Graph[Note]:
     return graph
 
 
-async def test_a_worker_does_not_wait_for_its_next_poll(postgres: str) -> None:
-    """An answer that another process gives is taken at once."""
-    graph, ended = asks(), asyncio.Event()
+async def test_a_worker_does_not_wait_for_its_next_poll(database: str) -> None:
+    """A queued run, and an answer that another process gives, are taken at once."""
+    graph, asked, ended = asks(), asyncio.Event(), asyncio.Event()
 
     def on_event(event: WorkerEvent) -> None:
-        if isinstance(event, Ended) and event.result.status == "finished":
-            ended.set()
+        if isinstance(event, Ended):
+            (asked if event.result.status == "waiting" else ended).set()
 
-    async with Runner(postgres) as here, Runner(postgres) as there, asyncio.timeout(PATIENCE_SECONDS):
-        await here.start(graph, run_id="r").result()
+    async with Runner(database) as here, Runner(database) as there, asyncio.timeout(PATIENCE_SECONDS):
         worker = Worker(there, {graph.name: graph}, poll_seconds=LONG_SECONDS, on_event=on_event)
         working = asyncio.create_task(worker.run())
         await settled_worker(worker)
+        await here.start(graph, run_id="r", queue="q").result()
+        await asked.wait()
         await here.answer("r", "yes")
         await ended.wait()
         worker.stop()
@@ -149,6 +165,5 @@ async def test_a_worker_does_not_wait_for_its_next_poll(postgres: str) -> None:
 
 async def settled_worker(worker: Worker) -> None:
     """Wait until a worker waits for its next poll."""
-    resting: Callable[[], bool] = lambda: worker._runner.store._waiting != set()  # type: ignore[attr-defined]  # noqa: SLF001, E731
-    while not resting():  # noqa: ASYNC110 - there is nothing to wait for
+    while worker.standing.polled_at is None:  # noqa: ASYNC110 - there is nothing to wait for
         await asyncio.sleep(0.01)
