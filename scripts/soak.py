@@ -110,6 +110,8 @@ def searches() -> Sequence[Search]:
         Search("runs in a file", (RUNS, "-k", "File"), EXAMPLES, "EXAMPLES", 10, MACHINES),
         Search("one life, killed", ("tests/crash/test_kill_life.py",), KILLS, "KILLS", 4, SEED),
         Search("workers, killed", ("tests/crash/test_workers_life.py",), KILLS, "KILLS", 5, {**SEED, "RUNS": "30"}),
+        Search("connections, cut", ("tests/crash/test_postgres_cuts.py", "-k", "cut"),
+               {"cuts": r"(\d+) connections were cut"}, "CUTS", 12, SEED),
         Search("crash points", ("tests/crash/test_crash_points.py",), KILLS, "CRASH_POINTS", 10, SEED),
         Search("prunes, killed", ("tests/crash/test_kill_prune.py",), {"kills": r"(\d+) kills,"}, extra=SEED),
         Search("damaged files", DAMAGED, DAMAGES, "DAMAGE", 150, SEED),

@@ -1,9 +1,9 @@
-"""A process that drives one run: `holder.py DATABASE LEASE_SECONDS DO [OPTION…]`.
+"""A process that drives one run: `holder.py DATABASE FOLDER LEASE_SECONDS DO [OPTION…]`.
 
 DO is `start`, `resume`, or `insist`: resume as soon as no other process drives it. Options: `blocking`, the second node
-blocks the event loop; `late=SECONDS`, the store's clock is off by that much. The run is `r`, with three nodes; the
-second waits for a file named `gate` next to the database. When a node begins it writes `PID NAME` to a file named
-`effects` there, and its name to stdout. The last line is the run's result, or `error CODE` and the text.
+blocks the event loop; `late=SECONDS`, the clock of the process is off by that. The run is `r`, with three nodes; the
+second waits for a file named `gate` in the folder. When a node begins it writes `PID NAME` to a file named `effects`
+there, and its name to stdout. The last line is the run's result, or `error CODE` and the text.
 """
 
 import asyncio
@@ -17,10 +17,15 @@ from pydantic import BaseModel
 from graphengine import END, START, Graph, Runner
 from graphengine.errors import GraphEngineError, RunIsDriven
 from graphengine.runner import loop_watchdog as watch
+from graphengine.runner.clock import SystemClock
+from graphengine.stores.addresses import is_postgres
+from graphengine.stores.base import Store
+from graphengine.stores.postgres import PostgresStore
 from graphengine.stores.sqlite import SQLiteStore
 
-DATABASE, LEASE_SECONDS, DO = Path(sys.argv[1]), float(sys.argv[2]), sys.argv[3]
-OPTIONS = dict(option.partition("=")[::2] for option in sys.argv[4:])
+DATABASE, FOLDER, LEASE_SECONDS, DO = sys.argv[1], Path(sys.argv[2]), float(sys.argv[3]), sys.argv[4]
+OPTIONS = dict(option.partition("=")[::2] for option in sys.argv[5:])
+LATE_SECONDS = float(OPTIONS.get("late", 0))
 POLL_SECONDS = 0.01
 BLOCKED_SECONDS = 0.8
 LOOK_SECONDS = 0.1
@@ -36,7 +41,7 @@ class Work(BaseModel):
 
 def begin(name: str) -> int:
     """Report that a node began, and in which process."""
-    with DATABASE.with_name("effects").open("a") as effects:
+    with (FOLDER / "effects").open("a") as effects:
         effects.write(f"{os.getpid()} {name}\n")
     write_line(f"in {name}")
     return os.getpid()
@@ -56,7 +61,7 @@ async def first() -> int:
 async def second() -> int:
     """Wait for the gate."""
     pid = begin("second")
-    while not DATABASE.with_name("gate").exists():
+    while not (FOLDER / "gate").exists():
         if "blocking" in OPTIONS:
             time.sleep(POLL_SECONDS)  # noqa: ASYNC251 - it must block
         else:
@@ -88,11 +93,22 @@ async def drive(runner: Runner) -> str:
             await asyncio.sleep(POLL_SECONDS)
 
 
+class _Clock(SystemClock):
+    """A clock that is off."""
+
+    def now(self) -> float:
+        """Return the time."""
+        return super().now() + LATE_SECONDS
+
+
+def _file() -> SQLiteStore:
+    return SQLiteStore(DATABASE, lease_seconds=LEASE_SECONDS, clock=lambda: time.time() + LATE_SECONDS)
+
+
 async def main() -> None:
     """Drive it, and report."""
-    late_seconds = float(OPTIONS.get("late", 0))
-    store = SQLiteStore(DATABASE, lease_seconds=LEASE_SECONDS, clock=lambda: time.time() + late_seconds)
-    async with Runner(store) as runner:
+    store: Store = PostgresStore(DATABASE, lease_seconds=LEASE_SECONDS) if is_postgres(DATABASE) else _file()
+    async with Runner(store, clock=_Clock()) as runner:
         try:
             write_line(await drive(runner))
         except GraphEngineError as error:

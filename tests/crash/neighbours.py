@@ -1,15 +1,17 @@
 """A worker with one run that kills its process and three harmless ones.
 
 The deadly node waits until the three are in flight in the same process, and kills it; after two deaths it kills at
-once. The others wait until there were two deaths.
+once. The others wait until there were two deaths. With several workers, of which each may get some of the runs, the
+deadly node waits at most a second. It writes down how many runs its worker drives.
 
-Usage: python -m tests.crash.neighbours FOLDER [recover]
+Usage: python -m tests.crash.neighbours FOLDER worker|recover|crew DATABASE
 """
 
 import asyncio
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -18,6 +20,8 @@ from graphengine import END, START, Graph, RunFailed, Runner, Worker
 
 HERE = Path(sys.argv[1]) if len(sys.argv) > 1 else Path()
 GOOD = ("good1", "good2", "good3")
+WAIT_SECONDS = 1.0 if "crew" in sys.argv else 1000.0
+WORKERS: list[Worker] = []
 
 
 class State(BaseModel):
@@ -32,9 +36,11 @@ def deaths() -> int:
 
 async def bad() -> str:
     """Kill the process, with all its work in flight."""
-    while deaths() < 2 and len(list(HERE.glob(f"good*-{os.getpid()}"))) < len(GOOD):  # noqa: ASYNC110 - it waits for other processes
+    until = time.monotonic() + WAIT_SECONDS
+    while deaths() < 2 and len(list(HERE.glob(f"good*-{os.getpid()}"))) < len(GOOD) and time.monotonic() < until:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
-    (HERE / f"death-{os.getpid()}").touch()
+    driven = [len(worker.standing.driven) for worker in WORKERS]
+    (HERE / f"death-{os.getpid()}").write_text(f"{time.time()} {sum(driven)}")
     os.kill(os.getpid(), signal.SIGKILL)
     return "never"
 
@@ -58,9 +64,9 @@ def made(name: str, function: object) -> Graph[State]:
 GRAPHS = {"bad": made("bad", bad), "good": made("good", good)}
 
 
-async def work(how: str) -> None:
+async def work(how: str, database: str) -> None:
     """Drive all due runs, or die."""
-    async with Runner(HERE / "runs.db") as runner:
+    async with Runner(database) as runner:
         if how == "recover":
             for run in await runner.recover(*GRAPHS.values()):
                 try:
@@ -69,6 +75,7 @@ async def work(how: str) -> None:
                     continue
             return
         worker = Worker(runner, GRAPHS, concurrency=4, poll_seconds=0.01)
+        WORKERS.append(worker)
 
         async def watch() -> None:
             while not all(info.status in ("finished", "failed") for info in await runner.store.runs()):  # noqa: ASYNC110 - it waits for other processes
@@ -81,4 +88,4 @@ async def work(how: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(work(sys.argv[2]))
+    asyncio.run(work(*sys.argv[2:]))

@@ -24,12 +24,45 @@ async def test_a_run_that_kills_its_process_is_given_up_alone(tmp_path: Path, ho
     codes: list[int] = []
     while not codes or codes[-1]:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tests.crash.neighbours", str(tmp_path), how, cwd=ROOT
+            sys.executable, "-m", "tests.crash.neighbours", str(tmp_path), how, str(tmp_path / "runs.db"), cwd=ROOT
         )
         codes.append(await asyncio.wait_for(process.wait(), 120))
         assert codes[-1] in (0, -signal.SIGKILL)
     assert codes == [-signal.SIGKILL] * 3 + [0]
-    async with Runner(tmp_path / "runs.db") as runner:
+    await check(str(tmp_path / "runs.db"))
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A file, then a schema of PostgreSQL."""
+    return str(tmp_path / "runs.db") if request.param == "sqlite" else request.getfixturevalue("postgres")
+
+
+async def test_three_workers_let_it_die_alone(tmp_path: Path, database: str) -> None:
+    """Whichever workers take it, its third death is in a process that drives no other run."""
+    async with Runner(database) as runner:
+        for name in ("bad", *GOOD):
+            await runner.start(GRAPHS[name.rstrip("123")], State(name=name), run_id=name, queue="q").result()
+
+    async def worker() -> list[int]:
+        codes: list[int] = []
+        while not codes or codes[-1]:
+            words = ["-m", "tests.crash.neighbours", str(tmp_path), "crew", database]
+            process = await asyncio.create_subprocess_exec(sys.executable, *words, cwd=ROOT)
+            codes.append(await process.wait())
+        return codes
+
+    async with asyncio.timeout(120):
+        codes = await asyncio.gather(*(worker() for _ in range(3)))
+    assert sorted(code for each in codes for code in each) == [-signal.SIGKILL] * 3 + [0] * 3
+    deaths = sorted(each.read_text().split() for each in tmp_path.glob("death-*"))
+    assert deaths[-1][1] == "1", "the worker drove other runs at the third death"
+    await check(database)
+
+
+async def check(database: str) -> None:
+    """Check that the deadly run was given up, and that the others finished."""
+    async with Runner(database) as runner:
         runs = {info.id: info.status for info in await runner.store.runs()}
         assert runs == {"bad": "failed", **dict.fromkeys(GOOD, "finished")}
         last = (await runner.history("bad"))[-1]

@@ -70,7 +70,7 @@ class PostgresServer:
         self._data = self.folder / "data"
         self._settings = [*(() if is_safe else _SPEEDY), *settings]
         self._process: subprocess.Popen[bytes] | None = None
-        self._own(self.folder)
+        self.own(self.folder)
         if copy_of is None:
             self._make_data()
         else:
@@ -87,9 +87,9 @@ class PostgresServer:
                 return
         shutil.copytree(self.template, self._data)
         for each in (self._data, *self._data.rglob("*")):
-            self._own(each)
+            self.own(each)
 
-    def _own(self, path: Path) -> None:
+    def own(self, path: Path) -> None:
         """Give a file to the user of the server."""
         if self._user is not None:
             shutil.chown(path, self._user)
@@ -177,6 +177,17 @@ class PostgresServer:
 
     def _environment(self) -> dict[str, str]:
         return {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "HOME": str(self.folder), "TZ": "UTC"}
+
+
+def execute(address: str, *statements: str) -> list[tuple[object, ...]]:
+    """Run statements in the schema of an address, as an administrator does; return the rows of the last one."""
+    base, _, schema = address.partition("?schema=")
+    rows: list[tuple[object, ...]] = []
+    with psycopg.connect(base, autocommit=True, options=f"-csearch_path={schema}") as connection:
+        for statement in statements:
+            done = connection.execute(statement.encode())
+            rows = done.fetchall() if done.description else []
+    return rows
 
 
 def _plain_user() -> str | None:

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-import psycopg
 import pytest
 
 from graphengine.errors import (
@@ -28,7 +27,7 @@ from graphengine.stores.postgres.opening import prepare
 from graphengine.stores.postgres.queries import SQL
 from graphengine.stores.postgres.sessions import Server
 from graphengine.testing.store_kit import append, batch, new_run, run_info, same, step, steps
-from tests.kit.postgres import PostgresServer
+from tests.kit.postgres import PostgresServer, execute
 
 Opening = Callable[..., Awaitable[PostgresStore]]
 
@@ -55,14 +54,6 @@ def own_server(postgres_server: PostgresServer) -> Iterator[PostgresServer]:
     server = PostgresServer(postgres_server.template, is_safe=True)
     yield server
     server.remove()
-
-
-def execute(address: str, *statements: str) -> None:
-    """Run statements in the schema of an address, as a database administrator does."""
-    base, _, schema = address.partition("?schema=")
-    with psycopg.connect(base, autocommit=True, options=f"-csearch_path={schema}") as connection:
-        for statement in statements:
-            connection.execute(statement.encode())
 
 
 async def refusal(store: PostgresStore) -> GraphEngineError:
