@@ -29,7 +29,18 @@ if TYPE_CHECKING:
     from graphengine.graph.endings import ended_with
     from graphengine.graph.options import Sizes
     from graphengine.graph.question import ask
-    from graphengine.models import Lane, Message, Model, Router, ScriptedModel, Settings
+    from graphengine.models import (
+        Cited,
+        Lane,
+        Message,
+        Model,
+        Router,
+        ScriptedModel,
+        Settings,
+        code_execution,
+        web_fetch,
+        web_search,
+    )
     from graphengine.reducers import Replace
     from graphengine.runner import (
         Context,
@@ -84,7 +95,18 @@ else:
                 "Runnable",
                 "choose",
             ),
-            "models": ("Lane", "Message", "Model", "Router", "ScriptedModel", "Settings"),
+            "models": (
+                "Cited",
+                "Lane",
+                "Message",
+                "Model",
+                "Router",
+                "ScriptedModel",
+                "Settings",
+                "code_execution",
+                "web_fetch",
+                "web_search",
+            ),
             "graph.options": ("Sizes",),
             "state.secret": ("Secret",),
             "reducers": ("Replace",),
@@ -111,6 +133,7 @@ __all__ = [
     "FAIL",
     "START",
     "Agent",
+    "Cited",
     "CompileError",
     "Condition",
     "Context",
@@ -148,6 +171,7 @@ __all__ = [
     "ask",
     "changed",
     "choose",
+    "code_execution",
     "elapsed_seconds",
     "ended_with",
     "failed",
@@ -158,4 +182,6 @@ __all__ = [
     "tool",
     "usage",
     "value",
+    "web_fetch",
+    "web_search",
 ]

@@ -18,7 +18,7 @@ from graphengine.agents.conversation import Conversation, in_loop_of
 from graphengine.agents.guards import Guard, as_guards, check_text
 from graphengine.agents.reading import Output
 from graphengine.agents.run_scope import CURRENT
-from graphengine.agents.tools import Tool, ToolSource, as_tools, check_choice
+from graphengine.agents.tools import Tool, ToolSource, check_choice, split_tools
 from graphengine.agents.window import Window
 from graphengine.calls.caller_line import ends_at_caller
 from graphengine.engine.plan import Remembered
@@ -26,7 +26,10 @@ from graphengine.errors import DefinitionError, ModelError
 from graphengine.graph.runnable import is_async
 from graphengine.graph.templates import DATA_NOTE, SYSTEM_DATA_NOTE, fill, holes, labelled
 from graphengine.models.base import Message, Model
+from graphengine.models.hosted import HostedTool, lacking
 from graphengine.models.names import model_of
+from graphengine.models.offline import OfflineModel
+from graphengine.models.parts import citations_of
 from graphengine.models.settings import NO_SETTINGS, Cache, ChecksSettings, Effort, Settings
 from graphengine.state.injection import Injected, Parameter
 from graphengine.state.json_values import utf8_text
@@ -38,11 +41,12 @@ if TYPE_CHECKING:
 
     from graphengine.agents.hooks import Hooks
     from graphengine.agents.run_scope import Scope
+    from graphengine.models.parts import Citation
 
 T = TypeVar("T", default=str)
 
-ToolLike: TypeAlias = "Callable[..., object] | Tool | ToolSource"
 GuardLike: TypeAlias = "Callable[[str], str] | Guard | Hooks"
+ToolLike: TypeAlias = "Callable[..., object] | Tool | ToolSource | HostedTool"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,11 @@ class Answer(Generic[T]):
     value: T
     messages: Sequence[Message]
     usage: Mapping[str, float | None]
+
+    @property
+    def citations(self) -> tuple[Citation, ...]:
+        """The sources that the answer cites, in the order of its text."""
+        return citations_of(self.messages[-1])
 
 
 @ends_at_caller
@@ -75,7 +84,8 @@ class Agent(Generic[T]):
             text, or a list of texts and media. Without it the inputs become labelled blocks.
         output: The type of its answers; text if not given.
         check: Validates each answer, `check(answer, **fields)`; its ValueError is sent to the model.
-        tools: What the model may call: functions, `tool(function, …)`, `mcp(…)`.
+        tools: What the model may call: functions, `tool(function, …)`, `mcp(…)`; and what its provider may run:
+            `web_search()`, `web_fetch()`, `code_execution()`.
         guards: Checks of questions, answers and tool results, see `graphengine.agents.guards`; and `Hooks`, code around
             the calls of the model and of tools.
         settings: How its model is called; see `Settings`.
@@ -122,6 +132,7 @@ class Agent(Generic[T]):
     kit: tuple[Tool | ToolSource, ...] = field(init=False, repr=False, compare=False)
     watch: tuple[Hooks, ...] = field(init=False, repr=False, compare=False)
     checks: tuple[Guard, ...] = field(init=False, repr=False, compare=False)
+    hosted: tuple[HostedTool, ...] = field(init=False, repr=False, compare=False)
     chosen: Settings = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -134,9 +145,12 @@ class Agent(Generic[T]):
         object.__setattr__(self, "chosen", _chosen(self))
         object.__setattr__(self, "reader", Output(self.output, where=f"agent {self.name}"))
         object.__setattr__(self, "checker", Injected.of(self.check) if self.check is not None else None)
-        object.__setattr__(self, "kit", as_tools(self.tools))
+        kit, hosted = split_tools(self.tools)
+        object.__setattr__(self, "kit", kit)
+        object.__setattr__(self, "hosted", hosted)
         named = [each.name for each in self.kit if isinstance(each, Tool)]
         if len(named) == len(self.kit):  # the tools of a server are known when it is opened
+            named += [each.name for each in hosted]
             check_choice(self.chosen.tool_choice, named, where=f"agent {self.name}")
         object.__setattr__(self, "watch", as_guards(self.guards))
         object.__setattr__(self, "checks", tuple(each for each in self.watch if isinstance(each, Guard)))
@@ -333,12 +347,14 @@ class AgentBody(Generic[T]):
             model = model_of(agent.model) if isinstance(agent.model, str) else agent.model
         except (DefinitionError, ModelError) as error:
             return [("bad_model", error.message, error.repair)]
-        lacking = model.lacks(agent.chosen) if isinstance(model, ChecksSettings) else {}
+        missing = model.lacks(agent.chosen) if isinstance(model, ChecksSettings) else {}
         template = f"{model.name}, the model of {self.name}, has no setting"
-        return [
+        found = [
             ("bad_setting", f"{template} {setting}={getattr(agent.chosen, setting)!r}", repair)
-            for setting, repair in lacking.items()
+            for setting, repair in missing.items()
         ]
+        hosted = () if isinstance(model, OfflineModel) else agent.hosted  # rules answer without tools
+        return found + [("bad_tool", message, repair) for message, repair in lacking(model, hosted)]
 
 
 def _invalid(agent: Agent[Any]) -> Sequence[tuple[str, str]]:

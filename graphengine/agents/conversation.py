@@ -44,8 +44,10 @@ from graphengine.errors import (
 from graphengine.graph.runnable import is_async
 from graphengine.graph.templates import DATA_NOTE, as_text
 from graphengine.models.base import Message, Request, Response, usage_of
+from graphengine.models.hosted import refuse_lacking_tools
 from graphengine.models.lane import CACHED_CHARACTERS, paced
 from graphengine.models.offline import OfflineModel
+from graphengine.models.parts import with_citations
 from graphengine.models.settings import NO_SETTINGS, Settings
 from graphengine.state.digest import digest_of
 from graphengine.state.json_values import utf8_text
@@ -169,7 +171,7 @@ class Conversation(Generic[T]):
                 self.messages += await self._call_tools(response.calls)
                 continue
             try:
-                return await self._read(str(response.content))
+                return with_citations(await self._read(str(response.content)), self.messages[-1])
             except BadAnswer as error:
                 if retries == agent.output_retries:
                     raise
@@ -334,6 +336,7 @@ class Conversation(Generic[T]):
             schema=agent.reader.schema,
             output=agent.reader.name,
             tools=self._specs,
+            hosted=self._agent.hosted,
             settings=self._settings(),
             on_text=None if self._live is None else self._live.text,
             on_thinking=None if self._live is None else self._live.thinking,
@@ -425,7 +428,9 @@ class Conversation(Generic[T]):
         for source in self._agent.kit:
             tools += await self._opened(source, stack) if isinstance(source, ToolSource) else [source]
         self._tools = by_name(tools)
-        check_choice(self._agent.chosen.tool_choice, self._tools, where=f"agent {self._agent.name}")
+        named = [*self._tools, *(tool.name for tool in self._agent.hosted)]
+        check_choice(self._agent.chosen.tool_choice, named, where=f"agent {self._agent.name}")
+        refuse_lacking_tools(self._model, self._agent.hosted, self._agent.name)
         self._specs = [tool.spec(self._given_to(tool).keys()) for tool in tools]
 
     def _given_to(self, tool: Tool) -> Mapping[str, object]:
@@ -619,7 +624,8 @@ def _beginning(model: Model, request: Request) -> str:
     """Return the identity of the part of a request that the provider caches, "" if there is none."""
     if not request.settings.cache:
         return ""
-    beginning = to_json([model.name, request.system, [(tool.name, tool.schema) for tool in request.tools]])
+    tools = [*((tool.name, tool.schema) for tool in request.tools), *(tool.recorded() for tool in request.hosted)]
+    beginning = to_json([model.name, request.system, tools])
     return _digest(beginning) if len(beginning) >= CACHED_CHARACTERS else ""
 
 

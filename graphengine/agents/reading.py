@@ -20,6 +20,7 @@ from typing_extensions import TypeAliasType, TypeForm, TypeVar
 
 from graphengine.agents.json_text import NOTHING, Unreadable, strict, tolerant, unfenced
 from graphengine.errors import BadAnswer, DefinitionError
+from graphengine.models.parts import Cited
 from graphengine.state.field import type_name
 from graphengine.state.json_values import utf8_text
 from graphengine.state.path import members
@@ -260,8 +261,8 @@ class Output(Generic[T]):
 
 
 def _is_text(output: object) -> bool:
-    """Return whether a type is text, with or without constraints."""
-    return _peeled(output) is str
+    """Return whether answers of a type are asked for as text: text with or without constraints, or `Cited`."""
+    return _peeled(output) in (str, Cited)
 
 
 def _peeled(output: object) -> object:

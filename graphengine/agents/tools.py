@@ -38,6 +38,7 @@ from graphengine.errors import (
 from graphengine.graph.options import is_seconds, none_for_ever
 from graphengine.graph.runnable import is_async
 from graphengine.models.base import ToolSpec
+from graphengine.models.hosted import HostedTool
 from graphengine.state.injection import NO_DEFAULT, Parameter
 from graphengine.state.path import did_you_mean, is_path
 
@@ -437,6 +438,28 @@ def as_tools(items: Iterable[object]) -> tuple[Tool | ToolSource, ...]:
     return found
 
 
+def split_tools(items: Iterable[object]) -> tuple[tuple[Tool | ToolSource, ...], tuple[HostedTool, ...]]:
+    """Return an agent's tools, and those that its model's provider runs.
+
+    Raises:
+        DefinitionError: An item is neither, or two have one name.
+    """
+    given = [*items] if isinstance(items, (list, tuple)) else items
+    if not isinstance(given, list):
+        return as_tools(given), ()
+    hosted = tuple(item for item in given if isinstance(item, HostedTool))
+    kit = as_tools([item for item in given if not isinstance(item, HostedTool)])
+    names = [each.name for each in (*kit, *hosted) if not isinstance(each, ToolSource)]
+    for name in {each.name for each in hosted if names.count(each.name) > 1}:
+        repair = "rename the function: tool(function, name=…)" if name in by_name(_own(kit)) else "give it once"
+        raise DefinitionError(f"two tools are called {name}", where=f"tool {name}", repair=repair)
+    return kit, hosted
+
+
+def _own(kit: Iterable[Tool | ToolSource]) -> list[Tool]:
+    return [each for each in kit if isinstance(each, Tool)]
+
+
 def by_name(tools: Iterable[Tool]) -> dict[str, Tool]:
     """Return the tools by name.
 
@@ -576,5 +599,6 @@ __all__ = [
     "as_tools",
     "by_name",
     "check_choice",
+    "split_tools",
     "tool",
 ]

@@ -9,15 +9,17 @@ import lazy_loader
 if TYPE_CHECKING:
     from graphengine.models.anthropic import AnthropicModel
     from graphengine.models.base import Closes, KnowsPrices, Message, Model, Request, Response, ToolCall, ToolSpec
+    from graphengine.models.hosted import HostedTool, HostsTools, code_execution, web_fetch, web_search
     from graphengine.models.lane import Lane
     from graphengine.models.names import as_model, model_of
     from graphengine.models.offline import OfflineModel
     from graphengine.models.openai import OpenAIModel
     from graphengine.models.openai_chat import OpenAIChatModel
+    from graphengine.models.parts import Citation, Cited
     from graphengine.models.prices import Price
     from graphengine.models.recorded import BadRecording, NotRecorded, RecordedModel
     from graphengine.models.router import Router
-    from graphengine.models.scripted import OffScript, ScriptedModel, calls
+    from graphengine.models.scripted import OffScript, ScriptedModel, calls, cited
     from graphengine.models.settings import Settings
 else:
     __getattr__, __dir__, _ = lazy_loader.attach(
@@ -34,15 +36,17 @@ else:
                 "ToolCall",
                 "ToolSpec",
             ),
+            "hosted": ("HostedTool", "HostsTools", "code_execution", "web_fetch", "web_search"),
             "lane": ("Lane",),
             "names": ("as_model", "model_of"),
             "offline": ("OfflineModel",),
             "openai": ("OpenAIModel",),
             "openai_chat": ("OpenAIChatModel",),
+            "parts": ("Citation", "Cited"),
             "prices": ("Price",),
             "recorded": ("BadRecording", "NotRecorded", "RecordedModel"),
             "router": ("Router",),
-            "scripted": ("OffScript", "ScriptedModel", "calls"),
+            "scripted": ("OffScript", "ScriptedModel", "calls", "cited"),
             "settings": ("Settings",),
         },
     )
@@ -50,7 +54,11 @@ else:
 __all__ = [
     "AnthropicModel",
     "BadRecording",
+    "Citation",
+    "Cited",
     "Closes",
+    "HostedTool",
+    "HostsTools",
     "KnowsPrices",
     "Lane",
     "Message",
@@ -71,5 +79,9 @@ __all__ = [
     "ToolSpec",
     "as_model",
     "calls",
+    "cited",
+    "code_execution",
     "model_of",
+    "web_fetch",
+    "web_search",
 ]

@@ -43,6 +43,7 @@ from graphengine.models.anthropic_forms import (
     read,
     reported,
 )
+from graphengine.models.anthropic_hosted import container_id, lacks_tool
 from graphengine.models.lane import lane_for
 from graphengine.models.prices import Prices, Spent
 from graphengine.models.sdk import (
@@ -72,6 +73,7 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from graphengine.models.base import Request, Response
+    from graphengine.models.hosted import HostedTool
     from graphengine.models.lane import Lane
     from graphengine.models.prices import Price
     from graphengine.models.settings import Settings
@@ -180,6 +182,10 @@ class AnthropicModel:
             return {}
         return {"effort": "give thinking=False, or an effort from low on"}
 
+    def lacks_tool(self, tool: HostedTool) -> str:
+        """Return the repair if the model does not have this tool, "" if it has it."""
+        return lacks_tool(self._model, tool)
+
     async def knows_price(self) -> bool:
         """Return whether `cost_usd` of its answers will be known."""
         return await self._prices.known()
@@ -232,6 +238,9 @@ class AnthropicModel:
                 return message
             so_far = {"role": "assistant", "content": message["content"]}
             sent = {**sent, "messages": [*question, so_far]}
+            used = message.get("container")
+            if isinstance(used, dict) and (earlier := container_id(used)):
+                sent["container"] = earlier
         raise self._failures.of(AnswerTorn, f"paused more than {MOST_PAUSES} times in one answer")
 
     async def _at_once(self, client: anthropic.AsyncAnthropic, sent: dict[str, Any]) -> Json:

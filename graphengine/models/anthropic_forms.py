@@ -13,6 +13,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
+from graphengine.models.anthropic_hosted import container, hosted_tools
 from graphengine.models.base import PDF, Response, ToolCall, cannot_show
 from graphengine.models.prices import Spent
 from graphengine.models.sdk import schema_in_words, sound_json
@@ -80,10 +81,7 @@ def body(model: str, request: Request, schema: Json | None) -> dict[str, Any]:
         system = "\n\n".join(part for part in (system, utf8_text(schema_in_words(request))) if part)
     if system.strip():
         made["system"] = [_text(system) | _cached(request)]
-    if request.tools:
-        made["tools"] = _tools(request)
-        if settings.tool_choice is not None:
-            made["tool_choice"] = _tool_choice(settings.tool_choice)
+    made |= _of_tools(request, cites=schema is None)
     config = {"effort": settings.effort, "format": schema and {"type": "json_schema", "schema": schema}}
     if any(config.values()):
         made["output_config"] = {name: value for name, value in config.items() if value}
@@ -94,6 +92,18 @@ def body(model: str, request: Request, schema: Json | None) -> dict[str, Any]:
     if settings.service_tier is not None:
         made["service_tier"] = settings.service_tier
     return made | _more(made, settings)
+
+
+def _of_tools(request: Request, *, cites: bool) -> dict[str, Any]:
+    """Return the arguments about tools."""
+    if not (request.tools or request.hosted):
+        return {}
+    made: dict[str, Any] = {"tools": _tools(request, cites=cites)}
+    if request.settings.tool_choice is not None:
+        made["tool_choice"] = _tool_choice(request.settings.tool_choice)
+    if request.hosted and (earlier := container(request.messages)):
+        made["container"] = earlier
+    return made
 
 
 def _most_tokens(settings: Settings) -> int:
@@ -229,7 +239,7 @@ def _cached(request: Request) -> Json:
     return {"cache_control": _CACHED} if request.settings.cache else {}
 
 
-def _tools(request: Request) -> list[Json]:
+def _tools(request: Request, *, cites: bool) -> list[Json]:
     made: list[Json] = [
         {
             "name": tool.name,
@@ -238,6 +248,7 @@ def _tools(request: Request) -> list[Json]:
         }
         for tool in request.tools
     ]
+    made += hosted_tools(request, cites=cites)
     made[-1] |= _cached(request)
     return made
 
@@ -324,7 +335,7 @@ def read(message: Mapping[str, JsonValue]) -> Answer:
         cache_write_tokens=counted.cache_write_tokens,
         output_tokens=counted.output_tokens,
         reasoning_tokens=min(counted.reasoning_tokens, counted.output_tokens),
-        native=_native(blocks),
+        native=_native(blocks, message.get("container")),
     )
     return Answer(response, spent)
 
@@ -380,8 +391,8 @@ def _why(details: JsonValue) -> str:
     return utf8_text(str(found.get("explanation") or found.get("category") or ""))
 
 
-def _native(blocks: Sequence[Json]) -> dict[str, JsonValue] | None:
-    """Return the blocks as they arrived, or None if text and calls contain all of it."""
+def _native(blocks: Sequence[Json], used: JsonValue) -> dict[str, JsonValue] | None:
+    """Return the blocks as they arrived, with the used container, or None if text and calls contain all of it."""
     kinds = [str(block.get("type")) for block in blocks]
     texts = kinds.count("text")
     ordinary = set(kinds) <= {"text", "tool_use"} and texts <= 1 and kinds[:texts] == ["text"] * texts
@@ -390,7 +401,8 @@ def _native(blocks: Sequence[Json]) -> dict[str, JsonValue] | None:
     taken = [
         block | {"input": _input(text)} if isinstance(text := block.get("input"), str) else block for block in blocks
     ]
-    return {"provider": PROVIDER, "content": sound_json(cast("list[JsonValue]", taken))}
+    native: dict[str, JsonValue] = {"provider": PROVIDER, "content": sound_json(cast("list[JsonValue]", taken))}
+    return native | ({"container": used} if isinstance(used, dict) else {})
 
 
 def _spent(usage: JsonValue) -> Spent | None:
@@ -400,6 +412,7 @@ def _spent(usage: JsonValue) -> Spent | None:
     read_tokens = _count(usage.get("cache_read_input_tokens"))
     write_tokens = _count(usage.get("cache_creation_input_tokens"))
     written, thought = usage.get("cache_creation"), usage.get("output_tokens_details")
+    hosted = usage.get("server_tool_use")
     return Spent(
         input_tokens=_count(usage.get("input_tokens")) + read_tokens + write_tokens,
         cache_read_tokens=read_tokens,
@@ -407,6 +420,7 @@ def _spent(usage: JsonValue) -> Spent | None:
         cache_write_1h_tokens=_count(written.get("ephemeral_1h_input_tokens")) if isinstance(written, dict) else 0,
         output_tokens=_count(usage.get("output_tokens")),
         reasoning_tokens=_count(thought.get("thinking_tokens")) if isinstance(thought, dict) else 0,
+        web_searches=_count(hosted.get("web_search_requests")) if isinstance(hosted, dict) else 0,
         is_special=usage.get("speed") == "fast",
     )
 

@@ -20,6 +20,7 @@ from graphengine.state.media import Media, label
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
+    from graphengine.models.hosted import HostedTool
     from graphengine.models.line import Waits
     from graphengine.models.parts import Part
 
@@ -132,6 +133,7 @@ class Request:
             for schemas puts it into the instructions.
         output: The schema's name, as `Review`.
         tools: The tools that may be called.
+        hosted: The tools that the provider may run.
         settings: How to answer: the most tokens, how much to think, and so on; see `Settings`.
         on_text: Gets the text of the answer piece by piece as it arrives; None if it is not wanted. Ignored by a model
             that cannot stream.
@@ -151,6 +153,7 @@ class Request:
     schema: Mapping[str, JsonValue] | None = None
     output: str = "answer"
     tools: Sequence[ToolSpec] = ()
+    hosted: Sequence[HostedTool] = ()
     settings: Settings = NO_SETTINGS
     on_text: Callable[[str], None] | None = None
     on_thinking: Callable[[str], None] | None = None

@@ -7,10 +7,13 @@ in `Message.native`.
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from graphengine.errors import ModelError, ModelOverloaded
 from graphengine.models.base import PDF, Response, ToolCall, cannot_show
+from graphengine.models.hosted import HOSTS, unsupported
 from graphengine.models.openai_calls import ServedModel
 from graphengine.models.openai_errors import complaint, failed, not_this_api
 from graphengine.models.openai_parts import (
@@ -26,6 +29,7 @@ from graphengine.models.openai_parts import (
     inside,
     instructions,
     listed,
+    location,
     sendable,
     text,
     thinks,
@@ -42,13 +46,26 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from graphengine.models.base import Message, Request, Stop, ToolSpec
+    from graphengine.models.hosted import HostedTool, Kind
     from graphengine.models.openai_calls import Server
     from graphengine.models.openai_schema import JsonObject
+    from graphengine.models.prices import Spent
 
 _PATH: Final = "/responses"
 _SEALED: Final = "reasoning.encrypted_content"
 _THINKING: Final = ("response.reasoning_summary_text.delta", "response.reasoning_text.delta")
 """Events with pieces of thinking: a summary of it, or, of open models, the thinking itself."""
+_TYPES: Final[dict[Kind, str]] = {"web_search": "web_search", "code_execution": "code_interpreter"}
+"""The API's types of the tools that it runs. Source: `openai.types.responses.ToolParam`."""
+_INCLUDED: Final[dict[Kind, str]] = {
+    "web_search": "web_search_call.action.sources",
+    "code_execution": "code_interpreter_call.outputs",
+}
+"""What an answer has of them only if it is asked for."""
+_FREE: Final = ("open_page", "find_in_page")
+"""Actions of a search that have no fee. Source: https://platform.openai.com/docs/pricing."""
+_WITHOUT_TOOLS: Final = re.compile(r"gpt-3|gpt-4(-\d|-turbo|$)|gpt-4\.1-nano|o1|o3-mini")
+"""Models of OpenAI that have none of these tools, as far as their names show."""
 
 
 _KNOWN: Final = {
@@ -87,7 +104,7 @@ class OpenAIModel(ServedModel):
     }
 
     async def answer(self, request: Request) -> Response:
-        """Return the answer to one request. Models that think have no `temperature` and `top_p`, which are left out.
+        """Return the answer to one request.
 
         Raises:
             ModelError: The call failed; the class states how.
@@ -114,8 +131,8 @@ class OpenAIModel(ServedModel):
         if system:
             body["instructions"] = system
         body["input"] = [item for message in request.messages for item in self._items(message)]
-        if request.tools:
-            body["tools"] = [_tool(tool) for tool in request.tools]
+        if request.tools or request.hosted:
+            body["tools"] = [*map(_tool, request.tools), *map(_hosted, request.hosted)]
         form = form_of_answer(request)
         if form is not None:
             wanted: JsonObject = {"type": "json_schema", "name": form.name, "schema": form.schema}
@@ -126,19 +143,35 @@ class OpenAIModel(ServedModel):
         """Return the settings. Some are only for OpenAI's own server, as others may refuse fields they do not know."""
         settings = request.settings
         thinking = self._server.is_own and thinks(self.model)
-        found = common_settings(request, samples=not thinking)
+        found = common_settings(request)
         if settings.max_tokens is not None:
             found["max_output_tokens"] = settings.max_tokens
         if settings.effort is not None:
             found["reasoning"] = {"effort": settings.effort}
-        if thinking:
-            found["include"] = [_SEALED]
+        include = [_SEALED] if thinking else []
+        include += [_INCLUDED[tool.name] for tool in request.hosted if tool.name in _INCLUDED]
+        if include:
+            found["include"] = [*include]
         choice = settings.tool_choice
-        if request.tools and choice is not None:
-            found["tool_choice"] = choice if choice in CHOICES else {"type": "function", "name": choice}
+        if (request.tools or request.hosted) and choice is not None:
+            found["tool_choice"] = choice if choice in CHOICES else _choice(choice, request)
         if settings.cache and self._server.is_own:
             found["prompt_cache_key"] = cache_key(request.system, request.tools)
         return found
+
+    def lacks_tool(self, tool: HostedTool) -> str:
+        """Return the repair if the model does not have this tool, "" if it has it."""
+        if tool.name not in _TYPES or (self._server.is_own and _WITHOUT_TOOLS.match(self.model)):
+            return HOSTS[tool.name]
+        return unsupported(tool, ("allowed_domains", "location"), "OpenAI")
+
+    def _with_fees(self, spent: Spent, whole: JsonObject) -> Spent:
+        """Count searches, which `usage` does not name. The fee of a container for code is not in the tables."""
+        items = listed(whole, "output")
+        searches = [item for item in items if item.get("type") == "web_search_call"]
+        fetched = [item for item in searches if text(inside(item, "action"), "type") in _FREE]
+        code = any(item.get("type") == "code_interpreter_call" for item in items)
+        return replace(spent, web_searches=len(searches) - len(fetched), is_special=spent.is_special or code)
 
     def _items(self, message: Message) -> Iterator[JsonValue]:
         if message.role == "tool":
@@ -265,6 +298,23 @@ def _tool(tool: ToolSpec) -> JsonObject:
     form = form_of_tool(tool)
     spec: JsonObject = {"type": "function", "name": form.name, "description": tool.description}
     return {**spec, "parameters": form.schema, "strict": form.strict}
+
+
+def _hosted(tool: HostedTool) -> JsonObject:
+    made: JsonObject = {"type": _TYPES[tool.name]}
+    if tool.name == "code_execution":
+        made["container"] = {"type": "auto"}
+    if domains := tool.options.get("allowed_domains"):
+        made["filters"] = {"allowed_domains": domains}
+    if location(tool):
+        made["user_location"] = {"type": "approximate", **location(tool)}
+    return merged(made, tool.extra)
+
+
+def _choice(name: str, request: Request) -> JsonObject:
+    """Return the choice of one tool."""
+    hosted = next((_TYPES[tool.name] for tool in request.hosted if tool.name == name), None)
+    return {"type": "function", "name": name} if hosted is None else {"type": hosted}
 
 
 def _text(items: list[JsonObject]) -> str:

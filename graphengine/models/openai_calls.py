@@ -20,7 +20,7 @@ from graphengine.errors import AnswerTorn, DefinitionError
 from graphengine.graph.options import is_seconds
 from graphengine.models.lane import lane_for
 from graphengine.models.openai_errors import complaint, failed, not_this_api, raised
-from graphengine.models.openai_parts import inside, text, used
+from graphengine.models.openai_parts import SAMPLING, inside, text, thinks, used
 from graphengine.models.prices import Prices, Spent
 from graphengine.models.sdk import (
     CALLS_AT_ONCE,
@@ -281,7 +281,14 @@ class ServedModel:
 
     def lacks(self, settings: Settings) -> Mapping[str, str]:
         """Return the repair for each setting that the API does not have, by name."""
-        return {name: repair for name, repair in self._lacking.items() if name in settings.given()}
+        lacking = dict(self._lacking)
+        if self._server.is_own and thinks(self.model) and settings.effort != "none":
+            lacking |= dict.fromkeys(SAMPLING, "leave it out: a model that thinks has none; or give effort='none'")
+        return {name: repair for name, repair in lacking.items() if name in settings.given()}
+
+    def _with_fees(self, spent: Spent, whole: JsonObject) -> Spent:  # noqa: ARG002 - of an answer with hosted tools
+        """Return what was spent, with the tools that the provider ran."""
+        return spent
 
     async def _usage_of_failure(self, usage: JsonObject) -> dict[str, float | None] | None:
         spent = used(usage, *self._tokens)
@@ -290,7 +297,7 @@ class ServedModel:
     async def _counted(self, response: Response, whole: JsonObject) -> Response:
         """Return the response with the model that answered, its tokens and their cost."""
         spent = used(inside(whole, "usage"), *self._tokens)
-        spent = replace(spent, is_special=text(whole, "service_tier") in _SPECIAL_TIERS)
+        spent = self._with_fees(replace(spent, is_special=text(whole, "service_tier") in _SPECIAL_TIERS), whole)
         answered = utf8_text(text(whole, "model"))
         return replace(
             response,

@@ -12,6 +12,7 @@ from uuid import uuid4
 
 from graphengine.errors import AnswerTorn, BadRequest, ModelError, ModelOverloaded
 from graphengine.models.base import PDF, Response, ToolCall, cannot_show
+from graphengine.models.hosted import HOSTS, unsupported
 from graphengine.models.openai_calls import ServedModel
 from graphengine.models.openai_errors import complaint, failed, not_this_api
 from graphengine.models.openai_parts import (
@@ -27,9 +28,9 @@ from graphengine.models.openai_parts import (
     inside,
     instructions,
     listed,
+    location,
     sendable,
     text,
-    thinks,
     tool_result,
     unknown,
 )
@@ -43,12 +44,14 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from graphengine.models.base import Message, Request, Stop, ToolSpec
+    from graphengine.models.hosted import HostedTool
     from graphengine.models.lane import Lane
     from graphengine.models.openai_calls import Server
     from graphengine.models.openai_schema import JsonObject
     from graphengine.models.prices import Price
 
 _PATH: Final = "/chat/completions"
+_SEARCHES: Final = "gpt-4o-search-preview"
 _STOPS: Final[dict[str, Stop]] = {
     "content_filter": "refused",
     "length": "cut",
@@ -161,6 +164,14 @@ class OpenAIChatModel(ServedModel):
             repair += "; a model that cannot call tools needs an agent without tools="
         return repair
 
+    def lacks_tool(self, tool: HostedTool) -> str:
+        """Return the repair if the model does not have this tool, "" if it has it."""
+        if tool.name == "web_search" and "search" in self.model:
+            return unsupported(tool, ("location",), "the Chat Completions API")
+        if not self._server.is_own:
+            return f"give extra={{…}} in its server's own form; {HOSTS[tool.name]}"
+        return f"Chat Completions has only web_search(), of models such as {_SEARCHES}; {HOSTS[tool.name]}"
+
     # -- the request
 
     def _body(self, request: Request) -> JsonObject:
@@ -218,7 +229,7 @@ class OpenAIChatModel(ServedModel):
     def _settings(self, request: Request) -> JsonObject:
         """Return the settings. OpenAI and Azure renamed `max_tokens` and refuse the old name, which others know."""
         settings, server = request.settings, self._server
-        found = common_settings(request, samples=not (server.is_own and thinks(self.model)))
+        found = common_settings(request)
         if settings.max_tokens is not None:
             found["max_completion_tokens" if server.knows_new_names else "max_tokens"] = settings.max_tokens
         if settings.effort is not None:
@@ -228,6 +239,9 @@ class OpenAIChatModel(ServedModel):
         choice = settings.tool_choice
         if request.tools and choice is not None:
             found["tool_choice"] = choice if choice in CHOICES else {"type": "function", "function": {"name": choice}}
+        for tool in request.hosted:  # web_search, the only one that this API has
+            place: JsonObject = {"type": "approximate", "approximate": location(tool)}
+            found["web_search_options"] = merged({"user_location": place} if location(tool) else {}, tool.extra)
         if settings.cache and server.is_own:
             found["prompt_cache_key"] = cache_key(request.system, request.tools)
         return found

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from graphengine.models.base import Request, ToolSpec
+    from graphengine.models.hosted import HostedTool
     from graphengine.models.openai_schema import JsonObject
     from graphengine.state.media import Media
 
@@ -150,20 +151,24 @@ def instructions(request: Request, *, native_schema: bool = True) -> str:
     return f"{request.system}\n\n{form}" if request.system else form
 
 
+def location(tool: HostedTool) -> JsonObject:
+    """Return about where a tool searches for."""
+    found = tool.options.get("location")
+    return {**found} if isinstance(found, dict) else {}
+
+
 CHOICES: Final = ("auto", "none", "required")
 """Choices of tools; any other is the name of a tool."""
 
 
-def common_settings(request: Request, *, samples: bool) -> JsonObject:
-    """Return the settings that both APIs call by the same name.
+SAMPLING: Final = ("temperature", "top_p")
+"""Settings that OpenAI's models have only if they do not think."""
 
-    Args:
-        request: The request.
-        samples: Whether the model has `temperature` and `top_p`.
-    """
-    names = ("temperature", "top_p", "service_tier") if samples else ("service_tier",)
+
+def common_settings(request: Request) -> JsonObject:
+    """Return the settings that both APIs call by the same name."""
     given = request.settings.given()
-    return {name: given[name] for name in names if name in given}
+    return {name: given[name] for name in (*SAMPLING, "service_tier") if name in given}
 
 
 def cache_key(system: str, tools: Sequence[ToolSpec]) -> str:
@@ -189,6 +194,7 @@ __all__ = [
     "CHOICES",
     "LONGEST_ID",
     "LONGEST_NAME",
+    "SAMPLING",
     "Form",
     "arguments",
     "cache_key",
@@ -202,6 +208,7 @@ __all__ = [
     "inside",
     "instructions",
     "listed",
+    "location",
     "sendable",
     "text",
     "thinks",

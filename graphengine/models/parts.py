@@ -7,7 +7,9 @@ read from these, so nothing is stored twice; what is not known here is a `Native
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from graphengine.models.base import Message, ToolCall
 from graphengine.state.media import Media
@@ -15,9 +17,9 @@ from graphengine.state.media import Media
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from pydantic import JsonValue
-
     JsonObject: TypeAlias = dict[str, JsonValue]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,26 +45,88 @@ class ToolResult:
     is_error: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Citation:
+class Citation(BaseModel):
     """A source that an answer cites.
 
     Attributes:
-        text: The cited text of the source, "" if the provider gives none.
+        text: The quoted text of the source, "" if the provider gives none.
         title: The source's title, "" for none.
         url: Its address, "" for none.
-        native: The citation in the provider's own form, with its place in the source.
+        start: Where in the answer's text the part begins that it supports; None if it is unknown.
+        end: Where that part ends.
+        native: The citation in the provider's own form, with its place in the source; left out of a `Cited`.
     """
 
+    model_config = ConfigDict(frozen=True)
+
+    text: str = ""
+    title: str = ""
+    url: str = ""
+    start: int | None = None
+    end: int | None = None
+    native: dict[str, JsonValue] = Field(default={}, repr=False)
+
+
+class Cited(BaseModel):
+    """An answer with the sources that it cites: `Agent(output=Cited, tools=[web_search()])`.
+
+    Attributes:
+        text: The answer.
+        citations: Its sources, in the order of the text.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
     text: str
-    title: str
-    url: str
-    native: Mapping[str, JsonValue]
+    citations: tuple[Citation, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_text(cls, given: object) -> object:
+        """Make it from an answer's text."""
+        return {"text": given} if isinstance(given, str) else given
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class HostedCall:
+    """A call of a tool that the provider ran.
+
+    Attributes:
+        id: The provider's id of the call.
+        name: The tool: `web_search`, `web_fetch`, `code_execution`, or the provider's own name for a part of one.
+        arguments: What it was called with.
+    """
+
+    id: str
+    name: str
+    arguments: Mapping[str, JsonValue]
+
+
+@dataclass(frozen=True, slots=True)
+class HostedResult:
+    """The result of a tool that the provider ran.
+
+    Attributes:
+        call_id: The call.
+        text: What code printed, or the text of a page; "" for a search.
+        sources: The pages that were found or read, each with its address and title.
+        is_error: Whether the tool failed; `text` is then the provider's code.
+        native: The result in the provider's own form.
+    """
+
+    call_id: str
+    text: str
+    sources: tuple[tuple[str, str], ...] = ()
+    is_error: bool = False
+    native: JsonValue = None
 
 
 @dataclass(frozen=True, slots=True)
 class Native:
-    """A part that only its provider knows, as a search that it made.
+    """A part that only its provider knows.
 
     Attributes:
         kind: The provider's type of it.
@@ -73,7 +137,7 @@ class Native:
     content: JsonValue
 
 
-Part: TypeAlias = Text | Media | Thinking | ToolCall | ToolResult | Citation | Native
+Part: TypeAlias = Text | Media | Thinking | ToolCall | ToolResult | HostedCall | HostedResult | Citation | Native
 
 
 def parts_of(message: Message) -> tuple[Part, ...]:
@@ -102,11 +166,25 @@ def _objects(value: object) -> list[JsonObject]:
     return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
-def _citation(value: JsonObject) -> Citation:
+def _citation(value: JsonObject, start: int | None = None, end: int | None = None) -> Citation:
+    """Return a citation, with its place in the answer."""
     inner = value.get(_str(value, "type"))
     value = inner if isinstance(inner, dict) else value  # Chat Completions
     text, title = _str(value, "cited_text", "quote"), _str(value, "title", "document_title", "filename")
-    return Citation(text, title, _str(value, "url", "source"), value)
+    url = _str(value, "url", "source")
+    return Citation(text=text, title=title, url=url, start=start, end=end, native=value)
+
+
+def _annotations(values: JsonValue, offset: int | None) -> Iterator[Citation]:
+    """Yield the citations of OpenAI's forms, which count characters from the beginning of their part of the text."""
+    for value in _objects(values):
+        inner = value.get(_str(value, "type"))
+        place = inner if isinstance(inner, dict) else value
+        start, end = place.get("start_index"), place.get("end_index")
+        if offset is None or not isinstance(start, int) or not isinstance(end, int):
+            yield _citation(value)
+        else:
+            yield _citation(value, offset + start, offset + end)
 
 
 def _calls(message: Message) -> Callable[[str], ToolCall | None]:
@@ -117,34 +195,77 @@ def _calls(message: Message) -> Callable[[str], ToolCall | None]:
 
 def _of_messages(message: Message, content: JsonValue) -> Iterator[Part]:
     """Read the blocks of Anthropic's Messages."""
-    call_of = _calls(message)
+    call_of, at = _calls(message), 0
     for block in _objects(content):
         kind = _str(block, "type")
         call = call_of(_str(block, "id")) if kind == "tool_use" else None
         if kind == "text":
-            yield from _text(_str(block, "text"))
-            yield from map(_citation, _objects(block.get("citations")))
+            text = _str(block, "text")
+            yield from _text(text)
+            for value in _objects(block.get("citations")):
+                yield _citation(value, at, at + len(text))
+            at += len(text)
         elif kind in {"thinking", "redacted_thinking"}:
             yield Thinking(_str(block, "thinking"))
+        elif kind == "server_tool_use":
+            given = block.get("input")
+            yield HostedCall(_str(block, "id"), _str(block, "name"), given if isinstance(given, dict) else {})
+        elif kind.endswith("_tool_result") and "tool_use_id" in block:
+            yield _hosted_result(block)
         else:
             yield Native(kind, block) if call is None else call
 
 
+def _hosted_result(block: JsonObject) -> HostedResult:
+    """Read the result of a tool that Anthropic ran."""
+    content = block.get("content")
+    found = content if isinstance(content, dict) else {}
+    document = found.get("content")
+    document = document if isinstance(document, dict) else {}
+    source = document.get("source")
+    texts = [_str(found, "stdout"), _str(found, "stderr"), _str(found, "content"), _str(found, "error_code")]
+    if isinstance(source, dict) and source.get("type") == "text":
+        texts.append(_str(source, "data"))
+    pages = [(_str(page, "url"), _str(page, "title")) for page in _objects(content)]
+    if url := _str(found, "url"):
+        pages = [(url, _str(document, "title"))]
+    text = "\n".join(text for text in texts if text)
+    return HostedResult(_str(block, "tool_use_id"), text, tuple(pages), is_error="error_code" in found, native=block)
+
+
 def _of_responses(message: Message, content: JsonValue) -> Iterator[Part]:
     """Read the items of OpenAI's Responses."""
-    call_of = _calls(message)
-    for item in _objects(content):
+    call_of, at, items = _calls(message), 0, _objects(content)
+    has_final = any(item.get("phase") == "final_answer" for item in items if item.get("type") == "message")
+    for item in items:
         kind = _str(item, "type")
         call = call_of(_str(item, "call_id", "id")) if kind == "function_call" else None
         if kind == "message":
+            is_answer = not has_final or item.get("phase") == "final_answer"  # others comment on the work
             for part in _objects(item.get("content")):
                 yield from _text(_str(part, "text", "refusal"))
-                yield from map(_citation, _objects(part.get("annotations")))
+                yield from _annotations(part.get("annotations"), at if is_answer else None)
+                at += len(_str(part, "text")) if is_answer else 0
         elif kind == "reasoning":
             shown = _objects(item.get("content")) or _objects(item.get("summary"))
             yield Thinking("\n\n".join(_str(part, "text") for part in shown))
+        elif kind in _HOSTED:
+            yield from _hosted(item)
         else:
             yield Native(kind, item) if call is None else call
+
+
+def _hosted(item: JsonObject) -> Iterator[HostedCall | HostedResult]:
+    """Read a search or a run of code of OpenAI: the call and its result are one item."""
+    call_id, action = _str(item, "id"), item.get("action")
+    action = action if isinstance(action, dict) else {"code": item["code"]} if item.get("code") else {}
+    yield HostedCall(call_id, _HOSTED[_str(item, "type")], {k: v for k, v in action.items() if k != "sources"})
+    pages = tuple((_str(page, "url"), _str(page, "title")) for page in _objects(action.get("sources")))
+    outputs = _objects(item.get("outputs"))
+    failed = item.get("status") in {"failed", "incomplete"}
+    if pages or outputs or failed:
+        text = "\n".join(_str(output, "logs", "url") for output in outputs)
+        yield HostedResult(call_id, text, pages, is_error=failed, native=item)
 
 
 def _of_chat(message: Message, content: JsonValue) -> Iterator[Part]:
@@ -154,10 +275,29 @@ def _of_chat(message: Message, content: JsonValue) -> Iterator[Part]:
     thinking = [found.pop(key) for key in _THINKING if isinstance(found.get(key), str)]
     yield from (Thinking(str(text)) for text in thinking[:1])
     yield from _text(message.text)
-    yield from map(_citation, _objects(content.get("annotations") if isinstance(content, dict) else None))
+    yield from _annotations(content.get("annotations") if isinstance(content, dict) else None, 0)
     yield from message.calls
     yield from (Native(name, value) for name, value in found.items())
 
+
+def citations_of(message: Message) -> tuple[Citation, ...]:
+    """Return the sources that a message cites, in order."""
+    return tuple(part for part in message.parts if isinstance(part, Citation))
+
+
+def with_citations(value: T, message: Message) -> T:
+    """Return an answer with the sources of its message if it is a `Cited`; without places if its text was changed."""
+    if not isinstance(value, Cited):
+        return value
+    changes: dict[str, object] = {"native": {}}
+    if value.text != message.text:
+        changes |= {"start": None, "end": None}
+    found = tuple(each.model_copy(update=changes) for each in citations_of(message))
+    return value.model_copy(update={"citations": found})
+
+
+_HOSTED: Final = {"web_search_call": "web_search", "code_interpreter_call": "code_execution"}
+"""The tools that OpenAI runs, by the types of their calls."""
 
 _THINKING: Final = ("reasoning_content", "reasoning")
 """Names under which servers send what a model thought; some send it under both."""
@@ -166,4 +306,17 @@ _FORMS: Final = {"anthropic": _of_messages, "openai": _of_responses, "openai-cha
 """How the form of each provider is read, by the first word of its name in `Message.native`."""
 
 
-__all__ = ["Citation", "Native", "Part", "Text", "Thinking", "ToolResult", "parts_of"]
+__all__ = [
+    "Citation",
+    "Cited",
+    "HostedCall",
+    "HostedResult",
+    "Native",
+    "Part",
+    "Text",
+    "Thinking",
+    "ToolResult",
+    "citations_of",
+    "parts_of",
+    "with_citations",
+]

@@ -7,7 +7,7 @@ provider that is not listed costs None, which is shown as unknown, never as 0.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from graphengine.errors import DefinitionError, ModelUnavailable
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from genai_prices.types import PriceCalculation
 
 MILLION: Final = 1_000_000
+THOUSAND: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class Price:
         output_usd: The price of an answer's tokens, including those of its thinking.
         cache_read_usd: The price of a question's tokens read from a cache; None for `input_usd`.
         cache_write_usd: The price of a question's tokens written to a cache; None for `input_usd`.
+        search_usd: The price of a thousand searches of the web by the provider; None if it is unknown.
 
     Example:
         >>> Price(3, 15).of(Spent(input_tokens=1_000_000, output_tokens=100_000))
@@ -45,17 +47,21 @@ class Price:
     output_usd: float
     cache_read_usd: float | None = None
     cache_write_usd: float | None = None
+    search_usd: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("input_usd", "output_usd", "cache_read_usd", "cache_write_usd"):
+        for name in ("input_usd", "output_usd", "cache_read_usd", "cache_write_usd", "search_usd"):
             usd = getattr(self, name)
-            if usd is None and name.startswith("cache"):
+            if usd is None and name not in {"input_usd", "output_usd"}:
                 continue
             if not (isinstance(usd, (int, float)) and 0 <= usd < float("inf")):  # also false for NaN
-                raise DefinitionError(f"Price({name}={usd!r})", repair="give US dollars per million tokens, 0 or more")
+                unit = "a thousand searches" if name == "search_usd" else "million tokens"
+                raise DefinitionError(f"Price({name}={usd!r})", repair=f"give US dollars per {unit}, 0 or more")
 
-    def of(self, spent: Spent) -> float:
-        """Return the cost of a call in US dollars."""
+    def of(self, spent: Spent) -> float | None:
+        """Return the cost of a call in US dollars; None if it has searches without a price."""
+        if spent.web_searches and self.search_usd is None:
+            return None
         plain = spent.input_tokens - spent.cache_read_tokens - spent.cache_write_tokens
         read_usd = self.input_usd if self.cache_read_usd is None else self.cache_read_usd
         write_usd = self.input_usd if self.cache_write_usd is None else self.cache_write_usd
@@ -65,7 +71,7 @@ class Price:
             + spent.cache_write_tokens * write_usd
             + spent.output_tokens * self.output_usd
         )
-        return float(total / MILLION)
+        return float(total / MILLION + spent.web_searches * (self.search_usd or 0) / THOUSAND)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +85,9 @@ class Spent:
         cache_write_1h_tokens: Of those written, kept for an hour, which may cost more.
         output_tokens: All tokens of the answer.
         reasoning_tokens: Of those, thinking.
-        is_special: Whether the call had another class of service, as `flex` or `priority`, than the tables are for.
+        web_searches: How often the provider searched the web.
+        is_special: Whether the call had another class of service, as `flex` or `priority`, than the tables are for, or
+            a fee that they do not have.
     """
 
     input_tokens: int = 0
@@ -88,6 +96,7 @@ class Spent:
     cache_write_1h_tokens: int = 0
     output_tokens: int = 0
     reasoning_tokens: int = 0
+    web_searches: int = 0
     is_special: bool = False
 
     @property
@@ -161,7 +170,7 @@ class Prices:
         snapshot = tables.data_snapshot.get_snapshot()  # changes if the application updates the package's tables
         for name in names:
             rates = self._rates.get(name)
-            if rates is not None and rates.snapshot is snapshot and spent.adds_up:
+            if rates is not None and rates.snapshot is snapshot and spent.adds_up and not spent.web_searches:
                 return rates.of(spent)
             try:
                 found = tables.calc_price(_usage(tables, spent), name, **where)
@@ -170,10 +179,17 @@ class Prices:
                 continue
             except ValueError:  # the numbers of tokens contradict each other
                 return None
+            if spent.web_searches and found.total_price == self._without_searches(tables, spent, found):
+                return None  # the tables have no price for a search
             if _is_plain(tables, found.model.prices):
                 self._rates[name] = _rates(tables, snapshot, found)
             return float(found.total_price)
         return None
+
+    @staticmethod
+    def _without_searches(tables: ModuleType, spent: Spent, found: PriceCalculation) -> Decimal:
+        usage = _usage(tables, replace(spent, web_searches=0))
+        return found.model.calc_price(usage, found.provider).total_price
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,12 +243,14 @@ def _rates(tables: ModuleType, snapshot: object, found: PriceCalculation) -> _Ra
 
 
 def _usage(tables: ModuleType, spent: Spent) -> Usage:
+    searches = {"web_searches": spent.web_searches} if spent.web_searches else {}
     usage: Usage = tables.Usage(
         input_tokens=spent.input_tokens,
         cache_read_tokens=spent.cache_read_tokens,
         cache_write_tokens=spent.cache_write_tokens,
         cache_write_1h_tokens=spent.cache_write_1h_tokens,
         output_tokens=spent.output_tokens,
+        **searches,
     )
     return usage
 

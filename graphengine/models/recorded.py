@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias
 
 from graphengine.errors import ModelError
 from graphengine.models.base import Closes, EstimatesCosts, KnowsPrices
+from graphengine.models.hosted import lacking
 from graphengine.models.lane import lane_of
 from graphengine.models.names import as_model
 from graphengine.models.recording import LASTING, Answered, Asked, BadRecording, Exchange, Failed, Recording
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from graphengine.models.base import Model, Request, Response
+    from graphengine.models.hosted import HostedTool
     from graphengine.models.lane import Lane
     from graphengine.models.settings import Settings
 
@@ -115,6 +117,10 @@ class RecordedModel:
         """Return the repair for each setting that the underlying model does not have, by name."""
         model: object = self._model
         return model.lacks(settings) if isinstance(model, ChecksSettings) else {}
+
+    def lacks_tool(self, tool: HostedTool) -> str:
+        """Return the repair if the underlying model does not have this tool, "" if it has it, or there is none."""
+        return "" if self._model is None else next((repair for _, repair in lacking(self._model, [tool])), "")
 
     @property
     def reports_usage(self) -> bool:
@@ -263,6 +269,7 @@ def _parts(asked: Asked) -> list[_Part]:
     parts += [
         (f"tool {tool.name}:", *_lines(tool.description), *_lines(_pretty(tool.parameters))) for tool in asked.tools
     ]
+    parts += [(f"hosted {_canonical_line(tool)}",) for tool in asked.hosted]
     if asked.form is not None:
         parts.append((f"wants {asked.output}:", *_lines(_pretty(asked.form))))
     settings = asked.model_dump(include={"max_tokens", "temperature", "effort"}, exclude_none=True) | asked.settings
@@ -273,6 +280,10 @@ def _lines(text: str) -> Iterator[str]:
     for line in text.split("\n") if text else ():
         for sentence in _SENTENCE.split(line) if len(line) > _LINE else [line]:
             yield from (f"  {part}" for part in textwrap.wrap(sentence, _LINE, drop_whitespace=False) or [""])
+
+
+def _canonical_line(value: object) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False)
 
 
 def _pretty(value: object) -> str:

@@ -109,6 +109,7 @@ class Asked(_Part):
     temperature: float | None = None
     effort: str | None = None
     settings: dict[str, JsonValue] = {}
+    hosted: tuple[dict[str, JsonValue], ...] = ()
 
     @classmethod
     def of(cls, request: Request) -> Self:
@@ -128,6 +129,7 @@ class Asked(_Part):
             ),
             **plain,
             settings={name: value for name, value in given.items() if name not in {"cache", "headers"}},
+            hosted=tuple(tool.recorded() for tool in request.hosted),
         )
 
     def without_secrets(self) -> Self:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import DefinitionError, ModelError, ModelOverloaded, ModelTransient
 from graphengine.models.base import Closes, EstimatesCosts, KnowsPrices
+from graphengine.models.hosted import lacking
 from graphengine.models.lane import Call, Lane, lane_of
 from graphengine.models.line import PLAIN
 from graphengine.models.names import as_model
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from graphengine.models.base import Model, Request, Response
+    from graphengine.models.hosted import HostedTool
     from graphengine.models.settings import Settings
 
 
@@ -115,6 +117,11 @@ class Router:
             if isinstance(model, ChecksSettings):
                 found |= {name: f"for {model.name}, {repair}" for name, repair in model.lacks(settings).items()}
         return found
+
+    def lacks_tool(self, tool: HostedTool) -> str:
+        """Return the repair if some of the models does not have this tool, "" if all have it."""
+        found = (f"{message}: {repair}" for model in self._models for message, repair in lacking(model, [tool]))
+        return next(found, "")
 
     async def price_of(self, input_tokens: int, output_tokens: int) -> float | None:
         """Return the cost of so many tokens at the dearest model; None if it is unknown for one of them."""

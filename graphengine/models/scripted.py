@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from pydantic import JsonValue
+
+    from graphengine.models.hosted import HostedTool
+
 Script: TypeAlias = "Iterable[object] | Callable[[Request], object]"
 """Answers in order, or one function that returns them all."""
 
@@ -96,6 +100,10 @@ class ScriptedModel:
             stream(response.content, request)
         return response
 
+    def lacks_tool(self, tool: HostedTool) -> str:  # noqa: ARG002 - the script has the answers
+        """Return "": a script can have the answers of every tool; see `cited`."""
+        return ""
+
     async def knows_price(self) -> bool:
         """Return True: it costs nothing."""
         return True
@@ -161,6 +169,36 @@ def calls(*wanted: tuple[str, Mapping[str, object] | str], text: str = "") -> Re
         for name, given in wanted
     )
     return Response(text, calls=made, stop="tools", cost_usd=0.0, offline=True)
+
+
+@ends_at_caller
+def cited(*pieces: str | tuple[str, Mapping[str, str]], searches: Sequence[str] = ()) -> Response:
+    """Return a scripted answer that cites sources, as of a model with `web_search()`.
+
+    Args:
+        pieces: The text of the answer in pieces; one with a source is a pair of the text and `{"url": …, "title": …,
+            "quote": …}`.
+        searches: What was searched for.
+
+    Example:
+        >>> cited("Tides ", ("rise.", {"url": "https://tides.example", "quote": "They rise."})).content
+        'Tides rise.'
+    """
+    blocks: list[JsonValue] = [
+        {"type": "server_tool_use", "id": f"search_{number}", "name": "web_search", "input": {"query": query}}
+        for number, query in enumerate(searches, 1)
+    ]
+    for piece in pieces:
+        text, source = (piece, None) if isinstance(piece, str) else piece
+        block: dict[str, JsonValue] = {"type": "text", "text": text}
+        if source is not None:
+            title, quote = source.get("title", ""), source.get("quote", "")
+            place = {"type": "web_search_result_location", "url": source["url"], "title": title, "cited_text": quote}
+            block["citations"] = [{**place}]
+        blocks.append(block)
+    whole = "".join(piece if isinstance(piece, str) else piece[0] for piece in pieces)
+    native: dict[str, JsonValue] = {"provider": "anthropic", "content": blocks}
+    return Response(whole, cost_usd=0.0, offline=True, native=native)
 
 
 def stream(text: str, request: Request) -> None:
@@ -305,4 +343,4 @@ def _indented(text: str) -> str:
     return "\n".join(f"    {line}" for line in text.splitlines())
 
 
-__all__ = ["OffScript", "ScriptedModel", "calls"]
+__all__ = ["OffScript", "ScriptedModel", "calls", "cited"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from graphengine.errors import DefinitionError, ModelTimeout, ModelUnavailable, ModelUnreachable
+from graphengine.errors import BadRequest, DefinitionError, ModelTimeout, ModelUnavailable, ModelUnreachable
 from graphengine.models.base import Closes, KnowsPrices, Message, Model, Request
 from graphengine.models.openai import OpenAIModel
 from graphengine.models.openai_chat import OpenAIChatModel
@@ -79,18 +79,23 @@ async def test_the_server_of_the_environment_gets_its_key(
 
 @BOTH
 async def test_openai_itself_gets_more_fields(kind: type[Made], own_url: str, edge: EdgeServer) -> None:
-    """OpenAI gets a key for its cache, equal for equal instructions, and no temperature for models that think."""
+    """OpenAI gets a key for its cache, equal for equal instructions; a model that thinks has no temperature."""
     model = kind("gpt-5-mini", base_url=own_url, api_key=KEY)
     edge.play(Says("a"), Says("b"))
     for text in ("one", "two"):
-        settings = Settings(cache=True, temperature=0.5, max_tokens=9, effort="low")
+        settings = Settings(cache=True, max_tokens=9, effort="low")
         answer = await model.answer(asked(text, settings=settings))
         assert answer.cost_usd is not None
         assert answer.cost_usd > 0
+    with pytest.raises(BadRequest, match=r"no setting temperature=0\.5") as caught:
+        await model.answer(asked(settings=Settings(temperature=0.5)))
+    assert caught.value.repair == "leave it out: a model that thinks has none; or give effort='none'"
+    edge.play(Says("c"))
+    await model.answer(asked(settings=Settings(temperature=0.5, effort="none")))
     await model.close()
-    first, second = (each.body for each in edge.received())
+    first, second, third = (each.body for each in edge.received())
     assert first["prompt_cache_key"] == second["prompt_cache_key"]
-    assert "temperature" not in first
+    assert third["temperature"] == 0.5
     if kind is OpenAIModel:
         assert first["include"] == ["reasoning.encrypted_content"]
         assert first["reasoning"] == {"effort": "low"}

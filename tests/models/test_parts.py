@@ -10,7 +10,7 @@ from pydantic import JsonValue
 
 from graphengine import Agent, Media
 from graphengine.models import AnthropicModel, Message, OpenAIChatModel, OpenAIModel, Request, Response, ToolCall
-from graphengine.models.parts import Citation, Native, Part, Text, Thinking, ToolResult
+from graphengine.models.parts import Citation, HostedCall, Native, Part, Text, Thinking, ToolResult
 from tests.agents.run_kits import add
 from tests.models.acts import Raw
 from tests.models.edge_server import EdgeServer
@@ -72,9 +72,10 @@ CHAT: Final[tuple[dict[str, Any], ...]] = (
 )
 
 
-def cited(native: Any, text: str = "") -> Citation:
+def cited(native: Any, text: str = "", end: int | None = None) -> Citation:
     """Return the citation of every answer here."""
-    return Citation(text, "Tides", URL, native)
+    start = None if end is None else 0
+    return Citation(text=text, title="Tides", url=URL, start=start, end=end, native=native)
 
 
 class Streaming:
@@ -108,16 +109,16 @@ async def test_parts_of_messages(edge: EdgeServer) -> None:
     """Thinking, a search that only Anthropic knows, a call; then a text with its citation."""
     edge.play(*(Raw(body={"type": "message", "role": "assistant", **each}) for each in MESSAGES))
     first, second = await turns(AnthropicModel("claude-sonnet-5-5", api_key="k", base_url=edge.url))
-    assert first == [Thinking("I search."), Native("server_tool_use", SEARCH), ADD]
-    assert second == [Text("They rise."), cited(CITED, "Tides rise.")]
+    assert first == [Thinking("I search."), HostedCall("s1", "web_search", {"query": "tides"}), ADD]
+    assert second == [Text("They rise."), cited(CITED, "Tides rise.", 10)]
 
 
 async def test_parts_of_responses(edge: EdgeServer) -> None:
     """The same; the thinking is a summary."""
     edge.play(*(Raw(body={"status": "completed", "output": output}) for output in RESPONSES))
     first, second = await turns(OpenAIModel("gpt-6", base_url=edge.openai_url))
-    assert first == [Thinking("I search."), Native("web_search_call", SEARCHED), ADD]
-    assert second == [Text("They rise."), cited(URL_CITED)]
+    assert first == [Thinking("I search."), HostedCall("ws_1", "web_search", {}), ADD]
+    assert second == [Text("They rise."), cited(URL_CITED, end=4)]
 
 
 @pytest.mark.parametrize("streamed", [False, True])

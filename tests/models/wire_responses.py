@@ -81,7 +81,7 @@ class ResponsesWire:
             key=key_of(headers),
             system="\n".join(filter(None, [body.get("instructions"), *spoken])),
             turns=tuple(_turns([item for item in items if item.get("role") not in standing])),
-            tools={tool["name"]: tool.get("parameters", {}) for tool in body.get("tools") or ()},
+            tools={tool.get("name", tool["type"]): tool.get("parameters", {}) for tool in body.get("tools") or ()},
             schema=form.get("schema"),
             stream=bool(body.get("stream")),
             max_tokens=body.get("max_output_tokens"),

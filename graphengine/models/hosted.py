@@ -1,0 +1,189 @@
+"""Tools that a model's provider runs: searching the web, fetching pages, running code.
+
+An agent has them in `tools=[…]` next to functions. The provider calls them while the model works on one answer, so
+they take no turn of the agent, and their calls, results and citations are parts of the answer (`Message.parts`). Each
+adapter writes a `HostedTool` in the form of its API.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, runtime_checkable
+
+from graphengine.calls.caller_line import ends_at_caller
+from graphengine.errors import BadRequest, DefinitionError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from pydantic import JsonValue
+
+    from graphengine.models.base import Model
+
+Kind: TypeAlias = Literal["web_search", "web_fetch", "code_execution"]
+
+HOSTS: Final[dict[Kind, str]] = {
+    "web_search": "anthropic:claude-sonnet-5-5 and openai:gpt-5-mini have it",
+    "web_fetch": "anthropic:claude-sonnet-5-5 has it; web_search() of OpenAI's models opens pages too",
+    "code_execution": "anthropic:claude-sonnet-5-5 and openai:gpt-5-mini have it",
+}
+"""Models that have a tool, for errors."""
+
+_PLACES: Final = ("city", "country", "region", "timezone")
+
+
+@dataclass(frozen=True, slots=True)
+class HostedTool:
+    """A tool that the provider runs; made by `web_search`, `web_fetch` and `code_execution`.
+
+    Attributes:
+        name: Its name here and at Anthropic.
+        options: What is set of `allowed_domains`, `blocked_domains`, `max_uses`, `location` and `max_content_tokens`.
+        extra: Further fields in the provider's own form.
+    """
+
+    name: Kind
+    options: Mapping[str, JsonValue] = field(default_factory=dict, hash=False)
+    extra: Mapping[str, JsonValue] = field(default_factory=dict, hash=False)
+
+    def recorded(self) -> dict[str, JsonValue]:
+        """Return it as JSON."""
+        found: dict[str, JsonValue] = {"name": self.name, **self.options}
+        return found | ({"extra": dict(self.extra)} if self.extra else {})
+
+
+@ends_at_caller
+def web_search(
+    *,
+    allowed_domains: Sequence[str] = (),
+    blocked_domains: Sequence[str] = (),
+    max_uses: int | None = None,
+    location: Mapping[str, str] | None = None,
+    extra: Mapping[str, JsonValue] | None = None,
+) -> HostedTool:
+    """Let the provider search the web.
+
+    Args:
+        allowed_domains: The only sites to find pages on; all if not given.
+        blocked_domains: Sites to find no pages on. Only Anthropic, and not together with `allowed_domains`.
+        max_uses: The most searches for one answer. Only Anthropic.
+        location: About where to search for: some of `city`, `country`, `region` and `timezone`.
+        extra: Further fields of the tool in the provider's own form, such as another version: `{"type": …}`.
+
+    Raises:
+        DefinitionError: An argument is invalid.
+
+    Example:
+        >>> web_search(allowed_domains=["example.org"]).options
+        {'allowed_domains': ['example.org']}
+    """
+    if location is not None and not (location and set(location) <= set(_PLACES)):
+        raise DefinitionError(f"web_search(location={location!r})", repair=f"give some of {', '.join(_PLACES)}")
+    options = {"max_uses": max_uses, "location": None if location is None else dict(location)}
+    return _tool("web_search", options | _domains("web_search", allowed_domains, blocked_domains), extra)
+
+
+@ends_at_caller
+def web_fetch(
+    *,
+    allowed_domains: Sequence[str] = (),
+    blocked_domains: Sequence[str] = (),
+    max_uses: int | None = None,
+    max_content_tokens: int | None = None,
+    extra: Mapping[str, JsonValue] | None = None,
+) -> HostedTool:
+    """Let the provider read pages and PDF documents whose addresses are in the conversation. Only Anthropic.
+
+    Args:
+        allowed_domains: The only sites to read from; all if not given.
+        blocked_domains: Sites not to read from; not together with `allowed_domains`.
+        max_uses: The most pages for one answer.
+        max_content_tokens: About the most tokens of one page.
+        extra: Further fields of the tool in the provider's own form.
+
+    Raises:
+        DefinitionError: An argument is invalid.
+    """
+    options: dict[str, Any] = {"max_uses": max_uses, "max_content_tokens": max_content_tokens}
+    return _tool("web_fetch", options | _domains("web_fetch", allowed_domains, blocked_domains), extra)
+
+
+@ends_at_caller
+def code_execution(*, extra: Mapping[str, JsonValue] | None = None) -> HostedTool:
+    """Let the provider run code that the model writes, in a container of the provider without access to the network.
+
+    Args:
+        extra: Further fields of the tool in the provider's own form, such as `{"container": …}` of OpenAI.
+    """
+    return _tool("code_execution", {}, extra)
+
+
+def _tool(name: Kind, options: Mapping[str, Any], extra: Mapping[str, JsonValue] | None) -> HostedTool:
+    for option in ("max_uses", "max_content_tokens"):
+        number = options.get(option)
+        if number is not None and not (type(number) is int and number >= 1):
+            raise DefinitionError(f"{name}({option}={number!r})", repair="give a whole number from 1 on")
+    given = {option: value for option, value in options.items() if value not in (None, [])}
+    return HostedTool(name, given, dict(extra or {}))
+
+
+def _domains(name: str, allowed: Sequence[str], blocked: Sequence[str]) -> dict[str, Any]:
+    for option, domains in (("allowed_domains", allowed), ("blocked_domains", blocked)):
+        texts = [] if isinstance(domains, str) else [*domains]
+        if isinstance(domains, str) or not all(each and "://" not in each for each in texts):
+            repair = "give a list of domains, as ['example.org']"
+            raise DefinitionError(f"{name}({option}={domains!r})", repair=repair)
+    if allowed and blocked:
+        raise DefinitionError(f"{name}(allowed_domains=…, blocked_domains=…)", repair="give one of them")
+    return {"allowed_domains": [*allowed], "blocked_domains": [*blocked]}
+
+
+@runtime_checkable
+class HostsTools(Protocol):
+    """A model whose provider runs tools."""
+
+    def lacks_tool(self, tool: HostedTool) -> str:
+        """Return the repair if the model does not have this tool, or one of its options; "" if it has them."""
+        ...
+
+
+def lacking(model: Model | object, tools: Iterable[HostedTool]) -> Iterator[tuple[str, str]]:
+    """Yield a message and the repair for each tool that a model does not have."""
+    for tool in tools:
+        repair = model.lacks_tool(tool) if isinstance(model, HostsTools) else HOSTS[tool.name]
+        if repair:
+            name = getattr(model, "name", type(model).__name__)
+            yield f"{name} does not run {_shown(tool)}", repair
+
+
+def refuse_lacking_tools(model: Model, tools: Iterable[HostedTool], agent: str) -> None:
+    """Refuse a call with tools that the model does not have.
+
+    Raises:
+        BadRequest: There are some; the repair is that of the first.
+    """
+    for message, repair in lacking(model, tools):
+        raise BadRequest(message, where=f"agent {agent}", repair=repair)
+
+
+def unsupported(tool: HostedTool, supported: Sequence[str], api: str) -> str:
+    """Return the repair if a tool has options that an API does not have, "" if not."""
+    missing = [option for option in tool.options if option not in supported]
+    return f"leave out {', '.join(missing)}: {api} has no such option" if missing else ""
+
+
+def _shown(tool: HostedTool) -> str:
+    return f"{tool.name}({', '.join(f'{name}={value!r}' for name, value in tool.options.items())})"
+
+
+__all__ = [
+    "HOSTS",
+    "HostedTool",
+    "HostsTools",
+    "code_execution",
+    "lacking",
+    "refuse_lacking_tools",
+    "unsupported",
+    "web_fetch",
+    "web_search",
+]
