@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from graphengine.agents.hooks import Hooks
     from graphengine.agents.mcp_servers import mcp
     from graphengine.agents.tools import Tool, ToolSource, tool
-    from graphengine.agents.window import Window
+    from graphengine.agents.window import Window, without_tools
 else:
     __getattr__, __dir__, _ = lazy_loader.attach(
         __name__,
@@ -38,7 +38,7 @@ else:
             "hooks": ("Hooks",),
             "mcp_servers": ("mcp",),
             "tools": ("Tool", "ToolSource", "tool"),
-            "window": ("Window",),
+            "window": ("Window", "without_tools"),
         },
     )
 
@@ -58,4 +58,5 @@ __all__ = [
     "personal_data",
     "required",
     "tool",
+    "without_tools",
 ]

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, cast
 from typing_extensions import TypeForm, TypeVar
 
 from graphengine.agents.alone import Alone
-from graphengine.agents.conversation import Conversation, in_loop_of
+from graphengine.agents.conversation import Conversation
 from graphengine.agents.guards import Guard, as_guards, check_text
 from graphengine.agents.reading import Output
-from graphengine.agents.run_scope import CURRENT
+from graphengine.agents.run_scope import CURRENT, in_loop_of
 from graphengine.agents.tools import Tool, ToolSource, check_choice, split_tools
-from graphengine.agents.window import Window
+from graphengine.agents.window import Window, effective
 from graphengine.calls.caller_line import ends_at_caller
 from graphengine.engine.plan import Remembered
 from graphengine.errors import DefinitionError, ModelError
@@ -95,6 +95,8 @@ class Agent(Generic[T]):
         cache: Whether the provider should cache what calls share, as `Settings(cache=…)`.
         memory: A field of the state that keeps the conversation over visits: `"messages"`, a list of `Message` with the
             reducer `extend`, or one key of a dict of such lists, `"memories[editor]"`.
+        history: Chooses what of the memory is sent, as at a handoff to this agent: a function of the messages that
+            returns those it needs, such as `without_tools`. The memory keeps all of them.
         window: When older messages are replaced by a summary; see `Window`.
         offline: A function that answers by rules when no language model is used. Its parameters name what it reads.
         output_retries: How often an answer that does not fit is sent back to the model.
@@ -123,6 +125,7 @@ class Agent(Generic[T]):
     effort: Effort | None = None
     cache: Cache = False
     memory: str = ""
+    history: Callable[[Sequence[Message]], Sequence[Message]] | None = None
     window: Window | None = None
     offline: Callable[..., object] | None = None
     output_retries: int = 2
@@ -186,6 +189,8 @@ class Agent(Generic[T]):
 
     async def _answer(self, scope: Scope, inputs: Mapping[str, object]) -> Answer[T]:
         before = _remembered(inputs.get(self.memory)) if self.memory else ()
+        if self.history is not None:
+            before = _chosen_history(self, before)
         given = {name: value for name, value in inputs.items() if name != self.memory}
         stand_in = self._stand_in(scope, given) if self.offline is not None else None
         try:
@@ -385,6 +390,10 @@ def _invalid_types(agent: Agent[Any]) -> Sequence[tuple[str, str]]:
             found.append((f"{name}={function!r}", "give a function"))
     if callable(agent.check) and not Injected.of(agent.check).parameters:
         found.append(("check=…", "make the answer its first parameter"))
+    if agent.history is not None and not (callable(cast("object", agent.history)) and agent.memory):
+        found.append((f"history={agent.history!r}", "give a function of the messages in memory=…"))
+    if agent.history is not None and agent.window is not None:
+        found.append(("history=…, window=…", "give one of them: a summary counts the messages of the whole memory"))
     if agent.window is not None and not isinstance(agent.window, Window):
         found.append((f"window={agent.window!r}", "write window=Window(max_tokens=…)"))
     return found
@@ -425,6 +434,21 @@ def _own_settings(agent: Agent[Any]) -> dict[str, Any]:
 def _of_tools(agent: Agent[Any]) -> Sequence[Parameter]:
     """Return the paths of the state that an agent's tools read."""
     return [parameter for each in agent.kit if isinstance(each, Tool) for parameter in each.reads()]
+
+
+def _chosen_history(agent: Agent[Any], before: Sequence[Message]) -> Sequence[Message]:
+    """Return the part of the memory that the agent's function chooses.
+
+    Raises:
+        DefinitionError: It returns something else than messages.
+    """
+    chosen = cast("Callable[[Sequence[Message]], object]", agent.history)(effective(before))
+    if not isinstance(chosen, (list, tuple)) or not all(isinstance(each, Message) for each in chosen):
+        message = f"the history of {agent.name} is {type(chosen).__name__}"
+        raise DefinitionError(
+            message, where=f"agent {agent.name}", repair="return a list of messages from its function"
+        )
+    return chosen
 
 
 def _remembered(value: object) -> Sequence[Message]:

@@ -18,7 +18,7 @@ from collections import Counter
 from contextlib import AsyncExitStack, ExitStack, nullcontext
 from dataclasses import replace
 from itertools import count
-from typing import TYPE_CHECKING, Any, Final, Generic, cast
+from typing import TYPE_CHECKING, Final, Generic, cast
 
 from pydantic_core import PydanticSerializationError, from_json, to_json
 from typing_extensions import TypeVar
@@ -28,22 +28,19 @@ from graphengine.agents.guards import apply_to_value, check_text
 from graphengine.agents.hooks import around_model, around_tool
 from graphengine.agents.outcomes import traceback_text
 from graphengine.agents.reading import KEY
-from graphengine.agents.records import checked, record_of, response_of
-from graphengine.agents.run_scope import FROM_THREAD, Outcome, Piece, as_outcome
+from graphengine.agents.records import check_usable, checked, record_of, response_of
+from graphengine.agents.run_scope import Outcome, Piece, as_outcome
 from graphengine.agents.tools import ToolOutcome, ToolSource, by_name, check_choice
 from graphengine.engine.frame_tree import add_usage
 from graphengine.errors import (
-    AnswerCut,
-    AnswerRefused,
     BadAnswer,
-    ContextFull,
     ModelTransient,
     TooManyTurns,
     mark_repeating,
 )
 from graphengine.graph.runnable import is_async
 from graphengine.graph.templates import DATA_NOTE, as_text
-from graphengine.models.base import Message, Request, Response, usage_of
+from graphengine.models.base import Compacts, Message, Request, Response, usage_of
 from graphengine.models.hosted import refuse_lacking_tools
 from graphengine.models.lane import CACHED_CHARACTERS, paced
 from graphengine.models.offline import OfflineModel
@@ -54,7 +51,7 @@ from graphengine.state.json_values import utf8_text
 from graphengine.state.media import Media
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from graphengine.agents.agent import Agent
@@ -70,6 +67,10 @@ T = TypeVar("T", default=str)
 CALLS_AT_ONCE: Final = 32
 """The most tool calls of one turn that run in parallel; as many as a Runner has threads by default."""
 _REFUSED: Final = "A person was asked for leave to make this call, and refused it."
+_NO_TURNS: Final = (
+    "This call was not made: there are no more turns for calling tools. Give your final answer now, with what you "
+    "know, and say what is missing."
+)
 _NO_USE: Final = ("cut", "refused", "full")
 _OF_RULES: Final = (BadAnswer, ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
 """Errors of a computation on its inputs, which would recur; other errors, as of files, may not."""
@@ -113,6 +114,7 @@ class Conversation(Generic[T]):
         self._specs: Sequence[ToolSpec] = ()
         self._given: Mapping[str, object] = {}
         self._turn = 0
+        self._is_last = False
         self.messages: list[Message] = []
         self._key = ""
         if self._is_made and not isinstance(self._model, OfflineModel):
@@ -168,7 +170,11 @@ class Conversation(Generic[T]):
                 tool_turns += 1
                 with self._scope.keeping():
                     self._check_turns(tool_turns)
-                self.messages += await self._call_tools(response.calls)
+                if tool_turns > agent.turns:
+                    self._is_last = True
+                    self.messages += [_result(call, {"text": _NO_TURNS, "error": True}) for call in response.calls]
+                else:
+                    self.messages += await self._call_tools(response.calls)
                 continue
             try:
                 return with_citations(await self._read(str(response.content)), self.messages[-1])
@@ -185,12 +191,12 @@ class Conversation(Generic[T]):
         """Limit the turns in which the model calls tools.
 
         Raises:
-            TooManyTurns: The model exceeds the limit.
+            TooManyTurns: The model calls tools even after it was asked for its final answer.
         """
         agent = self._agent
-        if tool_turns > agent.turns:
+        if tool_turns > agent.turns + 1:
             raise TooManyTurns(
-                f"{self._model.name} called tools for {agent.turns} turns and wanted to continue",
+                f"{self._model.name} called tools for {agent.turns} turns and again when it had to answer",
                 where=f"agent {agent.name}",
                 repair="raise turns=…, or state in the instructions when it has enough",
             )
@@ -241,7 +247,7 @@ class Conversation(Generic[T]):
             if record.get("attempt", self._scope.attempt) >= self._scope.attempt:
                 break
         with self._scope.keeping():
-            self._check_usable(response, model)
+            check_usable(response, response.model or model.name, self._agent.name, self._agent.chosen.max_tokens)
         return response
 
     async def _recorded(
@@ -332,7 +338,8 @@ class Conversation(Generic[T]):
         return Request(
             agent=agent.name,
             system=self._system,
-            messages=window.effective([*self._before, *self.messages]),
+            messages=window.sent([*self._before, *self.messages], agent.window),
+            compact_from=self._compact_from,
             schema=agent.reader.schema,
             output=agent.reader.name,
             tools=self._specs,
@@ -351,32 +358,13 @@ class Conversation(Generic[T]):
         covers the conversation if it is sent again.
         """
         agent, settings = self._agent, self._agent.chosen
-        if self._turn > 1 and settings.tool_choice != "none":
+        if self._is_last:
+            settings = settings.but(tool_choice="none")
+        elif self._turn > 1 and settings.tool_choice != "none":
             settings = settings.but(tool_choice=None)
         if settings.cache and (agent.kit or agent.memory):
             settings = settings.but(cache="conversation")
         return settings
-
-    def _check_usable(self, response: Response, model: Model) -> None:
-        """Check that an answer is complete.
-
-        Raises:
-            AnswerCut, AnswerRefused, ContextFull: It is not.
-        """
-        name, where = response.model or model.name, f"agent {self._agent.name}"
-        if response.stop == "cut":
-            tokens = self._agent.chosen.max_tokens
-            most = f"max_tokens={tokens}" if tokens else "the model's most tokens"
-            message = f"the answer of {name} was cut off at {most}, after {response.output_tokens} tokens"
-            raise AnswerCut(message, where=where, repair="raise max_tokens=…, or ask for a shorter answer")
-        if response.stop == "refused":
-            message = f"{name} refused to answer" + (f": {response.why}" if response.why else "")
-            raise AnswerRefused(message, where=where, repair="change the question, or give the agent another model")
-        if response.stop == "full":
-            tokens = response.input_tokens
-            message = f"the question and the answer exceed the context window of {name} ({tokens} tokens)"
-            repair = "give it less input, window=Window(…), or a model with a larger context window"
-            raise ContextFull(message, where=where, repair=repair)
 
     # Reading answers.
 
@@ -544,10 +532,18 @@ class Conversation(Generic[T]):
 
     # The context window.
 
+    @property
+    def _compact_from(self) -> int | None:
+        """The number of tokens from which the provider compacts the conversation; None if it does not."""
+        limit = self._agent.window
+        if limit is None or not limit.native or not isinstance(self._model, Compacts):
+            return None
+        return limit.max_tokens if self._model.compacts(limit.max_tokens) else None
+
     async def _shorten(self) -> None:
         """Replace older messages by a summary if the conversation is too long."""
         limit = self._agent.window
-        if limit is None:
+        if limit is None or self._compact_from is not None:
             return
         messages = [*self._before, *self.messages]
         count = window.cut(messages, limit)
@@ -556,8 +552,8 @@ class Conversation(Generic[T]):
         model = (
             self._model if limit.model is None else self._scope.model_for(f"{self._agent.name} summary", limit.model)
         )
-        tokens, is_estimate = window.size(messages)
-        text = window.summary_request_text(window.to_summarise(messages, count))
+        tokens, is_estimate = window.size(messages, limit)
+        text = window.summary_request_text(window.sent(window.to_summarise(messages, count), limit))
         asked = Message(role="user", text=text, agent=self._agent.name)
         extra: dict[str, JsonValue] = {"context_tokens": tokens, "estimated": is_estimate, "covers": count}
         of_server = {name: getattr(self._agent.chosen, name) for name in ("service_tier", "headers", "extra")}
@@ -603,21 +599,6 @@ def _steady(inputs: Mapping[str, object]) -> JsonValue:
         else:
             found[name] = digest_of(value)
     return found
-
-
-async def in_loop_of(scope: Scope, call: Coroutine[Any, Any, T]) -> T:
-    """Make a call in the run's event loop, from any thread or loop."""
-    if asyncio.get_running_loop() is scope.loop:
-        return await call
-    calls = FROM_THREAD.get()
-    made = call if calls is None else calls.make(call)
-    try:
-        future = asyncio.run_coroutine_threadsafe(as_outcome(made), scope.loop)
-    except RuntimeError:  # the event loop is closed, and this thread outlived it
-        made.close()
-        call.close()
-        raise
-    return (await asyncio.wrap_future(future)).result()
 
 
 def _beginning(model: Model, request: Request) -> str:

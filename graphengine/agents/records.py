@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 
 from pydantic_core import PydanticSerializationError, to_json
 
-from graphengine.errors import ModelError
+from graphengine.errors import AnswerCut, AnswerRefused, ContextFull, ModelError
 from graphengine.graph.templates import as_text
 from graphengine.models.base import Response, Stop, ToolCall
 from graphengine.state.json_values import check_depth, utf8_text
@@ -78,6 +78,26 @@ def _problem(response: object) -> str:
     return ""
 
 
+def check_usable(response: Response, name: str, agent: str, max_tokens: int | None) -> None:
+    """Check that an answer is complete.
+
+    Raises:
+        AnswerCut, AnswerRefused, ContextFull: It is not.
+    """
+    where = f"agent {agent}"
+    if response.stop == "cut":
+        most = f"max_tokens={max_tokens}" if max_tokens else "the model's most tokens"
+        message = f"the answer of {name} was cut off at {most}, after {response.output_tokens} tokens"
+        raise AnswerCut(message, where=where, repair="raise max_tokens=…, or ask for a shorter answer")
+    if response.stop == "refused":
+        message = f"{name} refused to answer" + (f": {response.why}" if response.why else "")
+        raise AnswerRefused(message, where=where, repair="change the question, or give the agent another model")
+    if response.stop == "full":
+        message = f"the question and the answer exceed the context window of {name} ({response.input_tokens} tokens)"
+        repair = "give it less input, window=Window(…), or a model with a larger context window"
+        raise ContextFull(message, where=where, repair=repair)
+
+
 def record_of(response: Response, known: set[str]) -> dict[str, JsonValue]:
     """Return the record of a response; empty fields are omitted.
 
@@ -140,4 +160,4 @@ def _utf8(value: Any) -> Any:  # noqa: ANN401 - a JSON value
     return value
 
 
-__all__ = ["checked", "record_of", "response_of"]
+__all__ = ["check_usable", "checked", "record_of", "response_of"]

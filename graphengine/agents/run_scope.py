@@ -234,3 +234,18 @@ FROM_THREAD: Final[ContextVar[Calls | None]] = ContextVar("graphengine_from_thre
 
 CURRENT: Final[ContextVar[Scope | None]] = ContextVar("graphengine_scope", default=None)
 """The scope of the running node, None outside a run."""
+
+
+async def in_loop_of(scope: Scope, call: Coroutine[Any, Any, T]) -> T:
+    """Make a call in the run's event loop, from any thread or loop."""
+    if asyncio.get_running_loop() is scope.loop:
+        return await call
+    calls = FROM_THREAD.get()
+    made = call if calls is None else calls.make(call)
+    try:
+        future = asyncio.run_coroutine_threadsafe(as_outcome(made), scope.loop)
+    except RuntimeError:  # the event loop is closed, and this thread outlived it
+        made.close()
+        call.close()
+        raise
+    return (await asyncio.wrap_future(future)).result()

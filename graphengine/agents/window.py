@@ -26,6 +26,9 @@ _BYTES_A_TOKEN: Final = 4
 """Source: a rule of thumb in the providers' guides, about 4 characters of English per token. Bytes of UTF-8 are counted
 instead of characters, since scripts with more bytes per letter also take more tokens."""
 
+_NOTE_TOKENS: Final = 32
+"""What the note takes in a result that was shortened."""
+
 _AROUND_A_MESSAGE: Final = 4
 """Tokens that a message takes in addition to its text: its role and delimiters. Source: OpenAI's guide to counting
 tokens has 3 or 4 for its models."""
@@ -36,10 +39,15 @@ tokens has 3 or 4 for its models."""
 class Window:
     """How much of a conversation is sent before its older part becomes a summary.
 
+    The results of the tools of one turn get at most half of it: of longer ones, the beginning and the end are sent.
+
     Args:
         max_tokens: The number of tokens of question and conversation above which the older messages are summarised.
-        keep: The least number of the newest messages that remain unchanged.
+        keep: How many of the newest messages remain unchanged; fewer, but at least the last turn, if they take more
+            than half of the window.
         model: The model that writes the summary; the agent's own if not given. A cheaper one is enough.
+        native: Whether the provider compacts the conversation itself from `max_tokens` on, where it can: OpenAI's
+            Responses API, and Anthropic's from 50,000 tokens on for its newer models. Other models get summaries.
 
     Raises:
         DefinitionError: A number is not above 0.
@@ -52,6 +60,7 @@ class Window:
     max_tokens: int
     keep: int = 8
     model: str | Model | None = None
+    native: bool = False
 
     def __post_init__(self) -> None:
         for name, number in (("max_tokens", self.max_tokens), ("keep", self.keep)):
@@ -72,35 +81,51 @@ def effective(messages: Sequence[Message]) -> list[Message]:
     return [messages[newest], *(message for message in (*between, *after) if message.role != "summary")]
 
 
-def size(messages: Sequence[Message]) -> tuple[int, bool]:
+def sent(messages: Sequence[Message], window: Window | None) -> list[Message]:
+    """Return the messages as they are sent: the effective ones, with results of tools that leave room for the rest."""
+    found = effective(messages)
+    return found if window is None else _shortened(found, window)
+
+
+def without_tools(messages: Sequence[Message]) -> list[Message]:
+    """Return a conversation without the calls of tools and their results, for another agent: `Agent(history=…)`."""
+    kept = (message for message in messages if message.role != "tool" and (message.text or not message.calls))
+    return [message.model_copy(update={"calls": (), "native": None}) if message.calls else message for message in kept]
+
+
+def size(messages: Sequence[Message], window: Window | None = None) -> tuple[int, bool]:
     """Return the number of tokens of the messages that are sent, and whether it is partly estimated.
 
     It is the provider's last count, if still valid, plus an estimate of the messages after it; else an estimate of all,
     without the instructions and tools, for which there is no count.
     """
-    sent = effective(messages)
+    found = sent(messages, window)
     counted, tokens = -1, 0
-    for place, message in enumerate(sent):
+    for place, message in enumerate(found):
         if message.tokens is not None:
             counted, tokens = place, message.tokens
-    rest = sent[counted + 1 :]
+    rest = found[counted + 1 :]
     return tokens + sum(map(_estimate, rest)), bool(rest)
 
 
 def cut(messages: Sequence[Message], window: Window) -> int | None:
     """Return how many of the first messages to summarise, so that the conversation fits again.
 
-    The newest `keep` remain, and more if a tool's result would be separated from its call.
+    The newest `keep` remain, and more if a tool's result would be separated from its call; fewer if they are too large.
 
     Returns:
         The number that the summary covers; None if the conversation fits, or no more can be summarised.
     """
-    if size(messages)[0] <= window.max_tokens:
+    if size(messages, window)[0] <= window.max_tokens:
         return None
     indexes = [index for index, message in enumerate(messages) if message.role != "summary"]
-    if len(indexes) <= window.keep:
+    if not indexes:
         return None
-    place = _unparted(messages, indexes[-window.keep])
+    place = _unparted(messages, indexes[-window.keep]) if len(indexes) > window.keep else 0
+    if _estimated(messages[place:], window) > window.max_tokens:
+        later = (_unparted(messages, index) for index in indexes if index > place)
+        last = _unparted(messages, indexes[-1])
+        place = next((index for index in later if _estimated(messages[index:], window) <= window.max_tokens // 2), last)
     newest = _newest(messages)
     before = 0 if newest is None else _covered(messages, newest)
     return place if any(message.role != "summary" for message in messages[before:place]) else None
@@ -181,6 +206,47 @@ def _unparted(messages: Sequence[Message], place: int) -> int:
     return place
 
 
+def _shortened(messages: Sequence[Message], window: Window) -> list[Message]:
+    """Return the messages with shorter results of tools, where those of one turn take more than half of the window.
+
+    It depends on nothing else, so a result is sent in the same form in every turn, as caches of providers need.
+    """
+    made = list(messages)
+    start = 0
+    while start < len(made):
+        end = start
+        while end < len(made) and made[end].role == "tool":
+            end += 1
+        left = window.max_tokens // 2
+        for number, index in enumerate(sorted(range(start, end), key=lambda index: _estimate(made[index]))):
+            share = left // (end - start - number)
+            made[index] = _cut_result(made[index], share, window)
+            left -= _estimate(made[index])
+        start = max(end, start + 1)
+    return made
+
+
+def _cut_result(message: Message, tokens: int, window: Window) -> Message:
+    """Return a tool's result with the beginning and the end of its text, so that it has at most so many tokens."""
+    if _estimate(message) <= tokens:
+        return message
+    body = message.text.encode("utf-8", "surrogatepass")
+    room = max((tokens - _AROUND_A_MESSAGE - _NOTE_TOKENS) * _BYTES_A_TOKEN, 0)
+    end = room // 4
+    first, last = body[: room - end], body[len(body) - end :]
+    if len(first) + len(last) >= len(body):
+        return message
+    head, tail = first.decode("utf-8", "ignore"), last.decode("utf-8", "ignore")
+    left_out = len(message.text) - len(head) - len(tail)
+    note = f"[{left_out:,} characters are left out here: the conversation may have {window.max_tokens:,} tokens]"
+    return message.model_copy(update={"text": "\n".join(part for part in (head, note, tail) if part)})
+
+
+def _estimated(messages: Sequence[Message], window: Window) -> int:
+    """Return the approximate number of tokens of messages, as they are sent."""
+    return sum(map(_estimate, _shortened([each for each in messages if each.role != "summary"], window)))
+
+
 def _uncounted(message: Message) -> Message:
     return message if message.tokens is None else message.model_copy(update={"tokens": None})
 
@@ -196,8 +262,10 @@ __all__ = [
     "Window",
     "cut",
     "effective",
+    "sent",
     "size",
     "summary_request_text",
     "to_summarise",
     "with_summary",
+    "without_tools",
 ]

@@ -30,6 +30,7 @@ from graphengine.errors import (
 )
 from graphengine.graph.options import is_seconds
 from graphengine.models.anthropic_forms import (
+    LEAST_COMPACTED,
     PROVIDER,
     STREAM_FROM_TOKENS,
     Gathered,
@@ -185,6 +186,10 @@ class AnthropicModel:
     def lacks_tool(self, tool: HostedTool) -> str:
         """Return the repair if the model does not have this tool, "" if it has it."""
         return lacks_tool(self._model, tool)
+
+    def compacts(self, tokens: int) -> bool:
+        """Return whether the provider compacts a conversation of so many tokens itself."""
+        return self._address == ADDRESS and tokens >= LEAST_COMPACTED
 
     async def knows_price(self) -> bool:
         """Return whether `cost_usd` of its answers will be known."""

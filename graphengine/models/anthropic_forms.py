@@ -36,6 +36,10 @@ PROVIDER: Final = "anthropic"
 DEFAULT_MAX_TOKENS: Final = 16_384
 """The most tokens of an answer by default: the API requires a number, and thinking counts."""
 
+LEAST_COMPACTED: Final = 50_000
+"""The least number of tokens from which the provider compacts. Source: Anthropic's documentation of compaction."""
+_BETA: Final = "anthropic-beta"
+_COMPACTS: Final = "compact-2026-01-12"
 STREAM_FROM_TOKENS: Final = 21_333
 """Answers that may be longer are always streamed: they may take over ten minutes, and a connection without traffic for
 that long is cut. The SDK has the same limit."""
@@ -91,7 +95,7 @@ def body(model: str, request: Request, schema: Json | None) -> dict[str, Any]:
         made["stop_sequences"] = list(settings.stop)
     if settings.service_tier is not None:
         made["service_tier"] = settings.service_tier
-    return made | _more(made, settings)
+    return made | _more(made, settings, request.compact_from)
 
 
 def _of_tools(request: Request, *, cites: bool) -> dict[str, Any]:
@@ -125,14 +129,20 @@ def _tool_choice(choice: str) -> Json:
     return {"type": "tool", "name": choice} if kind is None else {"type": kind}
 
 
-def _more(made: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
+def _more(made: Mapping[str, Any], settings: Settings, compact_from: int | None) -> dict[str, Any]:
     """Return the arguments for what the SDK has no arguments for. Newer models refuse `temperature` and `top_p`."""
     sampling = {"temperature": settings.temperature, "top_p": settings.top_p}
     extra: dict[str, Any] = {name: value for name, value in sampling.items() if value is not None}
-    whole = merged(made, settings.extra)
+    headers = dict(settings.headers)
+    if compact_from is not None:
+        trigger = {"type": "input_tokens", "value": compact_from}
+        extra["context_management"] = {"edits": [{"type": "compact_20260112", "trigger": trigger}]}
+        given = next((name for name in headers if name.lower() == _BETA), _BETA)
+        headers[given] = ",".join(filter(None, (headers.get(given), _COMPACTS)))
+    whole = merged({**made, **extra}, settings.extra)
     extra |= {name: whole[name] for name in settings.extra}
     more: dict[str, Any] = {"extra_body": extra} if extra else {}
-    return more | ({"extra_headers": dict(settings.headers)} if settings.headers else {})
+    return more | ({"extra_headers": headers} if headers else {})
 
 
 def _cache_ends(messages: Sequence[Json]) -> None:
@@ -409,6 +419,10 @@ def _spent(usage: JsonValue) -> Spent | None:
     """Return the tokens of a call, or None if they were not reported."""
     if not isinstance(usage, dict) or not {"input_tokens", "output_tokens"} & usage.keys():
         return None
+    passes = usage.get("iterations")  # a compaction is a call of its own, which the other figures leave out
+    for one in passes if isinstance(passes, list) else ():
+        if isinstance(one, dict) and one.get("type") == "compaction":
+            usage = _sum(usage, one)
     read_tokens = _count(usage.get("cache_read_input_tokens"))
     write_tokens = _count(usage.get("cache_creation_input_tokens"))
     written, thought = usage.get("cache_creation"), usage.get("output_tokens_details")
@@ -492,6 +506,8 @@ class Gathered:
             quoted = self._blocks[index].get("citations")
             before: list[JsonValue] = quoted if isinstance(quoted, list) else []
             self._blocks[index]["citations"] = [*before, delta["citation"]]
+        elif kind == "compaction_delta":
+            self._blocks[index] |= {name: value for name, value in delta.items() if name != "type"}
         elif isinstance(kind, str) and kind in _PIECES:
             source, part = _PIECES[kind]
             piece = str(delta[source])

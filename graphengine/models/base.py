@@ -135,6 +135,8 @@ class Request:
         tools: The tools that may be called.
         hosted: The tools that the provider may run.
         settings: How to answer: the most tokens, how much to think, and so on; see `Settings`.
+        compact_from: The number of tokens from which the provider itself replaces older messages by a shorter form;
+            None if it must not. Ignored by a model that does not have the protocol `Compacts`.
         on_text: Gets the text of the answer piece by piece as it arrives; None if it is not wanted. Ignored by a model
             that cannot stream.
         on_thinking: Gets the model's thinking in the same way, if the provider shows it.
@@ -155,6 +157,7 @@ class Request:
     tools: Sequence[ToolSpec] = ()
     hosted: Sequence[HostedTool] = ()
     settings: Settings = NO_SETTINGS
+    compact_from: int | None = None
     on_text: Callable[[str], None] | None = None
     on_thinking: Callable[[str], None] | None = None
     on_reset: Callable[[str], None] | None = None
@@ -297,6 +300,15 @@ class Closes(Protocol):
 
 
 @runtime_checkable
+class Compacts(Protocol):
+    """A model whose provider can compact a long conversation itself; the result is in `Message.native`."""
+
+    def compacts(self, tokens: int) -> bool:
+        """Return whether it can, from this number of tokens on."""
+        ...
+
+
+@runtime_checkable
 class KnowsPrices(Protocol):
     """A model that knows before a call whether its price is known."""
 
@@ -318,6 +330,7 @@ __all__ = [
     "PDF",
     "UNKNOWN_USAGE",
     "Closes",
+    "Compacts",
     "EstimatesCosts",
     "KnowsPrices",
     "Message",

@@ -124,13 +124,19 @@ class OpenAIModel(ServedModel):
             error.usage = await self._usage_of_failure(inside(whole, "usage"))
             raise
 
+    def compacts(self, tokens: int) -> bool:  # noqa: ARG002 - from any number on
+        """Return whether the provider compacts conversations itself: OpenAI's own server does."""
+        return self._server.is_own
+
     def _body(self, request: Request) -> JsonObject:
         """Return the request. It omits settings that are not set, so that the provider's defaults apply."""
         body: JsonObject = {"model": self.model, "store": False}
         system = instructions(request)
         if system:
             body["instructions"] = system
-        body["input"] = [item for message in request.messages for item in self._items(message)]
+        body["input"] = _after_compaction([item for message in request.messages for item in self._items(message)])
+        if request.compact_from is not None:
+            body["context_management"] = [{"type": "compaction", "compact_threshold": request.compact_from}]
         if request.tools or request.hosted:
             body["tools"] = [*map(_tool, request.tools), *map(_hosted, request.hosted)]
         form = form_of_answer(request)
@@ -267,6 +273,12 @@ class _Events:
         if self._last is None:
             raise self._server.torn("ended its answer before it was complete")
         return self._last if self._last.get("output") else {**self._last, "output": self._items}
+
+
+def _after_compaction(items: list[JsonValue]) -> list[JsonValue]:
+    """Return the items from the last compaction on, which replaces those before it."""
+    places = [place for place, item in enumerate(items) if isinstance(item, dict) and item.get("type") == "compaction"]
+    return items[places[-1] :] if places else items
 
 
 def _media(message: Message) -> Iterator[JsonValue]:

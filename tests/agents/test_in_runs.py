@@ -137,12 +137,12 @@ async def test_a_check_sends_an_answer_back() -> None:
 
 
 async def test_a_model_that_never_stops_calling_tools_is_stopped() -> None:
-    """After the number of turns that the agent allows."""
+    """After the number of turns that the agent allows, and one in which it had to answer."""
     model = ScriptedModel(lambda request: calls(("add", {"first": 1, "second": 1})))
     async with Runner(models={"writer": model}) as runner:
         with pytest.raises(RunFailed, match="called tools for 3 turns"):
             await runner.start(graph_of(Agent("writer", prompt="{task}", tools=[add], turns=3))).result()
-    assert len(model.requests) == 4
+    assert len(model.requests) == 5
 
 
 @pytest.mark.parametrize(

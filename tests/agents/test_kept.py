@@ -289,17 +289,30 @@ async def test_an_answer_that_was_no_use_is_not_asked_for_again_in_the_same_atte
     assert (done.state.draft, done.usage.cost_usd) == ("whole!", 2.0)
 
 
-async def test_too_many_turns_lose_nothing() -> None:
-    """With a higher limit the run continues after the last one."""
-    model = ScriptedModel(lambda request: paid("", ADD) if len(request.messages) < 7 else paid("done"))
+async def test_a_final_answer_is_asked_for_when_turns_run_out() -> None:
+    """No further tool is called, and the model may not call any."""
+    model = ScriptedModel([paid("", ADD), paid("", ADD), paid("", ADD), paid("all I know")])
     agent = Agent("writer", prompt="{task}", tools=[add], model=model, turns=2)
     async with Runner() as runner:
         run = runner.start(one(agent))
-        assert (await failing(run)).usage.calls == 3
-        assert (await failing(runner.resume(one(agent), run.id))).usage.calls == 3
-        done = await within(runner.resume(one(agent.but(turns=3)), run.id))
+        done = await within(run)
         recorded = await names(runner, run.id)
-    assert (done.usage.calls, len(model.requests), recorded.count("tool add")) == (4, 4, 3)
+    assert (done.state.draft, recorded.count("tool add")) == ("all I know", 2)
+    assert [request.settings.tool_choice for request in model.requests] == [None, None, None, "none"]
+    assert "Give your final answer now" in model.requests[-1].messages[-1].text
+
+
+async def test_too_many_turns_lose_nothing() -> None:
+    """If the model calls tools even then, the run fails; with a higher limit it continues after the last turn."""
+    model = ScriptedModel(lambda request: paid("", ADD) if len(request.messages) < 9 else paid("done"))
+    agent = Agent("writer", prompt="{task}", tools=[add], model=model, turns=2)
+    async with Runner() as runner:
+        run = runner.start(one(agent))
+        assert (await failing(run)).usage.calls == 4
+        assert (await failing(runner.resume(one(agent), run.id))).usage.calls == 4
+        done = await within(runner.resume(one(agent.but(turns=4)), run.id))
+        recorded = await names(runner, run.id)
+    assert (done.usage.calls, len(model.requests), recorded.count("tool add")) == (5, 5, 4)
 
 
 async def test_a_window_that_is_put_on_later_shifts_no_turns() -> None:

@@ -4,14 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from graphengine import Agent, ScriptedModel
 from graphengine.agents.window import (
     Window,
     cut,
     effective,
+    sent,
     size,
     summary_request_text,
     to_summarise,
     with_summary,
+    without_tools,
 )
 from graphengine.errors import BadAnswer, DefinitionError
 from graphengine.models.base import Message, ToolCall
@@ -31,6 +34,9 @@ def answer(text: str = "answer", tokens: int | None = None, calls: str = "") -> 
 def result(call: str, text: str = "result") -> Message:
     """Return a tool's result."""
     return Message(role="tool", call_id=call, text=text)
+
+
+COUNTED = answer(tokens=10_000)
 
 
 def summary(covers: int, text: str = "before") -> Message:
@@ -118,13 +124,16 @@ def test_a_cut_keeps_the_newest_and_makes_it_shorter(messages: list[Message], mo
     window = Window(most, keep=keep)
     covers = cut(messages, window)
     if covers is None:
-        assert size(messages)[0] <= most or cut(messages, Window(1, keep=keep)) is None
+        left = [each.model_copy(update={"tokens": None}) for each in effective(messages) if each.role != "summary"]
+        assert size(messages)[0] <= most or len(left) <= keep or not parted(left)
         return
     before = effective(messages)
+    newest = [message for message in messages if message.role != "summary"][-keep:]
     after = effective([*messages, with_summary(messages, "s", covers)])
     kept = texts(after)[1:]
     assert texts(before)[-len(kept) :] == kept
-    assert len(kept) >= keep
+    assert kept
+    assert len(kept) >= keep or size(newest, window)[0] > most
     assert len(after) <= len(before)
     assert not parted(after)
     assert texts(to_summarise(messages, covers)) + kept == texts(before)
@@ -140,19 +149,40 @@ def test_a_conversation_that_fits_is_unchanged() -> None:
     assert cut(messages, Window(25, keep=1)) == 1
 
 
-def test_the_recent_messages_are_never_summarised() -> None:
-    """Even if they alone are too long."""
+def test_the_recent_messages_are_summarised_only_if_they_alone_are_too_long() -> None:
+    """The last turn never is."""
     messages = [user("x" * 1000), answer("y" * 1000)]
-    assert cut(messages, Window(10, keep=2)) is None
+    assert cut(messages, Window(508, keep=2)) is None
+    assert cut(messages, Window(10, keep=2)) == 1
     assert cut([], Window(10)) is None
-    covered = [*messages, user(), answer(), summary(2)]
-    assert cut(covered, Window(1, keep=2)) is None
+    assert cut([*messages, summary(2)], Window(1, keep=2)) is None
+    turns = [user(), *(each for _ in range(4) for each in (answer("y" * 400, calls="1"), result("1", "z" * 400)))]
+    assert cut(turns, Window(1000, keep=9)) is None
+    assert cut(turns, Window(600, keep=9)) == 7
+    assert cut(turns, Window(10, keep=9)) == 7
+
+
+def test_results_of_tools_take_at_most_half_of_a_window() -> None:
+    """Their beginnings and ends are sent; small ones are whole, and the messages themselves are unchanged."""
+    large = [result("1", "a" * 5000 + "b" * 200_000 + "c" * 5000), result("2", "é" * 100_000), result("3", "small")]
+    messages = [user(), answer(calls="123"), *large]
+    window = Window(10_000)
+    shown = sent(messages, window)
+    assert size(messages, window)[0] <= 5100
+    assert cut(messages, window) is None
+    assert shown[2].text.startswith("aaa")
+    assert shown[2].text.endswith("ccc")
+    assert "characters are left out here: the conversation may have 10,000 tokens" in shown[3].text
+    assert shown[4] == large[2]
+    assert sent([*messages, answer(), user()], window)[:5] == shown
+    assert sent(messages, None) == messages
+    assert texts(sent([*messages, answer(calls="4"), result("4", "x" * 8000)], window))[-1] == "x" * 8000
 
 
 def test_a_loop_of_tools_is_cut_between_its_turns() -> None:
     """Calls and all their results stay together, on either side."""
-    messages = [user(), answer(calls="12"), result("2"), result("1"), answer(calls="1"), result("1"), answer()]
-    assert [cut(messages, Window(1, keep=keep)) for keep in range(1, 8)] == [6, 4, 4, 1, 1, 1, None]
+    messages = [user(), answer(calls="12"), result("2"), result("1"), answer(calls="1"), result("1"), COUNTED]
+    assert [cut(messages, Window(100, keep=keep)) for keep in range(1, 8)] == [6, 4, 4, 1, 1, 1, None]
 
 
 def test_a_call_that_is_being_worked_on_stays() -> None:
@@ -164,7 +194,7 @@ def test_a_call_that_is_being_worked_on_stays() -> None:
 
 def test_a_result_without_a_call_holds_nothing_up() -> None:
     """It is invalid, but the conversation can be cut."""
-    assert cut([user(), result("9"), answer()], Window(1, keep=2)) == 1
+    assert cut([user(), result("9"), COUNTED], Window(100, keep=2)) == 1
 
 
 def test_a_count_of_the_provider_is_taken() -> None:
@@ -239,3 +269,21 @@ def test_a_window_has_room(wrong: dict[str, Any]) -> None:
     """Both numbers are above 0."""
     with pytest.raises(DefinitionError, match="Window"):
         Window(**wrong)
+
+
+async def test_a_handoff_takes_the_history_that_one_chooses() -> None:
+    """The other agent gets the customer's words once, without the first one's tools; the memory keeps all."""
+    said: list[Message] = [
+        Message(role="user", text="My bill is wrong."), answer("", calls="1"), result("1", "customer 7"),
+        answer("Billing will look at it."),
+    ]  # fmt: skip
+    billing = Agent("billing", prompt="Take over.", memory="messages", history=without_tools)
+    model = ScriptedModel(["It is repaid."])
+    reply = await billing.but(model=model).answer(messages=said)
+    assert texts(list(model.requests[0].messages)) == ["My bill is wrong.", "Billing will look at it.", "Take over."]
+    assert texts(list(reply.messages)) == ["Take over.", "It is repaid."]
+    for wrong in ({"memory": ""}, {"history": "all"}, {"window": Window(100)}):
+        with pytest.raises(DefinitionError, match="history="):
+            billing.but(**wrong)
+    with pytest.raises(DefinitionError, match="the history of billing is str"):
+        await billing.but(model=model, history=lambda _: "all").run(messages=said)

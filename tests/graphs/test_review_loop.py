@@ -195,8 +195,8 @@ async def test_invalid_arguments_are_reported_to_the_model() -> None:
 async def test_a_researcher_that_only_searches_is_stopped() -> None:
     """After the maximum number of turns the loop continues with the sceptic's findings."""
     search = calls(("search_sources", {"query": "moon"}))
-    played = await play(review_loop(searching_researcher), given(TIDES), says(researcher=[search] * (TURNS + 1)))
-    assert played.calls["researcher"] == TURNS + 1
+    played = await play(review_loop(searching_researcher), given(TIDES), says(researcher=[search] * (TURNS + 2)))
+    assert played.calls["researcher"] == TURNS + 2
     assert [error.kind for error in played.state.errors] == ["too_many_turns"]
     assert played.state.findings.key_areas == [CAVEATS_TITLE]
     assert played.label == "incomplete research"

@@ -187,6 +187,8 @@ def _turns(items: list[Json]) -> Iterator[Turn]:
     text, calls, begun = "", list[ToolCall](), False
     for item in items:
         kind = item.get("type", "message")
+        if kind == "compaction":
+            continue
         if kind == "reasoning" or kind.endswith("_call") or item.get("role") == "assistant":
             begun = True
             if kind == "reasoning":
