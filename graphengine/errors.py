@@ -339,6 +339,19 @@ class NodeTimeout(NodeError, TimeoutError):
     code = "timeout"
 
 
+class WorkerDied(NodeError):
+    """The process in which a node ran on an executor died: it was killed, or ran out of memory."""
+
+    code = "worker_died"
+
+
+class NotPicklable(NodeError):
+    """A node's function, argument or result cannot be moved between processes."""
+
+    code = "not_picklable"
+    retryable = False
+
+
 class CrashLoop(NodeError):
     """The process died three times in a row while this node was running."""
 

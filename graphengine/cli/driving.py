@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from graphengine.cli import notices, options
+from graphengine.cli.executors import executors_of
 from graphengine.cli.places import place_of
 from graphengine.cli.progress import Progress
 from graphengine.cli.project import file_of, graph_of
@@ -104,7 +105,8 @@ def last_words(session: Session, error: Interrupted) -> list[tuple[int, str]]:
 
 
 async def _drive(job: Job, begin: Begin, stopper: Stopper) -> Ended:
-    async with Runner(job.place.database, models=job.chosen) as runner:
+    executors = executors_of(job.found.file)
+    async with Runner(job.place.database, models=job.chosen, executors=executors) as runner:
         run = await begin(runner)
         run.waits_out = job.sleeps
         events: asyncio.Queue[Event | None] = asyncio.Queue()

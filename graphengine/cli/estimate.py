@@ -111,6 +111,7 @@ Costs: TypeAlias = "list[tuple[float | None, float | None]]"
 
 
 async def _estimate(job: Job, state: Any) -> tuple[Estimate, Costs]:  # noqa: ANN401
+    from graphengine.cli.executors import executors_of
     from graphengine.runner import RunFailed, Runner
 
     plan = job.found.graph.compile()
@@ -125,7 +126,7 @@ async def _estimate(job: Job, state: Any) -> tuple[Estimate, Costs]:  # noqa: AN
     models = {who: _Counting(own, _name_of(model), rows) for who, model in job.chosen.items()}
     models.setdefault("*", _Counting(own, "", rows))
     unknown = ""
-    async with Runner(models=models) as runner:
+    async with Runner(models=models, executors=executors_of(job.found.file)) as runner:
         try:
             result = await runner.start(job.found.graph, state).result()
         except RunFailed as failed:

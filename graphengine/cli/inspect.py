@@ -162,8 +162,9 @@ def _drives(session: Session, place: Place, references: tuple[str, ...], models:
     """
     import asyncio
 
+    from graphengine.cli.executors import executors_of
     from graphengine.cli.models import models_for_all
-    from graphengine.cli.project import graphs_to_drive
+    from graphengine.cli.project import file_of, graphs_to_drive
     from graphengine.inspector.driving import Drives
     from graphengine.stores.places import store_at
 
@@ -179,7 +180,8 @@ def _drives(session: Session, place: Place, references: tuple[str, ...], models:
 
     if not place.exists:
         asyncio.run(create())
-    return Drives({name: _drivable(each) for name, each in found.found.items()}, chosen, found.unread)
+    executors = executors_of(file_of(references[0]) if references else None)
+    return Drives({name: _drivable(each) for name, each in found.found.items()}, chosen, found.unread, executors)
 
 
 def _drivable(found: Found) -> Drivable:

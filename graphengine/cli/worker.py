@@ -11,7 +11,8 @@ import click
 from graphengine.cli import completing, helping, options
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+    from concurrent.futures import Executor
 
     from graphengine.api.graph import Graph
     from graphengine.cli.folders import Database
@@ -100,6 +101,7 @@ def command(  # noqa: PLR0913 - one for each option
     """
     from graphengine.cli import notices
     from graphengine.cli.driving import last_words
+    from graphengine.cli.executors import executors_of
     from graphengine.cli.models import models_for_all
     from graphengine.cli.places import place_of, shown
     from graphengine.cli.project import file_of, graphs_to_drive
@@ -119,7 +121,8 @@ def command(  # noqa: PLR0913 - one for each option
         names = ", ".join(found.graphs)
         session.err.line(f"worker for {counted(len(found.graphs), 'graph')} ({names}) in {shown(place.database)}")
         pace = _Pace(concurrency, poll_seconds, queues or None, _endpoint(health))
-        run_loop(_work(session, place, (found.graphs, chosen), pace, stopper))
+        what = (found.graphs, chosen, executors_of(file_of(references[0]) if references else None))
+        run_loop(_work(session, place, what, pace, stopper))
     session.err.line("worker stopped; another worker can continue the runs that it released")
     return 0
 
@@ -147,7 +150,7 @@ def _endpoint(given: str | None) -> tuple[str, int] | None:
 async def _work(
     session: Session,
     place: Place,
-    what: tuple[Mapping[str, Graph[Any]], Chosen],
+    what: tuple[Mapping[str, Graph[Any]], Chosen, Mapping[str, Callable[[], Executor]]],
     pace: _Pace,
     stopper: Stopper,
 ) -> None:
@@ -155,8 +158,8 @@ async def _work(
     from graphengine.runner.health import serving_health
     from graphengine.runner.worker import Worker
 
-    graphs, models = what
-    async with Runner(place.database, models=models) as runner:
+    graphs, models, executors = what
+    async with Runner(place.database, models=models, executors=executors) as runner:
         worker = Worker(
             runner,
             graphs,

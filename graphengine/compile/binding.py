@@ -256,7 +256,7 @@ class Binder:
         runnable, inputs = declared.runnable, declared.options.inputs
         if not isinstance(runnable, Choose):
             body = self.body(runnable, declared.options, where)
-            return (None if body is None else self.call(body, inputs, where)), None, {}
+            return (None if body is None else self._call_on(body, inputs, where, declared.options)), None, {}
         selector = self.reading(runnable.source, where)
         self.open(selector, where)
         choices: dict[object, Call] = {}
@@ -273,12 +273,22 @@ class Binder:
             if body is not None:
                 wanted = {part for p in body.parameters for part in (p.name, _root(p.name))}
                 taken |= wanted
-                choices[value] = self.call(body, _given(inputs, own, wanted), place)
+                choices[value] = self._call_on(body, _given(inputs, own, wanted), place, declared.options)
         for name in sorted(set(inputs or ()) - taken):
             near = did_you_mean(name, taken)
             likely = near.startswith("did you mean")  # else a pattern may pass its cases more inputs than these need
             self.report("unknown_input", where, f"no case has a parameter {name!r}", near, warning=not likely)
         return None, selector, choices
+
+    def _call_on(self, body: Body, given: Mapping[str, object] | None, where: str, options: Options) -> Call:
+        """Bind a body's parameters, and place it on the node's executor, if it has one."""
+        call = self.call(body, given, where)
+        if options.on is None:
+            return call
+        if body.kind != "function":
+            text = f"on={options.on!r} applies only to functions, and {body.name} is not one"
+            self.report("bad_option", where, text, "call it from a node without on=")
+        return replace(call, on=options.on)
 
     def each(self, options: Options, where: str) -> Each | None:
         """Return the lists for whose items a node is run."""

@@ -21,11 +21,25 @@ if TYPE_CHECKING:
     from graphengine.engine.steps import Outcome
 
 
+class FailedElsewhere(Exception):
+    """A node's function raised in another process, which described the failure as data.
+
+    Args:
+        error: The failure. Its `raised` is the exception, if it can be pickled.
+    """
+
+    def __init__(self, error: Error) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
 _NO_EXIT: Final = "raise an Exception, or return: code in a graph cannot end the process"
 
 
 def error_of(error: BaseException) -> Error:
     """Return an exception as the data that events carry."""
+    if isinstance(error, FailedElsewhere):
+        return error.error
     kind = type(error)
     names = [exception_name(base) for base in kind.__mro__ if issubclass(base, BaseException)]
     repeats = is_repeating(error)

@@ -59,6 +59,7 @@ class Call:
         watched: Fields read whole whose values could be changed in place.
         parts: Parameters that get a part of a field, which could also be changed in place.
         graph: The plan of the graph, if the body is one.
+        on: The name of the executor on which it runs; "" for the Runner's own threads and event loop.
     """
 
     body: Body
@@ -70,6 +71,7 @@ class Call:
     watched: tuple[str, ...]
     parts: tuple[str, ...] = ()
     graph: Plan[Any] | None = None
+    on: str = ""
 
     @property
     def roots(self) -> frozenset[str]:
@@ -429,6 +431,7 @@ class Plan(Generic[S]):
         warnings: The warnings of compile.
         secret: Whether its state, or that of a graph inside it, has secrets.
         graphs: The graphs among its calls.
+        heavy: Its calls that run on an executor, each with the node's name and the executor's.
     """
 
     graph: str
@@ -450,10 +453,13 @@ class Plan(Generic[S]):
     warnings: tuple[Problem, ...]
     secret: bool = False
     graphs: tuple[Plan[Any], ...] = dataclass_field(init=False, repr=False, compare=False)
+    heavy: tuple[tuple[str, str, Call], ...] = dataclass_field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Work out what each start of a run needs."""
         object.__setattr__(self, "graphs", tuple(call.graph for call in self.calls if call.graph is not None))
+        found = [(n.name, c.on, c) for n in self.nodes.values() for c in (n.call, *n.choices.values()) if c and c.on]
+        object.__setattr__(self, "heavy", tuple(found))
 
     def __repr__(self) -> str:
         nodes = len(self.nodes)

@@ -55,6 +55,7 @@ class NodeOptions(TypedDict, total=False):
     timeout_seconds: float
     fallback: object
     thread: bool
+    on: str
     each: Each
     concurrency: int
     on_resume: OnResume
@@ -71,6 +72,7 @@ class Options:
     timeout_seconds: float | None = None
     fallback: object = UNSET
     thread: bool | None = None
+    on: str | None = None
     each: Each | None = None
     concurrency: int | None = None
     on_resume: OnResume | None = None
@@ -84,7 +86,7 @@ class Node:
     Args:
         runnable: The runnable, or another Node whose options these override.
         options: The options of `Graph.add_node`: title, inputs, writes, each, concurrency, retry, timeout_seconds,
-            fallback, on_resume, thread.
+            fallback, on_resume, thread, on.
 
     >>> Node(len, writes="size").options.writes
     'size'
@@ -251,6 +253,7 @@ class GraphDefinition(Generic[S]):
         timeout_seconds: float | None = None,
         fallback: object = UNSET,
         thread: bool | None = None,
+        on: str | None = None,
         each: Each | None = None,
         concurrency: int | None = None,
         on_resume: OnResume | None = None,
@@ -273,6 +276,8 @@ class GraphDefinition(Generic[S]):
             fallback: The result if every attempt failed: a value, or a function that takes its parameters like a node,
                 and `error` too.
             thread: Whether a sync function runs in a thread (the default); False for trivial ones.
+            on: The name of the Runner's executor on which a function runs, such as `"gpu"`: another process, or a
+                cluster. See `Runner(executors=…)`.
             each: Run the node once for every item of a list: name to path or function. Inputs, `writes` keys and the
                 fallback read the item by that name. Results are in the order of the items: a field without a reducer
                 becomes their list. Several lists are read together, item by item, and must have equal lengths.
@@ -293,7 +298,7 @@ class GraphDefinition(Generic[S]):
         if not isinstance(name, str):
             name, runnable = _named(name, runnable)
         seconds = none_for_ever(timeout_seconds)
-        given = Options(title, inputs, writes, retry, seconds, fallback, thread, each, concurrency, on_resume)
+        given = Options(title, inputs, writes, retry, seconds, fallback, thread, on, each, concurrency, on_resume)
         if isinstance(runnable, Node):
             given = _merged(runnable.options, given)
             runnable = runnable.runnable

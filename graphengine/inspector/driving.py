@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -30,6 +30,7 @@ from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from concurrent.futures import Executor
     from pathlib import Path
 
     from graphengine.api.graph import Graph
@@ -75,11 +76,13 @@ class Drives:
         graphs: The graphs by name.
         models: The models that replace agents' own.
         left_out: The graphs of the project that cannot be driven, each with the reason.
+        executors: The executors of heavy nodes.
     """
 
     graphs: Mapping[str, Drivable]
     models: Mapping[str, Model | str]
     left_out: Sequence[str] = ()
+    executors: Mapping[str, Callable[[], Executor]] = field(default_factory=dict)
 
 
 class Driver:
@@ -131,7 +134,8 @@ class Driver:
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
         """Open the Runner; at the end, runs that are driven are released after their nodes in flight."""
-        async with Runner(self._database, models=self.drives.models) as self._runner:
+        drives = self.drives
+        async with Runner(self._database, models=drives.models, executors=drives.executors) as self._runner:
             try:
                 yield
             finally:

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from graphengine.engine.snapshot import Frame, Task
     from graphengine.models.line import Clock
     from graphengine.runner.context import Host
+    from graphengine.runner.executors import Executors
     from graphengine.runner.model_routing import Models
     from graphengine.runner.previous_runs import Past
 
@@ -71,9 +72,21 @@ class TaskRunner:
         wall: The machine's clock, by which waits end.
         past: Finds earlier runs.
         clock: The clock of the lanes of models.
+        executors: Where nodes with `on=` run; None to run them in place.
     """
 
-    __slots__ = ("_checks", "_now", "_plan", "_resources", "_snapshot", "_surroundings", "_threads", "_wall", "context")
+    __slots__ = (
+        "_checks",
+        "_executors",
+        "_now",
+        "_plan",
+        "_resources",
+        "_snapshot",
+        "_surroundings",
+        "_threads",
+        "_wall",
+        "context",
+    )
 
     def __init__(  # noqa: PLR0913 - all that a node can use
         self,
@@ -87,7 +100,9 @@ class TaskRunner:
         wall: Callable[[], float],
         past: Past,
         clock: Clock = MACHINE_CLOCK,
+        executors: Executors | None = None,
     ) -> None:
+        self._executors = executors
         self._resources = resources
         self._threads = threads
         self._now = now
@@ -275,8 +290,8 @@ class TaskRunner:
             view.holder(name).growing.discard(name)
         if self._checks and (call.watched or call.parts or "state" in call.extras):
             return self._watched(call, values, frame, context, timeout_seconds)
-        if call.thread or timeout_seconds is not None:
-            return self._bounded(call, values, timeout_seconds)
+        if call.thread or call.on or timeout_seconds is not None:
+            return self._bounded(call, values, context, timeout_seconds)
         return call.function(**values)
 
     async def _watched(
@@ -292,8 +307,8 @@ class TaskRunner:
         own = [name for name in call.watched if frame.kind != "item" or name in frame.values]
         parts = {name: digest_of(values[name]) for name in call.parts}
         try:
-            bounded = call.thread or timeout_seconds is not None
-            result = self._bounded(call, values, timeout_seconds) if bounded else call.function(**values)
+            bounded = call.thread or call.on or timeout_seconds is not None
+            result = self._bounded(call, values, context, timeout_seconds) if bounded else call.function(**values)
             if inspect.isawaitable(result):
                 result = await result
         finally:
@@ -312,12 +327,17 @@ class TaskRunner:
             )
         return result
 
-    async def _bounded(self, call: Call, values: dict[str, object], timeout_seconds: float | None) -> object:
-        """Call the body under a timeout, and in a thread if it blocks."""
-        limit = TimeLimit(timeout_seconds)
+    async def _bounded(
+        self, call: Call, values: dict[str, object], context: Context, timeout_seconds: float | None
+    ) -> object:
+        """Call the body under a timeout, on its executor, or in a thread if it blocks."""
+        executors = self._executors if call.on else None
+        limit = TimeLimit(None if executors is not None and executors.counts_time(call.on) else timeout_seconds)
         function = functools.partial(call.function, **values)
         try:
             async with limit:
+                if executors is not None:
+                    return await executors.call(call, values, context, timeout_seconds)
                 result = await in_thread(self._threads(), function) if call.thread else function()
                 if inspect.isawaitable(result):
                     result = await result

@@ -21,6 +21,7 @@ from graphengine.runner.answers import as_record, check_against, check_answer, f
 from graphengine.runner.arguments import checked_id, new_id, place_in, sizes_of, store_of
 from graphengine.runner.clock import Clock, SystemClock
 from graphengine.runner.context import Context
+from graphengine.runner.executors import Executors
 from graphengine.runner.model_routing import Models
 from graphengine.runner.plans import pauses_of, plan_of
 from graphengine.runner.records import Records
@@ -32,7 +33,8 @@ from graphengine.runner.threads import Threads
 from graphengine.runner.turns import HERE
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+    from concurrent.futures import Executor
     from os import PathLike
     from types import TracebackType
     from typing import Self
@@ -66,6 +68,8 @@ class Runner(Records):
         clock: The clock; tests can pass their own.
         sizes: Size limits of a state, an update, a message and recorded work.
         grace_seconds: How long nodes in flight may take to finish when the runner closes.
+        executors: Where nodes with `on=` run, by name: any `concurrent.futures.Executor`, which you shut down, or a
+            function that makes one, which the Runner shuts down. See `graphengine.executors`.
 
     Example:
         >>> async def main() -> None:
@@ -87,6 +91,7 @@ class Runner(Records):
         clock: Clock | None = None,
         sizes: Sizes | None = None,
         grace_seconds: float = 0.0,
+        executors: Mapping[str, Executor | Callable[[], Executor]] | None = None,
     ) -> None:
         self.store: Store = store_of(store)
         self._in_memory = store is None
@@ -98,9 +103,9 @@ class Runner(Records):
         self._clock = clock or SystemClock()
         self._runs: set[Run[Any]] = set()
         self._sizes = sizes_of(sizes)
-        self._supervisor = Supervisor(
-            self.store, self._clock, self._resources, self._models, self._threads, check=check, sizes=self._sizes
-        )
+        self._executors = Executors(executors or {})
+        parts = (self._resources, self._models, self._threads, self._executors)
+        self._supervisor = Supervisor(self.store, self._clock, *parts, check=check, sizes=self._sizes)
         self._supervisor.grace(grace_seconds)
         self._pid = os.getpid()
         self._closing: asyncio.Task[None] | None = None
@@ -140,7 +145,7 @@ class Runner(Records):
     @property
     def _has_nothing_to_wait_for(self) -> bool:
         """Whether it was used only for runs in memory that are over, so that it can close at once."""
-        opened = self._resources.is_used or self._models.is_used or self._threads.pool is not None
+        opened = self._resources.is_used or self._models.is_used or self._threads.pool or self._executors.are_used
         return self._in_memory and not (opened or self._runs or self._supervisor.opener.turns.cancelled)
 
     async def _close(self) -> None:
@@ -149,6 +154,7 @@ class Runner(Records):
             stack.push_async_callback(self._resources.close)
             stack.push_async_callback(self._models.close)
             stack.callback(self._threads.shutdown)
+            stack.push_async_callback(self._executors.close)
             await self._supervisor.release_all()
             runs = list(self._runs)
             left: list[asyncio.Task[Any]] = [*self._supervisor.close(), *(run.cancel() for run in runs)]
@@ -204,7 +210,8 @@ class Runner(Records):
             3 3
         """
         place = place_in(queue, priority, key)
-        run, plan, opening = self._new(graph, state, run_id, limits, after, pause_before, tags)
+        given = (graph, state, run_id, limits, after, pause_before, tags)
+        run, plan, opening = self._new(*given, is_queued=queue is not None)
         run.place = place
         return self._live(run, plan, opening)
 
@@ -242,11 +249,13 @@ class Runner(Records):
         after: str | None = None,
         pause_before: Sequence[str] = (),
         tags: Iterable[str] = (),
+        *,
+        is_queued: bool = False,
     ) -> tuple[Run[S], Plan[S], Coroutine[Any, Any, Driver | Result[S]]]:
         """Return a new run, its plan, and the coroutine that opens it."""
         self._usable()
         plan = plan_of(graph, limits)
-        self._check_names(plan)
+        self._check_names(plan, is_queued=is_queued)
         given: S | Mapping[str, object] = {} if state is None else state
         initial = None if after else plan.state.initial(given, f"graph {graph.name}")
         pause = pauses_of(plan, pause_before)
@@ -621,10 +630,12 @@ class Runner(Records):
                 "this Runner belongs to another event loop", repair="create one in each: async with Runner(path)"
             )
 
-    def _check_names(self, plan: Plan[Any]) -> None:
+    def _check_names(self, plan: Plan[Any], *, is_queued: bool = False) -> None:
         plans = plan.nest
         self._resources.check({name: factory for here in plans for name, factory in here.resources.items()})
         self._models.check(plan)
+        if not is_queued:  # else the worker needs them
+            self._executors.check(plans)
 
 
 def _is_inside(run_id: str) -> bool:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from graphengine.engine.plan import Plan
     from graphengine.graph.options import Sizes
     from graphengine.runner.clock import Clock
+    from graphengine.runner.executors import Executors
     from graphengine.runner.model_routing import Models
     from graphengine.runner.resources import Resources
     from graphengine.runner.run import Run
@@ -66,6 +67,7 @@ class Supervisor:
         resources: The resources of nodes.
         models: The models that replace agents' own.
         pool: Returns the thread pool of sync nodes.
+        executors: The executors of nodes with `on=`.
         check: Whether to detect nodes that change their input in place.
         sizes: The size limits.
 
@@ -83,6 +85,7 @@ class Supervisor:
         resources: Resources,
         models: Models,
         pool: Callable[[], Executor],
+        executors: Executors,
         *,
         check: bool,
         sizes: Sizes,
@@ -92,6 +95,7 @@ class Supervisor:
         self._resources = resources
         self._models = models
         self._pool = pool
+        self._executors = executors
         self._inbox_task: asyncio.Task[None] | None = None
         self._sleepers_task: asyncio.Task[None] | None = None
         self._seen: dict[str, int] = {}  # the last seq of each sleeping run when it fell asleep
@@ -386,6 +390,7 @@ class Supervisor:
             wall=self._clock.now,
             past=functools.partial(past_runs, self._store),
             clock=MACHINE_CLOCK if isinstance(self._clock, SystemClock) else self._clock,
+            executors=None if self._executors.are_replaced else self._executors,
         )
 
     def _start_inbox(self) -> None:

@@ -15,7 +15,8 @@ from graphengine.runner.portal import Portal
 from graphengine.runner.runner import Runner
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from concurrent.futures import Executor
     from datetime import timedelta
     from os import PathLike
     from types import TracebackType
@@ -62,6 +63,7 @@ class SyncRunner:
         clock: Clock | None = None,
         sizes: Sizes | None = None,
         grace_seconds: float = 0.0,
+        executors: Mapping[str, Executor | Callable[[], Executor]] | None = None,
     ) -> None:
         self._portal = Portal()
         self._runner = self._portal.run(
@@ -74,6 +76,7 @@ class SyncRunner:
                 clock=clock,
                 sizes=sizes,
                 grace_seconds=grace_seconds,
+                executors=executors,
             )
         )
 

@@ -66,7 +66,7 @@ def runner(request: pytest.FixtureRequest) -> Generator[OpenRunner]:
 
     Its store is in memory, or `store` if the test takes that too. Its time jumps, so that tests do not wait; if the
     test takes `clock`, it uses that. `runner.use(models=…, resources=…)` replaces models and resources, before the
-    first run is started.
+    first run is started. Nodes with `on=` run in place, unless `runner.use(executors=…)` names their executors.
     """
     from graphengine.stores.memory import MemoryStore  # noqa: PLC0415
     from graphengine.testing.clock import FakeClock  # noqa: PLC0415

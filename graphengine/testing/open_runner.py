@@ -15,7 +15,8 @@ from graphengine.errors import DefinitionError
 from graphengine.runner.runner import Runner
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
+    from concurrent.futures import Executor
     from types import TracebackType
 
     from graphengine.engine.plan import Plan
@@ -46,20 +47,27 @@ class OpenRunner(Runner):
         self._real = self._store = store
         self._models_given: dict[str, Model | str] = {}
         self._resources_given: dict[str, object] = {}
+        self._executors_used: dict[str, Executor | Callable[[], Executor]] = {}
         self._points: DeathPoints | None = None
         self._started: list[Run[Any]] = []
         self._driven: list[str] = []
         self._guard: asyncio.Task[None] | None = None
         super().__init__(store, clock=clock)
+        self._executors.are_replaced = True
 
     def use(
-        self, *, models: Mapping[str, Model | str] | None = None, resources: Mapping[str, object] | None = None
+        self,
+        *,
+        models: Mapping[str, Model | str] | None = None,
+        resources: Mapping[str, object] | None = None,
+        executors: Mapping[str, Executor | Callable[[], Executor]] | None = None,
     ) -> None:
         """Replace models and resources, as `Runner(models=…, resources=…)` does; they add up.
 
         Args:
             models: Models in place of agents' own, by agent, path or `*`.
             resources: Ready-made resources, by name.
+            executors: The executors of nodes with `on=`. Without any, these nodes run in place.
 
         Raises:
             DefinitionError: A run was started already.
@@ -67,6 +75,7 @@ class OpenRunner(Runner):
         self._unused("use")
         self._models_given |= models or {}
         self._resources_given |= resources or {}
+        self._executors_used |= executors or {}
         self._reset()
 
     def die_at(self, points: DeathPoints) -> None:
@@ -172,7 +181,9 @@ class OpenRunner(Runner):
         """Become a new Runner over the same store, or over the store after a crash."""
         self._store = crashed or self._store
         store = self._store if self._points is None else self._points.watched(self._store)
-        super().__init__(store, models=self._models_given, resources=self._resources_given, clock=self._clock)
+        given: dict[str, Any] = {"models": self._models_given, "resources": self._resources_given}
+        super().__init__(store, **given, executors=self._executors_used, clock=self._clock)
+        self._executors.are_replaced = not self._executors_used
 
 
 def close_leftover(store: Store) -> None:

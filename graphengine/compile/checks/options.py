@@ -44,9 +44,21 @@ def node_problems(declared: Declared) -> Iterator[tuple[str, str]]:
         yield f"on_resume={options.on_resume!r} is unknown", "give 'rerun' or 'ask'"
     if options.thread is not None and hasattr(runnable, "body"):
         yield f"thread={options.thread} applies only to functions", "remove thread="
+    if options.on is not None:
+        yield from _executor_problems(declared, options.on)
     called = runnable if inspect.isroutine(runnable) else getattr(type(runnable), "__call__", None)  # noqa: B004
     if inspect.isasyncgenfunction(called) or inspect.isgeneratorfunction(called):
         yield "the function is a generator, but a node returns its result", "return it; ctx.emit(…) shows progress"
+
+
+def _executor_problems(declared: Declared, on: object) -> Iterator[tuple[str, str]]:
+    thread, runnable = declared.options.thread, declared.runnable
+    if not (isinstance(on, str) and on):
+        yield f"on={on!r} is not the name of an executor", "give a name: on='gpu', and Runner(executors={'gpu': …})"
+    elif thread is not None:
+        yield f"thread={thread} with on={on!r}, which decides where it runs", "remove one of them"
+    elif runnable is None or hasattr(runnable, "body"):
+        yield f"on={on!r} applies only to functions", "remove on=, or set it on a node whose work is a function"
 
 
 def _map_problems(declared: Declared) -> Iterator[tuple[str, str]]:

@@ -1,0 +1,106 @@
+"""What a Runner needs of an executor in other processes, and how it uses one of another library."""
+
+from __future__ import annotations
+
+import pickle
+from abc import ABC, abstractmethod
+from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor, wait
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from graphengine.executors.calls import run_packed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Future
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class NodeExecutor(Executor, ABC):
+    """An executor that runs calls in other processes, and ends them when their node's time is over."""
+
+    counts_time = True
+    """Whether `begin` ends a call at its time. Otherwise the Runner counts, from when it calls `begin`."""
+
+    def open(self) -> None:
+        """Prepare what takes time, such as starting processes. Called in a thread before the first call."""
+
+    def dumps(self, value: object) -> bytes:
+        """Return a value as bytes, which `pickle.loads` reads in the other process."""
+        return pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+
+    @abstractmethod
+    def begin(self, packed: bytes, timeout_seconds: float | None) -> Future[bytes]:
+        """Run a packed call in another process, as `load_packed(packed)()` does, and return at once.
+
+        The time counts from when the call is loaded there. When it is over, the work is ended, and then the future
+        raises TimeoutError.
+        """
+
+    @abstractmethod
+    def end(self, future: Future[bytes]) -> None:
+        """End a call that is no longer wanted, and return when nothing of it runs any more. Called in a thread."""
+
+    @abstractmethod
+    def why_died(self, error: BaseException) -> str:
+        """Return how the process of a call ended, if that is what the error means; "" otherwise."""
+
+
+class OtherExecutor(NodeExecutor):
+    """An executor of another library, such as ProcessPoolExecutor. A call that has begun cannot be ended.
+
+    A process pool whose child died accepts nothing more, so it is replaced by a new one.
+
+    Args:
+        executor: The executor.
+        make: Makes another one when it is broken; None if it cannot be replaced.
+    """
+
+    counts_time = False
+
+    def __init__(self, executor: Executor, make: Callable[[], Executor] | None) -> None:
+        self._executor = executor
+        self._make = make
+        self._is_ours = False
+
+    def submit(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Call a function, as `Executor.submit` does, in a new executor if this one is broken."""
+        try:
+            return self._executor.submit(function, *args, **kwargs)
+        except BrokenExecutor:
+            if self._make is None:
+                raise
+        if self._is_ours:
+            self._executor.shutdown(wait=False)
+        self._executor, self._is_ours = self._make(), True
+        return self._executor.submit(function, *args, **kwargs)
+
+    def begin(self, packed: bytes, timeout_seconds: float | None) -> Future[bytes]:  # noqa: ARG002 - the Runner counts
+        """Submit the call. The time is not counted: the Runner does, from now on."""
+        return self.submit(run_packed, packed)
+
+    def end(self, future: Future[bytes]) -> None:
+        """Cancel a call that has not begun, and wait for one that has."""
+        if not future.cancel():
+            wait([future])
+
+    def why_died(self, error: BaseException) -> str:
+        """Return the text of a BrokenExecutor."""
+        return str(error) or type(error).__name__ if isinstance(error, BrokenExecutor) else ""
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - as Executor
+        """Shut down the executor that replaced a broken one; the given one belongs to its owner."""
+        if self._is_ours:
+            self._executor.shutdown(wait, cancel_futures=cancel_futures)
+
+
+def same_pool(pool: Executor) -> Callable[[], Executor] | None:
+    """Return a function that makes a process pool like this one; None for an executor of another kind."""
+    if type(pool) is not ProcessPoolExecutor:
+        return None
+    found = vars(pool)  # it offers no other way to read its arguments
+    names = ("max_workers", "mp_context", "initializer", "initargs", "max_tasks_per_child")
+    arguments: dict[str, Any] = {name: found[f"_{name}"] for name in names}
+    return lambda: ProcessPoolExecutor(**arguments)

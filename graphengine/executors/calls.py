@@ -1,0 +1,228 @@
+"""A node's call as bytes, and its outcome: what travels between the Runner and another process.
+
+The executor carries bytes only. So an argument, a result or an exception that cannot be pickled never breaks its pool,
+and a failure is described there as the Runner would describe it here, with the traceback of the node's code.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import importlib.util
+import inspect
+import multiprocessing
+import os
+import pickle
+import sys
+import threading
+from functools import cache, partial
+from typing import TYPE_CHECKING, cast
+
+from graphengine.agents.run_scope import CURRENT
+from graphengine.calls.interrupts import reraise_interrupt
+from graphengine.engine.events import Error
+from graphengine.engine.failures import FailedElsewhere, error_of
+from graphengine.errors import NotPicklable
+from graphengine.executors.detached import DetachedContext, Facts
+from graphengine.graph.runnable import is_async
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from graphengine.agents.run_scope import Scope
+
+
+def packed(
+    function: Callable[..., object], values: Mapping[str, object], facts: Facts, dumps: Callable[[object], bytes]
+) -> bytes:
+    """Return a call as bytes. An argument named in `facts.context` becomes the `DetachedContext`.
+
+    Raises:
+        NotPicklable: An argument, or the function, cannot be pickled.
+    """
+    try:
+        call = dumps((function, values))
+    except Exception as error:
+        what, found = _culprit(function, values, dumps) or ("its arguments together", error)
+        raise NotPicklable(
+            f"{what} cannot be pickled, and {facts.node} runs in another process: {found}",
+            where=f"node {facts.path}",
+            repair="pass plain values, and open files, connections and locks inside the function",
+        ) from error
+    module = getattr(function, "__module__", None) or ""
+    return pickle.dumps((module, getattr(sys.modules.get(module), "__file__", None), call, facts))
+
+
+def why_not_pickled(value: object, dumps: Callable[[object], bytes]) -> Exception | None:
+    """Return the error if a value cannot be pickled, else None."""
+    try:
+        dumps(value)
+    except Exception as error:  # noqa: BLE001 - pickling calls code of any kind
+        return error
+    return None
+
+
+def _culprit(
+    function: Callable[..., object], values: Mapping[str, object], dumps: Callable[[object], bytes]
+) -> tuple[str, Exception] | None:
+    """Return the part of a call that cannot be pickled, and why."""
+    parts: dict[str, object] = {"the function": function}
+    parts |= {f"the argument {name!r} ({type(value).__name__})": value for name, value in values.items()}
+    for what, part in parts.items():
+        found = why_not_pickled(part, dumps)
+        if found is not None:
+            return what, found
+    return None
+
+
+def run_packed(packed: bytes) -> bytes:
+    """Run a packed call, in the other process, and return its outcome as bytes.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C in this process.
+    """
+    end_with_parent()
+    return load_packed(packed)()
+
+
+def load_packed(packed: bytes) -> Callable[[], bytes]:
+    """Load a packed call, with the modules that it needs, and return a function that runs it.
+
+    What cannot be loaded is the outcome of that function.
+    """
+    module, file, call, facts = pickle.loads(packed)  # noqa: S301 - from our own process, through the executor
+    try:
+        function, values = _loaded(module, file, call)
+    except NotPicklable as error:
+        return partial(_failed, error)
+    return partial(_run, function, values, facts)
+
+
+def _run(function: Callable[..., object], values: dict[str, object], facts: Facts) -> bytes:
+    try:
+        if facts.context is not None:
+            values[facts.context] = DetachedContext(facts)
+        CURRENT.set(cast("Scope", DetachedContext(facts)))  # agents raise an error that explains
+        result = call_here(function, values)
+    except BaseException as error:  # noqa: BLE001 - a node may raise anything
+        reraise_interrupt(error)
+        return _failed(error)
+    try:
+        return pickle.dumps((result, None), pickle.HIGHEST_PROTOCOL)
+    except Exception as error:  # noqa: BLE001 - pickling calls code of any kind
+        text = f"the result of {facts.node}, a {type(result).__name__}, cannot be pickled: {error}"
+        lost = NotPicklable(text, where=f"node {facts.path}", repair="return plain values")
+        return _failed(lost)
+
+
+def call_here(function: Callable[..., object], values: Mapping[str, object]) -> object:
+    """Call a function, and run the coroutine of an async one in an event loop of its own."""
+
+    async def awaited(result: object = None) -> object:
+        made = function(**values) if result is None else result
+        return await made if inspect.isawaitable(made) else made
+
+    if is_async(function):
+        return asyncio.run(awaited())
+    result = function(**values)
+    return asyncio.run(awaited(result)) if inspect.isawaitable(result) else result
+
+
+def outcome_of(packed: bytes, node: str) -> object:
+    """Return the result in a packed outcome.
+
+    Raises:
+        FailedElsewhere: The function raised.
+        NotPicklable: The result cannot be read here.
+    """
+    try:
+        result, failure = pickle.loads(packed)  # noqa: S301 - from our own process, through the executor
+    except Exception as error:
+        text = f"the result of {node} cannot be read back: {type(error).__name__}: {error}"
+        repair = "return plain values, or classes that can be copied with pickle"
+        raise NotPicklable(text, where=f"node {node}", repair=repair) from error
+    if failure is None:
+        return result
+    facts, raised = failure
+    raise FailedElsewhere(Error(*facts)._replace(raised=_unpickled(raised)))
+
+
+def _unpickled(raised: bytes | None) -> BaseException | None:
+    """Return the exception; None if it cannot be pickled, whose data is enough."""
+    try:
+        found = pickle.loads(raised) if raised is not None else None  # noqa: S301 - as above
+    except Exception:  # noqa: BLE001 - its class may not exist here
+        return None
+    return found if isinstance(found, BaseException) else None
+
+
+def _failed(error: BaseException) -> bytes:
+    facts = error_of(error)._replace(raised=None)
+    raised: bytes | None
+    try:
+        raised = pickle.dumps(error)
+    except Exception:  # noqa: BLE001 - it may hold anything
+        raised = None
+    return pickle.dumps((None, (tuple(facts), raised)))
+
+
+def _loaded(module: str, file: str | None, call: bytes) -> tuple[Callable[..., object], dict[str, object]]:
+    """Return the function and its arguments; the function's module may have to be loaded from its file.
+
+    Raises:
+        NotPicklable: They cannot be loaded in this process.
+    """
+    try:
+        if module not in sys.modules and file is not None and importlib.util.find_spec(module) is None:
+            _load_from(module, file)
+        function, values = pickle.loads(call)  # noqa: S301 - from our own process, through the executor
+    except Exception as error:
+        raise NotPicklable(
+            f"the call cannot be loaded in process {os.getpid()}: {type(error).__name__}: {error}",
+            where=f"module {module}",
+            repair="define the function, and the classes of its arguments, in a module that this process can import",
+        ) from error
+    return function, values
+
+
+def _load_from(module: str, file: str) -> None:
+    """Load a module that no folder on the path has: a graph's file, which the command line ran by its path."""
+    spec = importlib.util.spec_from_file_location(module, file)
+    if spec is None or spec.loader is None:
+        return
+    made = importlib.util.module_from_spec(spec)
+    sys.modules[module] = made
+    try:
+        spec.loader.exec_module(made)
+    except BaseException:
+        del sys.modules[module]
+        raise
+
+
+@cache
+def end_with_parent() -> None:
+    """End this process when the one that started it ends.
+
+    If the Runner's process is killed, the work must end too: another process will resume the run and repeat it.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, name="graphengine parent", daemon=True).start()
+
+
+__all__ = [
+    "Facts",
+    "call_here",
+    "end_with_parent",
+    "load_packed",
+    "outcome_of",
+    "packed",
+    "run_packed",
+    "why_not_pickled",
+]

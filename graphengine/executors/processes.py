@@ -1,0 +1,275 @@
+"""Child processes for heavy nodes: a timeout ends the child, and a child that died is replaced.
+
+Each child has a pipe of its own, and a thread here that waits for it. So a child can be killed at any moment: it shares
+no lock and no queue with the others, as the children of `concurrent.futures.ProcessPoolExecutor` do.
+"""
+
+from __future__ import annotations
+
+import atexit
+import multiprocessing
+import os
+import pickle
+import signal
+import threading
+from concurrent.futures import BrokenExecutor, ThreadPoolExecutor, wait
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, cast
+
+from graphengine.errors import DefinitionError
+from graphengine.executors.base import NodeExecutor
+from graphengine.executors.calls import end_with_parent, load_packed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Future
+    from multiprocessing.connection import Connection
+    from multiprocessing.context import ForkServerContext, SpawnContext
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_BEGUN: Final = b""
+"""What a child sends when it has loaded a call, before it calls the function. An outcome is never empty."""
+
+
+class ChildDied(BrokenExecutor):
+    """A child process ended before it returned an outcome."""
+
+
+class ProcessExecutor(NodeExecutor):
+    """Runs heavy nodes in child processes of this machine.
+
+    Unlike `concurrent.futures.ProcessPoolExecutor` it ends the child whose node ran out of time, or is no longer
+    wanted, and a child that dies takes no other call with it. Children are started when they are needed, as new
+    processes that import the node's module (`forkserver`, or `spawn` on Windows).
+
+    Args:
+        max_workers: The maximum number of child processes; the number of processors if not given.
+        max_tasks: How many calls a child runs before it is replaced by a new one; None for no limit.
+        initializer: A function that each child calls first, such as one that loads a model.
+
+    Raises:
+        DefinitionError: An argument is invalid.
+
+    Example:
+        >>> with ProcessExecutor(2) as executor:
+        ...     runner = Runner(executors={"cpu": executor})
+    """
+
+    def __init__(
+        self,
+        max_workers: int | None = None,
+        *,
+        max_tasks: int | None = None,
+        initializer: Callable[[], object] | None = None,
+    ) -> None:
+        count = (os.cpu_count() or 1) if max_workers is None else max_workers
+        for name, value in (("max_workers", count), ("max_tasks", max_tasks)):
+            if value is not None and value < 1:
+                raise DefinitionError(f"ProcessExecutor({name}={value})", repair="give 1 or more")
+        self._max_tasks = max_tasks
+        self._initializer = initializer
+        self._threads = ThreadPoolExecutor(count, thread_name_prefix="graphengine-child")
+        self._idle: list[_Child] = []
+        self._calls: dict[Future[Any], _Call] = {}
+        atexit.register(self._close_idle)  # before multiprocessing waits for them
+
+    def submit(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Call a function in a child, as `Executor.submit` does."""
+        return self._begin(partial(partial, function, *args, **kwargs), None)
+
+    def begin(self, packed: bytes, timeout_seconds: float | None) -> Future[bytes]:
+        """Run a packed call in a child, which is killed when the time is over."""
+        return self._begin(partial(load_packed, packed), timeout_seconds)
+
+    def end(self, future: Future[bytes]) -> None:
+        """Kill the child of a call."""
+        call = self._calls.get(future)
+        if call is not None and not future.cancel():
+            call.end()
+            wait([future])  # its thread returns when the child is gone
+
+    def why_died(self, error: BaseException) -> str:
+        """Return how a child ended."""
+        return str(error) if isinstance(error, ChildDied) else ""
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - as Executor
+        """Accept nothing more, and end the children: after their calls, or at once if these are cancelled."""
+        for call in list(self._calls.values()) if cancel_futures else ():
+            call.end()
+        self._threads.shutdown(wait, cancel_futures=cancel_futures)
+        if wait:
+            self._close_idle()
+            atexit.unregister(self._close_idle)
+
+    def _begin(self, load: Callable[[], Callable[[], T]], seconds: float | None) -> Future[T]:
+        call = _Call()
+        future = self._threads.submit(self._run, load, seconds, call)
+        self._calls[future] = call
+        future.add_done_callback(lambda done: self._calls.pop(done, None))
+        return future
+
+    def _run(self, load: Callable[[], Callable[[], T]], seconds: float | None, call: _Call) -> T:
+        """Run a call in an idle or a new child, from its thread."""
+        message = pickle.dumps(load, pickle.HIGHEST_PROTOCOL)
+        child = self._begun(message, call)
+        try:
+            outcome = child.outcome(seconds)
+        except BaseException:
+            child.kill()
+            raise
+        call.leave()
+        child.tasks += 1
+        if self._max_tasks is not None and child.tasks >= self._max_tasks:
+            child.close()
+        else:
+            self._idle.append(child)
+        result, error = pickle.loads(outcome)  # noqa: S301 - from our own child
+        if error is not None:
+            raise error
+        return cast("T", result)
+
+    def _begun(self, message: bytes, call: _Call) -> _Child:
+        """Return the child that has loaded a call. An idle child that has died meanwhile is passed over."""
+        while self._idle:
+            child = self._idle.pop()
+            if call.begin(child) and child.begin(message):
+                return child
+            child.kill()
+        child = _Child(self._initializer)
+        if not (call.begin(child) and child.begin(message)):
+            child.kill()
+            raise ChildDied(
+                f"it ended before the call began ({child.how_it_ended}): see its output; a script that starts runs "
+                'needs `if __name__ == "__main__":`, since its child processes import it'
+            )
+        return child
+
+    def _close_idle(self) -> None:
+        while self._idle:
+            self._idle.pop().close()
+
+
+class _Call:
+    """A call on its way, which another thread may end."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._child: _Child | None = None
+        self._is_over = False
+
+    def begin(self, child: _Child) -> bool:
+        """Note the child of the call. Return whether the call is still wanted."""
+        with self._lock:
+            self._child = child
+            return not self._is_over
+
+    def leave(self) -> None:
+        """Leave the child to other calls, which `end` of this one must not kill."""
+        with self._lock:
+            self._child = None
+
+    def end(self) -> None:
+        """Kill the child. Its thread then returns."""
+        with self._lock:
+            self._is_over = True
+            if self._child is not None:
+                self._child.process.kill()
+
+
+class _Child:
+    """A child process and the pipe to it.
+
+    Attributes:
+        process: The process.
+        tasks: The number of calls that it has finished.
+    """
+
+    def __init__(self, initializer: Callable[[], object] | None) -> None:
+        context = _context()
+        self._pipe, other = context.Pipe()
+        self.process = context.Process(target=_serve, args=(other, initializer), name="graphengine-child")
+        self.process.start()
+        other.close()  # so that the end of the child is the end of the pipe
+        self.tasks = 0
+
+    def begin(self, message: bytes) -> bool:
+        """Send a call, and wait until it is loaded. Return whether the child lives."""
+        try:
+            self._pipe.send_bytes(message)
+            self._first = self._pipe.recv_bytes()
+        except (EOFError, OSError):
+            return False
+        return True
+
+    def outcome(self, seconds: float | None) -> bytes:
+        """Return the outcome of the call.
+
+        Raises:
+            TimeoutError: The time is over.
+            ChildDied: The child ended.
+        """
+        if self._first != _BEGUN:  # it could not be loaded
+            return self._first
+        try:
+            if not self._pipe.poll(seconds):
+                raise TimeoutError
+            return self._pipe.recv_bytes()
+        except (EOFError, ConnectionError) as error:
+            self.process.join()
+            raise ChildDied(f"child process {self.process.pid} ended by {self.how_it_ended}") from error
+
+    @property
+    def how_it_ended(self) -> str:
+        """The signal or the exit code with which it ended."""
+        code = self.process.exitcode
+        return f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+
+    def kill(self) -> None:
+        """Kill it, and return when it is gone."""
+        self.process.kill()
+        self.close()
+
+    def close(self) -> None:
+        """Close the pipe, at whose end the child exits, and wait for that."""
+        self._pipe.close()
+        self.process.join()
+
+
+def _context() -> ForkServerContext | SpawnContext:
+    """Return how children are started: not by fork, which copies threads' locks and the pipes of other children."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["__main__", __name__])  # so that a child begins at once
+    return context
+
+
+def _serve(pipe: Connection, initializer: Callable[[], object] | None) -> None:
+    """Run the calls that arrive, in the child, until the pipe is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the Runner, which ends its children
+    end_with_parent()
+    if initializer is not None:
+        initializer()
+    while True:
+        try:
+            message = pipe.recv_bytes()
+        except EOFError:
+            return
+        try:
+            work = pickle.loads(message)()  # noqa: S301 - from our own parent
+            pipe.send_bytes(_BEGUN)
+            outcome = pickle.dumps((work(), None), pickle.HIGHEST_PROTOCOL)
+        except BaseException as error:  # noqa: BLE001 - the caller's function may raise anything
+            outcome = _failure(error)
+        pipe.send_bytes(outcome)
+
+
+def _failure(error: BaseException) -> bytes:
+    try:
+        found = pickle.dumps((None, error))
+        pickle.loads(found)  # noqa: S301 - an exception may be written and yet not be readable
+    except Exception:  # noqa: BLE001 - it may hold anything
+        return pickle.dumps((None, RuntimeError(f"{type(error).__name__}: {error}")))
+    return found

@@ -1,0 +1,193 @@
+"""The executors of a Runner: where the nodes with `on=` run."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from graphengine.errors import DefinitionError, InputError, NodeTimeout, WorkerDied
+from graphengine.runner.threads import in_thread
+from graphengine.state.path import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from concurrent.futures import Future
+
+    from graphengine.engine.plan import Call, Plan
+    from graphengine.executors.base import NodeExecutor
+    from graphengine.runner.context import Context
+
+# `graphengine.executors` is imported when a graph with heavy nodes is first run: most programs have none.
+
+
+class Executors:
+    """The executors of one Runner, by name.
+
+    Args:
+        given: Executors, which their owner shuts down; or functions that make one when it is first needed, which the
+            Runner shuts down when it closes.
+
+    Attributes:
+        are_replaced: Whether heavy nodes run in place, as in tests.
+    """
+
+    def __init__(self, given: Mapping[str, Executor | Callable[[], Executor]]) -> None:
+        self._given = dict(given)
+        self._used: dict[str, ThreadPoolExecutor | NodeExecutor] = {}
+        self._ours: list[Executor] = []
+        self._opening: dict[str, asyncio.Task[None]] = {}
+        self.are_replaced = False
+        for name, executor in self._given.items():
+            if not isinstance(executor, Executor) and not callable(executor):
+                raise _not_an_executor(name, f"is {executor!r}")
+
+    @property
+    def are_used(self) -> bool:
+        """Whether any of them was used."""
+        return bool(self._used)
+
+    def check(self, plans: Sequence[Plan[Any]]) -> None:
+        """Check that the heavy nodes of a graph and of the graphs inside it can run.
+
+        Raises:
+            InputError: There is no executor of a name.
+            DefinitionError: A node's function cannot be pickled for its executor.
+        """
+        for plan in plans if not self.are_replaced else ():
+            for node, on, call in plan.heavy:
+                self._check(on, call, f"node {node} of graph {plan.graph}")
+
+    def _check(self, on: str, call: Call, where: str) -> None:
+        if on not in self._given:
+            near = did_you_mean(on, self._given)
+            add = f"Runner(executors={{{on!r}: …}}), or [tool.graphengine.executors] for the command line"
+            repair = near if near.startswith("did you mean") else f"add it: {add}"
+            names = ", ".join(map(repr, self._given)) or "none"
+            raise InputError(f"unknown executor {on!r}; the Runner has {names}", where=where, repair=repair)
+        executor = self._of(on)
+        if isinstance(executor, ThreadPoolExecutor):
+            return
+        from graphengine.executors.calls import why_not_pickled  # noqa: PLC0415 - see above
+
+        error = why_not_pickled(call.function, executor.dumps)
+        if error is not None:
+            raise DefinitionError(
+                f"{call.body.name} cannot be pickled, and {on!r} runs it in another process: {error}",
+                where=where,
+                repair="define it with def at the top level of a module, not as a lambda or inside a function",
+            ) from error
+
+    def counts_time(self, on: str) -> bool:
+        """Return whether an executor counts the time of its calls itself, from when they begin."""
+        executor = self._of(on)
+        return not isinstance(executor, ThreadPoolExecutor) and executor.counts_time
+
+    async def call(self, call: Call, values: dict[str, object], context: Context, seconds: float | None) -> object:
+        """Call a node's function on its executor, and return its result.
+
+        If the call is no longer wanted, its process is ended where the executor can; otherwise its end is awaited, so
+        that another attempt never runs at the same time.
+
+        Raises:
+            NodeTimeout: It ran longer than `seconds`.
+            WorkerDied: Its process died.
+            FailedElsewhere: It raised.
+        """
+        from graphengine.executors import calls  # noqa: PLC0415 - see above
+
+        executor = self._of(call.on)
+        if isinstance(executor, ThreadPoolExecutor):
+            return await in_thread(executor, partial(calls.call_here, call.function, values))
+        await self._opened(call.on, executor)
+        name = "ctx" if "ctx" in call.extras else None
+        facts = calls.Facts(
+            run_id=context.run_id,
+            node=context.node,
+            path=context.path,
+            visit=context.visit,
+            attempt=context.attempt,
+            idempotency_key=context.idempotency_key,
+            time=context.now(),
+            on=call.on,
+            context=name,
+        )
+        plain = {key: value for key, value in values.items() if key != name}
+        packed = calls.packed(call.function, plain, facts, executor.dumps)
+        try:
+            outcome = await _result_of(executor, executor.begin(packed, seconds))
+        except TimeoutError as error:
+            raise NodeTimeout(
+                f"{call.body.name} ran longer than {seconds} s on {call.on!r}, and was ended",
+                where=f"node {call.body.name}",
+                repair="raise timeout_seconds, or make it faster; retry= tries it again",
+            ) from error
+        except Exception as error:
+            why = executor.why_died(error)
+            if not why:
+                raise
+            raise WorkerDied(
+                f"the process in which {call.body.name} ran on {call.on!r} died: {why}",
+                where=f"node {call.body.name}",
+                repair="see its output for the reason, such as too little memory; retry= tries it again in a new one",
+            ) from error
+        return calls.outcome_of(outcome, context.path)
+
+    def _of(self, name: str) -> ThreadPoolExecutor | NodeExecutor:
+        if name not in self._used:
+            self._used[name] = self._made(name, self._given[name])
+        return self._used[name]
+
+    def _made(self, name: str, given: Executor | Callable[[], Executor]) -> ThreadPoolExecutor | NodeExecutor:
+        from graphengine.executors.base import NodeExecutor, OtherExecutor, same_pool  # noqa: PLC0415 - see above
+
+        made = given if isinstance(given, Executor) else given()
+        if not isinstance(made, Executor):
+            raise _not_an_executor(name, f"made {made!r}")
+        self._ours += [made] if made is not given else []
+        if isinstance(made, NodeExecutor):
+            return made
+        if isinstance(made, ThreadPoolExecutor) and type(made).__name__ != "InterpreterPoolExecutor":
+            return made
+        wrapped = OtherExecutor(made, same_pool(made) if isinstance(given, Executor) else given)
+        self._ours.append(wrapped)
+        return wrapped
+
+    async def _opened(self, name: str, executor: NodeExecutor) -> None:
+        """Prepare an executor once."""
+        if name not in self._opening:
+            self._opening[name] = asyncio.create_task(asyncio.to_thread(executor.open), name="graphengine executor")
+        try:
+            await asyncio.shield(self._opening[name])
+        except Exception:
+            self._opening.pop(name, None)  # the next attempt tries again
+            raise
+
+    async def close(self) -> None:
+        """Shut down the executors that were made here."""
+        for executor in self._ours:
+            await asyncio.to_thread(partial(executor.shutdown, cancel_futures=True))
+
+
+def _not_an_executor(name: str, what: str) -> DefinitionError:
+    repair = "give a concurrent.futures.Executor, or a function that makes one"
+    text = f"the executor {name!r} {what}, which is not an executor"
+    return DefinitionError(text, where="Runner(executors=…)", repair=repair)
+
+
+async def _result_of(executor: NodeExecutor, future: Future[bytes]) -> bytes:
+    """Return the outcome of a call. If this task is cancelled, end the call first."""
+    waiting = asyncio.wrap_future(future)
+    try:
+        return await asyncio.shield(waiting)
+    except asyncio.CancelledError:
+        ending = asyncio.ensure_future(asyncio.to_thread(executor.end, future))
+        while not ending.done():
+            try:
+                await asyncio.wait((ending,))
+            except asyncio.CancelledError:
+                continue
+        if not waiting.cancel() and not waiting.cancelled():
+            waiting.exception()  # retrieved, since nothing needs it
+        raise

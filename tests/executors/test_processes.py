@@ -1,0 +1,183 @@
+"""Heavy nodes in child processes: recorded as in place, ended in time, repeated if their process dies."""
+
+import asyncio
+import contextlib
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from graphengine import END, START, Graph, Retry, RunFailed, Runner
+from graphengine.executors import ProcessExecutor
+from graphengine.runner import StepRecorded
+from graphengine.testing import FakeClock
+from tests.kit import heavy_nodes as heavy
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def graph(function: Callable[..., Any], writes: str, **options: Any) -> Graph[heavy.Job]:
+    """A graph of one node."""
+    made = Graph("heavy", heavy.Job)
+    made.add_node("work", function, writes=writes, **options)
+    made.add_path(START, "work", END)
+    return made
+
+
+async def ended(pid: int) -> None:
+    """Wait until a process has ended."""
+    while Path(f"/proc/{pid}").exists():  # noqa: ASYNC110 - another process ends
+        await asyncio.sleep(0.01)
+
+
+async def appears(place: Path) -> int:
+    """Wait for a file with the id of a process."""
+    while not place.exists():  # noqa: ASYNC110 - another process writes it
+        await asyncio.sleep(0.01)
+    return int(place.read_text())
+
+
+@pytest.fixture(params=["ours", "standard library"])
+def pool(request: pytest.FixtureRequest, processes: ProcessExecutor) -> Iterator[Executor]:
+    """An executor of either kind."""
+    if request.param == "ours":
+        yield processes
+        return
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("forkserver")) as executor:
+        yield executor
+
+
+async def test_a_heavy_node_is_recorded_as_in_place(processes: ProcessExecutor) -> None:
+    """Results, failures, tracebacks, keys and random numbers are those of the same node without `on`."""
+    nodes: list[tuple[Callable[..., Any], str]] = [
+        (heavy.double, "out"),
+        (heavy.double_later, "out"),
+        (heavy.facts_of, "facts"),
+        (heavy.fail, "out"),
+        (heavy.fail_oddly, "out"),
+        (heavy.exits, "out"),
+    ]
+
+    async def records(**options: Any) -> list[Any]:
+        found = []
+        async with Runner(clock=FakeClock(0.0), executors={"cpu": processes}) as runner:
+            for number, (function, writes) in enumerate(nodes):
+                run = runner.start(graph(function, writes, **options), {"n": 3}, run_id=f"run-{number}")
+                with contextlib.suppress(RunFailed):
+                    await run.result()
+                for step in await runner.history(run.id):
+                    facts = msgspec.to_builtins(step)
+                    found.append({k: v for k, v in facts.items() if k != "fingerprint"})
+        return found
+
+    here, there = await records(), await records(on="cpu")
+    assert there == here
+    assert "int(deeper[" in str(there)  # the traceback
+
+
+async def test_a_dead_child_is_a_failure_to_retry(pool: Executor, tmp_path: Path) -> None:
+    """A killed child fails its attempt as `worker_died`; the next one runs in another child, also if the pool broke."""
+    dies = graph(heavy.dies_at_first, "pid", on="cpu", retry=Retry(attempts=2, initial_seconds=0))
+    async with Runner(executors={"cpu": pool}) as runner:
+        run = runner.start(dies, {"folder": str(tmp_path)})
+        result = await run.result()
+        died = int((tmp_path / "died").read_text())
+        assert result.state.pid not in (0, died, os.getpid())
+        (failure,) = [s.data.error for s in await runner.history(run.id) if s.kind == "attempt"]  # type: ignore[union-attr]
+        assert failure is not None
+        assert failure.kind == "worker_died"
+        assert "'cpu'" in failure.message
+        idle = (await runner.start(graph(heavy.own_pid, "pid", on="cpu")).result()).state.pid
+        os.kill(idle, signal.SIGKILL)
+        await ended(idle)
+        again = graph(heavy.double, "out", on="cpu", retry=Retry(attempts=3, initial_seconds=0))
+        assert (await runner.start(again, {"n": 2}).result()).state.out == 4
+
+
+async def test_a_timeout_ends_the_child(processes: ProcessExecutor, tmp_path: Path) -> None:
+    """When an attempt's time is over, its process no longer exists, and the next attempt begins in another one."""
+    hangs = graph(heavy.sleeps_at_first, "pid", on="cpu", timeout_seconds=1, retry=Retry(attempts=2, initial_seconds=0))
+    async with Runner(executors={"cpu": processes}) as runner:
+        run = runner.start(hangs, {"folder": str(tmp_path)})
+        child = await appears(tmp_path / "pid")
+        async for event in run.events():
+            if isinstance(event, StepRecorded) and event.step.kind == "attempt":
+                assert not Path(f"/proc/{child}").exists()
+        result = await run.result()
+        assert result.state.pid not in (0, child)
+        (failure,) = [s.data.error for s in await runner.history(run.id) if s.kind == "attempt"]  # type: ignore[union-attr]
+        assert failure is not None
+        assert failure.kind == "timeout"
+
+
+async def test_a_closed_runner_leaves_no_work_behind(processes: ProcessExecutor, tmp_path: Path) -> None:
+    """A node that is cut off ends with its child before the Runner is closed."""
+    async with Runner(executors={"cpu": processes}) as runner:
+        runner.start(graph(heavy.sleeps_at_first, "pid", on="cpu"), {"folder": str(tmp_path)})
+        child = await appears(tmp_path / "pid")
+    assert not Path(f"/proc/{child}").exists()
+
+
+async def test_what_cannot_travel_is_named(processes: ProcessExecutor) -> None:
+    """Arguments, results and the parts of a Context that need the run are refused with the repair."""
+    lock = graph(heavy.double, "out", on="cpu", inputs={"n": lambda: (_ for _ in ())})
+    cases = [
+        (lock, "not_picklable", "the argument 'n' (generator) cannot be pickled"),
+        (graph(heavy.returns_a_lambda, "out", on="cpu"), "not_picklable", "the result of work, a function"),
+        (graph(heavy.steps_there, "out", on="cpu"), "graphengine.errors.DefinitionError", "ctx.step needs the run"),
+        (graph(heavy.asks_an_agent, "out", on="cpu"), "graphengine.errors.DefinitionError", "an agent needs the run"),
+    ]
+    async with Runner(executors={"cpu": processes}) as runner:
+        for made, kind, text in cases:
+            with pytest.raises(RunFailed) as caught:
+                await runner.start(made).result()
+            error = caught.value.result.error
+            assert error is not None
+            assert error.kind == kind
+            assert text in error.message
+
+
+VICTIM = """
+import asyncio, sys
+from graphengine import END, START, Graph, Runner
+from graphengine.executors import ProcessExecutor
+from tests.kit import heavy_nodes as heavy
+
+graph = Graph("heavy", heavy.Job)
+graph.add_node("work", heavy.notes_its_key, writes="out", on="cpu")
+graph.add_path(START, "work", END)
+
+async def main(folder):
+    async with Runner(f"{folder}/runs.db", executors={"cpu": lambda: ProcessExecutor(1)}) as runner:
+        await runner.start(graph, {"folder": folder}, run_id="r").result()
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1]))
+"""
+
+
+async def test_work_ends_with_a_killed_runner_and_is_repeated_under_its_key(
+    processes: ProcessExecutor, tmp_path: Path
+) -> None:
+    """After kill -9 of the Runner's process the child ends too; a resume does the work again, with the same key."""
+    (tmp_path / "hang").touch()
+    (tmp_path / "victim.py").write_text(VICTIM)
+    program = [sys.executable, str(tmp_path / "victim.py"), str(tmp_path)]
+    with subprocess.Popen(program, env={**os.environ, "PYTHONPATH": str(ROOT)}) as victim:  # noqa: ASYNC220 - it is killed, not awaited
+        child = await appears(tmp_path / "pid")
+        victim.kill()
+    await asyncio.wait_for(ended(child), 20)
+    (tmp_path / "hang").unlink()
+    resumed = graph(heavy.notes_its_key, "out", on="cpu")
+    async with Runner(tmp_path / "runs.db", executors={"cpu": processes}) as runner:
+        assert (await runner.resume(resumed, "r").result()).state.out == 7
+    first, second = (tmp_path / "keys").read_text().split()
+    assert first == second == "r/work:1"
