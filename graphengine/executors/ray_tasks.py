@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
+_CONNECTING: Final = threading.Lock()
 _CALLS: Final = 1000
 """How many calls can be on their way at a time; each takes a thread, which waits for Ray."""
 
@@ -56,11 +58,10 @@ class RayExecutor(NodeExecutor):
     ) -> None:
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # what Ray's warning asks for
         try:
-            import ray  # noqa: PLC0415 - an extra
+            self._ray: Any = importlib.import_module("ray")
         except ImportError as error:
             text = "RayExecutor needs the package ray"
             raise DefinitionError(text, where="RayExecutor()", repair=install_command("ray")) from error
-        self._ray: Any = ray
         self._address = address
         self._options: dict[str, Any] = {"num_cpus": num_cpus, "num_gpus": num_gpus, **(options or {})}
         self._options |= {} if memory is None else {"memory": memory}
@@ -70,8 +71,12 @@ class RayExecutor(NodeExecutor):
 
     def open(self) -> None:
         """Connect to the cluster."""
-        if not self._ray.is_initialized():
-            self._ray.init(address=self._address, log_to_driver=False, logging_level="ERROR")
+        with _CONNECTING:
+            if not self._ray.is_initialized():
+                connected: Future[None] = Future()
+                arguments = (self._ray, self._address, connected)
+                threading.Thread(target=_connect, args=arguments, name="graphengine-ray", daemon=True).start()
+                connected.result()
 
     def dumps(self, value: object) -> bytes:
         """Return a value as bytes. Lambdas and functions of `__main__` travel as code."""
@@ -159,6 +164,17 @@ class _Call:
             self._ray.get(next(self._task))
         except (self._ray.exceptions.RayError, StopIteration):
             return
+
+
+def _connect(ray: Any, address: str | None, connected: Future[None]) -> None:  # noqa: ANN401 - the module
+    """Connect to a cluster, in a thread that never ends: a cluster that is started ends with its thread."""
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+    except BaseException as error:  # noqa: BLE001 - raised again where it is awaited
+        connected.set_exception(error)
+        return
+    connected.set_result(None)
+    threading.Event().wait()
 
 
 def _reporting(load: Callable[[], Callable[[], T]]) -> Iterator[T | None]:

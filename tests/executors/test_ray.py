@@ -1,7 +1,10 @@
 """Heavy nodes on a Ray cluster of two nodes, as the deployment page describes it; skipped without the package."""
 
 import os
+import re
 import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,11 @@ from graphengine import END, START, Graph, Retry, RunFailed, Runner
 from graphengine.executors import RayExecutor
 from tests.kit import heavy_nodes as heavy
 
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "use" / "heavy.md").read_text(encoding="utf-8")
+
 ray = pytest.importorskip("ray", reason="the extra `ray` is not installed")
+cluster_utils = pytest.importorskip("ray.cluster_utils")
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore::FutureWarning"),
@@ -22,22 +29,21 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[None]:
-    """A head without processors, and a node that has an accelerator."""
+def cluster() -> Iterator[str]:
+    """The address of a cluster of two nodes, of which the second has an accelerator."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    from ray.cluster_utils import Cluster  # noqa: PLC0415 - an extra
 
     small = {"object_store_memory": 80 * 2**20, "include_dashboard": False}
-    made = Cluster(initialize_head=True, head_node_args={**small, "num_cpus": 1})
+    made = cluster_utils.Cluster(initialize_head=True, head_node_args={**small, "num_cpus": 1})
     made.add_node(num_cpus=1, resources={"accelerator": 1}, object_store_memory=80 * 2**20)
     ray.init(address=made.address, log_to_driver=False, logging_level="ERROR")
-    yield
+    yield made.address
     ray.shutdown()
     made.shutdown()
 
 
 @pytest.fixture
-async def runner(cluster: None) -> AsyncIterator[Runner]:
+async def runner(cluster: str) -> AsyncIterator[Runner]:
     """A Runner whose "gpu" is the second node."""
     executor = RayExecutor(resources={"accelerator": 1})
     async with Runner(executors={"gpu": executor, "cpu": RayExecutor}) as made:
@@ -92,3 +98,20 @@ async def test_a_dead_worker_and_a_timeout_are_failures_to_retry(runner: Runner,
         os.kill(pid, signal.SIGCONT)
     kinds = [step.data.error.kind for step in await runner.history(run.id) if step.kind == "attempt"]  # type: ignore[union-attr]
     assert kinds == ["timeout"]
+
+
+def test_the_recipe_of_the_page_runs_on_the_cluster(cluster: str, tmp_path: Path) -> None:
+    """`RAY_ADDRESS=… graphengine run embedding.py`, with the page's files, runs the node where the accelerator is."""
+    blocks = {
+        name: re.findall(rf"^```{name}\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE) for name in ("python", "text")
+    }
+    (tmp_path / "embedding.py").write_text(blocks[0])
+    (tmp_path / "places.py").write_text(blocks[2])
+    (tmp_path / "pyproject.toml").write_text('[tool.graphengine.executors]\ngpu = "places:gpu"\n')
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path]), "RAY_ADDRESS": cluster}
+    command = [sys.executable, "-m", "graphengine", "run", "embedding.py"]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "0.1" in done.stdout

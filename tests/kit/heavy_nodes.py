@@ -1,6 +1,7 @@
 """Functions of heavy nodes, in a module that other processes can import."""
 
 import asyncio
+import importlib
 import os
 import signal
 import time
@@ -118,6 +119,6 @@ async def asks_an_agent() -> int:
 
 def ray_node() -> list[str]:
     """Return the process, and the node of the Ray cluster."""
-    import ray  # noqa: PLC0415 - an extra
+    ray = importlib.import_module("ray")
 
     return [str(os.getpid()), ray.get_runtime_context().get_node_id()]
