@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "constraints.txt"
 TAGS = ROOT / "tests" / "wheel_tags.txt"
 OF_USERS = ("anthropic", "openai", "mcp", "postgres", "render", "sandbox", "secrets", "sources", "workflows")
+"""Without `ray`, which has no wheels for macOS on Intel: its package is chosen with a cluster in mind."""
 OLDEST_PYTHON = "3.11"
 HEADER = """\
 # Exact versions of everything that `make` installs, the same on every Python from {oldest} on.

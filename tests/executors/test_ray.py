@@ -102,9 +102,7 @@ async def test_a_dead_worker_and_a_timeout_are_failures_to_retry(runner: Runner,
 
 def test_the_recipe_of_the_page_runs_on_the_cluster(cluster: str, tmp_path: Path) -> None:
     """`RAY_ADDRESS=… graphengine run embedding.py`, with the page's files, runs the node where the accelerator is."""
-    blocks = {
-        name: re.findall(rf"^```{name}\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE) for name in ("python", "text")
-    }
+    blocks = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
     (tmp_path / "embedding.py").write_text(blocks[0])
     (tmp_path / "places.py").write_text(blocks[2])
     (tmp_path / "pyproject.toml").write_text('[tool.graphengine.executors]\ngpu = "places:gpu"\n')
