@@ -129,12 +129,19 @@ def test_a_new_project_runs_and_passes_its_tests(with_pytest: Environment, tmp_p
     assert "12 passed" in tested.stdout
 
 
-@pytest.mark.parametrize("name", names())
-def test_a_copied_workflow_passes_its_tests(with_pytest: Environment, tmp_path: Path, name: str) -> None:
+def test_a_copied_workflow_passes_its_tests(with_pytest: Environment, tmp_path: Path) -> None:
     """They run its example, once the extra for the bundled workflows is installed, which `new` names."""
-    copied(with_pytest, tmp_path, name)
+    copied(with_pytest, tmp_path, "review_loop")
     tested = with_pytest.run("python", "-m", "pytest", "-q", where=tmp_path / "flows")
     assert (tested.returncode, "3 passed" in tested.stdout) == (0, True), tested.stdout
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_copied_workflow_needs_only_that_extra(with_pytest: Environment, tmp_path: Path, name: str) -> None:
+    """Its graph is loaded and checked; tests/cli/test_new.py runs the tests of each."""
+    copied(with_pytest, tmp_path, name)
+    checked = with_pytest.run("graphengine", "check", name, where=tmp_path / "flows")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
 def test_a_copied_workflow_runs_by_its_name(with_pytest: Environment, tmp_path: Path) -> None:

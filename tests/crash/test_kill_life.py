@@ -14,7 +14,7 @@ from time import monotonic
 from graphengine import Runner
 from tests.crash.deaths import Death, Ideal, Trial, staged
 
-KILLS = int(os.environ.get("KILLS", "12"))
+KILLS = int(os.environ.get("KILLS", "6"))
 SEED = int(os.environ.get("SEED", "3"))
 
 

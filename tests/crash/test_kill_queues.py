@@ -14,7 +14,7 @@ from graphengine.stores.base import QueueLimits
 from tests.crash.queue_worker import NODES, flow
 
 RUNS = 40
-KILLS = 6
+KILLS = 4
 MOST = 7
 
 

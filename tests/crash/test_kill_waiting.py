@@ -12,7 +12,7 @@ from tests.crash.life import RUN
 from tests.kit.facts import said
 
 SEED = int(os.environ.get("SEED", "3"))
-WORKER_KILLS = max(3, int(os.environ.get("KILLS", "12")) // 4)
+WORKER_KILLS = max(2, int(os.environ.get("KILLS", "6")) // 4)
 NAP_SECONDS = 0.3
 
 

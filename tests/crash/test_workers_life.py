@@ -25,8 +25,8 @@ from tests.kit.postgres import PostgresServer
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 PROGRAM: Final = Path(__file__).with_name("life_of_workers.py")
-RUNS: Final = int(os.environ.get("RUNS", "30"))
-KILLS: Final = int(os.environ.get("KILLS", "5"))
+RUNS: Final = int(os.environ.get("RUNS", "16"))
+KILLS: Final = int(os.environ.get("KILLS", "3"))
 SEED: Final = int(os.environ.get("SEED", "3"))
 WORKERS: Final = 3
 PATIENCE_SECONDS: Final = 60.0

@@ -90,7 +90,7 @@ def held_out() -> list[TextFile]:
 def test_no_sentence_of_held_out_texts_is_called_false() -> None:
     """Each quotable sentence of every other text supports itself: there is no false alarm in a thousand."""
     texts = [text for text in held_out() if len(text.text) > 300]
-    sentences = [one.text for text in texts[::2] for one in statements(text)]
+    sentences = [one.text for text in texts[::4] for one in statements(text)]
     assert len(sentences) > 1000
     assert [one for one in sentences if complaints(one, one)] == []
 
