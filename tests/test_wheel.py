@@ -153,7 +153,7 @@ def test_a_copied_workflow_runs_by_its_name(with_pytest: Environment, tmp_path: 
 
 def copied(made: Environment, folder: Path, name: str) -> None:
     """Copy a bundled workflow to `flows`, in an environment with what all of them need."""
-    add(made, "sentencex", "snowballstemmer", "stopwordsiso", "markdown-it-py")
+    add(made, "sentencex", "snowballstemmer", "stopwordsiso", "markdown-it-py", "babel")
     ended = made.run("graphengine", "new", "flows", "--from", name, where=folder)
     assert ended.returncode == 0, ended.stderr
 

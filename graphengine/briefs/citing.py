@@ -18,6 +18,7 @@ from graphengine.briefs.text.words import count_words, share_within, stems
 
 MAX_COMPLAINTS = 8  # of one answer
 UNCITED_WORDS = rubric.LONG_WORDS  # one uncited sentence can say that the findings have nothing on a task
+NEARLY_ALL = 0.75  # of a claim's words in one of several passages
 CERTAIN = frozenset(["figure", "denial", "opposite"])
 
 Passages = Mapping[str, Sequence[str]]
@@ -110,6 +111,9 @@ def _complaint(claim: Claim, passages: Passages, *, each: bool) -> str:
     texts = [text for place in claim.citations for text in passages[place]]
     if not texts:
         return ""
+    shares = [share_within(stems(claim.text), stems(text)) for text in texts]
+    if max(shares) >= NEARLY_ALL:  # it is about this one; words of the others do not make it true
+        texts = [text for text, share in zip(texts, shares, strict=True) if share == max(shares)]
     reasons = [_certain(claim.text, text) for text in [*texts, *([" ".join(texts)] if len(texts) > 1 else [])]]
     if not all(reasons):
         return ""

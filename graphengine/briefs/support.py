@@ -23,7 +23,8 @@ from typing import Final
 
 from graphengine.briefs import rubric
 from graphengine.briefs.text.language import ENGLISH, current, stop_words
-from graphengine.briefs.text.wording import Token, is_specific, wording
+from graphengine.briefs.text.quantities import has_date, in_figures, spoken
+from graphengine.briefs.text.wording import Token, is_specific, period, wording
 from graphengine.briefs.text.words import likeness, share_within, stem, stems, word_list, word_list_pairs, words
 
 _CALENDAR: Final = word_list("calendar_words.txt")  # dates can be anywhere
@@ -36,7 +37,12 @@ _INSTEAD: Final = {  # a claim's sign, and the signs of the passage that say as 
     "ALL": frozenset(["ANY"]),
 }
 _OPTIONAL: Final = frozenset(["ALL", "ANY", "BOTH", "MUST", "MANY", "BY", "BEFORE", "AFTER", "ABOVE", "BELOW", "LAST"])
-_DATE: Final = re.compile(r"(?:1\d|2[01])\d\d(?:-\d\d-\d\d)?")  # years and days can be anywhere in a sentence
+_DATE: Final = re.compile(r"(?:1\d|2[01])\d\d(?:-\d\d(?:-\d\d)?)?|--\d\d-\d\d")  # can be anywhere in a sentence
+_CONTRARY: Final = {
+    one: other
+    for pair in ("AT-LEAST AT-MOST", "MORE-THAN LESS-THAN", "ABOVE BELOW", "BEFORE AFTER", "MORE LESS")
+    for one, other in (pair.split(), pair.split()[::-1])
+}
 _ENDINGS: Final = frozenset(["ONLY", "UNLESS", "EXCEPT", "IF", "UNTIL", "WITHOUT"])  # after what they limit
 
 
@@ -75,8 +81,10 @@ def _complaints(claim: str, passage: str, language: str) -> tuple[Complaint, ...
         return (Complaint("words", "says something different"),)
     pair = _Pair(wording(claim), wording(passage))
     if language != ENGLISH:
-        return (*pair.unknown_figures(), *_misquoted(words(claim), words(passage), stop_words(language)))
-    found = [*pair.unknown_words(), *pair.unknown_figures(), *pair.unknown_signs(), *pair.omitted_signs()]
+        misquoted = _misquoted(_spelled(claim), _spelled(passage), stop_words(language))
+        return (*pair.unknown_figures(), *pair.other_periods(), *misquoted)
+    found = [*pair.unknown_figures(), *pair.other_periods(), *pair.unknown_words()]
+    found += [*pair.unknown_signs(), *pair.omitted_signs()]
     return tuple(dict.fromkeys(found))
 
 
@@ -89,6 +97,14 @@ def repeats(sentence: str, other: str, alike: float = rubric.REPEATED_LIKENESS) 
         alike: How similar their words have to be, 0 to 1.
     """
     return likeness(stems(sentence), stems(other)) >= alike and not complaints(sentence, other)
+
+
+def _spelled(sentence: str) -> list[str]:
+    """Return the words of a sentence, with its numbers and dates in figures."""
+    found = words(in_figures(sentence, current()))
+    for number in reversed(spoken(tuple(found), current())):
+        found[number.start : number.end] = [number.value, *(["mal"] if number.times else [])]
+    return found
 
 
 def _misquoted(claim: Sequence[str], passage: Sequence[str], stops: Collection[str]) -> list[Complaint]:
@@ -164,15 +180,45 @@ class _Pair:
     def unknown_figures(self) -> list[Complaint]:
         """Return figures that the passage lacks, or has for something else."""
         found: list[Complaint] = []
+        dates = [one.key for one in self._passage if one.kind == "figure" and _DATE.fullmatch(one.key)]
         for at, one in enumerate(self._claim):
             if one.kind != "figure" or (at in self._pairs and not self._is_torn(at)):
                 continue
+            if (
+                not one.unit
+                and at not in self._pairs
+                and has_date([each for each in dates if each != one.key], one.key)
+            ):
+                continue
             same = [place for place, each in enumerate(self._passage) if each.value == one.value]
-            if not (same and self._has_moved(one)) and not any(self._goes_with(at, place) for place in same):
+            swapped = any(self._is_swapped(at, place) for place in same)
+            if not (same and self._has_moved(one) and not swapped) and not any(
+                self._goes_with(at, place) for place in same
+            ):
                 other = [each.unit for each in self._passage if each.kind == "figure" and each.key == one.key]
                 why = "of something else" if same else "with another unit" if other else "which is not there"
                 found.append(Complaint("figure", f"has the figure \u201c{one.text}\u201d, {why}"))
         return found
+
+    def _is_swapped(self, at: int, place: int) -> bool:
+        """Return whether a figure and the one next to it have changed places: "from 2 GB to 3 MB"."""
+        for step in (1, -1):
+            here, there = at + step, place - step
+            if 0 <= here < len(self._claim) and 0 <= there < len(self._passage):
+                one = self._claim[here]
+                if one.kind == "figure" and one.value == self._passage[there].value != self._claim[at].value:
+                    return True
+        return False
+
+    def other_periods(self) -> list[Complaint]:
+        """Return months, weekdays and lengths of time that the claim has instead of others: "per month"."""
+        free = [one for at, one in enumerate(self._passage) if at not in self._taken and period(one)]
+        known = {period(one) for one in self._passage}
+        return [
+            Complaint("figure", f"has \u201c{one.text}\u201d instead of \u201c{free[0].text}\u201d")
+            for _, one in self._unmatched("word")
+            if free and period(one) and period(one) not in known
+        ]
 
     def _is_torn(self, at: int) -> bool:
         """Return whether a figure that both have is next to other words in each."""
@@ -205,11 +251,18 @@ class _Pair:
                 continue
             wanted = _INSTEAD.get(one.key, frozenset()) | {one.key}
             place = self._counterpart(at, wanted)
-            if place is None:
+            if place is None and (other := self._contrary(one)):
+                found.append(Complaint("opposite", f"has \u201c{one.text}\u201d instead of \u201c{other.text}\u201d"))
+            elif place is None:
                 found.append(Complaint(_kind(one), f"has \u201c{one.text}\u201d, not said of this in the passage"))
             else:
                 self._pairs[at], self._taken[place] = place, at  # each sign of the passage counts once
         return found
+
+    def _contrary(self, sign: Token) -> Token | None:
+        """Return a sign of the passage that the claim lacks and that says the contrary: "at least", "at most"."""
+        free = [one for at, one in enumerate(self._passage) if at not in self._taken and one.kind == "sign"]
+        return next((one for one in free if one.key == _CONTRARY.get(sign.key)), None)
 
     def _counterpart(self, at: int, wanted: frozenset[str]) -> int | None:
         """Return a free sign of the passage with the meaning of the claim's sign and the same words."""

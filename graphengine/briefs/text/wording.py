@@ -14,6 +14,13 @@ from decimal import Decimal
 from typing import Final, Literal
 
 from graphengine.briefs.text.language import ENGLISH, current
+from graphengine.briefs.text.quantities import (
+    calendar,
+    currencies,
+    in_figures,
+    spoken,
+    unit_names,
+)
 from graphengine.briefs.text.words import (
     INSTRUCTION_WORDS,
     STOP_WORDS,
@@ -58,6 +65,7 @@ class Token:
 
 _UNIT_WORDS: Final[Mapping[str, str]] = {
     "%": "% percent percentage",
+    "point": "percentagepoint pp",
     "\u2030": "\u2030 permille",
     "$": "$ usd dollar dollars",
     "\u20ac": "\u20ac eur euro euros",
@@ -105,26 +113,16 @@ _UNIT_WORDS: Final[Mapping[str, str]] = {
     "\u00b0": "\u00b0 degree degrees",
     "\u00b0c": "\u00b0c celsius",
     "\u00b0f": "\u00b0f fahrenheit",
-    "x": "x \u00d7 times fold",
+    "x": "x \u00d7 times fold mal",
 }
 _UNITS: Final = {word: unit for unit, spelt in _UNIT_WORDS.items() for word in spelt.split()}
-_BELOW_TWENTY: Final = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen"
-)
-_TENS: Final = "twenty thirty forty fifty sixty seventy eighty ninety"
-_NUMERALS: Final = {
-    **{word: value for value, word in enumerate(_BELOW_TWENTY.split())},
-    **{word: 10 * tens for tens, word in enumerate(_TENS.split(), start=2)},
-}
-_SCALES: Final = {"hundred": 100, "thousand": 1_000, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _OTHER_FIGURES: Final = {
     "half": "1/2", "halves": "1/2", "twice": "2x", "double": "2x", "doubles": "2x", "doubled": "2x", "triple": "3x",
-    "triples": "3x", "tripled": "3x", "thrice": "3x", "dozen": "12", "first": "1st", "third": "3rd", "fourth": "4th",
-    "fifth": "5th", "sixth": "6th", "seventh": "7th", "eighth": "8th", "ninth": "9th", "tenth": "10th",
+    "triples": "3x", "tripled": "3x", "thrice": "3x", "dozen": "12", "first": "1st",
     "hundreds": "100s", "thousands": "1000s", "millions": "1000000s", "billions": "1000000000s", "dozens": "12s",
     "tens": "10s", "single": "1",
 }  # fmt: skip
+_SUM: Final = r"(?= (?:[a-z]{3} |[$\u20ac\u00a3])?\d)"  # "above NOK 50,000"
 _PHRASES: Final = tuple(
     (re.compile(rf"\b(?:{phrase})\b|{sign}" if sign else rf"\b(?:{phrase})\b", re.IGNORECASE), f" \ue000{name}\ue001 ")
     for name, phrase, sign in (
@@ -132,9 +130,9 @@ _PHRASES: Final = tuple(
         ("AT-LEAST", r"at least|no (?:less|fewer) than|not (?:less|fewer) than|(?:a )?minimum of", r"\u2265|>="),
         ("AT-MOST", r"at most|no more than|not more than|up to(?= (?:\d|the|an?|\w+ty|ten|\w+teen))|(?:a )?maximum of",
          r"\u2264|<="),
-        ("MORE-THAN", r"more than|greater than|larger than|higher than|(?:above|over|exceeds?)(?= \d)",
+        ("MORE-THAN", r"more than|greater than|larger than|higher than|(?:above|over|exceeds?)" + _SUM,
          r"(?<![-=])>(?=\s?\d)"),
-        ("LESS-THAN", r"(?:less|fewer|smaller|lower) than|(?:below|under)(?= \d)", r"<(?=\s?\d)"),
+        ("LESS-THAN", r"(?:less|fewer|smaller|lower) than|(?:below|under)" + _SUM, r"<(?=\s?\d)"),
         ("NOT", r"no longer", ""),
     )
 )  # fmt: skip
@@ -176,7 +174,7 @@ _SIGNS: Final = {
 }
 _LEXEME: Final = re.compile(
     r"(?P<sign>\ue000[A-Z-]+\ue001)"
-    r"|(?P<date>\d{4}-\d{2}-\d{2})"
+    r"|(?P<date>(?:\d{4}|-)-\d{2}-\d{2}|\d{4}-\d{2}(?![\d-]))"
     r"|(?P<clock>(?<![\w.])\d{1,2}:\d{2}(?::\d{2})?)"
     r"|(?P<ordinal>\d+(?:st|nd|rd|th)\b)"
     r"|(?P<version>(?<![\w.])v?\d+(?:\.\d+){2,}[\w+-]*|(?<![\w.])v\d+(?:\.\d+)*)"
@@ -194,7 +192,8 @@ _NEGATED: Final = re.compile(
     r"\b(ca|wo|sha|ai|is|are|was|were|do|does|did|has|have|had|could|would|should|must|might|need)n['\u2019]?t\b",
     re.IGNORECASE,
 )
-_CURRENCIES: Final = "$\u20ac\u00a3"
+_CURRENCIES: Final = frozenset("$\u20ac\u00a3")
+_POINTS: Final = re.compile(r"(?:\bpercent(?:age)?|\bper cent|%)[ -]points?\b|\bProzentpunkten?\b", re.IGNORECASE)
 _ARTICLES: Final = frozenset(["a", "an"])
 
 
@@ -208,8 +207,8 @@ def wording(sentence: str) -> tuple[Token, ...]:
 
 
 @functools.lru_cache(maxsize=4096)
-def _wording(sentence: str, language: str) -> tuple[Token, ...]:  # noqa: ARG001 - part of the cache's key
-    return tuple(_with_units(_numerals(_tokens(sentence))))
+def _wording(sentence: str, language: str) -> tuple[Token, ...]:
+    return tuple(_with_units(_numerals(_tokens(sentence, language))))
 
 
 def exact(sentence: str) -> tuple[object, ...]:
@@ -233,8 +232,9 @@ def specific_words(task: str) -> list[str]:
     return [word for word in subject_words(task) if is_specific(word)]
 
 
-def _prepared(sentence: str) -> str:
+def _prepared(sentence: str, language: str) -> str:
     plain = _CODE.sub(lambda code: " ".join(f"\ue002{part}" for part in code[1].split()) or " ", sentence)
+    plain = _POINTS.sub(" percentagepoint ", in_figures(plain, language))
     plain = _NEGATED.sub(lambda found: f"{_AUXILIARY.get(found[1].lower(), found[1])} not", plain)
     for phrase, sign in _PHRASES:
         plain = phrase.sub(sign, plain)
@@ -244,19 +244,34 @@ def _prepared(sentence: str) -> str:
 _AUXILIARY: Final = {"ca": "can", "wo": "will", "sha": "shall", "ai": "is"}
 
 
-def _tokens(sentence: str) -> Iterator[Token]:
-    text = _prepared(sentence)
-    clause, opens = 0, True
-    for match in _LEXEME.finditer(text):
+def _tokens(sentence: str, language: str) -> Iterator[Token]:
+    text = _prepared(sentence, language)
+    lexemes = [one for one in _LEXEME.finditer(text) if one[0] not in ("-", "\ue002")]
+    is_code = [text[: one.start()].endswith("\ue002") for one in lexemes]
+    plain = [
+        one[0] if one.lastgroup == "word" and not code and one[0].lower() not in _OTHER_FIGURES else ""
+        for one, code in zip(lexemes, is_code, strict=True)
+    ]
+    numbers = {one.start: one for one in spoken(tuple(plain), language)}
+    clause, opens, after = 0, True, 0
+    for at, match in enumerate(lexemes):
         kind, written = str(match.lastgroup), match[0]
-        if kind == "clause":
+        if at < after:
+            continue
+        if number := numbers.get(at):
+            after = number.end
+            said = "-".join(plain[at:after])
+            yield Token("figure", number.value, said, clause, opens=opens)
+            if number.times:
+                yield Token("word", "x", said, clause, unit="x")
+        elif kind == "clause":
             clause += 1
         elif kind == "sign":
             yield Token(
                 "sign", written.strip("\ue000\ue001"), written.strip("\ue000\ue001").lower().replace("-", " "), clause
             )
         elif kind == "word":
-            yield from _word(written, clause, opens=opens, code=text[: match.start()].endswith("\ue002"))
+            yield from _word(written, clause, language, opens=opens, code=is_code[at])
         elif kind == "mark":
             yield Token("word", written.lower(), written, clause, unit=_UNITS.get(written.lower(), ""))
         elif kind != "other":
@@ -264,21 +279,36 @@ def _tokens(sentence: str) -> Iterator[Token]:
         opens = opens and kind in {"clause", "other", "mark"}
 
 
-def _word(written: str, clause: int, *, opens: bool, code: bool) -> Iterator[Token]:
+@functools.cache
+def _unit_words(language: str) -> Mapping[str, str]:
+    """Return the units of a language: the English and international words above, then those of Babel."""
+    known = unit_names(ENGLISH)
+    same = {unit: _UNITS[word] for word, unit in known.items() if word in _UNITS and len(word) > 2}  # noqa: PLR2004
+    return {word: same.get(unit, unit) for word, unit in {**known, **unit_names(language)}.items()} | _UNITS
+
+
+def _unit_of(written: str, language: str) -> str:
+    plain = written.lower()
+    if written in currencies():
+        return _UNITS.get(plain, plain)
+    return _unit_words(language).get(plain, "")
+
+
+def _word(written: str, clause: int, language: str, *, opens: bool, code: bool) -> Iterator[Token]:
     plain = written.lower().replace("\u2019", "'")
     if not code and plain == "cannot":
         yield Token("sign", "MAY", "can", clause)
-    if not code and plain in _SIGNS:
+    if not code and plain in _SIGNS and (opens or written != "May"):  # the month
         yield Token("sign", _SIGNS[plain], written, clause)
         return
     shows = any(character.isupper() for character in (written[1:] if opens else written))
     named = code or shows or any(character.isdigit() for character in written)
-    if plain in _NUMERALS or plain in _SCALES or plain in _OTHER_FIGURES or plain in _ARTICLES:
+    if plain in _OTHER_FIGURES or plain in _ARTICLES:
         yield Token("word", plain, written, clause)  # `_numerals` makes figures of them
     elif code:
         yield Token("word", plain, written, clause, name=True)
     else:
-        unit = _UNITS.get(plain, "")
+        unit = _unit_of(written, language)
         for one in stem_sequence(written):
             if one or unit:
                 yield Token("word", one or plain, written, clause, unit, name=bool(one) and named, opens=opens)
@@ -296,29 +326,28 @@ def _value(written: str, kind: str) -> str:
 
 
 def _numerals(tokens: Iterable[Token]) -> list[Token]:
-    """Turn numerals into figures: "twenty-five", "two million", "half"; remove articles."""
+    """Turn other words into figures, as "half"; multiply "2 million"; remove articles."""
     found: list[Token] = []
     for token in tokens:
-        last = found[-1] if found and found[-1].kind == "figure" and found[-1].clause == token.clause else None
-        if token.kind != "word" or (token.name and token.key not in _NUMERALS):
+        last = found[-1] if found and found[-1].clause == token.clause and _NUMBER.fullmatch(found[-1].key) else None
+        if token.kind == "figure" and token.text.isalpha() and last and last.kind == "figure" and _is_scale(token.key):
+            scaled = Decimal(last.key) * Decimal(token.key)
+            found[-1] = replace(last, key=f"{scaled.normalize():f}", text=f"{last.text} {token.text}")
+        elif token.kind != "word" or token.name:
             found.append(token)
-        elif token.key in _NUMERALS:
-            value = _NUMERALS[token.key]
-            if last and last.text.lower() in _NUMERALS and int(last.key) >= 20 and value < 10:  # noqa: PLR2004
-                found[-1] = replace(last, key=str(int(last.key) + value), text=f"{last.text}-{token.text}")
-            else:
-                found.append(replace(token, kind="figure", key=str(value)))
-        elif token.key in _SCALES:
-            if last and re.fullmatch(r"-?\d+(?:\.\d+)?", last.key):
-                scaled = Decimal(last.key) * _SCALES[token.key]
-                found[-1] = replace(last, key=f"{scaled.normalize():f}", text=f"{last.text} {token.text}")
-            else:
-                found.append(replace(token, kind="figure", key=str(_SCALES[token.key])))
         elif token.key in _OTHER_FIGURES:
             found.append(replace(token, kind="figure", key=_OTHER_FIGURES[token.key]))
         elif token.key not in _ARTICLES:
             found.append(token)
     return found
+
+
+_NUMBER: Final = re.compile(r"-?\d+(?:\.\d+)?")
+
+
+def _is_scale(value: str) -> bool:
+    """Return whether a number is a hundred, a thousand, a million, and so on."""
+    return value[:1] == "1" and len(value) > 2 and not value.strip("0").strip("1")  # noqa: PLR2004
 
 
 def _with_units(tokens: Sequence[Token]) -> Iterator[Token]:
@@ -329,15 +358,36 @@ def _with_units(tokens: Sequence[Token]) -> Iterator[Token]:
         token, is_followed = found[at], at + 1 < len(found) and found[at + 1].kind == "figure"
         if token.kind == "figure":
             found[at] = replace(token, unit=unit)
-        elif token.text in _CURRENCIES and is_followed:
+        elif _leads(token) and is_followed:
             found[at + 1] = replace(found[at + 1], unit=token.unit)
             unit = ""
         else:
             unit = token.unit if token.kind == "word" else ""
     for at, token in enumerate(found):
         taken = at > 0 and found[at - 1].kind == "figure" and found[at - 1].unit == token.unit
-        leads = token.text in _CURRENCIES and at + 1 < len(found) and found[at + 1].kind == "figure"
+        leads = _leads(token) and at + 1 < len(found) and found[at + 1].kind == "figure"
         if token.kind == "figure" or not token.unit:
             yield token
         elif not taken and not leads and len(token.text) > 1:
             yield replace(token, unit="")  # a word like any other
+
+
+_OFTEN: Final = {"hourly": "h", "daily": "day", "weekly": "week", "monthly": "month", "quarterly": "duration-quarter",
+                 "yearly": "year", "annual": "year", "annually": "year"}  # fmt: skip
+_DURATIONS: Final = frozenset(["s", "min", "h", "day", "week", "month", "year", "duration-quarter"])
+
+
+def period(token: Token) -> str:
+    """Return the time that a word names, a month, a weekday or a length, as in "per year"; "" for other words."""
+    plain = token.text.lower()
+    if token.kind != "word" or len(plain) == 1:
+        return ""
+    if plain in calendar(current()):
+        return plain
+    unit = _OFTEN.get(plain) or _unit_of(token.text, current())
+    return unit if unit in _DURATIONS else ""
+
+
+def _leads(token: Token) -> bool:
+    """Return whether a token is a currency, which can be before its figure."""
+    return token.text in _CURRENCIES or (bool(token.unit) and token.text in currencies())
