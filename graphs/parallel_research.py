@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pydantic import Field
 
 from graphengine import END, START, Agent, Graph, Retry, TextFile
+from graphengine.briefs.excerpts import are_long, divide, lines_of
 from graphengine.briefs.text.samples import sample
 from graphengine.errors import ModelTransient
 from graphengine.graph.definition import Node
@@ -44,11 +45,11 @@ class Research(FanOut):
 
 
 async def planned(task: str, sources: list[TextFile], specialists: list[str]) -> dict[str, object]:
-    """Return the readings; with neither sources nor specialists, those of pages of the web."""
-    if sources or any(name.strip() for name in specialists):
-        return {"jobs": team.jobs(sources, specialists)}
-    pages = await gather(task)
-    return {"sources": pages, "jobs": team.jobs(pages, specialists)}
+    """Return the readings: of sources, long ones divided; of specialists; else of pages of the web."""
+    read = sources if sources or any(name.strip() for name in specialists) else await gather(task)
+    if are_long(read):
+        read = [lines_of(part, read) for part in divide(read)]
+    return {"sources": read, "jobs": team.jobs(read, specialists)}
 
 
 def report(merged: str, jobs: Sequence[Job], outcomes: Sequence[Outcome]) -> str:

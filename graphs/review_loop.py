@@ -1,7 +1,8 @@
 """Research for and against, write, review, and write again until the review approves or stops improving.
 
 `graphengine run review_loop` runs it on an example; `--input task=…` and `--input sources=@file.md` on your own texts;
-`--input task=…` alone on pages of the web, if SEARXNG_URL or BRAVE_API_KEY names a search.
+`--input task=…` alone on pages of the web, if SEARXNG_URL or BRAVE_API_KEY names a search. Sources that are too long
+for one question are read in parts, in parallel; `--estimate` shows the cost before, and the result says so.
 The agents answer by rules unless they get models: `--model anthropic` or `--model openai` selects a set of `MODELS`
 below, `--model reviewer=openai:MODEL` a model for one agent, `--model openai-chat:MODEL@http://HOST:PORT/v1` for all.
 
@@ -20,7 +21,6 @@ from pydantic import BaseModel, Field, JsonValue
 from graphengine import (
     END,
     FAIL,
-    START,
     Agent,
     Failure,
     Graph,
@@ -41,7 +41,7 @@ from graphengine.briefs.text.samples import sample
 from graphengine.errors import ContextFull, ModelNotReady, ModelTransient
 from graphengine.reducers import append
 from nodes.review.agents import researcher, reviewer, sceptic, writer
-from nodes.review.gathering import gather
+from nodes.review.gathering import add_gathering
 
 THRESHOLD = 7  # a review with at least this score approves
 ITERATIONS = 3  # more drafts do not improve enough for their price
@@ -112,10 +112,7 @@ def review_loop(  # noqa: PLR0913 - the agents by name, and the limits of the lo
     judged: dict[str, Any] = {"history": ".", "article": best_draft, "final_score": best_score}
     graph.add_node("review", reviewer, writes=judged, retry=again)
     graph.add_node("accept", accept, writes=("article", "final_score"))
-    graph.add_node("gather", gather, writes="sources", retry=again)
-    graph.add_edge(START, "gather", when=value("sources").length() == 0, label="no sources")
-    graph.add_edge(START, "recall")
-    graph.add_edge("gather", "recall")
+    add_gathering(graph, "recall")
     graph.add_fork("recall", ["research", "doubt"], join="merge")
     graph.add_edge("research", "merge", when=unusable, label="without facts")
     graph.add_edge("research", "merge")

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 
 from graphengine.briefs.article import Findings, Review
+from graphengine.briefs.text.survey import whole_text
 from graphengine.state.failure import Failure
+from graphengine.state.text_file import TextFile
 
 RESEARCHERS = ("research", "doubt")  # the nodes whose failure leaves a brief incomplete
 TOO_LONG = "context_full"
@@ -29,14 +31,22 @@ def no_brief(result: Findings, task: str, errors: Sequence[Failure], article: st
     return f"# {' '.join(task.split())}\n\n{warning}\n\n{reasons}\n"
 
 
-def with_warning(text: str, errors: Sequence[Failure]) -> str:
-    """Return a brief with a warning below its title if a researcher failed."""
+def with_warning(text: str, errors: Sequence[Failure], sources: Sequence[TextFile] = ()) -> str:
+    """Return a brief with a warning below its title if a researcher failed, and a note if only excerpts were read."""
     lacking = "; ".join(_reason(error) for error in _of_research(errors))
-    if not lacking:
+    read = "; ".join(note for note in map(excerpt_of, sources) if note and note[1:] not in text)
+    if not lacking and not read:
         return text
-    warning = f"> **Warning:** the research is incomplete, and so is this brief. {lacking}."
-    title, found, rest = text.partition("\n")
-    return f"{title}\n\n{warning}\n{found}{rest}" if title.startswith("# ") else f"{warning}\n\n{text}"
+    warnings = [f"**Warning:** the research is incomplete, and so is this brief. {lacking}."] if lacking else []
+    warnings += [f"**Note:** {read}."] if read else []
+    warning = "\n>\n".join(f"> {one}" for one in warnings)
+    title, _, rest = text.partition("\n")
+    return f"{title}\n\n{warning}\n\n{rest.lstrip()}" if title.startswith("# ") else f"{warning}\n\n{text}"
+
+
+def excerpt_of(source: TextFile) -> str:
+    """Return how much of a source was read, if it was too long to be read whole; else ""."""
+    return whole_text(source)[1]
 
 
 def best_score(result: Review, history: Sequence[Review]) -> int:
@@ -44,15 +54,22 @@ def best_score(result: Review, history: Sequence[Review]) -> int:
     return max(review.score for review in (*history, result))
 
 
-def best_draft(result: Review, history: Sequence[Review], draft: str, article: str, errors: Sequence[Failure]) -> str:
+def best_draft(  # noqa: PLR0913 - the fields of the state
+    result: Review,
+    history: Sequence[Review],
+    draft: str,
+    article: str,
+    errors: Sequence[Failure],
+    sources: Sequence[TextFile] = (),
+) -> str:
     """Return the best draft: this one, which profits from the reviews, unless an earlier one scored better."""
     best = max(((review.score, review.points) for review in history), default=(0, 0))
-    return with_warning(draft, errors) if (result.score, result.points) >= best else article
+    return with_warning(draft, errors, sources) if (result.score, result.points) >= best else article
 
 
-def accept(draft: str, errors: Sequence[Failure]) -> dict[str, str | None]:
+def accept(draft: str, errors: Sequence[Failure], sources: Sequence[TextFile] = ()) -> dict[str, str | None]:
     """Accept the draft, because it could not be reviewed."""
-    return {"article": with_warning(draft, errors), "final_score": None}
+    return {"article": with_warning(draft, errors, sources), "final_score": None}
 
 
 def _of_research(errors: Sequence[Failure]) -> list[Failure]:

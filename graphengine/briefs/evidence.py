@@ -14,14 +14,16 @@ from graphengine.briefs.text.passages import read
 from graphengine.state.text_file import TextFile
 
 MAX_COMPLAINTS = 8  # of one answer; a model that fixes these will check the others too
+BLANK_LINES = 10  # shown in a row; more are those that an excerpt leaves out
 SHOWN_CHARACTERS = 80  # of a fact; enough to recognise it
 
 
 def numbered(source: TextFile) -> str:
-    """Return the text of a source with numbered lines, and its path above."""
+    """Return the text of a source with numbered lines, and its path above; more than ten blank lines are left out."""
     lines = _lines(source)
     width = len(str(len(lines)))
-    rows = (f"{number:>{width}}| {line}" for number, line in enumerate(lines, start=1))
+    shown = (at for at in range(len(lines)) if any(line.strip() for line in lines[max(0, at - BLANK_LINES) : at + 1]))
+    rows = (f"{at + 1:>{width}}| {lines[at]}" for at in shown)
     return "\n".join((f"path: {source.path}", *rows))
 
 

@@ -6,6 +6,7 @@ and adds. Every sentence is a fact or a shortened fact; the writer states nothin
 the rubric, like any writer that knows it.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -24,6 +25,7 @@ TOPIC_FACTS = 2  # on each topic, before any gets more
 MIN_BUDGET_WORDS = 100  # title, introduction, one claim and sources take about sixty
 TITLE_WORDS = 14
 CENTRAL_RANK = 8  # facts up to this rank are the main subject of the sources
+NOT_READ = re.compile(r"\bwere (?:read|weighed|passed on)\b|can be quoted")  # notes of the research on what it left out
 OFF_TASK = "None of them has a word of the task: the sources may have another subject."
 MAX_LOST_TERMS = 1  # key terms that can be lost by shortening a sentence
 
@@ -312,7 +314,9 @@ class _Desk:
         covered = f" Topics: {named}." if named else ""
         known = "; ".join(f"\u201c{one.title}\u201d" for one in self._earlier)
         before = f" Earlier brief{'s' if len(self._earlier) > 1 else ''} on similar subjects: {known}." if known else ""
-        return f"Put together by rules from {count}; each sentence names its file and line.{warning}{covered}{before}"
+        read = "".join(f" {note[:1].upper()}{note[1:]}." for note in self._findings.notes if NOT_READ.search(note))
+        how = f"Put together by rules from {count}; each sentence names its file and line."
+        return f"{how}{warning}{read}{covered}{before}"
 
     def _source_line(self, file: str) -> str:
         label = self._labels[file]

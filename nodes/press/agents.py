@@ -132,6 +132,7 @@ writer = Agent(
         "- Do what was wished for, the newest wish first, where the findings allow it. What they do not answer goes "
         "into `open_questions`, a sentence each, and not into the text.\n"
         "- Where there is a text already, write it anew as the wishes want it and keep what they do not touch.\n"
+        "- If the notes of the findings say that something was not read whole, so does the first paragraph.\n"
         "- Without findings the text says in a sentence that the sources hold nothing on this, and no more."
     ),
     prompt=(

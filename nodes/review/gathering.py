@@ -1,14 +1,17 @@
-"""Gathering: sources from the web, for a topic that comes without any.
+"""Gathering: sources from the web for a topic that comes without any, and excerpts of sources that are too long.
 
 A librarian searches and chooses pages. Its searches are recorded, so that a resumed run has the same. The chosen pages
-become sources like files: the researchers quote them, and every quotation is checked against them.
+become sources like files: the researchers quote them, and every quotation is checked against them. Sources that do not
+fit into one question are read in parts, in parallel, and what their readers quote becomes the sources.
 """
 
 from typing import Any
 
 from pydantic import BaseModel, Field
 
-from graphengine import START, Agent, Graph, Retry, TextFile, value
+from graphengine import END, START, Agent, Graph, Retry, TextFile, value
+from graphengine.briefs import excerpts
+from graphengine.briefs.excerpts import Part, Quoted, are_long
 from graphengine.briefs.text.words import subject_words
 from graphengine.briefs.web import Hit, PageRefused, SearchEngine, SearchFailed, Web, engine_from_environment
 from graphengine.errors import ModelTransient
@@ -18,6 +21,7 @@ PAGES = 6  # that become sources; more are not read with care
 HITS = 10  # of one search
 SHOWN = 3_000  # characters of a page that the librarian looks at
 TURNS = 8
+READERS = 8  # of parts at a time
 
 
 class Chosen(BaseModel):
@@ -43,8 +47,47 @@ librarian = Agent(
 )
 
 
+reader = Agent(
+    "reader",
+    system=(
+        "You read one part of a source that is too long to be read whole. What you leave out is lost.\n"
+        f"- `facts` has at most {excerpts.QUOTATIONS} sentences of the part, the one that says most on the topic "
+        "first; `rank` counts them from 1. Figures, names, dates, conditions and limits matter.\n"
+        "- A fact is one sentence, word for word, without its markup, that can be understood alone. `file` is the path "
+        "above the part and `line` the number before the line on which the sentence begins.\n"
+        "- Where the part says nothing on the topic, leave `facts` empty.\n\n" + DATA_NOTE
+    ),
+    prompt=excerpts.ask_part,
+    output=Quoted,
+    check=excerpts.check_quoted,
+    max_tokens=2048,
+    cache=True,
+    offline=excerpts.quote_part,
+)
+
+
+class Long(BaseModel):
+    """Sources that are read in parts."""
+
+    task: str
+    sources: list[TextFile]
+    parts: list[Part] = []
+    quoted: list[Quoted] = []
+
+
+def reading_in_parts(reader: Agent[Quoted] = reader) -> Graph[Long]:
+    """Return a graph that replaces long sources by excerpts; each part is asked about once, however long they are."""
+    again = Retry(attempts=4, initial_seconds=1, max_seconds=60, on=(OSError, ModelTransient))  # transient errors
+    graph = Graph("reading_in_parts", Long)
+    graph.add_node("divide", excerpts.divide, writes="parts")
+    graph.add_node("read", reader, each={"part": "parts"}, concurrency=READERS, writes={"quoted": "."}, retry=again)
+    graph.add_node("excerpts", excerpts.excerpts, writes="sources")
+    graph.add_path(START, "divide", "read", "excerpts", END)
+    return graph
+
+
 def add_gathering(graph: Graph[Any], first: str, topic: str = "task") -> None:
-    """Let a graph begin at a node, but without sources with a search for pages of the web.
+    """Let a graph begin at a node; without sources with a search of the web, with long ones by reading them in parts.
 
     Args:
         graph: A graph with a field `sources`.
@@ -53,9 +96,14 @@ def add_gathering(graph: Graph[Any], first: str, topic: str = "task") -> None:
     """
     again = Retry(attempts=3, initial_seconds=1, max_seconds=60, on=(OSError, ModelTransient))  # transient errors
     graph.add_node("gather", gather, inputs={"task": topic}, writes="sources", retry=again)
+    given = {"task": topic, "sources": "sources"}
+    graph.add_node("read_in_parts", reading_in_parts(), inputs=given, writes={"sources": "sources"})
+    long = value(are_long).is_true()
     graph.add_edge(START, "gather", when=value("sources").length() == 0, label="no sources")
-    graph.add_edge(START, first)
-    graph.add_edge("gather", first)
+    for before in (START, "gather"):
+        graph.add_edge(before, "read_in_parts", when=long, label="long sources")
+        graph.add_edge(before, first)
+    graph.add_edge("read_in_parts", first)
 
 
 async def gather(task: str) -> list[TextFile]:

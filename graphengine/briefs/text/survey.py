@@ -5,6 +5,7 @@ them are facts, limits or hits of a search.
 """
 
 import functools
+import re
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -107,7 +108,9 @@ def _read_all(sources: Sequence[TextFile]) -> tuple[list[Statement], list[str]]:
     seen: set[object] = set()
     by_file: list[list[Statement]] = []
     for source in sources:
-        text = source.text
+        text, excerpt = whole_text(source)
+        if excerpt:
+            notes.append(excerpt)
         if len(text) > MAX_CHARACTERS:
             notes.append(f"{source.path}: only the first {MAX_CHARACTERS:,} of {len(text):,} characters were read")
             text = text[:MAX_CHARACTERS]
@@ -121,6 +124,15 @@ def _read_all(sources: Sequence[TextFile]) -> tuple[list[Statement], list[str]]:
             notes.append(f"{source.path}: no sentence that can be quoted was found")
         by_file.append(fresh)
     return _cap(by_file, notes), notes
+
+
+_NOTE = re.compile(r"\n<!-- excerpt: (.*) -->\Z")
+
+
+def whole_text(source: TextFile) -> tuple[str, str]:
+    """Return the text of a source without its note, and the note; "" if it is no excerpt."""
+    found = _NOTE.search(source.text)
+    return (source.text[: found.start()], found[1]) if found else (source.text, "")
 
 
 def _cap(by_file: Sequence[Sequence[Statement]], notes: list[str]) -> list[Statement]:

@@ -1,0 +1,104 @@
+"""Sources that are too long for one question: read in parts, in parallel, and said to be."""
+
+from typing import Any
+
+import pytest
+
+from graphengine import Limits, RunFailed, Runner, ScriptedModel, TextFile
+from graphengine.briefs import excerpts
+from graphengine.briefs.endings import with_warning
+from graphengine.briefs.evidence import numbered
+from graphengine.errors import ModelUnavailable
+from graphs import blackboard, content_pipeline, event_bus, handoff, orchestrator, parallel_research, review_loop
+
+TASK = "The lighthouse at Skarv"
+LIT = "The lighthouse at Skarv was lit on 4 November 1873, and its keeper was Ingrid Dahl."
+OFF = "The lighthouse at Skarv was switched off in 1951, because a radio beacon replaced it."
+WORKFLOWS = [
+    (blackboard, "task"),
+    (content_pipeline, "topic"),
+    (event_bus, "task"),
+    (handoff, "topic"),
+    (orchestrator, "task"),
+    (parallel_research, "task"),
+    (review_loop, "task"),
+]
+
+
+@pytest.fixture
+def chronicle(monkeypatch: pytest.MonkeyPatch) -> TextFile:
+    """Return a text of five parts; two of them have something on the task."""
+    monkeypatch.setattr(excerpts, "LONG_BYTES", 4_000)
+    monkeypatch.setattr(excerpts, "PART_BYTES", 2_000)
+    filler = [f"In {year} the crane on quay {year % 7} was paid with {year % 90} coins." for year in range(1800, 1950)]
+    rows = ["# Chronicle", "", "## Before the war", "", *filler[:60], LIT, *filler[60:], "", "## After it", "", OFF]
+    return TextFile(path="chronicle.md", text="\n".join(rows))
+
+
+@pytest.mark.parametrize(("module", "field"), WORKFLOWS, ids=lambda each: getattr(each, "__name__", ""))
+async def test_the_parts_that_say_something_are_found(module: Any, field: str, chronicle: TextFile) -> None:
+    """By rules, in every workflow: both facts, at their own lines, and how much was read."""
+    async with Runner() as runner:
+        result = await runner.start(module.graph, {field: TASK, "sources": [chronicle]}).result()
+    text = str(result.values)
+    assert LIT.rstrip(".") in text, result.error
+    assert OFF.rstrip(".") in text
+    lines = chronicle.text.splitlines()
+    assert {lines.index(LIT) + 1, lines.index(OFF) + 1} <= {
+        number for number in range(1, len(lines) + 1) if f"chronicle.md:{number}" in text or f'"line": {number}' in text
+    } or module is content_pipeline
+    assert "was read in" in text or module is parallel_research  # "24 quotations from 12 of 12 readings"
+
+
+async def test_each_part_is_one_question_and_a_failed_one_is_asked_again(chronicle: TextFile) -> None:
+    """No question has all of the text; after a failure, `resume` asks for the lacking part only."""
+    lines = chronicle.text.splitlines()
+    facts = {at: [{"text": text, "file": "chronicle.md", "line": lines.index(text) + 1, "rank": 1}]
+             for at, text in ((0, LIT), (1, OFF))}  # fmt: skip
+    parts = excerpts.divide([chronicle])
+    asked: list[str] = []
+
+    def answer(request: Any) -> Any:
+        question = request.messages[-1].text
+        asked.append(question)
+        if len(asked) == 2:
+            raise ModelUnavailable("no such model", where="reader")
+        return {"facts": [fact for each in facts.values() for fact in each if str(fact["text"]) in question]}
+
+    graph = review_loop.graph
+    async with Runner(models={"reader": ScriptedModel({"reader": answer})}) as runner:
+        given = {"task": TASK, "sources": [chronicle]}
+        with pytest.raises(RunFailed, match="no such model"):
+            await runner.start(graph, given, run_id="one").result()
+        first = len(asked)
+        done = await runner.resume(graph, "one", limits=Limits(steps=100)).result()
+    assert done.status == "finished"
+    assert len(asked) - first < len(parts) <= len(asked) <= len(parts) + 1
+    assert max(map(len, asked)) < 3_500 < len(chronicle.text)
+    assert LIT.rstrip(".") in done.output
+
+
+def test_an_excerpt_keeps_lines_headings_and_heads_of_tables() -> None:
+    """Lines keep their numbers; what was left out is not shown to a model, line by line."""
+    rows = ["# Report", "", *["Filler without a word of it."] * 60, "## Levels", "", "| Lake | Level |", "|---|---|",
+            *["| Other | 1 |"] * 9, "| Cedar | 38 % |", "", "The end."]  # fmt: skip
+    source = TextFile(path="r.md", text="\n".join(rows))
+    at = rows.index("| Cedar | 38 % |") + 1
+    fact = {"text": "Lake: Cedar; Level: 38 %", "file": "r.md", "line": at, "rank": 1}
+    quoted = excerpts.Quoted.model_validate({"facts": [fact]})
+    (short,) = excerpts.excerpts([source], excerpts.divide([source]), [quoted])
+    kept = [line for line in short.text.splitlines() if line.strip()]
+    assert kept[:-1] == ["# Report", "## Levels", "| Lake | Level |", "|---|---|", "| Cedar | 38 % |"]
+    assert short.text.splitlines()[at - 1] == rows[at - 1]
+    assert numbered(short).count("\n") < 30
+    assert "r.md was read in parts (1); of its 78 lines, 1 quotations" in with_warning(
+        "# Lakes\n\nText.\n", [], [short]
+    )
+
+
+def test_without_any_quotation_the_beginning_is_passed_on() -> None:
+    """So the researchers can say what the text is about instead of the task."""
+    source = TextFile(path="a.md", text="One line here.\nAnother line there.")
+    (short,) = excerpts.excerpts([source], excerpts.divide([source]), [excerpts.Quoted()])
+    assert short.text.startswith(source.text)
+    assert "no quotation" in short.text
