@@ -75,7 +75,7 @@ async def test_each_part_is_one_question_and_a_failed_one_is_asked_again(chronic
     assert done.status == "finished"
     assert len(asked) - first < len(parts) <= len(asked) <= len(parts) + 1
     assert max(map(len, asked)) < 3_500 < len(chronicle.text)
-    assert LIT.rstrip(".") in done.output
+    assert LIT.rstrip(".") in str(done.output)
 
 
 def test_an_excerpt_keeps_lines_headings_and_heads_of_tables() -> None:
