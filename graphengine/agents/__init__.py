@@ -8,6 +8,7 @@ import lazy_loader
 
 if TYPE_CHECKING:
     from graphengine.agents.agent import Agent, Answer
+    from graphengine.agents.approval import Approval, Edit, Refuse, file_diff
     from graphengine.agents.guards import (
         Guard,
         forbidden,
@@ -26,6 +27,7 @@ else:
         __name__,
         submod_attrs={
             "agent": ("Agent", "Answer"),
+            "approval": ("Approval", "Edit", "Refuse", "file_diff"),
             "guards": (
                 "Guard",
                 "forbidden",
@@ -45,11 +47,15 @@ else:
 __all__ = [
     "Agent",
     "Answer",
+    "Approval",
+    "Edit",
     "Guard",
     "Hooks",
+    "Refuse",
     "Tool",
     "ToolSource",
     "Window",
+    "file_diff",
     "forbidden",
     "guard",
     "max_characters",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from graphengine.agents.live_events import Live
-    from graphengine.agents.run_scope import Opens, Piece
+    from graphengine.agents.run_scope import AsksPerson, Opens, Piece
     from graphengine.errors import ModelTransient
     from graphengine.models.base import Model, Request
     from graphengine.models.line import Waits
@@ -102,17 +102,19 @@ class Alone:
     async def may_call(self, model: Model) -> None:
         """Return at once: no limit applies."""
 
-    async def allowed(self, question: str) -> bool:
-        """Raise an error, since a person can only be asked in a run.
+    async def approved(self, identity: str, record: tuple[str, str], ask: AsksPerson) -> None:  # noqa: ARG002
+        """Raise an error if a person is to be asked, which is possible only in a run.
 
         Raises:
-            DefinitionError: Always.
+            DefinitionError: A person is to be asked.
         """
-        raise DefinitionError(
-            f"a person has to be asked: {question}",
-            where="an agent that runs alone",
-            repair="run the agent in a graph, whose run can wait for the answer; in a test, omit approve=",
-        )
+        question = await ask(was_asked=False)
+        if question is not None:
+            raise DefinitionError(
+                f"a person has to be asked: {question.text}",
+                where="an agent that runs alone",
+                repair="run the agent in a graph, whose run can wait for the answer; in a test, omit approve=",
+            )
 
     def live(self, agent: str) -> Live | None:  # noqa: ARG002
         """Return None: there are no watchers."""

@@ -24,11 +24,11 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 from typing_extensions import TypeVar
 
 from graphengine.agents import window
+from graphengine.agents.approval import Asking
 from graphengine.agents.guards import apply_to_value, check_text
 from graphengine.agents.hooks import around_model, around_tool
-from graphengine.agents.outcomes import traceback_text
 from graphengine.agents.reading import KEY
-from graphengine.agents.records import check_usable, checked, record_of, response_of
+from graphengine.agents.records import check_usable, checked, record_of, response_of, result_message, result_record
 from graphengine.agents.run_scope import Outcome, Piece, as_outcome
 from graphengine.agents.tools import ToolOutcome, ToolSource, by_name, check_choice
 from graphengine.engine.frame_tree import add_usage
@@ -66,7 +66,6 @@ T = TypeVar("T", default=str)
 
 CALLS_AT_ONCE: Final = 32
 """The most tool calls of one turn that run in parallel; as many as a Runner has threads by default."""
-_REFUSED: Final = "A person was asked for leave to make this call, and refused it."
 _NO_TURNS: Final = (
     "This call was not made: there are no more turns for calling tools. Give your final answer now, with what you "
     "know, and say what is missing."
@@ -172,7 +171,9 @@ class Conversation(Generic[T]):
                     self._check_turns(tool_turns)
                 if tool_turns > agent.turns:
                     self._is_last = True
-                    self.messages += [_result(call, {"text": _NO_TURNS, "error": True}) for call in response.calls]
+                    self.messages += [
+                        result_message(call, {"text": _NO_TURNS, "error": True}) for call in response.calls
+                    ]
                 else:
                     self.messages += await self._call_tools(response.calls)
                 continue
@@ -480,42 +481,38 @@ class Conversation(Generic[T]):
         tool = self._tools.get(call.name)
         if tool is None:
             known = ", ".join(self._tools) or "none"
-            return _result(call, {"text": f"There is no tool {call.name!r}. There are: {known}.", "error": True})
-        misfit = (
-            tool.misfit(call.arguments, self._given_to(tool)) if tool.approve else None
-        )  # a person is asked only if it fits
-        if tool.approve and misfit is None and not await self._scope.allowed(self._question(call)):
-            return _result(call, {"text": _REFUSED, "error": True})
+            return result_message(call, {"text": f"There is no tool {call.name!r}. There are: {known}.", "error": True})
+        given = self._given_to(tool)
+        made = await Asking(self._agent.name, tool, call, given).verdict(self._scope, (f"tool {call.name}", number))
+        if isinstance(made, str):
+            return result_message(call, {"text": made, "error": True})
+        if made is not call:  # a service refuses one key with other arguments
+            key = f"{key}:{_digest(made.arguments.encode())}"
         raised: list[BaseException] = []
 
         async def make() -> Piece:
             if self._live is not None:
-                self._live.called(call)
+                self._live.called(made)
             with self._scope.call(key):
-                outcome = misfit if misfit is not None else await self._outcome(tool, call)
+                outcome = await self._outcome(tool, made, given)
             if self._live is not None:
-                self._live.returned(call, outcome.text, is_error=outcome.is_error)
-            record: dict[str, JsonValue] = {"text": outcome.text}
-            if outcome.media:
-                record["media"] = [one.model_dump() for one in outcome.media]
-            if outcome.is_error:
-                record["error"] = True
+                self._live.returned(made, outcome.text, is_error=outcome.is_error)
+            record = result_record(outcome, None if made is call else made.arguments)
             if outcome.error is not None:
                 raised.append(outcome.error)
-                record["traceback"] = traceback_text(outcome.error)
             return Piece(record, len(to_json(record)))
 
         record = await self._scope.piece(f"tool {call.name}", number, make)
         for error in raised:  # after the record, which refuses an error that contains a secret
             text = "tool %s of agent %s raised %s: the model was given its text, the call's record has the traceback"
             log.warning(text, call.name, self._agent.name, type(error).__name__, exc_info=error)
-        return _result(call, record)
+        return result_message(call, record)
 
-    async def _outcome(self, tool: Tool, call: ToolCall) -> ToolOutcome:
+    async def _outcome(self, tool: Tool, call: ToolCall, given: Mapping[str, object]) -> ToolOutcome:
         """Return the call's outcome; a tool whose own code was cancelled has failed."""
 
         async def made(call: ToolCall) -> ToolOutcome:
-            return await tool.call(call.arguments, self._given_to(tool), self._scope.blocking)
+            return await tool.call(call.arguments, given, self._scope.blocking)
 
         try:
             return await around_tool(self._agent.watch, made)(call)
@@ -526,9 +523,6 @@ class Conversation(Generic[T]):
             if tool.on_error == "raise":
                 raise RuntimeError(f"the tool {tool.name} was cancelled by its own code: {text}") from error
             return ToolOutcome(text, is_error=True, error=error)
-
-    def _question(self, call: ToolCall) -> str:
-        return f"May {self._agent.name} call {call.name}({call.arguments})?"
 
     # The context window.
 
@@ -623,9 +617,3 @@ def _is_cancelled() -> bool:
 
 def _digest(body: bytes) -> str:
     return hashlib.blake2b(body, digest_size=9).hexdigest()
-
-
-def _result(call: ToolCall, record: JsonObject) -> Message:
-    media = tuple(Media.model_validate(one) for one in record.get("media", ()))
-    failed = record.get("error", False)
-    return Message(role="tool", text=record["text"], media=media, call_id=call.id, is_error=failed)

@@ -47,7 +47,7 @@ class Hooks:
         """Call a tool, and return its result.
 
         Args:
-            call: The call, as the model wrote it. A person who has to approve it has done so.
+            call: The call, as the model wrote it, or with the arguments that the person who approved it changed.
             make: Calls the tool.
         """
         return await make(call)

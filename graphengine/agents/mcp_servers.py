@@ -12,6 +12,7 @@ import functools
 import os
 import re
 import shlex
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -20,6 +21,7 @@ from weakref import WeakKeyDictionary
 from pydantic import ValidationError
 from pydantic_core import to_json
 
+from graphengine.agents.approval import Approval
 from graphengine.agents.arguments import NAME
 from graphengine.agents.mcp_connection import Address, Connection, is_closed
 from graphengine.agents.tools import Tool, ToolOutcome, ToolsUnavailable, by_name
@@ -30,9 +32,11 @@ from graphengine.graph.options import is_seconds
 from graphengine.state.media import Media, mark
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Sequence
 
     from mcp import Client, types
+
+    from graphengine.agents.approval import Approve
 
 _UNFIT: Final = re.compile(r"[^A-Za-z0-9_-]")
 _MAX_PAGES: Final = 1_000
@@ -51,7 +55,7 @@ def mcp(  # noqa: PLR0913 - keyword options of a call that is written once
     only: Collection[str] | None = None,
     prefix: str = "",
     timeout_seconds: float = 60.0,
-    approve: bool | Collection[str] = False,
+    approve: Approve | Collection[str] | Mapping[str, Approve] = False,
     media: bool = False,
 ) -> McpServer:
     """Return the tools of an MCP server, for `Agent(tools=[mcp(…)])`. Needs the extra `mcp`.
@@ -66,7 +70,8 @@ def mcp(  # noqa: PLR0913 - keyword options of a call that is written once
         only: The tools to use, by the server's names; all if not given.
         prefix: Put before each name, so that tools of two servers do not clash.
         timeout_seconds: How long the server may take to start and list its tools, and for each call.
-        approve: Whether a person has to approve each call, or the tools whose calls need that, by the server's names.
+        approve: Whether a person has to approve each call, or under which rule, as for `tool`; or the tools whose calls
+            need that, by the server's names, or a dict of them with the rule of each.
         media: Whether to show pictures and PDF documents in results to the model; else a line describes them.
 
     Returns:
@@ -90,7 +95,11 @@ def mcp(  # noqa: PLR0913 - keyword options of a call that is written once
         raise _refused(f"timeout_seconds={timeout_seconds!r}", "give seconds above 0")
     address = Address(words, url or "", dict(env or {}), dict(headers or {}))
     chosen = None if only is None else tuple(only)
-    asks = approve if isinstance(approve, bool) else tuple(approve)
+    asks: Approve | Mapping[str, Approve]
+    if isinstance(approve, (bool, Approval, Mapping)) or callable(approve):
+        asks = approve
+    else:
+        asks = dict.fromkeys(approve, True)
     return McpServer(address, chosen, prefix, timeout_seconds, asks, media)
 
 
@@ -102,7 +111,7 @@ class McpServer:
     only: tuple[str, ...] | None
     prefix: str
     timeout_seconds: float
-    approve: bool | tuple[str, ...]
+    approve: Approve | Mapping[str, Approve]
     media: bool = False
     _shared: WeakKeyDictionary[asyncio.AbstractEventLoop, _Shared] = field(
         init=False, repr=False, default_factory=WeakKeyDictionary
@@ -145,7 +154,7 @@ class McpServer:
     def _tools(self, found: Sequence[types.Tool], shared: _Shared) -> Sequence[Tool]:
         found = [each for each in found if not _is_long_work(each)]
         known = [each.name for each in found]
-        named = [*(self.only or ()), *(self.approve if isinstance(self.approve, tuple) else ())]
+        named = [*(self.only or ()), *(self.approve if isinstance(self.approve, Mapping) else ())]
         if missing := sorted(set(named).difference(known)):
             text = f"the MCP server {self.name} has no tool {', '.join(missing)}"
             raise DefinitionError(text, where=f"mcp {self.name}", repair=f"it has {', '.join(known) or 'none'}")
@@ -162,7 +171,7 @@ class McpServer:
             functools.partial(shared.call, spec.name),
             name=name,
             description=spec.description or spec.title or "",
-            approve=self.approve if isinstance(self.approve, bool) else spec.name in self.approve,
+            approve=self.approve.get(spec.name, False) if isinstance(self.approve, Mapping) else self.approve,
             timeout_seconds=self.timeout_seconds,
             schema=spec.input_schema,
         )

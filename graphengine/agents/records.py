@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 
 from pydantic_core import PydanticSerializationError, to_json
 
+from graphengine.agents.outcomes import traceback_text
 from graphengine.errors import AnswerCut, AnswerRefused, ContextFull, ModelError
 from graphengine.graph.templates import as_text
-from graphengine.models.base import Response, Stop, ToolCall
+from graphengine.models.base import Message, Response, Stop, ToolCall
 from graphengine.state.json_values import check_depth, utf8_text
+from graphengine.state.media import Media
 
 if TYPE_CHECKING:
+    from graphengine.agents.outcomes import ToolOutcome
     from graphengine.models.base import Model
     from graphengine.state.json_values import JsonObject, JsonValue
 
@@ -133,6 +136,29 @@ def response_of(record: JsonObject) -> Response:
     return Response(record["text"], calls, **more)
 
 
+def result_record(outcome: ToolOutcome, arguments: str | None) -> dict[str, JsonValue]:
+    """Return the record of the outcome of a tool call; `arguments` are those that a person gave it instead."""
+    record: dict[str, JsonValue] = {"text": outcome.text}
+    if arguments is not None:
+        record["arguments"] = arguments
+    if outcome.media:
+        record["media"] = [one.model_dump() for one in outcome.media]
+    if outcome.is_error:
+        record["error"] = True
+    if outcome.error is not None:
+        record["traceback"] = traceback_text(outcome.error)
+    return record
+
+
+def result_message(call: ToolCall, record: JsonObject) -> Message:
+    """Return the message to the model about a tool call that is recorded so."""
+    media = tuple(Media.model_validate(one) for one in record.get("media", ()))
+    text = record["text"]
+    if "arguments" in record:
+        text = f"A person changed the arguments of this call to {record['arguments']}.\n\n{text}"
+    return Message(role="tool", text=text, media=media, call_id=call.id, is_error=record.get("error", False))
+
+
 def _call(call: ToolCall) -> dict[str, str]:
     return {"id": utf8_text(call.id), "name": utf8_text(call.name), "arguments": utf8_text(call.arguments)}
 
@@ -160,4 +186,4 @@ def _utf8(value: Any) -> Any:  # noqa: ANN401 - a JSON value
     return value
 
 
-__all__ = ["check_usable", "checked", "record_of", "response_of"]
+__all__ = ["check_usable", "checked", "record_of", "response_of", "result_message", "result_record"]

@@ -82,6 +82,33 @@ class Opens(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question to a person.
+
+    Attributes:
+        text: Its text.
+        schema: The JSON Schema of the answer.
+        read: Returns the answer of a record, or raises a `ValidationError`.
+        timeout_seconds: How long to wait for the answer; None to wait for ever.
+        default: The record of the answer after that time.
+    """
+
+    text: str
+    schema: Mapping[str, JsonValue]
+    read: Callable[[object], object]
+    timeout_seconds: float | None
+    default: JsonValue
+
+
+class AsksPerson(Protocol):
+    """Makes a question."""
+
+    def __call__(self, *, was_asked: bool) -> Awaitable[Question | None]:
+        """Return the question; None if none is to be asked, which cannot be if it was asked already."""
+        ...
+
+
 class Scope(Protocol):
     """The run's side of an agent's call."""
 
@@ -147,8 +174,14 @@ class Scope(Protocol):
         """
         ...
 
-    async def allowed(self, question: str) -> bool:
-        """Ask a person for permission, and return the answer."""
+    async def approved(self, identity: str, record: tuple[str, str], ask: AsksPerson) -> Any:  # noqa: ANN401 - as read
+        """Ask a person, and return the answer; None if nothing is asked.
+
+        Args:
+            identity: A text that identifies the question.
+            record: The name and the key of the piece of work that it is about: nothing is asked if that is recorded.
+            ask: Returns the question, None if none is to be asked.
+        """
         ...
 
     def live(self, agent: str) -> Live | None:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Literal, Protocol, TypeAl
 from pydantic_core import from_json
 from typing_extensions import ParamSpec, TypeVar
 
+from graphengine.agents.approval import Approval, as_approval
 from graphengine.agents.arguments import NAME, BadArguments, Form, Signature, as_object
 from graphengine.agents.outcomes import MAX_RESULT_CHARACTERS, ToolOutcome, failed, leaves, outcome_of
 from graphengine.agents.tool_threads import MOST_LEFT, CallThread, threads_of
@@ -48,6 +49,8 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
+    from graphengine.agents.approval import Approve
+
     Blocking: TypeAlias = Callable[[Callable[[], object], Executor], Awaitable[object]]
 
 log = logging.getLogger("graphengine.agents")
@@ -72,7 +75,8 @@ class Tool(Generic[P, R_co]):
             `ctx`, are provided by the run, and not described to models.
         name: Its name for models, 1 to 64 of A-Z a-z 0-9 _ -; the function's own name if not given.
         description: Its purpose; the docstring without its sections if not given.
-        approve: Whether a person has to approve each call.
+        approve: Whether a person has to approve each call, or a function of its arguments that returns whether; see
+            `Approval` for more.
         timeout_seconds: How long a call may take; None for no limit. An async function is then cancelled. A sync one
             cannot be: the model gets a timeout error, the conversation is continued, and the function keeps running in
             its thread until it returns or the program ends. Its side effects still happen, its result is dropped.
@@ -93,12 +97,13 @@ class Tool(Generic[P, R_co]):
     _: KW_ONLY
     name: str = ""
     description: str = ""
-    approve: bool = False
+    approve: Approve = False
     timeout_seconds: float | None = None
     serial: bool = False
     on_error: OnError = "tell"
     inputs: Mapping[str, str] | Sequence[str] = ()
     schema: Mapping[str, JsonValue] | None = field(default=None, compare=False)
+    approval: Approval | None = field(init=False, repr=False, compare=False)
     _signature: Signature | None = field(init=False, repr=False, compare=False, default=None)
     _forms: dict[frozenset[str], Form] = field(init=False, repr=False, compare=False, default_factory=dict)
 
@@ -110,6 +115,7 @@ class Tool(Generic[P, R_co]):
         if not self.name:
             object.__setattr__(self, "name", getattr(self.function, "__name__", type(self.function).__name__))
         _check(self)
+        object.__setattr__(self, "approval", as_approval(self.approve, f"tool {self.name}"))
         object.__setattr__(self, "inputs", _as_inputs(self.inputs, f"tool {self.name}"))
         if self.schema is None:
             signature = Signature.of(self.function, self.name)
@@ -132,7 +138,7 @@ class Tool(Generic[P, R_co]):
             DefinitionError: A remaining parameter has a type without a JSON form, or a name that providers do not
                 accept, or is `ctx` outside a run.
         """
-        schema = self.schema if self.schema is not None else self._form({*given, *self.inputs}).schema
+        schema = self.schema if self.schema is not None else self._form(given).schema
         return ToolSpec(self.name, self.description, schema)
 
     def reads(self) -> Sequence[Parameter]:
@@ -197,6 +203,14 @@ class Tool(Generic[P, R_co]):
         passes = next((each for each in leaves(error) if isinstance(each, _PASSES)), None)
         return passes if passes is not None or self.on_error == "tell" else error
 
+    def written(self, arguments: str) -> dict[str, JsonValue]:
+        """Return a model's arguments, which fit, as it wrote them."""
+        return cast("dict[str, JsonValue]", as_object(arguments, _plain_object))
+
+    def values(self, arguments: str, given: Collection[str]) -> Mapping[str, object]:
+        """Return a model's arguments, which fit, as the function gets them, without the names in `given`."""
+        return self.written(arguments) if self.schema is not None else self._form(given).read(arguments)
+
     def misfit(self, arguments: str, given: Mapping[str, object]) -> ToolOutcome | None:
         """Validate a model's arguments without calling the function.
 
@@ -220,16 +234,17 @@ class Tool(Generic[P, R_co]):
         function = cast("Callable[..., object]", self.function)
         if self.schema is not None:
             return functools.partial(function, as_object(arguments, _plain_object))
-        form = self._form({*given, *self.inputs})
+        form = self._form(given)
         provided = {name: given[name] for name in form.injected if name in given}
         return functools.partial(function, **form.read(arguments), **provided)
 
     def _form(self, given: Collection[str]) -> Form:
         signature = cast("Signature", self._signature)
-        injected = signature.injected(given)
+        provided = {*given, *self.inputs}
+        injected = signature.injected(provided)
         form = self._forms.get(injected)
         if form is None:
-            form = self._forms[injected] = signature.form(given)
+            form = self._forms[injected] = signature.form(provided)
         return form
 
     async def _awaited(self, found: Awaitable[object]) -> ToolOutcome:
@@ -330,7 +345,7 @@ def tool(
     *,
     name: str | None = None,
     description: str | None = None,
-    approve: bool = False,
+    approve: Approve = False,
     timeout_seconds: float | None = None,
     serial: bool = False,
     on_error: OnError | None = None,
@@ -343,7 +358,7 @@ def tool(
     *,
     name: str | None = None,
     description: str | None = None,
-    approve: bool = False,
+    approve: Approve = False,
     timeout_seconds: float | None = None,
     serial: bool = False,
     on_error: OnError | None = None,
@@ -357,7 +372,7 @@ def tool(  # noqa: PLR0913 - the options of a tool
     *,
     name: str | None = None,
     description: str | None = None,
-    approve: bool = False,
+    approve: Approve = False,
     timeout_seconds: float | None = None,
     serial: bool = False,
     on_error: OnError | None = None,
@@ -369,7 +384,8 @@ def tool(  # noqa: PLR0913 - the options of a tool
         function: Does the work, sync or async; see `Tool`. For a Tool, a changed copy is returned.
         name: Its name for models; the function's own name if not given.
         description: Its purpose; the docstring's text if not given.
-        approve: Whether a person has to approve each call.
+        approve: Whether a person has to approve each call, or a function of its arguments that returns whether; see
+            `Approval` for more.
         timeout_seconds: How long a call may take; see `Tool` for the effect on a sync function.
         serial: Whether a call never runs at the same time as another call of the same turn.
         on_error: Whether the model is told of an exception of the function, as is usual, or the agent raises it.

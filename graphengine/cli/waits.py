@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import UNSET
 
@@ -17,7 +18,7 @@ from graphengine.runner.answer_schema import example as an_example
 from graphengine.runner.answer_schema import in_words as wanted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from graphengine.cli.places import Place
     from graphengine.cli.terminal import Channel
@@ -30,6 +31,8 @@ ANSWERED: Final = ("ask", "pause", "crash")
 
 _MOST: Final = 12
 _SCHEMA_COLUMNS: Final = 300
+_ALTERNATIVE: Final = 120
+"""The most characters of another answer that is shown as an example."""
 _LINE: Final = 500
 """The most characters of a question that is shown on one line."""
 _QUESTION: Final = 20_000
@@ -120,15 +123,25 @@ def example(facts: WaitRecord) -> tuple[str, str]:
     return _fitting(facts.schema or {})
 
 
-def _fitting(schema: Mapping[str, JsonValue]) -> tuple[str, str]:
+def _fitting(schema: Mapping[str, Any]) -> tuple[str, str]:
     if schema.get("type") == "boolean":
         return "yes", "  (or no)"
+    if any(branch.get("type") == "boolean" for branch in schema.get("anyOf", ())):
+        return "yes", f"  (or {', '.join(['no', *_others(schema)])})"
     if "enum" in schema or "const" in schema:
         first, *others = choices(schema)
         return first, f"  (or {', '.join(others)})" if others else ""
     fitting = an_example(schema)
     plain = fitting == "TEXT" or not schema
     return fitting or "JSON", "" if plain else f"  ({one_line(wanted(schema), _SCHEMA_COLUMNS)})"
+
+
+def _others(schema: Mapping[str, Any]) -> Iterator[str]:
+    """Yield an answer that fits for each branch of a schema that is no yes-or-no question, as words of a shell."""
+    for branch in schema["anyOf"]:
+        fitting = None if branch.get("type") == "boolean" else an_example({**branch, "$defs": schema.get("$defs", {})})
+        if fitting is not None:
+            yield shlex.quote(fitting) if len(fitting) <= _ALTERNATIVE else one_line(wanted(branch), _SCHEMA_COLUMNS)
 
 
 def _compact(value: JsonValue) -> str:

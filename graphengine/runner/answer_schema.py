@@ -83,7 +83,7 @@ def whats_wrong(schema: Schema, value: Any) -> list[str]:  # noqa: ANN401 - json
     try:
         found = Draft202012Validator(schema, registry=Registry()).iter_errors(value)
         errors = sorted(found, key=lambda error: [str(p) for p in error.path])
-        return list(dict.fromkeys(_reason(error, schema) for error in errors))
+        return list(dict.fromkeys(_reason(each, schema) for error in errors for each in _meant(error)))
     except Exception as error:  # noqa: BLE001 - jsonschema raises errors of any kind for invalid schemas
         return [f"the schema that is recorded with the question is invalid: {type(error).__name__}: {error}"]
 
@@ -156,6 +156,15 @@ def _number(schema: Schema, *, whole: bool) -> JsonValue:
     low = max(schema.get("minimum", -math.inf), schema.get("exclusiveMinimum", -math.inf) + step)
     high = min(schema.get("maximum", math.inf), schema.get("exclusiveMaximum", math.inf) - step)
     return max(min(1, high), low)
+
+
+def _meant(error: Any) -> Sequence[Any]:  # noqa: ANN401 - as `_reason`
+    """Return the errors of the only branch that the value has the form of, apart from parts of it; else the error."""
+    branches: dict[Any, list[Any]] = {}
+    for each in error.context or ():
+        branches.setdefault(each.relative_schema_path[0], []).append(each)
+    meant = [found for found in branches.values() if all(each.relative_path for each in found)]
+    return meant[0] if len(meant) == 1 else [error]
 
 
 def _reason(error: Any, root: Schema) -> str:  # noqa: ANN401 - of a library without types

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from typing_extensions import TypeForm
 
     from graphengine.agents.live_events import AgentEvent
-    from graphengine.agents.run_scope import Opens, Piece
+    from graphengine.agents.run_scope import AsksPerson, Opens, Piece
     from graphengine.engine.events import Event
     from graphengine.engine.redaction import Guard
     from graphengine.engine.snapshot import Frame, Snapshot, Task
@@ -545,11 +545,9 @@ class Context:
         """Keep the recorded work if this block fails."""
         return self._work("").keeping()
 
-    async def allowed(self, question: str) -> bool:
-        """Ask a person for permission, and return the answer."""
-        answers = answers_of(bool)
-        wait = WaitRecord(kind="ask", question=question, schema=answers.schema)
-        return bool(await self._work("").wait(wait, [question, None], answers))
+    async def approved(self, identity: str, record: tuple[str, str], ask: AsksPerson) -> Any:  # noqa: ANN401 - as read
+        """Ask a person, and return the answer; None if nothing is asked, or if what it is about is recorded."""
+        return await self._work("").approved(identity, record, ask)
 
     def live(self, agent: str) -> Live | None:
         """Return what shows the live events of a call of an agent."""

@@ -38,6 +38,7 @@ from graphengine.state.field import explain
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 
+    from graphengine.agents.run_scope import AsksPerson, Question
     from graphengine.engine.snapshot import Frame, Task
     from graphengine.runner.context import Surroundings
     from graphengine.state.json_values import JsonValue
@@ -115,6 +116,7 @@ class Work:
         "_time",
         "_tracked",
         "_used",
+        "_wall",
         "cut_short",
         "ending",
         "halts",
@@ -129,6 +131,7 @@ class Work:
         self._note = around.host.note
         self._now = around.now
         self._threads = around.threads
+        self._wall = around.wall
         self._sizes = around.sizes
         self._owner = around.host.task_of(frame.id)
         self._counts: dict[str, int] = {}
@@ -391,11 +394,15 @@ class Work:
             return back
         finally:
             _INSIDE.set(around)
-            del self._busy[place]
             self._said.pop(place, None)
-            self._end_soon()
-            if not self._busy and self._idle is not None and not self._idle.done():
-                self._idle.set_result(None)
+            self._ended(place)
+
+    def _ended(self, place: str) -> None:
+        """Note that work is no longer in flight."""
+        del self._busy[place]
+        self._end_soon()
+        if not self._busy and self._idle is not None and not self._idle.done():
+            self._idle.set_result(None)
 
     def _fits(self, name: str, size_bytes: int, where: str) -> None:
         """Check the size of a record.
@@ -437,7 +444,37 @@ class Work:
             DefinitionError: It is inside a recorded call, which would never finish.
         """
         self.check_not_over(f"ctx.{wait.kind}")
-        place = self._key(wait.kind, digest_of_call(wait.kind, (what,), {}))
+        return await self._wait_at(self._wait_key(wait.kind, what), wait, answers, name)
+
+    async def approved(self, identity: str, record: tuple[str, str], ask: AsksPerson) -> Any:  # noqa: ANN401 - as read
+        """Return a person's answer; None if nothing is asked: see `graphengine.agents.run_scope.Scope`.
+
+        While the question is made, the attempt does not end, so that several questions are asked together.
+        """
+        place, memos = self._wait_key("ask", [identity, None]), self._frame.memos
+        was_asked = place in memos or f"{_ASKED}{place}" in memos
+        if not was_asked and f"{self._stem(*record)}|1" in memos:
+            return None
+        self._busy[place] = ("a question", asyncio.current_task())
+        try:
+            question = await ask(was_asked=was_asked)
+        finally:
+            self._ended(place)
+        if question is None:
+            return None
+        text, schema = question.text, question.schema
+        if self._guard is not None:
+            text, schema = self._guard.hide(text), self._guard.hide(schema)
+        wait = WaitRecord(kind="ask", question=text, schema=schema)
+        if question.timeout_seconds is not None:
+            wait.due, wait.default = self._wall() + question.timeout_seconds, question.default
+        return await self._wait_at(place, wait, question)
+
+    async def _wait_at(
+        self, place: str, wait: WaitRecord, answers: Answers | Question | None, name: str | None = None
+    ) -> Any:  # noqa: ANN401 - of the type of the answer
+        """Return the answer to the wait of this key; without one, end the attempt. Raises: as `wait`."""
+        self.check_not_over(f"ctx.{wait.kind}")
         path = path_of(self._frame.id, self._frame.at)
         if self.is_inside:
             text = f"ctx.{wait.kind} was called inside a ctx.step, which the end of the attempt would cancel"
@@ -476,9 +513,15 @@ class Work:
         task = self._task
         return task.frame, task.node, task.visit, task.attempt
 
-    def _key(self, name: str, what: str) -> str:
+    def _wait_key(self, kind: str, what: object) -> str:
+        return self._key(kind, digest_of_call(kind, (what,), {}))
+
+    def _stem(self, name: str, what: str) -> str:
         here = self._here
-        stem = f"{here.key}/{name}|{what}" if here.work is self else f"{name}|{what}"
+        return f"{here.key}/{name}|{what}" if here.work is self else f"{name}|{what}"
+
+    def _key(self, name: str, what: str) -> str:
+        stem = self._stem(name, what)
         number = self._counts[stem] = self._counts.get(stem, 0) + 1
         key = f"{stem}|{number}"
         self._used.add(key)

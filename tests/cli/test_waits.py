@@ -288,7 +288,7 @@ def test_without_an_answer_the_question_is_shown(waiting: Invoke) -> None:
         ("Annotated[str, Field(min_length=6)]", "TEXT.."),
         ("date", "2030-01-31"),
         ("Literal['dry', 'lively']", "dry"),
-        ("bool | None", "true"),
+        ("bool | None", "yes"),
         ("list[int]", "[1]"),
         ("dict[str, int]", "{}"),
         ("tuple[int, str]", '[1,"TEXT"]'),

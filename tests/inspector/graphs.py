@@ -8,7 +8,8 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from graphengine import END, START, Graph, Limits, Retry, Runner, ask, value
+from graphengine import END, START, Agent, Graph, Limits, Retry, Runner, ScriptedModel, ask, tool, value
+from graphengine.models.scripted import calls
 from graphengine.runner.result import RunFailed
 
 HOSTILE = '</textarea><img src=x onerror="window.hit=1"><script>window.hit=1</script>\'"'
@@ -60,6 +61,20 @@ def review(question: str = "Publish this draft?") -> Graph[State]:
     graph.add_node("approve", ask(question, Verdict), writes="verdict")
     graph.add_node("agree", ask("Go on?", bool), writes="agreed")
     graph.add_path(START, "approve", "agree", END)
+    return graph
+
+
+def mailing() -> Graph[State]:
+    """Return a graph whose agent asks for approval of a mail."""
+
+    def mail(to: str, text: str) -> str:
+        """Send a mail."""
+        return f"sent {text} to {to}"
+
+    model = ScriptedModel([calls(("mail", {"to": "Ada", "text": "Dear Ada,\nhello"})), "done"])
+    graph = Graph("mailing", State)
+    graph.add_node("mail", Agent("clerk", prompt="Mail.", tools=[tool(mail, approve=True)], model=model), writes="text")
+    graph.add_path(START, "mail", END)
     return graph
 
 

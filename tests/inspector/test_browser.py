@@ -16,7 +16,7 @@ from graphengine.runner import RunFailed
 from graphengine.stores.sqlite import SQLiteStore
 from tests.inspector import driven
 from tests.inspector.conftest import Opened, served
-from tests.inspector.graphs import HOSTILE, HOSTILE_ID, counter, record
+from tests.inspector.graphs import HOSTILE, HOSTILE_ID, counter, mailing, record
 from tests.inspector.test_events import driving
 
 PATIENT = 15_000
@@ -60,6 +60,7 @@ async def record_more(path: Path, gate: Path) -> None:
             await runner.start(driven.graph, {"topic": "storms", "gate": str(gate)}, run_id="storms").result()
         await runner.start(driven.graph, driven.example, run_id="draft").result()
         await runner.start(driven.graph, driven.example, run_id="lined-up", queue="night").result()
+        await record(runner, mailing(), "mails")
 
 
 def opened_run(page: Page) -> Page:
@@ -295,9 +296,30 @@ def test_a_question_is_answered_by_a_form(acting: str, written: Path, visit: Ope
     expect(form.locator(".command")).to_contain_text("resume asks")
     expect(page.locator(".acts")).to_contain_text("This inspector drives runs of essay.")
     with closing(sqlite3.connect(written)) as connection:
-        (payload,) = connection.execute("SELECT payload FROM inbox WHERE kind = 'answer'").fetchone()
+        (payload,) = connection.execute("SELECT payload FROM inbox WHERE payload LIKE '%decision%'").fetchone()
     assert '"decision":"publish"' in payload
     assert '"stars":4' in payload
+
+
+def test_the_arguments_of_a_tool_call_are_changed_by_a_form(acting: str, written: Path, visit: Opened) -> None:
+    """The question shows them as a table; a call is approved, refused with a reason, or made with other arguments."""
+    page = visit(acting, "/run?id=mails")
+    form = page.locator("form.question")
+    expect(form.locator(".asked")).to_have_text("May clerk call mail?\n\nto    Ada\ntext  Dear Ada,\n      hello")
+    expect(form.get_by_role("radio")).to_have_text(["yes", "no", "refuse with a reason", "change the arguments"])
+    send = form.get_by_role("button", name="Send the answer")
+    expect(send).to_be_disabled()
+    form.get_by_role("radio", name="refuse with a reason").click()
+    expect(form.get_by_label("refuse", exact=True)).to_be_visible()
+    form.get_by_role("radio", name="change the arguments").click()
+    expect(form.get_by_label("text", exact=True)).to_have_value("Dear Ada,\nhello")
+    form.get_by_label("to", exact=True).fill("Bob")
+    send.click()
+    expect(form).to_contain_text("the answer is recorded")
+    with closing(sqlite3.connect(written)) as connection:
+        query = "SELECT payload FROM inbox WHERE kind = 'answer' AND payload LIKE '%arguments%'"
+        (payload,) = connection.execute(query).fetchone()
+    assert '"arguments":{"to":"Bob","text":"Dear Ada,\\nhello"}' in payload
 
 
 def test_a_run_is_stopped_and_tagged(acting: str, visit: Opened) -> None:

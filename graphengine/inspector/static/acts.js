@@ -32,7 +32,7 @@ function Question({ id, wait, head, session }) {
   };
   return html`<form class="question" onSubmit=${answer}>
     <div><b class="is-waiting">⏸ ${wait.name}</b>${since}${due}</div>
-    <p class="asked" tabindex="0">${wait.question}</p>
+    <p class=${(wait.question || "").includes("\n") ? "asked table" : "asked"} tabindex="0">${wait.question}</p>
     ${session.read_only ? html`<p class="soft">this inspector is read-only</p>` : sent ? null : html`<${Field} schema=${wait.schema} root=${wait.schema} value=${value} set=${setValue} name="answer" />
       <div><button class="main" disabled=${busy || Boolean(problem)}>Send the answer</button> <span class="soft">${problem}</span></div>`}
     ${said}${sent && !drives && html`<${Command} words="continue it here" text=${head.commands.resume} />`}

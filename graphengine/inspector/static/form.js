@@ -27,6 +27,21 @@ export function blank(schema, root = schema) {
   return found.type === "array" ? [] : undefined;
 }
 
+/** The schemas of which a value fits one, if there are several. */
+function branchesOf(found, root) {
+  const branches = (found.anyOf || []).map((each) => resolved(each, root));
+  return branches.length > 1 ? branches : null;
+}
+
+/** Whether a branch is the one that a value was made for. */
+function suits(branch, value) {
+  if (branch.enum || branch.type === "boolean") return (branch.enum || [true, false]).includes(value);
+  if (branch.type === "object") return value !== null && typeof value === "object" && !Array.isArray(value) && (branch.required || []).every((name) => name in value);
+  if (branch.type === "array") return Array.isArray(value);
+  if (branch.type === "null") return value === null;
+  return typeof value === (branch.type === "string" ? "string" : "number");
+}
+
 /** The members of an object that differ from their defaults, or that have none: so that the server knows which were set. */
 export function changedFields(schema, value) {
   const isSame = (name, each) => JSON.stringify(schema.properties?.[name]?.default) === JSON.stringify(each);
@@ -38,6 +53,8 @@ export function problemOf(schema, value, root = schema) {
   const found = resolved(schema, root);
   if (value === undefined && !found.optional) return "not answered yet";
   if (Number.isNaN(value)) return "not a number";
+  const branch = branchesOf(found, root)?.find((each) => suits(each, value));
+  if (branch) return problemOf(branch, value, root);
   if (found.type === "object" && found.properties && value) {
     for (const name of found.required || []) {
       const problem = problemOf(found.properties[name], value[name], root);
@@ -54,6 +71,14 @@ export function Field({ schema, root, value, set, name }) {
   if (options) {
     const word = (each) => (each === true ? "yes" : each === false ? "no" : String(each));
     return html`<div role="radiogroup" aria-label=${name} class="options">${options.map((each) => html`<button type="button" role="radio" aria-checked=${value === each} onClick=${() => set(each)}>${word(each)}</button>`)} ${about}</div>`;
+  }
+  const branches = branchesOf(found, root);
+  if (branches) {
+    const chosen = branches.find((each) => suits(each, value));
+    const buttons = branches.flatMap((each) => (each.type === "boolean" ? [["yes", true], ["no", false]] : each.enum ? each.enum.map((one) => [String(one), one]) : [[each.title || (each.type === "null" ? "none" : each.type || "JSON"), each.type === "null" ? null : blank(each, root), each]]));
+    const isPlain = !chosen || chosen.enum || ["boolean", "null"].includes(chosen.type);
+    return html`<div role="radiogroup" aria-label=${name} class="options">${buttons.map(([word, made, each]) => html`<button type="button" role="radio" aria-checked=${each ? each === chosen : value === made} onClick=${() => set(made)}>${word}</button>`)} ${about}</div>
+      ${!isPlain && html`<${Field} schema=${chosen} root=${root} value=${value} set=${set} name=${name} />`}`;
   }
   if (found.type === "object" && found.properties) {
     return html`<fieldset>${Object.entries(found.properties).map(([key, each]) => html`<div class="field"><span class="label">${key}${(found.required || []).includes(key) ? "" : html` <small class="soft">optional</small>`}</span>

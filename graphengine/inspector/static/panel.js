@@ -80,7 +80,7 @@ function Call({ call, here, select }) {
 function Facts({ detail }) {
   const left = ["answer", "message", "payload", "sent", "emitted", "cancelled", "inside", "changes", "moved", "count", "graph", "after"];
   const found = left.filter((name) => detail[name] !== undefined && detail[name] !== null && detail[name]?.length !== 0);
-  const asks = (detail.waits || []).map((wait) => html`<dt>${wait.name}</dt><dd class="asked" tabindex="0">${wait.question || wait.topic || wait.kind}</dd>`);
+  const asks = (detail.waits || []).map((wait) => html`<dt>${wait.name}</dt><dd class=${(wait.question || "").includes("\n") ? "asked table" : "asked"} tabindex="0">${wait.question || wait.topic || wait.kind}</dd>`);
   if (!found.length && !asks.length) return null;
   return html`<h3>${asks.length ? "Waits for" : "Recorded"}</h3><dl class="fields">${asks}${found.map((name) => html`<dt>${name}</dt><dd><${Value} value=${detail[name]} /></dd>`)}</dl>`;
 }

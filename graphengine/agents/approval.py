@@ -1,0 +1,291 @@
+"""Approval: a person is asked before a tool is called, and can approve, change the arguments, or refuse with a reason.
+
+The answers are JSON: `true`, `false`, `{"refuse": "the reason"}`, `{"arguments": {"amount": 3}}` with the arguments to
+change. Earlier versions recorded only `true` and `false`. What the person sees is a text: the call on one line, a table
+of its arguments if it is longer, or what the tool's own function shows, such as a diff.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
+
+from pydantic import AfterValidator, JsonValue, TypeAdapter, ValidationInfo
+
+from graphengine.agents.run_scope import Question
+from graphengine.errors import DefinitionError
+from graphengine.graph.options import is_seconds, none_for_ever
+from graphengine.graph.runnable import is_async
+from graphengine.graph.templates import as_text
+from graphengine.state.injection import NO_DEFAULT, Injected
+from graphengine.state.json_values import utf8_text
+from graphengine.state.path import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from graphengine.agents.run_scope import Scope
+    from graphengine.agents.tools import Tool
+    from graphengine.models.base import ToolCall
+
+_LINE: Final = 100
+"""The most characters of arguments that are shown on one line, as JSON."""
+_PREFILLED: Final = 20_000
+"""The most characters of arguments that the form of the answer repeats, to be changed."""
+_REFUSED: Final = "A person was asked for leave to make this call, and refused it."
+_HOURS, _MINUTES = 3600, 60
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """The answer of a person who refuses a call and says why; the model reads the reason."""
+
+    refuse: str
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """The answer of a person who approves a call with other arguments: those that change, by name."""
+
+    arguments: dict[str, JsonValue]
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """When a person is asked before a tool is called, and what the person sees.
+
+    Args:
+        when: Returns whether a call needs approval. It gets arguments of the call, what the tool reads of the state,
+            resources and `ctx` by name. Without it every call does.
+        show: Returns the text that describes the call, from the same values; see `file_diff`.
+        timeout_seconds: How long to wait for the answer; None to wait for ever.
+        default: Whether the call is made if there is no answer by then; otherwise it counts as refused.
+
+    Raises:
+        DefinitionError: An argument is invalid.
+
+    Example:
+        >>> careful = Approval(when=lambda amount: amount > 100, timeout_seconds=86_400)
+    """
+
+    when: Callable[..., object] | None = None
+    show: Callable[..., object] | None = None
+    timeout_seconds: float | None = None
+    default: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "timeout_seconds", none_for_ever(self.timeout_seconds))
+        for name in ("when", "show"):
+            function = getattr(self, name)
+            if function is not None and not callable(function):
+                repair = "give a function of the call's arguments"
+                raise DefinitionError(f"Approval({name}={function!r})", where="approve", repair=repair)
+        if self.timeout_seconds is not None and not is_seconds(self.timeout_seconds):
+            text, repair = f"Approval(timeout_seconds={self.timeout_seconds!r})", "give seconds above 0, or None"
+            raise DefinitionError(text, where="approve", repair=repair)
+
+
+Approve: TypeAlias = "bool | Approval | Callable[..., object]"
+
+
+def as_approval(approve: object, where: str) -> Approval | None:
+    """Return when a person is asked: always, under a rule, or never (None).
+
+    Raises:
+        DefinitionError: It is something else.
+    """
+    if isinstance(approve, Approval):
+        return approve
+    if approve is False or approve is None:
+        return None
+    if approve is True:
+        return Approval()
+    if callable(approve):
+        return Approval(when=approve)
+    repair = "give True, a function of the arguments, or Approval(…)"
+    raise DefinitionError(f"approve={approve!r}", where=where, repair=repair)
+
+
+def file_diff(path: str, text: str) -> str:
+    r"""Return the difference between a file and the text that is to replace it, for `Approval(show=file_diff)`.
+
+    Args:
+        path: The file; it need not exist.
+        text: Its new text.
+
+    Example:
+        >>> print(file_diff("missing.txt", "one\ntwo\n"))
+        --- missing.txt (does not exist)
+        +++ missing.txt
+        @@ -0,0 +1,2 @@
+        +one
+        +two
+    """
+    before, note = "", ""
+    try:
+        before = Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        note = " (does not exist)"
+    except UnicodeDecodeError:
+        return f"{path} is not a text; it would be replaced by this text:\n\n{text}"
+    except (OSError, ValueError) as error:
+        return f"{path} cannot be read ({error}); it would get this text:\n\n{text}"
+    was, now = before.splitlines(), text.splitlines()
+    lines = difflib.unified_diff(was, now, f"{path}{note}", path, lineterm="")
+    same = "only the line ends differ" if before != text else "nothing changes"
+    return "\n".join(lines) or f"{path}: {same}"
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """A call of a tool that may need approval.
+
+    Attributes:
+        agent: The agent's name.
+        tool: The tool.
+        call: The model's call.
+        given: What the tool gets besides the arguments.
+    """
+
+    agent: str
+    tool: Tool
+    call: ToolCall
+    given: Mapping[str, object]
+
+    async def verdict(self, scope: Scope, record: tuple[str, str]) -> ToolCall | str:
+        """Return the call to make, or why it is not made, in words for the model. Asks a person if needed.
+
+        Args:
+            scope: The run.
+            record: The name and the key of the call's own record.
+        """
+        if self.tool.approval is None or self.tool.misfit(self.call.arguments, self.given) is not None:
+            return self.call  # arguments that do not fit go back to the model
+        identity = f"May {self.agent} call {self.call.name}({self.call.arguments})?"
+        answer = await scope.approved(identity, record, functools.partial(self._question, scope))
+        if answer is None or answer is True:
+            return self.call
+        if isinstance(answer, Edit):
+            return self.call.model_copy(update={"arguments": self._edited(answer)})
+        if isinstance(answer, Refuse) and answer.refuse.strip():
+            return utf8_text(f"{_REFUSED} The reason: {answer.refuse}")
+        return _REFUSED
+
+    def _edited(self, edit: Edit) -> str:
+        return json.dumps({**self._written, **edit.arguments}, ensure_ascii=False)
+
+    @property
+    def _written(self) -> dict[str, JsonValue]:
+        """The arguments as the model wrote them, repaired if they were not quite JSON."""
+        return self.tool.written(self.call.arguments)
+
+    async def _question(self, scope: Scope, *, was_asked: bool) -> Question | None:
+        """Return the question; None if a person need not be asked. The rule does not decide again after it was."""
+        approval = self.tool.approval
+        if approval is None:
+            return None
+        values = {**self.given, **self.tool.values(self.call.arguments, self.given.keys())}
+        if approval.when is not None and not was_asked and not await self._called(scope, approval.when, values):
+            return None
+        shown = None if approval.show is None else as_text(await self._called(scope, approval.show, values))
+        default: JsonValue = True
+        if not approval.default:
+            default = {"refuse": f"no person answered within {_in_words(approval.timeout_seconds or 0)}"}
+        return Question(self._text(shown), self._schema(), self._read, approval.timeout_seconds, default)
+
+    async def _called(self, scope: Scope, function: Callable[..., object], values: Mapping[str, object]) -> object:
+        """Call a function of the tool's policy with the values that its parameters name."""
+        injected = Injected.of(function)
+        for parameter in injected.parameters:
+            if parameter.name not in values and parameter.default is NO_DEFAULT:
+                text = f"{injected.name}, of approve=, takes {parameter.name!r}, which the call does not have"
+                raise DefinitionError(text, where=f"tool {self.tool.name}", repair=did_you_mean(parameter.name, values))
+        call = functools.partial(function, **{name: values[name] for name in injected.names if name in values})
+        if is_async(function):
+            return await call()  # type: ignore[misc]
+        return await scope.blocking(call)
+
+    def _text(self, shown: str | None) -> str:
+        """Return the question's text."""
+        head = f"May {self.agent} call {self.call.name}?"
+        if shown is not None:
+            return utf8_text(f"{head}\n\n{shown}")
+        written = self._written
+        if len(self.call.arguments) <= _LINE and not any("\n" in str(value) for value in written.values()):
+            return f"{head[:-1]}({self.call.arguments})?"
+        return utf8_text(f"{head}\n\n{_table(written)}")
+
+    def _schema(self) -> dict[str, JsonValue]:
+        """Return the JSON Schema of the answer; the form of the arguments has the call's own as defaults."""
+        own: Mapping[str, Any] = self.tool.spec(self.given.keys()).schema
+        form: dict[str, Any] = {"type": "object"}
+        if isinstance(own.get("properties"), dict):
+            prefilled = self._written if len(self.call.arguments) <= _PREFILLED else {}
+            form["properties"] = {
+                name: {**each, "default": prefilled[name]} if name in prefilled and isinstance(each, dict) else each
+                for name, each in own["properties"].items()
+            }
+            form["additionalProperties"] = own.get("additionalProperties", False)
+        refuse = {"type": "string", "examples": ["the reason"]}
+        schema: dict[str, Any] = {
+            "anyOf": [
+                {"type": "boolean", "title": "approve"},
+                _object("refuse with a reason", "refuse", refuse),
+                _object("change the arguments", "arguments", form),
+            ]
+        }
+        return {**schema, **({"$defs": own["$defs"]} if "$defs" in own else {})}
+
+    def _read(self, record: object) -> bool | Refuse | Edit:
+        """Return a recorded answer.
+
+        Raises:
+            ValidationError: It is none, or it has arguments that do not fit.
+        """
+        return _ANSWER.validate_python(record, context=self._problem)
+
+    def _problem(self, edit: Edit) -> str:
+        """Return why changed arguments do not fit, "" if they do."""
+        found = self.tool.misfit(self._edited(edit), self.given)
+        return "" if found is None else found.text
+
+
+def _fits(answer: bool | Refuse | Edit, info: ValidationInfo) -> bool | Refuse | Edit:  # noqa: FBT001 - an answer
+    problem = info.context(answer) if isinstance(answer, Edit) and info.context else ""
+    if problem:
+        raise ValueError(problem)
+    return answer
+
+
+_ANSWER: Final[TypeAdapter[bool | Refuse | Edit]] = TypeAdapter(Annotated[bool | Refuse | Edit, AfterValidator(_fits)])
+
+
+def _object(title: str, name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the schema of an object with one member."""
+    kind: Literal["object"] = "object"
+    members = {"properties": {name: schema}, "required": [name], "additionalProperties": False}
+    return {"type": kind, "title": title, **members}
+
+
+def _table(values: Mapping[str, JsonValue]) -> str:
+    """Return values as lines, each after its name; further lines of a value are indented as far as its first."""
+    width = max(map(len, values), default=0) + 2
+    lines: list[str] = []
+    for name, value in values.items():
+        first, *others = as_text(value).splitlines() or [""]
+        lines += [f"{name:<{width}}{first}", *(f"{'':<{width}}{each}" for each in others)]
+    return "\n".join(line.rstrip() for line in lines) or "(no arguments)"
+
+
+def _in_words(seconds: float) -> str:
+    for size, name in ((_HOURS, "hours"), (_MINUTES, "minutes")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:g} {name}"
+    return f"{seconds:g} seconds"
+
+
+__all__ = ["Approval", "Approve", "Asking", "Edit", "Refuse", "as_approval", "file_diff"]
