@@ -1,13 +1,19 @@
 """Every command works with runs in PostgreSQL, and none shows a password."""
 
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
 from click.testing import Result
 
+from graphengine.stores.addresses import parse
+from graphengine.stores.postgres.opening import prepare
+from graphengine.stores.postgres.queries import FORMAT
+from graphengine.stores.postgres.sessions import Server
 from tests.cli.programs import Invoke
+from tests.kit.postgres import PostgresServer, execute
 
 PASSWORD = "hush%2Fhush"  # noqa: S105 - the tests' server does not ask for it
 
@@ -124,3 +130,61 @@ def test_a_wrong_address_is_one_clear_error(invoke: Invoke, project: Path, words
     assert "store_" in text
     assert "repair" in text
     assert not [each for each in project.rglob("*") if "hush" in each.name]
+
+
+@pytest.fixture
+def refused(postgres_server: PostgresServer, address: str, invoke: Invoke) -> Iterator[dict[str, tuple[str, str]]]:
+    """Addresses of a database with a run that a user cannot use, with the error's code, by what is wrong."""
+    checked(invoke("run", "counter", "--run-id", "one", "--db", address))
+    base, rules = postgres_server.address(), postgres_server.hba.read_text()
+    schema = address.partition("?schema=")[2]
+    roles = {"locked_out": "PASSWORD 'right'", "no_rights": "", "reader": ""}
+    execute(base, *(f"CREATE ROLE {role} LOGIN {how}" for role, how in roles.items()))
+    execute(base, f"GRANT USAGE ON SCHEMA {schema} TO reader", f"GRANT ALL ON ALL TABLES IN SCHEMA {schema} TO reader")
+    execute(base, "ALTER ROLE reader SET default_transaction_read_only = on")
+    postgres_server.hba.write_text(f"local all locked_out scram-sha-256\n{rules}")
+    execute(base, "SELECT pg_reload_conf()")
+    as_user: Callable[[str], str] = lambda user: address.replace("tester:", f"{user}:")  # noqa: E731
+    yield {
+        "a wrong password": (as_user("locked_out"), "store_forbidden"),
+        "no rights": (as_user("no_rights"), "store_forbidden"),
+        "no such user": (as_user("nobody"), "store_forbidden"),
+        "no such database": (address.replace("/postgres?", "/nothing?"), "store_missing"),
+        "a database that only allows reading": (as_user("reader"), "store_read_only"),
+    }
+    postgres_server.hba.write_text(rules)
+    execute(base, "DROP OWNED BY reader", *(f"DROP ROLE {role}" for role in roles), "SELECT pg_reload_conf()")
+
+
+def test_a_database_that_refuses_is_one_clear_error(
+    invoke: Invoke, address: str, project: Path, refused: dict[str, tuple[str, str]]
+) -> None:
+    """A code and a repair, no traceback, no password, and the runs are unchanged."""
+    before = checked(invoke("show", "one", "--json", "--db", address))
+    for what, (wrong, code) in refused.items():
+        writing = (["run", "counter"], ["worker"], ["resume", "one"], ["run", "counter", "--debug"])
+        reading = (["runs"], ["show", "one", "--json"], ["doctor"])
+        for words in writing if code == "store_read_only" else (*writing, *reading):
+            text = checked(invoke(*words, "--db", wrong), 5)
+            assert text.count(code) == 1, f"{what}: {words}: {text}"
+            assert "repair" in text
+        if code == "store_read_only":
+            assert checked(invoke("show", "one", "--json", "--db", wrong)) == before
+    assert checked(invoke("show", "one", "--json", "--db", address)) == before
+    assert not (project / "checkpoints").exists()
+
+
+def test_a_database_of_another_version(invoke: Invoke, address: str, postgres: str) -> None:
+    """An older one is read as it is and migrated by the first command that writes; a newer one is refused."""
+    with Server(parse(postgres), 0.0).connect() as connection:
+        prepare(connection, parse(postgres), upto=1)
+    assert "no runs" in checked(invoke("runs", "--db", address)).lower()
+    assert execute(postgres, "SELECT format FROM meta") == [(1,)]
+    checked(invoke("run", "counter", "--run-id", "one", "--db", address))
+    assert execute(postgres, "SELECT format FROM meta") == [(FORMAT,)]
+    execute(postgres, "UPDATE meta SET format = 99, oldest = 98")
+    for words in (["runs"], ["run", "counter"], ["doctor"], ["worker"], ["show", "one"]):
+        text = checked(invoke(*words, "--db", address), 5)
+        assert ("store_too_new" in text, "update graphengine" in text) == (True, True)
+    execute(postgres, "UPDATE meta SET format = 98, oldest = 1")
+    assert "finished" in checked(invoke("show", "one", "--db", address))
