@@ -115,7 +115,7 @@ async def _listed(store: Store, wanted: Wanted) -> Sequence[RunInfo]:
     from graphengine.errors import StoreError
     from graphengine.history.load import load_snapshot
     from graphengine.history.selection import newest
-    from graphengine.history.summary import summary_of
+    from graphengine.stores.summaries import summary_of
 
     found = list(await newest(store, wanted))
     for place, info in enumerate(found):

@@ -12,10 +12,10 @@ from msgspec import UNSET
 from graphengine.cli.places import command
 from graphengine.cli.terminal import one_line
 from graphengine.cli.times import when
-from graphengine.history.summary import wait_words
 from graphengine.runner.answer_schema import choices
 from graphengine.runner.answer_schema import example as an_example
 from graphengine.runner.answer_schema import in_words as wanted
+from graphengine.stores.summaries import wait_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -26,14 +26,15 @@ from graphengine.engine.steps import Branched, Step, fingerprint_of
 from graphengine.engine.stored import copy_of
 from graphengine.errors import GraphEngineError, RunExists, UnknownRun
 from graphengine.graph.options import is_tag
-from graphengine.history.summary import summary_of
-from graphengine.stores.base import Append, RunInfo, Status
+from graphengine.stores.base import DEFAULT_QUEUE, Append, RunInfo, Status
+from graphengine.stores.summaries import summary_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from graphengine.engine.outline import Outline
+    from graphengine.history.export_file import RunFile
     from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import Store
 
@@ -132,6 +133,7 @@ def _content(run: Exported) -> dict[str, Any]:
             "parent": parent,
             "due_at": info.due_at,
             **({"tags": list(info.tags)} if info.tags else {}),
+            **({"queue": queue} if (queue := _queue(info)) else {}),
         },
         "outlines": dict(run.outlines),
         "inbox": [{"kind": kind, "payload": payload} for kind, payload in run.inbox],
@@ -139,6 +141,13 @@ def _content(run: Exported) -> dict[str, Any]:
     }
     found: dict[str, Any] = from_json(to_json(made))
     return found
+
+
+def _queue(info: RunInfo) -> dict[str, JsonValue]:
+    """Return a run's place in its queue; nothing for a run that was started without one, as in older files."""
+    if (info.queue, info.priority, info.key, info.queued) == (DEFAULT_QUEUE, 0, None, False):
+        return {}
+    return {"name": info.queue, "priority": info.priority, "key": info.key, "queued": info.queued}
 
 
 def digest_of_content(content: Mapping[str, JsonValue]) -> str:
@@ -212,6 +221,9 @@ def parse(body: bytes | str, where: str) -> Exported:
     info = RunInfo(
         run.id, run.graph, run.fingerprint, run.status, run.seq, run.created_at, steps[-1].at, parent, parent_seq
     )
+    _check_queue(made, where)
+    queue = run.queue
+    info = replace(info, queue=queue.name, priority=queue.priority, key=queue.key, queued=queue.queued)
     info = replace(info, due_at=run.due_at, tags=tuple(run.tags))
     _check_fold(info, steps, where)
     if info.fingerprint not in made.outlines:
@@ -219,6 +231,19 @@ def parse(body: bytes | str, where: str) -> Exported:
     inbox = [(message.kind, message.payload) for message in made.inbox]
     _check_inbox(inbox, where)
     return Exported(info, steps, outlines, inbox, made.version)
+
+
+def _check_queue(made: RunFile, where: str) -> None:
+    """Check a run's place in its queue.
+
+    Raises:
+        BadExport: It is none.
+    """
+    queue = made.run.queue
+    if not is_tag(queue.name) or not (queue.key is None or is_tag(queue.key)):
+        _refuse("its queue or key is not made of printable characters", where)
+    if queue.queued and (made.run.status != "running" or len(made.outlines) > 1):
+        _refuse("it is queued, so that no process has driven it, and yet it was driven", where)
 
 
 def _document(body: bytes | str, where: str) -> dict[str, Any]:
@@ -363,6 +388,8 @@ async def _is_recorded(store: Store, run: Exported) -> bool:
         known = await export_run(store, run.info.id)
     except UnknownRun:
         return False
+    if not _queue(run.info):  # a file of a version that did not export it
+        known = replace(known, info=replace(known.info, queue=DEFAULT_QUEUE, priority=0, key=None, queued=False))
     if digest_of_content(_content(known)) == digest_of_content(_content(run)):
         return True
     message = f"another run is already recorded as {run.info.id}"
@@ -372,11 +399,13 @@ async def _is_recorded(store: Store, run: Exported) -> bool:
 
 async def _record(store: Store, run: Exported) -> None:
     """Write the run. The first write records all its steps; the later ones add its inbox and older outlines."""
-    info = replace(run.info, parent=None, parent_seq=0, driver=None, held=False, queued=False, summary=None)
+    info = replace(run.info, parent=None, parent_seq=0, driver=None, held=False, summary=None)
     fence = await store.create(replace(info, status="running"), run.steps, run.outlines[info.fingerprint])
     for number, (kind, payload) in enumerate(run.inbox, start=1):
         key = f"answer {payload['id']}" if kind == "answer" else f"imported {number}"
         await store.post(info.id, kind, payload, key)
+    if info.queued:
+        return  # a worker can have taken it already
     for fingerprint, outline in run.outlines.items():
         if fingerprint != info.fingerprint:
             await _append(store, Append(info.id, fence, [], "running", fingerprint=fingerprint, outline=outline))

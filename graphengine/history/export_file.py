@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from graphengine.stores.base import Status
+from graphengine.stores.base import DEFAULT_QUEUE, LARGEST_PRIORITY, Status
 
 _ID_CHARACTERS: Final = 200
 
@@ -16,6 +16,17 @@ class _Parent(BaseModel):
 
     run_id: str
     seq: int = Field(ge=1)
+
+
+class _Queue(BaseModel):
+    """Where a run is taken from, if not from the default queue; `queued`: no process has driven it yet."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    name: str
+    priority: int = Field(default=0, ge=-LARGEST_PRIORITY, le=LARGEST_PRIORITY)
+    key: str | None = None
+    queued: bool = False
 
 
 class _Run(BaseModel):
@@ -30,6 +41,7 @@ class _Run(BaseModel):
     parent: _Parent | None
     due_at: float | None
     tags: list[str] = []
+    queue: _Queue = _Queue(name=DEFAULT_QUEUE)
 
 
 class _Message(BaseModel):

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Final
 from graphengine.errors import DefinitionError, InputError
 from graphengine.graph.options import Sizes, is_tag
 from graphengine.runner.run import InQueue
+from graphengine.stores.base import LARGEST_PRIORITY
 
 if TYPE_CHECKING:
     from os import PathLike
 
     from graphengine.stores.base import Store
 
-_LARGEST_PRIORITY: Final = 1_000_000
 _SIZES: Final = Sizes()
 _NOT_IN_IDS: Final = re.compile(r"[\s\x00-\x1f]")
 _LONGEST_ID: Final = 200  # characters
@@ -51,7 +51,7 @@ def place_in(queue: str | None, priority: int, key: str | None) -> InQueue | Non
         if given is not None and not is_tag(given):
             repair = "use 1 to 100 printable characters, not only blanks"
             raise InputError(f"{name}={given!r} cannot be the name of a {name}", where="start", repair=repair)
-    if type(priority) is not int or abs(priority) > _LARGEST_PRIORITY:
+    if type(priority) is not int or abs(priority) > LARGEST_PRIORITY:
         raise InputError(f"priority={priority!r}", where="start", repair="give an integer, such as 10 or -10")
     return InQueue(queue, priority, key)
 

@@ -34,7 +34,6 @@ from graphengine.errors import (
 )
 from graphengine.graph.definition import Limits
 from graphengine.history.load import load_snapshot, outline_of, snapshot_of
-from graphengine.history.summary import summary_of
 from graphengine.runner.answers import TooLargeInput
 from graphengine.runner.loop import Driver
 from graphengine.runner.migration.compatibility import Refit, check_name, frame_at, misfit_error, refit
@@ -45,6 +44,7 @@ from graphengine.state.path import did_you_mean
 from graphengine.state.secret import is_sealed
 from graphengine.state.view import View
 from graphengine.stores.base import Append, RunInfo
+from graphengine.stores.summaries import summary_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping, Sequence

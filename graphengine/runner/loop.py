@@ -28,11 +28,11 @@ from graphengine.engine.step_json import as_stored
 from graphengine.engine.steps import RunStatus, failure_of, outcome_of, path_of
 from graphengine.engine.stored import encode_snapshot
 from graphengine.errors import StoreError
-from graphengine.history.summary import summary_of
 from graphengine.runner.clock import steady
 from graphengine.runner.live_events import Emitted, NodeBegan
 from graphengine.runner.run import StepRecorded
 from graphengine.stores.base import Append
+from graphengine.stores.summaries import summary_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence

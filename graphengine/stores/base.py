@@ -24,6 +24,8 @@ Status: TypeAlias = Literal["running", "waiting", "finished", "stopped", "failed
 
 DEFAULT_QUEUE: Final = "default"
 """The queue of runs that were started without one."""
+LARGEST_PRIORITY: Final = 1_000_000
+"""What a queue sorts by is at most this, or minus this."""
 
 
 @dataclass(frozen=True, slots=True)

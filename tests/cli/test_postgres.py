@@ -90,17 +90,22 @@ def test_the_doctor_finds_damage(invoke: Invoke, address: str, postgres: str) ->
     """A changed step, snapshot or row is a fault; a repair is refused."""
     checked(invoke("run", "counter", "--run-id", "one", "--db", address))
     checked(invoke("run", "counter", "--run-id", "two", "--db", address))
+    checked(invoke("run", "counter", "--run-id", "three", "--db", address))
     assert "sound" in checked(invoke("doctor", "--db", address))
     base, _, schema = postgres.partition("?schema=")
     with psycopg.connect(base, autocommit=True, options=f"-csearch_path={schema}") as connection:
         connection.execute("UPDATE steps SET body = replace(body, 'more', 'less') WHERE seq = 2 AND run = 1")
         connection.execute("UPDATE runs SET status = 'failed' WHERE id = 'two'")
+        connection.execute(
+            """UPDATE runs SET summary = replace(summary, '"visits":', '"visits":1') WHERE id = 'three'"""
+        )
     report = json.loads(checked(invoke("doctor", "--json", "--db", address), 1))
     assert {(each["code"], each["run_id"]) for each in report["findings"] if not each["note"]} == {
         ("step_damaged", "one"),
         ("run_differs", "two"),
+        ("summary_differs", "three"),
     }
-    assert (report["runs"], report["sound"]) == (2, False)
+    assert (report["runs"], report["sound"]) == (3, False)
     assert "--repair repairs files" in checked(invoke("doctor", "--repair", "--db", address), 5)
 
 

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from graphengine import END, START, Context, Graph
 from graphengine.engine.ready import next_due
-from graphengine.history.summary import summary_of
+from graphengine.stores.summaries import summary_of
 from tests.kit.session import Session
 
 

@@ -75,14 +75,14 @@ class PostgresServer:
             self._make_data()
         else:
             source = ["-h", str(copy_of.folder), "-U", "tester"]
-            self._run("pg_basebackup", "-D", self._data, "-R", "--no-sync", "-c", "fast", *source)
+            self.run("pg_basebackup", "-D", self._data, "-R", "--no-sync", "-c", "fast", *source)
         self.start()
 
     def _make_data(self) -> None:
         with FileLock(self.template.with_suffix(".lock")):
             if not self.template.exists():
                 plain = ["--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"]
-                self._run("initdb", "-D", self._data, "-U", "tester", *plain)
+                self.run("initdb", "-D", self._data, "-U", "tester", *plain)
                 shutil.copytree(self._data, self.template)
                 return
         shutil.copytree(self.template, self._data)
@@ -147,7 +147,7 @@ class PostgresServer:
 
     def promote(self) -> None:
         """Make a standby a primary server."""
-        self._run("pg_ctl", "-D", self._data, "promote", "-w")
+        self.run("pg_ctl", "-D", self._data, "promote", "-w")
 
     def stop(self) -> None:
         """Stop it at once, in order."""
@@ -168,7 +168,8 @@ class PostgresServer:
             return False
         return True
 
-    def _run(self, program: str, *words: str | Path) -> None:
+    def run(self, program: str, *words: str | Path) -> None:
+        """Run a program of PostgreSQL, as the user of the server."""
         made = subprocess.run(
             [self._bin / program, *words],
             user=self._user, cwd=self.folder, env=self._environment(), capture_output=True, text=True, check=False,

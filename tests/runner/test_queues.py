@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from pydantic import BaseModel
 
 from graphengine import END, START, Graph, Runner, SyncRunner, ask
 from graphengine.errors import InputError, RunExists
+from graphengine.history.export import BadExport, export_run, import_run, parse, to_json_text
 from graphengine.history.selection import status_of
 from graphengine.runner import Schedule
 from graphengine.runner.health import serving_health
@@ -214,3 +216,31 @@ async def ask_health(port: int, method: str = "GET") -> tuple[int, dict[str, Any
     head, _, body = (await reader.read()).partition(b"\r\n\r\n")
     writer.close()
     return int(head.split()[1]), json.loads(body)
+
+
+async def test_a_queued_run_is_exported_with_its_queue(runner: Runner) -> None:
+    """A worker of another database takes it, as one here would; a file without a queue is that of an older version."""
+    for name, more in (("a", {"priority": 3, "key": "acme"}), ("b", {}), ("c", {"priority": 9})):
+        await runner.start(counting(), run_id=name, queue="mail", **more).result()
+    texts = [to_json_text(await export_run(runner.store, name), "1") for name in "abc"]
+    async with Runner() as other:
+        for text in texts:
+            assert await import_run(other.store, parse(text.encode(), "file"))
+            assert not await import_run(other.store, parse(text.encode(), "file"))
+        info = await other.info("a")
+        assert (info.queue, info.priority, info.key, info.queued) == ("mail", 3, "acme", True)
+        events = await work(other, 3, counting(), concurrency=1, queues=["mail"])
+    assert [event.info.id for event in events if isinstance(event, Took)] == ["c", "a", "b"]
+
+
+async def test_a_file_without_a_queue_is_imported(runner: Runner) -> None:
+    """As versions before queues wrote it; its own database still knows that it has that run."""
+    await runner.start(counting(), run_id="a", queue="mail").result()
+    old = await export_run(runner.store, "a")
+    old = replace(old, info=replace(old.info, queue="default", queued=False))
+    text = to_json_text(old, "1")
+    assert '"queue"' not in text
+    assert not await import_run(runner.store, parse(text.encode(), "file"))
+    bad = to_json_text(replace(old, info=replace(old.info, queue="a\nb")), "1")
+    with pytest.raises(BadExport, match="queue"):
+        parse(bad.encode(), "file")

@@ -9,8 +9,8 @@ from graphengine import END, START, Graph, Limits, RunFailed, Runner, ask
 from graphengine.engine.steps import WaitRecord
 from graphengine.history.export import export_run, import_run
 from graphengine.history.load import load_snapshot
-from graphengine.history.summary import summary_of, wait_words
 from graphengine.stores.base import Summary
+from graphengine.stores.summaries import summary_of, wait_words
 
 
 class State(BaseModel):

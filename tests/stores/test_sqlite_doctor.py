@@ -57,6 +57,7 @@ async def test_a_database_of_real_runs_is_sound(made: Path) -> None:
 
 REPAIRABLE = {
     "run_differs": "UPDATE runs SET wanted_at = NULL, due_at = 5 WHERE id = 'asks'",
+    "summary_differs": "UPDATE runs SET summary = replace(summary, '\"visits\":', '\"visits\":1')",
     "run_lost": "DELETE FROM runs WHERE id = 'branch'",
     "step_time": "UPDATE steps SET at = at + 1 WHERE id = (SELECT max(id) FROM steps)",
     "snapshot_damaged": "UPDATE snapshots SET body = body || ' '",

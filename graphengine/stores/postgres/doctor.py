@@ -23,6 +23,7 @@ from graphengine.stores.postgres.faults import explain
 from graphengine.stores.postgres.queries import SQL
 from graphengine.stores.postgres.reads import Own
 from graphengine.stores.postgres.sessions import Server
+from graphengine.stores.summaries import differing_summary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -171,6 +172,9 @@ def _row(info: RunInfo, snapshot: Snapshot) -> Iterator[Finding]:
     ]
     if differing:
         yield Finding("run_differs", f"its row has {'; '.join(differing)}", info.id, repair=_BACKUP)
+    elif listed := differing_summary(info.summary, info.status, snapshot):
+        repair = "no step is affected, only lists of runs: set runs.summary of its row to NULL, and the log is read"
+        yield Finding("summary_differs", f"its summary has {listed}", info.id, repair=repair)
 
 
 def _number(connection: Connection, statement: bytes) -> int:

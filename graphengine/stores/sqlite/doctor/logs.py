@@ -17,12 +17,14 @@ from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.step_json import decode_step
 from graphengine.engine.stored import decode_snapshot, to_record
 from graphengine.errors import GraphEngineError
+from graphengine.stores.base import read_summary, summary_text
 from graphengine.stores.findings import Finding
 from graphengine.stores.sqlite.doctor.checks import NONSENSE, key_of
 from graphengine.stores.sqlite.faults import shows_damage
 from graphengine.stores.sqlite.queries import DOCTOR_SQL, SQL
 from graphengine.stores.sqlite.reads import KEY_BITS, SEQ_MASK, in_snapshot, newest_snapshot, read_steps, recorded_facts
 from graphengine.stores.sqlite.texts import Texts
+from graphengine.stores.summaries import differing_summary, summary_of
 
 if TYPE_CHECKING:
     import sqlite3
@@ -265,6 +267,17 @@ def _snapshot(connection: sqlite3.Connection, run: _RunCheck, shot: int) -> Iter
         yield run.finding("snapshot_differs", message, seq, repair, shot)
 
 
+def _summary(connection: sqlite3.Connection, run: _RunCheck, snapshot: Snapshot) -> Iterator[Finding]:
+    """Yield a finding if the run's summary disagrees with its log; older formats have none."""
+    found = connection.execute(DOCTOR_SQL["has_summaries"]).fetchone()
+    text = None if found is None else connection.execute(DOCTOR_SQL["summary"], (run.key,)).fetchone()[0]
+    listed = differing_summary(read_summary(text), run.row["status"], snapshot)
+    if listed:
+        what, repair = f"its summary has {listed}", f"{_DOCTOR} writes it anew: it is derived from the log"
+        values: dict[str, JsonValue] = {"summary": summary_text(summary_of(snapshot))}
+        yield Finding("summary_differs", what, run.run_id, repair=repair, repairable=True, row=run.key, values=values)
+
+
 def _plain(snapshot: Snapshot) -> JsonValue:
     return from_json(to_json(to_record(snapshot)))
 
@@ -302,6 +315,7 @@ def _row(connection: sqlite3.Connection, run: _RunCheck) -> Iterator[Finding]:
         differing.append(f"wanted_at {row['wanted_at']!r}, though the run {need} a driver")
         right["wanted_at"] = snapshot.now if is_wanted else None
     if not differing:
+        yield from _summary(connection, run, snapshot)
         return
     if right["parent"] is not None:
         found = key_of(connection, str(right["parent"]))

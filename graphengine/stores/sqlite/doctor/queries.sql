@@ -129,5 +129,14 @@ UPDATE runs SET id = ?, graph = ?, fingerprint = ?, status = ?, created_at = ?, 
     due_at = ?, wanted_at = ?
 WHERE key = ?;
 
+-- name: has_summaries
+SELECT 1 FROM pragma_table_info('runs') WHERE name = 'summary';
+
+-- name: summary
+SELECT summary FROM runs WHERE key = ?;
+
+-- name: set_summary
+UPDATE runs SET summary = ? WHERE key = ?;
+
 -- name: first_message
 SELECT posted_at FROM inbox WHERE run = ? AND payload IS NOT NULL AND kind <> 'stop' ORDER BY id LIMIT 1;

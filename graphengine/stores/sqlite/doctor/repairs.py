@@ -30,6 +30,7 @@ _DONE: Final = {
     "schema": "repaired the schema",
     "mark": "set the file's mark and version",
     "run_differs": "corrected rows of runs from their logs",
+    "summary_differs": "wrote summaries of runs anew from their logs",
     "run_lost": "restored rows of runs from their logs",
     "step_time": "corrected the times in rows of steps",
     "snapshot_damaged": "dropped damaged snapshots",
@@ -166,6 +167,11 @@ def _correct_run(connection: sqlite3.Connection, finding: Finding, options: Leas
     connection.execute(DOCTOR_SQL["set_run"], (*(right[name] for name in names), wanted_at, finding.row))
 
 
+def _write_summary(connection: sqlite3.Connection, finding: Finding, options: LeaseOptions) -> None:
+    del options
+    connection.execute(DOCTOR_SQL["set_summary"], (finding.values["summary"], finding.row))
+
+
 def _restore_run(connection: sqlite3.Connection, finding: Finding, options: LeaseOptions) -> None:
     values = finding.values
     connection.execute(DOCTOR_SQL["drop_run_without_steps"], (values["id"],))
@@ -198,6 +204,7 @@ _REPAIRS: Final[dict[str, Callable[[sqlite3.Connection, Finding, LeaseOptions], 
     "schema": _repair_schema,
     "mark": _set_mark,
     "run_differs": _correct_run,
+    "summary_differs": _write_summary,
     "run_lost": _restore_run,
     "step_time": _set_step_time,
     "snapshot_damaged": _drop(DOCTOR_SQL["drop_snapshot"]),

@@ -1,10 +1,12 @@
 """The summary of a run in a list: why it ended or what it waits for, and what it cost.
 
-It is written with each change of a run's status, so that a list of runs reads no log.
+It is written with each change of a run's status, so that a list of runs reads no log. The doctors compare it with the
+log.
 """
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import TYPE_CHECKING, Final
 
 from graphengine.engine.ready import of_limit
@@ -54,6 +56,20 @@ def summary_of(snapshot: Snapshot, status: RunStatus | None = None) -> Summary:
     )
 
 
+def differing_summary(stored: Summary | None, status: str, snapshot: Snapshot) -> str:
+    """Return how a stored summary differs from the one of a run's whole log; "" if it does not.
+
+    While a run is `running`, its summary is that of an earlier step; and none is stored by older versions. The words of
+    the reason are not compared: another version can choose others.
+    """
+    if stored is None or status == "running" or status != snapshot.status:
+        return ""
+    right = summary_of(snapshot)
+    names = [each.name for each in fields(Summary) if each.name != "reason"]
+    wrong = [name for name in names if getattr(stored, name) != getattr(right, name)]
+    return "; ".join(f"{name} {getattr(stored, name)!r} instead of {getattr(right, name)!r}" for name in wrong)
+
+
 def wait_words(name: str, wait: WaitRecord, *, path: str = "", characters: int) -> str:
     """Return a wait on one line; its name is left out if it is the path."""
     named = "" if name == path or wait.kind in ("sleep", "pause") else f"{name}: "
@@ -71,4 +87,4 @@ def _one_line(text: str, characters: int) -> str:
     return line if len(line) <= characters and len(text) <= 4 * characters else f"{line[: characters - 1].rstrip()}…"
 
 
-__all__ = ["summary_of", "wait_words"]
+__all__ = ["differing_summary", "summary_of", "wait_words"]

@@ -1,0 +1,102 @@
+"""The backups that the pages recommend, made while a worker drives runs, are sound, and all their runs continue."""
+
+import asyncio
+import shutil
+import sqlite3
+import subprocess
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from graphengine import Runner, Worker
+from graphengine.stores.postgres import doctor as postgres_doctor
+from graphengine.stores.sqlite import doctor as sqlite_doctor
+from tests.crash import life_of_workers
+from tests.crash.life_of_workers import small
+from tests.crash.test_workers_life import reach
+from tests.kit.postgres import PostgresServer, execute
+
+RUNS = 20
+PATIENCE_SECONDS = 60.0
+
+
+@pytest.fixture(autouse=True)
+def effects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file of the effects of nodes."""
+    monkeypatch.setattr(life_of_workers, "FILE", tmp_path / "effects")
+    return tmp_path / "effects"
+
+
+async def drive(database: str) -> None:
+    """Let a worker drive all runs to their end."""
+    graph = small()
+    async with Runner(database) as runner, asyncio.timeout(PATIENCE_SECONDS):
+        worker = Worker(runner, {graph.name: graph}, poll_seconds=0.05)
+        working = asyncio.create_task(worker.run())
+        while {each.status for each in await runner.store.counts()} != {"finished"}:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+        worker.stop()
+        await working
+
+
+async def check(database: str, backup: str) -> None:
+    """Check a backup that was made while the runs of a database were driven."""
+    async with Runner(backup) as runner:
+        counts = await runner.store.counts()
+        assert sum(each.runs for each in counts) == RUNS
+        assert {each.status for each in counts} != {"finished"}, "the backup was made too late to show anything"
+        logs = {info.id: await runner.history(info.id) for info in await runner.runs()}
+    await drive(backup)
+    async with Runner(backup) as runner, Runner(database) as original:
+        for name, log in logs.items():
+            assert (await runner.history(name))[: len(log)] == log
+            assert (await original.history(name))[: len(log)] == log
+            assert (await runner.info(name)).status == "finished"
+
+
+async def test_a_dump_of_postgres(postgres_server: PostgresServer, postgres: str, effects: Path) -> None:
+    """`pg_dump` and `pg_restore` into another database."""
+    base, _, schema = postgres.partition("?schema=")
+    there, file = postgres_server.address(schema, database=f"db_{schema}"), postgres_server.folder / f"{schema}.dump"
+    socket = ["-h", str(postgres_server.folder), "-U", "tester"]
+
+    def copy() -> None:
+        postgres_server.run("pg_dump", "-Fc", "-n", schema, "-f", file, base)
+        postgres_server.run("createdb", *socket, f"db_{schema}")
+        postgres_server.run("pg_restore", "-d", there.partition("?")[0], file)
+
+    async with Runner(postgres) as runner:
+        for number in range(RUNS):
+            await runner.start(small(), run_id=f"r{number}", queue="q").result()
+        driving = asyncio.create_task(drive(postgres))
+        await reach(effects, RUNS)
+        await asyncio.gather(driving, asyncio.to_thread(copy))
+    assert postgres_doctor.examine(there).is_sound
+    await check(postgres, there)
+    execute(base, f"DROP DATABASE db_{schema}")
+
+
+@pytest.mark.parametrize("program", ["sqlite3", "python"])
+async def test_an_online_backup_of_sqlite(tmp_path: Path, effects: Path, program: str) -> None:
+    """`.backup` of the sqlite3 program, and `Connection.backup` of the module."""
+    database, backup = tmp_path / "runs.db", tmp_path / "backup.db"
+    if program == "sqlite3" and shutil.which("sqlite3") is None:
+        pytest.skip("the program sqlite3 is not installed")
+
+    def copy() -> None:
+        backup.touch(0o600)  # as with the umask of the page
+        if program == "sqlite3":
+            subprocess.run(["sqlite3", str(database), f".backup {backup}"], check=True)
+            return
+        with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(backup)) as target:
+            source.backup(target)
+
+    async with Runner(database) as runner:
+        for number in range(RUNS):
+            await runner.start(small(), run_id=f"r{number}", queue="q").result()
+        driving = asyncio.create_task(drive(str(database)))
+        await reach(effects, RUNS)
+        await asyncio.gather(driving, asyncio.to_thread(copy))
+    assert sqlite_doctor.examine(backup).is_sound
+    await check(str(database), str(backup))
