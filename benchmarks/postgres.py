@@ -1,6 +1,6 @@
-"""Steps of runs stored in PostgreSQL: one run, many runs at once, and from an answer to the end in another process.
+"""Runs stored in PostgreSQL: a step, many runs at once, sleepers, a queue, several processes, a large database.
 
-    python -m benchmarks.postgres postgresql://user@host/database [--quick]
+    python -m benchmarks.postgres postgresql://user@host/database [--quick] [PROGRAM …]
 
 It uses schemas of its own in that database, and drops them. With langgraph-checkpoint-postgres installed, LangGraph's
 Postgres saver takes part.
@@ -15,25 +15,28 @@ import time
 import uuid
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.util import find_spec
+from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 
 from benchmarks.measure import MICRO, MILLI, Figure, Outcome, Settings, Target, alternate
-from benchmarks.ours import Counter, Visits, counting, counting_noted
+from benchmarks.ours import Counter, Visits, asking, counting, counting_noted, sleeping
 from benchmarks.report import figures, targets
-from graphengine import END, START, Graph, Runner, Worker, ask
+from graphengine import Graph, Runner, Worker
 from graphengine.engine.step_json import encode_step
 from graphengine.runner.worker import Ended
 from graphengine.stores.addresses import parse
-from graphengine.stores.base import Pick
+from graphengine.stores.base import DEFAULT_QUEUE, Pick
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
+    from multiprocessing.synchronize import Event
 
     from benchmarks.measure import Side
     from graphengine.runner.worker import WorkerEvent
 
+STEPS = 10
 OURS, RAW, PEER = "graphengine", "raw psycopg: one insert, one commit", 'LangGraph, durability="sync"'
 
 
@@ -129,7 +132,7 @@ async def many(settings: Settings, address: str) -> Outcome:
 
     From the first `start` to the last `result()`. Only node visits count, not the row with which each run starts.
     """
-    runs, few, steps = settings.count(2000, 20), settings.count(200, 5), 10
+    runs, few, steps = settings.count(2000, 20), settings.count(200, 5), STEPS
 
     async def ours() -> float:
         async with schema_at(address) as place, Runner(place) as runner:
@@ -158,28 +161,153 @@ async def many(settings: Settings, address: str) -> Outcome:
 
 
 async def wake(settings: Settings, address: str) -> Outcome:
-    """From an answer in one Runner until a worker on another Runner has finished the run; its poll is an hour away."""
-    graph = Graph("asks", Counter)
-    graph.add_node("q", ask("Well?", str), writes="name")
-    graph.add_path(START, "q", END)
+    """From an answer in one process until a worker in another one has finished the run; its poll is an hour away."""
+    graph = asking()
     rounds: list[float] = []
-    async with schema_at(address) as place, Runner(place) as here, Runner(place) as there:
-        worker = Worker(there, {graph.name: graph}, poll_seconds=3600)
-        working = asyncio.create_task(worker.run())
+    async with schema_at(address) as place, Runner(place) as here:
+        await here.start(graph).result()
+        stop = await _begin(place, 1, poll_seconds=3600)
         for _ in range(settings.count(50, 3)):
             run = here.start(graph)
             await run.result()
-            await asyncio.sleep(0.1)  # the worker rests again
+            await asyncio.sleep(0.1)  # the worker rests
             began = time.perf_counter()
             await here.answer(run.id, "yes")
             while (await here.store.info(run.id)).status != "finished":  # noqa: ASYNC110 - it ends elsewhere
                 await asyncio.sleep(0.001)
             rounds.append((time.perf_counter() - began) * MILLI)
-        worker.stop()
-        await working
+        stop()
     figure = Figure(OURS, "ms", tuple(rounds))
     return Outcome("From an answer to the end in another process", {OURS: figure}, [
         Target("an answer until the end", figure.median, "≤", 30, "ms"),
+    ])  # fmt: skip
+
+
+def _work(address: str, poll_seconds: float, ready: Event) -> None:
+    """Drive runs in a process of its own, until it is ended."""
+
+    async def main() -> None:
+        graphs: dict[str, Graph[Any]] = {graph.name: graph for graph in (counting(STEPS), asking())}
+        for graph in graphs.values():
+            graph.compile()
+        async with Runner(address) as runner:
+            queues = ("bench", DEFAULT_QUEUE)
+            worker = Worker(runner, graphs, queues=queues, concurrency=50, poll_seconds=poll_seconds)
+            working = asyncio.create_task(worker.run())
+            while worker.standing.polled_at is None and not worker.standing.driven:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            ready.set()
+            await working
+
+    asyncio.run(main())
+
+
+async def _begin(address: str, count: int, poll_seconds: float) -> Callable[[], None]:
+    """Start worker processes, wait until they have looked for runs, and return what ends them."""
+    context = get_context("spawn")
+    events = [context.Event() for _ in range(count)]
+    workers = [context.Process(target=_work, args=(address, poll_seconds, ready), daemon=True) for ready in events]
+    for worker in workers:
+        worker.start()
+
+    def stop() -> None:
+        for worker in workers:
+            worker.kill()
+            worker.join()
+
+    for ready in events:
+        if not await asyncio.to_thread(ready.wait, 60):
+            stop()
+            message = "a worker does not start"
+            raise RuntimeError(message)
+    return stop
+
+
+async def crew(settings: Settings, address: str) -> Outcome:
+    """Steps a second of queued runs of 10 steps, driven by one worker process and by three, 50 at a time each.
+
+    From the moment in which all runs are in the queue, to the end of the last.
+    """
+    runs = settings.count(2000, 30)
+    graph = counting(STEPS)
+
+    async def steps_a_second(workers: int) -> float:
+        async with schema_at(address) as place, Runner(place) as runner:
+            await runner.start(graph, Counter()).result()
+            await _queue(runner, graph, runs, priority=0, queue="held")
+            stop = await _begin(place, workers, poll_seconds=0.1)
+            began = time.perf_counter()
+            await asyncio.to_thread(_open_queue, place)
+            while await _finished(runner) <= runs:  # noqa: ASYNC110 - they end elsewhere
+                await asyncio.sleep(0.05)
+            seconds = time.perf_counter() - began
+            stop()
+            return runs * STEPS / seconds
+
+    one, three = "one worker process", "three worker processes"
+    sides: dict[str, Side] = {one: lambda: steps_a_second(1), three: lambda: steps_a_second(settings.count(3, 1))}
+    found = await alternate(sides, "steps/s", settings.count(3, 1))
+    return Outcome("Several worker processes", found, [
+        Target("three worker processes, against one", found[three].against(found[one]), "≥", 1.7),
+    ])  # fmt: skip
+
+
+def _open_queue(address: str) -> None:
+    """Move the runs to the queue of the workers."""
+    with _connected(address) as connection:
+        connection.execute("UPDATE runs SET queue = 'bench' WHERE queue = 'held'")
+
+
+async def _finished(runner: Runner) -> int:
+    return sum(each.runs for each in await runner.store.counts() if each.status == "finished")
+
+
+async def sleepers(settings: Settings, address: str) -> Outcome:
+    """The CPU time of a process in which 2,000 runs sleep, for a second."""
+    count, seconds = settings.count(2000, 20), settings.count(20, 1)
+    graph = sleeping(86_400.0)
+    async with schema_at(address) as place, Runner(place) as runner:
+        runs = [runner.start(graph) for _ in range(count)]
+        while sum(each.runs for each in await runner.store.counts() if each.status == "waiting") < count:  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+        await asyncio.sleep(settings.count(3, 0))  # until the last has fallen asleep
+        began, cpu = time.perf_counter(), time.process_time()
+        await asyncio.sleep(seconds)
+        share = (time.process_time() - cpu) / (time.perf_counter() - began) * 100
+        del runs
+    figure = Figure(OURS, "% of a core", (max(share, 0.001),))
+    return Outcome(f"{count:,} runs that sleep in one process", {OURS: figure}, [
+        Target("CPU of 2,000 sleepers", figure.median, "≤", 2, "% of a core"),
+    ])  # fmt: skip
+
+
+async def due(settings: Settings, address: str) -> Outcome:
+    """The time of `due` and of taking one run, in a database of 1,000 and of 1,000,000 runs that wait or have ended.
+
+    Of those, a tenth wait for a time to come, and the others are finished.
+    """
+    sizes, rounds = (settings.count(1000, 50), settings.count(1_000_000, 500)), settings.count(100, 3)
+    graph = counting(1)
+    figures: dict[str, Figure] = {}
+    for size in sizes:
+        async with schema_at(address) as place, Runner(place) as runner:
+            await runner.start(graph, Counter()).result()
+            await asyncio.to_thread(_fill_ended, place, size)
+            looked, took = [], []
+            for _ in range(rounds):
+                await _queue(runner, graph, 1, priority=0)
+                began = time.perf_counter()
+                await runner.store.due(time.time(), limit=50)
+                looked.append((time.perf_counter() - began) * MILLI)
+                began = time.perf_counter()
+                await runner.store.take(Pick(time.time(), 50, [graph.name]))
+                took.append((time.perf_counter() - began) * MILLI)
+        figures[f"due, {size:,} runs"] = Figure(OURS, "ms", tuple(looked))
+        figures[f"take, {size:,} runs"] = Figure(OURS, "ms", tuple(took))
+    few_due, few_take, many_due, many_take = figures.values()
+    return Outcome("Looking for runs in a large database", figures, [
+        Target("due with a thousand times as many runs", many_due.median / few_due.median, "≤", 1.5),
+        Target("take with a thousand times as many runs", many_take.median / few_take.median, "≤", 1.5),
     ])  # fmt: skip
 
 
@@ -214,8 +342,8 @@ async def take(settings: Settings, address: str) -> Outcome:
     ])  # fmt: skip
 
 
-async def _queue(runner: Runner, graph: Graph[Counter], count: int, *, priority: int) -> None:
-    started = [runner.start(graph, Counter(), queue="bench", priority=priority) for _ in range(count)]
+async def _queue(runner: Runner, graph: Graph[Counter], count: int, *, priority: int, queue: str = "bench") -> None:
+    started = [runner.start(graph, Counter(), queue=queue, priority=priority) for _ in range(count)]
     await asyncio.gather(*(run.result() for run in started))
 
 
@@ -235,11 +363,14 @@ async def _drive(runner: Runner, graph: Graph[Counter], count: int) -> float:
     return count / (time.perf_counter() - began)
 
 
+def _connected(address: str) -> psycopg.Connection:
+    parsed = parse(address)
+    return psycopg.connect(parsed.url, autocommit=True, options=f"-csearch_path={parsed.schema}")
+
+
 def _fill(address: str, count: int) -> None:
     """Put rows of runs without a log behind the others in the queue."""
-    parsed = parse(address)
-    options = f"-csearch_path={parsed.schema}"
-    with psycopg.connect(parsed.url, autocommit=True, options=options) as connection:
+    with _connected(address) as connection:
         connection.execute(
             "INSERT INTO runs (id, graph, fingerprint, status, created_at, parent_seq, fence, token, wanted_at, queue,"
             " turn, priority) SELECT 'filler' || n, 'filler', 'f', 'running', n, 0, 0, 0, n, 'bench', n, -1"
@@ -249,17 +380,35 @@ def _fill(address: str, count: int) -> None:
         connection.execute("ANALYZE runs")
 
 
-PROGRAMS = {"step": step, "many": many, "wake": wake, "take": take}
+def _fill_ended(address: str, count: int) -> None:
+    """Put rows of runs without a log into the database: of ten, one waits for a time to come, nine are finished."""
+    with _connected(address) as connection:
+        connection.execute(
+            "INSERT INTO runs (id, graph, fingerprint, status, created_at, parent_seq, fence, token, due_at)"
+            " SELECT 'filler' || n, 'counter', 'f', CASE n %% 10 WHEN 0 THEN 'waiting' ELSE 'finished' END, n, 0, 1, 0,"
+            " CASE n %% 10 WHEN 0 THEN 4e9 + n END FROM generate_series(1, %s) AS n",
+            (count,),
+        )
+        connection.execute("ANALYZE runs")
+
+
+PROGRAMS = {
+    "step": step, "many": many, "wake": wake, "take": take, "crew": crew, "sleepers": sleepers, "due": due,
+}  # fmt: skip
 
 
 def main() -> None:
     """Run all programs over a database."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.postgres")
     parser.add_argument("address", help="the database: postgresql://…")
+    parser.add_argument(
+        "programs", nargs="*", metavar="PROGRAM", help=f"some of {', '.join(PROGRAMS)}; all if not given"
+    )
     parser.add_argument("--quick", action="store_true", help="only a few steps, to check that everything works")
     given = parser.parse_args()
     settings = Settings(quick=given.quick, peers=find_spec("langgraph.checkpoint.postgres") is not None)
-    outcomes = {name: asyncio.run(program(settings, given.address)) for name, program in PROGRAMS.items()}
+    chosen = {name: PROGRAMS[name] for name in given.programs or PROGRAMS}
+    outcomes = {name: asyncio.run(program(settings, given.address)) for name, program in chosen.items()}
     print("\n\n".join([targets(outcomes), *(f"## {each.title}\n\n{figures(each)}" for each in outcomes.values())]))
 
 
