@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +26,7 @@ from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.steps import Step
 from graphengine.errors import InputError, UnknownRun
 from graphengine.history.load import load_snapshot
-from tests.crash.life import RUN, Moment, Orders
+from tests.crash.life import RUN, Moment, News, Orders
 from tests.kit.facts import said
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -107,39 +107,47 @@ def never_recorded(what: str) -> bool:
 
 
 class Stage:
-    """A source of processes; the next one loads while the last one works."""
+    """A source of processes: `life.py`, which has loaded everything and forks one for each orders."""
 
     def __init__(self) -> None:
-        self._next: asyncio.Task[Process] | None = None
+        self._source: Process | None = None
+        self._listening: asyncio.Task[None] | None = None
+        self._begun: deque[asyncio.Future[int]] = deque()
+        self._codes: dict[int, asyncio.Future[int]] = {}
 
-    async def enter(self) -> Process:
-        """Return a new process that has loaded everything and waits for its orders."""
-        process = await (self._next or self._load())
-        self._next = asyncio.create_task(self._load())
-        return process
+    async def enter(self, orders: Orders) -> "Employed":
+        """Return a new process that follows these orders."""
+        if self._source is None:
+            environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+            self._source = await asyncio.create_subprocess_exec(
+                sys.executable, str(PROGRAM), stdin=PIPE, stdout=PIPE, env=environment
+            )
+            self._listening = asyncio.create_task(self._listen(self._source))
+        assert self._source.stdin is not None
+        begun = asyncio.get_running_loop().create_future()
+        self._begun.append(begun)
+        self._source.stdin.write(orders.model_dump_json().encode() + b"\n")
+        pid = await asyncio.wait_for(begun, SECONDS)
+        return Employed(pid, self._codes[pid], Path(orders.errors))
+
+    async def _listen(self, source: Process) -> None:
+        """Settle what the source reports of its processes."""
+        assert source.stdout is not None
+        async for line in source.stdout:
+            news = News.model_validate_json(line)
+            if news.code is None:
+                self._codes[news.pid] = asyncio.get_running_loop().create_future()
+                self._begun.popleft().set_result(news.pid)
+            else:
+                self._codes.pop(news.pid).set_result(news.code)
 
     async def close(self) -> None:
-        """End the process that is no longer needed."""
-        if self._next is not None:
-            process = await self._next
-            kill(process)
-            await process.communicate()
-
-    async def _load(self) -> Process:
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, str(PROGRAM), stdin=PIPE, stdout=PIPE, stderr=PIPE, env=environment
-        )
-        assert process.stdout is not None
-        line = await process.stdout.readline()
-        assert line == b"ready\n", (await process.communicate())[1].decode()
-        return process
-
-
-def kill(process: Process) -> None:
-    """Kill a process that can have just ended: `Process.kill` would then take its exit code from the waiting task."""
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(process.pid, signal.SIGKILL)
+        """End the source."""
+        if self._source is not None and self._listening is not None:
+            assert self._source.stdin is not None
+            self._source.stdin.close()
+            await self._listening
+            await self._source.wait()
 
 
 @contextlib.asynccontextmanager
@@ -222,7 +230,11 @@ class Trial:
         self.books = Books()
         self.runner = runner
         self._orders = Orders(
-            database=str(folder / "runs.db"), lines=str(self.lines), what="start", nap_seconds=nap_seconds
+            database=str(folder / "runs.db"),
+            lines=str(self.lines),
+            errors=str(folder / "errors"),
+            what="start",
+            nap_seconds=nap_seconds,
         )
         self._stage = stage
         self._processes = 0
@@ -293,7 +305,7 @@ class Trial:
 
     async def employ(self, **orders: object) -> "Employed":
         """Return a process that follows these orders."""
-        return Employed(await self._stage.enter(), self._orders.model_copy(update=orders))
+        return await self._stage.enter(self._orders.model_copy(update=orders))
 
     async def _see_through(self, process: "Employed", death: Death, seq: int) -> bool:
         """Wait until the process ends or must be killed. Return whether it was killed."""
@@ -348,20 +360,21 @@ class Employed:
     """A process that has its orders.
 
     Attributes:
-        over: Done when the process has ended.
+        pid: Its process id.
+        over: Its exit code, once it has ended.
     """
 
-    def __init__(self, process: Process, orders: Orders) -> None:
-        self._process = process
-        self.pid = process.pid
-        self.over = asyncio.create_task(process.communicate(orders.model_dump_json().encode() + b"\n"))
+    def __init__(self, pid: int, over: "asyncio.Future[int]", errors: Path) -> None:
+        self.pid = pid
+        self.over = over
+        self._errors = errors
 
-    async def end(self) -> tuple[int | None, str]:
+    async def end(self) -> tuple[int, str]:
         """Kill it if it has not ended. Return its exit code and its stderr."""
         if not self.over.done():
-            kill(self._process)
-        _, errors = await self.over
-        return self._process.returncode, errors.decode()
+            with contextlib.suppress(ProcessLookupError):  # it has just ended
+                os.kill(self.pid, signal.SIGKILL)
+        return await self.over, self._errors.read_text(encoding="utf-8")
 
 
 # -- comparison

@@ -1,17 +1,21 @@
-"""A program that uses the whole language of graphs, and is killed: run it, and write its orders to its stdin as JSON.
+"""A program that uses the whole language of graphs, and is killed. For each line of its stdin, it forks a process.
 
 Two rounds of a fork whose arms are a map of subgraphs, a fork with `need=2`, questions with recorded work around them
 and a sleep, a sender that fails once, and a receiver; last a node that must not be repeated without permission. Each
 external effect is a line `PID WHAT` in a file, on disk before the work continues; WHAT is the node's `idempotency_key`,
 its attempt and a name, so it is unique among the work of the run.
 
-The orders (`Orders`) say what to do (start or resume the run, or work as a worker) and when to die: the process kills
-itself with SIGKILL at a line or at an append, or its parent process does.
+A line is the orders (`Orders`) of that process: what to do (start or resume the run, or work as a worker) and when to
+die. It kills itself with SIGKILL at a line or at an append, or the test does. The program writes what happens to its
+processes to its stdout: a line of JSON (`News`) when one begins and when it has ended. It loads everything once, since
+most of the time of a process is imports.
 """
 
 import asyncio
 import contextlib
+import gc
 import os
+import select
 import signal
 import sys
 import threading
@@ -53,6 +57,7 @@ class Orders(BaseModel):
     Attributes:
         database: The SQLite file.
         lines: The file of the lines of work.
+        errors: The file of its stderr.
         what: `work` is a worker, until the run is finished.
         stays: Whether the process stays when the run waits.
         nap_seconds: How long the run sleeps.
@@ -63,6 +68,7 @@ class Orders(BaseModel):
 
     database: str
     lines: str
+    errors: str
     what: Literal["start", "resume", "work"]
     stays: bool = False
     nap_seconds: float = 0.005
@@ -135,7 +141,7 @@ class MortalStore(SQLiteStore):
         self.death.strike()
 
 
-death = Death(Orders(database="", lines="", what="start"))
+death = Death(Orders(database="", lines="", errors="", what="start"))
 
 
 def done(what: str) -> str:
@@ -363,17 +369,65 @@ async def serve(runner: Runner) -> None:
     await worker.run()
 
 
-async def main() -> None:
-    """Report that all is loaded, and follow the orders."""
+async def main(orders: Orders) -> None:
+    """Follow the orders."""
     global death  # noqa: PLW0603 - one process, one death
-    sys.stdout.write("ready\n")
-    sys.stdout.flush()
-    death = Death(Orders.model_validate_json(sys.stdin.readline()))
+    death = Death(orders)
     async with Runner(MortalStore(death)) as runner:
         await (serve(runner) if death.orders.what == "work" else drive(runner))
+
+
+class News(BaseModel):
+    """What happened to a process: it began, or it ended with this exit code (minus the signal that killed it)."""
+
+    pid: int
+    code: int | None = None
+
+
+def _report(news: News) -> None:
+    """Write a line of news."""
+    os.write(1, news.model_dump_json().encode() + b"\n")
+
+
+def next_orders() -> Orders:
+    """Fork a process for each line of orders, and return these in it; in this process, exit at the end of the lines."""
+    awake, wake = os.pipe()
+    for end in (awake, wake):
+        os.set_blocking(end, False)
+    signal.set_wakeup_fd(wake)
+    signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
+    gc.freeze()  # a child then copies fewer pages
+    rest = b""
+    while True:
+        if 0 in select.select([0, awake], [], [])[0]:
+            read = os.read(0, 65536)
+            if not read:
+                sys.exit()
+            *lines, rest = (rest + read).split(b"\n")
+            for line in lines:
+                orders = Orders.model_validate_json(line)
+                pid = os.fork()
+                if pid == 0:
+                    _begin(orders)
+                    return orders
+                _report(News(pid=pid))
+        with contextlib.suppress(BlockingIOError):
+            os.read(awake, 65536)
+        with contextlib.suppress(ChildProcessError):
+            while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+                _report(News(pid=ended[0], code=os.waitstatus_to_exitcode(ended[1])))
+
+
+def _begin(orders: Orders) -> None:
+    """Give this process, a fork, signals and files of its own."""
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    flags = os.O_CREAT | os.O_WRONLY | os.O_APPEND
+    for stream, path in ((0, os.devnull), (1, os.devnull), (2, orders.errors)):
+        os.dup2(os.open(path, os.O_RDONLY if stream == 0 else flags, 0o600), stream)
 
 
 if __name__ == "__main__":
     setattr(snapshots, "MIN_ROWS", SNAPSHOT_ROWS)  # noqa: B010 - it is Final for other code
     setattr(long_texts, "LEAST_BYTES", TEXT_BYTES)  # noqa: B010
-    asyncio.run(main())
+    asyncio.run(main(next_orders()))
