@@ -304,9 +304,11 @@ class _Desk:
         )
 
     def _off_task(self, entries: Sequence[_Entry]) -> str:
-        """Return a warning if no entry has a word of the task; the sources can also be in another language."""
-        asked = self._asked
-        return f" {OFF_TASK}" if asked and len(self._missing(entries, asked)) == len(asked) else ""
+        """Return a warning if no entry or heading has a word of the task; sources can also be in another language."""
+        missing = self._missing(entries, self._asked)
+        above = [stem_sequence(entry.topic) for entry in entries]
+        found = any(mentions(heading, word) for heading in above for word in self._asked)
+        return f" {OFF_TASK}" if self._asked and len(missing) == len(self._asked) and not found else ""
 
     def _introduction(self, files: int, topics: Sequence[str], warning: str) -> str:
         count = f"{files} source{'s' if files > 1 else ''}"

@@ -86,17 +86,22 @@ def quote(task: str, item: Job, sources: Sequence[TextFile]) -> Notes:
 
 @in_language_of("outcomes")
 def merge(task: str, jobs: Sequence[Job], outcomes: Sequence[Outcome]) -> str:
-    """Combine all notes in the order of their ranks, each sentence once, with its place."""
+    """Combine the best of all notes, each sentence once, with its place, in the order of the sources."""
     read = [Notes.model_validate_json(each.text) for each in outcomes if each.failure is None]
     chosen: list[Fact] = []
     for fact in by_turns([sorted(notes.facts, key=lambda fact: fact.rank) for notes in read]):
         if not any(repeats(fact.text, other.text) for other in chosen):
             chosen.append(fact)
-    lines = [f"- {fact.text} [{fact.file}:{fact.line}]" for fact in chosen[:MERGED_POINTS]]
-    head = f"{len(lines)} quotations from {len(read)} of {len(jobs)} readings, the most important first; by rules."
+    best = chosen[:MERGED_POINTS]
+    head = f"{len(best)} quotations from {len(read)} of {len(jobs)} readings, in the order of the sources; by rules."
     asked = subject_words(task)
     if not chosen:
         head += " No reading found anything on the task: the sources seem unrelated to it."
     if chosen and asked and not any(mentions(stem_sequence(fact.text), word) for fact in chosen for word in asked):
         head += f" {OFF_TASK}"
-    return "\n\n".join([f"# {' '.join(task.split())}", head, "\n".join(lines)]) + "\n"
+    sections: list[str] = []
+    for file in dict.fromkeys(job.source for job in jobs):
+        own = sorted((fact for fact in best if fact.file == file), key=lambda fact: fact.line)
+        rows = [f"- {fact.text} [{fact.file}:{fact.line}]" for fact in own]
+        sections += ["\n".join([f"## {file}", "", *rows])] if rows else []
+    return "\n\n".join([f"# {' '.join(task.split())}", head, *sections]) + "\n"

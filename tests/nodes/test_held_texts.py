@@ -21,7 +21,7 @@ from graphengine.briefs.reviewer import review
 from graphengine.briefs.support import complaints
 from graphengine.briefs.text.relation import UNRELATED
 from graphengine.briefs.text.words import subject_words
-from graphengine.briefs.writer import write
+from graphengine.briefs.writer import OFF_TASK, write
 from graphengine.cli.main import main
 from graphs.review_loop import Article, graph
 from tests.cli.programs import ROOT
@@ -208,3 +208,40 @@ def test_the_command_line_shows_the_reasons(tmp_path: Path, monkeypatch: pytest.
     done = CliRunner().invoke(main, ["run", "review_loop", *given, "--db", str(tmp_path / "runs.db")])
     assert (done.exit_code, done.stdout) == (1, "")
     assert f"  - {UNRELATED}" in done.stderr
+
+
+TOWNS = "| Town | Served by |\n|---|---|\n| Norwick | Alder |\n| Ostby | Cedar |\n\nRestrictions apply below 40 %.\n"
+
+
+def test_a_name_of_the_task_in_one_row_is_evidence() -> None:
+    """A table has each name once; a common word once, as "drink", is still none."""
+    sources = [TextFile(path="t.md", text=TOWNS)]
+    assert research("What do Norwick and Ostby drink?", sources).key_areas
+    assert not research("What do penguins drink?", sources).key_areas
+
+
+CHANGES = """# Changelog
+
+## 3.4.0
+
+### Added
+
+- Retries of uploads wait 2 seconds at first and at most 90 seconds.
+- The command `export` writes Parquet files with zstd compression.
+
+### Changed
+
+- The default timeout of a request is 30 seconds instead of 10.
+- Python 3.9 is no longer supported.
+
+### Fixed
+
+- Uploads larger than 5 GB no longer fail with error 413.
+- Memory use of `import` fell from 1.8 GB to 240 MB on the test data.
+"""
+
+
+def test_a_heading_with_a_word_of_the_task_is_no_other_subject() -> None:
+    """In a changelog the task's "changed" is a heading, above sentences without it."""
+    task, sources = "What changed in version 3.4.0?", [TextFile(path="c.md", text=CHANGES)]
+    assert OFF_TASK not in write(task, research(task, sources), 350, [], "")

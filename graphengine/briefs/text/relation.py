@@ -1,13 +1,15 @@
 """Relation: whether sources are about a task at all.
 
 A word of the task is evidence if it is in a heading or a file name, in two statements, or in one statement with another
-word of the task. One shared word, as "holes" in a text on walls, is none. Sources with evidence for less than half of
-the words are unrelated, unless most of several words are in some statement each.
+word of the task. One shared word, as "holes" in a text on walls, is none; a name of an English task is. Sources with
+evidence for less than half of the words are unrelated, unless most of several words are in some statement each.
 """
 
 import re
+from collections.abc import Sequence
 from pathlib import PurePath
 
+from graphengine.briefs.text.language import ENGLISH, detect
 from graphengine.briefs.text.survey import Survey
 from graphengine.briefs.text.wording import specific_words
 from graphengine.briefs.text.words import mentions, stem_sequence, subject_words
@@ -32,12 +34,26 @@ def unrelated(task: str, found: Survey) -> str:
     named |= {part for path in paths for part in (path.name, _NO_WORD.sub(" ", path.stem))}
     above = [stem_sequence(each) for each in sorted(named)]
     holders = {word: [at for at, text in enumerate(texts) if mentions(text, word)] for word in asked}
-    lacking = [word for word in asked if not any(mentions(each, word) for each in above) and not _counts(word, holders)]
+    named_words = _names(task, asked)
+    lacking = [
+        word
+        for word in asked
+        if not any(mentions(each, word) for each in above)
+        and not _counts(word, holders)
+        and not (word in named_words and holders[word])
+    ]
     found_at_all = sum(bool(at) for at in holders.values())
     if len(asked) - len(lacking) >= RELATED_SHARE * len(asked) or found_at_all >= max(SEVERAL, MOST * len(asked)):
         return ""
     words = ", ".join(f"\u201c{word}\u201d" for word in lacking)
     return f"{UNRELATED}: they hold little or nothing on {words}. They can also be in another language."
+
+
+def _names(task: str, asked: Sequence[str]) -> set[str]:
+    """Return the names in an English task that has other words in lower case too."""
+    first = task.split(maxsplit=1)[0] if task.strip() else ""
+    names = {word for word in asked if word[:1].isupper() and word not in first}
+    return names if detect(task) == ENGLISH and len(names) < len(asked) else set()
 
 
 def _counts(word: str, holders: dict[str, list[int]]) -> bool:

@@ -114,11 +114,16 @@ def test_notes_are_merged_by_rank_and_each_sentence_once() -> None:
     assert merged.splitlines() == [
         "# Bees",
         "",
-        "3 quotations from 2 of 3 readings, the most important first; by rules.",
+        "3 quotations from 2 of 3 readings, in the order of the sources; by rules.",
+        "",
+        "## a.md",
         "",
         "- Bees dance to show the way. [a.md:1]",
-        "- A hive has one queen. [b.md:5]",
         "- Honey keeps for years in the jar. [a.md:2]",
+        "",
+        "## b.md",
+        "",
+        "- A hive has one queen. [b.md:5]",
     ]
 
 
