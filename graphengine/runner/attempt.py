@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from graphengine.runner.executors import Executors
     from graphengine.runner.model_routing import Models
     from graphengine.runner.previous_runs import Past
+    from graphengine.telemetry import RunTrace
 
 
 class TaskRunner:
@@ -73,6 +74,7 @@ class TaskRunner:
         past: Finds earlier runs.
         clock: The clock of the lanes of models.
         executors: Where nodes with `on=` run; None to run them in place.
+        trace: Gets the span of each attempt to be the current one.
     """
 
     __slots__ = (
@@ -84,6 +86,7 @@ class TaskRunner:
         "_snapshot",
         "_surroundings",
         "_threads",
+        "_trace",
         "_wall",
         "context",
     )
@@ -101,8 +104,10 @@ class TaskRunner:
         past: Past,
         clock: Clock = MACHINE_CLOCK,
         executors: Executors | None = None,
+        trace: RunTrace | None = None,
     ) -> None:
         self._executors = executors
+        self._trace = trace
         self._resources = resources
         self._threads = threads
         self._now = now
@@ -151,6 +156,8 @@ class TaskRunner:
         context = Context(task, frame, self._surroundings)
         choice = ""
         CURRENT.set(context)  # never reset: the next task sets its own
+        if self._trace is not None:
+            self._trace.enter(frame)
         self.context = copy_context()
         try:
             if mode == "crash_loop":

@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from graphengine.state.json_values import JsonValue
     from graphengine.state.schema import Initial
     from graphengine.stores.base import Store, Taken
+    from graphengine.telemetry import RunTrace, Telemetry
 
 S = TypeVar("S")
 
@@ -84,6 +85,7 @@ class Opener:
         self._sizes = sizes
         self._checks = checks
         self.turns = Turns()
+        self.telemetry: Telemetry | None = None  # set by the Runner
         self._opening = 0  # how many runs are being resumed
         self._plans: WeakValueDictionary[str, Plan[Any]] = WeakValueDictionary()  # by fingerprint
 
@@ -110,6 +112,7 @@ class Opener:
             text = f"the state takes {initial.size_bytes:,} bytes, {most:,} are allowed"
             raise TooLargeInput(text, where=f"run {run.id}", repair="give less, or raise Sizes(state_bytes=…)")
         driver = self._driver(run, plan, Snapshot())
+        driver.trace = await self._trace(run, driver.snapshot)
         driver.session.size_bytes = initial.size_bytes
         now = driver.time.now()
         event = Begun(now, run.id, initial.values, initial.typed, as_limits(limits), initial.given, after or "", pause)
@@ -259,6 +262,9 @@ class Opener:
         changed = snapshot.fingerprint != plan.fingerprint
         fitted = await self._refit(plan, snapshot)
         driver = self._driver(run, plan, snapshot)
+        if self.telemetry is not None:
+            info = await self._store.info(run.id) if taken is None else taken.info
+            driver.trace = await self._trace(run, snapshot, info)
         driver.fence = fence
         wanted = as_limits(limits) if limits is not None else snapshot.limits
         crashed = snapshot.status == "running" and held
@@ -330,6 +336,7 @@ class Opener:
             )
         fitted = await self._refit(plan, snapshot)
         driver = self._driver(run, plan, snapshot)
+        driver.trace = await self._trace(run, snapshot, parent=parent)
         where = f"branch of {parent} at step {at}"
         frame = frame_at(fitted.after or snapshot, path if update else "", where)
         self._check_fields(plan_of(plan, frame), update, where)
@@ -395,6 +402,9 @@ class Opener:
         try:
             snapshot = await load_snapshot(self._store, run_id, None)
             if snapshot.status == "waiting" or info.queued:
+                trace = None
+                if self.telemetry is not None:
+                    trace = await self.telemetry.trace(self._store, snapshot, info)
                 stop = StopAsked(self._clock.now(), "asked", why)
 
                 def append(steps: Sequence[Step]) -> Awaitable[None] | None:
@@ -405,12 +415,24 @@ class Opener:
                 done = Session(plan, snapshot).commit([stop], append)
                 if done.durable is not None:
                     await done.durable
+                if trace is not None:
+                    trace.seen(done.steps)
+                    await trace.left(self._store)
         finally:
             await release(self._store, run_id, fence)
 
     async def _post_stop(self, plan: Plan[Any] | None, run_id: str, why: str) -> None:
         reason = words_for(plan, await load_snapshot(self._store, run_id, None), why)
         await self._store.post(run_id, "stop", reason, key=f"stop {secrets.token_hex(8)}")
+
+    async def _trace(
+        self, run: Run[Any], snapshot: Snapshot, info: RunInfo | None = None, *, parent: str | None = None
+    ) -> RunTrace | None:
+        """Return the trace of a run that is about to be opened; None without telemetry."""
+        if self.telemetry is None:
+            return None
+        caller = None if run.is_recorded else run.context  # a run that wakes up here has no caller
+        return await self.telemetry.trace(self._store, snapshot, info, parent=parent, caller=caller)
 
     def _driver(self, run: Run[Any], plan: Plan[Any], snapshot: Snapshot) -> Driver:
         self._plans[plan.fingerprint] = plan

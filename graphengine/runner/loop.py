@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from graphengine.runner.run import Run
     from graphengine.runner.turns import Turns
     from graphengine.stores.base import Message, Store
+    from graphengine.telemetry import RunTrace
 
 Completion: TypeAlias = "tuple[_Job | None, Event | BaseException | None]"
 """A finished job, and its event or error, None for neither. Without a job it only wakes the loop: mail has arrived."""
@@ -87,6 +88,7 @@ class Driver:
             while the run is driven, even if the machine's clock is set. Waits end by the machine's clock.
         run: The callers' handle on it.
         cut_off: The paths of the nodes that were in flight when the Runner closed.
+        trace: Gets its steps once they are durable.
     """
 
     def __init__(  # noqa: PLR0913 - what a run is driven with
@@ -125,6 +127,7 @@ class Driver:
         self._completions: list[Completion] = []
         self._next_completion: asyncio.Future[None] | None = None  # set by the next completion
         self.cut_off: list[str] = []
+        self.trace: RunTrace | None = None  # set by the opener if the Runner has telemetry
         self._raised: dict[str, BaseException] = {}  # the exceptions of failed frames, by path
         self._recorded: RunStatus = "running"  # the status of the last append
         self._listed: RunStatus = snapshot.status  # the status to which the summary in the run's row belongs
@@ -350,7 +353,7 @@ class Driver:
                 await self._turns.yield_loop()
             if status != "running":
                 self.is_driving = False
-            if run.watchers:
+            if run.watchers or self.trace is not None:
                 self.show_steps(done.steps)
             if self._mail or snapshot.waiting or session.call_in is not None:
                 return
@@ -481,7 +484,7 @@ class Driver:
         except StoreError as error:
             self._broken = error
             raise
-        if self.run.watchers:
+        if self.run.watchers or self.trace is not None:
             self.show_steps(done.steps)
 
     async def commit(self, events: Iterable[Event], append: Appender | None = None) -> None:
@@ -500,7 +503,7 @@ class Driver:
             await self._turns.yield_loop()
         if status != "running":
             self.is_driving = False
-        if self.run.watchers:
+        if self.run.watchers or self.trace is not None:
             self.show_steps(done.steps)
 
     def deliver(self, messages: Sequence[Message]) -> None:
@@ -598,9 +601,12 @@ class Driver:
                 self._loop.call_soon_threadsafe(self.show, Emitted(path, data))
 
     def show_steps(self, steps: Sequence[Step]) -> None:
-        """Show durable steps to all watchers."""
-        for step in steps:
-            self.show(StepRecorded(step.seq, as_stored(step)))
+        """Show durable steps to all watchers, and trace them."""
+        stored = [as_stored(step) for step in steps]
+        if self.trace is not None:
+            self.trace.seen(stored)
+        for step in stored:
+            self.show(StepRecorded(step.seq, step))
 
     def show(self, event: Any) -> None:  # noqa: ANN401 - any of run.Event
         """Show an event to all watchers."""

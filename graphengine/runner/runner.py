@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from graphengine.runner.loop import Driver
     from graphengine.runner.result import Result
     from graphengine.stores.base import Pick, RunInfo, Store, Taken
+    from graphengine.telemetry import Telemetry
 
 S = TypeVar("S")
 
@@ -70,6 +71,7 @@ class Runner(Records):
         grace_seconds: How long nodes in flight may take to finish when the runner closes.
         executors: Where nodes with `on=` run, by name: any `concurrent.futures.Executor`, which you shut down, or a
             function that makes one, which the Runner shuts down. See `graphengine.executors`.
+        telemetry: Makes OpenTelemetry spans and metrics of the runs; none if not given.
 
     Example:
         >>> async def main() -> None:
@@ -92,7 +94,9 @@ class Runner(Records):
         sizes: Sizes | None = None,
         grace_seconds: float = 0.0,
         executors: Mapping[str, Executor | Callable[[], Executor]] | None = None,
+        telemetry: Telemetry | None = None,
     ) -> None:
+        self.telemetry = telemetry
         self.store: Store = store_of(store)
         self._in_memory = store is None
         self._resources = Resources(resources or {})
@@ -106,6 +110,7 @@ class Runner(Records):
         self._executors = Executors(executors or {})
         parts = (self._resources, self._models, self._threads, self._executors)
         self._supervisor = Supervisor(self.store, self._clock, *parts, check=check, sizes=self._sizes)
+        self._supervisor.opener.telemetry = telemetry
         self._supervisor.grace(grace_seconds)
         self._pid = os.getpid()
         self._closing: asyncio.Task[None] | None = None

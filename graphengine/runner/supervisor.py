@@ -304,10 +304,13 @@ class Supervisor:
             self._quieter.set()
             if driver.is_driving:
                 await release(self._store, run.id, driver.fence)
+        if driver.trace is not None:
+            await driver.trace.left(self._store)
         if self.closed and (is_cut or driver.snapshot.status == "running"):
             return await self._released(run, driver)
         result = result_of(driver.plan, driver.snapshot, driver.cause)
         driver.session.snapshot = Snapshot()  # frees it: the store's last append may still refer to the driver
+        driver.trace = None
         missed = driver.missed_stop
         if result.status == "waiting" and missed is not None and not self.closed:
             await self.opener.stop(run.id, *missed)
@@ -391,6 +394,7 @@ class Supervisor:
             past=functools.partial(past_runs, self._store),
             clock=MACHINE_CLOCK if isinstance(self._clock, SystemClock) else self._clock,
             executors=None if self._executors.are_replaced else self._executors,
+            trace=driver.trace,
         )
 
     def _start_inbox(self) -> None:

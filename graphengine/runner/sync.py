@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from graphengine.runner.run import Event, Run
     from graphengine.runner.schedules import Schedule
     from graphengine.stores.base import QueueLimits, RunInfo, Store
+    from graphengine.telemetry import Telemetry
 
 S = TypeVar("S")
 
@@ -64,6 +65,7 @@ class SyncRunner:
         sizes: Sizes | None = None,
         grace_seconds: float = 0.0,
         executors: Mapping[str, Executor | Callable[[], Executor]] | None = None,
+        telemetry: Telemetry | None = None,
     ) -> None:
         self._portal = Portal()
         self._runner = self._portal.run(
@@ -77,6 +79,7 @@ class SyncRunner:
                 sizes=sizes,
                 grace_seconds=grace_seconds,
                 executors=executors,
+                telemetry=telemetry,
             )
         )
 

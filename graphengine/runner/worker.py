@@ -9,6 +9,7 @@ worker resumes them.
 from __future__ import annotations
 
 import asyncio
+import math
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 _AGAIN_SECONDS: Final = 60.0
 """How long to leave a run alone that could not be resumed. The cause, a changed graph for instance, usually needs a
 person, and until then each attempt would load the run in vain."""
+_MEASURE_SECONDS: Final = 15.0
+"""How often to count the runs in queues for telemetry. Metrics are usually exported every minute, and a count reads an
+index."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +142,7 @@ class Worker:
         self._polled_at: float | None = None  # the last poll that succeeded
         self._trouble: StoreError | None = None  # why the last poll failed
         self._heard = 0  # announcements of the store
+        self._measured_at = -math.inf  # when the queues were measured
 
     async def run(self) -> None:
         """Work until `stop` is called, or this is cancelled. In both cases the runs are released before it returns.
@@ -155,6 +160,7 @@ class Worker:
                     if trouble is not None:
                         self._on_event(Refused(None, trouble))
                     await self._take()
+                    await self._measure()
                     self._polled_at, self._trouble = self._runner.clock.now(), None
                 except StoreError as error:
                     if is_first:
@@ -185,6 +191,13 @@ class Worker:
     def stop(self) -> None:
         """Request its end: nodes in flight finish and are recorded, then the runs are released unchanged."""
         self._stopping.set()
+
+    async def _measure(self) -> None:
+        """Measure the queues now and then, if the Runner has telemetry."""
+        telemetry, now = self._runner.telemetry, self._runner.clock.now()
+        if telemetry is not None and now >= self._measured_at + _MEASURE_SECONDS:
+            self._measured_at = now
+            await telemetry.watch_queues(self._runner.store)
 
     async def _take(self) -> None:
         """Start to drive due runs, up to the concurrency."""

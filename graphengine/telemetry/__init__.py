@@ -1,0 +1,24 @@
+"""OpenTelemetry: one trace a run, metrics, made from the steps that a process records.
+
+`Runner(telemetry=Telemetry())` switches it on. `trace` folds the steps of one run into spans, with the read model of
+`graphengine.history.visits`; `place` names the span of an attempt by its position in the run, so that every process
+gives it the same id; `spans` creates spans with those ids; `metrics` has the instruments; `names` the names of
+attributes.
+
+It needs the extra `otel`: the API of OpenTelemetry. The SDK and its exporters are the user's.
+"""
+
+from __future__ import annotations
+
+from graphengine.errors import DefinitionError, install_command
+
+try:
+    import opentelemetry.trace  # noqa: F401 - checked here, for one clear error
+except ImportError as error:
+    raise DefinitionError(
+        "graphengine.telemetry needs the package opentelemetry-api", repair=install_command("otel")
+    ) from error
+
+from graphengine.telemetry.trace import RunTrace, Telemetry
+
+__all__ = ["RunTrace", "Telemetry"]

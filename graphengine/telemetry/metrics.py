@@ -1,0 +1,74 @@
+"""The instruments: steps, runs, nodes, waits, calls of models, tokens, costs and queues."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from opentelemetry import metrics
+
+from graphengine import __version__
+from graphengine.engine.frame_tree import priced
+from graphengine.telemetry import names
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from opentelemetry.metrics import MeterProvider
+    from opentelemetry.util.types import AttributeValue
+
+    from graphengine.engine.steps import Usage
+    from graphengine.stores.base import QueueCount
+
+_NODE_SECONDS: Final = (0.005, 0.025, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800)
+_CALL_SECONDS: Final = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
+_LONG_SECONDS: Final = (1, 10, 60, 300, 900, 3600, 14_400, 86_400, 604_800, 2_592_000)
+_TOKENS: Final = (1, 4, 16, 64, 256, 1024, 4096, 16_384, 65_536, 262_144, 1_048_576, 4_194_304)
+
+
+class Metrics:
+    """The instruments of one meter.
+
+    Args:
+        provider: The provider; the global one if not given.
+    """
+
+    def __init__(self, provider: MeterProvider | None) -> None:
+        meter = (provider or metrics.get_meter_provider()).get_meter("graphengine", __version__)
+
+        def seconds(name: str, text: str, bounds: tuple[float, ...]) -> metrics.Histogram:
+            return meter.create_histogram(name, "s", text, explicit_bucket_boundaries_advisory=bounds)
+
+        self.steps = meter.create_counter("graphengine.steps", "{step}", "Recorded steps.")
+        self.runs = meter.create_counter("graphengine.runs", "{run}", "Runs that ended.")
+        self.run_seconds = seconds("graphengine.run.duration", "Driven time of runs that ended.", _LONG_SECONDS)
+        self.node_seconds = seconds("graphengine.node.duration", "Duration of attempts of nodes.", _NODE_SECONDS)
+        self.waits = meter.create_counter("graphengine.waits", "{wait}", "Waits that began.")
+        self.wait_seconds = seconds("graphengine.wait.duration", "Duration of waits that ended.", _LONG_SECONDS)
+        self.calls = seconds("gen_ai.client.operation.duration", "Duration of calls of models and tools.", _CALL_SECONDS)
+        self.tokens = meter.create_histogram(
+            "gen_ai.client.token.usage", "{token}", "Tokens of models.", explicit_bucket_boundaries_advisory=_TOKENS
+        )
+        self.cost = meter.create_counter("graphengine.cost", "{USD}", "Cost of models, of calls with a known price.")
+        self.unpriced = meter.create_counter("graphengine.cost.unknown", "{call}", "Calls of models of unknown cost.")
+        self._depth = meter.create_gauge("graphengine.queue.depth", "{run}", "Runs in queues, and driven from them.")
+
+    def spent(self, usage: Usage, of: Mapping[str, AttributeValue]) -> None:
+        """Count the tokens and the cost of calls of models; a cost that is unknown is counted as a call, not as 0."""
+        if not usage or usage.get("calls") == usage.get("offline_calls"):
+            return
+        for name in ("input_tokens", "output_tokens"):
+            self.tokens.record(usage.get(name) or 0, {**of, names.TOKEN_TYPE: name.partition("_")[0]})
+        cost = priced(usage)
+        if cost:
+            self.cost.add(cost, of)
+        if "cost_usd" in usage and usage["cost_usd"] is None:
+            self.unpriced.add(usage.get("unknown_calls") or usage.get("calls") or 1, of)
+
+    def queues(self, counts: Iterable[QueueCount]) -> None:
+        """Set the depth of queues."""
+        for count in counts:
+            for state, number in (("queued", count.queued), ("driven", count.driven)):
+                self._depth.set(number, {names.QUEUE: count.queue, names.STATE: state})
+
+
+__all__ = ["Metrics"]

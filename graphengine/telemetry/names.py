@@ -1,0 +1,65 @@
+"""Names of attributes, operations and instruments.
+
+The GenAI names are those of the semantic conventions for generative AI. The constants of the package
+opentelemetry-semantic-conventions are deprecated, so they are written here.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+# GenAI
+
+OPERATION: Final = "gen_ai.operation.name"
+WORKFLOW: Final = "gen_ai.workflow.name"
+PROVIDER: Final = "gen_ai.provider.name"
+AGENT: Final = "gen_ai.agent.name"
+REQUEST_MODEL: Final = "gen_ai.request.model"
+FINISH_REASONS: Final = "gen_ai.response.finish_reasons"
+TOOL: Final = "gen_ai.tool.name"
+TOOL_CALL: Final = "gen_ai.tool.call.id"
+TOOL_ARGUMENTS: Final = "gen_ai.tool.call.arguments"
+TOOL_RESULT: Final = "gen_ai.tool.call.result"
+INPUT: Final = "gen_ai.input.messages"
+OUTPUT: Final = "gen_ai.output.messages"
+TOKEN_TYPE: Final = "gen_ai.token.type"  # noqa: S105 - the name of an attribute
+TOKENS: Final = {
+    "input_tokens": "gen_ai.usage.input_tokens",
+    "output_tokens": "gen_ai.usage.output_tokens",
+    "cache_read_tokens": "gen_ai.usage.cache_read.input_tokens",
+    "cache_write_tokens": "gen_ai.usage.cache_creation.input_tokens",
+    "reasoning_tokens": "gen_ai.usage.reasoning.output_tokens",
+}
+"""The attributes of usage, by the name that steps record."""
+
+# General
+
+ERROR: Final = "error.type"
+EXCEPTION: Final = "exception.type"
+EXCEPTION_MESSAGE: Final = "exception.message"
+STACKTRACE: Final = "exception.stacktrace"
+
+# Own
+
+RUN: Final = "graphengine.run.id"
+GRAPH: Final = "graphengine.graph"
+NODE: Final = "graphengine.node"
+PATH: Final = "graphengine.path"
+VISIT: Final = "graphengine.visit"
+ATTEMPT: Final = "graphengine.attempt"
+SEQ: Final = "graphengine.seq"
+STATUS: Final = "graphengine.status"
+OUTCOME: Final = "graphengine.outcome"
+KIND: Final = "graphengine.kind"
+FALLBACK: Final = "graphengine.fallback"
+ENDING: Final = "graphengine.ending"
+QUEUE: Final = "graphengine.queue"
+STATE: Final = "graphengine.queue.state"
+PARENT: Final = "graphengine.parent.id"
+COST: Final = "graphengine.cost_usd"
+COST_UNKNOWN: Final = "graphengine.cost.unknown"
+STEPS: Final = "graphengine.steps"
+SECONDS: Final = "graphengine.driven_seconds"
+WAIT: Final = "graphengine.wait.name"
+ENDED_BY: Final = "graphengine.wait.ended_by"
+QUESTION: Final = "graphengine.wait.question"

@@ -1,0 +1,141 @@
+"""Spans with given ids, over the API of OpenTelemetry.
+
+The API has no way to choose the id of a span: the SDK's tracer asks its id generator for one. So the generator of
+this library's own tracer, and of no other, is replaced by one that returns the ids that it was given. Sampling,
+limits, resources and processors are those of the user's provider.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry import context as contexts
+from opentelemetry import trace
+from opentelemetry.trace import (
+    Link,
+    NonRecordingSpan,
+    NoOpTracer,
+    Span,
+    SpanContext,
+    SpanKind,
+    TracerProvider,
+    set_span_in_context,
+)
+
+from graphengine import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from opentelemetry.context import Context
+    from opentelemetry.util.types import AttributeValue
+
+log = logging.getLogger("graphengine.telemetry")
+
+_SCOPE: Final = "graphengine"
+_FOREIGN: Final = (
+    "%s lets no span have an id of its own choice, so runs have no spans\n"
+    "  repair: pass a TracerProvider of opentelemetry-sdk: Telemetry(tracer_provider=…)"
+)
+
+
+class _Next(threading.local):
+    ids: tuple[int, int] | None = None
+
+
+class _GivenIds:
+    """An id generator that returns the given ids, if there are any.
+
+    Args:
+        others: The generator of all other spans.
+    """
+
+    def __init__(self, others: Any) -> None:  # noqa: ANN401 - the SDK's type, and only the API is required
+        self._others = others
+        self.next = _Next()
+
+    def generate_trace_id(self) -> int:
+        return self.next.ids[0] if self.next.ids is not None else int(self._others.generate_trace_id())
+
+    def generate_span_id(self) -> int:
+        return self.next.ids[1] if self.next.ids is not None else int(self._others.generate_span_id())
+
+    def is_trace_id_random(self) -> bool:
+        """Return True: the ids are digests, which are spread as evenly as random numbers."""
+        return True
+
+
+class Tracer:
+    """Starts spans with given ids.
+
+    Args:
+        provider: The provider; the global one if not given.
+    """
+
+    def __init__(self, provider: TracerProvider | None) -> None:
+        found = (provider or trace.get_tracer_provider()).get_tracer(_SCOPE, __version__)
+        self._tracer: Any = getattr(found, "_tracer", found)  # of a proxy, once the global provider is set
+        if not hasattr(self._tracer, "id_generator"):
+            if not isinstance(self._tracer, NoOpTracer):
+                log.warning(_FOREIGN, type(self._tracer).__name__)
+            self._tracer = NoOpTracer()
+            self._ids: _GivenIds | None = None
+            return
+        if not isinstance(self._tracer.id_generator, _GivenIds):
+            self._tracer.id_generator = _GivenIds(self._tracer.id_generator)
+        self._ids = self._tracer.id_generator
+
+    def start(  # noqa: PLR0913 - what a span begins with
+        self,
+        name: str,
+        ids: tuple[int, int] | None,
+        around: Context,
+        at: float,
+        attributes: Mapping[str, AttributeValue],
+        *,
+        kind: SpanKind = SpanKind.INTERNAL,
+        links: Sequence[Link] = (),
+    ) -> Span:
+        """Start a span, with the given trace id and span id; the trace id counts only for a root."""
+        if self._ids is not None:
+            self._ids.next.ids = ids
+        try:
+            span: Span = self._tracer.start_span(
+                name, around, kind, attributes, links=list(links), start_time=nanoseconds(at)
+            )
+        finally:
+            if self._ids is not None:
+                self._ids.next.ids = None
+        return span
+
+
+def nanoseconds(at: float) -> int:
+    """Return epoch seconds as OpenTelemetry counts time."""
+    return int(at * 1e9)
+
+
+def below(root: SpanContext, span_id: int) -> Context:
+    """Return the context in which spans are children of a span of the same trace."""
+    here = SpanContext(root.trace_id, span_id, is_remote=False, trace_flags=root.trace_flags, trace_state=root.trace_state)
+    return set_span_in_context(NonRecordingSpan(here), contexts.Context())
+
+
+def enter(root: SpanContext, span_id: int) -> None:
+    """Make a span of a trace the current one, for the spans of other libraries. It is never left: the next one enters."""
+    here = SpanContext(root.trace_id, span_id, is_remote=False, trace_flags=root.trace_flags, trace_state=root.trace_state)
+    contexts.attach(set_span_in_context(NonRecordingSpan(here)))
+
+
+def context_of(trace_id: int, span_id: int) -> SpanContext:
+    """Return the context of a span of another process, for a link."""
+    return SpanContext(trace_id, span_id, is_remote=True, trace_flags=trace.TraceFlags(trace.TraceFlags.SAMPLED))
+
+
+def current() -> SpanContext:
+    """Return the current span's context; it is invalid if there is none."""
+    return trace.get_current_span().get_span_context()
+
+
+__all__ = ["Tracer", "below", "context_of", "current", "enter", "nanoseconds"]

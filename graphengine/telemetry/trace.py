@@ -1,0 +1,473 @@
+"""The trace of a run: its recorded steps, folded into spans and metrics.
+
+A process exports what it records: each span when the step that ends it is durable, once. The ids of spans are derived
+from the run and the position in it (`graphengine.telemetry.place`), so a run that continues in another process
+continues its trace, and a span can be the parent of others before it is exported, or after its process has died.
+
+    run                       root; exported by the process in which the run first ends
+      visit                   only if it has several attempts
+        attempt               of a node, also one that is a map or a graph: what is inside it is below it
+          invoke_agent        the calls of one agent
+            chat, execute_tool
+          step                recorded work of the node's own code
+          wait                a question, a message or a sleep
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import TYPE_CHECKING, Final
+
+from opentelemetry import context as contexts
+from opentelemetry.trace import Link, SpanKind, Status, StatusCode
+
+from graphengine.engine.phases import Collecting, Inside
+from graphengine.engine.snapshot import children
+from graphengine.engine.steps import (
+    Attempt,
+    AttemptEnded,
+    Branched,
+    Joined,
+    Node,
+    Recorded,
+    Resumed,
+    Started,
+    Waiting,
+    failure_of,
+    usage_of,
+    without_items,
+)
+from graphengine.engine.stored import decode_snapshot, encode_snapshot
+from graphengine.errors import StoreError
+from graphengine.history.load import load_visits
+from graphengine.history.usage import spent_since
+from graphengine.history.visits import Visits
+from graphengine.telemetry import names, spans
+from graphengine.telemetry.metrics import Metrics
+from graphengine.telemetry.place import Ids, Place, key_around
+from graphengine.telemetry.work import described, described_around, model_attributes, spent_attributes
+
+if TYPE_CHECKING:
+    import contextvars
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from opentelemetry.metrics import MeterProvider
+    from opentelemetry.trace import Span, SpanContext, TracerProvider
+    from opentelemetry.util.types import AttributeValue
+
+    from graphengine.engine.snapshot import Frame, Snapshot
+    from graphengine.engine.steps import FailureRecord, Step
+    from graphengine.history.visit_tree import Entry, Turn, Visit, Wait
+    from graphengine.stores.base import QueueCount, RunInfo, Store
+    from graphengine.telemetry.work import Described
+
+log = logging.getLogger("graphengine.telemetry")
+
+_OVER: Final = ("finished", "stopped", "failed")
+_CONTENT: Final = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
+"""The environment variable with which instrumentations of model clients are told to include messages."""
+
+
+class Telemetry:
+    """Makes spans and metrics of the runs of a Runner: `Runner(telemetry=Telemetry())`.
+
+    Args:
+        tracer_provider: The provider of spans, of opentelemetry-sdk; the global one if not given.
+        meter_provider: The provider of metrics; the global one if not given.
+        content: Whether to include what models and tools were given and returned, questions, and the messages and
+            tracebacks of errors. By default only if OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT is `true`.
+
+    Example:
+        >>> from opentelemetry.sdk.trace import TracerProvider
+        >>> from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+        >>> from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+        >>> provider, exporter = TracerProvider(), InMemorySpanExporter()
+        >>> provider.add_span_processor(SimpleSpanProcessor(exporter))
+        >>> async def main() -> None:
+        ...     async with Runner(telemetry=Telemetry(tracer_provider=provider)) as runner:
+        ...         await runner.start(count).result()
+        >>> asyncio.run(main())
+        >>> [span.name for span in exporter.get_finished_spans()]
+        ['add', 'add', 'add', 'invoke_workflow count']
+    """
+
+    def __init__(
+        self,
+        *,
+        tracer_provider: TracerProvider | None = None,
+        meter_provider: MeterProvider | None = None,
+        content: bool | None = None,
+    ) -> None:
+        self._provider = tracer_provider
+        self.metrics = Metrics(meter_provider)
+        self.content = os.environ.get(_CONTENT, "").lower() == "true" if content is None else content
+
+    async def trace(
+        self,
+        store: Store,
+        snapshot: Snapshot,
+        info: RunInfo | None = None,
+        *,
+        parent: str | None = None,
+        caller: contextvars.Context | None = None,
+    ) -> RunTrace:
+        """Return the trace of a run, to be fed with the steps after a snapshot. Called by the runner.
+
+        Args:
+            store: The store of the run.
+            snapshot: The run before those steps; it is copied.
+            info: The run, if it is recorded already.
+            parent: The run that it branches off from, if it is not recorded yet.
+            caller: The context of the code that starts or resumes it, if any did.
+        """
+        tracer = spans.Tracer(self._provider)
+        links = [] if caller is None else [Link(found) for found in (caller.run(spans.current),) if found.is_valid]
+        parent = parent if info is None else info.parent
+        if parent is not None:
+            try:
+                ids = Ids.of(parent, (await store.info(parent)).created_at)
+            except StoreError:  # it was removed
+                pass
+            else:
+                links.append(Link(spans.context_of(ids.trace, ids.run), {names.PARENT: parent}))
+        start = decode_snapshot(encode_snapshot(snapshot)) if snapshot.seq else None
+        made = RunTrace(self, tracer, Visits(start, keeps=False), caller)
+        if info is None:
+            made.links = links
+        else:
+            made.begin(info.id, info.graph, info.created_at, links)
+        return made
+
+    async def watch_queues(self, store: Store) -> None:
+        """Measure the depth of queues. Called by workers."""
+        self.metrics.queues(await store.queue_counts())
+
+
+class RunTrace:
+    """The spans and metrics of one run, for as long as one process drives it.
+
+    A fault of it is logged, and ends it; the run is not affected.
+
+    Attributes:
+        links: The links of the run's span.
+        trace_id: The trace id, 32 hexadecimal digits; "" without a tracer.
+    """
+
+    def __init__(
+        self, telemetry: Telemetry, tracer: spans.Tracer, visits: Visits, caller: contextvars.Context | None
+    ) -> None:
+        self._telemetry = telemetry
+        self._metrics = telemetry.metrics
+        self._tracer = tracer
+        self._visits = visits
+        self._caller = caller
+        self._is_whole = not visits.snapshot.seq  # knows all steps of the run
+        self._is_broken = False
+        self._again: dict[str, tuple[int, int]] = {}  # attempts that ended with the run, by frame: number, and seq
+        self._root: Span | None = None
+        self._context: SpanContext | None = None
+        self._graph: dict[str, AttributeValue] = {}
+        self._run: dict[str, AttributeValue] = {}
+        self._ids = Ids(0)
+        self._created_at = 0.0
+        self.links: Sequence[Link] = ()
+        self.trace_id = ""
+
+    def begin(self, run_id: str, graph: str, created_at: float, links: Sequence[Link]) -> None:
+        """Begin the run's span. It is exported only if it is ended, so each process begins it."""
+        self._ids = Ids.of(run_id, created_at)
+        self._graph = {names.GRAPH: graph}
+        self._run = {names.RUN: run_id}
+        self._created_at = created_at
+        attributes = {**self._run, **self._graph, names.OPERATION: "invoke_workflow", names.WORKFLOW: graph}
+        ids = self._ids.trace, self._ids.run
+        root = self._tracer.start(self._name, ids, contexts.Context(), created_at, attributes, links=links)
+        if root.get_span_context().is_valid:
+            self._root, self._context = root, root.get_span_context()
+            self.trace_id = f"{self._ids.trace:032x}"
+
+    @property
+    def _name(self) -> str:
+        return f"invoke_workflow {self._graph[names.GRAPH]}"
+
+    def enter(self, frame: Frame) -> None:
+        """Make the attempt that a frame is at the parent of the spans of other libraries, in the current context."""
+        if self._context is not None:
+            spans.enter(self._context, self._ids.attempt(frame))
+
+    def seen(self, steps: Iterable[Step]) -> None:
+        """Take the next steps, which this process has recorded, as a store returns them."""
+        for step in steps:
+            if self._is_broken:
+                return
+            try:
+                self._see(step)
+            except Exception:
+                self._is_broken = True
+                log.exception("the trace of run %s ends at step %d", self._run.get(names.RUN), step.seq)
+
+    def _see(self, step: Step) -> None:
+        facts, snapshot = step.data, self._visits.snapshot
+        if isinstance(facts, (Started, Branched)) and not self._run:
+            graph = facts.graph if isinstance(facts, Started) else snapshot.graph
+            self.begin(facts.run_id, graph, step.at, self.links)
+        if isinstance(facts, (Started, Branched, Resumed)):
+            self._link_caller(step)
+        if isinstance(facts, Resumed):
+            was_over = snapshot.status in _OVER
+            for frame in snapshot.frames.values():
+                if frame.failing is not None or (was_over and _is_under_way(frame)):
+                    self._again[frame.id] = frame.attempt, step.seq
+        before = self._before(step)
+        waiting = [(place, wait) for place, visit in before for wait in visit.waiting]
+        entry = self._visits.feed(step)
+        self._metrics.steps.add(1, {**self._graph, names.KIND: step.kind})
+        for place, wait in waiting:
+            if wait.until is not None:
+                self._wait(place, wait, wait.until)
+        if isinstance(facts, Recorded):
+            self._work(before[0][0], step, facts)
+        elif isinstance(facts, AttemptEnded) and step.node:
+            self._attempt(before[0][0], entry)
+        elif isinstance(facts, Waiting):
+            for wait_record in facts.waits.values():
+                self._metrics.waits.add(1, {**self._graph, names.KIND: wait_record.kind})
+        for place, visit in before[1:]:
+            if visit.status == "dropped" and visit.ended == step.at and place.frame not in self._visits.live:
+                self._interrupted(place, visit, step.at, "dropped")
+        if not isinstance(facts, Recorded) and usage_of(step):
+            self._metrics.spent(usage_of(step), self._graph)
+
+    def _before(self, step: Step) -> list[tuple[Place, Visit]]:
+        """Return the attempt of a step's frame, and those below it, which the step may drop."""
+        frames, live = self._visits.snapshot.frames, self._visits.live
+        found: list[tuple[Place, Visit]] = []
+        left = [step.frame] if step.frame in frames else []
+        while left:
+            frame = frames[left.pop()]
+            visit = live[frame.id].visit
+            if visit is not None:
+                found.append((Place.of(frame, self._ids), visit))
+            if isinstance(step.data, (Joined, AttemptEnded)):
+                left += [key for key in children(frame) if key in frames]
+        return found
+
+    def _link_caller(self, step: Step) -> None:
+        """Make a span in the caller's trace, with a link to the run's, so that one is found from the other."""
+        caller, self._caller = self._caller, None
+        if caller is None or self._context is None or not caller.run(spans.current).is_valid:
+            return
+        verb = {"started": "start", "branched": "branch", "resumed": "resume"}[step.kind]
+        name, around = f"{verb} {self._graph[names.GRAPH]}", caller.run(contexts.get_current)
+        links = [Link(self._context)]
+        attributes = {**self._run, **self._graph}
+        span = self._tracer.start(name, None, around, step.at, attributes, kind=SpanKind.PRODUCER, links=links)
+        span.end(spans.nanoseconds(step.at))
+
+    # What ended.
+
+    def _attempt(self, place: Place, entry: Entry) -> None:
+        """Export an attempt that ended, and its visit if that had several."""
+        step, facts = entry.step, entry.step.data
+        outcome = "done" if isinstance(facts, Node) else "failed"
+        if isinstance(facts, Attempt):
+            outcome = "retried" if not facts.then else "replaced"
+        is_fallback = isinstance(facts, Node) and facts.fallback
+        failure = None if is_fallback else failure_of(step)
+        of: dict[str, AttributeValue] = {**self._graph, names.NODE: without_items(place.path), names.OUTCOME: outcome}
+        more: dict[str, AttributeValue] = {names.SEQ: step.seq, **spent_attributes(usage_of(step))}
+        if is_fallback:
+            more[names.FALLBACK] = True
+        if failure is not None:
+            of[names.ERROR] = failure.kind
+        began = entry.began or place.arrived
+        self._metrics.node_seconds.record(max(0.0, step.at - began) if entry.took is None else entry.took, of)
+        is_split = bool(place.memos or (entry.visit is not None and entry.visit.waits))
+        self._end(place, entry.visit, (min(began, place.arrived) if is_split else began, step.at), outcome, more, failure)
+
+    def _interrupted(self, place: Place, visit: Visit, at: float, outcome: str) -> None:
+        """Export an attempt that has no end: its frame was dropped, or the run has ended."""
+        self._end(place, visit, (min(place.arrived, at), at), outcome, {}, None)
+
+    def _end(  # noqa: PLR0913 - what a span ends with
+        self,
+        place: Place,
+        visit: Visit | None,
+        times: tuple[float, float],
+        outcome: str,
+        more: Mapping[str, AttributeValue],
+        failure: FailureRecord | None,
+    ) -> None:
+        if self._root is None or not self._root.is_recording():
+            return
+        name = without_items(place.path) + (" item" if place.is_item else "")
+        of = {**self._run, **self._graph, names.NODE: place.node, names.PATH: place.path, names.VISIT: place.visit}
+        span_id, around = place.span(self._ids), place.around
+        attempt, seq = self._again.get(place.frame, (0, 0))
+        if attempt == place.attempt:  # it has ended before, with the run
+            span_id = self._ids.span("again", place.key, place.attempt, seq)
+            del self._again[place.frame]
+        is_last = outcome not in ("retried", "replaced")
+        is_alone = is_last and place.attempt == place.first
+        attributes = {**of, names.ATTEMPT: place.attempt, names.OUTCOME: outcome, **more}
+        self._around_work(place, visit, times[1])
+        self._export(
+            name if is_alone else f"{name} attempt",
+            (span_id, around if is_alone else place.visit_span(self._ids)),
+            times,
+            attributes,
+            failure=failure,
+        )
+        if is_last and not is_alone:
+            began = min(visit.began, times[0]) if visit is not None else times[0]
+            attributes = {**of, names.OUTCOME: outcome}
+            ids = place.visit_span(self._ids), around
+            self._export(name, ids, (began, times[1]), attributes, error=failure.kind if failure is not None else "")
+
+    def _work(self, place: Place, step: Step, facts: Recorded) -> None:
+        """Export a piece of recorded work."""
+        piece = described(facts, place.memos, content=self._telemetry.content)
+        if piece.attributes.get(names.OPERATION) is not None:
+            of = {name: piece.attributes[name] for name in _OF_CALLS if name in piece.attributes}
+            if piece.error:
+                of[names.ERROR] = piece.error
+            self._metrics.calls.record(max(0.0, step.at - step.began), {**self._graph, **of})
+        if facts.usage:
+            of = model_attributes(facts.by) if "model" in facts.by else {}
+            self._metrics.spent(facts.usage, {**self._graph, **of})
+        self._piece(place, facts.key, piece, (step.began, step.at), {names.SEQ: step.seq})
+
+    def _around_work(self, place: Place, visit: Visit | None, end: float) -> None:
+        """Export what the attempt's recorded work was done inside of, if that has no record of its own."""
+        entries = visit.entries if visit is not None else ()
+        known = [each.step for each in entries if each.step.attempt == place.attempt]
+        times = {key: (memo.at, memo.at) for key, memo in place.memos.items() if memo.at >= place.arrived}
+        times |= {step.data.key: (step.began, step.at) for step in known if isinstance(step.data, Recorded)}
+        around: dict[str, tuple[float, float]] = {}
+        for key, (began, ended) in times.items():
+            outer = key_around(key)
+            while outer:
+                first, last = around.get(outer, (began, ended))
+                around[outer] = min(first, began), max(last, ended)
+                outer = key_around(outer)
+        for key, (began, ended) in around.items():
+            if key not in place.memos:
+                self._piece(place, key, described_around(key), (began, min(ended, end)), {})
+
+    def _piece(
+        self,
+        place: Place,
+        key: str,
+        piece: Described,
+        times: tuple[float, float],
+        more: Mapping[str, AttributeValue],
+    ) -> None:
+        ids = place.work_span(self._ids, key), place.work_span(self._ids, key_around(key))
+        of = {**self._run, names.PATH: place.path, names.ATTEMPT: place.attempt, **piece.attributes, **more}
+        self._export(piece.name, ids, times, of, kind=piece.kind, error=piece.error)
+
+    def _wait(self, place: Place, wait: Wait, until: float) -> None:
+        """Export a wait that ended."""
+        of: dict[str, AttributeValue] = {**self._graph, names.KIND: wait.kind, names.ENDED_BY: wait.by or "other"}
+        self._metrics.wait_seconds.record(max(0.0, until - wait.since), of)
+        attributes = {**self._run, **of, names.PATH: place.path, names.WAIT: wait.name}
+        if self._telemetry.content:
+            attributes[names.QUESTION] = wait.question
+        ids = self._ids.span("wait", place.key, place.attempt, wait.name, float(wait.since)), place.span(self._ids)
+        self._export(f"wait {wait.kind}", ids, (wait.since, until), attributes)
+
+    def _export(  # noqa: PLR0913 - what a span has
+        self,
+        name: str,
+        ids: tuple[int, int],
+        times: tuple[float, float],
+        attributes: Mapping[str, AttributeValue],
+        *,
+        kind: SpanKind = SpanKind.INTERNAL,
+        failure: FailureRecord | None = None,
+        error: str = "",
+    ) -> None:
+        """Start and end a span with its own id and that of the span around it."""
+        if self._root is None or self._context is None or not self._root.is_recording():
+            return
+        around = spans.below(self._context, ids[1])
+        span = self._tracer.start(name, (self._ids.trace, ids[0]), around, times[0], attributes, kind=kind)
+        self._mark(span, failure, error, times[1])
+        span.end(spans.nanoseconds(max(times)))
+
+    def _mark(self, span: Span, failure: FailureRecord | None, error: str, at: float) -> None:
+        """Mark a span as failed. What an error says may contain a prompt, so it is content."""
+        if failure is not None:
+            event: dict[str, AttributeValue] = {names.EXCEPTION: failure.kind}
+            if self._telemetry.content:
+                event |= {names.EXCEPTION_MESSAGE: failure.message, names.STACKTRACE: failure.traceback}
+            span.add_event("exception", event, spans.nanoseconds(at))
+            error = failure.kind
+        if error:
+            span.set_attribute(names.ERROR, error)
+            span.set_status(Status(StatusCode.ERROR, error))
+
+    # The run.
+
+    async def left(self, store: Store) -> None:
+        """Export the run's span, if the run is over. Called when this process drives it no longer."""
+        snapshot = self._visits.snapshot
+        if self._is_broken or snapshot.status not in _OVER:
+            return
+        try:
+            turns = await self._turns(store)
+            self._end_run(snapshot, turns)
+        except Exception:
+            log.exception("the span of run %s was not exported", snapshot.run_id)
+
+    async def _turns(self, store: Store) -> Sequence[Turn]:
+        """Return when the run began, was resumed and stopped; read from the store if others have driven it before."""
+        is_traced = self._root is not None and self._root.is_recording()
+        visits = self._visits if self._is_whole or not is_traced else await load_visits(store, self._visits.snapshot.run_id)
+        begun = [n for n, turn in enumerate(visits.turns) if turn.kind in ("started", "branched")]
+        return visits.turns[begun[-1] if begun else 0 :]
+
+    def _end_run(self, snapshot: Snapshot, turns: Sequence[Turn]) -> None:
+        of = {**self._graph, names.STATUS: snapshot.status}
+        self._metrics.runs.add(1, of)
+        self._metrics.run_seconds.record(snapshot.elapsed_seconds, of)
+        if self._root is None or not self._root.is_recording():
+            return
+        for frame in snapshot.frames.values():
+            visit = self._visits.live[frame.id].visit
+            if visit is not None and visit.status == "open" and frame.failing is None and _is_under_way(frame):
+                self._interrupted(Place.of(frame, self._ids), visit, snapshot.now, snapshot.status)
+        more: dict[str, AttributeValue] = {
+            **of,
+            names.STEPS: snapshot.steps,
+            names.SECONDS: snapshot.elapsed_seconds,
+            **spent_attributes(spent_since(snapshot.inherited, snapshot.usage)),
+        }
+        if snapshot.stop is not None and snapshot.stop.label:
+            more[names.ENDING] = snapshot.stop.label
+        again = [turn for turn in turns if turn.kind == "resumed" and turn.status in _OVER]
+        span = self._root
+        if again:  # the root was exported when the run was over for the first time
+            ids = self._ids.trace, self._ids.span("run", again[-1].seq)
+            around = spans.below(span.get_span_context(), self._ids.run)
+            span = self._tracer.start(self._name, ids, around, again[-1].at, self._run)
+            turns = [turn for turn in turns if turn.seq > again[-1].seq]
+        for turn in turns:
+            if turn.kind == "resumed":
+                span.add_event("resumed", {"graphengine.crashed": turn.crashed}, spans.nanoseconds(turn.at))
+        span.set_attributes(more)
+        self._mark(span, snapshot.failure, "", snapshot.now)
+        span.end(spans.nanoseconds(snapshot.now))
+
+
+_OF_CALLS: Final = (names.OPERATION, names.PROVIDER, names.REQUEST_MODEL, names.TOOL)
+"""The attributes of calls by which their durations are counted."""
+
+
+def _is_under_way(frame: Frame) -> bool:
+    """Return whether an attempt has done anything that is recorded: spans may be below its own."""
+    return bool(frame.memos or frame.waits or frame.begun or isinstance(frame.phase, (Collecting, Inside)))
+
+
+__all__ = ["RunTrace", "Telemetry"]

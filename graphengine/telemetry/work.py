@@ -1,0 +1,128 @@
+"""The spans of recorded work: calls of models and tools, with the GenAI names, and steps of a node's own code."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from opentelemetry.trace import SpanKind
+from pydantic_core import to_json
+
+from graphengine.engine.steps import own_name
+from graphengine.telemetry import names
+from graphengine.telemetry.place import key_around, name_in
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from opentelemetry.util.types import AttributeValue
+
+    from graphengine.engine.phases import Memo
+    from graphengine.engine.steps import Recorded, Usage
+
+_AGENT = "agent "
+_TOOL = "tool "
+
+
+class Described(NamedTuple):
+    """A span's name, kind and attributes, and whether it is an error."""
+
+    name: str
+    kind: SpanKind
+    attributes: dict[str, AttributeValue]
+    error: str = ""
+
+
+def described(facts: Recorded, memos: Mapping[str, Memo], *, content: bool) -> Described:
+    """Describe a piece of recorded work.
+
+    Args:
+        facts: The facts of its step.
+        memos: The work of the visit that was recorded before.
+        content: Whether to include what models and tools were given and returned.
+    """
+    if "model" in facts.by:
+        return _call_of_model(facts, content=content)
+    if facts.name.startswith(_TOOL):
+        return _call_of_tool(facts, memos, content=content)
+    return Described(f"step {own_name(facts.name)}", SpanKind.INTERNAL, {names.KIND: "step"})
+
+
+def described_around(key: str) -> Described:
+    """Describe what recorded work was done inside of, if that has no record: the call of an agent, or cut off work."""
+    name = name_in(key)
+    if name.startswith(_AGENT):
+        agent = name.removeprefix(_AGENT)
+        attributes: dict[str, AttributeValue] = {names.OPERATION: "invoke_agent", names.AGENT: agent}
+        return Described(f"invoke_agent {agent}", SpanKind.INTERNAL, attributes)
+    if name.startswith(_TOOL):
+        tool = name.removeprefix(_TOOL)
+        attributes = {names.OPERATION: "execute_tool", names.TOOL: tool, names.OUTCOME: "cut_off"}
+        return Described(f"execute_tool {tool}", SpanKind.INTERNAL, attributes)
+    attributes = {names.KIND: "step", names.OUTCOME: "cut_off"}
+    return Described(f"step {own_name(name)}", SpanKind.INTERNAL, attributes)
+
+
+def model_attributes(by: Mapping[str, str]) -> dict[str, AttributeValue]:
+    """Return the attributes of a call of a model, for its span and its metrics."""
+    provider, colon, model = by["model"].partition(":")
+    found: dict[str, AttributeValue] = {names.OPERATION: "chat", names.REQUEST_MODEL: model if colon else provider}
+    if colon:
+        found[names.PROVIDER] = provider
+    return found
+
+
+def spent_attributes(usage: Usage) -> dict[str, AttributeValue]:
+    """Return the attributes of usage. A cost that is not known has no number."""
+    found: dict[str, AttributeValue] = {}
+    for name, attribute in names.TOKENS.items():
+        tokens = usage.get(name)
+        if tokens is not None:
+            found[attribute] = tokens
+    if "cost_usd" in usage:
+        cost = usage["cost_usd"]
+        found |= {names.COST_UNKNOWN: True} if cost is None else {names.COST: cost}
+    return found
+
+
+def _call_of_model(facts: Recorded, *, content: bool) -> Described:
+    record: Mapping[str, Any] = facts.value if isinstance(facts.value, dict) else {}
+    attributes = model_attributes(facts.by) | spent_attributes(facts.usage)
+    attributes[names.AGENT] = facts.by.get("agent", "")
+    if "stop" in record:
+        attributes[names.FINISH_REASONS] = [str(record["stop"])]
+    if content:
+        parts: list[object] = [{"type": "text", "content": record.get("text", "")}]
+        parts += [{"type": "tool_call", **call} for call in record.get("calls", ())]
+        answer = {"role": "assistant", "parts": parts, "finish_reason": record.get("stop")}
+        attributes[names.OUTPUT] = to_json([answer]).decode()
+        if "question" in record:
+            question = {"role": "user", "parts": [{"type": "text", "content": record["question"]}]}
+            attributes[names.INPUT] = to_json([question]).decode()
+    return Described(f"chat {attributes[names.REQUEST_MODEL]}", SpanKind.CLIENT, attributes)
+
+
+def _call_of_tool(facts: Recorded, memos: Mapping[str, Memo], *, content: bool) -> Described:
+    name = facts.name.removeprefix(_TOOL)
+    attributes: dict[str, AttributeValue] = {names.OPERATION: "execute_tool", names.TOOL: name}
+    call = _asked(facts.key, memos)
+    if call:
+        attributes[names.TOOL_CALL] = str(call.get("id", ""))
+    record: Mapping[str, Any] = facts.value if isinstance(facts.value, dict) else {}
+    if content:
+        attributes[names.TOOL_RESULT] = str(record.get("text", ""))
+        if call:
+            attributes[names.TOOL_ARGUMENTS] = str(call.get("arguments", ""))
+    error = "tool_error" if record.get("error") else ""
+    return Described(f"execute_tool {name}", SpanKind.INTERNAL, attributes, error)
+
+
+def _asked(key: str, memos: Mapping[str, Memo]) -> Mapping[str, Any]:
+    """Return the call as the model made it: the key of the tool's work has its turn and its number in that."""
+    around = key_around(key)
+    turn, _, number = key[len(around) :].split("|")[-2].partition(".")
+    memo = memos.get(f"{around}/turn|{turn}|1")
+    calls = memo.value.get("calls", ()) if memo is not None and isinstance(memo.value, dict) else ()
+    return calls[int(number)] if number.isdecimal() and int(number) < len(calls) else {}
+
+
+__all__ = ["Described", "described", "described_around", "model_attributes", "spent_attributes"]
