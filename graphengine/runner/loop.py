@@ -499,12 +499,12 @@ class Driver:
         status = self._recorded  # read before the await, in which other events may be appended
         if done.durable is not None:
             await done.durable
-        elif self.snapshot.seq % _TURN_STEPS == 0 or self._turns.over:
-            await self._turns.yield_loop()
         if status != "running":
             self.is_driving = False
-        if self.run.watchers or self.trace is not None:
+        if self.run.watchers or self.trace is not None:  # before the turn ends: another node's work may be recorded
             self.show_steps(done.steps)
+        if done.durable is None and (self.snapshot.seq % _TURN_STEPS == 0 or self._turns.over):
+            await self._turns.yield_loop()
 
     def deliver(self, messages: Sequence[Message]) -> None:
         """Accept messages to this run, to be recorded at the next safe point."""

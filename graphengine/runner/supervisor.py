@@ -304,13 +304,11 @@ class Supervisor:
             self._quieter.set()
             if driver.is_driving:
                 await release(self._store, run.id, driver.fence)
-        if driver.trace is not None:
-            await driver.trace.left(self._store)
+        await _end_trace(driver, self._store)
         if self.closed and (is_cut or driver.snapshot.status == "running"):
             return await self._released(run, driver)
         result = result_of(driver.plan, driver.snapshot, driver.cause)
         driver.session.snapshot = Snapshot()  # frees it: the store's last append may still refer to the driver
-        driver.trace = None
         missed = driver.missed_stop
         if result.status == "waiting" and missed is not None and not self.closed:
             await self.opener.stop(run.id, *missed)
@@ -419,6 +417,13 @@ class Supervisor:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_INBOX_SECONDS):
                     seen = await self._store.news(seen)
+
+
+async def _end_trace(driver: Driver, store: Store) -> None:
+    """End the trace of a run that is driven here no longer."""
+    trace, driver.trace = driver.trace, None
+    if trace is not None:
+        await trace.left(store)
 
 
 def _html(driver: Driver) -> str:

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from opentelemetry import metrics
 
-from graphengine import __version__
 from graphengine.engine.frame_tree import priced
-from graphengine.telemetry import names
+from graphengine.telemetry import names, spans
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -33,7 +32,7 @@ class Metrics:
     """
 
     def __init__(self, provider: MeterProvider | None) -> None:
-        meter = (provider or metrics.get_meter_provider()).get_meter("graphengine", __version__)
+        meter = (provider or metrics.get_meter_provider()).get_meter("graphengine", spans.version())
 
         def seconds(name: str, text: str, bounds: tuple[float, ...]) -> metrics.Histogram:
             return meter.create_histogram(name, "s", text, explicit_bucket_boundaries_advisory=bounds)
@@ -44,7 +43,9 @@ class Metrics:
         self.node_seconds = seconds("graphengine.node.duration", "Duration of attempts of nodes.", _NODE_SECONDS)
         self.waits = meter.create_counter("graphengine.waits", "{wait}", "Waits that began.")
         self.wait_seconds = seconds("graphengine.wait.duration", "Duration of waits that ended.", _LONG_SECONDS)
-        self.calls = seconds("gen_ai.client.operation.duration", "Duration of calls of models and tools.", _CALL_SECONDS)
+        self.calls = seconds(
+            "gen_ai.client.operation.duration", "Duration of calls of models and tools.", _CALL_SECONDS
+        )
         self.tokens = meter.create_histogram(
             "gen_ai.client.token.usage", "{token}", "Tokens of models.", explicit_bucket_boundaries_advisory=_TOKENS
         )

@@ -11,24 +11,38 @@ import re
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from graphengine.engine.frame_tree import place_of
-from graphengine.engine.steps import path_of
+from graphengine.engine.phases import Collecting, Inside
+from graphengine.engine.steps import Resumed, Stopped, outcome_of, path_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from graphengine.engine.phases import Memo
     from graphengine.engine.snapshot import Frame
+    from graphengine.engine.steps import Step
 
 _INNER: Final = re.compile(r".*\|[0-9]+(?=/)", re.DOTALL)
 
 
-class Ids(NamedTuple):
+class Ids:
     """The ids of a run's spans.
 
-    Attributes:
+    An attempt that was under way when its run was stopped, or failed, has a span that ended then. When the run is
+    resumed it continues in a span of its own. So the id of an attempt also has the last resume since it could begin.
+
+    Args:
         trace: The trace id.
+
+    Attributes:
+        resumes: The resumes of a run that was over: when, and their steps.
+        retried: The steps that resumed failed parts of a run that waits, by the part's frame, node, visit and attempt.
     """
 
-    trace: int
+    def __init__(self, trace: int = 0) -> None:
+        self.trace = trace
+        self.resumes: list[tuple[float, int]] = []
+        self.retried: dict[tuple[str, str, int, int], int] = {}
+        self._key = trace.to_bytes(16)
 
     @classmethod
     def of(cls, run_id: str, created_at: float) -> Ids:
@@ -39,7 +53,7 @@ class Ids(NamedTuple):
     def span(self, *parts: str | float) -> int:
         """Return the id of a span."""
         text = "\0".join(map(str, parts)).encode()
-        return int.from_bytes(blake2b(text, digest_size=8, key=self.trace.to_bytes(16)).digest()) or 1
+        return int.from_bytes(blake2b(text, digest_size=8, key=self._key).digest()) or 1
 
     @property
     def run(self) -> int:
@@ -48,13 +62,31 @@ class Ids(NamedTuple):
 
     def attempt(self, frame: Frame) -> int:
         """Return the id of the span of the attempt that a frame is at."""
-        return self.span("attempt", place_of(frame), frame.attempt)
+        return self.span("attempt", key_of(frame), frame.attempt, self.leg(frame))
+
+    def leg(self, frame: Frame) -> int:
+        """Return the step that last resumed the attempt that a frame is at, after its span had ended; 0 if none did."""
+        last = next((seq for at, seq in reversed(self.resumes) if at > frame.arrived), 0)
+        if self.retried:
+            last = max(last, self.retried.get((frame.id, frame.at, frame.visit, frame.attempt), 0))
+        return last
 
     def around(self, frame: Frame) -> int:
         """Return the id of the span around a frame's visits: an attempt of the map or graph that has it, or the run."""
         while frame.kind == "arm" and frame.up is not None:
             frame = frame.up
         return self.run if frame.up is None else self.attempt(frame.up)
+
+
+def key_of(frame: Frame) -> str:
+    """Return a text that identifies a frame's visit in its run, with the attempts of the maps and graphs around it."""
+    if frame.up is None:
+        return f"{frame.at}:{frame.visit}"
+    around = key_of(frame.up)
+    if frame.kind == "item":
+        return f"{around}.{frame.up.attempt}{frame.id[frame.id.rindex('[') :]}"
+    inside = f".{frame.up.attempt}" if frame.kind == "sub" else ""
+    return f"{around}{inside}/{frame.at}:{frame.visit}"
 
 
 class Place(NamedTuple):
@@ -68,10 +100,13 @@ class Place(NamedTuple):
         visit: The visit's number.
         attempt: The attempt's number.
         first: The first attempt since the visit began, or was revived.
+        leg: The step that resumed the attempt after its span had ended, 0 if none did.
         arrived: When the attempt could begin, epoch seconds.
         around: The id of the span around it.
         memos: The recorded work of the visit.
+        waits: The ids of its waits, by name.
         is_item: Whether it is an item of a map.
+        is_under_way: Whether spans may be below its own.
     """
 
     frame: str
@@ -81,21 +116,26 @@ class Place(NamedTuple):
     visit: int
     attempt: int
     first: int
+    leg: int
     arrived: float
     around: int
     memos: dict[str, Memo]
+    waits: dict[str, str]
     is_item: bool
+    is_under_way: bool
 
     @classmethod
     def of(cls, frame: Frame, ids: Ids) -> Place:
         """Return where a frame is."""
-        where = frame.id, place_of(frame), path_of(frame.id, frame.at), frame.at, frame.visit, frame.attempt
-        first = frame.attempt - frame.tries
-        return cls(*where, first, frame.arrived, ids.around(frame), dict(frame.memos), frame.kind == "item")
+        where = frame.id, key_of(frame), path_of(frame.id, frame.at), frame.at, frame.visit, frame.attempt
+        work = dict(frame.memos), {name: wait.id for name, wait in frame.waits.items()}
+        first, leg, is_item = frame.attempt - frame.tries, ids.leg(frame), frame.kind == "item"
+        is_under_way = bool(frame.memos or frame.waits or frame.begun or isinstance(frame.phase, (Collecting, Inside)))
+        return cls(*where, first, leg, frame.arrived, ids.around(frame), *work, is_item, is_under_way)
 
     def span(self, ids: Ids) -> int:
         """Return the id of the attempt's span."""
-        return ids.span("attempt", self.key, self.attempt)
+        return ids.span("attempt", self.key, self.attempt, self.leg)
 
     def visit_span(self, ids: Ids) -> int:
         """Return the id of the span of the visit, which only a visit of several attempts has."""
@@ -103,7 +143,7 @@ class Place(NamedTuple):
 
     def work_span(self, ids: Ids, key: str) -> int:
         """Return the id of the span of recorded work, or of the calls around it; "" is the attempt itself."""
-        return ids.span("work", self.key, self.attempt, key) if key else self.span(ids)
+        return ids.span("work", self.key, self.attempt, self.leg, key) if key else self.span(ids)
 
 
 def key_around(key: str) -> str:
@@ -125,4 +165,23 @@ def name_in(key: str) -> str:
     return key[len(key_around(key)) :].lstrip("/").partition("|")[0]
 
 
-__all__ = ["Ids", "Place", "key_around", "name_in"]
+def see_resumes(ids: Ids, steps: Iterable[Step]) -> None:
+    """Note the resumes in a part of a log that change the ids of attempts."""
+    failed: list[tuple[str, str, int, int]] = []
+    is_over = False
+    for step in steps:
+        facts, has_failed = step.data, outcome_of(step).has_failed
+        if isinstance(facts, Stopped) or (has_failed and not step.frame):
+            is_over = True
+        if has_failed:
+            failed.append((step.frame, step.node, step.visit, step.attempt))
+        if isinstance(facts, Resumed):
+            if is_over:
+                ids.resumes.append((step.at, step.seq))
+            elif facts.retries:
+                ids.retried |= dict.fromkeys(failed, step.seq)
+            if is_over or facts.retries:
+                is_over, failed = False, []
+
+
+__all__ = ["Ids", "Place", "key_around", "name_in", "see_resumes"]

@@ -8,6 +8,7 @@ limits, resources and processors are those of the user's provider.
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,8 +25,6 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
-from graphengine import __version__
-
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("graphengine.telemetry")
 
-_SCOPE: Final = "graphengine"
 _FOREIGN: Final = (
     "%s lets no span have an id of its own choice, so runs have no spans\n"
     "  repair: pass a TracerProvider of opentelemetry-sdk: Telemetry(tracer_provider=…)"
@@ -75,7 +73,7 @@ class Tracer:
     """
 
     def __init__(self, provider: TracerProvider | None) -> None:
-        found = (provider or trace.get_tracer_provider()).get_tracer(_SCOPE, __version__)
+        found = (provider or trace.get_tracer_provider()).get_tracer("graphengine", version())
         self._tracer: Any = getattr(found, "_tracer", found)  # of a proxy, once the global provider is set
         if not hasattr(self._tracer, "id_generator"):
             if not isinstance(self._tracer, NoOpTracer):
@@ -111,6 +109,11 @@ class Tracer:
         return span
 
 
+def version() -> str:
+    """Return the version of this library, which the modules below the package must not import."""
+    return str(sys.modules["graphengine"].__version__)
+
+
 def nanoseconds(at: float) -> int:
     """Return epoch seconds as OpenTelemetry counts time."""
     return int(at * 1e9)
@@ -118,13 +121,17 @@ def nanoseconds(at: float) -> int:
 
 def below(root: SpanContext, span_id: int) -> Context:
     """Return the context in which spans are children of a span of the same trace."""
-    here = SpanContext(root.trace_id, span_id, is_remote=False, trace_flags=root.trace_flags, trace_state=root.trace_state)
+    here = SpanContext(
+        root.trace_id, span_id, is_remote=False, trace_flags=root.trace_flags, trace_state=root.trace_state
+    )
     return set_span_in_context(NonRecordingSpan(here), contexts.Context())
 
 
 def enter(root: SpanContext, span_id: int) -> None:
-    """Make a span of a trace the current one, for the spans of other libraries. It is never left: the next one enters."""
-    here = SpanContext(root.trace_id, span_id, is_remote=False, trace_flags=root.trace_flags, trace_state=root.trace_state)
+    """Make a span of a trace the current one, for the spans of other libraries; the next one replaces it."""
+    here = SpanContext(
+        root.trace_id, span_id, is_remote=False, trace_flags=root.trace_flags, trace_state=root.trace_state
+    )
     contexts.attach(set_span_in_context(NonRecordingSpan(here)))
 
 
@@ -138,4 +145,4 @@ def current() -> SpanContext:
     return trace.get_current_span().get_span_context()
 
 
-__all__ = ["Tracer", "below", "context_of", "current", "enter", "nanoseconds"]
+__all__ = ["Tracer", "below", "context_of", "current", "enter", "nanoseconds", "version"]

@@ -17,12 +17,13 @@ from __future__ import annotations
 
 import logging
 import os
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 from opentelemetry import context as contexts
 from opentelemetry.trace import Link, SpanKind, Status, StatusCode
 
-from graphengine.engine.phases import Collecting, Inside
+from graphengine.engine.phases import Collecting, Ended, Forked, Inside, Leaving
 from graphengine.engine.snapshot import children
 from graphengine.engine.steps import (
     Attempt,
@@ -45,7 +46,7 @@ from graphengine.history.usage import spent_since
 from graphengine.history.visits import Visits
 from graphengine.telemetry import names, spans
 from graphengine.telemetry.metrics import Metrics
-from graphengine.telemetry.place import Ids, Place, key_around
+from graphengine.telemetry.place import Ids, Place, key_around, see_resumes
 from graphengine.telemetry.work import described, described_around, model_attributes, spent_attributes
 
 if TYPE_CHECKING:
@@ -59,12 +60,14 @@ if TYPE_CHECKING:
     from graphengine.engine.snapshot import Frame, Snapshot
     from graphengine.engine.steps import FailureRecord, Step
     from graphengine.history.visit_tree import Entry, Turn, Visit, Wait
-    from graphengine.stores.base import QueueCount, RunInfo, Store
+    from graphengine.stores.base import RunInfo, Store
     from graphengine.telemetry.work import Described
 
 log = logging.getLogger("graphengine.telemetry")
 
 _OVER: Final = ("finished", "stopped", "failed")
+_PAGE: Final = 256
+"""How many steps to read at a time."""
 _CONTENT: Final = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 """The environment variable with which instrumentations of model clients are told to include messages."""
 
@@ -137,6 +140,7 @@ class Telemetry:
             made.links = links
         else:
             made.begin(info.id, info.graph, info.created_at, links)
+            await made.catch_up(store)
         return made
 
     async def watch_queues(self, store: Store) -> None:
@@ -164,12 +168,13 @@ class RunTrace:
         self._caller = caller
         self._is_whole = not visits.snapshot.seq  # knows all steps of the run
         self._is_broken = False
-        self._again: dict[str, tuple[int, int]] = {}  # attempts that ended with the run, by frame: number, and seq
+        self._early: dict[int, Step] = {}
         self._root: Span | None = None
         self._context: SpanContext | None = None
+        self._name = ""  # of the run's span
         self._graph: dict[str, AttributeValue] = {}
         self._run: dict[str, AttributeValue] = {}
-        self._ids = Ids(0)
+        self._ids = Ids()
         self._created_at = 0.0
         self.links: Sequence[Link] = ()
         self.trace_id = ""
@@ -177,6 +182,7 @@ class RunTrace:
     def begin(self, run_id: str, graph: str, created_at: float, links: Sequence[Link]) -> None:
         """Begin the run's span. It is exported only if it is ended, so each process begins it."""
         self._ids = Ids.of(run_id, created_at)
+        self._name = f"invoke_workflow {graph}"
         self._graph = {names.GRAPH: graph}
         self._run = {names.RUN: run_id}
         self._created_at = created_at
@@ -187,9 +193,22 @@ class RunTrace:
             self._root, self._context = root, root.get_span_context()
             self.trace_id = f"{self._ids.trace:032x}"
 
-    @property
-    def _name(self) -> str:
-        return f"invoke_workflow {self._graph[names.GRAPH]}"
+    async def catch_up(self, store: Store) -> None:
+        """Read the resumes since the first open attempt could begin: they are a part of the ids of attempts."""
+        snapshot = self._visits.snapshot
+        open_frames = [f for f in snapshot.frames.values() if not isinstance(f.phase, (Ended, Forked, Leaving))]
+        since = min((frame.arrived for frame in open_frames), default=inf)
+        steps: list[Step] = []
+        upto, first = snapshot.seq, 0
+        while upto > first and since < inf:
+            part = await store.steps(snapshot.run_id, max(0, upto - _PAGE), upto)
+            begun = [step.seq for step in part if isinstance(step.data, (Started, Branched))]
+            first = begun[-1] if begun else 0
+            steps[:0] = [step for step in part if step.seq >= first]
+            upto = max(0, upto - _PAGE)
+            if part and part[0].at < since:
+                break
+        see_resumes(self._ids, steps)
 
     def enter(self, frame: Frame) -> None:
         """Make the attempt that a frame is at the parent of the spans of other libraries, in the current context."""
@@ -197,10 +216,12 @@ class RunTrace:
             spans.enter(self._context, self._ids.attempt(frame))
 
     def seen(self, steps: Iterable[Step]) -> None:
-        """Take the next steps, which this process has recorded, as a store returns them."""
-        for step in steps:
-            if self._is_broken:
-                return
+        """Take steps that this process has recorded, as a store returns them.
+
+        Nodes that run in parallel record their work in parallel, so a step can come before an earlier one.
+        """
+        self._early |= {step.seq: step for step in steps}
+        while not self._is_broken and (step := self._early.pop(self._visits.snapshot.seq + 1, None)) is not None:
             try:
                 self._see(step)
             except Exception:
@@ -208,17 +229,7 @@ class RunTrace:
                 log.exception("the trace of run %s ends at step %d", self._run.get(names.RUN), step.seq)
 
     def _see(self, step: Step) -> None:
-        facts, snapshot = step.data, self._visits.snapshot
-        if isinstance(facts, (Started, Branched)) and not self._run:
-            graph = facts.graph if isinstance(facts, Started) else snapshot.graph
-            self.begin(facts.run_id, graph, step.at, self.links)
-        if isinstance(facts, (Started, Branched, Resumed)):
-            self._link_caller(step)
-        if isinstance(facts, Resumed):
-            was_over = snapshot.status in _OVER
-            for frame in snapshot.frames.values():
-                if frame.failing is not None or (was_over and _is_under_way(frame)):
-                    self._again[frame.id] = frame.attempt, step.seq
+        self._begins(step)
         before = self._before(step)
         waiting = [(place, wait) for place, visit in before for wait in visit.waiting]
         entry = self._visits.feed(step)
@@ -226,18 +237,36 @@ class RunTrace:
         for place, wait in waiting:
             if wait.until is not None:
                 self._wait(place, wait, wait.until)
+        self._ends(entry, before)
+        for place, visit in before:
+            if place.frame != step.frame and visit.status == "dropped" and visit.ended == step.at:
+                self._interrupted(place, visit, step.at, "dropped")
+        if not isinstance(step.data, Recorded) and usage_of(step):
+            self._metrics.spent(usage_of(step), self._graph)
+
+    def _begins(self, step: Step) -> None:
+        """Note that the run begins, or is resumed."""
+        facts, snapshot = step.data, self._visits.snapshot
+        if isinstance(facts, (Started, Branched)) and not self._run:
+            graph = facts.graph if isinstance(facts, Started) else snapshot.graph
+            self.begin(facts.run_id, graph, step.at, self.links)
+        if isinstance(facts, (Started, Branched, Resumed)):
+            self._link_caller(step)
+        if isinstance(facts, Resumed):
+            self._resumed(step, facts, snapshot)
+
+    def _ends(self, entry: Entry, before: Sequence[tuple[Place, Visit]]) -> None:
+        """Export what a step ends: recorded work, or an attempt."""
+        step, facts = entry.step, entry.step.data
         if isinstance(facts, Recorded):
             self._work(before[0][0], step, facts)
         elif isinstance(facts, AttemptEnded) and step.node:
             self._attempt(before[0][0], entry)
+        elif isinstance(facts, AttemptEnded) and before and before[0][0].is_under_way:  # its graph failed, at a limit
+            self._interrupted(*before[0], step.at, "failed")
         elif isinstance(facts, Waiting):
-            for wait_record in facts.waits.values():
-                self._metrics.waits.add(1, {**self._graph, names.KIND: wait_record.kind})
-        for place, visit in before[1:]:
-            if visit.status == "dropped" and visit.ended == step.at and place.frame not in self._visits.live:
-                self._interrupted(place, visit, step.at, "dropped")
-        if not isinstance(facts, Recorded) and usage_of(step):
-            self._metrics.spent(usage_of(step), self._graph)
+            for wait in facts.waits.values():
+                self._metrics.waits.add(1, {**self._graph, names.KIND: wait.kind})
 
     def _before(self, step: Step) -> list[tuple[Place, Visit]]:
         """Return the attempt of a step's frame, and those below it, which the step may drop."""
@@ -247,11 +276,20 @@ class RunTrace:
         while left:
             frame = frames[left.pop()]
             visit = live[frame.id].visit
-            if visit is not None:
+            if visit is not None and (frame.id == step.frame or frame.failing is None):
                 found.append((Place.of(frame, self._ids), visit))
             if isinstance(step.data, (Joined, AttemptEnded)):
                 left += [key for key in children(frame) if key in frames]
         return found
+
+    def _resumed(self, step: Step, facts: Resumed, snapshot: Snapshot) -> None:
+        """Note which attempts continue in spans of their own, as `see_resumes` does with recorded steps."""
+        if snapshot.status in _OVER:
+            self._ids.resumes.append((step.at, step.seq))
+        elif facts.retries:
+            for frame in snapshot.frames.values():
+                if frame.failing is not None and isinstance(frame.phase, (Collecting, Inside)):
+                    self._ids.retried[frame.id, frame.at, frame.visit, frame.attempt] = step.seq
 
     def _link_caller(self, step: Step) -> None:
         """Make a span in the caller's trace, with a link to the run's, so that one is found from the other."""
@@ -259,7 +297,8 @@ class RunTrace:
         if caller is None or self._context is None or not caller.run(spans.current).is_valid:
             return
         verb = {"started": "start", "branched": "branch", "resumed": "resume"}[step.kind]
-        name, around = f"{verb} {self._graph[names.GRAPH]}", caller.run(contexts.get_current)
+        name = self._name.replace("invoke_workflow", verb, 1)
+        around = caller.run(contexts.get_current)
         links = [Link(self._context)]
         attributes = {**self._run, **self._graph}
         span = self._tracer.start(name, None, around, step.at, attributes, kind=SpanKind.PRODUCER, links=links)
@@ -284,7 +323,9 @@ class RunTrace:
         began = entry.began or place.arrived
         self._metrics.node_seconds.record(max(0.0, step.at - began) if entry.took is None else entry.took, of)
         is_split = bool(place.memos or (entry.visit is not None and entry.visit.waits))
-        self._end(place, entry.visit, (min(began, place.arrived) if is_split else began, step.at), outcome, more, failure)
+        self._end(
+            place, entry.visit, (min(began, place.arrived) if is_split else began, step.at), outcome, more, failure
+        )
 
     def _interrupted(self, place: Place, visit: Visit, at: float, outcome: str) -> None:
         """Export an attempt that has no end: its frame was dropped, or the run has ended."""
@@ -304,12 +345,8 @@ class RunTrace:
         name = without_items(place.path) + (" item" if place.is_item else "")
         of = {**self._run, **self._graph, names.NODE: place.node, names.PATH: place.path, names.VISIT: place.visit}
         span_id, around = place.span(self._ids), place.around
-        attempt, seq = self._again.get(place.frame, (0, 0))
-        if attempt == place.attempt:  # it has ended before, with the run
-            span_id = self._ids.span("again", place.key, place.attempt, seq)
-            del self._again[place.frame]
-        is_last = outcome not in ("retried", "replaced")
-        is_alone = is_last and place.attempt == place.first
+        is_last = outcome not in _CONTINUES
+        is_alone = outcome not in ("retried", "replaced") and place.attempt == place.first
         attributes = {**of, names.ATTEMPT: place.attempt, names.OUTCOME: outcome, **more}
         self._around_work(place, visit, times[1])
         self._export(
@@ -329,13 +366,15 @@ class RunTrace:
         """Export a piece of recorded work."""
         piece = described(facts, place.memos, content=self._telemetry.content)
         if piece.attributes.get(names.OPERATION) is not None:
-            of = {name: piece.attributes[name] for name in _OF_CALLS if name in piece.attributes}
+            of: dict[str, AttributeValue] = {
+                name: piece.attributes[name] for name in _OF_CALLS if name in piece.attributes
+            }
             if piece.error:
                 of[names.ERROR] = piece.error
             self._metrics.calls.record(max(0.0, step.at - step.began), {**self._graph, **of})
         if facts.usage:
-            of = model_attributes(facts.by) if "model" in facts.by else {}
-            self._metrics.spent(facts.usage, {**self._graph, **of})
+            asked = model_attributes(facts.by) if "model" in facts.by else {}
+            self._metrics.spent(facts.usage, {**self._graph, **asked})
         self._piece(place, facts.key, piece, (step.began, step.at), {names.SEQ: step.seq})
 
     def _around_work(self, place: Place, visit: Visit | None, end: float) -> None:
@@ -374,7 +413,8 @@ class RunTrace:
         attributes = {**self._run, **of, names.PATH: place.path, names.WAIT: wait.name}
         if self._telemetry.content:
             attributes[names.QUESTION] = wait.question
-        ids = self._ids.span("wait", place.key, place.attempt, wait.name, float(wait.since)), place.span(self._ids)
+        wait_id = place.waits.get(wait.name, wait.name)
+        ids = self._ids.span("wait", place.key, place.attempt, wait_id, float(wait.since)), place.span(self._ids)
         self._export(f"wait {wait.kind}", ids, (wait.since, until), attributes)
 
     def _export(  # noqa: PLR0913 - what a span has
@@ -424,7 +464,9 @@ class RunTrace:
     async def _turns(self, store: Store) -> Sequence[Turn]:
         """Return when the run began, was resumed and stopped; read from the store if others have driven it before."""
         is_traced = self._root is not None and self._root.is_recording()
-        visits = self._visits if self._is_whole or not is_traced else await load_visits(store, self._visits.snapshot.run_id)
+        visits = (
+            self._visits if self._is_whole or not is_traced else await load_visits(store, self._visits.snapshot.run_id)
+        )
         begun = [n for n, turn in enumerate(visits.turns) if turn.kind in ("started", "branched")]
         return visits.turns[begun[-1] if begun else 0 :]
 
@@ -436,8 +478,10 @@ class RunTrace:
             return
         for frame in snapshot.frames.values():
             visit = self._visits.live[frame.id].visit
-            if visit is not None and visit.status == "open" and frame.failing is None and _is_under_way(frame):
-                self._interrupted(Place.of(frame, self._ids), visit, snapshot.now, snapshot.status)
+            if visit is not None and visit.status == "open" and frame.failing is None and frame.arrived <= snapshot.now:
+                place = Place.of(frame, self._ids)
+                if place.is_under_way:
+                    self._interrupted(place, visit, snapshot.now, "cut_off")
         more: dict[str, AttributeValue] = {
             **of,
             names.STEPS: snapshot.steps,
@@ -461,13 +505,10 @@ class RunTrace:
         span.end(spans.nanoseconds(snapshot.now))
 
 
-_OF_CALLS: Final = (names.OPERATION, names.PROVIDER, names.REQUEST_MODEL, names.TOOL)
+_CONTINUES: Final = ("retried", "replaced", "cut_off")
+"""Outcomes of attempts after which the visit continues, maybe when the run is resumed."""
+_OF_CALLS: Final[tuple[str, ...]] = (names.OPERATION, names.PROVIDER, names.REQUEST_MODEL, names.TOOL)
 """The attributes of calls by which their durations are counted."""
-
-
-def _is_under_way(frame: Frame) -> bool:
-    """Return whether an attempt has done anything that is recorded: spans may be below its own."""
-    return bool(frame.memos or frame.waits or frame.begun or isinstance(frame.phase, (Collecting, Inside)))
 
 
 __all__ = ["RunTrace", "Telemetry"]

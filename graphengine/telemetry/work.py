@@ -64,11 +64,17 @@ def described_around(key: str) -> Described:
 
 def model_attributes(by: Mapping[str, str]) -> dict[str, AttributeValue]:
     """Return the attributes of a call of a model, for its span and its metrics."""
-    provider, colon, model = by["model"].partition(":")
-    found: dict[str, AttributeValue] = {names.OPERATION: "chat", names.REQUEST_MODEL: model if colon else provider}
+    provider, colon, _ = by["model"].partition(":")
+    found: dict[str, AttributeValue] = {names.OPERATION: "chat", names.REQUEST_MODEL: _model(by)}
     if colon:
         found[names.PROVIDER] = provider
     return found
+
+
+def _model(by: Mapping[str, str]) -> str:
+    """Return the model's name without its provider."""
+    provider, colon, model = by["model"].partition(":")
+    return model if colon else provider
 
 
 def spent_attributes(usage: Usage) -> dict[str, AttributeValue]:
@@ -98,7 +104,7 @@ def _call_of_model(facts: Recorded, *, content: bool) -> Described:
         if "question" in record:
             question = {"role": "user", "parts": [{"type": "text", "content": record["question"]}]}
             attributes[names.INPUT] = to_json([question]).decode()
-    return Described(f"chat {attributes[names.REQUEST_MODEL]}", SpanKind.CLIENT, attributes)
+    return Described(f"chat {_model(facts.by)}", SpanKind.CLIENT, attributes)
 
 
 def _call_of_tool(facts: Recorded, memos: Mapping[str, Memo], *, content: bool) -> Described:
