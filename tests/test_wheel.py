@@ -18,6 +18,7 @@ EXTRAS = {  # a module of each extra
     "anthropic": "anthropic",
     "openai": "openai",
     "mcp": "mcp",
+    "otel": "opentelemetry",
     "postgres": "psycopg",
     "render": "pygraphviz",
     "inspect": "uvicorn",
@@ -59,6 +60,9 @@ source_from_bytes("a.pdf", b"%PDF-1.7")
 POSTGRES = """
 from graphengine import Runner
 Runner("postgresql://user@host/runs")
+"""
+TELEMETRY = """
+from graphengine.telemetry import Telemetry
 """
 SANDBOX = """
 import asyncio
@@ -200,8 +204,9 @@ def test_a_model_names_the_extra_that_it_needs(clean: Environment, tmp_path: Pat
         ("sources", SOURCE),
         ("postgres", POSTGRES),
         ("sandbox", SANDBOX),
+        ("otel", TELEMETRY),
     ],
-    ids=["a secret", "an MCP server", "a picture", "a PDF", "PostgreSQL", "a sandbox"],
+    ids=["a secret", "an MCP server", "a picture", "a PDF", "PostgreSQL", "a sandbox", "telemetry"],
 )
 def test_a_program_names_the_extra_that_it_needs(clean: Environment, tmp_path: Path, extra: str, source: str) -> None:
     """With the command that installs it under the name that is ours."""

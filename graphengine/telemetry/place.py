@@ -34,6 +34,7 @@ class Ids:
         trace: The trace id.
 
     Attributes:
+        run: The id of the run's span, the root of its trace.
         resumes: The resumes of a run that was over: when, and their steps.
         retried: The steps that resumed failed parts of a run that waits, by the part's frame, node, visit and attempt.
     """
@@ -43,6 +44,7 @@ class Ids:
         self.resumes: list[tuple[float, int]] = []
         self.retried: dict[tuple[str, str, int, int], int] = {}
         self._key = trace.to_bytes(16)
+        self.run = self.span("run")
 
     @classmethod
     def of(cls, run_id: str, created_at: float) -> Ids:
@@ -54,11 +56,6 @@ class Ids:
         """Return the id of a span."""
         text = "\0".join(map(str, parts)).encode()
         return int.from_bytes(blake2b(text, digest_size=8, key=self._key).digest()) or 1
-
-    @property
-    def run(self) -> int:
-        """The id of the run's span, the root of its trace."""
-        return self.span("run")
 
     def attempt(self, frame: Frame) -> int:
         """Return the id of the span of the attempt that a frame is at."""
