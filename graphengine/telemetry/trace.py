@@ -92,7 +92,7 @@ class Telemetry:
         ...         await runner.start(count).result()
         >>> asyncio.run(main())
         >>> [span.name for span in exporter.get_finished_spans()]
-        ['add', 'add', 'add', 'invoke_workflow count']
+        ['more', 'more', 'more', 'invoke_workflow count']
     """
 
     def __init__(

@@ -158,3 +158,30 @@ async def test_cancelling_a_sleeping_run_anywhere_leaves_no_task() -> None:
             names = {task.get_name() for task in left}
             assert names <= {"graphengine inbox", "graphengine sleepers"}, stop_at
         assert asyncio.all_tasks() == before
+
+
+async def test_a_watcher_gets_steps_of_parallel_nodes_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A node whose step ends the run's turn shows it before another node records its work."""
+    monkeypatch.setattr("graphengine.runner.turns.Turns.over", True)
+
+    async def work(n: int, ctx: Context) -> None:
+        for number in range(len(ctx.node)):
+            await ctx.step(count, number)
+
+    async def count(number: int) -> int:
+        await asyncio.sleep(0)
+        return number
+
+    graph = Graph("g", State)
+    names = ["a" * length for length in range(1, 9)]
+    for name in names:
+        graph.add_node(name, work, writes=[])
+        graph.add_edge(name, "d")
+    graph.add_fork(START, names, join="d")
+    graph.add_node("d", lambda: None)
+    graph.add_path("d", END)
+    async with Runner() as runner:
+        run = runner.start(graph)
+        seen = [event.seq async for event in run.events() if isinstance(event, StepRecorded)]
+    assert seen == list(range(1, len(seen) + 1))
+    assert len(seen) == 47  # 1 + 36 of work + 8 + 2
