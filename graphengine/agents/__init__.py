@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     )
     from graphengine.agents.hooks import Hooks
     from graphengine.agents.mcp_servers import mcp
+    from graphengine.agents.pydantic_ai import pydantic_ai_node
     from graphengine.agents.tools import Tool, ToolSource, tool
     from graphengine.agents.window import Window, without_tools
 else:
@@ -39,6 +40,7 @@ else:
             ),
             "hooks": ("Hooks",),
             "mcp_servers": ("mcp",),
+            "pydantic_ai": ("pydantic_ai_node",),
             "tools": ("Tool", "ToolSource", "tool"),
             "window": ("Window", "without_tools"),
         },
@@ -62,6 +64,7 @@ __all__ = [
     "max_words",
     "mcp",
     "personal_data",
+    "pydantic_ai_node",
     "required",
     "tool",
     "without_tools",

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from graphengine.models.openai_chat import OpenAIChatModel
     from graphengine.models.parts import Citation, Cited
     from graphengine.models.prices import Price
+    from graphengine.models.pydantic_ai import PydanticAIModel
     from graphengine.models.recorded import BadRecording, NotRecorded, RecordedModel
     from graphengine.models.router import Router
     from graphengine.models.scripted import OffScript, ScriptedModel, calls, cited
@@ -44,6 +45,7 @@ else:
             "openai_chat": ("OpenAIChatModel",),
             "parts": ("Citation", "Cited"),
             "prices": ("Price",),
+            "pydantic_ai": ("PydanticAIModel",),
             "recorded": ("BadRecording", "NotRecorded", "RecordedModel"),
             "router": ("Router",),
             "scripted": ("OffScript", "ScriptedModel", "calls", "cited"),
@@ -69,6 +71,7 @@ __all__ = [
     "OpenAIChatModel",
     "OpenAIModel",
     "Price",
+    "PydanticAIModel",
     "RecordedModel",
     "Request",
     "Response",

@@ -24,6 +24,7 @@ FORMS: Final = (
     "anthropic:MODEL",
     "openai:MODEL",
     "openai-chat:MODEL@http://HOST:PORT/v1",
+    "pydantic-ai:PROVIDER:MODEL",
     "offline",
     "recorded:FILE",
 )
@@ -106,10 +107,17 @@ def _recorded(name: str, rest: str) -> Model:  # noqa: ARG001 - has no address
     return RecordedModel(rest)
 
 
+def _pydantic_ai(name: str, rest: str) -> Model:  # noqa: ARG001 - has no address
+    from graphengine.models.pydantic_ai import PydanticAIModel  # noqa: PLC0415 - as above
+
+    return PydanticAIModel(rest)
+
+
 _PROVIDERS: Final[dict[str, Callable[[str, str], Model]]] = {
     "anthropic": _anthropic,
     "openai": _openai,
     "openai-chat": _openai_chat,
+    "pydantic-ai": _pydantic_ai,
     "recorded": _recorded,
 }
 

@@ -115,7 +115,10 @@ async def test_a_name_leads_to_its_server(provider: str, edge: EdgeServer, monke
         ("offline:x", "did you mean 'offline'?"),
         ("ollama:llama3.2:3b", "did you mean 'openai-chat:llama3.2:3b@http://127.0.0.1:11434/v1'?"),
         ("vLLM:org/m", "did you mean 'openai-chat:org/m@http://127.0.0.1:8000/v1'?"),
-        ("gemini:pro", "write one of anthropic:MODEL, openai:MODEL, openai-chat:MODEL@http://HOST:PORT/v1, offline"),
+        (
+            "gemini:pro",
+            "openai-chat:MODEL@http://HOST:PORT/v1, pydantic-ai:PROVIDER:MODEL, offline",
+        ),
         ("mistral-large", "write one of anthropic:MODEL"),
         ("", "write one of"),
         (":", "write one of"),

@@ -1,0 +1,354 @@
+"""Models of pydantic-ai, for its providers that have no adapter here: Google, Groq, Mistral, Cohere, xAI and others.
+
+A request becomes pydantic-ai's messages, settings and tools, and its answer a `Response`. An answer that holds more
+than text and calls goes back in pydantic-ai's own form.
+"""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+
+from graphengine.errors import (
+    AnswerRefused,
+    AnswerTorn,
+    BadRequest,
+    ContextFull,
+    DefinitionError,
+    ModelError,
+    ModelOverloaded,
+    ModelTimeout,
+    ModelUnavailable,
+    ModelUnreachable,
+    NotAuthenticated,
+    QuotaExceeded,
+    RateLimited,
+    UnknownModel,
+)
+from graphengine.models.base import Response, Stop, ToolCall
+from graphengine.models.openai_parts import call_id, sendable
+from graphengine.models.sdk import WHAT, kind_of_status, load, retry_after, schema_in_words, shown, sound_json
+from graphengine.state.json_values import utf8_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pydantic_ai import messages as parts
+    from pydantic_ai.models import Model as PydanticModel
+    from pydantic_ai.models import ModelRequestParameters
+    from pydantic_ai.settings import ModelSettings
+
+    from graphengine.models.base import Message, Request
+    from graphengine.models.lane import Lane
+
+EXTRA: Final = "pydantic-ai"
+_STOPS: Final[dict[str, Stop]] = {"length": "cut", "content_filter": "refused"}
+_KINDS: Final[dict[str, type[ModelError]]] = {  # the first that matches; subclasses come before their bases
+    "ModelContextWindowExceededError": ContextFull,
+    "ModelAuthenticationError": NotAuthenticated,
+    "ModelNotFoundError": UnknownModel,
+    "ModelRequestRejectedError": BadRequest,
+    "ModelRateLimitError": RateLimited,
+    "ModelQuotaExceededError": QuotaExceeded,
+    "ModelUnavailableError": ModelOverloaded,
+    "ModelServerError": ModelOverloaded,
+    "ModelTimeoutError": ModelTimeout,
+    "ModelConnectionError": ModelUnreachable,
+    "ContentFilterError": AnswerRefused,
+    "UnexpectedModelBehavior": AnswerTorn,
+    "UserError": BadRequest,
+    "UnicodeError": BadRequest,
+    "LookupError": AnswerTorn,  # raised by pydantic-ai's reading of a malformed answer, as the two below
+    "TypeError": AnswerTorn,
+    "ValueError": AnswerTorn,
+}
+
+
+class PydanticAIModel:
+    """A model of pydantic-ai. Its SDK's own retries are off where pydantic-ai can do that.
+
+    Args:
+        model: Its name in pydantic-ai, as `google:gemini-2.5-pro`, or a model object of pydantic-ai.
+        timeout_seconds: How long the provider may take, as pydantic-ai's setting `timeout`.
+        lane: Its lane; None for one of its own.
+
+    Raises:
+        DefinitionError: It is neither.
+
+    Example:
+        >>> PydanticAIModel("google:gemini-2.5-pro").name
+        'pydantic-ai:google:gemini-2.5-pro'
+    """
+
+    def __init__(self, model: str | PydanticModel, *, timeout_seconds: float = 600.0, lane: Lane | None = None) -> None:
+        if not (isinstance(model, str) and model.strip()) and not hasattr(model, "model_name"):
+            repair = "give a name, as 'google:gemini-2.5-pro', or a model of pydantic-ai"
+            raise DefinitionError(f"PydanticAIModel({model!r})", repair=repair)
+        name = model if isinstance(model, str) else f"{model.system}:{model.model_name}"
+        self.name = f"pydantic-ai:{name}"
+        self._given = model
+        self._timeout_seconds = timeout_seconds
+        self._model: PydanticModel | None = None if isinstance(model, str) else model
+        if lane is not None:
+            self.lane = lane
+
+    def __repr__(self) -> str:
+        return f"PydanticAIModel({self._given!r})"
+
+    async def answer(self, request: Request) -> Response:
+        """Return the answer to one request.
+
+        Raises:
+            ModelError: The call failed; the class states how.
+        """
+        await load("pydantic_ai", EXTRA)
+        await load("pydantic_ai.direct", EXTRA)
+        from pydantic_ai import direct  # noqa: PLC0415 - loaded now
+        from pydantic_ai.exceptions import AgentRunError, UnexpectedModelBehavior, UserError  # noqa: PLC0415
+
+        began = False
+        try:
+            model = self._inferred()
+            if hasattr(model, "_refresh_http_client"):
+                model._refresh_http_client()  # noqa: SLF001 - as an agent of pydantic-ai does, for another event loop
+            sent = self._messages(request, has_schema=_takes_schema(model))
+            settings = {"max_retries": 0, "timeout": self._timeout_seconds, **_settings(request)}
+            options: Any = {"model_settings": settings, "model_request_parameters": _parameters(model, request)}
+            if not request.streams:
+                found = await direct.model_request(model, sent, **options)
+            else:
+                async with direct.model_request_stream(model, sent, **options) as stream:
+                    async for event in stream:
+                        began = True
+                        _show(event, request)
+                found = stream.get()
+                if found.usage.unmeasured_requests and "finish_reason" not in (found.provider_details or {}):
+                    raise UnexpectedModelBehavior("the stream ended before the answer was complete")
+        except (AgentRunError, UserError, NotImplementedError, LookupError, TypeError, ValueError) as error:
+            raise translated(error, self.name, began=began, key=_key(self._model)) from None
+        return self.response_of(found)
+
+    async def close(self) -> None:
+        """Close the connections of the model's provider, if they are its own."""
+        if self._model is not None:
+            async with self._model:
+                pass
+
+    def _inferred(self) -> PydanticModel:
+        """Return the model; one with a name is made at the first call.
+
+        Raises:
+            ModelUnavailable: Its provider's package or key is missing, or the name is unknown.
+        """
+        if self._model is None:
+            from pydantic_ai.exceptions import UserError  # noqa: PLC0415 - loaded by `answer`
+            from pydantic_ai.models import infer_model  # noqa: PLC0415 - as above
+
+            try:
+                self._model = infer_model(cast("str", self._given))
+            except (ImportError, UserError, ValueError) as error:
+                repair = "install what pydantic-ai names, set its key, or check the name"
+                text = f"{self.name} cannot be used: {shown(error)}"
+                raise ModelUnavailable(text, where=f"model {self.name}", repair=repair) from None
+        return self._model
+
+    def _messages(self, request: Request, *, has_schema: bool) -> list[parts.ModelMessage]:
+        from pydantic_ai.messages import ModelMessagesTypeAdapter, ModelRequest, ModelResponse  # noqa: PLC0415
+
+        made: list[parts.ModelMessage] = []
+        names = {call.id: call.name for message in request.messages for call in message.calls}
+        for message in request.messages:
+            native = message.native or {}
+            if message.role == "assistant" and native.get("provider") == self.name:
+                made += ModelMessagesTypeAdapter.validate_python(native["content"])
+            elif message.role == "assistant":
+                made.append(ModelResponse(_answer_parts(message)))
+            elif made and isinstance(made[-1], ModelRequest):
+                made[-1] = replace(made[-1], parts=[*made[-1].parts, *_question_parts(message, names)])
+            else:
+                made.append(ModelRequest(_question_parts(message, names)))
+        words = "" if request.schema is None or has_schema else schema_in_words(request)
+        system = "\n\n".join(part for part in (request.system, words) if part)
+        if system and made and isinstance(made[-1], ModelRequest):
+            made[-1] = replace(made[-1], instructions=utf8_text(system))
+        return made
+
+    def response_of(self, found: parts.ModelResponse) -> Response:
+        """Return an answer of pydantic-ai as a response."""
+        used, reason = found.usage, found.finish_reason or ""
+        calls = tuple(
+            ToolCall(id=call.tool_call_id, name=call.tool_name, arguments=call.args_as_json_str())
+            for call in found.tool_calls
+        )
+        stop = _STOPS.get(reason, "tools" if calls else "end")
+        text = "".join(part.content for part in found.parts if part.part_kind == "text")
+        details = found.provider_details or {}
+        return Response(
+            utf8_text(text),
+            calls=calls if stop == "tools" else (),
+            stop=stop,
+            why=utf8_text(str(details.get("refusal") or "")) if stop == "refused" else "",
+            model=f"pydantic-ai:{found.model_name}" if found.model_name else "",
+            input_tokens=used.input_tokens,
+            cache_read_tokens=used.cache_read_tokens,
+            cache_write_tokens=used.cache_write_tokens,
+            output_tokens=used.output_tokens,
+            reasoning_tokens=min(used.output_reasoning_tokens or 0, used.output_tokens),
+            cost_usd=_cost(found),
+            native=self._native(found),
+        )
+
+    def _native(self, found: parts.ModelResponse) -> dict[str, Any] | None:
+        """Return the answer in pydantic-ai's form if it holds more than text and calls."""
+        from pydantic_ai.messages import ModelMessagesTypeAdapter  # noqa: PLC0415 - loaded by `answer`
+
+        plain = {"text", "tool-call"}
+        if all(part.part_kind in plain and not getattr(part, "provider_details", None) for part in found.parts):
+            return None
+        content = ModelMessagesTypeAdapter.dump_python([found], mode="json")
+        return {"provider": self.name, "content": sound_json(content)}
+
+
+class _Failed(Protocol):
+    status_code: int
+    headers: Mapping[str, str] | None
+
+
+def translated(error: Exception, model: str, *, began: bool = False, key: str = "") -> ModelError:
+    """Return the error of graphengine for one of pydantic-ai.
+
+    Args:
+        error: The error.
+        model: The model's name.
+        began: Whether a part of the answer had arrived.
+        key: The provider's key, to be hidden.
+    """
+    names = [kind.__name__ for kind in type(error).__mro__]
+    kind = next((found for name, found in _KINDS.items() if name in names), ModelError)
+    headers = None
+    if "ModelHTTPError" in names:
+        failed = cast("_Failed", error)
+        headers = failed.headers
+        kind = kind_of_status(failed.status_code) if kind is ModelError else kind
+    elif kind is ModelError and "ModelAPIError" in names:
+        kind = AnswerTorn
+    if began and kind is ModelUnreachable:
+        kind = AnswerTorn
+    made = kind(
+        f"{model} {WHAT.get(kind, 'failed')}: {shown(error, key)}",
+        where=f"model {model}",
+        repair="see the message of pydantic-ai",
+        retry_after_seconds=retry_after(headers or {}),
+    )
+    if kind is ModelUnreachable:
+        made.usage = {}
+    return made
+
+
+def _key(model: PydanticModel | None) -> str:
+    """Return the key of a model's provider, to be hidden in errors; "" if it is not known."""
+    client = getattr(getattr(model, "provider", None), "client", None)
+    key = getattr(client, "api_key", "")
+    return key if isinstance(key, str) else ""
+
+
+def _takes_schema(model: PydanticModel) -> bool:
+    return bool(model.profile.get("supports_json_schema_output", False))
+
+
+def _parameters(model: PydanticModel, request: Request) -> ModelRequestParameters:
+    from pydantic_ai.models import ModelRequestParameters  # noqa: PLC0415 - loaded by `answer`
+    from pydantic_ai.output import OutputObjectDefinition  # noqa: PLC0415 - as above
+    from pydantic_ai.tools import ToolDefinition  # noqa: PLC0415 - as above
+
+    tools = [
+        ToolDefinition(
+            name=tool.name, description=utf8_text(tool.description), parameters_json_schema=_object(tool.schema)
+        )
+        for tool in request.tools
+    ]
+    if request.schema is None or not _takes_schema(model):
+        return ModelRequestParameters(function_tools=tools, allow_text_output=True)
+    wanted = OutputObjectDefinition(json_schema=_object(request.schema), name=request.output)
+    return ModelRequestParameters(
+        function_tools=tools, output_mode="native", output_object=wanted, allow_text_output=True
+    )
+
+
+def _object(schema: Mapping[str, Any]) -> dict[str, Any]:
+    return cast("dict[str, Any]", sound_json(dict(schema)))
+
+
+def _settings(request: Request) -> ModelSettings:
+    given = request.settings.given()
+    names = ("max_tokens", "temperature", "top_p", "tool_choice", "service_tier")
+    found: dict[str, Any] = {name: given[name] for name in names if name in given}
+    if "stop" in given:
+        found["stop_sequences"] = list(given["stop"])
+    effort, thinking = given.get("effort"), given.get("thinking")
+    if effort is not None or thinking is not None:
+        found["thinking"] = False if effort == "none" else effort if effort is not None else bool(thinking)
+    if "tool_choice" in found and found["tool_choice"] not in ("auto", "required", "none"):
+        found["tool_choice"] = [found["tool_choice"]]
+    if "headers" in given:
+        found["extra_headers"] = dict(given["headers"])
+    if "extra" in given:
+        found["extra_body"] = dict(given["extra"])
+    return cast("ModelSettings", found)
+
+
+def _question_parts(message: Message, names: Mapping[str, str]) -> Sequence[parts.ModelRequestPart]:
+    from pydantic_ai.messages import ToolReturnPart, UserPromptPart  # noqa: PLC0415 - loaded by `answer`
+
+    shown_parts = _media(message)
+    if message.role != "tool":
+        return [UserPromptPart([utf8_text(message.text), *shown_parts] if shown_parts else utf8_text(message.text))]
+    returned = ToolReturnPart(
+        tool_name=names.get(message.call_id, "tool"),
+        content=utf8_text(message.text),
+        tool_call_id=call_id(message.call_id),
+        outcome="failed" if message.is_error else "success",
+    )
+    return [returned, *([UserPromptPart(shown_parts)] if shown_parts else [])]
+
+
+def _media(message: Message) -> list[Any]:
+    from pydantic_ai.messages import BinaryContent  # noqa: PLC0415 - loaded by `answer`
+
+    found: list[Any] = []
+    for mark, one in message.labelled_media():
+        found += [mark, BinaryContent(base64.b64decode(one.data), media_type=one.type)]
+    return found
+
+
+def _answer_parts(message: Message) -> list[parts.ModelResponsePart]:
+    from pydantic_ai.messages import TextPart, ToolCallPart  # noqa: PLC0415 - loaded by `answer`
+
+    calls = [ToolCallPart(call.name, sendable(call.arguments), call_id(call.id)) for call in message.calls]
+    return [TextPart(utf8_text(message.text)), *calls] if message.text or not calls else [*calls]
+
+
+def _show(event: object, request: Request) -> None:
+    """Pass on what an event of the stream adds to the text or the thinking."""
+    request.began()
+    part = getattr(event, "part", None) if getattr(event, "event_kind", "") == "part_start" else None
+    delta = getattr(event, "delta", None)
+    kind = getattr(part, "part_kind", "") or getattr(delta, "part_delta_kind", "")
+    piece = getattr(part, "content", None) if part is not None else getattr(delta, "content_delta", None)
+    if isinstance(piece, str) and piece:
+        if kind == "text":
+            request.emit_text(utf8_text(piece))
+        elif kind == "thinking":
+            request.emit_thinking(utf8_text(piece))
+
+
+def _cost(found: parts.ModelResponse) -> float | None:
+    """Return the price by pydantic-ai's tables; None if they do not have the model."""
+    try:
+        return float(found.cost().total_price) if found.usage.input_tokens else None
+    except (AssertionError, LookupError, ValueError):
+        return None
+
+
+__all__ = ["EXTRA", "PydanticAIModel", "translated"]
