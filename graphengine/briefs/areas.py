@@ -41,13 +41,13 @@ def name_areas(statements: Sequence[Statement], key_terms: Sequence[str]) -> lis
 def _by_headings(paths: Sequence[tuple[str, ...]]) -> list[str]:
     """Cut heading paths at the shallowest depth that gives enough areas, or at the one that gives the most."""
     deepest = max((len(path) for path in paths), default=0)
-    best, best_count = [""] * len(paths), 0
+    best, best_count = [""] * len(paths), (0, 0)
     for depth in range(deepest):
         names = [path[min(depth, len(path) - 1)] if path else "" for path in paths]
         sizes = Counter(name for name in names if name)
         count = sum(size >= MIN_STATEMENTS for size in sizes.values())
-        if count > best_count:
-            best, best_count = names, count
+        if (count, len(sizes)) > best_count:
+            best, best_count = names, (count, len(sizes))
         if count >= ENOUGH_AREAS:
             break
     return best

@@ -12,6 +12,16 @@ def test_the_shallowest_headings_that_part_the_text_are_areas() -> None:
     assert sorted(set(name_areas(statements, []))) == ["A", "B", "C"]
 
 
+def test_headings_with_a_single_statement_are_better_than_terms() -> None:
+    """A short report has a sentence or two below each heading, and its author's names say more than its words."""
+    paths = [("Audit",), ("Audit", "Scope"), *[("Audit", "Findings")] * 3, ("Audit", "Advice")]
+    statements = [
+        Statement("The depot keeps a ledger.", "a.md", line, path) for line, path in enumerate(paths, start=1)
+    ]
+    named = ["Audit", "Scope", "Findings", "Findings", "Findings", "Advice"]
+    assert name_areas(statements, ["ledger", "depot"]) == named
+
+
 def test_text_without_headings_is_parted_by_its_terms() -> None:
     """Statements are grouped by key terms, the others in an area of their own."""
     texts = ["The ship sails.", "A ship sinks.", "The lamp burns.", "Lamps shine.", "Fog rises."]
