@@ -18,7 +18,7 @@ FILE = ROOT / "graphengine" / "runner" / "sync.py"
 SOURCES = [("records.py", "Records"), ("runner.py", "Runner"), ("run.py", "Run")]
 LEFT_OUT = {
     # Written below; for workers alone; for `Graph.run`.
-    "Runner": {"close", "wants_alone", "take", "resume_taken", "run_here"},
+    "Runner": {"check_names", "close", "wants_alone", "take", "resume_taken", "run_here"},
     "Records": set[str](),
     "Run": {
         "start",

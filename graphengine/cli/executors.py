@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib
 import sys
 from concurrent.futures import Executor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +21,9 @@ from graphengine.errors import DefinitionError
 from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
+
+    from graphengine.cli.project import ToDrive
 
 
 def executors_of(file: Path | None = None) -> Mapping[str, Callable[[], Executor]]:
@@ -50,6 +53,20 @@ def executors_of(file: Path | None = None) -> Mapping[str, Callable[[], Executor
             message = f"the executor {name!r} is {named!r}, not the place of one"
             raise ProjectBroken(message, where=str(place), repair=f'write {name} = "module:name"')
     return {name: partial(_load, root, name, named) for name, named in found.items()}
+
+
+def with_executors(graphs: ToDrive, executors: Mapping[str, Callable[[], Executor]]) -> tuple[ToDrive, Sequence[str]]:
+    """Return the graphs whose heavy nodes can run here, for a worker, and why the others are left to other workers."""
+    lacking: dict[str, str] = {}
+    for name, graph in graphs.graphs.items():
+        wanted = {on for plan in graph.compile().nest for _, on, _ in plan.heavy} - set(executors)
+        if wanted:
+            names = ", ".join(sorted(map(repr, wanted)))
+            lacking[name] = f"{name} is left out: it needs the executor {names}, see [tool.graphengine.executors]"
+    if len(lacking) == len(graphs.found):
+        return graphs, ()  # the worker raises an error
+    kept = {name: found for name, found in graphs.found.items() if name not in lacking}
+    return replace(graphs, found=kept), list(lacking.values())
 
 
 def _load(root: Path, name: str, named: str) -> Executor:

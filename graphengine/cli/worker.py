@@ -101,7 +101,7 @@ def command(  # noqa: PLR0913 - one for each option
     """
     from graphengine.cli import notices
     from graphengine.cli.driving import last_words
-    from graphengine.cli.executors import executors_of
+    from graphengine.cli.executors import executors_of, with_executors
     from graphengine.cli.models import models_for_all
     from graphengine.cli.places import place_of, shown
     from graphengine.cli.project import file_of, graphs_to_drive
@@ -112,6 +112,11 @@ def command(  # noqa: PLR0913 - one for each option
     found = graphs_to_drive(references)
     for problem in found.unread:
         session.err.line(("warning ", "bold yellow"), problem)
+    executors = executors_of(file_of(references[0]) if references else None)
+    if not references:
+        found, left_out = with_executors(found, executors)
+        for problem in left_out:
+            session.err.line(("warning ", "bold yellow"), problem)
     chosen = models_for_all(models, found.found)
     place = place_of(database, file_of(references[0]) if references else None)
     with Stopper() as stopper, notices.shown(session):
@@ -121,8 +126,7 @@ def command(  # noqa: PLR0913 - one for each option
         names = ", ".join(found.graphs)
         session.err.line(f"worker for {counted(len(found.graphs), 'graph')} ({names}) in {shown(place.database)}")
         pace = _Pace(concurrency, poll_seconds, queues or None, _endpoint(health))
-        what = (found.graphs, chosen, executors_of(file_of(references[0]) if references else None))
-        run_loop(_work(session, place, what, pace, stopper))
+        run_loop(_work(session, place, (found.graphs, chosen, executors), pace, stopper))
     session.err.line("worker stopped; another worker can continue the runs that it released")
     return 0
 

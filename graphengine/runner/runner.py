@@ -260,7 +260,7 @@ class Runner(Records):
         """Return a new run, its plan, and the coroutine that opens it."""
         self._usable()
         plan = plan_of(graph, limits)
-        self._check_names(plan, is_queued=is_queued)
+        self.check_names(plan, is_queued=is_queued)
         given: S | Mapping[str, object] = {} if state is None else state
         initial = None if after else plan.state.initial(given, f"graph {graph.name}")
         pause = pauses_of(plan, pause_before)
@@ -305,7 +305,7 @@ class Runner(Records):
         """
         self._usable()
         plan = plan_of(graph, limits)
-        self._check_names(plan)
+        self.check_names(plan)
         if self.drives(run_id):
             raise RunIsDriven(run_id, "this Runner", math.inf)
         run = self._run(run_id, graph)
@@ -354,7 +354,7 @@ class Runner(Records):
         """
         self._usable()
         plan = plan_of(graph, limits)
-        self._check_names(plan)
+        self.check_names(plan)
         if run_id == parent:
             text = f"a branch of run {parent!r} cannot have the same id"
             raise InputError(text, where=f"run {parent}", repair="choose another run_id, or omit it")
@@ -424,7 +424,7 @@ class Runner(Records):
         """Resume a run that was taken from a queue, for a worker; a run of a dead process is claimed here."""
         self._usable()
         plan = plan_of(graph, None)
-        self._check_names(plan)
+        self.check_names(plan)
         run = self._run(taken.info.id, graph)
         run.taken = taken
         run.waits_out = False
@@ -480,7 +480,7 @@ class Runner(Records):
         plan, run = plan_of(graph, None), self._run(run_id, graph)
         run.due_only = True  # if another process was faster and the run ended there, do not retry it
         run.is_held_back = alone
-        self._check_names(plan)
+        self.check_names(plan)
         opening = self._supervisor.opener.resume(run, plan)
         return self._live(run, plan, self._supervisor.when_idle(run, opening) if alone else opening)
 
@@ -635,7 +635,8 @@ class Runner(Records):
                 "this Runner belongs to another event loop", repair="create one in each: async with Runner(path)"
             )
 
-    def _check_names(self, plan: Plan[Any], *, is_queued: bool = False) -> None:
+    def check_names(self, plan: Plan[Any], *, is_queued: bool = False) -> None:
+        """Check what a graph needs of this Runner by name: resources, models, executors. Raises: as `start`."""
         plans = plan.nest
         self._resources.check({name: factory for here in plans for name, factory in here.resources.items()})
         self._models.check(plan)

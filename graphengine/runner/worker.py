@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import DefinitionError, RunIsDriven, RunnerClosed, StoreError
 from graphengine.graph.options import is_seconds
+from graphengine.runner.plans import plan_of
 from graphengine.runner.result import RunFailed
 from graphengine.runner.ticker import Ticker
 from graphengine.stores.base import Pick
@@ -148,9 +149,12 @@ class Worker:
         """Work until `stop` is called, or this is cancelled. In both cases the runs are released before it returns.
 
         Raises:
+            InputError: A graph needs an executor that the runner does not have; its runs are left to other workers.
             StoreError: The first poll of the store failed; later failures are reported to `on_event`, and retried.
             RunnerClosed: The runner was closed.
         """
+        for graph in self._graphs.values():
+            self._runner.check_names(plan_of(graph, None))
         is_first = True
         try:
             await self._introduce()

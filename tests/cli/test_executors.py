@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from graphengine.cli.executors import executors_of, with_executors
+from graphengine.cli.project import graphs_to_drive
 from tests.cli.programs import Invoke
 
 FLOW = """
@@ -39,3 +41,11 @@ def test_the_command_line_finds_executors_in_the_settings(project: Path, invoke:
     done = invoke("run", "flows/heavy-1.py", "--input", "n=1", "--json")
     assert done.exit_code == 0, done.stderr
     assert '"n": 42' in done.stdout
+
+
+def test_a_worker_leaves_out_graphs_whose_executor_it_lacks(project: Path) -> None:
+    """Of the project's graphs it drives the others, and says why; alone, such a graph is an error of the worker."""
+    (project / "flows" / "heavy.py").write_text(FLOW)
+    kept, left_out = with_executors(graphs_to_drive([]), executors_of())
+    assert list(kept.graphs) == ["counter"]
+    assert left_out == ["heavy is left out: it needs the executor 'cpu', see [tool.graphengine.executors]"]

@@ -11,6 +11,7 @@ import pytest
 from graphengine import END, START, Context, Graph, Runner, choose
 from graphengine.errors import DefinitionError, InputError
 from graphengine.executors import ProcessExecutor, RayExecutor
+from graphengine.runner import Worker
 from graphengine.testing import run_node
 from graphengine.testing.open_runner import OpenRunner
 from tests.kit import heavy_nodes as heavy
@@ -44,6 +45,9 @@ async def test_names_are_checked_before_anything_is_recorded(tmp_path: Path) -> 
             assert "node work of graph heavy" in str(caught.value)
         assert await runner.runs() == []
         await runner.start(heavy_graph, queue="nights", run_id="queued").result()  # its worker needs the executor
+        with pytest.raises(InputError, match="unknown executor"):
+            await Worker(runner, {"heavy": heavy_graph}).run()
+        assert (await runner.info("queued")).queued
     with ThreadPoolExecutor(1) as threads, ProcessExecutor(1) as processes:
         async with Runner(executors={"gpus": threads}) as runner:
             with pytest.raises(InputError, match="did you mean 'gpus'"):
