@@ -117,7 +117,33 @@ def _check(listed: Listed) -> Iterator[_Checked]:
     if listed.error is not None:
         yield _Checked(listed.file, broken=listed.error)
     for graph in listed.graphs:
-        yield _Checked(listed.file, graph, graph.check())
+        yield _Checked(listed.file, graph, [*graph.check(), *_lacking(graph, listed)])
+
+
+def _lacking(graph: Graph[Any], listed: Listed) -> Sequence[Problem]:
+    """Return a warning for each node whose executor the project's settings do not have, if they have any."""
+    from pathlib import Path
+
+    from graphengine.cli.executors import executors_of
+    from graphengine.errors import Problem
+    from graphengine.state.path import did_you_mean
+
+    if not any(declared.options.on for declared in graph.nodes):
+        return ()
+    known = executors_of(Path(listed.module.__file__ or "")) if listed.module is not None else {}
+    return [
+        Problem(
+            "unknown_executor",
+            f"node {declared.name}",
+            f"{declared.options.on!r} is not in [tool.graphengine.executors]",
+            did_you_mean(declared.options.on, known),
+            warning=True,
+            file=declared.origin.file if declared.origin is not None else None,
+            line=declared.origin.line if declared.origin is not None else None,
+        )
+        for declared in (graph.nodes if known else ())
+        if declared.options.on and declared.options.on not in known
+    ]
 
 
 def _file_in(error: GraphFileBroken) -> Path:

@@ -173,7 +173,7 @@ def _loaded(module: str, file: str | None, call: bytes) -> tuple[Callable[..., o
         NotPicklable: They cannot be loaded in this process.
     """
     try:
-        if module not in sys.modules and file is not None and importlib.util.find_spec(module) is None:
+        if file is not None and not _is_found(module):
             _load_from(module, file)
         function, values = pickle.loads(call)  # noqa: S301 - from our own process, through the executor
     except Exception as error:
@@ -183,6 +183,13 @@ def _loaded(module: str, file: str | None, call: bytes) -> tuple[Callable[..., o
             repair="define the function, and the classes of its arguments, in a module that this process can import",
         ) from error
     return function, values
+
+
+def _is_found(module: str) -> bool:
+    try:
+        return module in sys.modules or importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # not even its package
+        return False
 
 
 def _load_from(module: str, file: str) -> None:
