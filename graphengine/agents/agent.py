@@ -26,6 +26,7 @@ from graphengine.errors import DefinitionError, ModelError
 from graphengine.graph.runnable import is_async
 from graphengine.graph.templates import DATA_NOTE, SYSTEM_DATA_NOTE, fill, holes, labelled
 from graphengine.models.base import Message, Model
+from graphengine.models.batches import lacks_batches
 from graphengine.models.hosted import HostedTool, lacking
 from graphengine.models.names import model_of
 from graphengine.models.offline import OfflineModel
@@ -101,6 +102,8 @@ class Agent(Generic[T]):
         offline: A function that answers by rules when no language model is used. Its parameters name what it reads.
         output_retries: How often an answer that does not fit is sent back to the model.
         turns: The most turns in which it calls tools before it answers.
+        batch: Whether its calls are parts of a provider's batch, at half the price and within a day; the run sleeps
+            meanwhile. For the items of a map, and for nodes that nobody waits for.
 
     Raises:
         DefinitionError: An argument is invalid.
@@ -130,6 +133,7 @@ class Agent(Generic[T]):
     offline: Callable[..., object] | None = None
     output_retries: int = 2
     turns: int = 20
+    batch: bool = False
     reader: Output[T] = field(init=False, repr=False, compare=False)
     checker: Injected | None = field(init=False, repr=False, compare=False)
     kit: tuple[Tool | ToolSource, ...] = field(init=False, repr=False, compare=False)
@@ -359,7 +363,10 @@ class AgentBody(Generic[T]):
             for setting, repair in missing.items()
         ]
         hosted = () if isinstance(model, OfflineModel) else agent.hosted  # rules answer without tools
-        return found + [("bad_tool", message, repair) for message, repair in lacking(model, hosted)]
+        found += [("bad_tool", message, repair) for message, repair in lacking(model, hosted)]
+        if agent.batch and not isinstance(model, OfflineModel) and (repair := lacks_batches(model)):
+            found.append(("bad_batch", f"{model.name}, the model of {self.name}, has no batches", repair))
+        return found
 
 
 def _invalid(agent: Agent[Any]) -> Sequence[tuple[str, str]]:

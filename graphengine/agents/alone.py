@@ -102,6 +102,13 @@ class Alone:
     async def may_call(self, model: Model) -> None:
         """Return at once: no limit applies."""
 
+    def may_sleep(self) -> bool:
+        """Return False: no run is stored."""
+        return False
+
+    async def sleep_for(self, seconds: float, what: str) -> None:
+        """Do nothing, as `may_sleep` is False."""
+
     async def approved(self, identity: str, record: tuple[str, str], ask: AsksPerson) -> None:  # noqa: ARG002
         """Raise an error if a person is to be asked, which is possible only in a run.
 

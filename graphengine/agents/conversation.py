@@ -25,6 +25,7 @@ from typing_extensions import TypeVar
 
 from graphengine.agents import window
 from graphengine.agents.approval import Asking
+from graphengine.agents.batching import batched
 from graphengine.agents.guards import apply_to_value, check_text
 from graphengine.agents.hooks import around_model, around_tool
 from graphengine.agents.reading import KEY
@@ -300,6 +301,10 @@ class Conversation(Generic[T]):
 
     async def _called(self, model: Model, request: Request) -> Response:
         """Call a model through its lane. Alone, call it again after a failure that passes, as a node does in a run."""
+        if self._agent.batch and model is self._model:
+            answered = await batched(self._scope, model, request)
+            if answered is not None:
+                return answered
         asked = replace(request, on_spent=self._spent, waits=self._scope.waits)
         for tries in count(1):
             try:

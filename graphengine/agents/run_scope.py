@@ -174,6 +174,14 @@ class Scope(Protocol):
         """
         ...
 
+    def may_sleep(self) -> bool:
+        """Return whether `sleep_for` works here: in a run, outside a `ctx.step`."""
+        ...
+
+    async def sleep_for(self, seconds: float, what: str) -> None:
+        """Wait as `ctx.sleep` does, with the run stored as waiting; `what` is shown to people."""
+        ...
+
     async def approved(self, identity: str, record: tuple[str, str], ask: AsksPerson) -> Any:  # noqa: ANN401 - as read
         """Ask a person, and return the answer; None if nothing is asked.
 

@@ -29,6 +29,7 @@ from graphengine.errors import (
     UnknownModel,
 )
 from graphengine.graph.options import is_seconds
+from graphengine.models.anthropic_batches import AnthropicBatches
 from graphengine.models.anthropic_forms import (
     LEAST_COMPACTED,
     PROVIDER,
@@ -74,6 +75,7 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from graphengine.models.base import Request, Response
+    from graphengine.models.batches import Batches
     from graphengine.models.hosted import HostedTool
     from graphengine.models.lane import Lane
     from graphengine.models.prices import Price
@@ -152,19 +154,11 @@ class AnthropicModel:
         Raises:
             ModelError: The call failed; the class states how, see `graphengine.errors`.
         """
-        refuse_lacking(self, request.settings, request.agent)
-        self._key.value(self.name)
-        await load("anthropic", "anthropic")
-        sent = body(self._model, request, _native_schema(request))
-        if not sent["messages"]:
-            raise BadRequest(
-                f"the question of agent {request.agent} to {self.name} is empty",
-                where=f"agent {request.agent}",
-                repair="check the values of the prompt's {paths} at the time of the call",
-            )
+        client = await self._loaded()
+        sent = self._arguments(request)
         usages: list[JsonValue] = []
         try:
-            message = await self._whole(await self._clients.get(), sent, request, usages)
+            message = await self._whole(client, sent, request, usages)
             with self._failing():
                 if message.get("type") == "error":  # with status 200, as some proxies make of every status
                     raise self._refused(_OK, message, {})
@@ -174,8 +168,12 @@ class AnthropicModel:
             raise
         if answer.spent is None:
             return answer.response
-        cost_usd = await self._prices.cost(answer.spent, answer.response.model.removeprefix(f"{PROVIDER}:"))
-        return replace(answer.response, cost_usd=cost_usd)
+        return await self._priced(answer.response, answer.spent)
+
+    @property
+    def batches(self) -> Batches:
+        """Its batches."""
+        return AnthropicBatches(self._loaded, self._arguments, self._of_batch, self._failing)
 
     def lacks(self, settings: Settings) -> Mapping[str, str]:
         """Return the repair for each setting that the API does not have, by name."""
@@ -204,6 +202,39 @@ class AnthropicModel:
         await self._clients.close()
 
     # -- calls
+
+    async def _loaded(self) -> anthropic.AsyncAnthropic:
+        """Return the SDK's client."""
+        self._key.value(self.name)
+        await load("anthropic", "anthropic")
+        return await self._clients.get()
+
+    def _arguments(self, request: Request) -> dict[str, Any]:
+        """Return the arguments of a call.
+
+        Raises:
+            BadRequest: The request is empty, or has settings that the API lacks.
+        """
+        refuse_lacking(self, request.settings, request.agent)
+        sent = body(self._model, request, _native_schema(request))
+        if not sent["messages"]:
+            raise BadRequest(
+                f"the question of agent {request.agent} to {self.name} is empty",
+                where=f"agent {request.agent}",
+                repair="check the values of the prompt's {paths} at the time of the call",
+            )
+        return sent
+
+    async def _of_batch(self, message: Json) -> Response:
+        """Return a message of a batch as a response, at the price of batches."""
+        with self._failing():
+            answer = read(message)
+        spent = answer.spent
+        return answer.response if spent is None else await self._priced(answer.response, replace(spent, is_batch=True))
+
+    async def _priced(self, response: Response, spent: Spent) -> Response:
+        cost_usd = await self._prices.cost(spent, response.model.removeprefix(f"{PROVIDER}:"))
+        return replace(response, cost_usd=cost_usd)
 
     def _make_client(self) -> anthropic.AsyncAnthropic:
         import anthropic  # noqa: PLC0415 - `answer` has loaded it

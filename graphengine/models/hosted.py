@@ -49,7 +49,9 @@ class HostedTool:
     def recorded(self) -> dict[str, JsonValue]:
         """Return it as JSON."""
         found: dict[str, JsonValue] = {"name": self.name, **self.options}
-        return found | ({"extra": dict(self.extra)} if self.extra else {})
+        if self.extra:
+            found["extra"] = dict(self.extra)
+        return found
 
 
 @ends_at_caller

@@ -97,6 +97,7 @@ class OpenAIModel(ServedModel):
     """
 
     _api = "openai"
+    _path = _PATH
     _tokens = "input_tokens", "output_tokens"
     _lacking: ClassVar[Mapping[str, str]] = {
         "stop": "leave it out, or use the Chat Completions API: openai-chat:MODEL",

@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import json
 import os
+from abc import ABC, abstractmethod
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Final
 from urllib.parse import urlsplit
 
-from graphengine.errors import AnswerTorn, DefinitionError
+from graphengine.errors import AnswerTorn, BadRequest, DefinitionError
 from graphengine.graph.options import is_seconds
 from graphengine.models.lane import lane_for
+from graphengine.models.openai_batches import OpenAIBatches
 from graphengine.models.openai_errors import complaint, failed, not_this_api, raised
 from graphengine.models.openai_parts import SAMPLING, inside, text, thinks, used
 from graphengine.models.prices import Prices, Spent
@@ -34,6 +36,7 @@ from graphengine.models.sdk import (
     sound_json,
 )
 from graphengine.models.server_events import ServerEvents
+from graphengine.models.settings import refuse_lacking
 from graphengine.state.json_values import utf8_text
 
 if TYPE_CHECKING:
@@ -43,7 +46,8 @@ if TYPE_CHECKING:
     from openai._types import RequestOptions
 
     from graphengine.errors import ModelError
-    from graphengine.models.base import Response
+    from graphengine.models.base import Request, Response
+    from graphengine.models.batches import Batches
     from graphengine.models.lane import Lane
     from graphengine.models.openai_schema import JsonObject
     from graphengine.models.prices import Price
@@ -116,7 +120,7 @@ class Server:
         Raises:
             ModelError: The call failed; the class states how.
         """
-        client = await self._client()
+        client = await self.client()
         try:
             options: RequestOptions = {"headers": dict(headers)}
             answer: object = await client.post(path, body=sound_json(body), cast_to=object, options=options)
@@ -141,7 +145,7 @@ class Server:
         Raises:
             ModelError: The call failed; the class states how.
         """
-        client = await self._client()
+        client = await self.client()
         from openai import AsyncStream  # noqa: PLC0415 - loaded by now
 
         try:
@@ -210,6 +214,14 @@ class Server:
         return self.failures.of(AnswerTorn, what, text)
 
     @contextmanager
+    def failing(self) -> Iterator[None]:
+        """Raise the SDK's errors as `ModelError`s."""
+        try:
+            yield
+        except self._errors as error:
+            raise raised(error, self.failures) from None
+
+    @contextmanager
     def reading(self) -> Iterator[None]:
         """Guard the reading of an answer: raise `AnswerTorn` if it is nested too deeply."""
         try:
@@ -217,7 +229,8 @@ class Server:
         except RecursionError:
             raise self.torn("returned an answer that is nested too deeply") from None
 
-    async def _client(self) -> AsyncOpenAI:
+    async def client(self) -> AsyncOpenAI:
+        """Return the SDK's client."""
         self._key.value(self._model)
         await load("openai", "openai")
         return await self._clients.get()
@@ -240,10 +253,11 @@ class Server:
         )
 
 
-class ServedModel:
+class ServedModel(ABC):
     """What the models behind OpenAI's two APIs share: settings, server, prices, and how usage is reported."""
 
     _api: ClassVar[str]
+    _path: ClassVar[str]
     _tokens: ClassVar[tuple[str, str]]
     """The API's names for the question's and the answer's tokens."""
     _lacking: ClassVar[Mapping[str, str]]
@@ -266,6 +280,37 @@ class ServedModel:
         self.lane = server.lane
         self._provider = self._api if server.is_own else f"{self._api} {server.shown_address}"
         self._prices = Prices("openai" if server.is_own else "", model, given=price, address=server.address)
+
+    @property
+    def batches(self) -> Batches:
+        """Its batches."""
+        server = self._server
+        return OpenAIBatches(self._path, server.client, self._checked_body, self._of_batch, server.failing)
+
+    def _checked_body(self, request: Request) -> JsonObject:
+        """Return the body of a request in a batch.
+
+        Raises:
+            BadRequest: It has settings that the API lacks.
+        """
+        refuse_lacking(self, request.settings, request.agent)
+        if request.settings.headers:
+            repair = "leave out Settings(headers=…), or batch=True"
+            raise BadRequest("a batch of OpenAI has no headers", where=f"agent {request.agent}", repair=repair)
+        return self._body(request)
+
+    async def _of_batch(self, whole: JsonObject) -> Response:
+        """Return an answer of a batch as a response, at the price of batches."""
+        with self._server.reading():
+            return await self._counted(self._response(whole), whole, is_batch=True)
+
+    @abstractmethod
+    def _body(self, request: Request) -> JsonObject:
+        """Return the body of a request."""
+
+    @abstractmethod
+    def _response(self, whole: JsonObject) -> Response:
+        """Return an answer as a response, without its tokens."""
 
     async def close(self) -> None:
         """Close the running event loop's connections."""
@@ -294,10 +339,11 @@ class ServedModel:
         spent = used(usage, *self._tokens)
         return await self._prices.usage(spent if spent.input_tokens else None)
 
-    async def _counted(self, response: Response, whole: JsonObject) -> Response:
+    async def _counted(self, response: Response, whole: JsonObject, *, is_batch: bool = False) -> Response:
         """Return the response with the model that answered, its tokens and their cost."""
         spent = used(inside(whole, "usage"), *self._tokens)
         spent = self._with_fees(replace(spent, is_special=text(whole, "service_tier") in _SPECIAL_TIERS), whole)
+        spent = replace(spent, is_batch=is_batch)
         answered = utf8_text(text(whole, "model"))
         return replace(
             response,

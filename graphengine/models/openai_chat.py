@@ -106,6 +106,7 @@ class OpenAIChatModel(ServedModel):
     """
 
     _api = "openai-chat"
+    _path = _PATH
     _tokens = "prompt_tokens", "completion_tokens"
     _lacking: ClassVar[Mapping[str, str]] = {
         "thinking": "give effort=, or in extra={…} the field that this server has for it",

@@ -14,13 +14,17 @@ from graphengine.errors import DefinitionError, ModelUnavailable
 from graphengine.models.sdk import load
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from decimal import Decimal
     from types import ModuleType
 
     from genai_prices import Usage
     from genai_prices.types import PriceCalculation
 
+_BATCH: Final = {"processing": "batch"}
+BATCH_SHARE: Final = 0.5
+"""The price of a batch's tokens, as a share of the price of calls. Sources: Anthropic, "Message Batches: All usage is
+charged at 50% of the standard API prices"; OpenAI, "Batch API: 50% cost discount compared to synchronous APIs"."""
 MILLION: Final = 1_000_000
 THOUSAND: Final = 1_000
 
@@ -71,7 +75,8 @@ class Price:
             + spent.cache_write_tokens * write_usd
             + spent.output_tokens * self.output_usd
         )
-        return float(total / MILLION + spent.web_searches * (self.search_usd or 0) / THOUSAND)
+        share = BATCH_SHARE if spent.is_batch else 1.0
+        return float(total / MILLION * share + spent.web_searches * (self.search_usd or 0) / THOUSAND)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +91,7 @@ class Spent:
         output_tokens: All tokens of the answer.
         reasoning_tokens: Of those, thinking.
         web_searches: How often the provider searched the web.
+        is_batch: Whether the call was part of a batch.
         is_special: Whether the call had another class of service, as `flex` or `priority`, than the tables are for, or
             a fee that they do not have.
     """
@@ -97,6 +103,7 @@ class Spent:
     output_tokens: int = 0
     reasoning_tokens: int = 0
     web_searches: int = 0
+    is_batch: bool = False
     is_special: bool = False
 
     @property
@@ -170,7 +177,8 @@ class Prices:
         snapshot = tables.data_snapshot.get_snapshot()  # changes if the application updates the package's tables
         for name in names:
             rates = self._rates.get(name)
-            if rates is not None and rates.snapshot is snapshot and spent.adds_up and not spent.web_searches:
+            plain = not spent.web_searches and not spent.is_batch
+            if rates is not None and rates.snapshot is snapshot and spent.adds_up and plain:
                 return rates.of(spent)
             try:
                 found = tables.calc_price(_usage(tables, spent), name, **where)
@@ -179,17 +187,30 @@ class Prices:
                 continue
             except ValueError:  # the numbers of tokens contradict each other
                 return None
-            if spent.web_searches and found.total_price == self._without_searches(tables, spent, found):
+            searches = found.total_price - _tokens_price(tables, spent, found)
+            if spent.web_searches and not searches:
                 return None  # the tables have no price for a search
+            if spent.is_batch:
+                return self._batch(tables, spent, found, searches)
             if _is_plain(tables, found.model.prices):
                 self._rates[name] = _rates(tables, snapshot, found)
             return float(found.total_price)
         return None
 
-    @staticmethod
-    def _without_searches(tables: ModuleType, spent: Spent, found: PriceCalculation) -> Decimal:
-        usage = _usage(tables, replace(spent, web_searches=0))
-        return found.model.calc_price(usage, found.provider).total_price
+    def _batch(self, tables: ModuleType, spent: Spent, found: PriceCalculation, searches: Decimal) -> float | None:
+        """Return the cost in a batch: by the tables, else by the share that Anthropic and OpenAI document."""
+        plain, tokens = _tokens_price(tables, spent, found), _tokens_price(tables, spent, found, price_context=_BATCH)
+        if tokens != plain or not plain:
+            return float(tokens + searches)
+        return float(plain) * BATCH_SHARE + float(searches) if self._provider else None
+
+
+def _tokens_price(
+    tables: ModuleType, spent: Spent, found: PriceCalculation, price_context: Mapping[str, str] | None = None
+) -> Decimal:
+    """Return the price of the tokens alone."""
+    usage = _usage(tables, replace(spent, web_searches=0))
+    return found.model.calc_price(usage, found.provider, price_context=price_context).total_price
 
 
 @dataclass(frozen=True, slots=True)

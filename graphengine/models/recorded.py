@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from graphengine.models.base import Model, Request, Response
+    from graphengine.models.batches import Batches
     from graphengine.models.hosted import HostedTool
     from graphengine.models.lane import Lane
     from graphengine.models.settings import Settings
@@ -117,6 +118,11 @@ class RecordedModel:
         """Return the repair for each setting that the underlying model does not have, by name."""
         model: object = self._model
         return model.lacks(settings) if isinstance(model, ChecksSettings) else {}
+
+    @property
+    def batches(self) -> Batches | None:
+        """None: answers are replayed at once, and recorded by calls."""
+        return None
 
     def lacks_tool(self, tool: HostedTool) -> str:
         """Return the repair if the underlying model does not have this tool, "" if it has it, or there is none."""

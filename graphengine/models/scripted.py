@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
+    from graphengine.models.batches import Batches
     from graphengine.models.hosted import HostedTool
 
 Script: TypeAlias = "Iterable[object] | Callable[[Request], object]"
@@ -103,6 +104,11 @@ class ScriptedModel:
     def lacks_tool(self, tool: HostedTool) -> str:  # noqa: ARG002 - the script has the answers
         """Return "": a script can have the answers of every tool; see `cited`."""
         return ""
+
+    @property
+    def batches(self) -> Batches | None:
+        """None: a script answers at once."""
+        return None
 
     async def knows_price(self) -> bool:
         """Return True: it costs nothing."""

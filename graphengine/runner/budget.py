@@ -9,26 +9,30 @@ The estimate is the dearest call of the same agent and model in this run and pro
 proportion to the length of the question if it is longer. For a first call it is made of the length of the question, the
 most tokens of the answer, and the model's price. If that is unknown, the call goes alone.
 
-Reservations are not recorded: a call that was in flight in a process that died is made again, and reserved again.
+Reservations are not recorded: a call that was in flight in a process that died is made again, and reserved again. A
+call in a provider's batch goes on while its node sleeps, and keeps its reservation; in a new process it reserves all
+that is left, as the estimate is not known any more.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from graphengine.agents.batching import BATCH_KEY
 from graphengine.engine.frame_tree import add_usage
 from graphengine.engine.ready import budgets, of_limit
 from graphengine.models.base import EstimatesCosts
-from graphengine.models.lane import estimated_tokens
+from graphengine.models.lane import characters, estimated_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     from graphengine.engine.snapshot import Frame, Snapshot
     from graphengine.engine.steps import Usage
@@ -81,10 +85,12 @@ class _Reserved:
     Attributes:
         frame: The frame in which it is made.
         amounts: Its estimate by name; infinity for all that is left.
+        place: The call's key in the frame's recorded work.
     """
 
     frame: Frame
     amounts: Mapping[str, float]
+    place: str = ""
 
 
 class _Place:
@@ -111,6 +117,20 @@ class Budgets:
         self._waiting: list[_Place] = []
         self._known: dict[tuple[str, str], _Known] = {}
         self._unrecorded: dict[str, tuple[Frame, Usage]] = {}
+        self._asleep: dict[tuple[str, str], _Reserved] = {}
+        for frame in snapshot.frames.values():
+            for place in _in_batches(frame):
+                self._reserved.append(_Reserved(frame, dict.fromkeys(_NAMES, math.inf), place))
+                self._asleep[frame.id, place] = self._reserved[-1]
+
+    @contextmanager
+    def asleep(self, frame: Frame, place: str) -> Iterator[None]:
+        """Keep the reservation of a call if the attempt ends in the block, because its node sleeps."""
+        for reserved in self._reserved:
+            if reserved.place == place and reserved.frame.id == frame.id:
+                self._asleep[frame.id, place] = reserved
+        yield
+        self._asleep.pop((frame.id, place), None)  # the sleep was over when the attempt began
 
     def limits(self, frame: Frame) -> bool:
         """Return whether a call in a frame needs a reservation: a limit applies, and it has none already."""
@@ -120,8 +140,32 @@ class Budgets:
         """Return whether a call like this one was made before."""
         return any(kind in self._known for kind in call.kinds)
 
+    async def held(
+        self,
+        frame: Frame,
+        model: Model,
+        request: Request,
+        wait: Callable[[asyncio.Future[None]], Awaitable[None]],
+        at: str,
+    ) -> AbstractContextManager[Callable[[Usage], None]]:
+        """Reserve what a call may use once there is room; hold it during a block, which reports what was used.
+
+        Args:
+            frame: The frame in which it is made.
+            model: The model.
+            request: The request.
+            wait: Waits for a future, unless the run has to stop before.
+            at: The call's key in the frame's recorded work.
+        """
+        if not self.limits(frame):
+            return nullcontext(_nothing)
+        call = ModelCall(request.agent, model.name, characters(request))
+        if not self.knows(call):
+            call = replace(call, guess=await guessed(model, request))
+        return (await self.reserve(frame, call, wait, at)).held()
+
     async def reserve(
-        self, frame: Frame, call: ModelCall, wait: Callable[[asyncio.Future[None]], Awaitable[None]]
+        self, frame: Frame, call: ModelCall, wait: Callable[[asyncio.Future[None]], Awaitable[None]], at: str = ""
     ) -> Reservation:
         """Reserve what a call may use, once there is room for it.
 
@@ -129,12 +173,16 @@ class Budgets:
             frame: The frame in which it is made.
             call: The call.
             wait: Waits for a future, unless the run has to stop before.
+            at: The call's key in the frame's recorded work.
         """
+        kept = self._asleep.pop((frame.id, at), None)
+        if kept is not None:
+            return Reservation(self, kept, call)
         place = _Place()
         self._waiting.append(place)
         try:
             while True:
-                reserved = _Reserved(frame, self._estimate(call))
+                reserved = _Reserved(frame, self._estimate(call), at)
                 if self._waiting[0] is place and self._has_room(reserved):
                     self._reserved.append(reserved)
                     return Reservation(self, reserved, call)
@@ -164,7 +212,9 @@ class Budgets:
                 self._known[kind] = _Known(most, max(call.characters, known.characters))
 
     def release(self, reserved: _Reserved) -> None:
-        """Release a reservation, and let the next call check again."""
+        """Release a reservation, and let the next call check again; one whose node sleeps is kept."""
+        if self._asleep.get((reserved.frame.id, reserved.place)) is reserved:
+            return
         self._reserved.remove(reserved)
         self._wake()
 
@@ -222,12 +272,24 @@ class Reservation:
             self._budgets.release(self._reserved)
 
 
+def _nothing(usage: Usage) -> None:
+    """Do nothing, as no limit applies."""
+
+
 async def guessed(model: Model, request: Request) -> Mapping[str, float]:
     """Return what a first call may use: about the tokens of the question, and the most of an answer."""
     asked, answered = estimated_tokens(request), request.settings.max_tokens or _ANSWER_TOKENS
     found = {"tokens": float(asked + answered)}
     cost = await model.price_of(asked, answered) if isinstance(model, EstimatesCosts) else None
     return found if cost is None else {**found, "cost_usd": cost}
+
+
+def _in_batches(frame: Frame) -> Iterator[str]:
+    """Yield the keys of a frame's calls that are in a batch and have no answer yet."""
+    for key in frame.memos:
+        place, found, _ = key.rpartition(BATCH_KEY)
+        if found and place not in frame.memos:
+            yield place
 
 
 def _is_in(frame: Frame, sub: Frame) -> bool:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import math
 import random
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, overload
 
 from msgspec import Struct
@@ -21,9 +20,7 @@ from graphengine.errors import DefinitionError, InputError, NotRecordable, Price
 from graphengine.graph.options import LONGEST_SECONDS, Sizes, is_seconds, none_for_ever
 from graphengine.graph.question import NO_ANSWER
 from graphengine.models.base import KnowsPrices
-from graphengine.models.lane import characters
 from graphengine.runner.answers import as_record
-from graphengine.runner.budget import ModelCall, guessed
 from graphengine.runner.previous_runs import Past, PastRun  # noqa: TC001 - ctx.step reads the annotation of a call when it is made
 from graphengine.runner.recorded_work import Work, answers_of
 from graphengine.runner.threads import in_thread
@@ -545,6 +542,16 @@ class Context:
         """Keep the recorded work if this block fails."""
         return self._work("").keeping()
 
+    def may_sleep(self) -> bool:
+        """Return whether the run can be stored as waiting here."""
+        return not self._work("").is_inside
+
+    async def sleep_for(self, seconds: float, what: str) -> None:
+        """Wait, with the run stored as waiting."""
+        wait = WaitRecord(kind="sleep", question=what, due=self._surroundings.wall() + seconds)
+        with self._surroundings.budgets.asleep(self._frame, self._work("").below):
+            await self._work("").wait(wait, what, None)
+
     async def approved(self, identity: str, record: tuple[str, str], ask: AsksPerson) -> Any:  # noqa: ANN401 - as read
         """Ask a person, and return the answer; None if nothing is asked, or if what it is about is recorded."""
         return await self._work("").approved(identity, record, ask)
@@ -573,13 +580,8 @@ class Context:
         self, model: Model, request: Request
     ) -> AbstractContextManager[Callable[[Mapping[str, float | None]], None]]:
         """Reserve what a call may use of the limits, once it fits."""
-        budgets = self._surroundings.budgets
-        if not budgets.limits(self._frame):
-            return nullcontext(_nothing)
-        call = ModelCall(request.agent, model.name, characters(request))
-        if not budgets.knows(call):
-            call = replace(call, guess=await guessed(model, request))
-        return (await budgets.reserve(self._frame, call, self.waits.first_of)).held()
+        budgets, below = self._surroundings.budgets, self._work("").below
+        return await budgets.held(self._frame, model, request, self.waits.first_of, below)
 
     async def blocking(self, function: Callable[[], object], threads: Executor | None = None) -> object:
         """Call a blocking function in the given threads, else in the runner's thread pool.
@@ -629,10 +631,6 @@ class Context:
             wait.due = self._surroundings.wall() + timeout_seconds
         if default is not NO_ANSWER:
             wait.default = record
-
-
-def _nothing(_usage: Mapping[str, float | None]) -> None:
-    """Do nothing: no limit needs to know what a call used."""
 
 
 _CALL: Final[ContextVar[tuple[Context, str] | None]] = ContextVar("graphengine_tool_call", default=None)

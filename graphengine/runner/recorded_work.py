@@ -298,6 +298,11 @@ class Work:
         return here if here.work is self else _NOWHERE
 
     @property
+    def below(self) -> str:
+        """The key below which work recorded here has its keys, "" for none."""
+        return self._here.key
+
+    @property
     def is_inside(self) -> bool:
         """Whether the calling code runs inside a `ctx.step`."""
         return self._here.is_call

@@ -1,0 +1,78 @@
+"""A turn of an agent as a part of a batch: recorded before it is submitted, collected when the batch has ended.
+
+The run sleeps meanwhile, so the process may end. Each step is a piece of recorded work below the turn, see
+`graphengine.models.batches` for their order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Final
+
+from pydantic_core import to_json
+
+from graphengine.agents.run_scope import Piece
+from graphengine.errors import DefinitionError
+from graphengine.models.batches import StillOpen, Ticket, batches_of, desk_of, poll_seconds
+
+BATCH_KEY: Final = "/batch||"
+"""What comes after the key of a turn in the key of the record of its place in a batch."""
+
+if TYPE_CHECKING:
+    from graphengine.agents.run_scope import Scope
+    from graphengine.models.base import Model, Request, Response
+    from graphengine.models.batches import Desk
+    from graphengine.state.json_values import JsonValue
+
+
+async def batched(scope: Scope, model: Model, request: Request) -> Response | None:
+    """Return the answer of a batch; None if the model answers at once, or the batch has no answer to the request.
+
+    Raises:
+        BadRequest: The model has no batches.
+        DefinitionError: There is no run that could wait for it.
+        ModelError: The provider's batches failed.
+    """
+    batches = batches_of(model, request.agent)
+    if batches is None:
+        return None
+    if not scope.may_sleep():
+        raise DefinitionError(
+            f"agent {request.agent} has batch=True, and nothing can wait for a batch here",
+            where=f"agent {request.agent}",
+            repair="run it as a node, outside of ctx.step; or agent.but(batch=False).run(…)",
+        )
+    return await _collected(scope, model, request, desk_of(model, batches))
+
+
+async def _collected(scope: Scope, model: Model, request: Request, desk: Desk) -> Response | None:
+    joined: list[Ticket] = []
+
+    async def join() -> Piece:
+        joined.append(await desk.join(request))
+        return _piece(asdict(joined[0]))
+
+    async def submit() -> Piece:
+        return _piece({"id": await desk.submitted(ticket, request)})
+
+    try:
+        ticket = Ticket(**await scope.piece("batch", "", join))
+        batch = None
+        while batch is None:
+            try:
+                batch = (await scope.piece("submitted", "", submit))["id"]
+            except StillOpen:
+                await scope.sleep_for(poll_seconds(ticket), f"whether {model.name} has batch {ticket.batch}")
+    finally:
+        for each in joined:
+            desk.leave(each)
+    while not await desk.ended(batch):
+        await scope.sleep_for(poll_seconds(ticket), f"batch {batch} of {model.name}")
+    return (await desk.answers(batch)).get(ticket.item)
+
+
+def _piece(record: dict[str, JsonValue]) -> Piece:
+    return Piece(record, len(to_json(record)))
+
+
+__all__ = ["batched"]

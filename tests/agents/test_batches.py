@@ -1,0 +1,195 @@
+"""Agents whose calls are parts of a provider's batch: gathered, waited for in a stored run, collected, and refused."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from graphengine import END, START, Agent, CompileError, Graph, Limits, RunFailed, Runner, ScriptedModel, Settings
+from graphengine.errors import DefinitionError
+from graphengine.models import OpenAIModel, Price, Request, Response, Router, ToolCall, batches
+from graphengine.models.batches import Batches, Ticket
+from graphengine.models.prices import Prices, Spent
+from tests.agents.run_kits import Work, add, one, within
+from tests.kit.runs import SOON
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gather for a moment, and look again soon."""
+    monkeypatch.setattr(batches, "QUIET_SECONDS", 0.02)
+    monkeypatch.setattr(batches, "FIRST_POLL_SECONDS", 0.05)
+    monkeypatch.setattr(batches, "_FRESH_SECONDS", 0.0)
+
+
+class Provider:
+    """A model with batches in memory; `is_open` holds them back."""
+
+    name = "provider"
+
+    def __init__(self) -> None:
+        self.is_open = True
+        self.submitted: dict[str, Mapping[str, Request]] = {}
+        self.collected: list[str] = []
+        self.alone: list[str] = []
+        self.looks = 0
+        self.changed = asyncio.Event()
+
+    async def looked(self, count: int) -> None:
+        """Return when its batches were looked at so often."""
+        async with asyncio.timeout(SOON):
+            while self.looks < count:
+                self.changed.clear()
+                await self.changed.wait()
+
+    @property
+    def batches(self) -> Batches:
+        """Its batches."""
+        return self
+
+    async def answer(self, request: Request) -> Response:
+        """Answer alone, for a dollar."""
+        self.alone.append(request.prompt)
+        return replace(_answer(request), cost_usd=1.0)
+
+    async def price_of(self, input_tokens: int, output_tokens: int) -> float:
+        """Return a dollar."""
+        del input_tokens, output_tokens
+        return 1.0
+
+    async def submit(self, name: str, requests: Mapping[str, Request]) -> str:
+        """Take a batch."""
+        self.submitted[name] = dict(requests)
+        return name
+
+    async def find(self, ticket: Ticket) -> str | None:
+        """Find a batch."""
+        return ticket.batch if ticket.batch in self.submitted else None
+
+    async def ended(self, batch: str) -> bool:
+        """Return whether it has ended."""
+        del batch
+        self.looks += 1
+        self.changed.set()
+        return not self.is_open
+
+    async def answers(self, batch: str) -> Mapping[str, Response]:
+        """Answer all but `c`."""
+        self.collected.append(batch)
+        found = {item: _answer(request) for item, request in self.submitted[batch].items()}
+        return {item: answer for item, answer in found.items() if answer.content != "C"}
+
+
+def _answer(request: Request) -> Response:
+    """Call the tool first, if there is one; then shout."""
+    word = request.messages[0].text.removeprefix("<item>").removesuffix("</item>")
+    if request.tools and len(request.messages) == 1:
+        call = ToolCall(id=f"call_{word}", name="add", arguments='{"first": 2, "second": 3}')
+        return Response("", calls=(call,), stop="tools", input_tokens=1, output_tokens=1, cost_usd=0.5)
+    return Response(word.upper(), input_tokens=1, output_tokens=1, cost_usd=0.5)
+
+
+def mapped(agent: Agent[Any]) -> Graph[Work]:
+    """Return a graph that maps an agent over the items a, b and c."""
+    graph = Graph("mapped", Work, result="drafts")
+    graph.add_node("shout", agent, each={"item": "items"}, writes="drafts", concurrency=10)
+    graph.add_path(START, "shout", END)
+    return graph
+
+
+async def test_items_share_a_batch_over_two_processes(tmp_path: Path) -> None:
+    """One batch; the run is stored as waiting, and another Runner collects it; one without an answer is asked alone."""
+    provider = Provider()
+    graph = mapped(Agent("shout", provider, prompt="{item}", batch=True))
+    async with Runner(tmp_path / "runs.db") as runner:
+        run = runner.start(graph, run_id="r")
+        await provider.looked(7)
+        waits = {(wait.kind, wait.question) for wait in await runner.waits(run.id)}
+        assert waits <= {("sleep", f"batch {next(iter(provider.submitted))} of provider")}
+    provider.is_open = False
+    async with Runner(tmp_path / "runs.db") as runner:
+        result = await within(runner.resume(graph, "r"))
+    assert result.output == ["A", "B", "C"]
+    assert result.usage.cost_usd == 2 * 0.5 + 1.0
+    assert [len(requests) for requests in provider.submitted.values()] == [3]
+    assert len(provider.collected) == 1
+    assert provider.alone == ["<item>c</item>"]
+
+
+async def test_an_agent_with_tools_takes_a_batch_for_each_turn() -> None:
+    """The first turns of all items are one batch, their second turns another."""
+    provider = Provider()
+    provider.is_open = False
+    async with Runner() as runner:
+        agent = Agent("shout", provider, prompt="{item}", tools=[add], batch=True)
+        result = await within(runner.start(mapped(agent), Work(items=["a", "b"])))
+    assert result.output == ["A", "B"]
+    assert [len(requests) for requests in provider.submitted.values()] == [2, 2]
+    assert provider.alone == []
+
+
+async def test_a_batch_keeps_its_part_of_a_limit() -> None:
+    """While it is under way another call waits, as both do not fit; the run sleeps and wakes meanwhile."""
+    provider, seen = Provider(), []
+
+    class Other(Provider):
+        name = "other"
+
+        async def answer(self, request: Request) -> Response:
+            seen.append(len(provider.collected))
+            return await super().answer(request)
+
+    async def fast() -> str:
+        await provider.looked(1)
+        return await Agent("fast", Other(), prompt="fast").run()
+
+    graph = Graph("both", Work)
+    graph.add_node("slow", Agent("slow", provider, prompt="slow", batch=True), writes="draft")
+    graph.add_node("fast", fast, writes="other")
+    graph.add_fork(START, ["slow", "fast"], join=END)
+    graph.add_edge("slow", END)
+    graph.add_edge("fast", END)
+    async with Runner() as runner:
+        run = runner.start(graph, Work(), limits=Limits(cost_usd=1.9))
+        await provider.looked(4)
+        assert seen == []
+        provider.is_open = False
+        result = await within(run)
+    assert (result.state.draft, result.state.other, seen) == ("SLOW", "FAST", [1])
+
+
+async def test_refusals() -> None:
+    """A model without batches, an agent alone, headers at OpenAI; a script answers at once."""
+    router = Router(["anthropic:claude-sonnet-5-5"])
+    with pytest.raises(CompileError, match=r"router\(.*\), the model of a, has no batches"):
+        one(Agent("a", router, prompt="{task}", batch=True)).compile()
+    agent = Agent("a", prompt="{task}", batch=True)
+    with pytest.raises(DefinitionError, match="nothing can wait for a batch here"):
+        await agent.but(model=Provider()).run(task="x")
+    assert await agent.but(model=ScriptedModel(["y"])).run(task="x") == "y"
+    model = OpenAIModel("gpt-5-mini", api_key="k", base_url="http://127.0.0.1:9/v1")
+    given = agent.but(model=model, settings=Settings(headers={"x-a": "b"}))
+    async with Runner() as runner:
+        run = runner.start(one(given), Work())
+        with pytest.raises(RunFailed, match="a batch of OpenAI has no headers"):
+            await within(run)
+
+
+async def test_prices_of_batches() -> None:
+    """Half the price by the tables, or of a price that is given; searches cost the same; others are unknown."""
+    spent = Spent(1_000_000, output_tokens=100_000, web_searches=1000)
+    tokens = replace(spent, web_searches=0)
+    for provider, model in (("anthropic", "claude-haiku-4-5"), ("openai", "gpt-5-mini"), ("openai", "gpt-4")):
+        prices = Prices(provider, model)
+        plain, half = await prices.cost(tokens), await prices.cost(replace(tokens, is_batch=True))
+        assert plain is not None
+        assert half == pytest.approx(plain / 2)
+    haiku = Prices("anthropic", "claude-haiku-4-5")
+    assert await haiku.cost(replace(spent, is_batch=True)) == pytest.approx(0.75 + 10)
+    assert Price(1, 5, search_usd=10).of(replace(spent, is_batch=True)) == pytest.approx(0.75 + 10)
+    assert await Prices("openai", "no-such-model").cost(replace(tokens, is_batch=True)) is None
