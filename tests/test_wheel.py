@@ -24,6 +24,7 @@ EXTRAS = {  # a module of each extra
     "inspect": "uvicorn",
     "sandbox": "pydantic_monty",
     "secrets": "cryptography",
+    "serve": "uvicorn",
     "sources": "pypdf",
     "workflows": "snowballstemmer",
 }

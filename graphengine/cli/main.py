@@ -37,6 +37,7 @@ COMMANDS: Final = {
     "branch": "Start a new run from a step of another run.",
     "watch": "Follow a run live while another process drives it.",
     "worker": "Continue the due runs of a database until stopped.",
+    "serve": "Start, answer and follow runs over HTTP, until stopped.",
     "workers": "List the processes that drive runs, and what they drive.",
     "queues": "List the queues, and set their limits.",
     "schedule": "List, add, remove, pause and resume schedules.",

@@ -170,7 +170,7 @@ async def _work(
             queues=pace.queues,
             concurrency=pace.concurrency,
             poll_seconds=pace.poll_seconds,
-            on_event=lambda event: _show(session, place, event),
+            on_event=lambda event: show_event(session, place, event),
         )
 
         async def stop() -> None:
@@ -185,7 +185,7 @@ async def _work(
             await worker.run()
 
 
-def _show(session: Session, place: Place, event: WorkerEvent) -> None:
+def show_event(session: Session, place: Place, event: WorkerEvent) -> None:
     """Show an event of a run on one line, and below it how to react to it."""
     from graphengine.runner.worker import Ended, Took
 

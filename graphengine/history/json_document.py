@@ -296,6 +296,13 @@ def _run_line(info: RunInfo, snapshot: Snapshot | None) -> dict[str, JsonValue]:
     }
 
 
+def run_now_document(info: RunInfo, snapshot: Snapshot) -> dict[str, JsonValue]:
+    """Return the document of a run as it is now, without its steps."""
+    end = ended_document(snapshot)
+    names = ("status", "seq", "stop", "error", "waits", "state", "usage")
+    return {"schema": SCHEMA, **_run_line(info, snapshot), **{name: end[name] for name in names}}
+
+
 def tree_document(
     runs: Iterable[RunInfo],
     waiting: Mapping[str, Snapshot],

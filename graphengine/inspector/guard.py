@@ -17,11 +17,10 @@ import secrets
 from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from graphengine.web.messages import BODY_BYTES, body_of, is_same, replayed, send_json
+
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-BODY_BYTES: Final = 1 << 20
-"""The largest body of a request."""
 
 SESSION: Final = "/api/session"
 """Where a page swaps the token for the cookie, and learns whether it has one."""
@@ -82,15 +81,15 @@ class Guard:
         refusal = self._refusal(scope, headers)
         body = b""
         if refusal is None and scope["method"] == "POST":
-            body = await _body(receive)
+            body = await body_of(receive)
             if len(body) > BODY_BYTES:
                 refusal = _Refusal(413, f"the body has more than {BODY_BYTES} bytes")
         if refusal is not None:
-            await _answer(send_guarded, refusal.status, {"error": {"code": "refused", "message": refusal.why}})
+            await send_json(send_guarded, refusal.status, {"error": {"code": "refused", "message": refusal.why}})
         elif scope["path"] == SESSION and scope["method"] == "POST":
             await self._open_session(body, send_guarded)
         else:
-            await self._app(scope, _replayed(body, receive) if scope["method"] == "POST" else receive, send_guarded)
+            await self._app(scope, replayed(body, receive) if scope["method"] == "POST" else receive, send_guarded)
 
     def _refusal(self, scope: Scope, headers: dict[str, str]) -> _Refusal | None:
         """Return the first reason to refuse a request; None if there is none."""
@@ -118,7 +117,7 @@ class Guard:
             found = SimpleCookie(text).get(self._cookie)
         except CookieError:
             return False
-        return found is not None and _is_same(found.value, self._secret)
+        return found is not None and is_same(found.value, self._secret)
 
     async def _open_session(self, body: bytes, send: Send) -> None:
         try:
@@ -126,42 +125,9 @@ class Guard:
             token = given.get("token") if isinstance(given, dict) else None
         except (ValueError, RecursionError):
             token = None
-        if not isinstance(token, str) or not _is_same(token, self._token):
+        if not isinstance(token, str) or not is_same(token, self._token):
             message = "this is not the token of this inspector; open the URL that `graphengine inspect` printed"
-            await _answer(send, 401, {"error": {"code": "refused", "message": message}})
+            await send_json(send, 401, {"error": {"code": "refused", "message": message}})
             return
         cookie = f"{self._cookie}={self._secret}; HttpOnly; SameSite=Strict; Path=/"
-        await _answer(send, 200, {}, (b"set-cookie", cookie.encode()))
-
-
-def _is_same(given: str, expected: str) -> bool:
-    """Compare in a time that does not depend on where they differ."""
-    return secrets.compare_digest(given.encode("utf-8", "surrogatepass"), expected.encode())
-
-
-async def _body(receive: Receive) -> bytes:
-    """Read a body, at most one byte more than allowed and what came with it."""
-    body = b""
-    while len(body) <= BODY_BYTES:
-        message = await receive()
-        body += message.get("body", b"")
-        if message["type"] != "http.request" or not message.get("more_body"):
-            break
-    return body
-
-
-def _replayed(body: bytes, receive: Receive) -> Receive:
-    """Return a `receive` that gives the body again."""
-    pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def again() -> Message:
-        return pending.pop() if pending else await receive()
-
-    return again
-
-
-async def _answer(send: Send, status: int, content: object, *headers: tuple[bytes, bytes]) -> None:
-    body = json.dumps(content).encode()
-    about = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *headers]
-    await send({"type": "http.response.start", "status": status, "headers": about})
-    await send({"type": "http.response.body", "body": body})
+        await send_json(send, 200, {}, [(b"set-cookie", cookie.encode())])

@@ -6,15 +6,12 @@ import asyncio
 import json
 import secrets
 import signal
-import socket
-import sys
-from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import uvicorn
-from pydantic_core import to_json
 from starlette.applications import Starlette
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
@@ -30,9 +27,11 @@ from graphengine.inspector.pictures import Pictures
 from graphengine.inspector.queries import Query
 from graphengine.inspector.views import Views
 from graphengine.stores.addresses import shown
+from graphengine.web.listening import HOST, Server, listen
+from graphengine.web.messages import HEARTBEAT, HEARTBEAT_SECONDS, STREAM_HEADERS, json_answer, stream_event
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
     from pathlib import Path
 
     from starlette.requests import Request
@@ -44,10 +43,8 @@ if TYPE_CHECKING:
 _Read: TypeAlias = "Callable[[Query], Awaitable[Mapping[str, Any]]]"
 _Write: TypeAlias = "Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any] | None]]"
 
-HOST: Final = "127.0.0.1"
 _PAGES: Final = ("/", "/run", "/compare", "/graph", "/graphs")
 _KINDS: Final = {"js": "text/javascript", "css": "text/css", "svg": "image/svg+xml", "html": "text/html"}
-_HEARTBEAT_SECONDS: Final = 15.0
 _LIST_SECONDS: Final = 0.2
 _MOST_BEHIND: Final = 2000
 
@@ -81,8 +78,8 @@ class Settings:
             )
 
 
-class _Server(uvicorn.Server):
-    """A server that ends without an error at Ctrl-C and SIGTERM; uvicorn's own dies of the signal after it ended."""
+class _Server(Server):
+    """A server that ends without an error at Ctrl-C and SIGTERM; its handlers are there before the URL is printed."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -90,11 +87,6 @@ class _Server(uvicorn.Server):
         with suppress(NotImplementedError, RuntimeError, ValueError):  # on Windows, and in other threads
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.add_signal_handler(number, self.handle_exit, number, None)
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave the signals to the handlers above, which are there before the URL is printed."""
-        yield
 
 
 def serve(settings: Settings, opened: Callable[[str], object]) -> Sequence[RunInfo]:
@@ -126,27 +118,6 @@ def serve(settings: Settings, opened: Callable[[str], object]) -> Sequence[RunIn
     asyncio.run(whole())
     driver: Driver | None = app.state.driver
     return () if driver is None else driver.released
-
-
-def listen(port: int) -> socket.socket:
-    """Listen on a port of this machine only.
-
-    Raises:
-        InputError: It is taken, or not allowed.
-    """
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        if sys.platform != "win32":  # there it would let another program take the port
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((HOST, port))
-        listening.listen(64)
-    except OSError as error:
-        listening.close()
-        repair = "choose another with --port; --port 0 finds a free one"
-        raise InputError(
-            f"port {port} cannot be used: {error.strerror}", where=f"{HOST}:{port}", repair=repair
-        ) from error
-    return listening
 
 
 def application(settings: Settings) -> Starlette:
@@ -236,7 +207,7 @@ _FILES: Final[dict[str, tuple[bytes, str]]] = {}
 def _reading(view: _Read) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         try:
-            return _json(await view(Query(request.query_params)))
+            return json_answer(await view(Query(request.query_params)))
         except GraphEngineError as error:
             return _refused(error)
 
@@ -252,7 +223,7 @@ def _writing(act: _Write) -> Callable[[Request], Awaitable[Response]]:
                 body = None
             if not isinstance(body, dict):
                 raise InputError("the body is not a JSON object", where="body")
-            return _json(await act(body) or {})
+            return json_answer(await act(body) or {})
         except GraphEngineError as error:
             return _refused(error)
 
@@ -273,12 +244,7 @@ def _download(view: Callable[[Query], Awaitable[str]]) -> Callable[[Request], Aw
 
 def _refused(error: GraphEngineError) -> Response:
     is_missing = isinstance(error, UnknownRun | UnknownStep)
-    return _json(error_document(error), 404 if is_missing else 500 if isinstance(error, StoreError) else 400)
-
-
-def _json(content: object, status: int = 200) -> Response:
-    body = to_json(content, inf_nan_mode="null")
-    return Response(body, status, media_type="application/json", headers={"Cache-Control": "no-store"})
+    return json_answer(error_document(error), 404 if is_missing else 500 if isinstance(error, StoreError) else 400)
 
 
 def _events(
@@ -295,8 +261,7 @@ def _events(
         last = request.headers.get("last-event-id", "")
         after = max(after, int(last)) if last.isdecimal() and len(last) < len(str(1 << 32)) else after
         stream = _list_events(feed) if run_id is None else _run_events(views, books, _Now(feed, live, run_id), after)
-        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
+        return StreamingResponse(stream, media_type="text/event-stream", headers=STREAM_HEADERS)
 
     return endpoint
 
@@ -328,14 +293,15 @@ class _Now:
 
 
 async def _list_events(feed: Feed) -> AsyncIterator[bytes]:
-    yield _event("hello", {})
+    yield stream_event({}, name="hello")
     with feed.listener(None) as listener:
         while True:
-            if await listener.changed(_HEARTBEAT_SECONDS):
-                yield _event("trouble", listener.trouble) if listener.trouble else _event("changed", listener.version)
+            if await listener.changed(HEARTBEAT_SECONDS):
+                trouble = listener.trouble
+                yield stream_event(trouble or listener.version, name="trouble" if trouble else "changed")
                 await asyncio.sleep(_LIST_SECONDS)
             else:
-                yield b": still here\n\n"
+                yield HEARTBEAT
 
 
 async def _run_events(views: Views, books: Books, now: _Now, after: int) -> AsyncIterator[bytes]:
@@ -344,35 +310,29 @@ async def _run_events(views: Views, books: Books, now: _Now, after: int) -> Asyn
     shown: object = None
     with now.feed.listener(now.run_id) as listener:
         while True:
-            if not await listener.changed(_HEARTBEAT_SECONDS):
-                yield b": still here\n\n"
+            if not await listener.changed(HEARTBEAT_SECONDS):
+                yield HEARTBEAT
                 continue
             if listener.trouble or listener.info is None:
-                yield _event("trouble" if listener.trouble else "gone", listener.trouble)
+                yield stream_event(listener.trouble, name="trouble" if listener.trouble else "gone")
                 continue
             info: RunInfo = listener.info
             try:
                 book = await books.book(info)
                 if info.seq - after > _MOST_BEHIND:
-                    yield _event("reset", {}, info.seq)
+                    yield stream_event({}, name="reset", number=info.seq)
                     after = info.seq
                 for row in book.rows[after : info.seq]:
-                    yield _event("step", row, row[0])
+                    yield stream_event(row, name="step", number=row[0])
                 after = max(after, info.seq)
                 standing = (info, status_of(info))
                 if standing != shown:
                     shown = standing
-                    yield _event("stands", views.head(info, book))
+                    yield stream_event(views.head(info, book), name="stands")
                 if (fresh := now.document()) is not None:
-                    yield _event("now", fresh)
+                    yield stream_event(fresh, name="now")
             except GraphEngineError as error:
-                yield _event("trouble", error.message)
-
-
-def _event(name: str, content: object, number: int | None = None) -> bytes:
-    """Return one event of a stream."""
-    head = f"id: {number}\n" if number is not None else ""
-    return f"{head}event: {name}\ndata: ".encode() + to_json(content, inf_nan_mode="null") + b"\n\n"
+                yield stream_event(error.message, name="trouble")
 
 
 __all__ = ["HOST", "Settings", "application", "listen", "serve"]

@@ -12,8 +12,9 @@ from graphengine.cli.session import Exit
 from tests.cli.programs import ROOT, read_until, start
 from tests.cli.scratch import RUNS
 
-ENDLESS = {"worker": "worker for ", "inspect": "inspecting "}
+ENDLESS = {"worker": "worker for ", "inspect": "inspecting ", "serve": "serving "}
 """Commands whose examples run until they are stopped, and the text with which they show that they run."""
+FOR_TESTS = {"inspect": ["--no-open"], "serve": ["--port", "0"]}
 
 
 def command(name: str) -> Command:
@@ -39,7 +40,7 @@ def test_every_example_works(tried: Path, name: str) -> None:
         words = words_of(line)
         assert words[0] == name
         if name in ENDLESS:
-            process = start(tried, *words, *["--no-open"] * (name == "inspect"))
+            process = start(tried, *words, *FOR_TESTS.get(name, []))
             read_until(process, ENDLESS[name])
             process.terminate()
             assert process.wait(30) == 0

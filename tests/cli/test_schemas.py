@@ -9,9 +9,10 @@ from pydantic import BaseModel, TypeAdapter
 
 from graphengine.cli import schemas
 from graphengine.cli.main import COMMANDS, main
-from graphengine.cli.run_schemas import Detail
 from graphengine.cli.schemas import DOCUMENTS, Failed, Kind, schema_of
+from graphengine.history import run_schemas
 from graphengine.history.json_document import DETAILS
+from graphengine.history.run_schemas import Detail
 from tests.cli.programs import COUNTER, start
 from tests.kit.documents import check_document
 
@@ -67,8 +68,8 @@ CALLS: dict[str, list[tuple[str, str]]] = {
 """The arguments of each command, and the name of the document that it writes."""
 
 LINES = [(command, line, name) for command, lines in CALLS.items() for line, name in lines]
-ELSEWHERE = {"inspect", "watch", "worker", "schema"}
-"""Commands that are called below."""
+ELSEWHERE = {"inspect", "serve", "watch", "worker", "schema"}
+"""Commands that are called below, or in tests of their own."""
 
 
 def held(model: type[BaseModel], text: str) -> None:
@@ -141,7 +142,7 @@ def test_a_graph_that_does_not_compile_reports_all_its_problems(tried: Path) -> 
 
 def test_a_watched_runs_lines_match_their_models(tried: Path) -> None:
     """One document per line: while the run waits, and when that ends the watching."""
-    union: Any = TypeAdapter(schemas.Stepped | schemas.Stands | schemas.WatchEnded)
+    union: Any = TypeAdapter(run_schemas.Stepped | run_schemas.Stands | run_schemas.WatchEnded)
     process = start(tried, "watch", "post", "--json")
     assert process.stdout is not None
     lines = list(CliRunner().invoke(main, ["watch", "post", "--no-wait", "--json"]).stdout.splitlines())

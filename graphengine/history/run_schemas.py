@@ -1,9 +1,12 @@
-"""The models of runs, steps and errors in the documents that commands write; see `schemas`."""
+"""The models of runs, steps and errors in the documents that commands and the HTTP service write.
+
+See `graphengine.cli.schemas` and `graphengine.service.openapi`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from pydantic import BaseModel, Field, JsonValue
 
@@ -347,6 +350,18 @@ class ListedRun(Part):
     waits: Sequence[Wait] = Field(description="what it waits for")
 
 
+class RunNow(Document, ListedRun):
+    """A run as the HTTP service returns it, without its steps."""
+
+    stop: Stop | None = Field(description="why it ended")
+    error: Failure | None = Field(description="what it failed with")
+    state: Mapping[str, JsonValue] = Field(description="its fields; secret ones are encrypted")
+    output: JsonValue = Field(
+        default=None, description="the value of the graph's `result=`, once it is finished; omitted without one"
+    )
+    usage: Usage = Field(description="its usage of models")
+
+
 class Runs(Document):
     """Recorded runs, the newest first."""
 
@@ -365,3 +380,134 @@ class Tree(Document):
     """Recorded runs, and the runs they were branched from."""
 
     runs: Sequence[TreeRun] = Field(description="the runs; `parent` is where each branched off")
+
+
+class WatchLine(Document):
+    """A line of a watched run."""
+
+    run_id: str = Field(description="the run")
+    graph: str = Field(description="the name of its graph")
+
+
+class Stepped(WatchLine):
+    """A step was recorded."""
+
+    event: Literal["step"] = Field(description="which line it is")
+    step: Step = Field(description="the step")
+
+
+class Stands(WatchLine):
+    """The status of the run, whenever one of these values changes."""
+
+    event: Literal["stands"] = Field(description="which line it is")
+    status: Status = Field(description="as of the last step")
+    driver: str | None = Field(
+        description="the process that drives it; null if none does, or if the process of a `running` one has died"
+    )
+    waits: Sequence[Wait] = Field(description="what it waits for")
+
+
+class WatchEnded(WatchLine):
+    """The run is over, or is no longer watched."""
+
+    event: Literal["ended"] = Field(description="which line it is")
+    status: Status = Field(description="as of the last step")
+    driver: str | None = Field(description="null if no process drives it")
+    seq: int = Field(description="its last step")
+    stop: Stop | None = Field(description="why it ended")
+    error: Failure | None = Field(description="what it failed with")
+    waits: Sequence[Wait] = Field(description="what it waits for")
+    state: Mapping[str, JsonValue] = Field(description="its fields")
+    usage: Usage = Field(description="its usage of models, including what it inherited")
+
+
+class LiveLine(WatchLine):
+    """What happens now and is not recorded."""
+
+    path: str = Field(description="the node")
+
+
+class Began(LiveLine):
+    """An attempt of a node began."""
+
+    event: Literal["began"] = Field(description="which line it is")
+    node: str = Field(description="the node's name")
+    visit: int = Field(description="which visit of the node, from 1")
+    attempt: int = Field(description="which attempt of the visit, from 1")
+    at: float = Field(description="when it began")
+    after: int = Field(description="the number of the last step before it")
+
+
+class Emitted(LiveLine):
+    """A node showed a value with `ctx.emit`."""
+
+    event: Literal["emitted"] = Field(description="which line it is")
+    data: JsonValue = Field(description="the value")
+
+
+class OfTurn(LiveLine):
+    """What an agent shows in one turn of its model."""
+
+    agent: str = Field(description="the agent")
+    call: str = Field(description="the agent's call in its run")
+    turn: int = Field(description="the turn of the model in that call, from 1")
+    attempt: int = Field(description="the attempt of the node, from 1")
+
+
+class Text(OfTurn):
+    """A piece of a model's answer."""
+
+    event: Literal["text"] = Field(description="which line it is")
+    text: str = Field(description="the piece")
+    skipped: int = Field(description="how many characters before it were left out, for a late watcher")
+
+
+class Thinking(OfTurn):
+    """A piece of a model's thinking."""
+
+    event: Literal["thinking"] = Field(description="which line it is")
+    text: str = Field(description="the piece")
+    skipped: int = Field(description="how many characters before it were left out, for a late watcher")
+
+
+class Partial(OfTurn):
+    """A structured answer as far as it was streamed."""
+
+    event: Literal["partial"] = Field(description="which line it is")
+    value: JsonValue = Field(description="the value so far, not validated")
+
+
+class ToolCalled(OfTurn):
+    """A tool is called."""
+
+    event: Literal["tool_called"] = Field(description="which line it is")
+    tool: str = Field(description="the tool")
+    id: str = Field(description="the provider's id of the call")
+    arguments: str = Field(description="the arguments as the model wrote them, a JSON text")
+
+
+class ToolReturned(OfTurn):
+    """A tool's result."""
+
+    event: Literal["tool_returned"] = Field(description="which line it is")
+    tool: str = Field(description="the tool")
+    id: str = Field(description="the provider's id of the call")
+    text: str = Field(description="the result, or the error")
+    is_error: bool = Field(description="whether it is an error")
+
+
+class Reset(OfTurn):
+    """What was shown of an answer does not count, and it is made again."""
+
+    event: Literal["reset"] = Field(description="which line it is")
+    why: str = Field(description="the reason")
+
+
+class Failed(Document):
+    """A command that could not do its work."""
+
+    error: Refusal = Field(description="why")
+
+
+LIVE: Final = (Began, Emitted, Text, Thinking, Partial, ToolCalled, ToolReturned, Reset)
+"""The lines of what happens now; only a process that drives the run has them."""

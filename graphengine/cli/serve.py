@@ -1,0 +1,209 @@
+"""`graphengine serve`: an HTTP service that starts and answers runs."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from graphengine.cli import completing, helping, options
+
+if TYPE_CHECKING:
+    from graphengine.cli.folders import Database
+    from graphengine.cli.session import Session
+    from graphengine.service.server import Settings
+
+_TOKEN: Final = "GRAPHENGINE_TOKEN"  # noqa: S105 - the name of a variable
+_LEAST_TOKEN: Final = 16
+
+
+@click.command(
+    "serve",
+    cls=helping.Command,
+    examples="""
+        graphengine serve
+        graphengine serve flows/review.py --host 127.0.0.1 --port 8080 --queue mail
+    """,
+    exits={
+        0: "stopped by SIGTERM or Ctrl-C; another process can continue its runs",
+        2: "the port is taken, the token cannot be used, or the extra `serve` is not installed",
+    },
+)
+@click.argument("references", metavar="[FILE[:NAME]]...", nargs=-1, shell_complete=completing.graphs)
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on; 0.0.0.0 for all.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="The port; 0 finds a free one."
+)
+@click.option(
+    "--token-file",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False, readable=False),
+    help=f"The file with the token. If not given, the variable {_TOKEN}, else a token is generated and printed.",
+)
+@click.option(
+    "--queue",
+    metavar="NAME",
+    help="Drive no run here: put all runs into this queue, from which workers take them.",
+)
+@click.option(
+    "--concurrency", type=click.IntRange(min=1), default=16, show_default=True, help="Maximum runs driven at a time."
+)
+@click.option(
+    "--poll",
+    "poll_seconds",
+    metavar="SECONDS",
+    type=click.FloatRange(min=0, min_open=True, max=86_400),
+    default=1.0,
+    show_default=True,
+    help="How long to wait before the next poll for runs that other processes made due.",
+)
+@click.option(
+    "--webhook-secret-env",
+    metavar="VARIABLE",
+    help="The environment variable with the secret of webhooks: a request that starts a run can then be signed, as "
+    "by GitHub or Standard Webhooks, in place of a token.",
+)
+@click.option(
+    "--body-bytes", type=click.IntRange(min=1), default=1 << 20, show_default=True, help="The largest request body."
+)
+@options.model
+@options.database
+@options.common
+@click.pass_obj
+def command(  # noqa: PLR0913 - one for each option
+    session: Session,
+    /,
+    references: tuple[str, ...],
+    token_file: Path | None,
+    webhook_secret_env: str | None,
+    body_bytes: int,
+    models: tuple[str, ...],
+    database: Database | None,
+    **given: Any,  # noqa: ANN401 - host, port, queue, concurrency, poll_seconds
+) -> int:
+    """Start, answer and follow runs of graphs over HTTP, until stopped.
+
+    The graphs are given by files, or are all graphs of the project. `POST /graphs/GRAPH/runs` starts a run, with the
+    input as its body; a request that is sent again with the same Idempotency-Key starts no second one. GET
+    /openapi.json describes every endpoint, with the inputs of the graphs. Every request needs the header
+    `Authorization: Bearer TOKEN`, except for GET /health.
+
+    This process drives the runs, like a worker of the queue `default`. With --queue it only records them, and workers
+    drive them. It prints a line for each run that it takes, as `graphengine worker` does; under --json the first line
+    is a document with its URL.
+
+    SIGTERM or Ctrl-C ends it with exit code 0: open streams end, nodes in flight finish and are recorded, and the runs
+    are released to other processes. A second Ctrl-C ends it at once (130).
+    """
+    from graphengine import __version__
+    from graphengine.cli import notices
+    from graphengine.cli.driving import last_words
+    from graphengine.cli.models import models_for_all
+    from graphengine.cli.places import place_of
+    from graphengine.cli.project import file_of, graphs_to_drive
+    from graphengine.cli.session import Interrupted
+    from graphengine.cli.signals import Stopper, run_loop
+    from graphengine.cli.worker import show_event
+    from graphengine.errors import InputError, install_command
+
+    try:
+        from graphengine.service.guard import Access
+        from graphengine.service.server import Serving, Settings
+    except ImportError as error:
+        text = f"the service needs {error.name}, which is not installed"
+        raise InputError(text, where="graphengine serve", repair=install_command("serve")) from error
+    token, is_new = token_of(token_file)
+    access = Access(token, _webhook_key(webhook_secret_env), body_bytes)
+    found = graphs_to_drive(references)
+    for problem in found.unread:
+        session.err.line(("warning ", "bold yellow"), problem)
+    place = place_of(database, file_of(references[0]) if references else None)
+    settings = Settings(
+        place.database,
+        found.graphs,
+        access,
+        __version__,
+        **given,
+        models=models_for_all(models, found.found),
+        on_event=lambda event: show_event(session, place, event),
+    )
+    serving = Serving(settings)
+    with Stopper() as stopper, notices.shown(session):
+        stopper.action = "releasing the runs after the nodes in flight"
+        safe = Interrupted("interrupted; what was recorded is safe", repair="start it again, or a worker")
+        stopper.last_words = last_words(session, safe)
+
+        async def run() -> None:
+            stopper.drives(serving.stop)
+            await serving.run(partial(_show, session, settings, token if is_new else None))
+
+        run_loop(run())
+    return 0
+
+
+def _show(session: Session, settings: Settings, token: str | None, url: str) -> None:
+    """Show where it serves, and the token if it was generated."""
+    from graphengine.stores import addresses
+
+    database, graphs = addresses.shown(settings.database), list(settings.graphs)
+    if session.json:
+        about = {"database": database, "graphs": graphs, "queue": settings.start_queue}
+        session.line({"schema": 1, "url": url, **about, "token": token})
+        return
+    how = "driving the runs here" if settings.queue is None else f"for the workers of queue {settings.queue}"
+    session.err.line(f"serving {', '.join(graphs)} in {database}, {how}")
+    session.out.line(url)
+    if token is not None:
+        session.err.line(("token: ", "dim"), token)
+
+
+def token_of(file: Path | None) -> tuple[str, bool]:
+    """Return the token, and whether it was generated.
+
+    Raises:
+        InputError: The file cannot be read, or the token cannot be used.
+    """
+    import secrets
+
+    from graphengine.errors import InputError
+
+    where = f"--token-file {file}" if file is not None else _TOKEN
+    if file is not None:
+        try:
+            given = file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is no text"
+            raise InputError(f"{file} cannot be read: {why}", where=where, repair="give a file with a token") from None
+    else:
+        given = os.environ.get(_TOKEN, "").strip()
+        if not given and _TOKEN not in os.environ:
+            return secrets.token_urlsafe(32), True
+    if len(given) < _LEAST_TOKEN or not given.isascii() or not given.isprintable() or " " in given:
+        message = f"the token is not {_LEAST_TOKEN} or more ASCII characters without blanks"
+        repair = "make one: python -c 'import secrets; print(secrets.token_urlsafe(32))'"
+        raise InputError(message, where=where, repair=repair)
+    return given, False
+
+
+def _webhook_key(variable: str | None) -> bytes | None:
+    """Return the key of webhooks' signatures.
+
+    Raises:
+        InputError: The variable is empty, or its secret cannot be used.
+    """
+    from graphengine.errors import InputError
+    from graphengine.service.signatures import key_of
+
+    if variable is None:
+        return None
+    where, secret = f"--webhook-secret-env {variable}", os.environ.get(variable, "").strip()
+    if not secret:
+        raise InputError(f"the variable {variable} is empty", where=where, repair=f"export {variable}=… before")
+    try:
+        return key_of(secret)
+    except ValueError:
+        repair = "copy it again from the settings of the sender"
+        raise InputError(f"the secret in {variable} is no base64 after whsec_", where=where, repair=repair) from None

@@ -1,0 +1,1 @@
+"""An HTTP service that starts runs of graphs, answers and follows them: `graphengine serve`."""

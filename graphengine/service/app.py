@@ -1,0 +1,357 @@
+"""The endpoints of the service. Each calls one method of a `Runner`; a `Worker`, here or elsewhere, drives the runs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from contextlib import aclosing, suppress
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic_core import to_jsonable_python
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from graphengine.errors import (
+    GraphEngineError,
+    GraphNotFound,
+    InputError,
+    RunExists,
+    RunIsDriven,
+    RunnerClosed,
+    StoreCorrupt,
+    StoreError,
+    UnknownRun,
+)
+from graphengine.history.json_document import error_document, run_now_document, runs_document
+from graphengine.history.load import load_snapshot
+from graphengine.runner.event_json import event_document
+from graphengine.runner.health import health_of
+from graphengine.runner.run import RunEnded, StatusChanged, StepRecorded
+from graphengine.service.openapi import description
+from graphengine.service.requests import (
+    Parameters,
+    RequestInvalid,
+    ServiceFailed,
+    delivery_of,
+    fields_of,
+    json_body,
+    text_in,
+)
+from graphengine.service.starting import Start, started
+from graphengine.state.path import did_you_mean
+from graphengine.web.messages import HEARTBEAT, HEARTBEAT_SECONDS, STREAM_HEADERS, json_answer, stream_event
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+
+    from starlette.requests import Request
+
+    from graphengine.api.graph import Graph
+    from graphengine.runner import Runner
+    from graphengine.runner.run import Event
+    from graphengine.runner.worker import Worker
+    from graphengine.stores.base import RunInfo
+
+_LOG: Final = logging.getLogger("graphengine")
+_STOP_SECONDS: Final = 2.0
+_WAIT_SECONDS: Final = 60
+_MOST_RUNS: Final = 1000
+_MOST_PRIORITY: Final = 1_000_000
+_BLANKS: Final = re.compile(r"\s+")
+_LAST: Final = ".ended"
+_OVER: Final = ("finished", "stopped", "failed")
+
+
+class Service:
+    """The endpoints.
+
+    Args:
+        runner: An open Runner.
+        graphs: The graphs whose runs are served, by name. Other runs of the database do not exist here.
+        queue: The queue in which runs are started, unless a request names one.
+        worker: The worker that drives the runs of that queue in this process; None if others do.
+        version: This package's version.
+        takes_webhooks: Whether requests can be signed in place of a token.
+    """
+
+    def __init__(  # noqa: PLR0913 - what a service is made of
+        self,
+        runner: Runner,
+        graphs: Mapping[str, Graph[Any]],
+        *,
+        queue: str,
+        worker: Worker | None,
+        version: str,
+        takes_webhooks: bool,
+    ) -> None:
+        self._runner = runner
+        self._graphs = graphs
+        self._queue = queue
+        self._worker = worker
+        self._stopping = asyncio.Event()
+        self._openapi = description(graphs, version, takes_webhooks=takes_webhooks)
+
+    def stop(self) -> None:
+        """End the open streams and the requests that wait."""
+        self._stopping.set()
+
+    def application(self) -> Starlette:
+        """Return the application, without its guard."""
+        run = "/runs/{run_id:path}"
+        routes = [
+            Route("/health", _endpoint(self.health)),
+            Route("/openapi.json", _endpoint(self.openapi)),
+            Route("/graphs/{graph}/runs", _endpoint(self.start), methods=["POST"]),
+            Route("/runs", _endpoint(self.runs)),
+            Route(f"{run}/answer", _endpoint(self.answer), methods=["POST"]),
+            Route(f"{run}/messages", _endpoint(self.send), methods=["POST"]),
+            Route(f"{run}/stop", _endpoint(self.stop_run), methods=["POST"]),
+            Route(f"{run}/events", _endpoint(self.events)),
+            Route(run, _endpoint(self.run)),
+        ]
+        return Starlette(routes=routes, exception_handlers={HTTPException: _no_endpoint})
+
+    async def health(self, request: Request) -> Response:
+        """Return whether the service works; needs no token, so it has no names of runs."""
+        del request
+        works, status, code = True, "working", None
+        if self._worker is not None:
+            works, facts = health_of(self._worker)
+            status, error = str(facts["status"]), self._worker.standing.trouble
+            code = None if error is None else error.code
+        else:
+            try:
+                await self._runner.runs(limit=1)
+            except StoreError as error:
+                works, status, code = False, "failing", error.code
+        return json_answer({"status": status, "error": code}, 200 if works else 503)
+
+    async def openapi(self, request: Request) -> Response:
+        """Return the description of the service."""
+        del request
+        return json_answer(self._openapi)
+
+    async def start(self, request: Request) -> Response:
+        """Start a run, or return the one that the same request started before."""
+        name = request.path_params["graph"]
+        graph = self._graphs.get(name)
+        if graph is None:
+            near = did_you_mean(name, self._graphs)
+            raise GraphNotFound(f"this service has no graph {name!r}", where=request.url.path, repair=near)
+        query = Parameters(request.query_params, ("run_id", "field", "queue", "priority", "key", "tag"))
+        key, run_id, field = delivery_of(request.headers), query.text("run_id"), query.text("field")
+        if run_id is not None and "idempotency-key" in request.headers:
+            repair = "leave one out: a run_id alone is enough to start a run once"
+            raise InputError("both run_id and Idempotency-Key are given", where="parameter run_id", repair=repair)
+        body = await json_body(request, {})
+        if field is None and not isinstance(body, dict):
+            repair = "send the fields of the input, or name the field for the whole body: ?field=NAME"
+            raise InputError("the body is not a JSON object", where="body", repair=repair)
+        wanted = Start(
+            graph,
+            body if field is None else {field: body},
+            run_id or (f"{_BLANKS.sub('-', name)}@{key}" if key is not None else None),
+            query.text("queue") or self._queue,
+            query.number("priority", 0, -_MOST_PRIORITY, _MOST_PRIORITY),
+            query.text("key"),
+            query.texts("tag"),
+        )
+        found, is_new = await started(self._runner, wanted)
+        return await self._now(found, 201 if is_new else 200)
+
+    async def runs(self, request: Request) -> Response:
+        """Return the newest runs of the graphs."""
+        query = Parameters(request.query_params, ("graph", "status", "tag", "limit"))
+        graph, limit = query.text("graph"), query.number("limit", 100, 1, _MOST_RUNS)
+        if graph is not None and graph not in self._graphs:
+            near = did_you_mean(graph, self._graphs)
+            raise InputError(f"this service has no graph {graph!r}", where="parameter graph", repair=near)
+        found: list[RunInfo] = []
+        for name in self._graphs if graph is None else (graph,):
+            chosen = {"status": query.text("status"), "graph": name, "tag": query.text("tag")}
+            found += await self._runner.runs(**chosen, limit=limit)
+        found = sorted(found, key=lambda info: info.created_at, reverse=True)[:limit]
+        waiting = {}
+        for info in found:
+            if info.status == "waiting":
+                with suppress(UnknownRun, StoreCorrupt):  # removed, or for `graphengine doctor`
+                    waiting[info.id] = await load_snapshot(self._runner.store, info.id, None)
+        return json_answer(runs_document(found, waiting))
+
+    async def run(self, request: Request) -> Response:
+        """Return a run; with `wait`, once it is over or waits."""
+        query = Parameters(request.query_params, ("wait", "after"))
+        info = await self._info(request)
+        seconds, after = query.number("wait", 0, 0, _WAIT_SECONDS), query.number("after", 0, 0, 1 << 32)
+        if seconds and not (info.seq > after and info.status != "running"):
+            await self._in_time(self._settled(info, after), seconds)
+        return await self._now(info.id)
+
+    async def answer(self, request: Request) -> Response:
+        """Answer a question of a run."""
+        Parameters(request.query_params, ())
+        info = await self._info(request)
+        body = fields_of(await json_body(request), required=["value"], optional=["question"])
+        await self._runner.answer(info.id, body["value"], question=text_in(body, "question"))
+        return await self._now(info.id, 202)
+
+    async def send(self, request: Request) -> Response:
+        """Send a message to a run."""
+        Parameters(request.query_params, ())
+        info = await self._info(request)
+        body = fields_of(await json_body(request), required=["topic", "payload"])
+        topic = text_in(body, "topic")
+        if not topic:
+            raise InputError("topic is empty", where="body, topic", repair="name the topic that the run receives")
+        await self._runner.send(info.id, topic, body["payload"], key=delivery_of(request.headers))
+        return await self._now(info.id, 202)
+
+    async def stop_run(self, request: Request) -> Response:
+        """Stop a run at its next safe point."""
+        Parameters(request.query_params, ())
+        info = await self._info(request)
+        why = text_in(fields_of(await json_body(request, {}), optional=["why"]), "why")
+        await self._in_time(self._runner.stop(info.id, why or "asked"), _STOP_SECONDS)
+        return await self._now(info.id, 202)
+
+    async def events(self, request: Request) -> Response:
+        """Return the stream of the events of a run."""
+        query = Parameters(request.query_params, ("after",))
+        info, after = await self._info(request), query.number("after", 0, 0, 1 << 32)
+        last = request.headers.get("last-event-id", "")
+        if last == f"{info.seq}{_LAST}" and info.status in _OVER:
+            return Response(status_code=204)  # a browser does not connect again
+        number = last.removesuffix(_LAST)
+        if last and not (number.isascii() and number.isdecimal() and len(number) < len(str(1 << 32))):
+            repair = "send the id of the last event that was received"
+            raise InputError(f"{last!r} is no id of an event", where="header Last-Event-ID", repair=repair)
+        stream = self._stream(info, int(number) if last else after)
+        return StreamingResponse(stream, media_type="text/event-stream", headers=STREAM_HEADERS)
+
+    async def _info(self, request: Request) -> RunInfo:
+        """Return the row of a run of one of the graphs."""
+        run_id = request.path_params["run_id"]
+        info = await self._runner.info(run_id)
+        if info.graph not in self._graphs:
+            message = f"this service has no run {run_id!r}"
+            raise UnknownRun(message, where=f"run {run_id!r}", repair="GET /runs lists its runs")
+        return info
+
+    async def _now(self, run_id: str, status: int = 200) -> Response:
+        """Return a run as it is now."""
+        info = await self._runner.info(run_id)
+        snapshot = await load_snapshot(self._runner.store, run_id, None)
+        document = run_now_document(info, snapshot)
+        graph = self._graphs[info.graph]
+        if graph.result is not None and snapshot.status == "finished":
+            result = await self._runner.get(run_id, graph).result()
+            document["output"] = to_jsonable_python(result.output, by_alias=False, fallback=str)
+        return json_answer(document, status)
+
+    async def _settled(self, info: RunInfo, after: int) -> None:
+        """Return when a run is over or waits, and has a step after this seq."""
+        last = info.seq
+        events = self._runner.watch(info.id, self._graphs[info.graph], after=last)
+        async with aclosing(events):
+            async for event in events:
+                if isinstance(event, StepRecorded):
+                    last = event.seq
+                waits = isinstance(event, StatusChanged) and event.status == "waiting" and last > after
+                if waits or isinstance(event, RunEnded):
+                    return
+
+    async def _in_time(self, work: Coroutine[Any, Any, None], seconds: float) -> None:
+        """Wait for something, until the time is over or the service stops."""
+        tasks = [asyncio.create_task(work), asyncio.create_task(self._wait_for_stop())]
+        try:
+            await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            if tasks[0].done():
+                tasks[0].result()
+        finally:
+            await _cancelled(*tasks)
+
+    async def _wait_for_stop(self) -> None:
+        await self._stopping.wait()
+
+    async def _stream(self, info: RunInfo, after: int) -> AsyncIterator[bytes]:
+        """Yield the events of a run until it is over, with something in between so that a connection is not closed."""
+        yield b"retry: 1000\n\n"
+        events = self._runner.watch(info.id, self._graphs[info.graph], after=after)
+        stopped = asyncio.create_task(self._wait_for_stop())
+        following = asyncio.create_task(_next(events))
+        try:
+            while not stopped.done():
+                tasks = following, stopped
+                await asyncio.wait(tasks, timeout=HEARTBEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+                if not following.done():
+                    yield HEARTBEAT
+                    continue
+                event = following.result()
+                if event is None:
+                    return
+                following = asyncio.create_task(_next(events))
+                yield stream_event(event_document(event, info), number=_number(event))
+        except GraphEngineError as error:
+            yield stream_event({**error_document(error), "event": "trouble"})
+        finally:
+            await _cancelled(following, stopped)
+            await events.aclose()
+
+
+async def _next(events: AsyncGenerator[Event, None]) -> Event | None:
+    return await anext(events, None)
+
+
+def _number(event: Event) -> int | str | None:
+    """Return the id of an event, with which a reader that lost its connection continues; None for a live event."""
+    if isinstance(event, StepRecorded):
+        return event.seq
+    return f"{event.result.seq}{_LAST}" if isinstance(event, RunEnded) else None
+
+
+async def _cancelled(*tasks: asyncio.Task[Any]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _endpoint(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        try:
+            return await handler(request)
+        except GraphEngineError as error:
+            return json_answer(error_document(error), _status_of(error))
+        except Exception as error:  # noqa: BLE001 - a fault of one request must not end the others
+            _LOG.exception("%s %s failed with %s", request.method, request.url.path, type(error).__name__)
+            text = "the service failed; its log has the cause"
+            return json_answer(error_document(ServiceFailed(text, where=request.url.path)), 500)
+
+    return endpoint
+
+
+def _status_of(error: GraphEngineError) -> int:
+    if isinstance(error, RequestInvalid):
+        return error.status
+    if isinstance(error, UnknownRun | GraphNotFound):
+        return 404
+    if isinstance(error, RunExists | RunIsDriven):
+        return 409
+    if isinstance(error, InputError):
+        return 413 if error.code == "too_large" else 422
+    return 503 if isinstance(error, StoreError | RunnerClosed) else 500
+
+
+async def _no_endpoint(request: Request, error: Exception) -> Response:
+    """Answer a request for a path or with a method that does not exist."""
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    what = f"the method {request.method} is not allowed" if status == 405 else "there is nothing"  # noqa: PLR2004
+    refused = RequestInvalid(
+        f"{what} at {request.url.path}", where=request.url.path, repair="GET /openapi.json lists the endpoints"
+    )
+    return json_answer(error_document(refused), status)
+
+
+__all__ = ["Service"]

@@ -1,0 +1,1 @@
+"""What the inspector and the HTTP service share: a listening socket, a server, bodies of requests, and answers."""

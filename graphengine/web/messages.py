@@ -1,0 +1,87 @@
+"""Bodies of requests, answers in JSON, and server-sent events."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Final
+
+from pydantic_core import to_json
+from starlette.responses import Response
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from starlette.types import Message, Receive, Send
+
+BODY_BYTES: Final = 1 << 20
+"""The largest body of a request."""
+
+
+def is_same(given: str, expected: str) -> bool:
+    """Compare in a time that does not depend on where they differ."""
+    return secrets.compare_digest(given.encode("utf-8", "surrogatepass"), expected.encode())
+
+
+async def body_of(receive: Receive, most: int = BODY_BYTES) -> bytes:
+    """Read a body, at most one byte more than allowed and what came with it."""
+    body = bytearray()
+    while len(body) <= most:
+        message = await receive()
+        body += message.get("body", b"")
+        if message["type"] != "http.request" or not message.get("more_body"):
+            break
+    return bytes(body)
+
+
+def replayed(body: bytes, receive: Receive) -> Receive:
+    """Return a `receive` that gives the body again."""
+    pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def again() -> Message:
+        return pending.pop() if pending else await receive()
+
+    return again
+
+
+async def send_json(send: Send, status: int, content: object, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
+    """Send an answer in JSON from outside of an application."""
+    body = to_json(content, inf_nan_mode="null")
+    about = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *headers]
+    await send({"type": "http.response.start", "status": status, "headers": about})
+    await send({"type": "http.response.body", "body": body})
+
+
+def json_answer(content: object, status: int = 200) -> Response:
+    """Return an answer in JSON, which no cache keeps."""
+    body = to_json(content, inf_nan_mode="null")
+    return Response(body, status, media_type="application/json", headers={"Cache-Control": "no-store"})
+
+
+STREAM_HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+"""The headers of a stream of events: no cache keeps it, and no proxy holds it back."""
+
+HEARTBEAT_SECONDS: Final = 15.0
+"""How often a stream of events sends something, so that a connection that broke is noticed."""
+
+HEARTBEAT: Final = b": still here\n\n"
+
+
+def stream_event(content: object, *, name: str = "", number: int | str | None = None) -> bytes:
+    """Return one server-sent event."""
+    head = f"id: {number}\n" if number is not None else ""
+    kind = f"event: {name}\n" if name else ""
+    return f"{head}{kind}data: ".encode() + to_json(content, inf_nan_mode="null") + b"\n\n"
+
+
+__all__ = [
+    "BODY_BYTES",
+    "HEARTBEAT",
+    "HEARTBEAT_SECONDS",
+    "STREAM_HEADERS",
+    "body_of",
+    "is_same",
+    "json_answer",
+    "replayed",
+    "send_json",
+    "stream_event",
+]
