@@ -4,8 +4,9 @@ A field whose values are all texts (str, dates, paths, text enums) takes the val
 other field takes JSON; if the field also allows text, a value that is not valid JSON is text. A list takes a whole
 JSON array, or one item each time its key is given. `@file` is a `TextFile` for a field of that type, read by its kind
 (`graphengine.sources`), the file's text for a text field, and JSON read from the file for any other; `@folder` adds a
-`TextFile` for each file in it to a list. An address, `https://…`, is a `TextFile` of that page for such a field. A
-leading `@@` means a literal `@`. `key:=value` is JSON for every field, so that a text can be None: `name:=null`.
+`TextFile` for each file in it to a list. `@photo.png` is a `Media` for a field of that type. An address, `https://…`,
+is a `TextFile` of that page for such a field. A leading `@@` means a literal `@`. `key:=value` is JSON for every field,
+so that a text can be None: `name:=null`.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 from graphengine.errors import InputError, SourceUnreadable
 from graphengine.sources import read_source, read_sources
 from graphengine.state.field import explain
+from graphengine.state.media import Media
 from graphengine.state.path import did_you_mean, members
 from graphengine.state.secret import is_secret
 from graphengine.state.text_file import TextFile
@@ -47,12 +49,14 @@ class Form:
     Attributes:
         kinds: The JSON types it takes; empty for any.
         file: The TextFile class that it takes, if it does.
+        media: Whether it takes `Media`.
         item: The form of its items, if it is a list.
         is_secret: Whether its values must not be shown.
     """
 
     kinds: frozenset[str]
     file: type[TextFile] | None = None
+    media: bool = False
     item: Form | None = None
     is_secret: bool = False
 
@@ -175,7 +179,7 @@ def _items(raw: str, item: Form, where: str, notes: list[str]) -> list[object]:
     if raw.startswith("@") and not raw.startswith("@@"):
         if item.file is not None:
             return _files(raw[1:], item.file, where, notes)
-        if item.is_text:
+        if item.is_text or item.media:
             return [_value(raw, item, where)]
         found = _parsed(read_text(raw[1:], where), item, where)
         return found if isinstance(found, list) else [found]
@@ -235,10 +239,25 @@ def _value(raw: str, form: Form, where: str) -> object:
         return form.file(path=found.path, text=found.text)
     elif form.file is not None and raw.startswith(_ADDRESSES):
         return _page(raw, form.file, where)
+    elif raw.startswith("@") and form.media:
+        return _media(raw[1:], where)
     elif raw.startswith("@"):
         text = read_text(raw[1:], where)
         return text if "string" in form.kinds else _parsed(text, form, where)
     return raw if form.is_text else _parsed(raw, form, where)
+
+
+def _media(name: str, where: str) -> Media:
+    """Return a picture, a document or a piece of sound from its file."""
+    try:
+        return Media(data=Path(name).read_bytes(), name=Path(name).name)
+    except ValidationError as error:
+        repair = "name a PNG, JPEG, GIF, WebP, PDF, WAV or MP3 file"
+        raise InputError(f"the file {name} is no picture, document or sound", where=where, repair=repair) from error
+    except OSError as error:
+        reason = error.strerror or str(error)
+        repair = "name a file that exists"
+        raise InputError(f"the file {name!r} cannot be read: {reason}", where=where, repair=repair) from error
 
 
 def _json(raw: str, where: str) -> JsonValue:
@@ -256,7 +275,7 @@ def _parsed(text: str, form: Form, where: str) -> JsonValue:
 
 
 def _repair(form: Form) -> str:
-    if form.file is not None:
+    if form.file is not None or form.media:
         return "name a file: key=@file"
     if form.kinds - {"null"} == {"boolean"}:
         return "write true or false"
@@ -278,7 +297,8 @@ def _form(schema: Mapping[str, Any], definitions: Mapping[str, Any], annotation:
         arrays = [branch for branch in branches if "array" in _kinds(branch)]
         arguments = [a for m in members(annotation) if get_origin(m) is not dict for a in get_args(m)]
         item = _form(arrays[0].get("items") or {}, definitions, arguments[0] if arguments else object)
-    return Form(frozenset() if any_kind else kinds, _text_file(annotation), item)
+    media = any(isinstance(member, type) and issubclass(member, Media) for member in members(annotation))
+    return Form(frozenset() if any_kind else kinds, _text_file(annotation), media, item)
 
 
 def _branches(schema: Mapping[str, Any], definitions: Mapping[str, Any], depth: int) -> list[Mapping[str, Any]]:

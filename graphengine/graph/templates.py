@@ -276,6 +276,8 @@ def _shown(value: object, *, lenient: bool = False, media: list[Media] | None = 
     if isinstance(value, str):
         text = utf8_text(value)
         return _Shown(text, lines=len(text.splitlines()) > 1)
+    if media is not None and _has_media(value):
+        value = _marked(value, media)
     messages = _messages(value)
     return _Shown(conversation(messages) if messages else _json(value, "base64" if lenient else "utf8"), lines=True)
 
@@ -357,6 +359,20 @@ def _has_media(value: object) -> bool:
     if value is None or isinstance(value, (str, int, float)):
         return False
     return isinstance(value, Media) or any(_has_media(item) for item in _inside(value))
+
+
+def _marked(value: object, media: list[Media]) -> object:
+    """Return a value with the text that stands for each medium in its place; the media are added to the others."""
+    if isinstance(value, Media):
+        return mark(value, media)
+    if isinstance(value, BaseModel):
+        fields = {**vars(value), **(value.model_extra or {})}
+        return {name: _marked(item, media) for name, item in fields.items()}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _marked(getattr(value, field.name), media) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {key: _marked(item, media) for key, item in value.items()}
+    return [_marked(item, media) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def _sorted(value: object) -> object:

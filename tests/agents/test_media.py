@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 from pathlib import Path
 from typing import Annotated, Any
@@ -85,11 +86,20 @@ class TestPrompts:
         assert message.text == "<photo>[media 1: photo.png]</photo>\n\n<task>Describe it.</task>"
         assert message.media == (PHOTO,)
 
+    async def test_media_inside_other_values_are_shown(self) -> None:
+        """Their marks stand in the JSON of the value, and each medium is sent once."""
+        boxes = [{"picture": PHOTO, "number": 1}, {"pages": [PHOTO]}]
+        message = (await asked(Agent("eye", prompt="{boxes}"), boxes=boxes)).messages[0]
+        assert json.loads(message.text.removeprefix("<boxes>").removesuffix("</boxes>")) == [
+            {"picture": "[media 1: photo.png]", "number": 1},
+            {"pages": ["[media 1: photo.png]"]},
+        ]
+        assert message.media == (PHOTO,)
+
     async def test_media_that_would_be_lost_are_refused(self) -> None:
-        """Inside other values, in instructions, and in a block that a function writes."""
-        with pytest.raises(DefinitionError, match="media inside dict") as caught:
-            await asked(Agent("eye", prompt="{box}"), box={"picture": PHOTO})
-        assert "name the media themselves" in caught.value.repair
+        """In instructions, also inside other values, and in a block that a function writes."""
+        with pytest.raises(DefinitionError, match="media inside dict"):
+            await asked(Agent("eye", system="{box}", prompt="Go."), box={"picture": PHOTO})
         with pytest.raises(DefinitionError, match="cannot show media"):
             await asked(Agent("eye", system="{picture}", prompt="Go."), picture=PHOTO)
         with pytest.raises(DefinitionError, match="return a list of texts and media"):

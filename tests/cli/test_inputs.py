@@ -2,12 +2,12 @@ import datetime
 import enum
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import pytest
 from pydantic import BaseModel
 
-from graphengine import TextFile
+from graphengine import Media, TextFile
 from graphengine.cli import inputs
 from graphengine.cli.inputs import forms_of, parse_pairs, state_from
 from graphengine.errors import InputError
@@ -20,6 +20,9 @@ class Color(enum.Enum):
 
 class Item(BaseModel):
     x: int = 1
+
+
+PNG: Final = b"\x89PNG\r\n\x1a\n"
 
 
 class State(BaseModel):
@@ -40,6 +43,8 @@ class State(BaseModel):
     nothing: list[int] | None = []
     file: TextFile | None = None
     files: list[TextFile] = []
+    picture: Media | None = None
+    pictures: list[Media] = []
 
 
 def parsed(*pairs: str) -> dict[str, object]:
@@ -133,6 +138,21 @@ def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "picture").write_bytes(b"\xff\xfe")
     with pytest.raises(InputError, match="not UTF-8 text"):
         parsed(f"text=@{tmp_path / 'picture'}")
+
+
+def test_a_file_of_a_picture_is_media(tmp_path: Path) -> None:
+    """For a field of media, and for a list of them; another file is refused."""
+    photo = tmp_path / "photo.png"
+    photo.write_bytes(PNG)
+    media = Media(data=PNG, name="photo.png")
+    pairs = (f"picture=@{photo}", f"pictures=@{photo}", f"pictures=@{photo}")
+    values = parsed(*pairs)
+    assert values == {"picture": media, "pictures": [media, media]}
+    assert state_from(State, values).picture == media
+    (tmp_path / "notes.md").write_text("hello")
+    for name, message in (("notes.md", "is no picture"), ("missing.png", "cannot be read")):
+        with pytest.raises(InputError, match=message):
+            parsed(f"picture=@{tmp_path / name}")
 
 
 def test_values_are_validated_as_json() -> None:
