@@ -7,6 +7,7 @@ describes how a call proceeds.
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, cast
@@ -177,6 +178,19 @@ class Agent(Generic[T]):
             BadAnswer: The model's answers did not fit.
         """
         return (await self.answer(**inputs)).value
+
+    def run_sync(self, **inputs: object) -> T:
+        """Answer once, as `run` does, where there is no event loop: in a script, or in a sync node.
+
+        Raises:
+            DefinitionError: There is an event loop, which this would block.
+        """
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return asyncio.run(self.run(**inputs))
+        text = f"{self.name}.run_sync() was called in an event loop, which it would block"
+        raise DefinitionError(text, where=f"agent {self.name}", repair=f"await {self.name}.run(…)")
 
     async def answer(self, **inputs: object) -> Answer[T]:
         """Answer once, as `run` does, and return the messages and the usage too.

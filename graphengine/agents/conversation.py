@@ -326,11 +326,16 @@ class Conversation(Generic[T]):
     @property
     def _is_made(self) -> bool:
         """Whether a function makes the question or the instructions."""
-        return callable(self._agent.prompt) or callable(self._agent.system)
+        return self._makes_question or callable(self._agent.system)
+
+    @property
+    def _makes_question(self) -> bool:
+        """Whether a function makes the question, or a guard may change it, differently each time."""
+        return callable(self._agent.prompt) or any(guard.on == "input" for guard in self._agent.checks)
 
     def _made_texts(self) -> Iterator[tuple[str, str]]:
         """Yield the texts that functions made, by the names of their records."""
-        if callable(self._agent.prompt):
+        if self._makes_question:
             yield "question", self.messages[0].text
         if callable(self._agent.system):
             yield "system", self._system

@@ -25,7 +25,7 @@ class NotRunning(GraphEngineError):
     cls=helping.Command,
     examples="""
         graphengine stop post
-        graphengine stop desk --json
+        graphengine stop desk --now --json     # cancels what is in flight
     """,
     exits={
         0: "it is stopped, or its process was asked to stop it",
@@ -33,10 +33,11 @@ class NotRunning(GraphEngineError):
     },
 )
 @click.argument("run_id", metavar="RUN_ID", shell_complete=completing.runs)
+@click.option("--now", is_flag=True, help="Cancel the nodes in flight, as calls of models; a resume repeats them.")
 @options.database
 @options.common
 @click.pass_obj
-def command(session: Session, run_id: str, database: Database | None) -> int:
+def command(session: Session, run_id: str, now: bool, database: Database | None) -> int:  # noqa: FBT001 - as click gives it
     """Stop a run: at its next safe point if another process drives it, at once if it waits or is queued."""
     import asyncio
 
@@ -61,13 +62,14 @@ def command(session: Session, run_id: str, database: Database | None) -> int:
 
     async def ask() -> None:
         async with Runner(place.database) as runner:
-            await runner.stop(run_id)
+            await runner.stop(run_id, now=now)
 
     asyncio.run(ask())
     if session.json:
         session.document({"schema": SCHEMA, "run_id": run_id, "stop": "done" if is_waiting else "asked"})
     else:
-        asked = f"asked the process that drives run {run_id} to stop it after the node in flight"
+        when = "at once" if now else "after the node in flight"
+        asked = f"asked the process that drives run {run_id} to stop it {when}"
         session.out.line(
             f"stopped run {run_id}, which {'was queued' if info.queued else 'waited'}" if is_waiting else asked
         )

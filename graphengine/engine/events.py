@@ -251,12 +251,16 @@ class Resumed(NamedTuple):
 
 
 class StopAsked(NamedTuple):
-    """A stop was requested, a limit was reached, or (`error`) the run cannot be driven; nothing is in flight."""
+    """A stop was requested, a limit was reached, or (`error`) the run cannot be driven; nothing is in flight.
+
+    `usage` is what attempts had spent that a stop cut.
+    """
 
     now: float
     reason: str
     explanation: str
     error: Error | None = None
+    usage: Usage | None = None
 
 
 class BranchedOff(NamedTuple):

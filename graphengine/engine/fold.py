@@ -252,6 +252,7 @@ def _branched(snapshot: Snapshot, step: Step, facts: steps.Branched) -> None:
 def _stopped(snapshot: Snapshot, facts: steps.Stopped) -> None:
     """Stop a run."""
     snapshot.status, snapshot.stop, snapshot.failure = facts.status, facts.stop, facts.error
+    _spend(snapshot, snapshot.root, facts.usage)
 
 
 _RUNS: Final = ("run", "fallback")

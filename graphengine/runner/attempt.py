@@ -187,7 +187,8 @@ class TaskRunner:
             if context.work is not None and context.work.ending and current is not None and not current.uncancel():
                 return self._waits(task, began, context)
             host = self._surroundings.host
-            if current is not None and current.cancelling() and host.note_cut_off(task.frame, context.path):
+            cancelled = current is not None and current.cancelling()
+            if cancelled and host.note_cut_off(task.frame, context.path, context.usage):
                 raise
             return self._failed(task, began, error, context, choice)
         except BaseException as error:  # noqa: BLE001 - a node may raise anything

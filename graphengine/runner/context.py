@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from graphengine.engine.events import Event
     from graphengine.engine.redaction import Guard
     from graphengine.engine.snapshot import Frame, Snapshot, Task
+    from graphengine.engine.steps import Usage
     from graphengine.errors import ModelTransient
     from graphengine.graph.definition import GraphDefinition
     from graphengine.models.base import Model, Request
@@ -79,8 +80,8 @@ class Host(Protocol):
         """
         ...
 
-    def note_cut_off(self, frame: str, path: str) -> bool:
-        """Return whether the driver cancelled the node, not code of the graph; if so, note the node as cut off."""
+    def note_cut_off(self, frame: str, path: str, spent: Usage | None) -> bool:
+        """Return whether the driver cancelled the node, not code of the graph; if so, note that, and what it spent."""
         ...
 
     def task_of(self, frame: str) -> asyncio.Task[Any] | None:

@@ -385,19 +385,19 @@ class Opener:
         except GraphEngineError:  # it was removed, or cannot be read; a resume reports that
             return False
 
-    async def stop(self, run_id: str, why: str, consume: Sequence[int] = ()) -> None:
+    async def stop(self, run_id: str, why: str, consume: Sequence[int] = (), *, now: bool = False) -> None:
         """Stop a run that is not driven here: at once if it waits or is queued, else by a message to its driver."""
         info = await self._store.info(run_id)
         if info.status not in ("running", "waiting"):
             return
         plan = self._plans.get(info.fingerprint)
         if info.status == "running" and not info.queued:
-            await self._post_stop(plan, run_id, f"{why} by another process" if why == "asked" else why)
+            await self._post_stop(plan, run_id, f"{why} by another process" if why == "asked" else why, now=now)
             return
         try:
             fence = await self._store.claim(run_id)
         except RunIsDriven:  # another process has just resumed it
-            await self._post_stop(plan, run_id, why)
+            await self._post_stop(plan, run_id, why, now=now)
             return
         try:
             snapshot = await load_snapshot(self._store, run_id, None)
@@ -421,9 +421,10 @@ class Opener:
         finally:
             await release(self._store, run_id, fence)
 
-    async def _post_stop(self, plan: Plan[Any] | None, run_id: str, why: str) -> None:
+    async def _post_stop(self, plan: Plan[Any] | None, run_id: str, why: str, *, now: bool) -> None:
         reason = words_for(plan, await load_snapshot(self._store, run_id, None), why)
-        await self._store.post(run_id, "stop", reason, key=f"stop {secrets.token_hex(8)}")
+        payload: JsonValue = {"why": reason, "now": True} if now else reason
+        await self._store.post(run_id, "stop", payload, key=f"stop {secrets.token_hex(8)}")
 
     async def _trace(
         self, run: Run[Any], snapshot: Snapshot, info: RunInfo | None = None, *, parent: str | None = None

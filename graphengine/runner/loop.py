@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from graphengine.engine.events import Answered, MessageCame, StopAsked
 from graphengine.engine.failures import error_of
+from graphengine.engine.frame_tree import add_usage
 from graphengine.engine.lookup import StaleEvent
 from graphengine.engine.ready import limit_reached, next_due, task_of
 from graphengine.engine.rules.wait import waiting_for
@@ -29,6 +30,7 @@ from graphengine.engine.steps import RunStatus, failure_of, outcome_of, path_of
 from graphengine.engine.stored import encode_snapshot
 from graphengine.errors import StoreError
 from graphengine.runner.clock import steady
+from graphengine.runner.jobs import Job
 from graphengine.runner.live_events import Emitted, NodeBegan
 from graphengine.runner.run import StepRecorded
 from graphengine.stores.base import Append
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
     from graphengine.engine.plan import Plan
     from graphengine.engine.session import Appender
     from graphengine.engine.snapshot import Snapshot, Task
-    from graphengine.engine.steps import FailureRecord, Step
+    from graphengine.engine.steps import FailureRecord, Step, Usage
     from graphengine.errors import NodeError
     from graphengine.graph.options import Sizes
     from graphengine.runner.attempt import TaskRunner
@@ -52,28 +54,11 @@ if TYPE_CHECKING:
     from graphengine.stores.base import Message, Store
     from graphengine.telemetry import RunTrace
 
-Completion: TypeAlias = "tuple[_Job | None, Event | BaseException | None]"
+Completion: TypeAlias = "tuple[Job | None, Event | BaseException | None]"
 """A finished job, and its event or error, None for neither. Without a job it only wakes the loop: mail has arrived."""
 
 _TURN_STEPS: Final = 1024
 """After how many steps a run whose nodes never suspend yields to the event loop, as it does by time; see `Turns`."""
-
-
-class _Job:
-    """A task that runs next to others.
-
-    Attributes:
-        task: The task.
-        within: The asyncio task that runs it, maybe after others that did not suspend; None if it has not begun.
-        is_over: Whether it has ended.
-    """
-
-    __slots__ = ("is_over", "task", "within")
-
-    def __init__(self, task: Task) -> None:
-        self.task = task
-        self.within: asyncio.Task[None] | None = None
-        self.is_over = False
 
 
 class Driver:
@@ -87,7 +72,7 @@ class Driver:
         time: The clock of its log, of pauses between attempts, and of its limit of seconds. It counts time that passes
             while the run is driven, even if the machine's clock is set. Waits end by the machine's clock.
         run: The callers' handle on it.
-        cut_off: The paths of the nodes that were in flight when the Runner closed.
+        cut_off: The paths of the nodes that were in flight when the Runner closed, or a stop cut them.
         trace: Gets its steps once they are durable.
     """
 
@@ -106,18 +91,19 @@ class Driver:
         self.session = Session(plan, snapshot, sizes=sizes, checks=checks)
         self.session.call_in = None if run.is_clean else self._call_in
         self.plan = plan
-        self.fence = 0
-        self.is_driving = True
-        self._store = store
-        self._clock = clock
+        self.fence, self.is_driving = 0, True
+        self._store, self._clock = store, clock
         self.time = steady(clock, snapshot.now)
         self.run = run
         self._stop_reason = ""
         self._halting = False  # starts nothing more: a stop or a release was requested
+        self._cuts = False  # a stop cancels what is in flight
+        self._is_inside_node = self._is_cut = False  # its own asyncio task runs a node; it was cancelled by that stop
+        self._spent_in_cut: dict[str, float | None] = {}
         self._stopped: asyncio.Event | None = None  # created by the first task that waits for it
         self._consume: Sequence[int] = ()
         self._turns = turns
-        self._jobs: dict[str, _Job] = {}
+        self._jobs: dict[str, Job] = {}
         self._starter: asyncio.Handle | None = None  # begins the pending ones as soon as one suspends
         self._task: asyncio.Task[Any] | None = None
         self._asleep: dict[str, Task] = {}
@@ -131,11 +117,10 @@ class Driver:
         self._raised: dict[str, BaseException] = {}  # the exceptions of failed frames, by path
         self._recorded: RunStatus = "running"  # the status of the last append
         self._listed: RunStatus = snapshot.status  # the status to which the summary in the run's row belongs
-        self._loop = asyncio.get_running_loop()
-        self._thread = threading.get_ident()
+        self._loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
 
     @cached_property
-    def _pending(self) -> deque[_Job]:
+    def _pending(self) -> deque[Job]:
         """The jobs that have not begun."""
         return deque()
 
@@ -144,11 +129,16 @@ class Driver:
         """The run's snapshot."""
         return self.session.snapshot
 
-    def stop(self, explanation: str, consume: Sequence[int] = ()) -> None:
-        """Request a stop at the next safe point: when everything in flight is recorded."""
-        self._stop_reason = explanation or "asked"
-        self._consume = consume
+    def stop(self, explanation: str, consume: Sequence[int] = (), *, now: bool = False) -> None:
+        """Request a stop at the next safe point, when everything in flight is recorded; or cancel what is in flight."""
+        self._stop_reason, self._consume = explanation or "asked", consume
         self.release()
+        if not now or self._cuts:
+            return
+        self._cuts = True
+        for within in {job.within for job in self._jobs.values() if job.within is not None and not job.is_over}:
+            within.cancel()
+        self._is_cut = self._is_inside_node and self._task is not None and self._task.cancel()
 
     def release(self) -> None:
         """Release the run when everything in flight is recorded, without ending it: another process can resume it."""
@@ -186,16 +176,18 @@ class Driver:
         job = self._jobs.get(frame)
         return self._task if job is None else job.within
 
-    def note_cut_off(self, frame: str, path: str) -> bool:
+    def note_cut_off(self, frame: str, path: str, spent: Usage | None) -> bool:
         """Return whether the driver cancelled the node in a frame, or was cancelled with it; if so, note it as cut off.
 
         Otherwise code of the graph cancelled the node's asyncio task, which is a failure of the node.
         """
         job = self._jobs.get(frame)
-        if job is not None and job.within is asyncio.current_task() and not (self._task and self._task.cancelling()):
+        is_own = job is not None and job.within is asyncio.current_task()
+        if is_own and not self._cuts and not (self._task and self._task.cancelling()):
             return False
         if frame in self.snapshot.frames:
             self.cut_off.append(path)
+        self._spent_in_cut = add_usage(self._spent_in_cut, spent or {})
         return True
 
     @property
@@ -243,6 +235,9 @@ class Driver:
                 ready = self._all_ready()
                 if not ready and not self._has_usable_mail():
                     break
+        except asyncio.CancelledError:
+            if not self._is_cut or self._task is None or self._task.uncancel():
+                raise
         finally:
             await self._cancel_all()
             self._task, self.run.is_clean = None, session.call_in is None
@@ -267,7 +262,7 @@ class Driver:
                 self._announce(task)
                 events.append(event)
                 continue
-            job = jobs[task.frame] = _Job(task)
+            job = jobs[task.frame] = Job(task)
             pending.append(job)
             if task.due:
                 # Already here, since a step can cancel the job before its coroutine has begun.
@@ -338,7 +333,9 @@ class Driver:
         """
         session, snapshot, run = self.session, self.snapshot, self.run
         while not self._halting:
+            self._is_inside_node = True
             event = await self._run_one(tasks, task) if task.due or run.watchers else await tasks.run(task)
+            self._is_inside_node = False
             if event is None:
                 return
             session.call_in = None if tasks.is_clean() else self._call_in
@@ -378,12 +375,13 @@ class Driver:
         self.show(NodeBegan(path, task.node, task.visit, task.attempt, now, self.snapshot.seq))
         return True
 
-    async def _run_job(self, tasks: TaskRunner, job: _Job) -> None:
+    async def _run_job(self, tasks: TaskRunner, job: Job) -> None:
         """Run one of several tasks, and add its completion."""
         task = job.task
         outcome: Event | BaseException | None = None
         try:
-            outcome = await (self._run_one(tasks, task) if task.due or self.run.watchers else tasks.run(task))
+            if not self._cuts:
+                outcome = await (self._run_one(tasks, task) if task.due or self.run.watchers else tasks.run(task))
         except BaseException as error:
             outcome = error
             raise
@@ -411,8 +409,9 @@ class Driver:
                 continue  # it was cancelled: another job may be in flight in its frame already
             del self._jobs[frame]
             if isinstance(outcome, BaseException):
-                raise outcome
-            if outcome is not None:
+                if not (self._cuts and isinstance(outcome, asyncio.CancelledError)):
+                    raise outcome
+            elif outcome is not None:
                 events.append(outcome)
         return events
 
@@ -510,7 +509,8 @@ class Driver:
         """Accept messages to this run, to be recorded at the next safe point."""
         for message in messages:
             if message.kind == "stop":
-                self.stop(str(message.payload), (message.id,))
+                asked = message.payload if isinstance(message.payload, dict) else {"why": message.payload}
+                self.stop(str(asked["why"]), (message.id,), now=bool(asked.get("now")))
             elif message.id not in self._known:
                 self._known.add(message.id)
                 self._mail[message.id] = message
@@ -586,7 +586,8 @@ class Driver:
         """Record that the run stops here: on request, or because a limit was reached."""
         asked = explanation or self._stop_reason
         reason, text = ("asked", asked) if asked else ("limit", limit_reached(self.snapshot))
-        await self.commit([StopAsked(self.time.now(), reason, text)], partial(self.append, consume=self._consume))
+        stop = StopAsked(self.time.now(), reason, text, usage=self._spent_in_cut)
+        await self.commit([stop], partial(self.append, consume=self._consume))
 
     async def fail(self, error: NodeError) -> None:
         """Record that the run cannot be driven here."""

@@ -368,13 +368,14 @@ class Runner(Records):
 
         return self._live(run, plan, opening())
 
-    async def stop(self, run_id: str, why: str = "asked") -> None:
+    async def stop(self, run_id: str, why: str = "asked", *, now: bool = False) -> None:
         """Stop a run cleanly at its next safe point. If another process drives it, return without waiting for that.
 
         Args:
             run_id: The run.
             why: The reason to record, for people. The run's secrets are hidden in it; a process that has not driven the
                 run's graph cannot find them, and then withholds the reason.
+            now: Whether to cancel what is in flight, which a resume repeats. A function in a thread ends first.
 
         Raises:
             UnknownRun: No run with this id is recorded.
@@ -384,10 +385,10 @@ class Runner(Records):
         driver = self._supervisor.drivers.get(run_id)
         if driver is None:
             await self.store.open()
-            await self._supervisor.opener.stop(run_id, why)
+            await self._supervisor.opener.stop(run_id, why, now=now)
             self._supervisor.wake(run_id)
             return
-        driver.stop(why)
+        driver.stop(why, now=now)
         if not _is_inside(run_id):
             await driver.run.ended()
 

@@ -239,18 +239,19 @@ class SyncRunner:
             ),
         )
 
-    def stop(self, run_id: str, why: str = "asked") -> None:
+    def stop(self, run_id: str, why: str = "asked", *, now: bool = False) -> None:
         """Stop a run cleanly at its next safe point. If another process drives it, return without waiting for that.
 
         Args:
             run_id: The run.
             why: The reason to record, for people. The run's secrets are hidden in it; a process that has not driven the
                 run's graph cannot find them, and then withholds the reason.
+            now: Whether to cancel what is in flight, which a resume repeats. A function in a thread ends first.
 
         Raises:
             UnknownRun: No run with this id is recorded.
         """
-        self._portal.call(lambda: self._runner.stop(run_id, why))
+        self._portal.call(lambda: self._runner.stop(run_id, why, now=now))
 
     def drives(self, run_id: str) -> bool:
         """Return whether a run is being driven here now; a run that sleeps or waits is not."""

@@ -362,7 +362,7 @@ class _Alone:
     def check(self) -> None:
         """Do nothing: there is no store to check."""
 
-    def note_cut_off(self, frame: str, path: str) -> bool:  # noqa: ARG002 - no run drives it
+    def note_cut_off(self, frame: str, path: str, spent: object) -> bool:  # noqa: ARG002 - no run drives it
         """Return the test's cancellation: the node has none of its own."""
         return True
 

@@ -68,8 +68,8 @@ def add(first: int, second: int) -> int:
     return first + second
 
 
-@pytest.mark.parametrize("inside", [False, True], ids=["node", "in a node"])
-async def test_a_prompt_that_differs_each_time_is_sent_once(tmp_path: Path, *, inside: bool) -> None:
+@pytest.mark.parametrize("how", ["node", "in a node", "by a guard"])
+async def test_a_prompt_that_differs_each_time_is_sent_once(tmp_path: Path, how: str) -> None:
     """A resume continues after the recorded turns, with the question that they answer."""
     numbers = itertools.count(1)
 
@@ -79,11 +79,13 @@ async def test_a_prompt_that_differs_each_time_is_sent_once(tmp_path: Path, *, i
     wanted = calls(("add", {"first": 1, "second": 2}))
     stuck = Stuck([wanted], at=2)
     agent = Agent("writer", prompt=ask, tools=[add])
+    if how == "by a guard":
+        agent = Agent("writer", prompt="{task}", tools=[add], guards=[guard(ask, on="input")])
 
     async def write(ctx: Context, task: str) -> str:
         return await agent.run(task=task)
 
-    graph = one(write if inside else agent)
+    graph = one(write if how == "in a node" else agent)
     async with Runner(tmp_path / "runs.db", models={"writer": stuck}) as runner:
         run = runner.start(graph)
         await stuck.reached.wait()
@@ -91,7 +93,8 @@ async def test_a_prompt_that_differs_each_time_is_sent_once(tmp_path: Path, *, i
     async with Runner(tmp_path / "runs.db", models={"writer": model}) as runner:
         result = await within(runner.resume(graph, run.id))
     assert result.state.draft == "3"
-    assert [[message.text for message in request.messages] for request in model.requests] == [["rhyme at 1", "", "3"]]
+    asked = "<task>rhyme</task> at 1" if how == "by a guard" else "rhyme at 1"
+    assert [[message.text for message in request.messages] for request in model.requests] == [[asked, "", "3"]]
 
 
 class Secretive(BaseModel):

@@ -85,7 +85,7 @@ class Alone:
     def check(self) -> None:
         """Do nothing: everything recorded is kept."""
 
-    def note_cut_off(self, frame: str, path: str) -> bool:
+    def note_cut_off(self, frame: str, path: str, spent: object) -> bool:
         """Treat every cancellation as one of the process."""
         return True
 

@@ -125,7 +125,9 @@ def stop_asked(snapshot: Snapshot, event: StopAsked) -> Step:
         failure = failure_record(event.error, "", 1)
         facts = Stopped(status="failed", stop=Ending("failed", explanation=failure.message), error=failure)
     else:
-        facts = Stopped(status="stopped", stop=Ending(event.reason, explanation=event.explanation))
+        facts = Stopped(
+            status="stopped", stop=Ending(event.reason, explanation=event.explanation), usage=event.usage or {}
+        )
     return Step(snapshot.seq + 1, event.now, facts)
 
 

@@ -1,0 +1,80 @@
+"""`Runner.stop(id, now=True)` cancels what is in flight: recorded work stays, and the rest is repeated by a resume."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from graphengine import END, START, Agent, Graph, Runner
+from graphengine.models import Request, Response
+from tests.agents.run_kits import ADD, Stuck, Work, add, one, paid, within
+from tests.kit.runs import SOON
+
+
+class Torn(Stuck):
+    """A model whose n-th call never ends, and has used an unknown amount then."""
+
+    async def answer(self, request: Request) -> Response:
+        """Return the next answer, or hang."""
+        if request.on_text is not None and self.calls + 1 == self.at:
+            request.on_text("so")
+        return await super().answer(request)
+
+
+@pytest.mark.parametrize("watched", [False, True])
+async def test_a_hard_stop_cuts_a_call_in_flight(*, watched: bool) -> None:
+    """Its recorded turns and tool calls are kept; the call counts as one of unknown cost, and only it is repeated."""
+    model = Torn([paid("", ADD), paid("3")], at=2)
+    graph = one(Agent("writer", prompt="{task}", tools=[add], model=model))
+    async with Runner() as runner:
+        run = runner.start(graph, run_id="r")
+        events = run.events() if watched else None
+        async with asyncio.timeout(SOON):
+            await model.reached.wait()
+            await runner.stop("r", "enough", now=True)
+        stopped = await within(run)
+        assert stopped.ending is not None
+        assert (stopped.status, stopped.ending.explanation) == ("stopped", "enough")
+        assert (stopped.usage.calls, stopped.usage.unknown_calls, stopped.usage.cost_usd) == (2, 1, None)
+        done = await within(runner.resume(graph, "r"))
+        assert (done.status, done.state.draft, model.calls) == ("finished", "3", 3)
+        assert done.usage.priced_usd == 2.0
+        del events
+
+
+async def test_a_hard_stop_cuts_all_nodes_in_flight_and_keeps_what_ended(tmp_path: Path) -> None:
+    """Arms of a fork that have ended are recorded; another process cuts as well, and nothing is counted as a crash."""
+    began, held = list[str](), asyncio.Event()
+
+    def arm(name: str, *, quick: bool) -> Any:
+        async def work() -> str:
+            began.append(name)
+            if not quick:
+                await held.wait()
+            return name
+
+        return work
+
+    graph = Graph("arms", Work)
+    graph.add_node("quick", arm("quick", quick=True), writes="draft")
+    graph.add_node("slow", arm("slow", quick=False), writes="other")
+    graph.add_node("slower", arm("slower", quick=False), writes="task")
+    graph.add_node("join", lambda: None)
+    graph.add_fork(START, ["quick", "slow", "slower"], join="join")
+    for name in ("quick", "slow", "slower"):
+        graph.add_edge(name, "join")
+    graph.add_path("join", END)
+    async with Runner(tmp_path / "runs.db") as runner, Runner(tmp_path / "runs.db") as other:
+        run = runner.start(graph, run_id="r")
+        async with asyncio.timeout(SOON):
+            while len(began) < 3 or not any(step.node == "quick" for step in await runner.history("r")):  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+            await other.stop("r", now=True)
+            stopped = await run.result()
+        assert stopped.ending is not None
+        assert (stopped.status, stopped.ending.explanation) == ("stopped", "asked by another process")
+        held.set()
+        done = await within(runner.resume(graph, "r"))
+    assert (done.state.draft, done.state.other, done.state.task) == ("quick", "slow", "slower")
+    assert sorted(began) == ["quick", "slow", "slow", "slower", "slower"]
