@@ -20,6 +20,7 @@ EXTRAS = {  # a module of each extra
     "mcp": "mcp",
     "otel": "opentelemetry",
     "postgres": "psycopg",
+    "ray": "ray",
     "render": "pygraphviz",
     "inspect": "uvicorn",
     "sandbox": "pydantic_monty",
@@ -69,6 +70,14 @@ SANDBOX = """
 import asyncio
 from graphengine.tools import run_python
 asyncio.run(run_python("1"))
+"""
+
+RAY = """
+from graphengine.executors import ProcessExecutor, RayExecutor
+if __name__ == "__main__":
+    with ProcessExecutor(1) as executor:  # needs no extra
+        assert executor.submit(abs, -1).result() == 1
+    RayExecutor()
 """
 
 
@@ -206,8 +215,9 @@ def test_a_model_names_the_extra_that_it_needs(clean: Environment, tmp_path: Pat
         ("postgres", POSTGRES),
         ("sandbox", SANDBOX),
         ("otel", TELEMETRY),
+        ("ray", RAY),
     ],
-    ids=["a secret", "an MCP server", "a picture", "a PDF", "PostgreSQL", "a sandbox", "telemetry"],
+    ids=["a secret", "an MCP server", "a picture", "a PDF", "PostgreSQL", "a sandbox", "telemetry", "Ray"],
 )
 def test_a_program_names_the_extra_that_it_needs(clean: Environment, tmp_path: Path, extra: str, source: str) -> None:
     """With the command that installs it under the name that is ours."""

@@ -1,6 +1,5 @@
 """Executors of a Runner: their names, those in this process, and tests without them."""
 
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,7 +9,7 @@ import pytest
 
 from graphengine import END, START, Context, Graph, Runner, choose
 from graphengine.errors import DefinitionError, InputError
-from graphengine.executors import ProcessExecutor, RayExecutor
+from graphengine.executors import ProcessExecutor
 from graphengine.runner import Worker
 from graphengine.testing import run_node
 from graphengine.testing.open_runner import OpenRunner
@@ -104,10 +103,3 @@ async def test_tests_need_no_executor(runner: OpenRunner) -> None:
     made = graph(heavy.steps_there)
     assert (await run_node(made, "work")).result == 4
     assert (await runner.start(made).result()).state.out == 4
-
-
-def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the package an executor names the extra to install."""
-    monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(DefinitionError, match=r"durable-graphengine\[ray\]"):
-        RayExecutor()
