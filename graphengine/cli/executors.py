@@ -21,7 +21,7 @@ from graphengine.errors import DefinitionError
 from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from graphengine.cli.project import ToDrive
 
@@ -55,8 +55,8 @@ def executors_of(file: Path | None = None) -> Mapping[str, Callable[[], Executor
     return {name: partial(_load, root, name, named) for name, named in found.items()}
 
 
-def with_executors(graphs: ToDrive, executors: Mapping[str, Callable[[], Executor]]) -> tuple[ToDrive, Sequence[str]]:
-    """Return the graphs whose heavy nodes can run here, for a worker, and why the others are left to other workers."""
+def with_executors(graphs: ToDrive, executors: Mapping[str, Callable[[], Executor]]) -> ToDrive:
+    """Leave out the graphs whose heavy nodes cannot run here: other workers drive their runs."""
     lacking: dict[str, str] = {}
     for name, graph in graphs.graphs.items():
         wanted = {on for plan in graph.compile().nest for _, on, _ in plan.heavy} - set(executors)
@@ -64,9 +64,9 @@ def with_executors(graphs: ToDrive, executors: Mapping[str, Callable[[], Executo
             names = ", ".join(sorted(map(repr, wanted)))
             lacking[name] = f"{name} is left out: it needs the executor {names}, see [tool.graphengine.executors]"
     if len(lacking) == len(graphs.found):
-        return graphs, ()  # the worker raises an error
+        return graphs  # the worker raises an error
     kept = {name: found for name, found in graphs.found.items() if name not in lacking}
-    return replace(graphs, found=kept), list(lacking.values())
+    return replace(graphs, found=kept, unread=[*graphs.unread, *lacking.values()])
 
 
 def _load(root: Path, name: str, named: str) -> Executor:

@@ -101,6 +101,7 @@ def command(  # noqa: PLR0913 - one for each option
     from graphengine import __version__
     from graphengine.cli import notices
     from graphengine.cli.driving import last_words
+    from graphengine.cli.executors import executors_of, with_executors
     from graphengine.cli.models import models_for_all
     from graphengine.cli.places import place_of
     from graphengine.cli.project import file_of, graphs_to_drive
@@ -117,10 +118,13 @@ def command(  # noqa: PLR0913 - one for each option
         raise InputError(text, where="graphengine serve", repair=install_command("serve")) from error
     token, is_new = token_of(token_file)
     access = Access(token, _webhook_key(webhook_secret_env), body_bytes)
-    found = graphs_to_drive(references)
+    file = file_of(references[0]) if references else None
+    found, executors = graphs_to_drive(references), executors_of(file)
+    if not references and given["queue"] is None:
+        found = with_executors(found, executors)
     for problem in found.unread:
         session.err.line(("warning ", "bold yellow"), problem)
-    place = place_of(database, file_of(references[0]) if references else None)
+    place = place_of(database, file)
     settings = Settings(
         place.database,
         found.graphs,
@@ -129,6 +133,7 @@ def command(  # noqa: PLR0913 - one for each option
         **given,
         models=models_for_all(models, found.found),
         on_event=lambda event: show_event(session, place, event),
+        executors=executors,
     )
     serving = Serving(settings)
     with Stopper() as stopper, notices.shown(session):

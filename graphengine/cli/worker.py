@@ -109,14 +109,10 @@ def command(  # noqa: PLR0913 - one for each option
     from graphengine.cli.signals import Stopper, run_loop
     from graphengine.cli.steps import counted
 
-    found = graphs_to_drive(references)
+    executors = executors_of(file_of(references[0]) if references else None)
+    found = graphs_to_drive(references) if references else with_executors(graphs_to_drive([]), executors)
     for problem in found.unread:
         session.err.line(("warning ", "bold yellow"), problem)
-    executors = executors_of(file_of(references[0]) if references else None)
-    if not references:
-        found, left_out = with_executors(found, executors)
-        for problem in left_out:
-            session.err.line(("warning ", "bold yellow"), problem)
     chosen = models_for_all(models, found.found)
     place = place_of(database, file_of(references[0]) if references else None)
     with Stopper() as stopper, notices.shown(session):

@@ -19,6 +19,7 @@ from graphengine.web.listening import HOST, Server, listen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from concurrent.futures import Executor
     from pathlib import Path
     from socket import socket
 
@@ -48,6 +49,7 @@ class Settings:
         poll_seconds: How long its worker waits before it looks again for runs that other processes made due.
         models: The models that replace agents' own.
         on_event: Called with each event of the worker.
+        executors: The executors of heavy nodes.
     """
 
     database: Path | str
@@ -61,6 +63,7 @@ class Settings:
     poll_seconds: float = 1.0
     models: Mapping[str, Model | str] = field(default_factory=dict)
     on_event: Callable[[WorkerEvent], object] = lambda _: None
+    executors: Mapping[str, Callable[[], Executor]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.queue is not None and not is_tag(self.queue):
@@ -102,7 +105,8 @@ class Serving:
         settings = self._settings
         async with AsyncExitStack() as stack:
             listening = stack.enter_context(listen(settings.port, settings.host))
-            runner = await stack.enter_async_context(Runner(settings.database, models=settings.models))
+            given = Runner(settings.database, models=settings.models, executors=settings.executors)
+            runner = await stack.enter_async_context(given)
             worker = None
             if settings.queue is None:
                 worker = Worker(
