@@ -5,6 +5,7 @@ from pathlib import Path
 from graphengine.cli.executors import executors_of, with_executors
 from graphengine.cli.project import graphs_to_drive
 from tests.cli.programs import Invoke
+from tests.service.client import Service
 
 FLOW = """
 from pydantic import BaseModel
@@ -53,3 +54,16 @@ def test_a_worker_leaves_out_graphs_whose_executor_it_lacks(project: Path) -> No
     kept = with_executors(graphs_to_drive([]), executors_of())
     assert list(kept.graphs) == ["counter"]
     assert kept.unread == ["heavy is left out: it needs the executor 'cpu', see [tool.graphengine.executors]"]
+
+
+def test_the_service_runs_heavy_nodes(project: Path) -> None:
+    """`graphengine serve` has the executors of the project, too."""
+    (project / "flows" / "heavy.py").write_text(FLOW)
+    (project / "places.py").write_text("from concurrent.futures import ThreadPoolExecutor as cpu\n")
+    (project / "pyproject.toml").write_text('[tool.graphengine.executors]\ncpu = "places:cpu"\n')
+    service = Service(project / "runs.db", graphs=str(project / "flows" / "heavy.py"))
+    try:
+        run_id = service.start("heavy", {"n": 1})[1]["run_id"]
+        assert service.settled(run_id)["state"] == {"n": 42}
+    finally:
+        assert service.end() == 0
