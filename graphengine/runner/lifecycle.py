@@ -179,8 +179,9 @@ class Opener:
         self, run: Run[S], plan: Plan[S], limits: Limits | None, pause: Sequence[str] | None
     ) -> Driver | Result[S]:
         await self._store.open()
-        if run.taken is not None and run.taken.fence is not None:
-            return await self._of_taken(run, plan, run.taken, run.taken.fence)
+        taken, run.taken = run.taken, None  # if the run waits and is resumed here again, it has to be claimed
+        if taken is not None and taken.fence is not None:
+            return await self._of_taken(run, plan, taken, taken.fence)
         info = await self._store.info(run.id)
         check_name(plan, info.graph, run.id)
         if plan.secret:  # a wrong key must not touch the run

@@ -14,7 +14,7 @@ from graphengine.errors import DefinitionError, RunnerClosed, StoreMissing
 from graphengine.reducers import append
 from graphengine.runner import StepRecorded
 from graphengine.runner.worker import Ended, Refused, Took, Worker, WorkerEvent
-from graphengine.stores.base import Pick, Taken
+from graphengine.stores.base import Message, Pick, Taken
 from graphengine.stores.memory import MemoryStore
 from graphengine.testing import FakeClock
 from tests.kit.facts import said
@@ -187,6 +187,23 @@ async def test_a_run_with_an_answer_or_a_message_continues(runner: Runner) -> No
     assert sorted(ends(events)) == [("answered", "finished"), ("messaged", "finished")]
     assert (await runner.state_at("messaged"))["seen"] == ["hello"]
     assert (await runner.store.info("asks")).status == "waiting"
+
+
+async def test_a_message_that_arrives_while_a_run_is_released_continues_it() -> None:
+    """The run that a worker took is claimed anew: its first claim ended when it began to wait."""
+
+    class Late(MemoryStore):
+        async def inbox(self, run_ids: Sequence[str]) -> Sequence[Message]:
+            if run_ids and (await self.info(run_ids[0])).status == "waiting":
+                await self.post("r", "message", {"topic": "news", "payload": "late"}, "k")
+            return await super().inbox(run_ids)
+
+    async with Runner(Late()) as runner:
+        await runner.start(hearing(), run_id="r", queue="default").result()
+        events = await work(runner, hearing())
+        assert [type(each) for each in events] == [Took, Ended]
+        assert ends(events) == [("r", "finished")]
+        assert (await runner.state_at("r"))["seen"] == ["late"]
 
 
 async def test_an_orphan_is_resumed(runner: Runner) -> None:
