@@ -9,6 +9,7 @@ import lazy_loader
 if TYPE_CHECKING:
     from graphengine.models.anthropic import AnthropicModel
     from graphengine.models.base import Closes, KnowsPrices, Message, Model, Request, Response, ToolCall, ToolSpec
+    from graphengine.models.clouds import AzureModel, BedrockModel, VertexModel
     from graphengine.models.hosted import HostedTool, HostsTools, code_execution, web_fetch, web_search
     from graphengine.models.lane import Lane
     from graphengine.models.names import as_model, model_of
@@ -37,6 +38,7 @@ else:
                 "ToolCall",
                 "ToolSpec",
             ),
+            "clouds": ("AzureModel", "BedrockModel", "VertexModel"),
             "hosted": ("HostedTool", "HostsTools", "code_execution", "web_fetch", "web_search"),
             "lane": ("Lane",),
             "names": ("as_model", "model_of"),
@@ -55,7 +57,9 @@ else:
 
 __all__ = [
     "AnthropicModel",
+    "AzureModel",
     "BadRecording",
+    "BedrockModel",
     "Citation",
     "Cited",
     "Closes",
@@ -80,6 +84,7 @@ __all__ = [
     "Settings",
     "ToolCall",
     "ToolSpec",
+    "VertexModel",
     "as_model",
     "calls",
     "cited",

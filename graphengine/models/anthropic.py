@@ -12,7 +12,7 @@ import os
 import re
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 from graphengine.errors import (
     AnswerTorn,
@@ -122,6 +122,8 @@ class AnthropicModel:
         'anthropic:claude-haiku-4-5'
     """
 
+    _api: ClassVar[str] = PROVIDER
+
     def __init__(  # noqa: PLR0913 - each is a separate setting of the server
         self,
         model: str,
@@ -136,7 +138,7 @@ class AnthropicModel:
             raise DefinitionError(f"AnthropicModel({model!r})", repair="give a model's name, as 'claude-haiku-4-5'")
         if not is_seconds(timeout_seconds):
             raise DefinitionError(f"timeout_seconds={timeout_seconds!r}", repair="give seconds, more than 0")
-        self.name = f"{PROVIDER}:{model}"
+        self.name = f"{self._api}:{model}"
         self._model = model
         self._address = http_address(base_url or os.environ.get("ANTHROPIC_BASE_URL") or ADDRESS).removesuffix("/v1")
         self._key = Key(api_key, "ANTHROPIC_API_KEY")
@@ -175,6 +177,10 @@ class AnthropicModel:
         """Its batches."""
         return AnthropicBatches(self._loaded, self._arguments, self._of_batch, self._failing)
 
+    async def _load(self) -> None:
+        """Load the SDK."""
+        await load("anthropic", "anthropic")
+
     def lacks(self, settings: Settings) -> Mapping[str, str]:
         """Return the repair for each setting that the API does not have, by name."""
         if settings.effort not in {"none", "minimal"}:
@@ -206,7 +212,7 @@ class AnthropicModel:
     async def _loaded(self) -> anthropic.AsyncAnthropic:
         """Return the SDK's client."""
         self._key.value(self.name)
-        await load("anthropic", "anthropic")
+        await self._load()
         return await self._clients.get()
 
     def _arguments(self, request: Request) -> dict[str, Any]:

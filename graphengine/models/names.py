@@ -24,6 +24,9 @@ FORMS: Final = (
     "anthropic:MODEL",
     "openai:MODEL",
     "openai-chat:MODEL@http://HOST:PORT/v1",
+    "azure:DEPLOYMENT",
+    "bedrock:MODEL",
+    "vertex:MODEL",
     "pydantic-ai:PROVIDER:MODEL",
     "offline",
     "recorded:FILE",
@@ -107,6 +110,29 @@ def _recorded(name: str, rest: str) -> Model:  # noqa: ARG001 - has no address
     return RecordedModel(rest)
 
 
+def _bedrock(name: str, rest: str) -> Model:
+    model, base_url = _addressed(name, rest)
+    from graphengine.models.clouds import BedrockModel  # noqa: PLC0415 - as above
+
+    return BedrockModel(model, base_url=base_url)
+
+
+def _vertex(name: str, rest: str) -> Model:
+    from graphengine.models.clouds import VertexModel  # noqa: PLC0415 - as above
+
+    if "@http" in rest:
+        model, base_url = _addressed(name, rest)
+        return VertexModel(model, base_url=base_url)
+    return VertexModel(rest)
+
+
+def _azure(name: str, rest: str) -> Model:
+    model, base_url = _addressed(name, rest)
+    from graphengine.models.clouds import AzureModel  # noqa: PLC0415 - as above
+
+    return AzureModel(model, base_url=base_url)
+
+
 def _pydantic_ai(name: str, rest: str) -> Model:  # noqa: ARG001 - has no address
     from graphengine.models.pydantic_ai import PydanticAIModel  # noqa: PLC0415 - as above
 
@@ -117,6 +143,9 @@ _PROVIDERS: Final[dict[str, Callable[[str, str], Model]]] = {
     "anthropic": _anthropic,
     "openai": _openai,
     "openai-chat": _openai_chat,
+    "azure": _azure,
+    "bedrock": _bedrock,
+    "vertex": _vertex,
     "pydantic-ai": _pydantic_ai,
     "recorded": _recorded,
 }

@@ -257,6 +257,7 @@ class ServedModel(ABC):
     """What the models behind OpenAI's two APIs share: settings, server, prices, and how usage is reported."""
 
     _api: ClassVar[str]
+    _server_type: ClassVar[type[Server]] = Server
     _path: ClassVar[str]
     _tokens: ClassVar[tuple[str, str]]
     """The API's names for the question's and the answer's tokens."""
@@ -275,7 +276,9 @@ class ServedModel(ABC):
     ) -> None:
         self.model = model
         self.name = f"{self._api}:{model}"
-        server = Server(self.name, api_key=api_key, base_url=base_url, timeout_seconds=timeout_seconds, lane=lane)
+        server = self._server_type(
+            self.name, api_key=api_key, base_url=base_url, timeout_seconds=timeout_seconds, lane=lane
+        )
         self._server = server
         self.lane = server.lane
         self._provider = self._api if server.is_own else f"{self._api} {server.shown_address}"

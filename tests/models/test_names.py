@@ -117,7 +117,7 @@ async def test_a_name_leads_to_its_server(provider: str, edge: EdgeServer, monke
         ("vLLM:org/m", "did you mean 'openai-chat:org/m@http://127.0.0.1:8000/v1'?"),
         (
             "gemini:pro",
-            "openai-chat:MODEL@http://HOST:PORT/v1, pydantic-ai:PROVIDER:MODEL, offline",
+            "vertex:MODEL, pydantic-ai:PROVIDER:MODEL, offline",
         ),
         ("mistral-large", "write one of anthropic:MODEL"),
         ("", "write one of"),
