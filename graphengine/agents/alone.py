@@ -106,6 +106,10 @@ class Alone:
         """Return False: no run is stored."""
         return False
 
+    def has_slept(self, what: str) -> bool:  # noqa: ARG002
+        """Return False, as nothing is recorded."""
+        return False
+
     async def sleep_for(self, seconds: float, what: str) -> None:
         """Do nothing, as `may_sleep` is False."""
 

@@ -14,6 +14,7 @@ from pydantic_core import to_json
 from graphengine.agents.run_scope import Piece
 from graphengine.errors import DefinitionError
 from graphengine.models.batches import StillOpen, Ticket, batches_of, desk_of, poll_seconds
+from graphengine.models.settings import ChecksSettings, refuse_lacking
 
 BATCH_KEY: Final = "/batch||"
 """What comes after the key of a turn in the key of the record of its place in a batch."""
@@ -29,13 +30,15 @@ async def batched(scope: Scope, model: Model, request: Request) -> Response | No
     """Return the answer of a batch; None if the model answers at once, or the batch has no answer to the request.
 
     Raises:
-        BadRequest: The model has no batches.
+        BadRequest: The model has no batches, or not all settings.
         DefinitionError: There is no run that could wait for it.
         ModelError: The provider's batches failed.
     """
     batches = batches_of(model, request.agent)
     if batches is None:
         return None
+    if isinstance(model, ChecksSettings):
+        refuse_lacking(model, request.settings, request.agent)
     if not scope.may_sleep():
         raise DefinitionError(
             f"agent {request.agent} has batch=True, and nothing can wait for a batch here",
@@ -58,16 +61,20 @@ async def _collected(scope: Scope, model: Model, request: Request, desk: Desk) -
     try:
         ticket = Ticket(**await scope.piece("batch", "", join))
         batch = None
+        unknown = f"whether {model.name} has batch {ticket.batch}"
         while batch is None:
             try:
+                while scope.has_slept(unknown):
+                    await scope.sleep_for(0, unknown)
                 batch = (await scope.piece("submitted", "", submit))["id"]
             except StillOpen:
-                await scope.sleep_for(poll_seconds(ticket), f"whether {model.name} has batch {ticket.batch}")
+                await scope.sleep_for(poll_seconds(ticket), unknown)
     finally:
         for each in joined:
             desk.leave(each)
-    while not await desk.ended(batch):
-        await scope.sleep_for(poll_seconds(ticket), f"batch {batch} of {model.name}")
+    under_way = f"batch {batch} of {model.name}"
+    while scope.has_slept(under_way) or not await desk.ended(batch):
+        await scope.sleep_for(poll_seconds(ticket), under_way)
     return (await desk.answers(batch)).get(ticket.item)
 
 

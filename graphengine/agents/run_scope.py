@@ -178,6 +178,10 @@ class Scope(Protocol):
         """Return whether `sleep_for` works here: in a run, outside a `ctx.step`."""
         ...
 
+    def has_slept(self, what: str) -> bool:
+        """Return whether the next `sleep_for` of this text is recorded, and is over already."""
+        ...
+
     async def sleep_for(self, seconds: float, what: str) -> None:
         """Wait as `ctx.sleep` does, with the run stored as waiting; `what` is shown to people."""
         ...

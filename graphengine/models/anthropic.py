@@ -156,6 +156,7 @@ class AnthropicModel:
         Raises:
             ModelError: The call failed; the class states how, see `graphengine.errors`.
         """
+        refuse_lacking(self, request.settings, request.agent)
         client = await self._loaded()
         sent = self._arguments(request)
         usages: list[JsonValue] = []
@@ -219,9 +220,8 @@ class AnthropicModel:
         """Return the arguments of a call.
 
         Raises:
-            BadRequest: The request is empty, or has settings that the API lacks.
+            BadRequest: The request is empty.
         """
-        refuse_lacking(self, request.settings, request.agent)
         sent = body(self._model, request, _native_schema(request))
         if not sent["messages"]:
             raise BadRequest(

@@ -36,7 +36,6 @@ from graphengine.models.sdk import (
     sound_json,
 )
 from graphengine.models.server_events import ServerEvents
-from graphengine.models.settings import refuse_lacking
 from graphengine.state.json_values import utf8_text
 
 if TYPE_CHECKING:
@@ -294,9 +293,8 @@ class ServedModel(ABC):
         """Return the body of a request in a batch.
 
         Raises:
-            BadRequest: It has settings that the API lacks.
+            BadRequest: It has headers.
         """
-        refuse_lacking(self, request.settings, request.agent)
         if request.settings.headers:
             repair = "leave out Settings(headers=…), or batch=True"
             raise BadRequest("a batch of OpenAI has no headers", where=f"agent {request.agent}", repair=repair)

@@ -547,6 +547,10 @@ class Context:
         """Return whether the run can be stored as waiting here."""
         return not self._work("").is_inside
 
+    def has_slept(self, what: str) -> bool:
+        """Return whether the next such sleep is recorded, and is over."""
+        return self._work("").is_over("sleep", what)
+
     async def sleep_for(self, seconds: float, what: str) -> None:
         """Wait, with the run stored as waiting."""
         wait = WaitRecord(kind="sleep", question=what, due=self._surroundings.wall() + seconds)

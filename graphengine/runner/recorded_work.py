@@ -508,6 +508,11 @@ class Work:
             if not (self.ending or self.over):  # the node cancelled this wait alone, as the loser of a race
                 self.waits.pop(name, None)
 
+    def is_over(self, kind: str, what: object) -> bool:
+        """Return whether the next wait of this kind and text is recorded, and is over."""
+        stem = f"{self._here.key}/{kind}|{digest_of_call(kind, (what,), {})}"
+        return f"{stem}|{self._counts.get(stem, 0) + 1}" in self._frame.memos
+
     def _free_name(self, path: str) -> str:
         """Return a name for a wait: the node's path for the first one, then `path#2` and so on."""
         taken = {*self.waits, *(memo.name for memo in self._frame.memos.values())}

@@ -114,6 +114,8 @@ async def test_items_share_a_batch_over_two_processes(tmp_path: Path) -> None:
     provider.is_open = False
     async with Runner(tmp_path / "runs.db") as runner:
         result = await within(runner.resume(graph, "r"))
+        steps = await runner.history("r")
+    assert not any("unused=[" in str(step) for step in steps)  # earlier sleeps are gone through again
     assert result.output == ["A", "B", "C"]
     assert result.usage.cost_usd == 2 * 0.5 + 1.0
     assert [len(requests) for requests in provider.submitted.values()] == [3]
