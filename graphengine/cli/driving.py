@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from graphengine.cli import notices, options
 from graphengine.cli.executors import executors_of
+from graphengine.cli.observing import telemetry_of
 from graphengine.cli.places import place_of
 from graphengine.cli.progress import Progress
 from graphengine.cli.project import file_of, graph_of
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from graphengine.cli.session import Session
     from graphengine.runner import Run
     from graphengine.runner.run import Event
+    from graphengine.telemetry import Telemetry
 
 
 Begin: TypeAlias = "Callable[[Runner], Awaitable[Run[Any]]]"
@@ -89,11 +91,11 @@ def driven(job: Job, begin: Begin) -> Ended:
     Raises:
         GraphEngineError: The run cannot be started or recorded.
     """
-    with Stopper() as stopper, notices.shown(job.session):
+    with Stopper() as stopper, notices.shown(job.session), telemetry_of(job.session) as telemetry:
         stopper.wipes = job.session.err.is_live and not job.session.json
         stopper.last_words = last_words(job.session, Interrupted(_BEGINNING, repair=_LOOK))
         job.session.has_driven = True
-        return run_loop(_drive(job, begin, stopper))
+        return run_loop(_drive(job, begin, stopper, telemetry))
 
 
 def last_words(session: Session, error: Interrupted) -> list[tuple[int, str]]:
@@ -104,9 +106,9 @@ def last_words(session: Session, error: Interrupted) -> list[tuple[int, str]]:
     return [(2, f"{error.message}\n{'resume: ' if error.where else ''}{error.repair}\n")]
 
 
-async def _drive(job: Job, begin: Begin, stopper: Stopper) -> Ended:
+async def _drive(job: Job, begin: Begin, stopper: Stopper, telemetry: Telemetry | None) -> Ended:
     executors = executors_of(job.found.file)
-    async with Runner(job.place.database, models=job.chosen, executors=executors) as runner:
+    async with Runner(job.place.database, models=job.chosen, executors=executors, telemetry=telemetry) as runner:
         run = await begin(runner)
         run.waits_out = job.sleeps
         events: asyncio.Queue[Event | None] = asyncio.Queue()

@@ -162,6 +162,43 @@ def common(function: F) -> F:
     return function
 
 
+def _kept(ctx: click.Context, param: click.Parameter, value: object) -> None:
+    """Keep the value of an option in the session."""
+    if ctx.obj is not None and param.name is not None:
+        setattr(ctx.obj, param.name, value)
+
+
+_otel = click.option(
+    "--otel",
+    is_flag=True,
+    expose_value=False,
+    callback=_kept,
+    help="Export traces and metrics with OpenTelemetry, as its OTEL_* variables say.",
+)
+_log_format = click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    expose_value=False,
+    callback=_kept,
+    help="Write the log to stderr, as text or as a JSON object on each line.",
+)
+_log_level = click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    expose_value=False,
+    callback=_kept,
+    help="The least level of the log.  [default with --log-format: info]",
+)
+
+
+def observed(function: F) -> F:
+    """Add `--otel`, `--log-format` and `--log-level`, which the session keeps.
+
+    The command calls `notices.shown` and `observing.telemetry_of`.
+    """
+    return _otel(_log_format(_log_level(function)))
+
+
 def driving(function: Callable[..., int]) -> Callable[..., int]:
     """Add the options of every command that drives a run; the command gets them as `given`."""
 
@@ -177,7 +214,7 @@ def driving(function: Callable[..., int]) -> Callable[..., int]:
     ) -> int:
         return function(session, given=Given(limits, pauses or None, output, database, models), **rest)
 
-    return model(_limit(_pause(_output(database(common(call))))))
+    return model(_limit(_pause(_output(database(observed(common(call)))))))
 
 
 def limits_from(given: Sequence[str], base: Limits) -> Limits:

@@ -65,6 +65,9 @@ class Session:
         json: Whether to write one JSON document to stdout, and nothing else.
         debug: Whether to show tracebacks.
         has_driven: Whether the command has started to drive a run.
+        otel: Whether to export traces and metrics.
+        log_format: `text` or `json`; None if not given.
+        log_level: The level of the log; None if not given.
     """
 
     out: Channel
@@ -72,6 +75,9 @@ class Session:
     json: bool
     debug: bool
     has_driven: bool = False
+    otel: bool = False
+    log_format: str | None = None
+    log_level: str | None = None
 
     def document(self, content: Mapping[str, JsonValue]) -> None:
         """Write the one JSON document."""

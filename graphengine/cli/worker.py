@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from graphengine.cli.signals import Stopper
     from graphengine.runner.worker import Ended, Refused, WorkerEvent
     from graphengine.state.json_values import JsonValue
+    from graphengine.telemetry import Telemetry
 
 _WHY = {
     "queued": "it begins",
@@ -76,6 +77,7 @@ _STYLES = {"finished": "bold green", "failed": "bold red"}
 )
 @options.model
 @options.database
+@options.observed
 @options.common
 @click.pass_obj
 def command(  # noqa: PLR0913 - one for each option
@@ -103,6 +105,7 @@ def command(  # noqa: PLR0913 - one for each option
     from graphengine.cli.driving import last_words
     from graphengine.cli.executors import executors_of, with_executors
     from graphengine.cli.models import models_for_all
+    from graphengine.cli.observing import telemetry_of
     from graphengine.cli.places import place_of, shown
     from graphengine.cli.project import file_of, graphs_to_drive
     from graphengine.cli.session import Interrupted
@@ -115,15 +118,16 @@ def command(  # noqa: PLR0913 - one for each option
         session.err.line(("warning ", "bold yellow"), problem)
     chosen = models_for_all(models, found.found)
     place = place_of(database, file_of(references[0]) if references else None)
-    with Stopper() as stopper, notices.shown(session):
+    with Stopper() as stopper, notices.shown(session), telemetry_of(session) as telemetry:
         stopper.action = "releasing the runs after the nodes in flight"
         safe = Interrupted("interrupted; what was recorded is safe", repair="start another worker")
         stopper.last_words = last_words(session, safe)
         names = ", ".join(found.graphs)
         session.err.line(f"worker for {counted(len(found.graphs), 'graph')} ({names}) in {shown(place.database)}")
         pace = _Pace(concurrency, poll_seconds, queues or None, _endpoint(health))
-        run_loop(_work(session, place, (found.graphs, chosen, executors), pace, stopper))
-    session.err.line("worker stopped; another worker can continue the runs that it released")
+        what = (found.graphs, chosen, executors, telemetry)
+        run_loop(_work(session, place, what, pace, stopper))
+        session.err.line("worker stopped; another worker can continue the runs that it released")
     return 0
 
 
@@ -150,7 +154,7 @@ def _endpoint(given: str | None) -> tuple[str, int] | None:
 async def _work(
     session: Session,
     place: Place,
-    what: tuple[Mapping[str, Graph[Any]], Chosen, Mapping[str, Callable[[], Executor]]],
+    what: tuple[Mapping[str, Graph[Any]], Chosen, Mapping[str, Callable[[], Executor]], Telemetry | None],
     pace: _Pace,
     stopper: Stopper,
 ) -> None:
@@ -158,8 +162,8 @@ async def _work(
     from graphengine.runner.health import serving_health
     from graphengine.runner.worker import Worker
 
-    graphs, models, executors = what
-    async with Runner(place.database, models=models, executors=executors) as runner:
+    graphs, models, executors, telemetry = what
+    async with Runner(place.database, models=models, executors=executors, telemetry=telemetry) as runner:
         worker = Worker(
             runner,
             graphs,

@@ -33,6 +33,7 @@ from graphengine.runner.clock import steady
 from graphengine.runner.jobs import Job
 from graphengine.runner.live_events import Emitted, NodeBegan
 from graphengine.runner.run import StepRecorded
+from graphengine.runner.run_log import log_failure
 from graphengine.stores.base import Append
 from graphengine.stores.summaries import summary_of
 
@@ -195,8 +196,9 @@ class Driver:
         """A stop that arrived while the run was being released because it waits: its reason and its messages."""
         return (self._stop_reason, self._consume) if self._stop_reason and not self.is_driving else None
 
-    def _take_raised(self, step: Step, failure: FailureRecord) -> None:
-        """Remove the exception from a step's failure record, so that no store or watcher keeps it alive."""
+    def _take_failure(self, step: Step, failure: FailureRecord) -> None:
+        """Log a failure, and remove the exception from its record, so that no store or watcher keeps it alive."""
+        log_failure(self, step, failure)
         if failure.raised is not None and outcome_of(step).has_failed:
             self._raised[failure.path] = failure.raised
         failure.raised = None
@@ -438,8 +440,8 @@ class Driver:
         snapshot = self.session.snapshot
         for step in steps:
             failure = failure_of(step)
-            if failure is not None and failure.raised is not None:
-                self._take_raised(step, failure)
+            if failure is not None:
+                self._take_failure(step, failure)
             if step.update:
                 step.typed = None  # the frame has them now, and no store should keep them
         if self._jobs:  # a join may have dropped arms that are still in flight

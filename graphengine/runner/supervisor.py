@@ -26,6 +26,7 @@ from graphengine.runner.loop_watchdog import WATCH
 from graphengine.runner.previous_runs import past_runs
 from graphengine.runner.recorded_work import outside_work
 from graphengine.runner.result import Result, result_of
+from graphengine.runner.run_log import log_begin, log_end
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
@@ -283,6 +284,7 @@ class Supervisor:
         if run.released or self.closed:
             driver.release()
         run.recorded()
+        log_begin(driver)
         is_cut = False
         try:
             self._start_inbox()
@@ -304,6 +306,7 @@ class Supervisor:
             self._quieter.set()
             if driver.is_driving:
                 await release(self._store, run.id, driver.fence)
+        log_end(driver)
         await _end_trace(driver, self._store)
         if self.closed and (is_cut or driver.snapshot.status == "running"):
             return await self._released(run, driver)

@@ -1,0 +1,158 @@
+"""What operators of a command see: its log, as text or as JSON on each line, and its traces."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import os
+import sys
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any, Final
+
+from graphengine.agents.run_scope import CURRENT
+from graphengine.cli.session import harmless_json
+from graphengine.cli.terminal import Channel
+from graphengine.errors import GraphEngineError, install_command
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from graphengine.cli.session import Session
+    from graphengine.telemetry import Telemetry
+
+_STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+class TelemetryMissing(GraphEngineError):
+    """A package of OpenTelemetry that the command needs is not installed."""
+
+    code = "telemetry_missing"
+
+
+class JsonLines(logging.Formatter):
+    """Formats a record as a line of JSON, with the run and the node in which it was logged, and its trace."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        line: dict[str, Any] = {"time": at, "level": record.levelname.lower(), "logger": record.name}
+        line["message"] = record.getMessage()
+        line |= _of_node()
+        line |= {
+            name: value for name, value in vars(record).items() if name not in _STANDARD and value not in (None, "")
+        }
+        line |= {name: value for name, value in _of_span().items() if name not in line}
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return harmless_json(json.dumps(line, ensure_ascii=False, default=str))
+
+
+def _of_node() -> dict[str, Any]:
+    """Return the run, node and attempt that run now."""
+    here: Any = CURRENT.get()
+    if here is None or not hasattr(here, "run_id"):
+        return {}
+    return {"run": here.run_id, "node": here.path, "attempt": here.attempt}
+
+
+def _of_span() -> dict[str, str]:
+    """Return the ids of the current span, if OpenTelemetry is in use."""
+    trace = sys.modules.get("opentelemetry.trace")
+    span = trace.get_current_span().get_span_context() if trace is not None else None
+    if span is None or not span.is_valid:
+        return {}
+    return {"trace_id": f"{span.trace_id:032x}", "span_id": f"{span.span_id:016x}"}
+
+
+class _Logged(io.StringIO):
+    """A stream whose lines are records of the log; it keeps nothing."""
+
+    def write(self, text: str) -> int:
+        for line in text.splitlines():
+            if line.strip():
+                logging.getLogger("graphengine.cli").info(line)
+        return len(text)
+
+
+@contextmanager
+def logged(session: Session) -> Generator[None]:
+    """Write the log of the whole process to stderr while active; as JSON, also what a command tells people there."""
+    root, handler = logging.getLogger(), logging.StreamHandler(sys.stderr)
+    is_json, err, level = session.log_format == "json", session.err, root.level
+    handler.setFormatter(JsonLines() if is_json else logging.Formatter("%(levelname)-7s %(name)s: %(message)s"))
+    root.addHandler(handler)
+    root.setLevel((session.log_level or "info").upper())
+    if is_json:
+        session.err = Channel(_Logged(), must_arrive=False)
+    try:
+        yield
+    finally:
+        session.err = err
+        root.setLevel(level)
+        root.removeHandler(handler)
+
+
+@contextmanager
+def telemetry_of(session: Session) -> Generator[Telemetry | None]:
+    """Yield the telemetry of a command with `--otel`, and send what is left in the end.
+
+    The SDK is configured by its OTEL_* variables. Under `opentelemetry-instrument` it is configured already.
+
+    Raises:
+        TelemetryMissing: The API, the SDK or the exporter is not installed.
+    """
+    if not session.otel:
+        yield None
+        return
+    try:
+        from opentelemetry import metrics, trace
+        from opentelemetry.sdk.metrics import MeterProvider
+        from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+        from opentelemetry.sdk.resources import Resource
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    except ImportError as error:
+        raise _missing("opentelemetry-sdk") from error
+    from graphengine.telemetry import Telemetry
+
+    if isinstance(trace.get_tracer_provider(), TracerProvider):
+        yield Telemetry()
+        return
+    is_named = "OTEL_SERVICE_NAME" in os.environ or "service.name=" in os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
+    resource = Resource.create({} if is_named else {"service.name": "graphengine"})
+    provider = TracerProvider(resource=resource)
+    for exporter in _exporters("traces"):
+        provider.add_span_processor(BatchSpanProcessor(exporter))
+    meters = MeterProvider([PeriodicExportingMetricReader(each) for each in _exporters("metrics")], resource)
+    trace.set_tracer_provider(provider)  # for the instrumented clients of nodes
+    metrics.set_meter_provider(meters)
+    try:
+        yield Telemetry()
+    finally:
+        provider.shutdown()
+        meters.shutdown()
+
+
+def _exporters(signal: str) -> list[Any]:
+    """Return the exporters that OTEL_TRACES_EXPORTER or OTEL_METRICS_EXPORTER name; that of OTLP if not set."""
+    names = os.environ.get(f"OTEL_{signal.upper()}_EXPORTER", "otlp").split(",")
+    general = os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
+    protocol = os.environ.get(f"OTEL_EXPORTER_OTLP_{signal.upper()}_PROTOCOL", general)
+    found: list[Any] = []
+    for name in (each.strip() for each in names):
+        if name in ("", "none"):
+            continue
+        entry = f"otlp_proto_{protocol.partition('/')[0]}" if name == "otlp" else name
+        points = entry_points(group=f"opentelemetry_{signal}_exporter", name=entry)
+        if not points:
+            raise _missing(f"opentelemetry-exporter-{entry.replace('_', '-')}")
+        found.append(next(iter(points)).load()())
+    return found
+
+
+def _missing(package: str) -> TelemetryMissing:
+    repair = f"{install_command('otel')} {package}"
+    return TelemetryMissing(f"--otel needs the package {package}", repair=repair)
