@@ -71,6 +71,7 @@ _LEAST_TOKEN: Final = 16
 )
 @options.model
 @options.database
+@options.observed
 @options.common
 @click.pass_obj
 def command(  # noqa: PLR0913 - one for each option
@@ -103,6 +104,7 @@ def command(  # noqa: PLR0913 - one for each option
     from graphengine.cli.driving import last_words
     from graphengine.cli.executors import executors_of, with_executors
     from graphengine.cli.models import models_for_all
+    from graphengine.cli.observing import telemetry_of
     from graphengine.cli.places import place_of
     from graphengine.cli.project import file_of, graphs_to_drive
     from graphengine.cli.session import Interrupted
@@ -125,18 +127,11 @@ def command(  # noqa: PLR0913 - one for each option
     for problem in found.unread:
         session.err.line(("warning ", "bold yellow"), problem)
     place = place_of(database, file)
-    settings = Settings(
-        place.database,
-        found.graphs,
-        access,
-        __version__,
-        **given,
-        models=models_for_all(models, found.found),
-        on_event=lambda event: show_event(session, place, event),
-        executors=executors,
-    )
-    serving = Serving(settings)
-    with Stopper() as stopper, notices.shown(session):
+    given |= {"models": models_for_all(models, found.found), "executors": executors}
+    given["on_event"] = lambda event: show_event(session, place, event)
+    with Stopper() as stopper, notices.shown(session), telemetry_of(session) as telemetry:
+        settings = Settings(place.database, found.graphs, access, __version__, **given, telemetry=telemetry)
+        serving = Serving(settings)
         stopper.action = "releasing the runs after the nodes in flight"
         safe = Interrupted("interrupted; what was recorded is safe", repair="start it again, or a worker")
         stopper.last_words = last_words(session, safe)
@@ -162,7 +157,8 @@ def _show(session: Session, settings: Settings, token: str | None, url: str) -> 
     session.err.line(f"serving {', '.join(graphs)} in {database}, {how}")
     session.out.line(url)
     if token is not None:
-        session.err.line(("token: ", "dim"), token)
+        channel = session.out if session.log_format == "json" else session.err  # a collector must not get it
+        channel.line(("token: ", "dim"), token)
 
 
 def token_of(file: Path | None) -> tuple[str, bool]:

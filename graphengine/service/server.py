@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from graphengine.api.graph import Graph
     from graphengine.models.base import Model
     from graphengine.runner.worker import WorkerEvent
+    from graphengine.telemetry import Telemetry
 
 _DEFAULT_QUEUE: Final = "default"
 """The queue of runs that name no other one, which the worker in this process takes from."""
@@ -50,6 +51,7 @@ class Settings:
         models: The models that replace agents' own.
         on_event: Called with each event of the worker.
         executors: The executors of heavy nodes.
+        telemetry: Makes spans and metrics of the runs; none if not given.
     """
 
     database: Path | str
@@ -64,6 +66,7 @@ class Settings:
     models: Mapping[str, Model | str] = field(default_factory=dict)
     on_event: Callable[[WorkerEvent], object] = lambda _: None
     executors: Mapping[str, Callable[[], Executor]] = field(default_factory=dict)
+    telemetry: Telemetry | None = None
 
     def __post_init__(self) -> None:
         if self.queue is not None and not is_tag(self.queue):
@@ -105,7 +108,12 @@ class Serving:
         settings = self._settings
         async with AsyncExitStack() as stack:
             listening = stack.enter_context(listen(settings.port, settings.host))
-            given = Runner(settings.database, models=settings.models, executors=settings.executors)
+            given = Runner(
+                settings.database,
+                models=settings.models,
+                executors=settings.executors,
+                telemetry=settings.telemetry,
+            )
             runner = await stack.enter_async_context(given)
             worker = None
             if settings.queue is None:

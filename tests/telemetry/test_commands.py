@@ -32,7 +32,7 @@ words.add_path(START, "note", END)
 """
 
 
-def test_a_worker_exports_traces_and_logs_json(tmp_path: Path) -> None:
+def test_a_command_exports_traces_and_logs_json(tmp_path: Path) -> None:
     """Every line of stderr is a JSON object; those of a node have its run and the trace that the receiver gets."""
     (tmp_path / "words.py").write_text(GRAPH, encoding="utf-8")
     with receiving() as (address, got):
