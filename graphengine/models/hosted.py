@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
-    from graphengine.models.base import Model
-
 Kind: TypeAlias = Literal["web_search", "web_fetch", "code_execution"]
 
 HOSTS: Final[dict[Kind, str]] = {
@@ -149,7 +147,7 @@ class HostsTools(Protocol):
         ...
 
 
-def lacking(model: Model | object, tools: Iterable[HostedTool]) -> Iterator[tuple[str, str]]:
+def lacking(model: object, tools: Iterable[HostedTool]) -> Iterator[tuple[str, str]]:
     """Yield a message and the repair for each tool that a model does not have."""
     for tool in tools:
         repair = model.lacks_tool(tool) if isinstance(model, HostsTools) else HOSTS[tool.name]
@@ -158,7 +156,7 @@ def lacking(model: Model | object, tools: Iterable[HostedTool]) -> Iterator[tupl
             yield f"{name} does not run {_shown(tool)}", repair
 
 
-def refuse_lacking_tools(model: Model, tools: Iterable[HostedTool], agent: str) -> None:
+def refuse_lacking_tools(model: object, tools: Iterable[HostedTool], agent: str) -> None:
     """Refuse a call with tools that the model does not have.
 
     Raises:
