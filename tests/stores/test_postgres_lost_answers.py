@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from graphengine.errors import LeaseLost, RunExists, RunIsDriven
-from graphengine.stores.base import Append
+from graphengine.stores.base import Append, Pick
 from graphengine.stores.postgres import PostgresStore, sessions
 from graphengine.testing.store_kit import (
     SnapshotProbe,
@@ -123,6 +123,33 @@ async def test_a_step_that_another_process_follows_is_recorded(
         cuts.left = 1
         await append(store, batch("r", fence, [step(1)], "waiting"))
     assert same(await other.steps("r"), [step(1)])
+    await other.close()
+
+
+async def test_a_queued_run_that_a_worker_has_taken_was_created(
+    store: PostgresStore, cuts: Cuts, postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the commit and the repeated call a worker takes it: the caller has created it, and no other call has."""
+    other = PostgresStore(postgres)
+    await other.open()
+    pause = sessions.Session._can_repeat  # noqa: SLF001 - the moment between the two calls
+    loop = asyncio.get_running_loop()
+    queued = replace(run_info("q"), queue="mail", queued=True, status="running")
+
+    def taken(session: sessions.Session, error: Exception) -> bool:
+        pick = Pick(200.0, 1, [queued.graph], ["mail"])
+        (found,) = asyncio.run_coroutine_threadsafe(other.take(pick), loop).result()
+        assert found.fence == 1
+        return pause(session, error)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sessions.Session, "_can_repeat", taken)
+        cuts.left = 1
+        assert await store.create(queued, [step(1)], {"nodes": []}) == 0
+    assert (await other.info("q")).driver is not None
+    cuts.left = 1
+    with refused(RunExists):
+        await store.create(replace(queued, created_at=queued.created_at + 1), [step(1)], {"nodes": []})
     await other.close()
 
 

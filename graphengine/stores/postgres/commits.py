@@ -166,6 +166,10 @@ class GroupCommit:
         write = group[0].write
         if isinstance(write, Call):
             group[0].finish(rows[0])
+            if again and write.confirm is not None and write.confirmed is not None and group[0].error is not None:
+                found = connection.execute(SQL["was_created"], write.confirm).fetchone()
+                if found is not None:
+                    group[0].result, group[0].error = write.confirmed(found[0]), None
             return
         if len(group) == 1 and write.is_plain:
             if rows[0][0]:

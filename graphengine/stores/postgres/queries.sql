@@ -171,6 +171,12 @@ SELECT id FROM runs WHERE id > %s::text ORDER BY id LIMIT %s;
 -- name: shots
 SELECT s.seq FROM runs AS r JOIN snapshots AS s ON s.run = r.key WHERE r.id = %s ORDER BY s.seq;
 
+-- name: was_created
+-- The run that a repeated call created before, if another process has become its driver since.
+SELECT r.key FROM runs AS r JOIN steps AS s ON s.run = r.key
+WHERE r.id = %s::text AND r.created_at = %s::float8 AND r.fingerprint = %s::text AND r.fence > %s::integer
+    AND s.seq = %s::integer AND s.at = %s::float8 AND s.sum = %s::integer;
+
 -- name: take_again
 -- What a call took whose answer was lost.
 SELECT r.key FROM runs AS r WHERE r.driver = %(owner)s::text AND r.token = %(token)s::bigint ORDER BY r.key;

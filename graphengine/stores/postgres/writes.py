@@ -60,12 +60,16 @@ class Call(Generic[T]):
         statement: The statement.
         values: Its parameters.
         read: Returns the result for the first row of the answer, or raises the reason why it was refused.
+        confirm: The values of the statement `was_created`, for a new run; None for any other write.
+        confirmed: Returns the result of a new run that was refused when the call was repeated, given its key.
     """
 
     run_ids: Sequence[str]
     statement: bytes
     values: Sequence[Any]
     read: Callable[[Sequence[Any]], T]
+    confirm: Sequence[Any] | None = None
+    confirmed: Callable[[int], T] | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -274,11 +278,20 @@ def create(info: RunInfo, steps: Sequence[Step], outline: Outline, owner: str, c
             return Claimed(key, fence, Tail(len(rows), sum(row.size for row in rows)))
         return Claimed(key, fence, tail_of(tail))
 
+    # 1. The call is committed, and its answer lost. 2. A worker takes the run, and its token replaces that of this
+    # call. 3. The call is repeated: only the time and the first step show that it created the run.
+    fence = 0 if info.queued else 1
+    first = [(row.seq, row.at, row.sum) for row in rows[:1]]
+    confirm = (info.id, info.created_at, info.fingerprint, fence, *first[0]) if first else None
+
+    def confirmed(key: int) -> Claimed:
+        return Claimed(key, fence, Tail())
+
     if (info.queue, info.priority, info.key, info.summary, info.queued) == (DEFAULT_QUEUE, 0, None, None, False):
-        return Call([info.id], SQL["create"], values, read)
+        return Call([info.id], SQL["create"], values, read, confirm, confirmed)
     summary = None if info.summary is None else summary_text(info.summary)
     in_queue = info.queue, info.priority, info.key or "", summary, info.queued, channel
-    return Call([info.id], SQL["create_in_queue"], (*values, *in_queue), read)
+    return Call([info.id], SQL["create_in_queue"], (*values, *in_queue), read, confirm, confirmed)
 
 
 def claim(run_id: str, owner: str, owed: Collection[int]) -> Call[Claimed]:
