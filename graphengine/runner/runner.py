@@ -373,8 +373,7 @@ class Runner(Records):
 
         Args:
             run_id: The run.
-            why: The reason to record, for people. The run's secrets are hidden in it; a process that has not driven the
-                run's graph cannot find them, and then withholds the reason.
+            why: The reason to record, for people. The run's secrets are hidden in it; without its graph it is withheld.
             now: Whether to cancel what is in flight, which a resume repeats. A function in a thread ends first.
 
         Raises:

@@ -244,8 +244,7 @@ class SyncRunner:
 
         Args:
             run_id: The run.
-            why: The reason to record, for people. The run's secrets are hidden in it; a process that has not driven the
-                run's graph cannot find them, and then withholds the reason.
+            why: The reason to record, for people. The run's secrets are hidden in it; without its graph it is withheld.
             now: Whether to cancel what is in flight, which a resume repeats. A function in a thread ends first.
 
         Raises:
