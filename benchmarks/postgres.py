@@ -397,6 +397,10 @@ PROGRAMS = {
 }  # fmt: skip
 
 
+def _has_peer() -> bool:
+    return find_spec("langgraph") is not None and find_spec("langgraph.checkpoint.postgres") is not None
+
+
 def main() -> None:
     """Run all programs over a database."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.postgres")
@@ -406,7 +410,7 @@ def main() -> None:
     )
     parser.add_argument("--quick", action="store_true", help="only a few steps, to check that everything works")
     given = parser.parse_intermixed_args()
-    settings = Settings(quick=given.quick, peers=find_spec("langgraph.checkpoint.postgres") is not None)
+    settings = Settings(quick=given.quick, peers=_has_peer())
     chosen = {name: PROGRAMS[name] for name in given.programs or PROGRAMS}
     outcomes = {name: asyncio.run(program(settings, given.address)) for name, program in chosen.items()}
     print("\n\n".join([targets(outcomes), *(f"## {each.title}\n\n{figures(each)}" for each in outcomes.values())]))
