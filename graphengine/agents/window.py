@@ -43,8 +43,8 @@ class Window:
 
     Args:
         max_tokens: The number of tokens of question and conversation above which the older messages are summarised.
-        keep: How many of the newest messages remain unchanged; fewer, but at least the last turn, if they take more
-            than half of the window.
+        keep: How many of the newest messages remain unchanged; if they are larger than the window, only those that take
+            half of it, at least the last turn.
         model: The model that writes the summary; the agent's own if not given. A cheaper one is enough.
         native: Whether the provider compacts the conversation itself from `max_tokens` on, where it can: OpenAI's
             Responses API, and Anthropic's from 50,000 tokens on for its newer models. Other models get summaries.

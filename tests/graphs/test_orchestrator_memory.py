@@ -55,8 +55,8 @@ CITED = f".\n\n{MOON.text} [{MOON.file}:{MOON.line}]"
 
 class TestContext:
     async def test_a_long_conversation_is_sent_as_a_summary_and_the_newest_messages(self) -> None:
-        """This applies beyond the window; the whole conversation stays recorded."""
-        small = writer.but(window=Window(max_tokens=300, keep=2))
+        """This applies beyond the window, if the newest fit into it; the whole conversation stays recorded."""
+        small = writer.but(window=Window(max_tokens=500, keep=2))
         team = orchestrator(workers={**WORKERS, Role.WRITER: Node(small, inputs={"job": "task"})})
         plans = [[FIND, *(WRITE.model_copy(update={"id": f"w{n}"}) for n in range(count + 1))] for count in range(3)]
 
