@@ -74,9 +74,9 @@ class Assignment(BaseModel):
     report: str = ""
 
 
-def report(board: Research) -> str:
+def report(board: Research, sources: list[TextFile]) -> str:
     """Return the draft, followed by what is missing and what failed; a board without a draft fails the run."""
-    draft = written(board.draft if board.findings.key_areas else "", board.errors)
+    draft = written(board.draft if board.findings.key_areas else "", board.errors, sources)
     missing = [f"- {gap.why or gap.about}" for gap in board.gaps or ()]
     failed = [f"- {failure.path.rpartition('/')[2]}: {failure.message}" for failure in board.errors]
     parts = [draft.rstrip(), *_section("Still open", missing), *_section("Not done", failed)]

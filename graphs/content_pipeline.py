@@ -26,7 +26,17 @@ from graphengine.errors import ModelTransient
 from graphengine.patterns import Decision
 from graphengine.reducers import append, extend
 from nodes.press.agents import TEAM, Team
-from nodes.press.desk import as_markdown, form_of, looks, notes_of, output_of, publishes, question, unedited
+from nodes.press.desk import (
+    as_markdown,
+    form_of,
+    looks,
+    notes_of,
+    output_of,
+    publishes,
+    question,
+    read_in_parts,
+    unedited,
+)
 from nodes.press.stages import LEAST_WORDS, Edited, Manuscript
 from nodes.review.gathering import add_gathering
 
@@ -81,7 +91,7 @@ def content_pipeline(
     graph.add_node("research", team.researcher, writes="findings", retry=again)
     graph.add_node("survey", looks(cms), writes="on_site", retry=again, fallback=Site())
     graph.add_node("write", team.writer, writes="manuscript", retry=again)
-    graph.add_node("edit", team.editor, writes="edited", retry=again, fallback=unedited)
+    graph.add_node("edit", team.editor, writes={"edited": read_in_parts}, retry=again, fallback=unedited)
     graph.add_node("list", team.publisher, inputs={"site": "on_site"}, writes="listing", retry=again)
     graph.add_node("as_markdown", as_markdown, writes=("form", "listing", "output"))
     graph.add_node("approve", asked, writes={"decisions": ".", "wishes": notes_of})

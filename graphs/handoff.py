@@ -20,7 +20,7 @@ from graphengine.briefs.text.samples import sample
 from graphengine.errors import ModelTransient
 from graphengine.reducers import append
 from nodes.press.agents import editor, in_house, researcher, writer
-from nodes.press.desk import unedited
+from nodes.press.desk import read_in_parts, unedited
 from nodes.press.stages import LEAST_WORDS, Edited, Manuscript
 from nodes.review.gathering import add_gathering
 
@@ -66,14 +66,16 @@ def handoff(
     graph = Graph("handoff", Handoff, result=result, collect_errors="errors", version=2, migrate=migrate)
     again = Retry(attempts=3, initial_seconds=1, max_seconds=60, on=(OSError, ModelTransient))  # transient errors
     graph.add_node("research", in_house(researcher, house_style), writes="findings", retry=again)
-    graph.add_node("write", in_house(writer, house_style), writes="manuscript", retry=again)
+    written = "manuscript" if editor else {"manuscript": read_in_parts}
+    graph.add_node("write", in_house(writer, house_style), writes=written, retry=again)
     add_gathering(graph, "research", topic="topic")
     graph.add_edge("research", FAIL, when=value("findings.key_areas").length() == 0, label="nothing found")
     graph.add_edge("research", "write")
     if editor is None:
         graph.add_edge("write", END)
         return graph
-    graph.add_node("edit", in_house(editor, house_style), writes="edited", retry=again, fallback=unedited)
+    edit = in_house(editor, house_style)
+    graph.add_node("edit", edit, writes={"edited": read_in_parts}, retry=again, fallback=unedited)
     graph.add_path("write", "edit", END)
     return graph
 

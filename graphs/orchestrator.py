@@ -2,14 +2,13 @@
 
 `graphengine run orchestrator` runs it on an example; `--input task=…` on the web or `--input sources=@file.md`.
 The agents answer by rules unless they get models: `--model anthropic` or `--model openai` selects a set of `MODELS`
-below. `graphengine run line` runs the workers one after the other instead, each on the results of those before it, with
-the same sets.
+below. `graphengine run line` runs the workers one after the other, each on the results of those before it.
 
 A plan is checked before any work starts, and an invalid one goes back to the planner with its problems. A failing step
-does not stop the others. Results that do not answer the task are planned again, with the reasons: what counts is kept,
-and only the rest is done. After `ATTEMPTS`, or two attempts in a row that fail for the same reasons, the run fails and
-its state has all `reasons`. Similar work of each role in earlier runs is looked up in the database (`recalled`), and an
-agent that is called several times in a run remembers the conversation (`conversations`), older parts as a summary.
+does not stop the others. Results that do not answer the task are planned again, with the reasons; what counts is kept.
+After `ATTEMPTS`, or two in a row that fail for the same reasons, the run fails and its state has all `reasons`. Similar
+work of each role in earlier runs is looked up in the database (`recalled`), and an agent that is called several times
+remembers the conversation (`conversations`), older parts as a summary.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,6 +30,7 @@ from graphengine import (
     iterations,
     value,
 )
+from graphengine.briefs.endings import with_note
 from graphengine.briefs.text.samples import sample
 from graphengine.errors import ModelError
 from graphengine.patterns import Job, Passage, orchestrator_workers, pipeline
@@ -104,7 +104,7 @@ def orchestrator(
     graph.add_node("attempt", attempt.but(result=None), writes={**kept, "messages": said})  # of all its fields
     graph.add_node("validate", validator, writes="verdicts")
     graph.add_node("take_stock", take_stock, writes=("results", "reasons"))
-    graph.add_node("synthesise", synthesiser, writes="output")
+    graph.add_node("synthesise", synthesiser, writes={"output": with_note})
     of_no_use = failed(Exception) & ~failed(ModelError)  # a model that cannot be called fails the run
     nothing_done = value(successes) == 0
     add_gathering(graph, "recall")

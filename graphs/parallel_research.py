@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pydantic import Field
 
 from graphengine import END, START, Agent, Graph, Retry, TextFile
+from graphengine.briefs.endings import with_notes
 from graphengine.briefs.excerpts import are_long, divide, lines_of
 from graphengine.briefs.text.samples import sample
 from graphengine.errors import ModelTransient
@@ -52,8 +53,9 @@ async def planned(task: str, sources: list[TextFile], specialists: list[str]) ->
     return {"sources": read, "jobs": team.jobs(read, specialists)}
 
 
-def report(merged: str, jobs: Sequence[Job], outcomes: Sequence[Outcome]) -> str:
-    """Return the merged text, followed by every reading that failed, with the reason."""
+def report(merged: str, sources: Sequence[TextFile], jobs: Sequence[Job], outcomes: Sequence[Outcome]) -> str:
+    """Return the merged text with a note on sources read in parts, and every reading that failed, with the reason."""
+    merged = with_notes(merged, team.read_in_parts(sources, jobs, outcomes))
     pairs = zip(jobs, outcomes, strict=True)
     failed = [f"- {job.name}: {each.failure.message or each.failure.kind}" for job, each in pairs if each.failure]
     if not failed:

@@ -1,6 +1,6 @@
 """Endings: which draft is the result, and what a run says of research that failed or found nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from graphengine.briefs.article import Findings, Review
 from graphengine.briefs.text.survey import whole_text
@@ -34,12 +34,23 @@ def no_brief(result: Findings, task: str, errors: Sequence[Failure], article: st
 def with_warning(text: str, errors: Sequence[Failure], sources: Sequence[TextFile] = ()) -> str:
     """Return a brief with a warning below its title if a researcher failed, and a note if only excerpts were read."""
     lacking = "; ".join(_reason(error) for error in _of_research(errors))
-    read = "; ".join(note for note in map(excerpt_of, sources) if note and note[1:] not in text)
-    if not lacking and not read:
-        return text
     warnings = [f"**Warning:** the research is incomplete, and so is this brief. {lacking}."] if lacking else []
-    warnings += [f"**Note:** {read}."] if read else []
-    warning = "\n>\n".join(f"> {one}" for one in warnings)
+    return with_notes(text, map(excerpt_of, sources), warnings)
+
+
+def with_note(result: str, sources: Sequence[TextFile]) -> str:
+    """Return a text with a note below its title on the sources of which only excerpts were read."""
+    return with_notes(result, map(excerpt_of, sources))
+
+
+def with_notes(text: str, notes: Iterable[str], warnings: Sequence[str] = ()) -> str:
+    """Return a text with warnings, and the notes that it does not have itself, below its title."""
+    plain = text.replace("\\", "")  # without the escapes of Markdown
+    read = "; ".join(note for note in dict.fromkeys(notes) if note and note[1:] not in plain)
+    shown = [*warnings, *([f"**Note:** {read}."] if read else [])]
+    if not shown:
+        return text
+    warning = "\n>\n".join(f"> {one}" for one in shown)
     title, _, rest = text.partition("\n")
     return f"{title}\n\n{warning}\n\n{rest.lstrip()}" if title.startswith("# ") else f"{warning}\n\n{text}"
 

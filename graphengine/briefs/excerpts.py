@@ -121,10 +121,15 @@ def excerpts(sources: Sequence[TextFile], parts: Sequence[Part], quoted: Sequenc
         own = [part for part in parts if part.source == number]
         wanted = kept[number] if whole or not own else set(range(own[0].last))
         what = f"{count[number]} quotations" if whole else f"no quotation, but the first {len(wanted)} lines"
-        note = f"{source.path} was read in parts ({len(own)}); of its {len(lines):,} lines, {what} were passed on"
+        note = note_on(source.path, len(own), len(lines), what)
         text = "\n".join(line if at in wanted else "" for at, line in enumerate(lines))
         found.append(TextFile(path=source.path, text=f"{text}\n<!-- excerpt: {note} -->"))
     return found
+
+
+def note_on(path: str, parts: int, lines: int, what: str) -> str:
+    """Return the note on a source that was read in parts; `what` of its lines was passed on."""
+    return f"{path} was read in parts ({parts}); of its {lines:,} lines, {what} were passed on"
 
 
 def _around(fact: Fact, lines: Sequence[str]) -> set[int]:

@@ -316,9 +316,14 @@ class _Desk:
         covered = f" Topics: {named}." if named else ""
         known = "; ".join(f"\u201c{one.title}\u201d" for one in self._earlier)
         before = f" Earlier brief{'s' if len(self._earlier) > 1 else ''} on similar subjects: {known}." if known else ""
-        read = "".join(f" {note[:1].upper()}{note[1:]}." for note in self._findings.notes if NOT_READ.search(note))
+        read = "".join(f" {self._sentence(note)}" for note in self._findings.notes if NOT_READ.search(note))
         how = f"Put together by rules from {count}; each sentence names its file and line."
         return f"{how}{warning}{read}{covered}{before}"
+
+    def _sentence(self, note: str) -> str:
+        """Return a note as a sentence; the path of a source keeps its first letter."""
+        path = note.startswith(tuple(self._findings.sources))
+        return f"{note}." if path else f"{note[:1].upper()}{note[1:]}."
 
     def _source_line(self, file: str) -> str:
         label = self._labels[file]

@@ -9,8 +9,9 @@ from itertools import zip_longest
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from graphengine import Failure
+from graphengine import Failure, TextFile
 from graphengine.briefs.article import Fact, Findings
+from graphengine.briefs.endings import with_note
 
 
 class _Frozen(BaseModel):
@@ -74,12 +75,13 @@ def with_doubts(findings: Findings, doubts: Sequence[Doubt]) -> Findings:
     return findings.model_copy(update={"caveats": [*findings.caveats, *more.values()]})
 
 
-def written(draft: str, errors: Sequence[Failure]) -> str:
-    """Return the draft that a team of agents has written.
+def written(draft: str, errors: Sequence[Failure], sources: Sequence[TextFile]) -> str:
+    """Return the draft that a team of agents has written, with a note of what was not read whole.
 
     Args:
         draft: The draft.
         errors: The failures of agents.
+        sources: What they read.
 
     Raises:
         ValueError: There is no draft; the message has the failures.
@@ -88,7 +90,7 @@ def written(draft: str, errors: Sequence[Failure]) -> str:
         reasons = "; ".join(f"{failure.path}: {failure.message}" for failure in errors)
         message = f"nothing was written: {reasons or 'no agent failed, and none wrote a draft'}"
         raise ValueError(message)
-    return draft
+    return with_note(draft, sources)
 
 
 def by_turns(lists: Sequence[Sequence[Fact]]) -> list[Fact]:

@@ -6,10 +6,11 @@ Plain functions of fields, each a node or a part of one. None calls a model, and
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
-from typing import Literal, TypedDict
+from typing import Literal, TypedDict, TypeVar
 
 from graphengine import Context, Failure, TextFile
 from graphengine.briefs.draft import citations, without_title
+from graphengine.briefs.endings import with_note
 from graphengine.briefs.publishing import (
     Cms,
     Listing,
@@ -24,6 +25,8 @@ from graphengine.briefs.text.words import count_words
 from graphengine.patterns import Decision
 from nodes.press.stages import Edited, Manuscript
 
+T = TypeVar("T", Manuscript, Edited)
+
 
 class AsMarkdown(TypedDict):
     """The fields of a text without a listing."""
@@ -31,6 +34,11 @@ class AsMarkdown(TypedDict):
     form: Literal["markdown"]
     listing: None
     output: str
+
+
+def read_in_parts(result: T, sources: Sequence[TextFile]) -> T:
+    """Return a text with a note of what was not read whole, whether or not its author says so."""
+    return result.model_copy(update={"text": with_note(result.text, sources)})
 
 
 def unedited(manuscript: Manuscript, error: Failure) -> Edited:

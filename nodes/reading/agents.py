@@ -11,6 +11,7 @@ from graphengine import Agent, TextFile
 from graphengine.briefs.article import Findings
 from graphengine.briefs.citing import check_cited, passages_at
 from graphengine.briefs.evidence import check_findings, numbered
+from graphengine.briefs.excerpts import note_on
 from graphengine.graph.templates import DATA_NOTE, labelled
 from graphengine.patterns.outcomes import Outcome
 from nodes.reading.rules import POINTS, Job, Notes, jobs, merge, quote
@@ -51,6 +52,21 @@ def check_merged(text: str, outcomes: Sequence[Outcome]) -> None:
     """
     read = [Notes.model_validate_json(each.text) for each in outcomes if each.failure is None]
     check_cited(text, passages_at(fact for notes in read for fact in notes.facts))
+
+
+def read_in_parts(sources: Sequence[TextFile], jobs: Sequence[Job], outcomes: Sequence[Outcome]) -> list[str]:
+    """Return a note for each source that was too long for one reader: how many parts it has, what was quoted."""
+    parts: dict[str, set[int]] = {}
+    quoted: dict[str, int] = {}
+    for job, each in zip(jobs, outcomes, strict=True):
+        parts.setdefault(job.source, set()).add(job.number)
+        facts = Notes.model_validate_json(each.text).facts if each.failure is None else []
+        quoted[job.source] = quoted.get(job.source, 0) + len(facts)
+    return [
+        note_on(path, len(own), len(sources[max(own)].text.splitlines()), f"{quoted[path]} quotations")
+        for path, own in parts.items()
+        if path and len(own) > 1
+    ]
 
 
 GUIDE = (
@@ -141,4 +157,4 @@ merger = Agent(
     offline=merge,
 )
 
-__all__ = ["Job", "Notes", "jobs", "merger", "reader"]
+__all__ = ["Job", "Notes", "jobs", "merger", "read_in_parts", "reader"]

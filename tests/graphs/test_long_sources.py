@@ -1,5 +1,6 @@
 """Sources that are too long for one question: read in parts, in parallel, and said to be."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -47,7 +48,44 @@ async def test_the_parts_that_say_something_are_found(module: Any, field: str, c
     assert {lines.index(LIT) + 1, lines.index(OFF) + 1} <= {
         number for number in range(1, len(lines) + 1) if f"chronicle.md:{number}" in text or f'"line": {number}' in text
     } or module is content_pipeline
-    assert "was read in" in text or module is parallel_research  # "24 quotations from 12 of 12 readings"
+    assert said(module, result).count("chronicle.md was read in parts (5); of its") == 1
+
+
+BRIEF = f"# Skarv\n\nThe sources say this.\n\n## Light\n\n{LIT.rstrip('.')} [chronicle.md:65].\n"
+LAST = {"handoff": "editor", "content_pipeline": "editor", "orchestrator": "synthesiser", "parallel_research": "merger"}
+
+
+@pytest.mark.parametrize(("module", "field"), WORKFLOWS, ids=lambda each: getattr(each, "__name__", ""))
+async def test_a_model_that_does_not_say_it_is_helped(module: Any, field: str, chronicle: TextFile) -> None:
+    """The note is in the result of every workflow, once, whatever its last author wrote."""
+    last = LAST.get(module.graph.name, "writer")
+    brief = {"text": BRIEF, "changes": ["None."]} if last == "editor" else BRIEF
+    models: dict[str, Any] = {last: ScriptedModel({last: lambda _: brief})}
+    if last == "editor":  # it keeps what the writer wrote
+        models["writer"] = ScriptedModel({"writer": lambda _: {"text": BRIEF}})
+    async with Runner(models=models) as runner:
+        result = await runner.start(module.graph, {field: TASK, "sources": [chronicle]}).result()
+    text = said(module, result)
+    assert LIT.rstrip(".") in text, result.error
+    assert text.count("> **Note:** chronicle.md was read in parts (5); of its") == 1
+
+
+def said(module: Any, result: Any) -> str:
+    """Return the text that a workflow shows first."""
+    if module is content_pipeline:
+        return str(result.state.edited.text).replace("\\", "")
+    return str(result.output).replace("\\", "")
+
+
+async def test_a_published_text_says_it_with_titles(chronicle: TextFile, tmp_path: Path) -> None:
+    """Readers of a post never see a path."""
+    given = {"topic": TASK, "sources": [chronicle], "site": str(tmp_path / "site")}
+    async with Runner() as runner:
+        await runner.start(content_pipeline.graph, given, run_id="one").result()
+        await runner.answer("one", {"verdict": "approve"})
+        result = await runner.resume(content_pipeline.graph, "one").result()
+    assert "Chronicle was read in parts (5)" in str(result.output)
+    assert "chronicle.md" not in str(result.output)
 
 
 async def test_each_part_is_one_question_and_a_failed_one_is_asked_again(chronicle: TextFile) -> None:

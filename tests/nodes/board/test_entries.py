@@ -84,10 +84,10 @@ class TestFindings:
         """The error has the reason of each agent; a draft is returned unchanged."""
         away = Failure(path="scout", kind="timeout", message="away", attempt=1)
         with pytest.raises(ValueError, match="nothing was written: scout: away"):
-            written(draft, [away])
+            written(draft, [away], [])
         with pytest.raises(ValueError, match="none wrote a draft"):
-            written(draft, [])
-        assert written("text", [away]) == "text"
+            written(draft, [], [])
+        assert written("text", [away], []) == "text"
 
     def test_lists_are_merged_by_turns(self) -> None:
         """First items come first, then second ones; a longer list continues alone."""
