@@ -98,7 +98,7 @@ class BedrockModel(AnthropicModel):
 
         http = http_client(anthropic, self._failures.timeout_seconds, self.lane.rates.calls_at_once)
         key = self._key.value(self.name)
-        made = anthropic.AsyncAnthropicBedrock(
+        made = anthropic.AsyncAnthropicBedrock(  # pyright: ignore[reportPrivateImportUsage] - documented
             aws_region=self._region,
             api_key=None if key == _OWN else key,
             base_url=self._address,
@@ -190,7 +190,7 @@ class VertexModel(AnthropicModel):
         import anthropic  # noqa: PLC0415 - `answer` has loaded it
 
         http = http_client(anthropic, self._failures.timeout_seconds, self.lane.rates.calls_at_once)
-        made = anthropic.AsyncAnthropicVertex(
+        made = anthropic.AsyncAnthropicVertex(  # pyright: ignore[reportPrivateImportUsage] - documented
             region=self._region,
             project_id=self._project,
             access_token=self._token,

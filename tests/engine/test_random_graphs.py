@@ -24,7 +24,7 @@ from tests.kit.spec import Case, build
 SCENES = int(os.environ.get("SCENES", "2000"))
 FIRST = int(os.environ.get("FIRST", "0"))
 SCRIPTS = 6  # scripts for each compiled graph
-searched = settings(max_examples=max(10, SCENES // 40), deadline=None, suppress_health_check=list(HealthCheck))
+searched = settings(max_examples=max(10, SCENES // 40), suppress_health_check=list(HealthCheck))
 
 
 @pytest.mark.parametrize("size", range(1, 9))

@@ -126,7 +126,6 @@ def tries(usual: int) -> settings:
     most = EXAMPLES or usual
     return settings(
         max_examples=most,
-        deadline=None,
         suppress_health_check=list(HealthCheck),
         derandomize=not EXAMPLES,
         phases=PHASES,

@@ -354,7 +354,7 @@ def unfinished(run: Visits) -> dict[str, list[tuple[str, int, str]]]:
     return {key: brief([v for v in track.visits[-1:] if not v.completed]) for key, track in run.live.items()}
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, suppress_health_check=list(HealthCheck))
 @given(cases())
 def test_visits_agree_with_the_snapshot(scene: Case) -> None:
     """The runs are of generated graphs, with retries, fallbacks, failures, limits, crashes and resumes."""

@@ -22,7 +22,7 @@ from tests.kit.kinds import VALUES, Everything, EverythingWhole, Spot, joined, n
 from tests.kit.session import Session
 from tests.kit.spec import work
 
-searched = settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+searched = settings(max_examples=30, suppress_health_check=list(HealthCheck))
 REDUCED: dict[str, Callable[[Any, Any], Any]] = {
     "log": lambda old, new: [*old, new],
     "days": lambda old, new: [*old, *new],

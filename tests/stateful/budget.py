@@ -31,7 +31,6 @@ def search(machine: type[RuleBasedStateMachine], examples: int, commands: int = 
     limits = settings(
         max_examples=wanted,
         stateful_step_count=commands,
-        deadline=None,
         phases=[phase for phase in Phase if SHRINKS or phase not in (Phase.shrink, Phase.explain)],
         print_blob=True,
         suppress_health_check=list(HealthCheck),

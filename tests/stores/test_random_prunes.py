@@ -140,7 +140,7 @@ async def play(store: Store, asked: Sequence[Ask]) -> int:
 
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
 @given(chapters=CHAPTERS)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_a_prune_removes_exactly_the_runs_of_the_model(
     kind: Literal["memory", "sqlite"], chapters: list[tuple[list[Made], Rule]]
 ) -> None:

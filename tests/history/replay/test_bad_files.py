@@ -161,14 +161,14 @@ def test_a_truncated_file_is_refused() -> None:
         refusal(MAP[:length])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.binary(max_size=200) | ANY_JSON.map(lambda value: json.dumps(value).encode()))
 def test_any_bytes_are_refused(body: bytes) -> None:
     """They raise nothing but BadExport."""
     refusal(body)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.data())
 def test_arbitrary_json_in_any_place_is_refused_or_folds(data: st.DataObject) -> None:
     """A hostile file with a digest that fits raises BadExport, or is a run that folds."""
