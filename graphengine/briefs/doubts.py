@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from graphengine.briefs.article import Doubts, Fact, Findings
 from graphengine.briefs.draft import CAVEATS_TITLE
 from graphengine.briefs.text.language import in_language_of
-from graphengine.briefs.text.relation import unrelated
+from graphengine.briefs.text.relation import on_task
 from graphengine.briefs.text.survey import survey
 from graphengine.state.failure import Failure
 from graphengine.state.text_file import TextFile
@@ -56,8 +56,8 @@ def doubt(task: str, sources: Sequence[TextFile]) -> Doubts:
     Raises:
         ValueError: There is no source, or none has a statement that can be quoted.
     """
-    found = survey(task, sources)
-    if why := unrelated(task, found):
+    found, why = on_task(task, survey(task, sources))
+    if why:
         return Doubts(notes=[why])
     texts = {at: found.statements[at].text for at in found.order}
     limits = [at for at, text in texts.items() if is_limit(text)]

@@ -11,7 +11,7 @@ from graphengine.briefs.article import Findings
 from graphengine.briefs.doubts import is_limit
 from graphengine.briefs.text.language import in_language_of
 from graphengine.briefs.text.passages import Statement
-from graphengine.briefs.text.relation import unrelated
+from graphengine.briefs.text.relation import on_task
 from graphengine.briefs.text.survey import Survey, survey
 from graphengine.briefs.text.terms import key_terms
 from graphengine.briefs.text.words import mentions, stem_sequence, subject_words
@@ -36,9 +36,9 @@ def research(task: str, sources: Sequence[TextFile]) -> Findings:
     Raises:
         ValueError: There is no source, or none has a statement that can be quoted.
     """
-    found = survey(task, sources)
+    found, why = on_task(task, survey(task, sources))
     paths = [source.path for source in sources]
-    if why := unrelated(task, found):
+    if why:
         return Findings(sources=paths, notes=[*found.notes, why])
     return compose(task, found, paths)
 

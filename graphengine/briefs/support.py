@@ -11,19 +11,20 @@ By form, not by meaning. A claim and its passage are compared word by word, and 
 In other languages than English, whose signs and opposites are unknown, only quotations count, from a word to a word.
 
 A claim can leave out a clause or an aside. A paraphrase in entirely different words counts as unsupported, because
-rules cannot know that it means the same. Not detected: one common word replaced by another, exchanged roles of subject
-and object without a name, and the referent of a pronoun.
+rules cannot know that it means the same. Not detected: one common word replaced by another or in its place, and the
+referent of a pronoun.
 """
 
 import functools
 import re
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from graphengine.briefs import rubric
 from graphengine.briefs.text.language import ENGLISH, current, stop_words
-from graphengine.briefs.text.quantities import has_date, in_figures, spoken
+from graphengine.briefs.text.quantities import has_date, in_figures, spoken, without_halves
 from graphengine.briefs.text.wording import Token, is_specific, period, wording
 from graphengine.briefs.text.words import likeness, share_within, stem, stems, word_list, word_list_pairs, words
 
@@ -43,6 +44,9 @@ _CONTRARY: Final = {
     for pair in ("AT-LEAST AT-MOST", "MORE-THAN LESS-THAN", "ABOVE BELOW", "BEFORE AFTER", "MORE LESS")
     for one, other in (pair.split(), pair.split()[::-1])
 }
+_LISTED: Final = re.compile(r"[,/&`]|\b(?:and|or|nor)\b")
+_LIST_ENDS: Final = re.compile(r"(?:[,/&]|\b(?:and|or|nor))\s*(?:(?:an?|the)\s+)?`?$")
+_CELL: Final = re.compile(r"(?:^|; )([^:;]{1,60}): ([^;]+?)(?=;|\.?$)")  # of a row of a table, as a sentence
 _ENDINGS: Final = frozenset(["ONLY", "UNLESS", "EXCEPT", "IF", "UNTIL", "WITHOUT"])  # after what they limit
 
 
@@ -75,6 +79,7 @@ def complaints(claim: str, passage: str) -> tuple[Complaint, ...]:
 
 @functools.lru_cache(maxsize=4096)
 def _complaints(claim: str, passage: str, language: str) -> tuple[Complaint, ...]:
+    claim, passage = without_halves(claim, language), without_halves(passage, language)
     if words(claim) == words(passage) and wording(claim) == wording(passage):
         return ()
     if not stems(claim) or share_within(stems(claim), stems(passage)) < rubric.SUPPORT_SHARE:
@@ -84,7 +89,8 @@ def _complaints(claim: str, passage: str, language: str) -> tuple[Complaint, ...
         misquoted = _misquoted(_spelled(claim), _spelled(passage), stop_words(language))
         return (*pair.unknown_figures(), *pair.other_periods(), *misquoted)
     found = [*pair.unknown_figures(), *pair.other_periods(), *pair.unknown_words()]
-    found += [*pair.unknown_signs(), *pair.omitted_signs()]
+    found += [*pair.unknown_signs(), *pair.omitted_signs(), *pair.exchanged(claim, passage)]
+    found += _other_cells(claim, passage)
     return tuple(dict.fromkeys(found))
 
 
@@ -259,10 +265,61 @@ class _Pair:
                 self._pairs[at], self._taken[place] = place, at  # each sign of the passage counts once
         return found
 
+    def exchanged(self, claim: str, passage: str) -> list[Complaint]:
+        """Return words that are specific, without a capital, and have another's place: "gzip" and "zstd"."""
+        here, there = _places(self._claim), _places(self._passage)
+        both = sorted(here.keys() & there.keys(), key=here.__getitem__)
+        found: list[Complaint] = []
+        for one in both:
+            why = Complaint(
+                "order", f"says of \u201c{self._claim[here[one]].text}\u201d what the passage says of another"
+            )
+            others = [other for other in both if here[one] < here[other] and there[other] < there[one]]
+            swapped = any(self._has_swapped((here[one], here[other]), (there[other], there[one]), claim, passage)
+                          for other in others)  # fmt: skip
+            if (swapped and not self._is_passive()) or self._has_place_of_another(here[one], there):
+                found.append(why)
+        return found
+
+    def _has_swapped(self, here: tuple[int, int], there: tuple[int, int], claim: str, passage: str) -> bool:
+        """Return whether two words are around the same ones in reverse order, and are no two entries of a list."""
+        inner = [one.value for one in self._claim[here[0] + 1 : here[1]]]
+        if inner != [one.value for one in self._passage[there[0] + 1 : there[1]]]:
+            return False
+        between = _between(claim, self._claim[here[0]].text, self._claim[here[1]].text)
+        if between is None or between != _between(passage, self._passage[there[0]].text, self._passage[there[1]].text):
+            return False
+        rest = [word for word in _LISTED.sub(" ", between).split() if not is_specific(word)]
+        if not rest:
+            return False
+        after = [one.value for one in self._claim[here[1] + 1 : here[1] + 1 + len(inner)]]
+        return not (_LIST_ENDS.search(between) and after == inner)  # "zinc oxide and copper oxide"
+
+    def _has_place_of_another(self, at: int, there: Mapping[str, int]) -> bool:
+        """Return whether a word is between the words between which the passage has one that the claim lacks."""
+        around = self._around(self._claim, at)
+        own = self._around(self._passage, there[self._claim[at].key])
+        claimed = {one.key for one in self._claim}
+        return around != (None, None) and all(a != b for a, b in zip(around, own, strict=True)) and any(
+            self._around(self._passage, place) == around for key, place in there.items() if key not in claimed
+        )  # fmt: skip
+
+    @staticmethod
+    def _around(tokens: Sequence[Token], at: int) -> tuple[object, object]:
+        before, after = _neighbour(tokens, at, -1), _neighbour(tokens, at, 1)
+        return (None if before is None else tokens[before].value, None if after is None else tokens[after].value)
+
     def _contrary(self, sign: Token) -> Token | None:
         """Return a sign of the passage that the claim lacks and that says the contrary: "at least", "at most"."""
-        free = [one for at, one in enumerate(self._passage) if at not in self._taken and one.kind == "sign"]
+        free = [one for at, one in enumerate(self._passage) if at not in self._taken]
+        if sign.key == "EXCEPT":
+            return next((one for one in free if one.text.lower() == "including"), None)
+        free = [one for one in free if one.kind == "sign"]
         return next((one for one in free if one.key == _CONTRARY.get(sign.key)), None)
+
+    def _included(self, tokens: Sequence[Token], matched: Collection[int]) -> bool:
+        """Return whether an unmatched word of a sentence is "including", the contrary of "except"."""
+        return any(one.text.lower() == "including" and at not in matched for at, one in enumerate(tokens))
 
     def _counterpart(self, at: int, wanted: frozenset[str]) -> int | None:
         """Return a free sign of the passage with the meaning of the claim's sign and the same words."""
@@ -279,7 +336,8 @@ class _Pair:
         for place, one in enumerate(self._passage):
             if one.kind != "sign" or place in self._taken or one.key in _OPTIONAL or not self._limits(place):
                 continue
-            found.append(Complaint(_kind(one), f"leaves out \u201c{one.text}\u201d"))
+            contrary = one.key == "EXCEPT" and self._included(self._claim, self._pairs)
+            found.append(Complaint("opposite" if contrary else _kind(one), f"leaves out \u201c{one.text}\u201d"))
         return found
 
     def _limits(self, place: int) -> bool:
@@ -299,6 +357,30 @@ class _Pair:
             if here is not None and there is not None and self._claim[here].value == self._passage[there].value:
                 return True
         return False
+
+
+def _places(tokens: Sequence[Token]) -> dict[str, int]:
+    """Return the places of the specific words that a sentence has once."""
+    found = [(one.key, at) for at, one in enumerate(tokens) if one.kind == "word" and is_specific(one.text)]
+    count = Counter(key for key, _ in found)
+    return {key: at for key, at in found if count[key] == 1}
+
+
+def _between(sentence: str, first: str, last: str) -> str | None:
+    """Return what is between two words of a sentence, in lower case; None if they are not found in this order."""
+    found = re.search(rf"\b{re.escape(first)}\b(.*?)\b{re.escape(last)}\b", sentence, re.DOTALL)
+    return found[1].lower() if found else None
+
+
+def _other_cells(claim: str, passage: str) -> list[Complaint]:
+    """Return values that a row of a table has under a heading where the passage has another: "Codec: gzip"."""
+    cited = dict(_CELL.findall(passage))
+    found: list[Complaint] = []
+    for name, value in _CELL.findall(claim) if len(cited) > 1 else []:
+        known = cited.get(name, value)
+        if set(words(value.casefold())).isdisjoint(words(known.casefold())) and words(value):
+            found.append(Complaint("opposite", f"has \u201c{value}\u201d instead of \u201c{known}\u201d"))
+    return found
 
 
 def _kind(sign: Token) -> str:

@@ -189,6 +189,25 @@ def test_sources_on_something_else_are_said_to_be_unrelated(task: str, case: Cas
     assert doubt(task, case.article.sources).notes == found.notes
 
 
+@pytest.mark.parametrize(
+    ("task", "file_lines"),
+    [
+        ("What changes in version 4.1.3?", {25, 26}),
+        ("What changes in 4.1?", {25, 26, 32, 36}),
+        ("What was removed or fixed since 4.1.3: timeout, uploads, redirects?", set(range(7, 37))),
+        ("What changes in version 3.4.0?", set()),
+    ],
+)
+def test_sections_on_other_versions_do_not_answer(task: str, file_lines: set[int]) -> None:
+    """If there is nothing on the version that is asked for, the notes say so."""
+    source = TextFile(path="changelog.md", text=(HELD / "changelog.md").read_text("utf-8"))
+    found = research(task, [source])
+    assert {fact.line for fact in found.all_facts()} <= file_lines
+    assert bool(found.key_areas) is bool(file_lines)
+    assert file_lines or "nothing on 3.4.0, only on 4.1.2, 4.1.3, 4.2.0" in found.notes[-1]
+    assert {fact.line for fact in doubt(task, [source]).all_facts()} <= file_lines
+
+
 async def test_a_run_on_unrelated_sources_ends_without_a_brief() -> None:
     """Its label says so, and its result gives the reason."""
     (case,) = (case for case in CASES if not case.facts)

@@ -163,7 +163,7 @@ def _markdown_blocks(text: str) -> Iterator[Block]:
         lines = _inline_lines(token, token.map[0] + 1)
         last = " ".join(" ".join(part for _, part in lines).split())
         if opener == "heading_open":
-            headings.enter(int(tokens[at - 1].tag[1]), _clean_heading(last))
+            headings.enter(int(tokens[at - 1].tag[1]), _clean_heading(last or _version(token.content)))
         elif opener == "paragraph_open" and lines:
             yield Block(lines, headings.path(), is_entry=bool(leads), lead=next(reversed(leads), ""))
 
@@ -321,7 +321,14 @@ def _is_drawing(paragraph: list[tuple[int, str]]) -> bool:
     return prose / len(text) < PROSE_SHARE
 
 
+_RELEASE = re.compile(r"(?<![\d.])\d+(?:\.\d+){1,3}(?![\d.])")
 _HEADING_NUMBER = re.compile(r"^(?:\d+(?:\.\d+)*[.)]?|[IVX]+\.)\s+")
+
+
+def _version(title: str) -> str:
+    """Return the version that a heading without words names, as "4.2.0"; "" if it names none."""
+    found = _RELEASE.search(title)
+    return found[0] if found else ""
 
 
 def _clean_heading(title: str) -> str:

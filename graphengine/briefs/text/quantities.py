@@ -142,6 +142,37 @@ def _in_figures(found: re.Match[str], language: str) -> str:
     return f" {year or '-'}-{month}{f'-{day:02}' if day else ''} "
 
 
+_HALVES: Final[Mapping[str, Mapping[str, str]]] = {
+    ENGLISH: {
+        r"half an? second": "0.5 seconds",
+        r"half an? minute": "30 seconds",
+        r"half an hour": "30 minutes",
+        r"an hour and a half|one and a half hours": "90 minutes",
+        r"half a day": "12 hours",
+        r"half a year": "6 months",
+        r"half a dozen": "6",
+        r"half a million": "500000",
+        r"half a billion": "500000000",
+    },
+    GERMAN: {
+        r"(?:eine )?halbe Sekunde": "0,5 Sekunden",
+        r"(?:eine |einer )?halben? Minute": "30 Sekunden",
+        r"(?:eine |einer )?halben? Stunde": "30 Minuten",
+        r"anderthalb Stunden": "90 Minuten",
+        r"(?:ein |einen )?halber? Tag|halben Tag": "12 Stunden",
+        r"(?:ein |einem )?halbe[sn] Jahr": "6 Monate",
+        r"(?:eine )?halbe Million": "500000",
+    },
+}
+
+
+def without_halves(text: str, language: str) -> str:
+    """Return a text with "half a minute" as "30 seconds"."""
+    for phrase, plain in _HALVES.get(language, {}).items():
+        text = re.sub(rf"\b(?:{phrase})\b", plain, text, flags=re.IGNORECASE)
+    return text
+
+
 def has_date(known: Sequence[str], claimed: str) -> bool:
     """Return whether one of some dates is the claimed one, or says it more exactly: the day of a month or year."""
     if claimed.startswith("--"):

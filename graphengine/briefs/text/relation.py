@@ -3,6 +3,8 @@
 A word of the task is evidence if it is in a heading or a file name, in two statements, or in one statement with another
 word of the task. One shared word, as "holes" in a text on walls, is none; a name of an English task is. Sources with
 evidence for less than half of the words are unrelated, unless most of several words are in some statement each.
+
+If a task names a version, as 3.4.0, sections headed by another one do not answer it.
 """
 
 import re
@@ -17,7 +19,39 @@ from graphengine.briefs.text.words import mentions, stem_sequence, subject_words
 RELATED_SHARE = 0.5  # of the words that name the subject of a task
 UNRELATED = "The sources seem unrelated to the task"
 SEVERAL, MOST = 3, 0.75  # words that are in one statement each are evidence if there are so many of them
+_VERSION = re.compile(r"(?<![\w.,-])v?(\d{1,4}(?:\.\d{1,5})+)(?![\w-]|[.,]\d)")
+_RANGE = re.compile(r"\b(?:since|from|after|before|until|up to|than|between|seit|ab|bis|von|nach|vor)\b", re.IGNORECASE)
+_RELEASED = re.compile(rf"\b(?:version|release|(?:changed?|changes|new) in)\s+(?={_VERSION.pattern})", re.IGNORECASE)
 _NO_WORD = re.compile(r"[\W_]+")
+
+
+def on_task(task: str, found: Survey) -> tuple[Survey, str]:
+    """Return the statements that can answer a task, and why there are none; "" if there are some.
+
+    Args:
+        task: The task.
+        found: The statements of the sources.
+    """
+    asked = set(_VERSION.findall(task))
+    headed = [{one for each in statement.headings for one in _VERSION.findall(each)} for statement in found.statements]
+    is_headed = any(_is_on(asked, each, "") for each in headed if each)
+    if _RANGE.search(task) or not (is_headed or _RELEASED.search(task)):  # "since 3.3"; "Python 3.9" of a changelog
+        asked = set()
+    kept = [at for at, versions in enumerate(headed) if _is_on(asked, versions, found.statements[at].text)]
+    if asked and not kept:
+        others = ", ".join(sorted(set().union(*headed)))
+        return found.only(()), f"{UNRELATED}: they have nothing on {', '.join(sorted(asked))}, only on {others}."
+    found = found.only(kept)
+    answered = bool(asked) and is_headed and not specific_words(task)  # "What is new in 4.2.0?"
+    return found, "" if answered else unrelated(task, found)
+
+
+def _is_on(asked: set[str], headed: set[str], text: str) -> bool:
+    """Return whether a statement is on one of the versions asked for: 4.2.1 is on 4.2."""
+    if not asked or not headed:
+        return True
+    said = headed | set(_VERSION.findall(text))
+    return any(f"{one}.".startswith(f"{version}.") for one in said for version in asked)
 
 
 def unrelated(task: str, found: Survey) -> str:

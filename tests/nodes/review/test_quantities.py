@@ -22,6 +22,9 @@ SAME = [
     ("Die Gemeinde zahlt der F\u00e4hre 80.000 Euro im Jahr.",
      "Die Gemeinde zahlt der F\u00e4hre 80 000 Euro im Jahr."),
     ("Das Schiff lief am 14. April 2024 auf eine Sandbank.", "Das Schiff lief am 2024-04-14 auf eine Sandbank."),
+    ("It waits 30 seconds.", "It waits half a minute."),
+    ("The pump runs for an hour and a half.", "The pump runs for 90 minutes."),
+    ("Die F\u00e4hre braucht 30 Minuten bis zum Hafen.", "Die F\u00e4hre braucht eine halbe Stunde bis zum Hafen."),
 ]  # fmt: skip
 
 FALSE_CLAIMS = [

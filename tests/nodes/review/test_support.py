@@ -2,7 +2,7 @@
 
 import pytest
 
-from graphengine.briefs.support import complaints, repeats
+from graphengine.briefs.support import FALSE, complaints, repeats
 
 SUPPORTED = [
     # a claim can be its source, or a part of it
@@ -173,6 +173,42 @@ def test_a_weaker_claim_is_supported(passage: str, claim: str) -> None:
 def test_a_different_claim_is_not_supported(passage: str, claim: str) -> None:
     """Another figure, unit, denial, quantifier, bound or name, or an opposite, makes it another claim."""
     assert complaints(claim, passage)
+
+
+EXCHANGED = [
+    ("Pets are admitted to all rooms, except dogs.", "Pets are admitted to all rooms, including dogs."),
+    ("Pets are admitted to all rooms, including dogs.", "Pets are admitted to all rooms, except dogs."),
+    ("The Tenant pays late if the Landlord says so.", "The Landlord pays late if the Tenant says so."),
+    ("The tenant pays late if the landlord agrees.", "The landlord pays late if the tenant agrees."),
+    ("Data is written with zstd and read with gzip.", "Data is written with gzip and read with zstd."),
+    ("The default changed from gzip to zstd.", "The default changed from zstd to gzip."),
+    ("The exporter writes zstd by default instead of gzip.", "The exporter writes gzip by default."),
+    ("Codec: zstd; Ratio: 3.1; Use: archives", "Codec: zstd; Ratio: 3.1; Use: logs"),
+]
+IN_ANOTHER_ORDER = [
+    ("Zstd and gzip archives are read.", "Gzip and zstd archives are read."),
+    ("Archives of lz4, gzip and zstd are read.", "Archives of zstd, gzip and lz4 are read."),
+    ("Zinc oxide and copper oxide dissolve.", "Copper oxide and zinc oxide dissolve."),
+    ("Gzip replaces zstd.", "Zstd is replaced by gzip."),
+    ("Bread and rye contain gluten.", "Gluten is in bread and rye."),
+    ("Bakers use rye; wheat is for cakes.", "Bakers use wheat for cakes."),
+    ("The cat and the dog sleep.", "The dog sleeps."),
+    ("In winter the ferry takes lorries, in summer coaches.", "The ferry takes coaches in summer, lorries in winter."),
+    ("A mirror sends on the light which a lens collects.", "A lens collects light and a mirror sends it on."),
+    ("Note: pumps fail; Cause: rust and salt.", "Note: pumps fail; Cause: rust."),
+]
+
+
+@pytest.mark.parametrize(("passage", "claim"), EXCHANGED)
+def test_one_word_in_the_place_of_another_makes_a_claim_false(passage: str, claim: str) -> None:
+    """Two names or specific words of a sentence, "except" and "including", a value of another row."""
+    assert {one.kind for one in complaints(claim, passage)} & FALSE
+
+
+@pytest.mark.parametrize(("passage", "claim"), IN_ANOTHER_ORDER)
+def test_words_in_another_order_that_say_the_same_are_supported(passage: str, claim: str) -> None:
+    """Entries of a list, another voice, clauses in another order."""
+    assert complaints(claim, passage) == ()
 
 
 @pytest.mark.parametrize(("passage", "claim"), UNSEEN)
