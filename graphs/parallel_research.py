@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
-from graphengine import END, START, Agent, Graph, Retry, TextFile
+from graphengine import END, START, Agent, Context, Graph, Retry, TextFile
 from graphengine.briefs.endings import with_notes
 from graphengine.briefs.excerpts import are_long, divide, lines_of
 from graphengine.briefs.text.samples import sample
@@ -23,7 +23,7 @@ from graphengine.patterns import FanOut, fan_out_fan_in
 from graphengine.patterns.outcomes import Outcome
 from nodes.reading import agents as team
 from nodes.reading.agents import Job, Notes
-from nodes.review.gathering import gather
+from nodes.review.gathering import gather, window_of
 
 CONCURRENCY = 8  # readers at a time
 TIMEOUT_SECONDS = 120.0  # of one reading, its retries not counted
@@ -45,10 +45,10 @@ class Research(FanOut):
     merged: str = ""
 
 
-async def planned(task: str, sources: list[TextFile], specialists: list[str]) -> dict[str, object]:
+async def planned(task: str, sources: list[TextFile], specialists: list[str], ctx: Context) -> dict[str, object]:
     """Return the readings: of sources, long ones divided; of specialists; else of pages of the web."""
     read = sources if sources or any(name.strip() for name in specialists) else await gather(task)
-    if are_long(read):
+    if are_long(read, await window_of(["reader"], ctx)):
         read = [lines_of(part, read) for part in divide(read)]
     return {"sources": read, "jobs": team.jobs(read, specialists)}
 

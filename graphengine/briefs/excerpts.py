@@ -19,6 +19,9 @@ from graphengine.graph.templates import labelled
 from graphengine.state.text_file import TextFile
 
 LONG_BYTES = 400_000  # of all sources together: some 100,000 tokens, so that they fit into windows of 128,000
+SHORT_BYTES = 16_000  # that fit into every window of 32,000
+BYTES_A_TOKEN = 4  # of English prose
+BESIDE_TOKENS = 28_000  # for instructions, line numbers and the answer
 PART_BYTES = 40_000
 MOST_PARTS = 200  # longer sources get longer parts
 QUOTATIONS = 8  # of one part
@@ -48,9 +51,24 @@ class Quoted(BaseModel):
     facts: list[Fact] = []
 
 
-def are_long(sources: Sequence[TextFile]) -> bool:
-    """Return whether sources are too long for one question."""
-    return sum(len(source.text.encode()) for source in sources) > LONG_BYTES
+def may_be_long(sources: Sequence[TextFile]) -> bool:
+    """Return whether sources are too long for some models."""
+    return _size(sources) > min(SHORT_BYTES, LONG_BYTES)
+
+
+def are_long(sources: Sequence[TextFile], window_tokens: int | None) -> bool:
+    """Return whether sources are too long for one question to a model.
+
+    Args:
+        sources: The sources.
+        window_tokens: How much the model reads at once; None if it is unknown.
+    """
+    room = LONG_BYTES if window_tokens is None else (window_tokens - BESIDE_TOKENS) * BYTES_A_TOKEN
+    return _size(sources) > min(LONG_BYTES, max(SHORT_BYTES, room))
+
+
+def _size(sources: Sequence[TextFile]) -> int:
+    return sum(len(source.text.encode()) for source in sources)
 
 
 def divide(sources: Sequence[TextFile]) -> list[Part]:

@@ -69,6 +69,10 @@ class _Counting(OfflineModel):
         self._name = name
         self._rows = rows
 
+    async def window_tokens(self) -> int | None:
+        """Return the window of the model; None if it is unknown, or rules answer."""
+        return await _prices_of(self._name).window() if self._name else None
+
     async def answer(self, request: Request) -> Response:
         """Return the stand-in's answer, and count it."""
         model = self._name or self._own.get(request.agent, RULES)
@@ -153,10 +157,14 @@ def _name_of(model: object) -> str:
 async def _cost(model: str, spent: Sequence[Spent]) -> float | None:
     if model == RULES:
         return 0.0
-    provider, _, name = model.partition(":")
-    prices = Prices(provider, name) if provider in {"anthropic", "openai"} else Prices("", name.partition("@")[0])
+    prices = _prices_of(model)
     each = [await prices.cost(one) for one in spent]
     return None if None in each else sum(usd for usd in each if usd is not None)
+
+
+def _prices_of(model: str) -> Prices:
+    provider, _, name = model.partition(":")
+    return Prices(provider, name) if provider in {"anthropic", "openai"} else Prices("", name.partition("@")[0])
 
 
 def _cells(row: Counted, usd: float | None, most: float | None) -> tuple[str, ...]:

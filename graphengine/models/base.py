@@ -318,6 +318,15 @@ class KnowsPrices(Protocol):
 
 
 @runtime_checkable
+class KnowsWindow(Protocol):
+    """A model that can know how much it reads at once."""
+
+    async def window_tokens(self) -> int | None:
+        """Return how many tokens question and answer can have together; None if it is unknown."""
+        ...
+
+
+@runtime_checkable
 class EstimatesCosts(Protocol):
     """A model that can estimate the cost of a call from its size."""
 
@@ -333,6 +342,7 @@ __all__ = [
     "Compacts",
     "EstimatesCosts",
     "KnowsPrices",
+    "KnowsWindow",
     "Message",
     "Model",
     "Request",

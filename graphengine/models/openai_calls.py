@@ -321,6 +321,10 @@ class ServedModel(ABC):
         """Return whether `cost_usd` of its answers will be known."""
         return await self._prices.known()
 
+    async def window_tokens(self) -> int | None:
+        """Return how many tokens question and answer can have together; None if it is unknown."""
+        return await self._prices.window()
+
     async def price_of(self, input_tokens: int, output_tokens: int) -> float | None:
         """Return the cost of so many tokens in US dollars; None if it is unknown."""
         return await self._prices.cost(Spent(input_tokens, output_tokens=output_tokens))

@@ -157,6 +157,17 @@ class Prices:
             return None
         return self._listed(tables, spent, names)
 
+    async def window(self) -> int | None:
+        """Return how many tokens question and answer can have together, by the tables; None if it is unknown."""
+        try:
+            await load("genai_prices.data", "models")
+            tables = await load("genai_prices", "models")
+            snapshot = tables.data_snapshot.get_snapshot()
+            _, found = snapshot.find_provider_model(self._model, None, self._provider or None, self._address or None)
+        except (ModelUnavailable, LookupError):
+            return None
+        return int(found.context_window) if found.context_window else None
+
     async def usage(self, spent: Spent | None) -> dict[str, float | None] | None:
         """Return the usage of a failed call, by the names that steps record; None if it is unknown.
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias
 
 from graphengine.errors import ModelError
-from graphengine.models.base import Closes, EstimatesCosts, KnowsPrices
+from graphengine.models.base import Closes, EstimatesCosts, KnowsPrices, KnowsWindow
 from graphengine.models.hosted import lacking
 from graphengine.models.lane import lane_of
 from graphengine.models.names import as_model
@@ -137,6 +137,11 @@ class RecordedModel:
         """Return whether the underlying model knows its price; True without one, as replayed answers cost nothing."""
         model: object = self._model
         return await model.knows_price() if isinstance(model, KnowsPrices) else True
+
+    async def window_tokens(self) -> int | None:
+        """Return the underlying model's window; None if it is unknown, or there is no model."""
+        model: object = self._model
+        return await model.window_tokens() if isinstance(model, KnowsWindow) else None
 
     async def price_of(self, input_tokens: int, output_tokens: int) -> float | None:
         """Return the underlying model's estimate; 0.0 without one, as replayed answers cost nothing."""

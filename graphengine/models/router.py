@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from graphengine.calls.caller_line import ends_at_caller
 from graphengine.errors import DefinitionError, ModelError, ModelOverloaded, ModelTransient
-from graphengine.models.base import Closes, Compacts, EstimatesCosts, KnowsPrices
+from graphengine.models.base import Closes, Compacts, EstimatesCosts, KnowsPrices, KnowsWindow
 from graphengine.models.hosted import lacking
 from graphengine.models.lane import Call, Lane, lane_of
 from graphengine.models.line import PLAIN
@@ -126,6 +126,11 @@ class Router:
     def compacts(self, tokens: int) -> bool:
         """Return whether the provider of each of the models compacts conversations itself."""
         return all(isinstance(model, Compacts) and model.compacts(tokens) for model in self._models)
+
+    async def window_tokens(self) -> int | None:
+        """Return the smallest window of its models that is known; None if none is."""
+        known = [await model.window_tokens() for model in self._models if isinstance(model, KnowsWindow)]
+        return min((window for window in known if window), default=None)
 
     async def price_of(self, input_tokens: int, output_tokens: int) -> float | None:
         """Return the cost of so many tokens at the dearest model; None if it is unknown for one of them."""

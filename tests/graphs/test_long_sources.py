@@ -10,6 +10,7 @@ from graphengine.briefs import excerpts
 from graphengine.briefs.endings import with_warning
 from graphengine.briefs.evidence import numbered
 from graphengine.errors import ModelUnavailable
+from graphengine.models import OfflineModel
 from graphs import blackboard, content_pipeline, event_bus, handoff, orchestrator, parallel_research, review_loop
 
 TASK = "The lighthouse at Skarv"
@@ -114,6 +115,39 @@ async def test_each_part_is_one_question_and_a_failed_one_is_asked_again(chronic
     assert len(asked) - first < len(parts) <= len(asked) <= len(parts) + 1
     assert max(map(len, asked)) < 3_500 < len(chronicle.text)
     assert LIT.rstrip(".") in str(done.output)
+
+
+class Small(OfflineModel):
+    """Rules with the window of a small model."""
+
+    async def window_tokens(self) -> int:
+        """Return 32,000."""
+        return 32_000
+
+
+@pytest.mark.parametrize(("module", "agent"), [(review_loop, "sceptic"), (handoff, "*"), (parallel_research, "reader")])
+async def test_a_smaller_window_reads_in_parts_as_well(
+    module: Any, agent: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The limit is that of the model of the agent that reads most; without a known window, the same text is whole."""
+    monkeypatch.setattr(excerpts, "PART_BYTES", 9_000)
+    filler = [f"In {year} the crane on quay {year % 7} was paid with {year % 90} coins." for year in range(1600, 2000)]
+    source = TextFile(path="chronicle.md", text="\n".join(["# Chronicle", "", *filler, LIT]))
+    given = {"topic" if module is handoff else "task": TASK, "sources": [source]}
+    for models, in_parts in (({agent: Small()}, True), ({}, False)):
+        async with Runner(models=models) as runner:
+            result = await runner.start(module.graph, given).result()
+        assert LIT.rstrip(".") in str(result.output) or module is parallel_research
+        assert ("chronicle.md was read in parts (3)" in said(module, result)) is in_parts
+        assert result.state.sources[0] == source or in_parts
+
+
+def test_the_limit_is_derived_from_the_window() -> None:
+    """It is never above that for unknown windows, and short sources are always read whole."""
+    sources = {size: [TextFile(path="a.md", text="x" * size)] for size in (15_000, 20_000, 300_000, 500_000)}
+    for window, longest in ((8_000, 15_000), (32_000, 15_000), (64_000, 20_000), (1_000_000, 300_000), (None, 300_000)):
+        fit = [size for size, texts in sources.items() if not excerpts.are_long(texts, window)]
+        assert max(fit) == longest
 
 
 def test_an_excerpt_keeps_lines_headings_and_heads_of_tables() -> None:

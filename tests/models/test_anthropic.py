@@ -27,6 +27,7 @@ from graphengine.models import sdk
 from graphengine.models.anthropic import AnthropicModel
 from graphengine.models.base import Closes, KnowsPrices, Message, Model, Request, ToolCall
 from graphengine.models.prices import Price
+from graphengine.models.router import Router
 from graphengine.models.settings import Settings
 from graphengine.testing.model_scenes import Babbles, Counted, Fails, Noise, Says, Tears, Trouble
 from tests.models.acts import Raw
@@ -198,6 +199,12 @@ class TestAnswers:
         assert await AnthropicModel("claude-haiku-4-5").knows_price()
         assert not await AnthropicModel("my-own").knows_price()
         assert await AnthropicModel("my-own", price=Price(1, 2)).knows_price()
+
+    async def test_the_window_of_a_listed_model_is_known(self) -> None:
+        """It is in the same tables; a router has that of its smallest model."""
+        known, own = AnthropicModel("claude-haiku-4-5"), AnthropicModel("my-own", price=Price(1, 2))
+        assert (await known.window_tokens(), await own.window_tokens()) == (200_000, None)
+        assert await Router([own, known, "openai:gpt-4o", "offline"]).window_tokens() == 128_000
 
 
 def start(**more: Any) -> Event:
