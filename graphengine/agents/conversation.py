@@ -284,6 +284,8 @@ class Conversation(Generic[T]):
         answered: list[Response] = []
 
         async def call(request: Request) -> Response:
+            if answered and self._live is not None:
+                self._live.reset("a hook calls the model again")
             answered.append(await self._called(model, request))
             return answered[-1]
 

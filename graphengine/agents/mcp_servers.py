@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from mcp import Client, types
 
     from graphengine.agents.approval import Approve
+    from graphengine.agents.tools import OnError
 
 _UNFIT: Final = re.compile(r"[^A-Za-z0-9_-]")
 _MAX_PAGES: Final = 1_000
@@ -57,6 +58,8 @@ def mcp(  # noqa: PLR0913 - keyword options of a call that is written once
     timeout_seconds: float = 60.0,
     approve: Approve | Collection[str] | Mapping[str, Approve] = False,
     media: bool = False,
+    serial: bool | Collection[str] = False,
+    on_error: OnError = "tell",
 ) -> McpServer:
     """Return the tools of an MCP server, for `Agent(tools=[mcp(…)])`. Needs the extra `mcp`.
 
@@ -73,6 +76,11 @@ def mcp(  # noqa: PLR0913 - keyword options of a call that is written once
         approve: Whether a person has to approve each call, or under which rule, as for `tool`; or the tools whose calls
             need that, by the server's names, or a dict of them with the rule of each.
         media: Whether to show pictures and PDF documents in results to the model; else a line describes them.
+        serial: Whether no call runs at the same time as another call of its turn, as for `tool`; or the tools of which
+            this is true, by the server's names.
+        on_error: What a call does that gets no result, because the server cannot be started, ends, does not answer in
+            time or refuses the call: `"tell"` tells the model, `"raise"` fails the node. A result that the server marks
+            as an error always goes to the model.
 
     Returns:
         A source of tools; nothing is started yet.
@@ -89,8 +97,10 @@ def mcp(  # noqa: PLR0913 - keyword options of a call that is written once
         raise _refused("it needs a command or a url", "mcp('python server.py') or mcp(url='http://127.0.0.1:8000/mcp')")
     if (words and headers) or (url and env):
         raise _refused("env= is for a command, headers= for a url", "use the other one")
-    if isinstance(only, str) or isinstance(approve, str):
-        raise _refused("only= and approve= take several names", "give a list: only=['read_file']")
+    if isinstance(only, str) or isinstance(approve, str) or isinstance(serial, str):
+        raise _refused("only=, approve= and serial= take several names", "give a list: only=['read_file']")
+    if on_error not in ("tell", "raise"):
+        raise _refused(f"on_error={on_error!r}", 'give "tell", for the model, or "raise"')
     if not is_seconds(timeout_seconds):
         raise _refused(f"timeout_seconds={timeout_seconds!r}", "give seconds above 0")
     address = Address(words, url or "", dict(env or {}), dict(headers or {}))
@@ -100,7 +110,8 @@ def mcp(  # noqa: PLR0913 - keyword options of a call that is written once
         asks = approve
     else:
         asks = dict.fromkeys(approve, True)
-    return McpServer(address, chosen, prefix, timeout_seconds, asks, media)
+    ordered = serial if isinstance(serial, bool) else tuple(serial)
+    return McpServer(address, chosen, prefix, timeout_seconds, asks, media, ordered, on_error)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,6 +124,8 @@ class McpServer:
     timeout_seconds: float
     approve: Approve | Mapping[str, Approve]
     media: bool = False
+    serial: bool | tuple[str, ...] = False
+    on_error: OnError = "tell"
     _shared: WeakKeyDictionary[asyncio.AbstractEventLoop, _Shared] = field(
         init=False, repr=False, default_factory=WeakKeyDictionary
     )
@@ -127,7 +140,7 @@ class McpServer:
 
         Raises:
             ToolsUnavailable: The package mcp is missing, or the server does not start or answer.
-            DefinitionError: A tool's name is invalid or clashes, or `only` or `approve` names an unknown tool.
+            DefinitionError: A tool's name is invalid or clashes, or `only`, `approve` or `serial` has an unknown one.
         """
         loop = asyncio.get_running_loop()
         shared = self._shared.get(loop)
@@ -155,6 +168,7 @@ class McpServer:
         found = [each for each in found if not _is_long_work(each)]
         known = [each.name for each in found]
         named = [*(self.only or ()), *(self.approve if isinstance(self.approve, Mapping) else ())]
+        named += self.serial if isinstance(self.serial, tuple) else ()
         if missing := sorted(set(named).difference(known)):
             text = f"the MCP server {self.name} has no tool {', '.join(missing)}"
             raise DefinitionError(text, where=f"mcp {self.name}", repair=f"it has {', '.join(known) or 'none'}")
@@ -173,6 +187,8 @@ class McpServer:
             description=spec.description or spec.title or "",
             approve=self.approve.get(spec.name, False) if isinstance(self.approve, Mapping) else self.approve,
             timeout_seconds=self.timeout_seconds,
+            serial=spec.name in self.serial if isinstance(self.serial, tuple) else self.serial,
+            on_error=self.on_error,
             schema=spec.input_schema,
         )
 
@@ -212,17 +228,26 @@ class _Shared:
             ) from error
 
     async def call(self, tool: str, arguments: Mapping[str, object]) -> ToolOutcome:
-        """Call the server's tool; failures are reported in the outcome."""
+        """Call the server's tool; failures are reported in the outcome.
+
+        Raises:
+            ToolsUnavailable: There is no result, and the server's `on_error` is "raise".
+        """
         try:
             connection = await self._connected()
         except ToolsUnavailable as error:
+            if self._server.on_error == "raise":
+                raise
             return ToolOutcome(error.message, is_error=True)
         try:
             result = await connection.client.call_tool(tool, dict(arguments))
         except Exception as error:  # noqa: BLE001 - the client, or a malformed answer, may raise anything
-            if is_closed(error) or connection.ended:
-                return ToolOutcome(await self._died(connection), is_error=True)
-            return ToolOutcome(self._text_of(error), is_error=True)
+            is_over = is_closed(error) or connection.ended
+            text = await self._died(connection) if is_over else self._text_of(error)
+            if self._server.on_error == "raise":
+                where = f"mcp {self._server.name}, tool {tool}"
+                raise ToolsUnavailable(text, where=where, repair="look at what the server writes") from None
+            return ToolOutcome(text, is_error=True)
         shown: list[Media] | None = [] if self._server.media else None
         text = self._server.address.struck(text_of_result(result, shown))
         return ToolOutcome(text, result.is_error, shown or ())

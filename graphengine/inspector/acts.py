@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.errors import InputError
 from graphengine.history.selection import status_of
-from graphengine.inspector.queries import text_of, texts_of
+from graphengine.inspector.queries import flag_of, text_of, texts_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -62,14 +62,15 @@ class Acts:
             )
 
     async def stop(self, body: Mapping[str, Any]) -> None:
-        """Stop a run that waits or is queued, or ask its driver to stop it."""
+        """Stop a run that waits or is queued, or ask its driver to stop it; `now` cancels what is in flight."""
+        now = flag_of(body, "now")
         info = await self._reader.info(text_of(body, "id"))
         if status_of(info) not in ("queued", "running", "waiting"):
             message = f"run {info.id} is {status_of(info)}, so there is nothing to stop"
             raise InputError(message, where=f"run {info.id}", repair="resume it if it is to continue")
         async with self._runner() as runner:
             with suppress(TimeoutError):  # a run that is driven here stops after its nodes in flight
-                await asyncio.wait_for(runner.stop(info.id), _STOP_SECONDS)
+                await asyncio.wait_for(runner.stop(info.id, now=now), _STOP_SECONDS)
 
     async def tag(self, body: Mapping[str, Any]) -> None:
         """Add and remove tags of a run."""

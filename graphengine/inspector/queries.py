@@ -84,6 +84,18 @@ def text_of(body: Mapping[str, Any], name: str) -> str:
     return found
 
 
+def flag_of(body: Mapping[str, Any], name: str) -> bool:
+    """Return true or false of a body; false if it is missing.
+
+    Raises:
+        InputError: It is something else.
+    """
+    found = body.get(name, False)
+    if not isinstance(found, bool):
+        raise InputError(f"{name} must be true or false", where=name)
+    return found
+
+
 def texts_of(body: Mapping[str, Any], name: str) -> list[str]:
     """Return a list of texts of a body; empty if it has none.
 
@@ -96,4 +108,4 @@ def texts_of(body: Mapping[str, Any], name: str) -> list[str]:
     return [text_of({name: each}, name) for each in found]
 
 
-__all__ = ["BadQuery", "Query", "text_of", "texts_of"]
+__all__ = ["BadQuery", "Query", "flag_of", "text_of", "texts_of"]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Final, cast
 
 from graphengine.errors import ModelUnavailable
 from graphengine.models.anthropic import AnthropicModel
+from graphengine.models.hosted import HOSTS
 from graphengine.models.lane import lane_for
 from graphengine.models.openai_calls import Server
 from graphengine.models.openai_chat import OpenAIChatModel
@@ -18,14 +19,18 @@ from graphengine.models.sdk import CALLS_AT_ONCE, Failures, Key, http_client, lo
 from graphengine.state.json_values import utf8_text
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from anthropic import AsyncAnthropic
     from openai import AsyncOpenAI
 
     from graphengine.models.anthropic_forms import Gathered, Json
     from graphengine.models.base import Request
     from graphengine.models.batches import Batches
+    from graphengine.models.hosted import HostedTool
     from graphengine.models.lane import Lane
     from graphengine.models.prices import Price
+    from graphengine.models.settings import Settings
 
 _OWN: Final = "credentials-of-the-cloud"
 API_VERSION: Final = "2025-04-01-preview"
@@ -45,7 +50,33 @@ def _needed(model: str, value: str | None, variables: tuple[str, ...], argument:
     return found
 
 
-class BedrockModel(AnthropicModel):
+class _CloudModel(AnthropicModel):
+    """Claude in a cloud, which has not all that Anthropic's own API has.
+
+    Attributes:
+        _hosted: The tools that the cloud runs.
+    """
+
+    _hosted: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def batches(self) -> Batches:
+        """None: the client has no batches. Raises AttributeError, so that it counts as missing."""
+        raise AttributeError("batches")
+
+    def lacks(self, settings: Settings) -> Mapping[str, str]:
+        """Return the repair for each setting that the cloud does not have, by name."""
+        missing = dict(super().lacks(settings))
+        if settings.service_tier is not None:
+            missing["service_tier"] = "leave it out: only Anthropic's own API has classes of service"
+        return missing
+
+    def lacks_tool(self, tool: HostedTool) -> str:
+        """Return the repair if the cloud does not run this tool, "" if it does."""
+        return super().lacks_tool(tool) if tool.name in self._hosted else HOSTS[tool.name]
+
+
+class BedrockModel(_CloudModel):
     """Claude on Amazon Bedrock, through `AsyncAnthropicBedrock`; needs the extra `bedrock`.
 
     Args:
@@ -62,11 +93,6 @@ class BedrockModel(AnthropicModel):
     """
 
     _api: ClassVar[str] = "bedrock"
-
-    @property
-    def batches(self) -> Batches:
-        """None: the client has no batches. Raises AttributeError, so that it counts as missing."""
-        raise AttributeError("batches")
 
     def __init__(  # noqa: PLR0913 - each is a separate setting of the server
         self,
@@ -127,7 +153,7 @@ class BedrockModel(AnthropicModel):
                     request.emit_thinking(utf8_text(thought))
 
 
-class VertexModel(AnthropicModel):
+class VertexModel(_CloudModel):
     """Claude on Google Vertex AI, through `AsyncAnthropicVertex`; needs the extra `vertex`.
 
     Args:
@@ -145,11 +171,7 @@ class VertexModel(AnthropicModel):
     """
 
     _api: ClassVar[str] = "vertex"
-
-    @property
-    def batches(self) -> Batches:
-        """None: the client has no batches. Raises AttributeError, so that it counts as missing."""
-        raise AttributeError("batches")
+    _hosted: ClassVar[tuple[str, ...]] = ("web_search",)
 
     def __init__(  # noqa: PLR0913 - each is a separate setting of the server
         self,

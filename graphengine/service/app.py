@@ -37,6 +37,7 @@ from graphengine.service.requests import (
     ServiceFailed,
     delivery_of,
     fields_of,
+    flag_in,
     json_body,
     text_in,
 )
@@ -210,11 +211,12 @@ class Service:
         return await self._now(info.id, 202)
 
     async def stop_run(self, request: Request) -> Response:
-        """Stop a run at its next safe point."""
+        """Stop a run at its next safe point, or at once."""
         Parameters(request.query_params, ())
         info = await self._info(request)
-        why = text_in(fields_of(await json_body(request, {}), optional=["why"]), "why")
-        await self._in_time(self._runner.stop(info.id, why or "asked"), _STOP_SECONDS)
+        body = fields_of(await json_body(request, {}), optional=["why", "now"])
+        why, now = text_in(body, "why"), flag_in(body, "now")
+        await self._in_time(self._runner.stop(info.id, why or "asked", now=now), _STOP_SECONDS)
         return await self._now(info.id, 202)
 
     async def events(self, request: Request) -> Response:

@@ -43,7 +43,10 @@ _MESSAGE: Final = {
 }
 _STOP: Final = {
     "type": "object",
-    "properties": {"why": {"type": ["string", "null"], "description": "the reason to record"}},
+    "properties": {
+        "why": {"type": ["string", "null"], "description": "the reason to record"},
+        "now": {"type": ["boolean", "null"], "description": "whether to cancel the nodes in flight"},
+    },
     "additionalProperties": False,
 }
 _HEALTH: Final = {

@@ -137,6 +137,14 @@ def text_in(body: Mapping[str, Any], name: str) -> str | None:
     raise InputError(f"{name} is not a text", where=f"body, {name}", repair=f'write "{name}": "…"')
 
 
+def flag_in(body: Mapping[str, Any], name: str) -> bool:
+    """Return true or false of a body; false if it is missing or null."""
+    found = body.get(name)
+    if found is None or isinstance(found, bool):
+        return bool(found)
+    raise InputError(f"{name} is not true or false", where=f"body, {name}", repair=f'write "{name}": true')
+
+
 def delivery_of(headers: Headers) -> str | None:
     """Return the key that is the same when a request is sent again; None if it has none.
 
@@ -163,6 +171,7 @@ __all__ = [
     "ServiceFailed",
     "delivery_of",
     "fields_of",
+    "flag_in",
     "json_body",
     "text_in",
 ]

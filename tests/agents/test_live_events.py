@@ -201,6 +201,21 @@ async def test_hooks_wrap_each_call_that_is_made() -> None:
     ]  # fmt: skip
 
 
+async def test_a_hook_that_calls_again_takes_back_what_was_shown() -> None:
+    """So a watcher has the text of the call that counts, not the text of both."""
+
+    class Again(Hooks):
+        async def around_model(self, request: Request, call: Callable[[Request], Awaitable[Response]]) -> Response:
+            await call(request)
+            return await call(request)
+
+    async with Runner(models={"poet": ScriptedModel(["first", "second"])}) as runner:
+        run = runner.start(one(Agent("poet", prompt="{task}", guards=[Again()])))
+        found = await shown(run.events())
+        assert (await within(run)).state.draft == "second"
+    assert [type(each) for each in found] == [TextDelta, AnswerReset, TextDelta]
+
+
 async def test_a_hook_that_refuses_leaves_nothing_unpaid_or_shown() -> None:
     """The call is counted, and what was shown of it is taken back."""
 

@@ -181,6 +181,23 @@ async def test_a_server_that_dies_is_started_anew(shelf: dict[str, Tool]) -> Non
     assert await text_of(shelf["pid"]) != pid
 
 
+async def test_calls_have_an_order_and_raise_if_wanted() -> None:
+    """Serial tools have the server's names; a call without a result raises, an error of the server does not."""
+    source = mcp(SHELF, serial=["die"], on_error="raise")
+    tools = await opened(source)
+    assert [name for name, tool in tools.items() if tool.serial] == ["die"]
+    assert (await called(tools["refuse"])).is_error
+    with pytest.raises(ToolsUnavailable, match="ended; its last output: "):
+        await called(tools["die"])
+    with pytest.raises(TimeoutError, match="hang gave no result"):
+        await called(replace(tools["hang"], timeout_seconds=0.2))
+    await source.close()
+    with pytest.raises(ToolsUnavailable, match="is closed"):
+        await called(tools["add"], a=1)
+    with pytest.raises(DefinitionError, match="has no tool dye"):
+        await mcp(SHELF, serial=["dye"]).open()
+
+
 @SHARED
 async def test_an_opening_lists_anew(shelf: dict[str, Tool], shelf_source: McpServer) -> None:
     """A tool that the server added meanwhile is listed when it is opened again, by the same server."""
@@ -449,6 +466,8 @@ async def test_an_invalid_result_is_an_error(kind: str, problem: str) -> None:
         ({"url": "http://a", "env": {"a": "b"}}, "env= is for a command"),
         ({"command": "a", "only": "b"}, "several names"),
         ({"command": "a", "approve": "b"}, "several names"),
+        ({"command": "a", "serial": "b"}, "several names"),
+        ({"command": "a", "on_error": "ask"}, "on_error='ask'"),
         ({"command": "a", "timeout_seconds": 0}, "timeout_seconds=0"),
     ],
 )

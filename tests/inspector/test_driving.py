@@ -289,3 +289,16 @@ async def test_a_driven_run_is_stopped(tmp_path: Path, monkeypatch: pytest.Monke
         (tmp_path / "gate").touch()
         await eventually(lambda: run not in driver.live)
         assert (await driver.runner.info(run)).status == "stopped"
+
+
+async def test_a_driven_run_is_cut_off(tmp_path: Path) -> None:
+    """With `now` the nodes in flight are cancelled, and the stop takes effect at once."""
+    async with asyncio.timeout(10), driver_of(tmp_path / "runs.db") as driver:
+        state = {"topic": "tides", "gate": str(tmp_path / "gate")}
+        run = (await driver.start({"graph": "essay", "state": state}))["id"]
+        await eventually(lambda: run in driver.live and driver.live[run].texts)
+        acts = Acts(tmp_path / "runs.db", driver.runner.store, lambda: driver.runner)
+        with pytest.raises(InputError, match="now must be true or false"):
+            await acts.stop({"id": run, "now": "yes"})
+        await acts.stop({"id": run, "now": True})
+        assert (await driver.runner.info(run)).status == "stopped"

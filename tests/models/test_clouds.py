@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
+from graphengine import Settings, web_search
 from graphengine.errors import ModelUnavailable, RateLimited
 from graphengine.models import AzureModel, BedrockModel, Request, VertexModel, model_of
+from graphengine.models.batches import lacks_batches
 from graphengine.testing.model_kit import question
 
 MESSAGE: dict[str, Any] = {
@@ -118,6 +120,15 @@ async def test_each_cloud_is_called_by_its_own_client(cloud: Cloud, *, streams: 
         assert key not in str(refused.value)
         cloud.refuses = False
         await model.close()
+
+
+def test_what_a_cloud_does_not_have_is_refused() -> None:
+    """Batches, classes of service, and most tools of Anthropic's own API; Vertex AI searches the web."""
+    bedrock, vertex = BedrockModel("claude-x", region="r"), VertexModel("claude-x", project="p", region="r")
+    for model in (bedrock, vertex):
+        assert lacks_batches(model)
+        assert set(model.lacks(Settings(service_tier="auto", effort="low"))) == {"service_tier"}
+    assert (bedrock.lacks_tool(web_search()) != "", vertex.lacks_tool(web_search())) == (True, "")
 
 
 async def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

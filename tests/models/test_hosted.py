@@ -28,12 +28,14 @@ from graphengine import (
 from graphengine.errors import DefinitionError, ModelError
 from graphengine.models import (
     AnthropicModel,
+    BedrockModel,
     Citation,
     OpenAIChatModel,
     OpenAIModel,
     Price,
     RecordedModel,
     Response,
+    VertexModel,
     cited,
 )
 from graphengine.models.parts import HostedCall, HostedResult, Text
@@ -213,6 +215,9 @@ class Plain:
         ("openai-chat:gpt-5", code_execution(), "code_execution()", "gpt-4o-search-preview"),
         ("openai-chat:qwen@http://127.0.0.1:1/v1", web_search(), "web_search()", "its server's own form"),
         ("anthropic:claude-3-haiku-20240307", web_search(), "claude-3-haiku", "anthropic:claude-sonnet-5-5"),
+        (BedrockModel("claude-x", region="r"), web_search(), "bedrock:claude-x does not run", "anthropic:"),
+        (VertexModel("claude-x", project="p", region="r"), code_execution(), "vertex:claude-x does not", "anthropic:"),
+        (VertexModel("claude-x", project="p", region="r"), web_fetch(), "vertex:claude-x does not", "anthropic:"),
         (Plain(), code_execution(), "plain does not run", "have it"),
         (Router(["anthropic:claude-sonnet-5-5", "openai:gpt-6"]), web_fetch(), "router", "openai:gpt-6 does not"),
     ],

@@ -102,6 +102,9 @@ def test_a_run_is_stopped(service: Service, tmp_path: Path) -> None:
     run = service.settled(run_id)
     assert (run["status"], run["state"]["done"]) == ("stopped", 1)
     assert "no longer needed" in run["stop"]["explanation"]
+    run_id = service.begun(tmp_path / "never")
+    assert service.call("POST", f"/runs/{run_id}/stop", {"now": "yes"})[0] == 422
+    assert service.call("POST", f"/runs/{run_id}/stop", {"now": True})[1]["status"] == "stopped"
 
 
 def test_no_secret_is_shown(service: Service) -> None:

@@ -61,12 +61,13 @@ export function Acts({ id, head, at, session, branch }) {
     }
     act("send", { id, topic, payload: value, key: crypto.randomUUID() }, "the message is sent");
   };
+  const stop = (now) => (setSure(false), act("stop", { id, now }, "asked to stop"));
   const drives = canDrive(session, head.graph);
   return html`<section class="acts" aria-label="Actions">
     ${!session.read_only && html`<div class="bar slim">
       ${drives && html`<${Resume} id=${id} head=${head} /><button onClick=${branch}>Branch at step ${at}</button>`}
       ${canStop && (sure
-        ? html`<button class="danger" disabled=${busy} onClick=${() => (setSure(false), act("stop", { id }, "asked to stop"))}>Stop it now</button><button class="small" onClick=${() => setSure(false)}>no</button>`
+        ? html`${head.shown === "running" && html`<button class="danger" disabled=${busy} onClick=${() => stop(false)}>Stop after the nodes in flight</button>`}<button class="danger" disabled=${busy} title="cancels the nodes in flight; a resume repeats them" onClick=${() => stop(true)}>Stop it now</button><button class="small" onClick=${() => setSure(false)}>no</button>`
         : html`<button onClick=${() => setSure(true)}>Stop</button>`)}
       ${head.tags.filter((each) => !isNote(each)).map((each) => html`<span class="tag">${each}<button class="small" aria-label=${`remove the tag ${each}`} onClick=${() => act("tag", { id, remove: [each] }, "")}>×</button></span>`)}
       <form onSubmit=${label}><input aria-label="New tag" placeholder="tag" size="10" maxlength="100" value=${tag} onInput=${(event) => setTag(event.target.value)} /></form>
